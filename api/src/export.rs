@@ -1,0 +1,279 @@
+//! `NodeFlowExport` (`weir.dev/v1alpha1`): one a node, named after it.
+//!
+//! Spec is exactly what that node must program (writer: the controller); status
+//! is what the node's OVSDB replica shows (writer: the node daemon). The same
+//! settings types serve both, so that the two can be compared.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Protocol;
+use crate::condition::Condition;
+use crate::network::conditions_schema;
+
+/// Rows match the spec. Reasons: [`reason`].
+pub const APPLIED: &str = "Applied";
+/// ovs-vswitchd has taken the rows over and has somewhere to send to.
+pub const EXPORTING: &str = "Exporting";
+/// Rows of somebody else stand where ours should.
+pub const CONFLICT: &str = "Conflict";
+
+/// Reasons of the conditions of a `NodeFlowExport`.
+pub mod reason {
+    /// Everything that the spec asks for is in place.
+    pub const APPLIED: &str = "Applied";
+    /// Nothing is configured, and nothing is in place.
+    pub const NO_COLLECTORS: &str = "NoCollectors";
+    /// The OVSDB server cannot be reached; the message says why.
+    pub const OVSDB_UNREACHABLE: &str = "OvsdbUnreachable";
+    /// A bridge of the spec does not exist on this node.
+    pub const BRIDGE_MISSING: &str = "BridgeMissing";
+    /// OVSDB refused the transaction; the message holds its words.
+    pub const TRANSACTION_FAILED: &str = "TransactionFailed";
+    /// The change was sent and is not confirmed yet.
+    pub const PENDING: &str = "Pending";
+    /// Rows of somebody else are in the way and `conflictPolicy` is `Refuse`.
+    pub const FOREIGN_ROW: &str = "ForeignRow";
+    /// Rows of somebody else were taken over.
+    pub const ADOPTED: &str = "Adopted";
+    /// No row of somebody else is in the way.
+    pub const NO_CONFLICT: &str = "NoConflict";
+    /// ovs-vswitchd has not taken the configuration over.
+    pub const SWITCH_NOT_RESPONDING: &str = "SwitchNotResponding";
+    /// OVS disables sFlow when it finds no agent address.
+    pub const SFLOW_AGENT_MISSING: &str = "SFlowAgentMissing";
+    /// Records leave the node.
+    pub const EXPORTING: &str = "Exporting";
+}
+
+/// What to do with a NetFlow, sFlow or IPFIX row that somebody else created.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum ConflictPolicy {
+    /// Leave it alone and say so; that protocol is not exported by Weir there.
+    #[default]
+    Refuse,
+    /// Make it Weir's: it is changed in place, and removed with the collectors.
+    Adopt,
+}
+
+/// Flow export of one node.
+#[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[kube(
+    group = "weir.dev",
+    version = "v1alpha1",
+    kind = "NodeFlowExport",
+    plural = "nodeflowexports",
+    singular = "nodeflowexport",
+    shortname = "nfe",
+    status = "NodeFlowExportStatus",
+    doc = "Flow export of one node: what it must program (spec) and what its OVSDB shows (status).",
+    printcolumn(name = "Protocols", type_ = "string", json_path = ".status.protocols"),
+    printcolumn(
+        name = "Applied",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Applied\")].status"
+    ),
+    printcolumn(
+        name = "Exporting",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Exporting\")].status"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
+    printcolumn(
+        name = "OVS",
+        type_ = "string",
+        json_path = ".status.ovsVersion",
+        priority = 1
+    ),
+    printcolumn(name = "Profile", type_ = "string", json_path = ".spec.profile", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeFlowExportSpec {
+    /// The `ExportProfile` that the settings came from; unset: built-in defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// What to do with rows of somebody else.
+    #[serde(default)]
+    pub conflict_policy: ConflictPolicy,
+    /// The bridges that Weir looks after on this node.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub bridges: Vec<BridgeExport>,
+}
+
+/// Export settings of one bridge. A protocol that is unset is not exported.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BridgeExport {
+    /// Name of the bridge in OVSDB.
+    pub name: String,
+    /// Number that tells this node and bridge from every other: the IPFIX
+    /// observation domain, and NetFlow's engine type and id together, derive
+    /// from it.
+    #[serde(default)]
+    pub exporter_id: u32,
+    /// NetFlow v5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_flow: Option<NetFlowExport>,
+    /// sFlow v5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s_flow: Option<SFlowExport>,
+    /// IPFIX.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipfix: Option<IpfixExport>,
+}
+
+/// Columns of OVSDB table `NetFlow`. Unset: OVS's own default.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetFlowExport {
+    /// `ADDRESS:PORT` of each collector.
+    pub targets: Vec<String>,
+    /// Seconds after which a long flow is reported; 0: 600 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_timeout: Option<i64>,
+    /// Engine type in the v5 header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_type: Option<u8>,
+    /// Engine id in the v5 header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_id: Option<u8>,
+    /// Puts 7 bits of the engine id into the interface numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_id_to_interface: Option<bool>,
+}
+
+/// Columns of OVSDB table `sFlow`. Unset: OVS's own default.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SFlowExport {
+    /// `ADDRESS:PORT` of each collector.
+    pub targets: Vec<String>,
+    /// Agent: an address, or the network device whose address it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// One packet in so many; 0: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<u32>,
+    /// Seconds between counter samples; 0: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub polling: Option<u32>,
+    /// Octets of each sampled packet that are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<u32>,
+}
+
+/// Columns of OVSDB table `IPFIX`. Unset: OVS's own default.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IpfixExport {
+    /// `ADDRESS:PORT` of each collector.
+    pub targets: Vec<String>,
+    /// One packet in so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<u32>,
+    /// Observation domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obs_domain_id: Option<u32>,
+    /// Observation point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obs_point_id: Option<u32>,
+    /// Seconds that a flow stays in the cache; 0: no cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_active_timeout: Option<u32>,
+    /// Flows in the cache; 0: no cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_max_flows: Option<u32>,
+    /// Seconds between exporter statistics (OVS 3.2 and later).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats_interval: Option<u32>,
+    /// Seconds between templates (OVS 3.2 and later).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_interval: Option<u32>,
+    /// Whether packets are sampled where they enter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_input_sampling: Option<bool>,
+    /// Whether packets are sampled where they leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_output_sampling: Option<bool>,
+    /// Whether packets on tunnel ports are sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_tunnel_sampling: Option<bool>,
+    /// Text that each record carries to name its exporter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_obs_id: Option<String>,
+}
+
+/// What one bridge's rows in OVSDB say now.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BridgeStatus {
+    /// Name of the bridge.
+    pub name: String,
+    /// Whether the bridge exists.
+    #[serde(default)]
+    pub present: bool,
+    /// NetFlow settings in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_flow: Option<NetFlowExport>,
+    /// sFlow settings in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s_flow: Option<SFlowExport>,
+    /// IPFIX settings in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipfix: Option<IpfixExport>,
+}
+
+/// What the node's OVSDB replica shows.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeFlowExportStatus {
+    /// Generation of the spec that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Open_vSwitch.ovs_version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ovs_version: Option<String>,
+    /// Protocols in force on any bridge, such as `NetFlow,IPFIX`; for people.
+    #[serde(default)]
+    pub protocols: String,
+    /// The first reason for which not all is well, else the one for which all is.
+    #[serde(default)]
+    pub reason: String,
+    /// How often rows that others changed were put right since the daemon began.
+    #[serde(default)]
+    pub drift_healed: u64,
+    /// Settings in force, a bridge each.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub bridges: Vec<BridgeStatus>,
+    /// `Applied`, `Exporting`, `Conflict`.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+}
+
+impl NodeFlowExportSpec {
+    /// Whether any bridge exports anything.
+    pub fn exports_anything(&self) -> bool {
+        self.bridges.iter().any(BridgeExport::exports_anything)
+    }
+}
+
+impl BridgeExport {
+    /// Whether any protocol is exported.
+    pub fn exports_anything(&self) -> bool {
+        Protocol::ALL.into_iter().any(|p| self.targets(p).is_some())
+    }
+
+    /// The targets of one protocol, if it is exported.
+    pub fn targets(&self, protocol: Protocol) -> Option<&[String]> {
+        match protocol {
+            Protocol::NetFlow => self.net_flow.as_ref().map(|x| x.targets.as_slice()),
+            Protocol::SFlow => self.s_flow.as_ref().map(|x| x.targets.as_slice()),
+            Protocol::Ipfix => self.ipfix.as_ref().map(|x| x.targets.as_slice()),
+        }
+    }
+}

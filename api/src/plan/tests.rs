@@ -1,0 +1,199 @@
+use super::*;
+use crate::network::Collectors;
+use crate::profile::IpfixTuning;
+
+fn flows(net_flow: &[&str], ipfix: &[&str]) -> ExportNetworkFlows {
+    let list = |entries: &[&str]| {
+        (!entries.is_empty()).then(|| Collectors {
+            collectors: Some(entries.iter().map(|e| (*e).into()).collect()),
+        })
+    };
+    ExportNetworkFlows {
+        net_flow: list(net_flow),
+        s_flow: None,
+        ipfix: list(ipfix),
+    }
+}
+
+fn node() -> NodeFacts {
+    NodeFacts {
+        name: "node-a".into(),
+        address: Some("1.2.5.6".parse().unwrap()),
+    }
+}
+
+fn planned(
+    flows: &ExportNetworkFlows,
+    config: Option<&FlowsConfig>,
+    tuning: ExportProfileSpec,
+) -> BridgeExport {
+    let (targets, problems) = Targets::resolve(Some(flows), config, &no_services);
+    assert_eq!(problems, []);
+    let profile = ExportProfile::new("tuned", tuning);
+    let (mut spec, problems) = plan(&targets, Some(&profile), &node(), &|_| 0x0203);
+    assert_eq!(problems, []);
+    assert_eq!(spec.bridges.len(), 1);
+    spec.bridges.remove(0)
+}
+
+fn config(sampling: Option<u32>) -> FlowsConfig {
+    FlowsConfig {
+        target: ":8888".into(),
+        target_key: "nodePort",
+        cache_active_timeout: Some(0),
+        cache_max_flows: None,
+        sampling,
+    }
+}
+
+#[test]
+fn targets_are_normalised_localised_and_deduplicated() {
+    let flows = flows(
+        &[
+            "10.0.0.2:3030",
+            ":8888",
+            "[2020:1111:f::1:0933]:3333",
+            "1.2.5.6:8888",
+            "10.0.0.2:3030",
+        ],
+        &[],
+    );
+    let bridge = planned(&flows, None, ExportProfileSpec::default());
+    let targets = bridge.net_flow.unwrap().targets;
+    assert_eq!(
+        targets,
+        ["10.0.0.2:3030", "1.2.5.6:8888", "[2020:1111:f::1:933]:3333"]
+    );
+}
+
+#[test]
+fn the_exporter_id_becomes_the_identity_of_each_protocol() {
+    let bridge = planned(
+        &flows(&["10.0.0.2:1"], &["10.0.0.2:2"]),
+        None,
+        ExportProfileSpec::default(),
+    );
+    let net_flow = bridge.net_flow.unwrap();
+    assert_eq!((net_flow.engine_type, net_flow.engine_id), (Some(2), Some(3)));
+    assert_eq!(bridge.ipfix.unwrap().obs_domain_id, Some(0x0203));
+}
+
+#[test]
+fn a_bad_entry_is_named_and_the_others_still_count() {
+    let flows = flows(&["10.0.0.09:2055", "10.0.0.2:2055", "web.shop.svc:1"], &[]);
+    let (targets, problems) = Targets::resolve(Some(&flows), None, &no_services);
+    let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(text.len(), 2);
+    assert!(
+        text[0].starts_with(r#"spec.exportNetworkFlows.netFlow.collectors[0] "10.0.0.09:2055" "#),
+        "{text:?}"
+    );
+    assert!(
+        text[1].contains("collectors[2]") && text[1].contains("without Kubernetes"),
+        "{text:?}"
+    );
+    let (spec, _) = plan(&targets, None, &node(), &|_| 1);
+    assert_eq!(
+        spec.bridges[0].net_flow.as_ref().unwrap().targets,
+        ["10.0.0.2:2055"]
+    );
+}
+
+#[test]
+fn the_eleventh_collector_is_named_and_skipped() {
+    let entries: Vec<String> = (1..=11).map(|i| format!("10.0.0.{i}:2055")).collect();
+    let flows = flows(&entries.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    let (targets, problems) = Targets::resolve(Some(&flows), None, &no_services);
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].entry, "10.0.0.11:2055");
+    assert_eq!(targets.net_flow.len(), 10);
+}
+
+#[test]
+fn a_service_becomes_its_address() {
+    let flows = flows(&["web.shop.svc:2055"], &[]);
+    let (targets, problems) = Targets::resolve(Some(&flows), None, &|s| {
+        assert_eq!((s.namespace.as_str(), s.name.as_str()), ("shop", "web"));
+        Ok("10.96.0.7".parse().unwrap())
+    });
+    assert_eq!(problems, []);
+    let (spec, _) = plan(&targets, None, &node(), &|_| 1);
+    assert_eq!(
+        spec.bridges[0].net_flow.as_ref().unwrap().targets,
+        ["10.96.0.7:2055"]
+    );
+    assert_eq!(named_services(&flows, None).len(), 1);
+}
+
+#[test]
+fn a_node_without_an_address_loses_only_the_node_local_entries() {
+    let (targets, _) = Targets::resolve(Some(&flows(&[":1", "10.0.0.2:1"], &[])), None, &no_services);
+    let nowhere = NodeFacts {
+        name: "node-x".into(),
+        address: None,
+    };
+    let (spec, problems) = plan(&targets, None, &nowhere, &|_| 1);
+    assert_eq!(spec.bridges[0].net_flow.as_ref().unwrap().targets, ["10.0.0.2:1"]);
+    assert!(problems[0].to_string().contains("node-x"), "{problems:?}");
+}
+
+#[test]
+fn the_config_map_appends_its_target_and_its_zeros_count() {
+    let bridge = planned(
+        &flows(&[], &["10.0.0.2:4739"]),
+        Some(&config(Some(2))),
+        ExportProfileSpec::default(),
+    );
+    let ipfix = bridge.ipfix.unwrap();
+    assert_eq!(ipfix.targets, ["10.0.0.2:4739", "1.2.5.6:8888"]);
+    assert_eq!((ipfix.sampling, ipfix.cache_active_timeout), (Some(2), Some(0)));
+    assert_eq!(ipfix.cache_max_flows, Some(defaults::IPFIX_CACHE_MAX_FLOWS));
+}
+
+#[test]
+fn the_profile_counts_before_the_config_map() {
+    let tuning = ExportProfileSpec {
+        ipfix: IpfixTuning {
+            cache_active_timeout: Some(7),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let ipfix = planned(&flows(&[], &[]), Some(&config(None)), tuning)
+        .ipfix
+        .unwrap();
+    assert_eq!(
+        (ipfix.cache_active_timeout, ipfix.sampling),
+        (Some(7), Some(defaults::SAMPLING))
+    );
+}
+
+#[test]
+fn ipfix_sampling_of_zero_exports_nothing() {
+    let bridge = planned(
+        &flows(&[], &["10.0.0.2:4739"]),
+        Some(&config(Some(0))),
+        ExportProfileSpec::default(),
+    );
+    assert_eq!(bridge.ipfix, None);
+}
+
+#[test]
+fn zero_stays_zero_in_a_profile() {
+    let mut tuning = ExportProfileSpec::default();
+    tuning.net_flow.active_timeout = Some(0);
+    tuning.ipfix.cache_max_flows = Some(0);
+    tuning.ipfix.obs_domain_id = Some(0);
+    let bridge = planned(&flows(&["10.0.0.2:1"], &["10.0.0.2:2"]), None, tuning);
+    assert_eq!(bridge.net_flow.unwrap().active_timeout, Some(0));
+    let ipfix = bridge.ipfix.unwrap();
+    assert_eq!((ipfix.cache_max_flows, ipfix.obs_domain_id), (Some(0), Some(0)));
+}
+
+#[test]
+fn nothing_asked_for_plans_bridges_without_protocols() {
+    let (targets, _) = Targets::resolve(None, None, &no_services);
+    let (spec, _) = plan(&targets, None, &node(), &|_| 9);
+    assert!(!spec.exports_anything());
+    assert_eq!(spec.bridges[0].exporter_id, 9);
+}

@@ -1,0 +1,291 @@
+//! `ExportProfile` (`weir.dev/v1alpha1`): tuning for the nodes that it selects.
+//!
+//! Field names are the OVSDB columns in camelCase, times in whole seconds.
+//! Unset fields take the defaults of [`crate::plan`]; zero stays zero. Limits
+//! are those of vswitchd/vswitch.ovsschema 8.8.0.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::CustomResource;
+use kube::core::{Selector, SelectorExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::export::ConflictPolicy;
+
+/// The bridge that OVN puts pods on.
+pub const DEFAULT_BRIDGE: &str = "br-int";
+
+/// Tuning of flow export for the nodes that the selector matches.
+#[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[kube(
+    group = "weir.dev",
+    version = "v1alpha1",
+    kind = "ExportProfile",
+    plural = "exportprofiles",
+    singular = "exportprofile",
+    doc = "Tuning of flow export for the nodes that it selects.",
+    printcolumn(name = "Bridges", type_ = "string", json_path = ".spec.bridges"),
+    printcolumn(name = "Conflicts", type_ = "string", json_path = ".spec.conflictPolicy"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExportProfileSpec {
+    /// Nodes that the profile is for; unset or empty: all. A profile with a
+    /// selector beats one without; among equals the first by name serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_selector: Option<LabelSelector>,
+    /// Bridges to export from; unset: `br-int`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 15)))]
+    pub bridges: Option<Vec<String>>,
+    /// What to do with rows of somebody else.
+    #[serde(default)]
+    pub conflict_policy: ConflictPolicy,
+    /// NetFlow v5.
+    #[serde(default)]
+    pub net_flow: NetFlowTuning,
+    /// sFlow v5.
+    #[serde(default)]
+    pub s_flow: SFlowTuning,
+    /// IPFIX.
+    #[serde(default)]
+    pub ipfix: IpfixTuning,
+}
+
+/// Tuning of NetFlow v5.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetFlowTuning {
+    /// Seconds after which a long flow is reported (default 60; OVS reads 0 as 600).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub active_timeout: Option<i64>,
+    /// Engine type (default: high octet of the exporter id).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_type: Option<u8>,
+    /// Engine id (default: low octet of the exporter id).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_id: Option<u8>,
+    /// Puts 7 bits of the engine id into the interface numbers (default false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_id_to_interface: Option<bool>,
+}
+
+/// Tuning of sFlow v5.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SFlowTuning {
+    /// Agent: an address or a network device (default: the node's address).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub agent: Option<String>,
+    /// One packet in so many (default 400); 0: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<u32>,
+    /// Seconds between counter samples (default 30); 0: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub polling: Option<u32>,
+    /// Octets of each sampled packet that are sent (default 128).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<u32>,
+}
+
+/// Tuning of IPFIX.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IpfixTuning {
+    /// One packet in so many (default 400); 0: no IPFIX export at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<u32>,
+    /// Observation domain (default: the exporter id).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obs_domain_id: Option<u32>,
+    /// Observation point (default: OVS's, 0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obs_point_id: Option<u32>,
+    /// Seconds that a flow stays in the cache (default 20); 0: no cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 4200))]
+    pub cache_active_timeout: Option<u32>,
+    /// Flows in the cache (default 5000); 0: no cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_max_flows: Option<u32>,
+    /// Seconds between exporter statistics (default: OVS's, 600; OVS 3.2 and later).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub stats_interval: Option<u32>,
+    /// Seconds between templates (default 60; OVS 3.2 and later).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub template_interval: Option<u32>,
+    /// Whether packets are sampled where they enter (default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_input_sampling: Option<bool>,
+    /// Whether packets are sampled where they leave (default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_output_sampling: Option<bool>,
+    /// Whether packets on tunnel ports are sampled (default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_tunnel_sampling: Option<bool>,
+    /// Text that each record carries to name its exporter (default none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 254))]
+    pub virtual_obs_id: Option<String>,
+}
+
+impl ExportProfileSpec {
+    /// The bridges to export from.
+    pub fn bridge_names(&self) -> Vec<String> {
+        self.bridges
+            .clone()
+            .unwrap_or_else(|| vec![DEFAULT_BRIDGE.to_owned()])
+    }
+
+    /// Whether the profile is for a node with these labels.
+    ///
+    /// # Errors
+    /// The selector is malformed (an operator that does not exist, `In`
+    /// without values); the text says how.
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> Result<bool, String> {
+        let Some(selector) = &self.node_selector else {
+            return Ok(true);
+        };
+        let selector = Selector::try_from(selector.clone()).map_err(|e| e.to_string())?;
+        Ok(selector.matches(labels))
+    }
+
+    fn is_specific(&self) -> bool {
+        self.node_selector
+            .as_ref()
+            .is_some_and(|s| *s != LabelSelector::default())
+    }
+
+    /// What the API server's schema would refuse, for profiles that come from
+    /// a file. Each text names the field and its limits.
+    pub fn violations(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut check = |field: &str, value: Option<i64>, min: i64, max: i64| {
+            if let Some(value) = value.filter(|v| !(min..=max).contains(v)) {
+                found.push(format!("spec.{field} is {value}; it must be from {min} to {max}"));
+            }
+        };
+        check("netFlow.activeTimeout", self.net_flow.active_timeout, 0, i64::MAX);
+        check(
+            "ipfix.cacheActiveTimeout",
+            self.ipfix.cache_active_timeout.map(i64::from),
+            0,
+            4200,
+        );
+        check(
+            "ipfix.statsInterval",
+            self.ipfix.stats_interval.map(i64::from),
+            1,
+            3600,
+        );
+        check(
+            "ipfix.templateInterval",
+            self.ipfix.template_interval.map(i64::from),
+            1,
+            3600,
+        );
+        let bridges = self.bridge_names();
+        check("bridges (their number)", Some(bridges.len() as i64), 1, 16);
+        for (i, name) in bridges.iter().enumerate() {
+            check(
+                &format!("bridges[{i}] (its length)"),
+                Some(name.len() as i64),
+                1,
+                15,
+            );
+        }
+        if let Some(id) = &self.ipfix.virtual_obs_id {
+            check("ipfix.virtualObsId (its length)", Some(id.len() as i64), 1, 254);
+        }
+        found
+    }
+}
+
+/// The profile that serves a node, out of all there are: one with a selector
+/// beats one without, then the first by name. Malformed selectors select
+/// nothing.
+pub fn choose<'a>(
+    profiles: impl IntoIterator<Item = &'a ExportProfile>,
+    labels: &BTreeMap<String, String>,
+) -> Option<&'a ExportProfile> {
+    profiles
+        .into_iter()
+        .filter(|p| p.spec.selects(labels).unwrap_or(false))
+        .min_by_key(|p| (!p.spec.is_specific(), p.metadata.name.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(name: &str, label: Option<(&str, &str)>) -> ExportProfile {
+        let node_selector = label.map(|(k, v)| LabelSelector {
+            match_labels: Some([(k.to_owned(), v.to_owned())].into()),
+            ..Default::default()
+        });
+        ExportProfile::new(
+            name,
+            ExportProfileSpec {
+                node_selector,
+                ..Default::default()
+            },
+        )
+    }
+
+    fn chosen(profiles: &[ExportProfile], labels: &[(&str, &str)]) -> Option<String> {
+        let labels = labels
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        choose(profiles, &labels).and_then(|p| p.metadata.name.clone())
+    }
+
+    #[test]
+    fn a_profile_with_a_selector_beats_one_without() {
+        let all = [profile("a-all", None), profile("z-edge", Some(("role", "edge")))];
+        assert_eq!(chosen(&all, &[("role", "edge")]).as_deref(), Some("z-edge"));
+        assert_eq!(chosen(&all, &[]).as_deref(), Some("a-all"));
+    }
+
+    #[test]
+    fn among_equals_the_first_by_name_serves() {
+        let all = [profile("b", None), profile("a", None)];
+        assert_eq!(chosen(&all, &[]).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_profile_that_selects_other_nodes_does_not_serve() {
+        assert_eq!(
+            chosen(&[profile("edge", Some(("role", "edge")))], &[("role", "core")]),
+            None
+        );
+    }
+
+    #[test]
+    fn values_that_ovs_refuses_are_named() {
+        let spec = ExportProfileSpec {
+            bridges: Some(vec!["a-name-that-is-too-long".into()]),
+            ipfix: IpfixTuning {
+                cache_active_timeout: Some(4201),
+                template_interval: Some(0),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let violations = spec.violations().join("\n");
+        for field in [
+            "bridges[0]",
+            "cacheActiveTimeout is 4201",
+            "templateInterval is 0",
+        ] {
+            assert!(violations.contains(field), "{violations}");
+        }
+        assert!(ExportProfileSpec::default().violations().is_empty());
+    }
+}
