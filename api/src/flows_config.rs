@@ -38,7 +38,7 @@ pub fn parse(data: &BTreeMap<String, String>) -> (Option<FlowsConfig>, Vec<Strin
         warnings.push("has neither a sharedTarget nor a nodePort, so all of it is ignored".to_owned());
         return (None, warnings);
     };
-    let mut read = |key: &str, parse: fn(&str) -> Result<(u32, Option<String>), String>| {
+    let mut read = |key: &str, parse: fn(&str) -> Parsed| {
         let text = data.get(key)?;
         match parse(text) {
             Ok((value, warning)) => {
@@ -72,7 +72,10 @@ fn target(data: &BTreeMap<String, String>) -> Option<(String, &'static str)> {
     }
 }
 
-fn parse_number(text: &str) -> Result<(u32, Option<String>), String> {
+/// A value, perhaps with a warning about it; or why it is none.
+type Parsed = Result<(u32, Option<String>), String>;
+
+fn parse_number(text: &str) -> Parsed {
     // Go's ParseUint takes no sign, Rust's parse takes a plus.
     if text.starts_with('+') {
         return Err("it is not a whole number from 0 to 4294967295".to_owned());
@@ -82,7 +85,7 @@ fn parse_number(text: &str) -> Result<(u32, Option<String>), String> {
         .map_err(|_| "it is not a whole number from 0 to 4294967295".to_owned())
 }
 
-fn parse_timeout(text: &str) -> Result<(u32, Option<String>), String> {
+fn parse_timeout(text: &str) -> Parsed {
     let nanos = parse_go_duration(text)
         .ok_or_else(|| "it is not a duration such as 20s, 1m30s or 3200ms".to_owned())?;
     let nanos = u64::try_from(nanos).map_err(|_| "a timeout cannot be negative".to_owned())?;
