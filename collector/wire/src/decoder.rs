@@ -1,0 +1,259 @@
+//! The decoder: datagrams in, records out, and the state between them. It owns
+//! the bounds on that state; the walk through one message is `walk`'s.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use crate::cache::Plans;
+use crate::held::Budget;
+use crate::message;
+use crate::protocol::{Protocol, sniff};
+use crate::reader::Reader;
+use crate::record::Record;
+use crate::reject::Reject;
+use crate::scope::{Scope, ScopeKey};
+use crate::walk::Walk;
+use crate::{netflow5, sflow};
+
+/// Bounds on what a decoder keeps and on what one datagram can make of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Pairs of transport session and observation domain. When there are more, the
+    /// eighth that was silent longest is forgotten.
+    pub scopes: usize,
+    /// Templates in each of them; more are refused.
+    pub templates_per_scope: usize,
+    /// Fields in a template; larger ones are refused.
+    pub fields_per_template: usize,
+    /// Octets of different template definitions over all scopes; more are refused.
+    pub template_octets: usize,
+    /// Age at which a template that is not repeated is forgotten, ms.
+    pub template_age_ms: u64,
+    /// Octets of data sets that wait for their template, over all scopes.
+    pub held_octets: usize,
+    /// Data sets that wait in each scope.
+    pub held_sets_per_scope: usize,
+    /// How long a data set waits, ms.
+    pub held_age_ms: u64,
+    /// Records that one datagram can yield.
+    pub records_per_datagram: usize,
+}
+
+impl Default for Limits {
+    /// Room for thousands of OVS exporters with 89 templates of up to 60 fields
+    /// each. OVS repeats templates at least every hour, by default every 10 minutes.
+    fn default() -> Self {
+        Self {
+            scopes: 8_192,
+            templates_per_scope: 256,
+            fields_per_template: 512,
+            template_octets: 4 << 20,
+            template_age_ms: 3 * 3_600_000,
+            held_octets: 8 << 20,
+            held_sets_per_scope: 4_096,
+            held_age_ms: 600_000,
+            records_per_datagram: 8_192,
+        }
+    }
+}
+
+/// What one datagram brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// IPFIX observation domain, NetFlow v9 source id; 0 in the others.
+    pub observation_domain: u32,
+    /// The sequence number in its header. What it counts depends on the protocol:
+    /// IPFIX data records, NetFlow v9 messages, NetFlow v5 flows, sFlow datagrams.
+    pub sequence: u32,
+    /// When it was sent, ns since the epoch UTC; for sFlow, when it was received.
+    pub export_ns: u64,
+    /// Records appended to the output, those of earlier datagrams
+    /// (`released_records`) included.
+    pub records: usize,
+    /// Records of data sets that had waited for a template of this datagram.
+    pub released_records: usize,
+    /// Records of options data; they say something about the exporter and are skipped.
+    pub options_records: usize,
+    /// Templates that are new or different.
+    pub templates_learned: usize,
+    /// Templates repeated as they were.
+    pub templates_refreshed: usize,
+    /// Templates over a limit, or without any octet in their records.
+    pub templates_refused: usize,
+    /// Template withdrawals, which are ignored over UDP (RFC 7011 §8.4).
+    pub withdrawals_ignored: usize,
+    /// Data sets kept until their template comes.
+    pub sets_held: usize,
+    /// Data sets lost: no template and no room to wait, or waited in vain for a
+    /// template that does not match. Those that waited too long are in
+    /// [`Decoder::take_expired_sets`].
+    pub sets_dropped: usize,
+    /// Sets with a reserved id, skipped (RFC 7011 §3.3.2).
+    pub sets_skipped: usize,
+    /// sFlow counter samples, skipped.
+    pub counter_samples: usize,
+    /// sFlow samples of other kinds, skipped.
+    pub other_samples: usize,
+}
+
+impl Summary {
+    pub(crate) fn new(protocol: Protocol, export_ns: u64) -> Self {
+        Self {
+            protocol,
+            export_ns,
+            ..Self::default()
+        }
+    }
+}
+
+/// Turns datagrams of all sessions into records.
+#[derive(Debug)]
+pub struct Decoder {
+    limits: Limits,
+    scopes: HashMap<ScopeKey, Scope>,
+    plans: Plans,
+    budget: Budget,
+    next_sweep_ms: u64,
+    expired_sets: usize,
+}
+
+/// Time between two searches for what has grown old.
+const SWEEP_MS: u64 = 10_000;
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl Decoder {
+    /// A decoder that knows no templates yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            scopes: HashMap::new(),
+            plans: Plans::new(limits.template_octets),
+            budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),
+            next_sweep_ms: 0,
+            expired_sets: 0,
+            limits,
+        }
+    }
+
+    /// Decodes one datagram and appends its records to `out`.
+    ///
+    /// `session` is the sender's address and port: templates belong to the session
+    /// they came in. `now_ms` is the time, ms since the epoch UTC; it ages the
+    /// decoder's state and dates sFlow samples.
+    ///
+    /// # Errors
+    /// A [`Reject`]; `out` and the decoder's templates are then as they were.
+    pub fn decode(
+        &mut self,
+        session: SocketAddr,
+        now_ms: u64,
+        datagram: &[u8],
+        out: &mut Vec<Record>,
+    ) -> Result<Summary, Reject> {
+        let before = out.len();
+        let result = match sniff(datagram)? {
+            Protocol::NetFlow5 => netflow5::decode(datagram, out),
+            Protocol::Sflow5 => sflow::decode(datagram, now_ms, out),
+            Protocol::NetFlow9 | Protocol::Ipfix => self.decode_templated(session, now_ms, datagram, out),
+        };
+        if result.is_err() {
+            out.truncate(before);
+        }
+        result
+    }
+
+    /// Pairs of session and observation domain that the decoder keeps state for.
+    pub fn scopes(&self) -> usize {
+        self.scopes.len()
+    }
+
+    /// Templates in force, over all scopes.
+    pub fn templates(&self) -> usize {
+        self.scopes.values().map(Scope::template_count).sum()
+    }
+
+    /// Data sets that waited too long, or whose session was forgotten, since the
+    /// last call.
+    pub fn take_expired_sets(&mut self) -> usize {
+        std::mem::take(&mut self.expired_sets)
+    }
+
+    fn decode_templated(
+        &mut self,
+        session: SocketAddr,
+        now_ms: u64,
+        datagram: &[u8],
+        out: &mut Vec<Record>,
+    ) -> Result<Summary, Reject> {
+        self.sweep(now_ms);
+        let mut sets = Reader::new(datagram);
+        let header = message::header(&mut sets)?;
+        let key = ScopeKey {
+            session,
+            protocol: header.protocol,
+            domain: header.domain,
+        };
+        let mut fresh = Scope::default();
+        let known = self.scopes.get_mut(&key);
+        let is_fresh = known.is_none();
+        let scope = known.unwrap_or(&mut fresh);
+        scope.seen_ms = now_ms;
+        let mut walk = Walk::new(
+            scope,
+            &mut self.plans,
+            &mut self.budget,
+            &self.limits,
+            header,
+            now_ms,
+            out,
+        );
+        let summary = walk.message(sets)?;
+        if is_fresh && !fresh.is_empty() {
+            self.make_room();
+            self.scopes.insert(key, fresh);
+        }
+        Ok(summary)
+    }
+
+    /// Forgets the eighth of the scopes that was silent longest when there are too
+    /// many, so that a flood of senders costs each of them little.
+    fn make_room(&mut self) {
+        if self.scopes.len() < self.limits.scopes.max(1) {
+            return;
+        }
+        let mut seen: Vec<u64> = self.scopes.values().map(|scope| scope.seen_ms).collect();
+        let eighth = seen.len() / 8;
+        let (_, &mut limit, _) = seen.select_nth_unstable(eighth);
+        let mut left = eighth + 1;
+        let (budget, expired) = (&mut self.budget, &mut self.expired_sets);
+        self.scopes.retain(|_, scope| {
+            let goes = scope.seen_ms <= limit && left > 0;
+            if goes {
+                left -= 1;
+                *expired += scope.held.forget(u64::MAX, budget);
+            }
+            !goes
+        });
+    }
+
+    fn sweep(&mut self, now_ms: u64) {
+        if now_ms < self.next_sweep_ms {
+            return;
+        }
+        self.next_sweep_ms = now_ms.saturating_add(SWEEP_MS);
+        let oldest_template = now_ms.saturating_sub(self.limits.template_age_ms);
+        let oldest_set = now_ms.saturating_sub(self.limits.held_age_ms);
+        let (budget, expired) = (&mut self.budget, &mut self.expired_sets);
+        self.scopes.retain(|_, scope| {
+            scope.forget_templates(oldest_template);
+            *expired += scope.held.forget(oldest_set, budget);
+            !scope.is_empty()
+        });
+    }
+}

@@ -1,0 +1,259 @@
+//! Information elements: which of them become which field of a record. The
+//! only place that knows element numbers on the way in (RFC 7012 and the IANA
+//! registry; RFC 3954 §8 for the NetFlow v9 numbers, the same below 128).
+
+use crate::ovs::PEN_VMWARE;
+use crate::template::Field;
+
+/// Where the value of one template field goes, by the shape of the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Nowhere: unknown, unused or of a width that the element cannot have.
+    Skip,
+    Wide(Wide),
+    Number(Number),
+    Octet(Octet),
+    Address(Address),
+    Mac(Side),
+    Text(Name),
+    Time(Side, TimeForm),
+    Note(Note),
+}
+
+/// Fields of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wide {
+    Octets,
+    Packets,
+    OctetsTotal,
+    PacketsTotal,
+    L2Octets,
+    DroppedOctets,
+    DroppedPackets,
+    MinIpLen,
+    MaxIpLen,
+    ObservationPoint,
+    TunnelKey,
+}
+
+/// Fields of 16 and 32 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Number {
+    SrcPort,
+    DstPort,
+    TcpFlags,
+    Vlan,
+    DstVlan,
+    EtherType,
+    EthernetHeaderLen,
+    TunnelSrcPort,
+    TunnelDstPort,
+    InIf,
+    OutIf,
+    FlowLabel,
+    Sampling,
+    /// IE 32 and 139: type and code in one number.
+    IcmpTypeCode,
+}
+
+/// Fields of 8 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Octet {
+    Protocol,
+    IpVersion,
+    Tos,
+    Dscp,
+    Ttl,
+    IcmpType,
+    IcmpCode,
+    VlanPriority,
+    Direction,
+    EndReason,
+    EngineType,
+    EngineId,
+    TunnelType,
+    TunnelProtocol,
+}
+
+/// Address fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address {
+    Src,
+    Dst,
+    TunnelSrc,
+    TunnelDst,
+}
+
+/// Source or destination, start or end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    First,
+    Second,
+}
+
+/// String fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    InIf,
+    InIfDescription,
+    OutIf,
+    OutIfDescription,
+    VirtualObsId,
+}
+
+/// How a time is written (RFC 7011 §6.1.7 to 6.1.10, RFC 7012).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeForm {
+    Seconds,
+    Milliseconds,
+    /// Microseconds and nanoseconds share the 64-bit NTP form.
+    Ntp,
+    /// Microseconds before the export time.
+    DeltaMicroseconds,
+}
+
+/// Values that only say something together with others of the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// IE 22 and 21: ms of the exporter's uptime.
+    Uptime(Side),
+    /// IE 160: when the exporter started, ms since the epoch.
+    SystemInit,
+    /// IE 305.
+    SamplingInterval,
+    /// IE 306.
+    SamplingSpace,
+}
+
+/// Where `field` goes. `occurrence` counts earlier fields of the template with
+/// the same element: OVS egress templates repeat 82 and 83 for the second
+/// interface; of anything else the first (RFC 7011 §8: the outermost) is taken.
+pub(crate) fn target(field: &Field, occurrence: usize) -> Target {
+    let target = match (field.enterprise, occurrence) {
+        (0, 0) => iana(field.id),
+        (0, 1) => match field.id {
+            82 => Target::Text(Name::OutIf),
+            83 => Target::Text(Name::OutIfDescription),
+            _ => Target::Skip,
+        },
+        (PEN_VMWARE, 0) => vmware(field.id),
+        _ => Target::Skip,
+    };
+    if field.is_variable() || fits(target, field.width) {
+        target
+    } else {
+        Target::Skip
+    }
+}
+
+fn iana(id: u16) -> Target {
+    match id {
+        1 | 2 | 25 | 26 | 85 | 86 | 132 | 133 | 138 | 352 => iana_wide(id),
+        6 | 7 | 10 | 11 | 14 | 31 | 32 | 34 | 58 | 59 | 139 | 240 | 243 | 254 | 256 => iana_number(id),
+        4 | 5 | 38 | 39 | 60 | 61 | 136 | 176..=179 | 192 | 195 | 244 => iana_octet(id),
+        8 | 27 => Target::Address(Address::Src),
+        12 | 28 => Target::Address(Address::Dst),
+        56 => Target::Mac(Side::First),
+        80 => Target::Mac(Side::Second),
+        82 => Target::Text(Name::InIf),
+        83 => Target::Text(Name::InIfDescription),
+        150 | 152 | 154 | 156 | 158 => Target::Time(Side::First, time_form(id)),
+        151 | 153 | 155 | 157 | 159 => Target::Time(Side::Second, time_form(id)),
+        22 => Target::Note(Note::Uptime(Side::First)),
+        21 => Target::Note(Note::Uptime(Side::Second)),
+        160 => Target::Note(Note::SystemInit),
+        305 => Target::Note(Note::SamplingInterval),
+        306 => Target::Note(Note::SamplingSpace),
+        _ => Target::Skip,
+    }
+}
+
+fn iana_wide(id: u16) -> Target {
+    Target::Wide(match id {
+        1 => Wide::Octets,
+        2 => Wide::Packets,
+        25 => Wide::MinIpLen,
+        26 => Wide::MaxIpLen,
+        85 => Wide::OctetsTotal,
+        86 => Wide::PacketsTotal,
+        132 => Wide::DroppedOctets,
+        133 => Wide::DroppedPackets,
+        138 => Wide::ObservationPoint,
+        352 => Wide::L2Octets,
+        _ => return Target::Skip,
+    })
+}
+
+fn iana_number(id: u16) -> Target {
+    Target::Number(match id {
+        6 => Number::TcpFlags,
+        7 => Number::SrcPort,
+        10 => Number::InIf,
+        11 => Number::DstPort,
+        14 => Number::OutIf,
+        31 => Number::FlowLabel,
+        32 | 139 => Number::IcmpTypeCode,
+        34 => Number::Sampling,
+        58 | 243 => Number::Vlan,
+        59 | 254 => Number::DstVlan,
+        240 => Number::EthernetHeaderLen,
+        256 => Number::EtherType,
+        _ => return Target::Skip,
+    })
+}
+
+fn iana_octet(id: u16) -> Target {
+    Target::Octet(match id {
+        4 => Octet::Protocol,
+        5 => Octet::Tos,
+        38 => Octet::EngineType,
+        39 => Octet::EngineId,
+        60 => Octet::IpVersion,
+        61 => Octet::Direction,
+        136 => Octet::EndReason,
+        176 | 178 => Octet::IcmpType,
+        177 | 179 => Octet::IcmpCode,
+        192 => Octet::Ttl,
+        195 => Octet::Dscp,
+        244 => Octet::VlanPriority,
+        _ => return Target::Skip,
+    })
+}
+
+fn time_form(id: u16) -> TimeForm {
+    match id {
+        150 | 151 => TimeForm::Seconds,
+        152 | 153 => TimeForm::Milliseconds,
+        158 | 159 => TimeForm::DeltaMicroseconds,
+        _ => TimeForm::Ntp,
+    }
+}
+
+/// The elements of OVS's `ipfix-enterprise-entities.def`.
+fn vmware(id: u16) -> Target {
+    match id {
+        891 => Target::Octet(Octet::TunnelType),
+        892 => Target::Wide(Wide::TunnelKey),
+        893 => Target::Address(Address::TunnelSrc),
+        894 => Target::Address(Address::TunnelDst),
+        895 => Target::Octet(Octet::TunnelProtocol),
+        896 => Target::Number(Number::TunnelSrcPort),
+        897 => Target::Number(Number::TunnelDstPort),
+        898 => Target::Text(Name::VirtualObsId),
+        _ => Target::Skip,
+    }
+}
+
+/// Whether a value of `width` octets can be one for `target`. Integers come in
+/// any width up to 8 (RFC 7011 §6.2).
+fn fits(target: Target, width: u16) -> bool {
+    match target {
+        Target::Skip => false,
+        Target::Text(_) => true,
+        Target::Wide(_) | Target::Number(_) | Target::Octet(_) | Target::Note(_) => (1..=8).contains(&width),
+        Target::Address(_) => width == 4 || width == 16,
+        Target::Mac(_) => width == 6,
+        Target::Time(_, TimeForm::Ntp) => width == 8,
+        Target::Time(..) => (1..=8).contains(&width),
+    }
+}

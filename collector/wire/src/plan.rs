@@ -1,0 +1,243 @@
+//! A template compiled into what to read and where to put it, and the loop that
+//! does it. Compiled once, run over every record without allocating.
+
+use crate::clock::{self, Clock};
+use crate::element::{self, Note, Side, Target, TimeForm, Wide};
+use crate::reader::Reader;
+use crate::record::Record;
+use crate::reject::Reject;
+use crate::store;
+use crate::template::{Definition, Field};
+
+/// A compiled template.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    segments: Box<[Segment]>,
+    /// Octets of the shortest record: every variable field empty. Never 0.
+    min_len: usize,
+    /// Its records describe the exporter, not flows.
+    pub options: bool,
+}
+
+/// A run of fields of fixed width and the variable field that ends it.
+#[derive(Debug, Default)]
+struct Segment {
+    /// Octets of the fixed fields.
+    length: usize,
+    loads: Vec<Load>,
+    variable: Option<Target>,
+}
+
+/// One value to take out of a segment.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    offset: usize,
+    width: u16,
+    target: Target,
+}
+
+/// Values of one record that are put together at its end.
+#[derive(Debug, Default)]
+struct Notes {
+    start_uptime: Option<u64>,
+    end_uptime: Option<u64>,
+    system_init_ms: Option<u64>,
+    sampling_interval: Option<u64>,
+    sampling_space: Option<u64>,
+}
+
+impl Plan {
+    /// Compiles a template. `None` when its records would have no octets: there
+    /// would be no end to them.
+    pub(crate) fn compile(definition: &Definition<'_>) -> Option<Self> {
+        let mut segments = Vec::new();
+        let mut segment = Segment::default();
+        let mut min_len = 0;
+        for (field, target) in targets(definition) {
+            if field.is_variable() && definition.has_variable_lengths() {
+                min_len += segment.length + 1;
+                segment.variable = Some(target);
+                segments.push(std::mem::take(&mut segment));
+            } else {
+                segment.add(field.width, target);
+            }
+        }
+        min_len += segment.length;
+        if segment.length > 0 {
+            segments.push(segment);
+        }
+        (min_len > 0).then_some(Self {
+            segments: segments.into(),
+            min_len,
+            options: definition.options,
+        })
+    }
+
+    /// Whether what is left of a set can be a record; else it is padding
+    /// (RFC 7011 §3.3.1).
+    pub(crate) fn has_record(&self, set: &Reader<'_>) -> bool {
+        set.left() >= self.min_len
+    }
+
+    /// Reads one record.
+    pub(crate) fn run(&self, set: &mut Reader<'_>, clock: Clock, record: &mut Record) -> Result<(), Reject> {
+        let mut notes = Notes::default();
+        for segment in &self.segments {
+            let octets = set.take(segment.length)?;
+            for load in &segment.loads {
+                // The offsets were made from the same widths as the length.
+                if let Some(value) = octets.get(load.offset..load.offset + usize::from(load.width)) {
+                    put(record, &mut notes, clock, load.target, value);
+                }
+            }
+            if let Some(target) = segment.variable {
+                let value = take_variable(set)?;
+                put(record, &mut notes, clock, target, value);
+            }
+        }
+        notes.settle(clock, record);
+        Ok(())
+    }
+
+    /// Steps over one record.
+    pub(crate) fn skip(&self, set: &mut Reader<'_>) -> Result<(), Reject> {
+        for segment in &self.segments {
+            set.take(segment.length)?;
+            if segment.variable.is_some() {
+                take_variable(set)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Segment {
+    fn add(&mut self, width: u16, target: Target) {
+        if target != Target::Skip {
+            self.loads.push(Load {
+                offset: self.length,
+                width,
+                target,
+            });
+        }
+        self.length += usize::from(width);
+    }
+}
+
+/// The fields of a template and where each goes. Options data goes nowhere.
+/// Totals (IE 85, 86) are taken only where the template has no delta counter:
+/// OVS sends both, and its totals are those of the whole exporter.
+fn targets(definition: &Definition<'_>) -> impl Iterator<Item = (Field, Target)> {
+    let has = |id| {
+        definition
+            .fields()
+            .any(|field| field.enterprise == 0 && field.id == id)
+    };
+    let (octets, packets) = (has(1), has(2));
+    let options = definition.options;
+    let mut repeats = Repeats::default();
+    definition.fields().map(move |field| {
+        let target = match element::target(&field, repeats.count(&field)) {
+            _ if options => Target::Skip,
+            Target::Wide(Wide::OctetsTotal) if octets => Target::Skip,
+            Target::Wide(Wide::PacketsTotal) if packets => Target::Skip,
+            target => target,
+        };
+        (field, target)
+    })
+}
+
+/// Counts how often an element came before in a template. Linear in the number
+/// of different elements we know, not of fields: unknown ones are not kept.
+#[derive(Default)]
+struct Repeats {
+    seen: Vec<(Field, usize)>,
+}
+
+impl Repeats {
+    fn count(&mut self, field: &Field) -> usize {
+        if element::target(field, 0) == Target::Skip {
+            return 0;
+        }
+        let same =
+            |seen: &&mut (Field, usize)| seen.0.id == field.id && seen.0.enterprise == field.enterprise;
+        if let Some((_, count)) = self.seen.iter_mut().find(same) {
+            *count += 1;
+            return *count;
+        }
+        self.seen.push((*field, 0));
+        0
+    }
+}
+
+/// RFC 7011 §7: one octet of length, or 255 and two octets.
+fn take_variable<'a>(set: &mut Reader<'a>) -> Result<&'a [u8], Reject> {
+    let length = match set.u8()? {
+        u8::MAX => usize::from(set.u16()?),
+        short => usize::from(short),
+    };
+    set.take(length)
+}
+
+#[inline]
+fn put(record: &mut Record, notes: &mut Notes, clock: Clock, target: Target, bytes: &[u8]) {
+    match target {
+        Target::Skip => {}
+        Target::Address(place) => store::address(record, place, bytes),
+        Target::Mac(side) => store::mac(record, side, bytes),
+        Target::Text(place) => store::text(record, place, bytes),
+        _ => {
+            let Some(value) = store::integer(bytes) else {
+                return;
+            };
+            match target {
+                Target::Wide(place) => store::wide(record, place, value),
+                Target::Number(place) => store::number(record, place, value),
+                Target::Octet(place) => store::octet(record, place, value),
+                Target::Time(side, form) => store::time(record, side, absolute(clock, form, value)),
+                Target::Note(note) => notes.add(note, value),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn absolute(clock: Clock, form: TimeForm, value: u64) -> Option<u64> {
+    match form {
+        TimeForm::Seconds => clock::from_seconds(value),
+        TimeForm::Milliseconds => clock::from_milliseconds(value),
+        TimeForm::Ntp => clock::from_ntp(value),
+        TimeForm::DeltaMicroseconds => clock.before(value),
+    }
+}
+
+impl Notes {
+    fn add(&mut self, note: Note, value: u64) {
+        let place = match note {
+            Note::Uptime(Side::First) => &mut self.start_uptime,
+            Note::Uptime(Side::Second) => &mut self.end_uptime,
+            Note::SystemInit => &mut self.system_init_ms,
+            Note::SamplingInterval => &mut self.sampling_interval,
+            Note::SamplingSpace => &mut self.sampling_space,
+        };
+        *place = Some(value);
+    }
+
+    fn settle(&self, clock: Clock, record: &mut Record) {
+        let at = |uptime: Option<u64>| match (uptime, self.system_init_ms) {
+            (Some(uptime), Some(init)) => clock::from_milliseconds(init.checked_add(uptime)?),
+            (Some(uptime), None) => clock.at_uptime(u32::try_from(uptime).ok()?),
+            (None, _) => None,
+        };
+        record.start_ns = record.start_ns.or_else(|| at(self.start_uptime));
+        record.end_ns = record.end_ns.or_else(|| at(self.end_uptime));
+        record.sampling = record.sampling.or_else(|| self.sampling());
+    }
+
+    /// RFC 5477: `interval` packets are taken, `space` packets are left out.
+    fn sampling(&self) -> Option<u32> {
+        let interval = self.sampling_interval.filter(|&interval| interval > 0)?;
+        let space = self.sampling_space.unwrap_or(0);
+        u32::try_from(interval.checked_add(space)? / interval).ok()
+    }
+}

@@ -1,0 +1,62 @@
+//! What one exporter has told in one observation domain: its templates, and the
+//! data that came before them. Templates are kept per transport session and
+//! domain (RFC 7011 §8), separately for NetFlow v9 and IPFIX.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::held::Held;
+use crate::plan::Plan;
+use crate::protocol::Protocol;
+
+/// Who speaks about what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ScopeKey {
+    pub session: SocketAddr,
+    pub protocol: Protocol,
+    pub domain: u32,
+}
+
+/// One exporter's templates in one domain.
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    templates: HashMap<u16, Template>,
+    pub held: Held,
+    pub seen_ms: u64,
+}
+
+/// A template in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    pub plan: Arc<Plan>,
+    /// When it was defined last.
+    pub at_ms: u64,
+}
+
+impl Scope {
+    pub(crate) fn plan(&self, id: u16) -> Option<&Arc<Plan>> {
+        self.templates.get(&id).map(|template| &template.plan)
+    }
+
+    pub(crate) fn template_count(&self) -> usize {
+        self.templates.len()
+    }
+
+    /// Puts a template in force or, with `None`, out of it; returns what was.
+    pub(crate) fn set(&mut self, id: u16, template: Option<Template>) -> Option<Template> {
+        match template {
+            Some(template) => self.templates.insert(id, template),
+            None => self.templates.remove(&id),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.templates.is_empty() && self.held.is_empty()
+    }
+
+    /// Forgets templates not defined since `oldest_ms`.
+    pub(crate) fn forget_templates(&mut self, oldest_ms: u64) {
+        self.templates.retain(|_, template| template.at_ms >= oldest_ms);
+    }
+}

@@ -1,0 +1,142 @@
+//! Values put into the fields of a [`Record`]. A value that cannot be one for
+//! its field is left out: the rest of the record still says something.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::element::{Address, Name, Number, Octet, Side, Wide};
+use crate::record::{Direction, Record};
+use crate::text::Text;
+
+/// A big-endian integer of 1 to 8 octets.
+pub(crate) fn integer(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() || bytes.len() > 8 {
+        return None;
+    }
+    Some(
+        bytes
+            .iter()
+            .fold(0, |value, &octet| value << 8 | u64::from(octet)),
+    )
+}
+
+/// Puts a 64-bit value in its place.
+pub(crate) fn wide(record: &mut Record, target: Wide, value: u64) {
+    let place = match target {
+        Wide::Octets | Wide::OctetsTotal => &mut record.octets,
+        Wide::Packets | Wide::PacketsTotal => &mut record.packets,
+        Wide::L2Octets => &mut record.l2_octets,
+        Wide::DroppedOctets => &mut record.dropped_octets,
+        Wide::DroppedPackets => &mut record.dropped_packets,
+        Wide::MinIpLen => &mut record.min_ip_len,
+        Wide::MaxIpLen => &mut record.max_ip_len,
+        Wide::ObservationPoint => &mut record.observation_point,
+        Wide::TunnelKey => &mut record.tunnel_key,
+    };
+    *place = Some(value);
+    record.totals |= matches!(target, Wide::OctetsTotal | Wide::PacketsTotal);
+}
+
+/// Puts a 16 or 32-bit value in its place; one that does not fit is left out.
+pub(crate) fn number(record: &mut Record, target: Number, value: u64) {
+    let short = u16::try_from(value).ok();
+    let long = u32::try_from(value).ok();
+    match target {
+        Number::SrcPort => record.src_port = short,
+        Number::DstPort => record.dst_port = short,
+        Number::TcpFlags => record.tcp_flags = short,
+        Number::Vlan => record.vlan = short,
+        Number::DstVlan => record.dst_vlan = short,
+        Number::EtherType => record.ether_type = short,
+        Number::EthernetHeaderLen => record.ethernet_header_len = short,
+        Number::TunnelSrcPort => record.tunnel_src_port = short,
+        Number::TunnelDstPort => record.tunnel_dst_port = short,
+        Number::InIf => record.in_if = long,
+        Number::OutIf => record.out_if = long,
+        Number::FlowLabel => record.flow_label = long,
+        Number::Sampling => record.sampling = long.filter(|&interval| interval > 0),
+        Number::IcmpTypeCode => {
+            let [kind, code] = short.unwrap_or_default().to_be_bytes();
+            record.icmp_type = Some(kind);
+            record.icmp_code = Some(code);
+        }
+    }
+}
+
+/// Puts an 8-bit value in its place; one that does not fit is left out.
+pub(crate) fn octet(record: &mut Record, target: Octet, value: u64) {
+    let value = u8::try_from(value).ok();
+    let place = match target {
+        Octet::Protocol => &mut record.ip_protocol,
+        Octet::IpVersion => &mut record.ip_version,
+        Octet::Tos => &mut record.tos,
+        Octet::Dscp => &mut record.dscp,
+        Octet::Ttl => &mut record.ttl,
+        Octet::IcmpType => &mut record.icmp_type,
+        Octet::IcmpCode => &mut record.icmp_code,
+        Octet::VlanPriority => &mut record.vlan_priority,
+        Octet::EndReason => &mut record.end_reason,
+        Octet::EngineType => &mut record.engine_type,
+        Octet::EngineId => &mut record.engine_id,
+        Octet::TunnelType => &mut record.tunnel_type,
+        Octet::TunnelProtocol => &mut record.tunnel_protocol,
+        Octet::Direction => {
+            record.direction = match value {
+                Some(0) => Some(Direction::Ingress),
+                Some(1) => Some(Direction::Egress),
+                _ => None,
+            };
+            return;
+        }
+    };
+    *place = value;
+}
+
+/// Puts an address in its place. A template may have both an IPv4 and an IPv6
+/// element and fill the unused one with zeros: the one that says something wins.
+pub(crate) fn address(record: &mut Record, target: Address, bytes: &[u8]) {
+    let address = if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+        IpAddr::V4(Ipv4Addr::from(octets))
+    } else if let Ok(octets) = <[u8; 16]>::try_from(bytes) {
+        IpAddr::V6(Ipv6Addr::from(octets))
+    } else {
+        return;
+    };
+    let place = match target {
+        Address::Src => &mut record.src_addr,
+        Address::Dst => &mut record.dst_addr,
+        Address::TunnelSrc => &mut record.tunnel_src,
+        Address::TunnelDst => &mut record.tunnel_dst,
+    };
+    if place.is_none_or(|earlier| earlier.is_unspecified()) || !address.is_unspecified() {
+        *place = Some(address);
+    }
+}
+
+/// Puts a MAC address in its place.
+pub(crate) fn mac(record: &mut Record, side: Side, bytes: &[u8]) {
+    let mac = bytes.try_into().ok();
+    match side {
+        Side::First => record.src_mac = mac,
+        Side::Second => record.dst_mac = mac,
+    }
+}
+
+/// Puts a string in its place.
+pub(crate) fn text(record: &mut Record, target: Name, bytes: &[u8]) {
+    let place = match target {
+        Name::InIf => &mut record.in_if_name,
+        Name::InIfDescription => &mut record.in_if_description,
+        Name::OutIf => &mut record.out_if_name,
+        Name::OutIfDescription => &mut record.out_if_description,
+        Name::VirtualObsId => &mut record.virtual_obs_id,
+    };
+    *place = Text::from_wire(bytes);
+}
+
+/// Puts the time of the first or last packet in its place.
+pub(crate) fn time(record: &mut Record, side: Side, ns: Option<u64>) {
+    match side {
+        Side::First => record.start_ns = ns,
+        Side::Second => record.end_ns = ns,
+    }
+}

@@ -1,0 +1,168 @@
+//! Template records as they stand on the wire: their bounds and their fields.
+//! What a template means for a record is [`crate::plan`]'s business.
+
+use crate::protocol::Protocol;
+use crate::reader::Reader;
+use crate::reject::Reject;
+
+/// One field specifier of a template (RFC 7011 §3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Field {
+    /// The element's number, without the enterprise bit.
+    pub id: u16,
+    /// Private enterprise number; 0 for the elements of IANA's registry.
+    pub enterprise: u32,
+    /// Octets of a value; [`Field::VARIABLE`] when each value brings its length.
+    pub width: u16,
+}
+
+impl Field {
+    /// The width that stands for variable length (RFC 7011 §7).
+    pub const VARIABLE: u16 = u16::MAX;
+
+    /// A field of IANA's registry.
+    pub const fn iana(id: u16, width: u16) -> Self {
+        Self {
+            id,
+            enterprise: 0,
+            width,
+        }
+    }
+
+    /// A field of an enterprise's own.
+    pub const fn vendor(enterprise: u32, id: u16, width: u16) -> Self {
+        Self {
+            id,
+            enterprise,
+            width,
+        }
+    }
+
+    /// Whether each value brings its own length.
+    pub const fn is_variable(&self) -> bool {
+        self.width == Self::VARIABLE
+    }
+}
+
+/// A template record, its fields still on the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition<'a> {
+    pub protocol: Protocol,
+    pub id: u16,
+    /// Number of fields.
+    pub count: usize,
+    /// An options template: its data records describe the exporter, not flows.
+    pub options: bool,
+    specifiers: Reader<'a>,
+}
+
+/// What a template set contains.
+#[derive(Debug, Clone)]
+pub(crate) enum Entry<'a> {
+    Definition(Definition<'a>),
+    /// A template without fields: a withdrawal in IPFIX (RFC 7011 §8.1).
+    Withdrawal,
+}
+
+impl<'a> Definition<'a> {
+    /// The octets of the field specifiers.
+    pub(crate) fn octets(&self) -> &'a [u8] {
+        self.specifiers.rest()
+    }
+
+    /// Whether a width of 65535 means that each value brings its length: NetFlow v9
+    /// has no such thing.
+    pub(crate) fn has_variable_lengths(&self) -> bool {
+        self.protocol == Protocol::Ipfix
+    }
+
+    /// The fields in order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = Field> + use<'a> {
+        let protocol = self.protocol;
+        let mut specifiers = self.specifiers.clone();
+        std::iter::from_fn(move || specifier(&mut specifiers, protocol).ok())
+    }
+}
+
+/// Reads the next template of a template set or options template set. `None` at
+/// the end of the set; up to three octets, or zeros, before it are padding.
+pub(crate) fn next_entry<'a>(
+    set: &mut Reader<'a>,
+    protocol: Protocol,
+    options: bool,
+) -> Result<Option<Entry<'a>>, Reject> {
+    if set.left() < 4 {
+        return Ok(None);
+    }
+    let offset = set.offset();
+    let id = set.u16()?;
+    let size = set.u16()?;
+    if id == 0 && size == 0 {
+        return Ok(None);
+    }
+    // A withdrawal may name the set id itself: "all templates" (RFC 7011 §8.1).
+    if size == 0 && (protocol == Protocol::Ipfix || !options) {
+        return Ok(Some(Entry::Withdrawal));
+    }
+    if id < 256 {
+        return Err(Reject::TemplateId { offset, found: id });
+    }
+    let count = match (protocol, options) {
+        (_, false) => usize::from(size),
+        (Protocol::NetFlow9, true) => netflow9_options_count(set, offset, size)?,
+        (_, true) => ipfix_options_count(set, offset, size)?,
+    };
+    let specifiers = specifiers(set, protocol, count)?;
+    Ok(Some(Entry::Definition(Definition {
+        protocol,
+        id,
+        count,
+        options,
+        specifiers,
+    })))
+}
+
+/// RFC 7011 §3.4.2.2: a scope field count follows the field count.
+fn ipfix_options_count(set: &mut Reader<'_>, offset: usize, count: u16) -> Result<usize, Reject> {
+    let scope = set.u16()?;
+    if scope == 0 || scope > count {
+        return Err(Reject::Scope {
+            offset,
+            found: usize::from(scope),
+            expected: usize::from(count),
+        });
+    }
+    Ok(usize::from(count))
+}
+
+/// RFC 3954 §6.1: the octets of the scope specifiers, then of the option specifiers.
+fn netflow9_options_count(set: &mut Reader<'_>, offset: usize, scope: u16) -> Result<usize, Reject> {
+    let options = set.u16()?;
+    if !scope.is_multiple_of(4) || !options.is_multiple_of(4) {
+        return Err(Reject::Scope {
+            offset,
+            found: usize::from(scope),
+            expected: 4,
+        });
+    }
+    Ok(usize::from(scope / 4) + usize::from(options / 4))
+}
+
+/// Cuts `count` field specifiers off the set.
+fn specifiers<'a>(set: &mut Reader<'a>, protocol: Protocol, count: usize) -> Result<Reader<'a>, Reject> {
+    let mut ahead = set.clone();
+    for _ in 0..count {
+        specifier(&mut ahead, protocol)?;
+    }
+    set.part(set.left() - ahead.left())
+}
+
+/// Reads one field specifier. The enterprise bit exists in IPFIX only.
+fn specifier(reader: &mut Reader<'_>, protocol: Protocol) -> Result<Field, Reject> {
+    let id = reader.u16()?;
+    let width = reader.u16()?;
+    if protocol == Protocol::Ipfix && id & 0x8000 != 0 {
+        return Ok(Field::vendor(reader.u32()?, id & 0x7fff, width));
+    }
+    Ok(Field::iana(id, width))
+}

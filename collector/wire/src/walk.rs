@@ -1,0 +1,225 @@
+//! The walk through one NetFlow v9 or IPFIX message: templates put in force, data
+//! decoded, what has no template kept. Nothing of a message that turns out to be
+//! malformed stays (RFC 7011 §9.1).
+
+use std::sync::Arc;
+
+use crate::cache::Plans;
+use crate::clock::Clock;
+use crate::decoder::{Limits, Summary};
+use crate::held::{Budget, HeldSet};
+use crate::message::{self, Header, SetKind};
+use crate::plan::Plan;
+use crate::protocol::Protocol;
+use crate::reader::Reader;
+use crate::record::Record;
+use crate::reject::Reject;
+use crate::scope::{Scope, Template};
+use crate::template::{self, Definition, Entry};
+
+/// One message on its way.
+pub(crate) struct Walk<'w> {
+    scope: &'w mut Scope,
+    plans: &'w mut Plans,
+    budget: &'w mut Budget,
+    limits: &'w Limits,
+    header: Header,
+    now_ms: u64,
+    out: &'w mut Vec<Record>,
+    /// Records in `out` before this message.
+    start: usize,
+    summary: Summary,
+    /// What the templates of this message replaced, to be put back on failure.
+    undo: Vec<(u16, Option<Template>)>,
+    /// Templates that this message defined.
+    defined: Vec<u16>,
+}
+
+impl<'w> Walk<'w> {
+    pub(crate) fn new(
+        scope: &'w mut Scope,
+        plans: &'w mut Plans,
+        budget: &'w mut Budget,
+        limits: &'w Limits,
+        header: Header,
+        now_ms: u64,
+        out: &'w mut Vec<Record>,
+    ) -> Self {
+        let summary = Summary {
+            observation_domain: header.domain,
+            sequence: header.sequence,
+            ..Summary::new(header.protocol, header.clock.export_ns)
+        };
+        let (undo, defined, start) = (Vec::new(), Vec::new(), out.len());
+        Self {
+            scope,
+            plans,
+            budget,
+            limits,
+            header,
+            now_ms,
+            out,
+            start,
+            summary,
+            undo,
+            defined,
+        }
+    }
+
+    /// Decodes the sets of the message, then those that waited for its templates.
+    pub(crate) fn message(&mut self, sets: Reader<'_>) -> Result<Summary, Reject> {
+        let orphans = match self.sets(sets) {
+            Ok(orphans) => orphans,
+            Err(reject) => {
+                self.put_back();
+                return Err(reject);
+            }
+        };
+        self.release();
+        for (id, body) in orphans {
+            self.hold(id, body);
+        }
+        self.summary.records = self.out.len() - self.start;
+        Ok(std::mem::take(&mut self.summary))
+    }
+
+    /// Goes through the sets in order; returns the data sets that have no template
+    /// even at the end of the message.
+    fn sets<'a>(&mut self, mut sets: Reader<'a>) -> Result<Vec<(u16, Reader<'a>)>, Reject> {
+        let mut orphans = Vec::new();
+        while let Some((kind, mut body)) = message::next_set(&mut sets, self.header.protocol)? {
+            match kind {
+                SetKind::Templates => self.templates(&mut body, false)?,
+                SetKind::OptionsTemplates => self.templates(&mut body, true)?,
+                SetKind::Data(id) => match self.scope.plan(id).cloned() {
+                    Some(plan) => self.data(&plan, body)?,
+                    None => orphans.push((id, body)),
+                },
+                SetKind::Reserved => self.summary.sets_skipped += 1,
+            }
+        }
+        let mut left = Vec::new();
+        for (id, body) in orphans {
+            match self.scope.plan(id).cloned() {
+                Some(plan) => self.data(&plan, body)?,
+                None => left.push((id, body)),
+            }
+        }
+        Ok(left)
+    }
+
+    fn templates(&mut self, set: &mut Reader<'_>, options: bool) -> Result<(), Reject> {
+        while let Some(entry) = template::next_entry(set, self.header.protocol, options)? {
+            match entry {
+                Entry::Definition(definition) => self.define(&definition),
+                Entry::Withdrawal if self.header.protocol == Protocol::Ipfix => {
+                    self.summary.withdrawals_ignored += 1;
+                }
+                Entry::Withdrawal => self.summary.templates_refused += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a template in force. One that is refused takes its predecessor along:
+    /// the exporter does not mean that one any more.
+    fn define(&mut self, definition: &Definition<'_>) {
+        let id = definition.id;
+        let template = self.plan(definition).map(|plan| Template {
+            plan,
+            at_ms: self.now_ms,
+        });
+        let refused = template.is_none();
+        let same = template
+            .as_ref()
+            .zip(self.scope.plan(id))
+            .is_some_and(|(new, old)| Arc::ptr_eq(&new.plan, old));
+        let replaced = self.scope.set(id, template);
+        self.undo.push((id, replaced));
+        match (refused, same) {
+            (true, _) => self.summary.templates_refused += 1,
+            (false, true) => self.summary.templates_refreshed += 1,
+            (false, false) => self.summary.templates_learned += 1,
+        }
+        if !refused {
+            self.defined.push(id);
+        }
+    }
+
+    fn plan(&mut self, definition: &Definition<'_>) -> Option<Arc<Plan>> {
+        let known = self.scope.plan(definition.id).is_some();
+        if definition.count > self.limits.fields_per_template
+            || (!known && self.scope.template_count() >= self.limits.templates_per_scope)
+        {
+            return None;
+        }
+        self.plans.of(definition, self.now_ms)
+    }
+
+    fn put_back(&mut self) {
+        while let Some((id, template)) = self.undo.pop() {
+            self.scope.set(id, template);
+        }
+    }
+
+    /// Decodes a data set of this message.
+    fn data(&mut self, plan: &Plan, set: Reader<'_>) -> Result<(), Reject> {
+        self.records(plan, set, self.header.clock)
+    }
+
+    fn records(&mut self, plan: &Plan, mut set: Reader<'_>, clock: Clock) -> Result<(), Reject> {
+        while plan.has_record(&set) {
+            if self.out.len() - self.start >= self.limits.records_per_datagram {
+                return Err(Reject::Records {
+                    limit: self.limits.records_per_datagram,
+                });
+            }
+            if plan.options {
+                plan.skip(&mut set)?;
+                self.summary.options_records += 1;
+            } else {
+                let mut record = Record::new(self.header.protocol, clock.export_ns);
+                record.observation_domain = Some(self.header.domain);
+                plan.run(&mut set, clock, &mut record)?;
+                self.out.push(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes what waited for the templates of this message. A set that does not
+    /// match its template is lost, and the message that brought it is long gone.
+    fn release(&mut self) {
+        for id in std::mem::take(&mut self.defined) {
+            for held in self.scope.held.release(id, self.budget) {
+                self.released(id, &held);
+            }
+        }
+    }
+
+    fn released(&mut self, id: u16, held: &HeldSet) {
+        let before = self.out.len();
+        let result = match self.scope.plan(id).cloned() {
+            Some(plan) => self.records(&plan, Reader::new(&held.octets), held.clock),
+            None => Ok(()),
+        };
+        if result.is_err() {
+            self.out.truncate(before);
+            self.summary.sets_dropped += 1;
+        }
+        self.summary.released_records += self.out.len() - before;
+    }
+
+    fn hold(&mut self, id: u16, set: Reader<'_>) {
+        let held = HeldSet {
+            octets: set.rest().into(),
+            clock: self.header.clock,
+            at_ms: self.now_ms,
+        };
+        if self.scope.held.keep(id, held, self.budget) {
+            self.summary.sets_held += 1;
+        } else {
+            self.summary.sets_dropped += 1;
+        }
+    }
+}
