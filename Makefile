@@ -1,0 +1,36 @@
+# The two commands that a newcomer needs are `make demo` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# CI gets a fresh clone each time; its build results live in the user's cache.
+ifdef CI
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/weir/target
+endif
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: requirements ## Two nodes with real OVS: turn flow export on, see named flows, turn it off
+	@scripts/demo
+
+.PHONY: test
+test: requirements ## Everything that CI checks
+	@scripts/test
+
+.PHONY: requirements
+requirements: ## Install what the project needs on Debian
+	@scripts/install-requirements
+
+.PHONY: crds
+crds: ## Generate manifests/crds from api/
+	cargo run --quiet --package weir-api --bin crdgen manifests/crds
+
+.PHONY: bench-change
+bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 100)
+	@scripts/bench-change $(or $(NODES),100)
+
+.PHONY: images
+images: ## Static binaries in scratch images (needs docker or podman)
+	@scripts/build-images
