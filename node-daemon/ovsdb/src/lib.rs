@@ -47,6 +47,6 @@ pub use error::{ErrorCode, FailedAt, OvsdbError, TransactError};
 pub use operation::{Condition, Function, Mutation, Mutator, Operation, OperationResult, Row, Until};
 pub use replica::{Replica, ReplicaError, RowData};
 pub use schema::{ColumnSchema, ColumnType, Schema, SchemaError, TableSchema};
-pub use session::{Monitor, Session, SessionError};
+pub use session::{Limits, Monitor, Session, SessionError};
 pub use value::{Atom, Datum, NotationError, Uuid};
 pub use view::{Link, View};

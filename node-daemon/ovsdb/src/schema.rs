@@ -163,4 +163,4 @@ impl TableSchema {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,6 +2,10 @@
 //!
 //! ovsdb-server writes the real number 1.0 as `1`: without the column's type a
 //! reader takes it for an integer. [`Datum::from_json_as`] knows the type.
+//!
+//! ovsdb-server writes real numbers with 15 significant digits. These are read
+//! exactly from about 10^-8 to 10^22; beyond, the last bit may differ (serde_json without
+//! its feature `float_roundtrip`).
 
 use super::{Atom, AtomKind, Datum, Uuid};
 use crate::schema::ColumnType;
