@@ -7,6 +7,21 @@
 //! [`Decoder`] keeps the templates of every session and turns one datagram at a
 //! time into records; [`sniff`] tells the protocols apart; [`encode`] writes
 //! messages, for tests and for load generators.
+//!
+//! ```
+//! use wire::encode::Ipfix;
+//! use wire::{Decoder, Field};
+//!
+//! let exporter = ([192, 0, 2, 1], 4739).into();
+//! let source_port = Field::iana(7, 2);
+//! let message = Ipfix::new(1_795_196_542, 1, 0).template(256, &[source_port]).set(256, &[0, 80]);
+//!
+//! let (mut decoder, mut records) = (Decoder::default(), Vec::new());
+//! let summary = decoder.decode(exporter, 1_795_196_543_000, &message.encode(), &mut records)?;
+//! assert_eq!((summary.templates_learned, summary.records), (1, 1));
+//! assert_eq!(records[0].src_port, Some(80));
+//! # Ok::<(), wire::Reject>(())
+//! ```
 
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]

@@ -174,3 +174,6 @@ fn read_transport(reader: &mut Reader<'_>, protocol: u8, record: &mut Record) ->
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! What a decoder keeps stays within its limits, and what it gives up is counted.
+
+use std::net::SocketAddr;
+
+use wire::encode::Ipfix;
+use wire::{Decoder, Field, Limits, Record, Reject, Summary};
+
+const SRC_PORT: Field = Field::iana(7, 2);
+
+fn session(number: u32) -> SocketAddr {
+    SocketAddr::from((std::net::Ipv4Addr::from(number), 4739))
+}
+
+/// Decodes a message that must be well-formed.
+fn feed(decoder: &mut Decoder, number: u32, now_ms: u64, message: Ipfix) -> (Summary, Vec<Record>) {
+    let mut records = Vec::new();
+    let summary = decoder.decode(session(number), now_ms, &message.encode(), &mut records);
+    (summary.expect("a well-formed message"), records)
+}
+
+fn message() -> Ipfix {
+    Ipfix::new(0, 0, 0)
+}
+
+#[test]
+fn a_flood_of_sessions_forgets_those_that_were_silent_longest() {
+    let mut decoder = Decoder::new(Limits {
+        scopes: 100,
+        ..Limits::default()
+    });
+    for number in 0..1_000 {
+        feed(
+            &mut decoder,
+            number,
+            u64::from(number),
+            message().template(256, &[SRC_PORT]),
+        );
+        assert!(decoder.scopes() <= 100);
+    }
+    assert!(decoder.scopes() > 80);
+    assert_eq!(
+        feed(&mut decoder, 999, 1_000, message().set(256, &[0, 80]))
+            .0
+            .records,
+        1
+    );
+    assert_eq!(
+        feed(&mut decoder, 0, 1_000, message().set(256, &[0, 80]))
+            .0
+            .sets_held,
+        1
+    );
+}
+
+#[test]
+fn sessions_all_seen_at_once_are_bounded_too() {
+    let mut decoder = Decoder::new(Limits {
+        scopes: 100,
+        ..Limits::default()
+    });
+    for number in 0..300 {
+        feed(&mut decoder, number, 7, message().template(256, &[SRC_PORT]));
+        assert!((1..=100).contains(&decoder.scopes()));
+    }
+}
+
+#[test]
+fn a_datagram_that_teaches_nothing_leaves_no_state() {
+    let mut decoder = Decoder::default();
+    feed(&mut decoder, 1, 0, message().set(100, &[1, 2, 3]));
+    let mut records = Vec::new();
+    let malformed = message()
+        .template(256, &[SRC_PORT])
+        .set(2, &[1, 0, 0, 9])
+        .encode();
+    decoder
+        .decode(session(2), 0, &malformed, &mut records)
+        .expect_err("a template is cut short");
+    assert_eq!((decoder.scopes(), decoder.templates()), (0, 0));
+}
+
+#[test]
+fn templates_beyond_the_limit_of_a_session_are_refused_but_known_ones_may_change() {
+    let mut decoder = Decoder::new(Limits {
+        templates_per_scope: 2,
+        ..Limits::default()
+    });
+    let first = message()
+        .template(256, &[SRC_PORT])
+        .template(257, &[SRC_PORT])
+        .template(258, &[SRC_PORT]);
+    let (summary, _) = feed(&mut decoder, 1, 0, first);
+    assert_eq!((summary.templates_learned, summary.templates_refused), (2, 1));
+    let (summary, _) = feed(&mut decoder, 1, 0, message().template(257, &[Field::iana(11, 2)]));
+    assert_eq!((summary.templates_learned, decoder.templates()), (1, 2));
+}
+
+#[test]
+fn a_template_with_too_many_fields_is_refused_and_its_predecessor_forgotten() {
+    let mut decoder = Decoder::new(Limits {
+        fields_per_template: 3,
+        ..Limits::default()
+    });
+    feed(&mut decoder, 1, 0, message().template(256, &[SRC_PORT]));
+    let (summary, _) = feed(
+        &mut decoder,
+        1,
+        0,
+        message().template(256, &[SRC_PORT; 4]).set(256, &[0; 8]),
+    );
+    assert_eq!(
+        (summary.templates_refused, summary.sets_held, summary.records),
+        (1, 1, 0)
+    );
+}
+
+#[test]
+fn different_templates_have_a_bound_in_octets_and_room_comes_back() {
+    let mut decoder = Decoder::new(Limits {
+        template_octets: 40,
+        ..Limits::default()
+    });
+    let template = |width| message().template(256, &[Field::iana(1, width)]);
+    let mut learned = 0;
+    for number in 1..=8 {
+        learned += feed(&mut decoder, u32::from(number), 0, template(number))
+            .0
+            .templates_learned;
+    }
+    // Each takes four octets of specifier and two of kind.
+    assert_eq!(learned, 6);
+    // The same ones cost nothing for another session.
+    assert_eq!(feed(&mut decoder, 100, 0, template(1)).0.templates_learned, 1);
+    // Redefining one frees its place.
+    feed(&mut decoder, 6, 0, template(1));
+    assert_eq!(feed(&mut decoder, 7, 5_000, template(7)).0.templates_learned, 1);
+}
+
+#[test]
+fn templates_that_are_not_repeated_are_forgotten() {
+    let mut decoder = Decoder::new(Limits {
+        template_age_ms: 60_000,
+        ..Limits::default()
+    });
+    feed(&mut decoder, 1, 0, message().template(256, &[SRC_PORT]));
+    feed(&mut decoder, 1, 50_000, message().template(256, &[SRC_PORT]));
+    assert_eq!(
+        feed(&mut decoder, 1, 105_000, message().set(256, &[0, 80]))
+            .0
+            .records,
+        1
+    );
+    assert_eq!(
+        feed(&mut decoder, 1, 130_000, message().set(256, &[0, 80]))
+            .0
+            .sets_held,
+        1
+    );
+}
+
+#[test]
+fn held_sets_are_bounded_in_number_and_octets() {
+    let mut decoder = Decoder::new(Limits {
+        held_sets_per_scope: 2,
+        held_octets: 6,
+        ..Limits::default()
+    });
+    let data = || message().set(256, &[0, 80]);
+    let held: Vec<_> = (0..3)
+        .map(|_| feed(&mut decoder, 1, 0, data()).0.sets_held)
+        .collect();
+    assert_eq!(held, [1, 1, 0]);
+    assert_eq!(feed(&mut decoder, 2, 0, data()).0.sets_held, 1);
+    assert_eq!(feed(&mut decoder, 3, 0, data()).0.sets_dropped, 1);
+    // What was released makes room again.
+    assert_eq!(
+        feed(&mut decoder, 1, 0, message().template(256, &[SRC_PORT]))
+            .0
+            .released_records,
+        2
+    );
+    assert_eq!(feed(&mut decoder, 3, 0, data()).0.sets_held, 1);
+}
+
+#[test]
+fn held_sets_that_wait_too_long_are_dropped_and_counted() {
+    let limits = Limits {
+        held_age_ms: 30_000,
+        held_octets: 4,
+        ..Limits::default()
+    };
+    let mut decoder = Decoder::new(limits);
+    feed(&mut decoder, 1, 0, message().set(256, &[0, 1]));
+    feed(&mut decoder, 1, 20_000, message().set(256, &[0, 2]));
+    let (summary, records) = feed(&mut decoder, 1, 40_000, message().template(256, &[SRC_PORT]));
+    assert_eq!((summary.released_records, records[0].src_port), (1, Some(2)));
+    assert_eq!((decoder.take_expired_sets(), decoder.take_expired_sets()), (1, 0));
+    assert_eq!(
+        feed(&mut decoder, 2, 40_000, message().set(256, &[0; 4]))
+            .0
+            .sets_held,
+        1
+    );
+}
+
+#[test]
+fn a_datagram_with_too_many_records_is_refused() {
+    let mut decoder = Decoder::new(Limits {
+        records_per_datagram: 3,
+        ..Limits::default()
+    });
+    let template = message().template(256, &[Field::iana(4, 1)]);
+    assert_eq!(
+        feed(&mut decoder, 1, 0, template.clone().set(256, &[6; 3]))
+            .0
+            .records,
+        3
+    );
+    let mut records = Vec::new();
+    let result = decoder.decode(session(1), 0, &template.set(256, &[6; 4]).encode(), &mut records);
+    assert_eq!((result, records), (Err(Reject::Records { limit: 3 }), vec![]));
+}
+
+#[test]
+fn time_that_goes_backwards_forgets_nothing() {
+    let mut decoder = Decoder::default();
+    feed(&mut decoder, 1, u64::MAX, message().template(256, &[SRC_PORT]));
+    assert_eq!(
+        feed(&mut decoder, 1, 0, message().set(256, &[0, 80])).0.records,
+        1
+    );
+}

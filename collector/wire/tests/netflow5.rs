@@ -1,0 +1,142 @@
+//! NetFlow v5, on datagrams made by hand.
+
+use std::net::SocketAddr;
+
+use wire::encode::{Flow5, NetFlow5};
+use wire::{Decoder, Record, Reject, Summary};
+
+const FLOW: Flow5 = Flow5 {
+    src: [10, 0, 0, 1],
+    dst: [10, 0, 0, 2],
+    input: 65_534,
+    output: 65_533,
+    packets: u32::MAX,
+    octets: u32::MAX,
+    first_ms: 1_000,
+    last_ms: 2_000,
+    src_port: 1234,
+    dst_port: 80,
+    tcp_flags: 0x1b,
+    protocol: 6,
+    tos: 0xb8,
+};
+
+fn datagram(flows: Vec<Flow5>) -> NetFlow5 {
+    NetFlow5 {
+        uptime_ms: 3_000,
+        unix_secs: 100,
+        unix_nsecs: 5,
+        sequence: 9,
+        engine_type: 1,
+        engine_id: 2,
+        flows,
+        ..Default::default()
+    }
+}
+
+fn decode(datagram: &[u8]) -> Result<(Summary, Vec<Record>), Reject> {
+    let mut records = Vec::new();
+    let session = SocketAddr::from(([192, 0, 2, 1], 9));
+    let summary = Decoder::default().decode(session, 0, datagram, &mut records)?;
+    Ok((summary, records))
+}
+
+#[test]
+fn every_field_of_a_flow_arrives() {
+    let (summary, records) = decode(&datagram(vec![FLOW]).encode()).expect("well-formed");
+    assert_eq!(
+        (summary.sequence, summary.records, summary.export_ns),
+        (9, 1, 100_000_000_005)
+    );
+    let record = &records[0];
+    assert_eq!((record.engine_type, record.engine_id), (Some(1), Some(2)));
+    assert_eq!(
+        (record.start_ns, record.end_ns),
+        (Some(98_000_000_005), Some(99_000_000_005))
+    );
+    assert_eq!(record.src_addr, Some([10, 0, 0, 1].into()));
+    assert_eq!(record.dst_addr, Some([10, 0, 0, 2].into()));
+    assert_eq!((record.src_port, record.dst_port), (Some(1234), Some(80)));
+    assert_eq!((record.in_if, record.out_if), (Some(65_534), Some(65_533)));
+    assert_eq!(
+        (record.octets, record.packets),
+        (Some(4_294_967_295), Some(4_294_967_295))
+    );
+    assert_eq!(
+        (record.tcp_flags, record.tos, record.ip_protocol),
+        (Some(0x1b), Some(0xb8), Some(6))
+    );
+    assert_eq!(record.sampling, None);
+}
+
+#[test]
+fn thirty_flows_come_in_their_order() {
+    let flows = (0..30)
+        .map(|number| Flow5 {
+            src_port: number,
+            ..FLOW
+        })
+        .collect();
+    let (_, records) = decode(&datagram(flows).encode()).expect("well-formed");
+    let ports: Vec<_> = records.iter().filter_map(|record| record.src_port).collect();
+    assert_eq!(ports, (0..30).collect::<Vec<u16>>());
+}
+
+#[test]
+fn the_destination_port_of_icmp_is_type_and_code() {
+    let flow = Flow5 {
+        protocol: 1,
+        src_port: 0,
+        dst_port: 0x0800,
+        ..FLOW
+    };
+    let (_, records) = decode(&datagram(vec![flow]).encode()).expect("well-formed");
+    assert_eq!((records[0].icmp_type, records[0].icmp_code), (Some(8), Some(0)));
+    assert_eq!((records[0].src_port, records[0].dst_port), (None, None));
+}
+
+#[test]
+fn the_sampling_interval_is_the_lower_14_bits() {
+    let sampled = NetFlow5 {
+        sampling: 0x4000 | 100,
+        ..datagram(vec![FLOW])
+    };
+    let (_, records) = decode(&sampled.encode()).expect("well-formed");
+    assert_eq!(records[0].sampling, Some(100));
+}
+
+#[test]
+fn counts_that_cannot_be_are_refused() {
+    assert_eq!(
+        decode(&datagram(vec![]).encode()),
+        Err(Reject::FlowCount { found: 0 })
+    );
+    assert_eq!(
+        decode(&datagram(vec![FLOW; 31]).encode()),
+        Err(Reject::FlowCount { found: 31 })
+    );
+}
+
+#[test]
+fn a_datagram_cut_short_is_refused_and_one_with_more_octets_is_read() {
+    let mut bytes = datagram(vec![FLOW, FLOW]).encode();
+    bytes.push(0);
+    assert_eq!(decode(&bytes).map(|(summary, _)| summary.records), Ok(2));
+    bytes.truncate(bytes.len() - 2);
+    assert_eq!(
+        decode(&bytes),
+        Err(Reject::Truncated {
+            offset: 2,
+            expected: 118,
+            found: 117
+        })
+    );
+    assert_eq!(
+        decode(&[0, 5, 0]),
+        Err(Reject::Truncated {
+            offset: 2,
+            expected: 2,
+            found: 1
+        })
+    );
+}
