@@ -180,6 +180,10 @@ fn held_sets_are_bounded_in_number_and_octets() {
         2
     );
     assert_eq!(feed(&mut decoder, 3, 0, data()).0.sets_held, 1);
+    assert_eq!(
+        feed(&mut decoder, 1, 0, message().set(257, &[0, 80])).0.sets_held,
+        1
+    );
 }
 
 #[test]
