@@ -1,0 +1,341 @@
+//! A node: its namespace, its Open vSwitch with `br-int` and `br-ex`, and the
+//! handles by which a case breaks and mends it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+    time::Duration,
+};
+
+use anyhow::Result;
+
+use crate::{
+    Netns, Pod, Process, Switch,
+    address::NodeAddresses,
+    flows::{self, PATCH_PORT, UPLINK_PORT},
+    program,
+    switch::unpoisoned,
+    wait_until,
+};
+
+/// The node's kernel interface on the underlay, which has its InternalIP.
+pub const UNDERLAY_DEVICE: &str = "eth0";
+/// The node's interface on the fabric, a port of `br-ex`.
+pub const UPLINK_DEVICE: &str = "eth1";
+
+const BRIDGE_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What a node knows of the cluster: enough to build its bridges anew.
+#[derive(Debug, Default)]
+struct Cluster {
+    peers: Vec<NodeAddresses>,
+    pods: Vec<Pod>,
+}
+
+/// A node of the lab. Cases share it as `Arc<Node>`, also between threads.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    addresses: NodeAddresses,
+    netns: Netns,
+    switch: Switch,
+    conntrack: bool,
+    cluster: Mutex<Cluster>,
+}
+
+impl Node {
+    /// Starts the node's Open vSwitch in `netns`, whose devices are wired.
+    pub(crate) fn start(
+        name: &str,
+        addresses: NodeAddresses,
+        netns: Netns,
+        directory: &Path,
+        conntrack: bool,
+    ) -> Result<Self> {
+        let switch = Switch::new(&netns, directory)?;
+        let cluster = Mutex::default();
+        let node = Self {
+            name: name.to_owned(),
+            addresses,
+            netns,
+            switch,
+            conntrack,
+            cluster,
+        };
+        node.switch.create_database()?;
+        node.start_ovsdb()?;
+        node.switch.start_vswitchd()?;
+        node.build_bridges()?;
+        Ok(node)
+    }
+
+    /// The node's name, as in Kubernetes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The node's addresses.
+    pub fn addresses(&self) -> NodeAddresses {
+        self.addresses
+    }
+
+    /// The node's network namespace.
+    pub fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
+    /// The directory of its sockets, database and logs.
+    pub fn directory(&self) -> &Path {
+        self.switch.directory()
+    }
+
+    /// The path of its database's socket.
+    pub fn ovsdb_socket(&self) -> PathBuf {
+        self.switch.socket()
+    }
+
+    /// Its database as OVSDB names a remote: `unix:PATH`.
+    pub fn ovsdb_remote(&self) -> String {
+        format!("unix:{}", self.ovsdb_socket().display())
+    }
+
+    /// Its Open vSwitch.
+    pub fn switch(&self) -> &Switch {
+        &self.switch
+    }
+
+    /// Runs `ovs-vsctl` as a user on the node would; see [`Switch::vsctl`].
+    pub fn vsctl(&self, arguments: &[&str]) -> Result<String> {
+        self.switch.vsctl(arguments)
+    }
+
+    /// Runs `ovs-ofctl` on the node.
+    pub fn ofctl(&self, arguments: &[&str]) -> Result<String> {
+        self.switch.ofctl(arguments)
+    }
+
+    /// Runs `ovs-appctl` on the node, against ovs-vswitchd.
+    pub fn appctl(&self, arguments: &[&str]) -> Result<String> {
+        self.switch.appctl(arguments)
+    }
+
+    /// A command on the node, with `OVS_RUNDIR` set.
+    pub fn command(&self, program: &str) -> Result<Command> {
+        self.switch.command(program)
+    }
+
+    /// Runs a program on the node to its end and returns its stdout.
+    pub fn exec(&self, line: &[&str]) -> Result<String> {
+        let (program, arguments) = line.split_first().unwrap_or((&"true", &[]));
+        program::read(self.command(program)?.args(arguments))
+    }
+
+    /// Starts a [`Self::command`] that stays, with its logs in the node's
+    /// directory.
+    pub fn spawn(&self, name: &str, command: &mut Command) -> Result<Process> {
+        Process::spawn(name, self.directory(), command)
+    }
+
+    /// Kills ovsdb-server with SIGKILL.
+    pub fn kill_ovsdb(&self) -> Result<()> {
+        self.switch.kill_ovsdb()
+    }
+
+    /// Starts ovsdb-server on the database that is there.
+    pub fn start_ovsdb(&self) -> Result<()> {
+        self.switch.start_ovsdb(&self.name)
+    }
+
+    /// Kills ovsdb-server and starts it on an empty database. ovs-vswitchd
+    /// then deletes all bridges; [`Self::build_bridges`] brings them back.
+    pub fn restart_ovsdb_empty(&self) -> Result<()> {
+        self.switch.kill_ovsdb()?;
+        self.switch.create_database()?;
+        self.start_ovsdb()
+    }
+
+    /// Kills ovs-vswitchd with SIGKILL: the node's pods are cut off.
+    pub fn kill_vswitchd(&self) -> Result<()> {
+        self.switch.kill_vswitchd()
+    }
+
+    /// Starts ovs-vswitchd and gives the bridges that are in the database
+    /// their flows and addresses again, as a node's start-up scripts do.
+    pub fn start_vswitchd(&self) -> Result<()> {
+        self.switch.start_vswitchd()?;
+        let bridges = self.vsctl(&["list-br"])?;
+        let bridges: Vec<&str> = bridges.lines().collect();
+        wait_until("ovs-vswitchd to make the bridges", BRIDGE_DEADLINE, || {
+            bridges
+                .iter()
+                .try_for_each(|bridge| self.ofctl(&["show", bridge]).map(drop))
+                .map(|()| true)
+        })?;
+        if bridges.contains(&"br-ex") {
+            self.address_external()?;
+        }
+        if bridges.contains(&"br-int") && bridges.contains(&"br-ex") {
+            self.install_flows()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Deletes a bridge, with all its ports.
+    pub fn delete_bridge(&self, bridge: &str) -> Result<()> {
+        self.vsctl(&["del-br", bridge]).map(drop)
+    }
+
+    /// Makes `br-int` and `br-ex` what they are to be: the patch pair, the
+    /// uplink, the tunnels, the pods' ports, flows and addresses. What is there
+    /// already stays.
+    pub fn build_bridges(&self) -> Result<()> {
+        let mut arguments = Vec::new();
+        self.bridges()
+            .into_iter()
+            .for_each(|words| statement(&mut arguments, words));
+        {
+            let cluster = unpoisoned(&self.cluster);
+            cluster
+                .peers
+                .iter()
+                .for_each(|peer| statement(&mut arguments, tunnel(*peer)));
+            let mine = cluster.pods.iter().filter(|pod| pod.place.node == self.addresses);
+            mine.for_each(|pod| statement(&mut arguments, pod_port(pod)));
+        }
+        self.vsctl(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+        self.address_external()?;
+        self.install_flows()
+    }
+
+    pub(crate) fn connect(&self, peer: NodeAddresses) -> Result<()> {
+        unpoisoned(&self.cluster).peers.push(peer);
+        self.build_bridges()
+    }
+
+    pub(crate) fn disconnect(&self, peer: NodeAddresses) -> Result<()> {
+        {
+            let mut cluster = unpoisoned(&self.cluster);
+            cluster.peers.retain(|other| *other != peer);
+            cluster.pods.retain(|pod| pod.place.node != peer);
+        }
+        self.vsctl(&["--if-exists", "del-port", "br-int", &tunnel_name(peer)])?;
+        self.install_flows()
+    }
+
+    pub(crate) fn learn_pods(&self, pods: &[Pod]) -> Result<()> {
+        unpoisoned(&self.cluster).pods.extend_from_slice(pods);
+        self.build_bridges()
+    }
+
+    pub(crate) fn forget_pod(&self, pod: &Pod) -> Result<()> {
+        unpoisoned(&self.cluster)
+            .pods
+            .retain(|other| other.place != pod.place);
+        if pod.place.node == self.addresses {
+            self.vsctl(&["--if-exists", "del-port", "br-int", pod.port_name()])?;
+        }
+        self.install_flows()
+    }
+
+    fn bridges(&self) -> [Vec<String>; 6] {
+        let to_external = format!("patch-br-int-to-br-ex_{}", self.name);
+        let to_integration = format!("patch-br-ex_{}-to-br-int", self.name);
+        let mac = self.addresses.fabric_mac();
+        [
+            bridge("br-int", &[]),
+            bridge("br-ex", &[&format!("other_config:hwaddr=\"{mac}\"")]),
+            port("br-ex", UPLINK_DEVICE, UPLINK_PORT, &[]),
+            port(
+                "br-int",
+                &to_external,
+                PATCH_PORT,
+                &["type=patch", &format!("options:peer={to_integration}")],
+            ),
+            port(
+                "br-ex",
+                &to_integration,
+                PATCH_PORT,
+                &["type=patch", &format!("options:peer={to_external}")],
+            ),
+            words(&["set", "Bridge", "br-int", "external_ids:ovn-managed=true"]),
+        ]
+    }
+
+    /// The tunnels' end, on `br-ex` itself: a userspace tunnel leaves by the
+    /// bridge that has its local address. The peers' MAC addresses are known,
+    /// and said: while it asks for one, Open vSwitch drops what would leave.
+    fn address_external(&self) -> Result<()> {
+        self.netns.ip("link set br-ex up")?;
+        self.netns.ip(&format!(
+            "address replace {}/24 dev br-ex",
+            self.addresses.fabric()
+        ))?;
+        for peer in &unpoisoned(&self.cluster).peers {
+            let (address, mac) = (peer.fabric().to_string(), peer.fabric_mac().to_string());
+            self.appctl(&["tnl/neigh/set", "br-ex", &address, &mac])?;
+        }
+        Ok(())
+    }
+
+    fn install_flows(&self) -> Result<()> {
+        let places: Vec<_> = unpoisoned(&self.cluster)
+            .pods
+            .iter()
+            .map(|pod| pod.place)
+            .collect();
+        let integration = flows::integration(self.addresses, &places, self.conntrack);
+        self.switch.replace_flows("br-int", &integration)?;
+        self.switch
+            .replace_flows("br-ex", &flows::external(self.addresses))
+    }
+}
+
+fn statement(arguments: &mut Vec<String>, words: Vec<String>) {
+    if !arguments.is_empty() {
+        arguments.push("--".to_owned());
+    }
+    arguments.extend(words);
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn bridge(name: &str, settings: &[&str]) -> Vec<String> {
+    let add = ["--may-exist", "add-br", name, "--", "set", "Bridge", name];
+    words(&[&add[..], &["datapath_type=netdev", "fail_mode=secure"], settings].concat())
+}
+
+fn port(bridge: &str, name: &str, number: u16, settings: &[&str]) -> Vec<String> {
+    let request = format!("ofport_request={number}");
+    let add = [
+        "--may-exist",
+        "add-port",
+        bridge,
+        name,
+        "--",
+        "set",
+        "Interface",
+        name,
+        &request,
+    ];
+    words(&[&add, settings].concat())
+}
+
+fn tunnel_name(peer: NodeAddresses) -> String {
+    format!("ovn-{}-0", peer.number())
+}
+
+fn tunnel(peer: NodeAddresses) -> Vec<String> {
+    let remote = format!("options:remote_ip={}", peer.fabric());
+    let settings = ["type=geneve", &remote, "options:key=flow", "options:csum=true"];
+    port("br-int", &tunnel_name(peer), flows::tunnel_port(peer), &settings)
+}
+
+fn pod_port(pod: &Pod) -> Vec<String> {
+    let ids = pod.external_ids();
+    let settings: Vec<&str> = ids.iter().map(String::as_str).collect();
+    port("br-int", pod.port_name(), pod.place.port(), &settings)
+}

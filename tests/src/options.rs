@@ -1,0 +1,30 @@
+//! What a lab is to hold when it is raised; no I/O.
+
+/// What a lab holds when it is raised. Everything can be added later, too.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Number of nodes: `node-a`, `node-b`, …
+    pub nodes: usize,
+    /// Whether to run a kube-apiserver with etcd.
+    pub kubernetes: bool,
+    /// Whether `br-int` sends IP packets through connection tracking, as
+    /// nearly all of OVN's traffic goes. Off, packets take one pass.
+    pub conntrack: bool,
+}
+
+impl Options {
+    /// Sets the number of nodes.
+    pub fn nodes(self, nodes: usize) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// Runs a kube-apiserver, and keeps Node and Pod objects in it.
+    pub fn kubernetes(self, kubernetes: bool) -> Self {
+        Self { kubernetes, ..self }
+    }
+
+    /// Sends the pods' IP packets through `ct()`.
+    pub fn conntrack(self, conntrack: bool) -> Self {
+        Self { conntrack, ..self }
+    }
+}
