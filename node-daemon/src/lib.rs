@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The node daemon: a node's flow export, from spec to Open vSwitch to status.
+//!
+//! ```text
+//! file_source | kube_source --Desired--> agent (loop) --status--> kube_source | caller
+//!                                          |  ^
+//!                              transaction v  | View
+//!                                        ovsdb client
+//!
+//! one turn (reconcile, no I/O):
+//!   rows (spec -> desired rows, quirks) + observe (replica) -> diff -> transaction
+//!                                                                  -> findings -> status
+//! ```
+//!
+//! Everything left of the arrows is pure; I/O is in `agent`, the two sources,
+//! `http` and `shutdown`. Nothing here knows which collector listens.
+
+pub mod agent;
+pub mod args;
+pub mod desired;
+pub mod diff;
+pub mod file_source;
+pub mod findings;
+pub mod http;
+pub mod kube_source;
+pub mod metrics;
+pub mod observe;
+pub mod pace;
+pub mod quirks;
+pub mod reconcile;
+pub mod rows;
+pub mod shutdown;
+pub mod status;
+pub mod tables;
+pub mod transaction;
+
+pub use agent::{AgentConfig, AgentError, OnExit, inspect, run};
+pub use desired::{Acceptance, Desired};
+
+#[cfg(test)]
+mod fixture;

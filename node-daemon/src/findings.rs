@@ -1,0 +1,228 @@
+//! What is to be said of a node: from the facts to one finding a condition.
+//! Pure. Transition times are added by [`crate::status`].
+
+use std::collections::BTreeSet;
+
+use ovsdb::Link;
+use weir_api::condition::{ConditionStatus, Finding};
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::{NodeFlowExportSpec, Protocol};
+
+use crate::desired::Acceptance;
+use crate::diff::Diff;
+use crate::observe::Observed;
+use crate::quirks;
+use crate::rows::DesiredRows;
+use crate::tables::Slot;
+
+/// All that stands in the source can be done; only where the source is a file.
+pub const ACCEPTED: &str = "Accepted";
+
+/// Reasons of [`ACCEPTED`].
+pub mod accepted {
+    /// All of it.
+    pub const ACCEPTED: &str = "Accepted";
+    /// Entries that cannot be used are skipped.
+    pub const INVALID_ENTRIES: &str = "InvalidEntries";
+    /// The file cannot be read; its last good version counts.
+    pub const INVALID_FILE: &str = "InvalidFile";
+}
+
+/// Whether ovs-vswitchd has taken the newest rows over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uptake {
+    /// It has.
+    Done,
+    /// It was told a moment ago.
+    Pending,
+    /// It was told long ago.
+    Overdue,
+}
+
+/// What a node looks like, as far as its database is in sync.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What is asked for.
+    pub spec: &'a NodeFlowExportSpec,
+    /// The rows for it.
+    pub rows: &'a DesiredRows,
+    /// What is there.
+    pub observed: &'a Observed,
+    /// The difference.
+    pub diff: &'a Diff,
+    /// Slots whose row was taken over from somebody else.
+    pub adopted: &'a BTreeSet<Slot>,
+    /// Why the last transaction failed, if it did.
+    pub failure: Option<&'a str>,
+    /// Whether the switch has followed.
+    pub uptake: Uptake,
+}
+
+/// Findings while the database is in sync.
+pub fn of_synced(facts: &Facts<'_>) -> Vec<Finding> {
+    let applied = applied(facts);
+    let exporting = exporting(facts, &applied);
+    vec![applied, exporting, conflict(facts)]
+}
+
+/// Findings while it is not.
+pub fn of_unreachable(endpoint: &str, link: &Link) -> Vec<Finding> {
+    let (applied, reason, message) = match link {
+        Link::Down { error, attempts } => (
+            ConditionStatus::False,
+            reason::OVSDB_UNREACHABLE,
+            format!("{endpoint}: {error} (attempt {attempts})"),
+        ),
+        Link::Connecting | Link::Synced => (
+            ConditionStatus::Unknown,
+            reason::PENDING,
+            format!("connecting to {endpoint}"),
+        ),
+    };
+    let unknown = ConditionStatus::Unknown;
+    [(APPLIED, applied), (EXPORTING, unknown), (CONFLICT, unknown)]
+        .map(|(kind, status)| finding(kind, status, reason, message.clone()))
+        .into()
+}
+
+/// The finding about the source itself.
+pub fn of_acceptance(acceptance: &Acceptance) -> Finding {
+    let (holds, reason, message) = match acceptance {
+        Acceptance::Accepted => (true, accepted::ACCEPTED, "the file is valid"),
+        Acceptance::SomeRefused(why) => (false, accepted::INVALID_ENTRIES, why.as_str()),
+        Acceptance::Unreadable(why) => (false, accepted::INVALID_FILE, why.as_str()),
+    };
+    finding(ACCEPTED, holds.into(), reason, message)
+}
+
+fn applied(facts: &Facts<'_>) -> Finding {
+    let diff = facts.diff;
+    let pending: Vec<&Slot> = diff.changes.iter().map(|c| &c.slot).collect();
+    let no = |reason, message| finding(APPLIED, ConditionStatus::False, reason, message);
+    if let Some(failure) = facts.failure.filter(|_| !pending.is_empty()) {
+        return no(
+            reason::TRANSACTION_FAILED,
+            format!("{}: {failure}", list(&pending)),
+        );
+    }
+    if !diff.without_table.is_empty() {
+        let message = format!("this Open vSwitch cannot export {}", list(&diff.without_table));
+        return no(reason::TRANSACTION_FAILED, message);
+    }
+    if !diff.conflicts.is_empty() {
+        let message = format!("left alone: {}", list(&diff.conflicts));
+        return no(reason::FOREIGN_ROW, message);
+    }
+    if !diff.without_bridge.is_empty() {
+        return no(reason::BRIDGE_MISSING, missing_bridges(&diff.without_bridge));
+    }
+    if !pending.is_empty() {
+        return no(reason::PENDING, format!("to be written: {}", list(&pending)));
+    }
+    if facts.rows.is_empty() {
+        let message = "no collectors are configured, and no row of Weir is in place";
+        return finding(APPLIED, ConditionStatus::True, reason::NO_COLLECTORS, message);
+    }
+    let message = format!("in place: {}", list(facts.rows.keys()));
+    finding(APPLIED, ConditionStatus::True, reason::APPLIED, message)
+}
+
+fn missing_bridges(slots: &[Slot]) -> String {
+    let names: BTreeSet<&str> = slots.iter().map(|s| s.bridge.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    match names.as_slice() {
+        [one] => format!("there is no bridge {one}"),
+        many => format!("there are no bridges {}", many.join(", ")),
+    }
+}
+
+fn exporting(facts: &Facts<'_>, applied: &Finding) -> Finding {
+    let with = |status, reason, message: String| finding(EXPORTING, status, reason, message);
+    if facts.rows.is_empty() {
+        let message = "no collectors are configured";
+        return finding(EXPORTING, ConditionStatus::False, reason::NO_COLLECTORS, message);
+    }
+    let in_force: Vec<&Slot> = facts.rows.keys().filter(|slot| is_ours(facts, slot)).collect();
+    if in_force.is_empty() {
+        return with(ConditionStatus::False, applied.reason, applied.message.clone());
+    }
+    match facts.uptake {
+        Uptake::Done => {}
+        Uptake::Pending => {
+            let message = "waiting for ovs-vswitchd to take the rows over".to_owned();
+            return with(ConditionStatus::Unknown, reason::PENDING, message);
+        }
+        Uptake::Overdue => {
+            let root = &facts.observed.root;
+            let message = format!(
+                "ovs-vswitchd does not take the rows over: it has configuration {} of {}; is it running?",
+                root.cur_cfg, root.next_cfg
+            );
+            return with(ConditionStatus::False, reason::SWITCH_NOT_RESPONDING, message);
+        }
+    }
+    if let Some(bridge) = without_agent(facts) {
+        let message = format!(
+            "sFlow on {bridge} has no agent address; OVS takes that of the route to the first collector, \
+             and disables sFlow without a word when there is none"
+        );
+        return with(ConditionStatus::Unknown, reason::SFLOW_AGENT_MISSING, message);
+    }
+    let message = format!("in force: {}", list(&in_force));
+    with(ConditionStatus::True, reason::EXPORTING, message)
+}
+
+fn is_ours(facts: &Facts<'_>, slot: &Slot) -> bool {
+    facts
+        .observed
+        .row(&slot.bridge, slot.protocol)
+        .is_some_and(|row| row.ours)
+}
+
+fn without_agent<'a>(facts: &Facts<'a>) -> Option<&'a str> {
+    let agents = facts
+        .observed
+        .rows()
+        .filter(|(_, protocol, row)| *protocol == Protocol::SFlow && row.ours);
+    let mut uncertain = agents.filter(|(_, _, row)| !quirks::agent_is_certain(row.data.str("agent")));
+    uncertain.next().map(|(bridge, _, _)| bridge)
+}
+
+fn conflict(facts: &Facts<'_>) -> Finding {
+    let diff = facts.diff;
+    if !diff.conflicts.is_empty() {
+        let message = format!(
+            "rows of somebody else serve {}; conflictPolicy Adopt would take them over",
+            list(&diff.conflicts)
+        );
+        return finding(CONFLICT, ConditionStatus::True, reason::FOREIGN_ROW, message);
+    }
+    if !facts.adopted.is_empty() {
+        let message = format!("taken over from somebody else: {}", list(facts.adopted));
+        return finding(CONFLICT, ConditionStatus::False, reason::ADOPTED, message);
+    }
+    let message = "no row of somebody else is in the way";
+    finding(CONFLICT, ConditionStatus::False, reason::NO_CONFLICT, message)
+}
+
+fn list<'a>(slots: impl IntoIterator<Item = &'a (impl std::fmt::Display + 'a)>) -> String {
+    let slots: Vec<String> = slots.into_iter().map(ToString::to_string).collect();
+    slots.join(", ")
+}
+
+fn finding(
+    kind: &'static str,
+    status: ConditionStatus,
+    reason: &'static str,
+    message: impl Into<String>,
+) -> Finding {
+    Finding {
+        kind,
+        status,
+        reason,
+        message: message.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

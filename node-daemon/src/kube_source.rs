@@ -1,0 +1,184 @@
+//! The spec from the cluster: this node's own `NodeFlowExport`, watched with a
+//! field selector, and its status, written by server-side apply.
+//!
+//! Two tasks, and neither ever holds the agent up: [`watch_spec`] is the only
+//! writer of the spec, [`write_status`] only reads what the agent publishes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch_objects};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+use tokio::sync::watch;
+use weir_api::{NodeFlowExport, NodeFlowExportStatus};
+
+use crate::desired::Desired;
+use crate::metrics::Metrics;
+use crate::pace::retry_delay;
+
+/// Owner of the status fields.
+pub const FIELD_MANAGER: &str = "weir-node";
+
+/// Changes that follow each other this closely, such as "written" and "taken
+/// over by the switch", become one patch.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// Longest wait for one patch.
+const PATCH_LIMIT: Duration = Duration::from_secs(10);
+
+/// The object that the status belongs to; `None` while there is none.
+type Object = Option<String>;
+
+/// Starts both tasks.
+pub fn spawn(
+    client: Client,
+    node_name: &str,
+    status: watch::Receiver<NodeFlowExportStatus>,
+    metrics: Arc<Metrics>,
+) -> watch::Receiver<Option<Desired>> {
+    let api = Api::all(client);
+    let (spec_sender, spec) = watch::channel(None);
+    let (object_sender, object) = watch::channel(None);
+    let name = node_name.to_owned();
+    tokio::spawn(watch_spec(
+        api.clone(),
+        name.clone(),
+        spec_sender,
+        object_sender,
+        Arc::clone(&metrics),
+    ));
+    tokio::spawn(write_status(api, name, object, status, metrics));
+    spec
+}
+
+/// Follows the object. That it is gone, or was not there when all objects were
+/// listed, means that nothing shall be exported; that the API server cannot be
+/// asked means nothing at all.
+async fn watch_spec(
+    api: Api<NodeFlowExport>,
+    name: String,
+    spec: watch::Sender<Option<Desired>>,
+    object: watch::Sender<Object>,
+    metrics: Arc<Metrics>,
+) {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let mut events = watch_objects(api, config).default_backoff().boxed();
+    let mut listed = None;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => listed = None,
+            Ok(Event::InitApply(export)) => listed = Some(export),
+            Ok(Event::InitDone) => tell(listed.take(), &spec, &object),
+            Ok(Event::Apply(export)) => tell(Some(export), &spec, &object),
+            Ok(Event::Delete(_)) => tell(None, &spec, &object),
+            Err(error) => {
+                metrics.count_watch_error();
+                tracing::warn!(%error, "watch of NodeFlowExport {name} failed");
+            }
+        }
+        if spec.is_closed() {
+            return;
+        }
+    }
+}
+
+fn tell(
+    export: Option<NodeFlowExport>,
+    spec: &watch::Sender<Option<Desired>>,
+    object: &watch::Sender<Object>,
+) {
+    let uid = export.as_ref().and_then(ResourceExt::uid);
+    let desired = export.map_or_else(Desired::default, desired);
+    spec.send_if_modified(|told| {
+        let same = told
+            .as_ref()
+            .is_some_and(|t| t.spec == desired.spec && t.generation == desired.generation);
+        if !same {
+            *told = Some(desired);
+        }
+        !same
+    });
+    object.send_if_modified(|told| {
+        let changed = *told != uid;
+        *told = uid;
+        changed
+    });
+}
+
+fn desired(export: NodeFlowExport) -> Desired {
+    Desired {
+        generation: export.metadata.generation,
+        reported: export.status.map(|s| s.conditions).unwrap_or_default(),
+        spec: export.spec,
+        acceptance: None,
+    }
+}
+
+/// Writes each status to the object, and again to a new object of that name.
+/// Ends with the agent, after having tried to write its last word.
+async fn write_status(
+    api: Api<NodeFlowExport>,
+    name: String,
+    mut object: watch::Receiver<Object>,
+    mut status: watch::Receiver<NodeFlowExportStatus>,
+    metrics: Arc<Metrics>,
+) {
+    let mut written = None;
+    let mut failures = 0;
+    loop {
+        let uid = object.borrow_and_update().clone();
+        let latest = status.borrow_and_update().clone();
+        let due = uid.is_some()
+            && latest != NodeFlowExportStatus::default()
+            && written.as_ref() != Some(&(uid.clone(), latest.clone()));
+        if due {
+            let succeeded = patch(&api, &name, &latest).await;
+            metrics.count_status_patch(succeeded);
+            failures = if succeeded { 0 } else { failures + 1 };
+            if succeeded {
+                written = Some((uid, latest));
+            }
+        }
+        let retry = async {
+            match failures {
+                0 => std::future::pending().await,
+                n => tokio::time::sleep(retry_delay(n)).await,
+            }
+        };
+        let open = tokio::select! {
+            changed = status.changed() => changed.is_ok(),
+            changed = object.changed() => changed.is_ok(),
+            () = retry => true,
+        };
+        if !open {
+            return;
+        }
+        tokio::time::sleep(SETTLE).await;
+    }
+}
+
+async fn patch(api: &Api<NodeFlowExport>, name: &str, status: &NodeFlowExportStatus) -> bool {
+    let body = json!({
+        "apiVersion": "weir.dev/v1alpha1",
+        "kind": "NodeFlowExport",
+        "metadata": { "name": name },
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let patch = Patch::Apply(&body);
+    match tokio::time::timeout(PATCH_LIMIT, api.patch_status(name, &params, &patch)).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "cannot write the status of NodeFlowExport {name}");
+            false
+        }
+        Err(_) => {
+            tracing::warn!("no answer when writing the status of NodeFlowExport {name}");
+            false
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The daemon's own counters and gauges, and the facts that health is computed
+//! from. Every label is bounded: error texts go to logs and conditions.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// One label of a family.
+type Label = [(&'static str, &'static str); 1];
+
+/// All metrics of one agent. Made once, shared by reference.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// `weir_node_drift_healed_total`: rows that others changed and that were put right.
+    pub drift_healed: Counter<u64, AtomicU64>,
+    /// `weir_node_conflicts`: slots that hold rows of somebody else.
+    pub conflicts: Gauge<i64, AtomicI64>,
+    /// `weir_node_file_errors_total`: versions of the files that could not be used.
+    pub file_errors: Counter<u64, AtomicU64>,
+    transactions: Family<Label, Counter<u64, AtomicU64>>,
+    status_patches: Family<Label, Counter<u64, AtomicU64>>,
+    watch_errors: Counter<u64, AtomicU64>,
+    ready: Family<Label, Gauge<i64, AtomicI64>>,
+    facts: Mutex<Facts>,
+}
+
+/// What the agent knows of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// The replica follows OVSDB.
+    pub ovsdb_synced: bool,
+    /// There is a spec.
+    pub spec_seen: bool,
+    /// All of it is in place.
+    pub applied: bool,
+    /// When the loop last turned.
+    pub turned: Instant,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("weir_node"),
+            drift_healed: Counter::default(),
+            conflicts: Gauge::default(),
+            file_errors: Counter::default(),
+            transactions: Family::default(),
+            status_patches: Family::default(),
+            watch_errors: Counter::default(),
+            ready: Family::default(),
+            facts: Mutex::new(Facts {
+                ovsdb_synced: false,
+                spec_seen: false,
+                applied: false,
+                turned: Instant::now(),
+            }),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "drift_healed",
+            "Rows that others changed and that were put right",
+            self.drift_healed.clone(),
+        );
+        registry.register(
+            "conflicts",
+            "Bridges and protocols that hold rows of somebody else",
+            self.conflicts.clone(),
+        );
+        registry.register(
+            "file_errors",
+            "Versions of the files that could not be used",
+            self.file_errors.clone(),
+        );
+        registry.register(
+            "transactions",
+            "Transactions sent to OVSDB",
+            self.transactions.clone(),
+        );
+        registry.register(
+            "status_patches",
+            "Attempts to write the status",
+            self.status_patches.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Failures of the watch on the node's own object",
+            self.watch_errors.clone(),
+        );
+        registry.register(
+            "ready",
+            "Facts that readiness is computed from",
+            self.ready.clone(),
+        );
+    }
+
+    /// Counts a transaction by its outcome: `committed` or a
+    /// [`ovsdb::TransactError::kind`].
+    pub fn count_transaction(&self, result: &'static str) {
+        self.transactions.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts an attempt to write the status.
+    pub fn count_status_patch(&self, succeeded: bool) {
+        let result = if succeeded { "written" } else { "failed" };
+        self.status_patches.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts a failure of the watch.
+    pub fn count_watch_error(&self) {
+        self.watch_errors.inc();
+    }
+
+    /// The loop has turned and found this.
+    pub fn record(&self, facts: Facts) {
+        let gauges = [
+            ("ovsdb_synced", facts.ovsdb_synced),
+            ("spec_seen", facts.spec_seen),
+            ("applied", facts.applied),
+        ];
+        for (fact, holds) in gauges {
+            self.ready.get_or_create(&[("fact", fact)]).set(holds.into());
+        }
+        *self.facts.lock().unwrap_or_else(|broken| broken.into_inner()) = facts;
+    }
+
+    /// What the loop found last.
+    pub fn facts(&self) -> Facts {
+        *self.facts.lock().unwrap_or_else(|broken| broken.into_inner())
+    }
+
+    /// All metrics in OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        text
+    }
+}
+
+impl Facts {
+    /// What is not as it should be, or nothing.
+    pub fn unready(&self) -> Vec<&'static str> {
+        let facts = [
+            (self.ovsdb_synced, "OVSDB is not in sync"),
+            (self.spec_seen, "no spec was seen"),
+            (self.applied, "the spec is not applied"),
+        ];
+        facts
+            .into_iter()
+            .filter_map(|(holds, text)| (!holds).then_some(text))
+            .collect()
+    }
+
+    /// Whether the loop has turned within `limit` before `now`.
+    pub fn alive(&self, now: Instant, limit: Duration) -> bool {
+        now.saturating_duration_since(self.turned) <= limit
+    }
+}

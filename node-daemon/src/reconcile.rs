@@ -1,0 +1,308 @@
+//! One turn of the loop, without I/O: view and spec come in, at most one
+//! transaction and a status go out. Owns what must be remembered between turns:
+//! which rows were ours, what was in place, what was refused, what to wait for.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use ovsdb::{Operation, OperationResult, TransactError, Uuid, View};
+use weir_api::condition::{Condition, Finding, Time};
+use weir_api::{ConflictPolicy, NodeFlowExportStatus};
+
+use crate::desired::Desired;
+use crate::diff::{Change, Diff, diff};
+use crate::findings::{self, Facts, Uptake};
+use crate::observe::{Observed, observe};
+use crate::pace::{HealBudget, retry_delay};
+use crate::quirks::Dialect;
+use crate::rows::{DesiredRows, desired_rows};
+use crate::status::{Seen, status};
+use crate::tables::Slot;
+use crate::transaction::{configuration_number, transaction};
+
+/// How long ovs-vswitchd may take before that is a finding.
+const UPTAKE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The memory of the loop.
+#[derive(Debug)]
+pub struct Reconciler {
+    node: String,
+    endpoint: String,
+    remembered: BTreeSet<Uuid>,
+    in_place: Option<DesiredRows>,
+    adopted: BTreeSet<Slot>,
+    syncs: u64,
+    awaited: Option<Awaited>,
+    refused: Option<Refused>,
+    budget: HealBudget,
+    written: Vec<Change>,
+    conflicts: usize,
+    drift_healed: u64,
+    told: Option<Vec<Condition>>,
+}
+
+/// A configuration that ovs-vswitchd was told to take over.
+#[derive(Debug, Clone, Copy)]
+struct Awaited {
+    number: i64,
+    since: Instant,
+}
+
+/// A transaction that failed.
+#[derive(Debug)]
+struct Refused {
+    changes: Vec<Change>,
+    error: String,
+    attempts: u32,
+    until: Instant,
+}
+
+/// What a turn asks its caller to do.
+#[derive(Debug)]
+pub struct Turn {
+    /// To be sent; its outcome goes to [`Reconciler::committed`] or
+    /// [`Reconciler::failed`], and another turn follows.
+    pub plan: Option<Plan>,
+    /// How things stand before that.
+    pub status: NodeFlowExportStatus,
+    /// When another turn is due though nothing happens.
+    pub wake: Option<Instant>,
+}
+
+/// Changes to make in one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// Those that undo what others did, by slot.
+    pub drift: BTreeSet<Slot>,
+    /// The transaction.
+    pub operations: Vec<Operation>,
+}
+
+impl Reconciler {
+    /// `endpoint` is for messages only.
+    pub fn new(node: impl Into<String>, endpoint: impl Into<String>) -> Self {
+        Self {
+            node: node.into(),
+            endpoint: endpoint.into(),
+            remembered: BTreeSet::new(),
+            in_place: None,
+            adopted: BTreeSet::new(),
+            syncs: 0,
+            awaited: None,
+            refused: None,
+            budget: HealBudget::new(),
+            written: Vec::new(),
+            conflicts: 0,
+            drift_healed: 0,
+            told: None,
+        }
+    }
+
+    /// Rows put right since the beginning.
+    pub fn drift_healed(&self) -> u64 {
+        self.drift_healed
+    }
+
+    /// Slots that hold rows of somebody else, at the last turn.
+    pub fn conflicts(&self) -> usize {
+        self.conflicts
+    }
+
+    /// The status was published: its conditions lend their times to the next.
+    pub fn told(&mut self, status: &NodeFlowExportStatus) {
+        self.told = Some(status.conditions.clone());
+    }
+
+    /// Compares and decides.
+    pub fn turn(&mut self, view: &View, desired: &Desired, now: Instant, time: &Time) -> Turn {
+        let observed = observe(&view.replica, &self.remembered);
+        let dialect = view
+            .schema
+            .clone()
+            .map(|schema| Dialect::new(schema, observed.root.ovs_version.as_deref()));
+        let (true, Some(dialect)) = (view.link.is_synced(), &dialect) else {
+            let findings = findings::of_unreachable(&self.endpoint, &view.link);
+            let seen = dialect.as_ref().map(|dialect| (&observed, dialect));
+            let status = self.conclude(findings, desired, seen, time);
+            return Turn {
+                plan: None,
+                status,
+                wake: None,
+            };
+        };
+        self.learn(&observed, view.syncs, now);
+        self.turn_synced(&observed, dialect, desired, now, time)
+    }
+
+    fn turn_synced(
+        &mut self,
+        observed: &Observed,
+        dialect: &Dialect,
+        desired: &Desired,
+        now: Instant,
+        time: &Time,
+    ) -> Turn {
+        let rows = desired_rows(&desired.spec, dialect, &self.node);
+        let diff = diff(&rows, observed, desired.spec.conflict_policy, dialect);
+        let drift = self.drift(&diff, &rows);
+        let hold = self.hold(&diff, &drift, now);
+        self.settle(&diff, &rows);
+        self.conflicts = diff.conflicts.len();
+        let (uptake, overdue_at) = self.uptake(observed, now);
+        let facts = Facts {
+            spec: &desired.spec,
+            rows: &rows,
+            observed,
+            diff: &diff,
+            adopted: &self.adopted,
+            failure: self.refused.as_ref().map(|r| r.error.as_str()),
+            uptake,
+        };
+        let findings = findings::of_synced(&facts);
+        let status = self.conclude(findings, desired, Some((observed, dialect)), time);
+        let wake = [hold, overdue_at].into_iter().flatten().min();
+        let plan = (hold.is_none() && !diff.changes.is_empty()).then(|| self.plan(diff.changes, drift));
+        Turn { plan, status, wake }
+    }
+
+    /// The transaction that removes every row of ours, if there is any.
+    pub fn farewell(&self, view: &View) -> Option<Plan> {
+        let schema = view.schema.clone().filter(|_| view.link.is_synced())?;
+        let observed = observe(&view.replica, &self.remembered);
+        let dialect = Dialect::new(schema, observed.root.ovs_version.as_deref());
+        let diff = diff(&DesiredRows::new(), &observed, ConflictPolicy::Refuse, &dialect);
+        (!diff.changes.is_empty()).then(|| self.plan(diff.changes, BTreeSet::new()))
+    }
+
+    /// The transaction went through.
+    pub fn committed(&mut self, plan: &Plan, results: &[OperationResult], now: Instant) {
+        self.refused = None;
+        self.drift_healed += plan.drift.len() as u64;
+        if !plan.drift.is_empty() || plan.changes == self.written {
+            self.budget.spend();
+        }
+        self.written.clone_from(&plan.changes);
+        let adopted = plan.changes.iter().filter(|c| c.adopts).map(|c| c.slot.clone());
+        self.adopted.extend(adopted);
+        if let Some(number) = configuration_number(results) {
+            self.awaited = Some(Awaited { number, since: now });
+        }
+    }
+
+    /// The transaction did not go through, or nobody knows.
+    pub fn failed(&mut self, plan: Plan, error: &TransactError, now: Instant) {
+        let attempts = self.refused.as_ref().map_or(0, |r| r.attempts).saturating_add(1);
+        self.refused = Some(Refused {
+            changes: plan.changes,
+            error: error.to_string(),
+            attempts,
+            until: now + retry_delay(attempts),
+        });
+    }
+
+    fn plan(&self, changes: Vec<Change>, drift: BTreeSet<Slot>) -> Plan {
+        let operations = transaction(&changes, &self.node);
+        Plan {
+            changes,
+            drift,
+            operations,
+        }
+    }
+
+    /// Takes note of our rows, and after a full resync of what the switch is to
+    /// take over: numbers start again with an empty database.
+    fn learn(&mut self, observed: &Observed, syncs: u64, now: Instant) {
+        self.remembered = observed
+            .rows()
+            .filter(|(_, _, row)| row.ours)
+            .map(|(_, _, row)| row.uuid)
+            .collect();
+        if self.syncs != syncs || self.awaited.is_none() {
+            self.syncs = syncs;
+            let number = observed.root.next_cfg;
+            self.awaited = Some(Awaited { number, since: now });
+        }
+    }
+
+    /// Changes that the spec did not cause: the same row was in place before.
+    fn drift(&self, diff: &Diff, rows: &DesiredRows) -> BTreeSet<Slot> {
+        let Some(in_place) = &self.in_place else {
+            return BTreeSet::new();
+        };
+        let slots = diff.changes.iter().map(|c| &c.slot);
+        slots
+            .filter(|slot| in_place.get(slot) == rows.get(slot))
+            .cloned()
+            .collect()
+    }
+
+    /// Until when changes must not be written yet: they were refused, or others
+    /// (or the server) undo them again and again.
+    fn hold(&mut self, diff: &Diff, drift: &BTreeSet<Slot>, now: Instant) -> Option<Instant> {
+        let refused = self.refused.as_ref();
+        let retry = refused
+            .filter(|r| r.until > now && r.changes == diff.changes)
+            .map(|r| r.until);
+        let only_drift = !drift.is_empty() && drift.len() == diff.changes.len();
+        let again = only_drift || (!diff.changes.is_empty() && diff.changes == self.written);
+        let heal = if again { self.budget.ready_at(now) } else { None };
+        retry.max(heal)
+    }
+
+    /// Remembers what is in place. A row whose bridge is gone or whose place is
+    /// taken counts as in place as long as it is wanted unchanged: when it can be
+    /// put back, that is a repair.
+    fn settle(&mut self, diff: &Diff, rows: &DesiredRows) {
+        self.adopted.retain(|slot| rows.contains_key(slot));
+        if !diff.changes.is_empty() {
+            return;
+        }
+        self.refused = None;
+        let before = self.in_place.take().unwrap_or_default();
+        let absent = diff
+            .conflicts
+            .iter()
+            .chain(&diff.without_bridge)
+            .chain(&diff.without_table);
+        let absent: BTreeSet<&Slot> = absent.collect();
+        let stays =
+            |slot: &Slot, row| !absent.contains(slot) || before.get(slot).is_some_and(|known| known == row);
+        let in_place = rows.iter().filter(|(slot, row)| stays(slot, *row));
+        self.in_place = Some(in_place.map(|(slot, row)| (slot.clone(), row.clone())).collect());
+    }
+
+    /// Whether ovs-vswitchd has followed, and when that becomes overdue. Should
+    /// somebody set the numbers back, the newest number counts.
+    fn uptake(&self, observed: &Observed, now: Instant) -> (Uptake, Option<Instant>) {
+        let Some(awaited) = self.awaited else {
+            return (Uptake::Pending, None);
+        };
+        if observed.root.cur_cfg >= awaited.number.min(observed.root.next_cfg)
+            && observed.root.ovs_version.is_some()
+        {
+            return (Uptake::Done, None);
+        }
+        let limit = awaited.since + UPTAKE_LIMIT;
+        if now < limit {
+            (Uptake::Pending, Some(limit))
+        } else {
+            (Uptake::Overdue, None)
+        }
+    }
+
+    fn conclude(
+        &self,
+        findings: Vec<Finding>,
+        desired: &Desired,
+        seen: Seen<'_>,
+        time: &Time,
+    ) -> NodeFlowExportStatus {
+        let before = self.told.as_ref().unwrap_or(&desired.reported);
+        status(findings, desired, seen, self.drift_healed, before, time)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Where things stand in OVS's database: the tables and columns that the daemon
+//! reads, and which of them belong to which protocol. Source:
+//! vswitchd/vswitch.ovsschema.
+
+use ovsdb::Monitor;
+use weir_api::Protocol;
+
+/// The database of ovs-vswitchd.
+pub const DATABASE: &str = "Open_vSwitch";
+/// The table with the one row for the whole switch.
+pub const ROOT: &str = "Open_vSwitch";
+/// The table of bridges.
+pub const BRIDGE: &str = "Bridge";
+/// The map column in which each row tells whose it is.
+pub const EXTERNAL_IDS: &str = "external_ids";
+/// The map column of `IPFIX` with the sampling switches.
+pub const OTHER_CONFIG: &str = "other_config";
+
+const NET_FLOW_COLUMNS: [&str; 6] = [
+    "targets",
+    "engine_type",
+    "engine_id",
+    "add_id_to_interface",
+    "active_timeout",
+    EXTERNAL_IDS,
+];
+const S_FLOW_COLUMNS: [&str; 6] = ["targets", "agent", "sampling", "polling", "header", EXTERNAL_IDS];
+const IPFIX_COLUMNS: [&str; 10] = [
+    "targets",
+    "sampling",
+    "obs_domain_id",
+    "obs_point_id",
+    "cache_active_timeout",
+    "cache_max_flows",
+    "stats_interval",
+    "template_interval",
+    OTHER_CONFIG,
+    EXTERNAL_IDS,
+];
+
+/// One protocol on one bridge: the place of at most one row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// Name of the bridge.
+    pub bridge: String,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+impl std::fmt::Display for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {}", self.protocol, self.bridge)
+    }
+}
+
+/// The table that holds a protocol's rows.
+pub const fn table(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::NetFlow => "NetFlow",
+        Protocol::SFlow => "sFlow",
+        Protocol::Ipfix => "IPFIX",
+    }
+}
+
+/// The column of `Bridge` that refers to a protocol's row.
+pub const fn bridge_column(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::NetFlow => "netflow",
+        Protocol::SFlow => "sflow",
+        Protocol::Ipfix => "ipfix",
+    }
+}
+
+/// What the daemon watches. Columns that the server lacks are left out by the
+/// client.
+pub fn monitor() -> Monitor {
+    Monitor::new()
+        .table(
+            ROOT,
+            ["ovs_version", "bridges", "next_cfg", "cur_cfg", EXTERNAL_IDS],
+        )
+        .table(BRIDGE, ["name", "netflow", "sflow", "ipfix"])
+        .table(table(Protocol::NetFlow), NET_FLOW_COLUMNS)
+        .table(table(Protocol::SFlow), S_FLOW_COLUMNS)
+        .table(table(Protocol::Ipfix), IPFIX_COLUMNS)
+}
