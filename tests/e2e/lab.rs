@@ -27,6 +27,10 @@ const CASES: &[Case<Lab>] = &[
         network::transfers_are_exact,
     ),
     Case::new(
+        "UDP datagrams arrive, all of them, in both families",
+        network::datagrams_are_counted,
+    ),
+    Case::new(
         "iperf3 reports the throughput between two nodes",
         network::iperf_reports_throughput,
     ),
@@ -90,6 +94,10 @@ const CASES: &[Case<Lab>] = &[
     Case::new(
         "packets through connection tracking arrive, too",
         enclosure::tracked_packets_arrive,
+    ),
+    Case::new(
+        "kube-apiserver and kubectl come from KUBEBUILDER_ASSETS when set",
+        enclosure::assets_come_from_the_environment,
     ),
 ];
 

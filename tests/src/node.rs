@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     Netns, Pod, Process, Switch,
@@ -127,7 +127,7 @@ impl Node {
 
     /// Runs a program on the node to its end and returns its stdout.
     pub fn exec(&self, line: &[&str]) -> Result<String> {
-        let (program, arguments) = line.split_first().unwrap_or((&"true", &[]));
+        let (program, arguments) = line.split_first().context("an empty command line")?;
         program::read(self.command(program)?.args(arguments))
     }
 

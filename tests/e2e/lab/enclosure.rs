@@ -134,6 +134,28 @@ pub fn tracked_packets_arrive(_: &mut Lab) -> Result<()> {
     Ok(())
 }
 
+pub fn assets_come_from_the_environment(lab: &mut Lab) -> Result<()> {
+    let assets = lab.directory().join("assets");
+    fs::create_dir_all(&assets)?;
+    let ask = || {
+        program::read(
+            Command::new(PROGRAM)
+                .arg("kubernetes")
+                .env("KUBEBUILDER_ASSETS", &assets),
+        )
+    };
+    let refusal = ask().err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(
+        refusal.contains("KUBEBUILDER_ASSETS") && refusal.contains("kube-apiserver"),
+        "{refusal}"
+    );
+    for name in ["kube-apiserver", "kubectl"] {
+        fs::write(assets.join(name), "")?;
+    }
+    ensure!(ask()?.trim() == assets.to_string_lossy());
+    Ok(())
+}
+
 /// What a lab could leave: named namespaces, mounts, devices, files in /run.
 fn traces() -> Result<BTreeSet<String>> {
     let mut traces: BTreeSet<String> = fs::read_to_string("/proc/self/mounts")?
