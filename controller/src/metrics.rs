@@ -1,0 +1,133 @@
+//! What the controller counts. Names begin with `weir_controller_`; every label
+//! value is one of a few words.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// One label and its value.
+type Label = [(&'static str, &'static str); 1];
+
+/// Handles to all metrics; clones share them.
+#[derive(Clone, Default)]
+pub struct Metrics {
+    reconciles: Family<Label, Counter>,
+    applies: Family<Label, Counter>,
+    deletes: Family<Label, Counter>,
+    reports: Family<Label, Counter>,
+    watch_failures: Family<Label, Counter>,
+    nodes: Gauge,
+    problems: Gauge,
+    leader: Gauge,
+    registry: Arc<std::sync::OnceLock<Registry>>,
+}
+
+impl Metrics {
+    /// All metrics at zero, ready to be shown.
+    pub fn new() -> Self {
+        let metrics = Self::default();
+        let mut registry = Registry::with_prefix("weir_controller");
+        metrics.register(&mut registry);
+        // Set once, right here: there is no other handle yet.
+        let _ = metrics.registry.set(registry);
+        metrics
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let mut counter = |name, help, family: &Family<Label, Counter>| {
+            registry.register(name, help, family.clone());
+        };
+        counter(
+            "reconciles",
+            "Decisions made, by whether they changed anything",
+            &self.reconciles,
+        );
+        counter("applies", "NodeFlowExports written, by result", &self.applies);
+        counter("deletes", "NodeFlowExports deleted, by result", &self.deletes);
+        counter(
+            "reports",
+            "Condition updates of the Network, by result",
+            &self.reports,
+        );
+        counter(
+            "watch_failures",
+            "Watches that failed and were tried again",
+            &self.watch_failures,
+        );
+        registry.register("nodes", "Nodes that have a spec", self.nodes.clone());
+        registry.register("problems", "Entries that are skipped", self.problems.clone());
+        registry.register("leader", "Whether this replica writes", self.leader.clone());
+    }
+
+    /// A decision was made.
+    pub fn reconciled(&self, changed: bool, nodes: usize, problems: usize) {
+        let result = if changed { "changed" } else { "unchanged" };
+        self.reconciles.get_or_create(&[("result", result)]).inc();
+        self.nodes.set(i64::try_from(nodes).unwrap_or(i64::MAX));
+        self.problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
+    }
+
+    /// A `NodeFlowExport` was written, or not.
+    pub fn applied(&self, result: &'static str) {
+        self.applies.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// A `NodeFlowExport` was deleted, or not.
+    pub fn deleted(&self, result: &'static str) {
+        self.deletes.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Conditions were written, or not.
+    pub fn reported(&self, result: &'static str) {
+        self.reports.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// A watch failed.
+    pub fn watch_failed(&self, kind: &'static str) {
+        self.watch_failures.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// This replica writes from now on, or no longer.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// All metrics in OpenMetrics text.
+    ///
+    /// # Errors
+    /// A metric cannot be encoded.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        if let Some(registry) = self.registry.get() {
+            encode(&mut text, registry)?;
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_shown() {
+        let metrics = Metrics::new();
+        metrics.reconciled(true, 3, 1);
+        metrics.applied("ok");
+        metrics.leads(true);
+        let text = metrics.text().unwrap();
+        for line in [
+            "weir_controller_reconciles_total{result=\"changed\"} 1",
+            "weir_controller_applies_total{result=\"ok\"} 1",
+            "weir_controller_nodes 3",
+            "weir_controller_problems 1",
+            "weir_controller_leader 1",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

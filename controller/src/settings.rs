@@ -1,0 +1,132 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use crate::backoff::random;
+use crate::lease::Terms;
+
+/// Turns spec.exportNetworkFlows of the Network "cluster" into one
+/// NodeFlowExport a node, and rolls the nodes' status up into its conditions.
+#[derive(Debug, Parser)]
+#[command(name = "weir-controller", version)]
+pub struct Settings {
+    /// Namespace of the Lease
+    #[arg(long, env = "POD_NAMESPACE", default_value = "weir-system", value_name = "NS")]
+    pub namespace: String,
+    /// Name of the Lease
+    #[arg(long, default_value = "weir-controller", value_name = "NAME")]
+    pub lease_name: String,
+    /// Another replica may take the Lease when it was not renewed for so long (whole seconds)
+    #[arg(long, default_value = "15s", value_parser = parse_duration, value_name = "TIME")]
+    pub lease_duration: Duration,
+    /// The leader stops writing when it could not renew the Lease for so long
+    #[arg(long, default_value = "10s", value_parser = parse_duration, value_name = "TIME")]
+    pub renew_deadline: Duration,
+    /// Pause between attempts to take or renew the Lease
+    #[arg(long, default_value = "2s", value_parser = parse_duration, value_name = "TIME")]
+    pub retry_period: Duration,
+    /// Name of this replica in the Lease [default: host name, process id and a random number]
+    #[arg(long, value_name = "NAME")]
+    pub identity: Option<String>,
+    /// Write without a Lease; for a single replica only
+    #[arg(long)]
+    pub no_leader_election: bool,
+    /// Address of /metrics, /healthz and /readyz [default: none]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's service account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Form of the log on stderr; RUST_LOG sets what is logged
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// The times of the election.
+    ///
+    /// # Errors
+    /// A leader that cannot renew would write on after its Lease was taken.
+    pub fn terms(&self) -> Result<Terms, String> {
+        let terms = Terms {
+            lease: self.lease_duration,
+            renew_deadline: self.renew_deadline,
+            retry: self.retry_period,
+        };
+        if terms.lease <= terms.renew_deadline {
+            return Err("--lease-duration must be longer than --renew-deadline".to_owned());
+        }
+        if terms.renew_deadline <= terms.retry {
+            return Err("--renew-deadline must be longer than --retry-period".to_owned());
+        }
+        Ok(terms)
+    }
+
+    /// The time that one write may take: a leader that lost its Lease has none
+    /// under way when another takes it.
+    pub fn write_patience(&self) -> Duration {
+        self.lease_duration.saturating_sub(self.renew_deadline)
+    }
+
+    /// The replica's name in the Lease.
+    pub fn identity(&self) -> String {
+        self.identity.clone().unwrap_or_else(|| {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            format!("{}-{}-{:08x}", host.trim(), std::process::id(), random() >> 32)
+        })
+    }
+}
+
+/// A whole number with the unit `s` or `ms`; no unit means seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (number, unit): (&str, fn(u64) -> Duration) = match text.strip_suffix("ms") {
+        Some(number) => (number, Duration::from_millis),
+        None => (text.strip_suffix('s').unwrap_or(text), Duration::from_secs),
+    };
+    match number.parse() {
+        Ok(number @ 1..=86_400_000) => Ok(unit(number)),
+        _ => Err("not a time such as 15s or 500ms".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        assert_eq!(parse_duration("15s"), Ok(Duration::from_secs(15)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("3"), Ok(Duration::from_secs(3)));
+        for bad in ["", "s", "0s", "-1s", "1m", "1.5s"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_that_would_let_two_replicas_write_are_refused() {
+        let settings = |arguments: &[&str]| Settings::parse_from([&["weir-controller"], arguments].concat());
+        assert!(settings(&[]).terms().is_ok());
+        assert!(settings(&["--lease-duration", "10s"]).terms().is_err());
+        assert!(settings(&["--retry-period", "10s"]).terms().is_err());
+    }
+
+    #[test]
+    fn replicas_on_one_host_have_different_names() {
+        let settings = Settings::parse_from(["weir-controller"]);
+        assert_ne!(settings.identity(), settings.identity());
+    }
+}
