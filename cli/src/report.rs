@@ -1,0 +1,185 @@
+//! What `weir status` shows: a table of nodes, then what fails and why. Pure.
+
+use std::fmt;
+
+use serde::Serialize;
+use weir_api::condition::{self, Condition};
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::NodeFlowExportStatus;
+
+/// Everything there is to show.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// All nodes.
+    pub nodes: Vec<Node>,
+    /// Weir's conditions on the Network; none without a cluster.
+    pub conditions: Vec<Condition>,
+}
+
+/// One node.
+#[derive(Debug, Serialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Whether its daemon has not yet seen the newest spec.
+    pub lags: bool,
+    /// What its daemon reports; nothing while none has.
+    pub status: Option<NodeFlowExportStatus>,
+}
+
+impl Node {
+    /// A node whose report is of the newest spec.
+    pub fn new(name: String, status: Option<NodeFlowExportStatus>) -> Self {
+        Self { name, lags: false, status }
+    }
+
+    fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.status.as_ref().and_then(|status| condition::find(&status.conditions, kind))
+    }
+
+    /// Whether all that is asked for is applied, and is on its way out.
+    fn is_well(&self) -> bool {
+        let applied = self.condition(APPLIED).is_some_and(|c| c.status == "True");
+        let exporting = self
+            .condition(EXPORTING)
+            .is_some_and(|c| c.status == "True" || c.reason == reason::NO_COLLECTORS);
+        applied && exporting && !self.lags
+    }
+
+    fn row(&self) -> [String; 5] {
+        let word = |kind| self.condition(kind).map_or("-", |c| c.status.as_str()).to_owned();
+        let status = self.status.as_ref();
+        let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+        let reason = match status {
+            None => "NoReport".to_owned(),
+            Some(_) if self.lags => "Pending".to_owned(),
+            Some(status) => or_dash(&status.reason),
+        };
+        let protocols = status.map_or("-".to_owned(), |status| or_dash(&status.protocols));
+        [self.name.clone(), protocols, word(APPLIED), word(EXPORTING), reason]
+    }
+
+    /// What fails, one sentence a condition.
+    fn complaints(&self) -> Vec<String> {
+        if self.status.is_none() {
+            return vec!["no weir-node has reported; does one run on this node?".to_owned()];
+        }
+        let bad = |kind| {
+            let condition = self.condition(kind)?;
+            let good = condition.status == if kind == CONFLICT { "False" } else { "True" };
+            (!good && condition.reason != reason::NO_COLLECTORS)
+                .then(|| format!("{kind} is {}: {}", condition.status, condition.message))
+        };
+        [APPLIED, EXPORTING, CONFLICT].into_iter().filter_map(bad).collect()
+    }
+}
+
+impl Report {
+    /// Whether all that is asked for is applied everywhere.
+    pub fn is_well(&self) -> bool {
+        let degraded = condition::holds(&self.conditions, "FlowExportDegraded");
+        !degraded && self.nodes.iter().all(Node::is_well)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.nodes.is_empty() {
+            writeln!(f, "no node is looked after")?;
+        } else {
+            write_table(f, &self.nodes)?;
+        }
+        for node in &self.nodes {
+            for complaint in node.complaints() {
+                writeln!(f, "{}: {complaint}", node.name)?;
+            }
+        }
+        for c in &self.conditions {
+            writeln!(f, "{} {} {}: {}", c.type_, c.status, c.reason, c.message)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_table(f: &mut fmt::Formatter<'_>, nodes: &[Node]) -> fmt::Result {
+    let head = ["NODE", "PROTOCOLS", "APPLIED", "EXPORTING", "REASON"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(nodes.iter().map(Node::row)).collect();
+    let width = |i: usize| rows.iter().map(|row| row[i].len()).max().unwrap_or_default();
+    let widths: [usize; 4] = std::array::from_fn(width);
+    for [name, protocols, applied, exporting, reason] in &rows {
+        let [a, b, c, d] = widths;
+        writeln!(f, "{name:a$}  {protocols:b$}  {applied:c$}  {exporting:d$}  {reason}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_api::condition::{ConditionStatus, Finding, Time, conclude};
+
+    fn node(name: &str, findings: &[(&'static str, ConditionStatus, &'static str, &str)]) -> Node {
+        let findings: Vec<Finding> = findings
+            .iter()
+            .map(|(kind, status, reason, message)| Finding {
+                kind,
+                status: *status,
+                reason,
+                message: (*message).to_owned(),
+            })
+            .collect();
+        let now: Time = serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap();
+        let conditions = conclude(&findings, &[], Some(1), &now);
+        let reason = findings[0].reason.to_owned();
+        let status = NodeFlowExportStatus { protocols: "NetFlow".into(), reason, conditions, ..Default::default() };
+        Node::new(name.to_owned(), Some(status))
+    }
+
+    fn well(name: &str) -> Node {
+        node(
+            name,
+            &[
+                (APPLIED, ConditionStatus::True, reason::APPLIED, ""),
+                (EXPORTING, ConditionStatus::True, reason::EXPORTING, ""),
+                (CONFLICT, ConditionStatus::False, reason::NO_CONFLICT, ""),
+            ],
+        )
+    }
+
+    #[test]
+    fn a_table_lines_up_and_complaints_follow() {
+        let bad = node(
+            "a-node-with-a-long-name",
+            &[(APPLIED, ConditionStatus::False, reason::BRIDGE_MISSING, "br-int is not there")],
+        );
+        let report = Report { nodes: vec![well("b"), bad], conditions: Vec::new() };
+        let text = report.to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0].find("PROTOCOLS"), lines[1].find("NetFlow"));
+        assert_eq!(lines[0].find("REASON"), lines[2].find("BridgeMissing"));
+        assert_eq!(lines[3], "a-node-with-a-long-name: Applied is False: br-int is not there");
+        assert!(!report.is_well());
+    }
+
+    #[test]
+    fn a_node_without_a_report_or_behind_is_not_well() {
+        let silent = Report { nodes: vec![Node::new("n".into(), None)], conditions: Vec::new() };
+        assert!(!silent.is_well() && silent.to_string().contains("does one run"));
+        let behind = Report { nodes: vec![Node { lags: true, ..well("n") }], conditions: Vec::new() };
+        assert!(!behind.is_well() && behind.to_string().contains("Pending"));
+        assert!(Report { nodes: vec![well("n")], conditions: Vec::new() }.is_well());
+    }
+
+    #[test]
+    fn nothing_asked_for_is_well() {
+        let idle = node(
+            "n",
+            &[
+                (APPLIED, ConditionStatus::True, reason::NO_COLLECTORS, ""),
+                (EXPORTING, ConditionStatus::False, reason::NO_COLLECTORS, ""),
+            ],
+        );
+        let report = Report { nodes: vec![idle], conditions: Vec::new() };
+        assert!(report.is_well(), "{report}");
+    }
+}

@@ -1,0 +1,126 @@
+//! `weir up`: file, node daemon and collector in one process.
+//!
+//! The collector listens before OVS is told to send: a refused datagram costs
+//! OVS the next one, and with it half of its templates. At the end it is the
+//! other way round, so that what OVS flushes is still received.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use weir_api::NodeFlowExportStatus;
+use weir_collector::args::{Print, default_listen};
+use weir_collector::{Collector, Config, QUEUE_RECORDS, Running, Sink, Source};
+use weir_node::shutdown::Signals;
+use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
+
+use crate::node::NodeArgs;
+use crate::state::DataDirectory;
+
+/// How long OVS gets to flush its caches after it was told to stop.
+const FLUSH: Duration = Duration::from_millis(300);
+
+/// Arguments of `weir up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The Network, or the patch of it (`spec:` alone); followed while running
+    #[arg(long, value_name = "FILE")]
+    network: PathBuf,
+    #[command(flatten)]
+    node: NodeArgs,
+    /// UDP address to receive on; may be repeated. Every protocol is understood
+    /// on every address [default: ports 2055, 2056, 4739, 6343 of all addresses]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Vec<SocketAddr>,
+    /// Where /metrics, /healthz and /readyz are served
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// What to print on standard output; logs go to standard error
+    #[arg(long, value_enum, default_value_t = Print::Json)]
+    print: Print,
+    /// Directory for what `weir status --data-dir` shows
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Runs until a signal.
+///
+/// # Errors
+/// A file, an address or the data directory cannot be used, or a part died.
+pub async fn run(args: UpArgs) -> Result<ExitCode> {
+    let mut signals = Signals::install().context("cannot take signals")?;
+    let node = args.node.name()?;
+    let mut config = AgentConfig::new(&node, args.node.ovsdb.clone());
+    config.on_exit = OnExit::Clear;
+    let desired = file_source::spawn(args.node.files(args.network.clone())?, Arc::clone(&config.metrics))?;
+    let directory = args.data_dir.as_deref().map(DataDirectory::take).transpose()?;
+    let mut running = start_collector(&args, &node).await?;
+    tracing::info!(udp = ?running.addresses().udp, http = %running.addresses().http, "listening");
+
+    let (status, told) = watch::channel(NodeFlowExportStatus::default());
+    let (stop, mut stopped) = watch::channel(false);
+    let mut agent = tokio::spawn(agent::run(config, desired, status, async move {
+        // An error means that nobody can ask any more: the same.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    }));
+    let keeper = tokio::spawn(keep_state(directory, node, told));
+    let outcome = tokio::select! {
+        ended = &mut agent => ended?.map_err(Into::into),
+        error = running.ended() => clear(&stop, &mut agent, &mut signals).await.and(Err(error.into())),
+        signal = signals.next() => {
+            tracing::info!(signal, "ending: removing what was set");
+            clear(&stop, &mut agent, &mut signals).await
+        }
+    };
+    tokio::time::sleep(FLUSH).await;
+    let stopped = running.stop().await;
+    // Ends with the agent, whose status it follows, and removes its file.
+    keeper.await?;
+    outcome?;
+    stopped?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the agent remove its rows and end.
+async fn clear(
+    stop: &watch::Sender<bool>,
+    agent: &mut JoinHandle<Result<(), AgentError>>,
+    signals: &mut Signals,
+) -> Result<()> {
+    stop.send_replace(true);
+    tokio::select! {
+        ended = agent => Ok(ended??),
+        signal = signals.next() => anyhow::bail!("{signal} again: aborted; rows may be left in OVSDB"),
+    }
+}
+
+/// Writes each status to the data directory until the agent ends.
+async fn keep_state(directory: Option<DataDirectory>, node: String, mut told: watch::Receiver<NodeFlowExportStatus>) {
+    while told.changed().await.is_ok() {
+        let status = told.borrow_and_update().clone();
+        let Some(directory) = &directory else { continue };
+        if let Err(error) = directory.write(&node, &status) {
+            tracing::error!("{error:#}");
+        }
+    }
+}
+
+async fn start_collector(args: &UpArgs, node: &str) -> Result<Running> {
+    let config = Config {
+        listen: if args.listen.is_empty() { default_listen() } else { args.listen.clone() },
+        http: args.http,
+        names: Source::Switches { endpoints: vec![args.node.ovsdb.clone()], node_name: Some(node.to_owned()) },
+        sink: match args.print {
+            Print::Json => Sink::stdout(),
+            Print::None => Sink::Discard,
+        },
+        queue_records: QUEUE_RECORDS,
+    };
+    Ok(Collector::start(config).await?)
+}
