@@ -1,4 +1,4 @@
-//! Delays between attempts: from 100 ms, doubled up to 5 s, with jitter, so
+//! Delays between attempts: from 100 ms, doubled up to 2 s, with jitter, so
 //! that an API server that comes back is found at once and not stormed.
 
 use std::hash::{BuildHasher, RandomState};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::runtime::utils::Backoff;
 
 const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// An endless series of growing delays.
 #[derive(Debug, Clone)]

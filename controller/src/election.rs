@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout_at};
 
 use crate::backoff::{Delays, jitter};
+use crate::describe;
 use crate::lease::{Observed, Step, Terms, decide, held, released};
-use crate::write::describe;
 
 /// One replica's part in the election.
 pub struct Candidate {
@@ -29,7 +29,7 @@ pub struct Candidate {
     terms: Terms,
     leads: watch::Sender<bool>,
     observed: Option<Observed>,
-    /// When the last renewal that succeeded was begun.
+    /// When the last write that succeeded was begun: others count from later.
     renewed: Option<Instant>,
 }
 
@@ -90,21 +90,23 @@ impl Candidate {
     /// One attempt to lead on. It ends by itself when the renewal would come
     /// too late.
     async fn attempt(&mut self) {
-        let begun = Instant::now();
-        let deadline = self.renewed.unwrap_or(begun) + self.terms.renew_deadline;
+        let deadline = self.renewed.unwrap_or_else(Instant::now) + self.terms.renew_deadline;
         match timeout_at(deadline.into(), self.take_or_renew()).await {
-            Ok(Ok(true)) => self.lead(begun),
-            Ok(Ok(false)) => self.follow("another replica holds the lease"),
+            Ok(Ok(Some(renewed))) => self.lead(renewed),
+            Ok(Ok(None)) => self.follow("another replica holds the lease"),
             Ok(Err(error)) if Instant::now() < deadline => {
-                tracing::warn!(error = describe(&error), "cannot read or write the lease");
+                tracing::warn!(
+                    error = describe::request(&error),
+                    "cannot read or write the lease"
+                );
             }
-            Ok(Err(error)) => self.follow(&describe(&error)),
+            Ok(Err(error)) => self.follow(&describe::request(&error)),
             Err(_) => self.follow("the lease could not be renewed in time"),
         }
     }
 
-    fn lead(&mut self, begun: Instant) {
-        if self.renewed.replace(begun).is_none() {
+    fn lead(&mut self, renewed: Instant) {
+        if self.renewed.replace(renewed).is_none() {
             tracing::info!(identity = self.identity, "this replica leads");
         }
         self.leads
@@ -119,8 +121,8 @@ impl Candidate {
             .send_if_modified(|leads| std::mem::replace(leads, false));
     }
 
-    /// Whether this replica holds the Lease now.
-    async fn take_or_renew(&mut self) -> Result<bool, kube::Error> {
+    /// Since when this replica holds the Lease anew, if it does.
+    async fn take_or_renew(&mut self) -> Result<Option<Instant>, kube::Error> {
         let lease = match self.api.get_opt(&self.name).await? {
             Some(lease) => lease,
             None => return self.create().await,
@@ -131,7 +133,7 @@ impl Candidate {
         let step = decide(now, &observed, &self.identity);
         self.observed = Some(observed);
         if step == Step::Wait {
-            return Ok(false);
+            return Ok(None);
         }
         let spec = held(&before, step, &self.identity, self.terms.lease, Timestamp::now());
         self.put(Lease {
@@ -141,7 +143,8 @@ impl Candidate {
         .await
     }
 
-    async fn create(&self) -> Result<bool, kube::Error> {
+    async fn create(&self) -> Result<Option<Instant>, kube::Error> {
+        let begun = Instant::now();
         let nothing = LeaseSpec::default();
         let mut spec = held(
             &nothing,
@@ -158,22 +161,28 @@ impl Candidate {
             },
             spec: Some(spec),
         };
-        won(self.api.create(&PostParams::default(), &lease).await)
+        won(begun, self.api.create(&PostParams::default(), &lease).await)
     }
 
-    async fn put(&self, lease: Lease) -> Result<bool, kube::Error> {
-        won(self.api.replace(&self.name, &PostParams::default(), &lease).await)
+    async fn put(&self, lease: Lease) -> Result<Option<Instant>, kube::Error> {
+        let begun = Instant::now();
+        won(
+            begun,
+            self.api.replace(&self.name, &PostParams::default(), &lease).await,
+        )
     }
 
-    async fn release(mut self) {
+    async fn release(self) {
         if self.renewed.is_none() {
             return;
         }
-        self.follow("the replica stops");
+        self.leads.send_replace(false);
         let deadline = Instant::now() + self.terms.renew_deadline;
         match timeout_at(deadline.into(), self.give_back()).await {
             Ok(Ok(())) => tracing::info!("the lease is given back"),
-            Ok(Err(error)) => tracing::warn!(error = describe(&error), "the lease is not given back"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = describe::request(&error), "the lease is not given back")
+            }
             Err(_) => tracing::warn!("the lease is not given back: no answer in time"),
         }
     }
@@ -197,10 +206,10 @@ fn is_free(lease: Option<Lease>) -> bool {
 }
 
 /// A conflict means that another replica was faster.
-fn won(answer: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+fn won(begun: Instant, answer: Result<Lease, kube::Error>) -> Result<Option<Instant>, kube::Error> {
     match answer {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Ok(_) => Ok(Some(begun)),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
         Err(error) => Err(error),
     }
 }

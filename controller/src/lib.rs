@@ -12,6 +12,7 @@
 
 pub mod backoff;
 pub mod decide;
+pub mod describe;
 pub mod election;
 #[cfg(test)]
 mod fixture;

@@ -20,6 +20,10 @@ use weir_controller::settings::{LogFormat, Settings};
 use weir_controller::write::Desk;
 use weir_controller::{http, watch as watches};
 
+/// What is logged when RUST_LOG does not say; of failed requests, `kube` tells
+/// what the controller tells once more and better.
+const LOGGED: &str = "info,kube_client=off";
+
 /// How long each task may take to stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -57,7 +61,7 @@ async fn main() -> Result<()> {
 }
 
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -56,6 +56,8 @@ pub struct Reconciler {
     /// When the conditions are to be compared and written.
     report: Option<Instant>,
     delays: Delays,
+    /// Writes that failed since all went well.
+    failures: u64,
 }
 
 impl Reconciler {
@@ -74,6 +76,7 @@ impl Reconciler {
             retry: None,
             report: None,
             delays: Delays::default(),
+            failures: 0,
         }
     }
 
@@ -248,6 +251,10 @@ impl Reconciler {
         }
         if self.retry.is_none() && !self.outbox.is_busy() {
             self.delays.reset();
+            let failures = std::mem::take(&mut self.failures);
+            if failures > 0 {
+                tracing::info!(failures, "writes succeed again");
+            }
         }
     }
 
@@ -263,11 +270,14 @@ impl Reconciler {
     }
 
     fn try_again(&mut self, write: &Write, error: &WriteError) {
-        if self.retry.is_none() {
+        self.failures += 1;
+        if self.failures == 1 {
             tracing::warn!(subject = ?write.subject(), %error, "a write failed and will be tried again");
-            self.retry = self.delays.next().map(|delay| Instant::now() + delay);
         } else {
             tracing::debug!(subject = ?write.subject(), %error, "another write failed");
+        }
+        if self.retry.is_none() {
+            self.retry = self.delays.next().map(|delay| Instant::now() + delay);
         }
     }
 

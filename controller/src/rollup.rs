@@ -31,8 +31,19 @@ pub fn roll_up(world: &World, decision: &Decision, now: &Time) -> Option<Vec<Con
     let network = world.network()?;
     let findings = findings(world, decision);
     let conditions = conclude(&findings, &network.conditions, network.generation, now);
-    let stands = |condition: &Condition| network.conditions.contains(condition);
-    (!conditions.iter().all(stands)).then_some(conditions)
+    let stand = |condition| network.conditions.iter().any(|stored| says(stored, condition));
+    (!conditions.iter().all(stand)).then_some(conditions)
+}
+
+/// Whether a stored condition says what the other does. Not every definition
+/// of the `Network` stores the generation.
+fn says(stored: &Condition, condition: &Condition) -> bool {
+    let observed_generation = stored.observed_generation.and(condition.observed_generation);
+    *stored
+        == Condition {
+            observed_generation,
+            ..condition.clone()
+        }
 }
 
 /// What is to be said of the three condition types.
@@ -69,9 +80,8 @@ fn standing<'a>(wanted: &Wanted, export: Option<&'a NodeFlowExport>) -> Standing
     for kind in expected {
         match find(conditions, kind) {
             Some(condition) if condition.status == "True" => {}
-            Some(condition) if condition.status == "False" && condition.reason != reason::PENDING => {
-                return Standing::Failing(condition);
-            }
+            // Unknown with a reason is nothing that time will cure.
+            Some(condition) if condition.reason != reason::PENDING => return Standing::Failing(condition),
             _ => return Standing::Behind,
         }
     }

@@ -12,6 +12,7 @@ use weir_api::network::CLUSTER;
 use weir_api::{Condition, Network, NodeFlowExport};
 
 use crate::decide::Wanted;
+use crate::describe;
 use crate::object::{self, FIELD_MANAGER};
 use crate::outbox::Write;
 
@@ -19,7 +20,7 @@ use crate::outbox::Write;
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The API server refused it or cannot be reached.
-    #[error("{}", describe(.0))]
+    #[error("{}", describe::request(.0))]
     Api(#[from] kube::Error),
     /// There was no answer.
     #[error("no answer within {0:?}")]
@@ -37,15 +38,6 @@ impl WriteError {
             Self::Timeout(_) => "timeout",
             Self::NotTaken => "not_taken",
         }
-    }
-}
-
-/// An API error's own words, without the debug text that `kube` adds.
-pub fn describe(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-        kube::Error::Service(source) => format!("cannot reach the API server: {source}"),
-        other => other.to_string(),
     }
 }
 
@@ -129,14 +121,38 @@ impl Desk {
     }
 
     async fn report(&self, conditions: &[Condition]) -> Result<(), WriteError> {
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(object::network_status(conditions));
-        match self.networks.patch_status(CLUSTER, &params, &patch).await {
-            Ok(_) => Ok(()),
+        match self.patch_network(conditions).await {
+            Ok(()) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(kube::Error::Api(status)) if lacks_generation(&status) => {
+                Ok(self.patch_network(&without_generation(conditions)).await?)
+            }
             Err(error) => Err(error.into()),
         }
     }
+
+    async fn patch_network(&self, conditions: &[Condition]) -> Result<(), kube::Error> {
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(object::network_status(conditions));
+        self.networks.patch_status(CLUSTER, &params, &patch).await?;
+        Ok(())
+    }
+}
+
+/// OpenShift's own definition of the Network gives conditions no
+/// observedGeneration, and server-side apply refuses what is not declared.
+fn lacks_generation(status: &Status) -> bool {
+    status
+        .message
+        .contains("observedGeneration: field not declared in schema")
+}
+
+fn without_generation(conditions: &[Condition]) -> Vec<Condition> {
+    let strip = |condition: &Condition| Condition {
+        observed_generation: None,
+        ..condition.clone()
+    };
+    conditions.iter().map(strip).collect()
 }
 
 fn is_gone(status: &Status) -> bool {

@@ -109,7 +109,7 @@ fn what_is_pending_is_behind_and_does_not_fail() {
     ask(&mut world);
     for pending in [
         vec![condition(APPLIED, "False", reason::PENDING)],
-        vec![condition(APPLIED, "Unknown", reason::OVSDB_UNREACHABLE)],
+        vec![condition(APPLIED, "Unknown", reason::PENDING)],
         vec![condition(APPLIED, "True", reason::APPLIED)],
         vec![],
     ] {
@@ -128,7 +128,7 @@ fn failing_nodes_are_counted_and_the_first_are_named_with_the_reason() {
     let mut conflict = well();
     conflict[2] = condition(CONFLICT, "True", reason::FOREIGN_ROW);
     let mut silent = well();
-    silent[1] = condition(EXPORTING, "False", reason::SFLOW_AGENT_MISSING);
+    silent[1] = condition(EXPORTING, "Unknown", reason::SFLOW_AGENT_MISSING);
     report(&mut world, "node-01", 3, &not_applied);
     report(&mut world, "node-02", 3, &conflict);
     report(&mut world, "node-03", 3, &silent);
@@ -181,6 +181,26 @@ fn conditions_that_stand_are_not_written_again() {
         "status": {"conditions": conditions},
     })))));
     assert_eq!(roll_up(&world, &decision, &at(2)), None);
+}
+
+#[test]
+fn a_definition_without_generations_in_conditions_is_no_reason_to_write_again() {
+    let mut world = world(1);
+    let mut stored = {
+        ask(&mut world);
+        let now = Time(Timestamp::UNIX_EPOCH);
+        roll_up(&world, &decide(&world), &now).unwrap()
+    };
+    for condition in &mut stored {
+        condition.observed_generation = None;
+    }
+    world.see(Sight::Network(Event::Apply(object(json!({
+        "metadata": {"name": "cluster", "generation": 8},
+        "spec": {"exportNetworkFlows": {"netFlow": {"collectors": ["192.0.2.9:2056"]}}},
+        "status": {"conditions": stored},
+    })))));
+    let later = Time(Timestamp::from_second(9).unwrap());
+    assert_eq!(roll_up(&world, &decide(&world), &later), None);
 }
 
 #[test]
