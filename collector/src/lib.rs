@@ -1,1 +1,34 @@
-//! Placeholder.
+//! The collector: flow records in by UDP, named flow records out.
+//!
+//! ```text
+//! receive -> decode -> normalise -> enrich ==bounded queue==> sink
+//!               |          |           |
+//!          wire::Decoder   |       identity (a Kubernetes watch, or OVSDB)
+//!                      exporters (which node sends what)
+//! ```
+//!
+//! [`Collector::start`] puts it together; `weir-collector` and `weir up` are thin
+//! shells around it.
+
+pub mod args;
+pub mod decode;
+pub mod enrich;
+pub mod exporters;
+pub mod health;
+pub mod http;
+pub mod identity;
+pub mod metrics;
+pub mod normalise;
+pub mod pipeline;
+pub mod queue;
+pub mod receive;
+pub mod record;
+pub mod running;
+pub mod sequence;
+pub mod sink;
+mod worker;
+
+pub use identity::Source;
+pub use pipeline::{Addresses, Collector, Config, QUEUE_RECORDS, StartError};
+pub use running::{RunError, Running};
+pub use sink::Sink;

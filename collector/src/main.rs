@@ -1,1 +1,86 @@
-fn main() {}
+//! `weir-collector`: arguments, logs, start, wait, stop.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use weir_collector::args::Args;
+use weir_collector::{Addresses, Collector};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    start_logs();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let ansi = io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(ansi)
+        .init();
+}
+
+#[tokio::main]
+async fn run(args: Args) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let port_file = args.port_file.clone();
+    let mut running = Collector::start(args.into_config()).await?;
+    tracing::info!(udp = ?running.addresses().udp, http = %running.addresses().http, "listening");
+    if let Some(path) = port_file {
+        write_port_file(&path, running.addresses())?;
+    }
+    let ended = tokio::select! {
+        () = signals.next() => Ok(()),
+        error = running.ended() => Err(error),
+    };
+    tracing::info!("stopping");
+    tokio::select! {
+        stopped = running.stop() => stopped.and(ended)?,
+        () = signals.next() => anyhow::bail!("a second signal: what is queued is lost"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Readers see the whole file or none.
+fn write_port_file(path: &Path, addresses: &Addresses) -> anyhow::Result<()> {
+    let text = serde_json::to_string(addresses)?;
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, text).with_context(|| format!("cannot write {}", partial.display()))?;
+    std::fs::rename(&partial, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

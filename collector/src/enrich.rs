@@ -1,0 +1,29 @@
+//! Puts names on both sides of a record: by address, else by the interface that
+//! the record names, else by Ethernet address; the latter two as the exporting
+//! node's switch knows them.
+
+use std::sync::Arc;
+
+use crate::identity::{Directory, Identity, Ports};
+use crate::record::{FlowRecord, Side};
+
+/// Fills in who stands on both sides.
+pub fn enrich(record: &mut FlowRecord, directory: &Directory) {
+    let ports = directory.nodes.get(&record.exporter_node);
+    for side in [&mut record.src, &mut record.dst] {
+        if let Some(identity) = identify(side, directory, ports) {
+            side.identity = Arc::clone(identity);
+        }
+    }
+}
+
+fn identify<'a>(
+    side: &Side,
+    directory: &'a Directory,
+    ports: Option<&'a Ports>,
+) -> Option<&'a Arc<Identity>> {
+    let by_address = side.addr.and_then(|address| directory.addresses.get(&address));
+    let by_interface = || ports?.interfaces.get(side.if_name.as_str());
+    let by_mac = || ports?.macs.get(&side.mac?);
+    by_address.or_else(by_interface).or_else(by_mac)
+}

@@ -1,0 +1,142 @@
+//! Who stands behind an address: the answer ([`Identity`]), the read-only
+//! snapshot that the receive workers look into ([`Directory`]), and where its
+//! content comes from: [`cluster`] (a Kubernetes watch) or [`switch`] (OVSDB).
+//!
+//! Each source is a task that alone writes the snapshot; readers get a new one
+//! by a pointer swap and never wait.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+
+use crate::exporters::Exporters;
+
+pub mod cluster;
+mod facts;
+mod index;
+pub mod switch;
+
+pub use facts::{Fact, NodeFact, ObjectKey, ObjectKind, Owner, PodFact, ServiceFact};
+pub use index::Index;
+
+/// What kind of thing has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// A pod.
+    Pod,
+    /// A Service's own address.
+    Service,
+    /// A node.
+    Node,
+}
+
+impl Kind {
+    /// The word in the record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Pod => "Pod",
+            Self::Service => "Service",
+            Self::Node => "Node",
+        }
+    }
+}
+
+/// Who has an address. Unknown strings are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// What it is.
+    pub kind: Kind,
+    /// Name of the pod, Service or node.
+    pub name: Arc<str>,
+    /// Namespace of the pod or Service.
+    pub ns: Arc<str>,
+    /// Top owner.
+    pub workload_name: Arc<str>,
+    /// Kind of the top owner.
+    pub workload_kind: Arc<str>,
+    /// Node that it runs on, or is.
+    pub node_name: Arc<str>,
+    /// Address of that node.
+    pub node_addr: Option<IpAddr>,
+    /// Zone of that node.
+    pub zone: Arc<str>,
+}
+
+static NOBODY: LazyLock<Arc<Identity>> = LazyLock::new(Arc::default);
+
+impl Identity {
+    /// The answer when nothing is known.
+    pub fn nobody() -> Arc<Self> {
+        Arc::clone(&NOBODY)
+    }
+
+    /// The name, of a pod.
+    pub fn pod_name(&self) -> &str {
+        if self.kind == Kind::Pod { &self.name } else { "" }
+    }
+
+    /// The name, of a Service.
+    pub fn service_name(&self) -> &str {
+        if self.kind == Kind::Service {
+            &self.name
+        } else {
+            ""
+        }
+    }
+
+    /// The namespace, of a Service.
+    pub fn service_ns(&self) -> &str {
+        if self.kind == Kind::Service { &self.ns } else { "" }
+    }
+}
+
+/// Who has which address, interface and Ethernet address.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    /// By address.
+    pub addresses: HashMap<IpAddr, Arc<Identity>>,
+    /// By what a node's switch knows.
+    pub nodes: HashMap<Arc<str>, Ports>,
+}
+
+/// Who stands behind the ports of one node's switch.
+#[derive(Debug, Clone, Default)]
+pub struct Ports {
+    /// By interface name.
+    pub interfaces: HashMap<Box<str>, Arc<Identity>>,
+    /// By Ethernet address.
+    pub macs: HashMap<[u8; 6], Arc<Identity>>,
+}
+
+/// All that the workers look up, as of one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Who has which address.
+    pub directory: Arc<Directory>,
+    /// Which node sends which records.
+    pub exporters: Arc<Exporters>,
+}
+
+/// Where names come from.
+#[derive(Debug, Clone, Default)]
+pub enum Source {
+    /// Nowhere: records stay without names.
+    #[default]
+    None,
+    /// A Kubernetes watch.
+    Cluster {
+        /// Path of a kubeconfig; unset: the usual places, then the pod's account.
+        kubeconfig: Option<std::path::PathBuf>,
+    },
+    /// The OVSDB of one or several nodes.
+    Switches {
+        /// Where their servers listen.
+        endpoints: Vec<ovsdb::Endpoint>,
+        /// Name of the node, for a single OVSDB; unset: `external_ids:hostname`.
+        node_name: Option<String>,
+    },
+}

@@ -1,0 +1,253 @@
+//! The Kubernetes watches that feed the [`Index`], and the task that publishes
+//! its snapshots. Whoever holds an address is decided in the index, not here.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{Stream, StreamExt, select_all};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use kube::api::PartialObjectMeta;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch_objects};
+use kube::{Api, Client, Config, Resource};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::sync::watch;
+use weir_api::NodeFlowExport;
+
+use super::facts::{self, Fact, ObjectKey, ObjectKind, Owner};
+use super::{Index, Snapshot};
+use crate::health::Health;
+
+/// Time between two snapshots while changes keep coming.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Why the cluster cannot be watched at all.
+#[derive(Debug, Error)]
+pub enum ClusterError {
+    /// No usable configuration.
+    #[error("no access to a cluster: {0}")]
+    Config(String),
+    /// The client could not be made.
+    #[error("cannot make a Kubernetes client")]
+    Client(#[source] kube::Error),
+}
+
+/// Makes a client out of a kubeconfig file, or of what the surroundings give.
+///
+/// # Errors
+/// There is no configuration, or it is not usable.
+pub async fn connect(kubeconfig: Option<PathBuf>) -> Result<Client, ClusterError> {
+    let config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|e| ClusterError::Config(chain(&e)))?;
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(file, &options)
+                .await
+                .map_err(|e| ClusterError::Config(chain(&e)))?
+        }
+        None => Config::infer()
+            .await
+            .map_err(|e| ClusterError::Config(chain(&e)))?,
+    };
+    Client::try_from(config).map_err(ClusterError::Client)
+}
+
+/// The texts of an error and of its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |e| e.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// One event of any watch, cut down to facts.
+enum Change {
+    Apply(ObjectKey, Fact),
+    Delete(ObjectKey),
+    ListBegins(ObjectKind),
+    Listed(ObjectKey, Fact),
+    ListEnds(ObjectKind),
+    Failed(ObjectKind, String),
+}
+
+type Changes = Pin<Box<dyn Stream<Item = Change> + Send>>;
+
+/// Keeps the snapshot up to date with the cluster, until the receivers of
+/// `names` are gone. Failed watches are tried again, with growing pauses; what
+/// was known stays known meanwhile.
+pub async fn follow(client: Client, names: watch::Sender<Snapshot>, health: Arc<Health>) {
+    let watches: [Changes; 6] = [
+        changes(&client, ObjectKind::Pod, |pod: &Pod| facts::pod(pod)),
+        changes(&client, ObjectKind::Node, |node: &Node| facts::node(node)),
+        changes(&client, ObjectKind::Service, |service: &Service| {
+            facts::service(service)
+        }),
+        changes(&client, ObjectKind::ReplicaSet, controlled::<ReplicaSet>),
+        changes(&client, ObjectKind::Job, controlled::<Job>),
+        changes(&client, ObjectKind::NodeFlowExport, |export: &NodeFlowExport| {
+            facts::exports(export)
+        }),
+    ];
+    let mut changes = select_all(watches).ready_chunks(1024);
+    let mut watched = Watched::default();
+    loop {
+        let batch = tokio::select! {
+            batch = changes.next() => batch,
+            () = names.closed() => None,
+        };
+        let Some(batch) = batch else { return };
+        let news = batch
+            .into_iter()
+            .fold(false, |news, change| watched.take(change) | news);
+        health.set_identity(watched.describe());
+        if news {
+            names.send_replace(watched.index.snapshot());
+            tokio::time::sleep(PUBLISH_INTERVAL).await;
+        }
+    }
+}
+
+fn controlled<K: Resource>(object: &PartialObjectMeta<K>) -> Fact {
+    Fact::Controlled(Owner::of(&object.metadata))
+}
+
+fn changes<K>(client: &Client, kind: ObjectKind, cut: fn(&K) -> Fact) -> Changes
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K::DynamicType: Default,
+{
+    let events = watch_objects(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff();
+    Box::pin(events.map(move |event| change(kind, cut, event)))
+}
+
+fn change<K: Resource>(kind: ObjectKind, cut: fn(&K) -> Fact, event: watcher::Result<Event<K>>) -> Change {
+    let key = |object: &K| ObjectKey::of(kind, object.meta());
+    match event {
+        Ok(Event::Apply(object)) => Change::Apply(key(&object), cut(&object)),
+        Ok(Event::Delete(object)) => Change::Delete(key(&object)),
+        Ok(Event::Init) => Change::ListBegins(kind),
+        Ok(Event::InitApply(object)) => Change::Listed(key(&object), cut(&object)),
+        Ok(Event::InitDone) => Change::ListEnds(kind),
+        Err(error) => Change::Failed(kind, chain(&error)),
+    }
+}
+
+/// The index, and how far each watch is.
+#[derive(Default)]
+struct Watched {
+    index: Index,
+    /// Objects seen since the list that is being read began.
+    listing: [HashSet<ObjectKey>; ObjectKind::ALL.len()],
+    complete: [bool; ObjectKind::ALL.len()],
+    failures: [Option<String>; ObjectKind::ALL.len()],
+}
+
+impl Watched {
+    /// Takes one change in. Returns whether readers may see a difference.
+    fn take(&mut self, change: Change) -> bool {
+        match change {
+            Change::Apply(key, fact) => {
+                self.failures[key.kind as usize] = None;
+                self.index.apply(key, fact)
+            }
+            Change::Delete(key) => self.index.delete(&key),
+            Change::ListBegins(kind) => {
+                self.listing[kind as usize].clear();
+                false
+            }
+            Change::Listed(key, fact) => {
+                self.listing[key.kind as usize].insert(key.clone());
+                self.index.apply(key, fact)
+            }
+            Change::ListEnds(kind) => {
+                let present = std::mem::take(&mut self.listing[kind as usize]);
+                self.complete[kind as usize] = true;
+                self.failures[kind as usize] = None;
+                self.index.retain(kind, &present)
+            }
+            Change::Failed(kind, error) => {
+                tracing::warn!(kind = kind.as_str(), error, "watch failed, will be tried again");
+                self.failures[kind as usize] = Some(error);
+                false
+            }
+        }
+    }
+
+    /// Everything was read once; what was not, and why.
+    fn describe(&self) -> Result<(), String> {
+        let waiting = ObjectKind::ALL
+            .into_iter()
+            .filter(|kind| !self.complete[*kind as usize]);
+        let lines: Vec<String> = waiting
+            .map(|kind| {
+                let why = self.failures[kind as usize].as_deref().unwrap_or("being listed");
+                format!("{}: {why}", kind.as_str())
+            })
+            .collect();
+        if lines.is_empty() {
+            Ok(())
+        } else {
+            Err(lines.join("; "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str) -> (ObjectKey, Fact) {
+        let fact = facts::PodFact {
+            addresses: vec![[10, 0, 0, 1].into()],
+            ..Default::default()
+        };
+        (ObjectKey::new(ObjectKind::Pod, "ns", name), Fact::Pod(fact))
+    }
+
+    fn listed(watched: &mut Watched, names: &[&str]) {
+        watched.take(Change::ListBegins(ObjectKind::Pod));
+        for name in names {
+            let (key, fact) = pod(name);
+            watched.take(Change::Listed(key, fact));
+        }
+        watched.take(Change::ListEnds(ObjectKind::Pod));
+    }
+
+    #[test]
+    fn a_new_list_forgets_what_went_away_while_the_watch_was_down() {
+        let mut watched = Watched::default();
+        listed(&mut watched, &["a", "b"]);
+        listed(&mut watched, &["b"]);
+        assert_eq!(watched.index.len(), 1);
+        let snapshot = watched.index.snapshot();
+        assert_eq!(&*snapshot.directory.addresses[&[10, 0, 0, 1].into()].name, "b");
+    }
+
+    #[test]
+    fn an_interrupted_list_forgets_nothing() {
+        let mut watched = Watched::default();
+        listed(&mut watched, &["a", "b"]);
+        watched.take(Change::ListBegins(ObjectKind::Pod));
+        watched.take(Change::Failed(ObjectKind::Pod, "gone".into()));
+        watched.take(Change::ListBegins(ObjectKind::Pod));
+        assert_eq!(watched.index.len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_listed_yet_is_named_with_the_reason() {
+        let mut watched = Watched::default();
+        listed(&mut watched, &[]);
+        watched.take(Change::Failed(ObjectKind::Job, "forbidden".into()));
+        let waiting = watched.describe().unwrap_err();
+        assert!(
+            waiting.contains("Job: forbidden") && !waiting.contains("Pod:"),
+            "{waiting}"
+        );
+    }
+}

@@ -1,0 +1,239 @@
+//! Names from the OVSDB of nodes, without Kubernetes: OVN-Kubernetes writes on
+//! each interface which pod stands behind it (`external_ids:iface-id` is
+//! `namespace_pod`; `ip_addresses`, `attached_mac`). [`read`] is pure; [`follow`]
+//! is the task that keeps the snapshot up to date.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::select_all;
+use ovsdb::{Client, Endpoint, Monitor, Options, Replica, RowData, View};
+use tokio::sync::watch;
+
+use super::{Directory, Identity, Kind, Ports, Snapshot};
+use crate::exporters::{Exporter, Exporters};
+use crate::health::Health;
+
+/// Changes that come within this time are taken in together.
+const COALESCE: Duration = Duration::from_millis(50);
+
+/// OVS samples one packet in so many when `IPFIX.sampling` is unset (vswitch.xml).
+const DEFAULT_IPFIX_SAMPLING: u32 = 400;
+
+/// What one node's OVSDB says.
+#[derive(Debug, Default)]
+pub struct Switch {
+    /// Name of the node.
+    pub node: Arc<str>,
+    /// Addresses that its records come from.
+    pub sources: Vec<IpAddr>,
+    /// Its exporters, a bridge each.
+    pub exporters: Vec<Exporter>,
+    /// Who stands behind its interfaces.
+    pub ports: Ports,
+    /// Who has which address.
+    pub addresses: Vec<(IpAddr, Arc<Identity>)>,
+}
+
+/// The tables and columns that [`read`] reads.
+pub fn monitor() -> Monitor {
+    Monitor::new()
+        .table("Open_vSwitch", ["external_ids"])
+        .table("Bridge", ["name", "netflow", "sflow", "ipfix"])
+        .table("NetFlow", ["engine_type", "engine_id"])
+        .table("sFlow", ["agent"])
+        .table("IPFIX", ["obs_domain_id", "sampling"])
+        .table("Interface", ["name", "external_ids"])
+}
+
+/// Reads what the replica of one node says. `node_name` outranks
+/// `external_ids:hostname`.
+pub fn read(replica: &Replica, node_name: Option<&str>) -> Switch {
+    let root = replica.rows("Open_vSwitch").next().map(|(_, row)| row);
+    let external = |key| root.and_then(|row| row.map_get("external_ids", key));
+    let node: Arc<str> = node_name
+        .or(external("hostname"))
+        .or(external("system-id"))
+        .unwrap_or("")
+        .into();
+    let sources = external("ovn-encap-ip").map_or_else(Vec::new, addresses);
+    let mut switch = Switch {
+        node,
+        sources,
+        ..Switch::default()
+    };
+    switch.exporters = replica
+        .rows("Bridge")
+        .map(|(_, row)| exporter(replica, row, &switch.node))
+        .collect();
+    for (_, row) in replica.rows("Interface") {
+        read_interface(row, &mut switch);
+    }
+    switch
+}
+
+fn exporter(replica: &Replica, bridge: &RowData, node: &Arc<str>) -> Exporter {
+    let of = |table: &str, column: &str| replica.row(table, bridge.uuids(column).next()?);
+    let netflow = of("NetFlow", "netflow");
+    let ipfix = of("IPFIX", "ipfix");
+    let octet = |column| u8::try_from(integer(netflow?, column)?).ok();
+    let sampling = |row| integer(row, "sampling").map_or(Some(DEFAULT_IPFIX_SAMPLING), |n| n.try_into().ok());
+    Exporter {
+        node: Arc::clone(node),
+        bridge: bridge.str("name").unwrap_or("").into(),
+        domain: ipfix.and_then(|row| integer(row, "obs_domain_id")?.try_into().ok()),
+        engine: octet("engine_type").zip(octet("engine_id")),
+        agent: of("sFlow", "sflow").and_then(|row| row.str("agent")?.parse().ok()),
+        ipfix_sampling: ipfix.and_then(|row| sampling(row)),
+    }
+}
+
+fn integer(row: &RowData, column: &str) -> Option<i64> {
+    row.column(column)?.as_integer()
+}
+
+fn read_interface(row: &RowData, switch: &mut Switch) {
+    let id = |key| row.map_get("external_ids", key);
+    let Some(identity) = id("iface-id").and_then(|iface| identify(iface, switch)) else {
+        return;
+    };
+    let identity = Arc::new(identity);
+    let listed = id("ip_addresses")
+        .into_iter()
+        .chain(id("ip_address"))
+        .flat_map(addresses);
+    switch
+        .addresses
+        .extend(listed.map(|address| (address, Arc::clone(&identity))));
+    if let Some(mac) = id("attached_mac").and_then(parse_mac) {
+        switch.ports.macs.insert(mac, Arc::clone(&identity));
+    }
+    if let Some(name) = row.str("name") {
+        switch.ports.interfaces.insert(name.into(), identity);
+    }
+}
+
+/// `namespace_pod`: a namespace has no underscore. `k8s-NODE` is the node's own
+/// port on the bridge.
+fn identify(iface: &str, switch: &Switch) -> Option<Identity> {
+    let at = Identity {
+        node_name: Arc::clone(&switch.node),
+        node_addr: switch.sources.first().copied(),
+        ..Identity::default()
+    };
+    if let Some((ns, pod)) = iface.split_once('_') {
+        return Some(Identity {
+            kind: Kind::Pod,
+            name: pod.into(),
+            ns: ns.into(),
+            ..at
+        });
+    }
+    (iface.strip_prefix("k8s-")? == &*switch.node).then(|| Identity {
+        kind: Kind::Node,
+        name: Arc::clone(&switch.node),
+        workload_name: Arc::clone(&switch.node),
+        workload_kind: "Node".into(),
+        ..at
+    })
+}
+
+/// Addresses out of a list with spaces or commas, with or without prefix lengths.
+fn addresses(list: &str) -> Vec<IpAddr> {
+    let words = list
+        .split([' ', ',', '\t'])
+        .map(|word| word.split('/').next().unwrap_or(word));
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for octet in &mut mac {
+        *octet = u8::from_str_radix(parts.next()?, 16).ok()?;
+    }
+    parts.next().is_none().then_some(mac)
+}
+
+/// One snapshot of all switches.
+pub fn merge(switches: Vec<Switch>) -> Snapshot {
+    let mut directory = Directory::default();
+    let mut exporters = Vec::new();
+    let mut sources = Vec::new();
+    for switch in switches {
+        sources.extend(
+            switch
+                .sources
+                .iter()
+                .map(|address| (*address, Arc::clone(&switch.node))),
+        );
+        exporters.extend(switch.exporters);
+        directory.addresses.extend(switch.addresses);
+        directory.nodes.insert(switch.node, switch.ports);
+    }
+    let exporters = Exporters::new(exporters, sources.into_iter());
+    Snapshot {
+        directory: Arc::new(directory),
+        exporters: Arc::new(exporters),
+    }
+}
+
+/// Keeps the snapshot up to date with these databases, until the receivers of
+/// `names` are gone.
+pub async fn follow(
+    endpoints: Vec<Endpoint>,
+    node_name: Option<String>,
+    names: watch::Sender<Snapshot>,
+    health: Arc<Health>,
+) {
+    let open =
+        |endpoint: &Endpoint| Client::spawn(endpoint.clone(), "Open_vSwitch", monitor(), Options::default());
+    // The clients end with this future.
+    let clients: Vec<Client> = endpoints.iter().map(open).collect();
+    let mut views: Vec<watch::Receiver<View>> = clients.iter().map(Client::watch).collect();
+    let name = node_name.filter(|_| endpoints.len() == 1);
+    while !names.is_closed() {
+        let seen: Vec<View> = views
+            .iter_mut()
+            .map(|view| view.borrow_and_update().clone())
+            .collect();
+        health.set_identity(describe(&endpoints, &seen));
+        names.send_replace(merge(read_all(&endpoints, &seen, name.as_deref())));
+        let changes = views.iter_mut().map(|view| Box::pin(view.changed()));
+        tokio::select! {
+            (outcome, _, _) = select_all(changes) => if outcome.is_err() { return },
+            () = names.closed() => return,
+        }
+        tokio::time::sleep(COALESCE).await;
+    }
+}
+
+/// A database that is a socket here is this machine's: its switch sends from
+/// any local address, of which loopback is the one that means nothing elsewhere.
+fn read_all(endpoints: &[Endpoint], views: &[View], node_name: Option<&str>) -> Vec<Switch> {
+    let mut switches: Vec<Switch> = views.iter().map(|view| read(&view.replica, node_name)).collect();
+    if let ([Endpoint::Unix(_)], [switch]) = (endpoints, switches.as_mut_slice()) {
+        switch.sources.extend([
+            IpAddr::from(Ipv4Addr::LOCALHOST),
+            IpAddr::from(Ipv6Addr::LOCALHOST),
+        ]);
+    }
+    switches
+}
+
+/// Names were read once from each; which were not, and why.
+fn describe(endpoints: &[Endpoint], views: &[View]) -> Result<(), String> {
+    let waiting = endpoints.iter().zip(views).filter(|(_, view)| view.syncs == 0);
+    let lines: Vec<String> = waiting
+        .map(|(endpoint, view)| format!("{endpoint}: {:?}", view.link))
+        .collect();
+    if lines.is_empty() {
+        Ok(())
+    } else {
+        Err(lines.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests;

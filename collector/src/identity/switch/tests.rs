@@ -1,0 +1,106 @@
+use super::*;
+use ovsdb::{Datum, Uuid};
+
+fn uuid(n: u128) -> Uuid {
+    format!("{:08x}-0000-0000-0000-{:012x}", n, n)
+        .parse()
+        .expect("a UUID")
+}
+
+fn interface(name: &str, external_ids: &[(&str, &str)]) -> (&'static str, Uuid, ovsdb::Row) {
+    let row = [
+        ("name".to_owned(), Datum::from(name)),
+        (
+            "external_ids".to_owned(),
+            Datum::string_map(external_ids.iter().copied()),
+        ),
+    ];
+    (
+        "Interface",
+        uuid(1000 + name.bytes().map(u128::from).sum::<u128>()),
+        row.into(),
+    )
+}
+
+fn replica() -> Replica {
+    let root = [(
+        "external_ids".to_owned(),
+        Datum::string_map([("hostname", "node-a"), ("ovn-encap-ip", "192.0.2.1")]),
+    )];
+    let bridge = [
+        ("name".to_owned(), Datum::from("br-int")),
+        ("ipfix".to_owned(), Datum::from(uuid(3))),
+        ("netflow".to_owned(), Datum::from(uuid(4))),
+        ("sflow".to_owned(), Datum::from(uuid(5))),
+    ];
+    let ipfix = [("obs_domain_id".to_owned(), Datum::from(7))];
+    let netflow = [
+        ("engine_type".to_owned(), Datum::from(1)),
+        ("engine_id".to_owned(), Datum::from(2)),
+    ];
+    let sflow = [("agent".to_owned(), Datum::from("192.0.2.1"))];
+    let pod = [
+        ("iface-id", "shop_web-0_x"),
+        ("ip_addresses", "10.128.0.5/23, fd00::5/64 10.128.0.6"),
+        ("attached_mac", "0a:58:0a:80:00:05"),
+    ];
+    Replica::from_rows([
+        ("Open_vSwitch", uuid(1), root.into()),
+        ("Bridge", uuid(2), bridge.into()),
+        ("IPFIX", uuid(3), ipfix.into()),
+        ("NetFlow", uuid(4), netflow.into()),
+        ("sFlow", uuid(5), sflow.into()),
+        interface("veth1", &pod),
+        interface("ovn-k8s-mp0", &[("iface-id", "k8s-node-a")]),
+        interface("eth0", &[]),
+        interface("odd", &[("iface-id", "br-ex"), ("attached_mac", "nonsense")]),
+    ])
+}
+
+#[test]
+fn a_pod_is_found_by_address_interface_and_ethernet_address() {
+    let switch = read(&replica(), None);
+    let pod = &switch.ports.interfaces["veth1"];
+    assert_eq!(
+        (pod.pod_name(), &*pod.ns, &*pod.node_name),
+        ("web-0_x", "shop", "node-a")
+    );
+    assert_eq!(&switch.ports.macs[&[0x0a, 0x58, 0x0a, 0x80, 0, 5]], pod);
+    let addresses: Vec<String> = switch.addresses.iter().map(|(a, _)| a.to_string()).collect();
+    assert_eq!(addresses, ["10.128.0.5", "fd00::5", "10.128.0.6"]);
+}
+
+#[test]
+fn interfaces_that_are_no_pods_name_the_node_or_nobody() {
+    let switch = read(&replica(), None);
+    assert_eq!(switch.ports.interfaces["ovn-k8s-mp0"].kind, Kind::Node);
+    assert!(!switch.ports.interfaces.contains_key("eth0"));
+    assert!(!switch.ports.interfaces.contains_key("odd"));
+}
+
+#[test]
+fn exporters_are_known_by_what_the_rows_say() {
+    let snapshot = merge(vec![read(&replica(), Some("other-name"))]);
+    use crate::exporters::Mark;
+    let stranger = [203, 0, 113, 1].into();
+    for mark in [
+        Mark::Domain(7),
+        Mark::Engine(1, 2),
+        Mark::Agent([192, 0, 2, 1].into()),
+    ] {
+        let exporter = snapshot.exporters.resolve(Some(mark), stranger).unwrap();
+        assert_eq!((&*exporter.node, &*exporter.bridge), ("other-name", "br-int"));
+        assert_eq!(
+            exporter.ipfix_sampling,
+            Some(400),
+            "what OVS does when the column is empty"
+        );
+    }
+    assert!(snapshot.exporters.resolve(None, [192, 0, 2, 1].into()).is_some());
+}
+
+#[test]
+fn an_empty_database_gives_no_names() {
+    let switch = read(&Replica::default(), None);
+    assert!(switch.exporters.is_empty() && switch.addresses.is_empty());
+}

@@ -1,0 +1,276 @@
+//! Raw records to flow records: what Open vSwitch means by its numbers is put
+//! right here, once, and nowhere else.
+//!
+//! OVS's quirks are undone for exporters that are known to be OVS
+//! ([`Exporter::is_ovs`]): found by their mark or source address in the exporter
+//! table. IPFIX records also show it themselves ([`has_ovs_shape`]), by fields
+//! that OVS puts in every template. Other exporters' values stay as they are,
+//! scaled by the sampling that they state.
+//!
+//! | quirk (OVS 2.9 to 3.7) | what is done |
+//! |---|---|
+//! | NetFlow counts the Ethernet header | 14 octets a packet are taken off |
+//! | NetFlow interface numbers 65533 (drop), 65534 (several), 65535 (flood) | no interface |
+//! | IPFIX counts are scaled by sampling already | not scaled; `sampling` comes from the configuration |
+//! | IPFIX `droppedPacketDelta` counts what went through `ct()` | left out: not certain |
+//! | IPFIX totals (`*TotalCount`) are the exporter's, not the flow's | not used |
+//! | sFlow sizes are those of one frame, with its check sequence | layer 3 octets, times the rate |
+//!
+//! `primary` is not set yet: it needs what each exporter is configured to see.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use wire::{Direction, PacketSample, Protocol, Record};
+
+use crate::exporters::Exporter;
+use crate::identity::Identity;
+use crate::record::{FlowRecord, Side, TcpFlags, Tunnel, Verdict};
+
+/// Octets of the Ethernet header that OVS counts in NetFlow.
+const ETHERNET_HEADER: u64 = 14;
+/// Octets of the frame check sequence that sFlow counts.
+const FRAME_CHECK: u64 = 4;
+/// The lowest of the NetFlow interface numbers that are none
+/// (`NF_OUT_DROP`, `NF_OUT_MULTI`, `NF_OUT_FLOOD` in `ofproto/netflow.h`).
+const FIRST_SPECIAL_PORT: u32 = 65533;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const ICMP6: u8 = 58;
+
+/// What is known about a record beside the record.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// When it reached the collector, ns since the epoch UTC.
+    pub received_ns: u64,
+    /// Source address of the datagram.
+    pub source: IpAddr,
+    /// Who sent it, if known.
+    pub exporter: Option<&'a Exporter>,
+}
+
+/// Turns one raw record into a flow record without names.
+pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
+    let ovs = is_ovs(&record, context.exporter);
+    let counts = Counts::of(&record, ovs);
+    let (icmp_type, icmp_code) = icmp(&record);
+    let start_ns = record.start_ns.unwrap_or(record.export_ns);
+    let dropped = |count: Option<u64>| if ovs { count.filter(|n| *n == 0) } else { count };
+    FlowRecord {
+        time_ns: context.received_ns,
+        start_ns,
+        end_ns: record.end_ns.unwrap_or(record.export_ns).max(start_ns),
+        bytes: counts.bytes,
+        packets: counts.packets,
+        l2_bytes: counts.l2_bytes,
+        sampling: sampling(&record, context.exporter),
+        proto: record.ip_protocol,
+        dscp: record.dscp.or(record.tos.map(|tos| tos >> 2)),
+        ttl: record.ttl,
+        icmp_type,
+        icmp_code,
+        tcp_flags: tcp_flags(&record),
+        vlan_id: record.vlan,
+        tunnel: tunnel(&record),
+        direction: direction(&record, ovs),
+        format: record.protocol,
+        exporter: context.source,
+        exporter_node: context.exporter.map(|e| Arc::clone(&e.node)).unwrap_or_default(),
+        obs_domain_id: record.observation_domain,
+        obs_point_id: record.observation_point,
+        verdict: verdict(&record, ovs),
+        dropped_packets: dropped(record.dropped_packets),
+        dropped_bytes: dropped(record.dropped_octets),
+        end_reason: record.end_reason,
+        dst: destination(&record, ovs),
+        src: source(record, ovs),
+    }
+}
+
+/// Whether the record has the fields that every IPFIX template of OVS has and no
+/// other exporter is known to put together, or one of its enterprise elements.
+pub fn has_ovs_shape(record: &Record) -> bool {
+    record.protocol == Protocol::Ipfix
+        && record.observation_point.is_some()
+        && record.direction.is_some()
+        && record.ethernet_header_len.is_some()
+        && record.l2_octets.is_some()
+}
+
+/// Whether OVS sent the record.
+pub fn is_ovs(record: &Record, exporter: Option<&Exporter>) -> bool {
+    exporter.is_some_and(Exporter::is_ovs) || has_ovs_shape(record)
+}
+
+struct Counts {
+    bytes: Option<u64>,
+    packets: Option<u64>,
+    l2_bytes: Option<u64>,
+}
+
+impl Counts {
+    fn of(record: &Record, ovs: bool) -> Self {
+        match &record.sample {
+            Some(sample) => Self::of_sample(record, sample),
+            None if ovs && record.protocol == Protocol::NetFlow5 => Self::of_ovs_netflow(record),
+            None if ovs => Self::as_stated(record, 1),
+            None => Self::as_stated(record, u64::from(record.sampling.unwrap_or(1).max(1))),
+        }
+    }
+
+    fn of_ovs_netflow(record: &Record) -> Self {
+        let headers = record
+            .packets
+            .map(|packets| packets.saturating_mul(ETHERNET_HEADER));
+        let bytes = record
+            .octets
+            .zip(headers)
+            .map(|(octets, headers)| octets.saturating_sub(headers));
+        Self {
+            bytes,
+            packets: record.packets,
+            l2_bytes: record.octets,
+        }
+    }
+
+    /// One frame stands for `rate` frames. A frame's own length is that of the
+    /// medium; the network layer states its own, without padding.
+    fn of_sample(record: &Record, sample: &PacketSample) -> Self {
+        let rate = u64::from(sample.rate.max(1));
+        let on_wire = u64::from(sample.frame_length);
+        let ethernet = u64::from(record.ethernet_header_len.unwrap_or(0));
+        let trailer = u64::from(sample.stripped).max(FRAME_CHECK);
+        let by_frame = on_wire.checked_sub(trailer + ethernet).filter(|_| on_wire != 0);
+        let stated = sample.ip_length.filter(|length| *length != 0).map(u64::from);
+        Self {
+            bytes: stated.or(by_frame).map(|octets| octets * rate),
+            packets: Some(rate),
+            l2_bytes: on_wire.checked_sub(FRAME_CHECK).map(|octets| octets * rate),
+        }
+    }
+
+    /// Running totals of a flow are no counts of this record.
+    fn as_stated(record: &Record, scale: u64) -> Self {
+        let scaled = |count: Option<u64>| count.map(|n| n.saturating_mul(scale));
+        let (octets, packets) = if record.totals {
+            (None, None)
+        } else {
+            (record.octets, record.packets)
+        };
+        Self {
+            bytes: scaled(octets),
+            packets: scaled(packets),
+            l2_bytes: scaled(record.l2_octets),
+        }
+    }
+}
+
+fn sampling(record: &Record, exporter: Option<&Exporter>) -> Option<u32> {
+    let configured = exporter
+        .filter(|e| e.is_ovs())
+        .and_then(|e| match record.protocol {
+            Protocol::NetFlow5 => Some(1),
+            Protocol::Ipfix => e.ipfix_sampling,
+            Protocol::NetFlow9 | Protocol::Sflow5 => None,
+        });
+    record
+        .sample
+        .as_ref()
+        .map(|s| s.rate)
+        .or(configured)
+        .or(record.sampling)
+}
+
+/// OVS samples for sFlow, and counts for NetFlow, where packets come in.
+fn direction(record: &Record, ovs: bool) -> Option<Direction> {
+    let entry = ovs && matches!(record.protocol, Protocol::NetFlow5 | Protocol::Sflow5);
+    record.direction.or(entry.then_some(Direction::Ingress))
+}
+
+/// A record of what leaves through a port proves that it got there. A record of
+/// what comes in proves nothing: after `ct()` OVS does not know in it what became
+/// of the packet, and says "dropped".
+fn verdict(record: &Record, ovs: bool) -> Verdict {
+    let left = record.protocol == Protocol::Ipfix && record.direction == Some(Direction::Egress);
+    let dropped = record.dropped_packets.is_some_and(|n| n != 0);
+    if ovs && left && !dropped {
+        Verdict::Delivered
+    } else {
+        Verdict::Unknown
+    }
+}
+
+/// NetFlow has no field for ICMP: type and code stand in the destination port.
+fn icmp(record: &Record) -> (Option<u8>, Option<u8>) {
+    let netflow = matches!(record.protocol, Protocol::NetFlow5 | Protocol::NetFlow9);
+    match (is_icmp(record), record.icmp_type, record.dst_port) {
+        (true, None, Some(port)) if netflow => {
+            let [kind, code] = port.to_be_bytes();
+            (Some(kind), Some(code))
+        }
+        _ => (record.icmp_type, record.icmp_code),
+    }
+}
+
+fn is_icmp(record: &Record) -> bool {
+    matches!(record.ip_protocol, Some(ICMP | ICMP6))
+}
+
+fn tcp_flags(record: &Record) -> Option<TcpFlags> {
+    let bits = record.tcp_flags.filter(|_| record.ip_protocol == Some(TCP))?;
+    Some(TcpFlags {
+        bits,
+        of_one_packet: record.sample.is_some(),
+    })
+}
+
+fn tunnel(record: &Record) -> Tunnel {
+    Tunnel {
+        kind: record.tunnel_type,
+        key: record.tunnel_key,
+        addr: record.tunnel_src,
+        dst_addr: record.tunnel_dst,
+    }
+}
+
+fn source(record: Record, ovs: bool) -> Side {
+    let input = record.sample.as_ref().map(|s| s.input.if_index());
+    Side {
+        addr: record.src_addr,
+        port: port(&record, record.src_port),
+        mac: record.src_mac,
+        if_index: input.unwrap_or_else(|| interface(&record, record.in_if, ovs)),
+        if_name: record.in_if_name,
+        identity: Identity::nobody(),
+    }
+}
+
+fn destination(record: &Record, ovs: bool) -> Side {
+    let output = record.sample.as_ref().map(|s| s.output.if_index());
+    Side {
+        addr: record.dst_addr,
+        port: port(record, record.dst_port),
+        mac: record.dst_mac,
+        if_index: output.unwrap_or_else(|| interface(record, record.out_if, ovs)),
+        if_name: record.out_if_name.clone(),
+        identity: Identity::nobody(),
+    }
+}
+
+/// 0 where the protocol has none, nothing where there is no protocol.
+fn port(record: &Record, port: Option<u16>) -> Option<u16> {
+    if is_icmp(record) {
+        Some(0)
+    } else {
+        port.or(record.ip_protocol.map(|_| 0))
+    }
+}
+
+fn interface(record: &Record, number: Option<u32>, ovs: bool) -> Option<u32> {
+    let special = |n: u32| ovs && record.protocol == Protocol::NetFlow5 && n >= FIRST_SPECIAL_PORT;
+    number.filter(|n| *n != 0 && !special(*n))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! Real records of Open vSwitch 3.1.0 (the capture of the `wire` crate), and
+//! made ones where the capture has none.
+
+use super::*;
+use crate::record::Value;
+
+#[path = "../../wire/tests/pcap/mod.rs"]
+mod pcap;
+
+fn node() -> Exporter {
+    Exporter {
+        node: "node-a".into(),
+        bridge: "br-int".into(),
+        ipfix_sampling: Some(1),
+        ..Exporter::default()
+    }
+}
+
+fn raw(datagrams: Vec<pcap::Datagram>) -> Vec<Record> {
+    let mut decoder = wire::Decoder::default();
+    let mut records = Vec::new();
+    for datagram in datagrams {
+        decoder
+            .decode(
+                datagram.source,
+                datagram.received_ms,
+                &datagram.payload,
+                &mut records,
+            )
+            .expect("the capture is well-formed");
+    }
+    assert!(!records.is_empty());
+    records
+}
+
+fn normalised(record: Record, exporter: Option<&Exporter>) -> FlowRecord {
+    normalise(
+        record,
+        Context {
+            received_ns: 7,
+            source: [127, 0, 0, 1].into(),
+            exporter,
+        },
+    )
+}
+
+fn all(records: Vec<Record>) -> Vec<FlowRecord> {
+    let node = node();
+    records
+        .into_iter()
+        .map(|record| normalised(record, Some(&node)))
+        .collect()
+}
+
+/// The 200 datagrams of 3 octets that the capture's sender sent, one a flow:
+/// 20 octets of IPv4, 8 of UDP, 3 of payload.
+fn probes(records: &[FlowRecord]) -> Vec<&FlowRecord> {
+    let probe = |r: &&FlowRecord| r.proto == Some(17) && (10_001..=10_200).contains(&r.dst.port.unwrap_or(0));
+    records.iter().filter(probe).collect()
+}
+
+fn flags(record: &FlowRecord) -> Vec<&'static str> {
+    record
+        .tcp_flags
+        .map(|flags| flags.words().collect())
+        .unwrap_or_default()
+}
+
+#[test]
+fn netflow_loses_the_ethernet_header_that_ovs_counts() {
+    let records = all(raw(pcap::netflow()));
+    let probes = probes(&records);
+    assert_eq!(probes.len(), 200);
+    for probe in probes {
+        assert_eq!(
+            (probe.bytes, probe.packets, probe.l2_bytes),
+            (Some(31), Some(1), Some(45))
+        );
+        assert_eq!(probe.sampling, Some(1));
+        assert_eq!(probe.direction, Some(Direction::Ingress));
+    }
+}
+
+#[test]
+fn netflow_of_strangers_is_not_corrected() {
+    let records = raw(pcap::netflow());
+    let stranger = normalised(records[0].clone(), None);
+    assert_eq!(stranger.bytes, records[0].octets);
+    assert_eq!(
+        (stranger.sampling, stranger.l2_bytes, stranger.direction),
+        (None, None, None)
+    );
+}
+
+#[test]
+fn ipfix_counts_are_taken_as_they_are_and_egress_proves_delivery() {
+    let records = all(raw(pcap::ipfix()));
+    let probes = probes(&records);
+    let egress: Vec<_> = probes
+        .iter()
+        .filter(|r| r.direction == Some(Direction::Egress))
+        .collect();
+    assert_eq!((probes.len(), egress.len()), (400, 200));
+    for probe in &probes {
+        assert_eq!(
+            (probe.bytes, probe.packets, probe.l2_bytes),
+            (Some(31), Some(1), Some(45))
+        );
+        assert_eq!(probe.sampling, Some(1));
+    }
+    assert!(egress.iter().all(|r| r.verdict == Verdict::Delivered));
+    let ingress = probes.iter().filter(|r| r.direction == Some(Direction::Ingress));
+    assert!(ingress.into_iter().all(|r| r.verdict == Verdict::Unknown));
+}
+
+#[test]
+fn ipfix_of_ovs_is_known_by_its_shape_and_never_scaled_again() {
+    let mut record = raw(pcap::ipfix()).remove(0);
+    assert!(is_ovs(&record, None));
+    record.sampling = Some(400);
+    let octets = record.octets;
+    assert_eq!(normalised(record, None).bytes, octets);
+}
+
+#[test]
+fn a_drop_in_an_ingress_record_of_ovs_is_not_believed() {
+    let mut records = raw(pcap::ipfix());
+    let record = records
+        .iter_mut()
+        .find(|r| r.direction == Some(Direction::Ingress))
+        .unwrap();
+    record.dropped_packets = record.packets;
+    record.dropped_octets = record.octets;
+    let flow = normalised(record.clone(), None);
+    assert_eq!(
+        (flow.verdict, flow.dropped_packets, flow.dropped_bytes),
+        (Verdict::Unknown, None, None)
+    );
+}
+
+#[test]
+fn an_sflow_sample_stands_for_as_many_packets_as_its_rate_says() {
+    let records = raw(pcap::sflow());
+    let ip: Vec<_> = records
+        .iter()
+        .filter(|r| r.ip_version.is_some())
+        .cloned()
+        .collect();
+    assert!(!ip.is_empty());
+    for record in ip {
+        let sample = record.sample.clone().unwrap();
+        let flow = normalised(record, Some(&node()));
+        assert_eq!(sample.rate, 64);
+        assert_eq!((flow.packets, flow.sampling), (Some(64), Some(64)));
+        // Frames of the capture have no padding: what is left without the check
+        // sequence and the Ethernet header is the packet.
+        assert_eq!(flow.bytes, Some(u64::from(sample.frame_length - 4 - 14) * 64));
+        assert_eq!(flow.l2_bytes, Some(u64::from(sample.frame_length - 4) * 64));
+    }
+}
+
+#[test]
+fn an_sflow_sample_without_a_network_header_counts_its_frame() {
+    let sample = PacketSample {
+        rate: 10,
+        frame_length: 64,
+        stripped: 4,
+        ..PacketSample::default()
+    };
+    let record = Record {
+        ethernet_header_len: Some(18),
+        sample: Some(sample),
+        ..Record::new(Protocol::Sflow5, 1)
+    };
+    assert_eq!(normalised(record.clone(), None).bytes, Some(420));
+    let mut lying = record;
+    lying.sample.as_mut().unwrap().frame_length = 3;
+    let flow = normalised(lying, None);
+    assert_eq!((flow.bytes, flow.l2_bytes, flow.packets), (None, None, Some(10)));
+}
+
+#[test]
+fn special_interface_numbers_are_no_interfaces() {
+    for special in [65533, 65534, 65535, 0] {
+        let record = Record {
+            in_if: Some(2),
+            out_if: Some(special),
+            ..Record::new(Protocol::NetFlow5, 1)
+        };
+        let flow = normalised(record.clone(), Some(&node()));
+        assert_eq!((flow.src.if_index, flow.dst.if_index), (Some(2), None));
+        let stranger = normalised(record, None);
+        assert_eq!(stranger.dst.if_index, (special != 0).then_some(special));
+    }
+    let output = wire::SampledInterface {
+        format: wire::SampledInterface::DISCARDED,
+        value: 256,
+    };
+    let sample = PacketSample {
+        output,
+        rate: 1,
+        ..PacketSample::default()
+    };
+    let record = Record {
+        out_if: Some(256),
+        sample: Some(sample),
+        ..Record::new(Protocol::Sflow5, 1)
+    };
+    assert_eq!(normalised(record, None).dst.if_index, None);
+}
+
+#[test]
+fn netflow_icmp_type_and_code_leave_the_port() {
+    let records = all(raw(pcap::netflow()));
+    let pings: Vec<_> = records.iter().filter(|r| r.proto == Some(1)).collect();
+    assert!(!pings.is_empty());
+    // Echo and its reply, and what the receiver answered to closed UDP ports.
+    for ping in &pings {
+        let known = [(Some(8), Some(0)), (Some(0), Some(0)), (Some(3), Some(3))];
+        assert!(known.contains(&(ping.icmp_type, ping.icmp_code)), "{ping:?}");
+        assert_eq!((ping.src.port, ping.dst.port), (Some(0), Some(0)));
+    }
+}
+
+#[test]
+fn tcp_flags_are_combined_only_where_one_packet_is_seen() {
+    let tcp = |protocol, bits, sample| {
+        let record = Record {
+            ip_protocol: Some(6),
+            tcp_flags: Some(bits),
+            sample,
+            ..Record::new(protocol, 1)
+        };
+        flags(&normalised(record, None))
+    };
+    assert_eq!(tcp(Protocol::NetFlow5, 0x12, None), ["SYN", "ACK"]);
+    let sample = || Some(PacketSample::default());
+    assert_eq!(tcp(Protocol::Sflow5, 0x12, sample()), ["SYN_ACK"]);
+    assert_eq!(tcp(Protocol::Sflow5, 0x19, sample()), ["FIN_ACK", "PSH"]);
+    assert_eq!(tcp(Protocol::Sflow5, 0x02, sample()), ["SYN"]);
+}
+
+#[test]
+fn sampling_that_a_stranger_states_is_applied_once() {
+    let record = Record {
+        octets: Some(100),
+        packets: Some(2),
+        sampling: Some(50),
+        ..Record::new(Protocol::NetFlow9, 1)
+    };
+    let flow = normalised(record.clone(), None);
+    assert_eq!(
+        (flow.bytes, flow.packets, flow.sampling),
+        (Some(5000), Some(100), Some(50))
+    );
+    let totals = normalised(
+        Record {
+            totals: true,
+            ..record
+        },
+        None,
+    );
+    assert_eq!((totals.bytes, totals.packets), (None, None));
+}
+
+#[test]
+fn times_are_those_of_the_flow_else_of_the_export() {
+    let flow = normalised(Record::new(Protocol::Sflow5, 5), None);
+    assert_eq!((flow.time_ns, flow.start_ns, flow.end_ns), (7, 5, 5));
+    for flow in all(raw(pcap::ipfix())) {
+        assert!(flow.start_ns <= flow.end_ns);
+        assert!(flow.end_ns - flow.start_ns < 6_000_000_000, "a cache of 5 s");
+    }
+}
+
+/// What the table calls a kind, and what a value of the record is.
+fn fits(kind: weir_api::fields::FieldKind, value: &Value<'_>) -> bool {
+    use weir_api::fields::FieldKind as K;
+    match (kind, value) {
+        (K::String | K::Enum, Value::Text(_)) | (K::EnumList, Value::Flags(_)) => true,
+        (K::Unsigned(bits), Value::Unsigned(n)) => bits == 64 || *n < 1 << bits,
+        (K::Address, Value::Address(_)) | (K::Mac, Value::Mac(_)) | (K::Timestamp, Value::Time(_)) => true,
+        _ => false,
+    }
+}
+
+#[test]
+fn every_field_of_every_record_is_in_the_field_table_with_its_kind() {
+    let table: std::collections::HashMap<_, _> = weir_api::fields::FIELDS
+        .iter()
+        .flat_map(|f| {
+            [Some(f.name), f.dst_name]
+                .into_iter()
+                .flatten()
+                .map(|name| (name, f.kind))
+        })
+        .collect();
+    for record in all(raw(pcap::datagrams())) {
+        let mut seen = std::collections::HashSet::new();
+        record.visit(&mut |name, value| {
+            let kind = table
+                .get(name)
+                .unwrap_or_else(|| panic!("{name} is not in the table"));
+            assert!(fits(*kind, &value), "{name} is {kind:?}, not {value:?}");
+            assert!(seen.insert(name), "{name} twice");
+        });
+    }
+}

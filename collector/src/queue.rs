@@ -1,0 +1,100 @@
+//! The bounded way from the workers to the sink. It is bounded in records, so
+//! that its memory is; a full queue refuses what comes (the oldest is kept) and
+//! the records that it refuses are counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use crate::metrics::{Drop, Metrics};
+use crate::record::FlowRecord;
+
+/// Batches in the queue; a batch is what one read of a socket brought.
+const MAX_BATCHES: usize = 8_192;
+
+/// The workers' end.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    batches: SyncSender<Vec<FlowRecord>>,
+    room: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
+}
+
+/// The sink's end.
+#[derive(Debug)]
+pub struct Inbox {
+    batches: Receiver<Vec<FlowRecord>>,
+    room: Arc<AtomicUsize>,
+}
+
+/// A queue for this many records.
+pub fn queue(records: usize, metrics: Arc<Metrics>) -> (Sender, Inbox) {
+    let (sender, receiver) = sync_channel(MAX_BATCHES);
+    let room = Arc::new(AtomicUsize::new(records));
+    (
+        Sender {
+            batches: sender,
+            room: Arc::clone(&room),
+            metrics,
+        },
+        Inbox {
+            batches: receiver,
+            room,
+        },
+    )
+}
+
+impl Sender {
+    /// Hands a batch on, or counts its records as dropped when there is no room.
+    pub fn send(&self, batch: Vec<FlowRecord>) {
+        let records = batch.len();
+        if records == 0 {
+            return;
+        }
+        let take = |room: usize| room.checked_sub(records);
+        let fits = self
+            .room
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok();
+        if !fits {
+            self.metrics.drop_records(Drop::QueueFull, records as u64);
+        } else if self.batches.try_send(batch).is_err() {
+            self.room.fetch_add(records, Ordering::Relaxed);
+            self.metrics.drop_records(Drop::QueueFull, records as u64);
+        }
+    }
+}
+
+impl Inbox {
+    /// The next batch if there is one now. `None`: there is none now.
+    ///
+    /// # Errors
+    /// There is none and there will be none: all senders are gone.
+    pub fn poll(&self) -> Result<Option<Vec<FlowRecord>>, Closed> {
+        match self.batches.try_recv() {
+            Ok(batch) => Ok(Some(self.take(batch))),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Closed),
+        }
+    }
+
+    /// Waits for the next batch.
+    ///
+    /// # Errors
+    /// All senders are gone and the queue is empty.
+    pub fn wait(&self) -> Result<Vec<FlowRecord>, Closed> {
+        self.batches
+            .recv()
+            .map(|batch| self.take(batch))
+            .map_err(|_| Closed)
+    }
+
+    fn take(&self, batch: Vec<FlowRecord>) -> Vec<FlowRecord> {
+        self.room.fetch_add(batch.len(), Ordering::Relaxed);
+        batch
+    }
+}
+
+/// The queue is empty and nobody can fill it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;

@@ -1,0 +1,146 @@
+use super::*;
+use crate::identity::Kind;
+use weir_api::fields::{FIELDS, FieldKind};
+
+fn side(identity: Identity) -> Side {
+    Side {
+        addr: Some([10, 128, 0, 1].into()),
+        port: Some(443),
+        mac: Some([0x0a, 0x58, 0, 0, 0, 1]),
+        if_index: Some(3),
+        if_name: "veth0".into(),
+        identity: Arc::new(identity),
+    }
+}
+
+/// A record that has everything.
+fn full() -> FlowRecord {
+    let pod = Identity {
+        kind: Kind::Pod,
+        name: "web-0".into(),
+        ns: "shop".into(),
+        node_addr: Some([192, 0, 2, 1].into()),
+        ..Identity::default()
+    };
+    let service = Identity {
+        kind: Kind::Service,
+        name: "db".into(),
+        ns: "shop".into(),
+        ..Identity::default()
+    };
+    FlowRecord {
+        time_ns: 1_700_000_000_123_456_789,
+        start_ns: 1,
+        end_ns: 2,
+        bytes: Some(1),
+        packets: Some(1),
+        l2_bytes: Some(1),
+        sampling: Some(1),
+        proto: Some(6),
+        src: side(pod),
+        dst: side(service),
+        dscp: Some(1),
+        ttl: Some(1),
+        icmp_type: Some(1),
+        icmp_code: Some(1),
+        tcp_flags: Some(TcpFlags {
+            bits: 0x12,
+            of_one_packet: true,
+        }),
+        vlan_id: Some(1),
+        tunnel: Tunnel {
+            kind: Some(7),
+            key: Some(1),
+            addr: Some([192, 0, 2, 1].into()),
+            dst_addr: Some([192, 0, 2, 2].into()),
+        },
+        direction: Some(Direction::Egress),
+        format: Protocol::Ipfix,
+        exporter: [192, 0, 2, 1].into(),
+        exporter_node: "node-a".into(),
+        obs_domain_id: Some(1),
+        obs_point_id: Some(1),
+        verdict: Verdict::Delivered,
+        dropped_packets: Some(0),
+        dropped_bytes: Some(0),
+        end_reason: Some(2),
+    }
+}
+
+fn json(record: &FlowRecord) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::from_str(&serde_json::to_string(record).unwrap()).unwrap()
+}
+
+fn is_written_as(kind: FieldKind, value: &serde_json::Value) -> bool {
+    match kind {
+        FieldKind::Unsigned(_) => value.is_u64(),
+        FieldKind::Bool => value.is_boolean(),
+        FieldKind::EnumList => value.is_array(),
+        FieldKind::Map => value.is_object(),
+        FieldKind::Address => value.as_str().is_some_and(|s| s.parse::<IpAddr>().is_ok()),
+        FieldKind::String | FieldKind::Enum | FieldKind::Mac | FieldKind::Timestamp => value.is_string(),
+    }
+}
+
+#[test]
+fn every_key_that_is_printed_is_in_the_field_table_and_of_its_kind() {
+    for (key, value) in json(&full()) {
+        let field = FIELDS.iter().find(|f| f.name == key || f.dst_name == Some(&key));
+        let field = field.unwrap_or_else(|| panic!("{key} is not in the field table"));
+        assert!(
+            is_written_as(field.kind, &value),
+            "{key}: {value} is no {:?}",
+            field.kind
+        );
+    }
+}
+
+#[test]
+fn keys_come_in_the_order_of_the_field_table() {
+    let places: Vec<_> = json(&full())
+        .keys()
+        .filter_map(|key| FIELDS.iter().position(|f| f.name == key))
+        .collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn values_are_written_for_people() {
+    let json = json(&full());
+    assert_eq!(json["time"], "2023-11-14T22:13:20.123456Z");
+    assert_eq!(json["protocol"], "tcp");
+    assert_eq!(json["mac"], "0a:58:00:00:00:01");
+    assert_eq!(json["tcp_flags"], serde_json::json!(["SYN_ACK"]));
+    assert_eq!(json["tunnel_type"], "geneve");
+    assert_eq!(json["end_reason"], "active");
+    assert_eq!(
+        (&json["pod_name"], &json["dst_pod_name"]),
+        (&"web-0".into(), &"".into())
+    );
+    assert_eq!(
+        (&json["dst_service_name"], &json["service_ns"]),
+        (&"db".into(), &"".into())
+    );
+}
+
+#[test]
+fn unknown_strings_of_identity_are_there_and_empty() {
+    let mut record = full();
+    record.src.identity = Identity::nobody();
+    record.exporter_node = "".into();
+    record.bytes = None;
+    let json = json(&record);
+    for key in [
+        "pod_name",
+        "ns",
+        "kind",
+        "name",
+        "workload_name",
+        "node_name",
+        "zone",
+        "exporter_node",
+    ] {
+        assert_eq!(json[key], "", "{key}");
+    }
+    assert!(!json.contains_key("node_addr") && !json.contains_key("bytes"));
+}

@@ -1,0 +1,251 @@
+//! A collector at work: where it listens, whether a part of it died, and how it
+//! stops. How it is put together is `pipeline`'s.
+
+use std::fmt;
+use std::io::{self, PipeWriter};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use crate::http::Pages;
+use crate::pipeline::Addresses;
+
+/// How long the workers may take to read out their sockets.
+const RECEIVE_DEADLINE: Duration = Duration::from_secs(4);
+/// How long the sink may take to write what is queued.
+const SINK_DEADLINE: Duration = Duration::from_secs(5);
+/// How long answers under way over HTTP may take.
+const HTTP_DEADLINE: Duration = Duration::from_secs(1);
+
+/// A part ended that should not have, or did not end in time.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RunError {
+    /// It ended while the collector was running, or ended badly.
+    #[error("{0} ended: {1}")]
+    Ended(Part, String),
+    /// It was still busy when its time to stop was over.
+    #[error("{part} did not end within {within:?}; {queued} records are not stored")]
+    Stuck {
+        /// The first part that was still busy.
+        part: Part,
+        /// How long it had.
+        within: Duration,
+        /// Records decoded and neither stored nor dropped.
+        queued: i64,
+    },
+}
+
+/// A collector at work. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Addresses,
+    stop_workers: PipeWriter,
+    stop_http: watch::Sender<bool>,
+    ends: Ends,
+    pages: Pages,
+    // Ends with the last use of names; aborted when dropped.
+    names: JoinSet<()>,
+}
+
+/// The parts that have not ended, and word of those that do.
+#[derive(Debug)]
+struct Ends {
+    inbox: mpsc::Receiver<Ended>,
+    running: Vec<Part>,
+}
+
+/// One of the parts that run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The thread that reads this socket.
+    Worker(SocketAddr),
+    /// The thread that writes records.
+    Sink,
+    /// The HTTP server.
+    Http,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Worker(address) => write!(f, "the worker on {address}"),
+            Self::Sink => f.write_str("the sink"),
+            Self::Http => f.write_str("the HTTP server"),
+        }
+    }
+}
+
+/// A part has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    part: Part,
+    outcome: Result<(), String>,
+}
+
+/// Tells that its part has ended, also when it panicked.
+pub(crate) struct Guard {
+    part: Part,
+    outcome: Result<(), String>,
+    ends: mpsc::Sender<Ended>,
+}
+
+impl Ended {
+    /// A guard for a part that runs in a task.
+    pub(crate) fn new(part: Part, ends: &mpsc::Sender<Ended>) -> Guard {
+        Guard {
+            part,
+            outcome: Err("it panicked".to_owned()),
+            ends: ends.clone(),
+        }
+    }
+
+    /// Runs a part in a thread of its own.
+    pub(crate) fn spawn(
+        part: Part,
+        ends: &mpsc::Sender<Ended>,
+        run: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) -> io::Result<()> {
+        let guard = Self::new(part, ends);
+        let name = match part {
+            Part::Worker(address) => format!("receive-{}", address.port()),
+            Part::Sink => "sink".to_owned(),
+            Part::Http => "http".to_owned(),
+        };
+        thread::Builder::new()
+            .name(name)
+            .spawn(move || guard.report(run()))?;
+        Ok(())
+    }
+}
+
+impl Guard {
+    /// The part ended this way.
+    pub(crate) fn report(mut self, outcome: Result<(), String>) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, Ok(()));
+        // The channel has room for every part; nobody listens when the collector was dropped.
+        let _ = self.ends.try_send(Ended {
+            part: self.part,
+            outcome,
+        });
+    }
+}
+
+impl Running {
+    pub(crate) fn new(
+        addresses: Addresses,
+        stop_workers: PipeWriter,
+        stop_http: watch::Sender<bool>,
+        ends: mpsc::Receiver<Ended>,
+        pages: Pages,
+        names: JoinSet<()>,
+    ) -> Self {
+        let workers = addresses.udp.iter().copied().map(Part::Worker);
+        let running = workers.chain([Part::Sink, Part::Http]).collect();
+        Self {
+            addresses,
+            stop_workers,
+            stop_http,
+            ends: Ends { inbox: ends, running },
+            pages,
+            names,
+        }
+    }
+
+    /// Where it listens, with the ports that were chosen.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Counters and readiness, as they are now.
+    pub fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
+    /// Returns when a part has ended by itself, which none should. Cancel safe.
+    pub async fn ended(&mut self) -> RunError {
+        match self.ends.next().await {
+            Some(end) => RunError::Ended(
+                end.part,
+                end.outcome.err().unwrap_or_else(|| "no reason".to_owned()),
+            ),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops receiving, reads out the sockets, writes what is queued.
+    ///
+    /// # Errors
+    /// A part ended badly, or was not done when its time was over.
+    pub async fn stop(self) -> Result<(), RunError> {
+        let Self {
+            stop_workers,
+            stop_http,
+            mut ends,
+            pages,
+            names,
+            ..
+        } = self;
+        pages.health.set_sockets(Err("stopping".to_owned()));
+        drop(stop_workers);
+        let is_worker = |part: &Part| matches!(part, Part::Worker(_));
+        let received = ends.wait(is_worker, RECEIVE_DEADLINE, &pages).await;
+        // The workers are the queue's only senders: the sink ends when it is empty.
+        let written = ends.wait(|part| *part == Part::Sink, SINK_DEADLINE, &pages).await;
+        drop(names);
+        stop_http.send_replace(true);
+        let served = ends.wait(|part| *part == Part::Http, HTTP_DEADLINE, &pages).await;
+        if let Err(error) = served {
+            tracing::warn!(%error, "an HTTP client is cut off");
+        }
+        received.and(written)
+    }
+}
+
+impl Ends {
+    /// The next part that ends; `None` when all have. Cancel safe.
+    async fn next(&mut self) -> Option<Ended> {
+        let end = self.inbox.recv().await?;
+        self.running.retain(|part| *part != end.part);
+        Some(end)
+    }
+
+    /// Waits until all these parts have ended.
+    async fn wait(
+        &mut self,
+        these: impl Fn(&Part) -> bool,
+        within: Duration,
+        pages: &Pages,
+    ) -> Result<(), RunError> {
+        let deadline = Instant::now() + within;
+        let mut outcome = Ok(());
+        while let Some(part) = self.running.iter().copied().find(|part| these(part)) {
+            match timeout_at(deadline, self.next()).await {
+                Ok(Some(Ended {
+                    part,
+                    outcome: Err(why),
+                })) => outcome = Err(RunError::Ended(part, why)),
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => {
+                    return Err(RunError::Stuck {
+                        part,
+                        within,
+                        queued: pages.metrics.queued(),
+                    });
+                }
+            }
+        }
+        outcome
+    }
+}

@@ -1,0 +1,215 @@
+//! A running collector on loopback: what was exported comes out, named and counted.
+
+mod harness;
+
+use std::io;
+use std::net::SocketAddr;
+
+use harness::{Exporter, Paper, assert_sums, eventually, fetch, get, metrics, pcap};
+use serde_json::Value;
+use weir_collector::{Collector, Config, Running, Sink, Source};
+
+fn config(sink: Sink) -> Config {
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    Config {
+        listen: vec![any, any],
+        http: any,
+        names: Source::None,
+        sink,
+        queue_records: 65_536,
+    }
+}
+
+/// Sends in portions that fit any socket buffer.
+fn replay(running: &Running, datagrams: &[pcap::Datagram]) {
+    let (udp, http) = (&running.addresses().udp, running.addresses().http);
+    let mut exporter = Exporter::default();
+    let before = metrics(http)["datagrams_received_total"];
+    for (n, datagram) in datagrams.iter().enumerate() {
+        // Any protocol on any port: NetFlow and sFlow share one, IPFIX has the other.
+        exporter.send(datagram, udp[usize::from(datagram.port == 4739)]);
+        if n % 64 == 63 || n + 1 == datagrams.len() {
+            let all = before + n as u64 + 1;
+            eventually("the datagrams", || {
+                (metrics(http)["datagrams_received_total"] == all).then_some(())
+            });
+        }
+    }
+}
+
+async fn settled(http: SocketAddr) -> std::collections::HashMap<String, u64> {
+    tokio::task::spawn_blocking(move || {
+        eventually("the queue to run empty", || {
+            Some(metrics(http)).filter(|m| m["records_queued"] == 0)
+        })
+    })
+    .await
+    .unwrap()
+}
+
+fn of_format<'a>(lines: &'a [Value], format: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["format"] == format).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_ovs_sent_is_printed_and_the_counters_add_up() {
+    let paper = Paper::default();
+    let running = Collector::start(config(Sink::Json(Box::new(paper.clone()))))
+        .await
+        .unwrap();
+    let http = running.addresses().http;
+    let datagrams = pcap::datagrams();
+    tokio::task::block_in_place(|| replay(&running, &datagrams));
+    let m = settled(http).await;
+    assert_sums(&m);
+    assert_eq!(m["datagrams_received_total"], datagrams.len() as u64);
+    assert_eq!(m["datagrams_rejected_total"], 0);
+    let lines = paper.lines();
+    assert_eq!(m["records_stored_total"], lines.len() as u64);
+    for format in ["netflow5", "ipfix", "sflow5"] {
+        let printed = of_format(&lines, format).len() as u64;
+        assert!(printed > 0, "{format}");
+        assert_eq!(
+            m[&format!("records_decoded_total{{format=\"{format}\"}}")],
+            printed
+        );
+    }
+    assert_eq!(m["sequence_lost_total{format=\"ipfix\"}"], 0);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_datagram_shows_in_the_sequence() {
+    let running = Collector::start(config(Sink::Discard)).await.unwrap();
+    let http = running.addresses().http;
+    let mut datagrams = pcap::ipfix();
+    let data = datagrams.iter().rposition(|d| d.payload.len() < 400).unwrap();
+    datagrams.remove(data - 10);
+    tokio::task::block_in_place(|| replay(&running, &datagrams));
+    assert_eq!(metrics(http)["sequence_lost_total{format=\"ipfix\"}"], 1);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_datagrams_are_counted_by_reason_and_hurt_nobody() {
+    let paper = Paper::default();
+    let running = Collector::start(config(Sink::Json(Box::new(paper.clone()))))
+        .await
+        .unwrap();
+    let http = running.addresses().http;
+    let good = pcap::netflow().swap_remove(0);
+    let short = good.payload[..good.payload.len() - 1].to_vec();
+    let bad = [
+        (vec![], "truncated"),
+        (vec![1, 2, 3, 4], "version"),
+        (vec![0, 10, 0, 16], "truncated"),
+    ];
+    let mut datagrams: Vec<_> = bad
+        .iter()
+        .map(|(payload, _)| pcap::Datagram {
+            payload: payload.clone(),
+            ..good.clone()
+        })
+        .collect();
+    datagrams.push(pcap::Datagram {
+        payload: short,
+        ..good.clone()
+    });
+    datagrams.push(good);
+    tokio::task::block_in_place(|| replay(&running, &datagrams));
+    let m = settled(http).await;
+    assert_sums(&m);
+    assert_eq!(m["datagrams_rejected_total{reason=\"version\"}"], 1);
+    assert_eq!(m["datagrams_rejected_total"], 4);
+    assert!(m["datagrams_rejected_total{reason=\"truncated\"}"] >= 2);
+    assert_eq!(m["records_stored_total"], paper.lines().len() as u64);
+    assert!(!paper.lines().is_empty());
+    running.stop().await.unwrap();
+}
+
+/// A reader that has gone away.
+struct Gone;
+
+impl io::Write for Gone {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_nobody_reads_are_counted_as_dropped_and_readiness_says_so() {
+    let running = Collector::start(config(Sink::Json(Box::new(Gone))))
+        .await
+        .unwrap();
+    let http = running.addresses().http;
+    assert_eq!(get(http, "/readyz").0, 200);
+    tokio::task::block_in_place(|| replay(&running, &pcap::netflow()));
+    let m = settled(http).await;
+    assert_sums(&m);
+    assert_eq!(m["records_stored_total"], 0);
+    assert_eq!(
+        m["records_dropped_total{reason=\"sink_failed\"}"],
+        m["records_decoded_total"]
+    );
+    let (status, text) = get(http, "/readyz");
+    assert!(
+        status == 503 && text.contains("sink: records cannot be printed"),
+        "{text}"
+    );
+    assert_eq!(get(http, "/healthz").0, 200);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_drops_what_comes_and_counts_it() {
+    let small = Config {
+        queue_records: 0,
+        ..config(Sink::Discard)
+    };
+    let running = Collector::start(small).await.unwrap();
+    let http = running.addresses().http;
+    tokio::task::block_in_place(|| replay(&running, &pcap::netflow()));
+    let m = settled(http).await;
+    assert_sums(&m);
+    assert!(m["records_decoded_total"] > 0);
+    assert_eq!(
+        m["records_dropped_total{reason=\"queue_full\"}"],
+        m["records_decoded_total"]
+    );
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_say_what_they_are() {
+    let running = Collector::start(config(Sink::Discard)).await.unwrap();
+    let http = running.addresses().http;
+    let (head, _) = fetch(http, "/metrics");
+    assert!(
+        head.contains("content-type: application/openmetrics-text; version=1.0.0"),
+        "{head}"
+    );
+    assert!(get(http, "/").1.contains("/metrics"));
+    assert_eq!(get(http, "/nothing").0, 404);
+    running.stop().await.unwrap();
+    assert!(
+        std::net::TcpStream::connect(http).is_err(),
+        "the socket is closed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_taken_is_named_in_the_error() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = Collector::start(Config {
+        listen: vec![address],
+        ..config(Sink::Discard)
+    })
+    .await
+    .unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
