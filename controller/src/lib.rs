@@ -6,6 +6,9 @@
 //! lease <- election -> reconcile (only the leader writes)
 //! ```
 //!
+//! `spec.managementState` of the `Network` is the Cluster Network Operator's
+//! business and is not read: whoever wants no export removes the collectors.
+//!
 //! [`world`], [`decide`], [`rollup`], [`outbox`] and [`lease`] hold data and
 //! decisions and do no I/O; [`watch`], [`write`], [`election`] and [`http`]
 //! stand at the rim; [`reconcile`] is the loop between them.
