@@ -211,6 +211,11 @@ impl Session {
         }
     }
 
+    /// The socket took some of the output.
+    pub fn sent(&mut self, now: Instant) {
+        self.probe.progressed(now);
+    }
+
     /// Time has passed: probes a silent server, gives up a dead one, ends late transactions.
     pub fn tick(&mut self, now: Instant) {
         for id in self.transactions.expire(now) {

@@ -13,7 +13,7 @@ use crate::{
     view::View,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
     time::{Duration, Instant},
 };
@@ -57,7 +57,7 @@ pub(super) struct Driver {
 /// Bytes on their way into the socket.
 #[derive(Default)]
 struct Outgoing {
-    bytes: Vec<u8>,
+    bytes: VecDeque<u8>,
     /// TLS may hold written bytes back until it is flushed.
     unflushed: bool,
 }
@@ -146,7 +146,10 @@ impl Driver {
                     Err(error) => self.session.failed(SessionError::Io(error.to_string()), now()),
                 },
                 sent = outgoing.advance(&mut writer), if outgoing.is_pending() => match sent {
-                    Ok(count) => outgoing.advanced(count),
+                    Ok(count) => {
+                        outgoing.advanced(count);
+                        self.session.sent(now());
+                    }
                     Err(error) => self.session.failed(SessionError::Io(error.to_string()), now()),
                 },
                 command = self.inbox.recv(), if self.session.pending() < MAX_PENDING => self.obey(command),
@@ -203,7 +206,9 @@ impl Outgoing {
         if self.bytes.is_empty() {
             return writer.flush().await.map(|()| 0);
         }
-        match writer.write(&self.bytes).await? {
+        // Never empty while there are bytes.
+        let (front, _) = self.bytes.as_slices();
+        match writer.write(front).await? {
             0 => Err(io::ErrorKind::WriteZero.into()),
             count => Ok(count),
         }
@@ -219,3 +224,6 @@ impl Outgoing {
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Whether the server still lives: any bytes prove it, silence asks for an echo,
-//! more silence decides (as `jsonrpc_session` of OVS does).
+//! more silence decides (as `jsonrpc_session` of OVS does). While a long request
+//! is still being taken by the socket, nothing is asked.
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,14 @@ impl Probe {
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
         self.asked = None;
+    }
+
+    /// The socket took bytes. It takes those of the echo request too, so this is
+    /// no sign of life once one was sent.
+    pub(super) fn progressed(&mut self, now: Instant) {
+        if self.asked.is_none() {
+            self.heard = now;
+        }
     }
 
     pub(super) fn deadline(&self) -> Instant {

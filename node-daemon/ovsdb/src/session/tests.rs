@@ -320,6 +320,21 @@ fn a_transaction_that_is_not_found_purges_the_rows() {
 }
 
 #[test]
+fn a_found_that_was_not_asked_for_does_not_keep_old_rows() {
+    let mut script = Script::synced();
+    script.update3(8, json!({"Thing": {uuid(9): {"delete": null}}}));
+    script.advance(SECOND);
+    assert_eq!(
+        script.sync(true, 9, named("initial", 1, "new"))["params"][3],
+        uuid(0)
+    );
+    assert_eq!(
+        (script.names(), script.session.view().syncs),
+        (vec!["new".to_owned()], 2)
+    );
+}
+
+#[test]
 fn another_schema_after_a_reconnect_reads_all_rows_anew() {
     let mut script = Script::synced();
     script.hang_up();
@@ -397,6 +412,21 @@ fn a_server_that_does_not_answer_the_probe_is_given_up() {
     script.advance(Duration::from_millis(1));
     assert_eq!(script.down(), ("the server does not answer", 1));
     assert!(!script.session.is_online());
+}
+
+#[test]
+fn a_long_request_that_is_still_being_sent_is_not_taken_for_silence() {
+    let mut script = Script::synced();
+    for _ in 0..10 {
+        script.advance(4 * SECOND);
+        script.session.sent(script.now);
+    }
+    script.expect_nothing();
+    script.advance(5 * SECOND);
+    script.expect("echo");
+    script.session.sent(script.now);
+    script.advance(5 * SECOND);
+    assert_eq!(script.down().0, "the server does not answer");
 }
 
 #[test]

@@ -99,7 +99,16 @@ async fn a_server_that_dies_in_mid_transaction_leaves_an_unknown_outcome() {
 #[tokio::test]
 async fn a_server_that_falls_silent_is_left_and_found_again() {
     let server = Server::start();
-    let client = server.client(bridges());
+    let limits = Limits {
+        probe_interval: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let client = Client::spawn(
+        server.endpoint(),
+        DATABASE,
+        bridges(),
+        Options { limits, ..options() },
+    );
     let mut watch = client.watch();
     see_synced(&mut watch).await;
     server.signal("-STOP");
@@ -135,7 +144,7 @@ async fn a_server_that_probes_its_clients_keeps_this_one() {
         ]
         .concat(),
     );
-    // The client itself asks for nothing, so only its answers keep the connection.
+    // The client itself asks for nothing so soon, so only its answers keep the connection.
     let limits = Limits {
         probe_interval: Duration::from_secs(3600),
         ..Limits::default()

@@ -188,16 +188,16 @@ impl Drop for Server {
     }
 }
 
-/// Generous, except that a mute server is noticed soon.
+/// Patient, for machines that do many things at once.
 pub fn options() -> Options {
     let limits = Limits {
-        probe_interval: Duration::from_millis(500),
+        probe_interval: PATIENCE,
         ..Limits::default()
     };
     Options {
         limits,
         transact_timeout: PATIENCE,
-        ..Options::default()
+        connect_timeout: PATIENCE,
     }
 }
 

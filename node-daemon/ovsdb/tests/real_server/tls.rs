@@ -1,7 +1,7 @@
 //! TLS with the certificates that OVS's own ovs-pki makes.
 
 use crate::support::*;
-use ovsdb::{Client, Endpoint, Link, Operation, TlsFiles, View};
+use ovsdb::{Client, Condition, Datum, Endpoint, Link, Operation, OperationResult, TlsFiles, View};
 
 /// A switch's and a controller's authority, and one certificate from each.
 struct Pki {
@@ -74,6 +74,32 @@ async fn certificates_of_ovs_pki_are_accepted_although_they_name_no_host() {
         view.replica.row_count("Bridge") == 1
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_transaction_of_many_tls_records_arrives_whole() {
+    let pki = Pki::new();
+    let server = pki.server();
+    let client = connect(&server, pki.client_files());
+    see_synced(&mut client.watch()).await;
+    let text = "x".repeat(2 << 20);
+    let read = Operation::select(
+        "NetFlow",
+        vec![Condition::equal("external_ids", external_ids(&text))],
+    );
+    let row = [("external_ids".to_owned(), external_ids(&text))].into();
+    let results = client
+        .transact(vec![Operation::insert("NetFlow", row), read])
+        .await
+        .unwrap();
+    let OperationResult::Rows(rows) = &results[1] else {
+        panic!("{results:?}")
+    };
+    assert_eq!(rows[0]["external_ids"].map_get("long"), Some(text.as_str()));
+}
+
+fn external_ids(text: &str) -> Datum {
+    Datum::string_map([("long", text)])
 }
 
 #[tokio::test]
