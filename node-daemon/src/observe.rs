@@ -23,7 +23,7 @@ pub struct Observed {
 /// The one row of `Open_vSwitch`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Root {
-    /// `ovs_version`; set once ovs-vswitchd has run.
+    /// `ovs_version`; OVS's start script sets it.
     pub ovs_version: Option<String>,
     /// Number of the newest configuration.
     pub next_cfg: i64,

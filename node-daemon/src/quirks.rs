@@ -27,12 +27,14 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// `ovs_version` is the column's text. A version that is unknown, as before
-    /// ovs-vswitchd has first run, counts as the newest.
+    /// `ovs_version` is the column's text. Only OVS's start script writes it, so
+    /// it may be empty; then the schema tells, which got `template_interval` in
+    /// the same release.
     pub fn new(schema: Arc<Schema>, ovs_version: Option<&str>) -> Self {
-        let inverted_switches = ovs_version
-            .and_then(major_and_minor)
-            .is_some_and(|version| version < SWITCHES_FIXED);
+        let inverted_switches = ovs_version.and_then(major_and_minor).map_or_else(
+            || schema.has_table("IPFIX") && !schema.has_column("IPFIX", "template_interval"),
+            |version| version < SWITCHES_FIXED,
+        );
         Self {
             schema,
             inverted_switches,
@@ -145,9 +147,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_version_counts_as_the_newest() {
+    fn where_the_version_is_unknown_the_schema_tells() {
         for version in [None, Some(""), Some("unknown"), Some("3"), Some("3.x")] {
-            assert_eq!(dialect(version).sampling_switch(Some(false)), Some("false"));
+            assert_eq!(dialect(version).sampling_switch(Some(false)), Some("true"));
+            let newer = Dialect::new(schema(&["template_interval"]), version);
+            assert_eq!(newer.sampling_switch(Some(false)), Some("false"));
         }
     }
 

@@ -279,9 +279,7 @@ impl Reconciler {
         let Some(awaited) = self.awaited else {
             return (Uptake::Pending, None);
         };
-        if observed.root.cur_cfg >= awaited.number.min(observed.root.next_cfg)
-            && observed.root.ovs_version.is_some()
-        {
+        if observed.root.cur_cfg >= awaited.number.min(observed.root.next_cfg) {
             return (Uptake::Done, None);
         }
         let limit = awaited.since + UPTAKE_LIMIT;

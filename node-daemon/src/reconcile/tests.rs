@@ -1,1 +1,344 @@
+use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+use ovsdb::{Datum, ErrorCode, FailedAt, Link, OvsdbError};
+use weir_api::condition::find;
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::{BridgeExport, Protocol};
+
+use super::*;
+use crate::fixture::{Model, bridge, schema, spec};
+use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column};
+
+const TARGET: &str = "192.0.2.9:2055";
+
+/// A reconciler, a model of the server, and a clock.
+struct Bench {
+    reconciler: Reconciler,
+    model: Model,
+    desired: Desired,
+    now: Instant,
+    syncs: u64,
+}
+
+impl Bench {
+    fn new(bridges: &[&str], exports: Vec<BridgeExport>) -> Self {
+        let mut model = Model::with_bridges(bridges);
+        let root = root(&model);
+        model.set(ROOT, root, "ovs_version", "3.1.0");
+        Self {
+            reconciler: Reconciler::new("node-a", "unix:/db.sock"),
+            model,
+            desired: desired(1, exports),
+            now: Instant::now(),
+            syncs: 1,
+        }
+    }
+
+    fn view(&self, link: Link) -> View {
+        View {
+            link,
+            schema: Some(schema(&[])),
+            replica: Arc::new(self.model.replica()),
+            syncs: self.syncs,
+            version: 0,
+        }
+    }
+
+    fn turn(&mut self) -> Turn {
+        let view = self.view(Link::Synced);
+        self.turn_with(&view)
+    }
+
+    fn turn_with(&mut self, view: &View) -> Turn {
+        let time = Time(Timestamp::from_second(0).unwrap());
+        let turn = self.reconciler.turn(view, &self.desired, self.now, &time);
+        if turn.plan.is_none() {
+            self.reconciler.told(&turn.status);
+        }
+        turn
+    }
+
+    /// Turns until there is nothing more to do.
+    fn settle(&mut self) -> NodeFlowExportStatus {
+        for _ in 0..10 {
+            let turn = self.turn();
+            let Some(plan) = turn.plan else {
+                return turn.status;
+            };
+            let results = self.model.apply(&plan.operations).unwrap();
+            self.reconciler.committed(&plan, &results, self.now);
+        }
+        panic!("does not settle");
+    }
+
+    /// ovs-vswitchd follows.
+    fn take_over(&mut self) {
+        let replica = self.model.replica();
+        let (root, row) = replica.rows(ROOT).next().unwrap();
+        let next = row.column("next_cfg").unwrap().clone();
+        self.model.set(ROOT, root, "cur_cfg", next);
+    }
+
+    fn spoil(&mut self, protocol: Protocol, column: &str, value: impl Into<Datum>) {
+        let (uuid, _) = self.model.on("br-int", protocol).unwrap();
+        self.model
+            .set(crate::tables::table(protocol), uuid, column, value);
+    }
+
+    fn unhook(&mut self, protocol: Protocol) {
+        let bridge = self.model.bridge("br-int");
+        self.model
+            .set(BRIDGE, bridge, bridge_column(protocol), Datum::empty());
+    }
+}
+
+fn root(model: &Model) -> Uuid {
+    model.replica().rows(ROOT).next().unwrap().0
+}
+
+fn desired(generation: i64, exports: Vec<BridgeExport>) -> Desired {
+    Desired {
+        spec: spec(exports),
+        generation: Some(generation),
+        ..Default::default()
+    }
+}
+
+fn everything() -> Vec<BridgeExport> {
+    vec![bridge("br-int", &Protocol::ALL, TARGET)]
+}
+
+fn reason_of<'a>(status: &'a NodeFlowExportStatus, kind: &str) -> (&'a str, &'a str) {
+    let condition = find(&status.conditions, kind).unwrap();
+    (&condition.status, &condition.reason)
+}
+
+#[test]
+fn a_spec_is_written_once_and_then_told() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, APPLIED), ("True", reason::APPLIED));
+    assert_eq!(reason_of(&status, EXPORTING), ("Unknown", reason::PENDING));
+    assert_eq!(reason_of(&status, CONFLICT), ("False", reason::NO_CONFLICT));
+    bench.take_over();
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, EXPORTING), ("True", reason::EXPORTING));
+    assert_eq!(
+        (status.protocols.as_str(), status.reason.as_str()),
+        ("NetFlow,sFlow,IPFIX", "Applied")
+    );
+    assert_eq!(
+        (status.observed_generation, status.ovs_version.as_deref()),
+        (Some(1), Some("3.1.0"))
+    );
+    assert_eq!(status.drift_healed, 0);
+}
+
+#[test]
+fn what_others_change_is_put_right_and_counted() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    bench.spoil(Protocol::NetFlow, "targets", "198.51.100.1:1");
+    bench.unhook(Protocol::Ipfix);
+    bench.spoil(Protocol::SFlow, EXTERNAL_IDS, Datum::empty());
+    assert_eq!(bench.settle().drift_healed, 3);
+    assert_eq!(bench.reconciler.drift_healed(), 3);
+    let (_, row) = bench.model.on("br-int", Protocol::NetFlow).unwrap();
+    assert_eq!(row["targets"].as_str(), Some(TARGET));
+}
+
+#[test]
+fn a_change_of_the_spec_or_of_the_version_is_no_drift() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    bench.desired = desired(2, vec![bridge("br-int", &Protocol::ALL, "192.0.2.10:1")]);
+    bench.settle();
+    let root = root(&bench.model);
+    bench.model.set(ROOT, root, "ovs_version", "3.7.0");
+    let status = bench.settle();
+    assert_eq!((status.drift_healed, status.observed_generation), (0, Some(2)));
+    let (_, row) = bench.model.on("br-int", Protocol::Ipfix).unwrap();
+    assert_eq!(
+        row["other_config"].map_get("enable-output-sampling"),
+        Some("false")
+    );
+}
+
+#[test]
+fn a_bridge_made_anew_and_an_emptied_database_are_drift() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    bench.model = Model::with_bridges(&[]);
+    bench.syncs += 1;
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, APPLIED), ("False", reason::BRIDGE_MISSING));
+    bench.model.add_bridge("br-int");
+    let status = bench.settle();
+    assert_eq!((reason_of(&status, APPLIED).0, status.drift_healed), ("True", 3));
+}
+
+#[test]
+fn a_bridge_that_comes_late_is_programmed_and_is_no_drift() {
+    let mut bench = Bench::new(&[], everything());
+    let status = bench.settle();
+    assert_eq!(status.reason, reason::BRIDGE_MISSING);
+    assert!(
+        find(&status.conditions, APPLIED)
+            .unwrap()
+            .message
+            .contains("br-int")
+    );
+    bench.model.add_bridge("br-int");
+    let status = bench.settle();
+    assert_eq!((reason_of(&status, APPLIED).0, status.drift_healed), ("True", 0));
+}
+
+#[test]
+fn without_the_database_nothing_is_written_and_the_endpoint_is_named() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    let down = Link::Down {
+        error: "connection refused".to_owned(),
+        attempts: 3,
+    };
+    let turn = bench.turn_with(&bench.view(down));
+    assert_eq!(turn.plan, None);
+    assert_eq!(
+        reason_of(&turn.status, APPLIED),
+        ("False", reason::OVSDB_UNREACHABLE)
+    );
+    let message = &find(&turn.status.conditions, APPLIED).unwrap().message;
+    assert!(
+        message.contains("unix:/db.sock") && message.contains("connection refused"),
+        "{message}"
+    );
+    assert_eq!(turn.status.bridges.len(), 1);
+}
+
+#[test]
+fn a_refused_transaction_is_tried_again_later_and_told_in_the_servers_words() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    let refusal = || TransactError::Rejected {
+        error: OvsdbError {
+            code: ErrorCode::ConstraintViolation,
+            details: "4201 is not in the valid range".to_owned(),
+        },
+        at: FailedAt::Operation(2),
+    };
+    for attempt in 1..4 {
+        let plan = bench.turn().plan.expect("time is up");
+        bench.reconciler.failed(plan, &refusal(), bench.now);
+        let turn = bench.turn();
+        assert_eq!(turn.plan, None, "no hot loop");
+        assert_eq!(
+            reason_of(&turn.status, APPLIED),
+            ("False", reason::TRANSACTION_FAILED)
+        );
+        assert!(
+            find(&turn.status.conditions, APPLIED)
+                .unwrap()
+                .message
+                .contains("4201")
+        );
+        assert_eq!(turn.wake, Some(bench.now + retry_delay(attempt)));
+        bench.now += retry_delay(attempt);
+    }
+    bench.now -= Duration::from_millis(1);
+    bench.desired = desired(2, vec![bridge("br-int", &[Protocol::SFlow], TARGET)]);
+    assert_eq!(reason_of(&bench.settle(), APPLIED), ("True", reason::APPLIED));
+}
+
+#[test]
+fn a_switch_that_does_not_follow_is_told_after_a_while() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    let turn = bench.turn();
+    assert_eq!(turn.wake, Some(bench.now + UPTAKE_LIMIT));
+    bench.now += UPTAKE_LIMIT;
+    let status = bench.settle();
+    assert_eq!(
+        reason_of(&status, EXPORTING),
+        ("False", reason::SWITCH_NOT_RESPONDING)
+    );
+    assert_eq!(status.reason, reason::SWITCH_NOT_RESPONDING);
+    bench.take_over();
+    assert_eq!(reason_of(&bench.settle(), EXPORTING).0, "True");
+}
+
+#[test]
+fn a_fight_with_another_writer_slows_down() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    for _ in 0..HealBudget::BURST {
+        bench.unhook(Protocol::NetFlow);
+        bench.settle();
+    }
+    bench.unhook(Protocol::NetFlow);
+    let turn = bench.turn();
+    assert_eq!((turn.plan, turn.status.reason.as_str()), (None, reason::PENDING));
+    bench.now = turn.wake.expect("another try");
+    bench.settle();
+    assert!(bench.model.on("br-int", Protocol::NetFlow).is_some());
+}
+
+#[test]
+fn removing_the_collectors_leaves_no_row_and_no_complaint() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    bench.desired = desired(2, vec![bridge("br-int", &[], TARGET)]);
+    let status = bench.settle();
+    assert_eq!(status.reason, reason::NO_COLLECTORS);
+    assert_eq!(reason_of(&status, APPLIED), ("True", reason::NO_COLLECTORS));
+    assert_eq!(reason_of(&status, EXPORTING), ("False", reason::NO_COLLECTORS));
+    for table in ["NetFlow", "sFlow", "IPFIX"] {
+        assert_eq!(bench.model.rows(table), 0);
+    }
+}
+
+#[test]
+fn farewell_takes_our_rows_and_leaves_those_of_others() {
+    let mut bench = Bench::new(&["br-int"], vec![bridge("br-int", &[Protocol::NetFlow], TARGET)]);
+    bench.model.add_foreign("br-int", Protocol::Ipfix, TARGET);
+    bench.settle();
+    let view = bench.view(Link::Synced);
+    let plan = bench.reconciler.farewell(&view).unwrap();
+    bench.model.apply(&plan.operations).unwrap();
+    assert_eq!((bench.model.rows("NetFlow"), bench.model.rows("IPFIX")), (0, 1));
+    let view = bench.view(Link::Synced);
+    assert_eq!(bench.reconciler.farewell(&view), None);
+}
+
+#[test]
+fn adoption_is_told() {
+    let mut bench = Bench::new(&["br-int"], vec![bridge("br-int", &[Protocol::NetFlow], TARGET)]);
+    bench
+        .model
+        .add_foreign("br-int", Protocol::NetFlow, "198.51.100.1:1");
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, CONFLICT), ("True", reason::FOREIGN_ROW));
+    assert_eq!(reason_of(&status, APPLIED), ("False", reason::FOREIGN_ROW));
+    assert_eq!(bench.reconciler.conflicts(), 1);
+    bench.desired.spec.conflict_policy = ConflictPolicy::Adopt;
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, CONFLICT), ("False", reason::ADOPTED));
+    assert_eq!((reason_of(&status, APPLIED).0, status.drift_healed), ("True", 0));
+}
+
+#[test]
+fn an_intermediate_state_that_nobody_saw_moves_no_transition_time() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    let first = bench.settle();
+    bench.spoil(Protocol::NetFlow, "active_timeout", 1);
+    let at = Time(Timestamp::from_second(99).unwrap());
+    let view = bench.view(Link::Synced);
+    let turn = bench.reconciler.turn(&view, &bench.desired, bench.now, &at);
+    let plan = turn.plan.expect("a repair");
+    let results = bench.model.apply(&plan.operations).unwrap();
+    bench.reconciler.committed(&plan, &results, bench.now);
+    let view = bench.view(Link::Synced);
+    let turn = bench.reconciler.turn(&view, &bench.desired, bench.now, &at);
+    assert_eq!(
+        find(&turn.status.conditions, APPLIED),
+        find(&first.conditions, APPLIED)
+    );
+}
