@@ -11,6 +11,9 @@ use tracing_subscriber::EnvFilter;
 use weir_collector::args::Args;
 use weir_collector::{Addresses, Collector};
 
+/// The client logs each failed request, which the watches report themselves.
+const DEFAULT_FILTER: &str = "info,kube_client=off";
+
 fn main() -> ExitCode {
     let args = Args::parse();
     start_logs();
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn start_logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let ansi = io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -12,7 +12,7 @@
 //! | NetFlow counts the Ethernet header | 14 octets a packet are taken off |
 //! | NetFlow interface numbers 65533 (drop), 65534 (several), 65535 (flood) | no interface |
 //! | IPFIX counts are scaled by sampling already | not scaled; `sampling` comes from the configuration |
-//! | IPFIX `droppedPacketDelta` counts what went through `ct()` | left out: not certain |
+//! | IPFIX `droppedPacketDelta` counts what went through `ct()`, and, from the userspace datapath, whatever followed a flow's first packet, in egress records too | left out |
 //! | IPFIX totals (`*TotalCount`) are the exporter's, not the flow's | not used |
 //! | sFlow sizes are those of one frame, with its check sequence | layer 3 octets, times the rate |
 //!
@@ -56,7 +56,7 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
     let counts = Counts::of(&record, ovs);
     let (icmp_type, icmp_code) = icmp(&record);
     let start_ns = record.start_ns.unwrap_or(record.export_ns);
-    let dropped = |count: Option<u64>| if ovs { count.filter(|n| *n == 0) } else { count };
+    let dropped = |count: Option<u64>| if ovs { None } else { count };
     FlowRecord {
         time_ns: context.received_ns,
         start_ns,
@@ -188,13 +188,12 @@ fn direction(record: &Record, ovs: bool) -> Option<Direction> {
     record.direction.or(entry.then_some(Direction::Ingress))
 }
 
-/// A record of what leaves through a port proves that it got there. A record of
-/// what comes in proves nothing: after `ct()` OVS does not know in it what became
-/// of the packet, and says "dropped".
+/// OVS makes an egress record right before it outputs the packet: it proves that
+/// the packet got there, whatever its drop counter says. A record of what comes in
+/// proves nothing: OVS often does not know in it what became of the packet.
 fn verdict(record: &Record, ovs: bool) -> Verdict {
     let left = record.protocol == Protocol::Ipfix && record.direction == Some(Direction::Egress);
-    let dropped = record.dropped_packets.is_some_and(|n| n != 0);
-    if ovs && left && !dropped {
+    if ovs && left {
         Verdict::Delivered
     } else {
         Verdict::Unknown

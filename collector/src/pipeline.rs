@@ -119,7 +119,7 @@ impl Collector {
         let (stop_http, stopped) = watch::channel(false);
         let serve = http::serve(listener, parts.pages(), stopped);
         tokio::spawn(async move {
-            let guard = Ended::new(Part::Http, &ended);
+            let guard = Ended::guard(Part::Http, &ended);
             guard.report(serve.await.map_err(|e| e.to_string()));
         });
         parts.health.set_sockets(Ok(()));

@@ -96,7 +96,7 @@ pub(crate) struct Guard {
 
 impl Ended {
     /// A guard for a part that runs in a task.
-    pub(crate) fn new(part: Part, ends: &mpsc::Sender<Ended>) -> Guard {
+    pub(crate) fn guard(part: Part, ends: &mpsc::Sender<Ended>) -> Guard {
         Guard {
             part,
             outcome: Err("it panicked".to_owned()),
@@ -110,7 +110,7 @@ impl Ended {
         ends: &mpsc::Sender<Ended>,
         run: impl FnOnce() -> Result<(), String> + Send + 'static,
     ) -> io::Result<()> {
-        let guard = Self::new(part, ends);
+        let guard = Self::guard(part, ends);
         let name = match part {
             Part::Worker(address) => format!("receive-{}", address.port()),
             Part::Sink => "sink".to_owned(),

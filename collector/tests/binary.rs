@@ -1,5 +1,7 @@
 //! The program itself: signals, files, standard output.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod harness;
 
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! The Kubernetes watches that feed the [`Index`], and the task that publishes
 //! its snapshots. Whoever holds an address is decided in the index, not here.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -60,10 +60,15 @@ pub async fn connect(kubeconfig: Option<PathBuf>) -> Result<Client, ClusterError
     Client::try_from(config).map_err(ClusterError::Client)
 }
 
-/// The texts of an error and of its causes, in one line.
+/// The texts of an error and of its causes, in one line; those that only repeat
+/// their cause are left out.
 fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |e| e.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let causes = std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string);
+    causes.fold(String::new(), |text, cause| match () {
+        () if text.is_empty() || cause.contains(&text) => cause,
+        () if text.contains(&cause) => text,
+        () => format!("{text}: {cause}"),
+    })
 }
 
 /// One event of any watch, cut down to facts.
@@ -172,8 +177,10 @@ impl Watched {
                 self.index.retain(kind, &present)
             }
             Change::Failed(kind, error) => {
-                tracing::warn!(kind = kind.as_str(), error, "watch failed, will be tried again");
-                self.failures[kind as usize] = Some(error);
+                let last = self.failures[kind as usize].replace(error.clone());
+                if last.as_ref() != Some(&error) {
+                    tracing::warn!(kind = kind.as_str(), error, "watch failed, will be tried again");
+                }
                 false
             }
         }
@@ -181,14 +188,19 @@ impl Watched {
 
     /// Everything was read once; what was not, and why.
     fn describe(&self) -> Result<(), String> {
-        let waiting = ObjectKind::ALL
+        let mut waiting: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for kind in ObjectKind::ALL
             .into_iter()
-            .filter(|kind| !self.complete[*kind as usize]);
-        let lines: Vec<String> = waiting
-            .map(|kind| {
-                let why = self.failures[kind as usize].as_deref().unwrap_or("being listed");
-                format!("{}: {why}", kind.as_str())
-            })
+            .filter(|kind| !self.complete[*kind as usize])
+        {
+            let why = self.failures[kind as usize]
+                .as_deref()
+                .unwrap_or("not listed yet");
+            waiting.entry(why).or_default().push(kind.as_str());
+        }
+        let lines: Vec<_> = waiting
+            .into_iter()
+            .map(|(why, kinds)| format!("{}: {why}", kinds.join(", ")))
             .collect();
         if lines.is_empty() {
             Ok(())

@@ -122,20 +122,38 @@ fn ipfix_of_ovs_is_known_by_its_shape_and_never_scaled_again() {
     assert_eq!(normalised(record, None).bytes, octets);
 }
 
+/// The capture's switch forwarded everything, yet its records count drops.
 #[test]
-fn a_drop_in_an_ingress_record_of_ovs_is_not_believed() {
-    let mut records = raw(pcap::ipfix());
-    let record = records
-        .iter_mut()
-        .find(|r| r.direction == Some(Direction::Ingress))
-        .unwrap();
-    record.dropped_packets = record.packets;
-    record.dropped_octets = record.octets;
-    let flow = normalised(record.clone(), None);
-    assert_eq!(
-        (flow.verdict, flow.dropped_packets, flow.dropped_bytes),
-        (Verdict::Unknown, None, None)
-    );
+fn the_drops_that_ovs_counts_are_not_believed() {
+    let records = raw(pcap::ipfix());
+    assert!(records.iter().any(|r| r.dropped_packets.is_some_and(|n| n > 0)));
+    for flow in all(records) {
+        assert_eq!((flow.dropped_packets, flow.dropped_bytes), (None, None));
+        let delivered = flow.verdict == Verdict::Delivered;
+        assert_eq!(delivered, flow.direction == Some(Direction::Egress));
+    }
+}
+
+#[test]
+fn drops_that_a_stranger_counts_are_passed_on() {
+    let record = Record {
+        dropped_packets: Some(3),
+        ..Record::new(Protocol::Ipfix, 1)
+    };
+    assert_eq!(normalised(record, None).dropped_packets, Some(3));
+}
+
+/// The bulk transfer of the capture: 254,304 packets, seen by both formats.
+#[test]
+fn netflow_and_ipfix_agree_to_the_octet() {
+    let bulk = |records: Vec<Record>| {
+        let flows = all(records).into_iter();
+        let largest = flows
+            .filter(|f| f.direction == Some(Direction::Ingress))
+            .max_by_key(|f| f.bytes);
+        largest.map(|f| (f.src.port, f.dst.port, f.packets, f.bytes))
+    };
+    assert_eq!(bulk(raw(pcap::netflow())), bulk(raw(pcap::ipfix())));
 }
 
 #[test]
