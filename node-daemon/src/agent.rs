@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ovsdb::{Client, Endpoint, Options, View};
+use ovsdb::{Client, Endpoint, Link, Options, View};
 use thiserror::Error;
 use tokio::sync::watch;
 use weir_api::NodeFlowExportStatus;
@@ -178,8 +178,13 @@ impl Agent {
         }
     }
 
+    /// Says nothing before the first attempt to connect has ended: "unknown" for a
+    /// moment after each start would only move the transition times.
     fn publish(&mut self, view: &View, status: NodeFlowExportStatus) {
         self.record(view, Some(&status));
+        if view.link == Link::Connecting {
+            return;
+        }
         self.reconciler.told(&status);
         self.status.send_if_modified(|told| {
             if *told == status {
@@ -250,7 +255,7 @@ fn wall_clock() -> Time {
 pub async fn inspect(config: &AgentConfig, desired: &Desired, limit: Duration) -> NodeFlowExportStatus {
     let client = connect(config);
     let mut watch = client.watch();
-    let answered = |view: &View| !matches!(view.link, ovsdb::Link::Connecting);
+    let answered = |view: &View| !matches!(view.link, Link::Connecting);
     // Whether it timed out or not, the view tells how far it came.
     let _ = tokio::time::timeout(limit, watch.wait_for(answered)).await;
     let view = watch.borrow().clone();

@@ -182,3 +182,60 @@ async fn patch(api: &Api<NodeFlowExport>, name: &str, status: &NodeFlowExportSta
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_api::{BridgeExport, NodeFlowExportSpec};
+
+    fn export(uid: &str, generation: i64, bridge: &str) -> NodeFlowExport {
+        let bridge = BridgeExport {
+            name: bridge.to_owned(),
+            ..Default::default()
+        };
+        let spec = NodeFlowExportSpec {
+            bridges: vec![bridge],
+            ..Default::default()
+        };
+        let mut export = NodeFlowExport::new("node-a", spec);
+        export.metadata.uid = Some(uid.to_owned());
+        export.metadata.generation = Some(generation);
+        export
+    }
+
+    #[test]
+    fn a_change_of_the_status_alone_does_not_wake_the_agent() {
+        let (spec, mut told) = watch::channel(None);
+        let (object, _) = watch::channel(None);
+        tell(Some(export("u1", 1, "br-int")), &spec, &object);
+        assert!(told.has_changed().unwrap());
+        told.mark_unchanged();
+        let mut same = export("u1", 1, "br-int");
+        same.status = Some(NodeFlowExportStatus::default());
+        tell(Some(same), &spec, &object);
+        assert!(!told.has_changed().unwrap());
+        tell(Some(export("u1", 2, "br-ex")), &spec, &object);
+        assert_eq!(told.borrow_and_update().as_ref().unwrap().generation, Some(2));
+    }
+
+    #[test]
+    fn without_the_object_nothing_is_asked_for_and_nowhere_to_report() {
+        let (spec, told) = watch::channel(None);
+        let (object, on) = watch::channel(None);
+        tell(Some(export("u1", 1, "br-int")), &spec, &object);
+        assert_eq!(on.borrow().as_deref(), Some("u1"));
+        tell(None, &spec, &object);
+        assert_eq!(*told.borrow(), Some(Desired::default()));
+        assert_eq!(*on.borrow(), None);
+    }
+
+    #[test]
+    fn an_object_made_anew_is_told_even_with_the_same_spec() {
+        let (spec, _) = watch::channel(None);
+        let (object, mut on) = watch::channel(None);
+        tell(Some(export("u1", 1, "br-int")), &spec, &object);
+        on.mark_unchanged();
+        tell(Some(export("u2", 1, "br-int")), &spec, &object);
+        assert!(on.has_changed().unwrap());
+    }
+}

@@ -21,18 +21,20 @@ pub struct HealBudget {
     filled: Option<Instant>,
 }
 
-impl HealBudget {
-    /// Repairs in a row that are not delayed.
-    pub const BURST: u32 = 10;
-    const INTERVAL: Duration = Duration::from_secs(1);
-
+impl Default for HealBudget {
     /// A full bucket.
-    pub const fn new() -> Self {
+    fn default() -> Self {
         Self {
             left: Self::BURST,
             filled: None,
         }
     }
+}
+
+impl HealBudget {
+    /// Repairs in a row that are not delayed.
+    pub const BURST: u32 = 10;
+    const INTERVAL: Duration = Duration::from_secs(1);
 
     /// When the next repair may be made; `None`: now.
     pub fn ready_at(&mut self, now: Instant) -> Option<Instant> {
@@ -70,7 +72,7 @@ mod tests {
     #[test]
     fn a_fight_is_fought_once_a_second() {
         let start = Instant::now();
-        let mut budget = HealBudget::new();
+        let mut budget = HealBudget::default();
         for _ in 0..HealBudget::BURST {
             assert_eq!(budget.ready_at(start), None);
             budget.spend();
@@ -85,7 +87,7 @@ mod tests {
     #[test]
     fn after_a_rest_the_bucket_is_full_again() {
         let start = Instant::now();
-        let mut budget = HealBudget::new();
+        let mut budget = HealBudget::default();
         for _ in 0..HealBudget::BURST {
             budget.ready_at(start);
             budget.spend();

@@ -92,7 +92,7 @@ impl Reconciler {
             syncs: 0,
             awaited: None,
             refused: None,
-            budget: HealBudget::new(),
+            budget: HealBudget::default(),
             written: Vec::new(),
             conflicts: 0,
             drift_healed: 0,

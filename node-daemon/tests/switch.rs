@@ -1,0 +1,486 @@
+//! The agent against a real ovsdb-server, and a real ovs-vswitchd where the
+//! switch itself matters.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bench;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bench::{PATIENCE, Switch, wait};
+use tokio::sync::watch;
+use weir_api::condition::find;
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::{
+    BridgeExport, ConflictPolicy, IpfixExport, NetFlowExport, NodeFlowExportSpec, NodeFlowExportStatus,
+    SFlowExport,
+};
+use weir_node::metrics::Metrics;
+use weir_node::{AgentConfig, Desired, OnExit, agent};
+
+const TABLES: [&str; 3] = ["netflow", "sflow", "ipfix"];
+
+/// An agent in a thread with a runtime of its own, as in the daemon.
+struct Agent {
+    spec: watch::Sender<Option<Desired>>,
+    status: watch::Receiver<NodeFlowExportStatus>,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Agent {
+    fn start(switch: &Switch, spec: NodeFlowExportSpec) -> Self {
+        Self::start_with(switch, spec, OnExit::Keep)
+    }
+
+    fn start_with(switch: &Switch, spec: NodeFlowExportSpec, on_exit: OnExit) -> Self {
+        let mut config = AgentConfig::new("node-a", switch.socket().parse().unwrap());
+        config.on_exit = on_exit;
+        let metrics = Arc::clone(&config.metrics);
+        let (spec_sender, spec_receiver) = watch::channel(Some(desired(1, spec)));
+        let (status_sender, status) = watch::channel(NodeFlowExportStatus::default());
+        let (stop, mut stopped) = watch::channel(false);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let shutdown = async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            let ended = runtime
+                .unwrap()
+                .block_on(agent::run(config, spec_receiver, status_sender, shutdown));
+            ended.expect("ends when asked");
+        });
+        Self {
+            spec: spec_sender,
+            status,
+            stop,
+            thread: Some(thread),
+            metrics,
+        }
+    }
+
+    fn set(&self, generation: i64, spec: NodeFlowExportSpec) {
+        self.spec.send_replace(Some(desired(generation, spec)));
+    }
+
+    fn status(&self) -> NodeFlowExportStatus {
+        self.status.borrow().clone()
+    }
+
+    fn wait_for(&self, what: &str, so: impl Fn(&NodeFlowExportStatus) -> bool) -> NodeFlowExportStatus {
+        wait(what, || so(&self.status()));
+        self.status()
+    }
+
+    /// Waits until this generation is applied.
+    fn wait_applied(&self, generation: i64) -> NodeFlowExportStatus {
+        self.wait_for("applied", |status| {
+            is(status, APPLIED, "True") && status.observed_generation == Some(generation)
+        })
+    }
+
+    fn wait_healed(&self, count: u64) -> NodeFlowExportStatus {
+        let status = self.wait_for("healed", |status| {
+            status.drift_healed >= count && is(status, APPLIED, "True")
+        });
+        assert_eq!(status.drift_healed, count);
+        assert_eq!(self.metrics.drift_healed.get(), count);
+        status
+    }
+
+    fn end(mut self) {
+        self.stop.send_replace(true);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+fn desired(generation: i64, spec: NodeFlowExportSpec) -> Desired {
+    Desired {
+        spec,
+        generation: Some(generation),
+        ..Default::default()
+    }
+}
+
+fn is(status: &NodeFlowExportStatus, kind: &str, value: &str) -> bool {
+    find(&status.conditions, kind).is_some_and(|c| c.status == value)
+}
+
+fn reason_of(status: &NodeFlowExportStatus, kind: &str) -> String {
+    find(&status.conditions, kind).unwrap().reason.clone()
+}
+
+/// All three protocols to ports on one address.
+fn everything(address: &str) -> NodeFlowExportSpec {
+    let targets = |port| vec![format!("{address}:{port}")];
+    let bridge = BridgeExport {
+        name: "br-int".to_owned(),
+        exporter_id: 1,
+        net_flow: Some(NetFlowExport {
+            targets: targets(2055),
+            active_timeout: Some(60),
+            engine_id: Some(1),
+            ..Default::default()
+        }),
+        s_flow: Some(SFlowExport {
+            targets: targets(6343),
+            agent: Some("192.0.2.1".to_owned()),
+            sampling: Some(400),
+            ..Default::default()
+        }),
+        ipfix: Some(IpfixExport {
+            targets: targets(4739),
+            sampling: Some(400),
+            cache_max_flows: Some(0),
+            template_interval: Some(60),
+            enable_output_sampling: Some(false),
+            ..Default::default()
+        }),
+    };
+    spec(bridge)
+}
+
+fn spec(bridge: BridgeExport) -> NodeFlowExportSpec {
+    NodeFlowExportSpec {
+        bridges: vec![bridge],
+        ..Default::default()
+    }
+}
+
+fn nothing() -> NodeFlowExportSpec {
+    spec(BridgeExport {
+        name: "br-int".to_owned(),
+        ..Default::default()
+    })
+}
+
+fn switch_with_bridge() -> Switch {
+    let switch = Switch::start();
+    switch.add_bridge("br-int");
+    switch
+}
+
+fn rows(switch: &Switch) -> [String; 3] {
+    TABLES.map(|table| switch.on_bridge("br-int", table))
+}
+
+#[test]
+fn set_change_in_place_and_remove_leave_no_row_behind() {
+    let switch = switch_with_bridge();
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_applied(1);
+    let set = rows(&switch);
+    assert!(set.iter().all(|row| !row.is_empty()), "{set:?}");
+    assert_eq!(switch.column("netflow", "targets"), "192.0.2.9:2055");
+    assert_eq!(switch.column("ipfix", "external_ids"), "weir-owner=node-a");
+    assert_eq!(switch.column("ipfix", "cache_max_flows"), "0");
+
+    agent.set(2, everything("192.0.2.10"));
+    let status = agent.wait_applied(2);
+    assert_eq!(rows(&switch), set, "edited in place");
+    assert_eq!(switch.column("sflow", "targets"), "192.0.2.10:6343");
+    assert_eq!(
+        status.bridges[0].net_flow.as_ref().unwrap().targets,
+        ["192.0.2.10:2055"]
+    );
+
+    agent.set(3, nothing());
+    let status = agent.wait_applied(3);
+    assert_eq!(status.reason, reason::NO_COLLECTORS);
+    for table in TABLES {
+        assert_eq!(switch.column(table, "_uuid"), "", "{table}");
+    }
+    assert_eq!(status.drift_healed, 0);
+    agent.end();
+}
+
+#[test]
+fn the_installed_schema_never_gets_columns_that_it_lacks_and_a_newer_one_does() {
+    let newer = Switch::start_newer();
+    newer.add_bridge("br-int");
+    let agent = Agent::start(&newer, everything("192.0.2.9"));
+    let status = agent.wait_applied(1);
+    assert_eq!(newer.raw_column("IPFIX", "template_interval"), "60");
+    assert_eq!(
+        newer.column("ipfix", "other_config"),
+        "enable-output-sampling=false"
+    );
+    assert_eq!(
+        status.bridges[0].ipfix.as_ref().unwrap().template_interval,
+        Some(60)
+    );
+    agent.end();
+
+    let switch = switch_with_bridge();
+    if switch.has_column("IPFIX", "template_interval") {
+        return;
+    }
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    let status = agent.wait_applied(1);
+    let ipfix = status.bridges[0].ipfix.as_ref().unwrap();
+    assert_eq!(
+        (ipfix.template_interval, ipfix.enable_output_sampling),
+        (None, Some(false))
+    );
+    assert_eq!(
+        switch.column("ipfix", "other_config"),
+        "enable-output-sampling=true",
+        "inverted there"
+    );
+    agent.end();
+}
+
+#[test]
+fn the_sampling_switches_follow_the_version_when_it_appears() {
+    let switch = Switch::start_newer();
+    switch.add_bridge("br-int");
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_applied(1);
+    switch.vsctl(&["set", "open_vswitch", ".", "ovs_version=3.1.0"]);
+    wait("rewritten", || {
+        switch.column("ipfix", "other_config") == "enable-output-sampling=true"
+    });
+    let status = agent.wait_for("told", |s| s.ovs_version.as_deref() == Some("3.1.0"));
+    assert_eq!(status.drift_healed, 0, "a new version is no drift");
+    agent.end();
+}
+
+#[test]
+fn drift_is_healed_and_counted() {
+    let switch = switch_with_bridge();
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_applied(1);
+    switch.vsctl(&["clear", "bridge", "br-int", "netflow"]);
+    agent.wait_healed(1);
+    assert_eq!(switch.column("netflow", "targets"), "192.0.2.9:2055");
+    let row = switch.on_bridge("br-int", "sflow");
+    switch.vsctl(&["set", "sflow", &row, "sampling=1"]);
+    agent.wait_healed(2);
+    assert_eq!(switch.column("sflow", "sampling"), "400");
+    switch.vsctl(&["clear", "sflow", &row, "external_ids"]);
+    agent.wait_healed(3);
+    assert_eq!(switch.on_bridge("br-int", "sflow"), row);
+    switch.vsctl(&["del-br", "br-int"]);
+    agent.wait_for("missing", |s| reason_of(s, APPLIED) == reason::BRIDGE_MISSING);
+    switch.add_bridge("br-int");
+    agent.wait_healed(6);
+    agent.end();
+}
+
+#[test]
+fn an_emptied_database_is_filled_again_when_the_bridge_is_back() {
+    let mut switch = switch_with_bridge();
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_applied(1);
+    switch.empty_database();
+    switch.add_bridge("br-int");
+    agent.wait_healed(3);
+    assert_eq!(switch.column("ipfix", "targets"), "192.0.2.9:4739");
+    agent.end();
+}
+
+#[test]
+fn a_foreign_row_is_refused_then_adopted_then_removed_with_the_collectors() {
+    let switch = switch_with_bridge();
+    switch.vsctl(&[
+        "--id=@n",
+        "create",
+        "netflow",
+        "targets=\"198.51.100.1:1\"",
+        "--",
+        "set",
+        "bridge",
+        "br-int",
+        "netflow=@n",
+    ]);
+    let foreign = switch.on_bridge("br-int", "netflow");
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    let status = agent.wait_for("refused", |s| is(s, CONFLICT, "True"));
+    assert_eq!(reason_of(&status, APPLIED), reason::FOREIGN_ROW);
+    assert_eq!(switch.column("netflow", "targets"), "198.51.100.1:1");
+    assert_eq!(
+        switch.column("sflow", "targets"),
+        "192.0.2.9:6343",
+        "the others are applied"
+    );
+    assert_eq!(agent.metrics.conflicts.get(), 1);
+
+    let mut adopting = everything("192.0.2.9");
+    adopting.conflict_policy = ConflictPolicy::Adopt;
+    agent.set(2, adopting);
+    let status = agent.wait_applied(2);
+    assert_eq!(reason_of(&status, CONFLICT), reason::ADOPTED);
+    assert_eq!(switch.on_bridge("br-int", "netflow"), foreign);
+    assert_eq!(switch.column("netflow", "targets"), "192.0.2.9:2055");
+
+    agent.set(3, nothing());
+    agent.wait_applied(3);
+    assert_eq!(switch.column("netflow", "_uuid"), "");
+    agent.end();
+}
+
+#[test]
+fn a_database_that_dies_is_a_condition_and_what_was_asked_meanwhile_is_done_after() {
+    let mut switch = switch_with_bridge();
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_applied(1);
+    switch.kill_server();
+    let status = agent.wait_for("unreachable", |s| {
+        reason_of(s, APPLIED) == reason::OVSDB_UNREACHABLE
+    });
+    assert!(
+        find(&status.conditions, APPLIED)
+            .unwrap()
+            .message
+            .contains("db.sock")
+    );
+    assert!(!agent.metrics.facts().ovsdb_synced);
+    agent.set(2, everything("192.0.2.10"));
+    switch.start_server();
+    agent.wait_applied(2);
+    assert_eq!(switch.column("netflow", "targets"), "192.0.2.10:2055");
+    agent.end();
+}
+
+#[test]
+fn a_database_killed_amid_changes_is_never_half_changed() {
+    let mut switch = switch_with_bridge();
+    let agent = Agent::start(&switch, everything("192.0.2.0"));
+    agent.wait_applied(1);
+    for round in 1..=5_u8 {
+        agent.set(i64::from(round) + 1, everything(&format!("192.0.2.{round}")));
+        switch.kill_server();
+        switch.start_server();
+        agent.wait_applied(i64::from(round) + 1);
+        let address = format!("192.0.2.{round}:");
+        for table in TABLES {
+            assert!(switch.column(table, "targets").starts_with(&address), "{table}");
+        }
+    }
+    assert_eq!(agent.status().drift_healed, 0);
+    agent.end();
+}
+
+#[test]
+fn an_agent_that_comes_first_waits_for_the_database() {
+    let mut switch = switch_with_bridge();
+    switch.kill_server();
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_for("unreachable", |s| {
+        find(&s.conditions, APPLIED).is_some() && reason_of(s, APPLIED) == reason::OVSDB_UNREACHABLE
+    });
+    switch.start_server();
+    agent.wait_applied(1);
+    agent.end();
+}
+
+#[test]
+fn what_the_server_refuses_is_told_in_its_words_and_a_good_spec_follows() {
+    let switch = switch_with_bridge();
+    let mut bad = everything("192.0.2.9");
+    if let Some(ipfix) = &mut bad.bridges[0].ipfix {
+        ipfix.cache_active_timeout = Some(9999);
+    }
+    let agent = Agent::start(&switch, bad);
+    let status = agent.wait_for("refused", |s| {
+        find(&s.conditions, APPLIED).is_some() && reason_of(s, APPLIED) == reason::TRANSACTION_FAILED
+    });
+    let message = &find(&status.conditions, APPLIED).unwrap().message;
+    assert!(message.contains("9999") && message.contains("4200"), "{message}");
+    assert_eq!(rows(&switch), ["", "", ""], "nothing is half-written");
+    agent.set(2, everything("192.0.2.9"));
+    agent.wait_applied(2);
+    agent.end();
+}
+
+#[test]
+fn on_exit_rows_are_kept_or_cleared_as_asked() {
+    let switch = switch_with_bridge();
+    let agent = Agent::start_with(&switch, everything("192.0.2.9"), OnExit::Keep);
+    agent.wait_applied(1);
+    agent.end();
+    assert!(rows(&switch).iter().all(|row| !row.is_empty()));
+    let agent = Agent::start_with(&switch, everything("192.0.2.9"), OnExit::Clear);
+    agent.wait_applied(1);
+    agent.end();
+    assert_eq!(rows(&switch), ["", "", ""]);
+}
+
+#[test]
+fn a_look_writes_nothing_and_tells_what_is() {
+    let switch = switch_with_bridge();
+    let config = AgentConfig::new("node-a", switch.socket().parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let look = || {
+        runtime.block_on(weir_node::inspect(
+            &config,
+            &desired(1, everything("192.0.2.9")),
+            PATIENCE,
+        ))
+    };
+    let status = look();
+    assert_eq!(
+        (status.reason.as_str(), status.bridges[0].present),
+        (reason::PENDING, true)
+    );
+    assert_eq!(rows(&switch), ["", "", ""]);
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_applied(1);
+    agent.end();
+    assert!(is(&look(), APPLIED, "True"));
+}
+
+#[test]
+fn a_real_switch_takes_the_rows_over_and_again_after_its_restart() {
+    let mut switch = Switch::start();
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_for("missing", |s| s.reason == reason::BRIDGE_MISSING);
+    switch.add_bridge("br-int");
+    let status = agent.wait_applied(1);
+    assert!(!is(&status, EXPORTING, "True"), "there is no ovs-vswitchd");
+    switch.start_vswitchd();
+    let status = agent.wait_for("exporting", |s| is(s, EXPORTING, "True"));
+    assert_eq!(
+        (status.protocols.as_str(), status.reason.as_str()),
+        ("NetFlow,sFlow,IPFIX", reason::APPLIED)
+    );
+    switch.kill_vswitchd();
+    agent.set(2, everything("192.0.2.10"));
+    let status = agent.wait_for("not followed", |s| {
+        reason_of(s, EXPORTING) == reason::SWITCH_NOT_RESPONDING
+    });
+    assert!(is(&status, APPLIED, "True"));
+    switch.start_vswitchd();
+    agent.wait_for("exporting again", |s| is(s, EXPORTING, "True"));
+    agent.end();
+}
+
+#[test]
+fn an_idle_agent_sends_nothing() {
+    let switch = switch_with_bridge();
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_applied(1);
+    let number = || switch.vsctl(&["get", "open_vswitch", ".", "next_cfg"]);
+    let before = number();
+    // Each of these wakes the agent, and none is its business.
+    for i in 0..5 {
+        switch.vsctl(&["set", "open_vswitch", ".", &format!("external_ids:other={i}")]);
+    }
+    agent.wait_applied(1);
+    switch.vsctl(&["clear", "bridge", "br-int", "netflow"]);
+    agent.wait_healed(1);
+    let sent: i64 = number().parse::<i64>().unwrap() - before.parse::<i64>().unwrap();
+    // ovs-vsctl --no-wait counts nothing; the repair counts one.
+    assert_eq!(sent, 1);
+    agent.end();
+}
