@@ -14,6 +14,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::api::PartialObjectMeta;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Api, Client, Config, Resource};
@@ -127,8 +128,35 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    let events = watch_objects(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff();
+    let events = watch_objects(Api::<K>::all(client.clone()), watcher::Config::default())
+        .backoff(ResetTimerBackoff::new(Pauses(Pauses::FIRST), Pauses::FORGIVEN));
     Box::pin(events.map(move |event| change(kind, cut, event)))
+}
+
+/// Pauses between attempts at a watch. After an outage names are stale for the
+/// last of them, so they grow less than the client's usual 30 s.
+struct Pauses(Duration);
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(500);
+    const LONGEST: Duration = Duration::from_secs(5);
+    /// A watch that was well for so long begins with the first pause again.
+    const FORGIVEN: Duration = Duration::from_secs(60);
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let longer = Self::LONGEST.min(self.0 * 2);
+        Some(std::mem::replace(&mut self.0, longer))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0 = Self::FIRST;
+    }
 }
 
 fn change<K: Resource>(kind: ObjectKind, cut: fn(&K) -> Fact, event: watcher::Result<Event<K>>) -> Change {
@@ -249,6 +277,15 @@ mod tests {
         watched.take(Change::Failed(ObjectKind::Pod, "gone".into()));
         watched.take(Change::ListBegins(ObjectKind::Pod));
         assert_eq!(watched.index.len(), 2);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_begin_anew() {
+        let mut pauses = Pauses(Pauses::FIRST);
+        let five: Vec<u128> = pauses.by_ref().take(5).map(|pause| pause.as_millis()).collect();
+        assert_eq!(five, [500, 1000, 2000, 4000, 5000]);
+        pauses.reset();
+        assert_eq!(pauses.next(), Some(Pauses::FIRST));
     }
 
     #[test]
