@@ -12,9 +12,13 @@
 //! | NetFlow counts the Ethernet header | 14 octets a packet are taken off |
 //! | NetFlow interface numbers 65533 (drop), 65534 (several), 65535 (flood) | no interface |
 //! | IPFIX counts are scaled by sampling already | not scaled; `sampling` comes from the configuration |
-//! | IPFIX `droppedPacketDelta` counts what went through `ct()`, and, from the userspace datapath, whatever followed a flow's first packet, in egress records too | left out |
+//! | IPFIX `droppedPacketDelta` counts packets that arrived, too (below) | left out |
 //! | IPFIX totals (`*TotalCount`) are the exporter's, not the flow's | not used |
 //! | sFlow sizes are those of one frame, with its check sequence | layer 3 octets, times the rate |
+//!
+//! `droppedPacketDelta` is the count of packets for which OVS found no output
+//! action: all that went through `ct()`, and, in what the userspace datapath of
+//! 3.1.0 sent, all but the first packet of every flow, in egress records as well.
 //!
 //! `primary` is not set yet: it needs what each exporter is configured to see.
 
