@@ -22,28 +22,48 @@ pub async fn gather(kubeconfig: Option<&Path>) -> Result<Report> {
     let client = connect(kubeconfig).await?;
     let exports: Api<NodeFlowExport> = Api::all(client.clone());
     let exports = exports.list(&ListParams::default()).await;
-    let exports = exports.context("cannot list nodeflowexports; is Weir installed (kubectl apply -k manifests/)?")?;
+    let exports =
+        exports.context("cannot list nodeflowexports; is Weir installed (kubectl apply -k manifests/)?")?;
     let networks: Api<Network> = Api::all(client);
-    let network = networks.get_opt(CLUSTER).await.context("cannot read the Network named cluster")?;
-    let conditions = network.and_then(|network| network.status).unwrap_or_default().conditions;
+    let network = networks
+        .get_opt(CLUSTER)
+        .await
+        .context("cannot read the Network named cluster")?;
+    let conditions = network
+        .and_then(|network| network.status)
+        .unwrap_or_default()
+        .conditions;
     Ok(Report {
         nodes: exports.items.into_iter().map(node).collect(),
-        conditions: conditions.into_iter().filter(|c| c.type_.starts_with(OURS)).collect(),
+        problems: Vec::new(),
+        conditions: conditions
+            .into_iter()
+            .filter(|c| c.type_.starts_with(OURS))
+            .collect(),
     })
 }
 
 /// What a daemon said of an older spec is not what holds now.
 fn node(export: NodeFlowExport) -> Node {
     let generation = export.metadata.generation;
-    let lags = export.status.as_ref().is_some_and(|status| status.observed_generation < generation);
-    Node { lags, ..Node::new(export.metadata.name.unwrap_or_default(), export.status) }
+    let lags = export
+        .status
+        .as_ref()
+        .is_some_and(|status| status.observed_generation < generation);
+    Node {
+        lags,
+        ..Node::new(export.metadata.name.unwrap_or_default(), export.status)
+    }
 }
 
 async fn connect(kubeconfig: Option<&Path>) -> Result<Client> {
     let config = match kubeconfig {
-        None => Config::infer().await.context("no cluster to reach; give --kubeconfig, --network or --data-dir")?,
+        None => Config::infer()
+            .await
+            .context("no cluster to reach; give --kubeconfig, --network or --data-dir")?,
         Some(path) => {
-            let file = Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display()))?;
+            let file =
+                Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display()))?;
             let config = Config::from_custom_kubeconfig(file, &Default::default()).await;
             config.with_context(|| format!("--kubeconfig {}", path.display()))?
         }

@@ -38,7 +38,10 @@ impl NodeArgs {
             return Ok(name.clone());
         }
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
-        Ok(name.context("this host has no name; give --node-name")?.trim().to_owned())
+        Ok(name
+            .context("this host has no name; give --node-name")?
+            .trim()
+            .to_owned())
     }
 
     /// The files to follow.

@@ -3,15 +3,17 @@
 use std::fmt;
 
 use serde::Serialize;
+use weir_api::NodeFlowExportStatus;
 use weir_api::condition::{self, Condition};
 use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
-use weir_api::NodeFlowExportStatus;
 
 /// Everything there is to show.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// All nodes.
     pub nodes: Vec<Node>,
+    /// Entries that are skipped, for a file; in a cluster a condition names them.
+    pub problems: Vec<String>,
     /// Weir's conditions on the Network; none without a cluster.
     pub conditions: Vec<Condition>,
 }
@@ -30,11 +32,17 @@ pub struct Node {
 impl Node {
     /// A node whose report is of the newest spec.
     pub fn new(name: String, status: Option<NodeFlowExportStatus>) -> Self {
-        Self { name, lags: false, status }
+        Self {
+            name,
+            lags: false,
+            status,
+        }
     }
 
     fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.status.as_ref().and_then(|status| condition::find(&status.conditions, kind))
+        self.status
+            .as_ref()
+            .and_then(|status| condition::find(&status.conditions, kind))
     }
 
     /// Whether all that is asked for is applied, and is on its way out.
@@ -49,14 +57,26 @@ impl Node {
     fn row(&self) -> [String; 5] {
         let word = |kind| self.condition(kind).map_or("-", |c| c.status.as_str()).to_owned();
         let status = self.status.as_ref();
-        let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+        let or_dash = |text: &str| {
+            if text.is_empty() {
+                "-".to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
         let reason = match status {
             None => "NoReport".to_owned(),
             Some(_) if self.lags => "Pending".to_owned(),
             Some(status) => or_dash(&status.reason),
         };
         let protocols = status.map_or("-".to_owned(), |status| or_dash(&status.protocols));
-        [self.name.clone(), protocols, word(APPLIED), word(EXPORTING), reason]
+        [
+            self.name.clone(),
+            protocols,
+            word(APPLIED),
+            word(EXPORTING),
+            reason,
+        ]
     }
 
     /// What fails, one sentence a condition.
@@ -70,15 +90,27 @@ impl Node {
             (!good && condition.reason != reason::NO_COLLECTORS)
                 .then(|| format!("{kind} is {}: {}", condition.status, condition.message))
         };
-        [APPLIED, EXPORTING, CONFLICT].into_iter().filter_map(bad).collect()
+        [APPLIED, EXPORTING, CONFLICT]
+            .into_iter()
+            .filter_map(bad)
+            .collect()
     }
 }
 
 impl Report {
+    /// A report of one host.
+    pub fn of_host(node: Node, problems: Vec<String>) -> Self {
+        Self {
+            nodes: vec![node],
+            problems,
+            conditions: Vec::new(),
+        }
+    }
+
     /// Whether all that is asked for is applied everywhere.
     pub fn is_well(&self) -> bool {
         let degraded = condition::holds(&self.conditions, "FlowExportDegraded");
-        !degraded && self.nodes.iter().all(Node::is_well)
+        !degraded && self.problems.is_empty() && self.nodes.iter().all(Node::is_well)
     }
 }
 
@@ -94,6 +126,9 @@ impl fmt::Display for Report {
                 writeln!(f, "{}: {complaint}", node.name)?;
             }
         }
+        for problem in &self.problems {
+            writeln!(f, "skipped: {problem}")?;
+        }
         for c in &self.conditions {
             writeln!(f, "{} {} {}: {}", c.type_, c.status, c.reason, c.message)?;
         }
@@ -108,7 +143,10 @@ fn write_table(f: &mut fmt::Formatter<'_>, nodes: &[Node]) -> fmt::Result {
     let widths: [usize; 4] = std::array::from_fn(width);
     for [name, protocols, applied, exporting, reason] in &rows {
         let [a, b, c, d] = widths;
-        writeln!(f, "{name:a$}  {protocols:b$}  {applied:c$}  {exporting:d$}  {reason}")?;
+        writeln!(
+            f,
+            "{name:a$}  {protocols:b$}  {applied:c$}  {exporting:d$}  {reason}"
+        )?;
     }
     Ok(())
 }
@@ -131,7 +169,12 @@ mod tests {
         let now: Time = serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap();
         let conditions = conclude(&findings, &[], Some(1), &now);
         let reason = findings[0].reason.to_owned();
-        let status = NodeFlowExportStatus { protocols: "NetFlow".into(), reason, conditions, ..Default::default() };
+        let status = NodeFlowExportStatus {
+            protocols: "NetFlow".into(),
+            reason,
+            conditions,
+            ..Default::default()
+        };
         Node::new(name.to_owned(), Some(status))
     }
 
@@ -150,24 +193,48 @@ mod tests {
     fn a_table_lines_up_and_complaints_follow() {
         let bad = node(
             "a-node-with-a-long-name",
-            &[(APPLIED, ConditionStatus::False, reason::BRIDGE_MISSING, "br-int is not there")],
+            &[(
+                APPLIED,
+                ConditionStatus::False,
+                reason::BRIDGE_MISSING,
+                "br-int is not there",
+            )],
         );
-        let report = Report { nodes: vec![well("b"), bad], conditions: Vec::new() };
+        let report = Report {
+            nodes: vec![well("b"), bad],
+            problems: Vec::new(),
+            conditions: Vec::new(),
+        };
         let text = report.to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0].find("PROTOCOLS"), lines[1].find("NetFlow"));
         assert_eq!(lines[0].find("REASON"), lines[2].find("BridgeMissing"));
-        assert_eq!(lines[3], "a-node-with-a-long-name: Applied is False: br-int is not there");
+        assert_eq!(
+            lines[3],
+            "a-node-with-a-long-name: Applied is False: br-int is not there"
+        );
         assert!(!report.is_well());
     }
 
     #[test]
     fn a_node_without_a_report_or_behind_is_not_well() {
-        let silent = Report { nodes: vec![Node::new("n".into(), None)], conditions: Vec::new() };
+        let silent = Report::of_host(Node::new("n".into(), None), Vec::new());
         assert!(!silent.is_well() && silent.to_string().contains("does one run"));
-        let behind = Report { nodes: vec![Node { lags: true, ..well("n") }], conditions: Vec::new() };
+        let behind = Report::of_host(
+            Node {
+                lags: true,
+                ..well("n")
+            },
+            Vec::new(),
+        );
         assert!(!behind.is_well() && behind.to_string().contains("Pending"));
-        assert!(Report { nodes: vec![well("n")], conditions: Vec::new() }.is_well());
+        assert!(Report::of_host(well("n"), Vec::new()).is_well());
+    }
+
+    #[test]
+    fn a_skipped_entry_is_not_well() {
+        let report = Report::of_host(well("n"), vec!["file: entry 1 is no collector".to_owned()]);
+        assert!(!report.is_well() && report.to_string().contains("skipped: file: entry 1"));
     }
 
     #[test]
@@ -179,7 +246,7 @@ mod tests {
                 (EXPORTING, ConditionStatus::False, reason::NO_COLLECTORS, ""),
             ],
         );
-        let report = Report { nodes: vec![idle], conditions: Vec::new() };
+        let report = Report::of_host(idle, Vec::new());
         assert!(report.is_well(), "{report}");
     }
 }

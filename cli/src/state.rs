@@ -42,7 +42,9 @@ impl DataDirectory {
                 state.process
             );
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(Self {
+            path: path.to_owned(),
+        })
     }
 
     /// Replaces the report.
@@ -50,7 +52,11 @@ impl DataDirectory {
     /// # Errors
     /// The directory cannot be written.
     pub fn write(&self, node: &str, status: &NodeFlowExportStatus) -> Result<()> {
-        let state = State { node: node.to_owned(), process: std::process::id(), status: status.clone() };
+        let state = State {
+            node: node.to_owned(),
+            process: std::process::id(),
+            status: status.clone(),
+        };
         let (partial, file) = (self.path.join("status.partial"), self.path.join(FILE));
         fs::write(&partial, serde_json::to_vec_pretty(&state)?)
             .and_then(|()| fs::rename(&partial, &file))
@@ -92,7 +98,10 @@ mod tests {
     fn what_is_written_is_read_and_goes_with_its_writer() {
         let path = scratch("round");
         let directory = DataDirectory::take(&path).unwrap();
-        let status = NodeFlowExportStatus { protocols: "IPFIX".into(), ..Default::default() };
+        let status = NodeFlowExportStatus {
+            protocols: "IPFIX".into(),
+            ..Default::default()
+        };
         directory.write("node-a", &status).unwrap();
         let state = read(&path).unwrap();
         assert_eq!((state.node.as_str(), &state.status), ("node-a", &status));
@@ -106,7 +115,11 @@ mod tests {
         let path = scratch("taken");
         fs::create_dir_all(&path).unwrap();
         // Process 1 always runs.
-        let state = State { node: "n".into(), process: 1, status: Default::default() };
+        let state = State {
+            node: "n".into(),
+            process: 1,
+            status: Default::default(),
+        };
         fs::write(path.join(FILE), serde_json::to_vec(&state).unwrap()).unwrap();
         let error = DataDirectory::take(&path).unwrap_err().to_string();
         assert!(error.contains("process 1"), "{error}");

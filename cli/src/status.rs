@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use weir_node::{AgentConfig, file_source, inspect};
+use weir_node::{Acceptance, AgentConfig, file_source, inspect};
 
 use crate::node::NodeArgs;
 use crate::report::{Node, Report};
@@ -58,7 +58,7 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode> {
                 "the `weir up` that wrote {} has died; what it set may be left in OVSDB",
                 directory.display()
             );
-            Report { nodes: vec![Node::new(state.node, Some(state.status))], conditions: Vec::new() }
+            Report::of_host(Node::new(state.node, Some(state.status)), Vec::new())
         }
         (None, None) => cluster::gather(args.kubeconfig.as_deref()).await?,
     };
@@ -66,7 +66,11 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode> {
         Output::Table => print!("{report}"),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
     }
-    Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_well() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Connects to this host's OVSDB, compares and writes nothing.
@@ -74,5 +78,9 @@ async fn inspect_host(node: &NodeArgs, network: PathBuf) -> Result<Report> {
     let name = node.name()?;
     let desired = file_source::read(&node.files(network)?)?;
     let status = inspect(&AgentConfig::new(&name, node.ovsdb.clone()), &desired, LIMIT).await;
-    Ok(Report { nodes: vec![Node::new(name, Some(status))], conditions: Vec::new() })
+    let problems = match desired.acceptance {
+        Some(Acceptance::SomeRefused(problems) | Acceptance::Unreadable(problems)) => vec![problems],
+        Some(Acceptance::Accepted) | None => Vec::new(),
+    };
+    Ok(Report::of_host(Node::new(name, Some(status)), problems))
 }

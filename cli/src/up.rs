@@ -58,7 +58,10 @@ pub async fn run(args: UpArgs) -> Result<ExitCode> {
     let node = args.node.name()?;
     let mut config = AgentConfig::new(&node, args.node.ovsdb.clone());
     config.on_exit = OnExit::Clear;
-    let desired = file_source::spawn(args.node.files(args.network.clone())?, Arc::clone(&config.metrics))?;
+    let desired = file_source::spawn(
+        args.node.files(args.network.clone())?,
+        Arc::clone(&config.metrics),
+    )?;
     let directory = args.data_dir.as_deref().map(DataDirectory::take).transpose()?;
     let mut running = start_collector(&args, &node).await?;
     tracing::info!(udp = ?running.addresses().udp, http = %running.addresses().http, "listening");
@@ -101,7 +104,11 @@ async fn clear(
 }
 
 /// Writes each status to the data directory until the agent ends.
-async fn keep_state(directory: Option<DataDirectory>, node: String, mut told: watch::Receiver<NodeFlowExportStatus>) {
+async fn keep_state(
+    directory: Option<DataDirectory>,
+    node: String,
+    mut told: watch::Receiver<NodeFlowExportStatus>,
+) {
     while told.changed().await.is_ok() {
         let status = told.borrow_and_update().clone();
         let Some(directory) = &directory else { continue };
@@ -113,9 +120,16 @@ async fn keep_state(directory: Option<DataDirectory>, node: String, mut told: wa
 
 async fn start_collector(args: &UpArgs, node: &str) -> Result<Running> {
     let config = Config {
-        listen: if args.listen.is_empty() { default_listen() } else { args.listen.clone() },
+        listen: if args.listen.is_empty() {
+            default_listen()
+        } else {
+            args.listen.clone()
+        },
         http: args.http,
-        names: Source::Switches { endpoints: vec![args.node.ovsdb.clone()], node_name: Some(node.to_owned()) },
+        names: Source::Switches {
+            endpoints: vec![args.node.ovsdb.clone()],
+            node_name: Some(node.to_owned()),
+        },
         sink: match args.print {
             Print::Json => Sink::stdout(),
             Print::None => Sink::Discard,

@@ -41,6 +41,7 @@ mod offload;
 mod options;
 mod pod;
 pub mod process;
+pub mod product;
 pub mod program;
 mod switch;
 pub mod traffic;

@@ -1,0 +1,215 @@
+//! Real traffic comes out as records with the right pods, ports and bytes.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use weir_lab::{
+    Pod, PodSpec,
+    harness::Case,
+    traffic::{Transfer, transfer},
+    wait_for,
+};
+
+use crate::stage::{DEADLINE, Stage, metric};
+
+pub const CASES: &[Case<Stage>] = &[
+    Case::new(
+        "NetFlow names pods, workloads and nodes, and counts every byte",
+        net_flow_is_named_and_exact,
+    ),
+    Case::new(
+        "IPFIX names pods, workloads and nodes, and counts every byte",
+        ipfix_is_named_and_exact,
+    ),
+    Case::new(
+        "sFlow names pods, workloads and nodes, and counts every byte",
+        s_flow_is_named_and_exact,
+    ),
+    Case::new(
+        "an exporter is known by its identity when its address was rewritten",
+        identity_beats_address,
+    ),
+    Case::new("the collector's counters add up", counters_add_up),
+];
+
+/// Every packet, and flows that are reported at once.
+const EXACT: &str = "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: exact}, spec: {\
+    netFlow: {activeTimeout: 1}, sFlow: {sampling: 1}, ipfix: {sampling: 1, cacheActiveTimeout: 1}}}";
+
+const BYTES: u64 = 200_000;
+
+/// Bytes of ARP and neighbour discovery that the interface may have sent too.
+const OTHERS: u64 = 1000;
+
+/// A client on one node and a web server on the other; made once.
+pub fn pods(stage: &mut Stage) -> Result<(Pod, Pod)> {
+    if stage.lab.pod("shop", "client-1").is_err() {
+        stage.lab.add_pods(vec![
+            PodSpec::new("node-a", "shop", "client-1").workload("client"),
+            PodSpec::new("node-b", "shop", "web-1")
+                .workload("web")
+                .service("web")
+                .port(8080),
+        ])?;
+    }
+    Ok((
+        stage.lab.pod("shop", "client-1")?,
+        stage.lab.pod("shop", "web-1")?,
+    ))
+}
+
+fn net_flow_is_named_and_exact(stage: &mut Stage) -> Result<()> {
+    check(stage, "netFlow", "172.30.0.1:2056", "netflow5")
+}
+
+fn ipfix_is_named_and_exact(stage: &mut Stage) -> Result<()> {
+    check(stage, "ipfix", "172.30.0.1:4739", "ipfix")
+}
+
+fn s_flow_is_named_and_exact(stage: &mut Stage) -> Result<()> {
+    check(stage, "sFlow", "172.30.0.1:6343", "sflow5")
+}
+
+fn check(stage: &mut Stage, protocol: &str, collector: &str, format: &str) -> Result<()> {
+    stage.clear()?;
+    let (client, web) = pods(stage)?;
+    stage.kube.apply(EXACT)?;
+    stage.export(protocol, &[collector])?;
+    stage.wait_exporting()?;
+    let before = client.counters()?;
+    let sent = transfer(&client, &web, 8080, BYTES)?;
+    // What the pod's interface sent, retransmissions included, without Ethernet.
+    let counted = || {
+        let now = client.counters()?.since(before);
+        Ok::<u64, anyhow::Error>(now.sent_bytes - 14 * now.sent_packets)
+    };
+    let records = wait_for(
+        &format!("{format} records of the whole transfer"),
+        DEADLINE,
+        || {
+            let records = observed(&stage.records()?, format, &sent);
+            let (octets, counted) = (sum(&records, "bytes"), counted()?);
+            ensure!(
+                octets >= BYTES && octets + OTHERS >= counted,
+                "{octets} of {counted} bytes so far"
+            );
+            Ok(Some(records))
+        },
+    )?;
+    let (octets, counted) = (sum(&records, "bytes"), counted()?);
+    ensure!(
+        octets <= counted,
+        "{octets} bytes of records, {counted} bytes on the interface"
+    );
+    let record = records.first().context("there is a record")?;
+    let expected = [
+        ("ns", "shop"),
+        ("pod_name", "client-1"),
+        ("workload_name", "client"),
+        ("workload_kind", "Deployment"),
+        ("kind", "Pod"),
+        ("node_name", "node-a"),
+        ("dst_ns", "shop"),
+        ("dst_pod_name", "web-1"),
+        ("dst_workload_name", "web"),
+        ("dst_workload_kind", "Deployment"),
+        ("dst_node_name", "node-b"),
+        ("exporter_node", "node-a"),
+        ("protocol", "tcp"),
+        ("format", format),
+    ];
+    for (field, value) in expected {
+        ensure!(
+            record[field] == value,
+            "{field} is {}, not {value:?}, in {record}",
+            record[field]
+        );
+    }
+    ensure!(
+        record["dst_port"] == 8080 && record["port"] == sent.source.port(),
+        "{record}"
+    );
+    stage.kube.kubectl(&["delete", "exportprofile", "exact"])?;
+    stage.clear()
+}
+
+/// What node-a saw of the client's half of the connection where it came in.
+fn observed(records: &[Value], format: &str, sent: &Transfer) -> Vec<Value> {
+    let address = |record: &Value, field: &str, ip: IpAddr| record[field] == ip.to_string();
+    let fits = |record: &&Value| {
+        record["format"] == format
+            && record["exporter_node"] == "node-a"
+            && address(record, "addr", sent.source.ip())
+            && address(record, "dst_addr", sent.destination.ip())
+            && record["port"] == sent.source.port()
+            && record["direction"] != "egress"
+    };
+    records.iter().filter(fits).cloned().collect()
+}
+
+fn sum(records: &[Value], field: &str) -> u64 {
+    records.iter().filter_map(|record| record[field].as_u64()).sum()
+}
+
+/// node-b's datagrams get node-a's source address on the way, as a Service in
+/// between may do; the observation domain still tells whose they are.
+fn identity_beats_address(stage: &mut Stage) -> Result<()> {
+    stage.clear()?;
+    let (client, web) = pods(stage)?;
+    let (node, other) = (stage.lab.node("node-b")?, stage.lab.node("node-a")?);
+    stage.kube.apply(EXACT)?;
+    let alias = other.addresses().internal();
+    let underlay = stage.lab.underlay();
+    // An address of the lab's own stands in for the rewriting Service.
+    let relay = weir_lab::traffic::Sink::bind(&underlay, "172.30.0.1:0".parse()?)?;
+    stage.export("ipfix", &[&relay.address().to_string()])?;
+    stage.wait_exporting()?;
+    let sent = transfer(&web, &client, 9090, BYTES)?;
+    let forwarded = wait_for("node-b's records by way of another address", DEADLINE, || {
+        for datagram in relay.datagrams() {
+            if datagram.source.ip() == IpAddr::from(node.addresses().internal()) {
+                other.netns().within(|| {
+                    let socket = std::net::UdpSocket::bind((alias, 0))?;
+                    Ok(socket.send_to(&datagram.payload, "172.30.0.1:4739")?)
+                })?;
+            }
+        }
+        let records = stage.records()?;
+        let mine = records
+            .iter()
+            .find(|r| r["format"] == "ipfix" && r["port"] == sent.source.port());
+        Ok(mine.cloned())
+    })?;
+    ensure!(forwarded["exporter"] == alias.to_string(), "{forwarded}");
+    ensure!(forwarded["exporter_node"] == "node-b", "{forwarded}");
+    stage.kube.kubectl(&["delete", "exportprofile", "exact"])?;
+    stage.clear()
+}
+
+fn counters_add_up(stage: &mut Stage) -> Result<()> {
+    // Two readings alike: nothing is in flight between two counters.
+    let metrics = wait_for("the counters to be at rest", DEADLINE, || {
+        let [one, two] = [
+            stage.http("127.0.0.1:8080", "/metrics")?,
+            stage.http("127.0.0.1:8080", "/metrics")?,
+        ];
+        let received = |text: &str| metric(text, "weir_collector_datagrams_received_total");
+        Ok((received(&one) == received(&two)).then_some(two))
+    })?;
+    let count = |name: &str| metric(&metrics, name);
+    let decoded = count("weir_collector_records_decoded_total");
+    let stored = count("weir_collector_records_stored_total");
+    let dropped = count("weir_collector_records_dropped_total");
+    ensure!(
+        decoded > 0 && decoded == stored + dropped,
+        "{decoded} decoded, {stored} stored, {dropped} dropped"
+    );
+    ensure!(count("weir_collector_datagrams_received_total") > 0, "{metrics}");
+    ensure!(
+        stage.records()?.len() as u64 == stored,
+        "{} lines, {stored} stored",
+        stage.records()?.len()
+    );
+    Ok(())
+}
