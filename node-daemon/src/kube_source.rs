@@ -24,8 +24,9 @@ use crate::pace::retry_delay;
 pub const FIELD_MANAGER: &str = "weir-node";
 
 /// Changes that follow each other this closely, such as "written" and "taken
-/// over by the switch", become one patch.
-const SETTLE: Duration = Duration::from_millis(20);
+/// over by the switch", become one patch. Long enough, too, that the reports of
+/// many nodes do not get in the way of the specs of the others.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// Longest wait for one patch.
 const PATCH_LIMIT: Duration = Duration::from_secs(10);
