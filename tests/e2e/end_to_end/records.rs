@@ -66,14 +66,28 @@ pub fn pods(stage: &mut Stage) -> Result<(Pod, Pod)> {
 fn net_flow_is_named_and_exact(stage: &mut Stage) -> Result<()> {
     let (client, _) = pods(stage)?;
     let neighbour = neighbour(stage)?;
-    check(stage, "netFlow", "172.30.0.1:2056", "netflow5", (&client, &neighbour), 0)
+    check(
+        stage,
+        "netFlow",
+        "172.30.0.1:2056",
+        "netflow5",
+        (&client, &neighbour),
+        0,
+    )
 }
 
 /// Quirk of the userspace datapath: NetFlow adds the header that a tunnel port
 /// puts before each packet, here 50 octets of Ethernet, IPv4, UDP and Geneve.
 fn net_flow_counts_tunnel_headers(stage: &mut Stage) -> Result<()> {
     let (client, web) = pods(stage)?;
-    check(stage, "netFlow", "172.30.0.1:2056", "netflow5", (&client, &web), 50)
+    check(
+        stage,
+        "netFlow",
+        "172.30.0.1:2056",
+        "netflow5",
+        (&client, &web),
+        50,
+    )
 }
 
 fn ipfix_is_named_and_exact(stage: &mut Stage) -> Result<()> {
@@ -89,7 +103,9 @@ fn s_flow_is_named_and_exact(stage: &mut Stage) -> Result<()> {
 /// A pod on the client's node.
 fn neighbour(stage: &mut Stage) -> Result<Pod> {
     if stage.lab.pod("shop", "db-1").is_err() {
-        stage.lab.add_pod(PodSpec::new("node-a", "shop", "db-1").workload("db").port(8080))?;
+        stage
+            .lab
+            .add_pod(PodSpec::new("node-a", "shop", "db-1").workload("db").port(8080))?;
     }
     stage.lab.pod("shop", "db-1")
 }
