@@ -43,8 +43,8 @@ pub(crate) struct Walk<'w> {
     /// Records in `out` before this message.
     start: usize,
     summary: Summary,
-    /// Sets in the message.
-    sets: usize,
+    /// The message has one set only, as OVS's data has.
+    alone: bool,
     /// What the templates of this message replaced, to be put back on failure.
     undo: Vec<(u16, Option<Template>)>,
     /// Templates that this message defined.
@@ -84,7 +84,7 @@ impl<'w> Walk<'w> {
             out,
             start,
             summary,
-            sets: 0,
+            alone: false,
             undo,
             defined,
         }
@@ -113,13 +113,15 @@ impl<'w> Walk<'w> {
     /// even at the end of the message.
     fn sets<'a>(&mut self, mut sets: Reader<'a>) -> Result<Vec<(u16, Reader<'a>)>, Reject> {
         let mut orphans = Vec::new();
+        let mut first = true;
         while let Some((kind, mut body)) = message::next_set(&mut sets, self.header.protocol)? {
-            self.sets += 1;
+            self.alone = first && sets.left() == 0;
+            first = false;
             match kind {
                 SetKind::Templates => self.templates(&mut body, false)?,
                 SetKind::OptionsTemplates => self.templates(&mut body, true)?,
                 SetKind::Data(id) => match self.scope.plan(id).cloned() {
-                    Some(plan) => self.data(&plan, body)?,
+                    Some(plan) => self.data(id, &plan, body)?,
                     None => orphans.push((id, body)),
                 },
                 SetKind::Reserved => self.summary.sets_skipped += 1,
@@ -128,7 +130,7 @@ impl<'w> Walk<'w> {
         let mut left = Vec::new();
         for (id, body) in orphans {
             match self.scope.plan(id).cloned() {
-                Some(plan) => self.data(&plan, body)?,
+                Some(plan) => self.data(id, &plan, body)?,
                 None => left.push((id, body)),
             }
         }
@@ -215,12 +217,25 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Decodes a data set of this message.
-    fn data(&mut self, plan: &Plan, set: Reader<'_>) -> Result<(), Reject> {
-        self.records(plan, set, self.header.clock)
+    /// Decodes a data set of this message. OVS does not pad: what does not end with
+    /// its set shows that OVS changed the form of its records and kept its templates,
+    /// as it does for up to 600 s when its virtual observation id is set (seen in 3.1.0).
+    fn data(&mut self, id: u16, plan: &Plan, set: Reader<'_>) -> Result<(), Reject> {
+        let before = self.out.len();
+        let result = self.records(plan, set.clone(), self.header.clock);
+        let ends = match &result {
+            Ok(left) => *left == 0 || !self.out.get(before).is_some_and(is_like_ovs),
+            Err(_) => false,
+        };
+        if !ends && self.assume(id, &set) {
+            self.out.drain(before..self.out.len() - 1);
+            return Ok(());
+        }
+        result.map(|_| ())
     }
 
-    fn records(&mut self, plan: &Plan, mut set: Reader<'_>, clock: Clock) -> Result<(), Reject> {
+    /// Decodes a data set; returns the octets after its last record.
+    fn records(&mut self, plan: &Plan, mut set: Reader<'_>, clock: Clock) -> Result<usize, Reject> {
         while plan.has_record(&set) {
             if self.out.len() - self.start >= self.limits.records_per_datagram {
                 return Err(Reject::Records {
@@ -237,7 +252,7 @@ impl<'w> Walk<'w> {
                 self.out.push(record);
             }
         }
-        Ok(())
+        Ok(set.left())
     }
 
     /// Decodes what waited for the templates of this message. A set that does not
@@ -254,7 +269,7 @@ impl<'w> Walk<'w> {
         let before = self.out.len();
         let result = match self.scope.plan(id).cloned() {
             Some(plan) => self.records(&plan, Reader::new(&held.octets), held.clock),
-            None => Ok(()),
+            None => Ok(0),
         };
         if result.is_err() {
             self.out.truncate(before);
@@ -266,7 +281,7 @@ impl<'w> Walk<'w> {
     /// Reads a data set without a template as what OVS sends under its id, if it can
     /// be that.
     fn assume(&mut self, id: u16, set: &Reader<'_>) -> bool {
-        if !self.limits.assume_ovs || self.sets != 1 || self.header.protocol != Protocol::Ipfix {
+        if !self.limits.assume_ovs || !self.alone || self.header.protocol != Protocol::Ipfix {
             return false;
         }
         let clock = self.header.clock;
@@ -296,4 +311,9 @@ impl<'w> Walk<'w> {
             self.summary.sets_dropped += 1;
         }
     }
+}
+
+/// Whether the record has the elements that begin every template of OVS.
+fn is_like_ovs(record: &Record) -> bool {
+    record.observation_point.is_some() && record.ethernet_header_len.is_some()
 }
