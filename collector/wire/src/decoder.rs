@@ -7,6 +7,7 @@ use crate::assume::Known;
 use crate::cache::Plans;
 use crate::held::Budget;
 use crate::message;
+use crate::options::OptionsRecord;
 use crate::protocol::{Protocol, sniff};
 use crate::reader::Reader;
 use crate::record::Record;
@@ -80,8 +81,14 @@ pub struct Summary {
     pub records: usize,
     /// Records of data sets that had waited for a template of this datagram.
     pub released_records: usize,
-    /// Records of options data; they say something about the exporter and are skipped.
+    /// Records of options data: they say something about the exporter.
     pub options_records: usize,
+    /// Those of them that say something we know.
+    pub options: Vec<OptionsRecord>,
+    /// Records of biflows: the reverse half (RFC 5103) is skipped.
+    pub biflow_records: usize,
+    /// Records with lists (RFC 6313), which are skipped.
+    pub structured_records: usize,
     /// Templates that are new or different.
     pub templates_learned: usize,
     /// Templates repeated as they were.

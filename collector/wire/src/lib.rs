@@ -36,6 +36,7 @@ mod framer;
 mod held;
 mod message;
 mod netflow5;
+mod options;
 pub mod ovs;
 mod packet;
 mod plan;
@@ -53,6 +54,7 @@ mod walk;
 
 pub use decoder::{Decoder, Limits, Summary};
 pub use framer::Framer;
+pub use options::{ElementType, Options, OptionsRecord, Sampling, Statistics};
 pub use protocol::{Protocol, sniff};
 pub use record::{Direction, PacketSample, Record, SampledInterface};
 pub use reject::Reject;

@@ -31,6 +31,7 @@ pub(crate) fn wide(record: &mut Record, target: Wide, value: u64) {
         Wide::MaxIpLen => &mut record.max_ip_len,
         Wide::ObservationPoint => &mut record.observation_point,
         Wide::TunnelKey => &mut record.tunnel_key,
+        Wide::Selector => &mut record.selector,
     };
     *place = Some(value);
     record.totals |= matches!(target, Wide::OctetsTotal | Wide::PacketsTotal);

@@ -56,7 +56,6 @@ pub(crate) struct Definition<'a> {
     /// An options template: its data records describe the exporter, not flows.
     pub options: bool,
     /// The first so many fields are the scope; only options templates have one.
-    #[expect(dead_code, reason = "options data is only counted so far")]
     pub scope: usize,
     specifiers: Reader<'a>,
 }

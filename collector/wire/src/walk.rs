@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::decoder::{Limits, Summary};
 use crate::held::{Budget, HeldSet};
 use crate::message::{self, Header, SetKind};
+use crate::options::{OptionsRecord, Values};
 use crate::plan::Plan;
 use crate::protocol::Protocol;
 use crate::reader::Reader;
@@ -237,15 +238,17 @@ impl<'w> Walk<'w> {
     /// Decodes a data set; returns the octets after its last record.
     fn records(&mut self, plan: &Plan, mut set: Reader<'_>, clock: Clock) -> Result<usize, Reject> {
         while plan.has_record(&set) {
-            if self.out.len() - self.start >= self.limits.records_per_datagram {
+            if self.out.len() - self.start + self.summary.options_records >= self.limits.records_per_datagram
+            {
                 return Err(Reject::Records {
                     limit: self.limits.records_per_datagram,
                 });
             }
             if plan.options {
-                plan.skip(&mut set)?;
-                self.summary.options_records += 1;
+                self.options(plan, &mut set, clock)?;
             } else {
+                self.summary.biflow_records += usize::from(plan.reverse);
+                self.summary.structured_records += usize::from(plan.structured);
                 let mut record = Record::new(self.header.protocol, clock.export_ns);
                 record.observation_domain = Some(self.header.domain);
                 plan.run(&mut set, clock, &mut record)?;
@@ -253,6 +256,21 @@ impl<'w> Walk<'w> {
             }
         }
         Ok(set.left())
+    }
+
+    fn options(&mut self, plan: &Plan, set: &mut Reader<'_>, clock: Clock) -> Result<(), Reject> {
+        let mut values = Values::default();
+        plan.run_options(set, &mut values)?;
+        self.summary.options_records += 1;
+        if let Some(content) = values.content() {
+            self.summary.options.push(OptionsRecord {
+                protocol: self.header.protocol,
+                observation_domain: self.header.domain,
+                export_ns: clock.export_ns,
+                content,
+            });
+        }
+        Ok(())
     }
 
     /// Decodes what waited for the templates of this message. A set that does not
@@ -266,13 +284,14 @@ impl<'w> Walk<'w> {
     }
 
     fn released(&mut self, id: u16, held: &HeldSet) {
-        let before = self.out.len();
+        let (before, options) = (self.out.len(), self.summary.options.len());
         let result = match self.scope.plan(id).cloned() {
             Some(plan) => self.records(&plan, Reader::new(&held.octets), held.clock),
             None => Ok(0),
         };
         if result.is_err() {
             self.out.truncate(before);
+            self.summary.options.truncate(options);
             self.summary.sets_dropped += 1;
         }
         self.summary.released_records += self.out.len() - before;
