@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::assume::Known;
 use crate::cache::Plans;
+use crate::counters::Counters;
 use crate::held::Budget;
 use crate::message;
 use crate::options::OptionsRecord;
@@ -14,6 +15,7 @@ use crate::record::Record;
 use crate::reject::Reject;
 use crate::scope::{Scope, ScopeKey};
 use crate::session::{Session, Transport};
+use crate::sflow::Discard;
 use crate::walk::{State, Walk};
 use crate::{netflow5, sflow};
 
@@ -111,8 +113,12 @@ pub struct Summary {
     pub sets_dropped: usize,
     /// Sets with a reserved id, skipped (RFC 7011 §3.3.2).
     pub sets_skipped: usize,
-    /// sFlow counter samples, skipped.
+    /// sFlow counter samples.
     pub counter_samples: usize,
+    /// What they say.
+    pub counters: Vec<Counters>,
+    /// Packets that sFlow told as discarded.
+    pub discards: Vec<Discard>,
     /// sFlow samples of other kinds, skipped.
     pub other_samples: usize,
 }

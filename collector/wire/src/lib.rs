@@ -29,9 +29,11 @@
 mod assume;
 mod cache;
 mod clock;
+mod counters;
 mod decoder;
 mod element;
 pub mod encode;
+mod flow_parts;
 mod framer;
 mod held;
 mod message;
@@ -52,6 +54,7 @@ mod template;
 mod text;
 mod walk;
 
+pub use counters::{AppResources, Counters, EthernetCounters, InterfaceCounters, OpenFlowPort, OvsDatapath};
 pub use decoder::{Decoder, Limits, Summary};
 pub use framer::Framer;
 pub use options::{ElementType, Options, OptionsRecord, Sampling, Statistics};
@@ -59,5 +62,6 @@ pub use protocol::{Protocol, sniff};
 pub use record::{Direction, PacketSample, Record, SampledInterface};
 pub use reject::Reject;
 pub use session::{Session, Transport};
+pub use sflow::Discard;
 pub use template::Field;
 pub use text::Text;

@@ -81,17 +81,11 @@ pub enum Reject {
         /// [`crate::Limits::records_per_datagram`].
         limit: usize,
     },
-    /// The sFlow decoder refused the content of a sample.
-    #[error("sFlow: {what}")]
-    Sflow {
-        /// What it said.
-        what: String,
-    },
 }
 
 impl Reject {
     /// Every value of [`Reject::kind`], for tables of counters.
-    pub const KINDS: [&'static str; 10] = [
+    pub const KINDS: [&'static str; 9] = [
         "truncated",
         "version",
         "length",
@@ -101,7 +95,6 @@ impl Reject {
         "scope",
         "redefined",
         "records",
-        "sflow",
     ];
 
     /// A word for metric labels, out of [`Reject::KINDS`].
@@ -116,7 +109,6 @@ impl Reject {
             Self::Scope { .. } => "scope",
             Self::Redefined { .. } => "redefined",
             Self::Records { .. } => "records",
-            Self::Sflow { .. } => "sflow",
         }
     }
 }

@@ -3,12 +3,13 @@
 
 mod pcap;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use pcap::Datagram;
+use sflow_parser::models::{CounterData, SampleData};
 use wire::ovs::{Network, TemplateKey, Transport};
-use wire::{Decoder, Direction, Protocol, Record};
+use wire::{Counters, Decoder, Direction, Protocol, Record, Summary};
 
 /// The IPFIX records, each with the id of its template.
 fn records() -> Vec<(u16, Record)> {
@@ -208,4 +209,123 @@ fn a_virtual_observation_id_that_came_after_the_templates_is_read() {
         .into_iter()
         .filter(|(_, record)| record.virtual_obs_id == "node-a");
     assert_eq!(named.count(), 44);
+}
+
+fn sflow() -> impl Iterator<Item = (Datagram, Summary, Vec<Record>)> {
+    let datagrams = pcap::packet_kinds().into_iter();
+    datagrams
+        .filter(|datagram| datagram.port == 6343)
+        .map(|datagram| {
+            let mut records = Vec::new();
+            let summary = Decoder::default()
+                .decode(datagram.source, 0, &datagram.payload, &mut records)
+                .expect("OVS is well-formed");
+            assert_eq!(summary.other_samples, 0);
+            (datagram, summary, records)
+        })
+}
+
+#[test]
+fn sflow_counters_name_the_ports_and_tell_of_the_datapath() {
+    let counters: Vec<_> = sflow().flat_map(|(_, summary, _)| summary.counters).collect();
+    let names: BTreeSet<_> = counters
+        .iter()
+        .filter(|counters| counters.interface.is_some() && counters.ethernet.is_some())
+        .filter(|counters| counters.openflow_port.is_some())
+        .map(|counters| counters.port_name.as_str())
+        .collect();
+    let ports = ["br-int", "p1", "p2", "p3", "p4", "p5"];
+    assert_eq!(names, BTreeSet::from(ports));
+    let datapath = counters
+        .iter()
+        .filter_map(|counters| counters.datapath)
+        .next_back();
+    let datapath = datapath.expect("OVS tells of its datapath");
+    assert!(datapath.misses > 0 && datapath.hits > 0, "{datapath:?}");
+    let resources = counters
+        .iter()
+        .filter_map(|counters| counters.resources)
+        .next_back();
+    assert!(resources.is_some_and(|resources| resources.memory_used > 0));
+}
+
+#[test]
+fn sflow_tells_of_tunnels_in_both_directions() {
+    let mut keys = BTreeSet::new();
+    for (_, _, records) in sflow() {
+        let tunnelled = records
+            .iter()
+            .filter_map(|r| Some((r.tunnel_direction?, r.tunnel_key)));
+        keys.extend(tunnelled.map(|(direction, key)| (direction == Direction::Egress, key)));
+    }
+    let expected = [false, true].map(|out| [5001, 5002, 5003].map(|key| (out, Some(key))));
+    assert_eq!(keys, expected.into_iter().flatten().collect());
+}
+
+/// `sflow-parser` 0.7 is the second opinion.
+#[test]
+fn sflow_samples_are_those_that_another_decoder_sees() {
+    for (datagram, summary, records) in sflow() {
+        let other = sflow_parser::parse_datagram(&datagram.payload).expect("it reads OVS");
+        let (mut flows, mut counters) = (records.iter(), summary.counters.iter());
+        for sample in &other.samples {
+            match &sample.sample_data {
+                SampleData::FlowSample(theirs) => {
+                    let ours = flows
+                        .next()
+                        .and_then(|record| record.sample.clone())
+                        .expect("as many");
+                    let numbers = (ours.sequence, ours.rate, ours.pool, ours.drops);
+                    let expected = (theirs.sequence_number, theirs.sampling_rate, theirs.sample_pool);
+                    assert_eq!(numbers, (expected.0, expected.1, expected.2, theirs.drops));
+                    assert_eq!(ours.source_index, theirs.source_id.index());
+                    assert_eq!(
+                        (ours.input.value, ours.output.value),
+                        (theirs.input.value(), theirs.output.value())
+                    );
+                }
+                SampleData::CountersSample(theirs) => {
+                    let ours = counters.next().expect("as many");
+                    assert_eq!(ours.sequence, theirs.sequence_number);
+                    for block in &theirs.counters {
+                        compare(ours, &block.counter_data);
+                    }
+                }
+                other => panic!("OVS sends none of {other:?}"),
+            }
+        }
+        assert!(flows.next().is_none() && counters.next().is_none());
+    }
+}
+
+fn compare(ours: &Counters, theirs: &CounterData) {
+    match theirs {
+        CounterData::GenericInterface(theirs) => {
+            let ours = ours.interface.expect("block 1");
+            assert_eq!(
+                (ours.if_index, ours.speed, ours.status),
+                (theirs.if_index, theirs.if_speed, theirs.if_status)
+            );
+            assert_eq!(
+                (ours.in_octets, ours.out_octets),
+                (theirs.if_in_octets, theirs.if_out_octets)
+            );
+            assert_eq!(
+                (ours.in_unicast, ours.out_errors),
+                (theirs.if_in_ucast_pkts, theirs.if_out_errors)
+            );
+        }
+        CounterData::OvsDpStats(theirs) => {
+            let ours = ours.datapath.expect("block 2207");
+            assert_eq!(
+                (ours.hits, ours.misses, ours.lost),
+                (theirs.hits, theirs.misses, theirs.lost)
+            );
+            assert_eq!(
+                (ours.mask_hits, ours.flows, ours.masks),
+                (theirs.mask_hits, theirs.flows, theirs.masks)
+            );
+        }
+        _ => {}
+    }
 }
