@@ -249,10 +249,12 @@ impl<'w> Walk<'w> {
             } else {
                 self.summary.biflow_records += usize::from(plan.reverse);
                 self.summary.structured_records += usize::from(plan.structured);
-                let mut record = Record::new(self.header.protocol, clock.export_ns);
-                record.observation_domain = Some(self.header.domain);
-                plan.run(&mut set, clock, &mut record)?;
-                self.out.push(record);
+                // Written where it stays: a record is large.
+                self.out.push(Record::new(self.header.protocol, clock.export_ns));
+                if let Some(record) = self.out.last_mut() {
+                    record.observation_domain = Some(self.header.domain);
+                    plan.run(&mut set, clock, record)?;
+                }
             }
         }
         Ok(set.left())
