@@ -207,7 +207,7 @@ fn take_variable<'a>(set: &mut Reader<'a>) -> Result<&'a [u8], Reject> {
     set.take(length)
 }
 
-#[inline]
+#[inline(always)]
 fn put(record: &mut Record, notes: &mut Notes, clock: Clock, target: Target, bytes: &[u8]) {
     match target {
         Target::Skip => {}

@@ -2,6 +2,8 @@
 //! data that came before them. Templates are kept per transport session and
 //! domain (RFC 7011 §8), separately for NetFlow v9 and IPFIX.
 
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::held::Held;
@@ -10,11 +12,24 @@ use crate::protocol::Protocol;
 use crate::session::Session;
 
 /// Who speaks about what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ScopeKey {
     pub session: Session,
     pub protocol: Protocol,
     pub domain: u32,
+}
+
+/// In few words: it is hashed for every message.
+impl Hash for ScopeKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Session { peer, transport } = self.session;
+        match peer.ip() {
+            IpAddr::V4(address) => state.write_u32(address.to_bits()),
+            IpAddr::V6(address) => state.write_u128(address.to_bits()),
+        }
+        let kind = u32::from(peer.port()) << 16 | (transport as u32) << 8 | self.protocol as u32;
+        state.write_u64(u64::from(kind) << 32 | u64::from(self.domain));
+    }
 }
 
 /// One exporter's templates in one domain.

@@ -303,6 +303,22 @@ fn what_a_port_counts_is_read_block_by_block() {
 }
 
 #[test]
+fn an_agent_may_have_an_ipv6_address() {
+    let message = body(|body| {
+        body.u32(5)
+            .u32(2)
+            .bytes(&[0xfd; 16])
+            .u32(2)
+            .u32(33)
+            .u32(1000)
+            .u32(1);
+        body.bytes(&flow_sample(8, &[header_part(&FRAME)]));
+    });
+    let (_, records) = decode(&message).expect("well-formed");
+    assert_eq!(records[0].agent, Some(IpAddr::from([0xfd; 16])));
+}
+
+#[test]
 fn a_discarded_packet_is_told_with_its_reason_and_is_no_record() {
     let sample = part(
         5,
