@@ -157,16 +157,21 @@ impl<'w> Walk<'w> {
     /// Takes a template out of force, or all of a kind, whose set id then stands in
     /// the place of theirs (RFC 7011 §8.1).
     fn withdraw(&mut self, id: u16, options: bool) {
-        let mut ids = self.scope.ids(options);
-        if id >= 256 {
-            ids.retain(|&known| known == id);
-            self.summary.withdrawals_ignored += usize::from(ids.is_empty());
+        if id < 256 {
+            for id in self.scope.ids(options) {
+                self.withdraw_one(id);
+            }
+        } else if self.scope.plan(id).is_some_and(|plan| plan.options == options) {
+            self.withdraw_one(id);
+        } else {
+            self.summary.withdrawals_ignored += 1;
         }
-        for id in ids {
-            let replaced = self.scope.set(id, None);
-            self.undo.push((id, replaced));
-            self.summary.templates_withdrawn += 1;
-        }
+    }
+
+    fn withdraw_one(&mut self, id: u16) {
+        let replaced = self.scope.set(id, None);
+        self.undo.push((id, replaced));
+        self.summary.templates_withdrawn += 1;
     }
 
     /// Puts a template in force. One that is refused takes its predecessor along:
