@@ -5,7 +5,8 @@
 //! said. What Open vSwitch means by it is the collector's business.
 //!
 //! [`Decoder`] keeps the templates of every session and turns one datagram at a
-//! time into records; [`sniff`] tells the protocols apart; [`encode`] writes
+//! time into records; [`Framer`] cuts messages out of a TCP stream for it; what is no
+//! flow (samplers, statistics, counters, discards) is in the [`Summary`]. [`sniff`] tells the protocols apart; [`encode`] writes
 //! messages, for tests and for load generators.
 //!
 //! ```
