@@ -5,9 +5,10 @@
 //! said. What Open vSwitch means by it is the collector's business.
 //!
 //! [`Decoder`] keeps the templates of every session and turns one datagram at a
-//! time into records; [`Framer`] cuts messages out of a TCP stream for it; what is no
-//! flow (samplers, statistics, counters, discards) is in the [`Summary`]. [`sniff`] tells the protocols apart; [`encode`] writes
-//! messages, for tests and for load generators.
+//! time into records; [`Framer`] cuts messages out of a TCP stream for it. What is no
+//! flow (samplers, statistics, counters, discards) is in the [`Summary`]. [`sniff`]
+//! tells the protocols apart; [`encode`] writes messages, for tests and for load
+//! generators.
 //!
 //! ```
 //! use wire::encode::Ipfix;
