@@ -81,6 +81,22 @@ async fn all_that_ovs_sent_is_printed_and_the_counters_add_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_ovs_sends_to_a_collector_that_knows_no_templates_is_stored_at_once() {
+    let running = Collector::start(config(Sink::Discard)).await.unwrap();
+    let http = running.addresses().http;
+    // Sets 2 and 3 are templates.
+    let (templates, data): (Vec<_>, Vec<_>) = pcap::ipfix().into_iter().partition(|d| d.payload[16] == 0);
+    assert!(!templates.is_empty());
+    tokio::task::block_in_place(|| replay(&running, &data));
+    let m = settled(http).await;
+    assert_eq!(m["templates_total{event=\"assumed\"}"], data.len() as u64);
+    // One is of the exporter's statistics.
+    assert_eq!(m["records_stored_total"], data.len() as u64 - 1);
+    assert_eq!(m["sequence_lost_total{format=\"ipfix\"}"], 0);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_datagram_shows_in_the_sequence() {
     let running = Collector::start(config(Sink::Discard)).await.unwrap();
     let http = running.addresses().http;

@@ -5,14 +5,16 @@
 //! said. What Open vSwitch means by it is the collector's business.
 //!
 //! [`Decoder`] keeps the templates of every session and turns one datagram at a
-//! time into records; [`sniff`] tells the protocols apart; [`encode`] writes
-//! messages, for tests and for load generators.
+//! time into records; [`Framer`] cuts messages out of a TCP stream for it. What is no
+//! flow (samplers, statistics, counters, discards) is in the [`Summary`]. [`sniff`]
+//! tells the protocols apart; [`encode`] writes messages, for tests and for load
+//! generators.
 //!
 //! ```
 //! use wire::encode::Ipfix;
 //! use wire::{Decoder, Field};
 //!
-//! let exporter = ([192, 0, 2, 1], 4739).into();
+//! let exporter = std::net::SocketAddr::from(([192, 0, 2, 1], 4739));
 //! let source_port = Field::iana(7, 2);
 //! let message = Ipfix::new(1_795_196_542, 1, 0).template(256, &[source_port]).set(256, &[0, 80]);
 //!
@@ -26,14 +28,19 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod assume;
 mod cache;
 mod clock;
+mod counters;
 mod decoder;
 mod element;
 pub mod encode;
+mod flow_parts;
+mod framer;
 mod held;
 mod message;
 mod netflow5;
+mod options;
 pub mod ovs;
 mod packet;
 mod plan;
@@ -42,15 +49,21 @@ mod reader;
 mod record;
 mod reject;
 mod scope;
+mod session;
 mod sflow;
 mod store;
 mod template;
 mod text;
 mod walk;
 
+pub use counters::{AppResources, Counters, EthernetCounters, InterfaceCounters, OpenFlowPort, OvsDatapath};
 pub use decoder::{Decoder, Limits, Summary};
+pub use framer::Framer;
+pub use options::{ElementType, Options, OptionsRecord, Sampling, Statistics};
 pub use protocol::{Protocol, sniff};
 pub use record::{Direction, PacketSample, Record, SampledInterface};
 pub use reject::Reject;
+pub use session::{Session, Transport};
+pub use sflow::Discard;
 pub use template::Field;
 pub use text::Text;

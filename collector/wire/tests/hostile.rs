@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wire::encode::{Body, Ipfix, NetFlow9};
 use wire::ovs::PEN_VMWARE;
-use wire::{Decoder, Field, Limits, Record};
+use wire::{Decoder, Field, Framer, Limits, Record, Session};
 
 /// `PROPTEST_CASES` sets the number of cases.
 fn config() -> ProptestConfig {
@@ -31,7 +31,13 @@ fn capture() -> &'static [Datagram] {
 }
 
 /// Feeds a decoder with small limits, so that they are met, and checks what must hold for every datagram.
-fn feed(decoder: &mut Decoder, session: SocketAddr, now_ms: u64, datagram: &[u8], records: &mut Vec<Record>) {
+fn feed(
+    decoder: &mut Decoder,
+    session: impl Into<Session>,
+    now_ms: u64,
+    datagram: &[u8],
+    records: &mut Vec<Record>,
+) {
     let before = records.len();
     match decoder.decode(session, now_ms, datagram, records) {
         Ok(summary) => {
@@ -175,6 +181,29 @@ proptest! {
             };
             feed(&mut decoder, session(0), 0, &datagram, &mut records);
         }
+    }
+
+    #[test]
+    fn nonsense_over_a_stream_is_decoded_or_refused_and_leaves_with_the_session(
+        messages in vec(sets(), 1..12),
+        junk in vec(any::<u8>(), 0..64),
+    ) {
+        let (mut decoder, mut framer, mut records) = (small_decoder(), Framer::default(), Vec::new());
+        let stream = Session::stream(session(0));
+        for sets in messages {
+            let empty = Ipfix::new(0, 0, 0);
+            let message = sets.iter().fold(empty, |message, (id, content)| message.set(*id, content));
+            framer.push(&message.encode());
+            while let Ok(Some(message)) = framer.next_message() {
+                feed(&mut decoder, stream, 0, message, &mut records);
+            }
+        }
+        framer.push(&junk);
+        while let Ok(Some(message)) = framer.next_message() {
+            feed(&mut decoder, stream, 0, message, &mut records);
+        }
+        decoder.end_session(stream);
+        prop_assert_eq!((decoder.scopes(), decoder.templates()), (0, 0));
     }
 
     #[test]
