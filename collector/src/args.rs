@@ -1,12 +1,13 @@
 //! The command line of `weir-collector`, and what it means.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
-use crate::{Config, QUEUE_RECORDS, Sink, Source};
+use crate::{AllowRule, Config, QUEUE_RECORDS, Sink, Source, default_workers};
 
 /// NetFlow, NetFlow, IPFIX, sFlow by custom; every port takes every protocol.
 pub const DEFAULT_PORTS: [u16; 4] = [2055, 2056, 4739, 6343];
@@ -20,6 +21,22 @@ pub struct Args {
     /// on every address [default: ports 2055, 2056, 4739, 6343 of all addresses]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Vec<SocketAddr>,
+
+    /// Receiving threads; each has a socket of its own on each UDP address
+    /// [default: as many as there are cores]
+    #[arg(long, value_name = "NUMBER")]
+    pub workers: Option<NonZeroUsize>,
+
+    /// Who may send: a network, an address, or `cluster-nodes` for the nodes of the
+    /// source of names; may be repeated. What others send is counted and not looked
+    /// at [default: everybody]
+    #[arg(long, value_name = "NETWORK|cluster-nodes")]
+    pub allow: Vec<AllowRule>,
+
+    /// Records that may wait to be printed, up to 1 KiB each. When so many wait,
+    /// those that come are dropped and counted
+    #[arg(long, value_name = "NUMBER", default_value_t = QUEUE_RECORDS)]
+    pub queue_records: usize,
 
     /// Where /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
@@ -70,13 +87,15 @@ impl Args {
             } else {
                 self.listen
             },
+            workers: self.workers.unwrap_or_else(default_workers),
+            allow: self.allow.into_iter().collect(),
             http: self.http,
             names,
             sink: match self.print {
                 Print::Json => Sink::stdout(),
                 Print::None => Sink::Discard,
             },
-            queue_records: QUEUE_RECORDS,
+            queue_records: self.queue_records,
         }
     }
 

@@ -28,6 +28,17 @@ impl Decode {
         }
     }
 
+    /// A datagram came from somebody who may not send any; it is not looked at.
+    pub fn stranger(&mut self) {
+        self.counters.received();
+        self.counters.reject_stranger();
+    }
+
+    /// Shows what was counted. Call it before the records are handed on.
+    pub fn publish(&mut self) {
+        self.counters.publish();
+    }
+
     /// Decodes one datagram, appends its records to `records` (which is empty) and
     /// says who sent it. A datagram that is refused is counted, with the reason.
     pub fn datagram<'a>(
@@ -38,7 +49,7 @@ impl Decode {
         exporters: &'a Exporters,
         records: &mut Vec<Record>,
     ) -> Option<&'a Exporter> {
-        self.counters.received.inc();
+        self.counters.received();
         let summary = match self.decoder.decode(session, now_ms, datagram, records) {
             Ok(summary) => summary,
             Err(reject) => {
@@ -75,7 +86,7 @@ impl Decode {
         };
         let lost = self.sequences.arrive(arrival);
         if lost > 0 {
-            self.counters.lost(summary.protocol, lost);
+            self.counters.lost(summary.protocol, lost, exporter);
         }
     }
 }

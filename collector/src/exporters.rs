@@ -122,6 +122,11 @@ impl Exporters {
         }
     }
 
+    /// Whether a known node sends from this address.
+    pub fn knows(&self, source: IpAddr) -> bool {
+        self.by_source.contains_key(&source)
+    }
+
     /// How many marks are known.
     pub fn len(&self) -> usize {
         self.marked.len()

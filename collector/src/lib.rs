@@ -10,6 +10,7 @@
 //! [`Collector::start`] puts it together; `weir-collector` and `weir up` are thin
 //! shells around it.
 
+pub mod allow;
 pub mod args;
 pub mod decode;
 pub mod enrich;
@@ -28,7 +29,8 @@ pub mod sequence;
 pub mod sink;
 mod worker;
 
+pub use allow::{Allow, AllowRule};
 pub use identity::Source;
-pub use pipeline::{Addresses, Collector, Config, QUEUE_RECORDS, StartError};
+pub use pipeline::{Addresses, Collector, Config, QUEUE_RECORDS, StartError, default_workers};
 pub use running::{RunError, Running};
 pub use sink::Sink;

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! receive -> decode -> normalise -> enrich ==queue==> sink
-//! (one thread a socket, all four steps)               (one thread)
+//! (one thread a core, all four steps)                 (one thread)
 //!                         names ^ snapshot, swapped by one task
 //! ```
 //!
 //! Stopping walks the same way: the workers read out their sockets and end, the
 //! queue closes with the last of them, the sink empties it and ends.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, PipeWriter};
+use std::net::{SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::allow::Allow;
 use crate::health::Health;
 use crate::http::{self, Pages};
 use crate::identity::{Snapshot, Source, cluster, switch};
@@ -29,14 +31,23 @@ use crate::running::{Ended, Part, Running};
 use crate::sink::{self, Sink};
 use crate::worker::Worker;
 
-/// Records that may wait for the sink, unless told otherwise: about 50 MiB.
+/// Records that may wait for the sink, unless told otherwise: 64 MiB at most.
 pub const QUEUE_RECORDS: usize = 65_536;
+
+/// A receiving thread for each core that this process may run on.
+pub fn default_workers() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
 
 /// What a collector is to do.
 #[derive(Debug)]
 pub struct Config {
-    /// UDP sockets; each takes every protocol.
+    /// UDP addresses; each takes every protocol.
     pub listen: Vec<SocketAddr>,
+    /// Receiving threads, each with a socket for each UDP address.
+    pub workers: NonZeroUsize,
+    /// Who may send.
+    pub allow: Allow,
     /// Where metrics and readiness are served.
     pub http: SocketAddr,
     /// Where names come from.
@@ -47,10 +58,25 @@ pub struct Config {
     pub queue_records: usize,
 }
 
+impl Default for Config {
+    /// No UDP address, any port for HTTP on loopback, no names; records are let go.
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            workers: default_workers(),
+            allow: Allow::default(),
+            http: ([127, 0, 0, 1], 0).into(),
+            names: Source::None,
+            sink: Sink::Discard,
+            queue_records: QUEUE_RECORDS,
+        }
+    }
+}
+
 /// Where a collector listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Addresses {
-    /// UDP sockets, in the order in which they were asked for.
+    /// UDP, in the order in which they were asked for.
     pub udp: Vec<SocketAddr>,
     /// HTTP.
     pub http: SocketAddr,
@@ -83,33 +109,25 @@ impl Collector {
     /// # Errors
     /// A socket cannot be opened or there is no way to the cluster; nothing runs then.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let sockets = config
-            .listen
-            .iter()
-            .map(|a| receive::bind(*a))
-            .collect::<Result<Vec<_>, _>>()?;
+        let sockets = Sockets::bind(&config.listen, config.workers)?;
         let http_failed = |error| StartError::Http(config.http, error);
         let listener = TcpListener::bind(config.http).await.map_err(http_failed)?;
-        let udp = sockets
-            .iter()
-            .map(|s| s.local_addr().map_err(StartError::Spawn))
-            .collect::<Result<_, _>>()?;
         let addresses = Addresses {
-            udp,
+            udp: sockets.addresses().map_err(StartError::Spawn)?,
             http: listener.local_addr().map_err(http_failed)?,
         };
 
-        let parts = Parts::new(config.names).await?;
-        let (stop_reader, stop_workers) = io::pipe().map_err(StartError::Spawn)?;
-        let (ended, ends) = mpsc::channel(addresses.udp.len() + 2);
+        let parts = Parts::new(config.names, config.allow).await?;
+        let workers = config.workers.get();
+        let running: Vec<_> = (0..workers)
+            .map(Part::Worker)
+            .chain([Part::Sink, Part::Http])
+            .collect();
+        let (ended, ends) = mpsc::channel(running.len());
         let (sender, inbox) = queue::queue(config.queue_records, Arc::clone(&parts.metrics));
-        for (socket, address) in sockets.into_iter().zip(&addresses.udp) {
-            let mut worker = Worker::new(&parts.metrics, parts.snapshots.clone(), sender.clone());
-            let stop = stop_reader.try_clone().map_err(StartError::Spawn)?;
-            let drops = parts.metrics.kernel_drops();
-            let receive = move || receive::run(&socket, &stop, drops, &mut worker).map_err(|e| e.to_string());
-            Ended::spawn(Part::Worker(*address), &ended, receive).map_err(StartError::Spawn)?;
-        }
+        let stop_workers = parts
+            .receive(sockets, workers, sender, &ended)
+            .map_err(StartError::Spawn)?;
         let (metrics, health) = (Arc::clone(&parts.metrics), Arc::clone(&parts.health));
         let write = move || {
             sink::run(config.sink, &inbox, metrics, &health);
@@ -130,7 +148,26 @@ impl Collector {
             ends,
             parts.pages(),
             parts.names,
+            running,
         ))
+    }
+}
+
+/// The UDP sockets: for each address, one for each worker.
+struct Sockets(Vec<Vec<UdpSocket>>);
+
+impl Sockets {
+    fn bind(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<Self, BindError> {
+        let groups = addresses.iter().map(|address| receive::bind(*address, workers));
+        groups.collect::<Result<_, _>>().map(Self)
+    }
+
+    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.0.iter().map(|group| group[0].local_addr()).collect()
+    }
+
+    fn of_worker(&self, n: usize) -> impl Iterator<Item = &UdpSocket> {
+        self.0.iter().map(move |group| &group[n])
     }
 }
 
@@ -140,11 +177,12 @@ struct Parts {
     health: Arc<Health>,
     snapshots: watch::Receiver<Snapshot>,
     names: JoinSet<()>,
+    allow: Arc<Allow>,
 }
 
 impl Parts {
     /// Starts the task that keeps the names, if there is anything to keep.
-    async fn new(source: Source) -> Result<Self, StartError> {
+    async fn new(source: Source, allow: Allow) -> Result<Self, StartError> {
         let health = Arc::new(Health::default());
         let (names, snapshots) = watch::channel(Snapshot::default());
         let mut tasks = JoinSet::new();
@@ -166,7 +204,39 @@ impl Parts {
             health,
             snapshots,
             names: tasks,
+            allow: Arc::new(allow),
         })
+    }
+
+    fn worker(&self, sender: queue::Sender) -> Worker {
+        Worker::new(
+            &self.metrics,
+            Arc::clone(&self.allow),
+            self.snapshots.clone(),
+            sender,
+        )
+    }
+
+    /// Starts the receiving threads. They end when what is returned is dropped.
+    fn receive(
+        &self,
+        sockets: Sockets,
+        workers: usize,
+        sender: queue::Sender,
+        ended: &mpsc::Sender<Ended>,
+    ) -> io::Result<PipeWriter> {
+        let (stop_reader, stop) = io::pipe()?;
+        // All stay open until the last worker has ended: see `receive::run`.
+        let sockets = Arc::new(sockets);
+        for n in 0..workers {
+            let (sockets, mut worker) = (Arc::clone(&sockets), self.worker(sender.clone()));
+            let (stop, drops) = (stop_reader.try_clone()?, self.metrics.kernel_drops());
+            let receive = move || {
+                receive::run(sockets.of_worker(n), &stop, &drops, &mut worker).map_err(|e| e.to_string())
+            };
+            Ended::spawn(Part::Worker(n), ended, receive)?;
+        }
+        Ok(stop)
     }
 
     fn pages(&self) -> Pages {

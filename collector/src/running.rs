@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::io::{self, PipeWriter};
-use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -62,8 +61,8 @@ struct Ends {
 /// One of the parts that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The thread that reads this socket.
-    Worker(SocketAddr),
+    /// The receiving thread with this number.
+    Worker(usize),
     /// The thread that writes records.
     Sink,
     /// The HTTP server.
@@ -73,7 +72,7 @@ pub enum Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Worker(address) => write!(f, "the worker on {address}"),
+            Self::Worker(n) => write!(f, "receiving thread {n}"),
             Self::Sink => f.write_str("the sink"),
             Self::Http => f.write_str("the HTTP server"),
         }
@@ -112,7 +111,7 @@ impl Ended {
     ) -> io::Result<()> {
         let guard = Self::guard(part, ends);
         let name = match part {
-            Part::Worker(address) => format!("receive-{}", address.port()),
+            Part::Worker(n) => format!("receive-{n}"),
             Part::Sink => "sink".to_owned(),
             Part::Http => "http".to_owned(),
         };
@@ -149,9 +148,8 @@ impl Running {
         ends: mpsc::Receiver<Ended>,
         pages: Pages,
         names: JoinSet<()>,
+        running: Vec<Part>,
     ) -> Self {
-        let workers = addresses.udp.iter().copied().map(Part::Worker);
-        let running = workers.chain([Part::Sink, Part::Http]).collect();
         Self {
             addresses,
             stop_workers,

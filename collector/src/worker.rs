@@ -1,10 +1,12 @@
-//! What a receive thread does with a datagram: decode, normalise, enrich, hand on.
+//! What is done with a datagram where it is received: let in, decode, normalise,
+//! enrich, hand on.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use wire::Record;
 
+use crate::allow::Allow;
 use crate::decode::Decode;
 use crate::enrich::enrich;
 use crate::identity::Snapshot;
@@ -20,6 +22,7 @@ const FULL_BATCH: usize = 1_024;
 /// One thread's state.
 #[derive(Debug)]
 pub struct Worker {
+    allow: Arc<Allow>,
     decode: Decode,
     snapshots: watch::Receiver<Snapshot>,
     names: Snapshot,
@@ -30,10 +33,16 @@ pub struct Worker {
 
 impl Worker {
     /// A worker that looks names up in the newest snapshot.
-    pub fn new(metrics: &Arc<Metrics>, mut snapshots: watch::Receiver<Snapshot>, sender: Sender) -> Self {
+    pub fn new(
+        metrics: &Arc<Metrics>,
+        allow: Arc<Allow>,
+        mut snapshots: watch::Receiver<Snapshot>,
+        sender: Sender,
+    ) -> Self {
         let names = snapshots.borrow_and_update().clone();
         let decode = Decode::new(metrics.decode_counters());
         Self {
+            allow,
             decode,
             snapshots,
             names,
@@ -55,6 +64,9 @@ impl Handler for Worker {
         self.refresh_names();
         let Datagram { session, payload } = datagram;
         let exporters = &self.names.exporters;
+        if !self.allow.permits(session.ip(), exporters) {
+            return self.decode.stranger();
+        }
         let exporter = self
             .decode
             .datagram(session, now_ns / 1_000_000, payload, exporters, &mut self.raw);
@@ -74,6 +86,7 @@ impl Handler for Worker {
     }
 
     fn batch_end(&mut self) {
+        self.decode.publish();
         self.sender.send(std::mem::take(&mut self.batch));
     }
 }

@@ -18,7 +18,7 @@ fn config(sink: Sink) -> Config {
         http: any,
         names: Source::None,
         sink,
-        queue_records: 65_536,
+        ..Config::default()
     }
 }
 
