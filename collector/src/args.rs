@@ -152,6 +152,21 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_who_may_send_are_read_and_wrong_ones_refused() {
+        let line = [
+            "weir-collector",
+            "--allow",
+            "10.0.0.0/8",
+            "--allow",
+            "cluster-nodes",
+            "--kube",
+        ];
+        assert_eq!(Args::try_parse_from(line).unwrap().allow.len(), 2);
+        assert!(Args::try_parse_from(["weir-collector", "--allow", "10.0.0.0/33"]).is_err());
+        assert!(Args::try_parse_from(["weir-collector", "--workers", "0"]).is_err());
+    }
+
+    #[test]
     fn two_sources_of_names_are_refused() {
         assert!(Args::try_parse_from(["weir-collector", "--kube", "--ovsdb", "unix:/a"]).is_err());
         assert!(Args::try_parse_from(["weir-collector", "--node-name", "a"]).is_err());

@@ -34,6 +34,11 @@ impl Decode {
         self.counters.reject_stranger();
     }
 
+    /// So many datagrams came when there was no time left for them.
+    pub fn too_late(&mut self, datagrams: usize) {
+        self.counters.reject_late(datagrams);
+    }
+
     /// Shows what was counted. Call it before the records are handed on.
     pub fn publish(&mut self) {
         self.counters.publish();

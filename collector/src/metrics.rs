@@ -33,6 +33,9 @@ const MAX_NODES: usize = 1_024;
 /// Reason of a datagram that was refused for who sent it.
 const STRANGER: &str = "stranger";
 
+/// Reason of a datagram for which there was no time left.
+const STOPPING: &str = "stopping";
+
 const TEMPLATE_EVENTS: [&str; 3] = ["learned", "refreshed", "refused"];
 const SET_EVENTS: [&str; 4] = ["held", "dropped", "expired", "skipped"];
 const IGNORED_KINDS: [&str; 3] = ["options_record", "counter_sample", "other_sample"];
@@ -279,7 +282,7 @@ fn position(protocol: Protocol) -> usize {
 }
 
 fn reject_reasons() -> Vec<&'static str> {
-    Reject::KINDS.into_iter().chain([STRANGER]).collect()
+    Reject::KINDS.into_iter().chain([STRANGER, STOPPING]).collect()
 }
 
 fn by_format() -> Counters {

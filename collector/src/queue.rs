@@ -99,3 +99,49 @@ impl Inbox {
 /// The queue is empty and nobody can fill it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::metrics::Metrics;
+    use crate::normalise::{Context, normalise};
+    use crate::record::FlowRecord;
+
+    fn batch(records: usize, slots: usize) -> Vec<FlowRecord> {
+        let context = Context {
+            received_ns: 0,
+            source: [192, 0, 2, 1].into(),
+            exporter: None,
+        };
+        let mut batch = Vec::with_capacity(slots);
+        batch.extend((0..records).map(|_| normalise(wire::Record::default(), context)));
+        batch
+    }
+
+    fn dropped(metrics: &Metrics) -> u64 {
+        metrics.totals().dropped
+    }
+
+    #[test]
+    fn the_oldest_are_kept_and_room_counts_whether_it_is_used_or_not() {
+        let metrics = Arc::new(Metrics::default());
+        let (sender, inbox) = super::queue(10, Arc::clone(&metrics));
+        sender.send(batch(2, 8));
+        sender.send(batch(3, 3));
+        assert_eq!(dropped(&metrics), 3);
+        sender.send(batch(1, 2));
+        assert_eq!(dropped(&metrics), 3);
+        assert_eq!(inbox.wait().unwrap().len(), 2);
+        sender.send(batch(8, 8));
+        assert_eq!(dropped(&metrics), 3);
+        drop(sender);
+        assert_eq!([inbox.wait(), inbox.wait()].map(|b| b.unwrap().len()), [1, 8]);
+        assert!(inbox.wait().is_err());
+    }
+
+    #[test]
+    fn a_record_takes_no_more_memory_than_the_option_says() {
+        assert!(size_of::<FlowRecord>() <= 1024, "{}", size_of::<FlowRecord>());
+    }
+}

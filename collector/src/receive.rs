@@ -20,6 +20,9 @@ pub use socket::{BindError, bind};
 /// How long a stopping worker goes on reading what was already received.
 const DRAIN: Duration = Duration::from_secs(3);
 
+/// Reads in which the largest socket buffer is emptied of the smallest datagrams.
+const MAX_DISCARDS: usize = 4_096;
+
 /// Milliseconds of silence after which the drops are asked for, since only the
 /// next datagram would tell them.
 const SILENCE: u16 = 1_000;
@@ -40,10 +43,14 @@ pub trait Handler {
 
     /// All datagrams of one system call were handed over.
     fn batch_end(&mut self);
+
+    /// So many datagrams were received when there was no time left for them.
+    fn too_late(&mut self, datagrams: usize);
 }
 
 /// Reads the sockets until the other end of `stop` is closed; then lets nothing
-/// more into them and reads them out. Keep all sockets of an address open until
+/// more into them and reads them out, for [`DRAIN`] at most; what is left then is
+/// counted. Keep all sockets of an address open until
 /// the last worker has ended: the kernel shares senders out anew when one closes.
 ///
 /// # Errors
@@ -63,11 +70,9 @@ pub fn run<'a>(
     sources.iter().for_each(Source::shut);
     let deadline = Instant::now() + DRAIN;
     for source in &mut sources {
-        while !source.read(&mut batch, handler)?.is_empty() && Instant::now() < deadline {}
+        while Instant::now() < deadline && source.read(&mut batch, handler)? != Read::Nothing {}
+        source.discard(&mut batch, handler);
         source.ask_for_drops();
-    }
-    if Instant::now() >= deadline {
-        tracing::warn!("the sockets could not be read out in time: datagrams are lost");
     }
     Ok(())
 }
@@ -136,12 +141,6 @@ enum Read {
     Full,
 }
 
-impl Read {
-    fn is_empty(self) -> bool {
-        self == Self::Nothing
-    }
-}
-
 /// One socket and its running count of drops, which wraps.
 struct Source<'a> {
     socket: &'a UdpSocket,
@@ -178,6 +177,17 @@ impl<'a> Source<'a> {
         }
         handler.batch_end();
         Ok(if count == BATCH { Read::Full } else { Read::Some })
+    }
+
+    /// Empties the socket, which lets nothing in any more. Should it, it ends somewhere.
+    fn discard(&mut self, batch: &mut Batch, handler: &mut impl Handler) {
+        for _ in 0..MAX_DISCARDS {
+            let Ok(count) = batch.receive(self.socket) else {
+                break;
+            };
+            handler.too_late(count);
+        }
+        handler.batch_end();
     }
 
     /// Takes in the count as of some moment. A datagram tells that of when it was

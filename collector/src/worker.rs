@@ -85,6 +85,10 @@ impl Handler for Worker {
         }
     }
 
+    fn too_late(&mut self, datagrams: usize) {
+        self.decode.too_late(datagrams);
+    }
+
     fn batch_end(&mut self) {
         self.decode.publish();
         self.sender.send(std::mem::take(&mut self.batch));

@@ -8,8 +8,8 @@ use prometheus_client::metrics::counter::Counter;
 use wire::{Protocol, Reject, Summary};
 
 use super::{
-    Counters, IGNORED_KINDS, Metrics, SET_EVENTS, STRANGER, TEMPLATE_EVENTS, position, reject_reasons,
-    to_signed,
+    Counters, IGNORED_KINDS, Metrics, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS, position,
+    reject_reasons, to_signed,
 };
 use crate::exporters::Exporter;
 
@@ -84,21 +84,27 @@ impl DecodeCounters {
 
     /// A datagram was refused.
     pub fn reject(&mut self, reject: &Reject) {
-        self.reject_for(reject.kind());
+        self.reject_for(reject.kind(), 1);
     }
 
     /// A datagram was refused for who sent it.
     pub fn reject_stranger(&mut self) {
-        self.reject_for(STRANGER);
+        self.reject_for(STRANGER, 1);
     }
 
-    fn reject_for(&mut self, reason: &str) {
+    /// Datagrams were received and refused, since the collector is stopping.
+    pub fn reject_late(&mut self, datagrams: usize) {
+        self.received.add(datagrams);
+        self.reject_for(STOPPING, datagrams);
+    }
+
+    fn reject_for(&mut self, reason: &str, datagrams: usize) {
         let (_, count) = self
             .rejected
             .iter_mut()
             .find(|(known, _)| *known == reason)
             .expect("the table has every reason");
-        count.add(1);
+        count.add(datagrams);
     }
 
     /// A datagram was decoded.

@@ -7,6 +7,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 struct Seen {
     lengths: Vec<usize>,
     sessions: HashSet<SocketAddr>,
+    too_late: usize,
 }
 
 impl Handler for Seen {
@@ -17,6 +18,10 @@ impl Handler for Seen {
     }
 
     fn batch_end(&mut self) {}
+
+    fn too_late(&mut self, datagrams: usize) {
+        self.too_late += datagrams;
+    }
 }
 
 fn bind_group(address: &str, sockets: usize) -> Result<Vec<UdpSocket>, BindError> {
@@ -89,6 +94,18 @@ fn an_ipv4_sender_has_an_ipv4_address_on_an_ipv6_socket() {
         let seen = read_out_once(&socket);
         assert_eq!(seen.sessions, HashSet::from([sender.local_addr().unwrap()]));
     }
+}
+
+#[test]
+fn what_there_is_no_time_for_is_counted() {
+    let socket = bind_one("127.0.0.1:0");
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..100 {
+        sender.send_to(&[7; 100], socket.local_addr().unwrap()).unwrap();
+    }
+    let (drops, mut seen) = (Counter::default(), Seen::default());
+    Source::new(&socket, &drops).discard(&mut Batch::new(), &mut seen);
+    assert_eq!((seen.too_late, seen.lengths.len()), (100, 0));
 }
 
 /// Reads one batch, and leaves the socket open to what comes.
