@@ -31,6 +31,10 @@ crds: ## Generate manifests/crds from api/
 bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 100)
 	@scripts/bench-change $(or $(NODES),100)
 
+.PHONY: bench-decode
+bench-decode: requirements ## Records a second that the decoder makes on one core
+	@scripts/bench-decode
+
 .PHONY: images
 images: ## Static binaries in scratch images (needs docker or podman)
 	@scripts/build-images

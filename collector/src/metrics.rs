@@ -36,7 +36,7 @@ const STRANGER: &str = "stranger";
 /// Reason of a datagram for which there was no time left.
 const STOPPING: &str = "stopping";
 
-const TEMPLATE_EVENTS: [&str; 3] = ["learned", "refreshed", "refused"];
+const TEMPLATE_EVENTS: [&str; 5] = ["learned", "refreshed", "refused", "assumed", "withdrawn"];
 const SET_EVENTS: [&str; 4] = ["held", "dropped", "expired", "skipped"];
 const IGNORED_KINDS: [&str; 3] = ["options_record", "counter_sample", "other_sample"];
 

@@ -22,7 +22,7 @@ pub struct DecodeCounters {
     decoded: [Count; 4],
     records: [Count; 4],
     lost: [Count; 4],
-    templates: [Count; 3],
+    templates: [Count; 5],
     sets: [Count; 4],
     ignored: [Count; 3],
 }
@@ -120,7 +120,13 @@ impl DecodeCounters {
         let s = summary;
         add(
             &mut self.templates,
-            &[s.templates_learned, s.templates_refreshed, s.templates_refused],
+            &[
+                s.templates_learned,
+                s.templates_refreshed,
+                s.templates_refused,
+                s.templates_assumed,
+                s.templates_withdrawn,
+            ],
         );
         add(
             &mut self.sets,
@@ -155,7 +161,7 @@ impl DecodeCounters {
             &mut self.sets,
         ];
         formats.into_iter().flatten().for_each(Count::publish);
-        let triples = [&mut self.templates, &mut self.ignored];
-        triples.into_iter().flatten().for_each(Count::publish);
+        let others = self.templates.iter_mut().chain(&mut self.ignored);
+        others.for_each(Count::publish);
     }
 }

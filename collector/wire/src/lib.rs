@@ -12,7 +12,7 @@
 //! use wire::encode::Ipfix;
 //! use wire::{Decoder, Field};
 //!
-//! let exporter = ([192, 0, 2, 1], 4739).into();
+//! let exporter = std::net::SocketAddr::from(([192, 0, 2, 1], 4739));
 //! let source_port = Field::iana(7, 2);
 //! let message = Ipfix::new(1_795_196_542, 1, 0).template(256, &[source_port]).set(256, &[0, 80]);
 //!
@@ -26,11 +26,13 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod assume;
 mod cache;
 mod clock;
 mod decoder;
 mod element;
 pub mod encode;
+mod framer;
 mod held;
 mod message;
 mod netflow5;
@@ -42,6 +44,7 @@ mod reader;
 mod record;
 mod reject;
 mod scope;
+mod session;
 mod sflow;
 mod store;
 mod template;
@@ -49,8 +52,10 @@ mod text;
 mod walk;
 
 pub use decoder::{Decoder, Limits, Summary};
+pub use framer::Framer;
 pub use protocol::{Protocol, sniff};
 pub use record::{Direction, PacketSample, Record, SampledInterface};
 pub use reject::Reject;
+pub use session::{Session, Transport};
 pub use template::Field;
 pub use text::Text;

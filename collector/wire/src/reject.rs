@@ -66,6 +66,15 @@ pub enum Reject {
         /// The field count (IPFIX), or 4, the size of a field specifier (NetFlow v9).
         expected: usize,
     },
+    /// A template that is in force was defined differently, in a session in which it
+    /// would have to be withdrawn first (RFC 7011 §8).
+    #[error("template {found} at offset {offset} is another than the one in force")]
+    Redefined {
+        /// Where the template begins.
+        offset: usize,
+        /// Its id.
+        found: u16,
+    },
     /// More records than one datagram may yield.
     #[error("more than {limit} records")]
     Records {
@@ -82,7 +91,7 @@ pub enum Reject {
 
 impl Reject {
     /// Every value of [`Reject::kind`], for tables of counters.
-    pub const KINDS: [&'static str; 9] = [
+    pub const KINDS: [&'static str; 10] = [
         "truncated",
         "version",
         "length",
@@ -90,6 +99,7 @@ impl Reject {
         "flow_count",
         "template_id",
         "scope",
+        "redefined",
         "records",
         "sflow",
     ];
@@ -104,6 +114,7 @@ impl Reject {
             Self::FlowCount { .. } => "flow_count",
             Self::TemplateId { .. } => "template_id",
             Self::Scope { .. } => "scope",
+            Self::Redefined { .. } => "redefined",
             Self::Records { .. } => "records",
             Self::Sflow { .. } => "sflow",
         }

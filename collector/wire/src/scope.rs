@@ -3,17 +3,17 @@
 //! domain (RFC 7011 §8), separately for NetFlow v9 and IPFIX.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::held::Held;
 use crate::plan::Plan;
 use crate::protocol::Protocol;
+use crate::session::Session;
 
 /// Who speaks about what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ScopeKey {
-    pub session: SocketAddr,
+    pub session: Session,
     pub protocol: Protocol,
     pub domain: u32,
 }
@@ -49,6 +49,15 @@ impl Scope {
             Some(template) => self.templates.insert(id, template),
             None => self.templates.remove(&id),
         }
+    }
+
+    /// Ids of the templates in force, either those of options or the others.
+    pub(crate) fn ids(&self, options: bool) -> Vec<u16> {
+        let of_kind = self
+            .templates
+            .iter()
+            .filter(|(_, template)| template.plan.options == options);
+        of_kind.map(|(&id, _)| id).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::assume::Known;
 use crate::cache::Plans;
 use crate::clock::Clock;
 use crate::decoder::{Limits, Summary};
@@ -15,20 +16,35 @@ use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
 use crate::scope::{Scope, Template};
+use crate::session::Transport;
 use crate::template::{self, Definition, Entry};
+
+/// What the walk works on.
+pub(crate) struct State<'w> {
+    /// Of the session and domain of the message.
+    pub scope: &'w mut Scope,
+    pub plans: &'w mut Plans,
+    pub known: &'w mut Known,
+    pub budget: &'w mut Budget,
+    pub limits: &'w Limits,
+}
 
 /// One message on its way.
 pub(crate) struct Walk<'w> {
     scope: &'w mut Scope,
     plans: &'w mut Plans,
+    known: &'w mut Known,
     budget: &'w mut Budget,
     limits: &'w Limits,
+    transport: Transport,
     header: Header,
     now_ms: u64,
     out: &'w mut Vec<Record>,
     /// Records in `out` before this message.
     start: usize,
     summary: Summary,
+    /// Sets in the message.
+    sets: usize,
     /// What the templates of this message replaced, to be put back on failure.
     undo: Vec<(u16, Option<Template>)>,
     /// Templates that this message defined.
@@ -37,10 +53,8 @@ pub(crate) struct Walk<'w> {
 
 impl<'w> Walk<'w> {
     pub(crate) fn new(
-        scope: &'w mut Scope,
-        plans: &'w mut Plans,
-        budget: &'w mut Budget,
-        limits: &'w Limits,
+        state: State<'w>,
+        transport: Transport,
         header: Header,
         now_ms: u64,
         out: &'w mut Vec<Record>,
@@ -51,16 +65,26 @@ impl<'w> Walk<'w> {
             ..Summary::new(header.protocol, header.clock.export_ns)
         };
         let (undo, defined, start) = (Vec::new(), Vec::new(), out.len());
+        let State {
+            scope,
+            plans,
+            known,
+            budget,
+            limits,
+        } = state;
         Self {
             scope,
             plans,
+            known,
             budget,
             limits,
+            transport,
             header,
             now_ms,
             out,
             start,
             summary,
+            sets: 0,
             undo,
             defined,
         }
@@ -77,7 +101,9 @@ impl<'w> Walk<'w> {
         };
         self.release();
         for (id, body) in orphans {
-            self.hold(id, body);
+            if !self.assume(id, &body) {
+                self.hold(id, body);
+            }
         }
         self.summary.records = self.out.len() - self.start;
         Ok(std::mem::take(&mut self.summary))
@@ -88,6 +114,7 @@ impl<'w> Walk<'w> {
     fn sets<'a>(&mut self, mut sets: Reader<'a>) -> Result<Vec<(u16, Reader<'a>)>, Reject> {
         let mut orphans = Vec::new();
         while let Some((kind, mut body)) = message::next_set(&mut sets, self.header.protocol)? {
+            self.sets += 1;
             match kind {
                 SetKind::Templates => self.templates(&mut body, false)?,
                 SetKind::OptionsTemplates => self.templates(&mut body, true)?,
@@ -111,19 +138,38 @@ impl<'w> Walk<'w> {
     fn templates(&mut self, set: &mut Reader<'_>, options: bool) -> Result<(), Reject> {
         while let Some(entry) = template::next_entry(set, self.header.protocol, options)? {
             match entry {
-                Entry::Definition(definition) => self.define(&definition),
-                Entry::Withdrawal if self.header.protocol == Protocol::Ipfix => {
+                Entry::Definition(definition) => self.define(&definition)?,
+                Entry::Withdrawal(_) if self.header.protocol != Protocol::Ipfix => {
+                    self.summary.templates_refused += 1;
+                }
+                Entry::Withdrawal(_) if self.transport == Transport::Datagram => {
                     self.summary.withdrawals_ignored += 1;
                 }
-                Entry::Withdrawal => self.summary.templates_refused += 1,
+                Entry::Withdrawal(id) => self.withdraw(id, options),
             }
         }
         Ok(())
     }
 
+    /// Takes a template out of force, or all of a kind, whose set id then stands in
+    /// the place of theirs (RFC 7011 §8.1).
+    fn withdraw(&mut self, id: u16, options: bool) {
+        let mut ids = self.scope.ids(options);
+        if id >= 256 {
+            ids.retain(|&known| known == id);
+            self.summary.withdrawals_ignored += usize::from(ids.is_empty());
+        }
+        for id in ids {
+            let replaced = self.scope.set(id, None);
+            self.undo.push((id, replaced));
+            self.summary.templates_withdrawn += 1;
+        }
+    }
+
     /// Puts a template in force. One that is refused takes its predecessor along:
-    /// the exporter does not mean that one any more.
-    fn define(&mut self, definition: &Definition<'_>) {
+    /// the exporter does not mean that one any more. Over a stream a different
+    /// definition without a withdrawal is a fault of the exporter (RFC 7011 §8).
+    fn define(&mut self, definition: &Definition<'_>) -> Result<(), Reject> {
         let id = definition.id;
         let template = self.plan(definition).map(|plan| Template {
             plan,
@@ -134,6 +180,12 @@ impl<'w> Walk<'w> {
             .as_ref()
             .zip(self.scope.plan(id))
             .is_some_and(|(new, old)| Arc::ptr_eq(&new.plan, old));
+        if self.transport == Transport::Stream && !same && self.scope.plan(id).is_some() {
+            return Err(Reject::Redefined {
+                offset: definition.offset,
+                found: id,
+            });
+        }
         let replaced = self.scope.set(id, template);
         self.undo.push((id, replaced));
         match (refused, same) {
@@ -144,6 +196,7 @@ impl<'w> Walk<'w> {
         if !refused {
             self.defined.push(id);
         }
+        Ok(())
     }
 
     fn plan(&mut self, definition: &Definition<'_>) -> Option<Arc<Plan>> {
@@ -208,6 +261,27 @@ impl<'w> Walk<'w> {
             self.summary.sets_dropped += 1;
         }
         self.summary.released_records += self.out.len() - before;
+    }
+
+    /// Reads a data set without a template as what OVS sends under its id, if it can
+    /// be that.
+    fn assume(&mut self, id: u16, set: &Reader<'_>) -> bool {
+        if !self.limits.assume_ovs || self.sets != 1 || self.header.protocol != Protocol::Ipfix {
+            return false;
+        }
+        let clock = self.header.clock;
+        if let Some(plan) = self.known.statistics(id, set, self.header.domain) {
+            self.summary.templates_assumed += 1;
+            return self.records(&plan, set.clone(), clock).is_ok();
+        }
+        let mut record = Record::new(self.header.protocol, clock.export_ns);
+        record.observation_domain = Some(self.header.domain);
+        let is_ovs = self.known.read(id, set, clock, &mut record);
+        if is_ovs {
+            self.summary.templates_assumed += 1;
+            self.out.push(record);
+        }
+        is_ovs
     }
 
     fn hold(&mut self, id: u16, set: Reader<'_>) {

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 /// One UDP datagram of the capture.
 #[derive(Debug, Clone)]
+#[allow(dead_code)]
 pub struct Datagram {
     pub source: SocketAddr,
     pub port: u16,
