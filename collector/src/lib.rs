@@ -1,4 +1,4 @@
-//! The collector: flow records in by UDP, named flow records out.
+//! The collector: flow records in by UDP, TCP and TLS, named flow records out.
 //!
 //! ```text
 //! receive -> decode -> normalise -> enrich ==bounded queue==> sink
@@ -12,6 +12,7 @@
 
 pub mod allow;
 pub mod args;
+pub mod config;
 pub mod decode;
 pub mod enrich;
 pub mod exporters;
@@ -27,10 +28,13 @@ pub mod record;
 pub mod running;
 pub mod sequence;
 pub mod sink;
+pub mod stream;
 mod worker;
 
 pub use allow::{Allow, AllowRule};
+pub use config::{Config, QUEUE_RECORDS, default_workers};
 pub use identity::Source;
-pub use pipeline::{Addresses, Collector, Config, QUEUE_RECORDS, StartError, default_workers};
+pub use pipeline::{Addresses, Collector, StartError};
 pub use running::{RunError, Running};
 pub use sink::Sink;
+pub use stream::{StreamConfig, TlsFiles};

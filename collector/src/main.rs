@@ -42,7 +42,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let port_file = args.port_file.clone();
     let mut running = Collector::start(args.into_config()).await?;
-    tracing::info!(udp = ?running.addresses().udp, http = %running.addresses().http, "listening");
+    tracing::info!(udp = ?running.addresses().udp, tcp = ?running.addresses().tcp, tls = ?running.addresses().tls, http = %running.addresses().http, "listening");
     if let Some(path) = port_file {
         write_port_file(&path, running.addresses())?;
     }

@@ -20,8 +20,10 @@ use wire::{Protocol, Reject};
 
 use crate::exporters::Exporter;
 
+mod connections;
 mod tally;
 
+pub use connections::{Closed, Connections, Refusal, Transport};
 pub use tally::DecodeCounters;
 
 type Labels = [(&'static str, &'static str); 1];
@@ -105,6 +107,7 @@ pub struct Metrics {
     sets: Counters,
     ignored: Counters,
     node_lost: Family<NodeLabels, Counter>,
+    connections: Connections,
     nodes: Mutex<HashSet<Arc<str>>>,
     gate: RwLock<()>,
 }
@@ -126,6 +129,7 @@ impl Default for Metrics {
             sets: labelled("event", &SET_EVENTS),
             ignored: labelled("kind", &IGNORED_KINDS),
             node_lost: Family::default(),
+            connections: Connections::default(),
             nodes: Mutex::default(),
             gate: RwLock::default(),
         };
@@ -183,6 +187,7 @@ impl Metrics {
             "The same by exporting node, for nodes that are known",
             self.node_lost.clone(),
         );
+        self.connections.register(r);
         r.register("templates", "Templates received", self.templates.clone());
         r.register(
             "data_sets",
@@ -204,6 +209,11 @@ impl Metrics {
     /// Nobody sees the counters while this is held.
     fn gate(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts of connections.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// Records were stored.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, PipeWriter};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::http::Pages;
 use crate::pipeline::Addresses;
 
-/// How long the workers may take to read out their sockets.
+/// How long the workers and listeners may take to read out their sockets.
 const RECEIVE_DEADLINE: Duration = Duration::from_secs(4);
 /// How long the sink may take to write what is queued.
 const SINK_DEADLINE: Duration = Duration::from_secs(5);
@@ -43,12 +44,19 @@ pub enum RunError {
 #[derive(Debug)]
 pub struct Running {
     addresses: Addresses,
-    stop_workers: PipeWriter,
-    stop_http: watch::Sender<bool>,
+    stops: Stops,
     ends: Ends,
     pages: Pages,
     // Ends with the last use of names; aborted when dropped.
     names: JoinSet<()>,
+}
+
+/// What makes the parts end.
+#[derive(Debug)]
+pub(crate) struct Stops {
+    pub(crate) workers: PipeWriter,
+    pub(crate) listeners: watch::Sender<bool>,
+    pub(crate) http: watch::Sender<bool>,
 }
 
 /// The parts that have not ended, and word of those that do.
@@ -63,6 +71,8 @@ struct Ends {
 pub enum Part {
     /// The receiving thread with this number.
     Worker(usize),
+    /// The task that takes connections on this address.
+    Listener(SocketAddr),
     /// The thread that writes records.
     Sink,
     /// The HTTP server.
@@ -73,6 +83,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Worker(n) => write!(f, "receiving thread {n}"),
+            Self::Listener(address) => write!(f, "the listener on TCP {address}"),
             Self::Sink => f.write_str("the sink"),
             Self::Http => f.write_str("the HTTP server"),
         }
@@ -112,6 +123,7 @@ impl Ended {
         let guard = Self::guard(part, ends);
         let name = match part {
             Part::Worker(n) => format!("receive-{n}"),
+            Part::Listener(address) => format!("listen-{}", address.port()),
             Part::Sink => "sink".to_owned(),
             Part::Http => "http".to_owned(),
         };
@@ -143,8 +155,7 @@ impl Drop for Guard {
 impl Running {
     pub(crate) fn new(
         addresses: Addresses,
-        stop_workers: PipeWriter,
-        stop_http: watch::Sender<bool>,
+        stops: Stops,
         ends: mpsc::Receiver<Ended>,
         pages: Pages,
         names: JoinSet<()>,
@@ -152,8 +163,7 @@ impl Running {
     ) -> Self {
         Self {
             addresses,
-            stop_workers,
-            stop_http,
+            stops,
             ends: Ends { inbox: ends, running },
             pages,
             names,
@@ -187,21 +197,21 @@ impl Running {
     /// A part ended badly, or was not done when its time was over.
     pub async fn stop(self) -> Result<(), RunError> {
         let Self {
-            stop_workers,
-            stop_http,
+            stops,
             mut ends,
             pages,
             names,
             ..
         } = self;
         pages.health.set_sockets(Err("stopping".to_owned()));
-        drop(stop_workers);
-        let is_worker = |part: &Part| matches!(part, Part::Worker(_));
-        let received = ends.wait(is_worker, RECEIVE_DEADLINE, &pages).await;
-        // The workers are the queue's only senders: the sink ends when it is empty.
+        drop(stops.workers);
+        stops.listeners.send_replace(true);
+        let receives = |part: &Part| matches!(part, Part::Worker(_) | Part::Listener(_));
+        let received = ends.wait(receives, RECEIVE_DEADLINE, &pages).await;
+        // They are the queue's only senders: the sink ends when it is empty.
         let written = ends.wait(|part| *part == Part::Sink, SINK_DEADLINE, &pages).await;
         drop(names);
-        stop_http.send_replace(true);
+        stops.http.send_replace(true);
         let served = ends.wait(|part| *part == Part::Http, HTTP_DEADLINE, &pages).await;
         if let Err(error) = served {
             tracing::warn!(%error, "an HTTP client is cut off");

@@ -27,6 +27,9 @@ pub struct DecodeCounters {
     ignored: [Count; 3],
 }
 
+/// Where `expired` stands in [`SET_EVENTS`].
+const EXPIRED: usize = 2;
+
 /// A shared counter and what is to be added to it.
 #[derive(Debug)]
 struct Count {
@@ -136,6 +139,11 @@ impl DecodeCounters {
             &mut self.ignored,
             &[s.options_records, s.counter_samples, s.other_samples],
         );
+    }
+
+    /// Data sets waited in vain for their template.
+    pub fn expired(&mut self, sets: usize) {
+        self.sets[EXPIRED].add(sets);
     }
 
     /// Units are missing by sequence number.
