@@ -58,6 +58,11 @@ impl FromIterator<AllowRule> for Allow {
 }
 
 impl Allow {
+    /// Whether the nodes are let in, so that who they are must be known.
+    pub fn needs_names(&self) -> bool {
+        self.nodes
+    }
+
     /// Whether this address may send.
     pub fn permits(&self, source: IpAddr, exporters: &Exporters) -> bool {
         !self.restricts

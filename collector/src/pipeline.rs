@@ -97,6 +97,9 @@ impl Collector {
         let running: Vec<_> = workers.chain(streams).chain([Part::Sink, Part::Http]).collect();
         let (ended, ends) = mpsc::channel(running.len());
 
+        if config.allow.needs_names() && matches!(config.names, Source::None) {
+            tracing::warn!("cluster-nodes may send, but there is no source of names that tells who they are");
+        }
         let names = Names::follow(config.names).await?;
         let metrics = Arc::<Metrics>::default();
         let (sender, inbox) = queue::queue(config.queue_records, Arc::clone(&metrics));

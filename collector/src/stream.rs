@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -37,6 +36,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a stopping listener waits for its connections: longer than each of
 /// them takes to read what was received.
 const DRAIN: Duration = Duration::from_secs(3);
+
+/// How long a stopping part waits for what may have arrived without its knowing.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Pause after the system refused a connection, for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -149,7 +151,7 @@ impl Listener {
                 },
             }
         }
-        while let Some(Ok((stream, peer))) = self.socket.accept().now_or_never() {
+        while let Ok(Ok((stream, peer))) = timeout(GRACE, self.socket.accept()).await {
             self.take(stream, peer, &workshop, &stop, &mut connections);
         }
         let all = async { while connections.join_next().await.is_some() {} };

@@ -4,14 +4,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
-use tokio::task::unconstrained;
 use tokio::time::timeout;
 use wire::{Framer, Session};
 
-use super::told;
+use super::{GRACE, told};
 use crate::decode::Refused;
 use crate::metrics::Closed;
 use crate::worker::Worker;
@@ -58,7 +56,7 @@ impl Connection {
                 read = timeout(self.idle, stream.read(&mut chunk)) => Some(read),
             };
             match read {
-                None => break self.read_out(&mut stream, &mut chunk),
+                None => break self.read_out(&mut stream, &mut chunk).await,
                 Some(Err(_)) => break Closed::Idle,
                 Some(Ok(read)) => match self.take(read, &chunk) {
                     Ok(()) => {}
@@ -71,12 +69,11 @@ impl Connection {
         closed
     }
 
-    /// Reads what has arrived, without waiting for more.
-    fn read_out(&mut self, stream: &mut (impl AsyncRead + Unpin), chunk: &mut [u8]) -> Closed {
+    /// Reads what has arrived.
+    async fn read_out(&mut self, stream: &mut (impl AsyncRead + Unpin), chunk: &mut [u8]) -> Closed {
         let deadline = Instant::now() + DRAIN;
         while Instant::now() < deadline {
-            // Unconstrained: else tokio says after a while that nothing is there.
-            let Some(read) = unconstrained(stream.read(chunk)).now_or_never() else {
+            let Ok(read) = timeout(GRACE, stream.read(chunk)).await else {
                 break;
             };
             if let Err(closed) = self.take(read, chunk) {
