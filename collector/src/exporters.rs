@@ -122,11 +122,6 @@ impl Exporters {
         }
     }
 
-    /// Whether a known node sends from this address.
-    pub fn knows(&self, source: IpAddr) -> bool {
-        self.by_source.contains_key(&source)
-    }
-
     /// How many marks are known.
     pub fn len(&self) -> usize {
         self.marked.len()
@@ -135,6 +130,11 @@ impl Exporters {
     /// Whether no mark is known.
     pub fn is_empty(&self) -> bool {
         self.marked.is_empty()
+    }
+
+    /// Whether a known node sends from this address.
+    pub fn knows(&self, source: IpAddr) -> bool {
+        self.by_source.contains_key(&source)
     }
 }
 
