@@ -15,6 +15,7 @@ fn config(sink: Sink) -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     Config {
         listen: vec![any, any],
+        workers: 3.try_into().unwrap(),
         http: any,
         names: Source::None,
         sink,
