@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weir_api::NodeFlowExportStatus;
 use weir_collector::args::{Print, default_listen};
-use weir_collector::{Collector, Config, QUEUE_RECORDS, Running, Sink, Source};
+use weir_collector::{Collector, Config, Running, Sink, Source};
 use weir_node::shutdown::Signals;
 use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
 
@@ -134,7 +134,7 @@ async fn start_collector(args: &UpArgs, node: &str) -> Result<Running> {
             Print::Json => Sink::stdout(),
             Print::None => Sink::Discard,
         },
-        queue_records: QUEUE_RECORDS,
+        ..Config::default()
     };
     Ok(Collector::start(config).await?)
 }

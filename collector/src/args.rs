@@ -1,12 +1,14 @@
 //! The command line of `weir-collector`, and what it means.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
-use crate::{Config, QUEUE_RECORDS, Sink, Source};
+use crate::stream::{CONNECTIONS, StreamConfig, TlsFiles};
+use crate::{AllowRule, Config, QUEUE_RECORDS, Sink, Source, default_workers};
 
 /// NetFlow, NetFlow, IPFIX, sFlow by custom; every port takes every protocol.
 pub const DEFAULT_PORTS: [u16; 4] = [2055, 2056, 4739, 6343];
@@ -20,6 +22,54 @@ pub struct Args {
     /// on every address [default: ports 2055, 2056, 4739, 6343 of all addresses]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Vec<SocketAddr>,
+
+    /// TCP address to receive IPFIX on; may be repeated [default: none; 4739 is the
+    /// usual port]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen_tcp: Vec<SocketAddr>,
+
+    /// Address to receive IPFIX over TLS on; may be repeated [default: none; 4740 is
+    /// the usual port]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        requires = "tls_cert",
+        requires = "tls_key"
+    )]
+    pub listen_tls: Vec<SocketAddr>,
+
+    /// Certificate to show over TLS, with those up to its authority, in PEM
+    #[arg(long, value_name = "FILE", requires = "listen_tls")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of --tls-cert, in PEM
+    #[arg(long, value_name = "FILE", requires = "listen_tls")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Authorities of the clients, in PEM: who shows no certificate of theirs is
+    /// refused [default: clients need none]
+    #[arg(long, value_name = "FILE", requires = "listen_tls")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Connections over TCP and TLS at a time
+    #[arg(long, value_name = "NUMBER", default_value_t = CONNECTIONS)]
+    pub max_connections: usize,
+
+    /// Receiving threads; each has a socket of its own on each UDP address
+    /// [default: as many as there are cores]
+    #[arg(long, value_name = "NUMBER")]
+    pub workers: Option<NonZeroUsize>,
+
+    /// Who may send: a network, an address, or `cluster-nodes` for the nodes of the
+    /// source of names; may be repeated. What others send is counted and not looked
+    /// at [default: everybody]
+    #[arg(long, value_name = "NETWORK|cluster-nodes")]
+    pub allow: Vec<AllowRule>,
+
+    /// Records that may wait to be printed, up to 1 KiB each. When so many wait,
+    /// those that come are dropped and counted
+    #[arg(long, value_name = "NUMBER", default_value_t = QUEUE_RECORDS)]
+    pub queue_records: usize,
 
     /// Where /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
@@ -64,19 +114,37 @@ impl Args {
     pub fn into_config(self) -> Config {
         let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
         let names = self.names(in_cluster);
+        let streams = self.streams();
         Config {
             listen: if self.listen.is_empty() {
                 default_listen()
             } else {
                 self.listen
             },
+            streams,
+            workers: self.workers.unwrap_or_else(default_workers),
+            allow: self.allow.into_iter().collect(),
             http: self.http,
             names,
             sink: match self.print {
                 Print::Json => Sink::stdout(),
                 Print::None => Sink::Discard,
             },
-            queue_records: QUEUE_RECORDS,
+            queue_records: self.queue_records,
+        }
+    }
+
+    fn streams(&self) -> StreamConfig {
+        StreamConfig {
+            tcp: self.listen_tcp.clone(),
+            tls: self.listen_tls.clone(),
+            tls_files: TlsFiles {
+                certificate: self.tls_cert.clone().unwrap_or_default(),
+                private_key: self.tls_key.clone().unwrap_or_default(),
+                client_authority: self.tls_client_ca.clone(),
+            },
+            connections: self.max_connections,
+            ..StreamConfig::default()
         }
     }
 
@@ -130,6 +198,32 @@ mod tests {
         ));
         let both = names("--ovsdb unix:/a --ovsdb tcp:127.0.0.1:6640", true);
         assert!(matches!(both, Source::Switches { endpoints, .. } if endpoints.len() == 2));
+    }
+
+    #[test]
+    fn rules_of_who_may_send_are_read_and_wrong_ones_refused() {
+        let line = [
+            "weir-collector",
+            "--allow",
+            "10.0.0.0/8",
+            "--allow",
+            "cluster-nodes",
+            "--kube",
+        ];
+        assert_eq!(Args::try_parse_from(line).unwrap().allow.len(), 2);
+        assert!(Args::try_parse_from(["weir-collector", "--allow", "10.0.0.0/33"]).is_err());
+        assert!(Args::try_parse_from(["weir-collector", "--workers", "0"]).is_err());
+    }
+
+    #[test]
+    fn tls_takes_a_certificate_and_a_key() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' '));
+        assert!(parse("weir-collector --listen-tls 127.0.0.1:0").is_err());
+        assert!(parse("weir-collector --listen-tls 127.0.0.1:0 --tls-cert c").is_err());
+        assert!(parse("weir-collector --tls-cert c --tls-key k").is_err());
+        let line = "weir-collector --listen-tls 127.0.0.1:0 --tls-cert c --tls-key k --tls-client-ca a";
+        let streams = parse(line).unwrap().streams();
+        assert_eq!(streams.tls_files.client_authority, Some("a".into()));
     }
 
     #[test]

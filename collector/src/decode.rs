@@ -1,14 +1,21 @@
 //! Datagrams to raw records, one decoder a worker, and the counting that goes
 //! with it: received = decoded + rejected.
 
-use std::net::SocketAddr;
-
-use wire::{Decoder, Protocol, Record, Summary};
+use wire::{Decoder, Limits, Protocol, Record, Reject, Session, Summary};
 
 use crate::exporters::{Exporter, Exporters, Mark};
 use crate::metrics::DecodeCounters;
 use crate::normalise;
 use crate::sequence::{Arrival, Sequences};
+
+/// Why a datagram or message was refused. It is counted already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It came from somebody who may not send any.
+    Stranger,
+    /// There is something wrong with it.
+    Malformed,
+}
 
 /// One worker's decoder: the templates of the sessions that it receives.
 #[derive(Debug)]
@@ -20,42 +27,73 @@ pub struct Decode {
 
 impl Decode {
     /// A decoder that knows no templates yet.
-    pub fn new(counters: DecodeCounters) -> Self {
+    pub fn new(limits: Limits, counters: DecodeCounters) -> Self {
         Self {
-            decoder: Decoder::default(),
+            decoder: Decoder::new(limits),
             sequences: Sequences::default(),
             counters,
         }
     }
 
-    /// Decodes one datagram, appends its records to `records` (which is empty) and
-    /// says who sent it. A datagram that is refused is counted, with the reason.
+    /// A datagram came from somebody who may not send any; it is not looked at.
+    pub fn stranger(&mut self) {
+        self.counters.received();
+        self.counters.reject_stranger();
+    }
+
+    /// So many datagrams came when there was no time left for them.
+    pub fn too_late(&mut self, datagrams: usize) {
+        self.counters.reject_late(datagrams);
+    }
+
+    /// Shows what was counted. Call it before the records are handed on.
+    pub fn publish(&mut self) {
+        self.counters.publish();
+    }
+
+    /// What came over a stream cannot be cut into messages.
+    pub fn malformed(&mut self, reject: &Reject) {
+        self.counters.received();
+        self.counters.reject(reject);
+    }
+
+    /// A session over a stream has ended, and its templates with it.
+    pub fn end(&mut self, session: Session) {
+        self.decoder.end_session(session);
+        self.counters.expired(self.decoder.take_expired_sets());
+    }
+
+    /// Decodes one datagram or message, appends its records to `records` (which is
+    /// empty) and says who sent it. One that is refused is counted, with the reason.
+    ///
+    /// # Errors
+    /// It was refused.
     pub fn datagram<'a>(
         &mut self,
-        session: SocketAddr,
+        session: Session,
         now_ms: u64,
         datagram: &[u8],
         exporters: &'a Exporters,
         records: &mut Vec<Record>,
-    ) -> Option<&'a Exporter> {
-        self.counters.received.inc();
+    ) -> Result<Option<&'a Exporter>, Refused> {
+        self.counters.received();
         let summary = match self.decoder.decode(session, now_ms, datagram, records) {
             Ok(summary) => summary,
             Err(reject) => {
                 self.counters.reject(&reject);
-                tracing::debug!(%session, %reject, "datagram refused");
-                return None;
+                tracing::debug!(session = %session.peer, %reject, "refused");
+                return Err(Refused::Malformed);
             }
         };
         self.counters.decoded(&summary, self.decoder.take_expired_sets());
-        let exporter = exporters.resolve(mark(&summary, records), session.ip());
+        let exporter = exporters.resolve(mark(&summary, records), session.peer.ip());
         self.follow(session, &summary, records, exporter);
-        exporter
+        Ok(exporter)
     }
 
     fn follow(
         &mut self,
-        session: SocketAddr,
+        session: Session,
         summary: &Summary,
         records: &[Record],
         exporter: Option<&Exporter>,
@@ -65,7 +103,7 @@ impl Decode {
             None => exporter.is_some_and(Exporter::is_ovs),
         };
         let arrival = Arrival {
-            session,
+            session: session.peer,
             protocol: summary.protocol,
             domain: summary.observation_domain,
             sequence: summary.sequence,
@@ -75,7 +113,7 @@ impl Decode {
         };
         let lost = self.sequences.arrive(arrival);
         if lost > 0 {
-            self.counters.lost(summary.protocol, lost);
+            self.counters.lost(summary.protocol, lost, exporter);
         }
     }
 }

@@ -131,6 +131,11 @@ impl Exporters {
     pub fn is_empty(&self) -> bool {
         self.marked.is_empty()
     }
+
+    /// Whether a known node sends from this address.
+    pub fn knows(&self, source: IpAddr) -> bool {
+        self.by_source.contains_key(&source)
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The collector: flow records in by UDP, named flow records out.
+//! The collector: flow records in by UDP, TCP and TLS, named flow records out.
 //!
 //! ```text
 //! receive -> decode -> normalise -> enrich ==bounded queue==> sink
@@ -10,7 +10,9 @@
 //! [`Collector::start`] puts it together; `weir-collector` and `weir up` are thin
 //! shells around it.
 
+pub mod allow;
 pub mod args;
+pub mod config;
 pub mod decode;
 pub mod enrich;
 pub mod exporters;
@@ -26,9 +28,13 @@ pub mod record;
 pub mod running;
 pub mod sequence;
 pub mod sink;
+pub mod stream;
 mod worker;
 
+pub use allow::{Allow, AllowRule};
+pub use config::{Config, QUEUE_RECORDS, default_workers};
 pub use identity::Source;
-pub use pipeline::{Addresses, Collector, Config, QUEUE_RECORDS, StartError};
+pub use pipeline::{Addresses, Collector, StartError};
 pub use running::{RunError, Running};
 pub use sink::Sink;
+pub use stream::{StreamConfig, TlsFiles};

@@ -9,6 +9,7 @@ use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use weir_collector::args::Args;
+use weir_collector::metrics::Totals;
 use weir_collector::{Addresses, Collector};
 
 /// The client logs each failed request, which the watches report themselves.
@@ -41,7 +42,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let port_file = args.port_file.clone();
     let mut running = Collector::start(args.into_config()).await?;
-    tracing::info!(udp = ?running.addresses().udp, http = %running.addresses().http, "listening");
+    tracing::info!(udp = ?running.addresses().udp, tcp = ?running.addresses().tcp, tls = ?running.addresses().tls, http = %running.addresses().http, "listening");
     if let Some(path) = port_file {
         write_port_file(&path, running.addresses())?;
     }
@@ -50,12 +51,36 @@ async fn run(args: Args) -> anyhow::Result<()> {
         error = running.ended() => Err(error),
     };
     tracing::info!("stopping");
-    tokio::select! {
-        stopped = running.stop() => stopped.and(ended)?,
+    let pages = running.pages().clone();
+    let stopped = tokio::select! {
+        stopped = running.stop() => stopped,
         () = signals.next() => anyhow::bail!("a second signal: what is queued is lost"),
-    }
-    tracing::info!("stopped");
-    Ok(())
+    };
+    log_totals(&pages.metrics.totals());
+    Ok(stopped.and(ended)?)
+}
+
+/// The last word on what became of everything: nobody can ask any more.
+fn log_totals(totals: &Totals) {
+    let Totals {
+        received,
+        decoded,
+        rejected,
+        records,
+        stored,
+        dropped,
+        kernel_drops,
+    } = totals;
+    tracing::info!(
+        received,
+        decoded,
+        rejected,
+        kernel_drops,
+        records,
+        stored,
+        dropped,
+        "stopped"
+    );
 }
 
 /// Readers see the whole file or none.

@@ -1,17 +1,52 @@
-//! The collector's own counters. They add up: datagrams received = decoded +
-//! rejected; records decoded = stored + dropped + queued.
+//! The collector's own counters. They add up in every answer: datagrams received =
+//! decoded + rejected; records decoded = stored + dropped + queued. Whoever changes
+//! one side of a sum changes the other under the same [`Metrics::gate`], and an
+//! answer is written while nobody is under it.
 //!
-//! Every label takes its values from a fixed set, so no sender can make them grow.
+//! Every label takes its values from a fixed set, or from the nodes that are known
+//! and [`MAX_NODES`], so no sender can make them grow. How a worker counts is
+//! `tally`'s.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use wire::{Protocol, Reject, Summary};
+use wire::{Protocol, Reject};
+
+use crate::exporters::Exporter;
+
+mod connections;
+mod tally;
+
+pub use connections::{Closed, Connections, Refusal, Transport};
+pub use tally::DecodeCounters;
 
 type Labels = [(&'static str, &'static str); 1];
 type Counters = Family<Labels, Counter>;
+
+/// Nodes that have series of their own; the rest share one.
+const MAX_NODES: usize = 1_024;
+
+/// Reason of a datagram that was refused for who sent it.
+const STRANGER: &str = "stranger";
+
+/// Reason of a datagram for which there was no time left.
+const STOPPING: &str = "stopping";
+
+const TEMPLATE_EVENTS: [&str; 5] = ["learned", "refreshed", "refused", "assumed", "withdrawn"];
+const SET_EVENTS: [&str; 4] = ["held", "dropped", "expired", "skipped"];
+const IGNORED_KINDS: [&str; 3] = ["options_record", "counter_sample", "other_sample"];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NodeLabels {
+    node: String,
+    format: &'static str,
+}
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,6 +71,25 @@ impl Drop {
     }
 }
 
+/// What became of everything, as of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Datagrams and messages read: `decoded` + `rejected`.
+    pub received: u64,
+    /// Datagrams and messages decoded.
+    pub decoded: u64,
+    /// Datagrams and messages refused.
+    pub rejected: u64,
+    /// Records decoded: `stored` + `dropped` + what is queued.
+    pub records: u64,
+    /// Records that the sink has taken.
+    pub stored: u64,
+    /// Records that it has not, and never will.
+    pub dropped: u64,
+    /// Datagrams that never came here.
+    pub kernel_drops: u64,
+}
+
 /// All counters of one collector.
 #[derive(Debug)]
 pub struct Metrics {
@@ -52,6 +106,10 @@ pub struct Metrics {
     templates: Counters,
     sets: Counters,
     ignored: Counters,
+    node_lost: Family<NodeLabels, Counter>,
+    connections: Connections,
+    nodes: Mutex<HashSet<Arc<str>>>,
+    gate: RwLock<()>,
 }
 
 impl Default for Metrics {
@@ -60,16 +118,20 @@ impl Default for Metrics {
             registry: Registry::with_prefix("weir_collector"),
             received: Counter::default(),
             decoded: by_format(),
-            rejected: labelled("reason", &Reject::KINDS),
+            rejected: labelled("reason", &reject_reasons()),
             records: by_format(),
             stored: Counter::default(),
             dropped: labelled("reason", &Drop::ALL.map(Drop::as_str)),
             queued: Gauge::default(),
             kernel_drops: Counter::default(),
             lost: by_format(),
-            templates: labelled("event", &["learned", "refreshed", "refused", "assumed"]),
-            sets: labelled("event", &["held", "dropped", "expired", "skipped"]),
-            ignored: labelled("kind", &["options_record", "counter_sample", "other_sample"]),
+            templates: labelled("event", &TEMPLATE_EVENTS),
+            sets: labelled("event", &SET_EVENTS),
+            ignored: labelled("kind", &IGNORED_KINDS),
+            node_lost: Family::default(),
+            connections: Connections::default(),
+            nodes: Mutex::default(),
+            gate: RwLock::default(),
         };
         metrics.register();
         metrics
@@ -81,13 +143,17 @@ impl Metrics {
         let r = &mut self.registry;
         r.register(
             "datagrams_received",
-            "Datagrams read from the sockets",
+            "Datagrams and messages read from the sockets",
             self.received.clone(),
         );
-        r.register("datagrams_decoded", "Datagrams decoded", self.decoded.clone());
+        r.register(
+            "datagrams_decoded",
+            "Datagrams and messages decoded",
+            self.decoded.clone(),
+        );
         r.register(
             "datagrams_rejected",
-            "Datagrams refused as malformed or unknown",
+            "Datagrams and messages refused: malformed, unknown, or of a stranger",
             self.rejected.clone(),
         );
         r.register("records_decoded", "Flow records decoded", self.records.clone());
@@ -108,7 +174,7 @@ impl Metrics {
         );
         r.register(
             "kernel_drops",
-            "Datagrams that the kernel dropped because a socket's buffer was full",
+            "Datagrams that the kernel dropped: a socket's buffer was full, or the collector was stopping",
             self.kernel_drops.clone(),
         );
         r.register(
@@ -116,6 +182,12 @@ impl Metrics {
             "Flows (NetFlow 5), records (IPFIX) or datagrams (NetFlow 9, sFlow) missing by sequence number",
             self.lost.clone(),
         );
+        r.register(
+            "node_sequence_lost",
+            "The same by exporting node, for nodes that are known",
+            self.node_lost.clone(),
+        );
+        self.connections.register(r);
         r.register("templates", "Templates received", self.templates.clone());
         r.register(
             "data_sets",
@@ -129,33 +201,31 @@ impl Metrics {
         );
     }
 
-    /// Handles for one worker.
-    pub fn decode_counters(&self) -> DecodeCounters {
-        let one = |family: &Counters, key, value| family.get_or_create(&[(key, value)]).clone();
-        let formats = |family: &Counters| Protocol::ALL.map(|p| one(family, "format", p.as_str()));
-        DecodeCounters {
-            received: self.received.clone(),
-            rejected: self.rejected.clone(),
-            decoded: formats(&self.decoded),
-            records: formats(&self.records),
-            lost: formats(&self.lost),
-            templates: ["learned", "refreshed", "refused", "assumed"]
-                .map(|e| one(&self.templates, "event", e)),
-            sets: ["held", "dropped", "expired", "skipped"].map(|e| one(&self.sets, "event", e)),
-            ignored: ["options_record", "counter_sample", "other_sample"]
-                .map(|k| one(&self.ignored, "kind", k)),
-            queued: self.queued.clone(),
-        }
+    /// The counting of one worker.
+    pub fn decode_counters(self: &Arc<Self>) -> DecodeCounters {
+        DecodeCounters::new(Arc::clone(self))
+    }
+
+    /// Nobody sees the counters while this is held.
+    fn gate(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts of connections.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// Records were stored.
     pub fn store(&self, records: u64) {
+        let _gate = self.gate();
         self.stored.inc_by(records);
         self.queued.dec_by(to_signed(records));
     }
 
     /// Records were dropped.
     pub fn drop_records(&self, reason: Drop, records: u64) {
+        let _gate = self.gate();
         self.dropped
             .get_or_create(&[("reason", reason.as_str())])
             .inc_by(records);
@@ -172,69 +242,45 @@ impl Metrics {
         self.kernel_drops.clone()
     }
 
+    fn lost_on(&self, exporter: &Exporter, protocol: Protocol, units: u64) {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_series = nodes.contains(&exporter.node) || nodes.len() < MAX_NODES;
+        let node = if has_series { &*exporter.node } else { "other" };
+        if has_series {
+            nodes.insert(Arc::clone(&exporter.node));
+        }
+        let labels = NodeLabels {
+            node: node.to_owned(),
+            format: protocol.as_str(),
+        };
+        self.node_lost.get_or_create(&labels).inc_by(units);
+    }
+
+    /// The sums, for the log.
+    pub fn totals(&self) -> Totals {
+        let _all = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let sum = |family: &Counters, key, values: &[&'static str]| -> u64 {
+            let one = |value: &&'static str| family.get_or_create(&[(key, *value)]).get();
+            values.iter().map(one).sum()
+        };
+        let formats = Protocol::ALL.map(Protocol::as_str);
+        Totals {
+            received: self.received.get(),
+            decoded: sum(&self.decoded, "format", &formats),
+            rejected: sum(&self.rejected, "reason", &reject_reasons()),
+            records: sum(&self.records, "format", &formats),
+            stored: self.stored.get(),
+            dropped: sum(&self.dropped, "reason", &Drop::ALL.map(Drop::as_str)),
+            kernel_drops: self.kernel_drops.get(),
+        }
+    }
+
     /// Everything, as OpenMetrics text.
     pub fn encode(&self) -> String {
+        let _all = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         let mut out = String::new();
         text::encode(&mut out, &self.registry).expect("a String takes whatever is written to it");
         out
-    }
-}
-
-/// One worker's handles; an index for [`Protocol::ALL`] where they are by format.
-#[derive(Debug, Clone)]
-pub struct DecodeCounters {
-    /// Datagrams received.
-    pub received: Counter,
-    rejected: Counters,
-    decoded: [Counter; 4],
-    records: [Counter; 4],
-    lost: [Counter; 4],
-    templates: [Counter; 4],
-    sets: [Counter; 4],
-    ignored: [Counter; 3],
-    queued: Gauge,
-}
-
-impl DecodeCounters {
-    /// A datagram was refused.
-    pub fn reject(&self, reject: &Reject) {
-        self.rejected.get_or_create(&[("reason", reject.kind())]).inc();
-    }
-
-    /// A datagram was decoded.
-    pub fn decoded(&self, summary: &Summary, expired_sets: usize) {
-        let format = position(summary.protocol);
-        self.queued.inc_by(to_signed(summary.records as u64));
-        self.decoded[format].inc();
-        self.records[format].inc_by(summary.records as u64);
-        let add = |counters: &[Counter], counts: &[usize]| {
-            for (counter, count) in counters.iter().zip(counts).filter(|(_, count)| **count != 0) {
-                counter.inc_by(*count as u64);
-            }
-        };
-        let s = summary;
-        add(
-            &self.templates,
-            &[
-                s.templates_learned,
-                s.templates_refreshed,
-                s.templates_refused,
-                s.templates_assumed,
-            ],
-        );
-        add(
-            &self.sets,
-            &[s.sets_held, s.sets_dropped, expired_sets, s.sets_skipped],
-        );
-        add(
-            &self.ignored,
-            &[s.options_records, s.counter_samples, s.other_samples],
-        );
-    }
-
-    /// Units are missing by sequence number.
-    pub fn lost(&self, protocol: Protocol, units: u64) {
-        self.lost[position(protocol)].inc_by(units);
     }
 }
 
@@ -243,6 +289,10 @@ fn position(protocol: Protocol) -> usize {
         .iter()
         .position(|p| *p == protocol)
         .expect("ALL has every protocol")
+}
+
+fn reject_reasons() -> Vec<&'static str> {
+    Reject::KINDS.into_iter().chain([STRANGER, STOPPING]).collect()
 }
 
 fn by_format() -> Counters {
@@ -265,6 +315,27 @@ fn to_signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_number_of_nodes_take_bounded_room_and_none_is_lost() {
+        let metrics = Metrics::default();
+        for n in 0..3 * MAX_NODES {
+            let exporter = Exporter {
+                node: format!("node-{n}").into(),
+                ..Exporter::default()
+            };
+            metrics.lost_on(&exporter, Protocol::Ipfix, 1);
+            metrics.lost_on(&exporter, Protocol::Ipfix, 1);
+        }
+        let text = metrics.encode();
+        let lines = text
+            .lines()
+            .filter(|l| l.starts_with("weir_collector_node_sequence_lost_total"));
+        assert_eq!(lines.count(), MAX_NODES + 1);
+        let rest = format!("{{node=\"other\",format=\"ipfix\"}} {}", 4 * MAX_NODES);
+        assert!(text.contains(&rest), "{rest}");
+        assert!(text.contains("{node=\"node-0\",format=\"ipfix\"} 2"));
+    }
 
     #[test]
     fn names_are_those_that_are_documented_and_every_value_shows_from_the_start() {

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! receive -> decode -> normalise -> enrich ==queue==> sink
-//! (one thread a socket, all four steps)               (one thread)
+//! (a thread a core, a task a connection)               (one thread)
 //!                         names ^ snapshot, swapped by one task
 //! ```
 //!
 //! Stopping walks the same way: the workers read out their sockets and end, the
 //! queue closes with the last of them, the sink empties it and ends.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, PipeWriter};
+use std::net::{SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -19,39 +20,27 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::config::{Config, datagram_limits};
 use crate::health::Health;
 use crate::http::{self, Pages};
 use crate::identity::{Snapshot, Source, cluster, switch};
 use crate::metrics::Metrics;
 use crate::queue;
 use crate::receive::{self, BindError};
-use crate::running::{Ended, Part, Running};
-use crate::sink::{self, Sink};
-use crate::worker::Worker;
-
-/// Records that may wait for the sink, unless told otherwise: about 50 MiB.
-pub const QUEUE_RECORDS: usize = 65_536;
-
-/// What a collector is to do.
-#[derive(Debug)]
-pub struct Config {
-    /// UDP sockets; each takes every protocol.
-    pub listen: Vec<SocketAddr>,
-    /// Where metrics and readiness are served.
-    pub http: SocketAddr,
-    /// Where names come from.
-    pub names: Source,
-    /// What becomes of the records.
-    pub sink: Sink,
-    /// Records that may wait for the sink.
-    pub queue_records: usize,
-}
+use crate::running::{Ended, Part, Running, Stops};
+use crate::sink;
+use crate::stream::{self, Listener, StreamError};
+use crate::worker::Workshop;
 
 /// Where a collector listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Addresses {
-    /// UDP sockets, in the order in which they were asked for.
+    /// UDP, in the order in which they were asked for.
     pub udp: Vec<SocketAddr>,
+    /// IPFIX over TCP, likewise.
+    pub tcp: Vec<SocketAddr>,
+    /// IPFIX over TLS, likewise.
+    pub tls: Vec<SocketAddr>,
     /// HTTP.
     pub http: SocketAddr,
 }
@@ -62,6 +51,9 @@ pub enum StartError {
     /// A UDP socket could not be opened.
     #[error(transparent)]
     Listen(#[from] BindError),
+    /// A TCP socket could not be opened, or TLS not be spoken.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     /// The HTTP socket could not be opened.
     #[error("cannot serve HTTP on {0}")]
     Http(SocketAddr, #[source] io::Error),
@@ -83,68 +75,136 @@ impl Collector {
     /// # Errors
     /// A socket cannot be opened or there is no way to the cluster; nothing runs then.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let sockets = config
-            .listen
-            .iter()
-            .map(|a| receive::bind(*a))
-            .collect::<Result<Vec<_>, _>>()?;
+        let sockets = Sockets::bind(&config.listen, config.workers)?;
+        let listeners = stream::bind(&config.streams).await?;
         let http_failed = |error| StartError::Http(config.http, error);
-        let listener = TcpListener::bind(config.http).await.map_err(http_failed)?;
-        let udp = sockets
-            .iter()
-            .map(|s| s.local_addr().map_err(StartError::Spawn))
-            .collect::<Result<_, _>>()?;
+        let web = TcpListener::bind(config.http).await.map_err(http_failed)?;
+        let of_kind = |tls| {
+            listeners
+                .iter()
+                .filter(move |l| l.is_tls() == tls)
+                .map(|l| l.address)
+        };
         let addresses = Addresses {
-            udp,
-            http: listener.local_addr().map_err(http_failed)?,
+            udp: sockets.addresses().map_err(StartError::Spawn)?,
+            tcp: of_kind(false).collect(),
+            tls: of_kind(true).collect(),
+            http: web.local_addr().map_err(http_failed)?,
         };
 
-        let parts = Parts::new(config.names).await?;
-        let (stop_reader, stop_workers) = io::pipe().map_err(StartError::Spawn)?;
-        let (ended, ends) = mpsc::channel(addresses.udp.len() + 2);
-        let (sender, inbox) = queue::queue(config.queue_records, Arc::clone(&parts.metrics));
-        for (socket, address) in sockets.into_iter().zip(&addresses.udp) {
-            let mut worker = Worker::new(&parts.metrics, parts.snapshots.clone(), sender.clone());
-            let stop = stop_reader.try_clone().map_err(StartError::Spawn)?;
-            let drops = parts.metrics.kernel_drops();
-            let receive = move || receive::run(&socket, &stop, drops, &mut worker).map_err(|e| e.to_string());
-            Ended::spawn(Part::Worker(*address), &ended, receive).map_err(StartError::Spawn)?;
+        let workers = (0..config.workers.get()).map(Part::Worker);
+        let streams = listeners.iter().map(|listener| Part::Listener(listener.address));
+        let running: Vec<_> = workers.chain(streams).chain([Part::Sink, Part::Http]).collect();
+        let (ended, ends) = mpsc::channel(running.len());
+
+        if config.allow.needs_names() && matches!(config.names, Source::None) {
+            tracing::warn!("cluster-nodes may send, but there is no source of names that tells who they are");
         }
-        let (metrics, health) = (Arc::clone(&parts.metrics), Arc::clone(&parts.health));
+        let names = Names::follow(config.names).await?;
+        let metrics = Arc::<Metrics>::default();
+        let (sender, inbox) = queue::queue(config.queue_records, Arc::clone(&metrics));
+        let workshop = Workshop {
+            metrics: Arc::clone(&metrics),
+            allow: Arc::new(config.allow),
+            snapshots: names.snapshots,
+            sender,
+        };
+        let pages = Pages {
+            metrics: Arc::clone(&metrics),
+            health: names.health,
+        };
+        let stops = Stops {
+            workers: receive_datagrams(sockets, config.workers, &workshop, &ended)
+                .map_err(StartError::Spawn)?,
+            listeners: receive_streams(listeners, workshop, &ended),
+            http: serve_pages(web, pages.clone(), &ended),
+        };
+        let health = Arc::clone(&pages.health);
         let write = move || {
             sink::run(config.sink, &inbox, metrics, &health);
             Ok(())
         };
         Ended::spawn(Part::Sink, &ended, write).map_err(StartError::Spawn)?;
-        let (stop_http, stopped) = watch::channel(false);
-        let serve = http::serve(listener, parts.pages(), stopped);
-        tokio::spawn(async move {
-            let guard = Ended::guard(Part::Http, &ended);
-            guard.report(serve.await.map_err(|e| e.to_string()));
-        });
-        parts.health.set_sockets(Ok(()));
-        Ok(Running::new(
-            addresses,
-            stop_workers,
-            stop_http,
-            ends,
-            parts.pages(),
-            parts.names,
-        ))
+        pages.health.set_sockets(Ok(()));
+        Ok(Running::new(addresses, stops, ends, pages, names.tasks, running))
     }
 }
 
-/// What the parts share.
-struct Parts {
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
-    snapshots: watch::Receiver<Snapshot>,
-    names: JoinSet<()>,
+/// Starts the receiving threads. They end when what is returned is dropped.
+fn receive_datagrams(
+    sockets: Sockets,
+    workers: NonZeroUsize,
+    workshop: &Workshop,
+    ended: &mpsc::Sender<Ended>,
+) -> io::Result<PipeWriter> {
+    let (stop_reader, stop) = io::pipe()?;
+    // All stay open until the last worker has ended: see `receive::run`.
+    let sockets = Arc::new(sockets);
+    for n in 0..workers.get() {
+        let (sockets, mut worker) = (Arc::clone(&sockets), workshop.worker(datagram_limits(workers)));
+        let (stop, drops) = (stop_reader.try_clone()?, workshop.metrics.kernel_drops());
+        let receive =
+            move || receive::run(sockets.of_worker(n), &stop, &drops, &mut worker).map_err(|e| e.to_string());
+        Ended::spawn(Part::Worker(n), ended, receive)?;
+    }
+    Ok(stop)
 }
 
-impl Parts {
-    /// Starts the task that keeps the names, if there is anything to keep.
-    async fn new(source: Source) -> Result<Self, StartError> {
+/// Starts a task for each address. They end when what is returned turns true.
+fn receive_streams(
+    listeners: Vec<Listener>,
+    workshop: Workshop,
+    ended: &mpsc::Sender<Ended>,
+) -> watch::Sender<bool> {
+    let (stop, stopped) = watch::channel(false);
+    for listener in listeners {
+        let guard = Ended::guard(Part::Listener(listener.address), ended);
+        let (workshop, stopped) = (workshop.clone(), stopped.clone());
+        tokio::spawn(async move {
+            listener.run(workshop, stopped).await;
+            guard.report(Ok(()));
+        });
+    }
+    stop
+}
+
+/// Starts the HTTP server. It ends when what is returned turns true.
+fn serve_pages(listener: TcpListener, pages: Pages, ended: &mpsc::Sender<Ended>) -> watch::Sender<bool> {
+    let (stop, stopped) = watch::channel(false);
+    let guard = Ended::guard(Part::Http, ended);
+    let serve = http::serve(listener, pages, stopped);
+    tokio::spawn(async move { guard.report(serve.await.map_err(|e| e.to_string())) });
+    stop
+}
+
+/// The UDP sockets: for each address, one for each worker.
+struct Sockets(Vec<Vec<UdpSocket>>);
+
+impl Sockets {
+    fn bind(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<Self, BindError> {
+        let groups = addresses.iter().map(|address| receive::bind(*address, workers));
+        groups.collect::<Result<_, _>>().map(Self)
+    }
+
+    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.0.iter().map(|group| group[0].local_addr()).collect()
+    }
+
+    fn of_worker(&self, n: usize) -> impl Iterator<Item = &UdpSocket> {
+        self.0.iter().map(move |group| &group[n])
+    }
+}
+
+/// The names, as they are now, and the task that keeps them.
+struct Names {
+    health: Arc<Health>,
+    snapshots: watch::Receiver<Snapshot>,
+    tasks: JoinSet<()>,
+}
+
+impl Names {
+    /// Starts the task, if there is anything to keep.
+    async fn follow(source: Source) -> Result<Self, StartError> {
         let health = Arc::new(Health::default());
         let (names, snapshots) = watch::channel(Snapshot::default());
         let mut tasks = JoinSet::new();
@@ -162,17 +222,9 @@ impl Parts {
             }
         }
         Ok(Self {
-            metrics: Arc::default(),
             health,
             snapshots,
-            names: tasks,
+            tasks,
         })
-    }
-
-    fn pages(&self) -> Pages {
-        Pages {
-            metrics: Arc::clone(&self.metrics),
-            health: Arc::clone(&self.health),
-        }
     }
 }

@@ -1,6 +1,7 @@
-//! The bounded way from the workers to the sink. It is bounded in records, so
-//! that its memory is; a full queue refuses what comes (the oldest is kept) and
-//! the records that it refuses are counted.
+//! The bounded way from the workers to the sink, in batches. It is bounded by the
+//! room for records in them, used or not, so that its memory is. The oldest wins:
+//! a full queue refuses what comes, and the records that it refuses are counted.
+//! Nobody ever waits for room.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +28,7 @@ pub struct Inbox {
     room: Arc<AtomicUsize>,
 }
 
-/// A queue for this many records.
+/// A queue with room for this many records.
 pub fn queue(records: usize, metrics: Arc<Metrics>) -> (Sender, Inbox) {
     let (sender, receiver) = sync_channel(MAX_BATCHES);
     let room = Arc::new(AtomicUsize::new(records));
@@ -47,11 +48,11 @@ pub fn queue(records: usize, metrics: Arc<Metrics>) -> (Sender, Inbox) {
 impl Sender {
     /// Hands a batch on, or counts its records as dropped when there is no room.
     pub fn send(&self, batch: Vec<FlowRecord>) {
-        let records = batch.len();
+        let (records, slots) = (batch.len(), batch.capacity());
         if records == 0 {
             return;
         }
-        let take = |room: usize| room.checked_sub(records);
+        let take = |room: usize| room.checked_sub(slots);
         let fits = self
             .room
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
@@ -59,7 +60,7 @@ impl Sender {
         if !fits {
             self.metrics.drop_records(Drop::QueueFull, records as u64);
         } else if self.batches.try_send(batch).is_err() {
-            self.room.fetch_add(records, Ordering::Relaxed);
+            self.room.fetch_add(slots, Ordering::Relaxed);
             self.metrics.drop_records(Drop::QueueFull, records as u64);
         }
     }
@@ -90,7 +91,7 @@ impl Inbox {
     }
 
     fn take(&self, batch: Vec<FlowRecord>) -> Vec<FlowRecord> {
-        self.room.fetch_add(batch.len(), Ordering::Relaxed);
+        self.room.fetch_add(batch.capacity(), Ordering::Relaxed);
         batch
     }
 }
@@ -98,3 +99,49 @@ impl Inbox {
 /// The queue is empty and nobody can fill it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::metrics::Metrics;
+    use crate::normalise::{Context, normalise};
+    use crate::record::FlowRecord;
+
+    fn batch(records: usize, slots: usize) -> Vec<FlowRecord> {
+        let context = Context {
+            received_ns: 0,
+            source: [192, 0, 2, 1].into(),
+            exporter: None,
+        };
+        let mut batch = Vec::with_capacity(slots);
+        batch.extend((0..records).map(|_| normalise(wire::Record::default(), context)));
+        batch
+    }
+
+    fn dropped(metrics: &Metrics) -> u64 {
+        metrics.totals().dropped
+    }
+
+    #[test]
+    fn the_oldest_are_kept_and_room_counts_whether_it_is_used_or_not() {
+        let metrics = Arc::new(Metrics::default());
+        let (sender, inbox) = super::queue(10, Arc::clone(&metrics));
+        sender.send(batch(2, 8));
+        sender.send(batch(3, 3));
+        assert_eq!(dropped(&metrics), 3);
+        sender.send(batch(1, 2));
+        assert_eq!(dropped(&metrics), 3);
+        assert_eq!(inbox.wait().unwrap().len(), 2);
+        sender.send(batch(8, 8));
+        assert_eq!(dropped(&metrics), 3);
+        drop(sender);
+        assert_eq!([inbox.wait(), inbox.wait()].map(|b| b.unwrap().len()), [1, 8]);
+        assert!(inbox.wait().is_err());
+    }
+
+    #[test]
+    fn a_record_takes_no_more_memory_than_the_option_says() {
+        assert!(size_of::<FlowRecord>() <= 1024, "{}", size_of::<FlowRecord>());
+    }
+}

@@ -1,29 +1,31 @@
-//! Datagrams out of UDP sockets: a blocking worker each, many datagrams a system
-//! call, what the kernel dropped counted. What is in them is not its business.
+//! Datagrams out of UDP sockets: a blocking worker reads its sockets, many
+//! datagrams a system call, and counts what the kernel dropped. What is in them is
+//! not its business.
 
-use std::io::{IoSliceMut, PipeReader};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::PipeReader;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg};
 use prometheus_client::metrics::counter::Counter;
 
+mod kernel;
 mod socket;
 
+use kernel::{BATCH, Batch};
 pub use socket::{BindError, bind};
 
-/// Datagrams read by one system call.
-const BATCH: usize = 32;
-
-/// The largest UDP payload.
-const MAX_DATAGRAM: usize = 65_535;
-
 /// How long a stopping worker goes on reading what was already received.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Reads in which the largest socket buffer is emptied of the smallest datagrams.
+const MAX_DISCARDS: usize = 4_096;
+
+/// Milliseconds of silence after which the drops are asked for, since only the
+/// next datagram would tell them.
+const SILENCE: u16 = 1_000;
 
 /// One datagram.
 #[derive(Debug)]
@@ -41,119 +43,176 @@ pub trait Handler {
 
     /// All datagrams of one system call were handed over.
     fn batch_end(&mut self);
+
+    /// So many datagrams were received when there was no time left for them.
+    fn too_late(&mut self, datagrams: usize);
 }
 
-/// Reads the socket until the other end of `stop` is closed, then until the
-/// socket is empty.
+/// Reads the sockets until the other end of `stop` is closed; then lets nothing
+/// more into them and reads them out, for [`DRAIN`] at most; what is left then is
+/// counted. Keep all sockets of an address open until
+/// the last worker has ended: the kernel shares senders out anew when one closes.
 ///
 /// # Errors
-/// The socket fails for good.
-pub fn run(
-    socket: &UdpSocket,
+/// A socket fails for good.
+pub fn run<'a>(
+    sockets: impl IntoIterator<Item = &'a UdpSocket>,
     stop: &PipeReader,
-    kernel_drops: Counter,
+    kernel_drops: &Counter,
     handler: &mut impl Handler,
 ) -> Result<(), Errno> {
-    let mut buffer = vec![0; BATCH * MAX_DATAGRAM];
-    let mut drops = KernelDrops {
-        counter: kernel_drops,
-        seen: 0,
-    };
-    let mut deadline: Option<Instant> = None;
-    while deadline.is_none_or(|deadline| Instant::now() < deadline) {
-        match read_batch(socket, &mut buffer, &mut drops, handler) {
-            Ok(()) => handler.batch_end(),
-            Err(Errno::EAGAIN) if deadline.is_some() => break,
-            Err(Errno::EAGAIN) => {
-                if wait(socket, stop)? {
-                    deadline = Some(Instant::now() + DRAIN);
-                }
-                continue;
-            }
-            // ECONNREFUSED: an ICMP answer to nothing that we sent.
-            Err(Errno::EINTR | Errno::ECONNREFUSED) => {}
+    let sources = sockets
+        .into_iter()
+        .map(|socket| Source::new(socket, kernel_drops));
+    let mut sources: Vec<_> = sources.collect();
+    let mut batch = Batch::new();
+    serve(&mut sources, stop, &mut batch, handler)?;
+    sources.iter().for_each(Source::shut);
+    let deadline = Instant::now() + DRAIN;
+    for source in &mut sources {
+        while Instant::now() < deadline && source.read(&mut batch, handler)? != Read::Nothing {}
+        source.discard(&mut batch, handler);
+        source.ask_for_drops();
+    }
+    Ok(())
+}
+
+fn serve(
+    sources: &mut [Source<'_>],
+    stop: &PipeReader,
+    batch: &mut Batch,
+    handler: &mut impl Handler,
+) -> Result<(), Errno> {
+    let mut timeout = PollTimeout::ZERO;
+    loop {
+        let ready = match wait(sources, stop, timeout) {
+            Ok(Ready::Stop) => return Ok(()),
+            Ok(Ready::Sources(ready)) => ready,
+            Err(Errno::EINTR) => continue,
             Err(error) => return Err(error),
-        }
-        if deadline.is_none() && is_stopped(stop) {
-            deadline = Some(Instant::now() + DRAIN);
-        }
-    }
-    Ok(())
-}
-
-fn read_batch(
-    socket: &UdpSocket,
-    buffer: &mut [u8],
-    drops: &mut KernelDrops,
-    handler: &mut impl Handler,
-) -> Result<(), Errno> {
-    let mut slices: Vec<_> = buffer
-        .chunks_mut(MAX_DATAGRAM)
-        .map(|chunk| [IoSliceMut::new(chunk)])
-        .collect();
-    // Made anew for each call: the kernel shortens the lengths in it to what it
-    // wrote, and without drops it writes no control message.
-    let mut headers: MultiHeaders<SockaddrStorage> = MultiHeaders::preallocate(BATCH, Some(cmsg_space!(u32)));
-    let received = recvmmsg(
-        socket.as_raw_fd(),
-        &mut headers,
-        slices.iter_mut(),
-        MsgFlags::MSG_DONTWAIT,
-        None,
-    )?;
-    let now_ns = now_ns();
-    for message in received {
-        drops.look_at(&message);
-        let Some(session) = message.address.as_ref().and_then(sender) else {
-            continue;
         };
-        let payload = message.iovs().next().unwrap_or_default();
-        handler.datagram(Datagram { session, payload }, now_ns);
+        if ready == 0 && timeout != PollTimeout::ZERO {
+            sources.iter_mut().for_each(Source::ask_for_drops);
+            timeout = PollTimeout::NONE;
+            continue;
+        }
+        let mut more = false;
+        for (n, source) in sources.iter_mut().enumerate() {
+            // The bits of the sources from the 64th on are one.
+            if ready & (1 << n.min(63)) != 0 {
+                more |= matches!(source.read(batch, handler)?, Read::Full);
+            }
+        }
+        timeout = if more { PollTimeout::ZERO } else { SILENCE.into() };
     }
-    Ok(())
 }
 
-/// The socket's running count of drops (SO_RXQ_OVFL), which wraps.
-struct KernelDrops {
-    counter: Counter,
+/// What `wait` found.
+enum Ready {
+    Stop,
+    /// A bit for each source that has datagrams.
+    Sources(u64),
+}
+
+/// Waits for a datagram or the end.
+fn wait(sources: &[Source<'_>], stop: &PipeReader, timeout: PollTimeout) -> Result<Ready, Errno> {
+    let fds = sources.iter().map(|source| source.socket.as_fd());
+    let mut fds: Vec<_> = fds
+        .chain([stop.as_fd()])
+        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+        .collect();
+    poll(&mut fds, timeout)?;
+    let is_ready = |fd: &PollFd<'_>| fd.any() == Some(true);
+    if fds.pop().is_some_and(|stop| is_ready(&stop)) {
+        return Ok(Ready::Stop);
+    }
+    let bit = |(n, fd): (usize, &PollFd<'_>)| u64::from(is_ready(fd)) << n.min(63);
+    Ok(Ready::Sources(
+        fds.iter().enumerate().map(bit).fold(0, |all, bit| all | bit),
+    ))
+}
+
+/// What one read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Nothing,
+    Some,
+    /// As much as one system call can bring: there may be more.
+    Full,
+}
+
+/// One socket and its running count of drops, which wraps.
+struct Source<'a> {
+    socket: &'a UdpSocket,
+    drops: &'a Counter,
     seen: u32,
 }
 
-impl KernelDrops {
-    fn look_at(&mut self, message: &RecvMsg<'_, '_, SockaddrStorage>) {
-        for control in message.cmsgs().into_iter().flatten() {
-            if let ControlMessageOwned::RxqOvfl(total) = control {
-                self.counter.inc_by(u64::from(total.wrapping_sub(self.seen)));
-                self.seen = total;
-            }
+impl<'a> Source<'a> {
+    fn new(socket: &'a UdpSocket, drops: &'a Counter) -> Self {
+        Self {
+            socket,
+            drops,
+            seen: 0,
         }
     }
-}
 
-fn sender(address: &SockaddrStorage) -> Option<SocketAddr> {
-    if let Some(v4) = address.as_sockaddr_in() {
-        return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
+    fn read(&mut self, batch: &mut Batch, handler: &mut impl Handler) -> Result<Read, Errno> {
+        let count = match batch.receive(self.socket) {
+            Ok(count) => count,
+            Err(Errno::EAGAIN) => return Ok(Read::Nothing),
+            // ECONNREFUSED: an ICMP answer to nothing that we sent.
+            Err(Errno::EINTR | Errno::ECONNREFUSED) => return Ok(Read::Some),
+            Err(error) => return Err(error),
+        };
+        let now_ns = now_ns();
+        for n in 0..count {
+            if let Some(total) = batch.drops(n) {
+                self.dropped(total);
+            }
+            if let Some(session) = batch.sender(n) {
+                let payload = batch.payload(n);
+                handler.datagram(Datagram { session, payload }, now_ns);
+            }
+        }
+        handler.batch_end();
+        Ok(if count == BATCH { Read::Full } else { Read::Some })
     }
-    let v6 = address.as_sockaddr_in6()?;
-    Some(SocketAddr::new(IpAddr::V6(v6.ip()).to_canonical(), v6.port()))
-}
 
-/// Waits for a datagram or the end. Returns whether it is the end.
-fn wait(socket: &UdpSocket, stop: &PipeReader) -> Result<bool, Errno> {
-    let mut ready = [
-        PollFd::new(socket.as_fd(), PollFlags::POLLIN),
-        PollFd::new(stop.as_fd(), PollFlags::POLLIN),
-    ];
-    match poll(&mut ready, PollTimeout::NONE) {
-        Ok(_) | Err(Errno::EINTR) => Ok(ready[1].any() == Some(true)),
-        Err(error) => Err(error),
+    /// Empties the socket, which lets nothing in any more. Should it, it ends somewhere.
+    fn discard(&mut self, batch: &mut Batch, handler: &mut impl Handler) {
+        for _ in 0..MAX_DISCARDS {
+            let Ok(count) = batch.receive(self.socket) else {
+                break;
+            };
+            handler.too_late(count);
+        }
+        handler.batch_end();
     }
-}
 
-/// Under load the socket is never empty, and `wait` is never called.
-fn is_stopped(stop: &PipeReader) -> bool {
-    let mut ready = [PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-    poll(&mut ready, PollTimeout::ZERO).is_ok_and(|n| n > 0)
+    /// Takes in the count as of some moment. A datagram tells that of when it was
+    /// queued, which may be less than what is known already.
+    fn dropped(&mut self, total: u32) {
+        let more = total.wrapping_sub(self.seen);
+        if more <= u32::MAX / 2 {
+            self.drops.inc_by(u64::from(more));
+            self.seen = total;
+        }
+    }
+
+    fn ask_for_drops(&mut self) {
+        match kernel::count_drops(self.socket) {
+            Ok(total) => self.dropped(total),
+            Err(error) => tracing::debug!(%error, "the kernel does not tell what it dropped"),
+        }
+    }
+
+    /// Without the filter more may come while the socket is read out, for a while.
+    fn shut(&self) {
+        if let Err(error) = kernel::shut(self.socket) {
+            tracing::debug!(%error, "the socket stays open while it is read out");
+        }
+    }
 }
 
 fn now_ns() -> u64 {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::http::Pages;
 use crate::pipeline::Addresses;
 
-/// How long the workers may take to read out their sockets.
+/// How long the workers and listeners may take to read out their sockets.
 const RECEIVE_DEADLINE: Duration = Duration::from_secs(4);
 /// How long the sink may take to write what is queued.
 const SINK_DEADLINE: Duration = Duration::from_secs(5);
@@ -44,12 +44,19 @@ pub enum RunError {
 #[derive(Debug)]
 pub struct Running {
     addresses: Addresses,
-    stop_workers: PipeWriter,
-    stop_http: watch::Sender<bool>,
+    stops: Stops,
     ends: Ends,
     pages: Pages,
     // Ends with the last use of names; aborted when dropped.
     names: JoinSet<()>,
+}
+
+/// What makes the parts end.
+#[derive(Debug)]
+pub(crate) struct Stops {
+    pub(crate) workers: PipeWriter,
+    pub(crate) listeners: watch::Sender<bool>,
+    pub(crate) http: watch::Sender<bool>,
 }
 
 /// The parts that have not ended, and word of those that do.
@@ -62,8 +69,10 @@ struct Ends {
 /// One of the parts that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The thread that reads this socket.
-    Worker(SocketAddr),
+    /// The receiving thread with this number.
+    Worker(usize),
+    /// The task that takes connections on this address.
+    Listener(SocketAddr),
     /// The thread that writes records.
     Sink,
     /// The HTTP server.
@@ -73,7 +82,8 @@ pub enum Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Worker(address) => write!(f, "the worker on {address}"),
+            Self::Worker(n) => write!(f, "receiving thread {n}"),
+            Self::Listener(address) => write!(f, "the listener on TCP {address}"),
             Self::Sink => f.write_str("the sink"),
             Self::Http => f.write_str("the HTTP server"),
         }
@@ -112,7 +122,8 @@ impl Ended {
     ) -> io::Result<()> {
         let guard = Self::guard(part, ends);
         let name = match part {
-            Part::Worker(address) => format!("receive-{}", address.port()),
+            Part::Worker(n) => format!("receive-{n}"),
+            Part::Listener(address) => format!("listen-{}", address.port()),
             Part::Sink => "sink".to_owned(),
             Part::Http => "http".to_owned(),
         };
@@ -144,18 +155,15 @@ impl Drop for Guard {
 impl Running {
     pub(crate) fn new(
         addresses: Addresses,
-        stop_workers: PipeWriter,
-        stop_http: watch::Sender<bool>,
+        stops: Stops,
         ends: mpsc::Receiver<Ended>,
         pages: Pages,
         names: JoinSet<()>,
+        running: Vec<Part>,
     ) -> Self {
-        let workers = addresses.udp.iter().copied().map(Part::Worker);
-        let running = workers.chain([Part::Sink, Part::Http]).collect();
         Self {
             addresses,
-            stop_workers,
-            stop_http,
+            stops,
             ends: Ends { inbox: ends, running },
             pages,
             names,
@@ -189,21 +197,21 @@ impl Running {
     /// A part ended badly, or was not done when its time was over.
     pub async fn stop(self) -> Result<(), RunError> {
         let Self {
-            stop_workers,
-            stop_http,
+            stops,
             mut ends,
             pages,
             names,
             ..
         } = self;
         pages.health.set_sockets(Err("stopping".to_owned()));
-        drop(stop_workers);
-        let is_worker = |part: &Part| matches!(part, Part::Worker(_));
-        let received = ends.wait(is_worker, RECEIVE_DEADLINE, &pages).await;
-        // The workers are the queue's only senders: the sink ends when it is empty.
+        drop(stops.workers);
+        stops.listeners.send_replace(true);
+        let receives = |part: &Part| matches!(part, Part::Worker(_) | Part::Listener(_));
+        let received = ends.wait(receives, RECEIVE_DEADLINE, &pages).await;
+        // They are the queue's only senders: the sink ends when it is empty.
         let written = ends.wait(|part| *part == Part::Sink, SINK_DEADLINE, &pages).await;
         drop(names);
-        stop_http.send_replace(true);
+        stops.http.send_replace(true);
         let served = ends.wait(|part| *part == Part::Http, HTTP_DEADLINE, &pages).await;
         if let Err(error) = served {
             tracing::warn!(%error, "an HTTP client is cut off");

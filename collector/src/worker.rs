@@ -1,11 +1,13 @@
-//! What a receive thread does with a datagram: decode, normalise, enrich, hand on.
+//! What is done with a datagram where it is received: let in, decode, normalise,
+//! enrich, hand on.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use wire::Record;
+use wire::{Limits, Record, Reject, Session};
 
-use crate::decode::Decode;
+use crate::allow::Allow;
+use crate::decode::{Decode, Refused};
 use crate::enrich::enrich;
 use crate::identity::Snapshot;
 use crate::metrics::Metrics;
@@ -17,9 +19,40 @@ use crate::record::FlowRecord;
 /// Records in a batch at which it is handed on before all datagrams were looked at.
 const FULL_BATCH: usize = 1_024;
 
-/// One thread's state.
+/// What all workers share.
+#[derive(Debug, Clone)]
+pub struct Workshop {
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Who may send.
+    pub allow: Arc<Allow>,
+    /// Names, as they are now.
+    pub snapshots: watch::Receiver<Snapshot>,
+    /// The way to the sink.
+    pub sender: Sender,
+}
+
+impl Workshop {
+    /// A worker that knows no template yet.
+    pub fn worker(&self, limits: Limits) -> Worker {
+        let mut snapshots = self.snapshots.clone();
+        let names = snapshots.borrow_and_update().clone();
+        Worker {
+            allow: Arc::clone(&self.allow),
+            decode: Decode::new(limits, self.metrics.decode_counters()),
+            snapshots,
+            names,
+            raw: Vec::new(),
+            batch: Vec::new(),
+            sender: self.sender.clone(),
+        }
+    }
+}
+
+/// The state of one thread or connection.
 #[derive(Debug)]
 pub struct Worker {
+    allow: Arc<Allow>,
     decode: Decode,
     snapshots: watch::Receiver<Snapshot>,
     names: Snapshot,
@@ -29,18 +62,52 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that looks names up in the newest snapshot.
-    pub fn new(metrics: &Arc<Metrics>, mut snapshots: watch::Receiver<Snapshot>, sender: Sender) -> Self {
-        let names = snapshots.borrow_and_update().clone();
-        let decode = Decode::new(metrics.decode_counters());
-        Self {
-            decode,
-            snapshots,
-            names,
-            raw: Vec::new(),
-            batch: Vec::new(),
-            sender,
+    /// Takes one datagram or message, received at this time (ns since the epoch UTC).
+    ///
+    /// # Errors
+    /// It was refused, and counted so.
+    pub fn message(&mut self, session: Session, payload: &[u8], now_ns: u64) -> Result<(), Refused> {
+        self.refresh_names();
+        let exporters = &self.names.exporters;
+        let source = session.peer.ip();
+        if !self.allow.permits(source, exporters) {
+            self.decode.stranger();
+            return Err(Refused::Stranger);
         }
+        let now_ms = now_ns / 1_000_000;
+        let exporter = self
+            .decode
+            .datagram(session, now_ms, payload, exporters, &mut self.raw)?;
+        let context = Context {
+            received_ns: now_ns,
+            source,
+            exporter,
+        };
+        for raw in self.raw.drain(..) {
+            let mut record = normalise(raw, context);
+            enrich(&mut record, &self.names.directory);
+            self.batch.push(record);
+        }
+        if self.batch.len() >= FULL_BATCH {
+            self.hand_on();
+        }
+        Ok(())
+    }
+
+    /// Hands on what was made of the messages so far, and shows the counts.
+    pub fn hand_on(&mut self) {
+        self.decode.publish();
+        self.sender.send(std::mem::take(&mut self.batch));
+    }
+
+    /// What came over a stream cannot be cut into messages.
+    pub fn malformed(&mut self, reject: &Reject) {
+        self.decode.malformed(reject);
+    }
+
+    /// A session over a stream has ended. To be followed by [`Self::hand_on`].
+    pub fn end(&mut self, session: Session) {
+        self.decode.end(session);
     }
 
     fn refresh_names(&mut self) {
@@ -52,28 +119,16 @@ impl Worker {
 
 impl Handler for Worker {
     fn datagram(&mut self, datagram: Datagram<'_>, now_ns: u64) {
-        self.refresh_names();
-        let Datagram { session, payload } = datagram;
-        let exporters = &self.names.exporters;
-        let exporter = self
-            .decode
-            .datagram(session, now_ns / 1_000_000, payload, exporters, &mut self.raw);
-        let context = Context {
-            received_ns: now_ns,
-            source: session.ip(),
-            exporter,
-        };
-        for raw in self.raw.drain(..) {
-            let mut record = normalise(raw, context);
-            enrich(&mut record, &self.names.directory);
-            self.batch.push(record);
-        }
-        if self.batch.len() >= FULL_BATCH {
-            self.batch_end();
-        }
+        let session = Session::datagram(datagram.session);
+        // Over UDP there is nothing to be done about a refusal, beside the counting.
+        let _ = self.message(session, datagram.payload, now_ns);
+    }
+
+    fn too_late(&mut self, datagrams: usize) {
+        self.decode.too_late(datagrams);
     }
 
     fn batch_end(&mut self) {
-        self.sender.send(std::mem::take(&mut self.batch));
+        self.hand_on();
     }
 }

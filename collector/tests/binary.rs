@@ -4,12 +4,15 @@
 
 mod harness;
 
+use std::collections::HashMap;
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::{Exporter, eventually, get, parse_lines, pcap};
+use harness::{Exporter, assert_sums, eventually, get, metrics, parse_lines, pcap};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -22,12 +25,17 @@ struct Program {
 
 impl Program {
     fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    fn start_with(name: &str, more: &[&str]) -> Self {
         let directory = std::env::temp_dir().join(format!("weir-collector-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let ports = directory.join("ports.json");
         let child = Command::new(env!("CARGO_BIN_EXE_weir-collector"))
             .args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--port-file"])
             .arg(&ports)
+            .args(more)
             .env_remove("KUBERNETES_SERVICE_HOST")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -97,6 +105,82 @@ fn sigterm_loses_nothing_that_was_received() {
     let (code, output, logs) = program.finish();
     assert_eq!(code, Some(0), "{logs}");
     assert_eq!(parse_lines(&output).len(), expected.len(), "{logs}");
+}
+
+/// The numbers in the last line of the log.
+fn totals(logs: &str) -> HashMap<&str, u64> {
+    let line = logs
+        .lines()
+        .find(|line| line.contains(" stopped "))
+        .expect("totals");
+    let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
+    pairs
+        .map(|(name, value)| (name, value.parse().unwrap()))
+        .collect()
+}
+
+fn assert_totals(totals: &HashMap<&str, u64>, printed: u64) {
+    let t = totals;
+    assert_eq!(t["received"], t["decoded"] + t["rejected"], "{t:?}");
+    assert_eq!(t["records"], t["stored"] + t["dropped"], "{t:?}");
+    assert_eq!(t["stored"], printed, "{t:?}");
+}
+
+fn count_lines(text: &[u8]) -> u64 {
+    text.iter().filter(|octet| **octet == b'\n').count() as u64
+}
+
+/// Sends from eight addresses, as fast as it can, one datagram in ten malformed, until
+/// it has sent so many or is told to stop. Returns how many it has sent.
+fn flood(to: SocketAddr, datagrams: u64, stop: &AtomicBool) -> u64 {
+    let netflow = pcap::netflow().into_iter().map(|d| d.payload);
+    let good = netflow.min_by_key(Vec::len).unwrap();
+    let senders: Vec<_> = (0..8).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let mut sent = 0;
+    while sent < datagrams && !stop.load(Ordering::Relaxed) {
+        let payload = if sent % 10 == 0 { &good[..3] } else { &good[..] };
+        senders[sent as usize % 8].send_to(payload, to).unwrap();
+        sent += 1;
+    }
+    sent
+}
+
+#[test]
+fn sigterm_under_overload_accounts_for_all_that_was_sent() {
+    const SENT: u64 = 40_000;
+    let mut program = Program::start_with("overload", &["--workers", "2", "--queue-records", "2000"]);
+    // Nobody reads what is printed meanwhile, so the queue is full soon.
+    assert_eq!(flood(program.udp, SENT, &AtomicBool::new(false)), SENT);
+    program.signal(Signal::SIGTERM);
+    let (code, output, logs) = program.finish();
+    assert_eq!(code, Some(0), "{logs}");
+    let totals = totals(&logs);
+    assert_totals(&totals, count_lines(&output));
+    assert_eq!(totals["received"] + totals["kernel_drops"], SENT, "{totals:?}");
+    assert!(totals["dropped"] > 0 && totals["rejected"] > 0, "{totals:?}");
+}
+
+#[test]
+fn a_flood_does_not_keep_the_collector_from_ending_or_from_counting() {
+    let mut program = Program::start_with("flood", &["--workers", "2", "--queue-records", "5000"]);
+    let (to, http, stop) = (program.udp, program.http, Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop);
+    let sender = std::thread::spawn(move || flood(to, 2_000_000, &stopped));
+    eventually("the flood to come in", || {
+        (metrics(http)["datagrams_received_total"] > 1_000).then_some(())
+    });
+    // In every answer, however much happens meanwhile.
+    for _ in 0..20 {
+        assert_sums(&metrics(http));
+    }
+    program.signal(Signal::SIGTERM);
+    let (code, output, logs) = program.finish();
+    stop.store(true, Ordering::Relaxed);
+    let sent = sender.join().unwrap();
+    assert_eq!(code, Some(0), "{logs}");
+    let totals = totals(&logs);
+    assert_totals(&totals, count_lines(&output));
+    assert!(totals["received"] + totals["kernel_drops"] <= sent, "{totals:?}");
 }
 
 #[test]

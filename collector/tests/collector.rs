@@ -9,16 +9,17 @@ use std::net::SocketAddr;
 
 use harness::{Exporter, Paper, assert_sums, eventually, fetch, get, metrics, pcap};
 use serde_json::Value;
-use weir_collector::{Collector, Config, Running, Sink, Source};
+use weir_collector::{AllowRule, Collector, Config, Running, Sink, Source};
 
 fn config(sink: Sink) -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     Config {
         listen: vec![any, any],
+        workers: 3.try_into().unwrap(),
         http: any,
         names: Source::None,
         sink,
-        queue_records: 65_536,
+        ..Config::default()
     }
 }
 
@@ -142,6 +143,65 @@ async fn bad_datagrams_are_counted_by_reason_and_hurt_nobody() {
     assert!(m["datagrams_rejected_total{reason=\"truncated\"}"] >= 2);
     assert_eq!(m["records_stored_total"], paper.lines().len() as u64);
     assert!(!paper.lines().is_empty());
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_costs_a_counter_and_nothing_else() {
+    let paper = Paper::default();
+    let running = Collector::start(Config {
+        allow: ["192.0.2.0/24".parse::<AllowRule>().unwrap()]
+            .into_iter()
+            .collect(),
+        ..config(Sink::Json(Box::new(paper.clone())))
+    })
+    .await
+    .unwrap();
+    let http = running.addresses().http;
+    let datagrams = pcap::datagrams();
+    tokio::task::block_in_place(|| replay(&running, &datagrams));
+    let m = settled(http).await;
+    assert_sums(&m);
+    let stranger = "datagrams_rejected_total{reason=\"stranger\"}";
+    assert_eq!(m[stranger], datagrams.len() as u64);
+    for untouched in [
+        "datagrams_decoded_total",
+        "templates_total",
+        "data_sets_total",
+        "sequence_lost_total",
+    ] {
+        assert_eq!(m[untouched], 0, "{untouched}");
+    }
+    running.stop().await.unwrap();
+    assert!(paper.lines().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_on_the_list_is_let_in() {
+    let running = Collector::start(Config {
+        allow: ["127.0.0.1".parse::<AllowRule>().unwrap()].into_iter().collect(),
+        ..config(Sink::Discard)
+    })
+    .await
+    .unwrap();
+    tokio::task::block_in_place(|| replay(&running, &pcap::netflow()));
+    let m = settled(running.addresses().http).await;
+    assert_eq!(m["datagrams_rejected_total"], 0);
+    assert!(m["records_stored_total"] > 0);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_nodes_are_nobody_where_no_node_is_known() {
+    let running = Collector::start(Config {
+        allow: [AllowRule::ClusterNodes].into_iter().collect(),
+        ..config(Sink::Discard)
+    })
+    .await
+    .unwrap();
+    tokio::task::block_in_place(|| replay(&running, &pcap::netflow()));
+    let m = settled(running.addresses().http).await;
+    assert_eq!(m["datagrams_rejected_total"], m["datagrams_received_total"]);
     running.stop().await.unwrap();
 }
 

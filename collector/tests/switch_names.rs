@@ -117,7 +117,7 @@ async fn pods_are_named_by_the_switch_and_a_renamed_pod_follows() {
         http: any,
         names,
         sink,
-        queue_records: 65_536,
+        ..Config::default()
     };
     let running = Collector::start(config).await.unwrap();
     let (udp, http) = (running.addresses().udp[0], running.addresses().http);
@@ -187,7 +187,7 @@ async fn a_missing_database_is_told_by_readiness_and_records_still_flow() {
         http: any,
         names,
         sink,
-        queue_records: 65_536,
+        ..Config::default()
     };
     let running = Collector::start(config).await.unwrap();
     let (udp, http) = (running.addresses().udp[0], running.addresses().http);

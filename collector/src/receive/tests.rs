@@ -1,52 +1,161 @@
+use std::collections::HashSet;
+
 use super::*;
 use nix::sys::socket::{setsockopt, sockopt};
 
 #[derive(Default)]
-struct Count(u64);
+struct Seen {
+    lengths: Vec<usize>,
+    sessions: HashSet<SocketAddr>,
+    too_late: usize,
+}
 
-impl Handler for Count {
+impl Handler for Seen {
     fn datagram(&mut self, datagram: Datagram<'_>, _: u64) {
-        assert_eq!(datagram.payload.len(), 1000);
-        assert!(datagram.session.is_ipv4(), "{}", datagram.session);
-        self.0 += 1;
+        assert!(datagram.payload.iter().all(|octet| *octet == 7));
+        self.lengths.push(datagram.payload.len());
+        self.sessions.insert(datagram.session);
     }
 
     fn batch_end(&mut self) {}
+
+    fn too_late(&mut self, datagrams: usize) {
+        self.too_late += datagrams;
+    }
 }
 
-/// Reads what is there and returns at once: nobody holds the other end.
-fn read_out(socket: &UdpSocket, drops: &Counter) -> u64 {
+fn bind_group(address: &str, sockets: usize) -> Result<Vec<UdpSocket>, BindError> {
+    bind(address.parse().unwrap(), sockets.try_into().unwrap())
+}
+
+fn bind_one(address: &str) -> UdpSocket {
+    bind_group(address, 1).unwrap().swap_remove(0)
+}
+
+/// Reads what is there and ends: nobody holds the other end of `stop`.
+fn read_out(socket: &UdpSocket, drops: &Counter) -> Seen {
     let (stop, _) = std::io::pipe().unwrap();
-    let mut count = Count::default();
-    run(socket, &stop, drops.clone(), &mut count).unwrap();
-    count.0
+    let mut seen = Seen::default();
+    run([socket], &stop, drops, &mut seen).unwrap();
+    seen
 }
 
 #[test]
-fn what_the_kernel_drops_is_counted_exactly() {
-    let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+fn what_the_kernel_drops_is_counted_exactly_also_when_no_datagram_follows() {
+    let socket = bind_one("127.0.0.1:0");
     setsockopt(&socket, sockopt::RcvBuf, &8192).unwrap();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let send = || sender.send_to(&[0; 1000], socket.local_addr().unwrap()).unwrap();
     for _ in 0..500 {
-        send();
+        sender.send_to(&[7; 1000], socket.local_addr().unwrap()).unwrap();
     }
     let drops = Counter::default();
-    let received = read_out(&socket, &drops);
+    let received = read_out(&socket, &drops).lengths.len() as u64;
     assert!(received < 500, "the buffer is too large for the test");
-    // The kernel tells its count with the next datagram.
-    send();
-    assert_eq!(read_out(&socket, &drops), 1);
     assert_eq!(received + drops.get(), 500);
 }
 
 #[test]
-fn an_ipv4_sender_has_an_ipv4_address_on_an_ipv6_socket() {
-    let Ok(socket) = bind("[::]:0".parse().unwrap()) else {
-        return;
-    };
+fn a_count_of_drops_that_wraps_or_comes_late_is_understood() {
+    let (socket, drops) = (bind_one("127.0.0.1:0"), Counter::default());
+    let mut source = Source::new(&socket, &drops);
+    source.seen = u32::MAX - 1;
+    source.dropped(u32::MAX);
+    source.dropped(2);
+    assert_eq!(drops.get(), 4);
+    source.dropped(1);
+    source.dropped(2);
+    assert_eq!(drops.get(), 4);
+}
+
+#[test]
+fn what_comes_after_the_end_is_a_drop_and_what_came_before_is_read() {
+    let socket = bind_one("127.0.0.1:0");
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let send = |datagrams| {
+        for _ in 0..datagrams {
+            sender.send_to(&[7; 100], socket.local_addr().unwrap()).unwrap();
+        }
+    };
+    send(100);
+    let drops = Counter::default();
+    kernel::shut(&socket).unwrap();
+    send(10);
+    assert_eq!(read_out(&socket, &drops).lengths.len(), 100);
+    assert_eq!(drops.get(), 10);
+}
+
+#[test]
+fn an_ipv4_sender_has_an_ipv4_address_on_an_ipv6_socket() {
+    let socket = bind_one("[::]:0");
     let port = socket.local_addr().unwrap().port();
-    sender.send_to(&[0; 1000], ("127.0.0.1", port)).unwrap();
-    assert_eq!(read_out(&socket, &Counter::default()), 1);
+    for address in ["127.0.0.1", "::1"] {
+        let sender = UdpSocket::bind((address, 0)).unwrap();
+        sender.send_to(&[7; 1000], (address, port)).unwrap();
+        let seen = read_out_once(&socket);
+        assert_eq!(seen.sessions, HashSet::from([sender.local_addr().unwrap()]));
+    }
+}
+
+#[test]
+fn what_there_is_no_time_for_is_counted() {
+    let socket = bind_one("127.0.0.1:0");
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..100 {
+        sender.send_to(&[7; 100], socket.local_addr().unwrap()).unwrap();
+    }
+    let (drops, mut seen) = (Counter::default(), Seen::default());
+    Source::new(&socket, &drops).discard(&mut Batch::new(), &mut seen);
+    assert_eq!((seen.too_late, seen.lengths.len()), (100, 0));
+}
+
+/// Reads one batch, and leaves the socket open to what comes.
+fn read_out_once(socket: &UdpSocket) -> Seen {
+    let (drops, mut seen) = (Counter::default(), Seen::default());
+    let mut source = Source::new(socket, &drops);
+    assert_eq!(source.read(&mut Batch::new(), &mut seen), Ok(Read::Some));
+    seen
+}
+
+#[test]
+fn datagrams_of_every_length_come_whole_in_buffers_that_are_used_again() {
+    let socket = bind_one("127.0.0.1:0");
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // 65,507 octets are all that IPv4 leaves of 65,535.
+    let lengths = [0, 1, 65_507, 20, 1_500, 9_000, 0, 65_507].repeat(9);
+    for length in &lengths {
+        sender
+            .send_to(&vec![7; *length], socket.local_addr().unwrap())
+            .unwrap();
+    }
+    let drops = Counter::default();
+    assert_eq!(read_out(&socket, &drops).lengths, lengths);
+    assert_eq!(drops.get(), 0);
+}
+
+#[test]
+fn each_sender_always_comes_in_by_the_same_socket_of_a_group() {
+    let group = bind_group("127.0.0.1:0", 4).unwrap();
+    let to = group[0].local_addr().unwrap();
+    let senders: Vec<_> = (0..64).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    for sender in senders.iter().cycle().take(64 * 5) {
+        sender.send_to(&[7; 10], to).unwrap();
+    }
+    let seen: Vec<_> = group
+        .iter()
+        .map(|socket| read_out(socket, &Counter::default()))
+        .collect();
+    assert_eq!(seen.iter().map(|s| s.lengths.len()).sum::<usize>(), 64 * 5);
+    // Were a sender seen by two sockets, the sum would be larger.
+    assert_eq!(seen.iter().map(|s| s.sessions.len()).sum::<usize>(), 64);
+    let used = seen.iter().filter(|s| !s.sessions.is_empty()).count();
+    assert!(used > 1, "64 senders all came in by one socket");
+}
+
+#[test]
+fn a_group_does_not_share_its_address_with_another_collector() {
+    let group = bind_group("127.0.0.1:0", 2).unwrap();
+    let address = group[0].local_addr().unwrap().to_string();
+    let error = bind_group(&address, 2).unwrap_err();
+    assert!(error.to_string().contains(&address), "{error}");
+    assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
 }

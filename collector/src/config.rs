@@ -1,0 +1,98 @@
+//! What a collector is to do, and the bounds on what it keeps.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use wire::Limits;
+
+use crate::allow::Allow;
+use crate::identity::Source;
+use crate::sink::Sink;
+use crate::stream::StreamConfig;
+
+/// Records that may wait for the sink, unless told otherwise: 64 MiB at most.
+pub const QUEUE_RECORDS: usize = 65_536;
+
+/// A receiving thread for each core that this process may run on.
+pub fn default_workers() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// What a collector is to do.
+#[derive(Debug)]
+pub struct Config {
+    /// UDP addresses; each takes every protocol.
+    pub listen: Vec<SocketAddr>,
+    /// Receiving threads, each with a socket for each UDP address.
+    pub workers: NonZeroUsize,
+    /// IPFIX over TCP and TLS.
+    pub streams: StreamConfig,
+    /// Who may send.
+    pub allow: Allow,
+    /// Where metrics and readiness are served.
+    pub http: SocketAddr,
+    /// Where names come from.
+    pub names: Source,
+    /// What becomes of the records.
+    pub sink: Sink,
+    /// Records that may wait for the sink.
+    pub queue_records: usize,
+}
+
+impl Default for Config {
+    /// Only HTTP, on any port on loopback; no names; records are let go.
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            workers: default_workers(),
+            streams: StreamConfig::default(),
+            allow: Allow::default(),
+            http: ([127, 0, 0, 1], 0).into(),
+            names: Source::None,
+            sink: Sink::Discard,
+            queue_records: QUEUE_RECORDS,
+        }
+    }
+}
+
+/// What each of so many receiving threads may keep: together about as much as one
+/// alone could, but enough for each to work with.
+pub fn datagram_limits(workers: NonZeroUsize) -> Limits {
+    let all = Limits::default();
+    let share = |all: usize, least: usize| (2 * all / workers.get()).clamp(least.min(all), all);
+    Limits {
+        scopes: share(all.scopes, 1_024),
+        template_octets: share(all.template_octets, 1 << 20),
+        held_octets: share(all.held_octets, 1 << 20),
+        ..all
+    }
+}
+
+/// What one connection may keep.
+pub fn stream_limits() -> Limits {
+    Limits {
+        scopes: 64,
+        template_octets: 256 << 10,
+        held_octets: 256 << 10,
+        held_sets_per_scope: 1_024,
+        ..Limits::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_of_workers_keeps_a_bounded_amount_and_each_enough() {
+        let all = Limits::default();
+        for workers in [1, 2, 3, 8, 64] {
+            let limits = datagram_limits(NonZeroUsize::new(workers).unwrap());
+            assert!(limits.held_octets <= all.held_octets && limits.held_octets >= 1 << 20);
+            assert!(limits.scopes <= all.scopes && limits.scopes >= 1_024);
+            let together = limits.held_octets * workers;
+            assert!(together <= (2 * all.held_octets).max(workers << 20), "{workers}");
+        }
+        assert_eq!(datagram_limits(NonZeroUsize::MIN), all);
+    }
+}

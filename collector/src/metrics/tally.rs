@@ -1,0 +1,175 @@
+//! How one worker counts: by itself while it works on a batch, then all at once
+//! into the shared counters. That costs less than a shared counter a datagram,
+//! and what belongs together shows together.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+use wire::{Protocol, Reject, Summary};
+
+use super::{
+    Counters, IGNORED_KINDS, Metrics, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS, position,
+    reject_reasons, to_signed,
+};
+use crate::exporters::Exporter;
+
+/// One worker's counts. Nobody sees them before [`DecodeCounters::publish`].
+#[derive(Debug)]
+pub struct DecodeCounters {
+    metrics: Arc<Metrics>,
+    received: Count,
+    rejected: Vec<(&'static str, Count)>,
+    decoded: [Count; 4],
+    records: [Count; 4],
+    lost: [Count; 4],
+    templates: [Count; 5],
+    sets: [Count; 4],
+    ignored: [Count; 3],
+}
+
+/// Where `expired` stands in [`SET_EVENTS`].
+const EXPIRED: usize = 2;
+
+/// A shared counter and what is to be added to it.
+#[derive(Debug)]
+struct Count {
+    shared: Counter,
+    fresh: u64,
+}
+
+impl Count {
+    fn new(shared: &Counter) -> Self {
+        Self {
+            shared: shared.clone(),
+            fresh: 0,
+        }
+    }
+
+    fn one(family: &Counters, key: &'static str, value: &'static str) -> Self {
+        Self::new(&family.get_or_create(&[(key, value)]))
+    }
+
+    fn add(&mut self, count: usize) {
+        self.fresh += count as u64;
+    }
+
+    fn publish(&mut self) {
+        if self.fresh != 0 {
+            self.shared.inc_by(std::mem::take(&mut self.fresh));
+        }
+    }
+}
+
+impl DecodeCounters {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        let m = &*metrics;
+        let formats = |family| Protocol::ALL.map(|p| Count::one(family, "format", p.as_str()));
+        let reasons = reject_reasons().into_iter();
+        Self {
+            received: Count::new(&m.received),
+            rejected: reasons
+                .map(|r| (r, Count::one(&m.rejected, "reason", r)))
+                .collect(),
+            decoded: formats(&m.decoded),
+            records: formats(&m.records),
+            lost: formats(&m.lost),
+            templates: TEMPLATE_EVENTS.map(|e| Count::one(&m.templates, "event", e)),
+            sets: SET_EVENTS.map(|e| Count::one(&m.sets, "event", e)),
+            ignored: IGNORED_KINDS.map(|k| Count::one(&m.ignored, "kind", k)),
+            metrics,
+        }
+    }
+
+    /// A datagram was received; one of the next three follows.
+    pub fn received(&mut self) {
+        self.received.add(1);
+    }
+
+    /// A datagram was refused.
+    pub fn reject(&mut self, reject: &Reject) {
+        self.reject_for(reject.kind(), 1);
+    }
+
+    /// A datagram was refused for who sent it.
+    pub fn reject_stranger(&mut self) {
+        self.reject_for(STRANGER, 1);
+    }
+
+    /// Datagrams were received and refused, since the collector is stopping.
+    pub fn reject_late(&mut self, datagrams: usize) {
+        self.received.add(datagrams);
+        self.reject_for(STOPPING, datagrams);
+    }
+
+    fn reject_for(&mut self, reason: &str, datagrams: usize) {
+        let (_, count) = self
+            .rejected
+            .iter_mut()
+            .find(|(known, _)| *known == reason)
+            .expect("the table has every reason");
+        count.add(datagrams);
+    }
+
+    /// A datagram was decoded.
+    pub fn decoded(&mut self, summary: &Summary, expired_sets: usize) {
+        let format = position(summary.protocol);
+        self.decoded[format].add(1);
+        self.records[format].add(summary.records);
+        let add = |counts: &mut [Count], more: &[usize]| {
+            for (count, more) in counts.iter_mut().zip(more) {
+                count.add(*more);
+            }
+        };
+        let s = summary;
+        add(
+            &mut self.templates,
+            &[
+                s.templates_learned,
+                s.templates_refreshed,
+                s.templates_refused,
+                s.templates_assumed,
+                s.templates_withdrawn,
+            ],
+        );
+        add(
+            &mut self.sets,
+            &[s.sets_held, s.sets_dropped, expired_sets, s.sets_skipped],
+        );
+        add(
+            &mut self.ignored,
+            &[s.options_records, s.counter_samples, s.other_samples],
+        );
+    }
+
+    /// Data sets waited in vain for their template.
+    pub fn expired(&mut self, sets: usize) {
+        self.sets[EXPIRED].add(sets);
+    }
+
+    /// Units are missing by sequence number.
+    pub fn lost(&mut self, protocol: Protocol, units: u64, exporter: Option<&Exporter>) {
+        self.lost[position(protocol)].fresh += units;
+        if let Some(exporter) = exporter {
+            self.metrics.lost_on(exporter, protocol, units);
+        }
+    }
+
+    /// Adds what was counted to what everybody sees.
+    pub fn publish(&mut self) {
+        let metrics = Arc::clone(&self.metrics);
+        let _gate = metrics.gate();
+        let records = self.records.iter().map(|count| count.fresh).sum();
+        metrics.queued.inc_by(to_signed(records));
+        self.received.publish();
+        self.rejected.iter_mut().for_each(|(_, count)| count.publish());
+        let formats = [
+            &mut self.decoded,
+            &mut self.records,
+            &mut self.lost,
+            &mut self.sets,
+        ];
+        formats.into_iter().flatten().for_each(Count::publish);
+        let others = self.templates.iter_mut().chain(&mut self.ignored);
+        others.for_each(Count::publish);
+    }
+}
