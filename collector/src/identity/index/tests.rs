@@ -226,10 +226,16 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
     let node = |mark, source: &str| {
         exporters
             .resolve(mark, source.parse().unwrap())
-            .map(|e| (e.node.to_string(), e.ipfix_sampling))
+            .map(|e| (e.node.to_string(), e.formats.ipfix.map(|i| i.sampling)))
     };
     use crate::exporters::Mark;
     let expected = Some(("node-a".to_owned(), Some(10)));
+    let in_force = exporters.node("node-a").unwrap();
+    assert_eq!(
+        (in_force.bridges, in_force.formats.s_flow),
+        (1, None),
+        "asked for is not in force"
+    );
     assert_eq!(node(Some(Mark::Domain(9)), "192.0.2.99"), expected);
     assert_eq!(node(Some(Mark::Engine(1, 2)), "192.0.2.99"), expected);
     assert_eq!(
