@@ -148,16 +148,17 @@ impl Counts {
     }
 
     fn of_ovs_netflow(record: &Record, exporter: Option<&Exporter>) -> Self {
-        let output = record.out_if.map(|n| sight::netflow_port(n, exporter));
-        let tunnel = output.and_then(|n| exporter?.tunnel_overhead(n)).unwrap_or(0);
-        let less = |header: u64| {
-            let headers = record.packets?.saturating_mul(header);
-            Some(record.octets?.saturating_sub(headers))
-        };
+        let tunnels = tunnel_headers(record, exporter).unwrap_or(0);
+        let l2_bytes = record.octets.map(|octets| octets.saturating_sub(tunnels));
+        let headers = record
+            .packets
+            .map(|packets| packets.saturating_mul(ETHERNET_HEADER));
         Self {
-            bytes: less(ETHERNET_HEADER + tunnel),
+            bytes: l2_bytes
+                .zip(headers)
+                .map(|(octets, headers)| octets.saturating_sub(headers)),
             packets: record.packets,
-            l2_bytes: less(tunnel),
+            l2_bytes,
         }
     }
 
@@ -191,6 +192,22 @@ impl Counts {
             l2_bytes: scaled(record.l2_octets),
         }
     }
+}
+
+/// Octets of tunnel headers that NetFlow of the userspace datapath counts: one a
+/// packet, but not for the packet that began the flow, which is translated and
+/// counted before the header is known. It is in the first record of a flow. All
+/// records of a flow have its start, and the first one ends within the timeout,
+/// give or take the second between two looks at it (`netflow_run`).
+fn tunnel_headers(record: &Record, exporter: Option<&Exporter>) -> Option<u64> {
+    let exporter = exporter?;
+    let output = sight::netflow_port(record.out_if?, Some(exporter));
+    let header = exporter.tunnel_overhead(output)?;
+    let timeout = exporter.formats.net_flow.unwrap_or_default().active_timeout;
+    let age = record.end_ns?.saturating_sub(record.start_ns?);
+    let is_first = age < (u64::from(timeout) + 1) * 1_000_000_000;
+    let packets = record.packets?.saturating_sub(u64::from(is_first));
+    Some(packets.saturating_mul(header))
 }
 
 fn sampling(record: &Record, exporter: Option<&Exporter>) -> Option<u32> {

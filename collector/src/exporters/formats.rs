@@ -19,6 +19,25 @@ pub struct NetFlow {
     /// Seven bits of the engine id stand above nine of the port number
     /// (`NetFlow.add_id_to_interface`).
     pub id_in_interfaces: bool,
+    /// Seconds after which OVS reports a flow that goes on.
+    pub active_timeout: u32,
+}
+
+impl NetFlow {
+    /// Seconds that OVS takes when `active_timeout` is not above 0
+    /// (`NF_ACTIVE_TIMEOUT_DEFAULT`).
+    const DEFAULT_TIMEOUT: u32 = 600;
+
+    /// The setting of these two columns.
+    pub fn new(id_in_interfaces: bool, active_timeout: Option<i64>) -> Self {
+        let seconds = active_timeout
+            .and_then(|n| u32::try_from(n).ok())
+            .filter(|n| *n != 0);
+        Self {
+            id_in_interfaces,
+            active_timeout: seconds.unwrap_or(Self::DEFAULT_TIMEOUT),
+        }
+    }
 }
 
 /// IPFIX of one bridge.

@@ -264,9 +264,7 @@ fn formats(
     ipfix: Option<&IpfixExport>,
 ) -> Formats {
     Formats {
-        net_flow: net_flow.map(|n| NetFlow {
-            id_in_interfaces: n.add_id_to_interface.unwrap_or(false),
-        }),
+        net_flow: net_flow.map(|n| NetFlow::new(n.add_id_to_interface == Some(true), n.active_timeout)),
         s_flow: s_flow
             .map(|s| s.sampling.unwrap_or(DEFAULT_SAMPLING))
             .filter(|n| *n != 0),

@@ -40,7 +40,7 @@ pub fn monitor() -> Monitor {
     Monitor::new()
         .table("Open_vSwitch", ["external_ids", "ovs_version"])
         .table("Bridge", exports::BRIDGE_COLUMNS)
-        .table("NetFlow", ["engine_type", "engine_id", "add_id_to_interface"])
+        .table("NetFlow", exports::NETFLOW_COLUMNS)
         .table("sFlow", ["agent", "sampling"])
         .table("IPFIX", ["obs_domain_id", "sampling", "other_config"])
         .table("Port", ["interfaces"])

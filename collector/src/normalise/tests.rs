@@ -14,7 +14,7 @@ fn node() -> Exporter {
         node: "node-a".into(),
         bridge: "br-int".into(),
         formats: Formats {
-            net_flow: Some(NetFlow::default()),
+            net_flow: Some(NetFlow::new(false, Some(60))),
             s_flow: None,
             ipfix: Some(Ipfix {
                 sampling: 1,
@@ -102,13 +102,15 @@ fn netflow_of_strangers_is_not_corrected() {
     );
 }
 
-/// 3 packets of 100 octets, as they leave through port 102.
+/// 3 packets that left through a port within the first minute of their flow.
 fn through_port(out_if: u32, octets: u64) -> Record {
     Record {
         in_if: Some(7),
         out_if: Some(out_if),
         packets: Some(3),
         octets: Some(octets),
+        start_ns: Some(1_000_000_000),
+        end_ns: Some(61_500_000_000),
         ..Record::new(Protocol::NetFlow5, 1)
     }
 }
@@ -127,15 +129,25 @@ fn netflow_loses_the_header_of_a_userspace_tunnel_where_its_port_is_known() {
         let flow = normalised(record, exporter);
         (flow.bytes, flow.packets, flow.l2_bytes)
     };
-    let tunnelled = through_port(102, 3 * (100 + 14 + 50));
+    let tunnelled = through_port(102, 3 * (100 + 14) + 2 * 50);
     assert_eq!(
         counts(tunnelled.clone(), Some(&node)),
-        (Some(300), Some(3), Some(342))
+        (Some(300), Some(3), Some(342)),
+        "the first packet of a flow counts without"
     );
     assert_eq!(
         counts(tunnelled.clone(), None),
-        (Some(492), Some(3), None),
+        (Some(442), Some(3), None),
         "no OVS"
+    );
+    let later = Record {
+        end_ns: Some(62_500_000_000),
+        ..through_port(102, 3 * (100 + 14 + 50))
+    };
+    assert_eq!(
+        counts(later, Some(&node)),
+        (Some(300), Some(3), Some(342)),
+        "a later record"
     );
     let beside = through_port(9, 3 * (100 + 14));
     assert_eq!(counts(beside, Some(&node)), (Some(300), Some(3), Some(342)));

@@ -19,6 +19,12 @@ pub(super) const BRIDGE_COLUMNS: [&str; 7] = [
     "ports",
     "external_ids",
 ];
+pub(super) const NETFLOW_COLUMNS: [&str; 4] = [
+    "engine_type",
+    "engine_id",
+    "add_id_to_interface",
+    "active_timeout",
+];
 pub(super) const INTERFACE_COLUMNS: [&str; 5] = ["name", "type", "ofport", "options", "external_ids"];
 
 /// `datapath_type` of OVS's userspace datapath.
@@ -44,8 +50,9 @@ pub(super) fn exporter(replica: &Replica, uuid: Uuid, bridge: &RowData, node: &A
         engine: octet("engine_type").zip(octet("engine_id")),
         agent: sflow.and_then(|row| row.str("agent")?.parse().ok()),
         formats: Formats {
-            net_flow: netflow.map(|row| NetFlow {
-                id_in_interfaces: row.column("add_id_to_interface").and_then(Datum::as_bool) == Some(true),
+            net_flow: netflow.map(|row| {
+                let id = row.column("add_id_to_interface").and_then(Datum::as_bool);
+                NetFlow::new(id == Some(true), integer(row, "active_timeout"))
             }),
             s_flow: sflow.and_then(sampling).filter(|n| *n != 0),
             ipfix: ipfix.and_then(|row| {

@@ -127,9 +127,7 @@ fn exporters_are_known_by_what_the_rows_say() {
         assert_eq!(
             exporter.formats,
             Formats {
-                net_flow: Some(NetFlow {
-                    id_in_interfaces: true
-                }),
+                net_flow: Some(NetFlow::new(true, None)),
                 s_flow: Some(400),
                 ipfix: Some(Ipfix {
                     sampling: 400,

@@ -20,6 +20,7 @@ const IPFIX: Formats = Formats {
 const NETFLOW: Formats = Formats {
     net_flow: Some(NetFlow {
         id_in_interfaces: false,
+        active_timeout: 60,
     }),
     s_flow: None,
     ipfix: None,

@@ -10,7 +10,7 @@ fn exporter(id_in_interfaces: bool) -> Exporter {
     Exporter {
         bridge: "br-int".into(),
         formats: Formats {
-            net_flow: Some(NetFlow { id_in_interfaces }),
+            net_flow: Some(NetFlow::new(id_in_interfaces, None)),
             ..Formats::default()
         },
         tunnels: tunnels.into(),
