@@ -48,17 +48,24 @@ pub fn is_primary(record: &FlowRecord, exporter: Option<&Exporter>, exporters: &
     if is_outer(record, node) {
         return false;
     }
-    match place(record, exporters) {
+    match place(record, node, exporters) {
         None => false,
         Some(Place::Entry) => is_entry(record, exporter, node),
         Some(Place::Exit) => is_exit(record, node),
     }
 }
 
-fn place(record: &FlowRecord, exporters: &Exporters) -> Option<Place> {
+/// `node`: the exporter's. The other side's is looked up.
+fn place(record: &FlowRecord, node: Option<&NodeExports>, exporters: &Exporters) -> Option<Place> {
     let ipv4 = is_ipv4(record);
     let here = |who: &Identity| who.node_name == record.exporter_node;
-    let exports = |who: &Identity| exporters.node(&who.node_name);
+    let exports = |who: &Identity| {
+        if here(who) {
+            node
+        } else {
+            exporters.node(&who.node_name)
+        }
+    };
     let (src, dst) = (&record.src.identity, &record.dst.identity);
     if src.kind == Kind::Pod && exports(src).is_some_and(|node| sees_entry(node, ipv4)) {
         return here(src).then_some(Place::Entry);
