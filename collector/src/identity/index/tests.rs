@@ -213,7 +213,9 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
         "spec": {"bridges": [{"name": "br-int", "exporterId": 258,
                   "ipfix": {"targets": [], "obsDomainId": 9, "sampling": 400},
                   "sFlow": {"targets": [], "agent": "192.0.2.1"}}]},
-        "status": {"bridges": [{"name": "br-int", "ipfix": {"targets": [], "sampling": 10}}]},
+        "status": {"bridges": [{"name": "br-int", "ipfix": {"targets": [], "sampling": 10},
+                   "netFlow": {"targets": [], "activeTimeout": 5}, "singlePass": true,
+                   "tunnelPorts": [{"overhead": 58, "ofports": [3, 4]}]}]},
     }))
     .unwrap();
     let mut cluster = Cluster::default();
@@ -242,5 +244,14 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
         node(Some(Mark::Agent([192, 0, 2, 1].into())), "192.0.2.99"),
         expected
     );
+    let exporter = exporters
+        .resolve(Some(Mark::Domain(9)), [192, 0, 2, 99].into())
+        .unwrap();
+    assert_eq!(
+        (exporter.tunnel_overhead(4), exporter.tunnel_overhead(5)),
+        (Some(58), None)
+    );
+    assert!(exporter.single_pass);
+    assert_eq!(exporter.formats.net_flow.unwrap().active_timeout, 5);
     assert_eq!(node(None, "192.0.2.2"), Some(("node-b".to_owned(), None)));
 }
