@@ -4,6 +4,8 @@
 //! is what the node's OVSDB replica shows (writer: the node daemon). The same
 //! settings types serve both, so that the two can be compared.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -224,6 +226,87 @@ pub struct BridgeStatus {
     /// IPFIX settings in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipfix: Option<IpfixExport>,
+    /// Tunnel ports whose header OVS counts in NetFlow octets: those of a bridge
+    /// on the userspace datapath, when NetFlow is in force there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tunnel_ports: Vec<TunnelPorts>,
+    /// `external_ids:weir-single-pass=true` of the bridge, see [`SINGLE_PASS_KEY`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single_pass: bool,
+}
+
+/// Key in a bridge's `external_ids` with which the owner of its OpenFlow rules
+/// vouches that each packet's fate is settled on its first pass: no rule uses
+/// `ct()`, a group that hashes, or a controller. OVS does not tell that itself.
+pub const SINGLE_PASS_KEY: &str = "weir-single-pass";
+
+/// Tunnel ports that put the same number of octets before each packet.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TunnelPorts {
+    /// Octets of the outer Ethernet, IP and tunnel headers.
+    pub overhead: u16,
+    /// OpenFlow port numbers, ascending.
+    pub ofports: Vec<u16>,
+}
+
+/// One tunnel port as table `Interface` describes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TunnelInterface<'a> {
+    /// Column `type`.
+    pub kind: &'a str,
+    /// Column `ofport`.
+    pub ofport: i64,
+    /// `options:remote_ip`; OVS takes it from the flow when it is `flow`.
+    pub remote: Option<&'a str>,
+    /// `options:local_ip`.
+    pub local: Option<&'a str>,
+    /// OVN made it (`external_ids:ovn-chassis-id`).
+    pub of_ovn: bool,
+}
+
+impl TunnelInterface<'_> {
+    /// Octets before each packet; `None`: it is no tunnel, or of a kind or with
+    /// an address family that cannot be told from the row.
+    ///
+    /// Ethernet 14, IPv4 20 or IPv6 40, UDP 8 and Geneve or VXLAN 8 (RFC 8926 §3,
+    /// RFC 7348 §5). OVN adds one Geneve option of 8 octets with the logical ports.
+    pub fn overhead(&self) -> Option<u16> {
+        const ETHERNET_AND_UDP: u16 = 14 + 8;
+        let address = |text: &str| text.parse::<std::net::IpAddr>().ok();
+        let end = self.remote.and_then(address).or(self.local.and_then(address))?;
+        let ip = if end.is_ipv4() { 20 } else { 40 };
+        let option = if self.of_ovn { 8 } else { 0 };
+        match self.kind {
+            "geneve" => Some(ETHERNET_AND_UDP + ip + 8 + option),
+            "vxlan" => Some(ETHERNET_AND_UDP + ip + 8),
+            _ => None,
+        }
+    }
+}
+
+impl TunnelPorts {
+    /// The tunnel ports among a bridge's interfaces, by overhead. `elsewhere`:
+    /// `ofport`s of the other bridges. NetFlow names a port behind a patch by its
+    /// number on its own bridge, so a number that both have tells nothing.
+    pub fn of<'a>(
+        interfaces: impl Iterator<Item = TunnelInterface<'a>>,
+        elsewhere: &BTreeSet<i64>,
+    ) -> Vec<Self> {
+        let mut ports = BTreeMap::<u16, BTreeSet<u16>>::new();
+        for interface in interfaces.filter(|i| !elsewhere.contains(&i.ofport)) {
+            // OVS shows -1 where it could not open the port.
+            let number = u16::try_from(interface.ofport).ok().filter(|n| *n != 0);
+            if let (Some(overhead), Some(number)) = (interface.overhead(), number) {
+                ports.entry(overhead).or_default().insert(number);
+            }
+        }
+        let group = |(overhead, ofports): (u16, BTreeSet<u16>)| Self {
+            overhead,
+            ofports: ofports.into_iter().collect(),
+        };
+        ports.into_iter().map(group).collect()
+    }
 }
 
 /// What the node's OVSDB replica shows.
@@ -275,5 +358,54 @@ impl BridgeExport {
             Protocol::SFlow => self.s_flow.as_ref().map(|x| x.targets.as_slice()),
             Protocol::Ipfix => self.ipfix.as_ref().map(|x| x.targets.as_slice()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tunnel(kind: &'static str, ofport: i64, remote: &'static str) -> TunnelInterface<'static> {
+        TunnelInterface {
+            kind,
+            ofport,
+            remote: Some(remote),
+            ..TunnelInterface::default()
+        }
+    }
+
+    #[test]
+    fn a_tunnels_overhead_is_told_by_its_kind_its_family_and_who_made_it() {
+        let v4 = tunnel("geneve", 1, "192.0.2.1");
+        assert_eq!(v4.overhead(), Some(50));
+        assert_eq!(TunnelInterface { of_ovn: true, ..v4 }.overhead(), Some(58));
+        assert_eq!(tunnel("vxlan", 1, "192.0.2.1").overhead(), Some(50));
+        assert_eq!(tunnel("vxlan", 1, "2001:db8::1").overhead(), Some(70));
+        let by_flow = tunnel("geneve", 1, "flow");
+        assert_eq!(by_flow.overhead(), None);
+        let local = TunnelInterface {
+            local: Some("192.0.2.2"),
+            ..by_flow
+        };
+        assert_eq!(local.overhead(), Some(50));
+        assert_eq!(tunnel("patch", 1, "192.0.2.1").overhead(), None);
+    }
+
+    #[test]
+    fn tunnel_ports_are_grouped_in_one_order_and_broken_or_ambiguous_ones_left_out() {
+        let ports = [
+            tunnel("geneve", 3, "192.0.2.5"),
+            tunnel("geneve", 9, "192.0.2.1"),
+            tunnel("vxlan", 4, "2001:db8::1"),
+            tunnel("geneve", 2, "192.0.2.2"),
+            tunnel("geneve", -1, "192.0.2.3"),
+            tunnel("", 5, "192.0.2.4"),
+        ];
+        let grouped = TunnelPorts::of(ports.into_iter(), &[3].into());
+        let plain: Vec<_> = grouped
+            .iter()
+            .map(|p| (p.overhead, p.ofports.as_slice()))
+            .collect();
+        assert_eq!(plain, [(50, &[2, 9][..]), (70, &[4][..])]);
     }
 }

@@ -10,7 +10,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use weir_api::export::TunnelPorts;
 use wire::{Protocol, Record};
+
+mod formats;
+
+pub use formats::{Formats, Ipfix, NetFlow, NodeExports};
 
 /// One bridge of one node, as its exports are configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,8 +31,13 @@ pub struct Exporter {
     pub engine: Option<(u8, u8)>,
     /// sFlow agent address.
     pub agent: Option<IpAddr>,
-    /// One packet in so many goes into IPFIX.
-    pub ipfix_sampling: Option<u32>,
+    /// What it exports.
+    pub formats: Formats,
+    /// Tunnel ports whose header it counts in NetFlow octets.
+    pub tunnels: Arc<[TunnelPorts]>,
+    /// The owner of its rules vouches that nothing is recirculated
+    /// ([`weir_api::export::SINGLE_PASS_KEY`]).
+    pub single_pass: bool,
 }
 
 impl Exporter {
@@ -35,6 +45,24 @@ impl Exporter {
     pub fn is_ovs(&self) -> bool {
         !self.bridge.is_empty()
     }
+
+    /// Octets that the tunnel behind an OpenFlow port puts before each packet;
+    /// `None`: the port is not known to be a tunnel's.
+    pub fn tunnel_overhead(&self, ofport: u32) -> Option<u64> {
+        let number = u16::try_from(ofport).ok()?;
+        let tunnel = self.tunnels.iter().find(|t| t.ofports.contains(&number))?;
+        Some(u64::from(tunnel.overhead))
+    }
+}
+
+/// All known exporters.
+#[derive(Debug, Default)]
+pub struct Exporters {
+    marked: HashMap<Mark, Vec<Exporter>>,
+    by_source: HashMap<IpAddr, Vec<Exporter>>,
+    nodes: HashMap<Arc<str>, NodeExports>,
+    /// Some node exports something.
+    active: bool,
 }
 
 /// What a datagram says about who sent it.
@@ -69,17 +97,15 @@ impl Mark {
     }
 }
 
-/// All known exporters.
-#[derive(Debug, Default)]
-pub struct Exporters {
-    marked: HashMap<Mark, Vec<Exporter>>,
-    by_source: HashMap<IpAddr, Vec<Exporter>>,
-}
-
 impl Exporters {
     /// The table of these exporters and of the addresses that nodes send from.
     pub fn new(exporters: Vec<Exporter>, sources: impl Iterator<Item = (IpAddr, Arc<str>)>) -> Self {
         let mut table = Self::default();
+        for exporter in &exporters {
+            let node = table.nodes.entry(Arc::clone(&exporter.node)).or_default();
+            node.add(exporter.formats);
+            table.active |= exporter.formats != Formats::default();
+        }
         for (address, node) in sources {
             let on_node = exporters.iter().filter(|e| e.node == node).cloned();
             let known = table.by_source.entry(address).or_default();
@@ -120,6 +146,18 @@ impl Exporters {
                     one_node.then_some(&several[0])
                 }),
         }
+    }
+
+    /// What a node's bridges export together. While nobody exports anything,
+    /// records can still come that were on their way: every known node counts then.
+    pub fn node(&self, name: &str) -> Option<&NodeExports> {
+        let node = self.nodes.get(name)?;
+        (!self.active || node.bridges > 0).then_some(node)
+    }
+
+    /// Whether any node exports anything.
+    pub fn is_active(&self) -> bool {
+        self.active
     }
 
     /// How many marks are known.

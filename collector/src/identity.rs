@@ -19,6 +19,10 @@ pub mod switch;
 pub use facts::{Fact, NodeFact, ObjectKey, ObjectKind, Owner, PodFact, ServiceFact};
 pub use index::Index;
 
+/// OVS samples one packet in so many for IPFIX and sFlow where `sampling` is
+/// unset (vswitch.xml).
+const DEFAULT_SAMPLING: u32 = 400;
+
 /// What kind of thing has an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {

@@ -10,6 +10,8 @@
 //! | quirk (OVS 2.9 to 3.7) | what is done |
 //! |---|---|
 //! | NetFlow counts the Ethernet header | 14 octets a packet are taken off |
+//! | NetFlow counts the header of a userspace tunnel that packets go into | taken off, where the tunnel ports are known |
+//! | NetFlow interface numbers hold the engine id (`add_id_to_interface`) | taken out |
 //! | NetFlow interface numbers 65533 (drop), 65534 (several), 65535 (flood) | no interface |
 //! | IPFIX counts are scaled by sampling already | not scaled; `sampling` comes from the configuration |
 //! | IPFIX `droppedPacketDelta` counts packets that arrived, too (below) | left out |
@@ -20,16 +22,24 @@
 //! action: all that went through `ct()`, and, in what the userspace datapath of
 //! 3.1.0 sent, all but the first packet of every flow, in egress records as well.
 //!
-//! `primary` is not set yet: it needs what each exporter is configured to see.
+//! [`normalise`] needs the record and its exporter; [`judge`] says of a record that
+//! has its names whether it is the one to count ([`primary`]) and what became of
+//! its packets ([`verdict`]).
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use wire::{Direction, PacketSample, Protocol, Record};
 
-use crate::exporters::Exporter;
+use crate::exporters::{Exporter, Exporters};
 use crate::identity::Identity;
 use crate::record::{FlowRecord, Side, TcpFlags, Tunnel, Verdict};
+
+mod primary;
+mod sight;
+mod verdict;
+
+pub use sight::{Entered, Left, Sight};
 
 /// Octets of the Ethernet header that OVS counts in NetFlow.
 const ETHERNET_HEADER: u64 = 14;
@@ -57,7 +67,12 @@ pub struct Context<'a> {
 /// Turns one raw record into a flow record without names.
 pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
     let ovs = is_ovs(&record, context.exporter);
-    let counts = Counts::of(&record, ovs);
+    let sight = if ovs {
+        Sight::of_ovs(&record, context.exporter)
+    } else {
+        Sight::NONE
+    };
+    let counts = Counts::of(&record, ovs, context.exporter);
     let (icmp_type, icmp_code) = icmp(&record);
     let start_ns = record.start_ns.unwrap_or(record.export_ns);
     let dropped = |count: Option<u64>| if ovs { None } else { count };
@@ -83,13 +98,22 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         exporter_node: context.exporter.map(|e| Arc::clone(&e.node)).unwrap_or_default(),
         obs_domain_id: record.observation_domain,
         obs_point_id: record.observation_point,
-        verdict: verdict(&record, ovs),
+        sight,
+        primary: false,
+        verdict: Verdict::Unknown,
         dropped_packets: dropped(record.dropped_packets),
         dropped_bytes: dropped(record.dropped_octets),
         end_reason: record.end_reason,
-        dst: destination(&record, ovs),
-        src: source(record, ovs),
+        dst: destination(&record, ovs, context.exporter),
+        src: source(record, ovs, context.exporter),
     }
+}
+
+/// Says of a record that has its names whether sums count it, and what became of
+/// its packets.
+pub fn judge(record: &mut FlowRecord, exporter: Option<&Exporter>, exporters: &Exporters) {
+    record.primary = primary::is_primary(record, exporter, exporters);
+    record.verdict = verdict::verdict(record, exporter);
 }
 
 /// Whether the record has the fields that every IPFIX template of OVS has and no
@@ -114,27 +138,27 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(record: &Record, ovs: bool) -> Self {
+    fn of(record: &Record, ovs: bool, exporter: Option<&Exporter>) -> Self {
         match &record.sample {
             Some(sample) => Self::of_sample(record, sample),
-            None if ovs && record.protocol == Protocol::NetFlow5 => Self::of_ovs_netflow(record),
+            None if ovs && record.protocol == Protocol::NetFlow5 => Self::of_ovs_netflow(record, exporter),
             None if ovs => Self::as_stated(record, 1),
             None => Self::as_stated(record, u64::from(record.sampling.unwrap_or(1).max(1))),
         }
     }
 
-    fn of_ovs_netflow(record: &Record) -> Self {
+    fn of_ovs_netflow(record: &Record, exporter: Option<&Exporter>) -> Self {
+        let tunnels = tunnel_headers(record, exporter).unwrap_or(0);
+        let l2_bytes = record.octets.map(|octets| octets.saturating_sub(tunnels));
         let headers = record
             .packets
             .map(|packets| packets.saturating_mul(ETHERNET_HEADER));
-        let bytes = record
-            .octets
-            .zip(headers)
-            .map(|(octets, headers)| octets.saturating_sub(headers));
         Self {
-            bytes,
+            bytes: l2_bytes
+                .zip(headers)
+                .map(|(octets, headers)| octets.saturating_sub(headers)),
             packets: record.packets,
-            l2_bytes: record.octets,
+            l2_bytes,
         }
     }
 
@@ -170,12 +194,28 @@ impl Counts {
     }
 }
 
+/// Octets of tunnel headers that NetFlow of the userspace datapath counts: one a
+/// packet, but not for the packet that began the flow, which is translated and
+/// counted before the header is known. It is in the first record of a flow. All
+/// records of a flow have its start, and the first one ends within the timeout,
+/// give or take the second between two looks at it (`netflow_run`).
+fn tunnel_headers(record: &Record, exporter: Option<&Exporter>) -> Option<u64> {
+    let exporter = exporter?;
+    let output = sight::netflow_port(record.out_if?, Some(exporter));
+    let header = exporter.tunnel_overhead(output)?;
+    let timeout = exporter.formats.net_flow.unwrap_or_default().active_timeout;
+    let age = record.end_ns?.saturating_sub(record.start_ns?);
+    let is_first = age < (u64::from(timeout) + 1) * 1_000_000_000;
+    let packets = record.packets?.saturating_sub(u64::from(is_first));
+    Some(packets.saturating_mul(header))
+}
+
 fn sampling(record: &Record, exporter: Option<&Exporter>) -> Option<u32> {
     let configured = exporter
         .filter(|e| e.is_ovs())
         .and_then(|e| match record.protocol {
             Protocol::NetFlow5 => Some(1),
-            Protocol::Ipfix => e.ipfix_sampling,
+            Protocol::Ipfix => e.formats.ipfix.map(|i| i.sampling),
             Protocol::NetFlow9 | Protocol::Sflow5 => None,
         });
     record
@@ -190,18 +230,6 @@ fn sampling(record: &Record, exporter: Option<&Exporter>) -> Option<u32> {
 fn direction(record: &Record, ovs: bool) -> Option<Direction> {
     let entry = ovs && matches!(record.protocol, Protocol::NetFlow5 | Protocol::Sflow5);
     record.direction.or(entry.then_some(Direction::Ingress))
-}
-
-/// OVS makes an egress record right before it outputs the packet: it proves that
-/// the packet got there, whatever its drop counter says. A record of what comes in
-/// proves nothing: OVS often does not know in it what became of the packet.
-fn verdict(record: &Record, ovs: bool) -> Verdict {
-    let left = record.protocol == Protocol::Ipfix && record.direction == Some(Direction::Egress);
-    if ovs && left {
-        Verdict::Delivered
-    } else {
-        Verdict::Unknown
-    }
 }
 
 /// NetFlow has no field for ICMP: type and code stand in the destination port.
@@ -237,25 +265,25 @@ fn tunnel(record: &Record) -> Tunnel {
     }
 }
 
-fn source(record: Record, ovs: bool) -> Side {
+fn source(record: Record, ovs: bool, exporter: Option<&Exporter>) -> Side {
     let input = record.sample.as_ref().map(|s| s.input.if_index());
     Side {
         addr: record.src_addr,
         port: port(&record, record.src_port),
         mac: record.src_mac,
-        if_index: input.unwrap_or_else(|| interface(&record, record.in_if, ovs)),
+        if_index: input.unwrap_or_else(|| interface(&record, record.in_if, ovs, exporter)),
         if_name: record.in_if_name,
         identity: Identity::nobody(),
     }
 }
 
-fn destination(record: &Record, ovs: bool) -> Side {
+fn destination(record: &Record, ovs: bool, exporter: Option<&Exporter>) -> Side {
     let output = record.sample.as_ref().map(|s| s.output.if_index());
     Side {
         addr: record.dst_addr,
         port: port(record, record.dst_port),
         mac: record.dst_mac,
-        if_index: output.unwrap_or_else(|| interface(record, record.out_if, ovs)),
+        if_index: output.unwrap_or_else(|| interface(record, record.out_if, ovs, exporter)),
         if_name: record.out_if_name.clone(),
         identity: Identity::nobody(),
     }
@@ -270,9 +298,12 @@ fn port(record: &Record, port: Option<u16>) -> Option<u16> {
     }
 }
 
-fn interface(record: &Record, number: Option<u32>, ovs: bool) -> Option<u32> {
-    let special = |n: u32| ovs && record.protocol == Protocol::NetFlow5 && n >= FIRST_SPECIAL_PORT;
-    number.filter(|n| *n != 0 && !special(*n))
+fn interface(record: &Record, number: Option<u32>, ovs: bool, exporter: Option<&Exporter>) -> Option<u32> {
+    if !ovs || record.protocol != Protocol::NetFlow5 {
+        return number.filter(|n| *n != 0);
+    }
+    let port = number.map(|n| sight::netflow_port(n, exporter));
+    port.filter(|n| *n != 0 && *n < FIRST_SPECIAL_PORT)
 }
 
 #[cfg(test)]

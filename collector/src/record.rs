@@ -11,6 +11,7 @@ use serde::ser::{SerializeMap, Serializer};
 use wire::{Direction, Protocol, Text};
 
 use crate::identity::Identity;
+use crate::normalise::Sight;
 
 mod value;
 
@@ -65,6 +66,10 @@ pub struct FlowRecord {
     pub obs_domain_id: Option<u32>,
     /// IPFIX observation point.
     pub obs_point_id: Option<u64>,
+    /// What the record shows of the packets' way; not a field of its own.
+    pub sight: Sight,
+    /// The one observation of several that sums count.
+    pub primary: bool,
     /// What became of the packets.
     pub verdict: Verdict,
     /// Packets that were dropped for certain.
@@ -110,6 +115,8 @@ pub struct Tunnel {
 pub enum Verdict {
     /// Something proves that they arrived.
     Delivered,
+    /// Something proves that they did not.
+    Dropped,
     /// Nothing proves anything.
     Unknown,
 }
@@ -119,6 +126,7 @@ impl Verdict {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
+            Self::Dropped => "dropped",
             Self::Unknown => "unknown",
         }
     }
@@ -183,6 +191,7 @@ impl FlowRecord {
         field("exporter_node", word(&self.exporter_node));
         number(field, "obs_domain_id", self.obs_domain_id);
         number(field, "obs_point_id", self.obs_point_id);
+        field("primary", Value::Bool(self.primary));
         field("verdict", word(self.verdict.as_str()));
         number(field, "dropped_packets", self.dropped_packets);
         number(field, "dropped_bytes", self.dropped_bytes);

@@ -11,7 +11,7 @@ use crate::decode::{Decode, Refused};
 use crate::enrich::enrich;
 use crate::identity::Snapshot;
 use crate::metrics::Metrics;
-use crate::normalise::{Context, normalise};
+use crate::normalise::{Context, judge, normalise};
 use crate::queue::Sender;
 use crate::receive::{Datagram, Handler};
 use crate::record::FlowRecord;
@@ -86,6 +86,7 @@ impl Worker {
         for raw in self.raw.drain(..) {
             let mut record = normalise(raw, context);
             enrich(&mut record, &self.names.directory);
+            judge(&mut record, exporter, exporters);
             self.batch.push(record);
         }
         if self.batch.len() >= FULL_BATCH {

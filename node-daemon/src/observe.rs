@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ovsdb::{Datum, Replica, RowData, Uuid};
+use weir_api::export::{SINGLE_PASS_KEY, TunnelInterface, TunnelPorts};
 use weir_api::{BridgeStatus, OWNER_KEY, Protocol};
 
 use crate::quirks::Dialect;
 use crate::rows;
-use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column, table};
+use crate::tables::{BRIDGE, EXTERNAL_IDS, INTERFACE, PORT, ROOT, bridge_column, table};
+
+/// `datapath_type` of OVS's userspace datapath.
+const USERSPACE: &str = "netdev";
 
 /// The switch as its database describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +42,10 @@ pub struct ObservedBridge {
     pub uuid: Uuid,
     /// Its exporters.
     pub rows: BTreeMap<Protocol, ObservedRow>,
+    /// Its tunnel ports, on the userspace datapath.
+    pub tunnels: Vec<TunnelPorts>,
+    /// What its `external_ids` say under [`SINGLE_PASS_KEY`].
+    pub single_pass: bool,
 }
 
 /// A row of `NetFlow`, `sFlow` or `IPFIX` on a bridge.
@@ -82,12 +90,49 @@ pub fn observe(replica: &Replica, remembered: &BTreeSet<Uuid>) -> Observed {
     };
     let bridges = replica.rows(BRIDGE).filter_map(|(uuid, bridge)| {
         let rows = Protocol::ALL.into_iter().filter_map(|p| row(bridge, p)).collect();
-        Some((bridge.str("name")?.to_owned(), ObservedBridge { uuid, rows }))
+        let observed = ObservedBridge {
+            uuid,
+            rows,
+            tunnels: observe_tunnels(replica, bridge, uuid),
+            single_pass: bridge.map_get(EXTERNAL_IDS, SINGLE_PASS_KEY) == Some("true"),
+        };
+        Some((bridge.str("name")?.to_owned(), observed))
     });
     Observed {
         root: observe_root(replica),
         bridges: bridges.collect(),
     }
+}
+
+/// The kernel's datapath has its tunnels in devices of their own.
+fn observe_tunnels(replica: &Replica, bridge: &RowData, uuid: Uuid) -> Vec<TunnelPorts> {
+    if bridge.str("datapath_type") != Some(USERSPACE) {
+        return Vec::new();
+    }
+    let others = replica.rows(BRIDGE).filter(|(other, _)| *other != uuid);
+    let elsewhere = others
+        .flat_map(|(_, other)| interfaces(replica, other))
+        .filter_map(ofport)
+        .collect();
+    let tunnels = interfaces(replica, bridge).map(|row| TunnelInterface {
+        kind: row.str("type").unwrap_or(""),
+        ofport: ofport(row).unwrap_or(-1),
+        remote: row.map_get("options", "remote_ip"),
+        local: row.map_get("options", "local_ip"),
+        of_ovn: row.map_get(EXTERNAL_IDS, "ovn-chassis-id").is_some(),
+    });
+    TunnelPorts::of(tunnels, &elsewhere)
+}
+
+fn interfaces<'a>(replica: &'a Replica, bridge: &'a RowData) -> impl Iterator<Item = &'a RowData> {
+    let ports = bridge.uuids("ports").filter_map(|uuid| replica.row(PORT, uuid));
+    ports
+        .flat_map(|port| port.uuids("interfaces"))
+        .filter_map(|uuid| replica.row(INTERFACE, uuid).map(Arc::as_ref))
+}
+
+fn ofport(interface: &RowData) -> Option<i64> {
+    interface.column("ofport").and_then(Datum::as_integer)
 }
 
 fn observe_root(replica: &Replica) -> Root {
@@ -124,12 +169,19 @@ impl Observed {
     /// The settings in force on one bridge, whoever made them.
     pub fn bridge_status(&self, name: &str, dialect: &Dialect) -> BridgeStatus {
         let row = |protocol| self.row(name, protocol).map(|row| &*row.data);
+        let bridge = self.bridges.get(name);
+        let counted = bridge.filter(|_| row(Protocol::NetFlow).is_some());
         BridgeStatus {
             name: name.to_owned(),
-            present: self.bridges.contains_key(name),
+            present: bridge.is_some(),
+            tunnel_ports: counted.map(|b| b.tunnels.clone()).unwrap_or_default(),
+            single_pass: bridge.is_some_and(|b| b.single_pass),
             net_flow: row(Protocol::NetFlow).map(rows::read_net_flow),
             s_flow: row(Protocol::SFlow).map(rows::read_s_flow),
             ipfix: row(Protocol::Ipfix).map(|data| rows::read_ipfix(data, dialect)),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

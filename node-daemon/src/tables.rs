@@ -11,6 +11,10 @@ pub const DATABASE: &str = "Open_vSwitch";
 pub const ROOT: &str = "Open_vSwitch";
 /// The table of bridges.
 pub const BRIDGE: &str = "Bridge";
+/// The table of ports, of which each has one interface or, as a bond, several.
+pub const PORT: &str = "Port";
+/// The table of interfaces.
+pub const INTERFACE: &str = "Interface";
 /// The map column in which each row tells whose it is.
 pub const EXTERNAL_IDS: &str = "external_ids";
 /// The map column of `IPFIX` with the sampling switches.
@@ -79,7 +83,20 @@ pub fn monitor() -> Monitor {
             ROOT,
             ["ovs_version", "bridges", "next_cfg", "cur_cfg", EXTERNAL_IDS],
         )
-        .table(BRIDGE, ["name", "netflow", "sflow", "ipfix"])
+        .table(
+            BRIDGE,
+            [
+                "name",
+                "netflow",
+                "sflow",
+                "ipfix",
+                "datapath_type",
+                "ports",
+                EXTERNAL_IDS,
+            ],
+        )
+        .table(PORT, ["interfaces"])
+        .table(INTERFACE, ["type", "ofport", "options", EXTERNAL_IDS])
         .table(table(Protocol::NetFlow), NET_FLOW_COLUMNS)
         .table(table(Protocol::SFlow), S_FLOW_COLUMNS)
         .table(table(Protocol::Ipfix), IPFIX_COLUMNS)

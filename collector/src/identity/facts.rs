@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use weir_api::NodeFlowExport;
 use weir_api::identity::netflow_engine;
+use weir_api::{IpfixExport, NetFlowExport, NodeFlowExport, SFlowExport};
 
-use crate::exporters::Exporter;
+use super::DEFAULT_SAMPLING;
+use crate::exporters::{Exporter, Formats, Ipfix, NetFlow};
 
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
@@ -224,13 +225,7 @@ pub fn exports(export: &NodeFlowExport) -> Fact {
     let node: Arc<str> = export.metadata.name.as_deref().unwrap_or("").into();
     let in_force = |bridge: &str| {
         let status = export.status.as_ref()?;
-        status
-            .bridges
-            .iter()
-            .find(|b| b.name == bridge)?
-            .ipfix
-            .as_ref()?
-            .sampling
+        status.bridges.iter().find(|b| b.name == bridge)
     };
     let exporters = export.spec.bridges.iter().map(|bridge| {
         let ipfix = bridge.ipfix.as_ref();
@@ -251,10 +246,34 @@ pub fn exports(export: &NodeFlowExport) -> Fact {
                 .s_flow
                 .as_ref()
                 .and_then(|s| s.agent.as_deref()?.parse().ok()),
-            ipfix_sampling: in_force(&bridge.name).or(ipfix.and_then(|i| i.sampling)),
+            formats: match in_force(&bridge.name) {
+                Some(b) => formats(b.net_flow.as_ref(), b.s_flow.as_ref(), b.ipfix.as_ref()),
+                None => formats(bridge.net_flow.as_ref(), bridge.s_flow.as_ref(), ipfix),
+            },
+            tunnels: in_force(&bridge.name).map_or_else(Arc::default, |b| b.tunnel_ports.as_slice().into()),
+            single_pass: in_force(&bridge.name).is_some_and(|b| b.single_pass),
         }
     });
     Fact::Exports(exporters.collect())
+}
+
+/// What OVS does where a setting is not set: vswitch.xml.
+fn formats(
+    net_flow: Option<&NetFlowExport>,
+    s_flow: Option<&SFlowExport>,
+    ipfix: Option<&IpfixExport>,
+) -> Formats {
+    Formats {
+        net_flow: net_flow.map(|n| NetFlow::new(n.add_id_to_interface == Some(true), n.active_timeout)),
+        s_flow: s_flow
+            .map(|s| s.sampling.unwrap_or(DEFAULT_SAMPLING))
+            .filter(|n| *n != 0),
+        ipfix: ipfix.map(|i| Ipfix {
+            sampling: i.sampling.unwrap_or(DEFAULT_SAMPLING),
+            ingress: i.enable_input_sampling.unwrap_or(true),
+            egress: i.enable_output_sampling.unwrap_or(true),
+        }),
+    }
 }
 
 fn parse<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<IpAddr> {

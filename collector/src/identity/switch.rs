@@ -15,11 +15,10 @@ use super::{Directory, Identity, Kind, Ports, Snapshot};
 use crate::exporters::{Exporter, Exporters};
 use crate::health::Health;
 
+mod exports;
+
 /// Changes that come within this time are taken in together.
 const COALESCE: Duration = Duration::from_millis(50);
-
-/// OVS samples one packet in so many when `IPFIX.sampling` is unset (vswitch.xml).
-const DEFAULT_IPFIX_SAMPLING: u32 = 400;
 
 /// What one node's OVSDB says.
 #[derive(Debug, Default)]
@@ -39,12 +38,13 @@ pub struct Switch {
 /// The tables and columns that [`read`] reads.
 pub fn monitor() -> Monitor {
     Monitor::new()
-        .table("Open_vSwitch", ["external_ids"])
-        .table("Bridge", ["name", "netflow", "sflow", "ipfix"])
-        .table("NetFlow", ["engine_type", "engine_id"])
-        .table("sFlow", ["agent"])
-        .table("IPFIX", ["obs_domain_id", "sampling"])
-        .table("Interface", ["name", "external_ids"])
+        .table("Open_vSwitch", ["external_ids", "ovs_version"])
+        .table("Bridge", exports::BRIDGE_COLUMNS)
+        .table("NetFlow", exports::NETFLOW_COLUMNS)
+        .table("sFlow", ["agent", "sampling"])
+        .table("IPFIX", ["obs_domain_id", "sampling", "other_config"])
+        .table("Port", ["interfaces"])
+        .table("Interface", exports::INTERFACE_COLUMNS)
 }
 
 /// Reads what the replica of one node says. `node_name` outranks
@@ -65,32 +65,12 @@ pub fn read(replica: &Replica, node_name: Option<&str>) -> Switch {
     };
     switch.exporters = replica
         .rows("Bridge")
-        .map(|(_, row)| exporter(replica, row, &switch.node))
+        .map(|(uuid, row)| exports::exporter(replica, uuid, row, &switch.node))
         .collect();
     for (_, row) in replica.rows("Interface") {
         read_interface(row, &mut switch);
     }
     switch
-}
-
-fn exporter(replica: &Replica, bridge: &RowData, node: &Arc<str>) -> Exporter {
-    let of = |table: &str, column: &str| replica.row(table, bridge.uuids(column).next()?);
-    let netflow = of("NetFlow", "netflow");
-    let ipfix = of("IPFIX", "ipfix");
-    let octet = |column| u8::try_from(integer(netflow?, column)?).ok();
-    let sampling = |row| integer(row, "sampling").map_or(Some(DEFAULT_IPFIX_SAMPLING), |n| n.try_into().ok());
-    Exporter {
-        node: Arc::clone(node),
-        bridge: bridge.str("name").unwrap_or("").into(),
-        domain: ipfix.and_then(|row| integer(row, "obs_domain_id")?.try_into().ok()),
-        engine: octet("engine_type").zip(octet("engine_id")),
-        agent: of("sFlow", "sflow").and_then(|row| row.str("agent")?.parse().ok()),
-        ipfix_sampling: ipfix.and_then(|row| sampling(row)),
-    }
-}
-
-fn integer(row: &RowData, column: &str) -> Option<i64> {
-    row.column(column)?.as_integer()
 }
 
 fn read_interface(row: &RowData, switch: &mut Switch) {

@@ -2,7 +2,9 @@
 //! made ones where the capture has none.
 
 use super::*;
+use crate::exporters::{Formats, Ipfix, NetFlow};
 use crate::record::Value;
+use weir_api::export::TunnelPorts;
 
 #[path = "../../wire/tests/pcap/mod.rs"]
 mod pcap;
@@ -11,7 +13,15 @@ fn node() -> Exporter {
     Exporter {
         node: "node-a".into(),
         bridge: "br-int".into(),
-        ipfix_sampling: Some(1),
+        formats: Formats {
+            net_flow: Some(NetFlow::new(false, Some(60))),
+            s_flow: None,
+            ipfix: Some(Ipfix {
+                sampling: 1,
+                ingress: true,
+                egress: true,
+            }),
+        },
         ..Exporter::default()
     }
 }
@@ -34,14 +44,14 @@ fn raw(datagrams: Vec<pcap::Datagram>) -> Vec<Record> {
 }
 
 fn normalised(record: Record, exporter: Option<&Exporter>) -> FlowRecord {
-    normalise(
-        record,
-        Context {
-            received_ns: 7,
-            source: [127, 0, 0, 1].into(),
-            exporter,
-        },
-    )
+    let context = Context {
+        received_ns: 7,
+        source: [127, 0, 0, 1].into(),
+        exporter,
+    };
+    let mut flow = normalise(record, context);
+    judge(&mut flow, exporter, &Exporters::default());
+    flow
 }
 
 fn all(records: Vec<Record>) -> Vec<FlowRecord> {
@@ -90,6 +100,121 @@ fn netflow_of_strangers_is_not_corrected() {
         (stranger.sampling, stranger.l2_bytes, stranger.direction),
         (None, None, None)
     );
+}
+
+/// 3 packets that left through a port within the first minute of their flow.
+fn through_port(out_if: u32, octets: u64) -> Record {
+    Record {
+        in_if: Some(7),
+        out_if: Some(out_if),
+        packets: Some(3),
+        octets: Some(octets),
+        start_ns: Some(1_000_000_000),
+        end_ns: Some(61_500_000_000),
+        ..Record::new(Protocol::NetFlow5, 1)
+    }
+}
+
+#[test]
+fn netflow_loses_the_header_of_a_userspace_tunnel_where_its_port_is_known() {
+    let tunnels = [TunnelPorts {
+        overhead: 50,
+        ofports: vec![101, 102],
+    }];
+    let node = Exporter {
+        tunnels: tunnels.into(),
+        ..node()
+    };
+    let counts = |record, exporter| {
+        let flow = normalised(record, exporter);
+        (flow.bytes, flow.packets, flow.l2_bytes)
+    };
+    let tunnelled = through_port(102, 3 * (100 + 14) + 2 * 50);
+    assert_eq!(
+        counts(tunnelled.clone(), Some(&node)),
+        (Some(300), Some(3), Some(342)),
+        "the first packet of a flow counts without"
+    );
+    assert_eq!(
+        counts(tunnelled.clone(), None),
+        (Some(442), Some(3), None),
+        "no OVS"
+    );
+    let later = Record {
+        end_ns: Some(62_500_000_000),
+        ..through_port(102, 3 * (100 + 14 + 50))
+    };
+    assert_eq!(
+        counts(later, Some(&node)),
+        (Some(300), Some(3), Some(342)),
+        "a later record"
+    );
+    let beside = through_port(9, 3 * (100 + 14));
+    assert_eq!(counts(beside, Some(&node)), (Some(300), Some(3), Some(342)));
+    assert_eq!(normalised(tunnelled, Some(&node)).verdict, Verdict::Unknown);
+}
+
+/// What an exporter says of a packet that met `ct()` and of one that a rule drops.
+fn without_output() -> [Record; 2] {
+    let output = wire::SampledInterface {
+        format: wire::SampledInterface::DISCARDED,
+        value: 256,
+    };
+    let sample = PacketSample {
+        output,
+        rate: 1,
+        ..PacketSample::default()
+    };
+    let sampled = Record {
+        sample: Some(sample),
+        ..Record::new(Protocol::Sflow5, 1)
+    };
+    [through_port(65533, 342), sampled]
+}
+
+#[test]
+fn no_output_is_a_drop_only_where_nothing_is_recirculated() {
+    let sure = Exporter {
+        single_pass: true,
+        ..node()
+    };
+    for record in without_output() {
+        assert_eq!(
+            normalised(record.clone(), Some(&node())).verdict,
+            Verdict::Unknown
+        );
+        assert_eq!(normalised(record.clone(), Some(&sure)).verdict, Verdict::Dropped);
+        assert_eq!(normalised(record, None).verdict, Verdict::Unknown);
+    }
+}
+
+#[test]
+fn an_output_port_proves_delivery_on_the_node_of_the_destination() {
+    let mut flow = normalised(through_port(9, 342), Some(&node()));
+    assert_eq!(flow.verdict, Verdict::Unknown);
+    let at = |node: &str| Identity {
+        node_name: node.into(),
+        ..Identity::default()
+    };
+    for (host, verdict) in [("node-a", Verdict::Delivered), ("node-b", Verdict::Unknown)] {
+        flow.dst.identity = Arc::new(at(host));
+        judge(&mut flow, Some(&node()), &Exporters::default());
+        assert_eq!(flow.verdict, verdict);
+    }
+}
+
+#[test]
+fn an_egress_record_into_a_tunnel_proves_no_delivery() {
+    let mut record = raw(pcap::ipfix())
+        .into_iter()
+        .find(|r| r.direction == Some(Direction::Egress))
+        .unwrap();
+    assert_eq!(
+        normalised(record.clone(), Some(&node())).verdict,
+        Verdict::Delivered
+    );
+    record.tunnel_type = Some(7);
+    assert_eq!(normalised(record, Some(&node())).verdict, Verdict::Unknown);
 }
 
 #[test]
@@ -296,6 +421,7 @@ fn fits(kind: weir_api::fields::FieldKind, value: &Value<'_>) -> bool {
     use weir_api::fields::FieldKind as K;
     match (kind, value) {
         (K::String | K::Enum, Value::Text(_)) | (K::EnumList, Value::Flags(_)) => true,
+        (K::Bool, Value::Bool(_)) => true,
         (K::Unsigned(bits), Value::Unsigned(n)) => bits == 64 || *n < 1 << bits,
         (K::Address, Value::Address(_)) | (K::Mac, Value::Mac(_)) | (K::Timestamp, Value::Time(_)) => true,
         _ => false,

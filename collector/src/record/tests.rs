@@ -60,6 +60,8 @@ fn full() -> FlowRecord {
         exporter_node: "node-a".into(),
         obs_domain_id: Some(1),
         obs_point_id: Some(1),
+        sight: Sight::NONE,
+        primary: true,
         verdict: Verdict::Delivered,
         dropped_packets: Some(0),
         dropped_bytes: Some(0),

@@ -14,6 +14,8 @@ use wire::Direction;
 pub enum Value<'a> {
     /// Text, or a word out of a fixed set.
     Text(Cow<'a, str>),
+    /// Yes or no.
+    Bool(bool),
     /// A number.
     Unsigned(u64),
     /// An address.
@@ -110,6 +112,7 @@ impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
+            Self::Bool(yes) => serializer.serialize_bool(*yes),
             Self::Unsigned(number) => serializer.serialize_u64(*number),
             Self::Address(address) => serializer.collect_str(address),
             Self::Mac(octets) => serializer.collect_str(&Mac(*octets)),

@@ -7,6 +7,7 @@
 mod admission;
 mod control;
 mod documents;
+mod exactness;
 mod export;
 mod faults;
 mod install;
@@ -32,5 +33,6 @@ fn main() -> ExitCode {
         .cases(control::CASES)
         .cases(documents::CASES)
         .cases(standalone::CASES)
+        .cases(exactness::CASES)
         .run(Options::default().nodes(2).kubernetes(true))
 }

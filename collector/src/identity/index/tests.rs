@@ -213,7 +213,9 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
         "spec": {"bridges": [{"name": "br-int", "exporterId": 258,
                   "ipfix": {"targets": [], "obsDomainId": 9, "sampling": 400},
                   "sFlow": {"targets": [], "agent": "192.0.2.1"}}]},
-        "status": {"bridges": [{"name": "br-int", "ipfix": {"targets": [], "sampling": 10}}]},
+        "status": {"bridges": [{"name": "br-int", "ipfix": {"targets": [], "sampling": 10},
+                   "netFlow": {"targets": [], "activeTimeout": 5}, "singlePass": true,
+                   "tunnelPorts": [{"overhead": 58, "ofports": [3, 4]}]}]},
     }))
     .unwrap();
     let mut cluster = Cluster::default();
@@ -226,15 +228,30 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
     let node = |mark, source: &str| {
         exporters
             .resolve(mark, source.parse().unwrap())
-            .map(|e| (e.node.to_string(), e.ipfix_sampling))
+            .map(|e| (e.node.to_string(), e.formats.ipfix.map(|i| i.sampling)))
     };
     use crate::exporters::Mark;
     let expected = Some(("node-a".to_owned(), Some(10)));
+    let in_force = exporters.node("node-a").unwrap();
+    assert_eq!(
+        (in_force.bridges, in_force.formats.s_flow),
+        (1, None),
+        "asked for is not in force"
+    );
     assert_eq!(node(Some(Mark::Domain(9)), "192.0.2.99"), expected);
     assert_eq!(node(Some(Mark::Engine(1, 2)), "192.0.2.99"), expected);
     assert_eq!(
         node(Some(Mark::Agent([192, 0, 2, 1].into())), "192.0.2.99"),
         expected
     );
+    let exporter = exporters
+        .resolve(Some(Mark::Domain(9)), [192, 0, 2, 99].into())
+        .unwrap();
+    assert_eq!(
+        (exporter.tunnel_overhead(4), exporter.tunnel_overhead(5)),
+        (Some(58), None)
+    );
+    assert!(exporter.single_pass);
+    assert_eq!(exporter.formats.net_flow.unwrap().active_timeout, 5);
     assert_eq!(node(None, "192.0.2.2"), Some(("node-b".to_owned(), None)));
 }

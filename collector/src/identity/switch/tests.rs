@@ -1,4 +1,5 @@
 use super::*;
+use crate::exporters::{Formats, Ipfix, NetFlow};
 use ovsdb::{Datum, Uuid};
 
 fn uuid(n: u128) -> Uuid {
@@ -23,20 +24,47 @@ fn interface(name: &str, external_ids: &[(&str, &str)]) -> (&'static str, Uuid, 
 }
 
 fn replica() -> Replica {
-    let root = [(
-        "external_ids".to_owned(),
-        Datum::string_map([("hostname", "node-a"), ("ovn-encap-ip", "192.0.2.1")]),
-    )];
+    let names = [("hostname", "node-a"), ("ovn-encap-ip", "192.0.2.1")];
+    let root = [
+        ("external_ids".to_owned(), Datum::string_map(names)),
+        ("ovs_version".to_owned(), Datum::from("3.1.0")),
+    ];
     let bridge = [
         ("name".to_owned(), Datum::from("br-int")),
         ("ipfix".to_owned(), Datum::from(uuid(3))),
         ("netflow".to_owned(), Datum::from(uuid(4))),
         ("sflow".to_owned(), Datum::from(uuid(5))),
+        ("datapath_type".to_owned(), Datum::from("netdev")),
+        ("ports".to_owned(), Datum::from(uuid(6))),
+        (
+            "external_ids".to_owned(),
+            Datum::string_map([("weir-single-pass", "true")]),
+        ),
     ];
-    let ipfix = [("obs_domain_id".to_owned(), Datum::from(7))];
+    // Both switches as somebody wrote them who wants no ingress records of 3.1.
+    let switches = [
+        ("enable-input-sampling", "true"),
+        ("enable-output-sampling", "false"),
+    ];
+    let ipfix = [
+        ("obs_domain_id".to_owned(), Datum::from(7)),
+        ("other_config".to_owned(), Datum::string_map(switches)),
+    ];
+    let remote = [("remote_ip", "192.0.2.2")];
+    let tunnel = [
+        ("name".to_owned(), Datum::from("genev")),
+        ("type".to_owned(), Datum::from("geneve")),
+        ("ofport".to_owned(), Datum::from(102)),
+        ("options".to_owned(), Datum::string_map(remote)),
+        (
+            "external_ids".to_owned(),
+            Datum::string_map([("ovn-chassis-id", "b@192.0.2.2")]),
+        ),
+    ];
     let netflow = [
         ("engine_type".to_owned(), Datum::from(1)),
         ("engine_id".to_owned(), Datum::from(2)),
+        ("add_id_to_interface".to_owned(), Datum::from(true)),
     ];
     let sflow = [("agent".to_owned(), Datum::from("192.0.2.1"))];
     let pod = [
@@ -50,6 +78,12 @@ fn replica() -> Replica {
         ("IPFIX", uuid(3), ipfix.into()),
         ("NetFlow", uuid(4), netflow.into()),
         ("sFlow", uuid(5), sflow.into()),
+        (
+            "Port",
+            uuid(6),
+            [("interfaces".to_owned(), Datum::from(uuid(7)))].into(),
+        ),
+        ("Interface", uuid(7), tunnel.into()),
         interface("veth1", &pod),
         interface("ovn-k8s-mp0", &[("iface-id", "k8s-node-a")]),
         interface("eth0", &[]),
@@ -91,12 +125,27 @@ fn exporters_are_known_by_what_the_rows_say() {
         let exporter = snapshot.exporters.resolve(Some(mark), stranger).unwrap();
         assert_eq!((&*exporter.node, &*exporter.bridge), ("other-name", "br-int"));
         assert_eq!(
-            exporter.ipfix_sampling,
-            Some(400),
+            exporter.formats,
+            Formats {
+                net_flow: Some(NetFlow::new(true, None)),
+                s_flow: Some(400),
+                ipfix: Some(Ipfix {
+                    sampling: 400,
+                    ingress: false,
+                    egress: true
+                }),
+            },
             "what OVS does when the column is empty"
         );
     }
-    assert!(snapshot.exporters.resolve(None, [192, 0, 2, 1].into()).is_some());
+    let exporter = snapshot.exporters.resolve(None, [192, 0, 2, 1].into()).unwrap();
+    assert!(exporter.single_pass);
+    assert_eq!(
+        exporter.tunnel_overhead(102),
+        Some(58),
+        "Geneve with OVN's option"
+    );
+    assert_eq!(exporter.tunnel_overhead(103), None);
 }
 
 #[test]

@@ -1,0 +1,94 @@
+use super::*;
+use crate::exporters::{Formats, NetFlow};
+use weir_api::export::TunnelPorts;
+
+fn exporter(id_in_interfaces: bool) -> Exporter {
+    let tunnels = [TunnelPorts {
+        overhead: 50,
+        ofports: vec![102],
+    }];
+    Exporter {
+        bridge: "br-int".into(),
+        formats: Formats {
+            net_flow: Some(NetFlow::new(id_in_interfaces, None)),
+            ..Formats::default()
+        },
+        tunnels: tunnels.into(),
+        ..Exporter::default()
+    }
+}
+
+fn netflow(in_if: u32, out_if: u32, id_in_interfaces: bool) -> Sight {
+    let record = Record {
+        in_if: Some(in_if),
+        out_if: Some(out_if),
+        ..Record::new(Protocol::NetFlow5, 1)
+    };
+    Sight::of_ovs(&record, Some(&exporter(id_in_interfaces)))
+}
+
+#[test]
+fn netflow_tells_ports_tunnels_and_no_output_apart() {
+    let left = |out_if| netflow(7, out_if, false).left;
+    assert_eq!(left(9), Left::Port);
+    assert_eq!(left(102), Left::Tunnel);
+    assert_eq!(left(65533), Left::Nowhere);
+    assert_eq!(left(65534), Left::Port, "several");
+    assert_eq!(left(65535), Left::Unknown, "a flood may reach no port");
+    assert_eq!(netflow(7, 9, false).entered, Entered::Port);
+    assert_eq!(netflow(102, 9, false).entered, Entered::Tunnel);
+}
+
+#[test]
+fn the_engine_id_above_a_port_number_is_not_taken_for_a_part_of_it() {
+    let id = 0x2a << 9;
+    assert_eq!(netflow(7, id | 102, true).left, Left::Tunnel);
+    assert_eq!(netflow(id | 102, id | 9, true).entered, Entered::Tunnel);
+    assert_eq!(netflow(7, id | 0x1fd, true).left, Left::Nowhere);
+    assert_eq!(netflow(7, id | 102, false).left, Left::Port);
+}
+
+#[test]
+fn a_sample_tells_what_the_first_pass_put_out() {
+    let left = |format, value, tunnel_direction| {
+        let sample = PacketSample {
+            output: SampledInterface { format, value },
+            ..PacketSample::default()
+        };
+        let record = Record {
+            tunnel_direction,
+            sample: Some(sample),
+            ..Record::new(Protocol::Sflow5, 1)
+        };
+        Sight::of_ovs(&record, None)
+    };
+    let none = |format, value| left(format, value, None).left;
+    assert_eq!(none(SampledInterface::DISCARDED, 256), Left::Nowhere);
+    assert_eq!(none(SampledInterface::SINGLE, 5), Left::Port);
+    assert_eq!(none(SampledInterface::SINGLE, 0), Left::Unknown);
+    assert_eq!(none(SampledInterface::MULTIPLE, 2), Left::Port);
+    let into = left(SampledInterface::SINGLE, 5, Some(Direction::Egress));
+    assert_eq!((into.entered, into.left), (Entered::Port, Left::Tunnel));
+    let out_of = left(SampledInterface::SINGLE, 5, Some(Direction::Ingress));
+    assert_eq!((out_of.entered, out_of.left), (Entered::Tunnel, Left::Port));
+}
+
+#[test]
+fn ipfix_names_a_tunnel_on_the_side_of_the_observation_and_no_input_behind_a_patch() {
+    let seen = |direction, tunnel_type, in_if_name: &str| {
+        let record = Record {
+            direction: Some(direction),
+            tunnel_type,
+            in_if_name: in_if_name.into(),
+            ..Record::new(Protocol::Ipfix, 1)
+        };
+        let sight = Sight::of_ovs(&record, None);
+        (sight.entered, sight.left)
+    };
+    use Direction::{Egress, Ingress};
+    assert_eq!(seen(Ingress, None, "pod"), (Entered::Port, Left::Unknown));
+    assert_eq!(seen(Ingress, Some(7), "genev"), (Entered::Tunnel, Left::Unknown));
+    assert_eq!(seen(Egress, None, "pod"), (Entered::Port, Left::Port));
+    assert_eq!(seen(Egress, Some(7), "pod"), (Entered::Port, Left::Tunnel));
+    assert_eq!(seen(Egress, None, ""), (Entered::Patch, Left::Port));
+}

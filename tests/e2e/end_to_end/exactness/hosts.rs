@@ -1,0 +1,100 @@
+//! The ends of traffic and what their interfaces count, and sums of records.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use serde_json::Value;
+use weir_lab::{Netns, address::OUTSIDE, link::Counters};
+
+use crate::records::{neighbour, pods};
+use crate::stage::Stage;
+
+/// An end of traffic, and what its interface counts.
+#[derive(Clone)]
+pub struct Host {
+    pub name: &'static str,
+    pub netns: Netns,
+    pub v4: IpAddr,
+    pub v6: Option<IpAddr>,
+}
+
+impl Host {
+    pub fn sent(&self) -> Result<Sum> {
+        let counters = Counters::read(&self.netns, "eth0")?;
+        Ok(Sum {
+            packets: counters.sent_packets,
+            bytes: counters.sent_bytes - 14 * counters.sent_packets,
+        })
+    }
+
+    pub fn is_source(&self, record: &Value) -> bool {
+        [Some(self.v4), self.v6]
+            .into_iter()
+            .flatten()
+            .any(|a| record["addr"] == a.to_string())
+    }
+}
+
+/// Packets and their octets of layer 3.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sum {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+impl Sum {
+    pub fn of<'a>(records: impl Iterator<Item = &'a Value>) -> Self {
+        records.fold(Self::default(), |sum, record| Self {
+            packets: sum.packets + record["packets"].as_u64().unwrap_or(0),
+            bytes: sum.bytes + record["bytes"].as_u64().unwrap_or(0),
+        })
+    }
+
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            packets: self.packets - earlier.packets,
+            bytes: self.bytes - earlier.bytes,
+        }
+    }
+
+    /// Within 0.5 %.
+    pub fn is_near(self, other: Self) -> bool {
+        let near = |a: u64, b: u64| a.abs_diff(b) * 200 <= b;
+        near(self.packets, other.packets) && near(self.bytes, other.bytes)
+    }
+}
+
+/// The client and its neighbour on node-a, a server on node-b, the outside.
+pub fn hosts(stage: &mut Stage) -> Result<[Host; 4]> {
+    let (client, web) = pods(stage)?;
+    let neighbour = neighbour(stage)?;
+    let host = |name, pod: &weir_lab::Pod| Host {
+        name,
+        netns: pod.netns().clone(),
+        v4: pod.ip(),
+        v6: Some(pod.addresses().v6.into()),
+    };
+    let outside = Host {
+        name: "outside",
+        netns: stage.lab.outside().clone(),
+        v4: OUTSIDE.into(),
+        v6: None,
+    };
+    outside.netns.disable_offload("eth0")?;
+    Ok([
+        host("client", &client),
+        host("neighbour", &neighbour),
+        host("web", &web),
+        outside,
+    ])
+}
+
+/// On one node, across nodes, to the outside and from there.
+pub fn paths([client, neighbour, web, outside]: &[Host; 4]) -> [(&Host, &Host); 4] {
+    [
+        (client, neighbour),
+        (client, web),
+        (client, outside),
+        (outside, web),
+    ]
+}

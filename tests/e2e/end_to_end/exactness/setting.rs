@@ -1,0 +1,95 @@
+//! What is exported and which way packets go through the switches; the records
+//! that come of it.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use weir_lab::{flows, wait_for};
+
+use crate::stage::{DEADLINE, Stage, metric};
+
+/// Name in the resource, collector, name in a record.
+pub type Format = (&'static str, &'static str, &'static str);
+pub const NET_FLOW: Format = ("netFlow", "172.30.0.1:2056", "netflow5");
+pub const IPFIX: Format = ("ipfix", "172.30.0.1:4739", "ipfix");
+pub const S_FLOW: Format = ("sFlow", "172.30.0.1:6343", "sflow5");
+pub const ALL: [Format; 3] = [NET_FLOW, IPFIX, S_FLOW];
+
+/// The collector's output from here on, parsed once.
+pub struct Log {
+    offset: usize,
+    pub records: Vec<Value>,
+}
+
+impl Log {
+    pub fn read(&mut self, stage: &Stage) -> Result<()> {
+        let text = stage.collector.as_ref().context("the collector runs")?.stdout()?;
+        let new = &text[self.offset..];
+        let Some(end) = new.rfind('\n') else { return Ok(()) };
+        for line in new[..end].lines() {
+            self.records
+                .push(serde_json::from_str(line).with_context(|| line.to_owned())?);
+        }
+        self.offset += end + 1;
+        Ok(())
+    }
+}
+
+/// Sends the pods' packets through `ct()`, or through one pass.
+pub fn recirculate(stage: &Stage, conntrack: bool) -> Result<()> {
+    let places: Vec<_> = stage.lab.pods().iter().map(|pod| pod.place).collect();
+    stage.lab.nodes().try_for_each(|node| {
+        let rules = flows::integration(node.addresses(), &places, conntrack);
+        node.switch().replace_flows("br-int", &rules)
+    })
+}
+
+/// Exports these formats of these bridges, one packet in so many.
+pub fn begin(stage: &Stage, formats: &[Format], bridges: &str, sampling: u64) -> Result<Log> {
+    end(stage)?;
+    stage.kube.apply(&format!(
+        "{{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {{name: exact}}, spec: {{\
+         bridges: [{bridges}], netFlow: {{activeTimeout: 1}}, sFlow: {{sampling: {sampling}}}, \
+         ipfix: {{sampling: {sampling}, cacheActiveTimeout: 1}}}}}}"
+    ))?;
+    let offset = stage
+        .collector
+        .as_ref()
+        .context("the collector runs")?
+        .stdout()?
+        .len();
+    // NetFlow counts what a datapath flow carried before it was asked to, if that
+    // was not yet taken over from the datapath.
+    for node in stage.lab.nodes() {
+        node.appctl(&["revalidator/purge"])?;
+    }
+    for (name, collector, _) in formats {
+        stage.export(name, &[collector])?;
+    }
+    stage.wait_exporting()?;
+    Ok(Log {
+        offset,
+        records: Vec::new(),
+    })
+}
+
+/// Ends all export and waits until the collector is at rest.
+pub fn end(stage: &Stage) -> Result<()> {
+    stage.clear()?;
+    stage
+        .kube
+        .kubectl(&["delete", "exportprofile", "exact", "--ignore-not-found"])?;
+    stage
+        .lab
+        .nodes()
+        .try_for_each(|node| node.appctl(&["version"]).map(drop))?;
+    wait_for("the collector to be at rest", DEADLINE, || {
+        let received = || {
+            let text = stage.http("127.0.0.1:8080", "/metrics")?;
+            let count = |name| metric(&text, name);
+            let waiting = count("weir_collector_records_queued");
+            Ok::<_, anyhow::Error>((count("weir_collector_datagrams_received_total"), waiting))
+        };
+        let (one, two) = (received()?, received()?);
+        Ok((one == two && two.1 == 0).then_some(()))
+    })
+}
