@@ -1,5 +1,6 @@
 //! The decoder alone on one core, without a socket: honest datagrams and hostile.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use weir_load::{Card, Generator, Nuisance, Plan, Random, Traffic};
@@ -102,7 +103,7 @@ fn cost(rounds: usize, deck: &[(u32, Card)]) -> Cost {
         for play in 0..plays {
             let now_ms = u64::from(NOW_SECS) * 1000 + play as u64 * 100;
             for (exporter, card) in deck {
-                let session = ([127, 1, 0, *exporter as u8], 4739).into();
+                let session = SocketAddr::from(([127, 1, 0, *exporter as u8], 4739));
                 // Refusals are what hostile datagrams are for.
                 let _ = decoder.decode(session, now_ms, card.octets(), &mut records);
                 found += records.len();
