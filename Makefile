@@ -39,6 +39,10 @@ bench-collector: requirements ## weir-collector beside nfcapd on the same datagr
 fuzz: ## Fuzz the decoder, SECONDS (default 30) for each target; needs a nightly compiler
 	@scripts/fuzz $(or $(SECONDS),30)
 
+.PHONY: bench-decode
+bench-decode: requirements ## Records a second that the decoder makes on one core
+	@scripts/bench-decode
+
 .PHONY: images
 images: ## Static binaries in scratch images (needs docker or podman)
 	@scripts/build-images

@@ -67,7 +67,7 @@ impl Default for Metrics {
             queued: Gauge::default(),
             kernel_drops: Counter::default(),
             lost: by_format(),
-            templates: labelled("event", &["learned", "refreshed", "refused"]),
+            templates: labelled("event", &["learned", "refreshed", "refused", "assumed"]),
             sets: labelled("event", &["held", "dropped", "expired", "skipped"]),
             ignored: labelled("kind", &["options_record", "counter_sample", "other_sample"]),
         };
@@ -139,7 +139,8 @@ impl Metrics {
             decoded: formats(&self.decoded),
             records: formats(&self.records),
             lost: formats(&self.lost),
-            templates: ["learned", "refreshed", "refused"].map(|e| one(&self.templates, "event", e)),
+            templates: ["learned", "refreshed", "refused", "assumed"]
+                .map(|e| one(&self.templates, "event", e)),
             sets: ["held", "dropped", "expired", "skipped"].map(|e| one(&self.sets, "event", e)),
             ignored: ["options_record", "counter_sample", "other_sample"]
                 .map(|k| one(&self.ignored, "kind", k)),
@@ -188,7 +189,7 @@ pub struct DecodeCounters {
     decoded: [Counter; 4],
     records: [Counter; 4],
     lost: [Counter; 4],
-    templates: [Counter; 3],
+    templates: [Counter; 4],
     sets: [Counter; 4],
     ignored: [Counter; 3],
     queued: Gauge,
@@ -214,7 +215,12 @@ impl DecodeCounters {
         let s = summary;
         add(
             &self.templates,
-            &[s.templates_learned, s.templates_refreshed, s.templates_refused],
+            &[
+                s.templates_learned,
+                s.templates_refreshed,
+                s.templates_refused,
+                s.templates_assumed,
+            ],
         );
         add(
             &self.sets,

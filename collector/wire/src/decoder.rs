@@ -2,17 +2,21 @@
 //! the bounds on that state; the walk through one message is `walk`'s.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
+use crate::assume::Known;
 use crate::cache::Plans;
+use crate::counters::Counters;
 use crate::held::Budget;
 use crate::message;
+use crate::options::OptionsRecord;
 use crate::protocol::{Protocol, sniff};
 use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
 use crate::scope::{Scope, ScopeKey};
-use crate::walk::Walk;
+use crate::session::{Session, Transport};
+use crate::sflow::Discard;
+use crate::walk::{State, Walk};
 use crate::{netflow5, sflow};
 
 /// Bounds on what a decoder keeps and on what one datagram can make of it.
@@ -27,7 +31,8 @@ pub struct Limits {
     pub fields_per_template: usize,
     /// Octets of different template definitions over all scopes; more are refused.
     pub template_octets: usize,
-    /// Age at which a template that is not repeated is forgotten, ms.
+    /// Age at which a template that is not repeated is forgotten, ms. Over a stream
+    /// templates do not age (RFC 7011 §8.1).
     pub template_age_ms: u64,
     /// Octets of data sets that wait for their template, over all scopes.
     pub held_octets: usize,
@@ -37,6 +42,9 @@ pub struct Limits {
     pub held_age_ms: u64,
     /// Records that one datagram can yield.
     pub records_per_datagram: usize,
+    /// Whether data of OVS is read by the templates known in advance until its own
+    /// come ([`crate::ovs`]).
+    pub assume_ovs: bool,
 }
 
 impl Default for Limits {
@@ -53,6 +61,7 @@ impl Default for Limits {
             held_sets_per_scope: 4_096,
             held_age_ms: 600_000,
             records_per_datagram: 8_192,
+            assume_ovs: true,
         }
     }
 }
@@ -74,15 +83,27 @@ pub struct Summary {
     pub records: usize,
     /// Records of data sets that had waited for a template of this datagram.
     pub released_records: usize,
-    /// Records of options data; they say something about the exporter and are skipped.
+    /// Records of options data: they say something about the exporter.
     pub options_records: usize,
+    /// Those of them that say something we know.
+    pub options: Vec<OptionsRecord>,
+    /// Records of biflows: the reverse half (RFC 5103) is skipped.
+    pub biflow_records: usize,
+    /// Records with lists (RFC 6313), which are skipped.
+    pub structured_records: usize,
     /// Templates that are new or different.
     pub templates_learned: usize,
     /// Templates repeated as they were.
     pub templates_refreshed: usize,
     /// Templates over a limit, or without any octet in their records.
     pub templates_refused: usize,
-    /// Template withdrawals, which are ignored over UDP (RFC 7011 §8.4).
+    /// Data sets read by a template of OVS that is known in advance, because the
+    /// exporter's own had not come.
+    pub templates_assumed: usize,
+    /// Templates withdrawn, over a stream (RFC 7011 §8.1).
+    pub templates_withdrawn: usize,
+    /// Template withdrawals without effect: all over UDP, where they are ignored
+    /// (RFC 7011 §8.4); over a stream those of templates that are not in force.
     pub withdrawals_ignored: usize,
     /// Data sets kept until their template comes.
     pub sets_held: usize,
@@ -92,8 +113,12 @@ pub struct Summary {
     pub sets_dropped: usize,
     /// Sets with a reserved id, skipped (RFC 7011 §3.3.2).
     pub sets_skipped: usize,
-    /// sFlow counter samples, skipped.
+    /// sFlow counter samples.
     pub counter_samples: usize,
+    /// What they say.
+    pub counters: Vec<Counters>,
+    /// Packets that sFlow told as discarded.
+    pub discards: Vec<Discard>,
     /// sFlow samples of other kinds, skipped.
     pub other_samples: usize,
 }
@@ -114,6 +139,7 @@ pub struct Decoder {
     limits: Limits,
     scopes: HashMap<ScopeKey, Scope>,
     plans: Plans,
+    known: Known,
     budget: Budget,
     next_sweep_ms: u64,
     expired_sets: usize,
@@ -134,6 +160,7 @@ impl Decoder {
         Self {
             scopes: HashMap::new(),
             plans: Plans::new(limits.template_octets),
+            known: Known::default(),
             budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),
             next_sweep_ms: 0,
             expired_sets: 0,
@@ -143,21 +170,28 @@ impl Decoder {
 
     /// Decodes one datagram and appends its records to `out`.
     ///
-    /// `session` is the sender's address and port: templates belong to the session
-    /// they came in. `now_ms` is the time, ms since the epoch UTC; it ages the
+    /// Templates belong to the `session` they came in. A socket address stands for
+    /// a UDP session; over a stream `datagram` is one message ([`crate::Framer`]). `now_ms` is the time, ms since the epoch UTC; it ages the
     /// decoder's state and dates sFlow samples.
     ///
     /// # Errors
     /// A [`Reject`]; `out` and the decoder's templates are then as they were.
     pub fn decode(
         &mut self,
-        session: SocketAddr,
+        session: impl Into<Session>,
         now_ms: u64,
         datagram: &[u8],
         out: &mut Vec<Record>,
     ) -> Result<Summary, Reject> {
         let before = out.len();
-        let result = match sniff(datagram)? {
+        let session = session.into();
+        let protocol = sniff(datagram)?;
+        if session.transport == Transport::Stream && protocol != Protocol::Ipfix {
+            return Err(Reject::Version {
+                found: u32::from(protocol.version()),
+            });
+        }
+        let result = match protocol {
             Protocol::NetFlow5 => netflow5::decode(datagram, out),
             Protocol::Sflow5 => sflow::decode(datagram, now_ms, out),
             Protocol::NetFlow9 | Protocol::Ipfix => self.decode_templated(session, now_ms, datagram, out),
@@ -166,6 +200,20 @@ impl Decoder {
             out.truncate(before);
         }
         result
+    }
+
+    /// Forgets a session that has ended: its templates do not outlive it
+    /// (RFC 7011 §8.1). Data that waits for one counts as expired.
+    pub fn end_session(&mut self, session: impl Into<Session>) {
+        let session = session.into();
+        let (budget, expired) = (&mut self.budget, &mut self.expired_sets);
+        self.scopes.retain(|key, scope| {
+            let goes = key.session == session;
+            if goes {
+                *expired += scope.held.forget(u64::MAX, budget);
+            }
+            !goes
+        });
     }
 
     /// Pairs of session and observation domain that the decoder keeps state for.
@@ -186,7 +234,7 @@ impl Decoder {
 
     fn decode_templated(
         &mut self,
-        session: SocketAddr,
+        session: Session,
         now_ms: u64,
         datagram: &[u8],
         out: &mut Vec<Record>,
@@ -204,15 +252,14 @@ impl Decoder {
         let is_fresh = known.is_none();
         let scope = known.unwrap_or(&mut fresh);
         scope.seen_ms = now_ms;
-        let mut walk = Walk::new(
+        let state = State {
             scope,
-            &mut self.plans,
-            &mut self.budget,
-            &self.limits,
-            header,
-            now_ms,
-            out,
-        );
+            plans: &mut self.plans,
+            known: &mut self.known,
+            budget: &mut self.budget,
+            limits: &self.limits,
+        };
+        let mut walk = Walk::new(state, session.transport, header, now_ms, out);
         let summary = walk.message(sets)?;
         if is_fresh && !fresh.is_empty() {
             self.make_room();
@@ -222,18 +269,20 @@ impl Decoder {
     }
 
     /// Forgets the eighth of the scopes that was silent longest when there are too
-    /// many, so that a flood of senders costs each of them little.
+    /// many, so that a flood of senders costs each of them little. Streams come last:
+    /// they tell their templates only once, and a sender's address is proven there.
     fn make_room(&mut self) {
         if self.scopes.len() < self.limits.scopes.max(1) {
             return;
         }
-        let mut seen: Vec<u64> = self.scopes.values().map(|scope| scope.seen_ms).collect();
+        let rank = |key: &ScopeKey, scope: &Scope| (key.session.transport, scope.seen_ms);
+        let mut seen: Vec<_> = self.scopes.iter().map(|(key, scope)| rank(key, scope)).collect();
         let eighth = seen.len() / 8;
         let (_, &mut limit, _) = seen.select_nth_unstable(eighth);
         let mut left = eighth + 1;
         let (budget, expired) = (&mut self.budget, &mut self.expired_sets);
-        self.scopes.retain(|_, scope| {
-            let goes = scope.seen_ms <= limit && left > 0;
+        self.scopes.retain(|key, scope| {
+            let goes = rank(key, scope) <= limit && left > 0;
             if goes {
                 left -= 1;
                 *expired += scope.held.forget(u64::MAX, budget);
@@ -250,8 +299,10 @@ impl Decoder {
         let oldest_template = now_ms.saturating_sub(self.limits.template_age_ms);
         let oldest_set = now_ms.saturating_sub(self.limits.held_age_ms);
         let (budget, expired) = (&mut self.budget, &mut self.expired_sets);
-        self.scopes.retain(|_, scope| {
-            scope.forget_templates(oldest_template);
+        self.scopes.retain(|key, scope| {
+            if key.session.transport == Transport::Datagram {
+                scope.forget_templates(oldest_template);
+            }
             *expired += scope.held.forget(oldest_set, budget);
             !scope.is_empty()
         });

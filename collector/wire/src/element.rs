@@ -2,6 +2,7 @@
 //! only place that knows element numbers on the way in (RFC 7012 and the IANA
 //! registry; RFC 3954 §8 for the NetFlow v9 numbers, the same below 128).
 
+use crate::options::Item;
 use crate::ovs::PEN_VMWARE;
 use crate::template::Field;
 
@@ -18,6 +19,8 @@ pub(crate) enum Target {
     Text(Name),
     Time(Side, TimeForm),
     Note(Note),
+    /// A value of an options record.
+    Option(Item),
 }
 
 /// Fields of 64 bits.
@@ -34,6 +37,7 @@ pub(crate) enum Wide {
     MaxIpLen,
     ObservationPoint,
     TunnelKey,
+    Selector,
 }
 
 /// Fields of 16 and 32 bits.
@@ -125,6 +129,20 @@ pub(crate) enum Note {
     SamplingSpace,
 }
 
+/// Enterprise number of the reverse half of a biflow (RFC 5103 §6.1).
+const PEN_REVERSE: u32 = 29_305;
+
+/// Whether the field is of the reverse direction of a biflow.
+pub(crate) fn is_reverse(field: &Field) -> bool {
+    field.enterprise == PEN_REVERSE
+}
+
+/// Whether the field is a list (RFC 6313 §4.5: basicList, subTemplateList,
+/// subTemplateMultiList).
+pub(crate) fn is_structured(field: &Field) -> bool {
+    field.enterprise == 0 && (291..=293).contains(&field.id)
+}
+
 /// Where `field` goes. `occurrence` counts earlier fields of the template with
 /// the same element: OVS egress templates repeat 82 and 83 for the second
 /// interface; of anything else the first (RFC 7011 §8: the outermost) is taken.
@@ -148,7 +166,7 @@ pub(crate) fn target(field: &Field, occurrence: usize) -> Target {
 
 fn iana(id: u16) -> Target {
     match id {
-        1 | 2 | 25 | 26 | 85 | 86 | 132 | 133 | 138 | 352 => iana_wide(id),
+        1 | 2 | 25 | 26 | 48 | 85 | 86 | 132 | 133 | 138 | 302 | 352 => iana_wide(id),
         6 | 7 | 10 | 11 | 14 | 31 | 32 | 34 | 58 | 59 | 139 | 240 | 243 | 254 | 256 => iana_number(id),
         4 | 5 | 38 | 39 | 60 | 61 | 136 | 176..=179 | 192 | 195 | 244 => iana_octet(id),
         8 | 27 => Target::Address(Address::Src),
@@ -174,6 +192,7 @@ fn iana_wide(id: u16) -> Target {
         2 => Wide::Packets,
         25 => Wide::MinIpLen,
         26 => Wide::MaxIpLen,
+        48 | 302 => Wide::Selector,
         85 => Wide::OctetsTotal,
         86 => Wide::PacketsTotal,
         132 => Wide::DroppedOctets,
@@ -249,7 +268,7 @@ fn vmware(id: u16) -> Target {
 fn fits(target: Target, width: u16) -> bool {
     match target {
         Target::Skip => false,
-        Target::Text(_) => true,
+        Target::Text(_) | Target::Option(_) => true,
         Target::Wide(_) | Target::Number(_) | Target::Octet(_) | Target::Note(_) => (1..=8).contains(&width),
         Target::Address(_) => width == 4 || width == 16,
         Target::Mac(_) => width == 6,

@@ -12,7 +12,7 @@
 //! use wire::encode::Ipfix;
 //! use wire::{Decoder, Field};
 //!
-//! let exporter = ([192, 0, 2, 1], 4739).into();
+//! let exporter = std::net::SocketAddr::from(([192, 0, 2, 1], 4739));
 //! let source_port = Field::iana(7, 2);
 //! let message = Ipfix::new(1_795_196_542, 1, 0).template(256, &[source_port]).set(256, &[0, 80]);
 //!
@@ -26,14 +26,19 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod assume;
 mod cache;
 mod clock;
+mod counters;
 mod decoder;
 mod element;
 pub mod encode;
+mod flow_parts;
+mod framer;
 mod held;
 mod message;
 mod netflow5;
+mod options;
 pub mod ovs;
 mod packet;
 mod plan;
@@ -42,15 +47,21 @@ mod reader;
 mod record;
 mod reject;
 mod scope;
+mod session;
 mod sflow;
 mod store;
 mod template;
 mod text;
 mod walk;
 
+pub use counters::{AppResources, Counters, EthernetCounters, InterfaceCounters, OpenFlowPort, OvsDatapath};
 pub use decoder::{Decoder, Limits, Summary};
+pub use framer::Framer;
+pub use options::{ElementType, Options, OptionsRecord, Sampling, Statistics};
 pub use protocol::{Protocol, sniff};
 pub use record::{Direction, PacketSample, Record, SampledInterface};
 pub use reject::Reject;
+pub use session::{Session, Transport};
+pub use sflow::Discard;
 pub use template::Field;
 pub use text::Text;

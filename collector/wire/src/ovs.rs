@@ -1,7 +1,7 @@
 //! What Open vSwitch is known to send by IPFIX (`ofproto/ofproto-dpif-ipfix.c`,
 //! `ipfix-enterprise-entities.def`, OVS 2.9 to 3.1): template ids and fields
-//! follow from what the packet is. Knowledge for tests and for cold starts; the
-//! decoder itself goes by the templates it receives.
+//! follow from what the packet is. Knowledge for tests and for cold starts: the
+//! decoder goes by the templates it receives, and by these until they come.
 
 use crate::template::Field;
 
@@ -10,6 +10,9 @@ pub const PEN_VMWARE: u32 = 6876;
 
 /// Id of the options template of exporter statistics.
 pub const STATISTICS_TEMPLATE: u16 = 462;
+
+/// Fields of that template; the first is its scope.
+pub const STATISTICS_FIELDS: [Field; 2] = [Field::iana(144, 4), Field::iana(167, 8)];
 
 /// The kind of packet that a template is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +60,31 @@ impl TemplateKey {
     pub const fn id(self) -> u16 {
         let layers = (self.vlan as u16 * 3 + self.network as u16) * 5 + self.transport as u16;
         256 + (layers * 2 + self.tunnel as u16) * 2 + self.egress as u16
+    }
+
+    /// The kind of packet that the template with this id is for.
+    pub fn of_id(id: u16) -> Option<Self> {
+        let number = id.checked_sub(256).filter(|&number| number < 120)?;
+        let network = match number / 20 % 3 {
+            0 => Network::Other,
+            1 => Network::Ipv4,
+            _ => Network::Ipv6,
+        };
+        let transport = match number / 4 % 5 {
+            0 => Transport::Other,
+            1 => Transport::Tcp,
+            2 => Transport::Udp,
+            3 => Transport::Sctp,
+            _ => Transport::Icmp,
+        };
+        let key = Self {
+            vlan: number >= 60,
+            network,
+            transport,
+            tunnel: number & 2 != 0,
+            egress: number & 1 != 0,
+        };
+        (network != Network::Other || transport == Transport::Other).then_some(key)
     }
 
     /// All 88 templates of a bridge, in the order of their ids.
@@ -195,4 +223,17 @@ fn tunnel() -> Vec<Field> {
     ]
     .map(|(id, width)| Field::vendor(PEN_VMWARE, id, width))
     .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_and_its_key_belong_together() {
+        let by_id: Vec<_> = (0..=u16::MAX).filter_map(TemplateKey::of_id).collect();
+        let all: Vec<_> = TemplateKey::all().collect();
+        assert_eq!(by_id, all);
+        assert!(all.iter().all(|key| TemplateKey::of_id(key.id()) == Some(*key)));
+    }
 }

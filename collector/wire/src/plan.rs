@@ -3,6 +3,7 @@
 
 use crate::clock::{self, Clock};
 use crate::element::{self, Note, Side, Target, TimeForm, Wide};
+use crate::options::{self, Values};
 use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
@@ -17,6 +18,10 @@ pub(crate) struct Plan {
     min_len: usize,
     /// Its records describe the exporter, not flows.
     pub options: bool,
+    /// Its records have a reverse half, which is left out.
+    pub reverse: bool,
+    /// Its records have lists, which are left out.
+    pub structured: bool,
 }
 
 /// A run of fields of fixed width and the variable field that ends it.
@@ -70,6 +75,8 @@ impl Plan {
             segments: segments.into(),
             min_len,
             options: definition.options,
+            reverse: definition.fields().any(|field| element::is_reverse(&field)),
+            structured: definition.fields().any(|field| element::is_structured(&field)),
         })
     }
 
@@ -96,6 +103,26 @@ impl Plan {
             }
         }
         notes.settle(clock, record);
+        Ok(())
+    }
+
+    /// Reads one options record.
+    pub(crate) fn run_options(&self, set: &mut Reader<'_>, values: &mut Values) -> Result<(), Reject> {
+        for segment in &self.segments {
+            let octets = set.take(segment.length)?;
+            for load in &segment.loads {
+                let value = octets.get(load.offset..load.offset + usize::from(load.width));
+                if let (Target::Option(item), Some(value)) = (load.target, value) {
+                    values.put(item, value);
+                }
+            }
+            if let Some(target) = segment.variable {
+                let value = take_variable(set)?;
+                if let Target::Option(item) = target {
+                    values.put(item, value);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -127,7 +154,7 @@ impl Segment {
 /// The fields of a template and where each goes. Options data goes nowhere.
 /// Totals (IE 85, 86) are taken only where the template has no delta counter:
 /// OVS sends both, and its totals are those of the whole exporter.
-fn targets(definition: &Definition<'_>) -> impl Iterator<Item = (Field, Target)> {
+fn targets<'a>(definition: &Definition<'a>) -> impl Iterator<Item = (Field, Target)> + use<'a> {
     let has = |id| {
         definition
             .fields()
@@ -135,10 +162,11 @@ fn targets(definition: &Definition<'_>) -> impl Iterator<Item = (Field, Target)>
     };
     let (octets, packets) = (has(1), has(2));
     let options = definition.options;
+    let definition = definition.clone();
     let mut repeats = Repeats::default();
-    definition.fields().map(move |field| {
+    definition.fields().enumerate().map(move |(number, field)| {
         let target = match element::target(&field, repeats.count(&field)) {
-            _ if options => Target::Skip,
+            _ if options => options::target(&definition, number, &field).map_or(Target::Skip, Target::Option),
             Target::Wide(Wide::OctetsTotal) if octets => Target::Skip,
             Target::Wide(Wide::PacketsTotal) if packets => Target::Skip,
             target => target,

@@ -21,6 +21,15 @@ impl Protocol {
     /// Every protocol, for tables of counters.
     pub const ALL: [Protocol; 4] = [Self::NetFlow5, Self::NetFlow9, Self::Ipfix, Self::Sflow5];
 
+    /// The version number in its header.
+    pub(crate) const fn version(self) -> u8 {
+        match self {
+            Self::NetFlow5 | Self::Sflow5 => 5,
+            Self::NetFlow9 => 9,
+            Self::Ipfix => 10,
+        }
+    }
+
     /// The name used in records and metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {

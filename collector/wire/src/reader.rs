@@ -78,6 +78,10 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_be_bytes)
     }
 
+    pub(crate) fn u64(&mut self) -> Result<u64, Reject> {
+        self.array().map(u64::from_be_bytes)
+    }
+
     pub(crate) fn u32(&mut self) -> Result<u32, Reject> {
         self.array().map(u32::from_be_bytes)
     }

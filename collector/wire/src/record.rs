@@ -197,6 +197,9 @@ pub struct Record {
     /// IE 305 and 306, sFlow sampling rate. What OVS sends by IPFIX is scaled already
     /// and says nothing here.
     pub sampling: Option<u32>,
+    /// The sampler that took the packets: IE 302, NetFlow v9 48. Its rate is in options
+    /// data ([`crate::Sampling`]).
+    pub selector: Option<u64>,
     /// There in sFlow records only.
     pub sample: Option<PacketSample>,
 }

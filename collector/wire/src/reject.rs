@@ -66,17 +66,20 @@ pub enum Reject {
         /// The field count (IPFIX), or 4, the size of a field specifier (NetFlow v9).
         expected: usize,
     },
+    /// A template that is in force was defined differently, in a session in which it
+    /// would have to be withdrawn first (RFC 7011 §8).
+    #[error("template {found} at offset {offset} is another than the one in force")]
+    Redefined {
+        /// Where the template begins.
+        offset: usize,
+        /// Its id.
+        found: u16,
+    },
     /// More records than one datagram may yield.
     #[error("more than {limit} records")]
     Records {
         /// [`crate::Limits::records_per_datagram`].
         limit: usize,
-    },
-    /// The sFlow decoder refused the content of a sample.
-    #[error("sFlow: {what}")]
-    Sflow {
-        /// What it said.
-        what: String,
     },
 }
 
@@ -90,8 +93,8 @@ impl Reject {
         "flow_count",
         "template_id",
         "scope",
+        "redefined",
         "records",
-        "sflow",
     ];
 
     /// A word for metric labels, out of [`Reject::KINDS`].
@@ -104,8 +107,8 @@ impl Reject {
             Self::FlowCount { .. } => "flow_count",
             Self::TemplateId { .. } => "template_id",
             Self::Scope { .. } => "scope",
+            Self::Redefined { .. } => "redefined",
             Self::Records { .. } => "records",
-            Self::Sflow { .. } => "sflow",
         }
     }
 }

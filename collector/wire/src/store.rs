@@ -8,15 +8,21 @@ use crate::record::{Direction, Record};
 use crate::text::Text;
 
 /// A big-endian integer of 1 to 8 octets.
+#[inline]
 pub(crate) fn integer(bytes: &[u8]) -> Option<u64> {
-    if bytes.is_empty() || bytes.len() > 8 {
-        return None;
+    // The common widths are single loads.
+    match *bytes {
+        [a] => Some(u64::from(a)),
+        [a, b] => Some(u64::from(u16::from_be_bytes([a, b]))),
+        [a, b, c, d] => Some(u64::from(u32::from_be_bytes([a, b, c, d]))),
+        [a, b, c, d, e, f, g, h] => Some(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
+        [] | [_, _, _, _, _, _, _, _, _, ..] => None,
+        _ => Some(
+            bytes
+                .iter()
+                .fold(0, |value, &octet| value << 8 | u64::from(octet)),
+        ),
     }
-    Some(
-        bytes
-            .iter()
-            .fold(0, |value, &octet| value << 8 | u64::from(octet)),
-    )
 }
 
 /// Puts a 64-bit value in its place.
@@ -31,6 +37,7 @@ pub(crate) fn wide(record: &mut Record, target: Wide, value: u64) {
         Wide::MaxIpLen => &mut record.max_ip_len,
         Wide::ObservationPoint => &mut record.observation_point,
         Wide::TunnelKey => &mut record.tunnel_key,
+        Wide::Selector => &mut record.selector,
     };
     *place = Some(value);
     record.totals |= matches!(target, Wide::OctetsTotal | Wide::PacketsTotal);

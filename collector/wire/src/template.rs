@@ -49,10 +49,14 @@ impl Field {
 pub(crate) struct Definition<'a> {
     pub protocol: Protocol,
     pub id: u16,
+    /// Where it begins in the message.
+    pub offset: usize,
     /// Number of fields.
     pub count: usize,
     /// An options template: its data records describe the exporter, not flows.
     pub options: bool,
+    /// The first so many fields are the scope; only options templates have one.
+    pub scope: usize,
     specifiers: Reader<'a>,
 }
 
@@ -60,11 +64,27 @@ pub(crate) struct Definition<'a> {
 #[derive(Debug, Clone)]
 pub(crate) enum Entry<'a> {
     Definition(Definition<'a>),
-    /// A template without fields: a withdrawal in IPFIX (RFC 7011 §8.1).
-    Withdrawal,
+    /// A template without fields: a withdrawal in IPFIX (RFC 7011 §8.1). The id of
+    /// the set itself stands for all templates of its kind.
+    Withdrawal(u16),
 }
 
 impl<'a> Definition<'a> {
+    /// A template of which only the field specifiers are there.
+    pub(crate) fn of_octets(protocol: Protocol, id: u16, scope: usize, specifiers: &'a [u8]) -> Self {
+        let mut definition = Self {
+            protocol,
+            id,
+            offset: 0,
+            count: 0,
+            options: scope > 0,
+            scope,
+            specifiers: Reader::new(specifiers),
+        };
+        definition.count = definition.fields().count();
+        definition
+    }
+
     /// The octets of the field specifiers.
     pub(crate) fn octets(&self) -> &'a [u8] {
         self.specifiers.rest()
@@ -102,13 +122,13 @@ pub(crate) fn next_entry<'a>(
     }
     // A withdrawal may name the set id itself: "all templates" (RFC 7011 §8.1).
     if size == 0 && (protocol == Protocol::Ipfix || !options) {
-        return Ok(Some(Entry::Withdrawal));
+        return Ok(Some(Entry::Withdrawal(id)));
     }
     if id < 256 {
         return Err(Reject::TemplateId { offset, found: id });
     }
-    let count = match (protocol, options) {
-        (_, false) => usize::from(size),
+    let (scope, count) = match (protocol, options) {
+        (_, false) => (0, usize::from(size)),
         (Protocol::NetFlow9, true) => netflow9_options_count(set, offset, size)?,
         (_, true) => ipfix_options_count(set, offset, size)?,
     };
@@ -116,14 +136,16 @@ pub(crate) fn next_entry<'a>(
     Ok(Some(Entry::Definition(Definition {
         protocol,
         id,
+        offset,
         count,
         options,
+        scope,
         specifiers,
     })))
 }
 
 /// RFC 7011 §3.4.2.2: a scope field count follows the field count.
-fn ipfix_options_count(set: &mut Reader<'_>, offset: usize, count: u16) -> Result<usize, Reject> {
+fn ipfix_options_count(set: &mut Reader<'_>, offset: usize, count: u16) -> Result<(usize, usize), Reject> {
     let scope = set.u16()?;
     if scope == 0 || scope > count {
         return Err(Reject::Scope {
@@ -132,11 +154,11 @@ fn ipfix_options_count(set: &mut Reader<'_>, offset: usize, count: u16) -> Resul
             expected: usize::from(count),
         });
     }
-    Ok(usize::from(count))
+    Ok((usize::from(scope), usize::from(count)))
 }
 
 /// RFC 3954 §6.1: the octets of the scope specifiers, then of the option specifiers.
-fn netflow9_options_count(set: &mut Reader<'_>, offset: usize, scope: u16) -> Result<usize, Reject> {
+fn netflow9_options_count(set: &mut Reader<'_>, offset: usize, scope: u16) -> Result<(usize, usize), Reject> {
     let options = set.u16()?;
     if !scope.is_multiple_of(4) || !options.is_multiple_of(4) {
         return Err(Reject::Scope {
@@ -145,7 +167,22 @@ fn netflow9_options_count(set: &mut Reader<'_>, offset: usize, scope: u16) -> Re
             expected: 4,
         });
     }
-    Ok(usize::from(scope / 4) + usize::from(options / 4))
+    let scope = usize::from(scope / 4);
+    Ok((scope, scope + usize::from(options / 4)))
+}
+
+/// Field specifiers as they stand in an IPFIX template.
+pub(crate) fn specifier_octets(fields: &[Field]) -> Vec<u8> {
+    let mut octets = Vec::new();
+    for field in fields {
+        let vendor = if field.enterprise == 0 { 0 } else { 0x8000 };
+        octets.extend((field.id | vendor).to_be_bytes());
+        octets.extend(field.width.to_be_bytes());
+        if vendor != 0 {
+            octets.extend(field.enterprise.to_be_bytes());
+        }
+    }
+    octets
 }
 
 /// Cuts `count` field specifiers off the set.

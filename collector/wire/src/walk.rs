@@ -4,31 +4,48 @@
 
 use std::sync::Arc;
 
+use crate::assume::Known;
 use crate::cache::Plans;
 use crate::clock::Clock;
 use crate::decoder::{Limits, Summary};
 use crate::held::{Budget, HeldSet};
 use crate::message::{self, Header, SetKind};
+use crate::options::{OptionsRecord, Values};
 use crate::plan::Plan;
 use crate::protocol::Protocol;
 use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
 use crate::scope::{Scope, Template};
+use crate::session::Transport;
 use crate::template::{self, Definition, Entry};
+
+/// What the walk works on.
+pub(crate) struct State<'w> {
+    /// Of the session and domain of the message.
+    pub scope: &'w mut Scope,
+    pub plans: &'w mut Plans,
+    pub known: &'w mut Known,
+    pub budget: &'w mut Budget,
+    pub limits: &'w Limits,
+}
 
 /// One message on its way.
 pub(crate) struct Walk<'w> {
     scope: &'w mut Scope,
     plans: &'w mut Plans,
+    known: &'w mut Known,
     budget: &'w mut Budget,
     limits: &'w Limits,
+    transport: Transport,
     header: Header,
     now_ms: u64,
     out: &'w mut Vec<Record>,
     /// Records in `out` before this message.
     start: usize,
     summary: Summary,
+    /// The message has one set only, as OVS's data has.
+    alone: bool,
     /// What the templates of this message replaced, to be put back on failure.
     undo: Vec<(u16, Option<Template>)>,
     /// Templates that this message defined.
@@ -37,10 +54,8 @@ pub(crate) struct Walk<'w> {
 
 impl<'w> Walk<'w> {
     pub(crate) fn new(
-        scope: &'w mut Scope,
-        plans: &'w mut Plans,
-        budget: &'w mut Budget,
-        limits: &'w Limits,
+        state: State<'w>,
+        transport: Transport,
         header: Header,
         now_ms: u64,
         out: &'w mut Vec<Record>,
@@ -51,16 +66,26 @@ impl<'w> Walk<'w> {
             ..Summary::new(header.protocol, header.clock.export_ns)
         };
         let (undo, defined, start) = (Vec::new(), Vec::new(), out.len());
+        let State {
+            scope,
+            plans,
+            known,
+            budget,
+            limits,
+        } = state;
         Self {
             scope,
             plans,
+            known,
             budget,
             limits,
+            transport,
             header,
             now_ms,
             out,
             start,
             summary,
+            alone: false,
             undo,
             defined,
         }
@@ -77,7 +102,9 @@ impl<'w> Walk<'w> {
         };
         self.release();
         for (id, body) in orphans {
-            self.hold(id, body);
+            if !self.assume(id, &body) {
+                self.hold(id, body);
+            }
         }
         self.summary.records = self.out.len() - self.start;
         Ok(std::mem::take(&mut self.summary))
@@ -87,12 +114,15 @@ impl<'w> Walk<'w> {
     /// even at the end of the message.
     fn sets<'a>(&mut self, mut sets: Reader<'a>) -> Result<Vec<(u16, Reader<'a>)>, Reject> {
         let mut orphans = Vec::new();
+        let mut first = true;
         while let Some((kind, mut body)) = message::next_set(&mut sets, self.header.protocol)? {
+            self.alone = first && sets.left() == 0;
+            first = false;
             match kind {
                 SetKind::Templates => self.templates(&mut body, false)?,
                 SetKind::OptionsTemplates => self.templates(&mut body, true)?,
                 SetKind::Data(id) => match self.scope.plan(id).cloned() {
-                    Some(plan) => self.data(&plan, body)?,
+                    Some(plan) => self.data(id, &plan, body)?,
                     None => orphans.push((id, body)),
                 },
                 SetKind::Reserved => self.summary.sets_skipped += 1,
@@ -101,7 +131,7 @@ impl<'w> Walk<'w> {
         let mut left = Vec::new();
         for (id, body) in orphans {
             match self.scope.plan(id).cloned() {
-                Some(plan) => self.data(&plan, body)?,
+                Some(plan) => self.data(id, &plan, body)?,
                 None => left.push((id, body)),
             }
         }
@@ -111,19 +141,38 @@ impl<'w> Walk<'w> {
     fn templates(&mut self, set: &mut Reader<'_>, options: bool) -> Result<(), Reject> {
         while let Some(entry) = template::next_entry(set, self.header.protocol, options)? {
             match entry {
-                Entry::Definition(definition) => self.define(&definition),
-                Entry::Withdrawal if self.header.protocol == Protocol::Ipfix => {
+                Entry::Definition(definition) => self.define(&definition)?,
+                Entry::Withdrawal(_) if self.header.protocol != Protocol::Ipfix => {
+                    self.summary.templates_refused += 1;
+                }
+                Entry::Withdrawal(_) if self.transport == Transport::Datagram => {
                     self.summary.withdrawals_ignored += 1;
                 }
-                Entry::Withdrawal => self.summary.templates_refused += 1,
+                Entry::Withdrawal(id) => self.withdraw(id, options),
             }
         }
         Ok(())
     }
 
+    /// Takes a template out of force, or all of a kind, whose set id then stands in
+    /// the place of theirs (RFC 7011 §8.1).
+    fn withdraw(&mut self, id: u16, options: bool) {
+        let mut ids = self.scope.ids(options);
+        if id >= 256 {
+            ids.retain(|&known| known == id);
+            self.summary.withdrawals_ignored += usize::from(ids.is_empty());
+        }
+        for id in ids {
+            let replaced = self.scope.set(id, None);
+            self.undo.push((id, replaced));
+            self.summary.templates_withdrawn += 1;
+        }
+    }
+
     /// Puts a template in force. One that is refused takes its predecessor along:
-    /// the exporter does not mean that one any more.
-    fn define(&mut self, definition: &Definition<'_>) {
+    /// the exporter does not mean that one any more. Over a stream a different
+    /// definition without a withdrawal is a fault of the exporter (RFC 7011 §8).
+    fn define(&mut self, definition: &Definition<'_>) -> Result<(), Reject> {
         let id = definition.id;
         let template = self.plan(definition).map(|plan| Template {
             plan,
@@ -134,6 +183,12 @@ impl<'w> Walk<'w> {
             .as_ref()
             .zip(self.scope.plan(id))
             .is_some_and(|(new, old)| Arc::ptr_eq(&new.plan, old));
+        if self.transport == Transport::Stream && !same && self.scope.plan(id).is_some() {
+            return Err(Reject::Redefined {
+                offset: definition.offset,
+                found: id,
+            });
+        }
         let replaced = self.scope.set(id, template);
         self.undo.push((id, replaced));
         match (refused, same) {
@@ -144,6 +199,7 @@ impl<'w> Walk<'w> {
         if !refused {
             self.defined.push(id);
         }
+        Ok(())
     }
 
     fn plan(&mut self, definition: &Definition<'_>) -> Option<Arc<Plan>> {
@@ -162,27 +218,59 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Decodes a data set of this message.
-    fn data(&mut self, plan: &Plan, set: Reader<'_>) -> Result<(), Reject> {
-        self.records(plan, set, self.header.clock)
+    /// Decodes a data set of this message. OVS does not pad: what does not end with
+    /// its set shows that OVS changed the form of its records and kept its templates,
+    /// as it does for up to 600 s when its virtual observation id is set (seen in 3.1.0).
+    fn data(&mut self, id: u16, plan: &Plan, set: Reader<'_>) -> Result<(), Reject> {
+        let before = self.out.len();
+        let result = self.records(plan, set.clone(), self.header.clock);
+        let ends = match &result {
+            Ok(left) => *left == 0 || !self.out.get(before).is_some_and(is_like_ovs),
+            Err(_) => false,
+        };
+        if !ends && self.assume(id, &set) {
+            self.out.drain(before..self.out.len() - 1);
+            return Ok(());
+        }
+        result.map(|_| ())
     }
 
-    fn records(&mut self, plan: &Plan, mut set: Reader<'_>, clock: Clock) -> Result<(), Reject> {
+    /// Decodes a data set; returns the octets after its last record.
+    fn records(&mut self, plan: &Plan, mut set: Reader<'_>, clock: Clock) -> Result<usize, Reject> {
         while plan.has_record(&set) {
-            if self.out.len() - self.start >= self.limits.records_per_datagram {
+            if self.out.len() - self.start + self.summary.options_records >= self.limits.records_per_datagram
+            {
                 return Err(Reject::Records {
                     limit: self.limits.records_per_datagram,
                 });
             }
             if plan.options {
-                plan.skip(&mut set)?;
-                self.summary.options_records += 1;
+                self.options(plan, &mut set, clock)?;
             } else {
-                let mut record = Record::new(self.header.protocol, clock.export_ns);
-                record.observation_domain = Some(self.header.domain);
-                plan.run(&mut set, clock, &mut record)?;
-                self.out.push(record);
+                self.summary.biflow_records += usize::from(plan.reverse);
+                self.summary.structured_records += usize::from(plan.structured);
+                // Written where it stays: a record is large.
+                self.out.push(Record::new(self.header.protocol, clock.export_ns));
+                if let Some(record) = self.out.last_mut() {
+                    record.observation_domain = Some(self.header.domain);
+                    plan.run(&mut set, clock, record)?;
+                }
             }
+        }
+        Ok(set.left())
+    }
+
+    fn options(&mut self, plan: &Plan, set: &mut Reader<'_>, clock: Clock) -> Result<(), Reject> {
+        let mut values = Values::default();
+        plan.run_options(set, &mut values)?;
+        self.summary.options_records += 1;
+        if let Some(content) = values.content() {
+            self.summary.options.push(OptionsRecord {
+                protocol: self.header.protocol,
+                observation_domain: self.header.domain,
+                export_ns: clock.export_ns,
+                content,
+            });
         }
         Ok(())
     }
@@ -198,16 +286,38 @@ impl<'w> Walk<'w> {
     }
 
     fn released(&mut self, id: u16, held: &HeldSet) {
-        let before = self.out.len();
+        let (before, options) = (self.out.len(), self.summary.options.len());
         let result = match self.scope.plan(id).cloned() {
             Some(plan) => self.records(&plan, Reader::new(&held.octets), held.clock),
-            None => Ok(()),
+            None => Ok(0),
         };
         if result.is_err() {
             self.out.truncate(before);
+            self.summary.options.truncate(options);
             self.summary.sets_dropped += 1;
         }
         self.summary.released_records += self.out.len() - before;
+    }
+
+    /// Reads a data set without a template as what OVS sends under its id, if it can
+    /// be that.
+    fn assume(&mut self, id: u16, set: &Reader<'_>) -> bool {
+        if !self.limits.assume_ovs || !self.alone || self.header.protocol != Protocol::Ipfix {
+            return false;
+        }
+        let clock = self.header.clock;
+        if let Some(plan) = self.known.statistics(id, set, self.header.domain) {
+            self.summary.templates_assumed += 1;
+            return self.records(&plan, set.clone(), clock).is_ok();
+        }
+        let mut record = Record::new(self.header.protocol, clock.export_ns);
+        record.observation_domain = Some(self.header.domain);
+        let is_ovs = self.known.read(id, set, clock, &mut record);
+        if is_ovs {
+            self.summary.templates_assumed += 1;
+            self.out.push(record);
+        }
+        is_ovs
     }
 
     fn hold(&mut self, id: u16, set: Reader<'_>) {
@@ -222,4 +332,9 @@ impl<'w> Walk<'w> {
             self.summary.sets_dropped += 1;
         }
     }
+}
+
+/// Whether the record has the elements that begin every template of OVS.
+fn is_like_ovs(record: &Record) -> bool {
+    record.observation_point.is_some() && record.ethernet_header_len.is_some()
 }

@@ -8,10 +8,14 @@ use std::net::IpAddr;
 
 use pcap::Datagram;
 use wire::ovs::{STATISTICS_TEMPLATE, TemplateKey};
-use wire::{Decoder, Direction, PacketSample, Protocol, Record, SampledInterface, Summary, Text};
+use wire::{Decoder, Direction, Limits, PacketSample, Protocol, Record, SampledInterface, Summary, Text};
 
 fn decode(datagrams: &[Datagram]) -> (Vec<Summary>, Vec<Record>) {
-    let mut decoder = Decoder::default();
+    decode_with(Limits::default(), datagrams)
+}
+
+fn decode_with(limits: Limits, datagrams: &[Datagram]) -> (Vec<Summary>, Vec<Record>) {
+    let mut decoder = Decoder::new(limits);
     let mut records = Vec::new();
     let summaries = datagrams
         .iter()
@@ -213,7 +217,11 @@ fn templates_that_come_last_release_the_same_records() {
     let (templates, data): (Vec<_>, Vec<_>) = pcap::ipfix()
         .into_iter()
         .partition(|datagram| matches!(datagram.payload[17], 2 | 3));
-    let (summaries, late) = decode(&[data, templates].concat());
+    let as_received = Limits {
+        assume_ovs: false,
+        ..Limits::default()
+    };
+    let (summaries, late) = decode_with(as_received, &[data, templates].concat());
     assert_eq!(
         summaries.iter().map(|summary| summary.sets_held).sum::<usize>(),
         837

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use wire::encode::Body;
-use wire::{Decoder, Direction, Record, Reject, SampledInterface, Summary};
+use wire::{Decoder, Direction, Discard, OpenFlowPort, Record, Reject, SampledInterface, Summary};
 
 /// Ethernet, IPv4, UDP 53 to 12345.
 const FRAME: [u8; 42] = [
@@ -257,20 +257,95 @@ fn counter_samples_and_unknown_ones_are_counted() {
 }
 
 #[test]
+fn what_a_port_counts_is_read_block_by_block() {
+    let numbers = |count: u32| (1..=count).flat_map(u32::to_be_bytes).collect::<Vec<u8>>();
+    let name = body(|body| {
+        body.u32(5).bytes(b"veth0\0\0\0");
+    });
+    let port = body(|body| {
+        body.u64(0xaa).u32(9);
+    });
+    let blocks = [
+        part(1, &numbers(22)),
+        part(7, &[0; 56]),
+        part(1005, &name),
+        part(1004, &port),
+        part(2, &numbers(13)),
+    ];
+    let sample = part(
+        2,
+        &body(|body| {
+            body.u32(77).u32(3).u32(5).bytes(&blocks.concat());
+        }),
+    );
+    let (summary, records) = decode(&datagram(&[sample])).expect("well-formed");
+    assert_eq!((summary.counter_samples, records.len()), (1, 0));
+    let counters = &summary.counters[0];
+    assert_eq!(
+        (counters.sequence, counters.source_type, counters.source_index),
+        (77, 0, 3)
+    );
+    assert_eq!(
+        (counters.sub_agent, counters.agent),
+        (2, Some([192, 0, 2, 9].into()))
+    );
+    assert_eq!((counters.port_name.as_str(), counters.other_blocks), ("veth0", 1));
+    let interface = counters.interface.expect("block 1");
+    assert_eq!((interface.if_index, interface.speed), (1, 3 << 32 | 4));
+    assert_eq!((interface.in_octets, interface.in_unicast), (7 << 32 | 8, 9));
+    assert_eq!((interface.out_octets, interface.promiscuous), (15 << 32 | 16, 22));
+    let openflow = OpenFlowPort {
+        datapath_id: 0xaa,
+        port: 9,
+    };
+    assert_eq!(counters.openflow_port, Some(openflow));
+    assert_eq!(counters.ethernet.map(|block| block.symbol_errors), Some(13));
+}
+
+#[test]
+fn a_discarded_packet_is_told_with_its_reason_and_is_no_record() {
+    let sample = part(
+        5,
+        &body(|body| {
+            body.u32(4).u32(0).u32(7).u32(2).u32(7).u32(0).u32(257).u32(1);
+            body.bytes(&header_part(&FRAME));
+        }),
+    );
+    let (summary, records) = decode(&datagram(&[sample])).expect("well-formed");
+    assert_eq!(
+        (summary.discards.len(), summary.other_samples, records.len()),
+        (1, 0, 0)
+    );
+    let Discard { reason, packet } = &summary.discards[0];
+    assert_eq!(
+        (*reason, packet.dst_port, packet.in_if),
+        (257, Some(12345), Some(7))
+    );
+    let sample = packet.sample.as_ref().expect("sFlow packets have one");
+    assert_eq!((sample.drops, sample.rate, packet.sampling), (2, 0, None));
+}
+
+#[test]
 fn a_datagram_that_claims_more_than_it_has_is_refused_whole() {
     let mut claims_two = datagram(&[flow_sample(8, &[header_part(&FRAME)])]);
     claims_two[27] = 2;
-    assert_eq!(decode(&claims_two).map_err(|reject| reject.kind()), Err("sflow"));
+    assert_eq!(
+        decode(&claims_two).map_err(|reject| reject.kind()),
+        Err("truncated")
+    );
     let huge_length = datagram(&[body(|body| {
         body.u32(1).u32(0x0600_0000);
     })]);
-    assert_eq!(decode(&huge_length).map_err(|reject| reject.kind()), Err("sflow"));
+    assert_eq!(
+        decode(&huge_length).map_err(|reject| reject.kind()),
+        Err("truncated")
+    );
     assert_eq!(
         decode(&[0, 0, 0, 5, 0, 0, 0, 1, 1, 2, 3, 4]),
         Err(Reject::Truncated {
-            offset: 8,
-            expected: 20,
-            found: 4
+            offset: 12,
+            expected: 4,
+            found: 0
         })
     );
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 /// One UDP datagram of the capture.
 #[derive(Debug, Clone)]
+#[allow(dead_code)]
 pub struct Datagram {
     pub source: SocketAddr,
     pub port: u16,
@@ -18,8 +19,18 @@ const IPFIX: u16 = 4739;
 const SFLOW: u16 = 6343;
 
 /// The whole capture in order.
+#[allow(dead_code)]
 pub fn datagrams() -> Vec<Datagram> {
-    let file = include_bytes!("../data/ovs-3.1.0-netflow5-ipfix-sflow5.pcap");
+    read(include_bytes!("../data/ovs-3.1.0-netflow5-ipfix-sflow5.pcap"))
+}
+
+/// The capture of every kind of packet, which `data/capture-ovs` makes.
+#[allow(dead_code)]
+pub fn packet_kinds() -> Vec<Datagram> {
+    read(include_bytes!("../data/ovs-3.1.0-packet-kinds.pcap"))
+}
+
+fn read(file: &[u8]) -> Vec<Datagram> {
     assert_eq!(
         file[..4],
         [0xd4, 0xc3, 0xb2, 0xa1],
@@ -38,6 +49,7 @@ pub fn datagrams() -> Vec<Datagram> {
 }
 
 /// The datagrams to one port.
+#[allow(dead_code)]
 pub fn to_port(port: u16) -> Vec<Datagram> {
     datagrams()
         .into_iter()
