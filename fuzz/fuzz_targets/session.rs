@@ -9,7 +9,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for (from, seconds, datagram) in weir_fuzz::split(data) {
         // Minutes, so that templates and held data grow old.
         now_ms += u64::from(seconds) * 60_000;
-        weir_fuzz::decode(&mut decoder, from % 12, now_ms, datagram, &mut records);
+        let session = weir_fuzz::session(from % 12);
+        weir_fuzz::decode(&mut decoder, session, now_ms, datagram, &mut records);
         records.clear();
     }
 });

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use wire::{Decoder, Limits, Record, Reject};
+use wire::{Decoder, Limits, Record, Reject, Session};
 
 /// Limits so small that they are met.
 pub fn limits() -> Limits {
@@ -25,9 +25,15 @@ pub fn session(number: u8) -> SocketAddr {
 }
 
 /// Decodes one datagram and checks what holds for all of them.
-pub fn decode(decoder: &mut Decoder, from: u8, now_ms: u64, datagram: &[u8], records: &mut Vec<Record>) {
+pub fn decode(
+    decoder: &mut Decoder,
+    session: impl Into<Session>,
+    now_ms: u64,
+    datagram: &[u8],
+    records: &mut Vec<Record>,
+) {
     let before = records.len();
-    match decoder.decode(session(from), now_ms, datagram, records) {
+    match decoder.decode(session, now_ms, datagram, records) {
         Ok(summary) => {
             assert_eq!(records.len() - before, summary.records);
             assert!(summary.released_records <= summary.records);
@@ -52,7 +58,7 @@ pub fn one_protocol(version: &[u8], rest: &[u8]) {
     let mut decoder = Decoder::new(limits());
     let mut records = Vec::new();
     for now_ms in [1_000, 2_000] {
-        decode(&mut decoder, 1, now_ms, &datagram, &mut records);
+        decode(&mut decoder, session(1), now_ms, &datagram, &mut records);
         records.clear();
     }
 }

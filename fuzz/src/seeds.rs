@@ -30,6 +30,17 @@ fn main() -> io::Result<()> {
         let version = if protocol == Protocol::Sflow5 { 4 } else { 2 };
         write(&folder, protocol.as_str(), number, &datagram[version..])?;
     }
+    let ipfix: Vec<_> = all
+        .iter()
+        .filter(|datagram| sniff(datagram) == Ok(Protocol::Ipfix))
+        .collect();
+    for (number, messages) in ipfix.chunks(6).enumerate() {
+        let stream: Vec<u8> = messages
+            .iter()
+            .flat_map(|message| message.iter().copied())
+            .collect();
+        write(&folder, "stream", number, &[&[7], &stream[..]].concat())?;
+    }
     for (number, datagrams) in all.chunks(12).enumerate() {
         let sequence: Vec<_> = (0u8..)
             .zip(datagrams)
