@@ -47,7 +47,11 @@ const COST: [(&str, Traffic, u64); 4] = [
     ("IPFIX as OVS sends it, 1 a datagram", Traffic::OvsIpfix, 100_000),
     ("NetFlow v5, 24 a datagram", Traffic::NetFlow5, 1_000_000),
     ("IPFIX, 24 a datagram", Traffic::Ipfix, 500_000),
-    ("sFlow v5, 6 samples a datagram", Traffic::Sflow5, 200_000),
+    (
+        "sFlow v5, 6 samples a datagram (sfcapd)",
+        Traffic::Sflow5,
+        200_000,
+    ),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -64,8 +68,8 @@ fn main() -> anyhow::Result<()> {
         collector,
     };
     bench.cost()?;
-    bench.ceiling()?;
-    bench.memory()
+    bench.memory()?;
+    bench.ceiling()
 }
 
 fn pin(core: usize) -> anyhow::Result<()> {
@@ -128,7 +132,7 @@ impl Bench {
         Ok(())
     }
 
-    /// The highest rate with no loss, in steps of a fifth.
+    /// The highest rate with no loss.
     fn ceiling(&self) -> anyhow::Result<()> {
         println!(
             "\n| highest rate without loss, records/s (median of {}) | weir-collector | nfcapd |",
@@ -149,21 +153,27 @@ impl Bench {
         Ok(())
     }
 
-    /// Each step runs for three seconds; the sender's own limit ends the climb too.
+    /// Doubles the rate until something is lost, then halves the distance three
+    /// times. The sender's own limit ends the climb too.
     fn climb(&self, kind: Kind, traffic: Traffic, start: u64) -> anyhow::Result<f64> {
-        let (mut best, mut rate) = (0.0, start);
-        loop {
+        let (mut good, mut bad, mut best) = (0, None, 0.0);
+        let mut halvings = 3;
+        while halvings > 0 {
+            let rate = bad.map_or((good * 2).max(start), |bad| u64::midpoint(good, bad));
+            halvings -= u32::from(bad.is_some());
             let outcome = self.measure(kind, &Load::new(traffic, 8, rate, 3))?;
             if outcome.lost() > 0 {
-                return Ok(best);
+                bad = Some(rate);
+                continue;
             }
+            good = rate;
             best = f64::max(best, outcome.sent_a_second());
             if outcome.sent_a_second() < 0.97 * rate as f64 {
                 eprintln!("{kind:?}: the sender cannot send {rate} records/s");
-                return Ok(best);
+                break;
             }
-            rate += rate / 5;
         }
+        Ok(best)
     }
 
     /// Resident memory at the end of a run with many exporters.
