@@ -31,6 +31,14 @@ crds: ## Generate manifests/crds from api/
 bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 100)
 	@scripts/bench-change $(or $(NODES),100)
 
+.PHONY: bench-collector
+bench-collector: requirements ## weir-collector beside nfcapd on the same datagrams (root, two cores)
+	@scripts/bench-collector
+
+.PHONY: fuzz
+fuzz: ## Fuzz the decoder, SECONDS (default 30) for each target; needs a nightly compiler
+	@scripts/fuzz $(or $(SECONDS),30)
+
 .PHONY: bench-decode
 bench-decode: requirements ## Records a second that the decoder makes on one core
 	@scripts/bench-decode

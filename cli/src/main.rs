@@ -1,6 +1,7 @@
 //! `weir`: Weir without Kubernetes in one process (`up`), and what is applied,
 //! what fails and why (`status`). Also found by kubectl as `kubectl weir`.
 
+mod bench;
 mod cluster;
 mod node;
 mod report;
@@ -36,6 +37,10 @@ enum Command {
     /// `weir up` last reported (--data-dir). Exit code 0: all that is asked for
     /// is applied; 1: something is not; 2: it cannot be told.
     Status(status::StatusArgs),
+    /// Send made-up flow records to a collector, to see what it can take
+    ///
+    /// Stops after ten seconds unless told otherwise, and prints what was sent.
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         match args.command {
             Command::Up(args) => up::run(args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
         }
     });
     ended.unwrap_or_else(|error| {

@@ -1,0 +1,228 @@
+//! The programs under measurement: how each is started, and how it says what it
+//! received. What they cost is read from /proc, for both in the same way.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, SysconfVar, sysconf};
+
+/// Where every receiver listens: nothing else does in a network namespace of its own.
+const PORT: u16 = 4739;
+const HTTP: &str = "127.0.0.1:8080";
+
+/// Socket buffer that both ask for; the kernel caps it at net.core.rmem_max, for
+/// weir-collector too, which is started without the right to ask for more.
+const BUFFER: &str = "33554432";
+
+/// A program that receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Weir,
+    Nfcapd,
+    Sfcapd,
+}
+
+impl Kind {
+    /// Whether the program is installed.
+    pub fn is_there(self) -> bool {
+        let program = match self {
+            Self::Weir => return true,
+            Self::Nfcapd => "nfcapd",
+            Self::Sfcapd => "sfcapd",
+        };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(program).exists())
+    }
+
+    fn command(self, collector: &Path, core: usize, folder: &Path) -> Command {
+        let mut command = Command::new("taskset");
+        command.arg("-c").arg(core.to_string());
+        let capd = |command: &mut Command, program: &str| {
+            command.args([program, "-t", "3600", "-b", "127.0.0.1", "-p"]);
+            command
+                .arg(PORT.to_string())
+                .args(["-B", BUFFER, "-w"])
+                .arg(folder);
+        };
+        match self {
+            Self::Weir => {
+                command.args([
+                    "setpriv",
+                    "--bounding-set",
+                    "-net_admin",
+                    "--inh-caps",
+                    "-net_admin",
+                ]);
+                command.arg(collector).args(["--print", "none", "--http", HTTP]);
+                command.args(["--listen", &format!("127.0.0.1:{PORT}"), "--port-file"]);
+                command.arg(folder.join("ports"));
+            }
+            Self::Nfcapd => capd(&mut command, "nfcapd"),
+            Self::Sfcapd => capd(&mut command, "sfcapd"),
+        }
+        command
+    }
+}
+
+/// A running one.
+#[derive(Debug)]
+pub struct Receiver {
+    kind: Kind,
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Receiver {
+    /// Starts it and waits until its socket is bound.
+    pub fn start(kind: Kind, collector: &Path, core: usize) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("bench-collector-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder)?;
+        let log = File::create(folder.join("log"))?;
+        let child = kind
+            .command(collector, core, &folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {kind:?}"))?;
+        let receiver = Self { kind, child, folder };
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while sockets()?.is_empty() || (kind == Kind::Weir && metrics().is_err()) {
+            ensure!(
+                Instant::now() < give_up,
+                "{kind:?} does not listen: {}",
+                receiver.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(receiver)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], PORT))
+    }
+
+    /// utime and stime of all its threads.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The program's name, in parentheses, may hold anything.
+        let (_, rest) = stat.rsplit_once(')').context("no name in stat")?;
+        let fields: Vec<_> = rest.split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        let a_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100);
+        Ok(Duration::from_secs_f64(ticks as f64 / a_second as f64))
+    }
+
+    pub fn resident_octets(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next());
+        Ok(kib.context("no VmRSS")?.parse::<u64>()? << 10)
+    }
+
+    pub fn kernel_drops(&self) -> anyhow::Result<u64> {
+        Ok(sockets()?.iter().map(|socket| socket.drops).sum())
+    }
+
+    pub fn queued_octets(&self) -> anyhow::Result<u64> {
+        Ok(sockets()?.iter().map(|socket| socket.queued).sum())
+    }
+
+    /// Ends it. Returns the records that it stored.
+    pub fn finish(mut self) -> anyhow::Result<u64> {
+        let counted = (self.kind == Kind::Weir).then(metrics).transpose()?;
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while self.child.try_wait()?.is_none() {
+            ensure!(Instant::now() < give_up, "{:?} does not end", self.kind);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        match counted {
+            Some(text) => metric(&text, "weir_collector_records_stored_total"),
+            None => {
+                flows(&self.log()).with_context(|| format!("{:?} counts no flows: {}", self.kind, self.log()))
+            }
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What nfcapd says when it ends: `Flows: 123, Packets: …`, for each source and
+/// each file.
+fn flows(log: &str) -> Option<u64> {
+    let counts = log.match_indices("Flows: ").filter_map(|(at, found)| {
+        let rest = &log[at + found.len()..];
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse::<u64>().ok()
+    });
+    let counts: Vec<_> = counts.collect();
+    (!counts.is_empty()).then(|| counts.iter().sum())
+}
+
+/// The collector's own counters.
+fn metrics() -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(HTTP)?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn metric(text: &str, name: &str) -> anyhow::Result<u64> {
+    let mut values = text
+        .lines()
+        .filter(|line| line.split([' ', '{']).next() == Some(name))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .peekable();
+    if values.peek().is_none() {
+        bail!("no metric {name}");
+    }
+    Ok(values.sum())
+}
+
+/// A UDP socket on our port.
+struct Socket {
+    queued: u64,
+    drops: u64,
+}
+
+/// `/proc/net/udp` and `udp6`: local address, remote, state, tx:rx queue, … drops.
+fn sockets() -> anyhow::Result<Vec<Socket>> {
+    let local = format!(":{PORT:04X}");
+    let mut found = Vec::new();
+    for table in ["/proc/net/udp", "/proc/net/udp6"] {
+        let Ok(text) = fs::read_to_string(table) else {
+            continue;
+        };
+        for line in text.lines().skip(1) {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            if fields.len() < 13 || !fields[1].ends_with(&local) {
+                continue;
+            }
+            let (_, queued) = fields[4].split_once(':').context("no queues")?;
+            found.push(Socket {
+                queued: u64::from_str_radix(queued, 16)?,
+                drops: fields[12].parse()?,
+            });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,116 @@
+//! One measurement: a receiver started afresh, a load sent, what it cost and what
+//! arrived.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use weir_load::{Generator, Pace, Plan, Sender, Sent, Traffic};
+
+use crate::receiver::{Kind, Receiver};
+
+/// What is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    traffic: Traffic,
+    exporters: u32,
+    rate: u64,
+    duration: Duration,
+}
+
+impl Load {
+    pub fn new(traffic: Traffic, exporters: u32, rate: u64, seconds: u64) -> Self {
+        Self {
+            traffic,
+            exporters,
+            rate,
+            duration: crate::seconds(seconds),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    sent: Sent,
+    received: u64,
+    kernel_drops: u64,
+    cpu: Duration,
+    /// Of the receiver at the end of the load.
+    pub resident_octets: u64,
+}
+
+impl Outcome {
+    pub fn cpu_us_per_record(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.received.max(1) as f64
+    }
+
+    /// Records that were sent and not stored; at least the datagrams that the kernel
+    /// dropped.
+    pub fn lost(&self) -> u64 {
+        self.sent
+            .records
+            .saturating_sub(self.received)
+            .max(self.kernel_drops)
+    }
+
+    pub fn sent_a_second(&self) -> f64 {
+        self.sent.records as f64 / self.sent.elapsed.as_secs_f64()
+    }
+}
+
+/// Starts the receiver, sends, waits until it has worked everything off, stops it.
+pub fn measure(kind: Kind, collector: &Path, core: usize, load: &Load) -> anyhow::Result<Outcome> {
+    let receiver = Receiver::start(kind, collector, core)?;
+    let start_secs = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() - 60;
+    let mut generator = Generator::new(Plan {
+        traffic: load.traffic,
+        exporters: load.exporters,
+        flows: 10_000,
+        seed: 1,
+        start_secs: u32::try_from(start_secs).context("the year 2106")?,
+    });
+    let mut sender = Sender::open(receiver.address(), load.exporters)?;
+    let templates = Pace {
+        rate: 1,
+        duration: Duration::ZERO,
+        records: 0,
+    };
+    sender.send(&mut generator, &templates)?;
+    wait_until_idle(&receiver)?;
+    let before = receiver.cpu()?;
+    let sent = sender.send_records(
+        &mut generator,
+        &Pace {
+            rate: load.rate,
+            duration: load.duration,
+            records: u64::MAX,
+        },
+    )?;
+    wait_until_idle(&receiver)?;
+    let cpu = receiver.cpu()?.saturating_sub(before);
+    let (resident_octets, kernel_drops) = (receiver.resident_octets()?, receiver.kernel_drops()?);
+    let received = receiver.finish()?;
+    Ok(Outcome {
+        sent,
+        received,
+        kernel_drops,
+        cpu,
+        resident_octets,
+    })
+}
+
+/// Until its socket is empty and it has used no CPU for a while.
+fn wait_until_idle(receiver: &Receiver) -> anyhow::Result<()> {
+    let give_up = Instant::now() + crate::seconds(30);
+    let mut last = receiver.cpu()?;
+    while Instant::now() < give_up {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = receiver.cpu()?;
+        if receiver.queued_octets()? == 0 && now.saturating_sub(last) <= Duration::from_millis(10) {
+            return Ok(());
+        }
+        last = now;
+    }
+    anyhow::bail!("the receiver does not come to rest")
+}

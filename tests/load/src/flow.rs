@@ -1,0 +1,119 @@
+//! The flows that exporters tell about: what does not depend on the format.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::random::Random;
+
+/// IP protocol numbers.
+pub const ICMP: u8 = 1;
+/// TCP's.
+pub const TCP: u8 = 6;
+/// UDP's.
+pub const UDP: u8 = 17;
+
+/// A flow, and one observation of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// The pod that sends.
+    pub src: Ipv4Addr,
+    /// The pod or server that is sent to.
+    pub dst: Ipv4Addr,
+    /// TCP, UDP or ICMP.
+    pub protocol: u8,
+    /// Source port; 0 for ICMP.
+    pub src_port: u16,
+    /// Destination port; ICMP type and code for ICMP.
+    pub dst_port: u16,
+    /// The switch's port that it enters by.
+    pub input: u16,
+    /// And leaves by.
+    pub output: u16,
+    /// Packets since the last report.
+    pub packets: u32,
+    /// Octets of each, from the IP header on.
+    pub packet_length: u16,
+}
+
+/// Ports that services listen on.
+const SERVICES: [u16; 8] = [80, 443, 53, 5432, 6379, 8080, 9090, 50051];
+
+impl Flow {
+    /// Flow number `rank` of an exporter: the same addresses and ports each time,
+    /// the counters drawn anew.
+    pub fn observe(exporter: u32, rank: u32, random: &mut Random) -> Self {
+        let mut fixed = Random::new(u64::from(exporter) << 32 | u64::from(rank));
+        let protocol = match fixed.below(10) {
+            0 => ICMP,
+            1..=2 => UDP,
+            _ => TCP,
+        };
+        let (src_port, dst_port) = match protocol {
+            ICMP => (0, 8 << 8),
+            _ => (
+                32_768 + fixed.below(28_000) as u16,
+                SERVICES[fixed.below(8) as usize],
+            ),
+        };
+        Self {
+            src: pod(exporter, fixed.below(250)),
+            dst: destination(&mut fixed),
+            protocol,
+            src_port,
+            dst_port,
+            input: 1 + fixed.below(250) as u16,
+            output: 1 + fixed.below(250) as u16,
+            packets: 1 + random.below(100),
+            packet_length: 40 + random.below(1461) as u16,
+        }
+    }
+
+    /// Octets of all packets.
+    pub const fn octets(&self) -> u32 {
+        self.packets * self.packet_length as u32
+    }
+
+    /// The source as an IPv6 address.
+    pub fn src_v6(&self) -> Ipv6Addr {
+        v6(self.src)
+    }
+
+    /// The destination as an IPv6 address.
+    pub fn dst_v6(&self) -> Ipv6Addr {
+        v6(self.dst)
+    }
+}
+
+fn pod(node: u32, number: u32) -> Ipv4Addr {
+    Ipv4Addr::new(10, 128 | (node >> 8 & 0x7f) as u8, node as u8, number as u8 + 2)
+}
+
+/// Three of four flows stay in the cluster.
+fn destination(random: &mut Random) -> Ipv4Addr {
+    if random.below(4) == 0 {
+        Ipv4Addr::new(203, 0, 113, random.below(256) as u8)
+    } else {
+        let node = random.below(1000);
+        pod(node, random.below(250))
+    }
+}
+
+fn v6(address: Ipv4Addr) -> Ipv6Addr {
+    let [a, b, c, d] = address.octets().map(u16::from);
+    Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, a << 8 | b, c << 8 | d)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_keeps_its_key_and_changes_its_counters() {
+        let mut random = Random::new(1);
+        let key = |flow: Flow| (flow.src, flow.dst, flow.protocol, flow.src_port, flow.dst_port);
+        let (first, again) = (Flow::observe(3, 5, &mut random), Flow::observe(3, 5, &mut random));
+        assert_eq!(key(first), key(again));
+        assert_ne!(first, again);
+        assert_ne!(key(first), key(Flow::observe(3, 6, &mut random)));
+        assert_ne!(key(first), key(Flow::observe(4, 5, &mut random)));
+    }
+}
