@@ -13,7 +13,7 @@ use weir_node::shutdown::Signals;
 use weir_node::{AgentConfig, Desired, agent, file_source, http, kube_source};
 
 /// How long the last status may take to reach the API server.
-const LAST_WORD: Duration = Duration::from_millis(500);
+const LAST_WORD: Duration = kube_source::SETTLE.saturating_add(Duration::from_millis(500));
 
 fn main() -> ExitCode {
     let args = match Args::parse().validate() {
