@@ -135,6 +135,14 @@ pub struct IpfixTuning {
     pub virtual_obs_id: Option<String>,
 }
 
+/// Longest name of a bridge, in octets: Linux's IFNAMSIZ less the terminating zero.
+pub const MAX_BRIDGE_NAME: usize = 15;
+
+/// Whether Linux takes this name for a bridge's device.
+pub fn is_bridge_name(name: &str) -> bool {
+    (1..=MAX_BRIDGE_NAME).contains(&name.len())
+}
+
 impl ExportProfileSpec {
     /// The bridges to export from.
     pub fn bridge_names(&self) -> Vec<String> {
@@ -197,7 +205,7 @@ impl ExportProfileSpec {
                 &format!("bridges[{i}] (its length)"),
                 Some(name.len() as i64),
                 1,
-                15,
+                MAX_BRIDGE_NAME as i64,
             );
         }
         if let Some(id) = &self.ipfix.virtual_obs_id {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use ovsdb::Endpoint;
+use weir_api::profile::is_bridge_name;
 use weir_node::file_source::FileConfig;
 
 /// Which Open vSwitch, and how its host is called.
@@ -60,8 +61,7 @@ impl NodeArgs {
 }
 
 fn parse_bridge(name: &str) -> Result<String, String> {
-    // Linux: IFNAMSIZ less the terminating zero.
-    if (1..=15).contains(&name.len()) {
+    if is_bridge_name(name) {
         Ok(name.to_owned())
     } else {
         Err("the name of a bridge has 1 to 15 characters".to_owned())

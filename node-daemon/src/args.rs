@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use ovsdb::{Endpoint, TlsFiles};
 use thiserror::Error;
+use weir_api::profile::is_bridge_name;
 
 use crate::agent::OnExit;
 use crate::file_source::FileConfig;
@@ -86,7 +87,7 @@ impl Args {
     /// # Errors
     /// Options that contradict each other.
     pub fn validate(mut self) -> Result<Self, ArgsError> {
-        if let Some(name) = self.bridges.iter().find(|b| !(1..=15).contains(&b.len())) {
+        if let Some(name) = self.bridges.iter().find(|name| !is_bridge_name(name)) {
             return Err(ArgsError::Bridge(name.clone()));
         }
         let files = match (&self.private_key, &self.certificate, &self.ca_cert) {
