@@ -1,7 +1,9 @@
 //! The flow field table: the only place that names a field of a flow record.
 //!
 //! Names are snake_case; the source side is bare, the destination side has
-//! `dst_`. An unknown string is `""`, never null.
+//! `dst_`. An unknown string is `""`, never null. From this table come the JSON
+//! names, the columns of the store ([`Column`]), the identifiers of the filter
+//! language and `docs/fields.md`.
 
 use FieldKind::{Address, Bool, Enum, EnumList, Mac, Map, String, Timestamp, Unsigned};
 
@@ -47,6 +49,8 @@ pub struct Field {
     pub antrea_ie: &'static str,
     /// What it says, in a few words.
     pub description: &'static str,
+    /// It says who stands on a side, and follows from who that is: flows share it.
+    pub identity: bool,
 }
 
 /// Every field of a flow record: names, kind, unit or values, NetObserv's name,
@@ -89,29 +93,31 @@ pub const FIELDS: &[Field] = &[
     one("dropped_packets", Unsigned(64), "packets", "PktDropPackets", "133", "", ""),
     one("dropped_bytes", Unsigned(64), "octets", "PktDropBytes", "132", "", ""),
     one("end_reason", Enum, "idle active end forced lack", "", "136", "", ""),
+    pair("identified_by", "dst_identified_by", Enum, "interface address mac subnet ambiguous or empty", "", "", "", "what the names rest on; ambiguous: several fit and none is believed"),
+    one("server", Enum, "src dst unknown", "", "", "", "which side listens"),
+    one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on"),
     pair("process", "dst_process", String, "", "", "", "", "Linux process name behind the socket"),
     pair("container_name", "dst_container_name", String, "", "", "", "", ""),
-    pair("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", ""),
-    pair("ns", "dst_ns", String, "", "SrcK8S_Namespace/…", "", "100/102", ""),
-    pair("kind", "dst_kind", Enum, "Pod Service Node or empty", "SrcK8S_Type/…", "", "", ""),
-    pair("name", "dst_name", String, "", "SrcK8S_Name/…", "", "", "name of the Pod Service or Node"),
-    pair("workload_name", "dst_workload_name", String, "", "SrcK8S_OwnerName/…", "", "", "top owner: ReplicaSet -> Deployment; Job -> CronJob"),
-    pair("workload_kind", "dst_workload_kind", String, "Deployment DaemonSet … Node Service or private, internet", "SrcK8S_OwnerType/…", "", "", ""),
-    pair("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is"),
-    pair("service_ns", "dst_service_ns", String, "", "", "", "", ""),
+    who("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", ""),
+    who("ns", "dst_ns", String, "", "SrcK8S_Namespace/…", "", "100/102", ""),
+    who("kind", "dst_kind", Enum, "Pod Service Node or empty", "SrcK8S_Type/…", "", "", ""),
+    who("name", "dst_name", String, "", "SrcK8S_Name/…", "", "", "name of the Pod Service or Node"),
+    who("workload_name", "dst_workload_name", String, "", "SrcK8S_OwnerName/…", "", "", "top owner: ReplicaSet -> Deployment; Job -> CronJob"),
+    who("workload_kind", "dst_workload_kind", String, "Deployment DaemonSet … Node Service or private, internet", "SrcK8S_OwnerType/…", "", "", ""),
+    who("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is"),
+    who("service_ns", "dst_service_ns", String, "", "", "", "", ""),
     pair("service_addr", "dst_service_addr", Address, "", "XlatDstAddr side", "", "106/107/168/169", "ClusterIP before translation"),
     pair("service_port", "dst_service_port", Unsigned(16), "", "", "", "108", ""),
-    pair("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", ""),
-    pair("node_addr", "dst_node_addr", Address, "", "SrcK8S_HostIP/…", "", "", ""),
-    pair("zone", "dst_zone", String, "", "SrcK8S_Zone/…", "", "", ""),
-    pair("network", "dst_network", String, "primary or NAD/UDN name", "SrcK8S_NetworkName/…", "", "", ""),
-    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "off by default"),
-    pair("subnet_label", "dst_subnet_label", String, "", "SrcSubnetLabel/…", "", "", "longest prefix wins"),
+    who("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", ""),
+    who("node_addr", "dst_node_addr", Address, "", "SrcK8S_HostIP/…", "", "", ""),
+    who("zone", "dst_zone", String, "", "SrcK8S_Zone/…", "", "", ""),
+    who("region", "dst_region", String, "", "", "", "", "of the node, like its zone"),
+    who("network", "dst_network", String, "primary or NAD/UDN name", "SrcK8S_NetworkName/…", "", "", ""),
+    who("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "off by default"),
+    who("subnet_label", "dst_subnet_label", String, "", "SrcSubnetLabel/…", "", "", "longest prefix wins"),
     pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort"),
     one("cluster", String, "", "K8S_ClusterName", "", "158", ""),
     one("layer", Enum, "app infra", "K8S_FlowLayer", "", "", ""),
-    one("server", Enum, "src dst unknown", "", "", "", "which side listens"),
-    one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on"),
     pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", ""),
     pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", ""),
     pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", ""),
@@ -135,6 +141,7 @@ const fn one(
         ie,
         antrea_ie,
         description,
+        identity: false,
     }
 }
 
@@ -158,11 +165,161 @@ const fn pair(
     }
 }
 
-/// Every name of the table, both sides.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    FIELDS
-        .iter()
-        .flat_map(|f| std::iter::once(f.name).chain(f.dst_name))
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a row of the table reads best on one line"
+)]
+const fn who(
+    name: &'static str,
+    dst_name: &'static str,
+    kind: FieldKind,
+    unit: &'static str,
+    netobserv: &'static str,
+    ie: &'static str,
+    antrea_ie: &'static str,
+    description: &'static str,
+) -> Field {
+    Field {
+        identity: true,
+        ..pair(name, dst_name, kind, unit, netobserv, ie, antrea_ie, description)
+    }
+}
+
+/// Whose a column is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The flow's.
+    Flow,
+    /// The source's.
+    Src,
+    /// The destination's.
+    Dst,
+}
+
+/// One name of the table: its place in the order of the table, where a pair
+/// takes two places, the source first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Column(u8);
+
+#[derive(Clone, Copy)]
+struct Place {
+    field: u8,
+    side: Side,
+}
+
+const COUNT: usize = {
+    let (mut field, mut count) = (0, 0);
+    while field < FIELDS.len() {
+        count += if FIELDS[field].dst_name.is_some() { 2 } else { 1 };
+        field += 1;
+    }
+    count
+};
+
+const PLACES: [Place; COUNT] = {
+    let flow = Place {
+        field: 0,
+        side: Side::Flow,
+    };
+    let mut places = [flow; COUNT];
+    let (mut field, mut next) = (0, 0);
+    while field < FIELDS.len() {
+        let at = field as u8;
+        if FIELDS[field].dst_name.is_some() {
+            places[next] = Place {
+                field: at,
+                side: Side::Src,
+            };
+            places[next + 1] = Place {
+                field: at,
+                side: Side::Dst,
+            };
+            next += 2;
+        } else {
+            places[next].field = at;
+            next += 1;
+        }
+        field += 1;
+    }
+    places
+};
+
+impl Column {
+    /// How many there are.
+    pub const COUNT: usize = COUNT;
+
+    /// The column of this name, for names that stand in the code.
+    ///
+    /// # Panics
+    /// There is none; in a `const` that is an error of the compiler.
+    pub const fn of(name: &str) -> Self {
+        match Self::find(name) {
+            Some(column) => column,
+            None => panic!("no field of the table has this name"),
+        }
+    }
+
+    /// The column of this name, if there is one.
+    pub const fn find(name: &str) -> Option<Self> {
+        let mut at = 0;
+        while at < COUNT {
+            let column = Self(at as u8);
+            if same(column.name(), name) {
+                return Some(column);
+            }
+            at += 1;
+        }
+        None
+    }
+
+    /// All columns in the order of the table.
+    pub fn all() -> impl ExactSizeIterator<Item = Self> {
+        PLACES.iter().enumerate().map(|(at, _)| Self(at as u8))
+    }
+
+    /// Its place, from 0.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The row of the table that it comes from.
+    pub const fn field(self) -> &'static Field {
+        &FIELDS[PLACES[self.index()].field as usize]
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        let field = self.field();
+        match (self.side(), field.dst_name) {
+            (Side::Dst, Some(name)) => name,
+            _ => field.name,
+        }
+    }
+
+    /// What kind of values it holds.
+    pub const fn kind(self) -> FieldKind {
+        self.field().kind
+    }
+
+    /// Whose it is.
+    pub const fn side(self) -> Side {
+        PLACES[self.index()].side
+    }
+}
+
+const fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 #[cfg(test)]
@@ -170,11 +327,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique() {
-        let mut all: Vec<_> = names().collect();
-        all.sort_unstable();
-        let total = all.len();
-        all.dedup();
-        assert_eq!(all.len(), total);
+    fn names_are_unique_and_find_their_column() {
+        let all: std::collections::HashSet<_> = Column::all().map(Column::name).collect();
+        assert_eq!(all.len(), Column::COUNT);
+        assert!(Column::all().all(|c| Column::find(c.name()) == Some(c)));
+        assert_eq!(Column::find("nobody"), None);
+    }
+
+    #[test]
+    fn a_pair_has_a_column_on_each_side() {
+        let (src, dst) = (Column::of("zone"), Column::of("dst_zone"));
+        assert_eq!((src.side(), dst.side()), (Side::Src, Side::Dst));
+        assert_eq!(src.field().name, dst.field().name);
+        assert_eq!(Column::of("bytes").side(), Side::Flow);
+        assert!(src.field().identity && !Column::of("bytes").field().identity);
     }
 }

@@ -4,15 +4,17 @@
 
 use std::sync::Arc;
 
-use crate::identity::{Directory, Identity, Ports};
-use crate::record::{FlowRecord, Side};
+use weir_flow::{FlowRecord, Found, Identity, Side};
+
+use crate::identity::{Directory, Ports};
 
 /// Fills in who stands on both sides.
 pub fn enrich(record: &mut FlowRecord, directory: &Directory) {
     let ports = directory.nodes.get(&record.exporter_node);
     for side in [&mut record.src, &mut record.dst] {
-        if let Some(identity) = identify(side, directory, ports) {
+        if let Some((identity, found)) = identify(side, directory, ports) {
             side.identity = Arc::clone(identity);
+            side.found = found;
         }
     }
 }
@@ -21,9 +23,13 @@ fn identify<'a>(
     side: &Side,
     directory: &'a Directory,
     ports: Option<&'a Ports>,
-) -> Option<&'a Arc<Identity>> {
+) -> Option<(&'a Arc<Identity>, Found)> {
     let by_address = side.addr.and_then(|address| directory.addresses.get(&address));
     let by_interface = || ports?.interfaces.get(side.if_name.as_str());
     let by_mac = || ports?.macs.get(&side.mac?);
-    by_address.or_else(by_interface).or_else(by_mac)
+    let address = by_address.map(|who| (who, Found::Address));
+    let interface = || by_interface().map(|who| (who, Found::Interface));
+    address
+        .or_else(interface)
+        .or_else(|| by_mac().map(|who| (who, Found::Mac)))
 }

@@ -1,4 +1,4 @@
-//! Who stands behind an address: the answer ([`Identity`]), the read-only
+//! Who stands behind an address: the read-only
 //! snapshot that the receive workers look into ([`Directory`]), and where its
 //! content comes from: [`cluster`] (a Kubernetes watch) or [`switch`] (OVSDB).
 //!
@@ -7,7 +7,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+
+use weir_flow::Identity;
 
 use crate::exporters::Exporters;
 
@@ -22,81 +24,6 @@ pub use index::Index;
 /// OVS samples one packet in so many for IPFIX and sFlow where `sampling` is
 /// unset (vswitch.xml).
 const DEFAULT_SAMPLING: u32 = 400;
-
-/// What kind of thing has an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kind {
-    /// Nobody knows.
-    #[default]
-    Unknown,
-    /// A pod.
-    Pod,
-    /// A Service's own address.
-    Service,
-    /// A node.
-    Node,
-}
-
-impl Kind {
-    /// The word in the record.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "",
-            Self::Pod => "Pod",
-            Self::Service => "Service",
-            Self::Node => "Node",
-        }
-    }
-}
-
-/// Who has an address. Unknown strings are empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Identity {
-    /// What it is.
-    pub kind: Kind,
-    /// Name of the pod, Service or node.
-    pub name: Arc<str>,
-    /// Namespace of the pod or Service.
-    pub ns: Arc<str>,
-    /// Top owner.
-    pub workload_name: Arc<str>,
-    /// Kind of the top owner.
-    pub workload_kind: Arc<str>,
-    /// Node that it runs on, or is.
-    pub node_name: Arc<str>,
-    /// Address of that node.
-    pub node_addr: Option<IpAddr>,
-    /// Zone of that node.
-    pub zone: Arc<str>,
-}
-
-static NOBODY: LazyLock<Arc<Identity>> = LazyLock::new(Arc::default);
-
-impl Identity {
-    /// The answer when nothing is known.
-    pub fn nobody() -> Arc<Self> {
-        Arc::clone(&NOBODY)
-    }
-
-    /// The name, of a pod.
-    pub fn pod_name(&self) -> &str {
-        if self.kind == Kind::Pod { &self.name } else { "" }
-    }
-
-    /// The name, of a Service.
-    pub fn service_name(&self) -> &str {
-        if self.kind == Kind::Service {
-            &self.name
-        } else {
-            ""
-        }
-    }
-
-    /// The namespace, of a Service.
-    pub fn service_ns(&self) -> &str {
-        if self.kind == Kind::Service { &self.ns } else { "" }
-    }
-}
 
 /// Who has which address, interface and Ethernet address.
 #[derive(Debug, Clone, Default)]

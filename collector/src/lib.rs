@@ -24,7 +24,6 @@ pub mod normalise;
 pub mod pipeline;
 pub mod queue;
 pub mod receive;
-pub mod record;
 pub mod running;
 pub mod sequence;
 pub mod sink;

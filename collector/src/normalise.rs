@@ -32,14 +32,12 @@ use std::sync::Arc;
 use wire::{Direction, PacketSample, Protocol, Record};
 
 use crate::exporters::{Exporter, Exporters};
-use crate::identity::Identity;
-use crate::record::{FlowRecord, Side, TcpFlags, Tunnel, Verdict};
+use weir_flow::Identity;
+use weir_flow::{FlowRecord, Found, Server, ServerConfidence, Side, Sight, TcpFlags, Tunnel, Verdict};
 
 mod primary;
 mod sight;
 mod verdict;
-
-pub use sight::{Entered, Left, Sight};
 
 /// Octets of the Ethernet header that OVS counts in NetFlow.
 const ETHERNET_HEADER: u64 = 14;
@@ -68,7 +66,7 @@ pub struct Context<'a> {
 pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
     let ovs = is_ovs(&record, context.exporter);
     let sight = if ovs {
-        Sight::of_ovs(&record, context.exporter)
+        sight::of_ovs(&record, context.exporter)
     } else {
         Sight::NONE
     };
@@ -104,6 +102,8 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         dropped_packets: dropped(record.dropped_packets),
         dropped_bytes: dropped(record.dropped_octets),
         end_reason: record.end_reason,
+        server: Server::Unknown,
+        server_confidence: ServerConfidence::None,
         dst: destination(&record, ovs, context.exporter),
         src: source(record, ovs, context.exporter),
     }
@@ -274,6 +274,7 @@ fn source(record: Record, ovs: bool, exporter: Option<&Exporter>) -> Side {
         if_index: input.unwrap_or_else(|| interface(&record, record.in_if, ovs, exporter)),
         if_name: record.in_if_name,
         identity: Identity::nobody(),
+        found: Found::Nothing,
     }
 }
 
@@ -286,6 +287,7 @@ fn destination(record: &Record, ovs: bool, exporter: Option<&Exporter>) -> Side 
         if_index: output.unwrap_or_else(|| interface(record, record.out_if, ovs, exporter)),
         if_name: record.out_if_name.clone(),
         identity: Identity::nobody(),
+        found: Found::Nothing,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use crate::metrics::{Drop, Metrics};
-use crate::record::FlowRecord;
+use weir_flow::FlowRecord;
 
 /// Batches in the queue; a batch is what one read of a socket brought.
 const MAX_BATCHES: usize = 8_192;
@@ -106,7 +106,7 @@ mod tests {
 
     use crate::metrics::Metrics;
     use crate::normalise::{Context, normalise};
-    use crate::record::FlowRecord;
+    use weir_flow::FlowRecord;
 
     fn batch(records: usize, slots: usize) -> Vec<FlowRecord> {
         let context = Context {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::health::Health;
 use crate::metrics::{Drop, Metrics};
 use crate::queue::{Closed, Inbox};
-use crate::record::FlowRecord;
+use weir_flow::FlowRecord;
 
 /// Octets that are gathered before they are written.
 const CHUNK: usize = 64 << 10;

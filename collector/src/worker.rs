@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::normalise::{Context, judge, normalise};
 use crate::queue::Sender;
 use crate::receive::{Datagram, Handler};
-use crate::record::FlowRecord;
+use weir_flow::FlowRecord;
 
 /// Records in a batch at which it is handed on before all datagrams were looked at.
 const FULL_BATCH: usize = 1_024;

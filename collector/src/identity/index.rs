@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::facts::{Fact, NodeFact, ObjectKey, ObjectKind, PodFact};
-use super::{Directory, Identity, Kind, Snapshot};
+use super::{Directory, Snapshot};
 use crate::exporters::{Exporter, Exporters};
+use weir_flow::{Identity, Kind};
 
 /// All facts, and who has which address by them.
 #[derive(Debug, Default)]
@@ -203,6 +204,8 @@ impl Index {
                 ns: Arc::clone(&key.ns),
                 workload_name: Arc::clone(&key.name),
                 workload_kind: "Service".into(),
+                service_name: Arc::clone(&key.name),
+                service_ns: Arc::clone(&key.ns),
                 ..Identity::default()
             },
             Fact::Controlled(_) | Fact::Exports(_) => Identity::default(),
@@ -224,6 +227,7 @@ impl Index {
             node_name: Arc::clone(&pod.node),
             node_addr: node.and_then(|n| n.addresses.first().copied()),
             zone: node.map(|n| Arc::clone(&n.zone)).unwrap_or_default(),
+            ..Identity::default()
         }
     }
 

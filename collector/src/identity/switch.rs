@@ -11,9 +11,10 @@ use futures::future::select_all;
 use ovsdb::{Client, Endpoint, Monitor, Options, Replica, RowData, View};
 use tokio::sync::watch;
 
-use super::{Directory, Identity, Kind, Ports, Snapshot};
+use super::{Directory, Ports, Snapshot};
 use crate::exporters::{Exporter, Exporters};
 use crate::health::Health;
+use weir_flow::{Identity, Kind};
 
 mod exports;
 

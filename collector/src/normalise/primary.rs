@@ -25,9 +25,8 @@ use weir_api::profile::DEFAULT_BRIDGE;
 use wire::{Direction, Protocol};
 
 use crate::exporters::{Exporter, Exporters, NodeExports};
-use crate::identity::{Identity, Kind};
-use crate::normalise::sight::Entered;
-use crate::record::FlowRecord;
+use weir_flow::{Entered, FlowRecord};
+use weir_flow::{Identity, Kind};
 
 const UDP: u8 = 17;
 /// UDP ports of Geneve and VXLAN (RFC 8926, RFC 7348).

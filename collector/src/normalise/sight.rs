@@ -9,6 +9,7 @@
 //! | IPFIX, ingress | a port, or a tunnel when it describes one | does not say: its drop counter counts delivered packets, too |
 //! | IPFIX, egress | a port; through a patch port when it names no input interface | a port, or a tunnel when it describes one |
 
+use weir_flow::{Entered, Left, Sight};
 use wire::{Direction, PacketSample, Protocol, Record, SampledInterface};
 
 use crate::exporters::Exporter;
@@ -22,54 +23,13 @@ const SHORT_PORT: u32 = 0x1ff;
 /// The special numbers cut to these bits begin here.
 const FIRST_SHORT_SPECIAL: u32 = 0x1fd;
 
-/// Where packets came in and where they went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sight {
-    /// Where they came in.
-    pub entered: Entered,
-    /// Where they went.
-    pub left: Left,
-}
-
-/// Where packets came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entered {
-    /// At a port of the bridge, or it is not known where.
-    Port,
-    /// Out of a tunnel: another node's bridge sent them.
-    Tunnel,
-    /// From another bridge of the node; only that one saw them come in.
-    Patch,
-}
-
-/// Where packets went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
-    /// The record does not say.
-    Unknown,
-    /// To no port in their first pass through the bridge.
-    Nowhere,
-    /// To one or more ports.
-    Port,
-    /// Into a tunnel: another node has to deliver them.
-    Tunnel,
-}
-
-impl Sight {
-    /// Nothing is known but that they were seen.
-    pub const NONE: Self = Self {
-        entered: Entered::Port,
-        left: Left::Unknown,
-    };
-
-    /// Reads a record of OVS.
-    pub fn of_ovs(record: &Record, exporter: Option<&Exporter>) -> Self {
-        match (record.protocol, &record.sample) {
-            (Protocol::NetFlow5, _) => of_netflow(record, exporter),
-            (Protocol::Sflow5, Some(sample)) => of_sample(record, sample),
-            (Protocol::Ipfix, _) => of_ipfix(record),
-            _ => Self::NONE,
-        }
+/// Reads a record of OVS.
+pub fn of_ovs(record: &Record, exporter: Option<&Exporter>) -> Sight {
+    match (record.protocol, &record.sample) {
+        (Protocol::NetFlow5, _) => of_netflow(record, exporter),
+        (Protocol::Sflow5, Some(sample)) => of_sample(record, sample),
+        (Protocol::Ipfix, _) => of_ipfix(record),
+        _ => Sight::NONE,
     }
 }
 

@@ -12,8 +12,8 @@
 //! the rules has to vouch for it ([`weir_api::export::SINGLE_PASS_KEY`]).
 
 use crate::exporters::Exporter;
-use crate::normalise::sight::Left;
-use crate::record::{FlowRecord, Verdict};
+use weir_flow::Left;
+use weir_flow::{FlowRecord, Verdict};
 use wire::{Direction, Protocol};
 
 /// The verdict of a record that has its names.

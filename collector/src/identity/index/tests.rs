@@ -190,7 +190,7 @@ fn a_service_is_found_by_its_cluster_and_balancer_addresses() {
     for address in ["10.96.0.10", "203.0.113.9"] {
         let who = cluster.who(address).unwrap();
         assert_eq!(
-            (who.service_name(), who.service_ns(), who.pod_name()),
+            (&*who.service_name, &*who.service_ns, who.pod_name()),
             ("web", "shop", "")
         );
     }

@@ -24,7 +24,7 @@ fn netflow(in_if: u32, out_if: u32, id_in_interfaces: bool) -> Sight {
         out_if: Some(out_if),
         ..Record::new(Protocol::NetFlow5, 1)
     };
-    Sight::of_ovs(&record, Some(&exporter(id_in_interfaces)))
+    of_ovs(&record, Some(&exporter(id_in_interfaces)))
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_sample_tells_what_the_first_pass_put_out() {
             sample: Some(sample),
             ..Record::new(Protocol::Sflow5, 1)
         };
-        Sight::of_ovs(&record, None)
+        of_ovs(&record, None)
     };
     let none = |format, value| left(format, value, None).left;
     assert_eq!(none(SampledInterface::DISCARDED, 256), Left::Nowhere);
@@ -82,7 +82,7 @@ fn ipfix_names_a_tunnel_on_the_side_of_the_observation_and_no_input_behind_a_pat
             in_if_name: in_if_name.into(),
             ..Record::new(Protocol::Ipfix, 1)
         };
-        let sight = Sight::of_ovs(&record, None);
+        let sight = of_ovs(&record, None);
         (sight.entered, sight.left)
     };
     use Direction::{Egress, Ingress};

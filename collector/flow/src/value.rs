@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use k8s_openapi::jiff::Timestamp;
+use jiff::Timestamp;
 use serde::ser::{Serialize, Serializer};
 use wire::Direction;
 
@@ -71,7 +71,7 @@ impl TcpFlags {
 }
 
 /// The lower-case name of an IANA protocol number, or the number.
-pub(super) fn protocol_name(proto: u8) -> Cow<'static, str> {
+pub fn protocol_name(proto: u8) -> Cow<'static, str> {
     Cow::Borrowed(match proto {
         1 => "icmp",
         6 => "tcp",
@@ -83,7 +83,7 @@ pub(super) fn protocol_name(proto: u8) -> Cow<'static, str> {
 }
 
 /// The name of a tunnel type (OVS `ipfix-enterprise-entities.def`, IE 891), or the number.
-pub(super) fn tunnel_name(kind: u8) -> Cow<'static, str> {
+pub(crate) fn tunnel_name(kind: u8) -> Cow<'static, str> {
     Cow::Borrowed(match kind {
         1 => "vxlan",
         2 => "gre",
@@ -94,7 +94,7 @@ pub(super) fn tunnel_name(kind: u8) -> Cow<'static, str> {
     })
 }
 
-pub(super) fn direction_name(direction: Direction) -> &'static str {
+pub(crate) fn direction_name(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "ingress",
         Direction::Egress => "egress",
@@ -102,7 +102,7 @@ pub(super) fn direction_name(direction: Direction) -> &'static str {
 }
 
 /// IE 136 flowEndReason.
-pub(super) fn end_reason_name(reason: u8) -> Option<&'static str> {
+pub(crate) fn end_reason_name(reason: u8) -> Option<&'static str> {
     ["idle", "active", "end", "forced", "lack"]
         .get(usize::from(reason).checked_sub(1)?)
         .copied()
@@ -131,8 +131,9 @@ impl fmt::Display for Mac {
     }
 }
 
-/// UTC with microseconds, always 27 characters wide.
-struct Rfc3339(u64);
+/// Nanoseconds since the epoch as a time: UTC with microseconds, always 27 characters wide.
+#[derive(Debug, Clone, Copy)]
+pub struct Rfc3339(pub u64);
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

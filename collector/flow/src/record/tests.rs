@@ -1,5 +1,5 @@
 use super::*;
-use crate::identity::Kind;
+use crate::Kind;
 use weir_api::fields::{FIELDS, FieldKind};
 
 fn side(identity: Identity) -> Side {
@@ -10,6 +10,7 @@ fn side(identity: Identity) -> Side {
         if_index: Some(3),
         if_name: "veth0".into(),
         identity: Arc::new(identity),
+        found: Found::Address,
     }
 }
 
@@ -26,6 +27,8 @@ fn full() -> FlowRecord {
         kind: Kind::Service,
         name: "db".into(),
         ns: "shop".into(),
+        service_name: "db".into(),
+        service_ns: "shop".into(),
         ..Identity::default()
     };
     FlowRecord {
@@ -66,6 +69,8 @@ fn full() -> FlowRecord {
         dropped_packets: Some(0),
         dropped_bytes: Some(0),
         end_reason: Some(2),
+        server: Server::Dst,
+        server_confidence: ServerConfidence::Service,
     }
 }
 

@@ -1,0 +1,15 @@
+//! The flow record and who stands on its sides: what the collector makes of
+//! what an exporter sent, what is stored, and how it is written as JSON.
+//!
+//! Plain data, no I/O. Where the values come from is `weir-collector`'s work;
+//! their names are those of `weir_api::fields`.
+
+mod identity;
+mod record;
+mod sight;
+mod value;
+
+pub use identity::{Identity, Kind};
+pub use record::{FlowRecord, Found, Server, ServerConfidence, Side, Tunnel, Verdict, Visitor};
+pub use sight::{Entered, Left, Sight};
+pub use value::{Rfc3339, TcpFlags, Value, protocol_name};

@@ -1,0 +1,43 @@
+//! Where the packets of a record came in and where they went, as far as the
+//! record shows it.
+
+/// Where packets came in and where they went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// Where they came in.
+    pub entered: Entered,
+    /// Where they went.
+    pub left: Left,
+}
+
+/// Where packets came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entered {
+    /// At a port of the bridge, or it is not known where.
+    Port,
+    /// Out of a tunnel: another node's bridge sent them.
+    Tunnel,
+    /// From another bridge of the node; only that one saw them come in.
+    Patch,
+}
+
+/// Where packets went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// The record does not say.
+    Unknown,
+    /// To no port in their first pass through the bridge.
+    Nowhere,
+    /// To one or more ports.
+    Port,
+    /// Into a tunnel: another node has to deliver them.
+    Tunnel,
+}
+
+impl Sight {
+    /// Nothing is known but that they were seen.
+    pub const NONE: Self = Self {
+        entered: Entered::Port,
+        left: Left::Unknown,
+    };
+}
