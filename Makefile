@@ -27,6 +27,10 @@ requirements: ## Install what the project needs on Debian
 crds: ## Generate manifests/crds from api/
 	cargo run --quiet --package weir-api --bin crdgen manifests/crds
 
+.PHONY: fields
+fields: ## Generate docs/fields.md from the field table
+	cargo run --quiet --package weir-api --bin fieldgen docs/fields.md
+
 .PHONY: bench-change
 bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 100)
 	@scripts/bench-change $(or $(NODES),100)
