@@ -11,6 +11,7 @@
 //! shells around it.
 
 pub mod allow;
+pub mod api;
 pub mod args;
 pub mod config;
 pub mod decode;

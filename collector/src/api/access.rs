@@ -1,0 +1,177 @@
+//! Who may see which flows. What a request shows and what follows from it is
+//! decided here; asking Kubernetes is `reviews`' work.
+//!
+//! | names come from | HTTP listens on | who may ask | sees |
+//! |---|---|---|---|
+//! | Kubernetes | anything | a token that Kubernetes accepts | flows with an end in a namespace whose pods its owner may get |
+//! | elsewhere | loopback | everybody on this host | everything |
+//! | elsewhere | anything else | nobody | |
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, HOST};
+
+use super::problem::Problem;
+use super::reviews::Reviews;
+
+/// Where the token is looked for when `Authorization` has none: the proxy of the
+/// Kubernetes API server takes that header away.
+pub const PROXIED_TOKEN: &str = "x-weir-authorization";
+
+/// Longer ones are no tokens.
+const LONGEST_TOKEN: usize = 16 << 10;
+
+/// Which flows somebody may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// All.
+    Everything,
+    /// Those with an end in one of these namespaces.
+    Namespaces(Arc<[String]>),
+}
+
+/// How a collector tells who may ask.
+#[derive(Debug, Clone)]
+pub enum Gate {
+    /// Whoever is on this host may.
+    Loopback,
+    /// Nobody may: there is nothing to tell by.
+    Closed,
+    /// Kubernetes tells.
+    Kubernetes(Arc<Reviews>),
+}
+
+impl Gate {
+    /// The gate of a collector that serves HTTP here.
+    pub fn of(http: SocketAddr, reviews: Option<Reviews>) -> Self {
+        match reviews {
+            Some(reviews) => Self::Kubernetes(Arc::new(reviews)),
+            None if http.ip().is_loopback() => Self::Loopback,
+            None => Self::Closed,
+        }
+    }
+
+    /// What a request with these headers may see, out of these namespaces.
+    ///
+    /// # Errors
+    /// Nothing; the problem says why.
+    pub async fn admit(
+        &self,
+        headers: &HeaderMap,
+        namespaces: impl FnOnce() -> Vec<String>,
+    ) -> Result<Sight, Problem> {
+        match self {
+            Self::Loopback if names_this_host(headers) => Ok(Sight::Everything),
+            Self::Loopback => Err(Problem::forbidden(
+                "without tokens only requests to localhost are answered, and this one names another host",
+            )),
+            Self::Closed => Err(Problem::forbidden(
+                "there is nothing to tell who asks: serve HTTP on loopback (--http 127.0.0.1:8080) or take \
+                 names from Kubernetes (--kube)",
+            )),
+            Self::Kubernetes(reviews) => reviews.admit(token(headers)?, namespaces).await,
+        }
+    }
+}
+
+/// The bearer token (RFC 6750 section 2.1).
+fn token(headers: &HeaderMap) -> Result<&str, Problem> {
+    let bearer = |name: &str| {
+        let (scheme, token) = headers.get(name)?.to_str().ok()?.trim().split_once(' ')?;
+        let token = token.trim();
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    };
+    let token = bearer(AUTHORIZATION.as_str()).or_else(|| bearer(PROXIED_TOKEN));
+    match token {
+        None => Err(Problem::unauthorized(
+            "a bearer token is needed that Kubernetes accepts",
+        )),
+        Some(token) if token.len() > LONGEST_TOKEN => {
+            Err(Problem::unauthorized("the bearer token is too long"))
+        }
+        Some(token) => Ok(token),
+    }
+}
+
+/// A page from elsewhere, opened in a browser here, can make its own name resolve
+/// to loopback; but then its name is what the request is for.
+fn names_this_host(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
+        return false;
+    };
+    if host.parse::<SocketAddr>().is_ok_and(|a| a.ip().is_loopback()) {
+        return true;
+    }
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|a: IpAddr| a.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        pairs.collect()
+    }
+
+    async fn admit(http: &str, pairs: &[(&'static str, &str)]) -> Result<Sight, u16> {
+        let gate = Gate::of(http.parse().unwrap(), None);
+        let outcome = gate.admit(&headers(pairs), Vec::new).await;
+        outcome.map_err(|problem| problem.status)
+    }
+
+    #[tokio::test]
+    async fn on_loopback_without_kubernetes_everything_is_seen_by_those_who_mean_this_host() {
+        for host in [
+            "localhost",
+            "localhost:8080",
+            "127.0.0.1:1",
+            "127.0.0.1",
+            "[::1]:8080",
+            "[::1]",
+        ] {
+            let seen = admit("127.0.0.1:8080", &[("host", host)]).await;
+            assert_eq!(seen, Ok(Sight::Everything), "{host}");
+        }
+        for host in ["evil.example:8080", "10.0.0.1:8080", "localhost.evil.example", ""] {
+            assert_eq!(
+                admit("127.0.0.1:8080", &[("host", host)]).await,
+                Err(403),
+                "{host}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn elsewhere_nothing_is_served_whatever_the_request_shows() {
+        for pairs in [&[][..], &[("host", "localhost"), ("authorization", "Bearer x")]] {
+            assert_eq!(admit("0.0.0.0:8080", pairs).await, Err(403));
+            assert_eq!(admit("192.0.2.1:8080", pairs).await, Err(403));
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_in_either_header_and_nothing_else_is_one() {
+        let found = |pairs: &[_]| token(&headers(pairs)).map(str::to_owned).map_err(|p| p.status);
+        assert_eq!(found(&[("authorization", "Bearer a")]), Ok("a".into()));
+        assert_eq!(found(&[("authorization", "bearer  a ")]), Ok("a".into()));
+        assert_eq!(found(&[(PROXIED_TOKEN, "Bearer b")]), Ok("b".into()));
+        let both = [("authorization", "Bearer a"), (PROXIED_TOKEN, "Bearer b")];
+        assert_eq!(found(&both), Ok("a".into()));
+        for none in ["Basic YTpi", "Bearer", "Bearer ", "a"] {
+            assert_eq!(found(&[("authorization", none)]), Err(401), "{none}");
+        }
+        let long = format!("Bearer {}", "x".repeat(LONGEST_TOKEN + 1));
+        assert_eq!(found(&[("authorization", &long)]), Err(401));
+        assert_eq!(found(&[]), Err(401));
+    }
+}

@@ -1,0 +1,162 @@
+//! What goes wrong, as problem details (RFC 9457): one form for every error.
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Media type of a [`Problem`].
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Why a request was not answered (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// What kind of problem it is: `urn:weir:` and a word.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// The status code of the answer.
+    pub status: u16,
+    /// What is wrong with this request, and what helps.
+    pub detail: String,
+    /// Where in the filter, in characters from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub column: Option<usize>,
+    /// The name that may have been meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub nearest: Option<String>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, word: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:weir:{word}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            column: None,
+            nearest: None,
+        }
+    }
+
+    /// A parameter is wrong.
+    pub fn parameter(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "parameter",
+            "A parameter is wrong",
+            detail,
+        )
+    }
+
+    /// The filter is wrong, at this column, and this may have been meant.
+    pub fn filter(detail: impl Into<String>, column: Option<usize>, nearest: Option<String>) -> Self {
+        Self {
+            column,
+            nearest,
+            ..Self::new(StatusCode::BAD_REQUEST, "filter", "The filter is wrong", detail)
+        }
+    }
+
+    /// Nobody knows who asks.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Say who you are",
+            detail,
+        )
+    }
+
+    /// Whoever asks may not.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not see this", detail)
+    }
+
+    /// There is nothing under that path.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is no such page",
+            "see /api/v1/openapi.json",
+        )
+    }
+
+    /// The page takes other methods.
+    pub fn method() -> Self {
+        let detail = "the header Allow has the methods that this page takes";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method", "Wrong method", detail)
+    }
+
+    /// None of the forms that are accepted can be written.
+    pub fn not_acceptable() -> Self {
+        let detail = "answers can be application/json, text/csv and application/vnd.apache.arrow.stream";
+        Self::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "not-acceptable",
+            "No such form of answer",
+            detail,
+        )
+    }
+
+    /// There are too many requests at a time.
+    pub fn busy(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "busy",
+            "Too many queries at a time",
+            detail,
+        )
+    }
+
+    /// It took too long.
+    pub fn timeout(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "timeout",
+            "The query took too long",
+            detail,
+        )
+    }
+
+    /// It cannot be answered now.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now", detail)
+    }
+
+    /// A fault of ours.
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The query failed",
+            detail,
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))]);
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        // The headers come last: they replace what `Json` says of itself.
+        let mut response = (status, Json(self)).into_response();
+        response.headers_mut().extend(headers);
+        response
+    }
+}

@@ -1,0 +1,193 @@
+//! Asks Kubernetes who somebody is (TokenReview) and which namespaces' pods they
+//! may get (SubjectAccessReview), and remembers the answers for a while. A right
+//! that is withdrawn is still believed for [`YES`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::time::timeout;
+
+use super::access::Sight;
+use super::cache::Cache;
+use super::problem::Problem;
+
+/// How long a yes is believed.
+pub const YES: Duration = Duration::from_secs(60);
+/// How long a no is.
+const NO: Duration = Duration::from_secs(10);
+/// How long Kubernetes may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Questions under way at a time for one request.
+const AT_A_TIME: usize = 16;
+/// Tokens that are remembered.
+const TOKENS: usize = 1_024;
+/// Rights that are remembered, a person and a namespace each.
+const RIGHTS: usize = 65_536;
+
+/// What Kubernetes says about people.
+#[derive(Debug)]
+pub struct Reviews {
+    ask: Ask,
+    tokens: Cache<String, Option<Arc<Person>>>,
+    rights: Cache<(Arc<Person>, Option<String>), bool>,
+}
+
+/// Whom a token belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Person {
+    name: String,
+    uid: Option<String>,
+    groups: Vec<String>,
+    extra: BTreeMap<String, Vec<String>>,
+}
+
+impl From<UserInfo> for Person {
+    fn from(user: UserInfo) -> Self {
+        Self {
+            name: user.username.unwrap_or_default(),
+            uid: user.uid,
+            groups: user.groups.unwrap_or_default(),
+            extra: user.extra.unwrap_or_default(),
+        }
+    }
+}
+
+impl Reviews {
+    /// Asks by this client.
+    pub fn new(client: Client) -> Self {
+        Self {
+            ask: Ask(client),
+            tokens: Cache::new(TOKENS),
+            rights: Cache::new(RIGHTS),
+        }
+    }
+
+    /// What the owner of a token may see, out of these namespaces.
+    ///
+    /// # Errors
+    /// The token is nobody's, its owner may see nothing, or Kubernetes does not answer.
+    pub async fn admit(
+        &self,
+        token: &str,
+        namespaces: impl FnOnce() -> Vec<String>,
+    ) -> Result<Sight, Problem> {
+        let person = self.identify(token).await?;
+        let person = person.ok_or_else(|| Problem::unauthorized("Kubernetes does not accept this token"))?;
+        if self.may(&person, None).await? {
+            return Ok(Sight::Everything);
+        }
+        let person = &person;
+        let seen = stream::iter(namespaces())
+            .map(async |namespace| {
+                let may = self.may(person, Some(namespace.clone())).await?;
+                Ok(may.then_some(namespace))
+            })
+            .buffered(AT_A_TIME)
+            .try_filter_map(async |namespace| Ok(namespace));
+        let mut seen: Vec<String> = seen.try_collect().await?;
+        if seen.is_empty() {
+            let who = &person.name;
+            return Err(Problem::forbidden(format!(
+                "{who} may get pods in no namespace that occurs here"
+            )));
+        }
+        seen.sort_unstable();
+        Ok(Sight::Namespaces(seen.into()))
+    }
+
+    async fn identify(&self, token: &str) -> Result<Option<Arc<Person>>, Problem> {
+        if let Some(known) = self.tokens.find(&token.to_owned(), Instant::now()) {
+            return Ok(known);
+        }
+        let person = self.ask.who_has(token).await?.map(|user| Arc::new(user.into()));
+        let now = Instant::now();
+        let until = now + if person.is_some() { YES } else { NO };
+        self.tokens.keep(token.to_owned(), person.clone(), now, until);
+        Ok(person)
+    }
+
+    /// Whether a person may get pods there; without a namespace: in all of them.
+    async fn may(&self, person: &Arc<Person>, namespace: Option<String>) -> Result<bool, Problem> {
+        let key = (Arc::clone(person), namespace);
+        if let Some(known) = self.rights.find(&key, Instant::now()) {
+            return Ok(known);
+        }
+        let may = self.ask.may_get_pods(person, key.1.clone()).await?;
+        let now = Instant::now();
+        self.rights.keep(key, may, now, now + if may { YES } else { NO });
+        Ok(may)
+    }
+}
+
+/// The questions themselves.
+struct Ask(Client);
+
+impl std::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ask")
+    }
+}
+
+impl Ask {
+    async fn who_has(&self, token: &str) -> Result<Option<UserInfo>, Problem> {
+        let question = TokenReview {
+            spec: TokenReviewSpec {
+                token: Some(token.to_owned()),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let api = Api::<TokenReview>::all(self.0.clone());
+        let status = within(api.create(&PostParams::default(), &question))
+            .await?
+            .status;
+        let status = status.unwrap_or_default();
+        Ok(status.user.filter(|_| status.authenticated == Some(true)))
+    }
+
+    async fn may_get_pods(&self, person: &Person, namespace: Option<String>) -> Result<bool, Problem> {
+        let question = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(person.name.clone()),
+                uid: person.uid.clone(),
+                groups: Some(person.groups.clone()),
+                extra: Some(person.extra.clone()),
+                resource_attributes: Some(ResourceAttributes {
+                    verb: Some("get".to_owned()),
+                    resource: Some("pods".to_owned()),
+                    namespace,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let api = Api::<SubjectAccessReview>::all(self.0.clone());
+        let status = within(api.create(&PostParams::default(), &question))
+            .await?
+            .status;
+        Ok(status.is_some_and(|status| status.allowed))
+    }
+}
+
+/// Nobody is let in because Kubernetes does not answer.
+async fn within<T>(answer: impl Future<Output = kube::Result<T>>) -> Result<T, Problem> {
+    let problem = |why: String| {
+        tracing::warn!(why, "Kubernetes does not say who may see flows");
+        Problem::unavailable("Kubernetes does not say who may see flows now; try again")
+    };
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(problem(error.to_string())),
+        Err(_) => Err(problem(format!("no answer within {PATIENCE:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

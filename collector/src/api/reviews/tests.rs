@@ -1,0 +1,119 @@
+//! Against an API server that answers by a script and counts the questions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+
+use super::*;
+
+type Asked = Arc<Mutex<BTreeMap<String, usize>>>;
+
+/// Knows `alice`, who may get the pods of shop and cart, `root`, who may get all,
+/// and `nobody`.
+async fn server() -> (Reviews, Asked) {
+    let asked = Asked::default();
+    let routes = Router::new()
+        .route("/apis/authentication.k8s.io/v1/tokenreviews", post(token_review))
+        .route(
+            "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+            post(access_review),
+        )
+        .with_state(Arc::clone(&asked));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
+    (Reviews::new(client), asked)
+}
+
+fn count(asked: &Asked, what: String) {
+    *asked.lock().unwrap().entry(what).or_default() += 1;
+}
+
+async fn token_review(State(asked): State<Asked>, Json(mut review): Json<Value>) -> Json<Value> {
+    let token = review["spec"]["token"].as_str().unwrap().to_owned();
+    count(&asked, format!("token {token}"));
+    review["status"] = match token.strip_suffix("-token") {
+        Some(name) => json!({"authenticated": true, "user": {"username": name, "groups": ["staff"]}}),
+        None => json!({"authenticated": false}),
+    };
+    Json(review)
+}
+
+async fn access_review(State(asked): State<Asked>, Json(mut review): Json<Value>) -> Json<Value> {
+    let spec = &review["spec"];
+    assert_eq!(spec["groups"], json!(["staff"]));
+    let what = &spec["resourceAttributes"];
+    assert_eq!(
+        (&what["verb"], &what["resource"]),
+        (&json!("get"), &json!("pods"))
+    );
+    let (who, namespace) = (
+        spec["user"].as_str().unwrap(),
+        what["namespace"].as_str().unwrap_or("*"),
+    );
+    count(&asked, format!("{who} {namespace}"));
+    let allowed = who == "root" || (who == "alice" && ["shop", "cart"].contains(&namespace));
+    review["status"] = json!({"allowed": allowed});
+    Json(review)
+}
+
+fn namespaces() -> Vec<String> {
+    ["shop", "bank", "cart"].map(str::to_owned).to_vec()
+}
+
+#[tokio::test]
+async fn a_user_sees_the_namespaces_whose_pods_they_may_get_and_is_asked_about_once() {
+    let (reviews, asked) = server().await;
+    for _ in 0..3 {
+        let sight = reviews.admit("alice-token", namespaces).await.unwrap();
+        let expected: Arc<[String]> = ["cart", "shop"].map(str::to_owned).into();
+        assert_eq!(sight, Sight::Namespaces(expected));
+    }
+    let asked = asked.lock().unwrap().clone();
+    let questions = [
+        "alice *",
+        "alice bank",
+        "alice cart",
+        "alice shop",
+        "token alice-token",
+    ];
+    assert_eq!(asked, questions.map(|question| (question.to_owned(), 1)).into());
+}
+
+#[tokio::test]
+async fn who_may_get_all_pods_sees_everything_and_is_not_asked_about_by_namespace() {
+    let (reviews, asked) = server().await;
+    assert_eq!(
+        reviews.admit("root-token", namespaces).await,
+        Ok(Sight::Everything)
+    );
+    assert_eq!(asked.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn who_may_get_no_pods_and_who_is_unknown_see_nothing() {
+    let (reviews, _asked) = server().await;
+    let status = async |token: &str| reviews.admit(token, namespaces).await.map_err(|p| p.status);
+    assert_eq!(status("nobody-token").await, Err(403));
+    assert_eq!(status("forged").await, Err(401));
+    assert_eq!(
+        reviews.admit("alice-token", Vec::new).await.map_err(|p| p.status),
+        Err(403)
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_while_the_api_server_does_not_answer() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let reviews = Reviews::new(Client::try_from(Config::new(url.parse().unwrap())).unwrap());
+    let refused = reviews.admit("root-token", namespaces).await;
+    assert_eq!(refused.map_err(|problem| problem.status), Err(503));
+}
