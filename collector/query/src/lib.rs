@@ -4,13 +4,16 @@
 //! No HTTP, no Kubernetes: `weir-collector` and `weir` call this.
 
 mod answer;
+mod ask;
 mod error;
 pub mod filter;
 mod limits;
+pub mod output;
 mod question;
 pub mod span;
 
 pub use answer::{Answer, Explanation, FlowsPage, Note, NoteKind, Part, Stats, ValueCount};
+pub use ask::{answer, explain, flows, values};
 pub use error::QueryError;
 pub use filter::{Filter, FilterError, compile};
 pub use limits::{Limits, Scope};

@@ -61,7 +61,9 @@ impl Checker<'_> {
             Expr::Call(call) => self.call(node, call),
             Expr::Select(select) => Err(self.selected(node, &select.operand, &select.field)),
             Expr::List(_) => Err(self.wrong(node, "a list can only stand after `in`")),
-            Expr::Comprehension(_) => Err(self.wrong(node, "has, all, exists, map and filter are not supported")),
+            Expr::Comprehension(_) => {
+                Err(self.wrong(node, "has, all, exists, map and filter are not supported"))
+            }
             Expr::Map(_) | Expr::Struct(_) => Err(self.wrong(node, "maps and messages are not supported")),
             Expr::Unspecified => Err(self.wrong(node, "there is no expression")),
         }
@@ -93,9 +95,7 @@ impl Checker<'_> {
                 Some(int) => number(int),
                 None => Err(self.wrong(node, "numbers here are whole")),
             },
-            LiteralValue::String(text) => {
-                Ok(Checked::Term(Term::Text(text.inner().to_owned()), Type::Text))
-            }
+            LiteralValue::String(text) => Ok(Checked::Term(Term::Text(text.inner().to_owned()), Type::Text)),
             LiteralValue::Bytes(_) | LiteralValue::Null => {
                 Err(self.wrong(node, "no field is ever null or octets: what is unknown is \"\""))
             }
@@ -112,11 +112,15 @@ impl Checker<'_> {
             (operators::CONDITIONAL, [test, yes, no]) => self.conditional(node, test, yes, no),
             (operators::NEGATE, [arg]) => self.arithmetic(node, Arithmetic::Subtract, None, arg),
             (name, [a, b]) if comparison(name).is_some() => {
-                let Some(op) = comparison(name) else { unreachable!("the guard saw it") };
+                let Some(op) = comparison(name) else {
+                    unreachable!("the guard saw it")
+                };
                 test(self.compare(node, op, a, b))
             }
             (name, [a, b]) if arithmetic(name).is_some() => {
-                let Some(op) = arithmetic(name) else { unreachable!("the guard saw it") };
+                let Some(op) = arithmetic(name) else {
+                    unreachable!("the guard saw it")
+                };
                 self.arithmetic(node, op, Some(a), b)
             }
             _ => self.function(node, call),
@@ -127,7 +131,13 @@ impl Checker<'_> {
         nodes.iter().map(|node| self.test(node)).collect()
     }
 
-    fn conditional(&self, node: &IdedExpr, test: &IdedExpr, yes: &IdedExpr, no: &IdedExpr) -> Outcome<Checked> {
+    fn conditional(
+        &self,
+        node: &IdedExpr,
+        test: &IdedExpr,
+        yes: &IdedExpr,
+        no: &IdedExpr,
+    ) -> Outcome<Checked> {
         let test = Box::new(self.test(test)?);
         match (self.check(yes)?, self.check(no)?) {
             (Checked::Term(a, kind), Checked::Term(b, other)) => {
@@ -149,6 +159,9 @@ impl Checker<'_> {
             return self.compare_tests(node, op, (a, left), (b, right));
         }
         let (left, right) = (self.term(a)?, self.term(b)?);
+        if let Some(test) = absence(op, &left, &right) {
+            return Ok(test);
+        }
         let (left, right, kind) = self.alike(node, left, right)?;
         self.words_of(a, &left, &right)?;
         self.words_of(b, &right, &left)?;
@@ -240,11 +253,20 @@ impl Checker<'_> {
                 literal::check_word(column, &word).map_err(|wrong| self.word_wrong(item, wrong))?;
                 Ok(Test::HasWord(column, word))
             }
-            _ => Err(self.wrong(item, format!("{} is searched for a word in quotes", column.name()))),
+            _ => Err(self.wrong(
+                item,
+                format!("{} is searched for a word in quotes", column.name()),
+            )),
         }
     }
 
-    fn arithmetic(&self, node: &IdedExpr, op: Arithmetic, a: Option<&IdedExpr>, b: &IdedExpr) -> Outcome<Checked> {
+    fn arithmetic(
+        &self,
+        node: &IdedExpr,
+        op: Arithmetic,
+        a: Option<&IdedExpr>,
+        b: &IdedExpr,
+    ) -> Outcome<Checked> {
         let right = self.term(b)?;
         let left = match a {
             Some(a) => self.term(a)?,
@@ -302,6 +324,19 @@ pub(crate) fn find_column(name: &str) -> Option<Column> {
         let plain = Column::find(name.strip_prefix("src_")?)?;
         (plain.side() == Side::Src).then_some(plain)
     })
+}
+
+/// An address that is compared with `""` is asked whether it is known.
+fn absence(op: Compare, (a, kind): &(Term, Type), (b, _): &(Term, Type)) -> Option<Test> {
+    let (Term::Column(column), Term::Text(text), Type::Address | Type::Mac) = (a, b, kind) else {
+        return None;
+    };
+    let known = Test::Known(*column);
+    match op {
+        Compare::Eq if text.is_empty() => Some(Test::Not(Box::new(known))),
+        Compare::Ne if text.is_empty() => Some(known),
+        _ => None,
+    }
 }
 
 /// What to call a value in an error.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use cel::common::ast::{CallExpr, Expr, IdedExpr};
 use jiff::Timestamp;
 use regex::{Regex, RegexBuilder};
+use weir_api::fields::FieldKind;
 
 use super::check::{Checked, Checker, Outcome, find_column};
 use super::error::{FilterError, nearest, nearest_field};
-use super::expr::{Term, Test, TextTest, Type};
+use super::expr::{Compare, Term, Test, TextTest, Type};
 use super::literal;
 use crate::span;
 
@@ -104,7 +105,15 @@ impl Checker<'_> {
             nearest: nearest_field(name),
             ..self.wrong(node, format!("no field is named {name:?}"))
         })?;
-        Ok(Test::Known(column))
+        match (column.kind(), Type::of(column.kind())) {
+            (FieldKind::Map, _) => Err(self.wrong(node, format!("{name} is not stored"))),
+            (_, Some(Type::Text)) => Ok(Test::Compare(
+                Compare::Ne,
+                Term::Column(column),
+                Term::Text(String::new()),
+            )),
+            _ => Ok(Test::Known(column)),
+        }
     }
 
     fn duration(&self, node: &IdedExpr) -> Outcome<Checked> {
@@ -152,7 +161,10 @@ impl Checker<'_> {
 
 /// The pattern, its size bounded; it runs in time linear in the text (RE2's promise too).
 fn compile(text: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(text).size_limit(PATTERN_SIZE).nest_limit(32).build();
+    let built = RegexBuilder::new(text)
+        .size_limit(PATTERN_SIZE)
+        .nest_limit(32)
+        .build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
         error => {

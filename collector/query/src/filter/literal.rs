@@ -153,7 +153,10 @@ mod tests {
 
     #[test]
     fn an_ipv4_network_written_as_ipv6_is_the_ipv4_network() {
-        assert_eq!(network("::ffff:10.0.0.0/104").unwrap(), "10.0.0.0/8".parse().unwrap());
+        assert_eq!(
+            network("::ffff:10.0.0.0/104").unwrap(),
+            "10.0.0.0/8".parse().unwrap()
+        );
         assert_eq!(network("10.1.2.3/8").unwrap(), "10.0.0.0/8".parse().unwrap());
         assert_eq!(network("10.1.2.3").unwrap(), "10.1.2.3/32".parse().unwrap());
     }
@@ -163,7 +166,9 @@ mod tests {
         let inside = |network: &str, address: &str| {
             let address = octets(address.parse().unwrap());
             let ranges = ranges(network.parse().unwrap());
-            ranges.iter().any(|(first, last)| (first..=last).contains(&&address))
+            ranges
+                .iter()
+                .any(|(first, last)| (first..=last).contains(&&address))
         };
         assert!(inside("::/0", "::1") && inside("::/0", "fd00::1"));
         assert!(!inside("::/0", "10.0.0.1"));

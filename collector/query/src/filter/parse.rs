@@ -9,14 +9,13 @@ use super::error::FilterError;
 pub const MAX_LENGTH: usize = 32 << 10;
 /// How many signs that may nest one expression in another a filter may hold.
 const MAX_SIGNS: usize = 2048;
-/// With so many, the parser runs on a stack of its own.
-const MANY_SIGNS: usize = 64;
 /// How deep parentheses may nest.
 const MAX_DEPTH: u16 = 32;
 /// How deep the tree may be that the engine gets; `&&` and `||` are balanced.
 const MAX_TREE: usize = 64;
-/// What the parser and what walks its tree take for that many signs.
-const STACK: usize = 64 << 20;
+/// What the parser and what walks its tree take at most for that many signs; it
+/// is only reserved, not touched.
+const STACK: usize = 256 << 20;
 
 /// What `then` makes of the tree and of where in the text its nodes are.
 ///
@@ -26,9 +25,7 @@ pub(super) fn parse<T: Send>(
     text: &str,
     then: impl FnOnce(&IdedExpr, &SourceInfo) -> Result<T, FilterError> + Send,
 ) -> Result<T, FilterError> {
-    if signs_within_bounds(text)? < MANY_SIGNS {
-        return parse_here(text, then);
-    }
+    within_bounds(text)?;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK);
         let running = thread.spawn_scoped(scope, || parse_here(text, then));
@@ -64,10 +61,12 @@ fn depth(node: &IdedExpr) -> usize {
     }
 }
 
-/// How many signs there are that may nest one expression in another.
-fn signs_within_bounds(text: &str) -> Result<usize, FilterError> {
+fn within_bounds(text: &str) -> Result<(), FilterError> {
     if text.len() > MAX_LENGTH {
-        return Err(wrong(1, &format!("the filter is longer than {MAX_LENGTH} octets")));
+        return Err(wrong(
+            1,
+            &format!("the filter is longer than {MAX_LENGTH} octets"),
+        ));
     }
     let (mut quote, mut signs, mut depth) = (None, 0, 0_usize);
     let mut characters = text.char_indices();
@@ -84,13 +83,19 @@ fn signs_within_bounds(text: &str) -> Result<usize, FilterError> {
         }
         let column = || text[..at].chars().count() + 1;
         if depth > usize::from(MAX_DEPTH) {
-            return Err(wrong(column(), &format!("parentheses nest more than {MAX_DEPTH} deep")));
+            return Err(wrong(
+                column(),
+                &format!("parentheses nest more than {MAX_DEPTH} deep"),
+            ));
         }
         if signs > MAX_SIGNS {
-            return Err(wrong(column(), &format!("there are more than {MAX_SIGNS} operators")));
+            return Err(wrong(
+                column(),
+                &format!("there are more than {MAX_SIGNS} operators"),
+            ));
         }
     }
-    Ok(signs)
+    Ok(())
 }
 
 fn wrong(column: usize, message: &str) -> FilterError {
@@ -130,7 +135,11 @@ fn in_words(message: &str, text: &str) -> String {
         return format!("{token} cannot stand here");
     }
     if let Some(token) = quoted(short, "token recognition error at: ") {
-        let hint = if token.starts_with("'=") { ": equality is ==" } else { "" };
+        let hint = if token.starts_with("'=") {
+            ": equality is =="
+        } else {
+            ""
+        };
         return format!("{token} means nothing here{hint}");
     }
     short.to_owned()
