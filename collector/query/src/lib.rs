@@ -1,1 +1,20 @@
-//! The queries.
+//! Questions to the store and their answers: the filter language, sums over
+//! groups, raw records, the values of a field, and how they are written out.
+//!
+//! No HTTP, no Kubernetes: `weir-collector` and `weir` call this.
+
+mod answer;
+mod ask;
+mod error;
+pub mod filter;
+mod limits;
+pub mod output;
+mod question;
+pub mod span;
+
+pub use answer::{Answer, Explanation, FlowsPage, Note, NoteKind, Part, Stats, ValueCount};
+pub use ask::{answer, explain, flows, values};
+pub use error::QueryError;
+pub use filter::{Filter, FilterError, compile};
+pub use limits::{Limits, Scope};
+pub use question::{FlowsRequest, Measure, Moment, Order, Question, Since, Span, Until, ValuesRequest};
