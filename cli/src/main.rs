@@ -1,19 +1,32 @@
-//! `weir`: Weir without Kubernetes in one process (`up`), and what is applied,
-//! what fails and why (`status`). Also found by kubectl as `kubectl weir`.
+//! `weir`: Weir without Kubernetes in one process (`up`), what is applied, what
+//! fails and why (`status`), and who talked to whom (`flows` and its kin). Also
+//! found by kubectl as `kubectl weir`.
 
 mod bench;
 mod cluster;
+mod completion;
+mod empty;
+mod fields;
+mod flows;
+mod follow;
 mod node;
 mod report;
+mod server;
+mod show;
+mod source;
 mod state;
 mod status;
+mod table;
+mod terminal;
 mod up;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 use tracing_subscriber::EnvFilter;
+use weir_collector::api::problem::Problem;
 
 /// Flow export of Open vSwitch: turn it on, see it, name it.
 #[derive(Debug, Parser)]
@@ -37,6 +50,21 @@ enum Command {
     /// `weir up` last reported (--data-dir). Exit code 0: all that is asked for
     /// is applied; 1: something is not; 2: it cannot be told.
     Status(status::StatusArgs),
+    /// Show flow records, or sums over groups of them
+    ///
+    /// Which flows is said in CEL over the fields that `weir fields` lists. Without
+    /// --group-by the records themselves are shown, the newest first; with it, sums.
+    Flows(flows::FlowsArgs),
+    /// Show who sends most: workloads by bytes unless told otherwise
+    Top(flows::TopArgs),
+    /// Show sums over groups of flows, or how they are made (--explain)
+    Query(flows::QueryArgs),
+    /// List the fields of a flow record
+    Fields(fields::FieldsArgs),
+    /// List the values that a field takes
+    Values(fields::ValuesArgs),
+    /// Print what makes a shell complete this command at Tab
+    Completion(completion::CompletionArgs),
     /// Send made-up flow records to a collector, to see what it can take
     ///
     /// Stops after ten seconds unless told otherwise, and prints what was sent.
@@ -44,6 +72,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Answers a shell that completes, and ends then.
+    CompleteEnv::with_factory(Args::command)
+        .var(completion::VARIABLE)
+        .complete();
     let args = Args::parse();
     start_log(matches!(args.command, Command::Up(_)));
     let runtime = match tokio::runtime::Runtime::new() {
@@ -57,13 +89,30 @@ fn main() -> ExitCode {
         match args.command {
             Command::Up(args) => up::run(args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Flows(args) => flows::flows(args).await,
+            Command::Top(args) => flows::top(args).await,
+            Command::Query(args) => flows::query(args).await,
+            Command::Fields(args) => fields::fields(&args),
+            Command::Values(args) => fields::values(args).await,
+            Command::Completion(args) => completion::run(&args),
             Command::Bench(args) => bench::run(args).await,
         }
     });
-    ended.unwrap_or_else(|error| {
-        eprintln!("weir: {error:#}");
-        ExitCode::from(2)
-    })
+    ended.unwrap_or_else(|error| fail(&error))
+}
+
+/// Says why it failed. That nobody reads the output any more is no failure.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    if io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("weir: {error:#}");
+    let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
+    if let Some(nearest) = problem.and_then(|problem| problem.nearest.as_deref()) {
+        eprintln!("weir fields {nearest}: shows what that is");
+    }
+    ExitCode::from(2)
 }
 
 /// `up` is a daemon and tells what it does; `status` speaks only of trouble.

@@ -1,12 +1,206 @@
 //! The HTTP API, `/api/v1/…`: who may ask, what they ask, how it is answered.
 //! What an answer is, is `weir_query`'s.
+//!
+//! ```text
+//! parameters -> gate (who sees what) -> engine (a turn, threads of its own) -> weir_query -> JSON, CSV, Arrow
+//! ```
+//!
+//! The document of the API is made of this code; `docs/openapi.json` is a copy.
 
 pub mod access;
+pub mod answer;
+pub mod ask;
 mod cache;
+mod engine;
 mod format;
+mod pages;
+pub mod params;
 pub mod problem;
 pub mod reviews;
+pub mod status;
+mod tail;
 
-pub use access::{Gate, Sight};
+use std::io;
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::{Router, routing};
+use tokio::sync::{Semaphore, watch};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Info, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use weir_query::Limits;
+use weir_store::{Reader, TimeRange};
+
+use crate::identity::Snapshot;
+use crate::metrics::Metrics;
+pub use access::Gate;
+use engine::Engine;
 pub use format::Format;
 pub use problem::Problem;
+use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
+
+/// Tails that run at a time.
+const TAILS: usize = 32;
+
+/// What the pages share.
+#[derive(Debug, Clone)]
+pub struct Api(Arc<Parts>);
+
+impl std::ops::Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The parts of an [`Api`].
+#[derive(Debug)]
+pub struct Parts {
+    gate: Gate,
+    store: Option<Reader>,
+    snapshots: watch::Receiver<Snapshot>,
+    metrics: Arc<Metrics>,
+    engine: Engine,
+    tails: Arc<Semaphore>,
+}
+
+/// Somebody who was let in: where they may ask, and for how much.
+struct Asker {
+    reader: Reader,
+    limits: Limits,
+}
+
+impl Api {
+    /// An API over a store, if there is one.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn start(
+        gate: Gate,
+        store: Option<Reader>,
+        snapshots: watch::Receiver<Snapshot>,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        Ok(Self(Arc::new(Parts {
+            gate,
+            store,
+            snapshots,
+            metrics,
+            engine: Engine::start()?,
+            tails: Arc::new(Semaphore::new(TAILS)),
+        })))
+    }
+
+    /// Lets the sender of these headers in, or not.
+    async fn admit(&self, headers: &HeaderMap) -> Result<Asker, Problem> {
+        let namespaces = || self.store.as_ref().map(namespaces).unwrap_or_default();
+        let scope = self.gate.admit(headers, namespaces).await?;
+        let Some(reader) = self.store.clone() else {
+            return Err(Problem::unavailable(
+                "nothing is stored: start the collector with --data-dir DIR",
+            ));
+        };
+        let limits = pages::limits(scope);
+        Ok(Asker { reader, limits })
+    }
+
+    fn status(&self) -> StatusAnswer {
+        StatusAnswer {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            store: self.store.as_ref().map(StoreAnswer::of),
+            exporters: status::exporters(&self.snapshots.borrow().exporters),
+            records: Some(RecordsAnswer::from(self.metrics.totals())),
+        }
+    }
+}
+
+/// The namespaces that occur in a store.
+fn namespaces(reader: &Reader) -> Vec<String> {
+    let view = reader.view(TimeRange::ALL);
+    let column = view.identities.batch().column_by_name("ns");
+    let column = column.and_then(|column| column.as_string_view_opt());
+    let names = column
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|name| !name.is_empty());
+    let names: std::collections::BTreeSet<&str> = names.collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The pages of the API and their document.
+pub fn routes(api: Api) -> Router {
+    let (router, document) = documented().split_for_parts();
+    let text = Arc::<str>::from(render(&document));
+    let describe = move |axum::extract::State(api): axum::extract::State<Api>, headers: HeaderMap| async move {
+        api.gate.identify(&headers).await?;
+        Ok::<_, Problem>(([(CONTENT_TYPE, "application/json")], text.to_string()))
+    };
+    router
+        .route("/api/v1/openapi.json", routing::get(describe))
+        .route("/api/{*rest}", routing::any(pages::nothing))
+        .method_not_allowed_fallback(async || Problem::method())
+        .with_state(api)
+}
+
+/// The document of the API (OpenAPI 3.1), as text.
+pub fn document() -> String {
+    render(&documented().into_openapi())
+}
+
+fn render(document: &OpenApi) -> String {
+    let text = serde_json::to_string_pretty(document);
+    text.expect("a document has only string keys") + "\n"
+}
+
+fn documented() -> OpenApiRouter<Api> {
+    let mut info = Info::new("Weir", "v1");
+    info.description = Some(
+        "Who talked to whom: flow records and sums over them. What the fields mean is in docs/fields.md, \
+         the filter language in docs/api.md."
+            .to_owned(),
+    );
+    let mut document = OpenApiBuilder::new().info(info).build();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+    let scheme = SecurityScheme::Http(
+        bearer
+            .description(Some(
+                "A token that Kubernetes accepts; none on loopback without Kubernetes",
+            ))
+            .build(),
+    );
+    document
+        .components
+        .get_or_insert_default()
+        .add_security_scheme("bearer", scheme);
+    let none: [&str; 0] = [];
+    document.security = Some(vec![
+        SecurityRequirement::default(),
+        SecurityRequirement::new("bearer", none),
+    ]);
+    OpenApiRouter::with_openapi(document)
+        .routes(routes!(pages::flows))
+        .routes(routes!(pages::query))
+        .routes(routes!(pages::values))
+        .routes(routes!(pages::tail))
+        .routes(routes!(pages::fields))
+        .routes(routes!(pages::status))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_document_names_every_page() {
+        let document: serde_json::Value = serde_json::from_str(&super::document()).unwrap();
+        for page in ["flows", "query", "values", "tail", "fields", "status"] {
+            let page = &document["paths"][format!("/api/v1/{page}")]["get"];
+            assert!(page["responses"]["200"].is_object(), "{page}");
+            assert!(page["responses"]["401"].is_object(), "{page}");
+        }
+    }
+}

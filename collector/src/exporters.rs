@@ -155,6 +155,11 @@ impl Exporters {
         (!self.active || node.bridges > 0).then_some(node)
     }
 
+    /// What the bridges of each node export together.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, &NodeExports)> {
+        self.nodes.iter().map(|(node, exports)| (&**node, exports))
+    }
+
     /// Whether any node exports anything.
     pub fn is_active(&self) -> bool {
         self.active

@@ -1,4 +1,5 @@
-//! The HTTP server: metrics, and whether the collector is alive and ready.
+//! The HTTP server: metrics, whether the collector is alive and ready, and the
+//! pages of [`crate::api`]. The former are open to everybody.
 
 use std::io;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::api::{self, Api};
 use crate::health::Health;
 use crate::metrics::{self, Metrics};
 
-const HINT: &str = "weir-collector: /metrics /healthz /readyz\n";
+const HINT: &str = "weir-collector: /metrics /healthz /readyz /api/v1/openapi.json\n";
 
 /// What the pages show.
 #[derive(Debug, Clone)]
@@ -30,12 +32,17 @@ pub struct Pages {
 ///
 /// # Errors
 /// The listener fails.
-pub async fn serve(listener: TcpListener, pages: Pages, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    pages: Pages,
+    api: Api,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
     let stopped = async move {
         // An error says that the sender is gone: the end, too.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, routes(pages))
+    axum::serve(listener, routes(pages).merge(api::routes(api)))
         .with_graceful_shutdown(stopped)
         .await
 }

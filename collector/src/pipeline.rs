@@ -20,6 +20,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::api::reviews::Reviews;
+use crate::api::{Api, Gate};
 use crate::config::{Config, datagram_limits};
 use crate::health::Health;
 use crate::http::{self, Pages};
@@ -106,18 +108,20 @@ impl Collector {
         let workshop = Workshop {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
-            snapshots: names.snapshots,
+            snapshots: names.snapshots.clone(),
             sender,
         };
         let pages = Pages {
             metrics: Arc::clone(&metrics),
             health: names.health,
         };
+        let gate = Gate::of(addresses.http, names.reviews);
+        let api = Api::start(gate, None, names.snapshots, Arc::clone(&metrics)).map_err(StartError::Spawn)?;
         let stops = Stops {
             workers: receive_datagrams(sockets, config.workers, &workshop, &ended)
                 .map_err(StartError::Spawn)?,
             listeners: receive_streams(listeners, workshop, &ended),
-            http: serve_pages(web, pages.clone(), &ended),
+            http: serve_pages(web, pages.clone(), api, &ended),
         };
         let health = Arc::clone(&pages.health);
         let write = move || {
@@ -169,10 +173,15 @@ fn receive_streams(
 }
 
 /// Starts the HTTP server. It ends when what is returned turns true.
-fn serve_pages(listener: TcpListener, pages: Pages, ended: &mpsc::Sender<Ended>) -> watch::Sender<bool> {
+fn serve_pages(
+    listener: TcpListener,
+    pages: Pages,
+    api: Api,
+    ended: &mpsc::Sender<Ended>,
+) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
     let guard = Ended::guard(Part::Http, ended);
-    let serve = http::serve(listener, pages, stopped);
+    let serve = http::serve(listener, pages, api, stopped);
     tokio::spawn(async move { guard.report(serve.await.map_err(|e| e.to_string())) });
     stop
 }
@@ -200,6 +209,8 @@ struct Names {
     health: Arc<Health>,
     snapshots: watch::Receiver<Snapshot>,
     tasks: JoinSet<()>,
+    /// Who may see flows, where names come from Kubernetes.
+    reviews: Option<Reviews>,
 }
 
 impl Names {
@@ -208,11 +219,13 @@ impl Names {
         let health = Arc::new(Health::default());
         let (names, snapshots) = watch::channel(Snapshot::default());
         let mut tasks = JoinSet::new();
+        let mut reviews = None;
         let not_read = || Err("not read yet".to_owned());
         match source {
             Source::None => {}
             Source::Cluster { kubeconfig } => {
                 let client = cluster::connect(kubeconfig).await?;
+                reviews = Some(Reviews::new(client.clone()));
                 health.set_identity(not_read());
                 tasks.spawn(cluster::follow(client, names, Arc::clone(&health)));
             }
@@ -225,6 +238,7 @@ impl Names {
             health,
             snapshots,
             tasks,
+            reviews,
         })
     }
 }

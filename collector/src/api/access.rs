@@ -13,6 +13,8 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
 
+use weir_query::Scope;
+
 use super::problem::Problem;
 use super::reviews::Reviews;
 
@@ -22,15 +24,6 @@ pub const PROXIED_TOKEN: &str = "x-weir-authorization";
 
 /// Longer ones are no tokens.
 const LONGEST_TOKEN: usize = 16 << 10;
-
-/// Which flows somebody may see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sight {
-    /// All.
-    Everything,
-    /// Those with an end in one of these namespaces.
-    Namespaces(Arc<[String]>),
-}
 
 /// How a collector tells who may ask.
 #[derive(Debug, Clone)]
@@ -53,6 +46,17 @@ impl Gate {
         }
     }
 
+    /// Lets a request in that wants nothing of anybody's.
+    ///
+    /// # Errors
+    /// Nobody knows who asks.
+    pub async fn identify(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        match self {
+            Self::Kubernetes(reviews) => reviews.admit_anybody(token(headers)?).await,
+            Self::Loopback | Self::Closed => self.admit(headers, Vec::new).await.map(drop),
+        }
+    }
+
     /// What a request with these headers may see, out of these namespaces.
     ///
     /// # Errors
@@ -61,9 +65,9 @@ impl Gate {
         &self,
         headers: &HeaderMap,
         namespaces: impl FnOnce() -> Vec<String>,
-    ) -> Result<Sight, Problem> {
+    ) -> Result<Scope, Problem> {
         match self {
-            Self::Loopback if names_this_host(headers) => Ok(Sight::Everything),
+            Self::Loopback if names_this_host(headers) => Ok(Scope::All),
             Self::Loopback => Err(Problem::forbidden(
                 "without tokens only requests to localhost are answered, and this one names another host",
             )),
@@ -123,7 +127,7 @@ mod tests {
         pairs.collect()
     }
 
-    async fn admit(http: &str, pairs: &[(&'static str, &str)]) -> Result<Sight, u16> {
+    async fn admit(http: &str, pairs: &[(&'static str, &str)]) -> Result<Scope, u16> {
         let gate = Gate::of(http.parse().unwrap(), None);
         let outcome = gate.admit(&headers(pairs), Vec::new).await;
         outcome.map_err(|problem| problem.status)
@@ -140,7 +144,7 @@ mod tests {
             "[::1]",
         ] {
             let seen = admit("127.0.0.1:8080", &[("host", host)]).await;
-            assert_eq!(seen, Ok(Sight::Everything), "{host}");
+            assert_eq!(seen, Ok(Scope::All), "{host}");
         }
         for host in ["evil.example:8080", "10.0.0.1:8080", "localhost.evil.example", ""] {
             assert_eq!(

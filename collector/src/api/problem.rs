@@ -4,14 +4,16 @@ use axum::Json;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use weir_query::QueryError;
 
 /// Media type of a [`Problem`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why a request was not answered (RFC 9457).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, thiserror::Error)]
+#[error("{detail}")]
 pub struct Problem {
     /// What kind of problem it is: `urn:weir:` and a word.
     #[serde(rename = "type")]
@@ -23,11 +25,11 @@ pub struct Problem {
     /// What is wrong with this request, and what helps.
     pub detail: String,
     /// Where in the filter, in characters from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub column: Option<usize>,
     /// The name that may have been meant.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub nearest: Option<String>,
 }
@@ -105,6 +107,16 @@ impl Problem {
         )
     }
 
+    /// The answer is too large, or takes too much to make.
+    pub fn too_much(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "too-much",
+            "That is too much",
+            detail,
+        )
+    }
+
     /// There are too many requests at a time.
     pub fn busy(detail: impl Into<String>) -> Self {
         Self::new(
@@ -158,5 +170,25 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().extend(headers);
         response
+    }
+}
+
+/// What a person is told who asked this.
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let text = error.to_string();
+        match error {
+            QueryError::Filter(wrong) => Self::filter(text, Some(wrong.column), wrong.nearest),
+            QueryError::UnknownField { nearest, .. } => Self {
+                nearest,
+                ..Self::parameter(text)
+            },
+            QueryError::Invalid(_) => Self::parameter(text),
+            QueryError::TooManyGroups(_) | QueryError::TooManyRows(_) | QueryError::Memory(_) => {
+                Self::too_much(text)
+            }
+            QueryError::Timeout(_) => Self::timeout(text),
+            QueryError::Engine(_) => Self::internal(text),
+        }
     }
 }

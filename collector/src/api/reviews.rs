@@ -12,8 +12,8 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessRevie
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::time::timeout;
+use weir_query::Scope;
 
-use super::access::Sight;
 use super::cache::Cache;
 use super::problem::Problem;
 
@@ -68,6 +68,14 @@ impl Reviews {
         }
     }
 
+    /// Lets the owner of a token in, whoever it is.
+    ///
+    /// # Errors
+    /// The token is nobody's, or Kubernetes does not answer.
+    pub async fn admit_anybody(&self, token: &str) -> Result<(), Problem> {
+        self.person(token).await.map(drop)
+    }
+
     /// What the owner of a token may see, out of these namespaces.
     ///
     /// # Errors
@@ -76,17 +84,16 @@ impl Reviews {
         &self,
         token: &str,
         namespaces: impl FnOnce() -> Vec<String>,
-    ) -> Result<Sight, Problem> {
-        let person = self.identify(token).await?;
-        let person = person.ok_or_else(|| Problem::unauthorized("Kubernetes does not accept this token"))?;
+    ) -> Result<Scope, Problem> {
+        let person = self.person(token).await?;
         if self.may(&person, None).await? {
-            return Ok(Sight::Everything);
+            return Ok(Scope::All);
         }
         let person = &person;
         let seen = stream::iter(namespaces())
             .map(async |namespace| {
                 let may = self.may(person, Some(namespace.clone())).await?;
-                Ok(may.then_some(namespace))
+                Ok::<_, Problem>(may.then_some(namespace))
             })
             .buffered(AT_A_TIME)
             .try_filter_map(async |namespace| Ok(namespace));
@@ -98,7 +105,12 @@ impl Reviews {
             )));
         }
         seen.sort_unstable();
-        Ok(Sight::Namespaces(seen.into()))
+        Ok(Scope::Namespaces(seen))
+    }
+
+    async fn person(&self, token: &str) -> Result<Arc<Person>, Problem> {
+        let person = self.identify(token).await?;
+        person.ok_or_else(|| Problem::unauthorized("Kubernetes does not accept this token"))
     }
 
     async fn identify(&self, token: &str) -> Result<Option<Arc<Person>>, Problem> {

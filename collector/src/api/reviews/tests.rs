@@ -71,9 +71,11 @@ fn namespaces() -> Vec<String> {
 async fn a_user_sees_the_namespaces_whose_pods_they_may_get_and_is_asked_about_once() {
     let (reviews, asked) = server().await;
     for _ in 0..3 {
-        let sight = reviews.admit("alice-token", namespaces).await.unwrap();
-        let expected: Arc<[String]> = ["cart", "shop"].map(str::to_owned).into();
-        assert_eq!(sight, Sight::Namespaces(expected));
+        let scope = reviews.admit("alice-token", namespaces).await.unwrap();
+        assert_eq!(
+            scope,
+            Scope::Namespaces(["cart", "shop"].map(str::to_owned).to_vec())
+        );
     }
     let asked = asked.lock().unwrap().clone();
     let questions = [
@@ -89,10 +91,7 @@ async fn a_user_sees_the_namespaces_whose_pods_they_may_get_and_is_asked_about_o
 #[tokio::test]
 async fn who_may_get_all_pods_sees_everything_and_is_not_asked_about_by_namespace() {
     let (reviews, asked) = server().await;
-    assert_eq!(
-        reviews.admit("root-token", namespaces).await,
-        Ok(Sight::Everything)
-    );
+    assert_eq!(reviews.admit("root-token", namespaces).await, Ok(Scope::All));
     assert_eq!(asked.lock().unwrap().len(), 2);
 }
 

@@ -1,0 +1,248 @@
+//! Completion in shells: options, field names, and values of fields as a collector
+//! knows them now. The shell runs this program again at each Tab; `weir completion`
+//! prints what makes it do so.
+
+use std::ffi::OsStr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, CommandFactory, Parser, ValueEnum};
+use clap_complete::CompletionCandidate;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+use weir_api::fields::{Column, FieldKind};
+use weir_query::ValuesRequest;
+
+use crate::show;
+use crate::source::SourceArgs;
+
+/// The variable by which a shell asks for candidates.
+pub const VARIABLE: &str = "COMPLETE";
+
+/// A person who pressed Tab waits no longer than this.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Arguments of `weir completion`.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    shell: Known,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Known {
+    /// source <(weir completion bash)
+    Bash,
+    /// source <(weir completion zsh)
+    Zsh,
+    /// weir completion fish | source
+    Fish,
+}
+
+/// Prints the lines that make a shell ask this program.
+///
+/// # Errors
+/// Standard output is gone.
+pub fn run(args: &CompletionArgs) -> Result<ExitCode> {
+    let out = &mut std::io::stdout();
+    let registered = match args.shell {
+        Known::Bash => Bash.write_registration(VARIABLE, "weir", "weir", "weir", out),
+        Known::Zsh => Zsh.write_registration(VARIABLE, "weir", "weir", "weir", out),
+        Known::Fish => Fish.write_registration(VARIABLE, "weir", "weir", "weir", out),
+    };
+    registered.context("cannot print")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Field names, after those that stand before a comma already.
+pub fn fields(current: &OsStr) -> Vec<CompletionCandidate> {
+    listed(current, Column::all().map(Column::name))
+}
+
+/// Measures, likewise.
+pub fn measures(current: &OsStr) -> Vec<CompletionCandidate> {
+    listed(current, show::measures())
+}
+
+fn listed<'a>(current: &OsStr, names: impl Iterator<Item = &'a str>) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let (before, begun) = current
+        .rsplit_once(',')
+        .map_or(("", &*current), |(before, begun)| (before, begun));
+    let before = if before.is_empty() {
+        String::new()
+    } else {
+        format!("{before},")
+    };
+    let fitting = names.filter(|name| name.starts_with(begun));
+    fitting
+        .map(|name| CompletionCandidate::new(format!("{before}{name}")))
+        .collect()
+}
+
+/// What may come next in a filter: a field, or a value of the field before it.
+pub fn filter(current: &OsStr) -> Vec<CompletionCandidate> {
+    let text = current.to_string_lossy();
+    candidates(&text, ask)
+        .into_iter()
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// The filter with each way to go on.
+fn candidates(text: &str, values: impl Fn(&str, &str) -> Vec<String>) -> Vec<String> {
+    if let Some((before, field, begun)) = value_begun(text) {
+        let values = values(field, begun);
+        return values
+            .iter()
+            .map(|value| format!("{before}\"{}\"", escape(value)))
+            .collect();
+    }
+    let starts = text
+        .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .map_or(0, |at| at + 1);
+    let (before, word) = text.split_at(starts);
+    let inside_text = before.matches('"').count() % 2 == 1;
+    if inside_text || (word.is_empty() && !before.is_empty() && !before.ends_with([' ', '(', '!'])) {
+        return Vec::new();
+    }
+    let names = Column::all()
+        .map(Column::name)
+        .filter(|name| name.starts_with(word));
+    names.map(|name| format!("{before}{name}")).collect()
+}
+
+/// When the filter ends in `field == "beg`: what is before the quote, the field,
+/// and what was begun.
+fn value_begun(text: &str) -> Option<(&str, &str, &str)> {
+    let quote = text.rfind('"')?;
+    if text.get(..quote)?.matches('"').count() % 2 == 1 {
+        return None;
+    }
+    let (before, begun) = (text.get(..quote)?, text.get(quote + 1..)?);
+    let left = before.trim_end();
+    let left = ["==", "!=", "in [", "startsWith("]
+        .iter()
+        .find_map(|sign| left.strip_suffix(sign))?;
+    let left = left.trim_end().trim_end_matches('.');
+    let starts = left
+        .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .map_or(0, |at| at + 1);
+    let field = left.get(starts..)?;
+    let column = Column::find(field)?;
+    matches!(column.kind(), FieldKind::String | FieldKind::Enum).then_some((before, field, begun))
+}
+
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+#[derive(Debug, Parser)]
+#[command(ignore_errors = true, disable_help_flag = true)]
+struct Line {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _rest: Vec<String>,
+}
+
+/// Values of a field, from the collector that the command line names so far. No
+/// answer in time is no candidate: nobody can be told.
+fn ask(field: &str, prefix: &str) -> Vec<String> {
+    let request = ValuesRequest {
+        field: field.to_owned(),
+        prefix: prefix.to_owned(),
+        limit: Some(50),
+        ..ValuesRequest::default()
+    };
+    let work = async {
+        let source = source_of(std::env::args()).open().await.ok()?;
+        let answer = source.values(&request).await.ok()?;
+        Some(answer.values.into_iter().map(|value| value.value).collect())
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await });
+    answer.ok().flatten().unwrap_or_default()
+}
+
+/// The options of the command line that say whom to ask.
+fn source_of(words: impl Iterator<Item = String>) -> SourceArgs {
+    let names: Vec<String> = Line::command()
+        .get_arguments()
+        .filter_map(|argument| argument.get_long().map(|long| format!("--{long}")))
+        .collect();
+    let mut kept = vec!["weir".to_owned()];
+    let mut words = words.skip_while(|word| word != "--").skip(1).peekable();
+    while let Some(word) = words.next() {
+        let name = word.split('=').next().unwrap_or_default();
+        if names.iter().any(|known| known == name) {
+            let has_value = word.contains('=');
+            kept.push(word);
+            if !has_value {
+                kept.extend(words.next());
+            }
+        }
+    }
+    let line = Line::try_parse_from(kept).or_else(|_| Line::try_parse_from(["weir"]));
+    line.map(|line| line.source).expect("no argument is needed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete(text: &str) -> Vec<String> {
+        candidates(text, |field, prefix| {
+            vec![format!("{field}-{prefix}1"), "a\"b".to_owned()]
+        })
+    }
+
+    #[test]
+    fn a_filter_goes_on_with_field_names() {
+        assert!(complete("dst_workload").contains(&"dst_workload_kind".to_owned()));
+        assert_eq!(complete("ns == \"a\" && verd"), ["ns == \"a\" && verdict"]);
+        assert_eq!(complete("!(prim"), ["!(primary"]);
+        assert_eq!(complete("xyzzy"), [""; 0]);
+        assert_eq!(complete("").len(), Column::COUNT);
+        assert!(complete("inCIDR(addr, \"10.").is_empty());
+    }
+
+    #[test]
+    fn after_a_quote_come_values_of_the_field_before_it() {
+        assert_eq!(complete("ns == \"sh"), ["ns == \"ns-sh1\"", "ns == \"a\\\"b\""]);
+        assert_eq!(
+            complete("ns == \"a\" && dst_zone != \"")[0],
+            "ns == \"a\" && dst_zone != \"dst_zone-1\""
+        );
+        assert_eq!(complete("ns in [\"k")[0], "ns in [\"ns-k1\"");
+        assert_eq!(
+            complete("pod_name.startsWith(\"r")[0],
+            "pod_name.startsWith(\"pod_name-r1\""
+        );
+        assert!(complete("bytes == \"1").is_empty());
+    }
+
+    #[test]
+    fn lists_go_on_after_the_comma() {
+        let names = |text: &str| -> Vec<String> {
+            let candidates = fields(OsStr::new(text));
+            candidates
+                .iter()
+                .map(|c| c.get_value().to_string_lossy().into_owned())
+                .collect()
+        };
+        assert_eq!(names("ns,dst_zo"), ["ns,dst_zone"]);
+        assert!(names("zon") == ["zone"]);
+    }
+
+    #[test]
+    fn whom_to_ask_is_read_from_the_line_so_far() {
+        let line = "weir -- weir flows --since 1h --server http://a:1 --token=t ns";
+        let source = source_of(line.split(' ').map(str::to_owned));
+        assert_eq!(source.server.as_deref(), Some("http://a:1"));
+        assert_eq!(source.token.as_deref(), Some("t"));
+    }
+}

@@ -1,0 +1,105 @@
+//! Why there is nothing to show. It is said on standard error, and costs nothing
+//! when there is something.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use weir_collector::api::status::{StoreAnswer, TierAnswer};
+use weir_query::{Question, Since, Until};
+
+use crate::source::Source;
+
+/// Says why nothing was found, as far as it can be told.
+pub async fn explain(source: &Source, filter: &str, since: Since, until: Until) {
+    let why = find_out(source, filter, since, until).await;
+    // The answer itself was right: that the reason is unknown is no failure.
+    eprintln!("{}", why.unwrap_or_else(|_| "nothing was found".to_owned()));
+}
+
+async fn find_out(source: &Source, filter: &str, since: Since, until: Until) -> Result<String> {
+    let now = Timestamp::now();
+    let range = [since.0.at(now), until.0.at(now)].map(|us| Timestamp::from_microsecond(us).ok());
+    let everything = Question {
+        since,
+        until,
+        ..Question::default()
+    };
+    let flows = source
+        .query(&everything)
+        .await?
+        .totals
+        .0
+        .get("flows")
+        .and_then(|flows| flows.as_u64());
+    let store = source.status().await?.store;
+    Ok(reason(flows.unwrap_or(0), filter, range, store.as_ref()))
+}
+
+fn reason(
+    flows: u64,
+    filter: &str,
+    [since, until]: [Option<Timestamp>; 2],
+    store: Option<&StoreAnswer>,
+) -> String {
+    if since >= until {
+        return "nothing was found: --since is not before --until".to_owned();
+    }
+    if flows > 0 && !filter.is_empty() {
+        return format!("nothing was found: there are {flows} flows in that time, and none fits the filter");
+    }
+    let tiers = store.map_or(&[][..], |store| &store.tiers);
+    let oldest = tiers.iter().filter_map(|tier| tier.oldest).min();
+    let newest = tiers.iter().filter_map(|tier| tier.newest).max();
+    let (Some(oldest), Some(newest)) = (oldest, newest) else {
+        let rows: u64 = tiers.iter().map(|tier: &TierAnswer| tier.rows).sum();
+        return match rows {
+            0 => "nothing was found: nothing is in the files yet; does anybody export to this collector?",
+            _ => "nothing was found",
+        }
+        .to_owned();
+    };
+    if until.is_some_and(|until| until <= oldest) {
+        return format!("nothing was found: what was before {oldest} has expired or was never stored");
+    }
+    if since.is_some_and(|since| since > newest) {
+        return format!("nothing was found: nothing arrived in that time; the newest file ends at {newest}");
+    }
+    format!("nothing was found: nothing arrived in that time; there is data from {oldest} to {newest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Option<Timestamp> {
+        Some(format!("2026-01-31T{text}:00Z").parse().unwrap())
+    }
+
+    fn store(oldest: Option<Timestamp>, newest: Option<Timestamp>) -> StoreAnswer {
+        let tier = TierAnswer {
+            tier: "raw".to_owned(),
+            segments: 1,
+            rows: u64::from(oldest.is_some()),
+            bytes: 1,
+            oldest,
+            newest,
+        };
+        StoreAnswer {
+            tiers: vec![tier],
+            unreadable: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_reason_is_the_filter_the_time_or_that_there_is_nothing() {
+        let full = store(at("10:00"), at("12:00"));
+        let why =
+            |flows, filter, since, until, store| reason(flows, filter, [at(since), at(until)], Some(store));
+        assert!(
+            why(7, "ns == \"x\"", "11:00", "12:00", &full).contains("7 flows in that time, and none fits")
+        );
+        assert!(why(0, "", "08:00", "09:00", &full).contains("expired"));
+        assert!(why(0, "", "13:00", "14:00", &full).contains("the newest file ends"));
+        assert!(why(0, "", "12:00", "11:00", &full).contains("--since"));
+        assert!(why(0, "", "11:00", "12:00", &store(None, None)).contains("does anybody export"));
+    }
+}

@@ -1,0 +1,218 @@
+//! Where answers come from: a collector by its URL, the collector of a cluster, or
+//! a data directory on which no collector runs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use kube::Config;
+use kube::config::Kubeconfig;
+use serde::de::DeserializeOwned;
+use weir_collector::api::answer::{FlowsAnswer, QueryAnswer, ValuesAnswer};
+use weir_collector::api::ask;
+use weir_collector::api::problem::Problem;
+use weir_collector::api::status::{StatusAnswer, StoreAnswer};
+use weir_query::{Explanation, FlowsRequest, Limits, QueryError, Question, ValuesRequest};
+use weir_store::Reader;
+
+use crate::server::{Pairs, Server};
+
+/// Where `weir up` and a collector beside it serve.
+const HERE: &str = "http://127.0.0.1:8080";
+
+/// Which collector, or which directory.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    /// A collector's HTTP address [default: the collector of the cluster that the
+    /// kubeconfig names; without a kubeconfig http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL", env = "WEIR_SERVER")]
+    pub server: Option<String>,
+
+    /// Ask the files of a collector's --data-dir; no collector needs to run
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "kubeconfig", "token"])]
+    pub data_dir: Option<PathBuf>,
+
+    /// The cluster to ask [default: $KUBECONFIG, ~/.kube/config, or the pod's own account]
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The Service of the collector in the cluster
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME:PORT",
+        default_value = "weir-system/weir-collector:http",
+        conflicts_with = "server"
+    )]
+    pub service: String,
+
+    /// Bearer token that says who you are [default: that of the kubeconfig]
+    #[arg(long, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+}
+
+/// Where answers come from.
+pub enum Source {
+    /// Files.
+    Directory(Box<Reader>),
+    /// A collector.
+    Server(Server),
+}
+
+impl SourceArgs {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or the arguments lead nowhere.
+    pub async fn open(&self) -> Result<Source> {
+        if let Some(directory) = &self.data_dir {
+            let reader = Reader::open_dir(directory)?;
+            return Ok(Source::Directory(Box::new(reader)));
+        }
+        let token = self.token.clone();
+        if let Some(url) = &self.server {
+            return Ok(Source::Server(Server::at(url, token)?));
+        }
+        let server = match self.cluster().await? {
+            Some(config) => Server::of_cluster(config, &self.service, token).await?,
+            None => Server::at(HERE, token)?,
+        };
+        Ok(Source::Server(server))
+    }
+
+    /// The cluster, if there is one.
+    async fn cluster(&self) -> Result<Option<Config>> {
+        let Some(path) = &self.kubeconfig else {
+            return Ok(Config::infer().await.ok());
+        };
+        let context = || format!("--kubeconfig {}", path.display());
+        let file = Kubeconfig::read_from(path).with_context(context)?;
+        let config = Config::from_custom_kubeconfig(file, &Default::default()).await;
+        config.map(Some).with_context(context)
+    }
+}
+
+impl Source {
+    /// Sums over groups.
+    ///
+    /// # Errors
+    /// A [`Problem`], or there is nobody to ask.
+    pub async fn query(&self, question: &Question) -> Result<QueryAnswer> {
+        match self {
+            Self::Directory(reader) => local(ask::query(reader, question, &limits()).await),
+            Self::Server(server) => read(server, "query", question_pairs(question)).await,
+        }
+    }
+
+    /// How the sums are made.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn explain(&self, question: &Question) -> Result<Explanation> {
+        match self {
+            Self::Directory(reader) => local(ask::explain(reader, question, &limits()).await),
+            Self::Server(server) => {
+                let mut pairs = question_pairs(question);
+                pairs.push(("explain", "true".to_owned()));
+                read(server, "query", pairs).await
+            }
+        }
+    }
+
+    /// A page of records.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn flows(&self, request: &FlowsRequest) -> Result<FlowsAnswer> {
+        match self {
+            Self::Directory(reader) => local(ask::flows(reader, request, &limits()).await),
+            Self::Server(server) => read(server, "flows", flows_pairs(request)).await,
+        }
+    }
+
+    /// Values of a field.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn values(&self, request: &ValuesRequest) -> Result<ValuesAnswer> {
+        match self {
+            Self::Directory(reader) => local(ask::values(reader, request, &limits()).await),
+            Self::Server(server) => read(server, "values", values_pairs(request)).await,
+        }
+    }
+
+    /// What is stored.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn status(&self) -> Result<StatusAnswer> {
+        match self {
+            Self::Directory(reader) => Ok(StatusAnswer {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                store: Some(StoreAnswer::of(reader)),
+                exporters: Vec::new(),
+                records: None,
+            }),
+            Self::Server(server) => read(server, "status", Vec::new()).await,
+        }
+    }
+}
+
+/// On one's own files there is nobody to be fair to.
+fn limits() -> Limits {
+    Limits::default()
+}
+
+/// The same problem whoever finds it.
+fn local<T>(outcome: Result<T, QueryError>) -> Result<T> {
+    outcome.map_err(|error| Problem::from(error).into())
+}
+
+async fn read<T: DeserializeOwned>(server: &Server, page: &str, pairs: Pairs) -> Result<T> {
+    let text = server.get(page, &pairs).await?;
+    serde_json::from_slice(&text).with_context(|| format!("{server} answers what this version cannot read"))
+}
+
+fn question_pairs(question: &Question) -> Pairs {
+    let measures: Vec<&str> = question.measures.iter().map(|m| m.as_str()).collect();
+    let mut pairs = vec![
+        ("filter", question.filter.clone()),
+        ("since", question.since.0.to_string()),
+        ("until", question.until.0.to_string()),
+        ("group_by", question.group_by.join(",")),
+        ("measures", measures.join(",")),
+        ("by", question.by.to_string()),
+        ("conversation", question.conversation.to_string()),
+        ("all_observations", question.all_observations.to_string()),
+        ("raw_only", question.raw_only.to_string()),
+    ];
+    pairs.extend(question.top.map(|top| ("top", top.to_string())));
+    pairs.extend(question.bucket.map(|bucket| ("bucket", bucket.to_string())));
+    pairs
+}
+
+fn flows_pairs(request: &FlowsRequest) -> Pairs {
+    let order = serde_json::to_value(request.order).ok();
+    let order = order.and_then(|order| order.as_str().map(str::to_owned));
+    let mut pairs = vec![
+        ("filter", request.filter.clone()),
+        ("since", request.since.0.to_string()),
+        ("until", request.until.0.to_string()),
+        ("columns", request.columns.join(",")),
+        ("order", order.unwrap_or_default()),
+        ("all_observations", request.all_observations.to_string()),
+    ];
+    pairs.extend(request.limit.map(|limit| ("limit", limit.to_string())));
+    pairs.extend(request.cursor.clone().map(|cursor| ("cursor", cursor)));
+    pairs
+}
+
+fn values_pairs(request: &ValuesRequest) -> Pairs {
+    let mut pairs = vec![
+        ("field", request.field.clone()),
+        ("prefix", request.prefix.clone()),
+        ("since", request.since.0.to_string()),
+        ("until", request.until.0.to_string()),
+    ];
+    pairs.extend(request.limit.map(|limit| ("limit", limit.to_string())));
+    pairs
+}

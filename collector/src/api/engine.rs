@@ -1,0 +1,138 @@
+//! Where questions are worked on: threads of their own, so that receiving, names
+//! and readiness never wait for a query. A question that nobody waits for any more
+//! is dropped.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::problem::Problem;
+
+/// Questions that are worked on at a time.
+pub const AT_A_TIME: usize = 4;
+/// How long a question may wait for its turn.
+const TURN: Duration = Duration::from_secs(5);
+
+/// The threads, and whose turn it is.
+#[derive(Debug)]
+pub struct Engine {
+    runtime: Option<Runtime>,
+    turns: Arc<Semaphore>,
+}
+
+impl Engine {
+    /// Starts the threads: half as many as there are cores.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn start() -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(cores.div_ceil(2))
+            .thread_name("query")
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            runtime: Some(runtime),
+            turns: Arc::new(Semaphore::new(AT_A_TIME)),
+        })
+    }
+
+    /// Works on one question when it is its turn. Dropping the future drops the work.
+    ///
+    /// # Errors
+    /// Its turn does not come, the work failed, or we are stopping.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.turn().await?;
+        let runtime = self
+            .runtime
+            .as_ref()
+            .ok_or_else(|| Problem::unavailable("the collector is stopping"))?;
+        // A set ends its tasks when it is dropped.
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(
+            async move {
+                let _turn = turn;
+                work.await
+            },
+            runtime.handle(),
+        );
+        match tasks.join_next().await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) => {
+                tracing::error!(%error, "a query died");
+                Err(Problem::internal("the query died; the collector's log says why"))
+            }
+            None => Err(Problem::internal("the query was lost")),
+        }
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        match timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Problem::busy(format!(
+                "{AT_A_TIME} queries are worked on at a time, and none ended within {TURN:?}; try again"
+            ))),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waiting would block the task that drops us.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells when it is dropped.
+    struct Guard(Option<tokio::sync::oneshot::Sender<()>>);
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.take().map(|gone| gone.send(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_that_nobody_waits_for_is_dropped() {
+        let engine = Engine::start().unwrap();
+        let (gone, is_gone) = tokio::sync::oneshot::channel();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let asked = engine.run::<()>(async move {
+            let _guard = Guard(Some(gone));
+            begun.send(()).unwrap();
+            std::future::pending().await
+        });
+        tokio::select! {
+            _ = asked => unreachable!("it never ends"),
+            _ = has_begun => {}
+        }
+        is_gone.await.unwrap();
+        // Its turn is free again.
+        for _ in 0..=AT_A_TIME {
+            assert_eq!(engine.run(async { Ok(1) }).await, Ok(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_that_dies_is_a_problem_and_not_the_end() {
+        let engine = Engine::start().unwrap();
+        let outcome = engine.run::<()>(async { panic!("a fault of ours") }).await;
+        assert_eq!(outcome.map_err(|problem| problem.status), Err(500));
+        assert_eq!(engine.run(async { Ok(1) }).await, Ok(1));
+    }
+}

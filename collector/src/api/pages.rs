@@ -1,0 +1,242 @@
+//! The pages of the API: each reads its parameters, lets the gate decide, asks
+//! and answers.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use utoipa::IntoResponses;
+use weir_query::{Limits, QueryError, Scope};
+
+use super::answer::{FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
+use super::ask::{self, Written};
+use super::format::Format;
+use super::params::{FlowsParams, NoParams, Params, QueryParams, TailParams, ValuesParams};
+use super::problem::Problem;
+use super::status::StatusAnswer;
+use super::{Api, Asker, tail};
+
+/// Where the next page begins, in forms without room for it.
+const CURSOR: HeaderName = HeaderName::from_static("weir-cursor");
+/// What one should know about an answer, likewise; once for each note.
+const NOTE: HeaderName = HeaderName::from_static("weir-note");
+
+/// What every page may answer instead.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it is read by the document alone")]
+enum Refusal {
+    /// A parameter or the filter is wrong.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Parameter(Problem),
+    /// There is no token, or Kubernetes does not accept it.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem),
+    /// Whoever asks may not see any of it.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// None of the accepted forms can be written.
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(Problem),
+    /// The answer has too many groups or rows, or takes too much memory.
+    #[response(status = 422, content_type = "application/problem+json")]
+    TooMuch(Problem),
+    /// Too many queries are worked on.
+    #[response(status = 429, content_type = "application/problem+json")]
+    Busy(Problem),
+    /// The query failed.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Problem),
+    /// There is no store, or Kubernetes does not answer.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+    /// The query took too long.
+    #[response(status = 504, content_type = "application/problem+json")]
+    Timeout(Problem),
+}
+
+/// Flow records, a page at a time
+#[utoipa::path(
+    get,
+    path = "/api/v1/flows",
+    params(FlowsParams),
+    responses(
+        (
+            status = 200,
+            description = "Records. In CSV and Arrow the header weir-cursor has the cursor.",
+            content((FlowsAnswer = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
+        ),
+        Refusal,
+    ),
+)]
+pub async fn flows(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Params(params): Params<FlowsParams>,
+) -> Result<Response, Problem> {
+    let (request, format) = params.into_request();
+    let format = Format::choose(format, &headers)?;
+    let Asker { reader, limits } = api.admit(&headers).await?;
+    api.engine
+        .run(async move {
+            if format != Format::Json {
+                let written = ask::flows_rows(&reader, &request, &limits, format).await;
+                return Ok(send(written.map_err(problem)?));
+            }
+            let answer = ask::flows(&reader, &request, &limits).await.map_err(problem)?;
+            Ok(Json(answer).into_response())
+        })
+        .await
+}
+
+/// Sums over groups of flows
+#[utoipa::path(
+    get,
+    path = "/api/v1/query",
+    params(QueryParams),
+    responses(
+        (
+            status = 200,
+            description = "Sums; with explain=true, how they were made",
+            content((QueryReply = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
+        ),
+        Refusal,
+    ),
+)]
+pub async fn query(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Params(params): Params<QueryParams>,
+) -> Result<Response, Problem> {
+    let explain = params.explain;
+    let (question, format) = params.into_question()?;
+    let format = Format::choose(format, &headers)?;
+    let Asker { reader, limits } = api.admit(&headers).await?;
+    api.engine
+        .run(async move {
+            let reply = if explain {
+                QueryReply::Explanation(ask::explain(&reader, &question, &limits).await.map_err(problem)?)
+            } else if format == Format::Json {
+                QueryReply::Answer(ask::query(&reader, &question, &limits).await.map_err(problem)?)
+            } else {
+                let written = ask::query_rows(&reader, &question, &limits, format).await;
+                return Ok(send(written.map_err(problem)?));
+            };
+            Ok(Json(reply).into_response())
+        })
+        .await
+}
+
+/// Values that a field takes, for completion
+#[utoipa::path(
+    get,
+    path = "/api/v1/values",
+    params(ValuesParams),
+    responses((status = 200, description = "Values", body = ValuesAnswer), Refusal),
+)]
+pub async fn values(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Params(params): Params<ValuesParams>,
+) -> Result<Json<ValuesAnswer>, Problem> {
+    let Asker { reader, limits } = api.admit(&headers).await?;
+    let request = params.into();
+    let work = async move { ask::values(&reader, &request, &limits).await.map_err(problem) };
+    api.engine.run(work).await.map(Json)
+}
+
+/// Flow records as they arrive, one JSON object a line
+///
+/// An empty line now and then says that the connection lives; a line with nothing
+/// but `note` says that records were left out, since they came faster than they
+/// were read.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tail",
+    params(TailParams),
+    responses(
+        (status = 200, description = "Records, without end", content_type = "application/x-ndjson", body = String),
+        Refusal,
+    ),
+)]
+pub async fn tail(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Params(params): Params<TailParams>,
+) -> Result<Response, Problem> {
+    let Asker { reader, limits } = api.admit(&headers).await?;
+    let lines = tail::follow(&reader, &params, limits.scope, Arc::clone(&api.tails))?;
+    Ok(([(CONTENT_TYPE, tail::MEDIA_TYPE)], Body::from_stream(lines)).into_response())
+}
+
+/// The fields that there are
+#[utoipa::path(
+    get,
+    path = "/api/v1/fields",
+    responses((status = 200, description = "Fields", body = FieldsAnswer), Refusal),
+)]
+pub async fn fields(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Json<FieldsAnswer>, Problem> {
+    api.gate.identify(&headers).await?;
+    Ok(Json(FieldsAnswer::all()))
+}
+
+/// What is stored, and who exports
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    responses((status = 200, description = "Status", body = StatusAnswer), Refusal),
+)]
+pub async fn status(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Json<StatusAnswer>, Problem> {
+    api.gate.identify(&headers).await?;
+    Ok(Json(api.status()))
+}
+
+/// Anything else under `/api`.
+pub async fn nothing() -> Problem {
+    Problem::not_found()
+}
+
+fn send(written: Written) -> Response {
+    let format = HeaderValue::from_static(written.format.media_type());
+    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, format)]);
+    if let Some(Ok(cursor)) = written.cursor.map(HeaderValue::try_from) {
+        headers.insert(CURSOR, cursor);
+    }
+    for note in written
+        .notes
+        .into_iter()
+        .filter_map(|note| HeaderValue::try_from(note).ok())
+    {
+        headers.append(NOTE, note);
+    }
+    (StatusCode::OK, headers, written.body).into_response()
+}
+
+/// The problem of a question; a fault of ours goes to the log, too.
+fn problem(error: QueryError) -> Problem {
+    if let QueryError::Engine(why) = &error {
+        tracing::error!(why, "a query failed");
+    }
+    error.into()
+}
+
+/// What a question may cost whose asker sees this much.
+pub fn limits(scope: Scope) -> Limits {
+    Limits {
+        max_rows: super::params::MOST_ROWS,
+        threads: std::thread::available_parallelism().map_or(1, |cores| usize::from(cores).div_ceil(2)),
+        scope,
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,347 @@
+//! What each page may be asked, as query parameters.
+
+use std::borrow::Cow;
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+use weir_api::fields::Column;
+use weir_query::{FlowsRequest, Measure, Order, Question, Since, Span, Until, ValuesRequest};
+
+use super::format::Format;
+use super::problem::Problem;
+
+/// Records on a page, and groups in an answer, at most.
+pub const MOST_ROWS: usize = 10_000;
+
+/// The parameters of a request; a problem when they are wrong.
+#[derive(Debug)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match Query::<T>::try_from_uri(&parts.uri) {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => {
+                // The outer text says that it failed, the inner one why.
+                let why = std::error::Error::source(&rejection).map(ToString::to_string);
+                Err(Problem::parameter(why.unwrap_or_else(|| rejection.to_string())))
+            }
+        }
+    }
+}
+
+/// Parameters of `flows`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FlowsParams {
+    /// Which flows, in the filter language; all when left out.
+    #[param(
+        required = false,
+        example = "ns == \"shop\" && dst_workload_kind == \"internet\""
+    )]
+    pub filter: String,
+    /// From when on, by arrival at the collector: how long ago (`15m`, `2d`) or a
+    /// time of RFC 3339; one hour ago when left out.
+    #[param(required = false, example = "1h")]
+    pub since: Since,
+    /// Until when, itself excluded, likewise; now when left out.
+    #[param(required = false, example = "now")]
+    pub until: Until,
+    /// Fields to answer with; all when left out.
+    #[param(required = false, style = Form, explode = false, value_type = Vec<FieldName>)]
+    pub columns: Words,
+    /// Records on a page; 100 when left out.
+    #[param(minimum = 1, maximum = 10_000)]
+    #[serde(deserialize_with = "some_rows")]
+    pub limit: Option<usize>,
+    /// Where the last page ended, as the answer said.
+    pub cursor: Option<String>,
+    /// Newest or oldest first.
+    #[param(required = false)]
+    pub order: Order,
+    /// Every observation of a flow, not its primary one alone.
+    #[param(required = false)]
+    pub all_observations: bool,
+    /// Form of the answer; beats `Accept`.
+    #[param(inline)]
+    pub format: Option<Format>,
+}
+
+impl FlowsParams {
+    /// The question, and the form to answer it in.
+    pub fn into_request(self) -> (FlowsRequest, Option<Format>) {
+        let request = FlowsRequest {
+            filter: self.filter,
+            since: self.since,
+            until: self.until,
+            columns: self.columns.0,
+            limit: self.limit,
+            cursor: self.cursor,
+            order: self.order,
+            all_observations: self.all_observations,
+        };
+        (request, self.format)
+    }
+}
+
+/// Parameters of `query`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct QueryParams {
+    /// Which flows, in the filter language; all when left out.
+    #[param(
+        required = false,
+        example = "zone != \"\" && dst_zone != \"\" && zone != dst_zone"
+    )]
+    pub filter: String,
+    /// From when on, by arrival at the collector: how long ago (`15m`, `2d`) or a
+    /// time of RFC 3339; one hour ago when left out.
+    #[param(required = false, example = "1h")]
+    pub since: Since,
+    /// Until when, itself excluded, likewise; now when left out.
+    #[param(required = false, example = "now")]
+    pub until: Until,
+    /// Fields to group by, each side on its own; one row for all when left out.
+    #[param(required = false, style = Form, explode = false, value_type = Vec<FieldName>)]
+    pub group_by: Words,
+    /// What to sum; bytes, packets and flows when left out.
+    #[param(required = false, style = Form, explode = false, value_type = Vec<Measure>)]
+    pub measures: Words,
+    /// What to order by, the largest first.
+    #[param(required = false)]
+    pub by: Measure,
+    /// Groups to answer with; the rest is summed as `other`. 20 when left out.
+    #[param(minimum = 1, maximum = 10_000)]
+    #[serde(deserialize_with = "some_rows")]
+    pub top: Option<usize>,
+    /// Length of a time bucket (`1m`, `1h30m`); no buckets when left out.
+    #[param(value_type = Option<String>, example = "5m")]
+    pub bucket: Option<Span>,
+    /// Join both directions: a group is who its fields name, with what it sent and
+    /// what it received.
+    #[param(required = false)]
+    pub conversation: bool,
+    /// Count every observation of a flow, not its primary one alone.
+    #[param(required = false)]
+    pub all_observations: bool,
+    /// Never use rollups.
+    #[param(required = false)]
+    pub raw_only: bool,
+    /// Answer with how the question was answered instead; always JSON.
+    #[param(required = false)]
+    pub explain: bool,
+    /// Form of the answer; beats `Accept`.
+    #[param(inline)]
+    pub format: Option<Format>,
+}
+
+/// Groups in an answer when nobody says how many.
+const SOME_GROUPS: usize = 20;
+
+impl QueryParams {
+    /// The question, and the form to answer it in.
+    ///
+    /// # Errors
+    /// There is no such measure.
+    pub fn into_question(self) -> Result<(Question, Option<Format>), Problem> {
+        let measures = self.measures.0.iter().map(|name| name.parse());
+        let measures: Result<Vec<Measure>, _> = measures.collect();
+        let question = Question {
+            filter: self.filter,
+            since: self.since,
+            until: self.until,
+            group_by: self.group_by.0,
+            measures: measures.map_err(|e| Problem::parameter(format!("measures: {e}")))?,
+            by: self.by,
+            top: Some(self.top.unwrap_or(SOME_GROUPS)),
+            bucket: self.bucket,
+            conversation: self.conversation,
+            all_observations: self.all_observations,
+            raw_only: self.raw_only,
+        };
+        Ok((question, self.format))
+    }
+}
+
+/// Parameters of `values`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ValuesParams {
+    /// Name of the field.
+    #[param(value_type = FieldName)]
+    pub field: String,
+    /// What the values begin with.
+    #[serde(default)]
+    #[param(required = false)]
+    pub prefix: String,
+    /// From when on, by arrival at the collector: how long ago (`15m`, `2d`) or a
+    /// time of RFC 3339; one hour ago when left out.
+    #[serde(default)]
+    #[param(required = false, example = "1h")]
+    pub since: Since,
+    /// Until when, itself excluded, likewise; now when left out.
+    #[serde(default)]
+    #[param(required = false, example = "now")]
+    pub until: Until,
+    /// How many at most; 100 when left out.
+    #[param(minimum = 1, maximum = 10_000)]
+    #[serde(default, deserialize_with = "some_rows")]
+    pub limit: Option<usize>,
+}
+
+impl From<ValuesParams> for ValuesRequest {
+    fn from(params: ValuesParams) -> Self {
+        Self {
+            field: params.field,
+            prefix: params.prefix,
+            since: params.since,
+            until: params.until,
+            limit: params.limit,
+        }
+    }
+}
+
+/// Parameters of `tail`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TailParams {
+    /// Which flows, in the filter language; all when left out.
+    #[param(required = false, example = "verdict == \"dropped\"")]
+    pub filter: String,
+    /// Fields to answer with; all when left out.
+    #[param(required = false, style = Form, explode = false, value_type = Vec<FieldName>)]
+    pub columns: Words,
+    /// Every observation of a flow, not its primary one alone.
+    #[param(required = false)]
+    pub all_observations: bool,
+    /// End after so many seconds; 600 when left out, so that access is looked at again.
+    #[param(minimum = 1, maximum = 600)]
+    #[serde(deserialize_with = "some_seconds")]
+    pub seconds: Option<u64>,
+}
+
+/// Pages without parameters take none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
+
+/// Several words, with commas in between.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Words(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        Ok(Self(words.map(str::to_owned).collect()))
+    }
+}
+
+fn some_rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    bounded(deserializer, MOST_ROWS as u64).map(|rows| rows.and_then(|rows| rows.try_into().ok()))
+}
+
+fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    bounded(deserializer, 600)
+}
+
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D, most: u64) -> Result<Option<u64>, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if (1..=most).contains(&number) {
+        Ok(Some(number))
+    } else {
+        Err(D::Error::custom(format!("{number} is not between 1 and {most}")))
+    }
+}
+
+/// The name of a field, for the document: one of the field table's.
+#[derive(Debug)]
+pub struct FieldName;
+
+impl PartialSchema for FieldName {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Column::all().map(Column::name)))
+            .description(Some("The name of a field; docs/fields.md says what each means."))
+            .into()
+    }
+}
+
+impl ToSchema for FieldName {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+        let request = axum::http::Request::get(format!("/?{query}")).body(()).unwrap();
+        let (mut parts, ()) = request.into_parts();
+        Params::from_request_parts(&mut parts, &())
+            .await
+            .map(|Params(params)| params)
+    }
+
+    #[tokio::test]
+    async fn a_question_may_leave_everything_out_and_gets_the_top_twenty() {
+        let params: QueryParams = read("").await.unwrap();
+        let (question, format) = params.into_question().unwrap();
+        let expected = Question {
+            top: Some(20),
+            ..Question::default()
+        };
+        assert_eq!((question, format), (expected, None));
+    }
+
+    #[tokio::test]
+    async fn lists_are_written_with_commas() {
+        let params: QueryParams = read("group_by=ns,%20dst_ns&measures=flows&by=packets&format=csv&top=3")
+            .await
+            .unwrap();
+        let (question, format) = params.into_question().unwrap();
+        assert_eq!(question.group_by, ["ns", "dst_ns"]);
+        assert_eq!(
+            (question.measures, question.by),
+            (vec![Measure::Flows], Measure::Packets)
+        );
+        assert_eq!((question.top, format), (Some(3), Some(Format::Csv)));
+    }
+
+    #[tokio::test]
+    async fn wrong_parameters_are_named() {
+        for (query, word) in [
+            ("filer=x", "filer"),
+            ("limit=0", "10000"),
+            ("limit=x", "invalid digit"),
+            ("limit=10001", "10000"),
+            ("since=yesterday", "yesterday"),
+            ("order=up", "up"),
+            ("format=xml", "xml"),
+            ("limit=1&limit=2", "limit"),
+            ("all_observations=1", "provided string was not"),
+        ] {
+            let problem = read::<FlowsParams>(query).await.unwrap_err();
+            assert_eq!(problem.status, 400);
+            assert!(problem.detail.contains(word), "{query}: {}", problem.detail);
+        }
+        assert!(
+            read::<ValuesParams>("")
+                .await
+                .unwrap_err()
+                .detail
+                .contains("field")
+        );
+        assert!(read::<TailParams>("seconds=601").await.is_err());
+    }
+}

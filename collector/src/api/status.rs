@@ -1,0 +1,160 @@
+//! What `status` answers: what is stored, who exports, what became of the records.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use weir_store::{Reader, Tier};
+
+use crate::exporters::{Exporters, NodeExports};
+use crate::metrics::Totals;
+
+/// The state of the collector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatusAnswer {
+    /// Version of the collector.
+    pub version: String,
+    /// What is stored; nothing without `--data-dir`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub store: Option<StoreAnswer>,
+    /// Nodes that are known to export, by name.
+    pub exporters: Vec<ExporterAnswer>,
+    /// What became of the records since the collector started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub records: Option<RecordsAnswer>,
+}
+
+/// What is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoreAnswer {
+    /// Records as they came, and their sums.
+    pub tiers: Vec<TierAnswer>,
+    /// Files that are skipped.
+    pub unreadable: Vec<UnreadableAnswer>,
+}
+
+/// What a tier has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TierAnswer {
+    /// `raw`, `minute` or `hour`.
+    pub tier: String,
+    /// Files.
+    pub segments: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Octets that they take.
+    pub bytes: u64,
+    /// The earliest time in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub oldest: Option<Timestamp>,
+    /// The latest time in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub newest: Option<Timestamp>,
+}
+
+/// A file that is skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnreadableAnswer {
+    /// Its name.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A node that exports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExporterAnswer {
+    /// Its name.
+    pub node: String,
+    /// Bridges that export something.
+    pub bridges: usize,
+    /// What they export: `netflow5`, `ipfix`, `sflow5`.
+    pub formats: Vec<String>,
+}
+
+/// What became of the records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordsAnswer {
+    /// Decoded: stored, dropped or on their way.
+    pub decoded: u64,
+    /// Stored.
+    pub stored: u64,
+    /// Dropped.
+    pub dropped: u64,
+    /// Datagrams that the kernel dropped.
+    pub kernel_drops: u64,
+}
+
+impl StoreAnswer {
+    /// What a store has.
+    pub fn of(reader: &Reader) -> Self {
+        let status = reader.status();
+        let tiers = Tier::ALL.iter().zip(status.tiers).map(|(tier, has)| TierAnswer {
+            tier: tier.as_str().to_owned(),
+            segments: has.segments,
+            rows: has.rows,
+            bytes: has.bytes,
+            oldest: has.time.and_then(|time| moment(time.from)),
+            newest: has.time.and_then(|time| moment(time.until - 1)),
+        });
+        let unreadable = status.unreadable.iter().map(|file| UnreadableAnswer {
+            file: file
+                .path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            reason: file.reason.clone(),
+        });
+        Self {
+            tiers: tiers.collect(),
+            unreadable: unreadable.collect(),
+        }
+    }
+}
+
+fn moment(microseconds: i64) -> Option<Timestamp> {
+    Timestamp::from_microsecond(microseconds).ok()
+}
+
+/// The nodes that export something, by name.
+pub fn exporters(known: &Exporters) -> Vec<ExporterAnswer> {
+    let mut nodes: Vec<_> = known.nodes().filter(|(_, exports)| exports.bridges > 0).collect();
+    nodes.sort_unstable_by_key(|(node, _)| *node);
+    nodes
+        .into_iter()
+        .map(|(node, exports)| exporter(node, exports))
+        .collect()
+}
+
+fn exporter(node: &str, exports: &NodeExports) -> ExporterAnswer {
+    let formats = &exports.formats;
+    let formats = [
+        ("netflow5", formats.net_flow.is_some()),
+        ("ipfix", formats.ipfix.is_some()),
+        ("sflow5", formats.s_flow.is_some()),
+    ];
+    ExporterAnswer {
+        node: node.to_owned(),
+        bridges: exports.bridges,
+        formats: formats
+            .iter()
+            .filter(|(_, on)| *on)
+            .map(|(name, _)| (*name).to_owned())
+            .collect(),
+    }
+}
+
+impl From<Totals> for RecordsAnswer {
+    fn from(totals: Totals) -> Self {
+        Self {
+            decoded: totals.records,
+            stored: totals.stored,
+            dropped: totals.dropped,
+            kernel_drops: totals.kernel_drops,
+        }
+    }
+}
