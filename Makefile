@@ -31,6 +31,10 @@ crds: ## Generate manifests/crds from api/
 fields: ## Generate docs/fields.md from the field table
 	cargo run --quiet --package weir-api --bin fieldgen docs/fields.md
 
+.PHONY: openapi
+openapi: ## Generate docs/openapi.json from the collector
+	cargo run --quiet --package weir-collector -- --openapi > docs/openapi.json
+
 .PHONY: bench-change
 bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 100)
 	@scripts/bench-change $(or $(NODES),100)

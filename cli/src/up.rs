@@ -15,7 +15,7 @@ use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weir_api::NodeFlowExportStatus;
-use weir_collector::args::{Print, default_listen};
+use weir_collector::args::{Print, StoreArgs, default_listen};
 use weir_collector::{Collector, Config, Running, Sink, Source};
 use weir_node::shutdown::Signals;
 use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
@@ -38,15 +38,15 @@ pub struct UpArgs {
     /// on every address [default: ports 2055, 2056, 4739, 6343 of all addresses]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
-    /// Where /metrics, /healthz and /readyz are served
+    /// Where /api, /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
     /// What to print on standard output; logs go to standard error
     #[arg(long, value_enum, default_value_t = Print::Json)]
     print: Print,
-    /// Directory for what `weir status --data-dir` shows
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    /// Where flows are kept, and what `weir status --data-dir` shows
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 /// Runs until a signal.
@@ -62,7 +62,12 @@ pub async fn run(args: UpArgs) -> Result<ExitCode> {
         args.node.files(args.network.clone())?,
         Arc::clone(&config.metrics),
     )?;
-    let directory = args.data_dir.as_deref().map(DataDirectory::take).transpose()?;
+    let directory = args
+        .store
+        .data_dir
+        .as_deref()
+        .map(DataDirectory::take)
+        .transpose()?;
     let mut running = start_collector(&args, &node).await?;
     tracing::info!(udp = ?running.addresses().udp, http = %running.addresses().http, "listening");
 
@@ -134,6 +139,7 @@ async fn start_collector(args: &UpArgs, node: &str) -> Result<Running> {
             Print::Json => Sink::stdout(),
             Print::None => Sink::Discard,
         },
+        store: args.store.settings(),
         ..Config::default()
     };
     Ok(Collector::start(config).await?)

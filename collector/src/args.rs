@@ -1,5 +1,7 @@
 //! The command line of `weir-collector`, and what it means.
 
+mod store;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
 use crate::stream::{CONNECTIONS, StreamConfig, TlsFiles};
+pub use store::StoreArgs;
+
 use crate::{AllowRule, Config, QUEUE_RECORDS, Sink, Source, default_workers};
 
 /// NetFlow, NetFlow, IPFIX, sFlow by custom; every port takes every protocol.
@@ -71,9 +75,12 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = QUEUE_RECORDS)]
     pub queue_records: usize,
 
-    /// Where /metrics, /healthz and /readyz are served
+    /// Where /api, /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub http: SocketAddr,
+
+    #[command(flatten)]
+    pub store: StoreArgs,
 
     /// File to write the bound addresses to, as JSON, once they are bound
     #[arg(long, value_name = "FILE")]
@@ -94,6 +101,10 @@ pub struct Args {
     /// Take names from Kubernetes; the default in a cluster
     #[arg(long)]
     pub kube: bool,
+
+    /// Print the document of the API (OpenAPI) and end
+    #[arg(long)]
+    pub openapi: bool,
 
     /// Take names from the cluster that this file describes
     #[arg(long, value_name = "FILE")]
@@ -131,6 +142,7 @@ impl Args {
                 Print::None => Sink::Discard,
             },
             queue_records: self.queue_records,
+            store: self.store.settings(),
         }
     }
 

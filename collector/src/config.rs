@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
+use weir_store::Settings;
 use wire::Limits;
 
 use crate::allow::Allow;
@@ -37,6 +38,8 @@ pub struct Config {
     pub sink: Sink,
     /// Records that may wait for the sink.
     pub queue_records: usize,
+    /// Where records are kept, and how long; nowhere when there is none.
+    pub store: Option<Settings>,
 }
 
 impl Default for Config {
@@ -51,6 +54,7 @@ impl Default for Config {
             names: Source::None,
             sink: Sink::Discard,
             queue_records: QUEUE_RECORDS,
+            store: None,
         }
     }
 }

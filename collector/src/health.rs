@@ -1,12 +1,15 @@
 //! Whether the collector can do its work now, computed from facts: each part
 //! tells its own, the HTTP server reads them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use weir_store::Reader;
 
 /// The facts that readiness is made of.
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<State>,
+    store: OnceLock<Reader>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,6 +45,12 @@ impl Health {
         self.change(|state| state.sink = sink);
     }
 
+    /// There is a store; how it is, it tells itself.
+    pub fn watch_store(&self, reader: Reader) {
+        // There is one store: nobody tells of another.
+        let _ = self.store.set(reader);
+    }
+
     /// A line a part, `Err` when one of them is not well.
     ///
     /// # Errors
@@ -53,6 +62,8 @@ impl Health {
             ("identity", state.identity),
             ("sink", state.sink),
         ];
+        let store = self.store.get().map(|reader| ("store", writable(reader)));
+        let parts: Vec<_> = parts.into_iter().chain(store).collect();
         let ready = parts.iter().all(|(_, part)| part.is_ok());
         let lines = parts.iter().map(|(name, part)| match part {
             Ok(()) => format!("{name}: ok\n"),
@@ -64,6 +75,22 @@ impl Health {
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Parts of the store without which records are soon refused.
+const VITAL: [&str; 3] = ["log", "sync", "seal"];
+
+fn writable(reader: &Reader) -> Result<(), String> {
+    let troubles = reader.status().troubles;
+    let vital = troubles.iter().filter(|trouble| VITAL.contains(&trouble.part));
+    let lines: Vec<_> = vital
+        .map(|trouble| format!("{}: {}", trouble.part, trouble.reason))
+        .collect();
+    if lines.is_empty() {
+        Ok(())
+    } else {
+        Err(lines.join("; "))
     }
 }
 

@@ -17,6 +17,10 @@ const DEFAULT_FILTER: &str = "info,kube_client=off";
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.openapi {
+        print!("{}", weir_collector::api::document());
+        return ExitCode::SUCCESS;
+    }
     start_logs();
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,

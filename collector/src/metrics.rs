@@ -21,6 +21,7 @@ use wire::{Protocol, Reject};
 use crate::exporters::Exporter;
 
 mod connections;
+mod stored;
 mod tally;
 
 pub use connections::{Closed, Connections, Refusal, Transport};
@@ -58,15 +59,30 @@ pub enum Drop {
     QueueFull,
     /// The sink could not write.
     SinkFailed,
+    /// Records came faster than the store could seal them.
+    StoreBehind,
+    /// The store's disk is full.
+    StoreFull,
+    /// The store's disk fails otherwise.
+    StoreFailed,
 }
 
 impl Drop {
-    const ALL: [Self; 2] = [Self::QueueFull, Self::SinkFailed];
+    const ALL: [Self; 5] = [
+        Self::QueueFull,
+        Self::SinkFailed,
+        Self::StoreBehind,
+        Self::StoreFull,
+        Self::StoreFailed,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",
             Self::SinkFailed => "sink_failed",
+            Self::StoreBehind => "store_behind",
+            Self::StoreFull => "store_full",
+            Self::StoreFailed => "store_failed",
         }
     }
 }
@@ -159,7 +175,7 @@ impl Metrics {
         r.register("records_decoded", "Flow records decoded", self.records.clone());
         r.register(
             "records_stored",
-            "Flow records that the sink has taken",
+            "Flow records that the store has accepted; without a store, that were printed or let go",
             self.stored.clone(),
         );
         r.register(
@@ -209,6 +225,11 @@ impl Metrics {
     /// Nobody sees the counters while this is held.
     fn gate(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows a store's figures, too.
+    pub fn watch_store(&mut self, reader: weir_store::Reader) {
+        self.registry.register_collector(Box::new(stored::Stored(reader)));
     }
 
     /// Counts of connections.

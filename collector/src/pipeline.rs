@@ -19,6 +19,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use weir_store::{Recovery, Settings};
 
 use crate::api::reviews::Reviews;
 use crate::api::{Api, Gate};
@@ -62,6 +63,9 @@ pub enum StartError {
     /// The cluster cannot be watched.
     #[error(transparent)]
     Cluster(#[from] cluster::ClusterError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] weir_store::OpenError),
     /// The system refused a thread or a pipe.
     #[error("cannot start a part")]
     Spawn(#[source] io::Error),
@@ -103,7 +107,13 @@ impl Collector {
             tracing::warn!("cluster-nodes may send, but there is no source of names that tells who they are");
         }
         let names = Names::follow(config.names).await?;
-        let metrics = Arc::<Metrics>::default();
+        let Store { writer, reader } = Store::open(config.store).await?;
+        let mut metrics = Metrics::default();
+        if let Some(reader) = &reader {
+            metrics.watch_store(reader.clone());
+            names.health.watch_store(reader.clone());
+        }
+        let metrics = Arc::new(metrics);
         let (sender, inbox) = queue::queue(config.queue_records, Arc::clone(&metrics));
         let workshop = Workshop {
             metrics: Arc::clone(&metrics),
@@ -116,7 +126,8 @@ impl Collector {
             health: names.health,
         };
         let gate = Gate::of(addresses.http, names.reviews);
-        let api = Api::start(gate, None, names.snapshots, Arc::clone(&metrics)).map_err(StartError::Spawn)?;
+        let api =
+            Api::start(gate, reader, names.snapshots, Arc::clone(&metrics)).map_err(StartError::Spawn)?;
         let stops = Stops {
             workers: receive_datagrams(sockets, config.workers, &workshop, &ended)
                 .map_err(StartError::Spawn)?,
@@ -125,12 +136,48 @@ impl Collector {
         };
         let health = Arc::clone(&pages.health);
         let write = move || {
-            sink::run(config.sink, &inbox, metrics, &health);
+            sink::run(config.sink, writer, &inbox, metrics, &health);
             Ok(())
         };
         Ended::spawn(Part::Sink, &ended, write).map_err(StartError::Spawn)?;
         pages.health.set_sockets(Ok(()));
         Ok(Running::new(addresses, stops, ends, pages, names.tasks, running))
+    }
+}
+
+/// Both ends of the store, where there is one.
+#[derive(Default)]
+struct Store {
+    writer: Option<weir_store::Writer>,
+    reader: Option<weir_store::Reader>,
+}
+
+impl Store {
+    /// Opens it and says what became of what a process before us had not sealed.
+    async fn open(settings: Option<Settings>) -> Result<Self, StartError> {
+        let Some(settings) = settings else {
+            return Ok(Self::default());
+        };
+        let path = settings.directory.clone();
+        // Reading a log takes a while.
+        let opened = tokio::task::spawn_blocking(move || weir_store::open(settings)).await;
+        let (writer, reader, recovery) = opened.map_err(|error| StartError::Spawn(error.into()))??;
+        let Recovery {
+            rows,
+            lost_rows,
+            torn_bytes,
+            ..
+        } = recovery;
+        if recovery == Recovery::default() {
+            tracing::info!(directory = %path.display(), "the store is open");
+        } else {
+            tracing::warn!(directory = %path.display(), rows, lost_rows, torn_bytes,
+                "the store was not closed: what its log had is back, and what was not written in the last second is lost");
+        }
+        Ok(Self {
+            writer: Some(writer),
+            reader: Some(reader),
+        })
     }
 }
 

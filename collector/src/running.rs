@@ -17,8 +17,9 @@ use crate::pipeline::Addresses;
 
 /// How long the workers and listeners may take to read out their sockets.
 const RECEIVE_DEADLINE: Duration = Duration::from_secs(4);
-/// How long the sink may take to write what is queued.
-const SINK_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the sink may take to write what is queued, and the store to make
+/// segments of it. What is not in a segment then is in the store's log.
+const SINK_DEADLINE: Duration = Duration::from_secs(15);
 /// How long answers under way over HTTP may take.
 const HTTP_DEADLINE: Duration = Duration::from_secs(1);
 

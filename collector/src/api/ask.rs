@@ -124,13 +124,13 @@ pub async fn flows_rows(
 }
 
 fn write(rows: &RecordBatch, format: Format) -> Result<Vec<u8>, QueryError> {
+    let failed = |error: &dyn std::error::Error| QueryError::Engine(error.to_string());
     let mut text = Vec::new();
-    let written = match format {
+    match format {
         Format::Json => return Ok(serde_json::to_vec(&output::json_rows(rows)).unwrap_or_default()),
-        Format::Csv => output::csv(rows, &mut text),
-        Format::Arrow => output::arrow_ipc(rows, &mut text),
-    };
-    written.map_err(|error| QueryError::Engine(error.to_string()))?;
+        Format::Csv => output::csv(rows, &mut text).map_err(|e| failed(&e))?,
+        Format::Arrow => output::arrow_ipc(rows, &mut text).map_err(|e| failed(&e))?,
+    }
     Ok(text)
 }
 

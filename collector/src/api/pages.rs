@@ -231,10 +231,14 @@ fn problem(error: QueryError) -> Problem {
     error.into()
 }
 
+/// Octets that the sums and sorts of one question may take.
+const MEMORY: usize = 256 << 20;
+
 /// What a question may cost whose asker sees this much.
 pub fn limits(scope: Scope) -> Limits {
     Limits {
         max_rows: super::params::MOST_ROWS,
+        memory: MEMORY,
         threads: std::thread::available_parallelism().map_or(1, |cores| usize::from(cores).div_ceil(2)),
         scope,
         ..Limits::default()

@@ -77,7 +77,7 @@ pub fn fetch(http: SocketAddr, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(http).unwrap();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
     let mut text = String::new();
