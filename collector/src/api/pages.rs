@@ -168,7 +168,7 @@ pub async fn tail(
     Params(params): Params<TailParams>,
 ) -> Result<Response, Problem> {
     let Asker { reader, limits } = api.admit(&headers).await?;
-    let lines = tail::follow(&reader, &params, limits.scope, Arc::clone(&api.tails))?;
+    let lines = tail::follow(&reader, params, &limits.scope, Arc::clone(&api.tails))?;
     Ok(([(CONTENT_TYPE, tail::MEDIA_TYPE)], Body::from_stream(lines)).into_response())
 }
 
