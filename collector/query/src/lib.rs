@@ -7,10 +7,14 @@ mod answer;
 mod ask;
 mod error;
 pub mod filter;
+mod function;
 mod limits;
+mod lower;
 pub mod output;
 mod question;
+mod scan;
 pub mod span;
+mod who;
 
 pub use answer::{Answer, Explanation, FlowsPage, Note, NoteKind, Part, Stats, ValueCount};
 pub use ask::{answer, explain, flows, values};
