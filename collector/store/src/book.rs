@@ -19,10 +19,13 @@ pub(crate) struct Book {
     /// By number.
     known: Vec<Option<Known>>,
     numbers: HashMap<Content, u32>,
-    pointers: Box<[Option<(Arc<Identity>, u32)>]>,
+    pointers: Box<[Pointer]>,
     /// The table of all, until another joins.
     table: Option<Arc<Identities>>,
 }
+
+/// An identity and its number, or a free place.
+type Pointer = Option<(Arc<Identity>, u32)>;
 
 #[derive(Debug)]
 struct Known {
@@ -97,6 +100,15 @@ impl Book {
                 _ => self.admit(number, Content::of_row(table, row), head),
             }
         }
+    }
+
+    pub fn knows(&self, number: u32) -> bool {
+        self.known.get(number as usize).is_some_and(Option::is_some)
+    }
+
+    /// How many are known.
+    pub fn len(&self) -> u64 {
+        self.numbers.len() as u64
     }
 
     /// The table of these numbers.

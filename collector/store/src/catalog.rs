@@ -28,16 +28,20 @@ pub(crate) struct Catalog {
     /// By tier, then by the first of their heads.
     tiers: [BTreeMap<u64, Arc<Segment>>; Tier::ALL.len()],
     pub unreadable: Vec<Unreadable>,
+    /// This process may remove files.
+    owned: bool,
 }
 
 impl Catalog {
-    /// Reads the directory. `store` is the one to expect; that of the newest
-    /// segment when it is not known.
+    /// Reads the directory. The store is that of its newest segment.
     ///
     /// # Errors
     /// The directory cannot be listed.
-    pub fn load(directory: &Path) -> io::Result<Self> {
-        let mut catalog = Self::default();
+    pub fn load(directory: &Path, owned: bool) -> io::Result<Self> {
+        let mut catalog = Self {
+            owned,
+            ..Self::default()
+        };
         let mut found = Vec::new();
         for entry in fs::read_dir(directory)? {
             let path = entry?.path();
@@ -78,16 +82,22 @@ impl Catalog {
     /// Adds a segment. Those of its tier whose heads it has are given up.
     pub fn add(&mut self, segment: Segment) {
         let tier = &mut self.tiers[segment.tier as usize];
-        if tier.values().any(|other| covers(other, &segment)) {
-            return segment.give_up();
+        if tier
+            .values()
+            .any(|other| covers(other, &segment) && other.path != segment.path)
+        {
+            if self.owned {
+                segment.give_up();
+            }
+            return;
         }
         let parts: Vec<u64> = tier
             .values()
             .filter(|other| covers(&segment, other))
             .map(first)
             .collect();
-        for part in parts {
-            if let Some(part) = tier.remove(&part) {
+        for part in parts.iter().filter_map(|part| tier.remove(part)) {
+            if self.owned && part.path != segment.path {
                 part.give_up();
             }
         }
@@ -97,6 +107,13 @@ impl Catalog {
     /// The segments of a tier, the oldest first.
     pub fn tier(&self, tier: Tier) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
         self.tiers[tier as usize].values()
+    }
+
+    /// The segments of a tier that lack one of a coarser tier.
+    pub fn without(&self, finer: Tier, coarser: Tier) -> Vec<Arc<Segment>> {
+        let coarser = &self.tiers[coarser as usize];
+        let has = |s: &Segment| coarser.values().any(|c| covers(c, s));
+        self.tier(finer).filter(|s| !has(s)).cloned().collect()
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<Segment>> {

@@ -108,11 +108,6 @@ impl Content {
             Some(cell)
         })
     }
-
-    /// Octets that it takes.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// A content that is being put together, in the order of the columns.
@@ -239,7 +234,7 @@ mod tests {
     #[test]
     fn every_field_makes_a_difference() {
         let nobody = Content::of(&Identity::default());
-        assert_eq!(nobody.len(), 2 * schema::identity_columns().len());
+        assert_eq!(nobody.0.len(), 2 * schema::identity_columns().len());
         let mut seen = 0;
         identity().visit(Side::Src, &mut |column: Column, value: Value<'_>| {
             assert!(

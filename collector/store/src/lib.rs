@@ -6,23 +6,38 @@
 //! segment. Knows no network, no Kubernetes and no query. `docs/store.md` has the
 //! files and what each fault does.
 
-#![allow(dead_code)]
-
 mod book;
 mod catalog;
 mod disk;
 mod identities;
+mod keep;
+mod lock;
+mod logging;
 mod name;
 mod range;
 mod reader;
+mod recovery;
+mod rollup;
 mod rows;
 pub mod schema;
 mod seal;
+mod sealing;
 mod segment;
+mod settings;
+mod state;
+mod status;
+mod tail;
+mod wal;
+mod writer;
 
 pub use catalog::Unreadable;
 pub use identities::Identities;
 pub use name::Tier;
 pub use range::TimeRange;
-pub use reader::{Cover, OpenError, Reader, Status, TierStatus, View};
+pub use reader::{Cover, Reader, View};
+pub use recovery::Recovery;
 pub use segment::{Segment, SegmentError};
+pub use settings::{Retention, Settings};
+pub use status::{Counts, Refusal, Status, TierStatus, Trouble};
+pub use tail::{Closed, Tail};
+pub use writer::{OpenError, Writer, open};

@@ -1,8 +1,7 @@
 //! What a query sees: the segments and the rows in memory of one moment.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 
@@ -11,33 +10,23 @@ use crate::catalog::{Catalog, Unreadable};
 use crate::identities::Identities;
 use crate::name::Tier;
 use crate::range::TimeRange;
+use crate::recovery;
 use crate::segment::Segment;
-
-/// Why a store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory cannot be read.
-    #[error("the store {path} cannot be read: {error}")]
-    Read {
-        /// The directory.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-}
+use crate::state::{Shared, State};
+use crate::status::Status;
+use crate::tail::Tail;
+use crate::writer::OpenError;
 
 /// Reads a store. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Reader {
-    snapshot: Arc<Snapshot>,
-}
+pub struct Reader(Source);
 
-/// A store that nobody writes, or its state when it was opened.
-#[derive(Debug)]
-struct Snapshot {
-    catalog: Catalog,
-    memory: Vec<(RecordBatch, TimeRange)>,
-    identities: Arc<Identities>,
+#[derive(Debug, Clone)]
+enum Source {
+    /// A store that this process writes.
+    Running(Arc<Shared>),
+    /// A directory as it was when it was opened.
+    Snapshot(Arc<Mutex<State>>),
 }
 
 /// What there is of a range of time. Rows outside of it are among them: whole
@@ -101,76 +90,91 @@ fn outside(segments: &[Arc<Segment>], coarser: &[Arc<Segment>]) -> Vec<Arc<Segme
     segments.iter().filter(|s| !covered(s)).cloned().collect()
 }
 
-/// How a store is.
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    /// Segments and octets of each tier, in the order of [`Tier::ALL`].
-    pub tiers: [TierStatus; Tier::ALL.len()],
-    /// Files that are skipped.
-    pub unreadable: Vec<Unreadable>,
-}
-
-/// How much a tier has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TierStatus {
-    /// Segments.
-    pub segments: u64,
-    /// Rows in them.
-    pub rows: u64,
-    /// Octets that they take, identities included.
-    pub bytes: u64,
-    /// The earliest and latest time in them.
-    pub time: Option<TimeRange>,
-}
-
 impl Reader {
+    pub(crate) fn running(shared: Arc<Shared>) -> Self {
+        Self(Source::Running(shared))
+    }
+
     /// Reads a directory as it is now, whether a server runs on it or not.
     ///
     /// # Errors
     /// The directory cannot be read. A file that cannot be read is no error: it
     /// is skipped and named in the status.
     pub fn open_dir(path: &Path) -> Result<Self, OpenError> {
-        let failed = |error| OpenError::Read {
+        let recovered = recovery::recover(path, false).map_err(|error| OpenError::Read {
             path: path.to_owned(),
             error,
-        };
-        let mut catalog = Catalog::load(path).map_err(failed)?;
-        let mut book = Book::default();
-        learn(&mut catalog, &mut book);
-        let snapshot = Snapshot {
-            identities: book.all(),
-            memory: Vec::new(),
-            catalog,
-        };
-        Ok(Self {
-            snapshot: Arc::new(snapshot),
-        })
+        })?;
+        Ok(Self(Source::Snapshot(Arc::new(Mutex::new(recovered.state)))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        match &self.0 {
+            Source::Running(shared) => shared.lock(),
+            Source::Snapshot(state) => state.lock().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 
     /// What there is of a range.
     pub fn view(&self, range: TimeRange) -> View {
-        let Snapshot {
-            catalog,
-            memory,
-            identities,
-        } = &*self.snapshot;
-        let within = |tier| catalog.within(tier, &range);
-        let memory = memory.iter().filter(|(_, time)| time.overlaps(&range));
+        let mut state = self.lock();
+        let within = |tier| state.catalog.within(tier, &range);
+        let memory = state.in_memory().filter(|(_, time)| time.overlaps(&range));
         View {
             raw: within(Tier::Raw),
             minute: within(Tier::Minute),
             hour: within(Tier::Hour),
             memory: memory.map(|(batch, _)| batch.clone()).collect(),
-            identities: Arc::clone(identities),
-            oldest: [None; 3],
-            unreadable: catalog.unreadable.clone(),
+            oldest: oldest(&state),
+            unreadable: unreadable(&state),
+            identities: state.book.all(),
         }
+    }
+
+    /// Everybody whom a row names that was shown until now.
+    pub fn identities(&self) -> Arc<Identities> {
+        self.lock().book.all()
     }
 
     /// How the store is.
     pub fn status(&self) -> Status {
-        status(&self.snapshot.catalog)
+        let state = self.lock();
+        Status {
+            unreadable: unreadable(&state),
+            memory_rows: state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum(),
+            memory_bytes: state.memory as u64,
+            unlogged_rows: state.unlogged_rows(),
+            identities: state.book.len(),
+            counts: state.counts,
+            troubles: state.troubles.clone(),
+            ..Status::of(&state.catalog)
+        }
     }
+
+    /// Every row from now on. There are none of a directory that was only read.
+    pub fn tail(&self) -> Tail {
+        self.lock().watchers.join()
+    }
+}
+
+fn oldest(state: &State) -> [Option<i64>; Tier::ALL.len()] {
+    Tier::ALL.map(|tier| {
+        let segments = state.catalog.tier(tier).map(|s| s.time.from);
+        let memory = state.in_memory().map(|(_, time)| time.from);
+        match tier {
+            Tier::Raw => segments.chain(memory).min(),
+            Tier::Minute | Tier::Hour => segments.min(),
+        }
+    })
+}
+
+fn unreadable(state: &State) -> Vec<Unreadable> {
+    let logs = state.foreign_logs.iter().map(|(path, reason)| Unreadable {
+        path: path.clone(),
+        kind: "foreign",
+        reason: reason.clone(),
+    });
+    state.catalog.unreadable.iter().cloned().chain(logs).collect()
 }
 
 /// Takes in the identities of all segments; a segment without is skipped.
@@ -185,19 +189,4 @@ pub(crate) fn learn(catalog: &mut Catalog, book: &mut Book) {
             }
         }
     }
-}
-
-pub(crate) fn status(catalog: &Catalog) -> Status {
-    let mut status = Status {
-        unreadable: catalog.unreadable.clone(),
-        ..Status::default()
-    };
-    for segment in catalog.all() {
-        let tier = &mut status.tiers[segment.tier as usize];
-        tier.segments += 1;
-        tier.rows += segment.rows;
-        tier.bytes += segment.bytes;
-        tier.time = Some(tier.time.map_or(segment.time, |t| t.union(&segment.time)));
-    }
-    status
 }

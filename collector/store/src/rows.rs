@@ -323,3 +323,11 @@ pub(crate) fn v6(address: IpAddr) -> [u8; 16] {
 pub(crate) fn micros(ns: u64) -> i64 {
     (ns / 1_000) as i64
 }
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
