@@ -110,17 +110,23 @@ fn add_up(plan: &dyn ExecutionPlan, stats: &mut Stats) {
     for metric in plan.metrics().unwrap_or_default().iter() {
         match metric.value() {
             MetricValue::OutputRows(count) => stats.rows_read += count.value(),
-            MetricValue::Count { name, count } if name == "bytes_scanned" => stats.bytes_read += count.value(),
+            MetricValue::Count { name, count } if name == "bytes_scanned" => {
+                stats.bytes_read += count.value()
+            }
             MetricValue::Count { name, count } if name == "pushdown_rows_pruned" => {
                 stats.rows_read += count.value();
             }
-            MetricValue::PruningMetrics { name, pruning_metrics } if name == "row_groups_pruned_statistics" => {
+            MetricValue::PruningMetrics {
+                name,
+                pruning_metrics,
+            } if name == "row_groups_pruned_statistics" => {
                 stats.row_groups_pruned += pruning_metrics.pruned();
                 stats.row_groups += pruning_metrics.pruned() + pruning_metrics.matched();
             }
-            MetricValue::PruningMetrics { name, pruning_metrics }
-                if name == "files_ranges_pruned_statistics" =>
-            {
+            MetricValue::PruningMetrics {
+                name,
+                pruning_metrics,
+            } if name == "files_ranges_pruned_statistics" => {
                 stats.segments_pruned += pruning_metrics.pruned();
             }
             _ => {}

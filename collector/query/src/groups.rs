@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, TimestampMicrosecondArray, UInt32Array, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, StringViewArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
+};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type};
 use datafusion::error::Result as Done;
@@ -84,7 +86,11 @@ impl Keys {
         let turn = |column| if mirrored { other_side(column) } else { column };
         let mut keys: Vec<Expr> = self.bucket.map(bucket).into_iter().collect();
         if self.names_who() {
-            let (src, dst) = if mirrored { (DST_ID, SRC_ID) } else { (SRC_ID, DST_ID) };
+            let (src, dst) = if mirrored {
+                (DST_ID, SRC_ID)
+            } else {
+                (SRC_ID, DST_ID)
+            };
             keys.push(self.who(src, dst));
         }
         keys.extend(self.own.iter().map(|column| stored(turn(*column))));
@@ -98,7 +104,10 @@ impl Keys {
         let name = "groups";
         match (of(&self.sides[0]), of(&self.sides[1])) {
             (Some(a), Some(b)) => call(name, DataType::UInt64, vec![col(src), col(dst)], move |args| {
-                let (src, dst) = (args[0].as_primitive::<UInt32Type>(), args[1].as_primitive::<UInt32Type>());
+                let (src, dst) = (
+                    args[0].as_primitive::<UInt32Type>(),
+                    args[1].as_primitive::<UInt32Type>(),
+                );
                 let pair = |(src, dst): (&u32, &u32)| {
                     u64::from(Groups::at(&a, *src)) << 32 | u64::from(Groups::at(&b, *dst))
                 };
@@ -134,7 +143,10 @@ impl Keys {
                 let swapped = swapped.map(|pair| pair.rotate_left(32));
                 return Arc::new(UInt64Array::from_iter_values(swapped)) as ArrayRef;
             }
-            let own = self.own.iter().find(|column| *name == format!("k_{}", column.name()));
+            let own = self
+                .own
+                .iter()
+                .find(|column| *name == format!("k_{}", column.name()));
             let place = own.and_then(|column| of_column(other_side(*column)));
             Arc::clone(place.map_or(key, |place| &keys[place]))
         });
@@ -187,19 +199,28 @@ fn one(name: &str, id: &str, of: Arc<[u32]>, shift: u32) -> Expr {
 
 /// The column that is stored in place of this one.
 fn stored(column: Column) -> Expr {
-    if column == PROTOCOL { col(PROTO) } else { col(column.name()) }
+    if column == PROTOCOL {
+        col(PROTO)
+    } else {
+        col(column.name())
+    }
 }
 
 /// Protocols by name; text that is unknown is `""`.
 pub(crate) fn known_text(column: Column, values: ArrayRef) -> ArrayRef {
     if column == PROTOCOL {
         let numbers = values.as_primitive::<UInt8Type>().iter();
-        let name = |number: Option<u8>| Some(number.map_or_else(String::new, |n| protocol_name(n).into_owned()));
+        let name =
+            |number: Option<u8>| Some(number.map_or_else(String::new, |n| protocol_name(n).into_owned()));
         return Arc::new(numbers.map(name).collect::<StringViewArray>());
     }
     if values.data_type() == &DataType::Utf8View && values.null_count() > 0 {
         let texts = values.as_string_view().iter();
-        return Arc::new(texts.map(|text| Some(text.unwrap_or_default())).collect::<StringViewArray>());
+        return Arc::new(
+            texts
+                .map(|text| Some(text.unwrap_or_default()))
+                .collect::<StringViewArray>(),
+        );
     }
     values
 }

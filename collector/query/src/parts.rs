@@ -44,14 +44,34 @@ fn cut(view: &View, range: TimeRange, tier: Tier, pieces: &mut Vec<Piece>) {
         Tier::Hour => Tier::Minute,
     };
     let bucket = tier.bucket().unwrap_or(1);
-    let from = range.from.saturating_add(bucket - 1).div_euclid(bucket).saturating_mul(bucket);
+    let from = range
+        .from
+        .saturating_add(bucket - 1)
+        .div_euclid(bucket)
+        .saturating_mul(bucket);
     let until = range.until.div_euclid(bucket).saturating_mul(bucket);
     if from >= until {
         return cut(view, range, finer, pieces);
     }
-    cut(view, TimeRange { from: range.from, until: from }, finer, pieces);
+    cut(
+        view,
+        TimeRange {
+            from: range.from,
+            until: from,
+        },
+        finer,
+        pieces,
+    );
     pieces.push(piece(view, TimeRange { from, until }, tier));
-    cut(view, TimeRange { from: until, until: range.until }, finer, pieces);
+    cut(
+        view,
+        TimeRange {
+            from: until,
+            until: range.until,
+        },
+        finer,
+        pieces,
+    );
 }
 
 fn piece(view: &View, range: TimeRange, tier: Tier) -> Piece {
@@ -70,17 +90,35 @@ impl Piece {
         let (whole_sums, cut_sums) = self.split(&sums);
         let bounds = Some(self.range);
         let batches = [
-            Batch { rows: Rows::facts(whole, &[]), sums: false, bounds: None },
-            Batch { rows: Rows::facts(cut, memory), sums: false, bounds },
-            Batch { rows: Rows::sums(whole_sums), sums: true, bounds: None },
-            Batch { rows: Rows::sums(cut_sums), sums: true, bounds },
+            Batch {
+                rows: Rows::facts(whole, &[]),
+                sums: false,
+                bounds: None,
+            },
+            Batch {
+                rows: Rows::facts(cut, memory),
+                sums: false,
+                bounds,
+            },
+            Batch {
+                rows: Rows::sums(whole_sums),
+                sums: true,
+                bounds: None,
+            },
+            Batch {
+                rows: Rows::sums(cut_sums),
+                sums: true,
+                bounds,
+            },
         ];
-        batches.into_iter().filter(|batch| !batch.rows.is_empty()).collect()
+        batches
+            .into_iter()
+            .filter(|batch| !batch.rows.is_empty())
+            .collect()
     }
 
     fn split(&self, segments: &[Arc<Segment>]) -> (Vec<Arc<Segment>>, Vec<Arc<Segment>>) {
-        let inside =
-            |s: &Arc<Segment>| self.range.from <= s.time.from && s.time.until <= self.range.until;
+        let inside = |s: &Arc<Segment>| self.range.from <= s.time.from && s.time.until <= self.range.until;
         segments.iter().cloned().partition(inside)
     }
 
@@ -126,12 +164,18 @@ pub(crate) fn notes(view: &View, pieces: &[Piece]) -> Vec<Note> {
     }
     for piece in pieces.iter().filter(|piece| piece.uses_rollups()) {
         let (from, until) = (rfc3339(piece.range.from), rfc3339(piece.range.until));
-        let message = format!("from {from} to {until} answered out of sums by the {}", piece.tier.as_str());
+        let message = format!(
+            "from {from} to {until} answered out of sums by the {}",
+            piece.tier.as_str()
+        );
         note(NoteKind::Rollup, message);
     }
     for file in &view.unreadable {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        note(NoteKind::Unreadable, format!("{name} was left out: {}", file.reason));
+        note(
+            NoteKind::Unreadable,
+            format!("{name} was left out: {}", file.reason),
+        );
     }
     notes
 }
