@@ -158,3 +158,141 @@ async fn beyond_loopback_nothing_is_told_without_kubernetes_and_the_rest_is_open
     });
     running.stop().await.unwrap();
 }
+
+/// What is asked of the capture: everything that ever arrived.
+const ALL: &str = "since=1970-01-01T00:00:00Z";
+
+async fn filled() -> (tempfile::TempDir, Running, u64) {
+    let directory = tempfile::tempdir().unwrap();
+    let running = Collector::start(config(Some(directory.path()))).await.unwrap();
+    let stored = tokio::task::block_in_place(|| {
+        let stored = replay(&running);
+        let everything = format!("/api/v1/query?{ALL}&all_observations=true");
+        eventually("the rows", || {
+            let (code, answer) = json(running.addresses().http, &everything);
+            assert_eq!(code, 200, "{answer}");
+            (answer["totals"]["flows"] == stored).then_some(stored)
+        })
+    });
+    (directory, running, stored)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_and_records_agree() {
+    let (_directory, running, stored) = filled().await;
+    let http = running.addresses().http;
+    tokio::task::block_in_place(|| {
+        let (code, answer) = json(
+            http,
+            &format!("/api/v1/query?{ALL}&group_by=protocol&all_observations=true&top=2"),
+        );
+        assert_eq!(
+            (code, &answer["columns"][0]),
+            (200, &"protocol".into()),
+            "{answer}"
+        );
+        let flows = |rows: &Value| -> u64 {
+            rows.as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|r| r["flows"].as_u64())
+                .sum()
+        };
+        assert_eq!(flows(&answer["rows"]) + flows(&answer["other"]), stored);
+
+        let mut seen = 0;
+        let mut page = format!("/api/v1/flows?{ALL}&all_observations=true&limit=200");
+        loop {
+            let (code, records) = json(http, &page);
+            assert_eq!(code, 200, "{records}");
+            seen += records["rows"].as_array().unwrap().len() as u64;
+            let Some(cursor) = records["cursor"].as_str() else {
+                break;
+            };
+            page = format!("/api/v1/flows?{ALL}&all_observations=true&limit=200&cursor={cursor}");
+        }
+        assert_eq!(seen, stored);
+    });
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_comes_in_the_form_that_is_asked_for() {
+    let (_directory, running, _) = filled().await;
+    let http = running.addresses().http;
+    tokio::task::block_in_place(|| {
+        let (head, csv) = fetch(
+            http,
+            &format!("/api/v1/flows?{ALL}&columns=addr,dst_addr,bytes&limit=3&format=csv"),
+        );
+        assert!(
+            head.contains("text/csv") && head.contains("weir-cursor: "),
+            "{head}"
+        );
+        let mut lines = csv.lines();
+        assert_eq!((lines.next(), lines.count()), (Some("addr,dst_addr,bytes"), 3));
+        let (code, explained) = json(http, &format!("/api/v1/query?{ALL}&group_by=ns&explain=true"));
+        assert!(code == 200 && explained["plan"].is_string(), "{explained}");
+        let (code, values) = json(http, &format!("/api/v1/values?field=format&{ALL}"));
+        assert_eq!((code, &values["values"][0]["value"]), (200, &"ipfix".into()));
+    });
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_filter_is_told_with_its_column_and_the_nearest_name() {
+    let (_directory, running, _) = filled().await;
+    let http = running.addresses().http;
+    tokio::task::block_in_place(|| {
+        for page in ["flows", "query", "tail"] {
+            let (code, problem) = json(
+                http,
+                &format!("/api/v1/{page}?filter=1%20%3D%3D%201%20%26%26%20nss%20%3D%3D%20%22a%22"),
+            );
+            assert_eq!(
+                (code, &problem["type"]),
+                (400, &"urn:weir:filter".into()),
+                "{problem}"
+            );
+            assert_eq!(
+                (&problem["column"], &problem["nearest"]),
+                (&11.into(), &"ns".into()),
+                "{problem}"
+            );
+        }
+        let (code, problem) = json(http, "/api/v1/query?group_by=zonne");
+        assert_eq!((code, &problem["nearest"]), (400, &"zone".into()), "{problem}");
+        assert_eq!(json(http, "/api/v1/tail?columns=zonne").0, 400);
+    });
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_shows_what_arrives_and_ends_when_the_collector_stops() {
+    use std::io::{BufRead, BufReader, Write};
+    let directory = tempfile::tempdir().unwrap();
+    let running = Collector::start(config(Some(directory.path()))).await.unwrap();
+    let http = running.addresses().http;
+    let mut stream = std::net::TcpStream::connect(http).unwrap();
+    let lines = tokio::task::block_in_place(|| {
+        write!(
+            stream,
+            "GET /api/v1/tail?columns=addr,port&all_observations=true HTTP/1.0\r\nHost: localhost\r\n\r\n"
+        )
+        .unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        // The head and the first empty line after it: it watches now.
+        lines
+            .by_ref()
+            .map(Result::unwrap)
+            .take_while(|line| !line.is_empty())
+            .for_each(drop);
+        replay(&running);
+        lines
+    });
+    running.stop().await.unwrap();
+    let text = lines.map_while(Result::ok).filter(|line| !line.is_empty());
+    let rows: Vec<Value> = text.map(|line| serde_json::from_str(&line).unwrap()).collect();
+    assert!(!rows.is_empty());
+    assert!(rows.iter().all(|row| row["addr"].is_string()), "{:?}", rows[0]);
+}

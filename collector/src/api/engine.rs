@@ -129,6 +129,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_goes_away_ends_its_question() {
+        use tokio::io::AsyncWriteExt;
+        let engine = Arc::new(Engine::start().unwrap());
+        let (gone, mut is_gone) = tokio::sync::mpsc::channel(1);
+        let (begun, mut has_begun) = tokio::sync::mpsc::channel(1);
+        let page = async move || {
+            let (gone, begun) = (gone.clone(), begun.clone());
+            let work = async move {
+                let (alone, dropped) = tokio::sync::oneshot::channel();
+                let _guard = Guard(Some(alone));
+                tokio::spawn(async move {
+                    let _ = dropped.await;
+                    let _ = gone.send(()).await;
+                });
+                let _ = begun.send(()).await;
+                std::future::pending::<Result<String, Problem>>().await
+            };
+            engine.run(work).await
+        };
+        let router = axum::Router::new().route("/", axum::routing::get(page));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        has_begun.recv().await.unwrap();
+        drop(client);
+        is_gone.recv().await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_question_that_dies_is_a_problem_and_not_the_end() {
         let engine = Engine::start().unwrap();
         let outcome = engine.run::<()>(async { panic!("a fault of ours") }).await;

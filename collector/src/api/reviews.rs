@@ -202,4 +202,4 @@ async fn within<T>(answer: impl Future<Output = kube::Result<T>>) -> Result<T, P
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

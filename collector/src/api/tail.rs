@@ -116,7 +116,10 @@ impl Work {
             return String::new();
         }
         let message = format!("{fresh} records came faster than they were read and are left out here");
-        format!("{}\n", json!({"note": {"kind": "missed", "records": fresh, "message": message}}))
+        format!(
+            "{}\n",
+            json!({"note": {"kind": "missed", "records": fresh, "message": message}})
+        )
     }
 
     fn say(&self, text: String) -> Result<(), Over> {

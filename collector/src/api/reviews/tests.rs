@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
-type Asked = Arc<Mutex<BTreeMap<String, usize>>>;
+pub type Asked = Arc<Mutex<BTreeMap<String, usize>>>;
 
 /// Knows `alice`, who may get the pods of shop and cart, `root`, who may get all,
 /// and `nobody`.
-async fn server() -> (Reviews, Asked) {
+pub async fn server() -> (Reviews, Asked) {
     let asked = Asked::default();
     let routes = Router::new()
         .route("/apis/authentication.k8s.io/v1/tokenreviews", post(token_review))

@@ -1,0 +1,151 @@
+//! The pages behind a gate that asks a scripted Kubernetes, over a store with flows
+//! of three namespaces.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use serde_json::Value;
+use tower::ServiceExt;
+use weir_flow::{FlowRecord, Identity};
+use weir_store::Settings;
+
+use super::*;
+use crate::normalise::{self, normalise};
+
+#[test]
+fn the_document_names_every_page() {
+    let document: Value = serde_json::from_str(&document()).unwrap();
+    for page in ["flows", "query", "values", "tail", "fields", "status"] {
+        let page = &document["paths"][format!("/api/v1/{page}")]["get"];
+        assert!(page["responses"]["200"].is_object(), "{page}");
+        assert!(page["responses"]["401"].is_object(), "{page}");
+    }
+}
+
+fn flow(ns: &str, dst_ns: &str, now_ns: u64) -> FlowRecord {
+    let context = normalise::Context {
+        received_ns: now_ns,
+        source: [192, 0, 2, 1].into(),
+        exporter: None,
+    };
+    let mut record = normalise(wire::Record::default(), context);
+    let identity = |ns: &str| {
+        Arc::new(Identity {
+            ns: ns.into(),
+            ..Identity::default()
+        })
+    };
+    record.bytes = Some(100);
+    record.primary = true;
+    record.src.identity = identity(ns);
+    record.dst.identity = identity(dst_ns);
+    record
+}
+
+struct Behind {
+    _directory: tempfile::TempDir,
+    _writer: weir_store::Writer,
+    router: Router,
+}
+
+/// alice may get pods in shop and cart; root in all namespaces.
+async fn behind_kubernetes() -> Behind {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = weir_store::open(Settings::new(directory.path())).unwrap();
+    let now = jiff::Timestamp::now().as_nanosecond() as u64 - 1_000_000_000;
+    let pairs = [("shop", "bank"), ("bank", "bank"), ("bank", "cart"), ("", "bank")];
+    let flows: Vec<FlowRecord> = pairs.iter().map(|(ns, dst)| flow(ns, dst, now)).collect();
+    writer.append(&flows).unwrap();
+    writer.flush();
+    let (reviews, _asked) = reviews::tests::server().await;
+    let gate = Gate::Kubernetes(Arc::new(reviews));
+    let (_names, snapshots) = watch::channel(Snapshot::default());
+    let api = Api::start(gate, Some(reader), snapshots, Arc::default()).unwrap();
+    Behind {
+        _directory: directory,
+        _writer: writer,
+        router: routes(api),
+    }
+}
+
+impl Behind {
+    async fn get(&self, path: &str, token: &str) -> (u16, Value) {
+        let mut request = Request::get(format!("/api/v1/{path}"));
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_user_sees_flows_with_an_end_in_their_namespaces_and_no_others() {
+    let behind = behind_kubernetes().await;
+    let (status, flows) = behind.get("flows?columns=ns,dst_ns", "alice-token").await;
+    assert_eq!(status, 200, "{flows}");
+    let mut ends: Vec<_> = flows["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| [&row["ns"], &row["dst_ns"]])
+        .collect();
+    ends.sort_by_key(|ends| ends[0].to_string());
+    assert_eq!(ends, [["bank", "cart"], ["shop", "bank"]]);
+    for filter in [
+        "",
+        "ns%20%3D%3D%20%22bank%22%20%7C%7C%20true",
+        "!(ns%20%3D%3D%20%22shop%22)%20%7C%7C%20true",
+    ] {
+        let (_, sums) = behind.get(&format!("query?filter={filter}"), "alice-token").await;
+        assert_eq!(sums["totals"]["flows"], 2, "{filter}: {sums}");
+    }
+    let (_, all) = behind.get("query", "root-token").await;
+    assert_eq!(all["totals"]["flows"], 4, "{all}");
+}
+
+#[tokio::test]
+async fn values_are_those_of_flows_that_the_user_sees() {
+    let behind = behind_kubernetes().await;
+    let names = async |path: &str, token: &str| {
+        let (_, answer) = behind.get(path, token).await;
+        let values = answer["values"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{answer}"))
+            .iter();
+        let mut names: Vec<_> = values
+            .map(|value| value["value"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names("values?field=ns", "root-token").await, ["bank", "cart", "shop"]);
+    assert_eq!(names("values?field=ns", "alice-token").await, ["bank", "shop"]);
+    assert_eq!(
+        names("values?field=dst_ns", "alice-token").await,
+        ["bank", "cart"]
+    );
+}
+
+#[tokio::test]
+async fn without_a_token_that_kubernetes_accepts_no_page_tells_anything() {
+    let behind = behind_kubernetes().await;
+    for page in [
+        "flows",
+        "query",
+        "values?field=ns",
+        "tail",
+        "fields",
+        "status",
+        "openapi.json",
+    ] {
+        assert_eq!(behind.get(page, "").await.0, 401, "{page}");
+        assert_eq!(behind.get(page, "forged").await.0, 401, "{page}");
+    }
+    assert_eq!(behind.get("flows", "nobody-token").await.0, 403);
+    assert_eq!(behind.get("fields", "nobody-token").await.0, 200);
+}
