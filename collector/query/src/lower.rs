@@ -11,7 +11,7 @@ pub(crate) use term::{PROTO, PROTOCOL, time_type, time_value};
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::kernels::comparison;
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{DataType, UInt16Type};
@@ -147,7 +147,11 @@ pub(crate) fn evaluate(expression: &Expr, rows: &RecordBatch) -> Result<BooleanA
     let planning = PhysicalPlanningContext::default();
     let physical = create_physical_expr(expression, &schema, &ExecutionProps::new(), &planning)?;
     let found = physical.evaluate(rows)?.into_array(rows.num_rows())?;
-    Ok(prep_null_mask_filter(found.as_boolean()))
+    let found = found.as_boolean();
+    Ok(match found.nulls() {
+        Some(_) => prep_null_mask_filter(found),
+        None => found.clone(),
+    })
 }
 
 fn flatten<'a>(tests: &'a [Test], all: bool, flat: &mut Vec<&'a Test>) {
@@ -216,3 +220,6 @@ fn matches(of: Expr, pattern: &Regex) -> Expr {
         Ok(Arc::new(found.collect::<BooleanArray>()) as ArrayRef)
     })
 }
+
+#[cfg(test)]
+mod tests;
