@@ -8,7 +8,9 @@
 
 mod book;
 mod catalog;
+mod clock;
 mod disk;
+mod expiry;
 mod identities;
 mod keep;
 mod lock;
@@ -31,6 +33,7 @@ mod wal;
 mod writer;
 
 pub use catalog::Unreadable;
+pub use clock::Clock;
 pub use identities::Identities;
 pub use name::Tier;
 pub use range::TimeRange;
