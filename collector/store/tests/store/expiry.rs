@@ -42,7 +42,10 @@ fn five_days(
 fn old_records_expire_and_their_sums_live_on() {
     let directory = tempfile::tempdir().unwrap();
     let (writer, reader, _) = five_days(directory.path(), Some(2), None);
-    wait_until("two are expired", || reader.status().counts.expired_rows == 2);
+    wait_until("two are expired, and all have sums", || {
+        let status = reader.status();
+        status.counts.expired_rows == 2 && status.tiers[2].segments == 5
+    });
     let view = reader.view(TimeRange::ALL);
     assert_eq!((view.raw.len(), view.minute.len(), view.hour.len()), (3, 5, 5));
     assert_eq!(view.oldest[0], Some(START + 2 * DAY + 5));
@@ -56,7 +59,10 @@ fn old_records_expire_and_their_sums_live_on() {
 fn too_many_octets_make_the_oldest_expire() {
     let directory = tempfile::tempdir().unwrap();
     let (writer, reader, _) = five_days(directory.path(), None, Some(1));
-    wait_until("one is left", || reader.status().tiers[0].segments == 1);
+    wait_until("one is left, and all have sums", || {
+        let tiers = reader.status().tiers;
+        tiers[0].segments == 1 && tiers[2].segments == 5
+    });
     assert_eq!(reader.view(TimeRange::ALL).oldest[0], Some(START + 4 * DAY + 5));
     assert_eq!(
         reader.status().tiers[1].segments,

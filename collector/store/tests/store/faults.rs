@@ -82,3 +82,109 @@ fn a_directory_that_cannot_be_written_is_told_with_the_remedy() {
     let error = open(settings(&directory.path().join("file"))).unwrap_err();
     assert!(error.to_string().contains("writable volume"), "{error}");
 }
+
+const DIRECTORY: &str = "WEIR_STORE_TEST_DIRECTORY";
+
+/// Runs in a mount namespace of its own, where the directory is a disk of 4 MiB.
+#[test]
+#[ignore = "a part of another test, which runs it on a small disk"]
+fn fill_a_small_disk() {
+    let directory = PathBuf::from(std::env::var(DIRECTORY).unwrap());
+    let small = Settings {
+        seal_rows: 20_000,
+        max_memory: 16 << 20,
+        ..settings(&directory)
+    };
+    let (mut writer, reader, _) = open(small).unwrap();
+    let (mut next, mut stored) = (0, Vec::new());
+    let refused = loop {
+        match writer.append(&numbered(next..next + 1_000)) {
+            Ok(()) => stored.extend(next..next + 1_000),
+            // Sealing may be behind for a moment before the disk is full.
+            Err(refused) if refused.as_str() == "store_full" => break refused,
+            Err(_) => std::thread::park_timeout(Duration::from_millis(10)),
+        }
+        next += 1_000;
+    };
+    let status = reader.status();
+    assert_eq!(
+        (refused.as_str(), status.counts.refused_disk_full),
+        ("store_full", 1_000)
+    );
+    assert_eq!(status.counts.stored, stored.len() as u64);
+    assert!(
+        status.troubles.iter().any(|t| t.full_disk),
+        "{:?}",
+        status.troubles
+    );
+    assert_eq!(
+        numbers(&reader.view(TimeRange::ALL)),
+        stored,
+        "what was taken is read all the same"
+    );
+    let room = format!("mount -o remount,size=256m {}", directory.display());
+    assert!(
+        std::process::Command::new("sh")
+            .args(["-c", &room])
+            .status()
+            .unwrap()
+            .success()
+    );
+    wait_until("the store is well again", || reader.status().troubles.is_empty());
+    next += 1_000;
+    wait_until("rows are taken again", || {
+        writer.append(&numbered(next..next + 1_000)).is_ok()
+    });
+    stored.extend(next..next + 1_000);
+    writer.close();
+    let reader = Reader::open_dir(&directory).unwrap();
+    assert_eq!(numbers(&reader.view(TimeRange::ALL)), stored);
+    assert_eq!(reader.status().memory_rows, 0, "all of it is sealed");
+}
+
+/// Runs an ignored test in a mount namespace of its own, after a command of the
+/// shell that makes `$1`, the directory, into the disk that it is about.
+fn on_disk(directory: &Path, mount: &str, test: &str) {
+    let script = format!("{mount} && exec \"$2\" --exact faults::{test} --ignored");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", &script, "sh"]);
+    command.arg(directory).arg(std::env::current_exe().unwrap());
+    let output = command.env(DIRECTORY, directory).output().unwrap();
+    let told = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+#[test]
+fn a_full_disk_refuses_new_rows_keeps_the_old_and_goes_on_when_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    on_disk(
+        directory.path(),
+        "mount -t tmpfs -o size=4m none \"$1\"",
+        "fill_a_small_disk",
+    );
+}
+
+#[test]
+fn a_read_only_disk_is_told_and_can_still_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    three(directory.path());
+    let mount = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
+    on_disk(directory.path(), mount, "open_a_read_only_disk");
+}
+
+#[test]
+#[ignore = "a part of another test, which runs it on a read-only disk"]
+fn open_a_read_only_disk() {
+    let directory = PathBuf::from(std::env::var(DIRECTORY).unwrap());
+    let error = open(settings(&directory)).unwrap_err();
+    assert!(
+        matches!(error, OpenError::Write { .. }) && error.to_string().contains("Read-only"),
+        "{error}"
+    );
+    let reader = Reader::open_dir(&directory).unwrap();
+    assert_eq!(numbers(&reader.view(TimeRange::ALL)), (0..30).collect::<Vec<_>>());
+}
