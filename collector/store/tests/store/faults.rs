@@ -75,6 +75,99 @@ fn a_segment_of_another_store_is_named() {
     assert_eq!(reader.status().unreadable[0].kind, "foreign");
 }
 
+/// Writes the segment anew with other columns and another format.
+fn rewrite(segment: &Path, format: &str, change: impl Fn(&RecordBatch) -> RecordBatch) {
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::file::metadata::KeyValue;
+    use parquet::file::properties::WriterProperties;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(segment).unwrap()).unwrap();
+    let mut pairs = builder
+        .metadata()
+        .file_metadata()
+        .key_value_metadata()
+        .unwrap()
+        .clone();
+    pairs.retain(|pair| pair.key != "weir.format" && pair.key != "ARROW:schema");
+    pairs.push(KeyValue::new("weir.format".to_owned(), format.to_owned()));
+    let rows = change(&builder.build().unwrap().next().unwrap().unwrap());
+    let properties = WriterProperties::builder()
+        .set_key_value_metadata(Some(pairs))
+        .build();
+    let file = fs::File::create(segment).unwrap();
+    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+}
+
+fn with_column(rows: &RecordBatch, name: &str, column: arrow::array::ArrayRef) -> RecordBatch {
+    let schema = rows.schema();
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|f| f.name().as_str())
+        .zip(rows.columns().iter().cloned());
+    let others = fields.filter(|(other, _)| *other != name);
+    RecordBatch::try_from_iter_with_nullable(
+        others
+            .map(|(name, column)| (name, column, false))
+            .chain([(name, column, false)]),
+    )
+    .unwrap()
+}
+
+#[test]
+fn segments_of_versions_with_more_and_fewer_columns_are_read_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = three(directory.path());
+    rewrite(&segments[0], "1", |rows| {
+        let older = rows.schema().index_of("ttl").unwrap();
+        let mut rows = rows.clone();
+        rows.remove_column(older);
+        let new: arrow::array::ArrayRef =
+            std::sync::Arc::new(rows["bytes"].as_primitive::<UInt64Type>().clone());
+        with_column(&rows, "a_field_of_the_future", new)
+    });
+    let reader = Reader::open_dir(directory.path()).unwrap();
+    let view = reader.view(TimeRange::ALL);
+    assert_eq!(numbers(&view), (0..30).collect::<Vec<_>>());
+    let older = weir_store::schema::conform(&view.raw[0].read().unwrap(), &weir_store::schema::facts());
+    assert_eq!(older["ttl"].null_count(), 10);
+    assert!(older.column_by_name("a_field_of_the_future").is_none());
+}
+
+#[test]
+fn a_newer_segment_and_one_with_a_column_of_another_type_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = three(directory.path());
+    rewrite(&segments[0], "99", Clone::clone);
+    rewrite(&segments[1], "1", |rows| {
+        let texts = std::iter::repeat_n("six", rows.num_rows());
+        with_column(
+            rows,
+            "proto",
+            std::sync::Arc::new(arrow::array::StringArray::from_iter_values(texts)),
+        )
+    });
+    let reader = Reader::open_dir(directory.path()).unwrap();
+    assert_eq!(
+        numbers(&reader.view(TimeRange::ALL)),
+        (20..30).collect::<Vec<_>>()
+    );
+    let mut found: Vec<_> = reader
+        .status()
+        .unreadable
+        .iter()
+        .map(|u| (u.kind, u.reason.clone()))
+        .collect();
+    found.sort();
+    assert_eq!((found[0].0, found[1].0), ("newer", "schema"));
+    assert!(
+        found[0].1.contains("format 99") && found[1].1.contains("column proto"),
+        "{found:?}"
+    );
+}
+
 #[test]
 fn a_directory_that_cannot_be_written_is_told_with_the_remedy() {
     let directory = tempfile::tempdir().unwrap();
