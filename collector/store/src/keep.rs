@@ -1,4 +1,4 @@
-//! Keeping house: sums by minute and hour, expiry.
+//! Keeping house: sums by minute and hour, expiry, merging.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 
 use crate::clock::{CALM, Trust};
 use crate::expiry;
+use crate::merge;
 use crate::name::{SegmentName, Tier};
 use crate::rollup;
 use crate::schema;
@@ -27,6 +28,7 @@ pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
         shared.lock().note("rollup", outcome);
         trust.look(clock.now(), Instant::now());
         expire(shared, &trust);
+        merge(shared);
         let state = shared.lock();
         if state.stage != Stage::Running {
             return;
@@ -99,6 +101,17 @@ fn set_aside(shared: &Shared, segment: &Segment, error: &SegmentError) {
     if state.catalog.remove(segment).is_some() {
         state.catalog.skip(segment.path.clone(), error);
     }
+}
+
+/// Makes one of many small segments; they can be read as they are if that fails.
+fn merge(shared: &Shared) {
+    let outcome = merge::run(shared).map_err(|(segment, error)| {
+        if matches!(error, SegmentError::Parquet(_)) {
+            set_aside(shared, &segment, &error);
+        }
+        Trouble::segment("merge", &error)
+    });
+    shared.lock().note("merge", outcome);
 }
 
 fn expire(shared: &Shared, trust: &Trust) {

@@ -15,6 +15,7 @@ mod identities;
 mod keep;
 mod lock;
 mod logging;
+mod merge;
 mod name;
 mod range;
 mod reader;

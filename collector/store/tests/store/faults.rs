@@ -169,6 +169,21 @@ fn a_newer_segment_and_one_with_a_column_of_another_type_are_named() {
 }
 
 #[test]
+fn what_a_newer_version_wrote_is_still_there_after_an_older_one_ran() {
+    let directory = tempfile::tempdir().unwrap();
+    let last = three(directory.path()).remove(2);
+    let octets = fs::read(&last).unwrap();
+    rewrite(&last, "99", Clone::clone);
+    let (mut writer, _, _) = open(settings(directory.path())).unwrap();
+    writer.append(&numbered(30..40)).unwrap();
+    writer.close();
+    fs::write(&last, octets).unwrap();
+    let (writer, reader, _) = open(settings(directory.path())).unwrap();
+    assert_eq!(numbers(&reader.view(TimeRange::ALL)), (0..40).collect::<Vec<_>>());
+    writer.close();
+}
+
+#[test]
 fn a_directory_that_cannot_be_written_is_told_with_the_remedy() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("file"), "").unwrap();
