@@ -110,10 +110,7 @@ impl Asked {
             true => Tier::Raw,
             false => coarsest(&filter, &columns, bucket),
         };
-        let mut sums = measure::sums(&measures);
-        if conversation && !sums.contains(&Sum::Sent) {
-            sums.extend([Sum::Sent, Sum::Received]);
-        }
+        let sums = measure::sums(&measures);
         Ok(Self {
             pieces: parts::pieces(&view, range, coarsest),
             keys: Keys::new(columns, &who, bucket)?,

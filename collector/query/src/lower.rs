@@ -220,3 +220,6 @@ fn matches(of: Expr, pattern: &Regex) -> Expr {
         Ok(Arc::new(found.collect::<BooleanArray>()) as ArrayRef)
     })
 }
+
+#[cfg(test)]
+mod tests;

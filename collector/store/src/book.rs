@@ -111,6 +111,20 @@ impl Book {
         self.numbers.len() as u64
     }
 
+    /// Drops those whom only heads before this one named.
+    pub fn forget(&mut self, before: u64) {
+        let (known, numbers) = (&mut self.known, &mut self.numbers);
+        for place in known.iter_mut() {
+            if let Some(gone) = place.take_if(|known| known.head < before) {
+                numbers.remove(&gone.content);
+                self.table = None;
+            }
+        }
+        if self.table.is_none() {
+            self.pointers.fill_with(|| None);
+        }
+    }
+
     /// The table of these numbers.
     pub fn table(&self, numbers: &[u32]) -> RecordBatch {
         identities::table(numbers.iter().filter_map(|&number| {
@@ -163,6 +177,20 @@ mod tests {
         );
         assert_eq!(book.number(&Identity::nobody(), 2), (0, false));
         assert_eq!(book.all().batch().num_rows(), 3);
+    }
+
+    #[test]
+    fn who_is_named_no_more_is_forgotten_and_has_a_new_number_later() {
+        let mut book = Book::default();
+        let (old, new) = (named("old"), named("new"));
+        book.number(&old, 1);
+        book.number(&new, 1);
+        book.number(&new, 2);
+        book.forget(2);
+        assert_eq!((book.knows(0), book.knows(1), book.knows(2)), (true, false, true));
+        assert_eq!(book.all().row(1), None);
+        assert_eq!(book.number(&new, 2), (2, false));
+        assert_eq!(book.number(&old, 2), (3, true));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::name::{FLOWS, Tier};
+use crate::name::{FLOWS, SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::segment::{Segment, SegmentError};
 
@@ -72,6 +72,16 @@ impl Catalog {
             kind: error.kind(),
             reason: error.to_string(),
         });
+    }
+
+    /// The last head that a file which is skipped says it has: its number is not
+    /// to be given again, for another version may read it.
+    pub fn last_unreadable(&self) -> u64 {
+        let names = self.unreadable.iter().filter_map(|file| {
+            let name = file.path.file_name()?.to_str()?.strip_suffix(FLOWS)?;
+            Some(*SegmentName::parse(name)?.heads.end())
+        });
+        names.max().unwrap_or(0)
     }
 
     /// The store that the segments are of, when there is one.

@@ -8,11 +8,14 @@
 
 mod book;
 mod catalog;
+mod clock;
 mod disk;
+mod expiry;
 mod identities;
 mod keep;
 mod lock;
 mod logging;
+mod merge;
 mod name;
 mod range;
 mod reader;
@@ -31,6 +34,7 @@ mod wal;
 mod writer;
 
 pub use catalog::Unreadable;
+pub use clock::Clock;
 pub use identities::Identities;
 pub use name::Tier;
 pub use range::TimeRange;

@@ -83,10 +83,14 @@ impl View {
     }
 }
 
-/// Those whose heads no coarser segment has. Heads of different tiers are the
-/// same, within each other, or apart (see [`crate::name`]).
+/// Those that no coarser segment holds. One that does not hold them has none of
+/// their heads (see [`crate::merge`]).
 fn outside(segments: &[Arc<Segment>], coarser: &[Arc<Segment>]) -> Vec<Arc<Segment>> {
-    let covered = |s: &Segment| coarser.iter().any(|c| c.heads.contains(s.heads.start()));
+    let covered = |s: &Segment| {
+        coarser
+            .iter()
+            .any(|c| c.heads.contains(s.heads.start()) && c.heads.contains(s.heads.end()))
+    };
     segments.iter().filter(|s| !covered(s)).cloned().collect()
 }
 

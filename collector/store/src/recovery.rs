@@ -74,7 +74,8 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
     let sealed = catalog.all().map(|s| *s.heads.end()).max().unwrap_or(0);
     let mut store = catalog.store().map(str::to_owned);
     let mut state = State::new(book, catalog, 1);
-    let (mut recovery, mut on_disk, mut last) = (Recovery::default(), Vec::new(), sealed);
+    let (mut recovery, mut on_disk) = (Recovery::default(), Vec::new());
+    let mut last = sealed.max(state.catalog.last_unreadable());
     for (head, path, content) in contents {
         last = last.max(head);
         match content {

@@ -136,6 +136,22 @@ impl Segment {
         })
     }
 
+    /// One without a file.
+    #[cfg(test)]
+    pub(crate) fn of_test(time: TimeRange, head: u64) -> Self {
+        Self {
+            path: PathBuf::new(),
+            tier: Tier::Raw,
+            rows: 1,
+            bytes: 100,
+            time,
+            heads: head..=head,
+            schema: schema::facts(),
+            store: String::new(),
+            given_up: AtomicBool::new(false),
+        }
+    }
+
     /// The table of the identities that its rows name.
     ///
     /// # Errors

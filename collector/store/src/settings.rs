@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::name::Tier;
 
 /// How a store is kept.
@@ -23,6 +24,8 @@ pub struct Settings {
     pub max_memory: usize,
     /// How long each tier is kept, in the order of [`Tier::ALL`].
     pub retention: [Retention; Tier::ALL.len()],
+    /// By which records grow old. It has to be the one that gave them their `time`.
+    pub clock: Clock,
 }
 
 /// How much of a tier is kept.
@@ -53,6 +56,7 @@ impl Settings {
             sync_age: Duration::from_secs(1),
             max_memory: 1 << 30,
             retention: [kept(7, 50), kept(30, 10), kept(365, 10)],
+            clock: Clock::default(),
         }
     }
 }

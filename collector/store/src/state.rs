@@ -12,6 +12,7 @@ use weir_flow::FlowRecord;
 
 use crate::book::Book;
 use crate::catalog::Catalog;
+use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::rows::Rows;
 use crate::segment::Segment;
@@ -107,6 +108,8 @@ pub(crate) struct State {
     pub sealed: u64,
     /// The last head whose sums were tried with its segment.
     pub rolled: u64,
+    /// The last head of each tier that expired.
+    pub expired: [u64; Tier::ALL.len()],
     /// The last head whose log is gone for certain: its segment may be changed.
     pub forgotten: u64,
     /// Octets of rows in `open` and `full`.
@@ -184,6 +187,7 @@ impl State {
             catalog,
             sealed: 0,
             rolled: 0,
+            expired: [0; Tier::ALL.len()],
             forgotten: 0,
             memory: 0,
             watchers: Watchers::default(),
@@ -331,6 +335,36 @@ impl State {
     pub fn unlogged_rows(&self) -> u64 {
         let queued: usize = self.unlogged.iter().map(|frame| frame.rows.num_rows()).sum();
         queued as u64 + self.open.gathered() + self.logging
+    }
+
+    /// Segments of a tier that lack their sums, and are to have them.
+    pub fn without_sums(&self, finer: Tier, coarser: Tier) -> Vec<Arc<Segment>> {
+        let expired = self.expired[coarser as usize];
+        let mut without = self.catalog.without(finer, coarser);
+        // Those of later heads are being made with their segment.
+        without.retain(|s| *s.heads.end() <= self.rolled && *s.heads.end() > expired);
+        without
+    }
+
+    /// Gives a segment up: its file goes when nobody reads it any more.
+    pub fn expire(&mut self, segment: &Segment) {
+        if self.catalog.remove(segment).is_none() {
+            return;
+        }
+        segment.give_up();
+        let expired = &mut self.expired[segment.tier as usize];
+        *expired = (*expired).max(*segment.heads.end());
+        self.counts.expired_segments += 1;
+        if segment.tier == Tier::Raw {
+            self.counts.expired_rows += segment.rows;
+        }
+    }
+
+    /// Nobody is known any more whom no row names.
+    pub fn forget_identities(&mut self) {
+        let segments = self.catalog.all().map(|s| *s.heads.start());
+        let memory = self.full.front().map_or(self.open.number, |head| head.number);
+        self.book.forget(segments.chain([memory]).min().unwrap_or(0));
     }
 
     /// Notes what is wrong, or that it is right again.

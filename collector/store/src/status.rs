@@ -50,6 +50,8 @@ pub struct Counts {
     pub seal_attempts: u64,
     /// Nanoseconds that writing them took.
     pub seal_ns: u64,
+    /// Segments that were merged into greater ones.
+    pub merged: u64,
     /// Rows of records that expired.
     pub expired_rows: u64,
     /// Segments of any tier that expired.

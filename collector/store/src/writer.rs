@@ -108,7 +108,8 @@ impl Writer {
         self.spawn("log", move |shared| logging::run(shared, &unsynced, &logs))?;
         self.spawn("sync", move |shared| logging::sync(shared, &synced))?;
         self.spawn("seal", sealing::run)?;
-        self.spawn("rollup", keep::run)
+        let newest = self.shared.lock().newest;
+        self.spawn("rollup", move |shared| keep::run(shared, newest))
     }
 
     /// Starts a thread that does a part of the work. A fault of the program in it

@@ -11,10 +11,12 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
 use flows::{Flows, START};
 use weir_flow::FlowRecord;
-use weir_store::{OpenError, Reader, Settings, Tier, TimeRange, View, open};
+use weir_store::{Clock, OpenError, Reader, Retention, Settings, Tier, TimeRange, View, open};
 
 #[path = "store/crash.rs"]
 mod crash;
+#[path = "store/expiry.rs"]
+mod expiry;
 #[path = "store/faults.rs"]
 mod faults;
 #[path = "store/sums.rs"]
@@ -49,6 +51,7 @@ fn settings(directory: &Path) -> Settings {
     Settings {
         write_age: Duration::from_millis(20),
         sync_age: Duration::from_millis(50),
+        clock: Clock::new(|| START + 1_000_000),
         ..Settings::new(directory)
     }
 }

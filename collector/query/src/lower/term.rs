@@ -6,7 +6,6 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, UInt8Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
-use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{Expr, Operator, binary_expr, cast, try_cast, when};
 use datafusion::prelude::{col, lit};
 use weir_api::fields::{Column, FieldKind};
@@ -57,18 +56,13 @@ impl Over<'_> {
             Term::If(test, a, b) => when(self.certain(test)?, self.text(a)?).otherwise(self.text(b)?)?,
             Term::Column(column) if *column == PROTOCOL => protocol(),
             Term::Column(column) if column.field().identity => self.place(*column),
-            term => coalesce(vec![
-                self.place_of(term),
-                lit(ScalarValue::Utf8View(Some(String::new()))),
-            ]),
+            Term::Column(column) => {
+                let stored = self.place(*column);
+                let unknown = lit(ScalarValue::Utf8View(Some(String::new())));
+                when(stored.clone().is_null(), unknown).otherwise(stored)?
+            }
+            _ => lit(ScalarValue::Utf8View(Some(String::new()))),
         })
-    }
-
-    fn place_of(self, term: &Term) -> Expr {
-        match term {
-            Term::Column(column) => self.place(*column),
-            _ => lit(ScalarValue::Utf8View(None)),
-        }
     }
 
     /// Numbers, times and lengths of time as 64 bits with sign.

@@ -92,3 +92,85 @@ fn sums_that_a_crash_left_out_are_made_at_the_next_start() {
     assert_eq!((cover.minute.len(), cover.raw.len()), (1, 0));
     writer.close();
 }
+
+#[test]
+fn small_segments_are_merged_and_say_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut flows = Flows::new(5, 50);
+    flows.pace = 100_000;
+    let mut records = Vec::new();
+    for _ in 0..20 {
+        let batch = flows.batch(100);
+        writer.append(&batch).unwrap();
+        records.extend(batch.iter().map(|r| r.bytes.unwrap()));
+        writer.seal().unwrap();
+    }
+    wait_until("both whole blocks are merged", || {
+        reader.status().tiers.iter().all(|tier| tier.segments == 2 + 5)
+    });
+    records.sort_unstable();
+    let check = |view: View| {
+        assert_eq!(numbers(&view), records);
+        let all = |segments: &[std::sync::Arc<weir_store::Segment>]| {
+            sums(segments.iter().map(|s| s.read().unwrap()), HOUR)
+        };
+        assert_eq!(all(&view.raw), all(&view.minute));
+        assert_eq!(all(&view.raw), all(&view.hour));
+        let cover = view.cover(Tier::Hour);
+        assert_eq!((cover.hour.len(), cover.minute.len(), cover.raw.len()), (7, 0, 0));
+        let whole = &view.minute[0];
+        let rows = whole.read().unwrap();
+        let known = rows["src_id"].as_primitive::<UInt32Type>();
+        let table = whole.identities().unwrap();
+        let ids = table["id"].as_primitive::<UInt32Type>();
+        assert!(
+            known
+                .values()
+                .iter()
+                .all(|id| *id == 0 || ids.values().contains(id))
+        );
+    };
+    check(reader.view(TimeRange::ALL));
+    writer.close();
+    assert_eq!(
+        files(directory.path(), "parquet").len(),
+        3 * 7 * 2,
+        "the parts are removed"
+    );
+    check(Reader::open_dir(directory.path()).unwrap().view(TimeRange::ALL));
+}
+
+#[test]
+fn parts_that_a_crash_left_beside_their_whole_are_not_counted_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    for head in 0..6 {
+        writer.append(&numbered(head * 10..head * 10 + 10)).unwrap();
+        writer.seal().unwrap();
+    }
+    let parts = files(directory.path(), "raw-");
+    let kept = tempfile::tempdir().unwrap();
+    for part in &parts {
+        fs::copy(part, kept.path().join(part.file_name().unwrap())).unwrap();
+    }
+    writer.append(&numbered(60..70)).unwrap();
+    writer.seal().unwrap();
+    wait_until("the block is merged", || reader.status().tiers[0].segments == 1);
+    writer.close();
+    for part in &parts {
+        fs::copy(kept.path().join(part.file_name().unwrap()), part).unwrap();
+    }
+    let all: Vec<_> = (0..70).collect();
+    let snapshot = Reader::open_dir(directory.path()).unwrap();
+    assert_eq!(numbers(&snapshot.view(TimeRange::ALL)), all);
+    drop(snapshot);
+    assert!(
+        parts.iter().all(|part| part.exists()),
+        "one who only reads removes nothing"
+    );
+    let (writer, reader, _) = open(settings(directory.path())).unwrap();
+    assert_eq!(numbers(&reader.view(TimeRange::ALL)), all);
+    assert!(parts.iter().all(|part| !part.exists()));
+    writer.close();
+}
