@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use jiff::Timestamp;
-use weir_collector::api::status::{StoreAnswer, TierAnswer};
+use weir_collector::api::status::StoreAnswer;
 use weir_query::{Question, Since, Until};
 
 use crate::source::Source;
@@ -49,18 +49,18 @@ fn reason(
     let tiers = store.map_or(&[][..], |store| &store.tiers);
     let oldest = tiers.iter().filter_map(|tier| tier.oldest).min();
     let newest = tiers.iter().filter_map(|tier| tier.newest).max();
+    let in_memory = store.is_some_and(|store| store.memory_rows > 0);
     let (Some(oldest), Some(newest)) = (oldest, newest) else {
-        let rows: u64 = tiers.iter().map(|tier: &TierAnswer| tier.rows).sum();
-        return match rows {
-            0 => "nothing was found: nothing is in the files yet; does anybody export to this collector?",
-            _ => "nothing was found",
+        return match in_memory {
+            false => "nothing was found: nothing is stored yet; does anybody export to this collector?",
+            true => "nothing was found: nothing arrived in that time",
         }
         .to_owned();
     };
     if until.is_some_and(|until| until <= oldest) {
         return format!("nothing was found: what was before {oldest} has expired or was never stored");
     }
-    if since.is_some_and(|since| since > newest) {
+    if since.is_some_and(|since| since > newest) && !in_memory {
         return format!("nothing was found: nothing arrived in that time; the newest file ends at {newest}");
     }
     format!("nothing was found: nothing arrived in that time; there is data from {oldest} to {newest}")
@@ -68,6 +68,8 @@ fn reason(
 
 #[cfg(test)]
 mod tests {
+    use weir_collector::api::status::TierAnswer;
+
     use super::*;
 
     fn at(text: &str) -> Option<Timestamp> {
@@ -84,6 +86,8 @@ mod tests {
             newest,
         };
         StoreAnswer {
+            memory_rows: 0,
+            troubles: Vec::new(),
             tiers: vec![tier],
             unreadable: Vec::new(),
         }

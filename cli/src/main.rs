@@ -23,7 +23,7 @@ mod up;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use tracing_subscriber::EnvFilter;
 use weir_collector::api::problem::Problem;
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     CompleteEnv::with_factory(Args::command)
         .var(completion::VARIABLE)
         .complete();
-    let args = Args::parse();
+    let args = parse();
     start_log(matches!(args.command, Command::Up(_)));
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -113,6 +113,18 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         eprintln!("weir fields {nearest}: shows what that is");
     }
     ExitCode::from(2)
+}
+
+/// Reads the command line. kubectl runs us as `kubectl-weir`; help then says what
+/// was typed.
+fn parse() -> Args {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let by_kubectl = std::path::Path::new(&program)
+        .file_name()
+        .is_some_and(|name| name == "kubectl-weir");
+    let name = if by_kubectl { "kubectl weir" } else { "weir" };
+    let matches = Args::command().bin_name(name).get_matches();
+    Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// `up` is a daemon and tells what it does; `status` speaks only of trouble.

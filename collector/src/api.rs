@@ -30,6 +30,7 @@ use axum::{Router, routing};
 use tokio::sync::{Semaphore, watch};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder};
+use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_query::Limits;
@@ -40,6 +41,7 @@ use crate::metrics::Metrics;
 pub use access::Gate;
 use engine::Engine;
 pub use format::Format;
+use params::FieldName;
 pub use problem::Problem;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
 
@@ -174,10 +176,12 @@ fn documented() -> OpenApiRouter<Api> {
             ))
             .build(),
     );
-    document
-        .components
-        .get_or_insert_default()
-        .add_security_scheme("bearer", scheme);
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", scheme);
+    // Parameters alone name it, and those do not register what they name.
+    components
+        .schemas
+        .insert(FieldName::name().into_owned(), FieldName::schema());
     let none: [&str; 0] = [];
     document.security = Some(vec![
         SecurityRequirement::default(),

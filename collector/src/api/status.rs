@@ -28,6 +28,10 @@ pub struct StatusAnswer {
 /// What is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoreAnswer {
+    /// Rows that are in no file yet.
+    pub memory_rows: u64,
+    /// What does not go on, and is tried again.
+    pub troubles: Vec<String>,
     /// Records as they came, and their sums.
     pub tiers: Vec<TierAnswer>,
     /// Files that are skipped.
@@ -109,7 +113,13 @@ impl StoreAnswer {
                 .into_owned(),
             reason: file.reason.clone(),
         });
+        let troubles = status
+            .troubles
+            .iter()
+            .map(|trouble| format!("{}: {}", trouble.part, trouble.reason));
         Self {
+            memory_rows: status.memory_rows,
+            troubles: troubles.collect(),
             tiers: tiers.collect(),
             unreadable: unreadable.collect(),
         }

@@ -123,7 +123,10 @@ async fn values_are_those_of_flows_that_the_user_sees() {
         names.sort_unstable();
         names
     };
-    assert_eq!(names("values?field=ns", "root-token").await, ["bank", "cart", "shop"]);
+    assert_eq!(
+        names("values?field=ns", "root-token").await,
+        ["bank", "cart", "shop"]
+    );
     assert_eq!(names("values?field=ns", "alice-token").await, ["bank", "shop"]);
     assert_eq!(
         names("values?field=dst_ns", "alice-token").await,
