@@ -12,6 +12,7 @@ mod export;
 mod faults;
 mod install;
 mod ownership;
+mod questions;
 mod records;
 mod stage;
 mod standalone;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         .cases(admission::CASES)
         .cases(export::CASES)
         .cases(records::CASES)
+        .cases(questions::CASES)
         .cases(ownership::CASES)
         .cases(faults::CASES)
         .cases(control::CASES)

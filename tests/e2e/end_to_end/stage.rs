@@ -110,7 +110,8 @@ impl Stage {
     /// Starts the collector on the underlay, on every documented port.
     pub fn start_collector(&mut self) -> Result<()> {
         let mut command = self.program("weir-collector", "weir-collector")?;
-        command.args(["--kube", "--http", "127.0.0.1:8080"]);
+        command.args(["--kube", "--http", "0.0.0.0:8080", "--data-dir"]);
+        command.arg(self.lab.directory().join("flows"));
         for port in ["2055", "2056", "4739", "6343"] {
             command.args(["--listen", &format!("172.30.0.1:{port}")]);
         }
