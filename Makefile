@@ -51,6 +51,10 @@ fuzz: ## Fuzz the decoder, SECONDS (default 30) for each target; needs a nightly
 bench-decode: requirements ## Records a second that the decoder makes on one core
 	@scripts/bench-decode
 
+.PHONY: bench-query
+bench-query: requirements ## Questions over ROWS flows (default 1000000) beside DuckDB and ClickHouse
+	@scripts/bench-query $(or $(ROWS),1000000)
+
 .PHONY: images
 images: ## Static binaries in scratch images (needs docker or podman)
 	@scripts/build-images

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use weir_api::fields::Column;
 use weir_store::{Reader, Tier, TimeRange, View, schema};
 
-use crate::engine::{self, Ran};
+use crate::engine::{self, Ran, Task};
 use crate::filter::{Filter, expr};
 use crate::groups::{self, Keys};
 use crate::lower::{Over, time_value};
@@ -50,13 +50,7 @@ pub(crate) async fn answer(
     limits: &Limits,
 ) -> Result<Answer, QueryError> {
     let asked = Asked::new(reader, question, limits)?;
-    let ran = engine::run(
-        asked.plan()?,
-        limits,
-        limits.max_groups,
-        QueryError::TooManyGroups,
-    )
-    .await?;
+    let ran = engine::run(asked.task(limits)?).await?;
     asked.finish(&ran, limits)
 }
 
@@ -67,13 +61,7 @@ pub(crate) async fn explain(
     limits: &Limits,
 ) -> Result<Explanation, QueryError> {
     let asked = Asked::new(reader, question, limits)?;
-    let ran = engine::run(
-        asked.plan()?,
-        limits,
-        limits.max_groups,
-        QueryError::TooManyGroups,
-    )
-    .await?;
+    let ran = engine::run(asked.task(limits)?).await?;
     let answer = asked.finish(&ran, limits)?;
     let memory = &asked.view.memory;
     Ok(Explanation {
@@ -125,6 +113,16 @@ impl Asked {
             measures,
             sums,
             conversation,
+        })
+    }
+
+    fn task<'a>(&self, limits: &'a Limits) -> Result<Task<'a>, QueryError> {
+        Ok(Task {
+            plan: self.plan()?,
+            limits,
+            filter_first: expr::is_selective(&self.filter.test),
+            most: limits.max_groups,
+            too_many: QueryError::TooManyGroups,
         })
     }
 

@@ -19,13 +19,14 @@ use weir_store::schema::{self, DST_ID, SRC_ID};
 use weir_store::{Identities, Reader, Tier, TimeRange};
 
 use crate::aggregate::{range, within};
+use crate::engine::{self, Task};
 use crate::groups::{self, known_text};
 use crate::lower::{self, Over, PROTO, PROTOCOL};
 use crate::output::present;
 use crate::parts::{self, Piece};
 use crate::scan::Rows;
 use crate::who::Who;
-use crate::{Filter, FlowsPage, FlowsRequest, Limits, Order, QueryError, compile, engine};
+use crate::{Filter, FlowsPage, FlowsRequest, Limits, Order, QueryError, compile};
 
 /// Records on a page unless asked otherwise.
 const PAGE: usize = 100;
@@ -124,7 +125,14 @@ pub(crate) async fn flows(
         request.order,
         fetch,
     )?;
-    let ran = engine::run(plan, limits, fetch, QueryError::TooManyRows).await?;
+    let ran = engine::run(Task {
+        plan,
+        limits,
+        filter_first: true,
+        most: fetch,
+        too_many: QueryError::TooManyRows,
+    })
+    .await?;
     let found = ran.rows.slice(
         skip.min(ran.rows.num_rows()),
         ran.rows.num_rows().saturating_sub(skip),

@@ -80,10 +80,15 @@ impl Table {
             }
         }
         let mut order: Vec<usize> = (0..firsts.len()).collect();
-        order.sort_unstable_by(|a, b| {
+        let first = |a: &usize, b: &usize| {
             let by_name = || names.row(firsts[*a]).cmp(&names.row(firsts[*b]));
             totals[*b].cmp(&totals[*a]).then_with(by_name)
-        });
+        };
+        if (1..order.len()).contains(&top) {
+            order.select_nth_unstable_by(top, first);
+            order.truncate(top);
+        }
+        order.sort_unstable_by(first);
         let mut place = vec![usize::MAX; firsts.len()];
         for (at, group) in order.iter().take(top).enumerate() {
             place[*group] = at;

@@ -487,12 +487,30 @@ async fn an_answer_says_what_had_expired_and_which_file_was_left_out() {
         since: Since(at(START - 60 * MINUTE)),
         ..question(&["ns"])
     };
-    let found = answer(&stored.reader, &early, &Limits::default()).await.unwrap();
+    let whole = answer(&stored.reader, &early, &Limits::default()).await.unwrap();
     assert!(
-        found.notes.iter().any(|note| note.kind == NoteKind::Expired),
+        whole.notes.iter().any(|note| note.kind == NoteKind::Expired),
         "{:?}",
-        found.notes
+        whole.notes
     );
+
+    let directory = stored._directory.path();
+    let segment = stored.reader.view(ALL).raw[0].path.clone();
+    std::fs::write(&segment, "no longer Parquet").unwrap();
+    let raw = Question {
+        raw_only: true,
+        ..question(&["ns"])
+    };
+    let reader = Reader::open_dir(directory).unwrap();
+    let rest = answer(&reader, &raw, &Limits::default()).await.unwrap();
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let note = rest
+        .notes
+        .iter()
+        .find(|note| note.kind == NoteKind::Unreadable)
+        .unwrap();
+    assert!(note.message.starts_with(name), "{note:?}");
+    assert!(rest.rows.num_rows() > 0);
 }
 
 #[tokio::test]
