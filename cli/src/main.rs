@@ -129,7 +129,8 @@ fn parse() -> Args {
 
 /// `up` is a daemon and tells what it does; `status` speaks only of trouble.
 fn start_log(daemon: bool) {
-    let level = if daemon { "info" } else { "error" };
+    // What the client of Kubernetes logs, the commands say themselves.
+    let level = if daemon { "info" } else { "error,kube_client=off" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let ansi = io::stderr().is_terminal();
     tracing_subscriber::fmt()

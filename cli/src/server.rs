@@ -53,8 +53,7 @@ impl Server {
             token: token.map(Into::into),
             ..AuthInfo::default()
         };
-        // A tail may be silent for long.
-        config.read_timeout = None;
+        prepare(&mut config);
         Ok(Self {
             client: Client::try_from(config).with_context(|| format!("--server {url}"))?,
             prefix: String::new(),
@@ -71,7 +70,7 @@ impl Server {
         let Some((namespace, name)) = service.split_once('/') else {
             bail!("--service {service}: write NAMESPACE/NAME:PORT");
         };
-        config.read_timeout = None;
+        prepare(&mut config);
         let token = match token {
             Some(token) => Some(token),
             None => own_token(&config).await?,
@@ -151,6 +150,13 @@ impl Server {
             }
         }
     }
+}
+
+/// A tail may be silent for long; and what a collector refuses is for the user to
+/// know, not to be tried again.
+fn prepare(config: &mut Config) {
+    config.read_timeout = None;
+    config.default_retry = false;
 }
 
 /// The token that the kubeconfig shows to the API server, whether it stands there,

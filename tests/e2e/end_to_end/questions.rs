@@ -65,7 +65,10 @@ fn account(stage: &Stage, name: &str, namespace: Option<&str>) -> Result<String>
 fn weir(arguments: &[&str], token: &str) -> Result<Output> {
     let mut command = Command::new(product::path("weir")?);
     command.args(arguments).args(["--token", token]);
-    Ok(command.env("HOME", "/nonexistent").env_remove("KUBECONFIG").output()?)
+    Ok(command
+        .env("HOME", "/nonexistent")
+        .env_remove("KUBECONFIG")
+        .output()?)
 }
 
 fn answer(arguments: &[&str], token: &str) -> Result<Value> {
@@ -81,7 +84,9 @@ fn cross_zones(stage: &mut Stage, root: &str) -> Result<()> {
     let (client, web) = records::pods(stage)?;
     for (node, zone) in [("node-a", "zone-1"), ("node-b", "zone-2")] {
         let label = format!("topology.kubernetes.io/zone={zone}");
-        stage.kube.kubectl(&["label", "node", node, &label, "--overwrite"])?;
+        stage
+            .kube
+            .kubectl(&["label", "node", node, &label, "--overwrite"])?;
     }
     stage.kube.apply(EXACT)?;
     stage.export("ipfix", &["172.30.0.1:4739"])?;
@@ -105,7 +110,10 @@ fn cross_zone_traffic_is_told_by_right(stage: &mut Stage) -> Result<()> {
     for token in [&root, &shop] {
         let sums = answer(&[&question[..], &grouped[..]].concat(), token)?;
         let rows = sums["rows"].as_array().context("rows")?;
-        let there = rows.iter().find(|row| row["workload_name"] == "client").context("the client's row")?;
+        let there = rows
+            .iter()
+            .find(|row| row["workload_name"] == "client")
+            .context("the client's row")?;
         let expected = [
             ("ns", "shop"),
             ("zone", "zone-1"),
@@ -121,32 +129,47 @@ fn cross_zone_traffic_is_told_by_right(stage: &mut Stage) -> Result<()> {
     let query = format!("/api/v1/query?since=1h&filter={}", encode(CROSS_ZONE));
     let told = |token: &str| -> Result<(u16, Value)> { ask(&query, token) };
     let (status, sums) = told(&shop)?;
-    ensure!(status == 200 && sums["totals"]["bytes"].as_u64() >= Some(BYTES), "{status} {sums}");
+    ensure!(
+        status == 200 && sums["totals"]["bytes"].as_u64() >= Some(BYTES),
+        "{status} {sums}"
+    );
     // Who may get pods of another namespace sees none of it; who may get none, nothing.
     let (status, problem) = told(&other)?;
-    ensure!(status == 403 || problem["totals"]["flows"] == 0, "{status} {problem}");
+    ensure!(
+        status == 403 || problem["totals"]["flows"] == 0,
+        "{status} {problem}"
+    );
     ensure!(told(&none)?.0 == 403 && told("forged")?.0 == 401 && told("")?.0 == 401);
     let refused = weir(&question, &none)?;
     let said = String::from_utf8_lossy(&refused.stderr);
-    ensure!(refused.status.code() == Some(2) && said.contains("may get pods"), "{said}");
+    ensure!(
+        refused.status.code() == Some(2) && said.contains("may get pods"),
+        "{said}"
+    );
     let values = answer(&["values", "dst_zone", "--server", SERVER, "-o", "json"], &shop)?;
     ensure!(values.to_string().contains("zone-2"), "{values}");
     stage.kube.kubectl(&["delete", "exportprofile", "exact"])?;
     stage.clear()
 }
 
-/// The lab has no controller that knows where the collector runs; the slice says it.
+/// The lab has no pod of the collector, and no controller that knows where it runs:
+/// a pod and the Endpoints say it.
 fn the_proxy_of_the_api_server_leads_to_the_collector(stage: &mut Stage) -> Result<()> {
     let root = account(stage, "sees-all", Some("*"))?;
-    let port = "ports: [{name: http, port: 8080, protocol: TCP}]";
     stage.kube.apply(&format!(
-        "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: weir-collector-lab, \
-         namespace: {NAMESPACE}, labels: {{kubernetes.io/service-name: weir-collector}}}}, addressType: IPv4, \
-         endpoints: [{{addresses: ['172.30.0.1'], conditions: {{ready: true}}}}], {port}}}"
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: weir-collector-lab, namespace: {NAMESPACE}}}, \
+         spec: {{nodeName: node-a, containers: [{{name: c, image: weir-collector}}]}}}}"
     ))?;
+    let status = r#"{"status":{"phase":"Running","podIP":"172.30.0.1","podIPs":[{"ip":"172.30.0.1"}]}}"#;
+    let pod = ["pod", "weir-collector-lab", "-n", NAMESPACE];
+    let patch = ["--subresource=status", "--type", "merge", "-p", status];
+    stage
+        .kube
+        .kubectl(&[&["patch"][..], &pod[..], &patch[..]].concat())?;
     stage.kube.apply(&format!(
-        "{{apiVersion: v1, kind: Endpoints, metadata: {{name: weir-collector, namespace: {NAMESPACE}}}, \
-         subsets: [{{addresses: [{{ip: 172.30.0.1}}], {port}}}]}}"
+        "{{apiVersion: v1, kind: Endpoints, metadata: {{name: weir-collector, namespace: {NAMESPACE}}}, subsets: \
+         [{{addresses: [{{ip: 172.30.0.1, targetRef: {{kind: Pod, name: weir-collector-lab, namespace: {NAMESPACE}}}}}], \
+         ports: [{{name: http, port: 8080, protocol: TCP}}]}}]}}"
     ))?;
     let kubeconfig = stage.kube.kubeconfig();
     let kubeconfig = kubeconfig.to_str().context("a path in UTF-8")?;
@@ -155,19 +178,33 @@ fn the_proxy_of_the_api_server_leads_to_the_collector(stage: &mut Stage) -> Resu
         let sums = answer(&arguments, &root)?;
         ensure!(sums["totals"]["flows"].is_u64(), "{sums}");
         Ok(true)
-    })
+    })?;
+    stage
+        .kube
+        .kubectl(&["delete", "pod", "weir-collector-lab", "-n", NAMESPACE, "--force"])?;
+    Ok(())
 }
 
 fn ask(path: &str, token: &str) -> Result<(u16, Value)> {
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}"]);
+    curl.args([
+        "--silent",
+        "--show-error",
+        "--max-time",
+        "20",
+        "--write-out",
+        "\n%{http_code}",
+    ]);
     if !token.is_empty() {
         curl.args(["--header", &format!("Authorization: Bearer {token}")]);
     }
     let output = curl.arg(format!("{SERVER}{path}")).output()?;
     let text = String::from_utf8(output.stdout)?;
     let (body, status) = text.rsplit_once('\n').context("a status")?;
-    Ok((status.parse()?, serde_json::from_str(body).with_context(|| body.to_owned())?))
+    Ok((
+        status.parse()?,
+        serde_json::from_str(body).with_context(|| body.to_owned())?,
+    ))
 }
 
 fn encode(text: &str) -> String {
