@@ -20,7 +20,8 @@ use crate::server::{Pairs, Server};
 /// Where `weir up` and a collector beside it serve.
 const HERE: &str = "http://127.0.0.1:8080";
 
-/// Which collector, or which directory.
+/// Which collector, or which directory. What the environment names gives way to what
+/// the command line names.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
     /// A collector's HTTP address [default: the collector of the cluster that the
@@ -28,20 +29,21 @@ pub struct SourceArgs {
     #[arg(long, value_name = "URL", env = "WEIR_SERVER")]
     pub server: Option<String>,
 
-    /// Ask the files of a collector's --data-dir; no collector needs to run
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "kubeconfig", "token"])]
+    /// Ask the files of a collector's --data-dir, and nobody else; no collector needs
+    /// to run
+    #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// The cluster to ask [default: $KUBECONFIG, ~/.kube/config, or the pod's own account]
-    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    /// Ask the collector of the cluster that this file describes; beats --server
+    /// [default: $KUBECONFIG, ~/.kube/config, or the pod's own account]
+    #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
     /// The Service of the collector in the cluster
     #[arg(
         long,
         value_name = "NAMESPACE/NAME:PORT",
-        default_value = "weir-system/weir-collector:http",
-        conflicts_with = "server"
+        default_value = "weir-system/weir-collector:http"
     )]
     pub service: String,
 
@@ -69,7 +71,7 @@ impl SourceArgs {
             return Ok(Source::Directory(Box::new(reader)));
         }
         let token = self.token.clone();
-        if let Some(url) = &self.server {
+        if let (Some(url), None) = (&self.server, &self.kubeconfig) {
             return Ok(Source::Server(Server::at(url, token)?));
         }
         let server = match self.cluster().await? {

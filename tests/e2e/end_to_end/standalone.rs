@@ -199,9 +199,33 @@ fn up_is_the_whole_street(stage: &mut Stage) -> Result<()> {
     let said = program::read(program_on(&node, "weir")?.args(["status", "--data-dir", text(&data)]))?;
     ensure!(said.contains("node-a") && said.contains("IPFIX"), "{said}");
     ensure!(up.terminate(DEADLINE)?.success(), "SIGTERM ends weir up well");
+    kept_flows_are_found(&data, sent.source.port())?;
     TABLES
         .iter()
         .try_for_each(|table| wait_targets(&node, table, &[]))
+}
+
+/// What `weir up` saw is in its directory after it has ended.
+fn kept_flows_are_found(data: &Path, port: u16) -> Result<()> {
+    let filter = format!("port == {port} && ns == \"shop\" && dst_port == 8080");
+    let mut weir = Command::new(product::path("weir")?);
+    weir.args([
+        "flows",
+        &filter,
+        "--data-dir",
+        text(data),
+        "-o",
+        "json",
+        "--columns",
+        "pod_name,bytes",
+    ]);
+    let said = program::read(&mut weir)?;
+    let first: Value = serde_json::from_str(said.lines().next().unwrap_or_default())?;
+    ensure!(
+        first["pod_name"] == "client-1" && first["bytes"].is_u64(),
+        "{said}"
+    );
+    Ok(())
 }
 
 fn find(up: &Process, port: u16) -> Result<Option<Value>> {
