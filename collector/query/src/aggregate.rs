@@ -93,7 +93,7 @@ impl Asked {
         let measures = measure::measures(question);
         let conversation = question.conversation || measures.iter().any(|m| m.has_direction());
         let view = reader.view(range);
-        let who = Who::new(&view.identities)?;
+        let who = Who::new(&view.identities);
         let coarsest = match question.raw_only || question.all_observations {
             true => Tier::Raw,
             false => coarsest(&filter, &columns, bucket),
