@@ -113,26 +113,24 @@ pub(crate) async fn flows(
     if !request.all_observations {
         filter = filter.primary();
     }
-    let view = reader.view(range);
+    let mut view = reader.view(range);
     let who = Who::new(&view.identities);
-    let pieces = parts::pieces(&view, range, Tier::Raw);
-    let plan = plan(
-        &pieces,
-        &view.memory,
-        &filter,
-        &who,
-        &columns,
-        request.order,
-        fetch,
-    )?;
-    let ran = engine::run(Task {
-        plan,
-        limits,
-        filter_first: true,
-        most: fetch,
-        too_many: QueryError::TooManyRows,
-    })
-    .await?;
+    let mut pieces = parts::pieces(&view, range, Tier::Raw);
+    let task = |pieces: &[Piece], memory: &[RecordBatch]| -> Result<Task<'_>, QueryError> {
+        Ok(Task {
+            plan: plan(pieces, memory, &filter, &who, &columns, request.order, fetch)?,
+            limits,
+            filter_first: true,
+            most: fetch,
+            too_many: QueryError::TooManyRows,
+        })
+    };
+    let ran = match engine::run(task(&pieces, &view.memory)?).await {
+        Err(QueryError::Engine(_)) if parts::leave_out_unreadable(&mut pieces, &mut view).await => {
+            engine::run(task(&pieces, &view.memory)?).await?
+        }
+        ran => ran?,
+    };
     let found = ran.rows.slice(
         skip.min(ran.rows.num_rows()),
         ran.rows.num_rows().saturating_sub(skip),
