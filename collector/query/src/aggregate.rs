@@ -49,8 +49,8 @@ pub(crate) async fn answer(
     question: &Question,
     limits: &Limits,
 ) -> Result<Answer, QueryError> {
-    let asked = Asked::new(reader, question, limits)?;
-    let ran = engine::run(asked.task(limits)?).await?;
+    let mut asked = Asked::new(reader, question, limits)?;
+    let ran = asked.run(limits).await?;
     asked.finish(&ran, limits)
 }
 
@@ -60,8 +60,8 @@ pub(crate) async fn explain(
     question: &Question,
     limits: &Limits,
 ) -> Result<Explanation, QueryError> {
-    let asked = Asked::new(reader, question, limits)?;
-    let ran = engine::run(asked.task(limits)?).await?;
+    let mut asked = Asked::new(reader, question, limits)?;
+    let ran = asked.run(limits).await?;
     let answer = asked.finish(&ran, limits)?;
     let memory = &asked.view.memory;
     Ok(Explanation {
@@ -105,7 +105,7 @@ impl Asked {
         let measures = measure::measures(question);
         let conversation = question.conversation || measures.iter().any(|m| m.has_direction());
         let view = reader.view(range);
-        let who = Who::new(&view.identities)?;
+        let who = Who::new(&view.identities);
         let coarsest = match question.raw_only || question.all_observations {
             true => Tier::Raw,
             false => coarsest(&filter, &columns, bucket),
@@ -126,6 +126,18 @@ impl Asked {
             sums,
             conversation,
         })
+    }
+
+    /// Runs the plan; once more without the segments that cannot be read.
+    async fn run(&mut self, limits: &Limits) -> Result<Ran, QueryError> {
+        match engine::run(self.task(limits)?).await {
+            Err(QueryError::Engine(_))
+                if parts::leave_out_unreadable(&mut self.pieces, &mut self.view).await =>
+            {
+                engine::run(self.task(limits)?).await
+            }
+            ran => ran,
+        }
     }
 
     fn task<'a>(&self, limits: &'a Limits) -> Result<Task<'a>, QueryError> {

@@ -514,6 +514,43 @@ async fn an_answer_says_what_had_expired_and_which_file_was_left_out() {
 }
 
 #[tokio::test]
+async fn a_segment_that_breaks_while_the_store_is_open_is_left_out_and_named() {
+    let stored = stored();
+    let segment = stored.reader.view(ALL).raw[0].clone();
+    let mut octets = std::fs::read(&segment.path).unwrap();
+    let half = octets.len() / 2;
+    octets[4..half].fill(0);
+    std::fs::write(&segment.path, octets).unwrap();
+    let raw = Question {
+        raw_only: true,
+        ..question(&["ns", "dst_port", "addr"])
+    };
+    let found = answer(&stored.reader, &raw, &Limits::default()).await.unwrap();
+    let is_named = |notes: &[weir_query::Note]| {
+        let unreadable = notes
+            .iter()
+            .filter(|note| note.kind == NoteKind::Unreadable)
+            .count();
+        unreadable == 1
+    };
+    assert!(is_named(&found.notes), "{:?}", found.notes);
+    let rest = stored.records[1_000..].iter().filter(|r| r.primary).count();
+    assert_eq!(output::json_rows(&found.totals)[0]["flows"], json!(rest));
+    let request = FlowsRequest {
+        since: raw.since,
+        until: raw.until,
+        order: Order::Oldest,
+        ..FlowsRequest::default()
+    };
+    let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
+    assert!(
+        is_named(&page.notes) && page.rows.num_rows() == 100,
+        "{:?}",
+        page.notes
+    );
+}
+
+#[tokio::test]
 async fn a_scope_shows_flows_with_an_end_in_it_alone() {
     let stored = stored();
     let limits = Limits {
