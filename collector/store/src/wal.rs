@@ -4,8 +4,8 @@
 //! File: 8 octets `weirwal1`, 16 octets the store. Frame: length of the payload,
 //! its CRC-32 (IEEE), rows in it, length of the identities in it, each 32 bits
 //! little-endian; then the payload: an Arrow IPC stream of the identities that
-//! the head names for the first time, and one of the rows, both with texts as
-//! dictionaries.
+//! the head names for the first time, and one of the rows, both with texts and
+//! addresses as dictionaries.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
