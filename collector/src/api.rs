@@ -164,7 +164,7 @@ fn documented() -> OpenApiRouter<Api> {
     let mut info = Info::new("Weir", "v1");
     info.description = Some(
         "Who talked to whom: flow records and sums over them. What the fields mean is in docs/fields.md, \
-         the filter language in docs/api.md."
+         the filter language in docs/query.md."
             .to_owned(),
     );
     let mut document = OpenApiBuilder::new().info(info).build();
