@@ -35,6 +35,10 @@ bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 1
 bench-collector: requirements ## weir-collector beside nfcapd on the same datagrams (root, two cores)
 	@scripts/bench-collector
 
+.PHONY: bench-ingest
+bench-ingest: requirements ## From the socket to sealed segments, beside nfcapd (root, two cores)
+	@scripts/bench-collector --ingest
+
 .PHONY: fuzz
 fuzz: ## Fuzz the decoder, SECONDS (default 30) for each target; needs a nightly compiler
 	@scripts/fuzz $(or $(SECONDS),30)
