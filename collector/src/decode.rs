@@ -107,7 +107,7 @@ impl Decode {
             protocol: summary.protocol,
             domain: summary.observation_domain,
             sequence: summary.sequence,
-            records: summary.records - summary.released_records + summary.options_records,
+            records: summary.data_records,
             complete: summary.sets_held == 0 && summary.sets_dropped == 0,
             ovs,
         };

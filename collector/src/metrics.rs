@@ -40,7 +40,7 @@ const STOPPING: &str = "stopping";
 
 const TEMPLATE_EVENTS: [&str; 5] = ["learned", "refreshed", "refused", "assumed", "withdrawn"];
 const SET_EVENTS: [&str; 4] = ["held", "dropped", "expired", "skipped"];
-const IGNORED_KINDS: [&str; 3] = ["options_record", "counter_sample", "other_sample"];
+const IGNORED_KINDS: [&str; 4] = ["options_record", "counter_sample", "other_sample", "short_record"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabels {

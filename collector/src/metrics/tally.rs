@@ -24,7 +24,7 @@ pub struct DecodeCounters {
     lost: [Count; 4],
     templates: [Count; 5],
     sets: [Count; 4],
-    ignored: [Count; 3],
+    ignored: [Count; 4],
 }
 
 /// Where `expired` stands in [`SET_EVENTS`].
@@ -137,7 +137,12 @@ impl DecodeCounters {
         );
         add(
             &mut self.ignored,
-            &[s.options_records, s.counter_samples, s.other_samples],
+            &[
+                s.options_records,
+                s.counter_samples,
+                s.other_samples,
+                s.records_skipped,
+            ],
         );
     }
 

@@ -2,9 +2,10 @@
 //! the bounds on that state; the walk through one message is `walk`'s.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::assume::Known;
-use crate::cache::Plans;
+use crate::cache::Layouts;
 use crate::counters::Counters;
 use crate::held::Budget;
 use crate::message;
@@ -16,7 +17,7 @@ use crate::reject::Reject;
 use crate::scope::{Scope, ScopeKey};
 use crate::session::{Session, Transport};
 use crate::sflow::Discard;
-use crate::walk::{State, Walk};
+use crate::walk::{State, Traces, Walk};
 use crate::{netflow5, sflow};
 
 /// Bounds on what a decoder keeps and on what one datagram can make of it.
@@ -34,7 +35,8 @@ pub struct Limits {
     /// Age at which a template that is not repeated is forgotten, ms. Over a stream
     /// templates do not age (RFC 7011 §8.1).
     pub template_age_ms: u64,
-    /// Octets of data sets that wait for their template, over all scopes.
+    /// Octets of data sets that wait for their template, over all scopes; each set is
+    /// counted with 64 more.
     pub held_octets: usize,
     /// Data sets that wait in each scope.
     pub held_sets_per_scope: usize,
@@ -87,6 +89,12 @@ pub struct Summary {
     pub options_records: usize,
     /// Those of them that say something we know.
     pub options: Vec<OptionsRecord>,
+    /// Data records of this message, whatever became of them: what the sequence numbers
+    /// of IPFIX and NetFlow v5 count. What waits, or was lost, is not among them.
+    pub data_records: usize,
+    /// Data records too short to be a flow, stepped over: a message yields eight
+    /// records and one for each eight octets of data.
+    pub records_skipped: usize,
     /// Records of biflows: the reverse half (RFC 5103) is skipped.
     pub biflow_records: usize,
     /// Records with lists (RFC 6313), which are skipped.
@@ -111,7 +119,7 @@ pub struct Summary {
     /// template that does not match. Those that waited too long are in
     /// [`Decoder::take_expired_sets`].
     pub sets_dropped: usize,
-    /// Sets with a reserved id, skipped (RFC 7011 §3.3.2).
+    /// Sets with a reserved id (RFC 7011 §3.3.2), and data sets without an octet.
     pub sets_skipped: usize,
     /// sFlow counter samples.
     pub counter_samples: usize,
@@ -138,11 +146,12 @@ impl Summary {
 pub struct Decoder {
     limits: Limits,
     scopes: HashMap<ScopeKey, Scope>,
-    plans: Plans,
+    layouts: Layouts,
     known: Known,
     budget: Budget,
     next_sweep_ms: u64,
     expired_sets: usize,
+    traces: Traces,
 }
 
 /// Time between two searches for what has grown old.
@@ -159,11 +168,12 @@ impl Decoder {
     pub fn new(limits: Limits) -> Self {
         Self {
             scopes: HashMap::new(),
-            plans: Plans::new(limits.template_octets),
+            layouts: Layouts::new(limits.template_octets),
             known: Known::default(),
             budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),
             next_sweep_ms: 0,
             expired_sets: 0,
+            traces: Traces::default(),
             limits,
         }
     }
@@ -248,36 +258,42 @@ impl Decoder {
             domain: header.domain,
         };
         let mut fresh = Scope::default();
-        let known = self.scopes.get_mut(&key);
-        let is_fresh = known.is_none();
-        let scope = known.unwrap_or(&mut fresh);
-        scope.seen_ms = now_ms;
+        let place = self.scopes.entry(key);
+        let (scope, vacant) = match place {
+            Entry::Occupied(known) => (known.into_mut(), None),
+            Entry::Vacant(vacant) => (&mut fresh, Some(vacant)),
+        };
+        scope.seen(now_ms);
         let state = State {
             scope,
-            plans: &mut self.plans,
+            layouts: &mut self.layouts,
             known: &mut self.known,
             budget: &mut self.budget,
             limits: &self.limits,
+            traces: &mut self.traces,
         };
-        let mut walk = Walk::new(state, session.transport, header, now_ms, out);
-        let summary = walk.message(sets)?;
-        if is_fresh && !fresh.is_empty() {
-            self.make_room();
-            self.scopes.insert(key, fresh);
+        let summary = Walk::new(state, session.transport, header, now_ms, out).message(sets)?;
+        if let Some(vacant) = vacant.filter(|_| !fresh.is_empty()) {
+            vacant.insert(fresh);
+            self.make_room(key);
         }
         Ok(summary)
     }
 
     /// Forgets the eighth of the scopes that was silent longest when there are too
-    /// many, so that a flood of senders costs each of them little. Streams come last:
-    /// they tell their templates only once, and a sender's address is proven there.
-    fn make_room(&mut self) {
-        if self.scopes.len() < self.limits.scopes.max(1) {
+    /// many, so that a flood of senders costs each of them little; strangers first.
+    /// Streams come last: they tell their templates only once, and a sender's address
+    /// is proven there. `newest` stays.
+    fn make_room(&mut self, newest: ScopeKey) {
+        if self.scopes.len() <= self.limits.scopes.max(1) {
             return;
         }
-        let rank = |key: &ScopeKey, scope: &Scope| (key.session.transport, scope.seen_ms);
+        let rank = |key: &ScopeKey, scope: &Scope| {
+            let stays = *key == newest;
+            (stays, key.session.transport, scope.is_regular(), scope.seen_ms)
+        };
         let mut seen: Vec<_> = self.scopes.iter().map(|(key, scope)| rank(key, scope)).collect();
-        let eighth = seen.len() / 8;
+        let eighth = (seen.len() - 1) / 8;
         let (_, &mut limit, _) = seen.select_nth_unstable(eighth);
         let mut left = eighth + 1;
         let (budget, expired) = (&mut self.budget, &mut self.expired_sets);

@@ -38,6 +38,7 @@ pub mod encode;
 mod flow_parts;
 mod framer;
 mod held;
+mod layout;
 mod message;
 mod netflow5;
 mod options;

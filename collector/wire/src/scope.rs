@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::held::Held;
-use crate::plan::Plan;
+use crate::layout::Layout;
 use crate::protocol::Protocol;
 use crate::session::Session;
 
@@ -39,20 +39,26 @@ pub(crate) struct Scope {
     templates: Vec<(u16, Template)>,
     pub held: Held,
     pub seen_ms: u64,
+    /// Messages so far, up to [`REGULAR`].
+    messages: u8,
 }
+
+/// Who sent so many messages is no stranger: a flood of invented senders is forgotten
+/// before it.
+const REGULAR: u8 = 16;
 
 /// A template in force.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
-    pub plan: Arc<Plan>,
+    pub layout: Arc<Layout>,
     /// When it was defined last.
     pub at_ms: u64,
 }
 
 impl Scope {
-    pub(crate) fn plan(&self, id: u16) -> Option<&Arc<Plan>> {
+    pub(crate) fn layout(&self, id: u16) -> Option<&Arc<Layout>> {
         let place = self.place(id).ok()?;
-        self.templates.get(place).map(|(_, template)| &template.plan)
+        self.templates.get(place).map(|(_, template)| &template.layout)
     }
 
     /// Where the template is, or where it would be.
@@ -85,12 +91,22 @@ impl Scope {
         let of_kind = self
             .templates
             .iter()
-            .filter(|(_, template)| template.plan.options == options);
+            .filter(|(_, template)| template.layout.options == options);
         of_kind.map(|&(id, _)| id).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.templates.is_empty() && self.held.is_empty()
+    }
+
+    /// A message came.
+    pub(crate) fn seen(&mut self, now_ms: u64) {
+        self.seen_ms = now_ms;
+        self.messages = REGULAR.min(self.messages + 1);
+    }
+
+    pub(crate) fn is_regular(&self) -> bool {
+        self.messages >= REGULAR
     }
 
     /// Forgets templates not defined since `oldest_ms`.
