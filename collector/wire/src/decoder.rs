@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
+use crate::archive::{Archive, Learned};
 use crate::assume::Known;
 use crate::cache::Layouts;
 use crate::counters::Counters;
@@ -14,7 +16,7 @@ use crate::protocol::{Protocol, sniff};
 use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
-use crate::scope::{Scope, ScopeKey};
+use crate::scope::{Scope, ScopeKey, Template};
 use crate::session::{Session, Transport};
 use crate::sflow::Discard;
 use crate::walk::{State, Traces, Walk};
@@ -101,6 +103,8 @@ pub struct Summary {
     pub structured_records: usize,
     /// Templates that are new or different.
     pub templates_learned: usize,
+    /// Templates known from an [`Archive`], of a session that was met again.
+    pub templates_recalled: usize,
     /// Templates repeated as they were.
     pub templates_refreshed: usize,
     /// Templates over a limit, or without any octet in their records.
@@ -152,6 +156,8 @@ pub struct Decoder {
     next_sweep_ms: u64,
     expired_sets: usize,
     traces: Traces,
+    /// Of sessions that were not met yet.
+    recalled: HashMap<ScopeKey, Arc<[(u16, Template)]>>,
 }
 
 /// Time between two searches for what has grown old.
@@ -174,6 +180,7 @@ impl Decoder {
             next_sweep_ms: 0,
             expired_sets: 0,
             traces: Traces::default(),
+            recalled: HashMap::new(),
             limits,
         }
     }
@@ -226,6 +233,35 @@ impl Decoder {
         });
     }
 
+    /// Takes up what sessions have taught an earlier decoder. It counts for nothing until
+    /// a session is met again; what the session says then replaces it.
+    pub fn recall(&mut self, archive: &Archive) {
+        self.recalled = archive.shared();
+    }
+
+    /// The templates of sessions over UDP that have changed since the last call, all of
+    /// a session each time. That they were repeated is told every 10 minutes.
+    pub fn take_learned(&mut self, now_ms: u64) -> Vec<Learned> {
+        let datagrams = |key: &ScopeKey| key.session.transport == Transport::Datagram;
+        let changed = self.scopes.iter_mut();
+        let changed = changed.filter(|(key, scope)| scope.changed && datagrams(key));
+        let learned = changed.map(|(key, scope)| {
+            (scope.changed, scope.told_ms) = (false, now_ms);
+            Learned {
+                key: *key,
+                templates: scope.templates().into(),
+            }
+        });
+        learned.collect()
+    }
+
+    /// Gives up the data sets that wait for a template: they count as expired.
+    pub fn give_up_waiting(&mut self) {
+        for scope in self.scopes.values_mut() {
+            self.expired_sets += scope.held.forget(u64::MAX, &mut self.budget);
+        }
+    }
+
     /// Pairs of session and observation domain that the decoder keeps state for.
     pub fn scopes(&self) -> usize {
         self.scopes.len()
@@ -257,11 +293,18 @@ impl Decoder {
             protocol: header.protocol,
             domain: header.domain,
         };
-        let mut fresh = Scope::default();
+        let (mut fresh, mut recalled) = (Scope::default(), 0);
         let place = self.scopes.entry(key);
         let (scope, vacant) = match place {
             Entry::Occupied(known) => (known.into_mut(), None),
-            Entry::Vacant(vacant) => (&mut fresh, Some(vacant)),
+            Entry::Vacant(vacant) => {
+                if let Some(templates) = self.recalled.get(&key) {
+                    let oldest_ms = now_ms.saturating_sub(self.limits.template_age_ms);
+                    fresh = Scope::recalled(templates, oldest_ms);
+                    recalled = fresh.template_count();
+                }
+                (&mut fresh, Some(vacant))
+            }
         };
         scope.seen(now_ms);
         let state = State {
@@ -272,9 +315,11 @@ impl Decoder {
             limits: &self.limits,
             traces: &mut self.traces,
         };
-        let summary = Walk::new(state, session.transport, header, now_ms, out).message(sets)?;
+        let mut summary = Walk::new(state, session.transport, header, now_ms, out).message(sets)?;
         if let Some(vacant) = vacant.filter(|_| !fresh.is_empty()) {
             vacant.insert(fresh);
+            self.recalled.remove(&key);
+            summary.templates_recalled = recalled;
             self.make_room(key);
         }
         Ok(summary)

@@ -44,6 +44,11 @@ impl Layout {
             .is_some_and(|(start, rest)| start == prefix(definition) && rest == definition.octets())
     }
 
+    /// The protocol that it is of.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// How to read its records.
     pub(crate) fn plan(&self) -> &Plan {
         self.plan.get_or_init(|| Plan::compile(&self.definition(0)))

@@ -41,6 +41,10 @@ pub(crate) struct Scope {
     pub seen_ms: u64,
     /// Messages so far, up to [`REGULAR`].
     messages: u8,
+    /// Its templates are not what was told to the outside last.
+    pub changed: bool,
+    /// When that was.
+    pub told_ms: u64,
 }
 
 /// Who sent so many messages is no stranger: a flood of invented senders is forgotten
@@ -64,6 +68,22 @@ impl Scope {
     /// Where the template is, or where it would be.
     fn place(&self, id: u16) -> Result<usize, usize> {
         self.templates.binary_search_by_key(&id, |&(known, _)| known)
+    }
+
+    /// All templates, by id.
+    pub(crate) fn templates(&self) -> &[(u16, Template)] {
+        &self.templates
+    }
+
+    /// A scope that has taught these templates, by id.
+    pub(crate) fn recalled(templates: &[(u16, Template)], oldest_ms: u64) -> Self {
+        let young = templates
+            .iter()
+            .filter(|(_, template)| template.at_ms >= oldest_ms);
+        Self {
+            templates: young.cloned().collect(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn template_count(&self) -> usize {

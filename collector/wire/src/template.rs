@@ -105,6 +105,25 @@ impl<'a> Definition<'a> {
         self.protocol == Protocol::Ipfix
     }
 
+    /// The template record, as it stands on the wire.
+    pub(crate) fn record(&self) -> Vec<u8> {
+        let number = |count: usize| (count as u16).to_be_bytes();
+        let mut octets = self.id.to_be_bytes().to_vec();
+        match (self.protocol, self.options) {
+            (_, false) => octets.extend(number(self.count)),
+            (Protocol::NetFlow9, true) => {
+                octets.extend(number(4 * self.scope));
+                octets.extend(number(4 * (self.count - self.scope)));
+            }
+            (_, true) => {
+                octets.extend(number(self.count));
+                octets.extend(number(self.scope));
+            }
+        }
+        octets.extend_from_slice(self.octets());
+        octets
+    }
+
     /// The fields in order.
     pub(crate) fn fields(&self) -> impl Iterator<Item = Field> + use<'a> {
         fields(self.specifiers.clone(), self.protocol)

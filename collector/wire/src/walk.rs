@@ -50,6 +50,10 @@ const RECORD_PRICE: usize = 8;
 /// worth no thought.
 const SMALL_CHANGE: usize = 8 * RECORD_PRICE;
 
+/// Age at which the time of a template's last telling is told to the outside, though
+/// the template itself is known there.
+const STALE_MS: u64 = 600_000;
+
 /// One message on its way.
 pub(crate) struct Walk<'w> {
     scope: &'w mut Scope,
@@ -225,6 +229,8 @@ impl<'w> Walk<'w> {
             .scope
             .set(id, layout.map(|layout| Template { layout, at_ms }));
         self.traces.undo.push((id, replaced));
+        let stale = at_ms.abs_diff(self.scope.told_ms) >= STALE_MS;
+        self.scope.changed |= stale || !is_same;
         match (refused, is_same) {
             (true, _) => self.summary.templates_refused += 1,
             (false, true) => self.summary.templates_refreshed += 1,
