@@ -120,7 +120,11 @@ impl TemplateFile {
 /// The content of a file that is whole.
 fn unwrap(octets: &[u8]) -> Result<&[u8], TemplatesError> {
     let (header, content) = octets.split_at_checked(HEADER).ok_or(TemplatesError::Foreign)?;
-    let number = |place: usize| header[place..place + 4].iter().fold(0, |n, o| n << 8 | u32::from(*o));
+    let number = |place: usize| {
+        header[place..place + 4]
+            .iter()
+            .fold(0, |n, o| n << 8 | u32::from(*o))
+    };
     if !header.starts_with(&MAGIC) {
         return Err(TemplatesError::Foreign);
     }
@@ -139,7 +143,11 @@ fn crc32(octets: &[u8]) -> u32 {
         while octet < 256 {
             let (mut crc, mut bit) = (octet as u32, 0);
             while bit < 8 {
-                crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+                crc = if crc & 1 == 1 {
+                    crc >> 1 ^ 0xedb8_8320
+                } else {
+                    crc >> 1
+                };
                 bit += 1;
             }
             table[octet] = crc;
@@ -164,11 +172,20 @@ impl Templates {
         let known = file.load(&limits);
         let (writer, inbox) = sync_channel(LOTS);
         let archive = known.clone();
-        let writer = Self {
+        let templates = Self {
             known,
             writer: Some(writer),
         };
-        (writer, Writer { file, limits, archive, inbox, saved })
+        (
+            templates,
+            Writer {
+                file,
+                limits,
+                archive,
+                inbox,
+                saved,
+            },
+        )
     }
 
     /// Teaches a new decoder; what it learns is to be told to what is returned.
@@ -182,8 +199,8 @@ impl Templates {
     }
 }
 
-/// Tells the writer now and then what a decoder has learned.
-#[derive(Debug)]
+/// Tells the writer now and then what a decoder has learned. The default tells nobody.
+#[derive(Debug, Default)]
 pub struct Telling {
     writer: Option<SyncSender<Vec<Learned>>>,
     next_ms: u64,
@@ -250,12 +267,11 @@ impl Writer {
             self.gather();
             let oldest_ms = now_ms().saturating_sub(self.limits.template_age_ms);
             self.archive.forget(oldest_ms, self.limits.scopes);
-            match self.file.write(&self.archive) {
-                Ok(()) => self.saved.set(self.archive.templates() as i64),
-                Err(error) => {
-                    tracing::warn!(path = %self.file.path.display(), %error, "templates cannot be written");
-                }
-            };
+            if let Err(error) = self.file.write(&self.archive) {
+                tracing::warn!(path = %self.file.path.display(), %error, "templates cannot be written");
+                continue;
+            }
+            self.saved.set(self.archive.templates() as i64);
         }
     }
 
@@ -266,7 +282,10 @@ impl Writer {
     fn gather(&mut self) {
         let end = Instant::now() + GATHER;
         loop {
-            match self.inbox.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match self
+                .inbox
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
                 Ok(lot) => self.take(lot),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }

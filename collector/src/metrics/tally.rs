@@ -22,7 +22,7 @@ pub struct DecodeCounters {
     decoded: [Count; 4],
     records: [Count; 4],
     lost: [Count; 4],
-    templates: [Count; 5],
+    templates: [Count; 6],
     sets: [Count; 4],
     ignored: [Count; 4],
 }
@@ -129,6 +129,7 @@ impl DecodeCounters {
                 s.templates_refused,
                 s.templates_assumed,
                 s.templates_withdrawn,
+                s.templates_recalled,
             ],
         );
         add(
