@@ -25,8 +25,8 @@ use crate::{netflow5, sflow};
 /// Bounds on what a decoder keeps and on what one datagram can make of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Pairs of transport session and observation domain. When there are more, the
-    /// eighth that was silent longest is forgotten.
+    /// Pairs of transport session and observation domain. When there are more, an
+    /// eighth to a quarter is forgotten: strangers, then those silent longest.
     pub scopes: usize,
     /// Templates in each of them; more are refused.
     pub templates_per_scope: usize,
@@ -294,6 +294,7 @@ impl Decoder {
             domain: header.domain,
         };
         let (mut fresh, mut recalled) = (Scope::default(), 0);
+        let is_full = self.scopes.len() >= self.limits.scopes.max(1);
         let place = self.scopes.entry(key);
         let (scope, vacant) = match place {
             Entry::Occupied(known) => (known.into_mut(), None),
@@ -317,30 +318,28 @@ impl Decoder {
         };
         let mut summary = Walk::new(state, session.transport, header, now_ms, out).message(sets)?;
         if let Some(vacant) = vacant.filter(|_| !fresh.is_empty()) {
-            vacant.insert(fresh);
+            if is_full {
+                self.make_room();
+                self.scopes.insert(key, fresh);
+            } else {
+                vacant.insert(fresh);
+            }
             self.recalled.remove(&key);
             summary.templates_recalled = recalled;
-            self.make_room(key);
         }
         Ok(summary)
     }
 
-    /// Forgets the eighth of the scopes that was silent longest when there are too
-    /// many, so that a flood of senders costs each of them little; strangers first.
-    /// Streams come last: they tell their templates only once, and a sender's address
-    /// is proven there. `newest` stays.
-    fn make_room(&mut self, newest: ScopeKey) {
-        if self.scopes.len() <= self.limits.scopes.max(1) {
-            return;
-        }
-        let rank = |key: &ScopeKey, scope: &Scope| {
-            let stays = *key == newest;
-            (stays, key.session.transport, scope.is_regular(), scope.seen_ms)
-        };
+    /// Forgets the scopes that were silent longest, strangers first: so many at a time
+    /// that a flood of senders costs each of them little. Streams come last: they tell
+    /// their templates only once, and a sender's address is proven there.
+    fn make_room(&mut self) {
+        let rank = |key: &ScopeKey, scope: &Scope| (key.session.transport, scope.is_regular(), scope.seen_ms);
         let mut seen: Vec<_> = self.scopes.iter().map(|(key, scope)| rank(key, scope)).collect();
-        let eighth = (seen.len() - 1) / 8;
-        let (_, &mut limit, _) = seen.select_nth_unstable(eighth);
-        let mut left = eighth + 1;
+        let strangers = seen.iter().filter(|(_, is_regular, _)| !is_regular).count();
+        let some = (seen.len() / 8).max(strangers / 4);
+        let (_, &mut limit, _) = seen.select_nth_unstable(some);
+        let mut left = some + 1;
         let (budget, expired) = (&mut self.budget, &mut self.expired_sets);
         self.scopes.retain(|key, scope| {
             let goes = rank(key, scope) <= limit && left > 0;

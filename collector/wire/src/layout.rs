@@ -2,9 +2,8 @@
 //! compiled when the first data comes. Most of what a flood of templates brings is
 //! never used, and what a steady exporter repeats is only compared.
 
-use std::borrow::Borrow;
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, OnceLock};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 
 use crate::plan::Plan;
 use crate::protocol::Protocol;
@@ -26,10 +25,8 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(definition: &Definition<'_>) -> Self {
-        let mut octets = Vec::with_capacity(PREFIX + definition.octets().len());
-        write_key(definition, &mut octets);
         Self {
-            octets: octets.into(),
+            octets: [&prefix(definition), definition.octets()].concat().into(),
             protocol: definition.protocol,
             options: definition.options,
             scope: definition.scope,
@@ -42,6 +39,21 @@ impl Layout {
         self.octets
             .split_at_checked(PREFIX)
             .is_some_and(|(start, rest)| start == prefix(definition) && rest == definition.octets())
+    }
+
+    /// Octets of what is kept of it.
+    pub(crate) fn len(&self) -> usize {
+        self.octets.len()
+    }
+
+    /// The same for a template that is not kept yet.
+    pub(crate) fn len_of(definition: &Definition<'_>) -> usize {
+        PREFIX + definition.octets().len()
+    }
+
+    /// Tells the template from others, though not with certainty.
+    pub(crate) fn hash_of(definition: &Definition<'_>, state: &RandomState) -> u64 {
+        state.hash_one((prefix(definition), definition.octets()))
     }
 
     /// The protocol that it is of.
@@ -66,40 +78,3 @@ fn prefix(definition: &Definition<'_>) -> [u8; PREFIX] {
     let [high, low] = (definition.scope as u16).to_be_bytes();
     [definition.protocol as u8, u8::from(definition.options), high, low]
 }
-
-/// Writes what tells a definition from all others.
-pub(crate) fn write_key(definition: &Definition<'_>, key: &mut Vec<u8>) {
-    key.clear();
-    key.extend(prefix(definition));
-    key.extend_from_slice(definition.octets());
-}
-
-/// A layout found by its octets.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared(pub Arc<Layout>);
-
-impl Shared {
-    pub(crate) fn len(&self) -> usize {
-        self.0.octets.len()
-    }
-}
-
-impl Borrow<[u8]> for Shared {
-    fn borrow(&self) -> &[u8] {
-        &self.0.octets
-    }
-}
-
-impl Hash for Shared {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.octets.hash(state);
-    }
-}
-
-impl PartialEq for Shared {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.octets == other.0.octets
-    }
-}
-
-impl Eq for Shared {}
