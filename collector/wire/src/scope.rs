@@ -37,6 +37,8 @@ impl Hash for ScopeKey {
 pub(crate) struct Scope {
     /// By id, in order: a search in it needs no hashing.
     templates: Vec<(u16, Template)>,
+    /// How many of them are of options.
+    options: usize,
     pub held: Held,
     pub seen_ms: u64,
     /// Messages so far, up to [`REGULAR`].
@@ -80,8 +82,10 @@ impl Scope {
         let young = templates
             .iter()
             .filter(|(_, template)| template.at_ms >= oldest_ms);
+        let templates: Vec<_> = young.cloned().collect();
         Self {
-            templates: young.cloned().collect(),
+            options: options_among(&templates),
+            templates,
             ..Self::default()
         }
     }
@@ -92,6 +96,15 @@ impl Scope {
 
     /// Puts a template in force or, with `None`, out of it; returns what was.
     pub(crate) fn set(&mut self, id: u16, template: Option<Template>) -> Option<Template> {
+        let of_options =
+            |place: &Option<Template>| usize::from(place.as_ref().is_some_and(|one| one.layout.options));
+        self.options += of_options(&template);
+        let replaced = self.put(id, template);
+        self.options -= of_options(&replaced);
+        replaced
+    }
+
+    fn put(&mut self, id: u16, template: Option<Template>) -> Option<Template> {
         match (self.place(id), template) {
             (Ok(place), Some(template)) => {
                 let known = self.templates.get_mut(place)?;
@@ -108,6 +121,10 @@ impl Scope {
 
     /// Ids of the templates in force, either those of options or the others.
     pub(crate) fn ids(&self, options: bool) -> Vec<u16> {
+        let others = self.templates.len() - self.options;
+        if (if options { self.options } else { others }) == 0 {
+            return Vec::new();
+        }
         let of_kind = self
             .templates
             .iter()
@@ -132,5 +149,13 @@ impl Scope {
     /// Forgets templates not defined since `oldest_ms`.
     pub(crate) fn forget_templates(&mut self, oldest_ms: u64) {
         self.templates.retain(|(_, template)| template.at_ms >= oldest_ms);
+        self.options = options_among(&self.templates);
     }
+}
+
+fn options_among(templates: &[(u16, Template)]) -> usize {
+    templates
+        .iter()
+        .filter(|(_, template)| template.layout.options)
+        .count()
 }
