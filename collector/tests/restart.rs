@@ -135,6 +135,21 @@ fn data_decodes_after_a_crash_though_its_template_came_before_it() {
 }
 
 #[test]
+fn a_template_that_nothing_follows_is_written_too() {
+    let directory = Directory::new("silence");
+    let exporter = UdpSocket::bind(anywhere()).unwrap();
+    let program = Program::start(&directory.0, anywhere());
+    for domain in 1..=2 {
+        let message = Ipfix::new(0, 0, domain)
+            .template(256, &[Field::iana(7, 2)])
+            .encode();
+        exporter.send_to(&message, program.udp).unwrap();
+        let written = u64::from(domain);
+        program.until("the template to be written", |m| m["templates_saved"] == written);
+    }
+}
+
+#[test]
 fn what_was_learned_last_is_written_at_the_end() {
     let directory = Directory::new("end");
     let exporter = UdpSocket::bind(anywhere()).unwrap();

@@ -50,30 +50,51 @@ pub enum ArchiveError {
 #[derive(Debug, Clone)]
 pub struct Learned {
     pub(crate) key: ScopeKey,
-    pub(crate) templates: Arc<[(u16, Template)]>,
+    pub(crate) told: Told,
+}
+
+/// What was told, and by whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    /// By id.
+    pub templates: Arc<[(u16, Template)]>,
+    /// Its sender has sent for a while.
+    pub regular: bool,
+}
+
+impl Told {
+    /// Who comes first is forgotten first.
+    fn rank(&self) -> (bool, u64) {
+        (self.regular, newest(&self.templates))
+    }
 }
 
 /// The templates of many sessions.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
-    scopes: HashMap<ScopeKey, Arc<[(u16, Template)]>>,
+    scopes: HashMap<ScopeKey, Told>,
 }
 
 impl Archive {
     /// Takes in what a decoder has learned ([`crate::Decoder::take_learned`]); the
     /// newest stands.
     pub fn merge(&mut self, learned: Learned) {
-        self.scopes.insert(learned.key, learned.templates);
+        self.scopes.insert(learned.key, learned.told);
     }
 
-    /// Forgets sessions that told no template since (ms since the epoch), then those
-    /// silent longest until there are not more than `most`.
+    /// Forgets sessions that told no template since (ms since the epoch), then strangers
+    /// and those silent longest until there are not more than `most`.
     pub fn forget(&mut self, oldest_ms: u64, most: usize) {
-        self.scopes.retain(|_, templates| newest(templates) >= oldest_ms);
+        self.scopes.retain(|_, told| newest(&told.templates) >= oldest_ms);
         let Some(surplus) = self.scopes.len().checked_sub(most).filter(|n| *n > 0) else {
             return;
         };
-        let keys = self.by_age().into_iter().rev().take(surplus).map(|(key, _)| *key);
+        let keys = self
+            .by_rank()
+            .into_iter()
+            .rev()
+            .take(surplus)
+            .map(|(key, _)| *key);
         for key in keys.collect::<Vec<_>>() {
             self.scopes.remove(&key);
         }
@@ -86,17 +107,18 @@ impl Archive {
 
     /// Templates of all of them.
     pub fn templates(&self) -> usize {
-        self.scopes.values().map(|templates| templates.len()).sum()
+        self.scopes.values().map(|told| told.templates.len()).sum()
     }
 
     pub(crate) fn shared(&self) -> HashMap<ScopeKey, Arc<[(u16, Template)]>> {
-        self.scopes.clone()
+        let templates = |(key, told): (&ScopeKey, &Told)| (*key, Arc::clone(&told.templates));
+        self.scopes.iter().map(templates).collect()
     }
 
-    /// Those told last come first.
-    fn by_age(&self) -> Vec<(&ScopeKey, &[(u16, Template)])> {
-        let mut scopes: Vec<_> = self.scopes.iter().map(|(key, all)| (key, &**all)).collect();
-        scopes.sort_by_cached_key(|(_, templates)| std::cmp::Reverse(newest(templates)));
+    /// Those come first that are to be kept.
+    fn by_rank(&self) -> Vec<(&ScopeKey, &Told)> {
+        let mut scopes: Vec<_> = self.scopes.iter().collect();
+        scopes.sort_by_cached_key(|(_, told)| std::cmp::Reverse(told.rank()));
         scopes
     }
 
@@ -104,10 +126,10 @@ impl Archive {
     pub fn encode(&self) -> Vec<u8> {
         let mut table = Table::default();
         let mut scopes = Vec::new();
-        let by_age = self.by_age();
-        for (key, templates) in &by_age {
+        let by_rank = self.by_rank();
+        for (key, told) in &by_rank {
             write_key(key, &mut scopes);
-            let known = templates.iter().filter_map(|(id, template)| {
+            let known = told.templates.iter().filter_map(|(id, template)| {
                 let place = table.place(&template.layout)?;
                 Some((id, template.at_ms, place))
             });
@@ -122,14 +144,14 @@ impl Archive {
         let mut octets = Vec::with_capacity(table.octets.len() + scopes.len() + 8);
         octets.extend(table.written.to_be_bytes());
         octets.extend(table.octets);
-        octets.extend((by_age.len() as u32).to_be_bytes());
+        octets.extend((by_rank.len() as u32).to_be_bytes());
         octets.extend(scopes);
         octets
     }
 
     /// Reads it again. Each template must be one that a message may have and within
     /// `limits`. Those told before `oldest_ms` are left out; what claims to have been
-    /// told after `now_ms` was told now.
+    /// told after `now_ms` was told now. Nobody in it is a stranger any more.
     ///
     /// # Errors
     /// The octets are no archive.
@@ -153,7 +175,9 @@ impl Archive {
             if !templates.is_empty() && archive.scopes.len() < limits.scopes {
                 templates.sort_by_key(|(id, _)| *id);
                 templates.dedup_by_key(|(id, _)| *id);
-                archive.scopes.insert(key, templates.into());
+                let templates = templates.into();
+                let regular = true;
+                archive.scopes.insert(key, Told { templates, regular });
             }
         }
         match reader.left() {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use crate::archive::{Archive, Learned};
+use crate::archive::{Archive, Learned, Told};
 use crate::assume::Known;
 use crate::cache::Layouts;
 use crate::counters::Counters;
@@ -247,10 +247,11 @@ impl Decoder {
         let changed = changed.filter(|(key, scope)| scope.changed && datagrams(key));
         let learned = changed.map(|(key, scope)| {
             (scope.changed, scope.told_ms) = (false, now_ms);
-            Learned {
-                key: *key,
+            let told = Told {
                 templates: scope.templates().into(),
-            }
+                regular: scope.is_regular(),
+            };
+            Learned { key: *key, told }
         });
         learned.collect()
     }

@@ -139,7 +139,11 @@ impl Scope {
     /// A message came.
     pub(crate) fn seen(&mut self, now_ms: u64) {
         self.seen_ms = now_ms;
-        self.messages = REGULAR.min(self.messages + 1);
+        if self.messages < REGULAR {
+            self.messages += 1;
+            // To be told: strangers are kept apart outside, too.
+            self.changed |= self.is_regular();
+        }
     }
 
     pub(crate) fn is_regular(&self) -> bool {

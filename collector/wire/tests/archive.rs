@@ -181,6 +181,28 @@ fn only_changes_are_told_and_repetitions_every_ten_minutes() {
 }
 
 #[test]
+fn who_is_no_stranger_any_more_is_told_of_once() {
+    let mut decoder = Decoder::default();
+    feed(
+        &mut decoder,
+        session(1),
+        0,
+        &message().template(256, &[SRC_PORT]).encode(),
+    );
+    let mut told = 0;
+    for _ in 0..40 {
+        feed(
+            &mut decoder,
+            session(1),
+            0,
+            &message().set(256, &[0, 80]).encode(),
+        );
+        told += decoder.take_learned(0).len();
+    }
+    assert_eq!(told, 2);
+}
+
+#[test]
 fn templates_over_a_stream_are_not_told() {
     let mut decoder = Decoder::default();
     let template = message().template(256, &[SRC_PORT]).encode();
@@ -259,6 +281,34 @@ fn an_archive_has_bounds_and_those_silent_longest_go() {
     };
     let back = Archive::decode(&archive.encode(), &limits, 0, 100).expect("an archive");
     assert_eq!(back.scopes(), 2);
+}
+
+#[test]
+fn strangers_are_forgotten_before_those_who_have_sent_for_a_while() {
+    let mut decoder = Decoder::default();
+    let template = message().template(256, &[SRC_PORT]).encode();
+    feed(&mut decoder, session(1), 1, &template);
+    for _ in 0..20 {
+        feed(
+            &mut decoder,
+            session(1),
+            1,
+            &message().set(256, &[0, 80]).encode(),
+        );
+    }
+    for port in 2..=50 {
+        feed(&mut decoder, session(port), 100, &template);
+    }
+    let mut archive = archive_of(&mut decoder, 100);
+    archive.forget(0, 3);
+    let mut after = reader_of(&archive, 100);
+    let (summary, _) = feed(
+        &mut after,
+        session(1),
+        100,
+        &message().set(256, &[0, 80]).encode(),
+    );
+    assert_eq!((archive.scopes(), summary.records), (3, 1));
 }
 
 #[test]
