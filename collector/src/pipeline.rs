@@ -99,13 +99,7 @@ impl Collector {
             http: web.local_addr().map_err(http_failed)?,
         };
 
-        let workers = (0..config.workers.get()).map(Part::Worker);
-        let streams = listeners.iter().map(|listener| Part::Listener(listener.address));
-        let running: Vec<_> = workers
-            .chain(streams)
-            .chain([Part::Sink, Part::Http])
-            .chain(config.state_dir.as_ref().map(|_| Part::Templates))
-            .collect();
+        let running = parts(&config, &listeners);
         let (ended, ends) = mpsc::channel(running.len());
 
         if config.allow.needs_names() && matches!(config.names, Source::None) {
@@ -143,6 +137,18 @@ impl Collector {
         pages.health.set_sockets(Ok(()));
         Ok(Running::new(addresses, stops, ends, pages, names.tasks, running))
     }
+}
+
+/// All that will run.
+fn parts(config: &Config, listeners: &[Listener]) -> Vec<Part> {
+    let workers = (0..config.workers.get()).map(Part::Worker);
+    let streams = listeners.iter().map(|listener| Part::Listener(listener.address));
+    let keeper = config.state_dir.iter().map(|_| Part::Templates);
+    workers
+        .chain(streams)
+        .chain([Part::Sink, Part::Http])
+        .chain(keeper)
+        .collect()
 }
 
 /// Reads the templates from before and starts the thread that writes them. It ends when
