@@ -71,6 +71,11 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = QUEUE_RECORDS)]
     pub queue_records: usize,
 
+    /// Directory to keep templates of NetFlow v9 and IPFIX in, so that data decodes at
+    /// once after a restart; made if it is not there [default: they are not kept]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub state_dir: Option<PathBuf>,
+
     /// Where /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub http: SocketAddr,
@@ -131,6 +136,7 @@ impl Args {
                 Print::None => Sink::Discard,
             },
             queue_records: self.queue_records,
+            state_dir: self.state_dir,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use wire::Limits;
 
@@ -37,6 +38,9 @@ pub struct Config {
     pub sink: Sink,
     /// Records that may wait for the sink.
     pub queue_records: usize,
+    /// Where templates are kept, so that they are known after a restart; nowhere if
+    /// `None`.
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -51,6 +55,7 @@ impl Default for Config {
             names: Source::None,
             sink: Sink::Discard,
             queue_records: QUEUE_RECORDS,
+            state_dir: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::exporters::{Exporter, Exporters, Mark};
 use crate::metrics::DecodeCounters;
 use crate::normalise;
 use crate::sequence::{Arrival, Sequences};
+use crate::templates::{Telling, Templates};
 
 /// Why a datagram or message was refused. It is counted already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,7 @@ pub struct Decode {
     decoder: Decoder,
     sequences: Sequences,
     counters: DecodeCounters,
+    telling: Telling,
 }
 
 impl Decode {
@@ -32,7 +34,30 @@ impl Decode {
             decoder: Decoder::new(limits),
             sequences: Sequences::default(),
             counters,
+            telling: Telling::default(),
         }
+    }
+
+    /// Knows the templates that are known from before, and tells what it learns.
+    pub fn recall(&mut self, templates: &Templates) {
+        self.telling = templates.teach(&mut self.decoder);
+    }
+
+    /// There was work: the moment to tell what was learned, if it is time.
+    pub fn busy(&mut self) {
+        self.telling.busy(&mut self.decoder);
+    }
+
+    /// There is no work.
+    pub fn idle(&mut self) {
+        self.telling.idle(&mut self.decoder);
+    }
+
+    /// There will be no more work. What waits for its template waits in vain.
+    pub fn finish(&mut self) {
+        self.telling.end(&mut self.decoder);
+        self.decoder.give_up_waiting();
+        self.counters.expired(self.decoder.take_expired_sets());
     }
 
     /// A datagram came from somebody who may not send any; it is not looked at.
@@ -107,7 +132,7 @@ impl Decode {
             protocol: summary.protocol,
             domain: summary.observation_domain,
             sequence: summary.sequence,
-            records: summary.records - summary.released_records + summary.options_records,
+            records: summary.data_records,
             complete: summary.sets_held == 0 && summary.sets_dropped == 0,
             ovs,
         };
@@ -123,5 +148,35 @@ fn mark(summary: &Summary, records: &[Record]) -> Option<Mark> {
         (Some(record), _) => Mark::of(record),
         (None, Protocol::Ipfix) => Mark::of_domain(summary.observation_domain),
         (None, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wire::encode::Ipfix;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn data_that_waits_for_its_template_at_the_end_counts_as_expired() {
+        let metrics = Arc::<Metrics>::default();
+        let mut decode = Decode::new(Limits::default(), metrics.decode_counters());
+        let data = Ipfix::new(0, 0, 1).set(256, &[0, 80]).set(257, &[1]).encode();
+        let session = Session::datagram(([192, 0, 2, 1], 4739).into());
+        decode
+            .datagram(session, 0, &data, &Exporters::default(), &mut Vec::new())
+            .unwrap();
+        decode.finish();
+        decode.publish();
+        let text = metrics.encode();
+        for line in [
+            "weir_collector_data_sets_total{event=\"held\"} 2",
+            "weir_collector_data_sets_total{event=\"expired\"} 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
     }
 }

@@ -28,6 +28,7 @@ pub mod running;
 pub mod sequence;
 pub mod sink;
 pub mod stream;
+pub mod templates;
 mod worker;
 
 pub use allow::{Allow, AllowRule};

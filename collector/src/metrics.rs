@@ -38,9 +38,16 @@ const STRANGER: &str = "stranger";
 /// Reason of a datagram for which there was no time left.
 const STOPPING: &str = "stopping";
 
-const TEMPLATE_EVENTS: [&str; 5] = ["learned", "refreshed", "refused", "assumed", "withdrawn"];
+const TEMPLATE_EVENTS: [&str; 6] = [
+    "learned",
+    "refreshed",
+    "refused",
+    "assumed",
+    "withdrawn",
+    "recalled",
+];
 const SET_EVENTS: [&str; 4] = ["held", "dropped", "expired", "skipped"];
-const IGNORED_KINDS: [&str; 3] = ["options_record", "counter_sample", "other_sample"];
+const IGNORED_KINDS: [&str; 4] = ["options_record", "counter_sample", "other_sample", "short_record"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabels {
@@ -104,6 +111,7 @@ pub struct Metrics {
     kernel_drops: Counter,
     lost: Counters,
     templates: Counters,
+    templates_saved: Gauge,
     sets: Counters,
     ignored: Counters,
     node_lost: Family<NodeLabels, Counter>,
@@ -126,6 +134,7 @@ impl Default for Metrics {
             kernel_drops: Counter::default(),
             lost: by_format(),
             templates: labelled("event", &TEMPLATE_EVENTS),
+            templates_saved: Gauge::default(),
             sets: labelled("event", &SET_EVENTS),
             ignored: labelled("kind", &IGNORED_KINDS),
             node_lost: Family::default(),
@@ -187,6 +196,11 @@ impl Metrics {
             "The same by exporting node, for nodes that are known",
             self.node_lost.clone(),
         );
+        r.register(
+            "templates_saved",
+            "Templates that a restarted collector would know",
+            self.templates_saved.clone(),
+        );
         self.connections.register(r);
         r.register("templates", "Templates received", self.templates.clone());
         r.register(
@@ -235,6 +249,11 @@ impl Metrics {
     /// Records decoded and neither stored nor dropped.
     pub fn queued(&self) -> i64 {
         self.queued.get()
+    }
+
+    /// Templates on disk.
+    pub fn templates_saved(&self) -> Gauge {
+        self.templates_saved.clone()
     }
 
     /// Drops that a socket reported.

@@ -3,7 +3,8 @@
 //! ```text
 //! receive -> decode -> normalise -> enrich ==queue==> sink
 //! (a thread a core, a task a connection)               (one thread)
-//!                         names ^ snapshot, swapped by one task
+//!              |          names ^ snapshot, swapped by one task
+//!              +==templates==> file (one thread)
 //! ```
 //!
 //! Stopping walks the same way: the workers read out their sockets and end, the
@@ -12,6 +13,7 @@
 use std::io::{self, PipeWriter};
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -19,6 +21,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use wire::Limits;
 
 use crate::config::{Config, datagram_limits};
 use crate::health::Health;
@@ -30,6 +33,7 @@ use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
 use crate::sink;
 use crate::stream::{self, Listener, StreamError};
+use crate::templates::{TemplateFile, Templates, Writer};
 use crate::worker::Workshop;
 
 /// Where a collector listens.
@@ -60,6 +64,9 @@ pub enum StartError {
     /// The cluster cannot be watched.
     #[error(transparent)]
     Cluster(#[from] cluster::ClusterError),
+    /// The state directory is not there and cannot be made.
+    #[error("cannot keep anything in {0}")]
+    State(PathBuf, #[source] io::Error),
     /// The system refused a thread or a pipe.
     #[error("cannot start a part")]
     Spawn(#[source] io::Error),
@@ -92,9 +99,7 @@ impl Collector {
             http: web.local_addr().map_err(http_failed)?,
         };
 
-        let workers = (0..config.workers.get()).map(Part::Worker);
-        let streams = listeners.iter().map(|listener| Part::Listener(listener.address));
-        let running: Vec<_> = workers.chain(streams).chain([Part::Sink, Part::Http]).collect();
+        let running = parts(&config, &listeners);
         let (ended, ends) = mpsc::channel(running.len());
 
         if config.allow.needs_names() && matches!(config.names, Source::None) {
@@ -109,12 +114,16 @@ impl Collector {
             snapshots: names.snapshots,
             sender,
         };
+        let templates = match &config.state_dir {
+            Some(directory) => keep_templates(directory, &metrics, &ended)?,
+            None => Templates::default(),
+        };
         let pages = Pages {
             metrics: Arc::clone(&metrics),
             health: names.health,
         };
         let stops = Stops {
-            workers: receive_datagrams(sockets, config.workers, &workshop, &ended)
+            workers: receive_datagrams(sockets, config.workers, &workshop, &templates, &ended)
                 .map_err(StartError::Spawn)?,
             listeners: receive_streams(listeners, workshop, &ended),
             http: serve_pages(web, pages.clone(), &ended),
@@ -130,11 +139,42 @@ impl Collector {
     }
 }
 
+/// All that will run.
+fn parts(config: &Config, listeners: &[Listener]) -> Vec<Part> {
+    let workers = (0..config.workers.get()).map(Part::Worker);
+    let streams = listeners.iter().map(|listener| Part::Listener(listener.address));
+    let keeper = config.state_dir.iter().map(|_| Part::Templates);
+    workers
+        .chain(streams)
+        .chain([Part::Sink, Part::Http])
+        .chain(keeper)
+        .collect()
+}
+
+/// Reads the templates from before and starts the thread that writes them. It ends when
+/// the last worker has.
+fn keep_templates(
+    directory: &Path,
+    metrics: &Metrics,
+    ended: &mpsc::Sender<Ended>,
+) -> Result<Templates, StartError> {
+    let failed = |error| StartError::State(directory.to_owned(), error);
+    let file = TemplateFile::open(directory).map_err(failed)?;
+    let (templates, writer) = Templates::open(file, Limits::default(), metrics.templates_saved());
+    let write = move || {
+        Writer::run(writer);
+        Ok(())
+    };
+    Ended::spawn(Part::Templates, ended, write).map_err(StartError::Spawn)?;
+    Ok(templates)
+}
+
 /// Starts the receiving threads. They end when what is returned is dropped.
 fn receive_datagrams(
     sockets: Sockets,
     workers: NonZeroUsize,
     workshop: &Workshop,
+    templates: &Templates,
     ended: &mpsc::Sender<Ended>,
 ) -> io::Result<PipeWriter> {
     let (stop_reader, stop) = io::pipe()?;
@@ -142,9 +182,13 @@ fn receive_datagrams(
     let sockets = Arc::new(sockets);
     for n in 0..workers.get() {
         let (sockets, mut worker) = (Arc::clone(&sockets), workshop.worker(datagram_limits(workers)));
+        worker.recall(templates);
         let (stop, drops) = (stop_reader.try_clone()?, workshop.metrics.kernel_drops());
-        let receive =
-            move || receive::run(sockets.of_worker(n), &stop, &drops, &mut worker).map_err(|e| e.to_string());
+        let receive = move || {
+            let received = receive::run(sockets.of_worker(n), &stop, &drops, &mut worker);
+            worker.finish();
+            received.map_err(|e| e.to_string())
+        };
         Ended::spawn(Part::Worker(n), ended, receive)?;
     }
     Ok(stop)

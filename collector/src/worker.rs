@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::normalise::{Context, judge, normalise};
 use crate::queue::Sender;
 use crate::receive::{Datagram, Handler};
+use crate::templates::Templates;
 use weir_flow::FlowRecord;
 
 /// Records in a batch at which it is handed on before all datagrams were looked at.
@@ -95,6 +96,17 @@ impl Worker {
         Ok(())
     }
 
+    /// Knows the templates that are known from before, and tells what it learns.
+    pub fn recall(&mut self, templates: &Templates) {
+        self.decode.recall(templates);
+    }
+
+    /// There will be no more messages.
+    pub fn finish(&mut self) {
+        self.decode.finish();
+        self.hand_on();
+    }
+
     /// Hands on what was made of the messages so far, and shows the counts.
     pub fn hand_on(&mut self) {
         self.decode.publish();
@@ -131,5 +143,10 @@ impl Handler for Worker {
 
     fn batch_end(&mut self) {
         self.hand_on();
+        self.decode.busy();
+    }
+
+    fn silent(&mut self) {
+        self.decode.idle();
     }
 }

@@ -22,9 +22,9 @@ pub struct DecodeCounters {
     decoded: [Count; 4],
     records: [Count; 4],
     lost: [Count; 4],
-    templates: [Count; 5],
+    templates: [Count; 6],
     sets: [Count; 4],
-    ignored: [Count; 3],
+    ignored: [Count; 4],
 }
 
 /// Where `expired` stands in [`SET_EVENTS`].
@@ -129,6 +129,7 @@ impl DecodeCounters {
                 s.templates_refused,
                 s.templates_assumed,
                 s.templates_withdrawn,
+                s.templates_recalled,
             ],
         );
         add(
@@ -137,7 +138,12 @@ impl DecodeCounters {
         );
         add(
             &mut self.ignored,
-            &[s.options_records, s.counter_samples, s.other_samples],
+            &[
+                s.options_records,
+                s.counter_samples,
+                s.other_samples,
+                s.records_skipped,
+            ],
         );
     }
 
