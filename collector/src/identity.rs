@@ -16,6 +16,7 @@ use crate::exporters::Exporters;
 pub mod cluster;
 mod facts;
 mod index;
+pub mod interfaces;
 pub mod switch;
 
 pub use facts::{Fact, NodeFact, ObjectKey, ObjectKind, Owner, PodFact, ServiceFact};
@@ -32,6 +33,20 @@ pub struct Directory {
     pub addresses: HashMap<IpAddr, Arc<Identity>>,
     /// By what a node's switch knows.
     pub nodes: HashMap<Arc<str>, Ports>,
+    /// Pods, by `namespace/name`.
+    pub pods: HashMap<Box<str>, Arc<Identity>>,
+}
+
+impl Directory {
+    /// The pod of this name, if it is known.
+    pub fn pod(&self, ns: &str, name: &str) -> Option<&Arc<Identity>> {
+        self.pods.get(&*pod_key(ns, name))
+    }
+}
+
+/// What [`Directory::pods`] knows a pod by.
+fn pod_key(ns: &str, name: &str) -> Box<str> {
+    [ns, "/", name].concat().into()
 }
 
 /// Who stands behind the ports of one node's switch.

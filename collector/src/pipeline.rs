@@ -107,6 +107,7 @@ impl Collector {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
             snapshots: names.snapshots,
+            interfaces: Arc::default(),
             sender,
         };
         let pages = Pages {

@@ -1,6 +1,7 @@
 //! What is done with a datagram where it is received: let in, decode, normalise,
 //! enrich, hand on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -9,9 +10,11 @@ use wire::{Limits, Record, Reject, Session};
 use crate::allow::Allow;
 use crate::decode::{Decode, Refused};
 use crate::enrich::enrich;
+use crate::exporters::Exporter;
 use crate::identity::Snapshot;
+use crate::identity::interfaces::{Interfaces, Origin, Switch};
 use crate::metrics::Metrics;
-use crate::normalise::{Context, judge, normalise};
+use crate::normalise::{Context, is_ovs, judge, normalise};
 use crate::queue::Sender;
 use crate::receive::{Datagram, Handler};
 use weir_flow::FlowRecord;
@@ -28,6 +31,8 @@ pub struct Workshop {
     pub allow: Arc<Allow>,
     /// Names, as they are now.
     pub snapshots: watch::Receiver<Snapshot>,
+    /// Who stands behind the switches' interfaces.
+    pub interfaces: Arc<Interfaces>,
     /// The way to the sink.
     pub sender: Sender,
 }
@@ -39,9 +44,14 @@ impl Workshop {
         let names = snapshots.borrow_and_update().clone();
         Worker {
             allow: Arc::clone(&self.allow),
-            decode: Decode::new(limits, self.metrics.decode_counters()),
+            decode: Decode::new(
+                limits,
+                Arc::clone(&self.interfaces),
+                self.metrics.decode_counters(),
+            ),
             snapshots,
             names,
+            interfaces: Arc::clone(&self.interfaces),
             raw: Vec::new(),
             batch: Vec::new(),
             sender: self.sender.clone(),
@@ -56,6 +66,7 @@ pub struct Worker {
     decode: Decode,
     snapshots: watch::Receiver<Snapshot>,
     names: Snapshot,
+    interfaces: Arc<Interfaces>,
     raw: Vec<Record>,
     batch: Vec<FlowRecord>,
     sender: Sender,
@@ -83,9 +94,13 @@ impl Worker {
             source,
             exporter,
         };
+        let switch = self.switch(exporter, source);
         for raw in self.raw.drain(..) {
             let mut record = normalise(raw, context);
             enrich(&mut record, &self.names.directory);
+            if let Some((switch, domain)) = &switch {
+                switch.identify(&mut record, *domain, &self.names.directory);
+            }
             judge(&mut record, exporter, exporters);
             self.batch.push(record);
         }
@@ -93,6 +108,23 @@ impl Worker {
             self.hand_on();
         }
         Ok(())
+    }
+
+    /// The interfaces of the switch that sent the records at hand, if Open vSwitch
+    /// did, and the observation domain of its bridge.
+    fn switch(&self, exporter: Option<&Exporter>, source: IpAddr) -> Option<(Arc<Switch>, u32)> {
+        let first = self.raw.first().filter(|_| !self.interfaces.is_empty())?;
+        if !is_ovs(first, exporter) {
+            return None;
+        }
+        let of_bridge = || exporter.and_then(|exporter| exporter.domain);
+        let domain = first.observation_domain.or_else(of_bridge).unwrap_or(0);
+        let origin = Origin {
+            exporter,
+            source,
+            domain,
+        };
+        Some((self.interfaces.of(origin)?, domain))
     }
 
     /// Hands on what was made of the messages so far, and shows the counts.

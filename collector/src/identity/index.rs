@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::facts::{Fact, NodeFact, ObjectKey, ObjectKind, PodFact};
-use super::{Directory, Snapshot};
+use super::{Directory, Snapshot, pod_key};
 use crate::exporters::{Exporter, Exporters};
 use weir_flow::{Identity, Kind};
 
@@ -18,6 +18,7 @@ pub struct Index {
     dependents: HashMap<ObjectKey, HashSet<ObjectKey>>,
     claims: HashMap<IpAddr, Vec<Claim>>,
     addresses: HashMap<IpAddr, Arc<Identity>>,
+    pods: HashMap<Box<str>, Arc<Identity>>,
     exporters: Arc<Exporters>,
     exporters_stale: bool,
 }
@@ -77,6 +78,7 @@ impl Index {
         let directory = Directory {
             addresses: self.addresses.clone(),
             nodes: HashMap::new(),
+            pods: self.pods.clone(),
         };
         Snapshot {
             directory: Arc::new(directory),
@@ -125,6 +127,7 @@ impl Index {
         let Some(fact) = self.objects.get(key) else { return };
         self.exporters_stale |= matches!(fact, Fact::Exports(_) | Fact::Node(_));
         if let Fact::Pod(pod) = fact {
+            self.pods.remove(&pod_key(&key.ns, &key.name));
             for on in parts_of(key, pod) {
                 if let Some(pods) = self.dependents.get_mut(&on) {
                     pods.remove(key);
@@ -150,6 +153,10 @@ impl Index {
             return;
         }
         let identity = Arc::new(self.identify(key, fact));
+        if identity.kind == Kind::Pod {
+            let name = pod_key(&key.ns, &key.name);
+            self.pods.insert(name, Arc::clone(&identity));
+        }
         for address in addresses {
             let claim = Claim {
                 by: key.clone(),

@@ -11,7 +11,7 @@ use futures::future::select_all;
 use ovsdb::{Client, Endpoint, Monitor, Options, Replica, RowData, View};
 use tokio::sync::watch;
 
-use super::{Directory, Ports, Snapshot};
+use super::{Directory, Ports, Snapshot, pod_key};
 use crate::exporters::{Exporter, Exporters};
 use crate::health::Health;
 use weir_flow::{Identity, Kind};
@@ -151,6 +151,13 @@ pub fn merge(switches: Vec<Switch>) -> Snapshot {
         );
         exporters.extend(switch.exporters);
         directory.addresses.extend(switch.addresses);
+        let named = switch
+            .ports
+            .interfaces
+            .values()
+            .filter(|who| who.kind == Kind::Pod);
+        let pods = named.map(|who| (pod_key(&who.ns, &who.name), Arc::clone(who)));
+        directory.pods.extend(pods);
         directory.nodes.insert(switch.node, switch.ports);
     }
     let exporters = Exporters::new(exporters, sources.into_iter());
