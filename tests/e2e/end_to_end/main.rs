@@ -11,6 +11,7 @@ mod exactness;
 mod export;
 mod faults;
 mod install;
+mod interfaces;
 mod ownership;
 mod records;
 mod stage;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         .cases(admission::CASES)
         .cases(export::CASES)
         .cases(records::CASES)
+        .cases(interfaces::CASES)
         .cases(ownership::CASES)
         .cases(faults::CASES)
         .cases(control::CASES)
