@@ -33,19 +33,19 @@ pub struct Directory {
     pub addresses: HashMap<IpAddr, Arc<Identity>>,
     /// By what a node's switch knows.
     pub nodes: HashMap<Arc<str>, Ports>,
-    /// Pods, by `namespace/name`.
-    pub pods: HashMap<Box<str>, Arc<Identity>>,
+    /// Pods by `namespace/name`.
+    pub pods: HashMap<Arc<str>, Arc<Identity>>,
 }
 
 impl Directory {
-    /// The pod of this name, if it is known.
-    pub fn pod(&self, ns: &str, name: &str) -> Option<&Arc<Identity>> {
-        self.pods.get(&*pod_key(ns, name))
+    /// The pod that bears this `namespace/name`, if it is known.
+    pub fn pod(&self, name: &str) -> Option<&Arc<Identity>> {
+        self.pods.get(name)
     }
 }
 
 /// What [`Directory::pods`] knows a pod by.
-fn pod_key(ns: &str, name: &str) -> Box<str> {
+fn pod_key(ns: &str, name: &str) -> Arc<str> {
     [ns, "/", name].concat().into()
 }
 

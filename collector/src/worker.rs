@@ -12,7 +12,7 @@ use crate::decode::{Decode, Refused};
 use crate::enrich::enrich;
 use crate::exporters::Exporter;
 use crate::identity::Snapshot;
-use crate::identity::interfaces::{Interfaces, Origin, Switch};
+use crate::identity::interfaces::{Here, Interfaces, Origin};
 use crate::metrics::Metrics;
 use crate::normalise::{Context, is_ovs, judge, normalise};
 use crate::queue::Sender;
@@ -94,13 +94,10 @@ impl Worker {
             source,
             exporter,
         };
-        let switch = self.switch(exporter, source);
+        let here = self.here(exporter, source);
         for raw in self.raw.drain(..) {
             let mut record = normalise(raw, context);
-            enrich(&mut record, &self.names.directory);
-            if let Some((switch, domain)) = &switch {
-                switch.identify(&mut record, *domain, &self.names.directory);
-            }
+            enrich(&mut record, &self.names.directory, here.as_ref());
             judge(&mut record, exporter, exporters);
             self.batch.push(record);
         }
@@ -111,8 +108,8 @@ impl Worker {
     }
 
     /// The interfaces of the switch that sent the records at hand, if Open vSwitch
-    /// did, and the observation domain of its bridge.
-    fn switch(&self, exporter: Option<&Exporter>, source: IpAddr) -> Option<(Arc<Switch>, u32)> {
+    /// did.
+    fn here(&self, exporter: Option<&Exporter>, source: IpAddr) -> Option<Here> {
         let first = self.raw.first().filter(|_| !self.interfaces.is_empty())?;
         if !is_ovs(first, exporter) {
             return None;
@@ -124,7 +121,7 @@ impl Worker {
             source,
             domain,
         };
-        Some((self.interfaces.of(origin)?, domain))
+        self.interfaces.here(origin, first.protocol)
     }
 
     /// Hands on what was made of the messages so far, and shows the counts.

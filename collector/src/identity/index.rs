@@ -18,7 +18,7 @@ pub struct Index {
     dependents: HashMap<ObjectKey, HashSet<ObjectKey>>,
     claims: HashMap<IpAddr, Vec<Claim>>,
     addresses: HashMap<IpAddr, Arc<Identity>>,
-    pods: HashMap<Box<str>, Arc<Identity>>,
+    pods: HashMap<Arc<str>, Arc<Identity>>,
     exporters: Arc<Exporters>,
     exporters_stale: bool,
 }

@@ -17,10 +17,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use weir_flow::{FlowRecord, Found, Identity, Kind, Side};
+use weir_flow::{Identity, Kind, Side};
 use wire::{InterfaceName, Options, OptionsRecord, Protocol, Text};
 
-use super::Directory;
+use super::pod_key;
 use crate::exporters::Exporter;
 
 /// Interfaces of one switch.
@@ -51,7 +51,7 @@ struct Known {
 
 /// The interfaces of one switch.
 #[derive(Debug, Clone, Default)]
-pub struct Switch {
+struct Switch {
     by_index: HashMap<u32, Interface>,
     /// From domain and OpenFlow port to ifIndex.
     by_port: HashMap<(u32, u32), u32>,
@@ -61,9 +61,26 @@ pub struct Switch {
 struct Interface {
     name: Text,
     port: Option<(u32, u32)>,
-    /// The pod as far as the interface tells.
-    pod: Arc<Identity>,
+    pod: Pod,
     seen_ms: u64,
+}
+
+/// Who stands behind an interface.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    /// `namespace/name`.
+    pub name: Arc<str>,
+    /// As far as the interface tells: namespace, name and the exporter's node.
+    pub identity: Arc<Identity>,
+}
+
+/// The interfaces that the records of one datagram name.
+#[derive(Debug)]
+pub struct Here {
+    switch: Arc<Switch>,
+    /// Of the bridge, for OpenFlow ports.
+    domain: u32,
+    format: Protocol,
 }
 
 /// Whose datagram it is.
@@ -92,15 +109,20 @@ impl Interfaces {
         self.count.store(count, Ordering::Relaxed);
     }
 
-    /// The interfaces of the switch that sent a datagram.
-    pub fn of(&self, origin: Origin<'_>) -> Option<Arc<Switch>> {
+    /// The interfaces of the switch that sent a datagram of this format. NetFlow v5 and
+    /// sFlow have no domain; that of the bridge is to be put in its place.
+    pub fn here(&self, origin: Origin<'_>, format: Protocol) -> Option<Here> {
         if self.is_empty() {
             return None;
         }
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let of_node = origin.exporter.and_then(|e| known.nodes.get(&e.node));
         let told_before = || known.strangers.get(&(origin.source, origin.domain));
-        of_node.or_else(told_before).cloned()
+        Some(Here {
+            switch: Arc::clone(of_node.or_else(told_before)?),
+            domain: origin.domain,
+            format,
+        })
     }
 
     /// How many interfaces are known.
@@ -167,20 +189,14 @@ impl Switch {
             self.remove(told.interface);
             return;
         };
-        let is_new = !self.by_index.contains_key(&told.interface);
-        if told.interface == 0 || (is_new && self.by_index.len() >= most) {
+        let known = self.by_index.get(&told.interface);
+        if told.interface == 0 || (known.is_none() && self.by_index.len() >= most) {
             return;
         }
-        let known = self.by_index.get(&told.interface).map(|known| &known.pod);
-        let pod = match known {
-            Some(known) if (&*known.ns, &*known.name) == (ns, pod) => Arc::clone(known),
-            _ => Arc::new(Identity {
-                kind: Kind::Pod,
-                name: pod.into(),
-                ns: ns.into(),
-                node_name: origin.exporter.map(|e| Arc::clone(&e.node)).unwrap_or_default(),
-                ..Identity::default()
-            }),
+        let same = |known: &&Interface| (&*known.pod.identity.ns, &*known.pod.identity.name) == (ns, pod);
+        let pod = match known.filter(same) {
+            Some(known) => known.pod.clone(),
+            None => Pod::new(ns, pod, origin.exporter),
         };
         let port = told.port.filter(|port| *port != 0);
         let port = port.map(|port| (origin.domain, port));
@@ -209,34 +225,35 @@ impl Switch {
         let known = &self.by_index;
         self.by_port.retain(|_, index| known.contains_key(index));
     }
+}
 
-    /// Names the sides of a record of this switch by the interfaces that it names,
-    /// whatever their addresses said. `domain`: that of the bridge, for OpenFlow ports.
-    pub fn identify(&self, record: &mut FlowRecord, domain: u32, directory: &Directory) {
-        let format = record.format;
-        for side in [&mut record.src, &mut record.dst] {
-            let Some(pod) = self.behind(side, format, domain) else {
-                continue;
-            };
-            side.found = Found::Interface;
-            if (&side.identity.ns, &side.identity.name) != (&pod.ns, &pod.name)
-                || side.identity.kind != Kind::Pod
-            {
-                let known = directory.pod(&pod.ns, &pod.name);
-                side.identity = Arc::clone(known.unwrap_or(pod));
-            }
+impl Pod {
+    fn new(ns: &str, name: &str, exporter: Option<&Exporter>) -> Self {
+        let identity = Identity {
+            kind: Kind::Pod,
+            name: name.into(),
+            ns: ns.into(),
+            node_name: exporter.map(|e| Arc::clone(&e.node)).unwrap_or_default(),
+            ..Identity::default()
+        };
+        Self {
+            name: pod_key(ns, name),
+            identity: Arc::new(identity),
         }
     }
+}
 
-    /// A record that names the interface otherwise is of one that had the number
-    /// before, or has it since.
-    fn behind(&self, side: &Side, format: Protocol, domain: u32) -> Option<&Arc<Identity>> {
+impl Here {
+    /// The pod behind the interface that this side of a record names. A record that
+    /// names the interface otherwise is of one that had the number before, or has it
+    /// since.
+    pub fn pod(&self, side: &Side) -> Option<&Pod> {
         let number = side.if_index?;
-        let index = match format {
-            Protocol::NetFlow5 => *self.by_port.get(&(domain, number))?,
+        let index = match self.format {
+            Protocol::NetFlow5 => *self.switch.by_port.get(&(self.domain, number))?,
             _ => number,
         };
-        let interface = self.by_index.get(&index)?;
+        let interface = self.switch.by_index.get(&index)?;
         let agrees = side.if_name.is_empty() || side.if_name.as_str() == interface.name.as_str();
         agrees.then_some(&interface.pod)
     }

@@ -1,8 +1,11 @@
 use std::net::Ipv4Addr;
 
+use weir_flow::{FlowRecord, Found};
 use wire::{Direction, Record};
 
 use super::*;
+use crate::enrich::enrich;
+use crate::identity::Directory;
 use crate::normalise::{Context, normalise};
 
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 30, 0, 11));
@@ -68,8 +71,8 @@ fn named(
         exporter: origin.exporter,
     };
     let mut record = normalise(raw, context);
-    let domain = origin.domain;
-    interfaces.of(origin)?.identify(&mut record, domain, directory);
+    let here = interfaces.here(origin, record.format)?;
+    enrich(&mut record, directory, Some(&here));
     Some(record)
 }
 
@@ -136,6 +139,7 @@ fn the_interface_outranks_the_address_and_the_index_knows_the_rest() {
     });
     let mut directory = Directory::default();
     directory.pods.insert("red/web".into(), Arc::clone(&identity));
+    directory.addresses.insert(SHARED, Identity::nobody());
     let record = raw(Protocol::Ipfix, (12, "v1"), (0, ""));
     let record = named(&interfaces, origin(None, 1), record, &directory).expect("a known switch");
     assert!(Arc::ptr_eq(&record.src.identity, &identity));
@@ -187,7 +191,7 @@ fn an_interface_that_lost_its_pod_or_is_not_told_any_more_is_forgotten() {
     let other = [told(1, 1, "v", "red/other")];
     interfaces.learn(origin(None, 2), &other, FORGOTTEN_MS + 1);
     assert_eq!(interfaces.len(), 1);
-    assert!(interfaces.of(origin(None, 1)).is_none());
+    assert!(interfaces.here(origin(None, 1), Protocol::Ipfix).is_none());
 }
 
 #[test]
