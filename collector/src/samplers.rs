@@ -11,6 +11,7 @@
 //! | names none | that of its input interface, of its output interface, the exporter's, or the only one there is |
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::SocketAddr;
 
 use wire::{Options, OptionsRecord, Protocol, Record, Sampling};
@@ -20,14 +21,26 @@ use wire::{Options, OptionsRecord, Protocol, Record, Sampling};
 const MAX_SCOPES: usize = 4_096;
 
 /// Samplers of each; more are not taken.
-const MAX_SAMPLERS: usize = 256;
+const MAX_SAMPLERS: usize = 1_024;
 
-type Scope = (SocketAddr, Protocol, u32);
+/// Samplers of all. When there are more, all are forgotten.
+const MAX_TOTAL: usize = 65_536;
+
+type ScopeKey = (SocketAddr, Protocol, u32);
 
 /// All known samplers.
 #[derive(Debug, Default)]
 pub struct Samplers {
-    scopes: HashMap<Scope, Vec<Sampling>>,
+    scopes: HashMap<ScopeKey, Scope>,
+    total: usize,
+}
+
+/// Those of one session and domain, by what they are for: one in so many.
+#[derive(Debug, Default)]
+struct Scope {
+    of_selector: HashMap<u64, u32>,
+    of_interface: HashMap<u32, u32>,
+    general: Option<u32>,
 }
 
 impl Samplers {
@@ -40,22 +53,22 @@ impl Samplers {
         }
     }
 
-    fn put(&mut self, scope: Scope, sampling: Sampling) {
-        if self.scopes.len() >= MAX_SCOPES && !self.scopes.contains_key(&scope) {
+    fn put(&mut self, key: ScopeKey, sampling: Sampling) {
+        let is_full = self.scopes.len() >= MAX_SCOPES && !self.scopes.contains_key(&key);
+        if is_full || self.total >= MAX_TOTAL {
             self.scopes.clear();
+            self.total = 0;
         }
-        let known = self.scopes.entry(scope).or_default();
-        let same = |s: &Sampling| (s.selector, s.interface) == (sampling.selector, sampling.interface);
-        match known.iter().position(same) {
-            Some(place) => known[place] = sampling,
-            None if known.len() < MAX_SAMPLERS => known.push(sampling),
-            None => {}
-        }
+        let scope = self.scopes.entry(key).or_default();
+        let before = scope.len();
+        scope.put(sampling);
+        self.total += scope.len() - before;
     }
 
     /// Forgets what a session said that has ended.
     pub fn end(&mut self, session: SocketAddr) {
         self.scopes.retain(|(peer, ..), _| *peer != session);
+        self.total = self.scopes.values().map(Scope::len).sum();
     }
 
     /// Puts their sampling into the records of one datagram that state none.
@@ -66,36 +79,54 @@ impl Samplers {
         for record in records {
             let domain = record.observation_domain.unwrap_or(0);
             let fits = record.sampling.is_none() && record.sample.is_none();
-            let known = self.scopes.get(&(session, record.protocol, domain));
-            if let Some(known) = known.filter(|_| fits) {
-                record.sampling = choose(known, record).map(Sampling::rate);
+            let scope = self.scopes.get(&(session, record.protocol, domain));
+            if let Some(scope) = scope.filter(|_| fits) {
+                record.sampling = scope.choose(record);
             }
         }
     }
 }
 
-fn choose<'a>(known: &'a [Sampling], record: &Record) -> Option<&'a Sampling> {
-    let general = || {
-        known
-            .iter()
-            .find(|s| s.selector.is_none() && s.interface.is_none())
-    };
-    if record.selector.is_some() {
-        let named = known.iter().find(|s| s.selector == record.selector);
-        return named.or_else(general);
+impl Scope {
+    fn len(&self) -> usize {
+        self.of_selector.len() + self.of_interface.len()
     }
-    let at = |interface: Option<u32>| {
-        known
-            .iter()
-            .find(|s| interface.is_some() && s.interface == interface)
-    };
-    at(record.in_if)
-        .or_else(|| at(record.out_if))
-        .or_else(general)
-        .or(match known {
-            [only] if only.interface.is_none() => Some(only),
-            _ => None,
-        })
+
+    fn put(&mut self, sampling: Sampling) {
+        let rate = sampling.rate();
+        if (sampling.selector, sampling.interface) == (None, None) {
+            self.general = Some(rate);
+        }
+        if let Some(selector) = sampling.selector {
+            put(&mut self.of_selector, selector, rate);
+        }
+        if let Some(interface) = sampling.interface {
+            put(&mut self.of_interface, interface, rate);
+        }
+    }
+
+    fn choose(&self, record: &Record) -> Option<u32> {
+        if let Some(selector) = record.selector {
+            return self.of_selector.get(&selector).copied().or(self.general);
+        }
+        let at = |interface: Option<u32>| self.of_interface.get(&interface?).copied();
+        at(record.in_if)
+            .or_else(|| at(record.out_if))
+            .or(self.general)
+            .or_else(|| self.only())
+    }
+
+    /// The only sampler there is, if it is for no interface in particular.
+    fn only(&self) -> Option<u32> {
+        let alone = self.of_selector.len() == 1 && self.of_interface.is_empty();
+        self.of_selector.values().next().copied().filter(|_| alone)
+    }
+}
+
+fn put<K: Eq + Hash>(map: &mut HashMap<K, u32>, key: K, rate: u32) {
+    if map.len() < MAX_SAMPLERS || map.contains_key(&key) {
+        map.insert(key, rate);
+    }
 }
 
 #[cfg(test)]

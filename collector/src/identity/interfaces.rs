@@ -29,6 +29,8 @@ const MAX_INTERFACES: usize = 1_024;
 const MAX_OF_NODES: usize = 131_072;
 /// Interfaces of the others, and so switches.
 const MAX_OF_STRANGERS: usize = 32_768;
+/// Octets of an interface's name; one that has more is not taken.
+const MAX_NAME: usize = 255;
 /// An interface that was not told for so long is forgotten. It is told every minute.
 const FORGOTTEN_MS: u64 = 600_000;
 
@@ -190,7 +192,8 @@ impl Switch {
             return;
         };
         let known = self.by_index.get(&told.interface);
-        if told.interface == 0 || (known.is_none() && self.by_index.len() >= most) {
+        let is_odd = told.interface == 0 || told.name.as_str().len() > MAX_NAME;
+        if is_odd || (known.is_none() && self.by_index.len() >= most) {
             return;
         }
         let same = |known: &&Interface| (&*known.pod.identity.ns, &*known.pod.identity.name) == (ns, pod);

@@ -21,6 +21,8 @@ mod show;
 const MAX_SHOWN: usize = 4_096;
 /// Interfaces that are followed.
 const MAX_TRACKED: usize = 65_536;
+/// Octets of an interface's name; what is longer is cut. OVS's own have 15.
+const MAX_NAME: usize = 64;
 /// Datapaths, and exporting processes.
 const MAX_OTHERS: usize = 4_096;
 /// After so long without a word a source is forgotten.
@@ -116,11 +118,7 @@ impl Told {
         counters: &InterfaceCounters,
         now_ms: u64,
     ) {
-        let name: Box<str> = if sample.port_name.is_empty() {
-            counters.if_index.to_string().into()
-        } else {
-            sample.port_name.as_str().into()
-        };
+        let name = interface_name(sample, counters);
         let values = interface_values(counters);
         let key = (Arc::clone(&exporter.node), name);
         let is_up = counters.status & 2 != 0;
@@ -199,6 +197,15 @@ fn room<K: Hash + Eq, V>(map: &mut HashMap<K, V>, key: K, fresh: impl FnOnce() -
         return None;
     }
     Some(map.entry(key).or_insert_with(fresh))
+}
+
+/// The name, else the number.
+fn interface_name(sample: &Counters, counters: &InterfaceCounters) -> Box<str> {
+    let name = sample.port_name.as_str();
+    if name.is_empty() {
+        return counters.if_index.to_string().into();
+    }
+    name[..name.floor_char_boundary(MAX_NAME)].into()
 }
 
 fn interface_values(c: &InterfaceCounters) -> [u64; INTERFACE] {

@@ -224,14 +224,12 @@ fn a_flood_of_samplers_and_sessions_takes_bounded_room() {
             ..Sampling::default()
         }),
     };
-    let flood: Vec<_> = (0..1_000).map(record).collect();
+    let flood: Vec<_> = (0..2_000).map(record).collect();
     samplers.learn(peer(1), &flood);
-    assert_eq!(
-        samplers.scopes[&(peer(1), Protocol::Ipfix, 0)].len(),
-        MAX_SAMPLERS
-    );
+    assert_eq!(samplers.total, MAX_SAMPLERS);
     for port in 2..=u16::MAX {
-        samplers.learn(peer(port), &flood[..1]);
-        assert!(samplers.scopes.len() <= MAX_SCOPES);
+        let told = if port < 200 { &flood[..] } else { &flood[..1] };
+        samplers.learn(peer(port), told);
+        assert!(samplers.scopes.len() <= MAX_SCOPES && samplers.total <= MAX_TOTAL);
     }
 }

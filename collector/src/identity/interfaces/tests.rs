@@ -204,6 +204,15 @@ fn what_routers_write_on_their_interfaces_is_no_pod() {
 }
 
 #[test]
+fn what_is_no_interface_of_a_switch_is_not_taken() {
+    let interfaces = Interfaces::default();
+    let name = "v".repeat(MAX_NAME + 1);
+    interfaces.learn(origin(None, 1), &[told(12, 3, &name, "red/web")], 0);
+    interfaces.learn(origin(None, 1), &[told(0, 3, "v1", "red/web")], 0);
+    assert!(interfaces.is_empty());
+}
+
+#[test]
 fn a_flood_of_interfaces_takes_bounded_room_and_leaves_that_of_known_nodes() {
     let interfaces = Interfaces::default();
     let flood: Vec<_> = (1..=2_000).map(|n| told(n, n, "v", "x/y")).collect();

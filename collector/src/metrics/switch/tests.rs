@@ -92,6 +92,16 @@ fn any_number_of_interfaces_take_bounded_room_and_what_they_grow_by_is_not_lost(
 }
 
 #[test]
+fn a_long_name_is_cut_where_a_character_ends() {
+    let switches = Switches::default();
+    let name = format!("a{}", "ü".repeat(1_000));
+    switches.count(&exporter("a"), &[sample(&name, 1, 1)], 0);
+    let shown = format!("interface=\"a{}\"", "ü".repeat(31));
+    let text = text(switches);
+    assert!(text.contains(&shown), "{text}");
+}
+
+#[test]
 fn an_interface_that_is_gone_makes_room() {
     let switches = Switches::default();
     switches.count(&exporter("a"), &[sample("old", 1, 1)], 0);
