@@ -232,13 +232,15 @@ impl Reconciler {
         }
     }
 
-    /// Changes that the spec did not cause: the same row was in place before.
+    /// Changes that the spec did not cause: the same row was in place before. One that
+    /// is renewed for that counts when it is back.
     fn drift(&self, diff: &Diff, rows: &DesiredRows) -> BTreeSet<Slot> {
         let Some(in_place) = &self.in_place else {
             return BTreeSet::new();
         };
-        let slots = diff.changes.iter().map(|c| &c.slot);
-        slots
+        let lasting = diff.changes.iter().filter(|c| c.action != Action::Renew);
+        lasting
+            .map(|c| &c.slot)
             .filter(|slot| in_place.get(slot) == rows.get(slot))
             .cloned()
             .collect()

@@ -384,3 +384,19 @@ fn a_new_virtual_observation_id_waits_until_the_switch_has_seen_no_row() {
         "a switch that is not there is not waited for"
     );
 }
+
+#[test]
+fn a_virtual_observation_id_set_by_others_is_healed_once() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    bench.take_over();
+    let theirs = Datum::string_map([("enable-output-sampling", "true"), ("virtual_obs_id", "theirs")]);
+    bench.spoil(Protocol::Ipfix, "other_config", theirs);
+    bench.settle();
+    bench.take_over();
+    bench.settle();
+    let (_, row) = bench.model.on("br-int", Protocol::Ipfix).unwrap();
+    let mut keys = row["other_config"].string_pairs();
+    assert!(keys.all(|(key, _)| key != "virtual_obs_id"));
+    assert_eq!(bench.reconciler.drift_healed(), 1);
+}
