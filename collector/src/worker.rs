@@ -8,8 +8,9 @@ use wire::{Limits, Record, Reject, Session};
 
 use crate::allow::Allow;
 use crate::decode::{Decode, Refused};
-use crate::enrich::enrich;
+use crate::enrich::Enrich;
 use crate::identity::Snapshot;
+use crate::identity::subnets::Labels;
 use crate::metrics::Metrics;
 use crate::normalise::{Context, judge, normalise};
 use crate::queue::Sender;
@@ -28,6 +29,8 @@ pub struct Workshop {
     pub allow: Arc<Allow>,
     /// Names, as they are now.
     pub snapshots: watch::Receiver<Snapshot>,
+    /// Labels of networks, as they are now.
+    pub labels: watch::Receiver<Arc<Labels>>,
     /// The way to the sink.
     pub sender: Sender,
 }
@@ -37,11 +40,16 @@ impl Workshop {
     pub fn worker(&self, limits: Limits) -> Worker {
         let mut snapshots = self.snapshots.clone();
         let names = snapshots.borrow_and_update().clone();
+        let mut label_changes = self.labels.clone();
+        let labels = label_changes.borrow_and_update().clone();
         Worker {
             allow: Arc::clone(&self.allow),
             decode: Decode::new(limits, self.metrics.decode_counters()),
             snapshots,
             names,
+            label_changes,
+            labels,
+            enrich: Enrich::default(),
             raw: Vec::new(),
             batch: Vec::new(),
             sender: self.sender.clone(),
@@ -56,6 +64,9 @@ pub struct Worker {
     decode: Decode,
     snapshots: watch::Receiver<Snapshot>,
     names: Snapshot,
+    label_changes: watch::Receiver<Arc<Labels>>,
+    labels: Arc<Labels>,
+    enrich: Enrich,
     raw: Vec<Record>,
     batch: Vec<FlowRecord>,
     sender: Sender,
@@ -85,7 +96,8 @@ impl Worker {
         };
         for raw in self.raw.drain(..) {
             let mut record = normalise(raw, context);
-            enrich(&mut record, &self.names.directory);
+            self.enrich
+                .enrich(&mut record, &self.names.directory, &self.labels);
             judge(&mut record, exporter, exporters);
             self.batch.push(record);
         }
@@ -114,6 +126,9 @@ impl Worker {
     fn refresh_names(&mut self) {
         if self.snapshots.has_changed().unwrap_or(false) {
             self.names = self.snapshots.borrow_and_update().clone();
+        }
+        if self.label_changes.has_changed().unwrap_or(false) {
+            self.labels = self.label_changes.borrow_and_update().clone();
         }
     }
 }

@@ -10,6 +10,7 @@ mod documents;
 mod exactness;
 mod export;
 mod faults;
+mod identity;
 mod install;
 mod ownership;
 mod records;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         .cases(admission::CASES)
         .cases(export::CASES)
         .cases(records::CASES)
+        .cases(identity::CASES)
         .cases(ownership::CASES)
         .cases(faults::CASES)
         .cases(control::CASES)
