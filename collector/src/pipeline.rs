@@ -12,7 +12,9 @@
 use std::io::{self, PipeWriter};
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -23,6 +25,7 @@ use tokio::task::JoinSet;
 use crate::config::{Config, datagram_limits};
 use crate::health::Health;
 use crate::http::{self, Pages};
+use crate::identity::subnets::{self, Labels};
 use crate::identity::{Snapshot, Source, cluster, switch};
 use crate::metrics::Metrics;
 use crate::queue;
@@ -100,7 +103,7 @@ impl Collector {
         if config.allow.needs_names() && matches!(config.names, Source::None) {
             tracing::warn!("cluster-nodes may send, but there is no source of names that tells who they are");
         }
-        let names = Names::follow(config.names).await?;
+        let names = Names::follow(config.names, config.name_history, config.subnet_labels).await?;
         let metrics = Arc::<Metrics>::default();
         let (sender, inbox) = queue::queue(config.queue_records, Arc::clone(&metrics));
         let workshop = Workshop {
@@ -108,6 +111,7 @@ impl Collector {
             allow: Arc::new(config.allow),
             snapshots: names.snapshots,
             interfaces: Arc::default(),
+            labels: names.labels,
             sender,
         };
         let pages = Pages {
@@ -200,12 +204,17 @@ impl Sockets {
 struct Names {
     health: Arc<Health>,
     snapshots: watch::Receiver<Snapshot>,
+    labels: watch::Receiver<Arc<Labels>>,
     tasks: JoinSet<()>,
 }
 
 impl Names {
-    /// Starts the task, if there is anything to keep.
-    async fn follow(source: Source) -> Result<Self, StartError> {
+    /// Starts the tasks, if there is anything to keep.
+    async fn follow(
+        source: Source,
+        history: Duration,
+        label_file: Option<PathBuf>,
+    ) -> Result<Self, StartError> {
         let health = Arc::new(Health::default());
         let (names, snapshots) = watch::channel(Snapshot::default());
         let mut tasks = JoinSet::new();
@@ -215,16 +224,23 @@ impl Names {
             Source::Cluster { kubeconfig } => {
                 let client = cluster::connect(kubeconfig).await?;
                 health.set_identity(not_read());
-                tasks.spawn(cluster::follow(client, names, Arc::clone(&health)));
+                tasks.spawn(cluster::follow(client, history, names, Arc::clone(&health)));
             }
             Source::Switches { endpoints, node_name } => {
                 health.set_identity(not_read());
                 tasks.spawn(switch::follow(endpoints, node_name, names, Arc::clone(&health)));
             }
         }
+        let (sender, labels) = watch::channel(Arc::default());
+        if let Some(path) = label_file {
+            let (source, read) = subnets::Source::open(path);
+            sender.send_replace(read);
+            tasks.spawn(subnets::follow(source, sender));
+        }
         Ok(Self {
             health,
             snapshots,
+            labels,
             tasks,
         })
     }

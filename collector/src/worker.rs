@@ -9,10 +9,11 @@ use wire::{Limits, Record, Reject, Session};
 
 use crate::allow::Allow;
 use crate::decode::{Decode, Refused};
-use crate::enrich::enrich;
+use crate::enrich::Enrich;
 use crate::exporters::Exporter;
 use crate::identity::Snapshot;
 use crate::identity::interfaces::{Here, Interfaces, Origin};
+use crate::identity::subnets::Labels;
 use crate::metrics::Metrics;
 use crate::normalise::{Context, is_ovs, judge, normalise};
 use crate::queue::Sender;
@@ -33,6 +34,8 @@ pub struct Workshop {
     pub snapshots: watch::Receiver<Snapshot>,
     /// Who stands behind the switches' interfaces.
     pub interfaces: Arc<Interfaces>,
+    /// Labels of networks, as they are now.
+    pub labels: watch::Receiver<Arc<Labels>>,
     /// The way to the sink.
     pub sender: Sender,
 }
@@ -42,6 +45,8 @@ impl Workshop {
     pub fn worker(&self, limits: Limits) -> Worker {
         let mut snapshots = self.snapshots.clone();
         let names = snapshots.borrow_and_update().clone();
+        let mut label_changes = self.labels.clone();
+        let labels = label_changes.borrow_and_update().clone();
         Worker {
             allow: Arc::clone(&self.allow),
             decode: Decode::new(
@@ -52,6 +57,9 @@ impl Workshop {
             snapshots,
             names,
             interfaces: Arc::clone(&self.interfaces),
+            label_changes,
+            labels,
+            enrich: Enrich::default(),
             raw: Vec::new(),
             batch: Vec::new(),
             sender: self.sender.clone(),
@@ -67,6 +75,9 @@ pub struct Worker {
     snapshots: watch::Receiver<Snapshot>,
     names: Snapshot,
     interfaces: Arc<Interfaces>,
+    label_changes: watch::Receiver<Arc<Labels>>,
+    labels: Arc<Labels>,
+    enrich: Enrich,
     raw: Vec<Record>,
     batch: Vec<FlowRecord>,
     sender: Sender,
@@ -97,7 +108,8 @@ impl Worker {
         let here = self.here(exporter, source);
         for raw in self.raw.drain(..) {
             let mut record = normalise(raw, context);
-            enrich(&mut record, &self.names.directory, here.as_ref());
+            self.enrich
+                .enrich(&mut record, &self.names.directory, &self.labels, here.as_ref());
             judge(&mut record, exporter, exporters);
             self.batch.push(record);
         }
@@ -143,6 +155,9 @@ impl Worker {
     fn refresh_names(&mut self) {
         if self.snapshots.has_changed().unwrap_or(false) {
             self.names = self.snapshots.borrow_and_update().clone();
+        }
+        if self.label_changes.has_changed().unwrap_or(false) {
+            self.labels = self.label_changes.borrow_and_update().clone();
         }
     }
 }

@@ -20,7 +20,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use weir_flow::{Identity, Kind, Side};
 use wire::{InterfaceName, Options, OptionsRecord, Protocol, Text};
 
-use super::pod_key;
 use crate::exporters::Exporter;
 
 /// Interfaces of one switch.
@@ -240,7 +239,7 @@ impl Pod {
             ..Identity::default()
         };
         Self {
-            name: pod_key(ns, name),
+            name: [ns, "/", name].concat().into(),
             identity: Arc::new(identity),
         }
     }

@@ -10,6 +10,7 @@ mod documents;
 mod exactness;
 mod export;
 mod faults;
+mod identity;
 mod install;
 mod interfaces;
 mod ownership;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         .cases(export::CASES)
         .cases(records::CASES)
         .cases(interfaces::CASES)
+        .cases(identity::CASES)
         .cases(ownership::CASES)
         .cases(faults::CASES)
         .cases(control::CASES)

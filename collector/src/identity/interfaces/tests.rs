@@ -4,8 +4,9 @@ use weir_flow::{FlowRecord, Found};
 use wire::{Direction, Record};
 
 use super::*;
-use crate::enrich::enrich;
-use crate::identity::Directory;
+use crate::enrich::Enrich;
+use crate::identity::subnets::Labels;
+use crate::identity::{Directory, Held, Span, Timeline};
 use crate::normalise::{Context, normalise};
 
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 30, 0, 11));
@@ -26,6 +27,15 @@ fn origin(exporter: Option<&Exporter>, domain: u32) -> Origin<'_> {
         source: NODE,
         domain,
     }
+}
+
+fn always(who: &Arc<Identity>) -> Timeline {
+    let span = Span {
+        from: 0,
+        to: u64::MAX,
+    };
+    let who = Arc::clone(who);
+    [Held { span, who }].into()
 }
 
 fn told(interface: u32, port: u32, name: &str, description: &str) -> OptionsRecord {
@@ -72,7 +82,7 @@ fn named(
     };
     let mut record = normalise(raw, context);
     let here = interfaces.here(origin, record.format)?;
-    enrich(&mut record, directory, Some(&here));
+    Enrich::default().enrich(&mut record, directory, &Labels::default(), Some(&here));
     Some(record)
 }
 
@@ -138,8 +148,8 @@ fn the_interface_outranks_the_address_and_the_index_knows_the_rest() {
         ..Identity::default()
     });
     let mut directory = Directory::default();
-    directory.pods.insert("red/web".into(), Arc::clone(&identity));
-    directory.addresses.insert(SHARED, Identity::nobody());
+    directory.pods.insert("red/web".into(), always(&identity));
+    directory.addresses.insert(SHARED, always(&Identity::nobody()));
     let record = raw(Protocol::Ipfix, (12, "v1"), (0, ""));
     let record = named(&interfaces, origin(None, 1), record, &directory).expect("a known switch");
     assert!(Arc::ptr_eq(&record.src.identity, &identity));
