@@ -47,6 +47,10 @@ fuzz: ## Fuzz the decoder, SECONDS (default 30) for each target; needs a nightly
 bench-decode: requirements ## Records a second that the decoder makes on one core
 	@scripts/bench-decode
 
+.PHONY: bench-identity
+bench-identity: requirements ## Memory and time of the names of 1,000 nodes and 50,000 pods
+	@scripts/bench-identity
+
 .PHONY: images
 images: ## Static binaries in scratch images (needs docker or podman)
 	@scripts/build-images

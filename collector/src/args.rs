@@ -3,10 +3,12 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
+use crate::identity::NAME_HISTORY;
 use crate::stream::{CONNECTIONS, StreamConfig, TlsFiles};
 use crate::{AllowRule, Config, QUEUE_RECORDS, Sink, Source, default_workers};
 
@@ -103,6 +105,15 @@ pub struct Args {
     /// Take names from the cluster that this file describes
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+
+    /// How long it stays known who had an address, after it was given up
+    #[arg(long, value_name = "SECONDS", default_value_t = NAME_HISTORY.as_secs())]
+    pub name_history: u64,
+
+    /// YAML file that gives networks names (`customLabels: [{name, cidrs}]`); read
+    /// again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub subnet_labels: Option<PathBuf>,
 }
 
 /// What is printed on standard output.
@@ -131,6 +142,8 @@ impl Args {
             allow: self.allow.into_iter().collect(),
             http: self.http,
             names,
+            name_history: Duration::from_secs(self.name_history),
+            subnet_labels: self.subnet_labels,
             sink: match self.print {
                 Print::Json => Sink::stdout(),
                 Print::None => Sink::Discard,

@@ -1,11 +1,16 @@
 //! Datagrams to raw records, one decoder a worker, and the counting that goes
-//! with it: received = decoded + rejected.
+//! with it: received = decoded + rejected. What datagrams say beside their records
+//! goes to those who keep it: samplers, interfaces, the switches' own counters.
+
+use std::sync::Arc;
 
 use wire::{Decoder, Limits, Protocol, Record, Reject, Session, Summary};
 
 use crate::exporters::{Exporter, Exporters, Mark};
+use crate::identity::interfaces::{Interfaces, Origin};
 use crate::metrics::DecodeCounters;
 use crate::normalise;
+use crate::samplers::Samplers;
 use crate::sequence::{Arrival, Sequences};
 use crate::templates::{Telling, Templates};
 
@@ -23,16 +28,20 @@ pub enum Refused {
 pub struct Decode {
     decoder: Decoder,
     sequences: Sequences,
+    samplers: Samplers,
+    interfaces: Arc<Interfaces>,
     counters: DecodeCounters,
     telling: Telling,
 }
 
 impl Decode {
     /// A decoder that knows no templates yet.
-    pub fn new(limits: Limits, counters: DecodeCounters) -> Self {
+    pub fn new(limits: Limits, interfaces: Arc<Interfaces>, counters: DecodeCounters) -> Self {
         Self {
             decoder: Decoder::new(limits),
             sequences: Sequences::default(),
+            samplers: Samplers::default(),
+            interfaces,
             counters,
             telling: Telling::default(),
         }
@@ -85,6 +94,7 @@ impl Decode {
     /// A session over a stream has ended, and its templates with it.
     pub fn end(&mut self, session: Session) {
         self.decoder.end_session(session);
+        self.samplers.end(session.peer);
         self.counters.expired(self.decoder.take_expired_sets());
     }
 
@@ -113,7 +123,25 @@ impl Decode {
         self.counters.decoded(&summary, self.decoder.take_expired_sets());
         let exporter = exporters.resolve(mark(&summary, records), session.peer.ip());
         self.follow(session, &summary, records, exporter);
+        self.learn(session, &summary, now_ms, exporter);
+        self.samplers.complete(session.peer, records);
         Ok(exporter)
+    }
+
+    /// Keeps what is no record.
+    fn learn(&mut self, session: Session, summary: &Summary, now_ms: u64, exporter: Option<&Exporter>) {
+        self.counters.told(summary, now_ms, exporter);
+        if summary.options.is_empty() {
+            return;
+        }
+        self.samplers.learn(session.peer, &summary.options);
+        let origin = Origin {
+            exporter,
+            source: session.peer.ip(),
+            domain: summary.observation_domain,
+        };
+        self.interfaces.learn(origin, &summary.options, now_ms);
+        self.counters.interfaces(self.interfaces.len());
     }
 
     fn follow(
@@ -147,6 +175,7 @@ fn mark(summary: &Summary, records: &[Record]) -> Option<Mark> {
     match (records.first(), summary.protocol) {
         (Some(record), _) => Mark::of(record),
         (None, Protocol::Ipfix) => Mark::of_domain(summary.observation_domain),
+        (None, Protocol::Sflow5) => summary.counters.first()?.agent.map(Mark::Agent),
         (None, _) => None,
     }
 }

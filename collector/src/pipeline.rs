@@ -15,6 +15,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -26,6 +27,7 @@ use wire::Limits;
 use crate::config::{Config, datagram_limits};
 use crate::health::Health;
 use crate::http::{self, Pages};
+use crate::identity::subnets::{self, Labels};
 use crate::identity::{Snapshot, Source, cluster, switch};
 use crate::metrics::Metrics;
 use crate::queue;
@@ -105,13 +107,15 @@ impl Collector {
         if config.allow.needs_names() && matches!(config.names, Source::None) {
             tracing::warn!("cluster-nodes may send, but there is no source of names that tells who they are");
         }
-        let names = Names::follow(config.names).await?;
+        let names = Names::follow(config.names, config.name_history, config.subnet_labels).await?;
         let metrics = Arc::<Metrics>::default();
         let (sender, inbox) = queue::queue(config.queue_records, Arc::clone(&metrics));
         let workshop = Workshop {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
             snapshots: names.snapshots,
+            interfaces: Arc::default(),
+            labels: names.labels,
             sender,
         };
         let templates = match &config.state_dir {
@@ -243,12 +247,17 @@ impl Sockets {
 struct Names {
     health: Arc<Health>,
     snapshots: watch::Receiver<Snapshot>,
+    labels: watch::Receiver<Arc<Labels>>,
     tasks: JoinSet<()>,
 }
 
 impl Names {
-    /// Starts the task, if there is anything to keep.
-    async fn follow(source: Source) -> Result<Self, StartError> {
+    /// Starts the tasks, if there is anything to keep.
+    async fn follow(
+        source: Source,
+        history: Duration,
+        label_file: Option<PathBuf>,
+    ) -> Result<Self, StartError> {
         let health = Arc::new(Health::default());
         let (names, snapshots) = watch::channel(Snapshot::default());
         let mut tasks = JoinSet::new();
@@ -258,16 +267,23 @@ impl Names {
             Source::Cluster { kubeconfig } => {
                 let client = cluster::connect(kubeconfig).await?;
                 health.set_identity(not_read());
-                tasks.spawn(cluster::follow(client, names, Arc::clone(&health)));
+                tasks.spawn(cluster::follow(client, history, names, Arc::clone(&health)));
             }
             Source::Switches { endpoints, node_name } => {
                 health.set_identity(not_read());
                 tasks.spawn(switch::follow(endpoints, node_name, names, Arc::clone(&health)));
             }
         }
+        let (sender, labels) = watch::channel(Arc::default());
+        if let Some(path) = label_file {
+            let (source, read) = subnets::Source::open(path);
+            sender.send_replace(read);
+            tasks.spawn(subnets::follow(source, sender));
+        }
         Ok(Self {
             health,
             snapshots,
+            labels,
             tasks,
         })
     }

@@ -3,6 +3,7 @@
 //! `namespace_pod`; `ip_addresses`, `attached_mac`). [`read`] is pure; [`follow`]
 //! is the task that keeps the snapshot up to date.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use futures::future::select_all;
 use ovsdb::{Client, Endpoint, Monitor, Options, Replica, RowData, View};
 use tokio::sync::watch;
 
+use super::time::{Held, Span};
 use super::{Directory, Ports, Snapshot};
 use crate::exporters::{Exporter, Exporters};
 use crate::health::Health;
@@ -142,6 +144,7 @@ pub fn merge(switches: Vec<Switch>) -> Snapshot {
     let mut directory = Directory::default();
     let mut exporters = Vec::new();
     let mut sources = Vec::new();
+    let mut held: HashMap<IpAddr, Vec<Held>> = HashMap::new();
     for switch in switches {
         sources.extend(
             switch
@@ -150,8 +153,16 @@ pub fn merge(switches: Vec<Switch>) -> Snapshot {
                 .map(|address| (*address, Arc::clone(&switch.node))),
         );
         exporters.extend(switch.exporters);
-        directory.addresses.extend(switch.addresses);
+        for (address, who) in switch.addresses {
+            held.entry(address).or_default().push(Held {
+                span: Span::ALWAYS,
+                who,
+            });
+        }
         directory.nodes.insert(switch.node, switch.ports);
+    }
+    for (address, held) in held {
+        directory.addresses.insert(address, held.into());
     }
     let exporters = Exporters::new(exporters, sources.into_iter());
     Snapshot {

@@ -152,6 +152,23 @@ impl DecodeCounters {
         self.sets[EXPIRED].add(sets);
     }
 
+    /// A datagram said this beside its records.
+    pub fn told(&self, summary: &Summary, now_ms: u64, exporter: Option<&Exporter>) {
+        if !summary.discards.is_empty() {
+            self.metrics.discarded(exporter, &summary.discards);
+        }
+        if let Some(exporter) = exporter {
+            let switches = &self.metrics.switches;
+            switches.count(exporter, &summary.counters, now_ms);
+            switches.learn(exporter, &summary.options, now_ms);
+        }
+    }
+
+    /// So many interfaces have a pod that is known.
+    pub fn interfaces(&self, known: usize) {
+        self.metrics.interfaces.set(to_signed(known as u64));
+    }
+
     /// Units are missing by sequence number.
     pub fn lost(&mut self, protocol: Protocol, units: u64, exporter: Option<&Exporter>) {
         self.lost[position(protocol)].fresh += units;

@@ -62,7 +62,7 @@ pub use archive::{Archive, ArchiveError, Learned};
 pub use counters::{AppResources, Counters, EthernetCounters, InterfaceCounters, OpenFlowPort, OvsDatapath};
 pub use decoder::{Decoder, Limits, Summary};
 pub use framer::Framer;
-pub use options::{ElementType, Options, OptionsRecord, Sampling, Statistics};
+pub use options::{ElementType, InterfaceName, Options, OptionsRecord, Sampling, Statistics};
 pub use protocol::{Protocol, sniff};
 pub use record::{Direction, PacketSample, Record, SampledInterface};
 pub use reject::Reject;

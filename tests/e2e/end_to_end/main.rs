@@ -10,7 +10,9 @@ mod documents;
 mod exactness;
 mod export;
 mod faults;
+mod identity;
 mod install;
+mod interfaces;
 mod ownership;
 mod records;
 mod stage;
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         .cases(admission::CASES)
         .cases(export::CASES)
         .cases(records::CASES)
+        .cases(interfaces::CASES)
+        .cases(identity::CASES)
         .cases(ownership::CASES)
         .cases(faults::CASES)
         .cases(control::CASES)
