@@ -64,6 +64,8 @@ impl<K: Hash + Ord + Clone> Book<K> {
             open |= claim.span.is_open();
         }
         if !(open || known && term.until.is_some()) {
+            // Nearly everything has one holder.
+            claims.reserve_exact(1);
             claims.push(Claim {
                 by: by.clone(),
                 span: Span::since(term.from),
