@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use super::book::{Book, Term};
 use super::index::MOST_ENDED;
 use super::shards::Shards;
-use super::time::{self, Timeline, nanoseconds};
-use super::{Directory, ObjectKey, ObjectKind, Ports, Snapshot};
+use super::time::{self, Held, Span, Timeline, nanoseconds};
+use super::{Directory, ObjectKey, ObjectKind, Ports, Snapshot, pod_key};
 use crate::exporters::{Exporter, Exporters};
 use crate::health::Health;
 use weir_flow::{Identity, Kind};
@@ -219,6 +219,14 @@ pub fn merge(mut switches: Vec<Switch>, ledger: &mut Ledger, now: u64) -> Snapsh
                 .map(|address| (*address, Arc::clone(&switch.node))),
         );
         exporters.extend(switch.exporters);
+        let behind = switch.ports.interfaces.values();
+        for pod in behind.filter(|who| who.kind == Kind::Pod) {
+            let held = Held {
+                span: Span::ALWAYS,
+                who: Arc::clone(pod),
+            };
+            directory.pods.insert(pod_key(&pod.ns, &pod.name), [held].into());
+        }
         directory.nodes.insert(switch.node, switch.ports);
     }
     directory.addresses = ledger.shown.clone();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::exporters::{Formats, Ipfix, NetFlow};
-use crate::identity::{Holders, Span};
+use crate::identity::Holders;
 use ovsdb::{Datum, Uuid};
 
 fn uuid(n: u128) -> Uuid {
@@ -143,6 +143,8 @@ fn exporters_are_known_by_what_the_rows_say() {
             "what OVS does when the column is empty"
         );
     }
+    let pod = snapshot.directory.pod("shop/web-0_x", Span::since(1));
+    assert_eq!(pod.map(|who| who.pod_name()), Some("web-0_x"));
     let exporter = snapshot.exporters.resolve(None, [192, 0, 2, 1].into()).unwrap();
     assert!(exporter.single_pass);
     assert_eq!(
