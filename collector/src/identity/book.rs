@@ -160,7 +160,7 @@ fn inherits(heir: &Claim, claim: &Claim) -> bool {
     let pods = heir.who.kind == Kind::Pod && claim.who.kind == Kind::Pod;
     let younger = heir.by != claim.by && heir.span.from > claim.span.from;
     let one_network = heir.who.network == claim.who.network;
-    claim.leaving && !heir.leaving && pods && younger && one_network
+    claim.leaving && pods && younger && one_network
 }
 
 #[cfg(test)]

@@ -302,10 +302,8 @@ fn release_others<K: Hash + Ord + Clone>(
     has: &[(K, Arc<Identity>)],
     now: u64,
 ) {
-    for (key, _) in had
-        .iter()
-        .filter(|(key, _)| has.iter().all(|(other, _)| other != key))
-    {
+    let has: HashSet<&K> = has.iter().map(|(key, _)| key).collect();
+    for (key, _) in had.iter().filter(|(key, _)| !has.contains(key)) {
         book.release(key, by, now);
     }
 }
