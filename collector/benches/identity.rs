@@ -11,8 +11,11 @@ use std::time::Instant;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
+use weir_collector::enrich::Enrich;
 use weir_collector::identity::subnets::Labels;
 use weir_collector::identity::{Fact, Index, ObjectKey, ObjectKind, Owner, Snapshot, Span, facts};
+use weir_collector::normalise::{Context, normalise};
+use weir_flow::FlowRecord;
 
 const NODES: usize = 1_000;
 const PODS: usize = 50_000;
@@ -23,11 +26,13 @@ const NOW: u64 = 1_767_300_000_000_000_000;
 const LOOKUPS: u32 = 2_000_000;
 
 fn main() {
-    memory_and_changes();
-    labels();
+    let view = memory_and_changes();
+    let (few, many) = (Labelled::new(10), Labelled::new(10_000));
+    records(&view, &few, &many);
+    labels(&few, &many);
 }
 
-fn memory_and_changes() {
+fn memory_and_changes() -> Snapshot {
     let before = resident();
     let mut index = Index::default();
     (0..NODES).for_each(|n| put(&mut index, ObjectKind::Node, "", &node_name(n), node(n)));
@@ -101,6 +106,7 @@ fn memory_and_changes() {
     publish(&mut index);
     lookups(&newer);
     drop(reader);
+    newer
 }
 
 fn publish(index: &mut Index) {
@@ -133,56 +139,109 @@ fn lookups(view: &Snapshot) {
     println!("who had an address: {nanoseconds:.0} ns");
 }
 
-/// Random networks of 10.0.0.0/8 and random addresses within.
-fn labels() {
-    let few = labelled(10);
-    let many = labelled(10_000);
-    let mut rounds: Vec<(f64, f64)> = (0..5).map(|_| (label_time(&few), label_time(&many))).collect();
-    rounds.sort_by(|one, other| (one.1 / one.0).total_cmp(&(other.1 / other.0)));
-    let (few, many) = rounds[2];
+/// Flows between pods, to their endpoints, and addresses of 10.0.0.0/8, named.
+fn records(view: &Snapshot, few: &Labelled, many: &Labelled) {
+    let none = Labels::default();
+    let mut random = Random(5);
+    let mut flows: Vec<FlowRecord> = (0..8_192).map(|_| flow(&mut random)).collect();
+    let mut enrich = Enrich::default();
+    let mut name = |labels: &Labels| {
+        let mut at = 0;
+        time(|| {
+            at = (at + 1) % flows.len();
+            enrich.enrich(&mut flows[at], &view.directory, labels);
+        })
+    };
+    let mut rounds: Vec<[f64; 3]> = Vec::new();
+    for _ in 0..5 {
+        rounds.push([name(&none), name(&few.labels), name(&many.labels)]);
+    }
+    rounds.sort_by(|one, other| (one[2] / one[1]).total_cmp(&(other[2] / other[1])));
+    let [none, few, many] = rounds[2];
     println!(
-        "label of an address: {few:.1} ns of 10 networks, {many:.1} ns of 10,000, ratio {:.2}",
+        "names on both sides of a record: {none:.0} ns, {few:.0} ns with 10 labelled networks, \
+         {many:.0} ns with 10,000, ratio {:.2}",
         many / few
     );
 }
 
-fn labelled(networks: usize) -> Labels {
-    let mut random = Random(7);
-    let mut text = "customLabels:\n".to_owned();
-    for n in 0..networks {
-        let address = Ipv4Addr::from_bits(0x0a00_0000 | (random.below(1 << 16) as u32) << 8);
-        writeln!(
-            text,
-            "- {{name: label-{n}-x, cidrs: [{address}/24, 172.{}.{}.0/24]}}",
-            16 + n / 256 % 16,
-            n % 256
-        )
-        .expect("a String takes all");
+fn flow(random: &mut Random) -> FlowRecord {
+    let outside = Ipv4Addr::from_bits(0x0a00_0000 | random.below(1 << 24) as u32);
+    let inside = pod_address(random.below(PODS));
+    let record = wire::Record {
+        src_addr: Some(pod_address(random.below(PODS))),
+        dst_addr: Some(if random.below(2) == 0 {
+            inside
+        } else {
+            outside.into()
+        }),
+        src_port: Some(32_768 + random.below(28_000) as u16),
+        dst_port: Some(8080),
+        ip_protocol: Some(6),
+        start_ns: Some(NOW + 5_000_000_000),
+        end_ns: Some(NOW + 6_000_000_000),
+        ..wire::Record::new(wire::Protocol::Ipfix, NOW + 7_000_000_000)
+    };
+    let context = Context {
+        received_ns: NOW + 7_000_000_000,
+        source: IpAddr::from([127, 0, 0, 1]),
+        exporter: None,
+    };
+    normalise(record, context)
+}
+
+/// So many networks of 256 addresses, and addresses: of those networks, and of
+/// all of 10.0.0.0/8.
+fn labels(few: &Labelled, many: &Labelled) {
+    for (what, within) in [("a labelled network", true), ("any network", false)] {
+        let ratio = |(few, many): &(f64, f64)| many / few;
+        let mut rounds: Vec<(f64, f64)> = (0..5).map(|_| (few.time(within), many.time(within))).collect();
+        rounds.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
+        let (few, many) = rounds[2];
+        println!(
+            "label of an address of {what}: {few:.1} ns of 10, {many:.1} ns of 10,000, ratio {:.2}",
+            many / few
+        );
     }
-    // The random networks may meet; of two labels of one the file would be refused.
-    let mut seen = std::collections::HashSet::new();
-    let once: String = text
-        .lines()
-        .filter(|line| keep(line, &mut seen))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    Labels::parse(&once, Path::new("generated")).expect("the text is well-formed")
 }
 
-fn keep(line: &str, seen: &mut std::collections::HashSet<String>) -> bool {
-    let networks = line.split(['[', ']']).nth(1).unwrap_or("");
-    networks.is_empty()
-        || networks
-            .split(", ")
-            .all(|network| seen.insert(network.to_owned()))
+struct Labelled {
+    labels: Labels,
+    networks: Vec<u32>,
 }
 
-fn label_time(labels: &Labels) -> f64 {
-    let mut random = Random(3);
-    time(|| {
-        let address = Ipv4Addr::from_bits(0x0a00_0000 | random.below(1 << 24) as u32);
-        black_box(labels.get(address.into()));
-    })
+impl Labelled {
+    fn new(count: usize) -> Self {
+        let mut random = Random(7);
+        let mut networks = Vec::new();
+        let mut text = "customLabels:\n".to_owned();
+        while networks.len() < count {
+            let network = 0x0a00_0000 | (random.below(1 << 16) as u32) << 8;
+            if !networks.contains(&network) {
+                let cidr = Ipv4Addr::from_bits(network);
+                writeln!(text, "- {{name: label-{network}, cidrs: [{cidr}/24]}}")
+                    .expect("a String takes all");
+                networks.push(network);
+            }
+        }
+        let labels = Labels::parse(&text, Path::new("generated")).expect("the text is well-formed");
+        Self { labels, networks }
+    }
+
+    /// Of one lookup, ns.
+    fn time(&self, within: bool) -> f64 {
+        let mut random = Random(3);
+        time(|| {
+            let at = random.below(1 << 24);
+            let network = if within {
+                self.networks[at % self.networks.len()]
+            } else {
+                0x0a00_0000
+            };
+            let address = network | if within { at as u32 & 0xff } else { at as u32 };
+            black_box(self.labels.get(Ipv4Addr::from_bits(address).into()));
+        })
+    }
 }
 
 fn time(mut step: impl FnMut()) -> f64 {

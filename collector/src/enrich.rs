@@ -27,6 +27,10 @@ mod blend;
 mod listeners;
 mod server;
 
+/// No exporter keeps a flow for so long after its end, ns: 1 h. A clock that says
+/// so is wrong.
+const OLDEST: u64 = 3_600 * 1_000_000_000;
+
 /// What one thread keeps to put names on records.
 #[derive(Debug, Default)]
 pub struct Enrich {
@@ -153,9 +157,16 @@ impl Enrich {
     }
 }
 
-/// When the flow ran; an exporter's clock may not be ahead of this one.
+/// When the flow ran. An exporter's clock may not be ahead of this one; of one that
+/// is far behind nothing is believed, and the flow ran when it arrived.
 fn span(record: &FlowRecord) -> Span {
     let to = record.end_ns.min(record.time_ns);
+    if record.time_ns - to > OLDEST {
+        return Span {
+            from: record.time_ns,
+            to: record.time_ns,
+        };
+    }
     Span {
         from: record.start_ns.min(to),
         to,

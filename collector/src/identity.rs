@@ -33,6 +33,11 @@ pub use time::{Held, Span, Timeline};
 /// unset (vswitch.xml).
 const DEFAULT_SAMPLING: u32 = 400;
 
+/// What [`Directory::pods`] knows a pod by.
+fn pod_key(ns: &str, name: &str) -> Arc<str> {
+    [ns, "/", name].concat().into()
+}
+
 /// All that the workers look up, as of one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {

@@ -271,7 +271,8 @@ impl Names {
             }
             Source::Switches { endpoints, node_name } => {
                 health.set_identity(not_read());
-                tasks.spawn(switch::follow(endpoints, node_name, names, Arc::clone(&health)));
+                let health = Arc::clone(&health);
+                tasks.spawn(switch::follow(endpoints, node_name, history, names, health));
             }
         }
         let (sender, labels) = watch::channel(Arc::default());

@@ -177,6 +177,21 @@ fn a_clock_that_is_ahead_does_not_make_a_flow_younger_than_its_arrival() {
 }
 
 #[test]
+fn a_clock_that_is_an_hour_behind_is_not_believed() {
+    let mut behind = flow("10.0.0.1", 1);
+    behind.time_ns = behind.end_ns + OLDEST;
+    assert_eq!(span(&behind).to, behind.end_ns);
+    behind.time_ns += 1;
+    assert_eq!(
+        span(&behind),
+        Span {
+            from: behind.time_ns,
+            to: behind.time_ns
+        }
+    );
+}
+
+#[test]
 fn the_side_with_the_port_of_a_service_is_the_server() {
     let flow = named(flow("10.0.0.1", 8080));
     assert_eq!(

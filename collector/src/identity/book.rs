@@ -64,6 +64,8 @@ impl<K: Hash + Ord + Clone> Book<K> {
             open |= claim.span.is_open();
         }
         if !(open || known && term.until.is_some()) {
+            // Nearly everything has one holder.
+            claims.reserve_exact(1);
             claims.push(Claim {
                 by: by.clone(),
                 span: Span::since(term.from),
@@ -158,7 +160,7 @@ fn inherits(heir: &Claim, claim: &Claim) -> bool {
     let pods = heir.who.kind == Kind::Pod && claim.who.kind == Kind::Pod;
     let younger = heir.by != claim.by && heir.span.from > claim.span.from;
     let one_network = heir.who.network == claim.who.network;
-    claim.leaving && !heir.leaving && pods && younger && one_network
+    claim.leaving && pods && younger && one_network
 }
 
 #[cfg(test)]

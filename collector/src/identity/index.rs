@@ -21,8 +21,11 @@ mod identify;
 
 /// How long is known who had an address, unless told otherwise.
 pub const NAME_HISTORY: Duration = Duration::from_secs(600);
+/// How late word of a change may come: what an object is first seen to have, it may
+/// have had for so long before it was last seen without.
+const WATCH_LAG: Duration = Duration::from_secs(5);
 /// Ends of holdings that are kept, of addresses and of endpoints each.
-const MOST_ENDED: usize = 100_000;
+pub(super) const MOST_ENDED: usize = 100_000;
 
 /// All facts, and who has had which address by them.
 #[derive(Debug)]
@@ -216,9 +219,12 @@ impl Index {
         let who = self.who(key, &fact, old.as_ref().map(|old| &old.who));
         let new = self.belongings(key, &fact, &who);
         let began = fact.began();
+        let unseen = old
+            .as_ref()
+            .map_or(0, |old| old.seen.saturating_sub(nanoseconds(WATCH_LAG)));
         let term = Term {
             created: fact.created(),
-            from: old.as_ref().map_or(began, |old| began.max(old.seen)),
+            from: began.max(unseen),
             until: fact.ended(now),
             leaving: fact.is_leaving(),
         };
@@ -296,10 +302,8 @@ fn release_others<K: Hash + Ord + Clone>(
     has: &[(K, Arc<Identity>)],
     now: u64,
 ) {
-    for (key, _) in had
-        .iter()
-        .filter(|(key, _)| has.iter().all(|(other, _)| other != key))
-    {
+    let has: HashSet<&K> = has.iter().map(|(key, _)| key).collect();
+    for (key, _) in had.iter().filter(|(key, _)| !has.contains(key)) {
         book.release(key, by, now);
     }
 }

@@ -60,10 +60,19 @@ fn of_too_many_ends_the_oldest_go_first() {
 
 #[test]
 fn one_that_is_being_deleted_loses_to_a_younger_one_and_another_does_not() {
-    for (leaving, end) in [(true, 50), (false, u64::MAX)] {
+    for (leaving, heir_leaving, end) in [
+        (true, false, 50),
+        (true, true, 50),
+        (false, false, u64::MAX),
+        (false, true, u64::MAX),
+    ] {
         let (mut book, (old, old_who), (new, new_who)) = (Book::default(), pod("old"), pod("new"));
         book.claim(&1, &old, Term { leaving, ..term(10) }, &old_who);
-        book.claim(&1, &new, term(50), &new_who);
+        let heir = Term {
+            leaving: heir_leaving,
+            ..term(50)
+        };
+        book.claim(&1, &new, heir, &new_who);
         let expected = [("old".into(), 10, end), ("new".into(), 50, u64::MAX)];
         assert_eq!(shown(&mut book), expected);
     }

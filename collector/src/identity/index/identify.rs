@@ -7,6 +7,7 @@ use weir_flow::{Identity, Kind};
 
 use super::{Belongings, Index, node_key, owner_key};
 use crate::identity::facts::{Fact, NodeFact, ObjectKey, ObjectKind, PodFact};
+use crate::identity::pod_key;
 
 impl Fact {
     /// When the object was made; 0 where that says nothing.
@@ -76,7 +77,7 @@ impl Index {
         match fact {
             Fact::Pod(pod) => Belongings {
                 addresses: pod_addresses(pod, who),
-                pods: vec![(format!("{}/{}", key.ns, key.name).into(), Arc::clone(who))],
+                pods: vec![(pod_key(&key.ns, &key.name), Arc::clone(who))],
                 ..Belongings::default()
             },
             Fact::Node(node) => Belongings {

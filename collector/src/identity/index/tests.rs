@@ -551,3 +551,76 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
     assert_eq!(exporter.formats.net_flow.unwrap().active_timeout, 5);
     assert_eq!(node(None, "192.0.2.2"), Some(("node-b".to_owned(), None)));
 }
+
+/// A pod of a random walk: which of the four addresses it has.
+fn walker(made: u64, addresses: u64) -> Fact {
+    let has = |n: &u8| addresses >> n & 1 == 1;
+    let primary: Arc<str> = "primary".into();
+    Fact::Pod(PodFact {
+        addresses: (0..4_u8)
+            .filter(has)
+            .map(|n| ([10, 0, 0, n].into(), Arc::clone(&primary)))
+            .collect(),
+        node: "node-a".into(),
+        created: made,
+        started: made,
+        ..PodFact::default()
+    })
+}
+
+#[test]
+fn whatever_happens_the_view_shows_who_has_an_address_and_in_the_end_nothing_is_left() {
+    use std::collections::{BTreeMap, BTreeSet};
+    for seed in 1..60_u64 {
+        let mut random = seed;
+        let mut below = |bound: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % bound
+        };
+        let mut cluster = Cluster::default();
+        let mut model: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for step in 1..60 {
+            cluster.1 = 10 * step;
+            let name = format!("p{}", below(5));
+            let now = MADE + cluster.1 * SECOND;
+            if below(3) == 0 {
+                cluster.delete(ObjectKind::Pod, &name);
+                model.remove(&name);
+            } else {
+                let reborn = below(4) == 0;
+                let made = model
+                    .get(&name)
+                    .filter(|_| !reborn)
+                    .map_or(now, |(made, _)| *made);
+                let addresses = below(16);
+                cluster.apply(ObjectKind::Pod, &name, walker(made, addresses));
+                model.insert(name, (made, addresses));
+            }
+            for n in 0..4_u64 {
+                let has = model.iter().filter(|(_, (_, addresses))| addresses >> n & 1 == 1);
+                let expected: BTreeSet<String> = has.map(|(name, _)| name.clone()).collect();
+                let shown = cluster.names(&format!("10.0.0.{n}"), 10 * step + 5);
+                assert_eq!(
+                    shown.into_iter().collect::<BTreeSet<_>>(),
+                    expected,
+                    "seed {seed}, step {step}"
+                );
+            }
+        }
+        for name in model.keys() {
+            cluster.delete(ObjectKind::Pod, name);
+        }
+        cluster.0.expire(MADE + 10_000 * SECOND);
+        let directory = cluster.0.snapshot().directory;
+        assert!(
+            directory.addresses.is_empty() && directory.pods.is_empty(),
+            "seed {seed}"
+        );
+        assert!(
+            cluster.0.is_empty() && cluster.0.dependents.is_empty(),
+            "seed {seed}"
+        );
+    }
+}
