@@ -1,1 +1,47 @@
-//! The store.
+//! The embedded store: flow records go in as they come and lie on disk as
+//! Parquet that anybody can read.
+//!
+//! A record is a row of facts ([`schema::facts`]); who stands on its sides is two
+//! numbers that point at identities ([`schema::identities`]), kept once for each
+//! segment. Knows no network, no Kubernetes and no query. `docs/store.md` has the
+//! files and what each fault does.
+
+mod book;
+mod catalog;
+mod clock;
+mod disk;
+mod expiry;
+mod identities;
+mod keep;
+mod lock;
+mod logging;
+mod merge;
+mod name;
+mod range;
+mod reader;
+mod recovery;
+mod rollup;
+mod rows;
+pub mod schema;
+mod seal;
+mod sealing;
+mod segment;
+mod settings;
+mod state;
+mod status;
+mod tail;
+mod wal;
+mod writer;
+
+pub use catalog::Unreadable;
+pub use clock::Clock;
+pub use identities::Identities;
+pub use name::Tier;
+pub use range::TimeRange;
+pub use reader::{Cover, Reader, View};
+pub use recovery::Recovery;
+pub use segment::{Segment, SegmentError};
+pub use settings::{Retention, Settings};
+pub use status::{Counts, Refusal, Status, TierStatus, Trouble};
+pub use tail::{Closed, Tail};
+pub use writer::{OpenError, Writer, open};

@@ -1,0 +1,56 @@
+//! The questions, asked of a store.
+//!
+//! A question that is dropped stops: nothing goes on working for it. They need a
+//! tokio runtime and keep its threads busy while they work, so that a server
+//! gives them one of their own.
+
+use weir_store::Reader;
+
+use crate::{
+    Answer, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, ValueCount, ValuesRequest,
+    aggregate, complete, page,
+};
+
+/// Sums over groups of flows.
+///
+/// # Errors
+/// The question is wrong, or costs more than `limits` allow.
+pub async fn answer(reader: &Reader, question: &Question, limits: &Limits) -> Result<Answer, QueryError> {
+    aggregate::answer(reader, question, limits).await
+}
+
+/// A page of records.
+///
+/// # Errors
+/// The request is wrong, or costs more than `limits` allow.
+pub async fn flows(
+    reader: &Reader,
+    request: &FlowsRequest,
+    limits: &Limits,
+) -> Result<FlowsPage, QueryError> {
+    page::flows(reader, request, limits).await
+}
+
+/// The values of a field that begin with a prefix, the most frequent first.
+///
+/// # Errors
+/// The request is wrong, or costs more than `limits` allow.
+pub async fn values(
+    reader: &Reader,
+    request: &ValuesRequest,
+    limits: &Limits,
+) -> Result<Vec<ValueCount>, QueryError> {
+    complete::values(reader, request, limits).await
+}
+
+/// Answers a question and says how, in place of the answer.
+///
+/// # Errors
+/// Those of [`answer`].
+pub async fn explain(
+    reader: &Reader,
+    question: &Question,
+    limits: &Limits,
+) -> Result<Explanation, QueryError> {
+    aggregate::explain(reader, question, limits).await
+}

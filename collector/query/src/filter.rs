@@ -1,0 +1,98 @@
+//! The filter language: CEL over the names of the field table.
+//!
+//! `parse` makes a tree of the text, `check` makes typed conditions of the tree,
+//! [`crate::lower`] makes of these what the engine evaluates.
+
+mod check;
+mod error;
+pub(crate) mod expr;
+mod function;
+pub(crate) mod literal;
+mod parse;
+
+pub(crate) use check::find_column;
+pub use error::FilterError;
+pub(crate) use error::nearest_field;
+pub use parse::MAX_LENGTH;
+
+use weir_api::fields::Column;
+
+use crate::limits::Scope;
+use check::Checker;
+use expr::{Term, Test};
+
+/// A filter that has been checked.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    text: String,
+    pub(crate) test: Test,
+}
+
+/// Checks a filter; the empty one lets everything through.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn compile(filter: &str) -> Result<Filter, FilterError> {
+    let test = if filter.is_empty() {
+        Test::Const(true)
+    } else {
+        parse::parse(filter, |tree, source| Checker { source }.test(tree))?
+    };
+    Ok(Filter {
+        text: filter.to_owned(),
+        test,
+    })
+}
+
+impl Filter {
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// It lets everything through.
+    pub fn is_everything(&self) -> bool {
+        matches!(self.test, Test::Const(true))
+    }
+
+    /// The same, of the flows in `scope` alone.
+    #[must_use]
+    pub fn within(self, scope: &Scope) -> Self {
+        let Scope::Namespaces(namespaces) = scope else {
+            return self;
+        };
+        let names: Vec<Term> = namespaces.iter().cloned().map(Term::Text).collect();
+        let side = |name| Test::OneOf(Term::Column(Column::of(name)), names.clone());
+        // An empty namespace is no namespace: nobody may see it by name.
+        let named = |name| {
+            let empty = Term::Text(String::new());
+            Test::Compare(expr::Compare::Ne, Term::Column(Column::of(name)), empty)
+        };
+        let end = |name| Test::All(vec![named(name), side(name)]);
+        let either = Test::Any(vec![end("ns"), end("dst_ns")]);
+        Self {
+            test: Test::All(vec![either, self.test]),
+            ..self
+        }
+    }
+
+    /// The same, of primary observations alone.
+    pub(crate) fn primary(self) -> Self {
+        let primary = Test::Flag(Column::of("primary"));
+        Self {
+            test: Test::All(vec![primary, self.test]),
+            ..self
+        }
+    }
+
+    /// The same with the sides swapped.
+    pub(crate) fn mirrored(&self) -> Self {
+        Self {
+            text: self.text.clone(),
+            test: expr::map(&self.test, &expr::other_side),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

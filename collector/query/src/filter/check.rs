@@ -1,0 +1,382 @@
+//! The CEL tree to checked conditions: names, types and words are those of the
+//! field table, or there is an error that says what would be right.
+
+use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
+use weir_api::fields::{Column, FieldKind, Side};
+
+use super::error::{FilterError, nearest_field};
+use super::expr::{Arithmetic, Compare, Term, Test, Type};
+use super::literal::{self, Wrong};
+
+/// What a part of the tree turned out to be.
+pub(super) enum Checked {
+    Test(Test),
+    /// A value; the column that it is, if it is one, says which words it takes.
+    Term(Term, Type),
+    /// A column of kind EnumList.
+    Words(Column),
+    /// A column of kind Bool may be read as a value or as a condition.
+    Flag(Column),
+}
+
+pub(super) struct Checker<'a> {
+    pub(super) source: &'a SourceInfo,
+}
+
+pub(super) type Outcome<T> = Result<T, FilterError>;
+
+impl Checker<'_> {
+    /// The expression as a condition.
+    pub(super) fn test(&self, node: &IdedExpr) -> Outcome<Test> {
+        match self.check(node)? {
+            Checked::Test(test) => Ok(test),
+            Checked::Flag(column) => Ok(Test::Flag(column)),
+            Checked::Words(column) => {
+                let message = format!("{0} is no condition: write \"SYN\" in {0}", column.name());
+                Err(self.wrong(node, message))
+            }
+            Checked::Term(term, kind) => {
+                let message = format!("{} is {}, no condition: compare it", named(&term), kind.name());
+                Err(self.wrong(node, message))
+            }
+        }
+    }
+
+    /// The expression as a value.
+    pub(super) fn term(&self, node: &IdedExpr) -> Outcome<(Term, Type)> {
+        match self.check(node)? {
+            Checked::Term(term, kind) => Ok((term, kind)),
+            Checked::Words(column) => {
+                let message = format!("{0} holds several words: write \"SYN\" in {0}", column.name());
+                Err(self.wrong(node, message))
+            }
+            Checked::Test(_) | Checked::Flag(_) => Err(self.wrong(node, "this is a condition, no value")),
+        }
+    }
+
+    fn check(&self, node: &IdedExpr) -> Outcome<Checked> {
+        match &node.expr {
+            Expr::Ident(name) => self.column(node, name),
+            Expr::Literal(value) => self.literal(node, value),
+            Expr::Call(call) => self.call(node, call),
+            Expr::Select(select) => Err(self.selected(node, &select.operand, &select.field)),
+            Expr::List(_) => Err(self.wrong(node, "a list can only stand after `in`")),
+            Expr::Comprehension(_) => {
+                Err(self.wrong(node, "has, all, exists, map and filter are not supported"))
+            }
+            Expr::Map(_) | Expr::Struct(_) => Err(self.wrong(node, "maps and messages are not supported")),
+            Expr::Unspecified => Err(self.wrong(node, "there is no expression")),
+        }
+    }
+
+    fn column(&self, node: &IdedExpr, name: &str) -> Outcome<Checked> {
+        let column = find_column(name).ok_or_else(|| FilterError {
+            nearest: nearest_field(name),
+            ..self.wrong(node, format!("no field is named {name:?}"))
+        })?;
+        match (column.kind(), Type::of(column.kind())) {
+            (_, Some(kind)) => Ok(Checked::Term(Term::Column(column), kind)),
+            (FieldKind::Bool, _) => Ok(Checked::Flag(column)),
+            (FieldKind::EnumList, _) => Ok(Checked::Words(column)),
+            _ => Err(self.wrong(node, format!("{name} is not stored and cannot be searched"))),
+        }
+    }
+
+    fn literal(&self, node: &IdedExpr, value: &LiteralValue) -> Outcome<Checked> {
+        let number = |number| Ok(Checked::Term(Term::Number(number), Type::Number));
+        match value {
+            LiteralValue::Boolean(yes) => Ok(Checked::Test(Test::Const(*yes.inner()))),
+            LiteralValue::Int(int) => number(*int.inner()),
+            LiteralValue::UInt(uint) => match i64::try_from(*uint.inner()) {
+                Ok(int) => number(int),
+                Err(_) => Err(self.wrong(node, "this number needs more than 63 bits")),
+            },
+            LiteralValue::Double(double) => match whole(*double.inner()) {
+                Some(int) => number(int),
+                None => Err(self.wrong(node, "numbers here are whole")),
+            },
+            LiteralValue::String(text) => Ok(Checked::Term(Term::Text(text.inner().to_owned()), Type::Text)),
+            LiteralValue::Bytes(_) | LiteralValue::Null => {
+                Err(self.wrong(node, "no field is ever null or octets: what is unknown is \"\""))
+            }
+        }
+    }
+
+    fn call(&self, node: &IdedExpr, call: &CallExpr) -> Outcome<Checked> {
+        let test = |test: Outcome<Test>| test.map(Checked::Test);
+        match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::LOGICAL_AND, args) => test(self.tests(args).map(Test::All)),
+            (operators::LOGICAL_OR, args) => test(self.tests(args).map(Test::Any)),
+            (operators::LOGICAL_NOT, [arg]) => test(self.test(arg).map(|test| Test::Not(Box::new(test)))),
+            (operators::IN, [item, list]) => test(self.contained(item, list)),
+            (operators::CONDITIONAL, [test, yes, no]) => self.conditional(node, test, yes, no),
+            (operators::NEGATE, [arg]) => self.arithmetic(node, Arithmetic::Subtract, None, arg),
+            (name, [a, b]) if comparison(name).is_some() => {
+                let Some(op) = comparison(name) else {
+                    unreachable!("the guard saw it")
+                };
+                test(self.compare(node, op, a, b))
+            }
+            (name, [a, b]) if arithmetic(name).is_some() => {
+                let Some(op) = arithmetic(name) else {
+                    unreachable!("the guard saw it")
+                };
+                self.arithmetic(node, op, Some(a), b)
+            }
+            _ => self.function(node, call),
+        }
+    }
+
+    fn tests(&self, nodes: &[IdedExpr]) -> Outcome<Vec<Test>> {
+        nodes.iter().map(|node| self.test(node)).collect()
+    }
+
+    fn conditional(
+        &self,
+        node: &IdedExpr,
+        test: &IdedExpr,
+        yes: &IdedExpr,
+        no: &IdedExpr,
+    ) -> Outcome<Checked> {
+        let test = Box::new(self.test(test)?);
+        match (self.check(yes)?, self.check(no)?) {
+            (Checked::Term(a, kind), Checked::Term(b, other)) => {
+                let (a, b, kind) = self.alike(node, (a, kind), (b, other))?;
+                Ok(Checked::Term(Term::If(test, Box::new(a), Box::new(b)), kind))
+            }
+            _ => {
+                let (yes, no) = (Box::new(self.test(yes)?), Box::new(self.test(no)?));
+                Ok(Checked::Test(Test::If(test, yes, no)))
+            }
+        }
+    }
+
+    fn compare(&self, node: &IdedExpr, op: Compare, a: &IdedExpr, b: &IdedExpr) -> Outcome<Test> {
+        let (left, right) = (self.check(a)?, self.check(b)?);
+        if matches!(left, Checked::Test(_) | Checked::Flag(_))
+            || matches!(right, Checked::Test(_) | Checked::Flag(_))
+        {
+            return self.compare_tests(node, op, (a, left), (b, right));
+        }
+        let (left, right) = (self.term(a)?, self.term(b)?);
+        if let Some(test) = absence(op, &left, &right) {
+            return Ok(test);
+        }
+        let (left, right, kind) = self.alike(node, left, right)?;
+        self.words_of(a, &left, &right)?;
+        self.words_of(b, &right, &left)?;
+        let ordered = !matches!(op, Compare::Eq | Compare::Ne);
+        if ordered && matches!(kind, Type::Address | Type::Mac) {
+            let message = format!("{} has no order: compare with ==, != or inCIDR", kind.name());
+            return Err(self.wrong(node, message));
+        }
+        Ok(Test::Compare(op, left, right))
+    }
+
+    fn compare_tests(
+        &self,
+        node: &IdedExpr,
+        op: Compare,
+        (a, left): (&IdedExpr, Checked),
+        (b, right): (&IdedExpr, Checked),
+    ) -> Outcome<Test> {
+        if let (Checked::Flag(column), Checked::Term(..)) | (Checked::Term(..), Checked::Flag(column)) =
+            (&left, &right)
+        {
+            let message = format!("{} is true or false, without quotes", column.name());
+            return Err(self.wrong(node, message));
+        }
+        let same = Test::Same(Box::new(self.test(a)?), Box::new(self.test(b)?));
+        match op {
+            Compare::Eq => Ok(same),
+            Compare::Ne => Ok(Test::Not(Box::new(same))),
+            _ => Err(self.wrong(node, "conditions compare with == and != alone")),
+        }
+    }
+
+    /// Two values as values of one type; text is read as what it stands beside.
+    pub(super) fn alike(
+        &self,
+        node: &IdedExpr,
+        (a, kind): (Term, Type),
+        (b, other): (Term, Type),
+    ) -> Outcome<(Term, Term, Type)> {
+        let read = |text: &str, wanted, who: &Term| {
+            literal::coerce(text, wanted, &named(who)).map_err(|wrong| self.word_wrong(node, wrong))
+        };
+        match (&a, &b) {
+            _ if kind == other => Ok((a, b, kind)),
+            (_, Term::Text(text)) => Ok((a.clone(), read(text, kind, &a)?, kind)),
+            (Term::Text(text), _) => Ok((read(text, other, &b)?, b.clone(), other)),
+            _ => {
+                let (a, b) = (named(&a), named(&b));
+                let message = format!("{a} is {}, {b} is {}", kind.name(), other.name());
+                Err(self.wrong(node, message))
+            }
+        }
+    }
+
+    /// A column that takes certain words is compared with one of them.
+    pub(super) fn words_of(&self, node: &IdedExpr, column: &Term, word: &Term) -> Outcome<()> {
+        match (column, word) {
+            (Term::Column(column), Term::Text(word)) if column.kind() == FieldKind::Enum => {
+                literal::check_word(*column, word).map_err(|wrong| self.word_wrong(node, wrong))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn contained(&self, item: &IdedExpr, list: &IdedExpr) -> Outcome<Test> {
+        let Expr::List(elements) = &list.expr else {
+            return self.has_word(item, list);
+        };
+        let (value, kind) = self.term(item)?;
+        let mut found = Vec::with_capacity(elements.elements.len());
+        for node in &elements.elements {
+            let (_, element, _) = self.alike(node, (value.clone(), kind), self.term(node)?)?;
+            self.words_of(node, &value, &element)?;
+            found.push(element);
+        }
+        if found.iter().all(is_literal) {
+            return Ok(Test::OneOf(value, found));
+        }
+        let each = |element| Test::Compare(Compare::Eq, value.clone(), element);
+        Ok(Test::Any(found.into_iter().map(each).collect()))
+    }
+
+    fn has_word(&self, item: &IdedExpr, list: &IdedExpr) -> Outcome<Test> {
+        let Checked::Words(column) = self.check(list)? else {
+            return Err(self.wrong(list, "`in` needs a list: ns in [\"a\", \"b\"]"));
+        };
+        match self.term(item)? {
+            (Term::Text(word), _) => {
+                literal::check_word(column, &word).map_err(|wrong| self.word_wrong(item, wrong))?;
+                Ok(Test::HasWord(column, word))
+            }
+            _ => Err(self.wrong(
+                item,
+                format!("{} is searched for a word in quotes", column.name()),
+            )),
+        }
+    }
+
+    fn arithmetic(
+        &self,
+        node: &IdedExpr,
+        op: Arithmetic,
+        a: Option<&IdedExpr>,
+        b: &IdedExpr,
+    ) -> Outcome<Checked> {
+        let right = self.term(b)?;
+        let left = match a {
+            Some(a) => self.term(a)?,
+            None if right.1 == Type::Span => (Term::Span(0), Type::Span),
+            None => (Term::Number(0), Type::Number),
+        };
+        use {Arithmetic::*, Type::*};
+        let kind = match (op, left.1, right.1) {
+            (_, Number, Number) => Number,
+            (Add | Subtract, Span, Span) | (Subtract, Time, Time) => Span,
+            (Add | Subtract, Time, Span) | (Add, Span, Time) => Time,
+            (_, one, other) => {
+                let message = format!("{} and {} cannot be calculated with so", one.name(), other.name());
+                return Err(self.wrong(node, message));
+            }
+        };
+        let term = Term::Arithmetic(op, Box::new(left.0), Box::new(right.0));
+        Ok(Checked::Term(term, kind))
+    }
+
+    fn selected(&self, node: &IdedExpr, operand: &IdedExpr, field: &str) -> FilterError {
+        let name = match &operand.expr {
+            Expr::Ident(of) => format!("{of}_{field}"),
+            _ => field.to_owned(),
+        };
+        let nearest = find_column(&name)
+            .map(|column| column.name().to_owned())
+            .or_else(|| nearest_field(&name));
+        FilterError {
+            nearest,
+            ..self.wrong(node, "fields are written without dots")
+        }
+    }
+
+    pub(super) fn wrong(&self, node: &IdedExpr, message: impl Into<String>) -> FilterError {
+        let (start, _) = self.source.offset_for(node.id).unwrap_or_default();
+        FilterError {
+            column: start as usize + 1,
+            message: message.into(),
+            nearest: None,
+        }
+    }
+
+    pub(super) fn word_wrong(&self, node: &IdedExpr, (message, nearest): Wrong) -> FilterError {
+        FilterError {
+            nearest,
+            ..self.wrong(node, message)
+        }
+    }
+}
+
+/// The column of this name; `src_` may stand before a name of the source side.
+pub(crate) fn find_column(name: &str) -> Option<Column> {
+    Column::find(name).or_else(|| {
+        let plain = Column::find(name.strip_prefix("src_")?)?;
+        (plain.side() == Side::Src).then_some(plain)
+    })
+}
+
+/// An address that is compared with `""` is asked whether it is known.
+fn absence(op: Compare, (a, kind): &(Term, Type), (b, _): &(Term, Type)) -> Option<Test> {
+    let (Term::Column(column), Term::Text(text), Type::Address | Type::Mac) = (a, b, kind) else {
+        return None;
+    };
+    let known = Test::Known(*column);
+    match op {
+        Compare::Eq if text.is_empty() => Some(Test::Not(Box::new(known))),
+        Compare::Ne if text.is_empty() => Some(known),
+        _ => None,
+    }
+}
+
+/// What to call a value in an error.
+fn named(term: &Term) -> String {
+    match term {
+        Term::Column(column) => column.name().to_owned(),
+        Term::Text(text) => format!("{text:?}"),
+        Term::Number(number) => number.to_string(),
+        _ => "this".to_owned(),
+    }
+}
+
+fn is_literal(term: &Term) -> bool {
+    !matches!(term, Term::Column(_) | Term::Arithmetic(..) | Term::If(..))
+}
+
+fn whole(double: f64) -> Option<i64> {
+    let limit = 9_007_199_254_740_992.0;
+    (double.fract() == 0.0 && double.abs() <= limit).then_some(double as i64)
+}
+
+fn comparison(name: &str) -> Option<Compare> {
+    Some(match name {
+        operators::EQUALS => Compare::Eq,
+        operators::NOT_EQUALS => Compare::Ne,
+        operators::LESS => Compare::Lt,
+        operators::LESS_EQUALS => Compare::Le,
+        operators::GREATER => Compare::Gt,
+        operators::GREATER_EQUALS => Compare::Ge,
+        _ => return None,
+    })
+}
+
+fn arithmetic(name: &str) -> Option<Arithmetic> {
+    Some(match name {
+        operators::ADD => Arithmetic::Add,
+        operators::SUBSTRACT => Arithmetic::Subtract,
+        operators::MULTIPLY => Arithmetic::Multiply,
+        operators::DIVIDE => Arithmetic::Divide,
+        operators::MODULO => Arithmetic::Remainder,
+        _ => return None,
+    })
+}

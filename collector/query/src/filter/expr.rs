@@ -1,0 +1,206 @@
+//! A filter that has been checked: conditions over typed values.
+//!
+//! Conditions know two values. A comparison in which a value is absent is
+//! false, and its negation true; text is never absent, it is `""`.
+
+use ipnet::IpNet;
+use regex::Regex;
+use weir_api::fields::{Column, FieldKind, Side};
+
+/// Something that is true or false of a flow.
+#[derive(Debug, Clone)]
+pub(crate) enum Test {
+    Const(bool),
+    All(Vec<Test>),
+    Any(Vec<Test>),
+    Not(Box<Test>),
+    /// Both are true or both are false.
+    Same(Box<Test>, Box<Test>),
+    If(Box<Test>, Box<Test>, Box<Test>),
+    /// A column of kind Bool.
+    Flag(Column),
+    /// The column has a value.
+    Known(Column),
+    Compare(Compare, Term, Term),
+    /// The first is one of the others, which are literals of its type.
+    OneOf(Term, Vec<Term>),
+    Within(Term, Vec<IpNet>),
+    /// Words of a column of kind EnumList hold this one.
+    HasWord(Column, String),
+    Text(TextTest, Term, Term),
+    Matches(Term, Regex),
+}
+
+/// How two values compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compare {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+/// What a text has in common with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum TextTest {
+    StartsWith,
+    EndsWith,
+    Contains,
+}
+
+/// A value; absent where its column is, where it does not fit into 64 bits
+/// with sign, and after a division by zero.
+#[derive(Debug, Clone)]
+pub(crate) enum Term {
+    Column(Column),
+    Text(String),
+    Number(i64),
+    /// 16 octets, IPv4 mapped.
+    Address([u8; 16]),
+    Mac([u8; 6]),
+    /// Microseconds since the epoch.
+    Time(i64),
+    /// Microseconds.
+    Span(i64),
+    Arithmetic(Arithmetic, Box<Term>, Box<Term>),
+    If(Box<Test>, Box<Term>, Box<Term>),
+}
+
+/// What is done with two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+impl Arithmetic {
+    /// The result; none where there is none.
+    pub(crate) const fn of(self, a: i64, b: i64) -> Option<i64> {
+        match self {
+            Self::Add => a.checked_add(b),
+            Self::Subtract => a.checked_sub(b),
+            Self::Multiply => a.checked_mul(b),
+            Self::Divide => a.checked_div(b),
+            Self::Remainder => a.checked_rem(b),
+        }
+    }
+}
+
+/// What kind of value a term has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Type {
+    Text,
+    Number,
+    Address,
+    Mac,
+    Time,
+    Span,
+}
+
+impl Type {
+    /// Of a column; none where it is no value (a flag, words, a map).
+    pub(crate) const fn of(kind: FieldKind) -> Option<Self> {
+        Some(match kind {
+            FieldKind::String | FieldKind::Enum => Self::Text,
+            FieldKind::Unsigned(_) => Self::Number,
+            FieldKind::Address => Self::Address,
+            FieldKind::Mac => Self::Mac,
+            FieldKind::Timestamp => Self::Time,
+            FieldKind::Bool | FieldKind::EnumList | FieldKind::Map => return None,
+        })
+    }
+
+    /// What to call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "a number",
+            Self::Address => "an address",
+            Self::Mac => "an Ethernet address",
+            Self::Time => "a point in time",
+            Self::Span => "a length of time",
+        }
+    }
+}
+
+/// Hands each column of a condition to `seen`.
+pub(crate) fn columns(test: &Test, seen: &mut impl FnMut(Column)) {
+    match test {
+        Test::Const(_) => {}
+        Test::All(tests) | Test::Any(tests) => tests.iter().for_each(|test| columns(test, seen)),
+        Test::Not(test) => columns(test, seen),
+        Test::Same(a, b) => [a, b].into_iter().for_each(|test| columns(test, seen)),
+        Test::If(a, b, c) => [a, b, c].into_iter().for_each(|test| columns(test, seen)),
+        Test::Flag(column) | Test::Known(column) | Test::HasWord(column, _) => seen(*column),
+        Test::Compare(_, a, b) | Test::Text(_, a, b) => {
+            term_columns(a, seen);
+            term_columns(b, seen);
+        }
+        Test::OneOf(term, _) | Test::Within(term, _) | Test::Matches(term, _) => term_columns(term, seen),
+    }
+}
+
+/// Hands each column of a value to `seen`.
+pub(crate) fn term_columns(term: &Term, seen: &mut impl FnMut(Column)) {
+    match term {
+        Term::Column(column) => seen(*column),
+        Term::Arithmetic(_, a, b) => {
+            term_columns(a, seen);
+            term_columns(b, seen);
+        }
+        Term::If(test, a, b) => {
+            columns(test, seen);
+            term_columns(a, seen);
+            term_columns(b, seen);
+        }
+        _ => {}
+    }
+}
+
+/// The condition with every column changed.
+pub(crate) fn map(test: &Test, change: &impl Fn(Column) -> Column) -> Test {
+    let boxed = |test: &Test| Box::new(map(test, change));
+    let each = |tests: &[Test]| tests.iter().map(|test| map(test, change)).collect();
+    match test {
+        Test::Const(yes) => Test::Const(*yes),
+        Test::All(tests) => Test::All(each(tests)),
+        Test::Any(tests) => Test::Any(each(tests)),
+        Test::Not(test) => Test::Not(boxed(test)),
+        Test::Same(a, b) => Test::Same(boxed(a), boxed(b)),
+        Test::If(a, b, c) => Test::If(boxed(a), boxed(b), boxed(c)),
+        Test::Flag(column) => Test::Flag(change(*column)),
+        Test::Known(column) => Test::Known(change(*column)),
+        Test::HasWord(column, word) => Test::HasWord(change(*column), word.clone()),
+        Test::Compare(op, a, b) => Test::Compare(*op, map_term(a, change), map_term(b, change)),
+        Test::Text(op, a, b) => Test::Text(*op, map_term(a, change), map_term(b, change)),
+        Test::OneOf(term, list) => Test::OneOf(map_term(term, change), list.clone()),
+        Test::Within(term, nets) => Test::Within(map_term(term, change), nets.clone()),
+        Test::Matches(term, pattern) => Test::Matches(map_term(term, change), pattern.clone()),
+    }
+}
+
+fn map_term(term: &Term, change: &impl Fn(Column) -> Column) -> Term {
+    let boxed = |term: &Term| Box::new(map_term(term, change));
+    match term {
+        Term::Column(column) => Term::Column(change(*column)),
+        Term::Arithmetic(op, a, b) => Term::Arithmetic(*op, boxed(a), boxed(b)),
+        Term::If(test, a, b) => Term::If(Box::new(map(test, change)), boxed(a), boxed(b)),
+        literal => literal.clone(),
+    }
+}
+
+/// The same field of the other side; a field of the flow is its own.
+pub(crate) fn other_side(column: Column) -> Column {
+    let field = column.field();
+    let name = match column.side() {
+        Side::Flow => return column,
+        Side::Src => field.dst_name.unwrap_or(field.name),
+        Side::Dst => field.name,
+    };
+    Column::find(name).unwrap_or(column)
+}

@@ -1,0 +1,225 @@
+//! Checked conditions to what the engine evaluates.
+//!
+//! A lowered condition may be null where it is false; a negation is not, so that
+//! conditions know two values. Simple comparisons stay simple, so that statistics
+//! of segments prune by them. What depends on one side's identity alone is found
+//! out once for each identity.
+
+mod term;
+
+pub(crate) use term::{PROTO, PROTOCOL, time_type, time_value};
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::kernels::comparison;
+use arrow::compute::prep_null_mask_filter;
+use arrow::datatypes::{DataType, UInt16Type};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::Result;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, when};
+use datafusion::physical_expr::create_physical_expr;
+use datafusion::prelude::{col, lit};
+use regex::Regex;
+use weir_api::fields::{Column, Side};
+use weir_flow::TcpFlags;
+use weir_store::schema::{DST_ID, OF_ONE_PACKET, SRC_ID};
+
+use crate::filter::expr::{self, Test, TextTest};
+use crate::filter::literal;
+use crate::function::call;
+use crate::who::Who;
+
+/// What conditions are lowered against.
+#[derive(Clone, Copy)]
+pub(crate) enum Over<'a> {
+    /// Stored facts or sums, whose identities these are.
+    Facts(&'a Who),
+    /// The table of identities itself.
+    Identities,
+}
+
+impl Over<'_> {
+    /// The condition as an expression; null is false.
+    pub(crate) fn test(self, test: &Test) -> Result<Expr> {
+        self.polar(test, true)
+    }
+
+    /// The condition, or its negation when `wanted` is false.
+    fn polar(self, test: &Test, wanted: bool) -> Result<Expr> {
+        if let (Over::Facts(who), Some(side)) = (self, side_of(test)) {
+            return chosen(who, side, test, wanted);
+        }
+        match test {
+            Test::Const(yes) => Ok(lit(*yes == wanted)),
+            Test::Not(test) => self.polar(test, !wanted),
+            Test::All(tests) => self.several(tests, true, wanted),
+            Test::Any(tests) => self.several(tests, false, wanted),
+            leaf if wanted => self.leaf(leaf),
+            leaf => Ok(self.leaf(leaf)?.is_not_true()),
+        }
+    }
+
+    /// All of the conditions or any of them. What is about one side's identity is
+    /// put together first, to be looked up once.
+    fn several(self, tests: &[Test], all: bool, wanted: bool) -> Result<Expr> {
+        let mut flat = Vec::new();
+        flatten(tests, all, &mut flat);
+        let mut parts = Vec::new();
+        if let Over::Facts(who) = self {
+            for side in [Side::Src, Side::Dst] {
+                let (its, rest) = flat.into_iter().partition(|test| side_of(test) == Some(side));
+                flat = rest;
+                let its: Vec<&Test> = its;
+                if !its.is_empty() {
+                    let its = its.into_iter().cloned().collect();
+                    let test = if all { Test::All(its) } else { Test::Any(its) };
+                    parts.push(chosen(who, side, &test, wanted)?);
+                }
+            }
+        }
+        for test in flat {
+            parts.push(self.polar(test, wanted)?);
+        }
+        let every = all == wanted;
+        let joined = balanced(parts, if every { Expr::and } else { Expr::or });
+        Ok(joined.unwrap_or_else(|| lit(every)))
+    }
+
+    /// True or false, never null.
+    fn certain(self, test: &Test) -> Result<Expr> {
+        Ok(self.test(test)?.is_true())
+    }
+
+    fn leaf(self, test: &Test) -> Result<Expr> {
+        match test {
+            Test::Same(a, b) => Ok(self.certain(a)?.eq(self.certain(b)?)),
+            Test::If(test, yes, no) => {
+                when(self.certain(test)?, self.certain(yes)?).otherwise(self.certain(no)?)
+            }
+            Test::Flag(column) => Ok(col(column.name())),
+            Test::Known(column) => Ok(self.place(*column).is_not_null()),
+            Test::HasWord(column, word) => Ok(has_word(*column, word)),
+            Test::Compare(op, a, b) => self.compare(*op, a, b),
+            Test::OneOf(term, list) => self.one_of(term, list),
+            Test::Within(term, networks) => {
+                let address = self.term(term)?;
+                let ranges = networks.iter().flat_map(|network| literal::ranges(*network));
+                let octets = |octets: [u8; 16]| lit(ScalarValue::FixedSizeBinary(16, Some(octets.to_vec())));
+                let range = |(first, last)| address.clone().between(octets(first), octets(last));
+                Ok(balanced(ranges.map(range).collect(), Expr::or).unwrap_or_else(|| lit(false)))
+            }
+            Test::Text(op, of, what) => Ok(text_test(*op, self.text(of)?, self.text(what)?)),
+            Test::Matches(of, pattern) => Ok(matches(self.text(of)?, pattern)),
+            Test::Const(_) | Test::Not(_) | Test::All(_) | Test::Any(_) => self.test(test),
+        }
+    }
+}
+
+/// The side whose identity alone the condition is about.
+fn side_of(test: &Test) -> Option<Side> {
+    let (mut sides, mut own) = (Vec::new(), false);
+    expr::columns(test, &mut |column| match column.field().identity {
+        true => sides.push(column.side()),
+        false => own = true,
+    });
+    let first = *sides.first()?;
+    (!own && sides.iter().all(|side| *side == first)).then_some(first)
+}
+
+/// The number of the identity of a side.
+pub(crate) fn id_of(side: Side) -> &'static str {
+    if side == Side::Dst { DST_ID } else { SRC_ID }
+}
+
+/// A condition about one side's identity, found out for each identity.
+fn chosen(who: &Who, side: Side, test: &Test, wanted: bool) -> Result<Expr> {
+    let expression = Over::Identities.polar(test, wanted)?;
+    let found = evaluate(&expression, who.table())?;
+    Ok(Who::chosen(id_of(side), &found))
+}
+
+/// What the condition is for each row; false where it is null.
+pub(crate) fn evaluate(expression: &Expr, rows: &RecordBatch) -> Result<BooleanArray> {
+    let schema = DFSchema::try_from(rows.schema().as_ref().clone())?;
+    let planning = PhysicalPlanningContext::default();
+    let physical = create_physical_expr(expression, &schema, &ExecutionProps::new(), &planning)?;
+    let found = physical.evaluate(rows)?.into_array(rows.num_rows())?;
+    let found = found.as_boolean();
+    Ok(match found.nulls() {
+        Some(_) => prep_null_mask_filter(found),
+        None => found.clone(),
+    })
+}
+
+fn flatten<'a>(tests: &'a [Test], all: bool, flat: &mut Vec<&'a Test>) {
+    for test in tests {
+        match test {
+            Test::All(tests) if all => flatten(tests, all, flat),
+            Test::Any(tests) if !all => flatten(tests, all, flat),
+            test => flat.push(test),
+        }
+    }
+}
+
+/// Joined as a tree that is as low as can be: the engine recurses over it.
+fn balanced(mut parts: Vec<Expr>, join: fn(Expr, Expr) -> Expr) -> Option<Expr> {
+    if parts.len() < 2 {
+        return parts.pop();
+    }
+    let rest = parts.split_off(parts.len() / 2);
+    let (left, right) = (balanced(parts, join)?, balanced(rest, join)?);
+    Some(join(left, right))
+}
+
+fn has_word(column: Column, word: &str) -> Expr {
+    let has = |flags: u16| {
+        let of_one_packet = flags & OF_ONE_PACKET != 0;
+        let flags = TcpFlags {
+            bits: flags & !OF_ONE_PACKET,
+            of_one_packet,
+        };
+        flags.words().any(|its| its == word)
+    };
+    let table: Vec<bool> = (0..=u16::MAX).map(has).collect();
+    call(
+        &format!("has_{word}"),
+        DataType::Boolean,
+        vec![col(column.name())],
+        move |args| {
+            let flags = args[0].as_primitive::<UInt16Type>();
+            let found = flags
+                .iter()
+                .map(|flags| flags.map(|flags| table[usize::from(flags)]));
+            Ok(Arc::new(found.collect::<BooleanArray>()) as ArrayRef)
+        },
+    )
+}
+
+fn text_test(op: TextTest, of: Expr, what: Expr) -> Expr {
+    let name = format!("{op:?}");
+    call(&name, DataType::Boolean, vec![of, what], move |args| {
+        let found = match op {
+            TextTest::StartsWith => comparison::starts_with(&args[0], &args[1]),
+            TextTest::EndsWith => comparison::ends_with(&args[0], &args[1]),
+            TextTest::Contains => comparison::contains(&args[0], &args[1]),
+        };
+        Ok(Arc::new(found?) as ArrayRef)
+    })
+}
+
+fn matches(of: Expr, pattern: &Regex) -> Expr {
+    let pattern = pattern.clone();
+    call("matches", DataType::Boolean, vec![of], move |args| {
+        let texts = args[0].as_string_view();
+        let found = texts
+            .iter()
+            .map(|text| Some(pattern.is_match(text.unwrap_or_default())));
+        Ok(Arc::new(found.collect::<BooleanArray>()) as ArrayRef)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+//! The engine finds what somebody would who looks at one row after the other.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use weir_api::fields::Column;
+use weir_flow::{FlowRecord, TcpFlags, Value, Verdict};
+use weir_store::{Identities, Settings, TimeRange, open};
+
+use crate::filter::expr::{Compare, Term, Test, TextTest};
+use crate::filter::literal::{octets, ranges};
+use crate::{Filter, compile};
+use arrow::array::RecordBatch;
+
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "../../../store/tests/flows/mod.rs"]
+mod flows;
+
+/// What a row holds, by column. Text is always there.
+type Row = HashMap<Column, Value<'static>>;
+
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+enum Cell {
+    Text(String),
+    Number(i64),
+    Octets(Vec<u8>),
+}
+
+fn row(record: &FlowRecord) -> Row {
+    let mut row = Row::new();
+    record.visit(&mut |column: Column, value: Value<'_>| {
+        let value = match value {
+            Value::Text(text) => Value::Text(text.into_owned().into()),
+            Value::Bool(yes) => Value::Bool(yes),
+            Value::Unsigned(number) => Value::Unsigned(number),
+            Value::Address(address) => Value::Address(address),
+            Value::Mac(mac) => Value::Mac(mac),
+            Value::Time(time) => Value::Time(time),
+            Value::Flags(flags) => Value::Flags(flags),
+        };
+        row.insert(column, value);
+    });
+    row
+}
+
+fn is(test: &Test, row: &Row) -> bool {
+    match test {
+        Test::Const(yes) => *yes,
+        Test::All(tests) => tests.iter().all(|test| is(test, row)),
+        Test::Any(tests) => tests.iter().any(|test| is(test, row)),
+        Test::Not(test) => !is(test, row),
+        Test::Same(a, b) => is(a, row) == is(b, row),
+        Test::If(test, yes, no) => is(if is(test, row) { yes } else { no }, row),
+        Test::Flag(column) => row.get(column) == Some(&Value::Bool(true)),
+        Test::Known(column) => row.contains_key(column),
+        Test::Compare(op, a, b) => compare(*op, cell(a, row), cell(b, row)),
+        Test::OneOf(term, list) => list
+            .iter()
+            .any(|item| compare(Compare::Eq, cell(term, row), cell(item, row))),
+        Test::Within(term, networks) => match cell(term, row) {
+            Some(Cell::Octets(octets)) => {
+                networks
+                    .iter()
+                    .flat_map(|network| ranges(*network))
+                    .any(|(first, last)| {
+                        first.as_slice() <= octets.as_slice() && octets.as_slice() <= last.as_slice()
+                    })
+            }
+            _ => false,
+        },
+        Test::HasWord(column, word) => match row.get(column) {
+            Some(Value::Flags(flags)) => flags.words().any(|its| its == word),
+            _ => false,
+        },
+        Test::Text(op, of, what) => match (cell(of, row), cell(what, row)) {
+            (Some(Cell::Text(of)), Some(Cell::Text(what))) => match op {
+                TextTest::StartsWith => of.starts_with(&what),
+                TextTest::EndsWith => of.ends_with(&what),
+                TextTest::Contains => of.contains(&what),
+            },
+            _ => false,
+        },
+        Test::Matches(of, pattern) => match cell(of, row) {
+            Some(Cell::Text(text)) => pattern.is_match(&text),
+            _ => false,
+        },
+    }
+}
+
+fn compare(op: Compare, a: Option<Cell>, b: Option<Cell>) -> bool {
+    let (Some(a), Some(b)) = (a, b) else { return false };
+    match op {
+        Compare::Eq => a == b,
+        Compare::Ne => a != b,
+        Compare::Lt => a < b,
+        Compare::Le => a <= b,
+        Compare::Gt => a > b,
+        Compare::Ge => a >= b,
+    }
+}
+
+fn cell(term: &Term, row: &Row) -> Option<Cell> {
+    let number = |term| match cell(term, row)? {
+        Cell::Number(number) => Some(number),
+        _ => None,
+    };
+    Some(match term {
+        Term::Column(column) => match row.get(column) {
+            Some(Value::Text(text)) => Cell::Text(text.to_string()),
+            Some(Value::Unsigned(number)) => Cell::Number(i64::try_from(*number).ok()?),
+            Some(Value::Address(address)) => Cell::Octets(octets(*address).to_vec()),
+            Some(Value::Mac(mac)) => Cell::Octets(mac.to_vec()),
+            Some(Value::Time(ns)) => Cell::Number((ns / 1_000) as i64),
+            Some(Value::Bool(_) | Value::Flags(_)) => return None,
+            None if crate::filter::expr::Type::of(column.kind()) == Some(crate::filter::expr::Type::Text) => {
+                Cell::Text(String::new())
+            }
+            None => return None,
+        },
+        Term::Text(text) => Cell::Text(text.clone()),
+        Term::Number(number) | Term::Time(number) | Term::Span(number) => Cell::Number(*number),
+        Term::Address(octets) => Cell::Octets(octets.to_vec()),
+        Term::Mac(octets) => Cell::Octets(octets.to_vec()),
+        Term::Arithmetic(op, a, b) => Cell::Number(op.of(number(a)?, number(b)?)?),
+        Term::If(test, a, b) => return cell(if is(test, row) { a } else { b }, row),
+    })
+}
+
+/// Records in which any field may be absent.
+fn records() -> Vec<FlowRecord> {
+    let mut made = flows::Flows::new(11, 300);
+    let mut state = 7_u64;
+    let mut chance = |one_in: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33).is_multiple_of(one_in)
+    };
+    let mut record = || {
+        let mut flow = made.flow();
+        let mut lose = |absent: &mut dyn FnMut()| {
+            if chance(4) {
+                absent();
+            }
+        };
+        lose(&mut || flow.bytes = None);
+        lose(&mut || flow.packets = Some(0));
+        lose(&mut || flow.proto = None);
+        lose(&mut || flow.proto = Some(47));
+        lose(&mut || flow.src.addr = None);
+        lose(&mut || flow.dst.addr = Some("fd00::1".parse::<IpAddr>().unwrap()));
+        lose(&mut || flow.dst.port = flow.src.port);
+        lose(&mut || flow.dst.port = None);
+        lose(&mut || flow.start_ns = flow.end_ns);
+        lose(&mut || flow.exporter_node = Arc::clone(&flow.src.identity.node_name));
+        lose(&mut || flow.exporter = "10.0.0.1".parse().unwrap());
+        lose(&mut || flow.dst.mac = None);
+        lose(&mut || flow.src.if_name = "eth0".into());
+        lose(&mut || flow.exporter_node = "".into());
+        lose(&mut || flow.verdict = Verdict::Dropped);
+        lose(&mut || flow.src.identity = weir_flow::Identity::nobody());
+        lose(&mut || flow.dst.identity = Arc::clone(&flow.src.identity));
+        for (bits, of_one_packet) in [(0x02, true), (0x12, true), (0x12, false)] {
+            lose(&mut || flow.tcp_flags = Some(TcpFlags { bits, of_one_packet }));
+        }
+        flow
+    };
+    (0..400).map(|_| record()).collect()
+}
+
+struct Stored {
+    rows: Vec<Row>,
+    batch: RecordBatch,
+    identities: Arc<Identities>,
+}
+
+fn stored() -> Stored {
+    let directory = tempfile::tempdir().unwrap();
+    let records = records();
+    let (mut writer, reader, _) = open(Settings::new(directory.path())).unwrap();
+    writer.append(&records).unwrap();
+    writer.flush();
+    let view = reader.view(TimeRange {
+        from: 0,
+        until: i64::MAX,
+    });
+    let batch = arrow::compute::concat_batches(&view.memory[0].schema(), &view.memory).unwrap();
+    assert_eq!(batch.num_rows(), records.len());
+    Stored {
+        rows: records.iter().map(row).collect(),
+        batch,
+        identities: Arc::clone(&view.identities),
+    }
+}
+
+const ATOMS: &[&str] = &[
+    r#"zone != "" && dst_zone != "" && zone != dst_zone"#,
+    r#"ns in ["team-0", ""]"#,
+    r#"dst_ns == "team-0""#,
+    r#"!(dst_zone == "eu-central-1a")"#,
+    r#"pod_name.startsWith("workload-1") || dst_pod_name.endsWith("3")"#,
+    r#"workload_name.contains(dst_ns)"#,
+    r#"dst_workload_name.matches("-[0-3]$")"#,
+    "zone == dst_zone",
+    "ns < dst_ns",
+    "ns in [dst_ns, zone]",
+    "bytes > 1500",
+    "bytes > packets",
+    "bytes >= packets * 500",
+    "bytes / packets > 700",
+    "packets % 2 == 1",
+    "bytes + 9223372036854774000 > 0",
+    "bytes > -1",
+    "dst_port == 443",
+    "dst_port != 443",
+    "dst_port in [443, 53, 70000]",
+    "dst_port < 70000",
+    "port == dst_port",
+    "443 <= dst_port",
+    r#"protocol == "tcp""#,
+    r#"protocol != "udp""#,
+    r#"protocol in ["tcp", "47", ""]"#,
+    r#"protocol.startsWith("4")"#,
+    r#"protocol == """#,
+    r#"inCIDR(addr, "10.128.0.0/28")"#,
+    r#"inCIDR(dst_addr, ["fd00::/8", "10.128.0.4"])"#,
+    r#"inCIDR(dst_addr, "::/0")"#,
+    r#"addr == "10.128.0.1" || addr != dst_addr"#,
+    r#"addr == """#,
+    r#"addr in ["10.128.0.1", "10.128.0.2", "fd00::1"]"#,
+    r#"dst_mac == "0a:58:0a:80:00:01""#,
+    r#"dst_mac != """#,
+    r#"if_name == "eth0""#,
+    r#"if_name != "eth0""#,
+    r#"if_name == """#,
+    r#"if_name in ["", "eth1"]"#,
+    r#"if_name.contains("th")"#,
+    r#"exporter_node == "" || exporter_node == node_name"#,
+    r#"verdict in ["dropped", "delivered"]"#,
+    r#"node_addr == dst_node_addr"#,
+    r#"inCIDR(node_addr, "10.0.0.0/31")"#,
+    "node_addr == exporter",
+    "primary",
+    "primary == (dst_port == 443)",
+    r#""SYN" in tcp_flags"#,
+    r#""SYN_ACK" in tcp_flags"#,
+    "known(tcp_flags)",
+    "known(dst_port) && known(ns)",
+    r#"end - start > duration("10s")"#,
+    r#"start + duration("30s") < end"#,
+    r#"end < timestamp("2026-09-21T14:13:20Z")"#,
+    "start == end",
+    r#"(primary ? ns : dst_ns) == "team-0""#,
+    "(dst_port == 443 ? bytes : packets) > 5",
+    r#"(primary ? addr : dst_addr) == "fd00::1""#,
+    r#"zone != "" ? bytes > 1000 : primary"#,
+];
+
+/// Atoms, joined in any way.
+fn expressions() -> impl Strategy<Value = String> {
+    let atom = select(ATOMS).prop_map(|atom| format!("({atom})"));
+    atom.prop_recursive(4, 16, 3, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|a| format!("!{a}")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} == {b})")),
+            (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+        ]
+    })
+}
+
+fn check(stored: &Stored, text: &str) -> Filter {
+    let filter = compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let found = filter.select(&stored.batch, &stored.identities);
+    let found = found.unwrap_or_else(|error| panic!("{text}: {error}"));
+    for (at, row) in stored.rows.iter().enumerate() {
+        assert_eq!(found.value(at), is(&filter.test, row), "{text} of {row:?}");
+    }
+    filter
+}
+
+#[test]
+fn each_condition_and_its_negation_find_what_looking_at_each_row_finds() {
+    let stored = stored();
+    let mut dull = Vec::new();
+    for atom in ATOMS {
+        let filter = check(&stored, atom);
+        check(&stored, &format!("!({atom})"));
+        let found = stored.rows.iter().filter(|row| is(&filter.test, row)).count();
+        if found == 0 || found == stored.rows.len() {
+            dull.push(*atom);
+        }
+    }
+    assert_eq!(dull, Vec::<&str>::new(), "some rows of each kind");
+}
+
+#[test]
+fn joined_conditions_find_what_looking_at_each_row_finds() {
+    let stored = stored();
+    let config = ProptestConfig::with_cases(200);
+    proptest!(config, |(text in expressions())| {
+        check(&stored, &text);
+    });
+}
+
+#[test]
+fn a_mirrored_filter_finds_the_other_direction() {
+    let filter = compile(r#"ns == "a" && dst_port == 443 && bytes > 1"#).unwrap();
+    let mirrored = compile(r#"dst_ns == "a" && port == 443 && bytes > 1"#).unwrap();
+    assert_eq!(
+        format!("{:?}", filter.mirrored().test),
+        format!("{:?}", mirrored.test)
+    );
+}

@@ -1,0 +1,137 @@
+//! The rows of a view as a table of the engine: segments, and rows in memory.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use weir_store::{Segment, schema};
+
+/// Segments of one schema and rows in memory.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    schema: SchemaRef,
+    segments: Vec<Arc<Segment>>,
+    memory: Vec<RecordBatch>,
+}
+
+impl Rows {
+    /// Records as they came.
+    pub(crate) fn facts(segments: Vec<Arc<Segment>>, memory: &[RecordBatch]) -> Self {
+        let schema = schema::facts();
+        let conform = |batch| same_fields(schema::conform(batch, &schema), &schema);
+        Self {
+            memory: memory.iter().filter_map(conform).collect(),
+            schema,
+            segments,
+        }
+    }
+
+    /// Sums.
+    pub(crate) fn sums(segments: Vec<Arc<Segment>>) -> Self {
+        Self {
+            schema: schema::rollup(),
+            segments,
+            memory: Vec::new(),
+        }
+    }
+
+    /// There is nothing to read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.memory.is_empty()
+    }
+
+    fn files(&self, state: &dyn Session, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let place = ObjectStoreUrl::local_filesystem();
+        let runtime = state.runtime_env();
+        let store = runtime.object_store(&place)?;
+        let metadata = runtime.cache_manager.get_file_metadata_cache();
+        let reader = Arc::new(CachedParquetFileReaderFactory::new(store, metadata));
+        let options = state.table_options().parquet.clone();
+        let source = ParquetSource::new(Arc::clone(&self.schema))
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(reader);
+        let groups = self.groups(state.config().target_partitions());
+        let config = FileScanConfigBuilder::new(place, Arc::new(source))
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// The files, dealt out so that each thread has about the same to read.
+    fn groups(&self, threads: usize) -> Vec<FileGroup> {
+        let mut groups = vec![(0, Vec::new()); threads.clamp(1, self.segments.len().max(1))];
+        for segment in &self.segments {
+            let least = groups.iter_mut().min_by_key(|(bytes, _)| *bytes);
+            if let Some((bytes, files)) = least {
+                let size = segment.path.metadata().map_or(segment.bytes, |m| m.len());
+                *bytes += size;
+                files.push(PartitionedFile::new(segment.path.to_string_lossy(), size));
+            }
+        }
+        groups
+            .into_iter()
+            .map(|(_, files)| FileGroup::new(files))
+            .collect()
+    }
+}
+
+/// The batch with the fields as the schema has them; none if their types differ.
+fn same_fields(batch: RecordBatch, schema: &SchemaRef) -> Option<RecordBatch> {
+    RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).ok()
+}
+
+#[async_trait]
+impl TableProvider for Rows {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+        if !self.segments.is_empty() {
+            parts.push(self.files(state, projection)?);
+        }
+        if !self.memory.is_empty() {
+            let batches = [self.memory.clone()];
+            parts.push(MemorySourceConfig::try_new_exec(
+                &batches,
+                Arc::clone(&self.schema),
+                projection.cloned(),
+            )?);
+        }
+        if parts.is_empty() {
+            let schema = datafusion::common::project_schema(&self.schema, projection)?;
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        UnionExec::try_new(parts)
+    }
+}

@@ -1,0 +1,644 @@
+//! Questions to a store with segments, rollups and rows in memory, against sums
+//! over the same records by hand.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use weir_flow::FlowRecord;
+use weir_query::{
+    FlowsRequest, Limits, Measure, Moment, NoteKind, Order, QueryError, Question, Scope, Since, Span, Until,
+    ValuesRequest, answer, compile, explain, flows, output, tail, values,
+};
+use weir_store::{Reader, Retention, Settings, TimeRange, Writer, open};
+
+#[path = "../../store/tests/flows/mod.rs"]
+mod generated;
+
+const START: i64 = generated::START;
+const MINUTE: i64 = 60_000_000;
+
+struct Stored {
+    records: Vec<FlowRecord>,
+    reader: Reader,
+    _writer: Writer,
+    _directory: tempfile::TempDir,
+}
+
+/// Three hours and a half of flows: two thirds in segments, the rest in memory.
+fn stored() -> Stored {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut made = generated::Flows::new(3, 60);
+    made.pace = 3 * MINUTE / 100;
+    let records = made.batch(7_000);
+    for part in records.chunks(1_000).take(5) {
+        writer.append(part).unwrap();
+        writer.seal().unwrap();
+    }
+    writer.append(&records[5_000..]).unwrap();
+    writer.flush();
+    let stored = Stored {
+        records,
+        reader,
+        _writer: writer,
+        _directory: directory,
+    };
+    wait_until("five rollups", || stored.reader.view(ALL).hour.len() >= 5);
+    stored
+}
+
+const ALL: TimeRange = TimeRange {
+    from: 0,
+    until: i64::MAX,
+};
+
+fn kept_for_ever(directory: &Path) -> Settings {
+    let kept = Retention {
+        age: None,
+        bytes: None,
+    };
+    Settings {
+        retention: [kept; 3],
+        ..Settings::new(directory)
+    }
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..6_000 {
+        if holds() {
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    panic!("a minute went by without: {what}");
+}
+
+fn at(micros: i64) -> Moment {
+    Moment::At(Timestamp::from_microsecond(micros).unwrap())
+}
+
+fn question(group_by: &[&str]) -> Question {
+    Question {
+        since: Since(at(START)),
+        until: Until(at(START + 400 * MINUTE)),
+        group_by: group_by.iter().map(|name| (*name).to_owned()).collect(),
+        ..Question::default()
+    }
+}
+
+fn as_json(record: &FlowRecord) -> Map<String, Value> {
+    serde_json::from_str(&serde_json::to_string(record).unwrap()).unwrap()
+}
+
+/// Sums of bytes by these fields, over the primary records that `which` picks.
+fn by_hand(
+    stored: &Stored,
+    fields: &[&str],
+    which: impl Fn(&Map<String, Value>) -> bool,
+) -> BTreeMap<Vec<String>, (u64, u64)> {
+    let mut sums = BTreeMap::new();
+    for record in stored.records.iter().filter(|record| record.primary).map(as_json) {
+        if which(&record) {
+            let text = |field: &&str| record.get(*field).map_or(String::new(), plain);
+            let sum: &mut (u64, u64) = sums.entry(fields.iter().map(text).collect()).or_default();
+            sum.0 += record["bytes"].as_u64().unwrap();
+            sum.1 += 1;
+        }
+    }
+    sums
+}
+
+/// The object as text, its fields in alphabetical order.
+fn sorted(object: &Map<String, Value>) -> String {
+    format!("{:?}", object.iter().collect::<BTreeMap<_, _>>())
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+async fn found(stored: &Stored, question: &Question) -> BTreeMap<Vec<String>, (u64, u64)> {
+    let answer = answer(&stored.reader, question, &Limits::default())
+        .await
+        .unwrap();
+    let rows = output::json_rows(&answer.rows);
+    let row = |row: &Map<String, Value>| {
+        let key = question
+            .group_by
+            .iter()
+            .map(|field| plain(&row[field.as_str()]))
+            .collect();
+        (
+            key,
+            (row["bytes"].as_u64().unwrap(), row["flows"].as_u64().unwrap()),
+        )
+    };
+    rows.iter().map(row).collect()
+}
+
+#[tokio::test]
+async fn groups_have_the_sums_of_their_records_with_and_without_rollups() {
+    let stored = stored();
+    for fields in [
+        vec!["workload_name"],
+        vec!["ns", "dst_ns"],
+        vec!["zone", "dst_node_name", "protocol"],
+        vec!["dst_zone", "verdict", "exporter_node"],
+        vec!["dst_port", "protocol"],
+        vec!["addr", "dst_workload_name"],
+        vec!["mac", "direction", "ttl", "if_name"],
+        vec![],
+    ] {
+        let wanted = by_hand(&stored, &fields, |_| true);
+        for raw_only in [false, true] {
+            let question = Question {
+                raw_only,
+                ..question(&fields)
+            };
+            assert_eq!(
+                found(&stored, &question).await,
+                wanted,
+                "{fields:?} raw only {raw_only}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn filters_choose_the_same_records_in_segments_rollups_and_memory() {
+    let stored = stored();
+    let is = |record: &Map<String, Value>, field: &str, value: &str| record[field] == value;
+    type Which<'a> = &'a dyn Fn(&Map<String, Value>) -> bool;
+    let cases: [(&str, Which<'_>); 5] = [
+        (r#"zone != "" && dst_zone != "" && zone != dst_zone"#, &|r| {
+            r["zone"] != r["dst_zone"]
+        }),
+        (r#"ns == "team-0" && protocol == "tcp""#, &|r| {
+            is(r, "ns", "team-0") && is(r, "protocol", "tcp")
+        }),
+        ("dst_port == 443 || port == 443", &|r| {
+            r["dst_port"] == 443 || r["port"] == 443
+        }),
+        (r#"addr == "10.128.0.1""#, &|r| is(r, "addr", "10.128.0.1")),
+        (r#"workload_name in ["workload-1", "workload-3"]"#, &|r| {
+            is(r, "workload_name", "workload-1") || is(r, "workload_name", "workload-3")
+        }),
+    ];
+    for (filter, which) in cases {
+        let question = Question {
+            filter: filter.to_owned(),
+            ..question(&["dst_workload_name"])
+        };
+        let wanted = by_hand(&stored, &["dst_workload_name"], which);
+        assert!(!wanted.is_empty(), "{filter}");
+        assert_eq!(found(&stored, &question).await, wanted, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn any_part_of_the_time_is_answered_exactly_edges_included() {
+    let stored = stored();
+    for (from, until) in [(0, 210), (7, 193), (59, 121), (60, 180), (61, 62), (200, 400)] {
+        for odd in [0, 1_234_567] {
+            let (from, until) = (START + from * MINUTE + odd, START + until * MINUTE - odd);
+            let question = Question {
+                since: Since(at(from)),
+                until: Until(at(until)),
+                ..question(&["ns"])
+            };
+            let mut wanted = BTreeMap::<Vec<String>, (u64, u64)>::new();
+            for record in stored.records.iter().filter(|r| r.primary) {
+                let time = (record.time_ns / 1_000) as i64;
+                if from <= time && time < until {
+                    let sum = wanted
+                        .entry(vec![record.src.identity.ns.to_string()])
+                        .or_default();
+                    sum.0 += record.bytes.unwrap();
+                    sum.1 += 1;
+                }
+            }
+            assert_eq!(found(&stored, &question).await, wanted, "{from} {until}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_top_ones_and_the_other_are_the_total() {
+    let stored = stored();
+    let question = Question {
+        top: Some(3),
+        by: Measure::Packets,
+        ..question(&["workload_name"])
+    };
+    let answer = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    let rows = output::json_rows(&answer.rows);
+    assert_eq!(rows.len(), 3);
+    let packets: Vec<_> = rows.iter().map(|row| row["packets"].as_u64().unwrap()).collect();
+    assert!(packets.is_sorted_by(|a, b| a >= b), "{packets:?}");
+    let sum = |rows: &[Map<String, Value>], field: &str| -> u64 {
+        rows.iter().map(|row| row[field].as_u64().unwrap()).sum()
+    };
+    let (other, totals) = (
+        output::json_rows(&answer.other),
+        output::json_rows(&answer.totals),
+    );
+    for field in ["bytes", "packets", "flows"] {
+        assert_eq!(
+            sum(&rows, field) + sum(&other, field),
+            sum(&totals, field),
+            "{field}"
+        );
+    }
+    assert_eq!(
+        sum(&totals, "flows") as usize,
+        stored.records.iter().filter(|r| r.primary).count()
+    );
+    assert!(answer.notes.iter().any(|note| note.kind == NoteKind::Truncated));
+    assert_eq!(
+        answer.groups,
+        by_hand(&stored, &["workload_name"], |_| true).len()
+    );
+}
+
+#[tokio::test]
+async fn buckets_of_time_add_up_and_keep_the_same_groups() {
+    let stored = stored();
+    for (bucket, raw_only) in [("30m", false), ("7m", false), ("90s", true), ("1h", false)] {
+        let question = Question {
+            bucket: Some(bucket.parse::<Span>().unwrap()),
+            top: Some(2),
+            raw_only,
+            ..question(&["ns"])
+        };
+        let answer = answer(&stored.reader, &question, &Limits::default())
+            .await
+            .unwrap();
+        let rows = output::json_rows(&answer.rows);
+        assert!(rows.iter().map(|row| plain(&row["time"])).is_sorted());
+        let shown: std::collections::BTreeSet<_> = rows.iter().map(|row| plain(&row["ns"])).collect();
+        assert!(shown.len() <= 2, "{shown:?}");
+        let all = rows.into_iter().chain(output::json_rows(&answer.other));
+        let sum: u64 = all.map(|row| row["bytes"].as_u64().unwrap()).sum();
+        assert_eq!(
+            sum,
+            output::json_rows(&answer.totals)[0]["bytes"].as_u64().unwrap()
+        );
+    }
+}
+
+#[tokio::test]
+async fn both_directions_of_a_conversation_are_one_row() {
+    let stored = stored();
+    let question = Question {
+        conversation: true,
+        measures: vec![Measure::Bytes, Measure::Sent, Measure::Received],
+        ..question(&["zone", "dst_zone"])
+    };
+    let one_way = by_hand(&stored, &["zone", "dst_zone"], |_| true);
+    let sent = |a: &str, b: &str| {
+        one_way
+            .get(&vec![a.to_owned(), b.to_owned()])
+            .map_or(0, |sum| sum.0)
+    };
+    let answer = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    let rows = output::json_rows(&answer.rows);
+    assert_eq!(rows.len(), 3, "two zones");
+    for row in &rows {
+        let (a, b) = (row["zone"].as_str().unwrap(), row["dst_zone"].as_str().unwrap());
+        assert!(a <= b);
+        assert_eq!(
+            (row["sent"].as_u64(), row["received"].as_u64()),
+            (Some(sent(a, b)), Some(sent(b, a)))
+        );
+        let both = if a == b {
+            sent(a, a)
+        } else {
+            sent(a, b) + sent(b, a)
+        };
+        assert_eq!(row["bytes"], json!(both));
+    }
+}
+
+#[tokio::test]
+async fn who_sent_and_who_received_is_found_of_one_side_and_under_a_filter() {
+    let stored = stored();
+    let filter = r#"ns == "team-0" && dst_port == 443"#.to_owned();
+    let question = Question {
+        by: Measure::Received,
+        filter,
+        ..question(&["workload_name"])
+    };
+    let sent = by_hand(&stored, &["workload_name"], |r| {
+        r["ns"] == "team-0" && r["dst_port"] == 443
+    });
+    let received = by_hand(&stored, &["dst_workload_name"], |r| {
+        r["dst_ns"] == "team-0" && r["port"] == 443
+    });
+    let answer = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    let rows = output::json_rows(&answer.rows);
+    assert!(!rows.is_empty());
+    for row in &rows {
+        let name = vec![plain(&row["workload_name"])];
+        let (out, back) = (
+            sent.get(&name).map_or(0, |s| s.0),
+            received.get(&name).map_or(0, |s| s.0),
+        );
+        assert_eq!(
+            (&row["received"], &row["bytes"]),
+            (&json!(back), &json!(out + back)),
+            "{name:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn pages_hold_each_record_once_as_it_is_printed() {
+    let stored = stored();
+    for order in [Order::Newest, Order::Oldest] {
+        let mut request = FlowsRequest {
+            since: Since(at(START)),
+            until: Until(at(START + 400 * MINUTE)),
+            limit: Some(900),
+            order,
+            all_observations: true,
+            ..FlowsRequest::default()
+        };
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
+            found.extend(output::json_rows(&page.rows));
+            pages += 1;
+            let Some(cursor) = page.cursor else { break };
+            request.cursor = Some(cursor);
+        }
+        assert_eq!(pages, 8);
+        if order == Order::Newest {
+            found.reverse();
+        }
+        for (found, record) in found.iter().zip(&stored.records) {
+            assert_eq!(Value::Object(found.clone()), Value::Object(as_json(record)));
+        }
+        assert_eq!(found.len(), stored.records.len());
+    }
+}
+
+#[tokio::test]
+async fn records_of_one_moment_are_paged_without_loss() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut made = generated::Flows::new(3, 60);
+    made.pace = 0;
+    let records = made.batch(250);
+    writer.append(&records).unwrap();
+    writer.flush();
+    let mut request = FlowsRequest {
+        since: Since(at(START)),
+        until: Until(at(START + 1)),
+        limit: Some(40),
+        all_observations: true,
+        ..FlowsRequest::default()
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = flows(&reader, &request, &Limits::default()).await.unwrap();
+        found.extend(output::json_rows(&page.rows).into_iter().map(|row| sorted(&row)));
+        writer.seal().unwrap();
+        let Some(cursor) = page.cursor else { break };
+        request.cursor = Some(cursor);
+    }
+    let mut wanted: Vec<_> = records.iter().map(|r| sorted(&as_json(r))).collect();
+    wanted.sort();
+    found.sort();
+    assert_eq!(found, wanted);
+}
+
+#[tokio::test]
+async fn values_complete_what_is_typed() {
+    let stored = stored();
+    let ask = |field: &str, prefix: &str| ValuesRequest {
+        field: field.to_owned(),
+        prefix: prefix.to_owned(),
+        since: Since(at(START)),
+        until: Until(at(START + 400 * MINUTE)),
+        limit: Some(3),
+    };
+    for (field, prefix, first) in [
+        ("dst_workload_name", "workload-1", "workload-1"),
+        ("zone", "", "eu-central-1"),
+        ("verdict", "dr", "dropped"),
+        ("addr", "10.128.0.1", "10.128.0.1"),
+        ("dst_port", "44", "443"),
+        ("protocol", "t", "tcp"),
+        ("tcp_flags", "SYN_", "SYN_ACK"),
+        ("primary", "t", "true"),
+    ] {
+        let found = values(&stored.reader, &ask(field, prefix), &Limits::default())
+            .await
+            .unwrap();
+        assert!(!found.is_empty() && found.len() <= 3, "{field}");
+        assert!(
+            found.iter().any(|value| value.value.starts_with(first)),
+            "{field} {found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_explanation_says_what_was_read() {
+    let stored = stored();
+    let explained = explain(&stored.reader, &question(&["ns"]), &Limits::default())
+        .await
+        .unwrap();
+    let tiers: Vec<_> = explained.parts.iter().map(|part| part.tier.as_str()).collect();
+    assert_eq!(tiers, ["raw", "minute", "hour", "minute", "raw"], "{explained:?}");
+    assert!(explained.notes.iter().any(|note| note.kind == NoteKind::Rollup));
+    assert!(explained.stats.segments > 0 && explained.stats.rows_read > 0);
+    assert!(explained.plan.contains("Aggregate"), "{}", explained.plan);
+
+    let nobody = Question {
+        filter: r#"addr == "192.0.2.1""#.to_owned(),
+        ..question(&[])
+    };
+    let explained = explain(&stored.reader, &nobody, &Limits::default())
+        .await
+        .unwrap();
+    let stats = explained.stats;
+    assert!(
+        stats.row_groups_pruned + stats.segments_pruned >= 5,
+        "{stats:?}\n{}",
+        explained.plan
+    );
+}
+
+#[tokio::test]
+async fn an_answer_says_what_had_expired_and_which_file_was_left_out() {
+    let stored = stored();
+    let early = Question {
+        since: Since(at(START - 60 * MINUTE)),
+        ..question(&["ns"])
+    };
+    let found = answer(&stored.reader, &early, &Limits::default()).await.unwrap();
+    assert!(
+        found.notes.iter().any(|note| note.kind == NoteKind::Expired),
+        "{:?}",
+        found.notes
+    );
+}
+
+#[tokio::test]
+async fn a_scope_shows_flows_with_an_end_in_it_alone() {
+    let stored = stored();
+    let limits = Limits {
+        scope: Scope::Namespaces(vec!["team-9".to_owned(), String::new()]),
+        ..Limits::default()
+    };
+    let nothing = Question {
+        filter: "true || true".to_owned(),
+        ..question(&["ns"])
+    };
+    let found = answer(&stored.reader, &nothing, &limits).await.unwrap();
+    assert_eq!(found.rows.num_rows(), 0);
+    let request = ValuesRequest {
+        field: "ns".to_owned(),
+        since: nothing.since,
+        until: nothing.until,
+        ..ValuesRequest::default()
+    };
+    assert_eq!(values(&stored.reader, &request, &limits).await.unwrap(), []);
+    let limits = Limits {
+        scope: Scope::Namespaces(vec!["team-0".to_owned()]),
+        ..limits
+    };
+    assert!(
+        !values(&stored.reader, &request, &limits)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn what_costs_too_much_or_means_nothing_is_refused() {
+    let stored = stored();
+    let ask = async |question: &Question, limits: &Limits| {
+        answer(&stored.reader, question, limits).await.unwrap_err()
+    };
+    let limits = Limits::default();
+    let few = Limits {
+        max_groups: 2,
+        ..Limits::default()
+    };
+    assert!(matches!(
+        ask(&question(&["pod_name"]), &few).await,
+        QueryError::TooManyGroups(2)
+    ));
+    let hurry = Limits {
+        timeout: Duration::ZERO,
+        ..Limits::default()
+    };
+    assert!(matches!(
+        ask(&question(&["pod_name"]), &hurry).await,
+        QueryError::Timeout(_)
+    ));
+    let poor = Limits {
+        memory: 1,
+        ..Limits::default()
+    };
+    assert!(matches!(
+        ask(&question(&["addr"]), &poor).await,
+        QueryError::Memory(_)
+    ));
+    let wrong = ask(&question(&["workload_nam"]), &limits).await;
+    assert_eq!(
+        wrong.to_string(),
+        "no field is named \"workload_nam\"; did you mean \"workload_name\"?"
+    );
+    let filter = Question {
+        filter: "nss == \"a\"".to_owned(),
+        ..question(&[])
+    };
+    assert_eq!(ask(&filter, &limits).await.kind(), "filter");
+    let backwards = Question {
+        until: Until(at(START - 1)),
+        ..question(&[])
+    };
+    assert_eq!(ask(&backwards, &limits).await.kind(), "invalid");
+}
+
+#[tokio::test]
+async fn nothing_is_answered_with_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let found = answer(&reader, &question(&["ns", "dst_port"]), &Limits::default())
+        .await
+        .unwrap();
+    assert_eq!((found.rows.num_rows(), found.groups), (0, 0));
+    assert_eq!(output::json_rows(&found.totals)[0]["bytes"], 0);
+    let page = flows(&reader, &FlowsRequest::default(), &Limits::default())
+        .await
+        .unwrap();
+    assert_eq!((page.rows.num_rows(), page.cursor), (0, None));
+}
+
+#[tokio::test]
+async fn rows_are_written_as_csv_and_as_an_arrow_stream() {
+    let stored = stored();
+    let found = answer(
+        &stored.reader,
+        &question(&["zone", "dst_port"]),
+        &Limits::default(),
+    )
+    .await
+    .unwrap();
+    let mut text = Vec::new();
+    output::csv(&found.rows, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let mut lines = text.split("\r\n");
+    assert_eq!(lines.next(), Some("zone,dst_port,bytes,packets,flows"));
+    assert_eq!(
+        lines.clone().filter(|line| !line.is_empty()).count(),
+        found.rows.num_rows()
+    );
+    let mut stream = Vec::new();
+    output::arrow_ipc(&found.rows, &mut stream).unwrap();
+    let read: Vec<_> = arrow::ipc::reader::StreamReader::try_new(stream.as_slice(), None)
+        .unwrap()
+        .collect();
+    assert_eq!(read[0].as_ref().unwrap(), &found.rows);
+}
+
+#[test]
+fn a_live_tail_shows_what_the_filter_lets_through() {
+    let stored = stored();
+    let view = stored.reader.view(ALL);
+    let filter = compile(r#"ns == "team-0" && dst_port == 443"#).unwrap();
+    let mut found = 0;
+    for batch in &view.memory {
+        let rows = tail(
+            batch,
+            &view.identities,
+            &filter,
+            &["ns".to_owned(), "dst_port".to_owned()],
+            false,
+        )
+        .unwrap();
+        found += rows.num_rows();
+        for row in output::json_rows(&rows) {
+            assert_eq!(Value::Object(row), json!({"ns": "team-0", "dst_port": 443}));
+        }
+    }
+    let wanted = stored.records[5_000..]
+        .iter()
+        .filter(|r| r.primary && &*r.src.identity.ns == "team-0" && r.dst.port == Some(443));
+    assert_eq!(found, wanted.count());
+}

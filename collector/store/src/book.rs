@@ -1,0 +1,211 @@
+//! Numbers for identities: equal ones get the same, no number is given twice
+//! while the store runs. Knows no file.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use weir_flow::Identity;
+
+use crate::identities::{self, Content, Identities};
+
+/// Places for identities that are known by where they lie in memory. The
+/// collector hands out the same few thousand again and again.
+const POINTERS: usize = 1 << 14;
+
+/// Who has which number.
+#[derive(Debug)]
+pub(crate) struct Book {
+    /// By number.
+    known: Vec<Option<Known>>,
+    numbers: HashMap<Content, u32>,
+    pointers: Box<[Pointer]>,
+    /// The table of all, until another joins.
+    table: Option<Arc<Identities>>,
+}
+
+/// An identity and its number, or a free place.
+type Pointer = Option<(Arc<Identity>, u32)>;
+
+#[derive(Debug)]
+struct Known {
+    content: Content,
+    /// The last head that names it.
+    head: u64,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        let mut book = Self {
+            known: Vec::new(),
+            numbers: HashMap::new(),
+            pointers: std::iter::repeat_with(|| None).take(POINTERS).collect(),
+            table: None,
+        };
+        book.admit(0, Content::of(&Identity::default()), u64::MAX);
+        book
+    }
+}
+
+impl Book {
+    /// The number of an identity, and whether `head` names it for the first time.
+    #[inline]
+    pub fn number(&mut self, identity: &Arc<Identity>, head: u64) -> (u32, bool) {
+        let place = place(identity);
+        let number = match &self.pointers[place] {
+            Some((known, number)) if Arc::ptr_eq(known, identity) => *number,
+            _ => self.find(identity, place, head),
+        };
+        let Some(Some(known)) = self.known.get_mut(number as usize) else {
+            return (number, false);
+        };
+        let first = known.head != head && number != 0;
+        if first {
+            known.head = known.head.max(head);
+        }
+        (number, first)
+    }
+
+    fn find(&mut self, identity: &Arc<Identity>, place: usize, head: u64) -> u32 {
+        let content = Content::of(identity);
+        let number = match self.numbers.get(&content) {
+            Some(number) => *number,
+            None => {
+                let number = self.known.len() as u32;
+                // Not yet named by this head: the caller is to hear that it is.
+                self.admit(number, content, head.wrapping_sub(1));
+                number
+            }
+        };
+        self.pointers[place] = Some((Arc::clone(identity), number));
+        number
+    }
+
+    fn admit(&mut self, number: u32, content: Content, head: u64) {
+        let at = number as usize;
+        if self.known.len() <= at {
+            self.known.resize_with(at + 1, || None);
+        }
+        self.numbers.insert(content.clone(), number);
+        self.known[at] = Some(Known { content, head });
+        self.table = None;
+    }
+
+    /// Takes in a table out of a file of heads up to `head`; what is known by
+    /// its number already is only marked.
+    pub fn learn(&mut self, table: &RecordBatch, head: u64) {
+        for (row, &number) in identities::ids(table).iter().enumerate() {
+            match self.known.get_mut(number as usize) {
+                Some(Some(known)) => known.head = known.head.max(head),
+                _ => self.admit(number, Content::of_row(table, row), head),
+            }
+        }
+    }
+
+    pub fn knows(&self, number: u32) -> bool {
+        self.known.get(number as usize).is_some_and(Option::is_some)
+    }
+
+    /// How many are known.
+    pub fn len(&self) -> u64 {
+        self.numbers.len() as u64
+    }
+
+    /// Drops those whom only heads before this one named.
+    pub fn forget(&mut self, before: u64) {
+        let (known, numbers) = (&mut self.known, &mut self.numbers);
+        for place in known.iter_mut() {
+            if let Some(gone) = place.take_if(|known| known.head < before) {
+                numbers.remove(&gone.content);
+                self.table = None;
+            }
+        }
+        if self.table.is_none() {
+            self.pointers.fill_with(|| None);
+        }
+    }
+
+    /// The table of these numbers.
+    pub fn table(&self, numbers: &[u32]) -> RecordBatch {
+        identities::table(numbers.iter().filter_map(|&number| {
+            let known = self.known.get(number as usize)?.as_ref()?;
+            Some((number, &known.content))
+        }))
+    }
+
+    /// The table of all.
+    pub fn all(&mut self) -> Arc<Identities> {
+        let known = &self.known;
+        let table = self.table.get_or_insert_with(|| {
+            let rows = known.iter().enumerate();
+            let rows = rows.filter_map(|(number, known)| Some((number as u32, &known.as_ref()?.content)));
+            Arc::new(Identities::new(identities::table(rows)))
+        });
+        Arc::clone(table)
+    }
+}
+
+/// Where a pointer is looked for. Arcs are 16 octets apart at least.
+fn place(identity: &Arc<Identity>) -> usize {
+    let address = Arc::as_ptr(identity).addr() as u64 >> 4;
+    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % POINTERS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Arc<Identity> {
+        Arc::new(Identity {
+            name: name.into(),
+            ..Identity::default()
+        })
+    }
+
+    #[test]
+    fn equal_identities_have_one_number_wherever_they_lie() {
+        let mut book = Book::default();
+        let web = named("web");
+        assert_eq!(book.number(&web, 1), (1, true));
+        assert_eq!(book.number(&web, 1), (1, false));
+        assert_eq!(book.number(&named("web"), 1), (1, false));
+        assert_eq!(book.number(&named("db"), 1), (2, true));
+        assert_eq!(
+            book.number(&web, 2),
+            (1, true),
+            "the next head has to name it again"
+        );
+        assert_eq!(book.number(&Identity::nobody(), 2), (0, false));
+        assert_eq!(book.all().batch().num_rows(), 3);
+    }
+
+    #[test]
+    fn who_is_named_no_more_is_forgotten_and_has_a_new_number_later() {
+        let mut book = Book::default();
+        let (old, new) = (named("old"), named("new"));
+        book.number(&old, 1);
+        book.number(&new, 1);
+        book.number(&new, 2);
+        book.forget(2);
+        assert_eq!((book.knows(0), book.knows(1), book.knows(2)), (true, false, true));
+        assert_eq!(book.all().row(1), None);
+        assert_eq!(book.number(&new, 2), (2, false));
+        assert_eq!(book.number(&old, 2), (3, true));
+    }
+
+    #[test]
+    fn a_book_that_learnt_a_table_gives_the_same_numbers() {
+        let mut book = Book::default();
+        for name in ["a", "b", "c"] {
+            book.number(&named(name), 1);
+        }
+        let mut again = Book::default();
+        again.learn(&book.table(&[1, 3]), 1);
+        assert_eq!(again.number(&named("c"), 1), (3, false));
+        assert_eq!(
+            again.number(&named("new"), 1),
+            (4, true),
+            "no number that stood is given again"
+        );
+    }
+}

@@ -1,0 +1,255 @@
+//! The identities that rows point at, as a table. Owns how one is compared and
+//! laid out; who gives out the numbers is [`crate::book`].
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, RecordBatch, StringViewBuilder, UInt32Array,
+};
+use arrow::datatypes::{DataType, UInt32Type};
+use weir_api::fields::{Column, Side};
+use weir_flow::{Identity, Value};
+
+use crate::rows::v6;
+use crate::schema;
+
+/// No row of the table.
+const NOWHERE: u32 = u32::MAX;
+
+/// Identities by number. Number 0, nobody, is always there.
+#[derive(Debug)]
+pub struct Identities {
+    batch: RecordBatch,
+    /// The row of each number.
+    rows: Vec<u32>,
+}
+
+impl Identities {
+    /// The table, of the schema [`schema::identities`], in no order.
+    pub fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
+    /// The row of a number.
+    pub fn row(&self, id: u32) -> Option<usize> {
+        let row = *self.rows.get(usize::try_from(id).ok()?)?;
+        (row != NOWHERE).then_some(row as usize)
+    }
+
+    /// The highest number that has a row.
+    pub fn last(&self) -> u32 {
+        self.rows.len().saturating_sub(1) as u32
+    }
+
+    /// Of a table with unique numbers and the schema [`schema::identities`].
+    pub(crate) fn new(batch: RecordBatch) -> Self {
+        let mut rows = Vec::new();
+        for (row, &id) in ids(&batch).iter().enumerate() {
+            let id = id as usize;
+            if rows.len() <= id {
+                rows.resize(id + 1, NOWHERE);
+            }
+            rows[id] = row as u32;
+        }
+        Self { batch, rows }
+    }
+}
+
+/// The numbers of a table of identities.
+pub(crate) fn ids(batch: &RecordBatch) -> &[u32] {
+    let column = batch.column_by_name(schema::ID);
+    column
+        .and_then(|c| c.as_primitive_opt::<UInt32Type>())
+        .map_or(&[], |c| c.values())
+}
+
+/// The content of an identity: equal exactly when all fields are. Each field of
+/// [`schema::identity_columns`] is its length in two octets, then its octets;
+/// length 0 is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Content(Arc<[u8]>);
+
+impl Content {
+    pub fn of(identity: &Identity) -> Self {
+        let mut cells = Cells::default();
+        identity.visit(Side::Src, &mut |column: Column, value: Value<'_>| match value {
+            Value::Text(text) => cells.set(column, text.as_bytes()),
+            Value::Address(address) => cells.set(column, &v6(address)),
+            // The table has no other kind of identity field; see the tests.
+            _ => {}
+        });
+        cells.finish()
+    }
+
+    /// Of a row of a table; columns that it lacks are unknown.
+    pub fn of_row(batch: &RecordBatch, row: usize) -> Self {
+        let mut cells = Cells::default();
+        for &column in schema::identity_columns() {
+            let Some(array) = batch.column_by_name(column.name()) else {
+                continue;
+            };
+            match array.data_type() {
+                DataType::Utf8View => cells.set(column, array.as_string_view().value(row).as_bytes()),
+                DataType::FixedSizeBinary(_) if array.is_valid(row) => {
+                    cells.set(column, array.as_fixed_size_binary().value(row));
+                }
+                _ => {}
+            }
+        }
+        cells.finish()
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest: &[u8] = &self.0;
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk::<2>()?;
+            let (cell, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+            rest = after;
+            Some(cell)
+        })
+    }
+}
+
+/// A content that is being put together, in the order of the columns.
+#[derive(Default)]
+struct Cells {
+    octets: Vec<u8>,
+    done: usize,
+}
+
+impl Cells {
+    fn set(&mut self, column: Column, cell: &[u8]) {
+        let columns = schema::identity_columns();
+        while columns.get(self.done).is_some_and(|c| *c < column) {
+            self.push(&[]);
+        }
+        if columns.get(self.done) == Some(&column) {
+            self.push(cell);
+        }
+    }
+
+    fn push(&mut self, cell: &[u8]) {
+        // No name of Kubernetes comes near 64 KiB.
+        let cell = if cell.len() > usize::from(u16::MAX) {
+            &[]
+        } else {
+            cell
+        };
+        self.octets.extend_from_slice(&(cell.len() as u16).to_le_bytes());
+        self.octets.extend_from_slice(cell);
+        self.done += 1;
+    }
+
+    fn finish(mut self) -> Content {
+        while self.done < schema::identity_columns().len() {
+            self.push(&[]);
+        }
+        Content(self.octets.into())
+    }
+}
+
+/// The table of these identities.
+pub(crate) fn table<'a>(rows: impl Iterator<Item = (u32, &'a Content)> + Clone) -> RecordBatch {
+    let ids: ArrayRef = Arc::new(UInt32Array::from_iter_values(rows.clone().map(|(id, _)| id)));
+    let count = schema::identity_columns().len();
+    let mut cells: Vec<Vec<&[u8]>> = vec![Vec::with_capacity(ids.len()); count];
+    for (_, content) in rows {
+        for (column, cell) in cells.iter_mut().zip(content.cells()) {
+            column.push(cell);
+        }
+    }
+    let kinds = schema::identities();
+    let columns = kinds
+        .fields()
+        .iter()
+        .skip(1)
+        .zip(&cells)
+        .map(|(field, cells)| match field.data_type() {
+            DataType::FixedSizeBinary(width) => binaries(*width, cells),
+            _ => texts(cells),
+        });
+    let columns = std::iter::once(ids).chain(columns).collect();
+    RecordBatch::try_new(kinds, columns).expect("each column was made as its field says, with a cell a row")
+}
+
+fn texts(cells: &[&[u8]]) -> ArrayRef {
+    let mut column = StringViewBuilder::with_capacity(cells.len()).with_deduplicate_strings();
+    for cell in cells {
+        column.append_value(str::from_utf8(cell).unwrap_or_default());
+    }
+    Arc::new(column.finish())
+}
+
+fn binaries(width: i32, cells: &[&[u8]]) -> ArrayRef {
+    let mut column = FixedSizeBinaryBuilder::with_capacity(cells.len(), width);
+    for cell in cells {
+        if column.append_value(cell).is_err() {
+            column.append_null();
+        }
+    }
+    Arc::new(column.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            kind: weir_flow::Kind::Pod,
+            name: "web-1".into(),
+            ns: "shop".into(),
+            node_addr: Some("10.0.0.1".parse().unwrap()),
+            zone: "a".into(),
+            subnet_label: "office, with a name longer than a view holds".into(),
+            ..Identity::default()
+        }
+    }
+
+    #[test]
+    fn an_identity_is_the_same_after_a_way_through_a_table() {
+        let content = Content::of(&identity());
+        let table = table([(7, &content)].into_iter());
+        assert_eq!(Content::of_row(&table, 0), content);
+        let identities = Identities::new(table);
+        assert_eq!(
+            (identities.row(7), identities.row(6), identities.row(8)),
+            (Some(0), None, None)
+        );
+        let text = |name: &str| {
+            identities
+                .batch()
+                .column_by_name(name)
+                .unwrap()
+                .as_string_view()
+                .value(0)
+        };
+        assert_eq!(
+            (text("pod_name"), text("ns"), text("region")),
+            ("web-1", "shop", "")
+        );
+        assert_eq!(text("subnet_label"), &*identity().subnet_label);
+    }
+
+    #[test]
+    fn every_field_makes_a_difference() {
+        let nobody = Content::of(&Identity::default());
+        assert_eq!(nobody.0.len(), 2 * schema::identity_columns().len());
+        let mut seen = 0;
+        identity().visit(Side::Src, &mut |column: Column, value: Value<'_>| {
+            assert!(
+                matches!(value, Value::Text(_) | Value::Address(_)),
+                "{}",
+                column.name()
+            );
+            assert!(schema::identity_columns().contains(&column), "{}", column.name());
+            seen += 1;
+        });
+        assert_eq!(seen, schema::identity_columns().len());
+        let moved = Identity {
+            zone: "b".into(),
+            ..identity()
+        };
+        assert_ne!(Content::of(&moved), Content::of(&identity()));
+    }
+}

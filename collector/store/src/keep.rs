@@ -1,0 +1,151 @@
+//! Keeping house: sums by minute and hour, expiry, merging.
+
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+
+use crate::clock::{CALM, Trust};
+use crate::expiry;
+use crate::merge;
+use crate::name::{SegmentName, Tier};
+use crate::rollup;
+use crate::schema;
+use crate::seal;
+use crate::segment::{Segment, SegmentError};
+use crate::state::{Shared, Stage};
+use crate::status::Trouble;
+
+/// How often the house is looked after without a call.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Looks after the house until the store ends. `newest`: the time of the last row
+/// of the runs before.
+pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
+    let clock = &shared.settings.clock;
+    let mut trust = Trust::new(clock.now(), Instant::now(), newest);
+    loop {
+        let outcome = missing(shared).map_err(|error| Trouble::segment("rollup", &error));
+        shared.lock().note("rollup", outcome);
+        trust.look(clock.now(), Instant::now());
+        expire(shared, &trust);
+        merge(shared);
+        let state = shared.lock();
+        if state.stage != Stage::Running {
+            return;
+        }
+        let state = shared.wait(&shared.keep, state, PERIOD);
+        if state.stage != Stage::Running {
+            return;
+        }
+    }
+}
+
+/// Makes the sums of a segment that was just written.
+pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, rows: &RecordBatch, identities: &RecordBatch) {
+    let minute = sums(rows, Tier::Minute);
+    let outcome = write(shared, raw, Tier::Minute, &minute, identities)
+        .and_then(|()| write(shared, raw, Tier::Hour, &sums(&minute, Tier::Hour), identities))
+        .map_err(|error| Trouble::segment("rollup", &error));
+    let mut state = shared.lock();
+    state.rolled = state.rolled.max(*raw.heads.end());
+    state.note("rollup", outcome);
+}
+
+fn sums(rows: &RecordBatch, tier: Tier) -> RecordBatch {
+    let sums = rollup::roll_up(rows, tier.bucket().unwrap_or(1));
+    seal::sort(&[sums], &schema::rollup())
+}
+
+/// Writes the sums of a finer segment under the same heads and time.
+fn write(
+    shared: &Shared,
+    finer: &SegmentName,
+    tier: Tier,
+    sums: &RecordBatch,
+    identities: &RecordBatch,
+) -> Result<(), SegmentError> {
+    let name = SegmentName {
+        tier,
+        ..finer.clone()
+    };
+    let segment = seal::write(&shared.settings.directory, &name, &shared.store, sums, identities)?;
+    shared.lock().catalog.add(segment);
+    Ok(())
+}
+
+/// Makes the sums that a crash or a full disk left out.
+fn missing(shared: &Shared) -> Result<(), SegmentError> {
+    for (finer, tier) in [(Tier::Raw, Tier::Minute), (Tier::Minute, Tier::Hour)] {
+        let without = shared.lock().without_sums(finer, tier);
+        for segment in without {
+            if shared.lock().stage != Stage::Running {
+                return Ok(());
+            }
+            let name = SegmentName {
+                tier: finer,
+                time: segment.time,
+                heads: segment.heads.clone(),
+            };
+            match segment.read().and_then(|rows| Ok((rows, segment.identities()?))) {
+                Ok((rows, identities)) => write(shared, &name, tier, &sums(&rows, tier), &identities)?,
+                Err(error) => set_aside(shared, &segment, &error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A segment whose end was whole and whose middle is not.
+fn set_aside(shared: &Shared, segment: &Segment, error: &SegmentError) {
+    let mut state = shared.lock();
+    if state.catalog.remove(segment).is_some() {
+        state.catalog.skip(segment.path.clone(), error);
+    }
+}
+
+/// Makes one of many small segments; they can be read as they are if that fails.
+fn merge(shared: &Shared) {
+    let outcome = merge::run(shared).map_err(|(segment, error)| {
+        if matches!(error, SegmentError::Parquet(_)) {
+            set_aside(shared, &segment, &error);
+        }
+        Trouble::segment("merge", &error)
+    });
+    shared.lock().note("merge", outcome);
+}
+
+fn expire(shared: &Shared, trust: &Trust) {
+    let (now, steady_for) = (shared.settings.clock.now(), trust.steady_for());
+    let mut state = shared.lock();
+    state.note("clock", doubt(steady_for));
+    let mut expired = Vec::new();
+    for (tier, retention) in Tier::ALL.into_iter().zip(shared.settings.retention) {
+        let mut segments: Vec<_> = state.catalog.tier(tier).cloned().collect();
+        // The log of a segment has to be gone before the segment goes.
+        segments.retain(|segment| *segment.heads.end() <= state.forgotten);
+        for segment in expiry::expired(&segments, retention, now, steady_for) {
+            state.expire(&segment);
+            expired.push(segment);
+        }
+    }
+    if !expired.is_empty() {
+        state.forget_identities();
+    }
+    drop(state);
+    for segment in expired {
+        tracing::info!(path = %segment.path.display(), rows = segment.rows, "a segment expired");
+    }
+}
+
+fn doubt(steady_for: Duration) -> Result<(), Trouble> {
+    if steady_for >= CALM {
+        return Ok(());
+    }
+    Err(Trouble {
+        part: "clock",
+        reason: "the clock is far from where records and the time gone by put it; \
+                 until it has been steady for a day, what may be old is kept"
+            .to_owned(),
+        full_disk: false,
+    })
+}

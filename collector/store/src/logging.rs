@@ -1,0 +1,174 @@
+//! The threads that write rows to the log and sync it. Appending waits for neither.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::disk;
+use crate::state::{Shared, Stage};
+use crate::status::Trouble;
+use crate::wal::{self, Frame, Log};
+
+/// Files with octets that are not synced.
+#[derive(Debug, Default)]
+pub(crate) struct Unsynced(Mutex<Vec<Arc<File>>>);
+
+impl Unsynced {
+    fn add(&self, file: &Arc<File>) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !files.iter().any(|other| Arc::ptr_eq(other, file)) {
+            files.push(Arc::clone(file));
+        }
+    }
+
+    fn take(&self) -> Vec<Arc<File>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let files = self.take();
+        for file in &files {
+            if let Err(error) = file.sync_data() {
+                files.iter().for_each(|file| self.add(file));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes frames as they come until the store ends. `logs`: those that lay there
+/// when the store was opened.
+pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &[u64]) {
+    let mut writer = Writer {
+        shared,
+        unsynced,
+        logs: logs.iter().map(|head| (*head, None)).collect(),
+    };
+    let nap = shared.settings.write_age / 4;
+    loop {
+        let mut state = shared.lock();
+        if state.unlogged.is_empty() && state.stage == Stage::Running {
+            state = shared.wait(&shared.log, state, nap);
+        }
+        state.flush_aged(&shared.settings);
+        if !state.full.is_empty() {
+            shared.seal.notify_all();
+        }
+        let frames = state.take_unlogged();
+        let (sealed, stage) = (state.sealed, state.stage);
+        drop(state);
+        let rest = writer.write(frames);
+        writer.forget(sealed);
+        let mut state = shared.lock();
+        let failed = !rest.is_empty();
+        state.put_back(rest);
+        let finished = match stage {
+            Stage::Running => false,
+            Stage::Sealing => state.full.is_empty() && state.unlogged.is_empty() && state.sealed == sealed,
+            Stage::Ending => state.unlogged.is_empty() || failed,
+        };
+        if finished {
+            drop(state);
+            let _ = unsynced.sync();
+            return;
+        }
+        if failed {
+            let pause = if stage == Stage::Running {
+                Duration::from_secs(1)
+            } else {
+                nap
+            };
+            drop(shared.wait(&shared.log, state, pause));
+        } else if stage == Stage::Sealing {
+            drop(shared.wait(&shared.log, state, nap));
+        }
+    }
+}
+
+struct Writer<'a> {
+    shared: &'a Shared,
+    unsynced: &'a Unsynced,
+    /// The logs on disk; those of an earlier run take no more frames.
+    logs: BTreeMap<u64, Option<Log>>,
+}
+
+impl Writer<'_> {
+    /// Writes frames; gives back those that could not be.
+    fn write(&mut self, mut frames: VecDeque<Frame>) -> VecDeque<Frame> {
+        let mut written = 0;
+        let mut outcome = Ok(());
+        let had_frames = !frames.is_empty();
+        while let Some(frame) = frames.front() {
+            match self.append(frame) {
+                Ok(octets) => {
+                    written += octets;
+                    frames.pop_front();
+                }
+                Err(error) => {
+                    outcome = Err(Trouble::io("log", &error));
+                    break;
+                }
+            }
+        }
+        if had_frames {
+            let mut state = self.shared.lock();
+            state.counts.log_bytes += written;
+            state.note("log", outcome);
+        }
+        frames
+    }
+
+    fn append(&mut self, frame: &Frame) -> io::Result<u64> {
+        let directory = &self.shared.settings.directory;
+        let log = self.logs.entry(frame.head).or_default();
+        let log = match log {
+            Some(log) => log,
+            None => {
+                let created = Log::open(directory, frame.head, &self.shared.store)?;
+                disk::sync_directory(directory)?;
+                log.insert(created)
+            }
+        };
+        let written = log.append(frame)?;
+        self.unsynced.add(&log.file);
+        Ok(written)
+    }
+
+    /// Removes the logs of heads whose segments are durable.
+    fn forget(&mut self, sealed: u64) {
+        let directory = &self.shared.settings.directory;
+        let mut gone = false;
+        while let Some(entry) = self.logs.first_entry().filter(|entry| *entry.key() <= sealed) {
+            if let Err(error) = disk::remove(&wal::path(directory, *entry.key())) {
+                tracing::warn!(%error, head = entry.key(), "the log of a sealed head cannot be removed");
+                return;
+            }
+            entry.remove();
+            gone = true;
+        }
+        if gone && let Err(error) = disk::sync_directory(directory) {
+            return tracing::warn!(%error, "the store's directory cannot be synced");
+        }
+        let mut state = self.shared.lock();
+        if state.forgotten < sealed {
+            state.forgotten = sealed;
+            self.shared.keep.notify_all();
+        }
+    }
+}
+
+/// Syncs what was written, as often as the settings say, until the store ends.
+pub(crate) fn sync(shared: &Shared, unsynced: &Unsynced) {
+    loop {
+        let state = shared.lock();
+        if state.stage != Stage::Running {
+            return;
+        }
+        drop(shared.wait(&shared.sync, state, shared.settings.sync_age));
+        let outcome = unsynced.sync().map_err(|error| Trouble::io("sync", &error));
+        shared.lock().note("sync", outcome);
+    }
+}

@@ -1,0 +1,169 @@
+//! Taking up a store where the last process left it, however that ended.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::{max, min};
+use arrow::datatypes::{TimestampMicrosecondType, UInt32Type};
+
+use crate::book::Book;
+use crate::catalog::Catalog;
+use crate::disk;
+use crate::identities;
+use crate::name::UNFINISHED;
+use crate::range::TimeRange;
+use crate::reader::learn;
+use crate::schema::{DST_ID, SRC_ID};
+use crate::state::{FullHead, State};
+use crate::wal::{self, Frame};
+
+/// What opening a store found in its log. All zero after a close in peace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Rows that were in no segment and came back.
+    pub rows: u64,
+    /// Octets at the ends of logs that were being written when the process died.
+    pub torn_bytes: u64,
+    /// Parts of logs whose checksum is wrong: the disk changed them.
+    pub damaged_frames: u64,
+    /// Rows that are known to be lost with either. What the process had not
+    /// written yet, the last fraction of a second, nobody knows.
+    pub lost_rows: u64,
+    /// The latest time among the rows that came back.
+    pub until: Option<i64>,
+}
+
+pub(crate) struct Recovered {
+    pub store: String,
+    pub state: State,
+    pub recovery: Recovery,
+    /// The heads whose logs are on disk.
+    pub logs: Vec<u64>,
+}
+
+/// Removes files that were being written.
+pub(crate) fn clear(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.to_str().is_some_and(|p| p.ends_with(UNFINISHED)) {
+            disk::remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the segments and logs of a directory. `owned`: this process writes it,
+/// and may remove what is superseded.
+///
+/// # Errors
+/// The directory or a log cannot be read.
+pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
+    // Logs first: one that goes in between has a segment by then.
+    let logs = wal::list(directory)?;
+    let contents: Vec<_> = logs
+        .iter()
+        .map(|(head, path)| (*head, path, wal::read(path, *head, None)))
+        .collect();
+    let mut catalog = Catalog::load(directory, owned)?;
+    let mut book = Book::default();
+    learn(&mut catalog, &mut book);
+    // Heads are sealed in their order: what is up to the last segment is in one.
+    let sealed = catalog.all().map(|s| *s.heads.end()).max().unwrap_or(0);
+    let mut store = catalog.store().map(str::to_owned);
+    let mut state = State::new(book, catalog, 1);
+    let (mut recovery, mut on_disk) = (Recovery::default(), Vec::new());
+    let mut last = sealed.max(state.catalog.last_unreadable());
+    for (head, path, content) in contents {
+        last = last.max(head);
+        match content {
+            Ok((_, of)) if store.as_ref().is_some_and(|store| *store != of && !of.is_empty()) => {
+                let error = wal::ReadError::OtherStore;
+                state.foreign_logs.push((path.clone(), error.to_string()));
+            }
+            Ok((read, of)) => {
+                if !of.is_empty() {
+                    store.get_or_insert(of);
+                }
+                on_disk.push(head);
+                if head > sealed {
+                    recovery.take(&read);
+                    restore(&mut state, head, read.frames);
+                }
+            }
+            Err(wal::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => state.foreign_logs.push((path.clone(), error.to_string())),
+        }
+    }
+    recovery.rows = state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum();
+    recovery.until = state.newest;
+    state.open = crate::state::Head::new(last + 1);
+    (state.sealed, state.rolled) = (sealed, sealed);
+    let segments = state.catalog.all().map(|s| s.time.until.saturating_sub(1)).max();
+    state.newest = state.newest.max(segments);
+    Ok(Recovered {
+        store: store.unwrap_or_else(name_store),
+        state,
+        recovery,
+        logs: on_disk,
+    })
+}
+
+impl Recovery {
+    fn take(&mut self, read: &wal::Read) {
+        self.torn_bytes += read.torn;
+        self.damaged_frames += read.damaged;
+        self.lost_rows += read.lost;
+    }
+}
+
+/// The rows of a log are a full head again.
+fn restore(state: &mut State, number: u64, frames: Vec<Frame>) {
+    let mut head = FullHead {
+        number,
+        batches: Vec::new(),
+        bytes: 0,
+        names: Vec::new(),
+    };
+    for frame in frames {
+        if let Some(identities) = &frame.identities {
+            state.book.learn(identities, number);
+            head.names.extend(identities::ids(identities));
+        }
+        if let Some(time) = time_of(&frame.rows).filter(|_| named(&state.book, &frame.rows)) {
+            head.bytes += frame.rows.get_array_memory_size();
+            state.newest = state.newest.max(Some(time.until.saturating_sub(1)));
+            head.batches.push((frame.rows, time));
+        }
+    }
+    if !head.batches.is_empty() {
+        state.memory += head.bytes;
+        state.full.push_back(Arc::new(head));
+    }
+}
+
+/// A damaged frame may have taken identities with it that later ones name.
+fn named(book: &Book, rows: &RecordBatch) -> bool {
+    [SRC_ID, DST_ID].into_iter().all(|side| {
+        let ids = rows
+            .column_by_name(side)
+            .and_then(|c| c.as_primitive_opt::<UInt32Type>());
+        ids.is_some_and(|ids| ids.values().iter().all(|id| book.knows(*id)))
+    })
+}
+
+fn time_of(rows: &RecordBatch) -> Option<TimeRange> {
+    let times = rows
+        .column_by_name("time")?
+        .as_primitive_opt::<TimestampMicrosecondType>()?;
+    (times.null_count() == 0).then_some(())?;
+    Some(TimeRange::spanning(min(times)?, max(times)?))
+}
+
+/// A name that no other store has.
+fn name_store() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}

@@ -1,0 +1,199 @@
+//! What is stored: the columns of facts, identities and rollups, made from the
+//! field table. Nothing else in the store names a type of a column.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use weir_api::fields::{Column, FieldKind, Side};
+
+/// The column of facts that says who the source is: an [`ID`] of the identities.
+pub const SRC_ID: &str = "src_id";
+/// The column of facts that says who the destination is.
+pub const DST_ID: &str = "dst_id";
+/// The number of an identity; 0 is nobody.
+pub const ID: &str = "id";
+/// The column of rollups that counts the records that went into a row.
+pub const FLOWS: &str = "flows";
+
+/// The bit of a stored `tcp_flags` that says `TcpFlags::of_one_packet`.
+pub const OF_ONE_PACKET: u16 = 1 << 15;
+
+/// The columns that a rollup's row is about, beside its bucket's start in `time`
+/// and [`SRC_ID`] and [`DST_ID`].
+pub const ROLLUP_KEYS: [Column; 5] = [
+    Column::of("proto"),
+    Column::of("direction"),
+    Column::of("exporter_node"),
+    Column::of("verdict"),
+    Column::of("server"),
+];
+
+/// The columns that a rollup's row has the sums of, beside [`FLOWS`].
+pub const ROLLUP_SUMS: [Column; 5] = [
+    Column::of("bytes"),
+    Column::of("packets"),
+    Column::of("l2_bytes"),
+    Column::of("dropped_packets"),
+    Column::of("dropped_bytes"),
+];
+
+const PROTOCOL: Column = Column::of("protocol");
+const TIME: Column = Column::of("time");
+
+/// The type that a column of facts is stored as; `None`: it is not. Those of
+/// identities are in [`identities`], and `protocol` follows from `proto`.
+pub fn fact(column: Column) -> Option<DataType> {
+    if column.field().identity || column == PROTOCOL {
+        return None;
+    }
+    stored(column.kind())
+}
+
+/// The type that values of a kind are stored as.
+fn stored(kind: FieldKind) -> Option<DataType> {
+    Some(match kind {
+        FieldKind::String | FieldKind::Enum => DataType::Utf8View,
+        FieldKind::EnumList => DataType::UInt16,
+        FieldKind::Unsigned(8) => DataType::UInt8,
+        FieldKind::Unsigned(16) => DataType::UInt16,
+        FieldKind::Unsigned(32) => DataType::UInt32,
+        FieldKind::Unsigned(_) => DataType::UInt64,
+        FieldKind::Bool => DataType::Boolean,
+        FieldKind::Address => DataType::FixedSizeBinary(16),
+        FieldKind::Mac => DataType::FixedSizeBinary(6),
+        FieldKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        FieldKind::Map => return None,
+    })
+}
+
+static FACTS: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let own = Column::all().filter_map(|c| Some(Field::new(c.name(), fact(c)?, c != TIME)));
+    Arc::new(Schema::new(own.chain(sides()).collect::<Vec<_>>()))
+});
+
+static IDENTITIES: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let id = Field::new(ID, DataType::UInt32, false);
+    let columns = identity_columns().iter().filter_map(|c| {
+        let stored = stored(c.kind())?;
+        let absent = stored != DataType::Utf8View;
+        Some(Field::new(c.name(), stored, absent))
+    });
+    Arc::new(Schema::new(
+        std::iter::once(id).chain(columns).collect::<Vec<_>>(),
+    ))
+});
+
+static IDENTITY_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
+    Column::all()
+        .filter(|c| c.field().identity && c.side() == Side::Src && stored(c.kind()).is_some())
+        .collect()
+});
+
+static ROLLUP: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let time = std::iter::once(Field::new(
+        TIME.name(),
+        fact(TIME).unwrap_or(DataType::Null),
+        false,
+    ));
+    let columns = ROLLUP_KEYS.into_iter().chain(ROLLUP_SUMS);
+    let columns = columns.filter_map(|c| Some(Field::new(c.name(), fact(c)?, true)));
+    let flows = std::iter::once(Field::new(FLOWS, DataType::UInt64, false));
+    Arc::new(Schema::new(
+        time.chain(sides())
+            .chain(columns)
+            .chain(flows)
+            .collect::<Vec<_>>(),
+    ))
+});
+
+fn sides() -> [Field; 2] {
+    [SRC_ID, DST_ID].map(|name| Field::new(name, DataType::UInt32, false))
+}
+
+/// Every column that a row of facts can have, in the order of the field table,
+/// then [`SRC_ID`] and [`DST_ID`]. A segment leaves out those that have no value.
+pub fn facts() -> SchemaRef {
+    Arc::clone(&FACTS)
+}
+
+/// [`ID`], then [`identity_columns`]. Unknown strings are `""`.
+pub fn identities() -> SchemaRef {
+    Arc::clone(&IDENTITIES)
+}
+
+/// The fields of an identity, under the names of the source's side.
+pub fn identity_columns() -> &'static [Column] {
+    &IDENTITY_COLUMNS
+}
+
+/// `time` (the bucket's start), [`SRC_ID`], [`DST_ID`], [`ROLLUP_KEYS`],
+/// [`ROLLUP_SUMS`] (absent where no record had the number), [`FLOWS`].
+pub fn rollup() -> SchemaRef {
+    Arc::clone(&ROLLUP)
+}
+
+/// The batch with exactly the columns of `schema`: those that it lacks are
+/// absent, those that the schema lacks are left out.
+///
+/// A column of another type stays what it is, and its field says so.
+pub fn conform(batch: &RecordBatch, schema: &Schema) -> RecordBatch {
+    let rows = batch.num_rows();
+    let (mut fields, mut columns) = (Vec::new(), Vec::<ArrayRef>::new());
+    for field in schema.fields() {
+        let column = batch.column_by_name(field.name()).cloned();
+        let column = column.unwrap_or_else(|| new_null_array(field.data_type(), rows));
+        let nullable = field.is_nullable() || column.null_count() > 0;
+        fields.push(Field::new(field.name(), column.data_type().clone(), nullable));
+        columns.push(column);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+        .expect("the columns are as long as the batch and the fields were made from them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_have_no_identity_and_no_derived_column() {
+        let facts = facts();
+        for absent in ["ns", "dst_ns", "protocol", "pod_labels"] {
+            assert!(facts.field_with_name(absent).is_err(), "{absent}");
+        }
+        for name in ["time", SRC_ID, DST_ID] {
+            let field = facts.field_with_name(name).unwrap();
+            assert!(!field.is_nullable(), "{name}");
+        }
+        let flags = facts.field_with_name("tcp_flags").unwrap();
+        assert_eq!(flags.data_type(), &DataType::UInt16);
+    }
+
+    #[test]
+    fn a_rollup_has_only_columns_that_are_stored() {
+        let wanted = 1 + 2 + ROLLUP_KEYS.len() + ROLLUP_SUMS.len() + 1;
+        assert_eq!(rollup().fields().len(), wanted);
+        assert!(rollup().fields().iter().all(|f| f.data_type() != &DataType::Null));
+    }
+
+    #[test]
+    fn identities_have_each_field_once() {
+        assert_eq!(identities().fields().len(), 1 + identity_columns().len());
+        assert!(identities().field_with_name("dst_ns").is_err());
+        assert!(identities().field_with_name("node_addr").unwrap().is_nullable());
+    }
+
+    #[test]
+    fn a_batch_conforms_to_a_schema_with_more_and_fewer_columns() {
+        let ids: ArrayRef = Arc::new(arrow::array::UInt32Array::from(vec![1, 2]));
+        let batch = RecordBatch::try_from_iter([("unknown", ids.clone()), (SRC_ID, ids)]).unwrap();
+        let whole = conform(&batch, &facts());
+        assert_eq!(
+            (whole.num_rows(), whole.num_columns()),
+            (2, facts().fields().len())
+        );
+        assert_eq!(whole.column_by_name("bytes").unwrap().null_count(), 2);
+        assert_eq!(whole.column_by_name(SRC_ID).unwrap().null_count(), 0);
+    }
+}

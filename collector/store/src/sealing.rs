@@ -1,0 +1,80 @@
+//! The thread that makes segments of full heads, one after the other.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+
+use crate::keep;
+use crate::name::{SegmentName, Tier};
+use crate::range::TimeRange;
+use crate::schema;
+use crate::seal;
+use crate::segment::SegmentError;
+use crate::state::{FullHead, Shared, Stage};
+use crate::status::Trouble;
+
+/// Until the disk is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Seals heads in their order until the store ends.
+pub(crate) fn run(shared: &Shared) {
+    loop {
+        let mut state = shared.lock();
+        let head = match (state.full.front(), state.stage) {
+            (_, Stage::Ending) => return,
+            (None, Stage::Sealing) => return,
+            (None, Stage::Running) => {
+                drop(shared.wait(&shared.seal, state, PAUSE));
+                continue;
+            }
+            (Some(head), _) => Arc::clone(head),
+        };
+        let identities = state.book.table(&head.names);
+        state.counts.seal_attempts += 1;
+        drop(state);
+        if let Err(error) = seal(shared, &head, &identities) {
+            let mut state = shared.lock();
+            state.note("seal", Err(Trouble::segment("seal", &error)));
+            if state.stage == Stage::Sealing {
+                // What is not sealed is in the log, or lost with the disk.
+                state.stage = Stage::Ending;
+            }
+            shared.seal.notify_all();
+            shared.log.notify_all();
+            drop(shared.wait(&shared.seal, state, PAUSE));
+        }
+    }
+}
+
+fn seal(shared: &Shared, head: &FullHead, identities: &RecordBatch) -> Result<(), SegmentError> {
+    let started = Instant::now();
+    let directory = &shared.settings.directory;
+    let batches: Vec<_> = head.batches.iter().map(|(batch, _)| batch.clone()).collect();
+    let rows = seal::sort(&batches, &schema::facts());
+    drop(batches);
+    let name = SegmentName {
+        tier: Tier::Raw,
+        time: time_of(&head.batches),
+        heads: head.number..=head.number,
+    };
+    let segment = seal::write(directory, &name, &shared.store, &rows, identities)?;
+    let mut state = shared.lock();
+    state.sealed(head, segment);
+    state.counts.sealed += 1;
+    state.counts.sealed_rows += rows.num_rows() as u64;
+    state.counts.seal_ns += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    state.note("seal", Ok(()));
+    drop(state);
+    shared.log.notify_all();
+    shared.seal.notify_all();
+    keep::roll_up(shared, &name, &rows, identities);
+    Ok(())
+}
+
+fn time_of(batches: &[(RecordBatch, TimeRange)]) -> TimeRange {
+    let times = batches.iter().map(|(_, time)| *time);
+    times
+        .reduce(|all, time| all.union(&time))
+        .unwrap_or(TimeRange::spanning(0, 0))
+}

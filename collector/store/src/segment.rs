@@ -1,0 +1,228 @@
+//! A segment: a Parquet file of rows that is whole, and the identities that
+//! they name beside it. Owns how one is opened and judged, and its end.
+
+use std::fs::File;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::disk;
+use crate::name::{FLOWS, IDENTITIES, SegmentName, Tier};
+use crate::range::TimeRange;
+use crate::schema;
+
+/// The version of the files' layout that this program writes, and the newest
+/// that it reads.
+pub(crate) const FORMAT: u32 = 1;
+/// The key of the version in a Parquet file's metadata.
+pub(crate) const FORMAT_KEY: &str = "weir.format";
+/// The key of the store that a file belongs to: numbers of identities mean
+/// something only within one.
+pub(crate) const STORE_KEY: &str = "weir.store";
+
+/// A file of rows. The file lives as long as the segment: one that retention
+/// has given up is removed when the last query lets go of it.
+#[derive(Debug)]
+pub struct Segment {
+    /// The Parquet file.
+    pub path: PathBuf,
+    /// How fine its rows are.
+    pub tier: Tier,
+    /// Rows in it.
+    pub rows: u64,
+    /// Octets of it and of its identities.
+    pub bytes: u64,
+    /// From the earliest to the latest `time` of its rows; of the records
+    /// themselves, where the rows are sums.
+    pub time: TimeRange,
+    /// The numbers of the heads (what was gathered in memory between two
+    /// sealings) whose rows it has.
+    pub heads: RangeInclusive<u64>,
+    /// The columns that it has.
+    pub schema: SchemaRef,
+    /// The store whose numbers it uses.
+    pub(crate) store: String,
+    given_up: AtomicBool,
+}
+
+/// Why a segment cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// The file's name is not one of the store's.
+    #[error("its name is not one that the store gives")]
+    Name,
+    /// The file cannot be read at all.
+    #[error("cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// It is truncated, damaged, or not Parquet.
+    #[error("damaged or not Parquet: {0}")]
+    Parquet(#[from] ParquetError),
+    /// Another version of the program wrote it.
+    #[error("written by a newer version (format {0}, this one reads up to {FORMAT})")]
+    Newer(u32),
+    /// It is Parquet, but not the store's.
+    #[error("not a file of this store")]
+    Foreign,
+    /// Its numbers of identities are those of another store.
+    #[error("belongs to another store, whose numbers mean other identities")]
+    OtherStore,
+    /// A column has another type than this version of the program expects.
+    #[error("column {column} is {found}, expected {expected}")]
+    Column {
+        /// The column.
+        column: String,
+        /// The type in the file.
+        found: String,
+        /// The type in the schema.
+        expected: String,
+    },
+}
+
+impl SegmentError {
+    /// One word for metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Name | Self::Foreign | Self::OtherStore => "foreign",
+            Self::Read(_) => "unreadable",
+            Self::Parquet(_) => "damaged",
+            Self::Newer(_) => "newer",
+            Self::Column { .. } => "schema",
+        }
+    }
+}
+
+impl Segment {
+    /// Opens the file and looks whether it can be read.
+    ///
+    /// # Errors
+    /// The file or that of its identities is none, damaged, foreign or newer.
+    pub(crate) fn open(path: &Path) -> Result<Self, SegmentError> {
+        let stem = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .and_then(|n| n.strip_suffix(FLOWS));
+        let name = stem.and_then(SegmentName::parse).ok_or(SegmentError::Name)?;
+        let file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        let loaded = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+        let (schema, metadata) = (loaded.schema(), loaded.metadata());
+        let format = value(metadata, FORMAT_KEY).and_then(|f| f.parse().ok());
+        match format.ok_or(SegmentError::Foreign)? {
+            0..=FORMAT => {}
+            newer => return Err(SegmentError::Newer(newer)),
+        }
+        check_types(schema, name.tier)?;
+        let identities = identities_path(path).metadata()?.len();
+        Ok(Self {
+            path: path.to_owned(),
+            tier: name.tier,
+            rows: metadata.file_metadata().num_rows().try_into().unwrap_or(0),
+            bytes: bytes + identities,
+            time: name.time,
+            heads: name.heads,
+            schema: schema.clone(),
+            store: value(metadata, STORE_KEY).unwrap_or_default().to_owned(),
+            given_up: AtomicBool::new(false),
+        })
+    }
+
+    /// One without a file.
+    #[cfg(test)]
+    pub(crate) fn of_test(time: TimeRange, head: u64) -> Self {
+        Self {
+            path: PathBuf::new(),
+            tier: Tier::Raw,
+            rows: 1,
+            bytes: 100,
+            time,
+            heads: head..=head,
+            schema: schema::facts(),
+            store: String::new(),
+            given_up: AtomicBool::new(false),
+        }
+    }
+
+    /// The table of the identities that its rows name.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn identities(&self) -> Result<RecordBatch, SegmentError> {
+        read(&identities_path(&self.path))
+    }
+
+    /// All its rows, for work on whole segments; a query reads the file by itself.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(&self) -> Result<RecordBatch, SegmentError> {
+        read(&self.path)
+    }
+
+    /// The file goes when nobody uses the segment any more.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if self.given_up.load(Ordering::Acquire) {
+            // The rows first: identities without rows are harmless.
+            for path in [&self.path, &identities_path(&self.path)] {
+                if let Err(error) = disk::remove(path) {
+                    tracing::warn!(path = %path.display(), %error, "an expired segment cannot be removed");
+                }
+            }
+        }
+    }
+}
+
+/// The file of the identities of a segment's file.
+pub(crate) fn identities_path(path: &Path) -> PathBuf {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let stem = name.strip_suffix(FLOWS).unwrap_or(name);
+    path.with_file_name(format!("{stem}{IDENTITIES}"))
+}
+
+fn read(path: &Path) -> Result<RecordBatch, SegmentError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    let schema = builder.schema().clone();
+    let batches: Result<Vec<_>, _> = builder.with_batch_size(1 << 16).build()?.collect();
+    let batches = batches.map_err(ParquetError::from)?;
+    Ok(concat_batches(&schema, &batches).map_err(ParquetError::from)?)
+}
+
+fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+}
+
+/// Columns that this version does not know are no matter.
+fn check_types(schema: &SchemaRef, tier: Tier) -> Result<(), SegmentError> {
+    let known = match tier {
+        Tier::Raw => schema::facts(),
+        Tier::Minute | Tier::Hour => schema::rollup(),
+    };
+    for field in known.fields() {
+        let found = schema.field_with_name(field.name()).ok().map(|f| f.data_type());
+        let required = !field.is_nullable();
+        if found.is_some_and(|found| found != field.data_type()) || (found.is_none() && required) {
+            return Err(SegmentError::Column {
+                column: field.name().clone(),
+                found: found.map_or("missing".to_owned(), |found| found.to_string()),
+                expected: field.data_type().to_string(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,385 @@
+//! The store's state that its threads share: the rows in memory, where they are
+//! on their way to disk, the segments. Every change is under one lock and does
+//! no I/O.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use weir_flow::FlowRecord;
+
+use crate::book::Book;
+use crate::catalog::Catalog;
+use crate::name::Tier;
+use crate::range::TimeRange;
+use crate::rows::Rows;
+use crate::segment::Segment;
+use crate::settings::Settings;
+use crate::status::{Counts, Refusal, Trouble};
+use crate::tail::Watchers;
+use crate::wal::Frame;
+
+/// Rows of a batch at most.
+const BATCH: usize = 8_192;
+/// Heads that wait to be sealed; beyond, rows gather in the open one.
+const WAITING: usize = 2;
+
+/// What all threads of an open store hold.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub settings: Settings,
+    /// Which store it is.
+    pub store: String,
+    state: Mutex<State>,
+    /// There is something to log.
+    pub log: Condvar,
+    /// There is something to seal, or sealing got on.
+    pub seal: Condvar,
+    /// There is something to sync.
+    pub sync: Condvar,
+    /// There is something to keep house about.
+    pub keep: Condvar,
+}
+
+impl Shared {
+    pub fn new(settings: Settings, store: String, state: State) -> Self {
+        Self {
+            settings,
+            store,
+            state: Mutex::new(state),
+            log: Condvar::new(),
+            seal: Condvar::new(),
+            sync: Condvar::new(),
+            keep: Condvar::new(),
+        }
+    }
+
+    /// The state. A thread that panicked left it whole: each change is one call
+    /// that does no I/O.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a call, and that long at most.
+    pub fn wait<'a>(
+        &self,
+        condition: &Condvar,
+        state: MutexGuard<'a, State>,
+        within: Duration,
+    ) -> MutexGuard<'a, State> {
+        let waited = condition.wait_timeout(state, within);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Everybody looks again.
+    pub fn call_all(&self) {
+        for condition in [&self.log, &self.seal, &self.sync, &self.keep] {
+            condition.notify_all();
+        }
+    }
+}
+
+/// How far the store is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It runs.
+    Running,
+    /// It seals what it has, then ends.
+    Sealing,
+    /// It ends as soon as all is in the log.
+    Ending,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub stage: Stage,
+    pub book: Book,
+    pub open: Head,
+    /// Full heads, the oldest first; each stays until its segment is readable.
+    pub full: VecDeque<Arc<FullHead>>,
+    /// Rows that are not in the log yet.
+    pub unlogged: VecDeque<Frame>,
+    /// Rows that are being written to the log.
+    pub logging: u64,
+    pub catalog: Catalog,
+    /// The last head whose segment is durable: its log may go.
+    pub sealed: u64,
+    /// The last head whose sums were tried with its segment.
+    pub rolled: u64,
+    /// The last head of each tier that expired.
+    pub expired: [u64; Tier::ALL.len()],
+    /// The last head whose log is gone for certain: its segment may be changed.
+    pub forgotten: u64,
+    /// Octets of rows in `open` and `full`.
+    pub memory: usize,
+    pub watchers: Watchers,
+    pub counts: Counts,
+    pub troubles: Vec<Trouble>,
+    /// The latest `time` of a row.
+    pub newest: Option<i64>,
+    /// Logs of other stores or versions.
+    pub foreign_logs: Vec<(PathBuf, String)>,
+}
+
+/// The rows that came since the last sealing.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub number: u64,
+    rows: Rows,
+    /// When the first of `rows` came.
+    since: Option<Instant>,
+    /// When the first row of the head came.
+    opened: Option<Instant>,
+    batches: Vec<(RecordBatch, TimeRange)>,
+    count: usize,
+    bytes: usize,
+    /// Whom its rows name.
+    names: Vec<u32>,
+    /// How many of `names` are in its log.
+    logged_names: usize,
+}
+
+/// A head that takes no more rows.
+#[derive(Debug)]
+pub(crate) struct FullHead {
+    pub number: u64,
+    pub batches: Vec<(RecordBatch, TimeRange)>,
+    pub bytes: usize,
+    pub names: Vec<u32>,
+}
+
+impl Head {
+    pub fn new(number: u64) -> Self {
+        Self {
+            number,
+            rows: Rows::default(),
+            since: None,
+            opened: None,
+            batches: Vec::new(),
+            count: 0,
+            bytes: 0,
+            names: Vec::new(),
+            logged_names: 0,
+        }
+    }
+
+    /// Rows that are in no batch yet.
+    pub fn gathered(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    pub fn batches(&self) -> &[(RecordBatch, TimeRange)] {
+        &self.batches
+    }
+}
+
+impl State {
+    pub fn new(book: Book, catalog: Catalog, number: u64) -> Self {
+        Self {
+            stage: Stage::Running,
+            book,
+            open: Head::new(number),
+            full: VecDeque::new(),
+            unlogged: VecDeque::new(),
+            logging: 0,
+            catalog,
+            sealed: 0,
+            rolled: 0,
+            expired: [0; Tier::ALL.len()],
+            forgotten: 0,
+            memory: 0,
+            watchers: Watchers::default(),
+            counts: Counts::default(),
+            troubles: Vec::new(),
+            newest: None,
+            foreign_logs: Vec::new(),
+        }
+    }
+
+    /// Takes records in, or none of them.
+    pub fn append(&mut self, records: &[FlowRecord], settings: &Settings) -> Result<(), Refusal> {
+        if self.memory >= settings.max_memory || self.stage != Stage::Running {
+            let reason = self.why_behind();
+            *self.counts.refused(reason) += records.len() as u64;
+            return Err(reason);
+        }
+        for record in records {
+            let src = self.number(&record.src.identity);
+            let dst = self.number(&record.dst.identity);
+            self.open.rows.push(record, src, dst);
+            if self.open.rows.len() >= BATCH {
+                self.flush(settings);
+            }
+        }
+        if self.open.rows.len() > 0 && self.open.since.is_none() {
+            self.open.since = Some(Instant::now());
+        }
+        self.counts.stored += records.len() as u64;
+        Ok(())
+    }
+
+    /// What keeps rows in memory.
+    pub fn why_behind(&self) -> Refusal {
+        match self.troubles.iter().find(|t| t.holds_rows()) {
+            Some(trouble) if trouble.full_disk => Refusal::DiskFull,
+            Some(_) => Refusal::DiskFailed,
+            None => Refusal::Behind,
+        }
+    }
+
+    #[inline]
+    fn number(&mut self, identity: &Arc<weir_flow::Identity>) -> u32 {
+        let (number, first) = self.book.number(identity, self.open.number);
+        if first {
+            self.open.names.push(number);
+        }
+        number
+    }
+
+    /// Makes a batch of the gathered rows: from now on they can be seen, and
+    /// wait for the log.
+    pub fn flush(&mut self, settings: &Settings) {
+        let head = &mut self.open;
+        head.since = None;
+        if let Some((batch, time)) = head.rows.take() {
+            let fresh = &head.names[head.logged_names..];
+            let identities = (!fresh.is_empty()).then(|| self.book.table(fresh));
+            head.logged_names = head.names.len();
+            head.opened.get_or_insert_with(Instant::now);
+            let bytes = batch.get_array_memory_size();
+            head.count += batch.num_rows();
+            head.bytes += bytes;
+            self.memory += bytes;
+            self.newest = self.newest.max(Some(time.until.saturating_sub(1)));
+            self.watchers.show(&batch);
+            self.unlogged.push_back(Frame {
+                head: head.number,
+                identities,
+                rows: batch.clone(),
+            });
+            head.batches.push((batch, time));
+        }
+        if self.open.count >= settings.seal_rows && self.full.len() < WAITING {
+            self.fill();
+        }
+    }
+
+    /// Flushes rows that waited long enough, and closes a head that did.
+    pub fn flush_aged(&mut self, settings: &Settings) {
+        if self
+            .open
+            .since
+            .is_some_and(|since| since.elapsed() >= settings.write_age)
+        {
+            self.flush(settings);
+        }
+        let aged = self
+            .open
+            .opened
+            .is_some_and(|opened| opened.elapsed() >= settings.seal_age);
+        let many = self.open.count >= settings.seal_rows;
+        if (aged || many) && self.full.len() < WAITING {
+            self.flush(settings);
+            self.fill();
+        }
+    }
+
+    /// The open head takes no more rows; the next one is opened.
+    pub fn fill(&mut self) {
+        if self.open.count == 0 {
+            return;
+        }
+        let next = Head::new(self.open.number + 1);
+        let head = std::mem::replace(&mut self.open, next);
+        self.full.push_back(Arc::new(FullHead {
+            number: head.number,
+            batches: head.batches,
+            bytes: head.bytes,
+            names: head.names,
+        }));
+    }
+
+    /// The rows of the oldest full head are in this segment from now on.
+    pub fn sealed(&mut self, head: &FullHead, segment: Segment) {
+        self.full.retain(|other| other.number != head.number);
+        self.unlogged.retain(|frame| frame.head != head.number);
+        self.memory = self.memory.saturating_sub(head.bytes);
+        self.sealed = self.sealed.max(head.number);
+        self.catalog.add(segment);
+    }
+
+    /// The frames that wait for the log.
+    pub fn take_unlogged(&mut self) -> VecDeque<Frame> {
+        let frames = std::mem::take(&mut self.unlogged);
+        self.logging = frames.iter().map(|frame| frame.rows.num_rows() as u64).sum();
+        frames
+    }
+
+    /// Frames that could not be logged wait on, before all others.
+    pub fn put_back(&mut self, frames: VecDeque<Frame>) {
+        let sealed = self.sealed;
+        self.logging = 0;
+        for frame in frames.into_iter().rev().filter(|frame| frame.head > sealed) {
+            self.unlogged.push_front(frame);
+        }
+    }
+
+    /// The rows that are in no segment, the oldest first.
+    pub fn in_memory(&self) -> impl Iterator<Item = &(RecordBatch, TimeRange)> {
+        let full = self.full.iter().flat_map(|head| &head.batches);
+        full.chain(self.open.batches())
+    }
+
+    pub fn unlogged_rows(&self) -> u64 {
+        let queued: usize = self.unlogged.iter().map(|frame| frame.rows.num_rows()).sum();
+        queued as u64 + self.open.gathered() + self.logging
+    }
+
+    /// Segments of a tier that lack their sums, and are to have them.
+    pub fn without_sums(&self, finer: Tier, coarser: Tier) -> Vec<Arc<Segment>> {
+        let expired = self.expired[coarser as usize];
+        let mut without = self.catalog.without(finer, coarser);
+        // Those of later heads are being made with their segment.
+        without.retain(|s| *s.heads.end() <= self.rolled && *s.heads.end() > expired);
+        without
+    }
+
+    /// Gives a segment up: its file goes when nobody reads it any more.
+    pub fn expire(&mut self, segment: &Segment) {
+        if self.catalog.remove(segment).is_none() {
+            return;
+        }
+        segment.give_up();
+        let expired = &mut self.expired[segment.tier as usize];
+        *expired = (*expired).max(*segment.heads.end());
+        self.counts.expired_segments += 1;
+        if segment.tier == Tier::Raw {
+            self.counts.expired_rows += segment.rows;
+        }
+    }
+
+    /// Nobody is known any more whom no row names.
+    pub fn forget_identities(&mut self) {
+        let segments = self.catalog.all().map(|s| *s.heads.start());
+        let memory = self.full.front().map_or(self.open.number, |head| head.number);
+        self.book.forget(segments.chain([memory]).min().unwrap_or(0));
+    }
+
+    /// Notes what is wrong, or that it is right again.
+    pub fn note(&mut self, part: &'static str, outcome: Result<(), Trouble>) {
+        let before = self.troubles.len();
+        self.troubles.retain(|t| t.part != part);
+        match outcome {
+            Err(trouble) => {
+                if self.troubles.len() == before {
+                    tracing::error!(part, reason = %trouble.reason, "the store is in trouble; it tries again");
+                }
+                self.troubles.push(trouble);
+            }
+            Ok(()) if self.troubles.len() < before => tracing::info!(part, "the store is well again"),
+            Ok(()) => {}
+        }
+    }
+}

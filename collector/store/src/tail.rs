@@ -1,0 +1,72 @@
+//! Rows as they come, for those who watch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+
+/// Batches that wait for one who watches; what comes beyond is not shown.
+const WAITING: usize = 64;
+
+/// Every row from now on. Rows that come faster than they are taken are left
+/// out and counted.
+#[derive(Debug)]
+pub struct Tail {
+    batches: Receiver<RecordBatch>,
+    missed: Arc<AtomicU64>,
+}
+
+/// The store was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+impl Tail {
+    /// The next batch, of the columns of [`crate::schema::facts`] that have a
+    /// value; `None` when there was none in that time.
+    ///
+    /// # Errors
+    /// The store was closed and all was taken.
+    pub fn next(&self, within: Duration) -> Result<Option<RecordBatch>, Closed> {
+        match self.batches.recv_timeout(within) {
+            Ok(batch) => Ok(Some(batch)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Closed),
+        }
+    }
+
+    /// Rows that were left out so far.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+/// All who watch.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers(Vec<(SyncSender<RecordBatch>, Arc<AtomicU64>)>);
+
+impl Watchers {
+    pub fn join(&mut self) -> Tail {
+        let (sender, batches) = sync_channel(WAITING);
+        let missed = Arc::new(AtomicU64::new(0));
+        self.0.push((sender, Arc::clone(&missed)));
+        Tail { batches, missed }
+    }
+
+    pub fn show(&mut self, batch: &RecordBatch) {
+        self.0
+            .retain(|(sender, missed)| match sender.try_send(batch.clone()) {
+                Ok(()) => true,
+                Err(TrySendError::Disconnected(_)) => false,
+                Err(TrySendError::Full(_)) => {
+                    missed.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                    true
+                }
+            });
+    }
+
+    pub fn close(&mut self) {
+        self.0.clear();
+    }
+}

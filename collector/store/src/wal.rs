@@ -1,0 +1,225 @@
+//! The log of rows that are in no segment yet: a file for each head, frames one
+//! after the other. Owns the file's form; when it is written is [`crate::logging`].
+//!
+//! File: 8 octets `weirwal1`, 16 octets the store. Frame: length of the payload,
+//! its CRC-32 (IEEE), rows in it, length of the identities in it, each 32 bits
+//! little-endian; then the payload: an Arrow IPC stream of the identities that
+//! the head names for the first time, and one of the rows.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+
+const MAGIC: &[u8; 8] = b"weirwal1";
+const HEADER: usize = 24;
+const FRAME: usize = 16;
+const PREFIX: &str = "wal-";
+
+/// Rows on their way to the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    pub head: u64,
+    pub identities: Option<RecordBatch>,
+    pub rows: RecordBatch,
+}
+
+pub(crate) fn path(directory: &Path, head: u64) -> PathBuf {
+    directory.join(format!("{PREFIX}{head}"))
+}
+
+/// The logs of a directory, the oldest first.
+pub(crate) fn list(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str());
+        let head = name.and_then(|n| n.strip_prefix(PREFIX)?.parse().ok());
+        logs.extend(head.map(|head| (head, path)));
+    }
+    logs.sort_unstable();
+    Ok(logs)
+}
+
+/// A log that is being written.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub file: Arc<File>,
+    /// Octets of whole frames.
+    pub length: u64,
+    scratch: Vec<u8>,
+}
+
+impl Log {
+    /// The log of a head, made if it is not there; frames go to its end.
+    pub fn open(directory: &Path, head: u64, store: &str) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false);
+        let file = options.open(path(directory, head))?;
+        let mut header = [0; HEADER];
+        header[..8].copy_from_slice(MAGIC);
+        header[8..].copy_from_slice(&store_octets(store));
+        file.write_all_at(&header, 0)?;
+        let length = file.metadata()?.len();
+        Ok(Self {
+            file: Arc::new(file),
+            length,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Writes a frame. After an error the log is as before: what was written of
+    /// the frame is written over.
+    pub fn append(&mut self, frame: &Frame) -> io::Result<u64> {
+        self.scratch.clear();
+        encode(frame, &mut self.scratch).map_err(io::Error::other)?;
+        if let Err(error) = self.file.write_all_at(&self.scratch, self.length) {
+            let _ = self.file.set_len(self.length);
+            return Err(error);
+        }
+        let written = self.scratch.len() as u64;
+        self.length += written;
+        Ok(written)
+    }
+}
+
+/// The store's name in a header: 16 octets, as it is given.
+fn store_octets(store: &str) -> [u8; 16] {
+    let mut octets = [b' '; 16];
+    for (octet, letter) in octets.iter_mut().zip(store.bytes()) {
+        *octet = letter;
+    }
+    octets
+}
+
+fn encode(frame: &Frame, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+    out.extend_from_slice(&[0; FRAME]);
+    if let Some(identities) = &frame.identities {
+        stream(identities, out)?;
+    }
+    let identities = out.len() - FRAME;
+    stream(&frame.rows, out)?;
+    let length = out.len() - FRAME;
+    let crc = crc32fast::hash(&out[FRAME..]);
+    let rows = frame.rows.num_rows();
+    for (place, number) in [length, crc as usize, rows, identities].into_iter().enumerate() {
+        let number = u32::try_from(number).map_err(|_| ArrowError::IpcError("a frame over 4 GiB".into()))?;
+        out[place * 4..place * 4 + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    Ok(())
+}
+
+fn stream(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+    let mut writer = StreamWriter::try_new(out.by_ref(), batch.schema_ref())?;
+    writer.write(batch)?;
+    writer.finish()
+}
+
+/// What a log gave back.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub frames: Vec<Frame>,
+    /// Octets that are no whole frame: the last one was being written.
+    pub torn: u64,
+    /// Frames whose octets were changed; they are left out.
+    pub damaged: u64,
+    /// Rows that are known to be lost with those.
+    pub lost: u64,
+}
+
+/// Why a log is not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("not a log of this version")]
+    Foreign,
+    #[error("the log of another store")]
+    OtherStore,
+}
+
+/// Reads a log. `store`: the store that it has to be of, where that is known.
+pub(crate) fn read(path: &Path, head: u64, store: Option<&str>) -> Result<(Read, String), ReadError> {
+    let octets = fs::read(path)?;
+    let Some((header, mut rest)) = octets.split_first_chunk::<HEADER>() else {
+        // Killed before the header was out.
+        return match MAGIC.starts_with(&octets[..octets.len().min(8)]) {
+            true => Ok((Read::default(), store.unwrap_or_default().to_owned())),
+            false => Err(ReadError::Foreign),
+        };
+    };
+    if &header[..8] != MAGIC {
+        return Err(ReadError::Foreign);
+    }
+    if store.is_some_and(|store| header[8..] != store_octets(store)) {
+        return Err(ReadError::OtherStore);
+    }
+    let mut read = Read::default();
+    while !rest.is_empty() {
+        let Some((numbers, payload, after)) = split(rest) else {
+            read.torn += rest.len() as u64;
+            read.lost += rows_of(rest);
+            break;
+        };
+        rest = after;
+        match decode(numbers, payload, head) {
+            Some(frame) => read.frames.push(frame),
+            None => {
+                read.damaged += 1;
+                read.lost += u64::from(numbers[2]);
+            }
+        }
+    }
+    Ok((read, String::from_utf8_lossy(&header[8..]).trim().to_owned()))
+}
+
+type Split<'a> = ([u32; 4], &'a [u8], &'a [u8]);
+
+fn split(octets: &[u8]) -> Option<Split<'_>> {
+    let (header, rest) = octets.split_first_chunk::<FRAME>()?;
+    let mut numbers = [0; 4];
+    for (number, octets) in numbers.iter_mut().zip(header.chunks_exact(4)) {
+        *number = u32::from_le_bytes(octets.try_into().ok()?);
+    }
+    let (payload, after) = rest.split_at_checked(numbers[0] as usize)?;
+    // A file that grew before its octets came to the disk ends in zeros.
+    (!payload.is_empty()).then_some((numbers, payload, after))
+}
+
+/// What the header of a torn frame says, where it is there and is not absurd.
+fn rows_of(octets: &[u8]) -> u64 {
+    let rows = octets
+        .get(8..12)
+        .and_then(|o| o.try_into().ok())
+        .map(u32::from_le_bytes);
+    rows.filter(|rows| *rows < 1 << 24).unwrap_or(0).into()
+}
+
+fn decode([_, crc, _, identities]: [u32; 4], payload: &[u8], head: u64) -> Option<Frame> {
+    if crc32fast::hash(payload) != crc {
+        return None;
+    }
+    let (identities, rows) = payload.split_at_checked(identities as usize)?;
+    Some(Frame {
+        head,
+        identities: if identities.is_empty() {
+            None
+        } else {
+            Some(batch(identities)?)
+        },
+        rows: batch(rows)?,
+    })
+}
+
+fn batch(stream: &[u8]) -> Option<RecordBatch> {
+    StreamReader::try_new(stream, None).ok()?.next()?.ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! A store that is written: opening it, appending, closing.
+
+use std::fs;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use weir_flow::FlowRecord;
+
+use crate::keep;
+use crate::lock::{Lock, Refused};
+use crate::logging::{self, Unsynced};
+use crate::reader::Reader;
+use crate::recovery::{self, Recovery};
+use crate::sealing;
+use crate::settings::Settings;
+use crate::state::{Shared, Stage};
+use crate::status::{Refusal, Trouble};
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be read.
+    #[error("the store {path} cannot be read: {error}")]
+    Read {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The directory cannot be written.
+    #[error(
+        "the store {path} cannot be written: {error}; give it a directory on a writable volume \
+         that belongs to the user this runs as"
+    )]
+    Write {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another process writes it.
+    #[error("the store {path} is in use by process {holder}; stop it, or choose another directory")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process's number, as it wrote it down.
+        holder: String,
+    },
+    /// The system has no thread to give.
+    #[error("the store cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Writes a store. There is one for a directory.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    _lock: Lock,
+}
+
+/// Opens a store, made if it is not there, and takes up what its log has.
+///
+/// # Errors
+/// The directory cannot be read or written, or another process has it.
+pub fn open(settings: Settings) -> Result<(Writer, Reader, Recovery), OpenError> {
+    let path = settings.directory.clone();
+    fs::create_dir_all(&path).map_err(|error| unwritable(&path, error))?;
+    let lock = Lock::take(&path).map_err(|refused| match refused {
+        Refused::Held(holder) => OpenError::InUse {
+            path: path.clone(),
+            holder,
+        },
+        Refused::Io(error) => unwritable(&path, error),
+    })?;
+    let read = |error| OpenError::Read {
+        path: path.clone(),
+        error,
+    };
+    recovery::clear(&path).map_err(|error| unwritable(&path, error))?;
+    let recovered = recovery::recover(&path, true).map_err(read)?;
+    let shared = Arc::new(Shared::new(settings, recovered.store, recovered.state));
+    let reader = Reader::running(Arc::clone(&shared));
+    let mut writer = Writer {
+        shared,
+        threads: Vec::new(),
+        _lock: lock,
+    };
+    writer.start(recovered.logs).map_err(OpenError::Thread)?;
+    Ok((writer, reader, recovered.recovery))
+}
+
+fn unwritable(path: &Path, error: io::Error) -> OpenError {
+    OpenError::Write {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+impl Writer {
+    fn start(&mut self, logs: Vec<u64>) -> io::Result<()> {
+        let unsynced = Arc::new(Unsynced::default());
+        let synced = Arc::clone(&unsynced);
+        self.spawn("log", move |shared| logging::run(shared, &unsynced, &logs))?;
+        self.spawn("sync", move |shared| logging::sync(shared, &synced))?;
+        self.spawn("seal", sealing::run)?;
+        let newest = self.shared.lock().newest;
+        self.spawn("rollup", move |shared| keep::run(shared, newest))
+    }
+
+    /// Starts a thread that does a part of the work. A fault of the program in it
+    /// is a trouble like one of the disk: it is told, and the part begins anew.
+    fn spawn(&mut self, part: &'static str, run: impl Fn(&Shared) + Send + 'static) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let run = move || {
+            while panic::catch_unwind(AssertUnwindSafe(|| run(&shared))).is_err() {
+                let mut state = shared.lock();
+                state.note(part, Err(Trouble::fault(part)));
+                if state.stage == Stage::Sealing {
+                    state.stage = Stage::Ending;
+                }
+                drop(shared.wait(&shared.seal, state, Duration::from_secs(1)));
+            }
+        };
+        let thread = thread::Builder::new().name(format!("store-{part}")).spawn(run)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Takes records, all or none. Waits for no disk. They can be seen, and are
+    /// in the log, within [`Settings::write_age`] and what writing them takes.
+    ///
+    /// # Errors
+    /// Too much waits for the disk already; the records are counted as refused.
+    pub fn append(&mut self, records: &[FlowRecord]) -> Result<(), Refusal> {
+        let mut state = self.shared.lock();
+        let outcome = state.append(records, &self.shared.settings);
+        let (logs, seals) = (!state.unlogged.is_empty(), !state.full.is_empty());
+        drop(state);
+        if logs {
+            self.shared.log.notify_one();
+        }
+        if seals {
+            self.shared.seal.notify_one();
+        }
+        outcome
+    }
+
+    /// Lets all that was appended be seen by readers now.
+    pub fn flush(&mut self) {
+        self.shared.lock().flush(&self.shared.settings);
+        self.shared.log.notify_one();
+    }
+
+    /// Makes segments of all that was appended, and waits for them.
+    ///
+    /// # Errors
+    /// The disk does not take them; they stay where they are and are tried again.
+    pub fn seal(&mut self) -> Result<(), Refusal> {
+        let mut state = self.shared.lock();
+        state.flush(&self.shared.settings);
+        state.fill();
+        let (last, attempts) = (state.open.number, state.counts.seal_attempts);
+        self.shared.call_all();
+        while state.full.iter().any(|head| head.number < last) {
+            if state.counts.seal_attempts > attempts + 1 && state.troubles.iter().any(|t| t.part == "seal") {
+                return Err(state.why_behind());
+            }
+            state = self
+                .shared
+                .wait(&self.shared.seal, state, self.shared.settings.write_age);
+        }
+        Ok(())
+    }
+
+    /// Seals what is in memory and ends. What cannot be sealed stays in the log
+    /// for the next start.
+    pub fn close(mut self) {
+        self.end(Stage::Sealing);
+    }
+
+    fn end(&mut self, stage: Stage) {
+        let mut state = self.shared.lock();
+        if state.stage == Stage::Running {
+            state.flush(&self.shared.settings);
+            if stage == Stage::Sealing {
+                state.fill();
+            }
+            state.stage = stage;
+        }
+        drop(state);
+        self.shared.call_all();
+        for thread in self.threads.drain(..) {
+            // A panic inside was caught and told.
+            let _ = thread.join();
+        }
+        self.shared.lock().watchers.close();
+    }
+}
+
+/// Without [`Writer::close`], what is in memory goes to the log and is left there.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end(Stage::Ending);
+    }
+}

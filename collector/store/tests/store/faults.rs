@@ -1,0 +1,298 @@
+//! Files that are not what they should be, and disks that do not take any.
+
+use super::*;
+
+/// A store of three segments of ten rows each.
+fn three(directory: &Path) -> Vec<PathBuf> {
+    let (mut writer, _, _) = open(settings(directory)).unwrap();
+    for start in [0, 10, 20] {
+        writer.append(&numbered(start..start + 10)).unwrap();
+        writer.seal().unwrap();
+    }
+    writer.close();
+    let mut raw = files(directory, "raw-");
+    raw.retain(|p| p.to_str().unwrap().contains("flows"));
+    raw.sort_by_key(|p| p.to_str().unwrap().rsplit('-').next().map(str::to_owned));
+    raw
+}
+
+#[test]
+fn a_truncated_or_foreign_segment_is_named_and_the_rest_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = three(directory.path());
+    let whole = fs::read(&segments[1]).unwrap();
+    for (octets, kind) in [
+        (&whole[..whole.len() / 2], "damaged"),
+        (b"no Parquet at all", "damaged"),
+        (b"", "damaged"),
+    ] {
+        fs::write(&segments[1], octets).unwrap();
+        let (writer, reader, _) = open(settings(directory.path())).unwrap();
+        let expected: Vec<_> = (0..10).chain(20..30).collect();
+        let view = reader.view(TimeRange::ALL);
+        assert_eq!(numbers(&view), expected);
+        assert_eq!(
+            (view.unreadable[0].path.as_path(), view.unreadable[0].kind),
+            (segments[1].as_path(), kind)
+        );
+        drop(writer);
+        assert!(segments[1].exists(), "what cannot be read is left for a human");
+    }
+}
+
+#[test]
+fn a_segment_without_its_identities_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = three(directory.path());
+    let identities = segments[0].to_str().unwrap().replace("flows", "identities");
+    fs::write(identities, "nothing").unwrap();
+    let reader = Reader::open_dir(directory.path()).unwrap();
+    assert_eq!(
+        numbers(&reader.view(TimeRange::ALL)),
+        (10..30).collect::<Vec<_>>()
+    );
+    assert_eq!(reader.status().unreadable[0].path, segments[0]);
+}
+
+#[test]
+fn a_segment_of_another_store_is_named() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    three(one.path());
+    three(other.path());
+    let name = |path: &Path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        one.path().join(name.replace("-1-1.", "-0-0."))
+    };
+    for file in files(other.path(), "-1-1.")
+        .iter()
+        .filter(|p| p.to_str().unwrap().contains("raw-"))
+    {
+        fs::copy(file, name(file)).unwrap();
+    }
+    let reader = Reader::open_dir(one.path()).unwrap();
+    assert_eq!(numbers(&reader.view(TimeRange::ALL)), (0..30).collect::<Vec<_>>());
+    assert_eq!(reader.status().unreadable.len(), 1);
+    assert_eq!(reader.status().unreadable[0].kind, "foreign");
+}
+
+/// Writes the segment anew with other columns and another format.
+fn rewrite(segment: &Path, format: &str, change: impl Fn(&RecordBatch) -> RecordBatch) {
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::file::metadata::KeyValue;
+    use parquet::file::properties::WriterProperties;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(segment).unwrap()).unwrap();
+    let mut pairs = builder
+        .metadata()
+        .file_metadata()
+        .key_value_metadata()
+        .unwrap()
+        .clone();
+    pairs.retain(|pair| pair.key != "weir.format" && pair.key != "ARROW:schema");
+    pairs.push(KeyValue::new("weir.format".to_owned(), format.to_owned()));
+    let rows = change(&builder.build().unwrap().next().unwrap().unwrap());
+    let properties = WriterProperties::builder()
+        .set_key_value_metadata(Some(pairs))
+        .build();
+    let file = fs::File::create(segment).unwrap();
+    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+}
+
+fn with_column(rows: &RecordBatch, name: &str, column: arrow::array::ArrayRef) -> RecordBatch {
+    let schema = rows.schema();
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|f| f.name().as_str())
+        .zip(rows.columns().iter().cloned());
+    let others = fields.filter(|(other, _)| *other != name);
+    RecordBatch::try_from_iter_with_nullable(
+        others
+            .map(|(name, column)| (name, column, false))
+            .chain([(name, column, false)]),
+    )
+    .unwrap()
+}
+
+#[test]
+fn segments_of_versions_with_more_and_fewer_columns_are_read_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = three(directory.path());
+    rewrite(&segments[0], "1", |rows| {
+        let older = rows.schema().index_of("ttl").unwrap();
+        let mut rows = rows.clone();
+        rows.remove_column(older);
+        let new: arrow::array::ArrayRef =
+            std::sync::Arc::new(rows["bytes"].as_primitive::<UInt64Type>().clone());
+        with_column(&rows, "a_field_of_the_future", new)
+    });
+    let reader = Reader::open_dir(directory.path()).unwrap();
+    let view = reader.view(TimeRange::ALL);
+    assert_eq!(numbers(&view), (0..30).collect::<Vec<_>>());
+    let older = weir_store::schema::conform(&view.raw[0].read().unwrap(), &weir_store::schema::facts());
+    assert_eq!(older["ttl"].null_count(), 10);
+    assert!(older.column_by_name("a_field_of_the_future").is_none());
+}
+
+#[test]
+fn a_newer_segment_and_one_with_a_column_of_another_type_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = three(directory.path());
+    rewrite(&segments[0], "99", Clone::clone);
+    rewrite(&segments[1], "1", |rows| {
+        let texts = std::iter::repeat_n("six", rows.num_rows());
+        with_column(
+            rows,
+            "proto",
+            std::sync::Arc::new(arrow::array::StringArray::from_iter_values(texts)),
+        )
+    });
+    let reader = Reader::open_dir(directory.path()).unwrap();
+    assert_eq!(
+        numbers(&reader.view(TimeRange::ALL)),
+        (20..30).collect::<Vec<_>>()
+    );
+    let mut found: Vec<_> = reader
+        .status()
+        .unreadable
+        .iter()
+        .map(|u| (u.kind, u.reason.clone()))
+        .collect();
+    found.sort();
+    assert_eq!((found[0].0, found[1].0), ("newer", "schema"));
+    assert!(
+        found[0].1.contains("format 99") && found[1].1.contains("column proto"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_still_there_after_an_older_one_ran() {
+    let directory = tempfile::tempdir().unwrap();
+    let last = three(directory.path()).remove(2);
+    let octets = fs::read(&last).unwrap();
+    rewrite(&last, "99", Clone::clone);
+    let (mut writer, _, _) = open(settings(directory.path())).unwrap();
+    writer.append(&numbered(30..40)).unwrap();
+    writer.close();
+    fs::write(&last, octets).unwrap();
+    let (writer, reader, _) = open(settings(directory.path())).unwrap();
+    assert_eq!(numbers(&reader.view(TimeRange::ALL)), (0..40).collect::<Vec<_>>());
+    writer.close();
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_told_with_the_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("file"), "").unwrap();
+    let error = open(settings(&directory.path().join("file"))).unwrap_err();
+    assert!(error.to_string().contains("writable volume"), "{error}");
+}
+
+const DIRECTORY: &str = "WEIR_STORE_TEST_DIRECTORY";
+
+/// Runs in a mount namespace of its own, where the directory is a disk of 4 MiB.
+#[test]
+#[ignore = "a part of another test, which runs it on a small disk"]
+fn fill_a_small_disk() {
+    let directory = PathBuf::from(std::env::var(DIRECTORY).unwrap());
+    let small = Settings {
+        seal_rows: 20_000,
+        max_memory: 16 << 20,
+        ..settings(&directory)
+    };
+    let (mut writer, reader, _) = open(small).unwrap();
+    let (mut next, mut stored) = (0, Vec::new());
+    let refused = loop {
+        match writer.append(&numbered(next..next + 1_000)) {
+            Ok(()) => stored.extend(next..next + 1_000),
+            // Sealing may be behind for a moment before the disk is full.
+            Err(refused) if refused.as_str() == "store_full" => break refused,
+            Err(_) => std::thread::park_timeout(Duration::from_millis(10)),
+        }
+        next += 1_000;
+    };
+    let status = reader.status();
+    assert_eq!(
+        (refused.as_str(), status.counts.refused_disk_full),
+        ("store_full", 1_000)
+    );
+    assert_eq!(status.counts.stored, stored.len() as u64);
+    assert!(
+        status.troubles.iter().any(|t| t.full_disk),
+        "{:?}",
+        status.troubles
+    );
+    assert_eq!(
+        numbers(&reader.view(TimeRange::ALL)),
+        stored,
+        "what was taken is read all the same"
+    );
+    let room = format!("mount -o remount,size=256m {}", directory.display());
+    assert!(
+        std::process::Command::new("sh")
+            .args(["-c", &room])
+            .status()
+            .unwrap()
+            .success()
+    );
+    wait_until("the store is well again", || reader.status().troubles.is_empty());
+    next += 1_000;
+    wait_until("rows are taken again", || {
+        writer.append(&numbered(next..next + 1_000)).is_ok()
+    });
+    stored.extend(next..next + 1_000);
+    writer.close();
+    let reader = Reader::open_dir(&directory).unwrap();
+    assert_eq!(numbers(&reader.view(TimeRange::ALL)), stored);
+    assert_eq!(reader.status().memory_rows, 0, "all of it is sealed");
+}
+
+/// Runs an ignored test in a mount namespace of its own, after a command of the
+/// shell that makes `$1`, the directory, into the disk that it is about.
+fn on_disk(directory: &Path, mount: &str, test: &str) {
+    let script = format!("{mount} && exec \"$2\" --exact faults::{test} --ignored");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", &script, "sh"]);
+    command.arg(directory).arg(std::env::current_exe().unwrap());
+    let output = command.env(DIRECTORY, directory).output().unwrap();
+    let told = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+#[test]
+fn a_full_disk_refuses_new_rows_keeps_the_old_and_goes_on_when_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    on_disk(
+        directory.path(),
+        "mount -t tmpfs -o size=4m none \"$1\"",
+        "fill_a_small_disk",
+    );
+}
+
+#[test]
+fn a_read_only_disk_is_told_and_can_still_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    three(directory.path());
+    let mount = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
+    on_disk(directory.path(), mount, "open_a_read_only_disk");
+}
+
+#[test]
+#[ignore = "a part of another test, which runs it on a read-only disk"]
+fn open_a_read_only_disk() {
+    let directory = PathBuf::from(std::env::var(DIRECTORY).unwrap());
+    let error = open(settings(&directory)).unwrap_err();
+    assert!(
+        matches!(error, OpenError::Write { .. }) && error.to_string().contains("Read-only"),
+        "{error}"
+    );
+    let reader = Reader::open_dir(&directory).unwrap();
+    assert_eq!(numbers(&reader.view(TimeRange::ALL)), (0..30).collect::<Vec<_>>());
+}
