@@ -149,7 +149,7 @@ fn records(view: &Snapshot, few: &Labelled, many: &Labelled) {
         let mut at = 0;
         time(|| {
             at = (at + 1) % flows.len();
-            enrich.enrich(&mut flows[at], &view.directory, labels);
+            enrich.enrich(&mut flows[at], &view.directory, labels, None);
         })
     };
     let mut rounds: Vec<[f64; 3]> = Vec::new();

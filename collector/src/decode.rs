@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn data_that_waits_for_its_template_at_the_end_counts_as_expired() {
         let metrics = Arc::<Metrics>::default();
-        let mut decode = Decode::new(Limits::default(), metrics.decode_counters());
+        let mut decode = Decode::new(Limits::default(), Arc::default(), metrics.decode_counters());
         let data = Ipfix::new(0, 0, 1).set(256, &[0, 80]).set(257, &[1]).encode();
         let session = Session::datagram(([192, 0, 2, 1], 4739).into());
         decode
