@@ -9,8 +9,8 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use weir_flow::{Identity, Kind};
 
-/// Blends that are kept; when there are so many, all are forgotten.
-const MOST: usize = 16_384;
+/// Blends that are kept, 300 octets each; when there are so many, all are forgotten.
+const MOST: usize = 32_768;
 
 /// Blends by the addresses of their parts, which they hold so that the addresses
 /// stay theirs.
