@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use flows::Flows;
-use weir_store::{Reader, Settings, Tier, TimeRange, open};
+use weir_store::{Reader, Retention, Settings, Tier, TimeRange, open};
 
 /// Records that the collector's workers hand over at once.
 const BATCH: usize = 1_024;
@@ -30,7 +30,15 @@ fn main() {
     flows.pace = number(1, 5) as i64;
     let temporary = tempfile::tempdir().unwrap();
     let directory = numbers.get(2).map_or(temporary.path(), Path::new);
-    let (mut writer, reader, _) = open(Settings::new(directory)).unwrap();
+    // The records are of a day that is long past.
+    let settings = Settings {
+        retention: [Retention {
+            age: None,
+            bytes: None,
+        }; 3],
+        ..Settings::new(directory)
+    };
+    let (mut writer, reader, _) = open(settings).unwrap();
     let (mut making, mut appending, started) = (Duration::ZERO, Duration::ZERO, Instant::now());
     for _ in 0..rows.div_ceil(BATCH) {
         let before = thread_time();

@@ -11,7 +11,7 @@ use crate::identities::{self, Content, Identities};
 
 /// Places for identities that are known by where they lie in memory. The
 /// collector hands out the same few thousand again and again.
-const POINTERS: usize = 1 << 14;
+const POINTERS: usize = 1 << 16;
 
 /// Who has which number.
 #[derive(Debug)]
@@ -52,9 +52,9 @@ impl Book {
     #[inline]
     pub fn number(&mut self, identity: &Arc<Identity>, head: u64) -> (u32, bool) {
         let place = place(identity);
-        let number = match &self.pointers[place] {
-            Some((known, number)) if Arc::ptr_eq(known, identity) => *number,
-            _ => self.find(identity, place, head),
+        let number = match (self.at(place, identity), self.at(place ^ 1, identity)) {
+            (Some(number), _) | (None, Some(number)) => number,
+            (None, None) => self.find(identity, place, head),
         };
         let Some(Some(known)) = self.known.get_mut(number as usize) else {
             return (number, false);
@@ -64,6 +64,12 @@ impl Book {
             known.head = known.head.max(head);
         }
         (number, first)
+    }
+
+    #[inline]
+    fn at(&self, place: usize, identity: &Arc<Identity>) -> Option<u32> {
+        let (known, number) = self.pointers[place].as_ref()?;
+        Arc::ptr_eq(known, identity).then_some(*number)
     }
 
     fn find(&mut self, identity: &Arc<Identity>, place: usize, head: u64) -> u32 {
@@ -77,6 +83,8 @@ impl Book {
                 number
             }
         };
+        // The one that was found longer ago makes room.
+        self.pointers.swap(place, place ^ 1);
         self.pointers[place] = Some((Arc::clone(identity), number));
         number
     }

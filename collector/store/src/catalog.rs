@@ -92,19 +92,16 @@ impl Catalog {
     /// Adds a segment. Those of its tier whose heads it has are given up.
     pub fn add(&mut self, segment: Segment) {
         let tier = &mut self.tiers[segment.tier as usize];
-        if tier
-            .values()
-            .any(|other| covers(other, &segment) && other.path != segment.path)
-        {
+        if holder(tier, &segment).is_some_and(|other| other.path != segment.path) {
             if self.owned {
                 segment.give_up();
             }
             return;
         }
-        let parts: Vec<u64> = tier
-            .values()
-            .filter(|other| covers(&segment, other))
-            .map(first)
+        let parts = tier.range(segment.heads.clone());
+        let parts: Vec<u64> = parts
+            .filter(|(_, s)| covers(&segment, s))
+            .map(|(head, _)| *head)
             .collect();
         for part in parts.iter().filter_map(|part| tier.remove(part)) {
             if self.owned && part.path != segment.path {
@@ -122,8 +119,15 @@ impl Catalog {
     /// The segments of a tier that lack one of a coarser tier.
     pub fn without(&self, finer: Tier, coarser: Tier) -> Vec<Arc<Segment>> {
         let coarser = &self.tiers[coarser as usize];
-        let has = |s: &Segment| coarser.values().any(|c| covers(c, s));
-        self.tier(finer).filter(|s| !has(s)).cloned().collect()
+        self.tier(finer)
+            .filter(|s| holder(coarser, s).is_none())
+            .cloned()
+            .collect()
+    }
+
+    /// Whether a segment of the tier has all heads of this one.
+    pub fn holds(&self, tier: Tier, segment: &Segment) -> bool {
+        holder(&self.tiers[tier as usize], segment).is_some()
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<Segment>> {
@@ -151,8 +155,10 @@ fn rows(segment: &Segment) -> TimeRange {
     }
 }
 
-fn first(segment: &Arc<Segment>) -> u64 {
-    *segment.heads.start()
+/// The segment of a tier that has all heads of this one.
+fn holder<'a>(tier: &'a BTreeMap<u64, Arc<Segment>>, segment: &Segment) -> Option<&'a Arc<Segment>> {
+    let (_, before) = tier.range(..=segment.heads.start()).next_back()?;
+    covers(before, segment).then_some(before)
 }
 
 /// Whether it has all the rows of the other.

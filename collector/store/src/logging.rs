@@ -139,23 +139,27 @@ impl Writer<'_> {
 
     /// Removes the logs of heads whose segments are durable.
     fn forget(&mut self, sealed: u64) {
+        let outcome = self.remove(sealed).map_err(|error| Trouble::io("forget", &error));
+        let mut state = self.shared.lock();
+        if outcome.is_ok() && state.forgotten < sealed {
+            state.forgotten = sealed;
+            self.shared.keep.notify_all();
+        }
+        state.note("forget", outcome);
+    }
+
+    fn remove(&mut self, sealed: u64) -> io::Result<()> {
         let directory = &self.shared.settings.directory;
         let mut gone = false;
         while let Some(entry) = self.logs.first_entry().filter(|entry| *entry.key() <= sealed) {
-            if let Err(error) = disk::remove(&wal::path(directory, *entry.key())) {
-                tracing::warn!(%error, head = entry.key(), "the log of a sealed head cannot be removed");
-                return;
-            }
+            disk::remove(&wal::path(directory, *entry.key()))?;
             entry.remove();
             gone = true;
         }
-        if gone && let Err(error) = disk::sync_directory(directory) {
-            return tracing::warn!(%error, "the store's directory cannot be synced");
-        }
-        let mut state = self.shared.lock();
-        if state.forgotten < sealed {
-            state.forgotten = sealed;
-            self.shared.keep.notify_all();
+        if gone {
+            disk::sync_directory(directory)
+        } else {
+            Ok(())
         }
     }
 }

@@ -181,15 +181,25 @@ fn unreadable(state: &State) -> Vec<Unreadable> {
     state.catalog.unreadable.iter().cloned().chain(logs).collect()
 }
 
-/// Takes in the identities of all segments; a segment without is skipped.
+/// Takes in the identities of all segments. Those of a coarser segment are those of
+/// the finer ones that it was made from, and fewer files: they come first, and
+/// finer ones are read only where there is no coarser. A segment whose identities
+/// nobody has is skipped.
 pub(crate) fn learn(catalog: &mut Catalog, book: &mut Book) {
-    let segments: Vec<_> = catalog.all().cloned().collect();
-    for segment in segments {
-        match segment.identities() {
-            Ok(table) => book.learn(&table, *segment.heads.end()),
-            Err(error) => {
-                catalog.remove(&segment);
-                catalog.skip(segment.path.clone(), &error);
+    for (tier, coarser) in [
+        (Tier::Hour, &[][..]),
+        (Tier::Minute, &[Tier::Hour]),
+        (Tier::Raw, &[Tier::Minute, Tier::Hour]),
+    ] {
+        let mut segments: Vec<_> = catalog.tier(tier).cloned().collect();
+        segments.retain(|s| !coarser.iter().any(|coarser| catalog.holds(*coarser, s)));
+        for segment in segments {
+            match segment.identities() {
+                Ok(table) => book.learn(&table, *segment.heads.end()),
+                Err(error) => {
+                    catalog.remove(&segment);
+                    catalog.skip(segment.path.clone(), &error);
+                }
             }
         }
     }

@@ -37,7 +37,7 @@ impl std::hash::Hash for Key {
 
 /// Multiply and fold: keys come out of the store's own counting, nobody chooses them.
 #[derive(Default)]
-struct Fold(u64);
+pub(crate) struct Fold(u64);
 
 impl Hasher for Fold {
     fn finish(&self) -> u64 {
@@ -46,6 +46,11 @@ impl Hasher for Fold {
 
     fn write(&mut self, octets: &[u8]) {
         octets.iter().for_each(|o| self.write_u64((*o).into()));
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.write_u64(number as u64);
+        self.write_u64((number >> 64) as u64);
     }
 
     fn write_u64(&mut self, number: u64) {

@@ -71,7 +71,8 @@ impl Counts {
 /// Something that the store tries again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// What does not go on: `log`, `sync`, `seal`, `rollup`, `merge`, `clock`.
+    /// What does not go on: `log`, `sync`, `forget` (of logs), `seal`,
+    /// `rollup`, `merge`, `clock`.
     pub part: &'static str,
     /// The reason.
     pub reason: String,

@@ -4,7 +4,8 @@
 //! File: 8 octets `weirwal1`, 16 octets the store. Frame: length of the payload,
 //! its CRC-32 (IEEE), rows in it, length of the identities in it, each 32 bits
 //! little-endian; then the payload: an Arrow IPC stream of the identities that
-//! the head names for the first time, and one of the rows.
+//! the head names for the first time, and one of the rows, both with texts and
+//! addresses as dictionaries.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,6 +17,8 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
+
+mod words;
 
 const MAGIC: &[u8; 8] = b"weirwal1";
 const HEADER: usize = 24;
@@ -116,8 +119,9 @@ fn encode(frame: &Frame, out: &mut Vec<u8>) -> Result<(), ArrowError> {
 }
 
 fn stream(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+    let batch = words::narrow(batch)?;
     let mut writer = StreamWriter::try_new(out.by_ref(), batch.schema_ref())?;
-    writer.write(batch)?;
+    writer.write(&batch)?;
     writer.finish()
 }
 
@@ -218,7 +222,7 @@ fn decode([_, crc, _, identities]: [u32; 4], payload: &[u8], head: u64) -> Optio
 }
 
 fn batch(stream: &[u8]) -> Option<RecordBatch> {
-    StreamReader::try_new(stream, None).ok()?.next()?.ok()
+    words::widen(&StreamReader::try_new(stream, None).ok()?.next()?.ok()?).ok()
 }
 
 #[cfg(test)]

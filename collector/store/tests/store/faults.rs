@@ -41,17 +41,29 @@ fn a_truncated_or_foreign_segment_is_named_and_the_rest_is_read() {
 }
 
 #[test]
-fn a_segment_without_its_identities_is_named() {
+fn a_segment_whose_identities_nobody_has_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let segments = three(directory.path());
-    let identities = segments[0].to_str().unwrap().replace("flows", "identities");
-    fs::write(identities, "nothing").unwrap();
-    let reader = Reader::open_dir(directory.path()).unwrap();
-    assert_eq!(
-        numbers(&reader.view(TimeRange::ALL)),
-        (10..30).collect::<Vec<_>>()
-    );
-    assert_eq!(reader.status().unreadable[0].path, segments[0]);
+    let read = || {
+        let reader = Reader::open_dir(directory.path()).unwrap();
+        (numbers(&reader.view(TimeRange::ALL)), reader.status().unreadable)
+    };
+    for (tier, left) in [("raw", 0..30), ("minute", 0..30), ("hour", 10..30)] {
+        let identities = files(directory.path(), "-1-1.identities");
+        let identities = identities
+            .iter()
+            .find(|p| p.to_str().unwrap().contains(tier))
+            .unwrap();
+        fs::write(identities, "nothing").unwrap();
+        assert_eq!(
+            read().0,
+            left.collect::<Vec<_>>(),
+            "the sums' identities are as good: {tier}"
+        );
+    }
+    let unreadable = read().1;
+    assert_eq!(unreadable.len(), 3);
+    assert!(unreadable.iter().any(|u| u.path == segments[0]));
 }
 
 #[test]
@@ -174,6 +186,13 @@ fn what_a_newer_version_wrote_is_still_there_after_an_older_one_ran() {
     let last = three(directory.path()).remove(2);
     let octets = fs::read(&last).unwrap();
     rewrite(&last, "99", Clone::clone);
+    // Nothing but its own name says that its head ever was.
+    for sums in files(directory.path(), "-3-3.")
+        .iter()
+        .filter(|p| !p.to_str().unwrap().contains("raw-"))
+    {
+        fs::remove_file(sums).unwrap();
+    }
     let (mut writer, _, _) = open(settings(directory.path())).unwrap();
     writer.append(&numbered(30..40)).unwrap();
     writer.close();
