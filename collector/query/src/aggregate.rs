@@ -84,12 +84,24 @@ pub(crate) fn range(since: Since, until: Until) -> Result<TimeRange, QueryError>
     Ok(TimeRange { from, until })
 }
 
+/// Each column once; a bucket's start is a row's `time` already.
+fn asked_once(columns: Vec<Column>, in_buckets: bool) -> Vec<Column> {
+    let mut once = Vec::new();
+    for column in columns {
+        let is_bucket = in_buckets && column == Column::of("time");
+        if !is_bucket && !once.contains(&column) {
+            once.push(column);
+        }
+    }
+    once
+}
+
 impl Asked {
     fn new(reader: &Reader, question: &Question, limits: &Limits) -> Result<Self, QueryError> {
         let range = range(question.since, question.until)?;
         let filter = compile(&question.filter)?.within(&limits.scope);
-        let columns = groups::columns(&question.group_by)?;
         let bucket = bucket(question)?;
+        let columns = asked_once(groups::columns(&question.group_by)?, bucket.is_some());
         let measures = measure::measures(question);
         let conversation = question.conversation || measures.iter().any(|m| m.has_direction());
         let view = reader.view(range);
