@@ -96,7 +96,7 @@ impl Enrich {
 
     fn identify(&mut self, side: &Side, question: Question<'_>) -> (Arc<Identity>, Found) {
         let Question { directory, flow, .. } = question;
-        if let Some(pod) = question.here.and_then(|here| here.pod(side)) {
+        if let Some(pod) = question.here.and_then(|here| here.pod(side, flow.from)) {
             let known = directory.pod(&pod.name, flow);
             return (Arc::clone(known.unwrap_or(&pod.identity)), Found::Interface);
         }

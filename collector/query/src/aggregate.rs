@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use weir_api::fields::Column;
 use weir_store::{Reader, Tier, TimeRange, View, schema};
 
-use crate::engine::{self, Ran};
+use crate::engine::{self, Ran, Task};
 use crate::filter::{Filter, expr};
 use crate::groups::{self, Keys};
 use crate::lower::{Over, time_value};
@@ -49,14 +49,8 @@ pub(crate) async fn answer(
     question: &Question,
     limits: &Limits,
 ) -> Result<Answer, QueryError> {
-    let asked = Asked::new(reader, question, limits)?;
-    let ran = engine::run(
-        asked.plan()?,
-        limits,
-        limits.max_groups,
-        QueryError::TooManyGroups,
-    )
-    .await?;
+    let mut asked = Asked::new(reader, question, limits)?;
+    let ran = asked.run(limits).await?;
     asked.finish(&ran, limits)
 }
 
@@ -66,14 +60,8 @@ pub(crate) async fn explain(
     question: &Question,
     limits: &Limits,
 ) -> Result<Explanation, QueryError> {
-    let asked = Asked::new(reader, question, limits)?;
-    let ran = engine::run(
-        asked.plan()?,
-        limits,
-        limits.max_groups,
-        QueryError::TooManyGroups,
-    )
-    .await?;
+    let mut asked = Asked::new(reader, question, limits)?;
+    let ran = asked.run(limits).await?;
     let answer = asked.finish(&ran, limits)?;
     let memory = &asked.view.memory;
     Ok(Explanation {
@@ -96,16 +84,28 @@ pub(crate) fn range(since: Since, until: Until) -> Result<TimeRange, QueryError>
     Ok(TimeRange { from, until })
 }
 
+/// Each column once; a bucket's start is a row's `time` already.
+fn asked_once(columns: Vec<Column>, in_buckets: bool) -> Vec<Column> {
+    let mut once = Vec::new();
+    for column in columns {
+        let is_bucket = in_buckets && column == Column::of("time");
+        if !is_bucket && !once.contains(&column) {
+            once.push(column);
+        }
+    }
+    once
+}
+
 impl Asked {
     fn new(reader: &Reader, question: &Question, limits: &Limits) -> Result<Self, QueryError> {
         let range = range(question.since, question.until)?;
         let filter = compile(&question.filter)?.within(&limits.scope);
-        let columns = groups::columns(&question.group_by)?;
         let bucket = bucket(question)?;
+        let columns = asked_once(groups::columns(&question.group_by)?, bucket.is_some());
         let measures = measure::measures(question);
         let conversation = question.conversation || measures.iter().any(|m| m.has_direction());
         let view = reader.view(range);
-        let who = Who::new(&view.identities)?;
+        let who = Who::new(&view.identities);
         let coarsest = match question.raw_only || question.all_observations {
             true => Tier::Raw,
             false => coarsest(&filter, &columns, bucket),
@@ -125,6 +125,28 @@ impl Asked {
             measures,
             sums,
             conversation,
+        })
+    }
+
+    /// Runs the plan; once more without the segments that cannot be read.
+    async fn run(&mut self, limits: &Limits) -> Result<Ran, QueryError> {
+        match engine::run(self.task(limits)?).await {
+            Err(QueryError::Engine(_))
+                if parts::leave_out_unreadable(&mut self.pieces, &mut self.view).await =>
+            {
+                engine::run(self.task(limits)?).await
+            }
+            ran => ran,
+        }
+    }
+
+    fn task<'a>(&self, limits: &'a Limits) -> Result<Task<'a>, QueryError> {
+        Ok(Task {
+            plan: self.plan()?,
+            limits,
+            filter_first: expr::is_selective(&self.filter.test),
+            most: limits.max_groups,
+            too_many: QueryError::TooManyGroups,
         })
     }
 

@@ -24,6 +24,18 @@ const BATCH: usize = 16 << 10;
 /// What is known of the files outlives the question: their footers.
 static SHARED: LazyLock<RuntimeEnv> = LazyLock::new(RuntimeEnv::default);
 
+/// A plan and how it is run.
+pub(crate) struct Task<'a> {
+    pub(crate) plan: LogicalPlan,
+    pub(crate) limits: &'a Limits,
+    /// Columns that the filter does not need are read after it, only where it
+    /// lets rows through. That pays when these are few; else it costs.
+    pub(crate) filter_first: bool,
+    /// The answer has at most so many rows.
+    pub(crate) most: usize,
+    pub(crate) too_many: fn(usize) -> QueryError,
+}
+
 /// What came out of a plan.
 pub(crate) struct Ran {
     pub(crate) rows: RecordBatch,
@@ -39,34 +51,24 @@ impl Ran {
     }
 }
 
-/// Runs a plan whose answer has at most `most` rows.
-pub(crate) async fn run(
-    plan: LogicalPlan,
-    limits: &Limits,
-    most: usize,
-    too_many: fn(usize) -> QueryError,
-) -> Result<Ran, QueryError> {
-    let running = collect(plan, limits, most, too_many);
-    let ended = tokio::time::timeout(limits.timeout, running).await;
-    ended.unwrap_or(Err(QueryError::Timeout(limits.timeout)))
+/// Runs a plan.
+pub(crate) async fn run(task: Task<'_>) -> Result<Ran, QueryError> {
+    let timeout = task.limits.timeout;
+    let ended = tokio::time::timeout(timeout, collect(task)).await;
+    ended.unwrap_or(Err(QueryError::Timeout(timeout)))
 }
 
-async fn collect(
-    plan: LogicalPlan,
-    limits: &Limits,
-    most: usize,
-    too_many: fn(usize) -> QueryError,
-) -> Result<Ran, QueryError> {
+async fn collect(task: Task<'_>) -> Result<Ran, QueryError> {
     let began = Instant::now();
-    let context = session(limits)?;
-    let plan = context.state().create_physical_plan(&plan).await?;
+    let context = session(task.limits, task.filter_first)?;
+    let plan = context.state().create_physical_plan(&task.plan).await?;
     let mut stream = execute_stream(Arc::clone(&plan), context.task_ctx())?;
     let (mut batches, mut rows) = (Vec::new(), 0);
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         rows += batch.num_rows();
-        if rows > most {
-            return Err(too_many(most));
+        if rows > task.most {
+            return Err((task.too_many)(task.most));
         }
         batches.push(batch);
     }
@@ -79,7 +81,7 @@ async fn collect(
     Ok(Ran { rows, stats, plan })
 }
 
-fn session(limits: &Limits) -> Result<SessionContext, QueryError> {
+fn session(limits: &Limits, filter_first: bool) -> Result<SessionContext, QueryError> {
     let footers = SHARED.cache_manager.get_file_metadata_cache();
     let caches = CacheManagerConfig {
         file_metadata_cache: Some(footers),
@@ -94,7 +96,7 @@ fn session(limits: &Limits) -> Result<SessionContext, QueryError> {
         .with_target_partitions(limits.threads.max(1))
         .with_batch_size(BATCH);
     let parquet = &mut config.options_mut().execution.parquet;
-    parquet.pushdown_filters = true;
+    parquet.pushdown_filters = filter_first;
     parquet.reorder_filters = true;
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }

@@ -138,7 +138,7 @@ pub(crate) fn id_of(side: Side) -> &'static str {
 fn chosen(who: &Who, side: Side, test: &Test, wanted: bool) -> Result<Expr> {
     let expression = Over::Identities.polar(test, wanted)?;
     let found = evaluate(&expression, who.table())?;
-    Ok(Who::chosen(id_of(side), &found))
+    Ok(who.chosen(id_of(side), &found))
 }
 
 /// What the condition is for each row; false where it is null.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::datasource::provider_as_source;
@@ -19,13 +19,14 @@ use weir_store::schema::{self, DST_ID, SRC_ID};
 use weir_store::{Identities, Reader, Tier, TimeRange};
 
 use crate::aggregate::{range, within};
+use crate::engine::{self, Task};
 use crate::groups::{self, known_text};
 use crate::lower::{self, Over, PROTO, PROTOCOL};
 use crate::output::present;
 use crate::parts::{self, Piece};
 use crate::scan::Rows;
 use crate::who::Who;
-use crate::{Filter, FlowsPage, FlowsRequest, Limits, Order, QueryError, compile, engine};
+use crate::{Filter, FlowsPage, FlowsRequest, Limits, Order, QueryError, compile};
 
 /// Records on a page unless asked otherwise.
 const PAGE: usize = 100;
@@ -112,19 +113,24 @@ pub(crate) async fn flows(
     if !request.all_observations {
         filter = filter.primary();
     }
-    let view = reader.view(range);
-    let who = Who::new(&view.identities)?;
-    let pieces = parts::pieces(&view, range, Tier::Raw);
-    let plan = plan(
-        &pieces,
-        &view.memory,
-        &filter,
-        &who,
-        &columns,
-        request.order,
-        fetch,
-    )?;
-    let ran = engine::run(plan, limits, fetch, QueryError::TooManyRows).await?;
+    let mut view = reader.view(range);
+    let who = Who::new(&view.identities);
+    let mut pieces = parts::pieces(&view, range, Tier::Raw);
+    let task = |pieces: &[Piece], memory: &[RecordBatch]| -> Result<Task<'_>, QueryError> {
+        Ok(Task {
+            plan: plan(pieces, memory, &filter, &who, &columns, request.order, fetch)?,
+            limits,
+            filter_first: true,
+            most: fetch,
+            too_many: QueryError::TooManyRows,
+        })
+    };
+    let ran = match engine::run(task(&pieces, &view.memory)?).await {
+        Err(QueryError::Engine(_)) if parts::leave_out_unreadable(&mut pieces, &mut view).await => {
+            engine::run(task(&pieces, &view.memory)?).await?
+        }
+        ran => ran?,
+    };
     let found = ran.rows.slice(
         skip.min(ran.rows.num_rows()),
         ran.rows.num_rows().saturating_sub(skip),
@@ -237,7 +243,7 @@ fn shown(rows: &RecordBatch, who: &Who, columns: &[Column]) -> Result<RecordBatc
             } else {
                 SRC_ID
             };
-            let ids = rows.column_by_name(id).map(|ids| known(ids.as_primitive(), who));
+            let ids = rows.column_by_name(id).map(|ids| who.rows(ids.as_primitive()));
             ids.map(|ids| take(&who.values(column), &ids, None)).transpose()?
         } else {
             rows.column_by_name(stored).map(|values| told(column, values))
@@ -245,12 +251,6 @@ fn shown(rows: &RecordBatch, who: &Who, columns: &[Column]) -> Result<RecordBatc
         read.extend(values.map(|values| (column.name().to_owned(), values)));
     }
     Ok(present(read, rows.num_rows())?)
-}
-
-fn known(ids: &UInt32Array, who: &Who) -> UInt32Array {
-    let count = who.table().num_rows();
-    let known = |id: &u32| if (*id as usize) < count { *id } else { 0 };
-    UInt32Array::from_iter_values(ids.values().iter().map(known))
 }
 
 /// A protocol that is absent has no name; some texts are there even when unknown.
@@ -275,7 +275,7 @@ impl Filter {
     /// # Errors
     /// A column has not the type that the store gives it.
     pub fn select(&self, rows: &RecordBatch, identities: &Identities) -> Result<BooleanArray, QueryError> {
-        let who = Who::new(identities)?;
+        let who = Who::new(identities);
         let rows = schema::conform(rows, &schema::facts());
         let test = Over::Facts(&who).test(&self.test)?;
         Ok(lower::evaluate(&test, &rows)?)
@@ -305,5 +305,5 @@ pub fn tail(
     };
     let chosen = filter.select(rows, identities)?;
     let rows = filter_record_batch(&schema::conform(rows, &schema::facts()), &chosen)?;
-    shown(&rows, &Who::new(identities)?, &columns)
+    shown(&rows, &Who::new(identities), &columns)
 }

@@ -1,10 +1,11 @@
 //! Which rows of a view answer which part of the range: records, or rollups
 //! where they say the same.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use weir_store::{Cover, Segment, Tier, TimeRange, View};
+use weir_store::{Cover, Segment, Tier, TimeRange, Unreadable, View};
 
 use crate::answer::{Note, NoteKind, Part};
 use crate::scan::Rows;
@@ -140,6 +141,37 @@ impl Piece {
             rows_in_memory: memory.iter().map(RecordBatch::num_rows).sum(),
         }
     }
+}
+
+/// Leaves out segments that cannot be read to their end, and says so in the
+/// view; false if there is none. It reads all of them: for after a failure.
+pub(crate) async fn leave_out_unreadable(pieces: &mut [Piece], view: &mut View) -> bool {
+    let mut broken: Vec<PathBuf> = Vec::new();
+    let all = pieces.iter().flat_map(|piece| {
+        let Cover { raw, minute, hour } = &piece.cover;
+        raw.iter().chain(minute).chain(hour).cloned()
+    });
+    for segment in all.collect::<Vec<_>>() {
+        let path = segment.path.clone();
+        let read = tokio::task::spawn_blocking(move || segment.read().map(drop)).await;
+        if let Ok(Err(error)) = read
+            && !broken.contains(&path)
+        {
+            view.unreadable.push(Unreadable {
+                path: path.clone(),
+                kind: error.kind(),
+                reason: error.to_string(),
+            });
+            broken.push(path);
+        }
+    }
+    for piece in pieces {
+        let Cover { raw, minute, hour } = &mut piece.cover;
+        for segments in [raw, minute, hour] {
+            segments.retain(|segment| !broken.contains(&segment.path));
+        }
+    }
+    !broken.is_empty()
 }
 
 /// What one should know about an answer from these pieces.

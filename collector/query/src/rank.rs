@@ -2,8 +2,9 @@
 //! ones picked, the rest added up.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
 use arrow::row::{RowConverter, Rows, SortField};
 
@@ -49,8 +50,8 @@ impl Table {
     /// Of a group and its mirror image one is kept; a group that is its own
     /// mirror image was counted twice.
     pub(crate) fn join(&mut self, keys: &Keys) -> Result<Vec<bool>, QueryError> {
-        let own = comparable(&self.keys)?;
-        let mirrored = comparable(&keys.mirrored(&self.keys))?;
+        let own = comparable(&self.keys, self.rows())?;
+        let mirrored = comparable(&keys.mirrored(&self.keys), self.rows())?;
         let known: HashMap<&[u8], usize> = (0..self.rows()).map(|row| (own.row(row).data(), row)).collect();
         let mut kept = vec![true; self.rows()];
         for (row, kept) in kept.iter_mut().enumerate() {
@@ -69,7 +70,7 @@ impl Table {
     /// The first `top` groups by `by`, those with equal sums by their names.
     pub(crate) fn rank(&self, keys: &Keys, kept: &[bool], by: Sum, top: usize) -> Result<Ranked, QueryError> {
         let buckets = keys.names().first().is_some_and(|name| name == BUCKET);
-        let names = comparable(&self.keys[usize::from(buckets)..])?;
+        let names = comparable(&self.keys[usize::from(buckets)..], self.rows())?;
         let (group_of, firsts) = self.group(&names, kept, buckets);
         let by = self.sums.iter().position(|sum| *sum == by).unwrap_or_default();
         let mut totals = vec![0_u64; firsts.len()];
@@ -79,10 +80,15 @@ impl Table {
             }
         }
         let mut order: Vec<usize> = (0..firsts.len()).collect();
-        order.sort_unstable_by(|a, b| {
+        let first = |a: &usize, b: &usize| {
             let by_name = || names.row(firsts[*a]).cmp(&names.row(firsts[*b]));
             totals[*b].cmp(&totals[*a]).then_with(by_name)
-        });
+        };
+        if (1..order.len()).contains(&top) {
+            order.select_nth_unstable_by(top, first);
+            order.truncate(top);
+        }
+        order.sort_unstable_by(first);
         let mut place = vec![usize::MAX; firsts.len()];
         for (at, group) in order.iter().take(top).enumerate() {
             place[*group] = at;
@@ -112,7 +118,7 @@ impl Table {
     }
 
     fn split(&self, places: &[Option<usize>], buckets: bool, groups: usize) -> Result<Ranked, QueryError> {
-        let times = comparable(&self.keys[..usize::from(buckets)])?;
+        let times = comparable(&self.keys[..usize::from(buckets)], self.rows())?;
         let time = |row: usize| if buckets { times.row(row).data() } else { &[] };
         let mut shown = Vec::new();
         let mut totals = vec![0; self.sums.len()];
@@ -148,14 +154,15 @@ impl Table {
     }
 }
 
-/// Rows that compare as their values do. Without columns, all are equal.
-fn comparable(columns: &[ArrayRef]) -> Result<Rows, QueryError> {
+/// So many rows that compare as their values do. Without columns, all are equal.
+fn comparable(columns: &[ArrayRef], rows: usize) -> Result<Rows, QueryError> {
+    if columns.is_empty() {
+        let same: ArrayRef = Arc::new(BooleanArray::from(vec![false; rows]));
+        return comparable(&[same], rows);
+    }
     let fields = columns
         .iter()
         .map(|column| SortField::new(column.data_type().clone()));
     let converter = RowConverter::new(fields.collect())?;
-    if columns.is_empty() {
-        return Ok(converter.empty_rows(0, 0));
-    }
     Ok(converter.convert_columns(columns)?)
 }

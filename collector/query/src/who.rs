@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{concat_batches, take, take_record_batch};
-use arrow::datatypes::UInt32Type;
+use arrow::compute::take;
+use arrow::datatypes::{DataType, UInt32Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
@@ -17,7 +17,6 @@ use weir_api::fields::Column;
 use weir_store::Identities;
 
 use crate::function::call;
-use arrow::datatypes::DataType;
 
 /// So few numbers are listed in the plan, where statistics prune by them.
 const FEW: usize = 20;
@@ -27,41 +26,43 @@ pub(crate) fn attribute(column: Column) -> &'static str {
     column.field().name
 }
 
-/// Identities in the order of their numbers; numbers that nobody has are nobody.
+/// Identities, and the row of each number; numbers that nobody has are nobody's.
 #[derive(Debug, Clone)]
 pub(crate) struct Who {
-    /// Row `n` is number `n`.
     table: RecordBatch,
+    row_of: Arc<[u32]>,
 }
 
 impl Who {
-    pub(crate) fn new(identities: &Identities) -> Result<Self> {
-        let batch = identities.batch();
+    pub(crate) fn new(identities: &Identities) -> Self {
         let nobody = identities.row(0).unwrap_or_default();
         let row = |id| identities.row(id).unwrap_or(nobody) as u32;
-        let rows = UInt32Array::from_iter_values((0..=identities.last()).map(row));
-        let table = if batch.num_rows() == 0 {
-            concat_batches(&batch.schema(), [batch])?
-        } else {
-            take_record_batch(batch, &rows)?
-        };
-        Ok(Self { table })
+        Self {
+            table: identities.batch().clone(),
+            row_of: (0..=identities.last()).map(row).collect(),
+        }
     }
 
-    /// The table, a row a number.
+    /// The table, in no order.
     pub(crate) fn table(&self) -> &RecordBatch {
         &self.table
     }
 
-    /// What a field holds, a row a number.
+    /// The rows of these numbers.
+    pub(crate) fn rows(&self, ids: &UInt32Array) -> UInt32Array {
+        rows(&self.row_of, ids)
+    }
+
+    /// What a field holds, by row.
     pub(crate) fn values(&self, column: Column) -> ArrayRef {
         let found = self.table.column_by_name(attribute(column));
         Arc::clone(found.expect("the caller looked that it is an identity's field"))
     }
 
-    /// The condition that `id` is one of those that `chosen` names.
-    pub(crate) fn chosen(id: &str, chosen: &BooleanArray) -> Expr {
-        let bits = chosen.values().clone();
+    /// The condition that the row that `id` points at is one of the `chosen`.
+    pub(crate) fn chosen(&self, id: &str, chosen: &BooleanArray) -> Expr {
+        let its = |id: usize| chosen.value(self.row_of[id] as usize);
+        let bits = BooleanBuffer::collect_bool(self.row_of.len(), its);
         let count = bits.count_set_bits();
         if count == 0 || count == bits.len() {
             return lit(count > 0);
@@ -86,11 +87,11 @@ impl Who {
 
     /// A field of the identity that `id` points at.
     pub(crate) fn gather(&self, column: Column, id: &str) -> Expr {
-        let values = self.values(column);
+        let (values, row_of) = (self.values(column), Arc::clone(&self.row_of));
         let returns = values.data_type().clone();
         call(column.name(), returns, vec![col(id)], move |args| {
-            let ids = within(args[0].as_primitive(), values.len());
-            Ok(take(&values, &ids, None)?)
+            let rows = rows(&row_of, args[0].as_primitive());
+            Ok(take(&values, &rows, None)?)
         })
     }
 
@@ -106,7 +107,8 @@ impl Who {
                     .entry(text.unwrap_or_default().to_owned())
                     .or_insert(fresh)
             };
-            texts.iter().map(next).collect()
+            let by_row: Vec<u32> = texts.iter().map(next).collect();
+            self.row_of.iter().map(|row| by_row[*row as usize]).collect()
         };
         let (left, right) = (number(a.0), number(b.0));
         let name = format!("{}_is_{}", a.0.name(), b.0.name());
@@ -129,28 +131,26 @@ impl Who {
         let mut order: Vec<usize> = (0..rows.num_rows()).collect();
         order.sort_unstable_by(|a, b| rows.row(*a).cmp(&rows.row(*b)));
         let (mut of, mut first) = (vec![0; order.len()], Vec::<u32>::new());
-        for (place, &id) in order.iter().enumerate() {
-            if place == 0 || rows.row(order[place - 1]) != rows.row(id) {
-                first.push(id as u32);
+        for (place, &row) in order.iter().enumerate() {
+            if place == 0 || rows.row(order[place - 1]) != rows.row(row) {
+                first.push(row as u32);
             }
-            of[id] = first.len() as u32 - 1;
+            of[row] = first.len() as u32 - 1;
         }
         let first = UInt32Array::from(first);
         let names = values.iter().map(|v| take(v, &first, None));
         Ok(Groups {
-            of: of.into(),
+            of: self.row_of.iter().map(|row| of[*row as usize]).collect(),
             names: names.collect::<Result<_, _>>()?,
         })
     }
 }
 
-/// Numbers beyond the table are nobody's.
-fn within(ids: &UInt32Array, count: usize) -> UInt32Array {
-    UInt32Array::from_iter_values(
-        ids.values()
-            .iter()
-            .map(|id| if (*id as usize) < count { *id } else { 0 }),
-    )
+/// The rows of these numbers; numbers beyond the last are nobody's.
+fn rows(row_of: &[u32], ids: &UInt32Array) -> UInt32Array {
+    let nobody = row_of.first().copied().unwrap_or_default();
+    let row = |id: &u32| row_of.get(*id as usize).copied().unwrap_or(nobody);
+    UInt32Array::from_iter_values(ids.values().iter().map(row))
 }
 
 /// Identities by group.

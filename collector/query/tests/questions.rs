@@ -293,6 +293,35 @@ async fn buckets_of_time_add_up_and_keep_the_same_groups() {
 }
 
 #[tokio::test]
+async fn buckets_need_no_groups_and_a_field_may_be_asked_for_twice() {
+    let stored = stored();
+    let question = Question {
+        bucket: Some("1h".parse::<Span>().unwrap()),
+        ..question(&["time"])
+    };
+    let hours = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    assert_eq!((hours.rows.num_rows(), hours.groups), (4, 1));
+    let question = Question {
+        group_by: ["ns", "src_ns", "dst_port", "dst_port"].map(str::to_owned).into(),
+        bucket: None,
+        ..question
+    };
+    let twice = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    let names: Vec<_> = twice
+        .rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.name().clone())
+        .collect();
+    assert_eq!(names, ["ns", "dst_port", "bytes", "packets", "flows"]);
+}
+
+#[tokio::test]
 async fn both_directions_of_a_conversation_are_one_row() {
     let stored = stored();
     let question = Question {
@@ -487,11 +516,66 @@ async fn an_answer_says_what_had_expired_and_which_file_was_left_out() {
         since: Since(at(START - 60 * MINUTE)),
         ..question(&["ns"])
     };
-    let found = answer(&stored.reader, &early, &Limits::default()).await.unwrap();
+    let whole = answer(&stored.reader, &early, &Limits::default()).await.unwrap();
     assert!(
-        found.notes.iter().any(|note| note.kind == NoteKind::Expired),
+        whole.notes.iter().any(|note| note.kind == NoteKind::Expired),
         "{:?}",
-        found.notes
+        whole.notes
+    );
+
+    let directory = stored._directory.path();
+    let segment = stored.reader.view(ALL).raw[0].path.clone();
+    std::fs::write(&segment, "no longer Parquet").unwrap();
+    let raw = Question {
+        raw_only: true,
+        ..question(&["ns"])
+    };
+    let reader = Reader::open_dir(directory).unwrap();
+    let rest = answer(&reader, &raw, &Limits::default()).await.unwrap();
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let note = rest
+        .notes
+        .iter()
+        .find(|note| note.kind == NoteKind::Unreadable)
+        .unwrap();
+    assert!(note.message.starts_with(name), "{note:?}");
+    assert!(rest.rows.num_rows() > 0);
+}
+
+#[tokio::test]
+async fn a_segment_that_breaks_while_the_store_is_open_is_left_out_and_named() {
+    let stored = stored();
+    let segment = stored.reader.view(ALL).raw[0].clone();
+    let mut octets = std::fs::read(&segment.path).unwrap();
+    let half = octets.len() / 2;
+    octets[4..half].fill(0);
+    std::fs::write(&segment.path, octets).unwrap();
+    let raw = Question {
+        raw_only: true,
+        ..question(&["ns", "dst_port", "addr"])
+    };
+    let found = answer(&stored.reader, &raw, &Limits::default()).await.unwrap();
+    let is_named = |notes: &[weir_query::Note]| {
+        let unreadable = notes
+            .iter()
+            .filter(|note| note.kind == NoteKind::Unreadable)
+            .count();
+        unreadable == 1
+    };
+    assert!(is_named(&found.notes), "{:?}", found.notes);
+    let rest = stored.records[1_000..].iter().filter(|r| r.primary).count();
+    assert_eq!(output::json_rows(&found.totals)[0]["flows"], json!(rest));
+    let request = FlowsRequest {
+        since: raw.since,
+        until: raw.until,
+        order: Order::Oldest,
+        ..FlowsRequest::default()
+    };
+    let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
+    assert!(
+        is_named(&page.notes) && page.rows.num_rows() == 100,
+        "{:?}",
+        page.notes
     );
 }
 

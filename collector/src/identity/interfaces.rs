@@ -11,6 +11,10 @@
 //! out who gets them. Only records of Open vSwitch are named so, because other
 //! exporters' descriptions say whatever their owners wrote; and only interfaces with
 //! a pod are ever told, so that no tunnel, patch port or uplink gives a name.
+//!
+//! Numbers are used again: a pod is behind an interface from when it was first told,
+//! and a flow that began before is not its. What a switch tells when it is heard of for
+//! the first time may have been so for long, and counts for all of the past.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -32,6 +36,10 @@ const MAX_OF_STRANGERS: usize = 32_768;
 const MAX_NAME: usize = 255;
 /// An interface that was not told for so long is forgotten. It is told every minute.
 const FORGOTTEN_MS: u64 = 600_000;
+/// A switch tells all its interfaces within this time when it is heard of first.
+const FIRST_WORDS_MS: u64 = 5_000;
+/// How late an interface may be told, and how far clocks may be apart.
+const LATE_MS: u64 = 2_000;
 
 /// The interfaces of all switches, shared by the workers.
 #[derive(Debug, Default)]
@@ -53,6 +61,8 @@ struct Known {
 /// The interfaces of one switch.
 #[derive(Debug, Clone, Default)]
 struct Switch {
+    /// When it was heard of first.
+    heard_ms: u64,
     by_index: HashMap<u32, Interface>,
     /// From domain and OpenFlow port to ifIndex.
     by_port: HashMap<(u32, u32), u32>,
@@ -63,6 +73,8 @@ struct Interface {
     name: Text,
     port: Option<(u32, u32)>,
     pod: Pod,
+    /// Flows that began earlier are of another pod.
+    since_ms: u64,
     seen_ms: u64,
 }
 
@@ -151,6 +163,9 @@ impl Known {
             }
         };
         let switch = Arc::make_mut(switch);
+        if switch.by_index.is_empty() {
+            switch.heard_ms = now_ms;
+        }
         *total -= switch.by_index.len();
         let most = MAX_INTERFACES.min(limit - *total);
         for interface in told {
@@ -196,9 +211,9 @@ impl Switch {
             return;
         }
         let same = |known: &&Interface| (&*known.pod.identity.ns, &*known.pod.identity.name) == (ns, pod);
-        let pod = match known.filter(same) {
-            Some(known) => known.pod.clone(),
-            None => Pod::new(ns, pod, origin.exporter),
+        let (pod, since_ms) = match known.filter(same) {
+            Some(known) => (known.pod.clone(), known.since_ms),
+            None => (Pod::new(ns, pod, origin.exporter), self.since(now_ms)),
         };
         let port = told.port.filter(|port| *port != 0);
         let port = port.map(|port| (origin.domain, port));
@@ -210,9 +225,18 @@ impl Switch {
             name: told.name.clone(),
             port,
             pod,
+            since_ms,
             seen_ms: now_ms,
         };
         self.by_index.insert(told.interface, interface);
+    }
+
+    /// Since when what is told now for the first time may have been so.
+    fn since(&self, now_ms: u64) -> u64 {
+        if now_ms < self.heard_ms.saturating_add(FIRST_WORDS_MS) {
+            return 0;
+        }
+        now_ms.saturating_sub(LATE_MS)
     }
 
     fn remove(&mut self, index: u32) {
@@ -246,10 +270,10 @@ impl Pod {
 }
 
 impl Here {
-    /// The pod behind the interface that this side of a record names. A record that
-    /// names the interface otherwise is of one that had the number before, or has it
-    /// since.
-    pub fn pod(&self, side: &Side) -> Option<&Pod> {
+    /// The pod behind the interface that this side of a record names, for a flow that
+    /// began then (ns since the epoch UTC). A record that names the interface otherwise
+    /// is of one that had the number before, or has it since.
+    pub fn pod(&self, side: &Side, began_ns: u64) -> Option<&Pod> {
         let number = side.if_index?;
         let index = match self.format {
             Protocol::NetFlow5 => *self.switch.by_port.get(&(self.domain, number))?,
@@ -257,7 +281,8 @@ impl Here {
         };
         let interface = self.switch.by_index.get(&index)?;
         let agrees = side.if_name.is_empty() || side.if_name.as_str() == interface.name.as_str();
-        agrees.then_some(&interface.pod)
+        let lived = began_ns / 1_000_000 >= interface.since_ms;
+        (agrees && lived).then_some(&interface.pod)
     }
 }
 

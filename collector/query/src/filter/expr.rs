@@ -128,6 +128,17 @@ impl Type {
     }
 }
 
+/// It likely lets few rows through: it asks for certain values of something.
+pub(crate) fn is_selective(test: &Test) -> bool {
+    match test {
+        Test::All(tests) => tests.iter().any(is_selective),
+        Test::Any(tests) => !tests.is_empty() && tests.iter().all(is_selective),
+        Test::Compare(Compare::Eq, Term::Column(_), b) => !matches!(b, Term::Column(_)),
+        Test::OneOf(..) | Test::Within(..) | Test::Text(..) | Test::Matches(..) => true,
+        _ => false,
+    }
+}
+
 /// Hands each column of a condition to `seen`.
 pub(crate) fn columns(test: &Test, seen: &mut impl FnMut(Column)) {
     match test {
