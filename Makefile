@@ -43,6 +43,10 @@ bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 1
 bench-collector: requirements ## weir-collector beside nfcapd on the same datagrams (root, two cores)
 	@scripts/bench-collector
 
+.PHONY: bench-ingest
+bench-ingest: requirements ## From the socket to sealed segments, beside nfcapd (root, two cores)
+	@scripts/bench-collector --ingest
+
 .PHONY: fuzz
 fuzz: ## Fuzz the decoder, SECONDS (default 30) for each target; needs a nightly compiler
 	@scripts/fuzz $(or $(SECONDS),30)
@@ -50,6 +54,10 @@ fuzz: ## Fuzz the decoder, SECONDS (default 30) for each target; needs a nightly
 .PHONY: bench-decode
 bench-decode: requirements ## Records a second that the decoder makes on one core
 	@scripts/bench-decode
+
+.PHONY: bench-identity
+bench-identity: requirements ## Memory and time of the names of 1,000 nodes and 50,000 pods
+	@scripts/bench-identity
 
 .PHONY: bench-query
 bench-query: requirements ## Questions over ROWS flows (default 1000000) beside DuckDB and ClickHouse

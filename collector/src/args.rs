@@ -5,10 +5,12 @@ mod store;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
+use crate::identity::NAME_HISTORY;
 use crate::stream::{CONNECTIONS, StreamConfig, TlsFiles};
 pub use store::StoreArgs;
 
@@ -75,6 +77,11 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = QUEUE_RECORDS)]
     pub queue_records: usize,
 
+    /// Directory to keep templates of NetFlow v9 and IPFIX in, so that data decodes at
+    /// once after a restart; made if it is not there [default: they are not kept]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub state_dir: Option<PathBuf>,
+
     /// Where /api, /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub http: SocketAddr,
@@ -109,6 +116,15 @@ pub struct Args {
     /// Take names from the cluster that this file describes
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+
+    /// How long it stays known who had an address, after it was given up
+    #[arg(long, value_name = "SECONDS", default_value_t = NAME_HISTORY.as_secs())]
+    pub name_history: u64,
+
+    /// YAML file that gives networks names (`customLabels: [{name, cidrs}]`); read
+    /// again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub subnet_labels: Option<PathBuf>,
 }
 
 /// What is printed on standard output.
@@ -137,12 +153,15 @@ impl Args {
             allow: self.allow.into_iter().collect(),
             http: self.http,
             names,
+            name_history: Duration::from_secs(self.name_history),
+            subnet_labels: self.subnet_labels,
             sink: match self.print {
                 Print::Json => Sink::stdout(),
                 Print::None => Sink::Discard,
             },
             queue_records: self.queue_records,
             store: self.store.settings(),
+            state_dir: self.state_dir,
         }
     }
 

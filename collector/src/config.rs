@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use weir_store::Settings;
 use wire::Limits;
 
 use crate::allow::Allow;
-use crate::identity::Source;
+use crate::identity::{NAME_HISTORY, Source};
 use crate::sink::Sink;
 use crate::stream::StreamConfig;
 
@@ -34,12 +36,19 @@ pub struct Config {
     pub http: SocketAddr,
     /// Where names come from.
     pub names: Source,
+    /// How long is known who had an address.
+    pub name_history: Duration,
+    /// File that gives networks names.
+    pub subnet_labels: Option<PathBuf>,
     /// What becomes of the records.
     pub sink: Sink,
     /// Records that may wait for the sink.
     pub queue_records: usize,
     /// Where records are kept, and how long; nowhere when there is none.
     pub store: Option<Settings>,
+    /// Where templates are kept, so that they are known after a restart; nowhere if
+    /// `None`.
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -52,9 +61,12 @@ impl Default for Config {
             allow: Allow::default(),
             http: ([127, 0, 0, 1], 0).into(),
             names: Source::None,
+            name_history: NAME_HISTORY,
+            subnet_labels: None,
             sink: Sink::Discard,
             queue_records: QUEUE_RECORDS,
             store: None,
+            state_dir: None,
         }
     }
 }

@@ -1,12 +1,18 @@
 //! Datagrams to raw records, one decoder a worker, and the counting that goes
-//! with it: received = decoded + rejected.
+//! with it: received = decoded + rejected. What datagrams say beside their records
+//! goes to those who keep it: samplers, interfaces, the switches' own counters.
+
+use std::sync::Arc;
 
 use wire::{Decoder, Limits, Protocol, Record, Reject, Session, Summary};
 
 use crate::exporters::{Exporter, Exporters, Mark};
+use crate::identity::interfaces::{Interfaces, Origin};
 use crate::metrics::DecodeCounters;
 use crate::normalise;
+use crate::samplers::Samplers;
 use crate::sequence::{Arrival, Sequences};
+use crate::templates::{Telling, Templates};
 
 /// Why a datagram or message was refused. It is counted already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +28,45 @@ pub enum Refused {
 pub struct Decode {
     decoder: Decoder,
     sequences: Sequences,
+    samplers: Samplers,
+    interfaces: Arc<Interfaces>,
     counters: DecodeCounters,
+    telling: Telling,
 }
 
 impl Decode {
     /// A decoder that knows no templates yet.
-    pub fn new(limits: Limits, counters: DecodeCounters) -> Self {
+    pub fn new(limits: Limits, interfaces: Arc<Interfaces>, counters: DecodeCounters) -> Self {
         Self {
             decoder: Decoder::new(limits),
             sequences: Sequences::default(),
+            samplers: Samplers::default(),
+            interfaces,
             counters,
+            telling: Telling::default(),
         }
+    }
+
+    /// Knows the templates that are known from before, and tells what it learns.
+    pub fn recall(&mut self, templates: &Templates) {
+        self.telling = templates.teach(&mut self.decoder);
+    }
+
+    /// There was work: the moment to tell what was learned, if it is time.
+    pub fn busy(&mut self) {
+        self.telling.busy(&mut self.decoder);
+    }
+
+    /// There is no work.
+    pub fn idle(&mut self) {
+        self.telling.idle(&mut self.decoder);
+    }
+
+    /// There will be no more work. What waits for its template waits in vain.
+    pub fn finish(&mut self) {
+        self.telling.end(&mut self.decoder);
+        self.decoder.give_up_waiting();
+        self.counters.expired(self.decoder.take_expired_sets());
     }
 
     /// A datagram came from somebody who may not send any; it is not looked at.
@@ -60,6 +94,7 @@ impl Decode {
     /// A session over a stream has ended, and its templates with it.
     pub fn end(&mut self, session: Session) {
         self.decoder.end_session(session);
+        self.samplers.end(session.peer);
         self.counters.expired(self.decoder.take_expired_sets());
     }
 
@@ -88,7 +123,25 @@ impl Decode {
         self.counters.decoded(&summary, self.decoder.take_expired_sets());
         let exporter = exporters.resolve(mark(&summary, records), session.peer.ip());
         self.follow(session, &summary, records, exporter);
+        self.learn(session, &summary, now_ms, exporter);
+        self.samplers.complete(session.peer, records);
         Ok(exporter)
+    }
+
+    /// Keeps what is no record.
+    fn learn(&mut self, session: Session, summary: &Summary, now_ms: u64, exporter: Option<&Exporter>) {
+        self.counters.told(summary, now_ms, exporter);
+        if summary.options.is_empty() {
+            return;
+        }
+        self.samplers.learn(session.peer, &summary.options);
+        let origin = Origin {
+            exporter,
+            source: session.peer.ip(),
+            domain: summary.observation_domain,
+        };
+        self.interfaces.learn(origin, &summary.options, now_ms);
+        self.counters.interfaces(self.interfaces.len());
     }
 
     fn follow(
@@ -107,7 +160,7 @@ impl Decode {
             protocol: summary.protocol,
             domain: summary.observation_domain,
             sequence: summary.sequence,
-            records: summary.records - summary.released_records + summary.options_records,
+            records: summary.data_records,
             complete: summary.sets_held == 0 && summary.sets_dropped == 0,
             ovs,
         };
@@ -122,6 +175,37 @@ fn mark(summary: &Summary, records: &[Record]) -> Option<Mark> {
     match (records.first(), summary.protocol) {
         (Some(record), _) => Mark::of(record),
         (None, Protocol::Ipfix) => Mark::of_domain(summary.observation_domain),
+        (None, Protocol::Sflow5) => summary.counters.first()?.agent.map(Mark::Agent),
         (None, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wire::encode::Ipfix;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn data_that_waits_for_its_template_at_the_end_counts_as_expired() {
+        let metrics = Arc::<Metrics>::default();
+        let mut decode = Decode::new(Limits::default(), Arc::default(), metrics.decode_counters());
+        let data = Ipfix::new(0, 0, 1).set(256, &[0, 80]).set(257, &[1]).encode();
+        let session = Session::datagram(([192, 0, 2, 1], 4739).into());
+        decode
+            .datagram(session, 0, &data, &Exporters::default(), &mut Vec::new())
+            .unwrap();
+        decode.finish();
+        decode.publish();
+        let text = metrics.encode();
+        for line in [
+            "weir_collector_data_sets_total{event=\"held\"} 2",
+            "weir_collector_data_sets_total{event=\"expired\"} 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
     }
 }

@@ -1,46 +1,41 @@
-//! Who stands behind an address: the read-only
-//! snapshot that the receive workers look into ([`Directory`]), and where its
-//! content comes from: [`cluster`] (a Kubernetes watch) or [`switch`] (OVSDB).
+//! Who stands behind an address: the read-only snapshot that the receive workers
+//! look into ([`Directory`]), and where its content comes from: [`cluster`] (a
+//! Kubernetes watch) or [`switch`] (OVSDB). Beside it what an address says by
+//! itself: [`reach`] (private or internet) and [`subnets`] (labels by network).
 //!
 //! Each source is a task that alone writes the snapshot; readers get a new one
 //! by a pointer swap and never wait.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
-
-use weir_flow::Identity;
 
 use crate::exporters::Exporters;
 
+mod book;
 pub mod cluster;
-mod facts;
+mod directory;
+pub mod facts;
 mod index;
+pub mod interfaces;
+mod names;
+pub mod reach;
+mod shards;
+pub mod subnets;
 pub mod switch;
+mod time;
 
+pub use directory::{CLOCK_TOLERANCE, Directory, Endpoint, Holders, NodePort, Ports};
 pub use facts::{Fact, NodeFact, ObjectKey, ObjectKind, Owner, PodFact, ServiceFact};
-pub use index::Index;
+pub use index::{Index, NAME_HISTORY};
+pub use shards::Shards;
+pub use time::{Held, Span, Timeline};
 
 /// OVS samples one packet in so many for IPFIX and sFlow where `sampling` is
 /// unset (vswitch.xml).
 const DEFAULT_SAMPLING: u32 = 400;
 
-/// Who has which address, interface and Ethernet address.
-#[derive(Debug, Clone, Default)]
-pub struct Directory {
-    /// By address.
-    pub addresses: HashMap<IpAddr, Arc<Identity>>,
-    /// By what a node's switch knows.
-    pub nodes: HashMap<Arc<str>, Ports>,
-}
-
-/// Who stands behind the ports of one node's switch.
-#[derive(Debug, Clone, Default)]
-pub struct Ports {
-    /// By interface name.
-    pub interfaces: HashMap<Box<str>, Arc<Identity>>,
-    /// By Ethernet address.
-    pub macs: HashMap<[u8; 6], Arc<Identity>>,
+/// What [`Directory::pods`] knows a pod by.
+fn pod_key(ns: &str, name: &str) -> Arc<str> {
+    [ns, "/", name].concat().into()
 }
 
 /// All that the workers look up, as of one moment.

@@ -26,10 +26,16 @@ pub mod pipeline;
 pub mod queue;
 pub mod receive;
 pub mod running;
+pub mod samplers;
 pub mod sequence;
 pub mod sink;
 pub mod stream;
+pub mod templates;
 mod worker;
+
+#[cfg(test)]
+#[path = "../wire/tests/pcap/mod.rs"]
+mod pcap;
 
 pub use allow::{Allow, AllowRule};
 pub use config::{Config, QUEUE_RECORDS, default_workers};

@@ -16,16 +16,20 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use wire::{Protocol, Reject};
+use wire::{Discard, Protocol, Reject};
 
 use crate::exporters::Exporter;
 
 mod connections;
+mod running;
 mod stored;
+mod switch;
 mod tally;
 
 pub use connections::{Closed, Connections, Refusal, Transport};
 pub use tally::DecodeCounters;
+
+use switch::Switches;
 
 type Labels = [(&'static str, &'static str); 1];
 type Counters = Family<Labels, Counter>;
@@ -39,15 +43,31 @@ const STRANGER: &str = "stranger";
 /// Reason of a datagram for which there was no time left.
 const STOPPING: &str = "stopping";
 
-const TEMPLATE_EVENTS: [&str; 5] = ["learned", "refreshed", "refused", "assumed", "withdrawn"];
+const TEMPLATE_EVENTS: [&str; 6] = [
+    "learned",
+    "refreshed",
+    "refused",
+    "assumed",
+    "withdrawn",
+    "recalled",
+];
 const SET_EVENTS: [&str; 4] = ["held", "dropped", "expired", "skipped"];
-const IGNORED_KINDS: [&str; 3] = ["options_record", "counter_sample", "other_sample"];
+const IGNORED_KINDS: [&str; 4] = ["options_record", "counter_sample", "other_sample", "short_record"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabels {
     node: String,
     format: &'static str,
 }
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DiscardLabels {
+    node: String,
+    reason: &'static str,
+}
+
+/// Node of what is of no known exporter, or of one too many.
+const OTHER: &str = "other";
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -120,9 +140,13 @@ pub struct Metrics {
     kernel_drops: Counter,
     lost: Counters,
     templates: Counters,
+    templates_saved: Gauge,
     sets: Counters,
     ignored: Counters,
     node_lost: Family<NodeLabels, Counter>,
+    discarded: Family<DiscardLabels, Counter>,
+    interfaces: Gauge,
+    switches: Arc<Switches>,
     connections: Connections,
     nodes: Mutex<HashSet<Arc<str>>>,
     gate: RwLock<()>,
@@ -142,9 +166,13 @@ impl Default for Metrics {
             kernel_drops: Counter::default(),
             lost: by_format(),
             templates: labelled("event", &TEMPLATE_EVENTS),
+            templates_saved: Gauge::default(),
             sets: labelled("event", &SET_EVENTS),
             ignored: labelled("kind", &IGNORED_KINDS),
             node_lost: Family::default(),
+            discarded: Family::default(),
+            interfaces: Gauge::default(),
+            switches: Arc::default(),
             connections: Connections::default(),
             nodes: Mutex::default(),
             gate: RwLock::default(),
@@ -203,6 +231,11 @@ impl Metrics {
             "The same by exporting node, for nodes that are known",
             self.node_lost.clone(),
         );
+        r.register(
+            "templates_saved",
+            "Templates that a restarted collector would know",
+            self.templates_saved.clone(),
+        );
         self.connections.register(r);
         r.register("templates", "Templates received", self.templates.clone());
         r.register(
@@ -215,6 +248,17 @@ impl Metrics {
             "Records and samples that are no flows",
             self.ignored.clone(),
         );
+        r.register(
+            "discarded_packets",
+            "Packets that exporters told as discarded (sFlow discarded packets)",
+            self.discarded.clone(),
+        );
+        r.register(
+            "interfaces_named",
+            "Interfaces whose pod is known from node daemons",
+            self.interfaces.clone(),
+        );
+        r.register_collector(Box::new(Arc::clone(&self.switches)));
     }
 
     /// The counting of one worker.
@@ -258,23 +302,47 @@ impl Metrics {
         self.queued.get()
     }
 
+    /// Templates on disk.
+    pub fn templates_saved(&self) -> Gauge {
+        self.templates_saved.clone()
+    }
+
     /// Drops that a socket reported.
     pub fn kernel_drops(&self) -> Counter {
         self.kernel_drops.clone()
     }
 
     fn lost_on(&self, exporter: &Exporter, protocol: Protocol, units: u64) {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_series = nodes.contains(&exporter.node) || nodes.len() < MAX_NODES;
-        let node = if has_series { &*exporter.node } else { "other" };
-        if has_series {
-            nodes.insert(Arc::clone(&exporter.node));
-        }
         let labels = NodeLabels {
-            node: node.to_owned(),
+            node: self.node_label(Some(exporter)),
             format: protocol.as_str(),
         };
         self.node_lost.get_or_create(&labels).inc_by(units);
+    }
+
+    /// Exporters told of packets that were discarded.
+    fn discarded(&self, exporter: Option<&Exporter>, discards: &[Discard]) {
+        for discard in discards {
+            let labels = DiscardLabels {
+                node: self.node_label(exporter),
+                reason: discard_reason(discard.reason),
+            };
+            self.discarded.get_or_create(&labels).inc();
+        }
+    }
+
+    /// The node's name, as long as there is room for its series.
+    fn node_label(&self, exporter: Option<&Exporter>) -> String {
+        let Some(exporter) = exporter else {
+            return OTHER.to_owned();
+        };
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_series = nodes.contains(&exporter.node) || nodes.len() < MAX_NODES;
+        if !has_series {
+            return OTHER.to_owned();
+        }
+        nodes.insert(Arc::clone(&exporter.node));
+        exporter.node.to_string()
     }
 
     /// The sums, for the log.
@@ -310,6 +378,22 @@ fn position(protocol: Protocol) -> usize {
         .iter()
         .position(|p| *p == protocol)
         .expect("ALL has every protocol")
+}
+
+/// The words of sflow_drops.txt for the codes that mean something here; those below
+/// 256 are ICMP's reasons why a destination is unreachable.
+fn discard_reason(code: u32) -> &'static str {
+    match code {
+        0..=255 => "unreachable",
+        256 => "unknown",
+        257 => "ttl_exceeded",
+        258 => "acl",
+        259 => "no_buffer_space",
+        260 => "red",
+        261 => "traffic_shaping",
+        262 => "too_big",
+        _ => OTHER,
+    }
 }
 
 fn reject_reasons() -> Vec<&'static str> {

@@ -3,7 +3,8 @@
 //! ```text
 //! receive -> decode -> normalise -> enrich ==queue==> sink
 //! (a thread a core, a task a connection)               (one thread)
-//!                         names ^ snapshot, swapped by one task
+//!              |          names ^ snapshot, swapped by one task
+//!              +==templates==> file (one thread)
 //! ```
 //!
 //! Stopping walks the same way: the workers read out their sockets and end, the
@@ -12,7 +13,9 @@
 use std::io::{self, PipeWriter};
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -20,12 +23,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use weir_store::{Recovery, Settings};
+use wire::Limits;
 
 use crate::api::reviews::Reviews;
 use crate::api::{Api, Gate};
 use crate::config::{Config, datagram_limits};
 use crate::health::Health;
 use crate::http::{self, Pages};
+use crate::identity::subnets::{self, Labels};
 use crate::identity::{Snapshot, Source, cluster, switch};
 use crate::metrics::Metrics;
 use crate::queue;
@@ -33,6 +38,7 @@ use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
 use crate::sink;
 use crate::stream::{self, Listener, StreamError};
+use crate::templates::{TemplateFile, Templates, Writer};
 use crate::worker::Workshop;
 
 /// Where a collector listens.
@@ -66,6 +72,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] weir_store::OpenError),
+    /// The state directory is not there and cannot be made.
+    #[error("cannot keep anything in {0}")]
+    State(PathBuf, #[source] io::Error),
     /// The system refused a thread or a pipe.
     #[error("cannot start a part")]
     Spawn(#[source] io::Error),
@@ -98,15 +107,13 @@ impl Collector {
             http: web.local_addr().map_err(http_failed)?,
         };
 
-        let workers = (0..config.workers.get()).map(Part::Worker);
-        let streams = listeners.iter().map(|listener| Part::Listener(listener.address));
-        let running: Vec<_> = workers.chain(streams).chain([Part::Sink, Part::Http]).collect();
+        let running = parts(&config, &listeners);
         let (ended, ends) = mpsc::channel(running.len());
 
         if config.allow.needs_names() && matches!(config.names, Source::None) {
             tracing::warn!("cluster-nodes may send, but there is no source of names that tells who they are");
         }
-        let names = Names::follow(config.names).await?;
+        let names = Names::follow(config.names, config.name_history, config.subnet_labels).await?;
         let Store { writer, reader } = Store::open(config.store).await?;
         let mut metrics = Metrics::default();
         if let Some(reader) = &reader {
@@ -119,7 +126,13 @@ impl Collector {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
             snapshots: names.snapshots.clone(),
+            interfaces: Arc::default(),
+            labels: names.labels,
             sender,
+        };
+        let templates = match &config.state_dir {
+            Some(directory) => keep_templates(directory, &metrics, &ended)?,
+            None => Templates::default(),
         };
         let pages = Pages {
             metrics: Arc::clone(&metrics),
@@ -129,7 +142,7 @@ impl Collector {
         let api =
             Api::start(gate, reader, names.snapshots, Arc::clone(&metrics)).map_err(StartError::Spawn)?;
         let stops = Stops {
-            workers: receive_datagrams(sockets, config.workers, &workshop, &ended)
+            workers: receive_datagrams(sockets, config.workers, &workshop, &templates, &ended)
                 .map_err(StartError::Spawn)?,
             listeners: receive_streams(listeners, workshop, &ended),
             http: serve_pages(web, pages.clone(), api, &ended),
@@ -181,11 +194,42 @@ impl Store {
     }
 }
 
+/// All that will run.
+fn parts(config: &Config, listeners: &[Listener]) -> Vec<Part> {
+    let workers = (0..config.workers.get()).map(Part::Worker);
+    let streams = listeners.iter().map(|listener| Part::Listener(listener.address));
+    let keeper = config.state_dir.iter().map(|_| Part::Templates);
+    workers
+        .chain(streams)
+        .chain([Part::Sink, Part::Http])
+        .chain(keeper)
+        .collect()
+}
+
+/// Reads the templates from before and starts the thread that writes them. It ends when
+/// the last worker has.
+fn keep_templates(
+    directory: &Path,
+    metrics: &Metrics,
+    ended: &mpsc::Sender<Ended>,
+) -> Result<Templates, StartError> {
+    let failed = |error| StartError::State(directory.to_owned(), error);
+    let file = TemplateFile::open(directory).map_err(failed)?;
+    let (templates, writer) = Templates::open(file, Limits::default(), metrics.templates_saved());
+    let write = move || {
+        Writer::run(writer);
+        Ok(())
+    };
+    Ended::spawn(Part::Templates, ended, write).map_err(StartError::Spawn)?;
+    Ok(templates)
+}
+
 /// Starts the receiving threads. They end when what is returned is dropped.
 fn receive_datagrams(
     sockets: Sockets,
     workers: NonZeroUsize,
     workshop: &Workshop,
+    templates: &Templates,
     ended: &mpsc::Sender<Ended>,
 ) -> io::Result<PipeWriter> {
     let (stop_reader, stop) = io::pipe()?;
@@ -193,9 +237,13 @@ fn receive_datagrams(
     let sockets = Arc::new(sockets);
     for n in 0..workers.get() {
         let (sockets, mut worker) = (Arc::clone(&sockets), workshop.worker(datagram_limits(workers)));
+        worker.recall(templates);
         let (stop, drops) = (stop_reader.try_clone()?, workshop.metrics.kernel_drops());
-        let receive =
-            move || receive::run(sockets.of_worker(n), &stop, &drops, &mut worker).map_err(|e| e.to_string());
+        let receive = move || {
+            let received = receive::run(sockets.of_worker(n), &stop, &drops, &mut worker);
+            worker.finish();
+            received.map_err(|e| e.to_string())
+        };
         Ended::spawn(Part::Worker(n), ended, receive)?;
     }
     Ok(stop)
@@ -255,14 +303,19 @@ impl Sockets {
 struct Names {
     health: Arc<Health>,
     snapshots: watch::Receiver<Snapshot>,
+    labels: watch::Receiver<Arc<Labels>>,
     tasks: JoinSet<()>,
     /// Who may see flows, where names come from Kubernetes.
     reviews: Option<Reviews>,
 }
 
 impl Names {
-    /// Starts the task, if there is anything to keep.
-    async fn follow(source: Source) -> Result<Self, StartError> {
+    /// Starts the tasks, if there is anything to keep.
+    async fn follow(
+        source: Source,
+        history: Duration,
+        label_file: Option<PathBuf>,
+    ) -> Result<Self, StartError> {
         let health = Arc::new(Health::default());
         let (names, snapshots) = watch::channel(Snapshot::default());
         let mut tasks = JoinSet::new();
@@ -274,16 +327,24 @@ impl Names {
                 let client = cluster::connect(kubeconfig).await?;
                 reviews = Some(Reviews::new(client.clone()));
                 health.set_identity(not_read());
-                tasks.spawn(cluster::follow(client, names, Arc::clone(&health)));
+                tasks.spawn(cluster::follow(client, history, names, Arc::clone(&health)));
             }
             Source::Switches { endpoints, node_name } => {
                 health.set_identity(not_read());
-                tasks.spawn(switch::follow(endpoints, node_name, names, Arc::clone(&health)));
+                let health = Arc::clone(&health);
+                tasks.spawn(switch::follow(endpoints, node_name, history, names, health));
             }
+        }
+        let (sender, labels) = watch::channel(Arc::default());
+        if let Some(path) = label_file {
+            let (source, read) = subnets::Source::open(path);
+            sender.send_replace(read);
+            tasks.spawn(subnets::follow(source, sender));
         }
         Ok(Self {
             health,
             snapshots,
+            labels,
             tasks,
             reviews,
         })

@@ -44,6 +44,9 @@ pub trait Handler {
     /// All datagrams of one system call were handed over.
     fn batch_end(&mut self);
 
+    /// Nothing came for a second.
+    fn silent(&mut self) {}
+
     /// So many datagrams were received when there was no time left for them.
     fn too_late(&mut self, datagrams: usize);
 }
@@ -93,6 +96,7 @@ fn serve(
         };
         if ready == 0 && timeout != PollTimeout::ZERO {
             sources.iter_mut().for_each(Source::ask_for_drops);
+            handler.silent();
             timeout = PollTimeout::NONE;
             continue;
         }

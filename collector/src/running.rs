@@ -18,7 +18,7 @@ use crate::pipeline::Addresses;
 /// How long the workers and listeners may take to read out their sockets.
 const RECEIVE_DEADLINE: Duration = Duration::from_secs(4);
 /// How long the sink may take to write what is queued, and the store to make
-/// segments of it. What is not in a segment then is in the store's log.
+/// segments of it; the writer of templates, too. What is not in a segment then is in the store's log.
 const SINK_DEADLINE: Duration = Duration::from_secs(15);
 /// How long answers under way over HTTP may take.
 const HTTP_DEADLINE: Duration = Duration::from_secs(1);
@@ -76,6 +76,8 @@ pub enum Part {
     Listener(SocketAddr),
     /// The thread that writes records.
     Sink,
+    /// The thread that keeps templates.
+    Templates,
     /// The HTTP server.
     Http,
 }
@@ -86,6 +88,7 @@ impl fmt::Display for Part {
             Self::Worker(n) => write!(f, "receiving thread {n}"),
             Self::Listener(address) => write!(f, "the listener on TCP {address}"),
             Self::Sink => f.write_str("the sink"),
+            Self::Templates => f.write_str("the writer of templates"),
             Self::Http => f.write_str("the HTTP server"),
         }
     }
@@ -126,6 +129,7 @@ impl Ended {
             Part::Worker(n) => format!("receive-{n}"),
             Part::Listener(address) => format!("listen-{}", address.port()),
             Part::Sink => "sink".to_owned(),
+            Part::Templates => "templates".to_owned(),
             Part::Http => "http".to_owned(),
         };
         thread::Builder::new()
@@ -211,13 +215,16 @@ impl Running {
         let received = ends.wait(receives, RECEIVE_DEADLINE, &pages).await;
         // They are the queue's only senders: the sink ends when it is empty.
         let written = ends.wait(|part| *part == Part::Sink, SINK_DEADLINE, &pages).await;
+        let kept = ends
+            .wait(|part| *part == Part::Templates, SINK_DEADLINE, &pages)
+            .await;
         drop(names);
         stops.http.send_replace(true);
         let served = ends.wait(|part| *part == Part::Http, HTTP_DEADLINE, &pages).await;
         if let Err(error) = served {
             tracing::warn!(%error, "an HTTP client is cut off");
         }
-        received.and(written)
+        received.and(written).and(kept)
     }
 }
 

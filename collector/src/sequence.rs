@@ -15,9 +15,11 @@ use std::net::SocketAddr;
 
 use wire::Protocol;
 
-/// Streams that are followed at a time. When there are more, all are forgotten:
-/// a flood of invented senders costs some gaps and nothing else.
+/// Streams of strangers that are followed at a time, and as many of others.
 const MAX_STREAMS: usize = 16_384;
+
+/// Who sent so many datagrams is no stranger.
+const REGULAR: u8 = 8;
 
 /// A larger gap is a restart.
 const MAX_GAP: u32 = 1 << 20;
@@ -44,10 +46,23 @@ pub struct Arrival {
     pub ovs: bool,
 }
 
-/// The streams and what each should bring next.
+/// The streams and what each should bring next. Those of whom little was heard so far
+/// are kept apart: a flood of them does not push the others out.
 #[derive(Debug, Default)]
 pub struct Sequences {
-    expected: HashMap<(SocketAddr, Protocol, u32), u32>,
+    strangers: Streams,
+    regulars: Streams,
+}
+
+type Key = (SocketAddr, Protocol, u32);
+
+/// One stream.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stream {
+    /// The number that should come next; `None` when that cannot be known.
+    expected: Option<u32>,
+    /// Datagrams so far, up to [`REGULAR`].
+    datagrams: u8,
 }
 
 impl Sequences {
@@ -63,26 +78,58 @@ impl Sequences {
             arrival.protocol,
             if shared { 0 } else { arrival.domain },
         );
-        if !arrival.complete {
-            self.expected.remove(&key);
-            return 0;
-        }
-        let gap = self
+        let stream = self.get(&key);
+        let gap = stream
             .expected
-            .get(&key)
-            .map_or(0, |expected| first.wrapping_sub(*expected));
+            .filter(|_| arrival.complete)
+            .map_or(0, |expected| first.wrapping_sub(expected));
         let late = gap.wrapping_neg() <= MAX_LATE && gap != 0;
-        if !late {
-            self.expect(key, next);
-        }
+        let expected = if late { stream.expected } else { Some(next) };
+        self.set(key, stream, expected.filter(|_| arrival.complete));
         if gap <= MAX_GAP { u64::from(gap) } else { 0 }
     }
 
-    fn expect(&mut self, key: (SocketAddr, Protocol, u32), next: u32) {
-        if self.expected.len() >= MAX_STREAMS && !self.expected.contains_key(&key) {
-            self.expected.clear();
+    fn get(&self, key: &Key) -> Stream {
+        let known = self.regulars.get(key).or_else(|| self.strangers.get(key));
+        known.unwrap_or_default()
+    }
+
+    fn set(&mut self, key: Key, before: Stream, expected: Option<u32>) {
+        let datagrams = REGULAR.min(before.datagrams + 1);
+        let stream = Stream { expected, datagrams };
+        if datagrams < REGULAR {
+            return self.strangers.set(key, stream);
         }
-        self.expected.insert(key, next);
+        if before.datagrams < REGULAR {
+            self.strangers.forget(&key);
+        }
+        self.regulars.set(key, stream);
+    }
+}
+
+/// Streams in two halves. When the younger is full it becomes the older one, and that
+/// is forgotten: who was silent longest goes, and nobody has to be searched for.
+#[derive(Debug, Default)]
+struct Streams {
+    young: HashMap<Key, Stream>,
+    old: HashMap<Key, Stream>,
+}
+
+impl Streams {
+    fn get(&self, key: &Key) -> Option<Stream> {
+        self.young.get(key).or_else(|| self.old.get(key)).copied()
+    }
+
+    fn set(&mut self, key: Key, stream: Stream) {
+        if self.young.len() >= MAX_STREAMS / 2 && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, stream);
+    }
+
+    fn forget(&mut self, key: &Key) {
+        self.young.remove(key);
+        self.old.remove(key);
     }
 }
 
@@ -203,6 +250,40 @@ mod tests {
                 ..arrival(Protocol::Sflow5, 1, 0)
             });
         }
-        assert!(sequences.expected.len() <= MAX_STREAMS);
+        let Streams { young, old } = &sequences.strangers;
+        assert!(young.len() + old.len() <= MAX_STREAMS);
+    }
+
+    #[test]
+    fn a_flood_of_invented_senders_does_not_make_known_ones_forgotten() {
+        let mut sequences = Sequences::default();
+        let known = |sequence| arrival(Protocol::Sflow5, sequence, 0);
+        for sequence in 1..=u32::from(REGULAR) {
+            sequences.arrive(known(sequence));
+        }
+        for n in 0..40_000u32 {
+            let session = (n.to_be_bytes(), 1).into();
+            sequences.arrive(Arrival { session, ..known(1) });
+        }
+        assert_eq!(sequences.arrive(known(u32::from(REGULAR) + 6)), 5);
+    }
+
+    #[test]
+    fn regulars_take_bounded_room_and_the_longest_silent_go() {
+        let mut sequences = Sequences::default();
+        let from = |n: u32, sequence| Arrival {
+            session: (n.to_be_bytes(), 1).into(),
+            ..arrival(Protocol::Sflow5, sequence, 0)
+        };
+        for n in 0..20_000 {
+            for sequence in 1..=u32::from(REGULAR) {
+                sequences.arrive(from(n, sequence));
+            }
+        }
+        let Streams { young, old } = &sequences.regulars;
+        assert!(young.len() + old.len() <= MAX_STREAMS);
+        let next = u32::from(REGULAR) + 1;
+        assert_eq!(sequences.arrive(from(0, next + 2)), 0);
+        assert_eq!(sequences.arrive(from(19_999, next + 2)), 2);
     }
 }

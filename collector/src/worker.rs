@@ -1,6 +1,7 @@
 //! What is done with a datagram where it is received: let in, decode, normalise,
 //! enrich, hand on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -8,12 +9,16 @@ use wire::{Limits, Record, Reject, Session};
 
 use crate::allow::Allow;
 use crate::decode::{Decode, Refused};
-use crate::enrich::enrich;
+use crate::enrich::Enrich;
+use crate::exporters::Exporter;
 use crate::identity::Snapshot;
+use crate::identity::interfaces::{Here, Interfaces, Origin};
+use crate::identity::subnets::Labels;
 use crate::metrics::Metrics;
-use crate::normalise::{Context, judge, normalise};
+use crate::normalise::{Context, is_ovs, judge, normalise};
 use crate::queue::Sender;
 use crate::receive::{Datagram, Handler};
+use crate::templates::Templates;
 use weir_flow::FlowRecord;
 
 /// Records in a batch at which it is handed on before all datagrams were looked at.
@@ -28,6 +33,10 @@ pub struct Workshop {
     pub allow: Arc<Allow>,
     /// Names, as they are now.
     pub snapshots: watch::Receiver<Snapshot>,
+    /// Who stands behind the switches' interfaces.
+    pub interfaces: Arc<Interfaces>,
+    /// Labels of networks, as they are now.
+    pub labels: watch::Receiver<Arc<Labels>>,
     /// The way to the sink.
     pub sender: Sender,
 }
@@ -37,11 +46,21 @@ impl Workshop {
     pub fn worker(&self, limits: Limits) -> Worker {
         let mut snapshots = self.snapshots.clone();
         let names = snapshots.borrow_and_update().clone();
+        let mut label_changes = self.labels.clone();
+        let labels = label_changes.borrow_and_update().clone();
         Worker {
             allow: Arc::clone(&self.allow),
-            decode: Decode::new(limits, self.metrics.decode_counters()),
+            decode: Decode::new(
+                limits,
+                Arc::clone(&self.interfaces),
+                self.metrics.decode_counters(),
+            ),
             snapshots,
             names,
+            interfaces: Arc::clone(&self.interfaces),
+            label_changes,
+            labels,
+            enrich: Enrich::default(),
             raw: Vec::new(),
             batch: Vec::new(),
             sender: self.sender.clone(),
@@ -56,6 +75,10 @@ pub struct Worker {
     decode: Decode,
     snapshots: watch::Receiver<Snapshot>,
     names: Snapshot,
+    interfaces: Arc<Interfaces>,
+    label_changes: watch::Receiver<Arc<Labels>>,
+    labels: Arc<Labels>,
+    enrich: Enrich,
     raw: Vec<Record>,
     batch: Vec<FlowRecord>,
     sender: Sender,
@@ -83,9 +106,11 @@ impl Worker {
             source,
             exporter,
         };
+        let here = self.here(exporter, source);
         for raw in self.raw.drain(..) {
             let mut record = normalise(raw, context);
-            enrich(&mut record, &self.names.directory);
+            self.enrich
+                .enrich(&mut record, &self.names.directory, &self.labels, here.as_ref());
             judge(&mut record, exporter, exporters);
             self.batch.push(record);
         }
@@ -93,6 +118,34 @@ impl Worker {
             self.hand_on();
         }
         Ok(())
+    }
+
+    /// Knows the templates that are known from before, and tells what it learns.
+    pub fn recall(&mut self, templates: &Templates) {
+        self.decode.recall(templates);
+    }
+
+    /// There will be no more messages.
+    pub fn finish(&mut self) {
+        self.decode.finish();
+        self.hand_on();
+    }
+
+    /// The interfaces of the switch that sent the records at hand, if Open vSwitch
+    /// did.
+    fn here(&self, exporter: Option<&Exporter>, source: IpAddr) -> Option<Here> {
+        let first = self.raw.first().filter(|_| !self.interfaces.is_empty())?;
+        if !is_ovs(first, exporter) {
+            return None;
+        }
+        let of_bridge = || exporter.and_then(|exporter| exporter.domain);
+        let domain = first.observation_domain.or_else(of_bridge).unwrap_or(0);
+        let origin = Origin {
+            exporter,
+            source,
+            domain,
+        };
+        self.interfaces.here(origin, first.protocol)
     }
 
     /// Hands on what was made of the messages so far, and shows the counts.
@@ -115,6 +168,9 @@ impl Worker {
         if self.snapshots.has_changed().unwrap_or(false) {
             self.names = self.snapshots.borrow_and_update().clone();
         }
+        if self.label_changes.has_changed().unwrap_or(false) {
+            self.labels = self.label_changes.borrow_and_update().clone();
+        }
     }
 }
 
@@ -131,5 +187,10 @@ impl Handler for Worker {
 
     fn batch_end(&mut self) {
         self.hand_on();
+        self.decode.busy();
+    }
+
+    fn silent(&mut self) {
+        self.decode.idle();
     }
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use weir_load::{Generator, Nuisance, Plan, Random, Traffic};
-use wire::{Protocol, sniff};
+use wire::{Archive, Decoder, Limits, Protocol, sniff};
 
 /// Of the capture's many datagrams alike, each so-manieth is enough.
 const EACH: usize = 40;
@@ -24,7 +24,20 @@ fn main() -> io::Result<()> {
         .filter(|(number, datagram)| number % EACH == 0 || has_templates(&datagram.payload))
         .map(|(_, datagram)| datagram.payload)
         .collect();
-    let all: Vec<_> = captured.into_iter().chain(made()).chain(hostile()).collect();
+    let made = made();
+    let whole = joined(&made);
+    let all: Vec<_> = captured
+        .into_iter()
+        .chain(made)
+        .chain(whole)
+        .chain(hostile())
+        .collect();
+    for protocol in Protocol::ALL {
+        assert!(
+            all.iter().any(|datagram| is_read(datagram, protocol)),
+            "no seed of {protocol} yields records"
+        );
+    }
     for (number, datagram) in all.iter().enumerate() {
         let Ok(protocol) = sniff(datagram) else { continue };
         let version = if protocol == Protocol::Sflow5 { 4 } else { 2 };
@@ -41,6 +54,9 @@ fn main() -> io::Result<()> {
             .collect();
         write(&folder, "stream", number, &[&[7], &stream[..]].concat())?;
     }
+    for (number, datagrams) in all.chunks(40).enumerate() {
+        write(&folder, "archive", number, &archive(datagrams))?;
+    }
     for (number, datagrams) in all.chunks(12).enumerate() {
         let sequence: Vec<_> = (0u8..)
             .zip(datagrams)
@@ -49,6 +65,37 @@ fn main() -> io::Result<()> {
         write(&folder, "session", number, &weir_fuzz::join(&sequence))?;
     }
     Ok(())
+}
+
+/// Whether the datagram alone makes records of the protocol, so that a target that
+/// knows nothing else gets as far as them. What is assumed of OVS does not count.
+fn is_read(datagram: &[u8], protocol: Protocol) -> bool {
+    let limits = Limits {
+        assume_ovs: false,
+        ..weir_fuzz::limits()
+    };
+    let summary = Decoder::new(limits).decode(weir_fuzz::session(1), 1_000, datagram, &mut Vec::new());
+    summary.is_ok_and(|summary| summary.protocol == protocol && summary.records > 0)
+}
+
+/// Templates and the data of them in one message.
+fn joined(datagrams: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut joined = Vec::new();
+    for (protocol, header) in [(Protocol::Ipfix, 16), (Protocol::NetFlow9, 20)] {
+        let of_protocol = datagrams
+            .iter()
+            .filter(|datagram| sniff(datagram) == Ok(protocol));
+        let of_protocol: Vec<_> = of_protocol.collect();
+        for (first, second) in of_protocol.iter().zip(of_protocol.iter().skip(1)) {
+            let mut message = [first, &second[header..]].concat();
+            if protocol == Protocol::Ipfix {
+                let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+                message[2..4].copy_from_slice(&length.to_be_bytes());
+            }
+            joined.push(message);
+        }
+    }
+    joined
 }
 
 fn has_templates(datagram: &[u8]) -> bool {
@@ -82,6 +129,19 @@ fn made() -> Vec<Vec<u8>> {
         );
     }
     datagrams
+}
+
+/// What these datagrams teach.
+fn archive(datagrams: &[Vec<u8>]) -> Vec<u8> {
+    let mut decoder = Decoder::default();
+    for datagram in datagrams {
+        // Only what it teaches counts here.
+        let _ = decoder.decode(weir_fuzz::session(1), 1_000, datagram, &mut Vec::new());
+    }
+    let mut archive = Archive::default();
+    let learned = decoder.take_learned(1_000);
+    learned.into_iter().for_each(|learned| archive.merge(learned));
+    archive.encode()
 }
 
 fn hostile() -> Vec<Vec<u8>> {

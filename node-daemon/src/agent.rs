@@ -15,6 +15,7 @@ use weir_api::NodeFlowExportStatus;
 use weir_api::condition::{self, Time};
 use weir_api::export::APPLIED;
 
+use crate::announce;
 use crate::desired::Desired;
 use crate::metrics::{Facts, Metrics};
 use crate::reconcile::{Plan, Reconciler, Turn};
@@ -47,18 +48,21 @@ pub struct AgentConfig {
     pub ovsdb: Options,
     /// What becomes of the rows.
     pub on_exit: OnExit,
+    /// Whether the IPFIX collectors are told which pods stand behind interfaces.
+    pub interface_names: bool,
     /// Where to count.
     pub metrics: Arc<Metrics>,
 }
 
 impl AgentConfig {
-    /// Rows are kept on exit; counts nowhere else.
+    /// Rows are kept on exit, collectors are told the names; counts nowhere else.
     pub fn new(node_name: impl Into<String>, endpoint: Endpoint) -> Self {
         Self {
             node_name: node_name.into(),
             endpoint,
             ovsdb: Options::default(),
             on_exit: OnExit::default(),
+            interface_names: true,
             metrics: Arc::default(),
         }
     }
@@ -95,9 +99,18 @@ pub async fn run(
         desired,
         status,
     };
+    let announced = agent.client.watch();
+    let announce = async {
+        if config.interface_names {
+            announce::run(announced, Arc::clone(&config.metrics)).await;
+        }
+        // The loop notices itself when its client has ended.
+        std::future::pending().await
+    };
     let ended = tokio::select! {
         ended = agent.turn_forever() => ended,
         () = shutdown => Ok(()),
+        () = announce => Ok(()),
     };
     if config.on_exit == OnExit::Clear {
         agent.clear().await;

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{ArgAction, Parser, ValueEnum};
 use ovsdb::{Endpoint, TlsFiles};
 use thiserror::Error;
 use weir_api::profile::is_bridge_name;
@@ -38,6 +38,9 @@ pub struct Args {
     /// What becomes of this node's rows when the daemon ends
     #[arg(long, value_enum, default_value_t = OnExit::Keep)]
     pub on_exit: OnExit,
+    /// Whether IPFIX collectors are told which pods stand behind the bridges' interfaces
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub interface_names: bool,
     /// Serve /metrics, /healthz and /readyz there
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub http: Option<SocketAddr>,
@@ -139,7 +142,9 @@ mod tests {
         assert_eq!(args.files().unwrap().bridges, ["br-int", "br-ex"]);
         assert_eq!(args.on_exit, OnExit::Clear);
         let args = parse("--node-name n1").unwrap();
-        assert!(args.files().is_none());
+        assert!(args.files().is_none() && args.interface_names);
+        let args = parse("--node-name n1 --interface-names=false").unwrap();
+        assert!(!args.interface_names);
         assert_eq!(args.ovsdb.to_string(), "unix:/var/run/openvswitch/db.sock");
     }
 

@@ -8,7 +8,7 @@ use ovsdb::{Row, Uuid};
 use weir_api::{ConflictPolicy, Protocol};
 
 use crate::observe::{Observed, ObservedBridge, ObservedRow};
-use crate::quirks::Dialect;
+use crate::quirks::{self, Dialect};
 use crate::rows::{DesiredRows, MapKey, RowSpec};
 use crate::tables::{Slot, table};
 
@@ -56,6 +56,9 @@ pub enum Action {
         /// Keys to set or, with `None`, to remove.
         keys: BTreeMap<MapKey, Option<String>>,
     },
+    /// Let the bridge refer to nothing, so that a row can be created in its place once ovs-vswitchd has seen
+    /// that there is none.
+    Renew,
     /// Let the bridge refer to nothing; OVSDB then collects the row.
     Clear,
 }
@@ -67,6 +70,7 @@ impl Change {
             Action::Edit { .. } if self.adopts => "adopt",
             Action::Edit { .. } => "edit",
             Action::Create(_) => "create",
+            Action::Renew => "renew",
             Action::Clear => "clear",
         }
     }
@@ -139,10 +143,14 @@ fn edit(slot: &Slot, bridge: Uuid, spec: &RowSpec, row: &ObservedRow) -> Option<
             keys.insert(*key, wanted.clone());
         }
     }
-    let action = Action::Edit {
-        row: row.uuid,
-        columns,
-        keys,
+    let action = if quirks::needs_new_row(slot.protocol, keys.keys()) {
+        Action::Renew
+    } else {
+        Action::Edit {
+            row: row.uuid,
+            columns,
+            keys,
+        }
     };
     (!differences.is_empty()).then(|| Change {
         slot: slot.clone(),

@@ -4,17 +4,18 @@
 //! file_source | kube_source --Desired--> agent (loop) --status--> kube_source | caller
 //!                                          |  ^
 //!                              transaction v  | View
-//!                                        ovsdb client
+//!                                        ovsdb client --View--> announce --IPFIX options--> collectors
 //!
 //! one turn (reconcile, no I/O):
 //!   rows (spec -> desired rows, quirks) + observe (replica) -> diff -> transaction
 //!                                                                  -> findings -> status
 //! ```
 //!
-//! Everything left of the arrows is pure; I/O is in `agent`, the two sources,
-//! `http` and `shutdown`. Nothing here knows which collector listens.
+//! Everything left of the arrows is pure; I/O is in `agent`, `announce`, the two
+//! sources, `http` and `shutdown`. Nothing here knows which collector listens.
 
 pub mod agent;
+pub mod announce;
 pub mod args;
 pub mod desired;
 pub mod diff;

@@ -43,6 +43,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot take signals")?;
     let mut config = AgentConfig::new(&args.node_name, args.ovsdb.clone());
     config.on_exit = args.on_exit;
+    config.interface_names = args.interface_names;
     let metrics = Arc::clone(&config.metrics);
     let (status, told) = watch::channel(Default::default());
     let desired = match args.files() {

@@ -24,6 +24,9 @@ pub struct Metrics {
     pub conflicts: Gauge<i64, AtomicI64>,
     /// `weir_node_file_errors_total`: versions of the files that could not be used.
     pub file_errors: Counter<u64, AtomicU64>,
+    /// `weir_node_interfaces_named`: interfaces whose pod the collectors are told, once a collector.
+    pub interfaces_named: Gauge<i64, AtomicI64>,
+    interface_messages: Family<Label, Counter<u64, AtomicU64>>,
     transactions: Family<Label, Counter<u64, AtomicU64>>,
     status_patches: Family<Label, Counter<u64, AtomicU64>>,
     watch_errors: Counter<u64, AtomicU64>,
@@ -51,6 +54,8 @@ impl Default for Metrics {
             drift_healed: Counter::default(),
             conflicts: Gauge::default(),
             file_errors: Counter::default(),
+            interfaces_named: Gauge::default(),
+            interface_messages: Family::default(),
             transactions: Family::default(),
             status_patches: Family::default(),
             watch_errors: Counter::default(),
@@ -86,6 +91,16 @@ impl Metrics {
             self.file_errors.clone(),
         );
         registry.register(
+            "interfaces_named",
+            "Interfaces whose pod the collectors are told, once a collector",
+            self.interfaces_named.clone(),
+        );
+        registry.register(
+            "interface_messages",
+            "Messages that tell collectors which pods stand behind interfaces",
+            self.interface_messages.clone(),
+        );
+        registry.register(
             "transactions",
             "Transactions sent to OVSDB",
             self.transactions.clone(),
@@ -111,6 +126,11 @@ impl Metrics {
     /// [`ovsdb::TransactError::kind`].
     pub fn count_transaction(&self, result: &'static str) {
         self.transactions.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts a message about interfaces by its outcome: `sent` or `failed`.
+    pub fn count_interface_message(&self, result: &'static str) {
+        self.interface_messages.get_or_create(&[("result", result)]).inc();
     }
 
     /// Counts an attempt to write the status.

@@ -124,7 +124,8 @@ fn observe_tunnels(replica: &Replica, bridge: &RowData, uuid: Uuid) -> Vec<Tunne
     TunnelPorts::of(tunnels, &elsewhere)
 }
 
-fn interfaces<'a>(replica: &'a Replica, bridge: &'a RowData) -> impl Iterator<Item = &'a RowData> {
+/// All interfaces of a bridge.
+pub fn interfaces<'a>(replica: &'a Replica, bridge: &'a RowData) -> impl Iterator<Item = &'a RowData> {
     let ports = bridge.uuids("ports").filter_map(|uuid| replica.row(PORT, uuid));
     ports
         .flat_map(|port| port.uuids("interfaces"))

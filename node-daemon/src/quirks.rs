@@ -8,10 +8,14 @@
 //! | all | `NetFlow.active_timeout` below 0 is not "never" but 600 s and a warning |
 //! | all | `sFlow` without an agent address is disabled, and only a log says so |
 //! | all | `IPFIX.sampling` takes no 0 |
+//! | all (3.1 run) | a change of `IPFIX.other_config:virtual_obs_id` changes the form of the data at once, and the templates are not sent again before their time; only an exporter that was removed and made anew sends them |
 
 use std::sync::Arc;
 
 use ovsdb::Schema;
+use weir_api::Protocol;
+
+use crate::rows::{MapKey, VIRTUAL_OBS_ID};
 
 /// Seconds that OVS takes for an `active_timeout` of 0 and below.
 const NETFLOW_DEFAULT_TIMEOUT: i64 = 600;
@@ -104,6 +108,14 @@ pub fn ipfix_sampling(sampling: Option<u32>) -> Option<Option<u32>> {
     (sampling != Some(0)).then_some(sampling)
 }
 
+/// Whether OVS takes a change of these keys over as it should only with a row of its
+/// own. It must see the bridge without one in between: a row that is exchanged for
+/// another is an edit to it (`dpif_ipfix_set_options`).
+pub fn needs_new_row<'a>(protocol: Protocol, changed: impl IntoIterator<Item = &'a MapKey>) -> bool {
+    let mut changed = changed.into_iter();
+    protocol == Protocol::Ipfix && changed.any(|key| key.key == VIRTUAL_OBS_ID)
+}
+
 fn major_and_minor(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.trim().split('.').map(leading_number);
     Some((numbers.next()??, numbers.next()??))
@@ -184,6 +196,17 @@ mod tests {
         assert_eq!(ipfix_sampling(Some(0)), None);
         assert_eq!(ipfix_sampling(None), Some(None));
         assert_eq!(ipfix_sampling(Some(1)), Some(Some(1)));
+    }
+
+    #[test]
+    fn only_another_virtual_observation_id_needs_a_new_row() {
+        let key = |key| MapKey {
+            column: "other_config",
+            key,
+        };
+        let changed = [key("enable-input-sampling"), key(VIRTUAL_OBS_ID)];
+        assert!(needs_new_row(Protocol::Ipfix, &changed));
+        assert!(!needs_new_row(Protocol::Ipfix, &changed[..1]));
     }
 
     #[test]

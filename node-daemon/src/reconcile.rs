@@ -10,7 +10,7 @@ use weir_api::condition::{Condition, Finding, Time};
 use weir_api::{ConflictPolicy, NodeFlowExportStatus};
 
 use crate::desired::Desired;
-use crate::diff::{Change, Diff, diff};
+use crate::diff::{Action, Change, Diff, diff};
 use crate::findings::{self, Facts, Uptake};
 use crate::observe::{Observed, observe};
 use crate::pace::{HealBudget, retry_delay};
@@ -34,6 +34,8 @@ pub struct Reconciler {
     syncs: u64,
     awaited: Option<Awaited>,
     refused: Option<Refused>,
+    /// Rows were removed to be made anew, which has to wait for ovs-vswitchd.
+    renewing: bool,
     budget: HealBudget,
     written: Vec<Change>,
     conflicts: usize,
@@ -92,6 +94,7 @@ impl Reconciler {
             syncs: 0,
             awaited: None,
             refused: None,
+            renewing: false,
             budget: HealBudget::default(),
             written: Vec::new(),
             conflicts: 0,
@@ -147,10 +150,12 @@ impl Reconciler {
         let rows = desired_rows(&desired.spec, dialect, &self.node);
         let diff = diff(&rows, observed, desired.spec.conflict_policy, dialect);
         let drift = self.drift(&diff, &rows);
-        let hold = self.hold(&diff, &drift, now);
+        let (uptake, overdue_at) = self.uptake(observed, now);
+        self.renewing &= uptake == Uptake::Pending;
+        let renewal = overdue_at.filter(|_| self.renewing);
+        let hold = self.hold(&diff, &drift, now).max(renewal);
         self.settle(&diff, &rows);
         self.conflicts = diff.conflicts.len();
-        let (uptake, overdue_at) = self.uptake(observed, now);
         let facts = Facts {
             spec: &desired.spec,
             rows: &rows,
@@ -184,6 +189,7 @@ impl Reconciler {
             self.budget.spend();
         }
         self.written.clone_from(&plan.changes);
+        self.renewing = plan.changes.iter().any(|c| c.action == Action::Renew);
         let adopted = plan.changes.iter().filter(|c| c.adopts).map(|c| c.slot.clone());
         self.adopted.extend(adopted);
         if let Some(number) = configuration_number(results) {
@@ -226,13 +232,15 @@ impl Reconciler {
         }
     }
 
-    /// Changes that the spec did not cause: the same row was in place before.
+    /// Changes that the spec did not cause: the same row was in place before. One that
+    /// is renewed for that counts when it is back.
     fn drift(&self, diff: &Diff, rows: &DesiredRows) -> BTreeSet<Slot> {
         let Some(in_place) = &self.in_place else {
             return BTreeSet::new();
         };
-        let slots = diff.changes.iter().map(|c| &c.slot);
-        slots
+        let lasting = diff.changes.iter().filter(|c| c.action != Action::Renew);
+        lasting
+            .map(|c| &c.slot)
             .filter(|slot| in_place.get(slot) == rows.get(slot))
             .cloned()
             .collect()

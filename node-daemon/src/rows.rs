@@ -14,7 +14,8 @@ use crate::tables::{EXTERNAL_IDS, OTHER_CONFIG, Slot, table};
 const INPUT_SAMPLING: &str = "enable-input-sampling";
 const OUTPUT_SAMPLING: &str = "enable-output-sampling";
 const TUNNEL_SAMPLING: &str = "enable-tunnel-sampling";
-const VIRTUAL_OBS_ID: &str = "virtual_obs_id";
+/// The key of `IPFIX.other_config` that changes the form of the records.
+pub const VIRTUAL_OBS_ID: &str = "virtual_obs_id";
 
 /// What one row must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

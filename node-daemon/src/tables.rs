@@ -96,7 +96,10 @@ pub fn monitor() -> Monitor {
             ],
         )
         .table(PORT, ["interfaces"])
-        .table(INTERFACE, ["type", "ofport", "options", EXTERNAL_IDS])
+        .table(
+            INTERFACE,
+            ["name", "type", "ofport", "ifindex", "options", EXTERNAL_IDS],
+        )
         .table(table(Protocol::NetFlow), NET_FLOW_COLUMNS)
         .table(table(Protocol::SFlow), S_FLOW_COLUMNS)
         .table(table(Protocol::Ipfix), IPFIX_COLUMNS)

@@ -85,7 +85,7 @@ fn write_change(change: &Change, index: usize, operations: &mut Vec<Operation>) 
         Action::Edit { row, columns, keys } => {
             write_edit(table(change.slot.protocol), *row, columns, keys, operations);
         }
-        Action::Clear => operations.push(refer(&change.slot, change.bridge, Datum::empty())),
+        Action::Clear | Action::Renew => operations.push(refer(&change.slot, change.bridge, Datum::empty())),
     }
 }
 

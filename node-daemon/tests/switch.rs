@@ -4,6 +4,7 @@
 
 mod bench;
 
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -35,8 +36,12 @@ impl Agent {
     }
 
     fn start_with(switch: &Switch, spec: NodeFlowExportSpec, on_exit: OnExit) -> Self {
+        Self::start_config(switch, spec, |config| config.on_exit = on_exit)
+    }
+
+    fn start_config(switch: &Switch, spec: NodeFlowExportSpec, set: impl FnOnce(&mut AgentConfig)) -> Self {
         let mut config = AgentConfig::new("node-a", switch.socket().parse().unwrap());
-        config.on_exit = on_exit;
+        set(&mut config);
         let metrics = Arc::clone(&config.metrics);
         let (spec_sender, spec_receiver) = watch::channel(Some(desired(1, spec)));
         let (status_sender, status) = watch::channel(NodeFlowExportStatus::default());
@@ -482,5 +487,148 @@ fn an_idle_agent_sends_nothing() {
     let sent: i64 = number().parse::<i64>().unwrap() - before.parse::<i64>().unwrap();
     // ovs-vsctl --no-wait counts nothing; the repair counts one.
     assert_eq!(sent, 1);
+    agent.end();
+}
+
+/// Where IPFIX goes.
+struct Collector(UdpSocket);
+
+impl Collector {
+    fn new() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self(socket)
+    }
+
+    /// IPFIX of a bridge comes here, every packet at once.
+    fn spec(&self, virtual_obs_id: Option<&str>) -> NodeFlowExportSpec {
+        spec(BridgeExport {
+            name: "br-int".to_owned(),
+            exporter_id: 1,
+            ipfix: Some(IpfixExport {
+                targets: vec![self.0.local_addr().unwrap().to_string()],
+                sampling: Some(1),
+                obs_domain_id: Some(DOMAIN),
+                cache_max_flows: Some(0),
+                virtual_obs_id: virtual_obs_id.map(str::to_owned),
+                ..Default::default()
+            }),
+            ..Default::default()
+        })
+    }
+
+    /// The next message that is there.
+    fn next(&self) -> Option<Vec<u8>> {
+        let mut octets = vec![0; 65_535];
+        let length = self.0.recv(&mut octets).ok()?;
+        octets.truncate(length);
+        Some(octets)
+    }
+
+    /// Puts packets into the switch until a message comes that is as it should be.
+    fn wait(&self, what: &str, switch: &Switch, so: impl Fn(&[u8]) -> bool) {
+        wait(what, || {
+            switch.receive("p1", PACKET);
+            std::iter::from_fn(|| self.next()).any(|message| so(&message))
+        });
+    }
+}
+
+const DOMAIN: u32 = 77;
+const PACKET: &str = "in_port(1),eth(src=50:54:00:00:00:05,dst=50:54:00:00:00:07),eth_type(0x0800),\
+     ipv4(src=192.168.0.1,dst=192.168.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1000,dst=2000)";
+
+/// The id of a message's first set.
+fn first_set(message: &[u8]) -> u16 {
+    u16::from_be_bytes([message[16], message[17]])
+}
+
+fn domain(message: &[u8]) -> u32 {
+    u32::from_be_bytes(message[12..16].try_into().unwrap())
+}
+
+fn holds(message: &[u8], octets: &[u8]) -> bool {
+    message.windows(octets.len()).any(|part| part == octets)
+}
+
+fn switch_with_pod() -> Switch {
+    let mut switch = Switch::start();
+    switch.start_dummy_vswitchd();
+    switch.vsctl(&[
+        "add-br",
+        "br-int",
+        "--",
+        "set",
+        "bridge",
+        "br-int",
+        "datapath_type=dummy",
+    ]);
+    let pod = [
+        "external_ids:iface-id=shop_web",
+        "type=dummy",
+        "options:ifindex=101",
+    ];
+    let mut port = vec!["add-port", "br-int", "p1", "--", "set", "interface", "p1"];
+    port.extend(pod);
+    switch.vsctl(&port);
+    switch
+}
+
+#[test]
+fn a_new_virtual_observation_id_makes_the_switch_send_its_templates_again() {
+    let (switch, collector) = (switch_with_pod(), Collector::new());
+    let agent = Agent::start(&switch, collector.spec(None));
+    agent.wait_applied(1);
+    let is_template = |message: &[u8]| first_set(message) == 2;
+    collector.wait("templates", &switch, is_template);
+    let row = switch.on_bridge("br-int", "ipfix");
+    collector.wait("data", &switch, |message| first_set(message) > 255);
+    while collector.next().is_some() {}
+
+    agent.set(2, collector.spec(Some("one")));
+    agent.wait_applied(2);
+    assert_ne!(switch.on_bridge("br-int", "ipfix"), row);
+    // The next ones in their turn come after 600 s.
+    collector.wait("templates again", &switch, is_template);
+    collector.wait("data with the id", &switch, |message| holds(message, b"\x03one"));
+    assert_eq!(agent.status().drift_healed, 0);
+    agent.end();
+}
+
+#[test]
+fn collectors_are_told_the_pod_behind_the_interface_that_the_switch_names() {
+    let (switch, collector) = (switch_with_pod(), Collector::new());
+    let agent = Agent::start(&switch, collector.spec(None));
+    let told = |description: &'static [u8]| {
+        move |message: &[u8]| {
+            let of_port = [&[0, 0, 0, 101][..], &[0, 0, 0, 1], b"\x02p1", description].concat();
+            domain(message) == DOMAIN && first_set(message) == 3 && holds(message, &of_port)
+        }
+    };
+    collector.wait("the name", &switch, told(b"\x08shop/web"));
+    collector.wait("a record", &switch, |message| {
+        domain(message) == DOMAIN
+            && first_set(message) > 255
+            && holds(message, &[0, 0, 0, 101])
+            && holds(message, b"\x02p1")
+    });
+    switch.vsctl(&["set", "interface", "p1", "external_ids:iface-id=shop_new"]);
+    collector.wait("the new name", &switch, told(b"\x08shop/new"));
+    switch.vsctl(&["remove", "interface", "p1", "external_ids", "iface-id"]);
+    collector.wait("no name", &switch, told(b"\x00"));
+    agent.end();
+}
+
+#[test]
+fn nobody_is_told_names_when_that_is_turned_off() {
+    let (switch, collector) = (switch_with_pod(), Collector::new());
+    let agent = Agent::start_config(&switch, collector.spec(None), |config| {
+        config.interface_names = false
+    });
+    agent.wait_applied(1);
+    collector.wait("data", &switch, |message| {
+        assert!(!holds(message, b"shop/web"));
+        first_set(message) > 255
+    });
     agent.end();
 }

@@ -293,6 +293,35 @@ async fn buckets_of_time_add_up_and_keep_the_same_groups() {
 }
 
 #[tokio::test]
+async fn buckets_need_no_groups_and_a_field_may_be_asked_for_twice() {
+    let stored = stored();
+    let question = Question {
+        bucket: Some("1h".parse::<Span>().unwrap()),
+        ..question(&["time"])
+    };
+    let hours = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    assert_eq!((hours.rows.num_rows(), hours.groups), (4, 1));
+    let question = Question {
+        group_by: ["ns", "src_ns", "dst_port", "dst_port"].map(str::to_owned).into(),
+        bucket: None,
+        ..question
+    };
+    let twice = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    let names: Vec<_> = twice
+        .rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.name().clone())
+        .collect();
+    assert_eq!(names, ["ns", "dst_port", "bytes", "packets", "flows"]);
+}
+
+#[tokio::test]
 async fn both_directions_of_a_conversation_are_one_row() {
     let stored = stored();
     let question = Question {

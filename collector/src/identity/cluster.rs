@@ -11,7 +11,8 @@ use std::time::Duration;
 use futures::stream::{Stream, StreamExt, select_all};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, ReplicationController, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::PartialObjectMeta;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::utils::{Backoff, ResetTimerBackoff};
@@ -24,11 +25,13 @@ use tokio::sync::watch;
 use weir_api::NodeFlowExport;
 
 use super::facts::{self, Fact, ObjectKey, ObjectKind, Owner};
-use super::{Index, Snapshot};
+use super::{Index, Snapshot, time};
 use crate::health::Health;
 
 /// Time between two snapshots while changes keep coming.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+/// Time after which what is too old is looked for when nothing changes.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why the cluster cannot be watched at all.
 #[derive(Debug, Error)]
@@ -86,37 +89,50 @@ type Changes = Pin<Box<dyn Stream<Item = Change> + Send>>;
 
 /// Keeps the snapshot up to date with the cluster, until the receivers of
 /// `names` are gone. Failed watches are tried again, with growing pauses; what
-/// was known stays known meanwhile.
-pub async fn follow(client: Client, names: watch::Sender<Snapshot>, health: Arc<Health>) {
-    let watches: [Changes; 6] = [
-        changes(&client, ObjectKind::Pod, |pod: &Pod| facts::pod(pod)),
-        changes(&client, ObjectKind::Node, |node: &Node| facts::node(node)),
-        changes(&client, ObjectKind::Service, |service: &Service| {
-            facts::service(service)
-        }),
-        changes(&client, ObjectKind::ReplicaSet, controlled::<ReplicaSet>),
-        changes(&client, ObjectKind::Job, controlled::<Job>),
-        changes(&client, ObjectKind::NodeFlowExport, |export: &NodeFlowExport| {
-            facts::exports(export)
-        }),
-    ];
-    let mut changes = select_all(watches).ready_chunks(1024);
-    let mut watched = Watched::default();
+/// was known stays known meanwhile. Who had an address is known for `history`.
+pub async fn follow(client: Client, history: Duration, names: watch::Sender<Snapshot>, health: Arc<Health>) {
+    let mut changes = select_all(watches(&client)).ready_chunks(1024);
+    let mut watched = Watched::new(history);
     loop {
         let batch = tokio::select! {
             batch = changes.next() => batch,
+            () = tokio::time::sleep(EXPIRY_INTERVAL) => Some(Vec::new()),
             () = names.closed() => None,
         };
         let Some(batch) = batch else { return };
-        let news = batch
-            .into_iter()
-            .fold(false, |news, change| watched.take(change) | news);
+        let now = time::now();
+        let news = batch.into_iter().fold(watched.index.expire(now), |news, change| {
+            watched.take(change, now) | news
+        });
         health.set_identity(watched.describe());
         if news {
             names.send_replace(watched.index.snapshot());
             tokio::time::sleep(PUBLISH_INTERVAL).await;
         }
     }
+}
+
+fn watches(client: &Client) -> [Changes; ObjectKind::ALL.len()] {
+    [
+        changes(client, ObjectKind::Pod, |pod: &Pod| facts::pod(pod)),
+        changes(client, ObjectKind::Node, |node: &Node| facts::node(node)),
+        changes(client, ObjectKind::Service, |service: &Service| {
+            facts::service(service)
+        }),
+        changes(client, ObjectKind::EndpointSlice, |slice: &EndpointSlice| {
+            facts::endpoints(slice)
+        }),
+        changes(client, ObjectKind::ReplicaSet, controlled::<ReplicaSet>),
+        changes(
+            client,
+            ObjectKind::ReplicationController,
+            controlled::<ReplicationController>,
+        ),
+        changes(client, ObjectKind::Job, controlled::<Job>),
+        changes(client, ObjectKind::NodeFlowExport, |export: &NodeFlowExport| {
+            facts::exports(export)
+        }),
+    ]
 }
 
 fn controlled<K: Resource>(object: &PartialObjectMeta<K>) -> Fact {
@@ -172,7 +188,6 @@ fn change<K: Resource>(kind: ObjectKind, cut: fn(&K) -> Fact, event: watcher::Re
 }
 
 /// The index, and how far each watch is.
-#[derive(Default)]
 struct Watched {
     index: Index,
     /// Objects seen since the list that is being read began.
@@ -182,27 +197,37 @@ struct Watched {
 }
 
 impl Watched {
-    /// Takes one change in. Returns whether readers may see a difference.
-    fn take(&mut self, change: Change) -> bool {
+    fn new(history: Duration) -> Self {
+        Self {
+            index: Index::new(history),
+            listing: Default::default(),
+            complete: Default::default(),
+            failures: Default::default(),
+        }
+    }
+
+    /// Takes one change in, now (ns since the epoch UTC). Returns whether readers
+    /// may see a difference.
+    fn take(&mut self, change: Change, now: u64) -> bool {
         match change {
             Change::Apply(key, fact) => {
                 self.failures[key.kind as usize] = None;
-                self.index.apply(key, fact)
+                self.index.apply(key, fact, now)
             }
-            Change::Delete(key) => self.index.delete(&key),
+            Change::Delete(key) => self.index.delete(&key, now),
             Change::ListBegins(kind) => {
                 self.listing[kind as usize].clear();
                 false
             }
             Change::Listed(key, fact) => {
                 self.listing[key.kind as usize].insert(key.clone());
-                self.index.apply(key, fact)
+                self.index.apply(key, fact, now)
             }
             Change::ListEnds(kind) => {
                 let present = std::mem::take(&mut self.listing[kind as usize]);
                 self.complete[kind as usize] = true;
                 self.failures[kind as usize] = None;
-                self.index.retain(kind, &present)
+                self.index.retain(kind, &present, now)
             }
             Change::Failed(kind, error) => {
                 let last = self.failures[kind as usize].replace(error.clone());
@@ -239,64 +264,4 @@ impl Watched {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pod(name: &str) -> (ObjectKey, Fact) {
-        let fact = facts::PodFact {
-            addresses: vec![[10, 0, 0, 1].into()],
-            ..Default::default()
-        };
-        (ObjectKey::new(ObjectKind::Pod, "ns", name), Fact::Pod(fact))
-    }
-
-    fn listed(watched: &mut Watched, names: &[&str]) {
-        watched.take(Change::ListBegins(ObjectKind::Pod));
-        for name in names {
-            let (key, fact) = pod(name);
-            watched.take(Change::Listed(key, fact));
-        }
-        watched.take(Change::ListEnds(ObjectKind::Pod));
-    }
-
-    #[test]
-    fn a_new_list_forgets_what_went_away_while_the_watch_was_down() {
-        let mut watched = Watched::default();
-        listed(&mut watched, &["a", "b"]);
-        listed(&mut watched, &["b"]);
-        assert_eq!(watched.index.len(), 1);
-        let snapshot = watched.index.snapshot();
-        assert_eq!(&*snapshot.directory.addresses[&[10, 0, 0, 1].into()].name, "b");
-    }
-
-    #[test]
-    fn an_interrupted_list_forgets_nothing() {
-        let mut watched = Watched::default();
-        listed(&mut watched, &["a", "b"]);
-        watched.take(Change::ListBegins(ObjectKind::Pod));
-        watched.take(Change::Failed(ObjectKind::Pod, "gone".into()));
-        watched.take(Change::ListBegins(ObjectKind::Pod));
-        assert_eq!(watched.index.len(), 2);
-    }
-
-    #[test]
-    fn pauses_grow_to_a_bound_and_begin_anew() {
-        let mut pauses = Pauses(Pauses::FIRST);
-        let five: Vec<u128> = pauses.by_ref().take(5).map(|pause| pause.as_millis()).collect();
-        assert_eq!(five, [500, 1000, 2000, 4000, 5000]);
-        pauses.reset();
-        assert_eq!(pauses.next(), Some(Pauses::FIRST));
-    }
-
-    #[test]
-    fn what_is_not_listed_yet_is_named_with_the_reason() {
-        let mut watched = Watched::default();
-        listed(&mut watched, &[]);
-        watched.take(Change::Failed(ObjectKind::Job, "forbidden".into()));
-        let waiting = watched.describe().unwrap_err();
-        assert!(
-            waiting.contains("Job: forbidden") && !waiting.contains("Pod:"),
-            "{waiting}"
-        );
-    }
-}
+mod tests;

@@ -1,91 +1,35 @@
 //! What the index needs of each Kubernetes object, and nothing else: objects are
 //! cut down to this before they are kept.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use weir_api::identity::netflow_engine;
-use weir_api::{IpfixExport, NetFlowExport, NodeFlowExport, SFlowExport};
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
-use super::DEFAULT_SAMPLING;
-use crate::exporters::{Exporter, Formats, Ipfix, NetFlow};
+use super::index::{Endpoint, NodePort};
+use super::names::Names;
+use crate::exporters::Exporter;
 
-const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+mod exports;
+mod kinds;
+mod pods;
+mod services;
 
-/// Kinds of objects that are watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ObjectKind {
-    /// `v1` Pod.
-    Pod,
-    /// `v1` Node.
-    Node,
-    /// `v1` Service.
-    Service,
-    /// `apps/v1` ReplicaSet.
-    ReplicaSet,
-    /// `batch/v1` Job.
-    Job,
-    /// `weir.dev/v1alpha1` NodeFlowExport.
-    NodeFlowExport,
-}
+pub use exports::exports;
+pub use kinds::{ObjectKey, ObjectKind};
+pub use pods::pod;
+pub use services::{endpoints, service};
 
-impl ObjectKind {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Pod,
-        Self::Node,
-        Self::Service,
-        Self::ReplicaSet,
-        Self::Job,
-        Self::NodeFlowExport,
-    ];
-
-    /// The kind's name in Kubernetes.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pod => "Pod",
-            Self::Node => "Node",
-            Self::Service => "Service",
-            Self::ReplicaSet => "ReplicaSet",
-            Self::Job => "Job",
-            Self::NodeFlowExport => "NodeFlowExport",
-        }
-    }
-}
-
-/// Names one object.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ObjectKey {
-    /// Its kind.
-    pub kind: ObjectKind,
-    /// Its namespace; empty when it has none.
-    pub ns: Arc<str>,
-    /// Its name.
-    pub name: Arc<str>,
-}
-
-impl ObjectKey {
-    /// The key of an object.
-    pub fn of(kind: ObjectKind, meta: &ObjectMeta) -> Self {
-        Self::new(
-            kind,
-            meta.namespace.as_deref().unwrap_or(""),
-            meta.name.as_deref().unwrap_or(""),
-        )
-    }
-
-    /// The key for these names.
-    pub fn new(kind: ObjectKind, ns: &str, name: &str) -> Self {
-        Self {
-            kind,
-            ns: ns.into(),
-            name: name.into(),
-        }
-    }
-}
+/// The first is today's name, the second that of before Kubernetes 1.17.
+const ZONE_LABELS: [&str; 2] = [
+    "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/zone",
+];
+const REGION_LABELS: [&str; 2] = [
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/region",
+];
 
 /// The controller of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +38,8 @@ pub struct Owner {
     pub kind: Arc<str>,
     /// Its name; it stands in the same namespace, or in none.
     pub name: Arc<str>,
+    /// Its kind, if it is watched for who controls it.
+    pub watched: Option<ObjectKind>,
 }
 
 impl Owner {
@@ -101,9 +47,11 @@ impl Owner {
     pub fn of(meta: &ObjectMeta) -> Option<Self> {
         let controls = |o: &&OwnerReference| o.controller == Some(true);
         let owner = meta.owner_references.iter().flatten().find(controls)?;
+        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
         Some(Self {
             kind: owner.kind.as_str().into(),
             name: owner.name.as_str().into(),
+            watched: ObjectKind::controller(group, &owner.kind),
         })
     }
 }
@@ -117,7 +65,9 @@ pub enum Fact {
     Node(NodeFact),
     /// Of a Service.
     Service(ServiceFact),
-    /// Of a ReplicaSet or Job: who controls it.
+    /// Of an EndpointSlice.
+    Endpoints(EndpointsFact),
+    /// Of a ReplicaSet, Job or ReplicationController: who controls it.
     Controlled(Option<Owner>),
     /// Of a NodeFlowExport: an exporter a bridge.
     Exports(Vec<Exporter>),
@@ -126,14 +76,20 @@ pub enum Fact {
 /// What is kept of a Pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PodFact {
-    /// Addresses that are the pod's own now.
-    pub addresses: Vec<IpAddr>,
+    /// Addresses that are the pod's own, and the network of each.
+    pub addresses: Vec<(IpAddr, Arc<str>)>,
     /// Node that it runs on.
     pub node: Arc<str>,
     /// Its controller.
     pub owner: Option<Owner>,
-    /// Seconds since the epoch.
-    pub created: i64,
+    /// When it was made, ns since the epoch UTC.
+    pub created: u64,
+    /// When the node took it on, or else when it was made.
+    pub started: u64,
+    /// Its containers have ended, at this time; 0: it is not known when.
+    pub ended: Option<u64>,
+    /// It is being deleted.
+    pub leaving: bool,
 }
 
 /// What is kept of a Node.
@@ -143,45 +99,91 @@ pub struct NodeFact {
     pub addresses: Vec<IpAddr>,
     /// Label `topology.kubernetes.io/zone`.
     pub zone: Arc<str>,
+    /// Label `topology.kubernetes.io/region`.
+    pub region: Arc<str>,
+    /// When it was made, ns since the epoch UTC.
+    pub created: u64,
 }
 
 /// What is kept of a Service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServiceFact {
-    /// ClusterIPs and the addresses of its load balancer.
+    /// ClusterIPs, external addresses and those of its load balancer.
     pub addresses: Vec<IpAddr>,
+    /// IANA protocol and port of each of its ports.
+    pub ports: Vec<(u8, u16)>,
+    /// Its ports on every node.
+    pub node_ports: Vec<NodePort>,
+    /// When it was made, ns since the epoch UTC.
+    pub created: u64,
 }
 
-/// A pod has no address of its own when it uses the node's, and none any more
-/// when it has ended: its addresses are free for others then.
-pub fn pod(pod: &Pod) -> Fact {
-    let spec = pod.spec.as_ref();
-    let status = pod.status.as_ref();
-    let on_host = spec.and_then(|s| s.host_network).unwrap_or(false);
-    let ended = matches!(
-        status.and_then(|s| s.phase.as_deref()),
-        Some("Succeeded" | "Failed")
-    );
-    let listed = status
-        .and_then(|s| s.pod_ips.as_ref())
-        .into_iter()
-        .flatten()
-        .map(|ip| ip.ip.as_str());
-    let first = status.and_then(|s| s.pod_ip.as_deref());
-    Fact::Pod(PodFact {
-        addresses: if on_host || ended {
-            Vec::new()
-        } else {
-            parse(first.into_iter().chain(listed))
-        },
-        node: spec.and_then(|s| s.node_name.as_deref()).unwrap_or("").into(),
-        owner: Owner::of(&pod.metadata),
-        created: pod
-            .metadata
-            .creation_timestamp
-            .as_ref()
-            .map_or(0, |t| t.0.as_second()),
-    })
+/// What is kept of an EndpointSlice.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EndpointsFact {
+    /// The Service, in the same namespace.
+    pub service: Arc<str>,
+    /// Addresses that take what is sent to the Service.
+    pub addresses: Vec<IpAddr>,
+    /// IANA protocol and port of each port; port 0: all, protocol 0: all.
+    pub ports: Vec<(u8, u16)>,
+    /// When it was made, ns since the epoch UTC.
+    pub created: u64,
+}
+
+impl EndpointsFact {
+    /// Each address with each port.
+    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        each(&self.addresses, &self.ports)
+    }
+}
+
+impl ServiceFact {
+    /// Each address with each port.
+    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        each(&self.addresses, &self.ports)
+    }
+}
+
+fn each(addresses: &[IpAddr], ports: &[(u8, u16)]) -> impl Iterator<Item = Endpoint> {
+    let with = |address: &IpAddr| {
+        let address = *address;
+        ports.iter().map(move |(proto, port)| Endpoint {
+            address,
+            proto: *proto,
+            port: *port,
+        })
+    };
+    addresses.iter().flat_map(with)
+}
+
+impl Fact {
+    /// Takes the shared copies of names that other objects have too.
+    pub fn share(&mut self, names: &mut Names) {
+        match self {
+            Self::Pod(pod) => {
+                names.share(&mut pod.node);
+                pod.addresses
+                    .iter_mut()
+                    .for_each(|(_, network)| names.share(network));
+                pod.owner.iter_mut().for_each(|owner| owner.share(names));
+            }
+            Self::Node(node) => {
+                names.share(&mut node.zone);
+                names.share(&mut node.region);
+            }
+            Self::Endpoints(slice) => names.share(&mut slice.service),
+            Self::Controlled(owner) => owner.iter_mut().for_each(|owner| owner.share(names)),
+            Self::Service(_) | Self::Exports(_) => {}
+        }
+    }
+}
+
+impl Owner {
+    fn share(&mut self, names: &mut Names) {
+        names.share(&mut self.kind);
+        names.share(&mut self.name);
+    }
 }
 
 /// Cuts a Node down.
@@ -194,92 +196,31 @@ pub fn node(node: &Node) -> Fact {
         .collect();
     addresses.retain(|a| matches!(a.type_.as_str(), "InternalIP" | "ExternalIP"));
     addresses.sort_by_key(|a| a.type_ != "InternalIP");
-    let zone = node.metadata.labels.as_ref().and_then(|l| l.get(ZONE_LABEL));
+    let label = |names: [&str; 2]| -> Arc<str> {
+        let labels = node.metadata.labels.as_ref();
+        let found = labels.and_then(|labels| names.iter().find_map(|name| labels.get(*name)));
+        found.map_or("", String::as_str).into()
+    };
     Fact::Node(NodeFact {
         addresses: parse(addresses.into_iter().map(|a| a.address.as_str())),
-        zone: zone.map_or("", String::as_str).into(),
+        zone: label(ZONE_LABELS),
+        region: label(REGION_LABELS),
+        created: nanoseconds(node.metadata.creation_timestamp.as_ref()),
     })
 }
 
-/// Cuts a Service down. `None` and empty ClusterIPs are no addresses.
-pub fn service(service: &Service) -> Fact {
-    let spec = service.spec.as_ref();
-    let first = spec.and_then(|s| s.cluster_ip.as_deref());
-    let listed = spec
-        .and_then(|s| s.cluster_ips.as_ref())
-        .into_iter()
-        .flatten()
-        .map(String::as_str);
-    let balancer = service.status.as_ref().and_then(|s| s.load_balancer.as_ref());
-    let ingress = balancer.and_then(|b| b.ingress.as_ref()).into_iter().flatten();
-    let outside = ingress.filter_map(|i| i.ip.as_deref());
-    Fact::Service(ServiceFact {
-        addresses: parse(first.into_iter().chain(listed).chain(outside)),
-    })
-}
-
-/// Cuts a NodeFlowExport down. What the spec leaves to derive from the exporter
-/// id is derived, so that late records of an export that was just turned off
-/// still find their node; the sampling in force is the status's.
-pub fn exports(export: &NodeFlowExport) -> Fact {
-    let node: Arc<str> = export.metadata.name.as_deref().unwrap_or("").into();
-    let in_force = |bridge: &str| {
-        let status = export.status.as_ref()?;
-        status.bridges.iter().find(|b| b.name == bridge)
-    };
-    let exporters = export.spec.bridges.iter().map(|bridge| {
-        let ipfix = bridge.ipfix.as_ref();
-        let engine = netflow_engine(bridge.exporter_id);
-        let configured = bridge
-            .net_flow
-            .as_ref()
-            .and_then(|n| n.engine_type.zip(n.engine_id));
-        let known = bridge.exporter_id != 0;
-        Exporter {
-            node: Arc::clone(&node),
-            bridge: bridge.name.as_str().into(),
-            domain: ipfix
-                .and_then(|i| i.obs_domain_id)
-                .or(known.then_some(bridge.exporter_id)),
-            engine: configured.or(known.then_some(engine)),
-            agent: bridge
-                .s_flow
-                .as_ref()
-                .and_then(|s| s.agent.as_deref()?.parse().ok()),
-            formats: match in_force(&bridge.name) {
-                Some(b) => formats(b.net_flow.as_ref(), b.s_flow.as_ref(), b.ipfix.as_ref()),
-                None => formats(bridge.net_flow.as_ref(), bridge.s_flow.as_ref(), ipfix),
-            },
-            tunnels: in_force(&bridge.name).map_or_else(Arc::default, |b| b.tunnel_ports.as_slice().into()),
-            single_pass: in_force(&bridge.name).is_some_and(|b| b.single_pass),
-        }
-    });
-    Fact::Exports(exporters.collect())
-}
-
-/// What OVS does where a setting is not set: vswitch.xml.
-fn formats(
-    net_flow: Option<&NetFlowExport>,
-    s_flow: Option<&SFlowExport>,
-    ipfix: Option<&IpfixExport>,
-) -> Formats {
-    Formats {
-        net_flow: net_flow.map(|n| NetFlow::new(n.add_id_to_interface == Some(true), n.active_timeout)),
-        s_flow: s_flow
-            .map(|s| s.sampling.unwrap_or(DEFAULT_SAMPLING))
-            .filter(|n| *n != 0),
-        ipfix: ipfix.map(|i| Ipfix {
-            sampling: i.sampling.unwrap_or(DEFAULT_SAMPLING),
-            ingress: i.enable_input_sampling.unwrap_or(true),
-            egress: i.enable_output_sampling.unwrap_or(true),
-        }),
-    }
-}
-
+/// Each address once; what is none is left out.
 fn parse<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<IpAddr> {
-    let mut seen = BTreeSet::new();
-    texts
-        .filter_map(|text| text.parse().ok())
-        .filter(|address| seen.insert(*address))
-        .collect()
+    let mut parsed = Vec::new();
+    for address in texts.filter_map(|text| text.parse().ok()) {
+        if !parsed.contains(&address) {
+            parsed.push(address);
+        }
+    }
+    parsed
+}
+
+/// 0 when there is none.
+fn nanoseconds(time: Option<&Time>) -> u64 {
+    time.map_or(0, |t| u64::try_from(t.0.as_nanosecond()).unwrap_or(0))
 }

@@ -2,71 +2,147 @@
 //! snapshot. A change costs what depends on the changed object, not the cluster.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::facts::{Fact, NodeFact, ObjectKey, ObjectKind, PodFact};
+use super::book::{Book, Term};
+use super::facts::{Fact, ObjectKey, ObjectKind, PodFact};
+use super::names::Names;
+use super::time::nanoseconds;
 use super::{Directory, Snapshot};
 use crate::exporters::{Exporter, Exporters};
-use weir_flow::{Identity, Kind};
+use weir_flow::Identity;
 
-/// All facts, and who has which address by them.
-#[derive(Debug, Default)]
+pub use super::directory::{Endpoint, NodePort};
+
+mod identify;
+
+/// How long is known who had an address, unless told otherwise.
+pub const NAME_HISTORY: Duration = Duration::from_secs(600);
+/// How late word of a change may come: what an object is first seen to have, it may
+/// have had for so long before it was last seen without.
+const WATCH_LAG: Duration = Duration::from_secs(5);
+/// Ends of holdings that are kept, of addresses and of endpoints each.
+pub(super) const MOST_ENDED: usize = 100_000;
+
+/// All facts, and who has had which address by them.
+#[derive(Debug)]
 pub struct Index {
-    objects: HashMap<ObjectKey, Fact>,
+    history: Duration,
+    objects: [HashMap<ObjectKey, Known>; ObjectKind::ALL.len()],
     /// Pods by what their identity is made of: their node, their ReplicaSet or Job.
-    dependents: HashMap<ObjectKey, HashSet<ObjectKey>>,
-    claims: HashMap<IpAddr, Vec<Claim>>,
-    addresses: HashMap<IpAddr, Arc<Identity>>,
+    dependents: HashMap<ObjectKey, Vec<ObjectKey>>,
+    names: Names,
+    addresses: Book<IpAddr>,
+    endpoints: Book<Endpoint>,
+    node_ports: Book<NodePort>,
+    pods: Book<Arc<str>>,
+    portless: usize,
+    shown: Directory,
     exporters: Arc<Exporters>,
     exporters_stale: bool,
 }
 
 #[derive(Debug)]
-struct Claim {
-    by: ObjectKey,
-    created: i64,
-    identity: Arc<Identity>,
+struct Known {
+    fact: Fact,
+    /// When it was last seen, ns since the epoch UTC.
+    seen: u64,
+    who: Arc<Identity>,
+}
+
+/// What an object has.
+#[derive(Debug, Default)]
+struct Belongings {
+    addresses: Vec<(IpAddr, Arc<Identity>)>,
+    endpoints: Vec<(Endpoint, Arc<Identity>)>,
+    node_ports: Vec<(NodePort, Arc<Identity>)>,
+    pods: Vec<(Arc<str>, Arc<Identity>)>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::new(NAME_HISTORY)
+    }
 }
 
 impl Index {
-    /// Takes in what is known of one object now. Returns whether that is news.
-    pub fn apply(&mut self, key: ObjectKey, fact: Fact) -> bool {
-        if self.objects.get(&key) == Some(&fact) {
+    /// An empty index that knows for so long who had an address.
+    pub fn new(history: Duration) -> Self {
+        Self {
+            history,
+            objects: Default::default(),
+            dependents: HashMap::new(),
+            names: Names::default(),
+            addresses: Book::default(),
+            endpoints: Book::default(),
+            node_ports: Book::default(),
+            pods: Book::default(),
+            portless: 0,
+            shown: Directory::default(),
+            exporters: Arc::default(),
+            exporters_stale: false,
+        }
+    }
+
+    /// Takes in what is known of one object now (ns since the epoch UTC). Returns
+    /// whether that is news.
+    pub fn apply(&mut self, mut key: ObjectKey, mut fact: Fact, now: u64) -> bool {
+        if let Some(known) = self.objects[key.kind as usize].get_mut(&key)
+            && known.fact == fact
+        {
+            known.seen = now;
             return false;
         }
-        self.withdraw(&key);
+        fact.share(&mut self.names);
+        self.names.share(&mut key.ns);
+        let mut old = self.objects[key.kind as usize].remove(&key);
+        if let Some(elder) = old.take_if(|old| old.fact.created() != fact.created()) {
+            self.release(&key, &elder, now.min(fact.created().max(elder.fact.created())));
+        }
+        self.exporters_stale |= matches!(fact, Fact::Exports(_) | Fact::Node(_));
         self.depend(&key, &fact);
-        self.objects.insert(key.clone(), fact);
-        self.claim(&key);
+        self.hold(&key, fact, old, now);
         self.refresh_dependents(&key);
         true
     }
 
-    /// Forgets one object. Returns whether it was known.
-    pub fn delete(&mut self, key: &ObjectKey) -> bool {
-        self.withdraw(key);
-        let known = self.objects.remove(key).is_some();
+    /// Forgets one object, which ended at the latest now (ns since the epoch UTC).
+    /// Returns whether it was known.
+    pub fn delete(&mut self, key: &ObjectKey, now: u64) -> bool {
+        let Some(known) = self.objects[key.kind as usize].remove(key) else {
+            return false;
+        };
+        self.exporters_stale |= matches!(known.fact, Fact::Exports(_) | Fact::Node(_));
+        self.release(key, &known, now);
         // Pods go with their ReplicaSet or Job, a moment later; until then their workload stays true.
         if key.kind == ObjectKind::Node {
             self.refresh_dependents(key);
         }
-        known
+        true
     }
 
     /// Forgets the objects of a kind that are not in `present`: a complete list
     /// was read. Returns whether there were any.
-    pub fn retain(&mut self, kind: ObjectKind, present: &HashSet<ObjectKey>) -> bool {
-        let gone: Vec<_> = self
-            .objects
-            .keys()
-            .filter(|key| key.kind == kind && !present.contains(*key))
-            .cloned()
-            .collect();
+    pub fn retain(&mut self, kind: ObjectKind, present: &HashSet<ObjectKey>, now: u64) -> bool {
+        let all = self.objects[kind as usize].keys();
+        let gone: Vec<_> = all.filter(|key| !present.contains(*key)).cloned().collect();
         for key in &gone {
-            self.delete(key);
+            self.delete(key, now);
         }
         !gone.is_empty()
+    }
+
+    /// Forgets who had what longer ago than the history. Returns whether there is news.
+    pub fn expire(&mut self, now: u64) -> bool {
+        let before = now.saturating_sub(nanoseconds(self.history));
+        self.addresses.expire(before, MOST_ENDED);
+        self.endpoints.expire(before, MOST_ENDED);
+        self.node_ports.expire(before, MOST_ENDED);
+        self.pods.expire(before, MOST_ENDED);
+        self.addresses.is_changed() || self.endpoints.is_changed()
     }
 
     /// What readers shall see from now on.
@@ -74,212 +150,184 @@ impl Index {
         if std::mem::take(&mut self.exporters_stale) {
             self.exporters = Arc::new(self.build_exporters());
         }
-        let directory = Directory {
-            addresses: self.addresses.clone(),
-            nodes: HashMap::new(),
-        };
+        self.addresses.publish(&mut self.shown.addresses);
+        self.endpoints.publish(&mut self.shown.endpoints);
+        self.node_ports.publish(&mut self.shown.node_ports);
+        self.pods.publish(&mut self.shown.pods);
+        self.shown.portless = self.portless > 0;
         Snapshot {
-            directory: Arc::new(directory),
+            directory: Arc::new(self.shown.clone()),
             exporters: Arc::clone(&self.exporters),
         }
     }
 
     /// How many objects are known.
     pub fn len(&self) -> usize {
-        self.objects.len()
+        self.objects.iter().map(HashMap::len).sum()
     }
 
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+        self.len() == 0
+    }
+
+    /// How many holdings of addresses are known, those that ended included.
+    pub fn holdings(&self) -> usize {
+        self.addresses.len()
     }
 
     fn build_exporters(&self) -> Exporters {
-        let exporters = self.objects.values().flat_map(|fact| match fact {
+        let of_kind = |kind: ObjectKind| self.objects[kind as usize].iter();
+        let exporters = of_kind(ObjectKind::NodeFlowExport).flat_map(|(_, known)| match &known.fact {
             Fact::Exports(exporters) => exporters.as_slice(),
             _ => &[],
         });
         let exporters: Vec<Exporter> = exporters.cloned().collect();
-        let sources = self.objects.iter().flat_map(|(key, fact)| match fact {
-            Fact::Node(node) => node
-                .addresses
-                .iter()
-                .map(|a| (*a, Arc::clone(&key.name)))
-                .collect(),
-            _ => Vec::new(),
+        let sources = of_kind(ObjectKind::Node).flat_map(|(key, known)| {
+            let addresses = known.fact.addresses();
+            addresses.into_iter().map(|a| (a, Arc::clone(&key.name)))
         });
         Exporters::new(exporters, sources)
     }
 
     fn depend(&mut self, key: &ObjectKey, fact: &Fact) {
-        self.exporters_stale |= matches!(fact, Fact::Exports(_) | Fact::Node(_));
         if let Fact::Pod(pod) = fact {
             for on in parts_of(key, pod) {
-                self.dependents.entry(on).or_default().insert(key.clone());
-            }
-        }
-    }
-
-    /// Undoes [`Self::depend`] and [`Self::claim`] for what is known of `key`.
-    fn withdraw(&mut self, key: &ObjectKey) {
-        let Some(fact) = self.objects.get(key) else { return };
-        self.exporters_stale |= matches!(fact, Fact::Exports(_) | Fact::Node(_));
-        if let Fact::Pod(pod) = fact {
-            for on in parts_of(key, pod) {
-                if let Some(pods) = self.dependents.get_mut(&on) {
-                    pods.remove(key);
-                    if pods.is_empty() {
-                        self.dependents.remove(&on);
-                    }
+                let pods = self.dependents.entry(on).or_default();
+                if !pods.contains(key) {
+                    pods.push(key.clone());
                 }
             }
         }
-        for address in addresses_of(fact).to_vec() {
-            if let Some(claims) = self.claims.get_mut(&address) {
-                claims.retain(|claim| claim.by != *key);
+    }
+
+    fn depend_no_more(&mut self, key: &ObjectKey, fact: &Fact, still: &[ObjectKey]) {
+        let Fact::Pod(pod) = fact else { return };
+        for on in parts_of(key, pod).filter(|on| !still.contains(on)) {
+            if let Some(pods) = self.dependents.get_mut(&on) {
+                pods.retain(|pod| pod != key);
+                if pods.is_empty() {
+                    self.dependents.remove(&on);
+                }
             }
-            self.settle(address);
         }
     }
 
-    fn claim(&mut self, key: &ObjectKey) {
-        let Some(fact) = self.objects.get(key) else { return };
-        let created = if let Fact::Pod(pod) = fact { pod.created } else { 0 };
-        let addresses = addresses_of(fact).to_vec();
-        if addresses.is_empty() {
-            return;
-        }
-        let identity = Arc::new(self.identify(key, fact));
-        for address in addresses {
-            let claim = Claim {
-                by: key.clone(),
-                created,
-                identity: Arc::clone(&identity),
+    /// Takes up what an object has, and lets go what it had and has no longer.
+    /// What it is not known to have had yet it got after it was last seen.
+    fn hold(&mut self, key: &ObjectKey, fact: Fact, old: Option<Known>, now: u64) {
+        let who = self.who(key, &fact, old.as_ref().map(|old| &old.who));
+        let new = self.belongings(key, &fact, &who);
+        let began = fact.began();
+        let unseen = old
+            .as_ref()
+            .map_or(0, |old| old.seen.saturating_sub(nanoseconds(WATCH_LAG)));
+        let term = Term {
+            created: fact.created(),
+            from: began.max(unseen),
+            until: fact.ended(now),
+            leaving: fact.is_leaving(),
+        };
+        if let Some(old) = old {
+            let still: Vec<ObjectKey> = match &fact {
+                Fact::Pod(pod) => parts_of(key, pod).collect(),
+                _ => Vec::new(),
             };
-            self.claims.entry(address).or_default().push(claim);
-            self.settle(address);
+            self.depend_no_more(key, &old.fact, &still);
+            self.portless -= usize::from(old.fact.is_portless());
+            let had = self.belongings(key, &old.fact, &old.who);
+            release_others(&mut self.addresses, key, &had.addresses, &new.addresses, now);
+            release_others(&mut self.endpoints, key, &had.endpoints, &new.endpoints, now);
+            release_others(&mut self.node_ports, key, &had.node_ports, &new.node_ports, now);
         }
+        self.portless += usize::from(fact.is_portless());
+        self.claim(key, &new, term);
+        let known = Known { fact, seen: now, who };
+        self.objects[key.kind as usize].insert(key.clone(), known);
+    }
+
+    fn claim(&mut self, key: &ObjectKey, belongings: &Belongings, term: Term) {
+        for (address, who) in &belongings.addresses {
+            self.addresses.claim(address, key, term, who);
+        }
+        for (endpoint, who) in &belongings.endpoints {
+            self.endpoints.claim(endpoint, key, term, who);
+        }
+        for (port, who) in &belongings.node_ports {
+            self.node_ports.claim(port, key, term, who);
+        }
+        for (name, who) in &belongings.pods {
+            self.pods.claim(name, key, term, who);
+        }
+    }
+
+    /// Lets go all that an object has, and what it depends on.
+    fn release(&mut self, key: &ObjectKey, known: &Known, now: u64) {
+        self.depend_no_more(key, &known.fact, &[]);
+        self.portless -= usize::from(known.fact.is_portless());
+        let had = self.belongings(key, &known.fact, &known.who);
+        release_others(&mut self.addresses, key, &had.addresses, &[], now);
+        release_others(&mut self.endpoints, key, &had.endpoints, &[], now);
+        release_others(&mut self.node_ports, key, &had.node_ports, &[], now);
+        release_others(&mut self.pods, key, &had.pods, &[], now);
     }
 
     fn refresh_dependents(&mut self, key: &ObjectKey) {
-        let pods: Vec<_> = self.dependents.get(key).into_iter().flatten().cloned().collect();
+        let pods = self.dependents.get(key).cloned().unwrap_or_default();
         for pod in pods {
-            let Some(Fact::Pod(fact)) = self.objects.get(&pod) else {
+            let Some(known) = self.objects[pod.kind as usize].get(&pod) else {
                 continue;
             };
-            for address in fact.addresses.clone() {
-                if let Some(claims) = self.claims.get_mut(&address) {
-                    claims.retain(|claim| claim.by != pod);
-                }
-            }
-            self.claim(&pod);
-        }
-    }
-
-    /// Picks who has the address: a pod before a node before a Service, and of
-    /// two pods the younger one, because the delete of the elder may come late.
-    fn settle(&mut self, address: IpAddr) {
-        let claims = self.claims.get(&address).map_or(&[][..], Vec::as_slice);
-        let best = claims
-            .iter()
-            .max_by_key(|c| (std::cmp::Reverse(c.by.kind), c.created));
-        match best.map(|claim| Arc::clone(&claim.identity)) {
-            Some(identity) => {
-                self.addresses.insert(address, identity);
-            }
-            None => {
-                self.addresses.remove(&address);
-                self.claims.remove(&address);
+            let (fact, seen, old) = (known.fact.clone(), known.seen, Arc::clone(&known.who));
+            let who = self.who(&pod, &fact, Some(&old));
+            let term = Term {
+                created: fact.created(),
+                from: fact.began(),
+                until: fact.ended(seen),
+                leaving: fact.is_leaving(),
+            };
+            let belongings = self.belongings(&pod, &fact, &who);
+            self.claim(&pod, &belongings, term);
+            if let Some(known) = self.objects[pod.kind as usize].get_mut(&pod) {
+                known.who = who;
             }
         }
-    }
-
-    fn identify(&self, key: &ObjectKey, fact: &Fact) -> Identity {
-        match fact {
-            Fact::Pod(pod) => self.identify_pod(key, pod),
-            Fact::Node(node) => identify_node(key, node),
-            Fact::Service(_) => Identity {
-                kind: Kind::Service,
-                name: Arc::clone(&key.name),
-                ns: Arc::clone(&key.ns),
-                workload_name: Arc::clone(&key.name),
-                workload_kind: "Service".into(),
-                service_name: Arc::clone(&key.name),
-                service_ns: Arc::clone(&key.ns),
-                ..Identity::default()
-            },
-            Fact::Controlled(_) | Fact::Exports(_) => Identity::default(),
-        }
-    }
-
-    fn identify_pod(&self, key: &ObjectKey, pod: &PodFact) -> Identity {
-        let (workload_kind, workload_name) = self.workload(key, pod);
-        let node = match self.objects.get(&ObjectKey::new(ObjectKind::Node, "", &pod.node)) {
-            Some(Fact::Node(node)) => Some(node),
-            _ => None,
-        };
-        Identity {
-            kind: Kind::Pod,
-            name: Arc::clone(&key.name),
-            ns: Arc::clone(&key.ns),
-            workload_name,
-            workload_kind,
-            node_name: Arc::clone(&pod.node),
-            node_addr: node.and_then(|n| n.addresses.first().copied()),
-            zone: node.map(|n| Arc::clone(&n.zone)).unwrap_or_default(),
-            ..Identity::default()
-        }
-    }
-
-    /// The top owner: a pod without one is its own workload.
-    fn workload(&self, key: &ObjectKey, pod: &PodFact) -> (Arc<str>, Arc<str>) {
-        let Some(owner) = &pod.owner else {
-            return ("Pod".into(), Arc::clone(&key.name));
-        };
-        let above = owner_key(key, pod).and_then(|key| self.objects.get(&key));
-        let top = if let Some(Fact::Controlled(Some(top))) = above {
-            top
-        } else {
-            owner
-        };
-        (Arc::clone(&top.kind), Arc::clone(&top.name))
     }
 }
 
-fn identify_node(key: &ObjectKey, node: &NodeFact) -> Identity {
-    Identity {
-        kind: Kind::Node,
-        name: Arc::clone(&key.name),
-        workload_name: Arc::clone(&key.name),
-        workload_kind: "Node".into(),
-        node_name: Arc::clone(&key.name),
-        node_addr: node.addresses.first().copied(),
-        zone: Arc::clone(&node.zone),
-        ..Identity::default()
+fn release_others<K: Hash + Ord + Clone>(
+    book: &mut Book<K>,
+    by: &ObjectKey,
+    had: &[(K, Arc<Identity>)],
+    has: &[(K, Arc<Identity>)],
+    now: u64,
+) {
+    let has: HashSet<&K> = has.iter().map(|(key, _)| key).collect();
+    for (key, _) in had.iter().filter(|(key, _)| !has.contains(key)) {
+        book.release(key, by, now);
     }
 }
 
-fn addresses_of(fact: &Fact) -> &[IpAddr] {
-    match fact {
-        Fact::Pod(pod) => &pod.addresses,
-        Fact::Node(node) => &node.addresses,
-        Fact::Service(service) => &service.addresses,
-        Fact::Controlled(_) | Fact::Exports(_) => &[],
-    }
+fn parts_of(key: &ObjectKey, pod: &PodFact) -> impl Iterator<Item = ObjectKey> {
+    std::iter::once(node_key(pod)).chain(owner_key(key, pod))
 }
 
 /// The ReplicaSet or Job that controls a pod and may be controlled itself.
 fn owner_key(pod_key: &ObjectKey, pod: &PodFact) -> Option<ObjectKey> {
     let owner = pod.owner.as_ref()?;
-    let kind = [ObjectKind::ReplicaSet, ObjectKind::Job]
-        .into_iter()
-        .find(|k| k.as_str() == &*owner.kind)?;
-    Some(ObjectKey::new(kind, &pod_key.ns, &owner.name))
+    Some(ObjectKey {
+        kind: owner.watched?,
+        ns: Arc::clone(&pod_key.ns),
+        name: Arc::clone(&owner.name),
+    })
 }
 
-fn parts_of(key: &ObjectKey, pod: &PodFact) -> impl Iterator<Item = ObjectKey> {
-    let node = ObjectKey::new(ObjectKind::Node, "", &pod.node);
-    std::iter::once(node).chain(owner_key(key, pod))
+fn node_key(pod: &PodFact) -> ObjectKey {
+    ObjectKey {
+        kind: ObjectKind::Node,
+        ns: Arc::default(),
+        name: Arc::clone(&pod.node),
+    }
 }
 
 #[cfg(test)]

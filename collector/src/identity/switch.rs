@@ -3,6 +3,7 @@
 //! `namespace_pod`; `ip_addresses`, `attached_mac`). [`read`] is pure; [`follow`]
 //! is the task that keeps the snapshot up to date.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,11 @@ use futures::future::select_all;
 use ovsdb::{Client, Endpoint, Monitor, Options, Replica, RowData, View};
 use tokio::sync::watch;
 
-use super::{Directory, Ports, Snapshot};
+use super::book::{Book, Term};
+use super::index::MOST_ENDED;
+use super::shards::Shards;
+use super::time::{self, Held, Span, Timeline, nanoseconds};
+use super::{Directory, ObjectKey, ObjectKind, Ports, Snapshot, pod_key};
 use crate::exporters::{Exporter, Exporters};
 use crate::health::Health;
 use weir_flow::{Identity, Kind};
@@ -137,11 +142,75 @@ fn parse_mac(text: &str) -> Option<[u8; 6]> {
     parts.next().is_none().then_some(mac)
 }
 
-/// One snapshot of all switches.
-pub fn merge(switches: Vec<Switch>) -> Snapshot {
+/// Who has had which address, by one reading of the databases after the other.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    history: Duration,
+    book: Book<IpAddr>,
+    /// What the last reading said.
+    held: HashSet<(IpAddr, ObjectKey)>,
+    shown: Shards<IpAddr, Timeline>,
+    /// When that was, ns since the epoch UTC; 0: never.
+    read: u64,
+    /// Nodes that were read before.
+    nodes: HashSet<Arc<str>>,
+}
+
+impl Ledger {
+    /// An empty one that knows for so long who had an address.
+    pub fn new(history: Duration) -> Self {
+        Self {
+            history,
+            ..Self::default()
+        }
+    }
+
+    /// What is new in a reading has been so since the last one, or, of a node that
+    /// was not read before, always; what is gone is gone now (ns since the epoch UTC).
+    fn enter(&mut self, switches: &mut [Switch], now: u64) {
+        let mut held = HashSet::new();
+        for switch in switches.iter_mut().filter(|switch| !switch.node.is_empty()) {
+            let new = self.nodes.insert(Arc::clone(&switch.node));
+            let from = if new { 0 } else { self.read };
+            for (address, who) in switch.addresses.drain(..) {
+                held.insert(self.claim(address, &who, from));
+            }
+        }
+        for (address, by) in self.held.difference(&held) {
+            self.book.release(address, by, now);
+        }
+        self.book
+            .expire(now.saturating_sub(nanoseconds(self.history)), MOST_ENDED);
+        self.book.publish(&mut self.shown);
+        self.held = held;
+        self.read = now;
+    }
+
+    fn claim(&mut self, address: IpAddr, who: &Arc<Identity>, from: u64) -> (IpAddr, ObjectKey) {
+        let kind = if who.kind == Kind::Node {
+            ObjectKind::Node
+        } else {
+            ObjectKind::Pod
+        };
+        let by = ObjectKey::new(kind, &who.ns, &who.name);
+        let term = Term {
+            created: from,
+            from,
+            until: None,
+            leaving: false,
+        };
+        self.book.claim(&address, &by, term, who);
+        (address, by)
+    }
+}
+
+/// One snapshot of all switches as they are now (ns since the epoch UTC), with who
+/// had an address before.
+pub fn merge(mut switches: Vec<Switch>, ledger: &mut Ledger, now: u64) -> Snapshot {
     let mut directory = Directory::default();
     let mut exporters = Vec::new();
     let mut sources = Vec::new();
+    ledger.enter(&mut switches, now);
     for switch in switches {
         sources.extend(
             switch
@@ -150,9 +219,17 @@ pub fn merge(switches: Vec<Switch>) -> Snapshot {
                 .map(|address| (*address, Arc::clone(&switch.node))),
         );
         exporters.extend(switch.exporters);
-        directory.addresses.extend(switch.addresses);
+        let behind = switch.ports.interfaces.values();
+        for pod in behind.filter(|who| who.kind == Kind::Pod) {
+            let held = Held {
+                span: Span::ALWAYS,
+                who: Arc::clone(pod),
+            };
+            directory.pods.insert(pod_key(&pod.ns, &pod.name), [held].into());
+        }
         directory.nodes.insert(switch.node, switch.ports);
     }
+    directory.addresses = ledger.shown.clone();
     let exporters = Exporters::new(exporters, sources.into_iter());
     Snapshot {
         directory: Arc::new(directory),
@@ -161,10 +238,11 @@ pub fn merge(switches: Vec<Switch>) -> Snapshot {
 }
 
 /// Keeps the snapshot up to date with these databases, until the receivers of
-/// `names` are gone.
+/// `names` are gone. Who had an address is known for `history`.
 pub async fn follow(
     endpoints: Vec<Endpoint>,
     node_name: Option<String>,
+    history: Duration,
     names: watch::Sender<Snapshot>,
     health: Arc<Health>,
 ) {
@@ -174,13 +252,15 @@ pub async fn follow(
     let clients: Vec<Client> = endpoints.iter().map(open).collect();
     let mut views: Vec<watch::Receiver<View>> = clients.iter().map(Client::watch).collect();
     let name = node_name.filter(|_| endpoints.len() == 1);
+    let mut ledger = Ledger::new(history);
     while !names.is_closed() {
         let seen: Vec<View> = views
             .iter_mut()
             .map(|view| view.borrow_and_update().clone())
             .collect();
         health.set_identity(describe(&endpoints, &seen));
-        names.send_replace(merge(read_all(&endpoints, &seen, name.as_deref())));
+        let switches = read_all(&endpoints, &seen, name.as_deref());
+        names.send_replace(merge(switches, &mut ledger, time::now()));
         let changes = views.iter_mut().map(|view| Box::pin(view.changed()));
         tokio::select! {
             (outcome, _, _) = select_all(changes) => if outcome.is_err() { return },

@@ -22,9 +22,9 @@ pub struct DecodeCounters {
     decoded: [Count; 4],
     records: [Count; 4],
     lost: [Count; 4],
-    templates: [Count; 5],
+    templates: [Count; 6],
     sets: [Count; 4],
-    ignored: [Count; 3],
+    ignored: [Count; 4],
 }
 
 /// Where `expired` stands in [`SET_EVENTS`].
@@ -129,6 +129,7 @@ impl DecodeCounters {
                 s.templates_refused,
                 s.templates_assumed,
                 s.templates_withdrawn,
+                s.templates_recalled,
             ],
         );
         add(
@@ -137,13 +138,35 @@ impl DecodeCounters {
         );
         add(
             &mut self.ignored,
-            &[s.options_records, s.counter_samples, s.other_samples],
+            &[
+                s.options_records,
+                s.counter_samples,
+                s.other_samples,
+                s.records_skipped,
+            ],
         );
     }
 
     /// Data sets waited in vain for their template.
     pub fn expired(&mut self, sets: usize) {
         self.sets[EXPIRED].add(sets);
+    }
+
+    /// A datagram said this beside its records.
+    pub fn told(&self, summary: &Summary, now_ms: u64, exporter: Option<&Exporter>) {
+        if !summary.discards.is_empty() {
+            self.metrics.discarded(exporter, &summary.discards);
+        }
+        if let Some(exporter) = exporter {
+            let switches = &self.metrics.switches;
+            switches.count(exporter, &summary.counters, now_ms);
+            switches.learn(exporter, &summary.options, now_ms);
+        }
+    }
+
+    /// So many interfaces have a pod that is known.
+    pub fn interfaces(&self, known: usize) {
+        self.metrics.interfaces.set(to_signed(known as u64));
     }
 
     /// Units are missing by sequence number.

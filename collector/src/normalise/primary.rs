@@ -16,6 +16,9 @@
 //! node enter at `br-ex` or through the node's own port on `br-int`, and on which
 //! bridge they are seen depends on which is exported.
 //!
+//! A pod that is one of several (its address is ambiguous) is on a node that is not
+//! known: its packets count where they are first seen.
+//!
 //! What the rule cannot do: packets from outside that the destination's node drops
 //! have no IPFIX egress record, so with IPFIX no primary one; a flooded packet
 //! leaves through several ports and counts at each; an exporter that is not known
@@ -69,7 +72,8 @@ fn place(record: &FlowRecord, node: Option<&NodeExports>, exporters: &Exporters)
     if src.kind == Kind::Pod && exports(src).is_some_and(|node| sees_entry(node, ipv4)) {
         return here(src).then_some(Place::Entry);
     }
-    let hosted = matches!(dst.kind, Kind::Pod | Kind::Node);
+    let somewhere = src.kind == Kind::Pod && src.node_name.is_empty() && !here(src);
+    let hosted = !somewhere && matches!(dst.kind, Kind::Pod | Kind::Node);
     if hosted && exports(dst).is_some_and(|node| sees_exit(node, ipv4)) {
         return here(dst).then_some(Place::Exit);
     }

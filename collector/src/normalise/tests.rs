@@ -6,8 +6,7 @@ use crate::exporters::{Formats, Ipfix, NetFlow};
 use weir_api::export::TunnelPorts;
 use weir_flow::Value;
 
-#[path = "../../wire/tests/pcap/mod.rs"]
-mod pcap;
+use crate::pcap;
 
 fn node() -> Exporter {
     Exporter {

@@ -60,8 +60,8 @@ impl Known {
         let compiled = || {
             let octets = template::specifier_octets(&fields()?);
             let scope = usize::from(id == STATISTICS_TEMPLATE);
-            let definition = Definition::of_octets(Protocol::Ipfix, id, scope, &octets);
-            Plan::compile(&definition).map(Arc::new)
+            let definition = Definition::of_octets(Protocol::Ipfix, id, scope, scope > 0, &octets);
+            Some(Arc::new(Plan::compile(&definition)))
         };
         self.plans
             .entry((id, virtual_obs_id))

@@ -2,9 +2,12 @@
 //! the bounds on that state; the walk through one message is `walk`'s.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
+use crate::archive::{Archive, Learned, Told};
 use crate::assume::Known;
-use crate::cache::Plans;
+use crate::cache::Layouts;
 use crate::counters::Counters;
 use crate::held::Budget;
 use crate::message;
@@ -13,17 +16,17 @@ use crate::protocol::{Protocol, sniff};
 use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
-use crate::scope::{Scope, ScopeKey};
+use crate::scope::{Scope, ScopeKey, Template};
 use crate::session::{Session, Transport};
 use crate::sflow::Discard;
-use crate::walk::{State, Walk};
+use crate::walk::{State, Traces, Walk};
 use crate::{netflow5, sflow};
 
 /// Bounds on what a decoder keeps and on what one datagram can make of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Pairs of transport session and observation domain. When there are more, the
-    /// eighth that was silent longest is forgotten.
+    /// Pairs of transport session and observation domain. When there are more, an
+    /// eighth to a quarter is forgotten: strangers, then those silent longest.
     pub scopes: usize,
     /// Templates in each of them; more are refused.
     pub templates_per_scope: usize,
@@ -34,7 +37,8 @@ pub struct Limits {
     /// Age at which a template that is not repeated is forgotten, ms. Over a stream
     /// templates do not age (RFC 7011 §8.1).
     pub template_age_ms: u64,
-    /// Octets of data sets that wait for their template, over all scopes.
+    /// Octets of data sets that wait for their template, over all scopes; each set is
+    /// counted with 64 more.
     pub held_octets: usize,
     /// Data sets that wait in each scope.
     pub held_sets_per_scope: usize,
@@ -87,12 +91,20 @@ pub struct Summary {
     pub options_records: usize,
     /// Those of them that say something we know.
     pub options: Vec<OptionsRecord>,
+    /// Data records of this message, whatever became of them: what the sequence numbers
+    /// of IPFIX and NetFlow v5 count. What waits, or was lost, is not among them.
+    pub data_records: usize,
+    /// Data records too short to be a flow, stepped over: a message yields eight
+    /// records and one for each eight octets of data.
+    pub records_skipped: usize,
     /// Records of biflows: the reverse half (RFC 5103) is skipped.
     pub biflow_records: usize,
     /// Records with lists (RFC 6313), which are skipped.
     pub structured_records: usize,
     /// Templates that are new or different.
     pub templates_learned: usize,
+    /// Templates known from an [`Archive`], of a session that was met again.
+    pub templates_recalled: usize,
     /// Templates repeated as they were.
     pub templates_refreshed: usize,
     /// Templates over a limit, or without any octet in their records.
@@ -111,7 +123,7 @@ pub struct Summary {
     /// template that does not match. Those that waited too long are in
     /// [`Decoder::take_expired_sets`].
     pub sets_dropped: usize,
-    /// Sets with a reserved id, skipped (RFC 7011 §3.3.2).
+    /// Sets with a reserved id (RFC 7011 §3.3.2), and data sets without an octet.
     pub sets_skipped: usize,
     /// sFlow counter samples.
     pub counter_samples: usize,
@@ -138,11 +150,14 @@ impl Summary {
 pub struct Decoder {
     limits: Limits,
     scopes: HashMap<ScopeKey, Scope>,
-    plans: Plans,
+    layouts: Layouts,
     known: Known,
     budget: Budget,
     next_sweep_ms: u64,
     expired_sets: usize,
+    traces: Traces,
+    /// Of sessions that were not met yet.
+    recalled: HashMap<ScopeKey, Arc<[(u16, Template)]>>,
 }
 
 /// Time between two searches for what has grown old.
@@ -159,11 +174,13 @@ impl Decoder {
     pub fn new(limits: Limits) -> Self {
         Self {
             scopes: HashMap::new(),
-            plans: Plans::new(limits.template_octets),
+            layouts: Layouts::new(limits.template_octets),
             known: Known::default(),
             budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),
             next_sweep_ms: 0,
             expired_sets: 0,
+            traces: Traces::default(),
+            recalled: HashMap::new(),
             limits,
         }
     }
@@ -216,6 +233,36 @@ impl Decoder {
         });
     }
 
+    /// Takes up what sessions have taught an earlier decoder. It counts for nothing until
+    /// a session is met again; what the session says then replaces it.
+    pub fn recall(&mut self, archive: &Archive) {
+        self.recalled = archive.shared();
+    }
+
+    /// The templates of sessions over UDP that have changed since the last call, all of
+    /// a session each time. That they were repeated is told every 10 minutes.
+    pub fn take_learned(&mut self, now_ms: u64) -> Vec<Learned> {
+        let datagrams = |key: &ScopeKey| key.session.transport == Transport::Datagram;
+        let changed = self.scopes.iter_mut();
+        let changed = changed.filter(|(key, scope)| scope.changed && datagrams(key));
+        let learned = changed.map(|(key, scope)| {
+            (scope.changed, scope.told_ms) = (false, now_ms);
+            let told = Told {
+                templates: scope.templates().into(),
+                regular: scope.is_regular(),
+            };
+            Learned { key: *key, told }
+        });
+        learned.collect()
+    }
+
+    /// Gives up the data sets that wait for a template: they count as expired.
+    pub fn give_up_waiting(&mut self) {
+        for scope in self.scopes.values_mut() {
+            self.expired_sets += scope.held.forget(u64::MAX, &mut self.budget);
+        }
+    }
+
     /// Pairs of session and observation domain that the decoder keeps state for.
     pub fn scopes(&self) -> usize {
         self.scopes.len()
@@ -247,39 +294,53 @@ impl Decoder {
             protocol: header.protocol,
             domain: header.domain,
         };
-        let mut fresh = Scope::default();
-        let known = self.scopes.get_mut(&key);
-        let is_fresh = known.is_none();
-        let scope = known.unwrap_or(&mut fresh);
-        scope.seen_ms = now_ms;
+        let (mut fresh, mut recalled) = (Scope::default(), 0);
+        let is_full = self.scopes.len() >= self.limits.scopes.max(1);
+        let place = self.scopes.entry(key);
+        let (scope, vacant) = match place {
+            Entry::Occupied(known) => (known.into_mut(), None),
+            Entry::Vacant(vacant) => {
+                if let Some(templates) = self.recalled.get(&key) {
+                    let oldest_ms = now_ms.saturating_sub(self.limits.template_age_ms);
+                    fresh = Scope::recalled(templates, oldest_ms);
+                    recalled = fresh.template_count();
+                }
+                (&mut fresh, Some(vacant))
+            }
+        };
+        scope.seen(now_ms);
         let state = State {
             scope,
-            plans: &mut self.plans,
+            layouts: &mut self.layouts,
             known: &mut self.known,
             budget: &mut self.budget,
             limits: &self.limits,
+            traces: &mut self.traces,
         };
-        let mut walk = Walk::new(state, session.transport, header, now_ms, out);
-        let summary = walk.message(sets)?;
-        if is_fresh && !fresh.is_empty() {
-            self.make_room();
-            self.scopes.insert(key, fresh);
+        let mut summary = Walk::new(state, session.transport, header, now_ms, out).message(sets)?;
+        if let Some(vacant) = vacant.filter(|_| !fresh.is_empty()) {
+            if is_full {
+                self.make_room();
+                self.scopes.insert(key, fresh);
+            } else {
+                vacant.insert(fresh);
+            }
+            self.recalled.remove(&key);
+            summary.templates_recalled = recalled;
         }
         Ok(summary)
     }
 
-    /// Forgets the eighth of the scopes that was silent longest when there are too
-    /// many, so that a flood of senders costs each of them little. Streams come last:
-    /// they tell their templates only once, and a sender's address is proven there.
+    /// Forgets the scopes that were silent longest, strangers first: so many at a time
+    /// that a flood of senders costs each of them little. Streams come last: they tell
+    /// their templates only once, and a sender's address is proven there.
     fn make_room(&mut self) {
-        if self.scopes.len() < self.limits.scopes.max(1) {
-            return;
-        }
-        let rank = |key: &ScopeKey, scope: &Scope| (key.session.transport, scope.seen_ms);
+        let rank = |key: &ScopeKey, scope: &Scope| (key.session.transport, scope.is_regular(), scope.seen_ms);
         let mut seen: Vec<_> = self.scopes.iter().map(|(key, scope)| rank(key, scope)).collect();
-        let eighth = seen.len() / 8;
-        let (_, &mut limit, _) = seen.select_nth_unstable(eighth);
-        let mut left = eighth + 1;
+        let strangers = seen.iter().filter(|(_, is_regular, _)| !is_regular).count();
+        let some = (seen.len() / 8).max(strangers / 4);
+        let (_, &mut limit, _) = seen.select_nth_unstable(some);
+        let mut left = some + 1;
         let (budget, expired) = (&mut self.budget, &mut self.expired_sets);
         self.scopes.retain(|key, scope| {
             let goes = rank(key, scope) <= limit && left > 0;

@@ -132,6 +132,17 @@ pub(crate) enum Note {
 /// Enterprise number of the reverse half of a biflow (RFC 5103 §6.1).
 const PEN_REVERSE: u32 = 29_305;
 
+/// Whether it counts octets or packets of a flow.
+pub(crate) fn is_counter(target: Target) -> bool {
+    use Wide::{DroppedOctets, DroppedPackets, L2Octets, Octets, OctetsTotal, Packets, PacketsTotal};
+    matches!(
+        target,
+        Target::Wide(
+            Octets | Packets | OctetsTotal | PacketsTotal | L2Octets | DroppedOctets | DroppedPackets
+        )
+    )
+}
+
 /// Whether the field is of the reverse direction of a biflow.
 pub(crate) fn is_reverse(field: &Field) -> bool {
     field.enterprise == PEN_REVERSE

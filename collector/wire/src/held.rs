@@ -21,6 +21,16 @@ pub(crate) struct HeldSet {
     pub at_ms: u64,
 }
 
+/// Octets that the keeping of a set is counted with, beside its own: a flood of
+/// small sets would take many times what they bring.
+pub(crate) const KEEPING: usize = 64;
+
+impl HeldSet {
+    fn size(&self) -> usize {
+        KEEPING + self.octets.len()
+    }
+}
+
 /// How many octets may still be held, over all scopes.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -37,7 +47,7 @@ impl Budget {
     }
 
     fn give_back(&mut self, sets: &[HeldSet]) {
-        self.left += sets.iter().map(|set| set.octets.len()).sum::<usize>();
+        self.left += sets.iter().map(HeldSet::size).sum::<usize>();
     }
 }
 
@@ -48,7 +58,7 @@ impl Held {
 
     /// Keeps a data set; `false` when there is no room, and it is lost.
     pub(crate) fn keep(&mut self, id: u16, set: HeldSet, budget: &mut Budget) -> bool {
-        let size = set.octets.len();
+        let size = set.size();
         if self.count >= budget.sets_per_scope || size > budget.left {
             return false;
         }

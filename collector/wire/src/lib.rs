@@ -28,6 +28,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod archive;
 mod assume;
 mod cache;
 mod clock;
@@ -38,6 +39,7 @@ pub mod encode;
 mod flow_parts;
 mod framer;
 mod held;
+mod layout;
 mod message;
 mod netflow5;
 mod options;
@@ -56,10 +58,11 @@ mod template;
 mod text;
 mod walk;
 
+pub use archive::{Archive, ArchiveError, Learned};
 pub use counters::{AppResources, Counters, EthernetCounters, InterfaceCounters, OpenFlowPort, OvsDatapath};
 pub use decoder::{Decoder, Limits, Summary};
 pub use framer::Framer;
-pub use options::{ElementType, Options, OptionsRecord, Sampling, Statistics};
+pub use options::{ElementType, InterfaceName, Options, OptionsRecord, Sampling, Statistics};
 pub use protocol::{Protocol, sniff};
 pub use record::{Direction, PacketSample, Record, SampledInterface};
 pub use reject::Reject;

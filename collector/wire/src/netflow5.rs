@@ -45,6 +45,7 @@ pub(crate) fn decode(datagram: &[u8], out: &mut Vec<Record>) -> Result<Summary, 
     Ok(Summary {
         sequence: message.header.flow_sequence,
         records: message.flowsets.len(),
+        data_records: message.flowsets.len(),
         ..Summary::new(Protocol::NetFlow5, clock.export_ns)
     })
 }

@@ -29,6 +29,8 @@ pub enum Options {
     Statistics(Statistics),
     /// What an enterprise's element is (RFC 5610).
     Element(ElementType),
+    /// What an interface is called.
+    Interface(InterfaceName),
 }
 
 /// A sampler: all of the exporter's when neither `selector` nor `interface` is there.
@@ -77,6 +79,19 @@ pub struct ElementType {
     pub name: Text,
 }
 
+/// What an interface is called.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InterfaceName {
+    /// Its number: IE 10 or a NetFlow v9 interface scope.
+    pub interface: u32,
+    /// IE 142 portId.
+    pub port: Option<u32>,
+    /// IE 82 interfaceName.
+    pub name: Text,
+    /// IE 83 interfaceDescription.
+    pub description: Text,
+}
+
 /// Where a value of an options record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Item {
@@ -99,6 +114,9 @@ pub(crate) enum Item {
     ElementId,
     ElementDataType,
     ElementName,
+    Port,
+    InterfaceName,
+    InterfaceDescription,
 }
 
 /// Where each field of an options template goes. NetFlow v9 has its own numbers for
@@ -125,6 +143,9 @@ pub(crate) fn target(definition: &Definition<'_>, number: usize, field: &Field) 
         303 => Item::ElementId,
         339 => Item::ElementDataType,
         341 => Item::ElementName,
+        142 => Item::Port,
+        82 => Item::InterfaceName,
+        83 => Item::InterfaceDescription,
         _ => return None,
     })
 }
@@ -146,6 +167,10 @@ pub(crate) struct Values {
     element: Option<u64>,
     data_type: Option<u64>,
     name: Text,
+    port: Option<u64>,
+    interface_name: Text,
+    /// There, and perhaps empty.
+    description: Option<Text>,
 }
 
 impl Values {
@@ -164,8 +189,17 @@ impl Values {
             Item::ElementEnterprise => &mut self.enterprise,
             Item::ElementId => &mut self.element,
             Item::ElementDataType => &mut self.data_type,
+            Item::Port => &mut self.port,
             Item::ElementName => {
                 self.name = Text::from_wire(octets);
+                return;
+            }
+            Item::InterfaceName => {
+                self.interface_name = Text::from_wire(octets);
+                return;
+            }
+            Item::InterfaceDescription => {
+                self.description = Some(Text::from_wire(octets));
                 return;
             }
         };
@@ -187,6 +221,14 @@ impl Values {
             return Some(Options::Statistics(Statistics {
                 exporting_process: self.exporting_process,
                 not_sent_packets,
+            }));
+        }
+        if let Some((interface, description)) = self.interface.zip(self.description) {
+            return Some(Options::Interface(InterfaceName {
+                interface: u32::try_from(interface).ok()?,
+                port: self.port.and_then(|number| u32::try_from(number).ok()),
+                name: self.interface_name,
+                description,
             }));
         }
         Some(Options::Element(ElementType {

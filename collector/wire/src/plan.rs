@@ -16,6 +16,12 @@ pub(crate) struct Plan {
     segments: Box<[Segment]>,
     /// Octets of the shortest record: every variable field empty. Never 0.
     min_len: usize,
+    /// All records have `min_len` octets.
+    fixed: bool,
+    /// Its records have a counter.
+    counts: bool,
+    /// Some of its values are put together at the end of a record.
+    notes: bool,
     /// Its records describe the exporter, not flows.
     pub options: bool,
     /// Its records have a reverse half, which is left out.
@@ -52,32 +58,42 @@ struct Notes {
 }
 
 impl Plan {
-    /// Compiles a template. `None` when its records would have no octets: there
-    /// would be no end to them.
-    pub(crate) fn compile(definition: &Definition<'_>) -> Option<Self> {
+    /// Compiles a template whose records have octets: of others there would be no end.
+    pub(crate) fn compile(definition: &Definition<'_>) -> Self {
+        let mut plan = Self {
+            min_len: definition.min_len,
+            fixed: true,
+            options: definition.options,
+            ..Self::default()
+        };
         let mut segments = Vec::new();
         let mut segment = Segment::default();
-        let mut min_len = 0;
-        for (field, target) in targets(definition) {
+        let mut targets = Targets::of(definition);
+        for (number, field) in definition.fields().enumerate() {
+            let target = targets.next(number, &field);
             if field.is_variable() && definition.has_variable_lengths() {
-                min_len += segment.length + 1;
                 segment.variable = Some(target);
                 segments.push(std::mem::take(&mut segment));
+                plan.fixed = false;
             } else {
                 segment.add(field.width, target);
             }
+            plan.counts |= element::is_counter(target);
+            plan.notes |= matches!(target, Target::Note(_));
+            plan.reverse |= element::is_reverse(&field);
+            plan.structured |= element::is_structured(&field);
         }
-        min_len += segment.length;
         if segment.length > 0 {
             segments.push(segment);
         }
-        (min_len > 0).then_some(Self {
-            segments: segments.into(),
-            min_len,
-            options: definition.options,
-            reverse: definition.fields().any(|field| element::is_reverse(&field)),
-            structured: definition.fields().any(|field| element::is_structured(&field)),
-        })
+        plan.segments = segments.into();
+        plan
+    }
+
+    /// Whether its records can be flows. Two IPv4 addresses have eight octets: what is
+    /// shorter, and counts nothing, tells of no flow.
+    pub(crate) fn tells_of_flows(&self) -> bool {
+        self.counts || !self.fixed || self.min_len >= 8
     }
 
     /// Whether what is left of a set can be a record; else it is padding
@@ -102,7 +118,9 @@ impl Plan {
                 put(record, &mut notes, clock, target, value);
             }
         }
-        notes.settle(clock, record);
+        if self.notes {
+            notes.settle(clock, record);
+        }
         Ok(())
     }
 
@@ -126,6 +144,20 @@ impl Plan {
         Ok(())
     }
 
+    /// Steps over all records that are left and says how many.
+    pub(crate) fn skip_all(&self, set: &mut Reader<'_>) -> Result<usize, Reject> {
+        let mut records = 0;
+        if self.fixed {
+            records = set.left() / self.min_len.max(1);
+            set.take(records * self.min_len)?;
+        }
+        while self.has_record(set) {
+            self.skip(set)?;
+            records += 1;
+        }
+        Ok(records)
+    }
+
     /// Steps over one record.
     pub(crate) fn skip(&self, set: &mut Reader<'_>) -> Result<(), Reject> {
         for segment in &self.segments {
@@ -140,7 +172,7 @@ impl Plan {
 
 impl Segment {
     fn add(&mut self, width: u16, target: Target) {
-        if target != Target::Skip {
+        if target != Target::Skip && width > 0 {
             self.loads.push(Load {
                 offset: self.length,
                 width,
@@ -151,28 +183,42 @@ impl Segment {
     }
 }
 
-/// The fields of a template and where each goes. Options data goes nowhere.
-/// Totals (IE 85, 86) are taken only where the template has no delta counter:
-/// OVS sends both, and its totals are those of the whole exporter.
-fn targets<'a>(definition: &Definition<'a>) -> impl Iterator<Item = (Field, Target)> + use<'a> {
-    let has = |id| {
-        definition
-            .fields()
-            .any(|field| field.enterprise == 0 && field.id == id)
-    };
-    let (octets, packets) = (has(1), has(2));
-    let options = definition.options;
-    let definition = definition.clone();
-    let mut repeats = Repeats::default();
-    definition.fields().enumerate().map(move |(number, field)| {
-        let target = match element::target(&field, repeats.count(&field)) {
-            _ if options => options::target(&definition, number, &field).map_or(Target::Skip, Target::Option),
-            Target::Wide(Wide::OctetsTotal) if octets => Target::Skip,
-            Target::Wide(Wide::PacketsTotal) if packets => Target::Skip,
-            target => target,
+/// Where the fields of a template go, in order. Options data goes nowhere. Totals
+/// (IE 85, 86) are taken only where the template has no delta counter: OVS sends
+/// both, and its totals are those of the whole exporter.
+struct Targets<'d, 'a> {
+    definition: &'d Definition<'a>,
+    octets: bool,
+    packets: bool,
+    repeats: Repeats,
+}
+
+impl<'d, 'a> Targets<'d, 'a> {
+    fn of(definition: &'d Definition<'a>) -> Self {
+        let has = |id| {
+            definition
+                .fields()
+                .any(|field| field.enterprise == 0 && field.id == id)
         };
-        (field, target)
-    })
+        let totals = has(85) || has(86);
+        Self {
+            definition,
+            octets: totals && has(1),
+            packets: totals && has(2),
+            repeats: Repeats::default(),
+        }
+    }
+
+    fn next(&mut self, number: usize, field: &Field) -> Target {
+        if self.definition.options {
+            return options::target(self.definition, number, field).map_or(Target::Skip, Target::Option);
+        }
+        match element::target(field, self.repeats.count(field)) {
+            Target::Wide(Wide::OctetsTotal) if self.octets => Target::Skip,
+            Target::Wide(Wide::PacketsTotal) if self.packets => Target::Skip,
+            target => target,
+        }
+    }
 }
 
 /// Counts how often an element came before in a template. Linear in the number

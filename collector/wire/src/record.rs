@@ -206,6 +206,7 @@ pub struct Record {
 
 impl Record {
     /// An empty record of `protocol`.
+    #[inline]
     pub fn new(protocol: Protocol, export_ns: u64) -> Self {
         Self {
             protocol,

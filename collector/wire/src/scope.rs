@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::held::Held;
-use crate::plan::Plan;
+use crate::layout::Layout;
 use crate::protocol::Protocol;
 use crate::session::Session;
 
@@ -37,27 +37,57 @@ impl Hash for ScopeKey {
 pub(crate) struct Scope {
     /// By id, in order: a search in it needs no hashing.
     templates: Vec<(u16, Template)>,
+    /// How many of them are of options.
+    options: usize,
     pub held: Held,
     pub seen_ms: u64,
+    /// Messages so far, up to [`REGULAR`].
+    messages: u8,
+    /// Its templates are not what was told to the outside last.
+    pub changed: bool,
+    /// When that was.
+    pub told_ms: u64,
 }
+
+/// Who sent so many messages is no stranger: a flood of invented senders is forgotten
+/// before it.
+const REGULAR: u8 = 16;
 
 /// A template in force.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
-    pub plan: Arc<Plan>,
+    pub layout: Arc<Layout>,
     /// When it was defined last.
     pub at_ms: u64,
 }
 
 impl Scope {
-    pub(crate) fn plan(&self, id: u16) -> Option<&Arc<Plan>> {
+    pub(crate) fn layout(&self, id: u16) -> Option<&Arc<Layout>> {
         let place = self.place(id).ok()?;
-        self.templates.get(place).map(|(_, template)| &template.plan)
+        self.templates.get(place).map(|(_, template)| &template.layout)
     }
 
     /// Where the template is, or where it would be.
     fn place(&self, id: u16) -> Result<usize, usize> {
         self.templates.binary_search_by_key(&id, |&(known, _)| known)
+    }
+
+    /// All templates, by id.
+    pub(crate) fn templates(&self) -> &[(u16, Template)] {
+        &self.templates
+    }
+
+    /// A scope that has taught these templates, by id.
+    pub(crate) fn recalled(templates: &[(u16, Template)], oldest_ms: u64) -> Self {
+        let young = templates
+            .iter()
+            .filter(|(_, template)| template.at_ms >= oldest_ms);
+        let templates: Vec<_> = young.cloned().collect();
+        Self {
+            options: options_among(&templates),
+            templates,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn template_count(&self) -> usize {
@@ -66,6 +96,15 @@ impl Scope {
 
     /// Puts a template in force or, with `None`, out of it; returns what was.
     pub(crate) fn set(&mut self, id: u16, template: Option<Template>) -> Option<Template> {
+        let of_options =
+            |place: &Option<Template>| usize::from(place.as_ref().is_some_and(|one| one.layout.options));
+        self.options += of_options(&template);
+        let replaced = self.put(id, template);
+        self.options -= of_options(&replaced);
+        replaced
+    }
+
+    fn put(&mut self, id: u16, template: Option<Template>) -> Option<Template> {
         match (self.place(id), template) {
             (Ok(place), Some(template)) => {
                 let known = self.templates.get_mut(place)?;
@@ -82,10 +121,14 @@ impl Scope {
 
     /// Ids of the templates in force, either those of options or the others.
     pub(crate) fn ids(&self, options: bool) -> Vec<u16> {
+        let others = self.templates.len() - self.options;
+        if (if options { self.options } else { others }) == 0 {
+            return Vec::new();
+        }
         let of_kind = self
             .templates
             .iter()
-            .filter(|(_, template)| template.plan.options == options);
+            .filter(|(_, template)| template.layout.options == options);
         of_kind.map(|&(id, _)| id).collect()
     }
 
@@ -93,8 +136,30 @@ impl Scope {
         self.templates.is_empty() && self.held.is_empty()
     }
 
+    /// A message came.
+    pub(crate) fn seen(&mut self, now_ms: u64) {
+        self.seen_ms = now_ms;
+        if self.messages < REGULAR {
+            self.messages += 1;
+            // To be told: strangers are kept apart outside, too.
+            self.changed |= self.is_regular();
+        }
+    }
+
+    pub(crate) fn is_regular(&self) -> bool {
+        self.messages >= REGULAR
+    }
+
     /// Forgets templates not defined since `oldest_ms`.
     pub(crate) fn forget_templates(&mut self, oldest_ms: u64) {
         self.templates.retain(|(_, template)| template.at_ms >= oldest_ms);
+        self.options = options_among(&self.templates);
     }
+}
+
+fn options_among(templates: &[(u16, Template)]) -> usize {
+    templates
+        .iter()
+        .filter(|(_, template)| template.layout.options)
+        .count()
 }

@@ -57,6 +57,8 @@ pub(crate) struct Definition<'a> {
     pub options: bool,
     /// The first so many fields are the scope; only options templates have one.
     pub scope: usize,
+    /// Octets of its shortest record: every variable field empty.
+    pub min_len: usize,
     specifiers: Reader<'a>,
 }
 
@@ -71,18 +73,25 @@ pub(crate) enum Entry<'a> {
 
 impl<'a> Definition<'a> {
     /// A template of which only the field specifiers are there.
-    pub(crate) fn of_octets(protocol: Protocol, id: u16, scope: usize, specifiers: &'a [u8]) -> Self {
-        let mut definition = Self {
+    pub(crate) fn of_octets(
+        protocol: Protocol,
+        id: u16,
+        scope: usize,
+        options: bool,
+        specifiers: &'a [u8],
+    ) -> Self {
+        let specifiers = Reader::new(specifiers);
+        let widths = || fields(specifiers.clone(), protocol).map(|field| least_octets(&field, protocol));
+        Self {
             protocol,
             id,
             offset: 0,
-            count: 0,
-            options: scope > 0,
+            count: widths().count(),
+            options,
             scope,
-            specifiers: Reader::new(specifiers),
-        };
-        definition.count = definition.fields().count();
-        definition
+            min_len: widths().sum(),
+            specifiers,
+        }
     }
 
     /// The octets of the field specifiers.
@@ -96,11 +105,41 @@ impl<'a> Definition<'a> {
         self.protocol == Protocol::Ipfix
     }
 
+    /// The template record, as it stands on the wire.
+    pub(crate) fn record(&self) -> Vec<u8> {
+        let number = |count: usize| (count as u16).to_be_bytes();
+        let mut octets = self.id.to_be_bytes().to_vec();
+        match (self.protocol, self.options) {
+            (_, false) => octets.extend(number(self.count)),
+            (Protocol::NetFlow9, true) => {
+                octets.extend(number(4 * self.scope));
+                octets.extend(number(4 * (self.count - self.scope)));
+            }
+            (_, true) => {
+                octets.extend(number(self.count));
+                octets.extend(number(self.scope));
+            }
+        }
+        octets.extend_from_slice(self.octets());
+        octets
+    }
+
     /// The fields in order.
     pub(crate) fn fields(&self) -> impl Iterator<Item = Field> + use<'a> {
-        let protocol = self.protocol;
-        let mut specifiers = self.specifiers.clone();
-        std::iter::from_fn(move || specifier(&mut specifiers, protocol).ok())
+        fields(self.specifiers.clone(), self.protocol)
+    }
+}
+
+fn fields<'a>(mut specifiers: Reader<'a>, protocol: Protocol) -> impl Iterator<Item = Field> + use<'a> {
+    std::iter::from_fn(move || specifier(&mut specifiers, protocol).ok())
+}
+
+/// The shortest value of a field.
+fn least_octets(field: &Field, protocol: Protocol) -> usize {
+    if field.is_variable() && protocol == Protocol::Ipfix {
+        1
+    } else {
+        usize::from(field.width)
     }
 }
 
@@ -132,7 +171,7 @@ pub(crate) fn next_entry<'a>(
         (Protocol::NetFlow9, true) => netflow9_options_count(set, offset, size)?,
         (_, true) => ipfix_options_count(set, offset, size)?,
     };
-    let specifiers = specifiers(set, protocol, count)?;
+    let (specifiers, min_len) = specifiers(set, protocol, count)?;
     Ok(Some(Entry::Definition(Definition {
         protocol,
         id,
@@ -140,6 +179,7 @@ pub(crate) fn next_entry<'a>(
         count,
         options,
         scope,
+        min_len,
         specifiers,
     })))
 }
@@ -185,13 +225,18 @@ pub(crate) fn specifier_octets(fields: &[Field]) -> Vec<u8> {
     octets
 }
 
-/// Cuts `count` field specifiers off the set.
-fn specifiers<'a>(set: &mut Reader<'a>, protocol: Protocol, count: usize) -> Result<Reader<'a>, Reject> {
-    let mut ahead = set.clone();
+/// Cuts `count` field specifiers off the set; the number is that of the octets of the
+/// shortest record.
+fn specifiers<'a>(
+    set: &mut Reader<'a>,
+    protocol: Protocol,
+    count: usize,
+) -> Result<(Reader<'a>, usize), Reject> {
+    let (mut ahead, mut min_len) = (set.clone(), 0);
     for _ in 0..count {
-        specifier(&mut ahead, protocol)?;
+        min_len += least_octets(&specifier(&mut ahead, protocol)?, protocol);
     }
-    set.part(set.left() - ahead.left())
+    Ok((set.part(set.left() - ahead.left())?, min_len))
 }
 
 /// Reads one field specifier. The enterprise bit exists in IPFIX only.

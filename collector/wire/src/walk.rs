@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use crate::assume::Known;
-use crate::cache::Plans;
+use crate::cache::Layouts;
 use crate::clock::Clock;
 use crate::decoder::{Limits, Summary};
 use crate::held::{Budget, HeldSet};
+use crate::layout::Layout;
 use crate::message::{self, Header, SetKind};
 use crate::options::{OptionsRecord, Values};
 use crate::plan::Plan;
@@ -24,19 +25,43 @@ use crate::template::{self, Definition, Entry};
 pub(crate) struct State<'w> {
     /// Of the session and domain of the message.
     pub scope: &'w mut Scope,
-    pub plans: &'w mut Plans,
+    pub layouts: &'w mut Layouts,
     pub known: &'w mut Known,
     pub budget: &'w mut Budget,
     pub limits: &'w Limits,
+    pub traces: &'w mut Traces,
 }
+
+/// What a message did to the templates; kept from one to the next for its room.
+#[derive(Debug, Default)]
+pub(crate) struct Traces {
+    /// What the templates of the message replaced, to be put back on failure.
+    undo: Vec<(u16, Option<Template>)>,
+    /// Templates that the message defined.
+    defined: Vec<u16>,
+}
+
+/// Octets that a record costs of what a message may yield: a record takes many times
+/// the memory of the octets that make it. An address and a counter of four octets each
+/// have as many.
+const RECORD_PRICE: usize = 8;
+
+/// What a message may spend beside the octets of its data: a few short records are
+/// worth no thought.
+const SMALL_CHANGE: usize = 8 * RECORD_PRICE;
+
+/// Age at which the time of a template's last telling is told to the outside, though
+/// the template itself is known there.
+const STALE_MS: u64 = 600_000;
 
 /// One message on its way.
 pub(crate) struct Walk<'w> {
     scope: &'w mut Scope,
-    plans: &'w mut Plans,
+    layouts: &'w mut Layouts,
     known: &'w mut Known,
     budget: &'w mut Budget,
     limits: &'w Limits,
+    traces: &'w mut Traces,
     transport: Transport,
     header: Header,
     now_ms: u64,
@@ -46,10 +71,8 @@ pub(crate) struct Walk<'w> {
     summary: Summary,
     /// The message has one set only, as OVS's data has.
     alone: bool,
-    /// What the templates of this message replaced, to be put back on failure.
-    undo: Vec<(u16, Option<Template>)>,
-    /// Templates that this message defined.
-    defined: Vec<u16>,
+    /// What may still be spent on records, in octets.
+    credit: usize,
 }
 
 impl<'w> Walk<'w> {
@@ -65,20 +88,24 @@ impl<'w> Walk<'w> {
             sequence: header.sequence,
             ..Summary::new(header.protocol, header.clock.export_ns)
         };
-        let (undo, defined, start) = (Vec::new(), Vec::new(), out.len());
+        let start = out.len();
         let State {
             scope,
-            plans,
+            layouts,
             known,
             budget,
             limits,
+            traces,
         } = state;
+        traces.undo.clear();
+        traces.defined.clear();
         Self {
             scope,
-            plans,
+            layouts,
             known,
             budget,
             limits,
+            traces,
             transport,
             header,
             now_ms,
@@ -86,8 +113,7 @@ impl<'w> Walk<'w> {
             start,
             summary,
             alone: false,
-            undo,
-            defined,
+            credit: SMALL_CHANGE,
         }
     }
 
@@ -100,12 +126,15 @@ impl<'w> Walk<'w> {
                 return Err(reject);
             }
         };
-        self.release();
         for (id, body) in orphans {
             if !self.assume(id, &body) {
                 self.hold(id, body);
             }
         }
+        let summary = &mut self.summary;
+        summary.data_records =
+            self.out.len() - self.start + summary.options_records + summary.records_skipped;
+        self.release();
         self.summary.records = self.out.len() - self.start;
         Ok(std::mem::take(&mut self.summary))
     }
@@ -121,8 +150,9 @@ impl<'w> Walk<'w> {
             match kind {
                 SetKind::Templates => self.templates(&mut body, false)?,
                 SetKind::OptionsTemplates => self.templates(&mut body, true)?,
-                SetKind::Data(id) => match self.scope.plan(id).cloned() {
-                    Some(plan) => self.data(id, &plan, body)?,
+                SetKind::Data(_) if body.left() == 0 => self.summary.sets_skipped += 1,
+                SetKind::Data(id) => match self.scope.layout(id).cloned() {
+                    Some(layout) => self.data(id, layout.plan(), body)?,
                     None => orphans.push((id, body)),
                 },
                 SetKind::Reserved => self.summary.sets_skipped += 1,
@@ -130,8 +160,8 @@ impl<'w> Walk<'w> {
         }
         let mut left = Vec::new();
         for (id, body) in orphans {
-            match self.scope.plan(id).cloned() {
-                Some(plan) => self.data(id, &plan, body)?,
+            match self.scope.layout(id).cloned() {
+                Some(layout) => self.data(id, layout.plan(), body)?,
                 None => left.push((id, body)),
             }
         }
@@ -161,7 +191,11 @@ impl<'w> Walk<'w> {
             for id in self.scope.ids(options) {
                 self.withdraw_one(id);
             }
-        } else if self.scope.plan(id).is_some_and(|plan| plan.options == options) {
+        } else if self
+            .scope
+            .layout(id)
+            .is_some_and(|layout| layout.options == options)
+        {
             self.withdraw_one(id);
         } else {
             self.summary.withdrawals_ignored += 1;
@@ -170,7 +204,7 @@ impl<'w> Walk<'w> {
 
     fn withdraw_one(&mut self, id: u16) {
         let replaced = self.scope.set(id, None);
-        self.undo.push((id, replaced));
+        self.traces.undo.push((id, replaced));
         self.summary.templates_withdrawn += 1;
     }
 
@@ -179,46 +213,46 @@ impl<'w> Walk<'w> {
     /// definition without a withdrawal is a fault of the exporter (RFC 7011 §8).
     fn define(&mut self, definition: &Definition<'_>) -> Result<(), Reject> {
         let id = definition.id;
-        let template = self.plan(definition).map(|plan| Template {
-            plan,
-            at_ms: self.now_ms,
-        });
-        let refused = template.is_none();
-        let same = template
-            .as_ref()
-            .zip(self.scope.plan(id))
-            .is_some_and(|(new, old)| Arc::ptr_eq(&new.plan, old));
-        if self.transport == Transport::Stream && !same && self.scope.plan(id).is_some() {
+        let known = self.scope.layout(id);
+        let same = known.filter(|layout| layout.is(definition)).cloned();
+        let (is_same, is_known) = (same.is_some(), known.is_some());
+        if self.transport == Transport::Stream && is_known && !is_same {
             return Err(Reject::Redefined {
                 offset: definition.offset,
                 found: id,
             });
         }
-        let replaced = self.scope.set(id, template);
-        self.undo.push((id, replaced));
-        match (refused, same) {
+        let at_ms = self.now_ms;
+        let layout = same.or_else(|| self.layout(definition, is_known));
+        let refused = layout.is_none();
+        let replaced = self
+            .scope
+            .set(id, layout.map(|layout| Template { layout, at_ms }));
+        self.traces.undo.push((id, replaced));
+        let stale = at_ms.abs_diff(self.scope.told_ms) >= STALE_MS;
+        self.scope.changed |= stale || !is_same;
+        match (refused, is_same) {
             (true, _) => self.summary.templates_refused += 1,
             (false, true) => self.summary.templates_refreshed += 1,
             (false, false) => self.summary.templates_learned += 1,
         }
         if !refused {
-            self.defined.push(id);
+            self.traces.defined.push(id);
         }
         Ok(())
     }
 
-    fn plan(&mut self, definition: &Definition<'_>) -> Option<Arc<Plan>> {
-        let known = self.scope.plan(definition.id).is_some();
+    fn layout(&mut self, definition: &Definition<'_>, known: bool) -> Option<Arc<Layout>> {
         if definition.count > self.limits.fields_per_template
             || (!known && self.scope.template_count() >= self.limits.templates_per_scope)
         {
             return None;
         }
-        self.plans.of(definition, self.now_ms)
+        self.layouts.of(definition, self.now_ms)
     }
 
     fn put_back(&mut self) {
-        while let Some((id, template)) = self.undo.pop() {
+        while let Some((id, template)) = self.traces.undo.pop() {
             self.scope.set(id, template);
         }
     }
@@ -242,6 +276,9 @@ impl<'w> Walk<'w> {
 
     /// Decodes a data set; returns the octets after its last record.
     fn records(&mut self, plan: &Plan, mut set: Reader<'_>, clock: Clock) -> Result<usize, Reject> {
+        if plan.tells_of_flows() {
+            self.credit += set.left();
+        }
         while plan.has_record(&set) {
             if self.out.len() - self.start + self.summary.options_records >= self.limits.records_per_datagram
             {
@@ -249,13 +286,19 @@ impl<'w> Walk<'w> {
                     limit: self.limits.records_per_datagram,
                 });
             }
+            let Some(credit) = self.credit.checked_sub(RECORD_PRICE) else {
+                self.summary.records_skipped += plan.skip_all(&mut set)?;
+                break;
+            };
+            self.credit = credit;
             if plan.options {
                 self.options(plan, &mut set, clock)?;
             } else {
                 self.summary.biflow_records += usize::from(plan.reverse);
                 self.summary.structured_records += usize::from(plan.structured);
                 // Written where it stays: a record is large.
-                self.out.push(Record::new(self.header.protocol, clock.export_ns));
+                let empty = || Record::new(self.header.protocol, clock.export_ns);
+                self.out.extend(std::iter::repeat_with(empty).take(1));
                 if let Some(record) = self.out.last_mut() {
                     record.observation_domain = Some(self.header.domain);
                     plan.run(&mut set, clock, record)?;
@@ -283,17 +326,19 @@ impl<'w> Walk<'w> {
     /// Decodes what waited for the templates of this message. A set that does not
     /// match its template is lost, and the message that brought it is long gone.
     fn release(&mut self) {
-        for id in std::mem::take(&mut self.defined) {
-            for held in self.scope.held.release(id, self.budget) {
-                self.released(id, &held);
+        let defined = std::mem::take(&mut self.traces.defined);
+        for id in &defined {
+            for held in self.scope.held.release(*id, self.budget) {
+                self.released(*id, &held);
             }
         }
+        self.traces.defined = defined;
     }
 
     fn released(&mut self, id: u16, held: &HeldSet) {
         let (before, options) = (self.out.len(), self.summary.options.len());
-        let result = match self.scope.plan(id).cloned() {
-            Some(plan) => self.records(&plan, Reader::new(&held.octets), held.clock),
+        let result = match self.scope.layout(id).cloned() {
+            Some(layout) => self.records(layout.plan(), Reader::new(&held.octets), held.clock),
             None => Ok(0),
         };
         if result.is_err() {

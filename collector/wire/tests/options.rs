@@ -6,7 +6,10 @@ mod pcap;
 use std::net::SocketAddr;
 
 use wire::encode::{Body, Ipfix, NetFlow9};
-use wire::{Decoder, ElementType, Field, Limits, Options, Record, Reject, Sampling, Statistics, Summary};
+use wire::{
+    Decoder, ElementType, Field, InterfaceName, Limits, Options, Record, Reject, Sampling, Statistics,
+    Summary,
+};
 
 const SRC_PORT: Field = Field::iana(7, 2);
 
@@ -157,6 +160,24 @@ fn the_type_of_an_element_is_read() {
         name: "virtualObsID".into(),
     };
     assert_eq!(found, [Options::Element(expected)]);
+}
+
+#[test]
+fn the_name_of_an_interface_is_read_with_an_empty_description_too() {
+    let ids = [(10, 4), (142, 4), (82, Field::VARIABLE), (83, Field::VARIABLE)];
+    for description in ["shop/web-1", ""] {
+        let data = body(|body| {
+            let name = body.u32(12).u32(3).variable(b"veth0");
+            name.variable(description.as_bytes());
+        });
+        let expected = InterfaceName {
+            interface: 12,
+            port: Some(3),
+            name: "veth0".into(),
+            description: description.into(),
+        };
+        assert_eq!(said(1, &fields(&ids), &data), [Options::Interface(expected)]);
+    }
 }
 
 #[test]

@@ -342,3 +342,61 @@ fn an_intermediate_state_that_nobody_saw_moves_no_transition_time() {
         find(&first.conditions, APPLIED)
     );
 }
+
+#[test]
+fn a_new_virtual_observation_id_waits_until_the_switch_has_seen_no_row() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    bench.take_over();
+    let (before, _) = bench.model.on("br-int", Protocol::Ipfix).unwrap();
+    let with_id = |id: &str| {
+        let mut exports = everything();
+        exports[0].ipfix.as_mut().unwrap().virtual_obs_id = Some(id.to_owned());
+        exports
+    };
+    bench.desired = desired(2, with_id("one"));
+    let status = bench.settle();
+    assert!(bench.model.on("br-int", Protocol::Ipfix).is_none());
+    assert_eq!(reason_of(&status, APPLIED), ("False", reason::PENDING));
+    let turn = bench.turn();
+    assert_eq!(turn.wake, Some(bench.now + UPTAKE_LIMIT));
+
+    bench.take_over();
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, APPLIED), ("True", reason::APPLIED));
+    let (after, row) = bench.model.on("br-int", Protocol::Ipfix).unwrap();
+    assert_ne!(after, before);
+    assert_eq!(
+        row["other_config"]
+            .string_pairs()
+            .find(|(key, _)| *key == "virtual_obs_id"),
+        Some(("virtual_obs_id", "one"))
+    );
+    assert_eq!(bench.reconciler.drift_healed(), 0);
+
+    bench.desired = desired(3, with_id("two"));
+    bench.take_over();
+    bench.settle();
+    bench.now += UPTAKE_LIMIT;
+    bench.settle();
+    assert!(
+        bench.model.on("br-int", Protocol::Ipfix).is_some(),
+        "a switch that is not there is not waited for"
+    );
+}
+
+#[test]
+fn a_virtual_observation_id_set_by_others_is_healed_once() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    bench.take_over();
+    let theirs = Datum::string_map([("enable-output-sampling", "true"), ("virtual_obs_id", "theirs")]);
+    bench.spoil(Protocol::Ipfix, "other_config", theirs);
+    bench.settle();
+    bench.take_over();
+    bench.settle();
+    let (_, row) = bench.model.on("br-int", Protocol::Ipfix).unwrap();
+    let mut keys = row["other_config"].string_pairs();
+    assert!(keys.all(|(key, _)| key != "virtual_obs_id"));
+    assert_eq!(bench.reconciler.drift_healed(), 1);
+}

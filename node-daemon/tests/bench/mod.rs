@@ -106,6 +106,19 @@ impl Switch {
         self.vswitchd = Some(self.spawn("ovs-vswitchd", &[&socket, "--disable-system"]));
     }
 
+    /// The same with ports into which [`Self::receive`] puts packets.
+    pub fn start_dummy_vswitchd(&mut self) {
+        let socket = self.socket();
+        let args = [socket.as_str(), "--disable-system", "--enable-dummy"];
+        self.vswitchd = Some(self.spawn("ovs-vswitchd", &args));
+    }
+
+    /// A packet comes in at a dummy port.
+    pub fn receive(&self, port: &str, flow: &str) {
+        let target = format!("--target={}.ctl", self.path("ovs-vswitchd").display());
+        self.run("ovs-appctl", &[&target, "netdev-dummy/receive", port, flow]);
+    }
+
     pub fn kill_vswitchd(&mut self) {
         self.vswitchd = None;
     }

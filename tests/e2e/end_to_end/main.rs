@@ -10,7 +10,9 @@ mod documents;
 mod exactness;
 mod export;
 mod faults;
+mod identity;
 mod install;
+mod interfaces;
 mod ownership;
 mod questions;
 mod records;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         .cases(export::CASES)
         .cases(records::CASES)
         .cases(questions::CASES)
+        .cases(interfaces::CASES)
+        .cases(identity::CASES)
         .cases(ownership::CASES)
         .cases(faults::CASES)
         .cases(control::CASES)

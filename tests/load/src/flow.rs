@@ -34,6 +34,11 @@ pub struct Flow {
     pub packet_length: u16,
 }
 
+/// Nodes whose pods are sent to, with 250 pods each: 10,000 pods in all.
+pub const NODES: u32 = 40;
+/// Pods of each node.
+pub const PODS: u32 = 250;
+
 /// Ports that services listen on.
 const SERVICES: [u16; 8] = [80, 443, 53, 5432, 6379, 8080, 9090, 50051];
 
@@ -55,7 +60,7 @@ impl Flow {
             ),
         };
         Self {
-            src: pod(exporter, fixed.below(250)),
+            src: pod(exporter, fixed.below(PODS)),
             dst: destination(&mut fixed),
             protocol,
             src_port,
@@ -83,7 +88,8 @@ impl Flow {
     }
 }
 
-fn pod(node: u32, number: u32) -> Ipv4Addr {
+/// The address of a pod; nodes and the pods of a node are numbered from 0.
+pub fn pod(node: u32, number: u32) -> Ipv4Addr {
     Ipv4Addr::new(10, 128 | (node >> 8 & 0x7f) as u8, node as u8, number as u8 + 2)
 }
 
@@ -92,8 +98,8 @@ fn destination(random: &mut Random) -> Ipv4Addr {
     if random.below(4) == 0 {
         Ipv4Addr::new(203, 0, 113, random.below(256) as u8)
     } else {
-        let node = random.below(1000);
-        pod(node, random.below(250))
+        let node = random.below(NODES);
+        pod(node, random.below(PODS))
     }
 }
 

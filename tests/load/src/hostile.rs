@@ -21,6 +21,9 @@ pub enum Nuisance {
     TemplateFlood,
     /// A template of one octet, and a thousand records of it.
     TinyRecords,
+    /// The shortest records that are all kept: an address and a counter. Not in the mix:
+    /// an honest exporter may send them.
+    ShortRecords,
     /// Templates of many fields whose values have no octets.
     ZeroLengthFields,
     /// A template and a record of another domain each time.
@@ -32,7 +35,7 @@ pub enum Nuisance {
 }
 
 impl Nuisance {
-    /// All of them.
+    /// All that nobody sends by mistake.
     pub const ALL: [Self; 6] = [
         Self::TemplateFlood,
         Self::TinyRecords,
@@ -47,6 +50,7 @@ impl Nuisance {
         match self {
             Self::TemplateFlood => "template flood",
             Self::TinyRecords => "tiny records",
+            Self::ShortRecords => "records of eight octets",
             Self::ZeroLengthFields => "zero-length fields",
             Self::ManyExporters => "many exporters",
             Self::Truncated => "truncated",
@@ -58,7 +62,8 @@ impl Nuisance {
     pub fn card(self, random: &mut Random) -> Card {
         Card::raw(match self {
             Self::TemplateFlood => template_flood(random),
-            Self::TinyRecords => tiny_records(random),
+            Self::TinyRecords => records(&[Field::iana(4, 1)], random),
+            Self::ShortRecords => records(&[Field::iana(12, 4), Field::iana(1, 4)], random),
             Self::ZeroLengthFields => zero_length_fields(random),
             Self::ManyExporters => stranger(random),
             Self::Truncated => truncated(random),
@@ -92,14 +97,11 @@ fn template_flood(random: &mut Random) -> Vec<u8> {
     message.encode()
 }
 
-fn tiny_records(random: &mut Random) -> Vec<u8> {
+fn records(fields: &[Field], random: &mut Random) -> Vec<u8> {
     let id = template_id(random);
     let mut content = vec![0; CONTENT - 16];
     random.fill(&mut content);
-    message(random)
-        .template(id, &[Field::iana(4, 1)])
-        .set(id, &content)
-        .encode()
+    message(random).template(id, fields).set(id, &content).encode()
 }
 
 /// Variable-length fields cost an octet each; fields of width zero cost nothing,

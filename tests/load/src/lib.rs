@@ -6,7 +6,7 @@
 
 mod batched;
 mod card;
-mod flow;
+pub mod flow;
 mod generator;
 mod hostile;
 mod netflow5;

@@ -1,50 +1,102 @@
-use super::super::facts::{self, Owner};
 use super::*;
+use crate::identity::facts::{self, Owner};
+use crate::identity::{Holders, Span};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 use weir_api::NodeFlowExport;
+use weir_flow::Kind;
 
 const POD_IP: &str = "10.128.0.5";
+const SECOND: u64 = 1_000_000_000;
+/// When the pods of the tests were made: 2026-01-01.
+const MADE: u64 = 1_767_225_600 * SECOND;
 
+/// The index, and the time, in seconds since the pods were made.
 #[derive(Default)]
-struct Cluster(Index);
+struct Cluster(Index, u64);
 
 impl Cluster {
     fn pod(&mut self, name: &str, object: Value) {
         let pod: Pod = serde_json::from_value(object).unwrap();
+        self.apply(ObjectKind::Pod, name, facts::pod(&pod));
+    }
+
+    fn apply(&mut self, kind: ObjectKind, name: &str, fact: Fact) -> bool {
+        let ns = if matches!(kind, ObjectKind::Node | ObjectKind::NodeFlowExport) {
+            ""
+        } else {
+            "shop"
+        };
         self.0
-            .apply(ObjectKey::new(ObjectKind::Pod, "shop", name), facts::pod(&pod));
+            .apply(ObjectKey::new(kind, ns, name), fact, MADE + self.1 * SECOND)
+    }
+
+    fn delete(&mut self, kind: ObjectKind, name: &str) {
+        let ns = if kind == ObjectKind::Node { "" } else { "shop" };
+        self.0
+            .delete(&ObjectKey::new(kind, ns, name), MADE + self.1 * SECOND);
     }
 
     fn node(&mut self, name: &str, zone: &str, address: &str) {
         let node: Node = serde_json::from_value(json!({
-            "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}},
+            "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone,
+                         "failure-domain.beta.kubernetes.io/zone": "old", "failure-domain.beta.kubernetes.io/region": "north"}},
             "status": {"addresses": [
                 {"type": "Hostname", "address": name},
                 {"type": "ExternalIP", "address": "203.0.113.7"},
                 {"type": "InternalIP", "address": address}]},
         }))
         .unwrap();
-        self.0
-            .apply(ObjectKey::new(ObjectKind::Node, "", name), facts::node(&node));
+        self.apply(ObjectKind::Node, name, facts::node(&node));
     }
 
     fn controlled(&mut self, kind: ObjectKind, name: &str, owner: Option<(&str, &str)>) {
         let owner = owner.map(|(kind, name)| Owner {
             kind: kind.into(),
             name: name.into(),
+            watched: None,
         });
-        self.0
-            .apply(ObjectKey::new(kind, "shop", name), Fact::Controlled(owner));
+        self.apply(kind, name, Fact::Controlled(owner));
     }
 
     fn who(&mut self, address: &str) -> Option<Identity> {
+        match self.holders(address, self.1 + 5).as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            several => panic!("several: {several:?}"),
+        }
+    }
+
+    /// Everybody who had an address at a time, in seconds.
+    fn holders(&mut self, address: &str, at: u64) -> Vec<Identity> {
         let snapshot = self.0.snapshot();
-        snapshot
-            .directory
-            .addresses
-            .get(&address.parse().unwrap())
-            .map(|identity| (**identity).clone())
+        let at = MADE + at * SECOND;
+        let flow = Span { from: at, to: at };
+        match snapshot.directory.holders(address.parse().unwrap(), flow) {
+            Holders::Nobody => Vec::new(),
+            Holders::One(who) => vec![(**who).clone()],
+            Holders::Several(all) => all.into_iter().map(|who| (**who).clone()).collect(),
+        }
+    }
+
+    fn names(&mut self, address: &str, at: u64) -> Vec<String> {
+        let holders = self.holders(address, at);
+        holders.iter().map(|who| who.name.to_string()).collect()
+    }
+
+    fn service(&mut self, address: &str, proto: u8, port: u16) -> String {
+        let at = Span::since(MADE + (self.1 + 5) * SECOND);
+        let directory = self.0.snapshot().directory;
+        let endpoint = Endpoint {
+            address: address.parse().unwrap(),
+            proto,
+            port,
+        };
+        let who = directory.service(endpoint, at);
+        who.map_or(String::new(), |who| {
+            format!("{}/{}", who.service_ns, who.service_name)
+        })
     }
 
     fn workload(&mut self) -> (String, String) {
@@ -56,7 +108,12 @@ impl Cluster {
 fn running(owner: Option<(&str, &str)>) -> Value {
     let owners: Vec<Value> = owner
         .map(|(kind, name)| {
-            json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "u", "controller": true})
+            let version = match kind {
+                "Job" => "batch/v1",
+                "ReplicationController" | "Node" => "v1",
+                _ => "apps/v1",
+            };
+            json!({"apiVersion": version, "kind": kind, "name": name, "uid": "u", "controller": true})
         })
         .into_iter()
         .collect();
@@ -82,7 +139,11 @@ fn a_pod_is_found_by_each_of_its_addresses_with_its_node_and_zone() {
     for address in [POD_IP, "fd00::5"] {
         let who = cluster.who(address).unwrap();
         assert_eq!((who.pod_name(), &*who.ns, who.kind), ("web", "shop", Kind::Pod));
-        assert_eq!((&*who.node_name, &*who.zone), ("node-a", "zone-1"));
+        assert_eq!(
+            (&*who.node_name, &*who.zone, &*who.region),
+            ("node-a", "zone-1", "north")
+        );
+        assert_eq!(&*who.network, "primary");
         assert_eq!(who.node_addr, Some([192, 0, 2, 1].into()));
     }
 }
@@ -99,6 +160,35 @@ fn the_workload_is_the_top_owner_whichever_object_comes_first() {
     cluster.controlled(ObjectKind::Job, "backup-1", Some(("CronJob", "backup")));
     cluster.pod("backup-1-x", running(Some(("Job", "backup-1"))));
     assert_eq!(cluster.workload(), ("CronJob".into(), "backup".into()));
+
+    let mut cluster = Cluster::default();
+    cluster.controlled(
+        ObjectKind::ReplicationController,
+        "shop-3",
+        Some(("DeploymentConfig", "shop")),
+    );
+    cluster.pod("shop-3-x", running(Some(("ReplicationController", "shop-3"))));
+    assert_eq!(cluster.workload(), ("DeploymentConfig".into(), "shop".into()));
+
+    let mut cluster = Cluster::default();
+    cluster.controlled(ObjectKind::ReplicaSet, "web-5d9", Some(("Rollout", "web")));
+    cluster.pod("web", running(Some(("ReplicaSet", "web-5d9"))));
+    assert_eq!(cluster.workload(), ("Rollout".into(), "web".into()));
+}
+
+#[test]
+fn a_controller_of_another_group_is_not_taken_for_its_namesake() {
+    let owner = |version: &str| {
+        let metadata = json!({"ownerReferences": [
+            {"apiVersion": version, "kind": "Job", "name": "x", "uid": "u", "controller": true}]});
+        Owner::of(&serde_json::from_value(metadata).unwrap())
+            .unwrap()
+            .watched
+    };
+    assert_eq!(
+        (owner("batch/v1"), owner("batch.volcano.sh/v1alpha1")),
+        (Some(ObjectKind::Job), None)
+    );
 }
 
 #[test]
@@ -113,6 +203,9 @@ fn a_workload_without_an_owner_above_is_its_own_top() {
     let mut cluster = Cluster::default();
     cluster.pod("alone", running(None));
     assert_eq!(cluster.workload(), ("Pod".into(), "alone".into()));
+    let mut cluster = Cluster::default();
+    cluster.pod("etcd-node-a", running(Some(("Node", "node-a"))));
+    assert_eq!(cluster.workload(), ("Node".into(), "node-a".into()));
 }
 
 #[test]
@@ -120,41 +213,162 @@ fn the_workload_stays_true_when_the_replicaset_goes_before_its_pods() {
     let mut cluster = Cluster::default();
     cluster.controlled(ObjectKind::ReplicaSet, "web-5d9", Some(("Deployment", "web")));
     cluster.pod("web", running(Some(("ReplicaSet", "web-5d9"))));
-    cluster
-        .0
-        .delete(&ObjectKey::new(ObjectKind::ReplicaSet, "shop", "web-5d9"));
+    cluster.delete(ObjectKind::ReplicaSet, "web-5d9");
     assert_eq!(cluster.workload(), ("Deployment".into(), "web".into()));
 }
 
 #[test]
-fn pods_on_the_host_network_and_ended_pods_claim_nothing() {
+fn a_pod_on_the_host_network_claims_nothing_and_its_node_has_the_address() {
     let mut cluster = Cluster::default();
-    cluster.pod("host", with(running(None), "/spec/hostNetwork", json!(true)));
-    assert_eq!(cluster.who(POD_IP), None);
+    cluster.node("node-a", "zone-1", POD_IP);
+    cluster.pod("web", with(running(None), "/spec/hostNetwork", json!(true)));
+    assert_eq!(cluster.who(POD_IP).unwrap().kind, Kind::Node);
+    assert_eq!(cluster.who("fd00::5"), None);
+}
+
+#[test]
+fn a_pod_that_ended_held_its_address_until_its_last_container_ended() {
     for phase in ["Succeeded", "Failed"] {
+        let mut cluster = Cluster::default();
         cluster.pod("web", running(None));
-        assert!(cluster.who(POD_IP).is_some());
-        cluster.pod("web", with(running(None), "/status/phase", json!(phase)));
-        assert_eq!(cluster.who(POD_IP), None);
+        cluster.1 = 100;
+        let ended = json!([{"name": "a", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                            "state": {"terminated": {"exitCode": 0, "finishedAt": "2026-01-01T00:01:00Z"}}}]);
+        let status = with(running(None), "/status/phase", json!(phase));
+        cluster.pod("web", with(status, "/status/containerStatuses", ended));
+        assert_eq!(cluster.names(POD_IP, 60), ["web"]);
+        assert_eq!(cluster.names(POD_IP, 63), [""; 0]);
+        cluster.pod("next", since(running(None), 70));
+        assert_eq!(cluster.names(POD_IP, 75), ["next"]);
+        cluster.delete(ObjectKind::Pod, "web");
+        assert_eq!(
+            (cluster.names(POD_IP, 60), cluster.names(POD_IP, 75)),
+            (vec!["web".into()], vec!["next".into()])
+        );
+    }
+}
+
+/// The pod, made at a time in seconds.
+fn since(pod: Value, at: u64) -> Value {
+    let time = jiff::Timestamp::from_nanosecond(i128::from(MADE + at * SECOND)).unwrap();
+    with(pod, "/metadata/creationTimestamp", json!(time.to_string()))
+}
+
+#[test]
+fn an_address_that_was_given_to_another_pod_is_credited_by_time() {
+    let mut cluster = Cluster::default();
+    cluster.pod("old", running(None));
+    cluster.1 = 100;
+    cluster.delete(ObjectKind::Pod, "old");
+    cluster.pod("new", since(running(None), 110));
+    for address in [POD_IP, "fd00::5"] {
+        assert_eq!(cluster.names(address, 50), ["old"]);
+        assert_eq!(cluster.names(address, 105), [""; 0]);
+        assert_eq!(cluster.names(address, 120), ["new"]);
     }
 }
 
 #[test]
-fn the_younger_of_two_pods_has_the_address_and_the_other_keeps_nothing() {
+fn two_pods_that_both_claim_an_address_are_both_shown() {
     let mut cluster = Cluster::default();
-    let newer = with(
-        running(None),
-        "/metadata/creationTimestamp",
-        json!("2026-02-01T00:00:00Z"),
-    );
-    cluster.pod("new", newer);
     cluster.pod("old", running(None));
-    assert_eq!(cluster.who(POD_IP).unwrap().pod_name(), "new");
-    cluster.0.delete(&ObjectKey::new(ObjectKind::Pod, "shop", "new"));
-    assert_eq!(cluster.who(POD_IP).unwrap().pod_name(), "old");
-    cluster.0.delete(&ObjectKey::new(ObjectKind::Pod, "shop", "old"));
-    assert_eq!(cluster.who(POD_IP), None);
-    assert!(cluster.0.claims.is_empty() && cluster.0.dependents.is_empty());
+    cluster.pod("new", since(running(None), 50));
+    assert_eq!(cluster.names(POD_IP, 60), ["old", "new"]);
+    let leaving = with(
+        running(None),
+        "/metadata/deletionTimestamp",
+        json!("2026-01-01T00:01:00Z"),
+    );
+    cluster.pod("old", leaving);
+    assert_eq!(
+        (cluster.names(POD_IP, 40), cluster.names(POD_IP, 60)),
+        (vec!["old".into()], vec!["new".into()])
+    );
+}
+
+#[test]
+fn a_pod_that_waits_for_its_address_has_it_since_it_was_last_seen_without() {
+    let mut cluster = Cluster::default();
+    cluster.pod("old", running(None));
+    let waiting = with(
+        with(since(running(None), 50), "/status/podIP", json!(null)),
+        "/status/podIPs",
+        json!([]),
+    );
+    cluster.1 = 55;
+    cluster.pod("new", waiting.clone());
+    cluster.1 = 80;
+    cluster.delete(ObjectKind::Pod, "old");
+    cluster.1 = 90;
+    cluster.pod("new", waiting);
+    cluster.1 = 95;
+    cluster.pod("new", since(running(None), 50));
+    assert_eq!(cluster.names(POD_IP, 70), ["old"]);
+    assert_eq!(cluster.names(POD_IP, 92), ["new"]);
+}
+
+#[test]
+fn a_pod_that_was_made_anew_under_its_name_is_another_one() {
+    let mut cluster = Cluster::default();
+    cluster.pod("db-0", running(None));
+    cluster.1 = 100;
+    let other = with(
+        with(since(running(None), 60), "/spec/nodeName", json!("node-b")),
+        "/status",
+        json!({"podIP": "10.128.0.9"}),
+    );
+    cluster.pod("db-0", other);
+    assert_eq!(
+        (cluster.names(POD_IP, 50), cluster.names(POD_IP, 90)),
+        (vec!["db-0".into()], vec![])
+    );
+    assert_eq!(&*cluster.holders(POD_IP, 50)[0].node_name, "node-a");
+    assert_eq!(&*cluster.holders("10.128.0.9", 70)[0].node_name, "node-b");
+}
+
+#[test]
+fn who_had_an_address_is_known_for_the_history_and_nothing_is_left_after_it() {
+    let mut cluster = Cluster(Index::new(Duration::from_secs(60)), 0);
+    cluster.pod("web", running(None));
+    cluster.1 = 100;
+    cluster.delete(ObjectKind::Pod, "web");
+    assert!(
+        cluster
+            .0
+            .snapshot()
+            .directory
+            .pod("shop/web", Span::since(MADE))
+            .is_some()
+    );
+    cluster.0.expire(MADE + 150 * SECOND);
+    assert_eq!(cluster.names(POD_IP, 50), ["web"]);
+    assert!(cluster.0.expire(MADE + 161 * SECOND));
+    let directory = cluster.0.snapshot().directory;
+    assert!(directory.addresses.is_empty() && directory.pods.is_empty());
+    assert!(cluster.0.is_empty() && cluster.0.holdings() == 0 && cluster.0.dependents.is_empty());
+}
+
+#[test]
+fn addresses_in_secondary_networks_bear_the_network() {
+    let multus = json!([
+        {"name": "ovn-kubernetes", "interface": "eth0", "ips": [POD_IP], "default": true},
+        {"name": "shop/blue", "interface": "net1", "ips": ["192.168.7.2"]}]);
+    let ovn = json!({"default": {"ip_addresses": ["10.128.0.5/23"]},
+                     "shop/red": {"ip_addresses": ["172.30.7.2/24"], "role": "secondary"}});
+    let annotations = json!({"k8s.v1.cni.cncf.io/network-status": multus.to_string(),
+                             "k8s.ovn.org/pod-networks": ovn.to_string()});
+    let mut cluster = Cluster::default();
+    cluster.pod("web", with(running(None), "/metadata/annotations", annotations));
+    for (address, network) in [
+        (POD_IP, "primary"),
+        ("192.168.7.2", "shop/blue"),
+        ("172.30.7.2", "shop/red"),
+    ] {
+        let who = cluster.who(address).unwrap();
+        assert_eq!((who.pod_name(), &*who.network), ("web", network));
+    }
+    let nonsense = json!({"k8s.v1.cni.cncf.io/network-status": "{", "k8s.ovn.org/pod-networks": "[]"});
+    cluster.pod("other", with(running(None), "/metadata/annotations", nonsense));
 }
 
 #[test]
@@ -170,7 +384,7 @@ fn a_node_is_found_by_its_addresses_and_its_change_reaches_its_pods() {
     cluster.node("node-a", "zone-2", "192.0.2.9");
     assert_eq!(&*cluster.who(POD_IP).unwrap().zone, "zone-2");
     assert_eq!(cluster.who("192.0.2.1"), None);
-    cluster.0.delete(&ObjectKey::new(ObjectKind::Node, "", "node-a"));
+    cluster.delete(ObjectKind::Node, "node-a");
     assert_eq!(&*cluster.who(POD_IP).unwrap().zone, "");
 }
 
@@ -178,22 +392,107 @@ fn a_node_is_found_by_its_addresses_and_its_change_reaches_its_pods() {
 fn a_service_is_found_by_its_cluster_and_balancer_addresses() {
     let service: Service = serde_json::from_value(json!({
         "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "None"]},
+        "spec": {"clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "None"],
+                 "externalIPs": ["192.0.2.80"], "ports": [{"port": 80, "nodePort": 30080}, {"port": 53, "protocol": "UDP"}]},
         "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}, {"hostname": "lb.example"}]}},
     }))
     .unwrap();
     let mut cluster = Cluster::default();
-    cluster.0.apply(
-        ObjectKey::new(ObjectKind::Service, "shop", "web"),
-        facts::service(&service),
-    );
-    for address in ["10.96.0.10", "203.0.113.9"] {
+    cluster.apply(ObjectKind::Service, "web", facts::service(&service));
+    for address in ["10.96.0.10", "203.0.113.9", "192.0.2.80"] {
         let who = cluster.who(address).unwrap();
         assert_eq!(
             (&*who.service_name, &*who.service_ns, who.pod_name()),
             ("web", "shop", "")
         );
+        assert_eq!(cluster.service(address, 6, 80), "shop/web");
+        assert_eq!(cluster.service(address, 17, 53), "shop/web");
+        assert_eq!(cluster.service(address, 6, 53), "");
     }
+    let directory = cluster.0.snapshot().directory;
+    let port = |proto| NodePort { proto, port: 30080 };
+    assert!(directory.node_port(port(6), Span::since(MADE)).is_some());
+    assert!(directory.node_port(port(17), Span::since(MADE)).is_none());
+}
+
+fn slice(service: &str, addresses: &[(&str, Value)], ports: Value) -> Fact {
+    let endpoints: Vec<Value> = addresses
+        .iter()
+        .map(|(address, conditions)| json!({"addresses": [address], "conditions": conditions}))
+        .collect();
+    let slice: EndpointSlice = serde_json::from_value(json!({
+        "metadata": {"name": "x", "namespace": "shop", "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4", "endpoints": endpoints, "ports": ports,
+    }))
+    .unwrap();
+    facts::endpoints(&slice)
+}
+
+#[test]
+fn ready_endpoints_belong_to_their_service_by_address_protocol_and_port() {
+    let ready = json!({"ready": true});
+    let gone = json!({"ready": false, "serving": false, "terminating": true});
+    let last = json!({"ready": false, "serving": true, "terminating": true});
+    let all = [
+        ("10.0.0.1", ready.clone()),
+        ("10.0.0.2", gone),
+        ("10.0.0.3", last),
+        ("10.0.0.4", json!({})),
+    ];
+    let mut cluster = Cluster::default();
+    cluster.apply(
+        ObjectKind::EndpointSlice,
+        "x",
+        slice("web", &all, json!([{"port": 8080}])),
+    );
+    let served = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"].map(|a| cluster.service(a, 6, 8080));
+    assert_eq!(served, ["shop/web", "", "shop/web", "shop/web"]);
+    assert_eq!(
+        (
+            cluster.service("10.0.0.1", 17, 8080),
+            cluster.service("10.0.0.1", 6, 80)
+        ),
+        Default::default()
+    );
+    // A second slice of the same Service changes nothing, one of another leaves it open.
+    cluster.apply(
+        ObjectKind::EndpointSlice,
+        "y",
+        slice("web", &all[..1], json!([{"port": 8080}])),
+    );
+    assert_eq!(cluster.service("10.0.0.1", 6, 8080), "shop/web");
+    cluster.apply(
+        ObjectKind::EndpointSlice,
+        "z",
+        slice("other", &all[..1], json!([{"port": 8080}])),
+    );
+    assert_eq!(cluster.service("10.0.0.1", 6, 8080), "");
+    cluster.1 = 50;
+    cluster.delete(ObjectKind::EndpointSlice, "z");
+    assert_eq!(cluster.service("10.0.0.1", 6, 8080), "shop/web");
+}
+
+#[test]
+fn endpoints_of_a_headless_service_without_ports_count_at_all_ports() {
+    let mut cluster = Cluster::default();
+    let all = [("10.0.0.1", json!({"ready": true}))];
+    cluster.apply(ObjectKind::EndpointSlice, "x", slice("db", &all, json!([])));
+    assert_eq!(cluster.service("10.0.0.1", 17, 1234), "shop/db");
+    cluster.apply(
+        ObjectKind::EndpointSlice,
+        "x",
+        slice("db", &all, json!([{"protocol": "UDP"}])),
+    );
+    assert_eq!(
+        (cluster.service("10.0.0.1", 17, 1234), cluster.0.portless),
+        ("shop/db".into(), 1)
+    );
+    cluster.1 = 50;
+    cluster.delete(ObjectKind::EndpointSlice, "x");
+    assert_eq!(
+        (cluster.service("10.0.0.1", 6, 1234), cluster.0.portless),
+        (String::new(), 0)
+    );
 }
 
 #[test]
@@ -201,8 +500,8 @@ fn what_is_known_already_is_no_news() {
     let mut cluster = Cluster::default();
     cluster.node("node-a", "zone-1", "192.0.2.1");
     let key = ObjectKey::new(ObjectKind::Node, "", "node-a");
-    let fact = cluster.0.objects[&key].clone();
-    assert!(!cluster.0.apply(key, fact));
+    let fact = cluster.0.objects[ObjectKind::Node as usize][&key].fact.clone();
+    assert!(!cluster.apply(ObjectKind::Node, "node-a", fact));
 }
 
 #[test]
@@ -220,10 +519,7 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
     .unwrap();
     let mut cluster = Cluster::default();
     cluster.node("node-b", "", "192.0.2.2");
-    cluster.0.apply(
-        ObjectKey::new(ObjectKind::NodeFlowExport, "", "node-a"),
-        facts::exports(&export),
-    );
+    cluster.apply(ObjectKind::NodeFlowExport, "node-a", facts::exports(&export));
     let exporters = cluster.0.snapshot().exporters;
     let node = |mark, source: &str| {
         exporters
@@ -254,4 +550,77 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
     assert!(exporter.single_pass);
     assert_eq!(exporter.formats.net_flow.unwrap().active_timeout, 5);
     assert_eq!(node(None, "192.0.2.2"), Some(("node-b".to_owned(), None)));
+}
+
+/// A pod of a random walk: which of the four addresses it has.
+fn walker(made: u64, addresses: u64) -> Fact {
+    let has = |n: &u8| addresses >> n & 1 == 1;
+    let primary: Arc<str> = "primary".into();
+    Fact::Pod(PodFact {
+        addresses: (0..4_u8)
+            .filter(has)
+            .map(|n| ([10, 0, 0, n].into(), Arc::clone(&primary)))
+            .collect(),
+        node: "node-a".into(),
+        created: made,
+        started: made,
+        ..PodFact::default()
+    })
+}
+
+#[test]
+fn whatever_happens_the_view_shows_who_has_an_address_and_in_the_end_nothing_is_left() {
+    use std::collections::{BTreeMap, BTreeSet};
+    for seed in 1..60_u64 {
+        let mut random = seed;
+        let mut below = |bound: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % bound
+        };
+        let mut cluster = Cluster::default();
+        let mut model: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for step in 1..60 {
+            cluster.1 = 10 * step;
+            let name = format!("p{}", below(5));
+            let now = MADE + cluster.1 * SECOND;
+            if below(3) == 0 {
+                cluster.delete(ObjectKind::Pod, &name);
+                model.remove(&name);
+            } else {
+                let reborn = below(4) == 0;
+                let made = model
+                    .get(&name)
+                    .filter(|_| !reborn)
+                    .map_or(now, |(made, _)| *made);
+                let addresses = below(16);
+                cluster.apply(ObjectKind::Pod, &name, walker(made, addresses));
+                model.insert(name, (made, addresses));
+            }
+            for n in 0..4_u64 {
+                let has = model.iter().filter(|(_, (_, addresses))| addresses >> n & 1 == 1);
+                let expected: BTreeSet<String> = has.map(|(name, _)| name.clone()).collect();
+                let shown = cluster.names(&format!("10.0.0.{n}"), 10 * step + 5);
+                assert_eq!(
+                    shown.into_iter().collect::<BTreeSet<_>>(),
+                    expected,
+                    "seed {seed}, step {step}"
+                );
+            }
+        }
+        for name in model.keys() {
+            cluster.delete(ObjectKind::Pod, name);
+        }
+        cluster.0.expire(MADE + 10_000 * SECOND);
+        let directory = cluster.0.snapshot().directory;
+        assert!(
+            directory.addresses.is_empty() && directory.pods.is_empty(),
+            "seed {seed}"
+        );
+        assert!(
+            cluster.0.is_empty() && cluster.0.dependents.is_empty(),
+            "seed {seed}"
+        );
+    }
 }

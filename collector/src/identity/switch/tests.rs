@@ -1,5 +1,6 @@
 use super::*;
 use crate::exporters::{Formats, Ipfix, NetFlow};
+use crate::identity::Holders;
 use ovsdb::{Datum, Uuid};
 
 fn uuid(n: u128) -> Uuid {
@@ -114,7 +115,11 @@ fn interfaces_that_are_no_pods_name_the_node_or_nobody() {
 
 #[test]
 fn exporters_are_known_by_what_the_rows_say() {
-    let snapshot = merge(vec![read(&replica(), Some("other-name"))]);
+    let snapshot = merge(
+        vec![read(&replica(), Some("other-name"))],
+        &mut Ledger::default(),
+        1,
+    );
     use crate::exporters::Mark;
     let stranger = [203, 0, 113, 1].into();
     for mark in [
@@ -138,6 +143,8 @@ fn exporters_are_known_by_what_the_rows_say() {
             "what OVS does when the column is empty"
         );
     }
+    let pod = snapshot.directory.pod("shop/web-0_x", Span::since(1));
+    assert_eq!(pod.map(|who| who.pod_name()), Some("web-0_x"));
     let exporter = snapshot.exporters.resolve(None, [192, 0, 2, 1].into()).unwrap();
     assert!(exporter.single_pass);
     assert_eq!(
@@ -152,4 +159,45 @@ fn exporters_are_known_by_what_the_rows_say() {
 fn an_empty_database_gives_no_names() {
     let switch = read(&Replica::default(), None);
     assert!(switch.exporters.is_empty() && switch.addresses.is_empty());
+}
+
+#[test]
+fn an_address_that_another_pod_got_is_credited_by_time() {
+    let pod = |name: &str| {
+        let who = Identity {
+            kind: Kind::Pod,
+            name: name.into(),
+            ..Identity::default()
+        };
+        let mut switch = Switch {
+            node: "node-a".into(),
+            ..Switch::default()
+        };
+        switch.addresses.push(([10, 0, 0, 1].into(), Arc::new(who)));
+        switch
+    };
+    const SECOND: u64 = 1_000_000_000;
+    let mut ledger = Ledger::new(Duration::from_secs(600));
+    let mut at = |second: u64, switches| merge(switches, &mut ledger, second * SECOND);
+    at(100, vec![pod("old")]);
+    at(200, vec![]);
+    let snapshot = at(300, vec![pod("new")]);
+    let who = |second: u64| {
+        let flow = Span {
+            from: second * SECOND,
+            to: second * SECOND,
+        };
+        match snapshot.directory.holders([10, 0, 0, 1].into(), flow) {
+            Holders::One(who) => who.name.to_string(),
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!((who(150), who(250)), ("old".into(), "new".into()));
+    let snapshot = at(900, vec![]);
+    let kept = snapshot.directory.addresses.get(&[10, 0, 0, 1].into());
+    assert_eq!(
+        kept.map(|held| held.len()),
+        Some(1),
+        "what ended long ago is forgotten"
+    );
 }

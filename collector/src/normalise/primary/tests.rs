@@ -169,6 +169,16 @@ fn a_pods_packet_counts_where_it_enters_its_node_in_the_most_exact_format() {
 }
 
 #[test]
+fn packets_of_a_pod_that_is_one_of_several_count_where_they_are_first_seen() {
+    for formats in [IPFIX, NETFLOW, SFLOW, ALL] {
+        let setup = both(formats);
+        let records = between_nodes(&setup);
+        let counted = primaries(&setup, (Pod(""), Pod("b")), false, &records);
+        assert_eq!(counted, primaries(&setup, (Pod("a"), Pod("b")), false, &records));
+    }
+}
+
+#[test]
 fn on_one_node_what_enters_counts_and_what_leaves_does_not() {
     let records = [
         Seen("a", "br-int", N, In),

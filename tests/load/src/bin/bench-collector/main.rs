@@ -5,6 +5,7 @@
 //! The sender is this process on one core; the receiver is on another.
 
 mod decode;
+mod names;
 mod receiver;
 mod run;
 
@@ -16,7 +17,8 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use weir_load::Traffic;
 
-use receiver::Kind;
+use names::Names;
+use receiver::{Kind, Setting};
 use run::{Load, Outcome};
 
 #[derive(Debug, Parser)]
@@ -37,6 +39,10 @@ struct Args {
     #[arg(long)]
     decode_only: bool,
 
+    /// Only with the store: what it costs from the socket to the sealed segment
+    #[arg(long, conflicts_with = "decode_only")]
+    ingest: bool,
+
     /// The core that sends; the next one receives
     #[arg(long, default_value_t = 0)]
     core: usize,
@@ -54,19 +60,35 @@ const COST: [(&str, Traffic, u64); 4] = [
     ),
 ];
 
+/// What is stored, and the rates that are aimed at.
+const INGEST: [(&str, Traffic, u64); 2] = [
+    ("IPFIX as OVS sends it, 1 a datagram", Traffic::OvsIpfix, 200_000),
+    ("NetFlow v5, 24 a datagram", Traffic::NetFlow5, 1_000_000),
+];
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     pin(args.core)?;
-    decode::print(args.rounds);
+    if !args.ingest {
+        decode::print(args.rounds);
+    }
     let Some(collector) = args.collector.filter(|_| !args.decode_only) else {
         return Ok(());
     };
+    let names = Names::start()?;
     let bench = Bench {
         rounds: args.rounds.max(1),
         seconds: args.seconds,
-        core: args.core + 1,
-        collector,
+        setting: Setting {
+            collector,
+            core: args.core + 1,
+            names: Some(names.endpoint()),
+            store: args.ingest,
+        },
     };
+    if args.ingest {
+        return bench.ingest();
+    }
     bench.cost()?;
     bench.memory()?;
     bench.ceiling()
@@ -81,13 +103,12 @@ fn pin(core: usize) -> anyhow::Result<()> {
 struct Bench {
     rounds: usize,
     seconds: u64,
-    core: usize,
-    collector: PathBuf,
+    setting: Setting,
 }
 
 impl Bench {
     fn measure(&self, kind: Kind, load: &Load) -> anyhow::Result<Outcome> {
-        run::measure(kind, &self.collector, self.core, load)
+        run::measure(kind, &self.setting, load)
     }
 
     fn kinds(traffic: Traffic) -> [Kind; 2] {
@@ -130,6 +151,42 @@ impl Bench {
             );
         }
         Ok(())
+    }
+
+    /// CPU per record from the socket to the sealed segment, beside nfcapd's bare
+    /// capture, and the highest rate that is stored without loss.
+    fn ingest(&self) -> anyhow::Result<()> {
+        println!(
+            "| socket to sealed segment (median of {}) | records/s | weir-collector, us | nfcapd, us | ratio | octets a record | loss, weir / nfcapd |",
+            self.rounds
+        );
+        println!("|---|---|---|---|---|---|---|");
+        for (name, traffic, rate) in INGEST {
+            let load = Load::new(traffic, 8, rate, self.seconds);
+            let (mut costs, mut sizes, mut lost) = ([Vec::new(), Vec::new()], Vec::new(), [0, 0]);
+            for _ in 0..self.rounds {
+                for (place, kind) in Self::kinds(traffic).into_iter().enumerate() {
+                    let outcome = self.measure(kind, &load)?;
+                    costs[place].push(outcome.cpu_us_per_record_to_the_end());
+                    lost[place] += outcome.lost();
+                    if kind == Kind::Weir {
+                        sizes.push(outcome.octets_per_record());
+                    }
+                }
+            }
+            let [ours, theirs] = costs.map(median);
+            let ratio = ours.zip(theirs).map(|(ours, theirs)| ours / theirs);
+            let size = median(sizes).unwrap_or_default();
+            println!(
+                "| {name} | {rate} | {} | {} | {} | {size:.1} | {} / {} |",
+                show(ours),
+                show(theirs),
+                show(ratio),
+                lost[0],
+                lost[1]
+            );
+        }
+        self.ceiling()
     }
 
     /// The highest rate with no loss.

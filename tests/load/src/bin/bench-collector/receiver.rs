@@ -9,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeValLike;
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// Where every receiver listens: nothing else does in a network namespace of its own.
@@ -40,9 +42,9 @@ impl Kind {
         std::env::split_paths(&path).any(|folder| folder.join(program).exists())
     }
 
-    fn command(self, collector: &Path, core: usize, folder: &Path) -> Command {
+    fn command(self, setting: &Setting, folder: &Path) -> Command {
         let mut command = Command::new("taskset");
-        command.arg("-c").arg(core.to_string());
+        command.arg("-c").arg(setting.core.to_string());
         let capd = |command: &mut Command, program: &str| {
             command.args([program, "-t", "3600", "-b", "127.0.0.1", "-p"]);
             command
@@ -59,15 +61,36 @@ impl Kind {
                     "--inh-caps",
                     "-net_admin",
                 ]);
-                command.arg(collector).args(["--print", "none", "--http", HTTP]);
+                command
+                    .arg(&setting.collector)
+                    .args(["--print", "none", "--http", HTTP]);
                 command.args(["--listen", &format!("127.0.0.1:{PORT}"), "--port-file"]);
                 command.arg(folder.join("ports"));
+                if let Some(names) = &setting.names {
+                    command.arg("--ovsdb").arg(names);
+                }
+                if setting.store {
+                    command.arg("--data-dir").arg(folder.join("data"));
+                }
             }
             Self::Nfcapd => capd(&mut command, "nfcapd"),
             Self::Sfcapd => capd(&mut command, "sfcapd"),
         }
         command
     }
+}
+
+/// How the receivers are run.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// weir-collector's program.
+    pub collector: PathBuf,
+    /// The core that receives.
+    pub core: usize,
+    /// The OVSDB that weir-collector takes names from.
+    pub names: Option<String>,
+    /// weir-collector stores what it receives, as nfcapd does.
+    pub store: bool,
 }
 
 /// A running one.
@@ -80,13 +103,13 @@ pub struct Receiver {
 
 impl Receiver {
     /// Starts it and waits until its socket is bound.
-    pub fn start(kind: Kind, collector: &Path, core: usize) -> anyhow::Result<Self> {
+    pub fn start(kind: Kind, setting: &Setting) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("bench-collector-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)?;
         let log = File::create(folder.join("log"))?;
         let child = kind
-            .command(collector, core, &folder)
+            .command(setting, &folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -94,7 +117,7 @@ impl Receiver {
             .with_context(|| format!("cannot start {kind:?}"))?;
         let receiver = Self { kind, child, folder };
         let give_up = Instant::now() + Duration::from_secs(20);
-        while sockets()?.is_empty() || (kind == Kind::Weir && metrics().is_err()) {
+        while sockets()?.is_empty() || (kind == Kind::Weir && !is_ready()) {
             ensure!(
                 Instant::now() < give_up,
                 "{kind:?} does not listen: {}",
@@ -135,26 +158,64 @@ impl Receiver {
         Ok(sockets()?.iter().map(|socket| socket.queued).sum())
     }
 
-    /// Ends it. Returns the records that it stored.
-    pub fn finish(mut self) -> anyhow::Result<u64> {
+    /// Ends it.
+    pub fn finish(mut self) -> anyhow::Result<End> {
         let counted = (self.kind == Kind::Weir).then(metrics).transpose()?;
+        let before = cpu_of_ended()?;
         kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
         let give_up = Instant::now() + Duration::from_secs(20);
         while self.child.try_wait()?.is_none() {
             ensure!(Instant::now() < give_up, "{:?} does not end", self.kind);
             std::thread::sleep(Duration::from_millis(10));
         }
-        match counted {
-            Some(text) => metric(&text, "weir_collector_records_stored_total"),
-            None => {
-                flows(&self.log()).with_context(|| format!("{:?} counts no flows: {}", self.kind, self.log()))
-            }
-        }
+        let cpu = cpu_of_ended()?.saturating_sub(before);
+        let records = match counted {
+            Some(text) => metric(&text, "weir_collector_records_stored_total")?,
+            None => flows(&self.log())
+                .with_context(|| format!("{:?} counts no flows: {}", self.kind, self.log()))?,
+        };
+        let written_octets = octets_below(&self.folder.join("data"))?;
+        Ok(End {
+            records,
+            cpu,
+            written_octets,
+        })
     }
 
     fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
+}
+
+/// What is left of a receiver.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    /// Records that it stored.
+    pub records: u64,
+    /// CPU time of its whole life.
+    pub cpu: Duration,
+    /// Octets of its files, of weir-collector's store.
+    pub written_octets: u64,
+}
+
+/// CPU time of all children that have ended and were waited for.
+fn cpu_of_ended() -> anyhow::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(micros.cast_unsigned()))
+}
+
+fn octets_below(folder: &Path) -> anyhow::Result<u64> {
+    let mut octets = 0;
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry?;
+        octets += if entry.file_type()?.is_dir() {
+            octets_below(&entry.path())?
+        } else {
+            entry.metadata()?.len()
+        };
+    }
+    Ok(octets)
 }
 
 impl Drop for Receiver {
@@ -177,10 +238,22 @@ fn flows(log: &str) -> Option<u64> {
     (!counts.is_empty()).then(|| counts.iter().sum())
 }
 
+/// Whether the collector is bound and knows the names.
+fn is_ready() -> bool {
+    page("/readyz").is_ok_and(|text| text.starts_with("HTTP/1.1 200"))
+}
+
 /// The collector's own counters.
 fn metrics() -> anyhow::Result<String> {
+    page("/metrics")
+}
+
+fn page(path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(HTTP)?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)

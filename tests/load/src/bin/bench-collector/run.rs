@@ -1,13 +1,12 @@
 //! One measurement: a receiver started afresh, a load sent, what it cost and what
 //! arrived.
 
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use weir_load::{Generator, Pace, Plan, Sender, Sent, Traffic};
 
-use crate::receiver::{Kind, Receiver};
+use crate::receiver::{Kind, Receiver, Setting};
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +35,10 @@ pub struct Outcome {
     received: u64,
     kernel_drops: u64,
     cpu: Duration,
+    /// With all that it did until it ended.
+    cpu_to_the_end: Duration,
+    /// Octets that weir-collector's store takes in the end.
+    pub written_octets: u64,
     /// Of the receiver at the end of the load.
     pub resident_octets: u64,
 }
@@ -43,6 +46,16 @@ pub struct Outcome {
 impl Outcome {
     pub fn cpu_us_per_record(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.received.max(1) as f64
+    }
+
+    /// With the sealing of what was received last.
+    pub fn cpu_us_per_record_to_the_end(&self) -> f64 {
+        self.cpu_to_the_end.as_secs_f64() * 1e6 / self.received.max(1) as f64
+    }
+
+    /// Octets of the store for each record.
+    pub fn octets_per_record(&self) -> f64 {
+        self.written_octets as f64 / self.received.max(1) as f64
     }
 
     /// Records that were sent and not stored; at least the datagrams that the kernel
@@ -60,8 +73,8 @@ impl Outcome {
 }
 
 /// Starts the receiver, sends, waits until it has worked everything off, stops it.
-pub fn measure(kind: Kind, collector: &Path, core: usize, load: &Load) -> anyhow::Result<Outcome> {
-    let receiver = Receiver::start(kind, collector, core)?;
+pub fn measure(kind: Kind, setting: &Setting, load: &Load) -> anyhow::Result<Outcome> {
+    let receiver = Receiver::start(kind, setting)?;
     let start_secs = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() - 60;
     let mut generator = Generator::new(Plan {
         traffic: load.traffic,
@@ -90,12 +103,14 @@ pub fn measure(kind: Kind, collector: &Path, core: usize, load: &Load) -> anyhow
     wait_until_idle(&receiver)?;
     let cpu = receiver.cpu()?.saturating_sub(before);
     let (resident_octets, kernel_drops) = (receiver.resident_octets()?, receiver.kernel_drops()?);
-    let received = receiver.finish()?;
+    let end = receiver.finish()?;
     Ok(Outcome {
         sent,
-        received,
+        received: end.records,
         kernel_drops,
         cpu,
+        cpu_to_the_end: end.cpu.saturating_sub(before),
+        written_octets: end.written_octets,
         resident_octets,
     })
 }

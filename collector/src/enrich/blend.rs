@@ -1,0 +1,176 @@
+//! Identities made of others: with the Service of a port, with the label of a
+//! subnet, with what several have in common. The same parts give the same shared
+//! identity, so that those who keep records need not compare texts. Bounded.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use weir_flow::{Identity, Kind};
+
+/// Blends that are kept, 300 octets each; when there are so many, all are forgotten.
+const MOST: usize = 32_768;
+
+/// Blends by the addresses of their parts, which they hold so that the addresses
+/// stay theirs.
+#[derive(Debug, Default)]
+pub struct Blends {
+    known: HashMap<(usize, usize, Way), Blend, RandomState>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    Service,
+    Label,
+    Common,
+}
+
+#[derive(Debug)]
+struct Blend {
+    made: Arc<Identity>,
+    _of: (Arc<Identity>, Part),
+}
+
+#[derive(Debug)]
+enum Part {
+    Identity(#[expect(dead_code, reason = "kept so that its address is not used again")] Arc<Identity>),
+    Name(#[expect(dead_code, reason = "kept so that its address is not used again")] Arc<str>),
+}
+
+impl Blends {
+    /// Who it is, as a part of a Service.
+    pub fn with_service(&mut self, who: &Arc<Identity>, service: &Arc<Identity>) -> Arc<Identity> {
+        if who.service_name == service.name && who.service_ns == service.ns {
+            return Arc::clone(who);
+        }
+        let key = (address(who), address(service), Way::Service);
+        let part = || Part::Identity(Arc::clone(service));
+        self.blend(key, who, part, || Identity {
+            service_name: Arc::clone(&service.name),
+            service_ns: Arc::clone(&service.ns),
+            ..(**who).clone()
+        })
+    }
+
+    /// Who it is, in a subnet with a label.
+    pub fn with_label(&mut self, who: &Arc<Identity>, label: &Arc<str>) -> Arc<Identity> {
+        let key = (address(who), label.as_ptr().addr(), Way::Label);
+        let part = || Part::Name(Arc::clone(label));
+        self.blend(key, who, part, || Identity {
+            subnet_label: Arc::clone(label),
+            ..(**who).clone()
+        })
+    }
+
+    /// What two have in common.
+    pub fn common(&mut self, one: &Arc<Identity>, other: &Arc<Identity>) -> Arc<Identity> {
+        let key = (address(one), address(other), Way::Common);
+        let part = || Part::Identity(Arc::clone(other));
+        self.blend(key, one, part, || common(one, other))
+    }
+
+    fn blend(
+        &mut self,
+        key: (usize, usize, Way),
+        who: &Arc<Identity>,
+        part: impl FnOnce() -> Part,
+        make: impl FnOnce() -> Identity,
+    ) -> Arc<Identity> {
+        if let Some(known) = self.known.get(&key) {
+            return Arc::clone(&known.made);
+        }
+        if self.known.len() >= MOST {
+            self.known.clear();
+        }
+        let made = Arc::new(make());
+        let blend = Blend {
+            made: Arc::clone(&made),
+            _of: (Arc::clone(who), part()),
+        };
+        self.known.insert(key, blend);
+        made
+    }
+}
+
+fn address(who: &Arc<Identity>) -> usize {
+    Arc::as_ptr(who).addr()
+}
+
+fn common(one: &Identity, other: &Identity) -> Identity {
+    let text = |field: fn(&Identity) -> &Arc<str>| {
+        let (one, other) = (field(one), field(other));
+        if one == other {
+            Arc::clone(one)
+        } else {
+            Arc::default()
+        }
+    };
+    let node_addr: Option<IpAddr> = one.node_addr.filter(|_| one.node_addr == other.node_addr);
+    Identity {
+        kind: if one.kind == other.kind {
+            one.kind
+        } else {
+            Kind::Unknown
+        },
+        name: text(|who| &who.name),
+        ns: text(|who| &who.ns),
+        workload_name: text(|who| &who.workload_name),
+        workload_kind: text(|who| &who.workload_kind),
+        node_name: text(|who| &who.node_name),
+        node_addr,
+        zone: text(|who| &who.zone),
+        region: text(|who| &who.region),
+        service_name: text(|who| &who.service_name),
+        service_ns: text(|who| &who.service_ns),
+        network: text(|who| &who.network),
+        subnet_label: text(|who| &who.subnet_label),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, zone: &str) -> Arc<Identity> {
+        Arc::new(Identity {
+            kind: Kind::Pod,
+            name: name.into(),
+            ns: "shop".into(),
+            zone: zone.into(),
+            ..Identity::default()
+        })
+    }
+
+    #[test]
+    fn the_same_parts_give_the_same_identity() {
+        let mut blends = Blends::default();
+        let (web, label) = (pod("web", "z"), Arc::from("offices"));
+        let one = blends.with_label(&web, &label);
+        assert!(Arc::ptr_eq(&one, &blends.with_label(&web, &label)));
+        assert_eq!((&*one.subnet_label, one.pod_name()), ("offices", "web"));
+        let service = pod("svc", "");
+        let served = blends.with_service(&one, &service);
+        assert_eq!((&*served.service_name, &*served.service_ns), ("svc", "shop"));
+        assert!(Arc::ptr_eq(&served, &blends.with_service(&served, &service)));
+    }
+
+    #[test]
+    fn what_two_have_in_common_is_kept_and_nothing_else() {
+        let both = Blends::default().common(&pod("a", "z"), &pod("b", "z"));
+        assert_eq!(
+            (both.kind, &*both.name, &*both.ns, &*both.zone),
+            (Kind::Pod, "", "shop", "z")
+        );
+        assert_eq!(&*common(&both, &pod("b", "y")).zone, "");
+    }
+
+    #[test]
+    fn there_are_never_more_than_so_many() {
+        let (mut blends, web) = (Blends::default(), pod("web", ""));
+        for n in 0..=MOST {
+            blends.with_label(&web, &n.to_string().into());
+        }
+        assert!(blends.known.len() <= MOST);
+    }
+}

@@ -1,0 +1,68 @@
+//! NodeFlowExports, cut down: which bridge of which node exports what.
+
+use std::sync::Arc;
+
+use weir_api::identity::netflow_engine;
+use weir_api::{IpfixExport, NetFlowExport, NodeFlowExport, SFlowExport};
+
+use super::Fact;
+use crate::exporters::{Exporter, Formats, Ipfix, NetFlow};
+use crate::identity::DEFAULT_SAMPLING;
+
+/// Cuts a NodeFlowExport down. What the spec leaves to derive from the exporter
+/// id is derived, so that late records of an export that was just turned off
+/// still find their node; the sampling in force is the status's.
+pub fn exports(export: &NodeFlowExport) -> Fact {
+    let node: Arc<str> = export.metadata.name.as_deref().unwrap_or("").into();
+    let in_force = |bridge: &str| {
+        let status = export.status.as_ref()?;
+        status.bridges.iter().find(|b| b.name == bridge)
+    };
+    let exporters = export.spec.bridges.iter().map(|bridge| {
+        let ipfix = bridge.ipfix.as_ref();
+        let engine = netflow_engine(bridge.exporter_id);
+        let configured = bridge
+            .net_flow
+            .as_ref()
+            .and_then(|n| n.engine_type.zip(n.engine_id));
+        let known = bridge.exporter_id != 0;
+        Exporter {
+            node: Arc::clone(&node),
+            bridge: bridge.name.as_str().into(),
+            domain: ipfix
+                .and_then(|i| i.obs_domain_id)
+                .or(known.then_some(bridge.exporter_id)),
+            engine: configured.or(known.then_some(engine)),
+            agent: bridge
+                .s_flow
+                .as_ref()
+                .and_then(|s| s.agent.as_deref()?.parse().ok()),
+            formats: match in_force(&bridge.name) {
+                Some(b) => formats(b.net_flow.as_ref(), b.s_flow.as_ref(), b.ipfix.as_ref()),
+                None => formats(bridge.net_flow.as_ref(), bridge.s_flow.as_ref(), ipfix),
+            },
+            tunnels: in_force(&bridge.name).map_or_else(Arc::default, |b| b.tunnel_ports.as_slice().into()),
+            single_pass: in_force(&bridge.name).is_some_and(|b| b.single_pass),
+        }
+    });
+    Fact::Exports(exporters.collect())
+}
+
+/// What OVS does where a setting is not set: vswitch.xml.
+fn formats(
+    net_flow: Option<&NetFlowExport>,
+    s_flow: Option<&SFlowExport>,
+    ipfix: Option<&IpfixExport>,
+) -> Formats {
+    Formats {
+        net_flow: net_flow.map(|n| NetFlow::new(n.add_id_to_interface == Some(true), n.active_timeout)),
+        s_flow: s_flow
+            .map(|s| s.sampling.unwrap_or(DEFAULT_SAMPLING))
+            .filter(|n| *n != 0),
+        ipfix: ipfix.map(|i| Ipfix {
+            sampling: i.sampling.unwrap_or(DEFAULT_SAMPLING),
+            ingress: i.enable_input_sampling.unwrap_or(true),
+            egress: i.enable_output_sampling.unwrap_or(true),
+        }),
+    }
+}

@@ -1,0 +1,193 @@
+//! What an object has, and who it is: a fact and those of its node and owners.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use weir_flow::{Identity, Kind};
+
+use super::{Belongings, Index, node_key, owner_key};
+use crate::identity::facts::{Fact, NodeFact, ObjectKey, ObjectKind, PodFact};
+use crate::identity::pod_key;
+
+impl Fact {
+    /// When the object was made; 0 where that says nothing.
+    pub(super) fn created(&self) -> u64 {
+        match self {
+            Self::Pod(pod) => pod.created,
+            Self::Node(node) => node.created,
+            Self::Service(service) => service.created,
+            Self::Endpoints(slice) => slice.created,
+            Self::Controlled(_) | Self::Exports(_) => 0,
+        }
+    }
+
+    /// Since when the object may have had an address.
+    pub(super) fn began(&self) -> u64 {
+        match self {
+            Self::Pod(pod) => pod.started,
+            other => other.created(),
+        }
+    }
+
+    /// When it gave up its addresses, if it did; at the latest now.
+    pub(super) fn ended(&self, now: u64) -> Option<u64> {
+        match self {
+            Self::Pod(pod) => pod.ended.map(|at| if at == 0 { now } else { at.min(now) }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(self, Self::Pod(pod) if pod.leaving)
+    }
+
+    pub(super) fn is_portless(&self) -> bool {
+        matches!(self, Self::Endpoints(slice) if slice.ports.iter().any(|(_, port)| *port == 0))
+    }
+
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        match self {
+            Self::Pod(pod) => pod.addresses.iter().map(|(address, _)| *address).collect(),
+            Self::Node(node) => node.addresses.clone(),
+            Self::Service(service) => service.addresses.clone(),
+            Self::Endpoints(_) | Self::Controlled(_) | Self::Exports(_) => Vec::new(),
+        }
+    }
+}
+
+impl Index {
+    /// Who an object is. An EndpointSlice is its Service; `old`, when it was the same.
+    pub(super) fn who(&mut self, key: &ObjectKey, fact: &Fact, old: Option<&Arc<Identity>>) -> Arc<Identity> {
+        let who = match fact {
+            Fact::Pod(pod) => self.identify_pod(key, pod),
+            Fact::Node(node) => identify_node(key, node),
+            Fact::Service(_) => self.identify_service(&key.ns, &key.name),
+            Fact::Endpoints(slice) => self.identify_service(&key.ns, &slice.service),
+            Fact::Controlled(_) | Fact::Exports(_) => return Identity::nobody(),
+        };
+        match old {
+            Some(old) if **old == who => Arc::clone(old),
+            _ => Arc::new(who),
+        }
+    }
+
+    /// What an object has as `who`.
+    pub(super) fn belongings(&self, key: &ObjectKey, fact: &Fact, who: &Arc<Identity>) -> Belongings {
+        let as_who = |address: &IpAddr| (*address, Arc::clone(who));
+        match fact {
+            Fact::Pod(pod) => Belongings {
+                addresses: pod_addresses(pod, who),
+                pods: vec![(pod_key(&key.ns, &key.name), Arc::clone(who))],
+                ..Belongings::default()
+            },
+            Fact::Node(node) => Belongings {
+                addresses: node.addresses.iter().map(as_who).collect(),
+                ..Belongings::default()
+            },
+            Fact::Service(service) => Belongings {
+                addresses: service.addresses.iter().map(as_who).collect(),
+                endpoints: service.endpoints().map(|e| (e, Arc::clone(who))).collect(),
+                node_ports: service.node_ports.iter().map(|p| (*p, Arc::clone(who))).collect(),
+                ..Belongings::default()
+            },
+            Fact::Endpoints(slice) => Belongings {
+                endpoints: slice.endpoints().map(|e| (e, Arc::clone(who))).collect(),
+                ..Belongings::default()
+            },
+            Fact::Controlled(_) | Fact::Exports(_) => Belongings::default(),
+        }
+    }
+
+    fn identify_pod(&mut self, key: &ObjectKey, pod: &PodFact) -> Identity {
+        let (workload_kind, workload_name) = self.workload(key, pod);
+        let node = match self.fact(&node_key(pod)) {
+            Some(Fact::Node(node)) => Some(node),
+            _ => None,
+        };
+        let network = pod.addresses.first().map(|(_, network)| Arc::clone(network));
+        Identity {
+            kind: Kind::Pod,
+            name: Arc::clone(&key.name),
+            ns: Arc::clone(&key.ns),
+            workload_name,
+            workload_kind,
+            node_name: Arc::clone(&pod.node),
+            node_addr: node.and_then(|n| n.addresses.first().copied()),
+            zone: node.map(|n| Arc::clone(&n.zone)).unwrap_or_default(),
+            region: node.map(|n| Arc::clone(&n.region)).unwrap_or_default(),
+            network: network.unwrap_or_default(),
+            ..Identity::default()
+        }
+    }
+
+    /// The top owner: a pod without one is its own workload.
+    fn workload(&mut self, key: &ObjectKey, pod: &PodFact) -> (Arc<str>, Arc<str>) {
+        let Some(owner) = &pod.owner else {
+            return (self.word("Pod"), Arc::clone(&key.name));
+        };
+        let above = owner_key(key, pod).and_then(|key| self.fact(&key));
+        let top = if let Some(Fact::Controlled(Some(top))) = above {
+            top
+        } else {
+            owner
+        };
+        (Arc::clone(&top.kind), Arc::clone(&top.name))
+    }
+
+    fn identify_service(&mut self, ns: &Arc<str>, name: &Arc<str>) -> Identity {
+        Identity {
+            kind: Kind::Service,
+            name: Arc::clone(name),
+            ns: Arc::clone(ns),
+            workload_name: Arc::clone(name),
+            workload_kind: self.word("Service"),
+            service_name: Arc::clone(name),
+            service_ns: Arc::clone(ns),
+            ..Identity::default()
+        }
+    }
+
+    fn fact(&self, key: &ObjectKey) -> Option<&Fact> {
+        Some(&self.objects[key.kind as usize].get(key)?.fact)
+    }
+
+    fn word(&mut self, word: &str) -> Arc<str> {
+        let mut shared = Arc::from(word);
+        self.names.share(&mut shared);
+        shared
+    }
+}
+
+fn identify_node(key: &ObjectKey, node: &NodeFact) -> Identity {
+    Identity {
+        kind: Kind::Node,
+        name: Arc::clone(&key.name),
+        workload_name: Arc::clone(&key.name),
+        workload_kind: ObjectKind::Node.as_str().into(),
+        node_name: Arc::clone(&key.name),
+        node_addr: node.addresses.first().copied(),
+        zone: Arc::clone(&node.zone),
+        region: Arc::clone(&node.region),
+        ..Identity::default()
+    }
+}
+
+/// The pod in each network that it has addresses in; those of one network share
+/// an identity.
+fn pod_addresses(pod: &PodFact, who: &Arc<Identity>) -> Vec<(IpAddr, Arc<Identity>)> {
+    let mut known = vec![Arc::clone(who)];
+    let mut addresses = Vec::new();
+    for (address, network) in &pod.addresses {
+        let here = known.iter().find(|who| who.network == *network).cloned();
+        let who = here.unwrap_or_else(|| {
+            let elsewhere = Arc::new(Identity {
+                network: Arc::clone(network),
+                ..(**who).clone()
+            });
+            known.push(Arc::clone(&elsewhere));
+            elsewhere
+        });
+        addresses.push((*address, who));
+    }
+    addresses
+}

@@ -1,0 +1,303 @@
+//! Which pod stands behind which interface of a switch, as node daemons tell in IPFIX
+//! options data (interface scope; name; description). It outranks the address: it
+//! holds where networks overlap and where a pod's address was given to another.
+//!
+//! | said by | counts for |
+//! |---|---|
+//! | an exporter that is known | all that its node sends: by ifIndex (IPFIX, sFlow), by OpenFlow port (NetFlow v5) |
+//! | one that is not | the IPFIX records of the same source address and observation domain |
+//!
+//! The interface where packets came in tells who sent them, the one where they went
+//! out who gets them. Only records of Open vSwitch are named so, because other
+//! exporters' descriptions say whatever their owners wrote; and only interfaces with
+//! a pod are ever told, so that no tunnel, patch port or uplink gives a name.
+//!
+//! Numbers are used again: a pod is behind an interface from when it was first told,
+//! and a flow that began before is not its. What a switch tells when it is heard of for
+//! the first time may have been so for long, and counts for all of the past.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use weir_flow::{Identity, Kind, Side};
+use wire::{InterfaceName, Options, OptionsRecord, Protocol, Text};
+
+use crate::exporters::Exporter;
+
+/// Interfaces of one switch.
+const MAX_INTERFACES: usize = 1_024;
+/// Interfaces of all switches of exporters that are known.
+const MAX_OF_NODES: usize = 131_072;
+/// Interfaces of the others, and so switches.
+const MAX_OF_STRANGERS: usize = 32_768;
+/// Octets of an interface's name; one that has more is not taken.
+const MAX_NAME: usize = 255;
+/// An interface that was not told for so long is forgotten. It is told every minute.
+const FORGOTTEN_MS: u64 = 600_000;
+/// A switch tells all its interfaces within this time when it is heard of first.
+const FIRST_WORDS_MS: u64 = 5_000;
+/// How late an interface may be told, and how far clocks may be apart.
+const LATE_MS: u64 = 2_000;
+
+/// The interfaces of all switches, shared by the workers.
+#[derive(Debug, Default)]
+pub struct Interfaces {
+    known: RwLock<Known>,
+    /// Interfaces in `known`, so that nobody waits while there are none.
+    count: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    nodes: HashMap<Arc<str>, Arc<Switch>>,
+    strangers: HashMap<(IpAddr, u32), Arc<Switch>>,
+    of_nodes: usize,
+    of_strangers: usize,
+    swept_ms: u64,
+}
+
+/// The interfaces of one switch.
+#[derive(Debug, Clone, Default)]
+struct Switch {
+    /// When it was heard of first.
+    heard_ms: u64,
+    by_index: HashMap<u32, Interface>,
+    /// From domain and OpenFlow port to ifIndex.
+    by_port: HashMap<(u32, u32), u32>,
+}
+
+#[derive(Debug, Clone)]
+struct Interface {
+    name: Text,
+    port: Option<(u32, u32)>,
+    pod: Pod,
+    /// Flows that began earlier are of another pod.
+    since_ms: u64,
+    seen_ms: u64,
+}
+
+/// Who stands behind an interface.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    /// `namespace/name`.
+    pub name: Arc<str>,
+    /// As far as the interface tells: namespace, name and the exporter's node.
+    pub identity: Arc<Identity>,
+}
+
+/// The interfaces that the records of one datagram name.
+#[derive(Debug)]
+pub struct Here {
+    switch: Arc<Switch>,
+    /// Of the bridge, for OpenFlow ports.
+    domain: u32,
+    format: Protocol,
+}
+
+/// Whose datagram it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// Its exporter, if known.
+    pub exporter: Option<&'a Exporter>,
+    /// Its source address.
+    pub source: IpAddr,
+    /// Its observation domain; 0 where the format has none.
+    pub domain: u32,
+}
+
+impl Interfaces {
+    /// Takes in what one datagram says.
+    pub fn learn(&self, origin: Origin<'_>, options: &[OptionsRecord], now_ms: u64) {
+        let mut told = options.iter().filter_map(|record| match &record.content {
+            Options::Interface(interface) => Some(interface),
+            _ => None,
+        });
+        let Some(first) = told.next() else { return };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.sweep(now_ms);
+        known.put(origin, std::iter::once(first).chain(told), now_ms);
+        let count = known.of_nodes + known.of_strangers;
+        self.count.store(count, Ordering::Relaxed);
+    }
+
+    /// The interfaces of the switch that sent a datagram of this format. NetFlow v5 and
+    /// sFlow have no domain; that of the bridge is to be put in its place.
+    pub fn here(&self, origin: Origin<'_>, format: Protocol) -> Option<Here> {
+        if self.is_empty() {
+            return None;
+        }
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let of_node = origin.exporter.and_then(|e| known.nodes.get(&e.node));
+        let told_before = || known.strangers.get(&(origin.source, origin.domain));
+        Some(Here {
+            switch: Arc::clone(of_node.or_else(told_before)?),
+            domain: origin.domain,
+            format,
+        })
+    }
+
+    /// How many interfaces are known.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Known {
+    /// Takes in what a switch says, as far as there is room.
+    fn put<'a>(&mut self, origin: Origin<'_>, told: impl Iterator<Item = &'a InterfaceName>, now_ms: u64) {
+        let (switch, total, limit) = match origin.exporter {
+            Some(exporter) => {
+                let switch = self.nodes.entry(Arc::clone(&exporter.node)).or_default();
+                (switch, &mut self.of_nodes, MAX_OF_NODES)
+            }
+            None => {
+                let switch = self.strangers.entry((origin.source, origin.domain)).or_default();
+                (switch, &mut self.of_strangers, MAX_OF_STRANGERS)
+            }
+        };
+        let switch = Arc::make_mut(switch);
+        if switch.by_index.is_empty() {
+            switch.heard_ms = now_ms;
+        }
+        *total -= switch.by_index.len();
+        let most = MAX_INTERFACES.min(limit - *total);
+        for interface in told {
+            switch.put(interface, origin, most, now_ms);
+        }
+        *total += switch.by_index.len();
+        if switch.by_index.is_empty() {
+            match origin.exporter {
+                Some(exporter) => drop(self.nodes.remove(&exporter.node)),
+                None => drop(self.strangers.remove(&(origin.source, origin.domain))),
+            }
+        }
+    }
+
+    /// Forgets what was not told for long, a few times in that while.
+    fn sweep(&mut self, now_ms: u64) {
+        if now_ms < self.swept_ms.saturating_add(FORGOTTEN_MS / 10) {
+            return;
+        }
+        self.swept_ms = now_ms;
+        let oldest = now_ms.saturating_sub(FORGOTTEN_MS);
+        let keep = |switch: &mut Arc<Switch>| {
+            Arc::make_mut(switch).forget(oldest);
+            !switch.by_index.is_empty()
+        };
+        self.nodes.retain(|_, switch| keep(switch));
+        self.strangers.retain(|_, switch| keep(switch));
+        self.of_nodes = self.nodes.values().map(|switch| switch.by_index.len()).sum();
+        self.of_strangers = self.strangers.values().map(|switch| switch.by_index.len()).sum();
+    }
+}
+
+impl Switch {
+    /// An interface without a pod in its description is one that lost it.
+    fn put(&mut self, told: &InterfaceName, origin: Origin<'_>, most: usize, now_ms: u64) {
+        let Some((ns, pod)) = parse_pod(told.description.as_str()) else {
+            self.remove(told.interface);
+            return;
+        };
+        let known = self.by_index.get(&told.interface);
+        let is_odd = told.interface == 0 || told.name.as_str().len() > MAX_NAME;
+        if is_odd || (known.is_none() && self.by_index.len() >= most) {
+            return;
+        }
+        let same = |known: &&Interface| (&*known.pod.identity.ns, &*known.pod.identity.name) == (ns, pod);
+        let (pod, since_ms) = match known.filter(same) {
+            Some(known) => (known.pod.clone(), known.since_ms),
+            None => (Pod::new(ns, pod, origin.exporter), self.since(now_ms)),
+        };
+        let port = told.port.filter(|port| *port != 0);
+        let port = port.map(|port| (origin.domain, port));
+        self.remove(told.interface);
+        if let Some(port) = port {
+            self.by_port.insert(port, told.interface);
+        }
+        let interface = Interface {
+            name: told.name.clone(),
+            port,
+            pod,
+            since_ms,
+            seen_ms: now_ms,
+        };
+        self.by_index.insert(told.interface, interface);
+    }
+
+    /// Since when what is told now for the first time may have been so.
+    fn since(&self, now_ms: u64) -> u64 {
+        if now_ms < self.heard_ms.saturating_add(FIRST_WORDS_MS) {
+            return 0;
+        }
+        now_ms.saturating_sub(LATE_MS)
+    }
+
+    fn remove(&mut self, index: u32) {
+        let port = self.by_index.remove(&index).and_then(|known| known.port);
+        if let Some(port) = port.filter(|port| self.by_port.get(port) == Some(&index)) {
+            self.by_port.remove(&port);
+        }
+    }
+
+    fn forget(&mut self, oldest_ms: u64) {
+        self.by_index.retain(|_, known| known.seen_ms >= oldest_ms);
+        let known = &self.by_index;
+        self.by_port.retain(|_, index| known.contains_key(index));
+    }
+}
+
+impl Pod {
+    fn new(ns: &str, name: &str, exporter: Option<&Exporter>) -> Self {
+        let identity = Identity {
+            kind: Kind::Pod,
+            name: name.into(),
+            ns: ns.into(),
+            node_name: exporter.map(|e| Arc::clone(&e.node)).unwrap_or_default(),
+            ..Identity::default()
+        };
+        Self {
+            name: [ns, "/", name].concat().into(),
+            identity: Arc::new(identity),
+        }
+    }
+}
+
+impl Here {
+    /// The pod behind the interface that this side of a record names, for a flow that
+    /// began then (ns since the epoch UTC). A record that names the interface otherwise
+    /// is of one that had the number before, or has it since.
+    pub fn pod(&self, side: &Side, began_ns: u64) -> Option<&Pod> {
+        let number = side.if_index?;
+        let index = match self.format {
+            Protocol::NetFlow5 => *self.switch.by_port.get(&(self.domain, number))?,
+            _ => number,
+        };
+        let interface = self.switch.by_index.get(&index)?;
+        let agrees = side.if_name.is_empty() || side.if_name.as_str() == interface.name.as_str();
+        let lived = began_ns / 1_000_000 >= interface.since_ms;
+        (agrees && lived).then_some(&interface.pod)
+    }
+}
+
+/// `namespace/pod`, perhaps with the container's interface after a space.
+fn parse_pod(description: &str) -> Option<(&str, &str)> {
+    let word = description.split(' ').next()?;
+    let (ns, pod) = word.split_once('/')?;
+    let is_name = |name: &str| {
+        let octets = name.bytes();
+        let mut octets =
+            octets.map(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
+        (1..=253).contains(&name.len()) && octets.all(|fits| fits)
+    };
+    (is_name(ns) && is_name(pod)).then_some((ns, pod))
+}
+
+#[cfg(test)]
+mod tests;

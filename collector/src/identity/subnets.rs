@@ -1,0 +1,217 @@
+//! Names that the configuration gives to networks, in the shape of `subnetLabels`
+//! of NetObserv's FlowCollector. The smallest network around an address names it.
+//! Pure but for [`follow`], the task that reads the file again when it changed.
+//!
+//! ```yaml
+//! customLabels:
+//! - name: offices
+//!   cidrs: ["192.0.2.0/24", "2001:db8:1::/48"]
+//! ```
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use prefix_trie::PrefixMap;
+use serde::Deserialize;
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// Time between two looks at the file.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest file that is read.
+const MOST_OCTETS: u64 = 64 << 20;
+
+/// Why a file of labels is not used.
+#[derive(Debug, Error)]
+pub enum LabelsError {
+    /// It cannot be read.
+    #[error("cannot read {0}")]
+    Read(PathBuf, #[source] io::Error),
+    /// It is too long.
+    #[error("{0} has {1} octets, more than 64 MiB")]
+    Long(PathBuf, u64),
+    /// It is not what it should be.
+    #[error("{0}: {1}")]
+    Yaml(PathBuf, String),
+    /// One of its entries is wrong.
+    #[error("{0}: customLabels[{1}] ({2:?}): {3}")]
+    Entry(PathBuf, usize, String, String),
+}
+
+/// The labels by network.
+#[derive(Debug, Default)]
+pub struct Labels {
+    v4: PrefixMap<Ipv4Net, Arc<str>>,
+    v6: PrefixMap<Ipv6Net, Arc<str>>,
+}
+
+/// `customLabels` alone, or as a part of `subnetLabels`. What else a FlowCollector
+/// has there (`openShiftAutoDetect`) is let pass.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct File {
+    custom_labels: Vec<Entry>,
+    subnet_labels: Option<Box<File>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    cidrs: Vec<String>,
+}
+
+impl Labels {
+    /// Reads the labels out of a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or an entry of it is wrong; the error names it.
+    pub fn read(path: &Path) -> Result<Self, LabelsError> {
+        let read = |error| LabelsError::Read(path.to_owned(), error);
+        let length = fs::metadata(path).map_err(read)?.len();
+        if length > MOST_OCTETS {
+            return Err(LabelsError::Long(path.to_owned(), length));
+        }
+        Self::parse(&fs::read_to_string(path).map_err(read)?, path)
+    }
+
+    /// Reads the labels out of the text of a file.
+    ///
+    /// # Errors
+    /// The text is no YAML of this shape, or an entry is wrong; the error names it.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, LabelsError> {
+        let yaml = |error: String| LabelsError::Yaml(path.to_owned(), error);
+        let file: Option<File> =
+            serde_saphyr::from_str(text).map_err(|e| yaml(e.to_string().trim_end().to_owned()))?;
+        let file = file.unwrap_or_default();
+        let entries = file
+            .subnet_labels
+            .map_or(file.custom_labels, |inner| inner.custom_labels);
+        let mut labels = Self::default();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let wrong = |why| LabelsError::Entry(path.to_owned(), at, entry.name.clone(), why);
+            labels.add(&entry).map_err(wrong)?;
+        }
+        Ok(labels)
+    }
+
+    fn add(&mut self, entry: &Entry) -> Result<(), String> {
+        if entry.name.is_empty() {
+            return Err("it has no name".to_owned());
+        }
+        let name: Arc<str> = entry.name.as_str().into();
+        for cidr in &entry.cidrs {
+            let network: IpNet = cidr
+                .parse()
+                .map_err(|_| format!("{cidr:?} is no network such as 192.0.2.0/24"))?;
+            let other = match network.trunc() {
+                IpNet::V4(network) => self.v4.insert(network, Arc::clone(&name)),
+                IpNet::V6(network) => self.v6.insert(network, Arc::clone(&name)),
+            };
+            if let Some(other) = other.filter(|other| *other != name) {
+                return Err(format!("{cidr} is {other:?} already"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The label of the smallest network around an address.
+    pub fn get(&self, address: IpAddr) -> Option<&Arc<str>> {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Some(self.v4.get_lpm(&address.into())?.1),
+            IpAddr::V6(address) => Some(self.v6.get_lpm(&address.into())?.1),
+        }
+    }
+
+    /// How many networks have one.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// Whether no network has one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What tells that a file is another one, or has been written: a ConfigMap is
+/// changed by turning a symbolic link to another directory.
+#[derive(Debug, PartialEq, Eq)]
+struct Mark(u64, u64, u64, (i64, i64));
+
+impl Mark {
+    fn of(path: &Path) -> Option<Self> {
+        let data = fs::metadata(path).ok()?;
+        Some(Self(
+            data.dev(),
+            data.ino(),
+            data.len(),
+            (data.mtime(), data.mtime_nsec()),
+        ))
+    }
+}
+
+/// The file, and how it was when it was read last.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    mark: Option<Mark>,
+}
+
+impl Source {
+    /// Reads the labels for the first time. A file that is wrong or not there yet
+    /// labels nothing until it changes: flows without labels are better than none.
+    pub fn open(path: PathBuf) -> (Self, Arc<Labels>) {
+        let mark = Mark::of(&path);
+        let labels = Labels::read(&path).unwrap_or_else(|error| {
+            warn(&error, "there are no subnet labels");
+            Labels::default()
+        });
+        (Self { path, mark }, Arc::new(labels))
+    }
+
+    /// What the file says now, if it changed.
+    fn look(&mut self) -> Option<Result<Labels, LabelsError>> {
+        let mark = Mark::of(&self.path);
+        if mark == self.mark {
+            return None;
+        }
+        self.mark = mark;
+        Some(Labels::read(&self.path))
+    }
+}
+
+/// Reads the file again whenever it changes, until the receivers of `labels` are
+/// gone. A file with an error changes nothing.
+pub async fn follow(mut source: Source, labels: watch::Sender<Arc<Labels>>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            () = labels.closed() => return,
+        }
+        match source.look() {
+            None => {}
+            Some(Ok(read)) => {
+                tracing::info!(networks = read.len(), "subnet labels were read again");
+                labels.send_replace(Arc::new(read));
+            }
+            Some(Err(error)) => warn(&error, "subnet labels stay as they were"),
+        }
+    }
+}
+
+fn warn(error: &LabelsError, consequence: &str) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(%error, cause, "{consequence}");
+}
+
+#[cfg(test)]
+mod tests;
