@@ -76,7 +76,7 @@ fn named(
     directory: &Directory,
 ) -> Option<FlowRecord> {
     let context = Context {
-        received_ns: 0,
+        received_ns: 3_600_000_000_000,
         source: origin.source,
         exporter: origin.exporter,
     };
@@ -178,6 +178,29 @@ fn netflow_names_open_flow_ports_of_its_bridge() {
     assert_eq!(sides(1, 3)[0], "red/web interface");
     assert_eq!(sides(1, 12)[0], "/ ", "an ifIndex is no port");
     assert_eq!(sides(2, 3)[0], "/ ", "another bridge's port");
+}
+
+#[test]
+fn a_pod_that_got_the_number_of_another_gets_none_of_its_flows() {
+    const MINUTE: u64 = 60_000;
+    let (interfaces, nobody) = (Interfaces::default(), Directory::default());
+    let tell =
+        |index, pod: &str, now_ms| interfaces.learn(origin(None, 1), &[told(index, 3, "", pod)], now_ms);
+    let sender = |began_ms: u64| {
+        let raw = Record {
+            start_ns: Some(began_ms * 1_000_000),
+            end_ns: Some(11 * MINUTE * 1_000_000),
+            ..raw(Protocol::Ipfix, (12, ""), (0, ""))
+        };
+        named(&interfaces, origin(None, 1), raw, &nobody).map(|record| pods(Some(record))[0].clone())
+    };
+    tell(7, "shop/other", 10 * MINUTE);
+    tell(12, "shop/first", 10 * MINUTE);
+    assert_eq!(sender(MINUTE).as_deref(), Some("shop/first interface"));
+    tell(12, "", 11 * MINUTE);
+    tell(12, "shop/second", 11 * MINUTE);
+    assert_ne!(sender(10 * MINUTE).as_deref(), Some("shop/second interface"));
+    assert_eq!(sender(11 * MINUTE).as_deref(), Some("shop/second interface"));
 }
 
 #[test]
