@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_api::identity::netflow_engine;
-use weir_api::{IpfixExport, NetFlowExport, NodeFlowExport, SFlowExport};
+use weir_api::{IpfixExport, NetFlowExport, NodeFlowExport, NodeFlowExportStatus, SFlowExport};
 
 use super::Fact;
 use crate::exporters::{Exporter, Formats, Ipfix, NetFlow};
@@ -11,9 +11,13 @@ use crate::identity::DEFAULT_SAMPLING;
 
 /// Cuts a NodeFlowExport down. What the spec leaves to derive from the exporter
 /// id is derived, so that late records of an export that was just turned off
-/// still find their node; the sampling in force is the status's.
+/// still find their node; what is in force is the status's, which says what is unset
+/// in the spec and what could not be applied. A status of an older spec says what was:
+/// the daemon applies a spec within milliseconds and reports it a second later.
 pub fn exports(export: &NodeFlowExport) -> Fact {
     let node: Arc<str> = export.metadata.name.as_deref().unwrap_or("").into();
+    let reported = |status: &NodeFlowExportStatus| status.observed_generation >= export.metadata.generation;
+    let is_current = export.status.as_ref().is_some_and(reported);
     let in_force = |bridge: &str| {
         let status = export.status.as_ref()?;
         status.bridges.iter().find(|b| b.name == bridge)
@@ -37,7 +41,7 @@ pub fn exports(export: &NodeFlowExport) -> Fact {
                 .s_flow
                 .as_ref()
                 .and_then(|s| s.agent.as_deref()?.parse().ok()),
-            formats: match in_force(&bridge.name) {
+            formats: match in_force(&bridge.name).filter(|_| is_current) {
                 Some(b) => formats(b.net_flow.as_ref(), b.s_flow.as_ref(), b.ipfix.as_ref()),
                 None => formats(bridge.net_flow.as_ref(), bridge.s_flow.as_ref(), ipfix),
             },

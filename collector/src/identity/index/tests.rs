@@ -552,6 +552,23 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
     assert_eq!(node(None, "192.0.2.2"), Some(("node-b".to_owned(), None)));
 }
 
+#[test]
+fn a_report_of_an_older_spec_does_not_say_what_is_in_force() {
+    let export: NodeFlowExport = serde_json::from_value(json!({
+        "apiVersion": "weir.dev/v1alpha1", "kind": "NodeFlowExport",
+        "metadata": {"name": "node-a", "generation": 2},
+        "spec": {"bridges": [{"name": "br-int", "exporterId": 258, "sFlow": {"targets": [], "sampling": 64}}]},
+        "status": {"observedGeneration": 1,
+                   "bridges": [{"name": "br-int", "ipfix": {"targets": [], "sampling": 10}}]},
+    }))
+    .unwrap();
+    let mut cluster = Cluster::default();
+    cluster.apply(ObjectKind::NodeFlowExport, "node-a", facts::exports(&export));
+    let exporters = cluster.0.snapshot().exporters;
+    let formats = exporters.node("node-a").unwrap().formats;
+    assert_eq!((formats.s_flow, formats.ipfix.is_some()), (Some(64), false));
+}
+
 /// A pod of a random walk: which of the four addresses it has.
 fn walker(made: u64, addresses: u64) -> Fact {
     let has = |n: &u8| addresses >> n & 1 == 1;

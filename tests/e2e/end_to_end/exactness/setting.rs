@@ -1,7 +1,9 @@
 //! What is exported and which way packets go through the switches; the records
 //! that come of it.
 
-use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use weir_lab::{flows, wait_for};
 
@@ -65,6 +67,21 @@ pub fn begin(stage: &Stage, formats: &[Format], bridges: &str, sampling: u64) ->
     for (name, collector, _) in formats {
         stage.export(name, &[collector])?;
     }
+    let asked: BTreeSet<&str> = formats.iter().map(|(name, ..)| *name).collect();
+    wait_for("every node to report these formats", DEADLINE, || {
+        for node in stage.lab.nodes() {
+            let export = stage.kube.object(&["nodeflowexport", node.name()])?;
+            let bridges = export["status"]["bridges"].as_array().context("no bridges")?;
+            let has = |bridge: &Value, name: &&str| !bridge[*name].is_null();
+            let all = ALL.map(|(name, ..)| name);
+            let fits = |bridge: &Value| all.iter().all(|name| has(bridge, name) == asked.contains(name));
+            ensure!(
+                !bridges.is_empty() && bridges.iter().all(fits),
+                "it is {bridges:?}"
+            );
+        }
+        Ok(Some(()))
+    })?;
     stage.wait_exporting()?;
     Ok(Log {
         offset,
