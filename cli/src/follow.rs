@@ -12,7 +12,7 @@ use weir_collector::api::answer::Row;
 
 use crate::server::{Pairs, Server};
 use crate::show::{Output, Records};
-use crate::source::Source;
+use crate::source::{self, Source};
 
 /// Follows until Ctrl-C.
 ///
@@ -28,11 +28,11 @@ pub async fn run(
     let Source::Server(server) = source else {
         bail!("files do not tell what arrives: --follow needs a collector that runs");
     };
-    let pairs = vec![
+    let mut pairs = vec![
         ("filter", filter.to_owned()),
-        ("columns", columns.join(",")),
         ("all_observations", all_observations.to_string()),
     ];
+    pairs.extend(source::list("columns", columns));
     let mut paper = Records::new(output, columns.is_empty());
     let follow = async {
         loop {

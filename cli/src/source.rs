@@ -180,16 +180,22 @@ fn question_pairs(question: &Question) -> Pairs {
         ("filter", question.filter.clone()),
         ("since", question.since.0.to_string()),
         ("until", question.until.0.to_string()),
-        ("group_by", question.group_by.join(",")),
-        ("measures", measures.join(",")),
         ("by", question.by.to_string()),
         ("conversation", question.conversation.to_string()),
         ("all_observations", question.all_observations.to_string()),
         ("raw_only", question.raw_only.to_string()),
     ];
+    pairs.extend(list("group_by", &question.group_by));
+    pairs.extend(list("measures", &measures));
     pairs.extend(question.top.map(|top| ("top", top.to_string())));
     pairs.extend(question.bucket.map(|bucket| ("bucket", bucket.to_string())));
     pairs
+}
+
+/// A list that is empty is left out: the API takes no empty word.
+pub fn list(name: &'static str, words: &[impl AsRef<str>]) -> Option<(&'static str, String)> {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    (!words.is_empty()).then(|| (name, words.join(",")))
 }
 
 fn flows_pairs(request: &FlowsRequest) -> Pairs {
@@ -199,10 +205,10 @@ fn flows_pairs(request: &FlowsRequest) -> Pairs {
         ("filter", request.filter.clone()),
         ("since", request.since.0.to_string()),
         ("until", request.until.0.to_string()),
-        ("columns", request.columns.join(",")),
         ("order", order.unwrap_or_default()),
         ("all_observations", request.all_observations.to_string()),
     ];
+    pairs.extend(list("columns", &request.columns));
     pairs.extend(request.limit.map(|limit| ("limit", limit.to_string())));
     pairs.extend(request.cursor.clone().map(|cursor| ("cursor", cursor)));
     pairs

@@ -236,15 +236,20 @@ pub struct TailParams {
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 
-/// Several words, with commas in between.
+/// Several words, with commas in between; none of them is empty.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Words(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        Ok(Self(words.map(str::to_owned).collect()))
+        let words: Vec<String> = text.split(',').map(|word| word.trim().to_owned()).collect();
+        if words.iter().any(String::is_empty) {
+            return Err(D::Error::custom(
+                "a list with an empty word; leave the parameter out for none",
+            ));
+        }
+        Ok(Self(words))
     }
 }
 
@@ -323,6 +328,8 @@ mod tests {
         for (query, word) in [
             ("filer=x", "filer"),
             ("limit=0", "10000"),
+            ("columns=", "empty word"),
+            ("columns=ns,,zone", "empty word"),
             ("limit=x", "invalid digit"),
             ("limit=10001", "10000"),
             ("since=yesterday", "yesterday"),

@@ -1,8 +1,6 @@
 //! What is exported and which way packets go through the switches; the records
 //! that come of it.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use weir_lab::{flows, wait_for};
@@ -67,18 +65,10 @@ pub fn begin(stage: &Stage, formats: &[Format], bridges: &str, sampling: u64) ->
     for (name, collector, _) in formats {
         stage.export(name, &[collector])?;
     }
-    let asked: BTreeSet<&str> = formats.iter().map(|(name, ..)| *name).collect();
     wait_for("every node to report these formats", DEADLINE, || {
         for node in stage.lab.nodes() {
             let export = stage.kube.object(&["nodeflowexport", node.name()])?;
-            let bridges = export["status"]["bridges"].as_array().context("no bridges")?;
-            let has = |bridge: &Value, name: &&str| !bridge[*name].is_null();
-            let all = ALL.map(|(name, ..)| name);
-            let fits = |bridge: &Value| all.iter().all(|name| has(bridge, name) == asked.contains(name));
-            ensure!(
-                !bridges.is_empty() && bridges.iter().all(fits),
-                "it is {bridges:?}"
-            );
+            ensure!(reports(&export, formats), "it is {export}");
         }
         Ok(Some(()))
     })?;
@@ -87,6 +77,21 @@ pub fn begin(stage: &Stage, formats: &[Format], bridges: &str, sampling: u64) ->
         offset,
         records: Vec::new(),
     })
+}
+
+/// Whether these formats and no others are asked for, and reported of just that spec.
+fn reports(export: &Value, formats: &[Format]) -> bool {
+    let fits = |bridge: &Value| {
+        let is_asked = |name: &str| formats.iter().any(|(asked, ..)| *asked == name);
+        ALL.iter()
+            .all(|(name, ..)| bridge[*name].is_null() != is_asked(name))
+    };
+    let in_all = |part: &str| {
+        let bridges = export[part]["bridges"].as_array();
+        bridges.is_some_and(|bridges| !bridges.is_empty() && bridges.iter().all(fits))
+    };
+    let current = export["status"]["observedGeneration"] == export["metadata"]["generation"];
+    current && in_all("spec") && in_all("status")
 }
 
 /// Ends all export and waits until the collector is at rest.
