@@ -178,21 +178,12 @@ pub(crate) async fn leave_out_unreadable(pieces: &mut [Piece], view: &mut View) 
 pub(crate) fn notes(view: &View, pieces: &[Piece]) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut note = |kind, message| notes.push(Note { kind, message });
-    for piece in pieces {
-        // What a coarser tier has, its finer tiers may have lost.
-        let tiers = Tier::ALL.into_iter().filter(|tier| *tier <= piece.tier);
-        let oldest = tiers.filter_map(|tier| view.oldest[tier as usize]).min();
-        let from = oldest.unwrap_or(i64::MAX);
-        if from > piece.range.from {
-            let until = from.min(piece.range.until);
-            let message = format!(
-                "no {} records are kept from {} to {}: they expired, or there were none",
-                piece.tier.as_str(),
-                rfc3339(piece.range.from),
-                rfc3339(until)
-            );
-            note(NoteKind::Expired, message);
-        }
+    for (from, until) in gaps(view, pieces) {
+        let (from, until) = (rfc3339(from), rfc3339(until));
+        let message = format!(
+            "nothing is kept from {from} to {until} that answers this: it expired, or there was none"
+        );
+        note(NoteKind::Expired, message);
     }
     for piece in pieces.iter().filter(|piece| piece.uses_rollups()) {
         let (from, until) = (rfc3339(piece.range.from), rfc3339(piece.range.until));
@@ -210,6 +201,23 @@ pub(crate) fn notes(view: &View, pieces: &[Piece]) -> Vec<Note> {
         );
     }
     notes
+}
+
+/// Where nothing is kept, from and until, those that adjoin as one.
+fn gaps(view: &View, pieces: &[Piece]) -> Vec<(i64, i64)> {
+    let mut gaps: Vec<(i64, i64)> = Vec::new();
+    for piece in pieces {
+        // What a coarser tier has, its finer tiers may have lost.
+        let tiers = Tier::ALL.into_iter().filter(|tier| *tier <= piece.tier);
+        let oldest = tiers.filter_map(|tier| view.oldest[tier as usize]).min();
+        let until = oldest.unwrap_or(i64::MAX).min(piece.range.until);
+        match gaps.last_mut() {
+            _ if until <= piece.range.from => {}
+            Some(last) if last.1 == piece.range.from => last.1 = until,
+            _ => gaps.push((piece.range.from, until)),
+        }
+    }
+    gaps
 }
 
 fn rfc3339(micros: i64) -> String {

@@ -517,11 +517,8 @@ async fn an_answer_says_what_had_expired_and_which_file_was_left_out() {
         ..question(&["ns"])
     };
     let whole = answer(&stored.reader, &early, &Limits::default()).await.unwrap();
-    assert!(
-        whole.notes.iter().any(|note| note.kind == NoteKind::Expired),
-        "{:?}",
-        whole.notes
-    );
+    let expired = whole.notes.iter().filter(|note| note.kind == NoteKind::Expired);
+    assert_eq!(expired.count(), 1, "{:?}", whole.notes);
 
     let directory = stored._directory.path();
     let segment = stored.reader.view(ALL).raw[0].path.clone();
