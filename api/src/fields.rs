@@ -98,23 +98,23 @@ pub const FIELDS: &[Field] = &[
     one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on"),
     pair("process", "dst_process", String, "", "", "", "", "Linux process name behind the socket"),
     pair("container_name", "dst_container_name", String, "", "", "", "", ""),
-    who("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", ""),
-    who("ns", "dst_ns", String, "", "SrcK8S_Namespace/…", "", "100/102", ""),
-    who("kind", "dst_kind", Enum, "Pod Service Node or empty", "SrcK8S_Type/…", "", "", ""),
-    who("name", "dst_name", String, "", "SrcK8S_Name/…", "", "", "name of the Pod Service or Node"),
-    who("workload_name", "dst_workload_name", String, "", "SrcK8S_OwnerName/…", "", "", "top owner: ReplicaSet -> Deployment; Job -> CronJob"),
-    who("workload_kind", "dst_workload_kind", String, "Deployment DaemonSet … Node Service or private, internet", "SrcK8S_OwnerType/…", "", "", ""),
-    who("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is"),
-    who("service_ns", "dst_service_ns", String, "", "", "", "", ""),
+    pair("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", "").of_identity(),
+    pair("ns", "dst_ns", String, "", "SrcK8S_Namespace/…", "", "100/102", "").of_identity(),
+    pair("kind", "dst_kind", Enum, "Pod Service Node or empty", "SrcK8S_Type/…", "", "", "").of_identity(),
+    pair("name", "dst_name", String, "", "SrcK8S_Name/…", "", "", "name of the Pod Service or Node").of_identity(),
+    pair("workload_name", "dst_workload_name", String, "", "SrcK8S_OwnerName/…", "", "", "top owner: ReplicaSet -> Deployment; Job -> CronJob").of_identity(),
+    pair("workload_kind", "dst_workload_kind", String, "Deployment DaemonSet … Node Service or private, internet", "SrcK8S_OwnerType/…", "", "", "").of_identity(),
+    pair("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is").of_identity(),
+    pair("service_ns", "dst_service_ns", String, "", "", "", "", "").of_identity(),
     pair("service_addr", "dst_service_addr", Address, "", "XlatDstAddr side", "", "106/107/168/169", "ClusterIP before translation"),
     pair("service_port", "dst_service_port", Unsigned(16), "", "", "", "108", ""),
-    who("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", ""),
-    who("node_addr", "dst_node_addr", Address, "", "SrcK8S_HostIP/…", "", "", ""),
-    who("zone", "dst_zone", String, "", "SrcK8S_Zone/…", "", "", ""),
-    who("region", "dst_region", String, "", "", "", "", "of the node, like its zone"),
-    who("network", "dst_network", String, "primary or NAD/UDN name", "SrcK8S_NetworkName/…", "", "", ""),
-    who("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "off by default"),
-    who("subnet_label", "dst_subnet_label", String, "", "SrcSubnetLabel/…", "", "", "longest prefix wins"),
+    pair("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", "").of_identity(),
+    pair("node_addr", "dst_node_addr", Address, "", "SrcK8S_HostIP/…", "", "", "").of_identity(),
+    pair("zone", "dst_zone", String, "", "SrcK8S_Zone/…", "", "", "").of_identity(),
+    pair("region", "dst_region", String, "", "", "", "", "of the node, like its zone").of_identity(),
+    pair("network", "dst_network", String, "primary or NAD/UDN name", "SrcK8S_NetworkName/…", "", "", "").of_identity(),
+    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "off by default").of_identity(),
+    pair("subnet_label", "dst_subnet_label", String, "", "SrcSubnetLabel/…", "", "", "longest prefix wins").of_identity(),
     pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort"),
     one("cluster", String, "", "K8S_ClusterName", "", "158", ""),
     one("layer", Enum, "app infra", "K8S_FlowLayer", "", "", ""),
@@ -165,23 +165,12 @@ const fn pair(
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "a row of the table reads best on one line"
-)]
-const fn who(
-    name: &'static str,
-    dst_name: &'static str,
-    kind: FieldKind,
-    unit: &'static str,
-    netobserv: &'static str,
-    ie: &'static str,
-    antrea_ie: &'static str,
-    description: &'static str,
-) -> Field {
-    Field {
-        identity: true,
-        ..pair(name, dst_name, kind, unit, netobserv, ie, antrea_ie, description)
+impl Field {
+    const fn of_identity(self) -> Self {
+        Self {
+            identity: true,
+            ..self
+        }
     }
 }
 

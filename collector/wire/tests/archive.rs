@@ -54,6 +54,16 @@ fn reader_of(archive: &Archive, now_ms: u64) -> Decoder {
     decoder
 }
 
+/// One sender's template, learned by a decoder of its own, goes into the archive.
+fn learn_from(archive: &mut Archive, port: u16, now_ms: u64) {
+    let mut decoder = Decoder::default();
+    let template = message().template(256, &[SRC_PORT]).encode();
+    feed(&mut decoder, session(port), now_ms, &template);
+    for learned in decoder.take_learned(now_ms) {
+        archive.merge(learned);
+    }
+}
+
 #[test]
 fn a_session_that_is_met_again_needs_no_templates() {
     let mut before = Decoder::default();
@@ -226,17 +236,7 @@ fn what_is_too_old_is_left_out_and_what_is_of_the_future_is_of_now() {
 
     let mut archive = Archive::default();
     for (port, now_ms) in [(1, HOUR_MS), (2, 5 * HOUR_MS), (3, 900 * HOUR_MS)] {
-        let mut decoder = Decoder::default();
-        feed(
-            &mut decoder,
-            session(port),
-            now_ms,
-            &message().template(256, &[SRC_PORT]).encode(),
-        );
-        decoder
-            .take_learned(now_ms)
-            .into_iter()
-            .for_each(|learned| archive.merge(learned));
+        learn_from(&mut archive, port, now_ms);
     }
     let octets = archive.encode();
     let back = Archive::decode(&octets, &Limits::default(), 3 * HOUR_MS, 6 * HOUR_MS).expect("an archive");
@@ -258,18 +258,7 @@ fn what_is_too_old_is_left_out_and_what_is_of_the_future_is_of_now() {
 fn an_archive_has_bounds_and_those_silent_longest_go() {
     let mut archive = Archive::default();
     for port in 1..=20u16 {
-        let mut decoder = Decoder::default();
-        let now_ms = u64::from(port);
-        feed(
-            &mut decoder,
-            session(port),
-            now_ms,
-            &message().template(256, &[SRC_PORT]).encode(),
-        );
-        decoder
-            .take_learned(now_ms)
-            .into_iter()
-            .for_each(|learned| archive.merge(learned));
+        learn_from(&mut archive, port, u64::from(port));
     }
     archive.forget(0, 5);
     assert_eq!(archive.scopes(), 5);
