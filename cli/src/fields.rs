@@ -125,13 +125,5 @@ fn print_table(heads: &[(&str, bool)], rows: impl Iterator<Item = Vec<String>>) 
     let mut table = Table::new(heads.collect());
     rows.for_each(|row| table.push(row));
     let mut out = io::stdout().lock();
-    for (n, line) in table.lines(terminal::width()).iter().enumerate() {
-        let line = if n == 0 {
-            terminal::bold(line)
-        } else {
-            line.clone()
-        };
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
+    Ok(table.print(&mut out, true)?)
 }

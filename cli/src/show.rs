@@ -9,7 +9,6 @@ use weir_collector::api::answer::{QueryAnswer, Row};
 use weir_query::{Explanation, Measure, Note};
 
 use crate::table::{Head, Table};
-use crate::terminal;
 
 /// Form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,17 +72,10 @@ impl Records {
             (true, _) => records(rows, &NARROW),
             (false, _) => fields(columns, rows),
         };
-        let lines = table.lines(terminal::width());
-        let heads = usize::from(!first);
-        for (n, line) in lines.iter().enumerate().skip(heads).filter(|_| !rows.is_empty()) {
-            let line = if n == 0 {
-                terminal::bold(line)
-            } else {
-                line.clone()
-            };
-            writeln!(self.out, "{line}")?;
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        Ok(table.print(&mut self.out, first)?)
     }
 
     /// What was written can be seen now.
@@ -242,14 +234,7 @@ pub fn sums(answer: &QueryAnswer, group_by: &[String], output: Output) -> Result
     match output {
         Output::Table | Output::Wide => {
             let table = sums_table(answer, group_by, output == Output::Table);
-            for (n, line) in table.lines(terminal::width()).iter().enumerate() {
-                let line = if n == 0 {
-                    terminal::bold(line)
-                } else {
-                    line.clone()
-                };
-                writeln!(out, "{line}")?;
-            }
+            table.print(&mut out, true)?;
         }
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(answer)?)?,
         Output::Csv => write_csv(&mut out, &answer.columns, &answer.rows, true)?,

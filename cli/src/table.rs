@@ -1,6 +1,10 @@
 //! Columns for people: as wide as they must be, no wider than the terminal.
 
+use std::io::{self, Write};
+
 use unicode_width::UnicodeWidthStr;
+
+use crate::terminal;
 
 /// Spaces between columns.
 const GAP: usize = 2;
@@ -35,6 +39,19 @@ impl Table {
     /// Adds a row. What would steer the terminal is shown as what it is not.
     pub fn push(&mut self, cells: Vec<String>) {
         self.rows.push(cells.iter().map(|cell| harmless(cell)).collect());
+    }
+
+    /// Writes the lines, as wide as the terminal at most, the heads, if wanted, in bold.
+    ///
+    /// # Errors
+    /// `out` is gone.
+    pub fn print(&self, out: &mut impl Write, with_heads: bool) -> io::Result<()> {
+        let lines = self.lines(terminal::width());
+        let mut lines = lines.iter();
+        if let Some(heads) = lines.next().filter(|_| with_heads) {
+            writeln!(out, "{}", terminal::bold(heads))?;
+        }
+        lines.try_for_each(|line| writeln!(out, "{line}"))
     }
 
     /// The lines: the heads, then the rows. With a width, none is wider, if columns
