@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use weir_api::export::TunnelPorts;
 use wire::{Protocol, Record};
 
@@ -58,9 +60,9 @@ impl Exporter {
 /// All known exporters.
 #[derive(Debug, Default)]
 pub struct Exporters {
-    marked: HashMap<Mark, Vec<Exporter>>,
-    by_source: HashMap<IpAddr, Vec<Exporter>>,
-    nodes: HashMap<Arc<str>, NodeExports>,
+    marked: HashMap<Mark, Vec<Exporter>, RandomState>,
+    by_source: HashMap<IpAddr, Vec<Exporter>, RandomState>,
+    nodes: HashMap<Arc<str>, NodeExports, RandomState>,
     /// Some node exports something.
     active: bool,
 }

@@ -3,9 +3,11 @@
 //! a full queue refuses what comes, and the records that it refuses are counted.
 //! Nobody ever waits for room.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crate::metrics::{Drop, Metrics};
 use weir_flow::FlowRecord;
@@ -13,45 +15,67 @@ use weir_flow::FlowRecord;
 /// Batches in the queue; a batch is what one read of a socket brought.
 const MAX_BATCHES: usize = 8_192;
 
+/// For so long the sink lets batches gather before it waits to be woken.
+const NAP: Duration = Duration::from_millis(2);
+
+/// Emptied batches that are kept to be filled again: fresh memory for each record
+/// would cost more than what is done with it.
+const MAX_SPARES: usize = 16;
+
 /// The workers' end.
 #[derive(Debug, Clone)]
 pub struct Sender {
     batches: SyncSender<Vec<FlowRecord>>,
     room: Arc<AtomicUsize>,
+    spares: Spares,
     metrics: Arc<Metrics>,
 }
+
+type Spares = Arc<Mutex<Vec<Vec<FlowRecord>>>>;
 
 /// The sink's end.
 #[derive(Debug)]
 pub struct Inbox {
     batches: Receiver<Vec<FlowRecord>>,
     room: Arc<AtomicUsize>,
+    spares: Spares,
 }
 
 /// A queue with room for this many records.
 pub fn queue(records: usize, metrics: Arc<Metrics>) -> (Sender, Inbox) {
     let (sender, receiver) = sync_channel(MAX_BATCHES);
     let room = Arc::new(AtomicUsize::new(records));
+    let spares = Spares::default();
     (
         Sender {
             batches: sender,
             room: Arc::clone(&room),
+            spares: Arc::clone(&spares),
             metrics,
         },
         Inbox {
             batches: receiver,
             room,
+            spares,
         },
     )
 }
 
 impl Sender {
-    /// Hands a batch on, or counts its records as dropped when there is no room.
-    pub fn send(&self, batch: Vec<FlowRecord>) {
-        let (records, slots) = (batch.len(), batch.capacity());
+    /// Hands on what is in a batch and leaves an empty one, or counts its records as
+    /// dropped when there is no room.
+    pub fn send(&self, filled: &mut Vec<FlowRecord>) {
+        let records = filled.len();
         if records == 0 {
             return;
         }
+        let batch = if records < filled.capacity() / 2 {
+            // It would take more room than it needs.
+            filled.drain(..).collect()
+        } else {
+            std::mem::replace(filled, self.spare())
+        };
+        let slots = batch.capacity();
         let take = |room: usize| room.checked_sub(slots);
         let fits = self
             .room
@@ -63,6 +87,11 @@ impl Sender {
             self.room.fetch_add(slots, Ordering::Relaxed);
             self.metrics.drop_records(Drop::QueueFull, records as u64);
         }
+    }
+
+    fn spare(&self) -> Vec<FlowRecord> {
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        spares.pop().unwrap_or_default()
     }
 }
 
@@ -79,15 +108,29 @@ impl Inbox {
         }
     }
 
-    /// Waits for the next batch.
+    /// Waits for the next batch; first for a moment without being seen to wait:
+    /// while there is much to do, no worker spends its time on waking the sink.
     ///
     /// # Errors
     /// All senders are gone and the queue is empty.
     pub fn wait(&self) -> Result<Vec<FlowRecord>, Closed> {
+        thread::sleep(NAP);
+        if let Some(batch) = self.poll()? {
+            return Ok(batch);
+        }
         self.batches
             .recv()
             .map(|batch| self.take(batch))
             .map_err(|_| Closed)
+    }
+
+    /// Takes back a batch whose records are no longer needed.
+    pub fn give_back(&self, mut batch: Vec<FlowRecord>) {
+        batch.clear();
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < MAX_SPARES {
+            spares.push(batch);
+        }
     }
 
     fn take(&self, batch: Vec<FlowRecord>) -> Vec<FlowRecord> {

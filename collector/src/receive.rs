@@ -5,6 +5,7 @@
 use std::io::PipeReader;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
@@ -22,6 +23,11 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// Reads in which the largest socket buffer is emptied of the smallest datagrams.
 const MAX_DISCARDS: usize = 4_096;
+
+/// For so long datagrams gather in a socket that was read empty: many are read at
+/// the price of one. What a million a second bring meanwhile fits in the socket buffer
+/// that Linux gives to everybody (212,992 octets).
+const NAP: Duration = Duration::from_micros(200);
 
 /// Milliseconds of silence after which the drops are asked for, since only the
 /// next datagram would tell them.
@@ -43,6 +49,9 @@ pub trait Handler {
 
     /// All datagrams of one system call were handed over.
     fn batch_end(&mut self);
+
+    /// There are no more datagrams at the moment.
+    fn pause(&mut self) {}
 
     /// Nothing came for a second.
     fn silent(&mut self) {}
@@ -94,7 +103,12 @@ fn serve(
             Err(Errno::EINTR) => continue,
             Err(error) => return Err(error),
         };
-        if ready == 0 && timeout != PollTimeout::ZERO {
+        if ready == 0 && timeout == PollTimeout::ZERO {
+            handler.pause();
+            timeout = SILENCE.into();
+            continue;
+        }
+        if ready == 0 {
             sources.iter_mut().for_each(Source::ask_for_drops);
             handler.silent();
             timeout = PollTimeout::NONE;
@@ -107,7 +121,10 @@ fn serve(
                 more |= matches!(source.read(batch, handler)?, Read::Full);
             }
         }
-        timeout = if more { PollTimeout::ZERO } else { SILENCE.into() };
+        if !more {
+            thread::sleep(NAP);
+        }
+        timeout = PollTimeout::ZERO;
     }
 }
 

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddr;
 
+use foldhash::fast::RandomState;
 use wire::{Options, OptionsRecord, Protocol, Record, Sampling};
 
 /// Sessions and domains whose samplers are known at a time. When there are more,
@@ -31,7 +32,7 @@ type ScopeKey = (SocketAddr, Protocol, u32);
 /// All known samplers.
 #[derive(Debug, Default)]
 pub struct Samplers {
-    scopes: HashMap<ScopeKey, Scope>,
+    scopes: HashMap<ScopeKey, Scope, RandomState>,
     total: usize,
 }
 
@@ -79,8 +80,8 @@ impl Samplers {
         for record in records {
             let domain = record.observation_domain.unwrap_or(0);
             let fits = record.sampling.is_none() && record.sample.is_none();
-            let scope = self.scopes.get(&(session, record.protocol, domain));
-            if let Some(scope) = scope.filter(|_| fits) {
+            let scope = || self.scopes.get(&(session, record.protocol, domain));
+            if let Some(scope) = fits.then(scope).flatten() {
                 record.sampling = scope.choose(record);
             }
         }

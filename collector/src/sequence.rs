@@ -13,6 +13,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use foldhash::fast::RandomState;
 use wire::Protocol;
 
 /// Streams of strangers that are followed at a time, and as many of others.
@@ -111,8 +112,8 @@ impl Sequences {
 /// is forgotten: who was silent longest goes, and nobody has to be searched for.
 #[derive(Debug, Default)]
 struct Streams {
-    young: HashMap<Key, Stream>,
-    old: HashMap<Key, Stream>,
+    young: HashMap<Key, Stream, RandomState>,
+    old: HashMap<Key, Stream, RandomState>,
 }
 
 impl Streams {

@@ -70,7 +70,10 @@ pub fn run(
             Err(Closed) => Err(Closed),
         };
         match next {
-            Ok(batch) => writer.take(&batch, health),
+            Ok(batch) => {
+                writer.take(&batch, health);
+                inbox.give_back(batch);
+            }
             Err(Closed) => break,
         }
     }

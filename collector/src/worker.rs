@@ -24,6 +24,9 @@ use weir_flow::FlowRecord;
 /// Records in a batch at which it is handed on before all datagrams were looked at.
 const FULL_BATCH: usize = 1_024;
 
+/// Records in a batch at which it is handed on although more datagrams wait.
+const GATHERED: usize = 512;
+
 /// What all workers share.
 #[derive(Debug, Clone)]
 pub struct Workshop {
@@ -151,7 +154,7 @@ impl Worker {
     /// Hands on what was made of the messages so far, and shows the counts.
     pub fn hand_on(&mut self) {
         self.decode.publish();
-        self.sender.send(std::mem::take(&mut self.batch));
+        self.sender.send(&mut self.batch);
     }
 
     /// What came over a stream cannot be cut into messages.
@@ -186,8 +189,16 @@ impl Handler for Worker {
     }
 
     fn batch_end(&mut self) {
-        self.hand_on();
+        if self.batch.len() >= GATHERED {
+            self.hand_on();
+        } else {
+            self.decode.publish();
+        }
         self.decode.busy();
+    }
+
+    fn pause(&mut self) {
+        self.hand_on();
     }
 
     fn silent(&mut self) {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use weir_flow::{Identity, Kind};
 
 use super::shards::Shards;
@@ -50,16 +51,16 @@ pub struct Directory {
     /// Pods by `namespace/name`.
     pub pods: Shards<Arc<str>, Timeline>,
     /// By what a node's switch knows.
-    pub nodes: HashMap<Arc<str>, Ports>,
+    pub nodes: HashMap<Arc<str>, Ports, RandomState>,
 }
 
 /// Who stands behind the ports of one node's switch.
 #[derive(Debug, Clone, Default)]
 pub struct Ports {
     /// By interface name.
-    pub interfaces: HashMap<Box<str>, Arc<Identity>>,
+    pub interfaces: HashMap<Box<str>, Arc<Identity>, RandomState>,
     /// By Ethernet address.
-    pub macs: HashMap<[u8; 6], Arc<Identity>>,
+    pub macs: HashMap<[u8; 6], Arc<Identity>, RandomState>,
 }
 
 /// Who had something during a flow.

@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use foldhash::fast::RandomState;
 use weir_flow::{Identity, Kind, Side};
 use wire::{InterfaceName, Options, OptionsRecord, Protocol, Text};
 
@@ -51,8 +52,8 @@ pub struct Interfaces {
 
 #[derive(Debug, Default)]
 struct Known {
-    nodes: HashMap<Arc<str>, Arc<Switch>>,
-    strangers: HashMap<(IpAddr, u32), Arc<Switch>>,
+    nodes: HashMap<Arc<str>, Arc<Switch>, RandomState>,
+    strangers: HashMap<(IpAddr, u32), Arc<Switch>, RandomState>,
     of_nodes: usize,
     of_strangers: usize,
     swept_ms: u64,
@@ -63,9 +64,9 @@ struct Known {
 struct Switch {
     /// When it was heard of first.
     heard_ms: u64,
-    by_index: HashMap<u32, Interface>,
+    by_index: HashMap<u32, Interface, RandomState>,
     /// From domain and OpenFlow port to ifIndex.
-    by_port: HashMap<(u32, u32), u32>,
+    by_port: HashMap<(u32, u32), u32, RandomState>,
 }
 
 #[derive(Debug, Clone)]

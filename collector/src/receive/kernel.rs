@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 /// Datagrams read by one system call.
-pub(super) const BATCH: usize = 32;
+pub(super) const BATCH: usize = 64;
 
 /// More than the largest UDP payload, so that nothing is cut.
 const MAX_DATAGRAM: usize = 65_535;

@@ -1,16 +1,19 @@
 //! Records become columns. A column that no record has a value for costs nothing
 //! and is not in the batch.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, FixedSizeBinaryArray, NullBufferBuilder, PrimitiveArray,
-    RecordBatch, StringViewBuilder, UInt32Array,
+    RecordBatch, StringViewArray, UInt32Array,
 };
+use arrow::compute::take;
 use arrow::datatypes::{
     DataType, Field, Schema, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
+use foldhash::fast::RandomState;
 use weir_api::fields::Column;
 use weir_flow::{FlowRecord, Value};
 
@@ -224,41 +227,76 @@ impl Bools {
     }
 }
 
+/// Most columns of texts have a handful of words.
 struct Texts {
-    column: StringViewBuilder,
-    rows: usize,
+    words: Vec<Box<str>>,
+    /// Words from the [`FEW`]th on.
+    more: HashMap<Box<str>, u32, RandomState>,
+    /// The word of each row.
+    numbers: Vec<u32>,
+    valid: NullBufferBuilder,
 }
+
+/// Words that are looked through one by one.
+const FEW: usize = 4;
 
 impl Default for Texts {
     fn default() -> Self {
         Self {
-            column: StringViewBuilder::new().with_deduplicate_strings(),
-            rows: 0,
+            words: Vec::new(),
+            more: HashMap::default(),
+            numbers: Vec::new(),
+            valid: NullBufferBuilder::new(0),
         }
     }
 }
 
 impl Texts {
     fn fill(&mut self, rows: usize) {
-        for _ in self.rows..rows {
-            self.column.append_null();
+        let absent = rows.saturating_sub(self.numbers.len());
+        if absent > 0 {
+            self.numbers.resize(rows, 0);
+            self.valid.append_n_nulls(absent);
         }
-        self.rows = rows;
     }
 
     fn set(&mut self, row: usize, text: &str) {
         self.fill(row);
-        self.column.append_value(text);
-        self.rows += 1;
+        let number = self.number(text);
+        self.numbers.push(number);
+        self.valid.append_non_null();
+    }
+
+    fn number(&mut self, text: &str) -> u32 {
+        let few = self.words.iter().take(FEW);
+        if let Some(at) = few
+            .enumerate()
+            .find_map(|(at, word)| (**word == *text).then_some(at))
+        {
+            return at as u32;
+        }
+        if let Some(number) = self.more.get(text) {
+            return *number;
+        }
+        let number = self.words.len() as u32;
+        self.words.push(text.into());
+        if self.words.len() > FEW {
+            self.more.insert(text.into(), number);
+        }
+        number
     }
 
     fn take(&mut self, rows: usize) -> Option<ArrayRef> {
-        if self.rows == 0 {
+        if self.numbers.is_empty() {
             return None;
         }
         self.fill(rows);
-        self.rows = 0;
-        Some(Arc::new(self.column.finish()))
+        let words = StringViewArray::from_iter_values(self.words.drain(..));
+        self.more.clear();
+        let next = Vec::with_capacity(rows);
+        let numbers = std::mem::replace(&mut self.numbers, next);
+        let numbers = UInt32Array::new(numbers.into(), self.valid.finish());
+        Some(take(&words, &numbers, None).expect("each number is one of a word"))
     }
 }
 

@@ -75,7 +75,7 @@ fn properties(schema: &SchemaRef, store: &str) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_key_value_metadata(Some(pairs.to_vec()));
     for field in schema.fields() {
-        if matches!(field.name().as_str(), "mac" | "dst_mac" | "exporter") {
+        if !is_sought(field) {
             // Finding the least and greatest costs more than it ever saves.
             let column = ColumnPath::from(field.name().as_str());
             properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
@@ -88,6 +88,26 @@ fn properties(schema: &SchemaRef, store: &str) -> WriterProperties {
         }
     }
     properties.build()
+}
+
+/// Columns whose least and greatest value may tell that a page has nothing that a
+/// question asks for. Of the others every page has about all values that there are.
+fn is_sought(field: &Field) -> bool {
+    const EVERYWHERE: [&str; 12] = [
+        "mac",
+        "dst_mac",
+        "exporter",
+        "exporter_node",
+        "format",
+        "direction",
+        "if_name",
+        "dst_if_name",
+        "identified_by",
+        "dst_identified_by",
+        "server",
+        "server_confidence",
+    ];
+    !EVERYWHERE.contains(&field.name().as_str())
 }
 
 /// Columns that hardly repeat a value: a dictionary would only be tried in vain.

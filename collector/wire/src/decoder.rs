@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::archive::{Archive, Learned, Told};
 use crate::assume::Known;
 use crate::cache::Layouts;
@@ -149,7 +151,7 @@ impl Summary {
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
-    scopes: HashMap<ScopeKey, Scope>,
+    scopes: HashMap<ScopeKey, Scope, RandomState>,
     layouts: Layouts,
     known: Known,
     budget: Budget,
@@ -173,7 +175,7 @@ impl Decoder {
     /// A decoder that knows no templates yet.
     pub fn new(limits: Limits) -> Self {
         Self {
-            scopes: HashMap::new(),
+            scopes: HashMap::default(),
             layouts: Layouts::new(limits.template_octets),
             known: Known::default(),
             budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),

@@ -52,7 +52,10 @@ impl Text {
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.as_str().is_empty()
+        match &self.0 {
+            Form::Inline { length, .. } => *length == 0,
+            Form::Heap(text) => text.is_empty(),
+        }
     }
 }
 
