@@ -302,6 +302,36 @@ fn a_packet_of_nobody_known_counts_at_its_destinations_node() {
 }
 
 #[test]
+fn what_has_nobodys_address_counts_where_its_interface_tells_whose_it_is() {
+    let setup = both(IPFIX);
+    let known = exporters(&setup);
+    let table = Exporters::new(known.clone(), std::iter::empty());
+    // What interfaces tell: the sender where it comes in, the receiver where it leaves.
+    let seen = [
+        (Seen("a", "br-int", I, In), (Pod("a"), Outside)),
+        (Seen("a", "br-int", I, Out), (Pod("a"), Outside)),
+        (Seen("b", "br-int", I, InFromTunnel), (Outside, Outside)),
+        (Seen("b", "br-int", I, Out), (Outside, Pod("b"))),
+    ];
+    for address in [
+        None,
+        Some("::"),
+        Some("0.0.0.0"),
+        Some("fe80::1"),
+        Some("febf::1"),
+    ] {
+        let address: Option<IpAddr> = address.map(|text| text.parse().unwrap());
+        let counted = seen.map(|(seen, ends)| {
+            let exporter = known.iter().find(|e| &*e.node == seen.0);
+            let mut flow = flow(seen, ends, exporter, false);
+            flow.src.addr = address;
+            is_primary(&flow, exporter, &table)
+        });
+        assert_eq!(counted, [true, false, false, false], "{address:?}");
+    }
+}
+
+#[test]
 fn a_node_that_does_not_export_leaves_the_count_to_the_other_one() {
     let source_only = [("a", "br-int", ALL), ("b", "br-int", NONE)];
     let counted = primaries(
