@@ -20,6 +20,10 @@
 //! no address) have a known sender only where they come in, by the interface. They
 //! count there, and not again where they leave another node.
 //!
+//! What leaves with a Service's address as its source is an answer, on which the
+//! bridge put that address back: it counted where the pod behind the Service sent
+//! it. Not so when it came by a patch port or the node's own port: then no pod did.
+//!
 //! A pod that is one of several (its address is ambiguous) is on a node that is not
 //! known: its packets count where they are first seen.
 //!
@@ -27,7 +31,8 @@
 //! have no IPFIX egress record, so with IPFIX no primary one; a flooded packet
 //! leaves through several ports and counts at each; an exporter that is not known
 //! counts in each of its formats; what has no address of somebody's and comes from a
-//! node that does not export counts nowhere.
+//! node that does not export counts nowhere; an answer to a call of a node port
+//! counts as the pod's and as the node's.
 
 use std::net::IpAddr;
 
@@ -41,6 +46,9 @@ use weir_flow::{Identity, Kind};
 const UDP: u8 = 17;
 /// UDP ports of Geneve and VXLAN (RFC 8926, RFC 7348).
 const TUNNELS: [u16; 2] = [6081, 4789];
+/// Beginning of the names of a node's own ports (OVN-Kubernetes,
+/// `types.K8sMgmtIntfNamePrefix`).
+const NODE_PORTS: &str = "ovn-k8s-mp";
 
 /// Which observation on the exporter's node counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +77,9 @@ fn place(record: &FlowRecord, node: Option<&NodeExports>, exporters: &Exporters)
     let ipv4 = is_ipv4(record);
     if is_nobodys(record) && node.is_some_and(|node| sees_entry(node, ipv4)) {
         return (record.sight.entered != Entered::Tunnel).then_some(Place::Entry);
+    }
+    if is_answer_of_pod(record) && exporters.see_all_entries() {
+        return None;
     }
     let here = |who: &Identity| who.node_name == record.exporter_node;
     let exports = |who: &Identity| {
@@ -183,6 +194,13 @@ fn is_nobodys(record: &FlowRecord) -> bool {
         Some(IpAddr::V4(address)) => address.is_unspecified(),
         Some(IpAddr::V6(address)) => address.is_unspecified() || address.is_unicast_link_local(),
     }
+}
+
+fn is_answer_of_pod(record: &FlowRecord) -> bool {
+    record.src.identity.kind == Kind::Service
+        && record.direction == Some(Direction::Egress)
+        && record.sight.entered == Entered::Port
+        && !record.src.if_name.as_str().starts_with(NODE_PORTS)
 }
 
 fn is_ipv4(record: &FlowRecord) -> bool {

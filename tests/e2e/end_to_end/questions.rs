@@ -6,6 +6,7 @@ use weir_lab::harness::Case;
 use crate::stage::Stage;
 
 mod asking;
+mod balanced;
 mod beyond;
 mod holders;
 mod namespaces;
@@ -33,6 +34,10 @@ pub const CASES: &[Case<Stage>] = &[
     Case::new(
         "a service whose backend changes is told by CLI and API with the bytes of each backend",
         services::each_backend_of_a_service_is_told,
+    ),
+    Case::new(
+        "what a service answers through its own address is told once by CLI and API",
+        balanced::an_answer_through_a_services_address_is_told_once,
     ),
     Case::new(
         "who talks to a namespace is told by CLI and API, in sums and in records",

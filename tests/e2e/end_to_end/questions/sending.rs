@@ -8,7 +8,7 @@ use weir_lab::traffic::transfer_between;
 use crate::exactness::hosts::Host;
 
 /// Address resolution and neighbour discovery that an interface may send, too.
-const OTHERS: u64 = 1000;
+pub const OTHERS: u64 = 1000;
 
 /// What the receiver of some ten thousand bytes sends back: acknowledgements.
 pub const FEW: RangeInclusive<u64> = 1..=10_000;
