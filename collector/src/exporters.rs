@@ -65,6 +65,8 @@ pub struct Exporters {
     nodes: HashMap<Arc<str>, NodeExports, RandomState>,
     /// Some node exports something.
     active: bool,
+    /// All nodes see packets of each kind where they enter.
+    everywhere: bool,
 }
 
 /// What a datagram says about who sent it.
@@ -108,6 +110,7 @@ impl Exporters {
             node.add(exporter.formats);
             table.active |= exporter.formats != Formats::default();
         }
+        table.everywhere = table.nodes.values().all(NodeExports::sees_all_entries);
         for (address, node) in sources {
             let on_node = exporters.iter().filter(|e| e.node == node).cloned();
             let known = table.by_source.entry(address).or_default();
@@ -165,6 +168,11 @@ impl Exporters {
     /// Whether any node exports anything.
     pub fn is_active(&self) -> bool {
         self.active
+    }
+
+    /// Whether all known nodes see packets of each kind where they enter.
+    pub fn see_all_entries(&self) -> bool {
+        self.everywhere
     }
 
     /// How many marks are known.

@@ -5,7 +5,8 @@
 //! | underlay | 172.30.0.0/24, fd00:172:30::/64 | API server and collectors (.1), hosts (.250 and down), nodes (.11, .12, …) |
 //! | fabric | 172.31.0.0/24 | the nodes' `br-ex`: tunnels and the way out |
 //! | pods | 10.128.NODE.0/24 of one flat 10.128.0.0/16, fd00:10:128::/64 | pods |
-//! | outside | 203.0.113.0/24 | the world beyond the cluster |
+//! | outside | 203.0.113.0/24 | the world beyond the cluster: a documentation network, which is not globally reachable |
+//! | internet | 192.31.196.10 | the same host, with an address that is: of AS112 (RFC 7535), so nobody's own |
 //!
 //! A node has its InternalIP on the underlay, on a kernel interface, and not
 //! on `br-ex` as OVN-Kubernetes does: so it keeps its API server when a case
@@ -23,6 +24,10 @@ pub const FABRIC: Ipv4Addr = Ipv4Addr::new(172, 31, 0, 1);
 pub const OUTSIDE_ROUTER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 /// The one host outside the cluster.
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+/// Its other address. The only one of the lab that has a meaning elsewhere: it is
+/// globally reachable by the registries of RFC 6890, and so the internet's. It
+/// exists in the lab's namespaces alone.
+pub const INTERNET: Ipv4Addr = Ipv4Addr::new(192, 31, 196, 10);
 /// MTU of pod interfaces: room for Geneve, as OVN-Kubernetes leaves it.
 pub const POD_MTU: u32 = 1400;
 /// MAC address of the fabric's router.

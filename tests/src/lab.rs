@@ -80,8 +80,8 @@ impl Lab {
         Netns::underlay()
     }
 
-    /// The host outside the cluster, 203.0.113.10, which pods reach through
-    /// `br-ex`.
+    /// The host outside the cluster, 203.0.113.10 and 192.31.196.10, which pods
+    /// reach through `br-ex`.
     pub fn outside(&self) -> &Netns {
         &self.outside
     }

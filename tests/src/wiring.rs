@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::{
     Netns,
-    address::{FABRIC, NodeAddresses, OUTSIDE, OUTSIDE_ROUTER, ROUTER_MAC, UNDERLAY, UNDERLAY_V6},
+    address::{FABRIC, INTERNET, NodeAddresses, OUTSIDE, OUTSIDE_ROUTER, ROUTER_MAC, UNDERLAY, UNDERLAY_V6},
     link::{End, create_veth},
     node::{UNDERLAY_DEVICE, UPLINK_DEVICE},
 };
@@ -45,6 +45,8 @@ pub(crate) fn wire_underlay() -> Result<Netns> {
     )?;
     root.ip(&format!("address add {OUTSIDE_ROUTER}/24 dev outside"))?;
     outside.ip(&format!("address add {OUTSIDE}/24 dev eth0"))?;
+    outside.ip(&format!("address add {INTERNET}/32 dev eth0"))?;
+    root.ip(&format!("route add {INTERNET} via {OUTSIDE} dev outside"))?;
     outside.ip(&format!("route add default via {OUTSIDE_ROUTER}"))?;
     Ok(outside)
 }

@@ -61,6 +61,11 @@ pub struct NodeExports {
 }
 
 impl NodeExports {
+    /// Whether packets of each kind are seen where they enter.
+    pub fn sees_all_entries(&self) -> bool {
+        self.formats.ipfix.is_some_and(|ipfix| ipfix.ingress) || self.formats.s_flow.is_some()
+    }
+
     /// Takes one bridge in.
     pub fn add(&mut self, bridge: Formats) {
         self.bridges += usize::from(bridge != Formats::default());

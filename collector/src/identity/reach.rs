@@ -141,6 +141,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_registries_have_but_call_globally_reachable_is_internet() {
+        // AS112 (RFC 7535, RFC 7534), AMT (RFC 7450), ORCHIDv2 (RFC 7343).
+        for address in [
+            "192.31.196.10",
+            "192.175.48.1",
+            "192.52.193.1",
+            "2001:4:112::1",
+            "2620:4f:8000::1",
+            "2001:3::1",
+            "2001:20::1",
+        ] {
+            assert_eq!(kind(address), "internet", "{address}");
+        }
+    }
+
+    #[test]
     fn an_ipv4_address_within_an_ipv6_one_decides() {
         assert_eq!(kind("::ffff:10.1.2.3"), "private");
         assert_eq!(kind("::ffff:8.8.8.8"), "internet");

@@ -16,13 +16,25 @@
 //! node enter at `br-ex` or through the node's own port on `br-int`, and on which
 //! bridge they are seen depends on which is exported.
 //!
+//! Packets without an address that is somebody's (ARP, and IPv6 from a link-local or
+//! no address) have a known sender only where they come in, by the interface. They
+//! count there, and not again where they leave another node.
+//!
+//! What leaves with a Service's address as its source is an answer, on which the
+//! bridge put that address back: it counted where the pod behind the Service sent
+//! it. Not so when it came by a patch port or the node's own port: then no pod did.
+//!
 //! A pod that is one of several (its address is ambiguous) is on a node that is not
 //! known: its packets count where they are first seen.
 //!
 //! What the rule cannot do: packets from outside that the destination's node drops
 //! have no IPFIX egress record, so with IPFIX no primary one; a flooded packet
 //! leaves through several ports and counts at each; an exporter that is not known
-//! counts in each of its formats.
+//! counts in each of its formats; what has no address of somebody's and comes from a
+//! node that does not export counts nowhere; an answer to a call of a node port
+//! counts as the pod's and as the node's.
+
+use std::net::IpAddr;
 
 use weir_api::profile::DEFAULT_BRIDGE;
 use wire::{Direction, Protocol};
@@ -34,6 +46,9 @@ use weir_flow::{Identity, Kind};
 const UDP: u8 = 17;
 /// UDP ports of Geneve and VXLAN (RFC 8926, RFC 7348).
 const TUNNELS: [u16; 2] = [6081, 4789];
+/// Beginning of the names of a node's own ports (OVN-Kubernetes,
+/// `types.K8sMgmtIntfNamePrefix`).
+const NODE_PORTS: &str = "ovn-k8s-mp";
 
 /// Which observation on the exporter's node counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +75,12 @@ pub fn is_primary(record: &FlowRecord, exporter: Option<&Exporter>, exporters: &
 /// `node`: the exporter's. The other side's is looked up.
 fn place(record: &FlowRecord, node: Option<&NodeExports>, exporters: &Exporters) -> Option<Place> {
     let ipv4 = is_ipv4(record);
+    if is_nobodys(record) && node.is_some_and(|node| sees_entry(node, ipv4)) {
+        return (record.sight.entered != Entered::Tunnel).then_some(Place::Entry);
+    }
+    if is_answer_of_pod(record) && exporters.see_all_entries() {
+        return None;
+    }
     let here = |who: &Identity| who.node_name == record.exporter_node;
     let exports = |who: &Identity| {
         if here(who) {
@@ -163,6 +184,23 @@ fn is_outer(record: &FlowRecord, node: Option<&NodeExports>) -> bool {
         .any(|side| side.identity.kind == Kind::Pod);
     let tunnel = record.proto == Some(UDP) && record.dst.port.is_some_and(|port| TUNNELS.contains(&port));
     tunnel && !pod && node.is_some_and(|n| n.bridges > 1)
+}
+
+/// Whether the source's address tells nobody apart: there is none, or one that is
+/// known on its link alone (RFC 4291 §2.5.2, §2.5.6).
+fn is_nobodys(record: &FlowRecord) -> bool {
+    match record.src.addr {
+        None => true,
+        Some(IpAddr::V4(address)) => address.is_unspecified(),
+        Some(IpAddr::V6(address)) => address.is_unspecified() || address.is_unicast_link_local(),
+    }
+}
+
+fn is_answer_of_pod(record: &FlowRecord) -> bool {
+    record.src.identity.kind == Kind::Service
+        && record.direction == Some(Direction::Egress)
+        && record.sight.entered == Entered::Port
+        && !record.src.if_name.as_str().starts_with(NODE_PORTS)
 }
 
 fn is_ipv4(record: &FlowRecord) -> bool {

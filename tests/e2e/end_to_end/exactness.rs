@@ -15,9 +15,9 @@ use load::{DATAGRAMS, PAYLOAD, PINGS, PORT, Stream, datagrams, mix, warm_up};
 use setting::{ALL, Format, IPFIX, NET_FLOW, S_FLOW, begin, end, recirculate};
 
 mod fates;
-mod hosts;
-mod load;
-mod setting;
+pub mod hosts;
+pub mod load;
+pub mod setting;
 
 pub const CASES: &[Case<Stage>] = &[
     Case::new("sums are exact with NetFlow alone", |stage| {
@@ -45,16 +45,28 @@ pub const CASES: &[Case<Stage>] = &[
         exact(stage, &[IPFIX], "br-int", true)
     }),
     Case::new(
+        "sums are exact through ct() with sFlow of every packet alone",
+        |stage| exact(stage, &[S_FLOW], "br-int", true),
+    ),
+    Case::new(
         "sums are exact through ct() with all three formats at once",
         |stage| exact(stage, &ALL, "br-int", true),
     ),
     Case::new(
         "sums of IPFIX are within three standard errors at 1:10",
-        |stage| sampled(stage, IPFIX),
+        |stage| sampled(stage, IPFIX, false),
     ),
     Case::new(
         "sums of sFlow are within three standard errors at 1:10",
-        |stage| sampled(stage, S_FLOW),
+        |stage| sampled(stage, S_FLOW, false),
+    ),
+    Case::new(
+        "sums of IPFIX through ct() are within three standard errors at 1:10",
+        |stage| sampled(stage, IPFIX, true),
+    ),
+    Case::new(
+        "sums of sFlow through ct() are within three standard errors at 1:10",
+        |stage| sampled(stage, S_FLOW, true),
     ),
     Case::new("a drop is told where nothing is recirculated", drops_are_told),
     Case::new(
@@ -193,8 +205,9 @@ fn nothing_dropped(records: &[Value]) -> Result<()> {
 /// Counts are estimates: each sampled packet stands for ten. The standard error
 /// of n packets of b octets is sqrt(n (1 - p) / p) packets and b times as many
 /// octets. A sum of three rounds is tried before it is called wrong.
-fn sampled(stage: &mut Stage, format: Format) -> Result<()> {
+fn sampled(stage: &mut Stage, format: Format, conntrack: bool) -> Result<()> {
     let hosts = hosts(stage)?;
+    recirculate(stage, conntrack)?;
     warm_up(&hosts)?;
     let mut log = begin(stage, &[format], "br-int", SAMPLING)?;
     let ways = paths(&hosts);
@@ -226,7 +239,9 @@ fn sampled(stage: &mut Stage, format: Format) -> Result<()> {
     }
     end(stage)?;
     log.read(stage)?;
-    estimate(&log.records, sent).context("after the exporters were flushed")
+    estimate(&log.records, sent).context("after the exporters were flushed")?;
+    nothing_dropped(&log.records)?;
+    recirculate(stage, false)
 }
 
 fn estimate(records: &[Value], sent: u64) -> Result<()> {

@@ -61,7 +61,8 @@ fn reuse_an_address(stage: &mut Stage) -> Result<()> {
     stage.lab.remove_pod(&second)
 }
 
-fn pass_time() -> Result<()> {
+/// Waits until what follows is told apart from what was.
+pub fn pass_time() -> Result<()> {
     let later = SystemTime::now() + APART;
     wait_until("what follows to be told apart by time", DEADLINE, || {
         Ok(SystemTime::now() > later)

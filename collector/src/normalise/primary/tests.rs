@@ -302,6 +302,65 @@ fn a_packet_of_nobody_known_counts_at_its_destinations_node() {
 }
 
 #[test]
+fn what_has_nobodys_address_counts_where_its_interface_tells_whose_it_is() {
+    let setup = both(IPFIX);
+    let known = exporters(&setup);
+    let table = Exporters::new(known.clone(), std::iter::empty());
+    // What interfaces tell: the sender where it comes in, the receiver where it leaves.
+    let seen = [
+        (Seen("a", "br-int", I, In), (Pod("a"), Outside)),
+        (Seen("a", "br-int", I, Out), (Pod("a"), Outside)),
+        (Seen("b", "br-int", I, InFromTunnel), (Outside, Outside)),
+        (Seen("b", "br-int", I, Out), (Outside, Pod("b"))),
+    ];
+    for address in [
+        None,
+        Some("::"),
+        Some("0.0.0.0"),
+        Some("fe80::1"),
+        Some("febf::1"),
+    ] {
+        let address: Option<IpAddr> = address.map(|text| text.parse().unwrap());
+        let counted = seen.map(|(seen, ends)| {
+            let exporter = known.iter().find(|e| &*e.node == seen.0);
+            let mut flow = flow(seen, ends, exporter, false);
+            flow.src.addr = address;
+            is_primary(&flow, exporter, &table)
+        });
+        assert_eq!(counted, [true, false, false, false], "{address:?}");
+    }
+}
+
+/// Whether what leaves towards a pod on b with a Service's address counts there.
+fn answer_counts(setup: Setup<'_>, interface: &str, shape: Shape) -> bool {
+    let known = exporters(setup);
+    let table = Exporters::new(known.clone(), std::iter::empty());
+    let exporter = known.iter().find(|e| &*e.node == "b");
+    let seen = Seen("b", "br-int", I, shape);
+    let mut flow = flow(seen, (Outside, Pod("b")), exporter, false);
+    flow.src.identity = Arc::new(Identity {
+        kind: Kind::Service,
+        ..Identity::default()
+    });
+    flow.src.if_name = interface.into();
+    is_primary(&flow, exporter, &table)
+}
+
+#[test]
+fn an_answer_with_a_services_address_counted_where_the_pod_behind_it_sent_it() {
+    for formats in [IPFIX, ALL] {
+        assert!(!answer_counts(&both(formats), "ovn-123456-0", Out), "{formats:?}");
+    }
+    assert!(answer_counts(&both(IPFIX), "", OutFromPatch), "of no pod");
+    assert!(answer_counts(&both(IPFIX), "ovn-k8s-mp0", Out), "of the node");
+    let source_unseen = [("a", "br-int", NONE), ("b", "br-int", IPFIX)];
+    assert!(
+        answer_counts(&source_unseen, "ovn-123456-0", Out),
+        "seen nowhere else"
+    );
+}
+
+#[test]
 fn a_node_that_does_not_export_leaves_the_count_to_the_other_one() {
     let source_only = [("a", "br-int", ALL), ("b", "br-int", NONE)];
     let counted = primaries(

@@ -1,10 +1,10 @@
 //! The ends of traffic and what their interfaces count, and sums of records.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 use serde_json::Value;
-use weir_lab::{Netns, address::OUTSIDE, link::Counters};
+use weir_lab::{Netns, Pod, address::OUTSIDE, link::Counters};
 
 use crate::records::{neighbour, pods};
 use crate::stage::Stage;
@@ -19,6 +19,20 @@ pub struct Host {
 }
 
 impl Host {
+    pub fn of(name: &'static str, pod: &Pod) -> Self {
+        Self {
+            name,
+            netns: pod.netns().clone(),
+            v4: pod.ip(),
+            v6: Some(pod.addresses().v6.into()),
+        }
+    }
+
+    /// A port of its first address.
+    pub fn at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.v4, port)
+    }
+
     pub fn sent(&self) -> Result<Sum> {
         let counters = Counters::read(&self.netns, "eth0")?;
         Ok(Sum {
@@ -68,12 +82,6 @@ impl Sum {
 pub fn hosts(stage: &mut Stage) -> Result<[Host; 4]> {
     let (client, web) = pods(stage)?;
     let neighbour = neighbour(stage)?;
-    let host = |name, pod: &weir_lab::Pod| Host {
-        name,
-        netns: pod.netns().clone(),
-        v4: pod.ip(),
-        v6: Some(pod.addresses().v6.into()),
-    };
     let outside = Host {
         name: "outside",
         netns: stage.lab.outside().clone(),
@@ -82,9 +90,9 @@ pub fn hosts(stage: &mut Stage) -> Result<[Host; 4]> {
     };
     outside.netns.disable_offload("eth0")?;
     Ok([
-        host("client", &client),
-        host("neighbour", &neighbour),
-        host("web", &web),
+        Host::of("client", &client),
+        Host::of("neighbour", &neighbour),
+        Host::of("web", &web),
         outside,
     ])
 }
