@@ -46,9 +46,9 @@ use weir_flow::{Identity, Kind};
 const UDP: u8 = 17;
 /// UDP ports of Geneve and VXLAN (RFC 8926, RFC 7348).
 const TUNNELS: [u16; 2] = [6081, 4789];
-/// Beginning of the names of a node's own ports (OVN-Kubernetes,
-/// `types.K8sMgmtIntfNamePrefix`).
-const NODE_PORTS: &str = "ovn-k8s-mp";
+/// Beginnings of the names of a node's own ports: OVN-Kubernetes'
+/// (`types.K8sMgmtIntfNamePrefix`), Antrea's (`hostGateway`), Kube-OVN's.
+const NODE_PORTS: [&str; 3] = ["ovn-k8s-mp", "antrea-gw", "ovn0"];
 
 /// Which observation on the exporter's node counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +200,9 @@ fn is_answer_of_pod(record: &FlowRecord) -> bool {
     record.src.identity.kind == Kind::Service
         && record.direction == Some(Direction::Egress)
         && record.sight.entered == Entered::Port
-        && !record.src.if_name.as_str().starts_with(NODE_PORTS)
+        && !NODE_PORTS
+            .iter()
+            .any(|name| record.src.if_name.as_str().starts_with(name))
 }
 
 fn is_ipv4(record: &FlowRecord) -> bool {

@@ -352,7 +352,9 @@ fn an_answer_with_a_services_address_counted_where_the_pod_behind_it_sent_it() {
         assert!(!answer_counts(&both(formats), "ovn-123456-0", Out), "{formats:?}");
     }
     assert!(answer_counts(&both(IPFIX), "", OutFromPatch), "of no pod");
-    assert!(answer_counts(&both(IPFIX), "ovn-k8s-mp0", Out), "of the node");
+    for port in ["ovn-k8s-mp0", "antrea-gw0", "ovn0"] {
+        assert!(answer_counts(&both(IPFIX), port, Out), "{port} is the node's");
+    }
     let source_unseen = [("a", "br-int", NONE), ("b", "br-int", IPFIX)];
     assert!(
         answer_counts(&source_unseen, "ovn-123456-0", Out),
