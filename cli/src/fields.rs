@@ -33,7 +33,8 @@ pub struct ValuesArgs {
     #[arg(value_name = "FIELD", add = ArgValueCompleter::new(completion::fields))]
     field: String,
     /// What the values begin with
-    #[arg(value_name = "PREFIX", default_value = "", hide_default_value = true)]
+    #[arg(value_name = "PREFIX", default_value = "", hide_default_value = true,
+          add = ArgValueCompleter::new(completion::values))]
     prefix: String,
     /// From when on: how long ago (5m, 1h, 2d) or a time of RFC 3339
     #[arg(long, value_name = "TIME", default_value = "1h")]
