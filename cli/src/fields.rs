@@ -68,7 +68,8 @@ pub fn fields(args: &FieldsArgs) -> Result<ExitCode> {
         Plain::Table => {
             let heads = ["FIELD", "DESTINATION", "TYPE", "MEANING"].map(|title| (title, false));
             let rows = fields.fields.iter().map(|field| {
-                let about = [field.description.as_str(), field.unit.as_str()];
+                let not_filled = if field.filled { "" } else { "not filled yet" };
+                let about = [not_filled, &field.description, &field.unit];
                 let about: Vec<&str> = about.into_iter().filter(|text| !text.is_empty()).collect();
                 let dst = field.dst_name.clone().unwrap_or_default();
                 vec![field.name.clone(), dst, field.kind.clone(), about.join("; ")]
