@@ -51,29 +51,45 @@ impl Names {
         format!("unix:{}", socket(&self.folder).display())
     }
 
+    /// A transaction for each node, by ovsdb-client: ovs-vsctl would read the whole
+    /// database each time.
     fn fill(&self) -> anyhow::Result<()> {
-        run(self.vsctl().args(["init", "--", "add-br", "br-int"]))?;
-        for node in 0..NODES {
-            let mut command = self.vsctl();
-            for number in 0..PODS {
-                let port = format!("n{node}p{number}");
-                command.args(["--", "add-port", "br-int", &port, "--", "set", "Interface", &port]);
-                command.arg(format!(
-                    "external_ids:iface-id=ns-{}_pod-{node}-{number}",
-                    number % 20
-                ));
-                command.arg(format!("external_ids:ip_addresses={}", pod(node, number)));
-            }
-            run(&mut command)?;
-        }
-        Ok(())
+        self.transact(
+            r#"{"op":"insert","table":"Bridge","row":{"name":"br-int"},"uuid-name":"br"},
+            {"op":"insert","table":"Open_vSwitch","row":{"bridges":["named-uuid","br"]}}"#,
+        )?;
+        (0..NODES).try_for_each(|node| self.transact(&ports(node)))
     }
 
-    fn vsctl(&self) -> Command {
-        let mut command = Command::new("ovs-vsctl");
-        command.arg(format!("--db={}", self.endpoint())).arg("--no-wait");
-        command
+    fn transact(&self, operations: &str) -> anyhow::Result<()> {
+        let transaction = format!(r#"["Open_vSwitch",{operations}]"#);
+        let mut command = Command::new("ovsdb-client");
+        let reply = run(command.args(["transact", &self.endpoint(), &transaction]))?;
+        ensure!(
+            !reply.contains(r#""error""#),
+            "the database refuses names: {reply}"
+        );
+        Ok(())
     }
+}
+
+/// What makes the ports of a node's pods.
+fn ports(node: u32) -> String {
+    let (mut operations, mut names) = (String::new(), Vec::new());
+    for number in 0..PODS {
+        let (name, address) = (format!("n{node}p{number}"), pod(node, number));
+        let iface = format!("ns-{}_pod-{node}-{number}", number % 20);
+        operations += &format!(
+            r#"{{"op":"insert","table":"Interface","uuid-name":"i{name}","row":{{"name":"{name}","external_ids":["map",[["iface-id","{iface}"],["ip_addresses","{address}"]]]}}}},
+            {{"op":"insert","table":"Port","uuid-name":"{name}","row":{{"name":"{name}","interfaces":["named-uuid","i{name}"]}}}},"#
+        );
+        names.push(format!(r#"["named-uuid","{name}"]"#));
+    }
+    let names = names.join(",");
+    operations
+        + &format!(
+            r#"{{"op":"mutate","table":"Bridge","where":[["name","==","br-int"]],"mutations":[["ports","insert",["set",[{names}]]]]}}"#
+        )
 }
 
 impl Drop for Names {
@@ -88,7 +104,7 @@ fn socket(folder: &Path) -> PathBuf {
     folder.join("names.sock")
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
+fn run(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .output()
         .with_context(|| format!("cannot run {command:?}"))?;
@@ -98,5 +114,5 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
         "{:?} failed: {text}",
         command.get_program()
     );
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
