@@ -51,6 +51,8 @@ pub struct Field {
     pub description: &'static str,
     /// It says who stands on a side, and follows from who that is: flows share it.
     pub identity: bool,
+    /// Something fills it; the others have their names, and are empty in every record.
+    pub filled: bool,
 }
 
 /// Every field of a flow record: names, kind, unit or values, NetObserv's name,
@@ -74,13 +76,13 @@ pub const FIELDS: &[Field] = &[
     one("icmp_type", Unsigned(8), "", "IcmpType", "176/178", "", ""),
     one("icmp_code", Unsigned(8), "", "IcmpCode", "177/179", "", ""),
     one("tcp_flags", EnumList, "FIN SYN RST PSH ACK URG ECE CWR SYN_ACK FIN_ACK RST_ACK", "Flags", "6", "", "combined forms only where single packets are seen (sFlow); NetFlow gives the OR over the flow; OVS IPFIX has none per flow"),
-    one("tcp_state", String, "", "", "", "136", "only from connection tracking"),
+    one("tcp_state", String, "", "", "", "136", "only from connection tracking").not_filled(),
     one("vlan_id", Unsigned(16), "", "", "58", "", ""),
     one("tunnel_type", Enum, "vxlan gre geneve …", "", "PEN6876:891", "", ""),
     one("tunnel_key", Unsigned(64), "", "", "PEN6876:892", "", "VNI"),
     pair("tunnel_addr", "tunnel_dst_addr", Address, "", "", "PEN6876:893/894", "", ""),
     one("direction", Enum, "ingress egress", "IfDirections", "61", "", "as seen by the interface of the observation"),
-    one("flow_direction", Enum, "ingress egress inner", "FlowDirection (0 1 2)", "", "", "as seen by the reporting node"),
+    one("flow_direction", Enum, "ingress egress inner", "FlowDirection (0 1 2)", "", "", "as seen by the reporting node").not_filled(),
     pair("if_index", "dst_if_index", Unsigned(32), "", "", "10/14", "", "ifIndex or OpenFlow port as the format has it"),
     pair("if_name", "dst_if_name", String, "", "Interfaces", "82", "", ""),
     one("format", Enum, "netflow5 netflow9 ipfix sflow5", "", "", "", ""),
@@ -96,8 +98,8 @@ pub const FIELDS: &[Field] = &[
     pair("identified_by", "dst_identified_by", Enum, "interface address mac subnet ambiguous or empty", "", "", "", "what the names rest on; ambiguous: several fit and none is believed"),
     one("server", Enum, "src dst unknown", "", "", "", "which side listens"),
     one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on"),
-    pair("process", "dst_process", String, "", "", "", "", "Linux process name behind the socket"),
-    pair("container_name", "dst_container_name", String, "", "", "", "", ""),
+    pair("process", "dst_process", String, "", "", "", "", "Linux process name behind the socket").not_filled(),
+    pair("container_name", "dst_container_name", String, "", "", "", "", "").not_filled(),
     pair("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", "").of_identity(),
     pair("ns", "dst_ns", String, "", "SrcK8S_Namespace/…", "", "100/102", "").of_identity(),
     pair("kind", "dst_kind", Enum, "Pod Service Node or empty", "SrcK8S_Type/…", "", "", "").of_identity(),
@@ -106,21 +108,21 @@ pub const FIELDS: &[Field] = &[
     pair("workload_kind", "dst_workload_kind", String, "Deployment DaemonSet … Node Service or private, internet", "SrcK8S_OwnerType/…", "", "", "").of_identity(),
     pair("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is").of_identity(),
     pair("service_ns", "dst_service_ns", String, "", "", "", "", "").of_identity(),
-    pair("service_addr", "dst_service_addr", Address, "", "XlatDstAddr side", "", "106/107/168/169", "ClusterIP before translation"),
-    pair("service_port", "dst_service_port", Unsigned(16), "", "", "", "108", ""),
+    pair("service_addr", "dst_service_addr", Address, "", "XlatDstAddr side", "", "106/107/168/169", "ClusterIP before translation").not_filled(),
+    pair("service_port", "dst_service_port", Unsigned(16), "", "", "", "108", "").not_filled(),
     pair("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", "").of_identity(),
     pair("node_addr", "dst_node_addr", Address, "", "SrcK8S_HostIP/…", "", "", "").of_identity(),
     pair("zone", "dst_zone", String, "", "SrcK8S_Zone/…", "", "", "").of_identity(),
     pair("region", "dst_region", String, "", "", "", "", "of the node, like its zone").of_identity(),
     pair("network", "dst_network", String, "primary or NAD/UDN name", "SrcK8S_NetworkName/…", "", "", "").of_identity(),
-    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "off by default").of_identity(),
+    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "off by default").of_identity().not_filled(),
     pair("subnet_label", "dst_subnet_label", String, "", "SrcSubnetLabel/…", "", "", "longest prefix wins").of_identity(),
-    pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort"),
-    one("cluster", String, "", "K8S_ClusterName", "", "158", ""),
-    one("layer", Enum, "app infra", "K8S_FlowLayer", "", "", ""),
-    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", ""),
-    pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", ""),
-    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", ""),
+    pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort").not_filled(),
+    one("cluster", String, "", "K8S_ClusterName", "", "158", "").not_filled(),
+    one("layer", Enum, "app infra", "K8S_FlowLayer", "", "", "").not_filled(),
+    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", "").not_filled(),
+    pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", "").not_filled(),
+    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", "").not_filled(),
 ];
 
 const fn one(
@@ -142,6 +144,7 @@ const fn one(
         antrea_ie,
         description,
         identity: false,
+        filled: true,
     }
 }
 
@@ -169,6 +172,13 @@ impl Field {
     const fn of_identity(self) -> Self {
         Self {
             identity: true,
+            ..self
+        }
+    }
+
+    const fn not_filled(self) -> Self {
+        Self {
+            filled: false,
             ..self
         }
     }

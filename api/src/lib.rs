@@ -12,6 +12,7 @@ pub mod export;
 pub mod fields;
 pub mod flows_config;
 pub mod identity;
+pub mod interface;
 pub mod network;
 pub mod plan;
 pub mod profile;

@@ -2,6 +2,8 @@
 //! knows them now. The shell runs this program again at each Tab; `weir completion`
 //! prints what makes it do so.
 
+mod shells;
+
 use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,12 +11,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::CompletionCandidate;
-use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+use clap_complete::env::EnvCompleter;
 use weir_api::fields::{Column, FieldKind};
 use weir_query::ValuesRequest;
 
 use crate::show;
 use crate::source::SourceArgs;
+pub use shells::SHELLS;
+use shells::Shell;
 
 /// The variable by which a shell asks for candidates.
 pub const VARIABLE: &str = "COMPLETE";
@@ -45,12 +49,12 @@ enum Known {
 /// # Errors
 /// Standard output is gone.
 pub fn run(args: &CompletionArgs) -> Result<ExitCode> {
-    let out = &mut std::io::stdout();
-    let registered = match args.shell {
-        Known::Bash => Bash.write_registration(VARIABLE, "weir", "weir", "weir", out),
-        Known::Zsh => Zsh.write_registration(VARIABLE, "weir", "weir", "weir", out),
-        Known::Fish => Fish.write_registration(VARIABLE, "weir", "weir", "weir", out),
+    let shell = match args.shell {
+        Known::Bash => Shell::Bash,
+        Known::Zsh => Shell::Zsh,
+        Known::Fish => Shell::Fish,
     };
+    let registered = shell.write_registration(VARIABLE, "weir", "weir", "weir", &mut std::io::stdout());
     registered.context("cannot print")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -85,6 +89,17 @@ fn listed<'a>(current: &OsStr, names: impl Iterator<Item = &'a str>) -> Vec<Comp
 pub fn filter(current: &OsStr) -> Vec<CompletionCandidate> {
     let text = current.to_string_lossy();
     candidates(&text, ask)
+        .into_iter()
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// Values of the field that stands before on the line.
+pub fn values(current: &OsStr) -> Vec<CompletionCandidate> {
+    let field = typed().find(|word| Column::find(word).is_some());
+    let values = field.map(|field| ask(&field, &current.to_string_lossy()));
+    values
+        .unwrap_or_default()
         .into_iter()
         .map(CompletionCandidate::new)
         .collect()
@@ -157,7 +172,7 @@ fn ask(field: &str, prefix: &str) -> Vec<String> {
         ..ValuesRequest::default()
     };
     let work = async {
-        let source = source_of(std::env::args()).open().await.ok()?;
+        let source = source_of(typed()).open().await.ok()?;
         let answer = source.values(&request).await.ok()?;
         Some(answer.values.into_iter().map(|value| value.value).collect())
     };
@@ -168,14 +183,19 @@ fn ask(field: &str, prefix: &str) -> Vec<String> {
     answer.ok().flatten().unwrap_or_default()
 }
 
-/// The options of the command line that say whom to ask.
-fn source_of(words: impl Iterator<Item = String>) -> SourceArgs {
+/// The words of the line that is being completed.
+fn typed() -> impl Iterator<Item = String> {
+    let words = std::env::args().skip_while(|word| word != "--").skip(1);
+    words.map(|word| shells::unquote(&word).0)
+}
+
+/// The options of these words that say whom to ask.
+fn source_of(mut words: impl Iterator<Item = String>) -> SourceArgs {
     let names: Vec<String> = Line::command()
         .get_arguments()
         .filter_map(|argument| argument.get_long().map(|long| format!("--{long}")))
         .collect();
     let mut kept = vec!["weir".to_owned()];
-    let mut words = words.skip_while(|word| word != "--").skip(1).peekable();
     while let Some(word) = words.next() {
         let name = word.split('=').next().unwrap_or_default();
         if names.iter().any(|known| known == name) {
@@ -240,7 +260,7 @@ mod tests {
 
     #[test]
     fn whom_to_ask_is_read_from_the_line_so_far() {
-        let line = "weir -- weir flows --since 1h --server http://a:1 --token=t ns";
+        let line = "weir flows --since 1h --server http://a:1 --token=t ns";
         let source = source_of(line.split(' ').map(str::to_owned));
         assert_eq!(source.server.as_deref(), Some("http://a:1"));
         assert_eq!(source.token.as_deref(), Some("t"));

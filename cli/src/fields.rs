@@ -33,7 +33,8 @@ pub struct ValuesArgs {
     #[arg(value_name = "FIELD", add = ArgValueCompleter::new(completion::fields))]
     field: String,
     /// What the values begin with
-    #[arg(value_name = "PREFIX", default_value = "", hide_default_value = true)]
+    #[arg(value_name = "PREFIX", default_value = "", hide_default_value = true,
+          add = ArgValueCompleter::new(completion::values))]
     prefix: String,
     /// From when on: how long ago (5m, 1h, 2d) or a time of RFC 3339
     #[arg(long, value_name = "TIME", default_value = "1h")]
@@ -67,7 +68,8 @@ pub fn fields(args: &FieldsArgs) -> Result<ExitCode> {
         Plain::Table => {
             let heads = ["FIELD", "DESTINATION", "TYPE", "MEANING"].map(|title| (title, false));
             let rows = fields.fields.iter().map(|field| {
-                let about = [field.description.as_str(), field.unit.as_str()];
+                let not_filled = if field.filled { "" } else { "not filled yet" };
+                let about = [not_filled, &field.description, &field.unit];
                 let about: Vec<&str> = about.into_iter().filter(|text| !text.is_empty()).collect();
                 let dst = field.dst_name.clone().unwrap_or_default();
                 vec![field.name.clone(), dst, field.kind.clone(), about.join("; ")]

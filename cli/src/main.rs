@@ -75,6 +75,7 @@ fn main() -> ExitCode {
     // Answers a shell that completes, and ends then.
     CompleteEnv::with_factory(Args::command)
         .var(completion::VARIABLE)
+        .shells(completion::SHELLS)
         .complete();
     let args = parse();
     start_log(matches!(args.command, Command::Up(_)));

@@ -15,7 +15,7 @@ use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weir_api::NodeFlowExportStatus;
-use weir_collector::args::{Print, StoreArgs, default_listen};
+use weir_collector::args::{FileArgs, Print, StoreArgs, default_listen};
 use weir_collector::{Collector, Config, Running, Sink, Source};
 use weir_node::shutdown::Signals;
 use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
@@ -47,6 +47,8 @@ pub struct UpArgs {
     /// Where flows are kept, and what `weir status --data-dir` shows
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    files: FileArgs,
 }
 
 /// Runs until a signal.
@@ -124,7 +126,12 @@ async fn keep_state(
 }
 
 async fn start_collector(args: &UpArgs, node: &str) -> Result<Running> {
-    let config = Config {
+    Ok(Collector::start(collector_config(args, node)).await?)
+}
+
+/// What the collector is to do.
+fn collector_config(args: &UpArgs, node: &str) -> Config {
+    Config {
         listen: if args.listen.is_empty() {
             default_listen()
         } else {
@@ -135,12 +142,41 @@ async fn start_collector(args: &UpArgs, node: &str) -> Result<Running> {
             endpoints: vec![args.node.ovsdb.clone()],
             node_name: Some(node.to_owned()),
         },
+        subnet_labels: args.files.subnet_labels.clone(),
         sink: match args.print {
             Print::Json => Sink::stdout(),
             Print::None => Sink::Discard,
         },
         store: args.store.settings(),
+        state_dir: args.files.state_dir.clone(),
         ..Config::default()
-    };
-    Ok(Collector::start(config).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        up: UpArgs,
+    }
+
+    #[test]
+    fn the_collector_gets_the_directories_and_the_labels_that_were_asked_for() {
+        let line = "weir --network n --listen 127.0.0.1:0 --data-dir d --state-dir s --subnet-labels l";
+        let args = Line::try_parse_from(line.split(' ')).unwrap().up;
+        let config = collector_config(&args, "node-a");
+        assert_eq!(config.state_dir.as_deref(), Some(Path::new("s")));
+        assert_eq!(config.subnet_labels.as_deref(), Some(Path::new("l")));
+        assert_eq!(config.store.unwrap().directory, Path::new("d"));
+        let args = Line::try_parse_from(["weir", "--network", "n"]).unwrap().up;
+        let config = collector_config(&args, "node-a");
+        assert!(config.state_dir.is_none() && config.subnet_labels.is_none() && config.store.is_none());
+    }
 }

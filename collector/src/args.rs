@@ -1,5 +1,6 @@
 //! The command line of `weir-collector`, and what it means.
 
+mod files;
 mod store;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -12,6 +13,7 @@ use ovsdb::Endpoint;
 
 use crate::identity::NAME_HISTORY;
 use crate::stream::{CONNECTIONS, StreamConfig, TlsFiles};
+pub use files::FileArgs;
 pub use store::StoreArgs;
 
 use crate::{AllowRule, Config, QUEUE_RECORDS, Sink, Source, default_workers};
@@ -77,10 +79,8 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = QUEUE_RECORDS)]
     pub queue_records: usize,
 
-    /// Directory to keep templates of NetFlow v9 and IPFIX in, so that data decodes at
-    /// once after a restart; made if it is not there [default: they are not kept]
-    #[arg(long, value_name = "DIRECTORY")]
-    pub state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: FileArgs,
 
     /// Where /api, /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
@@ -120,11 +120,6 @@ pub struct Args {
     /// How long it stays known who had an address, after it was given up
     #[arg(long, value_name = "SECONDS", default_value_t = NAME_HISTORY.as_secs())]
     pub name_history: u64,
-
-    /// YAML file that gives networks names (`customLabels: [{name, cidrs}]`); read
-    /// again when it changes
-    #[arg(long, value_name = "FILE")]
-    pub subnet_labels: Option<PathBuf>,
 }
 
 /// What is printed on standard output.
@@ -154,14 +149,14 @@ impl Args {
             http: self.http,
             names,
             name_history: Duration::from_secs(self.name_history),
-            subnet_labels: self.subnet_labels,
+            subnet_labels: self.files.subnet_labels,
             sink: match self.print {
                 Print::Json => Sink::stdout(),
                 Print::None => Sink::Discard,
             },
             queue_records: self.queue_records,
             store: self.store.settings(),
-            state_dir: self.state_dir,
+            state_dir: self.files.state_dir,
         }
     }
 

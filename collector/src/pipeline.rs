@@ -38,7 +38,7 @@ use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
 use crate::sink;
 use crate::stream::{self, Listener, StreamError};
-use crate::templates::{TemplateFile, Templates, Writer};
+use crate::templates::{StateError, TemplateFile, Templates, Writer};
 use crate::worker::Workshop;
 
 /// Where a collector listens.
@@ -72,9 +72,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] weir_store::OpenError),
-    /// The state directory is not there and cannot be made.
-    #[error("cannot keep anything in {0}")]
-    State(PathBuf, #[source] io::Error),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The system refused a thread or a pipe.
     #[error("cannot start a part")]
     Spawn(#[source] io::Error),
@@ -213,8 +213,7 @@ fn keep_templates(
     metrics: &Metrics,
     ended: &mpsc::Sender<Ended>,
 ) -> Result<Templates, StartError> {
-    let failed = |error| StartError::State(directory.to_owned(), error);
-    let file = TemplateFile::open(directory).map_err(failed)?;
+    let file = TemplateFile::open(directory)?;
     let (templates, writer) = Templates::open(file, Limits::default(), metrics.templates_saved());
     let write = move || {
         Writer::run(writer);

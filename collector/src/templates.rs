@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::gauge::Gauge;
 use thiserror::Error;
+use weir_store::{Lock, Refused};
 use wire::{Archive, ArchiveError, Decoder, Learned, Limits};
 
 const MAGIC: [u8; 8] = *b"weir-tmp";
@@ -30,6 +31,31 @@ const GATHER: Duration = Duration::from_secs(2);
 
 /// Lots that may wait for the writer.
 const LOTS: usize = 16;
+
+/// Beside the file, which is replaced and so cannot be locked itself. A store in the
+/// same directory has a lock of another name.
+const LOCK: &str = "templates.lock";
+
+/// A state directory cannot be used.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// It cannot be made, or not be written.
+    #[error("the state directory {path} cannot be used: {error}")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another collector keeps its templates there.
+    #[error("the state directory {path} is in use by process {holder}; stop it, or choose another directory")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process's number, as it wrote it down.
+        holder: String,
+    },
+}
 
 /// A file of templates cannot be used.
 #[derive(Debug, Error)]
@@ -51,22 +77,29 @@ pub enum TemplatesError {
     Archive(#[from] ArchiveError),
 }
 
-/// The file of templates.
-#[derive(Debug, Clone)]
+/// The file of templates. No other process has it as long as this lives.
+#[derive(Debug)]
 pub struct TemplateFile {
     path: PathBuf,
+    _lock: Lock,
 }
 
 impl TemplateFile {
     /// The file of this state directory, which is made if it is not there.
     ///
     /// # Errors
-    /// The directory cannot be made.
-    pub fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        Ok(Self {
-            path: directory.join("templates"),
-        })
+    /// The directory cannot be made or written, or another process has it.
+    pub fn open(directory: &Path) -> Result<Self, StateError> {
+        let path = directory.to_owned();
+        let taken = fs::create_dir_all(directory).map_err(Refused::Io);
+        match taken.and_then(|()| Lock::take(directory, LOCK)) {
+            Ok(lock) => Ok(Self {
+                path: directory.join("templates"),
+                _lock: lock,
+            }),
+            Err(Refused::Held(holder)) => Err(StateError::InUse { path, holder }),
+            Err(Refused::Io(error)) => Err(StateError::Io { path, error }),
+        }
     }
 
     /// What is in it. One that is broken is reported and moved aside, and nothing is

@@ -45,6 +45,10 @@ struct Program {
 
 impl Program {
     fn start(directory: &Path, listen: SocketAddr) -> Self {
+        Self::start_with(directory, listen, &[])
+    }
+
+    fn start_with(directory: &Path, listen: SocketAddr, more: &[&str]) -> Self {
         let ports = directory.join("ports.json");
         let _ = std::fs::remove_file(&ports);
         let child = Command::new(env!("CARGO_BIN_EXE_weir-collector"))
@@ -53,6 +57,7 @@ impl Program {
             .arg(&ports)
             .arg("--state-dir")
             .arg(directory.join("state"))
+            .args(more)
             .env_remove("KUBERNETES_SERVICE_HOST")
             .stdout(Stdio::null())
             .spawn()
@@ -132,6 +137,34 @@ fn data_decodes_after_a_crash_though_its_template_came_before_it() {
     let third = Program::start(&directory.0, second.terminate());
     exporter.send_to(&data(), third.udp).unwrap();
     third.until("the record", |m| m["records_stored_total"] == 1);
+}
+
+#[test]
+fn a_second_collector_on_a_state_directory_is_told_who_has_it_and_what_to_do() {
+    let directory = Directory::new("two");
+    let first = Program::start(&directory.0, anywhere());
+    let state = directory.0.join("state");
+    let second = Command::new(env!("CARGO_BIN_EXE_weir-collector"))
+        .args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state-dir"])
+        .arg(&state)
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let (said, holder) = (String::from_utf8(second.stderr).unwrap(), first.child.id());
+    let expected = format!(
+        "the state directory {} is in use by process {holder}; stop it, or choose another directory",
+        state.display()
+    );
+    assert!(said.contains(&expected), "{said}");
+    // A crash leaves no lock, and flows may lie in the same directory.
+    first.crash();
+    let data = format!("--data-dir={}", state.display());
+    let third = Program::start_with(&directory.0, anywhere(), &[&data]);
+    for lock in ["lock", "templates.lock"] {
+        let holder = std::fs::read_to_string(state.join(lock)).unwrap();
+        assert_eq!(holder.trim(), third.child.id().to_string());
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ pair means the same (`src_ns`).
   of JSON, empty in CSV.
 - Sums count records with `primary` only, unless asked otherwise.
 - A mark under *who* says that the field follows from who stands on that side.
+- What is *not filled yet* has its name, and is empty in every record.
 
 | field | destination | type | who | unit or values | meaning | IPFIX element | NetObserv |
 |---|---|---|---|---|---|---|---|
@@ -59,12 +60,17 @@ fn row(field: &Field) -> String {
         ["", antrea] => format!("PEN56506:{antrea}"),
         [own, antrea] => format!("{own}, PEN56506:{antrea}"),
     };
+    let not_filled = if field.filled { "" } else { "*not filled yet*" };
+    let meaning = [not_filled, field.description]
+        .into_iter()
+        .filter(|text| !text.is_empty());
+    let meaning = meaning.collect::<Vec<_>>().join("; ");
     let cells = [
         dst.as_deref().unwrap_or_default(),
         kind(field.kind),
         if field.identity { "x" } else { "" },
         field.unit,
-        field.description,
+        &meaning,
         &elements,
         field.netobserv,
     ];

@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use weir_api::fields::{self, Column};
 
-use crate::record::{Visitor, address, word};
+use crate::record::{Visitor, word};
+use crate::value::Value;
 
 /// What kind of thing has an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -81,21 +82,42 @@ impl Identity {
     /// field table.
     pub fn visit<'a>(&'a self, side: fields::Side, field: &mut impl Visitor<'a>) {
         let columns = if side == fields::Side::Dst { &DST } else { &SRC };
-        field(columns.pod_name, word(self.pod_name()));
-        field(columns.ns, word(&self.ns));
-        field(columns.kind, word(self.kind.as_str()));
-        field(columns.name, word(&self.name));
-        field(columns.workload_name, word(&self.workload_name));
-        field(columns.workload_kind, word(&self.workload_kind));
-        field(columns.service_name, word(&self.service_name));
-        field(columns.service_ns, word(&self.service_ns));
-        field(columns.node_name, word(&self.node_name));
-        address(field, columns.node_addr, self.node_addr);
-        field(columns.zone, word(&self.zone));
-        field(columns.region, word(&self.region));
-        field(columns.network, word(&self.network));
-        field(columns.subnet_label, word(&self.subnet_label));
+        Self::visit_sides(&[(self, columns)], field);
     }
+
+    /// The same of both sides at once, each field of the source's before the same of
+    /// the destination's.
+    pub fn visit_both<'a>(src: &'a Self, dst: &'a Self, field: &mut impl Visitor<'a>) {
+        Self::visit_sides(&[(src, &SRC), (dst, &DST)], field);
+    }
+
+    fn visit_sides<'a>(sides: &[(&'a Self, &Columns)], field: &mut impl Visitor<'a>) {
+        let mut each = |column: fn(&Columns) -> Column, value: fn(&'a Self) -> Option<Value<'a>>| {
+            for (who, columns) in sides {
+                if let Some(value) = value(who) {
+                    field(column(columns), value);
+                }
+            }
+        };
+        each(|c| c.pod_name, |who| text(who.pod_name()));
+        each(|c| c.ns, |who| text(&who.ns));
+        each(|c| c.kind, |who| text(who.kind.as_str()));
+        each(|c| c.name, |who| text(&who.name));
+        each(|c| c.workload_name, |who| text(&who.workload_name));
+        each(|c| c.workload_kind, |who| text(&who.workload_kind));
+        each(|c| c.service_name, |who| text(&who.service_name));
+        each(|c| c.service_ns, |who| text(&who.service_ns));
+        each(|c| c.node_name, |who| text(&who.node_name));
+        each(|c| c.node_addr, |who| who.node_addr.map(Value::Address));
+        each(|c| c.zone, |who| text(&who.zone));
+        each(|c| c.region, |who| text(&who.region));
+        each(|c| c.network, |who| text(&who.network));
+        each(|c| c.subnet_label, |who| text(&who.subnet_label));
+    }
+}
+
+fn text(text: &str) -> Option<Value<'_>> {
+    Some(word(text))
 }
 
 /// The columns of one side.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use weir_api::fields::{self, Column};
+use weir_api::fields::Column;
 use wire::{Direction, Protocol, Text};
 
 use crate::identity::Identity;
@@ -229,8 +229,7 @@ impl FlowRecord {
     /// field table. Identity strings are always there, `""` when unknown.
     pub fn visit<'a>(&'a self, field: &mut impl Visitor<'a>) {
         self.visit_own(field);
-        self.src.identity.visit(fields::Side::Src, field);
-        self.dst.identity.visit(fields::Side::Dst, field);
+        Identity::visit_both(&self.src.identity, &self.dst.identity, field);
     }
 
     /// The same without the fields of the identities.
@@ -238,8 +237,14 @@ impl FlowRecord {
         self.visit_counters(field);
         self.visit_headers(field);
         self.visit_tunnel(field);
-        self.src.visit_link(&SRC, field);
-        self.dst.visit_link(&DST, field);
+        for (side, columns) in self.sides() {
+            number(field, columns.if_index, side.if_index);
+        }
+        for (side, columns) in self.sides() {
+            if !side.if_name.is_empty() {
+                field(columns.if_name, word(side.if_name.as_str()));
+            }
+        }
         self.visit_observation(field);
         self.visit_judgement(field);
     }
@@ -260,8 +265,7 @@ impl FlowRecord {
             field(const { Column::of("protocol") }, name);
             field(const { Column::of("proto") }, Value::Unsigned(proto.into()));
         }
-        self.src.visit_network(&SRC, field);
-        self.dst.visit_network(&DST, field);
+        self.visit_ends(field);
         number(field, const { Column::of("dscp") }, self.dscp);
         number(field, const { Column::of("ttl") }, self.ttl);
         number(field, const { Column::of("icmp_type") }, self.icmp_type);
@@ -270,6 +274,24 @@ impl FlowRecord {
             field(const { Column::of("tcp_flags") }, Value::Flags(flags));
         }
         number(field, const { Column::of("vlan_id") }, self.vlan_id);
+    }
+
+    fn sides(&self) -> [(&Side, &'static Columns); 2] {
+        [(&self.src, &SRC), (&self.dst, &DST)]
+    }
+
+    fn visit_ends<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        for (side, columns) in self.sides() {
+            address(field, columns.addr, side.addr);
+        }
+        for (side, columns) in self.sides() {
+            number(field, columns.port, side.port);
+        }
+        for (side, columns) in self.sides() {
+            if let Some(mac) = side.mac {
+                field(columns.mac, Value::Mac(mac));
+            }
+        }
     }
 
     fn visit_tunnel<'a>(&'a self, field: &mut impl Visitor<'a>) {
@@ -318,23 +340,6 @@ impl FlowRecord {
     }
 }
 
-impl Side {
-    fn visit_network<'a>(&'a self, columns: &Columns, field: &mut impl Visitor<'a>) {
-        address(field, columns.addr, self.addr);
-        number(field, columns.port, self.port);
-        if let Some(mac) = self.mac {
-            field(columns.mac, Value::Mac(mac));
-        }
-    }
-
-    fn visit_link<'a>(&'a self, columns: &Columns, field: &mut impl Visitor<'a>) {
-        number(field, columns.if_index, self.if_index);
-        if !self.if_name.is_empty() {
-            field(columns.if_name, word(self.if_name.as_str()));
-        }
-    }
-}
-
 pub(crate) fn word(text: &str) -> Value<'_> {
     Value::Text(Cow::Borrowed(text))
 }
@@ -345,7 +350,7 @@ fn number<'a>(field: &mut impl Visitor<'a>, column: Column, number: Option<impl 
     }
 }
 
-pub(crate) fn address<'a>(field: &mut impl Visitor<'a>, column: Column, address: Option<IpAddr>) {
+fn address<'a>(field: &mut impl Visitor<'a>, column: Column, address: Option<IpAddr>) {
     if let Some(address) = address {
         field(column, Value::Address(address));
     }

@@ -332,3 +332,19 @@ fn coarsest(filter: &Filter, columns: &[Column], bucket: Option<i64>) -> Tier {
     let tiers = Tier::ALL.into_iter().rev();
     tiers.filter(|_| all).find(fits).unwrap_or(Tier::Raw)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_column_is_asked_once_and_time_not_beside_a_bucket() {
+        let names = |in_buckets| -> Vec<&str> {
+            let columns = ["ns", "time", "dst_port", "ns", "time"].map(Column::of);
+            let once = asked_once(columns.into(), in_buckets);
+            once.into_iter().map(Column::name).collect()
+        };
+        assert_eq!(names(false), ["ns", "time", "dst_port"]);
+        assert_eq!(names(true), ["ns", "dst_port"]);
+    }
+}

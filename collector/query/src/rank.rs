@@ -166,3 +166,21 @@ fn comparable(columns: &[ArrayRef], rows: usize) -> Result<Rows, QueryError> {
     let converter = RowConverter::new(fields.collect())?;
     Ok(converter.convert_columns(columns)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::UInt32Array;
+
+    use super::*;
+
+    #[test]
+    fn rows_without_columns_are_as_many_as_were_asked_for_and_equal() {
+        let rows = comparable(&[], 3).unwrap();
+        assert_eq!(rows.num_rows(), 3);
+        assert!((1..3).all(|row| rows.row(row) == rows.row(0)));
+        assert_eq!(comparable(&[], 0).unwrap().num_rows(), 0);
+        let numbers: ArrayRef = Arc::new(UInt32Array::from(vec![2, 1]));
+        let rows = comparable(&[numbers], 2).unwrap();
+        assert!(rows.row(1) < rows.row(0));
+    }
+}

@@ -94,6 +94,8 @@ pub struct FieldAnswer {
     pub description: String,
     /// It follows from who stands on that side.
     pub identity: bool,
+    /// Something fills it; otherwise it is empty in every record.
+    pub filled: bool,
     /// NetObserv's name.
     pub netobserv: String,
     /// IPFIX information element.
@@ -118,6 +120,7 @@ impl From<&Field> for FieldAnswer {
             unit: field.unit.to_owned(),
             description: field.description.to_owned(),
             identity: field.identity,
+            filled: field.filled,
             netobserv: field.netobserv.to_owned(),
             ipfix: field.ie.to_owned(),
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use weir_api::interface::PRIMARY;
 use weir_flow::{Identity, Kind};
 
 use super::shards::Shards;
@@ -147,7 +148,7 @@ fn distinct(held: &[Held], flow: Span) -> Vec<&Arc<Identity>> {
 }
 
 fn is_secondary(who: &Identity) -> bool {
-    who.kind == Kind::Pod && !matches!(&*who.network, "" | "primary")
+    who.kind == Kind::Pod && !matches!(&*who.network, "" | PRIMARY)
 }
 
 const fn rank(kind: Kind) -> u8 {

@@ -1,7 +1,6 @@
-//! Names from the OVSDB of nodes, without Kubernetes: OVN-Kubernetes writes on
-//! each interface which pod stands behind it (`external_ids:iface-id` is
-//! `namespace_pod`; `ip_addresses`, `attached_mac`). [`read`] is pure; [`follow`]
-//! is the task that keeps the snapshot up to date.
+//! Names from the OVSDB of nodes, without Kubernetes: the network plugin writes on
+//! each interface which pod stands behind it ([`read_pod`]), and with which addresses.
+//! [`read`] is pure; [`follow`] is the task that keeps the snapshot up to date.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,12 +18,18 @@ use super::time::{self, Held, Span, Timeline, nanoseconds};
 use super::{Directory, ObjectKey, ObjectKind, Ports, Snapshot, pod_key};
 use crate::exporters::{Exporter, Exporters};
 use crate::health::Health;
+use weir_api::interface::{PRIMARY, PodInterface, read_pod};
 use weir_flow::{Identity, Kind};
 
 mod exports;
 
 /// Changes that come within this time are taken in together.
 const COALESCE: Duration = Duration::from_millis(50);
+
+/// Where addresses are written: by OVN-Kubernetes, before 2021 too, by Antrea, by Kube-OVN.
+const ADDRESSES: [&str; 4] = ["ip_addresses", "ip_address", "ip-address", "ip"];
+/// Where Ethernet addresses are: OVN-Kubernetes, Antrea.
+const MACS: [&str; 2] = ["attached_mac", "attached-mac"];
 
 /// What one node's OVSDB says.
 #[derive(Debug, Default)]
@@ -80,19 +85,17 @@ pub fn read(replica: &Replica, node_name: Option<&str>) -> Switch {
 }
 
 fn read_interface(row: &RowData, switch: &mut Switch) {
-    let id = |key| row.map_get("external_ids", key);
-    let Some(identity) = id("iface-id").and_then(|iface| identify(iface, switch)) else {
+    let id = |key: &str| row.map_get("external_ids", key);
+    let pod = read_pod(id).map(|pod| identify_pod(&pod, switch));
+    let Some(identity) = pod.or_else(|| identify_node(id("iface-id")?, switch)) else {
         return;
     };
     let identity = Arc::new(identity);
-    let listed = id("ip_addresses")
-        .into_iter()
-        .chain(id("ip_address"))
-        .flat_map(addresses);
+    let listed = ADDRESSES.into_iter().filter_map(id).flat_map(addresses);
     switch
         .addresses
         .extend(listed.map(|address| (address, Arc::clone(&identity))));
-    if let Some(mac) = id("attached_mac").and_then(parse_mac) {
+    for mac in MACS.into_iter().filter_map(id).filter_map(parse_mac) {
         switch.ports.macs.insert(mac, Arc::clone(&identity));
     }
     if let Some(name) = row.str("name") {
@@ -100,29 +103,33 @@ fn read_interface(row: &RowData, switch: &mut Switch) {
     }
 }
 
-/// `namespace_pod`: a namespace has no underscore. `k8s-NODE` is the node's own
-/// port on the bridge.
-fn identify(iface: &str, switch: &Switch) -> Option<Identity> {
-    let at = Identity {
-        node_name: Arc::clone(&switch.node),
-        node_addr: switch.sources.first().copied(),
-        ..Identity::default()
-    };
-    if let Some((ns, pod)) = iface.split_once('_') {
-        return Some(Identity {
-            kind: Kind::Pod,
-            name: pod.into(),
-            ns: ns.into(),
-            ..at
-        });
+fn identify_pod(pod: &PodInterface<'_>, switch: &Switch) -> Identity {
+    Identity {
+        kind: Kind::Pod,
+        name: pod.pod.into(),
+        ns: pod.ns.into(),
+        network: pod.network.as_deref().unwrap_or_default().into(),
+        ..here(switch)
     }
+}
+
+/// `k8s-NODE` is the node's own port on the bridge.
+fn identify_node(iface: &str, switch: &Switch) -> Option<Identity> {
     (iface.strip_prefix("k8s-")? == &*switch.node).then(|| Identity {
         kind: Kind::Node,
         name: Arc::clone(&switch.node),
         workload_name: Arc::clone(&switch.node),
         workload_kind: "Node".into(),
-        ..at
+        ..here(switch)
     })
+}
+
+fn here(switch: &Switch) -> Identity {
+    Identity {
+        node_name: Arc::clone(&switch.node),
+        node_addr: switch.sources.first().copied(),
+        ..Identity::default()
+    }
 }
 
 /// Addresses out of a list with spaces or commas, with or without prefix lengths.
@@ -225,7 +232,11 @@ pub fn merge(mut switches: Vec<Switch>, ledger: &mut Ledger, now: u64) -> Snapsh
                 span: Span::ALWAYS,
                 who: Arc::clone(pod),
             };
-            directory.pods.insert(pod_key(&pod.ns, &pod.name), [held].into());
+            // A pod is known by name as it is in its own network.
+            let name = pod_key(&pod.ns, &pod.name);
+            if &*pod.network == PRIMARY || directory.pods.get(&*name).is_none() {
+                directory.pods.insert(name, [held].into());
+            }
         }
         directory.nodes.insert(switch.node, switch.ports);
     }

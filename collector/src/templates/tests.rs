@@ -21,10 +21,12 @@ impl Directory {
         TemplateFile::open(&self.0).unwrap()
     }
 
+    /// The files in it, but the lock.
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap();
         let mut names: Vec<_> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != LOCK)
             .collect();
         names.sort();
         names
@@ -72,6 +74,17 @@ fn what_is_written_is_read_again_and_nothing_else_is_left() {
     directory.file().write(&archive()).unwrap();
     assert_eq!(directory.file().load(&Limits::default()).templates(), 1);
     assert_eq!(directory.names(), ["templates"]);
+}
+
+#[test]
+fn a_state_directory_has_one_holder_at_a_time() {
+    let directory = Directory::new("holder");
+    let (_templates, writer) = open(&directory);
+    let error = TemplateFile::open(&directory.0).unwrap_err();
+    let holder = format!("in use by process {};", std::process::id());
+    assert!(error.to_string().contains(&holder), "{error}");
+    drop(writer);
+    directory.file();
 }
 
 #[test]

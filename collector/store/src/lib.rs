@@ -36,6 +36,7 @@ mod writer;
 pub use catalog::Unreadable;
 pub use clock::Clock;
 pub use identities::Identities;
+pub use lock::{Lock, Refused};
 pub use name::Tier;
 pub use range::TimeRange;
 pub use reader::{Cover, Reader, View};

@@ -1,30 +1,33 @@
-//! One process writes a store.
+//! One process writes a directory: a file in it is locked.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
-/// The name of the file that is locked.
-const NAME: &str = "lock";
-
-/// Held as long as the store is open; the system lets go of it with the process.
+/// Held as long as the directory is written; the system lets go of it with the process.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     _file: File,
 }
 
 /// Why there is no lock.
-pub(crate) enum Refused {
-    /// Another process has it; what it said of itself.
+#[derive(Debug)]
+pub enum Refused {
+    /// Somebody has it: the number of the process, as it wrote it down.
     Held(String),
+    /// The file cannot be made, or the system cannot lock it.
     Io(io::Error),
 }
 
 impl Lock {
-    pub fn take(directory: &Path) -> Result<Self, Refused> {
+    /// Takes the lock of this name, without waiting, and writes down whose it is.
+    ///
+    /// # Errors
+    /// Another process, or another part of this one, has it; or the file cannot be used.
+    pub fn take(directory: &Path, name: &str) -> Result<Self, Refused> {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(directory.join(NAME)).map_err(Refused::Io)?;
+        let mut file = options.open(directory.join(name)).map_err(Refused::Io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -20,6 +20,9 @@ use crate::settings::Settings;
 use crate::state::{Shared, Stage};
 use crate::status::{Refusal, Trouble};
 
+/// The file that is locked.
+const LOCK: &str = "lock";
+
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -70,7 +73,7 @@ pub struct Writer {
 pub fn open(settings: Settings) -> Result<(Writer, Reader, Recovery), OpenError> {
     let path = settings.directory.clone();
     fs::create_dir_all(&path).map_err(|error| unwritable(&path, error))?;
-    let lock = Lock::take(&path).map_err(|refused| match refused {
+    let lock = Lock::take(&path, LOCK).map_err(|refused| match refused {
         Refused::Held(holder) => OpenError::InUse {
             path: path.clone(),
             holder,

@@ -1,17 +1,10 @@
 //! Which interfaces have a pod, and who is to be told, as OVSDB shows it. Pure.
-//!
-//! Whoever plugs a pod in writes on its interface which one it is:
-//!
-//! | network plugin | `external_ids` |
-//! |---|---|
-//! | ovn-kubernetes | `iface-id` is `NAMESPACE_POD`, on secondary networks with the network before it; `k8s.ovn.org/nad` |
-//! | Kube-OVN | `pod_namespace`, `pod_name` |
-//! | Antrea | `pod-namespace`, `pod-name` |
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use ovsdb::{Datum, Replica, RowData};
+use weir_api::interface::{PRIMARY, PodInterface, read_pod};
 use weir_api::{OWNER_KEY, Protocol};
 
 use crate::observe::interfaces;
@@ -68,8 +61,8 @@ pub fn read(replica: &Replica) -> Streams {
 /// with others.
 fn read_interface(row: &RowData) -> Option<(u32, Interface)> {
     let index = number(row, "ifindex").filter(|index| *index != 0)?;
-    let (ns, pod) = pod(row)?;
-    let network = row.map_get(EXTERNAL_IDS, "k8s.ovn.org/nad");
+    let PodInterface { ns, pod, network } = read_pod(|key| row.map_get(EXTERNAL_IDS, key))?;
+    let network = network.filter(|network| network != PRIMARY);
     let network = network.map_or_else(String::new, |network| format!(" {network}"));
     let interface = Interface {
         port: number(row, "ofport").unwrap_or(0),
@@ -77,20 +70,6 @@ fn read_interface(row: &RowData) -> Option<(u32, Interface)> {
         description: format!("{ns}/{pod}{network}"),
     };
     Some((index, interface))
-}
-
-fn pod(row: &RowData) -> Option<(&str, &str)> {
-    let id = |key| row.map_get(EXTERNAL_IDS, key).filter(|value| !value.is_empty());
-    let named = |ns, pod| id(ns).zip(id(pod));
-    let iface_id = || {
-        let (before, pod) = id("iface-id")?.rsplit_once('_')?;
-        // Neither a namespace nor a pod has an underscore in its name.
-        let ns = before.rsplit('_').next()?;
-        (!ns.is_empty() && !pod.is_empty()).then_some((ns, pod))
-    };
-    named("pod_namespace", "pod_name")
-        .or_else(|| named("pod-namespace", "pod-name"))
-        .or_else(iface_id)
 }
 
 /// -1 stands for "none" in some columns.
@@ -145,7 +124,7 @@ mod tests {
     fn each_plugin_writes_its_pods_in_its_own_way() {
         let cases: [(&[(&str, &str)], &str); 5] = [
             (&[("iface-id", "shop_web-1")], "shop/web-1"),
-            (&[("iface-id", "blue.l2_shop_web-1")], "shop/web-1"),
+            (&[("iface-id", "blue.l2_shop_web-1")], "shop/web-1 blue.l2"),
             (
                 &[("iface-id", "shop_web-1"), ("k8s.ovn.org/nad", "shop/l2")],
                 "shop/web-1 shop/l2",

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde::Deserialize;
+use weir_api::interface::PRIMARY;
 
 use super::{Fact, Owner, PodFact, nanoseconds, parse};
 
-/// Name of the network that every pod is in.
-const PRIMARY: &str = "primary";
 /// What Multus writes: a JSON list with an entry an interface.
 const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 /// What OVN-Kubernetes writes: a JSON object with an entry a network; the one of

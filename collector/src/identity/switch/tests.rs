@@ -69,7 +69,7 @@ fn replica() -> Replica {
     ];
     let sflow = [("agent".to_owned(), Datum::from("192.0.2.1"))];
     let pod = [
-        ("iface-id", "shop_web-0_x"),
+        ("iface-id", "shop_web-0.x"),
         ("ip_addresses", "10.128.0.5/23, fd00::5/64 10.128.0.6"),
         ("attached_mac", "0a:58:0a:80:00:05"),
     ];
@@ -98,11 +98,79 @@ fn a_pod_is_found_by_address_interface_and_ethernet_address() {
     let pod = &switch.ports.interfaces["veth1"];
     assert_eq!(
         (pod.pod_name(), &*pod.ns, &*pod.node_name),
-        ("web-0_x", "shop", "node-a")
+        ("web-0.x", "shop", "node-a")
     );
     assert_eq!(&switch.ports.macs[&[0x0a, 0x58, 0x0a, 0x80, 0, 5]], pod);
     let addresses: Vec<String> = switch.addresses.iter().map(|(a, _)| a.to_string()).collect();
     assert_eq!(addresses, ["10.128.0.5", "fd00::5", "10.128.0.6"]);
+}
+
+#[test]
+fn a_pod_in_several_networks_is_known_by_its_own_and_each_address_by_its_network() {
+    let blue = [
+        ("iface-id", "net.blue_shop_web"),
+        ("k8s.ovn.org/nad", "net/blue"),
+        ("ip_addresses", "10.200.0.5/24"),
+        ("attached_mac", "0a:58:0a:c8:00:05"),
+    ];
+    let own = [("iface-id", "shop_web"), ("ip_addresses", "10.128.0.5/23")];
+    let stranger = [("iface-id", "shop_web_blue"), ("ip_addresses", "10.9.0.5/24")];
+    let rows = [("v1", &blue[..]), ("v2", &own), ("v3", &stranger)];
+    let replica = || Replica::from_rows(rows.map(|(name, ids)| interface(name, ids)));
+    let switch = read(&replica(), Some("node-a"));
+    let network = |name: &str| switch.ports.interfaces.get(name).map(|who| &*who.network);
+    assert_eq!(
+        ["v1", "v2", "v3"].map(network),
+        [Some("net/blue"), Some("primary"), None]
+    );
+    let mut of: Vec<_> = switch
+        .addresses
+        .iter()
+        .map(|(a, who)| (a.to_string(), &*who.network))
+        .collect();
+    of.sort();
+    let expected = [("10.128.0.5", "primary"), ("10.200.0.5", "net/blue")];
+    assert_eq!(
+        of,
+        expected.map(|(address, network)| (address.to_owned(), network))
+    );
+    assert_eq!(
+        &*switch.ports.macs[&[0x0a, 0x58, 0x0a, 0xc8, 0, 5]].network,
+        "net/blue"
+    );
+    let snapshot = merge(vec![switch], &mut Ledger::default(), 1);
+    let pod = snapshot.directory.pod("shop/web", Span::since(1));
+    assert_eq!(pod.map(|who| &*who.network), Some("primary"));
+}
+
+#[test]
+fn pods_of_other_plugins_are_known_with_their_addresses() {
+    let kube_ovn = [
+        ("iface-id", "web.shop"),
+        ("pod_namespace", "shop"),
+        ("pod_name", "web"),
+        ("ip", "10.16.0.5,fd00::5"),
+    ];
+    let antrea = [
+        ("pod-namespace", "shop"),
+        ("pod-name", "cart"),
+        ("ip-address", "10.10.0.5"),
+        ("attached-mac", "0a:58:0a:0a:00:05"),
+    ];
+    let rows = [interface("v1", &kube_ovn), interface("v2", &antrea)];
+    let switch = read(&Replica::from_rows(rows), Some("node-a"));
+    let mut found: Vec<_> = switch
+        .addresses
+        .iter()
+        .map(|(a, who)| (a.to_string(), who.pod_name()))
+        .collect();
+    found.sort();
+    let expected = [("10.10.0.5", "cart"), ("10.16.0.5", "web"), ("fd00::5", "web")];
+    assert_eq!(found, expected.map(|(address, pod)| (address.to_owned(), pod)));
+    assert_eq!(
+        switch.ports.macs[&[0x0a, 0x58, 0x0a, 0x0a, 0, 5]].pod_name(),
+        "cart"
+    );
 }
 
 #[test]
@@ -143,8 +211,8 @@ fn exporters_are_known_by_what_the_rows_say() {
             "what OVS does when the column is empty"
         );
     }
-    let pod = snapshot.directory.pod("shop/web-0_x", Span::since(1));
-    assert_eq!(pod.map(|who| who.pod_name()), Some("web-0_x"));
+    let pod = snapshot.directory.pod("shop/web-0.x", Span::since(1));
+    assert_eq!(pod.map(|who| who.pod_name()), Some("web-0.x"));
     let exporter = snapshot.exporters.resolve(None, [192, 0, 2, 1].into()).unwrap();
     assert!(exporter.single_pass);
     assert_eq!(
