@@ -71,7 +71,9 @@ impl Sender {
         }
         let batch = if records < filled.capacity() / 2 {
             // It would take more room than it needs.
-            filled.drain(..).collect()
+            let mut small = Vec::with_capacity(records);
+            small.append(filled);
+            small
         } else {
             std::mem::replace(filled, self.spare())
         };
@@ -170,17 +172,29 @@ mod tests {
     fn the_oldest_are_kept_and_room_counts_whether_it_is_used_or_not() {
         let metrics = Arc::new(Metrics::default());
         let (sender, inbox) = super::queue(10, Arc::clone(&metrics));
-        sender.send(batch(2, 8));
-        sender.send(batch(3, 3));
+        sender.send(&mut batch(5, 8));
+        sender.send(&mut batch(3, 3));
         assert_eq!(dropped(&metrics), 3);
-        sender.send(batch(1, 2));
-        assert_eq!(dropped(&metrics), 3);
-        assert_eq!(inbox.wait().unwrap().len(), 2);
-        sender.send(batch(8, 8));
-        assert_eq!(dropped(&metrics), 3);
+        sender.send(&mut batch(1, 4));
+        sender.send(&mut batch(1, 2));
+        assert_eq!(dropped(&metrics), 4, "less than half is sent alone");
+        assert_eq!(inbox.wait().unwrap().len(), 5);
+        sender.send(&mut batch(8, 8));
+        assert_eq!(dropped(&metrics), 4);
         drop(sender);
         assert_eq!([inbox.wait(), inbox.wait()].map(|b| b.unwrap().len()), [1, 8]);
         assert!(inbox.wait().is_err());
+    }
+
+    #[test]
+    fn a_batch_that_came_back_is_filled_again() {
+        let (sender, inbox) = super::queue(100, Arc::default());
+        sender.send(&mut batch(7, 8));
+        inbox.give_back(inbox.wait().unwrap());
+        let mut filled = batch(2, 2);
+        sender.send(&mut filled);
+        assert_eq!((filled.len(), filled.capacity()), (0, 8));
+        assert_eq!(inbox.wait().unwrap().len(), 2);
     }
 
     #[test]

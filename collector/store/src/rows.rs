@@ -232,6 +232,8 @@ struct Texts {
     words: Vec<Box<str>>,
     /// Words from the [`FEW`]th on.
     more: HashMap<Box<str>, u32, RandomState>,
+    /// The word of the last row that has one.
+    last: u32,
     /// The word of each row.
     numbers: Vec<u32>,
     valid: NullBufferBuilder,
@@ -245,6 +247,7 @@ impl Default for Texts {
         Self {
             words: Vec::new(),
             more: HashMap::default(),
+            last: 0,
             numbers: Vec::new(),
             valid: NullBufferBuilder::new(0),
         }
@@ -268,11 +271,16 @@ impl Texts {
     }
 
     fn number(&mut self, text: &str) -> u32 {
-        let few = self.words.iter().take(FEW);
-        if let Some(at) = few
-            .enumerate()
-            .find_map(|(at, word)| (**word == *text).then_some(at))
-        {
+        let last = self.words.get(self.last as usize);
+        if last.is_none_or(|word| **word != *text) {
+            self.last = self.look_up(text);
+        }
+        self.last
+    }
+
+    fn look_up(&mut self, text: &str) -> u32 {
+        let mut few = self.words.iter().take(FEW);
+        if let Some(at) = few.position(|word| **word == *text) {
             return at as u32;
         }
         if let Some(number) = self.more.get(text) {

@@ -1,12 +1,12 @@
 //! An OVSDB with a port for each of the 10,000 pods that the load is about, so that
 //! weir-collector has names to look up. It has no switch: nothing but names.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use tempfile::TempDir;
 use weir_load::flow::{NODES, PODS, pod};
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
@@ -14,23 +14,21 @@ const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// A running ovsdb-server.
 #[derive(Debug)]
 pub struct Names {
-    folder: PathBuf,
+    folder: TempDir,
     server: Child,
 }
 
 impl Names {
     /// Starts it and fills it.
     pub fn start() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("bench-names-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)?;
-        let database = folder.join("names.db");
+        let folder = TempDir::with_prefix("bench-names-")?;
+        let database = folder.path().join("names.db");
         run(Command::new("ovsdb-tool")
             .arg("create")
             .arg(&database)
             .arg(SCHEMA))?;
         let server = Command::new("ovsdb-server")
-            .arg(format!("--remote=punix:{}", socket(&folder).display()))
+            .arg(format!("--remote=punix:{}", socket(folder.path()).display()))
             .args(["--unixctl=none", "--no-chdir", "-vconsole:off"])
             .arg(&database)
             .stdin(Stdio::null())
@@ -38,7 +36,7 @@ impl Names {
             .context("cannot start ovsdb-server")?;
         let names = Self { folder, server };
         let give_up = Instant::now() + Duration::from_secs(10);
-        while !socket(&names.folder).exists() {
+        while !socket(names.folder.path()).exists() {
             ensure!(Instant::now() < give_up, "ovsdb-server does not listen");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -48,7 +46,7 @@ impl Names {
 
     /// Where it listens, as weir-collector takes it.
     pub fn endpoint(&self) -> String {
-        format!("unix:{}", socket(&self.folder).display())
+        format!("unix:{}", socket(self.folder.path()).display())
     }
 
     /// A transaction for each node, by ovsdb-client: ovs-vsctl would read the whole
@@ -96,7 +94,6 @@ impl Drop for Names {
     fn drop(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -13,6 +13,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
 use nix::unistd::{Pid, SysconfVar, sysconf};
+use tempfile::TempDir;
 
 /// Where every receiver listens: nothing else does in a network namespace of its own.
 const PORT: u16 = 4739;
@@ -98,18 +99,16 @@ pub struct Setting {
 pub struct Receiver {
     kind: Kind,
     child: Child,
-    folder: PathBuf,
+    folder: TempDir,
 }
 
 impl Receiver {
     /// Starts it and waits until its socket is bound.
     pub fn start(kind: Kind, setting: &Setting) -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("bench-collector-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)?;
-        let log = File::create(folder.join("log"))?;
+        let folder = TempDir::with_prefix("bench-collector-")?;
+        let log = File::create(folder.path().join("log"))?;
         let child = kind
-            .command(setting, &folder)
+            .command(setting, folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -174,7 +173,7 @@ impl Receiver {
             None => flows(&self.log())
                 .with_context(|| format!("{:?} counts no flows: {}", self.kind, self.log()))?,
         };
-        let written_octets = octets_below(&self.folder.join("data"))?;
+        let written_octets = octets_below(&self.folder.path().join("data"))?;
         Ok(End {
             records,
             cpu,
@@ -183,7 +182,7 @@ impl Receiver {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
@@ -222,7 +221,6 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
