@@ -11,6 +11,8 @@ use nix::sys::socket::{
 };
 use thiserror::Error;
 
+use super::kernel;
+
 /// Octets that the kernel shall keep for each socket: a second of 40,000 datagrams.
 const BUFFER: usize = 32 << 20;
 
@@ -57,10 +59,8 @@ pub fn bind(address: SocketAddr, sockets: NonZeroUsize) -> Result<Vec<UdpSocket>
             "the socket buffer is capped; raise sysctl net.core.rmem_max, or bursts will be lost"
         );
     }
-    for socket in &group {
-        if let Err(error) = setsockopt(socket, sockopt::RxqOvfl, &1) {
-            tracing::warn!(%address, %error, "drops in the kernel will be counted late");
-        }
+    if let Err(error) = kernel::count_drops(&group[0]) {
+        tracing::warn!(%address, %error, "the kernel does not tell what it drops: that is not counted");
     }
     Ok(group)
 }

@@ -27,6 +27,7 @@ mod seal;
 mod sealing;
 mod segment;
 mod settings;
+mod sorted;
 mod state;
 mod status;
 mod tail;
