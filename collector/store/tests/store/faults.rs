@@ -244,11 +244,9 @@ fn fill_a_small_disk() {
         "{:?}",
         status.troubles
     );
-    assert_eq!(
-        numbers(&reader.view(TimeRange::ALL)),
-        stored,
-        "what was taken is read all the same"
-    );
+    wait_until("what was taken is read all the same", || {
+        numbers(&reader.view(TimeRange::ALL)) == stored
+    });
     let room = format!("mount -o remount,size=256m {}", directory.display());
     assert!(
         std::process::Command::new("sh")
