@@ -29,8 +29,8 @@ const MAX_DISCARDS: usize = 4_096;
 /// that Linux gives to everybody (212,992 octets).
 const NAP: Duration = Duration::from_micros(200);
 
-/// Milliseconds of silence after which the drops are asked for once more: what came
-/// after the last read may have been dropped.
+/// Milliseconds of silence after which the drops are asked for, since only the
+/// next datagram would tell them.
 const SILENCE: u16 = 1_000;
 
 /// One datagram.
@@ -188,12 +188,14 @@ impl<'a> Source<'a> {
         };
         let now_ns = now_ns();
         for n in 0..count {
+            if let Some(total) = batch.drops(n) {
+                self.dropped(total);
+            }
             if let Some(session) = batch.sender(n) {
                 let payload = batch.payload(n);
                 handler.datagram(Datagram { session, payload }, now_ns);
             }
         }
-        self.ask_for_drops();
         handler.batch_end();
         Ok(if count == BATCH { Read::Full } else { Read::Some })
     }
@@ -209,15 +211,20 @@ impl<'a> Source<'a> {
         handler.batch_end();
     }
 
-    /// Takes in the count, which wraps.
+    /// Takes in the count as of some moment. A datagram tells that of when it was
+    /// queued, which may be less than what is known already.
     fn dropped(&mut self, total: u32) {
-        self.drops.inc_by(total.wrapping_sub(self.seen).into());
-        self.seen = total;
+        let more = total.wrapping_sub(self.seen);
+        if more <= u32::MAX / 2 {
+            self.drops.inc_by(u64::from(more));
+            self.seen = total;
+        }
     }
 
     fn ask_for_drops(&mut self) {
-        if let Ok(total) = kernel::count_drops(self.socket) {
-            self.dropped(total);
+        match kernel::count_drops(self.socket) {
+            Ok(total) => self.dropped(total),
+            Err(error) => tracing::debug!(%error, "the kernel does not tell what it dropped"),
         }
     }
 

@@ -7,7 +7,7 @@
     reason = "nix allocates and zeroes its headers for each recvmmsg, and has neither SO_MEMINFO nor filters"
 )]
 
-use std::mem::{size_of, size_of_val, zeroed};
+use std::mem::{offset_of, size_of, size_of_val, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::{self, from_mut};
@@ -21,6 +21,9 @@ pub(super) const BATCH: usize = 64;
 /// More than the largest UDP payload, so that nothing is cut.
 const MAX_DATAGRAM: usize = 65_535;
 
+/// Room for one control message of 4 octets: its header, the octets, padding.
+const CONTROL: usize = size_of::<libc::cmsghdr>() + 8;
+
 /// Index of the drops in what `SO_MEMINFO` says (`linux/sock_diag.h`).
 const SK_MEMINFO_DROPS: usize = 8;
 
@@ -29,9 +32,14 @@ const SK_MEMINFO_DROPS: usize = 8;
 pub(super) struct Batch {
     payloads: Vec<u8>,
     senders: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
     slices: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
 }
+
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
 
 impl Batch {
     pub(super) fn new() -> Self {
@@ -41,6 +49,7 @@ impl Batch {
         Self {
             payloads: vec![0; BATCH * MAX_DATAGRAM],
             senders: vec![sender; BATCH],
+            controls: vec![Control([0; CONTROL]); BATCH],
             slices: vec![slice; BATCH],
             headers: vec![header; BATCH],
         }
@@ -62,8 +71,9 @@ impl Batch {
     /// what it wrote, so this is done before each call.
     fn point(&mut self) {
         let buffers = self.payloads.chunks_exact_mut(MAX_DATAGRAM);
+        let places = self.senders.iter_mut().zip(&mut self.controls);
         let headers = self.headers.iter_mut().zip(&mut self.slices);
-        for ((header, slice), (buffer, sender)) in headers.zip(buffers.zip(&mut self.senders)) {
+        for ((header, slice), (buffer, (sender, control))) in headers.zip(buffers.zip(places)) {
             slice.iov_base = buffer.as_mut_ptr().cast();
             slice.iov_len = buffer.len();
             let header = &mut header.msg_hdr;
@@ -71,6 +81,8 @@ impl Batch {
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as _;
             header.msg_iov = slice;
             header.msg_iovlen = 1;
+            header.msg_control = from_mut(control).cast();
+            header.msg_controllen = CONTROL as _;
             header.msg_flags = 0;
         }
     }
@@ -102,10 +114,22 @@ impl Batch {
             _ => None,
         }
     }
+
+    /// How many datagrams the socket had dropped when the n-th was queued
+    /// (`SO_RXQ_OVFL`); `None`: none yet. The count wraps.
+    pub(super) fn drops(&self, n: usize) -> Option<u32> {
+        const DATA: usize = size_of::<libc::cmsghdr>();
+        let is_written = self.headers[n].msg_hdr.msg_controllen >= (DATA + 4) as _;
+        let control = &self.controls[n].0;
+        let word = |at: usize| -> Option<[u8; 4]> { control.get(at..at + 4)?.try_into().ok() };
+        let level = i32::from_ne_bytes(word(offset_of!(libc::cmsghdr, cmsg_level))?);
+        let kind = i32::from_ne_bytes(word(offset_of!(libc::cmsghdr, cmsg_type))?);
+        let is_drops = is_written && (level, kind) == (libc::SOL_SOCKET, libc::SO_RXQ_OVFL);
+        is_drops.then(|| word(DATA).map(u32::from_ne_bytes))?
+    }
 }
 
-/// How many datagrams the socket has dropped until now. The count wraps. That of
-/// `SO_RXQ_OVFL` is the same, as of each datagram, and costs each one a control message.
+/// How many datagrams the socket has dropped until now. The count wraps.
 pub(super) fn count_drops(socket: &impl AsFd) -> Result<u32, Errno> {
     let mut counts = [0u32; 16];
     let mut length = size_of_val(&counts) as libc::socklen_t;

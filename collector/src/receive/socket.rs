@@ -11,8 +11,6 @@ use nix::sys::socket::{
 };
 use thiserror::Error;
 
-use super::kernel;
-
 /// Octets that the kernel shall keep for each socket: a second of 40,000 datagrams.
 const BUFFER: usize = 32 << 20;
 
@@ -59,8 +57,10 @@ pub fn bind(address: SocketAddr, sockets: NonZeroUsize) -> Result<Vec<UdpSocket>
             "the socket buffer is capped; raise sysctl net.core.rmem_max, or bursts will be lost"
         );
     }
-    if let Err(error) = kernel::count_drops(&group[0]) {
-        tracing::warn!(%address, %error, "the kernel does not tell what it drops: that is not counted");
+    for socket in &group {
+        if let Err(error) = setsockopt(socket, sockopt::RxqOvfl, &1) {
+            tracing::warn!(%address, %error, "drops in the kernel will be counted late");
+        }
     }
     Ok(group)
 }

@@ -1,6 +1,5 @@
 //! Keeping house: sums by minute and hour, expiry, merging.
 
-use std::slice;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -13,7 +12,6 @@ use crate::rollup;
 use crate::schema;
 use crate::seal;
 use crate::segment::{Segment, SegmentError};
-use crate::sorted::Sorted;
 use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 
@@ -42,10 +40,9 @@ pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
     }
 }
 
-/// Keeps the sums of a segment that was just written, of whose row groups `minutes`
-/// are the sums by minute.
-pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, minutes: &[RecordBatch], identities: &RecordBatch) {
-    let minute = sums(&rollup::join(minutes), Tier::Minute);
+/// Makes the sums of a segment that was just written.
+pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, rows: &RecordBatch, identities: &RecordBatch) {
+    let minute = sums(rows, Tier::Minute);
     let outcome = write(shared, raw, Tier::Minute, &minute, identities)
         .and_then(|()| write(shared, raw, Tier::Hour, &sums(&minute, Tier::Hour), identities))
         .map_err(|error| Trouble::segment("rollup", &error));
@@ -54,9 +51,9 @@ pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, minutes: &[RecordBatch
     state.note("rollup", outcome);
 }
 
-/// The sums of rows or of finer sums.
-pub(crate) fn sums(rows: &RecordBatch, tier: Tier) -> RecordBatch {
-    rollup::roll_up(rows, tier.bucket().unwrap_or(1))
+fn sums(rows: &RecordBatch, tier: Tier) -> RecordBatch {
+    let sums = rollup::roll_up(rows, tier.bucket().unwrap_or(1));
+    seal::sort(&[sums], &schema::rollup())
 }
 
 /// Writes the sums of a finer segment under the same heads and time.
@@ -71,9 +68,7 @@ fn write(
         tier,
         ..finer.clone()
     };
-    let sums = Sorted::of(slice::from_ref(sums), &schema::rollup());
-    let directory = &shared.settings.directory;
-    let segment = seal::write(directory, &name, &shared.store, &sums, identities, |_| {})?;
+    let segment = seal::write(&shared.settings.directory, &name, &shared.store, sums, identities)?;
     shared.lock().catalog.add(segment);
     Ok(())
 }

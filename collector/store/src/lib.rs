@@ -27,7 +27,6 @@ mod seal;
 mod sealing;
 mod segment;
 mod settings;
-mod sorted;
 mod state;
 mod status;
 mod tail;

@@ -19,7 +19,6 @@ use crate::rollup;
 use crate::schema;
 use crate::seal;
 use crate::segment::{Segment, SegmentError};
-use crate::sorted::Sorted;
 use crate::state::{Shared, Stage};
 
 /// Segments of a block.
@@ -158,7 +157,6 @@ fn merge(shared: &Shared, tier: Tier, parts: &[Arc<Segment>]) -> Result<(), (Arc
         &shared.store,
         &rows,
         &identities,
-        |_| {},
     );
     let segment = written.map_err(|error| (Arc::clone(&parts[0]), error))?;
     let mut state = shared.lock();
@@ -168,13 +166,11 @@ fn merge(shared: &Shared, tier: Tier, parts: &[Arc<Segment>]) -> Result<(), (Arc
     Ok(())
 }
 
-fn joined(rows: &[RecordBatch], tier: Tier) -> Sorted {
+fn joined(rows: &[RecordBatch], tier: Tier) -> RecordBatch {
+    let joined = seal::sort(rows, &schema_of(tier));
     match tier.bucket() {
-        None => Sorted::of(rows, &schema::facts()),
-        Some(bucket) => {
-            let sums = rollup::roll_up(&rollup::join(rows), bucket);
-            Sorted::of(&[sums], &schema::rollup())
-        }
+        None => joined,
+        Some(bucket) => seal::sort(&[rollup::roll_up(&joined, bucket)], &schema::rollup()),
     }
 }
 

@@ -8,7 +8,6 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewBuilder, TimestampMicrosecondArray,
     UInt8Array, UInt32Array, UInt64Array,
 };
-use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type};
 
 use crate::schema::{self, DST_ID, FLOWS, ROLLUP_KEYS, ROLLUP_SUMS, SRC_ID};
@@ -96,17 +95,6 @@ pub(crate) fn roll_up(rows: &RecordBatch, bucket: i64) -> RecordBatch {
         *count += flows.map_or(1, |flows| flows.value(row));
     }
     table(&totals, &keys)
-}
-
-/// Sums of several rollups one after the other. Those of another version may lack a
-/// column, or have one more.
-pub(crate) fn join(rollups: &[RecordBatch]) -> RecordBatch {
-    let schema = schema::rollup();
-    let rollups: Vec<_> = rollups
-        .iter()
-        .map(|sums| schema::conform(sums, &schema))
-        .collect();
-    concat_batches(&schema, &rollups).expect("all have the columns of the schema, and their types")
 }
 
 /// Rollups have no such column: all of theirs are primary.

@@ -11,7 +11,6 @@ use crate::range::TimeRange;
 use crate::schema;
 use crate::seal;
 use crate::segment::SegmentError;
-use crate::sorted::Sorted;
 use crate::state::{FullHead, Shared, Stage};
 use crate::status::Trouble;
 
@@ -52,28 +51,24 @@ fn seal(shared: &Shared, head: &FullHead, identities: &RecordBatch) -> Result<()
     let started = Instant::now();
     let directory = &shared.settings.directory;
     let batches: Vec<_> = head.batches.iter().map(|(batch, _)| batch.clone()).collect();
-    let rows = Sorted::of(&batches, &schema::facts());
+    let rows = seal::sort(&batches, &schema::facts());
     drop(batches);
     let name = SegmentName {
         tier: Tier::Raw,
         time: time_of(&head.batches),
         heads: head.number..=head.number,
     };
-    let mut minutes = Vec::new();
-    let segment = seal::write(directory, &name, &shared.store, &rows, identities, |group| {
-        minutes.push(keep::sums(group, Tier::Minute));
-    })?;
+    let segment = seal::write(directory, &name, &shared.store, &rows, identities)?;
     let mut state = shared.lock();
     state.sealed(head, segment);
     state.counts.sealed += 1;
-    state.counts.sealed_rows += rows.len() as u64;
+    state.counts.sealed_rows += rows.num_rows() as u64;
     state.counts.seal_ns += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     state.note("seal", Ok(()));
     drop(state);
     shared.log.notify_all();
     shared.seal.notify_all();
-    drop(rows);
-    keep::roll_up(shared, &name, &minutes, identities);
+    keep::roll_up(shared, &name, &rows, identities);
     Ok(())
 }
 
