@@ -9,6 +9,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
+/// The folder of this package in the clone at hand. cargo names it to what it runs;
+/// programs that others run know the one that they were built in.
+pub fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
+
 /// The last `lines` lines of a file; a note instead when it cannot be read.
 pub fn tail(path: &Path, lines: usize) -> String {
     match fs::read(path) {

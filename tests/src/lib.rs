@@ -29,7 +29,7 @@
 pub mod address;
 mod enclosure;
 pub mod environment;
-mod files;
+pub mod files;
 pub mod flows;
 pub mod harness;
 pub mod kubernetes;

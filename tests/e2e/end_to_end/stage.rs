@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use weir_lab::{Kubernetes, Lab, Node, Options, Process, program, wait_for, wait_until};
 
-use weir_lab::product;
+use weir_lab::{files, product};
 
 /// Bound of every wait; nothing is measured against it.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -276,7 +276,7 @@ impl Condition {
 
 /// The folder of the manifests.
 pub fn manifests() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests"))
+    files::package().join("../manifests")
 }
 
 /// The uuids of a table's rows.

@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::program;
+use crate::{files, program};
 
 /// The Kubernetes release; `kubernetes/go.mod` pins the same.
 pub const VERSION: &str = "v1.34.4";
 const PROGRAMS: [&str; 2] = ["kube-apiserver", "kubectl"];
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes");
+const MODULE: &str = "kubernetes";
 
 /// The directory with both programs. Builds them when they are nowhere, which
 /// takes minutes and the network; a second caller waits for the first.
@@ -66,7 +66,7 @@ fn go_build(target: &Path) -> Result<Command> {
     let version = format!("-s -w -X k8s.io/component-base/version.gitVersion={VERSION}");
     let mut command = program::command("go")?;
     command
-        .current_dir(MODULE)
+        .current_dir(files::package().join(MODULE))
         .env("CGO_ENABLED", "0")
         .args(["build", "-trimpath", "-mod=readonly", "-ldflags", &version, "-o"])
         .arg(target.join(""))
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_go_module_pins_the_version_that_the_cache_is_named_after() {
-        let module = fs::read_to_string(Path::new(MODULE).join("go.mod")).unwrap();
+        let module = fs::read_to_string(files::package().join(MODULE).join("go.mod")).unwrap();
         assert!(module.contains(&format!("require k8s.io/kubernetes {VERSION}\n")));
     }
 }

@@ -2,10 +2,8 @@
 
 use std::process::Command;
 
-const CAPTURE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/data/ovs-3.1.0-netflow5-ipfix-sflow5.pcap"
-);
+/// Below the package's folder, in which cargo runs its tests.
+const CAPTURE: &str = "tests/data/ovs-3.1.0-netflow5-ipfix-sflow5.pcap";
 
 /// The values of each field in each datagram that the filter lets through. `decode`
 /// says which protocol is on which port. Hexadecimal numbers become decimal ones.

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use weir_lab::{Kubernetes, Lab, Netns, Process, Switch, product, wait_until};
+use weir_lab::{Kubernetes, Lab, Netns, Process, Switch, files, product, wait_until};
 
 use crate::watcher::Watcher;
 
@@ -138,8 +138,8 @@ impl Fleet {
 }
 
 fn install(kubernetes: &Kubernetes) -> Result<()> {
-    let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests");
-    kubernetes.kubectl(&["apply", "-k", manifests])?;
+    let manifests = files::package().join("../manifests");
+    kubernetes.kubectl(&["apply", "-k", &manifests.to_string_lossy()])?;
     kubernetes.kubectl(&[
         "wait",
         "--for=condition=Established",
