@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt};
 use prometheus_client::metrics::counter::Counter;
 
 mod kernel;
@@ -24,10 +25,12 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// Reads in which the largest socket buffer is emptied of the smallest datagrams.
 const MAX_DISCARDS: usize = 4_096;
 
-/// For so long datagrams gather in a socket that was read empty: many are read at
-/// the price of one. What a million a second bring meanwhile fits in the socket buffer
-/// that Linux gives to everybody (212,992 octets).
-const NAP: Duration = Duration::from_micros(200);
+/// For so long at most datagrams gather in a socket that was read empty: many are
+/// read at the price of one.
+const LONGEST_NAP: Duration = Duration::from_millis(1);
+
+/// Octets that the kernel counts for a datagram of 1,500.
+const OCTETS_IN_BUFFER: usize = 2_304;
 
 /// Milliseconds of silence after which the drops are asked for, since only the
 /// next datagram would tell them.
@@ -78,7 +81,8 @@ pub fn run<'a>(
         .map(|socket| Source::new(socket, kernel_drops));
     let mut sources: Vec<_> = sources.collect();
     let mut batch = Batch::new();
-    serve(&mut sources, stop, &mut batch, handler)?;
+    let nap = nap(&sources);
+    serve(&mut sources, stop, nap, &mut batch, handler)?;
     sources.iter().for_each(Source::shut);
     let deadline = Instant::now() + DRAIN;
     for source in &mut sources {
@@ -89,9 +93,18 @@ pub fn run<'a>(
     Ok(())
 }
 
+/// In the time that it is, the smallest buffer takes a million datagrams a second.
+fn nap(sources: &[Source<'_>]) -> Duration {
+    let buffers = sources.iter().map(|s| getsockopt(s.socket, sockopt::RcvBuf));
+    let smallest = buffers.map(Result::unwrap_or_default).min().unwrap_or(0);
+    let datagrams = (smallest / OCTETS_IN_BUFFER) as u64;
+    Duration::from_micros(datagrams).min(LONGEST_NAP)
+}
+
 fn serve(
     sources: &mut [Source<'_>],
     stop: &PipeReader,
+    nap: Duration,
     batch: &mut Batch,
     handler: &mut impl Handler,
 ) -> Result<(), Errno> {
@@ -122,7 +135,7 @@ fn serve(
             }
         }
         if !more {
-            thread::sleep(NAP);
+            thread::sleep(nap);
         }
         timeout = PollTimeout::ZERO;
     }

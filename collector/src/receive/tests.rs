@@ -55,6 +55,21 @@ fn what_the_kernel_drops_is_counted_exactly_also_when_no_datagram_follows() {
 }
 
 #[test]
+fn the_smaller_the_buffer_the_shorter_the_nap() {
+    let socket = bind_one("127.0.0.1:0");
+    let drops = Counter::default();
+    let nap_with = |octets: usize| {
+        setsockopt(&socket, sockopt::RcvBuf, &octets).unwrap();
+        nap(&[Source::new(&socket, &drops)])
+    };
+    // The kernel doubles what it is asked for.
+    assert_eq!(nap_with(106_496), Duration::from_micros(92));
+    assert_eq!(nap_with(8_192), Duration::from_micros(7));
+    let fresh = bind_one("127.0.0.1:0");
+    assert!(nap(&[Source::new(&fresh, &drops)]) <= LONGEST_NAP);
+}
+
+#[test]
 fn a_count_of_drops_that_wraps_or_comes_late_is_understood() {
     let (socket, drops) = (bind_one("127.0.0.1:0"), Counter::default());
     let mut source = Source::new(&socket, &drops);
