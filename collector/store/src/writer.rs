@@ -23,6 +23,9 @@ use crate::status::{Refusal, Trouble};
 /// The file that is locked.
 const LOCK: &str = "lock";
 
+/// The nice value (nice(1)) of threads that make segments and sums.
+const NICE: i32 = 10;
+
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -110,9 +113,12 @@ impl Writer {
         let synced = Arc::clone(&unsynced);
         self.spawn("log", move |shared| logging::run(shared, &unsynced, &logs))?;
         self.spawn("sync", move |shared| logging::sync(shared, &synced))?;
-        self.spawn("seal", sealing::run)?;
+        self.spawn("seal", yielding(sealing::run))?;
         let newest = self.shared.lock().newest;
-        self.spawn("rollup", move |shared| keep::run(shared, newest))
+        self.spawn(
+            "rollup",
+            yielding(move |shared: &Shared| keep::run(shared, newest)),
+        )
     }
 
     /// Starts a thread that does a part of the work. A fault of the program in it
@@ -202,6 +208,17 @@ impl Writer {
             let _ = thread.join();
         }
         self.shared.lock().watchers.close();
+    }
+}
+
+/// Work that may wait: those who receive come first when the processor is short.
+fn yielding(run: impl Fn(&Shared) + Send + 'static) -> impl Fn(&Shared) + Send + 'static {
+    move |shared| {
+        // On Linux a thread's own; one that cannot be had changes nothing else.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            tracing::debug!(%error, "the store's threads have the priority of all others");
+        }
+        run(shared);
     }
 }
 
