@@ -228,6 +228,7 @@ impl Bools {
 }
 
 /// Most columns of texts have a handful of words.
+#[derive(Default)]
 struct Texts {
     words: Vec<Box<str>>,
     /// Words from the [`FEW`]th on.
@@ -235,39 +236,16 @@ struct Texts {
     /// The word of the last row that has one.
     last: u32,
     /// The word of each row.
-    numbers: Vec<u32>,
-    valid: NullBufferBuilder,
+    numbers: Numbers<UInt32Type>,
 }
 
 /// Words that are looked through one by one.
 const FEW: usize = 4;
 
-impl Default for Texts {
-    fn default() -> Self {
-        Self {
-            words: Vec::new(),
-            more: HashMap::default(),
-            last: 0,
-            numbers: Vec::new(),
-            valid: NullBufferBuilder::new(0),
-        }
-    }
-}
-
 impl Texts {
-    fn fill(&mut self, rows: usize) {
-        let absent = rows.saturating_sub(self.numbers.len());
-        if absent > 0 {
-            self.numbers.resize(rows, 0);
-            self.valid.append_n_nulls(absent);
-        }
-    }
-
     fn set(&mut self, row: usize, text: &str) {
-        self.fill(row);
         let number = self.number(text);
-        self.numbers.push(number);
-        self.valid.append_non_null();
+        self.numbers.set(row, number);
     }
 
     fn number(&mut self, text: &str) -> u32 {
@@ -295,15 +273,9 @@ impl Texts {
     }
 
     fn take(&mut self, rows: usize) -> Option<ArrayRef> {
-        if self.numbers.is_empty() {
-            return None;
-        }
-        self.fill(rows);
+        let numbers = self.numbers.take(rows)?;
         let words = StringViewArray::from_iter_values(self.words.drain(..));
         self.more.clear();
-        let next = Vec::with_capacity(rows);
-        let numbers = std::mem::replace(&mut self.numbers, next);
-        let numbers = UInt32Array::new(numbers.into(), self.valid.finish());
         Some(take(&words, &numbers, None).expect("each number is one of a word"))
     }
 }
