@@ -8,6 +8,7 @@
 
 mod book;
 mod catalog;
+mod chunk;
 mod clock;
 mod disk;
 mod expiry;
