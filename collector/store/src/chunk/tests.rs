@@ -39,7 +39,9 @@ impl Column {
 
     /// The rows that are not `there` are absent, and have no word.
     fn with(mut self, there: impl Fn(usize) -> bool) -> Self {
-        let there: NullBuffer = (0..self.codes.len()).map(there).collect::<Vec<_>>().into();
+        // Not at the start of an octet, as it is where a column is a part of another.
+        let bits = std::iter::repeat_n(false, 3).chain((0..self.codes.len()).map(there));
+        let there = NullBuffer::from(bits.collect::<Vec<_>>()).slice(3, self.codes.len());
         for (row, code) in self.codes.iter_mut().enumerate() {
             if there.is_null(row) {
                 *code = u32::MAX - row as u32;

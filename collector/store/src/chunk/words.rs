@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use arrow::array::{Array, AsArray, FixedSizeBinaryArray, StringViewArray};
+use arrow::array::{Array, AsArray, FixedSizeBinaryArray, StringViewArray, make_comparator};
+use arrow::compute::SortOptions;
 use arrow::datatypes::{
     DataType, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
@@ -31,6 +32,7 @@ impl<'a> Words<'a> {
         if words.null_count() > 0 {
             return Err(error(descr, "a word of it is absent"));
         }
+        debug_assert!(ascend(words), "words of {} do not ascend", descr.name());
         Ok(match (words.data_type(), descr.physical_type()) {
             (Utf8View, Type::BYTE_ARRAY) => Self::Texts(words.as_string_view()),
             (FixedSizeBinary(octets), Type::FIXED_LEN_BYTE_ARRAY) if *octets == descr.type_length() => {
@@ -116,6 +118,14 @@ impl<'a> Words<'a> {
             }
         }
     }
+}
+
+/// Arrow and Parquet order these types alike.
+fn ascend(words: &dyn Array) -> bool {
+    let Ok(compare) = make_comparator(words, words, SortOptions::default()) else {
+        return true;
+    };
+    (1..words.len()).all(|word| compare(word - 1, word).is_lt())
 }
 
 fn widened<T: Copy + Into<u32>>(numbers: &[T]) -> Cow<'static, [u32]> {
