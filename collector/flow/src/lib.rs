@@ -4,11 +4,13 @@
 //! Plain data, no I/O. Where the values come from is `weir-collector`'s work;
 //! their names are those of `weir_api::fields`.
 
+mod common;
 mod identity;
 mod record;
 mod sight;
 mod value;
 
+pub use common::Common;
 pub use identity::{Identity, Kind};
 pub use record::{FlowRecord, Found, Server, ServerConfidence, Side, Tunnel, Verdict, Visitor};
 pub use sight::{Entered, Left, Sight};

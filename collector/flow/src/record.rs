@@ -10,9 +10,10 @@ use serde::ser::{SerializeMap, Serializer};
 use weir_api::fields::Column;
 use wire::{Direction, Protocol, Text};
 
+use crate::common::Common;
 use crate::identity::Identity;
 use crate::sight::Sight;
-use crate::value::{self, TcpFlags, Value};
+use crate::value::{TcpFlags, Value};
 
 /// One observation of one flow. `None`: the format does not have it.
 #[derive(Debug, Clone)]
@@ -101,7 +102,7 @@ pub struct Side {
 }
 
 /// What the names of a side rest on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Found {
     /// Nothing: there are none.
     #[default]
@@ -133,7 +134,7 @@ impl Found {
 }
 
 /// Which side of a flow listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Server {
     /// Nobody knows.
     #[default]
@@ -156,7 +157,7 @@ impl Server {
 }
 
 /// What it rests on which side listens, the surest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ServerConfidence {
     /// A packet of the handshake.
     Syn,
@@ -198,7 +199,7 @@ pub struct Tunnel {
 }
 
 /// What became of the packets of a flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// Something proves that they arrived.
     Delivered,
@@ -234,19 +235,54 @@ impl FlowRecord {
 
     /// The same without the fields of the identities.
     pub fn visit_own<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        let common = self.common();
         self.visit_counters(field);
-        self.visit_headers(field);
+        common.visit_protocol(field);
+        self.visit_ends(field);
+        common.visit_headers(field);
         self.visit_tunnel(field);
-        for (side, columns) in self.sides() {
-            number(field, columns.if_index, side.if_index);
+        common.visit_direction(field);
+        self.visit_interfaces(field);
+        common.visit_observation(field);
+        self.visit_drops(field);
+        common.visit_judgement(field);
+    }
+
+    /// What it has in common with many others.
+    pub fn common(&self) -> Common<&Arc<str>> {
+        Common {
+            sampling: self.sampling,
+            proto: self.proto,
+            dscp: self.dscp,
+            ttl: self.ttl,
+            icmp_type: self.icmp_type,
+            icmp_code: self.icmp_code,
+            tcp_flags: self.tcp_flags,
+            vlan_id: self.vlan_id,
+            tunnel: self.tunnel.kind,
+            direction: self.direction,
+            format: self.format,
+            exporter: self.exporter,
+            exporter_node: &self.exporter_node,
+            obs_domain_id: self.obs_domain_id,
+            obs_point_id: self.obs_point_id,
+            primary: self.primary,
+            verdict: self.verdict,
+            end_reason: self.end_reason,
+            found: [self.src.found, self.dst.found],
+            server: self.server,
+            server_confidence: self.server_confidence,
         }
-        for (side, columns) in self.sides() {
-            if !side.if_name.is_empty() {
-                field(columns.if_name, word(side.if_name.as_str()));
-            }
-        }
-        self.visit_observation(field);
-        self.visit_judgement(field);
+    }
+
+    /// Hands on what tells it from others with the same [`Self::common`]: all of
+    /// [`Self::visit_own`] that is not in there.
+    pub fn visit_rest<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        self.visit_counters(field);
+        self.visit_ends(field);
+        self.visit_tunnel(field);
+        self.visit_interfaces(field);
+        self.visit_drops(field);
     }
 
     fn visit_counters<'a>(&'a self, field: &mut impl Visitor<'a>) {
@@ -256,24 +292,6 @@ impl FlowRecord {
         number(field, const { Column::of("bytes") }, self.bytes);
         number(field, const { Column::of("packets") }, self.packets);
         number(field, const { Column::of("l2_bytes") }, self.l2_bytes);
-        number(field, const { Column::of("sampling") }, self.sampling);
-    }
-
-    fn visit_headers<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        if let Some(proto) = self.proto {
-            let name = Value::Text(value::protocol_name(proto));
-            field(const { Column::of("protocol") }, name);
-            field(const { Column::of("proto") }, Value::Unsigned(proto.into()));
-        }
-        self.visit_ends(field);
-        number(field, const { Column::of("dscp") }, self.dscp);
-        number(field, const { Column::of("ttl") }, self.ttl);
-        number(field, const { Column::of("icmp_type") }, self.icmp_type);
-        number(field, const { Column::of("icmp_code") }, self.icmp_code);
-        if let Some(flags) = self.tcp_flags {
-            field(const { Column::of("tcp_flags") }, Value::Flags(flags));
-        }
-        number(field, const { Column::of("vlan_id") }, self.vlan_id);
     }
 
     fn sides(&self) -> [(&Side, &'static Columns); 2] {
@@ -295,10 +313,6 @@ impl FlowRecord {
     }
 
     fn visit_tunnel<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        if let Some(kind) = self.tunnel.kind {
-            let name = Value::Text(value::tunnel_name(kind));
-            field(const { Column::of("tunnel_type") }, name);
-        }
         number(field, const { Column::of("tunnel_key") }, self.tunnel.key);
         address(field, const { Column::of("tunnel_addr") }, self.tunnel.addr);
         address(
@@ -306,37 +320,26 @@ impl FlowRecord {
             const { Column::of("tunnel_dst_addr") },
             self.tunnel.dst_addr,
         );
-        if let Some(direction) = self.direction {
-            let name = word(value::direction_name(direction));
-            field(const { Column::of("direction") }, name);
+    }
+
+    fn visit_interfaces<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        for (side, columns) in self.sides() {
+            number(field, columns.if_index, side.if_index);
+        }
+        for (side, columns) in self.sides() {
+            if !side.if_name.is_empty() {
+                field(columns.if_name, word(side.if_name.as_str()));
+            }
         }
     }
 
-    fn visit_observation<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        field(const { Column::of("format") }, word(self.format.as_str()));
-        address(field, const { Column::of("exporter") }, Some(self.exporter));
-        field(const { Column::of("exporter_node") }, word(&self.exporter_node));
-        number(field, const { Column::of("obs_domain_id") }, self.obs_domain_id);
-        number(field, const { Column::of("obs_point_id") }, self.obs_point_id);
-    }
-
-    fn visit_judgement<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        field(const { Column::of("primary") }, Value::Bool(self.primary));
-        field(const { Column::of("verdict") }, word(self.verdict.as_str()));
+    fn visit_drops<'a>(&'a self, field: &mut impl Visitor<'a>) {
         number(
             field,
             const { Column::of("dropped_packets") },
             self.dropped_packets,
         );
         number(field, const { Column::of("dropped_bytes") }, self.dropped_bytes);
-        if let Some(reason) = self.end_reason.and_then(value::end_reason_name) {
-            field(const { Column::of("end_reason") }, word(reason));
-        }
-        field(SRC.identified_by, word(self.src.found.as_str()));
-        field(DST.identified_by, word(self.dst.found.as_str()));
-        field(const { Column::of("server") }, word(self.server.as_str()));
-        let confidence = word(self.server_confidence.as_str());
-        field(const { Column::of("server_confidence") }, confidence);
     }
 }
 
@@ -344,13 +347,13 @@ pub(crate) fn word(text: &str) -> Value<'_> {
     Value::Text(Cow::Borrowed(text))
 }
 
-fn number<'a>(field: &mut impl Visitor<'a>, column: Column, number: Option<impl Into<u64>>) {
+pub(crate) fn number<'a>(field: &mut impl Visitor<'a>, column: Column, number: Option<impl Into<u64>>) {
     if let Some(number) = number {
         field(column, Value::Unsigned(number.into()));
     }
 }
 
-fn address<'a>(field: &mut impl Visitor<'a>, column: Column, address: Option<IpAddr>) {
+pub(crate) fn address<'a>(field: &mut impl Visitor<'a>, column: Column, address: Option<IpAddr>) {
     if let Some(address) = address {
         field(column, Value::Address(address));
     }
@@ -363,7 +366,6 @@ struct Columns {
     mac: Column,
     if_index: Column,
     if_name: Column,
-    identified_by: Column,
 }
 
 const SRC: Columns = Columns {
@@ -372,7 +374,6 @@ const SRC: Columns = Columns {
     mac: Column::of("mac"),
     if_index: Column::of("if_index"),
     if_name: Column::of("if_name"),
-    identified_by: Column::of("identified_by"),
 };
 
 const DST: Columns = Columns {
@@ -381,7 +382,6 @@ const DST: Columns = Columns {
     mac: Column::of("dst_mac"),
     if_index: Column::of("dst_if_index"),
     if_name: Column::of("dst_if_name"),
-    identified_by: Column::of("dst_identified_by"),
 };
 
 /// One JSON object; absent fields are left out.
@@ -400,4 +400,4 @@ impl Serialize for FlowRecord {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,8 +24,19 @@ pub(crate) struct Book {
     table: Option<Arc<Identities>>,
 }
 
-/// An identity and its number, or a free place.
-type Pointer = Option<(Arc<Identity>, u32)>;
+/// Before the first head.
+const NO_HEAD: u64 = 0;
+
+/// An identity, or a free place.
+type Pointer = Option<Pointed>;
+
+#[derive(Debug)]
+struct Pointed {
+    identity: Arc<Identity>,
+    number: u32,
+    /// The last octets of the last head that named it by this pointer.
+    head: u32,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -53,9 +64,13 @@ impl Book {
     pub fn number(&mut self, identity: &Arc<Identity>, head: u64) -> (u32, bool) {
         let place = place(identity);
         let number = match (self.at(place, identity), self.at(place ^ 1, identity)) {
-            (Some(number), _) | (None, Some(number)) => number,
-            (None, None) => self.find(identity, place, head),
+            (Some((number, last)), _) | (None, Some((number, last))) if last == head as u32 => {
+                return (number, false);
+            }
+            (Some((number, _)), _) | (None, Some((number, _))) => number,
+            (None, None) => self.find(identity),
         };
+        self.point(place, identity, number, head);
         let Some(Some(known)) = self.known.get_mut(number as usize) else {
             return (number, false);
         };
@@ -66,27 +81,36 @@ impl Book {
         (number, first)
     }
 
+    /// The number, and the head that named it last.
     #[inline]
-    fn at(&self, place: usize, identity: &Arc<Identity>) -> Option<u32> {
-        let (known, number) = self.pointers[place].as_ref()?;
-        Arc::ptr_eq(known, identity).then_some(*number)
+    fn at(&self, place: usize, identity: &Arc<Identity>) -> Option<(u32, u32)> {
+        let known = self.pointers[place].as_ref()?;
+        Arc::ptr_eq(&known.identity, identity).then_some((known.number, known.head))
     }
 
-    fn find(&mut self, identity: &Arc<Identity>, place: usize, head: u64) -> u32 {
+    fn find(&mut self, identity: &Arc<Identity>) -> u32 {
         let content = Content::of(identity);
-        let number = match self.numbers.get(&content) {
-            Some(number) => *number,
-            None => {
-                let number = self.known.len() as u32;
-                // Not yet named by this head: the caller is to hear that it is.
-                self.admit(number, content, head.wrapping_sub(1));
-                number
-            }
+        if let Some(number) = self.numbers.get(&content) {
+            return *number;
+        }
+        let number = self.known.len() as u32;
+        // No head has named it yet: the caller is to hear that this one does.
+        self.admit(number, content, NO_HEAD);
+        number
+    }
+
+    /// Keeps the number where it is found first.
+    fn point(&mut self, place: usize, identity: &Arc<Identity>, number: u32, head: u64) {
+        let pointed = Pointed {
+            identity: Arc::clone(identity),
+            number,
+            head: head as u32,
         };
         // The one that was found longer ago makes room.
-        self.pointers.swap(place, place ^ 1);
-        self.pointers[place] = Some((Arc::clone(identity), number));
-        number
+        if self.at(place, identity).is_none() {
+            self.pointers.swap(place, place ^ 1);
+        }
+        self.pointers[place] = Some(pointed);
     }
 
     fn admit(&mut self, number: u32, content: Content, head: u64) {

@@ -5,8 +5,6 @@
 //! the footer says. Files and row groups, and columns whose values are not words, are
 //! the Parquet library's: a [`Chunk`] goes into a row group among chunks of its making.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "nothing seals with it yet"))]
-
 mod footer;
 mod hybrid;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
+use crate::batch::Batch;
 use crate::clock::{CALM, Trust};
 use crate::expiry;
 use crate::merge;
@@ -12,6 +13,7 @@ use crate::rollup;
 use crate::schema;
 use crate::seal;
 use crate::segment::{Segment, SegmentError};
+use crate::sorted::Sorted;
 use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 
@@ -52,8 +54,7 @@ pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, rows: &RecordBatch, id
 }
 
 fn sums(rows: &RecordBatch, tier: Tier) -> RecordBatch {
-    let sums = rollup::roll_up(rows, tier.bucket().unwrap_or(1));
-    seal::sort(&[sums], &schema::rollup())
+    rollup::roll_up(rows, tier.bucket().unwrap_or(1))
 }
 
 /// Writes the sums of a finer segment under the same heads and time.
@@ -68,7 +69,15 @@ fn write(
         tier,
         ..finer.clone()
     };
-    let segment = seal::write(&shared.settings.directory, &name, &shared.store, sums, identities)?;
+    let sums = [Batch::of_rows(sums.clone())];
+    let sums = Sorted::new_sorted(&sums, &schema::rollup());
+    let segment = seal::write(
+        &shared.settings.directory,
+        &name,
+        &shared.store,
+        &sums,
+        identities,
+    )?;
     shared.lock().catalog.add(segment);
     Ok(())
 }

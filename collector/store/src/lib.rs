@@ -6,18 +6,22 @@
 //! segment. Knows no network, no Kubernetes and no query. `docs/store.md` has the
 //! files and what each fault does.
 
+mod batch;
 mod book;
 mod catalog;
 mod chunk;
 mod clock;
 mod disk;
 mod expiry;
+mod few;
 mod identities;
 mod keep;
+mod lexicon;
 mod lock;
 mod logging;
 mod merge;
 mod name;
+mod packed;
 mod range;
 mod reader;
 mod recovery;
@@ -28,12 +32,15 @@ mod seal;
 mod sealing;
 mod segment;
 mod settings;
+mod sorted;
 mod state;
 mod status;
 mod tail;
 mod wal;
+mod word;
 mod writer;
 
+pub use batch::Batch;
 pub use catalog::Unreadable;
 pub use clock::Clock;
 pub use identities::Identities;

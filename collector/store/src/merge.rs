@@ -9,8 +9,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
-
+use crate::batch::Batch;
 use crate::clock::micros;
 use crate::identities;
 use crate::name::{SegmentName, Tier};
@@ -19,6 +18,7 @@ use crate::rollup;
 use crate::schema;
 use crate::seal;
 use crate::segment::{Segment, SegmentError};
+use crate::sorted::Sorted;
 use crate::state::{Shared, Stage};
 
 /// Segments of a block.
@@ -140,12 +140,13 @@ fn merge(shared: &Shared, tier: Tier, parts: &[Arc<Segment>]) -> Result<(), (Arc
         let read = part.read().and_then(|rows| Ok((rows, part.identities()?)));
         let (batch, table) = read.map_err(|error| (Arc::clone(part), error))?;
         ids.extend_from_slice(identities::ids(&table));
-        rows.push(batch);
+        rows.push(Batch::of_rows(batch));
     }
     ids.sort_unstable();
     ids.dedup();
     let identities = shared.lock().book.table(&ids);
-    let rows = joined(&rows, tier);
+    let rows = joined(rows, tier);
+    let rows = Sorted::new_sorted(&rows, &schema_of(tier));
     let name = SegmentName {
         tier,
         time: time(parts),
@@ -166,12 +167,14 @@ fn merge(shared: &Shared, tier: Tier, parts: &[Arc<Segment>]) -> Result<(), (Arc
     Ok(())
 }
 
-fn joined(rows: &[RecordBatch], tier: Tier) -> RecordBatch {
-    let joined = seal::sort(rows, &schema_of(tier));
-    match tier.bucket() {
-        None => joined,
-        Some(bucket) => seal::sort(&[rollup::roll_up(&joined, bucket)], &schema::rollup()),
-    }
+/// Sums of one bucket in several parts are added up.
+fn joined(rows: Vec<Batch>, tier: Tier) -> Vec<Batch> {
+    let Some(bucket) = tier.bucket() else {
+        return rows;
+    };
+    let sorted = Sorted::new_sorted(&rows, &schema::rollup());
+    let joined = rollup::roll_up(&sorted.rows(&schema::rollup()), bucket);
+    vec![Batch::of_rows(joined)]
 }
 
 #[cfg(test)]

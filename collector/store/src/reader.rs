@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::RecordBatch;
-
+use crate::batch::Batch;
 use crate::book::Book;
 use crate::catalog::{Catalog, Unreadable};
 use crate::identities::Identities;
@@ -39,9 +38,8 @@ pub struct View {
     pub minute: Vec<Arc<Segment>>,
     /// Their sums by hour.
     pub hour: Vec<Arc<Segment>>,
-    /// Raw rows that are in no segment yet. Batches have the columns of
-    /// [`crate::schema::facts`] that have a value ([`crate::schema::conform`]).
-    pub memory: Vec<RecordBatch>,
+    /// Raw rows that are in no segment yet.
+    pub memory: Vec<Batch>,
     /// Everybody whom the rows name.
     pub identities: Arc<Identities>,
     /// The time of the oldest row that each tier has, in the order of

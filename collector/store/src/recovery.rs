@@ -132,10 +132,11 @@ fn restore(state: &mut State, number: u64, frames: Vec<Frame>) {
             state.book.learn(identities, number);
             head.names.extend(identities::ids(identities));
         }
-        if let Some(time) = time_of(&frame.rows).filter(|_| named(&state.book, &frame.rows)) {
-            head.bytes += frame.rows.get_array_memory_size();
+        let batch = frame.batch;
+        if let Some(time) = time_of(batch.rows()).filter(|_| named(&state.book, batch.rows())) {
+            head.bytes += batch.memory_size();
             state.newest = state.newest.max(Some(time.until.saturating_sub(1)));
-            head.batches.push((frame.rows, time));
+            head.batches.push((batch, time));
         }
     }
     if !head.batches.is_empty() {

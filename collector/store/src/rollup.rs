@@ -8,11 +8,17 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewBuilder, TimestampMicrosecondArray,
     UInt8Array, UInt32Array, UInt64Array,
 };
-use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type};
+use arrow::datatypes::{
+    DataType, Field, Schema, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type,
+};
+
+use weir_api::fields::Column;
 
 use crate::schema::{self, DST_ID, FLOWS, ROLLUP_KEYS, ROLLUP_SUMS, SRC_ID};
 
 const KEYS: usize = ROLLUP_KEYS.len();
+/// The column that says which of several observations sums count.
+const PRIMARY: &str = Column::of("primary").name();
 const SUMS: usize = ROLLUP_SUMS.len();
 
 /// What the rows of a sum have in common: bucket, source, destination, then a
@@ -59,22 +65,35 @@ impl Hasher for Fold {
     }
 }
 
+/// The columns of facts that sums are made of.
+pub(crate) fn source() -> Schema {
+    let facts = schema::facts();
+    let sums = schema::rollup();
+    let own = |field: &&Arc<Field>| field.name() == PRIMARY || sums.field_with_name(field.name()).is_ok();
+    Schema::new(facts.fields().iter().filter(own).cloned().collect::<Vec<_>>())
+}
+
 /// A sum; absent until something is added.
 type Sums = ([Option<u64>; SUMS], u64);
 
+/// Groups of two sides from which on their memory is given back.
+const MANY: usize = 4_096;
+
 /// The sums of the primary rows of a batch of facts, or of a finer rollup, by
-/// buckets of `bucket` microseconds. The schema is [`schema::rollup`].
+/// buckets of `bucket` microseconds. Rows of the same sides have to lie together.
+/// The schema is [`schema::rollup`].
 pub(crate) fn roll_up(rows: &RecordBatch, bucket: i64) -> RecordBatch {
     let mut keys = ROLLUP_KEYS.map(|column| Words::of(rows.column_by_name(column.name())));
     let sums = ROLLUP_SUMS.map(|column| numbers(rows, column.name()));
     let flows = numbers(rows, FLOWS);
-    let primary = rows.column_by_name("primary").map(|c| c.as_boolean());
+    let primary = rows.column_by_name(PRIMARY).map(|c| c.as_boolean());
     let (src, dst) = (sides(rows, SRC_ID), sides(rows, DST_ID));
     let time = rows
         .column_by_name("time")
         .map(|c| c.as_primitive::<TimestampMicrosecondType>());
     let mut groups = HashMap::<Key, usize, BuildHasherDefault<Fold>>::default();
     let mut totals: Vec<(Key, Sums)> = Vec::new();
+    let mut last = None;
     for row in (0..rows.num_rows()).filter(|row| counts(primary, *row)) {
         let time = time.map_or(0, |time| time.value(row));
         let key = Key {
@@ -82,6 +101,11 @@ pub(crate) fn roll_up(rows: &RecordBatch, bucket: i64) -> RecordBatch {
             sides: u64::from(src[row]) << 32 | u64::from(dst[row]),
             keys: std::array::from_fn(|at| keys[at].number(row)),
         };
+        if last.replace(key.sides) != Some(key.sides) {
+            // Few groups are in memory that is near.
+            groups.clear();
+            groups.shrink_to(MANY);
+        }
         let at = *groups.entry(key).or_insert(totals.len());
         if at == totals.len() {
             totals.push((key, ([None; SUMS], 0)));

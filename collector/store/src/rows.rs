@@ -1,43 +1,44 @@
 //! Records become columns. A column that no record has a value for costs nothing
-//! and is not in the batch.
+//! and is not in the batch. What many records have in common is kept once, and so
+//! is each text: rows are numbers.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BooleanArray, FixedSizeBinaryArray, NullBufferBuilder, PrimitiveArray,
-    RecordBatch, StringViewArray, UInt32Array,
+    ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, NullBufferBuilder, PrimitiveArray,
+    RecordBatch, StringViewArray, UInt16Array, UInt32Array,
 };
-use arrow::compute::take;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{
     DataType, Field, Schema, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use foldhash::fast::RandomState;
 use weir_api::fields::Column;
 use weir_flow::{FlowRecord, Value};
 
+use crate::batch::{Batch, COMMON};
+use crate::lexicon::Lexicon;
+use crate::packed;
 use crate::range::TimeRange;
 use crate::schema::{self, DST_ID, OF_ONE_PACKET, SRC_ID};
+use crate::sorted::Key;
+use commons::Commons;
 
-/// Rows that are being gathered into a batch.
+mod commons;
+
+/// Rows that are being gathered into a batch, fewer than 65,536.
+#[derive(Debug, Default)]
 pub(crate) struct Rows {
-    /// By [`Column::index`].
-    columns: Vec<Cells>,
+    commons: Commons,
+    /// What is not in common.
+    columns: Columns,
+    /// The common of each row.
+    common: Vec<u16>,
     src: Vec<u32>,
     dst: Vec<u32>,
     time: Option<TimeRange>,
-}
-
-impl Default for Rows {
-    fn default() -> Self {
-        Self {
-            columns: Column::all().map(Cells::of).collect(),
-            src: Vec::new(),
-            dst: Vec::new(),
-            time: None,
-        }
-    }
+    keys: Vec<(u128, u16)>,
+    order: Vec<u16>,
 }
 
 impl Rows {
@@ -45,65 +46,146 @@ impl Rows {
         self.src.len()
     }
 
-    pub fn push(&mut self, record: &FlowRecord, src: u32, dst: u32) {
-        let row = self.len();
-        let time = micros(record.time_ns);
-        let now = TimeRange::spanning(time, time);
-        self.time = Some(self.time.map_or(now, |time| time.union(&now)));
-        let columns = &mut self.columns;
-        record.visit_own(&mut |column: Column, value: Value<'_>| columns[column.index()].set(row, &value));
-        self.src.push(src);
-        self.dst.push(dst);
+    /// Takes in records and the numbers of whoever stands on their sides.
+    pub fn extend(&mut self, records: &[FlowRecord], sides: &[(u32, u32)]) {
+        // Numbers are looked for in memory that is far away: all at once, since
+        // then one lookup does not wait for the other.
+        self.common
+            .extend(records.iter().map(|record| self.commons.number(record)));
+        for (record, (src, dst)) in records.iter().zip(sides) {
+            let row = self.len();
+            let time = micros(record.time_ns);
+            let now = TimeRange::spanning(time, time);
+            self.time = Some(self.time.map_or(now, |time| time.union(&now)));
+            let columns = &mut self.columns;
+            record.visit_rest(&mut |column: Column, value: Value<'_>| columns.set(column, row, &value));
+            self.src.push(*src);
+            self.dst.push(*dst);
+        }
     }
 
     /// The rows as a batch with the columns that have a value, and their time.
-    pub fn take(&mut self) -> Option<(RecordBatch, TimeRange)> {
+    /// They are in the order of a segment.
+    pub fn take(&mut self) -> Option<(Batch, TimeRange)> {
         let time = self.time.take()?;
-        let rows = self.len();
-        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
-        for (column, cells) in Column::all().zip(&mut self.columns) {
-            if let Some(array) = cells.take(rows) {
-                let nullable = column.name() != "time";
-                fields.push(Field::new(column.name(), array.data_type().clone(), nullable));
-                arrays.push(array);
-            }
+        self.sort(time.from);
+        let order = &self.order;
+        let (mut fields, mut arrays) = self.columns.take(order);
+        let mut push = |name: &str, array: ArrayRef| {
+            fields.push(Field::new(name, array.data_type().clone(), false));
+            arrays.push(array);
+        };
+        push(
+            COMMON,
+            Arc::new(UInt16Array::from(taken(&mut self.common, order))),
+        );
+        push(SRC_ID, Arc::new(UInt32Array::from(taken(&mut self.src, order))));
+        push(DST_ID, Arc::new(UInt32Array::from(taken(&mut self.dst, order))));
+        let commons = self.commons.take();
+        Some((Batch::new(table((fields, arrays)), table(commons)), time))
+    }
+
+    /// Finds the order of the rows, none of which came before `earliest`. When they
+    /// become a segment, those of each batch are read one after the other.
+    fn sort(&mut self, earliest: i64) {
+        let (times, ports) = self.columns.times_and_ports();
+        self.keys.clear();
+        self.keys.extend((0..self.src.len()).map(|row| {
+            let key = Key {
+                src: self.src[row],
+                dst: self.dst[row],
+                proto: self.commons.proto(self.common[row]),
+                dst_port: ports.get(row).copied().unwrap_or_default(),
+                since: times[row].wrapping_sub(earliest) as u64,
+            };
+            (key.number(), row as u16)
+        }));
+        self.keys.sort_unstable();
+        self.order.clear();
+        self.order.extend(self.keys.iter().map(|(_, row)| *row));
+    }
+}
+
+/// The numbers of the rows in this order; the memory is left for others.
+fn taken<T: Copy>(numbers: &mut Vec<T>, order: &[u16]) -> Vec<T> {
+    let taken = order.iter().map(|row| numbers[usize::from(*row)]).collect();
+    numbers.clear();
+    taken
+}
+
+fn table((fields, arrays): (Vec<Field>, Vec<ArrayRef>)) -> RecordBatch {
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+        .expect("each column was filled up to the rows and its field made from it")
+}
+
+/// The columns of the field table, by [`Column::index`].
+#[derive(Debug)]
+struct Columns(Vec<Cells>);
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self(Column::all().map(Cells::of).collect())
+    }
+}
+
+impl Columns {
+    #[inline]
+    fn set(&mut self, column: Column, row: usize, value: &Value<'_>) {
+        self.0[column.index()].set(row, value);
+    }
+
+    /// The times of all rows, and the destination's ports up to the last row that has
+    /// one.
+    fn times_and_ports(&self) -> (&[i64], &[u16]) {
+        const TIME: Column = Column::of("time");
+        const PORT: Column = Column::of("dst_port");
+        match (&self.0[TIME.index()], &self.0[PORT.index()]) {
+            (Cells::Time(times), Cells::U16(ports)) => (&times.values, &ports.values),
+            _ => (&[], &[]),
         }
-        for (name, ids) in [(SRC_ID, &mut self.src), (DST_ID, &mut self.dst)] {
-            let next = Vec::with_capacity(ids.len());
-            let ids = std::mem::replace(ids, next);
-            fields.push(Field::new(name, DataType::UInt32, false));
-            arrays.push(Arc::new(UInt32Array::from(ids)) as ArrayRef);
-        }
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
-            .expect("each column was filled up to the rows and its field made from it");
-        Some((batch, time))
+    }
+
+    /// Those that have a value, of the rows in this order.
+    fn take(&mut self, order: &[u16]) -> (Vec<Field>, Vec<ArrayRef>) {
+        let taken = Column::all().zip(&mut self.0).filter_map(|(column, cells)| {
+            let array = cells.take(order)?;
+            let nullable = column.name() != "time";
+            Some((
+                Field::new(column.name(), array.data_type().clone(), nullable),
+                array,
+            ))
+        });
+        taken.unzip()
     }
 }
 
 /// The values of one column so far; rows after the last value are absent.
+#[derive(Debug)]
 enum Cells {
     NotStored,
-    Time(Numbers<TimestampMicrosecondType>),
-    U8(Numbers<UInt8Type>),
-    U16(Numbers<UInt16Type>),
-    U32(Numbers<UInt32Type>),
-    U64(Numbers<UInt64Type>),
-    Bool(Bools),
+    Time(Values<i64>),
+    U8(Values<u8>),
+    U16(Values<u16>),
+    U32(Values<u32>),
+    U64(Values<u64>),
+    Bool(Values<bool>),
+    Address(Values<u128>),
+    Mac(Values<u64>),
     Text(Box<Texts>),
-    Octets(Octets),
 }
 
 impl Cells {
     fn of(column: Column) -> Self {
         match schema::fact(column) {
             None => Self::NotStored,
-            Some(DataType::UInt8) => Self::U8(Numbers::default()),
-            Some(DataType::UInt16) => Self::U16(Numbers::default()),
-            Some(DataType::UInt32) => Self::U32(Numbers::default()),
-            Some(DataType::UInt64) => Self::U64(Numbers::default()),
-            Some(DataType::Boolean) => Self::Bool(Bools::default()),
-            Some(DataType::FixedSizeBinary(width)) => Self::Octets(Octets::new(width)),
-            Some(DataType::Timestamp(..)) => Self::Time(Numbers::default()),
+            Some(DataType::UInt8) => Self::U8(Values::default()),
+            Some(DataType::UInt16) => Self::U16(Values::default()),
+            Some(DataType::UInt32) => Self::U32(Values::default()),
+            Some(DataType::UInt64) => Self::U64(Values::default()),
+            Some(DataType::Boolean) => Self::Bool(Values::default()),
+            Some(DataType::FixedSizeBinary(packed::ADDRESS)) => Self::Address(Values::default()),
+            Some(DataType::FixedSizeBinary(_)) => Self::Mac(Values::default()),
+            Some(DataType::Timestamp(..)) => Self::Time(Values::default()),
             Some(_) => Self::Text(Box::default()),
         }
     }
@@ -122,37 +204,57 @@ impl Cells {
             }
             (Self::Bool(cells), Value::Bool(yes)) => cells.set(row, *yes),
             (Self::Text(cells), Value::Text(text)) if !text.is_empty() => cells.set(row, text),
-            (Self::Octets(cells), Value::Address(address)) => cells.set(row, &v6(*address)),
-            (Self::Octets(cells), Value::Mac(mac)) => cells.set(row, mac),
+            (Self::Address(cells), Value::Address(address)) => {
+                cells.set(row, u128::from_be_bytes(v6(*address)));
+            }
+            (Self::Mac(cells), Value::Mac([a, b, c, d, e, f])) => {
+                cells.set(row, u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]));
+            }
             // "", a column that is not stored, or a kind that the table denies.
             _ => {}
         }
     }
 
-    fn take(&mut self, rows: usize) -> Option<ArrayRef> {
-        match self {
-            Self::NotStored => None,
+    /// The column of the rows in this order; none if no row has a value.
+    fn take(&mut self, order: &[u16]) -> Option<ArrayRef> {
+        Some(match self {
+            Self::NotStored => return None,
             Self::Time(cells) => {
-                let array = cells.take(rows)?.with_timezone("UTC");
-                Some(Arc::new(array))
+                let times = numbers::<TimestampMicrosecondType>(cells.take(order)?);
+                Arc::new(times.with_timezone("UTC"))
             }
-            Self::U8(cells) => Some(Arc::new(cells.take(rows)?)),
-            Self::U16(cells) => Some(Arc::new(cells.take(rows)?)),
-            Self::U32(cells) => Some(Arc::new(cells.take(rows)?)),
-            Self::U64(cells) => Some(Arc::new(cells.take(rows)?)),
-            Self::Bool(cells) => Some(Arc::new(cells.take(rows)?)),
-            Self::Text(cells) => cells.take(rows),
-            Self::Octets(cells) => Some(Arc::new(cells.take(rows)?)),
-        }
+            Self::U8(cells) => Arc::new(numbers::<UInt8Type>(cells.take(order)?)),
+            Self::U16(cells) => Arc::new(numbers::<UInt16Type>(cells.take(order)?)),
+            Self::U32(cells) => Arc::new(numbers::<UInt32Type>(cells.take(order)?)),
+            Self::U64(cells) => Arc::new(numbers::<UInt64Type>(cells.take(order)?)),
+            Self::Mac(cells) => Arc::new(numbers::<UInt64Type>(cells.take(order)?)),
+            Self::Bool(cells) => {
+                let (values, valid) = cells.take(order)?;
+                Arc::new(BooleanArray::new(values.into(), valid))
+            }
+            Self::Address(cells) => {
+                let (values, valid) = cells.take(order)?;
+                packed::addresses(&values, valid)
+            }
+            Self::Text(cells) => cells.take(order)?,
+        })
     }
 }
 
-struct Numbers<T: ArrowPrimitiveType> {
-    values: Vec<T::Native>,
+fn numbers<T: ArrowPrimitiveType>(
+    (values, valid): (Vec<T::Native>, Option<NullBuffer>),
+) -> PrimitiveArray<T> {
+    PrimitiveArray::new(values.into(), valid)
+}
+
+/// Values by row, and which rows have one.
+#[derive(Debug)]
+struct Values<T> {
+    values: Vec<T>,
     valid: NullBufferBuilder,
 }
 
-impl<T: ArrowPrimitiveType> Default for Numbers<T> {
+impl<T> Default for Values<T> {
     fn default() -> Self {
         Self {
             values: Vec::new(),
@@ -161,173 +263,59 @@ impl<T: ArrowPrimitiveType> Default for Numbers<T> {
     }
 }
 
-impl<T: ArrowPrimitiveType> Numbers<T> {
+impl<T: Copy + Default> Values<T> {
     fn fill(&mut self, rows: usize) {
         let absent = rows.saturating_sub(self.values.len());
         if absent > 0 {
-            self.values.resize(rows, T::Native::default());
+            self.values.resize(rows, T::default());
             self.valid.append_n_nulls(absent);
         }
     }
 
     #[inline]
-    fn set(&mut self, row: usize, value: T::Native) {
+    fn set(&mut self, row: usize, value: T) {
         self.fill(row);
         self.values.push(value);
         self.valid.append_non_null();
     }
 
-    fn take(&mut self, rows: usize) -> Option<PrimitiveArray<T>> {
+    fn take(&mut self, order: &[u16]) -> Option<(Vec<T>, Option<NullBuffer>)> {
         if self.values.is_empty() {
             return None;
         }
-        self.fill(rows);
-        let next = Vec::with_capacity(rows);
-        let values = std::mem::replace(&mut self.values, next);
-        Some(PrimitiveArray::new(values.into(), self.valid.finish()))
+        self.fill(order.len());
+        let valid = in_order(self.valid.finish(), order);
+        Some((taken(&mut self.values, order), valid))
     }
 }
 
-struct Bools {
-    values: Vec<bool>,
-    valid: NullBufferBuilder,
-}
-
-impl Default for Bools {
-    fn default() -> Self {
-        Self {
-            values: Vec::new(),
-            valid: NullBufferBuilder::new(0),
-        }
-    }
-}
-
-impl Bools {
-    fn fill(&mut self, rows: usize) {
-        let absent = rows.saturating_sub(self.values.len());
-        if absent > 0 {
-            self.values.resize(rows, false);
-            self.valid.append_n_nulls(absent);
-        }
-    }
-
-    fn set(&mut self, row: usize, yes: bool) {
-        self.fill(row);
-        self.values.push(yes);
-        self.valid.append_non_null();
-    }
-
-    fn take(&mut self, rows: usize) -> Option<BooleanArray> {
-        if self.values.is_empty() {
-            return None;
-        }
-        self.fill(rows);
-        let values = std::mem::take(&mut self.values);
-        Some(BooleanArray::new(values.into(), self.valid.finish()))
-    }
-}
-
-/// Most columns of texts have a handful of words.
-#[derive(Default)]
+/// Texts: each row has the number of a word. A batch has fewer rows than there are
+/// numbers.
+#[derive(Debug, Default)]
 struct Texts {
-    words: Vec<Box<str>>,
-    /// Words from the [`FEW`]th on.
-    more: HashMap<Box<str>, u32, RandomState>,
-    /// The word of the last row that has one.
-    last: u32,
-    /// The word of each row.
-    numbers: Numbers<UInt32Type>,
+    words: Lexicon<String>,
+    numbers: Values<u16>,
 }
-
-/// Words that are looked through one by one.
-const FEW: usize = 4;
 
 impl Texts {
     fn set(&mut self, row: usize, text: &str) {
-        let number = self.number(text);
-        self.numbers.set(row, number);
+        let number = self.words.number(text);
+        self.numbers.set(row, number as u16);
     }
 
-    fn number(&mut self, text: &str) -> u32 {
-        let last = self.words.get(self.last as usize);
-        if last.is_none_or(|word| **word != *text) {
-            self.last = self.look_up(text);
-        }
-        self.last
-    }
-
-    fn look_up(&mut self, text: &str) -> u32 {
-        let mut few = self.words.iter().take(FEW);
-        if let Some(at) = few.position(|word| **word == *text) {
-            return at as u32;
-        }
-        if let Some(number) = self.more.get(text) {
-            return *number;
-        }
-        let number = self.words.len() as u32;
-        self.words.push(text.into());
-        if self.words.len() > FEW {
-            self.more.insert(text.into(), number);
-        }
-        number
-    }
-
-    fn take(&mut self, rows: usize) -> Option<ArrayRef> {
-        let numbers = self.numbers.take(rows)?;
-        let words = StringViewArray::from_iter_values(self.words.drain(..));
-        self.more.clear();
-        Some(take(&words, &numbers, None).expect("each number is one of a word"))
+    fn take(&mut self, order: &[u16]) -> Option<ArrayRef> {
+        let numbers = numbers::<UInt16Type>(self.numbers.take(order)?);
+        let words = StringViewArray::from_iter_values(self.words.words());
+        self.words.clear();
+        let column = DictionaryArray::try_new(numbers, Arc::new(words));
+        Some(Arc::new(column.expect("each number is one of a word")))
     }
 }
 
-struct Octets {
-    width: i32,
-    rows: usize,
-    values: Vec<u8>,
-    valid: NullBufferBuilder,
-}
-
-impl Octets {
-    fn new(width: i32) -> Self {
-        Self {
-            width,
-            rows: 0,
-            values: Vec::new(),
-            valid: NullBufferBuilder::new(0),
-        }
-    }
-
-    fn fill(&mut self, rows: usize) {
-        let absent = rows.saturating_sub(self.rows);
-        if absent > 0 {
-            self.values.resize(rows * self.width as usize, 0);
-            self.valid.append_n_nulls(absent);
-            self.rows = rows;
-        }
-    }
-
-    #[inline]
-    fn set(&mut self, row: usize, octets: &[u8]) {
-        self.fill(row);
-        self.values.extend_from_slice(octets);
-        self.valid.append_non_null();
-        self.rows += 1;
-    }
-
-    fn take(&mut self, rows: usize) -> Option<FixedSizeBinaryArray> {
-        if self.rows == 0 {
-            return None;
-        }
-        self.fill(rows);
-        self.rows = 0;
-        let next = Vec::with_capacity(self.values.len());
-        let values = std::mem::replace(&mut self.values, next);
-        Some(FixedSizeBinaryArray::new(
-            self.width,
-            values.into(),
-            self.valid.finish(),
-        ))
-    }
+fn in_order(valid: Option<NullBuffer>, order: &[u16]) -> Option<NullBuffer> {
+    let valid = valid?;
+    let is_valid = |row: usize| valid.is_valid(usize::from(order[row]));
+    Some(BooleanBuffer::collect_bool(order.len(), is_valid).into())
 }
 
 /// The address as IPv6; IPv4 is `::ffff:a.b.c.d`.
@@ -342,13 +330,5 @@ pub(crate) fn micros(ns: u64) -> i64 {
     (ns / 1_000) as i64
 }
 
-impl std::fmt::Debug for Rows {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rows")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,25 +1,27 @@
 //! Rows become a segment: sorted, written as Parquet, made durable.
 
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
-use arrow::compute::{concat, take};
-use arrow::datatypes::{
-    Field, Schema, SchemaRef, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
-};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::errors::ParquetError;
+use parquet::errors::{ParquetError, Result as Written};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::file::writer::SerializedRowGroupWriter;
+use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
+use crate::batch::Batch;
+use crate::chunk::{Coded, Encoder};
 use crate::disk;
+use crate::few::Few;
 use crate::name::{FLOWS, SegmentName};
-use crate::schema::{DST_ID, SRC_ID};
 use crate::segment::{FORMAT, FORMAT_KEY, STORE_KEY, Segment, SegmentError, identities_path};
+use crate::sorted::{Column, Sorted, nulls};
 
 /// Rows of a row group: what a query reads or leaves as a whole.
 const ROW_GROUP: usize = 131_072;
@@ -32,26 +34,97 @@ pub(crate) fn write(
     directory: &Path,
     name: &SegmentName,
     store: &str,
-    rows: &RecordBatch,
+    rows: &Sorted<'_>,
     identities: &RecordBatch,
 ) -> Result<Segment, SegmentError> {
     let path = directory.join(format!("{name}{FLOWS}"));
-    parquet(
-        &identities_path(&path),
-        identities,
-        properties(identities.schema_ref(), store),
-    )?;
-    parquet(&path, rows, properties(rows.schema_ref(), store))?;
+    let table = [Batch::of_rows(identities.clone())];
+    let table = Sorted::unsorted(&table, identities.schema_ref());
+    parquet(&identities_path(&path), &table, store)?;
+    parquet(&path, rows, store)?;
     disk::sync_directory(directory)?;
     Segment::open(&path)
 }
 
-fn parquet(path: &Path, rows: &RecordBatch, properties: WriterProperties) -> Result<(), SegmentError> {
+fn parquet(path: &Path, rows: &Sorted<'_>, store: &str) -> Result<(), SegmentError> {
+    let encoder = &mut Encoder::new()?;
     disk::write_whole(path, |file: BufWriter<_>| {
-        let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).map_err(cause)?;
-        writer.write(rows).map_err(cause)?;
-        Ok((writer.into_inner().map_err(cause)?, ()))
+        let file = write_rows(file, rows, store, encoder).map_err(cause)?;
+        Ok((file, ()))
     })
+}
+
+fn write_rows<W: Write + Send>(file: W, rows: &Sorted<'_>, store: &str, encoder: &mut Encoder) -> Written<W> {
+    let properties = properties(rows.schema(), store);
+    let writer = ArrowWriter::try_new(file, Arc::clone(rows.schema()), Some(properties))?;
+    let (mut file, library) = writer.into_serialized_writer()?;
+    let fields = rows.schema().fields();
+    let columns: Vec<_> = fields.iter().map(|field| (field, rows.column(field))).collect();
+    let descrs = file.schema_descr().columns().to_vec();
+    let mut scratch = Scratch::default();
+    for (number, from) in (0..rows.len()).step_by(ROW_GROUP).enumerate() {
+        let range = from..rows.len().min(from + ROW_GROUP);
+        let mut group = file.next_row_group()?;
+        let writers = library.create_column_writers(number)?;
+        for (((field, column), descr), writer) in columns.iter().zip(&descrs).zip(writers) {
+            let mut chunks = Chunks {
+                group: &mut group,
+                encoder,
+                field,
+                descr,
+            };
+            match column {
+                Column::Worded(column) => {
+                    column.numbers(rows, range.clone(), &mut scratch.numbers);
+                    chunks.of_words(&scratch.numbers, column.words())?;
+                }
+                Column::Valued(column) => {
+                    let values = column.values(rows, range.clone());
+                    match scratch.few.words(&values, &mut scratch.numbers) {
+                        Some(words) => chunks.of_words(&scratch.numbers, &words)?,
+                        None => chunks.of_values(&values, writer)?,
+                    }
+                }
+            }
+        }
+        group.close()?;
+    }
+    file.into_inner()
+}
+
+/// Memory that is used again.
+#[derive(Default)]
+struct Scratch {
+    numbers: Vec<u32>,
+    few: Few,
+}
+
+/// Writes the next column chunk of a row group.
+struct Chunks<'a, 'g, W: Write + Send> {
+    group: &'a mut SerializedRowGroupWriter<'g, W>,
+    encoder: &'a mut Encoder,
+    field: &'a Arc<Field>,
+    descr: &'a ColumnDescPtr,
+}
+
+impl<W: Write + Send> Chunks<'_, '_, W> {
+    fn of_words(&mut self, numbers: &[u32], words: &ArrayRef) -> Written<()> {
+        let nulls = nulls(numbers);
+        let column = Coded {
+            codes: numbers,
+            nulls: nulls.as_ref(),
+            words,
+        };
+        let chunk = self.encoder.encode(self.descr, &column, is_sought(self.field))?;
+        chunk.append_to(self.group)
+    }
+
+    fn of_values(&mut self, values: &ArrayRef, mut writer: ArrowColumnWriter) -> Written<()> {
+        for leaf in compute_leaves(self.field, values)? {
+            writer.write(&leaf)?;
+        }
+        writer.close()?.append_to_row_group(self.group)
+    }
 }
 
 /// An error of the disk is told as such.
@@ -73,6 +146,7 @@ fn properties(schema: &SchemaRef, store: &str) -> WriterProperties {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::Page)
+        .set_dictionary_enabled(false)
         .set_key_value_metadata(Some(pairs.to_vec()));
     for field in schema.fields() {
         if !is_sought(field) {
@@ -80,11 +154,9 @@ fn properties(schema: &SchemaRef, store: &str) -> WriterProperties {
             let column = ColumnPath::from(field.name().as_str());
             properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
         }
-        if spread(field) {
+        if field.data_type().is_integer() || field.data_type().is_temporal() {
             let column = ColumnPath::from(field.name().as_str());
-            properties = properties
-                .set_column_dictionary_enabled(column.clone(), false)
-                .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+            properties = properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
         }
     }
     properties.build()
@@ -110,89 +182,5 @@ fn is_sought(field: &Field) -> bool {
     !EVERYWHERE.contains(&field.name().as_str())
 }
 
-/// Columns that hardly repeat a value: a dictionary would only be tried in vain.
-fn spread(field: &Field) -> bool {
-    matches!(
-        field.name().as_str(),
-        "time" | "start" | "end" | "bytes" | "l2_bytes" | "port"
-    )
-}
-
-/// The rows of all batches in the order of a segment: by source, destination,
-/// protocol, port, time. Columns are those that any batch has, in the order of `schema`.
-pub(crate) fn sort(batches: &[RecordBatch], schema: &Schema) -> RecordBatch {
-    let order = order(batches);
-    let (mut fields, mut columns) = (Vec::new(), Vec::new());
-    for field in schema.fields() {
-        if let Some(column) = gather(batches, field) {
-            fields.push(Arc::clone(field));
-            let sorted = take(&column, &order, None);
-            columns.push(sorted.expect("the order has only rows of the batches"));
-        }
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-        .expect("every column has a value for each row in the order")
-}
-
-/// One column of all batches; none if no batch has it.
-fn gather(batches: &[RecordBatch], field: &Field) -> Option<ArrayRef> {
-    let columns: Vec<_> = batches
-        .iter()
-        .map(|batch| batch.column_by_name(field.name()))
-        .collect();
-    if columns.iter().all(Option::is_none) {
-        return None;
-    }
-    let columns: Vec<ArrayRef> = batches
-        .iter()
-        .zip(columns)
-        .map(|(batch, column)| match column {
-            Some(column) => Arc::clone(column),
-            None => new_null_array(field.data_type(), batch.num_rows()),
-        })
-        .collect();
-    let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
-    Some(concat(&columns).expect("batches of the store agree on the type of a column"))
-}
-
-/// The places of the rows, counted through all batches, in the segment's order.
-fn order(batches: &[RecordBatch]) -> UInt32Array {
-    let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    let mut keys: Vec<(u128, u32)> = Vec::with_capacity(rows);
-    let earliest = batches
-        .iter()
-        .flat_map(|batch| times(batch).iter().copied())
-        .min();
-    for batch in batches {
-        let (src, dst) = (numbers(batch, SRC_ID), numbers(batch, DST_ID));
-        let times = times(batch);
-        let proto = batch
-            .column_by_name("proto")
-            .map(|c| c.as_primitive::<UInt8Type>());
-        let port = batch
-            .column_by_name("dst_port")
-            .map(|c| c.as_primitive::<UInt16Type>());
-        for row in 0..batch.num_rows() {
-            let since = times[row].wrapping_sub(earliest.unwrap_or(0)) as u64;
-            let key = u128::from(src[row]) << 96
-                | u128::from(dst[row]) << 64
-                | u128::from(proto.map_or(0, |c| c.values()[row])) << 56
-                | u128::from(port.map_or(0, |c| c.values()[row])) << 40
-                | u128::from(since.min((1 << 40) - 1));
-            keys.push((key, keys.len() as u32));
-        }
-    }
-    keys.sort_unstable();
-    UInt32Array::from_iter_values(keys.into_iter().map(|(_, row)| row))
-}
-
-fn numbers<'a>(batch: &'a RecordBatch, name: &str) -> &'a [u32] {
-    batch
-        .column_by_name(name)
-        .map_or(&[], |c| c.as_primitive::<UInt32Type>().values())
-}
-
-fn times(batch: &RecordBatch) -> &[i64] {
-    let column = batch.column_by_name("time");
-    column.map_or(&[], |c| c.as_primitive::<TimestampMicrosecondType>().values())
-}
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
+use crate::batch::Batch;
 use crate::keep;
 use crate::name::{SegmentName, Tier};
 use crate::range::TimeRange;
+use crate::rollup;
 use crate::schema;
 use crate::seal;
 use crate::segment::SegmentError;
+use crate::sorted::Sorted;
 use crate::state::{FullHead, Shared, Stage};
 use crate::status::Trouble;
 
@@ -51,8 +54,7 @@ fn seal(shared: &Shared, head: &FullHead, identities: &RecordBatch) -> Result<()
     let started = Instant::now();
     let directory = &shared.settings.directory;
     let batches: Vec<_> = head.batches.iter().map(|(batch, _)| batch.clone()).collect();
-    let rows = seal::sort(&batches, &schema::facts());
-    drop(batches);
+    let rows = Sorted::new_sorted(&batches, &schema::facts());
     let name = SegmentName {
         tier: Tier::Raw,
         time: time_of(&head.batches),
@@ -62,17 +64,17 @@ fn seal(shared: &Shared, head: &FullHead, identities: &RecordBatch) -> Result<()
     let mut state = shared.lock();
     state.sealed(head, segment);
     state.counts.sealed += 1;
-    state.counts.sealed_rows += rows.num_rows() as u64;
+    state.counts.sealed_rows += rows.len() as u64;
     state.counts.seal_ns += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     state.note("seal", Ok(()));
     drop(state);
     shared.log.notify_all();
     shared.seal.notify_all();
-    keep::roll_up(shared, &name, &rows, identities);
+    keep::roll_up(shared, &name, &rows.rows(&rollup::source()), identities);
     Ok(())
 }
 
-fn time_of(batches: &[(RecordBatch, TimeRange)]) -> TimeRange {
+fn time_of(batches: &[(Batch, TimeRange)]) -> TimeRange {
     let times = batches.iter().map(|(_, time)| *time);
     times
         .reduce(|all, time| all.union(&time))

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
 use weir_flow::FlowRecord;
 
+use crate::batch::Batch;
 use crate::book::Book;
 use crate::catalog::Catalog;
 use crate::name::Tier;
@@ -97,6 +97,8 @@ pub(crate) struct State {
     pub stage: Stage,
     pub book: Book,
     pub open: Head,
+    /// Memory for the numbers of records' sides.
+    sides: Vec<(u32, u32)>,
     /// Full heads, the oldest first; each stays until its segment is readable.
     pub full: VecDeque<Arc<FullHead>>,
     /// Rows that are not in the log yet.
@@ -132,7 +134,7 @@ pub(crate) struct Head {
     since: Option<Instant>,
     /// When the first row of the head came.
     opened: Option<Instant>,
-    batches: Vec<(RecordBatch, TimeRange)>,
+    batches: Vec<(Batch, TimeRange)>,
     count: usize,
     bytes: usize,
     /// Whom its rows name.
@@ -145,7 +147,7 @@ pub(crate) struct Head {
 #[derive(Debug)]
 pub(crate) struct FullHead {
     pub number: u64,
-    pub batches: Vec<(RecordBatch, TimeRange)>,
+    pub batches: Vec<(Batch, TimeRange)>,
     pub bytes: usize,
     pub names: Vec<u32>,
 }
@@ -170,7 +172,7 @@ impl Head {
         self.rows.len() as u64
     }
 
-    pub fn batches(&self) -> &[(RecordBatch, TimeRange)] {
+    pub fn batches(&self) -> &[(Batch, TimeRange)] {
         &self.batches
     }
 }
@@ -181,6 +183,7 @@ impl State {
             stage: Stage::Running,
             book,
             open: Head::new(number),
+            sides: Vec::new(),
             full: VecDeque::new(),
             unlogged: VecDeque::new(),
             logging: 0,
@@ -205,10 +208,19 @@ impl State {
             *self.counts.refused(reason) += records.len() as u64;
             return Err(reason);
         }
-        for record in records {
-            let src = self.number(&record.src.identity);
-            let dst = self.number(&record.dst.identity);
-            self.open.rows.push(record, src, dst);
+        let mut rest = records;
+        while !rest.is_empty() {
+            let room = BATCH - self.open.rows.len();
+            let (some, after) = rest.split_at(room.min(rest.len()));
+            rest = after;
+            let mut sides = std::mem::take(&mut self.sides);
+            sides.clear();
+            sides.extend(some.iter().map(|record| {
+                let src = self.number(&record.src.identity);
+                (src, self.number(&record.dst.identity))
+            }));
+            self.open.rows.extend(some, &sides);
+            self.sides = sides;
             if self.open.rows.len() >= BATCH {
                 self.flush(settings);
             }
@@ -248,7 +260,7 @@ impl State {
             let identities = (!fresh.is_empty()).then(|| self.book.table(fresh));
             head.logged_names = head.names.len();
             head.opened.get_or_insert_with(Instant::now);
-            let bytes = batch.get_array_memory_size();
+            let bytes = batch.memory_size();
             head.count += batch.num_rows();
             head.bytes += bytes;
             self.memory += bytes;
@@ -257,7 +269,7 @@ impl State {
             self.unlogged.push_back(Frame {
                 head: head.number,
                 identities,
-                rows: batch.clone(),
+                batch: batch.clone(),
             });
             head.batches.push((batch, time));
         }
@@ -313,7 +325,7 @@ impl State {
     /// The frames that wait for the log.
     pub fn take_unlogged(&mut self) -> VecDeque<Frame> {
         let frames = std::mem::take(&mut self.unlogged);
-        self.logging = frames.iter().map(|frame| frame.rows.num_rows() as u64).sum();
+        self.logging = frames.iter().map(|frame| frame.batch.num_rows() as u64).sum();
         frames
     }
 
@@ -327,13 +339,13 @@ impl State {
     }
 
     /// The rows that are in no segment, the oldest first.
-    pub fn in_memory(&self) -> impl Iterator<Item = &(RecordBatch, TimeRange)> {
+    pub fn in_memory(&self) -> impl Iterator<Item = &(Batch, TimeRange)> {
         let full = self.full.iter().flat_map(|head| &head.batches);
         full.chain(self.open.batches())
     }
 
     pub fn unlogged_rows(&self) -> u64 {
-        let queued: usize = self.unlogged.iter().map(|frame| frame.rows.num_rows()).sum();
+        let queued: usize = self.unlogged.iter().map(|frame| frame.batch.num_rows()).sum();
         queued as u64 + self.open.gathered() + self.logging
     }
 

@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+
+use crate::batch::Batch;
 
 /// Batches that wait for one who watches; what comes beyond is not shown.
 const WAITING: usize = 64;
@@ -14,7 +18,7 @@ const WAITING: usize = 64;
 /// out and counted.
 #[derive(Debug)]
 pub struct Tail {
-    batches: Receiver<RecordBatch>,
+    batches: Receiver<Batch>,
     missed: Arc<AtomicU64>,
 }
 
@@ -23,14 +27,14 @@ pub struct Tail {
 pub struct Closed;
 
 impl Tail {
-    /// The next batch, of the columns of [`crate::schema::facts`] that have a
-    /// value; `None` when there was none in that time.
+    /// The next batch in the order in which its records came, of the columns of
+    /// [`crate::schema::facts`] that have a value; `None` when there was none in that time.
     ///
     /// # Errors
     /// The store was closed and all was taken.
     pub fn next(&self, within: Duration) -> Result<Option<RecordBatch>, Closed> {
         match self.batches.recv_timeout(within) {
-            Ok(batch) => Ok(Some(batch)),
+            Ok(batch) => Ok(Some(by_time(&batch.widen()))),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(Closed),
         }
@@ -42,9 +46,20 @@ impl Tail {
     }
 }
 
+fn by_time(rows: &RecordBatch) -> RecordBatch {
+    let times = rows
+        .column_by_name("time")
+        .map(|c| c.as_primitive::<TimestampMicrosecondType>().values());
+    let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
+    if let Some(times) = times {
+        order.sort_by_key(|row| times[*row as usize]);
+    }
+    take_record_batch(rows, &UInt32Array::from(order)).expect("the order has each row of the batch once")
+}
+
 /// All who watch.
 #[derive(Debug, Default)]
-pub(crate) struct Watchers(Vec<(SyncSender<RecordBatch>, Arc<AtomicU64>)>);
+pub(crate) struct Watchers(Vec<(SyncSender<Batch>, Arc<AtomicU64>)>);
 
 impl Watchers {
     pub fn join(&mut self) -> Tail {
@@ -54,7 +69,7 @@ impl Watchers {
         Tail { batches, missed }
     }
 
-    pub fn show(&mut self, batch: &RecordBatch) {
+    pub fn show(&mut self, batch: &Batch) {
         self.0
             .retain(|(sender, missed)| match sender.try_send(batch.clone()) {
                 Ok(()) => true,

@@ -1,11 +1,11 @@
 //! The log of rows that are in no segment yet: a file for each head, frames one
 //! after the other. Owns the file's form; when it is written is [`crate::logging`].
 //!
-//! File: 8 octets `weirwal1`, 16 octets the store. Frame: length of the payload,
-//! its CRC-32 (IEEE), rows in it, length of the identities in it, each 32 bits
-//! little-endian; then the payload: an Arrow IPC stream of the identities that
-//! the head names for the first time, and one of the rows, both with texts and
-//! addresses as dictionaries.
+//! File: 8 octets `weirwal2`, 16 octets the store. Frame: length of the payload,
+//! its CRC-32 (IEEE), rows in it, length of the identities in it, length of the
+//! commons, each 32 bits little-endian; then the payload: an Arrow IPC stream of the
+//! identities that the head names for the first time, one of what the rows have in
+//! common, and one of the rows, all with texts and addresses as dictionaries.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,11 +18,15 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
+use crate::batch::Batch;
+
 mod words;
 
-const MAGIC: &[u8; 8] = b"weirwal1";
+const MAGIC: &[u8; 8] = b"weirwal2";
 const HEADER: usize = 24;
-const FRAME: usize = 16;
+const FRAME: usize = 4 * NUMBERS;
+/// In the header of a frame.
+const NUMBERS: usize = 5;
 const PREFIX: &str = "wal-";
 
 /// Rows on their way to the log.
@@ -30,7 +34,7 @@ const PREFIX: &str = "wal-";
 pub(crate) struct Frame {
     pub head: u64,
     pub identities: Option<RecordBatch>,
-    pub rows: RecordBatch,
+    pub batch: Batch,
 }
 
 pub(crate) fn path(directory: &Path, head: u64) -> PathBuf {
@@ -107,11 +111,16 @@ fn encode(frame: &Frame, out: &mut Vec<u8>) -> Result<(), ArrowError> {
         stream(identities, out)?;
     }
     let identities = out.len() - FRAME;
-    stream(&frame.rows, out)?;
+    if frame.batch.common().is_some() {
+        stream(frame.batch.commons(), out)?;
+    }
+    let commons = out.len() - FRAME - identities;
+    stream(frame.batch.rows(), out)?;
     let length = out.len() - FRAME;
     let crc = crc32fast::hash(&out[FRAME..]);
-    let rows = frame.rows.num_rows();
-    for (place, number) in [length, crc as usize, rows, identities].into_iter().enumerate() {
+    let rows = frame.batch.num_rows();
+    let numbers: [usize; NUMBERS] = [length, crc as usize, rows, identities, commons];
+    for (place, number) in numbers.into_iter().enumerate() {
         let number = u32::try_from(number).map_err(|_| ArrowError::IpcError("a frame over 4 GiB".into()))?;
         out[place * 4..place * 4 + 4].copy_from_slice(&number.to_le_bytes());
     }
@@ -183,11 +192,11 @@ pub(crate) fn read(path: &Path, head: u64, store: Option<&str>) -> Result<(Read,
     Ok((read, String::from_utf8_lossy(&header[8..]).trim().to_owned()))
 }
 
-type Split<'a> = ([u32; 4], &'a [u8], &'a [u8]);
+type Split<'a> = ([u32; NUMBERS], &'a [u8], &'a [u8]);
 
 fn split(octets: &[u8]) -> Option<Split<'_>> {
     let (header, rest) = octets.split_first_chunk::<FRAME>()?;
-    let mut numbers = [0; 4];
+    let mut numbers = [0; NUMBERS];
     for (number, octets) in numbers.iter_mut().zip(header.chunks_exact(4)) {
         *number = u32::from_le_bytes(octets.try_into().ok()?);
     }
@@ -205,19 +214,23 @@ fn rows_of(octets: &[u8]) -> u64 {
     rows.filter(|rows| *rows < 1 << 24).unwrap_or(0).into()
 }
 
-fn decode([_, crc, _, identities]: [u32; 4], payload: &[u8], head: u64) -> Option<Frame> {
+fn decode([_, crc, _, identities, commons]: [u32; NUMBERS], payload: &[u8], head: u64) -> Option<Frame> {
     if crc32fast::hash(payload) != crc {
         return None;
     }
-    let (identities, rows) = payload.split_at_checked(identities as usize)?;
+    let (identities, rest) = payload.split_at_checked(identities as usize)?;
+    let (commons, rows) = rest.split_at_checked(commons as usize)?;
+    let rows = batch(rows)?;
     Some(Frame {
         head,
-        identities: if identities.is_empty() {
-            None
-        } else {
-            Some(batch(identities)?)
+        identities: match identities.is_empty() {
+            true => None,
+            false => Some(batch(identities)?),
         },
-        rows: batch(rows)?,
+        batch: match commons.is_empty() {
+            true => Batch::of_rows(rows),
+            false => Batch::new(rows, batch(commons)?),
+        },
     })
 }
 

@@ -11,7 +11,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
 use flows::{Flows, START};
 use weir_flow::FlowRecord;
-use weir_store::{Clock, OpenError, Reader, Retention, Settings, Tier, TimeRange, View, open};
+use weir_store::{Batch, Clock, OpenError, Reader, Retention, Settings, Tier, TimeRange, View, open};
 
 #[path = "store/crash.rs"]
 mod crash;
@@ -40,7 +40,7 @@ fn bytes_of(batch: &RecordBatch) -> Vec<u64> {
 fn numbers(view: &View) -> Vec<u64> {
     let sealed = view.raw.iter().map(|s| s.read().unwrap());
     let mut all: Vec<_> = sealed
-        .chain(view.memory.iter().cloned())
+        .chain(view.memory.iter().map(Batch::widen))
         .flat_map(|b| bytes_of(&b))
         .collect();
     all.sort_unstable();

@@ -15,7 +15,7 @@ fn side(identity: Identity) -> Side {
 }
 
 /// A record that has everything.
-fn full() -> FlowRecord {
+pub(crate) fn full() -> FlowRecord {
     let pod = Identity {
         kind: Kind::Pod,
         name: "web-0".into(),

@@ -10,7 +10,7 @@ use super::*;
 mod flows;
 
 /// Records that each lack other fields.
-fn sparse(count: u64) -> Vec<FlowRecord> {
+pub(crate) fn sparse(count: u64) -> Vec<FlowRecord> {
     let mut flows = flows::Flows::new(11, 20);
     let has = |n: u64, period: u64| (n % period == period - 1).then_some(n);
     let record = |n: u64| {
@@ -68,35 +68,36 @@ fn stored(value: Value<'_>) -> Option<Value<'_>> {
     })
 }
 
+/// Each row of the batch has what its record says, and nothing else.
+pub(crate) fn assert_rows_are(batch: &RecordBatch, records: &[&FlowRecord]) {
+    assert_eq!(batch.num_rows(), records.len());
+    for (row, record) in records.iter().enumerate() {
+        let mut expected = HashMap::new();
+        record.visit_own(&mut |column: Column, value| {
+            if let Some(value) = stored(value).filter(|_| schema::fact(column).is_some()) {
+                expected.insert(column.name(), value);
+            }
+        });
+        for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
+            let name = field.name().as_str();
+            if !matches!(name, SRC_ID | DST_ID) {
+                assert_eq!(cell(array, row), expected.remove(name), "{name} of row {row}");
+            }
+        }
+        assert!(expected.is_empty(), "not stored: {expected:?}");
+    }
+}
+
 #[test]
 fn every_field_of_every_record_is_in_its_cell_and_nothing_else_is() {
     let mut rows = Rows::default();
     for count in [300, 1, 77] {
         let records = sparse(count);
-        for (at, record) in records.iter().enumerate() {
-            rows.push(record, at as u32, 7);
-        }
-        let (batch, _) = rows.take().unwrap();
-        assert_eq!(batch.num_rows(), records.len());
-        for (row, record) in records.iter().enumerate() {
-            let mut expected = HashMap::new();
-            record.visit_own(&mut |column: Column, value| {
-                if let Some(value) = stored(value).filter(|_| schema::fact(column).is_some()) {
-                    expected.insert(column.name(), value);
-                }
-            });
-            for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
-                if !matches!(field.name().as_str(), SRC_ID | DST_ID) {
-                    assert_eq!(
-                        cell(array, row),
-                        expected.remove(field.name().as_str()),
-                        "{}",
-                        field.name()
-                    );
-                }
-            }
-            assert!(expected.is_empty(), "not stored: {expected:?}");
-        }
+        // In the order of their sources, which is that of the rows.
+        let sides: Vec<_> = (0..count as u32).map(|at| (at, 7)).collect();
+        rows.extend(&records, &sides);
+        let batch = rows.take().unwrap().0.widen();
+        assert_rows_are(&batch, &records.iter().collect::<Vec<_>>());
     }
 }
 
@@ -105,8 +106,8 @@ fn a_column_without_a_value_is_not_in_the_batch() {
     let mut rows = Rows::default();
     let mut records = sparse(20);
     records.iter_mut().for_each(|record| record.bytes = None);
-    records.iter().for_each(|record| rows.push(record, 0, 0));
-    let (batch, _) = rows.take().unwrap();
+    rows.extend(&records, &[(0, 0); 20]);
+    let batch = rows.take().unwrap().0.widen();
     assert!(batch.column_by_name("bytes").is_none() && batch.column_by_name("packets").is_some());
     assert!(rows.take().is_none());
 }

@@ -7,7 +7,7 @@ fn frame(rows: std::ops::Range<u32>) -> Frame {
     Frame {
         head: 3,
         identities: None,
-        rows: RecordBatch::try_from_iter([("src_id", ids)]).unwrap(),
+        batch: Batch::of_rows(RecordBatch::try_from_iter([("src_id", ids)]).unwrap()),
     }
 }
 
@@ -30,7 +30,7 @@ fn a_log_gives_back_what_was_appended() {
     let (read, store) = read(&path, 3, Some("abc")).unwrap();
     assert_eq!(store, "abc");
     assert_eq!(read.frames.len(), 3);
-    assert_eq!(read.frames[2].rows, frame(20..30).rows);
+    assert_eq!(read.frames[2].batch, frame(20..30).batch);
     assert_eq!((read.torn, read.damaged, read.lost), (0, 0, 0));
 }
 

@@ -1,0 +1,124 @@
+//! Rows in memory: what many of them have in common once, and words once.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt16Array};
+use arrow::compute::take;
+use arrow::datatypes::{Field, Schema, UInt16Type};
+
+use crate::packed;
+use crate::schema;
+
+/// The column of rows that says what they have in common: a row of the commons.
+pub(crate) const COMMON: &str = "common";
+
+/// Rows that were gathered at one time. Cheap to clone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// The columns in which rows differ, [`COMMON`] and the sides. Texts may be
+    /// dictionaries, addresses as [`crate::packed`] has them.
+    rows: RecordBatch,
+    /// Columns of what rows have in common.
+    commons: RecordBatch,
+}
+
+impl Batch {
+    /// `rows` has [`COMMON`], and `commons` each row that it points at.
+    pub(crate) fn new(rows: RecordBatch, commons: RecordBatch) -> Self {
+        Self { rows, commons }
+    }
+
+    /// Of rows with nothing in common: they have all their columns themselves.
+    pub(crate) fn of_rows(rows: RecordBatch) -> Self {
+        Self {
+            rows,
+            commons: RecordBatch::new_empty(Arc::new(Schema::empty())),
+        }
+    }
+
+    /// How many rows it has.
+    pub fn num_rows(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    /// Octets that it takes.
+    pub(crate) fn memory_size(&self) -> usize {
+        self.rows.get_array_memory_size() + self.commons.get_array_memory_size()
+    }
+
+    pub(crate) fn rows(&self) -> &RecordBatch {
+        &self.rows
+    }
+
+    pub(crate) fn commons(&self) -> &RecordBatch {
+        &self.commons
+    }
+
+    /// The common of each row.
+    pub(crate) fn common(&self) -> Option<&UInt16Array> {
+        self.rows.column_by_name(COMMON)?.as_primitive_opt::<UInt16Type>()
+    }
+
+    /// Whether any row has a value in a column.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.has_in_rows(name) || self.commons.column_by_name(name).is_some()
+    }
+
+    /// The rows have the column, not what they have in common.
+    pub(crate) fn has_in_rows(&self, name: &str) -> bool {
+        self.rows.column_by_name(name).is_some()
+    }
+
+    /// A column, of the type that the schema gives it; none if no row has a value.
+    pub(crate) fn column(&self, name: &str) -> Option<ArrayRef> {
+        if let Some(column) = self.rows.column_by_name(name) {
+            return Some(unpacked(name, column));
+        }
+        let values = self.column_of_commons(name)?;
+        let column = take(&values, self.common()?, None);
+        Some(column.expect("each row's common is one of the commons"))
+    }
+
+    /// The same, packed where the batch has it so.
+    pub(crate) fn packed_column(&self, name: &str) -> Option<ArrayRef> {
+        let own = self.rows.column_by_name(name).cloned();
+        own.or_else(|| self.column(name))
+    }
+
+    /// The same of the commons.
+    pub(crate) fn column_of_commons(&self, name: &str) -> Option<ArrayRef> {
+        Some(unpacked(name, self.commons.column_by_name(name)?))
+    }
+
+    /// The columns of [`schema::facts`] that have a value.
+    pub fn widen(&self) -> RecordBatch {
+        self.with(&schema::facts())
+    }
+
+    /// The batch with exactly the columns of `schema`, see [`schema::conform`].
+    pub fn conform(&self, schema: &Schema) -> RecordBatch {
+        schema::conform(&self.with(schema), schema)
+    }
+
+    /// The columns of `schema` that it has.
+    pub(crate) fn with(&self, schema: &Schema) -> RecordBatch {
+        let columns = schema.fields().iter().filter_map(|field| {
+            let column = self.column(field.name())?;
+            let nullable = field.is_nullable() || column.null_count() > 0;
+            let field = Field::new(field.name(), column.data_type().clone(), nullable);
+            Some((field, column))
+        });
+        let (fields, columns): (Vec<_>, Vec<_>) = columns.unzip();
+        let options = RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+            .expect("each column has the batch's rows, and its field was made from it")
+    }
+}
+
+fn unpacked(name: &str, column: &ArrayRef) -> ArrayRef {
+    let facts = schema::facts();
+    match facts.field_with_name(name) {
+        Ok(field) => packed::unpacked(column, field.data_type()),
+        Err(_) => Arc::clone(column),
+    }
+}

@@ -1,0 +1,210 @@
+//! The rows of many batches in the order of a segment, a column at a time. No row
+//! is copied before its column is asked for.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{
+    Field, Schema, SchemaRef, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
+};
+
+use crate::batch::Batch;
+use crate::schema::{self, DST_ID, SRC_ID};
+use valued::Valued;
+use worded::Worded;
+
+mod valued;
+mod worded;
+
+pub(crate) use worded::{ABSENT, nulls};
+
+/// Rows of batches in an order.
+#[derive(Debug)]
+pub(crate) struct Sorted<'a> {
+    batches: &'a [Batch],
+    schema: SchemaRef,
+    order: Vec<Place>,
+    /// The common of each row in the order, counted through all batches; empty if
+    /// no batch has commons.
+    commons: Vec<u32>,
+}
+
+/// Where a row is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    batch: u32,
+    row: u32,
+}
+
+/// A column of [`Sorted`].
+#[derive(Debug)]
+pub(crate) enum Column {
+    /// Each row has the number of a word.
+    Worded(Worded),
+    /// Each row has its value.
+    Valued(Valued),
+}
+
+impl<'a> Sorted<'a> {
+    /// The rows as they lie, with the columns of `schema` that any batch has.
+    pub fn unsorted(batches: &'a [Batch], schema: &Schema) -> Self {
+        let places = batches.iter().zip(0..).flat_map(|(rows, batch)| {
+            let rows = 0..rows.num_rows() as u32;
+            rows.map(move |row| Place { batch, row })
+        });
+        Self::new(batches, schema, places.collect())
+    }
+
+    /// The rows in the order of a segment: by source, destination, protocol, port,
+    /// time.
+    pub fn new_sorted(batches: &'a [Batch], schema: &Schema) -> Self {
+        let order = order(batches);
+        Self::new(batches, schema, order)
+    }
+
+    fn new(batches: &'a [Batch], schema: &Schema, order: Vec<Place>) -> Self {
+        let any = |field: &&Arc<Field>| batches.iter().any(|batch| batch.has(field.name()));
+        let fields: Vec<_> = schema.fields().iter().filter(any).cloned().collect();
+        Self {
+            batches,
+            schema: Arc::new(Schema::new(fields)),
+            commons: commons(batches, &order),
+            order,
+        }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The columns that there are.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// A column of [`Self::schema`].
+    pub fn column(&self, field: &Field) -> Column {
+        match Worded::of(self, field) {
+            Some(worded) => Column::Worded(worded),
+            None => Column::Valued(Valued::of(self.batches, field)),
+        }
+    }
+
+    /// The columns of `schema` that there are, of all rows.
+    pub fn rows(&self, schema: &Schema) -> RecordBatch {
+        let all = 0..self.len();
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        let mut codes = Vec::new();
+        for field in schema.fields() {
+            if self.schema.field_with_name(field.name()).is_err() {
+                continue;
+            }
+            columns.push(match self.column(field) {
+                Column::Worded(worded) => worded.values(self, all.clone(), &mut codes),
+                Column::Valued(valued) => valued.values(self, all.clone()),
+            });
+            fields.push(Arc::clone(field));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(self.len()));
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+            .expect("each column has a value for each row in the order")
+    }
+
+    fn places(&self, rows: Range<usize>) -> &[Place] {
+        &self.order[rows]
+    }
+}
+
+/// What orders the rows of a segment.
+pub(crate) struct Key {
+    pub src: u32,
+    pub dst: u32,
+    pub proto: u8,
+    pub dst_port: u16,
+    /// Microseconds since the earliest row.
+    pub since: u64,
+}
+
+impl Key {
+    /// The first field is the highest.
+    pub fn number(self) -> u128 {
+        u128::from(self.src) << 96
+            | u128::from(self.dst) << 64
+            | u128::from(self.proto) << 56
+            | u128::from(self.dst_port) << 40
+            | u128::from(self.since.min((1 << 40) - 1))
+    }
+}
+
+/// The rows of all batches in the order of a segment.
+fn order(batches: &[Batch]) -> Vec<Place> {
+    let columns = ["time", SRC_ID, DST_ID, "proto", "dst_port"].map(|name| {
+        let facts = schema::facts();
+        facts.field_with_name(name).cloned().expect("facts have it")
+    });
+    let columns = Schema::new(columns.to_vec());
+    let batches: Vec<_> = batches.iter().map(|batch| batch.with(&columns)).collect();
+    let earliest = batches.iter().flat_map(times).min().unwrap_or(0);
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let mut keys: Vec<(u128, Place)> = Vec::with_capacity(rows);
+    for (rows, batch) in batches.iter().zip(0..) {
+        let (src, dst) = (numbers(rows, SRC_ID), numbers(rows, DST_ID));
+        let proto = rows
+            .column_by_name("proto")
+            .map(|c| c.as_primitive::<UInt8Type>());
+        let port = rows
+            .column_by_name("dst_port")
+            .map(|c| c.as_primitive::<UInt16Type>());
+        for (row, time) in times(rows).enumerate() {
+            let key = Key {
+                src: src[row],
+                dst: dst[row],
+                proto: proto.map_or(0, |c| c.values()[row]),
+                dst_port: port.map_or(0, |c| c.values()[row]),
+                since: time.wrapping_sub(earliest) as u64,
+            };
+            let row = row as u32;
+            keys.push((key.number(), Place { batch, row }));
+        }
+    }
+    // A stable sort merges what is in order already, as each batch is that came as records.
+    keys.sort_by_key(|(key, _)| *key);
+    keys.into_iter().map(|(_, place)| place).collect()
+}
+
+fn numbers<'a>(rows: &'a RecordBatch, name: &str) -> &'a [u32] {
+    let column = rows.column_by_name(name);
+    column.map_or(&[], |c| c.as_primitive::<UInt32Type>().values())
+}
+
+fn times(rows: &RecordBatch) -> impl Iterator<Item = i64> {
+    let column = rows.column_by_name("time");
+    let times = column.map_or(&[][..], |c| c.as_primitive::<TimestampMicrosecondType>().values());
+    times.iter().copied()
+}
+
+fn commons(batches: &[Batch], order: &[Place]) -> Vec<u32> {
+    if batches.iter().all(|batch| batch.common().is_none()) {
+        return Vec::new();
+    }
+    let mut before = 0;
+    let parts: Vec<_> = batches
+        .iter()
+        .map(|batch| {
+            let first = before;
+            before += batch.commons().num_rows() as u32;
+            (first, batch.common().map_or(&[][..], |common| common.values()))
+        })
+        .collect();
+    let common = |place: &Place| {
+        let (first, common) = parts[place.batch as usize];
+        // Rows without one are of a batch without any, which no column asks.
+        first
+            + common
+                .get(place.row as usize)
+                .map_or(0, |common| u32::from(*common))
+    };
+    order.iter().map(common).collect()
+}
