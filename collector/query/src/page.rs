@@ -16,7 +16,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, SortExpr};
 use datafusion::prelude::col;
 use weir_api::fields::{Column, FieldKind, Side};
 use weir_store::schema::{self, DST_ID, SRC_ID};
-use weir_store::{Identities, Reader, Tier, TimeRange};
+use weir_store::{Batch, Identities, Reader, Tier, TimeRange};
 
 use crate::aggregate::{range, within};
 use crate::engine::{self, Task};
@@ -116,7 +116,7 @@ pub(crate) async fn flows(
     let mut view = reader.view(range);
     let who = Who::new(&view.identities);
     let mut pieces = parts::pieces(&view, range, Tier::Raw);
-    let task = |pieces: &[Piece], memory: &[RecordBatch]| -> Result<Task<'_>, QueryError> {
+    let task = |pieces: &[Piece], memory: &[Batch]| -> Result<Task<'_>, QueryError> {
         Ok(Task {
             plan: plan(pieces, memory, &filter, &who, &columns, request.order, fetch)?,
             limits,
@@ -186,7 +186,7 @@ fn after(page: &RecordBatch, before: Option<Cursor>) -> Cursor {
 
 fn plan(
     pieces: &[Piece],
-    memory: &[RecordBatch],
+    memory: &[Batch],
     filter: &Filter,
     who: &Who,
     columns: &[Column],

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use weir_store::{Cover, Segment, Tier, TimeRange, Unreadable, View};
 
 use crate::answer::{Note, NoteKind, Part};
@@ -85,7 +84,7 @@ fn piece(view: &View, range: TimeRange, tier: Tier) -> Piece {
 
 impl Piece {
     /// What to read. Segments that are wholly inside need no look at the time.
-    pub(crate) fn batches(&self, memory: &[RecordBatch]) -> Vec<Batch> {
+    pub(crate) fn batches(&self, memory: &[weir_store::Batch]) -> Vec<Batch> {
         let sums = [self.cover.hour.as_slice(), self.cover.minute.as_slice()].concat();
         let (whole, cut) = self.split(&self.cover.raw);
         let (whole_sums, cut_sums) = self.split(&sums);
@@ -132,13 +131,13 @@ impl Piece {
         self.cover.minute.len() + self.cover.hour.len() > 0
     }
 
-    pub(crate) fn explained(&self, memory: &[RecordBatch]) -> Part {
+    pub(crate) fn explained(&self, memory: &[weir_store::Batch]) -> Part {
         Part {
             tier: self.tier.as_str().to_owned(),
             since: rfc3339(self.range.from),
             until: rfc3339(self.range.until),
             segments: self.segments(),
-            rows_in_memory: memory.iter().map(RecordBatch::num_rows).sum(),
+            rows_in_memory: memory.iter().map(weir_store::Batch::num_rows).sum(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -18,25 +18,23 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
-use weir_store::{Segment, schema};
+use weir_store::{Batch, Segment, schema};
 
 /// Segments of one schema and rows in memory.
 #[derive(Debug)]
 pub(crate) struct Rows {
     schema: SchemaRef,
     segments: Vec<Arc<Segment>>,
-    memory: Vec<RecordBatch>,
+    memory: Vec<Batch>,
 }
 
 impl Rows {
     /// Records as they came.
-    pub(crate) fn facts(segments: Vec<Arc<Segment>>, memory: &[RecordBatch]) -> Self {
-        let schema = schema::facts();
-        let conform = |batch| same_fields(schema::conform(batch, &schema), &schema);
+    pub(crate) fn facts(segments: Vec<Arc<Segment>>, memory: &[Batch]) -> Self {
         Self {
-            memory: memory.iter().filter_map(conform).collect(),
-            schema,
+            schema: schema::facts(),
             segments,
+            memory: memory.to_vec(),
         }
     }
 
@@ -90,9 +88,11 @@ impl Rows {
     }
 }
 
-/// The batch with the fields as the schema has them; none if their types differ.
-fn same_fields(batch: RecordBatch, schema: &SchemaRef) -> Option<RecordBatch> {
-    RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).ok()
+/// The columns of a batch as the schema has them; none if their types differ.
+fn read(batch: &Batch, schema: &SchemaRef) -> Option<RecordBatch> {
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = batch.conform(schema).columns().to_vec();
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows).ok()
 }
 
 #[async_trait]
@@ -120,16 +120,13 @@ impl TableProvider for Rows {
         if !self.segments.is_empty() {
             parts.push(self.files(state, projection)?);
         }
+        let schema = datafusion::common::project_schema(&self.schema, projection)?;
         if !self.memory.is_empty() {
-            let batches = [self.memory.clone()];
-            parts.push(MemorySourceConfig::try_new_exec(
-                &batches,
-                Arc::clone(&self.schema),
-                projection.cloned(),
-            )?);
+            let batches = self.memory.iter().filter_map(|batch| read(batch, &schema));
+            let batches = [batches.collect()];
+            parts.push(MemorySourceConfig::try_new_exec(&batches, Arc::clone(&schema), None)?);
         }
         if parts.is_empty() {
-            let schema = datafusion::common::project_schema(&self.schema, projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         UnionExec::try_new(parts)

@@ -744,7 +744,7 @@ fn a_live_tail_shows_what_the_filter_lets_through() {
     let mut found = 0;
     for batch in &view.memory {
         let rows = tail(
-            batch,
+            &batch.widen(),
             &view.identities,
             &filter,
             &["ns".to_owned(), "dst_port".to_owned()],
