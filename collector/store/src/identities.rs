@@ -149,6 +149,11 @@ impl Cells {
 }
 
 /// The table of these identities.
+pub(crate) fn table_of(named: &[(u32, Content)]) -> RecordBatch {
+    table(named.iter().map(|(number, content)| (*number, content)))
+}
+
+/// The same of any that are at hand.
 pub(crate) fn table<'a>(rows: impl Iterator<Item = (u32, &'a Content)> + Clone) -> RecordBatch {
     let ids: ArrayRef = Arc::new(UInt32Array::from_iter_values(rows.clone().map(|(id, _)| id)));
     let count = schema::identity_columns().len();

@@ -43,18 +43,20 @@ pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
 }
 
 /// Makes the sums of a segment that was just written.
-pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, rows: &RecordBatch, identities: &RecordBatch) {
+pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, rows: &Sorted, identities: &RecordBatch) {
     let minute = sums(rows, Tier::Minute);
+    let hour = sums(&minute, Tier::Hour);
     let outcome = write(shared, raw, Tier::Minute, &minute, identities)
-        .and_then(|()| write(shared, raw, Tier::Hour, &sums(&minute, Tier::Hour), identities))
+        .and_then(|()| write(shared, raw, Tier::Hour, &hour, identities))
         .map_err(|error| Trouble::segment("rollup", &error));
     let mut state = shared.lock();
     state.rolled = state.rolled.max(*raw.heads.end());
     state.note("rollup", outcome);
 }
 
-fn sums(rows: &RecordBatch, tier: Tier) -> RecordBatch {
-    rollup::roll_up(rows, tier.bucket().unwrap_or(1))
+fn sums(rows: &Sorted, tier: Tier) -> Sorted {
+    let sums = rollup::roll_up(rows, tier.bucket().unwrap_or(1));
+    Sorted::new_sorted(vec![Batch::of_rows(sums)], &schema::rollup())
 }
 
 /// Writes the sums of a finer segment under the same heads and time.
@@ -62,22 +64,14 @@ fn write(
     shared: &Shared,
     finer: &SegmentName,
     tier: Tier,
-    sums: &RecordBatch,
+    sums: &Sorted,
     identities: &RecordBatch,
 ) -> Result<(), SegmentError> {
     let name = SegmentName {
         tier,
         ..finer.clone()
     };
-    let sums = [Batch::of_rows(sums.clone())];
-    let sums = Sorted::new_sorted(&sums, &schema::rollup());
-    let segment = seal::write(
-        &shared.settings.directory,
-        &name,
-        &shared.store,
-        &sums,
-        identities,
-    )?;
+    let segment = seal::write(&shared.settings.directory, &name, &shared.store, sums, identities)?;
     shared.lock().catalog.add(segment);
     Ok(())
 }
@@ -96,7 +90,11 @@ fn missing(shared: &Shared) -> Result<(), SegmentError> {
                 heads: segment.heads.clone(),
             };
             match segment.read().and_then(|rows| Ok((rows, segment.identities()?))) {
-                Ok((rows, identities)) => write(shared, &name, tier, &sums(&rows, tier), &identities)?,
+                Ok((rows, identities)) => {
+                    let schema = rows.schema();
+                    let rows = Sorted::new_sorted(vec![Batch::of_rows(rows)], &schema);
+                    write(shared, &name, tier, &sums(&rows, tier), &identities)?;
+                }
                 Err(error) => set_aside(shared, &segment, &error),
             }
         }

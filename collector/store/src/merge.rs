@@ -144,9 +144,9 @@ fn merge(shared: &Shared, tier: Tier, parts: &[Arc<Segment>]) -> Result<(), (Arc
     }
     ids.sort_unstable();
     ids.dedup();
-    let identities = shared.lock().book.table(&ids);
+    let named = shared.lock().book.named(&ids);
+    let identities = identities::table_of(&named);
     let rows = joined(rows, tier);
-    let rows = Sorted::new_sorted(&rows, &schema_of(tier));
     let name = SegmentName {
         tier,
         time: time(parts),
@@ -168,13 +168,15 @@ fn merge(shared: &Shared, tier: Tier, parts: &[Arc<Segment>]) -> Result<(), (Arc
 }
 
 /// Sums of one bucket in several parts are added up.
-fn joined(rows: Vec<Batch>, tier: Tier) -> Vec<Batch> {
-    let Some(bucket) = tier.bucket() else {
-        return rows;
-    };
-    let sorted = Sorted::new_sorted(&rows, &schema::rollup());
-    let joined = rollup::roll_up(&sorted.rows(&schema::rollup()), bucket);
-    vec![Batch::of_rows(joined)]
+fn joined(rows: Vec<Batch>, tier: Tier) -> Sorted {
+    let rows = Sorted::new_sorted(rows, &schema_of(tier));
+    match tier.bucket() {
+        None => rows,
+        Some(bucket) => {
+            let sums = rollup::roll_up(&rows, bucket);
+            Sorted::new_sorted(vec![Batch::of_rows(sums)], &schema::rollup())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::range::TimeRange;
 use crate::reader::learn;
 use crate::schema::{DST_ID, SRC_ID};
 use crate::state::{FullHead, State};
-use crate::wal::{self, Frame};
+use crate::wal::{self, Logged};
 
 /// What opening a store found in its log. All zero after a close in peace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
     let logs = wal::list(directory)?;
     let contents: Vec<_> = logs
         .iter()
-        .map(|(head, path)| (*head, path, wal::read(path, *head, None)))
+        .map(|(head, path)| (*head, path, wal::read(path, None)))
         .collect();
     let mut catalog = Catalog::load(directory, owned)?;
     let mut book = Book::default();
@@ -120,7 +120,7 @@ impl Recovery {
 }
 
 /// The rows of a log are a full head again.
-fn restore(state: &mut State, number: u64, frames: Vec<Frame>) {
+fn restore(state: &mut State, number: u64, frames: Vec<Logged>) {
     let mut head = FullHead {
         number,
         batches: Vec::new(),

@@ -34,19 +34,19 @@ pub(crate) fn write(
     directory: &Path,
     name: &SegmentName,
     store: &str,
-    rows: &Sorted<'_>,
+    rows: &Sorted,
     identities: &RecordBatch,
 ) -> Result<Segment, SegmentError> {
     let path = directory.join(format!("{name}{FLOWS}"));
-    let table = [Batch::of_rows(identities.clone())];
-    let table = Sorted::unsorted(&table, identities.schema_ref());
+    let table = vec![Batch::of_rows(identities.clone())];
+    let table = Sorted::unsorted(table, identities.schema_ref());
     parquet(&identities_path(&path), &table, store)?;
     parquet(&path, rows, store)?;
     disk::sync_directory(directory)?;
     Segment::open(&path)
 }
 
-fn parquet(path: &Path, rows: &Sorted<'_>, store: &str) -> Result<(), SegmentError> {
+fn parquet(path: &Path, rows: &Sorted, store: &str) -> Result<(), SegmentError> {
     let encoder = &mut Encoder::new()?;
     disk::write_whole(path, |file: BufWriter<_>| {
         let file = write_rows(file, rows, store, encoder).map_err(cause)?;
@@ -54,7 +54,7 @@ fn parquet(path: &Path, rows: &Sorted<'_>, store: &str) -> Result<(), SegmentErr
     })
 }
 
-fn write_rows<W: Write + Send>(file: W, rows: &Sorted<'_>, store: &str, encoder: &mut Encoder) -> Written<W> {
+fn write_rows<W: Write + Send>(file: W, rows: &Sorted, store: &str, encoder: &mut Encoder) -> Written<W> {
     let properties = properties(rows.schema(), store);
     let writer = ArrowWriter::try_new(file, Arc::clone(rows.schema()), Some(properties))?;
     let (mut file, library) = writer.into_serialized_writer()?;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 
 use crate::batch::Batch;
+use crate::identities;
 use crate::keep;
 use crate::name::{SegmentName, Tier};
 use crate::range::TimeRange;
-use crate::rollup;
 use crate::schema;
 use crate::seal;
 use crate::segment::SegmentError;
@@ -33,9 +33,10 @@ pub(crate) fn run(shared: &Shared) {
             }
             (Some(head), _) => Arc::clone(head),
         };
-        let identities = state.book.table(&head.names);
+        let named = state.book.named(&head.names);
         state.counts.seal_attempts += 1;
         drop(state);
+        let identities = identities::table_of(&named);
         if let Err(error) = seal(shared, &head, &identities) {
             let mut state = shared.lock();
             state.note("seal", Err(Trouble::segment("seal", &error)));
@@ -53,8 +54,8 @@ pub(crate) fn run(shared: &Shared) {
 fn seal(shared: &Shared, head: &FullHead, identities: &RecordBatch) -> Result<(), SegmentError> {
     let started = Instant::now();
     let directory = &shared.settings.directory;
-    let batches: Vec<_> = head.batches.iter().map(|(batch, _)| batch.clone()).collect();
-    let rows = Sorted::new_sorted(&batches, &schema::facts());
+    let batches = head.batches.iter().map(|(batch, _)| batch.clone());
+    let rows = Sorted::new_sorted(batches.collect(), &schema::facts());
     let name = SegmentName {
         tier: Tier::Raw,
         time: time_of(&head.batches),
@@ -70,7 +71,7 @@ fn seal(shared: &Shared, head: &FullHead, identities: &RecordBatch) -> Result<()
     drop(state);
     shared.log.notify_all();
     shared.seal.notify_all();
-    keep::roll_up(shared, &name, &rows.rows(&rollup::source()), identities);
+    keep::roll_up(shared, &name, &rows, identities);
     Ok(())
 }
 

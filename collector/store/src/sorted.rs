@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{
     Field, Schema, SchemaRef, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
 };
@@ -21,8 +21,8 @@ pub(crate) use worded::{ABSENT, nulls};
 
 /// Rows of batches in an order.
 #[derive(Debug)]
-pub(crate) struct Sorted<'a> {
-    batches: &'a [Batch],
+pub(crate) struct Sorted {
+    batches: Vec<Batch>,
     schema: SchemaRef,
     order: Vec<Place>,
     /// The common of each row in the order, counted through all batches; empty if
@@ -46,31 +46,32 @@ pub(crate) enum Column {
     Valued(Valued),
 }
 
-impl<'a> Sorted<'a> {
+impl Sorted {
     /// The rows as they lie, with the columns of `schema` that any batch has.
-    pub fn unsorted(batches: &'a [Batch], schema: &Schema) -> Self {
+    pub fn unsorted(batches: Vec<Batch>, schema: &Schema) -> Self {
         let places = batches.iter().zip(0..).flat_map(|(rows, batch)| {
             let rows = 0..rows.num_rows() as u32;
             rows.map(move |row| Place { batch, row })
         });
-        Self::new(batches, schema, places.collect())
+        let places = places.collect();
+        Self::new(batches, schema, places)
     }
 
     /// The rows in the order of a segment: by source, destination, protocol, port,
     /// time.
-    pub fn new_sorted(batches: &'a [Batch], schema: &Schema) -> Self {
-        let order = order(batches);
+    pub fn new_sorted(batches: Vec<Batch>, schema: &Schema) -> Self {
+        let order = order(&batches);
         Self::new(batches, schema, order)
     }
 
-    fn new(batches: &'a [Batch], schema: &Schema, order: Vec<Place>) -> Self {
+    fn new(batches: Vec<Batch>, schema: &Schema, order: Vec<Place>) -> Self {
         let any = |field: &&Arc<Field>| batches.iter().any(|batch| batch.has(field.name()));
         let fields: Vec<_> = schema.fields().iter().filter(any).cloned().collect();
         Self {
-            batches,
             schema: Arc::new(Schema::new(fields)),
-            commons: commons(batches, &order),
+            commons: commons(&batches, &order),
             order,
+            batches,
         }
     }
 
@@ -88,28 +89,14 @@ impl<'a> Sorted<'a> {
     pub fn column(&self, field: &Field) -> Column {
         match Worded::of(self, field) {
             Some(worded) => Column::Worded(worded),
-            None => Column::Valued(Valued::of(self.batches, field)),
+            None => Column::Valued(Valued::of(&self.batches, field)),
         }
     }
 
-    /// The columns of `schema` that there are, of all rows.
-    pub fn rows(&self, schema: &Schema) -> RecordBatch {
-        let all = 0..self.len();
-        let (mut fields, mut columns) = (Vec::new(), Vec::new());
-        let mut codes = Vec::new();
-        for field in schema.fields() {
-            if self.schema.field_with_name(field.name()).is_err() {
-                continue;
-            }
-            columns.push(match self.column(field) {
-                Column::Worded(worded) => worded.values(self, all.clone(), &mut codes),
-                Column::Valued(valued) => valued.values(self, all.clone()),
-            });
-            fields.push(Arc::clone(field));
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(self.len()));
-        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
-            .expect("each column has a value for each row in the order")
+    /// A column by its name; none if no row has a value.
+    pub fn find(&self, name: &str) -> Option<Column> {
+        let field = self.schema.field_with_name(name).ok()?;
+        Some(self.column(field))
     }
 
     fn places(&self, rows: Range<usize>) -> &[Place] {

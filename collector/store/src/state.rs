@@ -257,7 +257,7 @@ impl State {
         head.since = None;
         if let Some((batch, time)) = head.rows.take() {
             let fresh = &head.names[head.logged_names..];
-            let identities = (!fresh.is_empty()).then(|| self.book.table(fresh));
+            let named = self.book.named(fresh);
             head.logged_names = head.names.len();
             head.opened.get_or_insert_with(Instant::now);
             let bytes = batch.memory_size();
@@ -268,7 +268,7 @@ impl State {
             self.watchers.show(&batch);
             self.unlogged.push_back(Frame {
                 head: head.number,
-                identities,
+                named,
                 batch: batch.clone(),
             });
             head.batches.push((batch, time));

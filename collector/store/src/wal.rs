@@ -19,6 +19,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use crate::batch::Batch;
+use crate::identities::{self, Content};
 
 mod words;
 
@@ -33,6 +34,15 @@ const PREFIX: &str = "wal-";
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub head: u64,
+    /// Whom the head names for the first time.
+    pub named: Vec<(u32, Content)>,
+    pub batch: Batch,
+}
+
+/// Rows that came back from the log.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    /// The table of whom the head named for the first time.
     pub identities: Option<RecordBatch>,
     pub batch: Batch,
 }
@@ -107,8 +117,8 @@ fn store_octets(store: &str) -> [u8; 16] {
 
 fn encode(frame: &Frame, out: &mut Vec<u8>) -> Result<(), ArrowError> {
     out.extend_from_slice(&[0; FRAME]);
-    if let Some(identities) = &frame.identities {
-        stream(identities, out)?;
+    if !frame.named.is_empty() {
+        stream(&identities::table_of(&frame.named), out)?;
     }
     let identities = out.len() - FRAME;
     if frame.batch.common().is_some() {
@@ -137,7 +147,7 @@ fn stream(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ArrowError> {
 /// What a log gave back.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
-    pub frames: Vec<Frame>,
+    pub frames: Vec<Logged>,
     /// Octets that are no whole frame: the last one was being written.
     pub torn: u64,
     /// Frames whose octets were changed; they are left out.
@@ -158,7 +168,7 @@ pub(crate) enum ReadError {
 }
 
 /// Reads a log. `store`: the store that it has to be of, where that is known.
-pub(crate) fn read(path: &Path, head: u64, store: Option<&str>) -> Result<(Read, String), ReadError> {
+pub(crate) fn read(path: &Path, store: Option<&str>) -> Result<(Read, String), ReadError> {
     let octets = fs::read(path)?;
     let Some((header, mut rest)) = octets.split_first_chunk::<HEADER>() else {
         // Killed before the header was out.
@@ -181,7 +191,7 @@ pub(crate) fn read(path: &Path, head: u64, store: Option<&str>) -> Result<(Read,
             break;
         };
         rest = after;
-        match decode(numbers, payload, head) {
+        match decode(numbers, payload) {
             Some(frame) => read.frames.push(frame),
             None => {
                 read.damaged += 1;
@@ -214,15 +224,14 @@ fn rows_of(octets: &[u8]) -> u64 {
     rows.filter(|rows| *rows < 1 << 24).unwrap_or(0).into()
 }
 
-fn decode([_, crc, _, identities, commons]: [u32; NUMBERS], payload: &[u8], head: u64) -> Option<Frame> {
+fn decode([_, crc, _, identities, commons]: [u32; NUMBERS], payload: &[u8]) -> Option<Logged> {
     if crc32fast::hash(payload) != crc {
         return None;
     }
     let (identities, rest) = payload.split_at_checked(identities as usize)?;
     let (commons, rows) = rest.split_at_checked(commons as usize)?;
     let rows = batch(rows)?;
-    Some(Frame {
-        head,
+    Some(Logged {
         identities: match identities.is_empty() {
             true => None,
             false => Some(batch(identities)?),

@@ -1,4 +1,5 @@
 use crate::book::Book;
+use crate::identities::table_of;
 use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::rows::Rows;
@@ -23,29 +24,31 @@ fn gathered(records: &[FlowRecord], last: u32) -> Batch {
 /// The batch after its way through the log.
 fn logged(batch: Batch) -> Batch {
     let directory = tempfile::tempdir().unwrap();
-    let identities = None;
-    let head = 1;
-    let frame = Frame {
-        head,
-        identities,
-        batch,
-    };
+    let (head, named) = (1, Vec::new());
+    let frame = Frame { head, named, batch };
     Log::open(directory.path(), head, "abc")
         .unwrap()
         .append(&frame)
         .unwrap();
-    let (mut read, _) = wal::read(&wal::path(directory.path(), head), head, Some("abc")).unwrap();
+    let (mut read, _) = wal::read(&wal::path(directory.path(), head), Some("abc")).unwrap();
     read.frames.remove(0).batch
 }
 
-fn sealed(directory: &Path, batches: &[Batch]) -> RecordBatch {
+fn sealed(directory: &Path, batches: Vec<Batch>) -> RecordBatch {
     let name = SegmentName {
         tier: Tier::Raw,
         time: TimeRange::spanning(0, 0),
         heads: 1..=1,
     };
     let rows = Sorted::new_sorted(batches, &schema::facts());
-    let segment = write(directory, &name, "abc", &rows, &Book::default().table(&[0])).unwrap();
+    let segment = write(
+        directory,
+        &name,
+        "abc",
+        &rows,
+        &table_of(&Book::default().named(&[0])),
+    )
+    .unwrap();
     assert_eq!(segment.rows as usize, rows.len());
     segment.read().unwrap()
 }
@@ -62,9 +65,9 @@ fn a_segment_has_every_field_of_rows_that_came_as_records_from_a_log_or_from_seg
         .map(|(part, at)| gathered(part, last - at * 200))
         .collect();
     let [fresh, log, segment, wide] = batches.try_into().unwrap();
-    let segment = Batch::of_rows(sealed(directory.path(), &[segment]));
+    let segment = Batch::of_rows(sealed(directory.path(), vec![segment]));
     let wide = Batch::of_rows(wide.widen());
-    let rows = sealed(directory.path(), &[wide, logged(log), fresh, segment]);
+    let rows = sealed(directory.path(), vec![wide, logged(log), fresh, segment]);
     let sources = rows.column_by_name(SRC_ID).unwrap().as_primitive::<UInt32Type>();
     assert!(sources.values().iter().copied().eq(0..records.len() as u32));
     assert_rows_are(&rows, &records.iter().rev().collect::<Vec<_>>());
@@ -76,7 +79,7 @@ fn rows_of_more_than_a_row_group_are_all_in_the_segment() {
     let records = sparse(44_000);
     let last = 3 * records.len() as u32 - 1;
     let batches = [0, 1, 2].map(|at| gathered(&records, last - at * records.len() as u32));
-    let rows = sealed(directory.path(), &batches);
+    let rows = sealed(directory.path(), batches.to_vec());
     let thrice = [&records, &records, &records]
         .into_iter()
         .flat_map(|records| records.iter().rev());

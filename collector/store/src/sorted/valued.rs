@@ -36,7 +36,7 @@ impl Valued {
     }
 
     /// The values of these rows.
-    pub fn values(&self, sorted: &Sorted<'_>, rows: Range<usize>) -> ArrayRef {
+    pub fn values(&self, sorted: &Sorted, rows: Range<usize>) -> ArrayRef {
         let places = sorted.places(rows);
         match &self.kind {
             DataType::Boolean => self.bools(places),

@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt16Array, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt16Array};
 use arrow::buffer::NullBuffer;
-use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, UInt16Type};
 
 use super::{Place, Sorted};
@@ -46,8 +45,8 @@ enum Part {
 
 impl Worded {
     /// The column, if that is what it is.
-    pub(super) fn of(sorted: &Sorted<'_>, field: &Field) -> Option<Self> {
-        let (batches, name, kind) = (sorted.batches, field.name(), field.data_type());
+    pub(super) fn of(sorted: &Sorted, field: &Field) -> Option<Self> {
+        let (batches, name, kind) = (&sorted.batches, field.name(), field.data_type());
         let in_common = !batches.iter().any(|batch| batch.has_in_rows(name));
         let mut vocabulary = Vocabulary::of(kind);
         let mut numbers = match kind {
@@ -76,7 +75,7 @@ impl Worded {
     }
 
     /// The words' numbers for these rows, [`ABSENT`] where there is none.
-    pub fn numbers(&self, sorted: &Sorted<'_>, rows: Range<usize>, numbers: &mut Vec<u32>) {
+    pub fn numbers(&self, sorted: &Sorted, rows: Range<usize>, numbers: &mut Vec<u32>) {
         numbers.clear();
         match &self.numbers {
             Numbers::OfCommons(of_commons) => {
@@ -91,14 +90,6 @@ impl Worded {
             }
             Numbers::InOrder(all) => numbers.extend_from_slice(&all[rows]),
         }
-    }
-
-    /// The words of these rows. `numbers` is used on the way.
-    pub fn values(&self, sorted: &Sorted<'_>, rows: Range<usize>, numbers: &mut Vec<u32>) -> ArrayRef {
-        self.numbers(sorted, rows, numbers);
-        let nulls = nulls(numbers);
-        let numbers = UInt32Array::new(numbers.as_slice().to_vec().into(), nulls);
-        take(&self.words, &numbers, None).expect("each number is one of a word")
     }
 }
 
@@ -166,7 +157,7 @@ fn of_rows(batch: &Batch, name: &str, vocabulary: &mut Vocabulary) -> Part {
 }
 
 /// Octets are the same in many rows of the order that come one after the other.
-fn in_order(sorted: &Sorted<'_>, name: &str, vocabulary: &mut Vocabulary) -> Vec<u32> {
+fn in_order(sorted: &Sorted, name: &str, vocabulary: &mut Vocabulary) -> Vec<u32> {
     let columns: Vec<_> = sorted
         .batches
         .iter()

@@ -6,7 +6,7 @@ fn frame(rows: std::ops::Range<u32>) -> Frame {
     let ids: ArrayRef = Arc::new(UInt32Array::from_iter_values(rows));
     Frame {
         head: 3,
-        identities: None,
+        named: Vec::new(),
         batch: Batch::of_rows(RecordBatch::try_from_iter([("src_id", ids)]).unwrap()),
     }
 }
@@ -27,7 +27,7 @@ fn a_log_gives_back_what_was_appended() {
     let directory = tempfile::tempdir().unwrap();
     let (path, _) = log(directory.path());
     assert_eq!(list(directory.path()).unwrap(), [(3, path.clone())]);
-    let (read, store) = read(&path, 3, Some("abc")).unwrap();
+    let (read, store) = read(&path, Some("abc")).unwrap();
     assert_eq!(store, "abc");
     assert_eq!(read.frames.len(), 3);
     assert_eq!(read.frames[2].batch, frame(20..30).batch);
@@ -41,7 +41,7 @@ fn a_log_cut_anywhere_gives_back_its_whole_frames() {
     let whole = fs::read(&path).unwrap();
     for cut in 0..whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
-        let (read, _) = read(&path, 3, Some("abc")).unwrap();
+        let (read, _) = read(&path, Some("abc")).unwrap();
         let expected = ends.iter().filter(|end| **end <= cut as u64).count();
         assert_eq!(read.frames.len(), expected, "cut at {cut}");
         let start = ends.iter().rfind(|end| **end <= cut as u64).copied();
@@ -58,7 +58,7 @@ fn an_octet_changed_on_disk_costs_its_frame_alone() {
     let mut octets = fs::read(&path).unwrap();
     octets[ends[0] as usize + FRAME + 100] ^= 1;
     fs::write(&path, octets).unwrap();
-    let (read, _) = read(&path, 3, Some("abc")).unwrap();
+    let (read, _) = read(&path, Some("abc")).unwrap();
     assert_eq!((read.frames.len(), read.damaged, read.lost), (2, 1, 10));
 }
 
@@ -69,7 +69,7 @@ fn zeros_at_the_end_are_torn_and_no_frames() {
     let mut octets = fs::read(&path).unwrap();
     octets.extend([0; 4096]);
     fs::write(&path, octets).unwrap();
-    let (read, _) = read(&path, 3, Some("abc")).unwrap();
+    let (read, _) = read(&path, Some("abc")).unwrap();
     assert_eq!((read.frames.len(), read.torn, read.lost), (3, 4096, 0));
 }
 
@@ -77,7 +77,7 @@ fn zeros_at_the_end_are_torn_and_no_frames() {
 fn the_log_of_another_store_or_program_is_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let (path, _) = log(directory.path());
-    assert!(matches!(read(&path, 3, Some("xyz")), Err(ReadError::OtherStore)));
+    assert!(matches!(read(&path, Some("xyz")), Err(ReadError::OtherStore)));
     fs::write(&path, "some text that is no log of ours").unwrap();
-    assert!(matches!(read(&path, 3, None), Err(ReadError::Foreign)));
+    assert!(matches!(read(&path, None), Err(ReadError::Foreign)));
 }
