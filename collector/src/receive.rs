@@ -32,8 +32,8 @@ const LONGEST_NAP: Duration = Duration::from_millis(1);
 /// Octets that the kernel counts for a datagram of 1,500.
 const OCTETS_IN_BUFFER: usize = 2_304;
 
-/// Milliseconds of silence after which the drops are asked for, since only the
-/// next datagram would tell them.
+/// Milliseconds of silence after which the drops are asked for once more: those that
+/// came with the last datagrams.
 const SILENCE: u16 = 1_000;
 
 /// One datagram.
@@ -201,14 +201,13 @@ impl<'a> Source<'a> {
         };
         let now_ns = now_ns();
         for n in 0..count {
-            if let Some(total) = batch.drops(n) {
-                self.dropped(total);
-            }
             if let Some(session) = batch.sender(n) {
                 let payload = batch.payload(n);
                 handler.datagram(Datagram { session, payload }, now_ns);
             }
         }
+        // Asking once is cheaper than to be told with every datagram (SO_RXQ_OVFL).
+        self.ask_for_drops();
         handler.batch_end();
         Ok(if count == BATCH { Read::Full } else { Read::Some })
     }
@@ -224,14 +223,11 @@ impl<'a> Source<'a> {
         handler.batch_end();
     }
 
-    /// Takes in the count as of some moment. A datagram tells that of when it was
-    /// queued, which may be less than what is known already.
+    /// Takes in the count, which wraps.
     fn dropped(&mut self, total: u32) {
         let more = total.wrapping_sub(self.seen);
-        if more <= u32::MAX / 2 {
-            self.drops.inc_by(u64::from(more));
-            self.seen = total;
-        }
+        self.drops.inc_by(u64::from(more));
+        self.seen = total;
     }
 
     fn ask_for_drops(&mut self) {

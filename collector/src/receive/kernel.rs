@@ -7,7 +7,7 @@
     reason = "nix allocates and zeroes its headers for each recvmmsg, and has neither SO_MEMINFO nor filters"
 )]
 
-use std::mem::{offset_of, size_of, size_of_val, zeroed};
+use std::mem::{size_of, size_of_val, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::{self, from_mut};
@@ -21,8 +21,10 @@ pub(super) const BATCH: usize = 64;
 /// More than the largest UDP payload, so that nothing is cut.
 const MAX_DATAGRAM: usize = 65_535;
 
-/// Room for one control message of 4 octets: its header, the octets, padding.
-const CONTROL: usize = size_of::<libc::cmsghdr>() + 8;
+/// From one payload's buffer to the next. The first octets of all of them, which are
+/// all that most datagrams have, are to have places of their own in the processor's
+/// caches, which go by the lower bits of an address.
+const STRIDE: usize = (MAX_DATAGRAM + 1) + 5 * 64;
 
 /// Index of the drops in what `SO_MEMINFO` says (`linux/sock_diag.h`).
 const SK_MEMINFO_DROPS: usize = 8;
@@ -32,14 +34,9 @@ const SK_MEMINFO_DROPS: usize = 8;
 pub(super) struct Batch {
     payloads: Vec<u8>,
     senders: Vec<libc::sockaddr_storage>,
-    controls: Vec<Control>,
     slices: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
 }
-
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; CONTROL]);
 
 impl Batch {
     pub(super) fn new() -> Self {
@@ -47,9 +44,8 @@ impl Batch {
         // a value of each.
         let (sender, slice, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
         Self {
-            payloads: vec![0; BATCH * MAX_DATAGRAM],
+            payloads: vec![0; BATCH * STRIDE],
             senders: vec![sender; BATCH],
-            controls: vec![Control([0; CONTROL]); BATCH],
             slices: vec![slice; BATCH],
             headers: vec![header; BATCH],
         }
@@ -70,26 +66,23 @@ impl Batch {
     /// Points the headers to the buffers. The kernel overwrites the lengths with
     /// what it wrote, so this is done before each call.
     fn point(&mut self) {
-        let buffers = self.payloads.chunks_exact_mut(MAX_DATAGRAM);
-        let places = self.senders.iter_mut().zip(&mut self.controls);
+        let buffers = self.payloads.chunks_exact_mut(STRIDE);
         let headers = self.headers.iter_mut().zip(&mut self.slices);
-        for ((header, slice), (buffer, (sender, control))) in headers.zip(buffers.zip(places)) {
+        for ((header, slice), (buffer, sender)) in headers.zip(buffers.zip(&mut self.senders)) {
             slice.iov_base = buffer.as_mut_ptr().cast();
-            slice.iov_len = buffer.len();
+            slice.iov_len = MAX_DATAGRAM;
             let header = &mut header.msg_hdr;
             header.msg_name = from_mut(sender).cast();
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as _;
             header.msg_iov = slice;
             header.msg_iovlen = 1;
-            header.msg_control = from_mut(control).cast();
-            header.msg_controllen = CONTROL as _;
             header.msg_flags = 0;
         }
     }
 
     /// The payload of the n-th datagram of the last call.
     pub(super) fn payload(&self, n: usize) -> &[u8] {
-        let start = n * MAX_DATAGRAM;
+        let start = n * STRIDE;
         let length = (self.headers[n].msg_len as usize).min(MAX_DATAGRAM);
         &self.payloads[start..start + length]
     }
@@ -113,19 +106,6 @@ impl Batch {
             }
             _ => None,
         }
-    }
-
-    /// How many datagrams the socket had dropped when the n-th was queued
-    /// (`SO_RXQ_OVFL`); `None`: none yet. The count wraps.
-    pub(super) fn drops(&self, n: usize) -> Option<u32> {
-        const DATA: usize = size_of::<libc::cmsghdr>();
-        let is_written = self.headers[n].msg_hdr.msg_controllen >= (DATA + 4) as _;
-        let control = &self.controls[n].0;
-        let word = |at: usize| -> Option<[u8; 4]> { control.get(at..at + 4)?.try_into().ok() };
-        let level = i32::from_ne_bytes(word(offset_of!(libc::cmsghdr, cmsg_level))?);
-        let kind = i32::from_ne_bytes(word(offset_of!(libc::cmsghdr, cmsg_type))?);
-        let is_drops = is_written && (level, kind) == (libc::SOL_SOCKET, libc::SO_RXQ_OVFL);
-        is_drops.then(|| word(DATA).map(u32::from_ne_bytes))?
     }
 }
 

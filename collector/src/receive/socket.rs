@@ -27,7 +27,7 @@ pub struct BindError {
 /// Opens as many sockets on one address. The kernel shares the datagrams out by a
 /// hash of the sender's address and port, so that a sender always comes in by the
 /// same socket as long as all of them are open. Each gets the largest buffer that
-/// can be had, and has its drops counted.
+/// can be had.
 ///
 /// # Errors
 /// The address is taken (also by another collector), not ours, or not permitted.
@@ -56,11 +56,6 @@ pub fn bind(address: SocketAddr, sockets: NonZeroUsize) -> Result<Vec<UdpSocket>
             wanted_octets = BUFFER,
             "the socket buffer is capped; raise sysctl net.core.rmem_max, or bursts will be lost"
         );
-    }
-    for socket in &group {
-        if let Err(error) = setsockopt(socket, sockopt::RxqOvfl, &1) {
-            tracing::warn!(%address, %error, "drops in the kernel will be counted late");
-        }
     }
     Ok(group)
 }
