@@ -60,10 +60,22 @@ const COST: [(&str, Traffic, u64); 4] = [
     ),
 ];
 
-/// What is stored, and the rates that are aimed at.
-const INGEST: [(&str, Traffic, u64); 2] = [
-    ("IPFIX as OVS sends it, 1 a datagram", Traffic::OvsIpfix, 200_000),
-    ("NetFlow v5, 24 a datagram", Traffic::NetFlow5, 1_000_000),
+/// What is stored, the rates that are aimed at, and whether the receiver may use the
+/// sender's core, too.
+const INGEST: [(&str, Traffic, u64, bool); 3] = [
+    (
+        "IPFIX as OVS sends it, 1 a datagram",
+        Traffic::OvsIpfix,
+        200_000,
+        false,
+    ),
+    ("NetFlow v5, 24 a datagram", Traffic::NetFlow5, 1_000_000, false),
+    (
+        "the same on both cores, the sender's too",
+        Traffic::NetFlow5,
+        1_000_000,
+        true,
+    ),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -79,9 +91,10 @@ fn main() -> anyhow::Result<()> {
     let bench = Bench {
         rounds: args.rounds.max(1),
         seconds: args.seconds,
+        sender: args.core,
         setting: Setting {
             collector,
-            core: args.core + 1,
+            cores: vec![args.core + 1],
             names: Some(names.endpoint()),
             store: args.ingest,
         },
@@ -103,6 +116,8 @@ fn pin(core: usize) -> anyhow::Result<()> {
 struct Bench {
     rounds: usize,
     seconds: u64,
+    /// The core that sends.
+    sender: usize,
     setting: Setting,
 }
 
@@ -161,12 +176,16 @@ impl Bench {
             self.rounds
         );
         println!("|---|---|---|---|---|---|---|");
-        for (name, traffic, rate) in INGEST {
+        for (name, traffic, rate, both) in INGEST {
             let load = Load::new(traffic, 8, rate, self.seconds);
+            let mut setting = self.setting.clone();
+            if both {
+                setting.cores.insert(0, self.sender);
+            }
             let (mut costs, mut sizes, mut lost) = ([Vec::new(), Vec::new()], Vec::new(), [0, 0]);
             for _ in 0..self.rounds {
                 for (place, kind) in Self::kinds(traffic).into_iter().enumerate() {
-                    let outcome = self.measure(kind, &load)?;
+                    let outcome = run::measure(kind, &setting, &load)?;
                     costs[place].push(outcome.cpu_us_per_record_to_the_end());
                     lost[place] += outcome.lost();
                     if kind == Kind::Weir {

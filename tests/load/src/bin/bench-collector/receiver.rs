@@ -45,7 +45,8 @@ impl Kind {
 
     fn command(self, setting: &Setting, folder: &Path) -> Command {
         let mut command = Command::new("taskset");
-        command.arg("-c").arg(setting.core.to_string());
+        let cores: Vec<_> = setting.cores.iter().map(usize::to_string).collect();
+        command.arg("-c").arg(cores.join(","));
         let capd = |command: &mut Command, program: &str| {
             command.args([program, "-t", "3600", "-b", "127.0.0.1", "-p"]);
             command
@@ -86,8 +87,8 @@ impl Kind {
 pub struct Setting {
     /// weir-collector's program.
     pub collector: PathBuf,
-    /// The core that receives.
-    pub core: usize,
+    /// The cores that receive.
+    pub cores: Vec<usize>,
     /// The OVSDB that weir-collector takes names from.
     pub names: Option<String>,
     /// weir-collector stores what it receives, as nfcapd does.

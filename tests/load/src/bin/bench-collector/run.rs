@@ -104,6 +104,10 @@ pub fn measure(kind: Kind, setting: &Setting, load: &Load) -> anyhow::Result<Out
     let cpu = receiver.cpu()?.saturating_sub(before);
     let (resident_octets, kernel_drops) = (receiver.resident_octets()?, receiver.kernel_drops()?);
     let end = receiver.finish()?;
+    if end.records < sent.records {
+        let (stored, of) = (end.records, sent.records);
+        eprintln!("{kind:?}: stored {stored} of {of} records; the kernel dropped {kernel_drops} datagrams");
+    }
     Ok(Outcome {
         sent,
         received: end.records,
