@@ -124,7 +124,11 @@ impl TableProvider for Rows {
         if !self.memory.is_empty() {
             let batches = self.memory.iter().filter_map(|batch| read(batch, &schema));
             let batches = [batches.collect()];
-            parts.push(MemorySourceConfig::try_new_exec(&batches, Arc::clone(&schema), None)?);
+            parts.push(MemorySourceConfig::try_new_exec(
+                &batches,
+                Arc::clone(&schema),
+                None,
+            )?);
         }
         if parts.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));
