@@ -528,8 +528,7 @@ impl Collector {
     /// Puts packets into the switch until a message comes that is as it should be.
     fn wait(&self, what: &str, switch: &Switch, so: impl Fn(&[u8]) -> bool) {
         wait(what, || {
-            switch.receive("p1", PACKET);
-            std::iter::from_fn(|| self.next()).any(|message| so(&message))
+            switch.receive("p1", PACKET) && std::iter::from_fn(|| self.next()).any(|message| so(&message))
         });
     }
 }

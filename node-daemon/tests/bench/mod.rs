@@ -113,10 +113,12 @@ impl Switch {
         self.vswitchd = Some(self.spawn("ovs-vswitchd", &args));
     }
 
-    /// A packet comes in at a dummy port.
-    pub fn receive(&self, port: &str, flow: &str) {
+    /// A packet comes in at a dummy port; not while the switch is still making it.
+    pub fn receive(&self, port: &str, flow: &str) -> bool {
         let target = format!("--target={}.ctl", self.path("ovs-vswitchd").display());
-        self.run("ovs-appctl", &[&target, "netdev-dummy/receive", port, flow]);
+        let mut command = self.command("ovs-appctl");
+        let command = command.args([&target, "netdev-dummy/receive", port, flow]);
+        command.status().unwrap().success()
     }
 
     pub fn kill_vswitchd(&mut self) {

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::select;
 use weir_api::fields::Column;
 use weir_flow::{FlowRecord, TcpFlags, Value, Verdict};
-use weir_store::{Identities, Settings, TimeRange, open};
+use weir_store::{Identities, Settings, open};
 
 use crate::filter::expr::{Compare, Term, Test, TextTest};
 use crate::filter::literal::{octets, ranges};
@@ -181,21 +182,16 @@ fn stored() -> Stored {
     let directory = tempfile::tempdir().unwrap();
     let records = records();
     let (mut writer, reader, _) = open(Settings::new(directory.path())).unwrap();
+    // In the order in which they came.
+    let tail = reader.tail();
     writer.append(&records).unwrap();
     writer.flush();
-    let view = reader.view(TimeRange {
-        from: 0,
-        until: i64::MAX,
-    });
-    let [batch] = &view.memory[..] else {
-        panic!("{} batches", view.memory.len());
-    };
-    let batch = batch.widen();
+    let batch = tail.next(Duration::from_secs(10)).unwrap().unwrap();
     assert_eq!(batch.num_rows(), records.len());
     Stored {
         rows: records.iter().map(row).collect(),
         batch,
-        identities: Arc::clone(&view.identities),
+        identities: reader.identities(),
     }
 }
 
