@@ -10,7 +10,6 @@ use crate::expiry;
 use crate::merge;
 use crate::name::{SegmentName, Tier};
 use crate::rollup;
-use crate::schema;
 use crate::seal;
 use crate::segment::{Segment, SegmentError};
 use crate::sorted::Sorted;
@@ -55,8 +54,7 @@ pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, rows: &Sorted, identit
 }
 
 fn sums(rows: &Sorted, tier: Tier) -> Sorted {
-    let sums = rollup::roll_up(rows, tier.bucket().unwrap_or(1));
-    Sorted::new_sorted(vec![Batch::of_rows(sums)], &schema::rollup())
+    rollup::roll_up(rows, tier.bucket().unwrap_or(1))
 }
 
 /// Writes the sums of a finer segment under the same heads and time.

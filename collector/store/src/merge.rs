@@ -172,10 +172,7 @@ fn joined(rows: Vec<Batch>, tier: Tier) -> Sorted {
     let rows = Sorted::new_sorted(rows, &schema_of(tier));
     match tier.bucket() {
         None => rows,
-        Some(bucket) => {
-            let sums = rollup::roll_up(&rows, bucket);
-            Sorted::new_sorted(vec![Batch::of_rows(sums)], &schema::rollup())
-        }
+        Some(bucket) => rollup::roll_up(&rows, bucket),
     }
 }
 

@@ -61,6 +61,13 @@ fn octets<T: arrow::array::ArrowPrimitiveType, const WIDTH: usize>(
     Arc::new(column)
 }
 
+/// Octets as a number, the first being the highest.
+pub(crate) fn number(octets: &[u8]) -> u128 {
+    octets
+        .iter()
+        .fold(0, |number, octet| number << 8 | u128::from(*octet))
+}
+
 /// A column of octets or packed ones, a row at a time.
 pub(crate) enum Octets<'a> {
     /// IPv4 addresses.
@@ -87,10 +94,7 @@ impl<'a> Octets<'a> {
         match self {
             Self::V4(values) => V4 | u128::from(values[row]),
             Self::Mac(values) => values[row].into(),
-            Self::Plain(values) => {
-                let octets = values.value(row).iter();
-                octets.fold(0, |number, octet| number << 8 | u128::from(*octet))
-            }
+            Self::Plain(values) => number(values.value(row)),
         }
     }
 }

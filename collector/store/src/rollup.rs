@@ -12,6 +12,7 @@ use arrow::array::{
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Schema, UInt8Type};
 
+use crate::batch::Batch;
 use crate::schema::{self, DST_ID, FLOWS, ROLLUP_KEYS, ROLLUP_SUMS, SRC_ID};
 use crate::sorted::{ABSENT, Column, Sorted};
 
@@ -74,7 +75,12 @@ const STEP: usize = 8_192;
 /// The sums of the primary rows of facts, or of a finer rollup, by buckets of
 /// `bucket` microseconds. Rows of the same sides have to lie together. The schema
 /// is [`schema::rollup`].
-pub(crate) fn roll_up(rows: &Sorted, bucket: i64) -> RecordBatch {
+pub(crate) fn roll_up(rows: &Sorted, bucket: i64) -> Sorted {
+    let sums = vec![Batch::of_rows(sums(rows, bucket))];
+    Sorted::new_sorted(sums, &schema::rollup())
+}
+
+fn sums(rows: &Sorted, bucket: i64) -> RecordBatch {
     let mut source = Source::of(rows);
     let mut groups = HashMap::<Key, usize, BuildHasherDefault<Fold>>::default();
     let mut totals: Vec<(Key, Sums)> = Vec::new();

@@ -8,6 +8,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 
 use crate::lexicon::Lexicon;
+use crate::packed;
 use crate::sorted::ABSENT;
 
 /// The words of a column: texts, or octets (the first is the highest) and numbers
@@ -60,7 +61,7 @@ impl Vocabulary {
                     _ => column
                         .as_fixed_size_binary()
                         .iter()
-                        .for_each(|o| fixed(o.map(of_octets))),
+                        .for_each(|o| fixed(o.map(packed::number))),
                 }
             }
         }
@@ -85,13 +86,6 @@ impl Vocabulary {
             }
         }
     }
-}
-
-/// Octets as a number, the first being the highest.
-fn of_octets(octets: &[u8]) -> u128 {
-    octets
-        .iter()
-        .fold(0, |number, octet| number << 8 | u128::from(*octet))
 }
 
 fn numbers<T>(column: &dyn Array, each: impl FnMut(Option<u128>))

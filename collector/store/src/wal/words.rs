@@ -30,8 +30,8 @@ type Marks = HashMap<String, String>;
 pub(crate) fn narrow(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     rebuild(batch, |_, column| {
         let numbered = match column.data_type() {
-            // Rows of a batch made by `crate::rows` that have the same text have the
-            // same view of it; if two do not, the word only stands there twice.
+            // Equal texts of a table of identities have the same view; if two have not,
+            // the word only stands there twice.
             DataType::Utf8View => numbered(column, column.as_string_view().views().iter().copied()),
             DataType::FixedSizeBinary(16) => {
                 let (addresses, _) = column.as_fixed_size_binary().value_data().as_chunks::<16>();
