@@ -12,9 +12,17 @@ use wire::{Direction, Protocol};
 use crate::record::{Found, Server, ServerConfidence, Verdict, Visitor, address, number, word};
 use crate::value::{self, TcpFlags, Value};
 
-/// A part of a [`FlowRecord`]; what the fields say is documented there.
+/// A part of a [`FlowRecord`](crate::FlowRecord); what the fields say is documented
+/// there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Common<Node = Arc<str>> {
+    pub(crate) plain: Plain,
+    pub(crate) exporter_node: Node,
+}
+
+/// All of it that is no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plain {
     pub(crate) sampling: Option<u32>,
     pub(crate) proto: Option<u8>,
     pub(crate) dscp: Option<u8>,
@@ -27,7 +35,6 @@ pub struct Common<Node = Arc<str>> {
     pub(crate) direction: Option<Direction>,
     pub(crate) format: Protocol,
     pub(crate) exporter: IpAddr,
-    pub(crate) exporter_node: Node,
     pub(crate) obs_domain_id: Option<u32>,
     pub(crate) obs_point_id: Option<u64>,
     pub(crate) primary: bool,
@@ -43,28 +50,29 @@ pub struct Common<Node = Arc<str>> {
 /// equal has the same hash, and few others do.
 impl<Node> Hash for Common<Node> {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        let plain = &self.plain;
         let octet = |octet: Option<u8>| u64::from(octet.unwrap_or_default());
-        let flags = self.tcp_flags.map_or(0, |flags| u64::from(flags.bits));
-        let found = self.found.map(|found| found as u64);
-        let headers = [octet(self.proto), octet(self.ttl), octet(self.dscp), flags];
+        let flags = plain.tcp_flags.map_or(0, |flags| u64::from(flags.bits));
+        let found = plain.found.map(|found| found as u64);
+        let headers = [octet(plain.proto), octet(plain.ttl), octet(plain.dscp), flags];
         let judged = [
-            self.server as u64,
-            self.server_confidence as u64,
+            plain.server as u64,
+            plain.server_confidence as u64,
             found[0],
             found[1],
         ];
         let judged = judged
             .into_iter()
-            .fold(u64::from(self.primary), |all, part| all << 4 | part);
-        let direction = self.direction.map_or(0, |direction| 1 + direction as u64);
+            .fold(u64::from(plain.primary), |all, part| all << 4 | part);
+        let direction = plain.direction.map_or(0, |direction| 1 + direction as u64);
         state.write_u64(headers.into_iter().fold(judged, |all, part| all << 10 | part));
-        let domain = u64::from(self.obs_domain_id.unwrap_or_default());
-        let icmp = octet(self.icmp_type) << 8 | octet(self.icmp_code);
-        state.write_u64(domain << 32 | icmp << 8 | direction << 4 | octet(self.end_reason));
+        let domain = u64::from(plain.obs_domain_id.unwrap_or_default());
+        let icmp = octet(plain.icmp_type) << 8 | octet(plain.icmp_code);
+        state.write_u64(domain << 32 | icmp << 8 | direction << 4 | octet(plain.end_reason));
         state.write_u64(
-            self.obs_point_id.unwrap_or_default() << 16 | u64::from(self.vlan_id.unwrap_or_default()),
+            plain.obs_point_id.unwrap_or_default() << 16 | u64::from(plain.vlan_id.unwrap_or_default()),
         );
-        match self.exporter {
+        match plain.exporter {
             IpAddr::V4(address) => state.write_u32(address.to_bits()),
             IpAddr::V6(address) => state.write_u128(address.to_bits()),
         }
@@ -74,39 +82,14 @@ impl<Node> Hash for Common<Node> {
 impl Common {
     /// IANA protocol number.
     pub fn proto(&self) -> Option<u8> {
-        self.proto
+        self.plain.proto
     }
 
     /// The same without its own text.
     pub fn borrowed(&self) -> Common<&Arc<str>> {
-        self.with_node(&self.exporter_node)
-    }
-}
-
-impl<Node> Common<Node> {
-    fn with_node<Other>(&self, exporter_node: Other) -> Common<Other> {
         Common {
-            exporter_node,
-            sampling: self.sampling,
-            proto: self.proto,
-            dscp: self.dscp,
-            ttl: self.ttl,
-            icmp_type: self.icmp_type,
-            icmp_code: self.icmp_code,
-            tcp_flags: self.tcp_flags,
-            vlan_id: self.vlan_id,
-            tunnel: self.tunnel,
-            direction: self.direction,
-            format: self.format,
-            exporter: self.exporter,
-            obs_domain_id: self.obs_domain_id,
-            obs_point_id: self.obs_point_id,
-            primary: self.primary,
-            verdict: self.verdict,
-            end_reason: self.end_reason,
-            found: self.found,
-            server: self.server,
-            server_confidence: self.server_confidence,
+            plain: self.plain,
+            exporter_node: &self.exporter_node,
         }
     }
 }
@@ -114,7 +97,10 @@ impl<Node> Common<Node> {
 impl<'a> Common<&'a Arc<str>> {
     /// The same with a text of its own.
     pub fn owned(self) -> Common {
-        self.with_node(Arc::clone(self.exporter_node))
+        Common {
+            plain: self.plain,
+            exporter_node: Arc::clone(self.exporter_node),
+        }
     }
 
     /// Hands each field that it has to `field`, in the order of the field table.
@@ -127,8 +113,8 @@ impl<'a> Common<&'a Arc<str>> {
     }
 
     pub(crate) fn visit_protocol(self, field: &mut impl Visitor<'a>) {
-        number(field, const { Column::of("sampling") }, self.sampling);
-        if let Some(proto) = self.proto {
+        number(field, const { Column::of("sampling") }, self.plain.sampling);
+        if let Some(proto) = self.plain.proto {
             let name = Value::Text(value::protocol_name(proto));
             field(const { Column::of("protocol") }, name);
             field(const { Column::of("proto") }, Value::Unsigned(proto.into()));
@@ -136,46 +122,54 @@ impl<'a> Common<&'a Arc<str>> {
     }
 
     pub(crate) fn visit_headers(self, field: &mut impl Visitor<'a>) {
-        number(field, const { Column::of("dscp") }, self.dscp);
-        number(field, const { Column::of("ttl") }, self.ttl);
-        number(field, const { Column::of("icmp_type") }, self.icmp_type);
-        number(field, const { Column::of("icmp_code") }, self.icmp_code);
-        if let Some(flags) = self.tcp_flags {
+        number(field, const { Column::of("dscp") }, self.plain.dscp);
+        number(field, const { Column::of("ttl") }, self.plain.ttl);
+        number(field, const { Column::of("icmp_type") }, self.plain.icmp_type);
+        number(field, const { Column::of("icmp_code") }, self.plain.icmp_code);
+        if let Some(flags) = self.plain.tcp_flags {
             field(const { Column::of("tcp_flags") }, Value::Flags(flags));
         }
-        number(field, const { Column::of("vlan_id") }, self.vlan_id);
-        if let Some(kind) = self.tunnel {
+        number(field, const { Column::of("vlan_id") }, self.plain.vlan_id);
+        if let Some(kind) = self.plain.tunnel {
             let name = Value::Text(value::tunnel_name(kind));
             field(const { Column::of("tunnel_type") }, name);
         }
     }
 
     pub(crate) fn visit_direction(self, field: &mut impl Visitor<'a>) {
-        if let Some(direction) = self.direction {
+        if let Some(direction) = self.plain.direction {
             let name = word(value::direction_name(direction));
             field(const { Column::of("direction") }, name);
         }
     }
 
     pub(crate) fn visit_observation(self, field: &mut impl Visitor<'a>) {
-        field(const { Column::of("format") }, word(self.format.as_str()));
-        address(field, const { Column::of("exporter") }, Some(self.exporter));
+        field(const { Column::of("format") }, word(self.plain.format.as_str()));
+        address(field, const { Column::of("exporter") }, Some(self.plain.exporter));
         field(const { Column::of("exporter_node") }, word(self.exporter_node));
-        number(field, const { Column::of("obs_domain_id") }, self.obs_domain_id);
-        number(field, const { Column::of("obs_point_id") }, self.obs_point_id);
-        field(const { Column::of("primary") }, Value::Bool(self.primary));
-        field(const { Column::of("verdict") }, word(self.verdict.as_str()));
+        number(
+            field,
+            const { Column::of("obs_domain_id") },
+            self.plain.obs_domain_id,
+        );
+        number(
+            field,
+            const { Column::of("obs_point_id") },
+            self.plain.obs_point_id,
+        );
+        field(const { Column::of("primary") }, Value::Bool(self.plain.primary));
+        field(const { Column::of("verdict") }, word(self.plain.verdict.as_str()));
     }
 
     pub(crate) fn visit_judgement(self, field: &mut impl Visitor<'a>) {
-        if let Some(reason) = self.end_reason.and_then(value::end_reason_name) {
+        if let Some(reason) = self.plain.end_reason.and_then(value::end_reason_name) {
             field(const { Column::of("end_reason") }, word(reason));
         }
-        let [src, dst] = self.found;
+        let [src, dst] = self.plain.found;
         field(const { Column::of("identified_by") }, word(src.as_str()));
         field(const { Column::of("dst_identified_by") }, word(dst.as_str()));
-        field(const { Column::of("server") }, word(self.server.as_str()));
-        let confidence = word(self.server_confidence.as_str());
+        field(const { Column::of("server") }, word(self.plain.server.as_str()));
+        let confidence = word(self.plain.server_confidence.as_str());
         field(const { Column::of("server_confidence") }, confidence);
     }
 }

@@ -10,7 +10,7 @@ use serde::ser::{SerializeMap, Serializer};
 use weir_api::fields::Column;
 use wire::{Direction, Protocol, Text};
 
-use crate::common::Common;
+use crate::common::{Common, Plain};
 use crate::identity::Identity;
 use crate::sight::Sight;
 use crate::value::{TcpFlags, Value};
@@ -250,7 +250,7 @@ impl FlowRecord {
 
     /// What it has in common with many others.
     pub fn common(&self) -> Common<&Arc<str>> {
-        Common {
+        let plain = Plain {
             sampling: self.sampling,
             proto: self.proto,
             dscp: self.dscp,
@@ -263,7 +263,6 @@ impl FlowRecord {
             direction: self.direction,
             format: self.format,
             exporter: self.exporter,
-            exporter_node: &self.exporter_node,
             obs_domain_id: self.obs_domain_id,
             obs_point_id: self.obs_point_id,
             primary: self.primary,
@@ -272,6 +271,10 @@ impl FlowRecord {
             found: [self.src.found, self.dst.found],
             server: self.server,
             server_confidence: self.server_confidence,
+        };
+        Common {
+            plain,
+            exporter_node: &self.exporter_node,
         }
     }
 
