@@ -30,6 +30,7 @@
 
 mod archive;
 mod assume;
+mod attribute;
 mod cache;
 mod clock;
 mod counters;
@@ -59,6 +60,7 @@ mod text;
 mod walk;
 
 pub use archive::{Archive, ArchiveError, Learned};
+pub use attribute::{Attribute, AttributeValue, Attributes};
 pub use counters::{AppResources, Counters, EthernetCounters, InterfaceCounters, OpenFlowPort, OvsDatapath};
 pub use decoder::{Decoder, Limits, Summary};
 pub use framer::Framer;

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use crate::attribute::Attributes;
 use crate::protocol::Protocol;
 use crate::text::Text;
 
@@ -202,6 +203,8 @@ pub struct Record {
     pub selector: Option<u64>,
     /// There in sFlow records only.
     pub sample: Option<PacketSample>,
+    /// What few exporters say.
+    pub attributes: Attributes,
 }
 
 impl Record {
