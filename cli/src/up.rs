@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weir_api::NodeFlowExportStatus;
 use weir_collector::args::{FileArgs, Print, StoreArgs, default_listen};
-use weir_collector::{Collector, Config, Running, Sink, Source};
+use weir_collector::{Collector, Config, NameSource, Running, Sink};
 use weir_node::shutdown::Signals;
 use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
 
@@ -138,7 +138,7 @@ fn collector_config(args: &UpArgs, node: &str) -> Config {
             args.listen.clone()
         },
         http: args.http,
-        names: Source::Switches {
+        names: NameSource::Switches {
             endpoints: vec![args.node.ovsdb.clone()],
             node_name: Some(node.to_owned()),
         },

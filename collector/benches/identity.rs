@@ -11,10 +11,10 @@ use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 use weir_collector::enrich::Enrich;
-use weir_collector::identity::subnets::Labels;
-use weir_collector::identity::{Fact, Index, ObjectKey, ObjectKind, Owner, Snapshot, Span, facts};
 use weir_collector::normalise::{Context, normalise};
 use weir_flow::FlowRecord;
+use weir_identity::subnets::Labels;
+use weir_identity::{Fact, Index, ObjectKey, ObjectKind, Owner, Snapshot, Span, facts};
 
 const NODES: usize = 1_000;
 const PODS: usize = 50_000;
@@ -133,8 +133,7 @@ fn lookups(view: &Snapshot) {
     let mut found = 0_u32;
     let nanoseconds = time(|| {
         let address = pod_address(random.below(PODS));
-        found +=
-            u32::from(view.directory.holders(address, flow) != weir_collector::identity::Holders::Nobody);
+        found += u32::from(view.directory.holders(address, flow) != weir_identity::Owners::Nobody);
     });
     assert!(found > LOOKUPS / 2, "{found} were found");
     println!("who had an address: {nanoseconds:.0} ns");

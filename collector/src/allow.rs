@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use thiserror::Error;
 
-use crate::exporters::Exporters;
+use weir_identity::exporters::Exporters;
 
 /// The senders that are let in; without any rule, all are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -36,7 +36,6 @@ use utoipa_axum::routes;
 use weir_query::Limits;
 use weir_store::{Reader, TimeRange};
 
-use crate::identity::Snapshot;
 use crate::metrics::Metrics;
 pub use access::Gate;
 use engine::Engine;
@@ -44,6 +43,7 @@ pub use format::Format;
 use params::FieldName;
 pub use problem::Problem;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
+use weir_identity::Snapshot;
 
 /// Tails that run at a time.
 const TAILS: usize = 32;

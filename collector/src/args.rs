@@ -11,12 +11,12 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
-use crate::identity::NAME_HISTORY;
 use crate::stream::{CONNECTIONS, StreamConfig, TlsFiles};
 pub use files::FileArgs;
 pub use store::StoreArgs;
+use weir_identity::NAME_HISTORY;
 
-use crate::{AllowRule, Config, QUEUE_RECORDS, Sink, Source, default_workers};
+use crate::{AllowRule, Config, NameSource, QUEUE_RECORDS, Sink, default_workers};
 
 /// NetFlow, NetFlow, IPFIX, sFlow by custom; every port takes every protocol.
 pub const DEFAULT_PORTS: [u16; 4] = [2055, 2056, 4739, 6343];
@@ -174,19 +174,19 @@ impl Args {
         }
     }
 
-    fn names(&self, in_cluster: bool) -> Source {
+    fn names(&self, in_cluster: bool) -> NameSource {
         if !self.ovsdb.is_empty() {
-            return Source::Switches {
+            return NameSource::Switches {
                 endpoints: self.ovsdb.clone(),
                 node_name: self.node_name.clone(),
             };
         }
         if self.kube || self.kubeconfig.is_some() || in_cluster {
-            return Source::Cluster {
+            return NameSource::Cluster {
                 kubeconfig: self.kubeconfig.clone(),
             };
         }
-        Source::None
+        NameSource::None
     }
 }
 
@@ -205,25 +205,28 @@ pub fn default_listen() -> Vec<SocketAddr> {
 mod tests {
     use super::*;
 
-    fn names(line: &str, in_cluster: bool) -> Source {
+    fn names(line: &str, in_cluster: bool) -> NameSource {
         let words = std::iter::once("weir-collector").chain(line.split_whitespace());
         Args::try_parse_from(words).unwrap().names(in_cluster)
     }
 
     #[test]
     fn names_come_from_what_was_asked_for_then_from_the_surroundings() {
-        assert!(matches!(names("", false), Source::None));
-        assert!(matches!(names("", true), Source::Cluster { kubeconfig: None }));
+        assert!(matches!(names("", false), NameSource::None));
+        assert!(matches!(
+            names("", true),
+            NameSource::Cluster { kubeconfig: None }
+        ));
         assert!(matches!(
             names("--kube", false),
-            Source::Cluster { kubeconfig: None }
+            NameSource::Cluster { kubeconfig: None }
         ));
         assert!(matches!(
             names("--kubeconfig f", false),
-            Source::Cluster { kubeconfig: Some(_) }
+            NameSource::Cluster { kubeconfig: Some(_) }
         ));
         let both = names("--ovsdb unix:/a --ovsdb tcp:127.0.0.1:6640", true);
-        assert!(matches!(both, Source::Switches { endpoints, .. } if endpoints.len() == 2));
+        assert!(matches!(both, NameSource::Switches { endpoints, .. } if endpoints.len() == 2));
     }
 
     #[test]

@@ -9,9 +9,10 @@ use weir_store::Settings;
 use wire::Limits;
 
 use crate::allow::Allow;
-use crate::identity::{NAME_HISTORY, Source};
+use crate::names::NameSource;
 use crate::sink::Sink;
 use crate::stream::StreamConfig;
+use weir_identity::NAME_HISTORY;
 
 /// Records that may wait for the sink, unless told otherwise: 64 MiB at most.
 pub const QUEUE_RECORDS: usize = 65_536;
@@ -35,7 +36,7 @@ pub struct Config {
     /// Where metrics and readiness are served.
     pub http: SocketAddr,
     /// Where names come from.
-    pub names: Source,
+    pub names: NameSource,
     /// How long is known who had an address.
     pub name_history: Duration,
     /// File that gives networks names.
@@ -60,7 +61,7 @@ impl Default for Config {
             streams: StreamConfig::default(),
             allow: Allow::default(),
             http: ([127, 0, 0, 1], 0).into(),
-            names: Source::None,
+            names: NameSource::None,
             name_history: NAME_HISTORY,
             subnet_labels: None,
             sink: Sink::Discard,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use wire::{Decoder, Limits, Protocol, Record, Reject, Session, Summary};
 
-use crate::exporters::{Exporter, Exporters, Mark};
-use crate::identity::interfaces::{Interfaces, Origin};
 use crate::metrics::DecodeCounters;
 use crate::normalise;
 use crate::samplers::Samplers;
 use crate::sequence::{Arrival, Sequences};
 use crate::templates::{Telling, Templates};
+use weir_identity::exporters::{Exporter, Exporters, Mark};
+use weir_identity::interfaces::{ExporterRef, Interfaces};
 
 /// Why a datagram or message was refused. It is counted already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl Decode {
             return;
         }
         self.samplers.learn(session.peer, &summary.options);
-        let origin = Origin {
+        let origin = ExporterRef {
             exporter,
             source: session.peer.ip(),
             domain: summary.observation_domain,

@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 use weir_flow::{FlowRecord, Found, Identity, Kind, Side};
 
-use crate::identity::interfaces::Here;
-use crate::identity::subnets::Labels;
-use crate::identity::{Directory, Endpoint, Holders, NodePort, Ports, Span, reach};
 use blend::Blends;
 use listeners::Listeners;
 use server::Evidence;
+use weir_identity::interfaces::SwitchInterfaces;
+use weir_identity::subnets::Labels;
+use weir_identity::{Directory, Endpoint, NodePort, Owners, Ports, Span, reach};
 
 mod blend;
 mod listeners;
@@ -45,7 +45,7 @@ struct Question<'a> {
     /// The exporting node's switch.
     ports: Option<&'a Ports>,
     /// The interfaces of the switch that sent the record.
-    here: Option<&'a Here>,
+    here: Option<&'a SwitchInterfaces>,
     labels: &'a Labels,
     flow: Span,
     proto: u8,
@@ -61,7 +61,7 @@ impl Enrich {
         record: &mut FlowRecord,
         directory: &Directory,
         labels: &Labels,
-        here: Option<&Here>,
+        here: Option<&SwitchInterfaces>,
     ) {
         let question = Question {
             directory,
@@ -104,10 +104,10 @@ impl Enrich {
         if let Some(pod) = interface.filter(|who| who.kind == Kind::Pod) {
             return (Arc::clone(pod), Found::Interface);
         }
-        match side.addr.map_or(Holders::Nobody, |a| directory.holders(a, flow)) {
-            Holders::One(who) => return (Arc::clone(who), Found::Address),
-            Holders::Several(all) => return self.believe_common(&all, side, question),
-            Holders::Nobody => {}
+        match side.addr.map_or(Owners::Nobody, |a| directory.owners(a, flow)) {
+            Owners::One(who) => return (Arc::clone(who), Found::Address),
+            Owners::Several(all) => return self.believe_common(&all, side, question),
+            Owners::Nobody => {}
         }
         let by_mac = || question.ports?.macs.get(&side.mac?);
         match (interface, by_mac(), side.addr) {
@@ -209,5 +209,7 @@ fn endpoint(side: &Side, question: Question<'_>) -> Option<Endpoint> {
     })
 }
 
+#[cfg(test)]
+mod interfaces;
 #[cfg(test)]
 mod tests;

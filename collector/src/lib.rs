@@ -3,8 +3,8 @@
 //! ```text
 //! receive -> decode -> normalise -> enrich ==bounded queue==> sink
 //!               |          |           |
-//!          wire::Decoder   |       identity (a Kubernetes watch, or OVSDB)
-//!                      exporters (which node sends what)
+//!          wire::Decoder   |       weir_identity, fed by names (a Kubernetes watch, or OVSDB)
+//!                      weir_identity::exporters (which node sends what)
 //! ```
 //!
 //! [`Collector::start`] puts it together; `weir-collector` and `weir up` are thin
@@ -16,11 +16,10 @@ pub mod args;
 pub mod config;
 pub mod decode;
 pub mod enrich;
-pub mod exporters;
 pub mod health;
 pub mod http;
-pub mod identity;
 pub mod metrics;
+pub mod names;
 pub mod normalise;
 pub mod pipeline;
 pub mod queue;
@@ -39,7 +38,7 @@ mod pcap;
 
 pub use allow::{Allow, AllowRule};
 pub use config::{Config, QUEUE_RECORDS, default_workers};
-pub use identity::Source;
+pub use names::NameSource;
 pub use pipeline::{Addresses, Collector, StartError};
 pub use running::{RunError, Running};
 pub use sink::Sink;

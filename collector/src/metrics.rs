@@ -18,7 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use wire::{Discard, Protocol, Reject};
 
-use crate::exporters::Exporter;
+use weir_identity::exporters::Exporter;
 
 mod connections;
 mod running;

@@ -31,9 +31,9 @@ use std::sync::Arc;
 
 use wire::{Direction, PacketSample, Protocol, Record};
 
-use crate::exporters::{Exporter, Exporters};
 use weir_flow::Identity;
 use weir_flow::{FlowRecord, Found, Server, ServerConfidence, Side, Sight, TcpFlags, Tunnel, Verdict};
+use weir_identity::exporters::{Exporter, Exporters};
 
 mod primary;
 mod sight;

@@ -22,6 +22,8 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use weir_identity::Snapshot;
+use weir_identity::subnets::Labels;
 use weir_store::{Recovery, Settings};
 use wire::Limits;
 
@@ -30,9 +32,9 @@ use crate::api::{Api, Gate};
 use crate::config::{Config, datagram_limits};
 use crate::health::Health;
 use crate::http::{self, Pages};
-use crate::identity::subnets::{self, Labels};
-use crate::identity::{Snapshot, Source, cluster, switch};
 use crate::metrics::Metrics;
+use crate::names::subnet_labels::{self, LabelFile};
+use crate::names::{NameSource, kubernetes, ovsdb};
 use crate::queue;
 use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
@@ -68,7 +70,7 @@ pub enum StartError {
     Http(SocketAddr, #[source] io::Error),
     /// The cluster cannot be watched.
     #[error(transparent)]
-    Cluster(#[from] cluster::ClusterError),
+    Cluster(#[from] kubernetes::ClusterError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] weir_store::OpenError),
@@ -110,7 +112,7 @@ impl Collector {
         let running = parts(&config, &listeners);
         let (ended, ends) = mpsc::channel(running.len());
 
-        if config.allow.needs_names() && matches!(config.names, Source::None) {
+        if config.allow.needs_names() && matches!(config.names, NameSource::None) {
             tracing::warn!("cluster-nodes may send, but there is no source of names that tells who they are");
         }
         let names = Names::follow(config.names, config.name_history, config.subnet_labels).await?;
@@ -311,7 +313,7 @@ struct Names {
 impl Names {
     /// Starts the tasks, if there is anything to keep.
     async fn follow(
-        source: Source,
+        source: NameSource,
         history: Duration,
         label_file: Option<PathBuf>,
     ) -> Result<Self, StartError> {
@@ -321,24 +323,24 @@ impl Names {
         let mut reviews = None;
         let not_read = || Err("not read yet".to_owned());
         match source {
-            Source::None => {}
-            Source::Cluster { kubeconfig } => {
-                let client = cluster::connect(kubeconfig).await?;
+            NameSource::None => {}
+            NameSource::Cluster { kubeconfig } => {
+                let client = kubernetes::connect(kubeconfig).await?;
                 reviews = Some(Reviews::new(client.clone()));
                 health.set_identity(not_read());
-                tasks.spawn(cluster::follow(client, history, names, Arc::clone(&health)));
+                tasks.spawn(kubernetes::follow(client, history, names, Arc::clone(&health)));
             }
-            Source::Switches { endpoints, node_name } => {
+            NameSource::Switches { endpoints, node_name } => {
                 health.set_identity(not_read());
                 let health = Arc::clone(&health);
-                tasks.spawn(switch::follow(endpoints, node_name, history, names, health));
+                tasks.spawn(ovsdb::follow(endpoints, node_name, history, names, health));
             }
         }
         let (sender, labels) = watch::channel(Arc::default());
         if let Some(path) = label_file {
-            let (source, read) = subnets::Source::open(path);
+            let (file, read) = LabelFile::open(path);
             sender.send_replace(read);
-            tasks.spawn(subnets::follow(source, sender));
+            tasks.spawn(subnet_labels::follow(file, sender));
         }
         Ok(Self {
             health,

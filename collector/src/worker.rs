@@ -10,16 +10,16 @@ use wire::{Limits, Record, Reject, Session};
 use crate::allow::Allow;
 use crate::decode::{Decode, Refused};
 use crate::enrich::Enrich;
-use crate::exporters::Exporter;
-use crate::identity::Snapshot;
-use crate::identity::interfaces::{Here, Interfaces, Origin};
-use crate::identity::subnets::Labels;
 use crate::metrics::Metrics;
 use crate::normalise::{Context, is_ovs, judge, normalise};
 use crate::queue::Sender;
 use crate::receive::{Datagram, Handler};
 use crate::templates::Templates;
 use weir_flow::FlowRecord;
+use weir_identity::Snapshot;
+use weir_identity::exporters::Exporter;
+use weir_identity::interfaces::{ExporterRef, Interfaces, SwitchInterfaces};
+use weir_identity::subnets::Labels;
 
 /// Records in a batch at which it is handed on before all datagrams were looked at.
 const FULL_BATCH: usize = 1_024;
@@ -136,14 +136,14 @@ impl Worker {
 
     /// The interfaces of the switch that sent the records at hand, if Open vSwitch
     /// did.
-    fn here(&self, exporter: Option<&Exporter>, source: IpAddr) -> Option<Here> {
+    fn here(&self, exporter: Option<&Exporter>, source: IpAddr) -> Option<SwitchInterfaces> {
         let first = self.raw.first().filter(|_| !self.interfaces.is_empty())?;
         if !is_ovs(first, exporter) {
             return None;
         }
         let of_bridge = || exporter.and_then(|exporter| exporter.domain);
         let domain = first.observation_domain.or_else(of_bridge).unwrap_or(0);
-        let origin = Origin {
+        let origin = ExporterRef {
             exporter,
             source,
             domain,

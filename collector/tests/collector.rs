@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use harness::{Exporter, Paper, assert_sums, eventually, fetch, get, metrics, pcap};
 use serde_json::Value;
-use weir_collector::{AllowRule, Collector, Config, Running, Sink, Source};
+use weir_collector::{AllowRule, Collector, Config, NameSource, Running, Sink};
 
 fn config(sink: Sink) -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -17,7 +17,7 @@ fn config(sink: Sink) -> Config {
         listen: vec![any, any],
         workers: 3.try_into().unwrap(),
         http: any,
-        names: Source::None,
+        names: NameSource::None,
         sink,
         ..Config::default()
     }

@@ -8,7 +8,7 @@ mod harness;
 use std::net::{SocketAddr, UdpSocket};
 
 use harness::{Exporter, Paper, assert_sums, eventually, metrics, pcap};
-use weir_collector::{Collector, Config, Sink, Source};
+use weir_collector::{Collector, Config, NameSource, Sink};
 use wire::Field;
 use wire::encode::{Body, Ipfix};
 
@@ -32,7 +32,7 @@ async fn records_of_ovs_are_named_by_the_interface_when_nothing_else_names_them(
     let config = Config {
         listen: vec![any],
         http: any,
-        names: Source::None,
+        names: NameSource::None,
         sink: Sink::Json(Box::new(paper.clone())),
         ..Config::default()
     };

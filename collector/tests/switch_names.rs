@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use harness::{Exporter, Paper, eventually, get, metrics, pcap};
-use weir_collector::{Collector, Config, Sink, Source};
+use weir_collector::{Collector, Config, NameSource, Sink};
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
@@ -107,7 +107,7 @@ async fn pods_are_named_by_the_switch_and_a_renamed_pod_follows() {
 
     let paper = Paper::default();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let names = Source::Switches {
+    let names = NameSource::Switches {
         endpoints: vec![database.endpoint().parse().unwrap()],
         node_name: None,
     };
@@ -177,7 +177,7 @@ async fn a_missing_database_is_told_by_readiness_and_records_still_flow() {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let nowhere = std::env::temp_dir().join(format!("weir-collector-none-{}.sock", std::process::id()));
     let endpoint = format!("unix:{}", nowhere.display()).parse().unwrap();
-    let names = Source::Switches {
+    let names = NameSource::Switches {
         endpoints: vec![endpoint],
         node_name: None,
     };

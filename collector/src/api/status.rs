@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_store::{Reader, Tier};
 
-use crate::exporters::{Exporters, NodeExports};
 use crate::metrics::Totals;
+use weir_identity::exporters::{Exporters, NodeExports};
 
 /// The state of the collector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

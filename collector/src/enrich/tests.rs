@@ -1,7 +1,7 @@
 use super::*;
-use crate::identity::{Held, Timeline};
 use crate::normalise::{Context, normalise};
 use std::path::Path;
+use weir_identity::{Held, Timeline};
 use wire::Protocol;
 
 const TIME: u64 = 1_000_000_000_000;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wire::{Counters, InterfaceCounters, Options, OptionsRecord, OvsDatapath};
 
 use super::running::{Running, Width};
-use crate::exporters::Exporter;
+use weir_identity::exporters::Exporter;
 
 mod show;
 

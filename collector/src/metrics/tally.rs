@@ -11,7 +11,7 @@ use super::{
     Counters, IGNORED_KINDS, Metrics, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS, position,
     reject_reasons, to_signed,
 };
-use crate::exporters::Exporter;
+use weir_identity::exporters::Exporter;
 
 /// One worker's counts. Nobody sees them before [`DecodeCounters::publish`].
 #[derive(Debug)]

@@ -39,9 +39,9 @@ use std::net::IpAddr;
 use weir_api::profile::DEFAULT_BRIDGE;
 use wire::{Direction, Protocol};
 
-use crate::exporters::{Exporter, Exporters, NodeExports};
 use weir_flow::{Entered, FlowRecord};
 use weir_flow::{Identity, Kind};
+use weir_identity::exporters::{Exporter, Exporters, NodeExports};
 
 const UDP: u8 = 17;
 /// UDP ports of Geneve and VXLAN (RFC 8926, RFC 7348).

@@ -12,7 +12,7 @@
 use weir_flow::{Entered, Left, Sight};
 use wire::{Direction, PacketSample, Protocol, Record, SampledInterface};
 
-use crate::exporters::Exporter;
+use weir_identity::exporters::Exporter;
 
 /// `NF_OUT_DROP` (`ofproto/netflow.h`).
 const NO_OUTPUT: u32 = 65533;

@@ -2,9 +2,9 @@
 //! made ones where the capture has none.
 
 use super::*;
-use crate::exporters::{Formats, Ipfix, NetFlow};
 use weir_api::export::TunnelPorts;
 use weir_flow::Value;
+use weir_identity::exporters::{Formats, Ipfix, NetFlow};
 
 use crate::pcap;
 

@@ -11,9 +11,9 @@
 //! record nor OVSDB tells whether a rule of the bridge uses `ct()`: the owner of
 //! the rules has to vouch for it ([`weir_api::export::SINGLE_PASS_KEY`]).
 
-use crate::exporters::Exporter;
 use weir_flow::Left;
 use weir_flow::{FlowRecord, Verdict};
+use weir_identity::exporters::Exporter;
 use wire::{Direction, Protocol};
 
 /// The verdict of a record that has its names.

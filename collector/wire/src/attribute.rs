@@ -111,6 +111,10 @@ pub enum AttributeValue {
 
 /// All that is said of one flow, each thing once, in the order of [`Attribute`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::box_collection,
+    reason = "eight bytes in a record where there are none, and three times that with a Vec"
+)]
 pub struct Attributes(Option<Box<Vec<(Attribute, AttributeValue)>>>);
 
 impl Attributes {

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
-use crate::exporters::{Formats, Ipfix, NetFlow};
 use crate::normalise::{Context, normalise};
+use weir_identity::exporters::{Formats, Ipfix, NetFlow};
 
 const IPFIX: Formats = Formats {
     net_flow: None,

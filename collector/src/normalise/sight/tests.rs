@@ -1,6 +1,6 @@
 use super::*;
-use crate::exporters::{Formats, NetFlow};
 use weir_api::export::TunnelPorts;
+use weir_identity::exporters::{Formats, NetFlow};
 
 fn exporter(id_in_interfaces: bool) -> Exporter {
     let tunnels = [TunnelPorts {

@@ -23,9 +23,9 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::sync::watch;
 use weir_api::NodeFlowExport;
+use weir_identity::facts::{self, Fact, ObjectKey, ObjectKind, Owner};
+use weir_identity::{Index, Snapshot, time};
 
-use super::facts::{self, Fact, ObjectKey, ObjectKind, Owner};
-use super::{Index, Snapshot, time};
 use crate::health::Health;
 
 /// Time between two snapshots while changes keep coming.

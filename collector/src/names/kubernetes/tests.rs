@@ -1,5 +1,5 @@
 use super::*;
-use crate::identity::{Holders, Span};
+use weir_identity::{Owners, Span};
 
 const HISTORY: Duration = Duration::from_secs(600);
 const NOW: u64 = 1_000_000_000_000;
@@ -29,10 +29,10 @@ fn a_new_list_forgets_what_went_away_while_the_watch_was_down() {
     assert_eq!(watched.index.len(), 1);
     let snapshot = watched.index.snapshot();
     let later = Span::since(NOW + 10_000_000_000);
-    let holders = snapshot.directory.holders([10, 0, 0, 1].into(), later);
+    let owners = snapshot.directory.owners([10, 0, 0, 1].into(), later);
     assert!(
-        matches!(holders, Holders::One(who) if &*who.name == "b"),
-        "{holders:?}"
+        matches!(owners, Owners::One(who) if &*who.name == "b"),
+        "{owners:?}"
     );
 }
 
@@ -97,7 +97,7 @@ fn an_endpoint_that_went_while_the_watch_was_down_is_not_credited_any_more() {
     let key = ObjectKey::new(ObjectKind::EndpointSlice, "shop", "web-x");
     watched.take(Change::Listed(key, Fact::Endpoints(slice)), NOW);
     watched.take(Change::ListEnds(ObjectKind::EndpointSlice), NOW);
-    let endpoint = crate::identity::Endpoint {
+    let endpoint = weir_identity::Endpoint {
         address: [10, 0, 0, 1].into(),
         proto: 6,
         port: 80,

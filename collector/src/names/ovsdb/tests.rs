@@ -1,7 +1,8 @@
 use super::*;
-use crate::exporters::{Formats, Ipfix, NetFlow};
-use crate::identity::Holders;
 use ovsdb::{Datum, Uuid};
+use weir_identity::Owners;
+use weir_identity::Span;
+use weir_identity::exporters::{Formats, Ipfix, NetFlow};
 
 fn uuid(n: u128) -> Uuid {
     format!("{:08x}-0000-0000-0000-{:012x}", n, n)
@@ -138,7 +139,7 @@ fn a_pod_in_several_networks_is_known_by_its_own_and_each_address_by_its_network
         &*switch.ports.macs[&[0x0a, 0x58, 0x0a, 0xc8, 0, 5]].network,
         "net/blue"
     );
-    let snapshot = merge(vec![switch], &mut Ledger::default(), 1);
+    let snapshot = merge(vec![switch], &mut AddressHistory::default(), 1);
     let pod = snapshot.directory.pod("shop/web", Span::since(1));
     assert_eq!(pod.map(|who| &*who.network), Some("primary"));
 }
@@ -185,10 +186,10 @@ fn interfaces_that_are_no_pods_name_the_node_or_nobody() {
 fn exporters_are_known_by_what_the_rows_say() {
     let snapshot = merge(
         vec![read(&replica(), Some("other-name"))],
-        &mut Ledger::default(),
+        &mut AddressHistory::default(),
         1,
     );
-    use crate::exporters::Mark;
+    use weir_identity::exporters::Mark;
     let stranger = [203, 0, 113, 1].into();
     for mark in [
         Mark::Domain(7),
@@ -237,15 +238,15 @@ fn an_address_that_another_pod_got_is_credited_by_time() {
             name: name.into(),
             ..Identity::default()
         };
-        let mut switch = Switch {
+        let mut switch = SwitchFacts {
             node: "node-a".into(),
-            ..Switch::default()
+            ..SwitchFacts::default()
         };
         switch.addresses.push(([10, 0, 0, 1].into(), Arc::new(who)));
         switch
     };
     const SECOND: u64 = 1_000_000_000;
-    let mut ledger = Ledger::new(Duration::from_secs(600));
+    let mut ledger = AddressHistory::new(Duration::from_secs(600));
     let mut at = |second: u64, switches| merge(switches, &mut ledger, second * SECOND);
     at(100, vec![pod("old")]);
     at(200, vec![]);
@@ -255,8 +256,8 @@ fn an_address_that_another_pod_got_is_credited_by_time() {
             from: second * SECOND,
             to: second * SECOND,
         };
-        match snapshot.directory.holders([10, 0, 0, 1].into(), flow) {
-            Holders::One(who) => who.name.to_string(),
+        match snapshot.directory.owners([10, 0, 0, 1].into(), flow) {
+            Owners::One(who) => who.name.to_string(),
             other => format!("{other:?}"),
         }
     };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ovsdb::{Datum, Replica, RowData, Uuid};
 use weir_api::export::{SINGLE_PASS_KEY, TunnelInterface, TunnelPorts};
 
-use crate::exporters::{Exporter, Formats, Ipfix, NetFlow};
-use crate::identity::DEFAULT_SAMPLING;
+use weir_identity::DEFAULT_SAMPLING;
+use weir_identity::exporters::{Exporter, Formats, Ipfix, NetFlow};
 
 pub(super) const BRIDGE_COLUMNS: [&str; 7] = [
     "name",

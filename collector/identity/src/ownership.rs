@@ -13,15 +13,15 @@ use super::time::{Held, Span, Timeline};
 
 /// Claims on things of one kind: addresses, endpoints, names.
 #[derive(Debug)]
-pub struct Book<K> {
-    claims: HashMap<K, Vec<Claim>>,
+pub struct OwnershipHistory<K> {
+    claims: HashMap<K, Vec<OwnershipClaim>>,
     /// What has claims that ended, by when.
     ended: BTreeSet<(u64, K)>,
     changed: HashSet<K>,
 }
 
 #[derive(Debug)]
-struct Claim {
+struct OwnershipClaim {
     by: ObjectKey,
     span: Span,
     who: Arc<Identity>,
@@ -30,7 +30,7 @@ struct Claim {
 
 /// The times of an object, ns since the epoch UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Term {
+pub struct Tenure {
     /// When the object was made; an elder one of the same name is another.
     pub created: u64,
     /// Since when it may have what it is not known to have yet.
@@ -41,7 +41,7 @@ pub struct Term {
     pub leaving: bool,
 }
 
-impl<K> Default for Book<K> {
+impl<K> Default for OwnershipHistory<K> {
     fn default() -> Self {
         Self {
             claims: HashMap::new(),
@@ -51,12 +51,12 @@ impl<K> Default for Book<K> {
     }
 }
 
-impl<K: Hash + Ord + Clone> Book<K> {
+impl<K: Hash + Ord + Clone> OwnershipHistory<K> {
     /// An object has this, and is `who`, also where that became known later.
-    pub fn claim(&mut self, key: &K, by: &ObjectKey, term: Term, who: &Arc<Identity>) {
+    pub fn claim(&mut self, key: &K, by: &ObjectKey, term: Tenure, who: &Arc<Identity>) {
         let claims = self.claims.entry(key.clone()).or_default();
         let (mut known, mut open) = (false, false);
-        let same = |claim: &&mut Claim| claim.by == *by && claim.span.to > term.created;
+        let same = |claim: &&mut OwnershipClaim| claim.by == *by && claim.span.to > term.created;
         for claim in claims.iter_mut().filter(same) {
             claim.who = Arc::clone(who);
             claim.leaving = term.leaving;
@@ -66,7 +66,7 @@ impl<K: Hash + Ord + Clone> Book<K> {
         if !(open || known && term.until.is_some()) {
             // Nearly everything has one holder.
             claims.reserve_exact(1);
-            claims.push(Claim {
+            claims.push(OwnershipClaim {
                 by: by.clone(),
                 span: Span::since(term.from),
                 who: Arc::clone(who),
@@ -137,7 +137,7 @@ impl<K: Hash + Ord + Clone> Book<K> {
 
 /// A pod that is being deleted has lost its address when a younger one has it:
 /// word of its end may come late, or wait for a finalizer.
-fn timeline(claims: &[Claim]) -> Timeline {
+fn timeline(claims: &[OwnershipClaim]) -> Timeline {
     let mut held: Vec<Held> = claims
         .iter()
         .map(|claim| {
@@ -156,7 +156,7 @@ fn timeline(claims: &[Claim]) -> Timeline {
     held.into()
 }
 
-fn inherits(heir: &Claim, claim: &Claim) -> bool {
+fn inherits(heir: &OwnershipClaim, claim: &OwnershipClaim) -> bool {
     let pods = heir.who.kind == Kind::Pod && claim.who.kind == Kind::Pod;
     let younger = heir.by != claim.by && heir.span.from > claim.span.from;
     let one_network = heir.who.network == claim.who.network;

@@ -1,75 +1,7 @@
 use super::*;
 
-fn parse(text: &str) -> Result<Labels, String> {
-    Labels::parse(text, Path::new("labels.yaml")).map_err(|e| e.to_string())
-}
-
 fn label(labels: &Labels, address: &str) -> Option<String> {
     labels.get(address.parse().unwrap()).map(ToString::to_string)
-}
-
-const NESTED: &str = "
-customLabels:
-- name: all
-  cidrs: [10.0.0.0/8, '2001:db8::/32']
-- name: offices
-  cidrs: [10.1.2.3/16, '2001:db8:1::/48']
-- name: printer
-  cidrs: [10.1.0.9/32]
-";
-
-#[test]
-fn the_smallest_network_around_an_address_names_it() {
-    let labels = parse(NESTED).unwrap();
-    assert_eq!(labels.len(), 5);
-    for (address, expected) in [
-        ("10.9.9.9", Some("all")),
-        ("10.1.255.255", Some("offices")),
-        ("10.1.0.9", Some("printer")),
-        ("::ffff:10.1.0.9", Some("printer")),
-        ("2001:db8:1::9", Some("offices")),
-        ("2001:db8:2::9", Some("all")),
-        ("192.0.2.1", None),
-        ("2001:db9::", None),
-    ] {
-        assert_eq!(label(&labels, address).as_deref(), expected, "{address}");
-    }
-}
-
-#[test]
-fn the_part_of_a_flow_collector_is_read_too_and_an_empty_file_labels_nothing() {
-    let whole =
-        "subnetLabels:\n  openShiftAutoDetect: false\n  customLabels:\n  - {name: a, cidrs: [10.0.0.0/8]}\n";
-    assert_eq!(label(&parse(whole).unwrap(), "10.0.0.1").as_deref(), Some("a"));
-    assert!(parse("").unwrap().is_empty());
-    assert!(parse("customLabels: []").unwrap().is_empty());
-}
-
-#[test]
-fn an_error_names_the_file_and_the_entry() {
-    for (entry, why) in [
-        (
-            "{name: b, cidrs: [10.0.0.0/33]}",
-            "customLabels[1] (\"b\"): \"10.0.0.0/33\" is no network",
-        ),
-        (
-            "{name: b, cidrs: [10.0.0.1]}",
-            "customLabels[1] (\"b\"): \"10.0.0.1\" is no network",
-        ),
-        ("{cidrs: [10.0.0.0/8]}", "customLabels[1] (\"\"): it has no name"),
-        (
-            "{name: b, cidrs: [10.0.0.0/8]}",
-            "customLabels[1] (\"b\"): 10.0.0.0/8 is \"a\" already",
-        ),
-        ("{name: b, cidr: 10.0.0.0/8}", "cidr"),
-    ] {
-        let text = format!("customLabels:\n- {{name: a, cidrs: [10.0.0.0/8]}}\n- {entry}\n");
-        let error = parse(&text).unwrap_err();
-        assert!(
-            error.starts_with("labels.yaml: ") && error.contains(why),
-            "{error}"
-        );
-    }
 }
 
 /// A directory as Kubernetes mounts a ConfigMap: the file is a link through
@@ -101,7 +33,7 @@ impl ConfigMap {
 #[test]
 fn a_config_map_that_changes_is_read_again_and_only_then() {
     let map = ConfigMap::new("customLabels: [{name: a, cidrs: [10.0.0.0/8]}]");
-    let (mut source, labels) = Source::open(map.file());
+    let (mut source, labels) = LabelFile::open(map.file());
     assert_eq!(label(&labels, "10.0.0.1").as_deref(), Some("a"));
     assert!(source.look().is_none());
     map.swap("v2", "customLabels: [{name: b, cidrs: [10.0.0.0/8]}]");
@@ -113,7 +45,7 @@ fn a_config_map_that_changes_is_read_again_and_only_then() {
 #[tokio::test]
 async fn labels_stay_as_they_were_while_the_file_has_an_error() {
     let map = ConfigMap::new("customLabels: [{name: a, cidrs: [10.0.0.0/8]}]");
-    let (mut source, read) = Source::open(map.file());
+    let (mut source, read) = LabelFile::open(map.file());
     map.swap("v2", "customLabels: [{name: b, cidrs: [nonsense]}]");
     let error = source.look().unwrap().unwrap_err().to_string();
     assert!(error.contains("customLabels[0] (\"b\")"), "{error}");
@@ -133,7 +65,7 @@ async fn labels_stay_as_they_were_while_the_file_has_an_error() {
 fn a_file_that_is_not_there_labels_nothing_until_it_comes() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("labels.yaml");
-    let (mut source, labels) = Source::open(file.clone());
+    let (mut source, labels) = LabelFile::open(file.clone());
     assert!(labels.is_empty() && source.look().is_none());
     fs::write(&file, "customLabels: [{name: a, cidrs: [10.0.0.0/8]}]").unwrap();
     assert_eq!(source.look().unwrap().unwrap().len(), 1);

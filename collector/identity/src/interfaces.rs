@@ -28,15 +28,15 @@ use wire::{InterfaceName, Options, OptionsRecord, Protocol, Text};
 use crate::exporters::Exporter;
 
 /// Interfaces of one switch.
-const MAX_INTERFACES: usize = 1_024;
+pub const MAX_INTERFACES: usize = 1_024;
 /// Interfaces of all switches of exporters that are known.
 const MAX_OF_NODES: usize = 131_072;
 /// Interfaces of the others, and so switches.
-const MAX_OF_STRANGERS: usize = 32_768;
+pub const MAX_OF_STRANGERS: usize = 32_768;
 /// Octets of an interface's name; one that has more is not taken.
-const MAX_NAME: usize = 255;
+pub const MAX_NAME: usize = 255;
 /// An interface that was not told for so long is forgotten. It is told every minute.
-const FORGOTTEN_MS: u64 = 600_000;
+pub const FORGOTTEN_MS: u64 = 600_000;
 /// A switch tells all its interfaces within this time when it is heard of first.
 const FIRST_WORDS_MS: u64 = 5_000;
 /// How late an interface may be told, and how far clocks may be apart.
@@ -90,7 +90,7 @@ pub struct Pod {
 
 /// The interfaces that the records of one datagram name.
 #[derive(Debug)]
-pub struct Here {
+pub struct SwitchInterfaces {
     switch: Arc<Switch>,
     /// Of the bridge, for OpenFlow ports.
     domain: u32,
@@ -99,7 +99,7 @@ pub struct Here {
 
 /// Whose datagram it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
+pub struct ExporterRef<'a> {
     /// Its exporter, if known.
     pub exporter: Option<&'a Exporter>,
     /// Its source address.
@@ -110,7 +110,7 @@ pub struct Origin<'a> {
 
 impl Interfaces {
     /// Takes in what one datagram says.
-    pub fn learn(&self, origin: Origin<'_>, options: &[OptionsRecord], now_ms: u64) {
+    pub fn learn(&self, origin: ExporterRef<'_>, options: &[OptionsRecord], now_ms: u64) {
         let mut told = options.iter().filter_map(|record| match &record.content {
             Options::Interface(interface) => Some(interface),
             _ => None,
@@ -125,14 +125,14 @@ impl Interfaces {
 
     /// The interfaces of the switch that sent a datagram of this format. NetFlow v5 and
     /// sFlow have no domain; that of the bridge is to be put in its place.
-    pub fn here(&self, origin: Origin<'_>, format: Protocol) -> Option<Here> {
+    pub fn here(&self, origin: ExporterRef<'_>, format: Protocol) -> Option<SwitchInterfaces> {
         if self.is_empty() {
             return None;
         }
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let of_node = origin.exporter.and_then(|e| known.nodes.get(&e.node));
         let told_before = || known.strangers.get(&(origin.source, origin.domain));
-        Some(Here {
+        Some(SwitchInterfaces {
             switch: Arc::clone(of_node.or_else(told_before)?),
             domain: origin.domain,
             format,
@@ -152,7 +152,12 @@ impl Interfaces {
 
 impl Known {
     /// Takes in what a switch says, as far as there is room.
-    fn put<'a>(&mut self, origin: Origin<'_>, told: impl Iterator<Item = &'a InterfaceName>, now_ms: u64) {
+    fn put<'a>(
+        &mut self,
+        origin: ExporterRef<'_>,
+        told: impl Iterator<Item = &'a InterfaceName>,
+        now_ms: u64,
+    ) {
         let (switch, total, limit) = match origin.exporter {
             Some(exporter) => {
                 let switch = self.nodes.entry(Arc::clone(&exporter.node)).or_default();
@@ -201,7 +206,7 @@ impl Known {
 
 impl Switch {
     /// An interface without a pod in its description is one that lost it.
-    fn put(&mut self, told: &InterfaceName, origin: Origin<'_>, most: usize, now_ms: u64) {
+    fn put(&mut self, told: &InterfaceName, origin: ExporterRef<'_>, most: usize, now_ms: u64) {
         let Some((ns, pod)) = parse_pod(told.description.as_str()) else {
             self.remove(told.interface);
             return;
@@ -270,7 +275,7 @@ impl Pod {
     }
 }
 
-impl Here {
+impl SwitchInterfaces {
     /// The pod behind the interface that this side of a record names, for a flow that
     /// began then (ns since the epoch UTC). A record that names the interface otherwise
     /// is of one that had the number before, or has it since.
@@ -299,6 +304,3 @@ fn parse_pod(description: &str) -> Option<(&str, &str)> {
     };
     (is_name(ns) && is_name(pod)).then_some((ns, pod))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,12 +1,18 @@
-use std::net::Ipv4Addr;
+//! Names by interfaces, as node daemons announce them, on records of each format.
 
-use weir_flow::{FlowRecord, Found};
-use wire::{Direction, Record};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
-use super::*;
-use crate::enrich::Enrich;
-use crate::identity::subnets::Labels;
-use crate::identity::{Directory, Held, Span, Timeline};
+use weir_flow::{FlowRecord, Found, Identity, Kind};
+use weir_identity::exporters::Exporter;
+use weir_identity::interfaces::{
+    ExporterRef, FORGOTTEN_MS, Interfaces, MAX_INTERFACES, MAX_NAME, MAX_OF_STRANGERS,
+};
+use weir_identity::subnets::Labels;
+use weir_identity::{Directory, Held, Span, Timeline};
+use wire::{Direction, InterfaceName, Options, OptionsRecord, Protocol, Record};
+
+use super::Enrich;
 use crate::normalise::{Context, normalise};
 
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 30, 0, 11));
@@ -21,8 +27,8 @@ fn exporter(node: &str, domain: u32) -> Exporter {
     }
 }
 
-fn origin(exporter: Option<&Exporter>, domain: u32) -> Origin<'_> {
-    Origin {
+fn origin(exporter: Option<&Exporter>, domain: u32) -> ExporterRef<'_> {
+    ExporterRef {
         exporter,
         source: NODE,
         domain,
@@ -71,7 +77,7 @@ fn raw(protocol: Protocol, input: (u32, &str), output: (u32, &str)) -> Record {
 /// The record as the pods behind its interfaces name it.
 fn named(
     interfaces: &Interfaces,
-    origin: Origin<'_>,
+    origin: ExporterRef<'_>,
     raw: Record,
     directory: &Directory,
 ) -> Option<FlowRecord> {

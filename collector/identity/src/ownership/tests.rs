@@ -1,5 +1,5 @@
 use super::*;
-use crate::identity::ObjectKind;
+use crate::ObjectKind;
 
 fn pod(name: &str) -> (ObjectKey, Arc<Identity>) {
     let who = Identity {
@@ -10,8 +10,8 @@ fn pod(name: &str) -> (ObjectKey, Arc<Identity>) {
     (ObjectKey::new(ObjectKind::Pod, "ns", name), Arc::new(who))
 }
 
-fn term(from: u64) -> Term {
-    Term {
+fn term(from: u64) -> Tenure {
+    Tenure {
         created: from,
         from,
         until: None,
@@ -20,7 +20,7 @@ fn term(from: u64) -> Term {
 }
 
 /// Name, beginning and end of each holding of the one key that the tests use.
-fn shown(book: &mut Book<u8>) -> Vec<(String, u64, u64)> {
+fn shown(book: &mut OwnershipHistory<u8>) -> Vec<(String, u64, u64)> {
     let mut shards = Shards::default();
     book.changed.insert(1);
     book.publish(&mut shards);
@@ -33,7 +33,7 @@ fn shown(book: &mut Book<u8>) -> Vec<(String, u64, u64)> {
 
 #[test]
 fn a_holding_lasts_until_it_is_released_and_is_kept_after_that() {
-    let (mut book, (key, who)) = (Book::default(), pod("a"));
+    let (mut book, (key, who)) = (OwnershipHistory::default(), pod("a"));
     book.claim(&1, &key, term(10), &who);
     assert_eq!(shown(&mut book), [("a".into(), 10, u64::MAX)]);
     book.release(&1, &key, 20);
@@ -48,7 +48,7 @@ fn a_holding_lasts_until_it_is_released_and_is_kept_after_that() {
 
 #[test]
 fn of_too_many_ends_the_oldest_go_first() {
-    let mut book = Book::default();
+    let mut book = OwnershipHistory::default();
     for (name, from) in [("a", 1), ("b", 3), ("c", 5)] {
         let (key, who) = pod(name);
         book.claim(&1, &key, term(from), &who);
@@ -66,9 +66,10 @@ fn one_that_is_being_deleted_loses_to_a_younger_one_and_another_does_not() {
         (false, false, u64::MAX),
         (false, true, u64::MAX),
     ] {
-        let (mut book, (old, old_who), (new, new_who)) = (Book::default(), pod("old"), pod("new"));
-        book.claim(&1, &old, Term { leaving, ..term(10) }, &old_who);
-        let heir = Term {
+        let (mut book, (old, old_who), (new, new_who)) =
+            (OwnershipHistory::default(), pod("old"), pod("new"));
+        book.claim(&1, &old, Tenure { leaving, ..term(10) }, &old_who);
+        let heir = Tenure {
             leaving: heir_leaving,
             ..term(50)
         };
@@ -80,8 +81,8 @@ fn one_that_is_being_deleted_loses_to_a_younger_one_and_another_does_not() {
 
 #[test]
 fn what_becomes_known_later_reaches_holdings_that_ended() {
-    let (mut book, (key, who), (_, other)) = (Book::default(), pod("a"), pod("b"));
-    let ended = Term {
+    let (mut book, (key, who), (_, other)) = (OwnershipHistory::default(), pod("a"), pod("b"));
+    let ended = Tenure {
         until: Some(20),
         ..term(10)
     };
@@ -92,7 +93,7 @@ fn what_becomes_known_later_reaches_holdings_that_ended() {
 
 #[test]
 fn a_new_object_of_the_same_name_leaves_the_old_holding_alone() {
-    let (mut book, (key, who), (_, other)) = (Book::default(), pod("a"), pod("b"));
+    let (mut book, (key, who), (_, other)) = (OwnershipHistory::default(), pod("a"), pod("b"));
     book.claim(&1, &key, term(10), &who);
     book.release(&1, &key, 20);
     book.claim(&1, &key, term(20), &other);

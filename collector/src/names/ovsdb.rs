@@ -2,7 +2,6 @@
 //! each interface which pod stands behind it ([`read_pod`]), and with which addresses.
 //! [`read`] is pure; [`follow`] is the task that keeps the snapshot up to date.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +10,10 @@ use futures::future::select_all;
 use ovsdb::{Client, Endpoint, Monitor, Options, Replica, RowData, View};
 use tokio::sync::watch;
 
-use super::book::{Book, Term};
-use super::index::MOST_ENDED;
-use super::shards::Shards;
-use super::time::{self, Held, Span, Timeline, nanoseconds};
-use super::{Directory, ObjectKey, ObjectKind, Ports, Snapshot, pod_key};
-use crate::exporters::{Exporter, Exporters};
 use crate::health::Health;
-use weir_api::interface::{PRIMARY, PodInterface, read_pod};
+use weir_api::interface::{PodInterface, read_pod};
 use weir_flow::{Identity, Kind};
+use weir_identity::{AddressHistory, Snapshot, SwitchFacts, merge, time};
 
 mod exports;
 
@@ -30,21 +24,6 @@ const COALESCE: Duration = Duration::from_millis(50);
 const ADDRESSES: [&str; 4] = ["ip_addresses", "ip_address", "ip-address", "ip"];
 /// Where Ethernet addresses are: OVN-Kubernetes, Antrea.
 const MACS: [&str; 2] = ["attached_mac", "attached-mac"];
-
-/// What one node's OVSDB says.
-#[derive(Debug, Default)]
-pub struct Switch {
-    /// Name of the node.
-    pub node: Arc<str>,
-    /// Addresses that its records come from.
-    pub sources: Vec<IpAddr>,
-    /// Its exporters, a bridge each.
-    pub exporters: Vec<Exporter>,
-    /// Who stands behind its interfaces.
-    pub ports: Ports,
-    /// Who has which address.
-    pub addresses: Vec<(IpAddr, Arc<Identity>)>,
-}
 
 /// The tables and columns that [`read`] reads.
 pub fn monitor() -> Monitor {
@@ -60,7 +39,7 @@ pub fn monitor() -> Monitor {
 
 /// Reads what the replica of one node says. `node_name` outranks
 /// `external_ids:hostname`.
-pub fn read(replica: &Replica, node_name: Option<&str>) -> Switch {
+pub fn read(replica: &Replica, node_name: Option<&str>) -> SwitchFacts {
     let root = replica.rows("Open_vSwitch").next().map(|(_, row)| row);
     let external = |key| root.and_then(|row| row.map_get("external_ids", key));
     let node: Arc<str> = node_name
@@ -69,10 +48,10 @@ pub fn read(replica: &Replica, node_name: Option<&str>) -> Switch {
         .unwrap_or("")
         .into();
     let sources = external("ovn-encap-ip").map_or_else(Vec::new, addresses);
-    let mut switch = Switch {
+    let mut switch = SwitchFacts {
         node,
         sources,
-        ..Switch::default()
+        ..SwitchFacts::default()
     };
     switch.exporters = replica
         .rows("Bridge")
@@ -84,7 +63,7 @@ pub fn read(replica: &Replica, node_name: Option<&str>) -> Switch {
     switch
 }
 
-fn read_interface(row: &RowData, switch: &mut Switch) {
+fn read_interface(row: &RowData, switch: &mut SwitchFacts) {
     let id = |key: &str| row.map_get("external_ids", key);
     let pod = read_pod(id).map(|pod| identify_pod(&pod, switch));
     let Some(identity) = pod.or_else(|| identify_node(id("iface-id")?, switch)) else {
@@ -103,7 +82,7 @@ fn read_interface(row: &RowData, switch: &mut Switch) {
     }
 }
 
-fn identify_pod(pod: &PodInterface<'_>, switch: &Switch) -> Identity {
+fn identify_pod(pod: &PodInterface<'_>, switch: &SwitchFacts) -> Identity {
     Identity {
         kind: Kind::Pod,
         name: pod.pod.into(),
@@ -114,7 +93,7 @@ fn identify_pod(pod: &PodInterface<'_>, switch: &Switch) -> Identity {
 }
 
 /// `k8s-NODE` is the node's own port on the bridge.
-fn identify_node(iface: &str, switch: &Switch) -> Option<Identity> {
+fn identify_node(iface: &str, switch: &SwitchFacts) -> Option<Identity> {
     (iface.strip_prefix("k8s-")? == &*switch.node).then(|| Identity {
         kind: Kind::Node,
         name: Arc::clone(&switch.node),
@@ -124,7 +103,7 @@ fn identify_node(iface: &str, switch: &Switch) -> Option<Identity> {
     })
 }
 
-fn here(switch: &Switch) -> Identity {
+fn here(switch: &SwitchFacts) -> Identity {
     Identity {
         node_name: Arc::clone(&switch.node),
         node_addr: switch.sources.first().copied(),
@@ -149,111 +128,12 @@ fn parse_mac(text: &str) -> Option<[u8; 6]> {
     parts.next().is_none().then_some(mac)
 }
 
-/// Who has had which address, by one reading of the databases after the other.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    history: Duration,
-    book: Book<IpAddr>,
-    /// What the last reading said.
-    held: HashSet<(IpAddr, ObjectKey)>,
-    shown: Shards<IpAddr, Timeline>,
-    /// When that was, ns since the epoch UTC; 0: never.
-    read: u64,
-    /// Nodes that were read before.
-    nodes: HashSet<Arc<str>>,
-}
-
-impl Ledger {
-    /// An empty one that knows for so long who had an address.
-    pub fn new(history: Duration) -> Self {
-        Self {
-            history,
-            ..Self::default()
-        }
-    }
-
-    /// What is new in a reading has been so since the last one, or, of a node that
-    /// was not read before, always; what is gone is gone now (ns since the epoch UTC).
-    fn enter(&mut self, switches: &mut [Switch], now: u64) {
-        let mut held = HashSet::new();
-        for switch in switches.iter_mut().filter(|switch| !switch.node.is_empty()) {
-            let new = self.nodes.insert(Arc::clone(&switch.node));
-            let from = if new { 0 } else { self.read };
-            for (address, who) in switch.addresses.drain(..) {
-                held.insert(self.claim(address, &who, from));
-            }
-        }
-        for (address, by) in self.held.difference(&held) {
-            self.book.release(address, by, now);
-        }
-        self.book
-            .expire(now.saturating_sub(nanoseconds(self.history)), MOST_ENDED);
-        self.book.publish(&mut self.shown);
-        self.held = held;
-        self.read = now;
-    }
-
-    fn claim(&mut self, address: IpAddr, who: &Arc<Identity>, from: u64) -> (IpAddr, ObjectKey) {
-        let kind = if who.kind == Kind::Node {
-            ObjectKind::Node
-        } else {
-            ObjectKind::Pod
-        };
-        let by = ObjectKey::new(kind, &who.ns, &who.name);
-        let term = Term {
-            created: from,
-            from,
-            until: None,
-            leaving: false,
-        };
-        self.book.claim(&address, &by, term, who);
-        (address, by)
-    }
-}
-
-/// One snapshot of all switches as they are now (ns since the epoch UTC), with who
-/// had an address before.
-pub fn merge(mut switches: Vec<Switch>, ledger: &mut Ledger, now: u64) -> Snapshot {
-    let mut directory = Directory::default();
-    let mut exporters = Vec::new();
-    let mut sources = Vec::new();
-    ledger.enter(&mut switches, now);
-    for switch in switches {
-        sources.extend(
-            switch
-                .sources
-                .iter()
-                .map(|address| (*address, Arc::clone(&switch.node))),
-        );
-        exporters.extend(switch.exporters);
-        let behind = switch.ports.interfaces.values();
-        for pod in behind.filter(|who| who.kind == Kind::Pod) {
-            let held = Held {
-                span: Span::ALWAYS,
-                who: Arc::clone(pod),
-            };
-            // A pod is known by name as it is in its own network.
-            let name = pod_key(&pod.ns, &pod.name);
-            if &*pod.network == PRIMARY || directory.pods.get(&*name).is_none() {
-                directory.pods.insert(name, [held].into());
-            }
-        }
-        directory.nodes.insert(switch.node, switch.ports);
-    }
-    directory.addresses = ledger.shown.clone();
-    let exporters = Exporters::new(exporters, sources.into_iter());
-    Snapshot {
-        directory: Arc::new(directory),
-        exporters: Arc::new(exporters),
-    }
-}
-
 /// Keeps the snapshot up to date with these databases, until the receivers of
-/// `names` are gone. Who had an address is known for `history`.
+/// `names` are gone. Who had an address is known for `kept`.
 pub async fn follow(
     endpoints: Vec<Endpoint>,
     node_name: Option<String>,
-    history: Duration,
+    kept: Duration,
     names: watch::Sender<Snapshot>,
     health: Arc<Health>,
 ) {
@@ -263,7 +143,7 @@ pub async fn follow(
     let clients: Vec<Client> = endpoints.iter().map(open).collect();
     let mut views: Vec<watch::Receiver<View>> = clients.iter().map(Client::watch).collect();
     let name = node_name.filter(|_| endpoints.len() == 1);
-    let mut ledger = Ledger::new(history);
+    let mut history = AddressHistory::new(kept);
     while !names.is_closed() {
         let seen: Vec<View> = views
             .iter_mut()
@@ -271,7 +151,7 @@ pub async fn follow(
             .collect();
         health.set_identity(describe(&endpoints, &seen));
         let switches = read_all(&endpoints, &seen, name.as_deref());
-        names.send_replace(merge(switches, &mut ledger, time::now()));
+        names.send_replace(merge(switches, &mut history, time::now()));
         let changes = views.iter_mut().map(|view| Box::pin(view.changed()));
         tokio::select! {
             (outcome, _, _) = select_all(changes) => if outcome.is_err() { return },
@@ -283,8 +163,8 @@ pub async fn follow(
 
 /// A database that is a socket here is this machine's: its switch sends from
 /// any local address, of which loopback is the one that means nothing elsewhere.
-fn read_all(endpoints: &[Endpoint], views: &[View], node_name: Option<&str>) -> Vec<Switch> {
-    let mut switches: Vec<Switch> = views.iter().map(|view| read(&view.replica, node_name)).collect();
+fn read_all(endpoints: &[Endpoint], views: &[View], node_name: Option<&str>) -> Vec<SwitchFacts> {
+    let mut switches: Vec<SwitchFacts> = views.iter().map(|view| read(&view.replica, node_name)).collect();
     if let ([Endpoint::Unix(_)], [switch]) = (endpoints, switches.as_mut_slice()) {
         switch.sources.extend([
             IpAddr::from(Ipv4Addr::LOCALHOST),

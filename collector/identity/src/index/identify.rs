@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use weir_flow::{Identity, Kind};
 
-use super::{Belongings, Index, node_key, owner_key};
-use crate::identity::facts::{Fact, NodeFact, ObjectKey, ObjectKind, PodFact};
-use crate::identity::pod_key;
+use super::{Index, OwnedKeys, node_key, owner_key};
+use crate::facts::{Fact, NodeFact, ObjectKey, ObjectKind, PodFact};
+use crate::pod_key;
 
 impl Fact {
     /// When the object was made; 0 where that says nothing.
@@ -72,29 +72,29 @@ impl Index {
     }
 
     /// What an object has as `who`.
-    pub(super) fn belongings(&self, key: &ObjectKey, fact: &Fact, who: &Arc<Identity>) -> Belongings {
+    pub(super) fn owned_keys(&self, key: &ObjectKey, fact: &Fact, who: &Arc<Identity>) -> OwnedKeys {
         let as_who = |address: &IpAddr| (*address, Arc::clone(who));
         match fact {
-            Fact::Pod(pod) => Belongings {
+            Fact::Pod(pod) => OwnedKeys {
                 addresses: pod_addresses(pod, who),
                 pods: vec![(pod_key(&key.ns, &key.name), Arc::clone(who))],
-                ..Belongings::default()
+                ..OwnedKeys::default()
             },
-            Fact::Node(node) => Belongings {
+            Fact::Node(node) => OwnedKeys {
                 addresses: node.addresses.iter().map(as_who).collect(),
-                ..Belongings::default()
+                ..OwnedKeys::default()
             },
-            Fact::Service(service) => Belongings {
+            Fact::Service(service) => OwnedKeys {
                 addresses: service.addresses.iter().map(as_who).collect(),
                 endpoints: service.endpoints().map(|e| (e, Arc::clone(who))).collect(),
                 node_ports: service.node_ports.iter().map(|p| (*p, Arc::clone(who))).collect(),
-                ..Belongings::default()
+                ..OwnedKeys::default()
             },
-            Fact::Endpoints(slice) => Belongings {
+            Fact::Endpoints(slice) => OwnedKeys {
                 endpoints: slice.endpoints().map(|e| (e, Arc::clone(who))).collect(),
-                ..Belongings::default()
+                ..OwnedKeys::default()
             },
-            Fact::Controlled(_) | Fact::Exports(_) => Belongings::default(),
+            Fact::Controlled(_) | Fact::Exports(_) => OwnedKeys::default(),
         }
     }
 

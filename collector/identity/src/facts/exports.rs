@@ -6,8 +6,8 @@ use weir_api::identity::netflow_engine;
 use weir_api::{IpfixExport, NetFlowExport, NodeFlowExport, NodeFlowExportStatus, SFlowExport};
 
 use super::Fact;
+use crate::DEFAULT_SAMPLING;
 use crate::exporters::{Exporter, Formats, Ipfix, NetFlow};
-use crate::identity::DEFAULT_SAMPLING;
 
 /// Cuts a NodeFlowExport down. What the spec leaves to derive from the exporter
 /// id is derived, so that late records of an export that was just turned off

@@ -1,6 +1,6 @@
 use super::*;
-use crate::identity::facts::{self, Owner};
-use crate::identity::{Holders, Span};
+use crate::facts::{self, Owner};
+use crate::{Owners, Span};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ impl Cluster {
     }
 
     fn who(&mut self, address: &str) -> Option<Identity> {
-        match self.holders(address, self.1 + 5).as_slice() {
+        match self.owners(address, self.1 + 5).as_slice() {
             [] => None,
             [one] => Some(one.clone()),
             several => panic!("several: {several:?}"),
@@ -69,20 +69,20 @@ impl Cluster {
     }
 
     /// Everybody who had an address at a time, in seconds.
-    fn holders(&mut self, address: &str, at: u64) -> Vec<Identity> {
+    fn owners(&mut self, address: &str, at: u64) -> Vec<Identity> {
         let snapshot = self.0.snapshot();
         let at = MADE + at * SECOND;
         let flow = Span { from: at, to: at };
-        match snapshot.directory.holders(address.parse().unwrap(), flow) {
-            Holders::Nobody => Vec::new(),
-            Holders::One(who) => vec![(**who).clone()],
-            Holders::Several(all) => all.into_iter().map(|who| (**who).clone()).collect(),
+        match snapshot.directory.owners(address.parse().unwrap(), flow) {
+            Owners::Nobody => Vec::new(),
+            Owners::One(who) => vec![(**who).clone()],
+            Owners::Several(all) => all.into_iter().map(|who| (**who).clone()).collect(),
         }
     }
 
     fn names(&mut self, address: &str, at: u64) -> Vec<String> {
-        let holders = self.holders(address, at);
-        holders.iter().map(|who| who.name.to_string()).collect()
+        let owners = self.owners(address, at);
+        owners.iter().map(|who| who.name.to_string()).collect()
     }
 
     fn service(&mut self, address: &str, proto: u8, port: u16) -> String {
@@ -322,8 +322,8 @@ fn a_pod_that_was_made_anew_under_its_name_is_another_one() {
         (cluster.names(POD_IP, 50), cluster.names(POD_IP, 90)),
         (vec!["db-0".into()], vec![])
     );
-    assert_eq!(&*cluster.holders(POD_IP, 50)[0].node_name, "node-a");
-    assert_eq!(&*cluster.holders("10.128.0.9", 70)[0].node_name, "node-b");
+    assert_eq!(&*cluster.owners(POD_IP, 50)[0].node_name, "node-a");
+    assert_eq!(&*cluster.owners("10.128.0.9", 70)[0].node_name, "node-b");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::{Book, Term};
 use super::facts::{Fact, ObjectKey, ObjectKind, PodFact};
 use super::names::Names;
+use super::ownership::{OwnershipHistory, Tenure};
 use super::time::nanoseconds;
 use super::{Directory, Snapshot};
 use crate::exporters::{Exporter, Exporters};
@@ -25,7 +25,7 @@ pub const NAME_HISTORY: Duration = Duration::from_secs(600);
 /// have had for so long before it was last seen without.
 const WATCH_LAG: Duration = Duration::from_secs(5);
 /// Ends of holdings that are kept, of addresses and of endpoints each.
-pub(super) const MOST_ENDED: usize = 100_000;
+pub(super) const MAX_ENDED: usize = 100_000;
 
 /// All facts, and who has had which address by them.
 #[derive(Debug)]
@@ -35,10 +35,10 @@ pub struct Index {
     /// Pods by what their identity is made of: their node, their ReplicaSet or Job.
     dependents: HashMap<ObjectKey, Vec<ObjectKey>>,
     names: Names,
-    addresses: Book<IpAddr>,
-    endpoints: Book<Endpoint>,
-    node_ports: Book<NodePort>,
-    pods: Book<Arc<str>>,
+    addresses: OwnershipHistory<IpAddr>,
+    endpoints: OwnershipHistory<Endpoint>,
+    node_ports: OwnershipHistory<NodePort>,
+    pods: OwnershipHistory<Arc<str>>,
     portless: usize,
     shown: Directory,
     exporters: Arc<Exporters>,
@@ -55,7 +55,7 @@ struct Known {
 
 /// What an object has.
 #[derive(Debug, Default)]
-struct Belongings {
+struct OwnedKeys {
     addresses: Vec<(IpAddr, Arc<Identity>)>,
     endpoints: Vec<(Endpoint, Arc<Identity>)>,
     node_ports: Vec<(NodePort, Arc<Identity>)>,
@@ -76,10 +76,10 @@ impl Index {
             objects: Default::default(),
             dependents: HashMap::new(),
             names: Names::default(),
-            addresses: Book::default(),
-            endpoints: Book::default(),
-            node_ports: Book::default(),
-            pods: Book::default(),
+            addresses: OwnershipHistory::default(),
+            endpoints: OwnershipHistory::default(),
+            node_ports: OwnershipHistory::default(),
+            pods: OwnershipHistory::default(),
             portless: 0,
             shown: Directory::default(),
             exporters: Arc::default(),
@@ -138,10 +138,10 @@ impl Index {
     /// Forgets who had what longer ago than the history. Returns whether there is news.
     pub fn expire(&mut self, now: u64) -> bool {
         let before = now.saturating_sub(nanoseconds(self.history));
-        self.addresses.expire(before, MOST_ENDED);
-        self.endpoints.expire(before, MOST_ENDED);
-        self.node_ports.expire(before, MOST_ENDED);
-        self.pods.expire(before, MOST_ENDED);
+        self.addresses.expire(before, MAX_ENDED);
+        self.endpoints.expire(before, MAX_ENDED);
+        self.node_ports.expire(before, MAX_ENDED);
+        self.pods.expire(before, MAX_ENDED);
         self.addresses.is_changed() || self.endpoints.is_changed()
     }
 
@@ -217,12 +217,12 @@ impl Index {
     /// What it is not known to have had yet it got after it was last seen.
     fn hold(&mut self, key: &ObjectKey, fact: Fact, old: Option<Known>, now: u64) {
         let who = self.who(key, &fact, old.as_ref().map(|old| &old.who));
-        let new = self.belongings(key, &fact, &who);
+        let new = self.owned_keys(key, &fact, &who);
         let began = fact.began();
         let unseen = old
             .as_ref()
             .map_or(0, |old| old.seen.saturating_sub(nanoseconds(WATCH_LAG)));
-        let term = Term {
+        let term = Tenure {
             created: fact.created(),
             from: began.max(unseen),
             until: fact.ended(now),
@@ -235,7 +235,7 @@ impl Index {
             };
             self.depend_no_more(key, &old.fact, &still);
             self.portless -= usize::from(old.fact.is_portless());
-            let had = self.belongings(key, &old.fact, &old.who);
+            let had = self.owned_keys(key, &old.fact, &old.who);
             release_others(&mut self.addresses, key, &had.addresses, &new.addresses, now);
             release_others(&mut self.endpoints, key, &had.endpoints, &new.endpoints, now);
             release_others(&mut self.node_ports, key, &had.node_ports, &new.node_ports, now);
@@ -246,17 +246,17 @@ impl Index {
         self.objects[key.kind as usize].insert(key.clone(), known);
     }
 
-    fn claim(&mut self, key: &ObjectKey, belongings: &Belongings, term: Term) {
-        for (address, who) in &belongings.addresses {
+    fn claim(&mut self, key: &ObjectKey, owned_keys: &OwnedKeys, term: Tenure) {
+        for (address, who) in &owned_keys.addresses {
             self.addresses.claim(address, key, term, who);
         }
-        for (endpoint, who) in &belongings.endpoints {
+        for (endpoint, who) in &owned_keys.endpoints {
             self.endpoints.claim(endpoint, key, term, who);
         }
-        for (port, who) in &belongings.node_ports {
+        for (port, who) in &owned_keys.node_ports {
             self.node_ports.claim(port, key, term, who);
         }
-        for (name, who) in &belongings.pods {
+        for (name, who) in &owned_keys.pods {
             self.pods.claim(name, key, term, who);
         }
     }
@@ -265,7 +265,7 @@ impl Index {
     fn release(&mut self, key: &ObjectKey, known: &Known, now: u64) {
         self.depend_no_more(key, &known.fact, &[]);
         self.portless -= usize::from(known.fact.is_portless());
-        let had = self.belongings(key, &known.fact, &known.who);
+        let had = self.owned_keys(key, &known.fact, &known.who);
         release_others(&mut self.addresses, key, &had.addresses, &[], now);
         release_others(&mut self.endpoints, key, &had.endpoints, &[], now);
         release_others(&mut self.node_ports, key, &had.node_ports, &[], now);
@@ -280,14 +280,14 @@ impl Index {
             };
             let (fact, seen, old) = (known.fact.clone(), known.seen, Arc::clone(&known.who));
             let who = self.who(&pod, &fact, Some(&old));
-            let term = Term {
+            let term = Tenure {
                 created: fact.created(),
                 from: fact.began(),
                 until: fact.ended(seen),
                 leaving: fact.is_leaving(),
             };
-            let belongings = self.belongings(&pod, &fact, &who);
-            self.claim(&pod, &belongings, term);
+            let owned_keys = self.owned_keys(&pod, &fact, &who);
+            self.claim(&pod, &owned_keys, term);
             if let Some(known) = self.objects[pod.kind as usize].get_mut(&pod) {
                 known.who = who;
             }
@@ -296,7 +296,7 @@ impl Index {
 }
 
 fn release_others<K: Hash + Ord + Clone>(
-    book: &mut Book<K>,
+    book: &mut OwnershipHistory<K>,
     by: &ObjectKey,
     had: &[(K, Arc<Identity>)],
     has: &[(K, Arc<Identity>)],

@@ -1,6 +1,6 @@
 //! Names that the configuration gives to networks, in the shape of `subnetLabels`
 //! of NetObserv's FlowCollector. The smallest network around an address names it.
-//! Pure but for [`follow`], the task that reads the file again when it changed.
+//! Pure: who reads the file, and reads it again when it changed, hands its text in.
 //!
 //! ```yaml
 //! customLabels:
@@ -8,34 +8,18 @@
 //!   cidrs: ["192.0.2.0/24", "2001:db8:1::/48"]
 //! ```
 
-use std::fs;
-use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
 use serde::Deserialize;
 use thiserror::Error;
-use tokio::sync::watch;
-
-/// Time between two looks at the file.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest file that is read.
-const MOST_OCTETS: u64 = 64 << 20;
 
 /// Why a file of labels is not used.
 #[derive(Debug, Error)]
 pub enum LabelsError {
-    /// It cannot be read.
-    #[error("cannot read {0}")]
-    Read(PathBuf, #[source] io::Error),
-    /// It is too long.
-    #[error("{0} has {1} octets, more than 64 MiB")]
-    Long(PathBuf, u64),
     /// It is not what it should be.
     #[error("{0}: {1}")]
     Yaml(PathBuf, String),
@@ -70,19 +54,6 @@ struct Entry {
 }
 
 impl Labels {
-    /// Reads the labels out of a file.
-    ///
-    /// # Errors
-    /// It cannot be read, or an entry of it is wrong; the error names it.
-    pub fn read(path: &Path) -> Result<Self, LabelsError> {
-        let read = |error| LabelsError::Read(path.to_owned(), error);
-        let length = fs::metadata(path).map_err(read)?.len();
-        if length > MOST_OCTETS {
-            return Err(LabelsError::Long(path.to_owned(), length));
-        }
-        Self::parse(&fs::read_to_string(path).map_err(read)?, path)
-    }
-
     /// Reads the labels out of the text of a file.
     ///
     /// # Errors
@@ -140,77 +111,6 @@ impl Labels {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// What tells that a file is another one, or has been written: a ConfigMap is
-/// changed by turning a symbolic link to another directory.
-#[derive(Debug, PartialEq, Eq)]
-struct Mark(u64, u64, u64, (i64, i64));
-
-impl Mark {
-    fn of(path: &Path) -> Option<Self> {
-        let data = fs::metadata(path).ok()?;
-        Some(Self(
-            data.dev(),
-            data.ino(),
-            data.len(),
-            (data.mtime(), data.mtime_nsec()),
-        ))
-    }
-}
-
-/// The file, and how it was when it was read last.
-#[derive(Debug)]
-pub struct Source {
-    path: PathBuf,
-    mark: Option<Mark>,
-}
-
-impl Source {
-    /// Reads the labels for the first time. A file that is wrong or not there yet
-    /// labels nothing until it changes: flows without labels are better than none.
-    pub fn open(path: PathBuf) -> (Self, Arc<Labels>) {
-        let mark = Mark::of(&path);
-        let labels = Labels::read(&path).unwrap_or_else(|error| {
-            warn(&error, "there are no subnet labels");
-            Labels::default()
-        });
-        (Self { path, mark }, Arc::new(labels))
-    }
-
-    /// What the file says now, if it changed.
-    fn look(&mut self) -> Option<Result<Labels, LabelsError>> {
-        let mark = Mark::of(&self.path);
-        if mark == self.mark {
-            return None;
-        }
-        self.mark = mark;
-        Some(Labels::read(&self.path))
-    }
-}
-
-/// Reads the file again whenever it changes, until the receivers of `labels` are
-/// gone. A file with an error changes nothing.
-pub async fn follow(mut source: Source, labels: watch::Sender<Arc<Labels>>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_INTERVAL) => {}
-            () = labels.closed() => return,
-        }
-        match source.look() {
-            None => {}
-            Some(Ok(read)) => {
-                tracing::info!(networks = read.len(), "subnet labels were read again");
-                labels.send_replace(Arc::new(read));
-            }
-            Some(Err(error)) => warn(&error, "subnet labels stay as they were"),
-        }
-    }
-}
-
-fn warn(error: &LabelsError, consequence: &str) {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(%error, cause, "{consequence}");
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub struct Ports {
 
 /// Who had something during a flow.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Holders<'a> {
+pub enum Owners<'a> {
     /// Nobody that is known.
     Nobody,
     /// One alone.
@@ -77,14 +77,14 @@ pub enum Holders<'a> {
 
 impl Directory {
     /// Who had an address during a flow.
-    pub fn holders(&self, address: IpAddr, flow: Span) -> Holders<'_> {
+    pub fn owners(&self, address: IpAddr, flow: Span) -> Owners<'_> {
         let held = self.addresses.get(&address).map_or(&[][..], |held| held);
         let flow = flow.widened(CLOCK_TOLERANCE);
         match held {
-            [] => Holders::Nobody,
-            [only] if only.span.meets(flow) => Holders::One(&only.who),
-            [_] => Holders::Nobody,
-            several => holders(several, flow),
+            [] => Owners::Nobody,
+            [only] if only.span.meets(flow) => Owners::One(&only.who),
+            [_] => Owners::Nobody,
+            several => owners(several, flow),
         }
     }
 
@@ -124,16 +124,16 @@ fn only(timeline: &[Held], flow: Span) -> Option<&Arc<Identity>> {
 
 /// In the cluster's own network a pod has an address before a node, a node before
 /// a Service. An address of a secondary network has nothing to do with those.
-fn holders(held: &[Held], flow: Span) -> Holders<'_> {
+fn owners(held: &[Held], flow: Span) -> Owners<'_> {
     let mut found = distinct(held, flow);
     if !found.iter().any(|who| is_secondary(who)) {
         let best = found.iter().map(|who| rank(who.kind)).min();
         found.retain(|who| Some(rank(who.kind)) == best);
     }
     match found[..] {
-        [] => Holders::Nobody,
-        [only] => Holders::One(only),
-        _ => Holders::Several(found),
+        [] => Owners::Nobody,
+        [only] => Owners::One(only),
+        _ => Owners::Several(found),
     }
 }
 

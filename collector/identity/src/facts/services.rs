@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{EndpointConditions, EndpointSlice};
 
 use super::{EndpointsFact, Fact, ServiceFact, nanoseconds, parse};
-use crate::identity::index::NodePort;
+use crate::index::NodePort;
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 

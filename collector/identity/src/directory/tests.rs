@@ -34,10 +34,10 @@ fn names(held: &[(Arc<Identity>, Span)], flow: Span) -> Vec<String> {
         .collect();
     let mut directory = Directory::default();
     directory.addresses.insert(address, all.into());
-    match directory.holders(address, flow) {
-        Holders::Nobody => Vec::new(),
-        Holders::One(who) => vec![who.name.to_string()],
-        Holders::Several(all) => all.iter().map(|who| who.name.to_string()).collect(),
+    match directory.owners(address, flow) {
+        Owners::Nobody => Vec::new(),
+        Owners::One(who) => vec![who.name.to_string()],
+        Owners::Several(all) => all.iter().map(|who| who.name.to_string()).collect(),
     }
 }
 
