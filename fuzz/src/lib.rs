@@ -1,9 +1,14 @@
 //! What every fuzz target checks: no panic, and what a decoder promises of any
 //! input. The targets themselves are in `fuzz_targets/`.
 
+pub mod exporter;
+pub mod fields;
+pub mod frames;
+
 use std::net::SocketAddr;
 
-use wire::{Decoder, Limits, Record, Reject, Session};
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use wire::{AttributeValue, Decoder, Limits, Record, Reject, Session, Text};
 
 /// Limits so small that they are met.
 pub fn limits() -> Limits {
@@ -24,30 +29,111 @@ pub fn session(number: u8) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, number], 4739))
 }
 
-/// Decodes one datagram and checks what holds for all of them.
+/// Decodes one datagram and checks what holds for all of them. Returns whether it was
+/// accepted.
 pub fn decode(
     decoder: &mut Decoder,
     session: impl Into<Session>,
     now_ms: u64,
     datagram: &[u8],
     records: &mut Vec<Record>,
-) {
-    let before = records.len();
-    match decoder.decode(session, now_ms, datagram, records) {
+) -> bool {
+    let (before, templates) = (records.len(), decoder.templates());
+    let limits = limits();
+    let result = decoder.decode(session, now_ms, datagram, records);
+    match &result {
         Ok(summary) => {
             assert_eq!(records.len() - before, summary.records);
+            assert!(summary.records <= limits.records_per_datagram);
             assert!(summary.released_records <= summary.records);
+            assert!(summary.options.len() <= summary.options_records);
+            records[before..].iter().for_each(check);
+            let names = summary.counters.iter().map(|counters| &counters.port_name);
+            names.for_each(check_text);
+            summary.discards.iter().for_each(|discard| check(&discard.packet));
         }
         Err(reject) => {
             assert_eq!(records.len(), before, "a refused datagram leaves records");
+            assert!(
+                decoder.templates() <= templates,
+                "a refused datagram teaches a template"
+            );
             assert!(Reject::KINDS.contains(&reject.kind()));
         }
     }
-    let limits = limits();
     assert!(decoder.scopes() <= limits.scopes);
     assert!(decoder.templates() <= limits.scopes * limits.templates_per_scope);
     // Counters of a refused datagram and of an accepted one alike are taken out.
     decoder.take_expired_sets();
+    result.is_ok()
+}
+
+/// No text grows with what was sent.
+fn check(record: &Record) {
+    let texts = [
+        &record.virtual_obs_id,
+        &record.in_if_name,
+        &record.in_if_description,
+        &record.out_if_name,
+        &record.out_if_description,
+    ];
+    texts.into_iter().for_each(check_text);
+    for (_, value) in record.attributes.iter() {
+        if let AttributeValue::Text(text) = value {
+            check_text(text);
+        }
+    }
+}
+
+fn check_text(text: &Text) {
+    assert!(text.as_str().len() <= Text::MAX_BYTES);
+}
+
+/// A decoder and its time.
+#[derive(Debug)]
+pub struct Decoding {
+    /// The decoder, with [`limits`].
+    pub decoder: Decoder,
+    now_ms: u64,
+    records: Vec<Record>,
+}
+
+impl Default for Decoding {
+    fn default() -> Self {
+        Self {
+            decoder: Decoder::new(limits()),
+            now_ms: 1_000_000,
+            records: Vec::new(),
+        }
+    }
+}
+
+impl Decoding {
+    /// Time passes now and then: until data has waited too long, until templates are old.
+    pub fn wait(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        if u.ratio(1, 8)? {
+            self.now_ms += u.choose(&[1_000, 11_000, 700_000, 4 * 3_600_000])?;
+        }
+        Ok(())
+    }
+
+    /// Decodes and checks; returns whether the datagram was accepted.
+    pub fn decode(&mut self, session: impl Into<Session>, datagram: &[u8]) -> bool {
+        self.records.clear();
+        decode(
+            &mut self.decoder,
+            session,
+            self.now_ms,
+            datagram,
+            &mut self.records,
+        )
+    }
+
+    /// Ends all sessions: nothing is left of them.
+    pub fn end<S: Into<Session>>(mut self, sessions: impl Iterator<Item = S>) {
+        sessions.for_each(|session| self.decoder.end_session(session));
+        assert_eq!((self.decoder.scopes(), self.decoder.templates()), (0, 0));
+    }
 }
 
 /// One datagram of a protocol: the version is put in front, so that no run is

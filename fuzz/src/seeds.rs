@@ -15,6 +15,9 @@ use wire::{Archive, Decoder, Limits, Protocol, sniff};
 /// Of the capture's many datagrams alike, each so-manieth is enough.
 const EACH: usize = 40;
 
+/// Inputs of the structured targets.
+const CHOICES: usize = 256;
+
 fn main() -> io::Result<()> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.ok_or_else(|| io::Error::other("usage: seeds FOLDER"))?;
@@ -64,7 +67,19 @@ fn main() -> io::Result<()> {
             .collect();
         write(&folder, "session", number, &weir_fuzz::join(&sequence))?;
     }
+    for target in ["structured", "structured_stream"] {
+        for number in 0..CHOICES {
+            write(&folder, target, number, &choices(number))?;
+        }
+    }
     Ok(())
+}
+
+/// Bytes by which a structured target chooses: any will do, more make more messages.
+fn choices(number: usize) -> Vec<u8> {
+    let mut bytes = vec![0; 64 << (number % 8)];
+    Random::new(number as u64 + 1).fill(&mut bytes);
+    bytes
 }
 
 /// Whether the datagram alone makes records of the protocol, so that a target that

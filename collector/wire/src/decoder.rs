@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -79,6 +80,13 @@ pub struct Summary {
     pub protocol: Protocol,
     /// IPFIX observation domain, NetFlow v9 source id; 0 in the others.
     pub observation_domain: u32,
+    /// Type and id of the engine in a NetFlow v5 header: each has a sequence of its own.
+    pub engine: Option<(u8, u8)>,
+    /// The sFlow agent's address, whatever address the datagram came from.
+    pub agent: Option<IpAddr>,
+    /// The sFlow sub-agent; 0 in the others. Each one of an agent has a sequence of its
+    /// own (sflow_version_5.txt §5.1).
+    pub sub_agent: u32,
     /// The sequence number in its header. What it counts depends on the protocol:
     /// IPFIX data records, NetFlow v9 messages, NetFlow v5 flows, sFlow datagrams.
     pub sequence: u32,

@@ -4,7 +4,8 @@
 
 use std::net::IpAddr;
 
-use crate::packet;
+use crate::flow_extensions;
+use crate::packet::{self, Layer, Tunnel};
 use crate::reader::Reader;
 use crate::record::{Direction, PacketSample, Record};
 use crate::reject::Reject;
@@ -19,6 +20,8 @@ pub(crate) struct Parts {
     ethernet: Option<Ethernet>,
     packet: Option<Packet>,
     switch: Option<Switch>,
+    /// Of which the packet's header is the outer one.
+    carried: Option<Tunnel>,
 }
 
 /// Part 2.
@@ -61,7 +64,7 @@ impl Parts {
     ) -> Result<(), Reject> {
         let body = &mut body;
         match format {
-            1 => header(body, record)?,
+            1 => self.carried = header(body, record)?,
             2 => self.ethernet = Some(ethernet(body)?),
             3 => self.packet = Some(ipv4(body)?),
             4 => self.packet = Some(ipv6(body)?),
@@ -72,7 +75,7 @@ impl Parts {
             1026 => tunnel(record, Direction::Ingress, &ipv6(body)?),
             1029 => tunnel_key(record, Direction::Egress, body.u32()?),
             1030 => tunnel_key(record, Direction::Ingress, body.u32()?),
-            _ => {}
+            _ => flow_extensions::read(format, body, record),
         }
         Ok(())
     }
@@ -89,6 +92,9 @@ impl Parts {
         }
         if let Some(packet) = self.packet.filter(|_| record.src_addr.is_none()) {
             packet.fill(record);
+        }
+        if let Some(tunnel) = self.carried {
+            tunnel.fill(record);
         }
     }
 }
@@ -124,24 +130,44 @@ impl Packet {
     }
 }
 
-/// Part 1: the first octets of the packet.
-fn header(body: &mut Reader<'_>, record: &mut Record) -> Result<(), Reject> {
+/// Part 1: the first bytes of the packet.
+fn header(body: &mut Reader<'_>, record: &mut Record) -> Result<Option<Tunnel>, Reject> {
     let protocol = body.u32()?;
     let frame_length = body.u32()?;
     let stripped = body.u32()?;
     let length = body.u32()?;
-    let mut octets = body.part(padded(length))?;
-    let octets = octets.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-    let ip_length = match protocol {
-        1 => packet::ethernet(octets, record),
-        11 | 12 => packet::ip(octets, record),
-        _ => None,
-    };
+    let mut bytes = body.part(padded(length))?;
+    let bytes = bytes.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+    let layer = layer(protocol);
+    let sampled_length = frame_length.checked_sub(stripped);
+    let headers = layer.map(|layer| {
+        // With nothing taken off, it is not known whether the check sequence is counted.
+        let is_known = stripped != 0 || layer == Layer::Ip;
+        let wire_length = sampled_length.filter(|_| is_known);
+        let wire_length = wire_length.and_then(|length| usize::try_from(length).ok());
+        packet::read(layer, bytes, wire_length, record)
+    });
+    let headers = headers.unwrap_or_default();
     let sample = record.sample.get_or_insert_with(PacketSample::default);
-    sample.frame_length = frame_length;
+    let is_frame = matches!(layer, None | Some(Layer::Ethernet));
+    sample.frame_length = if is_frame { frame_length } else { 0 };
     sample.stripped = stripped;
-    sample.ip_length = ip_length;
-    Ok(())
+    sample.ip_length = match headers.ip_length {
+        None | Some(0) if layer == Some(Layer::Ip) => sampled_length,
+        length => length,
+    };
+    Ok(headers.tunnel)
+}
+
+/// What a header of this protocol begins with; POS is PPP (RFC 2615).
+fn layer(header_protocol: u32) -> Option<Layer> {
+    match header_protocol {
+        1 => Some(Layer::Ethernet),
+        7 | 14 => Some(Layer::Ppp),
+        11 | 12 => Some(Layer::Ip),
+        13 => Some(Layer::Mpls),
+        _ => None,
+    }
 }
 
 /// MAC addresses are padded to eight octets.

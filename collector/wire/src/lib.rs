@@ -37,6 +37,7 @@ mod counters;
 mod decoder;
 mod element;
 pub mod encode;
+mod flow_extensions;
 mod flow_parts;
 mod framer;
 mod held;

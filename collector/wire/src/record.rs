@@ -61,12 +61,14 @@ pub struct PacketSample {
     /// Where it went.
     pub output: SampledInterface,
     /// Octets of the whole frame on the wire, frame check sequence included; 0
-    /// when the sample has no raw header.
+    /// when the sample has no raw header, or one that begins above Ethernet (PPP, MPLS,
+    /// IP): what the frame was is not known then.
     pub frame_length: u32,
     /// Octets taken off the frame before it was sampled (4 for the check sequence).
     pub stripped: u32,
     /// Octets of layer 3 (IPv4 total length, IPv6 payload length + 40), from the
-    /// sampled header. 0 in an IPv6 jumbogram.
+    /// sampled header. 0 in an IPv6 jumbogram. Where the sample begins with IP and does
+    /// not say it, the octets that were sampled.
     pub ip_length: Option<u32>,
 }
 
@@ -177,7 +179,8 @@ pub struct Record {
     pub out_if_description: Text,
 
     /// From sFlow only: the tunnel the packet came out of or goes into. In IPFIX it is
-    /// that of the record's own direction.
+    /// that of the record's own direction. `None` beside a tunnel in sFlow: the packet is
+    /// the tunnel's own, and the record's addresses are the tunnel's ends.
     pub tunnel_direction: Option<Direction>,
     /// PEN 6876 IE 891: 1 VXLAN, 2 GRE, 3 LISP, 4 STT, 7 Geneve.
     pub tunnel_type: Option<u8>,

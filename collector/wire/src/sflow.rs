@@ -35,6 +35,7 @@ pub(crate) fn decode(datagram: &[u8], now_ms: u64, out: &mut Vec<Record>) -> Res
     let _version = reader.u32()?;
     let agent = address(&mut reader)?;
     let sub_agent = reader.u32()?;
+    (summary.agent, summary.sub_agent) = (agent, sub_agent);
     summary.sequence = reader.u32()?;
     let _uptime = reader.u32()?;
     let samples = reader.u32()?;
@@ -108,7 +109,7 @@ impl Context {
 }
 
 /// The type of an address and the address. Unknown ones have no octets.
-fn address(reader: &mut Reader<'_>) -> Result<Option<IpAddr>, Reject> {
+pub(crate) fn address(reader: &mut Reader<'_>) -> Result<Option<IpAddr>, Reject> {
     Ok(match reader.u32()? {
         1 => Some(IpAddr::from(reader.array::<4>()?)),
         2 => Some(IpAddr::from(reader.array::<16>()?)),

@@ -6,8 +6,8 @@ use std::fmt;
 /// Octets that fit without a heap allocation.
 const INLINE: usize = 22;
 
-/// A string from the wire. Empty means absent or empty: the wire does not tell
-/// the two apart usefully. Octets that are no UTF-8 become U+FFFD, trailing NULs
+/// A string from the wire, of 255 bytes at most. Empty means absent or empty: the wire
+/// does not tell the two apart usefully. Octets that are no UTF-8 become U+FFFD, trailing NULs
 /// (fixed-width strings are padded with them) are cut off.
 #[derive(Clone)]
 pub struct Text(Form);
@@ -25,16 +25,30 @@ impl Text {
         octets: [0; INLINE],
     });
 
-    /// Reads a string field (RFC 7011 §6.1.6).
+    /// The longest text that is taken from the wire; a longer one is cut off. No name
+    /// needs more, and what waits in a queue must not grow with what strangers send.
+    pub const MAX_BYTES: usize = 255;
+
+    /// Reads a string field (RFC 7011 §6.1.6), up to [`Self::MAX_BYTES`] of it.
     pub fn from_wire(bytes: &[u8]) -> Self {
-        let end = bytes
+        // One character more than may stay, so that none is halved where the cut is.
+        let head = bytes.get(..Self::MAX_BYTES + 4).unwrap_or(bytes);
+        let end = head
             .iter()
-            .rposition(|&octet| octet != 0)
+            .rposition(|&byte| byte != 0)
             .map_or(0, |last| last + 1);
-        let trimmed = bytes.get(..end).unwrap_or(bytes);
+        let trimmed = head.get(..end).unwrap_or(head);
         match std::str::from_utf8(trimmed) {
-            Ok(text) => Self::from(text),
-            Err(_) => Self::from(String::from_utf8_lossy(trimmed).as_ref()),
+            Ok(text) => Self::from(cut(text)),
+            Err(_) => Self::from(cut(&String::from_utf8_lossy(trimmed))),
+        }
+    }
+
+    /// What it takes beside its own size: nothing up to 22 bytes.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Inline { .. } => 0,
+            Form::Heap(text) => text.len(),
         }
     }
 
@@ -57,6 +71,15 @@ impl Text {
             Form::Heap(text) => text.is_empty(),
         }
     }
+}
+
+/// No more than may stay, in whole characters, and no padding where it was cut.
+fn cut(text: &str) -> &str {
+    if text.len() <= Text::MAX_BYTES {
+        return text;
+    }
+    let head = text.get(..text.floor_char_boundary(Text::MAX_BYTES));
+    head.unwrap_or_default().trim_end_matches('\0')
 }
 
 impl From<&str> for Text {
@@ -131,6 +154,37 @@ mod tests {
         ] {
             assert_eq!(Text::from_wire(text.as_bytes()), text);
         }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_off_at_a_character() {
+        let long = "x".repeat(254);
+        for (tail, stays) in [
+            ("yz", "y"),
+            ("é", ""),
+            ("\u{1f30a}more", ""),
+            ("\0more", ""),
+            ("\u{7}more", "\u{7}"),
+        ] {
+            let text = Text::from_wire(format!("{long}{tail}").as_bytes());
+            assert_eq!(text, &*format!("{long}{stays}"));
+        }
+        let many = Text::from_wire(&[b'n'; 65_000]);
+        assert_eq!((many.as_str().len(), many.heap_bytes()), (255, 255));
+    }
+
+    #[test]
+    fn octets_that_are_no_text_do_not_make_more_of_it() {
+        let replaced = Text::from_wire(&[0xff; 65_000]);
+        assert_eq!(replaced, &*"\u{fffd}".repeat(85));
+        assert_eq!(replaced.heap_bytes(), 255);
+    }
+
+    #[test]
+    fn only_long_texts_take_heap() {
+        let bytes =
+            ["", "exactly-22-octets-long", "23-octets-are-too-many."].map(|t| Text::from(t).heap_bytes());
+        assert_eq!(bytes, [0, 0, 23]);
     }
 
     #[test]

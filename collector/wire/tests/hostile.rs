@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wire::encode::{Body, Ipfix, NetFlow9};
 use wire::ovs::PEN_VMWARE;
-use wire::{Decoder, Field, Framer, Limits, Record, Session};
+use wire::{Decoder, Field, Framer, Limits, Record, Session, Text};
 
 /// `PROPTEST_CASES` sets the number of cases.
 fn config() -> ProptestConfig {
@@ -279,7 +279,12 @@ const SAMPLES: [Sample; 14] = [
     (
         Field::iana(83, Field::VARIABLE),
         |v| variable(&vec![b'd'; (v % 400) as usize]),
-        |r, v| r.in_if_description = "d".repeat((v % 400) as usize).as_str().into(),
+        |r, v| {
+            r.in_if_description = "d"
+                .repeat(((v % 400) as usize).min(Text::MAX_BYTES))
+                .as_str()
+                .into()
+        },
     ),
     (
         Field::vendor(PEN_VMWARE, 892, Field::VARIABLE),

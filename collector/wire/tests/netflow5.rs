@@ -48,6 +48,7 @@ fn every_field_of_a_flow_arrives() {
         (summary.sequence, summary.records, summary.export_ns),
         (9, 1, 100_000_000_005)
     );
+    assert_eq!((summary.engine, summary.agent), (Some((1, 2)), None));
     let record = &records[0];
     assert_eq!((record.engine_type, record.engine_id), (Some(1), Some(2)));
     assert_eq!(
