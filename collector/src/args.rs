@@ -3,7 +3,7 @@
 mod files;
 mod store;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,15 +11,18 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
-use crate::stream::{CONNECTIONS, StreamConfig, TlsFiles};
+use crate::stream::{CONNECTIONS, CONNECTIONS_PER_PEER, StreamConfig, TlsFiles};
 pub use files::FileArgs;
 pub use store::StoreArgs;
 use weir_identity::NAME_HISTORY;
 
-use crate::{AllowRule, Config, NameSource, QUEUE_RECORDS, Sink, default_workers};
+use crate::{AllowRule, Config, NameSource, QUEUE_BYTES, Sink, default_workers};
 
 /// NetFlow, NetFlow, IPFIX, sFlow by custom; every port takes every protocol.
 pub const DEFAULT_PORTS: [u16; 4] = [2055, 2056, 4739, 6343];
+
+/// Where HTTP is served, unless told otherwise.
+const HTTP_PORT: u16 = 8080;
 
 /// Receives NetFlow v5 and v9, IPFIX and sFlow v5, names both ends of each flow
 /// and prints one JSON object a record.
@@ -63,6 +66,10 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = CONNECTIONS)]
     pub max_connections: usize,
 
+    /// Connections of one peer at a time; a relay of many exporters needs more
+    #[arg(long, value_name = "NUMBER", default_value_t = CONNECTIONS_PER_PEER)]
+    pub max_connections_per_peer: usize,
+
     /// Receiving threads; each has a socket of its own on each UDP address
     /// [default: as many as there are cores]
     #[arg(long, value_name = "NUMBER")]
@@ -74,17 +81,18 @@ pub struct Args {
     #[arg(long, value_name = "NETWORK|cluster-nodes")]
     pub allow: Vec<AllowRule>,
 
-    /// Records that may wait to be printed, up to 1 KiB each. When so many wait,
-    /// those that come are dropped and counted
-    #[arg(long, value_name = "NUMBER", default_value_t = QUEUE_RECORDS)]
-    pub queue_records: usize,
+    /// Memory that records may take while they wait to be stored or printed. When it
+    /// is full, those that come are dropped and counted [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = store::parse_size)]
+    pub queue_bytes: Option<u64>,
 
     #[command(flatten)]
     pub files: FileArgs,
 
     /// Where /api, /metrics, /healthz and /readyz are served
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
-    pub http: SocketAddr,
+    /// [default: port 8080 of all addresses]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http: Option<SocketAddr>,
 
     #[command(flatten)]
     pub store: StoreArgs,
@@ -146,7 +154,9 @@ impl Args {
             streams,
             workers: self.workers.unwrap_or_else(default_workers),
             allow: self.allow.into_iter().collect(),
-            http: self.http,
+            http: self
+                .http
+                .unwrap_or_else(|| SocketAddr::new(any_address(), HTTP_PORT)),
             names,
             name_history: Duration::from_secs(self.name_history),
             subnet_labels: self.files.subnet_labels,
@@ -154,7 +164,9 @@ impl Args {
                 Print::Json => Sink::stdout(),
                 Print::None => Sink::Discard,
             },
-            queue_records: self.queue_records,
+            queue_bytes: self
+                .queue_bytes
+                .map_or(QUEUE_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             store: self.store.settings(),
             state_dir: self.files.state_dir,
         }
@@ -170,6 +182,7 @@ impl Args {
                 client_authority: self.tls_client_ca.clone(),
             },
             connections: self.max_connections,
+            connections_per_peer: self.max_connections_per_peer,
             ..StreamConfig::default()
         }
     }
@@ -192,13 +205,18 @@ impl Args {
 
 /// The usual ports of all addresses, of both families where the host has both.
 pub fn default_listen() -> Vec<SocketAddr> {
+    let any = any_address();
+    DEFAULT_PORTS.map(|port| SocketAddr::new(any, port)).to_vec()
+}
+
+/// All addresses of both families, where the host has both.
+fn any_address() -> IpAddr {
     let has_ipv6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
-    let any = if has_ipv6 {
+    if has_ipv6 {
         Ipv6Addr::UNSPECIFIED.into()
     } else {
         Ipv4Addr::UNSPECIFIED.into()
-    };
-    DEFAULT_PORTS.map(|port| SocketAddr::new(any, port)).to_vec()
+    }
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use crate::sink::Sink;
 use crate::stream::StreamConfig;
 use weir_identity::NAME_HISTORY;
 
-/// Records that may wait for the sink, unless told otherwise: 64 MiB at most.
-pub const QUEUE_RECORDS: usize = 65_536;
+/// Bytes of memory that records may take while they wait for the sink, unless told
+/// otherwise; as much again while they wait to be printed beside a store.
+pub const QUEUE_BYTES: usize = 64 << 20;
 
 /// A receiving thread for each core that this process may run on.
 pub fn default_workers() -> NonZeroUsize {
@@ -43,8 +44,8 @@ pub struct Config {
     pub subnet_labels: Option<PathBuf>,
     /// What becomes of the records.
     pub sink: Sink,
-    /// Records that may wait for the sink.
-    pub queue_records: usize,
+    /// Bytes of memory that records may take while they wait for the sink.
+    pub queue_bytes: usize,
     /// Where records are kept, and how long; nowhere when there is none.
     pub store: Option<Settings>,
     /// Where templates are kept, so that they are known after a restart; nowhere if
@@ -65,7 +66,7 @@ impl Default for Config {
             name_history: NAME_HISTORY,
             subnet_labels: None,
             sink: Sink::Discard,
-            queue_records: QUEUE_RECORDS,
+            queue_bytes: QUEUE_BYTES,
             store: None,
             state_dir: None,
         }

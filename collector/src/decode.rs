@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wire::{Decoder, Limits, Protocol, Record, Reject, Session, Summary};
 
+use crate::containment::Containment;
 use crate::metrics::DecodeCounters;
 use crate::normalise;
 use crate::samplers::Samplers;
@@ -21,29 +22,40 @@ pub enum Refused {
     Stranger,
     /// There is something wrong with it.
     Malformed,
+    /// It met a fault of ours.
+    Panic,
 }
 
 /// One worker's decoder: the templates of the sessions that it receives.
 #[derive(Debug)]
 pub struct Decode {
     decoder: Decoder,
+    limits: Limits,
     sequences: Sequences,
     samplers: Samplers,
     interfaces: Arc<Interfaces>,
     counters: DecodeCounters,
     telling: Telling,
+    containment: Arc<Containment>,
 }
 
 impl Decode {
     /// A decoder that knows no templates yet.
-    pub fn new(limits: Limits, interfaces: Arc<Interfaces>, counters: DecodeCounters) -> Self {
+    pub fn new(
+        limits: Limits,
+        interfaces: Arc<Interfaces>,
+        counters: DecodeCounters,
+        containment: Arc<Containment>,
+    ) -> Self {
         Self {
-            decoder: Decoder::new(limits),
+            decoder: Decoder::new(limits.clone()),
+            limits,
             sequences: Sequences::default(),
             samplers: Samplers::default(),
             interfaces,
             counters,
             telling: Telling::default(),
+            containment,
         }
     }
 
@@ -112,20 +124,41 @@ impl Decode {
         records: &mut Vec<Record>,
     ) -> Result<Option<&'a Exporter>, Refused> {
         self.counters.received();
-        let summary = match self.decoder.decode(session, now_ms, datagram, records) {
-            Ok(summary) => summary,
-            Err(reject) => {
+        let containment = Arc::clone(&self.containment);
+        let decode = || self.decoder.decode(session, now_ms, datagram, records);
+        let summary = match containment.run(session, datagram, decode) {
+            Some(Ok(summary)) => summary,
+            Some(Err(reject)) => {
                 self.counters.reject(&reject);
                 tracing::debug!(session = %session.peer, %reject, "refused");
                 return Err(Refused::Malformed);
             }
+            None => {
+                records.clear();
+                self.counters.reject_for_panic();
+                self.forget(session, datagram);
+                return Err(Refused::Panic);
+            }
         };
         self.counters.decoded(&summary, self.decoder.take_expired_sets());
         let exporter = exporters.resolve(mark(&summary, records), session.peer.ip());
-        self.follow(session, &summary, records, exporter);
-        self.learn(session, &summary, now_ms, exporter);
-        self.samplers.complete(session.peer, records);
+        // What a datagram says of its exporter is worth less than its records.
+        let keep = || {
+            self.follow(session, &summary, records, exporter);
+            self.learn(session, &summary, now_ms, exporter);
+            self.samplers.complete(session.peer, records);
+        };
+        let _ = containment.run(session, datagram, keep);
         Ok(exporter)
+    }
+
+    /// After a panic a session may be half changed, and is met as a new one.
+    fn forget(&mut self, session: Session, datagram: &[u8]) {
+        let containment = Arc::clone(&self.containment);
+        let end = || self.decoder.end_session(session);
+        if containment.run(session, datagram, end).is_none() {
+            self.decoder = Decoder::new(self.limits.clone());
+        }
     }
 
     /// Keeps what is no record.
@@ -192,7 +225,8 @@ mod tests {
     #[test]
     fn data_that_waits_for_its_template_at_the_end_counts_as_expired() {
         let metrics = Arc::<Metrics>::default();
-        let mut decode = Decode::new(Limits::default(), Arc::default(), metrics.decode_counters());
+        let counters = metrics.decode_counters();
+        let mut decode = Decode::new(Limits::default(), Arc::default(), counters, Arc::default());
         let data = Ipfix::new(0, 0, 1).set(256, &[0, 80]).set(257, &[1]).encode();
         let session = Session::datagram(([192, 0, 2, 1], 4739).into());
         decode

@@ -43,6 +43,9 @@ const STRANGER: &str = "stranger";
 /// Reason of a datagram for which there was no time left.
 const STOPPING: &str = "stopping";
 
+/// Reason of a datagram that met a fault of the collector's.
+const PANIC: &str = "panic";
+
 const TEMPLATE_EVENTS: [&str; 6] = [
     "learned",
     "refreshed",
@@ -85,15 +88,18 @@ pub enum Drop {
     StoreFull,
     /// The store's disk fails otherwise.
     StoreFailed,
+    /// The record met a fault of the collector's.
+    Panic,
 }
 
 impl Drop {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::QueueFull,
         Self::SinkFailed,
         Self::StoreBehind,
         Self::StoreFull,
         Self::StoreFailed,
+        Self::Panic,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -103,6 +109,27 @@ impl Drop {
             Self::StoreBehind => "store_behind",
             Self::StoreFull => "store_full",
             Self::StoreFailed => "store_failed",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// Why a record that was stored was not printed as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unprinted {
+    /// Whoever reads what is printed is too slow.
+    Behind,
+    /// Nobody reads it any more.
+    Failed,
+}
+
+impl Unprinted {
+    const ALL: [Self; 2] = [Self::Behind, Self::Failed];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Behind => "behind",
+            Self::Failed => "failed",
         }
     }
 }
@@ -136,6 +163,7 @@ pub struct Metrics {
     records: Counters,
     stored: Counter,
     dropped: Counters,
+    unprinted: Counters,
     queued: Gauge,
     kernel_drops: Counter,
     lost: Counters,
@@ -162,6 +190,7 @@ impl Default for Metrics {
             records: by_format(),
             stored: Counter::default(),
             dropped: labelled("reason", &Drop::ALL.map(Drop::as_str)),
+            unprinted: labelled("reason", &Unprinted::ALL.map(Unprinted::as_str)),
             queued: Gauge::default(),
             kernel_drops: Counter::default(),
             lost: by_format(),
@@ -210,6 +239,11 @@ impl Metrics {
             "records_dropped",
             "Flow records decoded and not stored",
             self.dropped.clone(),
+        );
+        r.register(
+            "records_unprinted",
+            "Flow records stored and not printed as well",
+            self.unprinted.clone(),
         );
         r.register(
             "records_queued",
@@ -295,6 +329,13 @@ impl Metrics {
             .get_or_create(&[("reason", reason.as_str())])
             .inc_by(records);
         self.queued.dec_by(to_signed(records));
+    }
+
+    /// Records were stored, and are not printed.
+    pub fn leave_unprinted(&self, reason: Unprinted, records: u64) {
+        self.unprinted
+            .get_or_create(&[("reason", reason.as_str())])
+            .inc_by(records);
     }
 
     /// Records decoded and neither stored nor dropped.
@@ -397,7 +438,10 @@ fn discard_reason(code: u32) -> &'static str {
 }
 
 fn reject_reasons() -> Vec<&'static str> {
-    Reject::KINDS.into_iter().chain([STRANGER, STOPPING]).collect()
+    Reject::KINDS
+        .into_iter()
+        .chain([STRANGER, STOPPING, PANIC])
+        .collect()
 }
 
 fn by_format() -> Counters {

@@ -30,15 +30,16 @@ use wire::Limits;
 use crate::api::reviews::Reviews;
 use crate::api::{Api, Gate};
 use crate::config::{Config, datagram_limits};
+use crate::containment::quieten_contained_panics;
 use crate::health::Health;
 use crate::http::{self, Pages};
 use crate::metrics::Metrics;
 use crate::names::subnet_labels::{self, LabelFile};
 use crate::names::{NameSource, kubernetes, ovsdb};
-use crate::queue;
+use crate::queue::{self, Inbox};
 use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
-use crate::sink;
+use crate::sink::{self, Sink};
 use crate::stream::{self, Listener, StreamError};
 use crate::templates::{StateError, TemplateFile, Templates, Writer};
 use crate::worker::Workshop;
@@ -92,6 +93,7 @@ impl Collector {
     /// # Errors
     /// A socket cannot be opened or there is no way to the cluster; nothing runs then.
     pub async fn start(config: Config) -> Result<Running, StartError> {
+        quieten_contained_panics();
         let sockets = Sockets::bind(&config.listen, config.workers)?;
         let listeners = stream::bind(&config.streams).await?;
         let http_failed = |error| StartError::Http(config.http, error);
@@ -123,12 +125,13 @@ impl Collector {
             names.health.watch_store(reader.clone());
         }
         let metrics = Arc::new(metrics);
-        let (sender, inbox) = queue::queue(config.queue_records, Arc::clone(&metrics));
+        let (sender, inbox) = queue::queue(config.queue_bytes);
         let workshop = Workshop {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
             snapshots: names.snapshots.clone(),
             interfaces: Arc::default(),
+            containment: Arc::default(),
             labels: names.labels,
             sender,
         };
@@ -150,14 +153,57 @@ impl Collector {
             http: serve_pages(web, pages.clone(), api, &ended),
         };
         let health = Arc::clone(&pages.health);
-        let write = move || {
-            sink::run(config.sink, writer, &inbox, metrics, &health);
-            Ok(())
-        };
-        Ended::spawn(Part::Sink, &ended, write).map_err(StartError::Spawn)?;
+        write_records(
+            config.sink,
+            config.queue_bytes,
+            writer,
+            inbox,
+            metrics,
+            health,
+            &ended,
+        )
+        .map_err(StartError::Spawn)?;
         pages.health.set_sockets(Ok(()));
         Ok(Running::new(addresses, stops, ends, pages, names.tasks, running))
     }
+}
+
+/// Starts the thread that stores or prints, and beside a store the one that prints too.
+/// Both end when the queue before them is closed and empty.
+fn write_records(
+    sink: Sink,
+    queue_bytes: usize,
+    store: Option<weir_store::Writer>,
+    inbox: Inbox,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    ended: &mpsc::Sender<Ended>,
+) -> io::Result<()> {
+    let Some(store) = store else {
+        let write = move || {
+            sink::run(sink, &inbox, &metrics, &health);
+            Ok(())
+        };
+        return Ended::spawn(Part::Sink, ended, write);
+    };
+    let printer = match sink {
+        Sink::Discard => None,
+        Sink::Json(out) => {
+            let (printer, printed) = inbox.followed_by(queue_bytes);
+            let metrics = Arc::clone(&metrics);
+            let print = move || {
+                sink::print_stored(out, &printed, &metrics);
+                Ok(())
+            };
+            Ended::spawn(Part::Printer, ended, print)?;
+            Some(printer)
+        }
+    };
+    let write = move || {
+        sink::store(store, &inbox, printer.as_ref(), &metrics);
+        Ok(())
+    };
+    Ended::spawn(Part::Sink, ended, write)
 }
 
 /// Both ends of the store, where there is one.
@@ -201,10 +247,13 @@ fn parts(config: &Config, listeners: &[Listener]) -> Vec<Part> {
     let workers = (0..config.workers.get()).map(Part::Worker);
     let streams = listeners.iter().map(|listener| Part::Listener(listener.address));
     let keeper = config.state_dir.iter().map(|_| Part::Templates);
+    let prints = config.store.is_some() && matches!(config.sink, Sink::Json(_));
+    let printer = prints.then_some(Part::Printer);
     workers
         .chain(streams)
         .chain([Part::Sink, Part::Http])
         .chain(keeper)
+        .chain(printer)
         .collect()
 }
 

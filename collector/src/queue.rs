@@ -1,15 +1,14 @@
-//! The bounded way from the workers to the sink, in batches. It is bounded by the
-//! room for records in them, used or not, so that its memory is. The oldest wins:
-//! a full queue refuses what comes, and the records that it refuses are counted.
-//! Nobody ever waits for room.
+//! A bounded way from one stage to the next, in batches: from the workers to the sink,
+//! from the store to the printer. It is bounded in bytes of memory: room for records,
+//! used or not, and what records keep elsewhere (long texts). The oldest wins: a full
+//! queue refuses what comes, and who is refused counts it. Nobody ever waits for room.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::metrics::{Drop, Metrics};
 use weir_flow::FlowRecord;
 
 /// Batches in the queue; a batch is what one read of a socket brought.
@@ -22,52 +21,66 @@ const NAP: Duration = Duration::from_millis(2);
 /// would cost more than what is done with it.
 const MAX_SPARES: usize = 16;
 
-/// The workers' end.
+/// The end that fills it.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    batches: SyncSender<Vec<FlowRecord>>,
+    batches: SyncSender<Batch>,
+    /// Bytes that there is room for.
     room: Arc<AtomicUsize>,
     spares: Spares,
-    metrics: Arc<Metrics>,
 }
 
 type Spares = Arc<Mutex<Vec<Vec<FlowRecord>>>>;
 
-/// The sink's end.
+/// The end that empties it.
 #[derive(Debug)]
 pub struct Inbox {
-    batches: Receiver<Vec<FlowRecord>>,
+    batches: Receiver<Batch>,
     room: Arc<AtomicUsize>,
     spares: Spares,
 }
 
-/// A queue with room for this many records.
-pub fn queue(records: usize, metrics: Arc<Metrics>) -> (Sender, Inbox) {
+/// Records, and the memory that they were counted with.
+#[derive(Debug)]
+struct Batch {
+    records: Vec<FlowRecord>,
+    bytes: usize,
+}
+
+/// There was no room for so many records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full(pub usize);
+
+/// A queue with room for records that take this much memory.
+pub fn queue(bytes: usize) -> (Sender, Inbox) {
+    with_spares(bytes, Spares::default())
+}
+
+fn with_spares(bytes: usize, spares: Spares) -> (Sender, Inbox) {
     let (sender, receiver) = sync_channel(MAX_BATCHES);
-    let room = Arc::new(AtomicUsize::new(records));
-    let spares = Spares::default();
-    (
-        Sender {
-            batches: sender,
-            room: Arc::clone(&room),
-            spares: Arc::clone(&spares),
-            metrics,
-        },
-        Inbox {
-            batches: receiver,
-            room,
-            spares,
-        },
-    )
+    let room = Arc::new(AtomicUsize::new(bytes));
+    let sender = Sender {
+        batches: sender,
+        room: Arc::clone(&room),
+        spares: Arc::clone(&spares),
+    };
+    let inbox = Inbox {
+        batches: receiver,
+        room,
+        spares,
+    };
+    (sender, inbox)
 }
 
 impl Sender {
-    /// Hands on what is in a batch and leaves an empty one, or counts its records as
-    /// dropped when there is no room.
-    pub fn send(&self, filled: &mut Vec<FlowRecord>) {
+    /// Hands on what is in a batch and leaves an empty one.
+    ///
+    /// # Errors
+    /// There is no room: the records are gone.
+    pub fn send(&self, filled: &mut Vec<FlowRecord>) -> Result<(), Full> {
         let records = filled.len();
         if records == 0 {
-            return;
+            return Ok(());
         }
         let batch = if records < filled.capacity() / 2 {
             // It would take more room than it needs.
@@ -77,18 +90,30 @@ impl Sender {
         } else {
             std::mem::replace(filled, self.spare())
         };
-        let slots = batch.capacity();
-        let take = |room: usize| room.checked_sub(slots);
+        self.try_send(batch).map_err(|batch| Full(batch.len()))
+    }
+
+    /// Hands on a batch.
+    ///
+    /// # Errors
+    /// There is no room: here it is again.
+    pub fn try_send(&self, records: Vec<FlowRecord>) -> Result<(), Vec<FlowRecord>> {
+        let bytes = memory(&records);
+        let take = |room: usize| room.checked_sub(bytes);
         let fits = self
             .room
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
             .is_ok();
         if !fits {
-            self.metrics.drop_records(Drop::QueueFull, records as u64);
-        } else if self.batches.try_send(batch).is_err() {
-            self.room.fetch_add(slots, Ordering::Relaxed);
-            self.metrics.drop_records(Drop::QueueFull, records as u64);
+            return Err(records);
         }
+        let sent = self.batches.try_send(Batch { records, bytes });
+        sent.map_err(|error| {
+            self.room.fetch_add(bytes, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(batch) | TrySendError::Disconnected(batch) => batch.records,
+            }
+        })
     }
 
     fn spare(&self) -> Vec<FlowRecord> {
@@ -97,7 +122,18 @@ impl Sender {
     }
 }
 
+/// Bytes of memory that a batch takes, used or not.
+fn memory(records: &Vec<FlowRecord>) -> usize {
+    let texts: usize = records.iter().map(FlowRecord::heap_bytes).sum();
+    records.capacity() * size_of::<FlowRecord>() + texts
+}
+
 impl Inbox {
+    /// A queue for what comes out of this one, in batches that come back here.
+    pub fn followed_by(&self, bytes: usize) -> (Sender, Self) {
+        with_spares(bytes, Arc::clone(&self.spares))
+    }
+
     /// The next batch if there is one now. `None`: there is none now.
     ///
     /// # Errors
@@ -116,6 +152,9 @@ impl Inbox {
     /// # Errors
     /// All senders are gone and the queue is empty.
     pub fn wait(&self) -> Result<Vec<FlowRecord>, Closed> {
+        if let Some(batch) = self.poll()? {
+            return Ok(batch);
+        }
         thread::sleep(NAP);
         if let Some(batch) = self.poll()? {
             return Ok(batch);
@@ -135,9 +174,9 @@ impl Inbox {
         }
     }
 
-    fn take(&self, batch: Vec<FlowRecord>) -> Vec<FlowRecord> {
-        self.room.fetch_add(batch.capacity(), Ordering::Relaxed);
-        batch
+    fn take(&self, batch: Batch) -> Vec<FlowRecord> {
+        self.room.fetch_add(batch.bytes, Ordering::Relaxed);
+        batch.records
     }
 }
 
@@ -147,9 +186,7 @@ pub struct Closed;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use crate::metrics::Metrics;
+    use super::Full;
     use crate::normalise::{Context, normalise};
     use weir_flow::FlowRecord;
 
@@ -164,41 +201,61 @@ mod tests {
         batch
     }
 
-    fn dropped(metrics: &Metrics) -> u64 {
-        metrics.totals().dropped
+    fn slots(n: usize) -> usize {
+        n * size_of::<FlowRecord>()
     }
 
     #[test]
     fn the_oldest_are_kept_and_room_counts_whether_it_is_used_or_not() {
-        let metrics = Arc::new(Metrics::default());
-        let (sender, inbox) = super::queue(10, Arc::clone(&metrics));
-        sender.send(&mut batch(5, 8));
-        sender.send(&mut batch(3, 3));
-        assert_eq!(dropped(&metrics), 3);
-        sender.send(&mut batch(1, 4));
-        sender.send(&mut batch(1, 2));
-        assert_eq!(dropped(&metrics), 4, "less than half is sent alone");
+        let (sender, inbox) = super::queue(slots(10));
+        assert_eq!(sender.send(&mut batch(5, 8)), Ok(()));
+        assert_eq!(sender.send(&mut batch(3, 3)), Err(Full(3)));
+        // Less than half is sent alone.
+        assert_eq!(sender.send(&mut batch(1, 4)), Ok(()));
+        assert_eq!(sender.send(&mut batch(1, 2)), Err(Full(1)));
         assert_eq!(inbox.wait().unwrap().len(), 5);
-        sender.send(&mut batch(8, 8));
-        assert_eq!(dropped(&metrics), 4);
+        assert_eq!(sender.send(&mut batch(8, 8)), Ok(()));
         drop(sender);
         assert_eq!([inbox.wait(), inbox.wait()].map(|b| b.unwrap().len()), [1, 8]);
         assert!(inbox.wait().is_err());
     }
 
     #[test]
+    fn long_texts_take_room_too() {
+        let named = |names: usize| {
+            let mut batch = batch(1, 1);
+            batch[0].src.if_name = "v".repeat(names).as_str().into();
+            batch
+        };
+        let (sender, inbox) = super::queue(slots(1) + 100);
+        assert_eq!(sender.send(&mut named(101)), Err(Full(1)));
+        assert_eq!(sender.send(&mut named(100)), Ok(()));
+        inbox.wait().unwrap();
+        // What was taken out has given all of its room back.
+        assert_eq!(sender.send(&mut named(100)), Ok(()));
+    }
+
+    #[test]
     fn a_batch_that_came_back_is_filled_again() {
-        let (sender, inbox) = super::queue(100, Arc::default());
-        sender.send(&mut batch(7, 8));
+        let (sender, inbox) = super::queue(slots(100));
+        sender.send(&mut batch(7, 8)).unwrap();
         inbox.give_back(inbox.wait().unwrap());
         let mut filled = batch(2, 2);
-        sender.send(&mut filled);
+        sender.send(&mut filled).unwrap();
         assert_eq!((filled.len(), filled.capacity()), (0, 8));
         assert_eq!(inbox.wait().unwrap().len(), 2);
     }
 
     #[test]
-    fn a_record_takes_no_more_memory_than_the_option_says() {
-        assert!(size_of::<FlowRecord>() <= 1024, "{}", size_of::<FlowRecord>());
+    fn a_batch_that_goes_on_to_another_queue_comes_back_to_the_first() {
+        let (sender, inbox) = super::queue(slots(100));
+        let (printer, printed) = inbox.followed_by(slots(8));
+        sender.send(&mut batch(7, 8)).unwrap();
+        assert!(printer.try_send(inbox.wait().unwrap()).is_ok());
+        assert_eq!(printer.try_send(batch(1, 1)).unwrap_err().len(), 1);
+        printed.give_back(printed.wait().unwrap());
+        let mut filled = batch(2, 2);
+        sender.send(&mut filled).unwrap();
+        assert_eq!(filled.capacity(), 8);
     }
 }

@@ -20,6 +20,8 @@ const RECEIVE_DEADLINE: Duration = Duration::from_secs(4);
 /// How long the sink may take to write what is queued, and the store to make
 /// segments of it; the writer of templates, too. What is not in a segment then is in the store's log.
 const SINK_DEADLINE: Duration = Duration::from_secs(15);
+/// How long the printer may take to write what was stored before: nothing is lost with it.
+const PRINT_DEADLINE: Duration = Duration::from_secs(2);
 /// How long answers under way over HTTP may take.
 const HTTP_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,8 @@ pub enum Part {
     Listener(SocketAddr),
     /// The thread that writes records.
     Sink,
+    /// The thread that prints what was stored.
+    Printer,
     /// The thread that keeps templates.
     Templates,
     /// The HTTP server.
@@ -88,6 +92,7 @@ impl fmt::Display for Part {
             Self::Worker(n) => write!(f, "receiving thread {n}"),
             Self::Listener(address) => write!(f, "the listener on TCP {address}"),
             Self::Sink => f.write_str("the sink"),
+            Self::Printer => f.write_str("the printer"),
             Self::Templates => f.write_str("the writer of templates"),
             Self::Http => f.write_str("the HTTP server"),
         }
@@ -129,6 +134,7 @@ impl Ended {
             Part::Worker(n) => format!("receive-{n}"),
             Part::Listener(address) => format!("listen-{}", address.port()),
             Part::Sink => "sink".to_owned(),
+            Part::Printer => "printer".to_owned(),
             Part::Templates => "templates".to_owned(),
             Part::Http => "http".to_owned(),
         };
@@ -218,6 +224,12 @@ impl Running {
         let kept = ends
             .wait(|part| *part == Part::Templates, SINK_DEADLINE, &pages)
             .await;
+        let printed = ends
+            .wait(|part| *part == Part::Printer, PRINT_DEADLINE, &pages)
+            .await;
+        if let Err(error) = printed {
+            tracing::warn!(%error, "not all that was stored is printed as well");
+        }
         drop(names);
         stops.http.send_replace(true);
         let served = ends.wait(|part| *part == Part::Http, HTTP_DEADLINE, &pages).await;

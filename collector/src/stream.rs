@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -18,14 +18,19 @@ use crate::config::stream_limits;
 use crate::metrics::{Closed, Refusal, Transport};
 use crate::worker::Workshop;
 
+mod admission;
 mod connection;
 mod tls;
 
+use admission::{Admission, Permit};
 use connection::Connection;
 pub use tls::TlsError;
 
 /// Connections at a time, unless told otherwise; each takes 1 MiB at most.
 pub const CONNECTIONS: usize = 256;
+
+/// Connections of one peer at a time, unless told otherwise.
+pub const CONNECTIONS_PER_PEER: usize = 16;
 
 /// Silence after which a connection is closed, unless told otherwise.
 const IDLE: Duration = Duration::from_secs(600);
@@ -54,6 +59,8 @@ pub struct StreamConfig {
     pub tls_files: TlsFiles,
     /// Connections at a time, over all addresses.
     pub connections: usize,
+    /// Connections of one peer at a time.
+    pub connections_per_peer: usize,
     /// Silence after which a connection is closed.
     pub idle: Duration,
 }
@@ -76,6 +83,7 @@ impl Default for StreamConfig {
             tls: Vec::new(),
             tls_files: TlsFiles::default(),
             connections: CONNECTIONS,
+            connections_per_peer: CONNECTIONS_PER_PEER,
             idle: IDLE,
         }
     }
@@ -98,7 +106,7 @@ pub(crate) struct Listener {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     tls: Option<TlsAcceptor>,
-    room: Arc<Semaphore>,
+    admission: Arc<Admission>,
     idle: Duration,
 }
 
@@ -108,7 +116,7 @@ pub(crate) async fn bind(config: &StreamConfig) -> Result<Vec<Listener>, StreamE
         true => None,
         false => Some(tls::acceptor(&config.tls_files)?),
     };
-    let room = Arc::new(Semaphore::new(config.connections));
+    let admission = Admission::new(config.connections, config.connections_per_peer);
     let tcp = config.tcp.iter().map(|address| (*address, None));
     let tls = config.tls.iter().map(|address| (*address, acceptor.clone()));
     let mut listeners = Vec::new();
@@ -119,7 +127,7 @@ pub(crate) async fn bind(config: &StreamConfig) -> Result<Vec<Listener>, StreamE
             address: socket.local_addr().map_err(failed)?,
             socket,
             tls,
-            room: Arc::clone(&room),
+            admission: Arc::clone(&admission),
             idle: config.idle,
         });
     }
@@ -174,8 +182,9 @@ impl Listener {
         if !workshop.allow.permits(peer.ip(), &exporters) {
             return counters.refuse(Refusal::Stranger);
         }
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            return counters.refuse(Refusal::Full);
+        let permit = match self.admission.admit(peer.ip()) {
+            Ok(permit) => permit,
+            Err(refusal) => return counters.refuse(refusal),
         };
         let open = Open::new(workshop, self.tls.is_some(), permit);
         let connection = Connection::new(peer, workshop.worker(stream_limits()), self.idle, stop.clone());
@@ -213,11 +222,11 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, connection: Connecti
 struct Open {
     workshop: Workshop,
     closed: Closed,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 impl Open {
-    fn new(workshop: &Workshop, tls: bool, permit: OwnedSemaphorePermit) -> Self {
+    fn new(workshop: &Workshop, tls: bool, permit: Permit) -> Self {
         let transport = if tls { Transport::Tls } else { Transport::Tcp };
         workshop.metrics.connections().open(transport);
         Self {

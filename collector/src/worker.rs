@@ -8,11 +8,12 @@ use tokio::sync::watch;
 use wire::{Limits, Record, Reject, Session};
 
 use crate::allow::Allow;
+use crate::containment::Containment;
 use crate::decode::{Decode, Refused};
 use crate::enrich::Enrich;
-use crate::metrics::Metrics;
+use crate::metrics::{Drop, Metrics};
 use crate::normalise::{Context, is_ovs, judge, normalise};
-use crate::queue::Sender;
+use crate::queue::{Full, Sender};
 use crate::receive::{Datagram, Handler};
 use crate::templates::Templates;
 use weir_flow::FlowRecord;
@@ -38,6 +39,8 @@ pub struct Workshop {
     pub snapshots: watch::Receiver<Snapshot>,
     /// Who stands behind the switches' interfaces.
     pub interfaces: Arc<Interfaces>,
+    /// What keeps a fault of ours from ending a thread.
+    pub containment: Arc<Containment>,
     /// Labels of networks, as they are now.
     pub labels: watch::Receiver<Arc<Labels>>,
     /// The way to the sink.
@@ -52,15 +55,18 @@ impl Workshop {
         let mut label_changes = self.labels.clone();
         let labels = label_changes.borrow_and_update().clone();
         Worker {
+            metrics: Arc::clone(&self.metrics),
             allow: Arc::clone(&self.allow),
             decode: Decode::new(
                 limits,
                 Arc::clone(&self.interfaces),
                 self.metrics.decode_counters(),
+                Arc::clone(&self.containment),
             ),
             snapshots,
             names,
             interfaces: Arc::clone(&self.interfaces),
+            containment: Arc::clone(&self.containment),
             label_changes,
             labels,
             enrich: Enrich::default(),
@@ -74,11 +80,13 @@ impl Workshop {
 /// The state of one thread or connection.
 #[derive(Debug)]
 pub struct Worker {
+    metrics: Arc<Metrics>,
     allow: Arc<Allow>,
     decode: Decode,
     snapshots: watch::Receiver<Snapshot>,
     names: Snapshot,
     interfaces: Arc<Interfaces>,
+    containment: Arc<Containment>,
     label_changes: watch::Receiver<Arc<Labels>>,
     labels: Arc<Labels>,
     enrich: Enrich,
@@ -109,13 +117,24 @@ impl Worker {
             source,
             exporter,
         };
-        let here = self.here(exporter, source);
-        for raw in self.raw.drain(..) {
-            let mut record = normalise(raw, context);
-            self.enrich
-                .enrich(&mut record, &self.names.directory, &self.labels, here.as_ref());
-            judge(&mut record, exporter, exporters);
-            self.batch.push(record);
+        let (decoded, before) = (self.raw.len(), self.batch.len());
+        let containment = Arc::clone(&self.containment);
+        let here = containment.run(session, payload, || self.here(exporter, source));
+        let here = here.flatten();
+        let finish = || {
+            for raw in self.raw.drain(..) {
+                let mut record = normalise(raw, context);
+                self.enrich
+                    .enrich(&mut record, &self.names.directory, &self.labels, here.as_ref());
+                judge(&mut record, exporter, exporters);
+                self.batch.push(record);
+            }
+        };
+        if containment.run(session, payload, finish).is_none() {
+            let lost = decoded - (self.batch.len() - before);
+            self.raw.clear();
+            self.enrich = Enrich::default();
+            self.metrics.drop_records(Drop::Panic, lost as u64);
         }
         if self.batch.len() >= FULL_BATCH {
             self.hand_on();
@@ -154,7 +173,9 @@ impl Worker {
     /// Hands on what was made of the messages so far, and shows the counts.
     pub fn hand_on(&mut self) {
         self.decode.publish();
-        self.sender.send(&mut self.batch);
+        if let Err(Full(records)) = self.sender.send(&mut self.batch) {
+            self.metrics.drop_records(Drop::QueueFull, records as u64);
+        }
     }
 
     /// What came over a stream cannot be cut into messages.

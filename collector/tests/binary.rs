@@ -148,7 +148,7 @@ fn flood(to: SocketAddr, datagrams: u64, stop: &AtomicBool) -> u64 {
 #[test]
 fn sigterm_under_overload_accounts_for_all_that_was_sent() {
     const SENT: u64 = 40_000;
-    let mut program = Program::start_with("overload", &["--workers", "2", "--queue-records", "2000"]);
+    let mut program = Program::start_with("overload", &["--workers", "2", "--queue-bytes", "2MB"]);
     // Nobody reads what is printed meanwhile, so the queue is full soon.
     assert_eq!(flood(program.udp, SENT, &AtomicBool::new(false)), SENT);
     program.signal(Signal::SIGTERM);
@@ -162,7 +162,7 @@ fn sigterm_under_overload_accounts_for_all_that_was_sent() {
 
 #[test]
 fn a_flood_does_not_keep_the_collector_from_ending_or_from_counting() {
-    let mut program = Program::start_with("flood", &["--workers", "2", "--queue-records", "5000"]);
+    let mut program = Program::start_with("flood", &["--workers", "2", "--queue-bytes", "5MB"]);
     let (to, http, stop) = (program.udp, program.http, Arc::new(AtomicBool::new(false)));
     let stopped = Arc::clone(&stop);
     let sender = std::thread::spawn(move || flood(to, 2_000_000, &stopped));
@@ -208,4 +208,25 @@ fn a_closed_standard_output_is_an_error_in_the_log_and_no_panic() {
         logs.contains("records cannot be printed any more") && !logs.contains("panicked"),
         "{logs}"
     );
+}
+
+#[test]
+fn whoever_reads_what_is_printed_slowly_does_not_hold_up_the_store() {
+    let data = tempfile::tempdir().unwrap();
+    let directory = data.path().to_str().unwrap();
+    let more = ["--data-dir", directory, "--queue-bytes", "16MB", "--workers", "2"];
+    let mut program = Program::start_with("slow-reader", &more);
+    // A pipe has room for 64 KiB, and nobody reads this one.
+    flood(program.udp, 20_000, &AtomicBool::new(false));
+    let counters = eventually("all to be stored", || {
+        let m = metrics(program.http);
+        let all =
+            m["records_decoded_total"] > 10_000 && m["records_stored_total"] == m["records_decoded_total"];
+        (all && m["records_unprinted_total{reason=\"behind\"}"] > 0).then_some(m)
+    });
+    assert_sums(&counters);
+    assert_eq!(get(program.http, "/readyz").0, 200);
+    program.signal(Signal::SIGTERM);
+    let status = program.child.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
 }

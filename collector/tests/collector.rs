@@ -245,7 +245,7 @@ async fn records_that_nobody_reads_are_counted_as_dropped_and_readiness_says_so(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_drops_what_comes_and_counts_it() {
     let small = Config {
-        queue_records: 0,
+        queue_bytes: 0,
         ..config(Sink::Discard)
     };
     let running = Collector::start(small).await.unwrap();

@@ -226,6 +226,12 @@ pub trait Visitor<'a>: FnMut(Column, Value<'a>) {}
 impl<'a, F: FnMut(Column, Value<'a>)> Visitor<'a> for F {}
 
 impl FlowRecord {
+    /// Bytes of memory that it takes beside its own size: what others share with it
+    /// (identities, the exporter's node) is not counted.
+    pub fn heap_bytes(&self) -> usize {
+        self.src.if_name.heap_bytes() + self.dst.if_name.heap_bytes()
+    }
+
     /// Hands each field that the record has to `field`, in the order of the
     /// field table. Identity strings are always there, `""` when unknown.
     pub fn visit<'a>(&'a self, field: &mut impl Visitor<'a>) {

@@ -65,7 +65,7 @@ fn parse_age(text: &str) -> Result<Duration, String> {
     age.ok_or_else(|| format!("{text:?} is no time span such as 12h, 7d or 4w"))
 }
 
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let size = span::parse_size(text).filter(|size| *size > 0);
     size.ok_or_else(|| format!("{text:?} is no size such as 500MB or 50GiB"))
 }

@@ -21,6 +21,8 @@ pub enum Refusal {
     Stranger,
     /// There are as many as there may be.
     Full,
+    /// There are as many of this peer as there may be of one.
+    PeerFull,
 }
 
 /// Why a connection ended.
@@ -56,12 +58,13 @@ impl Transport {
 }
 
 impl Refusal {
-    const ALL: [Self; 2] = [Self::Stranger, Self::Full];
+    const ALL: [Self; 3] = [Self::Stranger, Self::Full, Self::PeerFull];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Stranger => "stranger",
             Self::Full => "full",
+            Self::PeerFull => "peer_full",
         }
     }
 }

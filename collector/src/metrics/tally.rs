@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use wire::{Protocol, Reject, Summary};
 
 use super::{
-    Counters, IGNORED_KINDS, Metrics, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS, position,
+    Counters, IGNORED_KINDS, Metrics, PANIC, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS, position,
     reject_reasons, to_signed,
 };
 use weir_identity::exporters::Exporter;
@@ -93,6 +93,11 @@ impl DecodeCounters {
     /// A datagram was refused for who sent it.
     pub fn reject_stranger(&mut self) {
         self.reject_for(STRANGER, 1);
+    }
+
+    /// A datagram met a fault of the collector's.
+    pub fn reject_for_panic(&mut self) {
+        self.reject_for(PANIC, 1);
     }
 
     /// Datagrams were received and refused, since the collector is stopping.

@@ -113,7 +113,7 @@ impl Connection {
             // RFC 7011 §9.1: a malformed message ends the connection.
             taken.map_err(|refused| match refused {
                 Refused::Stranger => Closed::Stranger,
-                Refused::Malformed => Closed::Malformed,
+                Refused::Malformed | Refused::Panic => Closed::Malformed,
             })?;
         }
     }
