@@ -5,19 +5,20 @@ use std::net::IpAddr;
 
 use netflow_parser::static_versions::v5::{FlowSet, Header, V5};
 
+use crate::attribute::{Attribute, AttributeValue};
 use crate::clock::Clock;
-use crate::decoder::Summary;
 use crate::protocol::Protocol;
 use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
+use crate::summary::Summary;
 
 /// Octets of the header after the version.
 const HEADER: usize = 22;
 /// Octets of one flow.
 const FLOW: usize = 48;
 
-/// Decodes one datagram. Octets after the last flow are ignored.
+/// Decodes one datagram. Octets after the last flow are counted.
 pub(crate) fn decode(datagram: &[u8], out: &mut Vec<Record>) -> Result<Summary, Reject> {
     let mut reader = Reader::new(datagram);
     reader.u16()?;
@@ -46,6 +47,7 @@ pub(crate) fn decode(datagram: &[u8], out: &mut Vec<Record>) -> Result<Summary, 
         sequence: message.header.flow_sequence,
         records: message.flowsets.len(),
         data_records: message.flowsets.len(),
+        trailing_bytes: body.len() - expected.min(body.len()),
         ..Summary::new(Protocol::NetFlow5, clock.export_ns)
     })
 }
@@ -76,10 +78,35 @@ fn record(header: &Header, clock: Clock, flow: &FlowSet) -> Record {
         sampling: (sampling > 0).then_some(sampling),
         ..Record::new(Protocol::NetFlow5, clock.export_ns)
     };
+    if has_routing(flow) {
+        set_routing(&mut record, flow);
+    }
     if flow.protocol_number == 1 {
         set_icmp(&mut record, flow.dst_port);
     }
     record
+}
+
+/// Whether the router told how it routes the flow. OVS does not route.
+fn has_routing(flow: &FlowSet) -> bool {
+    let masks = flow.src_mask | flow.dst_mask;
+    !flow.next_hop.is_unspecified() || flow.src_as | flow.dst_as | u16::from(masks) != 0
+}
+
+fn set_routing(record: &mut Record, flow: &FlowSet) {
+    let said = &mut record.attributes;
+    if !flow.next_hop.is_unspecified() {
+        said.set(Attribute::NextHop, AttributeValue::Address(flow.next_hop.into()));
+    }
+    let numbers = [
+        (Attribute::SrcAs, u64::from(flow.src_as)),
+        (Attribute::DstAs, u64::from(flow.dst_as)),
+        (Attribute::SrcPrefixLen, u64::from(flow.src_mask)),
+        (Attribute::DstPrefixLen, u64::from(flow.dst_mask)),
+    ];
+    for (attribute, number) in numbers.into_iter().filter(|(_, number)| *number != 0) {
+        said.set(attribute, AttributeValue::Unsigned(number));
+    }
 }
 
 /// The destination port of ICMP flows is type and code.
