@@ -11,6 +11,8 @@ const REVERSE: u32 = 29_305;
 const ANTREA: u32 = 56_506;
 
 type Value<'v> = (Field, &'v [u8]);
+/// Of IANA, with the width of its value.
+type Element<'v> = (u16, &'v [u8]);
 
 fn bytes<const N: usize>(write: [u64; N], width: usize) -> Vec<u8> {
     let value = |number: u64| number.to_be_bytes()[8 - width..].to_vec();
@@ -91,7 +93,7 @@ fn counts(record: &Record) -> (Option<u64>, Option<u64>) {
 #[test]
 fn totals_and_other_counters_stand_where_there_is_no_delta() {
     let n = |value: u64| value.to_be_bytes();
-    let cases: [(&[(u16, &[u8])], _); 9] = [
+    let cases: [(&[Element<'_>], _); 9] = [
         (&[(85, &n(900)), (86, &n(9))], (Some(900), Some(9))),
         (&[(1, &n(10)), (86, &n(9))], (Some(10), Some(9))),
         (
@@ -760,7 +762,7 @@ fn the_numbers_that_netflow_9_has_for_itself_are_read() {
 #[test]
 fn a_record_may_state_its_sampling_in_several_ways() {
     let n = |value: u32| value.to_be_bytes();
-    let cases: [(&[(u16, &[u8])], Option<u32>); 6] = [
+    let cases: [(&[Element<'_>], Option<u32>); 6] = [
         (&[(305, &n(1)), (309, &n(1)), (310, &n(256))], Some(256)),
         (&[(305, &n(100))], Some(100)),
         (&[(50, &n(512)), (34, &n(0))], Some(512)),
