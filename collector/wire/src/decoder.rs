@@ -1,6 +1,7 @@
 //! The decoder: datagrams in, records out, and the state between them. It owns
 //! the bounds on that state; the walk through one message is `walk`'s.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -241,10 +242,10 @@ impl Decoder {
                 (Err(fault), Err(_)) => Err(fault),
             };
         }
-        result.map(|summary| Summary {
-            trailing_bytes: summary.trailing_bytes + rest.left(),
-            ..summary
-        })
+        if let Ok(summary) = &mut result {
+            summary.trailing_bytes += rest.left();
+        }
+        result
     }
 
     /// Decodes one message, the first of its datagram or another.
@@ -287,18 +288,18 @@ impl Decoder {
             limits: &self.limits,
             traces: &mut self.traces,
         };
-        let result = Walk::new(state, session, header, now_ms, out).message(sets);
-        if result.is_err() {
+        let mut result = Walk::new(state, session, header, now_ms, out).message(sets);
+        if let Ok(summary) = &mut result {
+            if is_new && !fresh.is_empty() {
+                self.make_room_for(session.peer.ip());
+                self.scopes.insert(&key, fresh);
+                self.recalled.remove(&key);
+                summary.templates_recalled = recalled;
+            }
+        } else {
             out.truncate(before);
         }
-        let mut summary = result?;
-        if is_new && !fresh.is_empty() {
-            self.make_room_for(session.peer.ip());
-            self.scopes.insert(&key, fresh);
-            self.recalled.remove(&key);
-            summary.templates_recalled = recalled;
-        }
-        Ok(summary)
+        result
     }
 
     /// Forgets scopes when there is no room for one more: those of its own address, if
@@ -328,12 +329,18 @@ impl Decoder {
         }
         let count = count.min(ranks.len() - 1);
         let (_, &mut limit, _) = ranks.select_nth_unstable(count);
-        let mut left = count + 1;
+        // Of those that rank alike, some.
+        let mut alike = count + 1 - ranks.iter().filter(|rank| **rank < limit).count();
         let (budget, expired) = (&mut self.budget, &mut self.expired_sets);
         self.scopes.retain(|key, scope| {
-            let goes = left > 0 && may_go(key, scope) && rank(key, scope) <= limit;
+            let place = if may_go(key, scope) {
+                rank(key, scope).cmp(&limit)
+            } else {
+                Ordering::Greater
+            };
+            let goes = place.is_lt() || place.is_eq() && alike > 0;
             if goes {
-                left -= 1;
+                alike -= usize::from(place.is_eq());
                 *expired += scope.held.forget(u64::MAX, key.session.peer.ip(), budget);
             }
             !goes

@@ -79,30 +79,31 @@ pub(crate) struct Walk<'w> {
     credit: usize,
 }
 
-/// The numbers of a [`Summary`] that sets bring, of which a malformed one has none.
+/// The numbers of a [`Summary`] that sets bring, of which a malformed one has none. A
+/// datagram has 65,535 octets at most, and none of these counts more than them.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
-    options_records: usize,
-    data_records: usize,
-    released_records: usize,
-    records_skipped: usize,
-    biflow_records: usize,
-    reverse_records: usize,
-    structured_records: usize,
-    templates_learned: usize,
-    templates_refreshed: usize,
-    templates_refused: usize,
-    templates_assumed: usize,
-    templates_borrowed: usize,
-    templates_withdrawn: usize,
-    withdrawals_ignored: usize,
-    sets_held: usize,
-    sets_dropped: usize,
-    sets_skipped: usize,
-    sets_malformed: usize,
-    sets_without_record: usize,
-    leftover_bytes: usize,
-    trailing_bytes: usize,
+    options_records: u32,
+    data_records: u32,
+    released_records: u32,
+    records_skipped: u32,
+    biflow_records: u32,
+    reverse_records: u32,
+    structured_records: u32,
+    templates_learned: u32,
+    templates_refreshed: u32,
+    templates_refused: u32,
+    templates_assumed: u32,
+    templates_borrowed: u32,
+    templates_withdrawn: u32,
+    withdrawals_ignored: u32,
+    sets_held: u32,
+    sets_dropped: u32,
+    sets_skipped: u32,
+    sets_malformed: u32,
+    sets_without_record: u32,
+    leftover_bytes: u32,
+    trailing_bytes: u32,
 }
 
 /// Where a set began.
@@ -114,6 +115,11 @@ struct Mark {
     defined: usize,
     credit: usize,
     tally: Tally,
+}
+
+/// A number of octets or records of one datagram.
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Data sets without a template.
@@ -151,7 +157,7 @@ impl<'w> Walk<'w> {
     /// # Errors
     /// What was wrong with the first set, when none was well-formed; nothing has
     /// changed then.
-    pub(crate) fn message(mut self, sets: Reader<'_>) -> Result<Summary, Reject> {
+    pub(crate) fn message(&mut self, sets: Reader<'_>) -> Result<Summary, Reject> {
         let orphans = self.sets(sets);
         if self.sets_read == 0
             && let Some(fault) = self.set_fault.take()
@@ -167,35 +173,36 @@ impl<'w> Walk<'w> {
         Ok(self.summary())
     }
 
-    fn summary(self) -> Summary {
-        let tally = self.tally;
+    fn summary(&mut self) -> Summary {
+        let tally = &self.tally;
+        let number = |count: u32| count as usize;
         Summary {
             observation_domain: self.header.domain,
             sequence: self.header.sequence,
             records: self.out.len() - self.start,
-            options: self.options,
-            set_fault: self.set_fault,
-            options_records: tally.options_records,
-            data_records: tally.data_records,
-            released_records: tally.released_records,
-            records_skipped: tally.records_skipped,
-            biflow_records: tally.biflow_records,
-            reverse_records: tally.reverse_records,
-            structured_records: tally.structured_records,
-            templates_learned: tally.templates_learned,
-            templates_refreshed: tally.templates_refreshed,
-            templates_refused: tally.templates_refused,
-            templates_assumed: tally.templates_assumed,
-            templates_borrowed: tally.templates_borrowed,
-            templates_withdrawn: tally.templates_withdrawn,
-            withdrawals_ignored: tally.withdrawals_ignored,
-            sets_held: tally.sets_held,
-            sets_dropped: tally.sets_dropped,
-            sets_skipped: tally.sets_skipped,
-            sets_malformed: tally.sets_malformed,
-            sets_without_record: tally.sets_without_record,
-            leftover_bytes: tally.leftover_bytes,
-            trailing_bytes: tally.trailing_bytes,
+            options: std::mem::take(&mut self.options),
+            set_fault: self.set_fault.take(),
+            options_records: number(tally.options_records),
+            data_records: number(tally.data_records),
+            released_records: number(tally.released_records),
+            records_skipped: number(tally.records_skipped),
+            biflow_records: number(tally.biflow_records),
+            reverse_records: number(tally.reverse_records),
+            structured_records: number(tally.structured_records),
+            templates_learned: number(tally.templates_learned),
+            templates_refreshed: number(tally.templates_refreshed),
+            templates_refused: number(tally.templates_refused),
+            templates_assumed: number(tally.templates_assumed),
+            templates_borrowed: number(tally.templates_borrowed),
+            templates_withdrawn: number(tally.templates_withdrawn),
+            withdrawals_ignored: number(tally.withdrawals_ignored),
+            sets_held: number(tally.sets_held),
+            sets_dropped: number(tally.sets_dropped),
+            sets_skipped: number(tally.sets_skipped),
+            sets_malformed: number(tally.sets_malformed),
+            sets_without_record: number(tally.sets_without_record),
+            leftover_bytes: number(tally.leftover_bytes),
+            trailing_bytes: number(tally.trailing_bytes),
             ..Summary::new(self.header.protocol, self.header.clock.export_ns)
         }
     }
@@ -220,10 +227,9 @@ impl<'w> Walk<'w> {
         }
         let mut left = Orphans::new();
         for (id, body) in orphans {
-            if self.is_known(id) {
-                self.guarded(|walk| walk.known_data(id, body));
-            } else {
-                left.push((id, body));
+            match self.layout_of_data(id) {
+                Some(layout) => self.data_set(id, &layout, body),
+                None => left.push((id, body)),
             }
         }
         left
@@ -234,13 +240,13 @@ impl<'w> Walk<'w> {
             SetKind::Templates => self.template_set(&mut body, false),
             SetKind::OptionsTemplates => self.template_set(&mut body, true),
             SetKind::Data(_) if body.left() == 0 => self.tally.sets_skipped += 1,
-            SetKind::Data(id) if self.is_known(id) => {
-                self.guarded(|walk| walk.known_data(id, body));
-            }
-            SetKind::Data(id) => {
-                self.sets_read += 1;
-                orphans.push((id, body));
-            }
+            SetKind::Data(id) => match self.layout_of_data(id) {
+                Some(layout) => self.data_set(id, &layout, body),
+                None => {
+                    self.sets_read += 1;
+                    orphans.push((id, body));
+                }
+            },
             SetKind::Reserved => self.tally.sets_skipped += 1,
         }
     }
@@ -248,16 +254,16 @@ impl<'w> Walk<'w> {
     /// What follows the last set. Zeros are padding, however many: NetFlow v9 has no
     /// message length, and exporters fill up what they send.
     fn trailing(&mut self, rest: &Reader<'_>, fault: Reject) {
-        self.tally.trailing_bytes += rest.left();
+        self.tally.trailing_bytes += count(rest.left());
         if rest.rest().iter().any(|byte| *byte != 0) {
-            self.fault(fault, usize::from(rest.left() >= 4));
+            self.fault(fault, u32::from(rest.left() >= 4));
         }
     }
 
     /// Goes through one set, and leaves no trace of it if it is malformed.
-    fn guarded(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Reject>) -> bool {
+    fn guarded(&mut self, read: impl FnOnce(&mut Self, &Mark) -> Result<(), Reject>) -> bool {
         let mark = self.mark();
-        match read(self) {
+        match read(self, &mark) {
             Ok(()) => {
                 self.sets_read += 1;
                 true
@@ -270,7 +276,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn fault(&mut self, fault: Reject, sets: usize) {
+    fn fault(&mut self, fault: Reject, sets: u32) {
         self.set_fault.get_or_insert(fault);
         self.tally.sets_malformed += sets;
     }
@@ -307,8 +313,13 @@ impl<'w> Walk<'w> {
         own.or_else(|| self.state.siblings.layout(id))
     }
 
-    fn is_known(&self, id: u16) -> bool {
-        self.layout(id).is_some() && !self.state.traces.spoiled.contains(&id)
+    /// The same, unless a malformed set of this message was about it.
+    fn layout_of_data(&self, id: u16) -> Option<Arc<Layout>> {
+        let spoiled = &self.state.traces.spoiled;
+        let layout = self
+            .layout(id)
+            .filter(|_| spoiled.is_empty() || !spoiled.contains(&id));
+        layout.cloned()
     }
 
     /// Puts a template in force or, with `None`, out of it; returns what was.

@@ -361,6 +361,18 @@ fn the_finest_time_counts_in_any_order_and_zero_is_none() {
 }
 
 #[test]
+fn uptimes_that_are_both_zero_are_no_times() {
+    let times = |first: u64, last: u64| {
+        let (first, last) = (bytes([first], 4), bytes([last], 4));
+        let record = netflow9(&fields(&[(22, &first), (21, &last)])).remove(0);
+        let uptime = |ns: Option<u64>| ns.map(|ns| ns / 1_000_000 + 90_000_000 - EXPORT_MS);
+        (uptime(record.start_ns), uptime(record.end_ns))
+    };
+    assert_eq!(times(0, 0), (None, None));
+    assert_eq!(times(0, 5), (Some(0), Some(5)));
+}
+
+#[test]
 fn one_end_and_a_duration_are_both_ends() {
     let at = |age: u64| (EXPORT_MS - age).to_be_bytes();
     let times = |values: &[(u16, &[u8])]| {

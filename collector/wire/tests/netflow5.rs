@@ -106,6 +106,18 @@ fn the_sampling_interval_is_the_lower_14_bits() {
 }
 
 #[test]
+fn uptimes_that_are_both_zero_are_no_times() {
+    let flow = |first_ms, last_ms| Flow5 {
+        first_ms,
+        last_ms,
+        ..FLOW
+    };
+    let (_, records) = decode(&datagram(vec![flow(0, 0), flow(0, 1)]).encode()).expect("well-formed");
+    assert_eq!((records[0].start_ns, records[0].end_ns), (None, None));
+    assert!(records[1].start_ns.is_some() && records[1].start_ns < records[1].end_ns);
+}
+
+#[test]
 fn what_a_router_says_of_its_routes_is_told_as_attributes() {
     let mut octets = datagram(vec![FLOW, FLOW, FLOW]).encode();
     let mut put = |flow: usize, place: usize, value: &[u8]| {

@@ -96,7 +96,10 @@ impl Notes<'_> {
             (Some(uptime), None) => clock.at_uptime(u32::try_from(uptime).ok()?),
             (None, _) => None,
         };
-        let (start, end) = (at(self.start_uptime), at(self.end_uptime));
+        // No flow began and ended when its exporter was started: both were left out.
+        let is_told = (self.start_uptime, self.end_uptime) != (Some(0), Some(0));
+        let uptime = |uptime| at(uptime).filter(|_| is_told);
+        let (start, end) = (uptime(self.start_uptime), uptime(self.end_uptime));
         finest(&mut self.start, TimeForm::Uptime, start);
         finest(&mut self.end, TimeForm::Uptime, end);
         let ns = |time: Option<(TimeForm, u64)>| time.map(|(_, ns)| ns);

@@ -1,9 +1,7 @@
 //! Data sets: by their template, by one of OVS that is known in advance, or kept until
 //! their template comes.
 
-use std::sync::Arc;
-
-use super::{RECORD_PRICE, Walk};
+use super::{Mark, RECORD_PRICE, Walk, count};
 use crate::assume::Assumed;
 use crate::clock::Clock;
 use crate::held::HeldSet;
@@ -16,34 +14,27 @@ use crate::record::Record;
 use crate::reject::Reject;
 
 impl Walk<'_> {
-    /// Decodes a data set whose template is known.
-    pub(super) fn known_data(&mut self, id: u16, set: Reader<'_>) -> Result<(), Reject> {
-        let own = self.state.scope.layout(id).cloned();
-        let is_borrowed = own.is_none();
-        let Some(layout) = own.or_else(|| self.layout(id).cloned()) else {
-            return Ok(());
-        };
-        self.data(id, &layout, set)?;
-        if is_borrowed {
+    /// Decodes a data set whose template is known, or leaves it out.
+    pub(super) fn data_set(&mut self, id: u16, layout: &Layout, set: Reader<'_>) {
+        let is_read = self.guarded(|walk, mark| walk.data(id, layout, set, mark));
+        if is_read && self.state.scope.layout(id).is_none() {
             self.tally.templates_borrowed += 1;
             // What came before the other session's template has waited for it, too.
             self.state.traces.defined.push(id);
         }
-        Ok(())
     }
 
     /// Decodes a data set of this message. OVS does not pad: what does not end with
     /// its set shows that OVS changed the form of its records and kept its templates,
     /// as it does for up to 600 s when its virtual observation id is set (seen in 3.1.0).
-    fn data(&mut self, id: u16, layout: &Arc<Layout>, set: Reader<'_>) -> Result<(), Reject> {
-        let mark = self.mark();
+    fn data(&mut self, id: u16, layout: &Layout, set: Reader<'_>, mark: &Mark) -> Result<(), Reject> {
         let result = self.records(layout.plan(), set.clone(), self.header.clock);
         let ends = match &result {
             Ok(rest) => rest.left() == 0 || !self.out.get(mark.records).is_some_and(is_like_ovs),
             Err(_) => false,
         };
         if !ends && let Some(assumed) = self.assumed(id, &set) {
-            self.back_to(&mark);
+            self.back_to(mark);
             return self.take_assumed(assumed, &set);
         }
         let rest = result?;
@@ -57,7 +48,7 @@ impl Walk<'_> {
         if rest.left() == octets {
             self.tally.sets_without_record += 1;
         } else if rest.rest().iter().any(|byte| *byte != 0) {
-            self.tally.leftover_bytes += rest.left();
+            self.tally.leftover_bytes += count(rest.left());
         }
     }
 
@@ -69,12 +60,12 @@ impl Walk<'_> {
         let price = RECORD_PRICE * plan.most_records();
         let limit = self.state.limits.records_per_datagram;
         while plan.has_record(&set) {
-            let made = self.out.len() - self.start + self.tally.options_records;
+            let made = self.out.len() - self.start + self.tally.options_records as usize;
             if made + plan.most_records() > limit {
                 return Err(Reject::Records { limit });
             }
             let Some(credit) = self.credit.checked_sub(price) else {
-                let skipped = plan.skip_all(&mut set)?;
+                let skipped = count(plan.skip_all(&mut set)?);
                 self.tally.records_skipped += skipped;
                 self.tally.data_records += skipped;
                 break;
@@ -91,7 +82,7 @@ impl Walk<'_> {
     }
 
     fn flow(&mut self, plan: &Plan, set: &mut Reader<'_>, clock: Clock) -> Result<(), Reject> {
-        self.tally.structured_records += usize::from(plan.structured);
+        self.tally.structured_records += u32::from(plan.structured);
         // Written where it stays: a record is large.
         let empty = || Record::new(self.header.protocol, clock.export_ns);
         self.out.extend(std::iter::repeat_with(empty).take(1));
@@ -100,7 +91,7 @@ impl Walk<'_> {
         };
         record.observation_domain = Some(self.header.domain);
         let reverse = plan.run(set, clock, record)?;
-        self.tally.biflow_records += usize::from(plan.reverse);
+        self.tally.biflow_records += u32::from(plan.reverse);
         if let Some(reverse) = reverse {
             let second = reverse.record(record);
             self.out.push(second);
@@ -152,7 +143,7 @@ impl Walk<'_> {
             }
         }
         self.tally.data_records = mark.tally.data_records;
-        self.tally.released_records += self.out.len() - mark.records;
+        self.tally.released_records += count(self.out.len() - mark.records);
     }
 
     /// Reads a data set without a template as what OVS sends under its id, if it can

@@ -18,7 +18,7 @@ const STALE_MS: u64 = 600_000;
 impl Walk<'_> {
     pub(super) fn template_set(&mut self, body: &mut Reader<'_>, options: bool) {
         let mut last = 0;
-        if !self.guarded(|walk| walk.templates(body, options, &mut last)) {
+        if !self.guarded(|walk, _| walk.templates(body, options, &mut last)) {
             self.state.traces.spoiled.insert(last);
         }
     }
