@@ -139,7 +139,7 @@ async fn a_template_of_ovs_in_another_form_ends_no_thread() {
     let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let flows = cases()
         .into_iter()
-        .find(|case| case.name.starts_with("b12d"))
+        .find(|case| case.name.starts_with("b21b"))
         .unwrap();
     let mut datagrams: Vec<Sent> = pair_that_ended_a_thread()
         .into_iter()

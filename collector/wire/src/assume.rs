@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::message::Header;
 use crate::ovs::{Network, STATISTICS_FIELDS, STATISTICS_TEMPLATE, TemplateKey, Transport};
 use crate::plan::Plan;
 use crate::protocol::Protocol;
@@ -22,27 +22,39 @@ pub(crate) struct Known {
     plans: HashMap<(u16, bool), Option<Arc<Plan>>>,
 }
 
+/// What a data set was taken for.
+#[derive(Debug)]
+pub(crate) enum Assumed {
+    /// A flow, which is all that the set has.
+    Flow(Box<Record>),
+    /// Exporter statistics, to be read by this.
+    Statistics(Arc<Plan>),
+}
+
 impl Known {
-    /// Reads the one record of a data set, if OVS can have sent it. `record` is
-    /// only good for something if so.
-    pub(crate) fn read(&mut self, id: u16, set: &Reader<'_>, clock: Clock, record: &mut Record) -> bool {
-        let Some(key) = TemplateKey::of_id(id) else {
-            return false;
-        };
-        let empty = record.clone();
-        [false, true].into_iter().any(|virtual_obs_id| {
+    /// Reads the one record of a data set, if OVS can have sent it.
+    pub(crate) fn read(&mut self, id: u16, set: &Reader<'_>, header: Header) -> Option<Assumed> {
+        if let Some(plan) = self.statistics(id, set, header.domain) {
+            return Some(Assumed::Statistics(plan));
+        }
+        let key = TemplateKey::of_id(id)?;
+        let mut empty = Record::new(header.protocol, header.clock.export_ns);
+        empty.observation_domain = Some(header.domain);
+        let mut record = Box::new(empty.clone());
+        let is_ovs = [false, true].into_iter().any(|virtual_obs_id| {
             let Some(plan) = self.plan(id, virtual_obs_id, || Some(key.fields(virtual_obs_id))) else {
                 return false;
             };
-            record.clone_from(&empty);
+            record.as_mut().clone_from(&empty);
             let mut rest = set.clone();
-            plan.run(&mut rest, clock, record).is_ok() && rest.left() == 0 && agrees(record, key)
-        })
+            plan.run(&mut rest, header.clock, &mut record).is_ok() && rest.left() == 0 && agrees(&record, key)
+        });
+        is_ovs.then_some(Assumed::Flow(record))
     }
 
     /// The plan of the exporter statistics, if the set can be of them: they come in
     /// domain 0 only.
-    pub(crate) fn statistics(&mut self, id: u16, set: &Reader<'_>, domain: u32) -> Option<Arc<Plan>> {
+    fn statistics(&mut self, id: u16, set: &Reader<'_>, domain: u32) -> Option<Arc<Plan>> {
         if id != STATISTICS_TEMPLATE || domain != 0 {
             return None;
         }

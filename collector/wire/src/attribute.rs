@@ -98,6 +98,40 @@ pub enum Attribute {
     ClusterId,
 }
 
+impl Attribute {
+    /// What it is called in the other direction of the flow; `None` when it says nothing
+    /// of that.
+    fn reversed(self) -> Option<Self> {
+        Some(match self {
+            Self::NatSrcAddr => Self::NatDstAddr,
+            Self::NatDstAddr => Self::NatSrcAddr,
+            Self::NatSrcPort => Self::NatDstPort,
+            Self::NatDstPort => Self::NatSrcPort,
+            Self::SrcAs => Self::DstAs,
+            Self::DstAs => Self::SrcAs,
+            Self::SrcPrefixLen => Self::DstPrefixLen,
+            Self::DstPrefixLen => Self::SrcPrefixLen,
+            Self::IngressVrf => Self::EgressVrf,
+            Self::EgressVrf => Self::IngressVrf,
+            Self::SrcPodNamespace => Self::DstPodNamespace,
+            Self::DstPodNamespace => Self::SrcPodNamespace,
+            Self::SrcPodName => Self::DstPodName,
+            Self::DstPodName => Self::SrcPodName,
+            Self::SrcNodeName => Self::DstNodeName,
+            Self::DstNodeName => Self::SrcNodeName,
+            Self::SrcPodLabels => Self::DstPodLabels,
+            Self::DstPodLabels => Self::SrcPodLabels,
+            Self::NextHop
+            | Self::BgpNextHop
+            | Self::MplsLabels
+            | Self::DstServiceAddr
+            | Self::DstServicePort
+            | Self::DstServicePortName => return None,
+            same => same,
+        })
+    }
+}
+
 /// What it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttributeValue {
@@ -144,6 +178,19 @@ impl Attributes {
             }
             Err(place) => said.insert(place, (attribute, value)),
         }
+    }
+
+    /// What is said of the packets that go the other way: what belongs to one end of the
+    /// flow changes sides; the ways that the router chose, and what the source called,
+    /// are those of this direction alone.
+    pub(crate) fn reversed(&self) -> Self {
+        let mut reversed = Self::NONE;
+        for (attribute, value) in self.iter() {
+            if let Some(attribute) = attribute.reversed() {
+                reversed.set(attribute, value.clone());
+            }
+        }
+        reversed
     }
 
     /// Everything that is said, in order.

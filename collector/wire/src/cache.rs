@@ -1,9 +1,11 @@
 //! The different templates there are, shared: a thousand nodes with the same OVS
 //! define the same templates, and each repeats them every minute. Owns the bound on
-//! their size.
+//! their size: each is charged to the address that told it first, and an address that
+//! has more than is left for all others may tell no new ones.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::layout::Layout;
@@ -14,11 +16,21 @@ use crate::template::Definition;
 /// shared.
 #[derive(Debug)]
 pub(crate) struct Layouts {
-    known: HashMap<u64, Arc<Layout>, BuildHasherDefault<Hashed>>,
+    known: HashMap<u64, Charged, BuildHasherDefault<Hashed>>,
+    by_address: HashMap<IpAddr, usize, foldhash::fast::RandomState>,
     octets: usize,
     max_octets: usize,
+    /// There was no room left at all.
+    pub wanted: bool,
     state: RandomState,
     swept_ms: u64,
+}
+
+/// A layout, and who told it first.
+#[derive(Debug)]
+struct Charged {
+    layout: Arc<Layout>,
+    sender: IpAddr,
 }
 
 /// Passes on what is a hash already.
@@ -48,8 +60,10 @@ impl Layouts {
     pub(crate) fn new(max_octets: usize) -> Self {
         Self {
             known: HashMap::default(),
+            by_address: HashMap::default(),
             octets: 0,
             max_octets,
+            wanted: false,
             state: RandomState::new(),
             swept_ms: 0,
         }
@@ -57,33 +71,74 @@ impl Layouts {
 
     /// The layout of a template. `None` when its records would have no octets, so
     /// that there would be no end to them, or when there is no room for it.
-    pub(crate) fn of(&mut self, definition: &Definition<'_>, now_ms: u64) -> Option<Arc<Layout>> {
+    pub(crate) fn of(
+        &mut self,
+        definition: &Definition<'_>,
+        sender: IpAddr,
+        now_ms: u64,
+    ) -> Option<Arc<Layout>> {
         if definition.min_len == 0 {
             return None;
         }
         let hash = Layout::hash_of(definition, &self.state);
-        if let Some(layout) = self.known.get(&hash).filter(|layout| layout.is(definition)) {
+        let known = self.known.get(&hash).map(|known| &known.layout);
+        if let Some(layout) = known.filter(|layout| layout.is(definition)) {
             return Some(Arc::clone(layout));
         }
         let size = Layout::len_of(definition);
-        if !self.has_room(size, now_ms) {
-            return None;
+        if !self.has_room(size, sender) {
+            self.sweep(now_ms);
+            if !self.has_room(size, sender) {
+                self.wanted |= self.octets + size > self.max_octets;
+                return None;
+            }
         }
         let layout = Arc::new(Layout::new(definition));
-        self.octets += size;
-        if let Some(other) = self.known.insert(hash, Arc::clone(&layout)) {
-            self.octets -= other.len();
+        let charged = Charged {
+            layout: Arc::clone(&layout),
+            sender,
+        };
+        self.charge(size, sender);
+        if let Some(other) = self.known.insert(hash, charged) {
+            self.discharge(&other);
         }
         Some(layout)
     }
 
-    fn has_room(&mut self, size: usize, now_ms: u64) -> bool {
-        let full = self.octets + size > self.max_octets;
-        if full && now_ms.abs_diff(self.swept_ms) >= SWEEP_MS {
-            self.swept_ms = now_ms;
-            self.known.retain(|_, layout| Arc::strong_count(layout) > 1);
-            self.octets = self.known.values().map(|layout| layout.len()).sum();
+    fn has_room(&self, size: usize, sender: IpAddr) -> bool {
+        let own = self.by_address.get(&sender).copied().unwrap_or(0);
+        let left = self.max_octets.saturating_sub(self.octets);
+        size <= left && own <= left
+    }
+
+    /// Forgets the layouts that nobody uses any more.
+    fn sweep(&mut self, now_ms: u64) {
+        if now_ms.abs_diff(self.swept_ms) < SWEEP_MS {
+            return;
         }
-        self.octets + size <= self.max_octets
+        self.swept_ms = now_ms;
+        self.known.retain(|_, known| Arc::strong_count(&known.layout) > 1);
+        (self.octets, self.by_address) = (0, HashMap::default());
+        let sizes: Vec<_> = self
+            .known
+            .values()
+            .map(|known| (known.layout.len(), known.sender))
+            .collect();
+        for (size, sender) in sizes {
+            self.charge(size, sender);
+        }
+    }
+
+    fn charge(&mut self, size: usize, sender: IpAddr) {
+        self.octets += size;
+        *self.by_address.entry(sender).or_default() += size;
+    }
+
+    fn discharge(&mut self, charged: &Charged) {
+        let size = charged.layout.len();
+        self.octets -= size;
+        if let Some(own) = self.by_address.get_mut(&charged.sender) {
+            *own = own.saturating_sub(size);
+        }
     }
 }

@@ -49,13 +49,23 @@ pub(crate) fn from_milliseconds(milliseconds: u64) -> Option<u64> {
     milliseconds.checked_mul(NS_PER_MS)
 }
 
-/// dateTimeMicroseconds and dateTimeNanoseconds (RFC 7011 §6.1.9, §6.1.10): the
-/// 64-bit NTP timestamp. Seconds below 2^31 are of the era that begins in 2036
-/// (RFC 4330 §3).
+/// dateTimeNanoseconds (RFC 7011 §6.1.10): the 64-bit NTP timestamp. Seconds below 2^31
+/// are of the era that begins in 2036 (RFC 4330 §3). Its fractions are no decimal ones,
+/// so the exporter has rounded already: to the nearest nanosecond gives its number back.
 pub(crate) fn from_ntp(timestamp: u64) -> Option<u64> {
+    ntp(timestamp, 1)
+}
+
+/// dateTimeMicroseconds (RFC 7011 §6.1.9): the same, to the microsecond.
+pub(crate) fn from_ntp_microseconds(timestamp: u64) -> Option<u64> {
+    ntp(timestamp, 1_000)
+}
+
+fn ntp(timestamp: u64, unit_ns: u64) -> Option<u64> {
     let seconds = timestamp >> 32;
     let era = if seconds < 1 << 31 { 1 << 32 } else { 0 };
-    let fraction_ns = ((timestamp & 0xffff_ffff) * NS_PER_S) >> 32;
+    let fraction = (timestamp & 0xffff_ffff) * (NS_PER_S / unit_ns);
+    let fraction_ns = ((fraction + (1 << 31)) >> 32) * unit_ns;
     (seconds + era)
         .checked_sub(NTP_TO_UNIX)?
         .checked_mul(NS_PER_S)?
@@ -89,5 +99,19 @@ mod tests {
         assert_eq!(from_ntp(NTP_TO_UNIX << 32 | 1 << 31), Some(500_000_000));
         // 2036-02-07 06:28:16 UTC, where the seconds start again at 0.
         assert_eq!(from_ntp(0), Some(2_085_978_496 * NS_PER_S));
+    }
+
+    #[test]
+    fn what_the_exporter_rounded_down_is_not_rounded_down_again() {
+        for microseconds in [1, 123_456, 499_999, 999_999] {
+            let exact = u64::from(microseconds as u32) << 32;
+            // RFC 7011 §6.1.9: the lowest 11 bits say nothing.
+            let timestamp = (NTP_TO_UNIX << 32) + ((exact / 1_000_000) & !0x7ff);
+            assert_eq!(from_ntp_microseconds(timestamp), Some(microseconds * 1_000));
+        }
+        for nanoseconds in [1, 123_456_789, 999_999_999u64] {
+            let timestamp = (NTP_TO_UNIX << 32) + (nanoseconds << 32) / NS_PER_S;
+            assert_eq!(from_ntp(timestamp), Some(nanoseconds));
+        }
     }
 }

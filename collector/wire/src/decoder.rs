@@ -1,27 +1,24 @@
 //! The decoder: datagrams in, records out, and the state between them. It owns
 //! the bounds on that state; the walk through one message is `walk`'s.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-use foldhash::fast::RandomState;
 
 use crate::archive::{Archive, Learned, Told};
 use crate::assume::Known;
 use crate::cache::Layouts;
-use crate::counters::Counters;
 use crate::held::Budget;
 use crate::message;
-use crate::options::OptionsRecord;
 use crate::protocol::{Protocol, sniff};
 use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
 use crate::scope::{Scope, ScopeKey, Template};
+use crate::scopes::Scopes;
 use crate::session::{Session, Transport};
-use crate::sflow::Discard;
+use crate::summary::Summary;
 use crate::walk::{State, Traces, Walk};
 use crate::{netflow5, sflow};
 
@@ -29,19 +26,22 @@ use crate::{netflow5, sflow};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Pairs of transport session and observation domain. When there are more, an
-    /// eighth to a quarter is forgotten: strangers, then those silent longest.
+    /// eighth to a quarter is forgotten: strangers, then those silent longest. An address
+    /// that has more than there is room left for loses some of its own instead.
     pub scopes: usize,
     /// Templates in each of them; more are refused.
     pub templates_per_scope: usize,
     /// Fields in a template; larger ones are refused.
     pub fields_per_template: usize,
-    /// Octets of different template definitions over all scopes; more are refused.
+    /// Octets of different template definitions over all scopes; more are refused. An
+    /// address that has told more than there is room left for may tell no new ones.
     pub template_octets: usize,
     /// Age at which a template that is not repeated is forgotten, ms. Over a stream
     /// templates do not age (RFC 7011 §8.1).
     pub template_age_ms: u64,
     /// Octets of data sets that wait for their template, over all scopes; each set is
-    /// counted with 64 more.
+    /// counted with 64 more. An address that has more waiting than there is room left
+    /// for gets no more.
     pub held_octets: usize,
     /// Data sets that wait in each scope.
     pub held_sets_per_scope: usize,
@@ -73,97 +73,16 @@ impl Default for Limits {
     }
 }
 
-/// What one datagram brought.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Summary {
-    /// Its protocol.
-    pub protocol: Protocol,
-    /// IPFIX observation domain, NetFlow v9 source id; 0 in the others.
-    pub observation_domain: u32,
-    /// Type and id of the engine in a NetFlow v5 header: each has a sequence of its own.
-    pub engine: Option<(u8, u8)>,
-    /// The sFlow agent's address, whatever address the datagram came from.
-    pub agent: Option<IpAddr>,
-    /// The sFlow sub-agent; 0 in the others. Each one of an agent has a sequence of its
-    /// own (sflow_version_5.txt §5.1).
-    pub sub_agent: u32,
-    /// The sequence number in its header. What it counts depends on the protocol:
-    /// IPFIX data records, NetFlow v9 messages, NetFlow v5 flows, sFlow datagrams.
-    pub sequence: u32,
-    /// When it was sent, ns since the epoch UTC; for sFlow, when it was received.
-    pub export_ns: u64,
-    /// Records appended to the output, those of earlier datagrams
-    /// (`released_records`) included.
-    pub records: usize,
-    /// Records of data sets that had waited for a template of this datagram.
-    pub released_records: usize,
-    /// Records of options data: they say something about the exporter.
-    pub options_records: usize,
-    /// Those of them that say something we know.
-    pub options: Vec<OptionsRecord>,
-    /// Data records of this message, whatever became of them: what the sequence numbers
-    /// of IPFIX and NetFlow v5 count. What waits, or was lost, is not among them.
-    pub data_records: usize,
-    /// Data records too short to be a flow, stepped over: a message yields eight
-    /// records and one for each eight octets of data.
-    pub records_skipped: usize,
-    /// Records of biflows: the reverse half (RFC 5103) is skipped.
-    pub biflow_records: usize,
-    /// Records with lists (RFC 6313), which are skipped.
-    pub structured_records: usize,
-    /// Templates that are new or different.
-    pub templates_learned: usize,
-    /// Templates known from an [`Archive`], of a session that was met again.
-    pub templates_recalled: usize,
-    /// Templates repeated as they were.
-    pub templates_refreshed: usize,
-    /// Templates over a limit, or without any octet in their records.
-    pub templates_refused: usize,
-    /// Data sets read by a template of OVS that is known in advance, because the
-    /// exporter's own had not come.
-    pub templates_assumed: usize,
-    /// Templates withdrawn, over a stream (RFC 7011 §8.1).
-    pub templates_withdrawn: usize,
-    /// Template withdrawals without effect: all over UDP, where they are ignored
-    /// (RFC 7011 §8.4); over a stream those of templates that are not in force.
-    pub withdrawals_ignored: usize,
-    /// Data sets kept until their template comes.
-    pub sets_held: usize,
-    /// Data sets lost: no template and no room to wait, or waited in vain for a
-    /// template that does not match. Those that waited too long are in
-    /// [`Decoder::take_expired_sets`].
-    pub sets_dropped: usize,
-    /// Sets with a reserved id (RFC 7011 §3.3.2), and data sets without an octet.
-    pub sets_skipped: usize,
-    /// sFlow counter samples.
-    pub counter_samples: usize,
-    /// What they say.
-    pub counters: Vec<Counters>,
-    /// Packets that sFlow told as discarded.
-    pub discards: Vec<Discard>,
-    /// sFlow samples of other kinds, skipped.
-    pub other_samples: usize,
-}
-
-impl Summary {
-    pub(crate) fn new(protocol: Protocol, export_ns: u64) -> Self {
-        Self {
-            protocol,
-            export_ns,
-            ..Self::default()
-        }
-    }
-}
-
 /// Turns datagrams of all sessions into records.
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
-    scopes: HashMap<ScopeKey, Scope, RandomState>,
+    scopes: Scopes,
     layouts: Layouts,
     known: Known,
     budget: Budget,
     next_sweep_ms: u64,
+    relieved_ms: u64,
     expired_sets: usize,
     traces: Traces,
     /// Of sessions that were not met yet.
@@ -172,6 +91,9 @@ pub struct Decoder {
 
 /// Time between two searches for what has grown old.
 const SWEEP_MS: u64 = 10_000;
+
+/// Least time between two times that strangers are forgotten for the room they take.
+const RELIEF_MS: u64 = 1_000;
 
 impl Default for Decoder {
     fn default() -> Self {
@@ -183,11 +105,12 @@ impl Decoder {
     /// A decoder that knows no templates yet.
     pub fn new(limits: Limits) -> Self {
         Self {
-            scopes: HashMap::default(),
+            scopes: Scopes::default(),
             layouts: Layouts::new(limits.template_octets),
             known: Known::default(),
             budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),
             next_sweep_ms: 0,
+            relieved_ms: 0,
             expired_sets: 0,
             traces: Traces::default(),
             recalled: HashMap::new(),
@@ -237,7 +160,7 @@ impl Decoder {
         self.scopes.retain(|key, scope| {
             let goes = key.session == session;
             if goes {
-                *expired += scope.held.forget(u64::MAX, budget);
+                *expired += scope.held.forget(u64::MAX, session.peer.ip(), budget);
             }
             !goes
         });
@@ -261,15 +184,16 @@ impl Decoder {
                 templates: scope.templates().into(),
                 regular: scope.is_regular(),
             };
-            Learned { key: *key, told }
+            Learned { key, told }
         });
         learned.collect()
     }
 
     /// Gives up the data sets that wait for a template: they count as expired.
     pub fn give_up_waiting(&mut self) {
-        for scope in self.scopes.values_mut() {
-            self.expired_sets += scope.held.forget(u64::MAX, &mut self.budget);
+        for (key, scope) in self.scopes.iter_mut() {
+            let sender = key.session.peer.ip();
+            self.expired_sets += scope.held.forget(u64::MAX, sender, &mut self.budget);
         }
     }
 
@@ -280,7 +204,7 @@ impl Decoder {
 
     /// Templates in force, over all scopes.
     pub fn templates(&self) -> usize {
-        self.scopes.values().map(Scope::template_count).sum()
+        self.scopes.iter().map(|(_, scope)| scope.template_count()).sum()
     }
 
     /// Data sets that waited too long, or whose session was forgotten, since the
@@ -289,6 +213,8 @@ impl Decoder {
         std::mem::take(&mut self.expired_sets)
     }
 
+    /// Goes through the messages of a datagram: IPFIX may have several (RFC 7011 §3.1
+    /// gives each its length).
     fn decode_templated(
         &mut self,
         session: Session,
@@ -297,7 +223,41 @@ impl Decoder {
         out: &mut Vec<Record>,
     ) -> Result<Summary, Reject> {
         self.sweep(now_ms);
-        let mut sets = Reader::new(datagram);
+        let mut rest = Reader::new(datagram);
+        let message = message::next_message(&mut rest)?;
+        let mut result = self.message(session, now_ms, message, true, out);
+        while message::is_message(&rest) {
+            let message = message::next_message(&mut rest)?;
+            let later = self.message(session, now_ms, message, false, out);
+            result = match (result, later) {
+                (Ok(mut summary), Ok(later)) => {
+                    summary.append(later);
+                    Ok(summary)
+                }
+                (Ok(mut summary), Err(fault)) | (Err(fault), Ok(mut summary)) => {
+                    summary.sets_malformed += 1;
+                    summary.set_fault.get_or_insert(fault);
+                    Ok(summary)
+                }
+                (Err(fault), Err(_)) => Err(fault),
+            };
+        }
+        if let Ok(summary) = &mut result {
+            summary.trailing_bytes += rest.left();
+        }
+        result
+    }
+
+    /// Decodes one message, the first of its datagram or another.
+    fn message(
+        &mut self,
+        session: Session,
+        now_ms: u64,
+        mut sets: Reader<'_>,
+        is_first: bool,
+        out: &mut Vec<Record>,
+    ) -> Result<Summary, Reject> {
+        let before = out.len();
         let header = message::header(&mut sets)?;
         let key = ScopeKey {
             session,
@@ -305,64 +265,108 @@ impl Decoder {
             domain: header.domain,
         };
         let (mut fresh, mut recalled) = (Scope::default(), 0);
-        let is_full = self.scopes.len() >= self.limits.scopes.max(1);
-        let place = self.scopes.entry(key);
-        let (scope, vacant) = match place {
-            Entry::Occupied(known) => (known.into_mut(), None),
-            Entry::Vacant(vacant) => {
+        let (known, siblings) = self.scopes.find(&key);
+        let is_new = known.is_none();
+        let scope = match known {
+            Some(scope) => scope,
+            None => {
                 if let Some(templates) = self.recalled.get(&key) {
                     let oldest_ms = now_ms.saturating_sub(self.limits.template_age_ms);
                     fresh = Scope::recalled(templates, oldest_ms);
                     recalled = fresh.template_count();
                 }
-                (&mut fresh, Some(vacant))
+                &mut fresh
             }
         };
-        scope.seen(now_ms);
+        scope.seen(now_ms, is_first);
         let state = State {
             scope,
+            siblings,
             layouts: &mut self.layouts,
             known: &mut self.known,
             budget: &mut self.budget,
             limits: &self.limits,
             traces: &mut self.traces,
         };
-        let mut summary = Walk::new(state, session.transport, header, now_ms, out).message(sets)?;
-        if let Some(vacant) = vacant.filter(|_| !fresh.is_empty()) {
-            if is_full {
-                self.make_room();
-                self.scopes.insert(key, fresh);
-            } else {
-                vacant.insert(fresh);
+        let mut result = Walk::new(state, session, header, now_ms, out).message(sets);
+        if let Ok(summary) = &mut result {
+            if is_new && !fresh.is_empty() {
+                self.make_room_for(session.peer.ip());
+                self.scopes.insert(&key, fresh);
+                self.recalled.remove(&key);
+                summary.templates_recalled = recalled;
             }
-            self.recalled.remove(&key);
-            summary.templates_recalled = recalled;
+        } else {
+            out.truncate(before);
         }
-        Ok(summary)
+        result
     }
 
-    /// Forgets the scopes that were silent longest, strangers first: so many at a time
-    /// that a flood of senders costs each of them little. Streams come last: they tell
-    /// their templates only once, and a sender's address is proven there.
-    fn make_room(&mut self) {
+    /// Forgets scopes when there is no room for one more: those of its own address, if
+    /// that has more than there is room left for all others.
+    fn make_room_for(&mut self, address: IpAddr) {
+        let left = self.limits.scopes.max(1).saturating_sub(self.scopes.len());
+        let own = self.scopes.of_address(address);
+        if left > 0 && own > left {
+            self.evict(own / 8, |key, _| key.session.peer.ip() == address);
+        } else if left == 0 {
+            let strangers = self.scopes.iter().filter(|(_, scope)| !scope.is_regular());
+            let strangers = strangers.count();
+            self.evict((self.scopes.len() / 8).max(strangers / 4), |_, _| true);
+        }
+    }
+
+    /// Forgets one scope more than `count` of those that may go: strangers first, then
+    /// those silent longest. So many at a time that a flood of senders costs each of them
+    /// little. Streams come last: they tell their templates only once, and a sender's
+    /// address is proven there.
+    fn evict(&mut self, count: usize, may_go: impl Fn(&ScopeKey, &Scope) -> bool) {
         let rank = |key: &ScopeKey, scope: &Scope| (key.session.transport, scope.is_regular(), scope.seen_ms);
-        let mut seen: Vec<_> = self.scopes.iter().map(|(key, scope)| rank(key, scope)).collect();
-        let strangers = seen.iter().filter(|(_, is_regular, _)| !is_regular).count();
-        let some = (seen.len() / 8).max(strangers / 4);
-        let (_, &mut limit, _) = seen.select_nth_unstable(some);
-        let mut left = some + 1;
+        let candidates = self.scopes.iter().filter(|(key, scope)| may_go(key, scope));
+        let mut ranks: Vec<_> = candidates.map(|(key, scope)| rank(&key, scope)).collect();
+        if ranks.is_empty() {
+            return;
+        }
+        let count = count.min(ranks.len() - 1);
+        let (_, &mut limit, _) = ranks.select_nth_unstable(count);
+        // Of those that rank alike, some.
+        let mut alike = count + 1 - ranks.iter().filter(|rank| **rank < limit).count();
         let (budget, expired) = (&mut self.budget, &mut self.expired_sets);
         self.scopes.retain(|key, scope| {
-            let goes = rank(key, scope) <= limit && left > 0;
+            let place = if may_go(key, scope) {
+                rank(key, scope).cmp(&limit)
+            } else {
+                Ordering::Greater
+            };
+            let goes = place.is_lt() || place.is_eq() && alike > 0;
             if goes {
-                left -= 1;
-                *expired += scope.held.forget(u64::MAX, budget);
+                alike -= usize::from(place.is_eq());
+                *expired += scope.held.forget(u64::MAX, key.session.peer.ip(), budget);
             }
             !goes
         });
     }
 
+    /// When there was no room for templates, or for the data of one who has sent for a
+    /// while, half of the strangers go.
+    fn relieve(&mut self, now_ms: u64) {
+        if now_ms.abs_diff(self.relieved_ms) < RELIEF_MS {
+            return;
+        }
+        self.relieved_ms = now_ms;
+        (self.layouts.wanted, self.budget.wanted) = (false, false);
+        let is_stranger = |key: &ScopeKey, scope: &Scope| {
+            key.session.transport == Transport::Datagram && !scope.is_regular()
+        };
+        let strangers = self.scopes.iter();
+        let strangers = strangers.filter(|(key, scope)| is_stranger(key, scope)).count();
+        self.evict(strangers / 2, is_stranger);
+    }
+
     fn sweep(&mut self, now_ms: u64) {
+        if self.layouts.wanted || self.budget.wanted {
+            self.relieve(now_ms);
+        }
         if now_ms < self.next_sweep_ms {
             return;
         }
@@ -374,7 +378,7 @@ impl Decoder {
             if key.session.transport == Transport::Datagram {
                 scope.forget_templates(oldest_template);
             }
-            *expired += scope.held.forget(oldest_set, budget);
+            *expired += scope.held.forget(oldest_set, key.session.peer.ip(), budget);
             !scope.is_empty()
         });
     }

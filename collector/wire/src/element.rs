@@ -2,9 +2,17 @@
 //! only place that knows element numbers on the way in (RFC 7012 and the IANA
 //! registry; RFC 3954 §8 for the NetFlow v9 numbers, the same below 128).
 
+use crate::attribute::Attribute;
 use crate::options::Item;
 use crate::ovs::PEN_VMWARE;
 use crate::template::Field;
+
+pub(crate) mod attributes;
+mod notes;
+
+use attributes::AttributeForm;
+pub(crate) use notes::{Icmp, IcmpFamily, Layered, Note, Reverse, Section, icmp, layered};
+use notes::{note, reverse};
 
 /// Where the value of one template field goes, by the shape of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +26,9 @@ pub(crate) enum Target {
     Mac(Side),
     Text(Name),
     Time(Side, TimeForm),
+    /// What stands for another element where that says nothing.
+    Spare(Spare),
+    Attribute(Attribute, AttributeForm),
     Note(Note),
     /// A value of an options record.
     Option(Item),
@@ -28,6 +39,7 @@ pub(crate) enum Target {
 pub(crate) enum Wide {
     Octets,
     Packets,
+    /// As `Octets`, from a running total.
     OctetsTotal,
     PacketsTotal,
     L2Octets,
@@ -55,7 +67,6 @@ pub(crate) enum Number {
     InIf,
     OutIf,
     FlowLabel,
-    Sampling,
     /// IE 32 and 139: type and code in one number.
     IcmpTypeCode,
 }
@@ -105,48 +116,35 @@ pub(crate) enum Name {
     VirtualObsId,
 }
 
-/// How a time is written (RFC 7011 §6.1.7 to 6.1.10, RFC 7012).
+/// Elements that stand for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TimeForm {
-    Seconds,
-    Milliseconds,
-    /// Microseconds and nanoseconds share the 64-bit NTP form.
-    Ntp,
-    /// Microseconds before the export time.
-    DeltaMicroseconds,
+pub(crate) enum Spare {
+    /// IE 81 postSourceMacAddress, IE 57 postDestinationMacAddress.
+    Mac(Side),
+    /// IE 252 ingressPhysicalInterface, IE 253 egressPhysicalInterface.
+    Interface(Side),
+    /// IE 180 to 183: ports of UDP or TCP alone.
+    Port(Side),
+    /// IE 193 nextHeaderIPv6.
+    Protocol,
 }
 
-/// Values that only say something together with others of the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Note {
-    /// IE 22 and 21: ms of the exporter's uptime.
-    Uptime(Side),
-    /// IE 160: when the exporter started, ms since the epoch.
-    SystemInit,
-    /// IE 305.
-    SamplingInterval,
-    /// IE 306.
-    SamplingSpace,
+/// How a time is written (RFC 7011 §6.1.7 to 6.1.10, RFC 7012), the coarsest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TimeForm {
+    Seconds,
+    /// Milliseconds of the exporter's uptime.
+    Uptime,
+    Milliseconds,
+    /// Microseconds before the export time.
+    DeltaMicroseconds,
+    /// Microseconds and nanoseconds share the 64-bit NTP form.
+    NtpMicroseconds,
+    Ntp,
 }
 
 /// Enterprise number of the reverse half of a biflow (RFC 5103 §6.1).
-const PEN_REVERSE: u32 = 29_305;
-
-/// Whether it counts octets or packets of a flow.
-pub(crate) fn is_counter(target: Target) -> bool {
-    use Wide::{DroppedOctets, DroppedPackets, L2Octets, Octets, OctetsTotal, Packets, PacketsTotal};
-    matches!(
-        target,
-        Target::Wide(
-            Octets | Packets | OctetsTotal | PacketsTotal | L2Octets | DroppedOctets | DroppedPackets
-        )
-    )
-}
-
-/// Whether the field is of the reverse direction of a biflow.
-pub(crate) fn is_reverse(field: &Field) -> bool {
-    field.enterprise == PEN_REVERSE
-}
+pub(crate) const PEN_REVERSE: u32 = 29_305;
 
 /// Whether the field is a list (RFC 6313 §4.5: basicList, subTemplateList,
 /// subTemplateMultiList).
@@ -154,9 +152,10 @@ pub(crate) fn is_structured(field: &Field) -> bool {
     field.enterprise == 0 && (291..=293).contains(&field.id)
 }
 
-/// Where `field` goes. `occurrence` counts earlier fields of the template with
-/// the same element: OVS egress templates repeat 82 and 83 for the second
-/// interface; of anything else the first (RFC 7011 §8: the outermost) is taken.
+/// Where `field` goes, seen alone ([`crate::plan`] sees the template). `occurrence`
+/// counts earlier fields of the template with the same element: OVS egress templates
+/// repeat 82 and 83 for the second interface; of anything else the first
+/// (RFC 7011 §8: the outermost) is taken.
 pub(crate) fn target(field: &Field, occurrence: usize) -> Target {
     let target = match (field.enterprise, occurrence) {
         (0, 0) => iana(field.id),
@@ -166,7 +165,12 @@ pub(crate) fn target(field: &Field, occurrence: usize) -> Target {
             _ => Target::Skip,
         },
         (PEN_VMWARE, 0) => vmware(field.id),
+        (PEN_REVERSE, 0) => reverse(field.id),
         _ => Target::Skip,
+    };
+    let target = match (target, attributes::attribute(field)) {
+        (Target::Skip, Some((attribute, form))) if occurrence == 0 => Target::Attribute(attribute, form),
+        (target, _) => target,
     };
     if field.is_variable() || fits(target, field.width) {
         target
@@ -177,8 +181,9 @@ pub(crate) fn target(field: &Field, occurrence: usize) -> Target {
 
 fn iana(id: u16) -> Target {
     match id {
-        1 | 2 | 25 | 26 | 48 | 85 | 86 | 132 | 133 | 138 | 302 | 352 => iana_wide(id),
-        6 | 7 | 10 | 11 | 14 | 31 | 32 | 34 | 58 | 59 | 139 | 240 | 243 | 254 | 256 => iana_number(id),
+        1 | 2 | 23 | 24 | 25 | 26 | 48 | 85 | 86 | 132 | 133 | 138 | 171 | 172 | 231 | 298 | 302 | 352
+        | 353 => iana_wide(id),
+        6 | 7 | 10 | 11 | 14 | 31 | 32 | 58 | 59 | 139 | 240 | 243 | 254 | 256 => iana_number(id),
         4 | 5 | 38 | 39 | 60 | 61 | 136 | 176..=179 | 192 | 195 | 244 => iana_octet(id),
         8 | 27 => Target::Address(Address::Src),
         12 | 28 => Target::Address(Address::Dst),
@@ -188,28 +193,36 @@ fn iana(id: u16) -> Target {
         83 => Target::Text(Name::InIfDescription),
         150 | 152 | 154 | 156 | 158 => Target::Time(Side::First, time_form(id)),
         151 | 153 | 155 | 157 | 159 => Target::Time(Side::Second, time_form(id)),
-        22 => Target::Note(Note::Uptime(Side::First)),
-        21 => Target::Note(Note::Uptime(Side::Second)),
-        160 => Target::Note(Note::SystemInit),
-        305 => Target::Note(Note::SamplingInterval),
-        306 => Target::Note(Note::SamplingSpace),
-        _ => Target::Skip,
+        57 | 81 | 180..=183 | 193 | 252 | 253 => spare(id),
+        _ => note(id).map_or(Target::Skip, Target::Note),
     }
+}
+
+fn spare(id: u16) -> Target {
+    Target::Spare(match id {
+        81 => Spare::Mac(Side::First),
+        57 => Spare::Mac(Side::Second),
+        252 => Spare::Interface(Side::First),
+        253 => Spare::Interface(Side::Second),
+        180 | 182 => Spare::Port(Side::First),
+        181 | 183 => Spare::Port(Side::Second),
+        _ => Spare::Protocol,
+    })
 }
 
 fn iana_wide(id: u16) -> Target {
     Target::Wide(match id {
-        1 => Wide::Octets,
-        2 => Wide::Packets,
+        1 | 23 | 231 => Wide::Octets,
+        2 | 24 | 298 => Wide::Packets,
         25 => Wide::MinIpLen,
         26 => Wide::MaxIpLen,
         48 | 302 => Wide::Selector,
-        85 => Wide::OctetsTotal,
-        86 => Wide::PacketsTotal,
+        85 | 171 => Wide::OctetsTotal,
+        86 | 172 => Wide::PacketsTotal,
         132 => Wide::DroppedOctets,
         133 => Wide::DroppedPackets,
         138 => Wide::ObservationPoint,
-        352 => Wide::L2Octets,
+        352 | 353 => Wide::L2Octets,
         _ => return Target::Skip,
     })
 }
@@ -223,7 +236,6 @@ fn iana_number(id: u16) -> Target {
         14 => Number::OutIf,
         31 => Number::FlowLabel,
         32 | 139 => Number::IcmpTypeCode,
-        34 => Number::Sampling,
         58 | 243 => Number::Vlan,
         59 | 254 => Number::DstVlan,
         240 => Number::EthernetHeaderLen,
@@ -254,6 +266,7 @@ fn time_form(id: u16) -> TimeForm {
     match id {
         150 | 151 => TimeForm::Seconds,
         152 | 153 => TimeForm::Milliseconds,
+        154 | 155 => TimeForm::NtpMicroseconds,
         158 | 159 => TimeForm::DeltaMicroseconds,
         _ => TimeForm::Ntp,
     }
@@ -277,13 +290,30 @@ fn vmware(id: u16) -> Target {
 /// Whether a value of `width` octets can be one for `target`. Integers come in
 /// any width up to 8 (RFC 7011 §6.2).
 fn fits(target: Target, width: u16) -> bool {
+    let is_integer = (1..=8).contains(&width);
     match target {
         Target::Skip => false,
         Target::Text(_) | Target::Option(_) => true,
-        Target::Wide(_) | Target::Number(_) | Target::Octet(_) | Target::Note(_) => (1..=8).contains(&width),
+        Target::Wide(_) | Target::Number(_) | Target::Octet(_) => is_integer,
         Target::Address(_) => width == 4 || width == 16,
-        Target::Mac(_) => width == 6,
-        Target::Time(_, TimeForm::Ntp) => width == 8,
-        Target::Time(..) => (1..=8).contains(&width),
+        Target::Mac(_) | Target::Spare(Spare::Mac(_)) => width == 6,
+        Target::Spare(_) => is_integer,
+        Target::Attribute(_, form) => form.fits(width),
+        Target::Time(_, form) => fits_time(form, width),
+        Target::Note(note) => match note {
+            Note::Time(_, form) | Note::Observed(form) | Note::Reverse(Reverse::Time(_, form)) => {
+                fits_time(form, width)
+            }
+            Note::Section(Section::Ip | Section::Frame) => width > 0,
+            Note::MplsLabel(_) => width == 3 || width == 4,
+            _ => is_integer,
+        },
+    }
+}
+
+fn fits_time(form: TimeForm, width: u16) -> bool {
+    match form {
+        TimeForm::Ntp | TimeForm::NtpMicroseconds => width == 8,
+        _ => (1..=8).contains(&width),
     }
 }

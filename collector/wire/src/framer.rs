@@ -61,7 +61,7 @@ impl Framer {
             return Err(Reject::Length {
                 offset: 2,
                 found: length,
-                expected: HEADER,
+                expected: usize::from(u16::MAX),
             });
         }
         let message = rest.get(..length);

@@ -2,6 +2,9 @@
 //! (RFC 7011 §8 and §9.3 allow it; OVS repeats templates only every 60 to 600 s).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
 
 use crate::clock::Clock;
 
@@ -31,23 +34,46 @@ impl HeldSet {
     }
 }
 
-/// How many octets may still be held, over all scopes.
+/// How many octets may still be held, over all scopes. Who holds more than is left for
+/// all others gets no more, so that no address can take everything.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: usize,
     sets_per_scope: usize,
+    by_address: HashMap<IpAddr, usize, RandomState>,
+    /// There was no room for one who is no stranger.
+    pub wanted: bool,
 }
 
 impl Budget {
-    pub(crate) const fn new(octets: usize, sets_per_scope: usize) -> Self {
+    pub(crate) fn new(octets: usize, sets_per_scope: usize) -> Self {
         Self {
             left: octets,
             sets_per_scope,
+            by_address: HashMap::default(),
+            wanted: false,
         }
     }
 
-    fn give_back(&mut self, sets: &[HeldSet]) {
-        self.left += sets.iter().map(HeldSet::size).sum::<usize>();
+    fn spend(&mut self, size: usize, sender: IpAddr) -> bool {
+        let spent = self.by_address.get(&sender).copied().unwrap_or(0);
+        if size > self.left || spent > self.left {
+            return false;
+        }
+        self.left -= size;
+        self.by_address.insert(sender, spent + size);
+        true
+    }
+
+    fn give_back(&mut self, sets: &[HeldSet], sender: IpAddr) {
+        let size: usize = sets.iter().map(HeldSet::size).sum();
+        self.left += size;
+        if let Some(spent) = self.by_address.get_mut(&sender) {
+            *spent = spent.saturating_sub(size);
+            if *spent == 0 {
+                self.by_address.remove(&sender);
+            }
+        }
     }
 }
 
@@ -57,35 +83,33 @@ impl Held {
     }
 
     /// Keeps a data set; `false` when there is no room, and it is lost.
-    pub(crate) fn keep(&mut self, id: u16, set: HeldSet, budget: &mut Budget) -> bool {
-        let size = set.size();
-        if self.count >= budget.sets_per_scope || size > budget.left {
+    pub(crate) fn keep(&mut self, id: u16, set: HeldSet, sender: IpAddr, budget: &mut Budget) -> bool {
+        if self.count >= budget.sets_per_scope || !budget.spend(set.size(), sender) {
             return false;
         }
-        budget.left -= size;
         self.count += 1;
         self.sets.entry(id).or_default().push(set);
         true
     }
 
     /// Hands out what waits for template `id`, in order of arrival.
-    pub(crate) fn release(&mut self, id: u16, budget: &mut Budget) -> Vec<HeldSet> {
+    pub(crate) fn release(&mut self, id: u16, sender: IpAddr, budget: &mut Budget) -> Vec<HeldSet> {
         if self.count == 0 {
             return Vec::new();
         }
         let sets = self.sets.remove(&id).unwrap_or_default();
         self.count -= sets.len();
-        budget.give_back(&sets);
+        budget.give_back(&sets, sender);
         sets
     }
 
     /// Drops what was held before `oldest_ms` and says how many sets.
-    pub(crate) fn forget(&mut self, oldest_ms: u64, budget: &mut Budget) -> usize {
+    pub(crate) fn forget(&mut self, oldest_ms: u64, sender: IpAddr, budget: &mut Budget) -> usize {
         let before = self.count;
         self.sets.retain(|_, sets| {
             let old = sets.iter().take_while(|set| set.at_ms < oldest_ms).count();
             let gone: Vec<HeldSet> = sets.drain(..old).collect();
-            budget.give_back(&gone);
+            budget.give_back(&gone, sender);
             !sets.is_empty()
         });
         self.count = self.sets.values().map(Vec::len).sum();

@@ -41,6 +41,11 @@ impl Layout {
             .is_some_and(|(start, rest)| start == prefix(definition) && rest == definition.octets())
     }
 
+    /// Whether both say the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self.octets == other.octets
+    }
+
     /// Octets of what is kept of it.
     pub(crate) fn len(&self) -> usize {
         self.octets.len()

@@ -28,26 +28,47 @@ pub(crate) enum SetKind {
     Reserved,
 }
 
+/// Octets of an IPFIX message header: no message is shorter.
+const IPFIX_HEADER: usize = 16;
+
+/// Cuts the next message off a datagram: all that is left of it for NetFlow v9, which
+/// has no length; for IPFIX as much as the header says (RFC 7011 §3.1).
+pub(crate) fn next_message<'a>(datagram: &mut Reader<'a>) -> Result<Reader<'a>, Reject> {
+    let mut ahead = datagram.clone();
+    // What is shorter than a header is for [`header`] to refuse.
+    if ahead.u16()? != 10 || datagram.left() < IPFIX_HEADER {
+        return datagram.part(datagram.left());
+    }
+    let (offset, expected) = (ahead.offset(), datagram.left());
+    let found = usize::from(ahead.u16()?);
+    if !(IPFIX_HEADER..=expected).contains(&found) {
+        return Err(Reject::Length {
+            offset,
+            found,
+            expected,
+        });
+    }
+    datagram.part(found)
+}
+
+/// Whether another IPFIX message follows what was read of a datagram.
+pub(crate) fn is_message(datagram: &Reader<'_>) -> bool {
+    let mut ahead = datagram.clone();
+    let is_ipfix = matches!(ahead.u16(), Ok(10)) && datagram.left() >= IPFIX_HEADER;
+    is_ipfix && next_message(&mut datagram.clone()).is_ok()
+}
+
 /// Reads the header; the sets are left in the reader.
 pub(crate) fn header(reader: &mut Reader<'_>) -> Result<Header, Reject> {
-    let octets = reader.left();
     match reader.u16()? {
-        10 => ipfix(reader, octets),
+        10 => ipfix(reader),
         _ => netflow9(reader),
     }
 }
 
 /// RFC 7011 §3.1.
-fn ipfix(reader: &mut Reader<'_>, octets: usize) -> Result<Header, Reject> {
-    let offset = reader.offset();
-    let length = usize::from(reader.u16()?);
-    if length != octets {
-        return Err(Reject::Length {
-            offset,
-            found: length,
-            expected: octets,
-        });
-    }
+fn ipfix(reader: &mut Reader<'_>) -> Result<Header, Reject> {
+    let _length = reader.u16()?;
     let clock = Clock::new(reader.u32()?, 0, None);
     let sequence = reader.u32()?;
     let domain = reader.u32()?;
@@ -75,25 +96,27 @@ fn netflow9(reader: &mut Reader<'_>) -> Result<Header, Reject> {
     })
 }
 
-/// Cuts off the next set. `None` at the end of the message.
+/// Cuts off the next set. `None` at the end of the message; what is no set stays in
+/// the reader.
 pub(crate) fn next_set<'a>(
     reader: &mut Reader<'a>,
     protocol: Protocol,
 ) -> Result<Option<(SetKind, Reader<'a>)>, Reject> {
-    // NetFlow v9 has no message length, so a few octets may follow the last set.
-    if reader.left() == 0 || (protocol == Protocol::NetFlow9 && reader.left() < 4) {
+    if reader.left() == 0 {
         return Ok(None);
     }
-    let offset = reader.offset();
-    let id = reader.u16()?;
-    let length = usize::from(reader.u16()?);
+    let mut ahead = reader.clone();
+    let id = ahead.u16()?;
+    let length = usize::from(ahead.u16()?);
     let Some(body) = length.checked_sub(4) else {
         return Err(Reject::SetLength {
-            offset,
+            offset: reader.offset(),
             found: length,
         });
     };
-    Ok(Some((kind(id, protocol), reader.part(body)?)))
+    let body = ahead.part(body)?;
+    *reader = ahead;
+    Ok(Some((kind(id, protocol), body)))
 }
 
 fn kind(id: u16, protocol: Protocol) -> SetKind {

@@ -3,6 +3,7 @@
 //! is applied here: what a sampler means for a record is the collector's business.
 
 use crate::protocol::Protocol;
+use crate::sampling::{self, SamplingElement, SamplingElements};
 use crate::store;
 use crate::template::{Definition, Field};
 use crate::text::Text;
@@ -52,8 +53,7 @@ pub struct Sampling {
 impl Sampling {
     /// One of so many packets is taken, rounded to the nearest number.
     pub fn rate(&self) -> u32 {
-        let taken = self.taken.max(1);
-        u32::try_from((self.out_of.saturating_add(taken / 2)) / taken).unwrap_or(u32::MAX)
+        sampling::rate((self.taken, self.out_of))
     }
 }
 
@@ -97,17 +97,9 @@ pub struct InterfaceName {
 pub(crate) enum Item {
     Selector,
     Interface,
-    Algorithm,
-    /// One of so many.
-    Interval,
-    /// IE 305: packets taken in a row.
-    Taken,
-    /// IE 306: packets left out after them.
-    Space,
-    /// IE 309 samplingSize.
-    Size,
-    /// IE 310 samplingPopulation.
-    Population,
+    /// IE 35 and 49, whose numbers are those of NetFlow v9.
+    NetFlow9Algorithm,
+    Sampling(SamplingElement),
     ExportingProcess,
     NotSentPackets,
     ElementEnterprise,
@@ -128,15 +120,13 @@ pub(crate) fn target(definition: &Definition<'_>, number: usize, field: &Field) 
     if field.enterprise != 0 {
         return None;
     }
+    if let Some(element) = sampling::element(field.id) {
+        return Some(Item::Sampling(element));
+    }
     Some(match field.id {
         48 | 302 => Item::Selector,
         10 => Item::Interface,
-        35 | 49 | 304 => Item::Algorithm,
-        34 | 50 => Item::Interval,
-        305 => Item::Taken,
-        306 => Item::Space,
-        309 => Item::Size,
-        310 => Item::Population,
+        35 | 49 => Item::NetFlow9Algorithm,
         144 => Item::ExportingProcess,
         167 => Item::NotSentPackets,
         346 => Item::ElementEnterprise,
@@ -156,11 +146,7 @@ pub(crate) struct Values {
     selector: Option<u64>,
     interface: Option<u64>,
     algorithm: Option<u64>,
-    interval: Option<u64>,
-    taken: Option<u64>,
-    space: Option<u64>,
-    size: Option<u64>,
-    population: Option<u64>,
+    sampling: SamplingElements,
     exporting_process: Option<u64>,
     not_sent_packets: Option<u64>,
     enterprise: Option<u64>,
@@ -178,12 +164,14 @@ impl Values {
         let place = match target {
             Item::Selector => &mut self.selector,
             Item::Interface => &mut self.interface,
-            Item::Algorithm => &mut self.algorithm,
-            Item::Interval => &mut self.interval,
-            Item::Taken => &mut self.taken,
-            Item::Space => &mut self.space,
-            Item::Size => &mut self.size,
-            Item::Population => &mut self.population,
+            Item::NetFlow9Algorithm => &mut self.algorithm,
+            Item::Sampling(element) => {
+                self.sampling.put(element, octets);
+                if element != SamplingElement::Algorithm {
+                    return;
+                }
+                &mut self.algorithm
+            }
             Item::ExportingProcess => &mut self.exporting_process,
             Item::NotSentPackets => &mut self.not_sent_packets,
             Item::ElementEnterprise => &mut self.enterprise,
@@ -208,7 +196,7 @@ impl Values {
 
     /// What they say together.
     pub(crate) fn content(self) -> Option<Options> {
-        if let Some((taken, out_of)) = self.fraction() {
+        if let Some((taken, out_of)) = self.sampling.fraction() {
             return Some(Options::Sampling(Sampling {
                 selector: self.selector,
                 interface: self.interface.and_then(|number| u32::try_from(number).ok()),
@@ -237,16 +225,5 @@ impl Values {
             data_type: self.data_type.and_then(|kind| u8::try_from(kind).ok()),
             name: self.name,
         }))
-    }
-
-    /// Packets taken, and of how many (RFC 5477 §8.2; RFC 3954 §8).
-    fn fraction(&self) -> Option<(u64, u64)> {
-        let (taken, out_of) = match (self.interval, self.taken, self.size, self.population) {
-            (Some(interval), ..) => (1, interval),
-            (_, Some(taken), ..) => (taken, taken.checked_add(self.space.unwrap_or(0))?),
-            (_, _, Some(size), Some(population)) => (size, population),
-            _ => return None,
-        };
-        (taken > 0 && out_of >= taken).then_some((taken, out_of))
     }
 }

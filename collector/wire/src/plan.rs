@@ -1,14 +1,27 @@
 //! A template compiled into what to read and where to put it, and the loop that
-//! does it. Compiled once, run over every record without allocating.
+//! does it. Compiled once, run over every record without allocating. What the fields of
+//! a template mean together is [`targets`]' business; values that only say something
+//! together are put together by [`notes`].
 
-use crate::clock::{self, Clock};
-use crate::element::{self, Note, Side, Target, TimeForm, Wide};
-use crate::options::{self, Values};
+use crate::clock::Clock;
+use crate::element::{self, Note, Reverse, Target, Wide, attributes};
+use crate::options::Values;
 use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
 use crate::store;
-use crate::template::{Definition, Field};
+use crate::template::Definition;
+
+mod icmp;
+mod layers;
+mod notes;
+mod reverse;
+mod section;
+mod targets;
+
+use notes::Notes;
+use reverse::ReverseFlow;
+use targets::Targets;
 
 /// A compiled template.
 #[derive(Debug, Default)]
@@ -24,7 +37,9 @@ pub(crate) struct Plan {
     notes: bool,
     /// Its records describe the exporter, not flows.
     pub options: bool,
-    /// Its records have a reverse half, which is left out.
+    /// Type and code of ICMP have to be found or cleared.
+    icmp: bool,
+    /// Its records count both directions of a flow.
     pub reverse: bool,
     /// Its records have lists, which are left out.
     pub structured: bool,
@@ -47,14 +62,16 @@ struct Load {
     target: Target,
 }
 
-/// Values of one record that are put together at its end.
-#[derive(Debug, Default)]
-struct Notes {
-    start_uptime: Option<u64>,
-    end_uptime: Option<u64>,
-    system_init_ms: Option<u64>,
-    sampling_interval: Option<u64>,
-    sampling_space: Option<u64>,
+/// What becomes of values that only say something together.
+trait NoteSink<'a> {
+    fn note(&mut self, clock: Clock, note: Note, bytes: &'a [u8]);
+}
+
+/// For templates without such values: nothing is compiled for them.
+struct NoNotes;
+
+impl<'a> NoteSink<'a> for NoNotes {
+    fn note(&mut self, _: Clock, _: Note, _: &'a [u8]) {}
 }
 
 impl Plan {
@@ -71,18 +88,22 @@ impl Plan {
         let mut targets = Targets::of(definition);
         for (number, field) in definition.fields().enumerate() {
             let target = targets.next(number, &field);
-            if field.is_variable() && definition.has_variable_lengths() {
+            if field.is_variable() {
                 segment.variable = Some(target);
                 segments.push(std::mem::take(&mut segment));
                 plan.fixed = false;
             } else {
                 segment.add(field.width, target);
             }
-            plan.counts |= element::is_counter(target);
+            plan.counts |= is_counter(target);
             plan.notes |= matches!(target, Target::Note(_));
-            plan.reverse |= element::is_reverse(&field);
+            plan.reverse |= matches!(
+                target,
+                Target::Note(Note::Reverse(Reverse::Octets | Reverse::Packets))
+            );
             plan.structured |= element::is_structured(&field);
         }
+        plan.icmp = targets.have_icmp();
         if segment.length > 0 {
             segments.push(segment);
         }
@@ -102,24 +123,51 @@ impl Plan {
         set.left() >= self.min_len
     }
 
-    /// Reads one record.
-    pub(crate) fn run(&self, set: &mut Reader<'_>, clock: Clock, record: &mut Record) -> Result<(), Reject> {
+    /// How many records one of its data records can become.
+    pub(crate) fn most_records(&self) -> usize {
+        1 + usize::from(self.reverse)
+    }
+
+    /// Reads one record; returns the reverse direction of its flow, if that was counted.
+    pub(crate) fn run(
+        &self,
+        set: &mut Reader<'_>,
+        clock: Clock,
+        record: &mut Record,
+    ) -> Result<Option<Box<ReverseFlow>>, Reject> {
+        if !self.notes {
+            self.read(set, clock, record, &mut NoNotes)?;
+            if self.icmp {
+                icmp::settle(record);
+            }
+            return Ok(None);
+        }
         let mut notes = Notes::default();
+        self.read(set, clock, record, &mut notes)?;
+        notes.settle(clock, record, self.icmp);
+        Ok(notes.reverse())
+    }
+
+    #[inline(always)]
+    fn read<'a>(
+        &self,
+        set: &mut Reader<'a>,
+        clock: Clock,
+        record: &mut Record,
+        notes: &mut impl NoteSink<'a>,
+    ) -> Result<(), Reject> {
         for segment in &self.segments {
-            let octets = set.take(segment.length)?;
+            let bytes = set.take(segment.length)?;
             for load in &segment.loads {
                 // The offsets were made from the same widths as the length.
-                if let Some(value) = octets.get(load.offset..load.offset + usize::from(load.width)) {
-                    put(record, &mut notes, clock, load.target, value);
+                if let Some(value) = bytes.get(load.offset..load.offset + usize::from(load.width)) {
+                    put(record, notes, clock, load.target, value);
                 }
             }
             if let Some(target) = segment.variable {
                 let value = take_variable(set)?;
-                put(record, &mut notes, clock, target, value);
+                put(record, notes, clock, target, value);
             }
-        }
-        if self.notes {
-            notes.settle(clock, record);
         }
         Ok(())
     }
@@ -183,67 +231,6 @@ impl Segment {
     }
 }
 
-/// Where the fields of a template go, in order. Options data goes nowhere. Totals
-/// (IE 85, 86) are taken only where the template has no delta counter: OVS sends
-/// both, and its totals are those of the whole exporter.
-struct Targets<'d, 'a> {
-    definition: &'d Definition<'a>,
-    octets: bool,
-    packets: bool,
-    repeats: Repeats,
-}
-
-impl<'d, 'a> Targets<'d, 'a> {
-    fn of(definition: &'d Definition<'a>) -> Self {
-        let has = |id| {
-            definition
-                .fields()
-                .any(|field| field.enterprise == 0 && field.id == id)
-        };
-        let totals = has(85) || has(86);
-        Self {
-            definition,
-            octets: totals && has(1),
-            packets: totals && has(2),
-            repeats: Repeats::default(),
-        }
-    }
-
-    fn next(&mut self, number: usize, field: &Field) -> Target {
-        if self.definition.options {
-            return options::target(self.definition, number, field).map_or(Target::Skip, Target::Option);
-        }
-        match element::target(field, self.repeats.count(field)) {
-            Target::Wide(Wide::OctetsTotal) if self.octets => Target::Skip,
-            Target::Wide(Wide::PacketsTotal) if self.packets => Target::Skip,
-            target => target,
-        }
-    }
-}
-
-/// Counts how often an element came before in a template. Linear in the number
-/// of different elements we know, not of fields: unknown ones are not kept.
-#[derive(Default)]
-struct Repeats {
-    seen: Vec<(Field, usize)>,
-}
-
-impl Repeats {
-    fn count(&mut self, field: &Field) -> usize {
-        if element::target(field, 0) == Target::Skip {
-            return 0;
-        }
-        let same =
-            |seen: &&mut (Field, usize)| seen.0.id == field.id && seen.0.enterprise == field.enterprise;
-        if let Some((_, count)) = self.seen.iter_mut().find(same) {
-            *count += 1;
-            return *count;
-        }
-        self.seen.push((*field, 0));
-        0
-    }
-}
-
 /// RFC 7011 §7: one octet of length, or 255 and two octets.
 fn take_variable<'a>(set: &mut Reader<'a>) -> Result<&'a [u8], Reject> {
     let length = match set.u8()? {
@@ -254,12 +241,21 @@ fn take_variable<'a>(set: &mut Reader<'a>) -> Result<&'a [u8], Reject> {
 }
 
 #[inline(always)]
-fn put(record: &mut Record, notes: &mut Notes, clock: Clock, target: Target, bytes: &[u8]) {
+fn put<'a>(
+    record: &mut Record,
+    notes: &mut impl NoteSink<'a>,
+    clock: Clock,
+    target: Target,
+    bytes: &'a [u8],
+) {
     match target {
         Target::Skip => {}
         Target::Address(place) => store::address(record, place, bytes),
         Target::Mac(side) => store::mac(record, side, bytes),
         Target::Text(place) => store::text(record, place, bytes),
+        Target::Attribute(attribute, form) => attributes::put(record, attribute, form, bytes),
+        Target::Spare(spare) => store::spare(record, spare, bytes),
+        Target::Note(note) => notes.note(clock, note, bytes),
         _ => {
             let Some(value) = store::integer(bytes) else {
                 return;
@@ -268,50 +264,20 @@ fn put(record: &mut Record, notes: &mut Notes, clock: Clock, target: Target, byt
                 Target::Wide(place) => store::wide(record, place, value),
                 Target::Number(place) => store::number(record, place, value),
                 Target::Octet(place) => store::octet(record, place, value),
-                Target::Time(side, form) => store::time(record, side, absolute(clock, form, value)),
-                Target::Note(note) => notes.add(note, value),
+                Target::Time(side, form) => store::time(record, side, notes::absolute(clock, form, value)),
                 _ => {}
             }
         }
     }
 }
 
-fn absolute(clock: Clock, form: TimeForm, value: u64) -> Option<u64> {
-    match form {
-        TimeForm::Seconds => clock::from_seconds(value),
-        TimeForm::Milliseconds => clock::from_milliseconds(value),
-        TimeForm::Ntp => clock::from_ntp(value),
-        TimeForm::DeltaMicroseconds => clock.before(value),
-    }
-}
-
-impl Notes {
-    fn add(&mut self, note: Note, value: u64) {
-        let place = match note {
-            Note::Uptime(Side::First) => &mut self.start_uptime,
-            Note::Uptime(Side::Second) => &mut self.end_uptime,
-            Note::SystemInit => &mut self.system_init_ms,
-            Note::SamplingInterval => &mut self.sampling_interval,
-            Note::SamplingSpace => &mut self.sampling_space,
-        };
-        *place = Some(value);
-    }
-
-    fn settle(&self, clock: Clock, record: &mut Record) {
-        let at = |uptime: Option<u64>| match (uptime, self.system_init_ms) {
-            (Some(uptime), Some(init)) => clock::from_milliseconds(init.checked_add(uptime)?),
-            (Some(uptime), None) => clock.at_uptime(u32::try_from(uptime).ok()?),
-            (None, _) => None,
-        };
-        record.start_ns = record.start_ns.or_else(|| at(self.start_uptime));
-        record.end_ns = record.end_ns.or_else(|| at(self.end_uptime));
-        record.sampling = record.sampling.or_else(|| self.sampling());
-    }
-
-    /// RFC 5477: `interval` packets are taken, `space` packets are left out.
-    fn sampling(&self) -> Option<u32> {
-        let interval = self.sampling_interval.filter(|&interval| interval > 0)?;
-        let space = self.sampling_space.unwrap_or(0);
-        u32::try_from(interval.checked_add(space)? / interval).ok()
-    }
+/// Whether it counts octets or packets of a flow.
+fn is_counter(target: Target) -> bool {
+    use Wide::{DroppedOctets, DroppedPackets, L2Octets, Octets, OctetsTotal, Packets, PacketsTotal};
+    matches!(
+        target,
+        Target::Wide(
+            Octets | Packets | OctetsTotal | PacketsTotal | L2Octets | DroppedOctets | DroppedPackets
+        ) | Target::Note(Note::Reverse(Reverse::Octets | Reverse::Packets))
+    )
 }

@@ -121,20 +121,20 @@ pub struct Record {
     pub ttl: Option<u8>,
     /// IPv6 flow label.
     pub flow_label: Option<u32>,
-    /// ICMP or ICMPv6 type.
+    /// ICMP or ICMPv6 type: IE 176, 178, 32, 139, or the destination port.
     pub icmp_type: Option<u8>,
     /// ICMP or ICMPv6 code.
     pub icmp_code: Option<u8>,
     /// TCP control bits: an OR over the flow (NetFlow, IE 6) or of one packet (sFlow).
     pub tcp_flags: Option<u16>,
 
-    /// Source MAC address.
+    /// Source MAC address: IE 56, or 81; not all zero.
     pub src_mac: Option<[u8; 6]>,
-    /// Destination MAC address.
+    /// Destination MAC address: IE 80, or 57; not all zero.
     pub dst_mac: Option<[u8; 6]>,
-    /// VLAN id: IE 58 or 243; from sFlow the tag in the frame, else the input VLAN.
+    /// VLAN id, never 0: IE 58 or 243; from sFlow the tag in the frame, else the input VLAN.
     pub vlan: Option<u16>,
-    /// VLAN id after the exporter: IE 59; the sFlow output VLAN.
+    /// VLAN id after the exporter, never 0: IE 59 or 254; the sFlow output VLAN.
     pub dst_vlan: Option<u16>,
     /// 802.1p priority.
     pub vlan_priority: Option<u8>,
@@ -143,18 +143,21 @@ pub struct Record {
     /// Octets of the Ethernet header, VLAN tags included.
     pub ethernet_header_len: Option<u16>,
 
-    /// IE 1; NetFlow v5 dOctets, in which OVS counts the Ethernet header.
+    /// IE 1, or the best of what stands for it: IE 231, 85, 23, 171; NetFlow v5 dOctets, in
+    /// which OVS counts the Ethernet header. Of a sampled packet (IE 313, 315) its IP
+    /// length. `None` in a record without any such counter.
     pub octets: Option<u64>,
-    /// IE 352 layer2OctetDeltaCount.
+    /// IE 352 layer2OctetDeltaCount, or 353.
     pub l2_octets: Option<u64>,
-    /// IE 2; NetFlow v5 dPkts.
+    /// IE 2, or IE 298, 86, 24, 172; NetFlow v5 dPkts. 1 for a sampled packet.
     pub packets: Option<u64>,
     /// IE 132.
     pub dropped_octets: Option<u64>,
     /// IE 133.
     pub dropped_packets: Option<u64>,
-    /// `octets` and `packets` are running totals (IE 85, 86), because the
-    /// template has no delta counters (IE 1, 2).
+    /// `octets` or `packets` are totals of the flow so far (IE 85, 86, 171, 172), because
+    /// the template has no delta counter (IE 1, 2) for it. Most who send totals export a
+    /// flow once, when it has ended.
     pub totals: bool,
     /// IE 25, octets.
     pub min_ip_len: Option<u64>,
@@ -197,8 +200,8 @@ pub struct Record {
     /// PEN 6876 IE 897.
     pub tunnel_dst_port: Option<u16>,
 
-    /// One of so many packets is counted: NetFlow v5 header (when not 0), IE 34,
-    /// IE 305 and 306, sFlow sampling rate. What OVS sends by IPFIX is scaled already
+    /// One of so many packets is counted: NetFlow v5 header (when not 0), IE 34 or 50,
+    /// IE 305 and 306, 309 and 310, 311, sFlow sampling rate. What OVS sends by IPFIX is scaled already
     /// and says nothing here.
     pub sampling: Option<u32>,
     /// The sampler that took the packets: IE 302, NetFlow v9 48. Its rate is in options

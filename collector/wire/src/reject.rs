@@ -1,14 +1,16 @@
-//! Why a datagram was refused. A refused datagram yields no record and teaches
-//! no template (RFC 7011 §9.1: a malformed message is discarded whole).
+//! Why a datagram, or one set of a message, was refused. What is refused yields no
+//! record and teaches no template. RFC 7011 §9.1 asks to discard a malformed message
+//! whole; here a malformed set is left out alone, and a message without any other is
+//! refused.
 
 use thiserror::Error;
 
-/// The reason one datagram was refused. Offsets count octets from the start of
+/// The reason one datagram or set was refused. Offsets count octets from the start of
 /// the datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Reject {
     /// The datagram ends in the middle of something.
-    #[error("cut short: {expected} octets expected at offset {offset}, {found} left")]
+    #[error("cut short: {expected} bytes expected at offset {offset}, {found} left")]
     Truncated {
         /// Where the missing octets should begin.
         offset: usize,
@@ -23,18 +25,19 @@ pub enum Reject {
         /// The version number found.
         found: u32,
     },
-    /// The message length in the header is not that of the datagram.
-    #[error("length field at offset {offset} says {found} octets, the datagram has {expected}")]
+    /// The message length in the header is shorter than the header, or longer than what
+    /// is left of the datagram.
+    #[error("the message length at offset {offset} is {found}: 16 to {expected} bytes were expected")]
     Length {
         /// Where the length field stands.
         offset: usize,
         /// What it says.
         found: usize,
-        /// The length of the datagram.
+        /// The most that it can be: what is left of the datagram where the message begins.
         expected: usize,
     },
     /// A set's length is shorter than its own header.
-    #[error("set at offset {offset} has length {found}, shorter than its header")]
+    #[error("the set at offset {offset} has the length {found}, and its header alone has 4 bytes")]
     SetLength {
         /// Where the set begins.
         offset: usize,
@@ -42,33 +45,50 @@ pub enum Reject {
         found: usize,
     },
     /// A NetFlow v5 header that counts no record, or more than the 30 allowed.
-    #[error("flow count {found} is not within 1..=30")]
+    #[error("the header counts {found} flows, and a datagram of NetFlow v5 has 1 to 30")]
     FlowCount {
         /// The count found.
         found: u16,
     },
     /// A template whose id is kept for sets (RFC 7011 §3.4.1: 256 and up).
-    #[error("template id {found} at offset {offset} is below 256")]
+    #[error("the template at offset {offset} has the id {found}, and templates have ids from 256 on")]
     TemplateId {
         /// Where the template begins.
         offset: usize,
         /// The id found.
         found: u16,
     },
-    /// An options template whose scope is empty or larger than the template
-    /// (RFC 7011 §3.4.2.1, RFC 3954 §6.1).
-    #[error("options template at offset {offset} has a scope of {found} in {expected}")]
+    /// An IPFIX options template without a scope field, or with more of them than it
+    /// has fields (RFC 7011 §3.4.2.2).
+    #[error(
+        "the options template at offset {offset} has {found} scope fields of {expected} fields in all: \
+         at least one, and not more than there are, was expected"
+    )]
     Scope {
         /// Where the options template begins.
         offset: usize,
-        /// The scope count (IPFIX) or scope length in octets (NetFlow v9).
+        /// The scope field count.
         found: usize,
-        /// The field count (IPFIX), or 4, the size of a field specifier (NetFlow v9).
+        /// The field count.
         expected: usize,
+    },
+    /// A NetFlow v9 options template whose lengths are not those of whole field
+    /// specifiers of 4 bytes (RFC 3954 §6.1).
+    #[error(
+        "the options template at offset {offset} has {scope} bytes of scope fields and {options} bytes of \
+         option fields: multiples of 4 were expected"
+    )]
+    OptionsLength {
+        /// Where the options template begins.
+        offset: usize,
+        /// The option scope length.
+        scope: u16,
+        /// The option length.
+        options: u16,
     },
     /// A template that is in force was defined differently, in a session in which it
     /// would have to be withdrawn first (RFC 7011 §8).
-    #[error("template {found} at offset {offset} is another than the one in force")]
+    #[error("template {found} at offset {offset} differs from the one in force, which was not withdrawn")]
     Redefined {
         /// Where the template begins.
         offset: usize,
@@ -85,7 +105,7 @@ pub enum Reject {
 
 impl Reject {
     /// Every value of [`Reject::kind`], for tables of counters.
-    pub const KINDS: [&'static str; 9] = [
+    pub const KINDS: [&'static str; 10] = [
         "truncated",
         "version",
         "length",
@@ -93,6 +113,7 @@ impl Reject {
         "flow_count",
         "template_id",
         "scope",
+        "options_length",
         "redefined",
         "records",
     ];
@@ -107,6 +128,7 @@ impl Reject {
             Self::FlowCount { .. } => "flow_count",
             Self::TemplateId { .. } => "template_id",
             Self::Scope { .. } => "scope",
+            Self::OptionsLength { .. } => "options_length",
             Self::Redefined { .. } => "redefined",
             Self::Records { .. } => "records",
         }

@@ -136,10 +136,11 @@ impl Scope {
         self.templates.is_empty() && self.held.is_empty()
     }
 
-    /// A message came.
-    pub(crate) fn seen(&mut self, now_ms: u64) {
+    /// A message came, in a datagram of its own or not: a single datagram makes nobody
+    /// regular, however many messages are in it.
+    pub(crate) fn seen(&mut self, now_ms: u64, is_first: bool) {
         self.seen_ms = now_ms;
-        if self.messages < REGULAR {
+        if is_first && self.messages < REGULAR {
             self.messages += 1;
             // To be told: strangers are kept apart outside, too.
             self.changed |= self.is_regular();

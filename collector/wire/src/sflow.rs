@@ -8,12 +8,12 @@ use std::net::IpAddr;
 
 use crate::clock;
 use crate::counters;
-use crate::decoder::Summary;
 use crate::flow_parts::Parts;
 use crate::protocol::Protocol;
 use crate::reader::Reader;
 use crate::record::{PacketSample, Record, SampledInterface};
 use crate::reject::Reject;
+use crate::summary::Summary;
 
 /// A packet that was discarded, with the reason (sflow.org/sflow_drops.txt): sample
 /// format 5. It is told for its own sake, and is no sample of the traffic.

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::element::{Address, Name, Number, Octet, Side, Wide};
+use crate::element::{Address, Name, Number, Octet, Side, Spare, Wide};
 use crate::record::{Direction, Record};
 use crate::text::Text;
 
@@ -48,19 +48,18 @@ pub(crate) fn number(record: &mut Record, target: Number, value: u64) {
     let short = u16::try_from(value).ok();
     let long = u32::try_from(value).ok();
     match target {
-        Number::SrcPort => record.src_port = short,
-        Number::DstPort => record.dst_port = short,
+        Number::SrcPort => keep(&mut record.src_port, short),
+        Number::DstPort => keep(&mut record.dst_port, short),
         Number::TcpFlags => record.tcp_flags = short,
-        Number::Vlan => record.vlan = short,
-        Number::DstVlan => record.dst_vlan = short,
+        Number::Vlan => keep_vlan(&mut record.vlan, short),
+        Number::DstVlan => keep_vlan(&mut record.dst_vlan, short),
         Number::EtherType => record.ether_type = short,
         Number::EthernetHeaderLen => record.ethernet_header_len = short,
         Number::TunnelSrcPort => record.tunnel_src_port = short,
         Number::TunnelDstPort => record.tunnel_dst_port = short,
-        Number::InIf => record.in_if = long,
-        Number::OutIf => record.out_if = long,
+        Number::InIf => keep(&mut record.in_if, long),
+        Number::OutIf => keep(&mut record.out_if, long),
         Number::FlowLabel => record.flow_label = long,
-        Number::Sampling => record.sampling = long.filter(|&interval| interval > 0),
         Number::IcmpTypeCode => {
             let [kind, code] = short.unwrap_or_default().to_be_bytes();
             record.icmp_type = Some(kind);
@@ -69,11 +68,53 @@ pub(crate) fn number(record: &mut Record, target: Number, value: u64) {
     }
 }
 
+/// Zero says less than what is there already from another element.
+#[inline]
+fn keep<N: Copy + Default + PartialEq>(place: &mut Option<N>, value: Option<N>) {
+    if place.is_none() || value.is_some_and(|value| value != N::default()) {
+        *place = value;
+    }
+}
+
+/// VLAN 0 is none: a tag of a priority alone (IEEE 802.1Q), or no tag.
+#[inline]
+fn keep_vlan(place: &mut Option<u16>, value: Option<u16>) {
+    if let Some(vlan) = value.filter(|vlan| *vlan != 0) {
+        *place = Some(vlan);
+    }
+}
+
+/// Puts a value into the place of another element, where that says nothing.
+pub(crate) fn spare(record: &mut Record, target: Spare, bytes: &[u8]) {
+    let value = integer(bytes);
+    let short = value.and_then(|value| u16::try_from(value).ok());
+    let long = value.and_then(|value| u32::try_from(value).ok());
+    match target {
+        Spare::Mac(Side::First) if record.src_mac.is_none() => mac(record, Side::First, bytes),
+        Spare::Mac(Side::Second) if record.dst_mac.is_none() => mac(record, Side::Second, bytes),
+        Spare::Mac(_) => {}
+        Spare::Interface(Side::First) => fill(&mut record.in_if, long),
+        Spare::Interface(Side::Second) => fill(&mut record.out_if, long),
+        Spare::Port(Side::First) => fill(&mut record.src_port, short),
+        Spare::Port(Side::Second) => fill(&mut record.dst_port, short),
+        Spare::Protocol => {
+            let protocol = value.and_then(|value| u8::try_from(value).ok());
+            fill(&mut record.ip_protocol, protocol);
+        }
+    }
+}
+
+fn fill<N: Copy + Default + PartialEq>(place: &mut Option<N>, value: Option<N>) {
+    if place.is_none_or(|known| known == N::default()) {
+        *place = value.or(*place);
+    }
+}
+
 /// Puts an 8-bit value in its place; one that does not fit is left out.
 pub(crate) fn octet(record: &mut Record, target: Octet, value: u64) {
     let value = u8::try_from(value).ok();
     let place = match target {
-        Octet::Protocol => &mut record.ip_protocol,
+        Octet::Protocol => return keep(&mut record.ip_protocol, value),
         Octet::IpVersion => &mut record.ip_version,
         Octet::Tos => &mut record.tos,
         Octet::Dscp => &mut record.dscp,
@@ -98,14 +139,22 @@ pub(crate) fn octet(record: &mut Record, target: Octet, value: u64) {
     *place = value;
 }
 
+/// An address of 4 or 16 octets.
+#[inline]
+pub(crate) fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+        Some(IpAddr::V4(Ipv4Addr::from(octets)))
+    } else if let Ok(octets) = <[u8; 16]>::try_from(bytes) {
+        Some(IpAddr::V6(Ipv6Addr::from(octets)))
+    } else {
+        None
+    }
+}
+
 /// Puts an address in its place. A template may have both an IPv4 and an IPv6
 /// element and fill the unused one with zeros: the one that says something wins.
 pub(crate) fn address(record: &mut Record, target: Address, bytes: &[u8]) {
-    let address = if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
-        IpAddr::V4(Ipv4Addr::from(octets))
-    } else if let Ok(octets) = <[u8; 16]>::try_from(bytes) {
-        IpAddr::V6(Ipv6Addr::from(octets))
-    } else {
+    let Some(address) = ip_address(bytes) else {
         return;
     };
     let place = match target {
@@ -119,13 +168,14 @@ pub(crate) fn address(record: &mut Record, target: Address, bytes: &[u8]) {
     }
 }
 
-/// Puts a MAC address in its place.
+/// Puts a MAC address in its place; one of zeros is none.
 pub(crate) fn mac(record: &mut Record, side: Side, bytes: &[u8]) {
-    let mac = bytes.try_into().ok();
-    match side {
-        Side::First => record.src_mac = mac,
-        Side::Second => record.dst_mac = mac,
-    }
+    let mac = <[u8; 6]>::try_from(bytes).ok().filter(|mac| *mac != [0; 6]);
+    let place = match side {
+        Side::First => &mut record.src_mac,
+        Side::Second => &mut record.dst_mac,
+    };
+    *place = mac.or(*place);
 }
 
 /// Puts a string in its place.

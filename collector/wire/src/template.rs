@@ -81,7 +81,7 @@ impl<'a> Definition<'a> {
         specifiers: &'a [u8],
     ) -> Self {
         let specifiers = Reader::new(specifiers);
-        let widths = || fields(specifiers.clone(), protocol).map(|field| least_octets(&field, protocol));
+        let widths = || fields(specifiers.clone(), protocol).map(|field| least_octets(&field));
         Self {
             protocol,
             id,
@@ -97,12 +97,6 @@ impl<'a> Definition<'a> {
     /// The octets of the field specifiers.
     pub(crate) fn octets(&self) -> &'a [u8] {
         self.specifiers.rest()
-    }
-
-    /// Whether a width of 65535 means that each value brings its length: NetFlow v9
-    /// has no such thing.
-    pub(crate) fn has_variable_lengths(&self) -> bool {
-        self.protocol == Protocol::Ipfix
     }
 
     /// The template record, as it stands on the wire.
@@ -134,9 +128,10 @@ fn fields<'a>(mut specifiers: Reader<'a>, protocol: Protocol) -> impl Iterator<I
     std::iter::from_fn(move || specifier(&mut specifiers, protocol).ok())
 }
 
-/// The shortest value of a field.
-fn least_octets(field: &Field, protocol: Protocol) -> usize {
-    if field.is_variable() && protocol == Protocol::Ipfix {
+/// The shortest value of a field. NetFlow v9 knows no variable lengths (RFC 3954), but
+/// H3C's has them, written as in IPFIX; no value has 65535 octets.
+fn least_octets(field: &Field) -> usize {
+    if field.is_variable() {
         1
     } else {
         usize::from(field.width)
@@ -201,10 +196,10 @@ fn ipfix_options_count(set: &mut Reader<'_>, offset: usize, count: u16) -> Resul
 fn netflow9_options_count(set: &mut Reader<'_>, offset: usize, scope: u16) -> Result<(usize, usize), Reject> {
     let options = set.u16()?;
     if !scope.is_multiple_of(4) || !options.is_multiple_of(4) {
-        return Err(Reject::Scope {
+        return Err(Reject::OptionsLength {
             offset,
-            found: usize::from(scope),
-            expected: 4,
+            scope,
+            options,
         });
     }
     let scope = usize::from(scope / 4);
@@ -234,7 +229,7 @@ fn specifiers<'a>(
 ) -> Result<(Reader<'a>, usize), Reject> {
     let (mut ahead, mut min_len) = (set.clone(), 0);
     for _ in 0..count {
-        min_len += least_octets(&specifier(&mut ahead, protocol)?, protocol);
+        min_len += least_octets(&specifier(&mut ahead, protocol)?);
     }
     Ok((set.part(set.left() - ahead.left())?, min_len))
 }

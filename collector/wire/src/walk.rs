@@ -1,30 +1,36 @@
 //! The walk through one NetFlow v9 or IPFIX message: templates put in force, data
-//! decoded, what has no template kept. Nothing of a message that turns out to be
-//! malformed stays (RFC 7011 §9.1).
+//! decoded ([`data`]), what has no template kept. A malformed set leaves no trace, and
+//! takes none of its neighbours along: exporters pad messages with octets that are no
+//! set, and send options templates that cannot be.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::assume::Known;
 use crate::cache::Layouts;
-use crate::clock::Clock;
-use crate::decoder::{Limits, Summary};
-use crate::held::{Budget, HeldSet};
+use crate::decoder::Limits;
+use crate::held::Budget;
 use crate::layout::Layout;
 use crate::message::{self, Header, SetKind};
-use crate::options::{OptionsRecord, Values};
-use crate::plan::Plan;
-use crate::protocol::Protocol;
+use crate::options::OptionsRecord;
 use crate::reader::Reader;
 use crate::record::Record;
 use crate::reject::Reject;
 use crate::scope::{Scope, Template};
-use crate::session::Transport;
-use crate::template::{self, Definition, Entry};
+use crate::scopes::Siblings;
+use crate::session::Session;
+use crate::summary::Summary;
+
+mod data;
+mod templates;
 
 /// What the walk works on.
 pub(crate) struct State<'w> {
     /// Of the session and domain of the message.
     pub scope: &'w mut Scope,
+    /// What other sessions of its address know.
+    pub siblings: Siblings<'w>,
     pub layouts: &'w mut Layouts,
     pub known: &'w mut Known,
     pub budget: &'w mut Budget,
@@ -39,6 +45,9 @@ pub(crate) struct Traces {
     undo: Vec<(u16, Option<Template>)>,
     /// Templates that the message defined.
     defined: Vec<u16>,
+    /// Templates that a malformed set of the message was about. Their data is not read
+    /// by what they were before.
+    spoiled: BTreeSet<u16>,
 }
 
 /// Octets that a record costs of what a message may yield: a record takes many times
@@ -50,341 +59,279 @@ const RECORD_PRICE: usize = 8;
 /// worth no thought.
 const SMALL_CHANGE: usize = 8 * RECORD_PRICE;
 
-/// Age at which the time of a template's last telling is told to the outside, though
-/// the template itself is known there.
-const STALE_MS: u64 = 600_000;
-
 /// One message on its way.
 pub(crate) struct Walk<'w> {
-    scope: &'w mut Scope,
-    layouts: &'w mut Layouts,
-    known: &'w mut Known,
-    budget: &'w mut Budget,
-    limits: &'w Limits,
-    traces: &'w mut Traces,
-    transport: Transport,
+    state: State<'w>,
+    session: Session,
     header: Header,
     now_ms: u64,
     out: &'w mut Vec<Record>,
     /// Records in `out` before this message.
     start: usize,
-    summary: Summary,
+    options: Vec<OptionsRecord>,
+    tally: Tally,
+    /// Template sets and data sets that were well-formed.
+    sets_read: usize,
+    set_fault: Option<Reject>,
     /// The message has one set only, as OVS's data has.
     alone: bool,
     /// What may still be spent on records, in octets.
     credit: usize,
 }
 
+/// The numbers of a [`Summary`] that sets bring, of which a malformed one has none. A
+/// datagram has 65,535 octets at most, and none of these counts more than them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    options_records: u32,
+    data_records: u32,
+    released_records: u32,
+    records_skipped: u32,
+    biflow_records: u32,
+    reverse_records: u32,
+    structured_records: u32,
+    templates_learned: u32,
+    templates_refreshed: u32,
+    templates_refused: u32,
+    templates_assumed: u32,
+    templates_borrowed: u32,
+    templates_withdrawn: u32,
+    withdrawals_ignored: u32,
+    sets_held: u32,
+    sets_dropped: u32,
+    sets_skipped: u32,
+    sets_malformed: u32,
+    sets_without_record: u32,
+    leftover_bytes: u32,
+    trailing_bytes: u32,
+}
+
+/// Where a set began.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    records: usize,
+    options: usize,
+    undo: usize,
+    defined: usize,
+    credit: usize,
+    tally: Tally,
+}
+
+/// A number of octets or records of one datagram.
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Data sets without a template.
+type Orphans<'a> = Vec<(u16, Reader<'a>)>;
+
 impl<'w> Walk<'w> {
     pub(crate) fn new(
         state: State<'w>,
-        transport: Transport,
+        session: Session,
         header: Header,
         now_ms: u64,
         out: &'w mut Vec<Record>,
     ) -> Self {
-        let summary = Summary {
-            observation_domain: header.domain,
-            sequence: header.sequence,
-            ..Summary::new(header.protocol, header.clock.export_ns)
-        };
-        let start = out.len();
-        let State {
-            scope,
-            layouts,
-            known,
-            budget,
-            limits,
-            traces,
-        } = state;
-        traces.undo.clear();
-        traces.defined.clear();
+        state.traces.undo.clear();
+        state.traces.defined.clear();
+        state.traces.spoiled.clear();
         Self {
-            scope,
-            layouts,
-            known,
-            budget,
-            limits,
-            traces,
-            transport,
+            state,
+            session,
             header,
             now_ms,
+            start: out.len(),
             out,
-            start,
-            summary,
+            options: Vec::new(),
+            tally: Tally::default(),
+            sets_read: 0,
+            set_fault: None,
             alone: false,
             credit: SMALL_CHANGE,
         }
     }
 
     /// Decodes the sets of the message, then those that waited for its templates.
+    ///
+    /// # Errors
+    /// What was wrong with the first set, when none was well-formed; nothing has
+    /// changed then.
     pub(crate) fn message(&mut self, sets: Reader<'_>) -> Result<Summary, Reject> {
-        let orphans = match self.sets(sets) {
-            Ok(orphans) => orphans,
-            Err(reject) => {
-                self.put_back();
-                return Err(reject);
-            }
-        };
+        let orphans = self.sets(sets);
+        if self.sets_read == 0
+            && let Some(fault) = self.set_fault.take()
+        {
+            return Err(fault);
+        }
         for (id, body) in orphans {
             if !self.assume(id, &body) {
                 self.hold(id, body);
             }
         }
-        let summary = &mut self.summary;
-        summary.data_records =
-            self.out.len() - self.start + summary.options_records + summary.records_skipped;
         self.release();
-        self.summary.records = self.out.len() - self.start;
-        Ok(std::mem::take(&mut self.summary))
+        Ok(self.summary())
+    }
+
+    fn summary(&mut self) -> Summary {
+        let tally = &self.tally;
+        let number = |count: u32| count as usize;
+        Summary {
+            observation_domain: self.header.domain,
+            sequence: self.header.sequence,
+            records: self.out.len() - self.start,
+            options: std::mem::take(&mut self.options),
+            set_fault: self.set_fault.take(),
+            options_records: number(tally.options_records),
+            data_records: number(tally.data_records),
+            released_records: number(tally.released_records),
+            records_skipped: number(tally.records_skipped),
+            biflow_records: number(tally.biflow_records),
+            reverse_records: number(tally.reverse_records),
+            structured_records: number(tally.structured_records),
+            templates_learned: number(tally.templates_learned),
+            templates_refreshed: number(tally.templates_refreshed),
+            templates_refused: number(tally.templates_refused),
+            templates_assumed: number(tally.templates_assumed),
+            templates_borrowed: number(tally.templates_borrowed),
+            templates_withdrawn: number(tally.templates_withdrawn),
+            withdrawals_ignored: number(tally.withdrawals_ignored),
+            sets_held: number(tally.sets_held),
+            sets_dropped: number(tally.sets_dropped),
+            sets_skipped: number(tally.sets_skipped),
+            sets_malformed: number(tally.sets_malformed),
+            sets_without_record: number(tally.sets_without_record),
+            leftover_bytes: number(tally.leftover_bytes),
+            trailing_bytes: number(tally.trailing_bytes),
+            ..Summary::new(self.header.protocol, self.header.clock.export_ns)
+        }
     }
 
     /// Goes through the sets in order; returns the data sets that have no template
     /// even at the end of the message.
-    fn sets<'a>(&mut self, mut sets: Reader<'a>) -> Result<Vec<(u16, Reader<'a>)>, Reject> {
-        let mut orphans = Vec::new();
-        let mut first = true;
-        while let Some((kind, mut body)) = message::next_set(&mut sets, self.header.protocol)? {
-            self.alone = first && sets.left() == 0;
-            first = false;
-            match kind {
-                SetKind::Templates => self.templates(&mut body, false)?,
-                SetKind::OptionsTemplates => self.templates(&mut body, true)?,
-                SetKind::Data(_) if body.left() == 0 => self.summary.sets_skipped += 1,
-                SetKind::Data(id) => match self.scope.layout(id).cloned() {
-                    Some(layout) => self.data(id, layout.plan(), body)?,
-                    None => orphans.push((id, body)),
-                },
-                SetKind::Reserved => self.summary.sets_skipped += 1,
+    fn sets<'a>(&mut self, mut sets: Reader<'a>) -> Orphans<'a> {
+        let (mut orphans, mut first) = (Orphans::new(), true);
+        loop {
+            match message::next_set(&mut sets, self.header.protocol) {
+                Ok(None) => break,
+                Ok(Some((kind, body))) => {
+                    self.alone = first && sets.left() == 0;
+                    first = false;
+                    self.set(kind, body, &mut orphans);
+                }
+                Err(fault) => {
+                    self.trailing(&sets, fault);
+                    break;
+                }
             }
         }
-        let mut left = Vec::new();
+        let mut left = Orphans::new();
         for (id, body) in orphans {
-            match self.scope.layout(id).cloned() {
-                Some(layout) => self.data(id, layout.plan(), body)?,
+            match self.layout_of_data(id) {
+                Some(layout) => self.data_set(id, &layout, body),
                 None => left.push((id, body)),
             }
         }
-        Ok(left)
+        left
     }
 
-    fn templates(&mut self, set: &mut Reader<'_>, options: bool) -> Result<(), Reject> {
-        while let Some(entry) = template::next_entry(set, self.header.protocol, options)? {
-            match entry {
-                Entry::Definition(definition) => self.define(&definition)?,
-                Entry::Withdrawal(_) if self.header.protocol != Protocol::Ipfix => {
-                    self.summary.templates_refused += 1;
+    fn set<'a>(&mut self, kind: SetKind, mut body: Reader<'a>, orphans: &mut Orphans<'a>) {
+        match kind {
+            SetKind::Templates => self.template_set(&mut body, false),
+            SetKind::OptionsTemplates => self.template_set(&mut body, true),
+            SetKind::Data(_) if body.left() == 0 => self.tally.sets_skipped += 1,
+            SetKind::Data(id) => match self.layout_of_data(id) {
+                Some(layout) => self.data_set(id, &layout, body),
+                None => {
+                    self.sets_read += 1;
+                    orphans.push((id, body));
                 }
-                Entry::Withdrawal(_) if self.transport == Transport::Datagram => {
-                    self.summary.withdrawals_ignored += 1;
-                }
-                Entry::Withdrawal(id) => self.withdraw(id, options),
+            },
+            SetKind::Reserved => self.tally.sets_skipped += 1,
+        }
+    }
+
+    /// What follows the last set. Zeros are padding, however many: NetFlow v9 has no
+    /// message length, and exporters fill up what they send.
+    fn trailing(&mut self, rest: &Reader<'_>, fault: Reject) {
+        self.tally.trailing_bytes += count(rest.left());
+        if rest.rest().iter().any(|byte| *byte != 0) {
+            self.fault(fault, u32::from(rest.left() >= 4));
+        }
+    }
+
+    /// Goes through one set, and leaves no trace of it if it is malformed.
+    fn guarded(&mut self, read: impl FnOnce(&mut Self, &Mark) -> Result<(), Reject>) -> bool {
+        let mark = self.mark();
+        match read(self, &mark) {
+            Ok(()) => {
+                self.sets_read += 1;
+                true
+            }
+            Err(fault) => {
+                self.back_to(&mark);
+                self.fault(fault, 1);
+                false
             }
         }
-        Ok(())
     }
 
-    /// Takes a template out of force, or all of a kind, whose set id then stands in
-    /// the place of theirs (RFC 7011 §8.1).
-    fn withdraw(&mut self, id: u16, options: bool) {
-        if id < 256 {
-            for id in self.scope.ids(options) {
-                self.withdraw_one(id);
+    fn fault(&mut self, fault: Reject, sets: u32) {
+        self.set_fault.get_or_insert(fault);
+        self.tally.sets_malformed += sets;
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            records: self.out.len(),
+            options: self.options.len(),
+            undo: self.state.traces.undo.len(),
+            defined: self.state.traces.defined.len(),
+            credit: self.credit,
+            tally: self.tally,
+        }
+    }
+
+    fn back_to(&mut self, mark: &Mark) {
+        self.out.truncate(mark.records);
+        self.options.truncate(mark.options);
+        self.state.traces.defined.truncate(mark.defined);
+        while self.state.traces.undo.len() > mark.undo {
+            if let Some((id, template)) = self.state.traces.undo.pop() {
+                self.put(id, template);
+                self.state.traces.spoiled.insert(id);
             }
-        } else if self
-            .scope
+        }
+        self.credit = mark.credit;
+        self.tally = mark.tally;
+    }
+
+    /// The template that data of this id is read by: the session's own, else that of
+    /// another session of the address.
+    fn layout(&self, id: u16) -> Option<&Arc<Layout>> {
+        let own = self.state.scope.layout(id);
+        own.or_else(|| self.state.siblings.layout(id))
+    }
+
+    /// The same, unless a malformed set of this message was about it.
+    fn layout_of_data(&self, id: u16) -> Option<Arc<Layout>> {
+        let spoiled = &self.state.traces.spoiled;
+        let layout = self
             .layout(id)
-            .is_some_and(|layout| layout.options == options)
-        {
-            self.withdraw_one(id);
-        } else {
-            self.summary.withdrawals_ignored += 1;
-        }
+            .filter(|_| spoiled.is_empty() || !spoiled.contains(&id));
+        layout.cloned()
     }
 
-    fn withdraw_one(&mut self, id: u16) {
-        let replaced = self.scope.set(id, None);
-        self.traces.undo.push((id, replaced));
-        self.summary.templates_withdrawn += 1;
+    /// Puts a template in force or, with `None`, out of it; returns what was.
+    fn put(&mut self, id: u16, template: Option<Template>) -> Option<Template> {
+        let new = template.as_ref().map(|template| Arc::clone(&template.layout));
+        let old = self.state.scope.set(id, template);
+        let replaced = old.as_ref().map(|template| &template.layout);
+        self.state.siblings.replaced(id, replaced, new.as_ref());
+        old
     }
 
-    /// Puts a template in force. One that is refused takes its predecessor along:
-    /// the exporter does not mean that one any more. Over a stream a different
-    /// definition without a withdrawal is a fault of the exporter (RFC 7011 §8).
-    fn define(&mut self, definition: &Definition<'_>) -> Result<(), Reject> {
-        let id = definition.id;
-        let known = self.scope.layout(id);
-        let same = known.filter(|layout| layout.is(definition)).cloned();
-        let (is_same, is_known) = (same.is_some(), known.is_some());
-        if self.transport == Transport::Stream && is_known && !is_same {
-            return Err(Reject::Redefined {
-                offset: definition.offset,
-                found: id,
-            });
-        }
-        let at_ms = self.now_ms;
-        let layout = same.or_else(|| self.layout(definition, is_known));
-        let refused = layout.is_none();
-        let replaced = self
-            .scope
-            .set(id, layout.map(|layout| Template { layout, at_ms }));
-        self.traces.undo.push((id, replaced));
-        let stale = at_ms.abs_diff(self.scope.told_ms) >= STALE_MS;
-        self.scope.changed |= stale || !is_same;
-        match (refused, is_same) {
-            (true, _) => self.summary.templates_refused += 1,
-            (false, true) => self.summary.templates_refreshed += 1,
-            (false, false) => self.summary.templates_learned += 1,
-        }
-        if !refused {
-            self.traces.defined.push(id);
-        }
-        Ok(())
+    fn sender(&self) -> IpAddr {
+        self.session.peer.ip()
     }
-
-    fn layout(&mut self, definition: &Definition<'_>, known: bool) -> Option<Arc<Layout>> {
-        if definition.count > self.limits.fields_per_template
-            || (!known && self.scope.template_count() >= self.limits.templates_per_scope)
-        {
-            return None;
-        }
-        self.layouts.of(definition, self.now_ms)
-    }
-
-    fn put_back(&mut self) {
-        while let Some((id, template)) = self.traces.undo.pop() {
-            self.scope.set(id, template);
-        }
-    }
-
-    /// Decodes a data set of this message. OVS does not pad: what does not end with
-    /// its set shows that OVS changed the form of its records and kept its templates,
-    /// as it does for up to 600 s when its virtual observation id is set (seen in 3.1.0).
-    fn data(&mut self, id: u16, plan: &Plan, set: Reader<'_>) -> Result<(), Reject> {
-        let before = self.out.len();
-        let result = self.records(plan, set.clone(), self.header.clock);
-        let ends = match &result {
-            Ok(left) => *left == 0 || !self.out.get(before).is_some_and(is_like_ovs),
-            Err(_) => false,
-        };
-        if !ends && self.assume(id, &set) {
-            self.out.drain(before..self.out.len() - 1);
-            return Ok(());
-        }
-        result.map(|_| ())
-    }
-
-    /// Decodes a data set; returns the octets after its last record.
-    fn records(&mut self, plan: &Plan, mut set: Reader<'_>, clock: Clock) -> Result<usize, Reject> {
-        if plan.tells_of_flows() {
-            self.credit += set.left();
-        }
-        while plan.has_record(&set) {
-            if self.out.len() - self.start + self.summary.options_records >= self.limits.records_per_datagram
-            {
-                return Err(Reject::Records {
-                    limit: self.limits.records_per_datagram,
-                });
-            }
-            let Some(credit) = self.credit.checked_sub(RECORD_PRICE) else {
-                self.summary.records_skipped += plan.skip_all(&mut set)?;
-                break;
-            };
-            self.credit = credit;
-            if plan.options {
-                self.options(plan, &mut set, clock)?;
-            } else {
-                self.summary.biflow_records += usize::from(plan.reverse);
-                self.summary.structured_records += usize::from(plan.structured);
-                // Written where it stays: a record is large.
-                let empty = || Record::new(self.header.protocol, clock.export_ns);
-                self.out.extend(std::iter::repeat_with(empty).take(1));
-                if let Some(record) = self.out.last_mut() {
-                    record.observation_domain = Some(self.header.domain);
-                    plan.run(&mut set, clock, record)?;
-                }
-            }
-        }
-        Ok(set.left())
-    }
-
-    fn options(&mut self, plan: &Plan, set: &mut Reader<'_>, clock: Clock) -> Result<(), Reject> {
-        let mut values = Values::default();
-        plan.run_options(set, &mut values)?;
-        self.summary.options_records += 1;
-        if let Some(content) = values.content() {
-            self.summary.options.push(OptionsRecord {
-                protocol: self.header.protocol,
-                observation_domain: self.header.domain,
-                export_ns: clock.export_ns,
-                content,
-            });
-        }
-        Ok(())
-    }
-
-    /// Decodes what waited for the templates of this message. A set that does not
-    /// match its template is lost, and the message that brought it is long gone.
-    fn release(&mut self) {
-        let defined = std::mem::take(&mut self.traces.defined);
-        for id in &defined {
-            for held in self.scope.held.release(*id, self.budget) {
-                self.released(*id, &held);
-            }
-        }
-        self.traces.defined = defined;
-    }
-
-    fn released(&mut self, id: u16, held: &HeldSet) {
-        let (before, options) = (self.out.len(), self.summary.options.len());
-        let result = match self.scope.layout(id).cloned() {
-            Some(layout) => self.records(layout.plan(), Reader::new(&held.octets), held.clock),
-            None => Ok(0),
-        };
-        if result.is_err() {
-            self.out.truncate(before);
-            self.summary.options.truncate(options);
-            self.summary.sets_dropped += 1;
-        }
-        self.summary.released_records += self.out.len() - before;
-    }
-
-    /// Reads a data set without a template as what OVS sends under its id, if it can
-    /// be that.
-    fn assume(&mut self, id: u16, set: &Reader<'_>) -> bool {
-        if !self.limits.assume_ovs || !self.alone || self.header.protocol != Protocol::Ipfix {
-            return false;
-        }
-        let clock = self.header.clock;
-        if let Some(plan) = self.known.statistics(id, set, self.header.domain) {
-            self.summary.templates_assumed += 1;
-            return self.records(&plan, set.clone(), clock).is_ok();
-        }
-        let mut record = Record::new(self.header.protocol, clock.export_ns);
-        record.observation_domain = Some(self.header.domain);
-        let is_ovs = self.known.read(id, set, clock, &mut record);
-        if is_ovs {
-            self.summary.templates_assumed += 1;
-            self.out.push(record);
-        }
-        is_ovs
-    }
-
-    fn hold(&mut self, id: u16, set: Reader<'_>) {
-        let held = HeldSet {
-            octets: set.rest().into(),
-            clock: self.header.clock,
-            at_ms: self.now_ms,
-        };
-        if self.scope.held.keep(id, held, self.budget) {
-            self.summary.sets_held += 1;
-        } else {
-            self.summary.sets_dropped += 1;
-        }
-    }
-}
-
-/// Whether the record has the elements that begin every template of OVS.
-fn is_like_ovs(record: &Record) -> bool {
-    record.observation_point.is_some() && record.ethernet_header_len.is_some()
 }

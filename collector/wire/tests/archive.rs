@@ -153,10 +153,9 @@ fn a_refused_first_message_takes_nothing_away() {
         &message().template(256, &[SRC_PORT]).encode(),
     );
     let mut after = reader_of(&archive_of(&mut before, 0), 0);
-    let malformed = message()
-        .template(256, &[DST_PORT])
-        .set(2, &[1, 0, 0, 9])
-        .encode();
+    // Another definition of the template, then one cut short, in the same set.
+    let definitions = [1, 0, 0, 1, 0, 11, 0, 2, 1, 1, 0, 9];
+    let malformed = message().set(2, &definitions).encode();
     after
         .decode(session(1), 0, &malformed, &mut Vec::new())
         .expect_err("a template is cut short");

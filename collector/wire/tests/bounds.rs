@@ -69,10 +69,7 @@ fn a_datagram_that_teaches_nothing_leaves_no_state() {
     let mut decoder = Decoder::default();
     feed(&mut decoder, 1, 0, message().set(100, &[1, 2, 3]));
     let mut records = Vec::new();
-    let malformed = message()
-        .template(256, &[SRC_PORT])
-        .set(2, &[1, 0, 0, 9])
-        .encode();
+    let malformed = message().set(2, &[1, 0, 0, 1, 0, 7, 0, 2, 1, 1, 0, 9]).encode();
     decoder
         .decode(session(2), 0, &malformed, &mut records)
         .expect_err("a template is cut short");
@@ -208,7 +205,7 @@ fn held_sets_that_wait_too_long_are_dropped_and_counted() {
 }
 
 #[test]
-fn a_datagram_with_too_many_records_is_refused() {
+fn a_set_with_too_many_records_is_left_out() {
     let mut decoder = Decoder::new(Limits {
         records_per_datagram: 3,
         ..Limits::default()
@@ -220,8 +217,14 @@ fn a_datagram_with_too_many_records_is_refused() {
             .records,
         3
     );
+    let (summary, records) = feed(&mut decoder, 1, 0, template.clone().set(256, &[6; 4]));
+    assert_eq!(
+        (summary.set_fault, records),
+        (Some(Reject::Records { limit: 3 }), vec![])
+    );
+    let alone = message().set(256, &[6; 4]).encode();
     let mut records = Vec::new();
-    let result = decoder.decode(session(1), 0, &template.set(256, &[6; 4]).encode(), &mut records);
+    let result = decoder.decode(session(1), 0, &alone, &mut records);
     assert_eq!((result, records), (Err(Reject::Records { limit: 3 }), vec![]));
 }
 
@@ -304,4 +307,153 @@ fn options_records_of_an_octet_are_bounded_like_flows() {
 fn a_data_set_without_octets_waits_for_nothing() {
     let (summary, _) = feed(&mut Decoder::default(), 1, 0, message().set(256, &[]));
     assert_eq!((summary.sets_held, summary.sets_skipped), (0, 1));
+}
+
+/// Port by port of one address.
+fn port(number: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], number))
+}
+
+fn send(decoder: &mut Decoder, from: SocketAddr, now_ms: u64, message: Ipfix) -> Summary {
+    let summary = decoder.decode(from, now_ms, &message.encode(), &mut Vec::new());
+    summary.expect("a well-formed message")
+}
+
+/// Different from all others.
+fn template(number: u16) -> Ipfix {
+    message().template(256, &[Field::iana(number, 4), Field::iana(number / 7, 2)])
+}
+
+#[test]
+fn one_address_with_many_ports_leaves_room_for_the_templates_of_others() {
+    let mut decoder = Decoder::new(Limits {
+        template_octets: 4_000,
+        ..Limits::default()
+    });
+    let learned =
+        (1..2_000).map(|number| send(&mut decoder, port(number), 0, template(number)).templates_learned);
+    let learned: usize = learned.sum();
+    assert!((100..=300).contains(&learned), "{learned}");
+    for number in 1..20 {
+        let (summary, _) = feed(&mut decoder, 77 + u32::from(number), 0, template(3_000 + number));
+        assert_eq!((summary.templates_learned, summary.templates_refused), (1, 0));
+    }
+    // What is known already costs it nothing.
+    assert_eq!(
+        send(&mut decoder, port(5_000), 0, template(1)).templates_learned,
+        1
+    );
+}
+
+#[test]
+fn when_templates_have_no_room_left_strangers_go_first() {
+    let mut decoder = Decoder::new(Limits {
+        template_octets: 1_200,
+        ..Limits::default()
+    });
+    for now_ms in 0..20 {
+        feed(&mut decoder, 0, now_ms, template(9_000));
+    }
+    // So many addresses that each has its share and there is no room left.
+    let mut refused = 0;
+    for number in 1..=200 {
+        refused += feed(&mut decoder, number.into(), 100, template(number))
+            .0
+            .templates_refused;
+    }
+    assert!(refused > 50, "{refused}");
+    let (summary, _) = feed(&mut decoder, 777, 2_000, template(3_000));
+    assert_eq!(summary.templates_learned, 1);
+    let (summary, _) = feed(&mut decoder, 0, 2_001, message().set(256, &[0; 6]));
+    assert_eq!(summary.records, 1);
+}
+
+#[test]
+fn one_address_with_many_ports_leaves_room_for_the_data_of_others() {
+    let mut decoder = Decoder::new(Limits {
+        held_octets: 10_000,
+        ..Limits::default()
+    });
+    let data = || message().set(256, &[0; 36]);
+    let held: usize = (0..1_000)
+        .map(|number| send(&mut decoder, port(number), 0, data()).sets_held)
+        .sum();
+    assert!((50..=60).contains(&held), "{held}");
+    for number in 1..5 {
+        assert_eq!(feed(&mut decoder, number, 0, data()).0.sets_held, 1);
+    }
+    // What it has waiting in vain becomes room for it again.
+    decoder.give_up_waiting();
+    assert_eq!(send(&mut decoder, port(1), 0, data()).sets_held, 1);
+}
+
+#[test]
+fn when_data_has_no_room_left_to_wait_strangers_go_first() {
+    let mut decoder = Decoder::new(Limits {
+        held_octets: 1_000,
+        ..Limits::default()
+    });
+    for now_ms in 0..20 {
+        feed(&mut decoder, 0, now_ms, message().template(300, &[SRC_PORT]));
+    }
+    let data = || message().set(256, &[0; 36]);
+    for number in 1..=50 {
+        feed(&mut decoder, number, 100, data());
+    }
+    assert_eq!(feed(&mut decoder, 0, 1_500, data()).0.sets_dropped, 1);
+    assert_eq!(feed(&mut decoder, 0, 1_501, data()).0.sets_held, 1);
+    assert!(decoder.take_expired_sets() > 0);
+}
+
+#[test]
+fn one_address_with_many_ports_and_domains_pushes_only_itself_out() {
+    let mut decoder = Decoder::new(Limits {
+        scopes: 100,
+        ..Limits::default()
+    });
+    // Strangers, all silent for longer than the flood.
+    for number in 0..30 {
+        feed(
+            &mut decoder,
+            1_000 + number,
+            0,
+            message().template(256, &[SRC_PORT]),
+        );
+    }
+    for number in 0..5_000 {
+        let flood = Ipfix::new(0, 0, u32::from(number) % 3).template(256, &[SRC_PORT]);
+        send(&mut decoder, port(number), 10, flood);
+        assert!(decoder.scopes() <= 100);
+    }
+    for number in 0..30 {
+        let (summary, _) = feed(&mut decoder, 1_000 + number, 20, message().set(256, &[0, 80]));
+        assert_eq!(summary.records, 1, "{number}");
+    }
+}
+
+#[test]
+fn one_datagram_of_many_messages_makes_nobody_regular() {
+    let mut decoder = Decoder::new(Limits {
+        scopes: 100,
+        ..Limits::default()
+    });
+    let many: Vec<u8> = (0..50)
+        .flat_map(|_| message().template(256, &[SRC_PORT]).encode())
+        .collect();
+    let summary = decoder.decode(session(7), 0, &many, &mut Vec::new());
+    assert_eq!(summary.expect("messages").further_messages.len(), 49);
+    for now_ms in 0..20 {
+        feed(&mut decoder, 0, now_ms, message().template(256, &[SRC_PORT]));
+    }
+    for number in 1_000..1_200 {
+        feed(&mut decoder, number, 100, message().template(256, &[SRC_PORT]));
+    }
+    assert_eq!(
+        feed(&mut decoder, 0, 200, message().set(256, &[0, 80])).0.records,
+        1
+    );
+    assert_eq!(
+        feed(&mut decoder, 7, 200, message().set(256, &[0, 80])).0.records,
+        0
+    );
 }

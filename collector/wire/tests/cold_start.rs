@@ -244,6 +244,33 @@ fn statistics_of_the_exporter_are_known_in_their_domain_and_size() {
 }
 
 /// A router's record: what most exporters send, of any length, under one of OVS's ids.
+/// Statistics under a template of strings: the first record reads, the second one has
+/// more octets than there are.
+#[test]
+fn statistics_that_contradict_the_exporters_own_template_are_assumed_once() {
+    let domain_0 = || Ipfix::new(1_000, 0, 0);
+    let strings = domain_0().options_template(STATISTICS_TEMPLATE, 1, &[Field::iana(82, Field::VARIABLE)]);
+    let flows = domain_0().template(STATISTICS_TEMPLATE, &[Field::iana(82, Field::VARIABLE)]);
+    for teach in [strings, flows] {
+        for data in [
+            [200, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9],
+            [1, 7, 0, 1, 0, 0, 0, 0, 0, 0, 200, 9],
+        ] {
+            let mut decoder = Decoder::default();
+            feed(&mut decoder, &teach.clone().encode());
+            let (summary, records) = feed(&mut decoder, &domain_0().set(STATISTICS_TEMPLATE, &data).encode());
+            assert_eq!(records, []);
+            let counts = (
+                summary.templates_assumed,
+                summary.options_records,
+                summary.data_records,
+            );
+            assert_eq!(counts, (1, 1, 1), "{data:?}");
+            assert_eq!((summary.records, summary.options.len()), (0, 1));
+        }
+    }
+}
+
 fn foreign() -> impl Strategy<Value = (u16, Vec<u8>)> {
     let records = prop::collection::vec(
         (any::<[u8; 4]>(), any::<u64>(), any::<u32>(), any::<[u8; 7]>()),

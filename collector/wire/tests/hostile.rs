@@ -258,8 +258,9 @@ const SAMPLES: [Sample; 14] = [
     ),
     (
         Field::iana(4, 1),
-        |v| v.to_be_bytes()[7..].to_vec(),
-        |r, v| r.ip_protocol = Some(v as u8),
+        // None of those that have ICMP's type and code in the place of the port.
+        |v| vec![v as u8 | 0x80],
+        |r, v| r.ip_protocol = Some(v as u8 | 0x80),
     ),
     (
         Field::iana(8, 4),
@@ -299,7 +300,7 @@ const SAMPLES: [Sample; 14] = [
     // Unknown ones: nothing happens.
     (Field::iana(30_000, 7), |v| vec![v as u8; 7], |_, _| {}),
     (
-        Field::vendor(29_305, 1, 8),
+        Field::vendor(29_306, 1, 8),
         |v| v.to_be_bytes().to_vec(),
         |_, _| {},
     ),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use wire::encode::{Flow5, NetFlow5};
-use wire::{Decoder, Record, Reject, Summary};
+use wire::{Attribute, AttributeValue, Decoder, Record, Reject, Summary};
 
 const FLOW: Flow5 = Flow5 {
     src: [10, 0, 0, 1],
@@ -104,6 +104,48 @@ fn the_sampling_interval_is_the_lower_14_bits() {
     };
     let (_, records) = decode(&sampled.encode()).expect("well-formed");
     assert_eq!(records[0].sampling, Some(100));
+}
+
+#[test]
+fn uptimes_that_are_both_zero_are_no_times() {
+    let flow = |first_ms, last_ms| Flow5 {
+        first_ms,
+        last_ms,
+        ..FLOW
+    };
+    let (_, records) = decode(&datagram(vec![flow(0, 0), flow(0, 1)]).encode()).expect("well-formed");
+    assert_eq!((records[0].start_ns, records[0].end_ns), (None, None));
+    assert!(records[1].start_ns.is_some() && records[1].start_ns < records[1].end_ns);
+}
+
+#[test]
+fn what_a_router_says_of_its_routes_is_told_as_attributes() {
+    let mut octets = datagram(vec![FLOW, FLOW, FLOW]).encode();
+    let mut put = |flow: usize, place: usize, value: &[u8]| {
+        let place = 24 + 48 * flow + place;
+        octets[place..place + value.len()].copy_from_slice(value);
+    };
+    put(0, 8, &[10, 0, 0, 1]);
+    put(0, 40, &[0xfd, 0xe8, 0, 1, 24, 16]);
+    put(1, 44, &[8]);
+    let (_, records) = decode(&octets).expect("well-formed");
+    let said = |record: &Record| {
+        let said = record.attributes.iter();
+        said.map(|(attribute, value)| (attribute, value.clone()))
+            .collect::<Vec<_>>()
+    };
+    let number = AttributeValue::Unsigned;
+    let expected = [
+        (Attribute::NextHop, AttributeValue::Address([10, 0, 0, 1].into())),
+        (Attribute::SrcAs, number(65_000)),
+        (Attribute::DstAs, number(1)),
+        (Attribute::SrcPrefixLen, number(24)),
+        (Attribute::DstPrefixLen, number(16)),
+    ];
+    assert_eq!(said(&records[0]), expected);
+    assert_eq!(said(&records[1]), [(Attribute::SrcPrefixLen, number(8))]);
+    // Those of OVS say nothing of it.
+    assert!(records[2].attributes.is_empty());
 }
 
 #[test]

@@ -145,10 +145,10 @@ fn lengths_that_cannot_be_are_refused() {
     let scope_of_5_octets = message().set(1, &[1, 44, 0, 5, 0, 4, 0, 1, 0, 4, 0, 1, 0, 4]);
     assert_eq!(
         decode(scope_of_5_octets),
-        Err(Reject::Scope {
+        Err(Reject::OptionsLength {
             offset: 24,
-            found: 5,
-            expected: 4
+            scope: 5,
+            options: 4
         })
     );
     let reserved = message().template(100, &[Field::iana(7, 2)]);
