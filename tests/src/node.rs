@@ -2,6 +2,7 @@
 //! handles by which a case breaks and mends it.
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
@@ -14,6 +15,10 @@ use crate::{
     Netns, Pod, Process, Switch,
     address::NodeAddresses,
     flows::{self, PATCH_PORT, UPLINK_PORT},
+    ovn::{
+        chassis::{Chassis, MANAGEMENT_DEVICE},
+        gateway::{self, Exposed, Gateway},
+    },
     program,
     switch::unpoisoned,
     wait_until,
@@ -31,6 +36,17 @@ const BRIDGE_DEADLINE: Duration = Duration::from_secs(20);
 struct Cluster {
     peers: Vec<NodeAddresses>,
     pods: Vec<Pod>,
+    localnet: Vec<(Pod, Ipv4Addr)>,
+    exposed: Vec<Exposed>,
+}
+
+/// Who programs a node's bridges.
+#[derive(Debug)]
+pub(crate) enum Rules {
+    /// The lab ([`flows`]), with connection tracking or without.
+    Lab { conntrack: bool },
+    /// OVN, and the lab as OVN-Kubernetes ([`gateway`]).
+    Ovn(Chassis),
 }
 
 /// A node of the lab. Cases share it as `Arc<Node>`, also between threads.
@@ -40,7 +56,7 @@ pub struct Node {
     addresses: NodeAddresses,
     netns: Netns,
     switch: Switch,
-    conntrack: bool,
+    rules: Rules,
     cluster: Mutex<Cluster>,
 }
 
@@ -51,7 +67,7 @@ impl Node {
         addresses: NodeAddresses,
         netns: Netns,
         directory: &Path,
-        conntrack: bool,
+        rules: Rules,
     ) -> Result<Self> {
         let switch = Switch::new(&netns, directory)?;
         let cluster = Mutex::default();
@@ -60,13 +76,17 @@ impl Node {
             addresses,
             netns,
             switch,
-            conntrack,
+            rules,
             cluster,
         };
         node.switch.create_database()?;
         node.start_ovsdb()?;
         node.switch.start_vswitchd()?;
         node.build_bridges()?;
+        if let Rules::Ovn(chassis) = &node.rules {
+            chassis.start_controller(&node.switch, name)?;
+            node.install_flows()?;
+        }
         Ok(node)
     }
 
@@ -195,17 +215,14 @@ impl Node {
         self.bridges()
             .into_iter()
             .for_each(|words| statement(&mut arguments, words));
-        {
-            let cluster = unpoisoned(&self.cluster);
-            cluster
-                .peers
-                .iter()
-                .for_each(|peer| statement(&mut arguments, tunnel(*peer)));
-            let mine = cluster.pods.iter().filter(|pod| pod.place.node == self.addresses);
-            mine.for_each(|pod| statement(&mut arguments, pod_port(pod)));
-        }
+        self.ports()
+            .into_iter()
+            .for_each(|words| statement(&mut arguments, words));
         self.vsctl(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
         self.address_external()?;
+        if matches!(self.rules, Rules::Ovn(_)) {
+            Chassis::address_management(&self.netns, self.addresses)?;
+        }
         self.install_flows()
     }
 
@@ -239,27 +256,76 @@ impl Node {
         self.install_flows()
     }
 
-    fn bridges(&self) -> [Vec<String>; 6] {
-        let to_external = format!("patch-br-int-to-br-ex_{}", self.name);
-        let to_integration = format!("patch-br-ex_{}-to-br-int", self.name);
+    /// Gives a pod of the node a second interface on the localnet.
+    pub(crate) fn attach_localnet(&self, pod: &Pod, address: Ipv4Addr) -> Result<()> {
+        unpoisoned(&self.cluster).localnet.push((pod.clone(), address));
+        self.build_bridges()
+    }
+
+    /// Takes packets to Services from the fabric.
+    pub(crate) fn expose(&self, services: impl IntoIterator<Item = Exposed>) -> Result<()> {
+        unpoisoned(&self.cluster).exposed.extend(services);
+        self.install_flows()
+    }
+
+    fn bridges(&self) -> Vec<Vec<String>> {
         let mac = self.addresses.fabric_mac();
-        [
+        let mut commands = vec![
             bridge("br-int", &[]),
             bridge("br-ex", &[&format!("other_config:hwaddr=\"{mac}\"")]),
-            port("br-ex", UPLINK_DEVICE, UPLINK_PORT, &[]),
+            port("br-ex", UPLINK_DEVICE, Some(UPLINK_PORT), &[]),
+        ];
+        match &self.rules {
+            Rules::Lab { .. } => commands.extend(self.patch()),
+            Rules::Ovn(chassis) => {
+                commands.push(chassis.settings(self.addresses));
+                let settings = Chassis::management_port(&self.name, self.addresses);
+                let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+                commands.push(port("br-int", MANAGEMENT_DEVICE, None, &settings));
+            }
+        }
+        commands.push(words(&[
+            "set",
+            "Bridge",
+            "br-int",
+            "external_ids:ovn-managed=true",
+        ]));
+        commands
+    }
+
+    /// The tunnels, which OVN makes itself, and the ports of the node's pods.
+    fn ports(&self) -> Vec<Vec<String>> {
+        let cluster = unpoisoned(&self.cluster);
+        let mine = |pod: &&Pod| pod.place.node == self.addresses;
+        let mut commands: Vec<_> = match self.rules {
+            Rules::Lab { .. } => cluster.peers.iter().map(|peer| tunnel(*peer)).collect(),
+            Rules::Ovn(_) => Vec::new(),
+        };
+        commands.extend(cluster.pods.iter().filter(mine).map(pod_port));
+        for (pod, address) in &cluster.localnet {
+            let ids = pod.localnet_external_ids(*address);
+            let settings: Vec<&str> = ids.iter().map(String::as_str).collect();
+            commands.push(port("br-int", &pod.localnet_port_name(), None, &settings));
+        }
+        commands
+    }
+
+    fn patch(&self) -> [Vec<String>; 2] {
+        let to_external = format!("patch-br-int-to-br-ex_{}", self.name);
+        let to_integration = format!("patch-br-ex_{}-to-br-int", self.name);
+        [
             port(
                 "br-int",
                 &to_external,
-                PATCH_PORT,
+                Some(PATCH_PORT),
                 &["type=patch", &format!("options:peer={to_integration}")],
             ),
             port(
                 "br-ex",
                 &to_integration,
-                PATCH_PORT,
+                Some(PATCH_PORT),
                 &["type=patch", &format!("options:peer={to_external}")],
             ),
-            words(&["set", "Bridge", "br-int", "external_ids:ovn-managed=true"]),
         ]
     }
 
@@ -280,15 +346,34 @@ impl Node {
     }
 
     fn install_flows(&self) -> Result<()> {
+        let conntrack = match &self.rules {
+            Rules::Lab { conntrack } => *conntrack,
+            Rules::Ovn(_) => return self.install_gateway(),
+        };
         let places: Vec<_> = unpoisoned(&self.cluster)
             .pods
             .iter()
             .map(|pod| pod.place)
             .collect();
-        let integration = flows::integration(self.addresses, &places, self.conntrack);
+        let integration = flows::integration(self.addresses, &places, conntrack);
         self.switch.replace_flows("br-int", &integration)?;
         self.switch
             .replace_flows("br-ex", &flows::external(self.addresses))
+    }
+
+    /// The rules of `br-ex`, once OVN has made its patch there.
+    fn install_gateway(&self) -> Result<()> {
+        let Some(patch) = Chassis::patch(&self.switch, &self.name)? else {
+            return Ok(());
+        };
+        let gateway = Gateway {
+            uplink: UPLINK_PORT,
+            patch,
+            mac: self.addresses.fabric_mac(),
+        };
+        let exposed = unpoisoned(&self.cluster).exposed.clone();
+        self.switch
+            .replace_flows("br-ex", &gateway::rules(&gateway, &exposed))
     }
 }
 
@@ -308,8 +393,8 @@ fn bridge(name: &str, settings: &[&str]) -> Vec<String> {
     words(&[&add[..], &["datapath_type=netdev", "fail_mode=secure"], settings].concat())
 }
 
-fn port(bridge: &str, name: &str, number: u16, settings: &[&str]) -> Vec<String> {
-    let request = format!("ofport_request={number}");
+fn port(bridge: &str, name: &str, number: Option<u16>, settings: &[&str]) -> Vec<String> {
+    let request = number.map(|number| format!("ofport_request={number}"));
     let add = [
         "--may-exist",
         "add-port",
@@ -319,9 +404,8 @@ fn port(bridge: &str, name: &str, number: u16, settings: &[&str]) -> Vec<String>
         "set",
         "Interface",
         name,
-        &request,
     ];
-    words(&[&add, settings].concat())
+    words(&[&add[..], request.as_deref().as_slice(), settings].concat())
 }
 
 fn tunnel_name(peer: NodeAddresses) -> String {
@@ -331,11 +415,12 @@ fn tunnel_name(peer: NodeAddresses) -> String {
 fn tunnel(peer: NodeAddresses) -> Vec<String> {
     let remote = format!("options:remote_ip={}", peer.fabric());
     let settings = ["type=geneve", &remote, "options:key=flow", "options:csum=true"];
-    port("br-int", &tunnel_name(peer), flows::tunnel_port(peer), &settings)
+    let number = Some(flows::tunnel_port(peer));
+    port("br-int", &tunnel_name(peer), number, &settings)
 }
 
 fn pod_port(pod: &Pod) -> Vec<String> {
     let ids = pod.external_ids();
     let settings: Vec<&str> = ids.iter().map(String::as_str).collect();
-    port("br-int", pod.port_name(), pod.place.port(), &settings)
+    port("br-int", pod.port_name(), Some(pod.place.port()), &settings)
 }

@@ -1,6 +1,10 @@
 //! Pods: what is asked for, and the handle of one that is there.
 
-use std::{collections::BTreeMap, fs, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use anyhow::{Context, Result};
 
@@ -13,6 +17,10 @@ use crate::{
 
 /// The pod's interface inside the pod.
 pub const POD_DEVICE: &str = "eth0";
+/// Its second interface, where it has one.
+pub const LOCALNET_DEVICE: &str = "net1";
+/// The network attachment of second interfaces, `NAMESPACE/NAME`.
+pub const LOCALNET: &str = "shop/vlan";
 
 /// A pod to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +98,30 @@ pub struct Pod {
     /// The id of its sandbox, 64 hexadecimal digits.
     pub sandbox: String,
     netns: Netns,
+    subnets: Subnets,
+}
+
+/// How the pods' network is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subnets {
+    /// Not at all: all pods are on one link.
+    Flat,
+    /// A network for each node, with OVN's router in it.
+    PerNode,
+}
+
+impl Subnets {
+    /// Prefix lengths of IPv4 and IPv6.
+    fn lengths(self) -> [u8; 2] {
+        match self {
+            Self::Flat => [16, 64],
+            Self::PerNode => [24, 112],
+        }
+    }
 }
 
 impl Pod {
-    pub(crate) fn new(spec: PodSpec, place: Place, uid: Option<String>) -> Result<Self> {
+    pub(crate) fn new(spec: PodSpec, place: Place, uid: Option<String>, subnets: Subnets) -> Result<Self> {
         let netns = Netns::create(&format!("pod-{}-{}", spec.namespace, spec.name))?;
         let uid = uid.map_or_else(random_uuid, Ok)?;
         let sandbox = format!("{}{}", random_uuid()?, random_uuid()?).replace('-', "");
@@ -103,6 +131,7 @@ impl Pod {
             uid,
             sandbox,
             netns,
+            subnets,
         })
     }
 
@@ -137,6 +166,56 @@ impl Pod {
         format!("{}_{}", self.spec.namespace, self.spec.name)
     }
 
+    /// Its second OVS port.
+    pub(crate) fn localnet_port_name(&self) -> String {
+        format!("{}_1", &self.port_name()[..12])
+    }
+
+    /// `iface-id` of that: the attachment's name before the pod's.
+    pub(crate) fn localnet_iface_id(&self) -> String {
+        format!("{}_{}", LOCALNET.replace('/', "."), self.iface_id())
+    }
+
+    /// The `external_ids` of its second interface.
+    pub(crate) fn localnet_external_ids(&self, address: Ipv4Addr) -> Vec<String> {
+        [
+            ("attached_mac", Mac::of(address).to_string()),
+            ("iface-id", self.localnet_iface_id()),
+            ("iface-id-ver", self.uid.clone()),
+            ("ip_addresses", format!("{address}/24")),
+            ("k8s.ovn.org/nad", LOCALNET.to_owned()),
+            ("k8s.ovn.org/network", LOCALNET.replace('/', ".")),
+            ("sandbox", self.sandbox.clone()),
+        ]
+        .map(|(key, value)| format!("external_ids:{key}=\"{value}\""))
+        .to_vec()
+    }
+
+    /// Makes its second interface.
+    pub(crate) fn plug_localnet(&self, node: &Node, address: Ipv4Addr) -> Result<()> {
+        let outer = End {
+            netns: node.netns(),
+            device: &self.localnet_port_name(),
+        };
+        create_veth(
+            outer,
+            End {
+                netns: &self.netns,
+                device: LOCALNET_DEVICE,
+            },
+        )?;
+        for line in [
+            format!(
+                "link set {LOCALNET_DEVICE} address {} mtu {POD_MTU}",
+                Mac::of(address)
+            ),
+            format!("address add {address}/24 dev {LOCALNET_DEVICE}"),
+        ] {
+            self.netns.ip(&line)?;
+        }
+        Ok(())
+    }
+
     /// Runs a program in the pod's namespace and returns its stdout.
     pub fn exec(&self, line: &[&str]) -> Result<String> {
         self.netns.exec(line)
@@ -151,11 +230,12 @@ impl Pod {
     /// arguments of `ovs-vsctl set Interface`.
     pub(crate) fn external_ids(&self) -> Vec<String> {
         let PodAddresses { v4, v6 } = self.addresses();
+        let [length, length_v6] = self.subnets.lengths();
         [
             ("attached_mac", self.mac().to_string()),
             ("iface-id", self.iface_id()),
             ("iface-id-ver", self.uid.clone()),
-            ("ip_addresses", format!("{v4}/16,{v6}/64")),
+            ("ip_addresses", format!("{v4}/{length},{v6}/{length_v6}")),
             ("sandbox", self.sandbox.clone()),
         ]
         .map(|(key, value)| format!("external_ids:{key}=\"{value}\""))
@@ -176,16 +256,24 @@ impl Pod {
             },
         )?;
         let PodAddresses { v4, v6 } = self.addresses();
+        let [length, length_v6] = self.subnets.lengths();
         let addresses = node.addresses();
         let (gateway, gateway_mac) = (addresses.gateway(), addresses.gateway_mac());
         for line in [
             format!("link set {POD_DEVICE} address {} mtu {POD_MTU}", self.mac()),
-            format!("address add {v4}/16 dev {POD_DEVICE}"),
-            format!("address add {v6}/64 dev {POD_DEVICE} nodad"),
+            format!("address add {v4}/{length} dev {POD_DEVICE}"),
+            format!("address add {v6}/{length_v6} dev {POD_DEVICE} nodad"),
             format!("route add default via {gateway}"),
             format!("neigh replace {gateway} lladdr {gateway_mac} dev {POD_DEVICE} nud permanent"),
         ] {
             self.netns.ip(&line)?;
+        }
+        if self.subnets == Subnets::PerNode {
+            let gateway = addresses.gateway_v6();
+            self.netns.ip(&format!("route add default via {gateway}"))?;
+            self.netns.ip(&format!(
+                "neigh replace {gateway} lladdr {gateway_mac} dev {POD_DEVICE} nud permanent"
+            ))?;
         }
         Ok(())
     }

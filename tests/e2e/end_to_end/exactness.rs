@@ -18,6 +18,7 @@ mod fates;
 pub mod hosts;
 pub mod load;
 pub mod setting;
+mod sum;
 
 pub const CASES: &[Case<Stage>] = &[
     Case::new("sums are exact with NetFlow alone", |stage| {

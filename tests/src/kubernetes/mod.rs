@@ -4,6 +4,7 @@
 //! node's dependants stay, a deleted namespace stays `Terminating`), no
 //! scheduler, no kubelet (a pod is deleted with `--grace-period=0 --force`).
 
+mod annotations;
 pub mod binaries;
 mod credentials;
 pub(crate) mod inventory;

@@ -1,0 +1,175 @@
+//! Sums over primary observations are what arrived, on each way by itself: whatever is
+//! exported, and wherever names come from.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use weir_lab::{harness::Case, wait_for};
+
+use crate::{
+    cells::{Cell, Seen, Truth},
+    cluster::{Cluster, Reader, second_target},
+    setting::{ALL, Format, IPFIX, Log, NET_FLOW, S_FLOW, end, export, wait_at_rest},
+    stage::DEADLINE,
+    sum::Sum,
+};
+
+pub const CASES: &[Case<Cluster>] = &[
+    Case::new("through OVN sums are exact with IPFIX of br-int", |cluster| {
+        exact(cluster, &[IPFIX], "br-int")
+    }),
+    Case::new(
+        "through OVN sums are exact with all three formats of both bridges",
+        |cluster| exact(cluster, &ALL, "br-int, br-ex"),
+    ),
+    Case::new(
+        "through OVN sums are exact with all three formats of br-int",
+        |cluster| exact(cluster, &ALL, "br-int"),
+    ),
+    Case::new(
+        "through OVN sums are exact with IPFIX of both bridges",
+        |cluster| exact(cluster, &[IPFIX], "br-int, br-ex"),
+    ),
+    Case::new(
+        "through OVN sums are exact with NetFlow of both bridges",
+        |cluster| exact(cluster, &[NET_FLOW], "br-int, br-ex"),
+    ),
+    Case::new(
+        "through OVN sums are exact with sFlow of every packet of both bridges",
+        |cluster| exact(cluster, &[S_FLOW], "br-int, br-ex"),
+    ),
+    Case::new(
+        "through OVN sums are exact with NetFlow of br-int, which lacks what enters by a patch port",
+        |cluster| exact(cluster, &[NET_FLOW], "br-int"),
+    ),
+    Case::new(
+        "through OVN sums are exact with sFlow of br-int, which lacks what enters by a patch port",
+        |cluster| exact(cluster, &[S_FLOW], "br-int"),
+    ),
+];
+
+/// Records shown of a way whose sums are wrong.
+const SHOWN: usize = 12;
+
+fn exact(cluster: &mut Cluster, formats: &[Format], bridges: &str) -> Result<()> {
+    let stage = &cluster.stage;
+    end(stage)?;
+    let readers = cluster.readers()?;
+    let mut logs: Vec<Log> = readers
+        .iter()
+        .map(|reader| Log::from_now(reader.process))
+        .collect::<Result<_>>()?;
+    let targets: Vec<_> = formats
+        .iter()
+        .map(|(_, target, _)| vec![(*target).to_owned(), second_target(target)])
+        .collect();
+    export(stage, formats, &targets, bridges, 1)?;
+    let mut expected = Vec::new();
+    for cell in &cluster.cells {
+        let arrived = cell.run().with_context(|| cell.name)?;
+        expected.push((cell, seen(cell, arrived, formats, bridges)));
+    }
+    let check = |logs: &mut [Log]| -> Result<()> {
+        let mut wrong = String::new();
+        for (reader, log) in readers.iter().zip(logs) {
+            log.read_from(reader.process)?;
+            wrong += &differences(reader, &log.records, &expected);
+        }
+        ensure!(wrong.is_empty(), "\n{wrong}");
+        Ok(())
+    };
+    let outcome = wait_for("sums of primary records that fit what arrived", DEADLINE, || {
+        check(&mut logs).map(Some)
+    });
+    // Whatever was still on its way must not be counted on top.
+    end(stage)?;
+    readers
+        .iter()
+        .try_for_each(|reader| wait_at_rest(stage, reader.http))?;
+    outcome?;
+    check(&mut logs).context("after the exporters were flushed")
+}
+
+/// What these formats of these bridges have records of.
+fn seen(cell: &Cell, arrived: Truth, formats: &[Format], bridges: &str) -> Truth {
+    let Truth { call, answer } = arrived;
+    let nothing = Sum::default();
+    let patched = !formats.contains(&IPFIX) && !bridges.contains("br-ex");
+    match cell.seen {
+        Seen::NotByNetFlow if formats == [NET_FLOW] => Truth {
+            call: nothing,
+            answer: nothing,
+        },
+        Seen::CallByIpfixAlone if patched => Truth {
+            call: nothing,
+            answer,
+        },
+        Seen::AnswerByIpfixAlone if patched => Truth {
+            call,
+            answer: nothing,
+        },
+        _ => arrived,
+    }
+}
+
+/// A line for each way whose sums are wrong, and the records that were counted.
+fn differences(reader: &Reader<'_>, records: &[Value], expected: &[(&Cell, Truth)]) -> String {
+    let mut lines = String::new();
+    for (cell, truth) in expected {
+        let sides: [(&str, Sum, &dyn Fn(&Value) -> bool); 2] = [
+            ("call", truth.call, &|record| cell.is_call(record)),
+            ("answer", truth.answer, &|record| cell.is_answer(record)),
+        ];
+        for (side, arrived, is_of) in sides {
+            let counted: Vec<&Value> = records
+                .iter()
+                .filter(|r| r["primary"] == true && is_of(r))
+                .collect();
+            let sum = Sum::of(counted.iter().copied());
+            if sum.is_near(arrived) {
+                continue;
+            }
+            let ratio = sum.bytes as f64 / arrived.bytes as f64;
+            let _ = writeln!(
+                lines,
+                "{}: {}, {side}: {ratio:.3}: {sum:?} of {arrived:?}",
+                reader.names, cell.name
+            );
+            for record in counted.iter().take(SHOWN) {
+                let _ = writeln!(lines, "    {}", line(record));
+            }
+        }
+    }
+    lines
+}
+
+/// What tells who saw a record's packets and where.
+fn line(record: &Value) -> String {
+    let text = |field: &str| match &record[field] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let side = |prefix: &str| {
+        format!(
+            "{}:{} {} {} if {} {}",
+            text(&format!("{prefix}addr")),
+            text(&format!("{prefix}port")),
+            text(&format!("{prefix}kind")),
+            text(&format!("{prefix}name")),
+            text(&format!("{prefix}if_index")),
+            text(&format!("{prefix}if_name")),
+        )
+    };
+    format!(
+        "{} {} domain {} {}: {} -> {}; {} packets, {} bytes",
+        text("format"),
+        text("exporter_node"),
+        text("obs_domain_id"),
+        text("direction"),
+        side(""),
+        side("dst_"),
+        text("packets"),
+        text("bytes"),
+    )
+}
