@@ -17,6 +17,7 @@ use crate::{
     enclosure,
     flows::Place,
     kubernetes::inventory,
+    localnet::SecondInterface,
     node::Rules,
     ovn::{chassis::Chassis, service::ServiceSpec},
     pod::Subnets,
@@ -251,16 +252,15 @@ impl Lab {
         }
     }
 
-    /// Gives a pod a second interface, on the localnet, with this address of
-    /// 192.168.100.0/24; only with OVN.
-    pub fn attach_localnet(&self, pod: &Pod, address: Ipv4Addr) -> Result<()> {
-        let node = self.node(&pod.spec.node)?;
-        pod.plug_localnet(&node, address)?;
-        node.attach_localnet(pod, address)?;
+    /// Gives a pod a second interface; only with OVN.
+    pub fn attach_localnet(&self, interface: &SecondInterface) -> Result<()> {
+        let node = self.node(&interface.pod.spec.node)?;
+        interface.plug(&node)?;
+        node.attach_localnet(interface)?;
         if let Some(kubernetes) = &self.kubernetes {
-            inventory::annotate_networks(kubernetes, pod, address)?;
+            inventory::annotate_networks(kubernetes, interface)?;
         }
-        self.ovn()?.add_localnet_port(pod, address)
+        self.ovn()?.add_localnet_port(interface)
     }
 
     /// Adds Services: their objects, OVN's load balancers and what the nodes take

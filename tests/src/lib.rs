@@ -36,6 +36,7 @@ pub mod harness;
 pub mod kubernetes;
 mod lab;
 pub mod link;
+pub mod localnet;
 pub mod netns;
 mod node;
 mod offload;

@@ -2,7 +2,6 @@
 //! handles by which a case breaks and mends it.
 
 use std::{
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
@@ -15,6 +14,7 @@ use crate::{
     Netns, Pod, Process, Switch,
     address::NodeAddresses,
     flows::{self, PATCH_PORT, UPLINK_PORT},
+    localnet::SecondInterface,
     ovn::{
         chassis::{Chassis, MANAGEMENT_DEVICE},
         gateway::{self, Exposed, Gateway},
@@ -36,7 +36,7 @@ const BRIDGE_DEADLINE: Duration = Duration::from_secs(20);
 struct Cluster {
     peers: Vec<NodeAddresses>,
     pods: Vec<Pod>,
-    localnet: Vec<(Pod, Ipv4Addr)>,
+    localnet: Vec<SecondInterface>,
     exposed: Vec<Exposed>,
 }
 
@@ -257,8 +257,8 @@ impl Node {
     }
 
     /// Gives a pod of the node a second interface on the localnet.
-    pub(crate) fn attach_localnet(&self, pod: &Pod, address: Ipv4Addr) -> Result<()> {
-        unpoisoned(&self.cluster).localnet.push((pod.clone(), address));
+    pub(crate) fn attach_localnet(&self, interface: &SecondInterface) -> Result<()> {
+        unpoisoned(&self.cluster).localnet.push(interface.clone());
         self.build_bridges()
     }
 
@@ -302,10 +302,10 @@ impl Node {
             Rules::Ovn(_) => Vec::new(),
         };
         commands.extend(cluster.pods.iter().filter(mine).map(pod_port));
-        for (pod, address) in &cluster.localnet {
-            let ids = pod.localnet_external_ids(*address);
+        for interface in &cluster.localnet {
+            let ids = interface.external_ids();
             let settings: Vec<&str> = ids.iter().map(String::as_str).collect();
-            commands.push(port("br-int", &pod.localnet_port_name(), None, &settings));
+            commands.push(port("br-int", &interface.port_name(), None, &settings));
         }
         commands
     }

@@ -1,10 +1,6 @@
 //! Pods: what is asked for, and the handle of one that is there.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::{collections::BTreeMap, fs, net::IpAddr};
 
 use anyhow::{Context, Result};
 
@@ -17,10 +13,6 @@ use crate::{
 
 /// The pod's interface inside the pod.
 pub const POD_DEVICE: &str = "eth0";
-/// Its second interface, where it has one.
-pub const LOCALNET_DEVICE: &str = "net1";
-/// The network attachment of second interfaces, `NAMESPACE/NAME`.
-pub const LOCALNET: &str = "shop/vlan";
 
 /// A pod to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,56 +156,6 @@ impl Pod {
     /// `iface-id` of its OVS interface: `namespace_pod`.
     pub fn iface_id(&self) -> String {
         format!("{}_{}", self.spec.namespace, self.spec.name)
-    }
-
-    /// Its second OVS port.
-    pub(crate) fn localnet_port_name(&self) -> String {
-        format!("{}_1", &self.port_name()[..12])
-    }
-
-    /// `iface-id` of that: the attachment's name before the pod's.
-    pub(crate) fn localnet_iface_id(&self) -> String {
-        format!("{}_{}", LOCALNET.replace('/', "."), self.iface_id())
-    }
-
-    /// The `external_ids` of its second interface.
-    pub(crate) fn localnet_external_ids(&self, address: Ipv4Addr) -> Vec<String> {
-        [
-            ("attached_mac", Mac::of(address).to_string()),
-            ("iface-id", self.localnet_iface_id()),
-            ("iface-id-ver", self.uid.clone()),
-            ("ip_addresses", format!("{address}/24")),
-            ("k8s.ovn.org/nad", LOCALNET.to_owned()),
-            ("k8s.ovn.org/network", LOCALNET.replace('/', ".")),
-            ("sandbox", self.sandbox.clone()),
-        ]
-        .map(|(key, value)| format!("external_ids:{key}=\"{value}\""))
-        .to_vec()
-    }
-
-    /// Makes its second interface.
-    pub(crate) fn plug_localnet(&self, node: &Node, address: Ipv4Addr) -> Result<()> {
-        let outer = End {
-            netns: node.netns(),
-            device: &self.localnet_port_name(),
-        };
-        create_veth(
-            outer,
-            End {
-                netns: &self.netns,
-                device: LOCALNET_DEVICE,
-            },
-        )?;
-        for line in [
-            format!(
-                "link set {LOCALNET_DEVICE} address {} mtu {POD_MTU}",
-                Mac::of(address)
-            ),
-            format!("address add {address}/24 dev {LOCALNET_DEVICE}"),
-        ] {
-            self.netns.ip(&line)?;
-        }
-        Ok(())
     }
 
     /// Runs a program in the pod's namespace and returns its stdout.

@@ -9,13 +9,14 @@ use weir_lab::{
     Netns,
     address::OUTSIDE,
     link::Counters,
+    localnet,
     ovn::MANAGEMENT_DEVICE,
-    pod::{LOCALNET_DEVICE, POD_DEVICE},
+    pod::POD_DEVICE,
     traffic::{converse, echo_udp, ping},
 };
 
 use crate::{
-    cluster::{NEAR, NEAR_BALANCER, SELF, VM_1, VM_2, WEB, WEB_BALANCER},
+    cluster::{NEAR, NEAR_BALANCER, SELF, SELF_V6, VM_1, VM_2, VM_3, VM_4, WEB, WEB_BALANCER, WEB_V6},
     stage::Stage,
     sum::Sum,
 };
@@ -101,7 +102,7 @@ pub fn all(stage: &Stage) -> Result<Vec<Cell>> {
     };
     let on_localnet = |name: &str, address: std::net::Ipv4Addr| -> Result<End> {
         Ok(End {
-            device: LOCALNET_DEVICE,
+            device: localnet::DEVICE,
             address: address.into(),
             ..pod(name)?
         })
@@ -128,94 +129,125 @@ pub fn all(stage: &Stage) -> Result<Vec<Cell>> {
         listen: SocketAddr::new(server.address, port),
         seen: Seen::ByAll,
     };
-    let by = |name, client: &End, address: IpAddr, port, server: &End, target| Cell {
-        call: SocketAddr::new(address, port),
-        listen: SocketAddr::new(server.address, target),
-        ..straight(name, client, server, target)
+    // The backends' port is 100 above the Service's; a node port is 23,000 above that.
+    let by = |name, client: &End, address: IpAddr, port: u16, server: &End| {
+        let target = if port < 30_000 { port + 100 } else { port - 22_900 };
+        Cell {
+            call: SocketAddr::new(address, port),
+            listen: SocketAddr::new(server.address, target),
+            ..straight(name, client, server, target)
+        }
     };
-    let ip = IpAddr::from;
+    let (client_v6, near_v6, web_v6) = (v6("client-1")?, v6("near-1")?, v6("web-1")?);
+    let other_host = End {
+        netns: node_b.netns().clone(),
+        address: node_b.addresses().management().into(),
+        ..host.clone()
+    };
+    let node = End {
+        address: fabric(&node_a),
+        ..host.clone()
+    };
+    let [vm_1, vm_2] = [on_localnet("vm-1", VM_1)?, on_localnet("vm-2", VM_2)?];
+    let [vm_3, vm_4] = [on_localnet("vm-3", VM_3)?, on_localnet("vm-4", VM_4)?];
+    let ip = |address: std::net::Ipv4Addr| IpAddr::from(address);
+    let ip6 = |address: std::net::Ipv6Addr| IpAddr::from(address);
     Ok(vec![
         straight("on one node", &client, &near, 7001),
         straight("across nodes", &client, &web, 7002),
-        by("ClusterIP across nodes", &client, ip(WEB), 7003, &web, 7103),
-        by("ClusterIP on one node", &client, ip(NEAR), 7004, &near, 7104),
-        by("a pod to itself by its Service", &web, ip(SELF), 7005, &web, 7105),
+        by("ClusterIP across nodes", &client, ip(WEB), 7003, &web),
+        by("ClusterIP on one node", &client, ip(NEAR), 7004, &near),
+        by("a pod to itself by its Service", &web, ip(SELF), 7005, &web),
         by(
             "node port, backend on another node",
             &outside,
             fabric(&node_a),
             30006,
             &web,
-            7106,
         ),
         by(
-            "node port, backend on the same node",
+            "node port, backend on that node",
             &outside,
             fabric(&node_a),
             30007,
             &near,
-            7107,
         )
-        .seen(Seen::CallByIpfixAlone),
+        .call_unseen(),
+        by(
+            "node port of node-b, backend on that node",
+            &outside,
+            fabric(&node_b),
+            30027,
+            &web,
+        )
+        .call_unseen(),
         by(
             "load balancer, backend on another node",
             &outside,
             ip(WEB_BALANCER),
             7008,
             &web,
-            7108,
         ),
         by(
-            "load balancer, backend on the same node",
+            "load balancer, backend on that node",
             &outside,
             ip(NEAR_BALANCER),
             7009,
             &near,
-            7109,
         )
-        .seen(Seen::CallByIpfixAlone),
-        straight("to the outside", &client, &outside, 7010).seen(Seen::AnswerByIpfixAlone),
+        .call_unseen(),
+        straight("to the outside", &client, &outside, 7010).answer_unseen(),
         straight("to the outside by an egress IP", &roam, &outside, 7011),
+        straight("to the outside from node-b", &web, &outside, 7026).answer_unseen(),
         straight("node to pod", &host, &near, 7012),
         straight("node to pod across nodes", &host, &web, 7013),
-        straight(
-            "pod to node",
-            &client,
-            &End {
-                address: fabric(&node_a),
-                ..host.clone()
-            },
-            7014,
-        ),
-        straight("IPv6 on one node", &v6("client-1")?, &v6("near-1")?, 7015).seen(Seen::NotByNetFlow),
-        straight("IPv6 across nodes", &v6("client-1")?, &v6("web-1")?, 7016).seen(Seen::NotByNetFlow),
+        straight("pod to node", &client, &node, 7014),
+        straight("IPv6 on one node", &client_v6, &near_v6, 7015).v6(),
+        straight("IPv6 across nodes", &client_v6, &web_v6, 7016).v6(),
         straight("UDP across nodes", &client, &web, 7017).kind(Kind::Udp),
-        by("UDP by ClusterIP", &client, ip(WEB), 7018, &web, 7118).kind(Kind::Udp),
+        by("UDP by ClusterIP", &client, ip(WEB), 7018, &web).kind(Kind::Udp),
         straight("ICMP on one node", &client, &near, 0).kind(Kind::Ping),
         straight("ICMP across nodes", &client, &web, 0).kind(Kind::Ping),
         straight("ICMP to the outside", &client, &outside, 0)
             .kind(Kind::Ping)
-            .seen(Seen::AnswerByIpfixAlone),
-        straight(
-            "VLAN by localnet",
-            &on_localnet("vm-1", VM_1)?,
-            &on_localnet("vm-2", VM_2)?,
-            7019,
-        ),
-        straight(
-            "node to another node's pod and back by its port",
-            &End {
-                netns: node_b.netns().clone(),
-                address: node_b.addresses().management().into(),
-                ..host.clone()
-            },
-            &near,
-            7020,
-        ),
+            .answer_unseen(),
+        straight("VLAN by localnet", &vm_1, &vm_2, 7019),
+        straight("VLAN by localnet, addresses untold", &vm_3, &vm_4, 7025),
+        straight("another node to pod", &other_host, &near, 7020),
+        by("load balancer from a pod", &client, ip(WEB_BALANCER), 7021, &web),
+        by("node port from a pod", &client, fabric(&node_a), 30022, &web),
+        by(
+            "ClusterIP by IPv6 across nodes",
+            &client_v6,
+            ip6(WEB_V6),
+            7023,
+            &web_v6,
+        )
+        .v6(),
+        by(
+            "a pod to itself by its Service and IPv6",
+            &web_v6,
+            ip6(SELF_V6),
+            7024,
+            &web_v6,
+        )
+        .v6(),
     ])
 }
 
 impl Cell {
+    fn call_unseen(self) -> Self {
+        self.seen(Seen::CallByIpfixAlone)
+    }
+
+    fn answer_unseen(self) -> Self {
+        self.seen(Seen::AnswerByIpfixAlone)
+    }
+
+    fn v6(self) -> Self {
+        self.seen(Seen::NotByNetFlow)
+    }
+
     fn seen(self, seen: Seen) -> Self {
         Self { seen, ..self }
     }

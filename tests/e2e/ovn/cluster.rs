@@ -1,11 +1,15 @@
 //! What is in the cluster: pods, Services, and both collectors.
 
-use std::{net::Ipv4Addr, process::Command};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 use weir_lab::{
     Options, Pod, PodSpec, Process,
     address::EGRESS,
+    localnet::SecondInterface,
     ovn::service::{ServicePort, ServiceSpec},
     product, wait_until,
 };
@@ -23,12 +27,17 @@ const HTTP: &str = "127.0.0.1:8081";
 pub const WEB: Ipv4Addr = Ipv4Addr::new(10, 96, 10, 1);
 pub const NEAR: Ipv4Addr = Ipv4Addr::new(10, 96, 10, 2);
 pub const SELF: Ipv4Addr = Ipv4Addr::new(10, 96, 10, 3);
+pub const WEB_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 0x1001);
+pub const SELF_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 0x1003);
 /// Addresses of Services beyond the cluster.
 pub const WEB_BALANCER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 20);
 pub const NEAR_BALANCER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 21);
 /// Second interfaces.
 pub const VM_1: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 11);
 pub const VM_2: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 12);
+/// The same, whose addresses nobody tells.
+pub const VM_3: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 13);
+pub const VM_4: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 14);
 /// A port of web-1 that a rule denies.
 pub const DENIED: u16 = 7999;
 
@@ -106,12 +115,20 @@ fn fill(stage: &mut Stage) -> Result<()> {
         pod("node-a", "near-1", "near"),
         pod("node-a", "roam-1", "roam"),
         pod("node-a", "vm-1", "vm"),
+        pod("node-a", "vm-3", "vm"),
         pod("node-b", "web-1", "web"),
         pod("node-b", "vm-2", "vm"),
+        pod("node-b", "vm-4", "vm"),
     ])?;
     let lab = &stage.lab;
-    for (name, address) in [("vm-1", VM_1), ("vm-2", VM_2)] {
-        lab.attach_localnet(&lab.pod("shop", name)?, address)?;
+    for (name, address, told) in [
+        ("vm-1", VM_1, true),
+        ("vm-2", VM_2, true),
+        ("vm-3", VM_3, false),
+        ("vm-4", VM_4, false),
+    ] {
+        let pod = lab.pod("shop", name)?;
+        lab.attach_localnet(&SecondInterface { pod, address, told })?;
     }
     lab.add_services(&services(&lab.pod("shop", "near-1")?, &lab.pod("shop", "web-1")?))?;
     let ovn = lab.ovn()?;
@@ -124,11 +141,12 @@ fn fill(stage: &mut Stage) -> Result<()> {
 }
 
 fn services(near: &Pod, web: &Pod) -> [ServiceSpec; 3] {
-    let service = |name: &str, cluster_ip, balancer, backend: &Pod, ports: &[ServicePort]| ServiceSpec {
+    let service = |name: &str, cluster_ip, backend: &Pod, ports: &[ServicePort]| ServiceSpec {
         namespace: "shop".to_owned(),
         name: name.to_owned(),
         cluster_ip,
-        balancer,
+        cluster_ip_v6: None,
+        balancer: None,
         ports: ports.to_vec(),
         backends: vec![backend.clone()],
     };
@@ -138,26 +156,32 @@ fn services(near: &Pod, web: &Pod) -> [ServiceSpec; 3] {
         target: port + 100,
         node_port,
     };
+    let inside = [7003, 7008, 7021, 7023].map(|port| tcp(port, None));
+    let at_nodes =
+        [(7006, 30006), (7022, 30022), (7027, 30027)].map(|(port, number)| tcp(port, Some(number)));
     let udp = ServicePort {
         protocol: "udp",
         ..tcp(7018, None)
     };
     [
-        service(
-            "web",
-            WEB,
-            Some(WEB_BALANCER),
-            web,
-            &[tcp(7003, None), tcp(7006, Some(30006)), tcp(7008, None), udp],
-        ),
-        service(
-            "near",
-            NEAR,
-            Some(NEAR_BALANCER),
-            near,
-            &[tcp(7004, None), tcp(7007, Some(30007)), tcp(7009, None)],
-        ),
-        service("self", SELF, None, web, &[tcp(7005, None)]),
+        ServiceSpec {
+            cluster_ip_v6: Some(WEB_V6),
+            balancer: Some(WEB_BALANCER),
+            ..service("web", WEB, web, &[&inside[..], &at_nodes, &[udp]].concat())
+        },
+        ServiceSpec {
+            balancer: Some(NEAR_BALANCER),
+            ..service(
+                "near",
+                NEAR,
+                near,
+                &[tcp(7004, None), tcp(7007, Some(30007)), tcp(7009, None)],
+            )
+        },
+        ServiceSpec {
+            cluster_ip_v6: Some(SELF_V6),
+            ..service("self", SELF, web, &[tcp(7005, None), tcp(7024, None)])
+        },
     ]
 }
 

@@ -2,14 +2,12 @@
 //! (go-controller/pkg/util, `node_annotations.go` and `pod_annotation.go`), and Multus
 //! others of a pod's networks; no I/O.
 
-use std::net::Ipv4Addr;
-
 use serde_json::{Value, json};
 
 use crate::{
-    Pod,
     address::{FABRIC, Mac, NodeAddresses},
-    pod::{LOCALNET, LOCALNET_DEVICE, POD_DEVICE},
+    localnet::{ATTACHMENT, DEVICE, SecondInterface},
+    pod::POD_DEVICE,
 };
 
 /// A node's annotations; their values are texts that hold JSON.
@@ -44,29 +42,27 @@ pub(crate) fn of_node(name: &str, addresses: NodeAddresses) -> Value {
 }
 
 /// The annotations of a pod with a second interface.
-pub(crate) fn of_pod(pod: &Pod, localnet: Ipv4Addr) -> Value {
+pub(crate) fn of_pod(interface: &SecondInterface) -> Value {
+    let (pod, mac) = (&interface.pod, interface.mac().to_string());
+    let mut second = json!({ "mac_address": mac, "role": "secondary" });
+    let mut second_status = json!({ "name": ATTACHMENT, "interface": DEVICE, "mac": mac });
+    if interface.told {
+        second["ip_addresses"] = json!([format!("{}/24", interface.address)]);
+        second_status["ips"] = json!([interface.address]);
+    }
     let networks = json!({
         "default": {
             "ip_addresses": [format!("{}/24", pod.ip()), format!("{}/112", pod.addresses().v6)],
             "mac_address": pod.mac().to_string(), "role": "primary",
         },
-        LOCALNET: {
-            "ip_addresses": [format!("{localnet}/24")],
-            "mac_address": Mac::of(localnet).to_string(), "role": "secondary",
-        },
+        ATTACHMENT: second,
     });
-    let status = json!([
-        {
-            "name": "ovn-kubernetes", "interface": POD_DEVICE, "default": true,
-            "ips": [pod.ip(), pod.addresses().v6], "mac": pod.mac().to_string(),
-        },
-        {
-            "name": LOCALNET, "interface": LOCALNET_DEVICE,
-            "ips": [localnet], "mac": Mac::of(localnet).to_string(),
-        },
-    ]);
+    let first_status = json!({
+        "name": "ovn-kubernetes", "interface": POD_DEVICE, "default": true,
+        "ips": [pod.ip(), pod.addresses().v6], "mac": pod.mac().to_string(),
+    });
     json!({
         "k8s.ovn.org/pod-networks": networks.to_string(),
-        "k8s.v1.cni.cncf.io/network-status": status.to_string(),
+        "k8s.v1.cni.cncf.io/network-status": json!([first_status, second_status]).to_string(),
     })
 }

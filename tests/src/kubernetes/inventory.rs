@@ -1,16 +1,13 @@
 //! Keeps the API server's objects in step with the pods of the lab, in as few
 //! kubectl runs as their order allows: each takes about a tenth of a second.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde_json::Value;
 
 use super::{Kubernetes, annotations, objects};
-use crate::{Pod, PodSpec, address::NodeAddresses, ovn::service::ServiceSpec};
+use crate::{Pod, PodSpec, address::NodeAddresses, localnet::SecondInterface, ovn::service::ServiceSpec};
 
 /// Creates a node's object with its addresses.
 pub(crate) fn create_node(
@@ -82,15 +79,15 @@ pub(crate) fn delete_pod(kubernetes: &Kubernetes, pod: &Pod, rest: &[Pod]) -> Re
 /// Creates Services with what stands behind them, and publishes their addresses.
 pub(crate) fn create_services(kubernetes: &Kubernetes, services: &[ServiceSpec]) -> Result<()> {
     let objects = services.iter().map(ServiceSpec::object);
-    let slices = services.iter().map(ServiceSpec::endpoint_slice);
+    let slices = services.iter().flat_map(ServiceSpec::endpoint_slices);
     kubernetes.apply_objects(objects.chain(slices).collect())?;
     kubernetes.apply_status(services.iter().filter_map(ServiceSpec::status).collect())
 }
 
 /// Tells of a pod's second interface.
-pub(crate) fn annotate_networks(kubernetes: &Kubernetes, pod: &Pod, localnet: Ipv4Addr) -> Result<()> {
-    let PodSpec { namespace, name, .. } = &pod.spec;
-    let patch = serde_json::json!({ "metadata": { "annotations": annotations::of_pod(pod, localnet) } });
+pub(crate) fn annotate_networks(kubernetes: &Kubernetes, interface: &SecondInterface) -> Result<()> {
+    let PodSpec { namespace, name, .. } = &interface.pod.spec;
+    let patch = serde_json::json!({ "metadata": { "annotations": annotations::of_pod(interface) } });
     let what = [
         "patch",
         "pod",

@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{Pod, Process, address::NodeAddresses, program};
+use crate::{Pod, Process, address::NodeAddresses, localnet::SecondInterface, program};
 pub use chassis::MANAGEMENT_DEVICE;
 use commands::Commands;
 use service::ServiceSpec;
@@ -105,8 +105,8 @@ impl Ovn {
         self.nbctl(&["--if-exists", "lsp-del", &pod.iface_id()]).map(drop)
     }
 
-    pub(crate) fn add_localnet_port(&self, pod: &Pod, address: Ipv4Addr) -> Result<()> {
-        self.run(&topology::localnet_port(pod, address))?;
+    pub(crate) fn add_localnet_port(&self, interface: &SecondInterface) -> Result<()> {
+        self.run(&topology::localnet_port(interface))?;
         self.sync()
     }
 

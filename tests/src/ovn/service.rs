@@ -1,7 +1,10 @@
 //! Services: what OVN-Kubernetes makes of them in OVN, and the objects that it makes
 //! that of; no I/O.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use serde_json::{Value, json};
 
@@ -21,6 +24,8 @@ pub struct ServiceSpec {
     pub name: String,
     /// Its ClusterIP.
     pub cluster_ip: Ipv4Addr,
+    /// That of the second family.
+    pub cluster_ip_v6: Option<Ipv6Addr>,
     /// Its address beyond the cluster.
     pub balancer: Option<Ipv4Addr>,
     /// Its ports.
@@ -60,11 +65,19 @@ impl ServiceSpec {
         })
     }
 
-    fn backends(&self, port: &ServicePort) -> String {
-        let ends = self
-            .backends
-            .iter()
-            .map(|pod| format!("{}:{}", pod.ip(), port.target));
+    /// Its own addresses.
+    fn addresses(&self) -> Vec<IpAddr> {
+        let cluster_ips = [Some(self.cluster_ip.into()), self.cluster_ip_v6.map(IpAddr::from)];
+        let balancer = self.balancer.map(IpAddr::from);
+        cluster_ips.into_iter().flatten().chain(balancer).collect()
+    }
+
+    /// What stands behind an address of it.
+    fn backends(&self, of: IpAddr, port: &ServicePort) -> String {
+        let ends = self.backends.iter().map(|pod| {
+            let address = own(pod, of.is_ipv6());
+            SocketAddr::new(address, port.target).to_string()
+        });
         ends.collect::<Vec<_>>().join(",")
     }
 
@@ -94,6 +107,10 @@ impl ServiceSpec {
             "metadata": { "namespace": self.namespace, "name": self.name },
             "spec": { "type": kind, "clusterIP": self.cluster_ip, "ports": ports.collect::<Vec<_>>() },
         });
+        if let Some(second) = self.cluster_ip_v6 {
+            object["spec"]["ipFamilyPolicy"] = "RequireDualStack".into();
+            object["spec"]["clusterIPs"] = json!([self.cluster_ip, second]);
+        }
         if self.balancer.is_some() {
             object["spec"]["allocateLoadBalancerNodePorts"] = false.into();
         }
@@ -111,11 +128,20 @@ impl ServiceSpec {
         }))
     }
 
-    /// The EndpointSlice that a controller-manager would keep for it.
-    pub(crate) fn endpoint_slice(&self) -> Value {
+    /// The EndpointSlices that a controller-manager would keep for it, one a family.
+    pub(crate) fn endpoint_slices(&self) -> Vec<Value> {
+        let families = [Some("IPv4"), self.cluster_ip_v6.map(|_| "IPv6")];
+        families
+            .into_iter()
+            .flatten()
+            .map(|family| self.endpoint_slice(family))
+            .collect()
+    }
+
+    fn endpoint_slice(&self, family: &str) -> Value {
         let endpoints = self.backends.iter().map(|pod| {
             json!({
-                "addresses": [pod.ip()],
+                "addresses": [own(pod, family == "IPv6")],
                 "conditions": { "ready": true },
                 "nodeName": pod.spec.node,
                 "targetRef": { "kind": "Pod", "namespace": pod.spec.namespace, "name": pod.spec.name },
@@ -128,14 +154,19 @@ impl ServiceSpec {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": {
-                "namespace": self.namespace, "name": format!("{}-lab", self.name),
+                "namespace": self.namespace, "name": format!("{}-lab-{}", self.name, family.to_lowercase()),
                 "labels": { "kubernetes.io/service-name": self.name },
             },
-            "addressType": "IPv4",
+            "addressType": family,
             "endpoints": endpoints.collect::<Vec<_>>(),
             "ports": ports.collect::<Vec<_>>(),
         })
     }
+}
+
+/// A pod's address of a family.
+fn own(pod: &Pod, v6: bool) -> IpAddr {
+    if v6 { pod.addresses().v6.into() } else { pod.ip() }
 }
 
 fn port_name(port: &ServicePort) -> String {
@@ -150,21 +181,35 @@ pub(super) fn load_balancers(services: &[ServiceSpec], nodes: &[(String, NodeAdd
         let protocols: BTreeSet<&str> = service.ports.iter().map(|port| port.protocol).collect();
         for protocol in protocols {
             let name = format!("Service_{}/{}_{protocol}", service.namespace, service.name);
-            let ports = || service.ports.iter().filter(|port| port.protocol == protocol);
-            let addresses = || [Some(service.cluster_ip), service.balancer].into_iter().flatten();
-            let vips: Vec<_> = ports()
-                .flat_map(|port| addresses().map(|address| (format!("{address}:{}", port.port), *port)))
+            let ports: Vec<_> = service
+                .ports
+                .iter()
+                .filter(|port| port.protocol == protocol)
                 .collect();
             let cluster = format!("{name}_cluster");
-            balance(&mut commands, service, &cluster, &vips);
+            for address in service.addresses() {
+                for port in &ports {
+                    add_vip(
+                        &mut commands,
+                        service,
+                        &cluster,
+                        SocketAddr::new(address, port.port),
+                        port,
+                    );
+                }
+            }
+            commands.add(&["set", "load_balancer", &cluster, HAIRPIN]);
             for (node, addresses) in nodes {
                 attach(&mut commands, node, &cluster);
-                let at_node =
-                    |port: &ServicePort| Some((format!("{}:{}", addresses.fabric(), port.node_port?), *port));
-                let vips: Vec<_> = ports().filter_map(at_node).collect();
-                if !vips.is_empty() {
-                    let own = format!("{name}_node_{node}");
-                    balance(&mut commands, service, &own, &vips);
+                let own = format!("{name}_node_{node}");
+                let mut exposed = false;
+                for (port, number) in ports.iter().filter_map(|port| Some((*port, port.node_port?))) {
+                    let vip = SocketAddr::new(addresses.fabric().into(), number);
+                    add_vip(&mut commands, service, &own, vip, port);
+                    exposed = true;
+                }
+                if exposed {
+                    commands.add(&["set", "load_balancer", &own, HAIRPIN]);
                     attach(&mut commands, node, &own);
                 }
             }
@@ -173,12 +218,15 @@ pub(super) fn load_balancers(services: &[ServiceSpec], nodes: &[(String, NodeAdd
     commands
 }
 
-fn balance(commands: &mut Commands, service: &ServiceSpec, name: &str, vips: &[(String, ServicePort)]) {
-    for (vip, port) in vips {
-        let backends = service.backends(port);
-        commands.line(&format!("lb-add {name} {vip} {backends} {}", port.protocol));
-    }
-    commands.add(&["set", "load_balancer", name, HAIRPIN]);
+fn add_vip(
+    commands: &mut Commands,
+    service: &ServiceSpec,
+    balancer: &str,
+    vip: SocketAddr,
+    port: &ServicePort,
+) {
+    let backends = service.backends(vip.ip(), port);
+    commands.line(&format!("lb-add {balancer} {vip} {backends} {}", port.protocol));
 }
 
 fn attach(commands: &mut Commands, node: &str, balancer: &str) {

@@ -17,6 +17,7 @@ use super::commands::Commands;
 use crate::{
     Pod,
     address::{FABRIC, JOIN_ROUTER, JOIN_ROUTER_V6, LOCALNET_VLAN, Mac, NodeAddresses, PODS_NETWORK},
+    localnet::SecondInterface,
 };
 
 /// The one router between the nodes' switches.
@@ -144,10 +145,10 @@ pub(super) fn pods(pods: &[Pod]) -> Commands {
 }
 
 /// The port of a pod's second interface.
-pub(super) fn localnet_port(pod: &Pod, address: Ipv4Addr) -> Commands {
+pub(super) fn localnet_port(interface: &SecondInterface) -> Commands {
     let mut commands = Commands::default();
-    let addresses = format!("{} {address}", Mac::of(address));
-    switch_port(&mut commands, LOCALNET, &pod.localnet_iface_id(), &addresses);
+    let (id, addresses) = (interface.iface_id(), interface.port_addresses());
+    switch_port(&mut commands, LOCALNET, &id, &addresses);
     commands
 }
 
