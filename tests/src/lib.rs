@@ -43,6 +43,7 @@ mod offload;
 mod options;
 pub mod ovn;
 pub mod pod;
+mod ports;
 pub mod process;
 pub mod product;
 pub mod program;

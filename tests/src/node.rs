@@ -19,6 +19,7 @@ use crate::{
         chassis::{Chassis, MANAGEMENT_DEVICE},
         gateway::{self, Exposed, Gateway},
     },
+    ports::{bridge, pod_port, port, statement, tunnel, tunnel_name, words},
     program,
     switch::unpoisoned,
     wait_until,
@@ -375,52 +376,4 @@ impl Node {
         self.switch
             .replace_flows("br-ex", &gateway::rules(&gateway, &exposed))
     }
-}
-
-fn statement(arguments: &mut Vec<String>, words: Vec<String>) {
-    if !arguments.is_empty() {
-        arguments.push("--".to_owned());
-    }
-    arguments.extend(words);
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
-
-fn bridge(name: &str, settings: &[&str]) -> Vec<String> {
-    let add = ["--may-exist", "add-br", name, "--", "set", "Bridge", name];
-    words(&[&add[..], &["datapath_type=netdev", "fail_mode=secure"], settings].concat())
-}
-
-fn port(bridge: &str, name: &str, number: Option<u16>, settings: &[&str]) -> Vec<String> {
-    let request = number.map(|number| format!("ofport_request={number}"));
-    let add = [
-        "--may-exist",
-        "add-port",
-        bridge,
-        name,
-        "--",
-        "set",
-        "Interface",
-        name,
-    ];
-    words(&[&add[..], request.as_deref().as_slice(), settings].concat())
-}
-
-fn tunnel_name(peer: NodeAddresses) -> String {
-    format!("ovn-{}-0", peer.number())
-}
-
-fn tunnel(peer: NodeAddresses) -> Vec<String> {
-    let remote = format!("options:remote_ip={}", peer.fabric());
-    let settings = ["type=geneve", &remote, "options:key=flow", "options:csum=true"];
-    let number = Some(flows::tunnel_port(peer));
-    port("br-int", &tunnel_name(peer), number, &settings)
-}
-
-fn pod_port(pod: &Pod) -> Vec<String> {
-    let ids = pod.external_ids();
-    let settings: Vec<&str> = ids.iter().map(String::as_str).collect();
-    port("br-int", pod.port_name(), Some(pod.place.port()), &settings)
 }

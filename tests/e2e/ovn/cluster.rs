@@ -1,7 +1,7 @@
 //! What is in the cluster: pods, Services, and both collectors.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     process::Command,
 };
 
@@ -15,14 +15,12 @@ use weir_lab::{
 };
 
 use crate::{
-    cells::{self, Cell},
+    cells::Cell,
+    setting::{ALL, Format, Log},
     stage::{DEADLINE, Stage},
+    ways,
 };
 
-/// Ports of the collector that takes names from the nodes' databases: NetFlow, IPFIX, sFlow.
-const PORTS: [u16; 3] = [12055, 14739, 16343];
-/// Its pages.
-const HTTP: &str = "127.0.0.1:8081";
 /// ClusterIPs.
 pub const WEB: Ipv4Addr = Ipv4Addr::new(10, 96, 10, 1);
 pub const NEAR: Ipv4Addr = Ipv4Addr::new(10, 96, 10, 2);
@@ -41,18 +39,26 @@ pub const VM_4: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 14);
 /// A port of web-1 that a rule denies.
 pub const DENIED: u16 = 7999;
 
-/// The cluster, with the collector of the other suite beside one of its own.
+/// The cluster, with the collector of the other suite and some beside it.
 pub struct Cluster {
     pub stage: Stage,
-    pub by_switches: Process,
+    others: Vec<Other>,
     pub cells: Vec<Cell>,
 }
 
-/// A collector: how it takes names, and where it listens.
+/// A collector that gets what the stage's gets, and takes names elsewhere.
+struct Other {
+    names: &'static str,
+    process: Process,
+    /// What it adds to the ports of the stage's collector.
+    shift: u16,
+}
+
+/// A collector, and how it takes names.
 pub struct Reader<'a> {
     pub names: &'static str,
     pub process: &'a Process,
-    pub http: &'static str,
+    pub http: String,
 }
 
 impl Cluster {
@@ -60,13 +66,14 @@ impl Cluster {
     pub fn raise(options: Options) -> Result<Self> {
         let mut stage = Stage::raise(options)?;
         fill(&mut stage)?;
-        let by_switches = start_by_switches(&stage)?;
-        let cells = cells::all(&stage)?;
-        let cluster = Self {
-            stage,
-            by_switches,
-            cells,
-        };
+        let switches = stage
+            .lab
+            .nodes()
+            .map(|node| ["--ovsdb".to_owned(), node.ovsdb_remote()]);
+        let switches = switches.flatten().collect::<Vec<_>>();
+        let others = vec![Other::start(&stage, 1, "names from OVSDB", &switches)?];
+        let cells = ways::all(&stage.lab)?;
+        let cluster = Self { stage, others, cells };
         // Addresses are resolved and flows in place before anything is counted.
         for cell in &cluster.cells {
             cell.warm_up()
@@ -75,21 +82,28 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Both collectors.
-    pub fn readers(&self) -> Result<[Reader<'_>; 2]> {
-        let of_stage = self.stage.collector.as_ref().context("the collector runs")?;
-        Ok([
-            Reader {
-                names: "names from Kubernetes",
-                process: of_stage,
-                http: "127.0.0.1:8080",
-            },
-            Reader {
-                names: "names from OVSDB",
-                process: &self.by_switches,
-                http: HTTP,
-            },
-        ])
+    /// All collectors.
+    pub fn readers(&self) -> Result<Vec<Reader<'_>>> {
+        let mut readers = vec![Reader {
+            names: "names from Kubernetes",
+            process: self.stage.collector.as_ref().context("the collector runs")?,
+            http: http(0),
+        }];
+        readers.extend(self.others.iter().map(|other| Reader {
+            names: other.names,
+            process: &other.process,
+            http: http(other.shift),
+        }));
+        Ok(readers)
+    }
+
+    /// Where each of these formats goes.
+    pub fn targets(&self, formats: &[Format]) -> Vec<Vec<String>> {
+        let all = |first: &str| {
+            let others = self.others.iter().filter_map(|other| shifted(first, other.shift));
+            std::iter::once(first.to_owned()).chain(others).collect()
+        };
+        formats.iter().map(|(_, first, _)| all(first)).collect()
     }
 
     /// A pod of the namespace `shop`.
@@ -98,14 +112,46 @@ impl Cluster {
     }
 }
 
-/// Where the second collector takes what goes to this one of the first.
-pub fn second_target(first: &str) -> String {
-    match first.rsplit_once(':') {
-        Some((host, "2056")) => format!("{host}:{}", PORTS[0]),
-        Some((host, "4739")) => format!("{host}:{}", PORTS[1]),
-        Some((host, _)) => format!("{host}:{}", PORTS[2]),
-        None => first.to_owned(),
+/// What each collector prints from now on.
+pub fn logs(readers: &[Reader<'_>]) -> Result<Vec<Log>> {
+    readers
+        .iter()
+        .map(|reader| Log::from_now(reader.process))
+        .collect()
+}
+
+impl Other {
+    /// Starts a collector that knows nothing of Kubernetes.
+    fn start(stage: &Stage, number: u16, names: &'static str, arguments: &[String]) -> Result<Self> {
+        let shift = 10_000 * number;
+        let mut command = Command::new(product::path("weir-collector")?);
+        command.args(arguments).args(["--http", &http(shift)]);
+        for (_, first, _) in ALL {
+            let address = shifted(first, shift).context("a target has a port")?;
+            command.args(["--listen", &address]);
+        }
+        let process = stage
+            .lab
+            .spawn(&format!("weir-collector-{number}"), &mut command)?;
+        wait_until("another collector to be ready", DEADLINE, || {
+            Ok(stage.http(&http(shift), "/readyz").is_ok())
+        })?;
+        Ok(Self {
+            names,
+            process,
+            shift,
+        })
     }
+}
+
+/// The pages of the collector whose ports are so much above the first's.
+fn http(shift: u16) -> String {
+    format!("127.0.0.1:{}", 8080 + shift)
+}
+
+fn shifted(target: &str, shift: u16) -> Option<String> {
+    let target: SocketAddr = target.parse().ok()?;
+    Some(SocketAddr::new(target.ip(), target.port() + shift).to_string())
 }
 
 fn fill(stage: &mut Stage) -> Result<()> {
@@ -183,21 +229,4 @@ fn services(near: &Pod, web: &Pod) -> [ServiceSpec; 3] {
             ..service("self", SELF, web, &[tcp(7005, None), tcp(7024, None)])
         },
     ]
-}
-
-/// A collector that knows what the nodes' Open vSwitch says, and nothing of Kubernetes.
-fn start_by_switches(stage: &Stage) -> Result<Process> {
-    let mut command = Command::new(product::path("weir-collector")?);
-    for node in stage.lab.nodes() {
-        command.args(["--ovsdb", &node.ovsdb_remote()]);
-    }
-    for port in PORTS {
-        command.args(["--listen", &format!("172.30.0.1:{port}")]);
-    }
-    command.args(["--http", HTTP]);
-    let process = stage.lab.spawn("weir-collector-ovsdb", &mut command)?;
-    wait_until("the second collector to be ready", DEADLINE, || {
-        Ok(stage.http(HTTP, "/readyz").is_ok())
-    })?;
-    Ok(process)
 }

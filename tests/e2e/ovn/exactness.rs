@@ -8,8 +8,8 @@ use serde_json::Value;
 use weir_lab::{harness::Case, wait_for};
 
 use crate::{
-    cells::{Cell, Seen, Truth},
-    cluster::{Cluster, Reader, second_target},
+    cells::{Cell, Half, Seen, Truth},
+    cluster::{Cluster, Reader, logs},
     setting::{ALL, Format, IPFIX, Log, NET_FLOW, S_FLOW, end, export, wait_at_rest},
     stage::DEADLINE,
     sum::Sum,
@@ -58,15 +58,8 @@ fn exact(cluster: &mut Cluster, formats: &[Format], bridges: &str) -> Result<()>
     let stage = &cluster.stage;
     end(stage)?;
     let readers = cluster.readers()?;
-    let mut logs: Vec<Log> = readers
-        .iter()
-        .map(|reader| Log::from_now(reader.process))
-        .collect::<Result<_>>()?;
-    let targets: Vec<_> = formats
-        .iter()
-        .map(|(_, target, _)| vec![(*target).to_owned(), second_target(target)])
-        .collect();
-    export(stage, formats, &targets, bridges, 1)?;
+    let mut logs = logs(&readers)?;
+    export(stage, formats, &cluster.targets(formats), bridges, 1)?;
     let mut expected = Vec::new();
     for cell in &cluster.cells {
         let arrived = cell.run().with_context(|| cell.name)?;
@@ -88,7 +81,7 @@ fn exact(cluster: &mut Cluster, formats: &[Format], bridges: &str) -> Result<()>
     end(stage)?;
     readers
         .iter()
-        .try_for_each(|reader| wait_at_rest(stage, reader.http))?;
+        .try_for_each(|reader| wait_at_rest(stage, &reader.http))?;
     outcome?;
     check(&mut logs).context("after the exporters were flushed")
 }
@@ -115,33 +108,21 @@ fn seen(cell: &Cell, arrived: Truth, formats: &[Format], bridges: &str) -> Truth
     }
 }
 
-/// Within 0.5 %, or in number what neighbours say to each other beside the traffic.
-fn is_near(sum: Sum, arrived: Sum) -> bool {
-    let near = |a: u64, b: u64, beside: u64| a.abs_diff(b) <= (b / 200).max(beside);
-    near(sum.packets, arrived.packets, BESIDE) && near(sum.bytes, arrived.bytes, 0)
-}
-
 /// A line for each way whose sums are wrong, and the records that were counted.
 fn differences(reader: &Reader<'_>, records: &[Value], expected: &[(&Cell, Truth)]) -> String {
     let mut lines = String::new();
     for (cell, truth) in expected {
-        let sides: [(&str, Sum, &dyn Fn(&Value) -> bool); 2] = [
-            ("call", truth.call, &|record| cell.is_call(record)),
-            ("answer", truth.answer, &|record| cell.is_answer(record)),
-        ];
-        for (side, arrived, is_of) in sides {
-            let counted: Vec<&Value> = records
-                .iter()
-                .filter(|r| r["primary"] == true && is_of(r))
-                .collect();
-            let sum = Sum::of(counted.iter().copied());
-            if is_near(sum, arrived) {
+        for half in [Half::Call, Half::Answer] {
+            let is_counted = |record: &&Value| record["primary"] == true && cell.is_of(half, record);
+            let counted: Vec<&Value> = records.iter().filter(is_counted).collect();
+            let (sum, arrived) = (Sum::of(counted.iter().copied()), truth.of(half));
+            if sum.is_near(arrived, BESIDE) {
                 continue;
             }
             let ratio = sum.bytes as f64 / arrived.bytes as f64;
             let _ = writeln!(
                 lines,
-                "{}: {}, {side}: {ratio:.3}: {sum:?} of {arrived:?}",
+                "{}: {}, {half:?}: {ratio:.3}: {sum:?} of {arrived:?}",
                 reader.names, cell.name
             );
             for record in counted.iter().take(SHOWN) {

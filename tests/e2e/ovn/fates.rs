@@ -7,7 +7,7 @@ use serde_json::Value;
 use weir_lab::{harness::Case, traffic::send_udp, wait_for};
 
 use crate::{
-    cluster::{Cluster, DENIED, second_target},
+    cluster::{Cluster, DENIED, logs},
     setting::{ALL, Log, end, export},
     stage::DEADLINE,
     sum::Sum,
@@ -26,12 +26,8 @@ fn denied_packets_are_counted_once(cluster: &mut Cluster) -> Result<()> {
     let stage = &cluster.stage;
     end(stage)?;
     let readers = cluster.readers()?;
-    let mut logs: Vec<Log> = readers
-        .iter()
-        .map(|reader| Log::from_now(reader.process))
-        .collect::<Result<_>>()?;
-    let targets = ALL.map(|(_, target, _)| vec![target.to_owned(), second_target(target)]);
-    export(stage, &ALL, &targets, "br-int, br-ex", 1)?;
+    let mut logs = logs(&readers)?;
+    export(stage, &ALL, &cluster.targets(&ALL), "br-int, br-ex", 1)?;
     let (client, web) = (cluster.pod("client-1")?, cluster.pod("web-1")?);
     let packets = u64::from(DATAGRAMS);
     let sent = Sum {

@@ -15,6 +15,7 @@ mod setting;
 mod stage;
 #[path = "../end_to_end/exactness/sum.rs"]
 mod sum;
+mod ways;
 
 use std::process::ExitCode;
 

@@ -24,9 +24,9 @@ impl Sum {
         }
     }
 
-    /// Within 0.5 %.
-    pub fn is_near(self, other: Self) -> bool {
-        let near = |a: u64, b: u64| a.abs_diff(b) * 200 <= b;
-        near(self.packets, other.packets) && near(self.bytes, other.bytes)
+    /// Within 0.5 %; or, in number of packets, within `beside`.
+    pub fn is_near(self, other: Self, beside: u64) -> bool {
+        let near = |a: u64, b: u64, beside| a.abs_diff(b) <= (b / 200).max(beside);
+        near(self.packets, other.packets, beside) && near(self.bytes, other.bytes, 0)
     }
 }
