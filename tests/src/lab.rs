@@ -284,6 +284,15 @@ impl Lab {
         Ok(())
     }
 
+    /// Sends what leaves `pod` for the outside through the gateway router of another
+    /// node, with this address of its own: an egress IP; only with OVN.
+    pub fn set_egress(&self, pod: &Pod, through: &Node, address: Ipv4Addr) -> Result<()> {
+        if let Some(kubernetes) = &self.kubernetes {
+            inventory::create_egress_ip(kubernetes, pod, through.addresses(), address)?;
+        }
+        self.ovn()?.set_egress(pod, through.addresses(), address)
+    }
+
     fn subnets(&self) -> Subnets {
         if self.ovn.is_some() {
             Subnets::PerNode

@@ -133,7 +133,8 @@ impl Cell {
         )
     }
 
-    fn echo(&self, count: u32) -> Result<()> {
+    /// Sends datagrams and gets them back.
+    pub fn echo(&self, count: u32) -> Result<()> {
         let (from, to) = (&self.client.netns, &self.server.netns);
         echo_udp(from, to, self.call, self.listen, count, PAYLOAD)
     }

@@ -177,13 +177,8 @@ fn fill(stage: &mut Stage) -> Result<()> {
         lab.attach_localnet(&SecondInterface { pod, address, told })?;
     }
     lab.add_services(&services(&lab.pod("shop", "near-1")?, &lab.pod("shop", "web-1")?))?;
-    let ovn = lab.ovn()?;
-    ovn.set_egress(
-        &lab.pod("shop", "roam-1")?,
-        lab.node("node-b")?.addresses(),
-        EGRESS,
-    )?;
-    ovn.deny(&lab.pod("shop", "web-1")?, DENIED)
+    lab.set_egress(&lab.pod("shop", "roam-1")?, &*lab.node("node-b")?, EGRESS)?;
+    lab.ovn()?.deny(&lab.pod("shop", "web-1")?, DENIED)
 }
 
 fn services(near: &Pod, web: &Pod) -> [ServiceSpec; 3] {

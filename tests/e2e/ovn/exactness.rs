@@ -1,14 +1,14 @@
 //! Sums over primary observations are what arrived, on each way by itself: whatever is
 //! exported, and wherever names come from.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use weir_lab::{harness::Case, wait_for};
 
 use crate::{
-    cells::{Cell, Half, Seen, Truth},
+    cells::{Cell, Half, Kind, Seen, Truth},
     cluster::{Cluster, Reader, logs},
     setting::{ALL, Format, IPFIX, Log, NET_FLOW, S_FLOW, end, export, wait_at_rest},
     stage::DEADLINE,
@@ -47,8 +47,22 @@ pub const CASES: &[Case<Cluster>] = &[
         "through OVN sums are exact with sFlow of br-int, which lacks what enters by a patch port",
         |cluster| exact(cluster, &[S_FLOW], "br-int"),
     ),
+    Case::new(
+        "through OVN sums of IPFIX are within three standard errors at 1:10",
+        |cluster| sampled(cluster, IPFIX),
+    ),
+    Case::new(
+        "through OVN sums of sFlow are within three standard errors at 1:10",
+        |cluster| sampled(cluster, S_FLOW),
+    ),
 ];
 
+/// One packet in so many, in the cases with sampling.
+const SAMPLING: u64 = 10;
+const SAMPLED_DATAGRAMS: u32 = 1250;
+const ROUNDS: u32 = 3;
+/// Bound of the wait for the records of a round.
+const A_ROUND: Duration = Duration::from_secs(8);
 /// Packets of ARP and neighbour discovery that an interface may get meanwhile.
 const BESIDE: u64 = 2;
 /// Records shown of a way whose sums are wrong.
@@ -84,6 +98,65 @@ fn exact(cluster: &mut Cluster, formats: &[Format], bridges: &str) -> Result<()>
         .try_for_each(|reader| wait_at_rest(stage, &reader.http))?;
     outcome?;
     check(&mut logs).context("after the exporters were flushed")
+}
+
+/// Counts are estimates: each sampled packet stands for ten, and the standard error of n
+/// packets is sqrt(n (1 - p) / p). A sum of three rounds is tried before it is called wrong.
+fn sampled(cluster: &mut Cluster, format: Format) -> Result<()> {
+    let stage = &cluster.stage;
+    end(stage)?;
+    let readers = cluster.readers()?;
+    let mut logs = logs(&readers)?;
+    export(
+        stage,
+        &[format],
+        &cluster.targets(&[format]),
+        "br-int, br-ex",
+        SAMPLING,
+    )?;
+    let ways: Vec<&Cell> = cluster
+        .cells
+        .iter()
+        .filter(|cell| cell.kind == Kind::Udp)
+        .collect();
+    let mut sent = 0;
+    let check = |logs: &mut [Log], sent: u64| -> Result<()> {
+        let bound = 3.0 * ((SAMPLING - 1) as f64 * sent as f64).sqrt();
+        for (reader, log) in readers.iter().zip(logs) {
+            log.read_from(reader.process)?;
+            let is_of = |record: &&Value| {
+                let halves = [Half::Call, Half::Answer];
+                let mut ways = ways.iter().flat_map(|way| halves.map(|half| (way, half)));
+                record["primary"] == true && ways.any(|(way, half)| way.is_of(half, record))
+            };
+            let sum = Sum::of(log.records.iter().filter(is_of));
+            ensure!(
+                (sum.packets as f64 - sent as f64).abs() <= bound,
+                "{}: {sum:?}, but {sent} packets, give or take {bound:.0}",
+                reader.names
+            );
+        }
+        Ok(())
+    };
+    for round in 1..=ROUNDS {
+        for way in &ways {
+            way.echo(SAMPLED_DATAGRAMS)?;
+            sent += 2 * u64::from(SAMPLED_DATAGRAMS);
+        }
+        let outcome = wait_for("an estimate within three standard errors", A_ROUND, || {
+            check(&mut logs, sent).map(Some)
+        });
+        match outcome {
+            Err(error) if round == ROUNDS => return Err(error),
+            Err(_) => {}
+            Ok(()) => break,
+        }
+    }
+    end(stage)?;
+    readers
+        .iter()
+        .try_for_each(|reader| wait_at_rest(stage, &reader.http))?;
+    check(&mut logs, sent).context("after the exporters were flushed")
 }
 
 /// What these formats of these bridges have records of.

@@ -1,13 +1,21 @@
 //! Keeps the API server's objects in step with the pods of the lab, in as few
 //! kubectl runs as their order allows: each takes about a tenth of a second.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use anyhow::Result;
 use serde_json::Value;
 
 use super::{Kubernetes, annotations, objects};
-use crate::{Pod, PodSpec, address::NodeAddresses, localnet::SecondInterface, ovn::service::ServiceSpec};
+use crate::{
+    Pod, PodSpec,
+    address::NodeAddresses,
+    localnet::SecondInterface,
+    ovn::{egress, service::ServiceSpec},
+};
 
 /// Creates a node's object with its addresses.
 pub(crate) fn create_node(
@@ -99,6 +107,20 @@ pub(crate) fn annotate_networks(kubernetes: &Kubernetes, interface: &SecondInter
         &patch.to_string(),
     ];
     kubernetes.kubectl(&what).map(drop)
+}
+
+/// Tells of an egress IP.
+pub(crate) fn create_egress_ip(
+    kubernetes: &Kubernetes,
+    pod: &Pod,
+    through: NodeAddresses,
+    address: Ipv4Addr,
+) -> Result<()> {
+    kubernetes.apply_objects(vec![egress::definition()])?;
+    let established = ["wait", "--for=condition=Established", "crd/egressips.k8s.ovn.org"];
+    kubernetes.kubectl(&[&established[..], &["--timeout=30s"]].concat())?;
+    let object = egress::object(pod, through, address);
+    kubernetes.apply_objects(vec![object]).map(drop)
 }
 
 type Workload<'a> = (&'a str, &'a str);

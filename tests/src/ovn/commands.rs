@@ -27,3 +27,27 @@ impl Commands {
         self.0.iter().map(String::as_str).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_one_run_stand_apart_and_words_with_blanks_stay_whole() {
+        let mut commands = Commands::default();
+        assert!(commands.is_empty());
+        commands.line("ls-add  join");
+        commands.add(&["acl-add", "all", "ip4.src == 10.0.0.1 && tcp"]);
+        assert_eq!(
+            commands.words(),
+            [
+                "ls-add",
+                "join",
+                "--",
+                "acl-add",
+                "all",
+                "ip4.src == 10.0.0.1 && tcp"
+            ]
+        );
+    }
+}

@@ -93,3 +93,59 @@ fn serve(gateway: &Gateway, service: &Exposed) -> [String; 2] {
         ),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn rules_of(exposed: &[Exposed]) -> Vec<String> {
+        let gateway = Gateway {
+            uplink: 1,
+            patch: 7,
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+        };
+        rules(&gateway, exposed)
+    }
+
+    #[test]
+    fn calls_of_a_service_go_to_the_gateway_router_and_answers_to_the_fabric() {
+        let exposed = [
+            Exposed {
+                protocol: "tcp",
+                address: None,
+                port: 30080,
+            },
+            Exposed {
+                protocol: "udp",
+                address: Some(Ipv4Addr::new(198, 51, 100, 20)),
+                port: 53,
+            },
+        ];
+        let rules = rules_of(&exposed);
+        let [node_port, balancer] = [
+            "priority=110,in_port=1,tcp,tp_dst=30080,actions=7",
+            "priority=110,in_port=7,dl_src=02:00:00:00:00:01,udp,nw_src=198.51.100.20,tp_src=53,actions=1",
+        ];
+        for wanted in [node_port, balancer] {
+            assert!(
+                rules.iter().any(|rule| rule.ends_with(wanted)),
+                "{wanted}: {rules:?}"
+            );
+        }
+        assert_eq!(rules.len(), rules_of(&[]).len() + 4);
+    }
+
+    #[test]
+    fn what_answers_goes_to_who_began_the_connection() {
+        let rules = rules_of(&[]);
+        for (mark, port) in [(OF_OVN, "7"), (OF_NODE, "LOCAL")] {
+            let wanted = format!("ip,ct_state=+est+trk,ct_mark={mark},actions={port}");
+            assert!(
+                rules.iter().any(|rule| rule.ends_with(&wanted)),
+                "{wanted}: {rules:?}"
+            );
+        }
+    }
+}

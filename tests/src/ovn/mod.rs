@@ -5,6 +5,7 @@
 
 pub(crate) mod chassis;
 pub(crate) mod commands;
+pub(crate) mod egress;
 pub(crate) mod gateway;
 pub mod service;
 mod topology;
@@ -79,13 +80,6 @@ impl Ovn {
         self.nbctl(&["--wait=hv", "sync"]).map(drop)
     }
 
-    /// Sends what leaves `pod` for the outside through the gateway router of another
-    /// node, with this address of its own: an egress IP.
-    pub fn set_egress(&self, pod: &Pod, through: NodeAddresses, address: Ipv4Addr) -> Result<()> {
-        self.run(&topology::egress(pod, through, address))?;
-        self.sync()
-    }
-
     /// Drops what goes to a port of a pod, in TCP and UDP.
     pub fn deny(&self, pod: &Pod, port: u16) -> Result<()> {
         self.run(&topology::denial(pod, port))?;
@@ -103,6 +97,11 @@ impl Ovn {
 
     pub(crate) fn remove_pod(&self, pod: &Pod) -> Result<()> {
         self.nbctl(&["--if-exists", "lsp-del", &pod.iface_id()]).map(drop)
+    }
+
+    pub(crate) fn set_egress(&self, pod: &Pod, through: NodeAddresses, address: Ipv4Addr) -> Result<()> {
+        self.run(&egress::commands(pod, through, address))?;
+        self.sync()
     }
 
     pub(crate) fn add_localnet_port(&self, interface: &SecondInterface) -> Result<()> {

@@ -11,8 +11,6 @@
 //! Every port of a switch is in the port group of rules with `allow-related`, so that
 //! all packets pass `ct()`.
 
-use std::net::Ipv4Addr;
-
 use super::commands::Commands;
 use crate::{
     Pod,
@@ -21,7 +19,7 @@ use crate::{
 };
 
 /// The one router between the nodes' switches.
-const ROUTER: &str = "ovn_cluster_router";
+pub(super) const ROUTER: &str = "ovn_cluster_router";
 /// The switch between that and the gateway routers.
 const JOIN: &str = "join";
 /// Ports whose connections are tracked.
@@ -152,17 +150,6 @@ pub(super) fn localnet_port(interface: &SecondInterface) -> Commands {
     commands
 }
 
-/// See [`super::Ovn::set_egress`].
-pub(super) fn egress(pod: &Pod, through: NodeAddresses, address: Ipv4Addr) -> Commands {
-    let mut commands = Commands::default();
-    let from = format!("ip4.src == {}", pod.ip());
-    let join = through.join().to_string();
-    commands.add(&["lr-policy-add", ROUTER, "100", &from, "reroute", &join]);
-    let router = format!("GR_{}", crate::address::node_name(through.number()));
-    commands.line(&format!("lr-nat-add {router} snat {address} {}", pod.ip()));
-    commands
-}
-
 /// See [`super::Ovn::deny`].
 pub(super) fn denial(pod: &Pod, port: u16) -> Commands {
     let mut commands = Commands::default();
@@ -198,4 +185,40 @@ fn localnet(commands: &mut Commands, switch: &str, port: &str) {
     commands.line(&format!("lsp-set-type {port} localnet"));
     commands.line(&format!("lsp-set-addresses {port} unknown"));
     commands.line(&format!("lsp-set-options {port} network_name={PHYSICAL}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands, a line each.
+    fn lines(commands: &Commands) -> Vec<String> {
+        let words = commands.words();
+        let lines = words.split(|word| *word == "--").map(|line| line.join(" "));
+        lines.collect()
+    }
+
+    #[test]
+    fn every_port_behind_which_somebody_stands_is_tracked() {
+        let addresses = NodeAddresses::new(1).unwrap();
+        let lines = lines(&node("node-a", addresses));
+        let ports = lines.iter().filter_map(|line| line.strip_prefix("lsp-add "));
+        for port in ports.filter_map(|words| words.split(' ').nth(1)) {
+            let is = |kind: &str| lines.contains(&format!("lsp-set-type {port} {kind}"));
+            let tracked = lines.contains(&format!("add port_group {TRACKED} ports @{port}"));
+            assert_ne!(tracked, is("router") || is("localnet"), "{port}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_router_shares_the_address_of_its_node() {
+        let addresses = NodeAddresses::new(2).unwrap();
+        let lines = lines(&node("node-b", addresses));
+        for wanted in [
+            "lrp-add GR_node-b rtoe-GR_node-b 02:00:ac:1f:00:0c 172.31.0.12/24",
+            "lr-nat-add GR_node-b snat 172.31.0.12 10.128.2.0/24",
+        ] {
+            assert!(lines.contains(&wanted.to_owned()), "{wanted}: {lines:?}");
+        }
+    }
 }
