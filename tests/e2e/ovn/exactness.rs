@@ -184,10 +184,14 @@ fn seen(cell: &Cell, arrived: Truth, formats: &[Format], bridges: &str) -> Truth
 /// A line for each way whose sums are wrong, and the records that were counted.
 fn differences(reader: &Reader<'_>, records: &[Value], expected: &[(&Cell, Truth)]) -> String {
     let mut lines = String::new();
+    let primary: Vec<&Value> = records
+        .iter()
+        .filter(|record| record["primary"] == true)
+        .collect();
     for (cell, truth) in expected {
         for half in [Half::Call, Half::Answer] {
-            let is_counted = |record: &&Value| record["primary"] == true && cell.is_of(half, record);
-            let counted: Vec<&Value> = records.iter().filter(is_counted).collect();
+            let counted = primary.iter().copied().filter(|record| cell.is_of(half, record));
+            let counted: Vec<&Value> = counted.collect();
             let (sum, arrived) = (Sum::of(counted.iter().copied()), truth.of(half));
             if sum.is_near(arrived, BESIDE) {
                 continue;

@@ -1,6 +1,11 @@
 //! What is exported and which way packets go through the switches; the records
 //! that come of it.
 
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+};
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use weir_lab::{Process, flows, wait_for};
@@ -14,9 +19,9 @@ pub const IPFIX: Format = ("ipfix", "172.30.0.1:4739", "ipfix");
 pub const S_FLOW: Format = ("sFlow", "172.30.0.1:6343", "sflow5");
 pub const ALL: [Format; 3] = [NET_FLOW, IPFIX, S_FLOW];
 
-/// The collector's output from here on, parsed once.
+/// The collector's output from here on, read and parsed once.
 pub struct Log {
-    offset: usize,
+    offset: u64,
     pub records: Vec<Value>,
 }
 
@@ -24,7 +29,7 @@ impl Log {
     /// What a collector prints from now on.
     pub fn from_now(collector: &Process) -> Result<Self> {
         Ok(Self {
-            offset: collector.stdout()?.len(),
+            offset: std::fs::metadata(collector.stdout_path())?.len(),
             records: Vec::new(),
         })
     }
@@ -35,14 +40,16 @@ impl Log {
 
     /// Takes in what the collector printed since.
     pub fn read_from(&mut self, collector: &Process) -> Result<()> {
-        let text = collector.stdout()?;
-        let new = &text[self.offset..];
+        let mut file = File::open(collector.stdout_path())?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut new = String::new();
+        file.read_to_string(&mut new)?;
         let Some(end) = new.rfind('\n') else { return Ok(()) };
         for line in new[..end].lines() {
             self.records
                 .push(serde_json::from_str(line).with_context(|| line.to_owned())?);
         }
-        self.offset += end + 1;
+        self.offset += end as u64 + 1;
         Ok(())
     }
 }
