@@ -114,16 +114,15 @@ pub fn sigkill_leaves_nothing(_: &mut Lab) -> Result<()> {
 pub fn labs_with_ovn_end_alone(_: &mut Lab) -> Result<()> {
     let before = traces()?;
     // Both have the same nodes, addresses, databases and logical network.
-    let script = |then: &str| {
-        format!(
-            "{}; until pod-t-one ping -c 1 -W 1 10.128.2.3 >/dev/null; do :; done; echo raised; {then}",
-            "ovn-nbctl --db=unix:$WEIR_LAB_DIR/ovn/nb.sock lsp-get-up t_one >/dev/null"
-        )
-    };
+    let raised = "ovn-nbctl lsp-get-up t_one && \
+                  until pod-t-one ping -c 1 -W 1 10.128.2.3 >/dev/null; do :; done";
+    let script = |then: &str| format!("{raised}; {then}");
     let options = ["--ovn", "--nodes=2", "--pod=node-a/t/one", "--pod=node-b/t/two"];
-    let again = "read go; pod-t-one ping -c 1 -W 5 10.128.2.3 >/dev/null && echo end";
-    let mut killed = Inner::start(&options, &script("exec sleep 1000"))?;
+    let again = "echo raised; read go; pod-t-one ping -c 1 -W 5 10.128.2.3 >/dev/null && echo end";
+    let mut killed = Inner::start(&options, &script("echo raised; exec sleep 1000"))?;
     let mut other = Inner::start(&options, &script(again))?;
+    killed.expect_line("up")?;
+    other.expect_line("up")?;
     killed.expect_line("raised")?;
     other.expect_line("raised")?;
     let processes = descendants(killed.outer.id())?;
