@@ -34,8 +34,6 @@ pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// globally reachable by the registries of RFC 6890, and so the internet's. It
 /// exists in the lab's namespaces alone.
 pub const INTERNET: Ipv4Addr = Ipv4Addr::new(192, 31, 196, 10);
-/// The outside's network.
-pub const OUTSIDE_NETWORK: &str = "203.0.113.0/24";
 /// All pods' networks.
 pub const PODS_NETWORK: &str = "10.128.0.0/16";
 /// OVN's cluster router in the join network.
