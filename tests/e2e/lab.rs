@@ -88,6 +88,10 @@ const CASES: &[Case<Lab>] = &[
         enclosure::sigkill_leaves_nothing,
     ),
     Case::new(
+        "two labs with OVN do not meet, and one killed with SIGKILL leaves nothing",
+        enclosure::labs_with_ovn_end_alone,
+    ),
+    Case::new(
         "a command in the lab gets the signals and gives the exit code",
         enclosure::signals_and_exit_codes_pass,
     ),

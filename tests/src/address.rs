@@ -7,6 +7,12 @@
 //! | pods | 10.128.NODE.0/24 of one flat 10.128.0.0/16, fd00:10:128::/64 | pods |
 //! | outside | 203.0.113.0/24 | the world beyond the cluster: a documentation network, which is not globally reachable |
 //! | internet | 192.31.196.10 | the same host, with an address that is: of AS112 (RFC 7535), so nobody's own |
+//! | join | 100.64.0.0/16, fd98::/64 | with OVN: the cluster router (.1) and the nodes' gateway routers |
+//! | localnet | 192.168.100.0/24, VLAN 100 | with OVN: second interfaces of pods, on the fabric |
+//! | load balancers | 198.51.100.0/24 | with OVN: a Service's address beyond the cluster, which the router sends to node-a |
+//!
+//! With OVN each node's pods have a network of their own, 10.128.NODE.0/24 and
+//! fd00:10:128::NODE:0/112.
 //!
 //! A node has its InternalIP on the underlay, on a kernel interface, and not
 //! on `br-ex` as OVN-Kubernetes does: so it keeps its API server when a case
@@ -28,12 +34,26 @@ pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// globally reachable by the registries of RFC 6890, and so the internet's. It
 /// exists in the lab's namespaces alone.
 pub const INTERNET: Ipv4Addr = Ipv4Addr::new(192, 31, 196, 10);
+/// All pods' networks.
+pub const PODS_NETWORK: &str = "10.128.0.0/16";
+/// OVN's cluster router in the join network.
+pub const JOIN_ROUTER: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 1);
+/// The same in IPv6.
+pub const JOIN_ROUTER_V6: Ipv6Addr = Ipv6Addr::new(0xfd98, 0, 0, 0, 0, 0, 0, 1);
+/// Addresses of Services beyond the cluster; node-a has them all.
+pub const BALANCERS_NETWORK: &str = "198.51.100.0/24";
+/// An egress IP: an address on the fabric that is no node's.
+pub const EGRESS: Ipv4Addr = Ipv4Addr::new(172, 31, 0, 250);
+/// VLAN of the pods' second interfaces.
+pub const LOCALNET_VLAN: u16 = 100;
 /// MTU of pod interfaces: room for Geneve, as OVN-Kubernetes leaves it.
 pub const POD_MTU: u32 = 1400;
 /// MAC address of the fabric's router.
 pub const ROUTER_MAC: Mac = Mac([0x02, 0x00, 172, 31, 0, 1]);
 /// The most nodes that the plan has room for.
 pub const MAX_NODES: u8 = 200;
+/// Number of the node itself in its pods' network.
+const MANAGEMENT: u8 = 2;
 
 /// A MAC address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +119,26 @@ impl NodeAddresses {
     /// MAC address of the gateway.
     pub fn gateway_mac(self) -> Mac {
         Mac::of(self.gateway())
+    }
+
+    /// The pods' gateway in IPv6, which OVN has.
+    pub fn gateway_v6(self) -> Ipv6Addr {
+        self.pod(1).v6
+    }
+
+    /// The node's own address among its pods, on `ovn-k8s-mp0`.
+    pub fn management(self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 128, self.number, MANAGEMENT)
+    }
+
+    /// Its gateway router in the join network.
+    pub fn join(self) -> Ipv4Addr {
+        Ipv4Addr::new(100, 64, 0, 10 + self.number)
+    }
+
+    /// The same in IPv6.
+    pub fn join_v6(self) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd98, 0, 0, 0, 0, 0, 0, u16::from(10 + self.number))
     }
 
     /// The network of the node's pods, as a prefix.

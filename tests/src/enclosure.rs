@@ -85,6 +85,9 @@ fn run_outer(options: &Options) -> Result<ExitCode> {
         "ovs-vsctl",
         "ovs-ofctl",
     ])?;
+    if options.ovn {
+        program::require(&["ovn-controller", "ovn-nbctl", "ovn-northd"])?;
+    }
     if options.kubernetes {
         program::require(&["etcd", "openssl"])?;
         kubernetes::binaries::ensure()?;

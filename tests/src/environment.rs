@@ -18,6 +18,7 @@ const PROGRAMS: &str = "bin";
 /// | `WEIR_LAB_NODES` | the nodes' names, separated by blanks |
 /// | `WEIR_LAB_OVSDB_NODE_A` and so on | that node's database, `unix:PATH` |
 /// | `KUBECONFIG`, `KUBECACHEDIR` | with a kube-apiserver: its administrator |
+/// | `OVN_NB_DB`, `OVN_SB_DB` | with OVN: its databases, as `ovn-nbctl` and `ovn-sbctl` read them |
 /// | `PATH` | with kubectl and a program for each namespace: `node-a ovs-vsctl show`, `pod-shop-web-1 ip address`, `outside …` |
 pub fn variables(lab: &Lab) -> Result<BTreeMap<String, OsString>> {
     let programs = lab.directory().join(PROGRAMS);
@@ -30,6 +31,10 @@ pub fn variables(lab: &Lab) -> Result<BTreeMap<String, OsString>> {
     for node in lab.nodes() {
         let key = format!("WEIR_LAB_OVSDB_{}", node.name().to_uppercase().replace('-', "_"));
         variables.insert(key, node.ovsdb_remote().into());
+    }
+    if let Ok(ovn) = lab.ovn() {
+        variables.insert("OVN_NB_DB".to_owned(), ovn.northbound_remote().into());
+        variables.insert("OVN_SB_DB".to_owned(), ovn.southbound_remote().into());
     }
     if let Ok(kubernetes) = lab.kubernetes() {
         path.push(kubernetes.binaries().to_owned());

@@ -12,11 +12,15 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    Kubernetes, Netns, Node, Options, Pod, PodSpec, Process,
-    address::{NodeAddresses, node_name},
+    Kubernetes, Netns, Node, Options, Ovn, Pod, PodSpec, Process,
+    address::{BALANCERS_NETWORK, NodeAddresses, node_name},
     enclosure,
     flows::Place,
     kubernetes::inventory,
+    localnet::SecondInterface,
+    node::Rules,
+    ovn::{chassis::Chassis, service::ServiceSpec},
+    pod::Subnets,
     wiring,
 };
 
@@ -27,6 +31,8 @@ pub struct Lab {
     nodes: BTreeMap<String, Arc<Node>>,
     pods: Vec<Pod>,
     kubernetes: Option<Arc<Kubernetes>>,
+    // Dropped after the nodes.
+    ovn: Option<Ovn>,
     outside: Netns,
     options: Options,
     /// Numbers are not used twice: a removed node's addresses stay its own.
@@ -44,10 +50,15 @@ impl Lab {
             .kubernetes
             .then(|| Kubernetes::start(&directory.join("kubernetes")).map(Arc::new))
             .transpose()?;
+        let ovn = options
+            .ovn
+            .then(|| Ovn::start(&directory.join("ovn")).context("start OVN"))
+            .transpose()?;
         let mut lab = Self {
             nodes: BTreeMap::new(),
             pods: Vec::new(),
             kubernetes,
+            ovn,
             outside,
             options: options.clone(),
             last_node: 0,
@@ -73,6 +84,15 @@ impl Lab {
         self.kubernetes
             .clone()
             .context("this lab has no kube-apiserver: raise it with Options::kubernetes")
+    }
+
+    /// OVN.
+    ///
+    /// # Errors
+    /// When the lab was raised without it.
+    pub fn ovn(&self) -> Result<&Ovn> {
+        let ovn = self.ovn.as_ref();
+        ovn.context("this lab has no OVN: raise it with Options::ovn")
     }
 
     /// The lab's own namespace, for collectors and controllers.
@@ -129,7 +149,16 @@ impl Lab {
         self.last_node = number;
         let netns = wiring::wire_node(&name, addresses).with_context(|| format!("wire {name}"))?;
         let directory = self.directory.join("nodes").join(&name);
-        let node = Node::start(&name, addresses, netns, &directory, self.options.conntrack)
+        let rules = match &self.ovn {
+            None => Rules::Lab {
+                conntrack: self.options.conntrack,
+            },
+            Some(ovn) => {
+                ovn.add_node(&name, addresses)?;
+                Rules::Ovn(Chassis::new(ovn.southbound_remote()))
+            }
+        };
+        let node = Node::start(&name, addresses, netns, &directory, rules)
             .with_context(|| format!("start {name}"))?;
         let node = Arc::new(node);
         for peer in self.nodes.values() {
@@ -138,14 +167,18 @@ impl Lab {
         }
         node.learn_pods(&self.pods)?;
         if let Some(kubernetes) = &self.kubernetes {
-            inventory::create_node(kubernetes, &name, addresses)?;
+            inventory::create_node(kubernetes, &name, addresses, self.options.ovn)?;
         }
         self.nodes.insert(name, Arc::clone(&node));
         Ok(node)
     }
 
     /// Removes a node with its pods, from the lab and from the API server.
+    ///
+    /// # Errors
+    /// Also with OVN: the lab takes no nodes out of that.
     pub fn remove_node(&mut self, name: &str) -> Result<()> {
+        ensure!(self.ovn.is_none(), "a lab with OVN keeps its nodes");
         let node = self
             .nodes
             .remove(name)
@@ -185,12 +218,15 @@ impl Lab {
         };
         let mut added = Vec::new();
         for ((spec, place), uid) in specs.into_iter().zip(places).zip(uids) {
-            let pod = Pod::new(spec, place, uid)?;
+            let pod = Pod::new(spec, place, uid, self.subnets())?;
             pod.plug(&*self.node(&pod.spec.node)?)?;
             added.push(pod);
         }
         for node in self.nodes.values() {
             node.learn_pods(&added)?;
+        }
+        if let Some(ovn) = &self.ovn {
+            ovn.add_pods(&added)?;
         }
         self.pods.extend_from_slice(&added);
         if let Some(kubernetes) = &self.kubernetes {
@@ -206,10 +242,62 @@ impl Lab {
         for node in self.nodes.values() {
             node.forget_pod(pod)?;
         }
+        if let Some(ovn) = &self.ovn {
+            ovn.remove_pod(pod)?;
+        }
         pod.netns().delete()?;
         match &self.kubernetes {
             Some(kubernetes) => inventory::delete_pod(kubernetes, pod, &self.pods),
             None => Ok(()),
+        }
+    }
+
+    /// Gives a pod a second interface; only with OVN.
+    pub fn attach_localnet(&self, interface: &SecondInterface) -> Result<()> {
+        let node = self.node(&interface.pod.spec.node)?;
+        interface.plug(&node)?;
+        node.attach_localnet(interface)?;
+        if let Some(kubernetes) = &self.kubernetes {
+            inventory::annotate_networks(kubernetes, interface)?;
+        }
+        self.ovn()?.add_localnet_port(interface)
+    }
+
+    /// Adds Services: their objects, OVN's load balancers and what the nodes take
+    /// from the fabric for them; only with OVN.
+    pub fn add_services(&self, services: &[ServiceSpec]) -> Result<()> {
+        if let Some(kubernetes) = &self.kubernetes {
+            inventory::create_services(kubernetes, services)?;
+        }
+        let nodes = self.nodes.values();
+        let nodes: Vec<_> = nodes
+            .map(|node| (node.name().to_owned(), node.addresses()))
+            .collect();
+        self.ovn()?.add_services(services, &nodes)?;
+        for node in self.nodes.values() {
+            node.expose(services.iter().flat_map(ServiceSpec::exposed))?;
+        }
+        if let Some((_, first)) = nodes.first() {
+            let route = format!("route replace {BALANCERS_NETWORK} via {}", first.fabric());
+            Netns::underlay().ip(&route)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what leaves `pod` for the outside through the gateway router of another
+    /// node, with this address of its own: an egress IP; only with OVN.
+    pub fn set_egress(&self, pod: &Pod, through: &Node, address: Ipv4Addr) -> Result<()> {
+        if let Some(kubernetes) = &self.kubernetes {
+            inventory::create_egress_ip(kubernetes, pod, through.addresses(), address)?;
+        }
+        self.ovn()?.set_egress(pod, through.addresses(), address)
+    }
+
+    fn subnets(&self) -> Subnets {
+        if self.ovn.is_some() {
+            Subnets::PerNode
+        } else {
+            Subnets::Flat
         }
     }
 
@@ -228,7 +316,9 @@ impl Lab {
         let exists = self.pod(&spec.namespace, &spec.name).is_ok();
         ensure!(!exists, "the pod {}/{} exists", spec.namespace, spec.name);
         let free = |place: &Place| !taken.contains(place) && self.pods.iter().all(|pod| pod.place != *place);
-        (2..255)
+        // With OVN, the node itself has number 2.
+        let first = if self.ovn.is_some() { 3 } else { 2 };
+        (first..255)
             .map(|number| Place { node, number })
             .find(free)
             .with_context(|| format!("{} has no more pod addresses", spec.node))

@@ -24,7 +24,8 @@
 //! What the lab does not have: a kube-controller-manager (nothing collects
 //! garbage by ownerReference, nothing fills Endpoints or finalises a deleted
 //! namespace), a scheduler, a kubelet, a kube-proxy (a Service's ClusterIP
-//! answers nobody), and OVN: the OpenFlow rules come from [`flows`].
+//! answers nobody). The OpenFlow rules of `br-int` come from [`flows`], or, with
+//! [`Options::ovn`], from a real OVN ([`ovn`]), which has Services, too.
 
 pub mod address;
 mod enclosure;
@@ -35,11 +36,14 @@ pub mod harness;
 pub mod kubernetes;
 mod lab;
 pub mod link;
+pub mod localnet;
 pub mod netns;
 mod node;
 mod offload;
 mod options;
-mod pod;
+pub mod ovn;
+pub mod pod;
+mod ports;
 pub mod process;
 pub mod product;
 pub mod program;
@@ -54,6 +58,7 @@ pub use lab::Lab;
 pub use netns::Netns;
 pub use node::Node;
 pub use options::Options;
+pub use ovn::Ovn;
 pub use pod::{Pod, PodSpec};
 pub use process::Process;
 pub use switch::Switch;

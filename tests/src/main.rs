@@ -51,6 +51,9 @@ struct Topology {
     /// Send the pods' packets through connection tracking, as OVN does.
     #[arg(long)]
     conntrack: bool,
+    /// Run a real OVN, laid as OVN-Kubernetes lays it.
+    #[arg(long, conflicts_with = "conntrack")]
+    ovn: bool,
     /// Add a pod, as `NODE/NAMESPACE/NAME` or `NODE/NAMESPACE/WORKLOAD/NAME`.
     #[arg(long = "pod", value_name = "POD", value_parser = parse_pod)]
     pods: Vec<PodSpec>,
@@ -71,7 +74,8 @@ fn run(topology: Topology, command: Vec<OsString>) -> ExitCode {
     let options = Options::default()
         .nodes(topology.nodes)
         .kubernetes(topology.kube)
-        .conntrack(topology.conntrack);
+        .conntrack(topology.conntrack)
+        .ovn(topology.ovn);
     isolated(options, |options| {
         let mut lab = Lab::raise(options)?;
         lab.add_pods(topology.pods)?;

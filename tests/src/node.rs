@@ -14,6 +14,12 @@ use crate::{
     Netns, Pod, Process, Switch,
     address::NodeAddresses,
     flows::{self, PATCH_PORT, UPLINK_PORT},
+    localnet::SecondInterface,
+    ovn::{
+        chassis::{Chassis, MANAGEMENT_DEVICE},
+        gateway::{self, Exposed, Gateway},
+    },
+    ports::{bridge, pod_port, port, statement, tunnel, tunnel_name, words},
     program,
     switch::unpoisoned,
     wait_until,
@@ -31,6 +37,17 @@ const BRIDGE_DEADLINE: Duration = Duration::from_secs(20);
 struct Cluster {
     peers: Vec<NodeAddresses>,
     pods: Vec<Pod>,
+    localnet: Vec<SecondInterface>,
+    exposed: Vec<Exposed>,
+}
+
+/// Who programs a node's bridges.
+#[derive(Debug)]
+pub(crate) enum Rules {
+    /// The lab ([`flows`]), with connection tracking or without.
+    Lab { conntrack: bool },
+    /// OVN, and the lab as OVN-Kubernetes ([`gateway`]).
+    Ovn(Chassis),
 }
 
 /// A node of the lab. Cases share it as `Arc<Node>`, also between threads.
@@ -40,7 +57,7 @@ pub struct Node {
     addresses: NodeAddresses,
     netns: Netns,
     switch: Switch,
-    conntrack: bool,
+    rules: Rules,
     cluster: Mutex<Cluster>,
 }
 
@@ -51,7 +68,7 @@ impl Node {
         addresses: NodeAddresses,
         netns: Netns,
         directory: &Path,
-        conntrack: bool,
+        rules: Rules,
     ) -> Result<Self> {
         let switch = Switch::new(&netns, directory)?;
         let cluster = Mutex::default();
@@ -60,13 +77,17 @@ impl Node {
             addresses,
             netns,
             switch,
-            conntrack,
+            rules,
             cluster,
         };
         node.switch.create_database()?;
         node.start_ovsdb()?;
         node.switch.start_vswitchd()?;
         node.build_bridges()?;
+        if let Rules::Ovn(chassis) = &node.rules {
+            chassis.start_controller(&node.switch, name)?;
+            node.install_flows()?;
+        }
         Ok(node)
     }
 
@@ -195,17 +216,14 @@ impl Node {
         self.bridges()
             .into_iter()
             .for_each(|words| statement(&mut arguments, words));
-        {
-            let cluster = unpoisoned(&self.cluster);
-            cluster
-                .peers
-                .iter()
-                .for_each(|peer| statement(&mut arguments, tunnel(*peer)));
-            let mine = cluster.pods.iter().filter(|pod| pod.place.node == self.addresses);
-            mine.for_each(|pod| statement(&mut arguments, pod_port(pod)));
-        }
+        self.ports()
+            .into_iter()
+            .for_each(|words| statement(&mut arguments, words));
         self.vsctl(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
         self.address_external()?;
+        if matches!(self.rules, Rules::Ovn(_)) {
+            Chassis::address_management(&self.netns, self.addresses)?;
+        }
         self.install_flows()
     }
 
@@ -239,27 +257,76 @@ impl Node {
         self.install_flows()
     }
 
-    fn bridges(&self) -> [Vec<String>; 6] {
-        let to_external = format!("patch-br-int-to-br-ex_{}", self.name);
-        let to_integration = format!("patch-br-ex_{}-to-br-int", self.name);
+    /// Gives a pod of the node a second interface on the localnet.
+    pub(crate) fn attach_localnet(&self, interface: &SecondInterface) -> Result<()> {
+        unpoisoned(&self.cluster).localnet.push(interface.clone());
+        self.build_bridges()
+    }
+
+    /// Takes packets to Services from the fabric.
+    pub(crate) fn expose(&self, services: impl IntoIterator<Item = Exposed>) -> Result<()> {
+        unpoisoned(&self.cluster).exposed.extend(services);
+        self.install_flows()
+    }
+
+    fn bridges(&self) -> Vec<Vec<String>> {
         let mac = self.addresses.fabric_mac();
-        [
+        let mut commands = vec![
             bridge("br-int", &[]),
             bridge("br-ex", &[&format!("other_config:hwaddr=\"{mac}\"")]),
-            port("br-ex", UPLINK_DEVICE, UPLINK_PORT, &[]),
+            port("br-ex", UPLINK_DEVICE, Some(UPLINK_PORT), &[]),
+        ];
+        match &self.rules {
+            Rules::Lab { .. } => commands.extend(self.patch()),
+            Rules::Ovn(chassis) => {
+                commands.push(chassis.settings(self.addresses));
+                let settings = Chassis::management_port(&self.name, self.addresses);
+                let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+                commands.push(port("br-int", MANAGEMENT_DEVICE, None, &settings));
+            }
+        }
+        commands.push(words(&[
+            "set",
+            "Bridge",
+            "br-int",
+            "external_ids:ovn-managed=true",
+        ]));
+        commands
+    }
+
+    /// The tunnels, which OVN makes itself, and the ports of the node's pods.
+    fn ports(&self) -> Vec<Vec<String>> {
+        let cluster = unpoisoned(&self.cluster);
+        let mine = |pod: &&Pod| pod.place.node == self.addresses;
+        let mut commands: Vec<_> = match self.rules {
+            Rules::Lab { .. } => cluster.peers.iter().map(|peer| tunnel(*peer)).collect(),
+            Rules::Ovn(_) => Vec::new(),
+        };
+        commands.extend(cluster.pods.iter().filter(mine).map(pod_port));
+        for interface in &cluster.localnet {
+            let ids = interface.external_ids();
+            let settings: Vec<&str> = ids.iter().map(String::as_str).collect();
+            commands.push(port("br-int", &interface.port_name(), None, &settings));
+        }
+        commands
+    }
+
+    fn patch(&self) -> [Vec<String>; 2] {
+        let to_external = format!("patch-br-int-to-br-ex_{}", self.name);
+        let to_integration = format!("patch-br-ex_{}-to-br-int", self.name);
+        [
             port(
                 "br-int",
                 &to_external,
-                PATCH_PORT,
+                Some(PATCH_PORT),
                 &["type=patch", &format!("options:peer={to_integration}")],
             ),
             port(
                 "br-ex",
                 &to_integration,
-                PATCH_PORT,
+                Some(PATCH_PORT),
                 &["type=patch", &format!("options:peer={to_external}")],
             ),
-            words(&["set", "Bridge", "br-int", "external_ids:ovn-managed=true"]),
         ]
     }
 
@@ -280,62 +347,33 @@ impl Node {
     }
 
     fn install_flows(&self) -> Result<()> {
+        let conntrack = match &self.rules {
+            Rules::Lab { conntrack } => *conntrack,
+            Rules::Ovn(_) => return self.install_gateway(),
+        };
         let places: Vec<_> = unpoisoned(&self.cluster)
             .pods
             .iter()
             .map(|pod| pod.place)
             .collect();
-        let integration = flows::integration(self.addresses, &places, self.conntrack);
+        let integration = flows::integration(self.addresses, &places, conntrack);
         self.switch.replace_flows("br-int", &integration)?;
         self.switch
             .replace_flows("br-ex", &flows::external(self.addresses))
     }
-}
 
-fn statement(arguments: &mut Vec<String>, words: Vec<String>) {
-    if !arguments.is_empty() {
-        arguments.push("--".to_owned());
+    /// The rules of `br-ex`, once OVN has made its patch there.
+    fn install_gateway(&self) -> Result<()> {
+        let Some(patch) = Chassis::patch(&self.switch, &self.name)? else {
+            return Ok(());
+        };
+        let gateway = Gateway {
+            uplink: UPLINK_PORT,
+            patch,
+            mac: self.addresses.fabric_mac(),
+        };
+        let exposed = unpoisoned(&self.cluster).exposed.clone();
+        self.switch
+            .replace_flows("br-ex", &gateway::rules(&gateway, &exposed))
     }
-    arguments.extend(words);
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
-
-fn bridge(name: &str, settings: &[&str]) -> Vec<String> {
-    let add = ["--may-exist", "add-br", name, "--", "set", "Bridge", name];
-    words(&[&add[..], &["datapath_type=netdev", "fail_mode=secure"], settings].concat())
-}
-
-fn port(bridge: &str, name: &str, number: u16, settings: &[&str]) -> Vec<String> {
-    let request = format!("ofport_request={number}");
-    let add = [
-        "--may-exist",
-        "add-port",
-        bridge,
-        name,
-        "--",
-        "set",
-        "Interface",
-        name,
-        &request,
-    ];
-    words(&[&add, settings].concat())
-}
-
-fn tunnel_name(peer: NodeAddresses) -> String {
-    format!("ovn-{}-0", peer.number())
-}
-
-fn tunnel(peer: NodeAddresses) -> Vec<String> {
-    let remote = format!("options:remote_ip={}", peer.fabric());
-    let settings = ["type=geneve", &remote, "options:key=flow", "options:csum=true"];
-    port("br-int", &tunnel_name(peer), flows::tunnel_port(peer), &settings)
-}
-
-fn pod_port(pod: &Pod) -> Vec<String> {
-    let ids = pod.external_ids();
-    let settings: Vec<&str> = ids.iter().map(String::as_str).collect();
-    port("br-int", pod.port_name(), pod.place.port(), &settings)
 }

@@ -10,6 +10,8 @@ pub struct Options {
     /// Whether `br-int` sends IP packets through connection tracking, as
     /// nearly all of OVN's traffic goes. Off, packets take one pass.
     pub conntrack: bool,
+    /// Whether a real OVN programs `br-int`, laid as OVN-Kubernetes lays it.
+    pub ovn: bool,
 }
 
 impl Options {
@@ -26,5 +28,10 @@ impl Options {
     /// Sends the pods' IP packets through `ct()`.
     pub fn conntrack(self, conntrack: bool) -> Self {
         Self { conntrack, ..self }
+    }
+
+    /// Lets a real OVN program `br-int`.
+    pub fn ovn(self, ovn: bool) -> Self {
+        Self { ovn, ..self }
     }
 }

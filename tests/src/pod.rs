@@ -90,10 +90,30 @@ pub struct Pod {
     /// The id of its sandbox, 64 hexadecimal digits.
     pub sandbox: String,
     netns: Netns,
+    subnets: Subnets,
+}
+
+/// How the pods' network is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subnets {
+    /// Not at all: all pods are on one link.
+    Flat,
+    /// A network for each node, with OVN's router in it.
+    PerNode,
+}
+
+impl Subnets {
+    /// Prefix lengths of IPv4 and IPv6.
+    fn lengths(self) -> [u8; 2] {
+        match self {
+            Self::Flat => [16, 64],
+            Self::PerNode => [24, 112],
+        }
+    }
 }
 
 impl Pod {
-    pub(crate) fn new(spec: PodSpec, place: Place, uid: Option<String>) -> Result<Self> {
+    pub(crate) fn new(spec: PodSpec, place: Place, uid: Option<String>, subnets: Subnets) -> Result<Self> {
         let netns = Netns::create(&format!("pod-{}-{}", spec.namespace, spec.name))?;
         let uid = uid.map_or_else(random_uuid, Ok)?;
         let sandbox = format!("{}{}", random_uuid()?, random_uuid()?).replace('-', "");
@@ -103,6 +123,7 @@ impl Pod {
             uid,
             sandbox,
             netns,
+            subnets,
         })
     }
 
@@ -151,11 +172,12 @@ impl Pod {
     /// arguments of `ovs-vsctl set Interface`.
     pub(crate) fn external_ids(&self) -> Vec<String> {
         let PodAddresses { v4, v6 } = self.addresses();
+        let [length, length_v6] = self.subnets.lengths();
         [
             ("attached_mac", self.mac().to_string()),
             ("iface-id", self.iface_id()),
             ("iface-id-ver", self.uid.clone()),
-            ("ip_addresses", format!("{v4}/16,{v6}/64")),
+            ("ip_addresses", format!("{v4}/{length},{v6}/{length_v6}")),
             ("sandbox", self.sandbox.clone()),
         ]
         .map(|(key, value)| format!("external_ids:{key}=\"{value}\""))
@@ -176,16 +198,24 @@ impl Pod {
             },
         )?;
         let PodAddresses { v4, v6 } = self.addresses();
+        let [length, length_v6] = self.subnets.lengths();
         let addresses = node.addresses();
         let (gateway, gateway_mac) = (addresses.gateway(), addresses.gateway_mac());
         for line in [
             format!("link set {POD_DEVICE} address {} mtu {POD_MTU}", self.mac()),
-            format!("address add {v4}/16 dev {POD_DEVICE}"),
-            format!("address add {v6}/64 dev {POD_DEVICE} nodad"),
+            format!("address add {v4}/{length} dev {POD_DEVICE}"),
+            format!("address add {v6}/{length_v6} dev {POD_DEVICE} nodad"),
             format!("route add default via {gateway}"),
             format!("neigh replace {gateway} lladdr {gateway_mac} dev {POD_DEVICE} nud permanent"),
         ] {
             self.netns.ip(&line)?;
+        }
+        if self.subnets == Subnets::PerNode {
+            let gateway = addresses.gateway_v6();
+            self.netns.ip(&format!("route add default via {gateway}"))?;
+            self.netns.ip(&format!(
+                "neigh replace {gateway} lladdr {gateway_mac} dev {POD_DEVICE} nud permanent"
+            ))?;
         }
         Ok(())
     }

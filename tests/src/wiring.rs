@@ -80,6 +80,9 @@ pub(crate) fn wire_node(name: &str, addresses: NodeAddresses) -> Result<Netns> {
         addresses.internal_v6()
     ))?;
     netns.ip(&format!("route add default via {UNDERLAY}"))?;
+    // The kernel sees what Open vSwitch takes from its ports, too: asked for an address of
+    // br-ex there, it would answer with the port's.
+    netns.sysctl("ipv4/conf/all/arp_ignore", "1")?;
     let (pods, via) = (addresses.pod_network(), addresses.fabric());
     Netns::underlay().ip(&format!("route add {pods} via {via} dev {FABRIC_BRIDGE}"))?;
     Ok(netns)

@@ -111,6 +111,42 @@ pub fn sigkill_leaves_nothing(_: &mut Lab) -> Result<()> {
     Ok(())
 }
 
+pub fn labs_with_ovn_end_alone(_: &mut Lab) -> Result<()> {
+    let before = traces()?;
+    // Both have the same nodes, addresses, databases and logical network.
+    let raised = "ovn-nbctl lsp-get-up t_one && \
+                  until pod-t-one ping -c 1 -W 1 10.128.2.3 >/dev/null; do :; done";
+    let script = |then: &str| format!("{raised}; {then}");
+    let options = ["--ovn", "--nodes=2", "--pod=node-a/t/one", "--pod=node-b/t/two"];
+    let again = "echo raised; read go; pod-t-one ping -c 1 -W 5 10.128.2.3 >/dev/null && echo end";
+    let mut killed = Inner::start(&options, &script("echo raised; exec sleep 1000"))?;
+    let mut other = Inner::start(&options, &script(again))?;
+    killed.expect_line("up")?;
+    other.expect_line("up")?;
+    killed.expect_line("raised")?;
+    other.expect_line("raised")?;
+    let processes = descendants(killed.outer.id())?;
+    let commands: Vec<String> = processes.iter().filter_map(|pid| command(*pid)).collect();
+    for wanted in ["ovn-northd", "ovn-controller", "ovsdb-server"] {
+        ensure!(
+            commands.iter().any(|command| command == wanted),
+            "{wanted} is not among {commands:?}"
+        );
+    }
+    kill(killed.pid(), Signal::SIGKILL)?;
+    killed.outer.wait()?;
+    wait_until("every process of the lab to end", DEADLINE, || {
+        let left: Vec<_> = processes.iter().filter(|pid| command(**pid).is_some()).collect();
+        ensure!(left.is_empty(), "{left:?} are left");
+        Ok(true)
+    })?;
+    other.say()?;
+    other.expect_line("end")?;
+    ensure!(other.outer.wait()?.success());
+    ensure!(traces()? == before, "before {before:?}, after {:?}", traces()?);
+    Ok(())
+}
+
 pub fn signals_and_exit_codes_pass(_: &mut Lab) -> Result<()> {
     let script = "trap 'exit 7' TERM; echo raised; while :; do sleep 0.1; done";
     let mut inner = Inner::start(&["--nodes=0"], script)?;

@@ -1,20 +1,37 @@
 //! Keeps the API server's objects in step with the pods of the lab, in as few
 //! kubectl runs as their order allows: each takes about a tenth of a second.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Kubernetes, objects};
-use crate::{Pod, PodSpec, address::NodeAddresses};
+use super::{Kubernetes, annotations, objects};
+use crate::{
+    Pod, PodSpec,
+    address::NodeAddresses,
+    localnet::SecondInterface,
+    ovn::{egress, service::ServiceSpec},
+};
 
 /// Creates a node's object with its addresses.
-pub(crate) fn create_node(kubernetes: &Kubernetes, name: &str, addresses: NodeAddresses) -> Result<()> {
-    kubernetes.apply_objects(vec![objects::node(name, addresses)])?;
+pub(crate) fn create_node(
+    kubernetes: &Kubernetes,
+    name: &str,
+    addresses: NodeAddresses,
+    ovn: bool,
+) -> Result<()> {
+    let mut node = objects::node(name, addresses);
+    if ovn {
+        node["metadata"]["annotations"] = annotations::of_node(name, addresses);
+    }
+    kubernetes.apply_objects(vec![node])?;
     // Patched as a kubelet does, not applied: server-side apply refuses two
     // addresses of one type (kubernetes/kubernetes issue 121896).
-    let status = objects::node_status(addresses, name).to_string();
+    let status = objects::node_status(addresses, name, ovn).to_string();
     let patch = [
         "patch",
         "node",
@@ -65,6 +82,45 @@ pub(crate) fn delete_pod(kubernetes: &Kubernetes, pod: &Pod, rest: &[Pod]) -> Re
     kubernetes
         .apply_objects(endpoint_slice(pod, rest).into_iter().collect())
         .map(drop)
+}
+
+/// Creates Services with what stands behind them, and publishes their addresses.
+pub(crate) fn create_services(kubernetes: &Kubernetes, services: &[ServiceSpec]) -> Result<()> {
+    let objects = services.iter().map(ServiceSpec::object);
+    let slices = services.iter().flat_map(ServiceSpec::endpoint_slices);
+    kubernetes.apply_objects(objects.chain(slices).collect())?;
+    kubernetes.apply_status(services.iter().filter_map(ServiceSpec::status).collect())
+}
+
+/// Tells of a pod's second interface.
+pub(crate) fn annotate_networks(kubernetes: &Kubernetes, interface: &SecondInterface) -> Result<()> {
+    let PodSpec { namespace, name, .. } = &interface.pod.spec;
+    let patch = serde_json::json!({ "metadata": { "annotations": annotations::of_pod(interface) } });
+    let what = [
+        "patch",
+        "pod",
+        "-n",
+        namespace,
+        name,
+        "--type=merge",
+        "-p",
+        &patch.to_string(),
+    ];
+    kubernetes.kubectl(&what).map(drop)
+}
+
+/// Tells of an egress IP.
+pub(crate) fn create_egress_ip(
+    kubernetes: &Kubernetes,
+    pod: &Pod,
+    through: NodeAddresses,
+    address: Ipv4Addr,
+) -> Result<()> {
+    kubernetes.apply_objects(vec![egress::definition()])?;
+    let established = ["wait", "--for=condition=Established", "crd/egressips.k8s.ovn.org"];
+    kubernetes.kubectl(&[&established[..], &["--timeout=30s"]].concat())?;
+    let object = egress::object(pod, through, address);
+    kubernetes.apply_objects(vec![object]).map(drop)
 }
 
 type Workload<'a> = (&'a str, &'a str);

@@ -4,6 +4,7 @@
 //! node's dependants stay, a deleted namespace stays `Terminating`), no
 //! scheduler, no kubelet (a pod is deleted with `--grace-period=0 --force`).
 
+mod annotations;
 pub mod binaries;
 mod credentials;
 pub(crate) mod inventory;
@@ -201,7 +202,10 @@ fn apiserver(program: &Path, directory: &Path) -> Command {
     command
         .arg(format!("--etcd-servers={ETCD}"))
         .arg(format!("--advertise-address={UNDERLAY}"))
-        .args(["--secure-port=6443", "--service-cluster-ip-range=10.96.0.0/16"])
+        .args([
+            "--secure-port=6443",
+            "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112",
+        ])
         .args(["--authorization-mode=RBAC", "--allow-privileged=true"])
         // Without a controller-manager no namespace has a default account.
         .arg("--disable-admission-plugins=ServiceAccount")

@@ -20,16 +20,23 @@ pub fn node(name: &str, addresses: NodeAddresses) -> Value {
     })
 }
 
-/// A patch of a Node's status: its addresses, and that it is ready.
-pub fn node_status(addresses: NodeAddresses, name: &str) -> Value {
+/// A patch of a Node's status: its addresses, and that it is ready. With OVN the first
+/// node's address of `br-ex` is one of them, which the gateway router shares. The others
+/// are like nodes whose kubelet has another interface: only OVN-Kubernetes' annotations
+/// tell of that address.
+pub fn node_status(addresses: NodeAddresses, name: &str, ovn: bool) -> Value {
     let internal = |address: String| json!({ "type": "InternalIP", "address": address });
+    let mut listed = vec![
+        internal(addresses.internal().to_string()),
+        internal(addresses.internal_v6().to_string()),
+    ];
+    if ovn && addresses.number() == 1 {
+        listed.push(internal(addresses.fabric().to_string()));
+    }
+    listed.push(json!({ "type": "Hostname", "address": name }));
     json!({
         "status": {
-            "addresses": [
-                internal(addresses.internal().to_string()),
-                internal(addresses.internal_v6().to_string()),
-                { "type": "Hostname", "address": name },
-            ],
+            "addresses": listed,
             "conditions": [{ "type": "Ready", "status": "True", "reason": "Lab", "message": "" }],
             "nodeInfo": {
                 "architecture": "amd64", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",

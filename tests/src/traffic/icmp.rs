@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     os::fd::{AsRawFd, OwnedFd},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -29,17 +30,18 @@ const REPLY_MICROSECONDS: i64 = 200_000;
 pub fn ping(from: &Netns, target: IpAddr) -> Result<u16> {
     from.within(|| {
         let socket = open(target)?;
+        let identifier = next_identifier();
         let clock = Instant::now();
         for sequence in 1..=ATTEMPTS {
             let destination = SockaddrStorage::from(SocketAddr::new(target, 0));
             // "No route" can be over at the next attempt, too.
             let sent = sendto(
                 socket.as_raw_fd(),
-                &request(target, sequence),
+                &request(target, identifier, sequence),
                 &destination,
                 MsgFlags::empty(),
             );
-            if sent.is_ok() && answered(&socket, target, sequence) {
+            if sent.is_ok() && answered(&socket, target, identifier, sequence) {
                 return Ok(sequence);
             }
             if sent.is_err() {
@@ -68,12 +70,12 @@ fn open(target: IpAddr) -> Result<OwnedFd> {
     Ok(socket)
 }
 
-/// An echo request whose identifier is this process and whose IPv4 checksum is
-/// set; the kernel sets that of ICMPv6 (RFC 3542, section 3.1).
-fn request(target: IpAddr, sequence: u16) -> Vec<u8> {
+/// An echo request whose IPv4 checksum is set; the kernel sets that of ICMPv6
+/// (RFC 3542, section 3.1).
+fn request(target: IpAddr, identifier: u16, sequence: u16) -> Vec<u8> {
     let kind = if target.is_ipv4() { 8 } else { 128 };
     let mut message = vec![kind, 0, 0, 0];
-    message.extend(identifier().to_be_bytes());
+    message.extend(identifier.to_be_bytes());
     message.extend(sequence.to_be_bytes());
     message.extend([b'w'; 48]);
     if target.is_ipv4() {
@@ -83,14 +85,20 @@ fn request(target: IpAddr, sequence: u16) -> Vec<u8> {
     message
 }
 
-fn identifier() -> u16 {
+/// Another for each ping, so that none takes up the connection of an earlier one: the
+/// userspace connection tracking of OVS 3.1 ends the switch (`conn_update_state`: "conn_type
+/// == CT_CONN_TYPE_DEFAULT") when the same comes again while one that OVN committed is
+/// expired and not yet swept away.
+fn next_identifier() -> u16 {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let next = std::process::id().wrapping_add(LAST.fetch_add(1, Ordering::Relaxed));
     // The low half is enough to tell the pings of one lab apart.
-    (std::process::id() & 0xffff) as u16
+    (next & 0xffff) as u16
 }
 
 /// Reads until the reply or the time-out. A raw IPv4 socket delivers the IP
 /// header too, one of IPv6 does not.
-fn answered(socket: &OwnedFd, target: IpAddr, sequence: u16) -> bool {
+fn answered(socket: &OwnedFd, target: IpAddr, identifier: u16, sequence: u16) -> bool {
     let mut buffer = [0; 2048];
     let reply_kind = if target.is_ipv4() { 0 } else { 129 };
     while let Ok((length, Some(_))) = recvfrom::<SockaddrStorage>(socket.as_raw_fd(), &mut buffer) {
@@ -100,7 +108,7 @@ fn answered(socket: &OwnedFd, target: IpAddr, sequence: u16) -> bool {
             IpAddr::V6(_) => 0,
         };
         let reply = packet.get(header..header + 8);
-        let wanted = [identifier().to_be_bytes(), sequence.to_be_bytes()].concat();
+        let wanted = [identifier.to_be_bytes(), sequence.to_be_bytes()].concat();
         if reply.is_some_and(|reply| reply[0] == reply_kind && reply[4..] == wanted) {
             return true;
         }
@@ -126,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_checksum_of_a_request_makes_the_whole_sum_to_zero() {
-        let message = request("192.0.2.1".parse().unwrap(), 7);
+        let message = request("192.0.2.1".parse().unwrap(), 5, 7);
         assert_eq!(message[..2], [8, 0]);
         assert_eq!(checksum(&message), 0);
         assert_eq!(checksum(&[0x45]), !0x4500);

@@ -1,10 +1,12 @@
-//! The ends of traffic and what their interfaces count, and sums of records.
+//! The ends of traffic and what their interfaces count.
 
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 use serde_json::Value;
 use weir_lab::{Netns, Pod, address::OUTSIDE, link::Counters};
+
+pub use super::sum::Sum;
 
 use crate::records::{neighbour, pods};
 use crate::stage::Stage;
@@ -46,35 +48,6 @@ impl Host {
             .into_iter()
             .flatten()
             .any(|a| record["addr"] == a.to_string())
-    }
-}
-
-/// Packets and their octets of layer 3.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sum {
-    pub packets: u64,
-    pub bytes: u64,
-}
-
-impl Sum {
-    pub fn of<'a>(records: impl Iterator<Item = &'a Value>) -> Self {
-        records.fold(Self::default(), |sum, record| Self {
-            packets: sum.packets + record["packets"].as_u64().unwrap_or(0),
-            bytes: sum.bytes + record["bytes"].as_u64().unwrap_or(0),
-        })
-    }
-
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            packets: self.packets - earlier.packets,
-            bytes: self.bytes - earlier.bytes,
-        }
-    }
-
-    /// Within 0.5 %.
-    pub fn is_near(self, other: Self) -> bool {
-        let near = |a: u64, b: u64| a.abs_diff(b) * 200 <= b;
-        near(self.packets, other.packets) && near(self.bytes, other.bytes)
     }
 }
 

@@ -1,9 +1,14 @@
 //! What is exported and which way packets go through the switches; the records
 //! that come of it.
 
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+};
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use weir_lab::{flows, wait_for};
+use weir_lab::{Process, flows, wait_for};
 
 use crate::stage::{DEADLINE, Stage, metric};
 
@@ -14,22 +19,37 @@ pub const IPFIX: Format = ("ipfix", "172.30.0.1:4739", "ipfix");
 pub const S_FLOW: Format = ("sFlow", "172.30.0.1:6343", "sflow5");
 pub const ALL: [Format; 3] = [NET_FLOW, IPFIX, S_FLOW];
 
-/// The collector's output from here on, parsed once.
+/// The collector's output from here on, read and parsed once.
 pub struct Log {
-    offset: usize,
+    offset: u64,
     pub records: Vec<Value>,
 }
 
 impl Log {
+    /// What a collector prints from now on.
+    pub fn from_now(collector: &Process) -> Result<Self> {
+        Ok(Self {
+            offset: std::fs::metadata(collector.stdout_path())?.len(),
+            records: Vec::new(),
+        })
+    }
+
     pub fn read(&mut self, stage: &Stage) -> Result<()> {
-        let text = stage.collector.as_ref().context("the collector runs")?.stdout()?;
-        let new = &text[self.offset..];
+        self.read_from(stage.collector.as_ref().context("the collector runs")?)
+    }
+
+    /// Takes in what the collector printed since.
+    pub fn read_from(&mut self, collector: &Process) -> Result<()> {
+        let mut file = File::open(collector.stdout_path())?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut new = String::new();
+        file.read_to_string(&mut new)?;
         let Some(end) = new.rfind('\n') else { return Ok(()) };
         for line in new[..end].lines() {
             self.records
                 .push(serde_json::from_str(line).with_context(|| line.to_owned())?);
         }
-        self.offset += end + 1;
+        self.offset += end as u64 + 1;
         Ok(())
     }
 }
@@ -45,25 +65,34 @@ pub fn recirculate(stage: &Stage, conntrack: bool) -> Result<()> {
 
 /// Exports these formats of these bridges, one packet in so many.
 pub fn begin(stage: &Stage, formats: &[Format], bridges: &str, sampling: u64) -> Result<Log> {
+    let collectors: Vec<_> = formats.iter().map(|format| vec![format.1.to_owned()]).collect();
     end(stage)?;
+    let log = Log::from_now(stage.collector.as_ref().context("the collector runs")?)?;
+    export(stage, formats, &collectors, bridges, sampling)?;
+    Ok(log)
+}
+
+/// Exports these formats, each to these collectors, and waits until all nodes do.
+pub fn export(
+    stage: &Stage,
+    formats: &[Format],
+    collectors: &[Vec<String>],
+    bridges: &str,
+    sampling: u64,
+) -> Result<()> {
     stage.kube.apply(&format!(
         "{{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {{name: exact}}, spec: {{\
          bridges: [{bridges}], netFlow: {{activeTimeout: 1}}, sFlow: {{sampling: {sampling}}}, \
          ipfix: {{sampling: {sampling}, cacheActiveTimeout: 1}}}}}}"
     ))?;
-    let offset = stage
-        .collector
-        .as_ref()
-        .context("the collector runs")?
-        .stdout()?
-        .len();
     // NetFlow counts what a datapath flow carried before it was asked to, if that
     // was not yet taken over from the datapath.
     for node in stage.lab.nodes() {
         node.appctl(&["revalidator/purge"])?;
     }
-    for (name, collector, _) in formats {
-        stage.export(name, &[collector])?;
+    for ((name, ..), collectors) in formats.iter().zip(collectors) {
+        let collectors: Vec<&str> = collectors.iter().map(String::as_str).collect();
+        stage.export(name, &collectors)?;
     }
     wait_for("every node to report these formats", DEADLINE, || {
         for node in stage.lab.nodes() {
@@ -72,11 +101,7 @@ pub fn begin(stage: &Stage, formats: &[Format], bridges: &str, sampling: u64) ->
         }
         Ok(Some(()))
     })?;
-    stage.wait_exporting()?;
-    Ok(Log {
-        offset,
-        records: Vec::new(),
-    })
+    stage.wait_exporting()
 }
 
 /// Whether these formats and no others are asked for, and reported of just that spec.
@@ -104,9 +129,14 @@ pub fn end(stage: &Stage) -> Result<()> {
         .lab
         .nodes()
         .try_for_each(|node| node.appctl(&["version"]).map(drop))?;
+    wait_at_rest(stage, "127.0.0.1:8080")
+}
+
+/// Waits until a collector has nothing more to print.
+pub fn wait_at_rest(stage: &Stage, collector: &str) -> Result<()> {
     wait_for("the collector to be at rest", DEADLINE, || {
         let received = || {
-            let text = stage.http("127.0.0.1:8080", "/metrics")?;
+            let text = stage.http(collector, "/metrics")?;
             let count = |name| metric(&text, name);
             let waiting = count("weir_collector_records_queued");
             Ok::<_, anyhow::Error>((count("weir_collector_datagrams_received_total"), waiting))
