@@ -140,8 +140,8 @@ impl Exporter {
 fn id(u: &mut Unstructured<'_>) -> Result<u16> {
     match u.int_in_range(0..=9)? {
         0..=2 => u.int_in_range(256..=375),
-        3..=5 => Ok(STATISTICS_TEMPLATE),
-        6..=8 => u.int_in_range(500..=503),
+        3..=6 => Ok(STATISTICS_TEMPLATE),
+        7 | 8 => u.int_in_range(500..=503),
         _ => u.arbitrary(),
     }
 }

@@ -61,7 +61,7 @@ pub fn fields(u: &mut Unstructured<'_>, id: u16, options: bool) -> Result<Vec<Fi
         None => (id == STATISTICS_TEMPLATE).then(|| STATISTICS_FIELDS.to_vec()),
     };
     match own {
-        Some(own) if u.ratio(1, 2)? => Ok(own),
+        Some(own) if u.ratio(1, 3)? => Ok(own),
         _ => {
             let most = *u.choose(&[1, 3, 10])?;
             (0..u.int_in_range(1..=most)?)

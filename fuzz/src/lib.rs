@@ -68,8 +68,14 @@ pub fn decode(
     result.is_ok()
 }
 
-/// No text grows with what was sent.
+/// No text grows with what was sent, and a tunnel is left once.
 fn check(record: &Record) {
+    let sample = record.sample.as_ref();
+    if sample.is_some_and(|sample| sample.inner.is_some()) {
+        let inner = record.clone().into_inner();
+        assert!(inner.src_addr.is_some() && inner.tunnel_src.is_some());
+        assert_eq!(inner.clone().into_inner(), inner);
+    }
     let texts = [
         &record.virtual_obs_id,
         &record.in_if_name,

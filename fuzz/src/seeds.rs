@@ -77,7 +77,7 @@ fn main() -> io::Result<()> {
 
 /// Bytes by which a structured target chooses: any will do, more make more messages.
 fn choices(number: usize) -> Vec<u8> {
-    let mut bytes = vec![0; 64 << (number % 8)];
+    let mut bytes = vec![0; 64 << (number % 7)];
     Random::new(number as u64 + 1).fill(&mut bytes);
     bytes
 }

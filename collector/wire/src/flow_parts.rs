@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use crate::flow_extensions;
-use crate::packet::{self, Layer, Tunnel};
+use crate::packet::{self, Headers, Layer};
 use crate::reader::Reader;
 use crate::record::{Direction, PacketSample, Record};
 use crate::reject::Reject;
@@ -20,8 +20,8 @@ pub(crate) struct Parts {
     ethernet: Option<Ethernet>,
     packet: Option<Packet>,
     switch: Option<Switch>,
-    /// Of which the packet's header is the outer one.
-    carried: Option<Tunnel>,
+    /// What the packet's header says of a tunnel.
+    headers: Headers,
 }
 
 /// Part 2.
@@ -64,7 +64,7 @@ impl Parts {
     ) -> Result<(), Reject> {
         let body = &mut body;
         match format {
-            1 => self.carried = header(body, record)?,
+            1 => self.headers = header(body, record)?,
             2 => self.ethernet = Some(ethernet(body)?),
             3 => self.packet = Some(ipv4(body)?),
             4 => self.packet = Some(ipv6(body)?),
@@ -93,8 +93,11 @@ impl Parts {
         if let Some(packet) = self.packet.filter(|_| record.src_addr.is_none()) {
             packet.fill(record);
         }
-        if let Some(tunnel) = self.carried {
-            tunnel.fill(record);
+        if let Some(tunnel) = self.headers.tunnel
+            && tunnel.fill(record)
+            && let Some(sample) = &mut record.sample
+        {
+            sample.inner = self.headers.inner;
         }
     }
 }
@@ -131,7 +134,7 @@ impl Packet {
 }
 
 /// Part 1: the first bytes of the packet.
-fn header(body: &mut Reader<'_>, record: &mut Record) -> Result<Option<Tunnel>, Reject> {
+fn header(body: &mut Reader<'_>, record: &mut Record) -> Result<Headers, Reject> {
     let protocol = body.u32()?;
     let frame_length = body.u32()?;
     let stripped = body.u32()?;
@@ -156,7 +159,7 @@ fn header(body: &mut Reader<'_>, record: &mut Record) -> Result<Option<Tunnel>, 
         None | Some(0) if layer == Some(Layer::Ip) => sampled_length,
         length => length,
     };
-    Ok(headers.tunnel)
+    Ok(headers)
 }
 
 /// What a header of this protocol begins with; POS is PPP (RFC 2615).

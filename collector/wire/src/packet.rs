@@ -12,14 +12,16 @@
 mod network;
 mod tunnel;
 
-pub(crate) use tunnel::Tunnel;
+use tunnel::Tunnel;
 
 use crate::attribute::{Attribute, AttributeValue};
 use crate::reader::Reader;
-use crate::record::Record;
+use crate::record::{PacketSample, Record};
 use crate::reject::Reject;
 use crate::text::Text;
 
+/// Bytes of a frame check sequence. A frame in a tunnel has none; lengths count it.
+const FRAME_CHECK: usize = 4;
 /// VLAN tags that are read; a frame with more says no more.
 const MAX_TAGS: usize = 4;
 /// MPLS labels that are read.
@@ -41,12 +43,14 @@ pub(crate) enum Layer {
 }
 
 /// What the headers say beside what is in the record.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Headers {
     /// Bytes of layer 3 as the IP header has it.
     pub ip_length: Option<u32>,
     /// The tunnel whose outer header the record's network layer is.
     pub tunnel: Option<Tunnel>,
+    /// The packet that the tunnel carries, if it is IP; its `sample` has its lengths.
+    pub inner: Option<Box<Record>>,
 }
 
 /// Reads an Ethernet frame into `record`. Returns the octets of layer 3 as the
@@ -73,20 +77,13 @@ fn whole(layer: Layer, bytes: &[u8], record: &mut Record) -> Option<u32> {
 /// Reads the first `bytes` of a packet into `record`. `wire_length`: the bytes that the
 /// packet had from there to its end, without a frame check sequence, if known.
 pub(crate) fn read(layer: Layer, bytes: &[u8], wire_length: Option<usize>, record: &mut Record) -> Headers {
-    let mut walk = Walk {
-        reader: Reader::new(bytes),
-        wire_length,
-        record,
-        headers: Headers::default(),
-    };
-    // Running out of bytes is how samples end.
-    let _ = match layer {
-        Layer::Ethernet => walk.ethernet(),
-        Layer::Ppp => walk.ppp(),
-        Layer::Mpls => walk.mpls(),
-        Layer::Ip => walk.ip(),
-    };
-    walk.headers
+    let mut walk = Walk::new(bytes, wire_length, record);
+    walk.read(layer);
+    let inner = walk.headers.tunnel.and_then(|tunnel| walk.inner(tunnel.carries?));
+    Headers {
+        inner,
+        ..walk.headers
+    }
 }
 
 /// The way down through one packet.
@@ -97,7 +94,50 @@ struct Walk<'p, 'r> {
     headers: Headers,
 }
 
-impl Walk<'_, '_> {
+impl<'p, 'r> Walk<'p, 'r> {
+    fn new(bytes: &'p [u8], wire_length: Option<usize>, record: &'r mut Record) -> Self {
+        Self {
+            reader: Reader::new(bytes),
+            wire_length,
+            record,
+            headers: Headers::default(),
+        }
+    }
+
+    fn read(&mut self, layer: Layer) {
+        // Running out of bytes is how samples end.
+        let _ = match layer {
+            Layer::Ethernet => self.ethernet(),
+            Layer::Ppp => self.ppp(),
+            Layer::Mpls => self.mpls(),
+            Layer::Ip => self.ip(),
+        };
+    }
+
+    /// Bytes on the wire from here to the end of the packet.
+    fn wire_left(&self) -> Option<usize> {
+        self.wire_length
+            .and_then(|length| length.checked_sub(self.reader.offset()))
+    }
+
+    /// The packet that begins here, in a tunnel. A tunnel within is not followed.
+    fn inner(&self, layer: Layer) -> Option<Box<Record>> {
+        let (mut inner, wire_left) = (Record::default(), self.wire_left());
+        let mut walk = Walk::new(self.reader.rest(), wire_left, &mut inner);
+        walk.read(layer);
+        let ip_length = walk.headers.ip_length;
+        let frame_length = wire_left.filter(|_| layer == Layer::Ethernet);
+        let frame_length = frame_length.and_then(|length| u32::try_from(length + FRAME_CHECK).ok());
+        inner.src_addr?;
+        inner.sample = Some(PacketSample {
+            frame_length: frame_length.unwrap_or(0),
+            stripped: FRAME_CHECK as u32,
+            ip_length,
+            ..PacketSample::default()
+        });
+        Some(Box::new(inner))
+    }
+
     fn ethernet(&mut self) -> Result<(), Reject> {
         let mut header = EthernetHeader::default();
         let result = header.read(&mut self.reader);

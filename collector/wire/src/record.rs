@@ -70,6 +70,9 @@ pub struct PacketSample {
     /// sampled header. 0 in an IPv6 jumbogram. Where the sample begins with IP and does
     /// not say it, the octets that were sampled.
     pub ip_length: Option<u32>,
+    /// The packet in the tunnel whose outer header was sampled, if it is IP: its headers,
+    /// and in its own `sample` its `frame_length` (0 when it is no frame) and `ip_length`.
+    pub inner: Option<Box<Record>>,
 }
 
 /// One record, raw. `None`, zero or an empty text: the exporter did not say.
@@ -214,6 +217,48 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record of the packet in the tunnel, where a tunnel's packet was sampled: its
+    /// headers and lengths in place of all of the outer packet's, of which the ends of the
+    /// tunnel are left. Any other record is returned as it is.
+    ///
+    /// Which of the two counts depends on who else sees them. Open vSwitch sees the inner
+    /// packets on another bridge; of a switch between the nodes they are all there is.
+    #[must_use]
+    pub fn into_inner(mut self) -> Self {
+        let Some(sample) = &mut self.sample else {
+            return self;
+        };
+        let Some(inner) = sample.inner.take() else {
+            return self;
+        };
+        let lengths = inner.sample.as_ref();
+        sample.frame_length = lengths.map_or(0, |lengths| lengths.frame_length);
+        sample.stripped = lengths.map_or(0, |lengths| lengths.stripped);
+        sample.ip_length = lengths.and_then(|lengths| lengths.ip_length);
+        Self {
+            src_addr: inner.src_addr,
+            dst_addr: inner.dst_addr,
+            src_port: inner.src_port,
+            dst_port: inner.dst_port,
+            ip_protocol: inner.ip_protocol,
+            ip_version: inner.ip_version,
+            tos: inner.tos,
+            ttl: inner.ttl,
+            flow_label: inner.flow_label,
+            icmp_type: inner.icmp_type,
+            icmp_code: inner.icmp_code,
+            tcp_flags: inner.tcp_flags,
+            src_mac: inner.src_mac,
+            dst_mac: inner.dst_mac,
+            vlan: inner.vlan,
+            dst_vlan: None,
+            vlan_priority: inner.vlan_priority,
+            ether_type: inner.ether_type,
+            ethernet_header_len: inner.ethernet_header_len,
+            ..self
+        }
+    }
+
     /// An empty record of `protocol`.
     #[inline]
     pub fn new(protocol: Protocol, export_ns: u64) -> Self {

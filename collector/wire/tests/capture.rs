@@ -353,6 +353,7 @@ fn the_first_sflow_sample_is_read_whole() {
             frame_length: 70,
             stripped: 4,
             ip_length: Some(52),
+            inner: None,
         }),
         ..Record::default()
     };

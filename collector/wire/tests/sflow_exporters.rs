@@ -234,6 +234,123 @@ fn a_packet_of_a_tunnel_names_it_and_keeps_its_own_addresses() {
     assert_eq!(record.tunnel_direction, None);
 }
 
+/// The lengths that the record of the inner packet has.
+fn inner(outer: Record) -> (Record, u32, Option<u32>) {
+    let record = outer.into_inner();
+    let sample = record.sample.clone().expect("sFlow records have one");
+    assert_eq!((sample.rate, sample.inner.is_none()), (64, true));
+    (record, sample.frame_length, sample.ip_length)
+}
+
+#[test]
+fn the_packet_in_a_tunnel_is_there_whole_with_its_own_lengths() {
+    let segment = bytes(SEGMENT);
+    let frame = segment.len() - 64;
+    let sampled = [&VXLAN[..], &segment[frame..]].concat();
+    let vlan = part(
+        1001,
+        &body(|body| {
+            body.u32(100).u32(5).u32(200).u32(0);
+        }),
+    );
+    // Ethernet, IP, UDP and VXLAN are 50 bytes, the frame inside is of 1,054.
+    let outer = record(&[vlan, header(1, 1_108, 4, &sampled)]);
+    assert_eq!(
+        (outer.src_addr, outer.vlan, outer.dst_vlan),
+        (address("10.0.0.1"), Some(100), Some(200))
+    );
+    let (record, frame_length, ip_length) = inner(outer);
+    assert_eq!(
+        (record.src_addr, record.dst_addr),
+        (address("10.1.1.1"), address("10.2.2.2"))
+    );
+    assert_eq!(
+        (record.ip_protocol, record.src_port, record.dst_port),
+        (Some(6), Some(1234), Some(443))
+    );
+    assert_eq!(
+        (record.src_mac, record.vlan, record.dst_vlan),
+        (Some([0, 0, 0, 0, 0, 1]), None, None)
+    );
+    assert_eq!((frame_length, ip_length), (1_054 + 4, Some(1_040)));
+    assert_eq!((record.tunnel_type, record.tunnel_key), (Some(1), Some(5001)));
+    assert_eq!(
+        (record.tunnel_src, record.tunnel_dst),
+        (address("10.0.0.1"), address("10.0.0.2"))
+    );
+    assert_eq!((record.in_if, record.sampling), (Some(3), Some(64)));
+}
+
+#[test]
+fn an_inner_packet_without_a_frame_has_no_length_of_one() {
+    let segment = bytes(SEGMENT);
+    let ip = &segment[segment.len() - 50..];
+    let outer = |protocol: u8, between: &[u8]| {
+        let mut outer = VXLAN[..34].to_vec();
+        outer[23] = protocol;
+        record(&[header(1, 1_518, 4, &[&outer, between, ip].concat())])
+    };
+    for (protocol, between) in [
+        (4, &[][..]),
+        (47, &[0, 0, 8, 0]),
+        (47, &[0x20, 0, 8, 0, 0, 0, 0, 9]),
+    ] {
+        let (record, frame_length, ip_length) = inner(outer(protocol, between));
+        assert_eq!(
+            (record.src_addr, record.dst_port),
+            (address("10.1.1.1"), Some(443))
+        );
+        assert_eq!((record.src_mac, record.ether_type), (None, None));
+        assert_eq!((frame_length, ip_length), (0, Some(1_040)));
+        assert_eq!(
+            (record.tunnel_src, record.tunnel_protocol),
+            (address("10.0.0.1"), Some(protocol))
+        );
+    }
+}
+
+#[test]
+fn a_frame_behind_options_of_geneve_or_a_header_of_erspan_is_found() {
+    let segment = bytes(SEGMENT);
+    let frame = &segment[segment.len() - 64..];
+    let outer = |protocol: u8, between: &[u8]| {
+        let mut outer = VXLAN[..34].to_vec();
+        outer[23] = protocol;
+        record(&[header(1, 1_518, 4, &[&outer, between, frame].concat())])
+    };
+    let mut geneve = [0; 24];
+    geneve[2..4].copy_from_slice(&6081u16.to_be_bytes());
+    geneve[8..16].copy_from_slice(&[2, 0, 0x65, 0x58, 0, 0x13, 0x89, 0]);
+    let erspan2 = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 99, 0, 0, 0, 0];
+    let mut erspan3 = [0; 28];
+    erspan3[..12].copy_from_slice(&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 0, 0, 98]);
+    erspan3[19] = 1;
+    let cases = [
+        (17, &geneve[..], Some(5001)),
+        (47, &[0, 0, 0x65, 0x58], None),
+        (47, &[0, 0, 0x88, 0xbe], None),
+        (47, &erspan2, Some(99)),
+        (47, &erspan3, Some(98)),
+    ];
+    for (protocol, between, key) in cases {
+        let (record, frame_length, _) = inner(outer(protocol, between));
+        assert_eq!(
+            (record.src_addr, record.tunnel_key),
+            (address("10.1.1.1"), key),
+            "{between:?}"
+        );
+        assert_eq!(frame_length as usize, 1_518 - 34 - between.len());
+    }
+}
+
+#[test]
+fn where_nothing_is_inside_the_record_stays() {
+    for parts in [[header(1, 1_518, 4, &VXLAN)], [header(1, 1_054, 4, &VXLAN[..42])]] {
+        let outer = record(&parts);
+        assert_eq!(outer.clone().into_inner(), outer);
+    }
+}
+
 #[test]
 fn what_the_exporter_says_of_a_tunnel_counts_more_than_what_a_packet_carries() {
     let vni = part(1030, &7u32.to_be_bytes());

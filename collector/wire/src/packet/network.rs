@@ -179,10 +179,7 @@ impl Walk<'_, '_> {
     /// Whether what follows is IP beyond doubt, though it need not be: by its version,
     /// its lengths against what there is, and for IPv4 its checksum.
     pub(super) fn proves_ip(&self) -> bool {
-        let bytes = self.reader.rest();
-        let wire_length = self
-            .wire_length
-            .and_then(|length| length.checked_sub(self.reader.offset()));
+        let (bytes, wire_length) = (self.reader.rest(), self.wire_left());
         match bytes.first().map(|first| first >> 4) {
             Some(4) => is_ipv4(bytes, wire_length).unwrap_or(false),
             Some(6) => is_ipv6(bytes, wire_length).unwrap_or(false),
