@@ -13,6 +13,7 @@
 pub mod allow;
 pub mod api;
 pub mod args;
+mod bounded;
 pub mod config;
 pub mod decode;
 pub mod enrich;
@@ -24,6 +25,8 @@ pub mod normalise;
 pub mod pipeline;
 pub mod queue;
 pub mod receive;
+pub mod registry;
+pub mod roles;
 pub mod running;
 pub mod samplers;
 pub mod sequence;
@@ -37,7 +40,9 @@ mod worker;
 mod pcap;
 
 pub use allow::{Allow, AllowRule};
+pub use args::NodeDaemon;
 pub use config::{Config, QUEUE_RECORDS, default_workers};
+pub use decode::ExporterPolicy;
 pub use names::NameSource;
 pub use pipeline::{Addresses, Collector, StartError};
 pub use running::{RunError, Running};

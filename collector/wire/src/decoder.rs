@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -79,6 +80,12 @@ pub struct Summary {
     pub protocol: Protocol,
     /// IPFIX observation domain, NetFlow v9 source id; 0 in the others.
     pub observation_domain: u32,
+    /// sFlow agent address.
+    pub agent: Option<IpAddr>,
+    /// sFlow sub-agent; 0 in the others.
+    pub sub_agent: u32,
+    /// NetFlow v5 engine type and id.
+    pub engine: Option<(u8, u8)>,
     /// The sequence number in its header. What it counts depends on the protocol:
     /// IPFIX data records, NetFlow v9 messages, NetFlow v5 flows, sFlow datagrams.
     pub sequence: u32,

@@ -43,6 +43,7 @@ pub(crate) fn decode(datagram: &[u8], out: &mut Vec<Record>) -> Result<Summary, 
             .map(|flow| record(&message.header, clock, flow)),
     );
     Ok(Summary {
+        engine: Some((message.header.engine_type, message.header.engine_id)),
         sequence: message.header.flow_sequence,
         records: message.flowsets.len(),
         data_records: message.flowsets.len(),

@@ -35,6 +35,7 @@ pub(crate) fn decode(datagram: &[u8], now_ms: u64, out: &mut Vec<Record>) -> Res
     let _version = reader.u32()?;
     let agent = address(&mut reader)?;
     let sub_agent = reader.u32()?;
+    (summary.agent, summary.sub_agent) = (agent, sub_agent);
     summary.sequence = reader.u32()?;
     let _uptime = reader.u32()?;
     let samples = reader.u32()?;
