@@ -15,7 +15,7 @@ use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weir_api::NodeFlowExportStatus;
-use weir_collector::args::{FileArgs, Print, StoreArgs, default_listen};
+use weir_collector::args::{ExporterArgs, FileArgs, Print, StoreArgs, default_listen};
 use weir_collector::{Collector, Config, NameSource, Running, Sink};
 use weir_node::shutdown::Signals;
 use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
@@ -49,6 +49,8 @@ pub struct UpArgs {
     store: StoreArgs,
     #[command(flatten)]
     files: FileArgs,
+    #[command(flatten)]
+    exporters: ExporterArgs,
 }
 
 /// Runs until a signal.
@@ -147,6 +149,7 @@ fn collector_config(args: &UpArgs, node: &str) -> Config {
             Print::Json => Sink::stdout(),
             Print::None => Sink::Discard,
         },
+        exporters: args.exporters.clone().policy(),
         store: args.store.settings(),
         state_dir: args.files.state_dir.clone(),
         ..Config::default()
@@ -169,9 +172,11 @@ mod tests {
 
     #[test]
     fn the_collector_gets_the_directories_and_the_labels_that_were_asked_for() {
-        let line = "weir --network n --listen 127.0.0.1:0 --data-dir d --state-dir s --subnet-labels l";
+        let line = "weir --network n --listen 127.0.0.1:0 --data-dir d --state-dir s --subnet-labels l \
+                    --relay 192.0.2.0/24";
         let args = Line::try_parse_from(line.split(' ')).unwrap().up;
         let config = collector_config(&args, "node-a");
+        assert!(config.exporters.trust.is_relay([192, 0, 2, 1].into()));
         assert_eq!(config.state_dir.as_deref(), Some(Path::new("s")));
         assert_eq!(config.subnet_labels.as_deref(), Some(Path::new("l")));
         assert_eq!(config.store.unwrap().directory, Path::new("d"));

@@ -21,8 +21,8 @@ pub struct Allow {
 pub enum AllowRule {
     /// Those with an address in this network.
     Network(IpNet),
-    /// The nodes that the source of names knows, by their addresses. Nobody, until
-    /// it was read.
+    /// The nodes that the source of names knows, by their addresses, and the pods of
+    /// their node daemons. Nobody, until it was read.
     ClusterNodes,
 }
 
@@ -38,9 +38,28 @@ impl FromStr for AllowRule {
         if text == "cluster-nodes" {
             return Ok(Self::ClusterNodes);
         }
-        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        network.map(Self::Network).map_err(|_| NoRule(text.to_owned()))
+        let network = parse_network(text).map(Self::Network);
+        network.ok_or_else(|| NoRule(text.to_owned()))
     }
+}
+
+/// A network, or an address as the network of it alone.
+pub fn parse_network(text: &str) -> Option<IpNet> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.ok()
+}
+
+/// What is neither a network nor an address.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is neither an address nor a network such as 10.0.0.0/8")]
+pub struct NoNetwork(String);
+
+/// Reads the network of a declared relay.
+///
+/// # Errors
+/// It is none.
+pub fn read_relay(text: &str) -> Result<IpNet, NoNetwork> {
+    parse_network(text).ok_or_else(|| NoNetwork(text.to_owned()))
 }
 
 impl FromIterator<AllowRule> for Allow {

@@ -12,6 +12,7 @@ pub mod answer;
 pub mod ask;
 mod cache;
 mod engine;
+pub mod exporters;
 mod format;
 mod pages;
 pub mod params;
@@ -194,6 +195,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::tail))
         .routes(routes!(pages::fields))
         .routes(routes!(pages::status))
+        .routes(routes!(pages::exporters))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The command line of `weir-collector`, and what it means.
 
+mod exporters;
 mod files;
 mod store;
 
@@ -12,6 +13,7 @@ use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
 use crate::stream::{CONNECTIONS, CONNECTIONS_PER_PEER, StreamConfig, TlsFiles};
+pub use exporters::{ExporterArgs, NodeDaemon};
 pub use files::FileArgs;
 pub use store::StoreArgs;
 use weir_identity::NAME_HISTORY;
@@ -80,6 +82,13 @@ pub struct Args {
     /// at [default: everybody]
     #[arg(long, value_name = "NETWORK|cluster-nodes")]
     pub allow: Vec<AllowRule>,
+
+    #[command(flatten)]
+    pub exporters: ExporterArgs,
+
+    /// The DaemonSet whose pods tell interfaces' names of their nodes
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value_t = NodeDaemon::default())]
+    pub node_daemon: NodeDaemon,
 
     /// Memory that records may take while they wait to be stored or printed. When it
     /// is full, those that come are dropped and counted [default: 64MiB]
@@ -154,6 +163,8 @@ impl Args {
             streams,
             workers: self.workers.unwrap_or_else(default_workers),
             allow: self.allow.into_iter().collect(),
+            exporters: self.exporters.policy(),
+            node_daemon: self.node_daemon,
             http: self
                 .http
                 .unwrap_or_else(|| SocketAddr::new(any_address(), HTTP_PORT)),

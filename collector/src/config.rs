@@ -9,6 +9,8 @@ use weir_store::Settings;
 use wire::Limits;
 
 use crate::allow::Allow;
+use crate::args::NodeDaemon;
+use crate::decode::ExporterPolicy;
 use crate::names::NameSource;
 use crate::sink::Sink;
 use crate::stream::StreamConfig;
@@ -34,6 +36,10 @@ pub struct Config {
     pub streams: StreamConfig,
     /// Who may send.
     pub allow: Allow,
+    /// What is said of exporters.
+    pub exporters: ExporterPolicy,
+    /// Whose pods speak for their nodes, where names come from Kubernetes.
+    pub node_daemon: NodeDaemon,
     /// Where metrics and readiness are served.
     pub http: SocketAddr,
     /// Where names come from.
@@ -61,6 +67,8 @@ impl Default for Config {
             workers: default_workers(),
             streams: StreamConfig::default(),
             allow: Allow::default(),
+            exporters: ExporterPolicy::default(),
+            node_daemon: NodeDaemon::default(),
             http: ([127, 0, 0, 1], 0).into(),
             names: NameSource::None,
             name_history: NAME_HISTORY,

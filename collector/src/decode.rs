@@ -1,18 +1,22 @@
 //! Datagrams to raw records, one decoder a worker, and the counting that goes
-//! with it: received = decoded + rejected. What datagrams say beside their records
-//! goes to those who keep it: samplers, interfaces, the switches' own counters.
+//! with it: received = decoded + rejected. Here is decided whose a datagram is, and so
+//! whether what it says beside its records counts, before that goes to those who keep
+//! it: samplers, interfaces, the switches' own counters.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use wire::{Decoder, Limits, Protocol, Record, Reject, Session, Summary};
+use wire::{Decoder, Direction, Limits, Options, Protocol, Record, Reject, Session, Summary, Transport};
 
 use crate::containment::Containment;
 use crate::metrics::DecodeCounters;
-use crate::normalise;
+use crate::normalise::{self, Metering};
+use crate::registry::{ExporterRegistry, ExporterTally, LastReject};
+use crate::roles::{Role, Roles};
 use crate::samplers::Samplers;
-use crate::sequence::{Arrival, Sequences};
+use crate::sequence::{Arrival, Loss, Sequences};
 use crate::templates::{Telling, Templates};
-use weir_identity::exporters::{Exporter, Exporters, Mark};
+use weir_identity::exporters::{Attribution, Exporter, Exporters, Mark, Trust};
 use weir_identity::interfaces::{ExporterRef, Interfaces};
 
 /// Why a datagram or message was refused. It is counted already.
@@ -26,15 +30,46 @@ pub enum Refused {
     Panic,
 }
 
+/// What the configuration says of exporters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExporterPolicy {
+    /// Whose word counts.
+    pub trust: Trust,
+    /// What those that are not OVS are there for.
+    pub roles: Roles,
+}
+
+/// What all workers know of exporters together.
+#[derive(Debug, Clone, Default)]
+pub struct ExporterState {
+    /// What the configuration says.
+    pub policy: Arc<ExporterPolicy>,
+    /// What each has sent.
+    pub registry: Arc<ExporterRegistry>,
+    /// How they sample.
+    pub samplers: Arc<Samplers>,
+    /// Who stands behind the switches' interfaces.
+    pub interfaces: Arc<Interfaces>,
+}
+
+/// Whose the records of a datagram are, and how it meters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Decoded<'a> {
+    /// Who sent them, if that is proven.
+    pub exporter: Option<&'a Exporter>,
+    /// How an exporter that is not OVS meters.
+    pub metering: Metering,
+}
+
 /// One worker's decoder: the templates of the sessions that it receives.
 #[derive(Debug)]
 pub struct Decode {
     decoder: Decoder,
     limits: Limits,
     sequences: Sequences,
-    samplers: Samplers,
-    interfaces: Arc<Interfaces>,
+    state: ExporterState,
     counters: DecodeCounters,
+    tally: ExporterTally,
     telling: Telling,
     containment: Arc<Containment>,
 }
@@ -43,7 +78,7 @@ impl Decode {
     /// A decoder that knows no templates yet.
     pub fn new(
         limits: Limits,
-        interfaces: Arc<Interfaces>,
+        state: ExporterState,
         counters: DecodeCounters,
         containment: Arc<Containment>,
     ) -> Self {
@@ -51,8 +86,8 @@ impl Decode {
             decoder: Decoder::new(limits.clone()),
             limits,
             sequences: Sequences::default(),
-            samplers: Samplers::default(),
-            interfaces,
+            tally: ExporterTally::new(Arc::clone(&state.registry)),
+            state,
             counters,
             telling: Telling::default(),
             containment,
@@ -72,6 +107,7 @@ impl Decode {
     /// There is no work.
     pub fn idle(&mut self) {
         self.telling.idle(&mut self.decoder);
+        self.settle();
     }
 
     /// There will be no more work. What waits for its template waits in vain.
@@ -79,12 +115,32 @@ impl Decode {
         self.telling.end(&mut self.decoder);
         self.decoder.give_up_waiting();
         self.counters.expired(self.decoder.take_expired_sets());
+        self.settle();
+    }
+
+    /// Nobody waits for what is missing any more.
+    fn settle(&mut self) {
+        let losses = self.sequences.settle_all();
+        if !losses.is_empty() {
+            self.count_losses(losses);
+            self.publish();
+        }
     }
 
     /// A datagram came from somebody who may not send any; it is not looked at.
-    pub fn stranger(&mut self) {
+    pub fn stranger(&mut self, source: IpAddr, bytes: usize, now_ms: u64) {
         self.counters.received();
-        self.counters.reject_stranger();
+        let kind = self.counters.reject_stranger();
+        self.tally.datagram(source, bytes, now_ms).reject(kind);
+    }
+
+    /// A datagram came from an exporter that nobody wants; it is not looked at.
+    fn ignore(&mut self, source: IpAddr, bytes: usize, now_ms: u64) {
+        self.counters.received();
+        let kind = self.counters.reject_ignored();
+        let counts = self.tally.datagram(source, bytes, now_ms);
+        counts.role = Some(Role::Ignore);
+        counts.reject(kind);
     }
 
     /// So many datagrams came when there was no time left for them.
@@ -95,18 +151,18 @@ impl Decode {
     /// Shows what was counted. Call it before the records are handed on.
     pub fn publish(&mut self) {
         self.counters.publish();
+        self.tally.publish();
     }
 
     /// What came over a stream cannot be cut into messages.
-    pub fn malformed(&mut self, reject: &Reject) {
+    pub fn malformed(&mut self, source: IpAddr, reject: &Reject, now_ms: u64) {
         self.counters.received();
-        self.counters.reject(reject);
+        self.refuse(source, 0, reject, now_ms);
     }
 
     /// A session over a stream has ended, and its templates with it.
     pub fn end(&mut self, session: Session) {
         self.decoder.end_session(session);
-        self.samplers.end(session.peer);
         self.counters.expired(self.decoder.take_expired_sets());
     }
 
@@ -122,15 +178,20 @@ impl Decode {
         datagram: &[u8],
         exporters: &'a Exporters,
         records: &mut Vec<Record>,
-    ) -> Result<Option<&'a Exporter>, Refused> {
+    ) -> Result<Decoded<'a>, Refused> {
+        let source = session.peer.ip();
+        let role = self.state.policy.roles.of(source);
+        if role == Some(Role::Ignore) {
+            self.ignore(source, datagram.len(), now_ms);
+            return Ok(Decoded::default());
+        }
         self.counters.received();
         let containment = Arc::clone(&self.containment);
         let decode = || self.decoder.decode(session, now_ms, datagram, records);
         let summary = match containment.run(session, datagram, decode) {
             Some(Ok(summary)) => summary,
             Some(Err(reject)) => {
-                self.counters.reject(&reject);
-                tracing::debug!(session = %session.peer, %reject, "refused");
+                self.refuse(source, datagram.len(), &reject, now_ms);
                 return Err(Refused::Malformed);
             }
             None => {
@@ -141,15 +202,86 @@ impl Decode {
             }
         };
         self.counters.decoded(&summary, self.decoder.take_expired_sets());
-        let exporter = exporters.resolve(mark(&summary, records), session.peer.ip());
         // What a datagram says of its exporter is worth less than its records.
-        let keep = || {
-            self.follow(session, &summary, records, exporter);
-            self.learn(session, &summary, now_ms, exporter);
-            self.samplers.complete(session.peer, records);
+        let take_in = || {
+            self.take_in(
+                session,
+                &summary,
+                (datagram.len(), now_ms, role),
+                exporters,
+                records,
+            )
         };
-        let _ = containment.run(session, datagram, keep);
-        Ok(exporter)
+        Ok(containment.run(session, datagram, take_in).unwrap_or_default())
+    }
+
+    /// Finds out whose the datagram is, and keeps what it says beside its records.
+    fn take_in<'a>(
+        &mut self,
+        session: Session,
+        summary: &Summary,
+        (bytes, now_ms, role): (usize, u64, Option<Role>),
+        exporters: &'a Exporters,
+        records: &mut [Record],
+    ) -> Decoded<'a> {
+        let source = session.peer.ip();
+        let first = records.first();
+        let attribution = attribute(summary, first, source, exporters, &self.state.policy.trust);
+        let exporter = attribution.exporter;
+        let ovs = match first {
+            Some(record) => normalise::is_ovs(record, exporter),
+            None => exporter.is_some_and(Exporter::is_ovs),
+        };
+        self.state.samplers.learn(source, &summary.options);
+        let unscaled = self.state.samplers.complete(source, records);
+        self.counters.unscaled(unscaled);
+        let metering = Metering {
+            role,
+            ingress: !ovs && self.meters_ingress(source, records, now_ms),
+        };
+        if attribution.claims.is_some() {
+            self.counters.unproven_mark();
+        }
+        let counts = self.tally.datagram(source, bytes, now_ms);
+        counts.attribute(&attribution, summary.protocol);
+        counts.count(summary);
+        counts.role = role;
+        counts.unscaled_records += unscaled as u64;
+        counts.is_ovs |= ovs && !records.is_empty();
+        counts.is_foreign |= !ovs && !records.is_empty();
+        self.follow(session, summary, exporter, ovs, now_ms);
+        self.learn(source, summary, now_ms, &attribution);
+        Decoded { exporter, metering }
+    }
+
+    fn refuse(&mut self, source: IpAddr, bytes: usize, reject: &Reject, now_ms: u64) {
+        self.counters.reject(reject);
+        let counts = self.tally.datagram(source, bytes, now_ms);
+        counts.reject(reject.kind());
+        // Words only for the first of a batch: a flood must not cost more than that.
+        if counts
+            .last_reject
+            .as_ref()
+            .is_none_or(|last| last.kind != reject.kind())
+        {
+            counts.last_reject = Some(LastReject {
+                reason: reject.to_string(),
+                kind: reject.kind(),
+                at_ms: now_ms,
+            });
+        }
+    }
+
+    /// Whether the exporter tells of packets that come in, now or before: what goes out
+    /// is then the same packets again.
+    fn meters_ingress(&self, source: IpAddr, records: &[Record], now_ms: u64) -> bool {
+        let registry = &self.state.registry;
+        let any = |direction| records.iter().any(|record| record.direction == Some(direction));
+        if any(Direction::Ingress) {
+            registry.met_ingress(source, now_ms);
+            return true;
+        }
+        any(Direction::Egress) && registry.meters_ingress(source, now_ms)
     }
 
     /// After a panic a session may be half changed, and is met as a new one.
@@ -162,55 +294,94 @@ impl Decode {
     }
 
     /// Keeps what is no record.
-    fn learn(&mut self, session: Session, summary: &Summary, now_ms: u64, exporter: Option<&Exporter>) {
+    fn learn(&mut self, source: IpAddr, summary: &Summary, now_ms: u64, attribution: &Attribution<'_>) {
+        let exporter = attribution.exporter;
         self.counters.told(summary, now_ms, exporter);
         if summary.options.is_empty() {
             return;
         }
-        self.samplers.learn(session.peer, &summary.options);
+        if !attribution.may_name_interfaces(&self.state.policy.trust) {
+            let is_name = |content: &Options| matches!(content, Options::Interface(_));
+            let names = summary.options.iter().filter(|record| is_name(&record.content));
+            let refused = names.count();
+            self.counters.options_refused(refused);
+            self.tally.of(source).options_refused += refused as u64;
+            return;
+        }
         let origin = ExporterRef {
             exporter,
-            source: session.peer.ip(),
+            source,
             domain: summary.observation_domain,
         };
-        self.interfaces.learn(origin, &summary.options, now_ms);
-        self.counters.interfaces(self.interfaces.len());
+        self.state.interfaces.learn(origin, &summary.options, now_ms);
+        self.counters.interfaces(self.state.interfaces.len());
     }
 
     fn follow(
         &mut self,
         session: Session,
         summary: &Summary,
-        records: &[Record],
         exporter: Option<&Exporter>,
+        ovs: bool,
+        now_ms: u64,
     ) {
-        let ovs = match records.first() {
-            Some(record) => normalise::is_ovs(record, exporter),
-            None => exporter.is_some_and(Exporter::is_ovs),
-        };
         let arrival = Arrival {
             session: session.peer,
+            in_order: session.transport == Transport::Stream,
             protocol: summary.protocol,
             domain: summary.observation_domain,
+            agent: (summary.agent, summary.sub_agent),
+            engine: summary.engine,
             sequence: summary.sequence,
             records: summary.data_records,
             complete: summary.sets_held == 0 && summary.sets_dropped == 0,
             ovs,
+            node: exporter.map(|exporter| &exporter.node),
+            now_ms,
         };
-        let lost = self.sequences.arrive(arrival);
-        if lost > 0 {
-            self.counters.lost(summary.protocol, lost, exporter);
+        let units = self.sequences.arrive(&arrival);
+        if units > 0 {
+            self.count_losses(vec![Loss {
+                source: session.peer.ip(),
+                protocol: summary.protocol,
+                node: arrival.node.cloned(),
+                units,
+            }]);
+        }
+        let losses = self.sequences.look(now_ms);
+        self.count_losses(losses);
+    }
+
+    fn count_losses(&mut self, losses: Vec<Loss>) {
+        for loss in losses {
+            self.counters.lost(loss.protocol, loss.units, loss.node.as_ref());
+            self.tally.of(loss.source).lost += loss.units;
         }
     }
 }
 
-fn mark(summary: &Summary, records: &[Record]) -> Option<Mark> {
-    match (records.first(), summary.protocol) {
-        (Some(record), _) => Mark::of(record),
-        (None, Protocol::Ipfix) => Mark::of_domain(summary.observation_domain),
-        (None, Protocol::Sflow5) => summary.counters.first()?.agent.map(Mark::Agent),
-        (None, _) => None,
+/// Whose a datagram is. A mark that OVS alone gives its records proves nothing on those
+/// that are not OVS's, and is none.
+fn attribute<'a>(
+    summary: &Summary,
+    first: Option<&Record>,
+    source: IpAddr,
+    exporters: &'a Exporters,
+    trust: &Trust,
+) -> Attribution<'a> {
+    let mark = match summary.protocol {
+        Protocol::Ipfix => Mark::of_domain(summary.observation_domain),
+        Protocol::Sflow5 => summary.agent.map(Mark::Agent),
+        Protocol::NetFlow5 => summary.engine.map(|(kind, id)| Mark::Engine(kind, id)),
+        Protocol::NetFlow9 => None,
+    };
+    let is_foreign =
+        |record: &Record| record.protocol == Protocol::Ipfix && !normalise::has_ovs_shape(record);
+    let mut attribution = exporters.resolve(mark, source, trust);
+    if first.is_some_and(is_foreign) {
+        attribution.claims = None;
     }
+    attribution
 }
 
 #[cfg(test)]
@@ -225,8 +396,12 @@ mod tests {
     #[test]
     fn data_that_waits_for_its_template_at_the_end_counts_as_expired() {
         let metrics = Arc::<Metrics>::default();
-        let counters = metrics.decode_counters();
-        let mut decode = Decode::new(Limits::default(), Arc::default(), counters, Arc::default());
+        let mut decode = Decode::new(
+            Limits::default(),
+            ExporterState::default(),
+            metrics.decode_counters(),
+            Arc::default(),
+        );
         let data = Ipfix::new(0, 0, 1).set(256, &[0, 80]).set(257, &[1]).encode();
         let session = Session::datagram(([192, 0, 2, 1], 4739).into());
         decode

@@ -13,6 +13,7 @@
 pub mod allow;
 pub mod api;
 pub mod args;
+mod bounded;
 pub mod config;
 pub mod containment;
 pub mod decode;
@@ -26,6 +27,8 @@ pub mod pipeline;
 pub mod printer;
 pub mod queue;
 pub mod receive;
+pub mod registry;
+pub mod roles;
 pub mod running;
 pub mod samplers;
 pub mod sequence;
@@ -39,7 +42,9 @@ mod worker;
 mod pcap;
 
 pub use allow::{Allow, AllowRule};
+pub use args::NodeDaemon;
 pub use config::{Config, QUEUE_BYTES, default_workers};
+pub use decode::ExporterPolicy;
 pub use names::NameSource;
 pub use pipeline::{Addresses, Collector, StartError};
 pub use running::{RunError, Running};

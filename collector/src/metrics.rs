@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use wire::{Discard, Protocol, Reject};
 
+use crate::registry::ExporterRegistry;
 use weir_identity::exporters::Exporter;
 
 mod connections;
@@ -39,6 +40,9 @@ const MAX_NODES: usize = 1_024;
 
 /// Reason of a datagram that was refused for who sent it.
 const STRANGER: &str = "stranger";
+
+/// Reason of a datagram whose exporter has the role `ignore`.
+const IGNORED: &str = "ignored";
 
 /// Reason of a datagram for which there was no time left.
 const STOPPING: &str = "stopping";
@@ -174,7 +178,11 @@ pub struct Metrics {
     node_lost: Family<NodeLabels, Counter>,
     discarded: Family<DiscardLabels, Counter>,
     interfaces: Gauge,
+    unscaled: Counter,
+    unproven_marks: Counter,
+    options_refused: Counter,
     switches: Arc<Switches>,
+    exporters: Arc<ExporterRegistry>,
     connections: Connections,
     nodes: Mutex<HashSet<Arc<str>>>,
     gate: RwLock<()>,
@@ -201,7 +209,11 @@ impl Default for Metrics {
             node_lost: Family::default(),
             discarded: Family::default(),
             interfaces: Gauge::default(),
+            unscaled: Counter::default(),
+            unproven_marks: Counter::default(),
+            options_refused: Counter::default(),
             switches: Arc::default(),
+            exporters: Arc::default(),
             connections: Connections::default(),
             nodes: Mutex::default(),
             gate: RwLock::default(),
@@ -292,6 +304,21 @@ impl Metrics {
             "Interfaces whose pod is known from node daemons",
             self.interfaces.clone(),
         );
+        r.register(
+            "unscaled_records",
+            "Records without a sampling rate, of exporters that tell of samplers",
+            self.unscaled.clone(),
+        );
+        r.register(
+            "unproven_marks",
+            "Datagrams with the mark of a node that they do not come from",
+            self.unproven_marks.clone(),
+        );
+        r.register(
+            "interface_names_refused",
+            "Names of interfaces that came neither from their node nor through a declared relay",
+            self.options_refused.clone(),
+        );
         r.register_collector(Box::new(Arc::clone(&self.switches)));
     }
 
@@ -308,6 +335,11 @@ impl Metrics {
     /// Shows a store's figures, too.
     pub fn watch_store(&mut self, reader: weir_store::Reader) {
         self.registry.register_collector(Box::new(stored::Stored(reader)));
+    }
+
+    /// What each exporter has sent.
+    pub fn exporters(&self) -> &Arc<ExporterRegistry> {
+        &self.exporters
     }
 
     /// Counts of connections.
@@ -353,9 +385,9 @@ impl Metrics {
         self.kernel_drops.clone()
     }
 
-    fn lost_on(&self, exporter: &Exporter, protocol: Protocol, units: u64) {
+    fn lost_on(&self, node: &Arc<str>, protocol: Protocol, units: u64) {
         let labels = NodeLabels {
-            node: self.node_label(Some(exporter)),
+            node: self.node_label(Some(node)),
             format: protocol.as_str(),
         };
         self.node_lost.get_or_create(&labels).inc_by(units);
@@ -365,7 +397,7 @@ impl Metrics {
     fn discarded(&self, exporter: Option<&Exporter>, discards: &[Discard]) {
         for discard in discards {
             let labels = DiscardLabels {
-                node: self.node_label(exporter),
+                node: self.node_label(exporter.map(|exporter| &exporter.node)),
                 reason: discard_reason(discard.reason),
             };
             self.discarded.get_or_create(&labels).inc();
@@ -373,17 +405,17 @@ impl Metrics {
     }
 
     /// The node's name, as long as there is room for its series.
-    fn node_label(&self, exporter: Option<&Exporter>) -> String {
-        let Some(exporter) = exporter else {
+    fn node_label(&self, node: Option<&Arc<str>>) -> String {
+        let Some(node) = node else {
             return OTHER.to_owned();
         };
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_series = nodes.contains(&exporter.node) || nodes.len() < MAX_NODES;
+        let has_series = nodes.contains(node) || nodes.len() < MAX_NODES;
         if !has_series {
             return OTHER.to_owned();
         }
-        nodes.insert(Arc::clone(&exporter.node));
-        exporter.node.to_string()
+        nodes.insert(Arc::clone(node));
+        node.to_string()
     }
 
     /// The sums, for the log.
@@ -440,7 +472,7 @@ fn discard_reason(code: u32) -> &'static str {
 fn reject_reasons() -> Vec<&'static str> {
     Reject::KINDS
         .into_iter()
-        .chain([STRANGER, STOPPING, PANIC])
+        .chain([STRANGER, IGNORED, STOPPING, PANIC])
         .collect()
 }
 
@@ -469,12 +501,9 @@ mod tests {
     fn any_number_of_nodes_take_bounded_room_and_none_is_lost() {
         let metrics = Metrics::default();
         for n in 0..3 * MAX_NODES {
-            let exporter = Exporter {
-                node: format!("node-{n}").into(),
-                ..Exporter::default()
-            };
-            metrics.lost_on(&exporter, Protocol::Ipfix, 1);
-            metrics.lost_on(&exporter, Protocol::Ipfix, 1);
+            let node = format!("node-{n}").into();
+            metrics.lost_on(&node, Protocol::Ipfix, 1);
+            metrics.lost_on(&node, Protocol::Ipfix, 1);
         }
         let text = metrics.encode();
         let lines = text

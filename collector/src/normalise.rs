@@ -1,11 +1,8 @@
 //! Raw records to flow records: what Open vSwitch means by its numbers is put
 //! right here, once, and nowhere else.
 //!
-//! OVS's quirks are undone for exporters that are known to be OVS
-//! ([`Exporter::is_ovs`]): found by their mark or source address in the exporter
-//! table. IPFIX records also show it themselves ([`has_ovs_shape`]), by fields
-//! that OVS puts in every template. Other exporters' values stay as they are,
-//! scaled by the sampling that they state.
+//! OVS's quirks are undone for records that are OVS's, which [`ovs`] decides. Other
+//! exporters' values stay as they are, scaled by the sampling that they state.
 //!
 //! | quirk (OVS 2.9 to 3.7) | what is done |
 //! |---|---|
@@ -35,9 +32,14 @@ use weir_flow::Identity;
 use weir_flow::{FlowRecord, Found, Server, ServerConfidence, Side, Sight, TcpFlags, Tunnel, Verdict};
 use weir_identity::exporters::{Exporter, Exporters};
 
+pub mod ovs;
 mod primary;
+mod role;
 mod sight;
 mod verdict;
+
+pub use ovs::{has_ovs_shape, is_ovs};
+pub use role::Metering;
 
 /// Octets of the Ethernet header that OVS counts in NetFlow.
 const ETHERNET_HEADER: u64 = 14;
@@ -65,15 +67,22 @@ pub struct Context<'a> {
 /// Turns one raw record into a flow record without names.
 pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
     let ovs = is_ovs(&record, context.exporter);
+    // Of a packet within another, OVS tells where it comes out of its tunnel.
+    let record = if ovs { record } else { record.into_inner() };
     let sight = if ovs {
         sight::of_ovs(&record, context.exporter)
     } else {
         Sight::NONE
     };
-    let counts = Counts::of(&record, ovs, context.exporter);
+    let scale = match &record.sample {
+        None if ovs => 1,
+        None => u64::from(record.sampling.unwrap_or(1).max(1)),
+        Some(sample) => u64::from(sample.rate.max(1)),
+    };
+    let counts = Counts::of(&record, ovs, scale, context.exporter);
     let (icmp_type, icmp_code) = icmp(&record);
     let start_ns = record.start_ns.unwrap_or(record.export_ns);
-    let dropped = |count: Option<u64>| if ovs { None } else { count };
+    let dropped = |count: Option<u64>| count.filter(|_| !ovs).map(|n| n.saturating_mul(scale));
     FlowRecord {
         time_ns: context.received_ns,
         start_ns,
@@ -81,7 +90,7 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         bytes: counts.bytes,
         packets: counts.packets,
         l2_bytes: counts.l2_bytes,
-        sampling: sampling(&record, context.exporter),
+        sampling: sampling(&record, ovs, context.exporter),
         proto: record.ip_protocol,
         dscp: record.dscp.or(record.tos.map(|tos| tos >> 2)),
         ttl: record.ttl,
@@ -98,7 +107,11 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         obs_point_id: record.observation_point,
         sight,
         primary: false,
-        verdict: Verdict::Unknown,
+        verdict: if ovs {
+            Verdict::Unknown
+        } else {
+            verdict::stated(&record.attributes)
+        },
         dropped_packets: dropped(record.dropped_packets),
         dropped_bytes: dropped(record.dropped_octets),
         end_reason: record.end_reason,
@@ -111,24 +124,16 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
 
 /// Says of a record that has its names whether sums count it, and what became of
 /// its packets.
-pub fn judge(record: &mut FlowRecord, exporter: Option<&Exporter>, exporters: &Exporters) {
-    record.primary = primary::is_primary(record, exporter, exporters);
-    record.verdict = verdict::verdict(record, exporter);
-}
-
-/// Whether the record has the fields that every IPFIX template of OVS has and no
-/// other exporter is known to put together, or one of its enterprise elements.
-pub fn has_ovs_shape(record: &Record) -> bool {
-    record.protocol == Protocol::Ipfix
-        && record.observation_point.is_some()
-        && record.direction.is_some()
-        && record.ethernet_header_len.is_some()
-        && record.l2_octets.is_some()
-}
-
-/// Whether OVS sent the record.
-pub fn is_ovs(record: &Record, exporter: Option<&Exporter>) -> bool {
-    exporter.is_some_and(Exporter::is_ovs) || has_ovs_shape(record)
+pub fn judge(
+    record: &mut FlowRecord,
+    exporter: Option<&Exporter>,
+    exporters: &Exporters,
+    metering: Metering,
+) {
+    record.primary = role::is_primary(record, exporter, exporters, metering);
+    if !role::is_foreign(record) {
+        record.verdict = verdict::verdict(record, exporter);
+    }
 }
 
 struct Counts {
@@ -138,12 +143,12 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(record: &Record, ovs: bool, exporter: Option<&Exporter>) -> Self {
+    /// `scale`: one packet that was counted stands for so many.
+    fn of(record: &Record, ovs: bool, scale: u64, exporter: Option<&Exporter>) -> Self {
         match &record.sample {
-            Some(sample) => Self::of_sample(record, sample),
+            Some(sample) => Self::of_sample(record, sample, scale),
             None if ovs && record.protocol == Protocol::NetFlow5 => Self::of_ovs_netflow(record, exporter),
-            None if ovs => Self::as_stated(record, 1),
-            None => Self::as_stated(record, u64::from(record.sampling.unwrap_or(1).max(1))),
+            None => Self::as_stated(record, ovs, scale),
         }
     }
 
@@ -164,8 +169,7 @@ impl Counts {
 
     /// One frame stands for `rate` frames. A frame's own length is that of the
     /// medium; the network layer states its own, without padding.
-    fn of_sample(record: &Record, sample: &PacketSample) -> Self {
-        let rate = u64::from(sample.rate.max(1));
+    fn of_sample(record: &Record, sample: &PacketSample, rate: u64) -> Self {
         let on_wire = u64::from(sample.frame_length);
         let ethernet = u64::from(record.ethernet_header_len.unwrap_or(0));
         let trailer = u64::from(sample.stripped).max(FRAME_CHECK);
@@ -178,10 +182,11 @@ impl Counts {
         }
     }
 
-    /// Running totals of a flow are no counts of this record.
-    fn as_stated(record: &Record, scale: u64) -> Self {
+    /// Totals of OVS are those of the whole exporter. Others tell of a flow once, so
+    /// that its totals are what the record counts.
+    fn as_stated(record: &Record, ovs: bool, scale: u64) -> Self {
         let scaled = |count: Option<u64>| count.map(|n| n.saturating_mul(scale));
-        let (octets, packets) = if record.totals {
+        let (octets, packets) = if ovs && record.totals {
             (None, None)
         } else {
             (record.octets, record.packets)
@@ -210,9 +215,9 @@ fn tunnel_headers(record: &Record, exporter: Option<&Exporter>) -> Option<u64> {
     Some(packets.saturating_mul(header))
 }
 
-fn sampling(record: &Record, exporter: Option<&Exporter>) -> Option<u32> {
+fn sampling(record: &Record, ovs: bool, exporter: Option<&Exporter>) -> Option<u32> {
     let configured = exporter
-        .filter(|e| e.is_ovs())
+        .filter(|e| ovs && e.is_ovs())
         .and_then(|e| match record.protocol {
             Protocol::NetFlow5 => Some(1),
             Protocol::Ipfix => e.formats.ipfix.map(|i| i.sampling),

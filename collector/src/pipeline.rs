@@ -29,8 +29,10 @@ use wire::Limits;
 
 use crate::api::reviews::Reviews;
 use crate::api::{Api, Gate};
+use crate::args::NodeDaemon;
 use crate::config::{Config, datagram_limits};
 use crate::containment::quieten_contained_panics;
+use crate::decode::ExporterState;
 use crate::health::Health;
 use crate::http::{self, Pages};
 use crate::metrics::Metrics;
@@ -117,7 +119,10 @@ impl Collector {
         if config.allow.needs_names() && matches!(config.names, NameSource::None) {
             tracing::warn!("cluster-nodes may send, but there is no source of names that tells who they are");
         }
-        let names = Names::follow(config.names, config.name_history, config.subnet_labels).await?;
+        let mut policy = config.exporters;
+        policy.trust.has_names = !matches!(config.names, NameSource::None);
+        let memory = (config.name_history, config.node_daemon);
+        let names = Names::follow(config.names, memory, config.subnet_labels).await?;
         let Store { writer, reader } = Store::open(config.store).await?;
         let mut metrics = Metrics::default();
         if let Some(reader) = &reader {
@@ -130,7 +135,11 @@ impl Collector {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
             snapshots: names.snapshots.clone(),
-            interfaces: Arc::default(),
+            exporters: ExporterState {
+                policy: Arc::new(policy),
+                registry: Arc::clone(metrics.exporters()),
+                ..ExporterState::default()
+            },
             containment: Arc::default(),
             labels: names.labels,
             sender,
@@ -363,7 +372,7 @@ impl Names {
     /// Starts the tasks, if there is anything to keep.
     async fn follow(
         source: NameSource,
-        history: Duration,
+        (history, node_daemon): (Duration, NodeDaemon),
         label_file: Option<PathBuf>,
     ) -> Result<Self, StartError> {
         let health = Arc::new(Health::default());
@@ -377,7 +386,13 @@ impl Names {
                 let client = kubernetes::connect(kubeconfig).await?;
                 reviews = Some(Reviews::new(client.clone()));
                 health.set_identity(not_read());
-                tasks.spawn(kubernetes::follow(client, history, names, Arc::clone(&health)));
+                tasks.spawn(kubernetes::follow(
+                    client,
+                    history,
+                    node_daemon,
+                    names,
+                    Arc::clone(&health),
+                ));
             }
             NameSource::Switches { endpoints, node_name } => {
                 health.set_identity(not_read());

@@ -2,41 +2,56 @@
 //!
 //! | protocol | the number counts | a stream is |
 //! |---|---|---|
-//! | NetFlow v5 | flows, up to the first of the datagram; from OVS: the index of its *last* flow | a session |
+//! | NetFlow v5 | flows, up to the first of the datagram; from OVS: the index of its *last* flow | a session and engine |
 //! | NetFlow v9 | datagrams | a session and source id |
 //! | IPFIX | data records before the message | a session and domain; from OVS: a session |
-//! | sFlow v5 | datagrams | a session |
+//! | sFlow v5 | datagrams | a session, agent and sub-agent |
 //!
-//! The count is a floor: a late datagram was counted as lost and stays so, and a
-//! number that goes back, or leaps, is a restarted exporter, not a loss.
+//! Datagrams overtake each other. A gap is counted when nothing came to fill it by the
+//! time that [`LATE`] more datagrams of the stream were seen, or [`SETTLED_MS`] went by;
+//! over a stream transport, which keeps the order, at once. A number that goes back
+//! further, or leaps, is a restarted exporter, not a loss: the count is a floor.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use wire::Protocol;
+
+use crate::bounded::BoundedMap;
 
 /// Streams of strangers that are followed at a time, and as many of others.
 const MAX_STREAMS: usize = 16_384;
 
-/// Who sent so many datagrams is no stranger.
-const REGULAR: u8 = 8;
-
 /// A larger gap is a restart.
 const MAX_GAP: u32 = 1 << 20;
 
-/// A number this little behind is a datagram that was overtaken.
-const MAX_LATE: u32 = 64;
+/// Datagrams by which one may be late.
+const LATE: u8 = 8;
+
+/// Gaps of one stream that may still be filled; with more, the oldest counts as lost.
+const MAX_GAPS: usize = 8;
+
+/// After so long nobody waits for a datagram any more.
+const SETTLED_MS: u64 = 2_000;
+
+/// Time between two looks for gaps of streams that fell silent.
+const LOOK_MS: u64 = 10_000;
 
 /// What one datagram says about its place in its stream.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrival {
+pub struct Arrival<'a> {
     /// Sender's address and port.
     pub session: SocketAddr,
+    /// Nothing overtakes on the way: TCP.
+    pub in_order: bool,
     /// Its protocol.
     pub protocol: Protocol,
     /// IPFIX observation domain, NetFlow v9 source id.
     pub domain: u32,
+    /// sFlow agent and sub-agent.
+    pub agent: (Option<IpAddr>, u32),
+    /// NetFlow v5 engine type and id.
+    pub engine: Option<(u8, u8)>,
     /// The sequence number in its header.
     pub sequence: u32,
     /// Data records in it, options records included.
@@ -45,98 +60,259 @@ pub struct Arrival {
     pub complete: bool,
     /// Open vSwitch sent it.
     pub ovs: bool,
+    /// The node that sent it, if known.
+    pub node: Option<&'a Arc<str>>,
+    /// When it was received, ms since the epoch UTC.
+    pub now_ms: u64,
 }
 
-/// The streams and what each should bring next. Those of whom little was heard so far
-/// are kept apart: a flood of them does not push the others out.
-#[derive(Debug, Default)]
+/// What is lost for good, of a stream that fell silent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its node, if known.
+    pub node: Option<Arc<str>>,
+    /// Flows, records or datagrams, as the protocol counts.
+    pub units: u64,
+}
+
+/// The streams and what each should bring next.
+#[derive(Debug)]
 pub struct Sequences {
-    strangers: Streams,
-    regulars: Streams,
+    streams: BoundedMap<Key, Stream>,
+    has_gaps: bool,
+    next_look_ms: u64,
 }
 
-type Key = (SocketAddr, Protocol, u32);
+/// What tells a stream from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    session: SocketAddr,
+    protocol: Protocol,
+    part: Part,
+}
+
+/// What numbers by itself within a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    Domain(u32),
+    Engine(Option<(u8, u8)>),
+    Agent(Option<IpAddr>, u32),
+}
 
 /// One stream.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Stream {
     /// The number that should come next; `None` when that cannot be known.
     expected: Option<u32>,
-    /// Datagrams so far, up to [`REGULAR`].
-    datagrams: u8,
+    /// Units in its largest datagram.
+    largest: u32,
+    gaps: Option<Box<Gaps>>,
+}
+
+/// What may still come.
+#[derive(Debug, Default)]
+struct Gaps {
+    open: Vec<Gap>,
+    node: Option<Arc<str>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    first: u32,
+    units: u32,
+    /// Datagrams of the stream since it was seen.
+    age: u8,
+    since_ms: u64,
+}
+
+impl Default for Sequences {
+    fn default() -> Self {
+        Self {
+            streams: BoundedMap::new(MAX_STREAMS),
+            has_gaps: false,
+            next_look_ms: 0,
+        }
+    }
 }
 
 impl Sequences {
-    /// Takes in one datagram. Returns how many units (flows, records or
-    /// datagrams, as the protocol counts) are missing before it.
-    pub fn arrive(&mut self, arrival: Arrival) -> u64 {
-        let Some((first, next)) = span(&arrival) else {
+    /// Takes in one datagram. Returns how many units (flows, records or datagrams, as
+    /// the protocol counts) of its stream are now known to be lost.
+    pub fn arrive(&mut self, arrival: &Arrival<'_>) -> u64 {
+        let Some((first, next)) = span(arrival) else {
             return 0;
         };
-        let shared = arrival.ovs && arrival.protocol == Protocol::Ipfix;
-        let key = (
-            arrival.session,
-            arrival.protocol,
-            if shared { 0 } else { arrival.domain },
-        );
-        let stream = self.get(&key);
-        let gap = stream
-            .expected
-            .filter(|_| arrival.complete)
-            .map_or(0, |expected| first.wrapping_sub(expected));
-        let late = gap.wrapping_neg() <= MAX_LATE && gap != 0;
-        let expected = if late { stream.expected } else { Some(next) };
-        self.set(key, stream, expected.filter(|_| arrival.complete));
-        if gap <= MAX_GAP { u64::from(gap) } else { 0 }
+        let stream = self.streams.meet(Key::of(arrival), false);
+        let lost = stream.arrive(first, next, arrival);
+        self.has_gaps |= stream.gaps.is_some();
+        lost
     }
 
-    fn get(&self, key: &Key) -> Stream {
-        let known = self.regulars.get(key).or_else(|| self.strangers.get(key));
-        known.unwrap_or_default()
+    /// What is lost of streams that fell silent, when it is time to look.
+    pub fn look(&mut self, now_ms: u64) -> Vec<Loss> {
+        if now_ms < self.next_look_ms {
+            return Vec::new();
+        }
+        self.next_look_ms = now_ms.saturating_add(LOOK_MS);
+        self.settle(now_ms.saturating_sub(SETTLED_MS))
     }
 
-    fn set(&mut self, key: Key, before: Stream, expected: Option<u32>) {
-        let datagrams = REGULAR.min(before.datagrams + 1);
-        let stream = Stream { expected, datagrams };
-        if datagrams < REGULAR {
-            return self.strangers.set(key, stream);
+    /// Nothing more comes for a while: all that is missing is lost.
+    pub fn settle_all(&mut self) -> Vec<Loss> {
+        self.settle(u64::MAX)
+    }
+
+    fn settle(&mut self, until_ms: u64) -> Vec<Loss> {
+        if !std::mem::take(&mut self.has_gaps) {
+            return Vec::new();
         }
-        if before.datagrams < REGULAR {
-            self.strangers.forget(&key);
+        let mut losses = Vec::new();
+        for (key, stream) in self.streams.iter_mut() {
+            let Some(gaps) = &mut stream.gaps else { continue };
+            let units = gaps.settle(|gap| gap.since_ms <= until_ms);
+            if units > 0 {
+                losses.push(Loss {
+                    source: key.session.ip(),
+                    protocol: key.protocol,
+                    node: gaps.node.clone(),
+                    units,
+                });
+            }
+            if gaps.open.is_empty() {
+                stream.gaps = None;
+            }
+            self.has_gaps |= stream.gaps.is_some();
         }
-        self.regulars.set(key, stream);
+        losses
     }
 }
 
-/// Streams in two halves. When the younger is full it becomes the older one, and that
-/// is forgotten: who was silent longest goes, and nobody has to be searched for.
-#[derive(Debug, Default)]
-struct Streams {
-    young: HashMap<Key, Stream, RandomState>,
-    old: HashMap<Key, Stream, RandomState>,
+impl Key {
+    fn of(arrival: &Arrival<'_>) -> Self {
+        let part = match arrival.protocol {
+            Protocol::NetFlow5 => Part::Engine(arrival.engine),
+            Protocol::Sflow5 => Part::Agent(arrival.agent.0, arrival.agent.1),
+            Protocol::Ipfix if arrival.ovs => Part::Domain(0),
+            Protocol::Ipfix | Protocol::NetFlow9 => Part::Domain(arrival.domain),
+        };
+        Self {
+            session: arrival.session,
+            protocol: arrival.protocol,
+            part,
+        }
+    }
 }
 
-impl Streams {
-    fn get(&self, key: &Key) -> Option<Stream> {
-        self.young.get(key).or_else(|| self.old.get(key)).copied()
-    }
-
-    fn set(&mut self, key: Key, stream: Stream) {
-        if self.young.len() >= MAX_STREAMS / 2 && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
+impl Stream {
+    fn arrive(&mut self, first: u32, next: u32, arrival: &Arrival<'_>) -> u64 {
+        let lost = self.grow_old(arrival.now_ms);
+        if !arrival.complete && !counts_datagrams(arrival.protocol) {
+            self.expected = None;
+            return lost;
         }
-        self.young.insert(key, stream);
+        self.largest = self.largest.max(next.wrapping_sub(first));
+        let Some(expected) = self.expected else {
+            self.expected = Some(next);
+            return lost;
+        };
+        let ahead = first.wrapping_sub(expected);
+        if ahead <= MAX_GAP {
+            self.expected = Some(next);
+            return match ahead {
+                0 => lost,
+                _ if arrival.in_order => lost + u64::from(ahead),
+                _ => lost + self.open(expected, ahead, arrival),
+            };
+        }
+        let behind = ahead.wrapping_neg();
+        let is_late = behind <= self.largest.saturating_mul(u32::from(LATE));
+        if !self.fill(first, next) && !is_late {
+            self.expected = Some(next);
+        }
+        lost
     }
 
-    fn forget(&mut self, key: &Key) {
-        self.young.remove(key);
-        self.old.remove(key);
+    /// One more datagram came: what was waited for long enough is lost.
+    fn grow_old(&mut self, now_ms: u64) -> u64 {
+        let Some(gaps) = &mut self.gaps else { return 0 };
+        gaps.open.iter_mut().for_each(|gap| gap.age += 1);
+        let lost = gaps.settle(|gap| gap.age > LATE || now_ms > gap.since_ms.saturating_add(SETTLED_MS));
+        if gaps.open.is_empty() {
+            self.gaps = None;
+        }
+        lost
     }
+
+    fn open(&mut self, first: u32, units: u32, arrival: &Arrival<'_>) -> u64 {
+        let gaps = self.gaps.get_or_insert_default();
+        gaps.node = arrival.node.cloned();
+        let mut lost = 0;
+        if gaps.open.len() >= MAX_GAPS {
+            lost = u64::from(gaps.open.remove(0).units);
+        }
+        gaps.open.push(Gap {
+            first,
+            units,
+            age: 0,
+            since_ms: arrival.now_ms,
+        });
+        lost
+    }
+
+    /// A datagram came late. Returns whether something of it was missing.
+    fn fill(&mut self, first: u32, next: u32) -> bool {
+        let Some(gaps) = &mut self.gaps else { return false };
+        let filled = gaps.fill(first, next.wrapping_sub(first));
+        if gaps.open.is_empty() {
+            self.gaps = None;
+        }
+        filled
+    }
+}
+
+impl Gaps {
+    /// Takes out those that count as lost, and returns how much that is.
+    fn settle(&mut self, is_lost: impl Fn(&Gap) -> bool) -> u64 {
+        let lost = self.open.iter().filter(|gap| is_lost(gap));
+        let units = lost.map(|gap| u64::from(gap.units)).sum();
+        self.open.retain(|gap| !is_lost(gap));
+        units
+    }
+
+    /// What came late is the beginning, the end or the middle of a gap.
+    fn fill(&mut self, first: u32, units: u32) -> bool {
+        let within = |gap: &Gap| first.wrapping_sub(gap.first) < gap.units;
+        let Some(place) = self.open.iter().position(within) else {
+            return false;
+        };
+        let gap = self.open[place];
+        let before = first.wrapping_sub(gap.first);
+        let after = (gap.units - before).saturating_sub(units);
+        let rest = [
+            Gap { units: before, ..gap },
+            Gap {
+                first: first.wrapping_add(units),
+                units: after,
+                ..gap
+            },
+        ];
+        self.open
+            .splice(place..=place, rest.into_iter().filter(|gap| gap.units > 0));
+        true
+    }
+}
+
+const fn counts_datagrams(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::NetFlow9 | Protocol::Sflow5)
 }
 
 /// The numbers of the first unit in the datagram and of the one after the last.
 /// A datagram that holds no unit says nothing.
-fn span(arrival: &Arrival) -> Option<(u32, u32)> {
+fn span(arrival: &Arrival<'_>) -> Option<(u32, u32)> {
     let sequence = arrival.sequence;
     let records = u32::try_from(arrival.records).ok()?;
     match arrival.protocol {
@@ -151,140 +327,4 @@ fn span(arrival: &Arrival) -> Option<(u32, u32)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn arrival(protocol: Protocol, sequence: u32, records: usize) -> Arrival {
-        Arrival {
-            session: ([192, 0, 2, 1], 4000).into(),
-            protocol,
-            domain: 7,
-            sequence,
-            records,
-            complete: true,
-            ovs: true,
-        }
-    }
-
-    fn losses(arrivals: impl IntoIterator<Item = Arrival>) -> Vec<u64> {
-        let mut sequences = Sequences::default();
-        arrivals
-            .into_iter()
-            .map(|arrival| sequences.arrive(arrival))
-            .collect()
-    }
-
-    #[test]
-    fn netflow_from_ovs_numbers_the_last_flow_of_a_datagram() {
-        let stream = [(3, 4), (5, 2), (9, 1)].map(|(seq, n)| arrival(Protocol::NetFlow5, seq, n));
-        assert_eq!(losses(stream), [0, 0, 3]);
-    }
-
-    #[test]
-    fn netflow_from_others_numbers_the_first_flow() {
-        let stream = [(0, 4), (4, 2), (9, 1)].map(|(seq, n)| Arrival {
-            ovs: false,
-            ..arrival(Protocol::NetFlow5, seq, n)
-        });
-        assert_eq!(losses(stream), [0, 0, 3]);
-    }
-
-    #[test]
-    fn ipfix_domains_of_ovs_share_one_sequence() {
-        let options = Arrival {
-            domain: 0,
-            ovs: false,
-            ..arrival(Protocol::Ipfix, 2, 1)
-        };
-        let stream = [
-            arrival(Protocol::Ipfix, 1, 1),
-            options,
-            arrival(Protocol::Ipfix, 3, 1),
-            arrival(Protocol::Ipfix, 6, 1),
-        ];
-        assert_eq!(losses(stream), [0, 0, 0, 2]);
-    }
-
-    #[test]
-    fn ipfix_domains_of_others_count_apart() {
-        let foreign = |domain, sequence| Arrival {
-            domain,
-            ovs: false,
-            ..arrival(Protocol::Ipfix, sequence, 1)
-        };
-        assert_eq!(
-            losses([foreign(1, 10), foreign(2, 500), foreign(1, 11), foreign(2, 502)]),
-            [0, 0, 0, 1]
-        );
-    }
-
-    #[test]
-    fn a_restart_and_a_late_datagram_are_no_loss() {
-        let datagram = |sequence| arrival(Protocol::Sflow5, sequence, 0);
-        assert_eq!(losses([5000, 1, 2].map(datagram)), [0, 0, 0]);
-        assert_eq!(losses([10, 12, 11, 13].map(datagram)), [0, 1, 0, 0]);
-        assert_eq!(losses([u32::MAX, 0, 1].map(datagram)), [0, 0, 0]);
-    }
-
-    #[test]
-    fn templates_alone_and_data_that_waits_for_them_count_nothing() {
-        let waiting = Arrival {
-            complete: false,
-            ..arrival(Protocol::Ipfix, 5, 0)
-        };
-        let stream = [
-            arrival(Protocol::Ipfix, 1, 1),
-            arrival(Protocol::Ipfix, 9, 0),
-            waiting,
-            arrival(Protocol::Ipfix, 8, 1),
-        ];
-        assert_eq!(losses(stream), [0, 0, 0, 0]);
-    }
-
-    #[test]
-    fn invented_senders_take_bounded_room() {
-        let mut sequences = Sequences::default();
-        for n in 0..40_000u32 {
-            let session = (n.to_be_bytes(), 1).into();
-            sequences.arrive(Arrival {
-                session,
-                ..arrival(Protocol::Sflow5, 1, 0)
-            });
-        }
-        let Streams { young, old } = &sequences.strangers;
-        assert!(young.len() + old.len() <= MAX_STREAMS);
-    }
-
-    #[test]
-    fn a_flood_of_invented_senders_does_not_make_known_ones_forgotten() {
-        let mut sequences = Sequences::default();
-        let known = |sequence| arrival(Protocol::Sflow5, sequence, 0);
-        for sequence in 1..=u32::from(REGULAR) {
-            sequences.arrive(known(sequence));
-        }
-        for n in 0..40_000u32 {
-            let session = (n.to_be_bytes(), 1).into();
-            sequences.arrive(Arrival { session, ..known(1) });
-        }
-        assert_eq!(sequences.arrive(known(u32::from(REGULAR) + 6)), 5);
-    }
-
-    #[test]
-    fn regulars_take_bounded_room_and_the_longest_silent_go() {
-        let mut sequences = Sequences::default();
-        let from = |n: u32, sequence| Arrival {
-            session: (n.to_be_bytes(), 1).into(),
-            ..arrival(Protocol::Sflow5, sequence, 0)
-        };
-        for n in 0..20_000 {
-            for sequence in 1..=u32::from(REGULAR) {
-                sequences.arrive(from(n, sequence));
-            }
-        }
-        let Streams { young, old } = &sequences.regulars;
-        assert!(young.len() + old.len() <= MAX_STREAMS);
-        let next = u32::from(REGULAR) + 1;
-        assert_eq!(sequences.arrive(from(0, next + 2)), 0);
-        assert_eq!(sequences.arrive(from(19_999, next + 2)), 2);
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use wire::{Limits, Record, Reject, Session};
 
 use crate::allow::Allow;
 use crate::containment::Containment;
-use crate::decode::{Decode, Refused};
+use crate::decode::{Decode, Decoded, ExporterState, Refused};
 use crate::enrich::Enrich;
 use crate::metrics::{Drop, Metrics};
 use crate::normalise::{Context, is_ovs, judge, normalise};
@@ -37,8 +37,8 @@ pub struct Workshop {
     pub allow: Arc<Allow>,
     /// Names, as they are now.
     pub snapshots: watch::Receiver<Snapshot>,
-    /// Who stands behind the switches' interfaces.
-    pub interfaces: Arc<Interfaces>,
+    /// What is known of exporters.
+    pub exporters: ExporterState,
     /// What keeps a fault of ours from ending a thread.
     pub containment: Arc<Containment>,
     /// Labels of networks, as they are now.
@@ -59,13 +59,13 @@ impl Workshop {
             allow: Arc::clone(&self.allow),
             decode: Decode::new(
                 limits,
-                Arc::clone(&self.interfaces),
+                self.exporters.clone(),
                 self.metrics.decode_counters(),
                 Arc::clone(&self.containment),
             ),
             snapshots,
             names,
-            interfaces: Arc::clone(&self.interfaces),
+            interfaces: Arc::clone(&self.exporters.interfaces),
             containment: Arc::clone(&self.containment),
             label_changes,
             labels,
@@ -104,14 +104,14 @@ impl Worker {
         self.refresh_names();
         let exporters = &self.names.exporters;
         let source = session.peer.ip();
+        let now_ms = now_ns / 1_000_000;
         if !self.allow.permits(source, exporters) {
-            self.decode.stranger();
+            self.decode.stranger(source, payload.len(), now_ms);
             return Err(Refused::Stranger);
         }
-        let now_ms = now_ns / 1_000_000;
-        let exporter = self
-            .decode
-            .datagram(session, now_ms, payload, exporters, &mut self.raw)?;
+        let Decoded { exporter, metering } =
+            self.decode
+                .datagram(session, now_ms, payload, exporters, &mut self.raw)?;
         let context = Context {
             received_ns: now_ns,
             source,
@@ -126,7 +126,7 @@ impl Worker {
                 let mut record = normalise(raw, context);
                 self.enrich
                     .enrich(&mut record, &self.names.directory, &self.labels, here.as_ref());
-                judge(&mut record, exporter, exporters);
+                judge(&mut record, exporter, exporters, metering);
                 self.batch.push(record);
             }
         };
@@ -179,8 +179,9 @@ impl Worker {
     }
 
     /// What came over a stream cannot be cut into messages.
-    pub fn malformed(&mut self, reject: &Reject) {
-        self.decode.malformed(reject);
+    pub fn malformed(&mut self, session: Session, reject: &Reject, now_ns: u64) {
+        self.decode
+            .malformed(session.peer.ip(), reject, now_ns / 1_000_000);
     }
 
     /// A session over a stream has ended. To be followed by [`Self::hand_on`].

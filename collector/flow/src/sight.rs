@@ -13,12 +13,14 @@ pub struct Sight {
 /// Where packets came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entered {
-    /// At a port of the bridge, or it is not known where.
+    /// At a port of the bridge.
     Port,
     /// Out of a tunnel: another node's bridge sent them.
     Tunnel,
     /// From another bridge of the node; only that one saw them come in.
     Patch,
+    /// It is not known where: the exporter is not Open vSwitch.
+    Unknown,
 }
 
 /// Where packets went.
@@ -35,9 +37,10 @@ pub enum Left {
 }
 
 impl Sight {
-    /// Nothing is known but that they were seen.
+    /// Nothing is known but that they were seen, by an exporter that is not Open
+    /// vSwitch.
     pub const NONE: Self = Self {
-        entered: Entered::Port,
+        entered: Entered::Unknown,
         left: Left::Unknown,
     };
 }

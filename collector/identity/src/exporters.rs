@@ -1,10 +1,12 @@
-//! Which node and bridge sends which records: known by the identity that the
-//! exporter was configured with, then by the source address of its datagrams,
-//! which a Service in between may have rewritten.
+//! Which node and bridge sends which records. What speaks for a node has to come from
+//! it: the source address tells the node, and the identity that the exporter was
+//! configured with, its mark (IPFIX observation domain, NetFlow engine, sFlow agent),
+//! which of the node's bridges it is. Where a Service, a NAT or a relay on the way
+//! replaces the address, the configuration has to name it ([`Trust`]): then the mark
+//! alone tells. Marks are small numbers that anybody can write, routers among them.
 //!
-//! An exporter that is found here with a bridge is Open vSwitch, configured by
-//! us or read from its own database: `normalise` undoes OVS's quirks for those
-//! and for no others.
+//! An exporter that is found here with a bridge may be Open vSwitch, configured by
+//! us or read from its own database. Whether a record is OVS's, `normalise` says.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,11 +15,12 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use weir_api::export::TunnelPorts;
-use wire::{Protocol, Record};
 
 mod formats;
+mod trust;
 
 pub use formats::{Formats, Ipfix, NetFlow, NodeExports};
+pub use trust::{Attribution, Standing, Trust};
 
 /// One bridge of one node, as its exports are configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,7 +46,8 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Whether Open vSwitch sends its records.
+    /// Whether it is a bridge of Open vSwitch, and not a node of which nothing else is
+    /// known.
     pub fn is_ovs(&self) -> bool {
         !self.bridge.is_empty()
     }
@@ -55,14 +59,53 @@ impl Exporter {
         let tunnel = self.tunnels.iter().find(|t| t.ofports.contains(&number))?;
         Some(u64::from(tunnel.overhead))
     }
+
+    fn marks(&self) -> impl Iterator<Item = Mark> + use<> {
+        let domain = self.domain.and_then(Mark::of_domain);
+        let engine = self.engine.map(|(kind, id)| Mark::Engine(kind, id));
+        [domain, engine, self.agent.map(Mark::Agent)]
+            .into_iter()
+            .flatten()
+    }
+
+    /// Two bridges of a node that bear the same mark (OVS gives all bridges of a node
+    /// one sFlow agent, and numbers them in an order that nobody knows): one of them
+    /// sent it, so only what holds of both is believed.
+    fn joined(&self, other: &Self) -> Self {
+        let sends = |e: &Self| e.formats != Formats::default();
+        if sends(self) != sends(other) {
+            return if sends(self) { self.clone() } else { other.clone() };
+        }
+        let formats = Formats {
+            s_flow: self
+                .formats
+                .s_flow
+                .filter(|_| self.formats.s_flow == other.formats.s_flow),
+            net_flow: self
+                .formats
+                .net_flow
+                .filter(|_| self.formats.net_flow == other.formats.net_flow),
+            ipfix: self
+                .formats
+                .ipfix
+                .filter(|_| self.formats.ipfix == other.formats.ipfix),
+        };
+        Self {
+            domain: self.domain.filter(|_| self.domain == other.domain),
+            engine: self.engine.filter(|_| self.engine == other.engine),
+            formats,
+            single_pass: self.single_pass && other.single_pass,
+            ..self.clone()
+        }
+    }
 }
 
 /// All known exporters.
 #[derive(Debug, Default)]
 pub struct Exporters {
-    marked: HashMap<Mark, Vec<Exporter>, RandomState>,
-    by_source: HashMap<IpAddr, Vec<Exporter>, RandomState>,
-    nodes: HashMap<Arc<str>, NodeExports, RandomState>,
+    nodes: HashMap<Arc<str>, Arc<NodeExporters>, RandomState>,
+    by_source: HashMap<IpAddr, Vec<Arc<NodeExporters>>, RandomState>,
+    marked: HashMap<Mark, Vec<Arc<NodeExporters>>, RandomState>,
     /// Some node exports something.
     active: bool,
     /// All nodes see packets of each kind where they enter.
@@ -81,88 +124,88 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// The mark on a record. Domain 0 marks nobody: it is what exporters send that
-    /// were given none.
-    pub fn of(record: &Record) -> Option<Self> {
-        match record.protocol {
-            Protocol::NetFlow5 => record
-                .engine_type
-                .zip(record.engine_id)
-                .map(|(t, i)| Self::Engine(t, i)),
-            Protocol::Sflow5 => record.agent.map(Self::Agent),
-            Protocol::Ipfix => Self::of_domain(record.observation_domain?),
-            Protocol::NetFlow9 => None,
-        }
-    }
-
-    /// The mark of an observation domain.
+    /// The mark of an observation domain. Domain 0 marks nobody: it is what exporters send
+    /// that were given none.
     pub fn of_domain(domain: u32) -> Option<Self> {
         (domain != 0).then_some(Self::Domain(domain))
     }
 }
 
 impl Exporters {
-    /// The table of these exporters and of the addresses that nodes send from.
+    /// The table of these exporters and of the addresses that nodes, or the pods of
+    /// their node daemons, send from.
     pub fn new(exporters: Vec<Exporter>, sources: impl Iterator<Item = (IpAddr, Arc<str>)>) -> Self {
-        let mut table = Self::default();
-        for exporter in &exporters {
-            let node = table.nodes.entry(Arc::clone(&exporter.node)).or_default();
-            node.add(exporter.formats);
-            table.active |= exporter.formats != Formats::default();
-        }
-        table.everywhere = table.nodes.values().all(NodeExports::sees_all_entries);
-        for (address, node) in sources {
-            let on_node = exporters.iter().filter(|e| e.node == node).cloned();
-            let known = table.by_source.entry(address).or_default();
-            known.extend(on_node);
-            if known.is_empty() {
-                known.push(Exporter {
-                    node,
-                    ..Exporter::default()
-                });
-            }
-        }
+        let mut grouped: HashMap<Arc<str>, Vec<Exporter>, RandomState> = HashMap::default();
         for exporter in exporters {
-            let domain = exporter.domain.and_then(Mark::of_domain);
-            let engine = exporter.engine.map(|(kind, id)| Mark::Engine(kind, id));
-            let agent = exporter.agent.map(Mark::Agent);
-            for mark in [domain, engine, agent].into_iter().flatten() {
-                table.marked.entry(mark).or_default().push(exporter.clone());
+            grouped
+                .entry(Arc::clone(&exporter.node))
+                .or_default()
+                .push(exporter);
+        }
+        let mut table = Self::default();
+        for (node, exporters) in grouped {
+            let known = Arc::new(NodeExporters::new(&node, exporters));
+            table.active |= known.exports.bridges > 0;
+            for mark in known.marks() {
+                table.marked.entry(mark).or_default().push(Arc::clone(&known));
             }
+            table.nodes.insert(node, known);
+        }
+        // Which of several nodes is taken must not depend on how a map is laid out.
+        for nodes in table.marked.values_mut() {
+            nodes.sort_unstable_by(|a, b| a.node.cmp(&b.node));
+        }
+        table.everywhere = table.nodes.values().all(|node| node.exports.sees_all_entries());
+        for (address, node) in sources {
+            let known = table.nodes.get(&node).map(Arc::clone);
+            let known = known.unwrap_or_else(|| Arc::new(NodeExporters::new(&node, Vec::new())));
+            table.by_source.entry(address).or_default().push(known);
         }
         table
     }
 
-    /// Who sent a datagram with this mark from this address. When several bear
-    /// the mark, the address decides between them; when it cannot, nobody did.
-    pub fn resolve(&self, mark: Option<Mark>, source: IpAddr) -> Option<&Exporter> {
-        let at_source = self.by_source.get(&source).map_or(&[][..], Vec::as_slice);
+    /// Whose a datagram with this mark from this address is. What speaks for a node has
+    /// to come from it: the address says which node it is, and the mark which of its
+    /// bridges. Through a declared relay the mark says both. From anywhere else a mark
+    /// proves nothing.
+    pub fn resolve(&self, mark: Option<Mark>, source: IpAddr, trust: &Trust) -> Attribution<'_> {
+        let here = self.by_source.get(&source).map_or(&[][..], Vec::as_slice);
         let marked = mark
             .and_then(|mark| self.marked.get(&mark))
             .map_or(&[][..], Vec::as_slice);
-        match marked {
-            [only] => Some(only),
-            [] => at_source.first(),
-            several => several
-                .iter()
-                .find(|e| at_source.iter().any(|s| s.node == e.node))
-                .or_else(|| {
-                    let one_node = several.iter().all(|e| e.node == several[0].node);
-                    one_node.then_some(&several[0])
-                }),
+        if trust.is_relay(source) {
+            return Attribution {
+                exporter: through_relay(mark, marked, here),
+                standing: Standing::Relay,
+                claims: None,
+            };
+        }
+        let bridge = mark.and_then(|mark| here.iter().find_map(|node| node.find(mark)));
+        let claims = marked
+            .first()
+            .filter(|_| bridge.is_none())
+            .map(|node| &*node.node);
+        Attribution {
+            exporter: bridge.or_else(|| here.first().map(|node| node.first())),
+            standing: if here.is_empty() {
+                Standing::Stranger
+            } else {
+                Standing::Node
+            },
+            claims,
         }
     }
 
     /// What a node's bridges export together. While nobody exports anything,
     /// records can still come that were on their way: every known node counts then.
     pub fn node(&self, name: &str) -> Option<&NodeExports> {
-        let node = self.nodes.get(name)?;
+        let node = &self.nodes.get(name)?.exports;
         (!self.active || node.bridges > 0).then_some(node)
     }
 
     /// What the bridges of each node export together.
     pub fn nodes(&self) -> impl Iterator<Item = (&str, &NodeExports)> {
-        self.nodes.iter().map(|(node, exports)| (&**node, exports))
+        self.nodes.iter().map(|(node, known)| (&**node, &known.exports))
     }
 
     /// Whether any node exports anything.
@@ -185,72 +228,86 @@ impl Exporters {
         self.marked.is_empty()
     }
 
-    /// Whether a known node sends from this address.
+    /// Whether a known node, or the pod of its node daemon, sends from this address.
     pub fn knows(&self, source: IpAddr) -> bool {
         self.by_source.contains_key(&source)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// When several nodes bear the mark, the address decides between them; when it
+/// cannot, nobody did.
+fn through_relay<'a>(
+    mark: Option<Mark>,
+    marked: &'a [Arc<NodeExporters>],
+    here: &'a [Arc<NodeExporters>],
+) -> Option<&'a Exporter> {
+    let node = match (marked, mark) {
+        ([], _) | (_, None) => return here.first().map(|node| node.first()),
+        ([only], _) => only,
+        (several, _) => several
+            .iter()
+            .find(|node| here.iter().any(|source| source.node == node.node))?,
+    };
+    node.find(mark?)
+}
 
-    fn exporter(node: &str, domain: u32) -> Exporter {
-        Exporter {
-            node: node.into(),
-            bridge: "br-int".into(),
-            domain: Some(domain),
-            engine: Some((0, domain as u8)),
-            ..Exporter::default()
+/// What is known of one node. It has one exporter at least: the node alone where no
+/// bridge is known.
+#[derive(Debug)]
+struct NodeExporters {
+    node: Arc<str>,
+    exports: NodeExports,
+    exporters: Vec<Exporter>,
+    /// Places in `exporters`; each mark once.
+    marks: Vec<(Mark, usize)>,
+}
+
+impl NodeExporters {
+    fn new(node: &Arc<str>, mut exporters: Vec<Exporter>) -> Self {
+        let mut exports = NodeExports::default();
+        exporters
+            .iter()
+            .for_each(|exporter| exports.add(exporter.formats));
+        let mut marks: Vec<(Mark, usize)> = Vec::new();
+        for place in 0..exporters.len() {
+            for mark in exporters[place].marks() {
+                match marks.iter_mut().find(|(known, _)| *known == mark) {
+                    None => marks.push((mark, place)),
+                    Some((_, known)) => {
+                        let both = exporters[*known].joined(&exporters[place]);
+                        exporters.push(both);
+                        *known = exporters.len() - 1;
+                    }
+                }
+            }
+        }
+        if exporters.is_empty() {
+            exporters.push(Exporter {
+                node: Arc::clone(node),
+                ..Exporter::default()
+            });
+        }
+        Self {
+            node: Arc::clone(node),
+            exports,
+            exporters,
+            marks,
         }
     }
 
-    fn table() -> Exporters {
-        let exporters = vec![
-            exporter("a", 1),
-            exporter("b", 2),
-            exporter("c", 7),
-            exporter("d", 7),
-        ];
-        let sources = [("10.0.0.1", "a"), ("10.0.0.4", "d"), ("10.0.0.9", "bare")];
-        Exporters::new(
-            exporters,
-            sources.into_iter().map(|(a, n)| (address(a), n.into())),
-        )
+    fn marks(&self) -> impl Iterator<Item = Mark> {
+        self.marks.iter().map(|(mark, _)| *mark)
     }
 
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn find(&self, mark: Mark) -> Option<&Exporter> {
+        let (_, place) = self.marks.iter().find(|(known, _)| *known == mark)?;
+        self.exporters.get(*place)
     }
 
-    fn node(mark: Option<Mark>, source: &str) -> Option<String> {
-        table().resolve(mark, address(source)).map(|e| e.node.to_string())
-    }
-
-    #[test]
-    fn the_mark_decides_before_the_source_address() {
-        assert_eq!(node(Some(Mark::Domain(2)), "10.0.0.1").as_deref(), Some("b"));
-        assert_eq!(node(Some(Mark::Engine(0, 2)), "10.0.0.1").as_deref(), Some("b"));
-    }
-
-    #[test]
-    fn the_source_address_decides_when_there_is_no_mark_or_several_bear_it() {
-        assert_eq!(node(None, "10.0.0.1").as_deref(), Some("a"));
-        assert_eq!(node(Some(Mark::Domain(99)), "10.0.0.1").as_deref(), Some("a"));
-        assert_eq!(node(Some(Mark::Domain(7)), "10.0.0.4").as_deref(), Some("d"));
-    }
-
-    #[test]
-    fn nobody_is_named_when_neither_decides() {
-        assert_eq!(node(Some(Mark::Domain(7)), "192.0.2.1"), None);
-        assert_eq!(node(Some(Mark::Domain(0)), "192.0.2.1"), None);
-        assert_eq!(node(None, "192.0.2.1"), None);
-    }
-
-    #[test]
-    fn a_node_without_exports_is_named_but_not_taken_for_ovs() {
-        let table = table();
-        let bare = table.resolve(None, address("10.0.0.9")).unwrap();
-        assert_eq!((&*bare.node, bare.is_ovs()), ("bare", false));
+    fn first(&self) -> &Exporter {
+        &self.exporters[0]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,9 @@ mod identify;
 
 /// How long is known who had an address, unless told otherwise.
 pub const NAME_HISTORY: Duration = Duration::from_secs(600);
+/// Namespace and name of the DaemonSet that runs the node daemons, unless told
+/// otherwise.
+pub const NODE_DAEMON: (&str, &str) = ("weir-system", "weir-node");
 /// How late word of a change may come: what an object is first seen to have, it may
 /// have had for so long before it was last seen without.
 const WATCH_LAG: Duration = Duration::from_secs(5);
@@ -31,6 +34,8 @@ pub(super) const MAX_ENDED: usize = 100_000;
 #[derive(Debug)]
 pub struct Index {
     history: Duration,
+    /// Namespace and name of the DaemonSet that runs the node daemons.
+    node_daemon: (Arc<str>, Arc<str>),
     objects: [HashMap<ObjectKey, Known>; ObjectKind::ALL.len()],
     /// Pods by what their identity is made of: their node, their ReplicaSet or Job.
     dependents: HashMap<ObjectKey, Vec<ObjectKey>>,
@@ -71,8 +76,10 @@ impl Default for Index {
 impl Index {
     /// An empty index that knows for so long who had an address.
     pub fn new(history: Duration) -> Self {
+        let (ns, name) = NODE_DAEMON;
         Self {
             history,
+            node_daemon: (ns.into(), name.into()),
             objects: Default::default(),
             dependents: HashMap::new(),
             names: Names::default(),
@@ -85,6 +92,14 @@ impl Index {
             exporters: Arc::default(),
             exporters_stale: false,
         }
+    }
+
+    /// Takes the pods of this DaemonSet for the node daemons, which speak for their
+    /// nodes. To be called before anything is taken in.
+    #[must_use]
+    pub fn with_node_daemon(mut self, ns: &str, name: &str) -> Self {
+        self.node_daemon = (ns.into(), name.into());
+        self
     }
 
     /// Takes in what is known of one object now (ns since the epoch UTC). Returns
@@ -102,7 +117,10 @@ impl Index {
         if let Some(elder) = old.take_if(|old| old.fact.created() != fact.created()) {
             self.release(&key, &elder, now.min(fact.created().max(elder.fact.created())));
         }
-        self.exporters_stale |= matches!(fact, Fact::Exports(_) | Fact::Node(_));
+        self.exporters_stale |= self.tells_exporters(&key, &fact);
+        self.exporters_stale |= old
+            .as_ref()
+            .is_some_and(|old| self.tells_exporters(&key, &old.fact));
         self.depend(&key, &fact);
         self.hold(&key, fact, old, now);
         self.refresh_dependents(&key);
@@ -115,7 +133,7 @@ impl Index {
         let Some(known) = self.objects[key.kind as usize].remove(key) else {
             return false;
         };
-        self.exporters_stale |= matches!(known.fact, Fact::Exports(_) | Fact::Node(_));
+        self.exporters_stale |= self.tells_exporters(key, &known.fact);
         self.release(key, &known, now);
         // Pods go with their ReplicaSet or Job, a moment later; until then their workload stays true.
         if key.kind == ObjectKind::Node {
@@ -187,7 +205,26 @@ impl Index {
             let addresses = known.fact.addresses();
             addresses.into_iter().map(|a| (a, Arc::clone(&key.name)))
         });
-        Exporters::new(exporters, sources)
+        let daemons = of_kind(ObjectKind::Pod).filter_map(|(key, known)| self.daemon(key, &known.fact));
+        let daemons = daemons.flat_map(|pod| {
+            let addresses = pod.addresses.iter();
+            addresses.map(|(address, _)| (*address, Arc::clone(&pod.node)))
+        });
+        Exporters::new(exporters, sources.chain(daemons))
+    }
+
+    /// Whether it says who exports, or from where.
+    fn tells_exporters(&self, key: &ObjectKey, fact: &Fact) -> bool {
+        matches!(fact, Fact::Exports(_) | Fact::Node(_)) || self.daemon(key, fact).is_some()
+    }
+
+    /// A node daemon's pod that runs.
+    fn daemon<'a>(&self, key: &ObjectKey, fact: &'a Fact) -> Option<&'a PodFact> {
+        let Fact::Pod(pod) = fact else { return None };
+        let owner = pod.owner.as_ref()?;
+        let (ns, name) = &self.node_daemon;
+        let is_daemon = *owner.kind == *"DaemonSet" && owner.name == *name && key.ns == *ns;
+        (is_daemon && pod.ended.is_none() && !pod.node.is_empty()).then_some(pod)
     }
 
     fn depend(&mut self, key: &ObjectKey, fact: &Fact) {

@@ -5,7 +5,10 @@
 //! | said by | counts for |
 //! |---|---|
 //! | an exporter that is known | all that its node sends: by ifIndex (IPFIX, sFlow), by OpenFlow port (NetFlow v5) |
-//! | one that is not | the IPFIX records of the same source address and observation domain |
+//! | one that is not, where there is no source of names | the IPFIX records of the same source address and observation domain |
+//!
+//! Whose word counts is [`crate::exporters::Attribution::may_name_interfaces`]'s to say,
+//! and is asked before anything is learned here.
 //!
 //! The interface where packets came in tells who sent them, the one where they went
 //! out who gets them. Only records of Open vSwitch are named so, because other
@@ -33,6 +36,9 @@ pub const MAX_INTERFACES: usize = 1_024;
 const MAX_OF_NODES: usize = 131_072;
 /// Interfaces of the others, and so switches.
 pub const MAX_OF_STRANGERS: usize = 32_768;
+/// Interfaces of one of them, over all its observation domains: one cannot take the
+/// room of all.
+pub const MAX_OF_STRANGER: usize = 2 * MAX_INTERFACES;
 /// Octets of an interface's name; one that has more is not taken.
 pub const MAX_NAME: usize = 255;
 /// An interface that was not told for so long is forgotten. It is told every minute.
@@ -54,6 +60,8 @@ pub struct Interfaces {
 struct Known {
     nodes: HashMap<Arc<str>, Arc<Switch>, RandomState>,
     strangers: HashMap<(IpAddr, u32), Arc<Switch>, RandomState>,
+    /// How many interfaces each stranger has there.
+    by_stranger: HashMap<IpAddr, usize, RandomState>,
     of_nodes: usize,
     of_strangers: usize,
     swept_ms: u64,
@@ -130,10 +138,12 @@ impl Interfaces {
             return None;
         }
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let of_node = origin.exporter.and_then(|e| known.nodes.get(&e.node));
-        let told_before = || known.strangers.get(&(origin.source, origin.domain));
+        let switch = match origin.exporter {
+            Some(exporter) => known.nodes.get(&exporter.node),
+            None => known.strangers.get(&(origin.source, origin.domain)),
+        };
         Some(SwitchInterfaces {
-            switch: Arc::clone(of_node.or_else(told_before)?),
+            switch: Arc::clone(switch?),
             domain: origin.domain,
             format,
         })
@@ -158,31 +168,51 @@ impl Known {
         told: impl Iterator<Item = &'a InterfaceName>,
         now_ms: u64,
     ) {
-        let (switch, total, limit) = match origin.exporter {
+        let of_stranger = self.by_stranger.get(&origin.source).copied().unwrap_or(0);
+        let (switch, total, own) = match origin.exporter {
             Some(exporter) => {
                 let switch = self.nodes.entry(Arc::clone(&exporter.node)).or_default();
-                (switch, &mut self.of_nodes, MAX_OF_NODES)
+                (switch, &mut self.of_nodes, MAX_INTERFACES)
             }
             None => {
                 let switch = self.strangers.entry((origin.source, origin.domain)).or_default();
-                (switch, &mut self.of_strangers, MAX_OF_STRANGERS)
+                let others = of_stranger - switch.by_index.len();
+                (switch, &mut self.of_strangers, MAX_OF_STRANGER - others)
             }
+        };
+        let limit = match origin.exporter {
+            Some(_) => MAX_OF_NODES,
+            None => MAX_OF_STRANGERS,
         };
         let switch = Arc::make_mut(switch);
         if switch.by_index.is_empty() {
             switch.heard_ms = now_ms;
         }
-        *total -= switch.by_index.len();
-        let most = MAX_INTERFACES.min(limit - *total);
+        let before = switch.by_index.len();
+        *total -= before;
+        let most = MAX_INTERFACES.min(own).min(limit - *total);
         for interface in told {
             switch.put(interface, origin, most, now_ms);
         }
-        *total += switch.by_index.len();
-        if switch.by_index.is_empty() {
+        let now = switch.by_index.len();
+        *total += now;
+        let is_empty = now == 0;
+        if origin.exporter.is_none() {
+            self.count_stranger(origin.source, of_stranger + now - before);
+        }
+        if is_empty {
             match origin.exporter {
                 Some(exporter) => drop(self.nodes.remove(&exporter.node)),
                 None => drop(self.strangers.remove(&(origin.source, origin.domain))),
             }
+        }
+    }
+
+    fn count_stranger(&mut self, source: IpAddr, interfaces: usize) {
+        if interfaces == 0 {
+            self.by_stranger.remove(&source);
+        } else {
+            self.by_stranger.insert(source, interfaces);
         }
     }
 
@@ -200,7 +230,11 @@ impl Known {
         self.nodes.retain(|_, switch| keep(switch));
         self.strangers.retain(|_, switch| keep(switch));
         self.of_nodes = self.nodes.values().map(|switch| switch.by_index.len()).sum();
-        self.of_strangers = self.strangers.values().map(|switch| switch.by_index.len()).sum();
+        self.by_stranger.clear();
+        for ((source, _), switch) in &self.strangers {
+            *self.by_stranger.entry(*source).or_default() += switch.by_index.len();
+        }
+        self.of_strangers = self.by_stranger.values().sum();
     }
 }
 

@@ -26,7 +26,7 @@ pub mod time;
 
 pub use directory::{CLOCK_TOLERANCE, Directory, Endpoint, NodePort, Owners, Ports};
 pub use facts::{Fact, NodeFact, ObjectKey, ObjectKind, Owner, PodFact, ServiceFact};
-pub use index::{Index, NAME_HISTORY};
+pub use index::{Index, NAME_HISTORY, NODE_DAEMON};
 pub use shards::Shards;
 pub use switch::{AddressHistory, SwitchFacts, merge};
 pub use time::{Held, Span, Timeline};

@@ -121,7 +121,10 @@ pub fn merge(mut switches: Vec<SwitchFacts>, history: &mut AddressHistory, now: 
                 directory.pods.insert(name, [held].into());
             }
         }
-        directory.nodes.insert(switch.node, switch.ports);
+        // Records of no known node would be looked up among them.
+        if !switch.node.is_empty() {
+            directory.nodes.insert(switch.node, switch.ports);
+        }
     }
     directory.addresses = history.shown.clone();
     let exporters = Exporters::new(exporters, sources.into_iter());

@@ -14,6 +14,7 @@ use weir_query::{Limits, QueryError, Scope};
 
 use super::answer::{FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
 use super::ask::{self, Written};
+use super::exporters::ExportersAnswer;
 use super::format::Format;
 use super::params::{FlowsParams, NoParams, Params, QueryParams, TailParams, ValuesParams};
 use super::problem::Problem;
@@ -200,6 +201,21 @@ pub async fn status(
 ) -> Result<Json<StatusAnswer>, Problem> {
     api.gate.identify(&headers).await?;
     Ok(Json(api.status()))
+}
+
+/// What each exporter has sent, and what became of it
+#[utoipa::path(
+    get,
+    path = "/api/v1/exporters",
+    responses((status = 200, description = "Exporters", body = ExportersAnswer), Refusal),
+)]
+pub async fn exporters(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Json<ExportersAnswer>, Problem> {
+    api.gate.identify(&headers).await?;
+    Ok(Json(ExportersAnswer::of(api.metrics.exporters())))
 }
 
 /// Anything else under `/api`.

@@ -16,7 +16,15 @@ use crate::normalise::{self, normalise};
 #[test]
 fn the_document_names_every_page() {
     let document: Value = serde_json::from_str(&document()).unwrap();
-    for page in ["flows", "query", "values", "tail", "fields", "status"] {
+    for page in [
+        "flows",
+        "query",
+        "values",
+        "tail",
+        "fields",
+        "status",
+        "exporters",
+    ] {
         let page = &document["paths"][format!("/api/v1/{page}")]["get"];
         assert!(page["responses"]["200"].is_object(), "{page}");
         assert!(page["responses"]["401"].is_object(), "{page}");

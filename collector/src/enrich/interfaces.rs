@@ -6,7 +6,7 @@ use std::sync::Arc;
 use weir_flow::{FlowRecord, Found, Identity, Kind};
 use weir_identity::exporters::Exporter;
 use weir_identity::interfaces::{
-    ExporterRef, FORGOTTEN_MS, Interfaces, MAX_INTERFACES, MAX_NAME, MAX_OF_STRANGERS,
+    ExporterRef, FORGOTTEN_MS, Interfaces, MAX_INTERFACES, MAX_NAME, MAX_OF_STRANGER, MAX_OF_STRANGERS,
 };
 use weir_identity::subnets::Labels;
 use weir_identity::{Directory, Held, Span, Timeline};
@@ -257,6 +257,15 @@ fn a_flood_of_interfaces_takes_bounded_room_and_leaves_that_of_known_nodes() {
     let flood: Vec<_> = (1..=2_000).map(|n| told(n, n, "v", "x/y")).collect();
     for domain in 0..100 {
         interfaces.learn(origin(None, domain), &flood, 0);
+    }
+    assert_eq!(interfaces.len(), MAX_OF_STRANGER, "one leaves room for others");
+    for n in 0..100 {
+        let source = Ipv4Addr::new(192, 0, 2, n).into();
+        let other = ExporterRef {
+            source,
+            ..origin(None, 1)
+        };
+        interfaces.learn(other, &flood, 0);
     }
     assert_eq!(interfaces.len(), MAX_OF_STRANGERS);
     let a = exporter("a", 1);

@@ -8,8 +8,8 @@ use prometheus_client::metrics::counter::Counter;
 use wire::{Protocol, Reject, Summary};
 
 use super::{
-    Counters, IGNORED_KINDS, Metrics, PANIC, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS, position,
-    reject_reasons, to_signed,
+    Counters, IGNORED, IGNORED_KINDS, Metrics, PANIC, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS,
+    position, reject_reasons, to_signed,
 };
 use weir_identity::exporters::Exporter;
 
@@ -25,6 +25,9 @@ pub struct DecodeCounters {
     templates: [Count; 6],
     sets: [Count; 4],
     ignored: [Count; 4],
+    unscaled: Count,
+    unproven_marks: Count,
+    options_refused: Count,
 }
 
 /// Where `expired` stands in [`SET_EVENTS`].
@@ -76,6 +79,9 @@ impl DecodeCounters {
             templates: TEMPLATE_EVENTS.map(|e| Count::one(&m.templates, "event", e)),
             sets: SET_EVENTS.map(|e| Count::one(&m.sets, "event", e)),
             ignored: IGNORED_KINDS.map(|k| Count::one(&m.ignored, "kind", k)),
+            unscaled: Count::new(&m.unscaled),
+            unproven_marks: Count::new(&m.unproven_marks),
+            options_refused: Count::new(&m.options_refused),
             metrics,
         }
     }
@@ -90,9 +96,16 @@ impl DecodeCounters {
         self.reject_for(reject.kind(), 1);
     }
 
-    /// A datagram was refused for who sent it.
-    pub fn reject_stranger(&mut self) {
+    /// A datagram was refused for who sent it. Returns the word for it.
+    pub fn reject_stranger(&mut self) -> &'static str {
         self.reject_for(STRANGER, 1);
+        STRANGER
+    }
+
+    /// A datagram was let go, since its exporter's role says so.
+    pub fn reject_ignored(&mut self) -> &'static str {
+        self.reject_for(IGNORED, 1);
+        IGNORED
     }
 
     /// A datagram met a fault of the collector's.
@@ -175,11 +188,26 @@ impl DecodeCounters {
     }
 
     /// Units are missing by sequence number.
-    pub fn lost(&mut self, protocol: Protocol, units: u64, exporter: Option<&Exporter>) {
+    pub fn lost(&mut self, protocol: Protocol, units: u64, node: Option<&Arc<str>>) {
         self.lost[position(protocol)].fresh += units;
-        if let Some(exporter) = exporter {
-            self.metrics.lost_on(exporter, protocol, units);
+        if let Some(node) = node {
+            self.metrics.lost_on(node, protocol, units);
         }
+    }
+
+    /// So many records have no sampling rate, though their exporter tells of samplers.
+    pub fn unscaled(&mut self, records: usize) {
+        self.unscaled.add(records);
+    }
+
+    /// A datagram bears the mark of a node that it does not come from.
+    pub fn unproven_mark(&mut self) {
+        self.unproven_marks.add(1);
+    }
+
+    /// So many names of interfaces came from somebody who may not give them.
+    pub fn options_refused(&mut self, names: usize) {
+        self.options_refused.add(names);
     }
 
     /// Adds what was counted to what everybody sees.
@@ -199,5 +227,8 @@ impl DecodeCounters {
         formats.into_iter().flatten().for_each(Count::publish);
         let others = self.templates.iter_mut().chain(&mut self.ignored);
         others.for_each(Count::publish);
+        self.unscaled.publish();
+        self.unproven_marks.publish();
+        self.options_refused.publish();
     }
 }

@@ -26,6 +26,7 @@ use weir_api::NodeFlowExport;
 use weir_identity::facts::{self, Fact, ObjectKey, ObjectKind, Owner};
 use weir_identity::{Index, Snapshot, time};
 
+use crate::args::NodeDaemon;
 use crate::health::Health;
 
 /// Time between two snapshots while changes keep coming.
@@ -90,9 +91,18 @@ type Changes = Pin<Box<dyn Stream<Item = Change> + Send>>;
 /// Keeps the snapshot up to date with the cluster, until the receivers of
 /// `names` are gone. Failed watches are tried again, with growing pauses; what
 /// was known stays known meanwhile. Who had an address is known for `history`.
-pub async fn follow(client: Client, history: Duration, names: watch::Sender<Snapshot>, health: Arc<Health>) {
+pub async fn follow(
+    client: Client,
+    history: Duration,
+    node_daemon: NodeDaemon,
+    names: watch::Sender<Snapshot>,
+    health: Arc<Health>,
+) {
     let mut changes = select_all(watches(&client)).ready_chunks(1024);
-    let mut watched = Watched::new(history);
+    let mut watched = Watched {
+        index: Index::new(history).with_node_daemon(&node_daemon.ns, &node_daemon.name),
+        ..Watched::new(history)
+    };
     loop {
         let batch = tokio::select! {
             batch = changes.next() => batch,

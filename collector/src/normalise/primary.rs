@@ -72,6 +72,11 @@ pub fn is_primary(record: &FlowRecord, exporter: Option<&Exporter>, exporters: &
     }
 }
 
+/// Whether an exporter that is no node of the cluster sees here what a node counts.
+pub(super) fn counts_on_a_node(record: &FlowRecord, exporters: &Exporters) -> bool {
+    place(record, None, exporters) != Some(Place::Entry)
+}
+
 /// `node`: the exporter's. The other side's is looked up.
 fn place(record: &FlowRecord, node: Option<&NodeExports>, exporters: &Exporters) -> Option<Place> {
     let ipv4 = is_ipv4(record);
@@ -199,7 +204,7 @@ fn is_nobodys(record: &FlowRecord) -> bool {
 fn is_answer_of_pod(record: &FlowRecord) -> bool {
     record.src.identity.kind == Kind::Service
         && record.direction == Some(Direction::Egress)
-        && record.sight.entered == Entered::Port
+        && matches!(record.sight.entered, Entered::Port | Entered::Unknown)
         && !NODE_PORTS
             .iter()
             .any(|name| record.src.if_name.as_str().starts_with(name))

@@ -49,7 +49,7 @@ fn normalised(record: Record, exporter: Option<&Exporter>) -> FlowRecord {
         exporter,
     };
     let mut flow = normalise(record, context);
-    judge(&mut flow, exporter, &Exporters::default());
+    judge(&mut flow, exporter, &Exporters::default(), Metering::default());
     flow
 }
 
@@ -197,7 +197,12 @@ fn an_output_port_proves_delivery_on_the_node_of_the_destination() {
     };
     for (host, verdict) in [("node-a", Verdict::Delivered), ("node-b", Verdict::Unknown)] {
         flow.dst.identity = Arc::new(at(host));
-        judge(&mut flow, Some(&node()), &Exporters::default());
+        judge(
+            &mut flow,
+            Some(&node()),
+            &Exporters::default(),
+            Metering::default(),
+        );
         assert_eq!(flow.verdict, verdict);
     }
 }

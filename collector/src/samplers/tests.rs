@@ -36,8 +36,8 @@ impl Bench {
             .decoder
             .decode(session, 0, message, &mut records)
             .expect("a well-formed message");
-        self.samplers.learn(session, &summary.options);
-        self.samplers.complete(session, &mut records);
+        self.samplers.learn(session.ip(), &summary.options);
+        self.samplers.complete(session.ip(), &mut records);
         records
     }
 
@@ -106,13 +106,79 @@ fn a_record_is_scaled_once_by_the_sampler_that_it_names() {
 }
 
 #[test]
-fn samplers_are_those_of_their_session_and_domain() {
+fn samplers_are_those_of_their_exporter_and_domain_whatever_port_it_sends_from() {
     let mut bench = Bench::default();
     bench.feed(peer(1), &selector(3, 7, 99));
-    assert_eq!(bench.counted(peer(2), &flow_of_selector(3, 7)), (Some(100), None));
-    assert_eq!(bench.counted(peer(1), &flow_of_selector(4, 7)), (Some(100), None));
-    bench.samplers.end(peer(1));
-    assert_eq!(bench.counted(peer(1), &flow_of_selector(3, 7)), (Some(100), None));
+    let here = (Some(10_000), Some(100));
+    assert_eq!(bench.counted(peer(2), &flow_of_selector(3, 7)), here);
+    let elsewhere = ([192, 0, 2, 2], 1).into();
+    assert_eq!(
+        bench.counted(elsewhere, &flow_of_selector(3, 7)),
+        (Some(100), None)
+    );
+}
+
+#[test]
+fn a_domain_without_samplers_takes_the_one_that_the_others_agree_on() {
+    let mut bench = Bench::default();
+    bench.feed(peer(1), &selector(3, 7, 99));
+    assert_eq!(
+        bench.counted(peer(1), &flow_of_selector(4, 7)),
+        (Some(10_000), Some(100))
+    );
+    bench.feed(peer(1), &selector(5, 7, 9));
+    assert_eq!(
+        bench.counted(peer(1), &flow_of_selector(4, 7)),
+        (Some(100), None),
+        "they do not agree"
+    );
+    assert_eq!(
+        bench.counted(peer(1), &flow_of_selector(5, 7)).1,
+        Some(10),
+        "its own"
+    );
+}
+
+#[test]
+fn the_interface_of_the_observation_says_the_rate() {
+    let mut bench = Bench::default();
+    let data = body(|body| {
+        body.u32(5).u32(100).u32(6).u32(1_000);
+    });
+    let options = ipfix(3)
+        .options_template(400, 1, &fields(&[(10, 4), (34, 4)]))
+        .set(400, &data)
+        .encode();
+    bench.feed(peer(1), &options);
+    let mut counted = |direction: u8, input: u32, output: u32| {
+        let data = body(|body| {
+            body.u64(OCTETS).u32(input).u32(output).u8(direction);
+        });
+        let message = ipfix(3)
+            .template(303, &fields(&[(1, 8), (10, 4), (14, 4), (61, 1)]))
+            .set(303, &data)
+            .encode();
+        bench.counted(peer(1), &message).1
+    };
+    assert_eq!(counted(0, 5, 6), Some(100));
+    assert_eq!(counted(1, 5, 6), Some(1_000));
+    assert_eq!(counted(1, 6, 5), Some(100));
+    assert_eq!(counted(0, 9, 6), None, "not observed where it goes out");
+}
+
+#[test]
+fn records_that_stay_unscaled_although_there_are_samplers_are_counted() {
+    let mut bench = Bench::default();
+    let without = |bench: &mut Bench, message: &[u8]| {
+        let mut records = Vec::new();
+        bench.decoder.decode(peer(1), 0, message, &mut records).unwrap();
+        bench.samplers.complete(peer(1).ip(), &mut records)
+    };
+    assert_eq!(without(&mut bench, &flow_of_selector(3, 7)), 0, "it told of none");
+    bench.feed(peer(1), &selector(3, 7, 99));
+    bench.feed(peer(1), &selector(3, 8, 9));
+    assert_eq!(without(&mut bench, &flow_of_selector(3, 7)), 0);
+    assert_eq!(without(&mut bench, &flow_of_selector(3, 9)), 1);
 }
 
 #[test]
@@ -200,7 +266,7 @@ fn what_ovs_sends_is_scaled_already_whatever_options_say() {
     let mut bench = Bench::default();
     bench.feed(peer(1), &selector(3, 7, 99));
     let mut records = [record];
-    bench.samplers.complete(peer(1), &mut records);
+    bench.samplers.complete(peer(1).ip(), &mut records);
     let [record] = records;
     let context = Context {
         received_ns: 0,
@@ -210,9 +276,8 @@ fn what_ovs_sends_is_scaled_already_whatever_options_say() {
     assert_eq!(normalise(record, context).bytes, Some(OCTETS));
 }
 
-#[test]
-fn a_flood_of_samplers_and_sessions_takes_bounded_room() {
-    let mut samplers = Samplers::default();
+/// Samplers of this rate.
+fn told(rate: u64, selectors: std::ops::Range<u64>) -> Vec<OptionsRecord> {
     let record = |selector| OptionsRecord {
         protocol: Protocol::Ipfix,
         observation_domain: 0,
@@ -220,16 +285,69 @@ fn a_flood_of_samplers_and_sessions_takes_bounded_room() {
         content: Options::Sampling(Sampling {
             selector: Some(selector),
             taken: 1,
-            out_of: 2,
+            out_of: rate,
             ..Sampling::default()
         }),
     };
-    let flood: Vec<_> = (0..2_000).map(record).collect();
-    samplers.learn(peer(1), &flood);
-    assert_eq!(samplers.total, MAX_SAMPLERS);
-    for port in 2..=u16::MAX {
-        let told = if port < 200 { &flood[..] } else { &flood[..1] };
-        samplers.learn(peer(port), told);
-        assert!(samplers.scopes.len() <= MAX_SCOPES && samplers.total <= MAX_TOTAL);
+    selectors.map(record).collect()
+}
+
+fn stranger(n: u32) -> IpAddr {
+    IpAddr::V4((0x0a00_0000 + n).into())
+}
+
+fn rate(samplers: &Samplers, source: IpAddr) -> Option<u32> {
+    let mut record = Record::new(Protocol::Ipfix, 0);
+    record.selector = Some(0);
+    let mut records = [record];
+    samplers.complete(source, &mut records);
+    records[0].sampling
+}
+
+#[test]
+fn a_flood_of_samplers_and_exporters_takes_bounded_room() {
+    let samplers = Samplers::default();
+    let flood = told(2, 0..2_000);
+    samplers.learn(stranger(0), &flood);
+    assert_eq!(samplers.known.read().unwrap().total, MAX_SAMPLERS);
+    for n in 1..20_000 {
+        let told = if n < 200 { &flood[..] } else { &flood[..1] };
+        samplers.learn(stranger(n), told);
+        let known = samplers.known.read().unwrap();
+        assert!(known.total <= MAX_TOTAL);
     }
+    let mut known = samplers.known.write().unwrap();
+    known.count();
+    assert!(known.total <= MAX_TOTAL && known.exporters.len() <= 2 * MAX_EXPORTERS);
+}
+
+#[test]
+fn a_flood_does_not_make_the_samplers_of_a_regular_forgotten() {
+    let samplers = Samplers::default();
+    let regular: IpAddr = [192, 0, 2, 1].into();
+    for _ in 0..crate::bounded::REGULAR {
+        samplers.learn(regular, &told(100, 0..2));
+    }
+    let flood = told(2, 0..1_024);
+    for n in 0..10_000 {
+        samplers.learn(stranger(n), if n < 300 { &flood[..] } else { &flood[..1] });
+    }
+    assert_eq!(rate(&samplers, regular), Some(100));
+}
+
+#[test]
+fn of_an_exporter_whose_samplers_were_forgotten_the_rate_is_remembered() {
+    let samplers = Samplers::default();
+    let (one, several): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    samplers.learn(one, &told(100, 0..2));
+    samplers.learn(several, &told(100, 0..1));
+    samplers.learn(several, &told(10, 1..2));
+    for n in 0..5_000 {
+        samplers.learn(stranger(n), &told(2, 0..1));
+    }
+    assert!(samplers.known.read().unwrap().exporters.get(&one).is_none());
+    assert_eq!(rate(&samplers, one), Some(100));
+    assert_eq!(rate(&samplers, several), None, "which of them is not known");
+    let mut records = [Record::new(Protocol::Ipfix, 0)];
+    assert_eq!(samplers.complete(several, &mut records), 1, "and that is counted");
 }

@@ -106,7 +106,7 @@ impl Connection {
                 Ok(None) => return Ok(()),
                 Ok(Some(message)) => self.worker.message(self.session, message, now_ns),
                 Err(reject) => {
-                    self.worker.malformed(&reject);
+                    self.worker.malformed(self.session, &reject, now_ns);
                     Err(Refused::Malformed)
                 }
             };

@@ -27,7 +27,9 @@ fn the_manifests_are_valid(stage: &mut Stage) -> Result<()> {
         ensure!(answer.contains(object), "no {object} in:\n{answer}");
     }
     let policy = manifests.clone() + "/network-policy/collector.yaml";
-    let answer = stage.kube.kubectl(&["create", "-f", &policy, "--dry-run=server"])?;
+    let answer = stage
+        .kube
+        .kubectl(&["create", "-f", &policy, "--dry-run=server"])?;
     ensure!(
         answer.contains("networkpolicy.networking.k8s.io/weir-collector"),
         "{answer}"

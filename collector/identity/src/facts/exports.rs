@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use weir_api::export::EXPORTING;
 use weir_api::identity::netflow_engine;
-use weir_api::{IpfixExport, NetFlowExport, NodeFlowExport, NodeFlowExportStatus, SFlowExport};
+use weir_api::{IpfixExport, NetFlowExport, NodeFlowExport, SFlowExport};
 
 use super::Fact;
 use crate::DEFAULT_SAMPLING;
@@ -13,11 +15,12 @@ use crate::exporters::{Exporter, Formats, Ipfix, NetFlow};
 /// id is derived, so that late records of an export that was just turned off
 /// still find their node; what is in force is the status's, which says what is unset
 /// in the spec and what could not be applied. A status of an older spec says what was:
-/// the daemon applies a spec within milliseconds and reports it a second later.
+/// the daemon applies a spec within milliseconds and reports it a second later. A node
+/// without a status has no daemon that works, and one that says it exports nothing does
+/// not: what counts on their records would be lost.
 pub fn exports(export: &NodeFlowExport) -> Fact {
     let node: Arc<str> = export.metadata.name.as_deref().unwrap_or("").into();
-    let reported = |status: &NodeFlowExportStatus| status.observed_generation >= export.metadata.generation;
-    let is_current = export.status.as_ref().is_some_and(reported);
+    let state = Reported::of(export);
     let in_force = |bridge: &str| {
         let status = export.status.as_ref()?;
         status.bridges.iter().find(|b| b.name == bridge)
@@ -41,15 +44,45 @@ pub fn exports(export: &NodeFlowExport) -> Fact {
                 .s_flow
                 .as_ref()
                 .and_then(|s| s.agent.as_deref()?.parse().ok()),
-            formats: match in_force(&bridge.name).filter(|_| is_current) {
-                Some(b) => formats(b.net_flow.as_ref(), b.s_flow.as_ref(), b.ipfix.as_ref()),
-                None => formats(bridge.net_flow.as_ref(), bridge.s_flow.as_ref(), ipfix),
+            formats: match (state, in_force(&bridge.name)) {
+                (Reported::Nothing, _) => Formats::default(),
+                (Reported::InForce, Some(b)) => {
+                    formats(b.net_flow.as_ref(), b.s_flow.as_ref(), b.ipfix.as_ref())
+                }
+                _ => formats(bridge.net_flow.as_ref(), bridge.s_flow.as_ref(), ipfix),
             },
             tunnels: in_force(&bridge.name).map_or_else(Arc::default, |b| b.tunnel_ports.as_slice().into()),
             single_pass: in_force(&bridge.name).is_some_and(|b| b.single_pass),
         }
     });
     Fact::Exports(exporters.collect())
+}
+
+/// What the node's daemon says.
+#[derive(Clone, Copy)]
+enum Reported {
+    /// There is no daemon, or nothing is exported.
+    Nothing,
+    /// What is in force for the spec as it is.
+    InForce,
+    /// What was in force for an older spec.
+    Outdated,
+}
+
+impl Reported {
+    fn of(export: &NodeFlowExport) -> Self {
+        let Some(status) = &export.status else {
+            return Self::Nothing;
+        };
+        if status.observed_generation < export.metadata.generation {
+            return Self::Outdated;
+        }
+        let silent = |c: &Condition| c.type_ == EXPORTING && c.status == "False";
+        if status.conditions.iter().any(silent) {
+            return Self::Nothing;
+        }
+        Self::InForce
+    }
 }
 
 /// What OVS does where a setting is not set: vswitch.xml.

@@ -521,12 +521,17 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
     cluster.node("node-b", "", "192.0.2.2");
     cluster.apply(ObjectKind::NodeFlowExport, "node-a", facts::exports(&export));
     let exporters = cluster.0.snapshot().exporters;
+    use crate::exporters::{Mark, Trust};
+    let trust = Trust {
+        relays: vec!["192.0.2.99/32".parse().unwrap()],
+        has_names: true,
+    };
     let node = |mark, source: &str| {
-        exporters
-            .resolve(mark, source.parse().unwrap())
+        let found = exporters.resolve(mark, source.parse().unwrap(), &trust);
+        found
+            .exporter
             .map(|e| (e.node.to_string(), e.formats.ipfix.map(|i| i.sampling)))
     };
-    use crate::exporters::Mark;
     let expected = Some(("node-a".to_owned(), Some(10)));
     let in_force = exporters.node("node-a").unwrap();
     assert_eq!(
@@ -541,7 +546,8 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
         expected
     );
     let exporter = exporters
-        .resolve(Some(Mark::Domain(9)), [192, 0, 2, 99].into())
+        .resolve(Some(Mark::Domain(9)), [192, 0, 2, 99].into(), &trust)
+        .exporter
         .unwrap();
     assert_eq!(
         (exporter.tunnel_overhead(4), exporter.tunnel_overhead(5)),
@@ -567,6 +573,77 @@ fn a_report_of_an_older_spec_does_not_say_what_is_in_force() {
     let exporters = cluster.0.snapshot().exporters;
     let formats = exporters.node("node-a").unwrap().formats;
     assert_eq!((formats.s_flow, formats.ipfix.is_some()), (Some(64), false));
+}
+
+#[test]
+fn a_node_without_a_working_daemon_is_not_believed_to_export() {
+    let formats = |status: serde_json::Value| {
+        let mut export = json!({
+            "apiVersion": "weir.dev/v1alpha1", "kind": "NodeFlowExport",
+            "metadata": {"name": "node-a", "generation": 1},
+            "spec": {"bridges": [{"name": "br-int", "exporterId": 258, "sFlow": {"targets": []}}]},
+        });
+        if !status.is_null() {
+            export["status"] = status;
+        }
+        let export: NodeFlowExport = serde_json::from_value(export).unwrap();
+        let mut cluster = Cluster::default();
+        cluster.apply(ObjectKind::NodeFlowExport, "node-a", facts::exports(&export));
+        let exporters = cluster.0.snapshot().exporters;
+        (exporters.is_active(), exporters.len())
+    };
+    let condition = |status: &str| {
+        json!({"observedGeneration": 1, "bridges": [{"name": "br-int", "sFlow": {"targets": []}}],
+               "conditions": [{"type": "Exporting", "status": status, "reason": "r", "message": "",
+                               "lastTransitionTime": "2026-11-01T00:00:00Z"}]})
+    };
+    assert_eq!(
+        formats(serde_json::Value::Null),
+        (false, 2),
+        "its marks stay known"
+    );
+    assert_eq!(formats(condition("False")), (false, 2));
+    assert_eq!(formats(condition("True")), (true, 2));
+    assert_eq!(formats(condition("Unknown")), (true, 2));
+}
+
+#[test]
+fn a_node_daemons_pod_speaks_for_its_node_and_no_other_pod_does() {
+    use crate::exporters::{Standing, Trust};
+    let pod = |ns: &str, owner: &str, address: u8| {
+        let primary: Arc<str> = "primary".into();
+        let fact = Fact::Pod(PodFact {
+            addresses: vec![([10, 0, 0, address].into(), primary)],
+            node: "node-a".into(),
+            owner: Some(Owner {
+                kind: "DaemonSet".into(),
+                name: owner.into(),
+                watched: None,
+            }),
+            ..PodFact::default()
+        });
+        (ObjectKey::new(ObjectKind::Pod, ns, &format!("p-{address}")), fact)
+    };
+    let mut index = Index::default();
+    for (key, fact) in [
+        pod("weir-system", "weir-node", 1),
+        pod("shop", "weir-node", 2),
+        pod("weir-system", "other", 3),
+    ] {
+        index.apply(key, fact, MADE);
+    }
+    let standing = |index: &mut Index, address: u8| {
+        let exporters = index.snapshot().exporters;
+        let found = exporters.resolve(None, [10, 0, 0, address].into(), &Trust::default());
+        (found.standing, found.exporter.map(|e| e.node.to_string()))
+    };
+    let node = (Standing::Node, Some("node-a".to_owned()));
+    assert_eq!(standing(&mut index, 1), node);
+    for other in [2, 3] {
+        assert_eq!(standing(&mut index, other), (Standing::Stranger, None));
+    }
+    index.delete(&pod("weir-system", "weir-node", 1).0, MADE);
+    assert_eq!(standing(&mut index, 1), (Standing::Stranger, None), "it is gone");
 }
 
 /// A pod of a random walk: which of the four addresses it has.

@@ -189,14 +189,19 @@ fn exporters_are_known_by_what_the_rows_say() {
         &mut AddressHistory::default(),
         1,
     );
-    use weir_identity::exporters::Mark;
-    let stranger = [203, 0, 113, 1].into();
+    use weir_identity::exporters::{Mark, Trust};
+    let source = [192, 0, 2, 1].into();
+    let trust = Trust::default();
     for mark in [
         Mark::Domain(7),
         Mark::Engine(1, 2),
         Mark::Agent([192, 0, 2, 1].into()),
     ] {
-        let exporter = snapshot.exporters.resolve(Some(mark), stranger).unwrap();
+        let exporter = snapshot
+            .exporters
+            .resolve(Some(mark), source, &trust)
+            .exporter
+            .unwrap();
         assert_eq!((&*exporter.node, &*exporter.bridge), ("other-name", "br-int"));
         assert_eq!(
             exporter.formats,
@@ -214,7 +219,7 @@ fn exporters_are_known_by_what_the_rows_say() {
     }
     let pod = snapshot.directory.pod("shop/web-0.x", Span::since(1));
     assert_eq!(pod.map(|who| who.pod_name()), Some("web-0.x"));
-    let exporter = snapshot.exporters.resolve(None, [192, 0, 2, 1].into()).unwrap();
+    let exporter = snapshot.exporters.resolve(None, source, &trust).exporter.unwrap();
     assert!(exporter.single_pass);
     assert_eq!(
         exporter.tunnel_overhead(102),

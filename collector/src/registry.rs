@@ -1,0 +1,169 @@
+//! What each exporter has sent, by its source address: asked for by the API, so that
+//! every counter can be had per exporter without a series of Prometheus for each.
+//! And what is wrong with it: whoever sends what cannot be used is named in the log,
+//! with what helps, now and then.
+//!
+//! Workers count by themselves ([`ExporterTally`]) and add it all at the end of a batch.
+//! Memory: [`MAX_EXPORTERS`] addresses of which little was heard, and as many others;
+//! strangers go first.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use foldhash::fast::RandomState;
+use weir_identity::exporters::{Attribution, Standing};
+use wire::Protocol;
+
+use crate::bounded::BoundedMap;
+
+mod counts;
+mod warning;
+
+pub use counts::{ExporterCounts, LastReject};
+use warning::Warner;
+
+/// Addresses that are kept.
+pub const MAX_EXPORTERS: usize = 4_096;
+
+/// An exporter that told nothing of what comes in for so long meters egress alone, ms.
+const INGRESS_MS: u64 = 3_600_000;
+/// How often the time of that is noted.
+const NOTED_MS: u64 = 60_000;
+
+/// All exporters that were heard of.
+#[derive(Debug)]
+pub struct ExporterRegistry {
+    known: Mutex<Known>,
+    /// When each told of packets that came in, ms since the epoch UTC.
+    ingress: RwLock<BoundedMap<IpAddr, u64>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    exporters: BoundedMap<IpAddr, ExporterCounts>,
+    warner: Warner,
+}
+
+impl Default for ExporterRegistry {
+    fn default() -> Self {
+        Self {
+            known: Mutex::new(Known {
+                exporters: BoundedMap::new(MAX_EXPORTERS),
+                warner: Warner::default(),
+            }),
+            ingress: RwLock::new(BoundedMap::new(MAX_EXPORTERS)),
+        }
+    }
+}
+
+impl ExporterRegistry {
+    /// All that is known, by address, and how many addresses had to be forgotten.
+    pub fn all(&self) -> (Vec<(IpAddr, ExporterCounts)>, u64) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let exporters = known.exporters.iter();
+        let mut all: Vec<_> = exporters
+            .map(|(address, counts)| (*address, counts.clone()))
+            .collect();
+        let forgotten = known.exporters.forgotten();
+        drop(known);
+        all.sort_unstable_by_key(|(address, _)| *address);
+        (all, forgotten)
+    }
+
+    /// An exporter told of packets that came in.
+    pub fn met_ingress(&self, exporter: IpAddr, now_ms: u64) {
+        let noted = |at: &u64| now_ms < at.saturating_add(NOTED_MS);
+        let ingress = self.ingress.read().unwrap_or_else(PoisonError::into_inner);
+        if ingress.get(&exporter).is_some_and(noted) {
+            return;
+        }
+        drop(ingress);
+        let mut ingress = self.ingress.write().unwrap_or_else(PoisonError::into_inner);
+        let at = ingress.meet(exporter, false);
+        *at = now_ms.max(*at);
+    }
+
+    /// Whether an exporter tells of packets that come in.
+    pub fn meters_ingress(&self, exporter: IpAddr, now_ms: u64) -> bool {
+        let ingress = self.ingress.read().unwrap_or_else(PoisonError::into_inner);
+        let at = ingress.get(&exporter);
+        at.is_some_and(|at| now_ms < at.saturating_add(INGRESS_MS))
+    }
+
+    fn add(&self, fresh: impl Iterator<Item = (IpAddr, ExporterCounts)>) {
+        let mut warnings = Vec::new();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { exporters, warner } = &mut *known;
+        for (address, counts) in fresh {
+            let is_known = counts.standing != Standing::Stranger || counts.role.is_some();
+            warnings.extend(warner.look(address, &counts));
+            exporters.meet(address, is_known).add(counts);
+        }
+        drop(known);
+        for warning in warnings {
+            warning.log();
+        }
+    }
+}
+
+/// What one worker counts, exporter by exporter. Nobody sees it before
+/// [`Self::publish`].
+#[derive(Debug)]
+pub struct ExporterTally {
+    registry: Arc<ExporterRegistry>,
+    fresh: HashMap<IpAddr, ExporterCounts, RandomState>,
+}
+
+impl ExporterTally {
+    /// Nothing is counted yet.
+    pub fn new(registry: Arc<ExporterRegistry>) -> Self {
+        Self {
+            registry,
+            fresh: HashMap::default(),
+        }
+    }
+
+    /// What an exporter's datagram of so many bytes is counted in.
+    pub fn datagram(&mut self, exporter: IpAddr, bytes: usize, now_ms: u64) -> &mut ExporterCounts {
+        let counts = self.of(exporter);
+        counts.seen(now_ms);
+        counts.datagrams += 1;
+        counts.bytes += bytes as u64;
+        counts
+    }
+
+    /// What is counted of an exporter beside its datagrams.
+    pub fn of(&mut self, exporter: IpAddr) -> &mut ExporterCounts {
+        self.fresh.entry(exporter).or_default()
+    }
+
+    /// Adds what was counted to what everybody sees.
+    pub fn publish(&mut self) {
+        if !self.fresh.is_empty() {
+            self.registry.add(self.fresh.drain());
+        }
+    }
+}
+
+impl ExporterCounts {
+    /// Who it is, as this datagram shows.
+    pub fn attribute(&mut self, attribution: &Attribution<'_>, protocol: Protocol) {
+        self.standing = attribution.standing;
+        self.formats |= 1 << (protocol as u8);
+        if let Some(exporter) = attribution.exporter
+            && self.node.as_ref().is_none_or(|node| *node != exporter.node)
+        {
+            self.node = Some(Arc::clone(&exporter.node));
+        }
+        if let Some(node) = attribution.claims {
+            self.unproven_marks += 1;
+            if self.claims.as_deref() != Some(node) {
+                self.claims = Some(node.into());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+use super::*;
+use crate::roles::Role;
+
+fn address(n: u32) -> IpAddr {
+    IpAddr::V4((0x0a00_0000 + n).into())
+}
+
+#[test]
+fn what_workers_count_adds_up_by_exporter() {
+    let registry = Arc::<ExporterRegistry>::default();
+    let mut workers = [(); 2].map(|()| ExporterTally::new(Arc::clone(&registry)));
+    for (n, worker) in workers.iter_mut().enumerate() {
+        let counts = worker.datagram(address(1), 100, 10 + n as u64);
+        counts.records += 3;
+        counts.reject("truncated");
+        assert!(registry.all().0.iter().all(|(_, c)| c.datagrams == n as u64));
+        worker.publish();
+    }
+    let (all, forgotten) = registry.all();
+    let [(exporter, counts)] = all.as_slice() else {
+        panic!("{all:?}");
+    };
+    assert_eq!((*exporter, forgotten), (address(1), 0));
+    assert_eq!((counts.datagrams, counts.bytes, counts.records), (2, 200, 6));
+    assert_eq!((counts.first_ms, counts.last_ms), (10, 11));
+    assert_eq!(counts.rejected, [("truncated", 2)]);
+}
+
+#[test]
+fn invented_exporters_take_bounded_room_and_leave_the_known_ones() {
+    let registry = Arc::<ExporterRegistry>::default();
+    let mut worker = ExporterTally::new(Arc::clone(&registry));
+    worker.datagram(address(0), 1, 1).standing = Standing::Node;
+    worker.datagram(address(1), 1, 1).role = Some(Role::Edge);
+    worker.publish();
+    for n in 2..20_000 {
+        worker.datagram(address(n), 1, 2);
+        worker.publish();
+    }
+    let (all, forgotten) = registry.all();
+    assert!(all.len() <= MAX_EXPORTERS + 2);
+    assert_eq!(all.len() as u64 + forgotten, 20_000);
+    assert_eq!((all[0].0, all[1].0), (address(0), address(1)));
+}
+
+#[test]
+fn an_exporter_meters_ingress_for_an_hour_after_it_told_of_it() {
+    let registry = ExporterRegistry::default();
+    assert!(!registry.meters_ingress(address(1), 0));
+    registry.met_ingress(address(1), 1_000);
+    registry.met_ingress(address(1), 1_000 + NOTED_MS);
+    assert!(registry.meters_ingress(address(1), NOTED_MS + INGRESS_MS));
+    assert!(!registry.meters_ingress(address(1), 1_001 + NOTED_MS + INGRESS_MS));
+    assert!(!registry.meters_ingress(address(2), 1_000));
+    for n in 2..20_000 {
+        registry.met_ingress(address(n), 1_000);
+    }
+    assert!(registry.ingress.read().unwrap().len() <= 2 * MAX_EXPORTERS);
+}
