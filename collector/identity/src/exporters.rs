@@ -17,7 +17,7 @@ use wire::{Protocol, Record};
 
 mod formats;
 
-pub use formats::{Formats, Ipfix, NetFlow, NodeExports};
+pub use formats::{Coverage, Formats, Ipfix, NetFlow, NodeExports, rank};
 
 /// One bridge of one node, as its exports are configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +37,10 @@ pub struct Exporter {
     pub formats: Formats,
     /// Tunnel ports whose header it counts in NetFlow octets.
     pub tunnels: Arc<[TunnelPorts]>,
+    /// Names of its tunnel ports, where they are known.
+    pub tunnel_names: Arc<[Box<str>]>,
+    /// UDP ports that tunnels of its node go to, beside the usual ones.
+    pub tunnel_udp_ports: Arc<[u16]>,
     /// The owner of its rules vouches that nothing is recirculated
     /// ([`weir_api::export::SINGLE_PASS_KEY`]).
     pub single_pass: bool,
@@ -65,8 +69,8 @@ pub struct Exporters {
     nodes: HashMap<Arc<str>, NodeExports, RandomState>,
     /// Some node exports something.
     active: bool,
-    /// All nodes see packets of each kind where they enter.
-    everywhere: bool,
+    /// What all nodes see, of IPv4 and of anything else.
+    coverage: [Coverage; 2],
 }
 
 /// What a datagram says about who sent it.
@@ -107,10 +111,10 @@ impl Exporters {
         let mut table = Self::default();
         for exporter in &exporters {
             let node = table.nodes.entry(Arc::clone(&exporter.node)).or_default();
-            node.add(exporter.formats);
+            node.add(&exporter.bridge, exporter.formats);
             table.active |= exporter.formats != Formats::default();
         }
-        table.everywhere = table.nodes.values().all(NodeExports::sees_all_entries);
+        table.coverage = [true, false].map(|ipv4| Coverage::of(table.nodes.values(), ipv4));
         for (address, node) in sources {
             let on_node = exporters.iter().filter(|e| e.node == node).cloned();
             let known = table.by_source.entry(address).or_default();
@@ -170,9 +174,9 @@ impl Exporters {
         self.active
     }
 
-    /// Whether all known nodes see packets of each kind where they enter.
-    pub fn see_all_entries(&self) -> bool {
-        self.everywhere
+    /// What all nodes see of packets of IPv4, or of others.
+    pub fn coverage(&self, ipv4: bool) -> Coverage {
+        self.coverage[usize::from(!ipv4)]
     }
 
     /// How many marks are known.
