@@ -19,7 +19,7 @@ use weir_api::export::TunnelPorts;
 mod formats;
 mod trust;
 
-pub use formats::{Formats, Ipfix, NetFlow, NodeExports};
+pub use formats::{Coverage, Formats, Ipfix, NetFlow, NodeExports, rank};
 pub use trust::{Attribution, Standing, Trust};
 
 /// One bridge of one node, as its exports are configured.
@@ -40,6 +40,10 @@ pub struct Exporter {
     pub formats: Formats,
     /// Tunnel ports whose header it counts in NetFlow octets.
     pub tunnels: Arc<[TunnelPorts]>,
+    /// Names of its tunnel ports, where they are known.
+    pub tunnel_names: Arc<[Box<str>]>,
+    /// UDP ports that tunnels of its node go to, beside the usual ones.
+    pub tunnel_udp_ports: Arc<[u16]>,
     /// The owner of its rules vouches that nothing is recirculated
     /// ([`weir_api::export::SINGLE_PASS_KEY`]).
     pub single_pass: bool,
@@ -108,8 +112,8 @@ pub struct Exporters {
     marked: HashMap<Mark, Vec<Arc<NodeExporters>>, RandomState>,
     /// Some node exports something.
     active: bool,
-    /// All nodes see packets of each kind where they enter.
-    everywhere: bool,
+    /// What all nodes see, of IPv4 and of anything else.
+    coverage: [Coverage; 2],
 }
 
 /// What a datagram says about who sent it.
@@ -155,7 +159,8 @@ impl Exporters {
         for nodes in table.marked.values_mut() {
             nodes.sort_unstable_by(|a, b| a.node.cmp(&b.node));
         }
-        table.everywhere = table.nodes.values().all(|node| node.exports.sees_all_entries());
+        let exports = || table.nodes.values().map(|node| &node.exports);
+        table.coverage = [true, false].map(|ipv4| Coverage::of(exports(), ipv4));
         for (address, node) in sources {
             let known = table.nodes.get(&node).map(Arc::clone);
             let known = known.unwrap_or_else(|| Arc::new(NodeExporters::new(&node, Vec::new())));
@@ -213,9 +218,9 @@ impl Exporters {
         self.active
     }
 
-    /// Whether all known nodes see packets of each kind where they enter.
-    pub fn see_all_entries(&self) -> bool {
-        self.everywhere
+    /// What all nodes see of packets of IPv4, or of others.
+    pub fn coverage(&self, ipv4: bool) -> Coverage {
+        self.coverage[usize::from(!ipv4)]
     }
 
     /// How many marks are known.
@@ -267,7 +272,7 @@ impl NodeExporters {
         let mut exports = NodeExports::default();
         exporters
             .iter()
-            .for_each(|exporter| exports.add(exporter.formats));
+            .for_each(|exporter| exports.add(&exporter.bridge, exporter.formats));
         let mut marks: Vec<(Mark, usize)> = Vec::new();
         for place in 0..exporters.len() {
             for mark in exporters[place].marks() {

@@ -7,7 +7,7 @@
 //! | NetFlow | a port, or a tunnel where tunnel ports are known | the output port; 65533: nowhere on the first pass |
 //! | sFlow | a port, or a tunnel when it describes one | output interfaces; 0x40000100: nowhere on the first pass |
 //! | IPFIX, ingress | a port, or a tunnel when it describes one | does not say: its drop counter counts delivered packets, too |
-//! | IPFIX, egress | a port; through a patch port when it names no input interface | a port, or a tunnel when it describes one |
+//! | IPFIX, egress | a port, or a tunnel where its name is known; through a patch port when it names no input interface | a port, or a tunnel when it describes one |
 
 use weir_flow::{Entered, Left, Sight};
 use wire::{Direction, PacketSample, Protocol, Record, SampledInterface};
@@ -28,7 +28,7 @@ pub fn of_ovs(record: &Record, exporter: Option<&Exporter>) -> Sight {
     match (record.protocol, &record.sample) {
         (Protocol::NetFlow5, _) => of_netflow(record, exporter),
         (Protocol::Sflow5, Some(sample)) => of_sample(record, sample),
-        (Protocol::Ipfix, _) => of_ipfix(record),
+        (Protocol::Ipfix, _) => of_ipfix(record, exporter),
         _ => Sight::NONE,
     }
 }
@@ -79,19 +79,30 @@ fn of_sample(record: &Record, sample: &PacketSample) -> Sight {
 }
 
 /// An egress record describes the tunnel that packets go into, an ingress record
-/// the one that they came out of (`dpif_ipfix_bridge_sample`).
-fn of_ipfix(record: &Record) -> Sight {
+/// the one that they came out of (`dpif_ipfix_bridge_sample`). Where tunnel ports are
+/// known by name, an egress record shows by its input that packets came out of one.
+fn of_ipfix(record: &Record, exporter: Option<&Exporter>) -> Sight {
     let tunnel = record.tunnel_type.is_some();
-    if record.direction == Some(Direction::Egress) {
-        let named = !record.in_if_name.is_empty() || record.in_if.is_some_and(|n| n != 0);
+    let input = record.in_if_name.as_str();
+    let named = exporter.is_some_and(|e| e.tunnel_names.iter().any(|name| **name == *input));
+    if record.direction != Some(Direction::Egress) {
         return Sight {
-            entered: if named { Entered::Port } else { Entered::Patch },
-            left: if tunnel { Left::Tunnel } else { Left::Port },
+            entered: if tunnel || named {
+                Entered::Tunnel
+            } else {
+                Entered::Port
+            },
+            left: Left::Unknown,
         };
     }
+    let entered = match () {
+        () if named => Entered::Tunnel,
+        () if !input.is_empty() || record.in_if.is_some_and(|n| n != 0) => Entered::Port,
+        () => Entered::Patch,
+    };
     Sight {
-        entered: if tunnel { Entered::Tunnel } else { Entered::Port },
-        left: Left::Unknown,
+        entered,
+        left: if tunnel { Left::Tunnel } else { Left::Port },
     }
 }
 

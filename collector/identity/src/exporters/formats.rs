@@ -2,6 +2,9 @@
 //! node export together. Where it is known from is the identity sources'
 //! business, what follows for a record is `normalise::primary`'s.
 
+use weir_api::profile::DEFAULT_BRIDGE;
+use wire::Protocol;
+
 /// The formats that are in force on one bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Formats {
@@ -51,28 +54,57 @@ pub struct Ipfix {
     pub egress: bool,
 }
 
-/// What the bridges of one node export together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct NodeExports {
-    /// How many bridges export something.
-    pub bridges: usize,
-    /// The most exact of each format.
-    pub formats: Formats,
-}
-
-impl NodeExports {
-    /// Whether packets of each kind are seen where they enter.
-    pub fn sees_all_entries(&self) -> bool {
-        self.formats.ipfix.is_some_and(|ipfix| ipfix.ingress) || self.formats.s_flow.is_some()
+impl Formats {
+    /// Whether any format has a record of packets of this IP version (or of none).
+    pub fn see(&self, ipv4: bool) -> bool {
+        self.ipfix.is_some() || self.see_without_ipfix(ipv4)
     }
 
-    /// Takes one bridge in.
-    pub fn add(&mut self, bridge: Formats) {
-        self.bridges += usize::from(bridge != Formats::default());
-        let formats = &mut self.formats;
-        formats.net_flow = formats.net_flow.or(bridge.net_flow);
-        formats.s_flow = formats.s_flow.into_iter().chain(bridge.s_flow).min();
-        formats.ipfix = match (formats.ipfix, bridge.ipfix) {
+    /// Whether packets have a record where they enter.
+    pub fn see_entries(&self, ipv4: bool) -> bool {
+        self.ipfix.is_some_and(|ipfix| ipfix.ingress) || self.see_without_ipfix(ipv4)
+    }
+
+    /// Whether packets have a record where they leave, and none is more exact.
+    pub fn show_exits(&self, ipv4: bool) -> bool {
+        let best = self.most_exact(ipv4, true).map(|(_, format)| format);
+        self.ipfix.is_some_and(|ipfix| ipfix.egress) && best == Some(Protocol::Ipfix)
+    }
+
+    /// Sampling and name of the most exact format, of those that see these packets:
+    /// the lowest sampling, then IPFIX, NetFlow, sFlow. `ipfix`: IPFIX sees them.
+    pub fn most_exact(&self, ipv4: bool, ipfix: bool) -> Option<(u32, Protocol)> {
+        self.that_see(ipv4, ipfix)
+            .min_by_key(|(sampling, format)| (*sampling, rank(*format)))
+    }
+
+    /// One packet in how many a format has; `None`: it does not see these packets.
+    pub fn sampling(&self, format: Protocol, ipv4: bool, ipfix: bool) -> Option<u32> {
+        let mut all = self.that_see(ipv4, ipfix);
+        all.find(|(_, other)| *other == format)
+            .map(|(sampling, _)| sampling)
+    }
+
+    fn that_see(&self, ipv4: bool, ipfix: bool) -> impl Iterator<Item = (u32, Protocol)> {
+        let of_ipfix = self
+            .ipfix
+            .filter(|_| ipfix)
+            .map(|i| (i.sampling, Protocol::Ipfix));
+        // OVS makes no NetFlow of anything but IPv4.
+        let of_netflow = self.net_flow.filter(|_| ipv4).map(|_| (1, Protocol::NetFlow5));
+        let of_sflow = self.s_flow.map(|sampling| (sampling, Protocol::Sflow5));
+        [of_ipfix, of_netflow, of_sflow].into_iter().flatten()
+    }
+
+    fn see_without_ipfix(&self, ipv4: bool) -> bool {
+        self.s_flow.is_some() || (ipv4 && self.net_flow.is_some())
+    }
+
+    /// Takes in what another bridge exports: the most exact of each format.
+    fn merge(&mut self, bridge: Self) {
+        self.net_flow = self.net_flow.or(bridge.net_flow);
+        self.s_flow = self.s_flow.into_iter().chain(bridge.s_flow).min();
+        self.ipfix = match (self.ipfix, bridge.ipfix) {
             (Some(one), Some(other)) => Some(Ipfix {
                 sampling: one.sampling.min(other.sampling),
                 ingress: one.ingress || other.ingress,
@@ -80,5 +112,79 @@ impl NodeExports {
             }),
             (one, other) => one.or(other),
         };
+    }
+}
+
+/// Which of two formats with the same sampling is more exact: the lower.
+pub const fn rank(format: Protocol) -> u8 {
+    match format {
+        Protocol::Ipfix => 0,
+        Protocol::NetFlow5 | Protocol::NetFlow9 => 1,
+        Protocol::Sflow5 => 2,
+    }
+}
+
+/// What the bridges of one node export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NodeExports {
+    /// How many bridges export something.
+    pub bridges: usize,
+    /// The most exact of each format, on any bridge.
+    pub formats: Formats,
+    /// What the integration bridge exports ([`DEFAULT_BRIDGE`]), where pods and tunnels are.
+    pub inner: Formats,
+    /// What the others export together, where the network outside and the node's own
+    /// addresses are.
+    pub outer: Formats,
+}
+
+impl NodeExports {
+    /// What is exported where pods' packets enter: on the integration bridge, or on the
+    /// others where that does not see them.
+    pub fn at_pods(&self, ipv4: bool) -> &Formats {
+        if self.inner.see(ipv4) {
+            &self.inner
+        } else {
+            &self.outer
+        }
+    }
+
+    /// Whether packets are seen wherever they leave the node, in the format to count.
+    pub fn show_exits(&self, ipv4: bool) -> bool {
+        self.inner.show_exits(ipv4) && (!self.outer.see(ipv4) || self.outer.show_exits(ipv4))
+    }
+
+    /// Takes one bridge in.
+    pub fn add(&mut self, name: &str, bridge: Formats) {
+        self.bridges += usize::from(bridge != Formats::default());
+        self.formats.merge(bridge);
+        if name == DEFAULT_BRIDGE {
+            self.inner.merge(bridge);
+        } else {
+            self.outer.merge(bridge);
+        }
+    }
+}
+
+/// What all nodes see, of packets of one IP version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Coverage {
+    /// All known nodes see pods' packets where they enter.
+    pub entries: bool,
+    /// All known nodes see what comes from outside where it enters.
+    pub outer_entries: bool,
+    /// Those that see anything see it wherever it leaves, in the format to count.
+    pub exits: bool,
+}
+
+impl Coverage {
+    /// Of these nodes.
+    pub fn of<'a>(nodes: impl Iterator<Item = &'a NodeExports> + Clone, ipv4: bool) -> Self {
+        let mut exporting = nodes.clone().filter(|node| node.formats.see(ipv4)).peekable();
+        Self {
+            entries: nodes.clone().all(|node| node.at_pods(ipv4).see_entries(ipv4)),
+            outer_entries: nodes.clone().all(|node| node.outer.see_entries(ipv4)),
+            exits: exporting.peek().is_some() && exporting.all(|node| node.show_exits(ipv4)),
+        }
     }
 }

@@ -53,6 +53,8 @@ pub fn exports(export: &NodeFlowExport) -> Fact {
             },
             tunnels: in_force(&bridge.name).map_or_else(Arc::default, |b| b.tunnel_ports.as_slice().into()),
             single_pass: in_force(&bridge.name).is_some_and(|b| b.single_pass),
+            // The status says nothing of them.
+            ..Exporter::default()
         }
     });
     Fact::Exports(exporters.collect())

@@ -64,6 +64,10 @@ pub(super) fn exporter(replica: &Replica, uuid: Uuid, bridge: &RowData, node: &A
             }),
         },
         tunnels: tunnels(replica, uuid, bridge).into(),
+        tunnel_names: tunnel_interfaces(replica, bridge)
+            .filter_map(|row| Some(row.str("name")?.into()))
+            .collect(),
+        tunnel_udp_ports: tunnel_udp_ports(replica),
         single_pass: bridge.map_get("external_ids", SINGLE_PASS_KEY) == Some("true"),
     }
 }
@@ -101,6 +105,33 @@ fn tunnels(replica: &Replica, uuid: Uuid, bridge: &RowData) -> Vec<TunnelPorts> 
         of_ovn: row.map_get("external_ids", "ovn-chassis-id").is_some(),
     });
     TunnelPorts::of(interfaces, &elsewhere)
+}
+
+/// The kinds of interfaces that put another packet around each packet (vswitch.xml).
+const TUNNELS: [&str; 8] = [
+    "geneve",
+    "vxlan",
+    "gre",
+    "ip6gre",
+    "erspan",
+    "ip6erspan",
+    "stt",
+    "lisp",
+];
+
+fn tunnel_interfaces<'a>(replica: &'a Replica, bridge: &'a RowData) -> impl Iterator<Item = &'a RowData> {
+    let is_tunnel = |row: &&RowData| row.str("type").is_some_and(|kind| TUNNELS.contains(&kind));
+    interfaces(replica, bridge).filter(is_tunnel)
+}
+
+/// The UDP ports of any bridge's tunnels: on another one their packets are seen.
+fn tunnel_udp_ports(replica: &Replica) -> Arc<[u16]> {
+    let rows = replica.rows("Interface").map(|(_, row)| row);
+    let tunnels = rows.filter(|row| row.str("type").is_some_and(|kind| TUNNELS.contains(&kind)));
+    let ports: BTreeSet<u16> = tunnels
+        .filter_map(|row| row.map_get("options", "dst_port")?.parse().ok())
+        .collect();
+    ports.into_iter().collect()
 }
 
 fn interfaces<'a>(replica: &'a Replica, bridge: &'a RowData) -> impl Iterator<Item = &'a RowData> {

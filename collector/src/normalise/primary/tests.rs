@@ -8,7 +8,7 @@ use super::*;
 use crate::normalise::{Context, normalise};
 use weir_identity::exporters::{Formats, Ipfix, NetFlow};
 
-const IPFIX: Formats = Formats {
+pub(super) const IPFIX: Formats = Formats {
     net_flow: None,
     s_flow: None,
     ipfix: Some(Ipfix {
@@ -17,7 +17,7 @@ const IPFIX: Formats = Formats {
         egress: true,
     }),
 };
-const NETFLOW: Formats = Formats {
+pub(super) const NETFLOW: Formats = Formats {
     net_flow: Some(NetFlow {
         id_in_interfaces: false,
         active_timeout: 60,
@@ -25,24 +25,24 @@ const NETFLOW: Formats = Formats {
     s_flow: None,
     ipfix: None,
 };
-const SFLOW: Formats = Formats {
+pub(super) const SFLOW: Formats = Formats {
     net_flow: None,
     s_flow: Some(400),
     ipfix: None,
 };
-const NONE: Formats = Formats {
+pub(super) const NONE: Formats = Formats {
     net_flow: None,
     s_flow: None,
     ipfix: None,
 };
 /// All three, as `exportNetworkFlows` with three lists sets them up.
-const ALL: Formats = Formats {
+pub(super) const ALL: Formats = Formats {
     net_flow: NETFLOW.net_flow,
     s_flow: SFLOW.s_flow,
     ipfix: IPFIX.ipfix,
 };
 /// The same, but IPFIX is sampled as much as OVS's default does it.
-const SPARSE: Formats = Formats {
+pub(super) const SPARSE: Formats = Formats {
     ipfix: Some(Ipfix {
         sampling: 400,
         ingress: true,
@@ -258,7 +258,7 @@ fn with_the_outer_bridge_exported_too_a_packet_still_counts_once() {
     let count = |formats, ends| primaries(&setup(formats), ends, false, &inward);
     assert_eq!(count(ALL, (Outside, Pod("b"))), [inward[3]]);
     assert_eq!(count(SPARSE, (Outside, Pod("b"))), [inward[0]]);
-    assert_eq!(count(ALL, (Outside, Outside)), [inward[2]]);
+    assert_eq!(count(ALL, (Outside, Outside)), [inward[3]], "to a pod, perhaps");
     assert_eq!(count(ALL, (Node("b"), Pod("b"))), [inward[3]]);
     let outward = [
         Seen("b", "br-int", N, In),
@@ -392,20 +392,26 @@ fn between_two_that_nobody_knows_the_first_node_counts() {
 }
 
 #[test]
-fn nodes_among_themselves_count_where_the_packet_arrives() {
-    let setup = [("a", "br-ex", IPFIX), ("b", "br-ex", IPFIX)];
+fn nodes_among_themselves_count_on_the_senders_node() {
+    let outer = [("a", "br-ex", IPFIX), ("b", "br-ex", IPFIX)];
+    let whole = [outer[0], outer[1], ("a", "br-int", IPFIX), ("b", "br-int", IPFIX)];
     let records = [
         Seen("a", "br-ex", I, In),
         Seen("a", "br-ex", I, Out),
         Seen("b", "br-ex", I, In),
         Seen("b", "br-ex", I, Out),
     ];
+    let ends = (Node("a"), Node("b"));
+    assert_eq!(primaries(&outer, ends, false, &records), [records[0]]);
+    assert_eq!(primaries(&whole, ends, false, &records), [records[1]]);
+    let masqueraded = [Seen("a", "br-ex", I, OutFromPatch), records[2], records[3]];
     assert_eq!(
-        primaries(&setup, (Node("a"), Node("b")), false, &records),
-        [records[3]]
+        primaries(&whole, ends, false, &masqueraded),
+        [],
+        "the pod's counted"
     );
     assert_eq!(
-        primaries(&setup, (Node("a"), Outside), false, &records[..2]),
+        primaries(&outer, (Node("a"), Outside), false, &records[..2]),
         [records[0]]
     );
 }
@@ -413,16 +419,34 @@ fn nodes_among_themselves_count_where_the_packet_arrives() {
 #[test]
 fn a_packet_around_another_does_not_count_where_the_other_does() {
     let setup = [("b", "br-int", IPFIX), ("b", "br-ex", IPFIX)];
-    let known = exporters(&setup);
-    let table = Exporters::new(known.clone(), std::iter::empty());
-    let outer = |ends, port| {
-        let seen = Seen("b", "br-ex", I, In);
-        let mut record = flow(seen, ends, Some(&known[1]), false);
-        (record.proto, record.dst.port) = (Some(UDP), Some(port));
-        is_primary(&record, Some(&known[1]), &table)
+    let mut known = exporters(&setup);
+    known[1].tunnel_udp_ports = [7471].into();
+    let counts = |known: &[Exporter], proto, port| {
+        let table = Exporters::new(known.to_vec(), std::iter::empty());
+        let exporter = known.last();
+        let seen = Seen("b", "br-ex", I, Out);
+        let mut record = flow(seen, (Outside, Outside), exporter, false);
+        (record.proto, record.dst.port) = (Some(proto), Some(port));
+        is_primary(&record, exporter, &table)
     };
-    assert!(!outer((Outside, Outside), 6081));
-    assert!(outer((Outside, Outside), 53));
+    assert!(!counts(&known, UDP, 6081) && !counts(&known, UDP, 4789));
+    assert!(!counts(&known, UDP, 7471), "a port of its own");
+    assert!(!counts(&known, ESP, 0), "encrypted");
+    assert!(counts(&known, UDP, 53) && counts(&known, 6, 6081));
+    // Where no bridge counts what is inside.
+    let [_, outer] = exporters(&[("b", "br-int", NONE), ("b", "br-ex", NETFLOW)])
+        .try_into()
+        .unwrap();
+    let alone = [outer];
+    let table = Exporters::new(alone.to_vec(), std::iter::empty());
+    let mut record = flow(
+        Seen("b", "br-ex", N, In),
+        (Outside, Outside),
+        alone.first(),
+        false,
+    );
+    (record.proto, record.dst.port) = (Some(UDP), Some(6081));
+    assert!(is_primary(&record, alone.first(), &table));
 }
 
 #[test]
