@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+pub mod database;
+
 #[path = "../../wire/tests/pcap/mod.rs"]
 pub mod pcap;
 
