@@ -119,30 +119,33 @@ fn raw(datagram: &pcap::Datagram) -> Vec<wire::Record> {
     records
 }
 
-/// The datagram of the capture with IPFIX data of a pod, and its first record.
+/// The observation domain of the bridge; that of the capture is 0, which marks nobody.
+const DOMAIN: u32 = 7;
+
+/// A datagram of the capture with IPFIX data of a pod, and its first record.
 fn ipfix() -> (Vec<u8>, wire::Record) {
-    let mut found = pcap::ipfix().into_iter().filter_map(|datagram| {
+    let mut found = pcap::ipfix().into_iter().filter_map(|mut datagram| {
+        // RFC 7011 §3.1: the domain ends the header.
+        datagram.payload[12..16].copy_from_slice(&DOMAIN.to_be_bytes());
         let record = raw(&datagram).into_iter().next()?;
-        (record.in_if_name.as_str() == "v1").then_some((datagram.payload, record))
+        let named = record.in_if.is_some_and(|n| n != 0) && !record.in_if_name.is_empty();
+        (named && record.src_addr.is_some()).then_some((datagram.payload, record))
     });
-    found.next().expect("a record of the first pod")
+    found.next().expect("a record that names its interface")
 }
 
 fn describe(database: &Database) {
     let netflow = &raw(&pcap::netflow()[0])[0];
     let (kind, id) = (netflow.engine_type.unwrap(), netflow.engine_id.unwrap());
-    let domain = ipfix().1.observation_domain.unwrap();
+    let record = ipfix().1;
+    let (domain, port) = (DOMAIN, record.in_if_name);
+    let address = record.src_addr.unwrap();
     database.vsctl("set Open_vSwitch . external_ids:hostname=node-a external_ids:ovn-encap-ip=192.0.2.1");
     database.vsctl("add-br br-int");
-    for (port, pod, address) in [
-        ("v1", "shop_client", "10.128.0.1"),
-        ("v2", "shop_server", "10.128.0.2"),
-    ] {
-        database.vsctl(&format!("add-port br-int {port}"));
-        database.vsctl(&format!(
-            "set Interface {port} external_ids:iface-id={pod} external_ids:ip_addresses={address}/23"
-        ));
-    }
+    database.vsctl(&format!("add-port br-int {port}"));
+    database.vsctl(&format!(
+        "set Interface {port} external_ids:iface-id=shop_client external_ids:ip_addresses={address}"
+    ));
     database.vsctl(&format!(
         "-- --id=@n create NetFlow targets=\"127.0.0.1:1\" engine_type={kind} engine_id={id} \
          -- --id=@i create IPFIX targets=\"127.0.0.1:1\" obs_domain_id={domain} obs_point_id=1 sampling=1 \
@@ -253,8 +256,9 @@ async fn a_stranger_cannot_rename_the_pods_of_a_node_and_the_node_can() {
     let mut stage = Stage::start("rename").await;
     tokio::task::block_in_place(|| {
         let (data, record) = ipfix();
-        let (domain, interface) = (record.observation_domain.unwrap(), record.in_if.unwrap());
-        let lie = interface_name(domain, interface, "v1", "kube-system/apiserver");
+        let (domain, interface) = (DOMAIN, record.in_if.unwrap());
+        let port = record.in_if_name.as_str();
+        let lie = interface_name(domain, interface, port, "kube-system/apiserver");
         let named = |stage: &mut Stage, from| {
             let lines = stage.send(from, [data.as_slice()]);
             (lines[0]["ns"].clone(), lines[0]["pod_name"].clone())
@@ -274,11 +278,11 @@ async fn a_stranger_cannot_rename_the_pods_of_a_node_and_the_node_can() {
             "not even its own"
         );
         // What its node says is believed, and through the relay likewise.
-        let word = interface_name(domain, interface, "v1", "shop/told");
+        let word = interface_name(domain, interface, port, "shop/told");
         stage.send(NODE, [word.as_slice()]);
         assert_eq!(stage.metric("interfaces_named"), 1);
         assert_eq!(named(&mut stage, NODE), ("shop".into(), "told".into()));
-        let word = interface_name(domain, interface, "v1", "shop/relayed");
+        let word = interface_name(domain, interface, port, "shop/relayed");
         stage.send(RELAY, [word.as_slice()]);
         assert_eq!(named(&mut stage, NODE), ("shop".into(), "relayed".into()));
         assert_eq!(stage.metric("interface_names_refused_total"), 2);
@@ -292,7 +296,6 @@ async fn what_is_not_ovs_keeps_its_bytes_and_its_sampling_whatever_its_mark() {
     tokio::task::block_in_place(|| {
         let mark = raw(&pcap::netflow()[0])[0].clone();
         let engine = (mark.engine_type.unwrap(), mark.engine_id.unwrap());
-        let domain = ipfix().1.observation_domain.unwrap();
         let counted = |stage: &mut Stage, from, datagram: Vec<u8>| {
             let lines = stage.send(from, [datagram.as_slice()]);
             assert_eq!(lines.len(), 1);
@@ -305,14 +308,14 @@ async fn what_is_not_ovs_keeps_its_bytes_and_its_sampling_whatever_its_mark() {
         let router = netflow5(engine, 1 << 14 | 100);
         assert_eq!(counted(&mut stage, ROUTER, router), scaled(""));
         assert_eq!(
-            counted(&mut stage, ROUTER, foreign_ipfix(domain, 100)),
+            counted(&mut stage, ROUTER, foreign_ipfix(DOMAIN, 100)),
             scaled("")
         );
         assert_eq!(counted(&mut stage, ROUTER, netflow9(0, 100, 0)), scaled(""));
         // At a node's address it is the node's, and no OVS all the same.
         assert_eq!(counted(&mut stage, NODE, netflow9(0, 100, 0)), scaled("node-a"));
         assert_eq!(
-            counted(&mut stage, NODE, foreign_ipfix(domain, 100)),
+            counted(&mut stage, NODE, foreign_ipfix(DOMAIN, 100)),
             scaled("node-a")
         );
         let claims = &stage.exporter(ROUTER)["unproven_marks"];
