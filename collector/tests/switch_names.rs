@@ -5,74 +5,10 @@
 mod harness;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
+use harness::database::Database;
 use harness::{Exporter, Paper, eventually, get, metrics, pcap};
 use weir_collector::{Collector, Config, NameSource, Sink};
-
-const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
-
-/// An ovsdb-server with a database of its own.
-struct Database {
-    server: Child,
-    directory: PathBuf,
-}
-
-impl Database {
-    fn start(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("weir-collector-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        run(Command::new("ovsdb-tool")
-            .arg("create")
-            .arg(directory.join("conf.db"))
-            .arg(SCHEMA));
-        let socket = directory.join("db.sock");
-        let server = Command::new("ovsdb-server")
-            .arg(directory.join("conf.db"))
-            .arg(format!("--remote=punix:{}", socket.display()))
-            .arg(format!("--unixctl={}", directory.join("ctl").display()))
-            .args(["--no-chdir", "--log-file=/dev/null"])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let database = Self { server, directory };
-        eventually("ovsdb-server to listen", || socket.exists().then_some(()));
-        database.vsctl("--no-wait init");
-        database
-    }
-
-    fn endpoint(&self) -> String {
-        format!("unix:{}", self.socket().display())
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.join("db.sock")
-    }
-
-    fn vsctl(&self, line: &str) {
-        let mut command = Command::new("ovs-vsctl");
-        command.arg(format!("--db={}", self.endpoint())).arg("--no-wait");
-        run(command.args(line.split_whitespace()));
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-        let _ = std::fs::remove_dir_all(Path::new(&self.directory));
-    }
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
 
 /// The capture's switch: two pods, and exporters with the marks that its records bear.
 fn describe(database: &Database, mark: &wire::Record) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::select_all;
+use nix::ifaddrs::getifaddrs;
 use ovsdb::{Client, Endpoint, Monitor, Options, Replica, RowData, View};
 use tokio::sync::watch;
 
@@ -161,17 +162,42 @@ pub async fn follow(
     }
 }
 
-/// A database that is a socket here is this machine's: its switch sends from
-/// any local address, of which loopback is the one that means nothing elsewhere.
+/// What speaks for a node must come from its addresses, so all that are its own count:
+/// where its database is, what its rows name, and, where the only database is a socket
+/// here, all of this machine's.
 fn read_all(endpoints: &[Endpoint], views: &[View], node_name: Option<&str>) -> Vec<SwitchFacts> {
     let mut switches: Vec<SwitchFacts> = views.iter().map(|view| read(&view.replica, node_name)).collect();
-    if let ([Endpoint::Unix(_)], [switch]) = (endpoints, switches.as_mut_slice()) {
-        switch.sources.extend([
-            IpAddr::from(Ipv4Addr::LOCALHOST),
-            IpAddr::from(Ipv6Addr::LOCALHOST),
-        ]);
+    for (endpoint, switch) in endpoints.iter().zip(&mut switches) {
+        let more = match endpoint {
+            Endpoint::Unix(_) if endpoints.len() == 1 => local_addresses(),
+            Endpoint::Unix(_) => Vec::new(),
+            Endpoint::Tcp(host, _) | Endpoint::Ssl { host, .. } => addresses(host),
+        };
+        let agents = switch.exporters.iter().filter_map(|exporter| exporter.agent);
+        for address in agents.chain(more).collect::<Vec<_>>() {
+            if !switch.sources.contains(&address) {
+                switch.sources.push(address);
+            }
+        }
     }
     switches
+}
+
+/// All addresses of this machine, loopback among them, which means nothing elsewhere.
+fn local_addresses() -> Vec<IpAddr> {
+    let mut all = vec![
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        IpAddr::from(Ipv6Addr::LOCALHOST),
+    ];
+    match getifaddrs() {
+        Ok(interfaces) => all.extend(interfaces.filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|a| IpAddr::from(a.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::from(a.ip())))
+        })),
+        Err(error) => tracing::warn!(%error, "cannot read this machine's addresses"),
+    }
+    all
 }
 
 /// Names were read once from each; which were not, and why.

@@ -162,6 +162,7 @@ fn what_a_silent_stream_lost_is_told_with_its_node_when_it_is_time() {
     for sequence in [1, 3] {
         sequences.arrive(&Arrival {
             node: Some(&node),
+            now_ms: LOOK_MS,
             ..datagram(sequence)
         });
     }
@@ -171,8 +172,9 @@ fn what_a_silent_stream_lost_is_told_with_its_node_when_it_is_time() {
         node: Some(node),
         units: 1,
     }];
-    assert!(sequences.look(SETTLED_MS - 1).is_empty());
-    assert_eq!(sequences.look(SETTLED_MS + LOOK_MS), expected);
+    assert!(sequences.look(LOOK_MS + 1).is_empty());
+    assert!(sequences.look(LOOK_MS + SETTLED_MS).is_empty(), "it is not time");
+    assert_eq!(sequences.look(2 * LOOK_MS + 1), expected);
     assert!(sequences.settle_all().is_empty());
 }
 

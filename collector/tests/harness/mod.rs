@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+pub mod database;
+
 #[path = "../../wire/tests/pcap/mod.rs"]
 pub mod pcap;
 
@@ -90,6 +92,10 @@ pub fn fetch(http: SocketAddr, path: &str) -> (String, String) {
 /// their bare name too.
 pub fn metrics(http: SocketAddr) -> HashMap<String, u64> {
     let (_, text) = get(http, "/metrics");
+    parse_metrics(&text)
+}
+
+pub fn parse_metrics(text: &str) -> HashMap<String, u64> {
     let mut counters = HashMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').expect("a name and a value");

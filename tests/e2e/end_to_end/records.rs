@@ -11,7 +11,7 @@ use weir_lab::{
     wait_for,
 };
 
-use crate::stage::{DEADLINE, Stage, metric};
+use crate::stage::{DEADLINE, RELAY, Stage, metric};
 
 pub const CASES: &[Case<Stage>] = &[
     Case::new(
@@ -31,7 +31,7 @@ pub const CASES: &[Case<Stage>] = &[
         s_flow_is_named_and_exact,
     ),
     Case::new(
-        "an exporter is known by its identity when its address was rewritten",
+        "an exporter is known by its identity through a declared relay and not from another node",
         identity_beats_address,
     ),
     Case::new("the collector's counters add up", counters_add_up),
@@ -188,37 +188,40 @@ fn sum(records: &[Value], field: &str) -> u64 {
     records.iter().filter_map(|record| record[field].as_u64()).sum()
 }
 
-/// node-b's datagrams get node-a's source address on the way, as a Service in
-/// between may do; the observation domain still tells whose they are.
+/// node-b's datagrams get another source address on the way, as by a Service in
+/// between. That of a declared relay leaves it to the observation domain to tell whose
+/// they are; node-a's says that they are node-a's.
 fn identity_beats_address(stage: &mut Stage) -> Result<()> {
     stage.clear()?;
     let (client, web) = pods(stage)?;
     let (node, other) = (stage.lab.node("node-b")?, stage.lab.node("node-a")?);
     stage.kube.apply(EXACT)?;
-    let alias = other.addresses().internal();
+    let alias = IpAddr::from(other.addresses().internal());
     let underlay = stage.lab.underlay();
     // An address of the lab's own stands in for the rewriting Service.
     let relay = weir_lab::traffic::Sink::bind(&underlay, "172.30.0.1:0".parse()?)?;
     stage.export("ipfix", &[&relay.address().to_string()])?;
     stage.wait_exporting()?;
     let sent = transfer(&web, &client, 9090, BYTES)?;
-    let forwarded = wait_for("node-b's records by way of another address", DEADLINE, || {
-        for datagram in relay.datagrams() {
-            if datagram.source.ip() == IpAddr::from(node.addresses().internal()) {
-                other.netns().within(|| {
-                    let socket = std::net::UdpSocket::bind((alias, 0))?;
-                    Ok(socket.send_to(&datagram.payload, "172.30.0.1:4739")?)
-                })?;
+    let trusted: IpAddr = RELAY.parse()?;
+    for (from, netns, believed) in [(alias, other.netns(), "node-a"), (trusted, &underlay, "node-b")] {
+        let forwarded = wait_for("node-b's records by way of another address", DEADLINE, || {
+            for datagram in relay.datagrams() {
+                if datagram.source.ip() == IpAddr::from(node.addresses().internal()) {
+                    netns.within(|| {
+                        let socket = std::net::UdpSocket::bind((from, 0))?;
+                        Ok(socket.send_to(&datagram.payload, "172.30.0.1:4739")?)
+                    })?;
+                }
             }
-        }
-        let records = stage.records()?;
-        let mine = records
-            .iter()
-            .find(|r| r["format"] == "ipfix" && r["port"] == sent.source.port());
-        Ok(mine.cloned())
-    })?;
-    ensure!(forwarded["exporter"] == alias.to_string(), "{forwarded}");
-    ensure!(forwarded["exporter_node"] == "node-b", "{forwarded}");
+            let records = stage.records()?;
+            let mine = records.iter().find(|r| {
+                r["format"] == "ipfix" && r["port"] == sent.source.port() && r["exporter"] == from.to_string()
+            });
+            Ok(mine.cloned())
+        })?;
+        ensure!(forwarded["exporter_node"] == believed, "{forwarded}");
+    }
     stage.kube.kubectl(&["delete", "exportprofile", "exact"])?;
     stage.clear()
 }

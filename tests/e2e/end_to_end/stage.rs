@@ -18,6 +18,10 @@ use weir_lab::{files, product};
 /// Bound of every wait; nothing is measured against it.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The address that the collector takes for a relay's: one of the lab's own stands in for
+/// a Service that puts its address in place of the node's.
+pub const RELAY: &str = "172.30.0.1";
+
 /// The namespace that Weir is installed in.
 pub const NAMESPACE: &str = "weir-system";
 
@@ -110,7 +114,7 @@ impl Stage {
     /// Starts the collector on the underlay, on every documented port.
     pub fn start_collector(&mut self) -> Result<()> {
         let mut command = self.program("weir-collector", "weir-collector")?;
-        command.args(["--kube", "--http", "0.0.0.0:8080", "--data-dir"]);
+        command.args(["--kube", "--http", "0.0.0.0:8080", "--relay", RELAY, "--data-dir"]);
         command.arg(self.lab.directory().join("flows"));
         for port in ["2055", "2056", "4739", "6343"] {
             command.args(["--listen", &format!("172.30.0.1:{port}")]);

@@ -230,6 +230,30 @@ fn exporters_are_known_by_what_the_rows_say() {
 }
 
 #[test]
+fn a_node_sends_from_where_its_database_is_and_from_what_its_rows_name() {
+    let sources = |endpoints: &[&str]| {
+        let endpoints: Vec<Endpoint> = endpoints.iter().map(|text| text.parse().unwrap()).collect();
+        let view = View {
+            link: ovsdb::Link::Synced,
+            schema: None,
+            replica: Arc::new(replica()),
+            syncs: 1,
+            version: 1,
+        };
+        let views = vec![view; endpoints.len()];
+        read_all(&endpoints, &views, None).swap_remove(0).sources
+    };
+    let of = |address: &str| -> IpAddr { address.parse().unwrap() };
+    let remote = sources(&["tcp:198.51.100.7:6640"]);
+    assert!(remote.contains(&of("198.51.100.7")) && remote.contains(&of("192.0.2.1")));
+    assert!(!remote.contains(&of("127.0.0.1")), "that is this machine");
+    let local = sources(&["unix:/run/db.sock"]);
+    assert!(local.contains(&of("127.0.0.1")) && local.contains(&of("::1")));
+    let several = sources(&["unix:/run/a.sock", "unix:/run/b.sock"]);
+    assert!(!several.contains(&of("127.0.0.1")), "it may be the other's");
+}
+
+#[test]
 fn an_empty_database_gives_no_names() {
     let switch = read(&Replica::default(), None);
     assert!(switch.exporters.is_empty() && switch.addresses.is_empty());
