@@ -109,7 +109,11 @@ impl Enrich {
             Owners::Several(all) => return self.believe_common(&all, side, question),
             Owners::Nobody => {}
         }
-        let by_mac = || question.ports?.macs.get(&side.mac?);
+        let by_mac = || {
+            let mac = side.mac?;
+            let here = question.ports.and_then(|ports| ports.macs.get(&mac));
+            here.or_else(|| directory.mac(mac, flow))
+        };
         match (interface, by_mac(), side.addr) {
             (Some(who), _, _) => (Arc::clone(who), Found::Interface),
             (None, Some(who), _) => (Arc::clone(who), Found::Mac),

@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use weir_api::interface::PRIMARY;
 use weir_flow::{Identity, Kind};
 
+use super::mac::Mac;
 use super::shards::Shards;
 use super::time::{Held, Span, Timeline};
 
@@ -51,6 +52,8 @@ pub struct Directory {
     pub node_ports: Shards<NodePort, Timeline>,
     /// Pods by `namespace/name`.
     pub pods: Shards<Arc<str>, Timeline>,
+    /// By Ethernet address, in the whole cluster.
+    pub macs: Shards<Mac, Timeline>,
     /// By what a node's switch knows.
     pub nodes: HashMap<Arc<str>, Ports, RandomState>,
 }
@@ -61,7 +64,7 @@ pub struct Ports {
     /// By interface name.
     pub interfaces: HashMap<Box<str>, Arc<Identity>, RandomState>,
     /// By Ethernet address.
-    pub macs: HashMap<[u8; 6], Arc<Identity>, RandomState>,
+    pub macs: HashMap<Mac, Arc<Identity>, RandomState>,
 }
 
 /// Who had something during a flow.
@@ -107,6 +110,11 @@ impl Directory {
     /// The Service that alone has this port on every node during a flow.
     pub fn node_port(&self, port: NodePort, flow: Span) -> Option<&Arc<Identity>> {
         only(self.node_ports.get(&port)?, flow)
+    }
+
+    /// Who alone has an Ethernet address during a flow.
+    pub fn mac(&self, mac: Mac, flow: Span) -> Option<&Arc<Identity>> {
+        only(self.macs.get(&mac)?, flow)
     }
 
     /// The pod that alone bears this `namespace/name` during a flow.

@@ -4,32 +4,24 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 use super::index::{Endpoint, NodePort};
+use super::mac::Mac;
 use super::names::Names;
 use crate::exporters::Exporter;
 
 mod exports;
 mod kinds;
+mod nodes;
 mod pods;
 mod services;
 
 pub use exports::exports;
 pub use kinds::{ObjectKey, ObjectKind};
+pub use nodes::node;
 pub use pods::pod;
 pub use services::{endpoints, service};
-
-/// The first is today's name, the second that of before Kubernetes 1.17.
-const ZONE_LABELS: [&str; 2] = [
-    "topology.kubernetes.io/zone",
-    "failure-domain.beta.kubernetes.io/zone",
-];
-const REGION_LABELS: [&str; 2] = [
-    "topology.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/region",
-];
 
 /// The controller of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +70,8 @@ pub enum Fact {
 pub struct PodFact {
     /// Addresses that are the pod's own, and the network of each.
     pub addresses: Vec<(IpAddr, Arc<str>)>,
+    /// Ethernet addresses that it is said to have, and the network of each.
+    pub macs: Vec<(Mac, Arc<str>)>,
     /// Node that it runs on.
     pub node: Arc<str>,
     /// Its controller.
@@ -95,8 +89,16 @@ pub struct PodFact {
 /// What is kept of a Node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeFact {
-    /// Internal addresses first.
+    /// Those of its status; internal ones first.
     pub addresses: Vec<IpAddr>,
+    /// Others that its own kernel has.
+    pub host_addresses: Vec<IpAddr>,
+    /// Those of its own port in the pods' network.
+    pub pod_network_addresses: Vec<IpAddr>,
+    /// Whether the network plugin gives those to its kernel, and so to no pod.
+    pub owns_pod_network_addresses: bool,
+    /// Those that the network plugin's router puts to what it passes on for others.
+    pub router_addresses: Vec<IpAddr>,
     /// Label `topology.kubernetes.io/zone`.
     pub zone: Arc<str>,
     /// Label `topology.kubernetes.io/region`.
@@ -166,6 +168,7 @@ impl Fact {
                 pod.addresses
                     .iter_mut()
                     .for_each(|(_, network)| names.share(network));
+                pod.macs.iter_mut().for_each(|(_, network)| names.share(network));
                 pod.owner.iter_mut().for_each(|owner| owner.share(names));
             }
             Self::Node(node) => {
@@ -184,29 +187,6 @@ impl Owner {
         names.share(&mut self.kind);
         names.share(&mut self.name);
     }
-}
-
-/// Cuts a Node down.
-pub fn node(node: &Node) -> Fact {
-    let status = node.status.as_ref();
-    let mut addresses: Vec<_> = status
-        .and_then(|s| s.addresses.as_ref())
-        .into_iter()
-        .flatten()
-        .collect();
-    addresses.retain(|a| matches!(a.type_.as_str(), "InternalIP" | "ExternalIP"));
-    addresses.sort_by_key(|a| a.type_ != "InternalIP");
-    let label = |names: [&str; 2]| -> Arc<str> {
-        let labels = node.metadata.labels.as_ref();
-        let found = labels.and_then(|labels| names.iter().find_map(|name| labels.get(*name)));
-        found.map_or("", String::as_str).into()
-    };
-    Fact::Node(NodeFact {
-        addresses: parse(addresses.into_iter().map(|a| a.address.as_str())),
-        zone: label(ZONE_LABELS),
-        region: label(REGION_LABELS),
-        created: nanoseconds(node.metadata.creation_timestamp.as_ref()),
-    })
 }
 
 /// Each address once; what is none is left out.

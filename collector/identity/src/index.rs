@@ -1,13 +1,14 @@
 //! The index from addresses to identities: pure, fed with facts, read as a
 //! snapshot. A change costs what depends on the changed object, not the cluster.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::facts::{Fact, ObjectKey, ObjectKind, PodFact};
+use super::mac::Mac;
 use super::names::Names;
 use super::ownership::{OwnershipHistory, Tenure};
 use super::time::nanoseconds;
@@ -44,6 +45,7 @@ pub struct Index {
     endpoints: OwnershipHistory<Endpoint>,
     node_ports: OwnershipHistory<NodePort>,
     pods: OwnershipHistory<Arc<str>>,
+    macs: OwnershipHistory<Mac>,
     portless: usize,
     shown: Directory,
     exporters: Arc<Exporters>,
@@ -65,6 +67,7 @@ struct OwnedKeys {
     endpoints: Vec<(Endpoint, Arc<Identity>)>,
     node_ports: Vec<(NodePort, Arc<Identity>)>,
     pods: Vec<(Arc<str>, Arc<Identity>)>,
+    macs: Vec<(Mac, Arc<Identity>)>,
 }
 
 impl Default for Index {
@@ -87,6 +90,7 @@ impl Index {
             endpoints: OwnershipHistory::default(),
             node_ports: OwnershipHistory::default(),
             pods: OwnershipHistory::default(),
+            macs: OwnershipHistory::default(),
             portless: 0,
             shown: Directory::default(),
             exporters: Arc::default(),
@@ -160,6 +164,7 @@ impl Index {
         self.endpoints.expire(before, MAX_ENDED);
         self.node_ports.expire(before, MAX_ENDED);
         self.pods.expire(before, MAX_ENDED);
+        self.macs.expire(before, MAX_ENDED);
         self.addresses.is_changed() || self.endpoints.is_changed()
     }
 
@@ -172,6 +177,7 @@ impl Index {
         self.endpoints.publish(&mut self.shown.endpoints);
         self.node_ports.publish(&mut self.shown.node_ports);
         self.pods.publish(&mut self.shown.pods);
+        self.macs.publish(&mut self.shown.macs);
         self.shown.portless = self.portless > 0;
         Snapshot {
             directory: Arc::new(self.shown.clone()),
@@ -201,9 +207,26 @@ impl Index {
             _ => &[],
         });
         let exporters: Vec<Exporter> = exporters.cloned().collect();
-        let sources = of_kind(ObjectKind::Node).flat_map(|(key, known)| {
-            let addresses = known.fact.addresses();
-            addresses.into_iter().map(|a| (a, Arc::clone(&key.name)))
+        let nodes = of_kind(ObjectKind::Node).filter_map(|(key, known)| match &known.fact {
+            Fact::Node(node) => Some((&key.name, node)),
+            _ => None,
+        });
+        let mut sources: BTreeMap<IpAddr, Vec<&Arc<str>>> = BTreeMap::new();
+        for (name, node) in nodes.clone() {
+            node.addresses
+                .iter()
+                .for_each(|a| sources.entry(*a).or_default().push(name));
+        }
+        // What one node is told to have besides is not its, if it is another's by its status.
+        let listed: HashSet<IpAddr> = sources.keys().copied().collect();
+        for (name, node) in nodes {
+            for address in node.other_sources().filter(|address| !listed.contains(address)) {
+                sources.entry(address).or_default().push(name);
+            }
+        }
+        let sources = sources.into_iter().flat_map(|(address, names)| {
+            let names = names.into_iter().cloned();
+            names.map(move |name| (address, name))
         });
         let daemons = of_kind(ObjectKind::Pod).filter_map(|(key, known)| self.daemon(key, &known.fact));
         let daemons = daemons.flat_map(|pod| {
@@ -276,6 +299,7 @@ impl Index {
             release_others(&mut self.addresses, key, &had.addresses, &new.addresses, now);
             release_others(&mut self.endpoints, key, &had.endpoints, &new.endpoints, now);
             release_others(&mut self.node_ports, key, &had.node_ports, &new.node_ports, now);
+            release_others(&mut self.macs, key, &had.macs, &new.macs, now);
         }
         self.portless += usize::from(fact.is_portless());
         self.claim(key, &new, term);
@@ -296,6 +320,9 @@ impl Index {
         for (name, who) in &owned_keys.pods {
             self.pods.claim(name, key, term, who);
         }
+        for (mac, who) in &owned_keys.macs {
+            self.macs.claim(mac, key, term, who);
+        }
     }
 
     /// Lets go all that an object has, and what it depends on.
@@ -307,6 +334,7 @@ impl Index {
         release_others(&mut self.endpoints, key, &had.endpoints, &[], now);
         release_others(&mut self.node_ports, key, &had.node_ports, &[], now);
         release_others(&mut self.pods, key, &had.pods, &[], now);
+        release_others(&mut self.macs, key, &had.macs, &[], now);
     }
 
     fn refresh_dependents(&mut self, key: &ObjectKey) {

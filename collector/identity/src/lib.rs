@@ -16,6 +16,7 @@ pub mod exporters;
 pub mod facts;
 mod index;
 pub mod interfaces;
+pub mod mac;
 mod names;
 mod ownership;
 pub mod reach;

@@ -2,7 +2,7 @@
 //! ([`SwitchFacts`]), merged into one snapshot. Pure: who reads the databases is the
 //! collector's business.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use weir_flow::{Identity, Kind};
 
 use crate::exporters::{Exporter, Exporters};
 use crate::index::MAX_ENDED;
+use crate::mac::Mac;
 use crate::ownership::{OwnershipHistory, Tenure};
 use crate::shards::Shards;
 use crate::time::{Held, Span, Timeline, nanoseconds};
@@ -100,6 +101,7 @@ pub fn merge(mut switches: Vec<SwitchFacts>, history: &mut AddressHistory, now: 
     let mut directory = Directory::default();
     let mut exporters = Vec::new();
     let mut sources = Vec::new();
+    let mut macs: HashMap<Mac, Vec<Held>> = HashMap::new();
     history.enter(&mut switches, now);
     for switch in switches {
         sources.extend(
@@ -121,10 +123,19 @@ pub fn merge(mut switches: Vec<SwitchFacts>, history: &mut AddressHistory, now: 
                 directory.pods.insert(name, [held].into());
             }
         }
+        for (mac, who) in &switch.ports.macs {
+            macs.entry(*mac).or_default().push(Held {
+                span: Span::ALWAYS,
+                who: Arc::clone(who),
+            });
+        }
         // Records of no known node would be looked up among them.
         if !switch.node.is_empty() {
             directory.nodes.insert(switch.node, switch.ports);
         }
+    }
+    for (mac, held) in macs {
+        directory.macs.insert(mac, held.into());
     }
     directory.addresses = history.shown.clone();
     let exporters = Exporters::new(exporters, sources.into_iter());

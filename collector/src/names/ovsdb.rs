@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::health::Health;
 use weir_api::interface::{PodInterface, read_pod};
 use weir_flow::{Identity, Kind};
-use weir_identity::{AddressHistory, Snapshot, SwitchFacts, merge, time};
+use weir_identity::{AddressHistory, Snapshot, SwitchFacts, mac, merge, time};
 
 mod exports;
 
@@ -75,7 +75,7 @@ fn read_interface(row: &RowData, switch: &mut SwitchFacts) {
     switch
         .addresses
         .extend(listed.map(|address| (address, Arc::clone(&identity))));
-    for mac in MACS.into_iter().filter_map(id).filter_map(parse_mac) {
+    for mac in MACS.into_iter().filter_map(id).filter_map(mac::parse) {
         switch.ports.macs.insert(mac, Arc::clone(&identity));
     }
     if let Some(name) = row.str("name") {
@@ -118,15 +118,6 @@ fn addresses(list: &str) -> Vec<IpAddr> {
         .split([' ', ',', '\t'])
         .map(|word| word.split('/').next().unwrap_or(word));
     words.filter_map(|word| word.parse().ok()).collect()
-}
-
-fn parse_mac(text: &str) -> Option<[u8; 6]> {
-    let mut mac = [0; 6];
-    let mut parts = text.split(':');
-    for octet in &mut mac {
-        *octet = u8::from_str_radix(parts.next()?, 16).ok()?;
-    }
-    parts.next().is_none().then_some(mac)
 }
 
 /// Keeps the snapshot up to date with these databases, until the receivers of

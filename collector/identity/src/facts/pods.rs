@@ -8,6 +8,7 @@ use serde::Deserialize;
 use weir_api::interface::PRIMARY;
 
 use super::{Fact, Owner, PodFact, nanoseconds, parse};
+use crate::mac::{self, Mac};
 
 /// What Multus writes: a JSON list with an entry an interface.
 const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
@@ -16,12 +17,17 @@ const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 const POD_NETWORKS: &str = "k8s.ovn.org/pod-networks";
 const SECOND: u64 = 1_000_000_000;
 
+/// Ethernet addresses of one pod.
+const MAX_MACS: usize = 64;
+
 #[derive(Deserialize)]
 struct Attachment {
     #[serde(default)]
     name: String,
     #[serde(default)]
     ips: Vec<String>,
+    #[serde(default)]
+    mac: String,
     #[serde(default)]
     default: bool,
 }
@@ -30,6 +36,8 @@ struct Attachment {
 struct OvnNetwork {
     #[serde(default)]
     ip_addresses: Vec<String>,
+    #[serde(default)]
+    mac_address: String,
 }
 
 /// A pod on the host network has no address of its own: its node has it.
@@ -39,8 +47,10 @@ pub fn pod(pod: &Pod) -> Fact {
     let on_host = spec.and_then(|s| s.host_network).unwrap_or(false);
     let created = nanoseconds(pod.metadata.creation_timestamp.as_ref());
     let started = status.map_or(0, |s| nanoseconds(s.start_time.as_ref()));
+    let (addresses, macs) = if on_host { Default::default() } else { located(pod) };
     Fact::Pod(PodFact {
-        addresses: if on_host { Vec::new() } else { addresses(pod) },
+        addresses,
+        macs,
         node: spec.and_then(|s| s.node_name.as_deref()).unwrap_or("").into(),
         owner: Owner::of(&pod.metadata),
         created,
@@ -61,39 +71,51 @@ fn ended(status: &PodStatus) -> Option<u64> {
     Some(last.map_or(0, |last| last + SECOND))
 }
 
-fn addresses(pod: &Pod) -> Vec<(IpAddr, Arc<str>)> {
+/// Something, and the network that it is in.
+type InNetwork<T> = (T, Arc<str>);
+
+/// Addresses and Ethernet addresses.
+fn located(pod: &Pod) -> (Vec<InNetwork<IpAddr>>, Vec<InNetwork<Mac>>) {
     let status = pod.status.as_ref();
     let first = status.and_then(|s| s.pod_ip.as_deref());
     let listed = status.and_then(|s| s.pod_ips.as_ref()).into_iter().flatten();
     let primary: Arc<str> = PRIMARY.into();
     let own = parse(first.into_iter().chain(listed.map(|ip| ip.ip.as_str())));
     let mut addresses: Vec<_> = own.into_iter().map(|a| (a, Arc::clone(&primary))).collect();
-    for (address, network) in attached(pod) {
-        if addresses.iter().all(|(known, _)| *known != address) {
-            addresses.push((address, network));
+    let mut macs: Vec<InNetwork<Mac>> = Vec::new();
+    for (network, ips, mac) in attached(pod) {
+        let plain = ips.iter().map(|ip| ip.split('/').next().unwrap_or(ip));
+        for address in plain.filter_map(|ip| ip.parse().ok()) {
+            // Its own network's are those of the status.
+            if network != primary && addresses.iter().all(|(known, _)| *known != address) {
+                addresses.push((address, Arc::clone(&network)));
+            }
         }
+        let mac = mac::parse(&mac).filter(|mac| macs.iter().all(|(known, _)| known != mac));
+        macs.extend(mac.filter(|_| macs.len() < MAX_MACS).map(|mac| (mac, network)));
     }
-    addresses
+    (addresses, macs)
 }
 
-/// Addresses in other networks, by either annotation; what cannot be read says nothing.
-fn attached(pod: &Pod) -> Vec<(IpAddr, Arc<str>)> {
+/// Network, addresses and Ethernet address of each interface, by either annotation; what
+/// cannot be read says nothing.
+fn attached(pod: &Pod) -> Vec<(Arc<str>, Vec<String>, String)> {
     let annotation = |name: &str| pod.metadata.annotations.as_ref()?.get(name);
-    let mut found = Vec::new();
-    let mut add = |network: &str, ips: &[String]| {
-        let network: Arc<str> = network.into();
-        let plain = ips.iter().map(|ip| ip.split('/').next().unwrap_or(ip));
-        found.extend(plain.filter_map(|ip| Some((ip.parse().ok()?, Arc::clone(&network)))));
-    };
     let multus =
         annotation(NETWORK_STATUS).and_then(|text| serde_json::from_str::<Vec<Attachment>>(text).ok());
-    for attachment in multus.iter().flatten().filter(|a| !a.default) {
-        add(&attachment.name, &attachment.ips);
-    }
     let ovn = annotation(POD_NETWORKS)
         .and_then(|text| serde_json::from_str::<std::collections::BTreeMap<String, OvnNetwork>>(text).ok());
-    for (network, entry) in ovn.iter().flatten().filter(|(name, _)| *name != "default") {
-        add(network, &entry.ip_addresses);
-    }
-    found
+    let name = |network: &str, own: bool| Arc::from(if own { PRIMARY } else { network });
+    let of_multus = multus
+        .into_iter()
+        .flatten()
+        .map(|a| (name(&a.name, a.default), a.ips, a.mac));
+    let of_ovn = ovn.into_iter().flatten().map(|(network, entry)| {
+        (
+            name(&network, network == "default"),
+            entry.ip_addresses,
+            entry.mac_address,
+        )
+    });
+    of_multus.chain(of_ovn).collect()
 }

@@ -1,8 +1,10 @@
 //! What an object has, and who it is: a fact and those of its node and owners.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use weir_api::interface::PRIMARY;
 use weir_flow::{Identity, Kind};
 
 use super::{Index, OwnedKeys, node_key, owner_key};
@@ -44,15 +46,6 @@ impl Fact {
     pub(super) fn is_portless(&self) -> bool {
         matches!(self, Self::Endpoints(slice) if slice.ports.iter().any(|(_, port)| *port == 0))
     }
-
-    pub(super) fn addresses(&self) -> Vec<IpAddr> {
-        match self {
-            Self::Pod(pod) => pod.addresses.iter().map(|(address, _)| *address).collect(),
-            Self::Node(node) => node.addresses.clone(),
-            Self::Service(service) => service.addresses.clone(),
-            Self::Endpoints(_) | Self::Controlled(_) | Self::Exports(_) => Vec::new(),
-        }
-    }
 }
 
 impl Index {
@@ -76,12 +69,13 @@ impl Index {
         let as_who = |address: &IpAddr| (*address, Arc::clone(who));
         match fact {
             Fact::Pod(pod) => OwnedKeys {
-                addresses: pod_addresses(pod, who),
+                addresses: in_networks(&pod.addresses, who),
+                macs: in_networks(&pod.macs, who),
                 pods: vec![(pod_key(&key.ns, &key.name), Arc::clone(who))],
                 ..OwnedKeys::default()
             },
             Fact::Node(node) => OwnedKeys {
-                addresses: node.addresses.iter().map(as_who).collect(),
+                addresses: node_addresses(node, who),
                 ..OwnedKeys::default()
             },
             Fact::Service(service) => OwnedKeys {
@@ -172,12 +166,26 @@ fn identify_node(key: &ObjectKey, node: &NodeFact) -> Identity {
     }
 }
 
-/// The pod in each network that it has addresses in; those of one network share
+/// A node is in the pods' network by its own port on the integration bridge.
+fn node_addresses(node: &NodeFact, who: &Arc<Identity>) -> Vec<(IpAddr, Arc<Identity>)> {
+    let outside = [&node.addresses, &node.host_addresses, &node.router_addresses];
+    let outside = outside
+        .into_iter()
+        .flatten()
+        .map(|address| (*address, Arc::from("")));
+    let inside = node.pod_network_addresses.iter();
+    let inside = inside.map(|address| (*address, Arc::from(PRIMARY)));
+    // What is said to be both is the node's in the pods' network.
+    let all: BTreeMap<IpAddr, Arc<str>> = outside.chain(inside).collect();
+    in_networks(&all.into_iter().collect::<Vec<_>>(), who)
+}
+
+/// The pod or node in each network that it has something in; all of one network share
 /// an identity.
-fn pod_addresses(pod: &PodFact, who: &Arc<Identity>) -> Vec<(IpAddr, Arc<Identity>)> {
+fn in_networks<T: Copy>(all: &[(T, Arc<str>)], who: &Arc<Identity>) -> Vec<(T, Arc<Identity>)> {
     let mut known = vec![Arc::clone(who)];
-    let mut addresses = Vec::new();
-    for (address, network) in &pod.addresses {
+    let mut found = Vec::new();
+    for (thing, network) in all {
         let here = known.iter().find(|who| who.network == *network).cloned();
         let who = here.unwrap_or_else(|| {
             let elsewhere = Arc::new(Identity {
@@ -187,7 +195,7 @@ fn pod_addresses(pod: &PodFact, who: &Arc<Identity>) -> Vec<(IpAddr, Arc<Identit
             known.push(Arc::clone(&elsewhere));
             elsewhere
         });
-        addresses.push((*address, who));
+        found.push((*thing, who));
     }
-    addresses
+    found
 }

@@ -646,6 +646,96 @@ fn a_node_daemons_pod_speaks_for_its_node_and_no_other_pod_does() {
     assert_eq!(standing(&mut index, 1), (Standing::Stranger, None), "it is gone");
 }
 
+/// Node `name` with this internal address and these addresses of its kernel's.
+fn node_with(name: &str, address: &str, host: &[&str]) -> Fact {
+    let host: Vec<String> = host.iter().map(|a| format!("\"{a}/24\"")).collect();
+    let node: Node = serde_json::from_value(json!({
+        "metadata": {"name": name, "annotations": {
+            "k8s.ovn.org/host-cidrs": format!("[{}]", host.join(",")),
+            "k8s.ovn.org/node-subnets": r#"{"default":["10.128.1.0/24"]}"#,
+            "k8s.ovn.org/node-gateway-router-lrp-ifaddrs": r#"{"default":{"ipv4":"100.64.0.2/16"}}"#}},
+        "status": {"addresses": [{"type": "InternalIP", "address": address}]},
+    }))
+    .unwrap();
+    facts::node(&node)
+}
+
+#[test]
+fn a_nodes_other_addresses_name_it_and_its_kernels_own_speak_for_it() {
+    let mut cluster = Cluster::default();
+    cluster.apply(
+        ObjectKind::Node,
+        "node-a",
+        node_with("node-a", "192.0.2.1", &["198.51.100.1"]),
+    );
+    let network = |cluster: &mut Cluster, address| {
+        cluster
+            .who(address)
+            .map(|who| (who.kind, who.network.to_string()))
+    };
+    for address in ["192.0.2.1", "198.51.100.1", "100.64.0.2"] {
+        assert_eq!(
+            network(&mut cluster, address),
+            Some((Kind::Node, String::new())),
+            "{address}"
+        );
+    }
+    assert_eq!(
+        network(&mut cluster, "10.128.1.2"),
+        Some((Kind::Node, "primary".to_owned()))
+    );
+    let exporters = cluster.0.snapshot().exporters;
+    let speaks = |address: &str| exporters.knows(address.parse().unwrap());
+    assert!(speaks("192.0.2.1") && speaks("198.51.100.1") && speaks("10.128.1.2"));
+    assert!(
+        !speaks("100.64.0.2"),
+        "whoever calls a node port comes from there"
+    );
+}
+
+#[test]
+fn no_annotation_gives_a_node_the_address_of_another_to_speak_from() {
+    let mut cluster = Cluster::default();
+    cluster.apply(
+        ObjectKind::Node,
+        "node-a",
+        node_with("node-a", "192.0.2.1", &["192.0.2.2"]),
+    );
+    cluster.apply(ObjectKind::Node, "node-b", node_with("node-b", "192.0.2.2", &[]));
+    let exporters = cluster.0.snapshot().exporters;
+    let trust = crate::exporters::Trust::default();
+    let who = exporters.resolve(None, "192.0.2.2".parse().unwrap(), &trust);
+    assert_eq!(who.exporter.map(|exporter| &*exporter.node), Some("node-b"));
+}
+
+#[test]
+fn a_pod_is_found_by_its_ethernet_addresses_wherever_it_is_seen() {
+    let status = json!([
+        {"name": "ovn-kubernetes", "interface": "eth0", "ips": [POD_IP], "mac": "0a:58:0a:80:00:05", "default": true},
+        {"name": "shop/vlan", "interface": "net1", "mac": "02:00:00:00:00:11"},
+    ]);
+    let mut object = running(None);
+    object["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/network-status": status.to_string()});
+    let mut cluster = Cluster::default();
+    cluster.pod("vm", object.clone());
+    let at = Span::since(MADE + 5 * SECOND);
+    let found = |cluster: &mut Cluster, mac| {
+        let directory = cluster.0.snapshot().directory;
+        let who = directory.mac(mac, at)?;
+        Some((who.name.to_string(), who.network.to_string()))
+    };
+    let (own, vlan) = ([0x0a, 0x58, 0x0a, 0x80, 0, 5], [2, 0, 0, 0, 0, 0x11]);
+    let in_network = |network: &str| Some(("vm".to_owned(), network.to_owned()));
+    assert_eq!(found(&mut cluster, own), in_network("primary"));
+    assert_eq!(found(&mut cluster, vlan), in_network("shop/vlan"));
+    cluster.pod("twin", object);
+    assert_eq!(found(&mut cluster, vlan), None, "of two it is nobody's");
+    cluster.delete(ObjectKind::Pod, "twin");
+    cluster.delete(ObjectKind::Pod, "vm");
+    cluster.0.expire(MADE + 10_000 * SECOND);
+    assert!(cluster.0.snapshot().directory.macs.is_empty());
+}
+
 /// A pod of a random walk: which of the four addresses it has.
 fn walker(made: u64, addresses: u64) -> Fact {
     let has = |n: &u8| addresses >> n & 1 == 1;
