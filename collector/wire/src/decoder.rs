@@ -19,7 +19,7 @@ use crate::scope::{Scope, ScopeKey, Template};
 use crate::scopes::Scopes;
 use crate::session::{Session, Transport};
 use crate::summary::Summary;
-use crate::walk::{State, Traces, Walk};
+use crate::walk::{State, Traces, Walk, Walked};
 use crate::{netflow5, sflow};
 
 /// Bounds on what a decoder keeps and on what one datagram can make of it.
@@ -223,29 +223,30 @@ impl Decoder {
         out: &mut Vec<Record>,
     ) -> Result<Summary, Reject> {
         self.sweep(now_ms);
-        let mut rest = Reader::new(datagram);
-        let message = message::next_message(&mut rest)?;
-        let mut result = self.message(session, now_ms, message, true, out);
-        while message::is_message(&rest) {
+        let (mut rest, mut summary) = (Reader::new(datagram), Summary::default());
+        let (mut is_first, mut has_read, mut fault) = (true, false, None);
+        while is_first || message::is_message(&rest) {
             let message = message::next_message(&mut rest)?;
-            let later = self.message(session, now_ms, message, false, out);
-            result = match (result, later) {
-                (Ok(mut summary), Ok(later)) => {
-                    summary.append(later);
-                    Ok(summary)
+            match self.message(session, now_ms, message, is_first, &mut summary, out) {
+                Ok(walked) => {
+                    summary.add_message(&walked, !has_read);
+                    has_read = true;
                 }
-                (Ok(mut summary), Err(fault)) | (Err(fault), Ok(mut summary)) => {
+                Err(reject) => {
                     summary.sets_malformed += 1;
-                    summary.set_fault.get_or_insert(fault);
-                    Ok(summary)
+                    fault.get_or_insert(reject);
                 }
-                (Err(fault), Err(_)) => Err(fault),
-            };
+            }
+            is_first = false;
         }
-        if let Ok(summary) = &mut result {
-            summary.trailing_bytes += rest.left();
+        if let Some(fault) = fault {
+            if !has_read {
+                return Err(fault);
+            }
+            summary.set_fault.get_or_insert(fault);
         }
-        result
+        summary.trailing_bytes += rest.left();
+        Ok(summary)
     }
 
     /// Decodes one message, the first of its datagram or another.
@@ -255,8 +256,9 @@ impl Decoder {
         now_ms: u64,
         mut sets: Reader<'_>,
         is_first: bool,
+        summary: &mut Summary,
         out: &mut Vec<Record>,
-    ) -> Result<Summary, Reject> {
+    ) -> Result<Walked, Reject> {
         let before = out.len();
         let header = message::header(&mut sets)?;
         let key = ScopeKey {
@@ -288,16 +290,14 @@ impl Decoder {
             limits: &self.limits,
             traces: &mut self.traces,
         };
-        let mut result = Walk::new(state, session, header, now_ms, out).message(sets);
-        if let Ok(summary) = &mut result {
-            if is_new && !fresh.is_empty() {
-                self.make_room_for(session.peer.ip());
-                self.scopes.insert(&key, fresh);
-                self.recalled.remove(&key);
-                summary.templates_recalled = recalled;
-            }
-        } else {
+        let result = Walk::new(state, session, header, now_ms, out).message(sets, summary);
+        if result.is_err() {
             out.truncate(before);
+        } else if is_new && !fresh.is_empty() {
+            self.make_room_for(session.peer.ip());
+            self.scopes.insert(&key, fresh);
+            self.recalled.remove(&key);
+            summary.templates_recalled += recalled;
         }
         result
     }

@@ -185,9 +185,11 @@ impl Scopes {
             return (None, Siblings::None);
         };
         let is_stream = key.session.transport == Transport::Stream;
-        let place = exporter
-            .sessions
-            .binary_search_by(|(peer, _)| peer.cmp(&key.session.peer));
+        // Most have one session.
+        let place = match exporter.sessions.as_slice() {
+            [(peer, _)] if *peer == key.session.peer => Ok(0),
+            sessions => sessions.binary_search_by(|(peer, _)| peer.cmp(&key.session.peer)),
+        };
         let counts_own = place.is_ok();
         match (place, &mut exporter.shared) {
             (Ok(place), shared) => {
