@@ -266,18 +266,17 @@ impl Decoder {
             protocol: header.protocol,
             domain: header.domain,
         };
-        let (mut fresh, mut recalled) = (Scope::default(), 0);
+        let (mut fresh, mut recalled) = (None, 0);
         let (known, siblings) = self.scopes.find(&key);
-        let is_new = known.is_none();
         let scope = match known {
             Some(scope) => scope,
             None => {
-                if let Some(templates) = self.recalled.get(&key) {
+                let scope = self.recalled.get(&key).map(|templates| {
                     let oldest_ms = now_ms.saturating_sub(self.limits.template_age_ms);
-                    fresh = Scope::recalled(templates, oldest_ms);
-                    recalled = fresh.template_count();
-                }
-                &mut fresh
+                    Scope::recalled(templates, oldest_ms)
+                });
+                recalled = scope.as_ref().map_or(0, Scope::template_count);
+                fresh.insert(scope.unwrap_or_default())
             }
         };
         scope.seen(now_ms, is_first);
@@ -293,7 +292,7 @@ impl Decoder {
         let result = Walk::new(state, session, header, now_ms, out).message(sets, summary);
         if result.is_err() {
             out.truncate(before);
-        } else if is_new && !fresh.is_empty() {
+        } else if let Some(fresh) = fresh.filter(|scope| !scope.is_empty()) {
             self.make_room_for(session.peer.ip());
             self.scopes.insert(&key, fresh);
             self.recalled.remove(&key);

@@ -143,7 +143,9 @@ impl<'w> Walk<'w> {
     ) -> Self {
         state.traces.undo.clear();
         state.traces.defined.clear();
-        state.traces.spoiled.clear();
+        if !state.traces.spoiled.is_empty() {
+            state.traces.spoiled.clear();
+        }
         Self {
             state,
             session,
