@@ -3,7 +3,6 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::archive::{Archive, Learned, Told};
@@ -83,6 +82,7 @@ pub struct Decoder {
     budget: Budget,
     next_sweep_ms: u64,
     relieved_ms: u64,
+    evicted_ms: u64,
     expired_sets: usize,
     traces: Traces,
     /// Of sessions that were not met yet.
@@ -91,6 +91,9 @@ pub struct Decoder {
 
 /// Time between two searches for what has grown old.
 const SWEEP_MS: u64 = 10_000;
+
+/// Least time between two searches for scopes of an address that has too many.
+const EVICTION_MS: u64 = 100;
 
 /// Least time between two times that strangers are forgotten for the room they take.
 const RELIEF_MS: u64 = 1_000;
@@ -111,6 +114,7 @@ impl Decoder {
             budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),
             next_sweep_ms: 0,
             relieved_ms: 0,
+            evicted_ms: 0,
             expired_sets: 0,
             traces: Traces::default(),
             recalled: HashMap::new(),
@@ -293,26 +297,35 @@ impl Decoder {
         if result.is_err() {
             out.truncate(before);
         } else if let Some(fresh) = fresh.filter(|scope| !scope.is_empty()) {
-            self.make_room_for(session.peer.ip());
-            self.scopes.insert(&key, fresh);
-            self.recalled.remove(&key);
             summary.templates_recalled += recalled;
+            summary.templates_refused += self.take_in(&key, fresh, now_ms);
         }
         result
     }
 
-    /// Forgets scopes when there is no room for one more: those of its own address, if
-    /// that has more than there is room left for all others.
-    fn make_room_for(&mut self, address: IpAddr) {
+    /// Takes in a new scope. When there is no room for it, others are forgotten: those of
+    /// its own address, if that has more than there is room left for all others. That is
+    /// a search through all, so it is done now and then only; between, the address gets
+    /// no more. Returns how many templates were refused.
+    fn take_in(&mut self, key: &ScopeKey, mut scope: Scope, now_ms: u64) -> usize {
+        let address = key.session.peer.ip();
         let left = self.limits.scopes.max(1).saturating_sub(self.scopes.len());
         let own = self.scopes.of_address(address);
-        if left > 0 && own > left {
-            self.evict(own / 8, |key, _| key.session.peer.ip() == address);
-        } else if left == 0 {
+        if left == 0 {
             let strangers = self.scopes.iter().filter(|(_, scope)| !scope.is_regular());
             let strangers = strangers.count();
             self.evict((self.scopes.len() / 8).max(strangers / 4), |_, _| true);
+        } else if own > left {
+            if now_ms.abs_diff(self.evicted_ms) < EVICTION_MS {
+                self.expired_sets += scope.held.forget(u64::MAX, address, &mut self.budget);
+                return scope.template_count();
+            }
+            self.evicted_ms = now_ms;
+            self.evict(own / 8, |key, _| key.session.peer.ip() == address);
         }
+        self.scopes.insert(key, scope);
+        self.recalled.remove(key);
+        0
     }
 
     /// Forgets one scope more than `count` of those that may go: strangers first, then
