@@ -3,7 +3,6 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::archive::{Archive, Learned, Told};
@@ -19,7 +18,7 @@ use crate::scope::{Scope, ScopeKey, Template};
 use crate::scopes::Scopes;
 use crate::session::{Session, Transport};
 use crate::summary::Summary;
-use crate::walk::{State, Traces, Walk};
+use crate::walk::{State, Traces, Walk, Walked};
 use crate::{netflow5, sflow};
 
 /// Bounds on what a decoder keeps and on what one datagram can make of it.
@@ -83,6 +82,7 @@ pub struct Decoder {
     budget: Budget,
     next_sweep_ms: u64,
     relieved_ms: u64,
+    evicted_ms: u64,
     expired_sets: usize,
     traces: Traces,
     /// Of sessions that were not met yet.
@@ -91,6 +91,9 @@ pub struct Decoder {
 
 /// Time between two searches for what has grown old.
 const SWEEP_MS: u64 = 10_000;
+
+/// Least time between two searches for scopes of an address that has too many.
+const EVICTION_MS: u64 = 100;
 
 /// Least time between two times that strangers are forgotten for the room they take.
 const RELIEF_MS: u64 = 1_000;
@@ -111,6 +114,7 @@ impl Decoder {
             budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),
             next_sweep_ms: 0,
             relieved_ms: 0,
+            evicted_ms: 0,
             expired_sets: 0,
             traces: Traces::default(),
             recalled: HashMap::new(),
@@ -223,29 +227,30 @@ impl Decoder {
         out: &mut Vec<Record>,
     ) -> Result<Summary, Reject> {
         self.sweep(now_ms);
-        let mut rest = Reader::new(datagram);
-        let message = message::next_message(&mut rest)?;
-        let mut result = self.message(session, now_ms, message, true, out);
-        while message::is_message(&rest) {
+        let (mut rest, mut summary) = (Reader::new(datagram), Summary::default());
+        let (mut is_first, mut has_read, mut fault) = (true, false, None);
+        while is_first || message::is_message(&rest) {
             let message = message::next_message(&mut rest)?;
-            let later = self.message(session, now_ms, message, false, out);
-            result = match (result, later) {
-                (Ok(mut summary), Ok(later)) => {
-                    summary.append(later);
-                    Ok(summary)
+            match self.message(session, now_ms, message, is_first, &mut summary, out) {
+                Ok(walked) => {
+                    summary.add_message(&walked, !has_read);
+                    has_read = true;
                 }
-                (Ok(mut summary), Err(fault)) | (Err(fault), Ok(mut summary)) => {
+                Err(reject) => {
                     summary.sets_malformed += 1;
-                    summary.set_fault.get_or_insert(fault);
-                    Ok(summary)
+                    fault.get_or_insert(reject);
                 }
-                (Err(fault), Err(_)) => Err(fault),
-            };
+            }
+            is_first = false;
         }
-        if let Ok(summary) = &mut result {
-            summary.trailing_bytes += rest.left();
+        if let Some(fault) = fault {
+            if !has_read {
+                return Err(fault);
+            }
+            summary.set_fault.get_or_insert(fault);
         }
-        result
+        summary.trailing_bytes += rest.left();
+        Ok(summary)
     }
 
     /// Decodes one message, the first of its datagram or another.
@@ -255,8 +260,9 @@ impl Decoder {
         now_ms: u64,
         mut sets: Reader<'_>,
         is_first: bool,
+        summary: &mut Summary,
         out: &mut Vec<Record>,
-    ) -> Result<Summary, Reject> {
+    ) -> Result<Walked, Reject> {
         let before = out.len();
         let header = message::header(&mut sets)?;
         let key = ScopeKey {
@@ -264,18 +270,17 @@ impl Decoder {
             protocol: header.protocol,
             domain: header.domain,
         };
-        let (mut fresh, mut recalled) = (Scope::default(), 0);
+        let (mut fresh, mut recalled) = (None, 0);
         let (known, siblings) = self.scopes.find(&key);
-        let is_new = known.is_none();
         let scope = match known {
             Some(scope) => scope,
             None => {
-                if let Some(templates) = self.recalled.get(&key) {
+                let scope = self.recalled.get(&key).map(|templates| {
                     let oldest_ms = now_ms.saturating_sub(self.limits.template_age_ms);
-                    fresh = Scope::recalled(templates, oldest_ms);
-                    recalled = fresh.template_count();
-                }
-                &mut fresh
+                    Scope::recalled(templates, oldest_ms)
+                });
+                recalled = scope.as_ref().map_or(0, Scope::template_count);
+                fresh.insert(scope.unwrap_or_default())
             }
         };
         scope.seen(now_ms, is_first);
@@ -288,32 +293,39 @@ impl Decoder {
             limits: &self.limits,
             traces: &mut self.traces,
         };
-        let mut result = Walk::new(state, session, header, now_ms, out).message(sets);
-        if let Ok(summary) = &mut result {
-            if is_new && !fresh.is_empty() {
-                self.make_room_for(session.peer.ip());
-                self.scopes.insert(&key, fresh);
-                self.recalled.remove(&key);
-                summary.templates_recalled = recalled;
-            }
-        } else {
+        let result = Walk::new(state, session, header, now_ms, out).message(sets, summary);
+        if result.is_err() {
             out.truncate(before);
+        } else if let Some(fresh) = fresh.filter(|scope| !scope.is_empty()) {
+            summary.templates_recalled += recalled;
+            summary.templates_refused += self.take_in(&key, fresh, now_ms);
         }
         result
     }
 
-    /// Forgets scopes when there is no room for one more: those of its own address, if
-    /// that has more than there is room left for all others.
-    fn make_room_for(&mut self, address: IpAddr) {
+    /// Takes in a new scope. When there is no room for it, others are forgotten: those of
+    /// its own address, if that has more than there is room left for all others. That is
+    /// a search through all, so it is done now and then only; between, the address gets
+    /// no more. Returns how many templates were refused.
+    fn take_in(&mut self, key: &ScopeKey, mut scope: Scope, now_ms: u64) -> usize {
+        let address = key.session.peer.ip();
         let left = self.limits.scopes.max(1).saturating_sub(self.scopes.len());
         let own = self.scopes.of_address(address);
-        if left > 0 && own > left {
-            self.evict(own / 8, |key, _| key.session.peer.ip() == address);
-        } else if left == 0 {
+        if left == 0 {
             let strangers = self.scopes.iter().filter(|(_, scope)| !scope.is_regular());
             let strangers = strangers.count();
             self.evict((self.scopes.len() / 8).max(strangers / 4), |_, _| true);
+        } else if own > left {
+            if now_ms.abs_diff(self.evicted_ms) < EVICTION_MS {
+                self.expired_sets += scope.held.forget(u64::MAX, address, &mut self.budget);
+                return scope.template_count();
+            }
+            self.evicted_ms = now_ms;
+            self.evict(own / 8, |key, _| key.session.peer.ip() == address);
         }
+        self.scopes.insert(key, scope);
+        self.recalled.remove(key);
+        0
     }
 
     /// Forgets one scope more than `count` of those that may go: strangers first, then

@@ -14,8 +14,10 @@ use attributes::AttributeForm;
 pub(crate) use notes::{Icmp, IcmpFamily, Layered, Note, Reverse, Section, icmp, layered};
 use notes::{note, reverse};
 
-/// Where the value of one template field goes, by the shape of the value.
+/// Where the value of one template field goes, by the shape of the value. Its kind is an
+/// octet of its own: it is looked at for each value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Target {
     /// Nowhere: unknown, unused or of a width that the element cannot have.
     Skip,

@@ -37,12 +37,13 @@ pub(crate) fn decode(datagram: &[u8], out: &mut Vec<Record>) -> Result<Summary, 
         return Err(truncated);
     };
     let clock = clock(&message.header);
-    out.extend(
-        message
-            .flowsets
-            .iter()
-            .map(|flow| record(&message.header, clock, flow)),
-    );
+    let start = out.len();
+    // Written where they stay: a record is large.
+    let empty = || Record::new(Protocol::NetFlow5, clock.export_ns);
+    out.extend(std::iter::repeat_with(empty).take(message.flowsets.len()));
+    for (record, flow) in out.iter_mut().skip(start).zip(&message.flowsets) {
+        fill(record, &message.header, clock, flow);
+    }
     Ok(Summary {
         engine: Some((message.header.engine_type, message.header.engine_id)),
         sequence: message.header.flow_sequence,
@@ -57,40 +58,35 @@ fn clock(header: &Header) -> Clock {
     Clock::new(header.unix_secs, header.unix_nsecs, Some(header.sys_up_time))
 }
 
-/// In one expression, so that it is written where it stays.
-fn record(header: &Header, clock: Clock, flow: &FlowSet) -> Record {
-    let sampling = u32::from(header.sampling_interval & 0x3fff);
-    // The destination port of ICMP flows is type and code.
-    let is_icmp = flow.protocol_number == 1;
-    let [kind, code] = flow.dst_port.to_be_bytes();
+fn fill(record: &mut Record, header: &Header, clock: Clock, flow: &FlowSet) {
+    record.engine_type = Some(header.engine_type);
+    record.engine_id = Some(header.engine_id);
     // No flow began and ended when its exporter was started: both were left out.
-    let is_timed = flow.first | flow.last != 0;
-    Record {
-        engine_type: Some(header.engine_type),
-        engine_id: Some(header.engine_id),
-        start_ns: clock.at_uptime(flow.first).filter(|_| is_timed),
-        end_ns: clock.at_uptime(flow.last).filter(|_| is_timed),
-        src_addr: Some(IpAddr::V4(flow.src_addr)),
-        dst_addr: Some(IpAddr::V4(flow.dst_addr)),
-        src_port: (!is_icmp).then_some(flow.src_port),
-        dst_port: (!is_icmp).then_some(flow.dst_port),
-        icmp_type: is_icmp.then_some(kind),
-        icmp_code: is_icmp.then_some(code),
-        ip_protocol: Some(flow.protocol_number),
-        ip_version: Some(4),
-        tos: Some(flow.tos),
-        tcp_flags: Some(u16::from(flow.tcp_flags)),
-        octets: Some(u64::from(flow.d_octets)),
-        packets: Some(u64::from(flow.d_pkts)),
-        in_if: Some(u32::from(flow.input)),
-        out_if: Some(u32::from(flow.output)),
-        sampling: (sampling > 0).then_some(sampling),
-        attributes: if has_routing(flow) {
-            routing(flow)
-        } else {
-            Attributes::NONE
-        },
-        ..Record::new(Protocol::NetFlow5, clock.export_ns)
+    if flow.first | flow.last != 0 {
+        record.start_ns = clock.at_uptime(flow.first);
+        record.end_ns = clock.at_uptime(flow.last);
+    }
+    record.src_addr = Some(IpAddr::V4(flow.src_addr));
+    record.dst_addr = Some(IpAddr::V4(flow.dst_addr));
+    record.ip_protocol = Some(flow.protocol_number);
+    record.ip_version = Some(4);
+    record.tos = Some(flow.tos);
+    record.tcp_flags = Some(u16::from(flow.tcp_flags));
+    record.octets = Some(u64::from(flow.d_octets));
+    record.packets = Some(u64::from(flow.d_pkts));
+    record.in_if = Some(u32::from(flow.input));
+    record.out_if = Some(u32::from(flow.output));
+    let sampling = u32::from(header.sampling_interval & 0x3fff);
+    record.sampling = (sampling > 0).then_some(sampling);
+    if flow.protocol_number == 1 {
+        // The destination port of ICMP flows is type and code.
+        let [kind, code] = flow.dst_port.to_be_bytes();
+        (record.icmp_type, record.icmp_code) = (Some(kind), Some(code));
+    } else {
+        (record.src_port, record.dst_port) = (Some(flow.src_port), Some(flow.dst_port));
+    }
+    if has_routing(flow) {
+        record.attributes = routing(flow);
     }
 }
 

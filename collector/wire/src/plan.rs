@@ -57,7 +57,7 @@ struct Segment {
 /// One value to take out of a segment.
 #[derive(Debug, Clone, Copy)]
 struct Load {
-    offset: usize,
+    offset: u32,
     width: u16,
     target: Target,
 }
@@ -160,7 +160,7 @@ impl Plan {
             let bytes = set.take(segment.length)?;
             for load in &segment.loads {
                 // The offsets were made from the same widths as the length.
-                if let Some(value) = bytes.get(load.offset..load.offset + usize::from(load.width)) {
+                if let Some(value) = bytes.get(load.range()) {
                     put(record, notes, clock, load.target, value);
                 }
             }
@@ -177,7 +177,7 @@ impl Plan {
         for segment in &self.segments {
             let octets = set.take(segment.length)?;
             for load in &segment.loads {
-                let value = octets.get(load.offset..load.offset + usize::from(load.width));
+                let value = octets.get(load.range());
                 if let (Target::Option(item), Some(value)) = (load.target, value) {
                     values.put(item, value);
                 }
@@ -218,11 +218,20 @@ impl Plan {
     }
 }
 
+impl Load {
+    #[inline(always)]
+    fn range(&self) -> std::ops::Range<usize> {
+        let start = self.offset as usize;
+        start..start + usize::from(self.width)
+    }
+}
+
 impl Segment {
     fn add(&mut self, width: u16, target: Target) {
         if target != Target::Skip && width > 0 {
             self.loads.push(Load {
-                offset: self.length,
+                // A template has 16,384 fields of 65,535 octets at most.
+                offset: u32::try_from(self.length).unwrap_or(u32::MAX),
                 width,
                 target,
             });

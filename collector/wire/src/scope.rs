@@ -62,6 +62,7 @@ pub(crate) struct Template {
 }
 
 impl Scope {
+    #[inline]
     pub(crate) fn layout(&self, id: u16) -> Option<&Arc<Layout>> {
         let place = self.place(id).ok()?;
         self.templates.get(place).map(|(_, template)| &template.layout)

@@ -72,8 +72,20 @@ struct Exporter {
 /// The different templates under each id, and how many sessions have each.
 #[derive(Debug, Default)]
 pub(crate) struct SharedTemplates {
-    by_id: HashMap<u16, Vec<(Arc<Layout>, usize)>, RandomState>,
+    by_id: HashMap<u16, Known, RandomState>,
 }
+
+/// The different templates under one id.
+#[derive(Debug, Default)]
+struct Known {
+    templates: Vec<(Arc<Layout>, usize)>,
+    /// There were more of them than are counted.
+    too_many: bool,
+}
+
+/// Different templates that are counted under one id. Who has more has no agreement to
+/// lose, and comparing them all would take long.
+const MAX_DIFFERENT: usize = 8;
 
 impl SharedTemplates {
     fn of(sessions: &[(SocketAddr, Box<Scope>)]) -> Self {
@@ -88,32 +100,33 @@ impl SharedTemplates {
 
     fn add(&mut self, id: u16, layout: &Arc<Layout>) {
         let known = self.by_id.entry(id).or_default();
-        match known.iter_mut().find(|(one, _)| one.is_same(layout)) {
+        if known.too_many {
+            return;
+        }
+        let count = known.templates.len();
+        match known.templates.iter_mut().find(|(one, _)| one.is_same(layout)) {
             Some((_, sessions)) => *sessions += 1,
-            None => known.push((Arc::clone(layout), 1)),
+            None if count < MAX_DIFFERENT => known.templates.push((Arc::clone(layout), 1)),
+            None => known.too_many = true,
         }
     }
 
     fn remove(&mut self, id: u16, layout: &Arc<Layout>) {
-        let Some(known) = self.by_id.get_mut(&id) else {
+        let Some(known) = self.by_id.get_mut(&id).filter(|known| !known.too_many) else {
             return;
         };
-        if let Some(place) = known.iter().position(|(one, _)| one.is_same(layout)) {
-            let last = known.get_mut(place).is_none_or(|(_, sessions)| {
-                *sessions -= 1;
-                *sessions == 0
-            });
-            if last {
-                known.swap_remove(place);
-            }
+        if let Some((_, sessions)) = known.templates.iter_mut().find(|(one, _)| one.is_same(layout)) {
+            *sessions = sessions.saturating_sub(1);
         }
-        if known.is_empty() {
+        known.templates.retain(|(_, sessions)| *sessions > 0);
+        if known.templates.is_empty() {
             self.by_id.remove(&id);
         }
     }
 
     fn only(&self, id: u16) -> Option<&Arc<Layout>> {
-        match self.by_id.get(&id)?.as_slice() {
+        let known = self.by_id.get(&id).filter(|known| !known.too_many)?;
+        match known.templates.as_slice() {
             [(layout, _)] => Some(layout),
             _ => None,
         }
@@ -185,9 +198,11 @@ impl Scopes {
             return (None, Siblings::None);
         };
         let is_stream = key.session.transport == Transport::Stream;
-        let place = exporter
-            .sessions
-            .binary_search_by(|(peer, _)| peer.cmp(&key.session.peer));
+        // Most have one session.
+        let place = match exporter.sessions.as_slice() {
+            [(peer, _)] if *peer == key.session.peer => Ok(0),
+            sessions => sessions.binary_search_by(|(peer, _)| peer.cmp(&key.session.peer)),
+        };
         let counts_own = place.is_ok();
         match (place, &mut exporter.shared) {
             (Ok(place), shared) => {

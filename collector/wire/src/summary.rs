@@ -7,6 +7,7 @@ use crate::options::OptionsRecord;
 use crate::protocol::Protocol;
 use crate::reject::Reject;
 use crate::sflow::Discard;
+use crate::walk::Walked;
 
 /// What one datagram brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -119,36 +120,21 @@ impl Summary {
         }
     }
 
-    /// Takes in a message that follows in the same datagram.
-    pub(crate) fn append(&mut self, later: Self) {
-        self.further_messages.push(FurtherMessage {
-            observation_domain: later.observation_domain,
-            sequence: later.sequence,
-            data_records: later.data_records,
-        });
-        self.options.extend(later.options);
-        self.set_fault = self.set_fault.take().or(later.set_fault);
-        self.records += later.records;
-        self.released_records += later.released_records;
-        self.options_records += later.options_records;
-        self.records_skipped += later.records_skipped;
-        self.biflow_records += later.biflow_records;
-        self.reverse_records += later.reverse_records;
-        self.structured_records += later.structured_records;
-        self.templates_learned += later.templates_learned;
-        self.templates_recalled += later.templates_recalled;
-        self.templates_refreshed += later.templates_refreshed;
-        self.templates_refused += later.templates_refused;
-        self.templates_assumed += later.templates_assumed;
-        self.templates_borrowed += later.templates_borrowed;
-        self.templates_withdrawn += later.templates_withdrawn;
-        self.withdrawals_ignored += later.withdrawals_ignored;
-        self.sets_held += later.sets_held;
-        self.sets_dropped += later.sets_dropped;
-        self.sets_skipped += later.sets_skipped;
-        self.sets_malformed += later.sets_malformed;
-        self.sets_without_record += later.sets_without_record;
-        self.leftover_bytes += later.leftover_bytes;
-        self.trailing_bytes += later.trailing_bytes;
+    /// Takes in what a message says about itself.
+    pub(crate) fn add_message(&mut self, walked: &Walked, is_first: bool) {
+        let header = &walked.header;
+        if is_first {
+            self.protocol = header.protocol;
+            self.observation_domain = header.domain;
+            self.sequence = header.sequence;
+            self.export_ns = header.clock.export_ns;
+            self.data_records = walked.data_records;
+        } else {
+            self.further_messages.push(FurtherMessage {
+                observation_domain: header.domain,
+                sequence: header.sequence,
+                data_records: walked.data_records,
+            });
+        }
     }
 }

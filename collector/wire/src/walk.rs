@@ -79,6 +79,14 @@ pub(crate) struct Walk<'w> {
     credit: usize,
 }
 
+/// What was gone through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walked {
+    pub header: Header,
+    /// As in [`Summary::data_records`].
+    pub data_records: usize,
+}
+
 /// The numbers of a [`Summary`] that sets bring, of which a malformed one has none. A
 /// datagram has 65,535 octets at most, and none of these counts more than them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -135,7 +143,9 @@ impl<'w> Walk<'w> {
     ) -> Self {
         state.traces.undo.clear();
         state.traces.defined.clear();
-        state.traces.spoiled.clear();
+        if !state.traces.spoiled.is_empty() {
+            state.traces.spoiled.clear();
+        }
         Self {
             state,
             session,
@@ -157,7 +167,7 @@ impl<'w> Walk<'w> {
     /// # Errors
     /// What was wrong with the first set, when none was well-formed; nothing has
     /// changed then.
-    pub(crate) fn message(&mut self, sets: Reader<'_>) -> Result<Summary, Reject> {
+    pub(crate) fn message(&mut self, sets: Reader<'_>, summary: &mut Summary) -> Result<Walked, Reject> {
         let orphans = self.sets(sets);
         if self.sets_read == 0
             && let Some(fault) = self.set_fault.take()
@@ -170,41 +180,41 @@ impl<'w> Walk<'w> {
             }
         }
         self.release();
-        Ok(self.summary())
+        self.tell(summary);
+        Ok(Walked {
+            header: self.header,
+            data_records: self.tally.data_records as usize,
+        })
     }
 
-    fn summary(&mut self) -> Summary {
+    fn tell(&mut self, summary: &mut Summary) {
         let tally = &self.tally;
         let number = |count: u32| count as usize;
-        Summary {
-            observation_domain: self.header.domain,
-            sequence: self.header.sequence,
-            records: self.out.len() - self.start,
-            options: std::mem::take(&mut self.options),
-            set_fault: self.set_fault.take(),
-            options_records: number(tally.options_records),
-            data_records: number(tally.data_records),
-            released_records: number(tally.released_records),
-            records_skipped: number(tally.records_skipped),
-            biflow_records: number(tally.biflow_records),
-            reverse_records: number(tally.reverse_records),
-            structured_records: number(tally.structured_records),
-            templates_learned: number(tally.templates_learned),
-            templates_refreshed: number(tally.templates_refreshed),
-            templates_refused: number(tally.templates_refused),
-            templates_assumed: number(tally.templates_assumed),
-            templates_borrowed: number(tally.templates_borrowed),
-            templates_withdrawn: number(tally.templates_withdrawn),
-            withdrawals_ignored: number(tally.withdrawals_ignored),
-            sets_held: number(tally.sets_held),
-            sets_dropped: number(tally.sets_dropped),
-            sets_skipped: number(tally.sets_skipped),
-            sets_malformed: number(tally.sets_malformed),
-            sets_without_record: number(tally.sets_without_record),
-            leftover_bytes: number(tally.leftover_bytes),
-            trailing_bytes: number(tally.trailing_bytes),
-            ..Summary::new(self.header.protocol, self.header.clock.export_ns)
+        summary.records += self.out.len() - self.start;
+        summary.options.append(&mut self.options);
+        if let Some(fault) = self.set_fault.take() {
+            summary.set_fault.get_or_insert(fault);
         }
+        summary.options_records += number(tally.options_records);
+        summary.released_records += number(tally.released_records);
+        summary.records_skipped += number(tally.records_skipped);
+        summary.biflow_records += number(tally.biflow_records);
+        summary.reverse_records += number(tally.reverse_records);
+        summary.structured_records += number(tally.structured_records);
+        summary.templates_learned += number(tally.templates_learned);
+        summary.templates_refreshed += number(tally.templates_refreshed);
+        summary.templates_refused += number(tally.templates_refused);
+        summary.templates_assumed += number(tally.templates_assumed);
+        summary.templates_borrowed += number(tally.templates_borrowed);
+        summary.templates_withdrawn += number(tally.templates_withdrawn);
+        summary.withdrawals_ignored += number(tally.withdrawals_ignored);
+        summary.sets_held += number(tally.sets_held);
+        summary.sets_dropped += number(tally.sets_dropped);
+        summary.sets_skipped += number(tally.sets_skipped);
+        summary.sets_malformed += number(tally.sets_malformed);
+        summary.sets_without_record += number(tally.sets_without_record);
+        summary.leftover_bytes += number(tally.leftover_bytes);
+        summary.trailing_bytes += number(tally.trailing_bytes);
     }
 
     /// Goes through the sets in order; returns the data sets that have no template
@@ -228,7 +238,7 @@ impl<'w> Walk<'w> {
         let mut left = Orphans::new();
         for (id, body) in orphans {
             match self.layout_of_data(id) {
-                Some(layout) => self.data_set(id, &layout, body),
+                Some((layout, is_borrowed)) => self.data_set(id, &layout, is_borrowed, body),
                 None => left.push((id, body)),
             }
         }
@@ -241,7 +251,7 @@ impl<'w> Walk<'w> {
             SetKind::OptionsTemplates => self.template_set(&mut body, true),
             SetKind::Data(_) if body.left() == 0 => self.tally.sets_skipped += 1,
             SetKind::Data(id) => match self.layout_of_data(id) {
-                Some(layout) => self.data_set(id, &layout, body),
+                Some((layout, is_borrowed)) => self.data_set(id, &layout, is_borrowed, body),
                 None => {
                     self.sets_read += 1;
                     orphans.push((id, body));
@@ -313,13 +323,22 @@ impl<'w> Walk<'w> {
         own.or_else(|| self.state.siblings.layout(id))
     }
 
-    /// The same, unless a malformed set of this message was about it.
-    fn layout_of_data(&self, id: u16) -> Option<Arc<Layout>> {
+    /// The same, and whether it is another session's, unless a malformed set of this
+    /// message was about it.
+    #[inline]
+    fn layout_of_data(&self, id: u16) -> Option<(Arc<Layout>, bool)> {
         let spoiled = &self.state.traces.spoiled;
-        let layout = self
-            .layout(id)
-            .filter(|_| spoiled.is_empty() || !spoiled.contains(&id));
-        layout.cloned()
+        if !spoiled.is_empty() && spoiled.contains(&id) {
+            return None;
+        }
+        match self.state.scope.layout(id) {
+            Some(own) => Some((Arc::clone(own), false)),
+            None => self
+                .state
+                .siblings
+                .layout(id)
+                .map(|other| (Arc::clone(other), true)),
+        }
     }
 
     /// Puts a template in force or, with `None`, out of it; returns what was.

@@ -171,3 +171,21 @@ fn samplers_are_read_by_the_template_of_another_port_too() {
     );
     assert_eq!((summary.options.len(), summary.templates_borrowed), (1, 1));
 }
+
+#[test]
+fn an_exporter_of_very_many_different_templates_has_none_to_share() {
+    let mut decoder = Decoder::default();
+    let teach = |decoder: &mut Decoder, port: u16, element: u16| {
+        let template = netflow9().template(256, &[Field::iana(element, 2)]).encode();
+        feed(decoder, at(1, port), 0, &template);
+    };
+    for port in 1..=20 {
+        teach(&mut decoder, port, 1_000 + port);
+    }
+    for port in 1..=20 {
+        teach(&mut decoder, port, 7);
+    }
+    assert_eq!(feed(&mut decoder, at(1, 99), 0, &data(80)).0.sets_held, 1);
+    // Their own they know.
+    assert_eq!(ports(&feed(&mut decoder, at(1, 5), 0, &data(80)).1), [Some(80)]);
+}

@@ -14,8 +14,10 @@ pub(crate) enum Note {
     SystemInit,
     /// One of several times of the same packet.
     Time(Side, TimeForm),
-    /// IE 161 flowDurationMilliseconds and IE 162, in so many ns.
-    Duration(u32),
+    /// IE 161 flowDurationMilliseconds.
+    DurationMilliseconds,
+    /// IE 162 flowDurationMicroseconds.
+    DurationMicroseconds,
     /// IE 322 to 325: when the event was observed; IE 258: when the record was made.
     Observed(TimeForm),
     Sampling(SamplingElement),
@@ -103,8 +105,8 @@ pub(super) fn note(id: u16) -> Option<Note> {
         22 => Note::Uptime(Side::First),
         21 => Note::Uptime(Side::Second),
         160 => Note::SystemInit,
-        161 => Note::Duration(1_000_000),
-        162 => Note::Duration(1_000),
+        161 => Note::DurationMilliseconds,
+        162 => Note::DurationMicroseconds,
         322 => Note::Observed(TimeForm::Seconds),
         258 | 323 => Note::Observed(TimeForm::Milliseconds),
         324 => Note::Observed(TimeForm::NtpMicroseconds),

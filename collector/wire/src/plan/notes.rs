@@ -57,7 +57,8 @@ impl<'a> NoteSink<'a> for Notes<'a> {
             Note::Time(Side::First, form) => finest(&mut self.start, form, absolute(clock, form, value)),
             Note::Time(Side::Second, form) => finest(&mut self.end, form, absolute(clock, form, value)),
             Note::Observed(form) => finest(&mut self.observed, form, absolute(clock, form, value)),
-            Note::Duration(unit_ns) => self.duration_ns = value.checked_mul(u64::from(unit_ns)),
+            Note::DurationMilliseconds => self.duration_ns = value.checked_mul(1_000_000),
+            Note::DurationMicroseconds => self.duration_ns = value.checked_mul(1_000),
             _ => {}
         }
     }
@@ -146,6 +147,7 @@ pub(super) fn finest(place: &mut Option<(TimeForm, u64)>, form: TimeForm, ns: Op
 
 /// The time, ns since the epoch. No flow is of 1970: zero is no time, except where the
 /// time is counted back from the export.
+#[inline]
 pub(super) fn absolute(clock: Clock, form: TimeForm, value: u64) -> Option<u64> {
     if value == 0 && form != TimeForm::DeltaMicroseconds {
         return None;

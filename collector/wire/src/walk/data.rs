@@ -15,9 +15,9 @@ use crate::reject::Reject;
 
 impl Walk<'_> {
     /// Decodes a data set whose template is known, or leaves it out.
-    pub(super) fn data_set(&mut self, id: u16, layout: &Layout, set: Reader<'_>) {
+    pub(super) fn data_set(&mut self, id: u16, layout: &Layout, is_borrowed: bool, set: Reader<'_>) {
         let is_read = self.guarded(|walk, mark| walk.data(id, layout, set, mark));
-        if is_read && self.state.scope.layout(id).is_none() {
+        if is_read && is_borrowed {
             self.tally.templates_borrowed += 1;
             // What came before the other session's template has waited for it, too.
             self.state.traces.defined.push(id);
