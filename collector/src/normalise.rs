@@ -63,7 +63,7 @@ pub struct Context<'a> {
 }
 
 /// Turns one raw record into a flow record without names.
-pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
+pub fn normalise(mut record: Record, context: Context<'_>) -> FlowRecord {
     let ovs = is_ovs(&record, context.exporter);
     let sight = if ovs {
         sight::of_ovs(&record, context.exporter)
@@ -104,6 +104,7 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         end_reason: record.end_reason,
         server: Server::Unknown,
         server_confidence: ServerConfidence::None,
+        attributes: std::mem::take(&mut record.attributes),
         dst: destination(&record, ovs, context.exporter),
         src: source(record, ovs, context.exporter),
     }

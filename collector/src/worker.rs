@@ -1,6 +1,7 @@
 //! What is done with a datagram where it is received: let in, decode, normalise,
 //! enrich, hand on.
 
+use std::cell::LazyCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use wire::{Limits, Record, Reject, Session};
 use crate::allow::Allow;
 use crate::decode::{Decode, Refused};
 use crate::enrich::Enrich;
+use crate::enrich::claims::Claims;
 use crate::exporters::Exporter;
 use crate::identity::Snapshot;
 use crate::identity::interfaces::{Here, Interfaces, Origin};
@@ -64,6 +66,7 @@ impl Workshop {
             label_changes,
             labels,
             enrich: Enrich::default(),
+            claims: Claims::default(),
             raw: Vec::new(),
             batch: Vec::new(),
             sender: self.sender.clone(),
@@ -82,6 +85,7 @@ pub struct Worker {
     label_changes: watch::Receiver<Arc<Labels>>,
     labels: Arc<Labels>,
     enrich: Enrich,
+    claims: Claims,
     raw: Vec<Record>,
     batch: Vec<FlowRecord>,
     sender: Sender,
@@ -110,10 +114,14 @@ impl Worker {
             exporter,
         };
         let here = self.here(exporter, source);
+        let is_of_node = LazyCell::new(|| self.names.directory.has_node(source, now_ns));
         for raw in self.raw.drain(..) {
             let mut record = normalise(raw, context);
             self.enrich
                 .enrich(&mut record, &self.names.directory, &self.labels, here.as_ref());
+            if !record.attributes.is_empty() {
+                self.claims.apply(&mut record, *is_of_node);
+            }
             judge(&mut record, exporter, exporters);
             self.batch.push(record);
         }

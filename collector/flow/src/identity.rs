@@ -61,6 +61,8 @@ pub struct Identity {
     pub service_ns: Arc<str>,
     /// The network of the address: `primary`, or the secondary network's name.
     pub network: Arc<str>,
+    /// Labels of the pod, in the order of their keys.
+    pub labels: Arc<[(Arc<str>, Arc<str>)]>,
     /// Name that the configuration gives the smallest network around the address.
     pub subnet_label: Arc<str>,
 }
@@ -112,6 +114,10 @@ impl Identity {
         each(|c| c.zone, |who| text(&who.zone));
         each(|c| c.region, |who| text(&who.region));
         each(|c| c.network, |who| text(&who.network));
+        each(
+            |c| c.pod_labels,
+            |who| (!who.labels.is_empty()).then(|| Value::Map(&who.labels)),
+        );
         each(|c| c.subnet_label, |who| text(&who.subnet_label));
     }
 }
@@ -135,6 +141,7 @@ struct Columns {
     zone: Column,
     region: Column,
     network: Column,
+    pod_labels: Column,
     subnet_label: Column,
 }
 
@@ -152,6 +159,7 @@ const SRC: Columns = Columns {
     zone: Column::of("zone"),
     region: Column::of("region"),
     network: Column::of("network"),
+    pod_labels: Column::of("pod_labels"),
     subnet_label: Column::of("subnet_label"),
 };
 
@@ -169,5 +177,6 @@ const DST: Columns = Columns {
     zone: Column::of("dst_zone"),
     region: Column::of("dst_region"),
     network: Column::of("dst_network"),
+    pod_labels: Column::of("dst_pod_labels"),
     subnet_label: Column::of("dst_subnet_label"),
 };

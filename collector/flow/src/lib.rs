@@ -4,12 +4,14 @@
 //! Plain data, no I/O. Where the values come from is `weir-collector`'s work;
 //! their names are those of `weir_api::fields`.
 
+mod attributes;
 mod common;
 mod identity;
 mod record;
 mod sight;
 mod value;
 
+pub use attributes::{ATTRIBUTES, column_of, is_of_cluster};
 pub use common::Common;
 pub use identity::{Identity, Kind};
 pub use record::{FlowRecord, Found, Server, ServerConfidence, Side, Tunnel, Verdict, Visitor};

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use weir_api::fields::Column;
-use wire::{Direction, Protocol, Text};
+use wire::{Attributes, Direction, Protocol, Text};
 
+use crate::attributes;
 use crate::common::{Common, Plain};
 use crate::identity::Identity;
 use crate::sight::Sight;
@@ -80,6 +81,8 @@ pub struct FlowRecord {
     pub server: Server,
     /// What that rests on.
     pub server_confidence: ServerConfidence,
+    /// What few exporters say: the sparse fields of the table.
+    pub attributes: Attributes,
 }
 
 /// One side of a flow.
@@ -115,6 +118,8 @@ pub enum Found {
     Mac,
     /// The network that the address is in.
     Subnet,
+    /// The exporter of a node, which says who it is.
+    Exporter,
     /// Several had the address when the flow ran, and none is believed.
     Ambiguous,
 }
@@ -128,6 +133,7 @@ impl Found {
             Self::Address => "address",
             Self::Mac => "mac",
             Self::Subnet => "subnet",
+            Self::Exporter => "exporter",
             Self::Ambiguous => "ambiguous",
         }
     }
@@ -229,12 +235,38 @@ impl FlowRecord {
     /// Hands each field that the record has to `field`, in the order of the
     /// field table. Identity strings are always there, `""` when unknown.
     pub fn visit<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        self.visit_own(field);
+        if self.attributes.is_empty() {
+            return self.visit_dense(field);
+        }
+        let mut sparse: Vec<_> = attributes::fields(&self.attributes).collect();
+        sparse.sort_unstable_by_key(|(column, _)| *column);
+        let mut sparse = sparse.into_iter().peekable();
+        self.visit_dense(&mut |column: Column, value: Value<'a>| {
+            while let Some((before, value)) = sparse.next_if(|(sparse, _)| *sparse < column) {
+                field(before, value);
+            }
+            field(column, value);
+        });
+        sparse.for_each(|(column, value)| field(column, value));
+    }
+
+    /// The same without what few exporters say.
+    fn visit_dense<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        self.visit_own_dense(field);
         Identity::visit_both(&self.src.identity, &self.dst.identity, field);
     }
 
-    /// The same without the fields of the identities.
+    /// All but the fields of the identities, in no order.
     pub fn visit_own<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        self.visit_own_dense(field);
+        self.visit_attributes(field);
+    }
+
+    fn visit_attributes<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        attributes::fields(&self.attributes).for_each(|(column, value)| field(column, value));
+    }
+
+    fn visit_own_dense<'a>(&'a self, field: &mut impl Visitor<'a>) {
         let common = self.common();
         self.visit_counters(field);
         common.visit_protocol(field);
@@ -286,6 +318,16 @@ impl FlowRecord {
         self.visit_tunnel(field);
         self.visit_interfaces(field);
         self.visit_drops(field);
+        if !self.attributes.is_empty() {
+            self.visit_attributes(field);
+        }
+    }
+
+    /// Bytes on the heap that are its own: what many share, such as identities, is
+    /// not counted.
+    pub fn heap_bytes(&self) -> usize {
+        let names = [&self.src.if_name, &self.dst.if_name].map(attributes::text_heap_bytes);
+        names.iter().sum::<usize>() + attributes::heap_bytes(&self.attributes)
     }
 
     fn visit_counters<'a>(&'a self, field: &mut impl Visitor<'a>) {

@@ -76,6 +76,16 @@ pub enum Holders<'a> {
 }
 
 impl Directory {
+    /// Whether a node had the address at this time (ns since the epoch UTC), and nobody
+    /// else.
+    pub fn has_node(&self, address: IpAddr, at_ns: u64) -> bool {
+        let at = Span {
+            from: at_ns,
+            to: at_ns,
+        };
+        matches!(self.holders(address, at), Holders::One(who) if who.kind == Kind::Node)
+    }
+
     /// Who had an address during a flow.
     pub fn holders(&self, address: IpAddr, flow: Span) -> Holders<'_> {
         let held = self.addresses.get(&address).map_or(&[][..], |held| held);

@@ -60,7 +60,7 @@ impl Batch {
     }
 
     /// Whether any row has a value in a column.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.has_in_rows(name) || self.commons.column_by_name(name).is_some()
     }
 

@@ -14,7 +14,7 @@ fn fields<'a>(visit: impl FnOnce(&mut dyn FnMut(Column, Value<'a>))) -> HashMap<
 
 /// Records of which each differs from a full one in one thing.
 fn changed() -> Vec<FlowRecord> {
-    let change: [fn(&mut FlowRecord); 32] = [
+    let change: [fn(&mut FlowRecord); 33] = [
         |_| {},
         |r| r.bytes = Some(9),
         |r| r.src.addr = None,
@@ -25,6 +25,7 @@ fn changed() -> Vec<FlowRecord> {
         |r| r.src.if_index = None,
         |r| r.dst.if_name = "".into(),
         |r| r.dropped_bytes = None,
+        |r| r.attributes = crate::attributes::tests::everything(),
         |r| r.sampling = None,
         |r| r.proto = Some(17),
         |r| r.dscp = None,
