@@ -53,6 +53,8 @@ pub struct Field {
     pub identity: bool,
     /// Something fills it; the others have their names, and are empty in every record.
     pub filled: bool,
+    /// Few exporters say it: it takes no room in records that lack it.
+    pub sparse: bool,
 }
 
 /// Every field of a flow record: names, kind, unit or values, NetObserv's name,
@@ -76,7 +78,7 @@ pub const FIELDS: &[Field] = &[
     one("icmp_type", Unsigned(8), "", "IcmpType", "176/178", "", ""),
     one("icmp_code", Unsigned(8), "", "IcmpCode", "177/179", "", ""),
     one("tcp_flags", EnumList, "FIN SYN RST PSH ACK URG ECE CWR SYN_ACK FIN_ACK RST_ACK", "Flags", "6", "", "combined forms only where single packets are seen (sFlow); NetFlow gives the OR over the flow; OVS IPFIX has none per flow"),
-    one("tcp_state", String, "", "", "", "136", "only from connection tracking").not_filled(),
+    one("tcp_state", String, "", "", "", "136", "only from connection tracking").sparse(),
     one("vlan_id", Unsigned(16), "", "", "58", "", ""),
     one("tunnel_type", Enum, "vxlan gre geneve …", "", "PEN6876:891", "", ""),
     one("tunnel_key", Unsigned(64), "", "", "PEN6876:892", "", "VNI"),
@@ -95,7 +97,22 @@ pub const FIELDS: &[Field] = &[
     one("dropped_packets", Unsigned(64), "packets", "PktDropPackets", "133", "", ""),
     one("dropped_bytes", Unsigned(64), "octets", "PktDropBytes", "132", "", ""),
     one("end_reason", Enum, "idle active end forced lack", "", "136", "", ""),
-    pair("identified_by", "dst_identified_by", Enum, "interface address mac subnet ambiguous or empty", "", "", "", "what the names rest on; ambiguous: several fit and none is believed"),
+    pair("nat_addr", "dst_nat_addr", Address, "", "XlatSrcAddr/XlatDstAddr", "225+281/226+282", "", "after translation").sparse(),
+    pair("nat_port", "dst_nat_port", Unsigned(16), "", "XlatSrcPort/XlatDstPort", "227/228", "", "after translation").sparse(),
+    one("nat_event", Unsigned(8), "", "", "230", "", "what a translator did; 4 and 5: a session of IPv4 was made, was ended (RFC 8158)").sparse(),
+    one("next_hop", Address, "", "", "15+62", "", "router that the packets were sent to").sparse(),
+    one("bgp_next_hop", Address, "", "", "18+63", "", "border router of the next autonomous system").sparse(),
+    pair("asn", "dst_asn", Unsigned(32), "", "", "16/17", "", "autonomous system of the address; of the neighbour, where the exporter is set so").sparse(),
+    pair("prefix_len", "dst_prefix_len", Unsigned(8), "bits", "", "9+29/13+30", "", "length of the route's prefix").sparse(),
+    pair("vrf", "dst_vrf", Unsigned(32), "", "", "234/235", "", "routing table in which the packets came, and left").sparse(),
+    one("mpls_labels", String, "label,label…", "", "70 to 79", "", "the top label first").sparse(),
+    one("application_id", String, "engine:selector", "", "95", "", "RFC 6759").sparse(),
+    one("application", String, "", "", "96", "", "name of the application, as the exporter classified it").sparse(),
+    one("user_name", String, "", "", "371", "", "who was logged in at the source, as the exporter knows it").sparse(),
+    one("forwarding_status", Enum, "forwarded dropped consumed unknown", "", "89", "", "what the exporter did with the packets").sparse(),
+    one("firewall_event", Enum, "created deleted denied alert update", "", "233", "", "why a firewall sent the record").sparse(),
+    one("flow_id", Unsigned(64), "", "", "148", "", "the exporter's number of the flow; the two records of a biflow share it").sparse(),
+    pair("identified_by", "dst_identified_by", Enum, "interface address mac subnet exporter ambiguous or empty", "", "", "", "what the names rest on; exporter: a node's exporter says so; ambiguous: several fit and none is believed"),
     one("server", Enum, "src dst unknown", "", "", "", "which side listens"),
     one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on"),
     pair("process", "dst_process", String, "", "", "", "", "Linux process name behind the socket").not_filled(),
@@ -108,21 +125,21 @@ pub const FIELDS: &[Field] = &[
     pair("workload_kind", "dst_workload_kind", String, "Deployment DaemonSet … Node Service or private, internet", "SrcK8S_OwnerType/…", "", "", "").of_identity(),
     pair("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is").of_identity(),
     pair("service_ns", "dst_service_ns", String, "", "", "", "", "").of_identity(),
-    pair("service_addr", "dst_service_addr", Address, "", "XlatDstAddr side", "", "106/107/168/169", "ClusterIP before translation").not_filled(),
-    pair("service_port", "dst_service_port", Unsigned(16), "", "", "", "108", "").not_filled(),
+    pair("service_addr", "dst_service_addr", Address, "", "", "", "106/107/168/169", "ClusterIP before translation; of the destination alone").sparse(),
+    pair("service_port", "dst_service_port", Unsigned(16), "", "", "", "108", "of the destination alone").sparse(),
     pair("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", "").of_identity(),
     pair("node_addr", "dst_node_addr", Address, "", "SrcK8S_HostIP/…", "", "", "").of_identity(),
     pair("zone", "dst_zone", String, "", "SrcK8S_Zone/…", "", "", "").of_identity(),
     pair("region", "dst_region", String, "", "", "", "", "of the node, like its zone").of_identity(),
     pair("network", "dst_network", String, "primary or NAD/UDN name", "SrcK8S_NetworkName/…", "", "", "").of_identity(),
-    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "off by default").of_identity().not_filled(),
+    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "as a node's exporter says; absent where none does").of_identity(),
     pair("subnet_label", "dst_subnet_label", String, "", "SrcSubnetLabel/…", "", "", "longest prefix wins").of_identity(),
     pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort").not_filled(),
-    one("cluster", String, "", "K8S_ClusterName", "", "158", "").not_filled(),
+    one("cluster", String, "", "K8S_ClusterName", "", "158", "as the exporter names it").sparse(),
     one("layer", Enum, "app infra", "K8S_FlowLayer", "", "", "").not_filled(),
-    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", "").not_filled(),
-    pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", "").not_filled(),
-    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", "").not_filled(),
+    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", "").sparse(),
+    pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", "").sparse(),
+    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", "").sparse(),
 ];
 
 const fn one(
@@ -145,6 +162,7 @@ const fn one(
         description,
         identity: false,
         filled: true,
+        sparse: false,
     }
 }
 
@@ -181,6 +199,10 @@ impl Field {
             filled: false,
             ..self
         }
+    }
+
+    const fn sparse(self) -> Self {
+        Self { sparse: true, ..self }
     }
 }
 

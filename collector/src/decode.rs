@@ -16,7 +16,7 @@ use crate::roles::{Role, Roles};
 use crate::samplers::Samplers;
 use crate::sequence::{Arrival, Loss, Sequences};
 use crate::templates::{Telling, Templates};
-use weir_identity::exporters::{Attribution, Exporter, Exporters, Mark, Trust};
+use weir_identity::exporters::{Attribution, Exporter, Exporters, Mark, Standing, Trust};
 use weir_identity::interfaces::{ExporterRef, Interfaces};
 
 /// Why a datagram or message was refused. It is counted already.
@@ -57,6 +57,8 @@ pub struct ExporterState {
 pub struct Decoded<'a> {
     /// Who sent them, if that is proven.
     pub exporter: Option<&'a Exporter>,
+    /// The cluster vouches for who sent them: a node, or a declared relay.
+    pub of_cluster: bool,
     /// How an exporter that is not OVS meters.
     pub metering: Metering,
 }
@@ -251,7 +253,11 @@ impl Decode {
         counts.is_foreign |= !ovs && !records.is_empty();
         self.follow(session, summary, exporter, ovs, now_ms);
         self.learn(source, summary, now_ms, &attribution);
-        Decoded { exporter, metering }
+        Decoded {
+            exporter,
+            of_cluster: attribution.standing != Standing::Stranger,
+            metering,
+        }
     }
 
     fn refuse(&mut self, source: IpAddr, bytes: usize, reject: &Reject, now_ms: u64) {

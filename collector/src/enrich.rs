@@ -9,7 +9,8 @@
 //! 3. the node behind the interface, then who has the Ethernet address;
 //! 4. nobody: `private` or `internet`, by the address alone.
 //!
-//! To that come the Service of its address and port, and the label of its subnet.
+//! To that come the Service of its address and port, and the label of its subnet, then
+//! what an exporter of the cluster says of those whom nobody knows ([`claims`]).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use weir_identity::subnets::Labels;
 use weir_identity::{Directory, Endpoint, NodePort, Owners, Ports, Span, reach};
 
 mod blend;
+pub mod claims;
 mod listeners;
 mod server;
 

@@ -68,7 +68,7 @@ pub struct Context<'a> {
 pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
     let ovs = is_ovs(&record, context.exporter);
     // Of a packet within another, OVS tells where it comes out of its tunnel.
-    let record = if ovs { record } else { record.into_inner() };
+    let mut record = if ovs { record } else { record.into_inner() };
     let sight = if ovs {
         sight::of_ovs(&record, context.exporter)
     } else {
@@ -117,6 +117,7 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         end_reason: record.end_reason,
         server: Server::Unknown,
         server_confidence: ServerConfidence::None,
+        attributes: std::mem::take(&mut record.attributes),
         dst: destination(&record, ovs, context.exporter),
         src: source(record, ovs, context.exporter),
     }

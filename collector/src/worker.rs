@@ -11,6 +11,7 @@ use crate::allow::Allow;
 use crate::containment::Containment;
 use crate::decode::{Decode, Decoded, ExporterState, Refused};
 use crate::enrich::Enrich;
+use crate::enrich::claims::Claims;
 use crate::metrics::{Drop, Metrics};
 use crate::normalise::{Context, is_ovs, judge, normalise};
 use crate::queue::{Full, Sender};
@@ -70,6 +71,7 @@ impl Workshop {
             label_changes,
             labels,
             enrich: Enrich::default(),
+            claims: Claims::default(),
             raw: Vec::new(),
             batch: Vec::new(),
             sender: self.sender.clone(),
@@ -90,6 +92,7 @@ pub struct Worker {
     label_changes: watch::Receiver<Arc<Labels>>,
     labels: Arc<Labels>,
     enrich: Enrich,
+    claims: Claims,
     raw: Vec<Record>,
     batch: Vec<FlowRecord>,
     sender: Sender,
@@ -109,9 +112,13 @@ impl Worker {
             self.decode.stranger(source, payload.len(), now_ms);
             return Err(Refused::Stranger);
         }
-        let Decoded { exporter, metering } =
-            self.decode
-                .datagram(session, now_ms, payload, exporters, &mut self.raw)?;
+        let Decoded {
+            exporter,
+            of_cluster,
+            metering,
+        } = self
+            .decode
+            .datagram(session, now_ms, payload, exporters, &mut self.raw)?;
         let context = Context {
             received_ns: now_ns,
             source,
@@ -126,6 +133,9 @@ impl Worker {
                 let mut record = normalise(raw, context);
                 self.enrich
                     .enrich(&mut record, &self.names.directory, &self.labels, here.as_ref());
+                if !record.attributes.is_empty() {
+                    self.claims.apply(&mut record, of_cluster);
+                }
                 judge(&mut record, exporter, exporters, metering);
                 self.batch.push(record);
             }
@@ -134,6 +144,7 @@ impl Worker {
             let lost = decoded - (self.batch.len() - before);
             self.raw.clear();
             self.enrich = Enrich::default();
+            self.claims = Claims::default();
             self.metrics.drop_records(Drop::Panic, lost as u64);
         }
         if self.batch.len() >= FULL_BATCH {

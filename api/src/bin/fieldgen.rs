@@ -20,13 +20,14 @@ pair means the same (`src_ns`).
 - An unknown text is `\"\"`, never absent, so that `zone != \"\" && dst_zone != \"\"`
   means what it says.
 - A number, address or time that the format does not have is absent: left out
-  of JSON, empty in CSV.
+  of JSON, empty in CSV. So are the texts of fields marked under *few*, which few
+  exporters fill; a filter may still compare them with `\"\"`.
 - Sums count records with `primary` only, unless asked otherwise.
 - A mark under *who* says that the field follows from who stands on that side.
 - What is *not filled yet* has its name, and is empty in every record.
 
-| field | destination | type | who | unit or values | meaning | IPFIX element | NetObserv |
-|---|---|---|---|---|---|---|---|
+| field | destination | type | who | few | unit or values | meaning | IPFIX element | NetObserv |
+|---|---|---|---|---|---|---|---|---|
 ";
 
 fn main() -> ExitCode {
@@ -69,6 +70,7 @@ fn row(field: &Field) -> String {
         dst.as_deref().unwrap_or_default(),
         kind(field.kind),
         if field.identity { "x" } else { "" },
+        if field.sparse { "x" } else { "" },
         field.unit,
         &meaning,
         &elements,

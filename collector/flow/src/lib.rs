@@ -4,14 +4,17 @@
 //! Plain data, no I/O. Where the values come from is `weir-collector`'s work;
 //! their names are those of `weir_api::fields`.
 
-mod common;
+mod attributes;
+mod columns;
 mod identity;
 mod record;
+mod shared;
 mod sight;
 mod value;
 
-pub use common::Common;
+pub use attributes::{ATTRIBUTES, column_of, is_of_cluster};
 pub use identity::{Identity, Kind};
 pub use record::{FlowRecord, Found, Server, ServerConfidence, Side, Tunnel, Verdict, Visitor};
+pub use shared::SharedFields;
 pub use sight::{Entered, Left, Sight};
 pub use value::{Rfc3339, TcpFlags, Value, protocol_name};

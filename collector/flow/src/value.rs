@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::ser::{Serialize, Serializer};
@@ -26,6 +27,8 @@ pub enum Value<'a> {
     Time(u64),
     /// Words for TCP control bits.
     Flags(TcpFlags),
+    /// Text to text.
+    Map(&'a [(Arc<str>, Arc<str>)]),
 }
 
 /// TCP control bits as the exporter saw them.
@@ -118,6 +121,7 @@ impl Serialize for Value<'_> {
             Self::Mac(octets) => serializer.collect_str(&Mac(*octets)),
             Self::Time(ns) => serializer.collect_str(&Rfc3339(*ns)),
             Self::Flags(flags) => serializer.collect_seq(flags.words()),
+            Self::Map(pairs) => serializer.collect_map(pairs.iter().map(|(key, value)| (&**key, &**value))),
         }
     }
 }

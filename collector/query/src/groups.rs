@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, TimestampMicrosecondType, UInt8Type, UInt32Type
 use datafusion::error::Result as Done;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::col;
-use weir_api::fields::{Column, FieldKind, Side};
+use weir_api::fields::{Column, Side};
 use weir_flow::protocol_name;
 use weir_store::schema::{DST_ID, SRC_ID};
 
@@ -39,14 +39,10 @@ pub(crate) struct Keys {
 /// The columns of these names.
 pub(crate) fn columns(names: &[String]) -> Result<Vec<Column>, QueryError> {
     let find = |name: &String| {
-        let column = find_column(name).ok_or_else(|| QueryError::UnknownField {
+        find_column(name).ok_or_else(|| QueryError::UnknownField {
             name: name.clone(),
             nearest: nearest_field(name),
-        })?;
-        match column.kind() {
-            FieldKind::Map => Err(QueryError::Invalid(format!("{name} is not stored"))),
-            _ => Ok(column),
-        }
+        })
     };
     names.iter().map(find).collect()
 }

@@ -26,11 +26,18 @@ use weir_store::schema::OF_ONE_PACKET;
 /// One JSON object a row.
 pub fn json_rows(rows: &RecordBatch) -> Vec<Map<String, Value>> {
     let schema = rows.schema();
+    let names = schema.fields().iter().map(|field| field.name());
+    let are_maps: Vec<bool> = names
+        .map(|name| Column::find(name).is_some_and(|column| column.kind() == FieldKind::Map))
+        .collect();
     let object = |row| {
-        let cells = schema.fields().iter().zip(rows.columns());
-        let known = cells.filter(|(_, column)| column.is_valid(row));
+        let cells = schema.fields().iter().zip(rows.columns()).zip(&are_maps);
+        let known = cells.filter(|((_, column), _)| column.is_valid(row));
         known
-            .map(|(field, column)| (field.name().clone(), json_cell(column, row)))
+            .map(|((field, column), is_map)| {
+                let cell = json_cell(column, row);
+                (field.name().clone(), if *is_map { map(cell) } else { cell })
+            })
             .collect()
     };
     (0..rows.num_rows()).map(object).collect()
@@ -77,6 +84,12 @@ fn quoted(text: &str) -> String {
     text.to_owned()
 }
 
+/// A map that is stored as text.
+fn map(text: Value) -> Value {
+    let parsed = text.as_str().and_then(|text| serde_json::from_str(text).ok());
+    parsed.unwrap_or(text)
+}
+
 fn json_cell(column: &ArrayRef, row: usize) -> Value {
     if column.is_null(row) {
         return Value::Null;
@@ -121,9 +134,17 @@ fn shown(kind: Option<FieldKind>, values: ArrayRef) -> Result<ArrayRef, ArrowErr
         (_, DataType::FixedSizeBinary(16)) => texts(&values, |octets| Address(octets).to_string()),
         (_, DataType::FixedSizeBinary(_)) => texts(&values, mac),
         (Some(FieldKind::EnumList), DataType::UInt16) => words(&values),
+        (Some(FieldKind::Map), DataType::Utf8View) => known(&values),
         (_, DataType::Utf8View) => cast(&values, &DataType::Utf8)?,
         _ => values,
     })
+}
+
+/// Texts that are not empty.
+fn known(values: &ArrayRef) -> ArrayRef {
+    let texts = values.as_string_view().iter();
+    let known = texts.map(|text| text.filter(|text| !text.is_empty()));
+    Arc::new(known.collect::<StringArray>())
 }
 
 fn texts(values: &ArrayRef, text: impl Fn(&[u8]) -> String) -> ArrayRef {

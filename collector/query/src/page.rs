@@ -2,24 +2,27 @@
 //!
 //! Records are ordered by time and, at one time, by what they are; a cursor says
 //! the time where a page ended and how many records of that time were shown.
+//! Columns that no record has are not read: a page has nothing in them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::{filter_record_batch, take};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{Schema, TimestampMicrosecondType};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as Done;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, SortExpr};
 use datafusion::prelude::col;
-use weir_api::fields::{Column, FieldKind, Side};
+use weir_api::fields::{Column, Side};
 use weir_store::schema::{self, DST_ID, SRC_ID};
-use weir_store::{Batch, Identities, Reader, Tier, TimeRange};
+use weir_store::{Batch, Identities, Reader, Tier, TimeRange, View};
 
 use crate::aggregate::{range, within};
 use crate::engine::{self, Task};
+use crate::filter::expr;
 use crate::groups::{self, known_text};
 use crate::lower::{self, Over, PROTO, PROTOCOL};
 use crate::output::present;
@@ -31,7 +34,8 @@ use crate::{Filter, FlowsPage, FlowsRequest, Limits, Order, QueryError, compile}
 /// Records on a page unless asked otherwise.
 const PAGE: usize = 100;
 
-/// What orders records of one time: together, all that tells two records apart.
+/// What orders records of one time: together with the sparse fields that there are,
+/// all that tells two records apart.
 const TIES: [&str; 16] = [
     SRC_ID,
     DST_ID,
@@ -95,7 +99,7 @@ pub(crate) async fn flows(
     limits: &Limits,
 ) -> Result<FlowsPage, QueryError> {
     let columns = match request.columns.as_slice() {
-        [] => every_column(),
+        [] => Column::all().collect(),
         names => groups::columns(names)?,
     };
     let limit = request.limit.unwrap_or(PAGE).max(1);
@@ -116,9 +120,10 @@ pub(crate) async fn flows(
     let mut view = reader.view(range);
     let who = Who::new(&view.identities);
     let mut pieces = parts::pieces(&view, range, Tier::Raw);
+    let names = needed(&columns, &filled(&view));
     let task = |pieces: &[Piece], memory: &[Batch]| -> Result<Task<'_>, QueryError> {
         Ok(Task {
-            plan: plan(pieces, memory, &filter, &who, &columns, request.order, fetch)?,
+            plan: plan(pieces, memory, &filter, &who, &names, request.order, fetch)?,
             limits,
             filter_first: true,
             most: fetch,
@@ -145,13 +150,6 @@ pub(crate) async fn flows(
         notes: parts::notes(&view, &pieces),
         stats,
     })
-}
-
-/// Every field that is stored.
-fn every_column() -> Vec<Column> {
-    Column::all()
-        .filter(|column| column.kind() != FieldKind::Map)
-        .collect()
 }
 
 /// What is left of the range after the page that ended at the cursor.
@@ -189,7 +187,7 @@ fn plan(
     memory: &[Batch],
     filter: &Filter,
     who: &Who,
-    columns: &[Column],
+    names: &[&str],
     order: Order,
     fetch: usize,
 ) -> Result<LogicalPlan, QueryError> {
@@ -198,7 +196,7 @@ fn plan(
         let plan = LogicalPlanBuilder::scan("flows", provider_as_source(Arc::new(rows)), None)?;
         let test = bounds.map_or(test.clone(), |bounds| within(bounds).and(test.clone()));
         plan.filter(test)?
-            .project(needed(columns).into_iter().map(col))?
+            .project(names.iter().map(|name| col(*name)))?
             .build()
     };
     let mut plan: Option<LogicalPlanBuilder> = None;
@@ -214,29 +212,58 @@ fn plan(
         None => LogicalPlanBuilder::from(part(Rows::facts(Vec::new(), &[]), None)?),
     };
     let by_time = col("time").sort(order == Order::Oldest, false);
-    let ties = TIES.iter().map(|name| col(*name).sort(true, false));
+    let ties = ties().filter(|name| names.contains(name));
+    let ties = ties.map(|name| col(name).sort(true, false));
     let sorted: Vec<SortExpr> = std::iter::once(by_time).chain(ties).collect();
     Ok(plan.sort_with_limit(sorted, Some(fetch))?.build()?)
 }
 
-/// The stored columns that these come from, and those that order.
-fn needed(columns: &[Column]) -> Vec<&'static str> {
-    let mut names = vec!["time"];
-    names.extend(TIES);
-    for column in columns {
-        let name = if *column == PROTOCOL { PROTO } else { column.name() };
-        if !column.field().identity && !names.contains(&name) {
+/// The columns in which any row of the view may have a value.
+fn filled(view: &View) -> HashSet<String> {
+    let segments = view.raw.iter().flat_map(|segment| segment.schema.fields());
+    let mut names: HashSet<String> = HashSet::new();
+    for field in segments {
+        if !names.contains(field.name()) {
+            names.insert(field.name().clone());
+        }
+    }
+    let in_memory = |column: &Column| view.memory.iter().any(|batch| batch.has(column.name()));
+    names.extend(
+        Column::all()
+            .filter(in_memory)
+            .map(|column| column.name().to_owned()),
+    );
+    names
+}
+
+/// The names of the columns that order records of one time.
+fn ties() -> impl Iterator<Item = &'static str> {
+    let sparse = Column::all().filter(|column| column.field().sparse);
+    TIES.into_iter().chain(sparse.map(Column::name))
+}
+
+/// The stored columns that these come from, and those that order, as far as they are
+/// filled.
+fn needed(columns: &[Column], filled: &HashSet<String>) -> Vec<&'static str> {
+    let mut names = vec!["time", SRC_ID, DST_ID];
+    let asked = columns.iter().filter(|column| !column.field().identity);
+    for name in ties().chain(asked.map(|column| stored(*column))) {
+        if filled.contains(name) && !names.contains(&name) {
             names.push(name);
         }
     }
     names
 }
 
+/// The name of the column that is stored in place of one of a record itself.
+fn stored(column: Column) -> &'static str {
+    if column == PROTOCOL { PROTO } else { column.name() }
+}
+
 /// Stored rows as people read them.
 fn shown(rows: &RecordBatch, who: &Who, columns: &[Column]) -> Result<RecordBatch, QueryError> {
     let mut read: Vec<(String, ArrayRef)> = Vec::with_capacity(columns.len());
     for &column in columns {
-        let stored = if column == PROTOCOL { PROTO } else { column.name() };
         let values = if column.field().identity {
             let id = if column.side() == Side::Dst {
                 DST_ID
@@ -246,11 +273,21 @@ fn shown(rows: &RecordBatch, who: &Who, columns: &[Column]) -> Result<RecordBatc
             let ids = rows.column_by_name(id).map(|ids| who.rows(ids.as_primitive()));
             ids.map(|ids| take(&who.values(column), &ids, None)).transpose()?
         } else {
-            rows.column_by_name(stored).map(|values| told(column, values))
+            facts(rows, column).map(|values| told(column, &values))
         };
         read.extend(values.map(|values| (column.name().to_owned(), values)));
     }
     Ok(present(read, rows.num_rows())?)
+}
+
+/// The values of a column of the records themselves; nothing where no row has one.
+fn facts(rows: &RecordBatch, column: Column) -> Option<ArrayRef> {
+    let name = stored(column);
+    if let Some(values) = rows.column_by_name(name) {
+        return Some(Arc::clone(values));
+    }
+    let kind = schema::fact(Column::find(name)?)?;
+    Some(new_null_array(&kind, rows.num_rows()))
 }
 
 /// A protocol that is absent has no name; some texts are there even when unknown.
@@ -276,9 +313,22 @@ impl Filter {
     /// A column has not the type that the store gives it.
     pub fn select(&self, rows: &RecordBatch, identities: &Identities) -> Result<BooleanArray, QueryError> {
         let who = Who::new(identities);
-        let rows = schema::conform(rows, &schema::facts());
         let test = Over::Facts(&who).test(&self.test)?;
-        Ok(lower::evaluate(&test, &rows)?)
+        Ok(lower::evaluate(&test, &self.looked_at(rows))?)
+    }
+
+    /// The columns of the rows that the filter looks at.
+    fn looked_at(&self, rows: &RecordBatch) -> RecordBatch {
+        let mut names = HashSet::from([SRC_ID, DST_ID]);
+        expr::columns(&self.test, &mut |column| {
+            names.insert(stored(column));
+        });
+        let facts = schema::facts();
+        let fields = facts.fields().iter();
+        let fields = fields
+            .filter(|field| names.contains(field.name().as_str()))
+            .cloned();
+        schema::conform(rows, &Schema::new(fields.collect::<Vec<_>>()))
     }
 }
 
@@ -295,7 +345,7 @@ pub fn tail(
     all: bool,
 ) -> Result<RecordBatch, QueryError> {
     let columns = match columns {
-        [] => every_column(),
+        [] => Column::all().collect(),
         names => groups::columns(names)?,
     };
     let filter = if all {
@@ -304,6 +354,6 @@ pub fn tail(
         filter.clone().primary()
     };
     let chosen = filter.select(rows, identities)?;
-    let rows = filter_record_batch(&schema::conform(rows, &schema::facts()), &chosen)?;
+    let rows = filter_record_batch(rows, &chosen)?;
     shown(&rows, &Who::new(identities), &columns)
 }

@@ -489,6 +489,143 @@ async fn records_of_one_moment_are_paged_without_loss() {
     assert_eq!(found, wanted);
 }
 
+/// All observations as JSON, the oldest first.
+async fn printed(reader: &Reader) -> Vec<String> {
+    let request = FlowsRequest {
+        since: Since(at(START)),
+        until: Until(at(START + 400 * MINUTE)),
+        limit: Some(10_000),
+        order: Order::Oldest,
+        all_observations: true,
+        ..FlowsRequest::default()
+    };
+    let page = flows(reader, &request, &Limits::default()).await.unwrap();
+    let rows = output::json_rows(&page.rows).into_iter();
+    rows.map(|row| Value::Object(row).to_string()).collect()
+}
+
+/// Nothing that exporters say is changed or lost on the way of a record: as it is kept
+/// in memory, in the log, in a segment, in merged ones.
+#[tokio::test]
+async fn records_with_whatever_attributes_are_the_same_after_the_log_a_segment_and_a_question() {
+    for (seed, one_in) in [(1, 1), (2, 2), (3, 9), (4, 60), (5, 2_000)] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut made = generated::Flows::new(seed, 30);
+        let mut records = made.batch(900);
+        for (at, record) in records.iter_mut().enumerate() {
+            // Of the second part, no record has any.
+            if !(300..600).contains(&at) {
+                record.attributes = made.attributes(one_in);
+            }
+        }
+        let wanted: Vec<_> = records
+            .iter()
+            .map(|record| serde_json::to_string(record).unwrap())
+            .collect();
+        let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+        writer.append(&records[..300]).unwrap();
+        writer.seal().unwrap();
+        writer.append(&records[300..600]).unwrap();
+        writer.seal().unwrap();
+        writer.append(&records[600..]).unwrap();
+        writer.flush();
+        assert_eq!(
+            printed(&reader).await,
+            wanted,
+            "{seed}: in memory and in segments"
+        );
+        drop(writer);
+        let (writer, reader, recovery) = open(kept_for_ever(directory.path())).unwrap();
+        assert_eq!(recovery.rows, 300);
+        assert_eq!(printed(&reader).await, wanted, "{seed}: out of the log");
+        writer.close();
+        assert_eq!(
+            printed(&Reader::open_dir(directory.path()).unwrap()).await,
+            wanted,
+            "{seed}: all in segments"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_few_exporters_say_is_grouped_filtered_and_completed_and_is_empty_in_old_segments() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut made = generated::Flows::new(3, 60);
+    let mut records = made.batch(400);
+    records.iter_mut().for_each(|record| record.primary = true);
+    // As from a program that knew none of it.
+    writer.append(&records[..200]).unwrap();
+    writer.seal().unwrap();
+    for (at, record) in records[200..].iter_mut().enumerate() {
+        if at % 2 == 0 {
+            let asn = wire::AttributeValue::Unsigned(64_500 + at as u64 % 4);
+            record.attributes.set(wire::Attribute::SrcAs, asn);
+            let user = wire::AttributeValue::Text("alice".into());
+            record.attributes.set(wire::Attribute::UserName, user);
+            let nat = wire::AttributeValue::Address([192, 0, 2, 7].into());
+            record.attributes.set(wire::Attribute::NatSrcAddr, nat);
+        }
+    }
+    writer.append(&records[200..]).unwrap();
+    writer.flush();
+    let count = async |filter: &str| {
+        let question = Question {
+            filter: filter.to_owned(),
+            ..question(&[])
+        };
+        let found = answer(&reader, &question, &Limits::default()).await.unwrap();
+        output::json_rows(&found.totals)[0]["flows"].as_u64().unwrap()
+    };
+    assert_eq!(count("asn == 64500").await, 50);
+    assert_eq!(count(r#"user_name != """#).await, 100);
+    assert_eq!(count(r#"user_name == """#).await, 300);
+    assert_eq!(count(r#"nat_addr == ip("192.0.2.7")"#).await, 100);
+    assert_eq!(count(r#"nat_addr == """#).await, 300);
+    assert_eq!(count("known(asn) || known(next_hop)").await, 100);
+    let question = question(&["asn", "user_name", "nat_addr", "vrf"]);
+    let found = answer(&reader, &question, &Limits::default()).await.unwrap();
+    let groups: Vec<_> = output::json_rows(&found.rows)
+        .into_iter()
+        .map(|row| {
+            (
+                row.get("asn").cloned(),
+                row["user_name"].clone(),
+                row["flows"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(groups.len(), 3, "{groups:?}");
+    assert!(groups.contains(&(None, json!(""), json!(300))), "{groups:?}");
+    assert!(groups.contains(&(Some(json!(64_502)), json!("alice"), json!(50))));
+    let request = ValuesRequest {
+        field: "user_name".to_owned(),
+        since: question.since,
+        until: question.until,
+        ..ValuesRequest::default()
+    };
+    let completed = values(&reader, &request, &Limits::default()).await.unwrap();
+    assert_eq!((completed[0].value.as_str(), completed[0].count), ("alice", 100));
+
+    let request = FlowsRequest {
+        since: question.since,
+        until: question.until,
+        limit: Some(400),
+        columns: ["user_name", "nat_addr", "next_hop"].map(str::to_owned).into(),
+        ..FlowsRequest::default()
+    };
+    let page = flows(&reader, &request, &Limits::default()).await.unwrap();
+    let mut csv = Vec::new();
+    output::csv(&page.rows, &mut csv).unwrap();
+    let csv = String::from_utf8(csv).unwrap();
+    assert!(csv.starts_with("user_name,nat_addr,next_hop\r\n"), "{csv}");
+    assert_eq!(csv.matches("alice,192.0.2.7,\r\n").count(), 100);
+    assert_eq!(csv.lines().filter(|line| *line == ",,").count(), 300);
+    let mut arrow = Vec::new();
+    output::arrow_ipc(&page.rows, &mut arrow).unwrap();
+    assert!(!arrow.is_empty());
+}
+
 #[tokio::test]
 async fn values_complete_what_is_typed() {
     let stored = stored();

@@ -124,6 +124,11 @@ fn common(one: &Identity, other: &Identity) -> Identity {
         service_name: text(|who| &who.service_name),
         service_ns: text(|who| &who.service_ns),
         network: text(|who| &who.network),
+        labels: if one.labels == other.labels {
+            Arc::clone(&one.labels)
+        } else {
+            Arc::default()
+        },
         subnet_label: text(|who| &who.subnet_label),
     }
 }

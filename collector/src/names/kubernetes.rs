@@ -17,7 +17,7 @@ use kube::api::PartialObjectMeta;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, metadata_watcher, watcher as watch_objects};
+use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Api, Client, Config, Resource};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -148,7 +148,10 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    let events = metadata_watcher(Api::<K>::all(client.clone()), watcher::Config::default());
+    let events = watch_objects(
+        Api::<PartialObjectMeta<K>>::all(client.clone()),
+        watcher::Config::default(),
+    );
     let cut = |object: &PartialObjectMeta<K>| Fact::Controlled(Owner::of(&object.metadata));
     cut_down(kind, events, cut)
 }

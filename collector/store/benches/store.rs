@@ -1,7 +1,7 @@
 //! What it costs to store flows: processor time for each, from appending to the
 //! sums by hour, and octets on disk.
 //!
-//! `taskset -c 1 cargo bench -p weir-store --bench store -- [rows] [µs from row to row] [directory]`
+//! `taskset -c 1 cargo bench -p weir-store --bench store -- [rows] [µs from row to row] [directory, or - for one of its own] [one in so many rows with attributes]`
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
@@ -29,7 +29,9 @@ fn main() {
     let mut flows = Flows::new(1, ENDPOINTS);
     flows.pace = number(1, 5) as i64;
     let temporary = tempfile::tempdir().unwrap();
-    let directory = numbers.get(2).map_or(temporary.path(), Path::new);
+    let directory = numbers.get(2).filter(|directory| *directory != "-");
+    let directory = directory.map_or(temporary.path(), Path::new);
+    let one_in = number(3, usize::MAX);
     // The records are of a day that is long past.
     let settings = Settings {
         retention: [Retention {
@@ -42,7 +44,10 @@ fn main() {
     let (mut making, mut appending, started) = (Duration::ZERO, Duration::ZERO, Instant::now());
     for _ in 0..rows.div_ceil(BATCH) {
         let before = thread_time();
-        let batch = flows.batch(BATCH);
+        let mut batch = flows.batch(BATCH);
+        for record in batch.iter_mut().skip(one_in - 1).step_by(one_in) {
+            record.attributes = flows.attributes(6);
+        }
         let made = thread_time();
         while writer.append(&batch).is_err() {
             std::thread::park_timeout(Duration::from_millis(1));

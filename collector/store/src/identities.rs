@@ -75,6 +75,7 @@ impl Content {
         identity.visit(Side::Src, &mut |column: Column, value: Value<'_>| match value {
             Value::Text(text) => cells.set(column, text.as_bytes()),
             Value::Address(address) => cells.set(column, &v6(address)),
+            Value::Map(_) => cells.set(column, &serde_json::to_vec(&value).unwrap_or_default()),
             // The table has no other kind of identity field; see the tests.
             _ => {}
         });
@@ -206,6 +207,7 @@ mod tests {
             ns: "shop".into(),
             node_addr: Some("10.0.0.1".parse().unwrap()),
             zone: "a".into(),
+            labels: [("app".into(), "web \"1\"".into())].into(),
             subnet_label: "office, with a name longer than a view holds".into(),
             ..Identity::default()
         }
@@ -233,6 +235,7 @@ mod tests {
             (text("pod_name"), text("ns"), text("region")),
             ("web-1", "shop", "")
         );
+        assert_eq!(text("pod_labels"), r#"{"app":"web \"1\""}"#);
         assert_eq!(text("subnet_label"), &*identity().subnet_label);
     }
 
@@ -243,7 +246,7 @@ mod tests {
         let mut seen = 0;
         identity().visit(Side::Src, &mut |column: Column, value: Value<'_>| {
             assert!(
-                matches!(value, Value::Text(_) | Value::Address(_)),
+                matches!(value, Value::Text(_) | Value::Address(_) | Value::Map(_)),
                 "{}",
                 column.name()
             );
@@ -256,5 +259,10 @@ mod tests {
             ..identity()
         };
         assert_ne!(Content::of(&moved), Content::of(&identity()));
+        let unlabelled = Identity {
+            labels: [].into(),
+            ..identity()
+        };
+        assert_ne!(Content::of(&unlabelled), Content::of(&identity()));
     }
 }

@@ -47,13 +47,14 @@ pub fn fact(column: Column) -> Option<DataType> {
     if column.field().identity || column == PROTOCOL {
         return None;
     }
-    stored(column.kind())
+    Some(stored(column.kind()))
 }
 
 /// The type that values of a kind are stored as.
-fn stored(kind: FieldKind) -> Option<DataType> {
-    Some(match kind {
-        FieldKind::String | FieldKind::Enum => DataType::Utf8View,
+fn stored(kind: FieldKind) -> DataType {
+    match kind {
+        // A map as JSON.
+        FieldKind::String | FieldKind::Enum | FieldKind::Map => DataType::Utf8View,
         FieldKind::EnumList => DataType::UInt16,
         FieldKind::Unsigned(8) => DataType::UInt8,
         FieldKind::Unsigned(16) => DataType::UInt16,
@@ -63,8 +64,7 @@ fn stored(kind: FieldKind) -> Option<DataType> {
         FieldKind::Address => DataType::FixedSizeBinary(16),
         FieldKind::Mac => DataType::FixedSizeBinary(6),
         FieldKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        FieldKind::Map => return None,
-    })
+    }
 }
 
 static FACTS: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -74,10 +74,10 @@ static FACTS: LazyLock<SchemaRef> = LazyLock::new(|| {
 
 static IDENTITIES: LazyLock<SchemaRef> = LazyLock::new(|| {
     let id = Field::new(ID, DataType::UInt32, false);
-    let columns = identity_columns().iter().filter_map(|c| {
-        let stored = stored(c.kind())?;
+    let columns = identity_columns().iter().map(|c| {
+        let stored = stored(c.kind());
         let absent = stored != DataType::Utf8View;
-        Some(Field::new(c.name(), stored, absent))
+        Field::new(c.name(), stored, absent)
     });
     Arc::new(Schema::new(
         std::iter::once(id).chain(columns).collect::<Vec<_>>(),
@@ -86,7 +86,7 @@ static IDENTITIES: LazyLock<SchemaRef> = LazyLock::new(|| {
 
 static IDENTITY_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
     Column::all()
-        .filter(|c| c.field().identity && c.side() == Side::Src && stored(c.kind()).is_some())
+        .filter(|c| c.field().identity && c.side() == Side::Src)
         .collect()
 });
 

@@ -25,9 +25,13 @@ mod sums;
 /// Records whose `bytes` is their number.
 fn numbered(numbers: std::ops::Range<u64>) -> Vec<FlowRecord> {
     let mut flows = Flows::new(7, 100);
-    let number = |n| FlowRecord {
-        bytes: Some(n),
-        ..flows.flow()
+    let number = |n: u64| {
+        let mut record = flows.flow();
+        record.bytes = Some(n);
+        if n.is_multiple_of(7) {
+            record.attributes = flows.attributes(5);
+        }
+        record
     };
     numbers.map(number).collect()
 }

@@ -14,13 +14,14 @@ fn side(identity: Identity) -> Side {
     }
 }
 
-/// A record that has everything.
+/// A record that has everything but what few exporters say.
 pub(crate) fn full() -> FlowRecord {
     let pod = Identity {
         kind: Kind::Pod,
         name: "web-0".into(),
         ns: "shop".into(),
         node_addr: Some([192, 0, 2, 1].into()),
+        labels: [("app".into(), "web".into())].into(),
         ..Identity::default()
     };
     let service = Identity {
@@ -71,6 +72,7 @@ pub(crate) fn full() -> FlowRecord {
         end_reason: Some(2),
         server: Server::Dst,
         server_confidence: ServerConfidence::Service,
+        attributes: Attributes::NONE,
     }
 }
 
@@ -89,9 +91,17 @@ fn is_written_as(kind: FieldKind, value: &serde_json::Value) -> bool {
     }
 }
 
+/// A record that has that, too.
+pub(crate) fn with_attributes() -> FlowRecord {
+    FlowRecord {
+        attributes: crate::attributes::tests::everything(),
+        ..full()
+    }
+}
+
 #[test]
 fn every_key_that_is_printed_is_in_the_field_table_and_of_its_kind() {
-    for (key, value) in json(&full()) {
+    for (key, value) in json(&with_attributes()) {
         let field = FIELDS.iter().find(|f| f.name == key || f.dst_name == Some(&key));
         let field = field.unwrap_or_else(|| panic!("{key} is not in the field table"));
         assert!(
@@ -105,19 +115,25 @@ fn every_key_that_is_printed_is_in_the_field_table_and_of_its_kind() {
 #[test]
 fn the_field_table_marks_what_no_record_has() {
     let mut had = [false; Column::COUNT];
-    let mut record = full();
-    // All that it lacks is the address of a node on the other side.
-    record.dst.identity = Arc::clone(&record.src.identity);
-    record.visit(&mut |column: Column, _: Value<'_>| had[column.index()] = true);
+    with_attributes().visit(&mut |column: Column, _: Value<'_>| {
+        let field = column.field();
+        // A field is filled when it is on one side at least.
+        for name in [Some(field.name), field.dst_name].into_iter().flatten() {
+            had[Column::of(name).index()] = true;
+        }
+    });
     let wrong = Column::all().filter(|column| column.field().filled != had[column.index()]);
     assert_eq!(wrong.map(Column::name).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]
-fn keys_come_in_the_order_of_the_field_table() {
-    let json = json(&full());
-    let places = json.keys().filter_map(|key| Column::find(key));
-    assert!(places.is_sorted(), "{:?}", json.keys());
+fn keys_come_in_the_order_of_the_field_table_and_what_few_say_only_where_it_is_said() {
+    for (record, sparse) in [(full(), false), (with_attributes(), true)] {
+        let json = json(&record);
+        let places: Vec<_> = json.keys().filter_map(|key| Column::find(key)).collect();
+        assert!(places.is_sorted(), "{:?}", json.keys());
+        assert_eq!(places.iter().any(|column| column.field().sparse), sparse);
+    }
 }
 
 #[test]
@@ -129,6 +145,7 @@ fn values_are_written_for_people() {
     assert_eq!(json["tcp_flags"], serde_json::json!(["SYN_ACK"]));
     assert_eq!(json["tunnel_type"], "geneve");
     assert_eq!(json["end_reason"], "active");
+    assert_eq!(json["pod_labels"], serde_json::json!({"app": "web"}));
     assert_eq!(
         (&json["pod_name"], &json["dst_pod_name"]),
         (&"web-0".into(), &"".into())
@@ -158,5 +175,7 @@ fn unknown_strings_of_identity_are_there_and_empty() {
     ] {
         assert_eq!(json[key], "", "{key}");
     }
-    assert!(!json.contains_key("node_addr") && !json.contains_key("bytes"));
+    for key in ["node_addr", "bytes", "pod_labels"] {
+        assert!(!json.contains_key(key), "{key}");
+    }
 }

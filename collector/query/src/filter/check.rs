@@ -78,7 +78,7 @@ impl Checker<'_> {
             (_, Some(kind)) => Ok(Checked::Term(Term::Column(column), kind)),
             (FieldKind::Bool, _) => Ok(Checked::Flag(column)),
             (FieldKind::EnumList, _) => Ok(Checked::Words(column)),
-            _ => Err(self.wrong(node, format!("{name} is not stored and cannot be searched"))),
+            _ => Err(self.wrong(node, format!("{name} holds several texts and cannot be searched"))),
         }
     }
 

@@ -40,6 +40,8 @@ fn every_type_has_its_comparisons() {
         r#"(dst_port == 443 ? bytes : packets) > 5 && (primary ? ns : dst_ns) == "a""#,
         r#"known(dst_port) && tunnel_type == "stt" && protocol == "47""#,
         "true || false",
+        r#"nat_addr == ip("192.0.2.7") && next_hop != ip("fd00::1") && ip("10.0.0.1") == dst_nat_addr"#,
+        r#"asn == 64500 && user_name != "" && forwarding_status == "dropped" && src_vrf != dst_vrf"#,
         r#"ns < "m" && dst_kind == "" && ns in [dst_ns, "x"]"#,
     ] {
         compile(filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
@@ -52,6 +54,10 @@ fn an_error_says_where_what_and_what_would_be_right() {
         (
             "nss == \"a\"",
             "column 1: no field is named \"nss\"; did you mean \"ns\"?",
+        ),
+        (
+            "nat_addr == ip(\"10.0.0.0/8\")",
+            "column 16: \"10.0.0.0/8\" is no address",
         ),
         (
             "true && SrcK8S_Zone == \"a\"",

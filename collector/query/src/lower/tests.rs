@@ -10,6 +10,7 @@ use proptest::sample::select;
 use weir_api::fields::Column;
 use weir_flow::{FlowRecord, TcpFlags, Value, Verdict};
 use weir_store::{Identities, Settings, open};
+use wire::{Attribute, AttributeValue};
 
 use crate::filter::expr::{Compare, Term, Test, TextTest};
 use crate::filter::literal::{octets, ranges};
@@ -41,6 +42,7 @@ fn row(record: &FlowRecord) -> Row {
             Value::Mac(mac) => Value::Mac(mac),
             Value::Time(time) => Value::Time(time),
             Value::Flags(flags) => Value::Flags(flags),
+            Value::Map(_) => return,
         };
         row.insert(column, value);
     });
@@ -115,7 +117,7 @@ fn cell(term: &Term, row: &Row) -> Option<Cell> {
             Some(Value::Address(address)) => Cell::Octets(octets(*address).to_vec()),
             Some(Value::Mac(mac)) => Cell::Octets(mac.to_vec()),
             Some(Value::Time(ns)) => Cell::Number((ns / 1_000) as i64),
-            Some(Value::Bool(_) | Value::Flags(_)) => return None,
+            Some(Value::Bool(_) | Value::Flags(_) | Value::Map(_)) => return None,
             None if crate::filter::expr::Type::of(column.kind()) == Some(crate::filter::expr::Type::Text) => {
                 Cell::Text(String::new())
             }
@@ -164,6 +166,24 @@ fn records() -> Vec<FlowRecord> {
         lose(&mut || flow.verdict = Verdict::Dropped);
         lose(&mut || flow.src.identity = weir_flow::Identity::nobody());
         lose(&mut || flow.dst.identity = Arc::clone(&flow.src.identity));
+        for (attribute, value) in [
+            (
+                Attribute::NatSrcAddr,
+                AttributeValue::Address([192, 0, 2, 7].into()),
+            ),
+            (
+                Attribute::NatSrcAddr,
+                AttributeValue::Address("fd00::7".parse().unwrap()),
+            ),
+            (Attribute::SrcAs, AttributeValue::Unsigned(64_500)),
+            (Attribute::DstAs, AttributeValue::Unsigned(4_200_000_000)),
+            (Attribute::UserName, AttributeValue::Text("alice".into())),
+            (Attribute::ForwardingStatus, AttributeValue::Unsigned(0x80)),
+            (Attribute::FlowId, AttributeValue::Unsigned(u64::MAX)),
+            (Attribute::NatDstPort, AttributeValue::Unsigned(443)),
+        ] {
+            lose(&mut || flow.attributes.set(attribute, value.clone()));
+        }
         for (bits, of_one_packet) in [(0x02, true), (0x12, true), (0x12, false)] {
             lose(&mut || flow.tcp_flags = Some(TcpFlags { bits, of_one_packet }));
         }
@@ -237,6 +257,16 @@ const ATOMS: &[&str] = &[
     r#"if_name == """#,
     r#"if_name in ["", "eth1"]"#,
     r#"if_name.contains("th")"#,
+    r#"nat_addr == ip("192.0.2.7")"#,
+    r#"nat_addr == """#,
+    r#"inCIDR(nat_addr, "fd00::/8")"#,
+    "asn == 64500",
+    "asn < dst_asn",
+    r#"user_name != """#,
+    r#"user_name in ["bob", ""]"#,
+    r#"forwarding_status == "dropped" || user_name.startsWith("al")"#,
+    "known(flow_id)",
+    "dst_nat_port == dst_port",
     r#"exporter_node == "" || exporter_node == node_name"#,
     r#"verdict in ["dropped", "delivered"]"#,
     r#"node_addr == dst_node_addr"#,

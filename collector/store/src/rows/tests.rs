@@ -31,6 +31,9 @@ pub(crate) fn sparse(count: u64) -> Vec<FlowRecord> {
             "".into()
         };
         record.tunnel.kind = has(n, 9).map(|_| 7);
+        if n.is_multiple_of(4) {
+            record.attributes = flows.attributes(6);
+        }
         record
     };
     (0..count).map(record).collect()
@@ -109,5 +112,9 @@ fn a_column_without_a_value_is_not_in_the_batch() {
     rows.extend(&records, &[(0, 0); 20]);
     let batch = rows.take().unwrap().0.widen();
     assert!(batch.column_by_name("bytes").is_none() && batch.column_by_name("packets").is_some());
+    let whole = flows::Flows::new(1, 9).batch(20);
+    rows.extend(&whole, &[(0, 0); 20]);
+    let batch = rows.take().unwrap().0.widen();
+    assert!(batch.column_by_name("asn").is_none() && batch.column_by_name("user_name").is_none());
     assert!(rows.take().is_none());
 }

@@ -3,8 +3,12 @@
 
 use std::sync::Arc;
 
-use weir_flow::{FlowRecord, Found, Identity, Kind, Server, ServerConfidence, Side, Sight, Tunnel, Verdict};
-use wire::{Direction, Protocol};
+use weir_api::fields::{Column, FieldKind};
+use weir_flow::{
+    ATTRIBUTES, FlowRecord, Found, Identity, Kind, Server, ServerConfidence, Side, Sight, Tunnel,
+};
+use weir_flow::{Verdict, column_of};
+use wire::{Attribute, AttributeValue, Attributes, Direction, Protocol};
 
 /// Microseconds since the epoch where generated flows start.
 pub const START: i64 = 1_790_000_000_000_000;
@@ -117,7 +121,21 @@ impl Flows {
             end_reason: Some(if self.below(4) == 0 { 1 } else { 2 }),
             server: if answer { Server::Src } else { Server::Dst },
             server_confidence: ServerConfidence::Port,
+            attributes: Attributes::NONE,
         }
+    }
+
+    /// Some of what few exporters say: each thing with one chance in `of`.
+    pub fn attributes(&mut self, of: u64) -> Attributes {
+        let mut some = Attributes::NONE;
+        for attribute in ATTRIBUTES {
+            if self.below(of) == 0 {
+                // Not all are words, addresses or numbers that come again.
+                let number = self.below(5) * self.below(1 << 40);
+                some.set(*attribute, said(*attribute, number));
+            }
+        }
+        some
     }
 
     /// So many flows.
@@ -136,6 +154,25 @@ impl Flows {
             identity: Arc::clone(&endpoint.identity),
             found: Found::Address,
         }
+    }
+}
+
+/// What an exporter may say of it: a value for each number, and most fit the column.
+fn said(attribute: Attribute, number: u64) -> AttributeValue {
+    let kind = column_of(attribute).map(Column::kind);
+    match kind {
+        Some(FieldKind::Unsigned(_)) => AttributeValue::Unsigned(number % (1 << (number % 42))),
+        Some(FieldKind::Enum) => AttributeValue::Unsigned(number % 256),
+        Some(FieldKind::Address) if number.is_multiple_of(3) => {
+            AttributeValue::Address(std::net::Ipv6Addr::from(u128::from(number) << 64).into())
+        }
+        Some(FieldKind::Address) => AttributeValue::Address((number as u32).to_be_bytes().into()),
+        _ => AttributeValue::Text(
+            format!("{number:x}")
+                .repeat(1 + number as usize % 20)
+                .as_str()
+                .into(),
+        ),
     }
 }
 
