@@ -55,7 +55,7 @@ pub struct Summary {
     pub structured_records: usize,
     /// Templates that are new or different.
     pub templates_learned: usize,
-    /// Templates known from an [`Archive`], of a session that was met again.
+    /// Templates known from an [`Archive`](crate::Archive), of a session that was met again.
     pub templates_recalled: usize,
     /// Templates repeated as they were.
     pub templates_refreshed: usize,
@@ -73,7 +73,7 @@ pub struct Summary {
     pub sets_held: usize,
     /// Data sets lost: no template and no room to wait, or waited in vain for a
     /// template that does not match. Those that waited too long are in
-    /// [`Decoder::take_expired_sets`].
+    /// [`Decoder::take_expired_sets`](crate::Decoder::take_expired_sets).
     pub sets_dropped: usize,
     /// Sets with a reserved id (RFC 7011 §3.3.2), and data sets without an octet.
     pub sets_skipped: usize,

@@ -232,6 +232,114 @@ proptest! {
     }
 }
 
+/// A field of an element that means something, mostly of a width that it can have.
+fn known_field() -> impl Strategy<Value = Field> {
+    let element = prop_oneof![
+        6 => (Just(0u32), 1..420u16),
+        2 => (Just(29_305), 1..360u16),
+        1 => (Just(PEN_VMWARE), 885..900u16),
+        1 => (Just(56_506), 100..170u16),
+        1 => (Just(0), 39_999..40_007u16),
+    ];
+    let width = prop_oneof![
+        Just(1u16),
+        Just(2),
+        Just(4),
+        Just(6),
+        Just(8),
+        Just(16),
+        Just(40),
+        Just(Field::VARIABLE)
+    ];
+    (element, width).prop_map(|((enterprise, id), width)| Field::vendor(enterprise, id, width))
+}
+
+/// A message of templates and data that hit one another: of OVS's ids, of its statistics,
+/// in its domain of statistics and in others.
+fn structured() -> impl Strategy<Value = (u16, bool, u32, Vec<Part>)> {
+    let id = || prop_oneof![Just(256u16), Just(260), Just(297), Just(462), Just(300)];
+    let data = prop_oneof![
+        vec(any::<u8>(), 0..80),
+        vec(
+            prop_oneof![Just(0u8), Just(1), Just(200), Just(255), any::<u8>()],
+            0..80
+        ),
+    ];
+    let part = prop_oneof![
+        3 => (id(), vec(known_field(), 1..14), any::<bool>()).prop_map(|(id, fields, options)| Part::Template(id, fields, options)),
+        4 => (id(), data).prop_map(|(id, data)| Part::Data(id, data)),
+    ];
+    (0..3u16, proptest::bool::weighted(0.7), 0..2u32, vec(part, 1..5))
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    Template(u16, Vec<Field>, bool),
+    Data(u16, Vec<u8>),
+}
+
+fn written(is_ipfix: bool, domain: u32, parts: &[Part]) -> Vec<u8> {
+    if is_ipfix {
+        let message = |message: Ipfix, part: &Part| match part {
+            Part::Template(id, fields, false) => message.template(*id, fields),
+            Part::Template(id, fields, true) => message.options_template(*id, 1, fields),
+            Part::Data(id, data) => message.set(*id, data),
+        };
+        return parts
+            .iter()
+            .fold(Ipfix::new(1_700_000_000, 0, domain), message)
+            .encode();
+    }
+    let message = |message: NetFlow9, part: &Part| match part {
+        Part::Template(id, fields, false) => message.template(*id, fields),
+        Part::Template(id, fields, true) => message.options_template(*id, &fields[..1], &fields[1..]),
+        Part::Data(id, data) => message.set(*id, data),
+    };
+    let empty = NetFlow9::new(0, 90_000, 1_700_000_000, 0, domain);
+    parts.iter().fold(empty, message).encode()
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// Of any data that a template admits, what it counts as a record is one, or two.
+    #[test]
+    fn templates_of_any_elements_read_any_data(
+        messages in vec(structured(), 1..24),
+        together in any::<bool>(),
+    ) {
+        let (mut decoder, mut records) = (small_decoder(), Vec::new());
+        let mut pending = Vec::new();
+        for (number, (port, is_ipfix, domain, parts)) in messages.iter().enumerate() {
+            pending.extend(written(*is_ipfix, *domain, parts));
+            if together && *is_ipfix && number % 3 != 0 {
+                continue;
+            }
+            let before = records.len();
+            let datagram = std::mem::take(&mut pending);
+            let now_ms = number as u64 * 20;
+            if let Ok(summary) = decoder.decode(session(*port), now_ms, &datagram, &mut records) {
+                prop_assert_eq!(records.len() - before, summary.records);
+                let further: usize = summary.further_messages.iter().map(|message| message.data_records).sum();
+                let told = summary.data_records + further;
+                let (records, options) = (summary.records, summary.options_records);
+                prop_assert!(told <= records + options + summary.records_skipped);
+                prop_assert!(records <= told + summary.reverse_records + summary.released_records);
+                prop_assert!(summary.reverse_records <= summary.biflow_records);
+                prop_assert!(summary.trailing_bytes <= datagram.len());
+            } else {
+                prop_assert_eq!(records.len(), before);
+            }
+            prop_assert!(decoder.scopes() <= 4);
+        }
+        for record in &records {
+            prop_assert!(record.vlan != Some(0) && record.src_mac != Some([0; 6]));
+            let is_icmp = matches!(record.ip_protocol, None | Some(1 | 58));
+            prop_assert!(is_icmp || record.icmp_type.is_none());
+        }
+    }
+}
+
 /// A field, a value for it and what the record makes of it.
 type Sample = (Field, fn(u64) -> Vec<u8>, fn(&mut Record, u64));
 
