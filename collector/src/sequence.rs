@@ -25,8 +25,11 @@ const MAX_STREAMS: usize = 16_384;
 /// A larger gap is a restart.
 const MAX_GAP: u32 = 1 << 20;
 
-/// Datagrams by which one may be late.
+/// Datagrams by which one may be late without counting as lost.
 const LATE: u8 = 8;
+
+/// One that is further behind than so many datagrams begins anew.
+const RESTART: u32 = 64;
 
 /// Gaps of one stream that may still be filled; with more, the oldest counts as lost.
 const MAX_GAPS: usize = 8;
@@ -229,7 +232,7 @@ impl Stream {
             };
         }
         let behind = ahead.wrapping_neg();
-        let is_late = behind <= self.largest.saturating_mul(u32::from(LATE));
+        let is_late = behind <= self.largest.saturating_mul(RESTART);
         if !self.fill(first, next) && !is_late {
             self.expected = Some(next);
         }

@@ -115,13 +115,12 @@ impl ExporterCounts {
             self.first_ms = fresh.first_ms;
         }
         self.last_ms = self.last_ms.max(fresh.last_ms);
-        if fresh.datagrams > 0 {
-            self.standing = fresh.standing;
-            self.role = fresh.role;
-        }
+        // What was refused did not show who sent it.
         if fresh.formats != 0 {
+            self.standing = fresh.standing;
             self.node = fresh.node;
         }
+        self.role = fresh.role.or(self.role);
         self.claims = fresh.claims.or(self.claims.take());
         self.is_ovs |= fresh.is_ovs;
         self.is_foreign |= fresh.is_foreign;

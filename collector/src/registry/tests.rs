@@ -27,6 +27,32 @@ fn what_workers_count_adds_up_by_exporter() {
 }
 
 #[test]
+fn a_refused_datagram_does_not_take_back_who_it_is() {
+    let registry = Arc::<ExporterRegistry>::default();
+    let mut worker = ExporterTally::new(Arc::clone(&registry));
+    let node = weir_identity::exporters::Exporter {
+        node: "node-a".into(),
+        ..Default::default()
+    };
+    let attribution = Attribution {
+        exporter: Some(&node),
+        standing: Standing::Node,
+        claims: None,
+    };
+    let counts = worker.datagram(address(1), 1, 1);
+    counts.attribute(&attribution, Protocol::Ipfix);
+    worker.publish();
+    worker.datagram(address(1), 1, 2).reject("truncated");
+    worker.publish();
+    let (all, _) = registry.all();
+    let counts = &all[0].1;
+    assert_eq!(
+        (counts.standing, counts.node.as_deref()),
+        (Standing::Node, Some("node-a"))
+    );
+}
+
+#[test]
 fn invented_exporters_take_bounded_room_and_leave_the_known_ones() {
     let registry = Arc::<ExporterRegistry>::default();
     let mut worker = ExporterTally::new(Arc::clone(&registry));

@@ -123,6 +123,14 @@ fn a_late_datagram_is_no_loss_whatever_the_protocol_counts() {
 }
 
 #[test]
+fn a_datagram_that_comes_too_late_counts_once_and_is_no_restart() {
+    let late = (1..=3).chain(5..=40).chain([4]).chain(41..=60);
+    assert_eq!(lost(late.map(datagram)), 1);
+    let restarted = (200..=300).chain(1..=60);
+    assert_eq!(lost(restarted.map(datagram)), 0);
+}
+
+#[test]
 fn who_overtook_the_first_datagram_of_a_stream_hides_no_loss_and_makes_none() {
     assert_eq!(lost([2, 1, 3, 5].map(datagram)), 1);
 }
