@@ -11,7 +11,7 @@ use wire::{Decoder, Direction, Limits, Options, Protocol, Record, Reject, Sessio
 use crate::containment::Containment;
 use crate::metrics::DecodeCounters;
 use crate::normalise::{self, Metering};
-use crate::registry::{ExporterRegistry, ExporterTally, LastReject};
+use crate::registry::{ExporterRegistry, ExporterTally};
 use crate::roles::{Role, Roles};
 use crate::samplers::Samplers;
 use crate::sequence::{Arrival, Loss, Sequences};
@@ -247,6 +247,9 @@ impl Decode {
         let counts = self.tally.datagram(source, bytes, now_ms);
         counts.attribute(&attribution, summary.protocol);
         counts.count(summary);
+        if let Some(fault) = &summary.set_fault {
+            counts.note_reject(fault, now_ms);
+        }
         counts.role = role;
         counts.unscaled_records += unscaled as u64;
         counts.is_ovs |= ovs && !records.is_empty();
@@ -264,18 +267,7 @@ impl Decode {
         self.counters.reject(reject);
         let counts = self.tally.datagram(source, bytes, now_ms);
         counts.reject(reject.kind());
-        // Words only for the first of a batch: a flood must not cost more than that.
-        if counts
-            .last_reject
-            .as_ref()
-            .is_none_or(|last| last.kind != reject.kind())
-        {
-            counts.last_reject = Some(LastReject {
-                reason: reject.to_string(),
-                kind: reject.kind(),
-                at_ms: now_ms,
-            });
-        }
+        counts.note_reject(reject, now_ms);
     }
 
     /// Whether the exporter tells of packets that come in, now or before: what goes out
@@ -331,7 +323,7 @@ impl Decode {
         ovs: bool,
         now_ms: u64,
     ) {
-        let arrival = Arrival {
+        let first = Arrival {
             session: session.peer,
             in_order: session.transport == Transport::Stream,
             protocol: summary.protocol,
@@ -340,17 +332,24 @@ impl Decode {
             engine: summary.engine,
             sequence: summary.sequence,
             records: summary.data_records,
-            complete: summary.sets_held == 0 && summary.sets_dropped == 0,
+            complete: summary.sets_held + summary.sets_dropped + summary.sets_malformed == 0,
             ovs,
             node: exporter.map(|exporter| &exporter.node),
             now_ms,
         };
-        let units = self.sequences.arrive(&arrival);
+        let further = summary.further_messages.iter().map(|message| Arrival {
+            domain: message.observation_domain,
+            sequence: message.sequence,
+            records: message.data_records,
+            ..first
+        });
+        let arrivals = std::iter::once(first).chain(further);
+        let units: u64 = arrivals.map(|arrival| self.sequences.arrive(&arrival)).sum();
         if units > 0 {
             self.count_losses(vec![Loss {
                 source: session.peer.ip(),
                 protocol: summary.protocol,
-                node: arrival.node.cloned(),
+                node: first.node.cloned(),
                 units,
             }]);
         }

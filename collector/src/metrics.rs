@@ -50,15 +50,23 @@ const STOPPING: &str = "stopping";
 /// Reason of a datagram that met a fault of the collector's.
 const PANIC: &str = "panic";
 
-const TEMPLATE_EVENTS: [&str; 6] = [
+const TEMPLATE_EVENTS: [&str; 7] = [
     "learned",
     "refreshed",
     "refused",
     "assumed",
     "withdrawn",
     "recalled",
+    "borrowed",
 ];
-const SET_EVENTS: [&str; 4] = ["held", "dropped", "expired", "skipped"];
+const SET_EVENTS: [&str; 6] = [
+    "held",
+    "dropped",
+    "expired",
+    "skipped",
+    "malformed",
+    "without_record",
+];
 const IGNORED_KINDS: [&str; 4] = ["options_record", "counter_sample", "other_sample", "short_record"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

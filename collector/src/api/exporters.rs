@@ -73,6 +73,12 @@ pub struct ExporterCountsAnswer {
     pub sets_skipped: u64,
     /// Data sets that had a template and yielded no record.
     pub sets_without_record: u64,
+    /// Malformed sets in messages of which others were read.
+    pub sets_malformed: u64,
+    /// Bytes after the last record of a set that are no padding, and after the last set.
+    pub leftover_bytes: u64,
+    /// Data sets read by a template that came from another port of the same address.
+    pub templates_borrowed: u64,
     /// Data records too short to be a flow.
     pub records_skipped: u64,
     /// Templates that were new or different.
@@ -155,6 +161,9 @@ impl From<(IpAddr, ExporterCounts)> for ExporterCountsAnswer {
             sets_dropped: counts.sets_dropped,
             sets_skipped: counts.sets_skipped,
             sets_without_record: counts.sets_without_record,
+            sets_malformed: counts.sets_malformed,
+            leftover_bytes: counts.leftover_bytes,
+            templates_borrowed: counts.templates_borrowed,
             records_skipped: counts.records_skipped,
             templates_learned: counts.templates_learned,
             templates_refused: counts.templates_refused,

@@ -22,8 +22,8 @@ pub struct DecodeCounters {
     decoded: [Count; 4],
     records: [Count; 4],
     lost: [Count; 4],
-    templates: [Count; 6],
-    sets: [Count; 4],
+    templates: [Count; 7],
+    sets: [Count; 6],
     ignored: [Count; 4],
     unscaled: Count,
     unproven_marks: Count,
@@ -148,11 +148,19 @@ impl DecodeCounters {
                 s.templates_assumed,
                 s.templates_withdrawn,
                 s.templates_recalled,
+                s.templates_borrowed,
             ],
         );
         add(
             &mut self.sets,
-            &[s.sets_held, s.sets_dropped, expired_sets, s.sets_skipped],
+            &[
+                s.sets_held,
+                s.sets_dropped,
+                expired_sets,
+                s.sets_skipped,
+                s.sets_malformed,
+                s.sets_without_record,
+            ],
         );
         add(
             &mut self.ignored,
@@ -218,14 +226,13 @@ impl DecodeCounters {
         metrics.queued.inc_by(to_signed(records));
         self.received.publish();
         self.rejected.iter_mut().for_each(|(_, count)| count.publish());
-        let formats = [
-            &mut self.decoded,
-            &mut self.records,
-            &mut self.lost,
-            &mut self.sets,
-        ];
+        let formats = [&mut self.decoded, &mut self.records, &mut self.lost];
         formats.into_iter().flatten().for_each(Count::publish);
-        let others = self.templates.iter_mut().chain(&mut self.ignored);
+        let others = self
+            .templates
+            .iter_mut()
+            .chain(&mut self.sets)
+            .chain(&mut self.ignored);
         others.for_each(Count::publish);
         self.unscaled.publish();
         self.unproven_marks.publish();

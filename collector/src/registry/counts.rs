@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_identity::exporters::Standing;
-use wire::Summary;
+use wire::{Reject, Summary};
 
 use crate::roles::Role;
 
@@ -51,6 +51,13 @@ pub struct ExporterCounts {
     pub sets_skipped: u64,
     /// Data sets that had a template and yielded nothing.
     pub sets_without_record: u64,
+    /// Sets that were malformed, in messages of which others were read.
+    pub sets_malformed: u64,
+    /// Bytes after the last record of a set that are no padding, and bytes after the last
+    /// set of a datagram.
+    pub leftover_bytes: u64,
+    /// Data sets read by a template that came from another port of the same address.
+    pub templates_borrowed: u64,
     /// Data records too short to be a flow.
     pub records_skipped: u64,
     /// Templates that were new or different.
@@ -91,6 +98,10 @@ impl ExporterCounts {
         self.sets_held += summary.sets_held as u64;
         self.sets_dropped += summary.sets_dropped as u64;
         self.sets_skipped += summary.sets_skipped as u64;
+        self.sets_without_record += summary.sets_without_record as u64;
+        self.sets_malformed += summary.sets_malformed as u64;
+        self.leftover_bytes += (summary.leftover_bytes + summary.trailing_bytes) as u64;
+        self.templates_borrowed += summary.templates_borrowed as u64;
         self.records_skipped += summary.records_skipped as u64;
         self.templates_learned += summary.templates_learned as u64;
         self.templates_refused += summary.templates_refused as u64;
@@ -100,6 +111,19 @@ impl ExporterCounts {
     /// A datagram was refused.
     pub fn reject(&mut self, kind: &'static str) {
         self.reject_times(kind, 1);
+    }
+
+    /// Keeps why something was refused. Words only for the first of its kind in a batch:
+    /// a flood must not cost more than that.
+    pub fn note_reject(&mut self, reject: &Reject, at_ms: u64) {
+        let same = |last: &LastReject| last.kind == reject.kind();
+        if !self.last_reject.as_ref().is_some_and(same) {
+            self.last_reject = Some(LastReject {
+                reason: reject.to_string(),
+                kind: reject.kind(),
+                at_ms,
+            });
+        }
     }
 
     fn reject_times(&mut self, kind: &'static str, times: u64) {
@@ -139,6 +163,9 @@ impl ExporterCounts {
             (&mut self.sets_dropped, fresh.sets_dropped),
             (&mut self.sets_skipped, fresh.sets_skipped),
             (&mut self.sets_without_record, fresh.sets_without_record),
+            (&mut self.sets_malformed, fresh.sets_malformed),
+            (&mut self.leftover_bytes, fresh.leftover_bytes),
+            (&mut self.templates_borrowed, fresh.templates_borrowed),
             (&mut self.records_skipped, fresh.records_skipped),
             (&mut self.templates_learned, fresh.templates_learned),
             (&mut self.templates_refused, fresh.templates_refused),
