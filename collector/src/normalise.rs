@@ -84,7 +84,9 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
     let start_ns = record.start_ns.unwrap_or(record.export_ns);
     let dropped = |count: Option<u64>| count.filter(|_| !ovs).map(|n| n.saturating_mul(scale));
     FlowRecord {
-        time_ns: context.received_ns,
+        time_ns: record
+            .waited_since_ms
+            .map_or(context.received_ns, |ms| ms.saturating_mul(1_000_000)),
         start_ns,
         end_ns: record.end_ns.unwrap_or(record.export_ns).max(start_ns),
         bytes: counts.bytes,

@@ -81,6 +81,8 @@ pub struct Decoder {
     known: Known,
     budget: Budget,
     next_sweep_ms: u64,
+    /// When the last datagram with templates came.
+    last_ms: u64,
     relieved_ms: u64,
     evicted_ms: u64,
     expired_sets: usize,
@@ -88,6 +90,10 @@ pub struct Decoder {
     /// Of sessions that were not met yet.
     recalled: HashMap<ScopeKey, Arc<[(u16, Template)]>>,
 }
+
+/// A longer time from one datagram to the next is a clock that was set, or silence of all
+/// exporters: either makes no template older.
+const CLOCK_STEP_MS: u64 = 3_600_000;
 
 /// Time between two searches for what has grown old.
 const SWEEP_MS: u64 = 10_000;
@@ -113,6 +119,7 @@ impl Decoder {
             known: Known::default(),
             budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),
             next_sweep_ms: 0,
+            last_ms: 0,
             relieved_ms: 0,
             evicted_ms: 0,
             expired_sets: 0,
@@ -375,7 +382,23 @@ impl Decoder {
         self.evict(strangers / 2, is_stranger);
     }
 
+    /// A clock that was set leaves everything as old as it was.
+    fn absorb_clock_step(&mut self, now_ms: u64) {
+        let last_ms = std::mem::replace(&mut self.last_ms, now_ms);
+        if last_ms == 0 || now_ms.abs_diff(last_ms) < CLOCK_STEP_MS {
+            return;
+        }
+        let moved = |at_ms: u64| at_ms.saturating_add(now_ms).saturating_sub(last_ms);
+        self.scopes
+            .iter_mut()
+            .for_each(|(_, scope)| scope.move_times(moved));
+        self.next_sweep_ms = moved(self.next_sweep_ms);
+        self.evicted_ms = moved(self.evicted_ms);
+        self.relieved_ms = moved(self.relieved_ms);
+    }
+
     fn sweep(&mut self, now_ms: u64) {
+        self.absorb_clock_step(now_ms);
         if self.layouts.wanted || self.budget.wanted {
             self.relieve(now_ms);
         }

@@ -103,6 +103,13 @@ impl Held {
         sets
     }
 
+    /// The clock was set.
+    pub(crate) fn move_times(&mut self, moved: impl Fn(u64) -> u64) {
+        for set in self.sets.values_mut().flatten() {
+            set.at_ms = moved(set.at_ms);
+        }
+    }
+
     /// Drops what was held before `oldest_ms` and says how many sets.
     pub(crate) fn forget(&mut self, oldest_ms: u64, sender: IpAddr, budget: &mut Budget) -> usize {
         let before = self.count;

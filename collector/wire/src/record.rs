@@ -99,6 +99,9 @@ pub struct Record {
     /// When the exporter sent it, ns since the epoch UTC; for sFlow, which has no
     /// wall clock, when it was received.
     pub export_ns: u64,
+    /// When its data set came, ms since the epoch UTC, if that waited for its template:
+    /// earlier than the datagram that brings the record.
+    pub waited_since_ms: Option<u64>,
     /// First packet, ns since the epoch UTC.
     pub start_ns: Option<u64>,
     /// Last packet, ns since the epoch UTC.

@@ -152,6 +152,16 @@ impl Scope {
         self.messages >= REGULAR
     }
 
+    /// The clock was set.
+    pub(crate) fn move_times(&mut self, moved: impl Fn(u64) -> u64) {
+        for (_, template) in &mut self.templates {
+            template.at_ms = moved(template.at_ms);
+        }
+        self.seen_ms = moved(self.seen_ms);
+        self.told_ms = moved(self.told_ms);
+        self.held.move_times(moved);
+    }
+
     /// Forgets templates not defined since `oldest_ms`.
     pub(crate) fn forget_templates(&mut self, oldest_ms: u64) {
         self.templates.retain(|(_, template)| template.at_ms >= oldest_ms);

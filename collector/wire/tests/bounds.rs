@@ -156,6 +156,39 @@ fn templates_that_are_not_repeated_are_forgotten() {
 }
 
 #[test]
+fn a_clock_that_is_set_makes_no_template_older() {
+    const HOUR: u64 = 3_600_000;
+    let mut decoder = Decoder::default();
+    feed(&mut decoder, 1, 10 * HOUR, message().template(256, &[SRC_PORT]));
+    for now_ms in [14 * HOUR, 2 * HOUR, 2 * HOUR + 60_000] {
+        let data = message().set(256, &[0, 80]);
+        assert_eq!(feed(&mut decoder, 1, now_ms, data).0.records, 1);
+    }
+    // It grows old by the new time.
+    for minute in 1..=181 {
+        feed(
+            &mut decoder,
+            2,
+            2 * HOUR + minute * 60_000,
+            message().template(256, &[SRC_PORT]),
+        );
+    }
+    let data = message().set(256, &[0, 80]);
+    assert_eq!(feed(&mut decoder, 1, 5 * HOUR + 70_000, data).0.sets_held, 1);
+}
+
+#[test]
+fn what_waited_for_its_template_tells_since_when() {
+    let mut decoder = Decoder::default();
+    feed(&mut decoder, 1, 5_000, message().set(256, &[0, 80]));
+    let both = message().template(256, &[SRC_PORT]).set(256, &[0, 81]);
+    let (summary, records) = feed(&mut decoder, 1, 9_000, both);
+    assert_eq!(summary.released_records, 1);
+    let since: Vec<_> = records.iter().map(|r| (r.src_port, r.waited_since_ms)).collect();
+    assert_eq!(since, [(Some(81), None), (Some(80), Some(5_000))]);
+}
+
+#[test]
 fn held_sets_are_bounded_in_number_and_octets() {
     let mut decoder = Decoder::new(Limits {
         held_sets_per_scope: 2,

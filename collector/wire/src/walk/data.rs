@@ -143,6 +143,8 @@ impl Walk<'_> {
             }
         }
         self.tally.data_records = mark.tally.data_records;
+        let released = self.out.iter_mut().skip(mark.records);
+        released.for_each(|record| record.waited_since_ms = Some(held.at_ms));
         self.tally.released_records += count(self.out.len() - mark.records);
     }
 
