@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use weir_api::fields::{Column, FieldKind};
 use wire::{Attribute, AttributeValue, Attributes, Text};
 
-use crate::record::word;
+use crate::columns::word;
 use crate::value::Value;
 
 /// What becomes of an attribute.

@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use weir_api::fields::{self, Column};
 
-use crate::record::{Visitor, word};
+use crate::columns::word;
+use crate::record::Visitor;
 use crate::value::Value;
 
 /// What kind of thing has an address.
@@ -67,6 +68,23 @@ pub struct Identity {
     pub subnet_label: Arc<str>,
 }
 
+/// Hands on a pair of fields after the other: of each side its value, if it has one.
+macro_rules! columns {
+    ($sides:ident, $field:ident, |$who:ident| $($src:literal / $dst:literal => $value:expr,)+) => {
+        $(
+            for ($who, side) in $sides {
+                let column = match side {
+                    fields::Side::Dst => const { Column::of($dst) },
+                    fields::Side::Flow | fields::Side::Src => const { Column::of($src) },
+                };
+                if let Some(value) = $value {
+                    $field(column, value);
+                }
+            }
+        )+
+    };
+}
+
 static NOBODY: LazyLock<Arc<Identity>> = LazyLock::new(Arc::default);
 
 impl Identity {
@@ -83,100 +101,32 @@ impl Identity {
     /// Hands each field to `field` as the one of this side, in the order of the
     /// field table.
     pub fn visit<'a>(&'a self, side: fields::Side, field: &mut impl Visitor<'a>) {
-        let columns = if side == fields::Side::Dst { &DST } else { &SRC };
-        Self::visit_sides(&[(self, columns)], field);
+        Self::visit_sides(&[(self, side)], field);
     }
 
     /// The same of both sides at once, each field of the source's before the same of
     /// the destination's.
     pub fn visit_both<'a>(src: &'a Self, dst: &'a Self, field: &mut impl Visitor<'a>) {
-        Self::visit_sides(&[(src, &SRC), (dst, &DST)], field);
+        Self::visit_sides(&[(src, fields::Side::Src), (dst, fields::Side::Dst)], field);
     }
 
-    fn visit_sides<'a>(sides: &[(&'a Self, &Columns)], field: &mut impl Visitor<'a>) {
-        let mut each = |column: fn(&Columns) -> Column, value: fn(&'a Self) -> Option<Value<'a>>| {
-            for (who, columns) in sides {
-                if let Some(value) = value(who) {
-                    field(column(columns), value);
-                }
-            }
-        };
-        each(|c| c.pod_name, |who| text(who.pod_name()));
-        each(|c| c.ns, |who| text(&who.ns));
-        each(|c| c.kind, |who| text(who.kind.as_str()));
-        each(|c| c.name, |who| text(&who.name));
-        each(|c| c.workload_name, |who| text(&who.workload_name));
-        each(|c| c.workload_kind, |who| text(&who.workload_kind));
-        each(|c| c.service_name, |who| text(&who.service_name));
-        each(|c| c.service_ns, |who| text(&who.service_ns));
-        each(|c| c.node_name, |who| text(&who.node_name));
-        each(|c| c.node_addr, |who| who.node_addr.map(Value::Address));
-        each(|c| c.zone, |who| text(&who.zone));
-        each(|c| c.region, |who| text(&who.region));
-        each(|c| c.network, |who| text(&who.network));
-        each(
-            |c| c.pod_labels,
-            |who| (!who.labels.is_empty()).then(|| Value::Map(&who.labels)),
-        );
-        each(|c| c.subnet_label, |who| text(&who.subnet_label));
+    fn visit_sides<'a>(sides: &[(&'a Self, fields::Side)], field: &mut impl Visitor<'a>) {
+        columns! { sides, field, |who|
+            "pod_name" / "dst_pod_name" => Some(word(who.pod_name())),
+            "ns" / "dst_ns" => Some(word(&who.ns)),
+            "kind" / "dst_kind" => Some(word(who.kind.as_str())),
+            "name" / "dst_name" => Some(word(&who.name)),
+            "workload_name" / "dst_workload_name" => Some(word(&who.workload_name)),
+            "workload_kind" / "dst_workload_kind" => Some(word(&who.workload_kind)),
+            "service_name" / "dst_service_name" => Some(word(&who.service_name)),
+            "service_ns" / "dst_service_ns" => Some(word(&who.service_ns)),
+            "node_name" / "dst_node_name" => Some(word(&who.node_name)),
+            "node_addr" / "dst_node_addr" => who.node_addr.map(Value::Address),
+            "zone" / "dst_zone" => Some(word(&who.zone)),
+            "region" / "dst_region" => Some(word(&who.region)),
+            "network" / "dst_network" => Some(word(&who.network)),
+            "pod_labels" / "dst_pod_labels" => (!who.labels.is_empty()).then(|| Value::Map(&who.labels)),
+            "subnet_label" / "dst_subnet_label" => Some(word(&who.subnet_label)),
+        }
     }
 }
-
-fn text(text: &str) -> Option<Value<'_>> {
-    Some(word(text))
-}
-
-/// The columns of one side.
-struct Columns {
-    pod_name: Column,
-    ns: Column,
-    kind: Column,
-    name: Column,
-    workload_name: Column,
-    workload_kind: Column,
-    service_name: Column,
-    service_ns: Column,
-    node_name: Column,
-    node_addr: Column,
-    zone: Column,
-    region: Column,
-    network: Column,
-    pod_labels: Column,
-    subnet_label: Column,
-}
-
-const SRC: Columns = Columns {
-    pod_name: Column::of("pod_name"),
-    ns: Column::of("ns"),
-    kind: Column::of("kind"),
-    name: Column::of("name"),
-    workload_name: Column::of("workload_name"),
-    workload_kind: Column::of("workload_kind"),
-    service_name: Column::of("service_name"),
-    service_ns: Column::of("service_ns"),
-    node_name: Column::of("node_name"),
-    node_addr: Column::of("node_addr"),
-    zone: Column::of("zone"),
-    region: Column::of("region"),
-    network: Column::of("network"),
-    pod_labels: Column::of("pod_labels"),
-    subnet_label: Column::of("subnet_label"),
-};
-
-const DST: Columns = Columns {
-    pod_name: Column::of("dst_pod_name"),
-    ns: Column::of("dst_ns"),
-    kind: Column::of("dst_kind"),
-    name: Column::of("dst_name"),
-    workload_name: Column::of("dst_workload_name"),
-    workload_kind: Column::of("dst_workload_kind"),
-    service_name: Column::of("dst_service_name"),
-    service_ns: Column::of("dst_service_ns"),
-    node_name: Column::of("dst_node_name"),
-    node_addr: Column::of("dst_node_addr"),
-    zone: Column::of("dst_zone"),
-    region: Column::of("dst_region"),
-    network: Column::of("dst_network"),
-    pod_labels: Column::of("dst_pod_labels"),
-    subnet_label: Column::of("dst_subnet_label"),
-};

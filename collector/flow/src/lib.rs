@@ -5,15 +5,16 @@
 //! their names are those of `weir_api::fields`.
 
 mod attributes;
-mod common;
+mod columns;
 mod identity;
 mod record;
+mod shared;
 mod sight;
 mod value;
 
 pub use attributes::{ATTRIBUTES, column_of, is_of_cluster};
-pub use common::Common;
 pub use identity::{Identity, Kind};
 pub use record::{FlowRecord, Found, Server, ServerConfidence, Side, Tunnel, Verdict, Visitor};
+pub use shared::SharedFields;
 pub use sight::{Entered, Left, Sight};
 pub use value::{Rfc3339, TcpFlags, Value, protocol_name};

@@ -1,7 +1,6 @@
 //! The flow record: one row of the field table (`weir_api::fields`), filled.
 //! Owns which name each value goes by and how it is written as JSON.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,8 +10,9 @@ use weir_api::fields::Column;
 use wire::{Attributes, Direction, Protocol, Text};
 
 use crate::attributes;
-use crate::common::{Common, Plain};
+use crate::columns::{OWN, SHARED};
 use crate::identity::Identity;
+use crate::shared::SharedFields;
 use crate::sight::Sight;
 use crate::value::{TcpFlags, Value};
 
@@ -252,75 +252,39 @@ impl FlowRecord {
 
     /// The same without what few exporters say.
     fn visit_dense<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        self.visit_own_dense(field);
+        self.visit_parts::<{ OWN | SHARED }>(field);
         Identity::visit_both(&self.src.identity, &self.dst.identity, field);
     }
 
     /// All but the fields of the identities, in no order.
     pub fn visit_own<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        self.visit_own_dense(field);
+        self.visit_parts::<{ OWN | SHARED }>(field);
         self.visit_attributes(field);
+    }
+
+    /// Hands on what it has in common with many others, see [`SharedFields`].
+    pub fn visit_shared<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        self.visit_parts::<SHARED>(field);
+    }
+
+    /// Hands on what tells it from others with the same [`Self::shared`]: all of
+    /// [`Self::visit_own`] that is not in there.
+    #[inline]
+    pub fn visit_rest<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        self.visit_parts::<OWN>(field);
+        if !self.attributes.is_empty() {
+            self.visit_attributes(field);
+        }
+    }
+
+    /// What it has in common with many others.
+    #[inline]
+    pub fn shared(&self) -> SharedFields<&Arc<str>> {
+        SharedFields::of(self)
     }
 
     fn visit_attributes<'a>(&'a self, field: &mut impl Visitor<'a>) {
         attributes::fields(&self.attributes).for_each(|(column, value)| field(column, value));
-    }
-
-    fn visit_own_dense<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        let common = self.common();
-        self.visit_counters(field);
-        common.visit_protocol(field);
-        self.visit_ends(field);
-        common.visit_headers(field);
-        self.visit_tunnel(field);
-        common.visit_direction(field);
-        self.visit_interfaces(field);
-        common.visit_observation(field);
-        self.visit_drops(field);
-        common.visit_judgement(field);
-    }
-
-    /// What it has in common with many others.
-    pub fn common(&self) -> Common<&Arc<str>> {
-        let plain = Plain {
-            sampling: self.sampling,
-            proto: self.proto,
-            dscp: self.dscp,
-            ttl: self.ttl,
-            icmp_type: self.icmp_type,
-            icmp_code: self.icmp_code,
-            tcp_flags: self.tcp_flags,
-            vlan_id: self.vlan_id,
-            tunnel: self.tunnel.kind,
-            direction: self.direction,
-            format: self.format,
-            exporter: self.exporter,
-            obs_domain_id: self.obs_domain_id,
-            obs_point_id: self.obs_point_id,
-            primary: self.primary,
-            verdict: self.verdict,
-            end_reason: self.end_reason,
-            found: [self.src.found, self.dst.found],
-            server: self.server,
-            server_confidence: self.server_confidence,
-        };
-        Common {
-            plain,
-            exporter_node: &self.exporter_node,
-        }
-    }
-
-    /// Hands on what tells it from others with the same [`Self::common`]: all of
-    /// [`Self::visit_own`] that is not in there.
-    pub fn visit_rest<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        self.visit_counters(field);
-        self.visit_ends(field);
-        self.visit_tunnel(field);
-        self.visit_interfaces(field);
-        self.visit_drops(field);
-        if !self.attributes.is_empty() {
-            self.visit_attributes(field);
-        }
     }
 
     /// Bytes on the heap that are its own: what many share, such as identities, is
@@ -329,105 +293,7 @@ impl FlowRecord {
         let names = [&self.src.if_name, &self.dst.if_name].map(attributes::text_heap_bytes);
         names.iter().sum::<usize>() + attributes::heap_bytes(&self.attributes)
     }
-
-    fn visit_counters<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        field(const { Column::of("time") }, Value::Time(self.time_ns));
-        field(const { Column::of("start") }, Value::Time(self.start_ns));
-        field(const { Column::of("end") }, Value::Time(self.end_ns));
-        number(field, const { Column::of("bytes") }, self.bytes);
-        number(field, const { Column::of("packets") }, self.packets);
-        number(field, const { Column::of("l2_bytes") }, self.l2_bytes);
-    }
-
-    fn sides(&self) -> [(&Side, &'static Columns); 2] {
-        [(&self.src, &SRC), (&self.dst, &DST)]
-    }
-
-    fn visit_ends<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        for (side, columns) in self.sides() {
-            address(field, columns.addr, side.addr);
-        }
-        for (side, columns) in self.sides() {
-            number(field, columns.port, side.port);
-        }
-        for (side, columns) in self.sides() {
-            if let Some(mac) = side.mac {
-                field(columns.mac, Value::Mac(mac));
-            }
-        }
-    }
-
-    fn visit_tunnel<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        number(field, const { Column::of("tunnel_key") }, self.tunnel.key);
-        address(field, const { Column::of("tunnel_addr") }, self.tunnel.addr);
-        address(
-            field,
-            const { Column::of("tunnel_dst_addr") },
-            self.tunnel.dst_addr,
-        );
-    }
-
-    fn visit_interfaces<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        for (side, columns) in self.sides() {
-            number(field, columns.if_index, side.if_index);
-        }
-        for (side, columns) in self.sides() {
-            if !side.if_name.is_empty() {
-                field(columns.if_name, word(side.if_name.as_str()));
-            }
-        }
-    }
-
-    fn visit_drops<'a>(&'a self, field: &mut impl Visitor<'a>) {
-        number(
-            field,
-            const { Column::of("dropped_packets") },
-            self.dropped_packets,
-        );
-        number(field, const { Column::of("dropped_bytes") }, self.dropped_bytes);
-    }
 }
-
-pub(crate) fn word(text: &str) -> Value<'_> {
-    Value::Text(Cow::Borrowed(text))
-}
-
-pub(crate) fn number<'a>(field: &mut impl Visitor<'a>, column: Column, number: Option<impl Into<u64>>) {
-    if let Some(number) = number {
-        field(column, Value::Unsigned(number.into()));
-    }
-}
-
-pub(crate) fn address<'a>(field: &mut impl Visitor<'a>, column: Column, address: Option<IpAddr>) {
-    if let Some(address) = address {
-        field(column, Value::Address(address));
-    }
-}
-
-/// The columns of one side.
-struct Columns {
-    addr: Column,
-    port: Column,
-    mac: Column,
-    if_index: Column,
-    if_name: Column,
-}
-
-const SRC: Columns = Columns {
-    addr: Column::of("addr"),
-    port: Column::of("port"),
-    mac: Column::of("mac"),
-    if_index: Column::of("if_index"),
-    if_name: Column::of("if_name"),
-};
-
-const DST: Columns = Columns {
-    addr: Column::of("dst_addr"),
-    port: Column::of("dst_port"),
-    mac: Column::of("dst_mac"),
-    if_index: Column::of("dst_if_index"),
-    if_name: Column::of("dst_if_name"),
-};
 
 /// One JSON object; absent fields are left out.
 impl Serialize for FlowRecord {

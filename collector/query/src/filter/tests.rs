@@ -57,7 +57,7 @@ fn an_error_says_where_what_and_what_would_be_right() {
         ),
         (
             "nat_addr == ip(\"10.0.0.0/8\")",
-            "column 15: \"10.0.0.0/8\" is no address",
+            "column 16: \"10.0.0.0/8\" is no address",
         ),
         (
             "true && SrcK8S_Zone == \"a\"",

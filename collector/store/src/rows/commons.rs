@@ -8,14 +8,14 @@ use arrow::datatypes::Field;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use weir_api::fields::Column;
-use weir_flow::{Common, FlowRecord, Value};
+use weir_flow::{FlowRecord, SharedFields, Value};
 
 use super::Columns;
 
 /// The commons of a batch. A batch has fewer rows than there are numbers.
 #[derive(Debug, Default)]
 pub(super) struct Commons {
-    known: Vec<Common>,
+    known: Vec<SharedFields>,
     places: HashTable<u16>,
     hasher: RandomState,
     /// A row for each of `known`.
@@ -28,18 +28,18 @@ impl Commons {
     /// The number of what a record has in common with others.
     #[inline]
     pub fn number(&mut self, record: &FlowRecord) -> u16 {
-        let common = record.common();
+        let common = record.shared();
         let hash = self.hasher.hash_one(common);
         let known = |number: &u16| self.known[usize::from(*number)].borrowed() == common;
         match self.places.find(hash, known) {
             Some(number) => *number,
-            None => self.admit(hash, common),
+            None => self.admit(hash, common, record),
         }
     }
 
-    fn admit(&mut self, hash: u64, common: Common<&Arc<str>>) -> u16 {
+    fn admit(&mut self, hash: u64, common: SharedFields<&Arc<str>>, record: &FlowRecord) -> u16 {
         let row = self.known.len();
-        common.visit(&mut |column: Column, value: Value<'_>| self.columns.set(column, row, &value));
+        record.visit_shared(&mut |column: Column, value: Value<'_>| self.columns.set(column, row, &value));
         let hasher = |number: &u16| self.hasher.hash_one(&self.known[usize::from(*number)]);
         self.places.insert_unique(hash, row as u16, hasher);
         self.known.push(common.owned());

@@ -122,8 +122,11 @@ fn with_column(rows: &RecordBatch, name: &str, column: arrow::array::ArrayRef) -
     let others = fields.filter(|(other, _)| *other != name);
     RecordBatch::try_from_iter_with_nullable(
         others
-            .map(|(name, column)| (name, column, false))
-            .chain([(name, column, false)]),
+            .chain([(name, column)])
+            .map(|(name, column)| {
+                let nullable = column.null_count() > 0;
+                (name, column, nullable)
+            }),
     )
     .unwrap()
 }

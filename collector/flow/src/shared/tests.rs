@@ -1,8 +1,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use weir_api::fields::Column;
+
+use crate::Value;
 use crate::record::tests::full;
-use crate::{FlowRecord, Value};
 
 use super::*;
 
@@ -65,9 +67,9 @@ fn changed() -> Vec<FlowRecord> {
 }
 
 #[test]
-fn what_is_common_and_the_rest_are_the_whole_record() {
+fn what_is_shared_and_the_rest_are_the_whole_record() {
     for record in changed() {
-        let mut parts = fields(|field| record.common().visit(&mut |c: Column, v| field(c, v)));
+        let mut parts = fields(|field| record.visit_shared(&mut |c: Column, v| field(c, v)));
         parts.extend(fields(|field| record.visit_rest(&mut |c: Column, v| field(c, v))));
         let whole = fields(|field| record.visit_own(&mut |c: Column, v| field(c, v)));
         assert_eq!(parts, whole);
@@ -85,7 +87,7 @@ fn two_are_equal_exactly_when_all_their_fields_are_and_have_one_hash_then() {
         let values = |record: &'_ FlowRecord| {
             format!("{:?}", {
                 let mut list = Vec::new();
-                record.common().visit(&mut |column: Column, value: Value<'_>| {
+                record.visit_shared(&mut |column: Column, value: Value<'_>| {
                     list.push((column.name(), format!("{value:?}")))
                 });
                 list
@@ -93,17 +95,17 @@ fn two_are_equal_exactly_when_all_their_fields_are_and_have_one_hash_then() {
         };
         let same = values(one) == values(other);
         assert_eq!(
-            one.common() == other.common(),
+            one.shared() == other.shared(),
             same,
             "{}\n{}",
             values(one),
             values(other)
         );
-        assert_eq!(one.common().owned().borrowed() == other.common(), same);
+        assert_eq!(one.shared().owned().borrowed() == other.shared(), same);
         if same {
             assert_eq!(
-                hasher.hash_one(one.common()),
-                hasher.hash_one(other.common().owned())
+                hasher.hash_one(one.shared()),
+                hasher.hash_one(other.shared().owned())
             );
         }
     }
