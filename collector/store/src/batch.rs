@@ -9,30 +9,31 @@ use arrow::datatypes::{Field, Schema, UInt16Type};
 use crate::packed;
 use crate::schema;
 
-/// The column of rows that says what they have in common: a row of the commons.
-pub(crate) const COMMON: &str = "common";
+/// The column of rows that says what they have in common: a row of the shared columns.
+/// Logs have this name, too.
+pub(crate) const SHARED_ROW: &str = "common";
 
 /// Rows that were gathered at one time. Cheap to clone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// The columns in which rows differ, [`COMMON`] and the sides. Texts may be
+    /// The columns in which rows differ, [`SHARED_ROW`] and the sides. Texts may be
     /// dictionaries, addresses as [`crate::packed`] has them.
     rows: RecordBatch,
     /// Columns of what rows have in common.
-    commons: RecordBatch,
+    shared: RecordBatch,
 }
 
 impl Batch {
-    /// `rows` has [`COMMON`], and `commons` each row that it points at.
-    pub(crate) fn new(rows: RecordBatch, commons: RecordBatch) -> Self {
-        Self { rows, commons }
+    /// `rows` has [`SHARED_ROW`], and `shared` each row that it points at.
+    pub(crate) fn new(rows: RecordBatch, shared: RecordBatch) -> Self {
+        Self { rows, shared }
     }
 
     /// Of rows with nothing in common: they have all their columns themselves.
     pub(crate) fn of_rows(rows: RecordBatch) -> Self {
         Self {
             rows,
-            commons: RecordBatch::new_empty(Arc::new(Schema::empty())),
+            shared: RecordBatch::new_empty(Arc::new(Schema::empty())),
         }
     }
 
@@ -43,25 +44,27 @@ impl Batch {
 
     /// Octets that it takes.
     pub(crate) fn memory_size(&self) -> usize {
-        self.rows.get_array_memory_size() + self.commons.get_array_memory_size()
+        self.rows.get_array_memory_size() + self.shared.get_array_memory_size()
     }
 
     pub(crate) fn rows(&self) -> &RecordBatch {
         &self.rows
     }
 
-    pub(crate) fn commons(&self) -> &RecordBatch {
-        &self.commons
+    pub(crate) fn shared(&self) -> &RecordBatch {
+        &self.shared
     }
 
-    /// The common of each row.
-    pub(crate) fn common(&self) -> Option<&UInt16Array> {
-        self.rows.column_by_name(COMMON)?.as_primitive_opt::<UInt16Type>()
+    /// Of each row, the row of the shared columns.
+    pub(crate) fn shared_rows(&self) -> Option<&UInt16Array> {
+        self.rows
+            .column_by_name(SHARED_ROW)?
+            .as_primitive_opt::<UInt16Type>()
     }
 
     /// Whether any row has a value in a column.
     pub fn has(&self, name: &str) -> bool {
-        self.has_in_rows(name) || self.commons.column_by_name(name).is_some()
+        self.has_in_rows(name) || self.shared.column_by_name(name).is_some()
     }
 
     /// The rows have the column, not what they have in common.
@@ -74,9 +77,9 @@ impl Batch {
         if let Some(column) = self.rows.column_by_name(name) {
             return Some(unpacked(name, column));
         }
-        let values = self.column_of_commons(name)?;
-        let column = take(&values, self.common()?, None);
-        Some(column.expect("each row's common is one of the commons"))
+        let values = self.shared_column(name)?;
+        let column = take(&values, self.shared_rows()?, None);
+        Some(column.expect("each row has one of the shared rows"))
     }
 
     /// The same, packed where the batch has it so.
@@ -85,9 +88,9 @@ impl Batch {
         own.or_else(|| self.column(name))
     }
 
-    /// The same of the commons.
-    pub(crate) fn column_of_commons(&self, name: &str) -> Option<ArrayRef> {
-        Some(unpacked(name, self.commons.column_by_name(name)?))
+    /// The same of the shared columns.
+    pub(crate) fn shared_column(&self, name: &str) -> Option<ArrayRef> {
+        Some(unpacked(name, self.shared.column_by_name(name)?))
     }
 
     /// The columns of [`schema::facts`] that have a value.

@@ -16,24 +16,24 @@ use arrow::datatypes::{
 use weir_api::fields::Column;
 use weir_flow::{FlowRecord, Value};
 
-use crate::batch::{Batch, COMMON};
+use crate::batch::{Batch, SHARED_ROW};
 use crate::lexicon::Lexicon;
 use crate::packed;
 use crate::range::TimeRange;
 use crate::schema::{self, DST_ID, OF_ONE_PACKET, SRC_ID};
 use crate::sorted::Key;
-use commons::Commons;
+use shared::SharedColumns;
 
-mod commons;
+mod shared;
 
 /// Rows that are being gathered into a batch, fewer than 65,536.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    commons: Commons,
-    /// What is not in common.
+    shared: SharedColumns,
+    /// What is not shared.
     columns: Columns,
-    /// The common of each row.
-    common: Vec<u16>,
+    /// Of each row, the row of the shared columns.
+    shared_rows: Vec<u16>,
     src: Vec<u32>,
     dst: Vec<u32>,
     time: Option<TimeRange>,
@@ -50,8 +50,8 @@ impl Rows {
     pub fn extend(&mut self, records: &[FlowRecord], sides: &[(u32, u32)]) {
         // Numbers are looked for in memory that is far away: all at once, since
         // then one lookup does not wait for the other.
-        self.common
-            .extend(records.iter().map(|record| self.commons.number(record)));
+        self.shared_rows
+            .extend(records.iter().map(|record| self.shared.number(record)));
         for (record, (src, dst)) in records.iter().zip(sides) {
             let row = self.len();
             let time = micros(record.time_ns);
@@ -76,13 +76,13 @@ impl Rows {
             arrays.push(array);
         };
         push(
-            COMMON,
-            Arc::new(UInt16Array::from(taken(&mut self.common, order))),
+            SHARED_ROW,
+            Arc::new(UInt16Array::from(taken(&mut self.shared_rows, order))),
         );
         push(SRC_ID, Arc::new(UInt32Array::from(taken(&mut self.src, order))));
         push(DST_ID, Arc::new(UInt32Array::from(taken(&mut self.dst, order))));
-        let commons = self.commons.take();
-        Some((Batch::new(table((fields, arrays)), table(commons)), time))
+        let shared = self.shared.take();
+        Some((Batch::new(table((fields, arrays)), table(shared)), time))
     }
 
     /// Finds the order of the rows, none of which came before `earliest`. When they
@@ -94,7 +94,7 @@ impl Rows {
             let key = Key {
                 src: self.src[row],
                 dst: self.dst[row],
-                proto: self.commons.proto(self.common[row]),
+                proto: self.shared.proto(self.shared_rows[row]),
                 dst_port: ports.get(row).copied().unwrap_or_default(),
                 since: times[row].wrapping_sub(earliest) as u64,
             };

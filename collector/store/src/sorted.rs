@@ -25,9 +25,9 @@ pub(crate) struct Sorted {
     batches: Vec<Batch>,
     schema: SchemaRef,
     order: Vec<Place>,
-    /// The common of each row in the order, counted through all batches; empty if
-    /// no batch has commons.
-    commons: Vec<u32>,
+    /// Of each row in the order, the row of the shared columns, counted through all
+    /// batches; empty if no batch has any.
+    shared_rows: Vec<u32>,
 }
 
 /// Where a row is.
@@ -69,7 +69,7 @@ impl Sorted {
         let fields: Vec<_> = schema.fields().iter().filter(any).cloned().collect();
         Self {
             schema: Arc::new(Schema::new(fields)),
-            commons: commons(&batches, &order),
+            shared_rows: shared_rows(&batches, &order),
             order,
             batches,
         }
@@ -172,8 +172,8 @@ fn times(rows: &RecordBatch) -> impl Iterator<Item = i64> {
     times.iter().copied()
 }
 
-fn commons(batches: &[Batch], order: &[Place]) -> Vec<u32> {
-    if batches.iter().all(|batch| batch.common().is_none()) {
+fn shared_rows(batches: &[Batch], order: &[Place]) -> Vec<u32> {
+    if batches.iter().all(|batch| batch.shared_rows().is_none()) {
         return Vec::new();
     }
     let mut before = 0;
@@ -181,17 +181,14 @@ fn commons(batches: &[Batch], order: &[Place]) -> Vec<u32> {
         .iter()
         .map(|batch| {
             let first = before;
-            before += batch.commons().num_rows() as u32;
-            (first, batch.common().map_or(&[][..], |common| common.values()))
+            before += batch.shared().num_rows() as u32;
+            (first, batch.shared_rows().map_or(&[][..], |rows| rows.values()))
         })
         .collect();
-    let common = |place: &Place| {
-        let (first, common) = parts[place.batch as usize];
+    let shared_row = |place: &Place| {
+        let (first, rows) = parts[place.batch as usize];
         // Rows without one are of a batch without any, which no column asks.
-        first
-            + common
-                .get(place.row as usize)
-                .map_or(0, |common| u32::from(*common))
+        first + rows.get(place.row as usize).map_or(0, |row| u32::from(*row))
     };
-    order.iter().map(common).collect()
+    order.iter().map(shared_row).collect()
 }

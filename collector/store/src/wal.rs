@@ -3,7 +3,7 @@
 //!
 //! File: 8 octets `weirwal2`, 16 octets the store. Frame: length of the payload,
 //! its CRC-32 (IEEE), rows in it, length of the identities in it, length of the
-//! commons, each 32 bits little-endian; then the payload: an Arrow IPC stream of the
+//! shared columns, each 32 bits little-endian; then the payload: an Arrow IPC stream of the
 //! identities that the head names for the first time, one of what the rows have in
 //! common, and one of the rows, all with texts and addresses as dictionaries.
 
@@ -121,15 +121,15 @@ fn encode(frame: &Frame, out: &mut Vec<u8>) -> Result<(), ArrowError> {
         stream(&identities::table_of(&frame.named), out)?;
     }
     let identities = out.len() - FRAME;
-    if frame.batch.common().is_some() {
-        stream(frame.batch.commons(), out)?;
+    if frame.batch.shared_rows().is_some() {
+        stream(frame.batch.shared(), out)?;
     }
-    let commons = out.len() - FRAME - identities;
+    let shared = out.len() - FRAME - identities;
     stream(frame.batch.rows(), out)?;
     let length = out.len() - FRAME;
     let crc = crc32fast::hash(&out[FRAME..]);
     let rows = frame.batch.num_rows();
-    let numbers: [usize; NUMBERS] = [length, crc as usize, rows, identities, commons];
+    let numbers: [usize; NUMBERS] = [length, crc as usize, rows, identities, shared];
     for (place, number) in numbers.into_iter().enumerate() {
         let number = u32::try_from(number).map_err(|_| ArrowError::IpcError("a frame over 4 GiB".into()))?;
         out[place * 4..place * 4 + 4].copy_from_slice(&number.to_le_bytes());
@@ -224,21 +224,21 @@ fn rows_of(octets: &[u8]) -> u64 {
     rows.filter(|rows| *rows < 1 << 24).unwrap_or(0).into()
 }
 
-fn decode([_, crc, _, identities, commons]: [u32; NUMBERS], payload: &[u8]) -> Option<Logged> {
+fn decode([_, crc, _, identities, shared]: [u32; NUMBERS], payload: &[u8]) -> Option<Logged> {
     if crc32fast::hash(payload) != crc {
         return None;
     }
     let (identities, rest) = payload.split_at_checked(identities as usize)?;
-    let (commons, rows) = rest.split_at_checked(commons as usize)?;
+    let (shared, rows) = rest.split_at_checked(shared as usize)?;
     let rows = batch(rows)?;
     Some(Logged {
         identities: match identities.is_empty() {
             true => None,
             false => Some(batch(identities)?),
         },
-        batch: match commons.is_empty() {
+        batch: match shared.is_empty() {
             true => Batch::of_rows(rows),
-            false => Batch::new(rows, batch(commons)?),
+            false => Batch::new(rows, batch(shared)?),
         },
     })
 }

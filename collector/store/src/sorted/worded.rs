@@ -24,8 +24,8 @@ pub(crate) struct Worded {
 
 #[derive(Debug)]
 enum Numbers {
-    /// By common, counted through all batches.
-    OfCommons(Vec<u32>),
+    /// By row of the shared columns, counted through all batches.
+    OfShared(Vec<u32>),
     /// By batch.
     OfRows(Vec<Part>),
     /// By place in the order.
@@ -51,7 +51,7 @@ impl Worded {
         let mut vocabulary = Vocabulary::of(kind);
         let mut numbers = match kind {
             DataType::Boolean | DataType::Timestamp(..) => return None,
-            _ if in_common => Numbers::OfCommons(of_commons(batches, name, &mut vocabulary)),
+            _ if in_common => Numbers::OfShared(of_shared(batches, name, &mut vocabulary)),
             DataType::FixedSizeBinary(_) => Numbers::InOrder(in_order(sorted, name, &mut vocabulary)),
             DataType::Utf8View => {
                 let part = |batch: &Batch| of_rows(batch, name, &mut vocabulary);
@@ -78,9 +78,9 @@ impl Worded {
     pub fn numbers(&self, sorted: &Sorted, rows: Range<usize>, numbers: &mut Vec<u32>) {
         numbers.clear();
         match &self.numbers {
-            Numbers::OfCommons(of_commons) => {
-                let commons = &sorted.commons[rows];
-                numbers.extend(commons.iter().map(|common| of_commons[*common as usize]));
+            Numbers::OfShared(of_shared) => {
+                let shared = &sorted.shared_rows[rows];
+                numbers.extend(shared.iter().map(|row| of_shared[*row as usize]));
             }
             Numbers::OfRows(parts) => {
                 let parts: Vec<_> = parts.iter().map(Part::lookup).collect();
@@ -116,7 +116,7 @@ impl Numbers {
             }
         };
         match self {
-            Self::OfCommons(numbers) | Self::InOrder(numbers) => replace(numbers),
+            Self::OfShared(numbers) | Self::InOrder(numbers) => replace(numbers),
             Self::OfRows(parts) => {
                 for part in parts {
                     match part {
@@ -129,12 +129,12 @@ impl Numbers {
     }
 }
 
-fn of_commons(batches: &[Batch], name: &str, vocabulary: &mut Vocabulary) -> Vec<u32> {
+fn of_shared(batches: &[Batch], name: &str, vocabulary: &mut Vocabulary) -> Vec<u32> {
     let mut numbers = Vec::new();
     for batch in batches {
-        match batch.column_of_commons(name) {
+        match batch.shared_column(name) {
             Some(column) => vocabulary.read(&column, |number| numbers.push(number.unwrap_or(ABSENT))),
-            None => numbers.extend(std::iter::repeat_n(ABSENT, batch.commons().num_rows())),
+            None => numbers.extend(std::iter::repeat_n(ABSENT, batch.shared().num_rows())),
         }
     }
     numbers

@@ -192,10 +192,12 @@ mod tests {
     #[test]
     fn a_word_of_zeros_is_no_absent_one() {
         let addresses = [None, Some([0; 16]), None, Some([1; 16]), Some([0; 16])];
-        let column =
-            FixedSizeBinaryArray::try_from_sparse_iter_with_size(addresses.into_iter(), 16).unwrap();
+        let column = FixedSizeBinaryArray::try_from_sparse_iter_with_size(addresses.into_iter(), 16).unwrap();
         let batch = RecordBatch::try_from_iter([("address", Arc::new(column) as ArrayRef)]).unwrap();
-        assert_eq!(widen(&narrow(&batch).unwrap()).unwrap().columns(), batch.columns());
+        assert_eq!(
+            widen(&narrow(&batch).unwrap()).unwrap().columns(),
+            batch.columns()
+        );
     }
 
     #[test]

@@ -120,14 +120,10 @@ fn with_column(rows: &RecordBatch, name: &str, column: arrow::array::ArrayRef) -
         .map(|f| f.name().as_str())
         .zip(rows.columns().iter().cloned());
     let others = fields.filter(|(other, _)| *other != name);
-    RecordBatch::try_from_iter_with_nullable(
-        others
-            .chain([(name, column)])
-            .map(|(name, column)| {
-                let nullable = column.null_count() > 0;
-                (name, column, nullable)
-            }),
-    )
+    RecordBatch::try_from_iter_with_nullable(others.chain([(name, column)]).map(|(name, column)| {
+        let nullable = column.null_count() > 0;
+        (name, column, nullable)
+    }))
     .unwrap()
 }
 

@@ -12,9 +12,9 @@ use weir_flow::{FlowRecord, SharedFields, Value};
 
 use super::Columns;
 
-/// The commons of a batch. A batch has fewer rows than there are numbers.
+/// The shared columns of a batch. A batch has fewer rows than there are numbers.
 #[derive(Debug, Default)]
-pub(super) struct Commons {
+pub(super) struct SharedColumns {
     known: Vec<SharedFields>,
     places: HashTable<u16>,
     hasher: RandomState,
@@ -24,25 +24,25 @@ pub(super) struct Commons {
     numbers: Vec<u16>,
 }
 
-impl Commons {
+impl SharedColumns {
     /// The number of what a record has in common with others.
     #[inline]
     pub fn number(&mut self, record: &FlowRecord) -> u16 {
-        let common = record.shared();
-        let hash = self.hasher.hash_one(common);
-        let known = |number: &u16| self.known[usize::from(*number)].borrowed() == common;
+        let shared = record.shared();
+        let hash = self.hasher.hash_one(shared);
+        let known = |number: &u16| self.known[usize::from(*number)].borrowed() == shared;
         match self.places.find(hash, known) {
             Some(number) => *number,
-            None => self.admit(hash, common, record),
+            None => self.admit(hash, shared, record),
         }
     }
 
-    fn admit(&mut self, hash: u64, common: SharedFields<&Arc<str>>, record: &FlowRecord) -> u16 {
+    fn admit(&mut self, hash: u64, shared: SharedFields<&Arc<str>>, record: &FlowRecord) -> u16 {
         let row = self.known.len();
         record.visit_shared(&mut |column: Column, value: Value<'_>| self.columns.set(column, row, &value));
         let hasher = |number: &u16| self.hasher.hash_one(&self.known[usize::from(*number)]);
         self.places.insert_unique(hash, row as u16, hasher);
-        self.known.push(common.owned());
+        self.known.push(shared.owned());
         row as u16
     }
 
