@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use weir_api::fields::Column;
+use wire::Text;
 
 use crate::record::{FlowRecord, Visitor};
 use crate::value::{self, Value};
@@ -61,8 +62,8 @@ impl FlowRecord {
             SHARED "direction" => self.direction.map(value::direction_name).map(word),
             OWN "if_index" => number(src.if_index),
             OWN "dst_if_index" => number(dst.if_index),
-            OWN "if_name" => known(src.if_name.as_str()),
-            OWN "dst_if_name" => known(dst.if_name.as_str()),
+            OWN "if_name" => known(&src.if_name),
+            OWN "dst_if_name" => known(&dst.if_name),
             SHARED "format" => Some(word(self.format.as_str())),
             SHARED "exporter" => address(Some(self.exporter)),
             SHARED "exporter_node" => Some(word(&self.exporter_node)),
@@ -86,8 +87,8 @@ pub(crate) fn word(text: &str) -> Value<'_> {
 }
 
 /// The text, if there is any.
-fn known(text: &str) -> Option<Value<'_>> {
-    (!text.is_empty()).then(|| word(text))
+fn known(text: &Text) -> Option<Value<'_>> {
+    (!text.is_empty()).then(|| word(text.as_str()))
 }
 
 fn number(number: Option<impl Into<u64>>) -> Option<Value<'static>> {

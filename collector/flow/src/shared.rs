@@ -19,7 +19,7 @@ pub struct SharedFields<Node = Arc<str>> {
     exporter_node: Node,
 }
 
-/// Makes [`Plain`] and how it is taken out of a record.
+/// Makes [`Plain`] and [`SharedFields::of`].
 macro_rules! plain_fields {
     (|$record:ident| $($field:ident: $kind:ty = $value:expr,)+) => {
         /// All of it that is no text.
@@ -28,11 +28,16 @@ macro_rules! plain_fields {
             $($field: $kind,)+
         }
 
-        impl Plain {
+        impl<'a> SharedFields<&'a Arc<str>> {
+            /// Those of a record.
             #[inline]
-            fn of($record: &FlowRecord) -> Self {
+            pub(crate) fn of($record: &'a FlowRecord) -> Self {
+                // In one piece: what is made apart is copied.
                 Self {
-                    $($field: $value,)+
+                    plain: Plain {
+                        $($field: $value,)+
+                    },
+                    exporter_node: &$record.exporter_node,
                 }
             }
         }
@@ -66,6 +71,7 @@ plain_fields! { |record|
 /// Of the fields in which the records of a cluster differ most, packed: what is
 /// equal has the same hash, and few others do.
 impl<Node> Hash for SharedFields<Node> {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let plain = &self.plain;
         let octet = |octet: Option<u8>| u64::from(octet.unwrap_or_default());
@@ -96,16 +102,7 @@ impl<Node> Hash for SharedFields<Node> {
     }
 }
 
-impl<'a> SharedFields<&'a Arc<str>> {
-    /// Those of a record.
-    #[inline]
-    pub(crate) fn of(record: &'a FlowRecord) -> Self {
-        Self {
-            plain: Plain::of(record),
-            exporter_node: &record.exporter_node,
-        }
-    }
-
+impl SharedFields<&Arc<str>> {
     /// The same with a text of its own.
     pub fn owned(self) -> SharedFields {
         SharedFields {
@@ -120,13 +117,12 @@ impl SharedFields {
     pub fn proto(&self) -> Option<u8> {
         self.plain.proto
     }
+}
 
-    /// The same without its own text.
-    pub fn borrowed(&self) -> SharedFields<&Arc<str>> {
-        SharedFields {
-            plain: self.plain,
-            exporter_node: &self.exporter_node,
-        }
+impl PartialEq<SharedFields<&Arc<str>>> for SharedFields {
+    #[inline]
+    fn eq(&self, other: &SharedFields<&Arc<str>>) -> bool {
+        self.plain == other.plain && self.exporter_node == *other.exporter_node
     }
 }
 

@@ -29,8 +29,10 @@ impl SharedColumns {
     #[inline]
     pub fn number(&mut self, record: &FlowRecord) -> u16 {
         let shared = record.shared();
-        let hash = self.hasher.hash_one(shared);
-        let known = |number: &u16| self.known[usize::from(*number)].borrowed() == shared;
+        // Not by value: it would be copied.
+        let hash_of = |shared: &SharedFields<&Arc<str>>| self.hasher.hash_one(shared);
+        let hash = hash_of(&shared);
+        let known = |number: &u16| self.known[usize::from(*number)] == shared;
         match self.places.find(hash, known) {
             Some(number) => *number,
             None => self.admit(hash, shared, record),
