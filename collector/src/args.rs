@@ -1,9 +1,10 @@
 //! The command line of `weir-collector`, and what it means.
 
 mod files;
+mod northbound;
 mod store;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use ovsdb::Endpoint;
 
 use crate::stream::{CONNECTIONS, StreamConfig, TlsFiles};
 pub use files::FileArgs;
+pub use northbound::NorthboundArgs;
 pub use store::StoreArgs;
 use weir_identity::NAME_HISTORY;
 
-use crate::{AllowRule, Config, NameSource, QUEUE_RECORDS, Sink, default_workers};
+use crate::{AllowRule, Config, NameSource, QUEUE_RECORDS, Sink, SwitchSources, default_workers};
 
 /// NetFlow, NetFlow, IPFIX, sFlow by custom; every port takes every protocol.
 pub const DEFAULT_PORTS: [u16; 4] = [2055, 2056, 4739, 6343];
@@ -83,7 +85,7 @@ pub struct Args {
     pub files: FileArgs,
 
     /// Where /api, /metrics, /healthz and /readyz are served
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_http())]
     pub http: SocketAddr,
 
     #[command(flatten)]
@@ -105,8 +107,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "ovsdb")]
     pub node_name: Option<String>,
 
+    #[command(flatten)]
+    pub northbound: NorthboundArgs,
+
     /// Take names from Kubernetes; the default in a cluster
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ovn_nb")]
     pub kube: bool,
 
     /// Print the document of the API (OpenAPI) and end
@@ -114,7 +119,7 @@ pub struct Args {
     pub openapi: bool,
 
     /// Take names from the cluster that this file describes
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "ovn_nb")]
     pub kubeconfig: Option<PathBuf>,
 
     /// How long it stays known who had an address, after it was given up
@@ -175,11 +180,13 @@ impl Args {
     }
 
     fn names(&self, in_cluster: bool) -> NameSource {
-        if !self.ovsdb.is_empty() {
-            return NameSource::Switches {
+        let northbound = self.northbound.endpoint();
+        if !self.ovsdb.is_empty() || northbound.is_some() {
+            return NameSource::Switches(SwitchSources {
                 endpoints: self.ovsdb.clone(),
                 node_name: self.node_name.clone(),
-            };
+                northbound,
+            });
         }
         if self.kube || self.kubeconfig.is_some() || in_cluster {
             return NameSource::Cluster {
@@ -192,13 +199,21 @@ impl Args {
 
 /// The usual ports of all addresses, of both families where the host has both.
 pub fn default_listen() -> Vec<SocketAddr> {
-    let has_ipv6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
-    let any = if has_ipv6 {
+    let any = any_address();
+    DEFAULT_PORTS.map(|port| SocketAddr::new(any, port)).to_vec()
+}
+
+/// The usual port of HTTP, of all addresses likewise.
+fn default_http() -> SocketAddr {
+    SocketAddr::new(any_address(), 8080)
+}
+
+fn any_address() -> IpAddr {
+    if UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() {
         Ipv6Addr::UNSPECIFIED.into()
     } else {
         Ipv4Addr::UNSPECIFIED.into()
-    };
-    DEFAULT_PORTS.map(|port| SocketAddr::new(any, port)).to_vec()
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +241,19 @@ mod tests {
             NameSource::Cluster { kubeconfig: Some(_) }
         ));
         let both = names("--ovsdb unix:/a --ovsdb tcp:127.0.0.1:6640", true);
-        assert!(matches!(both, NameSource::Switches { endpoints, .. } if endpoints.len() == 2));
+        assert!(
+            matches!(both, NameSource::Switches(of) if of.endpoints.len() == 2 && of.northbound.is_none())
+        );
+        let line = "--ovsdb unix:/a --ovn-nb ssl:192.0.2.1:6641 --ovn-nb-private-key k --ovn-nb-certificate c --ovn-nb-ca-cert a";
+        let NameSource::Switches(of) = names(line, true) else {
+            panic!("not of switches");
+        };
+        assert!(
+            matches!(of.northbound, Some(Endpoint::Ssl { tls, .. }) if tls.ca_certificate == PathBuf::from("a"))
+        );
+        assert!(
+            matches!(names("--ovn-nb unix:/nb", true), NameSource::Switches(of) if of.endpoints.is_empty())
+        );
     }
 
     #[test]
@@ -258,6 +285,7 @@ mod tests {
     #[test]
     fn two_sources_of_names_are_refused() {
         assert!(Args::try_parse_from(["weir-collector", "--kube", "--ovsdb", "unix:/a"]).is_err());
+        assert!(Args::try_parse_from(["weir-collector", "--kube", "--ovn-nb", "unix:/a"]).is_err());
         assert!(Args::try_parse_from(["weir-collector", "--node-name", "a"]).is_err());
     }
 }

@@ -38,7 +38,7 @@ mod pcap;
 
 pub use allow::{Allow, AllowRule};
 pub use config::{Config, QUEUE_RECORDS, default_workers};
-pub use names::NameSource;
+pub use names::{NameSource, SwitchSources};
 pub use pipeline::{Addresses, Collector, StartError};
 pub use running::{RunError, Running};
 pub use sink::Sink;
