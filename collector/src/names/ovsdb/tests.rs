@@ -52,7 +52,7 @@ fn replica() -> Replica {
         ("obs_domain_id".to_owned(), Datum::from(7)),
         ("other_config".to_owned(), Datum::string_map(switches)),
     ];
-    let remote = [("remote_ip", "192.0.2.2")];
+    let remote = [("remote_ip", "192.0.2.2"), ("dst_port", "7000")];
     let tunnel = [
         ("name".to_owned(), Datum::from("genev")),
         ("type".to_owned(), Datum::from("geneve")),
@@ -224,6 +224,9 @@ fn exporters_are_known_by_what_the_rows_say() {
         "Geneve with OVN's option"
     );
     assert_eq!(exporter.tunnel_overhead(103), None);
+    assert!(exporter.is_tunnel_input(102) && !exporter.is_tunnel_input(103));
+    assert_eq!(*exporter.tunnel_names, ["genev".into()]);
+    assert_eq!(*exporter.tunnel_udp_ports, [7000]);
 }
 
 #[test]
