@@ -226,10 +226,18 @@ pub struct BridgeStatus {
     /// IPFIX settings in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipfix: Option<IpfixExport>,
-    /// Tunnel ports whose header OVS counts in NetFlow octets: those of a bridge
-    /// on the userspace datapath, when NetFlow is in force there.
+    /// Tunnel ports that no other bridge has a port of the same number as, when NetFlow is
+    /// in force there: it has numbers alone, and counts their headers on the userspace
+    /// datapath.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tunnel_ports: Vec<TunnelPorts>,
+    /// OpenFlow port numbers of all tunnels of the bridge, ascending, when NetFlow is in
+    /// force there: where packets come in, a number is always of this bridge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tunnel_inputs: Vec<u16>,
+    /// UDP ports that tunnels of the node go to (`options:dst_port`), ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tunnel_udp_ports: Vec<u16>,
     /// `external_ids:weir-single-pass=true` of the bridge, see [`SINGLE_PASS_KEY`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub single_pass: bool,
@@ -244,7 +252,8 @@ pub const SINGLE_PASS_KEY: &str = "weir-single-pass";
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TunnelPorts {
-    /// Octets of the outer Ethernet, IP and tunnel headers.
+    /// Octets of the outer Ethernet, IP and tunnel headers that NetFlow counts; 0 on the
+    /// kernel's datapath, which has its tunnels in devices of their own.
     pub overhead: u16,
     /// OpenFlow port numbers, ascending.
     pub ofports: Vec<u16>,
@@ -265,7 +274,24 @@ pub struct TunnelInterface<'a> {
     pub of_ovn: bool,
 }
 
+/// The kinds of interfaces that put another packet around each packet (vswitch.xml).
+const TUNNEL_KINDS: [&str; 8] = [
+    "geneve",
+    "vxlan",
+    "gre",
+    "ip6gre",
+    "erspan",
+    "ip6erspan",
+    "stt",
+    "lisp",
+];
+
 impl TunnelInterface<'_> {
+    /// Whether it is a tunnel.
+    pub fn is_tunnel(&self) -> bool {
+        TUNNEL_KINDS.contains(&self.kind)
+    }
+
     /// Octets before each packet; `None`: it is no tunnel, or of a kind or with
     /// an address family that cannot be told from the row.
     ///
@@ -286,18 +312,33 @@ impl TunnelInterface<'_> {
 }
 
 impl TunnelPorts {
-    /// The tunnel ports among a bridge's interfaces, by overhead. `elsewhere`:
+    /// The numbers of all tunnel ports among a bridge's interfaces, ascending.
+    pub fn inputs<'a>(interfaces: impl Iterator<Item = TunnelInterface<'a>>) -> Vec<u16> {
+        let tunnels = interfaces.filter(TunnelInterface::is_tunnel);
+        // OVS shows -1 where it could not open the port.
+        let numbers = tunnels.filter_map(|i| u16::try_from(i.ofport).ok().filter(|n| *n != 0));
+        numbers.collect::<BTreeSet<u16>>().into_iter().collect()
+    }
+
+    /// The tunnel ports among a bridge's interfaces, by overhead. `counted`: NetFlow counts
+    /// it, as the userspace datapath does; ports whose overhead is not known are left out
+    /// then. `elsewhere`:
     /// `ofport`s of the other bridges. NetFlow names a port behind a patch by its
     /// number on its own bridge, so a number that both have tells nothing.
     pub fn of<'a>(
         interfaces: impl Iterator<Item = TunnelInterface<'a>>,
+        counted: bool,
         elsewhere: &BTreeSet<i64>,
     ) -> Vec<Self> {
+        let overhead = |interface: &TunnelInterface<'_>| match counted {
+            true => interface.overhead(),
+            false => interface.is_tunnel().then_some(0),
+        };
         let mut ports = BTreeMap::<u16, BTreeSet<u16>>::new();
         for interface in interfaces.filter(|i| !elsewhere.contains(&i.ofport)) {
             // OVS shows -1 where it could not open the port.
             let number = u16::try_from(interface.ofport).ok().filter(|n| *n != 0);
-            if let (Some(overhead), Some(number)) = (interface.overhead(), number) {
+            if let (Some(overhead), Some(number)) = (overhead(&interface), number) {
                 ports.entry(overhead).or_default().insert(number);
             }
         }
@@ -401,11 +442,21 @@ mod tests {
             tunnel("geneve", -1, "192.0.2.3"),
             tunnel("", 5, "192.0.2.4"),
         ];
-        let grouped = TunnelPorts::of(ports.into_iter(), &[3].into());
+        let grouped = TunnelPorts::of(ports.iter().copied(), true, &[3].into());
         let plain: Vec<_> = grouped
             .iter()
             .map(|p| (p.overhead, p.ofports.as_slice()))
             .collect();
         assert_eq!(plain, [(50, &[2, 9][..]), (70, &[4][..])]);
+        assert_eq!(TunnelPorts::inputs(ports.iter().copied()), [2, 3, 4, 9]);
+        let uncounted = TunnelPorts::of(ports.into_iter(), false, &[3].into());
+        let all = [(0, vec![2, 4, 9])];
+        assert_eq!(
+            uncounted
+                .into_iter()
+                .map(|p| (p.overhead, p.ofports))
+                .collect::<Vec<_>>(),
+            all
+        );
     }
 }

@@ -15,8 +15,8 @@ use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weir_api::NodeFlowExportStatus;
-use weir_collector::args::{ExporterArgs, FileArgs, Print, StoreArgs, default_listen};
-use weir_collector::{Collector, Config, NameSource, Running, Sink};
+use weir_collector::args::{ExporterArgs, FileArgs, NorthboundArgs, Print, StoreArgs, default_listen};
+use weir_collector::{Collector, Config, NameSource, Running, Sink, SwitchSources};
 use weir_node::shutdown::Signals;
 use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
 
@@ -51,6 +51,8 @@ pub struct UpArgs {
     files: FileArgs,
     #[command(flatten)]
     exporters: ExporterArgs,
+    #[command(flatten)]
+    northbound: NorthboundArgs,
 }
 
 /// Runs until a signal.
@@ -140,10 +142,11 @@ fn collector_config(args: &UpArgs, node: &str) -> Config {
             args.listen.clone()
         },
         http: args.http,
-        names: NameSource::Switches {
+        names: NameSource::Switches(SwitchSources {
             endpoints: vec![args.node.ovsdb.clone()],
             node_name: Some(node.to_owned()),
-        },
+            northbound: args.northbound.endpoint(),
+        }),
         subnet_labels: args.files.subnet_labels.clone(),
         sink: match args.print {
             Print::Json => Sink::stdout(),

@@ -2,6 +2,7 @@
 
 mod exporters;
 mod files;
+mod northbound;
 mod store;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -15,10 +16,11 @@ use ovsdb::Endpoint;
 use crate::stream::{CONNECTIONS, CONNECTIONS_PER_PEER, StreamConfig, TlsFiles};
 pub use exporters::{ExporterArgs, NodeDaemon};
 pub use files::FileArgs;
+pub use northbound::NorthboundArgs;
 pub use store::StoreArgs;
 use weir_identity::NAME_HISTORY;
 
-use crate::{AllowRule, Config, NameSource, QUEUE_BYTES, Sink, default_workers};
+use crate::{AllowRule, Config, NameSource, QUEUE_BYTES, Sink, SwitchSources, default_workers};
 
 /// NetFlow, NetFlow, IPFIX, sFlow by custom; every port takes every protocol.
 pub const DEFAULT_PORTS: [u16; 4] = [2055, 2056, 4739, 6343];
@@ -99,9 +101,8 @@ pub struct Args {
     pub files: FileArgs,
 
     /// Where /api, /metrics, /healthz and /readyz are served
-    /// [default: port 8080 of all addresses]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub http: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_http())]
+    pub http: SocketAddr,
 
     #[command(flatten)]
     pub store: StoreArgs,
@@ -122,8 +123,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "ovsdb")]
     pub node_name: Option<String>,
 
+    #[command(flatten)]
+    pub northbound: NorthboundArgs,
+
     /// Take names from Kubernetes; the default in a cluster
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ovn_nb")]
     pub kube: bool,
 
     /// Print the document of the API (OpenAPI) and end
@@ -131,7 +135,7 @@ pub struct Args {
     pub openapi: bool,
 
     /// Take names from the cluster that this file describes
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "ovn_nb")]
     pub kubeconfig: Option<PathBuf>,
 
     /// How long it stays known who had an address, after it was given up
@@ -165,9 +169,7 @@ impl Args {
             allow: self.allow.into_iter().collect(),
             exporters: self.exporters.policy(),
             node_daemon: self.node_daemon,
-            http: self
-                .http
-                .unwrap_or_else(|| SocketAddr::new(any_address(), HTTP_PORT)),
+            http: self.http,
             names,
             name_history: Duration::from_secs(self.name_history),
             subnet_labels: self.files.subnet_labels,
@@ -199,11 +201,13 @@ impl Args {
     }
 
     fn names(&self, in_cluster: bool) -> NameSource {
-        if !self.ovsdb.is_empty() {
-            return NameSource::Switches {
+        let northbound = self.northbound.endpoint();
+        if !self.ovsdb.is_empty() || northbound.is_some() {
+            return NameSource::Switches(SwitchSources {
                 endpoints: self.ovsdb.clone(),
                 node_name: self.node_name.clone(),
-            };
+                northbound,
+            });
         }
         if self.kube || self.kubeconfig.is_some() || in_cluster {
             return NameSource::Cluster {
@@ -220,10 +224,13 @@ pub fn default_listen() -> Vec<SocketAddr> {
     DEFAULT_PORTS.map(|port| SocketAddr::new(any, port)).to_vec()
 }
 
-/// All addresses of both families, where the host has both.
+/// The usual port of HTTP, of all addresses likewise.
+fn default_http() -> SocketAddr {
+    SocketAddr::new(any_address(), HTTP_PORT)
+}
+
 fn any_address() -> IpAddr {
-    let has_ipv6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
-    if has_ipv6 {
+    if UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() {
         Ipv6Addr::UNSPECIFIED.into()
     } else {
         Ipv4Addr::UNSPECIFIED.into()
@@ -255,7 +262,19 @@ mod tests {
             NameSource::Cluster { kubeconfig: Some(_) }
         ));
         let both = names("--ovsdb unix:/a --ovsdb tcp:127.0.0.1:6640", true);
-        assert!(matches!(both, NameSource::Switches { endpoints, .. } if endpoints.len() == 2));
+        assert!(
+            matches!(both, NameSource::Switches(of) if of.endpoints.len() == 2 && of.northbound.is_none())
+        );
+        let line = "--ovsdb unix:/a --ovn-nb ssl:192.0.2.1:6641 --ovn-nb-private-key k --ovn-nb-certificate c --ovn-nb-ca-cert a";
+        let NameSource::Switches(of) = names(line, true) else {
+            panic!("not of switches");
+        };
+        assert!(
+            matches!(of.northbound, Some(Endpoint::Ssl { tls, .. }) if tls.ca_certificate == Path::new("a"))
+        );
+        assert!(
+            matches!(names("--ovn-nb unix:/nb", true), NameSource::Switches(of) if of.endpoints.is_empty())
+        );
     }
 
     #[test]
@@ -287,6 +306,7 @@ mod tests {
     #[test]
     fn two_sources_of_names_are_refused() {
         assert!(Args::try_parse_from(["weir-collector", "--kube", "--ovsdb", "unix:/a"]).is_err());
+        assert!(Args::try_parse_from(["weir-collector", "--kube", "--ovn-nb", "unix:/a"]).is_err());
         assert!(Args::try_parse_from(["weir-collector", "--node-name", "a"]).is_err());
     }
 }

@@ -17,11 +17,17 @@ pub enum NameSource {
         /// Path of a kubeconfig; unset: the usual places, then the pod's account.
         kubeconfig: Option<std::path::PathBuf>,
     },
-    /// The OVSDB of one or several nodes.
-    Switches {
-        /// Where their servers listen.
-        endpoints: Vec<::ovsdb::Endpoint>,
-        /// Name of the node, for a single OVSDB; unset: `external_ids:hostname`.
-        node_name: Option<String>,
-    },
+    /// The databases of one or several nodes, and OVN's.
+    Switches(SwitchSources),
+}
+
+/// Where names come from without Kubernetes.
+#[derive(Debug, Clone, Default)]
+pub struct SwitchSources {
+    /// Where the nodes' OVSDB servers listen.
+    pub endpoints: Vec<::ovsdb::Endpoint>,
+    /// Name of the node, for a single OVSDB; unset: `external_ids:hostname`.
+    pub node_name: Option<String>,
+    /// Where OVN's northbound database listens.
+    pub northbound: Option<::ovsdb::Endpoint>,
 }

@@ -394,10 +394,10 @@ impl Names {
                     Arc::clone(&health),
                 ));
             }
-            NameSource::Switches { endpoints, node_name } => {
+            NameSource::Switches(sources) => {
                 health.set_identity(not_read());
                 let health = Arc::clone(&health);
-                tasks.spawn(ovsdb::follow(endpoints, node_name, history, names, health));
+                tasks.spawn(ovsdb::follow(sources, history, names, health));
             }
         }
         let (sender, labels) = watch::channel(Arc::default());

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use harness::database::Database;
 use harness::{Exporter, Paper, eventually, get, metrics, pcap};
-use weir_collector::{Collector, Config, NameSource, Sink};
+use weir_collector::{Collector, Config, NameSource, Sink, SwitchSources};
 
 /// The capture's switch: two pods, and exporters with the marks that its records bear.
 fn describe(database: &Database, mark: &wire::Record) {
@@ -43,10 +43,11 @@ async fn pods_are_named_by_the_switch_and_a_renamed_pod_follows() {
 
     let paper = Paper::default();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let names = NameSource::Switches {
+    let names = NameSource::Switches(SwitchSources {
         endpoints: vec![database.endpoint().parse().unwrap()],
         node_name: None,
-    };
+        northbound: None,
+    });
     let sink = Sink::Json(Box::new(paper.clone()));
     let config = Config {
         listen: vec![any],
@@ -113,10 +114,11 @@ async fn a_missing_database_is_told_by_readiness_and_records_still_flow() {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let nowhere = std::env::temp_dir().join(format!("weir-collector-none-{}.sock", std::process::id()));
     let endpoint = format!("unix:{}", nowhere.display()).parse().unwrap();
-    let names = NameSource::Switches {
+    let names = NameSource::Switches(SwitchSources {
         endpoints: vec![endpoint],
         node_name: None,
-    };
+        northbound: None,
+    });
     let sink = Sink::Json(Box::new(paper.clone()));
     let config = Config {
         listen: vec![any],

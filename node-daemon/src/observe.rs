@@ -44,6 +44,10 @@ pub struct ObservedBridge {
     pub rows: BTreeMap<Protocol, ObservedRow>,
     /// Its tunnel ports, on the userspace datapath.
     pub tunnels: Vec<TunnelPorts>,
+    /// Numbers of all its tunnel ports.
+    pub tunnel_inputs: Vec<u16>,
+    /// UDP ports of the node's tunnels.
+    pub tunnel_udp_ports: Vec<u16>,
     /// What its `external_ids` say under [`SINGLE_PASS_KEY`].
     pub single_pass: bool,
 }
@@ -94,6 +98,8 @@ pub fn observe(replica: &Replica, remembered: &BTreeSet<Uuid>) -> Observed {
             uuid,
             rows,
             tunnels: observe_tunnels(replica, bridge, uuid),
+            tunnel_inputs: TunnelPorts::inputs(interfaces(replica, bridge).map(as_tunnel)),
+            tunnel_udp_ports: observe_tunnel_udp_ports(replica),
             single_pass: bridge.map_get(EXTERNAL_IDS, SINGLE_PASS_KEY) == Some("true"),
         };
         Some((bridge.str("name")?.to_owned(), observed))
@@ -104,24 +110,32 @@ pub fn observe(replica: &Replica, remembered: &BTreeSet<Uuid>) -> Observed {
     }
 }
 
-/// The kernel's datapath has its tunnels in devices of their own.
 fn observe_tunnels(replica: &Replica, bridge: &RowData, uuid: Uuid) -> Vec<TunnelPorts> {
-    if bridge.str("datapath_type") != Some(USERSPACE) {
-        return Vec::new();
-    }
+    let counted = bridge.str("datapath_type") == Some(USERSPACE);
     let others = replica.rows(BRIDGE).filter(|(other, _)| *other != uuid);
     let elsewhere = others
         .flat_map(|(_, other)| interfaces(replica, other))
         .filter_map(ofport)
         .collect();
-    let tunnels = interfaces(replica, bridge).map(|row| TunnelInterface {
-        kind: row.str("type").unwrap_or(""),
-        ofport: ofport(row).unwrap_or(-1),
-        remote: row.map_get("options", "remote_ip"),
-        local: row.map_get("options", "local_ip"),
-        of_ovn: row.map_get(EXTERNAL_IDS, "ovn-chassis-id").is_some(),
-    });
-    TunnelPorts::of(tunnels, &elsewhere)
+    TunnelPorts::of(interfaces(replica, bridge).map(as_tunnel), counted, &elsewhere)
+}
+
+fn as_tunnel(interface: &RowData) -> TunnelInterface<'_> {
+    TunnelInterface {
+        kind: interface.str("type").unwrap_or(""),
+        ofport: ofport(interface).unwrap_or(-1),
+        remote: interface.map_get("options", "remote_ip"),
+        local: interface.map_get("options", "local_ip"),
+        of_ovn: interface.map_get(EXTERNAL_IDS, "ovn-chassis-id").is_some(),
+    }
+}
+
+/// Another bridge sees the packets that go there.
+fn observe_tunnel_udp_ports(replica: &Replica) -> Vec<u16> {
+    let rows = replica.rows(INTERFACE).map(|(_, row)| row);
+    let tunnels = rows.filter(|row| as_tunnel(row).is_tunnel());
+    let ports = tunnels.filter_map(|row| row.map_get("options", "dst_port")?.parse().ok());
+    ports.collect::<BTreeSet<u16>>().into_iter().collect()
 }
 
 /// All interfaces of a bridge.
@@ -176,6 +190,8 @@ impl Observed {
             name: name.to_owned(),
             present: bridge.is_some(),
             tunnel_ports: counted.map(|b| b.tunnels.clone()).unwrap_or_default(),
+            tunnel_inputs: counted.map(|b| b.tunnel_inputs.clone()).unwrap_or_default(),
+            tunnel_udp_ports: bridge.map(|b| b.tunnel_udp_ports.clone()).unwrap_or_default(),
             single_pass: bridge.is_some_and(|b| b.single_pass),
             net_flow: row(Protocol::NetFlow).map(rows::read_net_flow),
             s_flow: row(Protocol::SFlow).map(rows::read_s_flow),

@@ -40,6 +40,8 @@ pub struct Exporter {
     pub formats: Formats,
     /// Tunnel ports whose header it counts in NetFlow octets.
     pub tunnels: Arc<[TunnelPorts]>,
+    /// OpenFlow ports where packets come out of a tunnel.
+    pub tunnel_inputs: Arc<[u16]>,
     /// Names of its tunnel ports, where they are known.
     pub tunnel_names: Arc<[Box<str>]>,
     /// UDP ports that tunnels of its node go to, beside the usual ones.
@@ -54,6 +56,11 @@ impl Exporter {
     /// known.
     pub fn is_ovs(&self) -> bool {
         !self.bridge.is_empty()
+    }
+
+    /// Whether packets that come in at an OpenFlow port come out of a tunnel.
+    pub fn is_tunnel_input(&self, ofport: u32) -> bool {
+        u16::try_from(ofport).is_ok_and(|number| self.tunnel_inputs.contains(&number))
     }
 
     /// Octets that the tunnel behind an OpenFlow port puts before each packet;

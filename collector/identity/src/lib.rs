@@ -18,6 +18,7 @@ mod index;
 pub mod interfaces;
 pub mod mac;
 mod names;
+pub mod northbound;
 mod ownership;
 pub mod reach;
 mod shards;

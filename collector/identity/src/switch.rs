@@ -1,5 +1,5 @@
 //! Names from switches, without Kubernetes: what the database of each node says
-//! ([`SwitchFacts`]), merged into one snapshot. Pure: who reads the databases is the
+//! ([`SwitchFacts`]), merged into one snapshot, with what OVN's northbound database does. Pure: who reads the databases is the
 //! collector's business.
 
 use std::collections::{HashMap, HashSet};
@@ -13,6 +13,7 @@ use weir_flow::{Identity, Kind};
 use crate::exporters::{Exporter, Exporters};
 use crate::index::MAX_ENDED;
 use crate::mac::Mac;
+use crate::northbound::{NorthboundFacts, Owned};
 use crate::ownership::{OwnershipHistory, Tenure};
 use crate::shards::Shards;
 use crate::time::{Held, Span, Timeline, nanoseconds};
@@ -31,6 +32,10 @@ pub struct SwitchFacts {
     pub ports: Ports,
     /// Who has which address.
     pub addresses: Vec<(IpAddr, Arc<Identity>)>,
+    /// Its name in OVN's databases (`external_ids:system-id`).
+    pub chassis: Arc<str>,
+    /// The logical ports that it binds, and the name of the interface of each.
+    pub bound: Vec<(Box<str>, Box<str>)>,
 }
 
 /// Who has had which address, by one reading of the databases after the other.
@@ -58,12 +63,18 @@ impl AddressHistory {
 
     /// What is new in a reading has been so since the last one, or, of a node that
     /// was not read before, always; what is gone is gone now (ns since the epoch UTC).
-    fn enter(&mut self, switches: &mut [SwitchFacts], now: u64) {
+    fn enter(&mut self, switches: &mut [SwitchFacts], northbound: Option<Vec<Owned>>, now: u64) {
         let mut held = HashSet::new();
+        let mut read: Vec<(Arc<str>, Vec<Owned>)> = Vec::new();
         for switch in switches.iter_mut().filter(|switch| !switch.node.is_empty()) {
-            let new = self.nodes.insert(Arc::clone(&switch.node));
+            read.push((Arc::clone(&switch.node), std::mem::take(&mut switch.addresses)));
+        }
+        // No node has an empty name.
+        read.extend(northbound.map(|owned| (Arc::default(), owned)));
+        for (node, owned) in read {
+            let new = self.nodes.insert(node);
             let from = if new { 0 } else { self.read };
-            for (address, who) in switch.addresses.drain(..) {
+            for (address, who) in owned {
                 held.insert(self.claim(address, &who, from));
             }
         }
@@ -78,10 +89,10 @@ impl AddressHistory {
     }
 
     fn claim(&mut self, address: IpAddr, who: &Arc<Identity>, from: u64) -> (IpAddr, ObjectKey) {
-        let kind = if who.kind == Kind::Node {
-            ObjectKind::Node
-        } else {
-            ObjectKind::Pod
+        let kind = match who.kind {
+            Kind::Node => ObjectKind::Node,
+            Kind::Service => ObjectKind::Service,
+            Kind::Pod | Kind::Unknown => ObjectKind::Pod,
         };
         let by = ObjectKey::new(kind, &who.ns, &who.name);
         let term = Tenure {
@@ -95,14 +106,23 @@ impl AddressHistory {
     }
 }
 
-/// One snapshot of all switches as they are now (ns since the epoch UTC), with who
-/// had an address before.
-pub fn merge(mut switches: Vec<SwitchFacts>, history: &mut AddressHistory, now: u64) -> Snapshot {
+/// One snapshot of all switches, and of the northbound database if there is one, as they
+/// are now (ns since the epoch UTC), with who had an address before.
+pub fn merge(
+    mut switches: Vec<SwitchFacts>,
+    northbound: Option<&NorthboundFacts>,
+    history: &mut AddressHistory,
+    now: u64,
+) -> Snapshot {
     let mut directory = Directory::default();
     let mut exporters = Vec::new();
     let mut sources = Vec::new();
     let mut macs: HashMap<Mac, Vec<Held>> = HashMap::new();
-    history.enter(&mut switches, now);
+    let owned = northbound.map(|facts| facts.join(&mut switches));
+    history.enter(&mut switches, owned, now);
+    if let Some(facts) = northbound {
+        facts.show(&mut directory);
+    }
     for switch in switches {
         sources.extend(
             switch

@@ -132,28 +132,23 @@ fn watches(client: &Client) -> [Changes; ObjectKind::ALL.len()] {
         changes(client, ObjectKind::EndpointSlice, |slice: &EndpointSlice| {
             facts::endpoints(slice)
         }),
-        controllers::<ReplicaSet>(client, ObjectKind::ReplicaSet),
-        controllers::<ReplicationController>(client, ObjectKind::ReplicationController),
-        controllers::<Job>(client, ObjectKind::Job),
+        changes(client, ObjectKind::ReplicaSet, controlled::<ReplicaSet>),
+        changes(
+            client,
+            ObjectKind::ReplicationController,
+            controlled::<ReplicationController>,
+        ),
+        changes(client, ObjectKind::Job, controlled::<Job>),
         changes(client, ObjectKind::NodeFlowExport, |export: &NodeFlowExport| {
             facts::exports(export)
         }),
     ]
 }
 
-/// Of controllers the API server sends metadata alone (`PartialObjectMetadata`): their pod
-/// templates are most of what they are.
-fn controllers<K>(client: &Client, kind: ObjectKind) -> Changes
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-    K::DynamicType: Default,
-{
-    let events = watch_objects(
-        Api::<PartialObjectMeta<K>>::all(client.clone()),
-        watcher::Config::default(),
-    );
-    let cut = |object: &PartialObjectMeta<K>| Fact::Controlled(Owner::of(&object.metadata));
-    cut_down(kind, events, cut)
+/// Of controllers the API server sends metadata alone: an `Api` of [`PartialObjectMeta`]
+/// asks for `PartialObjectMetadata`. Their pod templates are most of what they are.
+fn controlled<K: Resource>(object: &PartialObjectMeta<K>) -> Fact {
+    Fact::Controlled(Owner::of(&object.metadata))
 }
 
 fn changes<K>(client: &Client, kind: ObjectKind, cut: fn(&K) -> Fact) -> Changes
@@ -161,16 +156,8 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    let events = watch_objects(Api::<K>::all(client.clone()), watcher::Config::default());
-    cut_down(kind, events, cut)
-}
-
-fn cut_down<K: Resource + Send + 'static>(
-    kind: ObjectKind,
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    cut: fn(&K) -> Fact,
-) -> Changes {
-    let events = events.backoff(ResetTimerBackoff::new(Pauses(Pauses::FIRST), Pauses::FORGIVEN));
+    let events = watch_objects(Api::<K>::all(client.clone()), watcher::Config::default())
+        .backoff(ResetTimerBackoff::new(Pauses(Pauses::FIRST), Pauses::FORGIVEN));
     Box::pin(events.map(move |event| change(kind, cut, event)))
 }
 

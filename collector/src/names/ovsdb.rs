@@ -11,12 +11,14 @@ use nix::ifaddrs::getifaddrs;
 use ovsdb::{Client, Endpoint, Monitor, Options, Replica, RowData, View};
 use tokio::sync::watch;
 
+use super::SwitchSources;
 use crate::health::Health;
-use weir_api::interface::{PodInterface, read_pod};
+use weir_api::interface::{PRIMARY, PodInterface, read_pod};
 use weir_flow::{Identity, Kind};
 use weir_identity::{AddressHistory, Snapshot, SwitchFacts, mac, merge, time};
 
 mod exports;
+mod northbound;
 
 /// Changes that come within this time are taken in together.
 const COALESCE: Duration = Duration::from_millis(50);
@@ -52,6 +54,7 @@ pub fn read(replica: &Replica, node_name: Option<&str>) -> SwitchFacts {
     let mut switch = SwitchFacts {
         node,
         sources,
+        chassis: external("system-id").unwrap_or("").into(),
         ..SwitchFacts::default()
     };
     switch.exporters = replica
@@ -66,6 +69,10 @@ pub fn read(replica: &Replica, node_name: Option<&str>) -> SwitchFacts {
 
 fn read_interface(row: &RowData, switch: &mut SwitchFacts) {
     let id = |key: &str| row.map_get("external_ids", key);
+    let bound = id("iface-id").zip(row.str("name"));
+    switch
+        .bound
+        .extend(bound.map(|(port, name)| (port.into(), name.into())));
     let pod = read_pod(id).map(|pod| identify_pod(&pod, switch));
     let Some(identity) = pod.or_else(|| identify_node(id("iface-id")?, switch)) else {
         return;
@@ -100,6 +107,7 @@ fn identify_node(iface: &str, switch: &SwitchFacts) -> Option<Identity> {
         name: Arc::clone(&switch.node),
         workload_name: Arc::clone(&switch.node),
         workload_kind: "Node".into(),
+        network: PRIMARY.into(),
         ..here(switch)
     })
 }
@@ -123,27 +131,49 @@ fn addresses(list: &str) -> Vec<IpAddr> {
 /// Keeps the snapshot up to date with these databases, until the receivers of
 /// `names` are gone. Who had an address is known for `kept`.
 pub async fn follow(
-    endpoints: Vec<Endpoint>,
-    node_name: Option<String>,
+    sources: SwitchSources,
     kept: Duration,
     names: watch::Sender<Snapshot>,
     health: Arc<Health>,
 ) {
+    let SwitchSources {
+        endpoints,
+        node_name,
+        northbound,
+    } = sources;
     let open =
         |endpoint: &Endpoint| Client::spawn(endpoint.clone(), "Open_vSwitch", monitor(), Options::default());
     // The clients end with this future.
-    let clients: Vec<Client> = endpoints.iter().map(open).collect();
+    let mut clients: Vec<Client> = endpoints.iter().map(open).collect();
+    clients.extend(northbound.iter().map(|endpoint| {
+        let database = northbound::DATABASE;
+        Client::spawn(
+            endpoint.clone(),
+            database,
+            northbound::monitor(),
+            Options::default(),
+        )
+    }));
     let mut views: Vec<watch::Receiver<View>> = clients.iter().map(Client::watch).collect();
     let name = node_name.filter(|_| endpoints.len() == 1);
+    let all: Vec<Endpoint> = endpoints.iter().chain(&northbound).cloned().collect();
     let mut history = AddressHistory::new(kept);
+    let mut facts = None;
     while !names.is_closed() {
+        let of_ovn_changed = views
+            .last()
+            .is_some_and(|view| view.has_changed().unwrap_or(true));
         let seen: Vec<View> = views
             .iter_mut()
             .map(|view| view.borrow_and_update().clone())
             .collect();
-        health.set_identity(describe(&endpoints, &seen));
-        let switches = read_all(&endpoints, &seen, name.as_deref());
-        names.send_replace(merge(switches, &mut history, time::now()));
+        health.set_identity(describe(&all, &seen));
+        let (of_switches, of_ovn) = seen.split_at(endpoints.len());
+        let switches = read_all(&endpoints, of_switches, name.as_deref());
+        if of_ovn_changed || facts.is_none() {
+            facts = of_ovn.first().map(|view| northbound::read(&view.replica));
+        }
+        names.send_replace(merge(switches, facts.as_ref(), &mut history, time::now()));
         let changes = views.iter_mut().map(|view| Box::pin(view.changed()));
         tokio::select! {
             (outcome, _, _) = select_all(changes) => if outcome.is_err() { return },

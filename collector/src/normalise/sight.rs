@@ -48,8 +48,10 @@ pub fn netflow_port(number: u32, exporter: Option<&Exporter>) -> u32 {
 fn of_netflow(record: &Record, exporter: Option<&Exporter>) -> Sight {
     let port = |number: Option<u32>| number.map(|n| netflow_port(n, exporter));
     let is_tunnel = |n| exporter.and_then(|e| e.tunnel_overhead(n)).is_some();
+    // A daemon of before does not tell inputs by themselves.
+    let from_tunnel = |n| is_tunnel(n) || exporter.is_some_and(|e| e.is_tunnel_input(n));
     let entered = match port(record.in_if) {
-        Some(n) if is_tunnel(n) => Entered::Tunnel,
+        Some(n) if from_tunnel(n) => Entered::Tunnel,
         _ => Entered::Port,
     };
     let left = match port(record.out_if) {

@@ -1,9 +1,9 @@
 //! Which interfaces have a pod, and who is to be told, as OVSDB shows it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use ovsdb::{Datum, Replica, RowData};
+use ovsdb::{Datum, Replica, RowData, Uuid};
 use weir_api::interface::{PRIMARY, PodInterface, read_pod};
 use weir_api::{OWNER_KEY, Protocol};
 
@@ -22,7 +22,7 @@ pub struct To {
 /// An interface with a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// Its OpenFlow port; 0 while it has none.
+    /// Its OpenFlow port; 0 while it has none, or if another bridge has one of that number.
     pub port: u32,
     /// Its name.
     pub name: String,
@@ -40,14 +40,17 @@ pub type Streams = BTreeMap<To, Interfaces>;
 /// Reads the replica. Only IPFIX rows of ours count.
 pub fn read(replica: &Replica) -> Streams {
     let mut streams = Streams::new();
-    for (_, bridge) in replica.rows(BRIDGE) {
+    for (uuid, bridge) in replica.rows(BRIDGE) {
         let row = bridge.uuids(bridge_column(Protocol::Ipfix)).next();
         let row = row.and_then(|uuid| replica.row(table(Protocol::Ipfix), uuid));
         let Some(row) = row.filter(|row| row.map_get(EXTERNAL_IDS, OWNER_KEY).is_some()) else {
             continue;
         };
         let domain = number(row, "obs_domain_id").unwrap_or(0);
-        let found: Interfaces = interfaces(replica, bridge).filter_map(read_interface).collect();
+        let elsewhere = ports_of_others(replica, uuid);
+        let found: Interfaces = interfaces(replica, bridge)
+            .filter_map(|row| read_interface(row, &elsewhere))
+            .collect();
         let targets = row.column("targets").into_iter().flat_map(Datum::as_strings);
         for target in targets.filter_map(|target| target.parse().ok()) {
             let stream = streams.entry(To { target, domain }).or_default();
@@ -57,15 +60,24 @@ pub fn read(replica: &Replica) -> Streams {
     streams
 }
 
+/// The OpenFlow ports of the other bridges. The output that NetFlow names of what leaves by
+/// a patch port is one of theirs.
+fn ports_of_others(replica: &Replica, bridge: Uuid) -> BTreeSet<u32> {
+    let others = replica.rows(BRIDGE).filter(|(other, _)| *other != bridge);
+    let rows = others.flat_map(|(_, other)| interfaces(replica, other));
+    rows.filter_map(|row| number(row, "ofport")).collect()
+}
+
 /// Nothing is told of an interface without a number: collectors could only mix it up
 /// with others.
-fn read_interface(row: &RowData) -> Option<(u32, Interface)> {
+fn read_interface(row: &RowData, elsewhere: &BTreeSet<u32>) -> Option<(u32, Interface)> {
     let index = number(row, "ifindex").filter(|index| *index != 0)?;
     let PodInterface { ns, pod, network } = read_pod(|key| row.map_get(EXTERNAL_IDS, key))?;
     let network = network.filter(|network| network != PRIMARY);
     let network = network.map_or_else(String::new, |network| format!(" {network}"));
+    let port = number(row, "ofport").filter(|port| !elsewhere.contains(port));
     let interface = Interface {
-        port: number(row, "ofport").unwrap_or(0),
+        port: port.unwrap_or(0),
         name: row.str("name")?.to_owned(),
         description: format!("{ns}/{pod}{network}"),
     };
@@ -79,8 +91,6 @@ fn number(row: &RowData, column: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use ovsdb::Uuid;
-
     use super::*;
     use crate::fixture::row;
     use crate::tables::{INTERFACE, PORT};
@@ -90,8 +100,12 @@ mod tests {
     /// An interface: number, port, `external_ids`.
     type Row<'a> = (i64, i64, &'a [(&'a str, &'a str)]);
 
-    /// A bridge with an IPFIX row and these interfaces.
     fn replica(owner: &str, interfaces: &[Row<'_>]) -> Replica {
+        Replica::from_rows(rows(owner, interfaces))
+    }
+
+    /// A bridge with an IPFIX row and these interfaces.
+    fn rows(owner: &str, interfaces: &[Row<'_>]) -> Vec<(&'static str, Uuid, ovsdb::Row)> {
         let uuid = |n: usize| Uuid::from_u128(n as u128 + 1);
         let mut rows = Vec::new();
         let mut ports = Vec::new();
@@ -110,7 +124,7 @@ mod tests {
         let mut bridge = row([("ipfix", uuid(0))]);
         bridge.insert("ports".into(), Datum::set(ports));
         rows.push((BRIDGE, uuid(1), bridge));
-        Replica::from_rows(rows)
+        rows
     }
 
     fn descriptions(interfaces: &[Row<'_>]) -> Vec<(u32, u32, String)> {
@@ -162,6 +176,25 @@ mod tests {
         ]);
         assert_eq!(found.pop(), Some((16, 0, "shop/web-1".to_owned())));
         assert_eq!(found, []);
+    }
+
+    #[test]
+    fn a_port_number_that_another_bridge_has_too_is_not_told() {
+        let pod: &[(&str, &str)] = &[("iface-id", "shop_web-1")];
+        let uplink = Uuid::from_u128(900);
+        let port = Uuid::from_u128(901);
+        let others = [
+            (INTERFACE, uplink, row([("ofport", 3_i64)])),
+            (PORT, port, row([("interfaces", uplink)])),
+            (BRIDGE, Uuid::from_u128(902), row([("ports", port)])),
+        ];
+        let rows = rows(OWNER_KEY, &[(12, 3, pod), (13, 4, pod)]);
+        let streams = read(&Replica::from_rows(rows.into_iter().chain(others)));
+        let ports = streams
+            .into_values()
+            .flatten()
+            .map(|(index, interface)| (index, interface.port));
+        assert_eq!(ports.collect::<Vec<_>>(), [(12, 0), (13, 4)]);
     }
 
     #[test]

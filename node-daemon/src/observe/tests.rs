@@ -18,7 +18,7 @@ fn replica(datapath_type: &str, net_flow: bool) -> Replica {
     if net_flow {
         columns.insert("netflow".to_owned(), net_flow_row.into());
     }
-    let options = Datum::string_map([("remote_ip", "192.0.2.2"), ("key", "flow")]);
+    let options = Datum::string_map([("remote_ip", "192.0.2.2"), ("dst_port", "7000"), ("key", "flow")]);
     Replica::from_rows([
         (BRIDGE, bridge, columns),
         (
@@ -46,14 +46,21 @@ fn told(datapath_type: &str, net_flow: bool) -> BridgeStatus {
 }
 
 #[test]
-fn tunnel_ports_are_told_where_netflow_counts_their_headers_and_nowhere_else() {
-    let ports = TunnelPorts {
-        overhead: 50,
+fn tunnel_ports_are_told_to_who_has_netflow_with_the_headers_that_it_counts() {
+    let ports = |overhead| TunnelPorts {
+        overhead,
         ofports: vec![102],
     };
-    assert_eq!(told("netdev", true).tunnel_ports, [ports]);
-    assert_eq!(told("", true).tunnel_ports, []);
+    assert_eq!(told("netdev", true).tunnel_ports, [ports(50)]);
+    assert_eq!(told("", true).tunnel_ports, [ports(0)], "the kernel's datapath");
     assert_eq!(told("netdev", false).tunnel_ports, []);
+    assert_eq!(told("", true).tunnel_inputs, [102]);
+    assert_eq!(told("", false).tunnel_inputs, []);
+}
+
+#[test]
+fn the_udp_ports_that_tunnels_go_to_are_told() {
+    assert_eq!(told("", false).tunnel_udp_ports, [7000]);
 }
 
 #[test]

@@ -53,8 +53,12 @@ pub fn exports(export: &NodeFlowExport) -> Fact {
             },
             tunnels: in_force(&bridge.name).map_or_else(Arc::default, |b| b.tunnel_ports.as_slice().into()),
             single_pass: in_force(&bridge.name).is_some_and(|b| b.single_pass),
-            // The status says nothing of them.
-            ..Exporter::default()
+            tunnel_inputs: in_force(&bridge.name)
+                .map_or_else(Arc::default, |b| b.tunnel_inputs.as_slice().into()),
+            // Not told: Services are known where these are read.
+            tunnel_names: Arc::default(),
+            tunnel_udp_ports: in_force(&bridge.name)
+                .map_or_else(Arc::default, |b| b.tunnel_udp_ports.as_slice().into()),
         }
     });
     Fact::Exports(exporters.collect())

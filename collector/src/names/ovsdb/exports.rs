@@ -64,9 +64,8 @@ pub(super) fn exporter(replica: &Replica, uuid: Uuid, bridge: &RowData, node: &A
             }),
         },
         tunnels: tunnels(replica, uuid, bridge).into(),
-        tunnel_names: tunnel_interfaces(replica, bridge)
-            .filter_map(|row| Some(row.str("name")?.into()))
-            .collect(),
+        tunnel_inputs: TunnelPorts::inputs(interfaces(replica, bridge).map(as_tunnel)).into(),
+        tunnel_names: tunnel_names(replica, bridge),
         tunnel_udp_ports: tunnel_udp_ports(replica),
         single_pass: bridge.map_get("external_ids", SINGLE_PASS_KEY) == Some("true"),
     }
@@ -87,51 +86,37 @@ fn is_sampled(replica: &Replica, ipfix: &RowData, key: &str) -> bool {
     }
 }
 
-/// The kernel's datapath has its tunnels in devices of their own.
 fn tunnels(replica: &Replica, uuid: Uuid, bridge: &RowData) -> Vec<TunnelPorts> {
-    if bridge.str("datapath_type") != Some(USERSPACE) {
-        return Vec::new();
-    }
+    let counted = bridge.str("datapath_type") == Some(USERSPACE);
     let others = replica.rows("Bridge").filter(|(other, _)| *other != uuid);
     let elsewhere: BTreeSet<i64> = others
         .flat_map(|(_, other)| interfaces(replica, other))
         .filter_map(|row| integer(row, "ofport"))
         .collect();
-    let interfaces = interfaces(replica, bridge).map(|row| TunnelInterface {
-        kind: row.str("type").unwrap_or(""),
-        ofport: integer(row, "ofport").unwrap_or(-1),
-        remote: row.map_get("options", "remote_ip"),
-        local: row.map_get("options", "local_ip"),
-        of_ovn: row.map_get("external_ids", "ovn-chassis-id").is_some(),
-    });
-    TunnelPorts::of(interfaces, &elsewhere)
+    TunnelPorts::of(interfaces(replica, bridge).map(as_tunnel), counted, &elsewhere)
 }
 
-/// The kinds of interfaces that put another packet around each packet (vswitch.xml).
-const TUNNELS: [&str; 8] = [
-    "geneve",
-    "vxlan",
-    "gre",
-    "ip6gre",
-    "erspan",
-    "ip6erspan",
-    "stt",
-    "lisp",
-];
-
-fn tunnel_interfaces<'a>(replica: &'a Replica, bridge: &'a RowData) -> impl Iterator<Item = &'a RowData> {
-    let is_tunnel = |row: &&RowData| row.str("type").is_some_and(|kind| TUNNELS.contains(&kind));
-    interfaces(replica, bridge).filter(is_tunnel)
+fn as_tunnel(interface: &RowData) -> TunnelInterface<'_> {
+    TunnelInterface {
+        kind: interface.str("type").unwrap_or(""),
+        ofport: integer(interface, "ofport").unwrap_or(-1),
+        remote: interface.map_get("options", "remote_ip"),
+        local: interface.map_get("options", "local_ip"),
+        of_ovn: interface.map_get("external_ids", "ovn-chassis-id").is_some(),
+    }
 }
 
-/// The UDP ports of any bridge's tunnels: on another one their packets are seen.
+fn tunnel_names(replica: &Replica, bridge: &RowData) -> Arc<[Box<str>]> {
+    let tunnels = interfaces(replica, bridge).filter(|row| as_tunnel(row).is_tunnel());
+    tunnels.filter_map(|row| Some(row.str("name")?.into())).collect()
+}
+
+/// The UDP ports of any bridge's tunnels: another one sees the packets that go there.
 fn tunnel_udp_ports(replica: &Replica) -> Arc<[u16]> {
     let rows = replica.rows("Interface").map(|(_, row)| row);
-    let tunnels = rows.filter(|row| row.str("type").is_some_and(|kind| TUNNELS.contains(&kind)));
-    let ports: BTreeSet<u16> = tunnels
-        .filter_map(|row| row.map_get("options", "dst_port")?.parse().ok())
-        .collect();
-    ports.into_iter().collect()
+    let tunnels = rows.filter(|row| as_tunnel(row).is_tunnel());
+    let ports = tunnels.filter_map(|row| row.map_get("options", "dst_port")?.parse().ok());
+    ports.collect::<BTreeSet<u16>>().into_iter().collect()
 }
 
 fn interfaces<'a>(replica: &'a Replica, bridge: &'a RowData) -> impl Iterator<Item = &'a RowData> {

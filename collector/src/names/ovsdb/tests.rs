@@ -52,7 +52,7 @@ fn replica() -> Replica {
         ("obs_domain_id".to_owned(), Datum::from(7)),
         ("other_config".to_owned(), Datum::string_map(switches)),
     ];
-    let remote = [("remote_ip", "192.0.2.2")];
+    let remote = [("remote_ip", "192.0.2.2"), ("dst_port", "7000")];
     let tunnel = [
         ("name".to_owned(), Datum::from("genev")),
         ("type".to_owned(), Datum::from("geneve")),
@@ -139,7 +139,7 @@ fn a_pod_in_several_networks_is_known_by_its_own_and_each_address_by_its_network
         &*switch.ports.macs[&[0x0a, 0x58, 0x0a, 0xc8, 0, 5]].network,
         "net/blue"
     );
-    let snapshot = merge(vec![switch], &mut AddressHistory::default(), 1);
+    let snapshot = merge(vec![switch], None, &mut AddressHistory::default(), 1);
     let pod = snapshot.directory.pod("shop/web", Span::since(1));
     assert_eq!(pod.map(|who| &*who.network), Some("primary"));
 }
@@ -177,7 +177,8 @@ fn pods_of_other_plugins_are_known_with_their_addresses() {
 #[test]
 fn interfaces_that_are_no_pods_name_the_node_or_nobody() {
     let switch = read(&replica(), None);
-    assert_eq!(switch.ports.interfaces["ovn-k8s-mp0"].kind, Kind::Node);
+    let own = &switch.ports.interfaces["ovn-k8s-mp0"];
+    assert_eq!((own.kind, &*own.network), (Kind::Node, "primary"));
     assert!(!switch.ports.interfaces.contains_key("eth0"));
     assert!(!switch.ports.interfaces.contains_key("odd"));
 }
@@ -186,6 +187,7 @@ fn interfaces_that_are_no_pods_name_the_node_or_nobody() {
 fn exporters_are_known_by_what_the_rows_say() {
     let snapshot = merge(
         vec![read(&replica(), Some("other-name"))],
+        None,
         &mut AddressHistory::default(),
         1,
     );
@@ -227,6 +229,9 @@ fn exporters_are_known_by_what_the_rows_say() {
         "Geneve with OVN's option"
     );
     assert_eq!(exporter.tunnel_overhead(103), None);
+    assert!(exporter.is_tunnel_input(102) && !exporter.is_tunnel_input(103));
+    assert_eq!(*exporter.tunnel_names, ["genev".into()]);
+    assert_eq!(*exporter.tunnel_udp_ports, [7000]);
 }
 
 #[test]
@@ -276,7 +281,7 @@ fn an_address_that_another_pod_got_is_credited_by_time() {
     };
     const SECOND: u64 = 1_000_000_000;
     let mut ledger = AddressHistory::new(Duration::from_secs(600));
-    let mut at = |second: u64, switches| merge(switches, &mut ledger, second * SECOND);
+    let mut at = |second: u64, switches| merge(switches, None, &mut ledger, second * SECOND);
     at(100, vec![pod("old")]);
     at(200, vec![]);
     let snapshot = at(300, vec![pod("new")]);

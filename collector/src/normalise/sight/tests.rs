@@ -14,6 +14,8 @@ fn exporter(id_in_interfaces: bool) -> Exporter {
             ..Formats::default()
         },
         tunnels: tunnels.into(),
+        tunnel_inputs: [102, 104].into(),
+        tunnel_names: ["ovn-node-b-0".into()].into(),
         ..Exporter::default()
     }
 }
@@ -37,6 +39,27 @@ fn netflow_tells_ports_tunnels_and_no_output_apart() {
     assert_eq!(left(65535), Left::Unknown, "a flood may reach no port");
     assert_eq!(netflow(7, 9, false).entered, Entered::Port);
     assert_eq!(netflow(102, 9, false).entered, Entered::Tunnel);
+}
+
+#[test]
+fn a_number_that_another_bridge_has_too_is_a_tunnels_only_where_packets_come_in() {
+    let sight = netflow(104, 104, false);
+    assert_eq!((sight.entered, sight.left), (Entered::Tunnel, Left::Port));
+}
+
+#[test]
+fn a_tunnel_that_is_known_by_name_is_where_packets_came_in() {
+    let seen = |direction| {
+        let record = Record {
+            direction: Some(direction),
+            in_if_name: "ovn-node-b-0".into(),
+            ..Record::new(Protocol::Ipfix, 1)
+        };
+        [Some(&exporter(false)), None].map(|exporter| of_ovs(&record, exporter).entered)
+    };
+    for direction in [Direction::Ingress, Direction::Egress] {
+        assert_eq!(seen(direction), [Entered::Tunnel, Entered::Port]);
+    }
 }
 
 #[test]
