@@ -40,6 +40,11 @@ pub struct BenchArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     flows: u32,
 
+    /// Datagrams of one exporter and one length that are handed to the kernel as one
+    /// (`UDP_SEGMENT`); on loopback the collector receives them so, too
+    #[arg(long, value_name = "DATAGRAMS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    gso: u8,
+
     /// The same seed makes the same flows
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
@@ -103,6 +108,10 @@ fn send(args: &BenchArgs) -> anyhow::Result<Sent> {
         records: args.count.unwrap_or(u64::MAX),
     };
     let mut sender = Sender::open(args.to, args.exporters)?;
+    if args.gso > 1 {
+        generator = generator.in_trains(args.gso.into());
+        sender = sender.in_trains(args.gso.into());
+    }
     Ok(sender.send(&mut generator, &pace)?)
 }
 
@@ -170,6 +179,20 @@ mod tests {
         }
         assert_eq!((sent.datagrams, sent.records, sent.octets), (10, 240, 10 * 1176));
         assert!(report(to, &sent).contains("240 records"));
+    }
+
+    #[test]
+    fn datagrams_that_are_sent_as_one_arrive_one_by_one_where_nobody_asked_for_more() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = receiver.local_addr().unwrap();
+        let args = parse(&format!(
+            "--to {to} --protocol netflow5 --count 384 --exporters 1 --gso 8"
+        ));
+        assert_eq!(send(&args).unwrap().datagrams, 16);
+        for _ in 0..16 {
+            let (octets, _) = receiver.recv_from(&mut [0; 2048]).unwrap();
+            assert_eq!(octets, 24 + 24 * 48);
+        }
     }
 
     #[test]

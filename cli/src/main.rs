@@ -43,7 +43,7 @@ enum Command {
     /// Programs Open vSwitch as the Network in FILE says, follows FILE, receives
     /// what Open vSwitch sends and prints one JSON object a flow record. At the
     /// end everything that it set is removed.
-    Up(up::UpArgs),
+    Up(Box<up::UpArgs>),
     /// Show on which node flow export works, and why not where it does not
     ///
     /// Of a cluster, or of one host: as a file asks (--network), or as a running
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     };
     let ended = runtime.block_on(async {
         match args.command {
-            Command::Up(args) => up::run(args).await,
+            Command::Up(args) => up::run(*args).await,
             Command::Status(args) => status::run(args).await,
             Command::Flows(args) => flows::flows(args).await,
             Command::Top(args) => flows::top(args).await,

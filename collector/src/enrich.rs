@@ -11,20 +11,26 @@
 //!
 //! To that come the Service of its address and port, and the label of its subnet, then
 //! what an exporter of the cluster says of those whom nobody knows ([`claims`]).
+//!
+//! Most sides were asked for a moment ago: what was found is kept by what it was found
+//! by ([`cache`]), and is true for flows that ran while nothing of it changed.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use weir_flow::{FlowRecord, Found, Identity, Kind, Side};
+use weir_flow::{FlowRecord, Found, Side};
 
+use answer::{Asked, Behind, Question};
 use blend::Blends;
+use cache::{Cache, Key, Known};
 use listeners::Listeners;
 use server::Evidence;
 use weir_identity::interfaces::SwitchInterfaces;
 use weir_identity::subnets::Labels;
-use weir_identity::{Directory, Endpoint, NodePort, Owners, Ports, Span, reach};
+use weir_identity::{Directory, Ports, Span};
 
+mod answer;
 mod blend;
+mod cache;
 pub mod claims;
 mod listeners;
 mod server;
@@ -36,28 +42,22 @@ const OLDEST: u64 = 3_600 * 1_000_000_000;
 /// What one thread keeps to put names on records.
 #[derive(Debug, Default)]
 pub struct Enrich {
+    cache: Cache,
     blends: Blends,
     listeners: Listeners,
-}
-
-/// What a side is looked up by, and in.
-#[derive(Clone, Copy)]
-struct Question<'a> {
-    directory: &'a Directory,
-    /// The exporting node's switch.
-    ports: Option<&'a Ports>,
-    /// The interfaces of the switch that sent the record.
-    here: Option<&'a SwitchInterfaces>,
-    labels: &'a Labels,
-    flow: Span,
-    proto: u8,
 }
 
 /// A Service has the port of a side.
 type Serves = bool;
 
 impl Enrich {
-    /// Fills in who stands on both sides, and which one listens.
+    /// The directory or the labels are others from now on.
+    pub fn names_changed(&mut self) {
+        self.cache.outdate();
+    }
+
+    /// Fills in who stands on both sides, and which one listens. Call
+    /// [`Self::names_changed`] before it is given another directory or other labels.
     pub fn enrich(
         &mut self,
         record: &mut FlowRecord,
@@ -65,85 +65,64 @@ impl Enrich {
         labels: &Labels,
         here: Option<&SwitchInterfaces>,
     ) {
-        let question = Question {
+        let names = Names {
             directory,
+            labels,
             ports: directory.nodes.get(&record.exporter_node),
             here,
-            labels,
             flow: span(record),
             proto: record.proto.unwrap_or(0),
         };
-        let src = self.name(&mut record.src, question);
-        let dst = self.name(&mut record.dst, question);
-        self.find_server(record, (src, dst));
-    }
-
-    fn name(&mut self, side: &mut Side, question: Question<'_>) -> Serves {
-        let (mut who, found) = self.identify(side, question);
-        let service = service(side, &who, found, question);
-        if let Some(service) = service {
-            who = self.blends.with_service(&who, service);
-        }
-        let label = side.addr.and_then(|address| question.labels.get(address));
-        if let Some(label) = label {
-            who = self.blends.with_label(&who, label);
-        }
-        side.found = match found {
-            Found::Nothing if label.is_some() => Found::Subnet,
-            found => found,
+        let src = Sought::of(&record.src, &names);
+        let dst = Sought::of(&record.dst, &names);
+        // Both are looked for, and come from memory, before either is used: what they
+        // are counted by is seldom in the processor's caches.
+        let serves = match (self.cached(&src, &names), self.cached(&dst, &names)) {
+            (Some(of_src), Some(of_dst)) => {
+                let counted = |known: Known<'_>| Arc::strong_count(known.identity);
+                std::hint::black_box((counted(of_src), counted(of_dst)));
+                (of_src.fill(&mut record.src), of_dst.fill(&mut record.dst))
+            }
+            _ => {
+                let src = self.name(&mut record.src, &src, &names);
+                (src, self.name(&mut record.dst, &dst, &names))
+            }
         };
-        side.identity = who;
-        service.is_some()
+        let by_mac = (
+            self.name_by_mac(&mut record.src, &names),
+            self.name_by_mac(&mut record.dst, &names),
+        );
+        let serves = (by_mac.0.unwrap_or(serves.0), by_mac.1.unwrap_or(serves.1));
+        self.find_server(record, serves);
     }
 
-    fn identify(&mut self, side: &Side, question: Question<'_>) -> (Arc<Identity>, Found) {
-        let Question { directory, flow, .. } = question;
-        if let Some(pod) = question.here.and_then(|here| here.pod(side, flow.from)) {
-            let known = directory.pod(&pod.name, flow);
-            return (Arc::clone(known.unwrap_or(&pod.identity)), Found::Interface);
+    /// Whoever is not known by address or interface may be the only one in the cluster
+    /// with this Ethernet address.
+    fn name_by_mac(&mut self, side: &mut Side, names: &Names<'_>) -> Option<Serves> {
+        if !matches!(side.found, Found::Nothing | Found::Subnet) {
+            return None;
         }
-        let interface = behind_interface(side, question.ports);
-        if let Some(pod) = interface.filter(|who| who.kind == Kind::Pod) {
-            return (Arc::clone(pod), Found::Interface);
-        }
-        match side.addr.map_or(Owners::Nobody, |a| directory.owners(a, flow)) {
-            Owners::One(who) => return (Arc::clone(who), Found::Address),
-            Owners::Several(all) => return self.believe_common(&all, side, question),
-            Owners::Nobody => {}
-        }
-        let by_mac = || {
-            let mac = side.mac?;
-            let here = question.ports.and_then(|ports| ports.macs.get(&mac));
-            here.or_else(|| directory.mac(mac, flow))
-        };
-        match (interface, by_mac(), side.addr) {
-            (Some(who), _, _) => (Arc::clone(who), Found::Interface),
-            (None, Some(who), _) => (Arc::clone(who), Found::Mac),
-            (None, None, Some(address)) => (Arc::clone(reach::stranger(address)), Found::Nothing),
-            (None, None, None) => (Identity::nobody(), Found::Nothing),
-        }
+        let who = names.directory.mac(side.mac?, names.flow)?;
+        let sought = Sought::behind(side, Behind::Mac(who), names);
+        Some(self.name(side, &sought, names))
     }
 
-    /// Services may share an address: the port tells them apart. Of others only
-    /// what all have in common is believed.
-    fn believe_common(
-        &mut self,
-        all: &[&Arc<Identity>],
-        side: &Side,
-        question: Question<'_>,
-    ) -> (Arc<Identity>, Found) {
-        if all.iter().all(|who| who.kind == Kind::Service)
-            && let Some(service) =
-                endpoint(side, question).and_then(|e| question.directory.service(e, question.flow))
-            && let Some(who) = all.iter().find(|who| **who == service)
-        {
-            return (Arc::clone(who), Found::Address);
+    fn cached(&self, sought: &Sought<'_>, names: &Names<'_>) -> Option<Known<'_>> {
+        self.cache.get(&sought.key, sought.behind.identity(), names.flow)
+    }
+
+    fn name(&mut self, side: &mut Side, sought: &Sought<'_>, names: &Names<'_>) -> Serves {
+        if let Some(known) = self.cached(sought, names) {
+            return known.fill(side);
         }
-        let mut common = Arc::clone(all[0]);
-        for other in &all[1..] {
-            common = self.blends.common(&common, other);
+        let mut question = Question::new(names.directory, names.labels, names.flow);
+        let answer = question.answer(sought.asked, sought.behind, &mut self.blends);
+        let serves = answer.as_known().fill(side);
+        if let Some(steady) = question.steady() {
+            let behind = sought.behind.identity();
+            self.cache.put(sought.key, behind, steady, answer);
         }
-        (common, Found::Ambiguous)
+        serves
     }
 
     fn find_server(&mut self, record: &mut FlowRecord, (src, dst): (Serves, Serves)) {
@@ -163,6 +142,72 @@ impl Enrich {
     }
 }
 
+/// What a side is looked up by.
+struct Sought<'a> {
+    asked: Asked,
+    behind: Behind<'a>,
+    key: Key,
+}
+
+impl<'a> Sought<'a> {
+    fn of(side: &Side, names: &Names<'a>) -> Self {
+        Self::behind(side, names.behind(side), names)
+    }
+
+    fn behind(side: &Side, behind: Behind<'a>, names: &Names<'a>) -> Self {
+        let asked = Asked {
+            address: side.addr,
+            port: side.port.unwrap_or(0),
+            proto: names.proto,
+        };
+        Self {
+            asked,
+            behind,
+            key: Key::of(asked, behind.kind(), &names.directory.services),
+        }
+    }
+}
+
+impl Known<'_> {
+    /// Puts it into the side that asked.
+    fn fill(self, side: &mut Side) -> Serves {
+        side.identity = Arc::clone(self.identity);
+        side.found = self.found;
+        self.serves
+    }
+}
+
+/// What the sides of a record are looked up in, and by.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    directory: &'a Directory,
+    labels: &'a Labels,
+    /// The exporting node's switch.
+    ports: Option<&'a Ports>,
+    /// The interfaces of the switch that sent the record.
+    here: Option<&'a SwitchInterfaces>,
+    flow: Span,
+    proto: u8,
+}
+
+impl<'a> Names<'a> {
+    /// What stands behind the interface of a side, or has its Ethernet address: the
+    /// first that is known is the only one that can count.
+    fn behind(&self, side: &Side) -> Behind<'a> {
+        if let Some(pod) = self.here.and_then(|here| here.pod(side, self.flow.from)) {
+            return Behind::Announced(pod);
+        }
+        let Some(ports) = self.ports else {
+            return Behind::Nothing;
+        };
+        if let Some(who) = ports.interfaces.get(side.if_name.as_str()) {
+            return Behind::Port(who);
+        }
+        let by_mac = side.mac.and_then(|mac| ports.macs.get(&mac));
+        by_mac.map_or(Behind::Nothing, Behind::Mac)
+    }
+}
+
 /// When the flow ran. An exporter's clock may not be ahead of this one; of one that
 /// is far behind nothing is believed, and the flow ran when it arrived.
 fn span(record: &FlowRecord) -> Span {
@@ -179,43 +224,9 @@ fn span(record: &FlowRecord) -> Span {
     }
 }
 
-/// Who stands behind the interface of a side, as the exporting node tells.
-fn behind_interface<'a>(side: &Side, ports: Option<&'a Ports>) -> Option<&'a Arc<Identity>> {
-    ports?.interfaces.get(side.if_name.as_str())
-}
-
-/// The Service of a side's address and port, or of a node's port.
-fn service<'a>(
-    side: &Side,
-    who: &Identity,
-    found: Found,
-    question: Question<'a>,
-) -> Option<&'a Arc<Identity>> {
-    if found == Found::Ambiguous {
-        return None;
-    }
-    let endpoint = endpoint(side, question)?;
-    let Question { directory, flow, .. } = question;
-    let on_node = || {
-        let port = NodePort {
-            proto: endpoint.proto,
-            port: endpoint.port,
-        };
-        (who.kind == Kind::Node).then(|| directory.node_port(port, flow))?
-    };
-    directory.service(endpoint, flow).or_else(on_node)
-}
-
-fn endpoint(side: &Side, question: Question<'_>) -> Option<Endpoint> {
-    let address: IpAddr = side.addr?;
-    Some(Endpoint {
-        address,
-        proto: question.proto,
-        port: side.port.filter(|port| *port != 0)?,
-    })
-}
-
 #[cfg(test)]
 mod interfaces;
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;

@@ -202,8 +202,9 @@ impl<'a> Source<'a> {
         let now_ns = now_ns();
         for n in 0..count {
             if let Some(session) = batch.sender(n) {
-                let payload = batch.payload(n);
-                handler.datagram(Datagram { session, payload }, now_ns);
+                for payload in batch.datagrams(n) {
+                    handler.datagram(Datagram { session, payload }, now_ns);
+                }
             }
         }
         // Asking once is cheaper than to be told with every datagram (SO_RXQ_OVFL).
@@ -218,7 +219,8 @@ impl<'a> Source<'a> {
             let Ok(count) = batch.receive(self.socket) else {
                 break;
             };
-            handler.too_late(count);
+            let datagrams = (0..count).map(|n| batch.datagrams(n).count());
+            handler.too_late(datagrams.sum());
         }
         handler.batch_end();
     }

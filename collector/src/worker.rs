@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use wire::{Limits, Record, Reject, Session};
+use wire::{Limits, Protocol, Record, Reject, Session};
 
 use crate::allow::Allow;
 use crate::containment::Containment;
@@ -20,7 +20,7 @@ use crate::templates::Templates;
 use weir_flow::FlowRecord;
 use weir_identity::Snapshot;
 use weir_identity::exporters::Exporter;
-use weir_identity::interfaces::{ExporterRef, Interfaces, SwitchInterfaces};
+use weir_identity::interfaces::{ExporterRef, Interfaces, Switches};
 use weir_identity::subnets::Labels;
 
 /// Records in a batch at which it is handed on before all datagrams were looked at.
@@ -67,6 +67,7 @@ impl Workshop {
             snapshots,
             names,
             interfaces: Arc::clone(&self.exporters.interfaces),
+            switches: Switches::default(),
             containment: Arc::clone(&self.containment),
             label_changes,
             labels,
@@ -88,6 +89,7 @@ pub struct Worker {
     snapshots: watch::Receiver<Snapshot>,
     names: Snapshot,
     interfaces: Arc<Interfaces>,
+    switches: Switches,
     containment: Arc<Containment>,
     label_changes: watch::Receiver<Arc<Labels>>,
     labels: Arc<Labels>,
@@ -126,13 +128,14 @@ impl Worker {
         };
         let (decoded, before) = (self.raw.len(), self.batch.len());
         let containment = Arc::clone(&self.containment);
-        let here = containment.run(session, payload, || self.here(exporter, source));
-        let here = here.flatten();
         let finish = || {
+            let origin = origin(self.raw.first(), exporter, source);
+            let here =
+                origin.and_then(|(origin, format)| self.switches.here(&self.interfaces, origin, format));
             for raw in self.raw.drain(..) {
                 let mut record = normalise(raw, context);
                 self.enrich
-                    .enrich(&mut record, &self.names.directory, &self.labels, here.as_ref());
+                    .enrich(&mut record, &self.names.directory, &self.labels, here);
                 if !record.attributes.is_empty() {
                     self.claims.apply(&mut record, of_cluster);
                 }
@@ -164,23 +167,6 @@ impl Worker {
         self.hand_on();
     }
 
-    /// The interfaces of the switch that sent the records at hand, if Open vSwitch
-    /// did.
-    fn here(&self, exporter: Option<&Exporter>, source: IpAddr) -> Option<SwitchInterfaces> {
-        let first = self.raw.first().filter(|_| !self.interfaces.is_empty())?;
-        if !is_ovs(first, exporter) {
-            return None;
-        }
-        let of_bridge = || exporter.and_then(|exporter| exporter.domain);
-        let domain = first.observation_domain.or_else(of_bridge).unwrap_or(0);
-        let origin = ExporterRef {
-            exporter,
-            source,
-            domain,
-        };
-        self.interfaces.here(origin, first.protocol)
-    }
-
     /// Hands on what was made of the messages so far, and shows the counts.
     pub fn hand_on(&mut self) {
         self.decode.publish();
@@ -203,11 +189,30 @@ impl Worker {
     fn refresh_names(&mut self) {
         if self.snapshots.has_changed().unwrap_or(false) {
             self.names = self.snapshots.borrow_and_update().clone();
+            self.enrich.names_changed();
         }
         if self.label_changes.has_changed().unwrap_or(false) {
             self.labels = self.label_changes.borrow_and_update().clone();
+            self.enrich.names_changed();
         }
     }
+}
+
+/// The switch that sent records, by the first of them, if Open vSwitch did.
+fn origin<'a>(
+    first: Option<&Record>,
+    exporter: Option<&'a Exporter>,
+    source: IpAddr,
+) -> Option<(ExporterRef<'a>, Protocol)> {
+    let first = first.filter(|first| is_ovs(first, exporter))?;
+    let of_bridge = || exporter.and_then(|exporter| exporter.domain);
+    let domain = first.observation_domain.or_else(of_bridge).unwrap_or(0);
+    let origin = ExporterRef {
+        exporter,
+        source,
+        domain,
+    };
+    Some((origin, first.protocol))
 }
 
 impl Handler for Worker {

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use harness::database::Database;
 use harness::{Paper, assert_sums, eventually, get, metrics, pcap};
 use serde_json::Value;
-use weir_collector::{Collector, Config, ExporterPolicy, NameSource, Running, Sink};
+use weir_collector::{Collector, Config, ExporterPolicy, NameSource, Running, Sink, SwitchSources};
 use weir_identity::exporters::Trust;
 use wire::Field;
 use wire::encode::{Body, Ipfix, NetFlow9};
@@ -43,10 +43,10 @@ impl Stage {
         let config = Config {
             listen: vec![any],
             http: any,
-            names: NameSource::Switches {
+            names: NameSource::Switches(SwitchSources {
                 endpoints: vec![database.endpoint().parse().unwrap()],
-                node_name: None,
-            },
+                ..SwitchSources::default()
+            }),
             exporters: ExporterPolicy {
                 trust: Trust {
                     relays: vec![IpAddr::from(RELAY).into()],

@@ -11,45 +11,22 @@ use weir_api::interface::PRIMARY;
 use weir_flow::{Identity, Kind};
 
 use super::mac::Mac;
+use super::services::{Endpoint, NodePort, Services};
 use super::shards::Shards;
-use super::time::{Held, Span, Timeline};
+use super::time::{Held, Span, Timeline, steady};
 
 /// How far the clocks of exporters, nodes and the collector may be apart before a
 /// flow is credited to who had the address shortly before or after. Kubernetes
 /// tells the times of pods in whole seconds.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// An address and port that a Service has or stands before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Endpoint {
-    /// The address.
-    pub address: IpAddr,
-    /// IANA protocol; 0: all, with port 0.
-    pub proto: u8,
-    /// The port; 0: all.
-    pub port: u16,
-}
-
-/// A port that a Service has on every node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodePort {
-    /// IANA protocol.
-    pub proto: u8,
-    /// The port.
-    pub port: u16,
-}
-
 /// Who has which address, interface and Ethernet address.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
     /// By address.
     pub addresses: Shards<IpAddr, Timeline>,
-    /// The Services that have, or stand before, an address and port.
-    pub endpoints: Shards<Endpoint, Timeline>,
-    /// Some endpoints have no ports: all of theirs count.
-    pub portless: bool,
-    /// The Services by their ports on every node.
-    pub node_ports: Shards<NodePort, Timeline>,
+    /// The Services by their addresses and ports.
+    pub services: Services,
     /// Pods by `namespace/name`.
     pub pods: Shards<Arc<str>, Timeline>,
     /// By Ethernet address, in the whole cluster.
@@ -79,54 +56,110 @@ pub enum Owners<'a> {
 }
 
 impl Directory {
-    /// Who had an address during a flow.
-    pub fn owners(&self, address: IpAddr, flow: Span) -> Owners<'_> {
-        let held = self.addresses.get(&address).map_or(&[][..], |held| held);
-        let flow = flow.widened(CLOCK_TOLERANCE);
-        match held {
-            [] => Owners::Nobody,
-            [only] if only.span.meets(flow) => Owners::One(&only.who),
-            [_] => Owners::Nobody,
-            several => owners(several, flow),
+    /// Who had what during a flow.
+    pub fn during(&self, flow: Span) -> Lookup<'_> {
+        Lookup {
+            directory: self,
+            flow,
+            steady: Some(Span::ALWAYS),
         }
     }
 
-    /// The Service that alone has an address and port, or stands before them,
-    /// during a flow.
+    /// Who had an address during a flow.
+    pub fn owners(&self, address: IpAddr, flow: Span) -> Owners<'_> {
+        self.during(flow).owners(address)
+    }
+
+    /// The Service that alone has an address and port, or stands before them, during a
+    /// flow.
     pub fn service(&self, endpoint: Endpoint, flow: Span) -> Option<&Arc<Identity>> {
-        let find = |endpoint: Endpoint| self.endpoints.get(&endpoint);
-        let timeline = find(endpoint).or_else(|| {
-            let all = |proto| Endpoint {
-                proto,
-                port: 0,
-                ..endpoint
-            };
-            self.portless
-                .then(|| find(all(endpoint.proto)).or_else(|| find(all(0))))?
-        });
-        only(timeline?, flow)
+        self.during(flow).service(endpoint)
     }
 
     /// The Service that alone has this port on every node during a flow.
     pub fn node_port(&self, port: NodePort, flow: Span) -> Option<&Arc<Identity>> {
-        only(self.node_ports.get(&port)?, flow)
+        self.during(flow).node_port(port)
     }
 
     /// Who alone has an Ethernet address during a flow.
     pub fn mac(&self, mac: Mac, flow: Span) -> Option<&Arc<Identity>> {
-        only(self.macs.get(&mac)?, flow)
+        self.during(flow).mac(mac)
     }
 
     /// The pod that alone bears this `namespace/name` during a flow.
     pub fn pod(&self, name: &str, flow: Span) -> Option<&Arc<Identity>> {
-        only(self.pods.get(name)?, flow)
+        self.during(flow).pod(name)
     }
 }
 
-fn only(timeline: &[Held], flow: Span) -> Option<&Arc<Identity>> {
-    match distinct(timeline, flow.widened(CLOCK_TOLERANCE))[..] {
-        [only] => Some(only),
-        _ => None,
+/// Looks up what is to be known of one flow, and keeps for which others it is true, too.
+#[derive(Debug)]
+pub struct Lookup<'a> {
+    directory: &'a Directory,
+    flow: Span,
+    steady: Option<Span>,
+}
+
+impl<'a> Lookup<'a> {
+    /// The span of which each flow would have been given the same answers as this one
+    /// until now. `None`: no other flow.
+    pub fn steady(&self) -> Option<Span> {
+        self.steady
+    }
+
+    /// Who had an address.
+    pub fn owners(&mut self, address: IpAddr) -> Owners<'a> {
+        match self.directory.addresses.get(&address) {
+            Some(timeline) => self.owners_of(timeline),
+            None => Owners::Nobody,
+        }
+    }
+
+    /// The Service that alone has an address and port, or stands before them.
+    pub fn service(&mut self, endpoint: Endpoint) -> Option<&'a Arc<Identity>> {
+        self.only(self.directory.services.of_endpoint(endpoint)?)
+    }
+
+    /// The Service that alone has this port on every node.
+    pub fn node_port(&mut self, port: NodePort) -> Option<&'a Arc<Identity>> {
+        self.only(self.directory.services.of_node_port(port)?)
+    }
+
+    /// Who alone has an Ethernet address.
+    pub fn mac(&mut self, mac: Mac) -> Option<&'a Arc<Identity>> {
+        self.only(self.directory.macs.get(&mac)?)
+    }
+
+    /// The pod that alone bears this `namespace/name`.
+    pub fn pod(&mut self, name: &str) -> Option<&'a Arc<Identity>> {
+        self.only(self.directory.pods.get(name)?)
+    }
+
+    fn owners_of(&mut self, held: &'a [Held]) -> Owners<'a> {
+        let flow = self.ask(held);
+        match held {
+            [only] if only.span.meets(flow) => Owners::One(&only.who),
+            [] | [_] => Owners::Nobody,
+            several => owners(several, flow),
+        }
+    }
+
+    fn only(&mut self, held: &'a [Held]) -> Option<&'a Arc<Identity>> {
+        let flow = self.ask(held);
+        match held {
+            [only] => only.span.meets(flow).then_some(&only.who),
+            several => match distinct(several, flow)[..] {
+                [only] => Some(only),
+                _ => None,
+            },
+        }
+    }
+
+    /// The flow as holdings are to be compared with it.
+    fn ask(&mut self, held: &[Held]) -> Span {
+        let here = steady(held, self.flow, CLOCK_TOLERANCE);
+        self.steady = self.steady.zip(here).map(|(before, here)| before.common(here));
+        self.flow.widened(CLOCK_TOLERANCE)
     }
 }
 

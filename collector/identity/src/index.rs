@@ -16,7 +16,7 @@ use super::{Directory, Snapshot};
 use crate::exporters::{Exporter, Exporters};
 use weir_flow::Identity;
 
-pub use super::directory::{Endpoint, NodePort};
+pub use super::services::{Endpoint, NodePort};
 
 mod identify;
 
@@ -174,11 +174,11 @@ impl Index {
             self.exporters = Arc::new(self.build_exporters());
         }
         self.addresses.publish(&mut self.shown.addresses);
-        self.endpoints.publish(&mut self.shown.endpoints);
-        self.node_ports.publish(&mut self.shown.node_ports);
+        self.endpoints.publish(&mut self.shown.services);
+        self.node_ports.publish(&mut self.shown.services);
         self.pods.publish(&mut self.shown.pods);
         self.macs.publish(&mut self.shown.macs);
-        self.shown.portless = self.portless > 0;
+        self.shown.services.portless = self.portless > 0;
         Snapshot {
             directory: Arc::new(self.shown.clone()),
             exporters: Arc::clone(&self.exporters),

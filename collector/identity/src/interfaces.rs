@@ -20,6 +20,7 @@
 //! the first time may have been so for long, and counts for all of the past.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -54,6 +55,8 @@ pub struct Interfaces {
     known: RwLock<Known>,
     /// Interfaces in `known`, so that nobody waits while there are none.
     count: AtomicUsize,
+    /// How often something was learned, so that nobody looks for what is as it was.
+    version: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +132,8 @@ impl Interfaces {
         known.put(origin, std::iter::once(first).chain(told), now_ms);
         let count = known.of_nodes + known.of_strangers;
         self.count.store(count, Ordering::Relaxed);
+        // Under the lock: who reads it before a look is told of what came after the look.
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// The interfaces of the switch that sent a datagram of this format. NetFlow v5 and
@@ -157,6 +162,68 @@ impl Interfaces {
     /// Whether none is known.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// The switches that one thread has looked for of late; as long as nothing is learned it
+/// need not look again. A table of fixed places.
+#[derive(Debug, Default)]
+pub struct Switches {
+    places: Vec<Option<(SwitchKey, Option<SwitchInterfaces>)>>,
+    version: usize,
+    hasher: RandomState,
+}
+
+/// Switches of one thread that are kept; a power of two.
+const PLACES: usize = 512;
+
+/// By what a switch is looked for.
+#[derive(Debug, PartialEq, Eq)]
+struct SwitchKey {
+    node: Option<Arc<str>>,
+    source: IpAddr,
+    domain: u32,
+    format: Protocol,
+}
+
+impl Switches {
+    /// As [`Interfaces::here`].
+    pub fn here(
+        &mut self,
+        interfaces: &Interfaces,
+        origin: ExporterRef<'_>,
+        format: Protocol,
+    ) -> Option<&SwitchInterfaces> {
+        if interfaces.is_empty() {
+            return None;
+        }
+        let version = interfaces.version.load(Ordering::Acquire);
+        if self.version != version {
+            self.places.clear();
+            self.version = version;
+        }
+        if self.places.is_empty() {
+            self.places.resize_with(PLACES, || None);
+        }
+        let place = self.hasher.hash_one((origin.source, origin.domain)) as usize % PLACES;
+        let known = &mut self.places[place];
+        if !known.as_ref().is_some_and(|(key, _)| key.is(origin, format)) {
+            let key = SwitchKey {
+                node: origin.exporter.map(|exporter| Arc::clone(&exporter.node)),
+                source: origin.source,
+                domain: origin.domain,
+                format,
+            };
+            *known = Some((key, interfaces.here(origin, format)));
+        }
+        known.as_ref()?.1.as_ref()
+    }
+}
+
+impl SwitchKey {
+    fn is(&self, origin: ExporterRef<'_>, format: Protocol) -> bool {
+        self.node.as_ref() == origin.exporter.map(|exporter| &exporter.node)
+            && (self.source, self.domain, self.format) == (origin.source, origin.domain, format)
     }
 }
 
@@ -320,7 +387,7 @@ impl SwitchInterfaces {
             _ => number,
         };
         let interface = self.switch.by_index.get(&index)?;
-        let agrees = side.if_name.is_empty() || side.if_name.as_str() == interface.name.as_str();
+        let agrees = side.if_name.is_empty() || side.if_name == interface.name;
         let lived = began_ns / 1_000_000 >= interface.since_ms;
         (agrees && lived).then_some(&interface.pod)
     }

@@ -21,14 +21,16 @@ mod names;
 pub mod northbound;
 mod ownership;
 pub mod reach;
+mod services;
 mod shards;
 pub mod subnets;
 mod switch;
 pub mod time;
 
-pub use directory::{CLOCK_TOLERANCE, Directory, Endpoint, NodePort, Owners, Ports};
+pub use directory::{CLOCK_TOLERANCE, Directory, Lookup, Owners, Ports};
 pub use facts::{Fact, NodeFact, ObjectKey, ObjectKind, Owner, PodFact, ServiceFact};
 pub use index::{Index, NAME_HISTORY, NODE_DAEMON};
+pub use services::{Endpoint, NodePort, Published, Services};
 pub use shards::Shards;
 pub use switch::{AddressHistory, SwitchFacts, merge};
 pub use time::{Held, Span, Timeline};

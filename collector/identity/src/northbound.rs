@@ -16,6 +16,7 @@ use std::sync::Arc;
 use weir_flow::{Identity, Kind};
 
 use crate::mac::Mac;
+use crate::services::Published;
 use crate::time::{Held, Span};
 use crate::{Directory, Endpoint, SwitchFacts};
 
@@ -127,9 +128,9 @@ impl NorthboundFacts {
                 });
             }
         }
-        directory.portless |= held.keys().any(|endpoint| endpoint.port == 0);
+        directory.services.portless |= held.keys().any(|endpoint| endpoint.port == 0);
         for (endpoint, held) in held {
-            directory.endpoints.insert(endpoint, held.into());
+            Published::insert(&mut directory.services, endpoint, held.into());
         }
     }
 }

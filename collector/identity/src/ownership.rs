@@ -1,4 +1,4 @@
-//! Who claims what, and when: the writer's side of a [`Shards`] of timelines.
+//! Who claims what, and when: the writer's side of [`Published`] timelines.
 //! Claims that ended are kept for a while. Pure: the time is given.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use weir_flow::{Identity, Kind};
 
 use super::ObjectKey;
-use super::shards::Shards;
+use super::services::Published;
 use super::time::{Held, Span, Timeline};
 
 /// Claims on things of one kind: addresses, endpoints, names.
@@ -117,7 +117,7 @@ impl<K: Hash + Ord + Clone> OwnershipHistory<K> {
     }
 
     /// Shows readers what changed.
-    pub fn publish(&mut self, shown: &mut Shards<K, Timeline>) {
+    pub fn publish(&mut self, shown: &mut impl Published<K>) {
         for key in self.changed.drain() {
             match self.claims.get(&key) {
                 Some(claims) => shown.insert(key, timeline(claims)),

@@ -3,16 +3,16 @@
 //! changed since, not what is known.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 /// Parts: with 60,000 entries a change copies about 60.
 const PARTS: usize = 1_024;
 
-type Part<K, V> = HashMap<K, V, RandomState>;
+type Part<K, V> = HashTable<(K, V)>;
 
 /// The map. A clone costs [`PARTS`] pointers.
 #[derive(Debug, Clone)]
@@ -23,11 +23,10 @@ pub struct Shards<K, V> {
 
 impl<K, V> Default for Shards<K, V> {
     fn default() -> Self {
-        let hasher = RandomState::default();
-        let empty = Arc::new(Part::with_hasher(hasher.clone()));
+        let empty = Arc::new(Part::new());
         Self {
             parts: vec![empty; PARTS].into(),
-            hasher,
+            hasher: RandomState::default(),
         }
     }
 }
@@ -38,13 +37,21 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.parts[self.place(key)].get(key)
+        let hash = self.hasher.hash_one(key);
+        let found = self.parts[place(hash)].find(hash, |(other, _)| other.borrow() == key);
+        found.map(|(_, value)| value)
     }
 
     /// Puts something there.
     pub fn insert(&mut self, key: K, value: V) {
-        let place = self.place(&key);
-        Arc::make_mut(&mut self.parts[place]).insert(key, value);
+        let hash = self.hasher.hash_one(&key);
+        let part = Arc::make_mut(&mut self.parts[place(hash)]);
+        match part.find_mut(hash, |(other, _)| *other == key) {
+            Some(known) => known.1 = value,
+            None => {
+                part.insert_unique(hash, (key, value), |(key, _)| self.hasher.hash_one(key));
+            }
+        }
     }
 
     /// Empties the place.
@@ -52,9 +59,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     where
         K: Borrow<Q>,
     {
-        let place = self.place(key);
-        if self.parts[place].contains_key(key) {
-            Arc::make_mut(&mut self.parts[place]).remove(key);
+        let hash = self.hasher.hash_one(key);
+        let part = &mut self.parts[place(hash)];
+        let is_it = |(other, _): &(K, V)| other.borrow() == key;
+        if part.find(hash, is_it).is_some()
+            && let Ok(known) = Arc::make_mut(part).find_entry(hash, is_it)
+        {
+            known.remove();
         }
     }
 
@@ -67,11 +78,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     pub fn is_empty(&self) -> bool {
         self.parts.iter().all(|part| part.is_empty())
     }
+}
 
-    /// A part's own table uses the lowest and highest bits of the same hash.
-    fn place<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
-        (self.hasher.hash_one(key) >> 24) as usize % PARTS
-    }
+/// A part's own table uses the lowest and highest bits of the same hash.
+fn place(hash: u64) -> usize {
+    (hash >> 24) as usize % PARTS
 }
 
 #[cfg(test)]

@@ -33,6 +33,19 @@ impl Span {
         self.from <= other.to && other.from <= self.to
     }
 
+    /// Whether all moments of this one belong to the other.
+    pub const fn is_within(self, other: Self) -> bool {
+        other.from <= self.from && self.to <= other.to
+    }
+
+    /// What belongs to both, of spans that meet.
+    pub(crate) fn common(self, other: Self) -> Self {
+        Self {
+            from: self.from.max(other.from),
+            to: self.to.min(other.to),
+        }
+    }
+
     /// The span with so much before and after it.
     pub fn widened(self, by: Duration) -> Self {
         let by = nanoseconds(by);
@@ -55,6 +68,30 @@ pub struct Held {
 /// Everybody who had something, in the order of their beginnings.
 pub type Timeline = Arc<[Held]>;
 
+/// The longest span around a flow such that every flow within it meets the same of these
+/// holders as this one does, when both are widened by the tolerance. `None`: the flow
+/// reaches over the beginning or the end of a holding.
+pub fn steady(held: &[Held], flow: Span, tolerance: Duration) -> Option<Span> {
+    let mut around = Span::ALWAYS;
+    for Held { span, .. } in held {
+        let met = span.widened(tolerance);
+        let part = if flow.is_within(met) {
+            met
+        } else if flow.to < met.from {
+            Span {
+                from: 0,
+                to: met.from - 1,
+            }
+        } else if met.to < flow.from {
+            Span::since(met.to + 1)
+        } else {
+            return None;
+        };
+        around = around.common(part);
+    }
+    Some(around)
+}
+
 /// A duration as a number; more than 584 years are 584 years.
 pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -70,6 +107,36 @@ pub fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flows_within_a_steady_span_meet_the_same_holders() {
+        let held = [(10, 20), (30, 40), (35, u64::MAX)].map(|(from, to)| Held {
+            span: Span { from, to },
+            who: Identity::nobody(),
+        });
+        let tolerance = Duration::from_nanos(2);
+        let met = |flow: Span| {
+            held.each_ref()
+                .map(|held| held.span.meets(flow.widened(tolerance)))
+        };
+        let flows = (0..60).flat_map(|from| (from..60).map(move |to| Span { from, to }));
+        let mut steady_flows = 0;
+        for flow in flows.clone() {
+            let Some(around) = steady(&held, flow, tolerance) else {
+                continue;
+            };
+            steady_flows += 1;
+            assert!(flow.is_within(around), "{flow:?} {around:?}");
+            for other in flows.clone().filter(|other| other.is_within(around)) {
+                assert_eq!(met(other), met(flow), "{other:?} {flow:?} {around:?}");
+            }
+        }
+        assert!(steady_flows > 300, "{steady_flows}");
+        let crossing = Span { from: 15, to: 23 };
+        assert_eq!(steady(&held, crossing, tolerance), None);
+        let open = Span { from: 50, to: 50 };
+        assert_eq!(steady(&held, open, tolerance), Some(Span::since(43)));
+    }
 
     #[test]
     fn spans_meet_where_they_share_a_moment() {

@@ -7,6 +7,7 @@ use weir_flow::{FlowRecord, Found, Identity, Kind};
 use weir_identity::exporters::Exporter;
 use weir_identity::interfaces::{
     ExporterRef, FORGOTTEN_MS, Interfaces, MAX_INTERFACES, MAX_NAME, MAX_OF_STRANGER, MAX_OF_STRANGERS,
+    Switches,
 };
 use weir_identity::subnets::Labels;
 use weir_identity::{Directory, Held, Span, Timeline};
@@ -87,8 +88,9 @@ fn named(
         exporter: origin.exporter,
     };
     let mut record = normalise(raw, context);
-    let here = interfaces.here(origin, record.format)?;
-    Enrich::default().enrich(&mut record, directory, &Labels::default(), Some(&here));
+    let mut switches = Switches::default();
+    let here = switches.here(interfaces, origin, record.format)?;
+    Enrich::default().enrich(&mut record, directory, &Labels::default(), Some(here));
     Some(record)
 }
 
@@ -231,6 +233,32 @@ fn an_interface_that_lost_its_pod_or_is_not_told_any_more_is_forgotten() {
     interfaces.learn(origin(None, 2), &other, FORGOTTEN_MS + 1);
     assert_eq!(interfaces.len(), 1);
     assert!(interfaces.here(origin(None, 1), Protocol::Ipfix).is_none());
+}
+
+#[test]
+fn a_thread_sees_what_was_learned_after_it_looked() {
+    let (interfaces, mut switches) = (Interfaces::default(), Switches::default());
+    let a = exporter("a", 1);
+    let mut pod = |domain: u32, exporter| {
+        let here = switches.here(&interfaces, origin(exporter, domain), Protocol::Ipfix)?;
+        let record = raw(Protocol::Ipfix, (12, "v1"), (0, ""));
+        let context = Context {
+            received_ns: 0,
+            source: NODE,
+            exporter,
+        };
+        let side = normalise(record, context).src;
+        here.pod(&side, 0).map(|pod| pod.name.to_string())
+    };
+    assert_eq!(pod(1, None), None);
+    for name in ["red/web", "red/db"] {
+        interfaces.learn(origin(None, 1), &[told(12, 3, "v1", name)], 0);
+        assert_eq!((pod(1, None).as_deref(), pod(2, None)), (Some(name), None));
+        assert_eq!(pod(1, None).as_deref(), Some(name));
+    }
+    interfaces.learn(origin(Some(&a), 1), &[told(12, 3, "v1", "red/of-a")], 0);
+    assert_eq!(pod(1, Some(&a)).as_deref(), Some("red/of-a"));
+    assert_eq!(pod(1, None).as_deref(), Some("red/db"));
 }
 
 #[test]

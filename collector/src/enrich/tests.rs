@@ -1,7 +1,8 @@
 use super::*;
 use crate::normalise::{Context, normalise};
 use std::path::Path;
-use weir_identity::{Held, Timeline};
+use weir_flow::{Found, Identity, Kind};
+use weir_identity::{Endpoint, Held, NodePort, Published, Timeline};
 use wire::Protocol;
 
 const TIME: u64 = 1_000_000_000_000;
@@ -51,13 +52,13 @@ fn directory() -> Directory {
             proto: 6,
             port,
         };
-        directory.endpoints.insert(endpoint, always(&[&service]));
+        directory.services.insert(endpoint, always(&[&service]));
     }
     let port = NodePort {
         proto: 6,
         port: 30080,
     };
-    directory.node_ports.insert(port, always(&[&service]));
+    directory.services.insert(port, always(&[&service]));
     let mut ports = Ports::default();
     ports.interfaces.insert("veth-db".into(), Arc::clone(&db));
     ports.interfaces.insert("mp0".into(), Arc::clone(&node));

@@ -26,6 +26,19 @@ const MAX_DATAGRAM: usize = 65_535;
 /// caches, which go by the lower bits of an address.
 const STRIDE: usize = (MAX_DATAGRAM + 1) + 5 * 64;
 
+/// Octets of room for what the kernel says beside a payload: the length of the datagrams
+/// in it, an `int`.
+// SAFETY: it only counts.
+const CONTROL: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) } as usize;
+
+/// That room, where its header may stand.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Control {
+    _align: [libc::cmsghdr; 0],
+    _octets: [u8; CONTROL],
+}
+
 /// Index of the drops in what `SO_MEMINFO` says (`linux/sock_diag.h`).
 const SK_MEMINFO_DROPS: usize = 8;
 
@@ -34,6 +47,7 @@ const SK_MEMINFO_DROPS: usize = 8;
 pub(super) struct Batch {
     payloads: Vec<u8>,
     senders: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
     slices: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
 }
@@ -43,15 +57,21 @@ impl Batch {
         // SAFETY: these are plain C structs of integers and pointers; all zero is
         // a value of each.
         let (sender, slice, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        let control = Control {
+            _align: [],
+            _octets: [0; CONTROL],
+        };
         Self {
             payloads: vec![0; BATCH * STRIDE],
             senders: vec![sender; BATCH],
+            controls: vec![control; BATCH],
             slices: vec![slice; BATCH],
             headers: vec![header; BATCH],
         }
     }
 
-    /// Reads what is there, without waiting: at least one datagram, at most [`BATCH`].
+    /// Reads what is there, without waiting: at least one payload, at most [`BATCH`]. A
+    /// payload is a datagram, or several from one sender ([`Self::datagrams`]).
     pub(super) fn receive(&mut self, socket: &impl AsFd) -> Result<usize, Errno> {
         self.point();
         let (headers, flags) = (self.headers.as_mut_ptr(), libc::MSG_DONTWAIT as _);
@@ -68,7 +88,8 @@ impl Batch {
     fn point(&mut self) {
         let buffers = self.payloads.chunks_exact_mut(STRIDE);
         let headers = self.headers.iter_mut().zip(&mut self.slices);
-        for ((header, slice), (buffer, sender)) in headers.zip(buffers.zip(&mut self.senders)) {
+        let rooms = self.senders.iter_mut().zip(&mut self.controls);
+        for ((header, slice), (buffer, (sender, control))) in headers.zip(buffers.zip(rooms)) {
             slice.iov_base = buffer.as_mut_ptr().cast();
             slice.iov_len = MAX_DATAGRAM;
             let header = &mut header.msg_hdr;
@@ -76,15 +97,39 @@ impl Batch {
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as _;
             header.msg_iov = slice;
             header.msg_iovlen = 1;
+            header.msg_control = from_mut(control).cast();
+            header.msg_controllen = CONTROL as _;
             header.msg_flags = 0;
         }
     }
 
-    /// The payload of the n-th datagram of the last call.
-    pub(super) fn payload(&self, n: usize) -> &[u8] {
+    /// The datagrams in the n-th payload of the last call: at least one.
+    pub(super) fn datagrams(&self, n: usize) -> impl Iterator<Item = &[u8]> {
         let start = n * STRIDE;
         let length = (self.headers[n].msg_len as usize).min(MAX_DATAGRAM);
-        &self.payloads[start..start + length]
+        let payload = &self.payloads[start..start + length];
+        // One without an octet is a datagram, too.
+        let each = self.segment(n).unwrap_or(length).max(1);
+        let empty = payload.is_empty().then_some(payload);
+        payload.chunks(each).chain(empty)
+    }
+
+    /// The length of each datagram in the n-th payload but the last, where there may be
+    /// several (`UDP_GRO`).
+    fn segment(&self, n: usize) -> Option<usize> {
+        let header = &self.headers[n].msg_hdr;
+        if header.msg_controllen == 0 {
+            return None;
+        }
+        // SAFETY: the header still points to its room in `controls`, which `point` gave
+        // it and which no call has moved since; the kernel wrote whole messages there, of
+        // `msg_controllen` octets together. The number is read as it lies.
+        unsafe {
+            let control = libc::CMSG_FIRSTHDR(header).as_ref()?;
+            let is_length = (control.cmsg_level, control.cmsg_type) == (libc::SOL_UDP, libc::UDP_GRO);
+            let length = libc::CMSG_DATA(control).cast::<libc::c_int>().read_unaligned();
+            usize::try_from(length).ok().filter(|_| is_length)
+        }
     }
 
     /// Its sender; `None` when that has no IP address.
@@ -109,7 +154,8 @@ impl Batch {
     }
 }
 
-/// How many datagrams the socket has dropped until now. The count wraps.
+/// How many datagrams the socket has dropped until now; several that would have come in
+/// one payload count as one. The count wraps.
 pub(super) fn count_drops(socket: &impl AsFd) -> Result<u32, Errno> {
     let mut counts = [0u32; 16];
     let mut length = size_of_val(&counts) as libc::socklen_t;

@@ -27,7 +27,7 @@ pub struct BindError {
 /// Opens as many sockets on one address. The kernel shares the datagrams out by a
 /// hash of the sender's address and port, so that a sender always comes in by the
 /// same socket as long as all of them are open. Each gets the largest buffer that
-/// can be had.
+/// can be had, and takes datagrams that the kernel has joined (`UDP_GRO`, Linux 5.0).
 ///
 /// # Errors
 /// The address is taken (also by another collector), not ours, or not permitted.
@@ -42,6 +42,12 @@ pub fn bind(address: SocketAddr, sockets: NonZeroUsize) -> Result<Vec<UdpSocket>
         setsockopt(&group[0], sockopt::ReusePort, &true).map_err(|e| failed(e.into()))?;
         for _ in 1..sockets.get() {
             group.push(bind_shared(bound).map_err(failed)?);
+        }
+    }
+    // Where the kernel cannot, datagrams come one by one.
+    for socket in &group {
+        if let Err(error) = setsockopt(socket, sockopt::UdpGroSegment, &true) {
+            tracing::debug!(%address, %error, "the kernel does not join datagrams (UDP_GRO)");
         }
     }
     let capped = group

@@ -1,7 +1,9 @@
 use std::collections::HashSet;
+use std::io::IoSlice;
+use std::os::fd::AsRawFd;
 
 use super::*;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
 
 #[derive(Default)]
 struct Seen {
@@ -142,6 +144,47 @@ fn datagrams_of_every_length_come_whole_in_buffers_that_are_used_again() {
     let drops = Counter::default();
     assert_eq!(read_out(&socket, &drops).lengths, lengths);
     assert_eq!(drops.get(), 0);
+}
+
+/// Sends octets as datagrams of one length, the last one perhaps shorter, that stay
+/// together on loopback.
+fn send_joined(sender: &UdpSocket, socket: &UdpSocket, octets: usize, each: u16) {
+    let to = SockaddrStorage::from(socket.local_addr().unwrap());
+    let (octets, segments) = (vec![7; octets], [ControlMessage::UdpGsoSegments(&each)]);
+    let slices = [IoSlice::new(&octets)];
+    let sent = sendmsg(
+        sender.as_raw_fd(),
+        &slices,
+        &segments,
+        MsgFlags::empty(),
+        Some(&to),
+    );
+    assert_eq!(sent.unwrap(), octets.len());
+}
+
+#[test]
+fn datagrams_that_the_kernel_joined_are_told_apart_again() {
+    let socket = bind_one("127.0.0.1:0");
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.send_to(&[7; 320], socket.local_addr().unwrap()).unwrap();
+    send_joined(&sender, &socket, 8 * 320, 320);
+    send_joined(&sender, &socket, 3 * 300 + 20, 300);
+    send_joined(&sender, &socket, 64 * 1_000, 1_000);
+    sender.send_to(&[7; 20], socket.local_addr().unwrap()).unwrap();
+    let drops = Counter::default();
+    let seen = read_out(&socket, &drops);
+    let lengths = [vec![320; 9], vec![300, 300, 300, 20], vec![1_000; 64], vec![20]].concat();
+    assert_eq!((seen.lengths, seen.sessions.len()), (lengths, 1));
+}
+
+#[test]
+fn joined_datagrams_for_which_there_is_no_time_are_counted_one_by_one() {
+    let socket = bind_one("127.0.0.1:0");
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    send_joined(&sender, &socket, 8 * 100, 100);
+    let (drops, mut seen) = (Counter::default(), Seen::default());
+    Source::new(&socket, &drops).discard(&mut Batch::new(), &mut seen);
+    assert_eq!((seen.too_late, seen.lengths.len()), (8, 0));
 }
 
 #[test]

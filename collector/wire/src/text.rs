@@ -103,7 +103,18 @@ impl Default for Text {
 
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        match (&self.0, &other.0) {
+            // A text that fits is never on the heap.
+            (Form::Inline { .. }, Form::Heap(_)) | (Form::Heap(_), Form::Inline { .. }) => false,
+            (Form::Heap(one), Form::Heap(other)) => one == other,
+            (
+                Form::Inline { length, octets },
+                Form::Inline {
+                    length: other,
+                    octets: others,
+                },
+            ) => (length, octets) == (other, others),
+        }
     }
 }
 

@@ -39,8 +39,14 @@ pub const NODES: u32 = 40;
 /// Pods of each node.
 pub const PODS: u32 = 250;
 
-/// Ports that services listen on.
-const SERVICES: [u16; 8] = [80, 443, 53, 5432, 6379, 8080, 9090, 50051];
+/// Services, each with an address of its own, and as many pods behind each.
+pub const SERVICES: u32 = 400;
+
+/// Ports that each of them listens on.
+pub const SERVICE_PORTS: [u16; 8] = [80, 443, 53, 5432, 6379, 8080, 9090, 50051];
+
+/// The switch's port to all that is not on the node.
+const UPLINK: u16 = 1_000;
 
 impl Flow {
     /// Flow number `rank` of an exporter: the same addresses and ports each time,
@@ -56,17 +62,19 @@ impl Flow {
             ICMP => (0, 8 << 8),
             _ => (
                 32_768 + fixed.below(28_000) as u16,
-                SERVICES[fixed.below(8) as usize],
+                SERVICE_PORTS[fixed.below(8) as usize],
             ),
         };
+        let number = fixed.below(PODS);
+        let (dst, output) = destination(exporter, &mut fixed);
         Self {
-            src: pod(exporter, fixed.below(PODS)),
-            dst: destination(&mut fixed),
+            src: pod(exporter, number),
+            dst,
             protocol,
             src_port,
             dst_port,
-            input: 1 + fixed.below(250) as u16,
-            output: 1 + fixed.below(250) as u16,
+            input: port(number),
+            output,
             packets: 1 + random.below(100),
             packet_length: 40 + random.below(1461) as u16,
         }
@@ -93,17 +101,42 @@ pub fn pod(node: u32, number: u32) -> Ipv4Addr {
     Ipv4Addr::new(10, 128 | (node >> 8 & 0x7f) as u8, node as u8, number as u8 + 2)
 }
 
-/// Three of four flows stay in the cluster.
-fn destination(random: &mut Random) -> Ipv4Addr {
-    if random.below(4) == 0 {
-        Ipv4Addr::new(203, 0, 113, random.below(256) as u8)
-    } else {
-        let node = random.below(NODES);
-        pod(node, random.below(PODS))
-    }
+/// The name of that pod.
+pub fn pod_name(node: u32, number: u32) -> String {
+    format!("pod-{node}-{number}-5d9c7f86b4-x2x4z")
 }
 
-fn v6(address: Ipv4Addr) -> Ipv6Addr {
+/// The name of a namespace.
+pub fn namespace(number: u32) -> String {
+    format!("namespace-{number}")
+}
+
+/// The address of a Service.
+pub fn cluster_ip(service: u32) -> Ipv4Addr {
+    Ipv4Addr::new(10, 96, (service >> 8) as u8, service as u8)
+}
+
+/// The port of the node's switch that one of its pods is behind.
+pub const fn port(number: u32) -> u16 {
+    1 + number as u16
+}
+
+/// Three of four flows stay in the cluster, one of four of those goes to a Service.
+/// With it the port that leads there.
+fn destination(exporter: u32, random: &mut Random) -> (Ipv4Addr, u16) {
+    if random.below(4) == 0 {
+        return (Ipv4Addr::new(203, 0, 113, random.below(256) as u8), UPLINK);
+    }
+    if random.below(4) == 0 {
+        return (cluster_ip(random.below(SERVICES)), UPLINK);
+    }
+    let (node, number) = (random.below(NODES), random.below(PODS));
+    let output = if node == exporter { port(number) } else { UPLINK };
+    (pod(node, number), output)
+}
+
+/// The IPv6 address of who has this one.
+pub fn v6(address: Ipv4Addr) -> Ipv6Addr {
     let [a, b, c, d] = address.octets().map(u16::from);
     Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, a << 8 | b, c << 8 | d)
 }

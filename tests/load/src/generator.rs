@@ -114,6 +114,27 @@ impl Generator {
         }
     }
 
+    /// The same datagrams in another order: so many of one exporter and one length
+    /// follow each other, as far as there are so many.
+    #[must_use]
+    pub fn in_trains(mut self, length: usize) -> Self {
+        let mut random = Random::new(self.plan.seed);
+        for exporter in 0..self.sequences.len() {
+            let of_exporter = |place: &usize| place / self.run % self.sequences.len() == exporter;
+            let places: Vec<usize> = (0..self.deck.len()).filter(of_exporter).collect();
+            let mut cards: Vec<Card> = places.iter().map(|place| self.deck[*place].clone()).collect();
+            cards.sort_by_key(|card| card.octets().len());
+            let mut trains: Vec<&[Card]> = cards.chunks(length.max(1)).collect();
+            for last in (1..trains.len()).rev() {
+                trains.swap(last, random.below(last as u32 + 1) as usize);
+            }
+            for (place, card) in places.into_iter().zip(trains.concat()) {
+                self.deck[place] = card;
+            }
+        }
+        self
+    }
+
     /// What the generator was made from.
     pub const fn plan(&self) -> &Plan {
         &self.plan

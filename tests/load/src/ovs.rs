@@ -7,6 +7,7 @@ use wire::ovs::{Network, PEN_VMWARE, STATISTICS_TEMPLATE, TemplateKey, Transport
 
 use crate::card::{Card, Header};
 use crate::flow::{Flow, ICMP, TCP};
+use crate::interfaces;
 use crate::random::Random;
 
 /// Templates in one message, as OVS packs them (18 messages for 88 templates).
@@ -72,7 +73,7 @@ fn key(flow: &Flow, random: &mut Random) -> TemplateKey {
 fn write(body: &mut Body, field: &Field, key: TemplateKey, flow: &Flow, interface: u16) {
     match (field.enterprise, field.id) {
         (PEN_VMWARE, element) => tunnel(body, element, flow),
-        (_, 82) => body.variable(format!("{interface:015x}").as_bytes()),
+        (_, 82) => body.variable(interfaces::name(interface).as_bytes()),
         (_, 83) => body.variable(b""),
         (_, 27) => body.bytes(&flow.src_v6().octets()),
         (_, 28) => body.bytes(&flow.dst_v6().octets()),

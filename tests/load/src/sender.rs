@@ -9,11 +9,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, sendmsg};
 use thiserror::Error;
 
 use crate::card::Card;
 use crate::generator::Generator;
+use crate::interfaces;
 
 /// Datagrams in one system call, at most.
 const BATCH: usize = 32;
@@ -82,6 +83,8 @@ pub struct Sender {
     to: SocketAddr,
     sockets: Vec<UdpSocket>,
     headers: Headers,
+    /// Datagrams of one length that are handed to the kernel as one, at most.
+    train: usize,
     sent: Sent,
 }
 
@@ -112,8 +115,20 @@ impl Sender {
             to,
             sockets: (0..exporters.max(1)).map(open).collect::<Result<_, _>>()?,
             headers: Headers(MultiHeaders::preallocate(BATCH, None)),
+            train: 1,
             sent: Sent::default(),
         })
+    }
+
+    /// Hands up to so many datagrams that follow each other and have one length to the
+    /// kernel as a whole (`UDP_SEGMENT`, Linux 4.18). Who asked for it receives them so,
+    /// too (`UDP_GRO`).
+    #[must_use]
+    pub fn in_trains(self, length: usize) -> Self {
+        Self {
+            train: length.clamp(1, BATCH),
+            ..self
+        }
     }
 
     /// Sends the templates of all exporters, then records at the pace asked for.
@@ -125,6 +140,30 @@ impl Sender {
         self.sent = Sent::default();
         self.send_templates(generator)?;
         self.play(generator, pace)
+    }
+
+    /// Has the daemon beside each exporter tell which pods are behind its ports, from
+    /// a socket of its own. It counts for nothing.
+    ///
+    /// # Errors
+    /// There is no socket, or the kernel refuses for good.
+    pub fn announce(&mut self, exporters: u32) -> Result<(), SendError> {
+        for number in 0..exporters {
+            let daemon = open(self.to, number).map_err(|source| SendError::Open {
+                number,
+                wanted: exporters,
+                source,
+            })?;
+            for message in interfaces::messages(number, now_secs()) {
+                let sent = daemon.send(&message);
+                sent.map_err(|error| SendError::Send {
+                    to: self.to,
+                    source: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+                })?;
+                thread::sleep(TICK / 4);
+            }
+        }
+        Ok(())
     }
 
     /// The same for exporters that have sent their templates.
@@ -190,6 +229,9 @@ impl Sender {
     /// One system call; returns how many datagrams it took.
     fn send_batch(&mut self, exporter: u32, cards: &[Card]) -> Result<usize, Errno> {
         let socket = &self.sockets[exporter as usize % self.sockets.len()];
+        if self.train > 1 {
+            return send_train(socket, cards, self.train);
+        }
         let nowhere: [Option<SockaddrStorage>; BATCH] = [None; BATCH];
         let slices: Vec<_> = cards
             .iter()
@@ -209,15 +251,32 @@ impl Sender {
     }
 }
 
+/// Sends the first datagrams that have one length, as a whole.
+fn send_train(socket: &UdpSocket, cards: &[Card], most: usize) -> Result<usize, Errno> {
+    let length = |card: &Card| card.octets().len();
+    let first = cards.first().map_or(0, length);
+    let alike = cards.iter().take(most).take_while(|card| length(card) == first);
+    let slices: Vec<_> = alike.map(|card| IoSlice::new(card.octets())).collect();
+    let size = u16::try_from(first).unwrap_or(u16::MAX);
+    let segments = [ControlMessage::UdpGsoSegments(&size)];
+    let control = &segments[..usize::from(slices.len() > 1)];
+    let none = MsgFlags::empty();
+    sendmsg::<SockaddrStorage>(socket.as_raw_fd(), &slices, control, none, None)?;
+    Ok(slices.len())
+}
+
+/// The address of an exporter on loopback.
+pub fn source(exporter: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + exporter)
+}
+
 fn open(to: SocketAddr, exporter: u32) -> io::Result<UdpSocket> {
     let unspecified = match to {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     let from = match to.ip() {
-        IpAddr::V4(ip) if ip.is_loopback() => {
-            IpAddr::V4(Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + exporter))
-        }
+        IpAddr::V4(ip) if ip.is_loopback() => IpAddr::V4(source(exporter)),
         _ => unspecified,
     };
     let socket = UdpSocket::bind((from, 0)).or_else(|_| UdpSocket::bind((unspecified, 0)))?;

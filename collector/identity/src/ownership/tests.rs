@@ -1,5 +1,6 @@
 use super::*;
 use crate::ObjectKind;
+use crate::shards::Shards;
 
 fn pod(name: &str) -> (ObjectKey, Arc<Identity>) {
     let who = Identity {

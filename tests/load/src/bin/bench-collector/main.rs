@@ -4,8 +4,9 @@
 //!
 //! The sender is this process on one core; the receiver is on another.
 
+mod apiserver;
+mod cluster;
 mod decode;
-mod names;
 mod receiver;
 mod run;
 
@@ -16,9 +17,10 @@ use clap::Parser;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use weir_load::Traffic;
+use weir_load::flow::NODES;
 
-use names::Names;
-use receiver::{Kind, Setting};
+use apiserver::ApiServer;
+use receiver::{Kind, Names, Setting};
 use run::{Load, Outcome};
 
 #[derive(Debug, Parser)]
@@ -43,22 +45,48 @@ struct Args {
     #[arg(long, conflicts_with = "decode_only")]
     ingest: bool,
 
+    /// Only the first table: CPU per record
+    #[arg(long, conflicts_with_all = ["decode_only", "ingest"])]
+    cost_only: bool,
+
+    /// weir-collector knows nobody
+    #[arg(long)]
+    without_names: bool,
+
     /// The core that sends; the next one receives
     #[arg(long, default_value_t = 0)]
     core: usize,
 }
 
 /// What is compared, and a rate (records/s) that both receivers can take.
-const COST: [(&str, Traffic, u64); 4] = [
-    ("IPFIX as OVS sends it, 1 a datagram", Traffic::OvsIpfix, 100_000),
-    ("NetFlow v5, 24 a datagram", Traffic::NetFlow5, 1_000_000),
-    ("IPFIX, 24 a datagram", Traffic::Ipfix, 500_000),
+const COST: [(&str, Traffic, u64, usize); 5] = [
+    (
+        "IPFIX as OVS sends it, 1 a datagram",
+        Traffic::OvsIpfix,
+        100_000,
+        1,
+    ),
+    (
+        "the same, 8 datagrams of one length at a time (UDP_SEGMENT)",
+        Traffic::OvsIpfix,
+        100_000,
+        TRAIN,
+    ),
+    ("NetFlow v5, 24 a datagram", Traffic::NetFlow5, 500_000, 1),
+    ("IPFIX, 24 a datagram", Traffic::Ipfix, 500_000, 1),
     (
         "sFlow v5, 6 samples a datagram (sfcapd)",
         Traffic::Sflow5,
         200_000,
+        1,
     ),
 ];
+
+/// Datagrams that are sent as one, where they are.
+const TRAIN: usize = 8;
+
+/// Exporters of the load, one a node of the cluster.
+const EXPORTERS: u32 = NODES;
 
 /// What is stored, the rates that are aimed at, and whether the receiver may use the
 /// sender's core, too.
@@ -81,13 +109,17 @@ const INGEST: [(&str, Traffic, u64, bool); 3] = [
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     pin(args.core)?;
-    if !args.ingest {
+    if !args.ingest && !args.cost_only {
         decode::print(args.rounds);
     }
     let Some(collector) = args.collector.filter(|_| !args.decode_only) else {
         return Ok(());
     };
-    let names = Names::start()?;
+    let cluster = ApiServer::start()?;
+    let names = Names {
+        kubeconfig: cluster.kubeconfig(),
+        labels: cluster.labels(),
+    };
     let bench = Bench {
         rounds: args.rounds.max(1),
         seconds: args.seconds,
@@ -95,7 +127,7 @@ fn main() -> anyhow::Result<()> {
         setting: Setting {
             collector,
             cores: vec![args.core + 1],
-            names: Some(names.endpoint()),
+            names: (!args.without_names).then_some(names),
             store: args.ingest,
         },
     };
@@ -103,6 +135,9 @@ fn main() -> anyhow::Result<()> {
         return bench.ingest();
     }
     bench.cost()?;
+    if args.cost_only {
+        return Ok(());
+    }
     bench.memory()?;
     bench.ceiling()
 }
@@ -142,7 +177,7 @@ impl Bench {
             self.rounds
         );
         println!("|---|---|---|---|---|---|");
-        for (name, traffic, rate) in COST {
+        for (name, traffic, rate, train) in COST {
             let mut costs = [Vec::new(), Vec::new()];
             let mut lost = [0, 0];
             for _ in 0..self.rounds {
@@ -150,7 +185,8 @@ impl Bench {
                     if !kind.is_there() {
                         continue;
                     }
-                    let outcome = self.measure(kind, &Load::new(traffic, 8, rate, self.seconds))?;
+                    let load = Load::new(traffic, EXPORTERS, rate, self.seconds).in_trains(train);
+                    let outcome = self.measure(kind, &load)?;
                     costs[place].push(outcome.cpu_us_per_record());
                     lost[place] += outcome.lost();
                 }
@@ -177,7 +213,7 @@ impl Bench {
         );
         println!("|---|---|---|---|---|---|---|");
         for (name, traffic, rate, both) in INGEST {
-            let load = Load::new(traffic, 8, rate, self.seconds);
+            let load = Load::new(traffic, EXPORTERS, rate, self.seconds);
             let mut setting = self.setting.clone();
             if both {
                 setting.cores.insert(0, self.sender);
@@ -215,7 +251,7 @@ impl Bench {
             self.rounds
         );
         println!("|---|---|---|");
-        for (name, traffic, start) in [COST[0], COST[1]] {
+        for (name, traffic, start, _) in [COST[0], COST[2]] {
             let mut found = Vec::new();
             for kind in Self::kinds(traffic) {
                 let mut rates = Vec::new();
@@ -237,7 +273,7 @@ impl Bench {
         while halvings > 0 {
             let rate = bad.map_or((good * 2).max(start), |bad| u64::midpoint(good, bad));
             halvings -= u32::from(bad.is_some());
-            let outcome = self.measure(kind, &Load::new(traffic, 8, rate, 3))?;
+            let outcome = self.measure(kind, &Load::new(traffic, EXPORTERS, rate, 3))?;
             if outcome.lost() > 0 {
                 bad = Some(rate);
                 continue;

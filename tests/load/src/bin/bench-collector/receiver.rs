@@ -69,7 +69,8 @@ impl Kind {
                 command.args(["--listen", &format!("127.0.0.1:{PORT}"), "--port-file"]);
                 command.arg(folder.join("ports"));
                 if let Some(names) = &setting.names {
-                    command.arg("--ovsdb").arg(names);
+                    command.arg("--kubeconfig").arg(&names.kubeconfig);
+                    command.arg("--subnet-labels").arg(&names.labels);
                 }
                 if setting.store {
                     command.arg("--data-dir").arg(folder.join("data"));
@@ -89,10 +90,17 @@ pub struct Setting {
     pub collector: PathBuf,
     /// The cores that receive.
     pub cores: Vec<usize>,
-    /// The OVSDB that weir-collector takes names from.
-    pub names: Option<String>,
+    /// What weir-collector takes names from.
+    pub names: Option<Names>,
     /// weir-collector stores what it receives, as nfcapd does.
     pub store: bool,
+}
+
+/// Files that lead to names.
+#[derive(Debug, Clone)]
+pub struct Names {
+    pub kubeconfig: PathBuf,
+    pub labels: PathBuf,
 }
 
 /// A running one.

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use weir_load::flow::NODES;
 use weir_load::{Generator, Pace, Plan, Sender, Sent, Traffic};
 
 use crate::receiver::{Kind, Receiver, Setting};
@@ -15,6 +16,8 @@ pub struct Load {
     exporters: u32,
     rate: u64,
     duration: Duration,
+    /// Datagrams of one length that are sent as one.
+    train: usize,
 }
 
 impl Load {
@@ -24,7 +27,12 @@ impl Load {
             exporters,
             rate,
             duration: crate::seconds(seconds),
+            train: 1,
         }
+    }
+
+    pub fn in_trains(self, train: usize) -> Self {
+        Self { train, ..self }
     }
 }
 
@@ -84,6 +92,11 @@ pub fn measure(kind: Kind, setting: &Setting, load: &Load) -> anyhow::Result<Out
         start_secs: u32::try_from(start_secs).context("the year 2106")?,
     });
     let mut sender = Sender::open(receiver.address(), load.exporters)?;
+    if load.train > 1 {
+        generator = generator.in_trains(load.train);
+        sender = sender.in_trains(load.train);
+    }
+    sender.announce(load.exporters.min(NODES))?;
     let templates = Pace {
         rate: 1,
         duration: Duration::ZERO,

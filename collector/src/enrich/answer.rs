@@ -1,0 +1,180 @@
+//! Who a side is, looked up in the directory: what the cache stands before. Pure.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use weir_flow::{Found, Identity, Kind};
+use weir_identity::interfaces::Pod;
+use weir_identity::subnets::Labels;
+use weir_identity::{Directory, Endpoint, Lookup, NodePort, Owners, Span, reach};
+
+use super::blend::Blends;
+use super::cache::Answer;
+
+/// What is known of a side beside its address and port.
+#[derive(Debug, Clone, Copy)]
+pub enum Behind<'a> {
+    /// Nothing.
+    Nothing,
+    /// The pod that the node's daemon announced behind the interface.
+    Announced(&'a Pod),
+    /// Who is behind the interface by the node's database.
+    Port(&'a Arc<Identity>),
+    /// Who has the Ethernet address by the node's database.
+    Mac(&'a Arc<Identity>),
+}
+
+/// What a side is known by, as the record has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// Its port; 0: it has none.
+    pub port: u16,
+    /// IANA protocol; 0: not known.
+    pub proto: u8,
+}
+
+/// How a side is known beside by its address and port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BehindKind {
+    /// See [`Behind::Nothing`].
+    Nothing,
+    /// See [`Behind::Announced`].
+    Announced,
+    /// See [`Behind::Port`].
+    Port,
+    /// See [`Behind::Mac`].
+    Mac,
+}
+
+impl<'a> Behind<'a> {
+    /// How.
+    pub fn kind(self) -> BehindKind {
+        match self {
+            Self::Nothing => BehindKind::Nothing,
+            Self::Announced(_) => BehindKind::Announced,
+            Self::Port(_) => BehindKind::Port,
+            Self::Mac(_) => BehindKind::Mac,
+        }
+    }
+
+    /// Who.
+    pub fn identity(self) -> Option<&'a Arc<Identity>> {
+        match self {
+            Self::Nothing => None,
+            Self::Announced(pod) => Some(&pod.identity),
+            Self::Port(who) | Self::Mac(who) => Some(who),
+        }
+    }
+}
+
+/// The lookups for one side of one flow.
+pub struct Question<'a> {
+    directory: Lookup<'a>,
+    labels: &'a Labels,
+}
+
+impl<'a> Question<'a> {
+    /// Of a flow that ran in this span.
+    pub fn new(directory: &'a Directory, labels: &'a Labels, flow: Span) -> Self {
+        Self {
+            directory: directory.during(flow),
+            labels,
+        }
+    }
+
+    /// The span of which each flow would have got the same answer. `None`: no other.
+    pub fn steady(&self) -> Option<Span> {
+        self.directory.steady()
+    }
+
+    /// Who it is.
+    pub fn answer(&mut self, side: Asked, behind: Behind<'_>, blends: &mut Blends) -> Answer {
+        let (mut identity, found) = self.identify(side, behind, blends);
+        let service = self.service(side, identity.kind, found);
+        if let Some(service) = service {
+            identity = blends.with_service(&identity, service);
+        }
+        let label = side.address.and_then(|address| self.labels.get(address));
+        if let Some(label) = label {
+            identity = blends.with_label(&identity, label);
+        }
+        Answer {
+            identity,
+            found: match found {
+                Found::Nothing if label.is_some() => Found::Subnet,
+                found => found,
+            },
+            serves: service.is_some(),
+        }
+    }
+
+    fn identify(&mut self, side: Asked, behind: Behind<'_>, blends: &mut Blends) -> (Arc<Identity>, Found) {
+        match behind {
+            Behind::Announced(pod) => {
+                let known = self.directory.pod(&pod.name);
+                return (Arc::clone(known.unwrap_or(&pod.identity)), Found::Interface);
+            }
+            Behind::Port(pod) if pod.kind == Kind::Pod => return (Arc::clone(pod), Found::Interface),
+            Behind::Port(_) | Behind::Mac(_) | Behind::Nothing => {}
+        }
+        match side.address.map(|address| self.directory.owners(address)) {
+            Some(Owners::One(who)) => return (Arc::clone(who), Found::Address),
+            Some(Owners::Several(all)) => return self.believe_common(&all, side, blends),
+            Some(Owners::Nobody) | None => {}
+        }
+        match (behind, side.address) {
+            (Behind::Port(who), _) => (Arc::clone(who), Found::Interface),
+            (Behind::Mac(who), _) => (Arc::clone(who), Found::Mac),
+            (_, Some(address)) => (Arc::clone(reach::stranger(address)), Found::Nothing),
+            (_, None) => (Identity::nobody(), Found::Nothing),
+        }
+    }
+
+    /// Services may share an address: the port tells them apart. Of others only
+    /// what all have in common is believed.
+    fn believe_common(
+        &mut self,
+        all: &[&Arc<Identity>],
+        side: Asked,
+        blends: &mut Blends,
+    ) -> (Arc<Identity>, Found) {
+        if all.iter().all(|who| who.kind == Kind::Service)
+            && let Some(service) = endpoint(side).and_then(|e| self.directory.service(e))
+            && let Some(who) = all.iter().find(|who| **who == service)
+        {
+            return (Arc::clone(who), Found::Address);
+        }
+        let mut common = Arc::clone(all[0]);
+        for other in &all[1..] {
+            common = blends.common(&common, other);
+        }
+        (common, Found::Ambiguous)
+    }
+
+    /// The Service of a side's address and port, or of a node's port.
+    fn service(&mut self, side: Asked, kind: Kind, found: Found) -> Option<&'a Arc<Identity>> {
+        if found == Found::Ambiguous {
+            return None;
+        }
+        let endpoint = endpoint(side)?;
+        if let Some(service) = self.directory.service(endpoint) {
+            return Some(service);
+        }
+        let port = NodePort {
+            proto: endpoint.proto,
+            port: endpoint.port,
+        };
+        (kind == Kind::Node).then(|| self.directory.node_port(port))?
+    }
+}
+
+fn endpoint(side: Asked) -> Option<Endpoint> {
+    let address: IpAddr = side.address?;
+    (side.port != 0).then_some(Endpoint {
+        address,
+        proto: side.proto,
+        port: side.port,
+    })
+}
