@@ -55,7 +55,7 @@ fn tunnel_ports_are_told_to_who_has_netflow_with_the_headers_that_it_counts() {
     assert_eq!(told("", true).tunnel_ports, [ports(0)], "the kernel's datapath");
     assert_eq!(told("netdev", false).tunnel_ports, []);
     assert_eq!(told("", true).tunnel_inputs, [102]);
-    assert_eq!(told("", false).tunnel_inputs, []);
+    assert!(told("", false).tunnel_inputs.is_empty());
 }
 
 #[test]
