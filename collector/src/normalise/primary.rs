@@ -164,8 +164,8 @@ impl<'a> Observation<'a> {
             .exports_at(src)
             .filter(|formats| formats.see_entries(self.ipv4));
         if src.kind == Kind::Node && own.is_some() {
-            let own_bridge = self.is_outer != is_in_pods_network(src);
-            return (self.is_here(src) && own_bridge).then_some(Place::Entry);
+            // By whichever bridge: it may send to pods under any of its addresses.
+            return self.is_here(src).then_some(Place::Entry);
         }
         let came_unseen = !self.coverage.outer_entries || self.node.is_none();
         if came_unseen && self.receives(dst) {

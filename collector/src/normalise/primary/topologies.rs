@@ -422,6 +422,21 @@ fn nodes() -> Vec<Topology> {
     let (a, b) = (Workload("cart"), Workload("db"));
     vec![
         (
+            "node to a pod on it, under its address outside",
+            vec![
+                Step("a", INT, In(Own), Node("a"), Pod("a")),
+                Step("a", INT, Out(Own, a), Node("a"), Pod("a")),
+            ],
+        ),
+        (
+            "node to a pod on another, under its address outside",
+            vec![
+                Step("a", INT, In(Own), Node("a"), Pod("b")),
+                Step("b", INT, In(Tunnel), Node("a"), Pod("b")),
+                Step("b", INT, Out(Tunnel, b), Node("a"), Pod("b")),
+            ],
+        ),
+        (
             "node to a pod on it",
             vec![
                 Step("a", INT, In(Own), Gateway("a"), Pod("a")),
