@@ -51,6 +51,9 @@ pub enum Seen {
     CallByIpfixAlone,
     /// The answer does.
     AnswerByIpfixAlone,
+    /// Nobody tells the addresses of its ends, and NetFlow has no Ethernet addresses to find
+    /// them by: with both bridges it counts on both nodes.
+    TwiceByNetFlow,
 }
 
 /// A way of packets.

@@ -36,6 +36,8 @@ pub const VM_2: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 12);
 /// The same, whose addresses nobody tells.
 pub const VM_3: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 13);
 pub const VM_4: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 14);
+/// Where the nodes' datagrams come from.
+const UNDERLAY: &str = "172.30.0.0/24";
 /// A port of web-1 that a rule denies.
 pub const DENIED: u16 = 7999;
 
@@ -70,8 +72,15 @@ impl Cluster {
             .lab
             .nodes()
             .map(|node| ["--ovsdb".to_owned(), node.ovsdb_remote()]);
-        let switches = switches.flatten().collect::<Vec<_>>();
-        let others = vec![Other::start(&stage, 1, "names from OVSDB", &switches)?];
+        // OVSDB tells which address a node's tunnels have, not where its datagrams come from.
+        let relay = ["--relay".to_owned(), UNDERLAY.to_owned()];
+        let switches: Vec<String> = switches.flatten().chain(relay).collect();
+        let northbound = ["--ovn-nb".to_owned(), stage.lab.ovn()?.northbound_remote()];
+        let all: Vec<String> = switches.iter().cloned().chain(northbound).collect();
+        let others = vec![
+            Other::start(&stage, 1, "names from OVSDB", &switches)?,
+            Other::start(&stage, 2, "names from OVSDB and OVN's northbound database", &all)?,
+        ];
         let cells = ways::all(&stage.lab)?;
         let cluster = Self { stage, others, cells };
         // Addresses are resolved and flows in place before anything is counted.

@@ -177,7 +177,18 @@ fn seen(cell: &Cell, arrived: Truth, formats: &[Format], bridges: &str) -> Truth
             call,
             answer: nothing,
         },
+        Seen::TwiceByNetFlow if formats == [NET_FLOW] && bridges.contains("br-ex") => Truth {
+            call: twice(call),
+            answer: twice(answer),
+        },
         _ => arrived,
+    }
+}
+
+fn twice(sum: Sum) -> Sum {
+    Sum {
+        packets: 2 * sum.packets,
+        bytes: 2 * sum.bytes,
     }
 }
 

@@ -117,7 +117,7 @@ fn on_localnet(lab: &Lab) -> Result<[Cell; 2]> {
     let [vm_3, vm_4] = [second(lab, "vm-3", VM_3)?, second(lab, "vm-4", VM_4)?];
     Ok([
         straight("VLAN by localnet", &vm_1, &vm_2, 7019),
-        straight("VLAN by localnet, addresses untold", &vm_3, &vm_4, 7025),
+        straight("VLAN by localnet, addresses untold", &vm_3, &vm_4, 7025).seen(Seen::TwiceByNetFlow),
     ])
 }
 
