@@ -133,7 +133,7 @@ fn lookups(view: &Snapshot) {
     let mut found = 0_u32;
     let nanoseconds = time(|| {
         let address = pod_address(random.below(PODS));
-        found += u32::from(view.directory.holders(address, flow) != weir_identity::Owners::Nobody);
+        found += u32::from(view.directory.owners(address, flow) != weir_identity::Owners::Nobody);
     });
     assert!(found > LOOKUPS / 2, "{found} were found");
     println!("who had an address: {nanoseconds:.0} ns");
