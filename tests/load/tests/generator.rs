@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use weir_load::{Generator, Nuisance, Plan, Random, Traffic};
-use wire::{Decoder, Protocol, Record, Summary};
+use wire::{Decoder, Options, Protocol, Record, Summary};
 
 const NOW_SECS: u32 = 1_795_196_542;
 
@@ -163,4 +163,62 @@ fn nuisances_are_what_they_are_called() {
     assert!(count(Nuisance::ManyExporters, |summary| summary.records) == 50);
     assert!(count(Nuisance::Orphans, |summary| summary.sets_held) > 40);
     assert!(count(Nuisance::Truncated, |_| 1) < 25);
+}
+
+#[test]
+fn trains_are_the_same_datagrams_in_another_order_of_one_length_each() {
+    let played = |generator: Generator| {
+        let (mut generator, mut lengths) = (generator, Vec::new());
+        for _ in 0..600 {
+            let run = generator.run(8, u64::MAX, NOW_SECS);
+            lengths.push((
+                run.exporter,
+                run.cards.iter().map(|c| c.octets().len()).collect::<Vec<_>>(),
+            ));
+        }
+        lengths
+    };
+    let alike = |runs: &[(u32, Vec<usize>)]| {
+        let is_train = |lengths: &&(u32, Vec<usize>)| lengths.1.iter().all(|length| *length == lengths.1[0]);
+        runs.iter().filter(is_train).count()
+    };
+    let (single, trains) = (
+        played(Generator::new(plan(Traffic::OvsIpfix))),
+        played(Generator::new(plan(Traffic::OvsIpfix)).in_trains(8)),
+    );
+    let exporters = |runs: &[(u32, Vec<usize>)]| runs.iter().map(|run| run.0).collect::<Vec<_>>();
+    assert_eq!(exporters(&single), exporters(&trains));
+    assert!(
+        alike(&trains) > 500 && alike(&single) < 100,
+        "{} {}",
+        alike(&trains),
+        alike(&single)
+    );
+}
+
+#[test]
+fn daemons_announce_the_pods_behind_the_ports_that_flows_enter_by() {
+    let (mut decoder, mut announced) = (Decoder::default(), HashSet::new());
+    for message in weir_load::announcements(1, NOW_SECS) {
+        assert!(message.len() <= 1_232, "{}", message.len());
+        let summary = decoder
+            .decode(session(9), u64::from(NOW_SECS) * 1000, &message, &mut Vec::new())
+            .expect("a well-formed message");
+        for record in summary.options {
+            let Options::Interface(interface) = record.content else {
+                panic!("{record:?} is of no interface");
+            };
+            announced.insert((interface.interface, interface.name.as_str().to_owned()));
+        }
+    }
+    let mut generator = Generator::new(plan(Traffic::OvsIpfix));
+    let (summaries, records) = play(&mut generator, 12);
+    assert!(!summaries.is_empty());
+    let of_node = records
+        .iter()
+        .filter(|record| record.observation_domain == Some(1));
+    let entered: Vec<_> = of_node
+        .filter_map(|record| Some((record.in_if?, record.in_if_name.as_str().to_owned())))
+        .collect();
+    assert!(!entered.is_empty() && entered.iter().all(|port| announced.contains(port)));
 }

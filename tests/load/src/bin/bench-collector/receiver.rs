@@ -124,7 +124,7 @@ impl Receiver {
             .spawn()
             .with_context(|| format!("cannot start {kind:?}"))?;
         let receiver = Self { kind, child, folder };
-        let give_up = Instant::now() + Duration::from_secs(20);
+        let give_up = Instant::now() + Duration::from_secs(60);
         while sockets()?.is_empty() || (kind == Kind::Weir && !is_ready()) {
             ensure!(
                 Instant::now() < give_up,
@@ -171,7 +171,7 @@ impl Receiver {
         let counted = (self.kind == Kind::Weir).then(metrics).transpose()?;
         let before = cpu_of_ended()?;
         kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
-        let give_up = Instant::now() + Duration::from_secs(20);
+        let give_up = Instant::now() + Duration::from_secs(60);
         while self.child.try_wait()?.is_none() {
             ensure!(Instant::now() < give_up, "{:?} does not end", self.kind);
             std::thread::sleep(Duration::from_millis(10));
