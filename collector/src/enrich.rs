@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 
-use weir_flow::{FlowRecord, Found, Side};
+use weir_flow::{FlowRecord, Found, Identity, Side};
 
 use answer::{Asked, Behind, Question};
 use blend::Blends;
@@ -77,7 +77,10 @@ impl Enrich {
         let dst = Sought::of(&record.dst, &names);
         // Both are looked for, and come from memory, before either is used: what they
         // are counted by is seldom in the processor's caches.
-        let serves = match (self.cached(&src, &names), self.cached(&dst, &names)) {
+        let serves = match (
+            self.cached(&record.src, &src, &names),
+            self.cached(&record.dst, &dst, &names),
+        ) {
             (Some(of_src), Some(of_dst)) => {
                 let counted = |known: Known<'_>| Arc::strong_count(known.identity);
                 std::hint::black_box((counted(of_src), counted(of_dst)));
@@ -88,37 +91,26 @@ impl Enrich {
                 (src, self.name(&mut record.dst, &dst, &names))
             }
         };
-        let by_mac = (
-            self.name_by_mac(&mut record.src, &names),
-            self.name_by_mac(&mut record.dst, &names),
-        );
-        let serves = (by_mac.0.unwrap_or(serves.0), by_mac.1.unwrap_or(serves.1));
         self.find_server(record, serves);
     }
 
-    /// Whoever is not known by address or interface may be the only one in the cluster
-    /// with this Ethernet address.
-    fn name_by_mac(&mut self, side: &mut Side, names: &Names<'_>) -> Option<Serves> {
-        if !matches!(side.found, Found::Nothing | Found::Subnet) {
-            return None;
-        }
-        let who = names.directory.mac(side.mac?, names.flow)?;
-        let sought = Sought::behind(side, Behind::Mac(who), names);
-        Some(self.name(side, &sought, names))
-    }
-
-    fn cached(&self, sought: &Sought<'_>, names: &Names<'_>) -> Option<Known<'_>> {
-        self.cache.get(&sought.key, sought.behind.identity(), names.flow)
+    /// What was found before; not where the Ethernet address says more.
+    fn cached(&self, side: &Side, sought: &Sought<'_>, names: &Names<'_>) -> Option<Known<'_>> {
+        let known = self
+            .cache
+            .get(&sought.key, sought.behind.identity(), names.flow)?;
+        (!known.unowned || names.mac(side).is_none()).then_some(known)
     }
 
     fn name(&mut self, side: &mut Side, sought: &Sought<'_>, names: &Names<'_>) -> Serves {
-        if let Some(known) = self.cached(sought, names) {
+        if let Some(known) = self.cached(side, sought, names) {
             return known.fill(side);
         }
         let mut question = Question::new(names.directory, names.labels, names.flow);
-        let answer = question.answer(sought.asked, sought.behind, &mut self.blends);
+        let answer = question.answer(sought.asked, sought.behind, names.mac(side), &mut self.blends);
         let serves = answer.as_known().fill(side);
-        if let Some(steady) = question.steady() {
+        // Who was found by an Ethernet address is not found by what places are known by.
+        if let Some(steady) = question.steady().filter(|_| answer.found != Found::Mac) {
             let behind = sought.behind.identity();
             self.cache.put(sought.key, behind, steady, answer);
         }
@@ -151,15 +143,12 @@ struct Sought<'a> {
 
 impl<'a> Sought<'a> {
     fn of(side: &Side, names: &Names<'a>) -> Self {
-        Self::behind(side, names.behind(side), names)
-    }
-
-    fn behind(side: &Side, behind: Behind<'a>, names: &Names<'a>) -> Self {
         let asked = Asked {
             address: side.addr,
             port: side.port.unwrap_or(0),
             proto: names.proto,
         };
+        let behind = names.behind(side);
         Self {
             asked,
             behind,
@@ -191,20 +180,22 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// What stands behind the interface of a side, or has its Ethernet address: the
-    /// first that is known is the only one that can count.
+    /// What stands behind the interface of a side.
     fn behind(&self, side: &Side) -> Behind<'a> {
         if let Some(pod) = self.here.and_then(|here| here.pod(side, self.flow.from)) {
             return Behind::Announced(pod);
         }
-        let Some(ports) = self.ports else {
-            return Behind::Nothing;
-        };
-        if let Some(who) = ports.interfaces.get(side.if_name.as_str()) {
-            return Behind::Port(who);
-        }
-        let by_mac = side.mac.and_then(|mac| ports.macs.get(&mac));
-        by_mac.map_or(Behind::Nothing, Behind::Mac)
+        let port = self
+            .ports
+            .and_then(|ports| ports.interfaces.get(side.if_name.as_str()));
+        port.map_or(Behind::Nothing, Behind::Port)
+    }
+
+    /// Who has the Ethernet address of a side: at the node, else alone in the cluster.
+    fn mac(&self, side: &Side) -> Option<&'a Arc<Identity>> {
+        let mac = side.mac?;
+        let here = self.ports.and_then(|ports| ports.macs.get(&mac));
+        here.or_else(|| self.directory.mac(mac, self.flow))
     }
 }
 

@@ -20,8 +20,6 @@ pub enum Behind<'a> {
     Announced(&'a Pod),
     /// Who is behind the interface by the node's database.
     Port(&'a Arc<Identity>),
-    /// Who has the Ethernet address by the node's database.
-    Mac(&'a Arc<Identity>),
 }
 
 /// What a side is known by, as the record has it.
@@ -44,8 +42,6 @@ pub enum BehindKind {
     Announced,
     /// See [`Behind::Port`].
     Port,
-    /// See [`Behind::Mac`].
-    Mac,
 }
 
 impl<'a> Behind<'a> {
@@ -55,7 +51,6 @@ impl<'a> Behind<'a> {
             Self::Nothing => BehindKind::Nothing,
             Self::Announced(_) => BehindKind::Announced,
             Self::Port(_) => BehindKind::Port,
-            Self::Mac(_) => BehindKind::Mac,
         }
     }
 
@@ -64,7 +59,7 @@ impl<'a> Behind<'a> {
         match self {
             Self::Nothing => None,
             Self::Announced(pod) => Some(&pod.identity),
-            Self::Port(who) | Self::Mac(who) => Some(who),
+            Self::Port(who) => Some(who),
         }
     }
 }
@@ -73,6 +68,7 @@ impl<'a> Behind<'a> {
 pub struct Question<'a> {
     directory: Lookup<'a>,
     labels: &'a Labels,
+    unowned: bool,
 }
 
 impl<'a> Question<'a> {
@@ -81,6 +77,7 @@ impl<'a> Question<'a> {
         Self {
             directory: directory.during(flow),
             labels,
+            unowned: false,
         }
     }
 
@@ -89,9 +86,15 @@ impl<'a> Question<'a> {
         self.directory.steady()
     }
 
-    /// Who it is.
-    pub fn answer(&mut self, side: Asked, behind: Behind<'_>, blends: &mut Blends) -> Answer {
-        let (mut identity, found) = self.identify(side, behind, blends);
+    /// Who it is. `mac`: who has its Ethernet address.
+    pub fn answer(
+        &mut self,
+        side: Asked,
+        behind: Behind<'_>,
+        mac: Option<&Arc<Identity>>,
+        blends: &mut Blends,
+    ) -> Answer {
+        let (mut identity, found) = self.identify(side, behind, mac, blends);
         let service = self.service(side, identity.kind, found);
         if let Some(service) = service {
             identity = blends.with_service(&identity, service);
@@ -107,28 +110,38 @@ impl<'a> Question<'a> {
                 found => found,
             },
             serves: service.is_some(),
+            unowned: self.unowned,
         }
     }
 
-    fn identify(&mut self, side: Asked, behind: Behind<'_>, blends: &mut Blends) -> (Arc<Identity>, Found) {
+    fn identify(
+        &mut self,
+        side: Asked,
+        behind: Behind<'_>,
+        mac: Option<&Arc<Identity>>,
+        blends: &mut Blends,
+    ) -> (Arc<Identity>, Found) {
         match behind {
             Behind::Announced(pod) => {
                 let known = self.directory.pod(&pod.name);
                 return (Arc::clone(known.unwrap_or(&pod.identity)), Found::Interface);
             }
             Behind::Port(pod) if pod.kind == Kind::Pod => return (Arc::clone(pod), Found::Interface),
-            Behind::Port(_) | Behind::Mac(_) | Behind::Nothing => {}
+            Behind::Port(_) | Behind::Nothing => {}
         }
         match side.address.map(|address| self.directory.owners(address)) {
             Some(Owners::One(who)) => return (Arc::clone(who), Found::Address),
             Some(Owners::Several(all)) => return self.believe_common(&all, side, blends),
             Some(Owners::Nobody) | None => {}
         }
-        match (behind, side.address) {
-            (Behind::Port(who), _) => (Arc::clone(who), Found::Interface),
-            (Behind::Mac(who), _) => (Arc::clone(who), Found::Mac),
-            (_, Some(address)) => (Arc::clone(reach::stranger(address)), Found::Nothing),
-            (_, None) => (Identity::nobody(), Found::Nothing),
+        if let Behind::Port(who) = behind {
+            return (Arc::clone(who), Found::Interface);
+        }
+        self.unowned = true;
+        match (mac, side.address) {
+            (Some(who), _) => (Arc::clone(who), Found::Mac),
+            (None, Some(address)) => (Arc::clone(reach::stranger(address)), Found::Nothing),
+            (None, None) => (Identity::nobody(), Found::Nothing),
         }
     }
 

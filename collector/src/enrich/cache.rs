@@ -75,6 +75,8 @@ pub struct Answer {
     pub found: Found,
     /// A Service has its port.
     pub serves: bool,
+    /// Neither its address nor its interface says: its Ethernet address might.
+    pub unowned: bool,
 }
 
 impl Answer {
@@ -84,6 +86,7 @@ impl Answer {
             identity: &self.identity,
             found: self.found,
             serves: self.serves,
+            unowned: self.unowned,
         }
     }
 }
@@ -97,6 +100,8 @@ pub struct Known<'a> {
     pub found: Found,
     /// A Service has its port.
     pub serves: bool,
+    /// Neither its address nor its interface says: its Ethernet address might.
+    pub unowned: bool,
 }
 
 /// What was found.
@@ -123,6 +128,7 @@ struct Entry {
     generation: u32,
     found: Found,
     serves: bool,
+    unowned: bool,
 }
 
 impl Cache {
@@ -145,6 +151,7 @@ impl Cache {
             identity: &entry.identity,
             found: entry.found,
             serves: entry.serves,
+            unowned: entry.unowned,
         })
     }
 
@@ -161,6 +168,7 @@ impl Cache {
             generation: self.generation,
             found: answer.found,
             serves: answer.serves,
+            unowned: answer.unowned,
         };
         self.place(entry);
         if self.pushed_out > self.places.len() / 4 && self.places.len() < MOST {
@@ -233,6 +241,7 @@ mod tests {
             identity: Identity::nobody(),
             found: Found::Address,
             serves: true,
+            unowned: false,
         }
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::normalise::{Context, normalise};
 use std::path::Path;
-use weir_flow::{Found, Identity, Kind};
+use weir_flow::Kind;
 use weir_identity::{Endpoint, Held, NodePort, Published, Timeline};
 use wire::Protocol;
 
