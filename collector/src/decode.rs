@@ -15,13 +15,13 @@ use crate::registry::{ExporterRegistry, ExporterTally};
 use crate::roles::{Role, Roles};
 use crate::samplers::Samplers;
 use crate::sequence::{Arrival, Loss, Sequences};
-use crate::templates::{Telling, Templates};
-use weir_identity::exporters::{Attribution, Exporter, Exporters, Mark, Standing, Trust};
+use crate::templates::{TemplatePublisher, Templates};
+use weir_identity::exporters::{Attribution, Exporter, ExporterKey, Exporters, Standing, Trust};
 use weir_identity::interfaces::{ExporterRef, Interfaces};
 
 /// Why a datagram or message was refused. It is counted already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum DatagramReject {
     /// It came from somebody who may not send any.
     Stranger,
     /// There is something wrong with it.
@@ -72,7 +72,7 @@ pub struct Decode {
     state: ExporterState,
     counters: DecodeCounters,
     tally: ExporterTally,
-    telling: Telling,
+    telling: TemplatePublisher,
     containment: Arc<Containment>,
 }
 
@@ -91,7 +91,7 @@ impl Decode {
             tally: ExporterTally::new(Arc::clone(&state.registry)),
             state,
             counters,
-            telling: Telling::default(),
+            telling: TemplatePublisher::default(),
             containment,
         }
     }
@@ -180,7 +180,7 @@ impl Decode {
         datagram: &[u8],
         exporters: &'a Exporters,
         records: &mut Vec<Record>,
-    ) -> Result<Decoded<'a>, Refused> {
+    ) -> Result<Decoded<'a>, DatagramReject> {
         let source = session.peer.ip();
         let role = self.state.policy.roles.of(source);
         if role == Some(Role::Ignore) {
@@ -194,13 +194,13 @@ impl Decode {
             Some(Ok(summary)) => summary,
             Some(Err(reject)) => {
                 self.refuse(source, datagram.len(), &reject, now_ms);
-                return Err(Refused::Malformed);
+                return Err(DatagramReject::Malformed);
             }
             None => {
                 records.clear();
                 self.counters.reject_for_panic();
                 self.forget(session, datagram);
-                return Err(Refused::Panic);
+                return Err(DatagramReject::Panic);
             }
         };
         self.counters.decoded(&summary, self.decoder.take_expired_sets());
@@ -375,9 +375,9 @@ fn attribute<'a>(
     trust: &Trust,
 ) -> Attribution<'a> {
     let mark = match summary.protocol {
-        Protocol::Ipfix => Mark::of_domain(summary.observation_domain),
-        Protocol::Sflow5 => summary.agent.map(Mark::Agent),
-        Protocol::NetFlow5 => summary.engine.map(|(kind, id)| Mark::Engine(kind, id)),
+        Protocol::Ipfix => ExporterKey::of_domain(summary.observation_domain),
+        Protocol::Sflow5 => summary.agent.map(ExporterKey::Agent),
+        Protocol::NetFlow5 => summary.engine.map(|(kind, id)| ExporterKey::Engine(kind, id)),
         Protocol::NetFlow9 => None,
     };
     let is_foreign =

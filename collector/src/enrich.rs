@@ -17,11 +17,11 @@
 
 use std::sync::Arc;
 
-use weir_flow::{FlowRecord, Found, Identity, Side};
+use weir_flow::{FlowRecord, IdentifiedBy, Identity, Side};
 
 use answer::{Asked, Behind, Question};
-use blend::Blends;
 use cache::{Cache, Key, Known};
+use derived_identity::DerivedIdentities;
 use listeners::Listeners;
 use server::Evidence;
 use weir_identity::interfaces::SwitchInterfaces;
@@ -29,9 +29,9 @@ use weir_identity::subnets::Labels;
 use weir_identity::{Directory, Ports, Span};
 
 mod answer;
-mod blend;
 mod cache;
 pub mod claims;
+mod derived_identity;
 mod listeners;
 mod server;
 
@@ -43,7 +43,7 @@ const OLDEST: u64 = 3_600 * 1_000_000_000;
 #[derive(Debug, Default)]
 pub struct Enrich {
     cache: Cache,
-    blends: Blends,
+    derived: DerivedIdentities,
     listeners: Listeners,
 }
 
@@ -107,10 +107,10 @@ impl Enrich {
             return known.fill(side);
         }
         let mut question = Question::new(names.directory, names.labels, names.flow);
-        let answer = question.answer(sought.asked, sought.behind, names.mac(side), &mut self.blends);
+        let answer = question.answer(sought.asked, sought.behind, names.mac(side), &mut self.derived);
         let serves = answer.as_known().fill(side);
         // Who was found by an Ethernet address is not found by what places are known by.
-        if let Some(steady) = question.steady().filter(|_| answer.found != Found::Mac) {
+        if let Some(steady) = question.steady().filter(|_| answer.found != IdentifiedBy::Mac) {
             let behind = sought.behind.identity();
             self.cache.put(sought.key, behind, steady, answer);
         }

@@ -29,13 +29,15 @@ use std::sync::Arc;
 use wire::{Direction, PacketSample, Protocol, Record};
 
 use weir_flow::Identity;
-use weir_flow::{FlowRecord, Found, Server, ServerConfidence, Side, Sight, TcpFlags, Tunnel, Verdict};
+use weir_flow::{
+    FlowRecord, IdentifiedBy, PacketPath, Server, ServerConfidence, Side, TcpFlags, Tunnel, Verdict,
+};
 use weir_identity::exporters::{Exporter, Exporters};
 
 pub mod ovs;
+mod packet_path;
 mod primary;
 mod role;
-mod sight;
 mod verdict;
 
 pub use ovs::{has_ovs_shape, is_ovs};
@@ -69,10 +71,10 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
     let ovs = is_ovs(&record, context.exporter);
     // Of a packet within another, OVS tells where it comes out of its tunnel.
     let mut record = if ovs { record } else { record.into_inner() };
-    let sight = if ovs {
-        sight::of_ovs(&record, context.exporter)
+    let path = if ovs {
+        packet_path::of_ovs(&record, context.exporter)
     } else {
-        Sight::NONE
+        PacketPath::NONE
     };
     let scale = match &record.sample {
         None if ovs => 1,
@@ -107,7 +109,7 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         exporter_node: context.exporter.map(|e| Arc::clone(&e.node)).unwrap_or_default(),
         obs_domain_id: record.observation_domain,
         obs_point_id: record.observation_point,
-        sight,
+        path,
         primary: false,
         verdict: if ovs {
             Verdict::Unknown
@@ -209,7 +211,7 @@ impl Counts {
 /// give or take the second between two looks at it (`netflow_run`).
 fn tunnel_headers(record: &Record, exporter: Option<&Exporter>) -> Option<u64> {
     let exporter = exporter?;
-    let output = sight::netflow_port(record.out_if?, Some(exporter));
+    let output = packet_path::netflow_port(record.out_if?, Some(exporter));
     let header = exporter.tunnel_overhead(output)?;
     let timeout = exporter.formats.net_flow.unwrap_or_default().active_timeout;
     let age = record.end_ns?.saturating_sub(record.start_ns?);
@@ -282,7 +284,7 @@ fn source(record: Record, ovs: bool, exporter: Option<&Exporter>) -> Side {
         if_index: input.unwrap_or_else(|| interface(&record, record.in_if, ovs, exporter)),
         if_name: record.in_if_name,
         identity: Identity::nobody(),
-        found: Found::Nothing,
+        found: IdentifiedBy::Nothing,
     }
 }
 
@@ -295,7 +297,7 @@ fn destination(record: &Record, ovs: bool, exporter: Option<&Exporter>) -> Side 
         if_index: output.unwrap_or_else(|| interface(record, record.out_if, ovs, exporter)),
         if_name: record.out_if_name.clone(),
         identity: Identity::nobody(),
-        found: Found::Nothing,
+        found: IdentifiedBy::Nothing,
     }
 }
 
@@ -312,7 +314,7 @@ fn interface(record: &Record, number: Option<u32>, ovs: bool, exporter: Option<&
     if !ovs || record.protocol != Protocol::NetFlow5 {
         return number.filter(|n| *n != 0);
     }
-    let port = number.map(|n| sight::netflow_port(n, exporter));
+    let port = number.map(|n| packet_path::netflow_port(n, exporter));
     port.filter(|n| *n != 0 && *n < FIRST_SPECIAL_PORT)
 }
 

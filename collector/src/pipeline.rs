@@ -44,7 +44,7 @@ use crate::running::{Ended, Part, Running, Stops};
 use crate::sink::{self, Sink};
 use crate::stream::{self, Listener, StreamError};
 use crate::templates::{StateError, TemplateFile, Templates, Writer};
-use crate::worker::Workshop;
+use crate::worker::WorkerShared;
 
 /// Where a collector listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -131,7 +131,7 @@ impl Collector {
         }
         let metrics = Arc::new(metrics);
         let (sender, inbox) = queue::queue(config.queue_bytes);
-        let workshop = Workshop {
+        let shared = WorkerShared {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
             snapshots: names.snapshots.clone(),
@@ -156,9 +156,9 @@ impl Collector {
         let api =
             Api::start(gate, reader, names.snapshots, Arc::clone(&metrics)).map_err(StartError::Spawn)?;
         let stops = Stops {
-            workers: receive_datagrams(sockets, config.workers, &workshop, &templates, &ended)
+            workers: receive_datagrams(sockets, config.workers, &shared, &templates, &ended)
                 .map_err(StartError::Spawn)?,
-            listeners: receive_streams(listeners, workshop, &ended),
+            listeners: receive_streams(listeners, shared, &ended),
             http: serve_pages(web, pages.clone(), api, &ended),
         };
         let health = Arc::clone(&pages.health);
@@ -287,7 +287,7 @@ fn keep_templates(
 fn receive_datagrams(
     sockets: Sockets,
     workers: NonZeroUsize,
-    workshop: &Workshop,
+    shared: &WorkerShared,
     templates: &Templates,
     ended: &mpsc::Sender<Ended>,
 ) -> io::Result<PipeWriter> {
@@ -295,9 +295,9 @@ fn receive_datagrams(
     // All stay open until the last worker has ended: see `receive::run`.
     let sockets = Arc::new(sockets);
     for n in 0..workers.get() {
-        let (sockets, mut worker) = (Arc::clone(&sockets), workshop.worker(datagram_limits(workers)));
+        let (sockets, mut worker) = (Arc::clone(&sockets), shared.worker(datagram_limits(workers)));
         worker.recall(templates);
-        let (stop, drops) = (stop_reader.try_clone()?, workshop.metrics.kernel_drops());
+        let (stop, drops) = (stop_reader.try_clone()?, shared.metrics.kernel_drops());
         let receive = move || {
             let received = receive::run(sockets.of_worker(n), &stop, &drops, &mut worker);
             worker.finish();
@@ -311,15 +311,15 @@ fn receive_datagrams(
 /// Starts a task for each address. They end when what is returned turns true.
 fn receive_streams(
     listeners: Vec<Listener>,
-    workshop: Workshop,
+    shared: WorkerShared,
     ended: &mpsc::Sender<Ended>,
 ) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
     for listener in listeners {
         let guard = Ended::guard(Part::Listener(listener.address), ended);
-        let (workshop, stopped) = (workshop.clone(), stopped.clone());
+        let (shared, stopped) = (shared.clone(), stopped.clone());
         tokio::spawn(async move {
-            listener.run(workshop, stopped).await;
+            listener.run(shared, stopped).await;
             guard.report(Ok(()));
         });
     }

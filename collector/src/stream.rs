@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::stream_limits;
 use crate::metrics::{Closed, Refusal, Transport};
-use crate::worker::Workshop;
+use crate::worker::WorkerShared;
 
 mod admission;
 mod connection;
@@ -141,7 +141,7 @@ impl Listener {
 
     /// Takes connections until `stop` turns true or its sender is gone; then those
     /// that wait already, and waits for all to be read out.
-    pub(crate) async fn run(self, workshop: Workshop, stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(self, shared: WorkerShared, stop: watch::Receiver<bool>) {
         let mut connections = JoinSet::new();
         let mut stopped = stop.clone();
         loop {
@@ -151,7 +151,7 @@ impl Listener {
                 biased;
                 () = told(&mut stopped) => break,
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, peer)) => self.take(stream, peer, &workshop, &stop, &mut connections),
+                    Ok((stream, peer)) => self.take(stream, peer, &shared, &stop, &mut connections),
                     Err(error) => {
                         tracing::warn!(address = %self.address, %error, "a connection cannot be taken");
                         sleep(PAUSE).await;
@@ -160,7 +160,7 @@ impl Listener {
             }
         }
         while let Ok(Ok((stream, peer))) = timeout(GRACE, self.socket.accept()).await {
-            self.take(stream, peer, &workshop, &stop, &mut connections);
+            self.take(stream, peer, &shared, &stop, &mut connections);
         }
         let all = async { while connections.join_next().await.is_some() {} };
         if timeout(DRAIN, all).await.is_err() {
@@ -172,22 +172,22 @@ impl Listener {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        workshop: &Workshop,
+        shared: &WorkerShared,
         stop: &watch::Receiver<bool>,
         connections: &mut JoinSet<()>,
     ) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let counters = workshop.metrics.connections();
-        let exporters = Arc::clone(&workshop.snapshots.borrow().exporters);
-        if !workshop.allow.permits(peer.ip(), &exporters) {
+        let counters = shared.metrics.connections();
+        let exporters = Arc::clone(&shared.snapshots.borrow().exporters);
+        if !shared.allow.permits(peer.ip(), &exporters) {
             return counters.refuse(Refusal::Stranger);
         }
         let permit = match self.admission.admit(peer.ip()) {
             Ok(permit) => permit,
             Err(refusal) => return counters.refuse(refusal),
         };
-        let open = Open::new(workshop, self.tls.is_some(), permit);
-        let connection = Connection::new(peer, workshop.worker(stream_limits()), self.idle, stop.clone());
+        let open = Open::new(shared, self.tls.is_some(), permit);
+        let connection = Connection::new(peer, shared.worker(stream_limits()), self.idle, stop.clone());
         connections.spawn(serve(stream, self.tls.clone(), connection, open));
     }
 }
@@ -220,17 +220,17 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, connection: Connecti
 
 /// A connection that counts as open, until it is dropped.
 struct Open {
-    workshop: Workshop,
+    shared: WorkerShared,
     closed: Closed,
     _permit: Permit,
 }
 
 impl Open {
-    fn new(workshop: &Workshop, tls: bool, permit: Permit) -> Self {
+    fn new(shared: &WorkerShared, tls: bool, permit: Permit) -> Self {
         let transport = if tls { Transport::Tls } else { Transport::Tcp };
-        workshop.metrics.connections().open(transport);
+        shared.metrics.connections().open(transport);
         Self {
-            workshop: workshop.clone(),
+            shared: shared.clone(),
             closed: Closed::Stopped,
             _permit: permit,
         }
@@ -239,6 +239,6 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.workshop.metrics.connections().close(self.closed);
+        self.shared.metrics.connections().close(self.closed);
     }
 }

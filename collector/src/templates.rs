@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::gauge::Gauge;
 use thiserror::Error;
-use weir_store::{Lock, Refused};
+use weir_store::{Refused, Lock};
 use wire::{Archive, ArchiveError, Decoder, Learned, Limits};
 
 const MAGIC: [u8; 8] = *b"weir-tmp";
@@ -222,9 +222,9 @@ impl Templates {
     }
 
     /// Teaches a new decoder; what it learns is to be told to what is returned.
-    pub fn teach(&self, decoder: &mut Decoder) -> Telling {
+    pub fn teach(&self, decoder: &mut Decoder) -> TemplatePublisher {
         decoder.recall(&self.known);
-        Telling {
+        TemplatePublisher {
             writer: self.writer.clone(),
             next_ms: 0,
             lot: Vec::new(),
@@ -234,13 +234,13 @@ impl Templates {
 
 /// Tells the writer now and then what a decoder has learned. The default tells nobody.
 #[derive(Debug, Default)]
-pub struct Telling {
+pub struct TemplatePublisher {
     writer: Option<SyncSender<Vec<Learned>>>,
     next_ms: u64,
     lot: Vec<Learned>,
 }
 
-impl Telling {
+impl TemplatePublisher {
     /// There was work; never waits.
     pub fn busy(&mut self, decoder: &mut Decoder) {
         if self.writer.is_some() {

@@ -9,7 +9,7 @@ use wire::{Limits, Protocol, Record, Reject, Session};
 
 use crate::allow::Allow;
 use crate::containment::Containment;
-use crate::decode::{Decode, Decoded, ExporterState, Refused};
+use crate::decode::{DatagramReject, Decode, Decoded, ExporterState};
 use crate::enrich::Enrich;
 use crate::enrich::claims::Claims;
 use crate::metrics::{Drop, Metrics};
@@ -31,7 +31,7 @@ const GATHERED: usize = 512;
 
 /// What all workers share.
 #[derive(Debug, Clone)]
-pub struct Workshop {
+pub struct WorkerShared {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Who may send.
@@ -48,7 +48,7 @@ pub struct Workshop {
     pub sender: Sender,
 }
 
-impl Workshop {
+impl WorkerShared {
     /// A worker that knows no template yet.
     pub fn worker(&self, limits: Limits) -> Worker {
         let mut snapshots = self.snapshots.clone();
@@ -105,14 +105,14 @@ impl Worker {
     ///
     /// # Errors
     /// It was refused, and counted so.
-    pub fn message(&mut self, session: Session, payload: &[u8], now_ns: u64) -> Result<(), Refused> {
+    pub fn message(&mut self, session: Session, payload: &[u8], now_ns: u64) -> Result<(), DatagramReject> {
         self.refresh_names();
         let exporters = &self.names.exporters;
         let source = session.peer.ip();
         let now_ms = now_ns / 1_000_000;
         if !self.allow.permits(source, exporters) {
             self.decode.stranger(source, payload.len(), now_ms);
-            return Err(Refused::Stranger);
+            return Err(DatagramReject::Stranger);
         }
         let Decoded {
             exporter,

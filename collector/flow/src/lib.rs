@@ -7,14 +7,14 @@
 mod attributes;
 mod columns;
 mod identity;
+mod packet_path;
 mod record;
 mod shared;
-mod sight;
 mod value;
 
 pub use attributes::{ATTRIBUTES, column_of, is_of_cluster};
 pub use identity::{Identity, Kind};
-pub use record::{FlowRecord, Found, Server, ServerConfidence, Side, Tunnel, Verdict, Visitor};
+pub use packet_path::{Entered, Left, PacketPath};
+pub use record::{FlowRecord, IdentifiedBy, Server, ServerConfidence, Side, Tunnel, Verdict, Visitor};
 pub use shared::SharedFields;
-pub use sight::{Entered, Left, Sight};
 pub use value::{Rfc3339, TcpFlags, Value, protocol_name};

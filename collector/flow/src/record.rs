@@ -12,8 +12,8 @@ use wire::{Attributes, Direction, Protocol, Text};
 use crate::attributes;
 use crate::columns::{OWN, SHARED};
 use crate::identity::Identity;
+use crate::packet_path::PacketPath;
 use crate::shared::SharedFields;
-use crate::sight::Sight;
 use crate::value::{TcpFlags, Value};
 
 /// One observation of one flow. `None`: the format does not have it.
@@ -66,7 +66,7 @@ pub struct FlowRecord {
     /// IPFIX observation point.
     pub obs_point_id: Option<u64>,
     /// What the record shows of the packets' way; not a field of its own.
-    pub sight: Sight,
+    pub path: PacketPath,
     /// The one observation of several that sums count.
     pub primary: bool,
     /// What became of the packets.
@@ -101,12 +101,12 @@ pub struct Side {
     /// Who it is.
     pub identity: Arc<Identity>,
     /// What that rests on.
-    pub found: Found,
+    pub found: IdentifiedBy,
 }
 
 /// What the names of a side rest on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Found {
+pub enum IdentifiedBy {
     /// Nothing: there are none.
     #[default]
     Nothing,
@@ -124,7 +124,7 @@ pub enum Found {
     Ambiguous,
 }
 
-impl Found {
+impl IdentifiedBy {
     /// The word in the record.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use wire::{Direction, Protocol};
 
-use crate::record::{FlowRecord, Found, Server, ServerConfidence, Verdict};
+use crate::record::{FlowRecord, IdentifiedBy, Server, ServerConfidence, Verdict};
 use crate::value::TcpFlags;
 
 /// A part of a [`FlowRecord`], the fields that [`FlowRecord::visit_shared`] hands on;
@@ -63,7 +63,7 @@ plain_fields! { |record|
     verdict: Verdict = record.verdict,
     end_reason: Option<u8> = record.end_reason,
     // Of the source, of the destination.
-    found: [Found; 2] = [record.src.found, record.dst.found],
+    found: [IdentifiedBy; 2] = [record.src.found, record.dst.found],
     server: Server = record.server,
     server_confidence: ServerConfidence = record.server_confidence,
 }

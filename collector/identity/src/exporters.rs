@@ -71,10 +71,10 @@ impl Exporter {
         Some(u64::from(tunnel.overhead))
     }
 
-    fn marks(&self) -> impl Iterator<Item = Mark> + use<> {
-        let domain = self.domain.and_then(Mark::of_domain);
-        let engine = self.engine.map(|(kind, id)| Mark::Engine(kind, id));
-        [domain, engine, self.agent.map(Mark::Agent)]
+    fn marks(&self) -> impl Iterator<Item = ExporterKey> + use<> {
+        let domain = self.domain.and_then(ExporterKey::of_domain);
+        let engine = self.engine.map(|(kind, id)| ExporterKey::Engine(kind, id));
+        [domain, engine, self.agent.map(ExporterKey::Agent)]
             .into_iter()
             .flatten()
     }
@@ -116,7 +116,7 @@ impl Exporter {
 pub struct Exporters {
     nodes: HashMap<Arc<str>, Arc<NodeExporters>, RandomState>,
     by_source: HashMap<IpAddr, Vec<Arc<NodeExporters>>, RandomState>,
-    marked: HashMap<Mark, Vec<Arc<NodeExporters>>, RandomState>,
+    marked: HashMap<ExporterKey, Vec<Arc<NodeExporters>>, RandomState>,
     /// Some node exports something.
     active: bool,
     /// What all nodes see, of IPv4 and of anything else.
@@ -125,7 +125,7 @@ pub struct Exporters {
 
 /// What a datagram says about who sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mark {
+pub enum ExporterKey {
     /// IPFIX observation domain.
     Domain(u32),
     /// NetFlow v5 engine type and id.
@@ -134,7 +134,7 @@ pub enum Mark {
     Agent(IpAddr),
 }
 
-impl Mark {
+impl ExporterKey {
     /// The mark of an observation domain. Domain 0 marks nobody: it is what exporters send
     /// that were given none.
     pub fn of_domain(domain: u32) -> Option<Self> {
@@ -180,7 +180,7 @@ impl Exporters {
     /// to come from it: the address says which node it is, and the mark which of its
     /// bridges. Through a declared relay the mark says both. From anywhere else a mark
     /// proves nothing.
-    pub fn resolve(&self, mark: Option<Mark>, source: IpAddr, trust: &Trust) -> Attribution<'_> {
+    pub fn resolve(&self, mark: Option<ExporterKey>, source: IpAddr, trust: &Trust) -> Attribution<'_> {
         let here = self.by_source.get(&source).map_or(&[][..], Vec::as_slice);
         let marked = mark
             .and_then(|mark| self.marked.get(&mark))
@@ -249,7 +249,7 @@ impl Exporters {
 /// When several nodes bear the mark, the address decides between them; when it
 /// cannot, nobody did.
 fn through_relay<'a>(
-    mark: Option<Mark>,
+    mark: Option<ExporterKey>,
     marked: &'a [Arc<NodeExporters>],
     here: &'a [Arc<NodeExporters>],
 ) -> Option<&'a Exporter> {
@@ -271,7 +271,7 @@ struct NodeExporters {
     exports: NodeExports,
     exporters: Vec<Exporter>,
     /// Places in `exporters`; each mark once.
-    marks: Vec<(Mark, usize)>,
+    marks: Vec<(ExporterKey, usize)>,
 }
 
 impl NodeExporters {
@@ -280,7 +280,7 @@ impl NodeExporters {
         exporters
             .iter()
             .for_each(|exporter| exports.add(&exporter.bridge, exporter.formats));
-        let mut marks: Vec<(Mark, usize)> = Vec::new();
+        let mut marks: Vec<(ExporterKey, usize)> = Vec::new();
         for place in 0..exporters.len() {
             for mark in exporters[place].marks() {
                 match marks.iter_mut().find(|(known, _)| *known == mark) {
@@ -307,11 +307,11 @@ impl NodeExporters {
         }
     }
 
-    fn marks(&self) -> impl Iterator<Item = Mark> {
+    fn marks(&self) -> impl Iterator<Item = ExporterKey> {
         self.marks.iter().map(|(mark, _)| *mark)
     }
 
-    fn find(&self, mark: Mark) -> Option<&Exporter> {
+    fn find(&self, mark: ExporterKey) -> Option<&Exporter> {
         let (_, place) = self.marks.iter().find(|(known, _)| *known == mark)?;
         self.exporters.get(*place)
     }

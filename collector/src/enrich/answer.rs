@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use weir_flow::{Found, Identity, Kind};
+use weir_flow::{IdentifiedBy, Identity, Kind};
 use weir_identity::interfaces::Pod;
 use weir_identity::subnets::Labels;
 use weir_identity::{Directory, Endpoint, Lookup, NodePort, Owners, Span, reach};
 
-use super::blend::Blends;
 use super::cache::Answer;
+use super::derived_identity::DerivedIdentities;
 
 /// What is known of a side beside its address and port.
 #[derive(Debug, Clone, Copy)]
@@ -92,21 +92,21 @@ impl<'a> Question<'a> {
         side: Asked,
         behind: Behind<'_>,
         mac: Option<&Arc<Identity>>,
-        blends: &mut Blends,
+        derived: &mut DerivedIdentities,
     ) -> Answer {
-        let (mut identity, found) = self.identify(side, behind, mac, blends);
+        let (mut identity, found) = self.identify(side, behind, mac, derived);
         let service = self.service(side, identity.kind, found);
         if let Some(service) = service {
-            identity = blends.with_service(&identity, service);
+            identity = derived.with_service(&identity, service);
         }
         let label = side.address.and_then(|address| self.labels.get(address));
         if let Some(label) = label {
-            identity = blends.with_label(&identity, label);
+            identity = derived.with_label(&identity, label);
         }
         Answer {
             identity,
             found: match found {
-                Found::Nothing if label.is_some() => Found::Subnet,
+                IdentifiedBy::Nothing if label.is_some() => IdentifiedBy::Subnet,
                 found => found,
             },
             serves: service.is_some(),
@@ -119,29 +119,32 @@ impl<'a> Question<'a> {
         side: Asked,
         behind: Behind<'_>,
         mac: Option<&Arc<Identity>>,
-        blends: &mut Blends,
-    ) -> (Arc<Identity>, Found) {
+        derived: &mut DerivedIdentities,
+    ) -> (Arc<Identity>, IdentifiedBy) {
         match behind {
             Behind::Announced(pod) => {
                 let known = self.directory.pod(&pod.name);
-                return (Arc::clone(known.unwrap_or(&pod.identity)), Found::Interface);
+                return (
+                    Arc::clone(known.unwrap_or(&pod.identity)),
+                    IdentifiedBy::Interface,
+                );
             }
-            Behind::Port(pod) if pod.kind == Kind::Pod => return (Arc::clone(pod), Found::Interface),
+            Behind::Port(pod) if pod.kind == Kind::Pod => return (Arc::clone(pod), IdentifiedBy::Interface),
             Behind::Port(_) | Behind::Nothing => {}
         }
         match side.address.map(|address| self.directory.owners(address)) {
-            Some(Owners::One(who)) => return (Arc::clone(who), Found::Address),
-            Some(Owners::Several(all)) => return self.believe_common(&all, side, blends),
+            Some(Owners::One(who)) => return (Arc::clone(who), IdentifiedBy::Address),
+            Some(Owners::Several(all)) => return self.believe_common(&all, side, derived),
             Some(Owners::Nobody) | None => {}
         }
         if let Behind::Port(who) = behind {
-            return (Arc::clone(who), Found::Interface);
+            return (Arc::clone(who), IdentifiedBy::Interface);
         }
         self.unowned = true;
         match (mac, side.address) {
-            (Some(who), _) => (Arc::clone(who), Found::Mac),
-            (None, Some(address)) => (Arc::clone(reach::stranger(address)), Found::Nothing),
-            (None, None) => (Identity::nobody(), Found::Nothing),
+            (Some(who), _) => (Arc::clone(who), IdentifiedBy::Mac),
+            (None, Some(address)) => (Arc::clone(reach::stranger(address)), IdentifiedBy::Nothing),
+            (None, None) => (Identity::nobody(), IdentifiedBy::Nothing),
         }
     }
 
@@ -151,24 +154,24 @@ impl<'a> Question<'a> {
         &mut self,
         all: &[&Arc<Identity>],
         side: Asked,
-        blends: &mut Blends,
-    ) -> (Arc<Identity>, Found) {
+        derived: &mut DerivedIdentities,
+    ) -> (Arc<Identity>, IdentifiedBy) {
         if all.iter().all(|who| who.kind == Kind::Service)
             && let Some(service) = endpoint(side).and_then(|e| self.directory.service(e))
             && let Some(who) = all.iter().find(|who| **who == service)
         {
-            return (Arc::clone(who), Found::Address);
+            return (Arc::clone(who), IdentifiedBy::Address);
         }
         let mut common = Arc::clone(all[0]);
         for other in &all[1..] {
-            common = blends.common(&common, other);
+            common = derived.common(&common, other);
         }
-        (common, Found::Ambiguous)
+        (common, IdentifiedBy::Ambiguous)
     }
 
     /// The Service of a side's address and port, or of a node's port.
-    fn service(&mut self, side: Asked, kind: Kind, found: Found) -> Option<&'a Arc<Identity>> {
-        if found == Found::Ambiguous {
+    fn service(&mut self, side: Asked, kind: Kind, found: IdentifiedBy) -> Option<&'a Arc<Identity>> {
+        if found == IdentifiedBy::Ambiguous {
             return None;
         }
         let endpoint = endpoint(side)?;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use weir_flow::{Found, Identity};
+use weir_flow::{IdentifiedBy, Identity};
 use weir_identity::{Services, Span};
 
 use super::answer::{Asked, BehindKind};
@@ -72,7 +72,7 @@ pub struct Answer {
     /// Who.
     pub identity: Arc<Identity>,
     /// What that rests on.
-    pub found: Found,
+    pub found: IdentifiedBy,
     /// A Service has its port.
     pub serves: bool,
     /// Neither its address nor its interface says: its Ethernet address might.
@@ -97,7 +97,7 @@ pub struct Known<'a> {
     /// Who.
     pub identity: &'a Arc<Identity>,
     /// What that rests on.
-    pub found: Found,
+    pub found: IdentifiedBy,
     /// A Service has its port.
     pub serves: bool,
     /// Neither its address nor its interface says: its Ethernet address might.
@@ -126,7 +126,7 @@ struct Entry {
     steady: Span,
     identity: Arc<Identity>,
     generation: u32,
-    found: Found,
+    found: IdentifiedBy,
     serves: bool,
     unowned: bool,
 }
@@ -239,7 +239,7 @@ mod tests {
     fn answer() -> Answer {
         Answer {
             identity: Identity::nobody(),
-            found: Found::Address,
+            found: IdentifiedBy::Address,
             serves: true,
             unowned: false,
         }

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use weir_flow::{FlowRecord, Found, Identity, Kind, Side, is_of_cluster};
+use weir_flow::{FlowRecord, IdentifiedBy, Identity, Kind, Side, is_of_cluster};
 use wire::{Attribute, AttributeValue, Attributes};
 
 /// Identities that are kept, up to 2 KiB each; when there are so many, all are forgotten.
@@ -27,7 +27,7 @@ pub struct Claims {
 #[derive(Debug)]
 struct Known {
     made: Arc<Identity>,
-    found: Found,
+    found: IdentifiedBy,
     /// Held so that its address, which is a part of the key, stays its own.
     _of: Arc<Identity>,
 }
@@ -101,8 +101,11 @@ impl Claims {
 
 /// Who stands there, with what is claimed of it; none if that adds nothing. A pod is
 /// believed where nobody is known, a Service and labels where none are.
-fn completed(who: &Identity, found: Found, claim: Claim<'_>) -> (Option<Identity>, Found) {
-    let unknown = matches!(found, Found::Nothing | Found::Subnet | Found::Ambiguous);
+fn completed(who: &Identity, found: IdentifiedBy, claim: Claim<'_>) -> (Option<Identity>, IdentifiedBy) {
+    let unknown = matches!(
+        found,
+        IdentifiedBy::Nothing | IdentifiedBy::Subnet | IdentifiedBy::Ambiguous
+    );
     let is_pod = unknown && !claim.name.is_empty();
     let is_served = !claim.service_name.is_empty() && who.service_name.is_empty();
     let is_same = is_pod || (who.pod_name() == claim.name && &*who.ns == claim.ns);
@@ -128,7 +131,7 @@ fn completed(who: &Identity, found: Found, claim: Claim<'_>) -> (Option<Identity
     if is_labelled {
         made.labels = labels(claim.labels);
     }
-    (Some(made), if is_pod { Found::Exporter } else { found })
+    (Some(made), if is_pod { IdentifiedBy::Exporter } else { found })
 }
 
 /// What is said of the source and of the destination.
@@ -188,7 +191,7 @@ fn forget(attributes: &mut Attributes) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use weir_flow::Sight;
+    use weir_flow::PacketPath;
 
     use super::*;
     use crate::normalise::{Context, normalise};
@@ -207,7 +210,7 @@ mod tests {
             exporter: None,
         };
         let record = normalise(raw, context);
-        assert_eq!(record.sight, Sight::NONE);
+        assert_eq!(record.path, PacketPath::NONE);
         record
     }
 
@@ -282,7 +285,7 @@ mod tests {
             ..Identity::default()
         };
         for side in [&mut record.src, &mut record.dst] {
-            (side.identity, side.found) = (Arc::new(known.clone()), Found::Address);
+            (side.identity, side.found) = (Arc::new(known.clone()), IdentifiedBy::Address);
         }
         Claims::default().apply(&mut record, true);
         let said = keys(&record);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use weir_flow::{FlowRecord, Found, Identity, Kind};
+use weir_flow::{FlowRecord, IdentifiedBy, Identity, Kind};
 use weir_identity::exporters::Exporter;
 use weir_identity::interfaces::{
     ExporterRef, FORGOTTEN_MS, Interfaces, MAX_INTERFACES, MAX_NAME, MAX_OF_STRANGER, MAX_OF_STRANGERS,
@@ -161,7 +161,7 @@ fn the_interface_outranks_the_address_and_the_index_knows_the_rest() {
     let record = raw(Protocol::Ipfix, (12, "v1"), (0, ""));
     let record = named(&interfaces, origin(None, 1), record, &directory).expect("a known switch");
     assert!(Arc::ptr_eq(&record.src.identity, &identity));
-    assert_eq!(record.src.found, Found::Interface);
+    assert_eq!(record.src.found, IdentifiedBy::Interface);
 }
 
 #[test]

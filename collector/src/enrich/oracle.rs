@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use weir_flow::{FlowRecord, Found, Identity, Kind, Side};
+use weir_flow::{FlowRecord, IdentifiedBy, Identity, Kind, Side};
 use weir_identity::interfaces::{ExporterRef, Interfaces, SwitchInterfaces};
 use weir_identity::subnets::Labels;
 use weir_identity::{Directory, Endpoint, Held, NodePort, Owners, Ports, Published, Span, Timeline, reach};
@@ -24,7 +24,7 @@ const PORTS: [u16; 4] = [0, 80, 443, 50_000];
 const PROTOS: [u8; 3] = [0, 6, 17];
 
 /// Who a side is, and what that rests on.
-type Named = (Arc<Identity>, Found);
+type Named = (Arc<Identity>, IdentifiedBy);
 
 fn oracle(side: &Side, record: &FlowRecord, world: &World, here: Option<&SwitchInterfaces>) -> Named {
     let (directory, flow) = (&world.directory, span(record));
@@ -35,7 +35,7 @@ fn oracle(side: &Side, record: &FlowRecord, world: &World, here: Option<&SwitchI
         proto: record.proto.unwrap_or(0),
         port,
     });
-    let endpoint = endpoint.filter(|_| found != Found::Ambiguous);
+    let endpoint = endpoint.filter(|_| found != IdentifiedBy::Ambiguous);
     let on_node = |e: Endpoint| {
         let port = NodePort {
             proto: e.proto,
@@ -56,8 +56,8 @@ fn oracle(side: &Side, record: &FlowRecord, world: &World, here: Option<&SwitchI
             subnet_label: Arc::clone(label),
             ..(*who).clone()
         });
-        found = if found == Found::Nothing {
-            Found::Subnet
+        found = if found == IdentifiedBy::Nothing {
+            IdentifiedBy::Subnet
         } else {
             found
         };
@@ -70,32 +70,37 @@ fn identify(
     record: &FlowRecord,
     world: &World,
     here: Option<&SwitchInterfaces>,
-) -> (Arc<Identity>, Found) {
+) -> (Arc<Identity>, IdentifiedBy) {
     let (directory, flow) = (&world.directory, span(record));
     if let Some(pod) = here.and_then(|here| here.pod(side, flow.from)) {
         let known = directory.pod(&pod.name, flow).unwrap_or(&pod.identity);
-        return (Arc::clone(known), Found::Interface);
+        return (Arc::clone(known), IdentifiedBy::Interface);
     }
     let ports = directory.nodes.get(&record.exporter_node);
     let port = ports.and_then(|ports| ports.interfaces.get(side.if_name.as_str()));
     if let Some(pod) = port.filter(|who| who.kind == Kind::Pod) {
-        return (Arc::clone(pod), Found::Interface);
+        return (Arc::clone(pod), IdentifiedBy::Interface);
     }
     match side.addr.map(|address| directory.owners(address, flow)) {
-        Some(Owners::One(who)) => return (Arc::clone(who), Found::Address),
+        Some(Owners::One(who)) => return (Arc::clone(who), IdentifiedBy::Address),
         Some(Owners::Several(all)) => return common(&all, side, record, world),
         Some(Owners::Nobody) | None => {}
     }
     let mac = ports.and_then(|ports| ports.macs.get(&side.mac?));
     match (port, mac, side.addr) {
-        (Some(who), ..) => (Arc::clone(who), Found::Interface),
-        (_, Some(who), _) => (Arc::clone(who), Found::Mac),
-        (.., Some(address)) => (Arc::clone(reach::stranger(address)), Found::Nothing),
-        (.., None) => (Identity::nobody(), Found::Nothing),
+        (Some(who), ..) => (Arc::clone(who), IdentifiedBy::Interface),
+        (_, Some(who), _) => (Arc::clone(who), IdentifiedBy::Mac),
+        (.., Some(address)) => (Arc::clone(reach::stranger(address)), IdentifiedBy::Nothing),
+        (.., None) => (Identity::nobody(), IdentifiedBy::Nothing),
     }
 }
 
-fn common(all: &[&Arc<Identity>], side: &Side, record: &FlowRecord, world: &World) -> (Arc<Identity>, Found) {
+fn common(
+    all: &[&Arc<Identity>],
+    side: &Side,
+    record: &FlowRecord,
+    world: &World,
+) -> (Arc<Identity>, IdentifiedBy) {
     let endpoint = side.addr.zip(side.port).map(|(address, port)| Endpoint {
         address,
         proto: record.proto.unwrap_or(0),
@@ -106,14 +111,14 @@ fn common(all: &[&Arc<Identity>], side: &Side, record: &FlowRecord, world: &Worl
         .and_then(|e| world.directory.service(e, span(record)));
     let services = all.iter().all(|who| who.kind == Kind::Service);
     if let Some(who) = all.iter().find(|who| services && Some(**who) == service) {
-        return (Arc::clone(who), Found::Address);
+        return (Arc::clone(who), IdentifiedBy::Address);
     }
-    let mut blends = super::Blends::default();
+    let mut derived = super::DerivedIdentities::default();
     let first = Arc::clone(all[0]);
     let common = all[1..]
         .iter()
-        .fold(first, |who, other| blends.common(&who, other));
-    (common, Found::Ambiguous)
+        .fold(first, |who, other| derived.common(&who, other));
+    (common, IdentifiedBy::Ambiguous)
 }
 
 /// All that names come from.

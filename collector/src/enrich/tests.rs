@@ -153,7 +153,7 @@ fn the_pod_behind_an_interface_outranks_the_address_and_a_node_does_not() {
 fn an_address_of_several_is_ambiguous_and_only_what_they_share_is_told() {
     let flow = named(flow("10.0.0.2", 8080));
     let who = &flow.src.identity;
-    assert_eq!(flow.src.found, Found::Ambiguous);
+    assert_eq!(flow.src.found, IdentifiedBy::Ambiguous);
     assert_eq!((who.kind, &*who.name, &*who.ns), (Kind::Pod, "", "shop"));
 }
 

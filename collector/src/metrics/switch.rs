@@ -42,10 +42,10 @@ const DATAPATH: usize = 4;
 
 /// All that switches tell.
 #[derive(Debug, Default)]
-pub struct Switches(Mutex<Told>);
+pub struct Switches(Mutex<SwitchCounters>);
 
 #[derive(Debug, Default)]
-struct Told {
+struct SwitchCounters {
     interfaces: HashMap<(Arc<str>, Box<str>), Interface>,
     shown: usize,
     /// What the interfaces that are not shown grew by.
@@ -110,7 +110,7 @@ impl Switches {
     }
 }
 
-impl Told {
+impl SwitchCounters {
     fn interface(
         &mut self,
         exporter: &Exporter,

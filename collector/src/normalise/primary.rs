@@ -52,7 +52,7 @@ use weir_api::interface::PRIMARY;
 use weir_api::profile::DEFAULT_BRIDGE;
 use wire::{Direction, Protocol};
 
-use weir_flow::{Entered, FlowRecord, Found, Left};
+use weir_flow::{Entered, FlowRecord, IdentifiedBy, Left};
 use weir_flow::{Identity, Kind};
 use weir_identity::exporters::{Coverage, Exporter, Exporters, Formats, NodeExports, rank};
 
@@ -73,21 +73,21 @@ pub fn is_primary(record: &FlowRecord, exporter: Option<&Exporter>, exporters: &
     }
     match observation.place() {
         None => false,
-        Some(Place::Entry) => observation.is_entry(),
-        Some(Place::Arrival) => observation.is_arrival(),
-        Some(Place::Exit) => observation.is_exit(),
+        Some(CountingPoint::Entry) => observation.is_entry(),
+        Some(CountingPoint::Arrival) => observation.is_arrival(),
+        Some(CountingPoint::Exit) => observation.is_exit(),
     }
 }
 
 /// Whether a node of the cluster counts what an exporter that is none of them sees here.
 pub(super) fn counts_on_a_node(record: &FlowRecord, exporters: &Exporters) -> bool {
     let place = Observation::new(record, None, exporters).place();
-    !matches!(place, Some(Place::Entry | Place::Arrival))
+    !matches!(place, Some(CountingPoint::Entry | CountingPoint::Arrival))
 }
 
 /// Which observation on the exporter's node counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum CountingPoint {
     /// Where the packet enters the node, not out of a tunnel.
     Entry,
     /// Where it enters the node, out of a tunnel too.
@@ -124,19 +124,19 @@ impl<'a> Observation<'a> {
         }
     }
 
-    fn place(&self) -> Option<Place> {
+    fn place(&self) -> Option<CountingPoint> {
         let (src, dst) = (&self.record.src.identity, &self.record.dst.identity);
         if self.is_nobodys() {
-            return Some(Place::Entry);
+            return Some(CountingPoint::Entry);
         }
         if self.is_answer_of_pod() && self.coverage.entries {
             return None;
         }
         if src.kind == Kind::Pod && src.node_name.is_empty() {
-            return self.is_where_pods_enter().then_some(Place::Entry);
+            return self.is_where_pods_enter().then_some(CountingPoint::Entry);
         }
         if src.kind == Kind::Pod && self.sees_pods_of(src) {
-            return (self.is_here(src) && self.is_where_pods_enter()).then_some(Place::Entry);
+            return (self.is_here(src) && self.is_where_pods_enter()).then_some(CountingPoint::Entry);
         }
         if self.coverage.exits {
             self.place_by_exits(src, dst)
@@ -145,41 +145,41 @@ impl<'a> Observation<'a> {
         }
     }
 
-    fn place_by_exits(&self, src: &Identity, dst: &Identity) -> Option<Place> {
+    fn place_by_exits(&self, src: &Identity, dst: &Identity) -> Option<CountingPoint> {
         if self.is_between_nodes(src, dst) {
-            return self.is_here(src).then_some(Place::Exit);
+            return self.is_here(src).then_some(CountingPoint::Exit);
         }
         if self.receives(dst) {
-            return self.is_here(dst).then_some(Place::Exit);
+            return self.is_here(dst).then_some(CountingPoint::Exit);
         }
-        let by_patch = self.is_egress() && self.record.sight.entered == Entered::Patch;
+        let by_patch = self.is_egress() && self.record.path.entered == Entered::Patch;
         if self.is_outer || by_patch || self.came_by_node_port() {
-            return Some(Place::Exit);
+            return Some(CountingPoint::Exit);
         }
         (dst.kind != Kind::Service || src.kind == Kind::Pod).then(|| self.first_seen(src))
     }
 
-    fn place_by_entries(&self, src: &Identity, dst: &Identity) -> Option<Place> {
+    fn place_by_entries(&self, src: &Identity, dst: &Identity) -> Option<CountingPoint> {
         let own = self
             .exports_at(src)
             .filter(|formats| formats.see_entries(self.ipv4));
         if src.kind == Kind::Node && own.is_some() {
             // By whichever bridge: it may send to pods under any of its addresses.
-            return self.is_here(src).then_some(Place::Entry);
+            return self.is_here(src).then_some(CountingPoint::Entry);
         }
         let came_unseen = !self.coverage.outer_entries || self.node.is_none();
         if came_unseen && self.receives(dst) {
-            return self.is_here(dst).then_some(Place::Arrival);
+            return self.is_here(dst).then_some(CountingPoint::Arrival);
         }
         Some(self.first_seen(src))
     }
 
     /// A pod on a node that does not see it enter is first seen out of a tunnel.
-    fn first_seen(&self, src: &Identity) -> Place {
+    fn first_seen(&self, src: &Identity) -> CountingPoint {
         if src.kind == Kind::Pod {
-            Place::Arrival
+            CountingPoint::Arrival
         } else {
-            Place::Entry
+            CountingPoint::Entry
         }
     }
 
@@ -226,7 +226,8 @@ impl<'a> Observation<'a> {
 
     /// Whether pods enter at this bridge. One that is known by its port does anywhere.
     fn is_where_pods_enter(&self) -> bool {
-        let enters = !self.is_egress() && (!self.is_outer || self.record.src.found == Found::Interface);
+        let enters =
+            !self.is_egress() && (!self.is_outer || self.record.src.found == IdentifiedBy::Interface);
         enters || self.node.is_none_or(|node| !node.inner.see(self.ipv4))
     }
 
@@ -235,7 +236,7 @@ impl<'a> Observation<'a> {
     }
 
     fn is_entry(&self) -> bool {
-        self.record.sight.entered != Entered::Tunnel && self.is_arrival()
+        self.record.path.entered != Entered::Tunnel && self.is_arrival()
     }
 
     /// Whether the record is the first of the packet on this node.
@@ -244,12 +245,12 @@ impl<'a> Observation<'a> {
             return self.is_best();
         }
         let unseen = |formats: Option<&Formats>| formats.is_some_and(|f| !f.see_entries(self.ipv4));
-        if self.record.sight.entered == Entered::Patch {
+        if self.record.path.entered == Entered::Patch {
             return unseen(self.other_bridge());
         }
         let idle = self.node.is_some_and(is_idle);
         let unseen = unseen(self.exporter.map(|e| &e.formats)) && !idle;
-        self.node.is_some() && unseen && self.record.sight.left != Left::Tunnel
+        self.node.is_some() && unseen && self.record.path.left != Left::Tunnel
     }
 
     /// Whether the record is the last of the packet on this node. Where tunnel ports are
@@ -259,7 +260,7 @@ impl<'a> Observation<'a> {
             return false;
         }
         let exporter = self.exporter;
-        let by_tunnel = self.record.sight.entered == Entered::Tunnel
+        let by_tunnel = self.record.path.entered == Entered::Tunnel
             && exporter.is_some_and(|e| !e.tunnel_names.is_empty() && e.formats.see_entries(self.ipv4));
         if by_tunnel {
             !self.is_egress()
@@ -306,7 +307,7 @@ impl<'a> Observation<'a> {
         if !self.is_egress() {
             return false;
         }
-        let entered_inside = self.is_outer && record.sight.entered == Entered::Patch;
+        let entered_inside = self.is_outer && record.path.entered == Entered::Patch;
         if entered_inside && self.node.is_some_and(|node| node.inner.see_entries(self.ipv4)) {
             return true;
         }
@@ -341,7 +342,7 @@ impl<'a> Observation<'a> {
         let by_node = src.kind == Kind::Node && !src.service_name.is_empty() && !self.is_outer;
         (src.kind == Kind::Service || by_node)
             && self.is_egress()
-            && self.record.sight.entered != Entered::Patch
+            && self.record.path.entered != Entered::Patch
             && !self.came_by_node_port()
     }
 

@@ -54,7 +54,7 @@ pub(super) fn is_primary(
 
 /// Whether it is no record of Open vSwitch.
 pub(super) fn is_foreign(record: &FlowRecord) -> bool {
-    record.sight.entered == Entered::Unknown
+    record.path.entered == Entered::Unknown
 }
 
 fn has_counter(record: &FlowRecord) -> bool {

@@ -56,7 +56,7 @@ pub fn verdict(record: &FlowRecord, exporter: Option<&Exporter>) -> Verdict {
     let output = record.format == Protocol::Ipfix && record.direction == Some(Direction::Egress);
     let who = &record.dst.identity;
     let hosted_here = !who.node_name.is_empty() && who.node_name == record.exporter_node;
-    match record.sight.left {
+    match record.path.left {
         Left::Port if output || hosted_here => Verdict::Delivered,
         Left::Nowhere if exporter.is_some_and(|e| e.single_pass) => Verdict::Dropped,
         _ => Verdict::Unknown,

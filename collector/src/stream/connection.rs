@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use wire::{Framer, Session};
 
 use super::{GRACE, told};
-use crate::decode::Refused;
+use crate::decode::DatagramReject;
 use crate::metrics::Closed;
 use crate::worker::Worker;
 
@@ -107,13 +107,13 @@ impl Connection {
                 Ok(Some(message)) => self.worker.message(self.session, message, now_ns),
                 Err(reject) => {
                     self.worker.malformed(self.session, &reject, now_ns);
-                    Err(Refused::Malformed)
+                    Err(DatagramReject::Malformed)
                 }
             };
             // RFC 7011 §9.1: a malformed message ends the connection.
             taken.map_err(|refused| match refused {
-                Refused::Stranger => Closed::Stranger,
-                Refused::Malformed | Refused::Panic => Closed::Malformed,
+                DatagramReject::Stranger => Closed::Stranger,
+                DatagramReject::Malformed | DatagramReject::Panic => Closed::Malformed,
             })?;
         }
     }

@@ -50,19 +50,19 @@ pub enum ArchiveError {
 #[derive(Debug, Clone)]
 pub struct Learned {
     pub(crate) key: ScopeKey,
-    pub(crate) told: Told,
+    pub(crate) told: ArchivedTemplates,
 }
 
 /// What was told, and by whom.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct ArchivedTemplates {
     /// By id.
     pub templates: Arc<[(u16, Template)]>,
     /// Its sender has sent for a while.
     pub regular: bool,
 }
 
-impl Told {
+impl ArchivedTemplates {
     /// Who comes first is forgotten first.
     fn rank(&self) -> (bool, u64) {
         (self.regular, newest(&self.templates))
@@ -72,7 +72,7 @@ impl Told {
 /// The templates of many sessions.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
-    scopes: HashMap<ScopeKey, Told>,
+    scopes: HashMap<ScopeKey, ArchivedTemplates>,
 }
 
 impl Archive {
@@ -111,12 +111,12 @@ impl Archive {
     }
 
     pub(crate) fn shared(&self) -> HashMap<ScopeKey, Arc<[(u16, Template)]>> {
-        let templates = |(key, told): (&ScopeKey, &Told)| (*key, Arc::clone(&told.templates));
+        let templates = |(key, told): (&ScopeKey, &ArchivedTemplates)| (*key, Arc::clone(&told.templates));
         self.scopes.iter().map(templates).collect()
     }
 
     /// Those come first that are to be kept.
-    fn by_rank(&self) -> Vec<(&ScopeKey, &Told)> {
+    fn by_rank(&self) -> Vec<(&ScopeKey, &ArchivedTemplates)> {
         let mut scopes: Vec<_> = self.scopes.iter().collect();
         scopes.sort_by_cached_key(|(_, told)| std::cmp::Reverse(told.rank()));
         scopes
@@ -177,7 +177,9 @@ impl Archive {
                 templates.dedup_by_key(|(id, _)| *id);
                 let templates = templates.into();
                 let regular = true;
-                archive.scopes.insert(key, Told { templates, regular });
+                archive
+                    .scopes
+                    .insert(key, ArchivedTemplates { templates, regular });
             }
         }
         match reader.left() {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::archive::{Archive, Learned, Told};
+use crate::archive::{Archive, ArchivedTemplates, Learned};
 use crate::assume::Known;
 use crate::cache::Layouts;
 use crate::held::Budget;
@@ -18,7 +18,7 @@ use crate::scope::{Scope, ScopeKey, Template};
 use crate::scopes::Scopes;
 use crate::session::{Session, Transport};
 use crate::summary::Summary;
-use crate::walk::{State, Traces, Walk, Walked};
+use crate::walk::{State, TemplateUndoLog, Walk, Walked};
 use crate::{netflow5, sflow};
 
 /// Bounds on what a decoder keeps and on what one datagram can make of it.
@@ -86,7 +86,7 @@ pub struct Decoder {
     relieved_ms: u64,
     evicted_ms: u64,
     expired_sets: usize,
-    traces: Traces,
+    traces: TemplateUndoLog,
     /// Of sessions that were not met yet.
     recalled: HashMap<ScopeKey, Arc<[(u16, Template)]>>,
 }
@@ -123,7 +123,7 @@ impl Decoder {
             relieved_ms: 0,
             evicted_ms: 0,
             expired_sets: 0,
-            traces: Traces::default(),
+            traces: TemplateUndoLog::default(),
             recalled: HashMap::new(),
             limits,
         }
@@ -191,7 +191,7 @@ impl Decoder {
         let changed = changed.filter(|(key, scope)| scope.changed && datagrams(key));
         let learned = changed.map(|(key, scope)| {
             (scope.changed, scope.told_ms) = (false, now_ms);
-            let told = Told {
+            let told = ArchivedTemplates {
                 templates: scope.templates().into(),
                 regular: scope.is_regular(),
             };

@@ -35,12 +35,12 @@ pub(crate) struct State<'w> {
     pub known: &'w mut Known,
     pub budget: &'w mut Budget,
     pub limits: &'w Limits,
-    pub traces: &'w mut Traces,
+    pub traces: &'w mut TemplateUndoLog,
 }
 
 /// What a message did to the templates; kept from one to the next for its room.
 #[derive(Debug, Default)]
-pub(crate) struct Traces {
+pub(crate) struct TemplateUndoLog {
     /// What the templates of the message replaced, to be put back on failure.
     undo: Vec<(u16, Option<Template>)>,
     /// Templates that the message defined.

@@ -10,7 +10,7 @@ fn side(identity: Identity) -> Side {
         if_index: Some(3),
         if_name: "veth0".into(),
         identity: Arc::new(identity),
-        found: Found::Address,
+        found: IdentifiedBy::Address,
     }
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn full() -> FlowRecord {
         exporter_node: "node-a".into(),
         obs_domain_id: Some(1),
         obs_point_id: Some(1),
-        sight: Sight::NONE,
+        path: PacketPath::NONE,
         primary: true,
         verdict: Verdict::Delivered,
         dropped_packets: Some(0),

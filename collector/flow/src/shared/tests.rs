@@ -52,8 +52,8 @@ fn changed() -> Vec<FlowRecord> {
         |r| r.primary = false,
         |r| r.verdict = Verdict::Dropped,
         |r| r.end_reason = None,
-        |r| r.src.found = Found::Mac,
-        |r| r.dst.found = Found::Mac,
+        |r| r.src.found = IdentifiedBy::Mac,
+        |r| r.dst.found = IdentifiedBy::Mac,
         |r| (r.server, r.server_confidence) = (Server::Src, ServerConfidence::Port),
     ];
     change

@@ -42,7 +42,7 @@ fn trust() -> Trust {
     }
 }
 
-fn node(mark: Option<Mark>, source: &str) -> Option<String> {
+fn node(mark: Option<ExporterKey>, source: &str) -> Option<String> {
     let table = table();
     let found = table.resolve(mark, address(source), &trust());
     found.exporter.map(|e| e.node.to_string())
@@ -50,33 +50,56 @@ fn node(mark: Option<Mark>, source: &str) -> Option<String> {
 
 #[test]
 fn a_nodes_address_outranks_the_mark_of_another() {
-    assert_eq!(node(Some(Mark::Domain(2)), "10.0.0.1").as_deref(), Some("a"));
-    assert_eq!(node(Some(Mark::Engine(0, 2)), "10.0.0.1").as_deref(), Some("a"));
+    assert_eq!(
+        node(Some(ExporterKey::Domain(2)), "10.0.0.1").as_deref(),
+        Some("a")
+    );
+    assert_eq!(
+        node(Some(ExporterKey::Engine(0, 2)), "10.0.0.1").as_deref(),
+        Some("a")
+    );
     assert_eq!(node(None, "10.0.0.1").as_deref(), Some("a"));
     let table = table();
-    let found = table.resolve(Some(Mark::Domain(2)), address("10.0.0.1"), &trust());
+    let found = table.resolve(Some(ExporterKey::Domain(2)), address("10.0.0.1"), &trust());
     assert_eq!((found.standing, found.claims), (Standing::Node, Some("b")));
 }
 
 #[test]
 fn a_stranger_is_no_node_whatever_mark_it_bears() {
-    for mark in [Mark::Domain(1), Mark::Engine(0, 1), Mark::Domain(7)] {
+    for mark in [
+        ExporterKey::Domain(1),
+        ExporterKey::Engine(0, 1),
+        ExporterKey::Domain(7),
+    ] {
         assert_eq!(node(Some(mark), "203.0.113.1"), None, "{mark:?}");
     }
     let table = table();
-    let found = table.resolve(Some(Mark::Domain(1)), address("203.0.113.1"), &trust());
+    let found = table.resolve(Some(ExporterKey::Domain(1)), address("203.0.113.1"), &trust());
     assert_eq!((found.standing, found.claims), (Standing::Stranger, Some("a")));
-    let found = table.resolve(Some(Mark::Domain(99)), address("203.0.113.1"), &trust());
+    let found = table.resolve(Some(ExporterKey::Domain(99)), address("203.0.113.1"), &trust());
     assert_eq!(found.claims, None, "nobody has that mark");
 }
 
 #[test]
 fn through_a_declared_relay_the_mark_decides() {
-    assert_eq!(node(Some(Mark::Domain(2)), "192.0.2.1").as_deref(), Some("b"));
-    assert_eq!(node(Some(Mark::Engine(0, 1)), "192.0.2.1").as_deref(), Some("a"));
-    assert_eq!(node(Some(Mark::Domain(7)), "192.0.2.1"), None, "two bear it");
-    assert_eq!(node(Some(Mark::Domain(7)), "192.0.2.4").as_deref(), Some("d"));
-    assert_eq!(node(Some(Mark::Domain(0)), "192.0.2.1"), None);
+    assert_eq!(
+        node(Some(ExporterKey::Domain(2)), "192.0.2.1").as_deref(),
+        Some("b")
+    );
+    assert_eq!(
+        node(Some(ExporterKey::Engine(0, 1)), "192.0.2.1").as_deref(),
+        Some("a")
+    );
+    assert_eq!(
+        node(Some(ExporterKey::Domain(7)), "192.0.2.1"),
+        None,
+        "two bear it"
+    );
+    assert_eq!(
+        node(Some(ExporterKey::Domain(7)), "192.0.2.4").as_deref(),
+        Some("d")
+    );
+    assert_eq!(node(Some(ExporterKey::Domain(0)), "192.0.2.1"), None);
     assert_eq!(node(None, "192.0.2.1"), None);
     assert_eq!(node(None, "192.0.2.4").as_deref(), Some("d"), "it is a node, too");
 }
@@ -92,7 +115,7 @@ fn the_mark_tells_the_bridges_of_a_node_apart() {
         [(address("10.0.0.1"), "a".into())].into_iter(),
     );
     let bridge = |domain| {
-        let found = table.resolve(Some(Mark::Domain(domain)), address("10.0.0.1"), &trust());
+        let found = table.resolve(Some(ExporterKey::Domain(domain)), address("10.0.0.1"), &trust());
         found.exporter.map(|e| e.bridge.to_string())
     };
     assert_eq!(bridge(3).as_deref(), Some("br-ex"));
@@ -115,7 +138,7 @@ fn of_two_bridges_with_one_agent_only_what_both_have_is_believed() {
     };
     let single_pass = |exporters| {
         let table = Exporters::new(exporters, [(agent, "a".into())].into_iter());
-        let found = table.resolve(Some(Mark::Agent(agent)), agent, &trust());
+        let found = table.resolve(Some(ExporterKey::Agent(agent)), agent, &trust());
         found.exporter.map(|e| (e.single_pass, e.formats.s_flow))
     };
     let (one, other) = (bridge("br-int", false, Some(64)), bridge("br-ex", true, Some(64)));
@@ -139,7 +162,7 @@ fn interfaces_are_named_by_whom_it_is_proven_of_or_where_nothing_can_be() {
     let table = table();
     let names = |source: &str, trust: &Trust| {
         table
-            .resolve(Some(Mark::Domain(1)), address(source), trust)
+            .resolve(Some(ExporterKey::Domain(1)), address(source), trust)
             .may_name_interfaces(trust)
     };
     assert!(names("10.0.0.1", &trust()) && names("192.0.2.1", &trust()));

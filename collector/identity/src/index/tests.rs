@@ -521,7 +521,7 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
     cluster.node("node-b", "", "192.0.2.2");
     cluster.apply(ObjectKind::NodeFlowExport, "node-a", facts::exports(&export));
     let exporters = cluster.0.snapshot().exporters;
-    use crate::exporters::{Mark, Trust};
+    use crate::exporters::{ExporterKey, Trust};
     let trust = Trust {
         relays: vec!["192.0.2.99/32".parse().unwrap()],
         has_names: true,
@@ -539,14 +539,14 @@ fn exporters_come_from_the_exports_of_nodes_with_the_sampling_in_force() {
         (1, None),
         "asked for is not in force"
     );
-    assert_eq!(node(Some(Mark::Domain(9)), "192.0.2.99"), expected);
-    assert_eq!(node(Some(Mark::Engine(1, 2)), "192.0.2.99"), expected);
+    assert_eq!(node(Some(ExporterKey::Domain(9)), "192.0.2.99"), expected);
+    assert_eq!(node(Some(ExporterKey::Engine(1, 2)), "192.0.2.99"), expected);
     assert_eq!(
-        node(Some(Mark::Agent([192, 0, 2, 1].into())), "192.0.2.99"),
+        node(Some(ExporterKey::Agent([192, 0, 2, 1].into())), "192.0.2.99"),
         expected
     );
     let exporter = exporters
-        .resolve(Some(Mark::Domain(9)), [192, 0, 2, 99].into(), &trust)
+        .resolve(Some(ExporterKey::Domain(9)), [192, 0, 2, 99].into(), &trust)
         .exporter
         .unwrap();
     assert_eq!(

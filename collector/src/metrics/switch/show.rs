@@ -8,7 +8,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::{INTERFACE, Switches, Told};
+use super::{INTERFACE, SwitchCounters, Switches};
 
 const OTHER: &str = "other";
 const DIRECTIONS: [&str; 2] = ["in", "out"];
@@ -36,7 +36,7 @@ impl Collector for Switches {
 
 /// Hands on each interface that is shown, and the others as one.
 fn each_interface(
-    told: &Told,
+    told: &SwitchCounters,
     mut show: impl FnMut(&str, &str, &[Option<u64>; INTERFACE]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     for ((node, name), interface) in told.interfaces.iter().filter(|(_, i)| i.is_shown) {
@@ -48,7 +48,7 @@ fn each_interface(
     Ok(())
 }
 
-fn interfaces(told: &Told, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+fn interfaces(told: &SwitchCounters, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     if told.interfaces.is_empty() && !told.has_other {
         return Ok(());
     }
@@ -87,7 +87,7 @@ fn interfaces(told: &Told, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Er
     Ok(())
 }
 
-fn datapaths(told: &Told, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+fn datapaths(told: &SwitchCounters, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     if told.datapaths.is_empty() {
         return Ok(());
     }
@@ -129,7 +129,7 @@ fn datapaths(told: &Told, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Err
     Ok(())
 }
 
-fn processes(told: &Told, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+fn processes(told: &SwitchCounters, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     if told.processes.is_empty() {
         return Ok(());
     }

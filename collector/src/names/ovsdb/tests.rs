@@ -191,13 +191,13 @@ fn exporters_are_known_by_what_the_rows_say() {
         &mut AddressHistory::default(),
         1,
     );
-    use weir_identity::exporters::{Mark, Trust};
+    use weir_identity::exporters::{ExporterKey, Trust};
     let source = [192, 0, 2, 1].into();
     let trust = Trust::default();
     for mark in [
-        Mark::Domain(7),
-        Mark::Engine(1, 2),
-        Mark::Agent([192, 0, 2, 1].into()),
+        ExporterKey::Domain(7),
+        ExporterKey::Engine(1, 2),
+        ExporterKey::Agent([192, 0, 2, 1].into()),
     ] {
         let exporter = snapshot
             .exporters

@@ -118,7 +118,7 @@ fn flow(seen: Seen, (src, dst): (End, End), exporter: Option<&Exporter>, v6: boo
         In | InFromTunnel => Direction::Ingress,
         Out | OutFromPatch => Direction::Egress,
     });
-    flow.sight.entered = match seen.3 {
+    flow.path.entered = match seen.3 {
         In | Out => Entered::Port,
         InFromTunnel => Entered::Tunnel,
         OutFromPatch => Entered::Patch,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_api::fields::{Column, FieldKind};
 use weir_flow::{
-    ATTRIBUTES, FlowRecord, Found, Identity, Kind, Server, ServerConfidence, Side, Sight, Tunnel,
+    ATTRIBUTES, FlowRecord, IdentifiedBy, Identity, Kind, PacketPath, Server, ServerConfidence, Side, Tunnel,
 };
 use weir_flow::{Verdict, column_of};
 use wire::{Attribute, AttributeValue, Attributes, Direction, Protocol};
@@ -109,7 +109,7 @@ impl Flows {
             exporter_node: Arc::clone(&self.nodes[node]),
             obs_domain_id: Some(node as u32 + 1),
             obs_point_id: Some(1),
-            sight: Sight::NONE,
+            path: PacketPath::NONE,
             primary: ingress,
             verdict: if ingress {
                 Verdict::Unknown
@@ -152,7 +152,7 @@ impl Flows {
             if_index: Some(u32::from(endpoint.mac[5]) + 1),
             if_name: "".into(),
             identity: Arc::clone(&endpoint.identity),
-            found: Found::Address,
+            found: IdentifiedBy::Address,
         }
     }
 }

@@ -9,25 +9,25 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use weir_flow::{Identity, Kind};
 
-/// Blends that are kept, 300 octets each; when there are so many, all are forgotten.
+/// Derived identities that are kept, 300 bytes each; when there are so many, all are forgotten.
 const MOST: usize = 32_768;
 
-/// Blends by the addresses of their parts, which they hold so that the addresses
+/// Derived identities by the addresses of their parts, which they hold so that the addresses
 /// stay theirs.
 #[derive(Debug, Default)]
-pub struct Blends {
-    known: HashMap<(usize, usize, Way), Blend, RandomState>,
+pub struct DerivedIdentities {
+    known: HashMap<(usize, usize, Derivation), DerivedIdentity, RandomState>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Way {
+enum Derivation {
     Service,
     Label,
     Common,
 }
 
 #[derive(Debug)]
-struct Blend {
+struct DerivedIdentity {
     made: Arc<Identity>,
     _of: (Arc<Identity>, Part),
 }
@@ -38,13 +38,13 @@ enum Part {
     Name(#[expect(dead_code, reason = "kept so that its address is not used again")] Arc<str>),
 }
 
-impl Blends {
+impl DerivedIdentities {
     /// Who it is, as a part of a Service.
     pub fn with_service(&mut self, who: &Arc<Identity>, service: &Arc<Identity>) -> Arc<Identity> {
         if who.service_name == service.name && who.service_ns == service.ns {
             return Arc::clone(who);
         }
-        let key = (address(who), address(service), Way::Service);
+        let key = (address(who), address(service), Derivation::Service);
         let part = || Part::Identity(Arc::clone(service));
         self.blend(key, who, part, || Identity {
             service_name: Arc::clone(&service.name),
@@ -55,7 +55,7 @@ impl Blends {
 
     /// Who it is, in a subnet with a label.
     pub fn with_label(&mut self, who: &Arc<Identity>, label: &Arc<str>) -> Arc<Identity> {
-        let key = (address(who), label.as_ptr().addr(), Way::Label);
+        let key = (address(who), label.as_ptr().addr(), Derivation::Label);
         let part = || Part::Name(Arc::clone(label));
         self.blend(key, who, part, || Identity {
             subnet_label: Arc::clone(label),
@@ -65,14 +65,14 @@ impl Blends {
 
     /// What two have in common.
     pub fn common(&mut self, one: &Arc<Identity>, other: &Arc<Identity>) -> Arc<Identity> {
-        let key = (address(one), address(other), Way::Common);
+        let key = (address(one), address(other), Derivation::Common);
         let part = || Part::Identity(Arc::clone(other));
         self.blend(key, one, part, || common(one, other))
     }
 
     fn blend(
         &mut self,
-        key: (usize, usize, Way),
+        key: (usize, usize, Derivation),
         who: &Arc<Identity>,
         part: impl FnOnce() -> Part,
         make: impl FnOnce() -> Identity,
@@ -84,7 +84,7 @@ impl Blends {
             self.known.clear();
         }
         let made = Arc::new(make());
-        let blend = Blend {
+        let blend = DerivedIdentity {
             made: Arc::clone(&made),
             _of: (Arc::clone(who), part()),
         };
@@ -149,20 +149,20 @@ mod tests {
 
     #[test]
     fn the_same_parts_give_the_same_identity() {
-        let mut blends = Blends::default();
+        let mut derived = DerivedIdentities::default();
         let (web, label) = (pod("web", "z"), Arc::from("offices"));
-        let one = blends.with_label(&web, &label);
-        assert!(Arc::ptr_eq(&one, &blends.with_label(&web, &label)));
+        let one = derived.with_label(&web, &label);
+        assert!(Arc::ptr_eq(&one, &derived.with_label(&web, &label)));
         assert_eq!((&*one.subnet_label, one.pod_name()), ("offices", "web"));
         let service = pod("svc", "");
-        let served = blends.with_service(&one, &service);
+        let served = derived.with_service(&one, &service);
         assert_eq!((&*served.service_name, &*served.service_ns), ("svc", "shop"));
-        assert!(Arc::ptr_eq(&served, &blends.with_service(&served, &service)));
+        assert!(Arc::ptr_eq(&served, &derived.with_service(&served, &service)));
     }
 
     #[test]
     fn what_two_have_in_common_is_kept_and_nothing_else() {
-        let both = Blends::default().common(&pod("a", "z"), &pod("b", "z"));
+        let both = DerivedIdentities::default().common(&pod("a", "z"), &pod("b", "z"));
         assert_eq!(
             (both.kind, &*both.name, &*both.ns, &*both.zone),
             (Kind::Pod, "", "shop", "z")
@@ -172,10 +172,10 @@ mod tests {
 
     #[test]
     fn there_are_never_more_than_so_many() {
-        let (mut blends, web) = (Blends::default(), pod("web", ""));
+        let (mut derived, web) = (DerivedIdentities::default(), pod("web", ""));
         for n in 0..=MOST {
-            blends.with_label(&web, &n.to_string().into());
+            derived.with_label(&web, &n.to_string().into());
         }
-        assert!(blends.known.len() <= MOST);
+        assert!(derived.known.len() <= MOST);
     }
 }

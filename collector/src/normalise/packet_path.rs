@@ -9,7 +9,7 @@
 //! | IPFIX, ingress | a port, or a tunnel when it describes one | does not say: its drop counter counts delivered packets, too |
 //! | IPFIX, egress | a port, or a tunnel where its name is known; through a patch port when it names no input interface | a port, or a tunnel when it describes one |
 
-use weir_flow::{Entered, Left, Sight};
+use weir_flow::{Entered, Left, PacketPath};
 use wire::{Direction, PacketSample, Protocol, Record, SampledInterface};
 
 use weir_identity::exporters::Exporter;
@@ -24,12 +24,12 @@ const SHORT_PORT: u32 = 0x1ff;
 const FIRST_SHORT_SPECIAL: u32 = 0x1fd;
 
 /// Reads a record of OVS.
-pub fn of_ovs(record: &Record, exporter: Option<&Exporter>) -> Sight {
+pub fn of_ovs(record: &Record, exporter: Option<&Exporter>) -> PacketPath {
     match (record.protocol, &record.sample) {
         (Protocol::NetFlow5, _) => of_netflow(record, exporter),
         (Protocol::Sflow5, Some(sample)) => of_sample(record, sample),
         (Protocol::Ipfix, _) => of_ipfix(record, exporter),
-        _ => Sight::NONE,
+        _ => PacketPath::NONE,
     }
 }
 
@@ -45,7 +45,7 @@ pub fn netflow_port(number: u32, exporter: Option<&Exporter>) -> u32 {
     }
 }
 
-fn of_netflow(record: &Record, exporter: Option<&Exporter>) -> Sight {
+fn of_netflow(record: &Record, exporter: Option<&Exporter>) -> PacketPath {
     let port = |number: Option<u32>| number.map(|n| netflow_port(n, exporter));
     let is_tunnel = |n| exporter.and_then(|e| e.tunnel_overhead(n)).is_some();
     // A daemon of before does not tell inputs by themselves.
@@ -60,10 +60,10 @@ fn of_netflow(record: &Record, exporter: Option<&Exporter>) -> Sight {
         Some(n) if is_tunnel(n) => Left::Tunnel,
         Some(_) => Left::Port,
     };
-    Sight { entered, left }
+    PacketPath { entered, left }
 }
 
-fn of_sample(record: &Record, sample: &PacketSample) -> Sight {
+fn of_sample(record: &Record, sample: &PacketSample) -> PacketPath {
     let tunnel = |direction| record.tunnel_direction == Some(direction);
     let left = match (sample.output.format, sample.output.value) {
         (SampledInterface::DISCARDED, _) => Left::Nowhere,
@@ -77,18 +77,18 @@ fn of_sample(record: &Record, sample: &PacketSample) -> Sight {
     } else {
         Entered::Port
     };
-    Sight { entered, left }
+    PacketPath { entered, left }
 }
 
 /// An egress record describes the tunnel that packets go into, an ingress record
 /// the one that they came out of (`dpif_ipfix_bridge_sample`). Where tunnel ports are
 /// known by name, an egress record shows by its input that packets came out of one.
-fn of_ipfix(record: &Record, exporter: Option<&Exporter>) -> Sight {
+fn of_ipfix(record: &Record, exporter: Option<&Exporter>) -> PacketPath {
     let tunnel = record.tunnel_type.is_some();
     let input = record.in_if_name.as_str();
     let named = exporter.is_some_and(|e| e.tunnel_names.iter().any(|name| **name == *input));
     if record.direction != Some(Direction::Egress) {
-        return Sight {
+        return PacketPath {
             entered: if tunnel || named {
                 Entered::Tunnel
             } else {
@@ -102,7 +102,7 @@ fn of_ipfix(record: &Record, exporter: Option<&Exporter>) -> Sight {
         () if !input.is_empty() || record.in_if.is_some_and(|n| n != 0) => Entered::Port,
         () => Entered::Patch,
     };
-    Sight {
+    PacketPath {
         entered,
         left: if tunnel { Left::Tunnel } else { Left::Port },
     }

@@ -3,7 +3,7 @@
 
 /// Where packets came in and where they went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sight {
+pub struct PacketPath {
     /// Where they came in.
     pub entered: Entered,
     /// Where they went.
@@ -36,7 +36,7 @@ pub enum Left {
     Tunnel,
 }
 
-impl Sight {
+impl PacketPath {
     /// Nothing is known but that they were seen, by an exporter that is not Open
     /// vSwitch.
     pub const NONE: Self = Self {

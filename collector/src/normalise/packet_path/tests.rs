@@ -20,7 +20,7 @@ fn exporter(id_in_interfaces: bool) -> Exporter {
     }
 }
 
-fn netflow(in_if: u32, out_if: u32, id_in_interfaces: bool) -> Sight {
+fn netflow(in_if: u32, out_if: u32, id_in_interfaces: bool) -> PacketPath {
     let record = Record {
         in_if: Some(in_if),
         out_if: Some(out_if),
@@ -43,8 +43,8 @@ fn netflow_tells_ports_tunnels_and_no_output_apart() {
 
 #[test]
 fn a_number_that_another_bridge_has_too_is_a_tunnels_only_where_packets_come_in() {
-    let sight = netflow(104, 104, false);
-    assert_eq!((sight.entered, sight.left), (Entered::Tunnel, Left::Port));
+    let path = netflow(104, 104, false);
+    assert_eq!((path.entered, path.left), (Entered::Tunnel, Left::Port));
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn ipfix_names_a_tunnel_on_the_side_of_the_observation_and_no_input_behind_a_pat
             in_if_name: in_if_name.into(),
             ..Record::new(Protocol::Ipfix, 1)
         };
-        let sight = of_ovs(&record, None);
-        (sight.entered, sight.left)
+        let path = of_ovs(&record, None);
+        (path.entered, path.left)
     };
     use Direction::{Egress, Ingress};
     assert_eq!(seen(Ingress, None, "pod"), (Entered::Port, Left::Unknown));
