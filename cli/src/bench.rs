@@ -127,7 +127,7 @@ fn report(to: SocketAddr, sent: &Sent) -> String {
          {} more datagrams with templates",
         sent.records,
         sent.datagrams - sent.templates,
-        sent.octets,
+        sent.bytes,
         sent.templates
     );
     if sent.refused > 0 {
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(octets, 24 + 24 * 48);
             assert!(from.ip().is_loopback());
         }
-        assert_eq!((sent.datagrams, sent.records, sent.octets), (10, 240, 10 * 1176));
+        assert_eq!((sent.datagrams, sent.records, sent.bytes), (10, 240, 10 * 1176));
         assert!(report(to, &sent).contains("240 records"));
     }
 

@@ -88,8 +88,8 @@ pub fn datagram_limits(workers: NonZeroUsize) -> Limits {
     let share = |all: usize, least: usize| (2 * all / workers.get()).clamp(least.min(all), all);
     Limits {
         scopes: share(all.scopes, 1_024),
-        template_octets: share(all.template_octets, 1 << 20),
-        held_octets: share(all.held_octets, 1 << 20),
+        template_bytes: share(all.template_bytes, 1 << 20),
+        held_bytes: share(all.held_bytes, 1 << 20),
         ..all
     }
 }
@@ -98,8 +98,8 @@ pub fn datagram_limits(workers: NonZeroUsize) -> Limits {
 pub fn stream_limits() -> Limits {
     Limits {
         scopes: 64,
-        template_octets: 256 << 10,
-        held_octets: 256 << 10,
+        template_bytes: 256 << 10,
+        held_bytes: 256 << 10,
         held_sets_per_scope: 1_024,
         ..Limits::default()
     }
@@ -114,10 +114,10 @@ mod tests {
         let all = Limits::default();
         for workers in [1, 2, 3, 8, 64] {
             let limits = datagram_limits(NonZeroUsize::new(workers).unwrap());
-            assert!(limits.held_octets <= all.held_octets && limits.held_octets >= 1 << 20);
+            assert!(limits.held_bytes <= all.held_bytes && limits.held_bytes >= 1 << 20);
             assert!(limits.scopes <= all.scopes && limits.scopes >= 1_024);
-            let together = limits.held_octets * workers;
-            assert!(together <= (2 * all.held_octets).max(workers << 20), "{workers}");
+            let together = limits.held_bytes * workers;
+            assert!(together <= (2 * all.held_bytes).max(workers << 20), "{workers}");
         }
         assert_eq!(datagram_limits(NonZeroUsize::MIN), all);
     }

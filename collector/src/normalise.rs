@@ -117,7 +117,7 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
             verdict::stated(&record.attributes)
         },
         dropped_packets: dropped(record.dropped_packets),
-        dropped_bytes: dropped(record.dropped_octets),
+        dropped_bytes: dropped(record.dropped_bytes),
         end_reason: record.end_reason,
         server: Server::Unknown,
         server_confidence: ServerConfidence::None,
@@ -159,7 +159,7 @@ impl Counts {
 
     fn of_ovs_netflow(record: &Record, exporter: Option<&Exporter>) -> Self {
         let tunnels = tunnel_headers(record, exporter).unwrap_or(0);
-        let l2_bytes = record.octets.map(|octets| octets.saturating_sub(tunnels));
+        let l2_bytes = record.bytes.map(|octets| octets.saturating_sub(tunnels));
         let headers = record
             .packets
             .map(|packets| packets.saturating_mul(ETHERNET_HEADER));
@@ -194,12 +194,12 @@ impl Counts {
         let (octets, packets) = if ovs && record.totals {
             (None, None)
         } else {
-            (record.octets, record.packets)
+            (record.bytes, record.packets)
         };
         Self {
             bytes: scaled(octets),
             packets: scaled(packets),
-            l2_bytes: scaled(record.l2_octets),
+            l2_bytes: scaled(record.l2_bytes),
         }
     }
 }

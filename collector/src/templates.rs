@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::gauge::Gauge;
 use thiserror::Error;
-use weir_store::{Refused, Lock};
+use weir_store::{Lock, Refused};
 use wire::{Archive, ArchiveError, Decoder, Learned, Limits};
 
 const MAGIC: [u8; 8] = *b"weir-tmp";

@@ -89,7 +89,7 @@ async fn pods_are_named_by_the_switch_and_a_renamed_pod_follows() {
             .iter()
             .find(|r| r.src_addr == Some([10, 128, 0, 1].into()))
             .unwrap();
-        let bytes = record.octets.unwrap() - 14 * record.packets.unwrap();
+        let bytes = record.bytes.unwrap() - 14 * record.packets.unwrap();
         assert!(
             lines.iter().any(|l| l["bytes"] == bytes),
             "known exporters' NetFlow is corrected"

@@ -229,7 +229,7 @@ async fn a_stranger_with_the_marks_of_a_node_is_not_the_node() {
             (node, sum)
         };
         let records = raw(&netflow);
-        let stated: u64 = records.iter().filter_map(|r| r.octets).sum();
+        let stated: u64 = records.iter().filter_map(|r| r.bytes).sum();
         let packets: u64 = records.iter().filter_map(|r| r.packets).sum();
         assert_eq!(bytes(STRANGER, &mut stage), ("".into(), stated));
         assert_eq!(stage.metric("unproven_marks_total"), 1);

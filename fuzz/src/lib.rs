@@ -16,8 +16,8 @@ pub fn limits() -> Limits {
         scopes: 8,
         templates_per_scope: 16,
         fields_per_template: 64,
-        template_octets: 4_000,
-        held_octets: 8_000,
+        template_bytes: 4_000,
+        held_bytes: 8_000,
         held_sets_per_scope: 8,
         records_per_datagram: 2_000,
         ..Limits::default()

@@ -70,7 +70,7 @@ fn raw(protocol: Protocol, input: (u32, &str), output: (u32, &str)) -> Record {
         observation_point: Some(1),
         direction: Some(Direction::Egress),
         ethernet_header_len: Some(14),
-        l2_octets: Some(60),
+        l2_bytes: Some(60),
         ..Record::new(protocol, 0)
     }
 }

@@ -26,5 +26,5 @@ pub fn has_ovs_shape(record: &Record) -> bool {
         && record.observation_point.is_some()
         && record.direction.is_some()
         && record.ethernet_header_len.is_some()
-        && record.l2_octets.is_some()
+        && record.l2_bytes.is_some()
 }

@@ -75,7 +75,7 @@ mod tests {
     fn record(direction: Option<Direction>) -> Record {
         Record {
             direction,
-            octets: Some(100),
+            bytes: Some(100),
             ..Record::new(Protocol::NetFlow9, 1)
         }
     }

@@ -94,7 +94,7 @@ fn netflow_loses_the_ethernet_header_that_ovs_counts() {
 fn netflow_of_strangers_is_not_corrected() {
     let records = raw(pcap::netflow());
     let stranger = normalised(records[0].clone(), None);
-    assert_eq!(stranger.bytes, records[0].octets);
+    assert_eq!(stranger.bytes, records[0].bytes);
     assert_eq!(
         (stranger.sampling, stranger.l2_bytes, stranger.direction),
         (None, None, None)
@@ -107,7 +107,7 @@ fn through_port(out_if: u32, octets: u64) -> Record {
         in_if: Some(7),
         out_if: Some(out_if),
         packets: Some(3),
-        octets: Some(octets),
+        bytes: Some(octets),
         start_ns: Some(1_000_000_000),
         end_ns: Some(61_500_000_000),
         ..Record::new(Protocol::NetFlow5, 1)
@@ -247,7 +247,7 @@ fn ipfix_of_ovs_is_known_by_its_shape_and_never_scaled_again() {
     let mut record = raw(pcap::ipfix()).remove(0);
     assert!(is_ovs(&record, None));
     record.sampling = Some(400);
-    let octets = record.octets;
+    let octets = record.bytes;
     assert_eq!(normalised(record, None).bytes, octets);
 }
 
@@ -390,7 +390,7 @@ fn tcp_flags_are_combined_only_where_one_packet_is_seen() {
 #[test]
 fn sampling_that_a_stranger_states_is_applied_once() {
     let record = Record {
-        octets: Some(100),
+        bytes: Some(100),
         packets: Some(2),
         sampling: Some(50),
         ..Record::new(Protocol::NetFlow9, 1)

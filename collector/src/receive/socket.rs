@@ -55,11 +55,11 @@ pub fn bind(address: SocketAddr, sockets: NonZeroUsize) -> Result<Vec<UdpSocket>
         .map(enlarge_buffer)
         .min()
         .filter(|octets| *octets < BUFFER);
-    if let Some(granted_octets) = capped {
+    if let Some(granted_bytes) = capped {
         tracing::warn!(
             %address,
-            granted_octets,
-            wanted_octets = BUFFER,
+            granted_bytes,
+            wanted_bytes = BUFFER,
             "the socket buffer is capped; raise sysctl net.core.rmem_max, or bursts will be lost"
         );
     }

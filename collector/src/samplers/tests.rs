@@ -258,11 +258,11 @@ fn samplers_of_interfaces_come_before_the_exporters_own() {
 fn what_ovs_sends_is_scaled_already_whatever_options_say() {
     let mut record = Record::new(Protocol::Ipfix, 0);
     record.observation_domain = Some(3);
-    record.octets = Some(OCTETS);
+    record.bytes = Some(OCTETS);
     record.observation_point = Some(1);
     record.direction = Some(wire::Direction::Ingress);
     record.ethernet_header_len = Some(14);
-    record.l2_octets = Some(OCTETS);
+    record.l2_bytes = Some(OCTETS);
     let mut bench = Bench::default();
     bench.feed(peer(1), &selector(3, 7, 99));
     let mut records = [record];

@@ -81,7 +81,7 @@ impl Log {
         let file = options.open(path(directory, head))?;
         let mut header = [0; HEADER];
         header[..8].copy_from_slice(MAGIC);
-        header[8..].copy_from_slice(&store_octets(store));
+        header[8..].copy_from_slice(&store_bytes(store));
         file.write_all_at(&header, 0)?;
         let length = file.metadata()?.len();
         Ok(Self {
@@ -107,7 +107,7 @@ impl Log {
 }
 
 /// The store's name in a header: 16 octets, as it is given.
-fn store_octets(store: &str) -> [u8; 16] {
+fn store_bytes(store: &str) -> [u8; 16] {
     let mut octets = [b' '; 16];
     for (octet, letter) in octets.iter_mut().zip(store.bytes()) {
         *octet = letter;
@@ -180,7 +180,7 @@ pub(crate) fn read(path: &Path, store: Option<&str>) -> Result<(Read, String), R
     if &header[..8] != MAGIC {
         return Err(ReadError::Foreign);
     }
-    if store.is_some_and(|store| header[8..] != store_octets(store)) {
+    if store.is_some_and(|store| header[8..] != store_bytes(store)) {
         return Err(ReadError::OtherStore);
     }
     let mut read = Read::default();

@@ -148,7 +148,7 @@ fn netflow5() -> Vec<u8> {
         input: 1,
         output: 2,
         packets: 100,
-        octets: 150_000,
+        bytes: 150_000,
         first_ms: 80_000,
         last_ms: 89_000,
         src_port: 40_000 + row,

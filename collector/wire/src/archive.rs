@@ -141,9 +141,9 @@ impl Archive {
                 scopes.extend(place.to_be_bytes());
             }
         }
-        let mut octets = Vec::with_capacity(table.octets.len() + scopes.len() + 8);
+        let mut octets = Vec::with_capacity(table.bytes.len() + scopes.len() + 8);
         octets.extend(table.written.to_be_bytes());
-        octets.extend(table.octets);
+        octets.extend(table.bytes);
         octets.extend((by_rank.len() as u32).to_be_bytes());
         octets.extend(scopes);
         octets
@@ -202,13 +202,13 @@ fn newest(templates: &[(u16, Template)]) -> u64 {
 struct Table {
     places: HashMap<*const Layout, Option<u32>>,
     written: u32,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl Table {
     /// `None` when there is no room for it.
     fn place(&mut self, layout: &Arc<Layout>) -> Option<u32> {
-        let (written, octets) = (&mut self.written, &mut self.octets);
+        let (written, octets) = (&mut self.written, &mut self.bytes);
         *self.places.entry(Arc::as_ptr(layout)).or_insert_with(|| {
             let record = layout.definition(256).record();
             let length = u16::try_from(record.len()).ok()?;

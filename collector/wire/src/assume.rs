@@ -70,9 +70,9 @@ impl Known {
         fields: impl FnOnce() -> Option<Vec<Field>>,
     ) -> Option<Arc<Plan>> {
         let compiled = || {
-            let octets = template::specifier_octets(&fields()?);
+            let octets = template::specifier_bytes(&fields()?);
             let scope = usize::from(id == STATISTICS_TEMPLATE);
-            let definition = Definition::of_octets(Protocol::Ipfix, id, scope, scope > 0, &octets);
+            let definition = Definition::of_bytes(Protocol::Ipfix, id, scope, scope > 0, &octets);
             Some(Arc::new(Plan::compile(&definition)))
         };
         self.plans
@@ -124,7 +124,7 @@ fn is_possible(record: &Record) -> bool {
     let times = record.start_ns.is_some() && record.start_ns <= record.end_ns;
     packets > 0
         && record.dropped_packets <= Some(packets)
-        && record.l2_octets >= Some(packets)
+        && record.l2_bytes >= Some(packets)
         && times
         && record.end_ns <= Some(record.export_ns)
         && matches!(record.end_reason, Some(1..=5))

@@ -18,8 +18,8 @@ use crate::template::Definition;
 pub(crate) struct Layouts {
     known: HashMap<u64, Charged, BuildHasherDefault<Hashed>>,
     by_address: HashMap<IpAddr, usize, foldhash::fast::RandomState>,
-    octets: usize,
-    max_octets: usize,
+    bytes: usize,
+    max_bytes: usize,
     /// There was no room left at all.
     pub wanted: bool,
     state: RandomState,
@@ -57,12 +57,12 @@ impl Hasher for Hashed {
 const SWEEP_MS: u64 = 1_000;
 
 impl Layouts {
-    pub(crate) fn new(max_octets: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize) -> Self {
         Self {
             known: HashMap::default(),
             by_address: HashMap::default(),
-            octets: 0,
-            max_octets,
+            bytes: 0,
+            max_bytes,
             wanted: false,
             state: RandomState::new(),
             swept_ms: 0,
@@ -89,7 +89,7 @@ impl Layouts {
         if !self.has_room(size, sender) {
             self.sweep(now_ms);
             if !self.has_room(size, sender) {
-                self.wanted |= self.octets + size > self.max_octets;
+                self.wanted |= self.bytes + size > self.max_bytes;
                 return None;
             }
         }
@@ -107,7 +107,7 @@ impl Layouts {
 
     fn has_room(&self, size: usize, sender: IpAddr) -> bool {
         let own = self.by_address.get(&sender).copied().unwrap_or(0);
-        let left = self.max_octets.saturating_sub(self.octets);
+        let left = self.max_bytes.saturating_sub(self.bytes);
         size <= left && own <= left
     }
 
@@ -118,7 +118,7 @@ impl Layouts {
         }
         self.swept_ms = now_ms;
         self.known.retain(|_, known| Arc::strong_count(&known.layout) > 1);
-        (self.octets, self.by_address) = (0, HashMap::default());
+        (self.bytes, self.by_address) = (0, HashMap::default());
         let sizes: Vec<_> = self
             .known
             .values()
@@ -130,13 +130,13 @@ impl Layouts {
     }
 
     fn charge(&mut self, size: usize, sender: IpAddr) {
-        self.octets += size;
+        self.bytes += size;
         *self.by_address.entry(sender).or_default() += size;
     }
 
     fn discharge(&mut self, charged: &Charged) {
         let size = charged.layout.len();
-        self.octets -= size;
+        self.bytes -= size;
         if let Some(own) = self.by_address.get_mut(&charged.sender) {
             *own = own.saturating_sub(size);
         }

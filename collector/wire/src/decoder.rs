@@ -34,14 +34,14 @@ pub struct Limits {
     pub fields_per_template: usize,
     /// Octets of different template definitions over all scopes; more are refused. An
     /// address that has told more than there is room left for may tell no new ones.
-    pub template_octets: usize,
+    pub template_bytes: usize,
     /// Age at which a template that is not repeated is forgotten, ms. Over a stream
     /// templates do not age (RFC 7011 §8.1).
     pub template_age_ms: u64,
     /// Octets of data sets that wait for their template, over all scopes; each set is
     /// counted with 64 more. An address that has more waiting than there is room left
     /// for gets no more.
-    pub held_octets: usize,
+    pub held_bytes: usize,
     /// Data sets that wait in each scope.
     pub held_sets_per_scope: usize,
     /// How long a data set waits, ms.
@@ -61,9 +61,9 @@ impl Default for Limits {
             scopes: 8_192,
             templates_per_scope: 256,
             fields_per_template: 512,
-            template_octets: 4 << 20,
+            template_bytes: 4 << 20,
             template_age_ms: 3 * 3_600_000,
-            held_octets: 8 << 20,
+            held_bytes: 8 << 20,
             held_sets_per_scope: 4_096,
             held_age_ms: 600_000,
             records_per_datagram: 8_192,
@@ -115,9 +115,9 @@ impl Decoder {
     pub fn new(limits: Limits) -> Self {
         Self {
             scopes: Scopes::default(),
-            layouts: Layouts::new(limits.template_octets),
+            layouts: Layouts::new(limits.template_bytes),
             known: Known::default(),
-            budget: Budget::new(limits.held_octets, limits.held_sets_per_scope),
+            budget: Budget::new(limits.held_bytes, limits.held_sets_per_scope),
             next_sweep_ms: 0,
             last_ms: 0,
             relieved_ms: 0,

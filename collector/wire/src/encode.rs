@@ -40,7 +40,7 @@ pub struct Flow5 {
     /// Packets.
     pub packets: u32,
     /// Octets.
-    pub octets: u32,
+    pub bytes: u32,
     /// Uptime at the first packet, ms.
     pub first_ms: u32,
     /// Uptime at the last packet, ms.
@@ -77,7 +77,7 @@ impl NetFlow5 {
                 .u16(flow.input)
                 .u16(flow.output);
             body.u32(flow.packets)
-                .u32(flow.octets)
+                .u32(flow.bytes)
                 .u32(flow.first_ms)
                 .u32(flow.last_ms);
             body.u16(flow.src_port)

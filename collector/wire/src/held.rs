@@ -18,7 +18,7 @@ pub(crate) struct Held {
 /// One data set without its template.
 #[derive(Debug)]
 pub(crate) struct HeldSet {
-    pub octets: Box<[u8]>,
+    pub bytes: Box<[u8]>,
     /// From the header of the message it came in.
     pub clock: Clock,
     pub at_ms: u64,
@@ -30,7 +30,7 @@ pub(crate) const KEEPING: usize = 64;
 
 impl HeldSet {
     fn size(&self) -> usize {
-        KEEPING + self.octets.len()
+        KEEPING + self.bytes.len()
     }
 }
 

@@ -15,7 +15,7 @@ const PREFIX: usize = 4;
 /// What a template says, whatever its id.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    octets: Box<[u8]>,
+    bytes: Box<[u8]>,
     protocol: Protocol,
     /// Its records describe the exporter, not flows.
     pub options: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn new(definition: &Definition<'_>) -> Self {
         Self {
-            octets: [&prefix(definition), definition.octets()].concat().into(),
+            bytes: [&prefix(definition), definition.octets()].concat().into(),
             protocol: definition.protocol,
             options: definition.options,
             scope: definition.scope,
@@ -36,19 +36,19 @@ impl Layout {
 
     /// Whether it is what the definition says.
     pub(crate) fn is(&self, definition: &Definition<'_>) -> bool {
-        self.octets
+        self.bytes
             .split_at_checked(PREFIX)
             .is_some_and(|(start, rest)| start == prefix(definition) && rest == definition.octets())
     }
 
     /// Whether both say the same.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other) || self.octets == other.octets
+        std::ptr::eq(self, other) || self.bytes == other.bytes
     }
 
     /// Octets of what is kept of it.
     pub(crate) fn len(&self) -> usize {
-        self.octets.len()
+        self.bytes.len()
     }
 
     /// The same for a template that is not kept yet.
@@ -73,8 +73,8 @@ impl Layout {
 
     /// The definition again, under an id.
     pub(crate) fn definition(&self, id: u16) -> Definition<'_> {
-        let specifiers = self.octets.get(PREFIX..).unwrap_or_default();
-        Definition::of_octets(self.protocol, id, self.scope, self.options, specifiers)
+        let specifiers = self.bytes.get(PREFIX..).unwrap_or_default();
+        Definition::of_bytes(self.protocol, id, self.scope, self.options, specifiers)
     }
 }
 

@@ -72,7 +72,7 @@ fn fill(record: &mut Record, header: &Header, clock: Clock, flow: &FlowSet) {
     record.ip_version = Some(4);
     record.tos = Some(flow.tos);
     record.tcp_flags = Some(u16::from(flow.tcp_flags));
-    record.octets = Some(u64::from(flow.d_octets));
+    record.bytes = Some(u64::from(flow.d_octets));
     record.packets = Some(u64::from(flow.d_pkts));
     record.in_if = Some(u32::from(flow.input));
     record.out_if = Some(u32::from(flow.output));

@@ -152,13 +152,13 @@ pub struct Record {
     /// IE 1, or the best of what stands for it: IE 231, 85, 23, 171; NetFlow v5 dOctets, in
     /// which OVS counts the Ethernet header. Of a sampled packet (IE 313, 315) its IP
     /// length. `None` in a record without any such counter.
-    pub octets: Option<u64>,
+    pub bytes: Option<u64>,
     /// IE 352 layer2OctetDeltaCount, or 353.
-    pub l2_octets: Option<u64>,
+    pub l2_bytes: Option<u64>,
     /// IE 2, or IE 298, 86, 24, 172; NetFlow v5 dPkts. 1 for a sampled packet.
     pub packets: Option<u64>,
     /// IE 132.
-    pub dropped_octets: Option<u64>,
+    pub dropped_bytes: Option<u64>,
     /// IE 133.
     pub dropped_packets: Option<u64>,
     /// `octets` or `packets` are totals of the flow so far (IE 85, 86, 171, 172), because

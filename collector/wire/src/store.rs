@@ -28,10 +28,10 @@ pub(crate) fn integer(bytes: &[u8]) -> Option<u64> {
 /// Puts a 64-bit value in its place.
 pub(crate) fn wide(record: &mut Record, target: Wide, value: u64) {
     let place = match target {
-        Wide::Octets | Wide::OctetsTotal => &mut record.octets,
+        Wide::Octets | Wide::OctetsTotal => &mut record.bytes,
         Wide::Packets | Wide::PacketsTotal => &mut record.packets,
-        Wide::L2Octets => &mut record.l2_octets,
-        Wide::DroppedOctets => &mut record.dropped_octets,
+        Wide::L2Octets => &mut record.l2_bytes,
+        Wide::DroppedOctets => &mut record.dropped_bytes,
         Wide::DroppedPackets => &mut record.dropped_packets,
         Wide::MinIpLen => &mut record.min_ip_len,
         Wide::MaxIpLen => &mut record.max_ip_len,

@@ -73,7 +73,7 @@ pub(crate) enum Entry<'a> {
 
 impl<'a> Definition<'a> {
     /// A template of which only the field specifiers are there.
-    pub(crate) fn of_octets(
+    pub(crate) fn of_bytes(
         protocol: Protocol,
         id: u16,
         scope: usize,
@@ -81,7 +81,7 @@ impl<'a> Definition<'a> {
         specifiers: &'a [u8],
     ) -> Self {
         let specifiers = Reader::new(specifiers);
-        let widths = || fields(specifiers.clone(), protocol).map(|field| least_octets(&field));
+        let widths = || fields(specifiers.clone(), protocol).map(|field| least_bytes(&field));
         Self {
             protocol,
             id,
@@ -130,7 +130,7 @@ fn fields<'a>(mut specifiers: Reader<'a>, protocol: Protocol) -> impl Iterator<I
 
 /// The shortest value of a field. NetFlow v9 knows no variable lengths (RFC 3954), but
 /// H3C's has them, written as in IPFIX; no value has 65535 octets.
-fn least_octets(field: &Field) -> usize {
+fn least_bytes(field: &Field) -> usize {
     if field.is_variable() {
         1
     } else {
@@ -207,7 +207,7 @@ fn netflow9_options_count(set: &mut Reader<'_>, offset: usize, scope: u16) -> Re
 }
 
 /// Field specifiers as they stand in an IPFIX template.
-pub(crate) fn specifier_octets(fields: &[Field]) -> Vec<u8> {
+pub(crate) fn specifier_bytes(fields: &[Field]) -> Vec<u8> {
     let mut octets = Vec::new();
     for field in fields {
         let vendor = if field.enterprise == 0 { 0 } else { 0x8000 };
@@ -229,7 +229,7 @@ fn specifiers<'a>(
 ) -> Result<(Reader<'a>, usize), Reject> {
     let (mut ahead, mut min_len) = (set.clone(), 0);
     for _ in 0..count {
-        min_len += least_octets(&specifier(&mut ahead, protocol)?);
+        min_len += least_bytes(&specifier(&mut ahead, protocol)?);
     }
     Ok((set.part(set.left() - ahead.left())?, min_len))
 }

@@ -114,7 +114,7 @@ fn a_template_with_too_many_fields_is_refused_and_its_predecessor_forgotten() {
 #[test]
 fn different_templates_have_a_bound_in_octets_and_room_comes_back() {
     let mut decoder = Decoder::new(Limits {
-        template_octets: 48,
+        template_bytes: 48,
         ..Limits::default()
     });
     let template = |width| message().template(256, &[Field::iana(1, width)]);
@@ -192,7 +192,7 @@ fn what_waited_for_its_template_tells_since_when() {
 fn held_sets_are_bounded_in_number_and_octets() {
     let mut decoder = Decoder::new(Limits {
         held_sets_per_scope: 2,
-        held_octets: 3 * (64 + 2),
+        held_bytes: 3 * (64 + 2),
         ..Limits::default()
     });
     let data = || message().set(256, &[0, 80]);
@@ -220,7 +220,7 @@ fn held_sets_are_bounded_in_number_and_octets() {
 fn held_sets_that_wait_too_long_are_dropped_and_counted() {
     let limits = Limits {
         held_age_ms: 30_000,
-        held_octets: 2 * (64 + 2),
+        held_bytes: 2 * (64 + 2),
         ..Limits::default()
     };
     let mut decoder = Decoder::new(limits);
@@ -360,7 +360,7 @@ fn template(number: u16) -> Ipfix {
 #[test]
 fn one_address_with_many_ports_leaves_room_for_the_templates_of_others() {
     let mut decoder = Decoder::new(Limits {
-        template_octets: 4_000,
+        template_bytes: 4_000,
         ..Limits::default()
     });
     let learned =
@@ -381,7 +381,7 @@ fn one_address_with_many_ports_leaves_room_for_the_templates_of_others() {
 #[test]
 fn when_templates_have_no_room_left_strangers_go_first() {
     let mut decoder = Decoder::new(Limits {
-        template_octets: 1_200,
+        template_bytes: 1_200,
         ..Limits::default()
     });
     for now_ms in 0..20 {
@@ -404,7 +404,7 @@ fn when_templates_have_no_room_left_strangers_go_first() {
 #[test]
 fn one_address_with_many_ports_leaves_room_for_the_data_of_others() {
     let mut decoder = Decoder::new(Limits {
-        held_octets: 10_000,
+        held_bytes: 10_000,
         ..Limits::default()
     });
     let data = || message().set(256, &[0; 36]);
@@ -423,7 +423,7 @@ fn one_address_with_many_ports_leaves_room_for_the_data_of_others() {
 #[test]
 fn when_data_has_no_room_left_to_wait_strangers_go_first() {
     let mut decoder = Decoder::new(Limits {
-        held_octets: 1_000,
+        held_bytes: 1_000,
         ..Limits::default()
     });
     for now_ms in 0..20 {

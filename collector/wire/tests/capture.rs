@@ -67,7 +67,7 @@ fn netflow_sums_are_those_of_tshark() {
     let (_, records) = decode(&pcap::netflow());
     assert_eq!(records.len(), 407);
     assert_eq!(sum(&records, |record| record.packets), 345_044);
-    assert_eq!(sum(&records, |record| record.octets), 391_802_193);
+    assert_eq!(sum(&records, |record| record.bytes), 391_802_193);
 }
 
 /// `tshark -r $P -d udp.port==2056,cflow -Y udp.dstport==2056 -V`, first flow: the iperf3 stream.
@@ -91,7 +91,7 @@ fn the_first_netflow_record_is_the_iperf_stream() {
         ip_version: Some(4),
         tos: Some(0),
         tcp_flags: Some(0x1a),
-        octets: Some(385_011_957),
+        bytes: Some(385_011_957),
         packets: Some(254_304),
         in_if: Some(1),
         out_if: Some(2),
@@ -117,8 +117,8 @@ fn ipfix_sums_are_those_of_tshark() {
         let values = [
             Some(1),
             record.packets,
-            record.octets,
-            record.l2_octets,
+            record.bytes,
+            record.l2_bytes,
             record.dropped_packets,
         ];
         for (sum, value) in sums.entry(key).or_default().iter_mut().zip(values) {
@@ -170,10 +170,10 @@ fn iperf_control_connection() -> Record {
         src_port: Some(34772),
         dst_port: Some(5201),
         dropped_packets: Some(15),
-        dropped_octets: Some(1_250),
+        dropped_bytes: Some(1_250),
         packets: Some(16),
-        octets: Some(1_310),
-        l2_octets: Some(1_534),
+        bytes: Some(1_310),
+        l2_bytes: Some(1_534),
         end_reason: Some(2),
         min_ip_len: Some(52),
         max_ip_len: Some(340),

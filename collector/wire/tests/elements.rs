@@ -85,7 +85,7 @@ fn v6(octets: [u8; 16]) -> Option<IpAddr> {
 }
 
 fn counts(record: &Record) -> (Option<u64>, Option<u64>) {
-    (record.octets, record.packets)
+    (record.bytes, record.packets)
 }
 
 // Counters.
@@ -121,7 +121,7 @@ fn totals_of_ovs_are_those_of_its_exporter_and_stay_unused() {
     let shape: [(u16, &[u8]); 4] = [(138, &[0; 4]), (61, &[0]), (240, &[14]), (352, &[9])];
     let totals: [(u16, &[u8]); 3] = [(86, &[7]), (85, &[99]), (353, &[200])];
     let of_ovs = record(&[&shape[..], &totals].concat());
-    assert_eq!((counts(&of_ovs), of_ovs.l2_octets), ((None, None), Some(9)));
+    assert_eq!((counts(&of_ovs), of_ovs.l2_bytes), ((None, None), Some(9)));
     assert_eq!(
         counts(&record(&[&shape[..3], &totals].concat())),
         (Some(99), Some(7))
@@ -293,7 +293,7 @@ fn a_template_for_both_families_gives_the_addresses_of_the_one_that_is_there() {
             values.extend([(7, &[0, 80][..]), (11, &[0, 90]), (4, &TCP), (1, &[0, 9])]);
             let record = record(&values);
             assert_eq!(
-                (record.src_port, record.ip_protocol, record.octets),
+                (record.src_port, record.ip_protocol, record.bytes),
                 (Some(80), Some(6), Some(9))
             );
             (record.src_addr, record.dst_addr)

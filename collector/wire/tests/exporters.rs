@@ -95,7 +95,7 @@ fn field(record: &Record, rate: u64, name: &str) -> Option<Value> {
         "dst_port" => short(record.dst_port),
         "proto" => octet(record.ip_protocol),
         "sampling" => Value::from(rate),
-        "bytes" => number(record.octets.map(|octets| octets * rate)),
+        "bytes" => number(record.bytes.map(|octets| octets * rate)),
         "packets" => number(record.packets.map(|packets| packets * rate)),
         "icmp_type" => octet(record.icmp_type),
         "icmp_code" => octet(record.icmp_code),

@@ -55,8 +55,8 @@ fn small_decoder() -> Decoder {
     Decoder::new(Limits {
         scopes: 4,
         templates_per_scope: 100,
-        template_octets: 20_000,
-        held_octets: 2_000,
+        template_bytes: 20_000,
+        held_bytes: 2_000,
         held_sets_per_scope: 10,
         ..Limits::default()
     })
@@ -347,7 +347,7 @@ const SAMPLES: [Sample; 14] = [
     (
         Field::iana(1, 8),
         |v| v.to_be_bytes().to_vec(),
-        |r, v| r.octets = Some(v),
+        |r, v| r.bytes = Some(v),
     ),
     (
         Field::iana(2, 5),

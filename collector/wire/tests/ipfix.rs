@@ -78,7 +78,7 @@ fn padding_shorter_than_a_record_is_skipped_whatever_it_contains() {
     });
     let (_, records) = decode(message().template(256, &[SRC_PORT, OCTETS]).set(256, &data));
     assert_eq!(records.len(), 1);
-    assert_eq!((records[0].src_port, records[0].octets), (Some(80), Some(5)));
+    assert_eq!((records[0].src_port, records[0].bytes), (Some(80), Some(5)));
 }
 
 #[test]
@@ -114,10 +114,10 @@ fn integers_of_reduced_size_keep_their_value() {
     for width in 1..=8 {
         let data = &[0, 0, 0, 0, 0, 0, 0, 9][8 - usize::from(width)..];
         let (_, records) = decode(message().template(256, &[Field::iana(1, width)]).set(256, data));
-        assert_eq!(records[0].octets, Some(9), "width {width}");
+        assert_eq!(records[0].bytes, Some(9), "width {width}");
     }
     let (_, records) = decode(message().template(256, &[Field::iana(1, 3)]).set(256, &[1, 2, 3]));
-    assert_eq!(records[0].octets, Some(0x010203));
+    assert_eq!(records[0].bytes, Some(0x010203));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_value_too_large_or_of_an_impossible_width_is_left_out_of_its_record() {
         (record.src_port, record.src_addr, record.src_mac, record.packets),
         (None, None, None, None)
     );
-    assert_eq!(record.octets, Some(77));
+    assert_eq!(record.bytes, Some(77));
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn totals_count_only_where_there_are_no_deltas() {
     });
     let (_, records) = decode(message().template(256, &both).set(256, &data));
     assert_eq!(
-        (records[0].octets, records[0].packets, records[0].totals),
+        (records[0].bytes, records[0].packets, records[0].totals),
         (Some(10), Some(1), false)
     );
 
@@ -312,7 +312,7 @@ fn totals_count_only_where_there_are_no_deltas() {
     });
     let (_, records) = decode(message().template(256, &totals).set(256, &data));
     assert_eq!(
-        (records[0].octets, records[0].packets, records[0].totals),
+        (records[0].bytes, records[0].packets, records[0].totals),
         (Some(900), Some(90), true)
     );
 }
@@ -412,7 +412,7 @@ fn a_new_definition_replaces_the_old_one_and_the_same_one_is_a_refresh() {
         .collect();
     assert_eq!(counts, [(1, 0), (0, 1), (1, 0)]);
     assert_eq!(ports(&records), [1, 2]);
-    assert_eq!(records[2].octets, Some(3));
+    assert_eq!(records[2].bytes, Some(3));
 }
 
 #[test]
@@ -504,7 +504,7 @@ fn a_message_of_65535_octets_is_read_to_its_end() {
     assert_eq!(message.clone().encode().len(), 65_535);
     let (summary, records) = decode(message);
     assert_eq!(summary.records, 8_187);
-    assert_eq!(records[8_186].octets, Some(8_186));
+    assert_eq!(records[8_186].bytes, Some(8_186));
 }
 
 #[test]

@@ -217,5 +217,5 @@ fn variable_lengths_are_read_in_netflow_9_too() {
     let data = [[0, 80, 3].as_slice(), b"vrf", &[0, 9, 0, 81, 0, 0, 7]].concat();
     let (_, records) = feed(&mut Decoder::default(), &message.set(256, &data).encode()).expect("well-formed");
     assert_eq!(ports(&records), [Some(80), Some(81)]);
-    assert_eq!((records[0].octets, records[1].octets), (Some(9), Some(7)));
+    assert_eq!((records[0].bytes, records[1].bytes), (Some(9), Some(7)));
 }

@@ -11,7 +11,7 @@ const FLOW: Flow5 = Flow5 {
     input: 65_534,
     output: 65_533,
     packets: u32::MAX,
-    octets: u32::MAX,
+    bytes: u32::MAX,
     first_ms: 1_000,
     last_ms: 2_000,
     src_port: 1234,
@@ -60,7 +60,7 @@ fn every_field_of_a_flow_arrives() {
     assert_eq!((record.src_port, record.dst_port), (Some(1234), Some(80)));
     assert_eq!((record.in_if, record.out_if), (Some(65_534), Some(65_533)));
     assert_eq!(
-        (record.octets, record.packets),
+        (record.bytes, record.packets),
         (Some(4_294_967_295), Some(4_294_967_295))
     );
     assert_eq!(

@@ -57,7 +57,7 @@ fn a_record_is_read_and_its_uptimes_become_times() {
         src_addr: Some([10, 0, 0, 1].into()),
         src_port: Some(80),
         tcp_flags: Some(0x12),
-        octets: Some(1500),
+        bytes: Some(1500),
         icmp_type: Some(3),
         icmp_code: Some(1),
         engine_type: Some(1),

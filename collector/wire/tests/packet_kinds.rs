@@ -127,7 +127,7 @@ fn the_network_layer_is_read_whole() {
         assert_eq!(record.dscp, record.tos.map(|tos| tos >> 2));
         if key.network != Network::Other {
             let lengths = (record.min_ip_len, record.max_ip_len);
-            assert_eq!(lengths, (record.octets, record.octets), "{key:?}");
+            assert_eq!(lengths, (record.bytes, record.bytes), "{key:?}");
         }
     }
 }

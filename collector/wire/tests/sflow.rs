@@ -97,7 +97,7 @@ fn a_flow_sample_says_where_its_packet_came_from_and_went() {
         (Some(7), Some(8), Some(64))
     );
     assert_eq!((record.src_port, record.dst_port), (Some(53), Some(12345)));
-    assert_eq!((record.octets, record.packets), (None, None));
+    assert_eq!((record.bytes, record.packets), (None, None));
     let sample = record.sample.as_ref().expect("sFlow records have one");
     assert_eq!(
         (sample.sequence, sample.source_type, sample.source_index),

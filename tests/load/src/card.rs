@@ -36,7 +36,7 @@ impl Header {
 /// A datagram, ready but for its sequence number and its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Card {
-    pub(crate) octets: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) header: Option<Header>,
     pub(crate) records: u32,
     pub(crate) units: u32,
@@ -47,7 +47,7 @@ impl Card {
     /// higher by `units`.
     pub(crate) const fn new(octets: Vec<u8>, header: Header, records: u32, units: u32) -> Self {
         Self {
-            octets,
+            bytes: octets,
             header: Some(header),
             records,
             units,
@@ -58,7 +58,7 @@ impl Card {
     /// receiver makes of it.
     pub(crate) const fn raw(octets: Vec<u8>) -> Self {
         Self {
-            octets,
+            bytes: octets,
             header: None,
             records: 0,
             units: 0,
@@ -67,7 +67,7 @@ impl Card {
 
     /// The UDP payload.
     pub fn octets(&self) -> &[u8] {
-        &self.octets
+        &self.bytes
     }
 
     /// Flow records (in sFlow: flow samples) in it.
@@ -78,9 +78,9 @@ impl Card {
     /// Writes what changes.
     pub(crate) fn stamp(&mut self, sequence: u32, seconds: u32) {
         let Some(header) = self.header else { return };
-        write(&mut self.octets, header.sequence, sequence);
+        write(&mut self.bytes, header.sequence, sequence);
         if let Some(at) = header.seconds {
-            write(&mut self.octets, at, seconds);
+            write(&mut self.bytes, at, seconds);
         }
     }
 }

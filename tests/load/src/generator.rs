@@ -93,7 +93,7 @@ impl Generator {
     pub fn new(plan: Plan) -> Self {
         let exporters = plan.exporters.max(1);
         let mut random = Random::new(plan.seed);
-        let size = card(&plan, 0, &mut random.clone()).octets.len().max(300);
+        let size = card(&plan, 0, &mut random.clone()).bytes.len().max(300);
         let run = (DECK_OCTETS / size / exporters as usize).clamp(1, RUN);
         let rounds = (DECK_OCTETS / size / (exporters as usize * run)).max(1);
         let mut deck = Vec::with_capacity(rounds * exporters as usize * run);

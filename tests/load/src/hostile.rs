@@ -138,7 +138,7 @@ fn truncated(random: &mut Random) -> Vec<u8> {
         3 => netflow5::datagram(0, &flows),
         _ => sflow::datagram(0, &flows),
     };
-    let mut octets = card.octets;
+    let mut octets = card.bytes;
     octets.truncate(random.below(octets.len() as u32) as usize);
     octets
 }

@@ -32,7 +32,7 @@ fn flow(flow: &Flow) -> Flow5 {
         input: flow.input,
         output: flow.output,
         packets: flow.packets,
-        octets: flow.octets(),
+        bytes: flow.octets(),
         first_ms: UPTIME_MS - 1500,
         last_ms: UPTIME_MS - 1000,
         src_port: flow.src_port,

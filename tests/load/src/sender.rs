@@ -68,7 +68,7 @@ pub struct Sent {
     /// Those with templates.
     pub templates: u64,
     /// Octets of UDP payload.
-    pub octets: u64,
+    pub bytes: u64,
     /// Flow records (sFlow: flow samples) in them.
     pub records: u64,
     /// Times that the receiver's host said that nobody listens.
@@ -220,7 +220,7 @@ impl Sender {
         }
         for card in cards {
             self.sent.datagrams += 1;
-            self.sent.octets += card.octets().len() as u64;
+            self.sent.bytes += card.octets().len() as u64;
             self.sent.records += u64::from(card.records());
         }
         Ok(())

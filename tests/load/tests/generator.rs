@@ -61,7 +61,7 @@ fn every_datagram_decodes_to_the_records_that_it_says() {
             );
         }
         if traffic != Traffic::Sflow5 {
-            assert!(records.iter().all(|record| record.octets > Some(0)));
+            assert!(records.iter().all(|record| record.bytes > Some(0)));
             assert!(records.iter().all(|record| record.packets > Some(0)));
         }
         assert!(

@@ -48,7 +48,7 @@ fn row(record: &Record) -> Row {
         record.src_port.map(u64::from).or(Some(0)),
         dst_port.map(u64::from),
         record.packets,
-        record.octets,
+        record.bytes,
         record.in_if.map(u64::from),
         record.out_if.map(u64::from),
     ];

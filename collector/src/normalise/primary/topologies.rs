@@ -179,7 +179,7 @@ fn records(step: Step, exporter: &Exporter, v6: bool, names: Names) -> Vec<FlowR
             // As OVS's are: of others the rule is another.
             observation_point: Some(1),
             ethernet_header_len: Some(14),
-            l2_octets: Some(60),
+            l2_bytes: Some(60),
             in_if_name: named(input).into(),
             out_if_name: output.map_or("", named).into(),
             // NetFlow knows tunnel ports only of the userspace datapath.

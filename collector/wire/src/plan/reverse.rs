@@ -10,9 +10,9 @@ use crate::store;
 /// What is said of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReverseFlow {
-    octets: Option<u64>,
+    bytes: Option<u64>,
     packets: Option<u64>,
-    l2_octets: Option<u64>,
+    l2_bytes: Option<u64>,
     tcp_flags: Option<u16>,
     tos: Option<u8>,
     ttl: Option<u8>,
@@ -26,9 +26,9 @@ impl ReverseFlow {
             return;
         };
         match reverse {
-            Reverse::Octets => self.octets = Some(value),
+            Reverse::Octets => self.bytes = Some(value),
             Reverse::Packets => self.packets = Some(value),
-            Reverse::L2Octets => self.l2_octets = Some(value),
+            Reverse::L2Octets => self.l2_bytes = Some(value),
             Reverse::TcpFlags => self.tcp_flags = u16::try_from(value).ok(),
             Reverse::Tos => self.tos = u8::try_from(value).ok(),
             Reverse::Ttl => self.ttl = u8::try_from(value).ok(),
@@ -44,7 +44,7 @@ impl ReverseFlow {
 
     /// Whether there were any.
     pub(super) fn counts(&self) -> bool {
-        self.octets.is_some_and(|octets| octets > 0) || self.packets.is_some_and(|packets| packets > 0)
+        self.bytes.is_some_and(|octets| octets > 0) || self.packets.is_some_and(|packets| packets > 0)
     }
 
     /// The record of them. They were seen by the same observation as those of the
@@ -73,9 +73,9 @@ impl ReverseFlow {
             tunnel_dst: forward.tunnel_src,
             tunnel_src_port: forward.tunnel_dst_port,
             tunnel_dst_port: forward.tunnel_src_port,
-            octets: self.octets,
+            bytes: self.bytes,
             packets: self.packets,
-            l2_octets: self.l2_octets,
+            l2_bytes: self.l2_bytes,
             tcp_flags: self.tcp_flags,
             tos: self.tos,
             ttl: self.ttl,
@@ -83,7 +83,7 @@ impl ReverseFlow {
             flow_label: None,
             icmp_type: None,
             icmp_code: None,
-            dropped_octets: None,
+            dropped_bytes: None,
             dropped_packets: None,
             min_ip_len: None,
             max_ip_len: None,

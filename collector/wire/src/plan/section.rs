@@ -51,12 +51,12 @@ impl<'a> Sections<'a> {
         }
         let mut packet = Record::new(record.protocol, record.export_ns);
         let ip_length = self.read(&mut packet);
-        if record.octets.is_none() && record.packets.is_none() {
+        if record.bytes.is_none() && record.packets.is_none() {
             let stated = self.ip_length.or(ip_length.map(u64::from));
             let header = packet.ethernet_header_len.map_or(ETHERNET_HEADER, u64::from);
             let by_frame = self.frame_size.and_then(|size| size.checked_sub(header));
             record.packets = Some(1);
-            record.octets = stated.filter(|length| *length > 0).or(by_frame);
+            record.bytes = stated.filter(|length| *length > 0).or(by_frame);
         }
         fill(record, packet);
     }

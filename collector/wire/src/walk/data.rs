@@ -130,7 +130,7 @@ impl Walk<'_> {
 
     fn released(&mut self, id: u16, held: &HeldSet) {
         let mark = self.mark();
-        let set = Reader::new(&held.octets);
+        let set = Reader::new(&held.bytes);
         let result = match self.layout(id).cloned() {
             Some(layout) => self.records(layout.plan(), set.clone(), held.clock),
             None => Ok(set.clone()),
@@ -185,7 +185,7 @@ impl Walk<'_> {
 
     pub(super) fn hold(&mut self, id: u16, set: Reader<'_>) {
         let held = HeldSet {
-            octets: set.rest().into(),
+            bytes: set.rest().into(),
             clock: self.header.clock,
             at_ms: self.now_ms,
         };

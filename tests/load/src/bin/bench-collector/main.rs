@@ -299,7 +299,7 @@ impl Bench {
         for kind in Self::kinds(Traffic::OvsIpfix) {
             outcomes.push(self.measure(kind, &load)?);
         }
-        let mib = |place: usize| outcomes[place].resident_octets as f64 / f64::from(1 << 20);
+        let mib = |place: usize| outcomes[place].resident_bytes as f64 / f64::from(1 << 20);
         println!(
             "| IPFIX as OVS sends it | {:.0} | {:.0} | {:.0} | {} / {} |",
             outcomes[0].sent_a_second(),

@@ -151,7 +151,7 @@ impl Receiver {
         Ok(Duration::from_secs_f64(ticks as f64 / a_second as f64))
     }
 
-    pub fn resident_octets(&self) -> anyhow::Result<u64> {
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next());
@@ -162,7 +162,7 @@ impl Receiver {
         Ok(sockets()?.iter().map(|socket| socket.drops).sum())
     }
 
-    pub fn queued_octets(&self) -> anyhow::Result<u64> {
+    pub fn queued_bytes(&self) -> anyhow::Result<u64> {
         Ok(sockets()?.iter().map(|socket| socket.queued).sum())
     }
 
@@ -182,11 +182,11 @@ impl Receiver {
             None => flows(&self.log())
                 .with_context(|| format!("{:?} counts no flows: {}", self.kind, self.log()))?,
         };
-        let written_octets = octets_below(&self.folder.path().join("data"))?;
+        let written_bytes = octets_below(&self.folder.path().join("data"))?;
         Ok(End {
             records,
             cpu,
-            written_octets,
+            written_bytes,
         })
     }
 
@@ -203,7 +203,7 @@ pub struct End {
     /// CPU time of its whole life.
     pub cpu: Duration,
     /// Octets of its files, of weir-collector's store.
-    pub written_octets: u64,
+    pub written_bytes: u64,
 }
 
 /// CPU time of all children that have ended and were waited for.

@@ -46,9 +46,9 @@ pub struct Outcome {
     /// With all that it did until it ended.
     cpu_to_the_end: Duration,
     /// Octets that weir-collector's store takes in the end.
-    pub written_octets: u64,
+    pub written_bytes: u64,
     /// Of the receiver at the end of the load.
-    pub resident_octets: u64,
+    pub resident_bytes: u64,
 }
 
 impl Outcome {
@@ -63,7 +63,7 @@ impl Outcome {
 
     /// Octets of the store for each record.
     pub fn octets_per_record(&self) -> f64 {
-        self.written_octets as f64 / self.received.max(1) as f64
+        self.written_bytes as f64 / self.received.max(1) as f64
     }
 
     /// Records that were sent and not stored; at least the datagrams that the kernel
@@ -115,7 +115,7 @@ pub fn measure(kind: Kind, setting: &Setting, load: &Load) -> anyhow::Result<Out
     )?;
     wait_until_idle(&receiver)?;
     let cpu = receiver.cpu()?.saturating_sub(before);
-    let (resident_octets, kernel_drops) = (receiver.resident_octets()?, receiver.kernel_drops()?);
+    let (resident_bytes, kernel_drops) = (receiver.resident_bytes()?, receiver.kernel_drops()?);
     let end = receiver.finish()?;
     if end.records < sent.records {
         let (stored, of) = (end.records, sent.records);
@@ -127,8 +127,8 @@ pub fn measure(kind: Kind, setting: &Setting, load: &Load) -> anyhow::Result<Out
         kernel_drops,
         cpu,
         cpu_to_the_end: end.cpu.saturating_sub(before),
-        written_octets: end.written_octets,
-        resident_octets,
+        written_bytes: end.written_bytes,
+        resident_bytes,
     })
 }
 
@@ -139,7 +139,7 @@ fn wait_until_idle(receiver: &Receiver) -> anyhow::Result<()> {
     while Instant::now() < give_up {
         std::thread::sleep(Duration::from_millis(300));
         let now = receiver.cpu()?;
-        if receiver.queued_octets()? == 0 && now.saturating_sub(last) <= Duration::from_millis(10) {
+        if receiver.queued_bytes()? == 0 && now.saturating_sub(last) <= Duration::from_millis(10) {
             return Ok(());
         }
         last = now;
