@@ -74,7 +74,7 @@ fn netflow5(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
             input: u.arbitrary()?,
             output: u.arbitrary()?,
             packets: u.arbitrary()?,
-            octets: u.arbitrary()?,
+            bytes: u.arbitrary()?,
             first_ms: u.arbitrary()?,
             last_ms: u.arbitrary()?,
             src_port: u.arbitrary()?,
