@@ -16,20 +16,23 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use wire::{Discard, Protocol, Reject};
+use wire::{Discard, Protocol};
 
 use crate::registry::ExporterRegistry;
 use weir_identity::exporters::Exporter;
 
 mod connections;
+mod reason;
 mod running;
 mod stored;
 mod switch;
 mod tally;
 
 pub use connections::{Closed, Connections, Refusal, Transport};
+pub use reason::{Drop, Unprinted};
 pub use tally::DecodeCounters;
 
+use reason::{IGNORED_KINDS, SET_EVENTS, TEMPLATE_EVENTS, reject_reasons};
 use switch::Switches;
 
 type Labels = [(&'static str, &'static str); 1];
@@ -37,37 +40,6 @@ type Counters = Family<Labels, Counter>;
 
 /// Nodes that have series of their own; the rest share one.
 const MAX_NODES: usize = 1_024;
-
-/// Reason of a datagram that was refused for who sent it.
-const STRANGER: &str = "stranger";
-
-/// Reason of a datagram whose exporter has the role `ignore`.
-const IGNORED: &str = "ignored";
-
-/// Reason of a datagram for which there was no time left.
-const STOPPING: &str = "stopping";
-
-/// Reason of a datagram that met a fault of the collector's.
-const PANIC: &str = "panic";
-
-const TEMPLATE_EVENTS: [&str; 7] = [
-    "learned",
-    "refreshed",
-    "refused",
-    "assumed",
-    "withdrawn",
-    "recalled",
-    "borrowed",
-];
-const SET_EVENTS: [&str; 6] = [
-    "held",
-    "dropped",
-    "expired",
-    "skipped",
-    "malformed",
-    "without_record",
-];
-const IGNORED_KINDS: [&str; 4] = ["options_record", "counter_sample", "other_sample", "short_record"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabels {
@@ -86,65 +58,6 @@ const OTHER: &str = "other";
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Why a record that was decoded was not stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drop {
-    /// The queue to the sink was full.
-    QueueFull,
-    /// The sink could not write.
-    SinkFailed,
-    /// Records came faster than the store could seal them.
-    StoreBehind,
-    /// The store's disk is full.
-    StoreFull,
-    /// The store's disk fails otherwise.
-    StoreFailed,
-    /// The record met a fault of the collector's.
-    Panic,
-}
-
-impl Drop {
-    const ALL: [Self; 6] = [
-        Self::QueueFull,
-        Self::SinkFailed,
-        Self::StoreBehind,
-        Self::StoreFull,
-        Self::StoreFailed,
-        Self::Panic,
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::QueueFull => "queue_full",
-            Self::SinkFailed => "sink_failed",
-            Self::StoreBehind => "store_behind",
-            Self::StoreFull => "store_full",
-            Self::StoreFailed => "store_failed",
-            Self::Panic => "panic",
-        }
-    }
-}
-
-/// Why a record that was stored was not printed as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unprinted {
-    /// Whoever reads what is printed is too slow.
-    Behind,
-    /// Nobody reads it any more.
-    Failed,
-}
-
-impl Unprinted {
-    const ALL: [Self; 2] = [Self::Behind, Self::Failed];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Behind => "behind",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// What became of everything, as of one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -475,13 +388,6 @@ fn discard_reason(code: u32) -> &'static str {
         262 => "too_big",
         _ => OTHER,
     }
-}
-
-fn reject_reasons() -> Vec<&'static str> {
-    Reject::KINDS
-        .into_iter()
-        .chain([STRANGER, IGNORED, STOPPING, PANIC])
-        .collect()
 }
 
 fn by_format() -> Counters {

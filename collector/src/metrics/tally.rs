@@ -7,10 +7,10 @@ use std::sync::Arc;
 use prometheus_client::metrics::counter::Counter;
 use wire::{Protocol, Reject, Summary};
 
-use super::{
-    Counters, IGNORED, IGNORED_KINDS, Metrics, PANIC, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS,
-    position, reject_reasons, to_signed,
+use super::reason::{
+    IGNORED, IGNORED_KINDS, PANIC, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS, reject_reasons,
 };
+use super::{Counters, Metrics, position, to_signed};
 use weir_identity::exporters::Exporter;
 
 /// One worker's counts. Nobody sees them before [`DecodeCounters::publish`].

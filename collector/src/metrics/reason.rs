@@ -1,0 +1,105 @@
+//! The words that tell, as values of labels, what became of datagrams, sets, templates
+//! and records: fixed sets, so that no sender can make series grow.
+
+use wire::Reject;
+
+/// Reason of a datagram that was refused for who sent it.
+pub(super) const STRANGER: &str = "stranger";
+
+/// Reason of a datagram for which there was no time left.
+pub(super) const STOPPING: &str = "stopping";
+
+/// Reason of a datagram that met a fault of the collector's.
+pub(super) const PANIC: &str = "panic";
+
+/// Reason of a datagram whose exporter has the role `ignore`.
+pub(super) const IGNORED: &str = "ignored";
+
+pub(super) const TEMPLATE_EVENTS: [&str; 7] = [
+    "learned",
+    "refreshed",
+    "refused",
+    "assumed",
+    "withdrawn",
+    "recalled",
+    "borrowed",
+];
+
+pub(super) const SET_EVENTS: [&str; 6] = [
+    "held",
+    "dropped",
+    "expired",
+    "skipped",
+    "malformed",
+    "without_record",
+];
+
+pub(super) const IGNORED_KINDS: [&str; 4] =
+    ["options_record", "counter_sample", "other_sample", "short_record"];
+
+/// Why a record that was decoded was not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drop {
+    /// The queue to the sink was full.
+    QueueFull,
+    /// The sink could not write.
+    SinkFailed,
+    /// Records came faster than the store could seal them.
+    StoreBehind,
+    /// The store's disk is full.
+    StoreFull,
+    /// The store's disk fails otherwise.
+    StoreFailed,
+    /// The record met a fault of the collector's.
+    Panic,
+}
+
+impl Drop {
+    pub(super) const ALL: [Self; 6] = [
+        Self::QueueFull,
+        Self::SinkFailed,
+        Self::StoreBehind,
+        Self::StoreFull,
+        Self::StoreFailed,
+        Self::Panic,
+    ];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::SinkFailed => "sink_failed",
+            Self::StoreBehind => "store_behind",
+            Self::StoreFull => "store_full",
+            Self::StoreFailed => "store_failed",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// Why a record that was stored was not printed as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unprinted {
+    /// Whoever reads what is printed is too slow.
+    Behind,
+    /// Nobody reads it any more.
+    Failed,
+}
+
+impl Unprinted {
+    pub(super) const ALL: [Self; 2] = [Self::Behind, Self::Failed];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Behind => "behind",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Every reason of a datagram that was refused.
+pub(super) fn reject_reasons() -> Vec<&'static str> {
+    Reject::KINDS
+        .into_iter()
+        .chain([STRANGER, IGNORED, STOPPING, PANIC])
+        .collect()
+}
