@@ -1,7 +1,7 @@
 //! The collector: flow records in by UDP, TCP and TLS, named flow records out.
 //!
 //! ```text
-//! receive -> decode -> normalise -> enrich ==bounded queue==> sink
+//! receive -> decode -> normalise -> enrich -> judge ==bounded queue==> sink -> store, print
 //!               |          |           |
 //!          wire::Decoder   |       weir_identity, fed by names (a Kubernetes watch, or OVSDB)
 //!                      weir_identity::exporters (which node sends what)

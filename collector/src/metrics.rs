@@ -3,8 +3,8 @@
 //! one side of a sum changes the other under the same [`Metrics::gate`], and an
 //! answer is written while nobody is under it.
 //!
-//! Every label takes its values from a fixed set, or from the nodes that are known
-//! and [`MAX_NODES`], so no sender can make them grow. How a worker counts is
+//! Every label takes its values from a fixed set, from [`MAX_NODES`] nodes that are known,
+//! or from what those tell of themselves, within `switch`'s bounds, so no sender can make them grow. How a worker counts is
 //! `tally`'s.
 
 use std::collections::HashSet;

@@ -1,14 +1,14 @@
 //! The wiring: which part hands what to which, how they start and how they stop.
 //!
 //! ```text
-//! receive -> decode -> normalise -> enrich ==queue==> sink
-//! (a thread a core, a task a connection)               (one thread)
+//! receive -> decode -> normalise -> enrich -> judge ==queue==> sink ==queue==> printer
+//! (a thread a core, a task a connection)                (one thread; beside a store two)
 //!              |          names ^ snapshot, swapped by one task
 //!              +==templates==> file (one thread)
 //! ```
 //!
 //! Stopping walks the same way: the workers read out their sockets and end, the
-//! queue closes with the last of them, the sink empties it and ends.
+//! queue closes with the last of them, the sink empties it and ends, and so the printer.
 
 use std::io::{self, PipeWriter};
 use std::net::{SocketAddr, UdpSocket};

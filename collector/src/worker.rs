@@ -1,5 +1,5 @@
 //! What is done with a datagram where it is received: let in, decode, normalise,
-//! enrich, hand on.
+//! enrich, judge, hand on.
 
 use std::net::IpAddr;
 use std::sync::Arc;

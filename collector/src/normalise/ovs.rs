@@ -1,5 +1,5 @@
 //! Which records are Open vSwitch's: the one place that says so. Those are read by
-//! OVS's rules (`normalise`, `path`, `primary`), all others as they state themselves.
+//! OVS's rules (`normalise`, `packet_path`, `primary`), all others as they state themselves.
 //!
 //! | format | it is OVS's |
 //! |---|---|
