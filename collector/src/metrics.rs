@@ -4,8 +4,8 @@
 //! answer is written while nobody is under it.
 //!
 //! Every label takes its values from a fixed set, from [`MAX_NODES`] nodes that are known,
-//! or from what those tell of themselves, within `switch`'s bounds, so no sender can make them grow. How a worker counts is
-//! `tally`'s.
+//! or from what those tell of themselves, within `switch`'s bounds, so no sender can make
+//! them grow. How a worker counts is `tally`'s, the words for it are `reason`'s.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
