@@ -107,6 +107,10 @@ pub fn values(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// The filter with each way to go on.
 fn candidates(text: &str, values: impl Fn(&str, &str) -> Vec<String>) -> Vec<String> {
+    // It is an option that begins so, and clap knows those.
+    if text.starts_with('-') {
+        return Vec::new();
+    }
     if let Some((before, field, begun)) = value_begun(text) {
         let values = values(field, begun);
         return values
@@ -226,6 +230,7 @@ mod tests {
         assert_eq!(complete("ns == \"a\" && verd"), ["ns == \"a\" && verdict"]);
         assert_eq!(complete("!(prim"), ["!(primary"]);
         assert_eq!(complete("xyzzy"), [""; 0]);
+        assert_eq!(complete("--group-b"), [""; 0], "an option");
         assert_eq!(complete("").len(), Column::COUNT);
         assert!(complete("inCIDR(addr, \"10.").is_empty());
     }

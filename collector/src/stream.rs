@@ -26,7 +26,8 @@ use admission::{Admission, Permit};
 use connection::Connection;
 pub use tls::TlsError;
 
-/// Connections at a time, unless told otherwise; each takes 1 MiB at most.
+/// Connections at a time, unless told otherwise. Each takes 1 MiB at most for templates
+/// and data that waits, and up to 30 MiB for names where it brings as many flows as that.
 pub const CONNECTIONS: usize = 256;
 
 /// Connections of one peer at a time, unless told otherwise.

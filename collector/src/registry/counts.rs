@@ -145,7 +145,9 @@ impl ExporterCounts {
             self.node = fresh.node;
         }
         self.role = fresh.role.or(self.role);
-        self.claims = fresh.claims.or(self.claims.take());
+        // What is proven now is no claim any more.
+        let earlier = self.claims.take().filter(|_| self.standing == Standing::Stranger);
+        self.claims = fresh.claims.or(earlier);
         self.is_ovs |= fresh.is_ovs;
         self.is_foreign |= fresh.is_foreign;
         self.formats |= fresh.formats;

@@ -81,7 +81,7 @@ pub struct Decoder {
     known: Known,
     budget: Budget,
     next_sweep_ms: u64,
-    /// When the last datagram with templates came.
+    /// When the last datagram of NetFlow v9 or IPFIX came.
     last_ms: u64,
     relieved_ms: u64,
     evicted_ms: u64,

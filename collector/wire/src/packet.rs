@@ -55,13 +55,11 @@ pub(crate) struct Headers {
 
 /// Reads an Ethernet frame into `record`. Returns the octets of layer 3 as the
 /// IP header has it.
-#[allow(dead_code, reason = "for packet sections of IPFIX (IE 315)")]
 pub(crate) fn ethernet(frame: &[u8], record: &mut Record) -> Option<u32> {
     whole(Layer::Ethernet, frame, record)
 }
 
 /// Reads a packet that begins with its IPv4 or IPv6 header.
-#[allow(dead_code, reason = "for packet sections of IPFIX (IE 313)")]
 pub(crate) fn ip(packet: &[u8], record: &mut Record) -> Option<u32> {
     whole(Layer::Ip, packet, record)
 }

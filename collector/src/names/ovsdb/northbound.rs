@@ -91,7 +91,10 @@ fn logical_port(row: &RowData, switch: Option<&RowData>) -> Option<LogicalPort> 
 
 fn identify(name: &str, row: &RowData, switch: Option<&RowData>) -> Identity {
     let external = |key: &str| row.map_get("external_ids", key).filter(|text| !text.is_empty());
-    if let Some(node) = NODE_PORTS.iter().find_map(|start| name.strip_prefix(start)) {
+    // A pod may be called like a node's port: both plugins say of pods that they are some.
+    let is_pod = external("pod").or(external("namespace")).is_some();
+    let of_node = NODE_PORTS.iter().find_map(|start| name.strip_prefix(start));
+    if let Some(node) = of_node.filter(|_| !is_pod) {
         let node: Arc<str> = node.into();
         return Identity {
             kind: Kind::Node,

@@ -133,6 +133,8 @@ async fn a_logical_network_of_ovn_kubernetes_names_pods_services_and_routers() {
             "lsp-add node-a shop_web-1",
             "lsp-set-addresses shop_web-1 0a:58:0a:80:01:05~10.128.1.5",
             "lsp-add node-a k8s-node-a",
+            "lsp-add node-a node-tools_agent-1 -- set logical_switch_port node-tools_agent-1 external_ids:namespace=node-tools external_ids:pod=true",
+            "lsp-set-addresses node-tools_agent-1 0a:58:0a:80:01:09~10.128.1.9",
             "lsp-add node-a stor-node-a -- lsp-set-type stor-node-a router -- lsp-set-addresses stor-node-a router",
             "lr-add GR_node-a -- set logical_router GR_node-a options:chassis=chassis-a",
             "lrp-add GR_node-a rtoj-GR_node-a 0a:58:64:40:00:02 100.64.0.2/16 fd98::2/64",
@@ -165,6 +167,12 @@ async fn a_logical_network_of_ovn_kubernetes_names_pods_services_and_routers() {
     assert_eq!(
         who(&snapshot, "10.128.1.2"),
         known(Kind::Node, "/node-a", "node-a", "primary")
+    );
+    let (kind, name) = (who(&snapshot, "10.128.1.9").0, who(&snapshot, "10.128.1.9").1);
+    assert_eq!(
+        (kind, &*name),
+        (Kind::Pod, "node-tools/agent-1"),
+        "no node's port"
     );
     for router in ["100.64.0.2", "fd98::2", "172.18.0.250"] {
         assert_eq!(
