@@ -101,6 +101,7 @@ pub fn stream_limits() -> Limits {
         template_bytes: 256 << 10,
         held_bytes: 256 << 10,
         held_sets_per_scope: 1_024,
+        records_per_datagram: 2_048,
         ..Limits::default()
     }
 }

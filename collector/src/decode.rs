@@ -6,7 +6,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use wire::{Decoder, Direction, Limits, Options, Protocol, Record, Reject, Session, Summary, Transport};
+use wire::{
+    Decoder, Direction, Limits, Options, OptionsRecord, Protocol, Record, Reject, Session, Summary, Transport,
+};
 
 use crate::containment::Containment;
 use crate::metrics::DecodeCounters;
@@ -183,7 +185,9 @@ impl Decode {
     ) -> Result<Decoded<'a>, DatagramReject> {
         let source = session.peer.ip();
         let role = self.state.policy.roles.of(source);
-        if role == Some(Role::Ignore) {
+        // Roles are for exporters that are no nodes of the cluster.
+        let of_cluster = exporters.knows(source) || self.state.policy.trust.is_relay(source);
+        if role == Some(Role::Ignore) && !of_cluster {
             self.ignore(source, datagram.len(), now_ms);
             return Ok(Decoded::default());
         }
@@ -311,7 +315,10 @@ impl Decode {
             source,
             domain: summary.observation_domain,
         };
-        self.state.interfaces.learn(origin, &summary.options, now_ms);
+        // What further messages announce of other domains comes again in messages of its own.
+        let of_domain = |record: &&OptionsRecord| record.observation_domain == origin.domain;
+        let announced: Vec<_> = summary.options.iter().filter(of_domain).cloned().collect();
+        self.state.interfaces.learn(origin, &announced, now_ms);
         self.counters.interfaces(self.state.interfaces.len());
     }
 
@@ -380,6 +387,12 @@ fn attribute<'a>(
         Protocol::NetFlow5 => summary.engine.map(|(kind, id)| ExporterKey::Engine(kind, id)),
         Protocol::NetFlow9 => None,
     };
+    // Messages of several domains are of several bridges: none of their marks is of all.
+    let others = summary.further_messages.iter();
+    let one_domain = others
+        .map(|message| message.observation_domain)
+        .all(|d| d == summary.observation_domain);
+    let mark = mark.filter(|_| one_domain);
     let is_foreign =
         |record: &Record| record.protocol == Protocol::Ipfix && !normalise::has_ovs_shape(record);
     let mut attribution = exporters.resolve(mark, source, trust);

@@ -26,7 +26,7 @@ use listeners::Listeners;
 use server::Evidence;
 use weir_identity::interfaces::SwitchInterfaces;
 use weir_identity::subnets::Labels;
-use weir_identity::{Directory, Ports, Span};
+use weir_identity::{Directory, Ports, Span, reach};
 
 mod answer;
 mod cache;
@@ -195,7 +195,10 @@ impl<'a> Names<'a> {
     fn mac(&self, side: &Side) -> Option<&'a Arc<Identity>> {
         let mac = side.mac?;
         let here = self.ports.and_then(|ports| ports.macs.get(&mac));
-        here.or_else(|| self.directory.mac(mac, self.flow))
+        // Pods' annotations are their owners' to write, and behind a router's Ethernet
+        // address stand all public addresses there are.
+        let is_inside = side.addr.is_none_or(reach::is_private);
+        here.or_else(|| self.directory.mac(mac, self.flow).filter(|_| is_inside))
     }
 }
 

@@ -21,6 +21,9 @@ const NAP: Duration = Duration::from_millis(2);
 /// would cost more than what is done with it.
 const MAX_SPARES: usize = 16;
 
+/// Records that a batch has room for that is kept.
+const MAX_SPARE_RECORDS: usize = 4_096;
+
 /// The end that fills it.
 #[derive(Debug, Clone)]
 pub struct Sender {
@@ -169,7 +172,7 @@ impl Inbox {
     pub fn give_back(&self, mut batch: Vec<FlowRecord>) {
         batch.clear();
         let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
-        if spares.len() < MAX_SPARES {
+        if spares.len() < MAX_SPARES && batch.capacity() <= MAX_SPARE_RECORDS {
             spares.push(batch);
         }
     }

@@ -157,7 +157,9 @@ impl Sequences {
 
     /// What is lost of streams that fell silent, when it is time to look.
     pub fn look(&mut self, now_ms: u64) -> Vec<Loss> {
-        if now_ms < self.next_look_ms {
+        // Further away than it ever is: the clock was set back.
+        let waits = self.next_look_ms.saturating_sub(now_ms);
+        if (1..=LOOK_MS).contains(&waits) {
             return Vec::new();
         }
         self.next_look_ms = now_ms.saturating_add(LOOK_MS);

@@ -26,6 +26,9 @@ use weir_identity::subnets::Labels;
 /// Records in a batch at which it is handed on before all datagrams were looked at.
 const FULL_BATCH: usize = 1_024;
 
+/// Records for which a worker keeps room when it has handed them on.
+const MAX_KEPT: usize = 2 * FULL_BATCH;
+
 /// Records in a batch at which it is handed on although more datagrams wait.
 const GATHERED: usize = 512;
 
@@ -172,6 +175,13 @@ impl Worker {
         self.decode.publish();
         if let Err(Full(records)) = self.sender.send(&mut self.batch) {
             self.metrics.drop_records(Drop::QueueFull, records as u64);
+        }
+        // The room that one large message took is not kept for all that follow.
+        if self.raw.capacity() > MAX_KEPT {
+            self.raw = Vec::new();
+        }
+        if self.batch.capacity() > MAX_KEPT {
+            self.batch = Vec::new();
         }
     }
 

@@ -14,6 +14,7 @@ use super::ownership::{OwnershipHistory, Tenure};
 use super::time::nanoseconds;
 use super::{Directory, Snapshot};
 use crate::exporters::{Exporter, Exporters};
+use weir_api::interface::PRIMARY;
 use weir_flow::Identity;
 
 pub use super::services::{Endpoint, NodePort};
@@ -231,7 +232,8 @@ impl Index {
         let daemons = of_kind(ObjectKind::Pod).filter_map(|(key, known)| self.daemon(key, &known.fact));
         let daemons = daemons.flat_map(|pod| {
             let addresses = pod.addresses.iter();
-            addresses.map(|(address, _)| (*address, Arc::clone(&pod.node)))
+            let own = addresses.filter(|(_, network)| &**network == PRIMARY);
+            own.map(|(address, _)| (*address, Arc::clone(&pod.node)))
         });
         Exporters::new(exporters, sources.chain(daemons))
     }

@@ -285,7 +285,7 @@ impl Known {
 
     /// Forgets what was not told for long, a few times in that while.
     fn sweep(&mut self, now_ms: u64) {
-        if now_ms < self.swept_ms.saturating_add(FORGOTTEN_MS / 10) {
+        if now_ms.abs_diff(self.swept_ms) < FORGOTTEN_MS / 10 {
             return;
         }
         self.swept_ms = now_ms;

@@ -63,6 +63,7 @@ fn directory() -> Directory {
     ports.interfaces.insert("veth-db".into(), Arc::clone(&db));
     ports.interfaces.insert("mp0".into(), Arc::clone(&node));
     ports.macs.insert([2; 6], db);
+    directory.macs.insert([3; 6], always(&[&web]));
     directory.nodes.insert("node-a".into(), ports);
     directory
 }
@@ -147,6 +148,14 @@ fn the_pod_behind_an_interface_outranks_the_address_and_a_node_does_not() {
     let mut framed = flow("8.8.8.8", 1);
     framed.src.mac = Some([2; 6]);
     assert_eq!(source(framed)[..2], ["db", "mac"]);
+    // What another node's pod has may be told by the pod's owner.
+    let elsewhere = |address| {
+        let mut framed = flow(address, 1);
+        framed.src.mac = Some([3; 6]);
+        source(framed)
+    };
+    assert_eq!(elsewhere("192.168.7.7")[..2], ["web", "mac"]);
+    assert_eq!(elsewhere("8.8.4.4")[..2], ["", ""]);
 }
 
 #[test]

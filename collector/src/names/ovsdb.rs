@@ -2,6 +2,7 @@
 //! each interface which pod stands behind it ([`read_pod`]), and with which addresses.
 //! [`read`] is pure; [`follow`] is the task that keeps the snapshot up to date.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -201,7 +202,35 @@ fn read_all(endpoints: &[Endpoint], views: &[View], node_name: Option<&str>) -> 
             }
         }
     }
+    refuse_disputed(endpoints, &mut switches);
     switches
+}
+
+/// A database can say anything of its node, but not that it is another: a name that two
+/// have is the first one's, and an address that two name is whose database is there, else
+/// nobody's.
+fn refuse_disputed(endpoints: &[Endpoint], switches: &mut [SwitchFacts]) {
+    let mut names = HashSet::new();
+    for (endpoint, switch) in endpoints.iter().zip(&mut *switches) {
+        if !switch.node.is_empty() && !names.insert(Arc::clone(&switch.node)) {
+            tracing::warn!(%endpoint, node = %switch.node, "another database has this node's name already: this one names nobody");
+            *switch = SwitchFacts::default();
+        }
+    }
+    let is_host = |n: usize, address: &IpAddr| match endpoints.get(n) {
+        Some(Endpoint::Tcp(host, _) | Endpoint::Ssl { host, .. }) => addresses(host).contains(address),
+        Some(Endpoint::Unix(_)) | None => false,
+    };
+    let claims: Vec<Vec<IpAddr>> = switches.iter().map(|switch| switch.sources.clone()).collect();
+    for (n, switch) in switches.iter_mut().enumerate() {
+        let others = |address: &IpAddr| {
+            let mut others = claims.iter().enumerate().filter(|(other, _)| *other != n);
+            others.any(|(_, claimed)| claimed.contains(address))
+        };
+        switch
+            .sources
+            .retain(|address| is_host(n, address) || !others(address));
+    }
 }
 
 /// All addresses of this machine, loopback among them, which means nothing elsewhere.

@@ -2,7 +2,7 @@
 //! peer takes the room of all others.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::metrics::Refusal;
@@ -39,6 +39,7 @@ impl Admission {
 
     /// Lets one more connection of a peer in.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Permit, Refusal> {
+        let peer = network(peer);
         let mut open = self.lock();
         if open.all >= self.limit {
             return Err(Refusal::Full);
@@ -57,6 +58,14 @@ impl Admission {
 
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who has one IPv6 address has a network of 64 bits of them (RFC 4291 §2.5.4).
+fn network(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(address) => IpAddr::from(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 
@@ -89,6 +98,18 @@ mod tests {
         drop(first);
         let _again = admission.admit(other).unwrap();
         assert_eq!(admission.admit(one).unwrap_err(), Refusal::Full);
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one_peer() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let admission = Admission::new(3, 1);
+        let _first = admission.admit(address("2001:db8::1")).unwrap();
+        assert_eq!(
+            admission.admit(address("2001:db8::2")).unwrap_err(),
+            Refusal::PeerFull
+        );
+        admission.admit(address("2001:db8:0:1::1")).unwrap();
     }
 
     #[test]

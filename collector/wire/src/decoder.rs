@@ -235,10 +235,11 @@ impl Decoder {
     ) -> Result<Summary, Reject> {
         self.sweep(now_ms);
         let (mut rest, mut summary) = (Reader::new(datagram), Summary::default());
-        let (mut is_first, mut has_read, mut fault) = (true, false, None);
+        let (start, mut is_first, mut has_read, mut fault) = (out.len(), true, false, None);
         while is_first || message::is_message(&rest) {
             let message = message::next_message(&mut rest)?;
-            match self.message(session, now_ms, message, is_first, &mut summary, out) {
+            let first = (!is_first).then_some(start);
+            match self.message(session, now_ms, message, first, &mut summary, out) {
                 Ok(walked) => {
                     summary.add_message(&walked, !has_read);
                     has_read = true;
@@ -260,13 +261,14 @@ impl Decoder {
         Ok(summary)
     }
 
-    /// Decodes one message, the first of its datagram or another.
+    /// Decodes one message, the first of its datagram or another: then `first` says how many
+    /// records there were before the datagram.
     fn message(
         &mut self,
         session: Session,
         now_ms: u64,
         mut sets: Reader<'_>,
-        is_first: bool,
+        first: Option<usize>,
         summary: &mut Summary,
         out: &mut Vec<Record>,
     ) -> Result<Walked, Reject> {
@@ -290,7 +292,7 @@ impl Decoder {
                 fresh.insert(scope.unwrap_or_default())
             }
         };
-        scope.seen(now_ms, is_first);
+        scope.seen(now_ms, first.is_none());
         let state = State {
             scope,
             siblings,
@@ -300,7 +302,8 @@ impl Decoder {
             limits: &self.limits,
             traces: &mut self.traces,
         };
-        let result = Walk::new(state, session, header, now_ms, out).message(sets, summary);
+        let result =
+            Walk::new(state, session, header, now_ms, (out, first.unwrap_or(before))).message(sets, summary);
         if result.is_err() {
             out.truncate(before);
         } else if let Some(fresh) = fresh.filter(|scope| !scope.is_empty()) {

@@ -68,6 +68,8 @@ pub(crate) struct Walk<'w> {
     out: &'w mut Vec<Record>,
     /// Records in `out` before this message.
     start: usize,
+    /// Records in `out` before the datagram that it is in.
+    first: usize,
     options: Vec<OptionsRecord>,
     tally: Tally,
     /// Template sets and data sets that were well-formed.
@@ -139,7 +141,7 @@ impl<'w> Walk<'w> {
         session: Session,
         header: Header,
         now_ms: u64,
-        out: &'w mut Vec<Record>,
+        (out, first): (&'w mut Vec<Record>, usize),
     ) -> Self {
         state.traces.undo.clear();
         state.traces.defined.clear();
@@ -159,6 +161,7 @@ impl<'w> Walk<'w> {
             set_fault: None,
             alone: false,
             credit: SMALL_CHANGE,
+            first,
         }
     }
 

@@ -262,6 +262,19 @@ fn a_set_with_too_many_records_is_left_out() {
 }
 
 #[test]
+fn the_bound_of_records_is_that_of_a_datagram_whatever_messages_are_in_it() {
+    let mut decoder = Decoder::default();
+    let byte = Field::iana(4, 1);
+    feed(&mut decoder, 1, 0, message().template(256, &[byte]));
+    let one = message().set(256, &[6; 9]).encode();
+    let many = one.repeat(60_000 / one.len());
+    let mut records = Vec::new();
+    let summary = decoder.decode(session(1), 0, &many, &mut records).unwrap();
+    assert!((8_000..=8_192).contains(&records.len()), "{}", records.len());
+    assert!(summary.sets_malformed > 0 && summary.set_fault.is_some());
+}
+
+#[test]
 fn time_that_goes_backwards_forgets_nothing() {
     let mut decoder = Decoder::default();
     feed(&mut decoder, 1, u64::MAX, message().template(256, &[SRC_PORT]));

@@ -2,6 +2,7 @@
 //! that no other way has, so that the records of each can be told apart.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -9,9 +10,10 @@ use weir_lab::{
     Netns,
     link::Counters,
     traffic::{converse, echo_udp, ping},
+    wait_for,
 };
 
-use crate::sum::Sum;
+use crate::{stage::DEADLINE, sum::Sum};
 
 /// Bytes of a TCP conversation each way, and conversations.
 const BYTES: u64 = 60_000;
@@ -23,6 +25,8 @@ const PINGS: u64 = 20;
 const PING: u64 = 20 + 8 + 48;
 const IPV4_AND_UDP: u64 = 20 + 8;
 const ICMP: u8 = 1;
+/// For so long nothing comes where nothing is on its way.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// An end of traffic.
 #[derive(Clone)]
@@ -117,13 +121,24 @@ impl Cell {
         for _ in 0..CONVERSATIONS {
             self.converse(BYTES)?;
         }
-        let [call, answer] = [
-            self.server.received()?.since(before[0]),
-            self.client.received()?.since(before[1]),
-        ];
+        let after = self.at_rest()?;
+        let [call, answer] = [after[0].since(before[0]), after[1].since(before[1])];
         // The one interface of a pod that calls itself gets both.
         let answer = if self.is_hairpin() { Sum::default() } else { answer };
         Ok(Truth { call, answer })
+    }
+
+    /// What both ends have got, when nothing more is on its way: the last acknowledgements
+    /// come after the programs have all that they wait for.
+    fn at_rest(&self) -> Result<[Sum; 2]> {
+        let received = || -> Result<[Sum; 2]> { Ok([self.server.received()?, self.client.received()?]) };
+        let mut last = received()?;
+        wait_for("packets to be at rest", DEADLINE, || {
+            std::thread::park_timeout(QUIET);
+            let now = received()?;
+            let rests = now == std::mem::replace(&mut last, now);
+            Ok(rests.then_some(now))
+        })
     }
 
     fn converse(&self, bytes: u64) -> Result<()> {

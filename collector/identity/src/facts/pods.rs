@@ -9,6 +9,7 @@ use weir_api::interface::PRIMARY;
 
 use super::{Fact, Owner, PodFact, nanoseconds, parse};
 use crate::mac::{self, Mac};
+use crate::reach::is_private;
 
 /// What Multus writes: a JSON list with an entry an interface.
 const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
@@ -85,9 +86,11 @@ fn located(pod: &Pod) -> (Vec<InNetwork<IpAddr>>, Vec<InNetwork<Mac>>) {
     let mut macs: Vec<InNetwork<Mac>> = Vec::new();
     for (network, ips, mac) in attached(pod) {
         let plain = ips.iter().map(|ip| ip.split('/').next().unwrap_or(ip));
-        for address in plain.filter_map(|ip| ip.parse().ok()) {
+        for address in plain.filter_map(|ip| ip.parse::<IpAddr>().ok()) {
             // Its own network's are those of the status.
-            if network != primary && addresses.iter().all(|(known, _)| *known != address) {
+            // Whoever makes a pod may write its annotations: they give it no public address.
+            let fits = network != primary && is_private(address);
+            if fits && addresses.iter().all(|(known, _)| *known != address) {
                 addresses.push((address, Arc::clone(&network)));
             }
         }

@@ -367,6 +367,12 @@ fn addresses_in_secondary_networks_bear_the_network() {
         let who = cluster.who(address).unwrap();
         assert_eq!((who.pod_name(), &*who.network), ("web", network));
     }
+    // Whoever makes a pod may write that it has any address.
+    let claims =
+        json!([{"name": "shop/blue", "interface": "net1", "ips": ["8.8.8.8", "2001:4860:4860::8888"]}]);
+    let claims = json!({"k8s.v1.cni.cncf.io/network-status": claims.to_string()});
+    cluster.pod("claims", with(running(None), "/metadata/annotations", claims));
+    assert!(cluster.who("8.8.8.8").is_none() && cluster.who("2001:4860:4860::8888").is_none());
     let nonsense = json!({"k8s.v1.cni.cncf.io/network-status": "{", "k8s.ovn.org/pod-networks": "[]"});
     cluster.pod("other", with(running(None), "/metadata/annotations", nonsense));
 }

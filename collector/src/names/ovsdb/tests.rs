@@ -304,3 +304,31 @@ fn an_address_that_another_pod_got_is_credited_by_time() {
         "what ended long ago is forgotten"
     );
 }
+
+#[test]
+fn a_database_can_name_neither_another_node_nor_its_address() {
+    let facts = |node: &str, sources: &[[u8; 4]]| SwitchFacts {
+        node: node.into(),
+        sources: sources.iter().map(|address| IpAddr::from(*address)).collect(),
+        ..SwitchFacts::default()
+    };
+    let endpoints = ["tcp:192.0.2.1:6640", "unix:/b", "unix:/c", "unix:/d"].map(|e| e.parse().unwrap());
+    let mut switches = [
+        facts("a", &[[192, 0, 2, 1]]),
+        facts("b", &[[192, 0, 2, 1], [192, 0, 2, 2]]),
+        facts("c", &[[192, 0, 2, 3], [192, 0, 2, 4]]),
+        facts("a", &[[192, 0, 2, 9]]),
+    ];
+    switches[1].sources.push([192, 0, 2, 4].into());
+    refuse_disputed(&endpoints, &mut switches);
+    let sources = switches.each_ref().map(|switch| switch.sources.clone());
+    let expected = [vec![1], vec![2], vec![3], vec![]];
+    assert_eq!(
+        sources,
+        expected.map(|all| all
+            .into_iter()
+            .map(|n| IpAddr::from([192, 0, 2, n]))
+            .collect::<Vec<_>>())
+    );
+    assert!(switches[3].node.is_empty());
+}

@@ -60,7 +60,7 @@ impl Walk<'_> {
         let price = RECORD_PRICE * plan.most_records();
         let limit = self.state.limits.records_per_datagram;
         while plan.has_record(&set) {
-            let made = self.out.len() - self.start + self.tally.options_records as usize;
+            let made = self.out.len() - self.first + self.tally.options_records as usize;
             if made + plan.most_records() > limit {
                 return Err(Reject::Records { limit });
             }
