@@ -48,7 +48,7 @@ fn cases(data: &str, server: SocketAddr) -> Vec<(String, String)> {
     let values = format!("weir values --data-dir {data}");
     let cases: &[(&str, &str, &str)] = &[
         ("weir", "val", "values "),
-        ("weir flows", "--group-b", "--group-by"),
+        ("weir flows", "--group-b", "--group-by "),
         ("weir flows -o", "js", "json "),
         ("weir flows --data-dir", "./fi", "./files/"),
         ("weir flows --group-by", "dst_zo", "dst_zone "),
