@@ -186,8 +186,8 @@ impl Decode {
         let source = session.peer.ip();
         let role = self.state.policy.roles.of(source);
         // Roles are for exporters that are no nodes of the cluster.
-        let of_cluster = exporters.knows(source) || self.state.policy.trust.is_relay(source);
-        if role == Some(Role::Ignore) && !of_cluster {
+        let of_cluster = || exporters.knows(source) || self.state.policy.trust.is_relay(source);
+        if role == Some(Role::Ignore) && !of_cluster() {
             self.ignore(source, datagram.len(), now_ms);
             return Ok(Decoded::default());
         }
