@@ -14,39 +14,51 @@ use crate::stage::{DEADLINE, Stage};
 pub fn drops_are_told(stage: &mut Stage) -> Result<()> {
     let node = stage.lab.node("node-a")?;
     node.vsctl(&["set", "Bridge", "br-int", "external_ids:weir-single-pass=true"])?;
-    let outcome = fates(stage, false);
+    let outcome = once_collector_knows(stage, |stage| {
+        let (dropped, arrived) = fates(stage, false)?;
+        for format in ["netflow5", "sflow5"] {
+            ensure!(verdicts(&dropped, format) == ["dropped"], "{format}: {dropped:?}");
+            ensure!(
+                verdicts(&arrived, format) == ["delivered"],
+                "{format}: {arrived:?}"
+            );
+        }
+        Ok(())
+    });
     node.vsctl(&["remove", "Bridge", "br-int", "external_ids", "weir-single-pass"])?;
-    let (dropped, arrived) = outcome?;
-    for format in ["netflow5", "sflow5"] {
-        ensure!(verdicts(&dropped, format) == ["dropped"], "{format}: {dropped:?}");
-        ensure!(
-            verdicts(&arrived, format) == ["delivered"],
-            "{format}: {arrived:?}"
-        );
-    }
-    Ok(())
+    outcome
 }
 
 /// Why the collector does not believe it elsewhere: the same record of both.
 pub fn drops_look_like_ct(stage: &mut Stage) -> Result<()> {
-    let (dropped, arrived) = fates(stage, true)?;
-    for format in ["netflow5", "sflow5"] {
-        let records = |records: &[Value]| -> Vec<Value> {
-            let of_format = records.iter().filter(|r| r["format"] == format);
-            of_format
-                .map(|r| serde_json::json!([r["dst_if_index"], r["direction"], r["verdict"]]))
-                .collect()
-        };
-        let (one, other) = (records(&dropped), records(&arrived));
-        ensure!(!one.is_empty(), "no record of {format}");
-        let alike = one.iter().chain(&other).all(|r| *r == one[0]);
-        ensure!(alike, "{format}: {one:?} and {other:?}");
-        ensure!(verdicts(&dropped, format) == ["unknown"], "{dropped:?}");
-    }
-    // An egress record is the proof that the same packets give elsewhere.
-    let proof = |records: &[Value]| verdicts(records, "ipfix").contains(&"delivered".to_owned());
-    ensure!(proof(&arrived) && !proof(&dropped), "{arrived:?} {dropped:?}");
-    Ok(())
+    once_collector_knows(stage, |stage| {
+        let (dropped, arrived) = fates(stage, true)?;
+        for format in ["netflow5", "sflow5"] {
+            let records = |records: &[Value]| -> Vec<Value> {
+                let of_format = records.iter().filter(|r| r["format"] == format);
+                of_format
+                    .map(|r| serde_json::json!([r["dst_if_index"], r["direction"], r["verdict"]]))
+                    .collect()
+            };
+            let (one, other) = (records(&dropped), records(&arrived));
+            ensure!(!one.is_empty(), "no record of {format}");
+            let alike = one.iter().chain(&other).all(|r| *r == one[0]);
+            ensure!(alike, "{format}: {one:?} and {other:?}");
+            ensure!(verdicts(&dropped, format) == ["unknown"], "{dropped:?}");
+        }
+        // An egress record is the proof that the same packets give elsewhere.
+        let proof = |records: &[Value]| verdicts(records, "ipfix").contains(&"delivered".to_owned());
+        ensure!(proof(&arrived) && !proof(&dropped), "{arrived:?} {dropped:?}");
+        Ok(())
+    })
+}
+
+/// What a bridge says of itself reaches the collector by the node's status and a watch of
+/// it, with no moment that a test could wait for: the packets are sent again until it holds.
+fn once_collector_knows(stage: &mut Stage, holds: impl Fn(&mut Stage) -> Result<()>) -> Result<()> {
+    wait_for("verdicts by what the bridge says of itself", DEADLINE, || {
+        holds(stage).map(Some)
+    })
 }
 
 /// Records of datagrams to a neighbour that a rule drops, and of such that arrive.
