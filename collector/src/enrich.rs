@@ -23,6 +23,7 @@ use answer::{Asked, Behind, Question};
 use cache::{Cache, Key, Known};
 use derived_identity::DerivedIdentities;
 use listeners::Listeners;
+use served_ports::PortLists;
 use server::Evidence;
 use weir_identity::interfaces::SwitchInterfaces;
 use weir_identity::subnets::Labels;
@@ -33,6 +34,7 @@ mod cache;
 pub mod claims;
 mod derived_identity;
 mod listeners;
+mod served_ports;
 mod server;
 
 /// No exporter keeps a flow for so long after its end, ns: 1 h. A clock that says
@@ -43,6 +45,7 @@ const OLDEST: u64 = 3_600 * 1_000_000_000;
 #[derive(Debug, Default)]
 pub struct Enrich {
     cache: Cache,
+    port_lists: PortLists,
     derived: DerivedIdentities,
     listeners: Listeners,
 }
@@ -95,10 +98,12 @@ impl Enrich {
     }
 
     /// What was found before; not where the Ethernet address says more.
+    #[inline]
     fn cached(&self, side: &Side, sought: &Sought<'_>, names: &Names<'_>) -> Option<Known<'_>> {
+        let services = &names.directory.services;
         let known = self
             .cache
-            .get(&sought.key, sought.behind.identity(), names.flow)?;
+            .get(sought.asked, sought.behind.parts(), services, names.flow)?;
         (!known.unowned || names.mac(side).is_none()).then_some(known)
     }
 
@@ -106,13 +111,32 @@ impl Enrich {
         if let Some(known) = self.cached(side, sought, names) {
             return known.fill(side);
         }
-        let mut question = Question::new(names.directory, names.labels, names.flow);
-        let answer = question.answer(sought.asked, sought.behind, names.mac(side), &mut self.derived);
+        let (kind, behind) = sought.behind.parts();
+        let ask = || Question::new(names.directory, names.labels, names.flow);
+        let mut question = ask();
+        let answers = question.answers(
+            sought.asked,
+            sought.behind,
+            &mut self.derived,
+            &mut self.port_lists,
+        );
+        if let Some(steady) = question.steady() {
+            let key = Key::of_address(sought.asked, kind);
+            self.cache.put_address(key, behind, steady, answers.clone());
+        }
+        let mac = names.mac(side);
+        if let Some(known) = answers.at(sought.asked)
+            && (!known.unowned || mac.is_none())
+        {
+            return known.fill(side);
+        }
+        let mut question = ask();
+        let answer = question.answer(sought.asked, sought.behind, mac, &mut self.derived);
         let serves = answer.as_known().fill(side);
         // Who was found by an Ethernet address is not found by what places are known by.
         if let Some(steady) = question.steady().filter(|_| answer.found != IdentifiedBy::Mac) {
-            let behind = sought.behind.identity();
-            self.cache.put(sought.key, behind, steady, answer);
+            let key = Key::of_port(sought.asked, kind, &names.directory.services);
+            self.cache.put(key, behind, steady, answer);
         }
         serves
     }
@@ -138,7 +162,6 @@ impl Enrich {
 struct Sought<'a> {
     asked: Asked,
     behind: Behind<'a>,
-    key: Key,
 }
 
 impl<'a> Sought<'a> {
@@ -148,11 +171,9 @@ impl<'a> Sought<'a> {
             port: side.port.unwrap_or(0),
             proto: names.proto,
         };
-        let behind = names.behind(side);
         Self {
             asked,
-            behind,
-            key: Key::of(asked, behind.kind(), &names.directory.services),
+            behind: names.behind(side),
         }
     }
 }

@@ -107,6 +107,11 @@ impl<'a> Lookup<'a> {
         self.steady
     }
 
+    /// The Services, without a time.
+    pub fn services(&self) -> &'a Services {
+        &self.directory.services
+    }
+
     /// Who had an address.
     pub fn owners(&mut self, address: IpAddr) -> Owners<'a> {
         match self.directory.addresses.get(&address) {

@@ -30,7 +30,7 @@ pub mod time;
 pub use directory::{CLOCK_TOLERANCE, Directory, Lookup, Owners, Ports};
 pub use facts::{Fact, NodeFact, ObjectKey, ObjectKind, Owner, PodFact, ServiceFact};
 pub use index::{Index, NAME_HISTORY, NODE_DAEMON};
-pub use services::{Endpoint, NodePort, Published, Services};
+pub use services::{Endpoint, EndpointPorts, NodePort, Published, Services};
 pub use shards::Shards;
 pub use switch::{AddressHistory, SwitchFacts, merge};
 pub use time::{Held, Span, Timeline};

@@ -31,6 +31,8 @@ pub struct NodePort {
 #[derive(Debug, Clone, Default)]
 pub struct Services {
     endpoints: Shards<Endpoint, Timeline>,
+    /// What there is at each address in `endpoints`.
+    by_address: Shards<IpAddr, EndpointPorts>,
     node_ports: Shards<NodePort, Timeline>,
     ports: PortSet,
     /// Some endpoints have no ports: all of theirs count.
@@ -54,6 +56,11 @@ impl Services {
         })
     }
 
+    /// The ports of the endpoints of an address; `None`: it has none.
+    pub fn ports_of(&self, address: &IpAddr) -> Option<&EndpointPorts> {
+        self.by_address.get(address)
+    }
+
     /// The holders of a port on every node.
     pub fn of_node_port(&self, port: NodePort) -> Option<&Timeline> {
         self.node_ports.get(&port)
@@ -63,6 +70,44 @@ impl Services {
     /// all are alike.
     pub fn has_port(&self, port: u16) -> bool {
         self.ports.has(port)
+    }
+}
+
+/// The ports of the endpoints of one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointPorts {
+    /// These, with their protocols, in order.
+    Few(Arc<[(u8, u16)]>),
+    /// So many that they are not told.
+    Many(usize),
+}
+
+/// Ports that are told of one address.
+const MAX_FEW: usize = 16;
+
+impl EndpointPorts {
+    fn add(&self, port: (u8, u16)) -> Self {
+        match self {
+            Self::Few(known) if known.len() < MAX_FEW => {
+                let mut all = [&**known, &[port]].concat();
+                all.sort_unstable();
+                Self::Few(all.into())
+            }
+            Self::Few(known) => Self::Many(known.len() + 1),
+            Self::Many(known) => Self::Many(known + 1),
+        }
+    }
+
+    /// `None`: nothing is left.
+    fn without(&self, port: (u8, u16)) -> Option<Self> {
+        match self {
+            Self::Few(known) => {
+                let left: Arc<[_]> = known.iter().filter(|other| **other != port).copied().collect();
+                (!left.is_empty()).then_some(Self::Few(left))
+            }
+            Self::Many(1) => None,
+            Self::Many(known) => Some(Self::Many(known - 1)),
+        }
     }
 }
 
@@ -88,11 +133,25 @@ impl<K: std::hash::Hash + Eq + Clone> Published<K> for Shards<K, Timeline> {
 impl Published<Endpoint> for Services {
     fn insert(&mut self, endpoint: Endpoint, timeline: Timeline) {
         self.ports.add(endpoint.port);
+        if self.endpoints.get(&endpoint).is_none() {
+            let port = (endpoint.proto, endpoint.port);
+            let others = self.by_address.get(&endpoint.address);
+            let all = others.map_or_else(|| EndpointPorts::Few([port].into()), |others| others.add(port));
+            self.by_address.insert(endpoint.address, all);
+        }
         self.endpoints.insert(endpoint, timeline);
     }
 
     fn remove(&mut self, endpoint: &Endpoint) {
+        if self.endpoints.get(endpoint).is_none() {
+            return;
+        }
         self.endpoints.remove(endpoint);
+        let others = self.by_address.get(&endpoint.address);
+        match others.and_then(|others| others.without((endpoint.proto, endpoint.port))) {
+            Some(left) => self.by_address.insert(endpoint.address, left),
+            None => self.by_address.remove(&endpoint.address),
+        }
     }
 }
 
@@ -162,5 +221,35 @@ mod tests {
         assert!(services.of_endpoint(endpoint(81)).is_none());
         services.remove(&endpoint(80));
         assert!(services.of_endpoint(endpoint(80)).is_none());
+    }
+
+    #[test]
+    fn the_ports_of_an_address_are_told_while_they_are_few() {
+        let mut services = Services::default();
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let endpoint = |port| Endpoint {
+            address,
+            proto: 6,
+            port,
+        };
+        let few = |ports: &[u16]| Some(EndpointPorts::Few(ports.iter().map(|port| (6, *port)).collect()));
+        assert_eq!(services.ports_of(&address), None);
+        for port in [443, 80, 443] {
+            services.insert(endpoint(port), Timeline::default());
+        }
+        assert_eq!(services.ports_of(&address).cloned(), few(&[80, 443]));
+        services.remove(&endpoint(81));
+        services.remove(&endpoint(443));
+        assert_eq!(services.ports_of(&address).cloned(), few(&[80]));
+        let many = 1_000..1_000 + MAX_FEW as u16;
+        many.clone()
+            .for_each(|port| services.insert(endpoint(port), Timeline::default()));
+        assert_eq!(
+            services.ports_of(&address),
+            Some(&EndpointPorts::Many(MAX_FEW + 1))
+        );
+        many.for_each(|port| services.remove(&endpoint(port)));
+        services.remove(&endpoint(80));
+        assert_eq!(services.ports_of(&address), None);
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use weir_flow::{IdentifiedBy, Identity, Kind};
 use weir_identity::interfaces::Pod;
 use weir_identity::subnets::Labels;
-use weir_identity::{Directory, Endpoint, Lookup, NodePort, Owners, Span, reach};
+use weir_identity::{Directory, Endpoint, EndpointPorts, Lookup, NodePort, Owners, Span, reach};
 
-use super::cache::Answer;
+use super::cache::{Answer, Answers};
 use super::derived_identity::DerivedIdentities;
+use super::served_ports::{PortLists, ServedPorts};
 
 /// What is known of a side beside its address and port.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +46,11 @@ pub enum BehindKind {
 }
 
 impl<'a> Behind<'a> {
+    /// How, and who.
+    pub fn parts(self) -> (BehindKind, Option<&'a Arc<Identity>>) {
+        (self.kind(), self.identity())
+    }
+
     /// How.
     pub fn kind(self) -> BehindKind {
         match self {
@@ -84,6 +90,53 @@ impl<'a> Question<'a> {
     /// The span of which each flow would have got the same answer. `None`: no other.
     pub fn steady(&self) -> Option<Span> {
         self.directory.steady()
+    }
+
+    /// Who the sides of this one's address are, whatever their ports and as far as no
+    /// Ethernet address says.
+    pub fn answers(
+        &mut self,
+        side: Asked,
+        behind: Behind<'_>,
+        derived: &mut DerivedIdentities,
+        lists: &mut PortLists,
+    ) -> Answers {
+        let services = self.directory.services();
+        if services.portless {
+            return Answers::ByPort;
+        }
+        let at = |(proto, port)| Asked {
+            address: side.address,
+            port,
+            proto,
+        };
+        let plain = self.answer(at((0, 0)), behind, None, derived);
+        // Services may share an address, and a node has the ports of many.
+        if plain.found == IdentifiedBy::Ambiguous || plain.identity.kind == Kind::Node {
+            return Answers::ByPort;
+        }
+        let ports = match side.address.and_then(|address| services.ports_of(&address)) {
+            None => return Answers::Alike(plain, None),
+            Some(EndpointPorts::Many(_)) => return Answers::ByPort,
+            Some(EndpointPorts::Few(ports)) => ports,
+        };
+        let (mut with_service, mut served) = (None, Vec::new());
+        for port in ports.iter().copied() {
+            let answer = self.answer(at(port), behind, None, derived);
+            if !answer.serves {
+                continue;
+            }
+            let who = with_service.get_or_insert_with(|| Arc::clone(&answer.identity));
+            if !Arc::ptr_eq(who, &answer.identity) {
+                return Answers::ByPort;
+            }
+            served.push(port);
+        }
+        match (with_service, ServedPorts::new(&served)) {
+            (_, None) => Answers::ByPort,
+            (None, _) => Answers::Alike(plain, None),
+            (Some(who), Some(ports)) => Answers::Alike(plain, Some((who, lists.share(ports)))),
+        }
     }
 
     /// Who it is. `mac`: who has its Ethernet address.

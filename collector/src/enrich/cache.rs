@@ -2,8 +2,13 @@
 //! which a side has a few: a new one may take the place of another. It starts small and
 //! grows while sides push each other out, so that a connection with one exporter takes
 //! little.
+//!
+//! Most addresses are told by one entry for all of their ports: who is there, the ports that
+//! a Service has there, and who it is with that Service ([`Answers`]). So what is known of
+//! 10,000 pods with eight ports each fits the caches of a processor's core. Where ports tell
+//! more apart than that, the entry says so, and each port has an entry of its own.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,6 +17,7 @@ use weir_flow::{IdentifiedBy, Identity};
 use weir_identity::{Services, Span};
 
 use super::answer::{Asked, BehindKind};
+use super::served_ports::ServedPorts;
 
 /// Places at first, 64 bytes each; a power of two.
 const FIRST: usize = 1_024;
@@ -19,30 +25,38 @@ const FIRST: usize = 1_024;
 const MOST: usize = 65_536;
 /// Places that a side may have, one after the other.
 const WAYS: usize = 4;
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// What a side is looked up by, beside the flow's time and the identity behind its
 /// interface, in the least number of bits. Sides whose answers can only be the same have
 /// the same key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// The address: 128 bits, or the last 32.
     address: [u64; 2],
     /// Its family, the protocol, the port, and how else the side is known.
-    rest: u64,
+    rest: u32,
 }
 
 /// In place of the port where there is none.
-const NO_PORT: u64 = 0;
+const NO_PORT: u32 = 0;
 /// In place of one that no Service has, such as a client's.
-const OTHER_PORT: u64 = 1 << 16;
+const OTHER_PORT: u32 = 1 << 16;
+/// In place of all.
+const ANY_PORT: u32 = 1 << 17;
 
 impl Key {
-    /// Of a side that is known like this.
+    /// Of all ports of an address that is known like this.
     #[inline]
-    pub fn of(asked: Asked, behind: BehindKind, services: &Services) -> Self {
+    pub fn of_address(asked: Asked, behind: BehindKind) -> Self {
+        Self::new(asked.address, behind, ANY_PORT, 0)
+    }
+
+    /// Of a side with its port.
+    pub fn of_port(asked: Asked, behind: BehindKind, services: &Services) -> Self {
         let port = match asked.port {
             0 => NO_PORT,
-            port if services.has_port(port) => u64::from(port),
+            port if services.has_port(port) => u32::from(port),
             _ => OTHER_PORT,
         };
         let any_proto = match port {
@@ -51,7 +65,12 @@ impl Key {
             _ => false,
         };
         let proto = if any_proto { 0 } else { asked.proto };
-        let (family, address) = match asked.address {
+        Self::new(asked.address, behind, port, proto)
+    }
+
+    #[inline]
+    fn new(address: Option<IpAddr>, behind: BehindKind, port: u32, proto: u8) -> Self {
+        let (family, address) = match address {
             None => (0, [0, 0]),
             Some(IpAddr::V4(address)) => (1, [0, u64::from(address.to_bits())]),
             Some(IpAddr::V6(address)) => {
@@ -61,8 +80,16 @@ impl Key {
         };
         Self {
             address,
-            rest: port << 24 | u64::from(proto) << 16 | (behind as u64) << 8 | family,
+            rest: port << 12 | u32::from(proto) << 4 | (behind as u32) << 2 | family,
         }
+    }
+}
+
+impl Hash for Key {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.address[0] ^ u64::from(self.rest) << 32);
+        state.write_u64(self.address[1]);
     }
 }
 
@@ -91,6 +118,34 @@ impl Answer {
     }
 }
 
+/// Who the sides of one address are, whatever their ports.
+#[derive(Debug, Clone)]
+pub enum Answers {
+    /// Alike: who it is at ports that no Service has, and those that one has, with who it
+    /// is there.
+    Alike(Answer, Option<(Arc<Identity>, Arc<ServedPorts>)>),
+    /// Not alike: it is to be asked with the port.
+    ByPort,
+}
+
+impl Answers {
+    /// Who it is at this port. `None`: to be asked with the port.
+    pub fn at(&self, asked: Asked) -> Option<Known<'_>> {
+        let Self::Alike(plain, served) = self else {
+            return None;
+        };
+        let served = served.as_ref().filter(|(_, ports)| ports.have(asked));
+        Some(match served {
+            None => plain.as_known(),
+            Some((identity, _)) => Known {
+                identity,
+                serves: true,
+                ..plain.as_known()
+            },
+        })
+    }
+}
+
 /// An [`Answer`] that is kept elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
@@ -110,7 +165,7 @@ pub struct Cache {
     places: Vec<Option<Entry>>,
     hasher: RandomState,
     /// Which state of the names entries have to be of.
-    generation: u32,
+    generation: u16,
     /// How often an entry of this state was pushed out by another.
     pushed_out: usize,
 }
@@ -119,16 +174,65 @@ pub struct Cache {
 #[derive(Debug)]
 #[repr(align(64))]
 struct Entry {
-    key: Key,
+    // Its key, without padding.
+    address: [u64; 2],
+    rest: u32,
+    generation: u16,
+    found: IdentifiedBy,
+    flags: Flags,
+    /// Flows that ran within have this answer.
+    steady: Seconds,
     /// It is held so that its address stays its own.
     behind: Option<Arc<Identity>>,
-    /// Flows that ran within have this answer.
-    steady: Span,
     identity: Arc<Identity>,
-    generation: u32,
-    found: IdentifiedBy,
-    serves: bool,
-    unowned: bool,
+    /// Who it is at the ports that a Service has, and those.
+    served: Option<Arc<Identity>>,
+    ports: Option<Arc<ServedPorts>>,
+}
+
+/// What else is known of an entry.
+#[derive(Debug, Clone, Copy)]
+struct Flags(u8);
+
+impl Flags {
+    const SERVES: u8 = 1;
+    const UNOWNED: u8 = 2;
+    /// Ports tell more apart than an entry for all of them can say.
+    const BY_PORT: u8 = 4;
+
+    fn of(answer: &Answer) -> Self {
+        Self(u8::from(answer.serves) * Self::SERVES | u8::from(answer.unowned) * Self::UNOWNED)
+    }
+
+    const fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+}
+
+/// A span of time in whole seconds, never longer than the span that it was made from.
+#[derive(Debug, Clone, Copy)]
+struct Seconds {
+    from: u32,
+    /// The last moment of this second belongs to it; `u32::MAX`: it lasts.
+    to: u32,
+}
+
+impl Seconds {
+    fn within(span: Span) -> Option<Self> {
+        let from = u32::try_from(span.from.div_ceil(SECOND_NS)).ok()?;
+        let to = if span.is_open() {
+            u32::MAX
+        } else {
+            u32::try_from((span.to.checked_add(1)? / SECOND_NS).checked_sub(1)?).ok()?
+        };
+        (from <= to).then_some(Self { from, to })
+    }
+
+    #[inline]
+    fn has(self, flow: Span) -> bool {
+        let ends = || flow.to / SECOND_NS <= u64::from(self.to);
+        flow.from >= u64::from(self.from) * SECOND_NS && (self.to == u32::MAX || ends())
+    }
 }
 
 impl Cache {
@@ -142,33 +246,82 @@ impl Cache {
 
     /// Who a side of this flow was found to be.
     #[inline]
-    pub fn get(&self, key: &Key, behind: Option<&Arc<Identity>>, flow: Span) -> Option<Known<'_>> {
+    pub fn get(
+        &self,
+        asked: Asked,
+        behind: (BehindKind, Option<&Arc<Identity>>),
+        services: &Services,
+        flow: Span,
+    ) -> Option<Known<'_>> {
+        let (kind, behind) = behind;
+        let entry = self.entry(&Key::of_address(asked, kind), behind, flow)?;
+        if entry.flags.has(Flags::BY_PORT) {
+            let key = Key::of_port(asked, kind, services);
+            return Some(self.entry(&key, behind, flow)?.known());
+        }
+        let served = entry.served.as_ref().zip(entry.ports.as_ref());
+        Some(match served {
+            Some((identity, ports)) if ports.have(asked) => Known {
+                identity,
+                serves: true,
+                ..entry.known()
+            },
+            _ => entry.known(),
+        })
+    }
+
+    #[inline]
+    fn entry(&self, key: &Key, behind: Option<&Arc<Identity>>, flow: Span) -> Option<&Entry> {
         let first = self.first(key);
         let ways = self.places.get(first..first + WAYS)?;
         let mut entries = ways.iter().flatten();
         let entry = entries.find(|entry| entry.is(key, behind) && entry.generation == self.generation)?;
-        flow.is_within(entry.steady).then_some(Known {
-            identity: &entry.identity,
-            found: entry.found,
-            serves: entry.serves,
-            unowned: entry.unowned,
-        })
+        entry.steady.has(flow).then_some(entry)
+    }
+
+    /// Who the sides of an address are for any flow within a span.
+    pub fn put_address(&mut self, key: Key, behind: Option<&Arc<Identity>>, steady: Span, answers: Answers) {
+        match answers {
+            Answers::ByPort => self.put_with(key, behind, steady, None, (None, None)),
+            Answers::Alike(plain, served) => {
+                let (identity, ports) = served.unzip();
+                self.put_with(key, behind, steady, Some(plain), (identity, ports));
+            }
+        }
     }
 
     /// Who a side of any flow within a span is.
     pub fn put(&mut self, key: Key, behind: Option<&Arc<Identity>>, steady: Span, answer: Answer) {
+        self.put_with(key, behind, steady, Some(answer), (None, None));
+    }
+
+    fn put_with(
+        &mut self,
+        key: Key,
+        behind: Option<&Arc<Identity>>,
+        steady: Span,
+        answer: Option<Answer>,
+        (served, ports): (Option<Arc<Identity>>, Option<Arc<ServedPorts>>),
+    ) {
+        let Some(steady) = Seconds::within(steady) else {
+            return;
+        };
         if self.places.is_empty() {
             self.places.resize_with(FIRST + WAYS, || None);
         }
+        let flags = answer.as_ref().map_or(Flags(Flags::BY_PORT), Flags::of);
+        let found = answer.as_ref().map(|answer| answer.found);
         let entry = Entry {
-            key,
+            address: key.address,
+            rest: key.rest,
             behind: behind.cloned(),
             steady,
-            identity: answer.identity,
+            identity: answer.map_or_else(Identity::nobody, |answer| answer.identity),
             generation: self.generation,
-            found: answer.found,
-            serves: answer.serves,
-            unowned: answer.unowned,
+            found: found.unwrap_or_default(),
+            flags,
+            served,
+            ports,
         };
         self.place(entry);
         if self.pushed_out > self.places.len() / 4 && self.places.len() < MOST {
@@ -178,10 +331,11 @@ impl Cache {
 
     /// Puts it where the same side was, else where nobody is, else in another's place.
     fn place(&mut self, entry: Entry) {
-        let first = self.first(&entry.key);
+        let key = entry.key();
+        let first = self.first(&key);
         let (generation, behind) = (self.generation, entry.behind.as_ref());
         let ways = &mut self.places[first..first + WAYS];
-        let is_same = |old: &Option<Entry>| old.as_ref().is_some_and(|old| old.is(&entry.key, behind));
+        let is_same = |old: &Option<Entry>| old.as_ref().is_some_and(|old| old.is(&key, behind));
         let is_free = |old: &Option<Entry>| old.as_ref().is_none_or(|old| old.generation != generation);
         let way = ways
             .iter()
@@ -217,9 +371,26 @@ impl Cache {
 
 impl Entry {
     #[inline]
+    fn key(&self) -> Key {
+        Key {
+            address: self.address,
+            rest: self.rest,
+        }
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            identity: &self.identity,
+            found: self.found,
+            serves: self.flags.has(Flags::SERVES),
+            unowned: self.flags.has(Flags::UNOWNED),
+        }
+    }
+
+    #[inline]
     fn is(&self, key: &Key, behind: Option<&Arc<Identity>>) -> bool {
         let address = |who: Option<&Arc<Identity>>| who.map_or(0, |who| Arc::as_ptr(who).addr());
-        self.key == *key && address(self.behind.as_ref()) == address(behind)
+        self.key() == *key && address(self.behind.as_ref()) == address(behind)
     }
 }
 
@@ -256,7 +427,7 @@ mod tests {
                 port,
                 proto,
             };
-            Key::of(asked, BehindKind::Nothing, services)
+            Key::of_port(asked, BehindKind::Nothing, services)
         };
         let (one, other) = ([10, 0, 0, 1], [10, 0, 0, 2]);
         assert_eq!(key(one, 40_000, 6, &services), key(one, 40_001, 17, &services));
@@ -271,17 +442,42 @@ mod tests {
     #[test]
     fn an_answer_is_given_again_for_the_same_side_within_its_span_until_names_change() {
         let mut cache = Cache::default();
-        let flow = |from, to| Span { from, to };
-        assert!(cache.get(&key(1), None, flow(5, 5)).is_none());
-        cache.put(key(1), None, flow(3, 7), answer());
-        assert!(cache.get(&key(1), None, flow(3, 7)).is_some());
-        assert!(cache.get(&key(1), None, flow(3, 8)).is_none());
-        assert!(cache.get(&key(1), None, flow(2, 7)).is_none());
-        assert!(cache.get(&key(2), None, flow(5, 5)).is_none());
+        let flow = |from, to| Span {
+            from: from * SECOND_NS,
+            to: to * SECOND_NS,
+        };
+        assert!(cache.entry(&key(1), None, flow(5, 5)).is_none());
+        cache.put(key(1), None, flow(3, 8), answer());
+        assert!(cache.entry(&key(1), None, flow(3, 7)).is_some());
+        assert!(cache.entry(&key(1), None, flow(3, 8)).is_none());
+        assert!(cache.entry(&key(1), None, flow(2, 7)).is_none());
+        assert!(cache.entry(&key(2), None, flow(5, 5)).is_none());
         let pod = Arc::new(Identity::default());
-        assert!(cache.get(&key(1), Some(&pod), flow(5, 5)).is_none());
+        assert!(cache.entry(&key(1), Some(&pod), flow(5, 5)).is_none());
         cache.outdate();
-        assert!(cache.get(&key(1), None, flow(5, 5)).is_none());
+        assert!(cache.entry(&key(1), None, flow(5, 5)).is_none());
+    }
+
+    #[test]
+    fn a_span_in_seconds_is_never_longer_than_the_span() {
+        let near = |second: u64| (second * SECOND_NS).saturating_sub(1)..=second * SECOND_NS + 1;
+        let moments: Vec<u64> = (0..4).flat_map(near).chain([u64::MAX - 1, u64::MAX]).collect();
+        let spans = moments
+            .iter()
+            .flat_map(|from| moments.iter().map(|to| Span { from: *from, to: *to }));
+        for span in spans.filter(|span| span.from <= span.to) {
+            let Some(seconds) = Seconds::within(span) else {
+                continue;
+            };
+            let spans = moments
+                .iter()
+                .flat_map(|from| moments.iter().map(|to| Span { from: *from, to: *to }));
+            for flow in spans.filter(|flow| flow.from <= flow.to && seconds.has(*flow)) {
+                assert!(flow.is_within(span), "{flow:?} {span:?} {seconds:?}");
+            }
+        }
+        let always = Seconds::within(Span::ALWAYS).unwrap();
+        assert!(always.has(Span { from: 0, to: 0 }) && always.has(Span::ALWAYS));
     }
 
     #[test]
@@ -291,7 +487,7 @@ mod tests {
         let known = |cache: &Cache| {
             let ports = 0..u16::MAX;
             ports
-                .filter(|port| cache.get(&key(*port), None, Span::ALWAYS).is_some())
+                .filter(|port| cache.entry(&key(*port), None, Span::ALWAYS).is_some())
                 .count()
         };
         for port in 0..300 {

@@ -49,6 +49,10 @@ struct Args {
     #[arg(long, conflicts_with_all = ["decode_only", "ingest"])]
     cost_only: bool,
 
+    /// Of the first table, only the rows whose name has this in it
+    #[arg(long)]
+    only: Option<String>,
+
     /// weir-collector knows nobody
     #[arg(long)]
     without_names: bool,
@@ -124,6 +128,7 @@ fn main() -> anyhow::Result<()> {
         rounds: args.rounds.max(1),
         seconds: args.seconds,
         sender: args.core,
+        only: args.only,
         setting: Setting {
             collector,
             cores: vec![args.core + 1],
@@ -153,6 +158,8 @@ struct Bench {
     seconds: u64,
     /// The core that sends.
     sender: usize,
+    /// What the names of the rows of the first table have in them.
+    only: Option<String>,
     setting: Setting,
 }
 
@@ -177,7 +184,8 @@ impl Bench {
             self.rounds
         );
         println!("|---|---|---|---|---|---|");
-        for (name, traffic, rate, train) in COST {
+        let wanted = |name: &str| self.only.as_deref().is_none_or(|part| name.contains(part));
+        for (name, traffic, rate, train) in COST.into_iter().filter(|(name, ..)| wanted(name)) {
             let mut costs = [Vec::new(), Vec::new()];
             let mut lost = [0, 0];
             for _ in 0..self.rounds {
