@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use weir_api::interface::{PRIMARY, UNPROVEN};
 use weir_flow::{Identity, Kind};
 
 /// Derived identities that are kept, 300 bytes each; when there are so many, all are forgotten.
@@ -97,6 +98,17 @@ fn address(who: &Arc<Identity>) -> usize {
     Arc::as_ptr(who).addr()
 }
 
+/// Where two are in different networks, and one of them only says that it is there, nothing
+/// is proven of both.
+fn common_network(one: &Arc<str>, other: &Arc<str>) -> Arc<str> {
+    let is_proven = |network: &Arc<str>| matches!(&**network, "" | PRIMARY);
+    match one == other {
+        true => Arc::clone(one),
+        false if is_proven(one) && is_proven(other) => Arc::default(),
+        false => UNPROVEN.into(),
+    }
+}
+
 fn common(one: &Identity, other: &Identity) -> Identity {
     let text = |field: fn(&Identity) -> &Arc<str>| {
         let (one, other) = (field(one), field(other));
@@ -123,7 +135,7 @@ fn common(one: &Identity, other: &Identity) -> Identity {
         region: text(|who| &who.region),
         service_name: text(|who| &who.service_name),
         service_ns: text(|who| &who.service_ns),
-        network: text(|who| &who.network),
+        network: common_network(&one.network, &other.network),
         labels: if one.labels == other.labels {
             Arc::clone(&one.labels)
         } else {
@@ -168,6 +180,23 @@ mod tests {
             (Kind::Pod, "", "shop", "z")
         );
         assert_eq!(&*common(&both, &pod("b", "y")).zone, "");
+    }
+
+    #[test]
+    fn several_networks_that_pods_only_say_they_are_in_prove_none_together() {
+        let network = |name: &str| Identity {
+            network: name.into(),
+            ..(*pod("web", "z")).clone()
+        };
+        let both = |one, other| common(&network(one), &network(other)).network.to_string();
+        assert_eq!(both("shop/blue", "shop/red"), UNPROVEN);
+        assert_eq!(both(PRIMARY, "shop/red"), UNPROVEN);
+        assert_eq!(both(UNPROVEN, PRIMARY), UNPROVEN);
+        assert_eq!(both("shop/red", "shop/red"), "shop/red");
+        assert_eq!(
+            (both(PRIMARY, PRIMARY), both(PRIMARY, "")),
+            (PRIMARY.to_owned(), String::new())
+        );
     }
 
     #[test]
