@@ -23,6 +23,7 @@ use answer::{Asked, Behind, Question};
 use cache::{Cache, Key, Known};
 use derived_identity::DerivedIdentities;
 use listeners::Listeners;
+pub use room::NameRoom;
 use server::Evidence;
 use weir_identity::interfaces::SwitchInterfaces;
 use weir_identity::subnets::Labels;
@@ -33,6 +34,7 @@ mod cache;
 pub mod claims;
 mod derived_identity;
 mod listeners;
+mod room;
 mod server;
 
 /// No exporter keeps a flow for so long after its end, ns: 1 h. A clock that says
@@ -40,17 +42,32 @@ mod server;
 const OLDEST: u64 = 3_600 * 1_000_000_000;
 
 /// What one thread keeps to put names on records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Enrich {
     cache: Cache,
     derived: DerivedIdentities,
     listeners: Listeners,
 }
 
+impl Default for Enrich {
+    fn default() -> Self {
+        Self::with_room(NameRoom::THREAD)
+    }
+}
+
 /// A Service has the port of a side.
 type Serves = bool;
 
 impl Enrich {
+    /// Knows nothing yet, and will keep so much at most.
+    pub fn with_room(room: NameRoom) -> Self {
+        Self {
+            cache: Cache::with_room(room.sides),
+            derived: DerivedIdentities::with_room(room.derived),
+            listeners: Listeners::with_room(room.listeners),
+        }
+    }
+
     /// The directory or the labels are others from now on.
     pub fn names_changed(&mut self) {
         self.cache.outdate();

@@ -10,8 +10,8 @@ use wire::{Limits, Protocol, Record, Reject, Session};
 use crate::allow::Allow;
 use crate::containment::Containment;
 use crate::decode::{DatagramReject, Decode, Decoded, ExporterState};
-use crate::enrich::Enrich;
 use crate::enrich::claims::Claims;
+use crate::enrich::{Enrich, NameRoom};
 use crate::metrics::{Drop, Metrics};
 use crate::normalise::{Context, is_ovs, judge, normalise};
 use crate::queue::{Full, Sender};
@@ -53,7 +53,7 @@ pub struct WorkerShared {
 
 impl WorkerShared {
     /// A worker that knows no template yet.
-    pub fn worker(&self, limits: Limits) -> Worker {
+    pub fn worker(&self, limits: Limits, room: NameRoom) -> Worker {
         let mut snapshots = self.snapshots.clone();
         let names = snapshots.borrow_and_update().clone();
         let mut label_changes = self.labels.clone();
@@ -74,8 +74,9 @@ impl WorkerShared {
             containment: Arc::clone(&self.containment),
             label_changes,
             labels,
-            enrich: Enrich::default(),
-            claims: Claims::default(),
+            room,
+            enrich: Enrich::with_room(room),
+            claims: Claims::with_room(room),
             raw: Vec::new(),
             batch: Vec::new(),
             sender: self.sender.clone(),
@@ -96,6 +97,7 @@ pub struct Worker {
     containment: Arc<Containment>,
     label_changes: watch::Receiver<Arc<Labels>>,
     labels: Arc<Labels>,
+    room: NameRoom,
     enrich: Enrich,
     claims: Claims,
     raw: Vec<Record>,
@@ -149,8 +151,8 @@ impl Worker {
         if containment.run(session, payload, finish).is_none() {
             let lost = decoded - (self.batch.len() - before);
             self.raw.clear();
-            self.enrich = Enrich::default();
-            self.claims = Claims::default();
+            self.enrich = Enrich::with_room(self.room);
+            self.claims = Claims::with_room(self.room);
             self.metrics.drop_records(Drop::Panic, lost as u64);
         }
         if self.batch.len() >= FULL_BATCH {

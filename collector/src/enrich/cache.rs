@@ -15,8 +15,6 @@ use super::answer::{Asked, BehindKind};
 
 /// Places at first, 64 bytes each; a power of two.
 const FIRST: usize = 1_024;
-/// Places at most; a power of two.
-const MOST: usize = 65_536;
 /// Places that a side may have, one after the other.
 const WAYS: usize = 4;
 
@@ -105,9 +103,11 @@ pub struct Known<'a> {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cache {
     places: Vec<Option<Entry>>,
+    /// Places at most; a power of two.
+    most: usize,
     hasher: RandomState,
     /// Which state of the names entries have to be of.
     generation: u32,
@@ -132,6 +132,17 @@ struct Entry {
 }
 
 impl Cache {
+    /// An empty one with so many places at most, a power of two.
+    pub fn with_room(most: usize) -> Self {
+        Self {
+            places: Vec::new(),
+            most: most.max(FIRST),
+            hasher: RandomState::default(),
+            generation: 0,
+            pushed_out: 0,
+        }
+    }
+
     /// Nothing of what is known is true any more.
     pub fn outdate(&mut self) {
         self.generation = self.generation.wrapping_add(1);
@@ -171,7 +182,7 @@ impl Cache {
             unowned: answer.unowned,
         };
         self.place(entry);
-        if self.pushed_out > self.places.len() / 4 && self.places.len() < MOST {
+        if self.pushed_out > self.places.len() / 4 && self.places.len() < self.most {
             self.grow();
         }
     }
@@ -270,7 +281,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_given_again_for_the_same_side_within_its_span_until_names_change() {
-        let mut cache = Cache::default();
+        let mut cache = Cache::with_room(FIRST);
         let flow = |from, to| Span { from, to };
         assert!(cache.get(&key(1), None, flow(5, 5)).is_none());
         cache.put(key(1), None, flow(3, 7), answer());
@@ -286,7 +297,8 @@ mod tests {
 
     #[test]
     fn it_starts_small_and_grows_to_a_bound() {
-        let mut cache = Cache::default();
+        const MOST: usize = 65_536;
+        let mut cache = Cache::with_room(MOST);
         assert_eq!(cache.places.capacity(), 0);
         let known = |cache: &Cache| {
             let ports = 0..u16::MAX;

@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::NameRoom;
 use foldhash::fast::RandomState;
 use weir_flow::{FlowRecord, IdentifiedBy, Identity, Kind, Side, is_of_cluster};
 use wire::{Attribute, AttributeValue, Attributes};
 
-/// Identities that are kept, up to 2 KiB each; when there are so many, all are forgotten.
-const MOST: usize = 8_192;
-
 /// What one thread keeps of claims.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Claims {
     known: HashMap<String, Known, RandomState>,
+    /// When there are so many, all are forgotten.
+    most: usize,
     /// Memory for the key that is looked for.
     key: String,
 }
@@ -44,7 +44,22 @@ struct Claim<'a> {
     service_name: &'a str,
 }
 
+impl Default for Claims {
+    fn default() -> Self {
+        Self::with_room(NameRoom::THREAD)
+    }
+}
+
 impl Claims {
+    /// None yet, and so many at most.
+    pub fn with_room(room: NameRoom) -> Self {
+        Self {
+            known: HashMap::default(),
+            most: room.claims,
+            key: String::new(),
+        }
+    }
+
     /// Completes the names of a record that has those of the collector, or takes from
     /// it what it says of the cluster, if its exporter is not `trusted`: then the answer
     /// is whether it said anything.
@@ -83,7 +98,7 @@ impl Claims {
         parts.expect("a String takes whatever is written to it");
         if !self.known.contains_key(&self.key) {
             let (made, found) = completed(&side.identity, side.found, claim);
-            if self.known.len() >= MOST {
+            if self.known.len() >= self.most {
                 self.known.clear();
             }
             let known = Known {
@@ -323,11 +338,12 @@ mod tests {
 
     #[test]
     fn there_are_never_more_than_so_many() {
-        let mut claims = Claims::default();
-        for n in 0..=MOST {
+        let room = NameRoom::CONNECTION;
+        let mut claims = Claims::with_room(room);
+        for n in 0..=room.claims {
             let name = n.to_string();
             claims.apply(&mut record(&[(Attribute::SrcPodName, &name)]), true);
         }
-        assert!(claims.known.len() <= MOST);
+        assert!(claims.known.len() <= room.claims);
     }
 }

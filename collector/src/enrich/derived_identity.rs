@@ -10,14 +10,13 @@ use foldhash::fast::RandomState;
 use weir_api::interface::{PRIMARY, UNPROVEN};
 use weir_flow::{Identity, Kind};
 
-/// Derived identities that are kept, 300 bytes each; when there are so many, all are forgotten.
-const MOST: usize = 32_768;
-
 /// Derived identities by the addresses of their parts, which they hold so that the addresses
 /// stay theirs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DerivedIdentities {
     known: HashMap<(usize, usize, Derivation), DerivedIdentity, RandomState>,
+    /// When there are so many, all are forgotten.
+    most: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +39,14 @@ enum Part {
 }
 
 impl DerivedIdentities {
+    /// None yet, and so many at most, 300 bytes each.
+    pub fn with_room(most: usize) -> Self {
+        Self {
+            known: HashMap::default(),
+            most,
+        }
+    }
+
     /// Who it is, as a part of a Service.
     pub fn with_service(&mut self, who: &Arc<Identity>, service: &Arc<Identity>) -> Arc<Identity> {
         if who.service_name == service.name && who.service_ns == service.ns {
@@ -81,7 +88,7 @@ impl DerivedIdentities {
         if let Some(known) = self.known.get(&key) {
             return Arc::clone(&known.made);
         }
-        if self.known.len() >= MOST {
+        if self.known.len() >= self.most {
             self.known.clear();
         }
         let made = Arc::new(make());
@@ -161,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_same_parts_give_the_same_identity() {
-        let mut derived = DerivedIdentities::default();
+        let mut derived = DerivedIdentities::with_room(8);
         let (web, label) = (pod("web", "z"), Arc::from("offices"));
         let one = derived.with_label(&web, &label);
         assert!(Arc::ptr_eq(&one, &derived.with_label(&web, &label)));
@@ -174,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_two_have_in_common_is_kept_and_nothing_else() {
-        let both = DerivedIdentities::default().common(&pod("a", "z"), &pod("b", "z"));
+        let both = DerivedIdentities::with_room(8).common(&pod("a", "z"), &pod("b", "z"));
         assert_eq!(
             (both.kind, &*both.name, &*both.ns, &*both.zone),
             (Kind::Pod, "", "shop", "z")
@@ -201,10 +208,10 @@ mod tests {
 
     #[test]
     fn there_are_never_more_than_so_many() {
-        let (mut derived, web) = (DerivedIdentities::default(), pod("web", ""));
-        for n in 0..=MOST {
+        let (mut derived, web) = (DerivedIdentities::with_room(100), pod("web", ""));
+        for n in 0..=100 {
             derived.with_label(&web, &n.to_string().into());
         }
-        assert!(derived.known.len() <= MOST);
+        assert!(derived.known.len() <= 100);
     }
 }

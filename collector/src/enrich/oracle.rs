@@ -113,7 +113,7 @@ fn common(
     if let Some(who) = all.iter().find(|who| services && Some(**who) == service) {
         return (Arc::clone(who), IdentifiedBy::Address);
     }
-    let mut derived = super::DerivedIdentities::default();
+    let mut derived = super::DerivedIdentities::with_room(64);
     let first = Arc::clone(all[0]);
     let common = all[1..]
         .iter()
