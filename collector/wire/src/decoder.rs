@@ -176,6 +176,30 @@ impl Decoder {
             }
             !goes
         });
+        // Left over only where a fault ended the reading of what had waited.
+        self.expired_sets += std::mem::take(&mut self.budget.released);
+    }
+
+    /// A decoder to go on with after a fault: it knows the templates of all sessions over
+    /// UDP but this one, as those of an [`Archive`]. Data that waits stays behind.
+    #[must_use]
+    pub fn successor(&self, without: impl Into<Session>) -> Self {
+        let without = without.into();
+        let is_known =
+            |key: &ScopeKey| key.session.transport == Transport::Datagram && key.session != without;
+        let met = self.scopes.iter().filter(|(key, _)| is_known(key));
+        let mut recalled = self.recalled.clone();
+        recalled.extend(met.map(|(key, scope)| (key, scope.templates().into())));
+        Self {
+            recalled,
+            ..Self::new(self.limits.clone())
+        }
+    }
+
+    /// Data sets that wait for their template.
+    pub fn waiting_sets(&self) -> usize {
+        let waiting: usize = self.scopes.iter().map(|(_, scope)| scope.held.len()).sum();
+        waiting + self.budget.released
     }
 
     /// Takes up what sessions have taught an earlier decoder. It counts for nothing until

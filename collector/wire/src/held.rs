@@ -43,6 +43,8 @@ pub(crate) struct Budget {
     by_sender: HashMap<SenderNetwork, usize, RandomState>,
     /// There was no room for one who is no stranger.
     pub wanted: bool,
+    /// Sets that wait no longer and are not read yet.
+    pub released: usize,
 }
 
 impl Budget {
@@ -52,6 +54,7 @@ impl Budget {
             sets_per_scope,
             by_sender: HashMap::default(),
             wanted: false,
+            released: 0,
         }
     }
 
@@ -80,6 +83,11 @@ impl Budget {
 impl Held {
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// How many sets wait.
+    pub(crate) fn len(&self) -> usize {
+        self.count
     }
 
     /// Keeps a data set; `false` when there is no room, and it is lost.
