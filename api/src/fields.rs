@@ -131,7 +131,7 @@ pub const FIELDS: &[Field] = &[
     pair("node_addr", "dst_node_addr", Address, "", "SrcK8S_HostIP/…", "", "", "").of_identity(),
     pair("zone", "dst_zone", String, "", "SrcK8S_Zone/…", "", "", "").of_identity(),
     pair("region", "dst_region", String, "", "", "", "", "of the node, like its zone").of_identity(),
-    pair("network", "dst_network", String, "primary or NAD/UDN name", "SrcK8S_NetworkName/…", "", "", "").of_identity(),
+    pair("network", "dst_network", String, "primary, NAD/UDN name, external (a Service's externalIPs) or unproven (by the pod's own annotations)", "SrcK8S_NetworkName/…", "", "", "").of_identity(),
     pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "as a node's exporter says; absent where none does").of_identity(),
     pair("subnet_label", "dst_subnet_label", String, "", "SrcSubnetLabel/…", "", "", "longest prefix wins").of_identity(),
     pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort").not_filled(),

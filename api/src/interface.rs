@@ -15,6 +15,11 @@ use std::borrow::Cow;
 
 /// The network that every pod has.
 pub const PRIMARY: &str = "primary";
+/// In place of a network, of the `externalIPs` of a Service: whoever makes it writes any
+/// address there, so that it proves nothing.
+pub const EXTERNAL: &str = "external";
+/// In place of a network, where nothing but a pod's own annotations says who it is.
+pub const UNPROVEN: &str = "unproven";
 /// Names the NetworkAttachmentDefinition, as `NAMESPACE/NAME`.
 const OVN_ATTACHMENT: &str = "k8s.ovn.org/nad";
 /// What OVN-Kubernetes calls the network that every pod has.

@@ -8,7 +8,6 @@ mod shell;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use shell::{Shell, Terminal};
 use weir_collector::normalise::{Context, normalise};
@@ -28,11 +27,12 @@ fn flow() -> FlowRecord {
     };
     let mut record = normalise(wire::Record::default(), context);
     record.primary = true;
-    record.src.identity = Arc::new(Identity {
+    record.src.identity = Identity {
         ns: "shop".into(),
         subnet_label: OFFICE.into(),
         ..Identity::default()
-    });
+    }
+    .into();
     record
 }
 

@@ -4,7 +4,7 @@
 //! after it is the caller's business, who knows what was half done.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
@@ -20,48 +20,47 @@ const MAX_REPORTS: usize = 8;
 const MAX_BYTES_SHOWN: usize = 2_048;
 
 thread_local! {
-    /// Where the panic happened that is being contained on this thread, while one is.
-    static CONTAINED: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// A panic on this thread would be contained now.
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+    /// Where the last one happened.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Contains panics, and reports the first of them.
-#[derive(Debug, Default)]
-pub struct Containment {
-    reports: AtomicUsize,
-}
+/// Reports of this process.
+static REPORTS: AtomicUsize = AtomicUsize::new(0);
 
-impl Containment {
-    /// Does the work that a datagram asks for. `None`: it panicked.
-    pub fn run<T>(&self, session: Session, datagram: &[u8], work: impl FnOnce() -> T) -> Option<T> {
-        CONTAINED.set(Some(String::new()));
-        let outcome = panic::catch_unwind(AssertUnwindSafe(work));
-        let place = CONTAINED.take().unwrap_or_default();
-        match outcome {
-            Ok(value) => Some(value),
-            Err(panic) => {
-                self.report(session, datagram, &place, &*panic);
-                None
-            }
+/// Does the work that a datagram asks for. `None`: it panicked.
+#[inline]
+pub fn contained<T>(session: Session, datagram: &[u8], work: impl FnOnce() -> T) -> Option<T> {
+    CONTAINED.set(true);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    CONTAINED.set(false);
+    match outcome {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            report(session, datagram, &PLACE.take(), &*panic);
+            None
         }
     }
-
-    fn report(&self, session: Session, datagram: &[u8], place: &str, panic: &(dyn Any + Send)) {
-        if self.reports.fetch_add(1, Ordering::Relaxed) >= MAX_REPORTS {
-            return;
-        }
-        let shown = &datagram[..datagram.len().min(MAX_BYTES_SHOWN)];
-        tracing::error!(
-            peer = %session.peer,
-            place,
-            cause = message(panic),
-            length = datagram.len(),
-            bytes = hex(shown),
-            "a datagram met a fault of the collector's and was dropped; please report it with this line"
-        );
-    }
 }
 
-/// Panics that are contained are told by [`Containment::run`], not printed as well: a
+#[cold]
+fn report(session: Session, datagram: &[u8], place: &str, panic: &(dyn Any + Send)) {
+    if REPORTS.fetch_add(1, Ordering::Relaxed) >= MAX_REPORTS {
+        return;
+    }
+    let shown = &datagram[..datagram.len().min(MAX_BYTES_SHOWN)];
+    tracing::error!(
+        peer = %session.peer,
+        place,
+        cause = message(panic),
+        length = datagram.len(),
+        bytes = hex(shown),
+        "a datagram met a fault of the collector's and was dropped; please report it with this line"
+    );
+}
+
+/// Panics that are contained are told by [`contained`], not printed as well: a
 /// flood of them would fill the log. To be called once a process at least.
 pub fn quieten_contained_panics() {
     static ONCE: Once = Once::new();
@@ -77,11 +76,11 @@ pub fn quieten_contained_panics() {
 
 /// Keeps where a contained panic happened; `false`: it is none.
 fn note_place(info: &PanicHookInfo<'_>) -> bool {
-    CONTAINED.with_borrow_mut(|contained| {
-        let Some(place) = contained else { return false };
-        *place = info.location().map(ToString::to_string).unwrap_or_default();
-        true
-    })
+    let is_contained = CONTAINED.get();
+    if is_contained {
+        PLACE.set(info.location().map(ToString::to_string).unwrap_or_default());
+    }
+    is_contained
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -106,14 +105,13 @@ mod tests {
     #[test]
     fn a_panic_is_contained_and_what_comes_after_it_is_done() {
         quieten_contained_panics();
-        let containment = Containment::default();
         let session = Session::datagram(([192, 0, 2, 1], 4739).into());
         for _ in 0..2 * MAX_REPORTS {
-            let outcome = containment.run(session, &[1, 2], || -> u8 { panic!("a fault") });
+            let outcome = contained(session, &[1, 2], || -> u8 { panic!("a fault") });
             assert_eq!(outcome, None);
         }
-        assert_eq!(containment.run(session, &[3], || 3), Some(3));
-        assert!(CONTAINED.with_borrow(Option::is_none));
+        assert_eq!(contained(session, &[3], || 3), Some(3));
+        assert!(!CONTAINED.get());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use wire::{
     Decoder, Direction, Limits, Options, OptionsRecord, Protocol, Record, Reject, Session, Summary, Transport,
 };
 
-use crate::containment::Containment;
+use crate::containment::contained;
 use crate::metrics::DecodeCounters;
 use crate::normalise::{self, Metering};
 use crate::registry::{ExporterRegistry, ExporterTally};
@@ -75,17 +75,11 @@ pub struct Decode {
     counters: DecodeCounters,
     tally: ExporterTally,
     telling: TemplatePublisher,
-    containment: Arc<Containment>,
 }
 
 impl Decode {
     /// A decoder that knows no templates yet.
-    pub fn new(
-        limits: Limits,
-        state: ExporterState,
-        counters: DecodeCounters,
-        containment: Arc<Containment>,
-    ) -> Self {
+    pub fn new(limits: Limits, state: ExporterState, counters: DecodeCounters) -> Self {
         Self {
             decoder: Decoder::new(limits.clone()),
             limits,
@@ -94,7 +88,6 @@ impl Decode {
             state,
             counters,
             telling: TemplatePublisher::default(),
-            containment,
         }
     }
 
@@ -192,9 +185,8 @@ impl Decode {
             return Ok(Decoded::default());
         }
         self.counters.received();
-        let containment = Arc::clone(&self.containment);
         let decode = || self.decoder.decode(session, now_ms, datagram, records);
-        let summary = match containment.run(session, datagram, decode) {
+        let summary = match contained(session, datagram, decode) {
             Some(Ok(summary)) => summary,
             Some(Err(reject)) => {
                 self.refuse(source, datagram.len(), &reject, now_ms);
@@ -218,7 +210,7 @@ impl Decode {
                 records,
             )
         };
-        Ok(containment.run(session, datagram, take_in).unwrap_or_default())
+        Ok(contained(session, datagram, take_in).unwrap_or_default())
     }
 
     /// Finds out whose the datagram is, and keeps what it says beside its records.
@@ -288,11 +280,21 @@ impl Decode {
 
     /// After a panic a session may be half changed, and is met as a new one.
     fn forget(&mut self, session: Session, datagram: &[u8]) {
-        let containment = Arc::clone(&self.containment);
         let end = || self.decoder.end_session(session);
-        if containment.run(session, datagram, end).is_none() {
-            self.decoder = Decoder::new(self.limits.clone());
+        if contained(session, datagram, end).is_none() {
+            self.start_anew(session, datagram);
         }
+    }
+
+    /// Where not even that can be done: a new decoder, with the templates of the others.
+    /// What waited in the old one is lost, and counted as far as that can be told.
+    fn start_anew(&mut self, session: Session, datagram: &[u8]) {
+        let expired = self.decoder.take_expired_sets();
+        let waiting = contained(session, datagram, || self.decoder.waiting_sets());
+        self.counters.expired(expired + waiting.unwrap_or(0));
+        contained(session, datagram, || self.telling.idle(&mut self.decoder));
+        let successor = contained(session, datagram, || self.decoder.successor(session));
+        self.decoder = successor.unwrap_or_else(|| Decoder::new(self.limits.clone()));
     }
 
     /// Keeps what is no record.
@@ -411,15 +413,54 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
-    #[test]
-    fn data_that_waits_for_its_template_at_the_end_counts_as_expired() {
-        let metrics = Arc::<Metrics>::default();
-        let mut decode = Decode::new(
+    fn decode(metrics: &Arc<Metrics>) -> Decode {
+        Decode::new(
             Limits::default(),
             ExporterState::default(),
             metrics.decode_counters(),
-            Arc::default(),
+        )
+    }
+
+    #[test]
+    fn a_decoder_that_begins_anew_knows_the_templates_of_others_and_counts_what_waited() {
+        let metrics = Arc::<Metrics>::default();
+        let mut decode = decode(&metrics);
+        let port = wire::Field::iana(7, 2);
+        let [faulty, other] = [1, 2].map(|n| Session::datagram(([192, 0, 2, n], 4739).into()));
+        let send = |decode: &mut Decode, session, message: Ipfix| {
+            let mut records = Vec::new();
+            decode
+                .datagram(session, 0, &message.encode(), &Exporters::default(), &mut records)
+                .unwrap();
+            records.len()
+        };
+        for session in [faulty, other] {
+            let message = Ipfix::new(0, 0, 1).template(256, &[port]).set(257, &[0, 80]);
+            send(&mut decode, session, message);
+        }
+        decode.start_anew(faulty, &[]);
+        let data = || Ipfix::new(0, 1, 1).set(256, &[0, 80]);
+        assert_eq!(send(&mut decode, other, data()), 1);
+        assert_eq!(
+            send(&mut decode, faulty, data()),
+            0,
+            "its templates may be half changed"
         );
+        decode.publish();
+        let text = metrics.encode();
+        for line in [
+            "weir_collector_data_sets_total{event=\"held\"} 3",
+            "weir_collector_data_sets_total{event=\"expired\"} 2",
+            "weir_collector_templates_total{event=\"recalled\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn data_that_waits_for_its_template_at_the_end_counts_as_expired() {
+        let metrics = Arc::<Metrics>::default();
+        let mut decode = decode(&metrics);
         let data = Ipfix::new(0, 0, 1).set(256, &[0, 80]).set(257, &[1]).encode();
         let session = Session::datagram(([192, 0, 2, 1], 4739).into());
         decode

@@ -23,6 +23,7 @@ use answer::{Asked, Behind, Question};
 use cache::{Cache, Key, Known};
 use derived_identity::DerivedIdentities;
 use listeners::Listeners;
+pub use room::NameRoom;
 use served_ports::PortLists;
 use server::Evidence;
 use weir_identity::interfaces::SwitchInterfaces;
@@ -34,6 +35,7 @@ mod cache;
 pub mod claims;
 mod derived_identity;
 mod listeners;
+mod room;
 mod served_ports;
 mod server;
 
@@ -42,7 +44,7 @@ mod server;
 const OLDEST: u64 = 3_600 * 1_000_000_000;
 
 /// What one thread keeps to put names on records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Enrich {
     cache: Cache,
     port_lists: PortLists,
@@ -50,10 +52,26 @@ pub struct Enrich {
     listeners: Listeners,
 }
 
+impl Default for Enrich {
+    fn default() -> Self {
+        Self::with_room(NameRoom::THREAD)
+    }
+}
+
 /// A Service has the port of a side.
 type Serves = bool;
 
 impl Enrich {
+    /// Knows nothing yet, and will keep so much at most.
+    pub fn with_room(room: NameRoom) -> Self {
+        Self {
+            cache: Cache::with_room(room.sides),
+            port_lists: PortLists::with_room(room.port_lists),
+            derived: DerivedIdentities::with_room(room.derived),
+            listeners: Listeners::with_room(room.listeners),
+        }
+    }
+
     /// The directory or the labels are others from now on.
     pub fn names_changed(&mut self) {
         self.cache.outdate();
@@ -181,7 +199,7 @@ impl<'a> Sought<'a> {
 impl Known<'_> {
     /// Puts it into the side that asked.
     fn fill(self, side: &mut Side) -> Serves {
-        side.identity = Arc::clone(self.identity);
+        side.identity = Arc::clone(self.identity).into();
         side.found = self.found;
         self.serves
     }

@@ -28,11 +28,11 @@ use std::sync::Arc;
 
 use wire::{Direction, PacketSample, Protocol, Record};
 
-use weir_flow::Identity;
+use weir_flow::Who;
 use weir_flow::{
     FlowRecord, IdentifiedBy, PacketPath, Server, ServerConfidence, Side, TcpFlags, Tunnel, Verdict,
 };
-use weir_identity::exporters::{Exporter, Exporters};
+use weir_identity::exporters::Exporter;
 
 pub mod ovs;
 mod packet_path;
@@ -41,6 +41,7 @@ mod role;
 mod verdict;
 
 pub use ovs::{has_ovs_shape, is_ovs};
+pub use primary::VantagePoint;
 pub use role::Metering;
 
 /// Octets of the Ethernet header that OVS counts in NetFlow.
@@ -129,15 +130,10 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
 
 /// Says of a record that has its names whether sums count it, and what became of
 /// its packets.
-pub fn judge(
-    record: &mut FlowRecord,
-    exporter: Option<&Exporter>,
-    exporters: &Exporters,
-    metering: Metering,
-) {
-    record.primary = role::is_primary(record, exporter, exporters, metering);
+pub fn judge(record: &mut FlowRecord, at: &VantagePoint<'_>) {
+    record.primary = role::is_primary(record, at);
     if !role::is_foreign(record) {
-        record.verdict = verdict::verdict(record, exporter);
+        record.verdict = verdict::verdict(record, at.exporter());
     }
 }
 
@@ -283,7 +279,7 @@ fn source(record: Record, ovs: bool, exporter: Option<&Exporter>) -> Side {
         mac: record.src_mac,
         if_index: input.unwrap_or_else(|| interface(&record, record.in_if, ovs, exporter)),
         if_name: record.in_if_name,
-        identity: Identity::nobody(),
+        identity: Who::NOBODY,
         found: IdentifiedBy::Nothing,
     }
 }
@@ -296,7 +292,7 @@ fn destination(record: &Record, ovs: bool, exporter: Option<&Exporter>) -> Side 
         mac: record.dst_mac,
         if_index: output.unwrap_or_else(|| interface(record, record.out_if, ovs, exporter)),
         if_name: record.out_if_name.clone(),
-        identity: Identity::nobody(),
+        identity: Who::NOBODY,
         found: IdentifiedBy::Nothing,
     }
 }

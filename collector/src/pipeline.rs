@@ -33,6 +33,7 @@ use crate::args::NodeDaemon;
 use crate::config::{Config, datagram_limits};
 use crate::containment::quieten_contained_panics;
 use crate::decode::ExporterState;
+use crate::enrich::NameRoom;
 use crate::health::Health;
 use crate::http::{self, Pages};
 use crate::metrics::Metrics;
@@ -140,7 +141,6 @@ impl Collector {
                 registry: Arc::clone(metrics.exporters()),
                 ..ExporterState::default()
             },
-            containment: Arc::default(),
             labels: names.labels,
             sender,
         };
@@ -295,7 +295,8 @@ fn receive_datagrams(
     // All stay open until the last worker has ended: see `receive::run`.
     let sockets = Arc::new(sockets);
     for n in 0..workers.get() {
-        let (sockets, mut worker) = (Arc::clone(&sockets), shared.worker(datagram_limits(workers)));
+        let sockets = Arc::clone(&sockets);
+        let mut worker = shared.worker(datagram_limits(workers), NameRoom::THREAD);
         worker.recall(templates);
         let (stop, drops) = (stop_reader.try_clone()?, shared.metrics.kernel_drops());
         let receive = move || {

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::stream_limits;
+use crate::enrich::NameRoom;
 use crate::metrics::{Closed, Refusal, Transport};
 use crate::worker::WorkerShared;
 
@@ -27,7 +28,7 @@ use connection::Connection;
 pub use tls::TlsError;
 
 /// Connections at a time, unless told otherwise. Each takes 1 MiB at most for templates
-/// and data that waits, and up to 30 MiB for names where it brings as many flows as that.
+/// and data that waits, and 2 MiB for names where it brings as many flows as that.
 pub const CONNECTIONS: usize = 256;
 
 /// Connections of one peer at a time, unless told otherwise.
@@ -188,7 +189,8 @@ impl Listener {
             Err(refusal) => return counters.refuse(refusal),
         };
         let open = Open::new(shared, self.tls.is_some(), permit);
-        let connection = Connection::new(peer, shared.worker(stream_limits()), self.idle, stop.clone());
+        let worker = shared.worker(stream_limits(), NameRoom::CONNECTION);
+        let connection = Connection::new(peer, worker, self.idle, stop.clone());
         connections.spawn(serve(stream, self.tls.clone(), connection, open));
     }
 }

@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use wire::{Limits, Protocol, Record, Reject, Session};
 
 use crate::allow::Allow;
-use crate::containment::Containment;
+use crate::containment::contained;
 use crate::decode::{DatagramReject, Decode, Decoded, ExporterState};
-use crate::enrich::Enrich;
 use crate::enrich::claims::Claims;
+use crate::enrich::{Enrich, NameRoom};
 use crate::metrics::{Drop, Metrics};
-use crate::normalise::{Context, is_ovs, judge, normalise};
+use crate::normalise::{Context, VantagePoint, is_ovs, judge, normalise};
 use crate::queue::{Full, Sender};
 use crate::receive::{Datagram, Handler};
 use crate::templates::Templates;
@@ -43,8 +43,6 @@ pub struct WorkerShared {
     pub snapshots: watch::Receiver<Snapshot>,
     /// What is known of exporters.
     pub exporters: ExporterState,
-    /// What keeps a fault of ours from ending a thread.
-    pub containment: Arc<Containment>,
     /// Labels of networks, as they are now.
     pub labels: watch::Receiver<Arc<Labels>>,
     /// The way to the sink.
@@ -53,7 +51,7 @@ pub struct WorkerShared {
 
 impl WorkerShared {
     /// A worker that knows no template yet.
-    pub fn worker(&self, limits: Limits) -> Worker {
+    pub fn worker(&self, limits: Limits, room: NameRoom) -> Worker {
         let mut snapshots = self.snapshots.clone();
         let names = snapshots.borrow_and_update().clone();
         let mut label_changes = self.labels.clone();
@@ -61,21 +59,16 @@ impl WorkerShared {
         Worker {
             metrics: Arc::clone(&self.metrics),
             allow: Arc::clone(&self.allow),
-            decode: Decode::new(
-                limits,
-                self.exporters.clone(),
-                self.metrics.decode_counters(),
-                Arc::clone(&self.containment),
-            ),
+            decode: Decode::new(limits, self.exporters.clone(), self.metrics.decode_counters()),
             snapshots,
             names,
             interfaces: Arc::clone(&self.exporters.interfaces),
             switches: Switches::default(),
-            containment: Arc::clone(&self.containment),
             label_changes,
             labels,
-            enrich: Enrich::default(),
-            claims: Claims::default(),
+            room,
+            enrich: Enrich::with_room(room),
+            claims: Claims::with_room(room),
             raw: Vec::new(),
             batch: Vec::new(),
             sender: self.sender.clone(),
@@ -93,9 +86,9 @@ pub struct Worker {
     names: Snapshot,
     interfaces: Arc<Interfaces>,
     switches: Switches,
-    containment: Arc<Containment>,
     label_changes: watch::Receiver<Arc<Labels>>,
     labels: Arc<Labels>,
+    room: NameRoom,
     enrich: Enrich,
     claims: Claims,
     raw: Vec<Record>,
@@ -129,28 +122,31 @@ impl Worker {
             source,
             exporter,
         };
-        let (decoded, before) = (self.raw.len(), self.batch.len());
-        let containment = Arc::clone(&self.containment);
+        let (decoded, before, mut finished) = (self.raw.len(), self.batch.len(), 0);
         let finish = || {
             let origin = origin(self.raw.first(), exporter, source);
             let here =
                 origin.and_then(|(origin, format)| self.switches.here(&self.interfaces, origin, format));
-            for raw in self.raw.drain(..) {
-                let mut record = normalise(raw, context);
+            let at = VantagePoint::new(exporter, exporters, metering);
+            // Each is made where it stays: a record is large.
+            let records = self.raw.drain(..).map(|raw| normalise(raw, context));
+            self.batch.extend(records);
+            for record in &mut self.batch[before..] {
                 self.enrich
-                    .enrich(&mut record, &self.names.directory, &self.labels, here);
+                    .enrich(record, &self.names.directory, &self.labels, here);
                 if !record.attributes.is_empty() {
-                    self.claims.apply(&mut record, of_cluster);
+                    self.claims.apply(record, of_cluster);
                 }
-                judge(&mut record, exporter, exporters, metering);
-                self.batch.push(record);
+                judge(record, &at);
+                finished += 1;
             }
         };
-        if containment.run(session, payload, finish).is_none() {
-            let lost = decoded - (self.batch.len() - before);
+        if contained(session, payload, finish).is_none() {
+            let lost = decoded - finished;
+            self.batch.truncate(before + finished);
             self.raw.clear();
-            self.enrich = Enrich::default();
-            self.claims = Claims::default();
+            self.enrich = Enrich::with_room(self.room);
+            self.claims = Claims::with_room(self.room);
             self.metrics.drop_records(Drop::Panic, lost as u64);
         }
         if self.batch.len() >= FULL_BATCH {

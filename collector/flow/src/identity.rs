@@ -1,6 +1,7 @@
 //! Who has an address: the names that a side of a flow carries.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
 use weir_api::fields::{self, Column};
@@ -36,10 +37,18 @@ impl Kind {
 }
 
 /// Who has an address. Unknown strings are empty.
+///
+/// What is asked of every record stands first, in the line of the processor's caches that
+/// has the count of an `Arc`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[repr(C)]
 pub struct Identity {
     /// What it is.
     pub kind: Kind,
+    /// Node that it runs on, or is.
+    pub node_name: Arc<str>,
+    /// The network of the address: `primary`, or the secondary network's name.
+    pub network: Arc<str>,
     /// Name of the pod, Service or node.
     pub name: Arc<str>,
     /// Namespace of the pod or Service.
@@ -48,8 +57,6 @@ pub struct Identity {
     pub workload_name: Arc<str>,
     /// Kind of the top owner.
     pub workload_kind: Arc<str>,
-    /// Node that it runs on, or is.
-    pub node_name: Arc<str>,
     /// Address of that node.
     pub node_addr: Option<IpAddr>,
     /// Zone of that node.
@@ -60,8 +67,6 @@ pub struct Identity {
     pub service_name: Arc<str>,
     /// Namespace of that Service.
     pub service_ns: Arc<str>,
-    /// The network of the address: `primary`, or the secondary network's name.
-    pub network: Arc<str>,
     /// Labels of the pod, in the order of their keys.
     pub labels: Arc<[(Arc<str>, Arc<str>)]>,
     /// Name that the configuration gives the smallest network around the address.
@@ -86,6 +91,48 @@ macro_rules! columns {
 }
 
 static NOBODY: LazyLock<Arc<Identity>> = LazyLock::new(Arc::default);
+
+/// Who stands on a side: shared with others, or nobody, which costs no counting.
+#[derive(Debug, Clone, Default)]
+pub struct Who(Option<Arc<Identity>>);
+
+impl Who {
+    /// Nobody is known.
+    pub const NOBODY: Self = Self(None);
+
+    /// The identity, as it is shared.
+    #[inline]
+    pub fn shared(&self) -> &Arc<Identity> {
+        self.0.as_ref().unwrap_or_else(|| &NOBODY)
+    }
+}
+
+impl Deref for Who {
+    type Target = Identity;
+
+    #[inline]
+    fn deref(&self) -> &Identity {
+        self.shared()
+    }
+}
+
+impl From<Arc<Identity>> for Who {
+    fn from(who: Arc<Identity>) -> Self {
+        Self(Some(who))
+    }
+}
+
+impl From<Identity> for Who {
+    fn from(who: Identity) -> Self {
+        Arc::new(who).into()
+    }
+}
+
+impl PartialEq for Who {
+    fn eq(&self, other: &Self) -> bool {
+        self.shared() == other.shared()
+    }
+}
 
 impl Identity {
     /// The answer when nothing is known.

@@ -13,7 +13,7 @@ mod shared;
 mod value;
 
 pub use attributes::{ATTRIBUTES, column_of, is_of_cluster};
-pub use identity::{Identity, Kind};
+pub use identity::{Identity, Kind, Who};
 pub use packet_path::{Entered, Left, PacketPath};
 pub use record::{FlowRecord, IdentifiedBy, Server, ServerConfidence, Side, Tunnel, Verdict, Visitor};
 pub use shared::SharedFields;

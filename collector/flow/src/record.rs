@@ -11,7 +11,7 @@ use wire::{Attributes, Direction, Protocol, Text};
 
 use crate::attributes;
 use crate::columns::{OWN, SHARED};
-use crate::identity::Identity;
+use crate::identity::{Identity, Who};
 use crate::packet_path::PacketPath;
 use crate::shared::SharedFields;
 use crate::value::{TcpFlags, Value};
@@ -99,7 +99,7 @@ pub struct Side {
     /// Name of the interface.
     pub if_name: Text,
     /// Who it is.
-    pub identity: Arc<Identity>,
+    pub identity: Who,
     /// What that rests on.
     pub found: IdentifiedBy,
 }

@@ -110,8 +110,10 @@ pub struct NodeFact {
 /// What is kept of a Service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServiceFact {
-    /// ClusterIPs, external addresses and those of its load balancer.
+    /// Those that it was given: ClusterIPs and those of its load balancer.
     pub addresses: Vec<IpAddr>,
+    /// Those that whoever made it wrote down (`externalIPs`), and that it was not given.
+    pub external_addresses: Vec<IpAddr>,
     /// IANA protocol and port of each of its ports.
     pub ports: Vec<(u8, u16)>,
     /// Its ports on every node.
@@ -141,9 +143,14 @@ impl EndpointsFact {
 }
 
 impl ServiceFact {
-    /// Each address with each port.
+    /// Each address that it was given with each port.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         each(&self.addresses, &self.ports)
+    }
+
+    /// Each external address with each port.
+    pub fn external_endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        each(&self.external_addresses, &self.ports)
     }
 }
 

@@ -75,19 +75,22 @@ struct Known {
 struct Switch {
     /// When it was heard of first.
     heard_ms: u64,
-    by_index: HashMap<u32, Interface, RandomState>,
-    /// From domain and OpenFlow port to ifIndex.
-    by_port: HashMap<(u32, u32), u32, RandomState>,
+    by_index: HashMap<u32, Arc<Interface>, RandomState>,
+    /// By domain and OpenFlow port.
+    by_port: HashMap<(u32, u32), Arc<Interface>, RandomState>,
 }
 
+/// What is asked of every record stands first, in one line of the processor's caches.
 #[derive(Debug, Clone)]
+#[repr(C)]
 struct Interface {
-    name: Text,
-    port: Option<(u32, u32)>,
     pod: Pod,
+    name: Text,
     /// Flows that began earlier are of another pod.
     since_ms: u64,
     seen_ms: u64,
+    index: u32,
+    port: Option<(u32, u32)>,
 }
 
 /// Who stands behind an interface.
@@ -317,7 +320,8 @@ impl Switch {
         if is_odd || (known.is_none() && self.by_index.len() >= most) {
             return;
         }
-        let same = |known: &&Interface| (&*known.pod.identity.ns, &*known.pod.identity.name) == (ns, pod);
+        let same =
+            |known: &&Arc<Interface>| (&*known.pod.identity.ns, &*known.pod.identity.name) == (ns, pod);
         let (pod, since_ms) = match known.filter(same) {
             Some(known) => (known.pod.clone(), known.since_ms),
             None => (Pod::new(ns, pod, origin.exporter), self.since(now_ms)),
@@ -325,16 +329,17 @@ impl Switch {
         let port = told.port.filter(|port| *port != 0);
         let port = port.map(|port| (origin.domain, port));
         self.remove(told.interface);
-        if let Some(port) = port {
-            self.by_port.insert(port, told.interface);
-        }
-        let interface = Interface {
-            name: told.name.clone(),
-            port,
+        let interface = Arc::new(Interface {
             pod,
+            name: told.name.clone(),
             since_ms,
             seen_ms: now_ms,
-        };
+            index: told.interface,
+            port,
+        });
+        if let Some(port) = port {
+            self.by_port.insert(port, Arc::clone(&interface));
+        }
         self.by_index.insert(told.interface, interface);
     }
 
@@ -348,7 +353,8 @@ impl Switch {
 
     fn remove(&mut self, index: u32) {
         let port = self.by_index.remove(&index).and_then(|known| known.port);
-        if let Some(port) = port.filter(|port| self.by_port.get(port) == Some(&index)) {
+        let is_its = |port: &(u32, u32)| self.by_port.get(port).is_some_and(|known| known.index == index);
+        if let Some(port) = port.filter(is_its) {
             self.by_port.remove(&port);
         }
     }
@@ -356,7 +362,7 @@ impl Switch {
     fn forget(&mut self, oldest_ms: u64) {
         self.by_index.retain(|_, known| known.seen_ms >= oldest_ms);
         let known = &self.by_index;
-        self.by_port.retain(|_, index| known.contains_key(index));
+        self.by_port.retain(|_, port| known.contains_key(&port.index));
     }
 }
 
@@ -382,11 +388,10 @@ impl SwitchInterfaces {
     /// is of one that had the number before, or has it since.
     pub fn pod(&self, side: &Side, began_ns: u64) -> Option<&Pod> {
         let number = side.if_index?;
-        let index = match self.format {
-            Protocol::NetFlow5 => *self.switch.by_port.get(&(self.domain, number))?,
-            _ => number,
+        let interface = match self.format {
+            Protocol::NetFlow5 => self.switch.by_port.get(&(self.domain, number))?,
+            _ => self.switch.by_index.get(&number)?,
         };
-        let interface = self.switch.by_index.get(&index)?;
         let agrees = side.if_name.is_empty() || side.if_name == interface.name;
         let lived = began_ns / 1_000_000 >= interface.since_ms;
         (agrees && lived).then_some(&interface.pod)

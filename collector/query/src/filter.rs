@@ -16,6 +16,7 @@ pub(crate) use error::nearest_field;
 pub use parse::MAX_LENGTH;
 
 use weir_api::fields::Column;
+use weir_api::interface::PRIMARY;
 
 use crate::limits::Scope;
 use check::Checker;
@@ -55,7 +56,9 @@ impl Filter {
         matches!(self.test, Test::Const(true))
     }
 
-    /// The same, of the flows in `scope` alone.
+    /// The same, of the flows in `scope` alone. An end that somebody could take for
+    /// theirs by writing it down themselves (a Service's `externalIPs`, a pod's addresses
+    /// in secondary networks, see `network`) shows nobody anything.
     #[must_use]
     pub fn within(self, scope: &Scope) -> Self {
         let Scope::Namespaces(namespaces) = scope else {
@@ -68,8 +71,10 @@ impl Filter {
             let empty = Term::Text(String::new());
             Test::Compare(expr::Compare::Ne, Term::Column(Column::of(name)), empty)
         };
-        let end = |name| Test::All(vec![named(name), side(name)]);
-        let either = Test::Any(vec![end("ns"), end("dst_ns")]);
+        let proven = ["", PRIMARY].map(|network| Term::Text(network.to_owned()));
+        let is_proven = |network| Test::OneOf(Term::Column(Column::of(network)), proven.to_vec());
+        let end = |ns, network| Test::All(vec![named(ns), side(ns), is_proven(network)]);
+        let either = Test::Any(vec![end("ns", "network"), end("dst_ns", "dst_network")]);
         Self {
             test: Test::All(vec![either, self.test]),
             ..self

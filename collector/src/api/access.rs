@@ -3,7 +3,7 @@
 //!
 //! | names come from | HTTP listens on | who may ask | sees |
 //! |---|---|---|---|
-//! | Kubernetes | anything | a token that Kubernetes accepts | flows with an end in a namespace whose pods its owner may get |
+//! | Kubernetes | anything | a token that Kubernetes accepts | flows with an end, by a name that nobody can write down for themselves, in a namespace whose pods its owner may get |
 //! | elsewhere | loopback | everybody on this host | everything |
 //! | elsewhere | anything else | nobody | |
 

@@ -46,8 +46,8 @@ fn flow(ns: &str, dst_ns: &str, now_ns: u64) -> FlowRecord {
     };
     record.bytes = Some(100);
     record.primary = true;
-    record.src.identity = identity(ns);
-    record.dst.identity = identity(dst_ns);
+    record.src.identity = identity(ns).into();
+    record.dst.identity = identity(dst_ns).into();
     record
 }
 
@@ -59,12 +59,18 @@ struct Behind {
 
 /// alice may get pods in shop and cart; root in all namespaces.
 async fn behind_kubernetes() -> Behind {
+    let pairs = [("shop", "bank"), ("bank", "bank"), ("bank", "cart"), ("", "bank")];
+    with_flows(&pairs.map(|(ns, dst)| flow(ns, dst, now_ns()))).await
+}
+
+fn now_ns() -> u64 {
+    jiff::Timestamp::now().as_nanosecond() as u64 - 1_000_000_000
+}
+
+async fn with_flows(flows: &[FlowRecord]) -> Behind {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, reader, _) = weir_store::open(Settings::new(directory.path())).unwrap();
-    let now = jiff::Timestamp::now().as_nanosecond() as u64 - 1_000_000_000;
-    let pairs = [("shop", "bank"), ("bank", "bank"), ("bank", "cart"), ("", "bank")];
-    let flows: Vec<FlowRecord> = pairs.iter().map(|(ns, dst)| flow(ns, dst, now)).collect();
-    writer.append(&flows).unwrap();
+    writer.append(flows).unwrap();
     writer.flush();
     let (reviews, _asked) = reviews::tests::server().await;
     let gate = Gate::Kubernetes(Arc::new(reviews));
@@ -114,6 +120,31 @@ async fn a_user_sees_flows_with_an_end_in_their_namespaces_and_no_others() {
     }
     let (_, all) = behind.get("query", "root-token").await;
     assert_eq!(all["totals"]["flows"], 4, "{all}");
+}
+
+#[tokio::test]
+async fn what_a_user_writes_down_shows_them_no_flows_of_others() {
+    let in_network = |network: &str| {
+        let mut record = flow("bank", "shop", now_ns());
+        let dst = Identity {
+            network: network.into(),
+            ..(*record.dst.identity).clone()
+        };
+        record.dst.identity = Arc::new(dst).into();
+        record
+    };
+    // A Service's own address, a pod's own; then what its owner says, each in its way.
+    let networks = ["", "primary", "external", "unproven", "shop/blue"];
+    let behind = with_flows(&networks.map(in_network)).await;
+    let (_, flows) = behind.get("flows?columns=dst_network", "alice-token").await;
+    let seen = flows["rows"].as_array().unwrap().iter();
+    let mut seen: Vec<_> = seen.map(|row| row["dst_network"].as_str().unwrap()).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, ["", "primary"]);
+    let (_, sums) = behind.get("query", "alice-token").await;
+    assert_eq!(sums["totals"]["flows"], 2, "{sums}");
+    let (_, all) = behind.get("query", "root-token").await;
+    assert_eq!(all["totals"]["flows"], 5, "{all}");
 }
 
 #[tokio::test]

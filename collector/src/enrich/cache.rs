@@ -21,8 +21,6 @@ use super::served_ports::ServedPorts;
 
 /// Places at first, 64 bytes each; a power of two.
 const FIRST: usize = 1_024;
-/// Places at most; a power of two.
-const MOST: usize = 65_536;
 /// Places that a side may have, one after the other.
 const WAYS: usize = 4;
 const SECOND_NS: u64 = 1_000_000_000;
@@ -160,9 +158,11 @@ pub struct Known<'a> {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cache {
     places: Vec<Option<Entry>>,
+    /// Places at most; a power of two.
+    most: usize,
     hasher: RandomState,
     /// Which state of the names entries have to be of.
     generation: u16,
@@ -201,7 +201,8 @@ impl Flags {
     const BY_PORT: u8 = 4;
 
     fn of(answer: &Answer) -> Self {
-        Self(u8::from(answer.serves) * Self::SERVES | u8::from(answer.unowned) * Self::UNOWNED)
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        Self(flag(answer.serves, Self::SERVES) | flag(answer.unowned, Self::UNOWNED))
     }
 
     const fn has(self, flag: u8) -> bool {
@@ -236,6 +237,17 @@ impl Seconds {
 }
 
 impl Cache {
+    /// An empty one with so many places at most, a power of two.
+    pub fn with_room(most: usize) -> Self {
+        Self {
+            places: Vec::new(),
+            most: most.max(FIRST),
+            hasher: RandomState::default(),
+            generation: 0,
+            pushed_out: 0,
+        }
+    }
+
     /// Nothing of what is known is true any more.
     pub fn outdate(&mut self) {
         self.generation = self.generation.wrapping_add(1);
@@ -324,7 +336,7 @@ impl Cache {
             ports,
         };
         self.place(entry);
-        if self.pushed_out > self.places.len() / 4 && self.places.len() < MOST {
+        if self.pushed_out > self.places.len() / 4 && self.places.len() < self.most {
             self.grow();
         }
     }
@@ -441,7 +453,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_given_again_for_the_same_side_within_its_span_until_names_change() {
-        let mut cache = Cache::default();
+        let mut cache = Cache::with_room(FIRST);
         let flow = |from, to| Span {
             from: from * SECOND_NS,
             to: to * SECOND_NS,
@@ -482,7 +494,8 @@ mod tests {
 
     #[test]
     fn it_starts_small_and_grows_to_a_bound() {
-        let mut cache = Cache::default();
+        const MOST: usize = 65_536;
+        let mut cache = Cache::with_room(MOST);
         assert_eq!(cache.places.capacity(), 0);
         let known = |cache: &Cache| {
             let ports = 0..u16::MAX;

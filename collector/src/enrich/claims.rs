@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::NameRoom;
 use foldhash::fast::RandomState;
 use weir_flow::{FlowRecord, IdentifiedBy, Identity, Kind, Side, is_of_cluster};
 use wire::{Attribute, AttributeValue, Attributes};
 
-/// Identities that are kept, up to 2 KiB each; when there are so many, all are forgotten.
-const MOST: usize = 8_192;
-
 /// What one thread keeps of claims.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Claims {
     known: HashMap<String, Known, RandomState>,
+    /// When there are so many, all are forgotten.
+    most: usize,
     /// Memory for the key that is looked for.
     key: String,
 }
@@ -44,7 +44,22 @@ struct Claim<'a> {
     service_name: &'a str,
 }
 
+impl Default for Claims {
+    fn default() -> Self {
+        Self::with_room(NameRoom::THREAD)
+    }
+}
+
 impl Claims {
+    /// None yet, and so many at most.
+    pub fn with_room(room: NameRoom) -> Self {
+        Self {
+            known: HashMap::default(),
+            most: room.claims,
+            key: String::new(),
+        }
+    }
+
     /// Completes the names of a record that has those of the collector, or takes from
     /// it what it says of the cluster, if its exporter is not `trusted`: then the answer
     /// is whether it said anything.
@@ -74,7 +89,7 @@ impl Claims {
             service_name,
         } = claim;
         self.key.clear();
-        let who = Arc::as_ptr(&side.identity).addr();
+        let who = Arc::as_ptr(side.identity.shared()).addr();
         let parts = write!(
             self.key,
             "{who:x}\n{:?}\n{ns}\n{name}\n{node}\n{service_ns}\n{service_name}\n{labels}",
@@ -83,18 +98,18 @@ impl Claims {
         parts.expect("a String takes whatever is written to it");
         if !self.known.contains_key(&self.key) {
             let (made, found) = completed(&side.identity, side.found, claim);
-            if self.known.len() >= MOST {
+            if self.known.len() >= self.most {
                 self.known.clear();
             }
             let known = Known {
-                made: made.map_or_else(|| Arc::clone(&side.identity), Arc::new),
+                made: made.map_or_else(|| Arc::clone(side.identity.shared()), Arc::new),
                 found,
-                _of: Arc::clone(&side.identity),
+                _of: Arc::clone(side.identity.shared()),
             };
             self.known.insert(self.key.clone(), known);
         }
         if let Some(known) = self.known.get(&self.key) {
-            (side.identity, side.found) = (Arc::clone(&known.made), known.found);
+            (side.identity, side.found) = (Arc::clone(&known.made).into(), known.found);
         }
     }
 }
@@ -258,7 +273,10 @@ mod tests {
                 (&"tier".to_owned(), &"data".into())
             ]
         );
-        assert!(Arc::ptr_eq(&one.src.identity, &other.src.identity));
+        assert!(Arc::ptr_eq(
+            one.src.identity.shared(),
+            other.src.identity.shared()
+        ));
     }
 
     #[test]
@@ -285,7 +303,7 @@ mod tests {
             ..Identity::default()
         };
         for side in [&mut record.src, &mut record.dst] {
-            (side.identity, side.found) = (Arc::new(known.clone()), IdentifiedBy::Address);
+            (side.identity, side.found) = (known.clone().into(), IdentifiedBy::Address);
         }
         Claims::default().apply(&mut record, true);
         let said = keys(&record);
@@ -323,11 +341,12 @@ mod tests {
 
     #[test]
     fn there_are_never_more_than_so_many() {
-        let mut claims = Claims::default();
-        for n in 0..=MOST {
+        let room = NameRoom::CONNECTION;
+        let mut claims = Claims::with_room(room);
+        for n in 0..=room.claims {
             let name = n.to_string();
             claims.apply(&mut record(&[(Attribute::SrcPodName, &name)]), true);
         }
-        assert!(claims.known.len() <= MOST);
+        assert!(claims.known.len() <= room.claims);
     }
 }

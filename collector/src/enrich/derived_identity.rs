@@ -7,16 +7,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use weir_api::interface::{PRIMARY, UNPROVEN};
 use weir_flow::{Identity, Kind};
-
-/// Derived identities that are kept, 300 bytes each; when there are so many, all are forgotten.
-const MOST: usize = 32_768;
 
 /// Derived identities by the addresses of their parts, which they hold so that the addresses
 /// stay theirs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DerivedIdentities {
     known: HashMap<(usize, usize, Derivation), DerivedIdentity, RandomState>,
+    /// When there are so many, all are forgotten.
+    most: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +39,14 @@ enum Part {
 }
 
 impl DerivedIdentities {
+    /// None yet, and so many at most, 300 bytes each.
+    pub fn with_room(most: usize) -> Self {
+        Self {
+            known: HashMap::default(),
+            most,
+        }
+    }
+
     /// Who it is, as a part of a Service.
     pub fn with_service(&mut self, who: &Arc<Identity>, service: &Arc<Identity>) -> Arc<Identity> {
         if who.service_name == service.name && who.service_ns == service.ns {
@@ -80,7 +88,7 @@ impl DerivedIdentities {
         if let Some(known) = self.known.get(&key) {
             return Arc::clone(&known.made);
         }
-        if self.known.len() >= MOST {
+        if self.known.len() >= self.most {
             self.known.clear();
         }
         let made = Arc::new(make());
@@ -95,6 +103,17 @@ impl DerivedIdentities {
 
 fn address(who: &Arc<Identity>) -> usize {
     Arc::as_ptr(who).addr()
+}
+
+/// Where two are in different networks, and one of them only says that it is there, nothing
+/// is proven of both.
+fn common_network(one: &Arc<str>, other: &Arc<str>) -> Arc<str> {
+    let is_proven = |network: &Arc<str>| matches!(&**network, "" | PRIMARY);
+    match one == other {
+        true => Arc::clone(one),
+        false if is_proven(one) && is_proven(other) => Arc::default(),
+        false => UNPROVEN.into(),
+    }
 }
 
 fn common(one: &Identity, other: &Identity) -> Identity {
@@ -123,7 +142,7 @@ fn common(one: &Identity, other: &Identity) -> Identity {
         region: text(|who| &who.region),
         service_name: text(|who| &who.service_name),
         service_ns: text(|who| &who.service_ns),
-        network: text(|who| &who.network),
+        network: common_network(&one.network, &other.network),
         labels: if one.labels == other.labels {
             Arc::clone(&one.labels)
         } else {
@@ -149,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_same_parts_give_the_same_identity() {
-        let mut derived = DerivedIdentities::default();
+        let mut derived = DerivedIdentities::with_room(8);
         let (web, label) = (pod("web", "z"), Arc::from("offices"));
         let one = derived.with_label(&web, &label);
         assert!(Arc::ptr_eq(&one, &derived.with_label(&web, &label)));
@@ -162,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_two_have_in_common_is_kept_and_nothing_else() {
-        let both = DerivedIdentities::default().common(&pod("a", "z"), &pod("b", "z"));
+        let both = DerivedIdentities::with_room(8).common(&pod("a", "z"), &pod("b", "z"));
         assert_eq!(
             (both.kind, &*both.name, &*both.ns, &*both.zone),
             (Kind::Pod, "", "shop", "z")
@@ -171,11 +190,28 @@ mod tests {
     }
 
     #[test]
+    fn several_networks_that_pods_only_say_they_are_in_prove_none_together() {
+        let network = |name: &str| Identity {
+            network: name.into(),
+            ..(*pod("web", "z")).clone()
+        };
+        let both = |one, other| common(&network(one), &network(other)).network.to_string();
+        assert_eq!(both("shop/blue", "shop/red"), UNPROVEN);
+        assert_eq!(both(PRIMARY, "shop/red"), UNPROVEN);
+        assert_eq!(both(UNPROVEN, PRIMARY), UNPROVEN);
+        assert_eq!(both("shop/red", "shop/red"), "shop/red");
+        assert_eq!(
+            (both(PRIMARY, PRIMARY), both(PRIMARY, "")),
+            (PRIMARY.to_owned(), String::new())
+        );
+    }
+
+    #[test]
     fn there_are_never_more_than_so_many() {
-        let (mut derived, web) = (DerivedIdentities::default(), pod("web", ""));
-        for n in 0..=MOST {
+        let (mut derived, web) = (DerivedIdentities::with_room(100), pod("web", ""));
+        for n in 0..=100 {
             derived.with_label(&web, &n.to_string().into());
         }
-        assert!(derived.known.len() <= MOST);
+        assert!(derived.known.len() <= 100);
     }
 }

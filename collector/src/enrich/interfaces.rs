@@ -160,7 +160,7 @@ fn the_interface_outranks_the_address_and_the_index_knows_the_rest() {
     directory.addresses.insert(SHARED, always(&Identity::nobody()));
     let record = raw(Protocol::Ipfix, (12, "v1"), (0, ""));
     let record = named(&interfaces, origin(None, 1), record, &directory).expect("a known switch");
-    assert!(Arc::ptr_eq(&record.src.identity, &identity));
+    assert!(Arc::ptr_eq(record.src.identity.shared(), &identity));
     assert_eq!(record.src.found, IdentifiedBy::Interface);
 }
 

@@ -8,20 +8,28 @@ use std::net::IpAddr;
 use foldhash::fast::RandomState;
 use weir_flow::Side;
 
-/// Listeners that are kept; a power of two.
-const PLACES: usize = 16_384;
-
 type Listener = (IpAddr, u16, u8);
 
 /// The listeners that one thread knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Listeners {
+    /// How many are kept.
+    most: usize,
     /// Empty until something was learned: not every format shows handshakes.
     places: Vec<Option<Listener>>,
     hasher: RandomState,
 }
 
 impl Listeners {
+    /// None yet, and so many at most, a power of two.
+    pub fn with_room(most: usize) -> Self {
+        Self {
+            most,
+            places: Vec::new(),
+            hasher: RandomState::default(),
+        }
+    }
+
     /// Whether something was seen to listen on this side.
     pub fn knows(&self, side: &Side, proto: Option<u8>) -> bool {
         if self.places.is_empty() {
@@ -34,14 +42,14 @@ impl Listeners {
     pub fn learn(&mut self, side: &Side, proto: Option<u8>) {
         let Some(new) = listener(side, proto) else { return };
         if self.places.is_empty() {
-            self.places = vec![None; PLACES];
+            self.places = vec![None; self.most];
         }
         let place = self.place(&new);
         self.places[place] = Some(new);
     }
 
     fn place(&self, listener: &Listener) -> usize {
-        self.hasher.hash_one(listener) as usize % PLACES
+        self.hasher.hash_one(listener) as usize % self.most.max(1)
     }
 }
 

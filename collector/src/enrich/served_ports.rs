@@ -10,9 +10,6 @@ use super::answer::Asked;
 
 /// Ports that are kept of one address.
 pub const MAX_PORTS: usize = 16;
-/// Lists that are kept to be shared; when there are so many, all are let go.
-const MAX_LISTS: usize = 4_096;
-
 /// Up to [`MAX_PORTS`] protocols with ports. Zeros after them: no port is 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ServedPorts([u32; MAX_PORTS]);
@@ -41,20 +38,31 @@ const fn number(proto: u8, port: u16) -> u32 {
 }
 
 /// The lists that are shared.
-#[derive(Debug, Default)]
-pub struct PortLists(HashSet<Arc<ServedPorts>, RandomState>);
+#[derive(Debug)]
+pub struct PortLists {
+    known: HashSet<Arc<ServedPorts>, RandomState>,
+    most: usize,
+}
 
 impl PortLists {
+    /// Knows none, and will keep so many; with one more all are let go.
+    pub fn with_room(most: usize) -> Self {
+        Self {
+            known: HashSet::default(),
+            most,
+        }
+    }
+
     /// The one that is like this.
     pub fn share(&mut self, ports: ServedPorts) -> Arc<ServedPorts> {
-        if let Some(known) = self.0.get(&ports) {
+        if let Some(known) = self.known.get(&ports) {
             return Arc::clone(known);
         }
-        if self.0.len() >= MAX_LISTS {
-            self.0.clear();
+        if self.known.len() >= self.most {
+            self.known.clear();
         }
         let ports = Arc::new(ports);
-        self.0.insert(Arc::clone(&ports));
+        self.known.insert(Arc::clone(&ports));
         ports
     }
 }
@@ -83,10 +91,10 @@ mod tests {
 
     #[test]
     fn lists_that_are_alike_are_kept_once_and_not_without_bound() {
-        let mut lists = PortLists::default();
+        let mut lists = PortLists::with_room(100);
         let mut list = |port| lists.share(ServedPorts::new(&[(6, port)]).unwrap());
         assert!(Arc::ptr_eq(&list(80), &list(80)));
-        (0..=MAX_LISTS as u16).for_each(|port| drop(list(port)));
-        assert!(lists.0.len() <= MAX_LISTS);
+        (0..=100).for_each(|port| drop(list(port)));
+        assert!(lists.known.len() <= 100);
     }
 }

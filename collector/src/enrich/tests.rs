@@ -211,6 +211,26 @@ fn the_side_with_the_port_of_a_service_is_the_server() {
 }
 
 #[test]
+fn the_names_of_a_connection_take_bounded_room() {
+    let room = NameRoom::CONNECTION;
+    let mut enrich = Enrich::with_room(room);
+    for n in 0..4 * room.sides as u32 {
+        let source = std::net::Ipv4Addr::from_bits(0xac10_0000 + n).to_string();
+        let mut flow = flow(&source, 40_000);
+        flow.tcp_flags = Some(weir_flow::TcpFlags {
+            bits: 0x12,
+            of_one_packet: true,
+        });
+        enrich.enrich(&mut flow, &directory(), &labels(), None);
+    }
+    let known = enrich.cache.filled();
+    // A side has four places, one after the other, and the last has some as well.
+    assert!((room.sides / 2..=room.sides + 4).contains(&known), "{known}");
+    let bytes = 64 * room.sides + 300 * room.derived + 24 * room.listeners + (2 << 10) * room.claims;
+    assert!(bytes <= 2 << 20, "{bytes}");
+}
+
+#[test]
 fn who_was_seen_to_take_a_connection_is_known_to_listen_afterwards() {
     let mut enrich = Enrich::default();
     let mut told = |bits: Option<u16>| {

@@ -52,6 +52,7 @@ use weir_api::interface::PRIMARY;
 use weir_api::profile::DEFAULT_BRIDGE;
 use wire::{Direction, Protocol};
 
+use super::role::Metering;
 use weir_flow::{Entered, FlowRecord, IdentifiedBy, Left};
 use weir_flow::{Identity, Kind};
 use weir_identity::exporters::{Coverage, Exporter, Exporters, Formats, NodeExports, rank};
@@ -66,8 +67,8 @@ const TUNNELS: [u16; 2] = [6081, 4789];
 const NODE_PORTS: [&str; 3] = ["ovn-k8s-mp", "antrea-gw", "ovn0"];
 
 /// Whether a record that has its names is the one to count.
-pub fn is_primary(record: &FlowRecord, exporter: Option<&Exporter>, exporters: &Exporters) -> bool {
-    let observation = Observation::new(record, exporter, exporters);
+pub fn is_primary(record: &FlowRecord, at: &VantagePoint<'_>) -> bool {
+    let observation = Observation::new(record, at.known);
     if observation.is_outer_packet() || observation.has_counted() {
         return false;
     }
@@ -80,9 +81,62 @@ pub fn is_primary(record: &FlowRecord, exporter: Option<&Exporter>, exporters: &
 }
 
 /// Whether a node of the cluster counts what an exporter that is none of them sees here.
-pub(super) fn counts_on_a_node(record: &FlowRecord, exporters: &Exporters) -> bool {
-    let place = Observation::new(record, None, exporters).place();
+pub(super) fn counts_on_a_node(record: &FlowRecord, at: &VantagePoint<'_>) -> bool {
+    let place = Observation::new(record, at.unknown()).place();
     !matches!(place, Some(CountingPoint::Entry | CountingPoint::Arrival))
+}
+
+/// Where the records of a datagram were made.
+#[derive(Debug, Clone, Copy)]
+pub struct VantagePoint<'a> {
+    known: Known<'a>,
+    /// How it meters, if it is not Open vSwitch.
+    pub(super) metering: Metering,
+}
+
+/// What is known of it.
+#[derive(Debug, Clone, Copy)]
+struct Known<'a> {
+    exporter: Option<&'a Exporter>,
+    exporters: &'a Exporters,
+    /// What the exporter's node exports; `None`: it is not known, or exports nothing.
+    node: Option<&'a NodeExports>,
+    /// Not on the integration bridge.
+    is_outer: bool,
+}
+
+impl<'a> VantagePoint<'a> {
+    /// At this exporter, if it is known, among all that are.
+    pub fn new(exporter: Option<&'a Exporter>, exporters: &'a Exporters, metering: Metering) -> Self {
+        let node = exporter.and_then(|e| exporters.node(&e.node));
+        let known = Known {
+            exporter,
+            exporters,
+            node,
+            is_outer: node.is_some() && exporter.is_some_and(|e| &*e.bridge != DEFAULT_BRIDGE),
+        };
+        Self { known, metering }
+    }
+
+    /// Who sent them, if known.
+    pub fn exporter(&self) -> Option<&'a Exporter> {
+        self.known.exporter
+    }
+
+    /// Whether the switch of the exporter's node counts the same packets.
+    pub(super) fn is_on_exporting_node(&self) -> bool {
+        self.known.node.is_some_and(|node| node.bridges > 0)
+    }
+
+    /// The same, of somebody who is not known.
+    fn unknown(&self) -> Known<'a> {
+        Known {
+            exporter: None,
+            node: None,
+            is_outer: false,
+            ..self.known
+        }
+    }
 }
 
 /// Which observation on the exporter's node counts.
@@ -101,25 +155,28 @@ struct Observation<'a> {
     record: &'a FlowRecord,
     exporter: Option<&'a Exporter>,
     exporters: &'a Exporters,
-    /// What the exporter's node exports; `None`: it is not known, or exports nothing.
     node: Option<&'a NodeExports>,
     ipv4: bool,
-    /// Not on the integration bridge.
     is_outer: bool,
     coverage: Coverage,
 }
 
 impl<'a> Observation<'a> {
-    fn new(record: &'a FlowRecord, exporter: Option<&'a Exporter>, exporters: &'a Exporters) -> Self {
+    fn new(record: &'a FlowRecord, at: Known<'a>) -> Self {
         let ipv4 = record.src.addr.is_some_and(|address| address.is_ipv4());
-        let node = exporter.and_then(|e| exporters.node(&e.node));
+        let Known {
+            exporter,
+            exporters,
+            node,
+            is_outer,
+        } = at;
         Self {
             record,
             exporter,
             exporters,
             node,
             ipv4,
-            is_outer: node.is_some() && exporter.is_some_and(|e| &*e.bridge != DEFAULT_BRIDGE),
+            is_outer,
             coverage: exporters.coverage(ipv4),
         }
     }

@@ -8,10 +8,9 @@
 //!   to one (`primary`).
 
 use weir_flow::{Entered, FlowRecord};
-use weir_identity::exporters::{Exporter, Exporters};
 use wire::Direction;
 
-use super::primary;
+use super::primary::{self, VantagePoint};
 use crate::roles::Role;
 
 /// What is known of how an exporter meters, beside its records.
@@ -24,32 +23,22 @@ pub struct Metering {
 }
 
 /// Whether a record that has its names is the one to count.
-pub(super) fn is_primary(
-    record: &FlowRecord,
-    exporter: Option<&Exporter>,
-    exporters: &Exporters,
-    metering: Metering,
-) -> bool {
+pub(super) fn is_primary(record: &FlowRecord, at: &VantagePoint<'_>) -> bool {
     if !has_counter(record) {
         return false;
     }
     if !is_foreign(record) {
-        return primary::is_primary(record, exporter, exporters);
+        return primary::is_primary(record, at);
     }
-    if metering.role.is_some_and(|role| role != Role::Edge) {
+    if at.metering.role.is_some_and(|role| role != Role::Edge) {
         return false;
     }
-    let exports = |exporter: &Exporter| {
-        exporters
-            .node(&exporter.node)
-            .is_some_and(|node| node.bridges > 0)
-    };
-    if exporter.is_some_and(exports) {
+    if at.is_on_exporting_node() {
         // Of a node whose switch counts the same packets.
-        return primary::is_primary(record, exporter, exporters);
+        return primary::is_primary(record, at);
     }
-    let again = record.direction == Some(Direction::Egress) && metering.ingress;
-    !again && !primary::counts_on_a_node(record, exporters)
+    let again = record.direction == Some(Direction::Egress) && at.metering.ingress;
+    !again && !primary::counts_on_a_node(record, at)
 }
 
 /// Whether it is no record of Open vSwitch.
@@ -63,10 +52,9 @@ fn has_counter(record: &FlowRecord) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use weir_flow::{Identity, Kind, Verdict};
-    use weir_identity::exporters::{Formats, Ipfix};
+    use weir_identity::exporters::{Exporter, Exporters, Formats, Ipfix};
     use wire::{Protocol, Record};
 
     use super::super::{Context, judge, normalise};
@@ -88,13 +76,14 @@ mod tests {
         };
         let mut flow = normalise(raw, context);
         if !pod_on.is_empty() {
-            flow.src.identity = Arc::new(Identity {
+            flow.src.identity = Identity {
                 kind: Kind::Pod,
                 node_name: pod_on.into(),
                 ..Identity::default()
-            });
+            }
+            .into();
         }
-        judge(&mut flow, None, exporters, metering);
+        judge(&mut flow, &VantagePoint::new(None, exporters, metering));
         flow
     }
 

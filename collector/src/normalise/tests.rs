@@ -3,8 +3,8 @@
 
 use super::*;
 use weir_api::export::TunnelPorts;
-use weir_flow::Value;
-use weir_identity::exporters::{Formats, Ipfix, NetFlow};
+use weir_flow::{Identity, Value};
+use weir_identity::exporters::{Exporters, Formats, Ipfix, NetFlow};
 
 use crate::pcap;
 
@@ -49,8 +49,17 @@ fn normalised(record: Record, exporter: Option<&Exporter>) -> FlowRecord {
         exporter,
     };
     let mut flow = normalise(record, context);
-    judge(&mut flow, exporter, &Exporters::default(), Metering::default());
+    judge_alone(&mut flow, exporter);
     flow
+}
+
+/// Where no other exporter is known.
+fn judge_alone(flow: &mut FlowRecord, exporter: Option<&Exporter>) {
+    let exporters = Exporters::default();
+    judge(
+        flow,
+        &VantagePoint::new(exporter, &exporters, Metering::default()),
+    );
 }
 
 fn all(records: Vec<Record>) -> Vec<FlowRecord> {
@@ -196,13 +205,8 @@ fn an_output_port_proves_delivery_on_the_node_of_the_destination() {
         ..Identity::default()
     };
     for (host, verdict) in [("node-a", Verdict::Delivered), ("node-b", Verdict::Unknown)] {
-        flow.dst.identity = Arc::new(at(host));
-        judge(
-            &mut flow,
-            Some(&node()),
-            &Exporters::default(),
-            Metering::default(),
-        );
+        flow.dst.identity = at(host).into();
+        judge_alone(&mut flow, Some(&node()));
         assert_eq!(flow.verdict, verdict);
     }
 }

@@ -2,8 +2,10 @@
 //! peer takes the room of all others.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wire::SenderNetwork;
 
 use crate::metrics::Refusal;
 
@@ -18,14 +20,14 @@ pub(super) struct Admission {
 #[derive(Debug, Default)]
 struct OpenConnections {
     all: usize,
-    by_peer: HashMap<IpAddr, usize>,
+    by_peer: HashMap<SenderNetwork, usize>,
 }
 
 /// The right to one connection, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     admission: Arc<Admission>,
-    peer: IpAddr,
+    peer: SenderNetwork,
 }
 
 impl Admission {
@@ -39,7 +41,7 @@ impl Admission {
 
     /// Lets one more connection of a peer in.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Permit, Refusal> {
-        let peer = network(peer);
+        let peer = SenderNetwork::of(peer);
         let mut open = self.lock();
         if open.all >= self.limit {
             return Err(Refusal::Full);
@@ -58,14 +60,6 @@ impl Admission {
 
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Who has one IPv6 address has a network of 64 bits of them (RFC 4291 §2.5.4).
-fn network(peer: IpAddr) -> IpAddr {
-    match peer {
-        IpAddr::V4(_) => peer,
-        IpAddr::V6(address) => IpAddr::from(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 

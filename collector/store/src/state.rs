@@ -216,8 +216,8 @@ impl State {
             let mut sides = std::mem::take(&mut self.sides);
             sides.clear();
             sides.extend(some.iter().map(|record| {
-                let src = self.number(&record.src.identity);
-                (src, self.number(&record.dst.identity))
+                let src = self.number(record.src.identity.shared());
+                (src, self.number(record.dst.identity.shared()))
             }));
             self.open.rows.extend(some, &sides);
             self.sides = sides;

@@ -1,14 +1,14 @@
 //! The different templates there are, shared: a thousand nodes with the same OVS
 //! define the same templates, and each repeats them every minute. Owns the bound on
-//! their size: each is charged to the address that told it first, and an address that
-//! has more than is left for all others may tell no new ones.
+//! their size: each is charged to the sender ([`SenderNetwork`]) that told it first, and one
+//! that has more than is left for all others may tell no new ones.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher, RandomState};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::layout::Layout;
+use crate::session::SenderNetwork;
 use crate::template::Definition;
 
 /// Layouts by a keyed hash of what defines them, so that a growing table does not have
@@ -17,7 +17,7 @@ use crate::template::Definition;
 #[derive(Debug)]
 pub(crate) struct Layouts {
     known: HashMap<u64, Charged, BuildHasherDefault<Hashed>>,
-    by_address: HashMap<IpAddr, usize, foldhash::fast::RandomState>,
+    by_sender: HashMap<SenderNetwork, usize, foldhash::fast::RandomState>,
     bytes: usize,
     max_bytes: usize,
     /// There was no room left at all.
@@ -30,7 +30,7 @@ pub(crate) struct Layouts {
 #[derive(Debug)]
 struct Charged {
     layout: Arc<Layout>,
-    sender: IpAddr,
+    sender: SenderNetwork,
 }
 
 /// Passes on what is a hash already.
@@ -60,7 +60,7 @@ impl Layouts {
     pub(crate) fn new(max_bytes: usize) -> Self {
         Self {
             known: HashMap::default(),
-            by_address: HashMap::default(),
+            by_sender: HashMap::default(),
             bytes: 0,
             max_bytes,
             wanted: false,
@@ -74,7 +74,7 @@ impl Layouts {
     pub(crate) fn of(
         &mut self,
         definition: &Definition<'_>,
-        sender: IpAddr,
+        sender: SenderNetwork,
         now_ms: u64,
     ) -> Option<Arc<Layout>> {
         if definition.min_len == 0 {
@@ -105,8 +105,8 @@ impl Layouts {
         Some(layout)
     }
 
-    fn has_room(&self, size: usize, sender: IpAddr) -> bool {
-        let own = self.by_address.get(&sender).copied().unwrap_or(0);
+    fn has_room(&self, size: usize, sender: SenderNetwork) -> bool {
+        let own = self.by_sender.get(&sender).copied().unwrap_or(0);
         let left = self.max_bytes.saturating_sub(self.bytes);
         size <= left && own <= left
     }
@@ -118,7 +118,7 @@ impl Layouts {
         }
         self.swept_ms = now_ms;
         self.known.retain(|_, known| Arc::strong_count(&known.layout) > 1);
-        (self.bytes, self.by_address) = (0, HashMap::default());
+        (self.bytes, self.by_sender) = (0, HashMap::default());
         let sizes: Vec<_> = self
             .known
             .values()
@@ -129,15 +129,15 @@ impl Layouts {
         }
     }
 
-    fn charge(&mut self, size: usize, sender: IpAddr) {
+    fn charge(&mut self, size: usize, sender: SenderNetwork) {
         self.bytes += size;
-        *self.by_address.entry(sender).or_default() += size;
+        *self.by_sender.entry(sender).or_default() += size;
     }
 
     fn discharge(&mut self, charged: &Charged) {
         let size = charged.layout.len();
         self.bytes -= size;
-        if let Some(own) = self.by_address.get_mut(&charged.sender) {
+        if let Some(own) = self.by_sender.get_mut(&charged.sender) {
             *own = own.saturating_sub(size);
         }
     }

@@ -25,21 +25,22 @@ use crate::{netflow5, sflow};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Pairs of transport session and observation domain. When there are more, an
-    /// eighth to a quarter is forgotten: strangers, then those silent longest. An address
-    /// that has more than there is room left for loses some of its own instead.
+    /// eighth to a quarter is forgotten: strangers, then those silent longest. A sender
+    /// ([`crate::SenderNetwork`]) that has more than there is room left for loses some of
+    /// its own instead.
     pub scopes: usize,
     /// Templates in each of them; more are refused.
     pub templates_per_scope: usize,
     /// Fields in a template; larger ones are refused.
     pub fields_per_template: usize,
-    /// Octets of different template definitions over all scopes; more are refused. An
-    /// address that has told more than there is room left for may tell no new ones.
+    /// Octets of different template definitions over all scopes; more are refused. A
+    /// sender that has told more than there is room left for may tell no new ones.
     pub template_bytes: usize,
     /// Age at which a template that is not repeated is forgotten, ms. Over a stream
     /// templates do not age (RFC 7011 §8.1).
     pub template_age_ms: u64,
     /// Octets of data sets that wait for their template, over all scopes; each set is
-    /// counted with 64 more. An address that has more waiting than there is room left
+    /// counted with 64 more. A sender that has more waiting than there is room left
     /// for gets no more.
     pub held_bytes: usize,
     /// Data sets that wait in each scope.
@@ -171,10 +172,34 @@ impl Decoder {
         self.scopes.retain(|key, scope| {
             let goes = key.session == session;
             if goes {
-                *expired += scope.held.forget(u64::MAX, session.peer.ip(), budget);
+                *expired += scope.held.forget(u64::MAX, session.sender(), budget);
             }
             !goes
         });
+        // Left over only where a fault ended the reading of what had waited.
+        self.expired_sets += std::mem::take(&mut self.budget.released);
+    }
+
+    /// A decoder to go on with after a fault: it knows the templates of all sessions over
+    /// UDP but this one, as those of an [`Archive`]. Data that waits stays behind.
+    #[must_use]
+    pub fn successor(&self, without: impl Into<Session>) -> Self {
+        let without = without.into();
+        let is_known =
+            |key: &ScopeKey| key.session.transport == Transport::Datagram && key.session != without;
+        let met = self.scopes.iter().filter(|(key, _)| is_known(key));
+        let mut recalled = self.recalled.clone();
+        recalled.extend(met.map(|(key, scope)| (key, scope.templates().into())));
+        Self {
+            recalled,
+            ..Self::new(self.limits.clone())
+        }
+    }
+
+    /// Data sets that wait for their template.
+    pub fn waiting_sets(&self) -> usize {
+        let waiting: usize = self.scopes.iter().map(|(_, scope)| scope.held.len()).sum();
+        waiting + self.budget.released
     }
 
     /// Takes up what sessions have taught an earlier decoder. It counts for nothing until
@@ -203,7 +228,7 @@ impl Decoder {
     /// Gives up the data sets that wait for a template: they count as expired.
     pub fn give_up_waiting(&mut self) {
         for (key, scope) in self.scopes.iter_mut() {
-            let sender = key.session.peer.ip();
+            let sender = key.session.sender();
             self.expired_sets += scope.held.forget(u64::MAX, sender, &mut self.budget);
         }
     }
@@ -314,24 +339,24 @@ impl Decoder {
     }
 
     /// Takes in a new scope. When there is no room for it, others are forgotten: those of
-    /// its own address, if that has more than there is room left for all others. That is
-    /// a search through all, so it is done now and then only; between, the address gets
+    /// its own sender, if that has more than there is room left for all others. That is
+    /// a search through all, so it is done now and then only; between, the sender gets
     /// no more. Returns how many templates were refused.
     fn take_in(&mut self, key: &ScopeKey, mut scope: Scope, now_ms: u64) -> usize {
-        let address = key.session.peer.ip();
+        let sender = key.session.sender();
         let left = self.limits.scopes.max(1).saturating_sub(self.scopes.len());
-        let own = self.scopes.of_address(address);
+        let own = self.scopes.of_sender(sender);
         if left == 0 {
             let strangers = self.scopes.iter().filter(|(_, scope)| !scope.is_regular());
             let strangers = strangers.count();
             self.evict((self.scopes.len() / 8).max(strangers / 4), |_, _| true);
         } else if own > left {
             if now_ms.abs_diff(self.evicted_ms) < EVICTION_MS {
-                self.expired_sets += scope.held.forget(u64::MAX, address, &mut self.budget);
+                self.expired_sets += scope.held.forget(u64::MAX, sender, &mut self.budget);
                 return scope.template_count();
             }
             self.evicted_ms = now_ms;
-            self.evict(own / 8, |key, _| key.session.peer.ip() == address);
+            self.evict(own / 8, |key, _| key.session.sender() == sender);
         }
         self.scopes.insert(key, scope);
         self.recalled.remove(key);
@@ -363,7 +388,7 @@ impl Decoder {
             let goes = place.is_lt() || place.is_eq() && alike > 0;
             if goes {
                 alike -= usize::from(place.is_eq());
-                *expired += scope.held.forget(u64::MAX, key.session.peer.ip(), budget);
+                *expired += scope.held.forget(u64::MAX, key.session.sender(), budget);
             }
             !goes
         });
@@ -416,7 +441,7 @@ impl Decoder {
             if key.session.transport == Transport::Datagram {
                 scope.forget_templates(oldest_template);
             }
-            *expired += scope.held.forget(oldest_set, key.session.peer.ip(), budget);
+            *expired += scope.held.forget(oldest_set, key.session.sender(), budget);
             !scope.is_empty()
         });
     }

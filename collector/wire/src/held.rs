@@ -2,11 +2,11 @@
 //! (RFC 7011 §8 and §9.3 allow it; OVS repeats templates only every 60 to 600 s).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
 use crate::clock::Clock;
+use crate::session::SenderNetwork;
 
 /// The data sets one scope waits with, by template.
 #[derive(Debug, Default)]
@@ -35,14 +35,16 @@ impl HeldSet {
 }
 
 /// How many octets may still be held, over all scopes. Who holds more than is left for
-/// all others gets no more, so that no address can take everything.
+/// all others gets no more, so that no sender can take everything.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: usize,
     sets_per_scope: usize,
-    by_address: HashMap<IpAddr, usize, RandomState>,
+    by_sender: HashMap<SenderNetwork, usize, RandomState>,
     /// There was no room for one who is no stranger.
     pub wanted: bool,
+    /// Sets that wait no longer and are not read yet.
+    pub released: usize,
 }
 
 impl Budget {
@@ -50,28 +52,29 @@ impl Budget {
         Self {
             left: octets,
             sets_per_scope,
-            by_address: HashMap::default(),
+            by_sender: HashMap::default(),
             wanted: false,
+            released: 0,
         }
     }
 
-    fn spend(&mut self, size: usize, sender: IpAddr) -> bool {
-        let spent = self.by_address.get(&sender).copied().unwrap_or(0);
+    fn spend(&mut self, size: usize, sender: SenderNetwork) -> bool {
+        let spent = self.by_sender.get(&sender).copied().unwrap_or(0);
         if size > self.left || spent > self.left {
             return false;
         }
         self.left -= size;
-        self.by_address.insert(sender, spent + size);
+        self.by_sender.insert(sender, spent + size);
         true
     }
 
-    fn give_back(&mut self, sets: &[HeldSet], sender: IpAddr) {
+    fn give_back(&mut self, sets: &[HeldSet], sender: SenderNetwork) {
         let size: usize = sets.iter().map(HeldSet::size).sum();
         self.left += size;
-        if let Some(spent) = self.by_address.get_mut(&sender) {
+        if let Some(spent) = self.by_sender.get_mut(&sender) {
             *spent = spent.saturating_sub(size);
             if *spent == 0 {
-                self.by_address.remove(&sender);
+                self.by_sender.remove(&sender);
             }
         }
     }
@@ -82,8 +85,13 @@ impl Held {
         self.count == 0
     }
 
+    /// How many sets wait.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
     /// Keeps a data set; `false` when there is no room, and it is lost.
-    pub(crate) fn keep(&mut self, id: u16, set: HeldSet, sender: IpAddr, budget: &mut Budget) -> bool {
+    pub(crate) fn keep(&mut self, id: u16, set: HeldSet, sender: SenderNetwork, budget: &mut Budget) -> bool {
         if self.count >= budget.sets_per_scope || !budget.spend(set.size(), sender) {
             return false;
         }
@@ -93,7 +101,7 @@ impl Held {
     }
 
     /// Hands out what waits for template `id`, in order of arrival.
-    pub(crate) fn release(&mut self, id: u16, sender: IpAddr, budget: &mut Budget) -> Vec<HeldSet> {
+    pub(crate) fn release(&mut self, id: u16, sender: SenderNetwork, budget: &mut Budget) -> Vec<HeldSet> {
         if self.count == 0 {
             return Vec::new();
         }
@@ -111,7 +119,7 @@ impl Held {
     }
 
     /// Drops what was held before `oldest_ms` and says how many sets.
-    pub(crate) fn forget(&mut self, oldest_ms: u64, sender: IpAddr, budget: &mut Budget) -> usize {
+    pub(crate) fn forget(&mut self, oldest_ms: u64, sender: SenderNetwork, budget: &mut Budget) -> usize {
         let before = self.count;
         self.sets.retain(|_, sets| {
             let old = sets.iter().take_while(|set| set.at_ms < oldest_ms).count();

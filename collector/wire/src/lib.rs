@@ -72,7 +72,7 @@ pub use options::{ElementType, InterfaceName, Options, OptionsRecord, Sampling, 
 pub use protocol::{Protocol, sniff};
 pub use record::{Direction, PacketSample, Record, SampledInterface};
 pub use reject::Reject;
-pub use session::{Session, Transport};
+pub use session::{SenderNetwork, Session, Transport};
 pub use sflow::Discard;
 pub use summary::{FurtherMessage, Summary};
 pub use template::Field;

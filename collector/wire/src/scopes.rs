@@ -1,5 +1,5 @@
 //! All scopes of a decoder, by the address of their sender: which templates the other
-//! sessions of an address have, how many scopes each address has, and which go when
+//! sessions of an address have, how many scopes each sender has, and which go when
 //! there are too many.
 //!
 //! RFC 3954 §7 binds templates to exporter and source id, not to a port. A data set for
@@ -16,7 +16,7 @@ use foldhash::fast::RandomState;
 use crate::layout::Layout;
 use crate::protocol::Protocol;
 use crate::scope::{Scope, ScopeKey};
-use crate::session::{Session, Transport};
+use crate::session::{SenderNetwork, Session, Transport};
 
 /// The scopes of one address, protocol and domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Siblings<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Scopes {
     exporters: HashMap<ExporterKey, Exporter, RandomState>,
-    by_address: HashMap<IpAddr, usize, RandomState>,
+    by_sender: HashMap<SenderNetwork, usize, RandomState>,
     count: usize,
 }
 
@@ -187,9 +187,9 @@ impl Scopes {
         self.count
     }
 
-    /// How many of them an address has.
-    pub(crate) fn of_address(&self, address: IpAddr) -> usize {
-        self.by_address.get(&address).copied().unwrap_or(0)
+    /// How many of them a sender has.
+    pub(crate) fn of_sender(&self, sender: SenderNetwork) -> usize {
+        self.by_sender.get(&sender).copied().unwrap_or(0)
     }
 
     /// The scope, if it is known, and what its siblings know.
@@ -236,7 +236,7 @@ impl Scopes {
             if exporter.sessions.len() == 2 && key.session.transport == Transport::Datagram {
                 exporter.shared = Some(SharedTemplates::of(&exporter.sessions));
             }
-            *self.by_address.entry(peer.ip()).or_default() += 1;
+            *self.by_sender.entry(SenderNetwork::of(peer.ip())).or_default() += 1;
             self.count += 1;
         }
     }
@@ -260,7 +260,7 @@ impl Scopes {
     pub(crate) fn retain(&mut self, mut keeps: impl FnMut(&ScopeKey, &mut Scope) -> bool) {
         let Self {
             exporters,
-            by_address,
+            by_sender,
             count,
         } = self;
         exporters.retain(|key, exporter| {
@@ -271,7 +271,7 @@ impl Scopes {
                 changed |= !stays || scope.template_count() != before;
                 if !stays {
                     *count -= 1;
-                    forget_one(by_address, peer.ip());
+                    forget_one(by_sender, SenderNetwork::of(peer.ip()));
                 }
                 stays
             });
@@ -284,11 +284,11 @@ impl Scopes {
     }
 }
 
-fn forget_one(by_address: &mut HashMap<IpAddr, usize, RandomState>, address: IpAddr) {
-    if let Some(scopes) = by_address.get_mut(&address) {
+fn forget_one(by_sender: &mut HashMap<SenderNetwork, usize, RandomState>, sender: SenderNetwork) {
+    if let Some(scopes) = by_sender.get_mut(&sender) {
         *scopes -= 1;
         if *scopes == 0 {
-            by_address.remove(&address);
+            by_sender.remove(&sender);
         }
     }
 }

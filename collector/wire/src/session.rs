@@ -1,7 +1,7 @@
 //! Who speaks, and over what: templates live and die with the transport session
 //! (RFC 7011 §8).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// How messages reach the collector. It decides how templates are managed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -12,6 +12,22 @@ pub enum Transport {
     /// TCP, with or without TLS: a template holds until it is withdrawn or the
     /// session ends, and cannot be redefined before (RFC 7011 §8.1). IPFIX only.
     Stream,
+}
+
+/// Who counts as one sender where room is shared: an IPv4 address, or the network of 64
+/// bits around an IPv6 address, since who has one address of that has as many as they like
+/// (RFC 4291 §2.5.4). Sessions and templates are told apart by the whole address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SenderNetwork(IpAddr);
+
+impl SenderNetwork {
+    /// Of an address.
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        })
+    }
 }
 
 /// One transport session.
@@ -30,6 +46,11 @@ impl Session {
             peer,
             transport: Transport::Datagram,
         }
+    }
+
+    /// Who is counted as its sender.
+    pub fn sender(&self) -> SenderNetwork {
+        SenderNetwork::of(self.peer.ip())
     }
 
     /// A session over TCP.

@@ -4,7 +4,6 @@
 //! set, and send options templates that cannot be.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::assume::Known;
@@ -19,7 +18,7 @@ use crate::record::Record;
 use crate::reject::Reject;
 use crate::scope::{Scope, Template};
 use crate::scopes::Siblings;
-use crate::session::Session;
+use crate::session::{SenderNetwork, Session};
 use crate::summary::Summary;
 
 mod data;
@@ -353,7 +352,7 @@ impl<'w> Walk<'w> {
         old
     }
 
-    fn sender(&self) -> IpAddr {
-        self.session.peer.ip()
+    fn sender(&self) -> SenderNetwork {
+        self.session.sender()
     }
 }

@@ -360,6 +360,15 @@ fn port(number: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], number))
 }
 
+/// An address of one network of 64 bits: who has one has them all.
+fn neighbour(number: u16) -> SocketAddr {
+    let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, number, 1);
+    (address, 1).into()
+}
+
+/// The ways in which one host can send as many.
+const AS_MANY: [fn(u16) -> SocketAddr; 2] = [port, neighbour];
+
 fn send(decoder: &mut Decoder, from: SocketAddr, now_ms: u64, message: Ipfix) -> Summary {
     let summary = decoder.decode(from, now_ms, &message.encode(), &mut Vec::new());
     summary.expect("a well-formed message")
@@ -372,23 +381,25 @@ fn template(number: u16) -> Ipfix {
 
 #[test]
 fn one_address_with_many_ports_leaves_room_for_the_templates_of_others() {
-    let mut decoder = Decoder::new(Limits {
-        template_bytes: 4_000,
-        ..Limits::default()
-    });
-    let learned =
-        (1..2_000).map(|number| send(&mut decoder, port(number), 0, template(number)).templates_learned);
-    let learned: usize = learned.sum();
-    assert!((100..=300).contains(&learned), "{learned}");
-    for number in 1..20 {
-        let (summary, _) = feed(&mut decoder, 77 + u32::from(number), 0, template(3_000 + number));
-        assert_eq!((summary.templates_learned, summary.templates_refused), (1, 0));
+    for from in AS_MANY {
+        let mut decoder = Decoder::new(Limits {
+            template_bytes: 4_000,
+            ..Limits::default()
+        });
+        let learned =
+            (1..2_000).map(|number| send(&mut decoder, from(number), 0, template(number)).templates_learned);
+        let learned: usize = learned.sum();
+        assert!((100..=300).contains(&learned), "{learned}");
+        for number in 1..20 {
+            let (summary, _) = feed(&mut decoder, 77 + u32::from(number), 0, template(3_000 + number));
+            assert_eq!((summary.templates_learned, summary.templates_refused), (1, 0));
+        }
+        // What is known already costs it nothing.
+        assert_eq!(
+            send(&mut decoder, from(5_000), 0, template(1)).templates_learned,
+            1
+        );
     }
-    // What is known already costs it nothing.
-    assert_eq!(
-        send(&mut decoder, port(5_000), 0, template(1)).templates_learned,
-        1
-    );
 }
 
 #[test]
@@ -416,21 +427,23 @@ fn when_templates_have_no_room_left_strangers_go_first() {
 
 #[test]
 fn one_address_with_many_ports_leaves_room_for_the_data_of_others() {
-    let mut decoder = Decoder::new(Limits {
-        held_bytes: 10_000,
-        ..Limits::default()
-    });
-    let data = || message().set(256, &[0; 36]);
-    let held: usize = (0..1_000)
-        .map(|number| send(&mut decoder, port(number), 0, data()).sets_held)
-        .sum();
-    assert!((50..=60).contains(&held), "{held}");
-    for number in 1..5 {
-        assert_eq!(feed(&mut decoder, number, 0, data()).0.sets_held, 1);
+    for from in AS_MANY {
+        let mut decoder = Decoder::new(Limits {
+            held_bytes: 10_000,
+            ..Limits::default()
+        });
+        let data = || message().set(256, &[0; 36]);
+        let held: usize = (0..1_000)
+            .map(|number| send(&mut decoder, from(number), 0, data()).sets_held)
+            .sum();
+        assert!((50..=60).contains(&held), "{held}");
+        for number in 1..5 {
+            assert_eq!(feed(&mut decoder, number, 0, data()).0.sets_held, 1);
+        }
+        // What it has waiting in vain becomes room for it again.
+        decoder.give_up_waiting();
+        assert_eq!(send(&mut decoder, from(1), 0, data()).sets_held, 1);
     }
-    // What it has waiting in vain becomes room for it again.
-    decoder.give_up_waiting();
-    assert_eq!(send(&mut decoder, port(1), 0, data()).sets_held, 1);
 }
 
 #[test]
@@ -453,31 +466,33 @@ fn when_data_has_no_room_left_to_wait_strangers_go_first() {
 
 #[test]
 fn one_address_with_many_ports_and_domains_pushes_only_itself_out() {
-    let mut decoder = Decoder::new(Limits {
-        scopes: 100,
-        ..Limits::default()
-    });
-    // Strangers, all silent for longer than the flood.
-    for number in 0..30 {
-        feed(
-            &mut decoder,
-            1_000 + number,
-            0,
-            message().template(256, &[SRC_PORT]),
-        );
-    }
-    let mut refused = 0;
-    for number in 0..5_000 {
-        let flood = Ipfix::new(0, 0, u32::from(number) % 3).template(256, &[SRC_PORT]);
-        let now_ms = 10 + u64::from(number) / 10;
-        refused += send(&mut decoder, port(number), now_ms, flood).templates_refused;
-        assert!((30..=100).contains(&decoder.scopes()));
-    }
-    // Some got in, each time that it was looked for others of that address to go.
-    assert!((4_000..5_000).contains(&refused), "{refused}");
-    for number in 0..30 {
-        let (summary, _) = feed(&mut decoder, 1_000 + number, 20, message().set(256, &[0, 80]));
-        assert_eq!(summary.records, 1, "{number}");
+    for from in AS_MANY {
+        let mut decoder = Decoder::new(Limits {
+            scopes: 100,
+            ..Limits::default()
+        });
+        // Strangers, all silent for longer than the flood.
+        for number in 0..30 {
+            feed(
+                &mut decoder,
+                1_000 + number,
+                0,
+                message().template(256, &[SRC_PORT]),
+            );
+        }
+        let mut refused = 0;
+        for number in 0..5_000 {
+            let flood = Ipfix::new(0, 0, u32::from(number) % 3).template(256, &[SRC_PORT]);
+            let now_ms = 10 + u64::from(number) / 10;
+            refused += send(&mut decoder, from(number), now_ms, flood).templates_refused;
+            assert!((30..=100).contains(&decoder.scopes()));
+        }
+        // Some got in, each time that it was looked for others of that address to go.
+        assert!((4_000..5_000).contains(&refused), "{refused}");
+        for number in 0..30 {
+            let (summary, _) = feed(&mut decoder, 1_000 + number, 20, message().set(256, &[0, 80]));
+            assert_eq!(summary.records, 1, "{number}");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ fn side(identity: Identity) -> Side {
         mac: Some([0x0a, 0x58, 0, 0, 0, 1]),
         if_index: Some(3),
         if_name: "veth0".into(),
-        identity: Arc::new(identity),
+        identity: identity.into(),
         found: IdentifiedBy::Address,
     }
 }
@@ -159,7 +159,7 @@ fn values_are_written_for_people() {
 #[test]
 fn unknown_strings_of_identity_are_there_and_empty() {
     let mut record = full();
-    record.src.identity = Identity::nobody();
+    record.src.identity = Who::NOBODY;
     record.exporter_node = "".into();
     record.bytes = None;
     let json = json(&record);

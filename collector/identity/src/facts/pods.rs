@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde::Deserialize;
-use weir_api::interface::PRIMARY;
+use weir_api::interface::{PRIMARY, UNPROVEN};
 
 use super::{Fact, Owner, PodFact, nanoseconds, parse};
 use crate::mac::{self, Mac};
@@ -120,5 +120,12 @@ fn attached(pod: &Pod) -> Vec<(Arc<str>, Vec<String>, String)> {
             entry.mac_address,
         )
     });
-    of_multus.chain(of_ovn).collect()
+    // What is in no network that has a name is in none that anybody could tell.
+    of_multus
+        .chain(of_ovn)
+        .map(|(network, ips, mac)| match &*network {
+            "" => (UNPROVEN.into(), ips, mac),
+            _ => (network, ips, mac),
+        })
+        .collect()
 }

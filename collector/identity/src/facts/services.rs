@@ -17,20 +17,21 @@ pub fn service(service: &Service) -> Fact {
     let external = spec.and_then(|s| s.external_ips.as_ref());
     let balancer = service.status.as_ref().and_then(|s| s.load_balancer.as_ref());
     let ingress = balancer.and_then(|b| b.ingress.as_ref()).into_iter().flatten();
-    let own = first
-        .into_iter()
-        .chain(listed.into_iter().flatten())
-        .chain(external.into_iter().flatten());
-    let addresses = own
+    let own = first.into_iter().chain(listed.into_iter().flatten());
+    let given = own
         .map(String::as_str)
         .chain(ingress.filter_map(|i| i.ip.as_deref()));
+    let addresses = parse(given);
+    let mut external_addresses = parse(external.into_iter().flatten().map(String::as_str));
+    external_addresses.retain(|address| !addresses.contains(address));
     let ports: Vec<&ServicePort> = spec
         .and_then(|s| s.ports.as_ref())
         .into_iter()
         .flatten()
         .collect();
     Fact::Service(ServiceFact {
-        addresses: parse(addresses),
+        addresses,
+        external_addresses,
         ports: ports
             .iter()
             .filter_map(|p| Some((protocol(p.protocol.as_deref())?, number(p.port)?)))

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use weir_api::interface::PRIMARY;
+use weir_api::interface::{EXTERNAL, PRIMARY, UNPROVEN};
 use weir_flow::{Identity, Kind};
 
 use super::{Index, OwnedKeys, node_key, owner_key};
-use crate::facts::{Fact, NodeFact, ObjectKey, ObjectKind, PodFact};
+use crate::facts::{Fact, NodeFact, ObjectKey, ObjectKind, PodFact, ServiceFact};
+use crate::mac::Mac;
 use crate::pod_key;
 
 impl Fact {
@@ -66,11 +67,10 @@ impl Index {
 
     /// What an object has as `who`.
     pub(super) fn owned_keys(&self, key: &ObjectKey, fact: &Fact, who: &Arc<Identity>) -> OwnedKeys {
-        let as_who = |address: &IpAddr| (*address, Arc::clone(who));
         match fact {
             Fact::Pod(pod) => OwnedKeys {
                 addresses: in_networks(&pod.addresses, who),
-                macs: in_networks(&pod.macs, who),
+                macs: by_annotations(&pod.macs, who),
                 pods: vec![(pod_key(&key.ns, &key.name), Arc::clone(who))],
                 ..OwnedKeys::default()
             },
@@ -78,12 +78,7 @@ impl Index {
                 addresses: node_addresses(node, who),
                 ..OwnedKeys::default()
             },
-            Fact::Service(service) => OwnedKeys {
-                addresses: service.addresses.iter().map(as_who).collect(),
-                endpoints: service.endpoints().map(|e| (e, Arc::clone(who))).collect(),
-                node_ports: service.node_ports.iter().map(|p| (*p, Arc::clone(who))).collect(),
-                ..OwnedKeys::default()
-            },
+            Fact::Service(service) => service_keys(service, who),
             Fact::Endpoints(slice) => OwnedKeys {
                 endpoints: slice.endpoints().map(|e| (e, Arc::clone(who))).collect(),
                 ..OwnedKeys::default()
@@ -178,6 +173,44 @@ fn node_addresses(node: &NodeFact, who: &Arc<Identity>) -> Vec<(IpAddr, Arc<Iden
     // What is said to be both is the node's in the pods' network.
     let all: BTreeMap<IpAddr, Arc<str>> = outside.chain(inside).collect();
     in_networks(&all.into_iter().collect::<Vec<_>>(), who)
+}
+
+/// What it was given a Service has in its own name; what it only says of itself bears that
+/// it does, so that nobody gets to see flows by it.
+fn service_keys(service: &ServiceFact, who: &Arc<Identity>) -> OwnedKeys {
+    let external = Arc::new(Identity {
+        network: EXTERNAL.into(),
+        ..(**who).clone()
+    });
+    let given = service.addresses.iter().map(|address| (*address, who));
+    let written = service
+        .external_addresses
+        .iter()
+        .map(|address| (*address, &external));
+    let endpoints = service.endpoints().map(|endpoint| (endpoint, who));
+    let external_endpoints = service.external_endpoints().map(|endpoint| (endpoint, &external));
+    OwnedKeys {
+        addresses: given
+            .chain(written)
+            .map(|(key, who)| (key, Arc::clone(who)))
+            .collect(),
+        endpoints: endpoints
+            .chain(external_endpoints)
+            .map(|(key, who)| (key, Arc::clone(who)))
+            .collect(),
+        node_ports: service.node_ports.iter().map(|p| (*p, Arc::clone(who))).collect(),
+        ..OwnedKeys::default()
+    }
+}
+
+/// The pod by its Ethernet addresses. Its annotations alone tell them, and whoever makes a
+/// pod may write these: that one is in the cluster's own network is not proven.
+fn by_annotations(macs: &[(Mac, Arc<str>)], who: &Arc<Identity>) -> Vec<(Mac, Arc<Identity>)> {
+    let told = macs.iter().map(|(mac, network)| match &**network {
+        PRIMARY => (*mac, Arc::from(UNPROVEN)),
+        _ => (*mac, Arc::clone(network)),
+    });
+    in_networks(&told.collect::<Vec<_>>(), who)
 }
 
 /// The pod or node in each network that it has something in; all of one network share

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 use weir_api::NodeFlowExport;
+use weir_api::interface::{EXTERNAL, UNPROVEN};
 use weir_flow::Kind;
 
 const POD_IP: &str = "10.128.0.5";
@@ -373,6 +374,18 @@ fn addresses_in_secondary_networks_bear_the_network() {
     let claims = json!({"k8s.v1.cni.cncf.io/network-status": claims.to_string()});
     cluster.pod("claims", with(running(None), "/metadata/annotations", claims));
     assert!(cluster.who("8.8.8.8").is_none() && cluster.who("2001:4860:4860::8888").is_none());
+    // Nor that it is in the cluster's own network, or in one that is told by no name.
+    for name in ["primary", ""] {
+        let claims = json!([{"name": name, "ips": ["192.168.7.9"], "mac": "02:00:00:00:00:07"}]);
+        let claims = json!({"k8s.v1.cni.cncf.io/network-status": claims.to_string()});
+        cluster.pod("claims", with(running(None), "/metadata/annotations", claims));
+        let at = Span::since(MADE + 5 * SECOND);
+        let directory = cluster.0.snapshot().directory;
+        let by_mac = directory.mac([2, 0, 0, 0, 0, 7], at).unwrap();
+        assert_eq!(&*by_mac.network, UNPROVEN, "{name:?}");
+        let by_address = cluster.who("192.168.7.9").map(|who| who.network.to_string());
+        assert_eq!(by_address.as_deref(), (name.is_empty()).then_some(UNPROVEN));
+    }
     let nonsense = json!({"k8s.v1.cni.cncf.io/network-status": "{", "k8s.ovn.org/pod-networks": "[]"});
     cluster.pod("other", with(running(None), "/metadata/annotations", nonsense));
 }
@@ -405,12 +418,13 @@ fn a_service_is_found_by_its_cluster_and_balancer_addresses() {
     .unwrap();
     let mut cluster = Cluster::default();
     cluster.apply(ObjectKind::Service, "web", facts::service(&service));
-    for address in ["10.96.0.10", "203.0.113.9", "192.0.2.80"] {
+    for (address, network) in [("10.96.0.10", ""), ("203.0.113.9", ""), ("192.0.2.80", EXTERNAL)] {
         let who = cluster.who(address).unwrap();
         assert_eq!(
             (&*who.service_name, &*who.service_ns, who.pod_name()),
             ("web", "shop", "")
         );
+        assert_eq!(&*who.network, network, "{address}");
         assert_eq!(cluster.service(address, 6, 80), "shop/web");
         assert_eq!(cluster.service(address, 17, 53), "shop/web");
         assert_eq!(cluster.service(address, 6, 53), "");
@@ -419,6 +433,29 @@ fn a_service_is_found_by_its_cluster_and_balancer_addresses() {
     let port = |proto| NodePort { proto, port: 30080 };
     assert!(directory.node_port(port(6), Span::since(MADE)).is_some());
     assert!(directory.node_port(port(17), Span::since(MADE)).is_none());
+}
+
+#[test]
+fn an_external_address_that_the_balancer_gave_too_is_the_services_own() {
+    let service = |given: bool| {
+        let ingress = if given {
+            json!([{"ip": "203.0.113.9"}])
+        } else {
+            json!([])
+        };
+        let service: Service = serde_json::from_value(json!({
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"externalIPs": ["203.0.113.9"], "ports": [{"port": 80}]},
+            "status": {"loadBalancer": {"ingress": ingress}},
+        }))
+        .unwrap();
+        facts::service(&service)
+    };
+    let mut cluster = Cluster::default();
+    for (given, network) in [(true, ""), (false, EXTERNAL), (true, "")] {
+        cluster.apply(ObjectKind::Service, "web", service(given));
+        assert_eq!(&*cluster.who("203.0.113.9").unwrap().network, network);
+    }
 }
 
 fn slice(service: &str, addresses: &[(&str, Value)], ports: Value) -> Fact {
@@ -732,7 +769,11 @@ fn a_pod_is_found_by_its_ethernet_addresses_wherever_it_is_seen() {
     };
     let (own, vlan) = ([0x0a, 0x58, 0x0a, 0x80, 0, 5], [2, 0, 0, 0, 0, 0x11]);
     let in_network = |network: &str| Some(("vm".to_owned(), network.to_owned()));
-    assert_eq!(found(&mut cluster, own), in_network("primary"));
+    assert_eq!(
+        found(&mut cluster, own),
+        in_network(UNPROVEN),
+        "its annotations say so"
+    );
     assert_eq!(found(&mut cluster, vlan), in_network("shop/vlan"));
     cluster.pod("twin", object);
     assert_eq!(found(&mut cluster, vlan), None, "of two it is nobody's");

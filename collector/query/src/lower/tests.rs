@@ -164,8 +164,8 @@ fn records() -> Vec<FlowRecord> {
         lose(&mut || flow.src.if_name = "eth0".into());
         lose(&mut || flow.exporter_node = "".into());
         lose(&mut || flow.verdict = Verdict::Dropped);
-        lose(&mut || flow.src.identity = weir_flow::Identity::nobody());
-        lose(&mut || flow.dst.identity = Arc::clone(&flow.src.identity));
+        lose(&mut || flow.src.identity = weir_flow::Who::NOBODY);
+        lose(&mut || flow.dst.identity = flow.src.identity.clone());
         for (attribute, value) in [
             (
                 Attribute::NatSrcAddr,

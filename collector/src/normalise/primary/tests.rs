@@ -51,6 +51,14 @@ pub(super) const SPARSE: Formats = Formats {
     ..ALL
 };
 
+/// Whether a record of this exporter counts.
+pub(super) fn is_counted(record: &FlowRecord, exporter: Option<&Exporter>, exporters: &Exporters) -> bool {
+    is_primary(
+        record,
+        &VantagePoint::new(exporter, exporters, Metering::default()),
+    )
+}
+
 /// Who stands at an end.
 #[derive(Clone, Copy)]
 enum End {
@@ -123,7 +131,7 @@ fn flow(seen: Seen, (src, dst): (End, End), exporter: Option<&Exporter>, v6: boo
         InFromTunnel => Entered::Tunnel,
         OutFromPatch => Entered::Patch,
     };
-    (flow.src.identity, flow.dst.identity) = (identity(src), identity(dst));
+    (flow.src.identity, flow.dst.identity) = (identity(src).into(), identity(dst).into());
     flow
 }
 
@@ -132,7 +140,7 @@ fn primaries(setup: Setup<'_>, ends: (End, End), v6: bool, records: &[Seen]) -> 
     let table = Exporters::new(known.clone(), std::iter::empty());
     let counts = |seen: &&Seen| {
         let exporter = known.iter().find(|e| (&*e.node, &*e.bridge) == (seen.0, seen.1));
-        is_primary(&flow(**seen, ends, exporter, v6), exporter, &table)
+        is_counted(&flow(**seen, ends, exporter, v6), exporter, &table)
     };
     records.iter().filter(counts).copied().collect()
 }
@@ -325,7 +333,7 @@ fn what_has_nobodys_address_counts_where_its_interface_tells_whose_it_is() {
             let exporter = known.iter().find(|e| &*e.node == seen.0);
             let mut flow = flow(seen, ends, exporter, false);
             flow.src.addr = address;
-            is_primary(&flow, exporter, &table)
+            is_counted(&flow, exporter, &table)
         });
         assert_eq!(counted, [true, false, false, false], "{address:?}");
     }
@@ -338,12 +346,13 @@ fn answer_counts(setup: Setup<'_>, interface: &str, shape: Shape) -> bool {
     let exporter = known.iter().find(|e| &*e.node == "b");
     let seen = Seen("b", "br-int", I, shape);
     let mut flow = flow(seen, (Outside, Pod("b")), exporter, false);
-    flow.src.identity = Arc::new(Identity {
+    flow.src.identity = Identity {
         kind: Kind::Service,
         ..Identity::default()
-    });
+    }
+    .into();
     flow.src.if_name = interface.into();
-    is_primary(&flow, exporter, &table)
+    is_counted(&flow, exporter, &table)
 }
 
 #[test]
@@ -427,7 +436,7 @@ fn a_packet_around_another_does_not_count_where_the_other_does() {
         let seen = Seen("b", "br-ex", I, Out);
         let mut record = flow(seen, (Outside, Outside), exporter, false);
         (record.proto, record.dst.port) = (Some(proto), Some(port));
-        is_primary(&record, exporter, &table)
+        is_counted(&record, exporter, &table)
     };
     assert!(!counts(&known, UDP, 6081) && !counts(&known, UDP, 4789));
     assert!(!counts(&known, UDP, 7471), "a port of its own");
@@ -446,7 +455,7 @@ fn a_packet_around_another_does_not_count_where_the_other_does() {
         false,
     );
     (record.proto, record.dst.port) = (Some(UDP), Some(6081));
-    assert!(is_primary(&record, alone.first(), &table));
+    assert!(is_counted(&record, alone.first(), &table));
 }
 
 #[test]

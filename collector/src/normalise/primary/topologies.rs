@@ -6,7 +6,7 @@
 //! datapath, and an IPFIX egress record for each port that it leaves by (none into a
 //! tunnel on the userspace datapath, where the ways below are from).
 
-use super::tests::{ALL, IPFIX, NETFLOW, NONE, SFLOW, SPARSE};
+use super::tests::{ALL, IPFIX, NETFLOW, NONE, SFLOW, SPARSE, is_counted};
 use super::*;
 use crate::normalise::{Context, normalise};
 use weir_api::interface::PRIMARY;
@@ -235,7 +235,7 @@ fn count(way: &[Step], [inner, outer]: [Formats; 2], v6: bool, names: Names) -> 
         };
         for record in records(*step, exporter, v6, names) {
             seen += 1;
-            if is_primary(&record, Some(exporter), &table) {
+            if is_counted(&record, Some(exporter), &table) {
                 counted.push(format!("{:?} {step:?}", record.format));
             }
         }

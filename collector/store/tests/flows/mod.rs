@@ -151,7 +151,7 @@ impl Flows {
             mac: Some(endpoint.mac),
             if_index: Some(u32::from(endpoint.mac[5]) + 1),
             if_name: "".into(),
-            identity: Arc::clone(&endpoint.identity),
+            identity: Arc::clone(&endpoint.identity).into(),
             found: IdentifiedBy::Address,
         }
     }

@@ -121,8 +121,11 @@ impl Walk<'_> {
         let defined = std::mem::take(&mut self.state.traces.defined);
         let sender = self.sender();
         for id in &defined {
-            for held in self.state.scope.held.release(*id, sender, self.state.budget) {
+            let waited = self.state.scope.held.release(*id, sender, self.state.budget);
+            self.state.budget.released = waited.len();
+            for held in waited {
                 self.released(*id, &held);
+                self.state.budget.released -= 1;
             }
         }
         self.state.traces.defined = defined;
