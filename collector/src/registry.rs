@@ -20,7 +20,7 @@ use crate::bounded::BoundedMap;
 mod counts;
 mod warning;
 
-pub use counts::{ExporterCounts, LastReject};
+pub use counts::{ExporterCounters, ExporterCounts, LastReject};
 use warning::Warner;
 
 /// Addresses that are kept.
@@ -128,8 +128,8 @@ impl ExporterTally {
     pub fn datagram(&mut self, exporter: IpAddr, bytes: usize, now_ms: u64) -> &mut ExporterCounts {
         let counts = self.of(exporter);
         counts.seen(now_ms);
-        counts.datagrams += 1;
-        counts.bytes += bytes as u64;
+        counts.counters.datagrams += 1;
+        counts.counters.bytes += bytes as u64;
         counts
     }
 
@@ -157,7 +157,7 @@ impl ExporterCounts {
             self.node = Some(Arc::clone(&exporter.node));
         }
         if let Some(node) = attribution.claims {
-            self.unproven_marks += 1;
+            self.counters.unproven_marks += 1;
             if self.claims.as_deref() != Some(node) {
                 self.claims = Some(node.into());
             }

@@ -133,6 +133,7 @@ impl Worker {
         };
         let (decoded, before) = (self.raw.len(), self.batch.len());
         let containment = Arc::clone(&self.containment);
+        let mut names_refused = 0;
         let finish = || {
             let origin = origin(self.raw.first(), exporter, source);
             let here =
@@ -142,7 +143,7 @@ impl Worker {
                 self.enrich
                     .enrich(&mut record, &self.names.directory, &self.labels, here);
                 if !record.attributes.is_empty() {
-                    self.claims.apply(&mut record, of_cluster);
+                    names_refused += usize::from(self.claims.apply(&mut record, of_cluster));
                 }
                 judge(&mut record, exporter, exporters, metering);
                 self.batch.push(record);
@@ -155,6 +156,7 @@ impl Worker {
             self.claims = Claims::with_room(self.room);
             self.metrics.drop_records(Drop::Panic, lost as u64);
         }
+        self.decode.names_refused(source, names_refused);
         if self.batch.len() >= FULL_BATCH {
             self.hand_on();
         }
@@ -255,3 +257,6 @@ impl Handler for Worker {
         self.decode.idle();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ pub(super) const PANIC: &str = "panic";
 /// Reason of a datagram whose exporter has the role `ignore`.
 pub(super) const IGNORED: &str = "ignored";
 
-pub(super) const TEMPLATE_EVENTS: [&str; 7] = [
+pub(super) const TEMPLATE_EVENTS: [&str; 8] = [
     "learned",
     "refreshed",
     "refused",
@@ -23,6 +23,7 @@ pub(super) const TEMPLATE_EVENTS: [&str; 7] = [
     "withdrawn",
     "recalled",
     "borrowed",
+    "withdrawal_ignored",
 ];
 
 pub(super) const SET_EVENTS: [&str; 6] = [
@@ -36,6 +37,9 @@ pub(super) const SET_EVENTS: [&str; 6] = [
 
 pub(super) const IGNORED_KINDS: [&str; 4] =
     ["options_record", "counter_sample", "other_sample", "short_record"];
+
+/// Records that are more than the fields of one flow.
+pub(super) const RECORD_KINDS: [&str; 3] = ["biflow", "reverse", "list"];
 
 /// Why a record that was decoded was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,9 +11,15 @@ fn what_workers_count_adds_up_by_exporter() {
     let mut workers = [(); 2].map(|()| ExporterTally::new(Arc::clone(&registry)));
     for (n, worker) in workers.iter_mut().enumerate() {
         let counts = worker.datagram(address(1), 100, 10 + n as u64);
-        counts.records += 3;
+        counts.counters.records += 3;
         counts.reject("truncated");
-        assert!(registry.all().0.iter().all(|(_, c)| c.datagrams == n as u64));
+        assert!(
+            registry
+                .all()
+                .0
+                .iter()
+                .all(|(_, c)| c.counters.datagrams == n as u64)
+        );
         worker.publish();
     }
     let (all, forgotten) = registry.all();
@@ -21,7 +27,8 @@ fn what_workers_count_adds_up_by_exporter() {
         panic!("{all:?}");
     };
     assert_eq!((*exporter, forgotten), (address(1), 0));
-    assert_eq!((counts.datagrams, counts.bytes, counts.records), (2, 200, 6));
+    let sums = counts.counters;
+    assert_eq!((sums.datagrams, sums.bytes, sums.records), (2, 200, 6));
     assert_eq!((counts.first_ms, counts.last_ms), (10, 11));
     assert_eq!(counts.rejected, [("truncated", 2)]);
 }

@@ -99,7 +99,7 @@ impl Warner {
 }
 
 fn reasons(fresh: &ExporterCounts) -> Vec<(Kind, String)> {
-    let mut reasons = Vec::new();
+    let (mut reasons, counters) = (Vec::new(), &fresh.counters);
     let mut add = |kind, applies: bool, reason: &dyn Fn() -> String| {
         if applies {
             reasons.push((kind, reason()));
@@ -108,23 +108,23 @@ fn reasons(fresh: &ExporterCounts) -> Vec<(Kind, String)> {
     if let Some(LastReject { reason, kind, .. }) = &fresh.last_reject {
         add(Kind::Rejected(kind), true, &|| reason.clone());
     }
-    let sets = fresh.sets_held + fresh.sets_dropped;
+    let sets = counters.sets_held + counters.sets_dropped;
     add(Kind::Held, sets > 0, &|| {
         format!("{sets} data sets came without their template")
     });
-    let sets = fresh.sets_without_record;
+    let sets = counters.sets_without_record;
     add(Kind::WithoutRecord, sets > 0, &|| {
         format!("{sets} data sets yielded no record")
     });
     let node = fresh.claims.as_ref().map_or("", Arc::as_ref);
-    add(Kind::UnprovenMark, fresh.unproven_marks > 0, &|| {
+    add(Kind::UnprovenMark, counters.unproven_marks > 0, &|| {
         format!("it bears the mark of {node:?} and does not come from there")
     });
-    let names = fresh.options_refused;
+    let names = counters.options_refused;
     add(Kind::OptionsRefused, names > 0, &|| {
         format!("{names} names of interfaces came from an address of no node")
     });
-    let records = fresh.unscaled_records;
+    let records = counters.unscaled_records;
     add(Kind::Unscaled, records > 0, &|| {
         format!("{records} records have no sampling rate, though it tells of samplers")
     });
@@ -160,6 +160,7 @@ const fn remedy(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::ExporterCounters;
 
     const EXPORTER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
@@ -199,7 +200,10 @@ mod tests {
     #[test]
     fn an_unproven_mark_is_warned_of_with_the_node_and_the_option() {
         let mut counts = ExporterCounts {
-            unproven_marks: 1,
+            counters: ExporterCounters {
+                unproven_marks: 1,
+                ..ExporterCounters::default()
+            },
             claims: Some("node-a".into()),
             ..ExporterCounts::default()
         };
