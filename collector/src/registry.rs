@@ -73,22 +73,23 @@ impl ExporterRegistry {
 
     /// An exporter told of packets that came in.
     pub fn met_ingress(&self, exporter: IpAddr, now_ms: u64) {
-        let noted = |at: &u64| now_ms < at.saturating_add(NOTED_MS);
+        let noted = |at: &u64| now_ms.abs_diff(*at) < NOTED_MS;
         let ingress = self.ingress.read().unwrap_or_else(PoisonError::into_inner);
-        if ingress.get(&exporter).is_some_and(noted) {
+        // Until it is met as often as makes it no stranger, each time counts: noted once a
+        // minute it would be one for so many minutes.
+        if ingress.get_regular(&exporter).is_some_and(noted) {
             return;
         }
         drop(ingress);
         let mut ingress = self.ingress.write().unwrap_or_else(PoisonError::into_inner);
-        let at = ingress.meet(exporter, false);
-        *at = now_ms.max(*at);
+        *ingress.meet(exporter, false) = now_ms;
     }
 
     /// Whether an exporter tells of packets that come in.
     pub fn meters_ingress(&self, exporter: IpAddr, now_ms: u64) -> bool {
         let ingress = self.ingress.read().unwrap_or_else(PoisonError::into_inner);
         let at = ingress.get(&exporter);
-        at.is_some_and(|at| now_ms < at.saturating_add(INGRESS_MS))
+        at.is_some_and(|at| now_ms.abs_diff(*at) < INGRESS_MS)
     }
 
     fn add(&self, fresh: impl Iterator<Item = (IpAddr, ExporterCounts)>) {

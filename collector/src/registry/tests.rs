@@ -90,3 +90,28 @@ fn an_exporter_meters_ingress_for_an_hour_after_it_told_of_it() {
     }
     assert!(registry.ingress.read().unwrap().len() <= 2 * MAX_EXPORTERS);
 }
+
+#[test]
+fn a_flood_of_strangers_does_not_make_forgotten_who_meters_ingress() {
+    let registry = ExporterRegistry::default();
+    for now_ms in 0..u64::from(crate::bounded::REGULAR) {
+        registry.met_ingress(address(1), now_ms);
+    }
+    for n in 2..20_000 {
+        registry.met_ingress(address(n), 1_000);
+    }
+    assert!(registry.meters_ingress(address(1), 1_000));
+    assert!(!registry.meters_ingress(address(2), 1_000));
+}
+
+#[test]
+fn who_meters_ingress_is_known_by_the_new_time_when_the_clock_was_set_back() {
+    let registry = ExporterRegistry::default();
+    let (before, after) = (100 * INGRESS_MS, 50 * INGRESS_MS);
+    registry.met_ingress(address(1), before);
+    registry.met_ingress(address(2), before);
+    assert!(!registry.meters_ingress(address(1), after));
+    registry.met_ingress(address(2), after);
+    assert!(registry.meters_ingress(address(2), after + INGRESS_MS - 1));
+    assert!(!registry.meters_ingress(address(2), after + INGRESS_MS));
+}

@@ -82,11 +82,12 @@ impl Warner {
     }
 
     fn is_due(&mut self, exporter: IpAddr, kind: Kind, now_ms: u64) -> bool {
-        let again = |at: &u64| now_ms < at.saturating_add(AGAIN_MS);
-        if self.warned.get(&(exporter, kind)).is_some_and(again) {
+        // However far a clock that was set has moved, it is no reason to be silent for longer.
+        let is_fresh = |at: &u64| now_ms.abs_diff(*at) < AGAIN_MS;
+        if self.warned.get(&(exporter, kind)).is_some_and(is_fresh) {
             return false;
         }
-        if now_ms >= self.window_ms.saturating_add(WINDOW_MS) {
+        if now_ms.abs_diff(self.window_ms) >= WINDOW_MS {
             (self.window_ms, self.given) = (now_ms, 0);
         }
         if self.given >= MOST {
@@ -195,6 +196,18 @@ mod tests {
             warner.look(EXPORTER, &refused("truncated", 1 + AGAIN_MS)).len(),
             1
         );
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_silences_no_warning() {
+        const DAY_MS: u64 = 24 * 3_600_000;
+        let mut warner = Warner::default();
+        for n in 0..2 * MOST {
+            warner.look(IpAddr::V4(n.into()), &refused("truncated", 2 * DAY_MS));
+        }
+        assert_eq!(warner.look(EXPORTER, &refused("truncated", DAY_MS)).len(), 1);
+        assert_eq!(warner.look(EXPORTER, &refused("truncated", 1)).len(), 1);
+        assert!(warner.look(EXPORTER, &refused("truncated", 2)).is_empty());
     }
 
     #[test]

@@ -430,7 +430,9 @@ impl Decoder {
         if self.layouts.wanted || self.budget.wanted {
             self.relieve(now_ms);
         }
-        if now_ms < self.next_sweep_ms {
+        // Further away than it ever is: the clock was set back.
+        let waits = self.next_sweep_ms.saturating_sub(now_ms);
+        if (1..=SWEEP_MS).contains(&waits) {
             return;
         }
         self.next_sweep_ms = now_ms.saturating_add(SWEEP_MS);
