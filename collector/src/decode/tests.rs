@@ -116,3 +116,83 @@ fn what_a_record_has_beside_one_flow_and_what_had_no_effect_is_counted_for_all_a
     assert_eq!(counted, (2, 1, 1, 1, 2));
     assert_eq!((counters.datagrams, counters.records), (1, 4));
 }
+
+fn bridge(node: &str, domain: u32) -> Exporter {
+    Exporter {
+        node: node.into(),
+        bridge: "br-int".into(),
+        domain: Some(domain),
+        ..Exporter::default()
+    }
+}
+
+/// A decoder with this policy.
+fn with_policy(policy: ExporterPolicy) -> Decode {
+    let state = ExporterState {
+        policy: Arc::new(policy),
+        ..ExporterState::default()
+    };
+    let metrics = Arc::<Metrics>::default();
+    Decode::new(
+        Limits::default(),
+        state,
+        metrics.decode_counters(),
+        Arc::default(),
+    )
+}
+
+fn message(domain: u32) -> Vec<u8> {
+    let message = Ipfix::new(0, 0, domain).template(256, &[Field::iana(7, 2)]);
+    message.set(256, &[0, 80]).encode()
+}
+
+#[test]
+fn the_role_ignore_is_for_those_that_are_neither_nodes_nor_relays() {
+    let mut decode = with_policy(ExporterPolicy {
+        trust: Trust {
+            relays: vec!["192.0.2.3/32".parse().unwrap()],
+            has_names: true,
+        },
+        roles: ["192.0.2.0/24=ignore".parse().unwrap()].into_iter().collect(),
+    });
+    let node = [192, 0, 2, 1].into();
+    let exporters = Exporters::new(vec![bridge("node-a", 1)], [(node, "node-a".into())].into_iter());
+    let mut records = |host: u8| {
+        let mut records = Vec::new();
+        let session = Session::datagram(([192, 0, 2, host], 4739).into());
+        decode
+            .datagram(session, 1, &message(1), &exporters, &mut records)
+            .unwrap();
+        records.len()
+    };
+    assert_eq!([1, 2, 3].map(&mut records), [1, 0, 1]);
+}
+
+#[test]
+fn a_datagram_of_several_domains_bears_the_mark_of_none_of_them() {
+    let mut decode = with_policy(ExporterPolicy {
+        trust: Trust {
+            relays: vec!["192.0.2.3/32".parse().unwrap()],
+            has_names: true,
+        },
+        ..ExporterPolicy::default()
+    });
+    let bridges = vec![bridge("node-a", 1), bridge("node-b", 2)];
+    let exporters = Exporters::new(bridges, std::iter::empty());
+    let mut node = |host: u8, domains: &[u32]| {
+        let datagram: Vec<u8> = domains.iter().flat_map(|domain| message(*domain)).collect();
+        let session = Session::datagram(([192, 0, 2, host], 4739).into());
+        let mut records = Vec::new();
+        let decoded = decode.datagram(session, 1, &datagram, &exporters, &mut records);
+        assert_eq!(records.len(), domains.len());
+        decoded
+            .unwrap()
+            .exporter
+            .map(|exporter| exporter.node.to_string())
+    };
+    // Through a relay the mark says whose it is.
+    assert_eq!(node(3, &[2]).as_deref(), Some("node-b"));
+    assert_eq!(node(3, &[2, 2]).as_deref(), Some("node-b"));
+    assert_eq!(node(3, &[1, 2]), None);
+    assert_eq!(node(3, &[2, 1, 2]), None);
+}
