@@ -32,7 +32,9 @@ pub use connections::{Closed, Connections, Refusal, Transport};
 pub use reason::{Drop, Unprinted};
 pub use tally::DecodeCounters;
 
-use reason::{IGNORED_KINDS, RECORD_KINDS, SET_EVENTS, TEMPLATE_EVENTS, reject_reasons};
+use reason::{
+    IGNORED_KINDS, OTHER, RECORD_KINDS, SET_EVENTS, TEMPLATE_EVENTS, discard_reason, reject_reasons,
+};
 use switch::Switches;
 
 type Labels = [(&'static str, &'static str); 1];
@@ -52,9 +54,6 @@ struct DiscardLabels {
     node: String,
     reason: &'static str,
 }
-
-/// Node of what is of no known exporter, or of one too many.
-const OTHER: &str = "other";
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -386,22 +385,6 @@ fn position(protocol: Protocol) -> usize {
         .iter()
         .position(|p| *p == protocol)
         .expect("ALL has every protocol")
-}
-
-/// The words of sflow_drops.txt for the codes that mean something here; those below
-/// 256 are ICMP's reasons why a destination is unreachable.
-fn discard_reason(code: u32) -> &'static str {
-    match code {
-        0..=255 => "unreachable",
-        256 => "unknown",
-        257 => "ttl_exceeded",
-        258 => "acl",
-        259 => "no_buffer_space",
-        260 => "red",
-        261 => "traffic_shaping",
-        262 => "too_big",
-        _ => OTHER,
-    }
 }
 
 fn by_format() -> Counters {
