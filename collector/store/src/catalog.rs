@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::name::{FLOWS, SegmentName, Tier};
+use crate::name::{self, FLOWS, SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::segment::{Segment, SegmentError};
 
@@ -45,7 +45,7 @@ impl Catalog {
         let mut found = Vec::new();
         for entry in fs::read_dir(directory)? {
             let path = entry?.path();
-            if path.to_str().is_some_and(|p| p.ends_with(FLOWS)) {
+            if name::ends_with(&path, FLOWS) {
                 match Segment::open(&path) {
                     Ok(segment) => found.push(segment),
                     Err(error) => catalog.skip(path, &error),

@@ -103,7 +103,9 @@ impl Reader {
     /// The directory cannot be read. A file that cannot be read is no error: it
     /// is skipped and named in the status.
     pub fn open_dir(path: &Path) -> Result<Self, OpenError> {
-        let recovered = recovery::recover(path, false).map_err(|error| OpenError::Read {
+        let directory = std::fs::canonicalize(path);
+        let recovered = directory.and_then(|directory| recovery::recover(&directory, false));
+        let recovered = recovered.map_err(|error| OpenError::Read {
             path: path.to_owned(),
             error,
         })?;

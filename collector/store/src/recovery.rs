@@ -13,7 +13,7 @@ use crate::book::Book;
 use crate::catalog::Catalog;
 use crate::disk;
 use crate::identities;
-use crate::name::UNFINISHED;
+use crate::name::{self, UNFINISHED};
 use crate::range::TimeRange;
 use crate::reader::learn;
 use crate::schema::{DST_ID, SRC_ID};
@@ -48,7 +48,7 @@ pub(crate) struct Recovered {
 pub(crate) fn clear(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.to_str().is_some_and(|p| p.ends_with(UNFINISHED)) {
+        if name::ends_with(&path, UNFINISHED) {
             disk::remove(&path)?;
         }
     }

@@ -73,9 +73,12 @@ pub struct Writer {
 ///
 /// # Errors
 /// The directory cannot be read or written, or another process has it.
-pub fn open(settings: Settings) -> Result<(Writer, Reader, Recovery), OpenError> {
+pub fn open(mut settings: Settings) -> Result<(Writer, Reader, Recovery), OpenError> {
     let path = settings.directory.clone();
     fs::create_dir_all(&path).map_err(|error| unwritable(&path, error))?;
+    // Whoever is told of a file finds it, wherever the process goes.
+    settings.directory = fs::canonicalize(&path).map_err(|error| unwritable(&path, error))?;
+    let path = settings.directory.clone();
     let lock = Lock::take(&path, LOCK).map_err(|refused| match refused {
         Refused::Held(holder) => OpenError::InUse {
             path: path.clone(),
