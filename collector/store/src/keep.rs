@@ -13,6 +13,7 @@ use crate::rollup;
 use crate::seal;
 use crate::segment::{Segment, SegmentError};
 use crate::sorted::Sorted;
+use crate::space;
 use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 
@@ -29,6 +30,7 @@ pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
         shared.lock().note("rollup", outcome);
         trust.look(clock.now(), Instant::now());
         expire(shared, &trust);
+        space::keep_free(shared);
         merge(shared);
         let state = shared.lock();
         if state.stage != Stage::Running {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::disk;
+use crate::space;
 use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 use crate::wal::{self, Frame, Log};
@@ -72,7 +73,10 @@ pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &[u64]) {
         };
         if finished {
             drop(state);
-            let _ = unsynced.sync();
+            let outcome = unsynced.sync().map_err(|error| Trouble::io("sync", &error));
+            let mut state = shared.lock();
+            state.log_sync_failed = outcome.is_err();
+            state.note("sync", outcome);
             return;
         }
         if failed {
@@ -108,7 +112,13 @@ impl Writer<'_> {
                     frames.pop_front();
                 }
                 Err(error) => {
-                    outcome = Err(Trouble::io("log", &error));
+                    let trouble = Trouble::io("log", &error);
+                    // Twice what it takes in memory: texts are spelt out, and more is to come.
+                    let wanted = 2 * frame.batch.memory_size() as u64;
+                    if trouble.full_disk && space::make(self.shared, wanted) {
+                        continue;
+                    }
+                    outcome = Err(trouble);
                     break;
                 }
             }

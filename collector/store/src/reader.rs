@@ -142,8 +142,13 @@ impl Reader {
 
     /// How the store is.
     pub fn status(&self) -> Status {
+        let disk = match &self.0 {
+            Source::Running(shared) => shared.settings.disk.space(&shared.settings.directory).ok(),
+            Source::Snapshot(_) => None,
+        };
         let state = self.lock();
         Status {
+            disk,
             unreadable: unreadable(&state),
             memory_rows: state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum(),
             memory_bytes: state.memory as u64,

@@ -40,8 +40,13 @@ pub(crate) fn write(
     let path = directory.join(format!("{name}{FLOWS}"));
     let table = vec![Batch::of_rows(identities.clone())];
     let table = Sorted::unsorted(table, identities.schema_ref());
-    parquet(&identities_path(&path), &table, store)?;
-    parquet(&path, rows, store)?;
+    let beside = identities_path(&path);
+    parquet(&beside, &table, store)?;
+    if let Err(error) = parquet(&path, rows, store) {
+        // Where this fails too, the next start removes it.
+        let _ = disk::remove(&beside);
+        return Err(error);
+    }
     disk::sync_directory(directory)?;
     Segment::open(&path)
 }

@@ -14,6 +14,7 @@ use crate::schema;
 use crate::seal;
 use crate::segment::SegmentError;
 use crate::sorted::Sorted;
+use crate::space;
 use crate::state::{FullHead, Shared, Stage};
 use crate::status::Trouble;
 
@@ -38,8 +39,12 @@ pub(crate) fn run(shared: &Shared) {
         drop(state);
         let identities = identities::table_of(&named);
         if let Err(error) = seal(shared, &head, &identities) {
+            let trouble = Trouble::segment("seal", &error);
+            if trouble.full_disk && space::make(shared, head.bytes as u64) {
+                continue;
+            }
             let mut state = shared.lock();
-            state.note("seal", Err(Trouble::segment("seal", &error)));
+            state.note("seal", Err(trouble));
             if state.stage == Stage::Sealing {
                 // What is not sealed is in the log, or lost with the disk.
                 state.stage = Stage::Ending;

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use weir_flow::FlowRecord;
@@ -114,8 +114,12 @@ pub(crate) struct State {
     pub expired: [u64; Tier::ALL.len()],
     /// The last head whose log is gone for certain: its segment may be changed.
     pub forgotten: u64,
+    /// What expired for want of room and may still be read.
+    pub leaving: Vec<Weak<Segment>>,
     /// Octets of rows in `open` and `full`.
     pub memory: usize,
+    /// At the end the log could not be synced: what is in it may be lost.
+    pub log_sync_failed: bool,
     pub watchers: Watchers,
     pub counts: Counts,
     pub troubles: Vec<Trouble>,
@@ -192,6 +196,8 @@ impl State {
             rolled: 0,
             expired: [0; Tier::ALL.len()],
             forgotten: 0,
+            leaving: Vec::new(),
+            log_sync_failed: false,
             memory: 0,
             watchers: Watchers::default(),
             counts: Counts::default(),

@@ -6,6 +6,7 @@ use crate::catalog::{Catalog, Unreadable};
 use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::segment::SegmentError;
+use crate::space::DiskSpace;
 
 /// Why records are not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +55,8 @@ pub struct Counts {
     pub merged: u64,
     /// Rows of records that expired.
     pub expired_rows: u64,
+    /// Rows of them that expired before their time, because the disk was short.
+    pub expired_early_rows: u64,
     /// Segments of any tier that expired.
     pub expired_segments: u64,
 }
@@ -72,7 +75,7 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// What does not go on: `log`, `sync`, `forget` (of logs), `seal`,
-    /// `rollup`, `merge`, `clock`.
+    /// `rollup`, `merge`, `clock`, `disk`.
     pub part: &'static str,
     /// The reason.
     pub reason: String,
@@ -130,6 +133,8 @@ pub struct Status {
     pub unlogged_rows: u64,
     /// Identities that are known.
     pub identities: u64,
+    /// Room on the disk, where the store is being written and the system tells.
+    pub disk: Option<DiskSpace>,
     /// What went through it.
     pub counts: Counts,
     /// What is wrong now; empty when all is well.

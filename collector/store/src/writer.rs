@@ -61,6 +61,19 @@ pub enum OpenError {
     Thread(io::Error),
 }
 
+/// What became of the rows that were in no segment when a store was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseSummary {
+    /// They are in segments now.
+    pub sealed_rows: u64,
+    /// They are in the log alone; the next start reads them.
+    pub logged_rows: u64,
+    /// They are in neither, or in a log that could not be synced.
+    pub lost_rows: u64,
+    /// Why not all were sealed; means nothing where they were.
+    pub reason: Refusal,
+}
+
 /// Writes a store. There is one for a directory.
 #[derive(Debug)]
 pub struct Writer {
@@ -190,9 +203,25 @@ impl Writer {
     }
 
     /// Seals what is in memory and ends. What cannot be sealed stays in the log
-    /// for the next start.
-    pub fn close(mut self) {
+    /// for the next start, and what the disk takes neither way is lost: the summary
+    /// has each row once.
+    pub fn close(mut self) -> CloseSummary {
+        let sealed_before = self.shared.lock().counts.sealed_rows;
         self.end(Stage::Sealing);
+        let state = self.shared.lock();
+        let unlogged = state.unlogged_rows();
+        let in_memory: u64 = state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum();
+        let unsealed = in_memory + state.open.gathered();
+        let lost = if state.log_sync_failed { unsealed } else { unlogged };
+        CloseSummary {
+            sealed_rows: state.counts.sealed_rows - sealed_before,
+            logged_rows: unsealed - lost,
+            lost_rows: lost,
+            reason: match state.troubles.iter().any(|trouble| trouble.full_disk) {
+                true => Refusal::DiskFull,
+                false => Refusal::DiskFailed,
+            },
+        }
     }
 
     fn end(&mut self, stage: Stage) {

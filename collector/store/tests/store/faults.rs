@@ -219,6 +219,7 @@ fn fill_a_small_disk() {
     let small = Settings {
         seal_rows: 20_000,
         max_memory: 16 << 20,
+        min_free: Some(0),
         ..settings(&directory)
     };
     let (mut writer, reader, _) = open(small).unwrap();
@@ -290,6 +291,142 @@ fn a_full_disk_refuses_new_rows_keeps_the_old_and_goes_on_when_there_is_room() {
         "mount -t tmpfs -o size=4m none \"$1\"",
         "fill_a_small_disk",
     );
+}
+
+/// Runs on a disk of 4 MiB.
+#[test]
+#[ignore = "a part of another test, which runs it on a small disk"]
+fn close_on_a_full_disk() {
+    let directory = PathBuf::from(std::env::var(DIRECTORY).unwrap());
+    let small = Settings {
+        seal_rows: 20_000,
+        max_memory: 16 << 20,
+        min_free: Some(0),
+        ..settings(&directory)
+    };
+    let (mut writer, reader, _) = open(small.clone()).unwrap();
+    let mut next = 0;
+    loop {
+        match writer.append(&numbered(next..next + 1_000)) {
+            Err(refused) if refused.as_str() == "store_full" => break,
+            _ => next += 1_000,
+        }
+    }
+    let counts = reader.status().counts;
+    let summary = writer.close();
+    let sealed = reader.status().counts.sealed_rows;
+    assert_eq!(
+        sealed + summary.logged_rows + summary.lost_rows,
+        counts.stored,
+        "each row once: {summary:?}"
+    );
+    assert!(
+        summary.lost_rows > 0 && summary.reason.as_str() == "store_full",
+        "{summary:?}"
+    );
+    drop(reader);
+    // What was said to be in the log is: the next start has it.
+    let reader = Reader::open_dir(&directory).unwrap();
+    let found = numbers(&reader.view(TimeRange::ALL)).len() as u64;
+    assert_eq!(found, counts.stored - summary.lost_rows);
+    assert_eq!(reader.status().memory_rows, summary.logged_rows);
+}
+
+#[test]
+fn closing_on_a_full_disk_says_which_rows_are_sealed_logged_and_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    on_disk(
+        directory.path(),
+        "mount -t tmpfs -o size=4m none \"$1\"",
+        "close_on_a_full_disk",
+    );
+}
+
+/// Runs on a disk of 4 MiB.
+#[test]
+#[ignore = "a part of another test, which runs it on a small disk"]
+fn go_on_on_a_full_disk() {
+    let directory = PathBuf::from(std::env::var(DIRECTORY).unwrap());
+    let small = Settings {
+        seal_rows: 5_000,
+        max_memory: 4 << 20,
+        ..settings(&directory)
+    };
+    let (mut writer, reader, _) = open(small).unwrap();
+    // Three times what the disk holds.
+    let (mut next, mut refused, mut behind) = (0, 0, 0);
+    while next < 400_000 && behind < 6_000 {
+        match writer.append(&numbered(next..next + 1_000)) {
+            Ok(()) => next += 1_000,
+            // Sealing may be behind.
+            Err(reason) if reason.as_str() == "store_behind" => {
+                behind += 1;
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!(refused, 0, "{:?}", reader.status().troubles);
+    let summary = writer.close();
+    assert_eq!((summary.lost_rows, summary.logged_rows), (0, 0), "{summary:?}");
+    let status = reader.status();
+    assert!(status.counts.expired_early_rows > 0);
+    let left = numbers(&reader.view(TimeRange::ALL));
+    assert_eq!(left.last(), Some(&399_999), "the newest are there");
+    assert_eq!(left.len() as u64 + status.counts.expired_early_rows, 400_000);
+}
+
+#[test]
+fn on_a_full_disk_the_oldest_records_expire_before_a_new_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    on_disk(
+        directory.path(),
+        "mount -t tmpfs -o size=4m none \"$1\"",
+        "go_on_on_a_full_disk",
+    );
+}
+
+#[test]
+fn the_oldest_records_expire_where_less_is_free_than_is_to_stay_so() {
+    let directory = tempfile::tempdir().unwrap();
+    three(directory.path());
+    let bytes = |tier: &str| -> u64 {
+        let files = files(directory.path(), tier);
+        files
+            .iter()
+            .map(|file| file.metadata().map_or(0, |m| m.len()))
+            .sum()
+    };
+    let (all, records) = (bytes(".parquet"), bytes("raw-"));
+    let (total, path) = (all * 2, directory.path().to_owned());
+    let used = move || -> u64 {
+        let files = files(&path, ".parquet");
+        files
+            .iter()
+            .map(|file| file.metadata().map_or(0, |m| m.len()))
+            .sum()
+    };
+    let short = Settings {
+        min_free: Some(all + records / 3 + 10),
+        disk: weir_store::Disk::new(move |_| {
+            let free = total - used();
+            Ok(weir_store::DiskSpace { free, total })
+        }),
+        ..settings(directory.path())
+    };
+    let (writer, reader, _) = open(short).unwrap();
+    wait_until("two of three are expired", || {
+        reader.status().counts.expired_early_rows == 20
+    });
+    let status = reader.status();
+    assert_eq!((status.tiers[0].segments, status.tiers[2].segments), (1, 3));
+    assert!(status.troubles.iter().any(|trouble| trouble.part == "disk"));
+    assert_eq!(status.disk.map(|space| space.total), Some(total));
+    assert_eq!(
+        numbers(&reader.view(TimeRange::ALL)),
+        (20..30).collect::<Vec<_>>()
+    );
+    writer.close();
 }
 
 #[test]
