@@ -7,6 +7,7 @@ use arrow::compute::take;
 use arrow::datatypes::{Field, Schema, UInt16Type};
 
 use crate::packed;
+use crate::range::TimeRange;
 use crate::schema;
 
 /// The column of rows that says what they have in common: a row of the shared columns.
@@ -21,12 +22,15 @@ pub struct Batch {
     rows: RecordBatch,
     /// Columns of what rows have in common.
     shared: RecordBatch,
+    /// From the earliest to the latest time of its rows, where that is known.
+    time: TimeRange,
 }
 
 impl Batch {
     /// `rows` has [`SHARED_ROW`], and `shared` each row that it points at.
     pub(crate) fn new(rows: RecordBatch, shared: RecordBatch) -> Self {
-        Self { rows, shared }
+        let time = TimeRange::ALL;
+        Self { rows, shared, time }
     }
 
     /// Of rows with nothing in common: they have all their columns themselves.
@@ -34,7 +38,18 @@ impl Batch {
         Self {
             rows,
             shared: RecordBatch::new_empty(Arc::new(Schema::empty())),
+            time: TimeRange::ALL,
         }
+    }
+
+    /// Of rows that are in this time.
+    pub(crate) fn spanning(self, time: TimeRange) -> Self {
+        Self { time, ..self }
+    }
+
+    /// No row is outside of this time: whoever asks for another needs not look.
+    pub fn time(&self) -> TimeRange {
+        self.time
     }
 
     /// How many rows it has.

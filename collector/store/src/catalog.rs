@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,6 +90,13 @@ impl Catalog {
         self.all().next().map(|s| s.store.as_str())
     }
 
+    /// Takes a segment out that cannot be read; its file stays.
+    pub fn put_aside(&mut self, segment: &Segment, error: &SegmentError) {
+        if self.remove(segment).is_some() {
+            self.skip(segment.path.clone(), error);
+        }
+    }
+
     /// Adds a segment. Those of its tier whose heads it has are given up.
     pub fn add(&mut self, segment: Segment) {
         let tier = &mut self.tiers[segment.tier as usize];
@@ -125,11 +133,6 @@ impl Catalog {
             .collect()
     }
 
-    /// Whether a segment of the tier has all heads of this one.
-    pub fn holds(&self, tier: Tier, segment: &Segment) -> bool {
-        holder(&self.tiers[tier as usize], segment).is_some()
-    }
-
     pub fn all(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.tiers.iter().flat_map(BTreeMap::values)
     }
@@ -138,6 +141,28 @@ impl Catalog {
     pub fn within(&self, tier: Tier, range: &TimeRange) -> Vec<Arc<Segment>> {
         let within = self.tier(tier).filter(|s| rows(s).overlaps(range));
         within.cloned().collect()
+    }
+
+    /// The segments whose identities together are those of all rows of the range, of
+    /// whatever tier, as long as sums are read for whole buckets alone. Sums name whom
+    /// the records name that they are of: theirs are wanted where records are gone.
+    /// Of a coarser segment's rows of long ago nobody asks for identities.
+    pub fn naming(&self, range: &TimeRange) -> Vec<Arc<Segment>> {
+        let [raw, minute, _] = &self.tiers;
+        let mut naming = self.within(Tier::Raw, range);
+        let minutes = self.within(Tier::Minute, range);
+        naming.extend(minutes.into_iter().filter(|s| !has_heads(raw, &s.heads)));
+        let hours = self.within(Tier::Hour, range);
+        let hours = hours.into_iter().filter(|s| !has_heads(raw, &s.heads));
+        naming.extend(hours.filter(|s| !has_heads(minute, &s.heads)));
+        naming
+    }
+
+    /// Segments of coarser tiers that have all heads of this one.
+    pub fn coarser(&self, segment: &Segment) -> Vec<Arc<Segment>> {
+        let coarser = Tier::ALL.into_iter().filter(|tier| *tier > segment.tier);
+        let holders = coarser.filter_map(|tier| holder(&self.tiers[tier as usize], segment));
+        holders.cloned().collect()
     }
 
     /// Takes a segment out.
@@ -161,7 +186,65 @@ fn holder<'a>(tier: &'a BTreeMap<u64, Arc<Segment>>, segment: &Segment) -> Optio
     covers(before, segment).then_some(before)
 }
 
+/// Whether each of these heads is in a segment of the tier.
+fn has_heads(tier: &BTreeMap<u64, Arc<Segment>>, heads: &RangeInclusive<u64>) -> bool {
+    let first = tier.range(..=heads.start()).next_back();
+    let mut next = *heads.start();
+    for (start, segment) in tier.range(first.map_or(next, |(start, _)| *start)..=*heads.end()) {
+        if *start > next {
+            return false;
+        }
+        next = next.max(segment.heads.end().saturating_add(1));
+    }
+    next > *heads.end()
+}
+
 /// Whether it has all the rows of the other.
 fn covers(segment: &Segment, other: &Segment) -> bool {
     segment.heads.contains(other.heads.start()) && segment.heads.contains(other.heads.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(segments: &[(Tier, u64, u64)]) -> Catalog {
+        let mut catalog = Catalog::default();
+        for &(tier, first, last) in segments {
+            let mut segment = Segment::of_test(TimeRange::spanning(first as i64, last as i64), first);
+            segment.heads = first..=last;
+            segment.tier = tier;
+            segment.path = format!("{tier:?} {first}").into();
+            catalog.add(segment);
+        }
+        catalog
+    }
+
+    fn naming(catalog: &Catalog, from: i64, to: i64) -> Vec<(Tier, u64)> {
+        let naming = catalog.naming(&TimeRange::spanning(from, to));
+        naming.iter().map(|s| (s.tier, *s.heads.start())).collect()
+    }
+
+    #[test]
+    fn identities_are_those_of_the_records_in_the_range_and_of_sums_whose_records_are_gone() {
+        use Tier::{Hour, Minute, Raw};
+        let young = catalog(&[
+            (Raw, 1, 1),
+            (Raw, 2, 2),
+            (Raw, 3, 9),
+            (Minute, 1, 2),
+            (Hour, 1, 9),
+        ]);
+        assert_eq!(naming(&young, 3, 4), [(Raw, 3)]);
+        assert_eq!(naming(&young, 2, 2), [(Raw, 2)]);
+        let old = catalog(&[(Raw, 3, 9), (Minute, 1, 2), (Minute, 3, 9), (Hour, 1, 9)]);
+        assert_eq!(naming(&old, 1, 2), [(Minute, 1)]);
+        assert_eq!(naming(&old, 2, 4), [(Raw, 3), (Minute, 1)]);
+        let older = catalog(&[(Raw, 4, 9), (Minute, 3, 9), (Hour, 1, 9)]);
+        assert_eq!(
+            naming(&older, 8, 9),
+            [(Raw, 4), (Minute, 3), (Hour, 1)],
+            "what is gone may be of then"
+        );
+    }
 }

@@ -10,7 +10,7 @@ use crate::expiry;
 use crate::merge;
 use crate::name::{SegmentName, Tier};
 use crate::rollup;
-use crate::seal;
+use crate::seal::{self, Origin};
 use crate::segment::{Segment, SegmentError};
 use crate::sorted::Sorted;
 use crate::space;
@@ -44,11 +44,17 @@ pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
 }
 
 /// Makes the sums of a segment that was just written.
-pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, rows: &Sorted, identities: &RecordBatch) {
+pub(crate) fn roll_up(
+    shared: &Shared,
+    raw: &SegmentName,
+    origin: &Origin<'_>,
+    rows: &Sorted,
+    identities: &RecordBatch,
+) {
     let minute = sums(rows, Tier::Minute);
     let hour = sums(&minute, Tier::Hour);
-    let outcome = write(shared, raw, Tier::Minute, &minute, identities)
-        .and_then(|()| write(shared, raw, Tier::Hour, &hour, identities))
+    let outcome = write(shared, raw, Tier::Minute, origin, &minute, identities)
+        .and_then(|()| write(shared, raw, Tier::Hour, origin, &hour, identities))
         .map_err(|error| Trouble::segment("rollup", &error));
     let mut state = shared.lock();
     state.rolled = state.rolled.max(*raw.heads.end());
@@ -64,6 +70,7 @@ fn write(
     shared: &Shared,
     finer: &SegmentName,
     tier: Tier,
+    origin: &Origin<'_>,
     sums: &Sorted,
     identities: &RecordBatch,
 ) -> Result<(), SegmentError> {
@@ -71,7 +78,7 @@ fn write(
         tier,
         ..finer.clone()
     };
-    let segment = seal::write(&shared.settings.directory, &name, &shared.store, sums, identities)?;
+    let segment = seal::write(&shared.settings.directory, &name, origin, sums, identities)?;
     shared.lock().catalog.add(segment);
     Ok(())
 }
@@ -93,7 +100,11 @@ fn missing(shared: &Shared) -> Result<(), SegmentError> {
                 Ok((rows, identities)) => {
                     let schema = rows.schema();
                     let rows = Sorted::new_sorted(vec![Batch::of_rows(rows)], &schema);
-                    write(shared, &name, tier, &sums(&rows, tier), &identities)?;
+                    let origin = Origin {
+                        store: &shared.store,
+                        next_id: segment.next_id_beside(&identities),
+                    };
+                    write(shared, &name, tier, &origin, &sums(&rows, tier), &identities)?;
                 }
                 Err(error) => set_aside(shared, &segment, &error),
             }
@@ -104,10 +115,7 @@ fn missing(shared: &Shared) -> Result<(), SegmentError> {
 
 /// A segment whose end was whole and whose middle is not.
 fn set_aside(shared: &Shared, segment: &Segment, error: &SegmentError) {
-    let mut state = shared.lock();
-    if state.catalog.remove(segment).is_some() {
-        state.catalog.skip(segment.path.clone(), error);
-    }
+    shared.lock().catalog.put_aside(segment, error);
 }
 
 /// Makes one of many small segments; they can be read as they are if that fails.
@@ -134,9 +142,6 @@ fn expire(shared: &Shared, trust: &Trust) {
             state.expire(&segment);
             expired.push(segment);
         }
-    }
-    if !expired.is_empty() {
-        state.forget_identities();
     }
     drop(state);
     for segment in expired {

@@ -7,7 +7,6 @@
 //! files and what each fault does.
 
 mod batch;
-mod book;
 mod catalog;
 mod chunk;
 mod clock;
@@ -15,10 +14,13 @@ mod disk;
 mod expiry;
 mod few;
 mod identities;
+mod identity_cache;
+mod identity_ids;
 mod keep;
 mod lexicon;
 mod lock;
 mod logging;
+mod memory_identities;
 mod merge;
 mod name;
 mod packed;
@@ -54,5 +56,5 @@ pub use segment::{Segment, SegmentError};
 pub use settings::{Retention, Settings};
 pub use space::{Disk, DiskSpace};
 pub use status::{Counts, Refusal, Status, TierStatus, Trouble};
-pub use tail::{Closed, Tail};
+pub use tail::{Closed, Tail, TailBatch};
 pub use writer::{CloseSummary, OpenError, Writer, open};

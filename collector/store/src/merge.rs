@@ -16,7 +16,7 @@ use crate::name::{SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::rollup;
 use crate::schema;
-use crate::seal;
+use crate::seal::{self, Origin};
 use crate::segment::{Segment, SegmentError};
 use crate::sorted::Sorted;
 use crate::state::{Shared, Stage};
@@ -135,30 +135,26 @@ fn time(parts: &[Arc<Segment>]) -> TimeRange {
 }
 
 fn merge(shared: &Shared, tier: Tier, parts: &[Arc<Segment>]) -> Result<(), (Arc<Segment>, SegmentError)> {
-    let (mut rows, mut ids) = (Vec::new(), Vec::new());
+    let (mut rows, mut tables, mut next_id) = (Vec::new(), Vec::new(), 0);
     for part in parts {
         let read = part.read().and_then(|rows| Ok((rows, part.identities()?)));
         let (batch, table) = read.map_err(|error| (Arc::clone(part), error))?;
-        ids.extend_from_slice(identities::ids(&table));
+        next_id = next_id.max(part.next_id_beside(&table));
+        tables.push(identities::conform(&table));
         rows.push(Batch::of_rows(batch));
     }
-    ids.sort_unstable();
-    ids.dedup();
-    let named = shared.lock().book.named(&ids);
-    let identities = identities::table_of(&named);
+    let identities = identities::union(&tables);
     let rows = joined(rows, tier);
     let name = SegmentName {
         tier,
         time: time(parts),
         heads: heads(parts),
     };
-    let written = seal::write(
-        &shared.settings.directory,
-        &name,
-        &shared.store,
-        &rows,
-        &identities,
-    );
+    let origin = Origin {
+        store: &shared.store,
+        next_id,
+    };
+    let written = seal::write(&shared.settings.directory, &name, &origin, &rows, &identities);
     let segment = written.map_err(|error| (Arc::clone(&parts[0]), error))?;
     let mut state = shared.lock();
     // Nothing of it expired meanwhile: the same thread does both.

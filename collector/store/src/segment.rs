@@ -17,6 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
 use crate::disk;
+use crate::identities;
 use crate::name::{FLOWS, IDENTITIES, SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::schema;
@@ -29,6 +30,9 @@ pub(crate) const FORMAT_KEY: &str = "weir.format";
 /// The key of the store that a file belongs to: numbers of identities mean
 /// something only within one.
 pub(crate) const STORE_KEY: &str = "weir.store";
+
+/// The key of the id of an identity that nobody had yet when the file was written.
+pub(crate) const NEXT_ID_KEY: &str = "weir.next_id";
 
 /// A file of rows. The file lives as long as the segment: one that retention
 /// has given up is removed when the last query lets go of it.
@@ -52,6 +56,9 @@ pub struct Segment {
     pub schema: SchemaRef,
     /// The store whose numbers it uses.
     pub(crate) store: String,
+    /// All ids of identities before this one may be in use; an earlier version of
+    /// the program did not say.
+    next_id: Option<u32>,
     given_up: AtomicBool,
 }
 
@@ -132,6 +139,7 @@ impl Segment {
             heads: name.heads,
             schema: schema.clone(),
             store: value(metadata, STORE_KEY).unwrap_or_default().to_owned(),
+            next_id: value(metadata, NEXT_ID_KEY).and_then(|id| id.parse().ok()),
             given_up: AtomicBool::new(false),
         })
     }
@@ -148,6 +156,7 @@ impl Segment {
             heads: head..=head,
             schema: schema::facts(),
             store: String::new(),
+            next_id: None,
             given_up: AtomicBool::new(false),
         }
     }
@@ -158,6 +167,16 @@ impl Segment {
     /// The file cannot be read.
     pub fn identities(&self) -> Result<RecordBatch, SegmentError> {
         read(&identities_path(&self.path))
+    }
+
+    /// The first id that no row up to its last one names, given its identities.
+    pub(crate) fn next_id_beside(&self, identities: &RecordBatch) -> u32 {
+        self.next_id.unwrap_or_else(|| identities::next_id(identities))
+    }
+
+    /// The same where the identities are not at hand.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.next_id.unwrap_or_else(|| next_id_of(&self.path))
     }
 
     /// All its rows, for work on whole segments; a query reads the file by itself.
@@ -192,6 +211,13 @@ pub(crate) fn identities_path(path: &Path) -> PathBuf {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let stem = name.strip_suffix(FLOWS).unwrap_or(name);
     path.with_file_name(format!("{stem}{IDENTITIES}"))
+}
+
+/// The first id that the identities of a segment's file leave free; 0 where nobody
+/// can read them.
+pub(crate) fn next_id_of(path: &Path) -> u32 {
+    let read = read(&identities_path(path));
+    read.map_or(0, |table| identities::next_id(&table))
 }
 
 fn read(path: &Path) -> Result<RecordBatch, SegmentError> {

@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 use weir_flow::FlowRecord;
 
 use crate::batch::Batch;
-use crate::book::Book;
 use crate::catalog::Catalog;
+use crate::identities::Content;
+use crate::identity_cache::IdentityCache;
+use crate::identity_ids::IdentityIds;
+use crate::memory_identities::{MemoryIdentities, NamedIdentities};
 use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::rows::Rows;
@@ -32,6 +35,8 @@ pub(crate) struct Shared {
     pub settings: Settings,
     /// Which store it is.
     pub store: String,
+    /// Tables of identities that were read.
+    pub identities: IdentityCache,
     state: Mutex<State>,
     /// There is something to log.
     pub log: Condvar,
@@ -48,6 +53,7 @@ impl Shared {
         Self {
             settings,
             store,
+            identities: IdentityCache::default(),
             state: Mutex::new(state),
             log: Condvar::new(),
             seal: Condvar::new(),
@@ -95,7 +101,7 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct State {
     pub stage: Stage,
-    pub book: Book,
+    pub ids: IdentityIds,
     pub open: Head,
     /// Memory for the numbers of records' sides.
     sides: Vec<(u32, u32)>,
@@ -108,6 +114,8 @@ pub(crate) struct State {
     pub catalog: Catalog,
     /// The last head whose segment is durable: its log may go.
     pub sealed: u64,
+    /// Whom the rows of that head name: some may be on their way to watchers.
+    pub last_sealed: Option<Arc<MemoryIdentities>>,
     /// The last head whose sums were tried with its segment.
     pub rolled: u64,
     /// The last head of each tier that expired.
@@ -141,10 +149,10 @@ pub(crate) struct Head {
     batches: Vec<(Batch, TimeRange)>,
     count: usize,
     bytes: usize,
-    /// Whom its rows name.
-    names: Vec<u32>,
-    /// How many of `names` are in its log.
-    logged_names: usize,
+    /// Whom `rows` name for the first time in the head.
+    fresh: Vec<(u32, Content)>,
+    /// Whom `batches` name.
+    identities: Arc<MemoryIdentities>,
 }
 
 /// A head that takes no more rows.
@@ -153,7 +161,8 @@ pub(crate) struct FullHead {
     pub number: u64,
     pub batches: Vec<(Batch, TimeRange)>,
     pub bytes: usize,
-    pub names: Vec<u32>,
+    /// Whom they name.
+    pub identities: Arc<MemoryIdentities>,
 }
 
 impl Head {
@@ -166,8 +175,8 @@ impl Head {
             batches: Vec::new(),
             count: 0,
             bytes: 0,
-            names: Vec::new(),
-            logged_names: 0,
+            fresh: Vec::new(),
+            identities: Arc::default(),
         }
     }
 
@@ -182,10 +191,10 @@ impl Head {
 }
 
 impl State {
-    pub fn new(book: Book, catalog: Catalog, number: u64) -> Self {
+    pub fn new(ids: IdentityIds, catalog: Catalog, number: u64) -> Self {
         Self {
             stage: Stage::Running,
-            book,
+            ids,
             open: Head::new(number),
             sides: Vec::new(),
             full: VecDeque::new(),
@@ -193,6 +202,7 @@ impl State {
             logging: 0,
             catalog,
             sealed: 0,
+            last_sealed: None,
             rolled: 0,
             expired: [0; Tier::ALL.len()],
             forgotten: 0,
@@ -249,9 +259,9 @@ impl State {
 
     #[inline]
     fn number(&mut self, identity: &Arc<weir_flow::Identity>) -> u32 {
-        let (number, first) = self.book.number(identity, self.open.number);
-        if first {
-            self.open.names.push(number);
+        let (number, first) = self.ids.id(identity, self.open.number);
+        if first && let Some(content) = self.ids.content(number) {
+            self.open.fresh.push((number, content.clone()));
         }
         number
     }
@@ -262,16 +272,18 @@ impl State {
         let head = &mut self.open;
         head.since = None;
         if let Some((batch, time)) = head.rows.take() {
-            let fresh = &head.names[head.logged_names..];
-            let named = self.book.named(fresh);
-            head.logged_names = head.names.len();
+            let fresh = std::mem::take(&mut head.fresh);
+            let named = (!fresh.is_empty()).then(|| Arc::new(NamedIdentities::new(fresh)));
+            if let Some(named) = &named {
+                head.identities.push(Arc::clone(named));
+            }
             head.opened.get_or_insert_with(Instant::now);
             let bytes = batch.memory_size();
             head.count += batch.num_rows();
             head.bytes += bytes;
             self.memory += bytes;
             self.newest = self.newest.max(Some(time.until.saturating_sub(1)));
-            self.watchers.show(&batch);
+            self.watchers.show(&batch, &head.identities);
             self.unlogged.push_back(Frame {
                 head: head.number,
                 named,
@@ -315,8 +327,10 @@ impl State {
             number: head.number,
             batches: head.batches,
             bytes: head.bytes,
-            names: head.names,
+            identities: head.identities,
         }));
+        let oldest = self.full.front().map_or(self.open.number, |head| head.number);
+        self.ids.trim(oldest);
     }
 
     /// The rows of the oldest full head are in this segment from now on.
@@ -325,6 +339,7 @@ impl State {
         self.unlogged.retain(|frame| frame.head != head.number);
         self.memory = self.memory.saturating_sub(head.bytes);
         self.sealed = self.sealed.max(head.number);
+        self.last_sealed = Some(Arc::clone(&head.identities));
         self.catalog.add(segment);
     }
 
@@ -342,6 +357,15 @@ impl State {
         for frame in frames.into_iter().rev().filter(|frame| frame.head > sealed) {
             self.unlogged.push_front(frame);
         }
+    }
+
+    /// Whom the rows name that are in no segment and have something of the range.
+    pub fn memory_identities(&self, range: &TimeRange) -> Vec<Arc<MemoryIdentities>> {
+        let within = |batches: &[(Batch, TimeRange)]| batches.iter().any(|(_, time)| time.overlaps(range));
+        let full = self.full.iter().map(|head| (&head.batches[..], &head.identities));
+        let heads = full.chain([(self.open.batches(), &self.open.identities)]);
+        let heads = heads.filter(|(batches, _)| within(batches));
+        heads.map(|(_, identities)| Arc::clone(identities)).collect()
     }
 
     /// The rows that are in no segment, the oldest first.
@@ -376,13 +400,6 @@ impl State {
         if segment.tier == Tier::Raw {
             self.counts.expired_rows += segment.rows;
         }
-    }
-
-    /// Nobody is known any more whom no row names.
-    pub fn forget_identities(&mut self) {
-        let segments = self.catalog.all().map(|s| *s.heads.start());
-        let memory = self.full.front().map_or(self.open.number, |head| head.number);
-        self.book.forget(segments.chain([memory]).min().unwrap_or(0));
     }
 
     /// Notes what is wrong, or that it is right again.

@@ -19,7 +19,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use crate::batch::Batch;
-use crate::identities::{self, Content};
+use crate::memory_identities::NamedIdentities;
 
 mod words;
 
@@ -35,7 +35,7 @@ const PREFIX: &str = "wal-";
 pub(crate) struct Frame {
     pub head: u64,
     /// Whom the head names for the first time.
-    pub named: Vec<(u32, Content)>,
+    pub named: Option<Arc<NamedIdentities>>,
     pub batch: Batch,
 }
 
@@ -117,8 +117,8 @@ fn store_bytes(store: &str) -> [u8; 16] {
 
 fn encode(frame: &Frame, out: &mut Vec<u8>) -> Result<(), ArrowError> {
     out.extend_from_slice(&[0; FRAME]);
-    if !frame.named.is_empty() {
-        stream(&identities::table_of(&frame.named), out)?;
+    if let Some(named) = &frame.named {
+        stream(named.table(), out)?;
     }
     let identities = out.len() - FRAME;
     if frame.batch.shared_rows().is_some() {

@@ -6,7 +6,7 @@ fn frame(rows: std::ops::Range<u32>) -> Frame {
     let ids: ArrayRef = Arc::new(UInt32Array::from_iter_values(rows));
     Frame {
         head: 3,
-        named: Vec::new(),
+        named: None,
         batch: Batch::of_rows(RecordBatch::try_from_iter([("src_id", ids)]).unwrap()),
     }
 }
