@@ -1,7 +1,7 @@
 //! The identities that rows point at, as a table. Owns how one is compared and
 //! laid out; who gives out the numbers is [`crate::identity_ids`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
@@ -114,6 +114,17 @@ pub(crate) fn ids(batch: &RecordBatch) -> &[u32] {
     column
         .and_then(|c| c.as_primitive_opt::<UInt32Type>())
         .map_or(&[], |c| c.values())
+}
+
+/// The column of namespaces.
+pub(crate) const NAMESPACE: &str = "ns";
+
+/// The namespaces of a table, each once.
+pub(crate) fn namespaces(batch: &RecordBatch) -> BTreeSet<&str> {
+    let column = batch.column_by_name(NAMESPACE);
+    let names = column.and_then(|column| column.as_string_view_opt());
+    let names = names.into_iter().flatten().flatten();
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// The first number after those of a table.

@@ -1,5 +1,6 @@
 //! What a query sees: the segments and the rows in memory of one moment.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use arrow::array::RecordBatch;
 
 use crate::batch::Batch;
 use crate::catalog::Unreadable;
-use crate::identities::Identities;
+use crate::identities::{self, Identities};
 use crate::identity_cache::IdentityCache;
 use crate::memory_identities::MemoryIdentities;
 use crate::name::Tier;
@@ -236,6 +237,32 @@ impl Reader {
             sealed.chain(state.memory_identities(&TimeRange::ALL)).collect()
         };
         self.cache().of_memory(heads)
+    }
+
+    /// The namespaces of those whom rows of a range name. Of each segment they are read
+    /// once; those of one whose identities cannot be read are left out, as its rows will be.
+    pub fn namespaces(&self, range: TimeRange) -> BTreeSet<String> {
+        let (naming, memory) = {
+            let state = self.lock();
+            (state.catalog.naming(&range), state.memory_identities(&range))
+        };
+        let mut namespaces = BTreeSet::new();
+        let mut add = |name: &str| {
+            if !namespaces.contains(name) {
+                namespaces.insert(name.to_owned());
+            }
+        };
+        for segment in naming {
+            let names = segment.namespaces();
+            names
+                .iter()
+                .flat_map(|names| names.iter())
+                .for_each(|name| add(name));
+        }
+        for table in memory.iter().flat_map(|memory| memory.tables()) {
+            identities::namespaces(&table).into_iter().for_each(&mut add);
+        }
+        namespaces
     }
 
     /// Lists a directory anew that another process writes, which merged or expired

@@ -6,10 +6,12 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
@@ -59,6 +61,8 @@ pub struct Segment {
     /// All ids of identities before this one may be in use; an earlier version of
     /// the program did not say.
     next_id: Option<u32>,
+    /// The namespaces of its identities, once somebody wanted them.
+    namespaces: OnceLock<Arc<[Box<str>]>>,
     given_up: AtomicBool,
 }
 
@@ -140,6 +144,7 @@ impl Segment {
             schema: schema.clone(),
             store: value(metadata, STORE_KEY).unwrap_or_default().to_owned(),
             next_id: value(metadata, NEXT_ID_KEY).and_then(|id| id.parse().ok()),
+            namespaces: OnceLock::new(),
             given_up: AtomicBool::new(false),
         })
     }
@@ -157,6 +162,7 @@ impl Segment {
             schema: schema::facts(),
             store: String::new(),
             next_id: None,
+            namespaces: OnceLock::new(),
             given_up: AtomicBool::new(false),
         }
     }
@@ -167,6 +173,19 @@ impl Segment {
     /// The file cannot be read.
     pub fn identities(&self) -> Result<RecordBatch, SegmentError> {
         read(&identities_path(&self.path))
+    }
+
+    /// The namespaces of those whom its rows name. Reads nothing else of them, and once.
+    pub(crate) fn namespaces(&self) -> Result<Arc<[Box<str>]>, SegmentError> {
+        if let Some(namespaces) = self.namespaces.get() {
+            return Ok(Arc::clone(namespaces));
+        }
+        let column = read_columns(&identities_path(&self.path), Some(&[identities::NAMESPACE]))?;
+        let namespaces = identities::namespaces(&column)
+            .into_iter()
+            .map(Box::from)
+            .collect();
+        Ok(Arc::clone(self.namespaces.get_or_init(|| namespaces)))
     }
 
     /// The first id that no row up to its last one names, given its identities.
@@ -216,14 +235,24 @@ pub(crate) fn identities_path(path: &Path) -> PathBuf {
 /// The first id that the identities of a segment's file leave free; 0 where nobody
 /// can read them.
 pub(crate) fn next_id_of(path: &Path) -> u32 {
-    let read = read(&identities_path(path));
+    let read = read_columns(&identities_path(path), Some(&[schema::ID]));
     read.map_or(0, |table| identities::next_id(&table))
 }
 
 fn read(path: &Path) -> Result<RecordBatch, SegmentError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    let schema = builder.schema().clone();
-    let batches: Result<Vec<_>, _> = builder.with_batch_size(1 << 16).build()?.collect();
+    read_columns(path, None)
+}
+
+/// The rows of a file; of these columns alone, where they are named.
+fn read_columns(path: &Path, names: Option<&[&str]>) -> Result<RecordBatch, SegmentError> {
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    if let Some(names) = names {
+        let columns = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+        builder = builder.with_projection(columns);
+    }
+    let reader = builder.with_batch_size(1 << 16).build()?;
+    let schema = reader.schema();
+    let batches: Result<Vec<_>, _> = reader.collect();
     let batches = batches.map_err(ParquetError::from)?;
     Ok(concat_batches(&schema, &batches).map_err(ParquetError::from)?)
 }

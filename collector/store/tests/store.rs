@@ -20,6 +20,8 @@ mod crash;
 mod expiry;
 #[path = "store/faults.rs"]
 mod faults;
+#[path = "store/identities.rs"]
+mod identities;
 #[path = "store/sums.rs"]
 mod sums;
 

@@ -88,7 +88,7 @@ fn a_segment_of_another_store_is_named() {
 }
 
 /// Writes the segment anew with other columns and another format.
-fn rewrite(segment: &Path, format: &str, change: impl Fn(&RecordBatch) -> RecordBatch) {
+pub(super) fn rewrite(segment: &Path, format: &str, change: impl Fn(&RecordBatch) -> RecordBatch) {
     use parquet::arrow::ArrowWriter;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use parquet::file::metadata::KeyValue;
@@ -100,7 +100,7 @@ fn rewrite(segment: &Path, format: &str, change: impl Fn(&RecordBatch) -> Record
         .key_value_metadata()
         .unwrap()
         .clone();
-    pairs.retain(|pair| pair.key != "weir.format" && pair.key != "ARROW:schema");
+    pairs.retain(|pair| !["weir.format", "weir.next_id", "ARROW:schema"].contains(&pair.key.as_str()));
     pairs.push(KeyValue::new("weir.format".to_owned(), format.to_owned()));
     let rows = change(&builder.build().unwrap().next().unwrap().unwrap());
     let properties = WriterProperties::builder()
