@@ -1,7 +1,7 @@
 //! Which segments there are. Owns how a directory is read and which of its files
 //! count; a file that cannot be read is named and left where it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
@@ -44,13 +44,10 @@ impl Catalog {
             ..Self::default()
         };
         let mut found = Vec::new();
-        for entry in fs::read_dir(directory)? {
-            let path = entry?.path();
-            if name::ends_with(&path, FLOWS) {
-                match Segment::open(&path) {
-                    Ok(segment) => found.push(segment),
-                    Err(error) => catalog.skip(path, &error),
-                }
+        for (path, opened) in open_all(directory, owned)? {
+            match opened {
+                Ok(segment) => found.push(segment),
+                Err(error) => catalog.skip(path, &error),
             }
         }
         // The widest first, so that what a crash left of a merge's parts is seen as such.
@@ -67,12 +64,25 @@ impl Catalog {
     }
 
     pub fn skip(&mut self, path: PathBuf, error: &SegmentError) {
-        tracing::warn!(path = %path.display(), %error, "a segment is skipped");
-        self.unreadable.push(Unreadable {
+        self.name(Unreadable {
             path,
             kind: error.kind(),
             reason: error.to_string(),
         });
+    }
+
+    fn name(&mut self, file: Unreadable) {
+        tracing::warn!(path = %file.path.display(), reason = file.reason, "a segment is skipped");
+        self.unreadable.push(file);
+    }
+
+    /// Takes the segment of this file out; the file stays.
+    pub fn put_aside_file(&mut self, file: Unreadable) {
+        let segment = self.all().find(|segment| segment.path == file.path).cloned();
+        if let Some(segment) = segment {
+            self.remove(&segment);
+            self.name(file);
+        }
     }
 
     /// The last head that a file which is skipped says it has: its number is not
@@ -169,6 +179,43 @@ impl Catalog {
     pub fn remove(&mut self, segment: &Segment) -> Option<Arc<Segment>> {
         self.tiers[segment.tier as usize].remove(segment.heads.start())
     }
+}
+
+/// How often a directory is listed that another process writes, until it stays as it is.
+const LISTINGS: usize = 16;
+
+/// The segments of a directory. While they are opened another process may merge some:
+/// then some are gone, or the one that has their rows was not there yet, and the
+/// directory is listed again until nothing came or went meanwhile.
+fn open_all(directory: &Path, owned: bool) -> io::Result<BTreeMap<PathBuf, Result<Segment, SegmentError>>> {
+    let mut listed = list(directory)?;
+    let mut opened = BTreeMap::new();
+    for _ in 0..LISTINGS {
+        for path in &listed {
+            if !opened.contains_key(path) {
+                opened.insert(path.clone(), Segment::open(path));
+            }
+        }
+        let now = if owned { listed.clone() } else { list(directory)? };
+        if now == listed {
+            break;
+        }
+        opened.retain(|path, _| now.contains(path));
+        listed = now;
+    }
+    Ok(opened)
+}
+
+/// The files of rows in a directory.
+fn list(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if name::ends_with(&path, FLOWS) {
+            files.insert(path);
+        }
+    }
+    Ok(files)
 }
 
 /// When the rows of a segment are: those of a rollup are at their bucket's start.

@@ -9,6 +9,7 @@ use crate::clock::{CALM, Trust};
 use crate::expiry;
 use crate::merge;
 use crate::name::{SegmentName, Tier};
+use crate::orphans;
 use crate::rollup;
 use crate::seal::{self, Origin};
 use crate::segment::{Segment, SegmentError};
@@ -143,9 +144,16 @@ fn expire(shared: &Shared, trust: &Trust) {
             expired.push(segment);
         }
     }
+    let settled = state.sealed.min(state.rolled);
     drop(state);
-    for segment in expired {
+    for segment in &expired {
         tracing::info!(path = %segment.path.display(), rows = segment.rows, "a segment expired");
+    }
+    // Their files go when nobody reads them any more: now, as a rule.
+    let any = !expired.is_empty();
+    drop(expired);
+    if any && let Err(error) = orphans::remove(&shared.settings.directory, settled) {
+        tracing::warn!(%error, "identities without rows cannot be removed");
     }
 }
 

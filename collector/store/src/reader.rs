@@ -79,6 +79,16 @@ pub struct Cover {
     pub raw: Vec<Arc<Segment>>,
 }
 
+/// What became of a segment that a query could not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// It is in no view any more, and named in the status. Its file stays.
+    PutAside,
+    /// Its file is gone: the process that writes the directory merged or expired it. A
+    /// new view has what is there now.
+    Gone,
+}
+
 impl View {
     /// The coarsest segments up to `tier` that have each record once. Rows in
     /// memory are in none of them. This holds for any part of the time that
@@ -237,6 +247,15 @@ impl Reader {
             sealed.chain(state.memory_identities(&TimeRange::ALL)).collect()
         };
         self.cache().of_memory(heads)
+    }
+
+    /// A query could not read this file to its end: it is the last one that tries.
+    pub fn put_aside(&self, file: &Unreadable) -> Broken {
+        if !file.path.exists() && self.list_anew() {
+            return Broken::Gone;
+        }
+        self.lock().catalog.put_aside_file(file.clone());
+        Broken::PutAside
     }
 
     /// The namespaces of those whom rows of a range name. Of each segment they are read

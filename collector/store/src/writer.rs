@@ -13,6 +13,7 @@ use weir_flow::FlowRecord;
 use crate::keep;
 use crate::lock::{Lock, Refused};
 use crate::logging::{self, Unsynced};
+use crate::orphans;
 use crate::reader::Reader;
 use crate::recovery::{self, Recovery};
 use crate::sealing;
@@ -105,6 +106,12 @@ pub fn open(mut settings: Settings) -> Result<(Writer, Reader, Recovery), OpenEr
     };
     recovery::clear(&path).map_err(|error| unwritable(&path, error))?;
     let recovered = recovery::recover(&path, true).map_err(read)?;
+    // What cannot be removed takes room, and nothing else.
+    match orphans::remove(&path, u64::MAX) {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "identities without rows are removed"),
+        Err(error) => tracing::warn!(%error, "identities without rows cannot be removed"),
+    }
     let shared = Arc::new(Shared::new(settings, recovered.store, recovered.state));
     let reader = Reader::running(Arc::clone(&shared));
     let mut writer = Writer {

@@ -1,5 +1,6 @@
 //! Files that are not what they should be, and disks that do not take any.
 
+use super::identities::beside;
 use super::*;
 
 /// A store of three segments of ten rows each.
@@ -64,6 +65,114 @@ fn a_segment_whose_identities_nobody_has_is_named() {
     let unreadable = read().1;
     assert_eq!(unreadable.len(), 3);
     assert!(unreadable.iter().any(|u| u.path == segments[0]));
+}
+
+#[test]
+fn a_segment_that_a_query_found_broken_is_in_no_later_view() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = three(directory.path());
+    let (_writer, running, _) = open(settings(directory.path())).unwrap();
+    for reader in [running, Reader::open_dir(directory.path()).unwrap()] {
+        assert_eq!(reader.view(TimeRange::ALL).raw.len(), 3);
+        let broken = weir_store::Unreadable {
+            path: segments[1].clone(),
+            kind: "damaged",
+            reason: "a page that the disk changed".to_owned(),
+        };
+        // Several queries may have come upon it.
+        for _ in 0..2 {
+            assert_eq!(reader.put_aside(&broken), weir_store::Broken::PutAside);
+        }
+        let view = reader.view(TimeRange::ALL);
+        assert_eq!((view.raw.len(), view.minute.len()), (2, 3));
+        assert_eq!(numbers(&view), (0..10).chain(20..30).collect::<Vec<_>>());
+        let named: Vec<_> = reader
+            .status()
+            .unreadable
+            .into_iter()
+            .map(|file| file.path)
+            .collect();
+        assert_eq!(named, [segments[1].clone()]);
+        assert!(segments[1].exists());
+    }
+}
+
+#[test]
+fn identities_without_rows_are_removed_at_the_start_and_with_what_expires() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = three(directory.path());
+    fs::remove_file(&segments[0]).unwrap();
+    fs::write(&segments[1], "no rows").unwrap();
+    let limits = Retention {
+        age: None,
+        bytes: Some(1),
+    };
+    let (mut writer, reader, _) = open(Settings {
+        retention: [limits; 3],
+        ..settings(directory.path())
+    })
+    .unwrap();
+    assert!(!beside(&segments[0]).exists() && beside(&segments[1]).exists());
+    // As if the removal of an expired segment had stopped between its files.
+    let left = beside(&segments[0]);
+    fs::write(&left, "").unwrap();
+    writer.append(&numbered(30..40)).unwrap();
+    writer.seal().unwrap();
+    wait_until("the last one alone is left", || {
+        reader.status().tiers.iter().all(|tier| tier.segments == 1) && !left.exists()
+    });
+    assert!(
+        beside(&segments[1]).exists(),
+        "what cannot be read is left for a human"
+    );
+    writer.close();
+}
+
+#[test]
+fn a_store_that_is_being_written_is_read_whole_while_its_segments_are_merged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let path = directory.path().to_owned();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let (done, counts) = (&done, &reader);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for n in 0..80 {
+                writer.append(&numbered(n * 10..n * 10 + 10)).unwrap();
+                writer.seal().unwrap();
+            }
+            done.store(true, std::sync::atomic::Ordering::Release);
+            writer.close();
+        });
+        while !done.load(std::sync::atomic::Ordering::Acquire) {
+            let before = counts.status().counts.sealed_rows;
+            let reader = Reader::open_dir(&path).unwrap();
+            let view = reader.view(TimeRange::ALL);
+            let after = counts.status().counts.stored;
+            let rows = view.raw.iter().map(|segment| segment.rows).sum::<u64>()
+                + view
+                    .memory
+                    .iter()
+                    .map(|batch| batch.num_rows() as u64)
+                    .sum::<u64>();
+            assert!(view.unreadable.is_empty(), "{:?}", view.unreadable);
+            assert!(before <= rows && rows <= after, "{before} {rows} {after}");
+        }
+    });
+    assert!(reader.status().counts.merged > 0);
+    // Who holds a view on for longer, and comes upon what was merged since, looks again.
+    let old = Reader::open_dir(&path).unwrap();
+    let gone = old.view(TimeRange::ALL).raw[0].path.clone();
+    let name = PathBuf::from(gone.to_str().unwrap().replace("raw-", "raw-000"));
+    fs::rename(&gone, &name).unwrap();
+    fs::rename(beside(&gone), beside(&name)).unwrap();
+    let file = weir_store::Unreadable {
+        path: gone,
+        kind: "unreadable",
+        reason: "no such file".to_owned(),
+    };
+    assert_eq!(old.put_aside(&file), weir_store::Broken::Gone);
+    assert_eq!(numbers(&old.view(TimeRange::ALL)), (0..800).collect::<Vec<_>>());
 }
 
 #[test]

@@ -39,6 +39,15 @@ fn range(from: i64, until: i64) -> TimeRange {
     }
 }
 
+/// The file of the identities of a segment.
+pub(super) fn beside(segment: &Path) -> PathBuf {
+    segment
+        .to_str()
+        .unwrap()
+        .replace(".flows.", ".identities.")
+        .into()
+}
+
 /// Those who have a name.
 fn names(view: &View) -> BTreeSet<String> {
     let names = view.identities.batch()["pod_name"].as_string_view();
