@@ -4,9 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+
+use arrow::datatypes::SchemaRef;
 
 use crate::name::{self, FLOWS, SegmentName, Tier};
 use crate::range::TimeRange;
@@ -53,7 +57,9 @@ impl Catalog {
         // The widest first, so that what a crash left of a merge's parts is seen as such.
         found.sort_by_key(|s| (*s.heads.end(), std::cmp::Reverse(*s.heads.start())));
         let store = found.last().map(|s| s.store.clone()).unwrap_or_default();
-        for segment in found.into_iter().rev() {
+        let mut schemas = Vec::new();
+        for mut segment in found.into_iter().rev() {
+            segment.schema = shared(&mut schemas, &segment.schema);
             if segment.store == store {
                 catalog.add(segment);
             } else {
@@ -181,6 +187,15 @@ impl Catalog {
     }
 }
 
+/// The same schema, held once: most segments have one of a few.
+fn shared(schemas: &mut Vec<SchemaRef>, schema: &SchemaRef) -> SchemaRef {
+    if let Some(known) = schemas.iter().find(|known| *known == schema) {
+        return Arc::clone(known);
+    }
+    schemas.push(Arc::clone(schema));
+    Arc::clone(schema)
+}
+
 /// How often a directory is listed that another process writes, until it stays as it is.
 const LISTINGS: usize = 16;
 
@@ -191,11 +206,8 @@ fn open_all(directory: &Path, owned: bool) -> io::Result<BTreeMap<PathBuf, Resul
     let mut listed = list(directory)?;
     let mut opened = BTreeMap::new();
     for _ in 0..LISTINGS {
-        for path in &listed {
-            if !opened.contains_key(path) {
-                opened.insert(path.clone(), Segment::open(path));
-            }
-        }
+        let fresh: Vec<_> = listed.iter().filter(|path| !opened.contains_key(*path)).collect();
+        opened.extend(open_each(&fresh));
         let now = if owned { listed.clone() } else { list(directory)? };
         if now == listed {
             break;
@@ -204,6 +216,30 @@ fn open_all(directory: &Path, owned: bool) -> io::Result<BTreeMap<PathBuf, Resul
         listed = now;
     }
     Ok(opened)
+}
+
+/// Opens files, as many at once as there are processors: most of the work is to decode
+/// their footers.
+fn open_each(paths: &[&PathBuf]) -> Vec<(PathBuf, Result<Segment, SegmentError>)> {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let share = paths.len().div_ceil(threads).max(1);
+    let open = |paths: &[&PathBuf]| -> Vec<_> {
+        let opened = paths.iter().map(|path| ((*path).clone(), Segment::open(path)));
+        opened.collect()
+    };
+    thread::scope(|scope| {
+        let mut shares = paths.chunks(share);
+        let ours = shares.next().unwrap_or_default();
+        let others: Vec<_> = shares
+            .map(|share| (share, scope.spawn(move || open(share))))
+            .collect();
+        let mut opened = open(ours);
+        for (share, other) in others {
+            // What failed in a thread of its own may do without one.
+            opened.extend(other.join().unwrap_or_else(|_| open(share)));
+        }
+        opened
+    })
 }
 
 /// The files of rows in a directory.

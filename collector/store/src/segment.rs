@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, ParquetStatisticsPolicy};
 
 use crate::disk;
 use crate::identities;
@@ -125,7 +125,12 @@ impl Segment {
         let name = stem.and_then(SegmentName::parse).ok_or(SegmentError::Name)?;
         let file = File::open(path)?;
         let bytes = file.metadata()?.len();
-        let loaded = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+        // What the footer says of each column chunk is for those who read it.
+        let options = ArrowReaderOptions::new()
+            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        let loaded = ArrowReaderMetadata::load(&file, options)?;
         let (schema, metadata) = (loaded.schema(), loaded.metadata());
         let format = value(metadata, FORMAT_KEY).and_then(|f| f.parse().ok());
         match format.ok_or(SegmentError::Foreign)? {
