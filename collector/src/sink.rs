@@ -102,32 +102,32 @@ fn account(summary: &CloseSummary, metrics: &Metrics) -> Result<(), String> {
         lost_rows,
         reason,
     } = *summary;
-    let reason_text = reason.as_str();
-    if lost_rows > 0 {
-        metrics.lose_stored(reason.into(), lost_rows);
-        tracing::error!(
-            sealed_rows,
-            logged_rows,
-            lost_rows,
-            reason = reason_text,
-            "the store is closed, and the disk did not take all of it"
-        );
-        return Err(format!(
-            "{lost_rows} records that counted as stored are lost ({reason_text}); \
-             {logged_rows} more are in the log, which the next start reads"
-        ));
-    }
-    if logged_rows > 0 {
+    let Some(reason) = reason else {
+        tracing::info!(sealed_rows, "the store is closed");
+        return Ok(());
+    };
+    let word = reason.as_str();
+    if lost_rows == 0 {
         tracing::warn!(
             sealed_rows,
             logged_rows,
-            reason = reason_text,
-            "the store is closed; the next start reads the log"
+            reason = word,
+            "the store is closed; the next start reads its log"
         );
-    } else {
-        tracing::info!(sealed_rows, "the store is closed");
+        return Ok(());
     }
-    Ok(())
+    metrics.lose_stored(reason.into(), lost_rows);
+    tracing::error!(
+        sealed_rows,
+        logged_rows,
+        lost_rows,
+        reason = word,
+        "the store is closed, and records are lost"
+    );
+    Err(format!(
+        "{lost_rows} records that counted as stored are lost ({word}); {logged_rows} more are in the log, which \
+         the next start reads"
+    ))
 }
 
 /// Prints what was stored, until nothing more comes.

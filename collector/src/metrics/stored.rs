@@ -42,7 +42,7 @@ impl Collector for Stored {
             ),
             (
                 "store_identities",
-                "Identities that the store knows",
+                "Identities that the store has in memory",
                 status.identities,
             ),
             (

@@ -131,7 +131,7 @@ pub struct Status {
     pub memory_bytes: u64,
     /// Rows of them that are not in the log yet.
     pub unlogged_rows: u64,
-    /// Identities that are known.
+    /// Identities that are in memory, whose numbers would be given again.
     pub identities: u64,
     /// Room on the disk, where the store is being written and the system tells.
     pub disk: Option<DiskSpace>,

@@ -71,8 +71,8 @@ pub struct CloseSummary {
     pub logged_rows: u64,
     /// They are in neither, or in a log that could not be synced.
     pub lost_rows: u64,
-    /// Why not all were sealed; means nothing where they were.
-    pub reason: Refusal,
+    /// Why not all were sealed, where that is so.
+    pub reason: Option<Refusal>,
 }
 
 /// Writes a store. There is one for a directory.
@@ -224,10 +224,10 @@ impl Writer {
             sealed_rows: state.counts.sealed_rows - sealed_before,
             logged_rows: unsealed - lost,
             lost_rows: lost,
-            reason: match state.troubles.iter().any(|trouble| trouble.full_disk) {
+            reason: (unsealed > 0).then(|| match state.troubles.iter().any(|trouble| trouble.full_disk) {
                 true => Refusal::DiskFull,
                 false => Refusal::DiskFailed,
-            },
+            }),
         }
     }
 

@@ -430,7 +430,7 @@ fn close_on_a_full_disk() {
         "each row once: {summary:?}"
     );
     assert!(
-        summary.lost_rows > 0 && summary.reason.as_str() == "store_full",
+        summary.lost_rows > 0 && summary.reason == Some(weir_store::Refusal::DiskFull),
         "{summary:?}"
     );
     drop(reader);
