@@ -24,7 +24,6 @@ mod tail;
 use std::io;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::{Router, routing};

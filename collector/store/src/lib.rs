@@ -21,6 +21,7 @@ mod lexicon;
 mod lock;
 mod logging;
 mod memory_identities;
+mod memtable;
 mod merge;
 mod name;
 mod orphans;

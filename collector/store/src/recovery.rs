@@ -15,11 +15,12 @@ use crate::disk;
 use crate::identities;
 use crate::identity_ids::IdentityIds;
 use crate::memory_identities::NamedIdentities;
+use crate::memtable::FullMemtable;
 use crate::name::{self, Tier, UNFINISHED};
 use crate::range::TimeRange;
 use crate::schema::{DST_ID, SRC_ID};
 use crate::segment::next_id_of;
-use crate::state::{FullHead, State};
+use crate::state::State;
 use crate::wal::{self, Logged};
 
 /// What opening a store found in its log. All zero after a close in peace.
@@ -103,7 +104,7 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
     }
     recovery.rows = state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum();
     recovery.until = state.newest;
-    state.open = crate::state::Head::new(last + 1);
+    state.open = crate::memtable::Memtable::new(last + 1);
     (state.sealed, state.rolled) = (sealed, sealed);
     let segments = state.catalog.all().map(|s| s.time.until.saturating_sub(1)).max();
     state.newest = state.newest.max(segments);
@@ -151,7 +152,7 @@ impl Recovery {
 
 /// The rows of a log are a full head again.
 fn restore(state: &mut State, number: u64, frames: Vec<Logged>) {
-    let mut head = FullHead {
+    let mut head = FullMemtable {
         number,
         batches: Vec::new(),
         bytes: 0,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
 use crate::keep;
+use crate::memtable::FullMemtable;
 use crate::name::{SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::schema;
@@ -12,7 +13,7 @@ use crate::seal::{self, Origin};
 use crate::segment::SegmentError;
 use crate::sorted::Sorted;
 use crate::space;
-use crate::state::{FullHead, Shared, Stage};
+use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 
 /// Until the disk is tried again.
@@ -56,7 +57,7 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
-fn seal(shared: &Shared, head: &FullHead, origin: &Origin<'_>) -> Result<(), SegmentError> {
+fn seal(shared: &Shared, head: &FullMemtable, origin: &Origin<'_>) -> Result<(), SegmentError> {
     let started = Instant::now();
     let directory = &shared.settings.directory;
     let batches = head.batches.iter().map(|(batch, _)| batch.clone());

@@ -27,7 +27,9 @@ pub struct DiskSpace {
 
 /// Says how much room there is where a directory lies.
 #[derive(Clone)]
-pub struct Disk(Arc<dyn Fn(&Path) -> io::Result<DiskSpace> + Send + Sync>);
+pub struct Disk(Arc<SpaceOf>);
+
+type SpaceOf = dyn Fn(&Path) -> io::Result<DiskSpace> + Send + Sync;
 
 impl Disk {
     /// One that says what the function says.

@@ -11,13 +11,12 @@ use weir_flow::FlowRecord;
 
 use crate::batch::Batch;
 use crate::catalog::Catalog;
-use crate::identities::Content;
 use crate::identity_cache::IdentityCache;
 use crate::identity_ids::IdentityIds;
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
+use crate::memtable::{FullMemtable, Memtable};
 use crate::name::Tier;
 use crate::range::TimeRange;
-use crate::rows::Rows;
 use crate::segment::Segment;
 use crate::settings::Settings;
 use crate::status::{Counts, Refusal, Trouble};
@@ -102,11 +101,11 @@ pub(crate) enum Stage {
 pub(crate) struct State {
     pub stage: Stage,
     pub ids: IdentityIds,
-    pub open: Head,
+    pub open: Memtable,
     /// Memory for the numbers of records' sides.
     sides: Vec<(u32, u32)>,
     /// Full heads, the oldest first; each stays until its segment is readable.
-    pub full: VecDeque<Arc<FullHead>>,
+    pub full: VecDeque<Arc<FullMemtable>>,
     /// Rows that are not in the log yet.
     pub unlogged: VecDeque<Frame>,
     /// Rows that are being written to the log.
@@ -137,65 +136,12 @@ pub(crate) struct State {
     pub foreign_logs: Vec<(PathBuf, String)>,
 }
 
-/// The rows that came since the last sealing.
-#[derive(Debug)]
-pub(crate) struct Head {
-    pub number: u64,
-    rows: Rows,
-    /// When the first of `rows` came.
-    since: Option<Instant>,
-    /// When the first row of the head came.
-    opened: Option<Instant>,
-    batches: Vec<(Batch, TimeRange)>,
-    count: usize,
-    bytes: usize,
-    /// Whom `rows` name for the first time in the head.
-    fresh: Vec<(u32, Content)>,
-    /// Whom `batches` name.
-    identities: Arc<MemoryIdentities>,
-}
-
-/// A head that takes no more rows.
-#[derive(Debug)]
-pub(crate) struct FullHead {
-    pub number: u64,
-    pub batches: Vec<(Batch, TimeRange)>,
-    pub bytes: usize,
-    /// Whom they name.
-    pub identities: Arc<MemoryIdentities>,
-}
-
-impl Head {
-    pub fn new(number: u64) -> Self {
-        Self {
-            number,
-            rows: Rows::default(),
-            since: None,
-            opened: None,
-            batches: Vec::new(),
-            count: 0,
-            bytes: 0,
-            fresh: Vec::new(),
-            identities: Arc::default(),
-        }
-    }
-
-    /// Rows that are in no batch yet.
-    pub fn gathered(&self) -> u64 {
-        self.rows.len() as u64
-    }
-
-    pub fn batches(&self) -> &[(Batch, TimeRange)] {
-        &self.batches
-    }
-}
-
 impl State {
     pub fn new(ids: IdentityIds, catalog: Catalog, number: u64) -> Self {
         Self {
             stage: Stage::Running,
             ids,
-            open: Head::new(number),
+            open: Memtable::new(number),
             sides: Vec::new(),
             full: VecDeque::new(),
             unlogged: VecDeque::new(),
@@ -321,9 +267,9 @@ impl State {
         if self.open.count == 0 {
             return;
         }
-        let next = Head::new(self.open.number + 1);
+        let next = Memtable::new(self.open.number + 1);
         let head = std::mem::replace(&mut self.open, next);
-        self.full.push_back(Arc::new(FullHead {
+        self.full.push_back(Arc::new(FullMemtable {
             number: head.number,
             batches: head.batches,
             bytes: head.bytes,
@@ -334,7 +280,7 @@ impl State {
     }
 
     /// The rows of the oldest full head are in this segment from now on.
-    pub fn sealed(&mut self, head: &FullHead, segment: Segment) {
+    pub fn sealed(&mut self, head: &FullMemtable, segment: Segment) {
         self.full.retain(|other| other.number != head.number);
         self.unlogged.retain(|frame| frame.head != head.number);
         self.memory = self.memory.saturating_sub(head.bytes);
@@ -363,7 +309,7 @@ impl State {
     pub fn memory_identities(&self, range: &TimeRange) -> Vec<Arc<MemoryIdentities>> {
         let within = |batches: &[(Batch, TimeRange)]| batches.iter().any(|(_, time)| time.overlaps(range));
         let full = self.full.iter().map(|head| (&head.batches[..], &head.identities));
-        let heads = full.chain([(self.open.batches(), &self.open.identities)]);
+        let heads = full.chain([(&self.open.batches[..], &self.open.identities)]);
         let heads = heads.filter(|(batches, _)| within(batches));
         heads.map(|(_, identities)| Arc::clone(identities)).collect()
     }
@@ -371,7 +317,7 @@ impl State {
     /// The rows that are in no segment, the oldest first.
     pub fn in_memory(&self) -> impl Iterator<Item = &(Batch, TimeRange)> {
         let full = self.full.iter().flat_map(|head| &head.batches);
-        full.chain(self.open.batches())
+        full.chain(&self.open.batches)
     }
 
     pub fn unlogged_rows(&self) -> u64 {
