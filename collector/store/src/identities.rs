@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, RecordBatch, StringViewArray, StringViewBuilder,
-    UInt32Array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryBuilder, RecordBatch, StringViewArray,
+    StringViewBuilder, UInt32Array, new_null_array,
 };
-use arrow::compute::interleave_record_batch;
+use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch};
 use arrow::datatypes::{DataType, UInt32Type};
 use weir_api::fields::{Column, Side};
 use weir_flow::{Identity, Value};
@@ -84,6 +84,48 @@ pub(crate) fn union(tables: &[RecordBatch]) -> RecordBatch {
     let tables: Vec<_> = tables.iter().collect();
     let union = interleave_record_batch(&tables, &rows).ok();
     union.unwrap_or_else(|| RecordBatch::new_empty(schema::identities()))
+}
+
+/// Tables that become one, each of which is let go when the next one comes: what is
+/// in it already takes no room.
+#[derive(Debug, Default)]
+pub(crate) struct Union {
+    seen: HashSet<u32>,
+    fresh: Vec<RecordBatch>,
+}
+
+impl Union {
+    /// How many identities there are.
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Takes in those of a table that no earlier one had.
+    pub fn add(&mut self, table: &RecordBatch) {
+        let fresh: BooleanArray = ids(table).iter().map(|id| Some(self.seen.insert(*id))).collect();
+        if fresh.true_count() == 0 {
+            return;
+        }
+        let Ok(rows) = filter_record_batch(table, &fresh) else {
+            return;
+        };
+        let columns = rows
+            .columns()
+            .iter()
+            .map(|column| match column.as_string_view_opt() {
+                // Its texts alone, not those of the whole table.
+                Some(texts) => Arc::new(texts.gc()),
+                None => Arc::clone(column),
+            });
+        let rows = RecordBatch::try_new(rows.schema(), columns.collect()).unwrap_or(rows);
+        self.fresh.push(rows);
+    }
+
+    /// The table of all.
+    pub fn finish(self) -> RecordBatch {
+        let all = concat_batches(&schema::identities(), &self.fresh);
+        all.unwrap_or_else(|_| RecordBatch::new_empty(schema::identities()))
+    }
 }
 
 /// A table out of a file with exactly the columns of [`schema::identities`]: what it
@@ -306,6 +348,23 @@ mod tests {
         );
         assert_eq!(text("pod_labels"), r#"{"app":"web \"1\""}"#);
         assert_eq!(text("subnet_label"), &*identity().subnet_label);
+    }
+
+    #[test]
+    fn a_union_has_each_identity_once() {
+        let contents: Vec<_> = ["a", "b", "c"]
+            .map(|zone| {
+                let zone = zone.into();
+                Content::of(&Identity { zone, ..identity() })
+            })
+            .into();
+        let of = |ids: &[u32]| table(ids.iter().map(|id| (*id, &contents[*id as usize])));
+        let tables = [of(&[0, 1]), of(&[1]), of(&[2, 0])];
+        let mut one = Union::default();
+        tables.iter().for_each(|table| one.add(table));
+        assert_eq!(one.len(), 3);
+        assert_eq!(one.finish(), of(&[0, 1, 2]));
+        assert_eq!(union(&tables), of(&[0, 1, 2]));
     }
 
     #[test]

@@ -25,6 +25,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// of the runs before.
 pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
     let clock = &shared.settings.clock;
+    let mut too_many = merge::TooMany::new();
     let mut trust = Trust::new(clock.now(), Instant::now(), newest);
     loop {
         let outcome = missing(shared).map_err(|error| Trouble::segment("rollup", &error));
@@ -32,7 +33,7 @@ pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
         trust.look(clock.now(), Instant::now());
         expire(shared, &trust);
         space::keep_free(shared);
-        merge(shared);
+        merge(shared, &mut too_many);
         let state = shared.lock();
         if state.stage != Stage::Running {
             return;
@@ -120,8 +121,8 @@ fn set_aside(shared: &Shared, segment: &Segment, error: &SegmentError) {
 }
 
 /// Makes one of many small segments; they can be read as they are if that fails.
-fn merge(shared: &Shared) {
-    let outcome = merge::run(shared).map_err(|(segment, error)| {
+fn merge(shared: &Shared, too_many: &mut merge::TooMany) {
+    let outcome = merge::run(shared, too_many).map_err(|(segment, error)| {
         if matches!(error, SegmentError::Parquet(_)) {
             set_aside(shared, &segment, &error);
         }
