@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UI
 use arrow::compute::take;
 use arrow::datatypes::{Field, Schema, UInt16Type};
 
-use crate::packed;
+use crate::fixed_width;
 use crate::range::TimeRange;
 use crate::schema;
 
@@ -18,7 +18,7 @@ pub(crate) const SHARED_ROW: &str = "common";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// The columns in which rows differ, [`SHARED_ROW`] and the sides. Texts may be
-    /// dictionaries, addresses as [`crate::packed`] has them.
+    /// dictionaries, addresses as [`crate::fixed_width`] has them.
     rows: RecordBatch,
     /// Columns of what rows have in common.
     shared: RecordBatch,
@@ -57,7 +57,7 @@ impl Batch {
         self.rows.num_rows()
     }
 
-    /// Octets that it takes.
+    /// Bytes that it takes.
     pub(crate) fn memory_size(&self) -> usize {
         self.rows.get_array_memory_size() + self.shared.get_array_memory_size()
     }
@@ -136,7 +136,7 @@ impl Batch {
 fn unpacked(name: &str, column: &ArrayRef) -> ArrayRef {
     let facts = schema::facts();
     match facts.field_with_name(name) {
-        Ok(field) => packed::unpacked(column, field.data_type()),
+        Ok(field) => fixed_width::unpacked(column, field.data_type()),
         Err(_) => Arc::clone(column),
     }
 }

@@ -175,7 +175,7 @@ pub(crate) fn next_id(batch: &RecordBatch) -> u32 {
 }
 
 /// The content of an identity: equal exactly when all fields are. Each field of
-/// [`schema::identity_columns`] is its length in two octets, then its octets;
+/// [`schema::identity_columns`] is its length in two bytes, then its bytes;
 /// length 0 is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Content(Arc<[u8]>);
@@ -225,7 +225,7 @@ impl Content {
 /// A content that is being put together, in the order of the columns.
 #[derive(Default)]
 struct Cells {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     done: usize,
 }
 
@@ -247,8 +247,8 @@ impl Cells {
         } else {
             cell
         };
-        self.octets.extend_from_slice(&(cell.len() as u16).to_le_bytes());
-        self.octets.extend_from_slice(cell);
+        self.bytes.extend_from_slice(&(cell.len() as u16).to_le_bytes());
+        self.bytes.extend_from_slice(cell);
         self.done += 1;
     }
 
@@ -256,7 +256,7 @@ impl Cells {
         while self.done < schema::identity_columns().len() {
             self.push(&[]);
         }
-        Content(self.octets.into())
+        Content(self.bytes.into())
     }
 }
 

@@ -35,7 +35,7 @@ const NO_HEAD: u64 = 0;
 struct IdentityRef {
     identity: Arc<Identity>,
     id: u32,
-    /// The last octets of the last head that named it by this reference.
+    /// The last bytes of the last head that named it by this reference.
     head: u32,
 }
 
@@ -180,7 +180,7 @@ impl IdentityIds {
     }
 }
 
-/// Where a reference is looked for. Arcs are 16 octets apart at least.
+/// Where a reference is looked for. Arcs are 16 bytes apart at least.
 fn place(identity: &Arc<Identity>) -> usize {
     let address = Arc::as_ptr(identity).addr() as u64 >> 4;
     (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % REFS

@@ -12,7 +12,7 @@ use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 use crate::wal::{self, Frame, Log};
 
-/// Files with octets that are not synced.
+/// Files with bytes that are not synced.
 #[derive(Debug, Default)]
 pub(crate) struct Unsynced(Mutex<Vec<Arc<File>>>);
 
@@ -107,8 +107,8 @@ impl Writer<'_> {
         let had_frames = !frames.is_empty();
         while let Some(frame) = frames.front() {
             match self.append(frame) {
-                Ok(octets) => {
-                    written += octets;
+                Ok(bytes) => {
+                    written += bytes;
                     frames.pop_front();
                 }
                 Err(error) => {

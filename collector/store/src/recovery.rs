@@ -28,7 +28,7 @@ use crate::wal::{self, Logged};
 pub struct Recovery {
     /// Rows that were in no segment and came back.
     pub rows: u64,
-    /// Octets at the ends of logs that were being written when the process died.
+    /// Bytes at the ends of logs that were being written when the process died.
     pub torn_bytes: u64,
     /// Parts of logs whose checksum is wrong: the disk changed them.
     pub damaged_frames: u64,

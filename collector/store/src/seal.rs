@@ -16,11 +16,11 @@ use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
 use crate::batch::Batch;
-use crate::chunk::{Coded, Encoder};
+use crate::chunk::{CodedColumn, Encoder};
 use crate::disk;
-use crate::few::Few;
 use crate::name::{FLOWS, SegmentName};
 use crate::segment::{FORMAT, FORMAT_KEY, NEXT_ID_KEY, STORE_KEY, Segment, SegmentError, identities_path};
+use crate::small_dictionary::SmallDictionaryBuilder;
 use crate::sorted::{Column, Sorted, nulls};
 
 /// Rows of a row group: what a query reads or leaves as a whole.
@@ -93,13 +93,13 @@ fn write_rows<W: Write + Send>(
                 descr,
             };
             match column {
-                Column::Worded(column) => {
+                Column::Dictionary(column) => {
                     column.numbers(rows, range.clone(), &mut scratch.numbers);
                     chunks.of_words(&scratch.numbers, column.words())?;
                 }
-                Column::Valued(column) => {
+                Column::Plain(column) => {
                     let values = column.values(rows, range.clone());
-                    match scratch.few.words(&values, &mut scratch.numbers) {
+                    match scratch.small.words(&values, &mut scratch.numbers) {
                         Some(words) => chunks.of_words(&scratch.numbers, &words)?,
                         None => chunks.of_values(&values, writer)?,
                     }
@@ -115,7 +115,7 @@ fn write_rows<W: Write + Send>(
 #[derive(Default)]
 struct Scratch {
     numbers: Vec<u32>,
-    few: Few,
+    small: SmallDictionaryBuilder,
 }
 
 /// Writes the next column chunk of a row group.
@@ -129,7 +129,7 @@ struct Chunks<'a, 'g, W: Write + Send> {
 impl<W: Write + Send> Chunks<'_, '_, W> {
     fn of_words(&mut self, numbers: &[u32], words: &ArrayRef) -> Written<()> {
         let nulls = nulls(numbers);
-        let column = Coded {
+        let column = CodedColumn {
             codes: numbers,
             nulls: nulls.as_ref(),
             words,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
-use crate::keep;
+use crate::maintenance;
 use crate::memtable::FullMemtable;
 use crate::name::{SegmentName, Tier};
 use crate::range::TimeRange;
@@ -78,7 +78,7 @@ fn seal(shared: &Shared, head: &FullMemtable, origin: &Origin<'_>) -> Result<(),
     drop(state);
     shared.log.notify_all();
     shared.seal.notify_all();
-    keep::roll_up(shared, &name, origin, &rows, &identities);
+    maintenance::roll_up(shared, &name, origin, &rows, &identities);
     Ok(())
 }
 

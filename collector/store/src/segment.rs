@@ -46,7 +46,7 @@ pub struct Segment {
     pub tier: Tier,
     /// Rows in it.
     pub rows: u64,
-    /// Octets of it and of its identities.
+    /// Bytes of it and of its identities.
     pub bytes: u64,
     /// From the earliest to the latest `time` of its rows; of the records
     /// themselves, where the rows are sums.

@@ -20,7 +20,7 @@ pub struct Settings {
     pub write_age: Duration,
     /// How long what was written waits for an fsync.
     pub sync_age: Duration,
-    /// Octets of rows in memory, those of segments that are being written
+    /// Bytes of rows in memory, those of segments that are being written
     /// included. What comes beyond is refused.
     pub max_memory: usize,
     /// How long each tier is kept, in the order of [`Tier::ALL`].
@@ -40,7 +40,7 @@ pub struct Settings {
 pub struct Retention {
     /// Rows may be as old; `None`: as old as they like.
     pub age: Option<Duration>,
-    /// Octets of all segments; `None`: no bound.
+    /// Bytes of all segments; `None`: no bound.
     pub bytes: Option<u64>,
 }
 

@@ -123,7 +123,7 @@ pub(crate) struct State {
     pub forgotten: u64,
     /// What expired for want of room and may still be read.
     pub leaving: Vec<Weak<Segment>>,
-    /// Octets of rows in `open` and `full`.
+    /// Bytes of rows in `open` and `full`.
     pub memory: usize,
     /// At the end the log could not be synced: what is in it may be lost.
     pub log_sync_failed: bool,

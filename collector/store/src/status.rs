@@ -41,7 +41,7 @@ pub struct Counts {
     pub refused_disk_full: u64,
     /// As [`Refusal::DiskFailed`].
     pub refused_disk_failed: u64,
-    /// Octets that were written to logs.
+    /// Bytes that were written to logs.
     pub log_bytes: u64,
     /// Segments of records that were written.
     pub sealed: u64,
@@ -121,13 +121,13 @@ impl Trouble {
 /// How a store is.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// Segments and octets of each tier, in the order of [`Tier::ALL`].
+    /// Segments and bytes of each tier, in the order of [`Tier::ALL`].
     pub tiers: [TierStatus; Tier::ALL.len()],
     /// Files that are skipped.
     pub unreadable: Vec<Unreadable>,
     /// Rows in memory that are in no segment yet.
     pub memory_rows: u64,
-    /// Octets of them.
+    /// Bytes of them.
     pub memory_bytes: u64,
     /// Rows of them that are not in the log yet.
     pub unlogged_rows: u64,
@@ -148,7 +148,7 @@ pub struct TierStatus {
     pub segments: u64,
     /// Rows in them.
     pub rows: u64,
-    /// Octets that they take, identities included.
+    /// Bytes that they take, identities included.
     pub bytes: u64,
     /// The earliest and latest time in them.
     pub time: Option<TimeRange>,

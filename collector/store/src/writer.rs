@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use weir_flow::FlowRecord;
 
-use crate::keep;
 use crate::lock::{Lock, Refused};
 use crate::logging::{self, Unsynced};
+use crate::maintenance;
 use crate::orphans;
 use crate::reader::Reader;
 use crate::recovery::{self, Recovery};
@@ -140,7 +140,7 @@ impl Writer {
         let newest = self.shared.lock().newest;
         self.spawn(
             "rollup",
-            yielding(move |shared: &Shared| keep::run(shared, newest)),
+            yielding(move |shared: &Shared| maintenance::run(shared, newest)),
         )
     }
 

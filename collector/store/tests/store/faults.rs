@@ -22,12 +22,12 @@ fn a_truncated_or_foreign_segment_is_named_and_the_rest_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let segments = three(directory.path());
     let whole = fs::read(&segments[1]).unwrap();
-    for (octets, kind) in [
+    for (bytes, kind) in [
         (&whole[..whole.len() / 2], "damaged"),
         (b"no Parquet at all", "damaged"),
         (b"", "damaged"),
     ] {
-        fs::write(&segments[1], octets).unwrap();
+        fs::write(&segments[1], bytes).unwrap();
         let (writer, reader, _) = open(settings(directory.path())).unwrap();
         let expected: Vec<_> = (0..10).chain(20..30).collect();
         let view = reader.view(TimeRange::ALL);
@@ -292,7 +292,7 @@ fn a_newer_segment_and_one_with_a_column_of_another_type_are_named() {
 fn what_a_newer_version_wrote_is_still_there_after_an_older_one_ran() {
     let directory = tempfile::tempdir().unwrap();
     let last = three(directory.path()).remove(2);
-    let octets = fs::read(&last).unwrap();
+    let bytes = fs::read(&last).unwrap();
     rewrite(&last, "99", Clone::clone);
     // Nothing but its own name says that its head ever was.
     for sums in files(directory.path(), "-3-3.")
@@ -304,7 +304,7 @@ fn what_a_newer_version_wrote_is_still_there_after_an_older_one_ran() {
     let (mut writer, _, _) = open(settings(directory.path())).unwrap();
     writer.append(&numbered(30..40)).unwrap();
     writer.close();
-    fs::write(&last, octets).unwrap();
+    fs::write(&last, bytes).unwrap();
     let (writer, reader, _) = open(settings(directory.path())).unwrap();
     assert_eq!(numbers(&reader.view(TimeRange::ALL)), (0..40).collect::<Vec<_>>());
     writer.close();

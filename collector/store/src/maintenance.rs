@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 
 use crate::batch::Batch;
-use crate::clock::{CALM, Trust};
+use crate::clock::{CALM, ClockSteadiness};
 use crate::expiry;
 use crate::merge;
 use crate::name::{SegmentName, Tier};
@@ -26,7 +26,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
     let clock = &shared.settings.clock;
     let mut too_many = merge::TooMany::new();
-    let mut trust = Trust::new(clock.now(), Instant::now(), newest);
+    let mut trust = ClockSteadiness::new(clock.now(), Instant::now(), newest);
     loop {
         let outcome = missing(shared).map_err(|error| Trouble::segment("rollup", &error));
         shared.lock().note("rollup", outcome);
@@ -131,7 +131,7 @@ fn merge(shared: &Shared, too_many: &mut merge::TooMany) {
     shared.lock().note("merge", outcome);
 }
 
-fn expire(shared: &Shared, trust: &Trust) {
+fn expire(shared: &Shared, trust: &ClockSteadiness) {
     let (now, steady_for) = (shared.settings.clock.now(), trust.steady_for());
     let mut state = shared.lock();
     state.note("clock", doubt(steady_for));
