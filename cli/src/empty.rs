@@ -90,6 +90,7 @@ mod tests {
             troubles: Vec::new(),
             tiers: vec![tier],
             unreadable: Vec::new(),
+            disk: None,
         }
     }
 

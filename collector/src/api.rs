@@ -24,7 +24,6 @@ mod tail;
 use std::io;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::{Router, routing};
@@ -124,16 +123,7 @@ impl Api {
 
 /// The namespaces that occur in a store.
 fn namespaces(reader: &Reader) -> Vec<String> {
-    let view = reader.view(TimeRange::ALL);
-    let column = view.identities.batch().column_by_name("ns");
-    let column = column.and_then(|column| column.as_string_view_opt());
-    let names = column
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|name| !name.is_empty());
-    let names: std::collections::BTreeSet<&str> = names.collect();
-    names.into_iter().map(str::to_owned).collect()
+    reader.namespaces(TimeRange::ALL).into_iter().collect()
 }
 
 /// The pages of the API and their document.

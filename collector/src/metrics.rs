@@ -73,6 +73,8 @@ pub struct Totals {
     pub stored: u64,
     /// Records that it has not, and never will.
     pub dropped: u64,
+    /// Records of `stored` that the disk did not take when the store was closed.
+    pub lost: u64,
     /// Datagrams that never came here.
     pub kernel_drops: u64,
 }
@@ -87,6 +89,7 @@ pub struct Metrics {
     records: Counters,
     stored: Counter,
     dropped: Counters,
+    stored_lost: Counters,
     unprinted: Counters,
     queued: Gauge,
     kernel_drops: Counter,
@@ -120,6 +123,7 @@ impl Default for Metrics {
             records: by_format(),
             stored: Counter::default(),
             dropped: labelled("reason", &Drop::ALL.map(Drop::as_str)),
+            stored_lost: labelled("reason", &Drop::STORE.map(Drop::as_str)),
             unprinted: labelled("reason", &Unprinted::ALL.map(Unprinted::as_str)),
             queued: Gauge::default(),
             kernel_drops: Counter::default(),
@@ -175,6 +179,11 @@ impl Metrics {
             "records_dropped",
             "Flow records decoded and not stored",
             self.dropped.clone(),
+        );
+        r.register(
+            "records_lost",
+            "Flow records that counted as stored and that the disk did not take when the store was closed",
+            self.stored_lost.clone(),
         );
         r.register(
             "records_unprinted",
@@ -297,6 +306,13 @@ impl Metrics {
         self.queued.dec_by(to_signed(records));
     }
 
+    /// Records that counted as stored are lost.
+    pub fn lose_stored(&self, reason: Drop, records: u64) {
+        self.stored_lost
+            .get_or_create(&[("reason", reason.as_str())])
+            .inc_by(records);
+    }
+
     /// Records were stored, and are not printed.
     pub fn leave_unprinted(&self, reason: Unprinted, records: u64) {
         self.unprinted
@@ -367,6 +383,7 @@ impl Metrics {
             records: sum(&self.records, "format", &formats),
             stored: self.stored.get(),
             dropped: sum(&self.dropped, "reason", &Drop::ALL.map(Drop::as_str)),
+            lost: sum(&self.stored_lost, "reason", &Drop::STORE.map(Drop::as_str)),
             kernel_drops: self.kernel_drops.get(),
         }
     }
@@ -435,6 +452,7 @@ mod tests {
             "weir_collector_records_stored_total 0",
             "weir_collector_datagrams_rejected_total{reason=\"truncated\"} 0",
             "weir_collector_records_dropped_total{reason=\"queue_full\"} 0",
+            "weir_collector_records_lost_total{reason=\"store_full\"} 0",
             "weir_collector_kernel_drops_total 0",
             "weir_collector_sequence_lost_total{format=\"netflow5\"} 0",
         ] {

@@ -208,10 +208,7 @@ fn write_records(
             Some(printer)
         }
     };
-    let write = move || {
-        sink::store(store, &inbox, printer.as_ref(), &metrics);
-        Ok(())
-    };
+    let write = move || sink::store(store, &inbox, printer.as_ref(), &metrics);
     Ended::spawn(Part::Sink, ended, write)
 }
 
