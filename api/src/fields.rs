@@ -55,6 +55,19 @@ pub struct Field {
     pub filled: bool,
     /// Few exporters say it: it takes no room in records that lack it.
     pub sparse: bool,
+    /// How it looks from the other end of the flow.
+    pub mirror: Mirror,
+}
+
+/// How a field looks from the other end of the flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mirror {
+    /// The two of a pair change places; what is of the flow itself stays.
+    Sides,
+    /// It stays where it is: its columns belong to the flow's direction, not to its ends.
+    Direction,
+    /// Its values name a side: `src` becomes `dst`.
+    Value,
 }
 
 /// Every field of a flow record: names, kind, unit or values, NetObserv's name,
@@ -113,7 +126,7 @@ pub const FIELDS: &[Field] = &[
     one("firewall_event", Enum, "created deleted denied alert update", "", "233", "", "why a firewall sent the record").sparse(),
     one("flow_id", Unsigned(64), "", "", "148", "", "the exporter's number of the flow; the two records of a biflow share it").sparse(),
     pair("identified_by", "dst_identified_by", Enum, "interface address mac subnet exporter ambiguous or empty", "", "", "", "what the names rest on; exporter: a node's exporter says so; ambiguous: several fit and none is believed"),
-    one("server", Enum, "src dst unknown", "", "", "", "which side listens"),
+    one("server", Enum, "src dst unknown", "", "", "", "which side listens").names_a_side(),
     one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on"),
     pair("process", "dst_process", String, "", "", "", "", "Linux process name behind the socket").not_filled(),
     pair("container_name", "dst_container_name", String, "", "", "", "", "").not_filled(),
@@ -137,9 +150,9 @@ pub const FIELDS: &[Field] = &[
     pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort").not_filled(),
     one("cluster", String, "", "K8S_ClusterName", "", "158", "as the exporter names it").sparse(),
     one("layer", Enum, "app infra", "K8S_FlowLayer", "", "", "").not_filled(),
-    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", "").sparse(),
-    pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", "").sparse(),
-    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", "").sparse(),
+    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", "").sparse().of_direction(),
+    pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", "").sparse().of_direction(),
+    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", "").sparse().of_direction(),
 ];
 
 const fn one(
@@ -163,6 +176,7 @@ const fn one(
         identity: false,
         filled: true,
         sparse: false,
+        mirror: Mirror::Sides,
     }
 }
 
@@ -203,6 +217,20 @@ impl Field {
 
     const fn sparse(self) -> Self {
         Self { sparse: true, ..self }
+    }
+
+    const fn of_direction(self) -> Self {
+        Self {
+            mirror: Mirror::Direction,
+            ..self
+        }
+    }
+
+    const fn names_a_side(self) -> Self {
+        Self {
+            mirror: Mirror::Value,
+            ..self
+        }
     }
 }
 
@@ -326,6 +354,15 @@ impl Column {
     pub const fn side(self) -> Side {
         PLACES[self.index()].side
     }
+
+    /// The column that stands in its place when the flow is looked at from its other end.
+    pub const fn mirrored(self) -> Self {
+        match (self.field().mirror, self.side()) {
+            (Mirror::Sides, Side::Src) => Self(self.0 + 1),
+            (Mirror::Sides, Side::Dst) => Self(self.0 - 1),
+            _ => self,
+        }
+    }
 }
 
 const fn same(one: &str, other: &str) -> bool {
@@ -353,6 +390,25 @@ mod tests {
         assert_eq!(all.len(), Column::COUNT);
         assert!(Column::all().all(|c| Column::find(c.name()) == Some(c)));
         assert_eq!(Column::find("nobody"), None);
+    }
+
+    #[test]
+    fn from_the_other_end_the_sides_change_places_and_policies_stay_with_their_direction() {
+        for column in Column::all() {
+            let mirrored = column.mirrored();
+            assert_eq!(mirrored.mirrored(), column, "{}", column.name());
+            assert_eq!(mirrored.kind(), column.kind(), "{}", column.name());
+            let is_policy = column.name().contains("gress_policy");
+            let stays = column.side() == Side::Flow || is_policy;
+            assert_eq!(mirrored == column, stays, "{}", column.name());
+        }
+        assert_eq!(Column::of("ns").mirrored(), Column::of("dst_ns"));
+        assert_eq!(
+            Column::of("tunnel_dst_addr").mirrored(),
+            Column::of("tunnel_addr")
+        );
+        let values = Column::all().filter(|column| column.field().mirror == Mirror::Value);
+        assert_eq!(values.map(Column::name).collect::<Vec<_>>(), ["server"]);
     }
 
     #[test]

@@ -34,7 +34,7 @@ use utoipa::openapi::{Info, OpenApi, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weir_query::Limits;
+use weir_query::{Limits, Live};
 use weir_store::{Reader, TimeRange};
 
 use crate::metrics::Metrics;
@@ -66,6 +66,7 @@ impl std::ops::Deref for Api {
 pub struct Parts {
     gate: Gate,
     store: Option<Reader>,
+    live: Option<Live>,
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
     engine: Engine,
@@ -75,6 +76,7 @@ pub struct Parts {
 /// Somebody who was let in: where they may ask, and for how much.
 struct Asker {
     reader: Reader,
+    live: Live,
     limits: Limits,
 }
 
@@ -91,6 +93,7 @@ impl Api {
     ) -> io::Result<Self> {
         Ok(Self(Arc::new(Parts {
             gate,
+            live: store.clone().map(Live::new),
             store,
             snapshots,
             metrics,
@@ -103,13 +106,13 @@ impl Api {
     async fn admit(&self, headers: &HeaderMap) -> Result<Asker, Problem> {
         let namespaces = || self.store.as_ref().map(namespaces).unwrap_or_default();
         let scope = self.gate.admit(headers, namespaces).await?;
-        let Some(reader) = self.store.clone() else {
+        let (Some(reader), Some(live)) = (self.store.clone(), self.live.clone()) else {
             return Err(Problem::unavailable(
                 "nothing is stored: start the collector with --data-dir DIR",
             ));
         };
         let limits = pages::limits(scope);
-        Ok(Asker { reader, limits })
+        Ok(Asker { reader, live, limits })
     }
 
     fn status(&self) -> StatusAnswer {

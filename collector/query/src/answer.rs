@@ -87,6 +87,18 @@ pub struct Stats {
     pub elapsed_us: u64,
 }
 
+impl Stats {
+    /// Adds what another step of the same question cost.
+    pub(crate) fn add(&mut self, step: &Self) {
+        self.segments_pruned += step.segments_pruned;
+        self.row_groups += step.row_groups;
+        self.row_groups_pruned += step.row_groups_pruned;
+        self.rows_read += step.rows_read;
+        self.bytes_read += step.bytes_read;
+        self.elapsed_us += step.elapsed_us;
+    }
+}
+
 /// How a question was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {

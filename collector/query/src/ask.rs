@@ -1,11 +1,12 @@
 //! The questions, asked of a store.
 //!
-//! A question that is dropped stops: nothing goes on working for it. They need a
-//! tokio runtime and keep its threads busy while they work, so that a server
-//! gives them one of their own.
+//! A question that is dropped stops: nothing goes on working for it but a step that is
+//! begun. They need a tokio runtime with its clock and keep its threads busy while they
+//! work, so that a server gives them one of their own.
 
 use weir_store::Reader;
 
+use crate::budget::Budget;
 use crate::{
     Answer, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, ValueCount, ValuesRequest,
     aggregate, complete, page,
@@ -16,7 +17,8 @@ use crate::{
 /// # Errors
 /// The question is wrong, or costs more than `limits` allow.
 pub async fn answer(reader: &Reader, question: &Question, limits: &Limits) -> Result<Answer, QueryError> {
-    aggregate::answer(reader, question, limits).await
+    let budget = Budget::new(limits);
+    budget.spend(aggregate::answer(reader, question, &budget)).await
 }
 
 /// A page of records.
@@ -28,7 +30,8 @@ pub async fn flows(
     request: &FlowsRequest,
     limits: &Limits,
 ) -> Result<FlowsPage, QueryError> {
-    page::flows(reader, request, limits).await
+    let budget = Budget::new(limits);
+    budget.spend(page::flows(reader, request, &budget)).await
 }
 
 /// The values of a field that begin with a prefix, the most frequent first.
@@ -40,7 +43,8 @@ pub async fn values(
     request: &ValuesRequest,
     limits: &Limits,
 ) -> Result<Vec<ValueCount>, QueryError> {
-    complete::values(reader, request, limits).await
+    let budget = Budget::new(limits);
+    budget.spend(complete::values(reader, request, &budget)).await
 }
 
 /// Answers a question and says how, in place of the answer.
@@ -52,5 +56,6 @@ pub async fn explain(
     question: &Question,
     limits: &Limits,
 ) -> Result<Explanation, QueryError> {
-    aggregate::explain(reader, question, limits).await
+    let budget = Budget::new(limits);
+    budget.spend(aggregate::explain(reader, question, &budget)).await
 }

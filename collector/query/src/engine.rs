@@ -16,6 +16,8 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 
+use crate::budget;
+use crate::segment_reader::OpenedSegments;
 use crate::{Limits, QueryError, Stats};
 
 /// Rows of a batch that the engine works on at once.
@@ -34,6 +36,8 @@ pub(crate) struct Task<'a> {
     /// The answer has at most so many rows.
     pub(crate) most: usize,
     pub(crate) too_many: fn(usize) -> QueryError,
+    /// Which files it opens is told here.
+    pub(crate) opened: Arc<OpenedSegments>,
 }
 
 /// What came out of a plan.
@@ -51,17 +55,14 @@ impl Ran {
     }
 }
 
-/// Runs a plan.
+/// Runs a plan, as long as somebody waits for it.
 pub(crate) async fn run(task: Task<'_>) -> Result<Ran, QueryError> {
-    let timeout = task.limits.timeout;
-    let ended = tokio::time::timeout(timeout, collect(task)).await;
-    ended.unwrap_or(Err(QueryError::Timeout(timeout)))
-}
-
-async fn collect(task: Task<'_>) -> Result<Ran, QueryError> {
     let began = Instant::now();
-    let context = session(task.limits, task.filter_first)?;
-    let plan = context.state().create_physical_plan(&task.plan).await?;
+    let context = session(&task)?;
+    let (state, plan) = (context.state(), task.plan);
+    // The optimizer works long on a large filter, and waits for nothing meanwhile.
+    let runtime = tokio::runtime::Handle::current();
+    let plan = budget::off_thread(move || Ok(runtime.block_on(state.create_physical_plan(&plan))?)).await?;
     let mut stream = execute_stream(Arc::clone(&plan), context.task_ctx())?;
     let (mut batches, mut rows) = (Vec::new(), 0);
     while let Some(batch) = stream.next().await {
@@ -81,7 +82,8 @@ async fn collect(task: Task<'_>) -> Result<Ran, QueryError> {
     Ok(Ran { rows, stats, plan })
 }
 
-fn session(limits: &Limits, filter_first: bool) -> Result<SessionContext, QueryError> {
+fn session(task: &Task<'_>) -> Result<SessionContext, QueryError> {
+    let limits = task.limits;
     let footers = SHARED.cache_manager.get_file_metadata_cache();
     let caches = CacheManagerConfig {
         file_metadata_cache: Some(footers),
@@ -94,9 +96,10 @@ fn session(limits: &Limits, filter_first: bool) -> Result<SessionContext, QueryE
         .build_arc()?;
     let mut config = SessionConfig::new()
         .with_target_partitions(limits.threads.max(1))
-        .with_batch_size(BATCH);
+        .with_batch_size(BATCH)
+        .with_extension(Arc::clone(&task.opened));
     let parquet = &mut config.options_mut().execution.parquet;
-    parquet.pushdown_filters = filter_first;
+    parquet.pushdown_filters = task.filter_first;
     parquet.reorder_filters = true;
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }

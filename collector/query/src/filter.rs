@@ -36,7 +36,7 @@ pub fn compile(filter: &str) -> Result<Filter, FilterError> {
     let test = if filter.is_empty() {
         Test::Const(true)
     } else {
-        parse::parse(filter, |tree, source| Checker { source }.test(tree))?
+        parse::parse(filter, |tree, source| Checker::new(source).test(tree))?
     };
     Ok(Filter {
         text: filter.to_owned(),
@@ -85,12 +85,9 @@ impl Filter {
         }
     }
 
-    /// The same with the sides swapped.
-    pub(crate) fn mirrored(&self) -> Self {
-        Self {
-            text: self.text.clone(),
-            test: expr::map(&self.test, &expr::other_side),
-        }
+    /// What lets a flow through when it is looked at from its other end.
+    pub(crate) fn mirrored(&self) -> Test {
+        expr::mirrored(&self.test)
     }
 }
 

@@ -7,20 +7,20 @@
 
 mod term;
 
-pub(crate) use term::{PROTO, PROTOCOL, time_type, time_value};
+pub(crate) use term::{PROTO, PROTOCOL, other_side, other_sides, time_type, time_value};
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::kernels::comparison;
 use arrow::compute::prep_null_mask_filter;
-use arrow::datatypes::{DataType, UInt16Type};
+use arrow::datatypes::{DataType, Schema, UInt16Type};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, when};
-use datafusion::physical_expr::create_physical_expr;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion::prelude::{col, lit};
 use regex::Regex;
 use weir_api::fields::{Column, Side};
@@ -49,8 +49,11 @@ impl Over<'_> {
 
     /// The condition, or its negation when `wanted` is false.
     fn polar(self, test: &Test, wanted: bool) -> Result<Expr> {
-        if let (Over::Facts(who), Some(side)) = (self, side_of(test)) {
-            return chosen(who, side, test, wanted);
+        if let Over::Facts(who) = self {
+            who.check_time()?;
+            if let Some(side) = side_of(test) {
+                return chosen(who, side, test, wanted);
+            }
         }
         match test {
             Test::Const(yes) => Ok(lit(*yes == wanted)),
@@ -89,7 +92,7 @@ impl Over<'_> {
     }
 
     /// True or false, never null.
-    fn certain(self, test: &Test) -> Result<Expr> {
+    pub(crate) fn certain(self, test: &Test) -> Result<Expr> {
         Ok(self.test(test)?.is_true())
     }
 
@@ -97,7 +100,8 @@ impl Over<'_> {
         match test {
             Test::Same(a, b) => Ok(self.certain(a)?.eq(self.certain(b)?)),
             Test::If(test, yes, no) => {
-                when(self.certain(test)?, self.certain(yes)?).otherwise(self.certain(no)?)
+                let (yes, no) = (self.certain(yes)?, self.certain(no)?);
+                Ok(term::choice(self.certain(test)?, yes, no, DataType::Boolean))
             }
             Test::Flag(column) => Ok(col(column.name())),
             Test::Known(column) => Ok(self.place(*column).is_not_null()),
@@ -142,11 +146,20 @@ fn chosen(who: &Who, side: Side, test: &Test, wanted: bool) -> Result<Expr> {
 }
 
 /// What the condition is for each row; false where it is null.
-pub(crate) fn evaluate(expression: &Expr, rows: &RecordBatch) -> Result<BooleanArray> {
-    let schema = DFSchema::try_from(rows.schema().as_ref().clone())?;
+fn evaluate(expression: &Expr, rows: &RecordBatch) -> Result<BooleanArray> {
+    apply(physical(expression, &rows.schema())?.as_ref(), rows)
+}
+
+/// The condition, ready to be applied to rows of this schema.
+pub(crate) fn physical(expression: &Expr, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+    let schema = DFSchema::try_from(schema.clone())?;
     let planning = PhysicalPlanningContext::default();
-    let physical = create_physical_expr(expression, &schema, &ExecutionProps::new(), &planning)?;
-    let found = physical.evaluate(rows)?.into_array(rows.num_rows())?;
+    create_physical_expr(expression, &schema, &ExecutionProps::new(), &planning)
+}
+
+/// What the condition is for each row; false where it is null.
+pub(crate) fn apply(condition: &dyn PhysicalExpr, rows: &RecordBatch) -> Result<BooleanArray> {
+    let found = condition.evaluate(rows)?.into_array(rows.num_rows())?;
     let found = found.as_boolean();
     Ok(match found.nulls() {
         Some(_) => prep_null_mask_filter(found),
@@ -222,4 +235,4 @@ fn matches(of: Expr, pattern: &Regex) -> Expr {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

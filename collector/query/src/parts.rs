@@ -1,24 +1,44 @@
 //! Which rows of a view answer which part of the range: records, or rollups
 //! where they say the same.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
-use weir_store::{Cover, Segment, Tier, TimeRange, Unreadable, View};
+use arrow::array::AsArray;
+use arrow::compute::kernels::aggregate;
+use arrow::datatypes::{Field, Schema, TimestampMicrosecondType};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+use weir_store::{Cover, Reader, Segment, Tier, TimeRange, Unreadable, View};
 
 use crate::answer::{Note, NoteKind, Part};
+use crate::lower::time_type;
 use crate::scan::Rows;
+use crate::{QueryError, budget};
 use weir_flow::Rfc3339;
 
-/// A part of the range, and the segments that have each of its records once.
+/// The number of the first rows that a store ever gets.
+const FIRST_HEAD: u64 = 1;
+
+/// A part of the range, and where each of its records is once.
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) tier: Tier,
     pub(crate) range: TimeRange,
     cover: Cover,
+    memory: Vec<InMemory>,
+}
+
+/// Rows in memory, and from the earliest to the latest of them.
+#[derive(Debug, Clone)]
+pub(crate) struct InMemory {
+    pub(crate) rows: weir_store::Batch,
+    pub(crate) time: TimeRange,
 }
 
 /// Rows that are read together.
+#[derive(Debug, Clone)]
 pub(crate) struct Batch {
     pub(crate) rows: Rows,
     /// They are sums, not records.
@@ -27,19 +47,51 @@ pub(crate) struct Batch {
     pub(crate) bounds: Option<TimeRange>,
 }
 
+impl Batch {
+    /// Nothing to read.
+    pub(crate) fn empty() -> Self {
+        Self {
+            rows: Rows::facts(Vec::new(), Vec::new()),
+            sums: false,
+            bounds: None,
+        }
+    }
+}
+
+/// The rows in memory of a view, with their times.
+pub(crate) fn in_memory(view: &View) -> Vec<InMemory> {
+    let time = Schema::new(vec![Field::new("time", time_type(), false)]);
+    let timed = |rows: &weir_store::Batch| {
+        let times = rows.conform(&time);
+        let times = times.column(0).as_primitive_opt::<TimestampMicrosecondType>()?;
+        Some(InMemory {
+            time: TimeRange {
+                from: aggregate::min(times)?,
+                until: aggregate::max(times)?.saturating_add(1),
+            },
+            rows: rows.clone(),
+        })
+    };
+    view.memory.iter().filter_map(timed).collect()
+}
+
 /// Cuts the range at the edges of buckets: the coarsest tier up to `finest` in
 /// the middle, finer ones towards the edges.
 pub(crate) fn pieces(view: &View, range: TimeRange, coarsest: Tier) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    cut(view, range, coarsest, &mut pieces);
-    pieces.retain(|piece| piece.range.from < piece.range.until);
-    pieces.sort_by_key(|piece| piece.range.from);
-    pieces
+    let mut parts = Vec::new();
+    cut(range, coarsest, &mut parts);
+    parts.retain(|(part, _)| part.from < part.until);
+    parts.sort_by_key(|(part, _)| part.from);
+    let memory = in_memory(view);
+    parts
+        .into_iter()
+        .map(|(part, tier)| piece(view, &memory, part, tier))
+        .collect()
 }
 
-fn cut(view: &View, range: TimeRange, tier: Tier, pieces: &mut Vec<Piece>) {
+fn cut(range: TimeRange, tier: Tier, parts: &mut Vec<(TimeRange, Tier)>) {
     let finer = match tier {
-        Tier::Raw => return pieces.push(piece(view, range, Tier::Raw)),
+        Tier::Raw => return parts.push((range, Tier::Raw)),
         Tier::Minute => Tier::Raw,
         Tier::Hour => Tier::Minute,
     };
@@ -51,65 +103,58 @@ fn cut(view: &View, range: TimeRange, tier: Tier, pieces: &mut Vec<Piece>) {
         .saturating_mul(bucket);
     let until = range.until.div_euclid(bucket).saturating_mul(bucket);
     if from >= until {
-        return cut(view, range, finer, pieces);
+        return cut(range, finer, parts);
     }
-    cut(
-        view,
-        TimeRange {
-            from: range.from,
-            until: from,
-        },
-        finer,
-        pieces,
-    );
-    pieces.push(piece(view, TimeRange { from, until }, tier));
-    cut(
-        view,
-        TimeRange {
-            from: until,
-            until: range.until,
-        },
-        finer,
-        pieces,
-    );
+    cut(TimeRange { until: from, ..range }, finer, parts);
+    parts.push((TimeRange { from, until }, tier));
+    cut(TimeRange { from: until, ..range }, finer, parts);
 }
 
-fn piece(view: &View, range: TimeRange, tier: Tier) -> Piece {
+fn piece(view: &View, memory: &[InMemory], range: TimeRange, tier: Tier) -> Piece {
     let mut cover = view.cover(tier);
     for segments in [&mut cover.raw, &mut cover.minute, &mut cover.hour] {
         segments.retain(|segment| segment.time.overlaps(&range));
     }
-    Piece { tier, range, cover }
+    let memory = memory.iter().filter(|rows| rows.time.overlaps(&range));
+    Piece {
+        tier,
+        range,
+        cover,
+        memory: memory.cloned().collect(),
+    }
+}
+
+/// The range as a part that is answered out of records, wherever they are.
+pub(crate) fn raw(range: TimeRange) -> [Piece; 1] {
+    [Piece {
+        tier: Tier::Raw,
+        range,
+        cover: Cover::default(),
+        memory: Vec::new(),
+    }]
+}
+
+/// All of it is inside.
+pub(crate) fn is_inside(time: TimeRange, range: TimeRange) -> bool {
+    range.from <= time.from && time.until <= range.until
 }
 
 impl Piece {
-    /// What to read. Segments that are wholly inside need no look at the time.
-    pub(crate) fn batches(&self, memory: &[weir_store::Batch]) -> Vec<Batch> {
+    /// What to read. What is wholly inside needs no look at the time.
+    pub(crate) fn batches(&self) -> Vec<Batch> {
         let sums = [self.cover.hour.as_slice(), self.cover.minute.as_slice()].concat();
         let (whole, cut) = self.split(&self.cover.raw);
         let (whole_sums, cut_sums) = self.split(&sums);
+        let memory = self.memory.iter().cloned();
+        let (in_memory, cut_memory): (Vec<_>, Vec<_>) =
+            memory.partition(|rows| is_inside(rows.time, self.range));
         let bounds = Some(self.range);
+        let batch = |rows, sums, bounds| Batch { rows, sums, bounds };
         let batches = [
-            Batch {
-                rows: Rows::facts(whole, &[]),
-                sums: false,
-                bounds: None,
-            },
-            Batch {
-                rows: Rows::facts(cut, memory),
-                sums: false,
-                bounds,
-            },
-            Batch {
-                rows: Rows::sums(whole_sums),
-                sums: true,
-                bounds: None,
-            },
-            Batch {
-                rows: Rows::sums(cut_sums),
-                sums: true,
-                bounds,
-            },
+            batch(Rows::facts(whole, in_memory), false, None),
+            batch(Rows::facts(cut, cut_memory), false, bounds),
+            batch(Rows::sums(whole_sums), true, None),
+            batch(Rows::sums(cut_sums), true, bounds),
         ];
         batches
             .into_iter()
@@ -118,8 +163,8 @@ impl Piece {
     }
 
     fn split(&self, segments: &[Arc<Segment>]) -> (Vec<Arc<Segment>>, Vec<Arc<Segment>>) {
-        let inside = |s: &Arc<Segment>| self.range.from <= s.time.from && s.time.until <= self.range.until;
-        segments.iter().cloned().partition(inside)
+        let segments = segments.iter().cloned();
+        segments.partition(|segment| is_inside(segment.time, self.range))
     }
 
     pub(crate) fn segments(&self) -> usize {
@@ -131,57 +176,70 @@ impl Piece {
         self.cover.minute.len() + self.cover.hour.len() > 0
     }
 
-    pub(crate) fn explained(&self, memory: &[weir_store::Batch]) -> Part {
+    pub(crate) fn explained(&self) -> Part {
         Part {
             tier: self.tier.as_str().to_owned(),
             since: rfc3339(self.range.from),
             until: rfc3339(self.range.until),
             segments: self.segments(),
-            rows_in_memory: memory.iter().map(weir_store::Batch::num_rows).sum(),
+            rows_in_memory: self.memory.iter().map(|rows| rows.rows.num_rows()).sum(),
         }
     }
 }
 
-/// Leaves out segments that cannot be read to their end, and says so in the
-/// view; false if there is none. It reads all of them: for after a failure.
-pub(crate) async fn leave_out_unreadable(pieces: &mut [Piece], view: &mut View) -> bool {
-    let mut broken: Vec<PathBuf> = Vec::new();
-    let all = pieces.iter().flat_map(|piece| {
-        let Cover { raw, minute, hour } = &piece.cover;
-        raw.iter().chain(minute).chain(hour).cloned()
-    });
-    for segment in all.collect::<Vec<_>>() {
+/// The first of these segments that cannot be read to its end. For after a failure: it
+/// was one of these.
+pub(crate) async fn first_unreadable(suspects: Vec<Arc<Segment>>) -> Result<Option<Unreadable>, QueryError> {
+    for segment in suspects {
         let path = segment.path.clone();
-        let read = tokio::task::spawn_blocking(move || segment.read().map(drop)).await;
-        if let Ok(Err(error)) = read
-            && !broken.contains(&path)
-        {
-            view.unreadable.push(Unreadable {
-                path: path.clone(),
-                kind: error.kind(),
-                reason: error.to_string(),
-            });
-            broken.push(path);
+        if let Some(reason) = failure(segment).await? {
+            return Ok(Some(Unreadable {
+                path,
+                kind: "damaged",
+                reason,
+            }));
         }
     }
+    Ok(None)
+}
+
+/// Leaves the segment of this path out.
+pub(crate) fn leave_out(pieces: &mut [Piece], path: &Path) {
     for piece in pieces {
         let Cover { raw, minute, hour } = &mut piece.cover;
         for segments in [raw, minute, hour] {
-            segments.retain(|segment| !broken.contains(&segment.path));
+            segments.retain(|segment| segment.path != path);
         }
     }
-    !broken.is_empty()
+}
+
+/// Why a segment cannot be read to its end, if it cannot. A batch after the other, as
+/// long as somebody waits for it.
+async fn failure(segment: Arc<Segment>) -> Result<Option<String>, QueryError> {
+    let wanted = Arc::new(());
+    let waits = Arc::downgrade(&wanted);
+    let read = move || -> Result<(), ParquetError> {
+        let file = ParquetRecordBatchReaderBuilder::try_new(File::open(&segment.path)?)?;
+        for batch in file.build()? {
+            batch?;
+            if waits.upgrade().is_none() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let failure = budget::off_thread(move || Ok(read().err().map(|error| error.to_string()))).await;
+    drop(wanted);
+    failure
 }
 
 /// What one should know about an answer from these pieces.
-pub(crate) fn notes(view: &View, pieces: &[Piece]) -> Vec<Note> {
+pub(crate) fn notes(reader: &Reader, view: &View, pieces: &[Piece]) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut note = |kind, message| notes.push(Note { kind, message });
-    for (from, until) in gaps(view, pieces) {
+    for (from, until) in expired(reader, view, pieces) {
         let (from, until) = (rfc3339(from), rfc3339(until));
-        let message = format!(
-            "nothing is kept from {from} to {until} that answers this: it expired, or there was none"
-        );
+        let message = format!("what was from {from} to {until} has expired");
         note(NoteKind::Expired, message);
     }
     for piece in pieces.iter().filter(|piece| piece.uses_rollups()) {
@@ -202,21 +260,39 @@ pub(crate) fn notes(view: &View, pieces: &[Piece]) -> Vec<Note> {
     notes
 }
 
-/// Where nothing is kept, from and until, those that adjoin as one.
-fn gaps(view: &View, pieces: &[Piece]) -> Vec<(i64, i64)> {
+/// Where something was kept once, from and until, those that adjoin as one.
+fn expired(reader: &Reader, view: &View, pieces: &[Piece]) -> Vec<(i64, i64)> {
     let mut gaps: Vec<(i64, i64)> = Vec::new();
     for piece in pieces {
         // What a coarser tier has, its finer tiers may have lost.
         let tiers = Tier::ALL.into_iter().filter(|tier| *tier <= piece.tier);
         let oldest = tiers.filter_map(|tier| view.oldest[tier as usize]).min();
-        let until = oldest.unwrap_or(i64::MAX).min(piece.range.until);
+        let Some(oldest) = oldest.filter(|oldest| *oldest > piece.range.from) else {
+            continue;
+        };
+        let until = oldest.min(piece.range.until);
         match gaps.last_mut() {
-            _ if until <= piece.range.from => {}
             Some(last) if last.1 == piece.range.from => last.1 = until,
+            _ if is_first(reader, oldest, piece.tier) => {}
             _ => gaps.push((piece.range.from, until)),
         }
     }
     gaps
+}
+
+/// Nothing was kept before that: the oldest there is in tiers up to this one has the
+/// first rows that the store ever got, or there is no segment that could have had any.
+fn is_first(reader: &Reader, oldest: i64, tier: Tier) -> bool {
+    let view = reader.view(TimeRange {
+        from: oldest,
+        until: oldest.saturating_add(1),
+    });
+    let segments = view.raw.iter().chain(&view.minute).chain(&view.hour);
+    let mut heads = segments
+        .filter(|s| s.tier <= tier)
+        .map(|s| *s.heads.start())
+        .peekable();
+    heads.peek().is_none() || heads.any(|head| head == FIRST_HEAD)
 }
 
 fn rfc3339(micros: i64) -> String {

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use weir_flow::FlowRecord;
 use weir_query::{
-    FlowsRequest, Limits, Measure, Moment, NoteKind, Order, QueryError, Question, Scope, Since, Span, Until,
-    ValuesRequest, answer, compile, explain, flows, output, tail, values,
+    FlowsRequest, Limits, Live, Measure, Moment, NoteKind, Order, QueryError, Question, Scope, Since, Span,
+    Until, ValuesRequest, answer, explain, flows, output, values,
 };
 use weir_store::{Reader, Retention, Settings, TimeRange, Writer, open};
 
@@ -322,7 +322,7 @@ async fn buckets_need_no_groups_and_a_field_may_be_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn a_conversation_needs_no_groups_and_has_each_flow_from_both_its_ends() {
+async fn a_conversation_needs_no_groups_and_has_each_flow_once() {
     let stored = stored();
     let limits = Limits::default();
     for from_records in [true, false] {
@@ -342,10 +342,10 @@ async fn a_conversation_needs_no_groups_and_has_each_flow_from_both_its_ends() {
         let one_way = answer(&stored.reader, &one_way, &limits).await.unwrap();
         let conversation = answer(&stored.reader, &conversation, &limits).await.unwrap();
         assert!(one_way.rows.num_rows() > 30, "{}", one_way.rows.num_rows());
-        // The filter is its own mirror image: what one end sends the other receives.
+        // Nothing tells both ends apart, and each flow passes the filter as it is.
         let expected = output::json_rows(&one_way.rows).into_iter().map(|row| {
             let bytes = row["bytes"].as_u64().unwrap();
-            json!({"time": row["time"], "sent": bytes, "received": bytes, "bytes": 2 * bytes})
+            json!({"time": row["time"], "sent": bytes, "received": 0, "bytes": bytes})
         });
         let found = output::json_rows(&conversation.rows)
             .into_iter()
@@ -376,9 +376,10 @@ async fn both_directions_of_a_conversation_are_one_row() {
     for row in &rows {
         let (a, b) = (row["zone"].as_str().unwrap(), row["dst_zone"].as_str().unwrap());
         assert!(a <= b);
+        let back = if a == b { 0 } else { sent(b, a) };
         assert_eq!(
             (row["sent"].as_u64(), row["received"].as_u64()),
-            (Some(sent(a, b)), Some(sent(b, a)))
+            (Some(sent(a, b)), Some(back))
         );
         let both = if a == b {
             sent(a, a)
@@ -685,16 +686,8 @@ async fn an_explanation_says_what_was_read() {
 }
 
 #[tokio::test]
-async fn an_answer_says_what_had_expired_and_which_file_was_left_out() {
+async fn an_answer_says_which_file_was_left_out() {
     let stored = stored();
-    let early = Question {
-        since: Since(at(START - 60 * MINUTE)),
-        ..question(&["ns"])
-    };
-    let whole = answer(&stored.reader, &early, &Limits::default()).await.unwrap();
-    let expired = whole.notes.iter().filter(|note| note.kind == NoteKind::Expired);
-    assert_eq!(expired.count(), 1, "{:?}", whole.notes);
-
     let directory = stored._directory.path();
     let segment = stored.reader.view(ALL).raw[0].path.clone();
     std::fs::write(&segment, "no longer Parquet").unwrap();
@@ -712,6 +705,175 @@ async fn an_answer_says_what_had_expired_and_which_file_was_left_out() {
         .unwrap();
     assert!(note.message.starts_with(name), "{note:?}");
     assert!(rest.rows.num_rows() > 0);
+}
+
+#[tokio::test]
+async fn an_answer_says_what_had_expired_and_nothing_of_a_store_that_is_young() {
+    let expired = async |reader: &Reader| {
+        let early = Question {
+            since: Since(at(START - 60 * MINUTE)),
+            raw_only: true,
+            ..question(&["ns"])
+        };
+        let found = answer(reader, &early, &Limits::default()).await.unwrap();
+        let page = FlowsRequest {
+            since: early.since,
+            until: early.until,
+            ..FlowsRequest::default()
+        };
+        let page = flows(reader, &page, &Limits::default()).await.unwrap();
+        let of = |notes: &[weir_query::Note]| {
+            let notes = notes.iter().filter(|note| note.kind == NoteKind::Expired);
+            notes.map(|note| note.message.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&found.notes), of(&page.notes));
+        of(&found.notes)
+    };
+    for bytes in [None, Some(1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = kept_for_ever(directory.path());
+        settings.retention[0].bytes = bytes;
+        let (mut writer, reader, _) = open(settings).unwrap();
+        assert_eq!(expired(&reader).await, [""; 0], "nothing is there");
+        let mut made = generated::Flows::new(3, 60);
+        writer.append(&made.batch(500)).unwrap();
+        writer.flush();
+        assert_eq!(expired(&reader).await, [""; 0], "all is in memory");
+        writer.seal().unwrap();
+        writer.append(&made.batch(500)).unwrap();
+        writer.seal().unwrap();
+        if bytes.is_none() {
+            assert_eq!(expired(&reader).await, [""; 0], "nothing has expired");
+            continue;
+        }
+        wait_until("the first segment expires", || reader.view(ALL).raw.len() == 1);
+        let notes = expired(&reader).await;
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].ends_with("has expired"), "{notes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_is_read_whatever_its_directory_is_called() {
+    let here = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
+    let relative = Path::new(here.path().file_name().unwrap()).to_owned();
+    for name in ["", "ü ~ # % ? *", "%41", "a\\b", "new\nline", "{x}[y]|\"^<>`"] {
+        for directory in [here.path().join(name), relative.join(name)] {
+            let directory = directory.join("flows");
+            std::fs::create_dir_all(&directory).unwrap();
+            let (mut writer, reader, _) = open(kept_for_ever(&directory)).unwrap();
+            writer.append(&generated::Flows::new(3, 60).batch(500)).unwrap();
+            writer.seal().unwrap();
+            for reader in [reader, Reader::open_dir(&directory).unwrap()] {
+                let question = Question {
+                    raw_only: true,
+                    all_observations: true,
+                    ..question(&["ns"])
+                };
+                let found = answer(&reader, &question, &Limits::default()).await;
+                let found = found.unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+                let totals = output::json_rows(&found.totals);
+                assert_eq!(totals[0]["flows"], json!(500), "{}", directory.display());
+                assert_eq!(found.notes, []);
+                assert_eq!(printed(&reader).await.len(), 500);
+            }
+            writer.close();
+            std::fs::remove_dir_all(&directory).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_reads_where_its_records_are_and_no_more() {
+    let stored = stored();
+    let mut records: Vec<_> = stored.records.iter().map(|r| r.time_ns / 1_000).collect();
+    for (order, most) in [(Order::Newest, 2_000), (Order::Oldest, 1_000)] {
+        let request = FlowsRequest {
+            since: Since(at(START)),
+            until: Until(at(START + 400 * MINUTE)),
+            limit: Some(20),
+            order,
+            all_observations: true,
+            columns: vec!["time".to_owned()],
+            ..FlowsRequest::default()
+        };
+        let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
+        assert!(page.stats.rows_read <= most, "{order:?}: {:?}", page.stats);
+        match order {
+            Order::Newest => records.sort_by_key(|time| std::cmp::Reverse(*time)),
+            Order::Oldest => records.sort_unstable(),
+        }
+        let times = output::json_rows(&page.rows)
+            .into_iter()
+            .map(|row| plain(&row["time"]));
+        let times: Vec<_> = times
+            .map(|time| time.parse::<Timestamp>().unwrap().as_microsecond())
+            .collect();
+        let wanted = records.iter().take(20).map(|time| *time as i64);
+        assert_eq!(times, wanted.collect::<Vec<_>>());
+        // A filter that nothing passes reads all there is.
+        let nobody = FlowsRequest {
+            filter: "bytes == 0".to_owned(),
+            ..request
+        };
+        let page = flows(&stored.reader, &nobody, &Limits::default()).await.unwrap();
+        assert_eq!((page.rows.num_rows(), page.cursor), (0, None));
+    }
+}
+
+#[tokio::test]
+async fn a_group_of_each_time_is_no_bucket() {
+    let stored = stored();
+    let question = Question {
+        by: Measure::Flows,
+        ..question(&["time", "ns"])
+    };
+    let found = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    let rows = output::json_rows(&found.rows);
+    let primary = stored.records.iter().filter(|record| record.primary);
+    let wanted: std::collections::BTreeSet<_> = primary
+        .map(|record| (record.time_ns / 1_000, record.src.identity.ns.to_string()))
+        .collect();
+    let of = |row: &Map<String, Value>| {
+        let time: Timestamp = row["time"].as_str().unwrap().parse().unwrap();
+        (time.as_microsecond() as u64, plain(&row["ns"]))
+    };
+    assert_eq!(rows.len(), wanted.len());
+    assert_eq!(
+        rows.iter().map(of).collect::<std::collections::BTreeSet<_>>(),
+        wanted
+    );
+    assert_eq!(found.rows.schema().field(0).name(), "time");
+    assert_eq!(found.rows.num_columns(), 5);
+}
+
+#[tokio::test]
+async fn the_rate_of_a_bucket_that_the_range_cuts_is_of_the_part_in_the_range() {
+    let stored = stored();
+    let hour = 60 * MINUTE;
+    let start = START - START % hour + hour / 2;
+    let question = Question {
+        since: Since(at(start)),
+        until: Until(at(start + hour)),
+        measures: vec![Measure::Bytes, Measure::ByteRate],
+        bucket: Some("1h".parse().unwrap()),
+        top: Some(1),
+        ..question(&["ns", "dst_port"])
+    };
+    let found = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    let (rows, other) = (output::json_rows(&found.rows), output::json_rows(&found.other));
+    assert_eq!((rows.len(), other.len()), (2, 2), "half of each of two hours");
+    for row in rows.iter().chain(&other) {
+        let rate = row["bytes"].as_u64().unwrap() as f64 / 1_800.0;
+        assert_eq!(row["byte_rate"], json!(rate), "{row:?}");
+    }
+    let totals = &output::json_rows(&found.totals)[0];
+    let rate = totals["bytes"].as_u64().unwrap() as f64 / 3_600.0;
+    assert_eq!(totals["byte_rate"], json!(rate));
 }
 
 #[tokio::test]
@@ -873,28 +1035,64 @@ async fn rows_are_written_as_csv_and_as_an_arrow_stream() {
     assert_eq!(read[0].as_ref().unwrap(), &found.rows);
 }
 
-#[test]
-fn a_live_tail_shows_what_the_filter_lets_through() {
-    let stored = stored();
-    let view = stored.reader.view(ALL);
-    let filter = compile(r#"ns == "team-0" && dst_port == 443"#).unwrap();
-    let mut found = 0;
-    for batch in &view.memory {
-        let rows = tail(
-            &batch.widen(),
-            &view.identities,
-            &filter,
-            &["ns".to_owned(), "dst_port".to_owned()],
-            false,
-        )
+#[tokio::test]
+async fn live_tails_show_what_their_filters_let_through_and_share_the_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let live = Live::new(reader);
+    let limits = Limits::default();
+    let columns = ["ns".to_owned(), "dst_port".to_owned()];
+    let filter = r#"ns == "team-0" && dst_port == 443"#;
+    let mut some = live.follow(filter, &columns, false, &limits).await.unwrap();
+    let mut all = live.follow("", &columns, true, &limits).await.unwrap();
+    let mut none = live
+        .follow(r#"ns == "nobody's""#, &[], true, &limits)
+        .await
         .unwrap();
+    let records = generated::Flows::new(3, 60).batch(2_000);
+    for part in records.chunks(500) {
+        writer.append(part).unwrap();
+        writer.flush();
+    }
+    let wanted = records
+        .iter()
+        .filter(|r| r.primary && &*r.src.identity.ns == "team-0" && r.dst.port == Some(443));
+    let wanted = wanted.count();
+    let (mut found, mut seen) = (0, 0);
+    while found < wanted || seen < records.len() {
+        seen += all
+            .next(Duration::ZERO)
+            .unwrap()
+            .map_or(0, |rows| rows.num_rows());
+        let Some(rows) = some.next(Duration::from_millis(20)).unwrap() else {
+            continue;
+        };
         found += rows.num_rows();
         for row in output::json_rows(&rows) {
             assert_eq!(Value::Object(row), json!({"ns": "team-0", "dst_port": 443}));
         }
     }
-    let wanted = stored.records[5_000..]
-        .iter()
-        .filter(|r| r.primary && &*r.src.identity.ns == "team-0" && r.dst.port == Some(443));
-    assert_eq!(found, wanted.count());
+    assert_eq!(
+        (found, seen, all.missed() + some.missed()),
+        (wanted, records.len(), 0)
+    );
+    writer.close();
+    loop {
+        match none.next(Duration::from_secs(5)) {
+            Ok(records) => assert!(records.is_none()),
+            Err(end) => break assert_eq!(end.to_string(), "the store was closed"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tail_whose_filter_or_column_is_wrong_is_refused_before_it_begins() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let live = Live::new(reader);
+    let limits = Limits::default();
+    let wrong = live.follow("nss == \"a\"", &[], false, &limits).await;
+    assert_eq!(wrong.unwrap_err().kind(), "filter");
+    let wrong = live.follow("", &["nss".to_owned()], false, &limits).await;
+    assert_eq!(wrong.unwrap_err().kind(), "unknown_field");
 }

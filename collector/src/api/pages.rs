@@ -80,7 +80,7 @@ pub async fn flows(
 ) -> Result<Response, Problem> {
     let (request, format) = params.into_request();
     let format = Format::choose(format, &headers)?;
-    let Asker { reader, limits } = api.admit(&headers).await?;
+    let Asker { reader, limits, .. } = api.admit(&headers).await?;
     api.engine
         .run(async move {
             if format != Format::Json {
@@ -115,7 +115,7 @@ pub async fn query(
     let explain = params.explain;
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
-    let Asker { reader, limits } = api.admit(&headers).await?;
+    let Asker { reader, limits, .. } = api.admit(&headers).await?;
     api.engine
         .run(async move {
             let reply = if explain {
@@ -143,7 +143,7 @@ pub async fn values(
     headers: HeaderMap,
     Params(params): Params<ValuesParams>,
 ) -> Result<Json<ValuesAnswer>, Problem> {
-    let Asker { reader, limits } = api.admit(&headers).await?;
+    let Asker { reader, limits, .. } = api.admit(&headers).await?;
     let request = params.into();
     let work = async move { ask::values(&reader, &request, &limits).await.map_err(problem) };
     api.engine.run(work).await.map(Json)
@@ -168,8 +168,8 @@ pub async fn tail(
     headers: HeaderMap,
     Params(params): Params<TailParams>,
 ) -> Result<Response, Problem> {
-    let Asker { reader, limits } = api.admit(&headers).await?;
-    let lines = tail::follow(&reader, params, &limits.scope, Arc::clone(&api.tails))?;
+    let Asker { live, limits, .. } = api.admit(&headers).await?;
+    let lines = tail::follow(&live, params, &limits, Arc::clone(&api.tails)).await?;
     Ok(([(CONTENT_TYPE, tail::MEDIA_TYPE)], Body::from_stream(lines)).into_response())
 }
 

@@ -1,12 +1,15 @@
 //! The CEL tree to checked conditions: names, types and words are those of the
 //! field table, or there is an error that says what would be right.
 
+use std::cell::Cell;
+
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
 use weir_api::fields::{Column, FieldKind, Side};
 
 use super::error::{FilterError, nearest_field};
 use super::expr::{Arithmetic, Compare, Term, Test, Type};
 use super::literal::{self, Wrong};
+use super::parse::size;
 
 /// What a part of the tree turned out to be.
 pub(super) enum Checked {
@@ -19,16 +22,55 @@ pub(super) enum Checked {
     Flag(Column),
 }
 
+/// Checks a tree, each node once.
 pub(super) struct Checker<'a> {
-    pub(super) source: &'a SourceInfo,
+    source: &'a SourceInfo,
+    /// What the check has cost so far: a node costs one.
+    work: Cell<usize>,
 }
+
+/// What a filter may cost at most; that much text has fewer nodes than this.
+const MAX_WORK: usize = 64 << 10;
 
 pub(super) type Outcome<T> = Result<T, FilterError>;
 
+impl<'a> Checker<'a> {
+    pub(super) fn new(source: &'a SourceInfo) -> Self {
+        Self {
+            source,
+            work: Cell::new(0),
+        }
+    }
+
+    /// What the check has cost.
+    #[cfg(test)]
+    pub(super) fn work(&self) -> usize {
+        self.work.get()
+    }
+}
+
 impl Checker<'_> {
+    /// Counts what is about to be done; an error when it is too much.
+    pub(super) fn charge(&self, node: &IdedExpr, work: usize) -> Outcome<()> {
+        self.work.set(self.work.get().saturating_add(work));
+        if self.work.get() > MAX_WORK {
+            return Err(self.wrong(
+                node,
+                "the filter is too large from here on: split it, or shorten its lists",
+            ));
+        }
+        Ok(())
+    }
+
     /// The expression as a condition.
     pub(super) fn test(&self, node: &IdedExpr) -> Outcome<Test> {
-        match self.check(node)? {
+        let checked = self.check(node)?;
+        self.as_test(node, checked)
+    }
+
+    /// What the expression turned out to be, as a condition.
+    fn as_test(&self, node: &IdedExpr, checked: Checked) -> Outcome<Test> {
+        match checked {
             Checked::Test(test) => Ok(test),
             Checked::Flag(column) => Ok(Test::Flag(column)),
             Checked::Words(column) => {
@@ -44,7 +86,13 @@ impl Checker<'_> {
 
     /// The expression as a value.
     pub(super) fn term(&self, node: &IdedExpr) -> Outcome<(Term, Type)> {
-        match self.check(node)? {
+        let checked = self.check(node)?;
+        self.as_term(node, checked)
+    }
+
+    /// What the expression turned out to be, as a value.
+    fn as_term(&self, node: &IdedExpr, checked: Checked) -> Outcome<(Term, Type)> {
+        match checked {
             Checked::Term(term, kind) => Ok((term, kind)),
             Checked::Words(column) => {
                 let message = format!("{0} holds several words: write \"SYN\" in {0}", column.name());
@@ -55,6 +103,7 @@ impl Checker<'_> {
     }
 
     fn check(&self, node: &IdedExpr) -> Outcome<Checked> {
+        self.charge(node, 1)?;
         match &node.expr {
             Expr::Ident(name) => self.column(node, name),
             Expr::Literal(value) => self.literal(node, value),
@@ -144,9 +193,9 @@ impl Checker<'_> {
                 let (a, b, kind) = self.alike(node, (a, kind), (b, other))?;
                 Ok(Checked::Term(Term::If(test, Box::new(a), Box::new(b)), kind))
             }
-            _ => {
-                let (yes, no) = (Box::new(self.test(yes)?), Box::new(self.test(no)?));
-                Ok(Checked::Test(Test::If(test, yes, no)))
+            (then, otherwise) => {
+                let (yes, no) = (self.as_test(yes, then)?, self.as_test(no, otherwise)?);
+                Ok(Checked::Test(Test::If(test, Box::new(yes), Box::new(no))))
             }
         }
     }
@@ -158,7 +207,7 @@ impl Checker<'_> {
         {
             return self.compare_tests(node, op, (a, left), (b, right));
         }
-        let (left, right) = (self.term(a)?, self.term(b)?);
+        let (left, right) = (self.as_term(a, left)?, self.as_term(b, right)?);
         if let Some(test) = absence(op, &left, &right) {
             return Ok(test);
         }
@@ -186,7 +235,10 @@ impl Checker<'_> {
             let message = format!("{} is true or false, without quotes", column.name());
             return Err(self.wrong(node, message));
         }
-        let same = Test::Same(Box::new(self.test(a)?), Box::new(self.test(b)?));
+        let same = Test::Same(
+            Box::new(self.as_test(a, left)?),
+            Box::new(self.as_test(b, right)?),
+        );
         match op {
             Compare::Eq => Ok(same),
             Compare::Ne => Ok(Test::Not(Box::new(same))),
@@ -240,6 +292,8 @@ impl Checker<'_> {
         if found.iter().all(is_literal) {
             return Ok(Test::OneOf(value, found));
         }
+        // The value stands beside each element.
+        self.charge(item, found.len().saturating_mul(size(item)))?;
         let each = |element| Test::Compare(Compare::Eq, value.clone(), element);
         Ok(Test::Any(found.into_iter().map(each).collect()))
     }
@@ -350,7 +404,10 @@ fn named(term: &Term) -> String {
 }
 
 fn is_literal(term: &Term) -> bool {
-    !matches!(term, Term::Column(_) | Term::Arithmetic(..) | Term::If(..))
+    !matches!(
+        term,
+        Term::Column(_) | Term::OtherSide(_) | Term::Arithmetic(..) | Term::If(..)
+    )
 }
 
 fn whole(double: f64) -> Option<i64> {

@@ -5,7 +5,7 @@
 
 use ipnet::IpNet;
 use regex::Regex;
-use weir_api::fields::{Column, FieldKind, Side};
+use weir_api::fields::{Column, FieldKind, Mirror};
 
 /// Something that is true or false of a flow.
 #[derive(Debug, Clone)]
@@ -55,6 +55,8 @@ pub(crate) enum TextTest {
 #[derive(Debug, Clone)]
 pub(crate) enum Term {
     Column(Column),
+    /// Of a column whose words name a side: the word for the other one.
+    OtherSide(Column),
     Text(String),
     Number(i64),
     /// 16 octets, IPv4 mapped.
@@ -159,7 +161,7 @@ pub(crate) fn columns(test: &Test, seen: &mut impl FnMut(Column)) {
 /// Hands each column of a value to `seen`.
 pub(crate) fn term_columns(term: &Term, seen: &mut impl FnMut(Column)) {
     match term {
-        Term::Column(column) => seen(*column),
+        Term::Column(column) | Term::OtherSide(column) => seen(*column),
         Term::Arithmetic(_, a, b) => {
             term_columns(a, seen);
             term_columns(b, seen);
@@ -173,10 +175,11 @@ pub(crate) fn term_columns(term: &Term, seen: &mut impl FnMut(Column)) {
     }
 }
 
-/// The condition with every column changed.
-pub(crate) fn map(test: &Test, change: &impl Fn(Column) -> Column) -> Test {
-    let boxed = |test: &Test| Box::new(map(test, change));
-    let each = |tests: &[Test]| tests.iter().map(|test| map(test, change)).collect();
+/// The condition as it is of the flow looked at from its other end.
+pub(crate) fn mirrored(test: &Test) -> Test {
+    let boxed = |test: &Test| Box::new(mirrored(test));
+    let each = |tests: &[Test]| tests.iter().map(mirrored).collect();
+    let term = mirrored_term;
     match test {
         Test::Const(yes) => Test::Const(*yes),
         Test::All(tests) => Test::All(each(tests)),
@@ -184,34 +187,34 @@ pub(crate) fn map(test: &Test, change: &impl Fn(Column) -> Column) -> Test {
         Test::Not(test) => Test::Not(boxed(test)),
         Test::Same(a, b) => Test::Same(boxed(a), boxed(b)),
         Test::If(a, b, c) => Test::If(boxed(a), boxed(b), boxed(c)),
-        Test::Flag(column) => Test::Flag(change(*column)),
-        Test::Known(column) => Test::Known(change(*column)),
-        Test::HasWord(column, word) => Test::HasWord(change(*column), word.clone()),
-        Test::Compare(op, a, b) => Test::Compare(*op, map_term(a, change), map_term(b, change)),
-        Test::Text(op, a, b) => Test::Text(*op, map_term(a, change), map_term(b, change)),
-        Test::OneOf(term, list) => Test::OneOf(map_term(term, change), list.clone()),
-        Test::Within(term, nets) => Test::Within(map_term(term, change), nets.clone()),
-        Test::Matches(term, pattern) => Test::Matches(map_term(term, change), pattern.clone()),
+        Test::Flag(column) => Test::Flag(column.mirrored()),
+        Test::Known(column) => Test::Known(column.mirrored()),
+        Test::HasWord(column, word) => Test::HasWord(column.mirrored(), word.clone()),
+        Test::Compare(op, a, b) => Test::Compare(*op, term(a), term(b)),
+        Test::Text(op, a, b) => Test::Text(*op, term(a), term(b)),
+        Test::OneOf(of, list) => Test::OneOf(term(of), list.clone()),
+        Test::Within(of, networks) => Test::Within(term(of), networks.clone()),
+        Test::Matches(of, pattern) => Test::Matches(term(of), pattern.clone()),
     }
 }
 
-fn map_term(term: &Term, change: &impl Fn(Column) -> Column) -> Term {
-    let boxed = |term: &Term| Box::new(map_term(term, change));
+fn mirrored_term(term: &Term) -> Term {
+    let boxed = |term: &Term| Box::new(mirrored_term(term));
     match term {
-        Term::Column(column) => Term::Column(change(*column)),
+        Term::Column(column) if column.field().mirror == Mirror::Value => Term::OtherSide(*column),
+        Term::OtherSide(column) => Term::Column(*column),
+        Term::Column(column) => Term::Column(column.mirrored()),
         Term::Arithmetic(op, a, b) => Term::Arithmetic(*op, boxed(a), boxed(b)),
-        Term::If(test, a, b) => Term::If(Box::new(map(test, change)), boxed(a), boxed(b)),
+        Term::If(test, a, b) => Term::If(Box::new(mirrored(test)), boxed(a), boxed(b)),
         literal => literal.clone(),
     }
 }
 
-/// The same field of the other side; a field of the flow is its own.
-pub(crate) fn other_side(column: Column) -> Column {
-    let field = column.field();
-    let name = match column.side() {
-        Side::Flow => return column,
-        Side::Src => field.dst_name.unwrap_or(field.name),
-        Side::Dst => field.name,
-    };
-    Column::find(name).unwrap_or(column)
+/// The word for the other side, of a column whose words name one.
+pub(crate) fn other_side(word: &str) -> &str {
+    match word {
+        "src" => "dst",
+        "dst" => "src",
+        other => other,
+    }
 }

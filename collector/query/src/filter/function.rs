@@ -14,8 +14,10 @@ use super::expr::{Compare, Term, Test, TextTest, Type};
 use super::literal;
 use crate::span;
 
-/// Octets that a compiled pattern may take.
+/// Bytes that a compiled pattern may take.
 const PATTERN_SIZE: usize = 256 << 10;
+/// What a pattern costs, in nodes: a filter has room for 63 of them.
+const PATTERN_WORK: usize = 1 << 10;
 
 const NAMES: [&str; 10] = [
     "startsWith",
@@ -79,6 +81,7 @@ impl Checker<'_> {
         let Term::Text(text) = self.text_term(pattern)? else {
             return Err(self.wrong(pattern, "the pattern stands in quotes"));
         };
+        self.charge(pattern, PATTERN_WORK)?;
         let compiled = compile(&text).map_err(|error| self.wrong(pattern, error))?;
         Ok(Test::Matches(of, compiled))
     }

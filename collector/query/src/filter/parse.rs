@@ -52,12 +52,21 @@ fn parse_here<T>(
 }
 
 fn depth(node: &IdedExpr) -> usize {
-    let deepest = |nodes: &mut dyn Iterator<Item = &IdedExpr>| nodes.map(depth).max().unwrap_or_default();
-    1 + match &node.expr {
-        Expr::Call(call) => deepest(&mut call.target.iter().map(Box::as_ref).chain(&call.args)),
-        Expr::List(list) => deepest(&mut list.elements.iter()),
-        Expr::Select(select) => depth(&select.operand),
-        _ => 0,
+    1 + parts(node).into_iter().map(depth).max().unwrap_or_default()
+}
+
+/// How many nodes the tree has.
+pub(super) fn size(node: &IdedExpr) -> usize {
+    1 + parts(node).into_iter().map(size).sum::<usize>()
+}
+
+/// The expressions that stand in this one.
+fn parts(node: &IdedExpr) -> Vec<&IdedExpr> {
+    match &node.expr {
+        Expr::Call(call) => call.target.iter().map(Box::as_ref).chain(&call.args).collect(),
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Select(select) => vec![&select.operand],
+        _ => Vec::new(),
     }
 }
 

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn fails(filter: &str) -> String {
@@ -172,4 +174,83 @@ fn what_is_within_the_bounds_is_understood() {
         let text: String = filter.chars().take(40).collect();
         compile(&filter).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
+}
+
+/// What checking the text costs, and how many nodes its tree has. That the filter is
+/// wrong is no matter: an error ends the work.
+fn work_and_nodes(text: &str) -> (usize, usize) {
+    let counted = parse::parse(text, |tree, source| {
+        let checker = Checker::new(source);
+        let _ = checker.test(tree);
+        Ok((checker.work(), parse::size(tree)))
+    });
+    counted.unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[test]
+fn checking_costs_one_step_a_node_however_deep_conditions_nest() {
+    for (before, after) in [
+        ("primary ? primary : ", ""),
+        ("primary ? (", ") : primary"),
+        ("primary ? primary : (", ")"),
+        ("(", ") ? primary : !primary"),
+        ("(", ") == primary"),
+        ("primary != (", ")"),
+        ("!(", ")"),
+    ] {
+        let mut nodes = 0;
+        // The parser counts parentheses and what stands in them, up to 32.
+        for depth in [1, 5, 10, 14] {
+            let text = format!("{}primary{}", before.repeat(depth), after.repeat(depth));
+            let (work, all) = work_and_nodes(&text);
+            assert!(work <= all && nodes < all, "{text}: {work} steps for {all} nodes");
+            nodes = all;
+            compile(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+    }
+}
+
+/// Conditions and values that stand in each other in any way, well typed or not.
+fn nested() -> impl Strategy<Value = String> {
+    let leaf = proptest::sample::select(vec![
+        "primary",
+        "bytes",
+        "ns",
+        "5",
+        "\"a\"",
+        "addr",
+        "tcp_flags",
+        "duration(\"1s\")",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(12, 48, 3, |inner| {
+        let pair = || (inner.clone(), inner.clone());
+        prop_oneof![
+            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+            pair().prop_map(|(a, b)| format!("({a} == {b})")),
+            pair().prop_map(|(a, b)| format!("({a} + {b})")),
+            pair().prop_map(|(a, b)| format!("({a} || !{b})")),
+            pair().prop_map(|(a, b)| format!("({a} in [{b}, 7])")),
+            inner.clone().prop_map(|a| format!("({a}).contains(\"x\")")),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn checking_is_linear_in_the_tree(text in nested()) {
+        let (work, nodes) = work_and_nodes(&text);
+        // A value beside a list is copied for each element: two here.
+        prop_assert!(work <= 3 * nodes, "{work} steps for {nodes} nodes: {text}");
+    }
+}
+
+#[test]
+fn a_filter_that_costs_too_much_is_refused_with_the_place_where_it_does() {
+    let long = vec!["primary"; 500].join(" && ");
+    let fields = vec!["dst_ns"; 1_000].join(", ");
+    let error = fails(&format!("(({long}) ? ns : zone) in [{fields}]"));
+    assert!(error.contains("the filter is too large"), "{error}");
+    let patterns = vec!["ns.matches(\"a\")"; 100].join(" || ");
+    assert!(fails(&patterns).contains("the filter is too large"));
+    compile(&vec!["ns.matches(\"a\")"; 40].join(" || ")).unwrap();
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray};
+use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, UInt8Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
@@ -12,7 +13,7 @@ use weir_api::fields::{Column, FieldKind};
 use weir_flow::protocol_name;
 
 use super::{Over, id_of};
-use crate::filter::expr::{Arithmetic, Compare, Term, Type};
+use crate::filter::expr::{self, Arithmetic, Compare, Term, Type};
 use crate::function::call;
 use crate::who::attribute;
 
@@ -43,7 +44,13 @@ impl Over<'_> {
             Term::Mac(octets) => lit(ScalarValue::FixedSizeBinary(6, Some(octets.to_vec()))),
             Term::Time(time) | Term::Span(time) => lit(*time),
             Term::If(test, a, b) if is_octets(term) => {
-                when(self.certain(test)?, self.term(a)?).otherwise(self.term(b)?)?
+                let width = if type_of(term) == Type::Mac { 6 } else { 16 };
+                choice(
+                    self.certain(test)?,
+                    self.term(a)?,
+                    self.term(b)?,
+                    DataType::FixedSizeBinary(width),
+                )
             }
             _ => self.wide(term)?,
         })
@@ -53,7 +60,13 @@ impl Over<'_> {
     pub(super) fn text(self, term: &Term) -> Result<Expr> {
         Ok(match term {
             Term::Text(text) => lit(ScalarValue::Utf8View(Some(text.clone()))),
-            Term::If(test, a, b) => when(self.certain(test)?, self.text(a)?).otherwise(self.text(b)?)?,
+            Term::If(test, a, b) => choice(
+                self.certain(test)?,
+                self.text(a)?,
+                self.text(b)?,
+                DataType::Utf8View,
+            ),
+            Term::OtherSide(column) => other_side(*column, self.text(&Term::Column(*column))?),
             Term::Column(column) if *column == PROTOCOL => protocol(),
             Term::Column(column) if column.field().identity => self.place(*column),
             Term::Column(column) => {
@@ -73,9 +86,13 @@ impl Over<'_> {
             }
             Term::Column(column) => try_cast(self.place(*column), DataType::Int64),
             Term::Arithmetic(op, a, b) => arithmetic(*op, self.wide(a)?, self.wide(b)?),
-            Term::If(test, a, b) => when(self.certain(test)?, self.wide(a)?).otherwise(self.wide(b)?)?,
+            Term::If(test, a, b) => {
+                choice(self.certain(test)?, self.wide(a)?, self.wide(b)?, DataType::Int64)
+            }
             Term::Number(number) | Term::Time(number) | Term::Span(number) => lit(*number),
-            Term::Text(_) | Term::Address(_) | Term::Mac(_) => lit(ScalarValue::Int64(None)),
+            Term::Text(_) | Term::OtherSide(_) | Term::Address(_) | Term::Mac(_) => {
+                lit(ScalarValue::Int64(None))
+            }
         })
     }
 
@@ -204,7 +221,10 @@ fn text_of(term: &Term) -> Option<String> {
 }
 
 fn is_literal(term: &Term) -> bool {
-    !matches!(term, Term::Column(_) | Term::Arithmetic(..) | Term::If(..))
+    !matches!(
+        term,
+        Term::Column(_) | Term::OtherSide(_) | Term::Arithmetic(..) | Term::If(..)
+    )
 }
 
 fn is_octets(term: &Term) -> bool {
@@ -214,7 +234,7 @@ fn is_octets(term: &Term) -> bool {
 fn type_of(term: &Term) -> Type {
     match term {
         Term::Column(column) => Type::of(column.kind()).unwrap_or(Type::Number),
-        Term::Text(_) => Type::Text,
+        Term::Text(_) | Term::OtherSide(_) => Type::Text,
         Term::Address(_) => Type::Address,
         Term::Mac(_) => Type::Mac,
         Term::If(_, a, b) => match type_of(a) {
@@ -225,6 +245,32 @@ fn type_of(term: &Term) -> Type {
         // Times and lengths of time are numbers of microseconds.
         _ => Type::Number,
     }
+}
+
+/// One value or the other. The engine's own conditional is rewritten in a way that
+/// doubles its condition, and with each one that stands in it again.
+pub(super) fn choice(test: Expr, yes: Expr, no: Expr, kind: DataType) -> Expr {
+    call("if", kind, vec![test, yes, no], |args| {
+        Ok(zip(args[0].as_boolean(), &args[1], &args[2])?)
+    })
+}
+
+/// Of words that name a side, those for the other one.
+pub(crate) fn other_side(column: Column, words: Expr) -> Expr {
+    let name = format!("other_{}", column.name());
+    call(&name, DataType::Utf8View, vec![words], |args| {
+        Ok(other_sides(&args[0]))
+    })
+}
+
+/// The same of values.
+pub(crate) fn other_sides(words: &ArrayRef) -> ArrayRef {
+    let words = words.as_string_view().iter();
+    Arc::new(
+        words
+            .map(|word| word.map(expr::other_side))
+            .collect::<StringViewArray>(),
+    )
 }
 
 /// The protocol has one of these names, or none where the name is empty.
