@@ -57,6 +57,8 @@ pub struct Field {
     pub sparse: bool,
     /// How it looks from the other end of the flow.
     pub mirror: Mirror,
+    /// What people type who do not know its name; of the source's side. Hints know it.
+    pub also: &'static [&'static str],
 }
 
 /// How a field looks from the other end of the flow.
@@ -81,9 +83,9 @@ pub const FIELDS: &[Field] = &[
     one("packets", Unsigned(64), "packets", "Packets", "2", "", "scaled by sampling exactly once"),
     one("l2_bytes", Unsigned(64), "octets (layer 2)", "", "352", "", "where the format has it"),
     one("sampling", Unsigned(32), "1 in N", "Sampling", "34", "", "1 = every packet; from the record or from the export configuration we applied"),
-    one("protocol", Enum, "tcp udp icmp icmp6 sctp or the number", "", "4", "", "lower-case name"),
+    one("protocol", Enum, "tcp udp icmp icmp6 sctp or the number", "", "4", "", "lower-case name").also(&["ip_protocol", "l4_protocol"]),
     one("proto", Unsigned(8), "IANA number", "Proto", "4", "", ""),
-    pair("addr", "dst_addr", Address, "", "SrcAddr/DstAddr", "8+27/12+28", "", ""),
+    pair("addr", "dst_addr", Address, "", "SrcAddr/DstAddr", "8+27/12+28", "", "").also(&["ip", "address", "ip_addr", "host"]),
     pair("port", "dst_port", Unsigned(16), "", "SrcPort/DstPort", "7/11", "", "0 where the protocol has none"),
     pair("mac", "dst_mac", Mac, "", "SrcMac/DstMac", "56/80", "", ""),
     one("dscp", Unsigned(8), "", "Dscp", "195", "", ""),
@@ -99,7 +101,7 @@ pub const FIELDS: &[Field] = &[
     one("direction", Enum, "ingress egress", "IfDirections", "61", "", "as seen by the interface of the observation"),
     one("flow_direction", Enum, "ingress egress inner", "FlowDirection (0 1 2)", "", "", "as seen by the reporting node").not_filled(),
     pair("if_index", "dst_if_index", Unsigned(32), "", "", "10/14", "", "ifIndex or OpenFlow port as the format has it"),
-    pair("if_name", "dst_if_name", String, "", "Interfaces", "82", "", ""),
+    pair("if_name", "dst_if_name", String, "", "Interfaces", "82", "", "").also(&["interface", "iface"]),
     one("format", Enum, "netflow5 netflow9 ipfix sflow5", "", "", "", ""),
     one("exporter", Address, "", "AgentIP", "", "", "source of the datagram"),
     one("exporter_node", String, "", "", "", "", "node behind the exporter"),
@@ -130,22 +132,22 @@ pub const FIELDS: &[Field] = &[
     one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on"),
     pair("process", "dst_process", String, "", "", "", "", "Linux process name behind the socket").not_filled(),
     pair("container_name", "dst_container_name", String, "", "", "", "", "").not_filled(),
-    pair("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", "").of_identity(),
-    pair("ns", "dst_ns", String, "", "SrcK8S_Namespace/…", "", "100/102", "").of_identity(),
+    pair("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", "").of_identity().also(&["pod"]),
+    pair("ns", "dst_ns", String, "", "SrcK8S_Namespace/…", "", "100/102", "").of_identity().also(&["namespace", "namespace_name"]),
     pair("kind", "dst_kind", Enum, "Pod Service Node or empty", "SrcK8S_Type/…", "", "", "").of_identity(),
     pair("name", "dst_name", String, "", "SrcK8S_Name/…", "", "", "name of the Pod Service or Node").of_identity(),
-    pair("workload_name", "dst_workload_name", String, "", "SrcK8S_OwnerName/…", "", "", "top owner: ReplicaSet -> Deployment; Job -> CronJob").of_identity(),
+    pair("workload_name", "dst_workload_name", String, "", "SrcK8S_OwnerName/…", "", "", "top owner: ReplicaSet -> Deployment; Job -> CronJob").of_identity().also(&["workload", "owner", "deployment", "app"]),
     pair("workload_kind", "dst_workload_kind", String, "Deployment DaemonSet … Node Service or private, internet", "SrcK8S_OwnerType/…", "", "", "").of_identity(),
-    pair("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is").of_identity(),
+    pair("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is").of_identity().also(&["service", "svc"]),
     pair("service_ns", "dst_service_ns", String, "", "", "", "", "").of_identity(),
     pair("service_addr", "dst_service_addr", Address, "", "", "", "106/107/168/169", "ClusterIP before translation; of the destination alone").sparse(),
     pair("service_port", "dst_service_port", Unsigned(16), "", "", "", "108", "of the destination alone").sparse(),
-    pair("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", "").of_identity(),
+    pair("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", "").of_identity().also(&["node"]),
     pair("node_addr", "dst_node_addr", Address, "", "SrcK8S_HostIP/…", "", "", "").of_identity(),
     pair("zone", "dst_zone", String, "", "SrcK8S_Zone/…", "", "", "").of_identity(),
     pair("region", "dst_region", String, "", "", "", "", "of the node, like its zone").of_identity(),
     pair("network", "dst_network", String, "primary or NAD/UDN name", "SrcK8S_NetworkName/…", "", "", "").of_identity(),
-    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "as a node's exporter says; absent where none does").of_identity(),
+    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "as a node's exporter says; absent where none does").of_identity().also(&["labels", "label"]),
     pair("subnet_label", "dst_subnet_label", String, "", "SrcSubnetLabel/…", "", "", "longest prefix wins").of_identity(),
     pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort").not_filled(),
     one("cluster", String, "", "K8S_ClusterName", "", "158", "as the exporter names it").sparse(),
@@ -177,6 +179,7 @@ const fn one(
         filled: true,
         sparse: false,
         mirror: Mirror::Sides,
+        also: &[],
     }
 }
 
@@ -217,6 +220,10 @@ impl Field {
 
     const fn sparse(self) -> Self {
         Self { sparse: true, ..self }
+    }
+
+    const fn also(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
     }
 
     const fn of_direction(self) -> Self {

@@ -51,7 +51,7 @@ pub(crate) async fn off_thread<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
     use std::time::Duration;
 
     use super::*;
@@ -63,7 +63,7 @@ mod tests {
             ..Limits::default()
         };
         let budget = Budget::new(&limits);
-        let (left, is_left) = channel::<()>();
+        let (left, is_left) = sync_channel::<()>(0);
         // One thread polls: were the work on it, nobody would look at the clock.
         let endless = off_thread(move || {
             let _ = is_left.recv();

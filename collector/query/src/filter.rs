@@ -4,11 +4,13 @@
 //! [`crate::lower`] makes of these what the engine evaluates.
 
 mod check;
+mod entry;
 mod error;
 pub(crate) mod expr;
 mod function;
 pub(crate) mod literal;
 mod parse;
+mod value;
 
 pub(crate) use check::find_column;
 pub use error::FilterError;

@@ -5,6 +5,7 @@
 //! of segments prune by them. What depends on one side's identity alone is found
 //! out once for each identity.
 
+mod convert;
 mod term;
 
 pub(crate) use term::{PROTO, PROTOCOL, other_side, other_sides, time_type, time_value};
@@ -106,6 +107,7 @@ impl Over<'_> {
             Test::Flag(column) => Ok(col(column.name())),
             Test::Known(column) => Ok(self.place(*column).is_not_null()),
             Test::HasWord(column, word) => Ok(has_word(*column, word)),
+            Test::HasKey(column, key) => Ok(convert::has_key(self.place(*column), key)),
             Test::Compare(op, a, b) => self.compare(*op, a, b),
             Test::OneOf(term, list) => self.one_of(term, list),
             Test::Within(term, networks) => {

@@ -161,9 +161,10 @@ impl fmt::Display for Address<'_> {
     }
 }
 
-fn mac(octets: &[u8]) -> String {
-    let octets: Vec<_> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-    octets.join(":")
+/// An Ethernet address.
+pub(crate) fn mac(bytes: &[u8]) -> String {
+    let bytes: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(":")
 }
 
 fn words(values: &ArrayRef) -> ArrayRef {

@@ -104,9 +104,10 @@ impl Who {
         col(id).between(lit(first), lit(last)).and(test)
     }
 
-    /// A field of the identity that `id` points at.
-    pub(crate) fn gather(&self, column: Column, id: &str) -> Expr {
-        let (values, row_of) = (self.values(column), Arc::clone(&self.row_of));
+    /// What the identity that `id` points at has of `values`, one a row of the table:
+    /// those of a column, or what was made of it.
+    pub(crate) fn gather(&self, column: Column, values: ArrayRef, id: &str) -> Expr {
+        let row_of = Arc::clone(&self.row_of);
         let returns = values.data_type().clone();
         call(column.name(), returns, vec![col(id)], move |args| {
             let rows = rows(&row_of, args[0].as_primitive());

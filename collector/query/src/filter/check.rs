@@ -10,6 +10,7 @@ use super::error::{FilterError, nearest_field};
 use super::expr::{Arithmetic, Compare, Term, Test, Type};
 use super::literal::{self, Wrong};
 use super::parse::size;
+use super::value;
 
 /// What a part of the tree turned out to be.
 pub(super) enum Checked {
@@ -69,7 +70,7 @@ impl Checker<'_> {
     }
 
     /// What the expression turned out to be, as a condition.
-    fn as_test(&self, node: &IdedExpr, checked: Checked) -> Outcome<Test> {
+    pub(super) fn as_test(&self, node: &IdedExpr, checked: Checked) -> Outcome<Test> {
         match checked {
             Checked::Test(test) => Ok(test),
             Checked::Flag(column) => Ok(Test::Flag(column)),
@@ -91,7 +92,7 @@ impl Checker<'_> {
     }
 
     /// What the expression turned out to be, as a value.
-    fn as_term(&self, node: &IdedExpr, checked: Checked) -> Outcome<(Term, Type)> {
+    pub(super) fn as_term(&self, node: &IdedExpr, checked: Checked) -> Outcome<(Term, Type)> {
         match checked {
             Checked::Term(term, kind) => Ok((term, kind)),
             Checked::Words(column) => {
@@ -102,17 +103,15 @@ impl Checker<'_> {
         }
     }
 
-    fn check(&self, node: &IdedExpr) -> Outcome<Checked> {
+    pub(super) fn check(&self, node: &IdedExpr) -> Outcome<Checked> {
         self.charge(node, 1)?;
         match &node.expr {
             Expr::Ident(name) => self.column(node, name),
             Expr::Literal(value) => self.literal(node, value),
             Expr::Call(call) => self.call(node, call),
-            Expr::Select(select) => Err(self.selected(node, &select.operand, &select.field)),
+            Expr::Select(select) => self.selected(node, select),
             Expr::List(_) => Err(self.wrong(node, "a list can only stand after `in`")),
-            Expr::Comprehension(_) => {
-                Err(self.wrong(node, "has, all, exists, map and filter are not supported"))
-            }
+            Expr::Comprehension(_) => Err(self.wrong(node, "all, exists, map and filter are not supported")),
             Expr::Map(_) | Expr::Struct(_) => Err(self.wrong(node, "maps and messages are not supported")),
             Expr::Unspecified => Err(self.wrong(node, "there is no expression")),
         }
@@ -127,7 +126,10 @@ impl Checker<'_> {
             (_, Some(kind)) => Ok(Checked::Term(Term::Column(column), kind)),
             (FieldKind::Bool, _) => Ok(Checked::Flag(column)),
             (FieldKind::EnumList, _) => Ok(Checked::Words(column)),
-            _ => Err(self.wrong(node, format!("{name} holds several texts and cannot be searched"))),
+            _ => {
+                let message = format!("{name} holds several texts: ask for one of them, {name}[\"app\"]");
+                Err(self.wrong(node, message))
+            }
         }
     }
 
@@ -140,10 +142,7 @@ impl Checker<'_> {
                 Ok(int) => number(int),
                 Err(_) => Err(self.wrong(node, "this number needs more than 63 bits")),
             },
-            LiteralValue::Double(double) => match whole(*double.inner()) {
-                Some(int) => number(int),
-                None => Err(self.wrong(node, "numbers here are whole")),
-            },
+            LiteralValue::Double(double) => Ok(Checked::Term(Term::Double(*double.inner()), Type::Double)),
             LiteralValue::String(text) => Ok(Checked::Term(Term::Text(text.inner().to_owned()), Type::Text)),
             LiteralValue::Bytes(_) | LiteralValue::Null => {
                 Err(self.wrong(node, "no field is ever null or octets: what is unknown is \"\""))
@@ -159,6 +158,10 @@ impl Checker<'_> {
             (operators::LOGICAL_NOT, [arg]) => test(self.test(arg).map(|test| Test::Not(Box::new(test)))),
             (operators::IN, [item, list]) => test(self.contained(item, list)),
             (operators::CONDITIONAL, [test, yes, no]) => self.conditional(node, test, yes, no),
+            (operators::INDEX, [map, key]) => {
+                let (column, key) = self.entry(map, key)?;
+                Ok(Checked::Term(Term::Entry(column, key), Type::Text))
+            }
             (operators::NEGATE, [arg]) => self.arithmetic(node, Arithmetic::Subtract, None, arg),
             (name, [a, b]) if comparison(name).is_some() => {
                 let Some(op) = comparison(name) else {
@@ -166,12 +169,10 @@ impl Checker<'_> {
                 };
                 test(self.compare(node, op, a, b))
             }
-            (name, [a, b]) if arithmetic(name).is_some() => {
-                let Some(op) = arithmetic(name) else {
-                    unreachable!("the guard saw it")
-                };
-                self.arithmetic(node, op, Some(a), b)
-            }
+            (name, [a, b]) => match value::arithmetic(name) {
+                Some(op) => self.arithmetic(node, op, Some(a), b),
+                None => self.function(node, call),
+            },
             _ => self.function(node, call),
         }
     }
@@ -201,14 +202,15 @@ impl Checker<'_> {
     }
 
     fn compare(&self, node: &IdedExpr, op: Compare, a: &IdedExpr, b: &IdedExpr) -> Outcome<Test> {
-        let (left, right) = (self.check(a)?, self.check(b)?);
+        let left = self.check(a)?;
+        let right = self.check(b).map_err(|error| self.unquoted(error, b, &left))?;
         if matches!(left, Checked::Test(_) | Checked::Flag(_))
             || matches!(right, Checked::Test(_) | Checked::Flag(_))
         {
             return self.compare_tests(node, op, (a, left), (b, right));
         }
         let (left, right) = (self.as_term(a, left)?, self.as_term(b, right)?);
-        if let Some(test) = absence(op, &left, &right) {
+        if let Some(test) = absence(op, &left, &right).or_else(|| value::mixed(op, &left, &right)) {
             return Ok(test);
         }
         let (left, right, kind) = self.alike(node, left, right)?;
@@ -258,6 +260,12 @@ impl Checker<'_> {
         };
         match (&a, &b) {
             _ if kind == other => Ok((a, b, kind)),
+            (_, Term::Double(double)) if kind == Type::Number => Ok((a, self.whole(node, *double)?, kind)),
+            (Term::Double(double), _) if other == Type::Number => Ok((self.whole(node, *double)?, b, other)),
+            (_, Term::Number(number)) if kind == Type::Double => Ok((a, Term::Double(*number as f64), kind)),
+            (Term::Number(number), _) if other == Type::Double => {
+                Ok((Term::Double(*number as f64), b, other))
+            }
             (_, Term::Text(text)) => Ok((a.clone(), read(text, kind, &a)?, kind)),
             (Term::Text(text), _) => Ok((read(text, other, &b)?, b.clone(), other)),
             _ => {
@@ -285,11 +293,14 @@ impl Checker<'_> {
         let (value, kind) = self.term(item)?;
         let mut found = Vec::with_capacity(elements.elements.len());
         for node in &elements.elements {
-            let (_, element, _) = self.alike(node, (value.clone(), kind), self.term(node)?)?;
+            let checked = self.check(node);
+            let checked = checked.map_err(|error| self.unquoted_beside(error, node, kind))?;
+            let element = self.as_term(node, checked)?;
+            let (_, element, _) = self.alike(node, (value.clone(), kind), element)?;
             self.words_of(node, &value, &element)?;
             found.push(element);
         }
-        if found.iter().all(is_literal) {
+        if found.iter().all(Term::is_literal) {
             return Ok(Test::OneOf(value, found));
         }
         // The value stands beside each element.
@@ -298,60 +309,26 @@ impl Checker<'_> {
         Ok(Test::Any(found.into_iter().map(each).collect()))
     }
 
-    fn has_word(&self, item: &IdedExpr, list: &IdedExpr) -> Outcome<Test> {
-        let Checked::Words(column) = self.check(list)? else {
-            return Err(self.wrong(list, "`in` needs a list: ns in [\"a\", \"b\"]"));
-        };
-        match self.term(item)? {
-            (Term::Text(word), _) => {
-                literal::check_word(column, &word).map_err(|wrong| self.word_wrong(item, wrong))?;
-                Ok(Test::HasWord(column, word))
-            }
-            _ => Err(self.wrong(
-                item,
-                format!("{} is searched for a word in quotes", column.name()),
-            )),
+    /// What is wrong with a word beside text may be that it lacks its quotes.
+    fn unquoted(&self, error: FilterError, node: &IdedExpr, beside: &Checked) -> FilterError {
+        match beside {
+            Checked::Term(_, kind) => self.unquoted_beside(error, node, *kind),
+            _ => error,
         }
     }
 
-    fn arithmetic(
-        &self,
-        node: &IdedExpr,
-        op: Arithmetic,
-        a: Option<&IdedExpr>,
-        b: &IdedExpr,
-    ) -> Outcome<Checked> {
-        let right = self.term(b)?;
-        let left = match a {
-            Some(a) => self.term(a)?,
-            None if right.1 == Type::Span => (Term::Span(0), Type::Span),
-            None => (Term::Number(0), Type::Number),
+    pub(super) fn unquoted_beside(&self, error: FilterError, node: &IdedExpr, kind: Type) -> FilterError {
+        let is_text = matches!(kind, Type::Text | Type::Address | Type::Mac);
+        if !is_text || !error.message.starts_with("no field is named") {
+            return error;
+        }
+        let quoted = match &node.expr {
+            Expr::Ident(word) => format!(", {word:?}"),
+            _ => String::new(),
         };
-        use {Arithmetic::*, Type::*};
-        let kind = match (op, left.1, right.1) {
-            (_, Number, Number) => Number,
-            (Add | Subtract, Span, Span) | (Subtract, Time, Time) => Span,
-            (Add | Subtract, Time, Span) | (Add, Span, Time) => Time,
-            (_, one, other) => {
-                let message = format!("{} and {} cannot be calculated with so", one.name(), other.name());
-                return Err(self.wrong(node, message));
-            }
-        };
-        let term = Term::Arithmetic(op, Box::new(left.0), Box::new(right.0));
-        Ok(Checked::Term(term, kind))
-    }
-
-    fn selected(&self, node: &IdedExpr, operand: &IdedExpr, field: &str) -> FilterError {
-        let name = match &operand.expr {
-            Expr::Ident(of) => format!("{of}_{field}"),
-            _ => field.to_owned(),
-        };
-        let nearest = find_column(&name)
-            .map(|column| column.name().to_owned())
-            .or_else(|| nearest_field(&name));
         FilterError {
-            nearest,
-            ..self.wrong(node, "fields are written without dots")
+            message: format!("{}: text stands in quotes{quoted}", error.message),
+            ..error
         }
     }
 
@@ -394,25 +371,13 @@ fn absence(op: Compare, (a, kind): &(Term, Type), (b, _): &(Term, Type)) -> Opti
 }
 
 /// What to call a value in an error.
-fn named(term: &Term) -> String {
+pub(super) fn named(term: &Term) -> String {
     match term {
         Term::Column(column) => column.name().to_owned(),
         Term::Text(text) => format!("{text:?}"),
         Term::Number(number) => number.to_string(),
         _ => "this".to_owned(),
     }
-}
-
-fn is_literal(term: &Term) -> bool {
-    !matches!(
-        term,
-        Term::Column(_) | Term::OtherSide(_) | Term::Arithmetic(..) | Term::If(..)
-    )
-}
-
-fn whole(double: f64) -> Option<i64> {
-    let limit = 9_007_199_254_740_992.0;
-    (double.fract() == 0.0 && double.abs() <= limit).then_some(double as i64)
 }
 
 fn comparison(name: &str) -> Option<Compare> {
@@ -423,17 +388,6 @@ fn comparison(name: &str) -> Option<Compare> {
         operators::LESS_EQUALS => Compare::Le,
         operators::GREATER => Compare::Gt,
         operators::GREATER_EQUALS => Compare::Ge,
-        _ => return None,
-    })
-}
-
-fn arithmetic(name: &str) -> Option<Arithmetic> {
-    Some(match name {
-        operators::ADD => Arithmetic::Add,
-        operators::SUBSTRACT => Arithmetic::Subtract,
-        operators::MULTIPLY => Arithmetic::Multiply,
-        operators::DIVIDE => Arithmetic::Divide,
-        operators::MODULO => Arithmetic::Remainder,
         _ => return None,
     })
 }

@@ -3,6 +3,8 @@
 //! Conditions know two values. A comparison in which a value is absent is
 //! false, and its negation true; text is never absent, it is `""`.
 
+use std::cmp::Ordering;
+
 use ipnet::IpNet;
 use regex::Regex;
 use weir_api::fields::{Column, FieldKind, Mirror};
@@ -27,6 +29,8 @@ pub(crate) enum Test {
     Within(Term, Vec<IpNet>),
     /// Words of a column of kind EnumList hold this one.
     HasWord(Column, String),
+    /// A map has this key.
+    HasKey(Column, String),
     Text(TextTest, Term, Term),
     Matches(Term, Regex),
 }
@@ -42,6 +46,31 @@ pub(crate) enum Compare {
     Ge,
 }
 
+impl Compare {
+    /// The comparison with its sides swapped.
+    pub(crate) const fn turned(self) -> Self {
+        match self {
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+            same => same,
+        }
+    }
+
+    /// Whether it holds of values that stand so.
+    pub(crate) const fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Eq => order.is_eq(),
+            Self::Ne => order.is_ne(),
+            Self::Lt => order.is_lt(),
+            Self::Le => order.is_le(),
+            Self::Gt => order.is_gt(),
+            Self::Ge => order.is_ge(),
+        }
+    }
+}
+
 /// What a text has in common with another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum TextTest {
@@ -51,7 +80,8 @@ pub(crate) enum TextTest {
 }
 
 /// A value; absent where its column is, where it does not fit into 64 bits
-/// with sign, and after a division by zero.
+/// with sign, after a division by zero, and where text is no number. Text is never
+/// absent: it is `""`.
 #[derive(Debug, Clone)]
 pub(crate) enum Term {
     Column(Column),
@@ -59,6 +89,7 @@ pub(crate) enum Term {
     OtherSide(Column),
     Text(String),
     Number(i64),
+    Double(f64),
     /// 16 octets, IPv4 mapped.
     Address([u8; 16]),
     Mac([u8; 6]),
@@ -67,7 +98,38 @@ pub(crate) enum Term {
     /// Microseconds.
     Span(i64),
     Arithmetic(Arithmetic, Box<Term>, Box<Term>),
+    /// The same of doubles; absent where the result is not finite.
+    DoubleArithmetic(Arithmetic, Box<Term>, Box<Term>),
+    /// One text after the other.
+    Joined(Box<Term>, Box<Term>),
+    /// What a map has under a key.
+    Entry(Column, String),
+    /// Text in small or in capital letters, as far as they are ASCII.
+    Cased(Case, Box<Term>),
+    /// A value as text.
+    ToText(Type, Box<Term>),
+    /// A value as a number: of a time its seconds, of a double its whole part.
+    ToNumber(Type, Box<Term>),
+    /// A number or text as a double.
+    ToDouble(Type, Box<Term>),
     If(Box<Test>, Box<Term>, Box<Term>),
+}
+
+/// Small or capital letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Case {
+    Lower,
+    Upper,
+}
+
+impl Case {
+    /// The text so.
+    pub(crate) fn of(self, text: &str) -> String {
+        match self {
+            Self::Lower => text.to_ascii_lowercase(),
+            Self::Upper => text.to_ascii_uppercase(),
+        }
+    }
 }
 
 /// What is done with two numbers.
@@ -91,13 +153,26 @@ impl Arithmetic {
             Self::Remainder => a.checked_rem(b),
         }
     }
+
+    /// The same of doubles; what is not finite is none.
+    pub(crate) fn of_doubles(self, a: f64, b: f64) -> Option<f64> {
+        let result = match self {
+            Self::Add => a + b,
+            Self::Subtract => a - b,
+            Self::Multiply => a * b,
+            Self::Divide => a / b,
+            Self::Remainder => a % b,
+        };
+        result.is_finite().then_some(result)
+    }
 }
 
 /// What kind of value a term has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Type {
     Text,
     Number,
+    Double,
     Address,
     Mac,
     Time,
@@ -122,11 +197,28 @@ impl Type {
         match self {
             Self::Text => "text",
             Self::Number => "a number",
+            Self::Double => "a double",
             Self::Address => "an address",
             Self::Mac => "an Ethernet address",
             Self::Time => "a point in time",
             Self::Span => "a length of time",
         }
+    }
+}
+
+impl Term {
+    /// It is written down in the filter.
+    pub(crate) const fn is_literal(&self) -> bool {
+        matches!(
+            self,
+            Self::Text(_)
+                | Self::Number(_)
+                | Self::Double(_)
+                | Self::Address(_)
+                | Self::Mac(_)
+                | Self::Time(_)
+                | Self::Span(_)
+        )
     }
 }
 
@@ -149,7 +241,8 @@ pub(crate) fn columns(test: &Test, seen: &mut impl FnMut(Column)) {
         Test::Not(test) => columns(test, seen),
         Test::Same(a, b) => [a, b].into_iter().for_each(|test| columns(test, seen)),
         Test::If(a, b, c) => [a, b, c].into_iter().for_each(|test| columns(test, seen)),
-        Test::Flag(column) | Test::Known(column) | Test::HasWord(column, _) => seen(*column),
+        Test::Flag(column) | Test::Known(column) => seen(*column),
+        Test::HasWord(column, _) | Test::HasKey(column, _) => seen(*column),
         Test::Compare(_, a, b) | Test::Text(_, a, b) => {
             term_columns(a, seen);
             term_columns(b, seen);
@@ -161,8 +254,11 @@ pub(crate) fn columns(test: &Test, seen: &mut impl FnMut(Column)) {
 /// Hands each column of a value to `seen`.
 pub(crate) fn term_columns(term: &Term, seen: &mut impl FnMut(Column)) {
     match term {
-        Term::Column(column) | Term::OtherSide(column) => seen(*column),
-        Term::Arithmetic(_, a, b) => {
+        Term::Column(column) | Term::OtherSide(column) | Term::Entry(column, _) => seen(*column),
+        Term::Cased(_, of) | Term::ToText(_, of) | Term::ToNumber(_, of) | Term::ToDouble(_, of) => {
+            term_columns(of, seen);
+        }
+        Term::Arithmetic(_, a, b) | Term::DoubleArithmetic(_, a, b) | Term::Joined(a, b) => {
             term_columns(a, seen);
             term_columns(b, seen);
         }
@@ -190,6 +286,7 @@ pub(crate) fn mirrored(test: &Test) -> Test {
         Test::Flag(column) => Test::Flag(column.mirrored()),
         Test::Known(column) => Test::Known(column.mirrored()),
         Test::HasWord(column, word) => Test::HasWord(column.mirrored(), word.clone()),
+        Test::HasKey(column, key) => Test::HasKey(column.mirrored(), key.clone()),
         Test::Compare(op, a, b) => Test::Compare(*op, term(a), term(b)),
         Test::Text(op, a, b) => Test::Text(*op, term(a), term(b)),
         Test::OneOf(of, list) => Test::OneOf(term(of), list.clone()),
@@ -205,6 +302,13 @@ fn mirrored_term(term: &Term) -> Term {
         Term::OtherSide(column) => Term::Column(*column),
         Term::Column(column) => Term::Column(column.mirrored()),
         Term::Arithmetic(op, a, b) => Term::Arithmetic(*op, boxed(a), boxed(b)),
+        Term::DoubleArithmetic(op, a, b) => Term::DoubleArithmetic(*op, boxed(a), boxed(b)),
+        Term::Joined(a, b) => Term::Joined(boxed(a), boxed(b)),
+        Term::Entry(column, key) => Term::Entry(column.mirrored(), key.clone()),
+        Term::Cased(case, of) => Term::Cased(*case, boxed(of)),
+        Term::ToText(kind, of) => Term::ToText(*kind, boxed(of)),
+        Term::ToNumber(kind, of) => Term::ToNumber(*kind, boxed(of)),
+        Term::ToDouble(kind, of) => Term::ToDouble(*kind, boxed(of)),
         Term::If(test, a, b) => Term::If(Box::new(mirrored(test)), boxed(a), boxed(b)),
         literal => literal.clone(),
     }

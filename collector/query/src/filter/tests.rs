@@ -28,7 +28,10 @@ fn what_cast_ai_documents_is_understood() {
 #[test]
 fn every_type_has_its_comparisons() {
     for filter in [
-        "bytes > 1500 && packets <= 10u && bytes >= 1.5e6",
+        "bytes > 1500 && packets <= 10u && bytes >= 1.5e6 && bytes != 1.5",
+        r#"ns + "/" + pod_name == "a/b" && string(port) == "80" && int("7") < bytes"#,
+        r#"double(bytes) / 8.0 > 1.5 && double("2") < bytes && ns.lowerAscii() == "a""#,
+        r#"pod_labels["app"] == "web" && dst_pod_labels.app != "" && "x" in pod_labels"#,
         r#"bytes > size("10MiB")"#,
         r#"end - start > duration("10s")"#,
         r#"start + duration("5m") < timestamp("2026-01-31T12:00:00Z")"#,
@@ -131,7 +134,60 @@ fn an_error_says_where_what_and_what_would_be_right() {
         ("ns == \"a\" &&", "column 13: the filter ends too early"),
         ("ns = \"a\"", "column 4: '= ' means nothing here: equality is =="),
         ("\"ü\" == ns && x", "column 15: no field is named \"x\""),
-        ("bytes > 1.5", "column 9: numbers here are whole"),
+        (
+            "ns == gitlab",
+            "column 7: no field is named \"gitlab\": text stands in quotes, \"gitlab\"",
+        ),
+        (
+            "ns in [\"a\", shop]",
+            "column 13: no field is named \"shop\": text stands in quotes, \"shop\"",
+        ),
+        (
+            "ns == kube-system",
+            "column 7: no field is named \"kube\": text stands in quotes",
+        ),
+        (
+            "addr == localhost",
+            "column 9: no field is named \"localhost\": text stands in quotes, \"localhost\"",
+        ),
+        (
+            "ns.startsWith(team)",
+            "column 15: no field is named \"team\": text stands in quotes, \"team\"",
+        ),
+        (
+            "namespace == \"a\"",
+            "column 1: no field is named \"namespace\"; did you mean \"ns\"?",
+        ),
+        (
+            "dst_pod == \"a\"",
+            "column 1: no field is named \"dst_pod\"; did you mean \"dst_pod_name\"?",
+        ),
+        (
+            "src_ip == \"10.0.0.1\"",
+            "column 1: no field is named \"src_ip\"; did you mean \"addr\"?",
+        ),
+        (
+            "bytes * 1.5 > 1",
+            "column 7: a number and a double: write double(bytes)",
+        ),
+        (
+            "ns + bytes == \"a\"",
+            "column 4: text and a number: write string(bytes)",
+        ),
+        (
+            "bytes in [1.5]",
+            "column 11: 1.5 is no whole number, and it stands beside one",
+        ),
+        (
+            "double(bytes) % 2.0 == 0.0",
+            "column 15: only whole numbers have a remainder",
+        ),
+        ("int(addr) == 1", "column 5: an address is no number"),
+        (
+            "pod_labels == \"a\"",
+            "column 1: pod_labels holds several texts: ask for one of them, pod_labels[\"app\"]",
+        ),
+        ("has(ns)", "column 5: invalid argument to has() macro"),
         (
             "addr > \"10.0.0.1\"",
             "column 6: an address has no order: compare with ==, != or inCIDR",

@@ -12,7 +12,7 @@ use datafusion::prelude::{col, lit};
 use weir_api::fields::{Column, FieldKind};
 use weir_flow::protocol_name;
 
-use super::{Over, id_of};
+use super::{Over, convert, id_of};
 use crate::filter::expr::{self, Arithmetic, Compare, Term, Type};
 use crate::function::call;
 use crate::who::attribute;
@@ -26,7 +26,9 @@ impl Over<'_> {
     /// The value of a column as it is stored.
     pub(super) fn place(self, column: Column) -> Expr {
         match self {
-            Over::Facts(who) if column.field().identity => who.gather(column, id_of(column.side())),
+            Over::Facts(who) if column.field().identity => {
+                who.gather(column, who.values(column), id_of(column.side()))
+            }
             Over::Facts(_) => col(column.name()),
             Over::Identities => col(attribute(column)),
         }
@@ -34,8 +36,10 @@ impl Over<'_> {
 
     /// The value; null where it is absent, text never.
     pub(super) fn term(self, term: &Term) -> Result<Expr> {
-        if type_of(term) == Type::Text {
-            return self.text(term);
+        match type_of(term) {
+            Type::Text => return self.text(term),
+            Type::Double => return self.float(term),
+            _ => {}
         }
         Ok(match term {
             Term::Column(column) => self.place(*column),
@@ -74,7 +78,47 @@ impl Over<'_> {
                 let unknown = lit(ScalarValue::Utf8View(Some(String::new())));
                 when(stored.clone().is_null(), unknown).otherwise(stored)?
             }
+            Term::Joined(a, b) => convert::joined(self.text(a)?, self.text(b)?),
+            Term::Cased(case, of) => convert::cased(*case, self.text(of)?),
+            Term::ToText(kind, of) => convert::to_text(*kind, self.value(of)?),
+            Term::Entry(column, key) => self.entry(*column, key),
             _ => lit(ScalarValue::Utf8View(Some(String::new()))),
+        })
+    }
+
+    /// The value, numbers as wide as can be.
+    fn value(self, of: &Term) -> Result<Expr> {
+        match type_of(of) {
+            Type::Number | Type::Time | Type::Span => self.wide(of),
+            _ => self.term(of),
+        }
+    }
+
+    /// What a map has under a key; found out for each identity, not for each row.
+    fn entry(self, column: Column, key: &str) -> Expr {
+        match self {
+            Over::Facts(who) if column.field().identity => {
+                let entries = convert::entries(&who.values(column), key);
+                who.gather(column, entries, id_of(column.side()))
+            }
+            _ => convert::entry(self.place(column), key),
+        }
+    }
+
+    /// The double.
+    fn float(self, term: &Term) -> Result<Expr> {
+        Ok(match term {
+            Term::Double(double) => lit(*double),
+            Term::DoubleArithmetic(op, a, b) => convert::arithmetic(*op, self.float(a)?, self.float(b)?),
+            Term::ToDouble(Type::Text, of) => convert::text_to_double(self.text(of)?),
+            Term::ToDouble(_, of) => cast(self.wide(of)?, DataType::Float64),
+            Term::If(test, a, b) => choice(
+                self.certain(test)?,
+                self.float(a)?,
+                self.float(b)?,
+                DataType::Float64,
+            ),
+            _ => lit(ScalarValue::Float64(None)),
         })
     }
 
@@ -90,19 +134,21 @@ impl Over<'_> {
                 choice(self.certain(test)?, self.wide(a)?, self.wide(b)?, DataType::Int64)
             }
             Term::Number(number) | Term::Time(number) | Term::Span(number) => lit(*number),
-            Term::Text(_) | Term::OtherSide(_) | Term::Address(_) | Term::Mac(_) => {
-                lit(ScalarValue::Int64(None))
-            }
+            Term::ToNumber(kind, of) => convert::to_number(*kind, self.value(of)?),
+            _ => lit(ScalarValue::Int64(None)),
         })
     }
 
     pub(super) fn compare(self, op: Compare, a: &Term, b: &Term) -> Result<Expr> {
         match (a, b) {
-            (Term::Column(column), literal) if is_literal(literal) => {
+            _ if [a, b].into_iter().any(|term| type_of(term) == Type::Double) => {
+                Ok(convert::compare(op, self.value(a)?, self.value(b)?))
+            }
+            (Term::Column(column), literal) if literal.is_literal() => {
                 self.compare_column(op, *column, literal)
             }
-            (literal, Term::Column(column)) if is_literal(literal) => {
-                self.compare_column(turned(op), *column, literal)
+            (literal, Term::Column(column)) if literal.is_literal() => {
+                self.compare_column(op.turned(), *column, literal)
             }
             (Term::Column(a), Term::Column(b)) => self.compare_columns(op, *a, *b),
             _ if type_of(a) == Type::Text => Ok(binary_expr(self.text(a)?, operator(op), self.text(b)?)),
@@ -220,13 +266,6 @@ fn text_of(term: &Term) -> Option<String> {
     }
 }
 
-fn is_literal(term: &Term) -> bool {
-    !matches!(
-        term,
-        Term::Column(_) | Term::OtherSide(_) | Term::Arithmetic(..) | Term::If(..)
-    )
-}
-
 fn is_octets(term: &Term) -> bool {
     matches!(type_of(term), Type::Address | Type::Mac)
 }
@@ -234,7 +273,9 @@ fn is_octets(term: &Term) -> bool {
 fn type_of(term: &Term) -> Type {
     match term {
         Term::Column(column) => Type::of(column.kind()).unwrap_or(Type::Number),
-        Term::Text(_) | Term::OtherSide(_) => Type::Text,
+        Term::Text(_) | Term::OtherSide(_) | Term::Joined(..) => Type::Text,
+        Term::Entry(..) | Term::Cased(..) | Term::ToText(..) => Type::Text,
+        Term::Double(_) | Term::DoubleArithmetic(..) | Term::ToDouble(..) => Type::Double,
         Term::Address(_) => Type::Address,
         Term::Mac(_) => Type::Mac,
         Term::If(_, a, b) => match type_of(a) {
@@ -319,16 +360,5 @@ const fn operator(op: Compare) -> Operator {
         Compare::Le => Operator::LtEq,
         Compare::Gt => Operator::Gt,
         Compare::Ge => Operator::GtEq,
-    }
-}
-
-/// The comparison with its sides swapped.
-const fn turned(op: Compare) -> Compare {
-    match op {
-        Compare::Lt => Compare::Gt,
-        Compare::Le => Compare::Ge,
-        Compare::Gt => Compare::Lt,
-        Compare::Ge => Compare::Le,
-        same => same,
     }
 }
