@@ -57,6 +57,17 @@ impl Filter {
         matches!(self.test, Test::Const(true))
     }
 
+    /// The fields that it looks at and that nothing fills: they are empty in every record.
+    pub fn unfilled(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        expr::columns(&self.test, &mut |column| {
+            if !column.field().filled && !names.contains(&column.name()) {
+                names.push(column.name());
+            }
+        });
+        names
+    }
+
     /// The same, of the flows in `scope` alone.
     #[must_use]
     pub fn within(self, scope: &Scope) -> Self {

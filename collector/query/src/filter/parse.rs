@@ -3,7 +3,7 @@
 use cel::common::ast::{Expr, IdedExpr, SourceInfo};
 use cel::parser::{ParseErrors, Parser};
 
-use super::error::FilterError;
+use super::error::{FilterError, nearest_field};
 
 /// The longest filter, in octets.
 pub const MAX_LENGTH: usize = 32 << 10;
@@ -123,10 +123,13 @@ fn first(text: &str, errors: &ParseErrors) -> FilterError {
     let before = usize::try_from(line - 1).unwrap_or_default();
     let lines = text.split_inclusive('\n').take(before);
     let start: usize = lines.map(|line| line.chars().count()).sum();
+    // Words that the language keeps for itself, `namespace` among them, are no fields.
+    let reserved = error.msg.strip_prefix("reserved identifier: ");
+    let no_field = |word| format!("no field is named {word:?}");
     FilterError {
         column: start + usize::try_from(column).unwrap_or(1).max(1),
-        message: in_words(&error.msg, text),
-        nearest: None,
+        message: reserved.map_or_else(|| in_words(&error.msg, text), no_field),
+        nearest: reserved.and_then(nearest_field),
     }
 }
 
