@@ -57,6 +57,11 @@ pub struct Field {
     pub sparse: bool,
     /// How it looks from the other end of the flow.
     pub mirror: Mirror,
+    /// It orders records of one time: together with what few exporters say and who is on
+    /// their sides, these tell two records apart.
+    pub orders: bool,
+    /// Records always have this text, be it `""`.
+    pub always: bool,
     /// What people type who do not know its name; of the source's side. Hints know it.
     pub also: &'static [&'static str],
 }
@@ -77,16 +82,16 @@ pub enum Mirror {
 #[rustfmt::skip]
 pub const FIELDS: &[Field] = &[
     one("time", Timestamp, "ns UTC", "TimeReceived (s)", "", "", "when the record reached the collector"),
-    one("start", Timestamp, "ns UTC", "TimeFlowStartMs (ms)", "150/152", "", "first packet of the record"),
-    one("end", Timestamp, "ns UTC", "TimeFlowEndMs (ms)", "151/153", "", "last packet of the record"),
-    one("bytes", Unsigned(64), "octets (layer 3)", "Bytes", "1", "", "scaled by sampling exactly once"),
-    one("packets", Unsigned(64), "packets", "Packets", "2", "", "scaled by sampling exactly once"),
+    one("start", Timestamp, "ns UTC", "TimeFlowStartMs (ms)", "150/152", "", "first packet of the record").orders(),
+    one("end", Timestamp, "ns UTC", "TimeFlowEndMs (ms)", "151/153", "", "last packet of the record").orders(),
+    one("bytes", Unsigned(64), "octets (layer 3)", "Bytes", "1", "", "scaled by sampling exactly once").orders(),
+    one("packets", Unsigned(64), "packets", "Packets", "2", "", "scaled by sampling exactly once").orders(),
     one("l2_bytes", Unsigned(64), "octets (layer 2)", "", "352", "", "where the format has it"),
     one("sampling", Unsigned(32), "1 in N", "Sampling", "34", "", "1 = every packet; from the record or from the export configuration we applied"),
     one("protocol", Enum, "tcp udp icmp icmp6 sctp or the number", "", "4", "", "lower-case name").also(&["ip_protocol", "l4_protocol"]),
-    one("proto", Unsigned(8), "IANA number", "Proto", "4", "", ""),
-    pair("addr", "dst_addr", Address, "", "SrcAddr/DstAddr", "8+27/12+28", "", "").also(&["ip", "address", "ip_addr", "host"]),
-    pair("port", "dst_port", Unsigned(16), "", "SrcPort/DstPort", "7/11", "", "0 where the protocol has none"),
+    one("proto", Unsigned(8), "IANA number", "Proto", "4", "", "").orders(),
+    pair("addr", "dst_addr", Address, "", "SrcAddr/DstAddr", "8+27/12+28", "", "").also(&["ip", "address", "ip_addr", "host"]).orders(),
+    pair("port", "dst_port", Unsigned(16), "", "SrcPort/DstPort", "7/11", "", "0 where the protocol has none").orders(),
     pair("mac", "dst_mac", Mac, "", "SrcMac/DstMac", "56/80", "", ""),
     one("dscp", Unsigned(8), "", "Dscp", "195", "", ""),
     one("ttl", Unsigned(8), "hops", "", "192", "", ""),
@@ -98,17 +103,17 @@ pub const FIELDS: &[Field] = &[
     one("tunnel_type", Enum, "vxlan gre geneve …", "", "PEN6876:891", "", ""),
     one("tunnel_key", Unsigned(64), "", "", "PEN6876:892", "", "VNI"),
     pair("tunnel_addr", "tunnel_dst_addr", Address, "", "", "PEN6876:893/894", "", ""),
-    one("direction", Enum, "ingress egress", "IfDirections", "61", "", "as seen by the interface of the observation"),
+    one("direction", Enum, "ingress egress", "IfDirections", "61", "", "as seen by the interface of the observation").orders(),
     one("flow_direction", Enum, "ingress egress inner", "FlowDirection (0 1 2)", "", "", "as seen by the reporting node").not_filled(),
-    pair("if_index", "dst_if_index", Unsigned(32), "", "", "10/14", "", "ifIndex or OpenFlow port as the format has it"),
+    pair("if_index", "dst_if_index", Unsigned(32), "", "", "10/14", "", "ifIndex or OpenFlow port as the format has it").orders(),
     pair("if_name", "dst_if_name", String, "", "Interfaces", "82", "", "").also(&["interface", "iface"]),
-    one("format", Enum, "netflow5 netflow9 ipfix sflow5", "", "", "", ""),
-    one("exporter", Address, "", "AgentIP", "", "", "source of the datagram"),
-    one("exporter_node", String, "", "", "", "", "node behind the exporter"),
+    one("format", Enum, "netflow5 netflow9 ipfix sflow5", "", "", "", "").always(),
+    one("exporter", Address, "", "AgentIP", "", "", "source of the datagram").orders(),
+    one("exporter_node", String, "", "", "", "", "node behind the exporter").always(),
     one("obs_domain_id", Unsigned(32), "", "", "149", "", ""),
-    one("obs_point_id", Unsigned(64), "", "", "138", "", ""),
+    one("obs_point_id", Unsigned(64), "", "", "138", "", "").orders(),
     one("primary", Bool, "", "", "", "", "the one observation of several that sums count"),
-    one("verdict", Enum, "delivered dropped unknown", "", "", "", ""),
+    one("verdict", Enum, "delivered dropped unknown", "", "", "", "").always(),
     one("dropped_packets", Unsigned(64), "packets", "PktDropPackets", "133", "", ""),
     one("dropped_bytes", Unsigned(64), "octets", "PktDropBytes", "132", "", ""),
     one("end_reason", Enum, "idle active end forced lack", "", "136", "", ""),
@@ -127,9 +132,9 @@ pub const FIELDS: &[Field] = &[
     one("forwarding_status", Enum, "forwarded dropped consumed unknown", "", "89", "", "what the exporter did with the packets").sparse(),
     one("firewall_event", Enum, "created deleted denied alert update", "", "233", "", "why a firewall sent the record").sparse(),
     one("flow_id", Unsigned(64), "", "", "148", "", "the exporter's number of the flow; the two records of a biflow share it").sparse(),
-    pair("identified_by", "dst_identified_by", Enum, "interface address mac subnet exporter ambiguous or empty", "", "", "", "what the names rest on; exporter: a node's exporter says so; ambiguous: several fit and none is believed"),
-    one("server", Enum, "src dst unknown", "", "", "", "which side listens").names_a_side(),
-    one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on"),
+    pair("identified_by", "dst_identified_by", Enum, "interface address mac subnet exporter ambiguous or empty", "", "", "", "what the names rest on; exporter: a node's exporter says so; ambiguous: several fit and none is believed").always(),
+    one("server", Enum, "src dst unknown", "", "", "", "which side listens").names_a_side().always(),
+    one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on").always(),
     pair("process", "dst_process", String, "", "", "", "", "Linux process name behind the socket").not_filled(),
     pair("container_name", "dst_container_name", String, "", "", "", "", "").not_filled(),
     pair("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", "").of_identity().also(&["pod"]),
@@ -179,6 +184,8 @@ const fn one(
         filled: true,
         sparse: false,
         mirror: Mirror::Sides,
+        orders: false,
+        always: false,
         also: &[],
     }
 }
@@ -220,6 +227,14 @@ impl Field {
 
     const fn sparse(self) -> Self {
         Self { sparse: true, ..self }
+    }
+
+    const fn orders(self) -> Self {
+        Self { orders: true, ..self }
+    }
+
+    const fn always(self) -> Self {
+        Self { always: true, ..self }
     }
 
     const fn also(self, also: &'static [&'static str]) -> Self {

@@ -10,9 +10,10 @@ mod term;
 
 pub(crate) use term::{PROTO, PROTOCOL, other_side, other_sides, time_type, time_value};
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::comparison;
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{DataType, Schema, UInt16Type};
@@ -87,9 +88,10 @@ impl Over<'_> {
         for test in flat {
             parts.push(self.polar(test, wanted)?);
         }
-        let every = all == wanted;
-        let joined = balanced(parts, if every { Expr::and } else { Expr::or });
-        Ok(joined.unwrap_or_else(|| lit(every)))
+        Ok(match all == wanted {
+            true => every(parts),
+            false => balanced(parts, Expr::or).unwrap_or_else(|| lit(false)),
+        })
     }
 
     /// True or false, never null.
@@ -179,6 +181,36 @@ fn flatten<'a>(tests: &'a [Test], all: bool, flat: &mut Vec<&'a Test>) {
     }
 }
 
+/// So many conditions of which each must hold stand beside each other for the engine.
+const SEEN: usize = 8;
+
+/// All of the conditions. The engine makes a chain of those that it sees and recurses
+/// along it, so that it sees few; the others it takes as one. Each level of a filter may
+/// have a chain.
+fn every(mut parts: Vec<Expr>) -> Expr {
+    if parts.len() > SEEN {
+        let rest = parts.split_off(SEEN - 1);
+        parts.push(call("all", DataType::Boolean, rest, |args| {
+            let rows = args.first().map_or(0, |column| column.len());
+            let mut held = BooleanBuffer::new_set(rows);
+            for found in args {
+                let found = found.as_boolean();
+                held = &held & &truths(found);
+            }
+            Ok(Arc::new(BooleanArray::new(held, None)) as ArrayRef)
+        }));
+    }
+    balanced(parts, Expr::and).unwrap_or_else(|| lit(true))
+}
+
+/// Where a condition is true, neither false nor null.
+fn truths(found: &BooleanArray) -> BooleanBuffer {
+    match found.nulls() {
+        Some(nulls) => found.values() & nulls.inner(),
+        None => found.values().clone(),
+    }
+}
+
 /// Joined as a tree that is as low as can be: the engine recurses over it.
 fn balanced(mut parts: Vec<Expr>, join: fn(Expr, Expr) -> Expr) -> Option<Expr> {
     if parts.len() < 2 {
@@ -189,28 +221,36 @@ fn balanced(mut parts: Vec<Expr>, join: fn(Expr, Expr) -> Expr) -> Option<Expr> 
     Some(join(left, right))
 }
 
-fn has_word(column: Column, word: &str) -> Expr {
-    let has = |flags: u16| {
-        let of_one_packet = flags & OF_ONE_PACKET != 0;
+/// Of all flags that can be stored, which of the words of `tcp_flags` they hold, a bit each.
+static WORDS_OF_FLAGS: LazyLock<Vec<u16>> = LazyLock::new(|| {
+    let words = words();
+    let bits = |flags: u16| {
         let flags = TcpFlags {
             bits: flags & !OF_ONE_PACKET,
-            of_one_packet,
+            of_one_packet: flags & OF_ONE_PACKET != 0,
         };
-        flags.words().any(|its| its == word)
+        let places = flags
+            .words()
+            .filter_map(|its| words.iter().position(|word| *word == its));
+        places.fold(0, |bits, place| bits | 1 << place)
     };
-    let table: Vec<bool> = (0..=u16::MAX).map(has).collect();
-    call(
-        &format!("has_{word}"),
-        DataType::Boolean,
-        vec![col(column.name())],
-        move |args| {
-            let flags = args[0].as_primitive::<UInt16Type>();
-            let found = flags
-                .iter()
-                .map(|flags| flags.map(|flags| table[usize::from(flags)]));
-            Ok(Arc::new(found.collect::<BooleanArray>()) as ArrayRef)
-        },
-    )
+    (0..=u16::MAX).map(bits).collect()
+});
+
+/// The words that `tcp_flags` can hold.
+fn words() -> Vec<&'static str> {
+    literal::words(Column::of("tcp_flags")).unwrap_or_default()
+}
+
+fn has_word(column: Column, word: &str) -> Expr {
+    let place = words().into_iter().position(|its| its == word);
+    let bit = place.map_or(0, |place| 1 << place);
+    let name = format!("has_{word}");
+    call(&name, DataType::Boolean, vec![col(column.name())], move |args| {
+        let flags = args[0].as_primitive::<UInt16Type>().iter();
+        let found = flags.map(|flags| Some(WORDS_OF_FLAGS[usize::from(flags?)] & bit != 0));
+        Ok(Arc::new(found.collect::<BooleanArray>()) as ArrayRef)
+    })
 }
 
 fn text_test(op: TextTest, of: Expr, what: Expr) -> Expr {

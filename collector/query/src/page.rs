@@ -39,27 +39,6 @@ const PAGE: usize = 100;
 /// many as fit on the page, and a filter that lets few through makes few steps.
 const STEP_GROWS: u64 = 64;
 
-/// What orders records of one time: together with the sparse fields that there are,
-/// all that tells two records apart.
-const TIES: [&str; 16] = [
-    SRC_ID,
-    DST_ID,
-    "addr",
-    "dst_addr",
-    "port",
-    "dst_port",
-    "proto",
-    "bytes",
-    "packets",
-    "start",
-    "end",
-    "exporter",
-    "if_index",
-    "dst_if_index",
-    "direction",
-    "obs_point_id",
-];
-
 /// Where records are, and from when to when.
 #[derive(Debug, Clone)]
 enum Source {
@@ -333,8 +312,8 @@ fn filled(view: &View) -> HashSet<String> {
 
 /// The names of the columns that order records of one time.
 fn ties() -> impl Iterator<Item = &'static str> {
-    let sparse = Column::all().filter(|column| column.field().sparse);
-    TIES.into_iter().chain(sparse.map(Column::name))
+    let columns = Column::all().filter(|column| column.field().orders || column.field().sparse);
+    [SRC_ID, DST_ID].into_iter().chain(columns.map(Column::name))
 }
 
 /// The stored columns that these come from, and those that order, as far as they are

@@ -14,17 +14,6 @@ use crate::lower::{PROTO, PROTOCOL};
 use crate::output::present;
 use crate::who::Who;
 
-/// Text fields that a record always has, be it `""`.
-const ALWAYS: [&str; 7] = [
-    "format",
-    "exporter_node",
-    "verdict",
-    "identified_by",
-    "dst_identified_by",
-    "server",
-    "server_confidence",
-];
-
 /// The name of the column that is stored in place of one of a record itself.
 pub(crate) fn stored(column: Column) -> &'static str {
     if column == PROTOCOL { PROTO } else { column.name() }
@@ -68,7 +57,7 @@ fn told(column: Column, values: &ArrayRef) -> ArrayRef {
         let data = named.to_data().into_builder().nulls(absent).build();
         return data.map_or(named, arrow::array::make_array);
     }
-    match ALWAYS.contains(&column.name()) {
+    match column.field().always {
         true => known_text(column, Arc::clone(values)),
         false => Arc::clone(values),
     }

@@ -1096,3 +1096,29 @@ async fn a_tail_whose_filter_or_column_is_wrong_is_refused_before_it_begins() {
     let wrong = live.follow("", &["nss".to_owned()], false, &limits).await;
     assert_eq!(wrong.unwrap_err().kind(), "unknown_field");
 }
+
+#[tokio::test]
+async fn filters_as_wide_and_as_deep_as_may_be_are_answered() {
+    let stored = stored();
+    let all_of = (0..480).map(|k| format!("(ttl < {k} || bytes > {k})"));
+    let nested = format!(
+        "{}bytes > ttl{}",
+        "(".repeat(14),
+        ") ? primary : !primary".repeat(14)
+    );
+    for filter in [all_of.collect::<Vec<_>>().join(" && "), nested] {
+        let question = Question {
+            filter,
+            raw_only: true,
+            ..question(&["ns"])
+        };
+        // The time to live of all of them is less than 480.
+        let wanted = by_hand(&stored, &["ns"], |r| r["bytes"].as_u64() > r["ttl"].as_u64());
+        assert_eq!(found(&stored, &question).await, wanted);
+    }
+    let words = Question {
+        filter: vec![r#""SYN" in tcp_flags"#; 900].join(" || "),
+        ..question(&["ns"])
+    };
+    assert_eq!(found(&stored, &words).await, BTreeMap::new());
+}

@@ -143,6 +143,9 @@ fn in_words(message: &str, text: &str) -> String {
     if short.contains("'<EOF>'") {
         return "the filter ends too early".to_owned();
     }
+    if short.contains("Recursion limit") {
+        return format!("parentheses and conditions nest more than {MAX_DEPTH} deep");
+    }
     if let Some(token) = quoted(short, "mismatched input ").or_else(|| quoted(short, "extraneous input ")) {
         return format!("{token} cannot stand here");
     }

@@ -187,6 +187,10 @@ fn an_error_says_where_what_and_what_would_be_right() {
             "pod_labels == \"a\"",
             "column 1: pod_labels holds several texts: ask for one of them, pod_labels[\"app\"]",
         ),
+        (
+            &format!("{}primary", "primary ? primary : ".repeat(40)),
+            "column 661: parentheses and conditions nest more than 32 deep",
+        ),
         ("has(ns)", "column 5: invalid argument to has() macro"),
         (
             "addr > \"10.0.0.1\"",
