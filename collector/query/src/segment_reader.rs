@@ -22,18 +22,21 @@ use parquet::errors::{ParquetError, Result as Parquet};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use weir_store::Segment;
 
+/// So many segments at most are being read at a time: more than threads times tables.
+const SUSPECTS: usize = 128;
+
 /// The segments whose files a question has opened so far.
 #[derive(Debug, Default)]
 pub(crate) struct OpenedSegments(Mutex<Vec<Arc<Segment>>>);
 
 impl OpenedSegments {
-    /// Those opened, each once, the latest first: when decoding fails, it was one of
-    /// the first of them that was being read.
+    /// Those opened last, each once, the latest first: when decoding fails, it was one of
+    /// them that was being read. A thread reads one of a table after the other.
     pub(crate) fn latest_first(&self) -> Vec<Arc<Segment>> {
         let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut latest: Vec<Arc<Segment>> = Vec::new();
         for segment in opened.iter().rev() {
-            if !latest.iter().any(|known| known.path == segment.path) {
+            if latest.len() < SUSPECTS && !latest.iter().any(|known| known.path == segment.path) {
                 latest.push(Arc::clone(segment));
             }
         }
@@ -146,5 +149,56 @@ impl AsyncFileReader for SegmentReader {
         _: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Parquet<Arc<ParquetMetaData>>> {
         std::future::ready(self.footer()).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_store::{Retention, Settings, TimeRange, open};
+
+    use super::*;
+    use crate::lower::tests::flows::Flows;
+    use crate::parts::first_unreadable;
+
+    #[tokio::test]
+    async fn the_segment_that_cannot_be_read_is_found_among_those_opened_last_and_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = Retention {
+            age: None,
+            bytes: None,
+        };
+        let settings = Settings {
+            retention: [kept; 3],
+            ..Settings::new(directory.path())
+        };
+        let (mut writer, reader, _) = open(settings).unwrap();
+        let mut made = Flows::new(1, 20);
+        for _ in 0..4 {
+            writer.append(&made.batch(50)).unwrap();
+            writer.seal().unwrap();
+        }
+        let all = TimeRange {
+            from: 0,
+            until: i64::MAX,
+        };
+        let segments = reader.view(all).raw;
+        let opened = OpenedSegments::default();
+        for segment in [&segments[0], &segments[1], &segments[2], &segments[1]] {
+            opened.add(segment);
+        }
+        let paths = |segments: &[Arc<Segment>]| segments.iter().map(|s| s.path.clone()).collect::<Vec<_>>();
+        let latest = opened.latest_first();
+        let order = [1, 2, 0].map(|at: usize| Arc::clone(&segments[at]));
+        assert_eq!(paths(&latest), paths(&order));
+        assert!(first_unreadable(latest).await.unwrap().is_none(), "all are whole");
+        // It is gone, and one that nobody opened is broken.
+        std::fs::remove_file(&segments[2].path).unwrap();
+        std::fs::write(&segments[3].path, "no longer Parquet").unwrap();
+        let broken = first_unreadable(opened.latest_first()).await.unwrap().unwrap();
+        assert_eq!(broken.path, segments[2].path);
+        assert!(
+            first_unreadable(Vec::new()).await.unwrap().is_none(),
+            "nothing was read"
+        );
     }
 }

@@ -18,6 +18,10 @@ pub const AT_A_TIME: usize = 4;
 /// How long a question may wait for its turn.
 const TURN: Duration = Duration::from_secs(5);
 
+/// Stack of a thread, reserved and not touched until it is needed: planning and conditions
+/// recurse as deep as a filter nests.
+const STACK: usize = 16 << 20;
+
 /// The threads, and whose turn it is.
 #[derive(Debug)]
 pub struct Engine {
@@ -35,6 +39,7 @@ impl Engine {
         let runtime = Builder::new_multi_thread()
             .worker_threads(cores.div_ceil(2))
             .thread_name("query")
+            .thread_stack_size(STACK)
             .enable_all()
             .build()?;
         Ok(Self {
