@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::datasource::provider_as_source;
@@ -16,7 +16,6 @@ use weir_store::{Reader, Tier, TimeRange, View, schema};
 
 use crate::budget::{Budget, off_thread};
 use crate::direction::{Read, Selection};
-use crate::engine::{self, Ran, Task};
 use crate::filter::{Filter, expr};
 use crate::groups::{self, Keys, TIME};
 use crate::lower::time_value;
@@ -24,9 +23,12 @@ use crate::measure::{self, Sum};
 use crate::output::present;
 use crate::parts::{self, Batch, Piece};
 use crate::rank::{Ranked, Table};
+use crate::run::{self, Ran, Task};
 use crate::segment_reader::OpenedSegments;
 use crate::who::Who;
-use crate::{Answer, Explanation, Measure, Note, NoteKind, QueryError, Question, Since, Until, compile};
+use crate::{
+    Answer, Explanation, Measure, Note, NoteKind, QueryError, Question, Rows, Since, Until, compile,
+};
 
 /// A question that was understood, and the view that it is asked of.
 struct Asked {
@@ -148,7 +150,7 @@ impl Asked {
     async fn run(&mut self) -> Result<Ran, QueryError> {
         loop {
             let opened: Arc<OpenedSegments> = Arc::default();
-            let failed = match engine::run(self.task(Arc::clone(&opened))?).await {
+            let failed = match run::run(self.task(Arc::clone(&opened))?).await {
                 Err(QueryError::Engine(failed)) => failed,
                 ran => return ran,
             };
@@ -245,7 +247,7 @@ impl Asked {
         notes
     }
 
-    fn rows(&self, table: &Table, ranked: &Ranked) -> Result<RecordBatch, QueryError> {
+    fn rows(&self, table: &Table, ranked: &Ranked) -> Result<Rows, QueryError> {
         let shown = UInt32Array::from(ranked.shown.clone());
         let keys = table.keys.iter().map(|key| take(key, &shown, None));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
@@ -257,7 +259,7 @@ impl Asked {
         Ok(present(columns, ranked.shown.len())?)
     }
 
-    fn other(&self, table: &Table, ranked: &Ranked) -> Result<RecordBatch, QueryError> {
+    fn other(&self, table: &Table, ranked: &Ranked) -> Result<Rows, QueryError> {
         let mut columns = Vec::new();
         let rows = ranked.other.iter().map(|(row, _)| row.unwrap_or_default());
         if self.keys.has_buckets() {
@@ -270,7 +272,7 @@ impl Asked {
         Ok(present(columns, ranked.other.len())?)
     }
 
-    fn totals(&self, ranked: &Ranked) -> Result<RecordBatch, QueryError> {
+    fn totals(&self, ranked: &Ranked) -> Result<Rows, QueryError> {
         let length = [self.range.until.saturating_sub(self.range.from)];
         let columns = self.measured(|at| Box::new(std::iter::once(ranked.totals[at])), &length);
         Ok(present(columns.collect(), 1)?)

@@ -1,20 +1,21 @@
 //! What is answered, and what is said about it.
 
-use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Sums over groups. Write it with [`crate::output`].
+use crate::Rows;
+
+/// Sums over groups.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// One row a group (and bucket): `time` when there are buckets, the fields
     /// that were grouped by, then the measures. Ordered by time, then as asked.
-    pub rows: RecordBatch,
+    pub rows: Rows,
     /// The measures of all groups that are not in `rows`, with `time` when there
     /// are buckets; no rows when nothing was left out.
-    pub other: RecordBatch,
+    pub other: Rows,
     /// The measures of everything, in one row.
-    pub totals: RecordBatch,
+    pub totals: Rows,
     /// How many groups there are, those in `other` included.
     pub groups: usize,
     /// What one should know about the answer.
@@ -23,11 +24,11 @@ pub struct Answer {
     pub stats: Stats,
 }
 
-/// A page of records. Write it with [`crate::output`].
+/// A page of records.
 #[derive(Debug, Clone)]
 pub struct FlowsPage {
     /// One row a record, columns as asked.
-    pub rows: RecordBatch,
+    pub rows: Rows,
     /// Ask with this for the next page; none: that was the last.
     pub cursor: Option<String>,
     /// What one should know about the answer.

@@ -10,7 +10,7 @@ use crate::aggregate::{self, range};
 use crate::budget::{Budget, off_thread};
 use crate::filter::literal;
 use crate::groups;
-use crate::output::{json_rows, present};
+use crate::output::present;
 use crate::{Measure, QueryError, Question, Scope, ValueCount, ValuesRequest};
 
 /// Values unless asked otherwise.
@@ -54,7 +54,7 @@ fn of_identities(
     };
     let shown = present(vec![(column.name().to_owned(), values.clone())], batch.num_rows())?;
     let mut counts = HashMap::new();
-    let texts = shown.column(0).as_string_opt::<i32>();
+    let texts = shown.0.column(0).as_string_opt::<i32>();
     for text in texts.into_iter().flatten().flatten() {
         *counts.entry(text.to_owned()).or_default() += 1;
     }
@@ -85,7 +85,7 @@ async fn of_records(
         ..Question::default()
     };
     let answer = aggregate::answer(reader, &question, budget).await?;
-    for row in json_rows(&answer.rows) {
+    for row in answer.rows.json() {
         let count = row
             .get("flows")
             .and_then(serde_json::Value::as_u64)

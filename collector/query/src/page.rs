@@ -23,11 +23,11 @@ use weir_store::{Reader, Segment, TimeRange, View};
 use crate::aggregate::{range, within};
 use crate::budget::{Budget, off_thread};
 use crate::cursor::{Cursor, after, narrowed, times};
-use crate::engine::{self, Ran, Task};
 use crate::groups;
 use crate::lower::Over;
 use crate::parts::{self, InMemory};
 use crate::records::{shown, stored};
+use crate::run::{self, Ran, Task};
 use crate::scan::Rows;
 use crate::segment_reader::OpenedSegments;
 use crate::who::Who;
@@ -197,7 +197,7 @@ impl Asked {
                 too_many: QueryError::TooManyRows,
                 opened: Arc::clone(&opened),
             };
-            let failed = match engine::run(task).await {
+            let failed = match run::run(task).await {
                 Err(QueryError::Engine(failed)) => failed,
                 ran => return ran,
             };

@@ -16,14 +16,15 @@ use arrow::datatypes::Schema;
 use datafusion::physical_plan::PhysicalExpr;
 use weir_api::fields::Column;
 use weir_store::schema::{self, DST_ID, SRC_ID};
-use weir_store::{Closed, Identities, Reader, Tail};
+use weir_store::{Closed, Identities, Reader};
 
 use crate::budget::{Budget, off_thread};
+use crate::engine::{Tail, TailEnd, TailRequest};
 use crate::filter::expr::{self, Test};
 use crate::lower::{self, Over};
 use crate::records::{shown, stored};
 use crate::who::Who;
-use crate::{Filter, Limits, QueryError, compile, groups};
+use crate::{Filter, Limits, QueryError, Rows, compile, groups};
 
 /// Batches that wait for one who watches; what comes beyond is not shown.
 const WAITING: usize = 64;
@@ -39,7 +40,7 @@ struct Arrived {
 
 /// What all tails of a store share. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Live(Arc<Shared>);
+pub(crate) struct Live(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -60,20 +61,9 @@ struct Watcher {
     missed: Arc<AtomicU64>,
 }
 
-/// Why a tail has no more records.
-#[derive(Debug, thiserror::Error)]
-pub enum LiveEnd {
-    /// The store was closed and all was shown.
-    #[error("the store was closed")]
-    Closed,
-    /// It failed.
-    #[error(transparent)]
-    Failed(#[from] QueryError),
-}
-
 /// The records of one who watches, as a page has them.
 #[derive(Debug)]
-pub struct LiveTail {
+pub(crate) struct LiveTail {
     arrived: Receiver<Arc<Arrived>>,
     missed: Arc<AtomicU64>,
     chooser: Chooser,
@@ -82,33 +72,32 @@ pub struct LiveTail {
 
 impl Live {
     /// Of a store.
-    pub fn new(reader: Reader) -> Self {
+    pub(crate) fn new(reader: Reader) -> Self {
         Self(Arc::new(Shared {
             reader,
             watchers: Mutex::default(),
         }))
     }
 
-    /// Every record from now on that the filter lets through, of what `limits` let see;
-    /// only primary observations unless `all`. All columns where none is named. The
-    /// filter is read within the time of `limits`, on a thread of its own.
+    /// Every record from now on that the request and `limits` let see. The filter is read
+    /// within the time of `limits`, on a thread of its own.
     ///
     /// # Errors
     /// The filter or a column is wrong, there is no time, or the system refuses a thread.
-    pub async fn follow(
+    pub(crate) async fn follow(
         &self,
-        filter: &str,
-        columns: &[String],
-        all: bool,
+        request: &TailRequest,
         limits: &Limits,
     ) -> Result<LiveTail, QueryError> {
         let budget = Budget::new(limits);
-        let (live, filter, columns) = (self.clone(), filter.to_owned(), columns.to_vec());
-        let scope = limits.scope.clone();
+        let (live, request, scope) = (self.clone(), request.clone(), limits.scope.clone());
         let prepared = off_thread(move || {
-            let filter = compile(&filter)?.within(&scope);
-            let filter = if all { filter } else { filter.primary() };
-            let columns = match columns.as_slice() {
+            let filter = compile(&request.filter)?.within(&scope);
+            let filter = match request.all_observations {
+                true => filter,
+                false => filter.primary(),
+            };
+            let columns = match request.columns.as_slice() {
                 [] => Column::all().collect(),
                 names => groups::columns(names)?,
             };
@@ -155,7 +144,7 @@ impl Shared {
     }
 
     /// Takes rows out of the store and hands them to all who watch, while there are any.
-    fn run(&self, tail: &Tail) {
+    fn run(&self, tail: &weir_store::Tail) {
         let mut missed = 0;
         loop {
             let arrived = tail.next(LOOK).map(|rows| {
@@ -204,26 +193,22 @@ impl Watcher {
     }
 }
 
-impl LiveTail {
-    /// The next records; `None` when there were none in that time, or the filter let
-    /// none of them through.
-    ///
-    /// # Errors
-    /// There will be no more.
-    pub fn next(&mut self, within: Duration) -> Result<Option<RecordBatch>, LiveEnd> {
+impl Tail for LiveTail {
+    fn next(&mut self, within: Duration) -> Result<Option<Rows>, TailEnd> {
         match self.arrived.recv_timeout(within) {
             Ok(arrived) => Ok(self.records(&arrived)?),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(LiveEnd::Closed),
+            Err(RecvTimeoutError::Disconnected) => Err(TailEnd::Closed),
         }
     }
 
-    /// Rows that came faster than they were taken, and are left out.
-    pub fn missed(&self) -> u64 {
+    fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
+}
 
-    fn records(&mut self, arrived: &Arrived) -> Result<Option<RecordBatch>, QueryError> {
+impl LiveTail {
+    fn records(&mut self, arrived: &Arrived) -> Result<Option<Rows>, QueryError> {
         let (chosen, who) = self.chooser.choose(&arrived.rows, &arrived.identities)?;
         if chosen.true_count() == 0 {
             return Ok(None);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, Stream};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
-use weir_query::{Limits, Live, LiveEnd, LiveTail, output};
+use weir_query::{Engine, Limits, Rows, Tail, TailEnd, TailRequest};
 
 use super::params::TailParams;
 use super::problem::Problem;
@@ -30,7 +30,7 @@ pub const LONGEST: u64 = 600;
 /// # Errors
 /// The filter or a column is wrong, or too many tails run.
 pub async fn follow(
-    live: &Live,
+    engine: &dyn Engine,
     params: TailParams,
     limits: &Limits,
     turns: Arc<Semaphore>,
@@ -38,9 +38,13 @@ pub async fn follow(
     let turn = turns.try_acquire_owned();
     let turn = turn.map_err(|_| Problem::busy(format!("{} tails run already; try again", super::TAILS)))?;
     let (lines, written) = mpsc::channel(WAITING);
-    let followed = live.follow(&params.filter, &params.columns.0, params.all_observations, limits);
+    let request = TailRequest {
+        filter: params.filter,
+        columns: params.columns.0,
+        all_observations: params.all_observations,
+    };
     let work = Work {
-        tail: followed.await?,
+        tail: engine.tail(&request, limits).await?,
         ends: Instant::now() + Duration::from_secs(params.seconds.unwrap_or(LONGEST)),
         wrote: Instant::now(),
         lines,
@@ -59,7 +63,7 @@ pub async fn follow(
 }
 
 struct Work {
-    tail: LiveTail,
+    tail: Box<dyn Tail>,
     /// When something was written last.
     wrote: Instant,
     ends: Instant,
@@ -85,13 +89,13 @@ impl Work {
         let next = [self.ends, self.wrote + HEARTBEAT].into_iter().min();
         let wait = next.map_or(HEARTBEAT, |next| next.saturating_duration_since(Instant::now()));
         let records = self.tail.next(wait).map_err(|end| {
-            if let LiveEnd::Failed(error) = end {
+            if let TailEnd::Failed(error) = end {
                 tracing::error!(%error, "a tail failed");
             }
             Over
         })?;
         let mut text = self.note_of_missed();
-        for row in records.iter().flat_map(output::json_rows) {
+        for row in records.iter().flat_map(Rows::json) {
             text.push_str(&serde_json::Value::Object(row).to_string());
             text.push('\n');
         }

@@ -11,14 +11,14 @@ use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value as Json};
 use weir_api::fields::{Column, Side};
 use weir_flow::{FlowRecord, Server, Value};
-use weir_store::{Reader, Retention, Settings, TimeRange, Writer, open};
+use weir_store::{Retention, Settings, TimeRange, Writer, open};
 use wire::{Attribute, AttributeValue};
 
 use crate::filter::expr;
 use crate::filter::literal::octets;
 use crate::lower::tests::flows::{Flows, START};
 use crate::lower::tests::{Row, expressions, is, row};
-use crate::{Limits, Measure, Moment, Question, Since, Span, Until, answer, compile, output};
+use crate::{Embedded, Engine, Limits, Measure, Moment, Question, Since, Span, Until, compile};
 
 const MINUTE: i64 = 60_000_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -28,7 +28,7 @@ type Sums = [u64; 5];
 
 struct Stored {
     rows: Vec<Row>,
-    reader: Reader,
+    engine: Embedded,
     _writer: Writer,
     _directory: tempfile::TempDir,
 }
@@ -64,7 +64,7 @@ fn stored(seed: u64) -> Stored {
     }
     Stored {
         rows: records.iter().filter(|r| r.primary).map(row).collect(),
-        reader,
+        engine: Embedded::new(reader),
         _writer: writer,
         _directory: directory,
     }
@@ -251,16 +251,14 @@ async fn check(stored: &Stored, filter: &str, columns: &[Column], bucket: Option
     };
     let test = compile(filter).unwrap().test;
     let (groups, totals) = by_hand(stored, &test, columns, bucket);
-    let found = answer(&stored.reader, &question, &Limits::default())
-        .await
-        .unwrap();
+    let found = stored.engine.answer(&question, &Limits::default()).await.unwrap();
     let names: Vec<&str> = bucket
         .map(|_| "time")
         .into_iter()
         .chain(columns.iter().map(|c| c.name()))
         .collect();
     let mut seen = BTreeMap::new();
-    for row in output::json_rows(&found.rows) {
+    for row in found.rows.json() {
         let text = |name: &&str| {
             row.get(*name)
                 .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
@@ -271,7 +269,7 @@ async fn check(stored: &Stored, filter: &str, columns: &[Column], bucket: Option
         assert_eq!(twice, None, "{filter} by {names:?}: {row:?}");
     }
     assert_eq!(seen, groups, "{filter} by {names:?}");
-    let found = sums_of(&output::json_rows(&found.totals)[0]);
+    let found = sums_of(&found.totals.json()[0]);
     assert_eq!(found, totals, "the totals of {filter} by {names:?}");
     assert_eq!(
         found[1],
