@@ -41,7 +41,7 @@ pub use format::Format;
 use params::FieldName;
 pub use problem::Problem;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
-use threads::Threads;
+use threads::QueryThreads;
 use weir_identity::Snapshot;
 
 /// Tails that run at a time.
@@ -66,7 +66,7 @@ pub struct Parts {
     questions: Option<Arc<dyn Engine>>,
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
-    threads: Threads,
+    threads: QueryThreads,
     tails: Arc<Semaphore>,
 }
 
@@ -92,7 +92,7 @@ impl Api {
             questions,
             snapshots,
             metrics,
-            threads: Threads::start()?,
+            threads: QueryThreads::start()?,
             tails: Arc::new(Semaphore::new(TAILS)),
         })))
     }

@@ -18,20 +18,20 @@ use crate::budget::{Budget, off_thread};
 use crate::direction::{Read, Selection};
 use crate::filter::{Filter, expr};
 use crate::groups::{self, Keys, TIME};
+use crate::identity_table::IdentityTable;
 use crate::lower::time_value;
 use crate::measure::{self, Sum};
 use crate::output::present;
-use crate::parts::{self, Batch, Piece};
 use crate::rank::{Ranked, Table};
-use crate::run::{self, Ran, Task};
+use crate::run::{self, QueryRun, Task};
 use crate::segment_reader::OpenedSegments;
-use crate::who::Who;
+use crate::tier_slice::{self, Batch, TierSlice};
 use crate::{
-    Answer, Explanation, Measure, Note, NoteKind, QueryError, Question, Rows, Since, Until, compile,
+    Answer, AnswerRows, Explanation, Measure, Note, NoteKind, QueryError, Question, Since, Until, compile,
 };
 
 /// A question that was understood, and the view that it is asked of.
-struct Asked {
+struct PreparedQuestion {
     reader: Reader,
     view: View,
     range: TimeRange,
@@ -44,7 +44,7 @@ struct Asked {
     by: Measure,
     top: usize,
     conversation: bool,
-    pieces: Vec<Piece>,
+    slices: Vec<TierSlice>,
     budget: Budget,
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn explain(
     let (asked, ran, answer) = ask(reader, question, budget).await?;
     Ok(Explanation {
         filter: question.filter.clone(),
-        parts: asked.pieces.iter().map(Piece::explained).collect(),
+        parts: asked.slices.iter().map(TierSlice::explained).collect(),
         stats: answer.stats,
         notes: answer.notes,
         plan: ran.plan(),
@@ -78,9 +78,9 @@ async fn ask(
     reader: &Reader,
     question: &Question,
     budget: &Budget,
-) -> Result<(Asked, Ran, Answer), QueryError> {
+) -> Result<(PreparedQuestion, QueryRun, Answer), QueryError> {
     let (reader, question, budget) = (reader.clone(), question.clone(), budget.clone());
-    let mut asked = off_thread(move || Asked::new(&reader, &question, &budget)).await?;
+    let mut asked = off_thread(move || PreparedQuestion::new(&reader, &question, &budget)).await?;
     let ran = asked.run().await?;
     off_thread(move || {
         let answer = asked.finish(&ran)?;
@@ -112,7 +112,7 @@ fn asked_once(columns: Vec<Column>, in_buckets: bool) -> Vec<Column> {
     once
 }
 
-impl Asked {
+impl PreparedQuestion {
     fn new(reader: &Reader, question: &Question, budget: &Budget) -> Result<Self, QueryError> {
         let range = range(question.since, question.until)?;
         let filter = compile(&question.filter)?.within(&budget.limits.scope);
@@ -121,7 +121,7 @@ impl Asked {
         let measures = measure::measures(question);
         let conversation = question.conversation || measures.iter().any(|m| m.has_direction());
         let view = reader.view(range);
-        let who = Who::within(&view.identities, budget);
+        let who = IdentityTable::within(&view.identities, budget);
         let coarsest = match question.raw_only || question.all_observations {
             true => Tier::Raw,
             false => coarsest(&filter, &columns, bucket),
@@ -129,7 +129,7 @@ impl Asked {
         let keys = Keys::new(columns, &who, bucket)?;
         let all = question.all_observations;
         Ok(Self {
-            pieces: parts::pieces(&view, range, coarsest),
+            slices: tier_slice::slices(&view, range, coarsest),
             selection: Selection::new(&filter, &who, &keys, conversation, all)?,
             by: question.by,
             top: question.top.unwrap_or(usize::MAX),
@@ -147,16 +147,16 @@ impl Asked {
     }
 
     /// Runs the plan; once more without each segment that cannot be read.
-    async fn run(&mut self) -> Result<Ran, QueryError> {
+    async fn run(&mut self) -> Result<QueryRun, QueryError> {
         loop {
             let opened: Arc<OpenedSegments> = Arc::default();
             let failed = match run::run(self.task(Arc::clone(&opened))?).await {
                 Err(QueryError::Engine(failed)) => failed,
                 ran => return ran,
             };
-            match parts::first_unreadable(opened.latest_first()).await? {
+            match tier_slice::first_unreadable(opened.latest_first()).await? {
                 Some(broken) => {
-                    parts::leave_out(&mut self.pieces, &broken.path);
+                    tier_slice::leave_out(&mut self.slices, &broken.path);
                     self.view.unreadable.push(broken);
                 }
                 None => return Err(QueryError::Engine(failed)),
@@ -178,7 +178,7 @@ impl Asked {
 
     fn plan(&self) -> Result<LogicalPlan, QueryError> {
         let mut plan: Option<LogicalPlanBuilder> = None;
-        for batch in self.pieces.iter().flat_map(Piece::batches) {
+        for batch in self.slices.iter().flat_map(TierSlice::batches) {
             for read in self.selection.reads() {
                 let part = self.part(read, batch.clone())?;
                 plan = Some(match plan {
@@ -213,7 +213,7 @@ impl Asked {
         Ok(plan.filter(test)?.project(columns)?.build()?)
     }
 
-    fn finish(&self, ran: &Ran) -> Result<Answer, QueryError> {
+    fn finish(&self, ran: &QueryRun) -> Result<Answer, QueryError> {
         let mut table = Table::new(&ran.rows, self.keys.len(), self.sums.clone());
         if self.conversation && self.keys.are_symmetric() {
             table.join(&self.keys)?;
@@ -224,7 +224,7 @@ impl Asked {
             return Err(QueryError::TooManyRows(max_rows));
         }
         let mut stats = ran.stats;
-        stats.segments = self.pieces.iter().map(Piece::segments).sum();
+        stats.segments = self.slices.iter().map(TierSlice::segments).sum();
         Ok(Answer {
             rows: self.rows(&table, &ranked)?,
             other: self.other(&table, &ranked)?,
@@ -236,7 +236,7 @@ impl Asked {
     }
 
     fn notes(&self, ranked: &Ranked) -> Vec<Note> {
-        let mut notes = parts::notes(&self.reader, &self.view, &self.pieces);
+        let mut notes = tier_slice::notes(&self.reader, &self.view, &self.slices);
         if ranked.groups > self.top {
             let message = format!("{} of {} groups are shown", self.top, ranked.groups);
             notes.push(Note {
@@ -247,7 +247,7 @@ impl Asked {
         notes
     }
 
-    fn rows(&self, table: &Table, ranked: &Ranked) -> Result<Rows, QueryError> {
+    fn rows(&self, table: &Table, ranked: &Ranked) -> Result<AnswerRows, QueryError> {
         let shown = UInt32Array::from(ranked.shown.clone());
         let keys = table.keys.iter().map(|key| take(key, &shown, None));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
@@ -259,7 +259,7 @@ impl Asked {
         Ok(present(columns, ranked.shown.len())?)
     }
 
-    fn other(&self, table: &Table, ranked: &Ranked) -> Result<Rows, QueryError> {
+    fn other(&self, table: &Table, ranked: &Ranked) -> Result<AnswerRows, QueryError> {
         let mut columns = Vec::new();
         let rows = ranked.other.iter().map(|(row, _)| row.unwrap_or_default());
         if self.keys.has_buckets() {
@@ -272,13 +272,13 @@ impl Asked {
         Ok(present(columns, ranked.other.len())?)
     }
 
-    fn totals(&self, ranked: &Ranked) -> Result<Rows, QueryError> {
+    fn totals(&self, ranked: &Ranked) -> Result<AnswerRows, QueryError> {
         let length = [self.range.until.saturating_sub(self.range.from)];
         let columns = self.measured(|at| Box::new(std::iter::once(ranked.totals[at])), &length);
         Ok(present(columns.collect(), 1)?)
     }
 
-    /// Over how many microseconds of the range each row sums: the whole, or as much of
+    /// LoweringContext how many microseconds of the range each row sums: the whole, or as much of
     /// its bucket as the range has.
     fn lengths(&self, table: &Table, rows: impl Iterator<Item = usize>) -> Vec<i64> {
         let TimeRange { from, until } = self.range;

@@ -3,19 +3,19 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Rows;
+use crate::AnswerRows;
 
 /// Sums over groups.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// One row a group (and bucket): `time` when there are buckets, the fields
     /// that were grouped by, then the measures. Ordered by time, then as asked.
-    pub rows: Rows,
+    pub rows: AnswerRows,
     /// The measures of all groups that are not in `rows`, with `time` when there
     /// are buckets; no rows when nothing was left out.
-    pub other: Rows,
+    pub other: AnswerRows,
     /// The measures of everything, in one row.
-    pub totals: Rows,
+    pub totals: AnswerRows,
     /// How many groups there are, those in `other` included.
     pub groups: usize,
     /// What one should know about the answer.
@@ -28,7 +28,7 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct FlowsPage {
     /// One row a record, columns as asked.
-    pub rows: Rows,
+    pub rows: AnswerRows,
     /// Ask with this for the next page; none: that was the last.
     pub cursor: Option<String>,
     /// What one should know about the answer.
@@ -80,7 +80,7 @@ pub struct Stats {
     pub row_groups: usize,
     /// Of these, left after their statistics.
     pub row_groups_pruned: usize,
-    /// Rows that were read, memory included.
+    /// AnswerRows that were read, memory included.
     pub rows_read: usize,
     /// Octets that were read from disk.
     pub bytes_read: usize,
@@ -126,6 +126,6 @@ pub struct Part {
     pub until: String,
     /// Segments in it.
     pub segments: usize,
-    /// Rows in it that are not in a segment yet.
+    /// AnswerRows in it that are not in a segment yet.
     pub rows_in_memory: usize,
 }

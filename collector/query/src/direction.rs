@@ -14,9 +14,9 @@ use weir_api::fields::Column;
 use crate::Filter;
 use crate::filter::expr::Test;
 use crate::groups::Keys;
-use crate::lower::Over;
+use crate::identity_table::IdentityTable;
+use crate::lower::LoweringContext;
 use crate::measure::Sum;
-use crate::who::Who;
 
 /// The rows that count, as the plan reads them.
 pub(crate) struct Selection {
@@ -41,12 +41,12 @@ impl Selection {
     /// The rows of a question. All observations, or primary ones alone.
     pub(crate) fn new(
         filter: &Filter,
-        who: &Who,
+        who: &IdentityTable,
         keys: &Keys,
         conversation: bool,
         all_observations: bool,
     ) -> Result<Self> {
-        let over = Over::Facts(who);
+        let over = LoweringContext::Facts(who);
         let as_it_is = match conversation {
             true => over.certain(&filter.test)?,
             false => lit(true),

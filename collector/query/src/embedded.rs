@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use weir_store::{Reader, Tier, TimeRange};
 
 use crate::budget::Budget;
-use crate::engine::{Engine, EngineStatus, Tail, TailRequest, TierStatus};
+use crate::engine::{Engine, EngineStatus, RecordTail, TailRequest, TierStatus};
 use crate::tail::Live;
 use crate::{
     Answer, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, ValueCount, ValuesRequest,
@@ -63,7 +63,7 @@ impl Engine for Embedded {
             .await
     }
 
-    async fn tail(&self, request: &TailRequest, limits: &Limits) -> Result<Box<dyn Tail>, QueryError> {
+    async fn tail(&self, request: &TailRequest, limits: &Limits) -> Result<Box<dyn RecordTail>, QueryError> {
         Ok(Box::new(self.live.follow(request, limits).await?))
     }
 

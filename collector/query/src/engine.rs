@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Answer, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, Rows, ValueCount,
+    Answer, AnswerRows, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, ValueCount,
     ValuesRequest,
 };
 
@@ -50,7 +50,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The filter or a column is wrong, or there is no room for another tail.
-    async fn tail(&self, request: &TailRequest, limits: &Limits) -> Result<Box<dyn Tail>, QueryError>;
+    async fn tail(&self, request: &TailRequest, limits: &Limits) -> Result<Box<dyn RecordTail>, QueryError>;
 
     /// What it has.
     fn status(&self) -> EngineStatus;
@@ -71,13 +71,13 @@ pub struct TailRequest {
 }
 
 /// The records of one who watches, as a page has them.
-pub trait Tail: fmt::Debug + Send {
+pub trait RecordTail: fmt::Debug + Send {
     /// The next records; `None` when there were none in that time, or the filter let
     /// none of them through. It waits on the thread that asks.
     ///
     /// # Errors
     /// There will be no more.
-    fn next(&mut self, within: Duration) -> Result<Option<Rows>, TailEnd>;
+    fn next(&mut self, within: Duration) -> Result<Option<AnswerRows>, TailEnd>;
 
     /// Records that came faster than they were taken, and are left out.
     fn missed(&self) -> u64;
@@ -97,7 +97,7 @@ pub enum TailEnd {
 /// What an engine has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EngineStatus {
-    /// Rows that are in no file yet.
+    /// AnswerRows that are in no file yet.
     pub memory_rows: u64,
     /// What does not go on, and is tried again.
     pub degraded: Vec<String>,
@@ -114,7 +114,7 @@ pub struct TierStatus {
     pub tier: String,
     /// Files.
     pub segments: u64,
-    /// Rows in them.
+    /// AnswerRows in them.
     pub rows: u64,
     /// Bytes that they take.
     pub bytes: u64,

@@ -18,8 +18,8 @@ use weir_store::schema::{DST_ID, SRC_ID};
 use crate::QueryError;
 use crate::filter::{find_column, nearest_field};
 use crate::function::call;
+use crate::identity_table::{Groups, IdentityTable};
 use crate::lower::{PROTO, PROTOCOL, other_side, other_sides, time_type};
-use crate::who::{Groups, Who};
 
 /// When a record arrived; the start of a bucket.
 pub(crate) const TIME: Column = Column::of("time");
@@ -59,7 +59,7 @@ pub(crate) fn columns(names: &[String]) -> Result<Vec<Column>, QueryError> {
 }
 
 impl Keys {
-    pub(crate) fn new(columns: Vec<Column>, who: &Who, bucket: Option<i64>) -> Done<Self> {
+    pub(crate) fn new(columns: Vec<Column>, who: &IdentityTable, bucket: Option<i64>) -> Done<Self> {
         let mut ordered = columns.clone();
         ordered.sort_unstable();
         let groups = |side| {

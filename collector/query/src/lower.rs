@@ -32,18 +32,18 @@ use weir_store::schema::{DST_ID, OF_ONE_PACKET, SRC_ID};
 use crate::filter::expr::{self, Test, TextTest};
 use crate::filter::literal;
 use crate::function::call;
-use crate::who::Who;
+use crate::identity_table::IdentityTable;
 
 /// What conditions are lowered against.
 #[derive(Clone, Copy)]
-pub(crate) enum Over<'a> {
+pub(crate) enum LoweringContext<'a> {
     /// Stored facts or sums, whose identities these are.
-    Facts(&'a Who),
+    Facts(&'a IdentityTable),
     /// The table of identities itself.
     Identities,
 }
 
-impl Over<'_> {
+impl LoweringContext<'_> {
     /// The condition as an expression; null is false.
     pub(crate) fn test(self, test: &Test) -> Result<Expr> {
         self.polar(test, true)
@@ -51,7 +51,7 @@ impl Over<'_> {
 
     /// The condition, or its negation when `wanted` is false.
     fn polar(self, test: &Test, wanted: bool) -> Result<Expr> {
-        if let Over::Facts(who) = self {
+        if let LoweringContext::Facts(who) = self {
             who.check_time()?;
             if let Some(side) = side_of(test) {
                 return chosen(who, side, test, wanted);
@@ -73,7 +73,7 @@ impl Over<'_> {
         let mut flat = Vec::new();
         flatten(tests, all, &mut flat);
         let mut parts = Vec::new();
-        if let Over::Facts(who) = self {
+        if let LoweringContext::Facts(who) = self {
             for side in [Side::Src, Side::Dst] {
                 let (its, rest) = flat.into_iter().partition(|test| side_of(test) == Some(side));
                 flat = rest;
@@ -143,8 +143,8 @@ pub(crate) fn id_of(side: Side) -> &'static str {
 }
 
 /// A condition about one side's identity, found out for each identity.
-fn chosen(who: &Who, side: Side, test: &Test, wanted: bool) -> Result<Expr> {
-    let expression = Over::Identities.polar(test, wanted)?;
+fn chosen(who: &IdentityTable, side: Side, test: &Test, wanted: bool) -> Result<Expr> {
+    let expression = LoweringContext::Identities.polar(test, wanted)?;
     let found = evaluate(&expression, who.table())?;
     Ok(who.chosen(id_of(side), &found))
 }

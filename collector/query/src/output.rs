@@ -23,7 +23,7 @@ use weir_api::fields::{Column, FieldKind};
 use weir_flow::{Rfc3339, TcpFlags};
 use weir_store::schema::OF_ONE_PACKET;
 
-use crate::Rows;
+use crate::AnswerRows;
 
 /// One JSON object a row.
 pub(crate) fn json_rows(rows: &RecordBatch) -> Vec<Map<String, Value>> {
@@ -119,7 +119,7 @@ fn json_cell(column: &ArrayRef, row: usize) -> Value {
 }
 
 /// Stored values as people read them, under the names of their fields.
-pub(crate) fn present(columns: Vec<(String, ArrayRef)>, rows: usize) -> Result<Rows, ArrowError> {
+pub(crate) fn present(columns: Vec<(String, ArrayRef)>, rows: usize) -> Result<AnswerRows, ArrowError> {
     let (mut fields, mut arrays) = (Vec::new(), Vec::new());
     for (name, values) in columns {
         let kind = Column::find(&name).map(Column::kind);
@@ -128,7 +128,7 @@ pub(crate) fn present(columns: Vec<(String, ArrayRef)>, rows: usize) -> Result<R
         arrays.push(shown);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map(Rows)
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map(AnswerRows)
 }
 
 fn shown(kind: Option<FieldKind>, values: ArrayRef) -> Result<ArrayRef, ArrowError> {

@@ -24,13 +24,13 @@ use crate::aggregate::{range, within};
 use crate::budget::{Budget, off_thread};
 use crate::cursor::{Cursor, after, narrowed, times};
 use crate::groups;
-use crate::lower::Over;
-use crate::parts::{self, InMemory};
+use crate::identity_table::IdentityTable;
+use crate::lower::LoweringContext;
 use crate::records::{shown, stored};
-use crate::run::{self, Ran, Task};
-use crate::scan::Rows;
+use crate::run::{self, QueryRun, Task};
+use crate::scan::SegmentScan;
 use crate::segment_reader::OpenedSegments;
-use crate::who::Who;
+use crate::tier_slice::{self, InMemory};
 use crate::{FlowsPage, FlowsRequest, Order, QueryError, Stats, compile};
 
 /// Records on a page unless asked otherwise.
@@ -41,12 +41,12 @@ const STEP_GROWS: u64 = 64;
 
 /// Where records are, and from when to when.
 #[derive(Debug, Clone)]
-enum Source {
+enum RecordSource {
     Segment(Arc<Segment>),
     Memory(InMemory),
 }
 
-impl Source {
+impl RecordSource {
     fn time(&self) -> TimeRange {
         match self {
             Self::Segment(segment) => segment.time,
@@ -63,10 +63,10 @@ impl Source {
 }
 
 /// A request that was understood, and the view that it is asked of.
-struct Asked {
+struct PreparedRequest {
     reader: Reader,
     view: View,
-    who: Who,
+    who: IdentityTable,
     range: TimeRange,
     columns: Vec<Column>,
     /// The stored columns that are read.
@@ -85,12 +85,12 @@ pub(crate) async fn flows(
     budget: &Budget,
 ) -> Result<FlowsPage, QueryError> {
     let (reader, request, budget) = (reader.clone(), request.clone(), budget.clone());
-    let mut asked = off_thread(move || Asked::new(&reader, &request, &budget)).await?;
+    let mut asked = off_thread(move || PreparedRequest::new(&reader, &request, &budget)).await?;
     let (found, stats) = asked.read().await?;
     off_thread(move || asked.page(&found, stats)).await
 }
 
-impl Asked {
+impl PreparedRequest {
     fn new(reader: &Reader, request: &FlowsRequest, budget: &Budget) -> Result<Self, QueryError> {
         let columns = match request.columns.as_slice() {
             [] => Column::all().collect(),
@@ -109,9 +109,9 @@ impl Asked {
             filter = filter.primary();
         }
         let view = reader.view(range);
-        let who = Who::within(&view.identities, budget);
+        let who = IdentityTable::within(&view.identities, budget);
         Ok(Self {
-            test: Over::Facts(&who).test(&filter.test)?,
+            test: LoweringContext::Facts(&who).test(&filter.test)?,
             names: needed(&columns, &filled(&view)),
             order: request.order,
             reader: reader.clone(),
@@ -153,13 +153,15 @@ impl Asked {
     }
 
     /// Where records may be, the first in the order of the page last.
-    fn sources(&self) -> Vec<Source> {
-        let segments = self.view.raw.iter().cloned().map(Source::Segment);
-        let memory = parts::in_memory(&self.view).into_iter().map(Source::Memory);
+    fn sources(&self) -> Vec<RecordSource> {
+        let segments = self.view.raw.iter().cloned().map(RecordSource::Segment);
+        let memory = tier_slice::in_memory(&self.view)
+            .into_iter()
+            .map(RecordSource::Memory);
         let sources = segments
             .chain(memory)
             .filter(|source| source.time().overlaps(&self.range));
-        let mut sources: Vec<Source> = sources.collect();
+        let mut sources: Vec<RecordSource> = sources.collect();
         match self.order {
             Order::Newest => sources.sort_by_key(|source| source.time().until),
             Order::Oldest => sources.sort_by_key(|source| std::cmp::Reverse(source.time().from)),
@@ -186,7 +188,11 @@ impl Asked {
     }
 
     /// Runs the plan; once more without each segment that cannot be read.
-    async fn run(&mut self, mut sources: Vec<Source>, bounds: TimeRange) -> Result<Ran, QueryError> {
+    async fn run(
+        &mut self,
+        mut sources: Vec<RecordSource>,
+        bounds: TimeRange,
+    ) -> Result<QueryRun, QueryError> {
         loop {
             let opened: Arc<OpenedSegments> = Arc::default();
             let task = Task {
@@ -201,22 +207,22 @@ impl Asked {
                 Err(QueryError::Engine(failed)) => failed,
                 ran => return ran,
             };
-            let Some(broken) = parts::first_unreadable(opened.latest_first()).await? else {
+            let Some(broken) = tier_slice::first_unreadable(opened.latest_first()).await? else {
                 return Err(QueryError::Engine(failed));
             };
-            sources.retain(|source| !matches!(source, Source::Segment(s) if s.path == broken.path));
+            sources.retain(|source| !matches!(source, RecordSource::Segment(s) if s.path == broken.path));
             self.view.unreadable.push(broken);
         }
     }
 
-    fn plan(&self, sources: &[Source], bounds: TimeRange) -> Result<LogicalPlan, QueryError> {
-        let part = |rows: Rows, test: Expr| -> Done<LogicalPlan> {
+    fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Result<LogicalPlan, QueryError> {
+        let part = |rows: SegmentScan, test: Expr| -> Done<LogicalPlan> {
             let plan = LogicalPlanBuilder::scan("flows", provider_as_source(Arc::new(rows)), None)?;
             plan.filter(test)?
                 .project(self.names.iter().map(|name| col(*name)))?
                 .build()
         };
-        let is_inside = |source: &Source| parts::is_inside(source.time(), bounds);
+        let is_inside = |source: &RecordSource| tier_slice::is_inside(source.time(), bounds);
         let (whole, cut): (Vec<_>, Vec<_>) = sources.iter().cloned().partition(is_inside);
         let whole = part(rows(whole), self.test.clone())?;
         let cut = part(rows(cut), within(bounds).and(self.test.clone()))?;
@@ -260,14 +266,14 @@ impl Asked {
         Ok(FlowsPage {
             cursor: (left > self.limit).then(|| after(&page, self.cursor).to_string()),
             rows: shown(&page, &self.who, &self.columns)?,
-            notes: parts::notes(&self.reader, &self.view, &parts::raw(self.range)),
+            notes: tier_slice::notes(&self.reader, &self.view, &tier_slice::raw(self.range)),
             stats,
         })
     }
 }
 
 /// How many of the last sources are read in a step of so many records.
-fn step_of(left: &[Source], records: u64) -> usize {
+fn step_of(left: &[RecordSource], records: u64) -> usize {
     let mut before = 0_u64;
     let fits = left.iter().rev().take_while(|source| {
         let fits = before < records;
@@ -277,15 +283,15 @@ fn step_of(left: &[Source], records: u64) -> usize {
     fits.count()
 }
 
-fn rows(sources: Vec<Source>) -> Rows {
+fn rows(sources: Vec<RecordSource>) -> SegmentScan {
     let (mut segments, mut memory) = (Vec::new(), Vec::new());
     for source in sources {
         match source {
-            Source::Segment(segment) => segments.push(segment),
-            Source::Memory(rows) => memory.push(rows),
+            RecordSource::Segment(segment) => segments.push(segment),
+            RecordSource::Memory(rows) => memory.push(rows),
         }
     }
-    Rows::facts(segments, memory)
+    SegmentScan::facts(segments, memory)
 }
 
 fn by(name: &str, options: SortOptions) -> SortExpr {

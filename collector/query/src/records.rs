@@ -9,10 +9,10 @@ use weir_api::fields::{Column, Side};
 use weir_store::schema::{self, DST_ID, SRC_ID};
 
 use crate::groups::known_text;
+use crate::identity_table::IdentityTable;
 use crate::lower::{PROTO, PROTOCOL};
 use crate::output::present;
-use crate::who::Who;
-use crate::{QueryError, Rows};
+use crate::{AnswerRows, QueryError};
 
 /// The name of the column that is stored in place of one of a record itself.
 pub(crate) fn stored(column: Column) -> &'static str {
@@ -20,7 +20,11 @@ pub(crate) fn stored(column: Column) -> &'static str {
 }
 
 /// Stored rows as people read them.
-pub(crate) fn shown(rows: &RecordBatch, who: &Who, columns: &[Column]) -> Result<Rows, QueryError> {
+pub(crate) fn shown(
+    rows: &RecordBatch,
+    who: &IdentityTable,
+    columns: &[Column],
+) -> Result<AnswerRows, QueryError> {
     let mut read: Vec<(String, ArrayRef)> = Vec::with_capacity(columns.len());
     for &column in columns {
         let values = if column.field().identity {

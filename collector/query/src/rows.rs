@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 
 use crate::output;
 
-/// Rows of an answer.
+/// AnswerRows of an answer.
 ///
 /// Names are those of the field table, addresses are text, times RFC 3339 with
 /// microseconds; what is absent is left out of JSON and empty in CSV.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rows(pub(crate) RecordBatch);
+pub struct AnswerRows(pub(crate) RecordBatch);
 
-impl Rows {
+impl AnswerRows {
     /// How many.
     pub fn len(&self) -> usize {
         self.0.num_rows()

@@ -41,13 +41,13 @@ pub(crate) struct Task<'a> {
 }
 
 /// What came out of a plan.
-pub(crate) struct Ran {
+pub(crate) struct QueryRun {
     pub(crate) rows: RecordBatch,
     pub(crate) stats: Stats,
     plan: Arc<dyn ExecutionPlan>,
 }
 
-impl Ran {
+impl QueryRun {
     /// The plan, with the figures of each step.
     pub(crate) fn plan(&self) -> String {
         let shown = DisplayableExecutionPlan::with_metrics(self.plan.as_ref());
@@ -56,7 +56,7 @@ impl Ran {
 }
 
 /// Runs a plan, as long as somebody waits for it.
-pub(crate) async fn run(task: Task<'_>) -> Result<Ran, QueryError> {
+pub(crate) async fn run(task: Task<'_>) -> Result<QueryRun, QueryError> {
     let began = Instant::now();
     let context = session(&task)?;
     let (state, plan) = (context.state(), task.plan);
@@ -79,7 +79,7 @@ pub(crate) async fn run(task: Task<'_>) -> Result<Ran, QueryError> {
         ..Stats::default()
     };
     add_up(plan.as_ref(), &mut stats);
-    Ok(Ran { rows, stats, plan })
+    Ok(QueryRun { rows, stats, plan })
 }
 
 fn session(task: &Task<'_>) -> Result<SessionContext, QueryError> {

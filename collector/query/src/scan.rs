@@ -18,18 +18,18 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use weir_store::{Batch, Segment, schema};
 
-use crate::parts::InMemory;
 use crate::segment_reader::{SegmentReaders, file_of};
+use crate::tier_slice::InMemory;
 
 /// Segments of one schema and rows in memory.
 #[derive(Debug, Clone)]
-pub(crate) struct Rows {
+pub(crate) struct SegmentScan {
     schema: SchemaRef,
     segments: Vec<Arc<Segment>>,
     memory: Vec<InMemory>,
 }
 
-impl Rows {
+impl SegmentScan {
     /// Records as they came.
     pub(crate) fn facts(segments: Vec<Arc<Segment>>, memory: Vec<InMemory>) -> Self {
         Self {
@@ -96,7 +96,7 @@ fn read(batch: &Batch, schema: &SchemaRef) -> Option<RecordBatch> {
 }
 
 #[async_trait]
-impl TableProvider for Rows {
+impl TableProvider for SegmentScan {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }

@@ -158,7 +158,7 @@ mod tests {
 
     use super::*;
     use crate::lower::tests::flows::Flows;
-    use crate::parts::first_unreadable;
+    use crate::tier_slice::first_unreadable;
 
     #[tokio::test]
     async fn the_segment_that_cannot_be_read_is_found_among_those_opened_last_and_named() {

@@ -19,19 +19,19 @@ use weir_store::schema::{self, DST_ID, SRC_ID};
 use weir_store::{Closed, Identities, Reader};
 
 use crate::budget::{Budget, off_thread};
-use crate::engine::{Tail, TailEnd, TailRequest};
+use crate::engine::{RecordTail, TailEnd, TailRequest};
 use crate::filter::expr::{self, Test};
-use crate::lower::{self, Over};
+use crate::identity_table::IdentityTable;
+use crate::lower::{self, LoweringContext};
 use crate::records::{shown, stored};
-use crate::who::Who;
-use crate::{Filter, Limits, QueryError, Rows, compile, groups};
+use crate::{AnswerRows, Filter, Limits, QueryError, compile, groups};
 
 /// Batches that wait for one who watches; what comes beyond is not shown.
 const WAITING: usize = 64;
 /// So often it is looked whether anybody still watches.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Rows that arrived, widened, and everybody whom they name.
+/// AnswerRows that arrived, widened, and everybody whom they name.
 #[derive(Debug)]
 struct Arrived {
     rows: RecordBatch,
@@ -193,8 +193,8 @@ impl Watcher {
     }
 }
 
-impl Tail for LiveTail {
-    fn next(&mut self, within: Duration) -> Result<Option<Rows>, TailEnd> {
+impl RecordTail for LiveTail {
+    fn next(&mut self, within: Duration) -> Result<Option<AnswerRows>, TailEnd> {
         match self.arrived.recv_timeout(within) {
             Ok(arrived) => Ok(self.records(&arrived)?),
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -208,7 +208,7 @@ impl Tail for LiveTail {
 }
 
 impl LiveTail {
-    fn records(&mut self, arrived: &Arrived) -> Result<Option<Rows>, QueryError> {
+    fn records(&mut self, arrived: &Arrived) -> Result<Option<AnswerRows>, QueryError> {
         let (chosen, who) = self.chooser.choose(&arrived.rows, &arrived.identities)?;
         if chosen.true_count() == 0 {
             return Ok(None);
@@ -230,7 +230,7 @@ struct Chooser {
 #[derive(Debug)]
 struct Ready {
     identities: Arc<Identities>,
-    who: Who,
+    who: IdentityTable,
     test: Arc<dyn PhysicalExpr>,
 }
 
@@ -248,7 +248,7 @@ impl Chooser {
         &mut self,
         rows: &RecordBatch,
         identities: &Arc<Identities>,
-    ) -> Result<(BooleanArray, &Who), QueryError> {
+    ) -> Result<(BooleanArray, &IdentityTable), QueryError> {
         let ready = match self.ready.take() {
             Some(ready) if Arc::ptr_eq(&ready.identities, identities) => ready,
             _ => self.prepare(identities)?,
@@ -259,8 +259,8 @@ impl Chooser {
     }
 
     fn prepare(&self, identities: &Arc<Identities>) -> Result<Ready, QueryError> {
-        let who = Who::new(identities);
-        let test = Over::Facts(&who).test(&self.filter.test)?;
+        let who = IdentityTable::new(identities);
+        let test = LoweringContext::Facts(&who).test(&self.filter.test)?;
         Ok(Ready {
             test: lower::physical(&test, &self.looked_at)?,
             identities: Arc::clone(identities),

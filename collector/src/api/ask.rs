@@ -1,7 +1,9 @@
 //! Asks an engine and puts the answers into the form of the API. The CLI uses it
 //! too, on a data directory.
 
-use weir_query::{Engine, Explanation, FlowsRequest, Limits, QueryError, Question, Rows, ValuesRequest};
+use weir_query::{
+    AnswerRows, Engine, Explanation, FlowsRequest, Limits, QueryError, Question, ValuesRequest,
+};
 
 use super::answer::{FlowsAnswer, QueryAnswer, Row, ValuesAnswer};
 use super::format::Format;
@@ -125,7 +127,7 @@ pub async fn flows_rows(
     })
 }
 
-fn write(rows: &Rows, format: Format) -> Result<Vec<u8>, QueryError> {
+fn write(rows: &AnswerRows, format: Format) -> Result<Vec<u8>, QueryError> {
     let failed = |error: &dyn std::error::Error| QueryError::Engine(error.to_string());
     let mut text = Vec::new();
     match format {
@@ -136,6 +138,6 @@ fn write(rows: &Rows, format: Format) -> Result<Vec<u8>, QueryError> {
     Ok(text)
 }
 
-fn rows(rows: &Rows) -> Vec<Row> {
+fn rows(rows: &AnswerRows) -> Vec<Row> {
     rows.json().into_iter().map(Row).collect()
 }

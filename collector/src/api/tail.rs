@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, Stream};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
-use weir_query::{Engine, Limits, Rows, Tail, TailEnd, TailRequest};
+use weir_query::{AnswerRows, Engine, Limits, RecordTail, TailEnd, TailRequest};
 
 use super::params::TailParams;
 use super::problem::Problem;
@@ -63,7 +63,7 @@ pub async fn follow(
 }
 
 struct Work {
-    tail: Box<dyn Tail>,
+    tail: Box<dyn RecordTail>,
     /// When something was written last.
     wrote: Instant,
     ends: Instant,
@@ -95,7 +95,7 @@ impl Work {
             Over
         })?;
         let mut text = self.note_of_missed();
-        for row in records.iter().flat_map(Rows::json) {
+        for row in records.iter().flat_map(AnswerRows::json) {
             text.push_str(&serde_json::Value::Object(row).to_string());
             text.push('\n');
         }

@@ -24,12 +24,12 @@ const STACK: usize = 16 << 20;
 
 /// The threads, and whose turn it is.
 #[derive(Debug)]
-pub struct Threads {
+pub struct QueryThreads {
     runtime: Option<Runtime>,
     turns: Arc<Semaphore>,
 }
 
-impl Threads {
+impl QueryThreads {
     /// Starts the threads: half as many as there are cores.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Threads {
     }
 }
 
-impl Drop for Threads {
+impl Drop for QueryThreads {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             // Waiting would block the task that drops us.
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_nobody_waits_for_is_dropped() {
-        let engine = Threads::start().unwrap();
+        let engine = QueryThreads::start().unwrap();
         let (gone, is_gone) = tokio::sync::oneshot::channel();
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         let asked = engine.run::<()>(async move {
@@ -136,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_goes_away_ends_its_question() {
         use tokio::io::AsyncWriteExt;
-        let engine = Arc::new(Threads::start().unwrap());
+        let engine = Arc::new(QueryThreads::start().unwrap());
         let (gone, mut is_gone) = tokio::sync::mpsc::channel(1);
         let (begun, mut has_begun) = tokio::sync::mpsc::channel(1);
         let page = async move || {
@@ -169,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_dies_is_a_problem_and_not_the_end() {
-        let engine = Threads::start().unwrap();
+        let engine = QueryThreads::start().unwrap();
         let outcome = engine.run::<()>(async { panic!("a fault of ours") }).await;
         assert_eq!(outcome.map_err(|problem| problem.status), Err(500));
         assert_eq!(engine.run(async { Ok(1) }).await, Ok(1));

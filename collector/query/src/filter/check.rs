@@ -145,7 +145,7 @@ impl Checker<'_> {
             LiteralValue::Double(double) => Ok(Checked::Term(Term::Double(*double.inner()), Type::Double)),
             LiteralValue::String(text) => Ok(Checked::Term(Term::Text(text.inner().to_owned()), Type::Text)),
             LiteralValue::Bytes(_) | LiteralValue::Null => {
-                Err(self.wrong(node, "no field is ever null or octets: what is unknown is \"\""))
+                Err(self.wrong(node, "no field is ever null or bytes: what is unknown is \"\""))
             }
         }
     }

@@ -177,7 +177,7 @@ impl Checker<'_> {
         let text = self.quoted(node)?;
         let size = span::parse_size(&text).and_then(|size| i64::try_from(size).ok());
         let size = size.ok_or_else(|| {
-            let message = format!("{text:?} is no count of octets such as 1500B, 64kB or 10MiB");
+            let message = format!("{text:?} is no count of bytes such as 1500B, 64kB or 10MiB");
             self.wrong(node, message)
         })?;
         Ok(Checked::Term(Term::Number(size), Type::Number))

@@ -5,7 +5,7 @@ use cel::parser::{ParseErrors, Parser};
 
 use super::error::{FilterError, nearest_field};
 
-/// The longest filter, in octets.
+/// The longest filter, in bytes.
 pub const MAX_LENGTH: usize = 32 << 10;
 /// How many signs that may nest one expression in another a filter may hold.
 const MAX_SIGNS: usize = 2048;
@@ -72,10 +72,7 @@ fn parts(node: &IdedExpr) -> Vec<&IdedExpr> {
 
 fn within_bounds(text: &str) -> Result<(), FilterError> {
     if text.len() > MAX_LENGTH {
-        return Err(wrong(
-            1,
-            &format!("the filter is longer than {MAX_LENGTH} octets"),
-        ));
+        return Err(wrong(1, &format!("the filter is longer than {MAX_LENGTH} bytes")));
     }
     let (mut quote, mut signs, mut depth) = (None, 0, 0_usize);
     let mut characters = text.char_indices();

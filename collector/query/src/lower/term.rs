@@ -12,25 +12,25 @@ use datafusion::prelude::{col, lit};
 use weir_api::fields::{Column, FieldKind};
 use weir_flow::protocol_name;
 
-use super::{Over, convert, id_of};
+use super::{LoweringContext, convert, id_of};
 use crate::filter::expr::{self, Arithmetic, Compare, Term, Type};
 use crate::function::call;
-use crate::who::attribute;
+use crate::identity_table::attribute;
 
 /// The column that follows from [`PROTO`].
 pub(crate) const PROTOCOL: Column = Column::of("protocol");
 /// The column that is stored in its place.
 pub(crate) const PROTO: &str = "proto";
 
-impl Over<'_> {
+impl LoweringContext<'_> {
     /// The value of a column as it is stored.
     pub(super) fn place(self, column: Column) -> Expr {
         match self {
-            Over::Facts(who) if column.field().identity => {
+            LoweringContext::Facts(who) if column.field().identity => {
                 who.gather(column, who.values(column), id_of(column.side()))
             }
-            Over::Facts(_) => col(column.name()),
-            Over::Identities => col(attribute(column)),
+            LoweringContext::Facts(_) => col(column.name()),
+            LoweringContext::Identities => col(attribute(column)),
         }
     }
 
@@ -97,7 +97,7 @@ impl Over<'_> {
     /// What a map has under a key; found out for each identity, not for each row.
     fn entry(self, column: Column, key: &str) -> Expr {
         match self {
-            Over::Facts(who) if column.field().identity => {
+            LoweringContext::Facts(who) if column.field().identity => {
                 let entries = convert::entries(&who.values(column), key);
                 who.gather(column, entries, id_of(column.side()))
             }
@@ -187,7 +187,7 @@ impl Over<'_> {
     fn compare_columns(self, op: Compare, a: Column, b: Column) -> Result<Expr> {
         let (left, right) = (Term::Column(a), Term::Column(b));
         let text = type_of(&left) == Type::Text;
-        if let Over::Facts(who) = self
+        if let LoweringContext::Facts(who) = self
             && text
             && a.field().identity
             && b.field().identity

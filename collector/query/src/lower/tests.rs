@@ -15,8 +15,8 @@ use wire::{Attribute, AttributeValue};
 
 use crate::filter::expr::{Case, Compare, Term, Test, TextTest, Type};
 use crate::filter::literal::{octets, ranges};
-use crate::lower::Over;
-use crate::who::Who;
+use crate::identity_table::IdentityTable;
+use crate::lower::LoweringContext;
 use crate::{Filter, compile};
 use arrow::array::RecordBatch;
 
@@ -442,10 +442,10 @@ fn joined_conditions_find_what_looking_at_each_row_finds() {
 
 #[test]
 fn a_lowered_condition_grows_with_the_filter_and_no_faster() {
-    let who = Who::new(&stored().identities);
+    let who = IdentityTable::new(&stored().identities);
     let nodes = |text: &str| {
         let test = compile(text).unwrap().test;
-        let lowered = Over::Facts(&who).test(&test).unwrap();
+        let lowered = LoweringContext::Facts(&who).test(&test).unwrap();
         let mut nodes = 0;
         lowered
             .apply(|_| {

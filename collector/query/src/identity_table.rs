@@ -29,14 +29,14 @@ pub(crate) fn attribute(column: Column) -> &'static str {
 
 /// Identities, and the row of each number; numbers that nobody has are nobody's.
 #[derive(Debug, Clone)]
-pub(crate) struct Who {
+pub(crate) struct IdentityTable {
     table: RecordBatch,
     row_of: Arc<[u32]>,
     /// Until when there is time to work with them.
     budget: Option<Budget>,
 }
 
-impl Who {
+impl IdentityTable {
     /// For a question.
     pub(crate) fn within(identities: &Identities, budget: &Budget) -> Self {
         Self {

@@ -14,7 +14,7 @@ use weir_store::{Cover, Reader, Segment, Tier, TimeRange, Unreadable, View};
 
 use crate::answer::{Note, NoteKind, Part};
 use crate::lower::time_type;
-use crate::scan::Rows;
+use crate::scan::SegmentScan;
 use crate::{QueryError, budget};
 use weir_flow::Rfc3339;
 
@@ -23,24 +23,24 @@ const FIRST_HEAD: u64 = 1;
 
 /// A part of the range, and where each of its records is once.
 #[derive(Debug)]
-pub(crate) struct Piece {
+pub(crate) struct TierSlice {
     pub(crate) tier: Tier,
     pub(crate) range: TimeRange,
     cover: Cover,
     memory: Vec<InMemory>,
 }
 
-/// Rows in memory, and from the earliest to the latest of them.
+/// SegmentScan in memory, and from the earliest to the latest of them.
 #[derive(Debug, Clone)]
 pub(crate) struct InMemory {
     pub(crate) rows: weir_store::Batch,
     pub(crate) time: TimeRange,
 }
 
-/// Rows that are read together.
+/// SegmentScan that are read together.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
-    pub(crate) rows: Rows,
+    pub(crate) rows: SegmentScan,
     /// They are sums, not records.
     pub(crate) sums: bool,
     /// Some of them are outside of this range.
@@ -51,7 +51,7 @@ impl Batch {
     /// Nothing to read.
     pub(crate) fn empty() -> Self {
         Self {
-            rows: Rows::facts(Vec::new(), Vec::new()),
+            rows: SegmentScan::facts(Vec::new(), Vec::new()),
             sums: false,
             bounds: None,
         }
@@ -77,7 +77,7 @@ pub(crate) fn in_memory(view: &View) -> Vec<InMemory> {
 
 /// Cuts the range at the edges of buckets: the coarsest tier up to `finest` in
 /// the middle, finer ones towards the edges.
-pub(crate) fn pieces(view: &View, range: TimeRange, coarsest: Tier) -> Vec<Piece> {
+pub(crate) fn slices(view: &View, range: TimeRange, coarsest: Tier) -> Vec<TierSlice> {
     let mut parts = Vec::new();
     cut(range, coarsest, &mut parts);
     parts.retain(|(part, _)| part.from < part.until);
@@ -85,7 +85,7 @@ pub(crate) fn pieces(view: &View, range: TimeRange, coarsest: Tier) -> Vec<Piece
     let memory = in_memory(view);
     parts
         .into_iter()
-        .map(|(part, tier)| piece(view, &memory, part, tier))
+        .map(|(part, tier)| slice(view, &memory, part, tier))
         .collect()
 }
 
@@ -110,13 +110,13 @@ fn cut(range: TimeRange, tier: Tier, parts: &mut Vec<(TimeRange, Tier)>) {
     cut(TimeRange { from: until, ..range }, finer, parts);
 }
 
-fn piece(view: &View, memory: &[InMemory], range: TimeRange, tier: Tier) -> Piece {
+fn slice(view: &View, memory: &[InMemory], range: TimeRange, tier: Tier) -> TierSlice {
     let mut cover = view.cover(tier);
     for segments in [&mut cover.raw, &mut cover.minute, &mut cover.hour] {
         segments.retain(|segment| segment.time.overlaps(&range));
     }
     let memory = memory.iter().filter(|rows| rows.time.overlaps(&range));
-    Piece {
+    TierSlice {
         tier,
         range,
         cover,
@@ -125,8 +125,8 @@ fn piece(view: &View, memory: &[InMemory], range: TimeRange, tier: Tier) -> Piec
 }
 
 /// The range as a part that is answered out of records, wherever they are.
-pub(crate) fn raw(range: TimeRange) -> [Piece; 1] {
-    [Piece {
+pub(crate) fn raw(range: TimeRange) -> [TierSlice; 1] {
+    [TierSlice {
         tier: Tier::Raw,
         range,
         cover: Cover::default(),
@@ -139,7 +139,7 @@ pub(crate) fn is_inside(time: TimeRange, range: TimeRange) -> bool {
     range.from <= time.from && time.until <= range.until
 }
 
-impl Piece {
+impl TierSlice {
     /// What to read. What is wholly inside needs no look at the time.
     pub(crate) fn batches(&self) -> Vec<Batch> {
         let sums = [self.cover.hour.as_slice(), self.cover.minute.as_slice()].concat();
@@ -151,10 +151,10 @@ impl Piece {
         let bounds = Some(self.range);
         let batch = |rows, sums, bounds| Batch { rows, sums, bounds };
         let batches = [
-            batch(Rows::facts(whole, in_memory), false, None),
-            batch(Rows::facts(cut, cut_memory), false, bounds),
-            batch(Rows::sums(whole_sums), true, None),
-            batch(Rows::sums(cut_sums), true, bounds),
+            batch(SegmentScan::facts(whole, in_memory), false, None),
+            batch(SegmentScan::facts(cut, cut_memory), false, bounds),
+            batch(SegmentScan::sums(whole_sums), true, None),
+            batch(SegmentScan::sums(cut_sums), true, bounds),
         ];
         batches
             .into_iter()
@@ -204,9 +204,9 @@ pub(crate) async fn first_unreadable(suspects: Vec<Arc<Segment>>) -> Result<Opti
 }
 
 /// Leaves the segment of this path out.
-pub(crate) fn leave_out(pieces: &mut [Piece], path: &Path) {
-    for piece in pieces {
-        let Cover { raw, minute, hour } = &mut piece.cover;
+pub(crate) fn leave_out(slices: &mut [TierSlice], path: &Path) {
+    for slice in slices {
+        let Cover { raw, minute, hour } = &mut slice.cover;
         for segments in [raw, minute, hour] {
             segments.retain(|segment| segment.path != path);
         }
@@ -233,20 +233,20 @@ async fn failure(segment: Arc<Segment>) -> Result<Option<String>, QueryError> {
     failure
 }
 
-/// What one should know about an answer from these pieces.
-pub(crate) fn notes(reader: &Reader, view: &View, pieces: &[Piece]) -> Vec<Note> {
+/// What one should know about an answer from these slices.
+pub(crate) fn notes(reader: &Reader, view: &View, slices: &[TierSlice]) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut note = |kind, message| notes.push(Note { kind, message });
-    for (from, until) in expired(reader, view, pieces) {
+    for (from, until) in expired(reader, view, slices) {
         let (from, until) = (rfc3339(from), rfc3339(until));
         let message = format!("what was from {from} to {until} has expired");
         note(NoteKind::Expired, message);
     }
-    for piece in pieces.iter().filter(|piece| piece.uses_rollups()) {
-        let (from, until) = (rfc3339(piece.range.from), rfc3339(piece.range.until));
+    for slice in slices.iter().filter(|slice| slice.uses_rollups()) {
+        let (from, until) = (rfc3339(slice.range.from), rfc3339(slice.range.until));
         let message = format!(
             "from {from} to {until} answered out of sums by the {}",
-            piece.tier.as_str()
+            slice.tier.as_str()
         );
         note(NoteKind::Rollup, message);
     }
@@ -261,20 +261,20 @@ pub(crate) fn notes(reader: &Reader, view: &View, pieces: &[Piece]) -> Vec<Note>
 }
 
 /// Where something was kept once, from and until, those that adjoin as one.
-fn expired(reader: &Reader, view: &View, pieces: &[Piece]) -> Vec<(i64, i64)> {
+fn expired(reader: &Reader, view: &View, slices: &[TierSlice]) -> Vec<(i64, i64)> {
     let mut gaps: Vec<(i64, i64)> = Vec::new();
-    for piece in pieces {
+    for slice in slices {
         // What a coarser tier has, its finer tiers may have lost.
-        let tiers = Tier::ALL.into_iter().filter(|tier| *tier <= piece.tier);
+        let tiers = Tier::ALL.into_iter().filter(|tier| *tier <= slice.tier);
         let oldest = tiers.filter_map(|tier| view.oldest[tier as usize]).min();
-        let Some(oldest) = oldest.filter(|oldest| *oldest > piece.range.from) else {
+        let Some(oldest) = oldest.filter(|oldest| *oldest > slice.range.from) else {
             continue;
         };
-        let until = oldest.min(piece.range.until);
+        let until = oldest.min(slice.range.until);
         match gaps.last_mut() {
-            Some(last) if last.1 == piece.range.from => last.1 = until,
-            _ if is_first(reader, oldest, piece.tier) => {}
-            _ => gaps.push((piece.range.from, until)),
+            Some(last) if last.1 == slice.range.from => last.1 = until,
+            _ if is_first(reader, oldest, slice.tier) => {}
+            _ => gaps.push((slice.range.from, until)),
         }
     }
     gaps
