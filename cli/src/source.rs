@@ -12,7 +12,7 @@ use weir_collector::api::answer::{FlowsAnswer, QueryAnswer, ValuesAnswer};
 use weir_collector::api::ask;
 use weir_collector::api::problem::Problem;
 use weir_collector::api::status::{StatusAnswer, StoreAnswer};
-use weir_query::{Explanation, FlowsRequest, Limits, QueryError, Question, ValuesRequest};
+use weir_query::{Embedded, Engine, Explanation, FlowsRequest, Limits, QueryError, Question, ValuesRequest};
 use weir_store::Reader;
 
 use crate::server::{Pairs, Server};
@@ -55,7 +55,7 @@ pub struct SourceArgs {
 /// Where answers come from.
 pub enum Source {
     /// Files.
-    Directory(Box<Reader>),
+    Directory(Box<dyn Engine>),
     /// A collector.
     Server(Server),
 }
@@ -68,7 +68,7 @@ impl SourceArgs {
     pub async fn open(&self) -> Result<Source> {
         if let Some(directory) = &self.data_dir {
             let reader = Reader::open_dir(directory)?;
-            return Ok(Source::Directory(Box::new(reader)));
+            return Ok(Source::Directory(Box::new(Embedded::new(reader))));
         }
         let token = self.token.clone();
         if let (Some(url), None) = (&self.server, &self.kubeconfig) {
@@ -100,7 +100,7 @@ impl Source {
     /// A [`Problem`], or there is nobody to ask.
     pub async fn query(&self, question: &Question) -> Result<QueryAnswer> {
         match self {
-            Self::Directory(reader) => local(ask::query(reader, question, &limits()).await),
+            Self::Directory(engine) => local(ask::query(engine.as_ref(), question, &limits()).await),
             Self::Server(server) => read(server, "query", question_pairs(question)).await,
         }
     }
@@ -111,7 +111,7 @@ impl Source {
     /// As [`Self::query`].
     pub async fn explain(&self, question: &Question) -> Result<Explanation> {
         match self {
-            Self::Directory(reader) => local(ask::explain(reader, question, &limits()).await),
+            Self::Directory(engine) => local(ask::explain(engine.as_ref(), question, &limits()).await),
             Self::Server(server) => {
                 let mut pairs = question_pairs(question);
                 pairs.push(("explain", "true".to_owned()));
@@ -126,7 +126,7 @@ impl Source {
     /// As [`Self::query`].
     pub async fn flows(&self, request: &FlowsRequest) -> Result<FlowsAnswer> {
         match self {
-            Self::Directory(reader) => local(ask::flows(reader, request, &limits()).await),
+            Self::Directory(engine) => local(ask::flows(engine.as_ref(), request, &limits()).await),
             Self::Server(server) => read(server, "flows", flows_pairs(request)).await,
         }
     }
@@ -137,7 +137,7 @@ impl Source {
     /// As [`Self::query`].
     pub async fn values(&self, request: &ValuesRequest) -> Result<ValuesAnswer> {
         match self {
-            Self::Directory(reader) => local(ask::values(reader, request, &limits()).await),
+            Self::Directory(engine) => local(ask::values(engine.as_ref(), request, &limits()).await),
             Self::Server(server) => read(server, "values", values_pairs(request)).await,
         }
     }
@@ -148,9 +148,9 @@ impl Source {
     /// As [`Self::query`].
     pub async fn status(&self) -> Result<StatusAnswer> {
         match self {
-            Self::Directory(reader) => Ok(StatusAnswer {
+            Self::Directory(engine) => Ok(StatusAnswer {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                store: Some(StoreAnswer::of(reader)),
+                store: Some(StoreAnswer::from(engine.status())),
                 exporters: Vec::new(),
                 records: None,
             }),

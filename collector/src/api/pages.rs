@@ -80,14 +80,16 @@ pub async fn flows(
 ) -> Result<Response, Problem> {
     let (request, format) = params.into_request();
     let format = Format::choose(format, &headers)?;
-    let Asker { reader, limits } = api.admit(&headers).await?;
-    api.engine
+    let Asker { engine, limits } = api.admit(&headers).await?;
+    api.threads
         .run(async move {
             if format != Format::Json {
-                let written = ask::flows_rows(&reader, &request, &limits, format).await;
+                let written = ask::flows_rows(engine.as_ref(), &request, &limits, format).await;
                 return Ok(send(written.map_err(problem)?));
             }
-            let answer = ask::flows(&reader, &request, &limits).await.map_err(problem)?;
+            let answer = ask::flows(engine.as_ref(), &request, &limits)
+                .await
+                .map_err(problem)?;
             Ok(Json(answer).into_response())
         })
         .await
@@ -115,15 +117,23 @@ pub async fn query(
     let explain = params.explain;
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
-    let Asker { reader, limits } = api.admit(&headers).await?;
-    api.engine
+    let Asker { engine, limits } = api.admit(&headers).await?;
+    api.threads
         .run(async move {
             let reply = if explain {
-                QueryReply::Explanation(ask::explain(&reader, &question, &limits).await.map_err(problem)?)
+                QueryReply::Explanation(
+                    ask::explain(engine.as_ref(), &question, &limits)
+                        .await
+                        .map_err(problem)?,
+                )
             } else if format == Format::Json {
-                QueryReply::Answer(ask::query(&reader, &question, &limits).await.map_err(problem)?)
+                QueryReply::Answer(
+                    ask::query(engine.as_ref(), &question, &limits)
+                        .await
+                        .map_err(problem)?,
+                )
             } else {
-                let written = ask::query_rows(&reader, &question, &limits, format).await;
+                let written = ask::query_rows(engine.as_ref(), &question, &limits, format).await;
                 return Ok(send(written.map_err(problem)?));
             };
             Ok(Json(reply).into_response())
@@ -143,10 +153,14 @@ pub async fn values(
     headers: HeaderMap,
     Params(params): Params<ValuesParams>,
 ) -> Result<Json<ValuesAnswer>, Problem> {
-    let Asker { reader, limits } = api.admit(&headers).await?;
+    let Asker { engine, limits } = api.admit(&headers).await?;
     let request = params.into();
-    let work = async move { ask::values(&reader, &request, &limits).await.map_err(problem) };
-    api.engine.run(work).await.map(Json)
+    let work = async move {
+        ask::values(engine.as_ref(), &request, &limits)
+            .await
+            .map_err(problem)
+    };
+    api.threads.run(work).await.map(Json)
 }
 
 /// Flow records as they arrive, one JSON object a line
@@ -168,8 +182,8 @@ pub async fn tail(
     headers: HeaderMap,
     Params(params): Params<TailParams>,
 ) -> Result<Response, Problem> {
-    let Asker { reader, limits } = api.admit(&headers).await?;
-    let lines = tail::follow(&reader, params, &limits.scope, Arc::clone(&api.tails))?;
+    let Asker { engine, limits } = api.admit(&headers).await?;
+    let lines = tail::follow(engine.as_ref(), params, &limits, Arc::clone(&api.tails)).await?;
     Ok(([(CONTENT_TYPE, tail::MEDIA_TYPE)], Body::from_stream(lines)).into_response())
 }
 
