@@ -1132,6 +1132,14 @@ async fn filters_as_wide_and_as_deep_as_may_be_are_answered() {
         // The time to live of all of them is less than 480.
         let wanted = by_hand(&stored, &["ns"], |r| r["bytes"].as_u64() > r["ttl"].as_u64());
         assert_eq!(found(&stored, &question).await, wanted);
+        let tail = TailRequest {
+            filter: question.filter,
+            ..TailRequest::default()
+        };
+        let tail = Embedded::new(stored.reader.clone())
+            .tail(&tail, &Limits::default())
+            .await;
+        assert!(tail.unwrap().next(Duration::ZERO).unwrap().is_none());
     }
     let words = Question {
         filter: vec![r#""SYN" in tcp_flags"#; 900].join(" || "),

@@ -343,6 +343,7 @@ fn conversations_are_what_looking_at_each_record_finds() {
     let stores: Vec<Stored> = (1..4).map(stored).collect();
     let config = ProptestConfig {
         max_shrink_iters: 200,
+        failure_persistence: None,
         ..ProptestConfig::with_cases(96)
     };
     proptest!(config, |(filter in filters(), columns in fields(), store in 0_usize..3, bucket in select(vec![None, Some(HOUR), Some(7 * MINUTE)]))| {
