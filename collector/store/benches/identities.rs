@@ -12,7 +12,6 @@ mod flows;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use flows::{Flows, START};
