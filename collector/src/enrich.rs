@@ -20,12 +20,13 @@ use std::sync::Arc;
 use weir_flow::{FlowRecord, IdentifiedBy, Identity, Side};
 
 use answer::{Asked, Behind, Question};
-use cache::{Cache, Key, Known};
+use cache::{Cache, Known};
 use derived_identity::DerivedIdentities;
 use listeners::Listeners;
 pub use room::NameRoom;
 use served_ports::PortLists;
 use server::Evidence;
+use side_key::Key;
 use weir_identity::interfaces::SwitchInterfaces;
 use weir_identity::subnets::Labels;
 use weir_identity::{Directory, Ports, Span, reach};
@@ -38,6 +39,7 @@ mod listeners;
 mod room;
 mod served_ports;
 mod server;
+mod side_key;
 
 /// No exporter keeps a flow for so long after its end, ns: 1 h. A clock that says
 /// so is wrong.
