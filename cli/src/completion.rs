@@ -12,9 +12,12 @@ use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::env::EnvCompleter;
+use kube::config::Kubeconfig;
 use weir_api::fields::{Column, FieldKind};
 use weir_query::ValuesRequest;
 
+use crate::output;
+use crate::shortcut::quote;
 use crate::show;
 use crate::source::SourceArgs;
 pub use shells::SHELLS;
@@ -85,6 +88,27 @@ fn listed<'a>(current: &OsStr, names: impl Iterator<Item = &'a str>) -> Vec<Comp
         .collect()
 }
 
+/// Forms of output.
+pub fn outputs(current: &OsStr) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let forms = output::FORMS.iter().filter(|form| form.starts_with(&*current));
+    forms.map(CompletionCandidate::new).collect()
+}
+
+/// Contexts of the kubeconfig that the command line names so far.
+pub fn contexts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let file = match source_of(typed()).kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let contexts = file.map(|file| file.contexts).unwrap_or_default();
+    let names = contexts.into_iter().map(|context| context.name);
+    names
+        .filter(|name| name.starts_with(&*current.to_string_lossy()))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
 /// What may come next in a filter: a field, or a value of the field before it.
 pub fn filter(current: &OsStr) -> Vec<CompletionCandidate> {
     let text = current.to_string_lossy();
@@ -115,7 +139,7 @@ fn candidates(text: &str, values: impl Fn(&str, &str) -> Vec<String>) -> Vec<Str
         let values = values(field, begun);
         return values
             .iter()
-            .map(|value| format!("{before}\"{}\"", escape(value)))
+            .map(|value| format!("{before}{}", quote(value)))
             .collect();
     }
     let starts = text
@@ -151,10 +175,6 @@ fn value_begun(text: &str) -> Option<(&str, &str, &str)> {
     let field = left.get(starts..)?;
     let column = Column::find(field)?;
     matches!(column.kind(), FieldKind::String | FieldKind::Enum).then_some((before, field, begun))
-}
-
-fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 #[derive(Debug, Parser)]

@@ -1,6 +1,7 @@
 //! `weir status`: gathers from a cluster, a file or a data directory, and lets
 //! [`crate::report`] show it.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -63,8 +64,8 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode> {
         (None, None) => cluster::gather(args.kubeconfig.as_deref()).await?,
     };
     match args.output {
-        Output::Table => print!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Table => write!(io::stdout(), "{report}")?,
+        Output::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
     }
     Ok(if report.is_well() {
         ExitCode::SUCCESS

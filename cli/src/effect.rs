@@ -1,0 +1,50 @@
+//! No option is ignored: one that has no effect on what is asked is refused, since who
+//! wrote it expects one.
+
+use anyhow::Result;
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+/// An option, and whether it was given.
+pub type Given = (&'static str, bool);
+
+/// Refuses the first of these that was given.
+///
+/// # Errors
+/// One was.
+pub fn refuse_without_effect(options: &[Given], why: &str) -> Result<()> {
+    match options.iter().find(|(_, given)| *given) {
+        Some((option, _)) => anyhow::bail!("{option} has no effect {why}"),
+        None => Ok(()),
+    }
+}
+
+/// Which of two options says whom to ask: the second has no effect beside the first.
+/// What the environment says gives way, and is no mistake.
+const OVERRULED: [(&str, &str); 8] = [
+    ("data_dir", "server"),
+    ("data_dir", "kubeconfig"),
+    ("data_dir", "context"),
+    ("data_dir", "service"),
+    ("data_dir", "token"),
+    ("server", "kubeconfig"),
+    ("server", "context"),
+    ("server", "service"),
+];
+
+/// Refuses options of the command line that others of it make useless.
+///
+/// # Errors
+/// There is one.
+pub fn refuse_overruled(matches: &ArgMatches) -> Result<()> {
+    let typed = |id: &str| {
+        matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    for (ruling, overruled) in OVERRULED {
+        if typed(ruling) && typed(overruled) {
+            let [ruling, overruled] = [ruling, overruled].map(|id| id.replace('_', "-"));
+            anyhow::bail!("--{overruled} has no effect beside --{ruling}");
+        }
+    }
+    Ok(())
+}
