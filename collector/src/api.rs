@@ -99,9 +99,10 @@ impl Api {
         })))
     }
 
-    /// Lets the sender of these headers in, or not.
-    async fn admit(&self, headers: &HeaderMap) -> Result<Asker, Problem> {
-        let namespaces = || self.store.as_ref().map(namespaces).unwrap_or_default();
+    /// Lets the sender of these headers ask about this time, or not.
+    async fn admit(&self, headers: &HeaderMap, range: TimeRange) -> Result<Asker, Problem> {
+        let namespaces = || self.store.as_ref().map(|store| namespaces(store, range));
+        let namespaces = || namespaces().unwrap_or_default();
         let scope = self.gate.admit(headers, namespaces).await?;
         let Some(reader) = self.store.clone() else {
             return Err(Problem::unavailable(
@@ -122,9 +123,9 @@ impl Api {
     }
 }
 
-/// The namespaces that occur in a store.
-fn namespaces(reader: &Reader) -> Vec<String> {
-    let view = reader.view(TimeRange::ALL);
+/// The namespaces that occur in a store in this time.
+fn namespaces(reader: &Reader, range: TimeRange) -> Vec<String> {
+    let view = reader.view(range);
     let column = view.identities.batch().column_by_name("ns");
     let column = column.and_then(|column| column.as_string_view_opt());
     let names = column

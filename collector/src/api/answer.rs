@@ -27,8 +27,11 @@ pub struct FlowsAnswer {
     pub cursor: Option<String>,
     /// What one should know about the answer.
     pub notes: Vec<Note>,
-    /// What it cost.
-    pub stats: Stats,
+    /// What it cost; nothing is said of it to those who see some namespaces alone, since
+    /// what was left out tells what others have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub stats: Option<Stats>,
 }
 
 /// Sums over groups.
@@ -46,8 +49,11 @@ pub struct QueryAnswer {
     pub groups: usize,
     /// What one should know about the answer.
     pub notes: Vec<Note>,
-    /// What it cost.
-    pub stats: Stats,
+    /// What it cost; nothing is said of it to those who see some namespaces alone, since
+    /// what was left out tells what others have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub stats: Option<Stats>,
 }
 
 /// What `query` answers.

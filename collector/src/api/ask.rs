@@ -2,7 +2,9 @@
 //! too, on a data directory.
 
 use arrow::array::RecordBatch;
-use weir_query::{Explanation, FlowsRequest, Limits, QueryError, Question, ValuesRequest, output};
+use weir_query::{
+    Explanation, FlowsRequest, Limits, QueryError, Question, Scope, Stats, ValuesRequest, output,
+};
 use weir_store::Reader;
 
 use super::answer::{FlowsAnswer, QueryAnswer, Row, ValuesAnswer};
@@ -35,7 +37,7 @@ pub async fn query(reader: &Reader, question: &Question, limits: &Limits) -> Res
         totals: rows(&answer.totals).pop().unwrap_or_default(),
         groups: answer.groups,
         notes: answer.notes,
-        stats: answer.stats,
+        stats: shown(answer.stats, limits),
     })
 }
 
@@ -66,7 +68,7 @@ pub async fn flows(
         rows: rows(&page.rows),
         cursor: page.cursor,
         notes: page.notes,
-        stats: page.stats,
+        stats: shown(page.stats, limits),
     })
 }
 
@@ -132,6 +134,12 @@ fn write(rows: &RecordBatch, format: Format) -> Result<Vec<u8>, QueryError> {
         Format::Arrow => output::arrow_ipc(rows, &mut text).map_err(|e| failed(&e))?,
     }
     Ok(text)
+}
+
+/// How much was read and left out depends on what others have: it is for those alone who
+/// may see everything.
+fn shown(stats: Stats, limits: &Limits) -> Option<Stats> {
+    (limits.scope == Scope::All).then_some(stats)
 }
 
 fn columns(rows: &RecordBatch) -> Vec<String> {

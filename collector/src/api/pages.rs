@@ -2,6 +2,7 @@
 //! and answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -9,8 +10,10 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use utoipa::IntoResponses;
-use weir_query::{Limits, QueryError, Scope};
+use weir_query::{Limits, Moment, QueryError, Scope, Since, Until, ValuesRequest};
+use weir_store::TimeRange;
 
 use super::answer::{FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
 use super::ask::{self, Written};
@@ -80,7 +83,8 @@ pub async fn flows(
 ) -> Result<Response, Problem> {
     let (request, format) = params.into_request();
     let format = Format::choose(format, &headers)?;
-    let Asker { reader, limits } = api.admit(&headers).await?;
+    let range = range(request.since, request.until);
+    let Asker { reader, limits } = api.admit(&headers, range).await?;
     api.engine
         .run(async move {
             if format != Format::Json {
@@ -115,7 +119,13 @@ pub async fn query(
     let explain = params.explain;
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
-    let Asker { reader, limits } = api.admit(&headers).await?;
+    let range = range(question.since, question.until);
+    let Asker { reader, limits } = api.admit(&headers, range).await?;
+    if explain && limits.scope != Scope::All {
+        return Err(Problem::forbidden(
+            "explain tells what is stored of all namespaces: it is for those who may get pods in all of them",
+        ));
+    }
     api.engine
         .run(async move {
             let reply = if explain {
@@ -143,8 +153,9 @@ pub async fn values(
     headers: HeaderMap,
     Params(params): Params<ValuesParams>,
 ) -> Result<Json<ValuesAnswer>, Problem> {
-    let Asker { reader, limits } = api.admit(&headers).await?;
-    let request = params.into();
+    let request = ValuesRequest::from(params);
+    let range = range(request.since, request.until);
+    let Asker { reader, limits } = api.admit(&headers, range).await?;
     let work = async move { ask::values(&reader, &request, &limits).await.map_err(problem) };
     api.engine.run(work).await.map(Json)
 }
@@ -168,7 +179,9 @@ pub async fn tail(
     headers: HeaderMap,
     Params(params): Params<TailParams>,
 ) -> Result<Response, Problem> {
-    let Asker { reader, limits } = api.admit(&headers).await?;
+    // Whose namespace is new to the collector sees it when they ask again.
+    let lately = range(Since(Moment::Ago(LATELY)), Until::default());
+    let Asker { reader, limits } = api.admit(&headers, lately).await?;
     let lines = tail::follow(&reader, params, &limits.scope, Arc::clone(&api.tails))?;
     Ok(([(CONTENT_TYPE, tail::MEDIA_TYPE)], Body::from_stream(lines)).into_response())
 }
@@ -221,6 +234,18 @@ pub async fn exporters(
 /// Anything else under `/api`.
 pub async fn nothing() -> Problem {
     Problem::not_found()
+}
+
+/// In the namespaces of this time a tail looks for those that somebody may see.
+const LATELY: Duration = Duration::from_secs(86_400);
+
+/// The time that is asked about.
+fn range(since: Since, until: Until) -> TimeRange {
+    let now = Timestamp::now();
+    TimeRange {
+        from: since.0.at(now),
+        until: until.0.at(now),
+    }
 }
 
 fn send(written: Written) -> Response {

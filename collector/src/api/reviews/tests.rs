@@ -116,3 +116,29 @@ async fn nobody_is_let_in_while_the_api_server_does_not_answer() {
     let refused = reviews.admit("root-token", namespaces).await;
     assert_eq!(refused.map_err(|problem| problem.status), Err(503));
 }
+
+#[tokio::test]
+async fn what_many_ask_at_a_time_is_asked_of_kubernetes_once() {
+    let (reviews, asked) = server().await;
+    let requests = (0..20).map(|_| reviews.admit("alice-token", namespaces));
+    for scope in futures::future::join_all(requests).await {
+        assert!(matches!(scope, Ok(Scope::Namespaces(seen)) if seen.len() == 2));
+    }
+    let asked = asked.lock().unwrap().clone();
+    assert!(asked.values().all(|times| *times == 1), "{asked:?}");
+}
+
+#[tokio::test]
+async fn answers_that_came_together_do_not_grow_old_together() {
+    let (reviews, _asked) = server().await;
+    for (yes, longest) in [(true, YES), (false, NO)] {
+        let lifetimes: std::collections::BTreeSet<Duration> =
+            (0..100).map(|n| reviews.lifetime(yes, &n)).collect();
+        assert!(lifetimes.len() > 50, "{lifetimes:?}");
+        assert!(
+            lifetimes
+                .iter()
+                .all(|life| *life <= longest && *life >= longest * 3 / 4)
+        );
+    }
+}
