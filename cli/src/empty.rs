@@ -102,6 +102,7 @@ mod tests {
             troubles: Vec::new(),
             tiers: vec![tier],
             unreadable: Vec::new(),
+            disk: None,
         }
     }
 

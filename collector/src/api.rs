@@ -24,7 +24,6 @@ mod tail;
 use std::io;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::{Router, routing};
@@ -125,16 +124,8 @@ impl Api {
 
 /// The namespaces that occur in a store in this time.
 fn namespaces(reader: &Reader, range: TimeRange) -> Vec<String> {
-    let view = reader.view(range);
-    let column = view.identities.batch().column_by_name("ns");
-    let column = column.and_then(|column| column.as_string_view_opt());
-    let names = column
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|name| !name.is_empty());
-    let names: std::collections::BTreeSet<&str> = names.collect();
-    names.into_iter().map(str::to_owned).collect()
+    let names = reader.namespaces(range).into_iter();
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// The pages of the API and their document.

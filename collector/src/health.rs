@@ -62,14 +62,16 @@ impl Health {
             ("identity", state.identity),
             ("sink", state.sink),
         ];
-        let store = self.store.get().map(|reader| ("store", writable(reader)));
-        let parts: Vec<_> = parts.into_iter().chain(store).collect();
         let ready = parts.iter().all(|(_, part)| part.is_ok());
         let lines = parts.iter().map(|(name, part)| match part {
             Ok(()) => format!("{name}: ok\n"),
             Err(why) => format!("{name}: {why}\n"),
         });
-        let text: String = lines.collect();
+        let store = self
+            .store
+            .get()
+            .map(|reader| format!("store: {}\n", condition(reader)));
+        let text: String = lines.chain(store).collect();
         if ready { Ok(text) } else { Err(text) }
     }
 
@@ -78,25 +80,51 @@ impl Health {
     }
 }
 
-/// Parts of the store without which records are soon refused.
-const VITAL: [&str; 3] = ["log", "sync", "seal"];
-
-fn writable(reader: &Reader) -> Result<(), String> {
+/// How the store is. It makes nothing unready: rows gather in memory meanwhile, what
+/// has no room there is counted, and a collector that nothing is sent to and that
+/// nobody can ask would be worse off.
+fn condition(reader: &Reader) -> String {
     let troubles = reader.status().troubles;
-    let vital = troubles.iter().filter(|trouble| VITAL.contains(&trouble.part));
-    let lines: Vec<_> = vital
+    let lines: Vec<_> = troubles
+        .iter()
         .map(|trouble| format!("{}: {}", trouble.part, trouble.reason))
         .collect();
-    if lines.is_empty() {
-        Ok(())
-    } else {
-        Err(lines.join("; "))
+    match lines.is_empty() {
+        true => "ok".to_owned(),
+        false => format!("degraded: {}", lines.join("; ")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_in_trouble_is_told_and_makes_nothing_unready() {
+        let directory = tempfile::tempdir().unwrap();
+        let full = weir_store::Settings {
+            disk: weir_store::Disk::new(|_| {
+                Ok(weir_store::DiskSpace {
+                    free: 0,
+                    total: 1 << 30,
+                })
+            }),
+            ..weir_store::Settings::new(directory.path())
+        };
+        let (writer, reader, _) = weir_store::open(full).unwrap();
+        while reader.status().troubles.is_empty() {
+            std::thread::yield_now();
+        }
+        let health = Health::default();
+        health.set_sockets(Ok(()));
+        health.watch_store(reader);
+        let text = health.report().unwrap();
+        assert!(
+            text.contains("store: degraded: disk: 0 of 1073741824 bytes are free"),
+            "{text}"
+        );
+        writer.close();
+    }
 
     #[test]
     fn ready_means_that_every_part_is() {

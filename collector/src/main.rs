@@ -78,6 +78,7 @@ fn log_totals(totals: &Totals) {
         records,
         stored,
         dropped,
+        lost,
         kernel_drops,
     } = totals;
     tracing::info!(
@@ -88,6 +89,7 @@ fn log_totals(totals: &Totals) {
         records,
         stored,
         dropped,
+        lost,
         "stopped"
     );
 }

@@ -28,7 +28,7 @@ mod stored;
 mod switch;
 mod tally;
 
-pub use connections::{Closed, Connections, Refusal, Transport};
+pub use connections::{Closed, Connections, HttpConnections, Refusal, Transport};
 pub use reason::{Drop, Unprinted};
 pub use tally::DecodeCounters;
 
@@ -74,6 +74,8 @@ pub struct Totals {
     pub stored: u64,
     /// Records that it has not, and never will.
     pub dropped: u64,
+    /// Records of `stored` that the disk did not take when the store was closed.
+    pub lost: u64,
     /// Datagrams that never came here.
     pub kernel_drops: u64,
 }
@@ -88,6 +90,7 @@ pub struct Metrics {
     records: Counters,
     stored: Counter,
     dropped: Counters,
+    stored_lost: Counters,
     unprinted: Counters,
     queued: Gauge,
     kernel_drops: Counter,
@@ -105,6 +108,7 @@ pub struct Metrics {
     switches: Arc<Switches>,
     exporters: Arc<ExporterRegistry>,
     connections: Connections,
+    http_connections: Arc<HttpConnections>,
     nodes: Mutex<HashSet<Arc<str>>>,
     gate: RwLock<()>,
 }
@@ -119,6 +123,7 @@ impl Default for Metrics {
             records: by_format(),
             stored: Counter::default(),
             dropped: labelled("reason", &Drop::ALL.map(Drop::as_str)),
+            stored_lost: labelled("reason", &Drop::STORE.map(Drop::as_str)),
             unprinted: labelled("reason", &Unprinted::ALL.map(Unprinted::as_str)),
             queued: Gauge::default(),
             kernel_drops: Counter::default(),
@@ -136,6 +141,7 @@ impl Default for Metrics {
             switches: Arc::default(),
             exporters: Arc::default(),
             connections: Connections::default(),
+            http_connections: Arc::default(),
             nodes: Mutex::default(),
             gate: RwLock::default(),
         };
@@ -174,6 +180,11 @@ impl Metrics {
             self.dropped.clone(),
         );
         r.register(
+            "records_lost",
+            "Flow records that counted as stored and that the disk did not take when the store was closed",
+            self.stored_lost.clone(),
+        );
+        r.register(
             "records_unprinted",
             "Flow records stored and not printed as well",
             self.unprinted.clone(),
@@ -204,6 +215,7 @@ impl Metrics {
             self.templates_saved.clone(),
         );
         self.connections.register(r);
+        self.http_connections.register(r);
         r.register("templates", "Templates received", self.templates.clone());
         r.register(
             "data_sets",
@@ -263,6 +275,11 @@ impl Metrics {
         &self.exporters
     }
 
+    /// Counts of connections over HTTP.
+    pub fn http_connections(&self) -> &Arc<HttpConnections> {
+        &self.http_connections
+    }
+
     /// Counts of connections.
     pub fn connections(&self) -> &Connections {
         &self.connections
@@ -282,6 +299,13 @@ impl Metrics {
             .get_or_create(&[("reason", reason.as_str())])
             .inc_by(records);
         self.queued.dec_by(to_signed(records));
+    }
+
+    /// Records that counted as stored are lost.
+    pub fn lose_stored(&self, reason: Drop, records: u64) {
+        self.stored_lost
+            .get_or_create(&[("reason", reason.as_str())])
+            .inc_by(records);
     }
 
     /// Records were stored, and are not printed.
@@ -354,6 +378,7 @@ impl Metrics {
             records: sum(&self.records, "format", &formats),
             stored: self.stored.get(),
             dropped: sum(&self.dropped, "reason", &Drop::ALL.map(Drop::as_str)),
+            lost: sum(&self.stored_lost, "reason", &Drop::STORE.map(Drop::as_str)),
             kernel_drops: self.kernel_drops.get(),
         }
     }
@@ -438,6 +463,7 @@ mod tests {
             "weir_collector_records_stored_total 0",
             "weir_collector_datagrams_rejected_total{reason=\"truncated\"} 0",
             "weir_collector_records_dropped_total{reason=\"queue_full\"} 0",
+            "weir_collector_records_lost_total{reason=\"store_full\"} 0",
             "weir_collector_kernel_drops_total 0",
             "weir_collector_sequence_lost_total{format=\"netflow5\"} 0",
         ] {

@@ -14,7 +14,7 @@ use crate::health::Health;
 use crate::metrics::{Drop, Metrics, Unprinted};
 use crate::printer::{self, Printer};
 use crate::queue::{Inbox, Sender};
-use weir_store::Refusal;
+use weir_store::{CloseSummary, Refusal};
 
 /// What becomes of the records.
 #[derive(Default)]
@@ -64,7 +64,15 @@ pub fn run(sink: Sink, inbox: &Inbox, metrics: &Metrics, health: &Health) {
 /// Stores what comes out of the queue until it is closed and empty, and hands it to
 /// `printer`, if there is one, as far as that has room. Then the store makes segments
 /// of what it has in memory.
-pub fn store(mut store: weir_store::Writer, inbox: &Inbox, printer: Option<&Sender>, metrics: &Arc<Metrics>) {
+///
+/// # Errors
+/// The disk took not all of that: how many records are lost.
+pub fn store(
+    mut store: weir_store::Writer,
+    inbox: &Inbox,
+    printer: Option<&Sender>,
+    metrics: &Arc<Metrics>,
+) -> Result<(), String> {
     while let Ok(batch) = inbox.wait() {
         let records = batch.len() as u64;
         match store.append(&batch) {
@@ -83,7 +91,43 @@ pub fn store(mut store: weir_store::Writer, inbox: &Inbox, printer: Option<&Send
         };
         inbox.give_back(left);
     }
-    store.close();
+    account(&store.close(), metrics)
+}
+
+/// Says what became of the records that were in no segment at the end.
+fn account(summary: &CloseSummary, metrics: &Metrics) -> Result<(), String> {
+    let CloseSummary {
+        sealed_rows,
+        logged_rows,
+        lost_rows,
+        reason,
+    } = *summary;
+    let Some(reason) = reason else {
+        tracing::info!(sealed_rows, "the store is closed");
+        return Ok(());
+    };
+    let word = reason.as_str();
+    if lost_rows == 0 {
+        tracing::warn!(
+            sealed_rows,
+            logged_rows,
+            reason = word,
+            "the store is closed; the next start reads its log"
+        );
+        return Ok(());
+    }
+    metrics.lose_stored(reason.into(), lost_rows);
+    tracing::error!(
+        sealed_rows,
+        logged_rows,
+        lost_rows,
+        reason = word,
+        "the store is closed, and records are lost"
+    );
+    Err(format!(
+        "{lost_rows} records that counted as stored are lost ({word}); {logged_rows} more are in the log, which \
+         the next start reads"
+    ))
 }
 
 /// Prints what was stored, until nothing more comes.

@@ -29,10 +29,24 @@ impl Program {
     }
 
     fn start_with(name: &str, more: &[&str]) -> Self {
+        Self::run(name, Command::new(env!("CARGO_BIN_EXE_weir-collector")), more)
+    }
+
+    /// With a store on a disk of that size, in a mount namespace of its own.
+    fn start_on_disk(name: &str, size: &str, disk: &std::path::Path) -> Self {
+        let script = format!("mount -t tmpfs -o size={size} none \"$0\" && exec \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", &script]);
+        command.arg(disk).arg(env!("CARGO_BIN_EXE_weir-collector"));
+        let data = disk.to_str().unwrap();
+        Self::run(name, command, &["--print", "none", "--data-dir", data])
+    }
+
+    fn run(name: &str, mut command: Command, more: &[&str]) -> Self {
         let directory = std::env::temp_dir().join(format!("weir-collector-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let ports = directory.join("ports.json");
-        let child = Command::new(env!("CARGO_BIN_EXE_weir-collector"))
+        let child = command
             .args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--port-file"])
             .arg(&ports)
             .args(more)
@@ -105,6 +119,40 @@ fn sigterm_loses_nothing_that_was_received() {
     let (code, output, logs) = program.finish();
     assert_eq!(code, Some(0), "{logs}");
     assert_eq!(parse_lines(&output).len(), expected.len(), "{logs}");
+}
+
+#[test]
+fn a_full_disk_leaves_it_ready_and_what_is_lost_at_the_end_is_told_by_the_exit_code() {
+    let disk = tempfile::tempdir().unwrap();
+    let mut program = Program::start_on_disk("full", "16k", disk.path());
+    let datagrams = pcap::ipfix();
+    let mut exporter = Exporter::default();
+    eventually("the disk is full", || {
+        for datagram in &datagrams {
+            exporter.send(datagram, program.udp);
+        }
+        (metrics(program.http)["store_troubles"] > 0).then_some(())
+    });
+    let (code, text) = get(program.http, "/readyz");
+    assert_eq!(code, 200, "{text}");
+    assert!(text.contains("store: degraded: "), "{text}");
+    program.signal(Signal::SIGTERM);
+    let (code, _, logs) = program.finish();
+    assert_eq!(code, Some(1), "{logs}");
+    assert!(
+        logs.contains("records that counted as stored are lost (store_full)"),
+        "{logs}"
+    );
+    let totals = totals(&logs);
+    assert!(
+        totals["lost"] > 0 && totals["lost"] <= totals["stored"],
+        "{totals:?}"
+    );
+    assert_eq!(
+        totals["records"],
+        totals["stored"] + totals["dropped"],
+        "{totals:?}"
+    );
 }
 
 /// The numbers in the last line of the log.

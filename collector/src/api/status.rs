@@ -36,6 +36,22 @@ pub struct StoreAnswer {
     pub tiers: Vec<TierAnswer>,
     /// Files that are skipped.
     pub unreadable: Vec<UnreadableAnswer>,
+    /// Room where the files lie, of a store that is being written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub disk: Option<DiskAnswer>,
+}
+
+/// Room on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DiskAnswer {
+    /// Octets that are free.
+    pub free: u64,
+    /// All octets.
+    pub total: u64,
+    /// Records that expired before their time since the collector started, because
+    /// too little was free.
+    pub expired_early: u64,
 }
 
 /// What a tier has.
@@ -122,6 +138,11 @@ impl StoreAnswer {
             troubles: troubles.collect(),
             tiers: tiers.collect(),
             unreadable: unreadable.collect(),
+            disk: status.disk.map(|space| DiskAnswer {
+                free: space.free,
+                total: space.total,
+                expired_early: status.counts.expired_early_rows,
+            }),
         }
     }
 }

@@ -53,8 +53,9 @@ fn flow(ns: &str, dst_ns: &str, now_ns: u64) -> FlowRecord {
 
 struct Behind {
     _directory: tempfile::TempDir,
-    _writer: weir_store::Writer,
+    writer: weir_store::Writer,
     router: Router,
+    asked: reviews::tests::Asked,
 }
 
 /// alice may get pods in shop and cart; root in all namespaces.
@@ -72,14 +73,15 @@ async fn with_flows(flows: &[FlowRecord]) -> Behind {
     let (mut writer, reader, _) = weir_store::open(Settings::new(directory.path())).unwrap();
     writer.append(flows).unwrap();
     writer.flush();
-    let (reviews, _asked) = reviews::tests::server().await;
+    let (reviews, asked) = reviews::tests::server().await;
     let gate = Gate::Kubernetes(Arc::new(reviews));
     let (_names, snapshots) = watch::channel(Snapshot::default());
     let api = Api::start(gate, Some(reader), snapshots, Arc::default()).unwrap();
     Behind {
         _directory: directory,
-        _writer: writer,
+        writer,
         router: routes(api),
+        asked,
     }
 }
 
@@ -190,4 +192,35 @@ async fn without_a_token_that_kubernetes_accepts_no_page_tells_anything() {
     }
     assert_eq!(behind.get("flows", "nobody-token").await.0, 403);
     assert_eq!(behind.get("fields", "nobody-token").await.0, 200);
+}
+
+#[tokio::test]
+async fn what_was_left_unread_is_told_to_those_alone_who_see_everything() {
+    let behind = behind_kubernetes().await;
+    for page in ["flows", "query", "query?top=1&bucket=1m"] {
+        let (status, all) = behind.get(page, "root-token").await;
+        assert!(status == 200 && all["stats"]["segments"].is_u64(), "{all}");
+        let (status, some) = behind.get(page, "alice-token").await;
+        assert!(status == 200 && some.get("stats").is_none(), "{some}");
+    }
+    let (status, explained) = behind.get("query?explain=true", "root-token").await;
+    assert!(status == 200 && explained["plan"].is_string(), "{explained}");
+    let (status, refused) = behind.get("query?explain=true", "alice-token").await;
+    assert!(status == 403 && refused.get("stats").is_none(), "{refused}");
+}
+
+#[tokio::test]
+async fn kubernetes_is_asked_about_the_namespaces_of_the_time_that_is_asked_about() {
+    let hour = 3_600_000_000_000;
+    let mut behind = with_flows(&[flow("shop", "bank", now_ns() - 5 * hour)]).await;
+    behind.writer.seal().unwrap();
+    behind.writer.append(&[flow("cart", "cart", now_ns())]).unwrap();
+    behind.writer.flush();
+    let (status, sums) = behind.get("query?since=1h", "alice-token").await;
+    assert_eq!((status, &sums["totals"]["flows"]), (200, &1.into()), "{sums}");
+    let asked: Vec<String> = behind.asked.lock().unwrap().keys().cloned().collect();
+    assert_eq!(asked, ["alice *", "alice cart", "token alice-token"]);
+    let (_, sums) = behind.get("values?field=ns&since=6h", "alice-token").await;
+    assert_eq!(sums["values"].as_array().unwrap().len(), 2, "{sums}");
+    assert!(behind.asked.lock().unwrap().contains_key("alice bank"));
 }

@@ -23,6 +23,11 @@ pub struct StoreArgs {
     #[arg(long, value_name = "SIZE", requires = "data_dir", value_parser = parse_size)]
     pub raw_bytes: Option<u64>,
 
+    /// Octets of the disk that stay free: when there are fewer, the oldest records
+    /// expire before their time; 0: none do [default: 1GiB, at most a twentieth of the disk]
+    #[arg(long, value_name = "SIZE", requires = "data_dir", value_parser = parse_size_or_none)]
+    pub min_free: Option<u64>,
+
     /// How long sums by minute are kept [default: 30d]
     #[arg(long, value_name = "TIME", requires = "data_dir", value_parser = parse_age)]
     pub minute_retention: Option<Duration>,
@@ -44,6 +49,7 @@ impl StoreArgs {
     /// What the store is told, if there is one.
     pub fn settings(&self) -> Option<Settings> {
         let mut settings = Settings::new(self.data_dir.clone()?);
+        settings.min_free = self.min_free;
         let asked = [
             (Tier::Raw, self.raw_retention, self.raw_bytes),
             (Tier::Minute, self.minute_retention, self.minute_bytes),
@@ -63,6 +69,10 @@ impl StoreArgs {
 fn parse_age(text: &str) -> Result<Duration, String> {
     let age = span::parse_duration(text).filter(|age| !age.is_zero());
     age.ok_or_else(|| format!("{text:?} is no time span such as 12h, 7d or 4w"))
+}
+
+fn parse_size_or_none(text: &str) -> Result<u64, String> {
+    span::parse_size(text).ok_or_else(|| format!("{text:?} is no size such as 500MB, 50GiB or 0"))
 }
 
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
@@ -89,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_not_said_stays_as_the_store_has_it() {
         assert!(parse("").unwrap().settings().is_none());
-        let line = "--data-dir d --raw-retention 2d --minute-bytes 1MiB";
+        let line = "--data-dir d --raw-retention 2d --minute-bytes 1MiB --min-free 0";
         let settings = parse(line).unwrap().settings().unwrap();
         let usual = Settings::new("d");
         let day = Duration::from_hours(24);
@@ -97,6 +107,7 @@ mod tests {
         assert_eq!(settings.retention[0].bytes, usual.retention[0].bytes);
         assert_eq!(settings.retention[1].bytes, Some(1 << 20));
         assert_eq!(settings.retention[2], usual.retention[2]);
+        assert_eq!((settings.min_free, usual.min_free), (Some(0), None));
     }
 
     #[test]
@@ -106,6 +117,7 @@ mod tests {
             "--data-dir d --raw-retention 7",
             "--data-dir d --raw-retention 0s",
             "--data-dir d --hour-bytes many",
+            "--data-dir d --min-free some",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -64,6 +64,9 @@ impl Drop {
         Self::Panic,
     ];
 
+    /// Those of a store that takes no more.
+    pub(super) const STORE: [Self; 3] = [Self::StoreBehind, Self::StoreFull, Self::StoreFailed];
+
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",

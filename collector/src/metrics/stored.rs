@@ -42,7 +42,7 @@ impl Collector for Stored {
             ),
             (
                 "store_identities",
-                "Identities that the store knows",
+                "Identities that the store has in memory",
                 status.identities,
             ),
             (
@@ -56,7 +56,17 @@ impl Collector for Stored {
                 status.troubles.len() as u64,
             ),
         ];
-        for (name, help, value) in gauges {
+        let disk = status.disk.map(|space| {
+            [
+                (
+                    "store_disk_free_bytes",
+                    "Octets of the store's disk that are free",
+                    space.free,
+                ),
+                ("store_disk_bytes", "Octets of the store's disk", space.total),
+            ]
+        });
+        for (name, help, value) in gauges.into_iter().chain(disk.into_iter().flatten()) {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;
@@ -70,6 +80,11 @@ impl Collector for Stored {
             ),
             ("store_log_bytes", "Octets written to the log", counts.log_bytes),
             ("store_expired_rows", "Rows that expired", counts.expired_rows),
+            (
+                "store_expired_early_rows",
+                "Rows of them that expired before their time, because the disk was short",
+                counts.expired_early_rows,
+            ),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);

@@ -1,5 +1,5 @@
 //! What it costs to store flows: processor time for each, from appending to the
-//! sums by hour, and octets on disk.
+//! sums by hour, and bytes on disk.
 //!
 //! `taskset -c 1 cargo bench -p weir-store --bench store -- [rows] [µs from row to row] [directory, or - for one of its own] [one in so many rows with attributes]`
 
@@ -72,14 +72,14 @@ fn main() {
     );
     let counts = reader.status().counts;
     println!(
-        "log {:.1} octets a row; sealing took {:.0} ns a row",
+        "log {:.1} bytes a row; sealing took {:.0} ns a row",
         counts.log_bytes as f64 / rows as f64,
         counts.seal_ns as f64 / counts.sealed_rows as f64
     );
     for tier in Tier::ALL {
         let tiers = reader.status().tiers[tier as usize];
         println!(
-            "{:<6} {} segments, {} rows, {:.2} octets a raw row",
+            "{:<6} {} segments, {} rows, {:.2} bytes a raw row",
             tier.as_str(),
             tiers.segments,
             tiers.rows,
@@ -99,7 +99,7 @@ fn main() {
     );
 }
 
-/// Octets a row of each column, the largest first.
+/// Bytes a row of each column, the largest first.
 fn columns(file: &fs::File) {
     use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
     let loaded = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).unwrap();
@@ -115,7 +115,7 @@ fn columns(file: &fs::File) {
     let sizes = sizes
         .iter()
         .map(|(name, size)| format!("{name} {:.2}", *size as f64 / rows));
-    println!("octets a row by column: {}", sizes.collect::<Vec<_>>().join(", "));
+    println!("bytes a row by column: {}", sizes.collect::<Vec<_>>().join(", "));
 }
 
 /// Processor time of this thread.

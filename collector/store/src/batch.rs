@@ -6,7 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UI
 use arrow::compute::take;
 use arrow::datatypes::{Field, Schema, UInt16Type};
 
-use crate::packed;
+use crate::fixed_width;
+use crate::range::TimeRange;
 use crate::schema;
 
 /// The column of rows that says what they have in common: a row of the shared columns.
@@ -17,16 +18,19 @@ pub(crate) const SHARED_ROW: &str = "common";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// The columns in which rows differ, [`SHARED_ROW`] and the sides. Texts may be
-    /// dictionaries, addresses as [`crate::packed`] has them.
+    /// dictionaries, addresses as [`crate::fixed_width`] has them.
     rows: RecordBatch,
     /// Columns of what rows have in common.
     shared: RecordBatch,
+    /// From the earliest to the latest time of its rows, where that is known.
+    time: TimeRange,
 }
 
 impl Batch {
     /// `rows` has [`SHARED_ROW`], and `shared` each row that it points at.
     pub(crate) fn new(rows: RecordBatch, shared: RecordBatch) -> Self {
-        Self { rows, shared }
+        let time = TimeRange::ALL;
+        Self { rows, shared, time }
     }
 
     /// Of rows with nothing in common: they have all their columns themselves.
@@ -34,7 +38,18 @@ impl Batch {
         Self {
             rows,
             shared: RecordBatch::new_empty(Arc::new(Schema::empty())),
+            time: TimeRange::ALL,
         }
+    }
+
+    /// Of rows that are in this time.
+    pub(crate) fn spanning(self, time: TimeRange) -> Self {
+        Self { time, ..self }
+    }
+
+    /// No row is outside of this time: whoever asks for another needs not look.
+    pub fn time(&self) -> TimeRange {
+        self.time
     }
 
     /// How many rows it has.
@@ -42,7 +57,7 @@ impl Batch {
         self.rows.num_rows()
     }
 
-    /// Octets that it takes.
+    /// Bytes that it takes.
     pub(crate) fn memory_size(&self) -> usize {
         self.rows.get_array_memory_size() + self.shared.get_array_memory_size()
     }
@@ -121,7 +136,7 @@ impl Batch {
 fn unpacked(name: &str, column: &ArrayRef) -> ArrayRef {
     let facts = schema::facts();
     match facts.field_with_name(name) {
-        Ok(field) => packed::unpacked(column, field.data_type()),
+        Ok(field) => fixed_width::unpacked(column, field.data_type()),
         Err(_) => Arc::clone(column),
     }
 }

@@ -1,13 +1,18 @@
 //! Which segments there are. Owns how a directory is read and which of its files
 //! count; a file that cannot be read is named and left where it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
-use crate::name::{FLOWS, SegmentName, Tier};
+use arrow::datatypes::SchemaRef;
+
+use crate::name::{self, FLOWS, SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::segment::{Segment, SegmentError};
 
@@ -43,19 +48,18 @@ impl Catalog {
             ..Self::default()
         };
         let mut found = Vec::new();
-        for entry in fs::read_dir(directory)? {
-            let path = entry?.path();
-            if path.to_str().is_some_and(|p| p.ends_with(FLOWS)) {
-                match Segment::open(&path) {
-                    Ok(segment) => found.push(segment),
-                    Err(error) => catalog.skip(path, &error),
-                }
+        for (path, opened) in open_all(directory, owned)? {
+            match opened {
+                Ok(segment) => found.push(segment),
+                Err(error) => catalog.skip(path, &error),
             }
         }
         // The widest first, so that what a crash left of a merge's parts is seen as such.
         found.sort_by_key(|s| (*s.heads.end(), std::cmp::Reverse(*s.heads.start())));
         let store = found.last().map(|s| s.store.clone()).unwrap_or_default();
-        for segment in found.into_iter().rev() {
+        let mut schemas = Vec::new();
+        for mut segment in found.into_iter().rev() {
+            segment.schema = shared(&mut schemas, &segment.schema);
             if segment.store == store {
                 catalog.add(segment);
             } else {
@@ -66,12 +70,25 @@ impl Catalog {
     }
 
     pub fn skip(&mut self, path: PathBuf, error: &SegmentError) {
-        tracing::warn!(path = %path.display(), %error, "a segment is skipped");
-        self.unreadable.push(Unreadable {
+        self.name(Unreadable {
             path,
             kind: error.kind(),
             reason: error.to_string(),
         });
+    }
+
+    fn name(&mut self, file: Unreadable) {
+        tracing::warn!(path = %file.path.display(), reason = file.reason, "a segment is skipped");
+        self.unreadable.push(file);
+    }
+
+    /// Takes the segment of this file out; the file stays.
+    pub fn put_aside_file(&mut self, file: Unreadable) {
+        let segment = self.all().find(|segment| segment.path == file.path).cloned();
+        if let Some(segment) = segment {
+            self.remove(&segment);
+            self.name(file);
+        }
     }
 
     /// The last head that a file which is skipped says it has: its number is not
@@ -87,6 +104,13 @@ impl Catalog {
     /// The store that the segments are of, when there is one.
     pub fn store(&self) -> Option<&str> {
         self.all().next().map(|s| s.store.as_str())
+    }
+
+    /// Takes a segment out that cannot be read; its file stays.
+    pub fn put_aside(&mut self, segment: &Segment, error: &SegmentError) {
+        if self.remove(segment).is_some() {
+            self.skip(segment.path.clone(), error);
+        }
     }
 
     /// Adds a segment. Those of its tier whose heads it has are given up.
@@ -125,11 +149,6 @@ impl Catalog {
             .collect()
     }
 
-    /// Whether a segment of the tier has all heads of this one.
-    pub fn holds(&self, tier: Tier, segment: &Segment) -> bool {
-        holder(&self.tiers[tier as usize], segment).is_some()
-    }
-
     pub fn all(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.tiers.iter().flat_map(BTreeMap::values)
     }
@@ -140,10 +159,99 @@ impl Catalog {
         within.cloned().collect()
     }
 
+    /// The segments whose identities together are those of all rows of the range, of
+    /// whatever tier, as long as sums are read for whole buckets alone. Sums name whom
+    /// the records name that they are of: theirs are wanted where records are gone.
+    /// Of a coarser segment's rows of long ago nobody asks for identities.
+    pub fn naming(&self, range: &TimeRange) -> Vec<Arc<Segment>> {
+        let [raw, minute, _] = &self.tiers;
+        let mut naming = self.within(Tier::Raw, range);
+        let minutes = self.within(Tier::Minute, range);
+        naming.extend(minutes.into_iter().filter(|s| !has_heads(raw, &s.heads)));
+        let hours = self.within(Tier::Hour, range);
+        let hours = hours.into_iter().filter(|s| !has_heads(raw, &s.heads));
+        naming.extend(hours.filter(|s| !has_heads(minute, &s.heads)));
+        naming
+    }
+
+    /// Segments of coarser tiers that have all heads of this one.
+    pub fn coarser(&self, segment: &Segment) -> Vec<Arc<Segment>> {
+        let coarser = Tier::ALL.into_iter().filter(|tier| *tier > segment.tier);
+        let holders = coarser.filter_map(|tier| holder(&self.tiers[tier as usize], segment));
+        holders.cloned().collect()
+    }
+
     /// Takes a segment out.
     pub fn remove(&mut self, segment: &Segment) -> Option<Arc<Segment>> {
         self.tiers[segment.tier as usize].remove(segment.heads.start())
     }
+}
+
+/// The same schema, held once: most segments have one of a few.
+fn shared(schemas: &mut Vec<SchemaRef>, schema: &SchemaRef) -> SchemaRef {
+    if let Some(known) = schemas.iter().find(|known| *known == schema) {
+        return Arc::clone(known);
+    }
+    schemas.push(Arc::clone(schema));
+    Arc::clone(schema)
+}
+
+/// How often a directory is listed that another process writes, until it stays as it is.
+const LISTINGS: usize = 16;
+
+/// The segments of a directory. While they are opened another process may merge some:
+/// then some are gone, or the one that has their rows was not there yet, and the
+/// directory is listed again until nothing came or went meanwhile.
+fn open_all(directory: &Path, owned: bool) -> io::Result<BTreeMap<PathBuf, Result<Segment, SegmentError>>> {
+    let mut listed = list(directory)?;
+    let mut opened = BTreeMap::new();
+    for _ in 0..LISTINGS {
+        let fresh: Vec<_> = listed.iter().filter(|path| !opened.contains_key(*path)).collect();
+        opened.extend(open_each(&fresh));
+        let now = if owned { listed.clone() } else { list(directory)? };
+        if now == listed {
+            break;
+        }
+        opened.retain(|path, _| now.contains(path));
+        listed = now;
+    }
+    Ok(opened)
+}
+
+/// Opens files, as many at once as there are processors: most of the work is to decode
+/// their footers.
+fn open_each(paths: &[&PathBuf]) -> Vec<(PathBuf, Result<Segment, SegmentError>)> {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let share = paths.len().div_ceil(threads).max(1);
+    let open = |paths: &[&PathBuf]| -> Vec<_> {
+        let opened = paths.iter().map(|path| ((*path).clone(), Segment::open(path)));
+        opened.collect()
+    };
+    thread::scope(|scope| {
+        let mut shares = paths.chunks(share);
+        let ours = shares.next().unwrap_or_default();
+        let others: Vec<_> = shares
+            .map(|share| (share, scope.spawn(move || open(share))))
+            .collect();
+        let mut opened = open(ours);
+        for (share, other) in others {
+            // What failed in a thread of its own may do without one.
+            opened.extend(other.join().unwrap_or_else(|_| open(share)));
+        }
+        opened
+    })
+}
+
+/// The files of rows in a directory.
+fn list(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if name::ends_with(&path, FLOWS) {
+            files.insert(path);
+        }
+    }
+    Ok(files)
 }
 
 /// When the rows of a segment are: those of a rollup are at their bucket's start.
@@ -161,7 +269,65 @@ fn holder<'a>(tier: &'a BTreeMap<u64, Arc<Segment>>, segment: &Segment) -> Optio
     covers(before, segment).then_some(before)
 }
 
+/// Whether each of these heads is in a segment of the tier.
+fn has_heads(tier: &BTreeMap<u64, Arc<Segment>>, heads: &RangeInclusive<u64>) -> bool {
+    let first = tier.range(..=heads.start()).next_back();
+    let mut next = *heads.start();
+    for (start, segment) in tier.range(first.map_or(next, |(start, _)| *start)..=*heads.end()) {
+        if *start > next {
+            return false;
+        }
+        next = next.max(segment.heads.end().saturating_add(1));
+    }
+    next > *heads.end()
+}
+
 /// Whether it has all the rows of the other.
 fn covers(segment: &Segment, other: &Segment) -> bool {
     segment.heads.contains(other.heads.start()) && segment.heads.contains(other.heads.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(segments: &[(Tier, u64, u64)]) -> Catalog {
+        let mut catalog = Catalog::default();
+        for &(tier, first, last) in segments {
+            let mut segment = Segment::of_test(TimeRange::spanning(first as i64, last as i64), first);
+            segment.heads = first..=last;
+            segment.tier = tier;
+            segment.path = format!("{tier:?} {first}").into();
+            catalog.add(segment);
+        }
+        catalog
+    }
+
+    fn naming(catalog: &Catalog, from: i64, to: i64) -> Vec<(Tier, u64)> {
+        let naming = catalog.naming(&TimeRange::spanning(from, to));
+        naming.iter().map(|s| (s.tier, *s.heads.start())).collect()
+    }
+
+    #[test]
+    fn identities_are_those_of_the_records_in_the_range_and_of_sums_whose_records_are_gone() {
+        use Tier::{Hour, Minute, Raw};
+        let young = catalog(&[
+            (Raw, 1, 1),
+            (Raw, 2, 2),
+            (Raw, 3, 9),
+            (Minute, 1, 2),
+            (Hour, 1, 9),
+        ]);
+        assert_eq!(naming(&young, 3, 4), [(Raw, 3)]);
+        assert_eq!(naming(&young, 2, 2), [(Raw, 2)]);
+        let old = catalog(&[(Raw, 3, 9), (Minute, 1, 2), (Minute, 3, 9), (Hour, 1, 9)]);
+        assert_eq!(naming(&old, 1, 2), [(Minute, 1)]);
+        assert_eq!(naming(&old, 2, 4), [(Raw, 3), (Minute, 1)]);
+        let older = catalog(&[(Raw, 4, 9), (Minute, 3, 9), (Hour, 1, 9)]);
+        assert_eq!(
+            naming(&older, 8, 9),
+            [(Raw, 4), (Minute, 3), (Hour, 1)],
+            "what is gone may be of then"
+        );
+    }
 }

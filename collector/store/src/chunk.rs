@@ -5,11 +5,11 @@
 //! the footer says. Files and row groups, and columns whose values are not words, are
 //! the Parquet library's: a [`Chunk`] goes into a row group among chunks of its making.
 
+mod dictionary_values;
 mod footer;
 mod hybrid;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use std::io::{self, Write};
 
@@ -26,27 +26,27 @@ use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::compress_bound;
 
+use dictionary_values::DictionaryValues;
 use footer::{Footer, Range};
-use words::Words;
 
 /// Rows of a page, as the library has by default.
 const PAGE: usize = 20_000;
 
 /// A column whose values are numbers of words.
-pub(crate) struct Coded<'a> {
+pub(crate) struct CodedColumn<'a> {
     /// The word of each row; of an absent row any number.
     pub codes: &'a [u32],
     /// Which rows are there; `None`: all.
     pub nulls: Option<&'a NullBuffer>,
     /// What the numbers stand for, each once, ascending as Parquet orders the type:
-    /// octets and numbers without a sign, times with one. More than occur may be in it.
+    /// bytes and numbers without a sign, times with one. More than occur may be in it.
     /// Utf8View, FixedSizeBinary, UInt8 to UInt64 or Timestamp(us).
     pub words: &'a dyn Array,
 }
 
-/// A column chunk: its octets and what the file's footer says of it.
+/// A column chunk: its bytes and what the file's footer says of it.
 pub(crate) struct Chunk<'a> {
-    octets: Octets<'a>,
+    bytes: ChunkBytes<'a>,
     close: ColumnCloseResult,
 }
 
@@ -59,7 +59,7 @@ impl Chunk<'_> {
         self,
         group: &mut SerializedRowGroupWriter<'_, W>,
     ) -> Result<()> {
-        group.append_column(&self.octets, self.close)
+        group.append_column(&self.bytes, self.close)
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Encoder {
     /// And after that.
     compressed: Vec<u8>,
     /// The pages of the chunk with their headers.
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl Encoder {
@@ -91,7 +91,7 @@ impl Encoder {
             page: Vec::new(),
             plain: Vec::new(),
             compressed: Vec::new(),
-            octets: Vec::new(),
+            bytes: Vec::new(),
         })
     }
 
@@ -104,11 +104,11 @@ impl Encoder {
     pub(crate) fn encode(
         &mut self,
         descr: &ColumnDescPtr,
-        column: &Coded<'_>,
+        column: &CodedColumn<'_>,
         statistics: bool,
     ) -> Result<Chunk<'_>> {
         let nulls = nulls(descr, column)?;
-        let words = Words::new(column.words, descr)?;
+        let words = DictionaryValues::new(column.words, descr)?;
         let present = match nulls {
             Some(nulls) => {
                 gather(column.codes, nulls, &mut self.present);
@@ -116,11 +116,11 @@ impl Encoder {
             }
             None => column.codes,
         };
-        self.octets.clear();
+        self.bytes.clear();
         let mut pages = Pages {
             zstd: &mut self.zstd,
             compressed: &mut self.compressed,
-            sink: TrackedWrite::new(&mut self.octets),
+            sink: TrackedWrite::new(&mut self.bytes),
         };
 
         self.plain.clear();
@@ -155,7 +155,7 @@ impl Encoder {
         drop(pages);
         Ok(Chunk {
             close: footer.close(descr, &words)?,
-            octets: Octets(&self.octets),
+            bytes: ChunkBytes(&self.bytes),
         })
     }
 }
@@ -165,7 +165,7 @@ fn error(descr: &ColumnDescriptor, what: &str) -> ParquetError {
 }
 
 /// Which rows are there, if not all are; and whether the column can have that.
-fn nulls<'a>(descr: &ColumnDescriptor, column: &Coded<'a>) -> Result<Option<&'a NullBuffer>> {
+fn nulls<'a>(descr: &ColumnDescriptor, column: &CodedColumn<'a>) -> Result<Option<&'a NullBuffer>> {
     if descr.max_rep_level() > 0 || descr.max_def_level() > 1 {
         return Err(error(descr, "it is nested"));
     }
@@ -198,7 +198,12 @@ fn gather(codes: &[u32], nulls: &NullBuffer, out: &mut Vec<u32>) {
 
 /// Appends the words that occur, and sets the number that each of them has among
 /// these. How many they are, or none if a number stands for no word.
-fn dictionary(codes: &[u32], words: &Words<'_>, numbers: &mut Vec<u32>, out: &mut Vec<u8>) -> Option<u32> {
+fn dictionary(
+    codes: &[u32],
+    words: &DictionaryValues<'_>,
+    numbers: &mut Vec<u32>,
+    out: &mut Vec<u8>,
+) -> Option<u32> {
     numbers.clear();
     numbers.resize(words.len(), 0);
     let mut unknown = false;
@@ -281,16 +286,16 @@ impl Pages<'_> {
     }
 }
 
-/// Octets in memory that the library copies a chunk from.
-struct Octets<'a>(&'a [u8]);
+/// Bytes in memory that the library copies a chunk from.
+struct ChunkBytes<'a>(&'a [u8]);
 
-impl Length for Octets<'_> {
+impl Length for ChunkBytes<'_> {
     fn len(&self) -> u64 {
         self.0.len() as u64
     }
 }
 
-impl<'a> ChunkReader for Octets<'a> {
+impl<'a> ChunkReader for ChunkBytes<'a> {
     type T = &'a [u8];
 
     fn get_read(&self, start: u64) -> Result<&'a [u8]> {
@@ -299,8 +304,8 @@ impl<'a> ChunkReader for Octets<'a> {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let octets = self.get_read(start)?.get(..length);
-        let octets = octets.ok_or_else(|| ParquetError::EOF(format!("no {length} octets at {start}")))?;
-        Ok(Bytes::copy_from_slice(octets))
+        let bytes = self.get_read(start)?.get(..length);
+        let bytes = bytes.ok_or_else(|| ParquetError::EOF(format!("no {length} bytes at {start}")))?;
+        Ok(Bytes::copy_from_slice(bytes))
     }
 }

@@ -47,13 +47,13 @@ pub(crate) const CALM: Duration = Duration::from_hours(24);
 /// Whether the clock runs as time goes by. Nothing may expire because it was set
 /// wrong for a while.
 #[derive(Debug)]
-pub(crate) struct Trust {
+pub(crate) struct ClockSteadiness {
     last: (i64, Instant),
     /// Since when it runs evenly; `None`: since always.
     steady_since: Option<Instant>,
 }
 
-impl Trust {
+impl ClockSteadiness {
     /// `newest`: the time of the last record of an earlier run.
     pub fn new(now: i64, at: Instant, newest: Option<i64>) -> Self {
         let ahead = newest.is_some_and(|newest| now.saturating_sub(newest) > micros(GAP));
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_clock_that_runs_as_time_goes_by_is_believed() {
         let start = Instant::now();
-        let mut trust = Trust::new(0, start, Some(-micros(HOUR)));
+        let mut trust = ClockSteadiness::new(0, start, Some(-micros(HOUR)));
         for hour in 1..50 {
             trust.look(micros(HOUR * hour) + 1_000_000, start + HOUR * hour);
             assert_eq!(trust.steady_for(), Duration::MAX);
@@ -108,7 +108,7 @@ mod tests {
     fn a_clock_that_jumped_has_to_be_steady_for_a_day() {
         for jump in [micros(HOUR * 9_000), -micros(HOUR * 9_000)] {
             let start = Instant::now();
-            let mut trust = Trust::new(0, start, None);
+            let mut trust = ClockSteadiness::new(0, start, None);
             for hour in 1..25 {
                 trust.look(jump + micros(HOUR * hour), start + HOUR * hour);
                 assert_eq!(trust.steady_for(), HOUR * (hour - 1), "hour {hour}");
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_clock_far_after_the_last_record_may_be_wrong_or_the_store_was_closed_long() {
         let start = Instant::now();
-        let trust = Trust::new(micros(HOUR * 100), start, Some(0));
+        let trust = ClockSteadiness::new(micros(HOUR * 100), start, Some(0));
         assert_eq!(trust.steady_for(), Duration::ZERO);
     }
 }

@@ -16,17 +16,17 @@ const fn micros_of_a_day() -> i64 {
 
 /// The segments of a tier, given the oldest first, that may not be kept. By age
 /// only those that are too old for a clock that has been steady as long as they
-/// may live, or a day; by octets the oldest of too many, but never the last.
+/// may live, or a day; by bytes the oldest of too many, but never the last.
 pub(crate) fn expired(
     segments: &[Arc<Segment>],
     retention: Retention,
     now: i64,
     steady_for: Duration,
 ) -> Vec<Arc<Segment>> {
-    let (mut octets, mut following) = (0_u64, now);
+    let (mut total, mut following) = (0_u64, now);
     let mut expired = Vec::new();
     for (place, segment) in segments.iter().rev().enumerate() {
-        octets = octets.saturating_add(segment.bytes);
+        total = total.saturating_add(segment.bytes);
         // What was written while the clock was ahead is as old as what came next.
         let ahead = segment.time.until > now.saturating_add(AHEAD);
         let until = if ahead { following } else { segment.time.until };
@@ -34,7 +34,7 @@ pub(crate) fn expired(
         let aged = retention
             .age
             .is_some_and(|age| steady_for >= age.min(CALM) && until.saturating_add(micros(age)) < now);
-        let too_many = retention.bytes.is_some_and(|bytes| octets > bytes) && place > 0;
+        let too_many = retention.bytes.is_some_and(|bytes| total > bytes) && place > 0;
         if aged || too_many {
             expired.push(Arc::clone(segment));
         }
@@ -49,7 +49,7 @@ mod tests {
 
     const DAY: Duration = Duration::from_hours(24);
 
-    /// Segments of a hundred octets that end after so many days.
+    /// Segments of a hundred bytes that end after so many days.
     fn days(ends: &[i64]) -> Vec<Arc<Segment>> {
         let segment = |(place, day): (usize, &i64)| {
             let end = day * AHEAD;
@@ -93,12 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_too_many_octets_go_but_never_the_last() {
+    fn the_oldest_of_too_many_bytes_go_but_never_the_last() {
         let bytes = |bytes| Retention {
             age: None,
             bytes: Some(bytes),
         };
-        let left = |octets| places(&expired(&days(&[1, 2, 3]), bytes(octets), 0, Duration::ZERO));
+        let left = |most| places(&expired(&days(&[1, 2, 3]), bytes(most), 0, Duration::ZERO));
         assert_eq!(left(300), [0; 0]);
         assert_eq!(left(299), [0]);
         assert_eq!(left(1), [0, 1]);

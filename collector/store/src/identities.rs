@@ -1,11 +1,14 @@
 //! The identities that rows point at, as a table. Owns how one is compared and
-//! laid out; who gives out the numbers is [`crate::book`].
+//! laid out; who gives out the numbers is [`crate::identity_ids`].
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, RecordBatch, StringViewBuilder, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryBuilder, RecordBatch, StringViewArray,
+    StringViewBuilder, UInt32Array, new_null_array,
 };
+use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch};
 use arrow::datatypes::{DataType, UInt32Type};
 use weir_api::fields::{Column, Side};
 use weir_flow::{Identity, Value};
@@ -13,16 +16,15 @@ use weir_flow::{Identity, Value};
 use crate::rows::v6;
 use crate::schema;
 
-/// No row of the table.
-const NOWHERE: u32 = u32::MAX;
-
 /// Identities by number. Number 0, nobody, is always there.
 #[derive(Debug)]
 pub struct Identities {
     batch: RecordBatch,
-    /// The row of each number.
-    rows: Vec<u32>,
+    /// The row of each number; of one that has none, that of nobody.
+    rows: Arc<[u32]>,
 }
+
+static NOBODY: LazyLock<RecordBatch> = LazyLock::new(|| table_of(&[(0, Content::of(&Identity::default()))]));
 
 impl Identities {
     /// The table, of the schema [`schema::identities`], in no order.
@@ -33,7 +35,16 @@ impl Identities {
     /// The row of a number.
     pub fn row(&self, id: u32) -> Option<usize> {
         let row = *self.rows.get(usize::try_from(id).ok()?)?;
-        (row != NOWHERE).then_some(row as usize)
+        (id == 0 || row != self.nobodys_row()).then_some(row as usize)
+    }
+
+    /// The row of each number up to [`Self::last`]; of one that has none, that of nobody.
+    pub fn rows(&self) -> &Arc<[u32]> {
+        &self.rows
+    }
+
+    fn nobodys_row(&self) -> u32 {
+        self.rows.first().copied().unwrap_or_default()
     }
 
     /// The highest number that has a row.
@@ -41,18 +52,102 @@ impl Identities {
         self.rows.len().saturating_sub(1) as u32
     }
 
-    /// Of a table with unique numbers and the schema [`schema::identities`].
-    pub(crate) fn new(batch: RecordBatch) -> Self {
-        let mut rows = Vec::new();
-        for (row, &id) in ids(&batch).iter().enumerate() {
-            let id = id as usize;
-            if rows.len() <= id {
-                rows.resize(id + 1, NOWHERE);
-            }
-            rows[id] = row as u32;
+    /// Nobody alone.
+    pub(crate) fn nobody() -> Arc<Self> {
+        static NOBODY: LazyLock<Arc<Identities>> = LazyLock::new(|| Arc::new(Identities::of_tables(&[])));
+        Arc::clone(&NOBODY)
+    }
+
+    /// Of tables that together have everybody whom some rows name.
+    pub(crate) fn of_tables(tables: &[RecordBatch]) -> Self {
+        // The first row is nobody's.
+        let tables: Vec<_> = std::iter::once(&*NOBODY).chain(tables).cloned().collect();
+        let batch = union(&tables);
+        let ids = ids(&batch);
+        let mut rows = vec![0; ids.iter().max().map_or(0, |last| *last as usize + 1)];
+        for (row, &id) in ids.iter().enumerate() {
+            rows[id as usize] = row as u32;
         }
+        let rows = rows.into();
         Self { batch, rows }
     }
+}
+
+/// Each identity of these tables once, of the schema [`schema::identities`].
+pub(crate) fn union(tables: &[RecordBatch]) -> RecordBatch {
+    let mut seen = HashSet::with_capacity(tables.iter().map(RecordBatch::num_rows).sum());
+    let mut rows = Vec::new();
+    for (table, batch) in tables.iter().enumerate() {
+        let fresh = ids(batch).iter().enumerate().filter(|(_, id)| seen.insert(**id));
+        rows.extend(fresh.map(|(row, _)| (table, row)));
+    }
+    let tables: Vec<_> = tables.iter().collect();
+    let union = interleave_record_batch(&tables, &rows).ok();
+    union.unwrap_or_else(|| RecordBatch::new_empty(schema::identities()))
+}
+
+/// Tables that become one, each of which is let go when the next one comes: what is
+/// in it already takes no room.
+#[derive(Debug, Default)]
+pub(crate) struct Union {
+    seen: HashSet<u32>,
+    fresh: Vec<RecordBatch>,
+}
+
+impl Union {
+    /// How many identities there are.
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Takes in those of a table that no earlier one had.
+    pub fn add(&mut self, table: &RecordBatch) {
+        let fresh: BooleanArray = ids(table).iter().map(|id| Some(self.seen.insert(*id))).collect();
+        if fresh.true_count() == 0 {
+            return;
+        }
+        let Ok(rows) = filter_record_batch(table, &fresh) else {
+            return;
+        };
+        let columns = rows
+            .columns()
+            .iter()
+            .map(|column| match column.as_string_view_opt() {
+                // Its texts alone, not those of the whole table.
+                Some(texts) => Arc::new(texts.gc()),
+                None => Arc::clone(column),
+            });
+        let rows = RecordBatch::try_new(rows.schema(), columns.collect()).unwrap_or(rows);
+        self.fresh.push(rows);
+    }
+
+    /// The table of all.
+    pub fn finish(self) -> RecordBatch {
+        let all = concat_batches(&schema::identities(), &self.fresh);
+        all.unwrap_or_else(|_| RecordBatch::new_empty(schema::identities()))
+    }
+}
+
+/// A table out of a file with exactly the columns of [`schema::identities`]: what it
+/// lacks, or has of another type, is unknown.
+pub(crate) fn conform(table: &RecordBatch) -> RecordBatch {
+    let kinds = schema::identities();
+    let columns = kinds.fields().iter().map(|field| {
+        let found = table.column_by_name(field.name()).filter(|column| {
+            column.data_type() == field.data_type() && (field.is_nullable() || column.null_count() == 0)
+        });
+        let unknown = || match field.is_nullable() {
+            true => new_null_array(field.data_type(), table.num_rows()),
+            false => Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(
+                "",
+                table.num_rows(),
+            ))),
+        };
+        found.cloned().unwrap_or_else(unknown)
+    });
+    let conformed = RecordBatch::try_new(Arc::clone(&kinds), columns.collect());
+    // A table without ids says nothing of anybody.
+    conformed.unwrap_or_else(|_| RecordBatch::new_empty(kinds))
 }
 
 /// The numbers of a table of identities.
@@ -63,8 +158,24 @@ pub(crate) fn ids(batch: &RecordBatch) -> &[u32] {
         .map_or(&[], |c| c.values())
 }
 
+/// The column of namespaces.
+pub(crate) const NAMESPACE: &str = "ns";
+
+/// The namespaces of a table, each once.
+pub(crate) fn namespaces(batch: &RecordBatch) -> BTreeSet<&str> {
+    let column = batch.column_by_name(NAMESPACE);
+    let names = column.and_then(|column| column.as_string_view_opt());
+    let names = names.into_iter().flatten().flatten();
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// The first number after those of a table.
+pub(crate) fn next_id(batch: &RecordBatch) -> u32 {
+    ids(batch).iter().max().map_or(0, |last| last.saturating_add(1))
+}
+
 /// The content of an identity: equal exactly when all fields are. Each field of
-/// [`schema::identity_columns`] is its length in two octets, then its octets;
+/// [`schema::identity_columns`] is its length in two bytes, then its bytes;
 /// length 0 is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Content(Arc<[u8]>);
@@ -114,7 +225,7 @@ impl Content {
 /// A content that is being put together, in the order of the columns.
 #[derive(Default)]
 struct Cells {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     done: usize,
 }
 
@@ -136,8 +247,8 @@ impl Cells {
         } else {
             cell
         };
-        self.octets.extend_from_slice(&(cell.len() as u16).to_le_bytes());
-        self.octets.extend_from_slice(cell);
+        self.bytes.extend_from_slice(&(cell.len() as u16).to_le_bytes());
+        self.bytes.extend_from_slice(cell);
         self.done += 1;
     }
 
@@ -145,7 +256,7 @@ impl Cells {
         while self.done < schema::identity_columns().len() {
             self.push(&[]);
         }
-        Content(self.octets.into())
+        Content(self.bytes.into())
     }
 }
 
@@ -218,10 +329,10 @@ mod tests {
         let content = Content::of(&identity());
         let table = table([(7, &content)].into_iter());
         assert_eq!(Content::of_row(&table, 0), content);
-        let identities = Identities::new(table);
+        let identities = Identities::of_tables(&[table]);
         assert_eq!(
             (identities.row(7), identities.row(6), identities.row(8)),
-            (Some(0), None, None)
+            (Some(1), None, None)
         );
         let text = |name: &str| {
             identities
@@ -229,7 +340,7 @@ mod tests {
                 .column_by_name(name)
                 .unwrap()
                 .as_string_view()
-                .value(0)
+                .value(identities.row(7).unwrap())
         };
         assert_eq!(
             (text("pod_name"), text("ns"), text("region")),
@@ -237,6 +348,23 @@ mod tests {
         );
         assert_eq!(text("pod_labels"), r#"{"app":"web \"1\""}"#);
         assert_eq!(text("subnet_label"), &*identity().subnet_label);
+    }
+
+    #[test]
+    fn a_union_has_each_identity_once() {
+        let contents: Vec<_> = ["a", "b", "c"]
+            .map(|zone| {
+                let zone = zone.into();
+                Content::of(&Identity { zone, ..identity() })
+            })
+            .into();
+        let of = |ids: &[u32]| table(ids.iter().map(|id| (*id, &contents[*id as usize])));
+        let tables = [of(&[0, 1]), of(&[1]), of(&[2, 0])];
+        let mut one = Union::default();
+        tables.iter().for_each(|table| one.add(table));
+        assert_eq!(one.len(), 3);
+        assert_eq!(one.finish(), of(&[0, 1, 2]));
+        assert_eq!(union(&tables), of(&[0, 1, 2]));
     }
 
     #[test]

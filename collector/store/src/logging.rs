@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::disk;
+use crate::space;
 use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 use crate::wal::{self, Frame, Log};
 
-/// Files with octets that are not synced.
+/// Files with bytes that are not synced.
 #[derive(Debug, Default)]
 pub(crate) struct Unsynced(Mutex<Vec<Arc<File>>>);
 
@@ -72,7 +73,10 @@ pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &[u64]) {
         };
         if finished {
             drop(state);
-            let _ = unsynced.sync();
+            let outcome = unsynced.sync().map_err(|error| Trouble::io("sync", &error));
+            let mut state = shared.lock();
+            state.log_sync_failed = outcome.is_err();
+            state.note("sync", outcome);
             return;
         }
         if failed {
@@ -103,12 +107,18 @@ impl Writer<'_> {
         let had_frames = !frames.is_empty();
         while let Some(frame) = frames.front() {
             match self.append(frame) {
-                Ok(octets) => {
-                    written += octets;
+                Ok(bytes) => {
+                    written += bytes;
                     frames.pop_front();
                 }
                 Err(error) => {
-                    outcome = Err(Trouble::io("log", &error));
+                    let trouble = Trouble::io("log", &error);
+                    // Twice what it takes in memory: texts are spelt out, and more is to come.
+                    let wanted = 2 * frame.batch.memory_size() as u64;
+                    if trouble.full_disk && space::make(self.shared, wanted) {
+                        continue;
+                    }
+                    outcome = Err(trouble);
                     break;
                 }
             }

@@ -16,7 +16,7 @@ use crate::name::{SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::rollup;
 use crate::schema;
-use crate::seal;
+use crate::seal::{self, Origin};
 use crate::segment::{Segment, SegmentError};
 use crate::sorted::Sorted;
 use crate::state::{Shared, Stage};
@@ -27,6 +27,12 @@ const FAN: u64 = 8;
 const LEVELS: u32 = 5;
 /// The age of a tier that has none, for its segments' length.
 const LONG: Duration = Duration::from_hours(24 * 365);
+
+/// Identities of a segment at most: to read or to merge one takes a kilobyte for each.
+const IDENTITIES: usize = 1 << 18;
+
+/// Heads whose segments turned out to have too many identities together.
+pub(crate) type TooMany = Vec<(Tier, RangeInclusive<u64>)>;
 
 /// What merged segments may be.
 #[derive(Debug, Clone, Copy)]
@@ -42,17 +48,19 @@ struct Bounds {
 ///
 /// # Errors
 /// A segment cannot be read or written.
-pub(crate) fn run(shared: &Shared) -> Result<(), (Arc<Segment>, SegmentError)> {
+pub(crate) fn run(shared: &Shared, too_many: &mut TooMany) -> Result<(), (Arc<Segment>, SegmentError)> {
     for tier in [Tier::Hour, Tier::Minute, Tier::Raw] {
-        while let Some(parts) = next(shared, tier) {
-            merge(shared, tier, &parts)?;
+        while let Some(parts) = next(shared, tier, too_many) {
+            if !merge(shared, tier, &parts, IDENTITIES)? {
+                too_many.push((tier, heads(&parts)));
+            }
         }
     }
     Ok(())
 }
 
 /// The next segments of a tier to be merged, the coarser tiers being so already.
-fn next(shared: &Shared, tier: Tier) -> Option<Vec<Arc<Segment>>> {
+fn next(shared: &Shared, tier: Tier, too_many: &mut TooMany) -> Option<Vec<Arc<Segment>>> {
     let state = shared.lock();
     let age = shared.settings.retention[tier as usize].age.unwrap_or(LONG);
     let bounds = Bounds {
@@ -69,10 +77,23 @@ fn next(shared: &Shared, tier: Tier) -> Option<Vec<Arc<Segment>>> {
         .flat_map(|other| state.catalog.tier(other).cloned())
         .collect();
     drop(state);
-    choose(&segments, &coarser, bounds)
+    // What expired in part is another block.
+    let oldest = segments
+        .first()
+        .map_or(u64::MAX, |segment| *segment.heads.start());
+    too_many.retain(|(of, heads)| *of != tier || *heads.start() >= oldest);
+    choose(&segments, &coarser, bounds, |heads| {
+        too_many.iter().any(|(of, many)| *of == tier && many == heads)
+    })
 }
 
-fn choose(segments: &[Arc<Segment>], coarser: &[Arc<Segment>], bounds: Bounds) -> Option<Vec<Arc<Segment>>> {
+/// The first block that may be merged and is not to be left as it is.
+fn choose(
+    segments: &[Arc<Segment>],
+    coarser: &[Arc<Segment>],
+    bounds: Bounds,
+    left: impl Fn(&RangeInclusive<u64>) -> bool,
+) -> Option<Vec<Arc<Segment>>> {
     for level in 1..=LEVELS {
         let size = FAN.pow(level);
         let block = |s: &Arc<Segment>| s.heads.start() / size;
@@ -83,6 +104,7 @@ fn choose(segments: &[Arc<Segment>], coarser: &[Arc<Segment>], bounds: Bounds) -
                 && (block(&parts[0]) + 1) * size - 1 <= bounds.last
                 && within(parts, bounds)
                 && nests(&heads(parts), coarser)
+                && !left(&heads(parts))
         };
         if let Some(parts) = blocks.into_iter().find(fits) {
             return Some(parts.to_vec());
@@ -134,37 +156,45 @@ fn time(parts: &[Arc<Segment>]) -> TimeRange {
         .unwrap_or(TimeRange::spanning(0, 0))
 }
 
-fn merge(shared: &Shared, tier: Tier, parts: &[Arc<Segment>]) -> Result<(), (Arc<Segment>, SegmentError)> {
-    let (mut rows, mut ids) = (Vec::new(), Vec::new());
+/// Makes one of the parts; false where they have more than so many identities.
+fn merge(
+    shared: &Shared,
+    tier: Tier,
+    parts: &[Arc<Segment>],
+    most: usize,
+) -> Result<bool, (Arc<Segment>, SegmentError)> {
+    let (mut identities, mut next_id) = (identities::Union::default(), 0);
     for part in parts {
-        let read = part.read().and_then(|rows| Ok((rows, part.identities()?)));
-        let (batch, table) = read.map_err(|error| (Arc::clone(part), error))?;
-        ids.extend_from_slice(identities::ids(&table));
+        let table = part.identities().map_err(|error| (Arc::clone(part), error))?;
+        next_id = next_id.max(part.next_id_beside(&table));
+        identities.add(&identities::conform(&table));
+        if identities.len() > most {
+            return Ok(false);
+        }
+    }
+    let identities = identities.finish();
+    let mut rows = Vec::new();
+    for part in parts {
+        let batch = part.read().map_err(|error| (Arc::clone(part), error))?;
         rows.push(Batch::of_rows(batch));
     }
-    ids.sort_unstable();
-    ids.dedup();
-    let named = shared.lock().book.named(&ids);
-    let identities = identities::table_of(&named);
     let rows = joined(rows, tier);
     let name = SegmentName {
         tier,
         time: time(parts),
         heads: heads(parts),
     };
-    let written = seal::write(
-        &shared.settings.directory,
-        &name,
-        &shared.store,
-        &rows,
-        &identities,
-    );
+    let origin = Origin {
+        store: &shared.store,
+        next_id,
+    };
+    let written = seal::write(&shared.settings.directory, &name, &origin, &rows, &identities);
     let segment = written.map_err(|error| (Arc::clone(&parts[0]), error))?;
     let mut state = shared.lock();
     // Nothing of it expired meanwhile: the same thread does both.
     state.catalog.add(segment);
     state.counts.merged += parts.len() as u64;
-    Ok(())
+    Ok(true)
 }
 
 /// Sums of one bucket in several parts are added up.
@@ -197,7 +227,7 @@ mod tests {
     }
 
     fn chosen(fine: &[(u64, u64)], coarse: &[(u64, u64)], bounds: Bounds) -> Option<RangeInclusive<u64>> {
-        choose(&segments(fine), &segments(coarse), bounds).map(|parts| heads(&parts))
+        choose(&segments(fine), &segments(coarse), bounds, |_| false).map(|parts| heads(&parts))
     }
 
     fn singles(range: std::ops::Range<u64>) -> Vec<(u64, u64)> {
@@ -210,6 +240,13 @@ mod tests {
         assert_eq!(chosen(&[(1, 7), (8, 8), (9, 9)], &[], BOUNDS), Some(8..=9));
         let blocks: Vec<_> = (0..8).map(|b| (b * 8, b * 8 + 7)).collect();
         assert_eq!(chosen(&blocks, &[], BOUNDS), Some(0..=63));
+    }
+
+    #[test]
+    fn a_block_that_is_to_be_left_does_not_hold_up_the_next() {
+        let fine = segments(&singles(1..16));
+        let parts = choose(&fine, &[], BOUNDS, |heads| *heads == (1..=7));
+        assert_eq!(parts.map(|parts| heads(&parts)), Some(8..=15));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use crate::range::TimeRange;
 
@@ -47,6 +48,12 @@ pub(crate) const FLOWS: &str = ".flows.parquet";
 pub(crate) const IDENTITIES: &str = ".identities.parquet";
 /// The end of the name of a file that is being written.
 pub(crate) const UNFINISHED: &str = ".unfinished";
+
+/// Whether a file's name ends so, wherever it lies: the directory's name is any.
+pub(crate) fn ends_with(path: &Path, end: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.ends_with(end))
+}
 
 /// A segment's name: `raw-1790000000000000-1790000059999999-7-7`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,16 +1,22 @@
 //! What a query sees: the segments and the rows in memory of one moment.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow::array::RecordBatch;
+
 use crate::batch::Batch;
-use crate::book::Book;
-use crate::catalog::{Catalog, Unreadable};
-use crate::identities::Identities;
+use crate::catalog::Unreadable;
+use crate::identities::{self, Identities};
+use crate::identity_cache::IdentityCache;
+use crate::memory_identities::MemoryIdentities;
 use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::recovery;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentError};
 use crate::state::{Shared, State};
 use crate::status::Status;
 use crate::tail::Tail;
@@ -25,8 +31,19 @@ enum Source {
     /// A store that this process writes.
     Running(Arc<Shared>),
     /// A directory as it was when it was opened.
-    Snapshot(Arc<Mutex<State>>),
+    Snapshot(Arc<Snapshot>),
 }
+
+/// A directory that this process does not write.
+#[derive(Debug)]
+struct Snapshot {
+    directory: PathBuf,
+    state: Mutex<State>,
+    identities: IdentityCache,
+}
+
+/// How often a directory is listed anew because a file of it is gone.
+const RETRIES: usize = 8;
 
 /// What there is of a range of time. Rows outside of it are among them: whole
 /// segments and batches that have at least one row in it.
@@ -60,6 +77,16 @@ pub struct Cover {
     pub minute: Vec<Arc<Segment>>,
     /// Records that are in neither.
     pub raw: Vec<Arc<Segment>>,
+}
+
+/// What became of a segment that a query could not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// It is in no view any more, and named in the status. Its file stays.
+    PutAside,
+    /// Its file is gone: the process that writes the directory merged or expired it. A
+    /// new view has what is there now.
+    Gone,
 }
 
 impl View {
@@ -103,50 +130,187 @@ impl Reader {
     /// The directory cannot be read. A file that cannot be read is no error: it
     /// is skipped and named in the status.
     pub fn open_dir(path: &Path) -> Result<Self, OpenError> {
-        let recovered = recovery::recover(path, false).map_err(|error| OpenError::Read {
+        let directory = fs::canonicalize(path);
+        let snapshot = directory.and_then(|directory| {
+            let recovered = recovery::recover(&directory, false)?;
+            Ok(Snapshot {
+                directory,
+                state: Mutex::new(recovered.state),
+                identities: IdentityCache::default(),
+            })
+        });
+        let snapshot = snapshot.map_err(|error| OpenError::Read {
             path: path.to_owned(),
             error,
         })?;
-        Ok(Self(Source::Snapshot(Arc::new(Mutex::new(recovered.state)))))
+        Ok(Self(Source::Snapshot(Arc::new(snapshot))))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         match &self.0 {
             Source::Running(shared) => shared.lock(),
-            Source::Snapshot(state) => state.lock().unwrap_or_else(PoisonError::into_inner),
+            Source::Snapshot(snapshot) => snapshot.state.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
-    /// What there is of a range.
+    fn cache(&self) -> &IdentityCache {
+        match &self.0 {
+            Source::Running(shared) => &shared.identities,
+            Source::Snapshot(snapshot) => &snapshot.identities,
+        }
+    }
+
+    /// What there is of a range. Reads the identities of its rows that are not at
+    /// hand; a segment whose identities nobody can read is put aside.
     pub fn view(&self, range: TimeRange) -> View {
-        let mut state = self.lock();
+        let mut retries = RETRIES;
+        loop {
+            let (mut view, naming, memory) = self.look(range);
+            match self.identities_of(&naming, &memory) {
+                Ok(identities) => {
+                    view.identities = identities;
+                    return view;
+                }
+                Err((segment, error)) => {
+                    if is_gone(&error) && retries > 0 && self.list_anew() {
+                        retries -= 1;
+                    } else {
+                        self.lock().catalog.put_aside(&segment, &error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What there is of a range, and who knows the identities of its rows. Of these
+    /// the view has none yet.
+    fn look(&self, range: TimeRange) -> (View, Vec<Arc<Segment>>, Vec<Arc<MemoryIdentities>>) {
+        let state = self.lock();
         let within = |tier| state.catalog.within(tier, &range);
         let memory = state.in_memory().filter(|(_, time)| time.overlaps(&range));
-        View {
+        let view = View {
             raw: within(Tier::Raw),
             minute: within(Tier::Minute),
             hour: within(Tier::Hour),
-            memory: memory.map(|(batch, _)| batch.clone()).collect(),
+            memory: memory
+                .map(|(batch, time)| batch.clone().spanning(*time))
+                .collect(),
             oldest: oldest(&state),
             unreadable: unreadable(&state),
-            identities: state.book.all(),
-        }
+            identities: Identities::nobody(),
+        };
+        let naming = state.catalog.naming(&range);
+        (view, naming, state.memory_identities(&range))
     }
 
-    /// Everybody whom a row names that was shown until now.
+    /// Everybody whom these segments and heads name. No lock of the state is held
+    /// while files are read.
+    fn identities_of(
+        &self,
+        segments: &[Arc<Segment>],
+        memory: &[Arc<MemoryIdentities>],
+    ) -> Result<Arc<Identities>, (Arc<Segment>, SegmentError)> {
+        let cache = self.cache();
+        if let Some(given) = cache.given(segments).filter(|_| memory.is_empty()) {
+            return Ok(given);
+        }
+        let mut tables = Vec::with_capacity(segments.len());
+        for segment in segments {
+            tables.push(
+                self.table_of(segment)
+                    .map_err(|error| (Arc::clone(segment), error))?,
+            );
+        }
+        tables.extend(memory.iter().flat_map(|memory| memory.tables()));
+        let identities = Arc::new(Identities::of_tables(&tables));
+        if memory.is_empty() {
+            cache.give(segments, &identities);
+        }
+        Ok(identities)
+    }
+
+    /// The identities of a segment. A coarser one that has its rows names the same.
+    fn table_of(&self, segment: &Segment) -> Result<RecordBatch, SegmentError> {
+        self.cache().table(segment).or_else(|error| {
+            let coarser = self.lock().catalog.coarser(segment);
+            let mut others = coarser.iter().filter_map(|other| self.cache().table(other).ok());
+            others.next().ok_or(error)
+        })
+    }
+
+    /// Everybody whom a row in memory names, or one of the last that went to a
+    /// segment. The same until another joins.
     pub fn identities(&self) -> Arc<Identities> {
-        self.lock().book.all()
+        let heads = {
+            let state = self.lock();
+            let sealed = state.last_sealed.iter().cloned();
+            sealed.chain(state.memory_identities(&TimeRange::ALL)).collect()
+        };
+        self.cache().of_memory(heads)
+    }
+
+    /// A query could not read this file to its end: it is the last one that tries.
+    pub fn put_aside(&self, file: &Unreadable) -> Broken {
+        if !file.path.exists() && self.list_anew() {
+            return Broken::Gone;
+        }
+        self.lock().catalog.put_aside_file(file.clone());
+        Broken::PutAside
+    }
+
+    /// The namespaces of those whom rows of a range name. Of each segment they are read
+    /// once; those of one whose identities cannot be read are left out, as its rows will be.
+    pub fn namespaces(&self, range: TimeRange) -> BTreeSet<String> {
+        let (naming, memory) = {
+            let state = self.lock();
+            (state.catalog.naming(&range), state.memory_identities(&range))
+        };
+        let mut namespaces = BTreeSet::new();
+        let mut add = |name: &str| {
+            if !namespaces.contains(name) {
+                namespaces.insert(name.to_owned());
+            }
+        };
+        for segment in naming {
+            let names = segment.namespaces();
+            names
+                .iter()
+                .flat_map(|names| names.iter())
+                .for_each(|name| add(name));
+        }
+        for table in memory.iter().flat_map(|memory| memory.tables()) {
+            identities::namespaces(&table).into_iter().for_each(&mut add);
+        }
+        namespaces
+    }
+
+    /// Lists a directory anew that another process writes, which merged or expired
+    /// what was there. False: this one writes it, and nothing goes that is read.
+    fn list_anew(&self) -> bool {
+        let Source::Snapshot(snapshot) = &self.0 else {
+            return false;
+        };
+        let Ok(recovered) = recovery::recover(&snapshot.directory, false) else {
+            return false;
+        };
+        *self.lock() = recovered.state;
+        true
     }
 
     /// How the store is.
     pub fn status(&self) -> Status {
+        let disk = match &self.0 {
+            Source::Running(shared) => shared.settings.disk.space(&shared.settings.directory).ok(),
+            Source::Snapshot(_) => None,
+        };
         let state = self.lock();
         Status {
+            disk,
             unreadable: unreadable(&state),
             memory_rows: state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum(),
             memory_bytes: state.memory as u64,
             unlogged_rows: state.unlogged_rows(),
-            identities: state.book.len(),
+            identities: state.ids.len(),
             counts: state.counts,
             troubles: state.troubles.clone(),
             ..Status::of(&state.catalog)
@@ -157,6 +321,11 @@ impl Reader {
     pub fn tail(&self) -> Tail {
         self.lock().watchers.join()
     }
+}
+
+/// The file was there and is no more.
+fn is_gone(error: &SegmentError) -> bool {
+    matches!(error, SegmentError::Read(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
 fn oldest(state: &State) -> [Option<i64>; Tier::ALL.len()] {
@@ -177,28 +346,4 @@ fn unreadable(state: &State) -> Vec<Unreadable> {
         reason: reason.clone(),
     });
     state.catalog.unreadable.iter().cloned().chain(logs).collect()
-}
-
-/// Takes in the identities of all segments. Those of a coarser segment are those of
-/// the finer ones that it was made from, and fewer files: they come first, and
-/// finer ones are read only where there is no coarser. A segment whose identities
-/// nobody has is skipped.
-pub(crate) fn learn(catalog: &mut Catalog, book: &mut Book) {
-    for (tier, coarser) in [
-        (Tier::Hour, &[][..]),
-        (Tier::Minute, &[Tier::Hour]),
-        (Tier::Raw, &[Tier::Minute, Tier::Hour]),
-    ] {
-        let mut segments: Vec<_> = catalog.tier(tier).cloned().collect();
-        segments.retain(|s| !coarser.iter().any(|coarser| catalog.holds(*coarser, s)));
-        for segment in segments {
-            match segment.identities() {
-                Ok(table) => book.learn(&table, *segment.heads.end()),
-                Err(error) => {
-                    catalog.remove(&segment);
-                    catalog.skip(segment.path.clone(), &error);
-                }
-            }
-        }
-    }
 }

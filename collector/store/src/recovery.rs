@@ -1,5 +1,6 @@
 //! Taking up a store where the last process left it, however that ended.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -9,15 +10,17 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{max, min};
 use arrow::datatypes::{TimestampMicrosecondType, UInt32Type};
 
-use crate::book::Book;
 use crate::catalog::Catalog;
 use crate::disk;
 use crate::identities;
-use crate::name::UNFINISHED;
+use crate::identity_ids::IdentityIds;
+use crate::memory_identities::NamedIdentities;
+use crate::memtable::FullMemtable;
+use crate::name::{self, Tier, UNFINISHED};
 use crate::range::TimeRange;
-use crate::reader::learn;
 use crate::schema::{DST_ID, SRC_ID};
-use crate::state::{FullHead, State};
+use crate::segment::next_id_of;
+use crate::state::State;
 use crate::wal::{self, Logged};
 
 /// What opening a store found in its log. All zero after a close in peace.
@@ -25,7 +28,7 @@ use crate::wal::{self, Logged};
 pub struct Recovery {
     /// Rows that were in no segment and came back.
     pub rows: u64,
-    /// Octets at the ends of logs that were being written when the process died.
+    /// Bytes at the ends of logs that were being written when the process died.
     pub torn_bytes: u64,
     /// Parts of logs whose checksum is wrong: the disk changed them.
     pub damaged_frames: u64,
@@ -48,7 +51,7 @@ pub(crate) struct Recovered {
 pub(crate) fn clear(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.to_str().is_some_and(|p| p.ends_with(UNFINISHED)) {
+        if name::ends_with(&path, UNFINISHED) {
             disk::remove(&path)?;
         }
     }
@@ -67,13 +70,15 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
         .iter()
         .map(|(head, path)| (*head, path, wal::read(path, None)))
         .collect();
-    let mut catalog = Catalog::load(directory, owned)?;
-    let mut book = Book::default();
-    learn(&mut catalog, &mut book);
+    let catalog = Catalog::load(directory, owned)?;
+    let mut ids = IdentityIds::default();
+    if owned {
+        take_up(&catalog, &mut ids);
+    }
     // Heads are sealed in their order: what is up to the last segment is in one.
     let sealed = catalog.all().map(|s| *s.heads.end()).max().unwrap_or(0);
     let mut store = catalog.store().map(str::to_owned);
-    let mut state = State::new(book, catalog, 1);
+    let mut state = State::new(ids, catalog, 1);
     let (mut recovery, mut on_disk) = (Recovery::default(), Vec::new());
     let mut last = sealed.max(state.catalog.last_unreadable());
     for (head, path, content) in contents {
@@ -99,7 +104,7 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
     }
     recovery.rows = state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum();
     recovery.until = state.newest;
-    state.open = crate::state::Head::new(last + 1);
+    state.open = crate::memtable::Memtable::new(last + 1);
     (state.sealed, state.rolled) = (sealed, sealed);
     let segments = state.catalog.all().map(|s| s.time.until.saturating_sub(1)).max();
     state.newest = state.newest.max(segments);
@@ -109,6 +114,32 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
         recovery,
         logs: on_disk,
     })
+}
+
+/// Identities that are taken up, so that who was active keeps its id.
+const TAKEN_UP: usize = 1 << 15;
+
+/// No id is given again that a segment names, and those whom the newest segments
+/// name have theirs again.
+fn take_up(catalog: &Catalog, ids: &mut IdentityIds) {
+    for segment in catalog.all() {
+        ids.reserve(segment.next_id());
+    }
+    for file in &catalog.unreadable {
+        ids.reserve(next_id_of(&file.path));
+    }
+    let mut rows = 0;
+    for segment in catalog.tier(Tier::Raw).rev() {
+        // Who asks for its rows hears that it cannot be read.
+        let Ok(table) = segment.identities() else {
+            continue;
+        };
+        ids.learn(&identities::conform(&table), *segment.heads.end());
+        rows += table.num_rows();
+        if rows >= TAKEN_UP {
+            return;
+        }
+    }
 }
 
 impl Recovery {
@@ -121,19 +152,22 @@ impl Recovery {
 
 /// The rows of a log are a full head again.
 fn restore(state: &mut State, number: u64, frames: Vec<Logged>) {
-    let mut head = FullHead {
+    let mut head = FullMemtable {
         number,
         batches: Vec::new(),
         bytes: 0,
-        names: Vec::new(),
+        identities: Arc::default(),
     };
+    let mut known = HashSet::from([0]);
     for frame in frames {
-        if let Some(identities) = &frame.identities {
-            state.book.learn(identities, number);
-            head.names.extend(identities::ids(identities));
+        if let Some(table) = &frame.identities {
+            let named = NamedIdentities::of_table(table);
+            state.ids.learn(named.table(), number);
+            known.extend(identities::ids(table));
+            head.identities.push(Arc::new(named));
         }
         let batch = frame.batch;
-        if let Some(time) = time_of(batch.rows()).filter(|_| named(&state.book, batch.rows())) {
+        if let Some(time) = time_of(batch.rows()).filter(|_| named(&known, batch.rows())) {
             head.bytes += batch.memory_size();
             state.newest = state.newest.max(Some(time.until.saturating_sub(1)));
             head.batches.push((batch, time));
@@ -146,12 +180,12 @@ fn restore(state: &mut State, number: u64, frames: Vec<Logged>) {
 }
 
 /// A damaged frame may have taken identities with it that later ones name.
-fn named(book: &Book, rows: &RecordBatch) -> bool {
+fn named(known: &HashSet<u32>, rows: &RecordBatch) -> bool {
     [SRC_ID, DST_ID].into_iter().all(|side| {
         let ids = rows
             .column_by_name(side)
             .and_then(|c| c.as_primitive_opt::<UInt32Type>());
-        ids.is_some_and(|ids| ids.values().iter().all(|id| book.knows(*id)))
+        ids.is_some_and(|ids| ids.values().iter().all(|id| known.contains(id)))
     })
 }
 

@@ -48,8 +48,8 @@ impl Hasher for Fold {
         self.0 ^ self.0 >> 32
     }
 
-    fn write(&mut self, octets: &[u8]) {
-        octets.iter().for_each(|o| self.write_u64((*o).into()));
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|o| self.write_u64((*o).into()));
     }
 
     fn write_u128(&mut self, number: u128) {
@@ -90,7 +90,7 @@ fn sums(rows: &Sorted, bucket: i64) -> RecordBatch {
         for row in (0..part.times.len()).filter(|row| part.counts(*row)) {
             let key = part.key(row, bucket);
             if last.replace(key.sides) != Some(key.sides) {
-                // Few groups are in memory that is near.
+                // SmallDictionaryBuilder groups are in memory that is near.
                 groups.clear();
                 groups.shrink_to(MANY);
             }
@@ -152,7 +152,7 @@ impl<'a> Source<'a> {
             numbers_of(column, self.rows, range.clone(), numbers);
         }
         let values = |column: &Option<Column>| match column {
-            Some(Column::Valued(column)) => Some(column.values(self.rows, range.clone())),
+            Some(Column::Plain(column)) => Some(column.values(self.rows, range.clone())),
             _ => None,
         };
         let numbers = |column: &Option<Column>| Some(values(column)?.as_primitive_opt()?.clone());
@@ -190,11 +190,11 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The numbers that stand for the values of a key: of words, or the octet itself.
+/// The numbers that stand for the values of a key: of words, or the byte itself.
 fn numbers_of(column: &Option<Column>, rows: &Sorted, range: Range<usize>, numbers: &mut Vec<u32>) {
     match column {
-        Some(Column::Worded(column)) => column.numbers(rows, range, numbers),
-        Some(Column::Valued(column)) => {
+        Some(Column::Dictionary(column)) => column.numbers(rows, range, numbers),
+        Some(Column::Plain(column)) => {
             let values = column.values(rows, range);
             let values = values.as_primitive::<UInt8Type>();
             numbers.clear();
@@ -211,13 +211,13 @@ fn numbers_of(column: &Option<Column>, rows: &Sorted, range: Range<usize>, numbe
 fn words_of(column: &Option<Column>, kind: &DataType, numbers: impl Iterator<Item = u32>) -> ArrayRef {
     let numbers = numbers.map(|number| (number != ABSENT).then_some(number));
     match column {
-        Some(Column::Worded(column)) => {
+        Some(Column::Dictionary(column)) => {
             let numbers: UInt32Array = numbers.collect();
             take(column.words(), &numbers, None).expect("each number is one of a word")
         }
-        Some(Column::Valued(_)) => {
-            let octets = numbers.map(|number| number.map(|number| number as u8));
-            Arc::new(octets.collect::<UInt8Array>())
+        Some(Column::Plain(_)) => {
+            let bytes = numbers.map(|number| number.map(|number| number as u8));
+            Arc::new(bytes.collect::<UInt8Array>())
         }
         None => new_null_array(kind, numbers.count()),
     }

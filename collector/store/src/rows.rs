@@ -17,8 +17,8 @@ use weir_api::fields::Column;
 use weir_flow::{FlowRecord, Value};
 
 use crate::batch::{Batch, SHARED_ROW};
-use crate::lexicon::Lexicon;
-use crate::packed;
+use crate::dictionary::Dictionary;
+use crate::fixed_width;
 use crate::range::TimeRange;
 use crate::schema::{self, DST_ID, OF_ONE_PACKET, SRC_ID};
 use crate::sorted::Key;
@@ -183,7 +183,7 @@ impl Cells {
             Some(DataType::UInt32) => Self::U32(Values::default()),
             Some(DataType::UInt64) => Self::U64(Values::default()),
             Some(DataType::Boolean) => Self::Bool(Values::default()),
-            Some(DataType::FixedSizeBinary(packed::ADDRESS)) => Self::Address(Values::default()),
+            Some(DataType::FixedSizeBinary(fixed_width::ADDRESS)) => Self::Address(Values::default()),
             Some(DataType::FixedSizeBinary(_)) => Self::Mac(Values::default()),
             Some(DataType::Timestamp(..)) => Self::Time(Values::default()),
             Some(_) => Self::Text(Box::default()),
@@ -234,7 +234,7 @@ impl Cells {
             }
             Self::Address(cells) => {
                 let (values, valid) = cells.take(order)?;
-                packed::addresses(&values, valid)
+                fixed_width::addresses(&values, valid)
             }
             Self::Text(cells) => cells.take(order)?,
         })
@@ -293,7 +293,7 @@ impl<T: Copy + Default> Values<T> {
 /// numbers.
 #[derive(Debug, Default)]
 struct Texts {
-    words: Lexicon<String>,
+    words: Dictionary<String>,
     numbers: Values<u16>,
 }
 

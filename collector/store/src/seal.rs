@@ -16,15 +16,24 @@ use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
 use crate::batch::Batch;
-use crate::chunk::{Coded, Encoder};
+use crate::chunk::{CodedColumn, Encoder};
 use crate::disk;
-use crate::few::Few;
 use crate::name::{FLOWS, SegmentName};
-use crate::segment::{FORMAT, FORMAT_KEY, STORE_KEY, Segment, SegmentError, identities_path};
+use crate::segment::{FORMAT, FORMAT_KEY, NEXT_ID_KEY, STORE_KEY, Segment, SegmentError, identities_path};
+use crate::small_dictionary::SmallDictionaryBuilder;
 use crate::sorted::{Column, Sorted, nulls};
 
 /// Rows of a row group: what a query reads or leaves as a whole.
 const ROW_GROUP: usize = 131_072;
+
+/// What a segment's files say of the store that they are of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    /// Which one.
+    pub store: &'a str,
+    /// All ids of identities before this one may be in use.
+    pub next_id: u32,
+}
 
 /// Writes a segment: the identities first, so that rows never lack theirs.
 ///
@@ -33,29 +42,39 @@ const ROW_GROUP: usize = 131_072;
 pub(crate) fn write(
     directory: &Path,
     name: &SegmentName,
-    store: &str,
+    origin: &Origin<'_>,
     rows: &Sorted,
     identities: &RecordBatch,
 ) -> Result<Segment, SegmentError> {
     let path = directory.join(format!("{name}{FLOWS}"));
     let table = vec![Batch::of_rows(identities.clone())];
     let table = Sorted::unsorted(table, identities.schema_ref());
-    parquet(&identities_path(&path), &table, store)?;
-    parquet(&path, rows, store)?;
+    let beside = identities_path(&path);
+    parquet(&beside, &table, origin)?;
+    if let Err(error) = parquet(&path, rows, origin) {
+        // Where this fails too, the next start removes it.
+        let _ = disk::remove(&beside);
+        return Err(error);
+    }
     disk::sync_directory(directory)?;
     Segment::open(&path)
 }
 
-fn parquet(path: &Path, rows: &Sorted, store: &str) -> Result<(), SegmentError> {
+fn parquet(path: &Path, rows: &Sorted, origin: &Origin<'_>) -> Result<(), SegmentError> {
     let encoder = &mut Encoder::new()?;
     disk::write_whole(path, |file: BufWriter<_>| {
-        let file = write_rows(file, rows, store, encoder).map_err(cause)?;
+        let file = write_rows(file, rows, origin, encoder).map_err(cause)?;
         Ok((file, ()))
     })
 }
 
-fn write_rows<W: Write + Send>(file: W, rows: &Sorted, store: &str, encoder: &mut Encoder) -> Written<W> {
-    let properties = properties(rows.schema(), store);
+fn write_rows<W: Write + Send>(
+    file: W,
+    rows: &Sorted,
+    origin: &Origin<'_>,
+    encoder: &mut Encoder,
+) -> Written<W> {
+    let properties = properties(rows.schema(), origin);
     let writer = ArrowWriter::try_new(file, Arc::clone(rows.schema()), Some(properties))?;
     let (mut file, library) = writer.into_serialized_writer()?;
     let fields = rows.schema().fields();
@@ -74,13 +93,13 @@ fn write_rows<W: Write + Send>(file: W, rows: &Sorted, store: &str, encoder: &mu
                 descr,
             };
             match column {
-                Column::Worded(column) => {
+                Column::Dictionary(column) => {
                     column.numbers(rows, range.clone(), &mut scratch.numbers);
                     chunks.of_words(&scratch.numbers, column.words())?;
                 }
-                Column::Valued(column) => {
+                Column::Plain(column) => {
                     let values = column.values(rows, range.clone());
-                    match scratch.few.words(&values, &mut scratch.numbers) {
+                    match scratch.small.words(&values, &mut scratch.numbers) {
                         Some(words) => chunks.of_words(&scratch.numbers, &words)?,
                         None => chunks.of_values(&values, writer)?,
                     }
@@ -96,7 +115,7 @@ fn write_rows<W: Write + Send>(file: W, rows: &Sorted, store: &str, encoder: &mu
 #[derive(Default)]
 struct Scratch {
     numbers: Vec<u32>,
-    few: Few,
+    small: SmallDictionaryBuilder,
 }
 
 /// Writes the next column chunk of a row group.
@@ -110,7 +129,7 @@ struct Chunks<'a, 'g, W: Write + Send> {
 impl<W: Write + Send> Chunks<'_, '_, W> {
     fn of_words(&mut self, numbers: &[u32], words: &ArrayRef) -> Written<()> {
         let nulls = nulls(numbers);
-        let column = Coded {
+        let column = CodedColumn {
             codes: numbers,
             nulls: nulls.as_ref(),
             words,
@@ -138,8 +157,12 @@ fn cause(error: ParquetError) -> SegmentError {
     }
 }
 
-fn properties(schema: &SchemaRef, store: &str) -> WriterProperties {
-    let pairs = [(FORMAT_KEY, FORMAT.to_string()), (STORE_KEY, store.to_owned())];
+fn properties(schema: &SchemaRef, origin: &Origin<'_>) -> WriterProperties {
+    let pairs = [
+        (FORMAT_KEY, FORMAT.to_string()),
+        (STORE_KEY, origin.store.to_owned()),
+        (NEXT_ID_KEY, origin.next_id.to_string()),
+    ];
     let pairs = pairs.map(|(key, value)| KeyValue::new(key.to_owned(), value));
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("weir {}", env!("CARGO_PKG_VERSION")))

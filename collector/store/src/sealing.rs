@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
-
 use crate::batch::Batch;
-use crate::identities;
-use crate::keep;
+use crate::maintenance;
+use crate::memtable::FullMemtable;
 use crate::name::{SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::schema;
-use crate::seal;
+use crate::seal::{self, Origin};
 use crate::segment::SegmentError;
 use crate::sorted::Sorted;
-use crate::state::{FullHead, Shared, Stage};
+use crate::space;
+use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 
 /// Until the disk is tried again.
@@ -33,13 +32,20 @@ pub(crate) fn run(shared: &Shared) {
             }
             (Some(head), _) => Arc::clone(head),
         };
-        let named = state.book.named(&head.names);
+        let next_id = state.ids.next();
         state.counts.seal_attempts += 1;
         drop(state);
-        let identities = identities::table_of(&named);
-        if let Err(error) = seal(shared, &head, &identities) {
+        let origin = Origin {
+            store: &shared.store,
+            next_id,
+        };
+        if let Err(error) = seal(shared, &head, &origin) {
+            let trouble = Trouble::segment("seal", &error);
+            if trouble.full_disk && space::make(shared, head.bytes as u64) {
+                continue;
+            }
             let mut state = shared.lock();
-            state.note("seal", Err(Trouble::segment("seal", &error)));
+            state.note("seal", Err(trouble));
             if state.stage == Stage::Sealing {
                 // What is not sealed is in the log, or lost with the disk.
                 state.stage = Stage::Ending;
@@ -51,7 +57,7 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
-fn seal(shared: &Shared, head: &FullHead, identities: &RecordBatch) -> Result<(), SegmentError> {
+fn seal(shared: &Shared, head: &FullMemtable, origin: &Origin<'_>) -> Result<(), SegmentError> {
     let started = Instant::now();
     let directory = &shared.settings.directory;
     let batches = head.batches.iter().map(|(batch, _)| batch.clone());
@@ -61,7 +67,8 @@ fn seal(shared: &Shared, head: &FullHead, identities: &RecordBatch) -> Result<()
         time: time_of(&head.batches),
         heads: head.number..=head.number,
     };
-    let segment = seal::write(directory, &name, &shared.store, &rows, identities)?;
+    let identities = head.identities.table();
+    let segment = seal::write(directory, &name, origin, &rows, &identities)?;
     let mut state = shared.lock();
     state.sealed(head, segment);
     state.counts.sealed += 1;
@@ -71,7 +78,7 @@ fn seal(shared: &Shared, head: &FullHead, identities: &RecordBatch) -> Result<()
     drop(state);
     shared.log.notify_all();
     shared.seal.notify_all();
-    keep::roll_up(shared, &name, &rows, identities);
+    maintenance::roll_up(shared, &name, origin, &rows, &identities);
     Ok(())
 }
 

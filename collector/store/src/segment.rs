@@ -6,17 +6,20 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, ParquetStatisticsPolicy};
 
 use crate::disk;
+use crate::identities;
 use crate::name::{FLOWS, IDENTITIES, SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::schema;
@@ -30,6 +33,9 @@ pub(crate) const FORMAT_KEY: &str = "weir.format";
 /// something only within one.
 pub(crate) const STORE_KEY: &str = "weir.store";
 
+/// The key of the id of an identity that nobody had yet when the file was written.
+pub(crate) const NEXT_ID_KEY: &str = "weir.next_id";
+
 /// A file of rows. The file lives as long as the segment: one that retention
 /// has given up is removed when the last query lets go of it.
 #[derive(Debug)]
@@ -40,7 +46,7 @@ pub struct Segment {
     pub tier: Tier,
     /// Rows in it.
     pub rows: u64,
-    /// Octets of it and of its identities.
+    /// Bytes of it and of its identities.
     pub bytes: u64,
     /// From the earliest to the latest `time` of its rows; of the records
     /// themselves, where the rows are sums.
@@ -52,6 +58,11 @@ pub struct Segment {
     pub schema: SchemaRef,
     /// The store whose numbers it uses.
     pub(crate) store: String,
+    /// All ids of identities before this one may be in use; an earlier version of
+    /// the program did not say.
+    next_id: Option<u32>,
+    /// The namespaces of its identities, once somebody wanted them.
+    namespaces: OnceLock<Arc<[Box<str>]>>,
     given_up: AtomicBool,
 }
 
@@ -114,7 +125,12 @@ impl Segment {
         let name = stem.and_then(SegmentName::parse).ok_or(SegmentError::Name)?;
         let file = File::open(path)?;
         let bytes = file.metadata()?.len();
-        let loaded = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+        // What the footer says of each column chunk is for those who read it.
+        let options = ArrowReaderOptions::new()
+            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        let loaded = ArrowReaderMetadata::load(&file, options)?;
         let (schema, metadata) = (loaded.schema(), loaded.metadata());
         let format = value(metadata, FORMAT_KEY).and_then(|f| f.parse().ok());
         match format.ok_or(SegmentError::Foreign)? {
@@ -132,6 +148,8 @@ impl Segment {
             heads: name.heads,
             schema: schema.clone(),
             store: value(metadata, STORE_KEY).unwrap_or_default().to_owned(),
+            next_id: value(metadata, NEXT_ID_KEY).and_then(|id| id.parse().ok()),
+            namespaces: OnceLock::new(),
             given_up: AtomicBool::new(false),
         })
     }
@@ -148,6 +166,8 @@ impl Segment {
             heads: head..=head,
             schema: schema::facts(),
             store: String::new(),
+            next_id: None,
+            namespaces: OnceLock::new(),
             given_up: AtomicBool::new(false),
         }
     }
@@ -158,6 +178,29 @@ impl Segment {
     /// The file cannot be read.
     pub fn identities(&self) -> Result<RecordBatch, SegmentError> {
         read(&identities_path(&self.path))
+    }
+
+    /// The namespaces of those whom its rows name. Reads nothing else of them, and once.
+    pub(crate) fn namespaces(&self) -> Result<Arc<[Box<str>]>, SegmentError> {
+        if let Some(namespaces) = self.namespaces.get() {
+            return Ok(Arc::clone(namespaces));
+        }
+        let column = read_columns(&identities_path(&self.path), Some(&[identities::NAMESPACE]))?;
+        let namespaces = identities::namespaces(&column)
+            .into_iter()
+            .map(Box::from)
+            .collect();
+        Ok(Arc::clone(self.namespaces.get_or_init(|| namespaces)))
+    }
+
+    /// The first id that no row up to its last one names, given its identities.
+    pub(crate) fn next_id_beside(&self, identities: &RecordBatch) -> u32 {
+        self.next_id.unwrap_or_else(|| identities::next_id(identities))
+    }
+
+    /// The same where the identities are not at hand.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.next_id.unwrap_or_else(|| next_id_of(&self.path))
     }
 
     /// All its rows, for work on whole segments; a query reads the file by itself.
@@ -194,10 +237,27 @@ pub(crate) fn identities_path(path: &Path) -> PathBuf {
     path.with_file_name(format!("{stem}{IDENTITIES}"))
 }
 
+/// The first id that the identities of a segment's file leave free; 0 where nobody
+/// can read them.
+pub(crate) fn next_id_of(path: &Path) -> u32 {
+    let read = read_columns(&identities_path(path), Some(&[schema::ID]));
+    read.map_or(0, |table| identities::next_id(&table))
+}
+
 fn read(path: &Path) -> Result<RecordBatch, SegmentError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    let schema = builder.schema().clone();
-    let batches: Result<Vec<_>, _> = builder.with_batch_size(1 << 16).build()?.collect();
+    read_columns(path, None)
+}
+
+/// The rows of a file; of these columns alone, where they are named.
+fn read_columns(path: &Path, names: Option<&[&str]>) -> Result<RecordBatch, SegmentError> {
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    if let Some(names) = names {
+        let columns = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+        builder = builder.with_projection(columns);
+    }
+    let reader = builder.with_batch_size(1 << 16).build()?;
+    let schema = reader.schema();
+    let batches: Result<Vec<_>, _> = reader.collect();
     let batches = batches.map_err(ParquetError::from)?;
     Ok(concat_batches(&schema, &batches).map_err(ParquetError::from)?)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::name::Tier;
+use crate::space::Disk;
 
 /// How a store is kept.
 #[derive(Debug, Clone)]
@@ -19,11 +20,17 @@ pub struct Settings {
     pub write_age: Duration,
     /// How long what was written waits for an fsync.
     pub sync_age: Duration,
-    /// Octets of rows in memory, those of segments that are being written
+    /// Bytes of rows in memory, those of segments that are being written
     /// included. What comes beyond is refused.
     pub max_memory: usize,
     /// How long each tier is kept, in the order of [`Tier::ALL`].
     pub retention: [Retention; Tier::ALL.len()],
+    /// Bytes of the disk that stay free: where fewer are, the oldest records expire
+    /// before their time. `None`: 1 GiB, and not more than a twentieth of the disk;
+    /// 0: none, and nothing expires for it.
+    pub min_free: Option<u64>,
+    /// How much room there is.
+    pub disk: Disk,
     /// By which records grow old. It has to be the one that gave them their `time`.
     pub clock: Clock,
 }
@@ -33,7 +40,7 @@ pub struct Settings {
 pub struct Retention {
     /// Rows may be as old; `None`: as old as they like.
     pub age: Option<Duration>,
-    /// Octets of all segments; `None`: no bound.
+    /// Bytes of all segments; `None`: no bound.
     pub bytes: Option<u64>,
 }
 
@@ -56,6 +63,8 @@ impl Settings {
             sync_age: Duration::from_secs(1),
             max_memory: 1 << 30,
             retention: [kept(7, 50), kept(30, 10), kept(365, 10)],
+            min_free: None,
+            disk: Disk::default(),
             clock: Clock::default(),
         }
     }

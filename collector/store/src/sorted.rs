@@ -11,13 +11,13 @@ use arrow::datatypes::{
 
 use crate::batch::Batch;
 use crate::schema::{self, DST_ID, SRC_ID};
-use valued::Valued;
-use worded::Worded;
+use dictionary_column::DictionaryColumn;
+use plain_column::PlainColumn;
 
-mod valued;
-mod worded;
+mod dictionary_column;
+mod plain_column;
 
-pub(crate) use worded::{ABSENT, nulls};
+pub(crate) use dictionary_column::{ABSENT, nulls};
 
 /// Rows of batches in an order.
 #[derive(Debug)]
@@ -41,9 +41,9 @@ struct Place {
 #[derive(Debug)]
 pub(crate) enum Column {
     /// Each row has the number of a word.
-    Worded(Worded),
+    Dictionary(DictionaryColumn),
     /// Each row has its value.
-    Valued(Valued),
+    Plain(PlainColumn),
 }
 
 impl Sorted {
@@ -87,9 +87,9 @@ impl Sorted {
 
     /// A column of [`Self::schema`].
     pub fn column(&self, field: &Field) -> Column {
-        match Worded::of(self, field) {
-            Some(worded) => Column::Worded(worded),
-            None => Column::Valued(Valued::of(&self.batches, field)),
+        match DictionaryColumn::of(self, field) {
+            Some(worded) => Column::Dictionary(worded),
+            None => Column::Plain(PlainColumn::of(&self.batches, field)),
         }
     }
 

@@ -4,17 +4,19 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use weir_flow::FlowRecord;
 
 use crate::batch::Batch;
-use crate::book::Book;
 use crate::catalog::Catalog;
+use crate::identity_cache::IdentityCache;
+use crate::identity_ids::IdentityIds;
+use crate::memory_identities::{MemoryIdentities, NamedIdentities};
+use crate::memtable::{FullMemtable, Memtable};
 use crate::name::Tier;
 use crate::range::TimeRange;
-use crate::rows::Rows;
 use crate::segment::Segment;
 use crate::settings::Settings;
 use crate::status::{Counts, Refusal, Trouble};
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     pub settings: Settings,
     /// Which store it is.
     pub store: String,
+    /// Tables of identities that were read.
+    pub identities: IdentityCache,
     state: Mutex<State>,
     /// There is something to log.
     pub log: Condvar,
@@ -48,6 +52,7 @@ impl Shared {
         Self {
             settings,
             store,
+            identities: IdentityCache::default(),
             state: Mutex::new(state),
             log: Condvar::new(),
             seal: Condvar::new(),
@@ -95,12 +100,12 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct State {
     pub stage: Stage,
-    pub book: Book,
-    pub open: Head,
+    pub ids: IdentityIds,
+    pub open: Memtable,
     /// Memory for the numbers of records' sides.
     sides: Vec<(u32, u32)>,
     /// Full heads, the oldest first; each stays until its segment is readable.
-    pub full: VecDeque<Arc<FullHead>>,
+    pub full: VecDeque<Arc<FullMemtable>>,
     /// Rows that are not in the log yet.
     pub unlogged: VecDeque<Frame>,
     /// Rows that are being written to the log.
@@ -108,14 +113,20 @@ pub(crate) struct State {
     pub catalog: Catalog,
     /// The last head whose segment is durable: its log may go.
     pub sealed: u64,
+    /// Whom the rows of that head name: some may be on their way to watchers.
+    pub last_sealed: Option<Arc<MemoryIdentities>>,
     /// The last head whose sums were tried with its segment.
     pub rolled: u64,
     /// The last head of each tier that expired.
     pub expired: [u64; Tier::ALL.len()],
     /// The last head whose log is gone for certain: its segment may be changed.
     pub forgotten: u64,
-    /// Octets of rows in `open` and `full`.
+    /// What expired for want of room and may still be read.
+    pub leaving: Vec<Weak<Segment>>,
+    /// Bytes of rows in `open` and `full`.
     pub memory: usize,
+    /// At the end the log could not be synced: what is in it may be lost.
+    pub log_sync_failed: bool,
     pub watchers: Watchers,
     pub counts: Counts,
     pub troubles: Vec<Trouble>,
@@ -125,73 +136,24 @@ pub(crate) struct State {
     pub foreign_logs: Vec<(PathBuf, String)>,
 }
 
-/// The rows that came since the last sealing.
-#[derive(Debug)]
-pub(crate) struct Head {
-    pub number: u64,
-    rows: Rows,
-    /// When the first of `rows` came.
-    since: Option<Instant>,
-    /// When the first row of the head came.
-    opened: Option<Instant>,
-    batches: Vec<(Batch, TimeRange)>,
-    count: usize,
-    bytes: usize,
-    /// Whom its rows name.
-    names: Vec<u32>,
-    /// How many of `names` are in its log.
-    logged_names: usize,
-}
-
-/// A head that takes no more rows.
-#[derive(Debug)]
-pub(crate) struct FullHead {
-    pub number: u64,
-    pub batches: Vec<(Batch, TimeRange)>,
-    pub bytes: usize,
-    pub names: Vec<u32>,
-}
-
-impl Head {
-    pub fn new(number: u64) -> Self {
-        Self {
-            number,
-            rows: Rows::default(),
-            since: None,
-            opened: None,
-            batches: Vec::new(),
-            count: 0,
-            bytes: 0,
-            names: Vec::new(),
-            logged_names: 0,
-        }
-    }
-
-    /// Rows that are in no batch yet.
-    pub fn gathered(&self) -> u64 {
-        self.rows.len() as u64
-    }
-
-    pub fn batches(&self) -> &[(Batch, TimeRange)] {
-        &self.batches
-    }
-}
-
 impl State {
-    pub fn new(book: Book, catalog: Catalog, number: u64) -> Self {
+    pub fn new(ids: IdentityIds, catalog: Catalog, number: u64) -> Self {
         Self {
             stage: Stage::Running,
-            book,
-            open: Head::new(number),
+            ids,
+            open: Memtable::new(number),
             sides: Vec::new(),
             full: VecDeque::new(),
             unlogged: VecDeque::new(),
             logging: 0,
             catalog,
             sealed: 0,
+            last_sealed: None,
             rolled: 0,
             expired: [0; Tier::ALL.len()],
             forgotten: 0,
+            leaving: Vec::new(),
+            log_sync_failed: false,
             memory: 0,
             watchers: Watchers::default(),
             counts: Counts::default(),
@@ -243,9 +205,9 @@ impl State {
 
     #[inline]
     fn number(&mut self, identity: &Arc<weir_flow::Identity>) -> u32 {
-        let (number, first) = self.book.number(identity, self.open.number);
-        if first {
-            self.open.names.push(number);
+        let (number, first) = self.ids.id(identity, self.open.number);
+        if first && let Some(content) = self.ids.content(number) {
+            self.open.fresh.push((number, content.clone()));
         }
         number
     }
@@ -256,16 +218,18 @@ impl State {
         let head = &mut self.open;
         head.since = None;
         if let Some((batch, time)) = head.rows.take() {
-            let fresh = &head.names[head.logged_names..];
-            let named = self.book.named(fresh);
-            head.logged_names = head.names.len();
+            let fresh = std::mem::take(&mut head.fresh);
+            let named = (!fresh.is_empty()).then(|| Arc::new(NamedIdentities::new(fresh)));
+            if let Some(named) = &named {
+                head.identities.push(Arc::clone(named));
+            }
             head.opened.get_or_insert_with(Instant::now);
             let bytes = batch.memory_size();
             head.count += batch.num_rows();
             head.bytes += bytes;
             self.memory += bytes;
             self.newest = self.newest.max(Some(time.until.saturating_sub(1)));
-            self.watchers.show(&batch);
+            self.watchers.show(&batch, &head.identities);
             self.unlogged.push_back(Frame {
                 head: head.number,
                 named,
@@ -303,22 +267,25 @@ impl State {
         if self.open.count == 0 {
             return;
         }
-        let next = Head::new(self.open.number + 1);
+        let next = Memtable::new(self.open.number + 1);
         let head = std::mem::replace(&mut self.open, next);
-        self.full.push_back(Arc::new(FullHead {
+        self.full.push_back(Arc::new(FullMemtable {
             number: head.number,
             batches: head.batches,
             bytes: head.bytes,
-            names: head.names,
+            identities: head.identities,
         }));
+        let oldest = self.full.front().map_or(self.open.number, |head| head.number);
+        self.ids.trim(oldest);
     }
 
     /// The rows of the oldest full head are in this segment from now on.
-    pub fn sealed(&mut self, head: &FullHead, segment: Segment) {
+    pub fn sealed(&mut self, head: &FullMemtable, segment: Segment) {
         self.full.retain(|other| other.number != head.number);
         self.unlogged.retain(|frame| frame.head != head.number);
         self.memory = self.memory.saturating_sub(head.bytes);
         self.sealed = self.sealed.max(head.number);
+        self.last_sealed = Some(Arc::clone(&head.identities));
         self.catalog.add(segment);
     }
 
@@ -338,10 +305,19 @@ impl State {
         }
     }
 
+    /// Whom the rows name that are in no segment and have something of the range.
+    pub fn memory_identities(&self, range: &TimeRange) -> Vec<Arc<MemoryIdentities>> {
+        let within = |batches: &[(Batch, TimeRange)]| batches.iter().any(|(_, time)| time.overlaps(range));
+        let full = self.full.iter().map(|head| (&head.batches[..], &head.identities));
+        let heads = full.chain([(&self.open.batches[..], &self.open.identities)]);
+        let heads = heads.filter(|(batches, _)| within(batches));
+        heads.map(|(_, identities)| Arc::clone(identities)).collect()
+    }
+
     /// The rows that are in no segment, the oldest first.
     pub fn in_memory(&self) -> impl Iterator<Item = &(Batch, TimeRange)> {
         let full = self.full.iter().flat_map(|head| &head.batches);
-        full.chain(self.open.batches())
+        full.chain(&self.open.batches)
     }
 
     pub fn unlogged_rows(&self) -> u64 {
@@ -370,13 +346,6 @@ impl State {
         if segment.tier == Tier::Raw {
             self.counts.expired_rows += segment.rows;
         }
-    }
-
-    /// Nobody is known any more whom no row names.
-    pub fn forget_identities(&mut self) {
-        let segments = self.catalog.all().map(|s| *s.heads.start());
-        let memory = self.full.front().map_or(self.open.number, |head| head.number);
-        self.book.forget(segments.chain([memory]).min().unwrap_or(0));
     }
 
     /// Notes what is wrong, or that it is right again.

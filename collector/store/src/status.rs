@@ -6,6 +6,7 @@ use crate::catalog::{Catalog, Unreadable};
 use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::segment::SegmentError;
+use crate::space::DiskSpace;
 
 /// Why records are not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +41,7 @@ pub struct Counts {
     pub refused_disk_full: u64,
     /// As [`Refusal::DiskFailed`].
     pub refused_disk_failed: u64,
-    /// Octets that were written to logs.
+    /// Bytes that were written to logs.
     pub log_bytes: u64,
     /// Segments of records that were written.
     pub sealed: u64,
@@ -54,6 +55,8 @@ pub struct Counts {
     pub merged: u64,
     /// Rows of records that expired.
     pub expired_rows: u64,
+    /// Rows of them that expired before their time, because the disk was short.
+    pub expired_early_rows: u64,
     /// Segments of any tier that expired.
     pub expired_segments: u64,
 }
@@ -72,7 +75,7 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// What does not go on: `log`, `sync`, `forget` (of logs), `seal`,
-    /// `rollup`, `merge`, `clock`.
+    /// `rollup`, `merge`, `clock`, `disk`.
     pub part: &'static str,
     /// The reason.
     pub reason: String,
@@ -118,18 +121,20 @@ impl Trouble {
 /// How a store is.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// Segments and octets of each tier, in the order of [`Tier::ALL`].
+    /// Segments and bytes of each tier, in the order of [`Tier::ALL`].
     pub tiers: [TierStatus; Tier::ALL.len()],
     /// Files that are skipped.
     pub unreadable: Vec<Unreadable>,
     /// Rows in memory that are in no segment yet.
     pub memory_rows: u64,
-    /// Octets of them.
+    /// Bytes of them.
     pub memory_bytes: u64,
     /// Rows of them that are not in the log yet.
     pub unlogged_rows: u64,
-    /// Identities that are known.
+    /// Identities that are in memory, whose numbers would be given again.
     pub identities: u64,
+    /// Room on the disk, where the store is being written and the system tells.
+    pub disk: Option<DiskSpace>,
     /// What went through it.
     pub counts: Counts,
     /// What is wrong now; empty when all is well.
@@ -143,7 +148,7 @@ pub struct TierStatus {
     pub segments: u64,
     /// Rows in them.
     pub rows: u64,
-    /// Octets that they take, identities included.
+    /// Bytes that they take, identities included.
     pub bytes: u64,
     /// The earliest and latest time in them.
     pub time: Option<TimeRange>,

@@ -10,6 +10,8 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
 use crate::batch::Batch;
+use crate::identities::Identities;
+use crate::memory_identities::MemoryIdentities;
 
 /// Batches that wait for one who watches; what comes beyond is not shown.
 const WAITING: usize = 64;
@@ -18,8 +20,33 @@ const WAITING: usize = 64;
 /// out and counted.
 #[derive(Debug)]
 pub struct Tail {
-    batches: Receiver<Batch>,
+    batches: Receiver<TailBatch>,
     missed: Arc<AtomicU64>,
+}
+
+/// Rows that came at one time, and whom they name.
+#[derive(Debug, Clone)]
+pub struct TailBatch {
+    batch: Batch,
+    identities: Arc<MemoryIdentities>,
+}
+
+impl TailBatch {
+    /// The rows, in the order of a segment: for a look at some of their columns.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// The rows in the order in which they came, of the columns of
+    /// [`crate::schema::facts`] that have a value.
+    pub fn rows(&self) -> RecordBatch {
+        by_time(&self.batch.widen())
+    }
+
+    /// Everybody whom the rows name, and others. Made once for all who watch.
+    pub fn identities(&self) -> Arc<Identities> {
+        self.identities.all()
+    }
 }
 
 /// The store was closed.
@@ -27,14 +54,22 @@ pub struct Tail {
 pub struct Closed;
 
 impl Tail {
-    /// The next batch in the order in which its records came, of the columns of
-    /// [`crate::schema::facts`] that have a value; `None` when there was none in that time.
+    /// The rows of the next batch, see [`TailBatch::rows`]; `None` when there was none in
+    /// that time. [`crate::Reader::identities`] has whom they name.
     ///
     /// # Errors
     /// The store was closed and all was taken.
     pub fn next(&self, within: Duration) -> Result<Option<RecordBatch>, Closed> {
+        Ok(self.next_batch(within)?.map(|batch| batch.rows()))
+    }
+
+    /// The next batch; `None` when there was none in that time.
+    ///
+    /// # Errors
+    /// The store was closed and all was taken.
+    pub fn next_batch(&self, within: Duration) -> Result<Option<TailBatch>, Closed> {
         match self.batches.recv_timeout(within) {
-            Ok(batch) => Ok(Some(by_time(&batch.widen()))),
+            Ok(batch) => Ok(Some(batch)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(Closed),
         }
@@ -59,7 +94,7 @@ fn by_time(rows: &RecordBatch) -> RecordBatch {
 
 /// All who watch.
 #[derive(Debug, Default)]
-pub(crate) struct Watchers(Vec<(SyncSender<Batch>, Arc<AtomicU64>)>);
+pub(crate) struct Watchers(Vec<(SyncSender<TailBatch>, Arc<AtomicU64>)>);
 
 impl Watchers {
     pub fn join(&mut self) -> Tail {
@@ -69,16 +104,19 @@ impl Watchers {
         Tail { batches, missed }
     }
 
-    pub fn show(&mut self, batch: &Batch) {
-        self.0
-            .retain(|(sender, missed)| match sender.try_send(batch.clone()) {
-                Ok(()) => true,
-                Err(TrySendError::Disconnected(_)) => false,
-                Err(TrySendError::Full(_)) => {
-                    missed.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-                    true
-                }
-            });
+    pub fn show(&mut self, batch: &Batch, identities: &Arc<MemoryIdentities>) {
+        let shown = || TailBatch {
+            batch: batch.clone(),
+            identities: Arc::clone(identities),
+        };
+        self.0.retain(|(sender, missed)| match sender.try_send(shown()) {
+            Ok(()) => true,
+            Err(TrySendError::Disconnected(_)) => false,
+            Err(TrySendError::Full(_)) => {
+                missed.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                true
+            }
+        });
     }
 
     pub fn close(&mut self) {

@@ -1,7 +1,7 @@
 //! The log of rows that are in no segment yet: a file for each head, frames one
 //! after the other. Owns the file's form; when it is written is [`crate::logging`].
 //!
-//! File: 8 octets `weirwal2`, 16 octets the store. Frame: length of the payload,
+//! File: 8 bytes `weirwal2`, 16 bytes the store. Frame: length of the payload,
 //! its CRC-32 (IEEE), rows in it, length of the identities in it, length of the
 //! shared columns, each 32 bits little-endian; then the payload: an Arrow IPC stream of the
 //! identities that the head names for the first time, one of what the rows have in
@@ -19,9 +19,9 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use crate::batch::Batch;
-use crate::identities::{self, Content};
+use crate::memory_identities::NamedIdentities;
 
-mod words;
+mod dictionaries;
 
 const MAGIC: &[u8; 8] = b"weirwal2";
 const HEADER: usize = 24;
@@ -35,7 +35,7 @@ const PREFIX: &str = "wal-";
 pub(crate) struct Frame {
     pub head: u64,
     /// Whom the head names for the first time.
-    pub named: Vec<(u32, Content)>,
+    pub named: Option<Arc<NamedIdentities>>,
     pub batch: Batch,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 #[derive(Debug)]
 pub(crate) struct Log {
     pub file: Arc<File>,
-    /// Octets of whole frames.
+    /// Bytes of whole frames.
     pub length: u64,
     scratch: Vec<u8>,
 }
@@ -106,19 +106,19 @@ impl Log {
     }
 }
 
-/// The store's name in a header: 16 octets, as it is given.
+/// The store's name in a header: 16 bytes, as it is given.
 fn store_bytes(store: &str) -> [u8; 16] {
-    let mut octets = [b' '; 16];
-    for (octet, letter) in octets.iter_mut().zip(store.bytes()) {
-        *octet = letter;
+    let mut bytes = [b' '; 16];
+    for (byte, letter) in bytes.iter_mut().zip(store.bytes()) {
+        *byte = letter;
     }
-    octets
+    bytes
 }
 
 fn encode(frame: &Frame, out: &mut Vec<u8>) -> Result<(), ArrowError> {
     out.extend_from_slice(&[0; FRAME]);
-    if !frame.named.is_empty() {
-        stream(&identities::table_of(&frame.named), out)?;
+    if let Some(named) = &frame.named {
+        stream(named.table(), out)?;
     }
     let identities = out.len() - FRAME;
     if frame.batch.shared_rows().is_some() {
@@ -138,7 +138,7 @@ fn encode(frame: &Frame, out: &mut Vec<u8>) -> Result<(), ArrowError> {
 }
 
 fn stream(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ArrowError> {
-    let batch = words::narrow(batch)?;
+    let batch = dictionaries::narrow(batch)?;
     let mut writer = StreamWriter::try_new(out.by_ref(), batch.schema_ref())?;
     writer.write(&batch)?;
     writer.finish()
@@ -148,9 +148,9 @@ fn stream(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ArrowError> {
 #[derive(Debug, Default)]
 pub(crate) struct Read {
     pub frames: Vec<Logged>,
-    /// Octets that are no whole frame: the last one was being written.
+    /// Bytes that are no whole frame: the last one was being written.
     pub torn: u64,
-    /// Frames whose octets were changed; they are left out.
+    /// Frames whose bytes were changed; they are left out.
     pub damaged: u64,
     /// Rows that are known to be lost with those.
     pub lost: u64,
@@ -169,10 +169,10 @@ pub(crate) enum ReadError {
 
 /// Reads a log. `store`: the store that it has to be of, where that is known.
 pub(crate) fn read(path: &Path, store: Option<&str>) -> Result<(Read, String), ReadError> {
-    let octets = fs::read(path)?;
-    let Some((header, mut rest)) = octets.split_first_chunk::<HEADER>() else {
+    let bytes = fs::read(path)?;
+    let Some((header, mut rest)) = bytes.split_first_chunk::<HEADER>() else {
         // Killed before the header was out.
-        return match MAGIC.starts_with(&octets[..octets.len().min(8)]) {
+        return match MAGIC.starts_with(&bytes[..bytes.len().min(8)]) {
             true => Ok((Read::default(), store.unwrap_or_default().to_owned())),
             false => Err(ReadError::Foreign),
         };
@@ -204,20 +204,20 @@ pub(crate) fn read(path: &Path, store: Option<&str>) -> Result<(Read, String), R
 
 type Split<'a> = ([u32; NUMBERS], &'a [u8], &'a [u8]);
 
-fn split(octets: &[u8]) -> Option<Split<'_>> {
-    let (header, rest) = octets.split_first_chunk::<FRAME>()?;
+fn split(bytes: &[u8]) -> Option<Split<'_>> {
+    let (header, rest) = bytes.split_first_chunk::<FRAME>()?;
     let mut numbers = [0; NUMBERS];
-    for (number, octets) in numbers.iter_mut().zip(header.chunks_exact(4)) {
-        *number = u32::from_le_bytes(octets.try_into().ok()?);
+    for (number, bytes) in numbers.iter_mut().zip(header.chunks_exact(4)) {
+        *number = u32::from_le_bytes(bytes.try_into().ok()?);
     }
     let (payload, after) = rest.split_at_checked(numbers[0] as usize)?;
-    // A file that grew before its octets came to the disk ends in zeros.
+    // A file that grew before its bytes came to the disk ends in zeros.
     (!payload.is_empty()).then_some((numbers, payload, after))
 }
 
 /// What the header of a torn frame says, where it is there and is not absurd.
-fn rows_of(octets: &[u8]) -> u64 {
-    let rows = octets
+fn rows_of(bytes: &[u8]) -> u64 {
+    let rows = bytes
         .get(8..12)
         .and_then(|o| o.try_into().ok())
         .map(u32::from_le_bytes);
@@ -244,7 +244,7 @@ fn decode([_, crc, _, identities, shared]: [u32; NUMBERS], payload: &[u8]) -> Op
 }
 
 fn batch(stream: &[u8]) -> Option<RecordBatch> {
-    words::widen(&StreamReader::try_new(stream, None).ok()?.next()?.ok()?).ok()
+    dictionaries::widen(&StreamReader::try_new(stream, None).ok()?.next()?.ok()?).ok()
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use weir_flow::FlowRecord;
 
-use crate::keep;
 use crate::lock::{Lock, Refused};
 use crate::logging::{self, Unsynced};
+use crate::maintenance;
+use crate::orphans;
 use crate::reader::Reader;
 use crate::recovery::{self, Recovery};
 use crate::sealing;
@@ -61,6 +62,19 @@ pub enum OpenError {
     Thread(io::Error),
 }
 
+/// What became of the rows that were in no segment when a store was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseSummary {
+    /// They are in segments now.
+    pub sealed_rows: u64,
+    /// They are in the log alone; the next start reads them.
+    pub logged_rows: u64,
+    /// They are in neither, or in a log that could not be synced.
+    pub lost_rows: u64,
+    /// Why not all were sealed, where that is so.
+    pub reason: Option<Refusal>,
+}
+
 /// Writes a store. There is one for a directory.
 #[derive(Debug)]
 pub struct Writer {
@@ -73,9 +87,12 @@ pub struct Writer {
 ///
 /// # Errors
 /// The directory cannot be read or written, or another process has it.
-pub fn open(settings: Settings) -> Result<(Writer, Reader, Recovery), OpenError> {
+pub fn open(mut settings: Settings) -> Result<(Writer, Reader, Recovery), OpenError> {
     let path = settings.directory.clone();
     fs::create_dir_all(&path).map_err(|error| unwritable(&path, error))?;
+    // Whoever is told of a file finds it, wherever the process goes.
+    settings.directory = fs::canonicalize(&path).map_err(|error| unwritable(&path, error))?;
+    let path = settings.directory.clone();
     let lock = Lock::take(&path, LOCK).map_err(|refused| match refused {
         Refused::Held(holder) => OpenError::InUse {
             path: path.clone(),
@@ -89,6 +106,12 @@ pub fn open(settings: Settings) -> Result<(Writer, Reader, Recovery), OpenError>
     };
     recovery::clear(&path).map_err(|error| unwritable(&path, error))?;
     let recovered = recovery::recover(&path, true).map_err(read)?;
+    // What cannot be removed takes room, and nothing else.
+    match orphans::remove(&path, u64::MAX) {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "identities without rows are removed"),
+        Err(error) => tracing::warn!(%error, "identities without rows cannot be removed"),
+    }
     let shared = Arc::new(Shared::new(settings, recovered.store, recovered.state));
     let reader = Reader::running(Arc::clone(&shared));
     let mut writer = Writer {
@@ -117,7 +140,7 @@ impl Writer {
         let newest = self.shared.lock().newest;
         self.spawn(
             "rollup",
-            yielding(move |shared: &Shared| keep::run(shared, newest)),
+            yielding(move |shared: &Shared| maintenance::run(shared, newest)),
         )
     }
 
@@ -187,9 +210,25 @@ impl Writer {
     }
 
     /// Seals what is in memory and ends. What cannot be sealed stays in the log
-    /// for the next start.
-    pub fn close(mut self) {
+    /// for the next start, and what the disk takes neither way is lost: the summary
+    /// has each row once.
+    pub fn close(mut self) -> CloseSummary {
+        let sealed_before = self.shared.lock().counts.sealed_rows;
         self.end(Stage::Sealing);
+        let state = self.shared.lock();
+        let unlogged = state.unlogged_rows();
+        let in_memory: u64 = state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum();
+        let unsealed = in_memory + state.open.gathered();
+        let lost = if state.log_sync_failed { unsealed } else { unlogged };
+        CloseSummary {
+            sealed_rows: state.counts.sealed_rows - sealed_before,
+            logged_rows: unsealed - lost,
+            lost_rows: lost,
+            reason: (unsealed > 0).then(|| match state.troubles.iter().any(|trouble| trouble.full_disk) {
+                true => Refusal::DiskFull,
+                false => Refusal::DiskFailed,
+            }),
+        }
     }
 
     fn end(&mut self, stage: Stage) {

@@ -4,6 +4,7 @@
 mod flows;
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ mod crash;
 mod expiry;
 #[path = "store/faults.rs"]
 mod faults;
+#[path = "store/identities.rs"]
+mod identities;
 #[path = "store/sums.rs"]
 mod sums;
 
@@ -101,6 +104,35 @@ fn rows_are_read_from_memory_then_from_a_segment_then_by_the_next_process() {
         (0..4_000).collect::<Vec<_>>()
     );
     assert_eq!(reader.status().tiers[0].rows, 4_000);
+}
+
+/// The way to a directory from where the process is.
+fn relative(directory: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap();
+    let up = here.components().skip(1).map(|_| "..");
+    up.collect::<PathBuf>().join(directory.strip_prefix("/").unwrap())
+}
+
+#[test]
+fn a_directory_of_any_name_gives_files_that_are_found_from_anywhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let odd = std::ffi::OsStr::from_bytes(b"\xff no text");
+    for name in ["flows".as_ref(), "f\u{fc} ~ # % ? *".as_ref(), odd] {
+        let path = relative(directory.path()).join(name);
+        let (mut writer, reader, _) = open(settings(&path)).unwrap();
+        writer.append(&numbered(0..10)).unwrap();
+        writer.seal().unwrap();
+        let from_directory = || Reader::open_dir(&path).unwrap();
+        for reader in [reader, from_directory()] {
+            let view = reader.view(TimeRange::ALL);
+            assert_eq!((view.raw.len(), numbers(&view)), (1, (0..10).collect()));
+            assert!(view.raw[0].path.is_absolute(), "{}", view.raw[0].path.display());
+        }
+        writer.close();
+        let (writer, reader, _) = open(settings(&path)).unwrap();
+        assert_eq!(numbers(&reader.view(TimeRange::ALL)).len(), 10, "{name:?}");
+        writer.close();
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use parquet::file::metadata::{
 };
 use parquet::schema::types::ColumnDescPtr;
 
-use super::words::Words;
+use super::dictionary_values::DictionaryValues;
 
 /// The numbers of the least and the greatest word.
 pub(super) type Range = (u32, u32);
@@ -56,7 +56,7 @@ impl Footer {
         page: &PageWriteSpec,
         absent: usize,
         range: Option<Range>,
-        words: &Words<'_>,
+        words: &DictionaryValues<'_>,
     ) {
         self.pages += 1;
         self.rows += u64::from(page.num_values);
@@ -71,7 +71,11 @@ impl Footer {
     }
 
     /// All pages have been written.
-    pub(super) fn close(self, descr: &ColumnDescPtr, words: &Words<'_>) -> Result<ColumnCloseResult> {
+    pub(super) fn close(
+        self,
+        descr: &ColumnDescPtr,
+        words: &DictionaryValues<'_>,
+    ) -> Result<ColumnCloseResult> {
         let encodings = [Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY];
         let mut metadata = ColumnChunkMetaData::builder(descr.clone())
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -130,8 +134,8 @@ impl Bounds {
         }
     }
 
-    /// Words are in order, so their numbers are compared instead of them.
-    fn add(&mut self, range: Option<Range>, absent: usize, words: &Words<'_>) {
+    /// DictionaryValues are in order, so their numbers are compared instead of them.
+    fn add(&mut self, range: Option<Range>, absent: usize, words: &DictionaryValues<'_>) {
         self.nulls += absent as u64;
         let Some((least, greatest)) = range else {
             self.index.append(true, Vec::new(), Vec::new(), absent as i64);

@@ -6,7 +6,7 @@ use arrow::buffer::BooleanBuffer;
 
 /// Numbers that are packed together, and the fewest that become a run.
 const GROUP: usize = 8;
-/// Octets of equal bits that become a run: of fewer, a run and the header of what
+/// Bytes of equal bits that become a run: of fewer, a run and the header of what
 /// is packed after it take as much room.
 const BITS_RUN: usize = 4;
 
@@ -35,22 +35,22 @@ pub(super) fn presence(out: &mut Vec<u8>, rows: &BooleanBuffer) {
     if there == rows.len() || there == 0 {
         return run(out, rows.len(), u32::from(there > 0), 1);
     }
-    let octets = rows.sliced();
-    let octets = &octets[..rows.len().div_ceil(8)];
-    // The last octet may have bits of rows that do not exist.
+    let bytes = rows.sliced();
+    let bytes = &bytes[..rows.len().div_ceil(8)];
+    // The last byte may have bits of rows that do not exist.
     let whole = rows.len() / 8;
     let (mut packed, mut at) = (0, 0);
     while at < whole {
-        let octet = octets[at];
-        let same = octets[at..whole].iter().take_while(|o| **o == octet).count();
-        if matches!(octet, 0 | 0xff) && same >= BITS_RUN {
-            pack_bits(out, &octets[packed..at]);
-            run(out, same * 8, u32::from(octet & 1), 1);
+        let byte = bytes[at];
+        let same = bytes[at..whole].iter().take_while(|o| **o == byte).count();
+        if matches!(byte, 0 | 0xff) && same >= BITS_RUN {
+            pack_bits(out, &bytes[packed..at]);
+            run(out, same * 8, u32::from(byte & 1), 1);
             packed = at + same;
         }
         at += same;
     }
-    pack_bits(out, &octets[packed..]);
+    pack_bits(out, &bytes[packed..]);
 }
 
 /// Appends `length` times the number.
@@ -61,10 +61,10 @@ pub(super) fn run(out: &mut Vec<u8>, length: usize, number: u32, width: u32) {
     }
 }
 
-fn pack_bits(out: &mut Vec<u8>, octets: &[u8]) {
-    if !octets.is_empty() {
-        varint(out, octets.len() << 1 | 1);
-        out.extend_from_slice(octets);
+fn pack_bits(out: &mut Vec<u8>, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        varint(out, bytes.len() << 1 | 1);
+        out.extend_from_slice(bytes);
     }
 }
 
@@ -118,7 +118,7 @@ fn pack(out: &mut Vec<u8>, numbers: &[u32], width: usize) {
     }
 }
 
-/// Each group takes as many octets as a number has bits. `packed` gives more than
+/// Each group takes as many bytes as a number has bits. `packed` gives more than
 /// those; what is too much is overwritten by the next group.
 fn pack_groups<const N: usize>(
     out: &mut Vec<u8>,
@@ -149,7 +149,7 @@ fn four(numbers: &[u32; 4], width: usize) -> u64 {
     (a | b << width) | (c | d << width) << (2 * width)
 }
 
-/// Eight numbers of at most 32 bits. Four of an odd width end within an octet,
+/// Eight numbers of at most 32 bits. Four of an odd width end within an byte,
 /// which the other four begin.
 fn eight(low: &[u32; 4], high: &[u32; 4], width: usize) -> [u8; 32] {
     let four = |numbers: &[u32; 4]| {
@@ -157,11 +157,11 @@ fn eight(low: &[u32; 4], high: &[u32; 4], width: usize) -> [u8; 32] {
         u128::from(a | b << width) | u128::from(c | d << width) << (2 * width)
     };
     let (low, high) = (four(low), four(high));
-    let (octets, bits) = (4 * width / 8, 4 * width % 8);
-    let begun = low.checked_shr(8 * octets as u32).unwrap_or(0);
+    let (bytes, bits) = (4 * width / 8, 4 * width % 8);
+    let begun = low.checked_shr(8 * bytes as u32).unwrap_or(0);
     let mut packed = [0; 32];
     packed[..16].copy_from_slice(&low.to_le_bytes());
-    packed[octets..octets + 16].copy_from_slice(&(high << bits | begun).to_le_bytes());
+    packed[bytes..bytes + 16].copy_from_slice(&(high << bits | begun).to_le_bytes());
     packed
 }
 
@@ -172,20 +172,20 @@ mod tests {
     use super::*;
 
     /// The hybrid as the format's description has it, a bit at a time.
-    fn read(mut octets: &[u8], width: u32, count: usize) -> Vec<u32> {
+    fn read(mut bytes: &[u8], width: u32, count: usize) -> Vec<u32> {
         let mut numbers = Vec::new();
-        let next = |octets: &mut &[u8]| {
-            let (first, rest) = octets.split_first().unwrap();
-            *octets = rest;
+        let next = |bytes: &mut &[u8]| {
+            let (first, rest) = bytes.split_first().unwrap();
+            *bytes = rest;
             *first
         };
         while numbers.len() < count {
             let (mut header, mut shift) = (0_usize, 0);
             loop {
-                let octet = next(&mut octets);
-                header |= usize::from(octet & 0x7f) << shift;
+                let byte = next(&mut bytes);
+                header |= usize::from(byte & 0x7f) << shift;
                 shift += 7;
-                if octet < 0x80 {
+                if byte < 0x80 {
                     break;
                 }
             }
@@ -194,18 +194,18 @@ mod tests {
                 number
                     .iter_mut()
                     .take(width.div_ceil(8) as usize)
-                    .for_each(|o| *o = next(&mut octets));
+                    .for_each(|o| *o = next(&mut bytes));
                 numbers.extend(std::iter::repeat_n(u32::from_le_bytes(number), header >> 1));
             } else {
-                let (packed, rest) = octets.split_at((header >> 1) * width as usize);
-                octets = rest;
+                let (packed, rest) = bytes.split_at((header >> 1) * width as usize);
+                bytes = rest;
                 let bit = |at: usize| u32::from(packed[at / 8] >> (at % 8) & 1);
                 numbers.extend((0..(header >> 1) * GROUP).map(|number| {
                     (0..width as usize).fold(0, |n, b| n | bit(number * width as usize + b) << b)
                 }));
             }
         }
-        assert!(octets.is_empty(), "{} octets too many", octets.len());
+        assert!(bytes.is_empty(), "{} bytes too many", bytes.len());
         assert!(numbers.len() - count < GROUP);
         numbers.truncate(count);
         numbers

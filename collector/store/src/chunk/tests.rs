@@ -39,7 +39,7 @@ impl Column {
 
     /// The rows that are not `there` are absent, and have no word.
     fn with(mut self, there: impl Fn(usize) -> bool) -> Self {
-        // Not at the start of an octet, as it is where a column is a part of another.
+        // Not at the start of an byte, as it is where a column is a part of another.
         let bits = std::iter::repeat_n(false, 3).chain((0..self.codes.len()).map(there));
         let there = NullBuffer::from(bits.collect::<Vec<_>>()).slice(3, self.codes.len());
         for (row, code) in self.codes.iter_mut().enumerate() {
@@ -56,8 +56,8 @@ impl Column {
         self
     }
 
-    fn coded(&self) -> Coded<'_> {
-        Coded {
+    fn coded(&self) -> CodedColumn<'_> {
+        CodedColumn {
             codes: &self.codes,
             nulls: self.nulls.as_ref(),
             words: &self.words,
@@ -103,8 +103,8 @@ fn by_library(rows: &RecordBatch, statistics: bool) -> Bytes {
 /// A row group for each of `groups`. Columns that are not `ours` are written by the library.
 fn by_us(groups: &[&[Column]], ours: impl Fn(usize) -> bool, statistics: bool) -> Bytes {
     let schema = batch(groups[0]).schema();
-    let mut octets = Vec::new();
-    let writer = ArrowWriter::try_new(&mut octets, schema.clone(), Some(properties(statistics))).unwrap();
+    let mut bytes = Vec::new();
+    let writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties(statistics))).unwrap();
     let (mut file, library) = writer.into_serialized_writer().unwrap();
     let leaves = file.schema_descr().columns().to_vec();
     let mut encoder = Encoder::new().unwrap();
@@ -126,7 +126,7 @@ fn by_us(groups: &[&[Column]], ours: impl Fn(usize) -> bool, statistics: bool) -
         group.close().unwrap();
     }
     file.close().unwrap();
-    octets.into()
+    bytes.into()
 }
 
 fn open(file: &Bytes) -> ParquetRecordBatchReaderBuilder<Bytes> {
@@ -140,13 +140,13 @@ fn read(builder: ParquetRecordBatchReaderBuilder<Bytes>) -> RecordBatch {
     concat_batches(&schema, &batches).unwrap()
 }
 
-/// Words of each type, ascending. Some are beyond what fits a number with a sign, and
-/// texts are empty, of several octets a letter, and short and long enough for views.
+/// DictionaryValues of each type, ascending. Some are beyond what fits a number with a sign, and
+/// texts are empty, of several bytes a letter, and short and long enough for views.
 fn words_of_each_type(count: u32) -> Vec<ArrayRef> {
     let spread = |n: u32, bits: u32| u64::from(n) * ((1_u128 << bits) / u128::from(count)) as u64;
-    let fixed = |octets: i32| -> ArrayRef {
+    let fixed = |bytes: i32| -> ArrayRef {
         let words = (0..count).map(|n| {
-            let mut word = vec![n as u8; octets as usize];
+            let mut word = vec![n as u8; bytes as usize];
             word[..4].copy_from_slice(&(spread(n, 32) as u32).to_be_bytes());
             word
         });
@@ -220,7 +220,7 @@ fn bounds(index: &ColumnIndexMetaData) -> PageBounds {
                 .collect()
         };
     }
-    let octets = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+    let bytes = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
     let (least, greatest) = match index {
         ColumnIndexMetaData::INT32(index) => (
             numbers!(index.min_values_iter()),
@@ -231,8 +231,8 @@ fn bounds(index: &ColumnIndexMetaData) -> PageBounds {
             numbers!(index.max_values_iter()),
         ),
         ColumnIndexMetaData::BYTE_ARRAY(index) | ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(index) => (
-            index.min_values_iter().map(octets).collect(),
-            index.max_values_iter().map(octets).collect(),
+            index.min_values_iter().map(bytes).collect(),
+            index.max_values_iter().map(bytes).collect(),
         ),
         other => panic!("{other:?}"),
     };
@@ -274,7 +274,7 @@ fn each_type_is_read_back_and_the_footer_tells_what_the_librarys_tells() {
             let of = format!("column {at} of {}", words.data_type());
             let (a_chunk, b_chunk) = (a.row_group(0).column(at), b.row_group(0).column(at));
             assert_eq!(told(a_chunk), told(b_chunk), "{of}");
-            // The library makes dictionaries of all types but octets of a fixed number.
+            // The library makes dictionaries of all types but bytes of a fixed number.
             if b_chunk.dictionary_page_offset().is_some() {
                 assert_eq!(encodings(a_chunk), encodings(b_chunk), "{of}");
             }
@@ -315,7 +315,7 @@ fn without_statistics_there_is_only_the_offset_index() {
 }
 
 #[test]
-fn chunks_may_have_no_row_no_word_or_more_than_two_octets_of_words() {
+fn chunks_may_have_no_row_no_word_or_more_than_two_bytes_of_words() {
     for words in words_of_each_type(70_000) {
         let none = Column::new(words.slice(0, 0), vec![0; 20_001]).with(|_| false);
         let empty = Column::new(words.clone(), Vec::new());

@@ -52,8 +52,8 @@ fn cell(array: &dyn Array, row: usize) -> Option<Value<'_>> {
             Value::Mac(array.as_fixed_size_binary().value(row).try_into().unwrap())
         }
         DataType::FixedSizeBinary(_) => {
-            let octets: [u8; 16] = array.as_fixed_size_binary().value(row).try_into().unwrap();
-            Value::Address(std::net::Ipv6Addr::from(octets).to_canonical())
+            let bytes: [u8; 16] = array.as_fixed_size_binary().value(row).try_into().unwrap();
+            Value::Address(std::net::Ipv6Addr::from(bytes).to_canonical())
         }
         _ => Value::Time(array.as_primitive::<TimestampMicrosecondType>().value(row) as u64 * 1_000),
     })

@@ -1,5 +1,4 @@
-use crate::book::Book;
-use crate::identities::table_of;
+use crate::identities::Identities;
 use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::rows::Rows;
@@ -24,7 +23,7 @@ fn gathered(records: &[FlowRecord], last: u32) -> Batch {
 /// The batch after its way through the log.
 fn logged(batch: Batch) -> Batch {
     let directory = tempfile::tempdir().unwrap();
-    let (head, named) = (1, Vec::new());
+    let (head, named) = (1, None);
     let frame = Frame { head, named, batch };
     Log::open(directory.path(), head, "abc")
         .unwrap()
@@ -41,14 +40,11 @@ fn sealed(directory: &Path, batches: Vec<Batch>) -> RecordBatch {
         heads: 1..=1,
     };
     let rows = Sorted::new_sorted(batches, &schema::facts());
-    let segment = write(
-        directory,
-        &name,
-        "abc",
-        &rows,
-        &table_of(&Book::default().named(&[0])),
-    )
-    .unwrap();
+    let origin = Origin {
+        store: "abc",
+        next_id: 1,
+    };
+    let segment = write(directory, &name, &origin, &rows, Identities::nobody().batch()).unwrap();
     assert_eq!(segment.rows as usize, rows.len());
     segment.read().unwrap()
 }

@@ -6,7 +6,7 @@ fn frame(rows: std::ops::Range<u32>) -> Frame {
     let ids: ArrayRef = Arc::new(UInt32Array::from_iter_values(rows));
     Frame {
         head: 3,
-        named: Vec::new(),
+        named: None,
         batch: Batch::of_rows(RecordBatch::try_from_iter([("src_id", ids)]).unwrap()),
     }
 }
@@ -52,12 +52,12 @@ fn a_log_cut_anywhere_gives_back_its_whole_frames() {
 }
 
 #[test]
-fn an_octet_changed_on_disk_costs_its_frame_alone() {
+fn a_byte_changed_on_disk_costs_its_frame_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (path, ends) = log(directory.path());
-    let mut octets = fs::read(&path).unwrap();
-    octets[ends[0] as usize + FRAME + 100] ^= 1;
-    fs::write(&path, octets).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[ends[0] as usize + FRAME + 100] ^= 1;
+    fs::write(&path, bytes).unwrap();
     let (read, _) = read(&path, Some("abc")).unwrap();
     assert_eq!((read.frames.len(), read.damaged, read.lost), (2, 1, 10));
 }
@@ -66,9 +66,9 @@ fn an_octet_changed_on_disk_costs_its_frame_alone() {
 fn zeros_at_the_end_are_torn_and_no_frames() {
     let directory = tempfile::tempdir().unwrap();
     let (path, _) = log(directory.path());
-    let mut octets = fs::read(&path).unwrap();
-    octets.extend([0; 4096]);
-    fs::write(&path, octets).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend([0; 4096]);
+    fs::write(&path, bytes).unwrap();
     let (read, _) = read(&path, Some("abc")).unwrap();
     assert_eq!((read.frames.len(), read.torn, read.lost), (3, 4096, 0));
 }

@@ -117,11 +117,11 @@ fn a_log_that_outlived_its_segment_is_not_read_again() {
     writer.append(&numbered(0..300)).unwrap();
     drop(writer);
     let log = files(directory.path(), "wal-").remove(0);
-    let octets = fs::read(&log).unwrap();
+    let bytes = fs::read(&log).unwrap();
     let (writer, _, _) = open(settings(directory.path())).unwrap();
     writer.close();
     // As if the crash had come between the segment and the removal of its log.
-    fs::write(&log, octets).unwrap();
+    fs::write(&log, bytes).unwrap();
     let (writer, reader, recovery) = open(settings(directory.path())).unwrap();
     assert_eq!(recovery.rows, 0);
     assert_eq!(

@@ -56,7 +56,7 @@ fn old_records_expire_and_their_sums_live_on() {
 }
 
 #[test]
-fn too_many_octets_make_the_oldest_expire() {
+fn too_many_bytes_make_the_oldest_expire() {
     let directory = tempfile::tempdir().unwrap();
     let (writer, reader, _) = five_days(directory.path(), None, Some(1));
     wait_until("one is left, and all have sums", || {

@@ -16,13 +16,13 @@ use crate::batch::Batch;
 
 /// A column of which each row has its value.
 #[derive(Debug)]
-pub(crate) struct Valued {
+pub(crate) struct PlainColumn {
     kind: DataType,
     /// By batch; of one that lacks the column, all are absent.
     parts: Vec<ArrayRef>,
 }
 
-impl Valued {
+impl PlainColumn {
     pub(super) fn of(batches: &[Batch], field: &Field) -> Self {
         let kind = field.data_type().clone();
         let part = |batch: &Batch| {

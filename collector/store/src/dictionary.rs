@@ -8,13 +8,13 @@ use hashbrown::HashTable;
 
 /// Words by number, from 0.
 #[derive(Debug)]
-pub(crate) struct Lexicon<Word> {
-    words: Vec<Word>,
+pub(crate) struct Dictionary<Value> {
+    words: Vec<Value>,
     places: HashTable<u32>,
     hasher: RandomState,
 }
 
-impl<Word> Default for Lexicon<Word> {
+impl<Value> Default for Dictionary<Value> {
     fn default() -> Self {
         Self {
             words: Vec::new(),
@@ -24,9 +24,9 @@ impl<Word> Default for Lexicon<Word> {
     }
 }
 
-impl<Word> Lexicon<Word> {
+impl<Value> Dictionary<Value> {
     /// The words by number.
-    pub fn words(&self) -> &[Word] {
+    pub fn words(&self) -> &[Value] {
         &self.words
     }
 
@@ -34,8 +34,8 @@ impl<Word> Lexicon<Word> {
     #[inline]
     pub fn number<Sought>(&mut self, sought: &Sought) -> u32
     where
-        Word: Borrow<Sought>,
-        Sought: ToOwned<Owned = Word> + Eq + Hash + ?Sized,
+        Value: Borrow<Sought>,
+        Sought: ToOwned<Owned = Value> + Eq + Hash + ?Sized,
     {
         let (words, hasher) = (&mut self.words, &self.hasher);
         let hash = hasher.hash_one(sought);
@@ -59,7 +59,7 @@ impl<Word> Lexicon<Word> {
     /// The numbers in the order of their words.
     pub fn ascending(&self) -> Vec<u32>
     where
-        Word: Ord,
+        Value: Ord,
     {
         let mut numbers: Vec<u32> = (0..self.words.len() as u32).collect();
         numbers.sort_unstable_by_key(|number| &self.words[*number as usize]);
@@ -73,15 +73,15 @@ mod tests {
 
     #[test]
     fn words_have_one_number_each_and_an_order() {
-        let mut lexicon = Lexicon::<String>::default();
+        let mut dictionary = Dictionary::<String>::default();
         let texts = ["b", "", "a", "b", "c", ""];
-        let numbers = texts.map(|text| lexicon.number(text));
+        let numbers = texts.map(|text| dictionary.number(text));
         assert_eq!(numbers, [0, 1, 2, 0, 3, 1]);
-        assert_eq!(lexicon.ascending(), [1, 2, 0, 3]);
-        lexicon.clear();
-        assert_eq!(lexicon.number("c"), 0);
+        assert_eq!(dictionary.ascending(), [1, 2, 0, 3]);
+        dictionary.clear();
+        assert_eq!(dictionary.number("c"), 0);
         for number in 0..10_000 {
-            assert_eq!(lexicon.number(format!("{number}").as_str()), number + 1);
+            assert_eq!(dictionary.number(format!("{number}").as_str()), number + 1);
         }
     }
 }

@@ -9,15 +9,15 @@ use arrow::datatypes::{DataType, Field, UInt16Type};
 
 use super::{Place, Sorted};
 use crate::batch::Batch;
-use crate::packed::Octets;
-use crate::word::Vocabulary;
+use crate::column_dictionary::ColumnDictionary;
+use crate::fixed_width::FixedWidthColumn;
 
 /// The number of a row that has no word.
 pub(crate) const ABSENT: u32 = u32::MAX;
 
 /// A column of which each row has the number of a word.
 #[derive(Debug)]
-pub(crate) struct Worded {
+pub(crate) struct DictionaryColumn {
     words: ArrayRef,
     numbers: Numbers,
 }
@@ -43,12 +43,12 @@ enum Part {
     Numbers(Vec<u32>),
 }
 
-impl Worded {
+impl DictionaryColumn {
     /// The column, if that is what it is.
     pub(super) fn of(sorted: &Sorted, field: &Field) -> Option<Self> {
         let (batches, name, kind) = (&sorted.batches, field.name(), field.data_type());
         let in_common = !batches.iter().any(|batch| batch.has_in_rows(name));
-        let mut vocabulary = Vocabulary::of(kind);
+        let mut vocabulary = ColumnDictionary::of(kind);
         let mut numbers = match kind {
             DataType::Boolean | DataType::Timestamp(..) => return None,
             _ if in_common => Numbers::OfShared(of_shared(batches, name, &mut vocabulary)),
@@ -129,7 +129,7 @@ impl Numbers {
     }
 }
 
-fn of_shared(batches: &[Batch], name: &str, vocabulary: &mut Vocabulary) -> Vec<u32> {
+fn of_shared(batches: &[Batch], name: &str, vocabulary: &mut ColumnDictionary) -> Vec<u32> {
     let mut numbers = Vec::new();
     for batch in batches {
         match batch.shared_column(name) {
@@ -140,7 +140,7 @@ fn of_shared(batches: &[Batch], name: &str, vocabulary: &mut Vocabulary) -> Vec<
     numbers
 }
 
-fn of_rows(batch: &Batch, name: &str, vocabulary: &mut Vocabulary) -> Part {
+fn of_rows(batch: &Batch, name: &str, vocabulary: &mut ColumnDictionary) -> Part {
     let mut numbers = Vec::new();
     let mut add = |number: Option<u32>| numbers.push(number.unwrap_or(ABSENT));
     let texts = batch.rows().column_by_name(name);
@@ -156,8 +156,8 @@ fn of_rows(batch: &Batch, name: &str, vocabulary: &mut Vocabulary) -> Part {
     Part::Numbers(numbers)
 }
 
-/// Octets are the same in many rows of the order that come one after the other.
-fn in_order(sorted: &Sorted, name: &str, vocabulary: &mut Vocabulary) -> Vec<u32> {
+/// FixedWidthColumn are the same in many rows of the order that come one after the other.
+fn in_order(sorted: &Sorted, name: &str, vocabulary: &mut ColumnDictionary) -> Vec<u32> {
     let columns: Vec<_> = sorted
         .batches
         .iter()
@@ -165,18 +165,22 @@ fn in_order(sorted: &Sorted, name: &str, vocabulary: &mut Vocabulary) -> Vec<u32
         .collect();
     let parts: Vec<_> = columns
         .iter()
-        .map(|column| column.as_ref().map(|column| (Octets::of(column), column.nulls())))
+        .map(|column| {
+            column
+                .as_ref()
+                .map(|column| (FixedWidthColumn::of(column), column.nulls()))
+        })
         .collect();
     let mut last = (0, ABSENT);
     let number = |place: &Place| {
-        let Some((octets, nulls)) = &parts[place.batch as usize] else {
+        let Some((bytes, nulls)) = &parts[place.batch as usize] else {
             return ABSENT;
         };
         let row = place.row as usize;
         if nulls.is_some_and(|nulls| nulls.is_null(row)) {
             return ABSENT;
         }
-        let word = octets.number(row);
+        let word = bytes.number(row);
         if last.0 != word || last.1 == ABSENT {
             last = (word, vocabulary.number(word));
         }

@@ -1,6 +1,6 @@
-//! Columns in the log, in fewer octets. Most columns of texts and addresses have a
+//! Columns in the log, in fewer bytes. Most columns of texts and addresses have a
 //! handful of words, so a row has a word's number there; numbers and times have as
-//! many octets as the column needs, times counted from the earliest.
+//! many bytes as the column needs, times counted from the earliest.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -26,7 +26,7 @@ const FROM: &str = "from";
 
 type Marks = HashMap<String, String>;
 
-/// The batch in as few octets as its values need.
+/// The batch in as few bytes as its values need.
 pub(crate) fn narrow(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     rebuild(batch, |_, column| {
         let numbered = match column.data_type() {
@@ -119,7 +119,7 @@ fn numbered(column: &ArrayRef, words: impl Iterator<Item = u128>) -> Result<Arra
     let mut last = None;
     for (row, word) in words.enumerate() {
         if column.is_null(row) {
-            // Its octets are those of `::`, which others may have.
+            // Its bytes are those of `::`, which others may have.
             keys.push(0);
             continue;
         }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_times_are_the_same_after_their_way_in_fewer_octets() {
+    fn numbers_and_times_are_the_same_after_their_way_in_fewer_bytes() {
         let numbers = |most: u64| -> ArrayRef {
             let numbers = [Some(0), None, Some(most)];
             Arc::new(UInt64Array::from_iter(numbers))
@@ -214,7 +214,7 @@ mod tests {
         let ids: ArrayRef = Arc::new(UInt32Array::from(vec![1, 2, 70_000]));
         let hour = 3_600_000_000;
         let cases = [
-            ("octet", numbers(255), DataType::UInt8),
+            ("byte", numbers(255), DataType::UInt8),
             ("two", numbers(256), DataType::UInt16),
             ("four", numbers(65_536), DataType::UInt32),
             ("eight", numbers(u64::MAX), DataType::UInt64),

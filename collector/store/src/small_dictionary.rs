@@ -16,12 +16,12 @@ const MANY: usize = 1 << 12;
 
 /// Finds the words of columns of numbers, in the same memory.
 #[derive(Debug)]
-pub(crate) struct Few {
+pub(crate) struct SmallDictionaryBuilder {
     /// By value: whether it occurs, then its place among those that do.
     places: Box<[u32]>,
 }
 
-impl Default for Few {
+impl Default for SmallDictionaryBuilder {
     fn default() -> Self {
         Self {
             places: vec![ABSENT; LARGE].into(),
@@ -29,7 +29,7 @@ impl Default for Few {
     }
 }
 
-impl Few {
+impl SmallDictionaryBuilder {
     /// The values that occur, ascending, and in `numbers` which one each row has;
     /// none if they are large, many or no numbers.
     pub fn words(&mut self, column: &ArrayRef, numbers: &mut Vec<u32>) -> Option<ArrayRef> {
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn small_numbers_that_come_again_are_words_and_others_are_not() {
-        let mut few = Few::default();
+        let mut few = SmallDictionaryBuilder::default();
         let mut numbers = Vec::new();
         let column: ArrayRef = Arc::new(UInt64Array::from(vec![
             Some(443),

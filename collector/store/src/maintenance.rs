@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 
 use crate::batch::Batch;
-use crate::clock::{CALM, Trust};
+use crate::clock::{CALM, ClockSteadiness};
 use crate::expiry;
 use crate::merge;
 use crate::name::{SegmentName, Tier};
+use crate::orphans;
 use crate::rollup;
-use crate::seal;
+use crate::seal::{self, Origin};
 use crate::segment::{Segment, SegmentError};
 use crate::sorted::Sorted;
+use crate::space;
 use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 
@@ -23,13 +25,15 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// of the runs before.
 pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
     let clock = &shared.settings.clock;
-    let mut trust = Trust::new(clock.now(), Instant::now(), newest);
+    let mut too_many = merge::TooMany::new();
+    let mut trust = ClockSteadiness::new(clock.now(), Instant::now(), newest);
     loop {
         let outcome = missing(shared).map_err(|error| Trouble::segment("rollup", &error));
         shared.lock().note("rollup", outcome);
         trust.look(clock.now(), Instant::now());
         expire(shared, &trust);
-        merge(shared);
+        space::keep_free(shared);
+        merge(shared, &mut too_many);
         let state = shared.lock();
         if state.stage != Stage::Running {
             return;
@@ -42,11 +46,17 @@ pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
 }
 
 /// Makes the sums of a segment that was just written.
-pub(crate) fn roll_up(shared: &Shared, raw: &SegmentName, rows: &Sorted, identities: &RecordBatch) {
+pub(crate) fn roll_up(
+    shared: &Shared,
+    raw: &SegmentName,
+    origin: &Origin<'_>,
+    rows: &Sorted,
+    identities: &RecordBatch,
+) {
     let minute = sums(rows, Tier::Minute);
     let hour = sums(&minute, Tier::Hour);
-    let outcome = write(shared, raw, Tier::Minute, &minute, identities)
-        .and_then(|()| write(shared, raw, Tier::Hour, &hour, identities))
+    let outcome = write(shared, raw, Tier::Minute, origin, &minute, identities)
+        .and_then(|()| write(shared, raw, Tier::Hour, origin, &hour, identities))
         .map_err(|error| Trouble::segment("rollup", &error));
     let mut state = shared.lock();
     state.rolled = state.rolled.max(*raw.heads.end());
@@ -62,6 +72,7 @@ fn write(
     shared: &Shared,
     finer: &SegmentName,
     tier: Tier,
+    origin: &Origin<'_>,
     sums: &Sorted,
     identities: &RecordBatch,
 ) -> Result<(), SegmentError> {
@@ -69,7 +80,7 @@ fn write(
         tier,
         ..finer.clone()
     };
-    let segment = seal::write(&shared.settings.directory, &name, &shared.store, sums, identities)?;
+    let segment = seal::write(&shared.settings.directory, &name, origin, sums, identities)?;
     shared.lock().catalog.add(segment);
     Ok(())
 }
@@ -91,7 +102,11 @@ fn missing(shared: &Shared) -> Result<(), SegmentError> {
                 Ok((rows, identities)) => {
                     let schema = rows.schema();
                     let rows = Sorted::new_sorted(vec![Batch::of_rows(rows)], &schema);
-                    write(shared, &name, tier, &sums(&rows, tier), &identities)?;
+                    let origin = Origin {
+                        store: &shared.store,
+                        next_id: segment.next_id_beside(&identities),
+                    };
+                    write(shared, &name, tier, &origin, &sums(&rows, tier), &identities)?;
                 }
                 Err(error) => set_aside(shared, &segment, &error),
             }
@@ -102,15 +117,12 @@ fn missing(shared: &Shared) -> Result<(), SegmentError> {
 
 /// A segment whose end was whole and whose middle is not.
 fn set_aside(shared: &Shared, segment: &Segment, error: &SegmentError) {
-    let mut state = shared.lock();
-    if state.catalog.remove(segment).is_some() {
-        state.catalog.skip(segment.path.clone(), error);
-    }
+    shared.lock().catalog.put_aside(segment, error);
 }
 
 /// Makes one of many small segments; they can be read as they are if that fails.
-fn merge(shared: &Shared) {
-    let outcome = merge::run(shared).map_err(|(segment, error)| {
+fn merge(shared: &Shared, too_many: &mut merge::TooMany) {
+    let outcome = merge::run(shared, too_many).map_err(|(segment, error)| {
         if matches!(error, SegmentError::Parquet(_)) {
             set_aside(shared, &segment, &error);
         }
@@ -119,7 +131,7 @@ fn merge(shared: &Shared) {
     shared.lock().note("merge", outcome);
 }
 
-fn expire(shared: &Shared, trust: &Trust) {
+fn expire(shared: &Shared, trust: &ClockSteadiness) {
     let (now, steady_for) = (shared.settings.clock.now(), trust.steady_for());
     let mut state = shared.lock();
     state.note("clock", doubt(steady_for));
@@ -133,12 +145,16 @@ fn expire(shared: &Shared, trust: &Trust) {
             expired.push(segment);
         }
     }
-    if !expired.is_empty() {
-        state.forget_identities();
-    }
+    let settled = state.sealed.min(state.rolled);
     drop(state);
-    for segment in expired {
+    for segment in &expired {
         tracing::info!(path = %segment.path.display(), rows = segment.rows, "a segment expired");
+    }
+    // Their files go when nobody reads them any more: now, as a rule.
+    let any = !expired.is_empty();
+    drop(expired);
+    if any && let Err(error) = orphans::remove(&shared.settings.directory, settled) {
+        tracing::warn!(%error, "identities without rows cannot be removed");
     }
 }
 

@@ -7,24 +7,24 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 
-use crate::lexicon::Lexicon;
-use crate::packed;
+use crate::dictionary::Dictionary;
+use crate::fixed_width;
 use crate::sorted::ABSENT;
 
-/// The words of a column: texts, or octets (the first is the highest) and numbers
+/// The words of a column: texts, or bytes (the first is the highest) and numbers
 /// as a number, which has their order.
 #[derive(Debug)]
-pub(crate) enum Vocabulary {
-    Texts(Lexicon<String>),
-    Fixed(Lexicon<u128>),
+pub(crate) enum ColumnDictionary {
+    Texts(Dictionary<String>),
+    Fixed(Dictionary<u128>),
 }
 
-impl Vocabulary {
+impl ColumnDictionary {
     /// Of a column of that type.
     pub fn of(kind: &DataType) -> Self {
         match kind {
-            DataType::Utf8View => Self::Texts(Lexicon::default()),
-            _ => Self::Fixed(Lexicon::default()),
+            DataType::Utf8View => Self::Texts(Dictionary::default()),
+            _ => Self::Fixed(Dictionary::default()),
         }
     }
 
@@ -32,27 +32,27 @@ impl Vocabulary {
     pub fn number(&mut self, word: u128) -> u32 {
         match self {
             Self::Texts(_) => ABSENT,
-            Self::Fixed(lexicon) => lexicon.number(&word),
+            Self::Fixed(dictionary) => dictionary.number(&word),
         }
     }
 
     /// The numbers in the order of their words.
     pub fn ascending(&self) -> Vec<u32> {
         match self {
-            Self::Texts(lexicon) => lexicon.ascending(),
-            Self::Fixed(lexicon) => lexicon.ascending(),
+            Self::Texts(dictionary) => dictionary.ascending(),
+            Self::Fixed(dictionary) => dictionary.ascending(),
         }
     }
 
     /// Calls `each` with the number of each value, none of what is absent.
     pub fn read(&mut self, column: &dyn Array, mut each: impl FnMut(Option<u32>)) {
         match self {
-            Self::Texts(lexicon) => {
+            Self::Texts(dictionary) => {
                 let texts = column.as_string_view().iter();
-                texts.for_each(|text| each(text.map(|text| lexicon.number(text))));
+                texts.for_each(|text| each(text.map(|text| dictionary.number(text))));
             }
-            Self::Fixed(lexicon) => {
-                let mut fixed = |word: Option<u128>| each(word.map(|word| lexicon.number(&word)));
+            Self::Fixed(dictionary) => {
+                let mut fixed = |word: Option<u128>| each(word.map(|word| dictionary.number(&word)));
                 match column.data_type() {
                     DataType::UInt8 => numbers::<UInt8Type>(column, fixed),
                     DataType::UInt16 => numbers::<UInt16Type>(column, fixed),
@@ -61,7 +61,7 @@ impl Vocabulary {
                     _ => column
                         .as_fixed_size_binary()
                         .iter()
-                        .for_each(|o| fixed(o.map(packed::number))),
+                        .for_each(|o| fixed(o.map(fixed_width::number))),
                 }
             }
         }
@@ -70,18 +70,18 @@ impl Vocabulary {
     /// The words of these numbers as a column of that type.
     pub fn column(&self, kind: &DataType, numbers: impl Iterator<Item = u32>) -> ArrayRef {
         match self {
-            Self::Texts(lexicon) => {
-                let texts = numbers.map(|number| lexicon.words()[number as usize].as_str());
+            Self::Texts(dictionary) => {
+                let texts = numbers.map(|number| dictionary.words()[number as usize].as_str());
                 Arc::new(StringViewArray::from_iter_values(texts))
             }
-            Self::Fixed(lexicon) => {
-                let words = numbers.map(|number| lexicon.words()[number as usize]);
+            Self::Fixed(dictionary) => {
+                let words = numbers.map(|number| dictionary.words()[number as usize]);
                 match kind {
                     DataType::UInt8 => values::<UInt8Type>(words),
                     DataType::UInt16 => values::<UInt16Type>(words),
                     DataType::UInt32 => values::<UInt32Type>(words),
                     DataType::UInt64 => values::<UInt64Type>(words),
-                    kind => octets(kind, words),
+                    kind => bytes(kind, words),
                 }
             }
         }
@@ -106,15 +106,15 @@ where
     Arc::new(PrimitiveArray::<T>::from_iter_values(values))
 }
 
-fn octets(kind: &DataType, words: impl Iterator<Item = u128>) -> ArrayRef {
+fn bytes(kind: &DataType, words: impl Iterator<Item = u128>) -> ArrayRef {
     let width = match kind {
         DataType::FixedSizeBinary(width) => *width,
         _ => size_of::<u128>() as i32,
     };
     let unused = size_of::<u128>() - width as usize;
-    let mut octets = Vec::with_capacity(words.size_hint().0 * width as usize);
-    words.for_each(|word| octets.extend_from_slice(&word.to_be_bytes()[unused..]));
-    Arc::new(FixedSizeBinaryArray::new(width, octets.into(), None))
+    let mut bytes = Vec::with_capacity(words.size_hint().0 * width as usize);
+    words.for_each(|word| bytes.extend_from_slice(&word.to_be_bytes()[unused..]));
+    Arc::new(FixedSizeBinaryArray::new(width, bytes.into(), None))
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
             Arc::new(UInt8Array::from(vec![255, 0, 9])),
         ];
         for column in columns {
-            let mut vocabulary = Vocabulary::of(column.data_type());
+            let mut vocabulary = ColumnDictionary::of(column.data_type());
             let mut numbers = Vec::new();
             vocabulary.read(&column, |number| numbers.extend(number));
             assert_eq!(numbers, [0, 1, 2]);

@@ -17,14 +17,14 @@ use parquet::schema::types::ColumnDescriptor;
 use super::error;
 
 /// The words of a column, by the physical type that they have in Parquet.
-pub(super) enum Words<'a> {
+pub(super) enum DictionaryValues<'a> {
     Texts(&'a StringViewArray),
     Fixed(&'a FixedSizeBinaryArray),
     Narrow(Cow<'a, [u32]>),
     Wide(&'a [i64]),
 }
 
-impl<'a> Words<'a> {
+impl<'a> DictionaryValues<'a> {
     /// # Errors
     /// The column has another type, or a word is absent.
     pub(super) fn new(words: &'a dyn Array, descr: &ColumnDescriptor) -> Result<Self> {
@@ -35,7 +35,7 @@ impl<'a> Words<'a> {
         debug_assert!(ascend(words), "words of {} do not ascend", descr.name());
         Ok(match (words.data_type(), descr.physical_type()) {
             (Utf8View, Type::BYTE_ARRAY) => Self::Texts(words.as_string_view()),
-            (FixedSizeBinary(octets), Type::FIXED_LEN_BYTE_ARRAY) if *octets == descr.type_length() => {
+            (FixedSizeBinary(bytes), Type::FIXED_LEN_BYTE_ARRAY) if *bytes == descr.type_length() => {
                 Self::Fixed(words.as_fixed_size_binary())
             }
             (UInt8, Type::INT32) => Self::Narrow(widened(words.as_primitive::<UInt8Type>().values())),

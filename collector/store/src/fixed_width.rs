@@ -1,4 +1,4 @@
-//! Addresses in memory in fewer octets than in a segment: IPv4 addresses as numbers
+//! Addresses in memory in fewer bytes than in a segment: IPv4 addresses as numbers
 //! of 32 bits if a column has no others, Ethernet addresses as numbers of 64.
 
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt32Type, UInt64Type};
 
-/// Octets of an address.
+/// FixedWidthColumn of an address.
 pub(crate) const ADDRESS: i32 = 16;
-/// Octets of an Ethernet address.
+/// FixedWidthColumn of an Ethernet address.
 const MAC: i32 = 6;
 
 /// `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
 const V4: u128 = 0xffff << 32;
 
-/// Addresses, the first octet being the highest.
+/// Addresses, the first byte being the highest.
 pub(crate) fn addresses(values: &[u128], valid: Option<NullBuffer>) -> ArrayRef {
     let is_there = |row: usize| valid.as_ref().is_none_or(|valid| valid.is_valid(row));
     let other = |(row, value): (usize, &u128)| value & !u128::from(u32::MAX) != V4 && is_there(row);
     if values.iter().enumerate().any(other) {
-        let octets: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
-        return Arc::new(FixedSizeBinaryArray::new(ADDRESS, octets.into(), valid));
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+        return Arc::new(FixedSizeBinaryArray::new(ADDRESS, bytes.into(), valid));
     }
     let values: Vec<u32> = values.iter().map(|value| *value as u32).collect();
     Arc::new(UInt32Array::new(values.into(), valid))
@@ -36,40 +36,40 @@ pub(crate) fn unpacked(column: &ArrayRef, kind: &DataType) -> ArrayRef {
         }
         (DataType::UInt32, DataType::FixedSizeBinary(ADDRESS)) => {
             let values = column.as_primitive::<UInt32Type>();
-            octets(values, |value| (V4 | u128::from(value)).to_be_bytes())
+            bytes(values, |value| (V4 | u128::from(value)).to_be_bytes())
         }
         (DataType::UInt64, DataType::FixedSizeBinary(MAC)) => {
-            octets(column.as_primitive::<UInt64Type>(), |value| {
-                let [_, _, octets @ ..] = value.to_be_bytes();
-                octets
+            bytes(column.as_primitive::<UInt64Type>(), |value| {
+                let [_, _, bytes @ ..] = value.to_be_bytes();
+                bytes
             })
         }
         _ => Arc::clone(column),
     }
 }
 
-fn octets<T: arrow::array::ArrowPrimitiveType, const WIDTH: usize>(
+fn bytes<T: arrow::array::ArrowPrimitiveType, const WIDTH: usize>(
     values: &PrimitiveArray<T>,
-    octets: impl Fn(T::Native) -> [u8; WIDTH],
+    bytes: impl Fn(T::Native) -> [u8; WIDTH],
 ) -> ArrayRef {
     let mut all = Vec::with_capacity(values.len() * WIDTH);
     values
         .values()
         .iter()
-        .for_each(|value| all.extend_from_slice(&octets(*value)));
+        .for_each(|value| all.extend_from_slice(&bytes(*value)));
     let column = FixedSizeBinaryArray::new(WIDTH as i32, all.into(), values.nulls().cloned());
     Arc::new(column)
 }
 
-/// Octets as a number, the first being the highest.
-pub(crate) fn number(octets: &[u8]) -> u128 {
-    octets
+/// FixedWidthColumn as a number, the first being the highest.
+pub(crate) fn number(bytes: &[u8]) -> u128 {
+    bytes
         .iter()
-        .fold(0, |number, octet| number << 8 | u128::from(*octet))
+        .fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
-/// A column of octets or packed ones, a row at a time.
-pub(crate) enum Octets<'a> {
+/// A column of bytes or packed ones, a row at a time.
+pub(crate) enum FixedWidthColumn<'a> {
     /// IPv4 addresses.
     V4(&'a [u32]),
     /// Ethernet addresses.
@@ -78,8 +78,8 @@ pub(crate) enum Octets<'a> {
     Plain(&'a FixedSizeBinaryArray),
 }
 
-impl<'a> Octets<'a> {
-    /// Of a column of octets, packed or not.
+impl<'a> FixedWidthColumn<'a> {
+    /// Of a column of bytes, packed or not.
     pub fn of(column: &'a ArrayRef) -> Self {
         match column.data_type() {
             DataType::UInt32 => Self::V4(column.as_primitive::<UInt32Type>().values()),
@@ -88,7 +88,7 @@ impl<'a> Octets<'a> {
         }
     }
 
-    /// The octets as a number, the first being the highest.
+    /// The bytes as a number, the first being the highest.
     #[inline]
     pub fn number(&self, row: usize) -> u128 {
         match self {
@@ -106,7 +106,7 @@ mod tests {
     fn there_and_back(values: &[u128], valid: Option<NullBuffer>) -> (DataType, ArrayRef) {
         let packed = addresses(values, valid);
         for (row, value) in values.iter().enumerate().filter(|(row, _)| packed.is_valid(*row)) {
-            assert_eq!(Octets::of(&packed).number(row), *value);
+            assert_eq!(FixedWidthColumn::of(&packed).number(row), *value);
         }
         (
             packed.data_type().clone(),
