@@ -49,6 +49,11 @@ impl<K: Hash + Eq, V: Default> BoundedMap<K, V> {
         self.regulars.get(key).or_else(|| self.strangers.get(key))
     }
 
+    /// What is kept for this key, if it is no stranger.
+    pub fn get_regular(&self, key: &K) -> Option<&V> {
+        self.regulars.get(key)
+    }
+
     /// What is kept for this key, which is met once more; at first, its default.
     /// `known`: it is no stranger however seldom it was met.
     pub fn meet(&mut self, key: K, known: bool) -> &mut V {

@@ -6,9 +6,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use wire::{
-    Decoder, Direction, Limits, Options, OptionsRecord, Protocol, Record, Reject, Session, Summary, Transport,
-};
+use attribution::attribute;
+use wire::{Decoder, Direction, Limits, Options, OptionsRecord, Record, Reject, Session, Summary, Transport};
 
 use crate::containment::contained;
 use crate::metrics::DecodeCounters;
@@ -18,8 +17,10 @@ use crate::roles::{Role, Roles};
 use crate::samplers::Samplers;
 use crate::sequence::{Arrival, Loss, Sequences};
 use crate::templates::{TemplatePublisher, Templates};
-use weir_identity::exporters::{Attribution, Exporter, ExporterKey, Exporters, Standing, Trust};
+use weir_identity::exporters::{Attribution, Exporter, Exporters, Standing, Trust};
 use weir_identity::interfaces::{ExporterRef, Interfaces};
+
+mod attribution;
 
 /// Why a datagram or message was refused. It is counted already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,7 +248,7 @@ impl Decode {
             counts.note_reject(fault, now_ms);
         }
         counts.role = role;
-        counts.unscaled_records += unscaled as u64;
+        counts.counters.unscaled_records += unscaled as u64;
         counts.is_ovs |= ovs && !records.is_empty();
         counts.is_foreign |= !ovs && !records.is_empty();
         self.follow(session, summary, exporter, ovs, now_ms);
@@ -256,6 +257,14 @@ impl Decode {
             exporter,
             of_cluster: attribution.standing != Standing::Stranger,
             metering,
+        }
+    }
+
+    /// So many records of an exporter named pods or policies, and were not believed.
+    pub fn names_refused(&mut self, source: IpAddr, records: usize) {
+        if records > 0 {
+            self.counters.names_refused(records);
+            self.tally.of(source).counters.names_refused += records as u64;
         }
     }
 
@@ -309,7 +318,7 @@ impl Decode {
             let names = summary.options.iter().filter(|record| is_name(&record.content));
             let refused = names.count();
             self.counters.options_refused(refused);
-            self.tally.of(source).options_refused += refused as u64;
+            self.tally.of(source).counters.options_refused += refused as u64;
             return;
         }
         let origin = ExporterRef {
@@ -369,111 +378,10 @@ impl Decode {
     fn count_losses(&mut self, losses: Vec<Loss>) {
         for loss in losses {
             self.counters.lost(loss.protocol, loss.units, loss.node.as_ref());
-            self.tally.of(loss.source).lost += loss.units;
+            self.tally.of(loss.source).counters.lost += loss.units;
         }
     }
-}
-
-/// Whose a datagram is. A mark that OVS alone gives its records proves nothing on those
-/// that are not OVS's, and is none.
-fn attribute<'a>(
-    summary: &Summary,
-    first: Option<&Record>,
-    source: IpAddr,
-    exporters: &'a Exporters,
-    trust: &Trust,
-) -> Attribution<'a> {
-    let mark = match summary.protocol {
-        Protocol::Ipfix => ExporterKey::of_domain(summary.observation_domain),
-        Protocol::Sflow5 => summary.agent.map(ExporterKey::Agent),
-        Protocol::NetFlow5 => summary.engine.map(|(kind, id)| ExporterKey::Engine(kind, id)),
-        Protocol::NetFlow9 => None,
-    };
-    // Messages of several domains are of several bridges: none of their marks is of all.
-    let others = summary.further_messages.iter();
-    let one_domain = others
-        .map(|message| message.observation_domain)
-        .all(|d| d == summary.observation_domain);
-    let mark = mark.filter(|_| one_domain);
-    let is_foreign =
-        |record: &Record| record.protocol == Protocol::Ipfix && !normalise::has_ovs_shape(record);
-    let mut attribution = exporters.resolve(mark, source, trust);
-    if first.is_some_and(is_foreign) {
-        attribution.claims = None;
-    }
-    attribution
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use wire::encode::Ipfix;
-
-    use super::*;
-    use crate::metrics::Metrics;
-
-    fn decode(metrics: &Arc<Metrics>) -> Decode {
-        Decode::new(
-            Limits::default(),
-            ExporterState::default(),
-            metrics.decode_counters(),
-        )
-    }
-
-    #[test]
-    fn a_decoder_that_begins_anew_knows_the_templates_of_others_and_counts_what_waited() {
-        let metrics = Arc::<Metrics>::default();
-        let mut decode = decode(&metrics);
-        let port = wire::Field::iana(7, 2);
-        let [faulty, other] = [1, 2].map(|n| Session::datagram(([192, 0, 2, n], 4739).into()));
-        let send = |decode: &mut Decode, session, message: Ipfix| {
-            let mut records = Vec::new();
-            decode
-                .datagram(session, 0, &message.encode(), &Exporters::default(), &mut records)
-                .unwrap();
-            records.len()
-        };
-        for session in [faulty, other] {
-            let message = Ipfix::new(0, 0, 1).template(256, &[port]).set(257, &[0, 80]);
-            send(&mut decode, session, message);
-        }
-        decode.start_anew(faulty, &[]);
-        let data = || Ipfix::new(0, 1, 1).set(256, &[0, 80]);
-        assert_eq!(send(&mut decode, other, data()), 1);
-        assert_eq!(
-            send(&mut decode, faulty, data()),
-            0,
-            "its templates may be half changed"
-        );
-        decode.publish();
-        let text = metrics.encode();
-        for line in [
-            "weir_collector_data_sets_total{event=\"held\"} 3",
-            "weir_collector_data_sets_total{event=\"expired\"} 2",
-            "weir_collector_templates_total{event=\"recalled\"} 1",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
-        }
-    }
-
-    #[test]
-    fn data_that_waits_for_its_template_at_the_end_counts_as_expired() {
-        let metrics = Arc::<Metrics>::default();
-        let mut decode = decode(&metrics);
-        let data = Ipfix::new(0, 0, 1).set(256, &[0, 80]).set(257, &[1]).encode();
-        let session = Session::datagram(([192, 0, 2, 1], 4739).into());
-        decode
-            .datagram(session, 0, &data, &Exporters::default(), &mut Vec::new())
-            .unwrap();
-        decode.finish();
-        decode.publish();
-        let text = metrics.encode();
-        for line in [
-            "weir_collector_data_sets_total{event=\"held\"} 2",
-            "weir_collector_data_sets_total{event=\"expired\"} 2",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
-        }
-    }
-}
+mod tests;

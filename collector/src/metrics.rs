@@ -32,7 +32,9 @@ pub use connections::{Closed, Connections, HttpConnections, Refusal, Transport};
 pub use reason::{Drop, Unprinted};
 pub use tally::DecodeCounters;
 
-use reason::{IGNORED_KINDS, SET_EVENTS, TEMPLATE_EVENTS, reject_reasons};
+use reason::{
+    IGNORED_KINDS, OTHER, RECORD_KINDS, SET_EVENTS, TEMPLATE_EVENTS, discard_reason, reject_reasons,
+};
 use switch::Switches;
 
 type Labels = [(&'static str, &'static str); 1];
@@ -52,9 +54,6 @@ struct DiscardLabels {
     node: String,
     reason: &'static str,
 }
-
-/// Node of what is of no known exporter, or of one too many.
-const OTHER: &str = "other";
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -99,12 +98,14 @@ pub struct Metrics {
     templates_saved: Gauge,
     sets: Counters,
     ignored: Counters,
+    record_kinds: Counters,
     node_lost: Family<NodeLabels, Counter>,
     discarded: Family<DiscardLabels, Counter>,
     interfaces: Gauge,
     unscaled: Counter,
     unproven_marks: Counter,
     options_refused: Counter,
+    names_refused: Counter,
     switches: Arc<Switches>,
     exporters: Arc<ExporterRegistry>,
     connections: Connections,
@@ -132,12 +133,14 @@ impl Default for Metrics {
             templates_saved: Gauge::default(),
             sets: labelled("event", &SET_EVENTS),
             ignored: labelled("kind", &IGNORED_KINDS),
+            record_kinds: labelled("kind", &RECORD_KINDS),
             node_lost: Family::default(),
             discarded: Family::default(),
             interfaces: Gauge::default(),
             unscaled: Counter::default(),
             unproven_marks: Counter::default(),
             options_refused: Counter::default(),
+            names_refused: Counter::default(),
             switches: Arc::default(),
             exporters: Arc::default(),
             connections: Connections::default(),
@@ -228,6 +231,11 @@ impl Metrics {
             self.ignored.clone(),
         );
         r.register(
+            "record_kinds",
+            "Records of both directions of a flow, made of a reverse direction, or with lists, which are not read",
+            self.record_kinds.clone(),
+        );
+        r.register(
             "discarded_packets",
             "Packets that exporters told as discarded (sFlow discarded packets)",
             self.discarded.clone(),
@@ -251,6 +259,11 @@ impl Metrics {
             "interface_names_refused",
             "Names of interfaces that came neither from their node nor through a declared relay",
             self.options_refused.clone(),
+        );
+        r.register(
+            "record_names_refused",
+            "Records that name pods or policies, of exporters that are not the cluster's",
+            self.names_refused.clone(),
         );
         r.register_collector(Box::new(Arc::clone(&self.switches)));
     }
@@ -397,22 +410,6 @@ fn position(protocol: Protocol) -> usize {
         .iter()
         .position(|p| *p == protocol)
         .expect("ALL has every protocol")
-}
-
-/// The words of sflow_drops.txt for the codes that mean something here; those below
-/// 256 are ICMP's reasons why a destination is unreachable.
-fn discard_reason(code: u32) -> &'static str {
-    match code {
-        0..=255 => "unreachable",
-        256 => "unknown",
-        257 => "ttl_exceeded",
-        258 => "acl",
-        259 => "no_buffer_space",
-        260 => "red",
-        261 => "traffic_shaping",
-        262 => "too_big",
-        _ => OTHER,
-    }
 }
 
 fn by_format() -> Counters {

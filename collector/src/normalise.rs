@@ -23,6 +23,7 @@
 //! has its names whether it is the one to count ([`primary`]) and what became of
 //! its packets ([`verdict`]).
 
+use std::borrow::BorrowMut;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -67,13 +68,25 @@ pub struct Context<'a> {
     pub exporter: Option<&'a Exporter>,
 }
 
-/// Turns one raw record into a flow record without names.
-pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
-    let ovs = is_ovs(&record, context.exporter);
+/// Turns one raw record into a flow record without names. A record is large: of one that
+/// is lent, what takes heap is taken out.
+pub fn normalise(mut record: impl BorrowMut<Record>, context: Context<'_>) -> FlowRecord {
+    flow_record(record.borrow_mut(), context)
+}
+
+fn flow_record(record: &mut Record, context: Context<'_>) -> FlowRecord {
+    let ovs = is_ovs(record, context.exporter);
     // Of a packet within another, OVS tells where it comes out of its tunnel.
-    let mut record = if ovs { record } else { record.into_inner() };
+    if !ovs
+        && record
+            .sample
+            .as_ref()
+            .is_some_and(|sample| sample.inner.is_some())
+    {
+        *record = std::mem::take(record).into_inner();
+    }
     let path = if ovs {
-        packet_path::of_ovs(&record, context.exporter)
+        packet_path::of_ovs(record, context.exporter)
     } else {
         PacketPath::NONE
     };
@@ -82,8 +95,8 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         None => u64::from(record.sampling.unwrap_or(1).max(1)),
         Some(sample) => u64::from(sample.rate.max(1)),
     };
-    let counts = Counts::of(&record, ovs, scale, context.exporter);
-    let (icmp_type, icmp_code) = icmp(&record);
+    let counts = Counts::of(record, ovs, scale, context.exporter);
+    let (icmp_type, icmp_code) = icmp(record);
     let start_ns = record.start_ns.unwrap_or(record.export_ns);
     let dropped = |count: Option<u64>| count.filter(|_| !ovs).map(|n| n.saturating_mul(scale));
     FlowRecord {
@@ -95,16 +108,16 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         bytes: counts.bytes,
         packets: counts.packets,
         l2_bytes: counts.l2_bytes,
-        sampling: sampling(&record, ovs, context.exporter),
+        sampling: sampling(record, ovs, context.exporter),
         proto: record.ip_protocol,
         dscp: record.dscp.or(record.tos.map(|tos| tos >> 2)),
         ttl: record.ttl,
         icmp_type,
         icmp_code,
-        tcp_flags: tcp_flags(&record),
+        tcp_flags: tcp_flags(record),
         vlan_id: record.vlan,
-        tunnel: tunnel(&record),
-        direction: direction(&record, ovs),
+        tunnel: tunnel(record),
+        direction: direction(record, ovs),
         format: record.protocol,
         exporter: context.source,
         exporter_node: context.exporter.map(|e| Arc::clone(&e.node)).unwrap_or_default(),
@@ -123,7 +136,7 @@ pub fn normalise(record: Record, context: Context<'_>) -> FlowRecord {
         server: Server::Unknown,
         server_confidence: ServerConfidence::None,
         attributes: std::mem::take(&mut record.attributes),
-        dst: destination(&record, ovs, context.exporter),
+        dst: destination(record, ovs, context.exporter),
         src: source(record, ovs, context.exporter),
     }
 }
@@ -271,27 +284,27 @@ fn tunnel(record: &Record) -> Tunnel {
     }
 }
 
-fn source(record: Record, ovs: bool, exporter: Option<&Exporter>) -> Side {
+fn source(record: &mut Record, ovs: bool, exporter: Option<&Exporter>) -> Side {
     let input = record.sample.as_ref().map(|s| s.input.if_index());
     Side {
         addr: record.src_addr,
-        port: port(&record, record.src_port),
+        port: port(record, record.src_port),
         mac: record.src_mac,
-        if_index: input.unwrap_or_else(|| interface(&record, record.in_if, ovs, exporter)),
-        if_name: record.in_if_name,
+        if_index: input.unwrap_or_else(|| interface(record, record.in_if, ovs, exporter)),
+        if_name: std::mem::take(&mut record.in_if_name),
         identity: Who::NOBODY,
         found: IdentifiedBy::Nothing,
     }
 }
 
-fn destination(record: &Record, ovs: bool, exporter: Option<&Exporter>) -> Side {
+fn destination(record: &mut Record, ovs: bool, exporter: Option<&Exporter>) -> Side {
     let output = record.sample.as_ref().map(|s| s.output.if_index());
     Side {
         addr: record.dst_addr,
         port: port(record, record.dst_port),
         mac: record.dst_mac,
         if_index: output.unwrap_or_else(|| interface(record, record.out_if, ovs, exporter)),
-        if_name: record.out_if_name.clone(),
+        if_name: std::mem::take(&mut record.out_if_name),
         identity: Who::NOBODY,
         found: IdentifiedBy::Nothing,
     }

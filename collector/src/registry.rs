@@ -20,7 +20,7 @@ use crate::bounded::BoundedMap;
 mod counts;
 mod warning;
 
-pub use counts::{ExporterCounts, LastReject};
+pub use counts::{ExporterCounters, ExporterCounts, LastReject};
 use warning::Warner;
 
 /// Addresses that are kept.
@@ -73,22 +73,23 @@ impl ExporterRegistry {
 
     /// An exporter told of packets that came in.
     pub fn met_ingress(&self, exporter: IpAddr, now_ms: u64) {
-        let noted = |at: &u64| now_ms < at.saturating_add(NOTED_MS);
+        let noted = |at: &u64| now_ms.abs_diff(*at) < NOTED_MS;
         let ingress = self.ingress.read().unwrap_or_else(PoisonError::into_inner);
-        if ingress.get(&exporter).is_some_and(noted) {
+        // Until it is met as often as makes it no stranger, each time counts: noted once a
+        // minute it would be one for so many minutes.
+        if ingress.get_regular(&exporter).is_some_and(noted) {
             return;
         }
         drop(ingress);
         let mut ingress = self.ingress.write().unwrap_or_else(PoisonError::into_inner);
-        let at = ingress.meet(exporter, false);
-        *at = now_ms.max(*at);
+        *ingress.meet(exporter, false) = now_ms;
     }
 
     /// Whether an exporter tells of packets that come in.
     pub fn meters_ingress(&self, exporter: IpAddr, now_ms: u64) -> bool {
         let ingress = self.ingress.read().unwrap_or_else(PoisonError::into_inner);
         let at = ingress.get(&exporter);
-        at.is_some_and(|at| now_ms < at.saturating_add(INGRESS_MS))
+        at.is_some_and(|at| now_ms.abs_diff(*at) < INGRESS_MS)
     }
 
     fn add(&self, fresh: impl Iterator<Item = (IpAddr, ExporterCounts)>) {
@@ -128,8 +129,8 @@ impl ExporterTally {
     pub fn datagram(&mut self, exporter: IpAddr, bytes: usize, now_ms: u64) -> &mut ExporterCounts {
         let counts = self.of(exporter);
         counts.seen(now_ms);
-        counts.datagrams += 1;
-        counts.bytes += bytes as u64;
+        counts.counters.datagrams += 1;
+        counts.counters.bytes += bytes as u64;
         counts
     }
 
@@ -157,7 +158,7 @@ impl ExporterCounts {
             self.node = Some(Arc::clone(&exporter.node));
         }
         if let Some(node) = attribution.claims {
-            self.unproven_marks += 1;
+            self.counters.unproven_marks += 1;
             if self.claims.as_deref() != Some(node) {
                 self.claims = Some(node.into());
             }

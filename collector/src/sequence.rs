@@ -163,22 +163,22 @@ impl Sequences {
             return Vec::new();
         }
         self.next_look_ms = now_ms.saturating_add(LOOK_MS);
-        self.settle(now_ms.saturating_sub(SETTLED_MS))
+        self.settle(|gap| now_ms.abs_diff(gap.since_ms) >= SETTLED_MS)
     }
 
     /// Nothing more comes for a while: all that is missing is lost.
     pub fn settle_all(&mut self) -> Vec<Loss> {
-        self.settle(u64::MAX)
+        self.settle(|_| true)
     }
 
-    fn settle(&mut self, until_ms: u64) -> Vec<Loss> {
+    fn settle(&mut self, is_lost: impl Fn(&Gap) -> bool) -> Vec<Loss> {
         if !std::mem::take(&mut self.has_gaps) {
             return Vec::new();
         }
         let mut losses = Vec::new();
         for (key, stream) in self.streams.iter_mut() {
             let Some(gaps) = &mut stream.gaps else { continue };
-            let units = gaps.settle(|gap| gap.since_ms <= until_ms);
+            let units = gaps.settle(&is_lost);
             if units > 0 {
                 losses.push(Loss {
                     source: key.session.ip(),

@@ -245,7 +245,9 @@ impl TemplatePublisher {
     pub fn busy(&mut self, decoder: &mut Decoder) {
         if self.writer.is_some() {
             let now_ms = now_ms();
-            if now_ms >= self.next_ms {
+            // Further away than it ever is: the clock was set back.
+            let waits = self.next_ms.saturating_sub(now_ms);
+            if !(1..=INTERVAL_MS).contains(&waits) {
                 self.tell(decoder, now_ms);
             }
         }

@@ -123,19 +123,21 @@ impl Worker {
             exporter,
         };
         let (decoded, before, mut finished) = (self.raw.len(), self.batch.len(), 0);
+        let mut names_refused = 0;
         let finish = || {
             let origin = origin(self.raw.first(), exporter, source);
             let here =
                 origin.and_then(|(origin, format)| self.switches.here(&self.interfaces, origin, format));
             let at = VantagePoint::new(exporter, exporters, metering);
             // Each is made where it stays: a record is large.
-            let records = self.raw.drain(..).map(|raw| normalise(raw, context));
-            self.batch.extend(records);
+            self.batch
+                .extend(self.raw.iter_mut().map(|raw| normalise(raw, context)));
+            self.raw.clear();
             for record in &mut self.batch[before..] {
                 self.enrich
                     .enrich(record, &self.names.directory, &self.labels, here);
                 if !record.attributes.is_empty() {
-                    self.claims.apply(record, of_cluster);
+                    names_refused += usize::from(self.claims.apply(record, of_cluster));
                 }
                 judge(record, &at);
                 finished += 1;
@@ -149,6 +151,7 @@ impl Worker {
             self.claims = Claims::with_room(self.room);
             self.metrics.drop_records(Drop::Panic, lost as u64);
         }
+        self.decode.names_refused(source, names_refused);
         if self.batch.len() >= FULL_BATCH {
             self.hand_on();
         }
@@ -249,3 +252,6 @@ impl Handler for Worker {
         self.decode.idle();
     }
 }
+
+#[cfg(test)]
+mod tests;

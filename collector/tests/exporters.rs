@@ -9,6 +9,7 @@ mod harness;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
 
+use harness::input::hex;
 use harness::{Paper, assert_sums, eventually, metrics};
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,11 +37,6 @@ fn cases() -> Vec<Case> {
         .collect()
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
-    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    (0..hex.len()).step_by(2).map(byte).collect()
-}
-
 /// Sends a case, a datagram after the other; what is printed, and the counters.
 async fn replay(case: &Case) -> (Vec<Value>, HashMap<String, u64>) {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -61,7 +57,7 @@ async fn replay(case: &Case) -> (Vec<Value>, HashMap<String, u64>) {
         let socket = senders
             .entry(&sent.from)
             .or_insert_with(|| UdpSocket::bind("127.0.0.1:0").unwrap());
-        socket.send_to(&bytes(&sent.hex), udp).unwrap();
+        socket.send_to(&hex(&sent.hex), udp).unwrap();
         tokio::task::block_in_place(|| {
             eventually("the datagram", || {
                 (metrics(http)["datagrams_received_total"] == n as u64 + 1).then_some(())

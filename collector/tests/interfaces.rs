@@ -7,23 +7,8 @@ mod harness;
 
 use std::net::{SocketAddr, UdpSocket};
 
-use harness::{Exporter, Paper, assert_sums, eventually, metrics, pcap};
+use harness::{Exporter, Paper, assert_sums, eventually, interface_name, metrics, pcap};
 use weir_collector::{Collector, Config, NameSource, Sink};
-use wire::Field;
-use wire::encode::{Body, Ipfix};
-
-/// What a daemon says about one interface, in the domain of its bridge.
-fn message(domain: u32, interface: u32, name: &str, description: &str) -> Vec<u8> {
-    let fields = [(10, 4), (142, 4), (82, Field::VARIABLE), (83, Field::VARIABLE)];
-    let fields = fields.map(|(id, width)| Field::iana(id, width));
-    let mut data = Body::default();
-    let record = data.u32(interface).u32(1).variable(name.as_bytes());
-    record.variable(description.as_bytes());
-    Ipfix::new(1_795_196_542, 0, domain)
-        .options_template(61_000, 1, &fields)
-        .set(61_000, &data.into_bytes())
-        .encode()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_ovs_are_named_by_the_interface_when_nothing_else_names_them() {
@@ -59,7 +44,7 @@ async fn records_of_ovs_are_named_by_the_interface_when_nothing_else_names_them(
         let number = |field: &str| u32::try_from(line[field].as_u64().unwrap()).unwrap();
         let (domain, interface) = (number("obs_domain_id"), number("if_index"));
         let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let said = message(domain, interface, line["if_name"].as_str().unwrap(), "shop/web-1");
+        let said = interface_name(domain, interface, line["if_name"].as_str().unwrap(), "shop/web-1");
         daemon.send_to(&said, udp).unwrap();
         eventually("the name to be known", || {
             (metrics(http)["interfaces_named"] == 1).then_some(())

@@ -9,7 +9,7 @@ mod harness;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use harness::database::Database;
-use harness::{Paper, assert_sums, eventually, get, metrics, pcap};
+use harness::{Paper, assert_sums, eventually, get, interface_name, metrics, pcap};
 use serde_json::Value;
 use weir_collector::{Collector, Config, ExporterPolicy, NameSource, Running, Sink, SwitchSources};
 use weir_identity::exporters::Trust;
@@ -151,19 +151,6 @@ fn describe(database: &Database) {
          -- --id=@i create IPFIX targets=\"127.0.0.1:1\" obs_domain_id={domain} obs_point_id=1 sampling=1 \
          -- set Bridge br-int netflow=@n ipfix=@i"
     ));
-}
-
-/// What a node daemon says of one interface, in the domain of its bridge.
-fn interface_name(domain: u32, interface: u32, name: &str, description: &str) -> Vec<u8> {
-    let fields = [(10, 4), (142, 4), (82, Field::VARIABLE), (83, Field::VARIABLE)];
-    let fields = fields.map(|(id, width)| Field::iana(id, width));
-    let mut data = Body::default();
-    let record = data.u32(interface).u32(1).variable(name.as_bytes());
-    record.variable(description.as_bytes());
-    Ipfix::new(1_795_196_542, 0, domain)
-        .options_template(61_000, 1, &fields)
-        .set(61_000, &data.into_bytes())
-        .encode()
 }
 
 /// A flow of 10 packets and 1,000 bytes in NetFlow v5.

@@ -176,20 +176,5 @@ fn numbered(words: &[&'static str], number: u64) -> Option<&'static str> {
     words.get(place).copied()
 }
 
-/// Bytes on the heap that the attributes take.
-pub(crate) fn heap_bytes(attributes: &Attributes) -> usize {
-    if attributes.is_empty() {
-        return 0;
-    }
-    let each = attributes.iter().map(|(_, value)| {
-        let text = match value {
-            AttributeValue::Text(text) => text.heap_bytes(),
-            AttributeValue::Unsigned(_) | AttributeValue::Address(_) => 0,
-        };
-        size_of::<(Attribute, AttributeValue)>() + text
-    });
-    size_of::<Vec<(Attribute, AttributeValue)>>() + each.sum::<usize>()
-}
-
 #[cfg(test)]
 pub(crate) mod tests;

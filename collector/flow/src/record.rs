@@ -291,7 +291,7 @@ impl FlowRecord {
     /// not counted.
     pub fn heap_bytes(&self) -> usize {
         let names = [&self.src.if_name, &self.dst.if_name].map(Text::heap_bytes);
-        names.iter().sum::<usize>() + attributes::heap_bytes(&self.attributes)
+        names.iter().sum::<usize>() + self.attributes.heap_bytes()
     }
 }
 

@@ -323,7 +323,8 @@ impl Switch {
         let same =
             |known: &&Arc<Interface>| (&*known.pod.identity.ns, &*known.pod.identity.name) == (ns, pod);
         let (pod, since_ms) = match known.filter(same) {
-            Some(known) => (known.pod.clone(), known.since_ms),
+            // The clock may have been set back.
+            Some(known) => (known.pod.clone(), known.since_ms.min(now_ms)),
             None => (Pod::new(ns, pod, origin.exporter), self.since(now_ms)),
         };
         let port = told.port.filter(|port| *port != 0);
@@ -345,7 +346,7 @@ impl Switch {
 
     /// Since when what is told now for the first time may have been so.
     fn since(&self, now_ms: u64) -> u64 {
-        if now_ms < self.heard_ms.saturating_add(FIRST_WORDS_MS) {
+        if now_ms.abs_diff(self.heard_ms) < FIRST_WORDS_MS {
             return 0;
         }
         now_ms.saturating_sub(LATE_MS)

@@ -16,19 +16,20 @@ use std::sync::Arc;
 use weir_flow::{Identity, Kind};
 
 use crate::mac::Mac;
-use crate::services::Published;
+use crate::services::{Published, Services};
 use crate::time::{Held, Span};
-use crate::{Directory, Endpoint, SwitchFacts};
+use crate::{Endpoint, SwitchFacts};
 
-/// What the northbound database says.
-#[derive(Debug, Default)]
+/// What the northbound database says. What of it does not hang on the switches is made
+/// once: a switch changes often, and load balancers are many.
+#[derive(Debug)]
 pub struct NorthboundFacts {
-    /// Where workloads and nodes are attached.
-    pub ports: Vec<LogicalPort>,
-    /// What is translated to several backends.
-    pub load_balancers: Vec<LoadBalancer>,
-    /// Addresses of routers.
-    pub routers: Vec<RouterAddress>,
+    ports: Vec<LogicalPort>,
+    routers: Vec<RouterAddress>,
+    /// The load balancers' own addresses.
+    virtual_addresses: Vec<Owned>,
+    /// The load balancers by their addresses and ports, and by their backends'.
+    services: Services,
 }
 
 /// A port of a logical switch.
@@ -72,6 +73,39 @@ pub struct RouterAddress {
 pub(crate) type Owned = (IpAddr, Arc<Identity>);
 
 impl NorthboundFacts {
+    /// Of what there is: where workloads and nodes are attached, what is translated to
+    /// several backends, and the addresses of routers.
+    pub fn new(
+        ports: Vec<LogicalPort>,
+        load_balancers: Vec<LoadBalancer>,
+        routers: Vec<RouterAddress>,
+    ) -> Self {
+        let mut virtual_addresses = Vec::new();
+        let mut held: HashMap<Endpoint, Vec<Held>> = HashMap::new();
+        for balancer in load_balancers {
+            let who = Arc::new(balancer.who);
+            let own = balancer.virtual_endpoints.iter();
+            virtual_addresses.extend(own.map(|endpoint| (endpoint.address, Arc::clone(&who))));
+            for endpoint in balancer.virtual_endpoints.iter().chain(&balancer.backends) {
+                held.entry(*endpoint).or_default().push(Held {
+                    span: Span::ALWAYS,
+                    who: Arc::clone(&who),
+                });
+            }
+        }
+        let mut services = Services::default();
+        services.portless = held.keys().any(|endpoint| endpoint.port == 0);
+        for (endpoint, held) in held {
+            services.insert(endpoint, held.into());
+        }
+        Self {
+            ports,
+            routers,
+            virtual_addresses,
+            services,
+        }
+    }
+
     /// Puts names to the switches' interfaces and Ethernet addresses; returns who has
     /// which address.
     pub(crate) fn join(&self, switches: &mut [SwitchFacts]) -> Vec<Owned> {
@@ -108,30 +142,13 @@ impl NorthboundFacts {
         let by_address: HashMap<IpAddr, Arc<Identity>> = owned.iter().cloned().collect();
         let who = |router: &RouterAddress| router.who(&by_address, switches);
         owned.extend(self.routers.iter().map(|router| (router.address, who(router))));
-        for balancer in &self.load_balancers {
-            let who = Arc::new(balancer.who.clone());
-            let own = balancer.virtual_endpoints.iter();
-            owned.extend(own.map(|endpoint| (endpoint.address, Arc::clone(&who))));
-        }
+        owned.extend(self.virtual_addresses.iter().cloned());
         owned
     }
 
-    /// Puts the load balancers into the directory.
-    pub(crate) fn show(&self, directory: &mut Directory) {
-        let mut held: HashMap<Endpoint, Vec<Held>> = HashMap::new();
-        for balancer in &self.load_balancers {
-            let who = Arc::new(balancer.who.clone());
-            for endpoint in balancer.virtual_endpoints.iter().chain(&balancer.backends) {
-                held.entry(*endpoint).or_default().push(Held {
-                    span: Span::ALWAYS,
-                    who: Arc::clone(&who),
-                });
-            }
-        }
-        directory.services.portless |= held.keys().any(|endpoint| endpoint.port == 0);
-        for (endpoint, held) in held {
-            Published::insert(&mut directory.services, endpoint, held.into());
-        }
+    /// The load balancers. A clone shares them.
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
     }
 }
 

@@ -121,7 +121,7 @@ pub fn merge(
     let owned = northbound.map(|facts| facts.join(&mut switches));
     history.enter(&mut switches, owned, now);
     if let Some(facts) = northbound {
-        facts.show(&mut directory);
+        directory.services = facts.services().clone();
     }
     for switch in switches {
         sources.extend(

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use weir_identity::exporters::Standing;
 use wire::Protocol;
 
-use crate::registry::{ExporterCounts, ExporterRegistry};
+use crate::registry::{ExporterCounters, ExporterCounts, ExporterRegistry};
 
 /// All exporters that were heard of since the collector started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -22,7 +22,7 @@ pub struct ExportersAnswer {
     pub without_role: u64,
 }
 
-/// What one exporter has sent. Counts are since it was heard of first.
+/// What one exporter has sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExporterCountsAnswer {
     /// Its address.
@@ -49,48 +49,15 @@ pub struct ExporterCountsAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     pub last_seen: Option<Timestamp>,
-    /// Datagrams and messages.
-    pub datagrams: u64,
-    /// Bytes in them.
-    pub bytes: u64,
-    /// Flow records.
-    pub records: u64,
-    /// Of them, those without a sampling rate although it told of samplers.
-    pub unscaled_records: u64,
-    /// Missing by sequence number: flows (NetFlow 5), records (IPFIX) or datagrams.
-    pub lost: u64,
     /// Datagrams that were refused.
     pub rejected: Vec<RejectedAnswer>,
     /// The last refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub last_reject: Option<LastRejectAnswer>,
-    /// Data sets that waited for their template.
-    pub sets_held: u64,
-    /// Data sets lost for want of a template.
-    pub sets_dropped: u64,
-    /// Sets with a reserved id, and data sets without a byte.
-    pub sets_skipped: u64,
-    /// Data sets that had a template and yielded no record.
-    pub sets_without_record: u64,
-    /// Malformed sets in messages of which others were read.
-    pub sets_malformed: u64,
-    /// Bytes after the last record of a set that are no padding, and after the last set.
-    pub leftover_bytes: u64,
-    /// Data sets read by a template that came from another port of the same address.
-    pub templates_borrowed: u64,
-    /// Data records too short to be a flow.
-    pub records_skipped: u64,
-    /// Templates that were new or different.
-    pub templates_learned: u64,
-    /// Templates that were refused.
-    pub templates_refused: u64,
-    /// Options data records.
-    pub options_records: u64,
-    /// Of them, names of interfaces that were not believed.
-    pub options_refused: u64,
-    /// Datagrams with the mark of a node that they do not come from.
-    pub unproven_marks: u64,
+    /// How much of each thing came.
+    #[serde(flatten)]
+    pub counters: ExporterCounters,
 }
 
 /// Datagrams that were refused for one reason.
@@ -150,26 +117,9 @@ impl From<(IpAddr, ExporterCounts)> for ExporterCountsAnswer {
             formats: formats.map(|format| format.as_str().to_owned()).collect(),
             first_seen: moment(counts.first_ms),
             last_seen: moment(counts.last_ms),
-            datagrams: counts.datagrams,
-            bytes: counts.bytes,
-            records: counts.records,
-            unscaled_records: counts.unscaled_records,
-            lost: counts.lost,
             rejected: rejected.collect(),
             last_reject,
-            sets_held: counts.sets_held,
-            sets_dropped: counts.sets_dropped,
-            sets_skipped: counts.sets_skipped,
-            sets_without_record: counts.sets_without_record,
-            sets_malformed: counts.sets_malformed,
-            leftover_bytes: counts.leftover_bytes,
-            templates_borrowed: counts.templates_borrowed,
-            records_skipped: counts.records_skipped,
-            templates_learned: counts.templates_learned,
-            templates_refused: counts.templates_refused,
-            options_records: counts.options_records,
-            options_refused: counts.options_refused,
-            unproven_marks: counts.unproven_marks,
+            counters: counts.counters,
         }
     }
 }

@@ -110,32 +110,34 @@ impl<'a> Question<'a> {
             port,
             proto,
         };
-        let plain = self.answer(at((0, 0)), behind, None, derived);
+        let (who, found) = self.identify(at((0, 0)), behind, None, derived);
         // Services may share an address, and a node has the ports of many.
-        if plain.found == IdentifiedBy::Ambiguous || plain.identity.kind == Kind::Node {
+        if found == IdentifiedBy::Ambiguous || who.kind == Kind::Node {
             return Answers::ByPort;
         }
+        let plain = self.completed((Arc::clone(&who), found), side.address, None, derived);
         let ports = match side.address.and_then(|address| services.ports_of(&address)) {
             None => return Answers::Alike(plain, None),
             Some(EndpointPorts::Many(_)) => return Answers::ByPort,
             Some(EndpointPorts::Few(ports)) => ports,
         };
-        let (mut with_service, mut served) = (None, Vec::new());
+        let (mut service, mut served) = (None, Vec::with_capacity(ports.len()));
         for port in ports.iter().copied() {
-            let answer = self.answer(at(port), behind, None, derived);
-            if !answer.serves {
+            let Some(found) = self.service(at(port), who.kind, found) else {
                 continue;
-            }
-            let who = with_service.get_or_insert_with(|| Arc::clone(&answer.identity));
-            if !Arc::ptr_eq(who, &answer.identity) {
+            };
+            if !Arc::ptr_eq(service.get_or_insert(found), found) {
                 return Answers::ByPort;
             }
             served.push(port);
         }
-        match (with_service, ServedPorts::new(&served)) {
+        match (service, ServedPorts::new(&served)) {
             (_, None) => Answers::ByPort,
             (None, _) => Answers::Alike(plain, None),
-            (Some(who), Some(ports)) => Answers::Alike(plain, Some((who, lists.share(ports)))),
+            (Some(service), Some(ports)) => {
+                let served = self.completed((who, found), side.address, Some(service), derived);
+                Answers::Alike(plain, Some((served.identity, lists.share(ports))))
+            }
         }
     }
 
@@ -147,12 +149,23 @@ impl<'a> Question<'a> {
         mac: Option<&Arc<Identity>>,
         derived: &mut DerivedIdentities,
     ) -> Answer {
-        let (mut identity, found) = self.identify(side, behind, mac, derived);
+        let (identity, found) = self.identify(side, behind, mac, derived);
         let service = self.service(side, identity.kind, found);
+        self.completed((identity, found), side.address, service, derived)
+    }
+
+    /// The same with its Service and its label.
+    fn completed(
+        &self,
+        (mut identity, found): (Arc<Identity>, IdentifiedBy),
+        address: Option<IpAddr>,
+        service: Option<&Arc<Identity>>,
+        derived: &mut DerivedIdentities,
+    ) -> Answer {
         if let Some(service) = service {
             identity = derived.with_service(&identity, service);
         }
-        let label = side.address.and_then(|address| self.labels.get(address));
+        let label = address.and_then(|address| self.labels.get(address));
         if let Some(label) = label {
             identity = derived.with_label(&identity, label);
         }

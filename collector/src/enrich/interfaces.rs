@@ -236,6 +236,29 @@ fn an_interface_that_lost_its_pod_or_is_not_told_any_more_is_forgotten() {
 }
 
 #[test]
+fn interfaces_are_forgotten_and_found_by_the_new_time_when_the_clock_was_set_back() {
+    const HOUR: u64 = 3_600_000;
+    const BACK: u64 = HOUR / 2;
+    let interfaces = Interfaces::default();
+    let [one, other] = [told(12, 3, "v1", "red/web"), told(13, 4, "v2", "red/db")];
+    interfaces.learn(origin(None, 1), std::slice::from_ref(&one), 10 * HOUR);
+    interfaces.learn(origin(None, 1), std::slice::from_ref(&other), 12 * HOUR);
+    interfaces.learn(origin(None, 1), &[one, other], BACK);
+    let record = Record {
+        end_ns: Some((BACK + 2_000) * 1_000_000),
+        start_ns: Some((BACK + 1_000) * 1_000_000),
+        ..raw(Protocol::Ipfix, (12, "v1"), (13, "v2"))
+    };
+    assert_eq!(
+        pods(named(&interfaces, origin(None, 1), record, &Directory::default())),
+        ["red/web interface", "red/db interface"]
+    );
+    let elsewhere = [told(1, 1, "v", "red/other")];
+    interfaces.learn(origin(None, 2), &elsewhere, BACK + FORGOTTEN_MS + 1);
+    assert_eq!(interfaces.len(), 1, "nobody told of the others since");
+}
+
+#[test]
 fn a_thread_sees_what_was_learned_after_it_looked() {
     let (interfaces, mut switches) = (Interfaces::default(), Switches::default());
     let a = exporter("a", 1);

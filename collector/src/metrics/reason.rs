@@ -3,6 +3,9 @@
 
 use wire::Reject;
 
+/// Node of what is of no known exporter, or of one too many; a reason that is none of these.
+pub(super) const OTHER: &str = "other";
+
 /// Reason of a datagram that was refused for who sent it.
 pub(super) const STRANGER: &str = "stranger";
 
@@ -15,7 +18,7 @@ pub(super) const PANIC: &str = "panic";
 /// Reason of a datagram whose exporter has the role `ignore`.
 pub(super) const IGNORED: &str = "ignored";
 
-pub(super) const TEMPLATE_EVENTS: [&str; 7] = [
+pub(super) const TEMPLATE_EVENTS: [&str; 8] = [
     "learned",
     "refreshed",
     "refused",
@@ -23,6 +26,7 @@ pub(super) const TEMPLATE_EVENTS: [&str; 7] = [
     "withdrawn",
     "recalled",
     "borrowed",
+    "withdrawal_ignored",
 ];
 
 pub(super) const SET_EVENTS: [&str; 6] = [
@@ -36,6 +40,9 @@ pub(super) const SET_EVENTS: [&str; 6] = [
 
 pub(super) const IGNORED_KINDS: [&str; 4] =
     ["options_record", "counter_sample", "other_sample", "short_record"];
+
+/// Records that are more than the fields of one flow.
+pub(super) const RECORD_KINDS: [&str; 3] = ["biflow", "reverse", "list"];
 
 /// Why a record that was decoded was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,4 +112,20 @@ pub(super) fn reject_reasons() -> Vec<&'static str> {
         .into_iter()
         .chain([STRANGER, IGNORED, STOPPING, PANIC])
         .collect()
+}
+
+/// The words of sflow_drops.txt for the codes that mean something here; those below
+/// 256 are ICMP's reasons why a destination is unreachable.
+pub(super) fn discard_reason(code: u32) -> &'static str {
+    match code {
+        0..=255 => "unreachable",
+        256 => "unknown",
+        257 => "ttl_exceeded",
+        258 => "acl",
+        259 => "no_buffer_space",
+        260 => "red",
+        261 => "traffic_shaping",
+        262 => "too_big",
+        _ => OTHER,
+    }
 }

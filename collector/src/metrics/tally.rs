@@ -8,7 +8,8 @@ use prometheus_client::metrics::counter::Counter;
 use wire::{Protocol, Reject, Summary};
 
 use super::reason::{
-    IGNORED, IGNORED_KINDS, PANIC, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS, reject_reasons,
+    IGNORED, IGNORED_KINDS, PANIC, RECORD_KINDS, SET_EVENTS, STOPPING, STRANGER, TEMPLATE_EVENTS,
+    reject_reasons,
 };
 use super::{Counters, Metrics, position, to_signed};
 use weir_identity::exporters::Exporter;
@@ -22,12 +23,14 @@ pub struct DecodeCounters {
     decoded: [Count; 4],
     records: [Count; 4],
     lost: [Count; 4],
-    templates: [Count; 7],
+    templates: [Count; 8],
     sets: [Count; 6],
     ignored: [Count; 4],
+    record_kinds: [Count; 3],
     unscaled: Count,
     unproven_marks: Count,
     options_refused: Count,
+    names_refused: Count,
 }
 
 /// Where `expired` stands in [`SET_EVENTS`].
@@ -79,9 +82,11 @@ impl DecodeCounters {
             templates: TEMPLATE_EVENTS.map(|e| Count::one(&m.templates, "event", e)),
             sets: SET_EVENTS.map(|e| Count::one(&m.sets, "event", e)),
             ignored: IGNORED_KINDS.map(|k| Count::one(&m.ignored, "kind", k)),
+            record_kinds: RECORD_KINDS.map(|k| Count::one(&m.record_kinds, "kind", k)),
             unscaled: Count::new(&m.unscaled),
             unproven_marks: Count::new(&m.unproven_marks),
             options_refused: Count::new(&m.options_refused),
+            names_refused: Count::new(&m.names_refused),
             metrics,
         }
     }
@@ -149,6 +154,7 @@ impl DecodeCounters {
                 s.templates_withdrawn,
                 s.templates_recalled,
                 s.templates_borrowed,
+                s.withdrawals_ignored,
             ],
         );
         add(
@@ -170,6 +176,10 @@ impl DecodeCounters {
                 s.other_samples,
                 s.records_skipped,
             ],
+        );
+        add(
+            &mut self.record_kinds,
+            &[s.biflow_records, s.reverse_records, s.structured_records],
         );
     }
 
@@ -218,6 +228,11 @@ impl DecodeCounters {
         self.options_refused.add(names);
     }
 
+    /// So many records named pods or policies, and came from somebody who may not.
+    pub fn names_refused(&mut self, records: usize) {
+        self.names_refused.add(records);
+    }
+
     /// Adds what was counted to what everybody sees.
     pub fn publish(&mut self) {
         let metrics = Arc::clone(&self.metrics);
@@ -232,10 +247,12 @@ impl DecodeCounters {
             .templates
             .iter_mut()
             .chain(&mut self.sets)
-            .chain(&mut self.ignored);
+            .chain(&mut self.ignored)
+            .chain(&mut self.record_kinds);
         others.for_each(Count::publish);
         self.unscaled.publish();
         self.unproven_marks.publish();
         self.options_refused.publish();
+        self.names_refused.publish();
     }
 }

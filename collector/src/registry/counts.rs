@@ -1,7 +1,10 @@
 //! What is counted of one exporter.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use weir_identity::exporters::Standing;
 use wire::{Reject, Summary};
 
@@ -29,47 +32,81 @@ pub struct ExporterCounts {
     pub is_foreign: bool,
     /// Formats that it speaks: a bit for each of [`wire::Protocol`].
     pub formats: u8,
-    /// Datagrams and messages.
-    pub datagrams: u64,
-    /// Bytes in them.
-    pub bytes: u64,
-    /// Flow records.
-    pub records: u64,
-    /// Of them, those without a sampling rate although it told of samplers.
-    pub unscaled_records: u64,
-    /// Flows, records or datagrams missing by sequence number.
-    pub lost: u64,
+    /// How much of each thing came.
+    pub counters: ExporterCounters,
     /// Datagrams that were refused, by reason.
     pub rejected: Vec<(&'static str, u64)>,
     /// The last refusal.
     pub last_reject: Option<LastReject>,
-    /// Data sets that wait, or waited, for their template.
-    pub sets_held: u64,
-    /// Data sets lost for want of a template.
-    pub sets_dropped: u64,
-    /// Sets with a reserved id, and data sets without a byte.
-    pub sets_skipped: u64,
-    /// Data sets that had a template and yielded nothing.
-    pub sets_without_record: u64,
-    /// Sets that were malformed, in messages of which others were read.
-    pub sets_malformed: u64,
-    /// Bytes after the last record of a set that are no padding, and bytes after the last
-    /// set of a datagram.
-    pub leftover_bytes: u64,
-    /// Data sets read by a template that came from another port of the same address.
-    pub templates_borrowed: u64,
-    /// Data records too short to be a flow.
-    pub records_skipped: u64,
-    /// Templates that were new or different.
-    pub templates_learned: u64,
-    /// Templates that were refused.
-    pub templates_refused: u64,
-    /// Options data records.
-    pub options_records: u64,
-    /// Of them, names of interfaces that were not believed.
-    pub options_refused: u64,
-    /// Datagrams with the mark of a node that they do not come from.
-    pub unproven_marks: u64,
+}
+
+/// A struct of numbers that add up.
+macro_rules! counters {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $counter:ident,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        pub struct $name {
+            $($(#[$doc])* pub $counter: u64,)+
+        }
+
+        impl AddAssign for $name {
+            fn add_assign(&mut self, more: Self) {
+                $(self.$counter += more.$counter;)+
+            }
+        }
+    };
+}
+
+counters! {
+    /// How much of each thing came from an exporter, since it was heard of first.
+    ExporterCounters {
+        /// Datagrams and messages.
+        datagrams,
+        /// Bytes in them.
+        bytes,
+        /// Flow records.
+        records,
+        /// Of them, those without a sampling rate although it told of samplers.
+        unscaled_records,
+        /// Of them, those that tell of both directions of a flow.
+        biflow_records,
+        /// Of them, those that were made of a reverse direction.
+        reverse_records,
+        /// Of them, those with lists, which are not read.
+        structured_records,
+        /// Of them, those that name pods or policies and are not believed.
+        names_refused,
+        /// Missing by sequence number: flows (NetFlow 5), records (IPFIX) or datagrams.
+        lost,
+        /// Data sets that waited for their template.
+        sets_held,
+        /// Data sets lost for want of a template.
+        sets_dropped,
+        /// Sets with a reserved id, and data sets without a byte.
+        sets_skipped,
+        /// Data sets that had a template and yielded no record.
+        sets_without_record,
+        /// Malformed sets in messages of which others were read.
+        sets_malformed,
+        /// Bytes after the last record of a set that are no padding, and after the last set.
+        leftover_bytes,
+        /// Data sets read by a template that came from another port of the same address.
+        templates_borrowed,
+        /// Data records too short to be a flow.
+        records_skipped,
+        /// Templates that were new or different.
+        templates_learned,
+        /// Templates that were refused.
+        templates_refused,
+        /// Withdrawals of templates that had no effect.
+        withdrawals_ignored,
+        /// Options data records.
+        options_records,
+        /// Of them, names of interfaces that were not believed.
+        options_refused,
+        /// Datagrams with the mark of a node that they do not come from.
+        unproven_marks,
+    }
 }
 
 /// Why a datagram was refused.
@@ -94,18 +131,46 @@ impl ExporterCounts {
 
     /// A datagram was decoded.
     pub fn count(&mut self, summary: &Summary) {
-        self.records += summary.records as u64;
-        self.sets_held += summary.sets_held as u64;
-        self.sets_dropped += summary.sets_dropped as u64;
-        self.sets_skipped += summary.sets_skipped as u64;
-        self.sets_without_record += summary.sets_without_record as u64;
-        self.sets_malformed += summary.sets_malformed as u64;
-        self.leftover_bytes += (summary.leftover_bytes + summary.trailing_bytes) as u64;
-        self.templates_borrowed += summary.templates_borrowed as u64;
-        self.records_skipped += summary.records_skipped as u64;
-        self.templates_learned += summary.templates_learned as u64;
-        self.templates_refused += summary.templates_refused as u64;
-        self.options_records += summary.options_records as u64;
+        let Summary {
+            records,
+            biflow_records,
+            reverse_records,
+            structured_records,
+            sets_held,
+            sets_dropped,
+            sets_skipped,
+            sets_without_record,
+            sets_malformed,
+            leftover_bytes,
+            trailing_bytes,
+            templates_borrowed,
+            records_skipped,
+            templates_learned,
+            templates_refused,
+            withdrawals_ignored,
+            options_records,
+            ..
+        } = summary;
+        let count = |number: &usize| *number as u64;
+        self.counters += ExporterCounters {
+            records: count(records),
+            biflow_records: count(biflow_records),
+            reverse_records: count(reverse_records),
+            structured_records: count(structured_records),
+            sets_held: count(sets_held),
+            sets_dropped: count(sets_dropped),
+            sets_skipped: count(sets_skipped),
+            sets_without_record: count(sets_without_record),
+            sets_malformed: count(sets_malformed),
+            leftover_bytes: count(leftover_bytes) + count(trailing_bytes),
+            templates_borrowed: count(templates_borrowed),
+            records_skipped: count(records_skipped),
+            templates_learned: count(templates_learned),
+            templates_refused: count(templates_refused),
+            withdrawals_ignored: count(withdrawals_ignored),
+            options_records: count(options_records),
+            ..ExporterCounters::default()
+        };
     }
 
     /// A datagram was refused.
@@ -155,28 +220,6 @@ impl ExporterCounts {
         for (kind, times) in fresh.rejected {
             self.reject_times(kind, times);
         }
-        let sums = [
-            (&mut self.datagrams, fresh.datagrams),
-            (&mut self.bytes, fresh.bytes),
-            (&mut self.records, fresh.records),
-            (&mut self.unscaled_records, fresh.unscaled_records),
-            (&mut self.lost, fresh.lost),
-            (&mut self.sets_held, fresh.sets_held),
-            (&mut self.sets_dropped, fresh.sets_dropped),
-            (&mut self.sets_skipped, fresh.sets_skipped),
-            (&mut self.sets_without_record, fresh.sets_without_record),
-            (&mut self.sets_malformed, fresh.sets_malformed),
-            (&mut self.leftover_bytes, fresh.leftover_bytes),
-            (&mut self.templates_borrowed, fresh.templates_borrowed),
-            (&mut self.records_skipped, fresh.records_skipped),
-            (&mut self.templates_learned, fresh.templates_learned),
-            (&mut self.templates_refused, fresh.templates_refused),
-            (&mut self.options_records, fresh.options_records),
-            (&mut self.options_refused, fresh.options_refused),
-            (&mut self.unproven_marks, fresh.unproven_marks),
-        ];
-        for (sum, more) in sums {
-            *sum += more;
-        }
+        self.counters += fresh.counters;
     }
 }

@@ -11,9 +11,15 @@ fn what_workers_count_adds_up_by_exporter() {
     let mut workers = [(); 2].map(|()| ExporterTally::new(Arc::clone(&registry)));
     for (n, worker) in workers.iter_mut().enumerate() {
         let counts = worker.datagram(address(1), 100, 10 + n as u64);
-        counts.records += 3;
+        counts.counters.records += 3;
         counts.reject("truncated");
-        assert!(registry.all().0.iter().all(|(_, c)| c.datagrams == n as u64));
+        assert!(
+            registry
+                .all()
+                .0
+                .iter()
+                .all(|(_, c)| c.counters.datagrams == n as u64)
+        );
         worker.publish();
     }
     let (all, forgotten) = registry.all();
@@ -21,7 +27,8 @@ fn what_workers_count_adds_up_by_exporter() {
         panic!("{all:?}");
     };
     assert_eq!((*exporter, forgotten), (address(1), 0));
-    assert_eq!((counts.datagrams, counts.bytes, counts.records), (2, 200, 6));
+    let sums = counts.counters;
+    assert_eq!((sums.datagrams, sums.bytes, sums.records), (2, 200, 6));
     assert_eq!((counts.first_ms, counts.last_ms), (10, 11));
     assert_eq!(counts.rejected, [("truncated", 2)]);
 }
@@ -82,4 +89,29 @@ fn an_exporter_meters_ingress_for_an_hour_after_it_told_of_it() {
         registry.met_ingress(address(n), 1_000);
     }
     assert!(registry.ingress.read().unwrap().len() <= 2 * MAX_EXPORTERS);
+}
+
+#[test]
+fn a_flood_of_strangers_does_not_make_forgotten_who_meters_ingress() {
+    let registry = ExporterRegistry::default();
+    for now_ms in 0..u64::from(crate::bounded::REGULAR) {
+        registry.met_ingress(address(1), now_ms);
+    }
+    for n in 2..20_000 {
+        registry.met_ingress(address(n), 1_000);
+    }
+    assert!(registry.meters_ingress(address(1), 1_000));
+    assert!(!registry.meters_ingress(address(2), 1_000));
+}
+
+#[test]
+fn who_meters_ingress_is_known_by_the_new_time_when_the_clock_was_set_back() {
+    let registry = ExporterRegistry::default();
+    let (before, after) = (100 * INGRESS_MS, 50 * INGRESS_MS);
+    registry.met_ingress(address(1), before);
+    registry.met_ingress(address(2), before);
+    assert!(!registry.meters_ingress(address(1), after));
+    registry.met_ingress(address(2), after);
+    assert!(registry.meters_ingress(address(2), after + INGRESS_MS - 1));
+    assert!(!registry.meters_ingress(address(2), after + INGRESS_MS));
 }

@@ -82,11 +82,12 @@ impl Warner {
     }
 
     fn is_due(&mut self, exporter: IpAddr, kind: Kind, now_ms: u64) -> bool {
-        let again = |at: &u64| now_ms < at.saturating_add(AGAIN_MS);
-        if self.warned.get(&(exporter, kind)).is_some_and(again) {
+        // However far a clock that was set has moved, it is no reason to be silent for longer.
+        let is_fresh = |at: &u64| now_ms.abs_diff(*at) < AGAIN_MS;
+        if self.warned.get(&(exporter, kind)).is_some_and(is_fresh) {
             return false;
         }
-        if now_ms >= self.window_ms.saturating_add(WINDOW_MS) {
+        if now_ms.abs_diff(self.window_ms) >= WINDOW_MS {
             (self.window_ms, self.given) = (now_ms, 0);
         }
         if self.given >= MOST {
@@ -99,7 +100,7 @@ impl Warner {
 }
 
 fn reasons(fresh: &ExporterCounts) -> Vec<(Kind, String)> {
-    let mut reasons = Vec::new();
+    let (mut reasons, counters) = (Vec::new(), &fresh.counters);
     let mut add = |kind, applies: bool, reason: &dyn Fn() -> String| {
         if applies {
             reasons.push((kind, reason()));
@@ -108,23 +109,23 @@ fn reasons(fresh: &ExporterCounts) -> Vec<(Kind, String)> {
     if let Some(LastReject { reason, kind, .. }) = &fresh.last_reject {
         add(Kind::Rejected(kind), true, &|| reason.clone());
     }
-    let sets = fresh.sets_held + fresh.sets_dropped;
+    let sets = counters.sets_held + counters.sets_dropped;
     add(Kind::Held, sets > 0, &|| {
         format!("{sets} data sets came without their template")
     });
-    let sets = fresh.sets_without_record;
+    let sets = counters.sets_without_record;
     add(Kind::WithoutRecord, sets > 0, &|| {
         format!("{sets} data sets yielded no record")
     });
     let node = fresh.claims.as_ref().map_or("", Arc::as_ref);
-    add(Kind::UnprovenMark, fresh.unproven_marks > 0, &|| {
+    add(Kind::UnprovenMark, counters.unproven_marks > 0, &|| {
         format!("it bears the mark of {node:?} and does not come from there")
     });
-    let names = fresh.options_refused;
+    let names = counters.options_refused;
     add(Kind::OptionsRefused, names > 0, &|| {
         format!("{names} names of interfaces came from an address of no node")
     });
-    let records = fresh.unscaled_records;
+    let records = counters.unscaled_records;
     add(Kind::Unscaled, records > 0, &|| {
         format!("{records} records have no sampling rate, though it tells of samplers")
     });
@@ -160,6 +161,7 @@ const fn remedy(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::ExporterCounters;
 
     const EXPORTER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
@@ -197,9 +199,24 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_set_back_silences_no_warning() {
+        const DAY_MS: u64 = 24 * 3_600_000;
+        let mut warner = Warner::default();
+        for n in 0..2 * MOST {
+            warner.look(IpAddr::V4(n.into()), &refused("truncated", 2 * DAY_MS));
+        }
+        assert_eq!(warner.look(EXPORTER, &refused("truncated", DAY_MS)).len(), 1);
+        assert_eq!(warner.look(EXPORTER, &refused("truncated", 1)).len(), 1);
+        assert!(warner.look(EXPORTER, &refused("truncated", 2)).is_empty());
+    }
+
+    #[test]
     fn an_unproven_mark_is_warned_of_with_the_node_and_the_option() {
         let mut counts = ExporterCounts {
-            unproven_marks: 1,
+            counters: ExporterCounters {
+                unproven_marks: 1,
+                ..ExporterCounters::default()
+            },
             claims: Some("node-a".into()),
             ..ExporterCounts::default()
         };

@@ -187,6 +187,21 @@ fn what_a_silent_stream_lost_is_told_with_its_node_when_it_is_time() {
 }
 
 #[test]
+fn what_a_silent_stream_lost_is_told_after_the_clock_was_set_back() {
+    let mut sequences = Sequences::default();
+    let (before, after) = (1_000 * LOOK_MS, 500 * LOOK_MS);
+    for sequence in [1, 3] {
+        sequences.arrive(&Arrival {
+            now_ms: before,
+            ..datagram(sequence)
+        });
+    }
+    assert!(sequences.look(before + 1).is_empty(), "it may still come");
+    let units: Vec<_> = sequences.look(after).iter().map(|loss| loss.units).collect();
+    assert_eq!(units, [1]);
+}
+
+#[test]
 fn templates_alone_and_data_that_waits_for_them_count_nothing() {
     let waiting = Arrival {
         complete: false,

@@ -134,8 +134,9 @@ fn take_up(catalog: &Catalog, ids: &mut IdentityIds) {
         let Ok(table) = segment.identities() else {
             continue;
         };
-        ids.learn(&identities::conform(&table), *segment.heads.end());
-        rows += table.num_rows();
+        let some = table.slice(0, table.num_rows().min(TAKEN_UP - rows));
+        ids.learn(&identities::conform(&some), *segment.heads.end());
+        rows += some.num_rows();
         if rows >= TAKEN_UP {
             return;
         }

@@ -1,5 +1,6 @@
 //! How much room the disk has, and what goes when there is too little: the oldest
-//! records, before new ones are refused. Their sums stay as long as there are records.
+//! records, before new ones are refused. Their sums stay as long as there are records,
+//! and those by hour always.
 
 use std::fmt;
 use std::io;
@@ -86,19 +87,20 @@ pub(crate) fn keep_free(shared: &Shared) {
     };
     shared.lock().note("disk", outcome);
     if short > 0 {
-        expire(shared, short);
+        expire(shared, &[Tier::Raw], short);
     }
 }
 
-/// Lets the oldest records go for that many bytes that the disk has just not taken.
-/// False: nothing went, and trying again is of no use yet.
+/// Lets the oldest records go for that many bytes that the disk has just not taken, and
+/// where there are no more of them, sums by minute. False: nothing went, and trying
+/// again is of no use yet.
 pub(crate) fn make(shared: &Shared, bytes: u64) -> bool {
-    shared.settings.min_free != Some(0) && expire(shared, bytes.max(1))
+    shared.settings.min_free != Some(0) && expire(shared, &[Tier::Raw, Tier::Minute], bytes.max(1))
 }
 
-fn expire(shared: &Shared, bytes: u64) -> bool {
+fn expire(shared: &Shared, tiers: &[Tier], bytes: u64) -> bool {
     let mut state = shared.lock();
-    let expired = oldest(&mut state, bytes);
+    let expired = oldest(&mut state, tiers, bytes);
     for segment in &expired {
         state.expire(segment);
         if segment.tier == Tier::Raw {
@@ -114,18 +116,18 @@ fn expire(shared: &Shared, bytes: u64) -> bool {
     !expired.is_empty()
 }
 
-/// The oldest segments that have so many bytes: records, and where there are no more
-/// of them their sums, but never the last of a tier. What has expired and is still
-/// being read counts: its file is about to go.
-fn oldest(state: &mut State, bytes: u64) -> Vec<Arc<Segment>> {
+/// The oldest segments of these tiers, one after the other, that have so many bytes, but
+/// never the last of a tier. What has expired and is still being read counts: its file
+/// is about to go.
+fn oldest(state: &mut State, tiers: &[Tier], bytes: u64) -> Vec<Arc<Segment>> {
     state.leaving.retain(|segment| segment.strong_count() > 0);
     let leaving = state.leaving.iter().filter_map(|segment| segment.upgrade());
     let mut freed: u64 = leaving.map(|segment| segment.bytes).sum();
     let mut oldest = Vec::new();
     // The log of a segment has to be gone before the segment goes.
     let forgotten = state.forgotten;
-    for tier in Tier::ALL {
-        let segments: Vec<_> = state.catalog.tier(tier).collect();
+    for tier in tiers {
+        let segments: Vec<_> = state.catalog.tier(*tier).collect();
         let all_but_last = segments.iter().take(segments.len().saturating_sub(1));
         for segment in all_but_last.take_while(|segment| *segment.heads.end() <= forgotten) {
             if freed >= bytes {

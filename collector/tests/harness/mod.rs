@@ -8,8 +8,13 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use wire::Field;
+use wire::encode::Ipfix;
+
 pub mod database;
 
+#[path = "../../wire/tests/input/mod.rs"]
+pub mod input;
 #[path = "../../wire/tests/pcap/mod.rs"]
 pub mod pcap;
 
@@ -65,6 +70,20 @@ impl Exporter {
         let socket = self.0.entry(datagram.source).or_insert_with(fresh);
         socket.send_to(&datagram.payload, to).unwrap();
     }
+}
+
+/// What a node daemon says of one interface, in the domain of its bridge.
+pub fn interface_name(domain: u32, interface: u32, name: &str, description: &str) -> Vec<u8> {
+    let fields = [(10, 4), (142, 4), (82, Field::VARIABLE), (83, Field::VARIABLE)];
+    let fields = fields.map(|(id, width)| Field::iana(id, width));
+    let record = input::body(|record| {
+        record.u32(interface).u32(1).variable(name.as_bytes());
+        record.variable(description.as_bytes());
+    });
+    Ipfix::new(1_795_196_542, 0, domain)
+        .options_template(61_000, 1, &fields)
+        .set(61_000, &record)
+        .encode()
 }
 
 /// Status and body of a page.

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::decoder::Limits;
 use crate::layout::Layout;
+use crate::limits::Limits;
 use crate::protocol::Protocol;
 use crate::reader::Reader;
 use crate::reject::Reject;

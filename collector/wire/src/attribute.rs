@@ -180,6 +180,16 @@ impl Attributes {
         }
     }
 
+    /// What they take beside their own size, room for more included.
+    pub fn heap_bytes(&self) -> usize {
+        let Some(said) = self.0.as_deref() else { return 0 };
+        let texts = said.iter().map(|(_, value)| match value {
+            AttributeValue::Text(text) => text.heap_bytes(),
+            AttributeValue::Unsigned(_) | AttributeValue::Address(_) => 0,
+        });
+        size_of_val(said) + said.capacity() * size_of::<(Attribute, AttributeValue)>() + texts.sum::<usize>()
+    }
+
     /// What is said of the packets that go the other way: what belongs to one end of the
     /// flow changes sides; the ways that the router chose, and what the source called,
     /// are those of this direction alone.
@@ -215,5 +225,29 @@ mod tests {
         assert_eq!(all, [Attribute::NatEvent, Attribute::DstAs]);
         assert_eq!(said.get(Attribute::DstAs), Some(&AttributeValue::Unsigned(2)));
         assert_eq!(said.get(Attribute::SrcAs), None);
+    }
+
+    #[test]
+    fn the_memory_that_it_takes_includes_room_that_is_not_used() {
+        let mut said = Attributes::NONE;
+        assert_eq!(said.heap_bytes(), 0);
+        for attribute in [
+            Attribute::SrcAs,
+            Attribute::DstAs,
+            Attribute::NatEvent,
+            Attribute::NextHop,
+            Attribute::NatSrcPort,
+        ] {
+            said.set(attribute, AttributeValue::Unsigned(1));
+        }
+        let room = said.0.as_deref().map_or(0, Vec::capacity);
+        assert!(room > 5, "{room}");
+        let each = size_of::<(Attribute, AttributeValue)>();
+        assert_eq!(said.heap_bytes(), size_of::<Vec<u8>>() + room * each);
+        said.set(
+            Attribute::UserName,
+            AttributeValue::Text("u".repeat(100).as_str().into()),
+        );
+        assert!(said.heap_bytes() >= size_of::<Vec<u8>>() + 6 * each + 100);
     }
 }

@@ -79,7 +79,7 @@ pub(crate) struct SharedTemplates {
 #[derive(Debug, Default)]
 struct Known {
     templates: Vec<(Arc<Layout>, usize)>,
-    /// There were more of them than are counted.
+    /// There were more of them than are counted, when all were looked at last.
     too_many: bool,
 }
 
@@ -122,6 +122,12 @@ impl SharedTemplates {
         if known.templates.is_empty() {
             self.by_id.remove(&id);
         }
+    }
+
+    /// Of some ids there were more templates than are counted, so that nobody knows whether
+    /// the sessions agree by now.
+    fn has_too_many(&self) -> bool {
+        self.by_id.values().any(|known| known.too_many)
     }
 
     fn only(&self, id: u16) -> Option<&Arc<Layout>> {
@@ -256,7 +262,8 @@ impl Scopes {
         })
     }
 
-    /// Keeps those of which `keeps` says so; it may take templates from them.
+    /// Keeps those of which `keeps` says so; it may take templates from them. Looks again
+    /// at what there were too many of.
     pub(crate) fn retain(&mut self, mut keeps: impl FnMut(&ScopeKey, &mut Scope) -> bool) {
         let Self {
             exporters,
@@ -264,7 +271,10 @@ impl Scopes {
             count,
         } = self;
         exporters.retain(|key, exporter| {
-            let mut changed = false;
+            let mut changed = exporter
+                .shared
+                .as_ref()
+                .is_some_and(SharedTemplates::has_too_many);
             exporter.sessions.retain_mut(|(peer, scope)| {
                 let before = scope.template_count();
                 let stays = keeps(&key.scope(*peer), scope);

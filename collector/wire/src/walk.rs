@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::assume::Known;
 use crate::cache::Layouts;
-use crate::decoder::Limits;
 use crate::held::Budget;
 use crate::layout::Layout;
+use crate::limits::Limits;
 use crate::message::{self, Header, SetKind};
 use crate::options::OptionsRecord;
 use crate::reader::Reader;

@@ -178,6 +178,17 @@ fn a_clock_that_is_set_makes_no_template_older() {
 }
 
 #[test]
+fn what_waits_in_vain_is_given_up_after_the_clock_was_set_back_a_little() {
+    const MINUTE: u64 = 60_000;
+    let mut decoder = Decoder::default();
+    let data = || message().set(256, &[0, 80]);
+    feed(&mut decoder, 1, 60 * MINUTE, message().template(300, &[SRC_PORT]));
+    feed(&mut decoder, 1, 30 * MINUTE, data());
+    feed(&mut decoder, 1, 41 * MINUTE, message().set(300, &[0, 80]));
+    assert_eq!(decoder.take_expired_sets(), 1);
+}
+
+#[test]
 fn what_waited_for_its_template_tells_since_when() {
     let mut decoder = Decoder::default();
     feed(&mut decoder, 1, 5_000, message().set(256, &[0, 80]));

@@ -2,9 +2,12 @@
 //! collectors: `data/exporters.jsonl` has a case a line, with the values that its flow
 //! records must have in the end. Here is tested what the decoder can know of them.
 
+mod input;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use input::hex;
 use serde_json::Value;
 use wire::{Decoder, Direction, Options, Record, Sampling, Summary};
 
@@ -35,7 +38,7 @@ fn decode(case: &Value) -> Decoded {
             .entry(datagram["from"].as_str().expect("a name"))
             .or_insert(next);
         let session = SocketAddr::from(([192, 0, 2, 1], port));
-        let octets = bytes(datagram["hex"].as_str().expect("hex"));
+        let octets = hex(datagram["hex"].as_str().expect("hex"));
         let summary = decoder.decode(session, 1_700_000_000_000, &octets, &mut records);
         let summary = summary.unwrap_or_else(|reject| panic!("{}: {reject}", case["name"]));
         samplers.extend(
@@ -54,14 +57,6 @@ fn decode(case: &Value) -> Decoded {
         samplers,
         summaries,
     }
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex
-        .chars()
-        .map(|digit| digit.to_digit(16).expect("a digit") as u8)
-        .collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 /// The rate that goes with the record: its own, or that of its sampler.

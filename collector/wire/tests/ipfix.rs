@@ -1,8 +1,11 @@
 //! RFC 7011 as a receiver, case by case, on messages made by hand.
 
+mod input;
+
 use std::net::SocketAddr;
 
-use wire::encode::{Body, Ipfix};
+use input::body;
+use wire::encode::Ipfix;
 use wire::ovs::PEN_VMWARE;
 use wire::{Decoder, Direction, Field, Record, Reject, Summary};
 
@@ -19,12 +22,6 @@ fn session(port: u16) -> SocketAddr {
 
 fn message() -> Ipfix {
     Ipfix::new(EXPORT_S, 7, 1)
-}
-
-fn body(write: impl FnOnce(&mut Body)) -> Vec<u8> {
-    let mut body = Body::default();
-    write(&mut body);
-    body.into_bytes()
 }
 
 /// Decodes messages of one session in order.

@@ -1,8 +1,11 @@
 //! RFC 3954 as a receiver, on messages made by hand.
 
+mod input;
+
 use std::net::SocketAddr;
 
-use wire::encode::{Body, NetFlow9};
+use input::body;
+use wire::encode::NetFlow9;
 use wire::{Decoder, Field, Protocol, Record, Reject, Summary};
 
 const EXPORT_NS: u64 = 1_795_196_542_000_000_000;
@@ -16,12 +19,6 @@ fn decode(message: NetFlow9) -> Result<(Summary, Vec<Record>), Reject> {
     let session = SocketAddr::from(([192, 0, 2, 1], 9));
     let summary = Decoder::default().decode(session, 0, &message.encode(), &mut records)?;
     Ok((summary, records))
-}
-
-fn body(write: impl FnOnce(&mut Body)) -> Vec<u8> {
-    let mut body = Body::default();
-    write(&mut body);
-    body.into_bytes()
 }
 
 #[test]

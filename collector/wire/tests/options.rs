@@ -1,11 +1,13 @@
 //! What exporters say about themselves in options data, and the parts of records that
 //! are stepped over.
 
+mod input;
 mod pcap;
 
 use std::net::SocketAddr;
 
-use wire::encode::{Body, Ipfix, NetFlow9};
+use input::body;
+use wire::encode::{Ipfix, NetFlow9};
 use wire::{
     Decoder, ElementType, Field, InterfaceName, Limits, Options, Record, Reject, Sampling, Statistics,
     Summary,
@@ -19,12 +21,6 @@ fn session() -> SocketAddr {
 
 fn message() -> Ipfix {
     Ipfix::new(1_795_196_542, 1, 3)
-}
-
-fn body(write: impl FnOnce(&mut Body)) -> Vec<u8> {
-    let mut body = Body::default();
-    write(&mut body);
-    body.into_bytes()
 }
 
 fn decode(message: &[u8]) -> (Summary, Vec<Record>) {

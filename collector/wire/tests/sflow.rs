@@ -1,8 +1,10 @@
 //! sFlow v5, on datagrams made by hand.
 
+mod input;
+
 use std::net::{IpAddr, SocketAddr};
 
-use wire::encode::Body;
+use input::{body, part};
 use wire::{Decoder, Direction, Discard, OpenFlowPort, Record, Reject, SampledInterface, Summary};
 
 /// Ethernet, IPv4, UDP 53 to 12345.
@@ -11,19 +13,6 @@ const FRAME: [u8; 42] = [
     0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, //
     0, 53, 0x30, 0x39, 0, 8, 0, 0,
 ];
-
-fn body(write: impl FnOnce(&mut Body)) -> Vec<u8> {
-    let mut body = Body::default();
-    write(&mut body);
-    body.into_bytes()
-}
-
-/// Opaque data: format, length, content (a multiple of four octets).
-fn part(format: u32, content: &[u8]) -> Vec<u8> {
-    body(|body| {
-        body.u32(format).u32(content.len() as u32).bytes(content);
-    })
-}
 
 fn header_part(frame: &[u8]) -> Vec<u8> {
     let padding = vec![0; (4 - frame.len() % 4) % 4];

@@ -1,9 +1,11 @@
 //! What switches and routers beside OVS send by sFlow: pseudowires, PPPoE, samples that
 //! begin with IP, tunnels, sub-agents, extensions.
 
+mod input;
+
 use std::net::{IpAddr, SocketAddr};
 
-use wire::encode::Body;
+use input::{body, hex, part};
 use wire::{Attribute, AttributeValue, Decoder, Direction, Record, Summary};
 
 /// Made by hand after a public report: a pseudowire of Ethernet without a control word,
@@ -37,25 +39,6 @@ const VXLAN: [u8; 50] = [
     0x45, 0, 5, 220, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, //
     0xd4, 0x31, 0x12, 0xb5, 5, 200, 0, 0, 8, 0, 0, 0, 0, 0x13, 0x89, 0,
 ];
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let digits = hex.as_bytes().chunks(2);
-    digits
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("hex"))
-        .collect()
-}
-
-fn body(write: impl FnOnce(&mut Body)) -> Vec<u8> {
-    let mut body = Body::default();
-    write(&mut body);
-    body.into_bytes()
-}
-
-fn part(format: u32, content: &[u8]) -> Vec<u8> {
-    body(|body| {
-        body.u32(format).u32(content.len() as u32).bytes(content);
-    })
-}
 
 /// The first bytes of a packet, the protocol they begin with, its length and what was
 /// taken off.
@@ -103,7 +86,7 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[test]
 fn a_pseudowire_without_a_control_word_is_no_ip() {
-    let (_, records) = decode(&bytes(PSEUDOWIRE));
+    let (_, records) = decode(&hex(PSEUDOWIRE));
     let record = &records[0];
     let said = (
         record.src_addr,
@@ -119,7 +102,7 @@ fn a_pseudowire_without_a_control_word_is_no_ip() {
 
 #[test]
 fn with_a_control_word_its_frame_is_read() {
-    let mut datagram = bytes(PSEUDOWIRE);
+    let mut datagram = hex(PSEUDOWIRE);
     // Before the MAC addresses in it, in place of the last bytes that were sampled.
     let frame = datagram
         .windows(6)
@@ -156,7 +139,7 @@ fn with_a_control_word_its_frame_is_read() {
 
 #[test]
 fn a_session_of_pppoe_is_read() {
-    let (_, records) = decode(&bytes(PPPOE));
+    let (_, records) = decode(&hex(PPPOE));
     let record = &records[0];
     assert_eq!(
         (record.src_addr, record.dst_addr),
@@ -175,7 +158,7 @@ fn a_session_of_pppoe_is_read() {
 #[test]
 fn each_sub_agent_is_told_apart_with_its_sequence_number() {
     for (sub_agent, sequence) in [(0u32, 100u32), (1, 5000), (0, 101), (1, 5001)] {
-        let mut datagram = bytes(SEGMENT);
+        let mut datagram = hex(SEGMENT);
         datagram[SUB_AGENT].copy_from_slice(&sub_agent.to_be_bytes());
         datagram[SEQUENCE].copy_from_slice(&sequence.to_be_bytes());
         let (summary, records) = decode(&datagram);
@@ -244,7 +227,7 @@ fn inner(outer: Record) -> (Record, u32, Option<u32>) {
 
 #[test]
 fn the_packet_in_a_tunnel_is_there_whole_with_its_own_lengths() {
-    let segment = bytes(SEGMENT);
+    let segment = hex(SEGMENT);
     let frame = segment.len() - 64;
     let sampled = [&VXLAN[..], &segment[frame..]].concat();
     let vlan = part(
@@ -283,7 +266,7 @@ fn the_packet_in_a_tunnel_is_there_whole_with_its_own_lengths() {
 
 #[test]
 fn an_inner_packet_without_a_frame_has_no_length_of_one() {
-    let segment = bytes(SEGMENT);
+    let segment = hex(SEGMENT);
     let ip = &segment[segment.len() - 50..];
     let outer = |protocol: u8, between: &[u8]| {
         let mut outer = VXLAN[..34].to_vec();
@@ -311,7 +294,7 @@ fn an_inner_packet_without_a_frame_has_no_length_of_one() {
 
 #[test]
 fn a_frame_behind_options_of_geneve_or_a_header_of_erspan_is_found() {
-    let segment = bytes(SEGMENT);
+    let segment = hex(SEGMENT);
     let frame = &segment[segment.len() - 64..];
     let outer = |protocol: u8, between: &[u8]| {
         let mut outer = VXLAN[..34].to_vec();

@@ -188,4 +188,7 @@ fn an_exporter_of_very_many_different_templates_has_none_to_share() {
     assert_eq!(feed(&mut decoder, at(1, 99), 0, &data(80)).0.sets_held, 1);
     // Their own they know.
     assert_eq!(ports(&feed(&mut decoder, at(1, 5), 0, &data(80)).1), [Some(80)]);
+    // That they agree by now is found when all is looked through.
+    let (summary, records) = feed(&mut decoder, at(1, 98), 20_000, &data(80));
+    assert_eq!((ports(&records), summary.templates_borrowed), (vec![Some(80)], 1));
 }

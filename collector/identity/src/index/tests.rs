@@ -689,6 +689,32 @@ fn a_node_daemons_pod_speaks_for_its_node_and_no_other_pod_does() {
     assert_eq!(standing(&mut index, 1), (Standing::Stranger, None), "it is gone");
 }
 
+#[test]
+fn a_node_daemons_pod_speaks_from_the_clusters_own_network_alone() {
+    let addresses = [("10.0.0.1", "primary"), ("10.9.0.1", "shop/blue")];
+    let daemon = Fact::Pod(PodFact {
+        addresses: addresses
+            .map(|(a, network)| (a.parse().unwrap(), network.into()))
+            .into(),
+        node: "node-a".into(),
+        owner: Some(Owner {
+            kind: "DaemonSet".into(),
+            name: NODE_DAEMON.1.into(),
+            watched: None,
+        }),
+        ..PodFact::default()
+    });
+    let mut index = Index::default();
+    index.apply(
+        ObjectKey::new(ObjectKind::Pod, NODE_DAEMON.0, "daemon"),
+        daemon,
+        MADE,
+    );
+    let exporters = index.snapshot().exporters;
+    let speaks = addresses.map(|(address, _)| exporters.knows(address.parse().unwrap()));
+    assert_eq!(speaks, [true, false]);
+}
+
 /// Node `name` with this internal address and these addresses of its kernel's.
 fn node_with(name: &str, address: &str, host: &[&str]) -> Fact {
     let host: Vec<String> = host.iter().map(|a| format!("\"{a}/24\"")).collect();

@@ -56,16 +56,16 @@ pub(super) fn read(replica: &Replica) -> NorthboundFacts {
         .collect();
     let ports = replica.rows("Logical_Switch_Port");
     let balancers = replica.rows("Load_Balancer");
-    NorthboundFacts {
-        ports: ports
+    NorthboundFacts::new(
+        ports
             .filter_map(|(uuid, row)| logical_port(row, switch_of.get(&uuid).copied()))
             .collect(),
-        load_balancers: balancers.map(|(_, row)| load_balancer(row)).collect(),
-        routers: replica
+        balancers.map(|(_, row)| load_balancer(row)).collect(),
+        replica
             .rows("Logical_Router")
             .flat_map(|(_, router)| router_addresses(replica, router))
             .collect(),
-    }
+    )
 }
 
 /// Ports with a type lead to routers, to the network outside, to services of OVN.

@@ -234,6 +234,31 @@ async fn a_logical_network_of_openstack_names_machines_and_their_floating_addres
 }
 
 #[test]
+fn a_change_of_a_switch_leaves_the_load_balancers_as_they_are() {
+    let [virtual_endpoint, backend] =
+        ["10.96.0.10:80", "10.128.1.5:8080"].map(|text| endpoint(text, 6).unwrap());
+    let balancer = LoadBalancer {
+        who: Identity {
+            kind: Kind::Service,
+            name: "web".into(),
+            ns: "shop".into(),
+            ..Identity::default()
+        },
+        virtual_endpoints: vec![virtual_endpoint],
+        backends: vec![backend],
+    };
+    let facts = NorthboundFacts::new(Vec::new(), vec![balancer], Vec::new());
+    let mut history = AddressHistory::default();
+    let mut see = |switches| merge(switches, Some(&facts), &mut history, 1).directory;
+    let before = see(vec![switch("node-a", "chassis-a", &[])]);
+    let after = see(vec![switch("node-a", "chassis-a", &[("shop_web-1", "veth1")])]);
+    for endpoint in [virtual_endpoint, backend] {
+        let known = [&before, &after].map(|directory| directory.service(endpoint, Span::since(1)).unwrap());
+        assert!(Arc::ptr_eq(known[0], known[1]), "{endpoint:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_says_nothing() {
     for text in [
         "^NODEIP_IPv4_0:30080",
@@ -257,5 +282,7 @@ fn what_cannot_be_read_says_nothing() {
     ] {
         assert_eq!(address(text), None, "{text}");
     }
-    assert!(read(&Replica::default()).ports.is_empty());
+    let nothing = read(&Replica::default());
+    let snapshot = merge(Vec::new(), Some(&nothing), &mut AddressHistory::default(), 1);
+    assert!(snapshot.directory.addresses.is_empty());
 }

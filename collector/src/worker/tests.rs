@@ -1,0 +1,69 @@
+use wire::Field;
+use wire::encode::Ipfix;
+
+use super::*;
+use crate::queue::{Inbox, queue};
+
+/// A worker that knows no names, and what comes out of it.
+fn worker() -> (Worker, Arc<Metrics>, Inbox) {
+    let metrics = Arc::<Metrics>::default();
+    let (sender, inbox) = queue(1 << 30);
+    let (names, snapshots) = watch::channel(Snapshot::default());
+    let (subnets, labels) = watch::channel(Arc::default());
+    let shared = WorkerShared {
+        metrics: Arc::clone(&metrics),
+        allow: Arc::default(),
+        snapshots,
+        exporters: ExporterState {
+            registry: Arc::clone(metrics.exporters()),
+            ..ExporterState::default()
+        },
+        labels,
+        sender,
+    };
+    let worker = shared.worker(Limits::default(), NameRoom::THREAD);
+    drop((names, subnets));
+    (worker, metrics, inbox)
+}
+
+fn session() -> Session {
+    Session::datagram(([192, 0, 2, 1], 4739).into())
+}
+
+#[test]
+fn the_room_that_one_large_datagram_took_is_not_kept() {
+    let (mut worker, _, inbox) = worker();
+    let template = Ipfix::new(0, 0, 1).template(256, &[Field::iana(7, 2), Field::iana(1, 8)]);
+    let message = template.set(256, &vec![1; 10 * 2 * MAX_KEPT]).encode();
+    worker.message(session(), &message, 1).unwrap();
+    // A batch that is full is handed on at once.
+    assert_eq!(inbox.wait().unwrap().len(), 2 * MAX_KEPT);
+    assert_eq!((worker.raw.capacity(), worker.batch.capacity()), (0, 0));
+    let few = Ipfix::new(0, 1, 1).set(256, &[1; 100]).encode();
+    worker.message(session(), &few, 1).unwrap();
+    worker.hand_on();
+    assert!(
+        (1..=MAX_KEPT).contains(&worker.raw.capacity()),
+        "what is used is kept"
+    );
+}
+
+#[test]
+fn names_that_a_record_brings_from_outside_of_the_cluster_are_counted_and_not_believed() {
+    let (mut worker, metrics, inbox) = worker();
+    let pod_name = Field {
+        enterprise: 56_506,
+        ..Field::iana(101, Field::VARIABLE)
+    };
+    let message = Ipfix::new(0, 0, 1)
+        .template(256, &[Field::iana(7, 2), pod_name])
+        .set(256, &[0, 80, 3, b'w', b'e', b'b']);
+    worker.message(session(), &message.encode(), 1).unwrap();
+    worker.hand_on();
+    let records = inbox.wait().unwrap();
+    assert!(records[0].attributes.is_empty() && records[0].src.identity.pod_name().is_empty());
+    let text = metrics.encode();
+    let line = "weir_collector_record_names_refused_total 1";
+    assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    assert_eq!(metrics.exporters().all().0[0].1.counters.names_refused, 1);
+}
