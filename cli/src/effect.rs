@@ -21,12 +21,13 @@ pub fn refuse_without_effect(options: &[Given], why: &str) -> Result<()> {
 
 /// Which of two options says whom to ask: the second has no effect beside the first.
 /// What the environment says gives way, and is no mistake.
-const OVERRULED: [(&str, &str); 8] = [
+const OVERRULED: [(&str, &str); 9] = [
     ("data_dir", "server"),
     ("data_dir", "kubeconfig"),
     ("data_dir", "context"),
     ("data_dir", "service"),
     ("data_dir", "token"),
+    ("network", "token"),
     ("server", "kubeconfig"),
     ("server", "context"),
     ("server", "service"),
@@ -36,7 +37,7 @@ const OVERRULED: [(&str, &str); 8] = [
 ///
 /// # Errors
 /// There is one.
-pub fn refuse_overruled(matches: &ArgMatches) -> Result<()> {
+pub fn refuse_overruled(command: &str, matches: &ArgMatches) -> Result<()> {
     let typed = |id: &str| {
         matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
     };
@@ -46,5 +47,19 @@ pub fn refuse_overruled(matches: &ArgMatches) -> Result<()> {
             anyhow::bail!("--{overruled} has no effect beside --{ruling}");
         }
     }
+    if command == "status" && !typed("network") {
+        let of_host = OF_A_HOST.map(|(id, option)| (option, typed(id)));
+        return refuse_without_effect(&of_host, "without --network");
+    }
     Ok(())
 }
+
+/// Options of `weir status` that say which Open vSwitch is compared with a Network, and
+/// their names.
+const OF_A_HOST: [(&str, &str); 5] = [
+    ("ovsdb", "--ovsdb"),
+    ("node_name", "--node-name"),
+    ("node_ip", "--node-ip"),
+    ("bridges", "--bridge"),
+    ("profile", "--profile"),
+];

@@ -4,12 +4,14 @@
 
 mod bench;
 mod cluster;
+mod collector_report;
 mod completion;
 mod effect;
 mod empty;
 mod fields;
 mod flows;
 mod follow;
+mod man;
 mod node;
 mod output;
 mod plain;
@@ -57,8 +59,9 @@ enum Command {
     /// Show on which node flow export works, and why not where it does not
     ///
     /// Of a cluster, or of one host: as a file asks (--network), or as a running
-    /// `weir up` last reported (--data-dir). Exit code 0: all that is asked for
-    /// is applied; 1: something is not; 2: it cannot be told.
+    /// `weir up` last reported (--data-dir). Or of a collector (--server, --service):
+    /// what it keeps, what does not go on, who exports to it. Exit code 0: all is well;
+    /// 1: something is not; 2: it cannot be told.
     Status(status::StatusArgs),
     /// Show flow records, or sums over groups of them
     ///
@@ -75,6 +78,9 @@ enum Command {
     Values(fields::ValuesArgs),
     /// Print what makes a shell complete this command at Tab
     Completion(completion::CompletionArgs),
+    /// Write pages for man
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// Send made-up flow records to a collector, to see what it can take
     ///
     /// Stops after ten seconds unless told otherwise, and prints what was sent.
@@ -87,6 +93,9 @@ fn main() -> ExitCode {
         .var(completion::VARIABLE)
         .shells(completion::SHELLS)
         .complete();
+    if completion::is_kubectls() {
+        return completion::for_kubectl(Args::command()).unwrap_or_else(|error| fail(&error));
+    }
     let args = match parse() {
         Ok(args) => args,
         Err(error) => return fail(&error),
@@ -109,6 +118,7 @@ fn main() -> ExitCode {
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,
             Command::Completion(args) => completion::run(&args),
+            Command::Man(args) => man::run(&args, Args::command()),
             Command::Bench(args) => bench::run(args).await,
         }
     });
@@ -135,14 +145,11 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 /// # Errors
 /// An option has no effect beside another one.
 fn parse() -> Result<Args> {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let by_kubectl = std::path::Path::new(&program)
-        .file_name()
-        .is_some_and(|name| name == "kubectl-weir");
+    let by_kubectl = completion::program().is_some_and(|name| name == "kubectl-weir");
     let name = if by_kubectl { "kubectl weir" } else { "weir" };
     let matches = Args::command().bin_name(name).get_matches();
-    if let Some((_, command)) = matches.subcommand() {
-        effect::refuse_overruled(command)?;
+    if let Some((name, command)) = matches.subcommand() {
+        effect::refuse_overruled(name, command)?;
     }
     let args = Args::from_arg_matches(&matches);
     Ok(args.unwrap_or_else(|error| error.format(&mut Args::command().bin_name(name)).exit()))

@@ -15,6 +15,7 @@ use crate::effect::refuse_without_effect;
 use crate::output::{Output, OutputArgs};
 use crate::table::{Layout, Table};
 use crate::terminal::{self, say};
+pub use cells::shorten;
 pub use records::Records;
 pub use sums::sums;
 

@@ -11,6 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::de::DeserializeOwned;
 use weir_collector::api::answer::{FlowsAnswer, QueryAnswer, ValuesAnswer};
 use weir_collector::api::ask;
+use weir_collector::api::exporters::ExportersAnswer;
 use weir_collector::api::params::MOST_ROWS;
 use weir_collector::api::problem::Problem;
 use weir_collector::api::status::{StatusAnswer, StoreAnswer};
@@ -218,6 +219,19 @@ impl Source {
                 records: None,
             }),
             Self::Server(server) => read(server, "status", Vec::new()).await,
+        }
+    }
+}
+
+impl Source {
+    /// Who exports to it.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; and files do not tell.
+    pub async fn exporters(&self) -> Result<ExportersAnswer> {
+        match self {
+            Self::Directory(_) => anyhow::bail!("files do not tell who exports"),
+            Self::Server(server) => read(server, "exporters", Vec::new()).await,
         }
     }
 }

@@ -134,6 +134,10 @@ fn an_option_that_has_no_effect_is_refused_by_name() {
         ("flows --service a/b:c", "--service"),
         ("flows --context c", "--context"),
         ("top --kubeconfig f", "--kubeconfig"),
+        ("status --utc", "--utc"),
+        ("status --token t", "--token"),
+        ("status --bridge br-int", "--network"),
+        ("status --ovsdb unix:/x", "--network"),
     ] {
         let words: Vec<&str> = words.split(' ').chain(["--data-dir", &data]).collect();
         let (code, out, err) = run(&words);
@@ -337,4 +341,105 @@ async fn what_is_followed_stands_below_what_was_there_before_and_comes_once() {
         let (before, at) = line.split_at(place);
         assert!(before.ends_with("  ") && !at.starts_with(' '), "{lines:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_of_a_collector_tells_what_it_keeps_and_who_exports() {
+    let (directory, _) = filled();
+    let running = Collector::start(Config {
+        store: Some(Settings::new(directory.path())),
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        ..Config::default()
+    });
+    let running = running.await.unwrap();
+    let server = format!("http://{}", running.addresses().http);
+    let udp = running.addresses().udp[0].to_string();
+    let (out, shown, json) = tokio::task::spawn_blocking(move || {
+        let sent = weir(&["bench", "--to", &udp, "--count", "50", "--protocol", "ipfix"]).output();
+        assert!(sent.unwrap().status.success());
+        let status = ["status", "--server", &server];
+        let told = || run(&[&status[..], &["-o", "json"]].concat());
+        let json: serde_json::Value = loop {
+            let (code, json, err) = told();
+            assert_eq!(code, 0, "{err}");
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            if json["exporters"]["exporters"][0]["records"].as_u64() > Some(0) {
+                break json;
+            }
+        };
+        let (code, out, err) = run(&status);
+        assert_eq!(code, 0, "{err}");
+        (out, on_terminal(60, &format!("status --server {server}")), json)
+    })
+    .await
+    .unwrap();
+    running.stop().await.unwrap();
+    assert_eq!(json["status"]["store"]["tiers"][0]["rows"], 3, "{json}");
+    for part in [
+        "raw ",
+        "127.1.0.1",
+        "stranger",
+        "the newest file ends",
+        "on their way",
+        "NEWEST (CET)",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let tables = shown
+        .iter()
+        .filter(|line| line.starts_with("raw ") || line.starts_with("127.1.0.1 "));
+    let tables: Vec<&String> = tables.collect();
+    assert!(
+        tables.len() == 2 && tables.iter().all(|line| line.len() <= 60),
+        "{shown:#?}"
+    );
+}
+
+#[test]
+fn kubectl_runs_it_as_a_plugin_and_completes_it() {
+    use std::os::unix::fs::symlink;
+    let (directory, data) = filled();
+    let plugin = |name: &str, words: &[&str]| {
+        let path = directory.path().join(name);
+        if !path.exists() {
+            symlink(env!("CARGO_BIN_EXE_weir"), &path).unwrap();
+        }
+        let output = std::process::Command::new(path).args(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(plugin("kubectl-weir", &["flows", "--help"]).contains("Usage: kubectl weir flows"));
+    let complete = |words: &[&str]| {
+        let text = plugin("kubectl_complete-weir", words);
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.pop().unwrap(), lines)
+    };
+    let (rest, options) = complete(&["flows", "--group-b"]);
+    assert!(
+        rest == ":4" && options[0].starts_with("--group-by\tFields to group by"),
+        "{options:?}"
+    );
+    let (rest, values) = complete(&["values", "--data-dir", &data, "ns", "s"]);
+    assert_eq!((rest.as_str(), values), (":4", vec!["shop\t".to_owned()]));
+    let (rest, forms) = complete(&["top", "-o", "custom"]);
+    assert_eq!(
+        (rest.as_str(), forms),
+        (":6", vec!["custom-columns=\t".to_owned()])
+    );
+}
+
+#[test]
+fn each_command_has_a_page_for_man() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, _, err) = run(&["man", &directory.path().display().to_string()]);
+    assert_eq!(code, 0, "{err}");
+    for (page, word) in [
+        ("weir.1", "weir\\-flows"),
+        ("weir-flows.1", "from\\-pod"),
+        ("weir-status.1", "server"),
+    ] {
+        let text = std::fs::read_to_string(directory.path().join(page)).unwrap();
+        assert!(text.contains(word), "{page}: {word}");
+    }
+    assert!(!directory.path().join("weir-man.1").exists());
 }

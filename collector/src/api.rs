@@ -28,12 +28,13 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::{Router, routing};
 use tokio::sync::{Semaphore, watch};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Info, OpenApi, OpenApiBuilder};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weir_query::Limits;
+use weir_query::{Limits, Measure, Order, Since, Until};
 use weir_store::{Reader, TimeRange};
 
 use crate::metrics::Metrics;
@@ -171,10 +172,16 @@ fn documented() -> OpenApiRouter<Api> {
     );
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("bearer", scheme);
-    // Parameters alone name it, and those do not register what they name.
-    components
-        .schemas
-        .insert(FieldName::name().into_owned(), FieldName::schema());
+    // Parameters and what is answered instead name them, and do not register what they
+    // name.
+    components.schemas.extend([
+        named::<FieldName>(),
+        named::<Measure>(),
+        named::<Order>(),
+        named::<Since>(),
+        named::<Until>(),
+        named::<Problem>(),
+    ]);
     let none: [&str; 0] = [];
     document.security = Some(vec![
         SecurityRequirement::default(),
@@ -188,6 +195,10 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::fields))
         .routes(routes!(pages::status))
         .routes(routes!(pages::exporters))
+}
+
+fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
+    (T::name().into_owned(), T::schema())
 }
 
 #[cfg(test)]

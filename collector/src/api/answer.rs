@@ -66,6 +66,23 @@ pub enum QueryReply {
     Explanation(Explanation),
 }
 
+/// Rows as an Arrow IPC stream, for the document alone.
+#[derive(Debug)]
+pub struct ArrowStream;
+
+impl PartialSchema for ArrowStream {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+            .content_media_type("application/vnd.apache.arrow.stream")
+            .description(Some("An Arrow IPC stream: a schema, then batches of records"))
+            .into()
+    }
+}
+
+impl ToSchema for ArrowStream {}
+
 /// Values that a field takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ValuesAnswer {

@@ -15,7 +15,7 @@ use utoipa::IntoResponses;
 use weir_query::{Limits, Moment, QueryError, Scope, Since, Until, ValuesRequest};
 use weir_store::TimeRange;
 
-use super::answer::{FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
+use super::answer::{ArrowStream, FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
 use super::ask::{self, Written};
 use super::exporters::ExportersAnswer;
 use super::format::Format;
@@ -37,7 +37,8 @@ enum Refusal {
     #[response(status = 400, content_type = "application/problem+json")]
     Parameter(Problem),
     /// There is no token, or Kubernetes does not accept it.
-    #[response(status = 401, content_type = "application/problem+json")]
+    #[response(status = 401, content_type = "application/problem+json",
+               headers(("www-authenticate" = String, description = "`Bearer`")))]
     Unauthorized(Problem),
     /// Whoever asks may not see any of it.
     #[response(status = 403, content_type = "application/problem+json")]
@@ -49,7 +50,8 @@ enum Refusal {
     #[response(status = 422, content_type = "application/problem+json")]
     TooMuch(Problem),
     /// Too many queries are worked on.
-    #[response(status = 429, content_type = "application/problem+json")]
+    #[response(status = 429, content_type = "application/problem+json",
+               headers(("retry-after" = u32, description = "Seconds after which to try again")))]
     Busy(Problem),
     /// The query failed.
     #[response(status = 500, content_type = "application/problem+json")]
@@ -70,8 +72,12 @@ enum Refusal {
     responses(
         (
             status = 200,
-            description = "Records. In CSV and Arrow the header weir-cursor has the cursor.",
-            content((FlowsAnswer = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
+            description = "Records",
+            content((FlowsAnswer = "application/json"), (String = "text/csv"), (ArrowStream = "application/vnd.apache.arrow.stream")),
+            headers(
+                ("weir-cursor" = Option<String>, description = "Of CSV and Arrow, whose rows have no room for it: the cursor of the next page; absent on the last"),
+                ("weir-note" = Option<String>, description = "Likewise, once for each note: what one should know about the answer"),
+            ),
         ),
         Refusal,
     ),
@@ -106,7 +112,10 @@ pub async fn flows(
         (
             status = 200,
             description = "Sums; with explain=true, how they were made",
-            content((QueryReply = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
+            content((QueryReply = "application/json"), (String = "text/csv"), (ArrowStream = "application/vnd.apache.arrow.stream")),
+            headers(
+                ("weir-note" = Option<String>, description = "Of CSV and Arrow, whose rows have no room for it, once for each note: what one should know about the answer"),
+            ),
         ),
         Refusal,
     ),
