@@ -55,6 +55,26 @@ pub struct Field {
     pub filled: bool,
     /// Few exporters say it: it takes no room in records that lack it.
     pub sparse: bool,
+    /// How it looks from the other end of the flow.
+    pub mirror: Mirror,
+    /// It orders records of one time: together with what few exporters say and who is on
+    /// their sides, these tell two records apart.
+    pub orders: bool,
+    /// Records always have this text, be it `""`.
+    pub always: bool,
+    /// What people type who do not know its name; of the source's side. Hints know it.
+    pub also: &'static [&'static str],
+}
+
+/// How a field looks from the other end of the flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mirror {
+    /// The two of a pair change places; what is of the flow itself stays.
+    Sides,
+    /// It stays where it is: its columns belong to the flow's direction, not to its ends.
+    Direction,
+    /// Its values name a side: `src` becomes `dst`.
+    Value,
 }
 
 /// Every field of a flow record: names, kind, unit or values, NetObserv's name,
@@ -62,16 +82,16 @@ pub struct Field {
 #[rustfmt::skip]
 pub const FIELDS: &[Field] = &[
     one("time", Timestamp, "ns UTC", "TimeReceived (s)", "", "", "when the record reached the collector"),
-    one("start", Timestamp, "ns UTC", "TimeFlowStartMs (ms)", "150/152", "", "first packet of the record"),
-    one("end", Timestamp, "ns UTC", "TimeFlowEndMs (ms)", "151/153", "", "last packet of the record"),
-    one("bytes", Unsigned(64), "octets (layer 3)", "Bytes", "1", "", "scaled by sampling exactly once"),
-    one("packets", Unsigned(64), "packets", "Packets", "2", "", "scaled by sampling exactly once"),
+    one("start", Timestamp, "ns UTC", "TimeFlowStartMs (ms)", "150/152", "", "first packet of the record").orders(),
+    one("end", Timestamp, "ns UTC", "TimeFlowEndMs (ms)", "151/153", "", "last packet of the record").orders(),
+    one("bytes", Unsigned(64), "octets (layer 3)", "Bytes", "1", "", "scaled by sampling exactly once").orders(),
+    one("packets", Unsigned(64), "packets", "Packets", "2", "", "scaled by sampling exactly once").orders(),
     one("l2_bytes", Unsigned(64), "octets (layer 2)", "", "352", "", "where the format has it"),
     one("sampling", Unsigned(32), "1 in N", "Sampling", "34", "", "1 = every packet; from the record or from the export configuration we applied"),
-    one("protocol", Enum, "tcp udp icmp icmp6 sctp or the number", "", "4", "", "lower-case name"),
-    one("proto", Unsigned(8), "IANA number", "Proto", "4", "", ""),
-    pair("addr", "dst_addr", Address, "", "SrcAddr/DstAddr", "8+27/12+28", "", ""),
-    pair("port", "dst_port", Unsigned(16), "", "SrcPort/DstPort", "7/11", "", "0 where the protocol has none"),
+    one("protocol", Enum, "tcp udp icmp icmp6 sctp or the number", "", "4", "", "lower-case name").also(&["ip_protocol", "l4_protocol"]),
+    one("proto", Unsigned(8), "IANA number", "Proto", "4", "", "").orders(),
+    pair("addr", "dst_addr", Address, "", "SrcAddr/DstAddr", "8+27/12+28", "", "").also(&["ip", "address", "ip_addr", "host"]).orders(),
+    pair("port", "dst_port", Unsigned(16), "", "SrcPort/DstPort", "7/11", "", "0 where the protocol has none").orders(),
     pair("mac", "dst_mac", Mac, "", "SrcMac/DstMac", "56/80", "", ""),
     one("dscp", Unsigned(8), "", "Dscp", "195", "", ""),
     one("ttl", Unsigned(8), "hops", "", "192", "", ""),
@@ -83,17 +103,17 @@ pub const FIELDS: &[Field] = &[
     one("tunnel_type", Enum, "vxlan gre geneve …", "", "PEN6876:891", "", ""),
     one("tunnel_key", Unsigned(64), "", "", "PEN6876:892", "", "VNI"),
     pair("tunnel_addr", "tunnel_dst_addr", Address, "", "", "PEN6876:893/894", "", ""),
-    one("direction", Enum, "ingress egress", "IfDirections", "61", "", "as seen by the interface of the observation"),
+    one("direction", Enum, "ingress egress", "IfDirections", "61", "", "as seen by the interface of the observation").orders(),
     one("flow_direction", Enum, "ingress egress inner", "FlowDirection (0 1 2)", "", "", "as seen by the reporting node").not_filled(),
-    pair("if_index", "dst_if_index", Unsigned(32), "", "", "10/14", "", "ifIndex or OpenFlow port as the format has it"),
-    pair("if_name", "dst_if_name", String, "", "Interfaces", "82", "", ""),
-    one("format", Enum, "netflow5 netflow9 ipfix sflow5", "", "", "", ""),
-    one("exporter", Address, "", "AgentIP", "", "", "source of the datagram"),
-    one("exporter_node", String, "", "", "", "", "node behind the exporter"),
+    pair("if_index", "dst_if_index", Unsigned(32), "", "", "10/14", "", "ifIndex or OpenFlow port as the format has it").orders(),
+    pair("if_name", "dst_if_name", String, "", "Interfaces", "82", "", "").also(&["interface", "iface"]),
+    one("format", Enum, "netflow5 netflow9 ipfix sflow5", "", "", "", "").always(),
+    one("exporter", Address, "", "AgentIP", "", "", "source of the datagram").orders(),
+    one("exporter_node", String, "", "", "", "", "node behind the exporter").always(),
     one("obs_domain_id", Unsigned(32), "", "", "149", "", ""),
-    one("obs_point_id", Unsigned(64), "", "", "138", "", ""),
+    one("obs_point_id", Unsigned(64), "", "", "138", "", "").orders(),
     one("primary", Bool, "", "", "", "", "the one observation of several that sums count"),
-    one("verdict", Enum, "delivered dropped unknown", "", "", "", ""),
+    one("verdict", Enum, "delivered dropped unknown", "", "", "", "").always(),
     one("dropped_packets", Unsigned(64), "packets", "PktDropPackets", "133", "", ""),
     one("dropped_bytes", Unsigned(64), "octets", "PktDropBytes", "132", "", ""),
     one("end_reason", Enum, "idle active end forced lack", "", "136", "", ""),
@@ -112,34 +132,34 @@ pub const FIELDS: &[Field] = &[
     one("forwarding_status", Enum, "forwarded dropped consumed unknown", "", "89", "", "what the exporter did with the packets").sparse(),
     one("firewall_event", Enum, "created deleted denied alert update", "", "233", "", "why a firewall sent the record").sparse(),
     one("flow_id", Unsigned(64), "", "", "148", "", "the exporter's number of the flow; the two records of a biflow share it").sparse(),
-    pair("identified_by", "dst_identified_by", Enum, "interface address mac subnet exporter ambiguous or empty", "", "", "", "what the names rest on; exporter: a node's exporter says so; ambiguous: several fit and none is believed"),
-    one("server", Enum, "src dst unknown", "", "", "", "which side listens"),
-    one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on"),
+    pair("identified_by", "dst_identified_by", Enum, "interface address mac subnet exporter ambiguous or empty", "", "", "", "what the names rest on; exporter: a node's exporter says so; ambiguous: several fit and none is believed").always(),
+    one("server", Enum, "src dst unknown", "", "", "", "which side listens").names_a_side().always(),
+    one("server_confidence", Enum, "syn service listener port none", "", "", "", "what the answer rests on").always(),
     pair("process", "dst_process", String, "", "", "", "", "Linux process name behind the socket").not_filled(),
     pair("container_name", "dst_container_name", String, "", "", "", "", "").not_filled(),
-    pair("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", "").of_identity(),
-    pair("ns", "dst_ns", String, "", "SrcK8S_Namespace/…", "", "100/102", "").of_identity(),
+    pair("pod_name", "dst_pod_name", String, "", "SrcK8S_Name/DstK8S_Name (Type Pod)", "", "101/103", "").of_identity().also(&["pod"]),
+    pair("ns", "dst_ns", String, "", "SrcK8S_Namespace/…", "", "100/102", "").of_identity().also(&["namespace", "namespace_name"]),
     pair("kind", "dst_kind", Enum, "Pod Service Node or empty", "SrcK8S_Type/…", "", "", "").of_identity(),
     pair("name", "dst_name", String, "", "SrcK8S_Name/…", "", "", "name of the Pod Service or Node").of_identity(),
-    pair("workload_name", "dst_workload_name", String, "", "SrcK8S_OwnerName/…", "", "", "top owner: ReplicaSet -> Deployment; Job -> CronJob").of_identity(),
+    pair("workload_name", "dst_workload_name", String, "", "SrcK8S_OwnerName/…", "", "", "top owner: ReplicaSet -> Deployment; Job -> CronJob").of_identity().also(&["workload", "owner", "deployment", "app"]),
     pair("workload_kind", "dst_workload_kind", String, "Deployment DaemonSet … Node Service or private, internet", "SrcK8S_OwnerType/…", "", "", "").of_identity(),
-    pair("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is").of_identity(),
+    pair("service_name", "dst_service_name", String, "", "", "", "109 (with port)", "Service whose ClusterIP or endpoint it is").of_identity().also(&["service", "svc"]),
     pair("service_ns", "dst_service_ns", String, "", "", "", "", "").of_identity(),
     pair("service_addr", "dst_service_addr", Address, "", "", "", "106/107/168/169", "ClusterIP before translation; of the destination alone").sparse(),
     pair("service_port", "dst_service_port", Unsigned(16), "", "", "", "108", "of the destination alone").sparse(),
-    pair("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", "").of_identity(),
+    pair("node_name", "dst_node_name", String, "", "SrcK8S_HostName/…", "", "104/105", "").of_identity().also(&["node"]),
     pair("node_addr", "dst_node_addr", Address, "", "SrcK8S_HostIP/…", "", "", "").of_identity(),
     pair("zone", "dst_zone", String, "", "SrcK8S_Zone/…", "", "", "").of_identity(),
     pair("region", "dst_region", String, "", "", "", "", "of the node, like its zone").of_identity(),
     pair("network", "dst_network", String, "primary, NAD/UDN name, external (a Service's externalIPs) or unproven (by the pod's own annotations)", "SrcK8S_NetworkName/…", "", "", "").of_identity(),
-    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "as a node's exporter says; absent where none does").of_identity(),
+    pair("pod_labels", "dst_pod_labels", Map, "", "", "", "143/144", "as a node's exporter says; absent where none does").of_identity().also(&["labels", "label"]),
     pair("subnet_label", "dst_subnet_label", String, "", "SrcSubnetLabel/…", "", "", "longest prefix wins").of_identity(),
     pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort").not_filled(),
     one("cluster", String, "", "K8S_ClusterName", "", "158", "as the exporter names it").sparse(),
     one("layer", Enum, "app infra", "K8S_FlowLayer", "", "", "").not_filled(),
-    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", "").sparse(),
-    pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", "").sparse(),
-    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", "").sparse(),
+    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", "").sparse().of_direction(),
+    pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", "").sparse().of_direction(),
+    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", "").sparse().of_direction(),
 ];
 
 const fn one(
@@ -163,6 +183,10 @@ const fn one(
         identity: false,
         filled: true,
         sparse: false,
+        mirror: Mirror::Sides,
+        orders: false,
+        always: false,
+        also: &[],
     }
 }
 
@@ -203,6 +227,32 @@ impl Field {
 
     const fn sparse(self) -> Self {
         Self { sparse: true, ..self }
+    }
+
+    const fn orders(self) -> Self {
+        Self { orders: true, ..self }
+    }
+
+    const fn always(self) -> Self {
+        Self { always: true, ..self }
+    }
+
+    const fn also(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
+    }
+
+    const fn of_direction(self) -> Self {
+        Self {
+            mirror: Mirror::Direction,
+            ..self
+        }
+    }
+
+    const fn names_a_side(self) -> Self {
+        Self {
+            mirror: Mirror::Value,
+            ..self
+        }
     }
 }
 
@@ -326,6 +376,15 @@ impl Column {
     pub const fn side(self) -> Side {
         PLACES[self.index()].side
     }
+
+    /// The column that stands in its place when the flow is looked at from its other end.
+    pub const fn mirrored(self) -> Self {
+        match (self.field().mirror, self.side()) {
+            (Mirror::Sides, Side::Src) => Self(self.0 + 1),
+            (Mirror::Sides, Side::Dst) => Self(self.0 - 1),
+            _ => self,
+        }
+    }
 }
 
 const fn same(one: &str, other: &str) -> bool {
@@ -353,6 +412,25 @@ mod tests {
         assert_eq!(all.len(), Column::COUNT);
         assert!(Column::all().all(|c| Column::find(c.name()) == Some(c)));
         assert_eq!(Column::find("nobody"), None);
+    }
+
+    #[test]
+    fn from_the_other_end_the_sides_change_places_and_policies_stay_with_their_direction() {
+        for column in Column::all() {
+            let mirrored = column.mirrored();
+            assert_eq!(mirrored.mirrored(), column, "{}", column.name());
+            assert_eq!(mirrored.kind(), column.kind(), "{}", column.name());
+            let is_policy = column.name().contains("gress_policy");
+            let stays = column.side() == Side::Flow || is_policy;
+            assert_eq!(mirrored == column, stays, "{}", column.name());
+        }
+        assert_eq!(Column::of("ns").mirrored(), Column::of("dst_ns"));
+        assert_eq!(
+            Column::of("tunnel_dst_addr").mirrored(),
+            Column::of("tunnel_addr")
+        );
+        let values = Column::all().filter(|column| column.field().mirror == Mirror::Value);
+        assert_eq!(values.map(Column::name).collect::<Vec<_>>(), ["server"]);
     }
 
     #[test]

@@ -53,9 +53,12 @@ fn reason(
         return "nothing was found: --since is not before --until".to_owned();
     }
     if flows > 0 && !filter.is_empty() {
-        return format!(
-            "nothing was found: there are {flows} flows in that time, and none fits the filter: {filter}"
-        );
+        let there_are = format!("nothing was found: there are {flows} flows in that time");
+        let unfilled = weir_query::compile(filter).map_or_else(|_| Vec::new(), |filter| filter.unfilled());
+        return match unfilled.as_slice() {
+            [] => format!("{there_are}, and none fits the filter: {filter}"),
+            fields => format!("{there_are}, but nothing fills {} yet", fields.join(", ")),
+        };
     }
     let tiers = store.map_or(&[][..], |store| &store.tiers);
     let oldest = tiers.iter().filter_map(|tier| tier.oldest).min();
@@ -116,6 +119,17 @@ mod tests {
         };
         assert!(
             why(7, "ns == \"x\"", "11:00", "12:00", &full).contains("7 flows in that time, and none fits")
+        );
+        let of_nothing = why(
+            7,
+            "dst_domain == \"a\" || process == \"x\"",
+            "11:00",
+            "12:00",
+            &full,
+        );
+        assert!(
+            of_nothing.contains("nothing fills dst_domain, process yet"),
+            "{of_nothing}"
         );
         assert!(why(0, "", "08:00", "09:00", &full).contains("2026-01-31 11:00:00.000 (CET) has expired"));
         assert!(why(0, "", "13:00", "14:00", &full).contains("the newest file ends"));

@@ -15,7 +15,9 @@ use weir_collector::api::exporters::ExportersAnswer;
 use weir_collector::api::params::MOST_ROWS;
 use weir_collector::api::problem::Problem;
 use weir_collector::api::status::{StatusAnswer, StoreAnswer};
-use weir_query::{Explanation, FlowsRequest, Limits, Order, QueryError, Question, ValuesRequest};
+use weir_query::{
+    Embedded, Engine, Explanation, FlowsRequest, Limits, Order, QueryError, Question, ValuesRequest,
+};
 use weir_store::Reader;
 
 use crate::completion;
@@ -63,7 +65,7 @@ pub struct SourceArgs {
 /// Where answers come from.
 pub enum Source {
     /// Files.
-    Directory(Box<Reader>),
+    Directory(Box<dyn Engine>),
     /// A collector.
     Server(Server),
 }
@@ -76,7 +78,7 @@ impl SourceArgs {
     pub async fn open(&self) -> Result<Source> {
         if let Some(directory) = &self.data_dir {
             let reader = Reader::open_dir(directory)?;
-            return Ok(Source::Directory(Box::new(reader)));
+            return Ok(Source::Directory(Box::new(Embedded::new(reader))));
         }
         let token = self.token.clone();
         let names_cluster = self.kubeconfig.is_some() || self.context.is_some() || self.service.is_some();
@@ -140,7 +142,7 @@ impl Source {
     /// A [`Problem`], or there is nobody to ask.
     pub async fn query(&self, question: &Question) -> Result<QueryAnswer> {
         match self {
-            Self::Directory(reader) => local(ask::query(reader, question, &limits()).await),
+            Self::Directory(engine) => local(ask::query(engine.as_ref(), question, &limits()).await),
             Self::Server(server) => read(server, "query", question_pairs(question)).await,
         }
     }
@@ -151,7 +153,7 @@ impl Source {
     /// As [`Self::query`].
     pub async fn explain(&self, question: &Question) -> Result<Explanation> {
         match self {
-            Self::Directory(reader) => local(ask::explain(reader, question, &limits()).await),
+            Self::Directory(engine) => local(ask::explain(engine.as_ref(), question, &limits()).await),
             Self::Server(server) => {
                 let mut pairs = question_pairs(question);
                 pairs.push(("explain", "true".to_owned()));
@@ -166,7 +168,7 @@ impl Source {
     /// As [`Self::query`].
     pub async fn flows(&self, request: &FlowsRequest) -> Result<FlowsAnswer> {
         match self {
-            Self::Directory(reader) => local(ask::flows(reader, request, &limits()).await),
+            Self::Directory(engine) => local(ask::flows(engine.as_ref(), request, &limits()).await),
             Self::Server(server) => read(server, "flows", flows_pairs(request)).await,
         }
     }
@@ -201,7 +203,7 @@ impl Source {
     /// As [`Self::query`].
     pub async fn values(&self, request: &ValuesRequest) -> Result<ValuesAnswer> {
         match self {
-            Self::Directory(reader) => local(ask::values(reader, request, &limits()).await),
+            Self::Directory(engine) => local(ask::values(engine.as_ref(), request, &limits()).await),
             Self::Server(server) => read(server, "values", values_pairs(request)).await,
         }
     }
@@ -212,9 +214,9 @@ impl Source {
     /// As [`Self::query`].
     pub async fn status(&self) -> Result<StatusAnswer> {
         match self {
-            Self::Directory(reader) => Ok(StatusAnswer {
+            Self::Directory(engine) => Ok(StatusAnswer {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                store: Some(StoreAnswer::of(reader)),
+                store: Some(StoreAnswer::from(engine.status())),
                 exporters: Vec::new(),
                 records: None,
             }),

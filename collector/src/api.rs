@@ -11,7 +11,6 @@ pub mod access;
 pub mod answer;
 pub mod ask;
 mod cache;
-mod engine;
 pub mod exporters;
 mod format;
 mod pages;
@@ -20,6 +19,7 @@ pub mod problem;
 pub mod reviews;
 pub mod status;
 mod tail;
+mod threads;
 
 use std::io;
 use std::sync::Arc;
@@ -34,16 +34,15 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weir_query::{Limits, Measure, Order, Since, Until};
-use weir_store::{Reader, TimeRange};
+use weir_query::{Engine, Limits, Measure, Order, Since, Until};
 
 use crate::metrics::Metrics;
 pub use access::Gate;
-use engine::Engine;
 pub use format::Format;
 use params::FieldName;
 pub use problem::Problem;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
+use threads::QueryThreads;
 use weir_identity::Snapshot;
 
 /// Tails that run at a time.
@@ -65,68 +64,69 @@ impl std::ops::Deref for Api {
 #[derive(Debug)]
 pub struct Parts {
     gate: Gate,
-    store: Option<Reader>,
+    questions: Option<Arc<dyn Engine>>,
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
-    engine: Engine,
+    threads: QueryThreads,
     tails: Arc<Semaphore>,
 }
 
 /// Somebody who was let in: where they may ask, and for how much.
 struct Asker {
-    reader: Reader,
+    engine: Arc<dyn Engine>,
     limits: Limits,
 }
 
 impl Api {
-    /// An API over a store, if there is one.
+    /// An API over what is stored, if something is.
     ///
     /// # Errors
     /// The system refuses a thread.
     pub fn start(
         gate: Gate,
-        store: Option<Reader>,
+        questions: Option<Arc<dyn Engine>>,
         snapshots: watch::Receiver<Snapshot>,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
         Ok(Self(Arc::new(Parts {
             gate,
-            store,
+            questions,
             snapshots,
             metrics,
-            engine: Engine::start()?,
+            threads: QueryThreads::start()?,
             tails: Arc::new(Semaphore::new(TAILS)),
         })))
     }
 
     /// Lets the sender of these headers ask about this time, or not.
-    async fn admit(&self, headers: &HeaderMap, range: TimeRange) -> Result<Asker, Problem> {
-        let namespaces = || self.store.as_ref().map(|store| namespaces(store, range));
-        let namespaces = || namespaces().unwrap_or_default();
+    async fn admit(&self, headers: &HeaderMap, since: Since, until: Until) -> Result<Asker, Problem> {
+        let namespaces = || {
+            self.questions
+                .as_ref()
+                .map(|engine| engine.namespaces(since, until))
+                .unwrap_or_default()
+        };
         let scope = self.gate.admit(headers, namespaces).await?;
-        let Some(reader) = self.store.clone() else {
+        let Some(engine) = self.questions.clone() else {
             return Err(Problem::unavailable(
                 "nothing is stored: start the collector with --data-dir DIR",
             ));
         };
         let limits = pages::limits(scope);
-        Ok(Asker { reader, limits })
+        Ok(Asker { engine, limits })
     }
 
     fn status(&self) -> StatusAnswer {
         StatusAnswer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            store: self.store.as_ref().map(StoreAnswer::of),
+            store: self
+                .questions
+                .as_ref()
+                .map(|engine| StoreAnswer::from(engine.status())),
             exporters: status::exporters(&self.snapshots.borrow().exporters),
             records: Some(RecordsAnswer::from(self.metrics.totals())),
         }
     }
-}
-
-/// The namespaces that occur in a store in this time.
-fn namespaces(reader: &Reader, range: TimeRange) -> Vec<String> {
-    let names = reader.namespaces(range).into_iter();
-    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// The pages of the API and their document.

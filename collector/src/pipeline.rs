@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use weir_identity::Snapshot;
 use weir_identity::subnets::Labels;
+use weir_query::{Embedded, Engine};
 use weir_store::{Recovery, Settings};
 use wire::Limits;
 
@@ -158,8 +159,9 @@ impl Collector {
             health: names.health,
         };
         let gate = Gate::of(addresses.http, names.reviews);
-        let api =
-            Api::start(gate, reader, names.snapshots, Arc::clone(&metrics)).map_err(StartError::Spawn)?;
+        let questions = reader.map(|reader| Arc::new(Embedded::new(reader)) as Arc<dyn Engine>);
+        let api = Api::start(gate, questions, names.snapshots, Arc::clone(&metrics));
+        let api = api.map_err(StartError::Spawn)?;
         let stops = Stops {
             workers: receive_datagrams(sockets, config.workers, &shared, &templates, &ended)
                 .map_err(StartError::Spawn)?,

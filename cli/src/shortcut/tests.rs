@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 use weir_collector::api::ask;
 use weir_collector::normalise::{Context, normalise};
 use weir_flow::{FlowRecord, Identity, Kind};
-use weir_query::{FlowsRequest, Limits, compile};
+use weir_query::{Embedded, FlowsRequest, Limits, compile};
 use weir_store::{Reader, Settings};
 
 use super::*;
@@ -26,10 +26,7 @@ fn read(words: &[&str]) -> Result<Shortcuts, Error> {
 fn cel(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
     let filter = read(&words).unwrap().joined("");
-    // What asks for a label is understood by collectors that know entries of maps.
-    if !filter.contains("labels") {
-        compile(&filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
-    }
+    compile(&filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
     filter
 }
 
@@ -138,7 +135,9 @@ fn pods(reader: &Reader, words: &[&str]) -> Vec<String> {
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let limits = Limits::default();
-    let page = runtime.block_on(ask::flows(reader, &request, &limits)).unwrap();
+    let page = runtime
+        .block_on(ask::flows(&Embedded::new(reader.clone()), &request, &limits))
+        .unwrap();
     let names = page
         .rows
         .iter()

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use flows::{Flows, START};
 use jiff::Timestamp;
 use serde_json::json;
-use weir_query::{Limits, Measure, Moment, Question, Since, Until, answer, explain, output};
+use weir_query::{Embedded, Engine, Limits, Measure, Moment, Question, Since, Until};
 use weir_store::{Reader, Retention, Settings, open};
 
 const DAY: i64 = 86_400_000_000;
@@ -41,7 +41,7 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(ask_all(&reader, number(2, 5)));
+    runtime.block_on(ask_all(&Embedded::new(reader), number(2, 5)));
 }
 
 /// A day of flows.
@@ -88,7 +88,7 @@ fn question(filter: &str, group_by: &[&str], raw_only: bool) -> Question {
     }
 }
 
-async fn ask_all(reader: &Reader, rounds: usize) {
+async fn ask_all(engine: &Embedded, rounds: usize) {
     let cross = r#"zone != "" && dst_zone != "" && zone != dst_zone"#;
     let zones: &[&str] = &["zone", "dst_zone"];
     let pairs: &[&str] = &["ns", "dst_ns", "workload_name", "dst_workload_name"];
@@ -98,7 +98,7 @@ async fn ask_all(reader: &Reader, rounds: usize) {
             ("cross-zone", cross, zones),
             ("top pairs", "", pairs),
         ] {
-            ask(reader, name, question(filter, group_by, raw_only), rounds).await;
+            ask(engine, name, question(filter, group_by, raw_only), rounds).await;
         }
     }
     let at = |micros| Moment::At(Timestamp::from_microsecond(micros).unwrap());
@@ -107,10 +107,10 @@ async fn ask_all(reader: &Reader, rounds: usize) {
         until: Until(at(START + 11 * HOUR)),
         ..question(r#"addr == "10.128.3.232""#, &[], true)
     };
-    ask(reader, "point search", point, rounds).await;
+    ask(engine, "point search", point, rounds).await;
 }
 
-async fn ask(reader: &Reader, name: &str, question: Question, rounds: usize) {
+async fn ask(engine: &Embedded, name: &str, question: Question, rounds: usize) {
     let limits = Limits {
         threads: 2,
         memory: 4 << 30,
@@ -120,13 +120,13 @@ async fn ask(reader: &Reader, name: &str, question: Question, rounds: usize) {
     let mut found = None;
     for _ in 0..rounds.max(1) {
         let began = Instant::now();
-        found = Some(answer(reader, &question, &limits).await.unwrap());
+        found = Some(engine.answer(&question, &limits).await.unwrap());
         seconds.push(began.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
     let found = found.unwrap();
-    let rows = output::json_rows(&found.rows);
-    let engine = if question.raw_only {
+    let rows = found.rows.json();
+    let answered_by = if question.raw_only {
         "weir"
     } else {
         "weir, rollups"
@@ -135,15 +135,15 @@ async fn ask(reader: &Reader, name: &str, question: Question, rounds: usize) {
         "{}",
         json!({
             "query": name,
-            "engine": engine,
+            "engine": answered_by,
             "seconds": seconds[seconds.len() / 2],
             "groups": found.groups,
-            "bytes": output::json_rows(&found.totals)[0]["bytes"],
+            "bytes": found.totals.json()[0]["bytes"],
             "first": rows.first(),
             "rows_read": found.stats.rows_read,
         })
     );
     if std::env::var_os("EXPLAIN").is_some() {
-        eprintln!("{}", explain(reader, &question, &limits).await.unwrap().plan);
+        eprintln!("{}", engine.explain(&question, &limits).await.unwrap().plan);
     }
 }

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, UInt32Array};
 use arrow::compute::take;
+use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -13,64 +14,79 @@ use jiff::Timestamp;
 use weir_api::fields::Column;
 use weir_store::{Reader, Tier, TimeRange, View, schema};
 
-use crate::engine::{self, Ran, Task};
+use crate::budget::{Budget, off_thread};
+use crate::direction::{Read, Selection};
 use crate::filter::{Filter, expr};
-use crate::groups::{self, Keys};
-use crate::lower::{Over, time_value};
+use crate::groups::{self, Keys, TIME};
+use crate::identity_table::IdentityTable;
+use crate::lower::time_value;
 use crate::measure::{self, Sum};
 use crate::output::present;
-use crate::parts::{self, Batch, Piece};
 use crate::rank::{Ranked, Table};
-use crate::who::Who;
+use crate::run::{self, QueryRun, Task};
+use crate::segment_reader::OpenedSegments;
+use crate::tier_slice::{self, Batch, TierSlice};
 use crate::{
-    Answer, Explanation, Limits, Measure, Note, NoteKind, QueryError, Question, Since, Until, compile,
+    Answer, AnswerRows, Explanation, Measure, Note, NoteKind, QueryError, Question, Since, Until, compile,
 };
 
 /// A question that was understood, and the view that it is asked of.
-struct Asked {
+struct PreparedQuestion {
+    reader: Reader,
     view: View,
-    who: Who,
     range: TimeRange,
     filter: Filter,
-    all_observations: bool,
     keys: Keys,
+    selection: Selection,
     bucket: Option<i64>,
     measures: Vec<Measure>,
     sums: Vec<Sum>,
     by: Measure,
     top: usize,
     conversation: bool,
-    pieces: Vec<Piece>,
+    slices: Vec<TierSlice>,
+    budget: Budget,
 }
 
 /// Sums over groups of flows.
 pub(crate) async fn answer(
     reader: &Reader,
     question: &Question,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<Answer, QueryError> {
-    let mut asked = Asked::new(reader, question, limits)?;
-    let ran = asked.run(limits).await?;
-    asked.finish(&ran, limits)
+    let (_, _, answer) = ask(reader, question, budget).await?;
+    Ok(answer)
 }
 
 /// Answers a question and says how.
 pub(crate) async fn explain(
     reader: &Reader,
     question: &Question,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<Explanation, QueryError> {
-    let mut asked = Asked::new(reader, question, limits)?;
-    let ran = asked.run(limits).await?;
-    let answer = asked.finish(&ran, limits)?;
-    let memory = &asked.view.memory;
+    let (asked, ran, answer) = ask(reader, question, budget).await?;
     Ok(Explanation {
         filter: question.filter.clone(),
-        parts: asked.pieces.iter().map(|piece| piece.explained(memory)).collect(),
+        parts: asked.slices.iter().map(TierSlice::explained).collect(),
         stats: answer.stats,
         notes: answer.notes,
         plan: ran.plan(),
     })
+}
+
+async fn ask(
+    reader: &Reader,
+    question: &Question,
+    budget: &Budget,
+) -> Result<(PreparedQuestion, QueryRun, Answer), QueryError> {
+    let (reader, question, budget) = (reader.clone(), question.clone(), budget.clone());
+    let mut asked = off_thread(move || PreparedQuestion::new(&reader, &question, &budget)).await?;
+    let ran = asked.run().await?;
+    off_thread(move || {
+        let answer = asked.finish(&ran)?;
+        Ok((asked, ran, answer))
+    })
+    .await
 }
 
 /// The range between two moments, as it is now.
@@ -88,7 +104,7 @@ pub(crate) fn range(since: Since, until: Until) -> Result<TimeRange, QueryError>
 fn asked_once(columns: Vec<Column>, in_buckets: bool) -> Vec<Column> {
     let mut once = Vec::new();
     for column in columns {
-        let is_bucket = in_buckets && column == Column::of("time");
+        let is_bucket = in_buckets && column == TIME;
         if !is_bucket && !once.contains(&column) {
             once.push(column);
         }
@@ -96,139 +112,119 @@ fn asked_once(columns: Vec<Column>, in_buckets: bool) -> Vec<Column> {
     once
 }
 
-impl Asked {
-    fn new(reader: &Reader, question: &Question, limits: &Limits) -> Result<Self, QueryError> {
+impl PreparedQuestion {
+    fn new(reader: &Reader, question: &Question, budget: &Budget) -> Result<Self, QueryError> {
         let range = range(question.since, question.until)?;
-        let filter = compile(&question.filter)?.within(&limits.scope);
+        let filter = compile(&question.filter)?.within(&budget.limits.scope);
         let bucket = bucket(question)?;
         let columns = asked_once(groups::columns(&question.group_by)?, bucket.is_some());
         let measures = measure::measures(question);
         let conversation = question.conversation || measures.iter().any(|m| m.has_direction());
         let view = reader.view(range);
-        let who = Who::new(&view.identities);
+        let who = IdentityTable::within(&view.identities, budget);
         let coarsest = match question.raw_only || question.all_observations {
             true => Tier::Raw,
             false => coarsest(&filter, &columns, bucket),
         };
-        let sums = measure::sums(&measures);
+        let keys = Keys::new(columns, &who, bucket)?;
+        let all = question.all_observations;
         Ok(Self {
-            pieces: parts::pieces(&view, range, coarsest),
-            keys: Keys::new(columns, &who, bucket)?,
-            all_observations: question.all_observations,
+            slices: tier_slice::slices(&view, range, coarsest),
+            selection: Selection::new(&filter, &who, &keys, conversation, all)?,
             by: question.by,
             top: question.top.unwrap_or(usize::MAX),
+            sums: measure::sums(&measures),
+            budget: budget.clone(),
+            reader: reader.clone(),
             view,
-            who,
             range,
             filter,
+            keys,
             bucket,
             measures,
-            sums,
             conversation,
         })
     }
 
-    /// Runs the plan; once more without the segments that cannot be read.
-    async fn run(&mut self, limits: &Limits) -> Result<Ran, QueryError> {
-        match engine::run(self.task(limits)?).await {
-            Err(QueryError::Engine(_))
-                if parts::leave_out_unreadable(&mut self.pieces, &mut self.view).await =>
-            {
-                engine::run(self.task(limits)?).await
+    /// Runs the plan; once more without each segment that cannot be read.
+    async fn run(&mut self) -> Result<QueryRun, QueryError> {
+        loop {
+            let opened: Arc<OpenedSegments> = Arc::default();
+            let failed = match run::run(self.task(Arc::clone(&opened))?).await {
+                Err(QueryError::Engine(failed)) => failed,
+                ran => return ran,
+            };
+            match tier_slice::first_unreadable(opened.latest_first()).await? {
+                Some(broken) => {
+                    tier_slice::leave_out(&mut self.slices, &broken.path);
+                    self.view.unreadable.push(broken);
+                }
+                None => return Err(QueryError::Engine(failed)),
             }
-            ran => ran,
         }
     }
 
-    fn task<'a>(&self, limits: &'a Limits) -> Result<Task<'a>, QueryError> {
+    fn task(&self, opened: Arc<OpenedSegments>) -> Result<Task<'_>, QueryError> {
+        let limits = &self.budget.limits;
         Ok(Task {
             plan: self.plan()?,
             limits,
             filter_first: expr::is_selective(&self.filter.test),
             most: limits.max_groups,
             too_many: QueryError::TooManyGroups,
+            opened,
         })
     }
 
     fn plan(&self) -> Result<LogicalPlan, QueryError> {
         let mut plan: Option<LogicalPlanBuilder> = None;
-        let mirrored: &[bool] = if self.conversation {
-            &[false, true]
-        } else {
-            &[false]
-        };
-        for piece in &self.pieces {
-            for &mirrored in mirrored {
-                for batch in piece.batches(&self.view.memory) {
-                    let part = self.part(batch, mirrored)?;
-                    plan = Some(match plan {
-                        Some(plan) => plan.union(part)?,
-                        None => LogicalPlanBuilder::from(part),
-                    });
-                }
+        for batch in self.slices.iter().flat_map(TierSlice::batches) {
+            for read in self.selection.reads() {
+                let part = self.part(read, batch.clone())?;
+                plan = Some(match plan {
+                    Some(plan) => plan.union(part)?,
+                    None => LogicalPlanBuilder::from(part),
+                });
             }
         }
-        let plan = match plan {
-            Some(plan) => plan,
-            None => LogicalPlanBuilder::from(self.nothing()?),
+        let plan = match (plan, self.selection.reads().first()) {
+            (Some(plan), _) => plan,
+            (None, Some(read)) => LogicalPlanBuilder::from(self.part(read, Batch::empty())?),
+            (None, None) => LogicalPlanBuilder::empty(false),
         };
-        let keys: Vec<Expr> = self.keys.names().into_iter().map(col).collect();
-        let sums = self.sums.iter().map(|s| sum(col(s.name())).alias(s.name()));
-        let names = self.keys.names();
-        let all = names
-            .iter()
-            .map(String::as_str)
-            .chain(self.sums.iter().map(|s| s.name()));
-        let ordered: Vec<Expr> = all.map(col).collect();
+        let keys: Vec<Expr> = self.keys.names().map(col).collect();
+        let added = self.selection.names(&self.sums);
+        let ordered: Vec<Expr> = keys.iter().cloned().chain(added.iter().map(col)).collect();
+        let sums = added.iter().map(|name| sum(col(name)).alias(name));
         let plan = plan.aggregate(keys, sums.collect::<Vec<_>>())?.project(ordered)?;
         Ok(plan.build()?)
     }
 
-    /// Keys and what is added up, of the rows that the filter lets through.
-    fn part(&self, batch: Batch, mirrored: bool) -> Result<LogicalPlan, QueryError> {
-        let filter = if mirrored {
-            self.filter.mirrored()
-        } else {
-            self.filter.clone()
+    /// Keys and what is added up, of the rows that count.
+    fn part(&self, read: &Read, batch: Batch) -> Result<LogicalPlan, QueryError> {
+        let test = read.test(batch.sums);
+        let test = match batch.bounds {
+            Some(bounds) => within(bounds).and(test),
+            None => test,
         };
-        let filter = match batch.sums || self.all_observations {
-            true => filter,
-            false => filter.primary(),
-        };
-        let mut test = Over::Facts(&self.who).test(&filter.test)?;
-        if let Some(bounds) = batch.bounds {
-            test = within(bounds).and(test);
-        }
-        let mut columns = self.keys.expressions(mirrored);
-        columns.extend(self.sums.iter().map(|sum| sum.expression(batch.sums, mirrored)));
+        let columns = self.selection.columns(read, &self.keys, &self.sums, batch.sums)?;
         let table = provider_as_source(Arc::new(batch.rows));
         let plan = LogicalPlanBuilder::scan("flows", table, None)?;
         Ok(plan.filter(test)?.project(columns)?.build()?)
     }
 
-    /// A part that has no row.
-    fn nothing(&self) -> Result<LogicalPlan, QueryError> {
-        let rows = parts::Batch {
-            rows: crate::scan::Rows::facts(Vec::new(), &[]),
-            sums: false,
-            bounds: None,
-        };
-        self.part(rows, false)
-    }
-
-    fn finish(&self, ran: &Ran, limits: &Limits) -> Result<Answer, QueryError> {
-        let keys = self.keys.names().len();
-        let mut table = Table::new(&ran.rows, keys, self.sums.clone());
-        let kept = match self.conversation && self.keys.is_symmetric() {
-            true => table.join(&self.keys)?,
-            false => vec![true; ran.rows.num_rows()],
-        };
-        let ranked = table.rank(&self.keys, &kept, Sum::of(self.by), self.top)?;
-        if ranked.shown.len() > limits.max_rows {
-            return Err(QueryError::TooManyRows(limits.max_rows));
+    fn finish(&self, ran: &QueryRun) -> Result<Answer, QueryError> {
+        let mut table = Table::new(&ran.rows, self.keys.len(), self.sums.clone());
+        if self.conversation && self.keys.are_symmetric() {
+            table.join(&self.keys)?;
+        }
+        let ranked = table.rank(&self.keys, Sum::of(self.by), self.top)?;
+        let max_rows = self.budget.limits.max_rows;
+        if ranked.shown.len() > max_rows {
+            return Err(QueryError::TooManyRows(max_rows));
         }
         let mut stats = ran.stats;
-        stats.segments = self.pieces.iter().map(Piece::segments).sum();
+        stats.segments = self.slices.iter().map(TierSlice::segments).sum();
         Ok(Answer {
             rows: self.rows(&table, &ranked)?,
             other: self.other(&table, &ranked)?,
@@ -240,7 +236,7 @@ impl Asked {
     }
 
     fn notes(&self, ranked: &Ranked) -> Vec<Note> {
-        let mut notes = parts::notes(&self.view, &self.pieces);
+        let mut notes = tier_slice::notes(&self.reader, &self.view, &self.slices);
         if ranked.groups > self.top {
             let message = format!("{} of {} groups are shown", self.top, ranked.groups);
             notes.push(Note {
@@ -251,49 +247,63 @@ impl Asked {
         notes
     }
 
-    fn rows(&self, table: &Table, ranked: &Ranked) -> Result<RecordBatch, QueryError> {
+    fn rows(&self, table: &Table, ranked: &Ranked) -> Result<AnswerRows, QueryError> {
         let shown = UInt32Array::from(ranked.shown.clone());
         let keys = table.keys.iter().map(|key| take(key, &shown, None));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let mut columns = self.keys.read(&keys)?;
-        let sums = |at: usize| {
-            ranked
-                .shown
-                .iter()
-                .map(move |row| table.values[at][*row as usize])
-        };
-        columns.extend(self.measured(|at| Box::new(sums(at)), self.bucket));
+        let rows = ranked.shown.iter().map(|row| *row as usize);
+        let lengths = self.lengths(table, rows.clone());
+        let sums = |at: usize| rows.clone().map(move |row| table.values[at][row]);
+        columns.extend(self.measured(|at| Box::new(sums(at)), &lengths));
         Ok(present(columns, ranked.shown.len())?)
     }
 
-    fn other(&self, table: &Table, ranked: &Ranked) -> Result<RecordBatch, QueryError> {
+    fn other(&self, table: &Table, ranked: &Ranked) -> Result<AnswerRows, QueryError> {
         let mut columns = Vec::new();
-        if self.bucket.is_some() {
-            let rows = ranked.other.iter().map(|(row, _)| row.unwrap_or_default());
-            let rows = UInt32Array::from_iter_values(rows);
-            columns.push(("time".to_owned(), take(&table.keys[0], &rows, None)?));
+        let rows = ranked.other.iter().map(|(row, _)| row.unwrap_or_default());
+        if self.keys.has_buckets() {
+            let rows = UInt32Array::from_iter_values(rows.clone());
+            columns.push((TIME.name().to_owned(), take(&table.keys[0], &rows, None)?));
         }
+        let lengths = self.lengths(table, rows.map(|row| row as usize));
         let sums = |at: usize| ranked.other.iter().map(move |(_, sums)| sums[at]);
-        columns.extend(self.measured(|at| Box::new(sums(at)), self.bucket));
+        columns.extend(self.measured(|at| Box::new(sums(at)), &lengths));
         Ok(present(columns, ranked.other.len())?)
     }
 
-    fn totals(&self, ranked: &Ranked) -> Result<RecordBatch, QueryError> {
-        let columns = self.measured(|at| Box::new(std::iter::once(ranked.totals[at])), None);
+    fn totals(&self, ranked: &Ranked) -> Result<AnswerRows, QueryError> {
+        let length = [self.range.until.saturating_sub(self.range.from)];
+        let columns = self.measured(|at| Box::new(std::iter::once(ranked.totals[at])), &length);
         Ok(present(columns.collect(), 1)?)
     }
 
-    /// The measures, from the sums at their places.
+    /// LoweringContext how many microseconds of the range each row sums: the whole, or as much of
+    /// its bucket as the range has.
+    fn lengths(&self, table: &Table, rows: impl Iterator<Item = usize>) -> Vec<i64> {
+        let TimeRange { from, until } = self.range;
+        let Some(bucket) = self.bucket else {
+            return rows.map(|_| until.saturating_sub(from)).collect();
+        };
+        let starts = table.keys[0].as_primitive::<TimestampMicrosecondType>();
+        let length = |row| {
+            let start = starts.value(row);
+            let end = start.saturating_add(bucket).min(until);
+            end.saturating_sub(start.max(from))
+        };
+        rows.map(length).collect()
+    }
+
+    /// The measures, from the sums at their places and the lengths of time of each.
     fn measured<'a>(
         &'a self,
         sums: impl Fn(usize) -> Box<dyn Iterator<Item = u64> + 'a> + 'a,
-        bucket: Option<i64>,
+        lengths: &'a [i64],
     ) -> impl Iterator<Item = (String, ArrayRef)> + 'a {
-        let micros = bucket.unwrap_or_else(|| self.range.until.saturating_sub(self.range.from));
         self.measures.iter().map(move |measure| {
             let at = self.sums.iter().position(|sum| *sum == Sum::of(*measure));
-            let values = measure::values(*measure, sums(at.unwrap_or_default()), micros);
-            (measure.as_str().to_owned(), values)
+            let sums = sums(at.unwrap_or_default()).zip(lengths.iter().copied());
+            (measure.as_str().to_owned(), measure::values(*measure, sums))
         })
     }
 }

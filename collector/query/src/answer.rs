@@ -1,20 +1,21 @@
 //! What is answered, and what is said about it.
 
-use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Sums over groups. Write it with [`crate::output`].
+use crate::AnswerRows;
+
+/// Sums over groups.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// One row a group (and bucket): `time` when there are buckets, the fields
     /// that were grouped by, then the measures. Ordered by time, then as asked.
-    pub rows: RecordBatch,
+    pub rows: AnswerRows,
     /// The measures of all groups that are not in `rows`, with `time` when there
     /// are buckets; no rows when nothing was left out.
-    pub other: RecordBatch,
+    pub other: AnswerRows,
     /// The measures of everything, in one row.
-    pub totals: RecordBatch,
+    pub totals: AnswerRows,
     /// How many groups there are, those in `other` included.
     pub groups: usize,
     /// What one should know about the answer.
@@ -23,11 +24,11 @@ pub struct Answer {
     pub stats: Stats,
 }
 
-/// A page of records. Write it with [`crate::output`].
+/// A page of records.
 #[derive(Debug, Clone)]
 pub struct FlowsPage {
     /// One row a record, columns as asked.
-    pub rows: RecordBatch,
+    pub rows: AnswerRows,
     /// Ask with this for the next page; none: that was the last.
     pub cursor: Option<String>,
     /// What one should know about the answer.
@@ -85,6 +86,18 @@ pub struct Stats {
     pub bytes_read: usize,
     /// How long it took, µs.
     pub elapsed_us: u64,
+}
+
+impl Stats {
+    /// Adds what another step of the same question cost.
+    pub(crate) fn add(&mut self, step: &Self) {
+        self.segments_pruned += step.segments_pruned;
+        self.row_groups += step.row_groups;
+        self.row_groups_pruned += step.row_groups_pruned;
+        self.rows_read += step.rows_read;
+        self.bytes_read += step.bytes_read;
+        self.elapsed_us += step.elapsed_us;
+    }
 }
 
 /// How a question was answered.

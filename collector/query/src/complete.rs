@@ -7,10 +7,11 @@ use weir_api::fields::{Column, FieldKind};
 use weir_store::Reader;
 
 use crate::aggregate::{self, range};
+use crate::budget::{Budget, off_thread};
 use crate::filter::literal;
 use crate::groups;
-use crate::output::{json_rows, present};
-use crate::{Limits, Measure, QueryError, Question, Scope, ValueCount, ValuesRequest};
+use crate::output::present;
+use crate::{Measure, QueryError, Question, Scope, ValueCount, ValuesRequest};
 
 /// Values unless asked otherwise.
 const MANY: usize = 100;
@@ -19,12 +20,16 @@ const MANY: usize = 100;
 pub(crate) async fn values(
     reader: &Reader,
     request: &ValuesRequest,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<Vec<ValueCount>, QueryError> {
+    let limits = &budget.limits;
     let column = groups::columns(std::slice::from_ref(&request.field))?[0];
     let counts = match column.field().identity && limits.scope == Scope::All {
-        true => of_identities(reader, request, column)?,
-        false => of_records(reader, request, column, limits).await?,
+        true => {
+            let (reader, request) = (reader.clone(), request.clone());
+            off_thread(move || of_identities(&reader, &request, column)).await?
+        }
+        false => of_records(reader, request, column, budget).await?,
     };
     let mut values: Vec<_> = counts
         .into_iter()
@@ -49,7 +54,7 @@ fn of_identities(
     };
     let shown = present(vec![(column.name().to_owned(), values.clone())], batch.num_rows())?;
     let mut counts = HashMap::new();
-    let texts = shown.column(0).as_string_opt::<i32>();
+    let texts = shown.0.column(0).as_string_opt::<i32>();
     for text in texts.into_iter().flatten().flatten() {
         *counts.entry(text.to_owned()).or_default() += 1;
     }
@@ -61,7 +66,7 @@ async fn of_records(
     reader: &Reader,
     request: &ValuesRequest,
     column: Column,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<HashMap<String, u64>, QueryError> {
     let mut counts: HashMap<String, u64> = match column.kind() {
         FieldKind::Bool => [("true".to_owned(), 0), ("false".to_owned(), 0)].into(),
@@ -79,8 +84,8 @@ async fn of_records(
         by: Measure::Flows,
         ..Question::default()
     };
-    let answer = aggregate::answer(reader, &question, limits).await?;
-    for row in json_rows(&answer.rows) {
+    let answer = aggregate::answer(reader, &question, budget).await?;
+    for row in answer.rows.json() {
         let count = row
             .get("flows")
             .and_then(serde_json::Value::as_u64)

@@ -1,137 +1,137 @@
-//! Runs a plan within limits and says what it cost.
+//! What answers questions. The API and the CLI know this and no more: neither how an engine
+//! keeps its rows nor what it computes with.
+//!
+//! A question, its filter, its answer and its limits are the same for every engine. The
+//! embedded one ([`crate::Embedded`]) answers out of a store on this machine; another one
+//! would turn the checked filter into what its database understands, and hold to the same:
+//!
+//! - an answer is exact, or says in a note what it lacks;
+//! - it keeps within [`Limits`]: time, groups, rows, memory, and whose flows are seen;
+//! - a question whose asker goes away stops.
 
-use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::fmt;
+use std::time::Duration;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use datafusion::execution::cache::cache_manager::CacheManagerConfig;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::GreedyMemoryPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::display::DisplayableExecutionPlan;
-use datafusion::physical_plan::metrics::MetricValue;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::StreamExt;
+use async_trait::async_trait;
 
-use crate::{Limits, QueryError, Stats};
+use crate::{
+    Answer, AnswerRows, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, Since, Until,
+    ValueCount, ValuesRequest,
+};
 
-/// Rows of a batch that the engine works on at once.
-const BATCH: usize = 16 << 10;
+/// Answers questions.
+#[async_trait]
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// Sums over groups of flows.
+    ///
+    /// # Errors
+    /// The question is wrong, or costs more than `limits` allow.
+    async fn answer(&self, question: &Question, limits: &Limits) -> Result<Answer, QueryError>;
 
-/// What is known of the files outlives the question: their footers.
-static SHARED: LazyLock<RuntimeEnv> = LazyLock::new(RuntimeEnv::default);
+    /// Answers a question and says how, in place of the answer.
+    ///
+    /// # Errors
+    /// Those of [`Self::answer`].
+    async fn explain(&self, question: &Question, limits: &Limits) -> Result<Explanation, QueryError>;
 
-/// A plan and how it is run.
-pub(crate) struct Task<'a> {
-    pub(crate) plan: LogicalPlan,
-    pub(crate) limits: &'a Limits,
-    /// Columns that the filter does not need are read after it, only where it
-    /// lets rows through. That pays when these are few; else it costs.
-    pub(crate) filter_first: bool,
-    /// The answer has at most so many rows.
-    pub(crate) most: usize,
-    pub(crate) too_many: fn(usize) -> QueryError,
+    /// A page of records.
+    ///
+    /// # Errors
+    /// The request is wrong, or costs more than `limits` allow.
+    async fn flows(&self, request: &FlowsRequest, limits: &Limits) -> Result<FlowsPage, QueryError>;
+
+    /// The values of a field that begin with a prefix, the most frequent first.
+    ///
+    /// # Errors
+    /// The request is wrong, or costs more than `limits` allow.
+    async fn values(&self, request: &ValuesRequest, limits: &Limits) -> Result<Vec<ValueCount>, QueryError>;
+
+    /// Records as they arrive.
+    ///
+    /// # Errors
+    /// The filter or a column is wrong, or there is no room for another tail.
+    async fn tail(&self, request: &TailRequest, limits: &Limits) -> Result<Box<dyn RecordTail>, QueryError>;
+
+    /// What it has.
+    fn status(&self) -> EngineStatus;
+
+    /// The namespaces that occur in its records of this time, each once, and perhaps others
+    /// of the hours around it.
+    fn namespaces(&self, since: Since, until: Until) -> Vec<String>;
 }
 
-/// What came out of a plan.
-pub(crate) struct Ran {
-    pub(crate) rows: RecordBatch,
-    pub(crate) stats: Stats,
-    plan: Arc<dyn ExecutionPlan>,
+/// Which records are shown as they arrive.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TailRequest {
+    /// Which flows, in the filter language; all when empty.
+    pub filter: String,
+    /// Fields to show; all when empty.
+    pub columns: Vec<String>,
+    /// Every observation of a flow, not its primary one alone.
+    pub all_observations: bool,
 }
 
-impl Ran {
-    /// The plan, with the figures of each step.
-    pub(crate) fn plan(&self) -> String {
-        let shown = DisplayableExecutionPlan::with_metrics(self.plan.as_ref());
-        shown.indent(false).to_string()
-    }
+/// The records of one who watches, as a page has them.
+pub trait RecordTail: fmt::Debug + Send {
+    /// The next records; `None` when there were none in that time, or the filter let
+    /// none of them through. It waits on the thread that asks.
+    ///
+    /// # Errors
+    /// There will be no more.
+    fn next(&mut self, within: Duration) -> Result<Option<AnswerRows>, TailEnd>;
+
+    /// Records that came faster than they were taken, and are left out.
+    fn missed(&self) -> u64;
 }
 
-/// Runs a plan.
-pub(crate) async fn run(task: Task<'_>) -> Result<Ran, QueryError> {
-    let timeout = task.limits.timeout;
-    let ended = tokio::time::timeout(timeout, collect(task)).await;
-    ended.unwrap_or(Err(QueryError::Timeout(timeout)))
+/// Why a tail has no more records.
+#[derive(Debug, thiserror::Error)]
+pub enum TailEnd {
+    /// The store was closed and all was shown.
+    #[error("the store was closed")]
+    Closed,
+    /// It failed.
+    #[error(transparent)]
+    Failed(#[from] QueryError),
 }
 
-async fn collect(task: Task<'_>) -> Result<Ran, QueryError> {
-    let began = Instant::now();
-    let context = session(task.limits, task.filter_first)?;
-    let plan = context.state().create_physical_plan(&task.plan).await?;
-    let mut stream = execute_stream(Arc::clone(&plan), context.task_ctx())?;
-    let (mut batches, mut rows) = (Vec::new(), 0);
-    while let Some(batch) = stream.next().await {
-        let batch = batch?;
-        rows += batch.num_rows();
-        if rows > task.most {
-            return Err((task.too_many)(task.most));
-        }
-        batches.push(batch);
-    }
-    let rows = concat_batches(&stream.schema(), &batches)?;
-    let mut stats = Stats {
-        elapsed_us: began.elapsed().as_micros().try_into().unwrap_or(u64::MAX),
-        ..Stats::default()
-    };
-    add_up(plan.as_ref(), &mut stats);
-    Ok(Ran { rows, stats, plan })
+/// What an engine has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EngineStatus {
+    /// Rows that are in no file yet.
+    pub memory_rows: u64,
+    /// What does not go on, and is tried again.
+    pub degraded: Vec<String>,
+    /// Records as they came, and their sums, the finest first.
+    pub tiers: Vec<TierStatus>,
+    /// Files that are skipped, and why.
+    pub unreadable: Vec<(String, String)>,
+    /// The disk that its files are on, where it is known.
+    pub disk: Option<DiskStatus>,
 }
 
-fn session(limits: &Limits, filter_first: bool) -> Result<SessionContext, QueryError> {
-    let footers = SHARED.cache_manager.get_file_metadata_cache();
-    let caches = CacheManagerConfig {
-        file_metadata_cache: Some(footers),
-        ..CacheManagerConfig::default()
-    };
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory)))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
-        .with_cache_manager(caches)
-        .build_arc()?;
-    let mut config = SessionConfig::new()
-        .with_target_partitions(limits.threads.max(1))
-        .with_batch_size(BATCH);
-    let parquet = &mut config.options_mut().execution.parquet;
-    parquet.pushdown_filters = filter_first;
-    parquet.reorder_filters = true;
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+/// The disk of the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskStatus {
+    /// Bytes that are free.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// Rows that expired before their time because it was short.
+    pub expired_early_rows: u64,
 }
 
-/// Adds up what the steps that read say of themselves.
-fn add_up(plan: &dyn ExecutionPlan, stats: &mut Stats) {
-    for child in plan.children() {
-        add_up(child.as_ref(), stats);
-    }
-    if plan.name() != "DataSourceExec" {
-        return;
-    }
-    for metric in plan.metrics().unwrap_or_default().iter() {
-        match metric.value() {
-            MetricValue::OutputRows(count) => stats.rows_read += count.value(),
-            MetricValue::Count { name, count } if name == "bytes_scanned" => {
-                stats.bytes_read += count.value()
-            }
-            MetricValue::Count { name, count } if name == "pushdown_rows_pruned" => {
-                stats.rows_read += count.value();
-            }
-            MetricValue::PruningMetrics {
-                name,
-                pruning_metrics,
-            } if name == "row_groups_pruned_statistics" => {
-                stats.row_groups_pruned += pruning_metrics.pruned();
-                stats.row_groups += pruning_metrics.pruned() + pruning_metrics.matched();
-            }
-            MetricValue::PruningMetrics {
-                name,
-                pruning_metrics,
-            } if name == "files_ranges_pruned_statistics" => {
-                stats.segments_pruned += pruning_metrics.pruned();
-            }
-            _ => {}
-        }
-    }
+/// What a tier has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierStatus {
+    /// `raw`, `minute` or `hour`.
+    pub tier: String,
+    /// Files.
+    pub segments: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// The earliest and the latest time in them, in microseconds since the epoch.
+    pub time: Option<(i64, i64)>,
 }

@@ -65,6 +65,10 @@ impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(what) => Self::Memory(what.clone()),
+            DataFusionError::External(ours) => match ours.downcast_ref() {
+                Some(Self::Timeout(timeout)) => Self::Timeout(*timeout),
+                _ => Self::Engine(error.strip_backtrace()),
+            },
             _ => Self::Engine(error.strip_backtrace()),
         }
     }

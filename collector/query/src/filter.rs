@@ -4,11 +4,13 @@
 //! [`crate::lower`] makes of these what the engine evaluates.
 
 mod check;
+mod entry;
 mod error;
 pub(crate) mod expr;
 mod function;
 pub(crate) mod literal;
 mod parse;
+mod value;
 
 pub(crate) use check::find_column;
 pub use error::FilterError;
@@ -37,7 +39,7 @@ pub fn compile(filter: &str) -> Result<Filter, FilterError> {
     let test = if filter.is_empty() {
         Test::Const(true)
     } else {
-        parse::parse(filter, |tree, source| Checker { source }.test(tree))?
+        parse::parse(filter, |tree, source| Checker::new(source).test(tree))?
     };
     Ok(Filter {
         text: filter.to_owned(),
@@ -54,6 +56,17 @@ impl Filter {
     /// It lets everything through.
     pub fn is_everything(&self) -> bool {
         matches!(self.test, Test::Const(true))
+    }
+
+    /// The fields that it looks at and that nothing fills: they are empty in every record.
+    pub fn unfilled(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        expr::columns(&self.test, &mut |column| {
+            if !column.field().filled && !names.contains(&column.name()) {
+                names.push(column.name());
+            }
+        });
+        names
     }
 
     /// The same, of the flows in `scope` alone. An end that somebody could take for
@@ -90,12 +103,9 @@ impl Filter {
         }
     }
 
-    /// The same with the sides swapped.
-    pub(crate) fn mirrored(&self) -> Self {
-        Self {
-            text: self.text.clone(),
-            test: expr::map(&self.test, &expr::other_side),
-        }
+    /// What lets a flow through when it is looked at from its other end.
+    pub(crate) fn mirrored(&self) -> Test {
+        expr::mirrored(&self.test)
     }
 }
 

@@ -9,30 +9,41 @@ use arrow::array::{
 use arrow::compute::take;
 use arrow::datatypes::{DataType, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type};
 use datafusion::error::Result as Done;
-use datafusion::logical_expr::Expr;
-use datafusion::prelude::col;
-use weir_api::fields::{Column, Side};
+use datafusion::logical_expr::{Expr, Operator, binary_expr};
+use datafusion::prelude::{col, lit};
+use weir_api::fields::{Column, Mirror, Side};
 use weir_flow::protocol_name;
 use weir_store::schema::{DST_ID, SRC_ID};
 
 use crate::QueryError;
-use crate::filter::expr::other_side;
 use crate::filter::{find_column, nearest_field};
 use crate::function::call;
-use crate::lower::{PROTO, PROTOCOL, time_type};
-use crate::who::{Groups, Who};
+use crate::identity_table::{Groups, IdentityTable};
+use crate::lower::{PROTO, PROTOCOL, other_side, other_sides, time_type};
 
-/// The name of the column of both identities' groups.
-const WHO: &str = "k_who";
-/// The name of the column of the bucket.
-pub(crate) const BUCKET: &str = "k_time";
+/// When a record arrived; the start of a bucket.
+pub(crate) const TIME: Column = Column::of("time");
+
+/// One number that flows are grouped by, as the engine has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// The start of the bucket of time.
+    Bucket,
+    /// The groups of both identities: the source's in the upper half.
+    Identities,
+    /// A field of the flow itself.
+    Field(Column),
+}
 
 /// What flows are grouped by.
 pub(crate) struct Keys {
+    /// As they were asked for, each once.
     columns: Vec<Column>,
+    /// In the order of the engine's columns: the bucket, the identities, then fields in
+    /// the order of the table, so that nothing depends on how the question was put.
+    keys: Vec<Key>,
     /// Groups of identities, source and destination.
     sides: [Option<Groups>; 2],
-    own: Vec<Column>,
     bucket: Option<i64>,
 }
 
@@ -48,54 +59,69 @@ pub(crate) fn columns(names: &[String]) -> Result<Vec<Column>, QueryError> {
 }
 
 impl Keys {
-    pub(crate) fn new(columns: Vec<Column>, who: &Who, bucket: Option<i64>) -> Done<Self> {
-        let of = |side| -> Vec<Column> {
-            let its = columns.iter().filter(|c| c.field().identity && c.side() == side);
-            its.copied().collect()
+    pub(crate) fn new(columns: Vec<Column>, who: &IdentityTable, bucket: Option<i64>) -> Done<Self> {
+        let mut ordered = columns.clone();
+        ordered.sort_unstable();
+        let groups = |side| {
+            let its = ordered.iter().filter(|c| c.field().identity && c.side() == side);
+            let its: Vec<Column> = its.copied().collect();
+            (!its.is_empty()).then(|| who.groups(&its)).transpose()
         };
-        let groups = |side| match of(side) {
-            none if none.is_empty() => Ok(None),
-            its => who.groups(&its).map(Some),
-        };
+        let sides = [groups(Side::Src)?, groups(Side::Dst)?];
+        let fields = ordered.iter().filter(|c| !c.field().identity);
+        let keys = (bucket.map(|_| Key::Bucket).into_iter())
+            .chain(sides.iter().any(Option::is_some).then_some(Key::Identities))
+            .chain(fields.map(|column| Key::Field(*column)));
         Ok(Self {
-            sides: [groups(Side::Src)?, groups(Side::Dst)?],
-            own: columns.iter().filter(|c| !c.field().identity).copied().collect(),
+            keys: keys.collect(),
             columns,
+            sides,
             bucket,
         })
     }
 
-    fn names_who(&self) -> bool {
-        self.sides.iter().any(Option::is_some)
+    /// How many columns the keys take.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
     }
 
-    /// The names of the columns of the keys, that of the bucket first.
-    pub(crate) fn names(&self) -> Vec<String> {
-        let bucket = self.bucket.map(|_| BUCKET.to_owned());
-        let who = self.names_who().then(|| WHO.to_owned());
-        let own = self.own.iter().map(|column| format!("k_{}", column.name()));
-        bucket.into_iter().chain(who).chain(own).collect()
+    /// The first of them is the bucket.
+    pub(crate) fn has_buckets(&self) -> bool {
+        self.bucket.is_some()
     }
 
-    /// The keys of a row; of the row with its sides swapped when `mirrored`.
+    /// The names of their columns in the plan.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        (0..self.keys.len()).map(|at| format!("k{at}"))
+    }
+
+    /// The keys of a row; of the flow looked at from its other end when `mirrored`.
     pub(crate) fn expressions(&self, mirrored: bool) -> Vec<Expr> {
-        let turn = |column| if mirrored { other_side(column) } else { column };
-        let mut keys: Vec<Expr> = self.bucket.map(bucket).into_iter().collect();
-        if self.names_who() {
-            let (src, dst) = if mirrored {
-                (DST_ID, SRC_ID)
-            } else {
-                (SRC_ID, DST_ID)
-            };
-            keys.push(self.who(src, dst));
-        }
-        keys.extend(self.own.iter().map(|column| stored(turn(*column))));
-        let named = keys.into_iter().zip(self.names());
-        named.map(|(key, name)| key.alias(name)).collect()
+        let (src, dst) = match mirrored {
+            true => (DST_ID, SRC_ID),
+            false => (SRC_ID, DST_ID),
+        };
+        let key = |key: &Key| match *key {
+            Key::Bucket => bucket(self.bucket.unwrap_or(1)),
+            Key::Identities => self.identities(src, dst),
+            Key::Field(column) if !mirrored => stored(column),
+            Key::Field(column) if column.field().mirror == Mirror::Value => {
+                other_side(column, stored(column))
+            }
+            Key::Field(column) => stored(column.mirrored()),
+        };
+        self.keys.iter().map(key).collect()
+    }
+
+    /// The row is in the same group from both its ends.
+    pub(crate) fn is_own_mirror(&self) -> Expr {
+        let pairs = self.expressions(false).into_iter().zip(self.expressions(true));
+        let same = |(key, image): (Expr, Expr)| binary_expr(key, Operator::IsNotDistinctFrom, image);
+        pairs.map(same).reduce(Expr::and).unwrap_or_else(|| lit(true))
     }
 
     /// Both groups in one number: grouping by one number is what the engine is best at.
-    fn who(&self, src: &str, dst: &str) -> Expr {
+    fn identities(&self, src: &str, dst: &str) -> Expr {
         let of = |side: &Option<Groups>| side.as_ref().map(|groups| Arc::clone(&groups.of));
         let name = "groups";
         match (of(&self.sides[0]), of(&self.sides[1])) {
@@ -116,72 +142,69 @@ impl Keys {
         }
     }
 
-    /// Each side's fields are the other side's too, so that a group has a mirror image.
-    pub(crate) fn is_symmetric(&self) -> bool {
-        let both = self.columns.iter().any(|column| column.side() != Side::Flow);
-        let names = |side| -> Vec<&str> {
-            let its = self.columns.iter().filter(|c| c.side() == side);
-            its.map(|column| column.field().name).collect()
-        };
-        both && names(Side::Src) == names(Side::Dst)
+    /// What is a key from one end is one from the other, too: each group has a mirror
+    /// image, which may be itself.
+    pub(crate) fn are_symmetric(&self) -> bool {
+        self.columns
+            .iter()
+            .all(|column| self.columns.contains(&column.mirrored()))
     }
 
-    /// The keys of the mirror image of each group, in the order of the keys.
+    /// The keys of the mirror image of each group.
     pub(crate) fn mirrored(&self, keys: &[ArrayRef]) -> Vec<ArrayRef> {
-        let names = self.names();
-        let of_column = |column: Column| {
-            let name = format!("k_{}", column.name());
-            names.iter().position(|its| *its == name)
-        };
-        let turned = names.iter().zip(keys).map(|(name, key)| {
-            if name == WHO {
-                let swapped = key.as_primitive::<UInt64Type>().values().iter();
-                let swapped = swapped.map(|pair| pair.rotate_left(32));
-                return Arc::new(UInt64Array::from_iter_values(swapped)) as ArrayRef;
+        let image = |(key, values): (&Key, &ArrayRef)| match *key {
+            Key::Bucket => Arc::clone(values),
+            Key::Identities => {
+                let pairs = values.as_primitive::<UInt64Type>().values().iter();
+                let swapped = pairs.map(|pair| pair.rotate_left(32));
+                Arc::new(UInt64Array::from_iter_values(swapped)) as ArrayRef
             }
-            let own = self
-                .own
-                .iter()
-                .find(|column| *name == format!("k_{}", column.name()));
-            let place = own.and_then(|column| of_column(other_side(*column)));
-            Arc::clone(place.map_or(key, |place| &keys[place]))
-        });
-        turned.collect()
+            Key::Field(column) if column.field().mirror == Mirror::Value => other_sides(values),
+            Key::Field(column) => {
+                let at = self.position(Key::Field(column.mirrored()));
+                Arc::clone(at.map_or(values, |at| &keys[at]))
+            }
+        };
+        self.keys.iter().zip(keys).map(image).collect()
+    }
+
+    fn position(&self, key: Key) -> Option<usize> {
+        self.keys.iter().position(|its| *its == key)
     }
 
     /// Names and values as people read them, in the order that was asked for;
     /// the bucket's start is `time`.
     pub(crate) fn read(&self, keys: &[ArrayRef]) -> Done<Vec<(String, ArrayRef)>> {
-        let names = self.names();
-        let key = |name: &str| names.iter().position(|its| its == name).map(|at| &keys[at]);
+        let values = |key| self.position(key).map(|at| &keys[at]);
         let mut read = Vec::new();
-        if let Some(time) = key(BUCKET) {
-            read.push(("time".to_owned(), Arc::clone(time)));
+        if let Some(time) = values(Key::Bucket) {
+            read.push((TIME.name().to_owned(), Arc::clone(time)));
         }
-        let mut sides = [0, 0];
-        for column in &self.columns {
-            let values = if column.field().identity {
-                let side = usize::from(column.side() == Side::Dst);
-                let place = sides[side];
-                sides[side] += 1;
-                self.side_values(side, place, key(WHO))?
+        for &column in &self.columns {
+            let shown = if column.field().identity {
+                self.names_of(column, values(Key::Identities))?
             } else {
-                let stored = key(&format!("k_{}", column.name())).map(Arc::clone);
-                stored.map(|values| known_text(*column, values))
+                let stored = values(Key::Field(column)).map(Arc::clone);
+                stored.map(|values| known_text(column, values))
             };
-            read.extend(values.map(|values| (column.name().to_owned(), values)));
+            read.extend(shown.map(|values| (column.name().to_owned(), values)));
         }
         Ok(read)
     }
 
-    fn side_values(&self, side: usize, place: usize, who: Option<&ArrayRef>) -> Done<Option<ArrayRef>> {
-        let (Some(groups), Some(who)) = (&self.sides[side], who) else {
+    /// What a field of an identity says, by group.
+    fn names_of(&self, column: Column, pairs: Option<&ArrayRef>) -> Done<Option<ArrayRef>> {
+        let (side, shift) = match column.side() {
+            Side::Dst => (&self.sides[1], 0),
+            Side::Src | Side::Flow => (&self.sides[0], 32),
+        };
+        let names = side.as_ref().and_then(|groups| groups.names(column));
+        let (Some(names), Some(pairs)) = (names, pairs) else {
             return Ok(None);
         };
-        let shift = if side == 0 { 32 } else { 0 };
-        let numbers = who.as_primitive::<UInt64Type>().values().iter();
+        let numbers = pairs.as_primitive::<UInt64Type>().values().iter();
         let numbers = UInt32Array::from_iter_values(numbers.map(|pair| (pair >> shift) as u32));
-        Ok(Some(take(&groups.names[place], &numbers, None)?))
+        Ok(Some(take(names, &numbers, None)?))
     }
 }
 

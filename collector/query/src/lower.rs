@@ -5,22 +5,24 @@
 //! of segments prune by them. What depends on one side's identity alone is found
 //! out once for each identity.
 
+mod convert;
 mod term;
 
-pub(crate) use term::{PROTO, PROTOCOL, time_type, time_value};
+pub(crate) use term::{PROTO, PROTOCOL, other_side, other_sides, time_type, time_value};
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::comparison;
 use arrow::compute::prep_null_mask_filter;
-use arrow::datatypes::{DataType, UInt16Type};
+use arrow::datatypes::{DataType, Schema, UInt16Type};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, when};
-use datafusion::physical_expr::create_physical_expr;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion::prelude::{col, lit};
 use regex::Regex;
 use weir_api::fields::{Column, Side};
@@ -30,18 +32,18 @@ use weir_store::schema::{DST_ID, OF_ONE_PACKET, SRC_ID};
 use crate::filter::expr::{self, Test, TextTest};
 use crate::filter::literal;
 use crate::function::call;
-use crate::who::Who;
+use crate::identity_table::IdentityTable;
 
 /// What conditions are lowered against.
 #[derive(Clone, Copy)]
-pub(crate) enum Over<'a> {
+pub(crate) enum LoweringContext<'a> {
     /// Stored facts or sums, whose identities these are.
-    Facts(&'a Who),
+    Facts(&'a IdentityTable),
     /// The table of identities itself.
     Identities,
 }
 
-impl Over<'_> {
+impl LoweringContext<'_> {
     /// The condition as an expression; null is false.
     pub(crate) fn test(self, test: &Test) -> Result<Expr> {
         self.polar(test, true)
@@ -49,8 +51,11 @@ impl Over<'_> {
 
     /// The condition, or its negation when `wanted` is false.
     fn polar(self, test: &Test, wanted: bool) -> Result<Expr> {
-        if let (Over::Facts(who), Some(side)) = (self, side_of(test)) {
-            return chosen(who, side, test, wanted);
+        if let LoweringContext::Facts(who) = self {
+            who.check_time()?;
+            if let Some(side) = side_of(test) {
+                return chosen(who, side, test, wanted);
+            }
         }
         match test {
             Test::Const(yes) => Ok(lit(*yes == wanted)),
@@ -68,7 +73,7 @@ impl Over<'_> {
         let mut flat = Vec::new();
         flatten(tests, all, &mut flat);
         let mut parts = Vec::new();
-        if let Over::Facts(who) = self {
+        if let LoweringContext::Facts(who) = self {
             for side in [Side::Src, Side::Dst] {
                 let (its, rest) = flat.into_iter().partition(|test| side_of(test) == Some(side));
                 flat = rest;
@@ -83,13 +88,14 @@ impl Over<'_> {
         for test in flat {
             parts.push(self.polar(test, wanted)?);
         }
-        let every = all == wanted;
-        let joined = balanced(parts, if every { Expr::and } else { Expr::or });
-        Ok(joined.unwrap_or_else(|| lit(every)))
+        Ok(match all == wanted {
+            true => every(parts),
+            false => balanced(parts, Expr::or).unwrap_or_else(|| lit(false)),
+        })
     }
 
     /// True or false, never null.
-    fn certain(self, test: &Test) -> Result<Expr> {
+    pub(crate) fn certain(self, test: &Test) -> Result<Expr> {
         Ok(self.test(test)?.is_true())
     }
 
@@ -97,11 +103,13 @@ impl Over<'_> {
         match test {
             Test::Same(a, b) => Ok(self.certain(a)?.eq(self.certain(b)?)),
             Test::If(test, yes, no) => {
-                when(self.certain(test)?, self.certain(yes)?).otherwise(self.certain(no)?)
+                let (yes, no) = (self.certain(yes)?, self.certain(no)?);
+                Ok(term::choice(self.certain(test)?, yes, no, DataType::Boolean))
             }
             Test::Flag(column) => Ok(col(column.name())),
             Test::Known(column) => Ok(self.place(*column).is_not_null()),
             Test::HasWord(column, word) => Ok(has_word(*column, word)),
+            Test::HasKey(column, key) => Ok(convert::has_key(self.place(*column), key)),
             Test::Compare(op, a, b) => self.compare(*op, a, b),
             Test::OneOf(term, list) => self.one_of(term, list),
             Test::Within(term, networks) => {
@@ -135,18 +143,27 @@ pub(crate) fn id_of(side: Side) -> &'static str {
 }
 
 /// A condition about one side's identity, found out for each identity.
-fn chosen(who: &Who, side: Side, test: &Test, wanted: bool) -> Result<Expr> {
-    let expression = Over::Identities.polar(test, wanted)?;
+fn chosen(who: &IdentityTable, side: Side, test: &Test, wanted: bool) -> Result<Expr> {
+    let expression = LoweringContext::Identities.polar(test, wanted)?;
     let found = evaluate(&expression, who.table())?;
     Ok(who.chosen(id_of(side), &found))
 }
 
 /// What the condition is for each row; false where it is null.
-pub(crate) fn evaluate(expression: &Expr, rows: &RecordBatch) -> Result<BooleanArray> {
-    let schema = DFSchema::try_from(rows.schema().as_ref().clone())?;
+fn evaluate(expression: &Expr, rows: &RecordBatch) -> Result<BooleanArray> {
+    apply(physical(expression, &rows.schema())?.as_ref(), rows)
+}
+
+/// The condition, ready to be applied to rows of this schema.
+pub(crate) fn physical(expression: &Expr, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+    let schema = DFSchema::try_from(schema.clone())?;
     let planning = PhysicalPlanningContext::default();
-    let physical = create_physical_expr(expression, &schema, &ExecutionProps::new(), &planning)?;
-    let found = physical.evaluate(rows)?.into_array(rows.num_rows())?;
+    create_physical_expr(expression, &schema, &ExecutionProps::new(), &planning)
+}
+
+/// What the condition is for each row; false where it is null.
+pub(crate) fn apply(condition: &dyn PhysicalExpr, rows: &RecordBatch) -> Result<BooleanArray> {
+    let found = condition.evaluate(rows)?.into_array(rows.num_rows())?;
     let found = found.as_boolean();
     Ok(match found.nulls() {
         Some(_) => prep_null_mask_filter(found),
@@ -164,6 +181,36 @@ fn flatten<'a>(tests: &'a [Test], all: bool, flat: &mut Vec<&'a Test>) {
     }
 }
 
+/// So many conditions of which each must hold stand beside each other for the engine.
+const SEEN: usize = 8;
+
+/// All of the conditions. The engine makes a chain of those that it sees and recurses
+/// along it, so that it sees few; the others it takes as one. Each level of a filter may
+/// have a chain.
+fn every(mut parts: Vec<Expr>) -> Expr {
+    if parts.len() > SEEN {
+        let rest = parts.split_off(SEEN - 1);
+        parts.push(call("all", DataType::Boolean, rest, |args| {
+            let rows = args.first().map_or(0, |column| column.len());
+            let mut held = BooleanBuffer::new_set(rows);
+            for found in args {
+                let found = found.as_boolean();
+                held = &held & &truths(found);
+            }
+            Ok(Arc::new(BooleanArray::new(held, None)) as ArrayRef)
+        }));
+    }
+    balanced(parts, Expr::and).unwrap_or_else(|| lit(true))
+}
+
+/// Where a condition is true, neither false nor null.
+fn truths(found: &BooleanArray) -> BooleanBuffer {
+    match found.nulls() {
+        Some(nulls) => found.values() & nulls.inner(),
+        None => found.values().clone(),
+    }
+}
+
 /// Joined as a tree that is as low as can be: the engine recurses over it.
 fn balanced(mut parts: Vec<Expr>, join: fn(Expr, Expr) -> Expr) -> Option<Expr> {
     if parts.len() < 2 {
@@ -174,28 +221,36 @@ fn balanced(mut parts: Vec<Expr>, join: fn(Expr, Expr) -> Expr) -> Option<Expr> 
     Some(join(left, right))
 }
 
-fn has_word(column: Column, word: &str) -> Expr {
-    let has = |flags: u16| {
-        let of_one_packet = flags & OF_ONE_PACKET != 0;
+/// Of all flags that can be stored, which of the words of `tcp_flags` they hold, a bit each.
+static WORDS_OF_FLAGS: LazyLock<Vec<u16>> = LazyLock::new(|| {
+    let words = words();
+    let bits = |flags: u16| {
         let flags = TcpFlags {
             bits: flags & !OF_ONE_PACKET,
-            of_one_packet,
+            of_one_packet: flags & OF_ONE_PACKET != 0,
         };
-        flags.words().any(|its| its == word)
+        let places = flags
+            .words()
+            .filter_map(|its| words.iter().position(|word| *word == its));
+        places.fold(0, |bits, place| bits | 1 << place)
     };
-    let table: Vec<bool> = (0..=u16::MAX).map(has).collect();
-    call(
-        &format!("has_{word}"),
-        DataType::Boolean,
-        vec![col(column.name())],
-        move |args| {
-            let flags = args[0].as_primitive::<UInt16Type>();
-            let found = flags
-                .iter()
-                .map(|flags| flags.map(|flags| table[usize::from(flags)]));
-            Ok(Arc::new(found.collect::<BooleanArray>()) as ArrayRef)
-        },
-    )
+    (0..=u16::MAX).map(bits).collect()
+});
+
+/// The words that `tcp_flags` can hold.
+fn words() -> Vec<&'static str> {
+    literal::words(Column::of("tcp_flags")).unwrap_or_default()
+}
+
+fn has_word(column: Column, word: &str) -> Expr {
+    let place = words().into_iter().position(|its| its == word);
+    let bit = place.map_or(0, |place| 1 << place);
+    let name = format!("has_{word}");
+    call(&name, DataType::Boolean, vec![col(column.name())], move |args| {
+        let flags = args[0].as_primitive::<UInt16Type>().iter();
+        let found = flags.map(|flags| Some(WORDS_OF_FLAGS[usize::from(flags?)] & bit != 0));
+        Ok(Arc::new(found.collect::<BooleanArray>()) as ArrayRef)
+    })
 }
 
 fn text_test(op: TextTest, of: Expr, what: Expr) -> Expr {
@@ -222,4 +277,4 @@ fn matches(of: Expr, pattern: &Regex) -> Expr {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

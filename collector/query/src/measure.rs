@@ -34,37 +34,17 @@ impl Sum {
         }
     }
 
-    /// The name of its column.
-    pub(crate) const fn name(self) -> &'static str {
+    /// What a row adds; of a row of sums when `sums`. Bytes that were sent or received
+    /// are added by whoever knows the direction.
+    pub(crate) fn expression(self, sums: bool) -> Expr {
         match self {
-            Self::Bytes => "s_bytes",
-            Self::Packets => "s_packets",
-            Self::Flows => "s_flows",
-            Self::DroppedPackets => "s_dropped_packets",
-            Self::DroppedBytes => "s_dropped_bytes",
-            Self::Sent => "s_sent",
-            Self::Received => "s_received",
-        }
-    }
-
-    /// It tells one direction from the other.
-    pub(crate) const fn has_direction(self) -> bool {
-        matches!(self, Self::Sent | Self::Received)
-    }
-
-    /// What a row adds; of a row of sums when `sums`, with its sides swapped when `mirrored`.
-    pub(crate) fn expression(self, sums: bool, mirrored: bool) -> Expr {
-        let added = match self {
-            Self::Bytes => col("bytes"),
+            Self::Bytes | Self::Sent | Self::Received => col("bytes"),
             Self::Packets => col("packets"),
             Self::DroppedPackets => col("dropped_packets"),
             Self::DroppedBytes => col("dropped_bytes"),
             Self::Flows if sums => col(FLOWS),
             Self::Flows => lit(1_u64),
-            Self::Sent | Self::Received if (self == Self::Received) == mirrored => col("bytes"),
-            Self::Sent | Self::Received => lit(0_u64),
-        };
-        added.alias(self.name())
+        }
     }
 }
 
@@ -87,10 +67,13 @@ pub(crate) fn measures(question: &Question) -> Vec<Measure> {
     measures
 }
 
-/// What is to be added up for these measures, each once.
+/// What is to be added up for these measures, each once; of the two directions both or
+/// none, since a group may turn out to be the mirror image of another.
 pub(crate) fn sums(measures: &[Measure]) -> Vec<Sum> {
     let mut sums: Vec<Sum> = Vec::new();
-    for sum in measures.iter().copied().map(Sum::of) {
+    let directions = measures.iter().any(|measure| measure.has_direction());
+    let directions = [Sum::Sent, Sum::Received].into_iter().filter(|_| directions);
+    for sum in measures.iter().copied().map(Sum::of).chain(directions) {
         if !sums.contains(&sum) {
             sums.push(sum);
         }
@@ -98,15 +81,13 @@ pub(crate) fn sums(measures: &[Measure]) -> Vec<Sum> {
     sums
 }
 
-/// A measure's values, from its sum over so many microseconds.
-pub(crate) fn values(measure: Measure, sums: impl Iterator<Item = u64>, micros: i64) -> ArrayRef {
+/// A measure's values, from sums, each over so many microseconds.
+pub(crate) fn values(measure: Measure, sums: impl Iterator<Item = (u64, i64)>) -> ArrayRef {
     match measure {
         Measure::ByteRate | Measure::PacketRate => {
-            let seconds = micros.max(1) as f64 / 1e6;
-            Arc::new(Float64Array::from_iter_values(
-                sums.map(|sum| sum as f64 / seconds),
-            ))
+            let rate = |(sum, micros): (u64, i64)| sum as f64 / (micros.max(1) as f64 / 1e6);
+            Arc::new(Float64Array::from_iter_values(sums.map(rate)))
         }
-        _ => Arc::new(UInt64Array::from_iter_values(sums)),
+        _ => Arc::new(UInt64Array::from_iter_values(sums.map(|(sum, _)| sum))),
     }
 }

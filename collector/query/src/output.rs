@@ -23,8 +23,10 @@ use weir_api::fields::{Column, FieldKind};
 use weir_flow::{Rfc3339, TcpFlags};
 use weir_store::schema::OF_ONE_PACKET;
 
+use crate::AnswerRows;
+
 /// One JSON object a row.
-pub fn json_rows(rows: &RecordBatch) -> Vec<Map<String, Value>> {
+pub(crate) fn json_rows(rows: &RecordBatch) -> Vec<Map<String, Value>> {
     let schema = rows.schema();
     let names = schema.fields().iter().map(|field| field.name());
     let are_maps: Vec<bool> = names
@@ -47,7 +49,7 @@ pub fn json_rows(rows: &RecordBatch) -> Vec<Map<String, Value>> {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn csv(rows: &RecordBatch, mut to: impl Write) -> io::Result<()> {
+pub(crate) fn csv(rows: &RecordBatch, mut to: impl Write) -> io::Result<()> {
     let schema = rows.schema();
     let header: Vec<_> = schema.fields().iter().map(|field| quoted(field.name())).collect();
     write!(to, "{}\r\n", header.join(","))?;
@@ -71,7 +73,7 @@ pub fn csv(rows: &RecordBatch, mut to: impl Write) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn arrow_ipc(rows: &RecordBatch, to: impl Write) -> Result<(), ArrowError> {
+pub(crate) fn arrow_ipc(rows: &RecordBatch, to: impl Write) -> Result<(), ArrowError> {
     let mut writer = StreamWriter::try_new(to, &rows.schema())?;
     writer.write(rows)?;
     writer.finish()
@@ -117,7 +119,7 @@ fn json_cell(column: &ArrayRef, row: usize) -> Value {
 }
 
 /// Stored values as people read them, under the names of their fields.
-pub(crate) fn present(columns: Vec<(String, ArrayRef)>, rows: usize) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn present(columns: Vec<(String, ArrayRef)>, rows: usize) -> Result<AnswerRows, ArrowError> {
     let (mut fields, mut arrays) = (Vec::new(), Vec::new());
     for (name, values) in columns {
         let kind = Column::find(&name).map(Column::kind);
@@ -126,7 +128,7 @@ pub(crate) fn present(columns: Vec<(String, ArrayRef)>, rows: usize) -> Result<R
         arrays.push(shown);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map(AnswerRows)
 }
 
 fn shown(kind: Option<FieldKind>, values: ArrayRef) -> Result<ArrayRef, ArrowError> {
@@ -161,9 +163,10 @@ impl fmt::Display for Address<'_> {
     }
 }
 
-fn mac(octets: &[u8]) -> String {
-    let octets: Vec<_> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-    octets.join(":")
+/// An Ethernet address.
+pub(crate) fn mac(bytes: &[u8]) -> String {
+    let bytes: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(":")
 }
 
 fn words(values: &ArrayRef) -> ArrayRef {

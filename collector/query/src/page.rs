@@ -1,221 +1,301 @@
-//! Records a page at a time, and as they arrive.
+//! Records a page at a time.
 //!
 //! Records are ordered by time and, at one time, by what they are; a cursor says
 //! the time where a page ended and how many records of that time were shown.
 //! Columns that no record has are not read: a page has nothing in them.
+//!
+//! Segments and rows in memory are read in the order of their times, some at a time, until
+//! the page is full and what is left is beyond its end.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, new_null_array};
-use arrow::compute::{filter_record_batch, take};
-use arrow::datatypes::{Schema, TimestampMicrosecondType};
+use arrow::array::RecordBatch;
+use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as Done;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, SortExpr};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use datafusion::prelude::col;
-use weir_api::fields::{Column, Side};
-use weir_store::schema::{self, DST_ID, SRC_ID};
-use weir_store::{Batch, Identities, Reader, Tier, TimeRange, View};
+use weir_api::fields::Column;
+use weir_store::schema::{DST_ID, SRC_ID};
+use weir_store::{Reader, Segment, TimeRange, View};
 
 use crate::aggregate::{range, within};
-use crate::engine::{self, Task};
-use crate::filter::expr;
-use crate::groups::{self, known_text};
-use crate::lower::{self, Over, PROTO, PROTOCOL};
-use crate::output::present;
-use crate::parts::{self, Piece};
-use crate::scan::Rows;
-use crate::who::Who;
-use crate::{Filter, FlowsPage, FlowsRequest, Limits, Order, QueryError, compile};
+use crate::budget::{Budget, off_thread};
+use crate::cursor::{Cursor, after, narrowed, times};
+use crate::groups;
+use crate::identity_table::IdentityTable;
+use crate::lower::LoweringContext;
+use crate::records::{shown, stored};
+use crate::run::{self, QueryRun, Task};
+use crate::scan::SegmentScan;
+use crate::segment_reader::OpenedSegments;
+use crate::tier_slice::{self, InMemory};
+use crate::{FlowsPage, FlowsRequest, Order, QueryError, Stats, compile};
 
 /// Records on a page unless asked otherwise.
 const PAGE: usize = 100;
+/// Each step looks at so many times the records of the one before: the first at about as
+/// many as fit on the page, and a filter that lets few through makes few steps.
+const STEP_GROWS: u64 = 64;
 
-/// What orders records of one time: together with the sparse fields that there are,
-/// all that tells two records apart.
-const TIES: [&str; 16] = [
-    SRC_ID,
-    DST_ID,
-    "addr",
-    "dst_addr",
-    "port",
-    "dst_port",
-    "proto",
-    "bytes",
-    "packets",
-    "start",
-    "end",
-    "exporter",
-    "if_index",
-    "dst_if_index",
-    "direction",
-    "obs_point_id",
-];
-
-/// Text fields that a record always has, be it `""`.
-const ALWAYS: [&str; 7] = [
-    "format",
-    "exporter_node",
-    "verdict",
-    "identified_by",
-    "dst_identified_by",
-    "server",
-    "server_confidence",
-];
-
-/// Where a page ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cursor {
-    time: i64,
-    shown: usize,
+/// Where records are, and from when to when.
+#[derive(Debug, Clone)]
+enum RecordSource {
+    Segment(Arc<Segment>),
+    Memory(InMemory),
 }
 
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.time, self.shown)
+impl RecordSource {
+    fn time(&self) -> TimeRange {
+        match self {
+            Self::Segment(segment) => segment.time,
+            Self::Memory(rows) => rows.time,
+        }
+    }
+
+    fn rows(&self) -> u64 {
+        match self {
+            Self::Segment(segment) => segment.rows,
+            Self::Memory(rows) => rows.rows.num_rows() as u64,
+        }
     }
 }
 
-impl FromStr for Cursor {
-    type Err = QueryError;
-
-    fn from_str(text: &str) -> Result<Self, QueryError> {
-        let parsed = text
-            .split_once('.')
-            .and_then(|(time, shown)| Some((time.parse().ok()?, shown.parse().ok()?)));
-        let (time, shown) =
-            parsed.ok_or_else(|| QueryError::Invalid(format!("{text:?} is no cursor of a page")))?;
-        Ok(Self { time, shown })
-    }
+/// A request that was understood, and the view that it is asked of.
+struct PreparedRequest {
+    reader: Reader,
+    view: View,
+    who: IdentityTable,
+    range: TimeRange,
+    columns: Vec<Column>,
+    /// The stored columns that are read.
+    names: Vec<&'static str>,
+    test: Expr,
+    order: Order,
+    limit: usize,
+    cursor: Option<Cursor>,
+    budget: Budget,
 }
 
 /// A page of records.
 pub(crate) async fn flows(
     reader: &Reader,
     request: &FlowsRequest,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<FlowsPage, QueryError> {
-    let columns = match request.columns.as_slice() {
-        [] => Column::all().collect(),
-        names => groups::columns(names)?,
-    };
-    let limit = request.limit.unwrap_or(PAGE).max(1);
-    if limit > limits.max_rows {
-        return Err(QueryError::TooManyRows(limits.max_rows));
-    }
-    let cursor: Option<Cursor> = request.cursor.as_deref().map(str::parse).transpose()?;
-    let skip = cursor.map_or(0, |cursor| cursor.shown);
-    let fetch = skip.saturating_add(limit).saturating_add(1);
-    if fetch > limits.max_rows.saturating_mul(2).saturating_add(1) {
-        return Err(QueryError::TooManyRows(limits.max_rows));
-    }
-    let range = narrowed(range(request.since, request.until)?, cursor, request.order);
-    let mut filter = compile(&request.filter)?.within(&limits.scope);
-    if !request.all_observations {
-        filter = filter.primary();
-    }
-    let mut view = reader.view(range);
-    let who = Who::new(&view.identities);
-    let mut pieces = parts::pieces(&view, range, Tier::Raw);
-    let names = needed(&columns, &filled(&view));
-    let task = |pieces: &[Piece], memory: &[Batch]| -> Result<Task<'_>, QueryError> {
-        Ok(Task {
-            plan: plan(pieces, memory, &filter, &who, &names, request.order, fetch)?,
-            limits,
-            filter_first: true,
-            most: fetch,
-            too_many: QueryError::TooManyRows,
-        })
-    };
-    let ran = match engine::run(task(&pieces, &view.memory)?).await {
-        Err(QueryError::Engine(_)) if parts::leave_out_unreadable(&mut pieces, &mut view).await => {
-            engine::run(task(&pieces, &view.memory)?).await?
+    let (reader, request, budget) = (reader.clone(), request.clone(), budget.clone());
+    let mut asked = off_thread(move || PreparedRequest::new(&reader, &request, &budget)).await?;
+    let (found, stats) = asked.read().await?;
+    off_thread(move || asked.page(&found, stats)).await
+}
+
+impl PreparedRequest {
+    fn new(reader: &Reader, request: &FlowsRequest, budget: &Budget) -> Result<Self, QueryError> {
+        let columns = match request.columns.as_slice() {
+            [] => Column::all().collect(),
+            names => groups::columns(names)?,
+        };
+        let most = budget.limits.max_rows;
+        let limit = request.limit.unwrap_or(PAGE).max(1);
+        let cursor: Option<Cursor> = request.cursor.as_deref().map(str::parse).transpose()?;
+        let skip = cursor.map_or(0, |cursor| cursor.shown);
+        if limit > most || skip > most {
+            return Err(QueryError::TooManyRows(most));
         }
-        ran => ran?,
-    };
-    let found = ran.rows.slice(
-        skip.min(ran.rows.num_rows()),
-        ran.rows.num_rows().saturating_sub(skip),
-    );
-    let page = found.slice(0, found.num_rows().min(limit));
-    let more = found.num_rows() > limit;
-    let mut stats = ran.stats;
-    stats.segments = pieces.iter().map(Piece::segments).sum();
-    Ok(FlowsPage {
-        cursor: more.then(|| after(&page, cursor).to_string()),
-        rows: shown(&page, &who, &columns)?,
-        notes: parts::notes(&view, &pieces),
-        stats,
-    })
-}
-
-/// What is left of the range after the page that ended at the cursor.
-fn narrowed(range: TimeRange, cursor: Option<Cursor>, order: Order) -> TimeRange {
-    match (cursor, order) {
-        (None, _) => range,
-        (Some(cursor), Order::Newest) => TimeRange {
-            until: range.until.min(cursor.time.saturating_add(1)),
-            ..range
-        },
-        (Some(cursor), Order::Oldest) => TimeRange {
-            from: range.from.max(cursor.time),
-            ..range
-        },
+        let range = narrowed(range(request.since, request.until)?, cursor, request.order);
+        let mut filter = compile(&request.filter)?.within(&budget.limits.scope);
+        if !request.all_observations {
+            filter = filter.primary();
+        }
+        let view = reader.view(range);
+        let who = IdentityTable::within(&view.identities, budget);
+        Ok(Self {
+            test: LoweringContext::Facts(&who).test(&filter.test)?,
+            names: needed(&columns, &filled(&view)),
+            order: request.order,
+            reader: reader.clone(),
+            budget: budget.clone(),
+            view,
+            who,
+            range,
+            columns,
+            limit,
+            cursor,
+        })
     }
-}
 
-/// Where a page ends that is not empty.
-fn after(page: &RecordBatch, before: Option<Cursor>) -> Cursor {
-    let times = page
-        .column_by_name("time")
-        .map(|column| column.as_primitive::<TimestampMicrosecondType>());
-    let times = times.map_or(&[][..], |times| times.values());
-    let time = times.last().copied().unwrap_or_default();
-    let its = times.iter().rev().take_while(|its| **its == time).count();
-    let earlier = before.filter(|before| before.time == time && its == times.len());
-    Cursor {
-        time,
-        shown: its + earlier.map_or(0, |before| before.shown),
+    /// So many records are to be found: those of the page, those of earlier pages that
+    /// have the time where it begins, and one that tells whether there are more.
+    fn wanted(&self) -> usize {
+        let skip = self.cursor.map_or(0, |cursor| cursor.shown);
+        skip.saturating_add(self.limit).saturating_add(1)
     }
-}
 
-fn plan(
-    pieces: &[Piece],
-    memory: &[Batch],
-    filter: &Filter,
-    who: &Who,
-    names: &[&str],
-    order: Order,
-    fetch: usize,
-) -> Result<LogicalPlan, QueryError> {
-    let test = Over::Facts(who).test(&filter.test)?;
-    let part = |rows: Rows, bounds: Option<TimeRange>| -> Done<LogicalPlan> {
-        let plan = LogicalPlanBuilder::scan("flows", provider_as_source(Arc::new(rows)), None)?;
-        let test = bounds.map_or(test.clone(), |bounds| within(bounds).and(test.clone()));
-        plan.filter(test)?
-            .project(names.iter().map(|name| col(*name)))?
-            .build()
-    };
-    let mut plan: Option<LogicalPlanBuilder> = None;
-    for batch in pieces.iter().flat_map(|piece| piece.batches(memory)) {
-        let next = part(batch.rows, batch.bounds)?;
-        plan = Some(match plan {
-            Some(plan) => plan.union(next)?,
-            None => LogicalPlanBuilder::from(next),
+    /// The first records of the range, in order.
+    async fn read(&mut self) -> Result<(Option<RecordBatch>, Stats), QueryError> {
+        let (mut found, mut stats) = (None, Stats::default());
+        let mut left = self.sources();
+        let mut step = self.wanted() as u64;
+        while let Some(next) = left.last() {
+            let bounds = self.bounds(found.as_ref());
+            if !next.time().overlaps(&bounds) {
+                break;
+            }
+            let taken = left.split_off(left.len() - step_of(&left, step));
+            let ran = self.run(taken, bounds).await?;
+            stats.add(&ran.stats);
+            found = Some(self.merged(found, ran.rows)?);
+            step = step.saturating_mul(STEP_GROWS);
+        }
+        stats.segments = self.view.raw.len();
+        Ok((found, stats))
+    }
+
+    /// Where records may be, the first in the order of the page last.
+    fn sources(&self) -> Vec<RecordSource> {
+        let segments = self.view.raw.iter().cloned().map(RecordSource::Segment);
+        let memory = tier_slice::in_memory(&self.view)
+            .into_iter()
+            .map(RecordSource::Memory);
+        let sources = segments
+            .chain(memory)
+            .filter(|source| source.time().overlaps(&self.range));
+        let mut sources: Vec<RecordSource> = sources.collect();
+        match self.order {
+            Order::Newest => sources.sort_by_key(|source| source.time().until),
+            Order::Oldest => sources.sort_by_key(|source| std::cmp::Reverse(source.time().from)),
+        }
+        sources
+    }
+
+    /// What is left of the range: once enough was found, nothing beyond the last of it.
+    fn bounds(&self, found: Option<&RecordBatch>) -> TimeRange {
+        let full = found.filter(|found| found.num_rows() >= self.wanted());
+        let Some(edge) = full.and_then(|found| times(found).last().copied()) else {
+            return self.range;
+        };
+        match self.order {
+            Order::Newest => TimeRange {
+                from: self.range.from.max(edge),
+                ..self.range
+            },
+            Order::Oldest => TimeRange {
+                until: self.range.until.min(edge.saturating_add(1)),
+                ..self.range
+            },
+        }
+    }
+
+    /// Runs the plan; once more without each segment that cannot be read.
+    async fn run(
+        &mut self,
+        mut sources: Vec<RecordSource>,
+        bounds: TimeRange,
+    ) -> Result<QueryRun, QueryError> {
+        loop {
+            let opened: Arc<OpenedSegments> = Arc::default();
+            let task = Task {
+                plan: self.plan(&sources, bounds)?,
+                limits: &self.budget.limits,
+                filter_first: true,
+                most: self.wanted(),
+                too_many: QueryError::TooManyRows,
+                opened: Arc::clone(&opened),
+            };
+            let failed = match run::run(task).await {
+                Err(QueryError::Engine(failed)) => failed,
+                ran => return ran,
+            };
+            let Some(broken) = tier_slice::first_unreadable(opened.latest_first()).await? else {
+                return Err(QueryError::Engine(failed));
+            };
+            sources.retain(|source| !matches!(source, RecordSource::Segment(s) if s.path == broken.path));
+            self.view.unreadable.push(broken);
+        }
+    }
+
+    fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Result<LogicalPlan, QueryError> {
+        let part = |rows: SegmentScan, test: Expr| -> Done<LogicalPlan> {
+            let plan = LogicalPlanBuilder::scan("flows", provider_as_source(Arc::new(rows)), None)?;
+            plan.filter(test)?
+                .project(self.names.iter().map(|name| col(*name)))?
+                .build()
+        };
+        let is_inside = |source: &RecordSource| tier_slice::is_inside(source.time(), bounds);
+        let (whole, cut): (Vec<_>, Vec<_>) = sources.iter().cloned().partition(is_inside);
+        let whole = part(rows(whole), self.test.clone())?;
+        let cut = part(rows(cut), within(bounds).and(self.test.clone()))?;
+        let sorted: Vec<SortExpr> = self.sorting().map(|(name, options)| by(name, options)).collect();
+        let plan = LogicalPlanBuilder::from(whole).union(cut)?;
+        Ok(plan.sort_with_limit(sorted, Some(self.wanted()))?.build()?)
+    }
+
+    /// What records are ordered by, first to last.
+    fn sorting(&self) -> impl Iterator<Item = (&'static str, SortOptions)> {
+        let options = |descending| SortOptions {
+            descending,
+            nulls_first: false,
+        };
+        let ties = ties().filter(|name| self.names.contains(name));
+        let by_time = ("time", options(self.order == Order::Newest));
+        std::iter::once(by_time).chain(ties.map(move |name| (name, options(false))))
+    }
+
+    /// The first of both, in order.
+    fn merged(&self, found: Option<RecordBatch>, more: RecordBatch) -> Result<RecordBatch, QueryError> {
+        let Some(found) = found else { return Ok(more) };
+        let both = concat_batches(&more.schema(), [&found, &more])?;
+        let columns = self.sorting().filter_map(|(name, options)| {
+            Some(SortColumn {
+                values: both.column_by_name(name)?.clone(),
+                options: Some(options),
+            })
         });
+        let order = lexsort_to_indices(&columns.collect::<Vec<_>>(), Some(self.wanted()))?;
+        Ok(take_record_batch(&both, &order)?)
     }
-    let plan = match plan {
-        Some(plan) => plan,
-        None => LogicalPlanBuilder::from(part(Rows::facts(Vec::new(), &[]), None)?),
-    };
-    let by_time = col("time").sort(order == Order::Oldest, false);
-    let ties = ties().filter(|name| names.contains(name));
-    let ties = ties.map(|name| col(name).sort(true, false));
-    let sorted: Vec<SortExpr> = std::iter::once(by_time).chain(ties).collect();
-    Ok(plan.sort_with_limit(sorted, Some(fetch))?.build()?)
+
+    /// The page out of the records that were found.
+    fn page(&self, found: &Option<RecordBatch>, stats: Stats) -> Result<FlowsPage, QueryError> {
+        let nothing = RecordBatch::new_empty(weir_store::schema::facts());
+        let found = found.as_ref().unwrap_or(&nothing);
+        let skip = self.cursor.map_or(0, |cursor| cursor.shown).min(found.num_rows());
+        let left = found.num_rows() - skip;
+        let page = found.slice(skip, left.min(self.limit));
+        Ok(FlowsPage {
+            cursor: (left > self.limit).then(|| after(&page, self.cursor).to_string()),
+            rows: shown(&page, &self.who, &self.columns)?,
+            notes: tier_slice::notes(&self.reader, &self.view, &tier_slice::raw(self.range)),
+            stats,
+        })
+    }
+}
+
+/// How many of the last sources are read in a step of so many records.
+fn step_of(left: &[RecordSource], records: u64) -> usize {
+    let mut before = 0_u64;
+    let fits = left.iter().rev().take_while(|source| {
+        let fits = before < records;
+        before = before.saturating_add(source.rows());
+        fits
+    });
+    fits.count()
+}
+
+fn rows(sources: Vec<RecordSource>) -> SegmentScan {
+    let (mut segments, mut memory) = (Vec::new(), Vec::new());
+    for source in sources {
+        match source {
+            RecordSource::Segment(segment) => segments.push(segment),
+            RecordSource::Memory(rows) => memory.push(rows),
+        }
+    }
+    SegmentScan::facts(segments, memory)
+}
+
+fn by(name: &str, options: SortOptions) -> SortExpr {
+    col(name).sort(!options.descending, options.nulls_first)
 }
 
 /// The columns in which any row of the view may have a value.
@@ -238,8 +318,8 @@ fn filled(view: &View) -> HashSet<String> {
 
 /// The names of the columns that order records of one time.
 fn ties() -> impl Iterator<Item = &'static str> {
-    let sparse = Column::all().filter(|column| column.field().sparse);
-    TIES.into_iter().chain(sparse.map(Column::name))
+    let columns = Column::all().filter(|column| column.field().orders || column.field().sparse);
+    [SRC_ID, DST_ID].into_iter().chain(columns.map(Column::name))
 }
 
 /// The stored columns that these come from, and those that order, as far as they are
@@ -253,107 +333,4 @@ fn needed(columns: &[Column], filled: &HashSet<String>) -> Vec<&'static str> {
         }
     }
     names
-}
-
-/// The name of the column that is stored in place of one of a record itself.
-fn stored(column: Column) -> &'static str {
-    if column == PROTOCOL { PROTO } else { column.name() }
-}
-
-/// Stored rows as people read them.
-fn shown(rows: &RecordBatch, who: &Who, columns: &[Column]) -> Result<RecordBatch, QueryError> {
-    let mut read: Vec<(String, ArrayRef)> = Vec::with_capacity(columns.len());
-    for &column in columns {
-        let values = if column.field().identity {
-            let id = if column.side() == Side::Dst {
-                DST_ID
-            } else {
-                SRC_ID
-            };
-            let ids = rows.column_by_name(id).map(|ids| who.rows(ids.as_primitive()));
-            ids.map(|ids| take(&who.values(column), &ids, None)).transpose()?
-        } else {
-            facts(rows, column).map(|values| told(column, &values))
-        };
-        read.extend(values.map(|values| (column.name().to_owned(), values)));
-    }
-    Ok(present(read, rows.num_rows())?)
-}
-
-/// The values of a column of the records themselves; nothing where no row has one.
-fn facts(rows: &RecordBatch, column: Column) -> Option<ArrayRef> {
-    let name = stored(column);
-    if let Some(values) = rows.column_by_name(name) {
-        return Some(Arc::clone(values));
-    }
-    let kind = schema::fact(Column::find(name)?)?;
-    Some(new_null_array(&kind, rows.num_rows()))
-}
-
-/// A protocol that is absent has no name; some texts are there even when unknown.
-fn told(column: Column, values: &ArrayRef) -> ArrayRef {
-    if column == PROTOCOL {
-        let named = known_text(column, Arc::clone(values));
-        let absent = values.nulls().cloned();
-        let data = named.to_data().into_builder().nulls(absent).build();
-        return data.map_or(named, arrow::array::make_array);
-    }
-    match ALWAYS.contains(&column.name()) {
-        true => known_text(column, Arc::clone(values)),
-        false => Arc::clone(values),
-    }
-}
-
-impl Filter {
-    /// Which rows of a batch of stored facts, such as [`weir_store::Tail`] gives,
-    /// the filter lets through. Nothing but the filter is looked at: not whether
-    /// the observation is primary.
-    ///
-    /// # Errors
-    /// A column has not the type that the store gives it.
-    pub fn select(&self, rows: &RecordBatch, identities: &Identities) -> Result<BooleanArray, QueryError> {
-        let who = Who::new(identities);
-        let test = Over::Facts(&who).test(&self.test)?;
-        Ok(lower::evaluate(&test, &self.looked_at(rows))?)
-    }
-
-    /// The columns of the rows that the filter looks at.
-    fn looked_at(&self, rows: &RecordBatch) -> RecordBatch {
-        let mut names = HashSet::from([SRC_ID, DST_ID]);
-        expr::columns(&self.test, &mut |column| {
-            names.insert(stored(column));
-        });
-        let facts = schema::facts();
-        let fields = facts.fields().iter();
-        let fields = fields
-            .filter(|field| names.contains(field.name().as_str()))
-            .cloned();
-        schema::conform(rows, &Schema::new(fields.collect::<Vec<_>>()))
-    }
-}
-
-/// The records of a batch of stored facts that the filter lets through, as a
-/// page has them: for a live tail. Only primary observations unless `all`.
-///
-/// # Errors
-/// A name is none of a field, or a column has not the type that the store gives it.
-pub fn tail(
-    rows: &RecordBatch,
-    identities: &Identities,
-    filter: &Filter,
-    columns: &[String],
-    all: bool,
-) -> Result<RecordBatch, QueryError> {
-    let columns = match columns {
-        [] => Column::all().collect(),
-        names => groups::columns(names)?,
-    };
-    let filter = if all {
-        filter.clone()
-    } else {
-        filter.clone().primary()
-    };
-    let chosen = filter.select(rows, identities)?;
-    let rows = filter_record_batch(rows, &chosen)?;
-    shown(&rows, &Who::new(identities), &columns)
 }

@@ -1,15 +1,17 @@
 //! From the sums of all groups to the answer: both directions joined, the top
 //! ones picked, the rest added up.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::UInt64Type;
 use arrow::row::{RowConverter, Rows, SortField};
 
 use crate::QueryError;
-use crate::groups::{BUCKET, Keys};
+use crate::groups::Keys;
 use crate::measure::Sum;
 
 /// Groups and their sums.
@@ -18,6 +20,10 @@ pub(crate) struct Table {
     /// The sums of each row, in the order of `sums`.
     pub(crate) values: Vec<Vec<u64>>,
     pub(crate) sums: Vec<Sum>,
+    /// What the rows add to the totals, where that is not their sums.
+    totals: Vec<Vec<u64>>,
+    /// Rows that are a group: not those that were joined to their mirror image.
+    kept: Vec<bool>,
 }
 
 /// What the answer shows.
@@ -31,47 +37,81 @@ pub(crate) struct Ranked {
 }
 
 impl Table {
+    /// Of what a plan answers: keys, sums, and sums for the totals or none.
     pub(crate) fn new(rows: &RecordBatch, keys: usize, sums: Vec<Sum>) -> Self {
-        let values = rows.columns()[keys..].iter().map(|column| {
+        let (keys, added) = rows.columns().split_at(keys);
+        let mut values = added.iter().map(|column| {
             let numbers = column.as_primitive::<UInt64Type>().iter();
             numbers.map(Option::unwrap_or_default).collect()
         });
         Self {
-            keys: rows.columns()[..keys].to_vec(),
-            values: values.collect(),
+            keys: keys.to_vec(),
+            values: values.by_ref().take(sums.len()).collect(),
+            totals: values.collect(),
+            kept: vec![true; rows.num_rows()],
             sums,
         }
     }
 
     fn rows(&self) -> usize {
-        self.values.first().map_or(0, Vec::len)
+        self.kept.len()
     }
 
-    /// Of a group and its mirror image one is kept; a group that is its own
-    /// mirror image was counted twice.
-    pub(crate) fn join(&mut self, keys: &Keys) -> Result<Vec<bool>, QueryError> {
-        let own = comparable(&self.keys, self.rows())?;
-        let mirrored = comparable(&keys.mirrored(&self.keys), self.rows())?;
-        let known: HashMap<&[u8], usize> = (0..self.rows()).map(|row| (own.row(row).data(), row)).collect();
-        let mut kept = vec![true; self.rows()];
-        for (row, kept) in kept.iter_mut().enumerate() {
-            let (its, image) = (own.row(row), mirrored.row(row));
-            if its == image {
-                for (sum, values) in self.sums.iter().zip(&mut self.values) {
-                    values[row] /= if sum.has_direction() { 1 } else { 2 };
+    /// Joins each group and its mirror image: the smaller end stands first, and what it
+    /// sent is what the other's group has. A group that is its own mirror image stays.
+    pub(crate) fn join(&mut self, keys: &Keys) -> Result<(), QueryError> {
+        let images = keys.mirrored(&self.keys);
+        let (own, image) = (
+            comparable(&self.keys, self.rows())?,
+            comparable(&images, self.rows())?,
+        );
+        let order: Vec<Ordering> = own
+            .iter()
+            .zip(&image)
+            .map(|(own, image)| own.cmp(&image))
+            .collect();
+        for (row, order) in order.iter().enumerate() {
+            self.direct(row, *order);
+        }
+        let turned: BooleanArray = order.iter().map(|order| Some(order.is_gt())).collect();
+        let smaller = images
+            .iter()
+            .zip(&self.keys)
+            .map(|(image, own)| zip(&turned, image, own));
+        self.keys = smaller.collect::<Result<_, _>>()?;
+        let joined = comparable(&self.keys, self.rows())?;
+        let mut first: HashMap<&[u8], usize> = HashMap::with_capacity(self.rows());
+        for row in 0..self.rows() {
+            let known = *first.entry(joined.row(row).data()).or_insert(row);
+            if known != row {
+                self.kept[row] = false;
+                for values in &mut self.values {
+                    values[known] = values[known].saturating_add(values[row]);
                 }
-            } else if image < its && known.contains_key(image.data()) {
-                *kept = false;
             }
         }
-        Ok(kept)
+        Ok(())
+    }
+
+    /// All of a group was sent, or received, by the end that stands first.
+    fn direct(&mut self, row: usize, order: Ordering) {
+        let at = |wanted| self.sums.iter().position(|sum| *sum == wanted);
+        let (Some(sent), Some(received)) = (at(Sum::Sent), at(Sum::Received)) else {
+            return;
+        };
+        let both = self.values[sent][row].saturating_add(self.values[received][row]);
+        (self.values[sent][row], self.values[received][row]) = match order {
+            Ordering::Less => (both, 0),
+            Ordering::Greater => (0, both),
+            Ordering::Equal => return,
+        };
     }
 
     /// The first `top` groups by `by`, those with equal sums by their names.
-    pub(crate) fn rank(&self, keys: &Keys, kept: &[bool], by: Sum, top: usize) -> Result<Ranked, QueryError> {
-        let buckets = keys.names().first().is_some_and(|name| name == BUCKET);
+    pub(crate) fn rank(&self, keys: &Keys, by: Sum, top: usize) -> Result<Ranked, QueryError> {
+        let buckets = keys.has_buckets();
         let names = comparable(&self.keys[usize::from(buckets)..], self.rows())?;
-        let (group_of, firsts) = self.group(&names, kept, buckets);
+        let (group_of, firsts) = self.group(&names, buckets);
         let by = self.sums.iter().position(|sum| *sum == by).unwrap_or_default();
         let mut totals = vec![0_u64; firsts.len()];
         for (row, group) in group_of.iter().enumerate() {
@@ -98,10 +138,10 @@ impl Table {
     }
 
     /// The group of each row that is kept, and the first row of each group.
-    fn group(&self, names: &Rows, kept: &[bool], buckets: bool) -> (Vec<Option<usize>>, Vec<usize>) {
+    fn group(&self, names: &Rows, buckets: bool) -> (Vec<Option<usize>>, Vec<usize>) {
         let (mut known, mut firsts) = (HashMap::new(), Vec::new());
         let group_of = (0..self.rows()).map(|row| {
-            if !kept[row] {
+            if !self.kept[row] {
                 return None;
             }
             let fresh = firsts.len();
@@ -125,13 +165,21 @@ impl Table {
         let mut other: HashMap<&[u8], (u32, Vec<u64>)> = HashMap::new();
         for (row, place) in places.iter().enumerate() {
             let Some(place) = place else { continue };
-            self.add(&mut totals, row);
+            add(&mut totals, &self.values, row);
             if *place == usize::MAX {
                 let fresh = || (row as u32, vec![0; self.sums.len()]);
-                self.add(&mut other.entry(time(row)).or_insert_with(fresh).1, row);
+                add(
+                    &mut other.entry(time(row)).or_insert_with(fresh).1,
+                    &self.values,
+                    row,
+                );
             } else {
                 shown.push((time(row), *place, row as u32));
             }
+        }
+        if !self.totals.is_empty() {
+            totals = vec![0; self.sums.len()];
+            (0..self.rows()).for_each(|row| add(&mut totals, &self.totals, row));
         }
         shown.sort_unstable();
         let mut other: Vec<_> = other.into_iter().collect();
@@ -146,11 +194,11 @@ impl Table {
             groups,
         })
     }
+}
 
-    fn add(&self, sums: &mut [u64], row: usize) {
-        for (sum, values) in sums.iter_mut().zip(&self.values) {
-            *sum = sum.saturating_add(values[row]);
-        }
+fn add(sums: &mut [u64], values: &[Vec<u64>], row: usize) {
+    for (sum, values) in sums.iter_mut().zip(values) {
+        *sum = sum.saturating_add(values[row]);
     }
 }
 

@@ -7,10 +7,8 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::TableType;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
@@ -20,21 +18,24 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use weir_store::{Batch, Segment, schema};
 
+use crate::segment_reader::{SegmentReaders, file_of};
+use crate::tier_slice::InMemory;
+
 /// Segments of one schema and rows in memory.
-#[derive(Debug)]
-pub(crate) struct Rows {
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentScan {
     schema: SchemaRef,
     segments: Vec<Arc<Segment>>,
-    memory: Vec<Batch>,
+    memory: Vec<InMemory>,
 }
 
-impl Rows {
+impl SegmentScan {
     /// Records as they came.
-    pub(crate) fn facts(segments: Vec<Arc<Segment>>, memory: &[Batch]) -> Self {
+    pub(crate) fn facts(segments: Vec<Arc<Segment>>, memory: Vec<InMemory>) -> Self {
         Self {
             schema: schema::facts(),
             segments,
-            memory: memory.to_vec(),
+            memory,
         }
     }
 
@@ -53,17 +54,16 @@ impl Rows {
     }
 
     fn files(&self, state: &dyn Session, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let place = ObjectStoreUrl::local_filesystem();
-        let runtime = state.runtime_env();
-        let store = runtime.object_store(&place)?;
-        let metadata = runtime.cache_manager.get_file_metadata_cache();
-        let reader = Arc::new(CachedParquetFileReaderFactory::new(store, metadata));
+        let readers = SegmentReaders {
+            footers: state.runtime_env().cache_manager.get_file_metadata_cache(),
+            opened: state.config().get_extension().unwrap_or_default(),
+        };
         let options = state.table_options().parquet.clone();
         let source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(reader);
+            .with_parquet_file_reader_factory(Arc::new(readers));
         let groups = self.groups(state.config().target_partitions());
-        let config = FileScanConfigBuilder::new(place, Arc::new(source))
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?
             .build();
@@ -76,9 +76,9 @@ impl Rows {
         for segment in &self.segments {
             let least = groups.iter_mut().min_by_key(|(bytes, _)| *bytes);
             if let Some((bytes, files)) = least {
-                let size = segment.path.metadata().map_or(segment.bytes, |m| m.len());
-                *bytes += size;
-                files.push(PartitionedFile::new(segment.path.to_string_lossy(), size));
+                let file = file_of(segment);
+                *bytes += file.object_meta.size;
+                files.push(file);
             }
         }
         groups
@@ -96,7 +96,7 @@ fn read(batch: &Batch, schema: &SchemaRef) -> Option<RecordBatch> {
 }
 
 #[async_trait]
-impl TableProvider for Rows {
+impl TableProvider for SegmentScan {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -122,7 +122,7 @@ impl TableProvider for Rows {
         }
         let schema = datafusion::common::project_schema(&self.schema, projection)?;
         if !self.memory.is_empty() {
-            let batches = self.memory.iter().filter_map(|batch| read(batch, &schema));
+            let batches = self.memory.iter().filter_map(|batch| read(&batch.rows, &schema));
             let batches = [batches.collect()];
             parts.push(MemorySourceConfig::try_new_exec(
                 &batches,

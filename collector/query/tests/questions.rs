@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use weir_flow::FlowRecord;
 use weir_query::{
-    FlowsRequest, Limits, Measure, Moment, NoteKind, Order, QueryError, Question, Scope, Since, Span, Until,
-    ValuesRequest, answer, compile, explain, flows, output, tail, values,
+    Answer, Embedded, Engine, Explanation, FlowsPage, FlowsRequest, Limits, Measure, Moment, NoteKind, Order,
+    QueryError, Question, Scope, Since, Span, TailRequest, Until, ValueCount, ValuesRequest,
 };
 use weir_store::{Reader, Retention, Settings, TimeRange, Writer, open};
 
@@ -20,6 +20,26 @@ mod generated;
 
 const START: i64 = generated::START;
 const MINUTE: i64 = 60_000_000;
+
+async fn answer(reader: &Reader, question: &Question, limits: &Limits) -> Result<Answer, QueryError> {
+    Embedded::new(reader.clone()).answer(question, limits).await
+}
+
+async fn explain(reader: &Reader, question: &Question, limits: &Limits) -> Result<Explanation, QueryError> {
+    Embedded::new(reader.clone()).explain(question, limits).await
+}
+
+async fn flows(reader: &Reader, request: &FlowsRequest, limits: &Limits) -> Result<FlowsPage, QueryError> {
+    Embedded::new(reader.clone()).flows(request, limits).await
+}
+
+async fn values(
+    reader: &Reader,
+    request: &ValuesRequest,
+    limits: &Limits,
+) -> Result<Vec<ValueCount>, QueryError> {
+    Embedded::new(reader.clone()).values(request, limits).await
+}
 
 struct Stored {
     records: Vec<FlowRecord>,
@@ -125,7 +145,7 @@ async fn found(stored: &Stored, question: &Question) -> BTreeMap<Vec<String>, (u
     let answer = answer(&stored.reader, question, &Limits::default())
         .await
         .unwrap();
-    let rows = output::json_rows(&answer.rows);
+    let rows = answer.rows.json();
     let row = |row: &Map<String, Value>| {
         let key = question
             .group_by
@@ -237,17 +257,14 @@ async fn the_top_ones_and_the_other_are_the_total() {
     let answer = answer(&stored.reader, &question, &Limits::default())
         .await
         .unwrap();
-    let rows = output::json_rows(&answer.rows);
+    let rows = answer.rows.json();
     assert_eq!(rows.len(), 3);
     let packets: Vec<_> = rows.iter().map(|row| row["packets"].as_u64().unwrap()).collect();
     assert!(packets.is_sorted_by(|a, b| a >= b), "{packets:?}");
     let sum = |rows: &[Map<String, Value>], field: &str| -> u64 {
         rows.iter().map(|row| row[field].as_u64().unwrap()).sum()
     };
-    let (other, totals) = (
-        output::json_rows(&answer.other),
-        output::json_rows(&answer.totals),
-    );
+    let (other, totals) = (answer.other.json(), answer.totals.json());
     for field in ["bytes", "packets", "flows"] {
         assert_eq!(
             sum(&rows, field) + sum(&other, field),
@@ -279,16 +296,13 @@ async fn buckets_of_time_add_up_and_keep_the_same_groups() {
         let answer = answer(&stored.reader, &question, &Limits::default())
             .await
             .unwrap();
-        let rows = output::json_rows(&answer.rows);
+        let rows = answer.rows.json();
         assert!(rows.iter().map(|row| plain(&row["time"])).is_sorted());
         let shown: std::collections::BTreeSet<_> = rows.iter().map(|row| plain(&row["ns"])).collect();
         assert!(shown.len() <= 2, "{shown:?}");
-        let all = rows.into_iter().chain(output::json_rows(&answer.other));
+        let all = rows.into_iter().chain(answer.other.json());
         let sum: u64 = all.map(|row| row["bytes"].as_u64().unwrap()).sum();
-        assert_eq!(
-            sum,
-            output::json_rows(&answer.totals)[0]["bytes"].as_u64().unwrap()
-        );
+        assert_eq!(sum, answer.totals.json()[0]["bytes"].as_u64().unwrap());
     }
 }
 
@@ -302,7 +316,7 @@ async fn buckets_need_no_groups_and_a_field_may_be_asked_for_twice() {
     let hours = answer(&stored.reader, &question, &Limits::default())
         .await
         .unwrap();
-    assert_eq!((hours.rows.num_rows(), hours.groups), (4, 1));
+    assert_eq!((hours.rows.len(), hours.groups), (4, 1));
     let question = Question {
         group_by: ["ns", "src_ns", "dst_port", "dst_port"].map(str::to_owned).into(),
         bucket: None,
@@ -311,18 +325,14 @@ async fn buckets_need_no_groups_and_a_field_may_be_asked_for_twice() {
     let twice = answer(&stored.reader, &question, &Limits::default())
         .await
         .unwrap();
-    let names: Vec<_> = twice
-        .rows
-        .schema()
-        .fields()
-        .iter()
-        .map(|f| f.name().clone())
-        .collect();
-    assert_eq!(names, ["ns", "dst_port", "bytes", "packets", "flows"]);
+    assert_eq!(
+        twice.rows.columns(),
+        ["ns", "dst_port", "bytes", "packets", "flows"]
+    );
 }
 
 #[tokio::test]
-async fn a_conversation_needs_no_groups_and_has_each_flow_from_both_its_ends() {
+async fn a_conversation_needs_no_groups_and_has_each_flow_once() {
     let stored = stored();
     let limits = Limits::default();
     for from_records in [true, false] {
@@ -341,15 +351,13 @@ async fn a_conversation_needs_no_groups_and_has_each_flow_from_both_its_ends() {
         explain(&stored.reader, &conversation, &limits).await.unwrap();
         let one_way = answer(&stored.reader, &one_way, &limits).await.unwrap();
         let conversation = answer(&stored.reader, &conversation, &limits).await.unwrap();
-        assert!(one_way.rows.num_rows() > 30, "{}", one_way.rows.num_rows());
-        // The filter is its own mirror image: what one end sends the other receives.
-        let expected = output::json_rows(&one_way.rows).into_iter().map(|row| {
+        assert!(one_way.rows.len() > 30, "{}", one_way.rows.len());
+        // Nothing tells both ends apart, and each flow passes the filter as it is.
+        let expected = one_way.rows.json().into_iter().map(|row| {
             let bytes = row["bytes"].as_u64().unwrap();
-            json!({"time": row["time"], "sent": bytes, "received": bytes, "bytes": 2 * bytes})
+            json!({"time": row["time"], "sent": bytes, "received": 0, "bytes": bytes})
         });
-        let found = output::json_rows(&conversation.rows)
-            .into_iter()
-            .map(Value::Object);
+        let found = conversation.rows.json().into_iter().map(Value::Object);
         assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     }
 }
@@ -371,14 +379,15 @@ async fn both_directions_of_a_conversation_are_one_row() {
     let answer = answer(&stored.reader, &question, &Limits::default())
         .await
         .unwrap();
-    let rows = output::json_rows(&answer.rows);
+    let rows = answer.rows.json();
     assert_eq!(rows.len(), 3, "two zones");
     for row in &rows {
         let (a, b) = (row["zone"].as_str().unwrap(), row["dst_zone"].as_str().unwrap());
         assert!(a <= b);
+        let back = if a == b { 0 } else { sent(b, a) };
         assert_eq!(
             (row["sent"].as_u64(), row["received"].as_u64()),
-            (Some(sent(a, b)), Some(sent(b, a)))
+            (Some(sent(a, b)), Some(back))
         );
         let both = if a == b {
             sent(a, a)
@@ -407,7 +416,7 @@ async fn who_sent_and_who_received_is_found_of_one_side_and_under_a_filter() {
     let answer = answer(&stored.reader, &question, &Limits::default())
         .await
         .unwrap();
-    let rows = output::json_rows(&answer.rows);
+    let rows = answer.rows.json();
     assert!(!rows.is_empty());
     for row in &rows {
         let name = vec![plain(&row["workload_name"])];
@@ -438,7 +447,7 @@ async fn pages_hold_each_record_once_as_it_is_printed() {
         let (mut found, mut pages) = (Vec::new(), 0);
         loop {
             let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
-            found.extend(output::json_rows(&page.rows));
+            found.extend(page.rows.json());
             pages += 1;
             let Some(cursor) = page.cursor else { break };
             request.cursor = Some(cursor);
@@ -478,7 +487,7 @@ async fn records_of_one_moment_are_paged_without_loss() {
     let mut found = Vec::new();
     loop {
         let page = flows(&reader, &request, &Limits::default()).await.unwrap();
-        found.extend(output::json_rows(&page.rows).into_iter().map(|row| sorted(&row)));
+        found.extend(page.rows.json().into_iter().map(|row| sorted(&row)));
         writer.seal().unwrap();
         let Some(cursor) = page.cursor else { break };
         request.cursor = Some(cursor);
@@ -500,7 +509,7 @@ async fn printed(reader: &Reader) -> Vec<String> {
         ..FlowsRequest::default()
     };
     let page = flows(reader, &request, &Limits::default()).await.unwrap();
-    let rows = output::json_rows(&page.rows).into_iter();
+    let rows = page.rows.json().into_iter();
     rows.map(|row| Value::Object(row).to_string()).collect()
 }
 
@@ -575,7 +584,7 @@ async fn what_few_exporters_say_is_grouped_filtered_and_completed_and_is_empty_i
             ..question(&[])
         };
         let found = answer(&reader, &question, &Limits::default()).await.unwrap();
-        output::json_rows(&found.totals)[0]["flows"].as_u64().unwrap()
+        found.totals.json()[0]["flows"].as_u64().unwrap()
     };
     assert_eq!(count("asn == 64500").await, 50);
     assert_eq!(count(r#"user_name != """#).await, 100);
@@ -585,7 +594,9 @@ async fn what_few_exporters_say_is_grouped_filtered_and_completed_and_is_empty_i
     assert_eq!(count("known(asn) || known(next_hop)").await, 100);
     let question = question(&["asn", "user_name", "nat_addr", "vrf"]);
     let found = answer(&reader, &question, &Limits::default()).await.unwrap();
-    let groups: Vec<_> = output::json_rows(&found.rows)
+    let groups: Vec<_> = found
+        .rows
+        .json()
         .into_iter()
         .map(|row| {
             (
@@ -616,13 +627,13 @@ async fn what_few_exporters_say_is_grouped_filtered_and_completed_and_is_empty_i
     };
     let page = flows(&reader, &request, &Limits::default()).await.unwrap();
     let mut csv = Vec::new();
-    output::csv(&page.rows, &mut csv).unwrap();
+    page.rows.csv(&mut csv).unwrap();
     let csv = String::from_utf8(csv).unwrap();
     assert!(csv.starts_with("user_name,nat_addr,next_hop\r\n"), "{csv}");
     assert_eq!(csv.matches("alice,192.0.2.7,\r\n").count(), 100);
     assert_eq!(csv.lines().filter(|line| *line == ",,").count(), 300);
     let mut arrow = Vec::new();
-    output::arrow_ipc(&page.rows, &mut arrow).unwrap();
+    page.rows.arrow(&mut arrow).unwrap();
     assert!(!arrow.is_empty());
 }
 
@@ -685,16 +696,8 @@ async fn an_explanation_says_what_was_read() {
 }
 
 #[tokio::test]
-async fn an_answer_says_what_had_expired_and_which_file_was_left_out() {
+async fn an_answer_says_which_file_was_left_out() {
     let stored = stored();
-    let early = Question {
-        since: Since(at(START - 60 * MINUTE)),
-        ..question(&["ns"])
-    };
-    let whole = answer(&stored.reader, &early, &Limits::default()).await.unwrap();
-    let expired = whole.notes.iter().filter(|note| note.kind == NoteKind::Expired);
-    assert_eq!(expired.count(), 1, "{:?}", whole.notes);
-
     let directory = stored._directory.path();
     let segment = stored.reader.view(ALL).raw[0].path.clone();
     std::fs::write(&segment, "no longer Parquet").unwrap();
@@ -711,7 +714,173 @@ async fn an_answer_says_what_had_expired_and_which_file_was_left_out() {
         .find(|note| note.kind == NoteKind::Unreadable)
         .unwrap();
     assert!(note.message.starts_with(name), "{note:?}");
-    assert!(rest.rows.num_rows() > 0);
+    assert!(!rest.rows.is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_says_what_had_expired_and_nothing_of_a_store_that_is_young() {
+    let expired = async |reader: &Reader| {
+        let early = Question {
+            since: Since(at(START - 60 * MINUTE)),
+            raw_only: true,
+            ..question(&["ns"])
+        };
+        let found = answer(reader, &early, &Limits::default()).await.unwrap();
+        let page = FlowsRequest {
+            since: early.since,
+            until: early.until,
+            ..FlowsRequest::default()
+        };
+        let page = flows(reader, &page, &Limits::default()).await.unwrap();
+        let of = |notes: &[weir_query::Note]| {
+            let notes = notes.iter().filter(|note| note.kind == NoteKind::Expired);
+            notes.map(|note| note.message.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&found.notes), of(&page.notes));
+        of(&found.notes)
+    };
+    for bytes in [None, Some(1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = kept_for_ever(directory.path());
+        settings.retention[0].bytes = bytes;
+        let (mut writer, reader, _) = open(settings).unwrap();
+        assert_eq!(expired(&reader).await, [""; 0], "nothing is there");
+        let mut made = generated::Flows::new(3, 60);
+        writer.append(&made.batch(500)).unwrap();
+        writer.flush();
+        assert_eq!(expired(&reader).await, [""; 0], "all is in memory");
+        writer.seal().unwrap();
+        writer.append(&made.batch(500)).unwrap();
+        writer.seal().unwrap();
+        if bytes.is_none() {
+            assert_eq!(expired(&reader).await, [""; 0], "nothing has expired");
+            continue;
+        }
+        wait_until("the first segment expires", || reader.view(ALL).raw.len() == 1);
+        let notes = expired(&reader).await;
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].ends_with("has expired"), "{notes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_is_read_whatever_its_directory_is_called() {
+    let here = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
+    let relative = Path::new(here.path().file_name().unwrap()).to_owned();
+    for name in ["", "ü ~ # % ? *", "%41", "a\\b", "new\nline", "{x}[y]|\"^<>`"] {
+        for directory in [here.path().join(name), relative.join(name)] {
+            let directory = directory.join("flows");
+            std::fs::create_dir_all(&directory).unwrap();
+            let (mut writer, reader, _) = open(kept_for_ever(&directory)).unwrap();
+            writer.append(&generated::Flows::new(3, 60).batch(500)).unwrap();
+            writer.seal().unwrap();
+            for reader in [reader, Reader::open_dir(&directory).unwrap()] {
+                let question = Question {
+                    raw_only: true,
+                    all_observations: true,
+                    ..question(&["ns"])
+                };
+                let found = answer(&reader, &question, &Limits::default()).await;
+                let found = found.unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+                let totals = found.totals.json();
+                assert_eq!(totals[0]["flows"], json!(500), "{}", directory.display());
+                assert_eq!(found.notes, []);
+                assert_eq!(printed(&reader).await.len(), 500);
+            }
+            writer.close();
+            std::fs::remove_dir_all(&directory).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_reads_where_its_records_are_and_no_more() {
+    let stored = stored();
+    let mut records: Vec<_> = stored.records.iter().map(|r| r.time_ns / 1_000).collect();
+    for (order, most) in [(Order::Newest, 2_000), (Order::Oldest, 1_000)] {
+        let request = FlowsRequest {
+            since: Since(at(START)),
+            until: Until(at(START + 400 * MINUTE)),
+            limit: Some(20),
+            order,
+            all_observations: true,
+            columns: vec!["time".to_owned()],
+            ..FlowsRequest::default()
+        };
+        let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
+        assert!(page.stats.rows_read <= most, "{order:?}: {:?}", page.stats);
+        match order {
+            Order::Newest => records.sort_by_key(|time| std::cmp::Reverse(*time)),
+            Order::Oldest => records.sort_unstable(),
+        }
+        let times = page.rows.json().into_iter().map(|row| plain(&row["time"]));
+        let times: Vec<_> = times
+            .map(|time| time.parse::<Timestamp>().unwrap().as_microsecond())
+            .collect();
+        let wanted = records.iter().take(20).map(|time| *time as i64);
+        assert_eq!(times, wanted.collect::<Vec<_>>());
+        // A filter that nothing passes reads all there is.
+        let nobody = FlowsRequest {
+            filter: "bytes == 0".to_owned(),
+            ..request
+        };
+        let page = flows(&stored.reader, &nobody, &Limits::default()).await.unwrap();
+        assert_eq!((page.rows.len(), page.cursor), (0, None));
+    }
+}
+
+#[tokio::test]
+async fn a_group_of_each_time_is_no_bucket() {
+    let stored = stored();
+    let question = Question {
+        by: Measure::Flows,
+        ..question(&["time", "ns"])
+    };
+    let found = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    let rows = found.rows.json();
+    let primary = stored.records.iter().filter(|record| record.primary);
+    let wanted: std::collections::BTreeSet<_> = primary
+        .map(|record| (record.time_ns / 1_000, record.src.identity.ns.to_string()))
+        .collect();
+    let of = |row: &Map<String, Value>| {
+        let time: Timestamp = row["time"].as_str().unwrap().parse().unwrap();
+        (time.as_microsecond() as u64, plain(&row["ns"]))
+    };
+    assert_eq!(rows.len(), wanted.len());
+    assert_eq!(
+        rows.iter().map(of).collect::<std::collections::BTreeSet<_>>(),
+        wanted
+    );
+    assert_eq!(found.rows.columns(), ["time", "ns", "bytes", "packets", "flows"]);
+}
+
+#[tokio::test]
+async fn the_rate_of_a_bucket_that_the_range_cuts_is_of_the_part_in_the_range() {
+    let stored = stored();
+    let hour = 60 * MINUTE;
+    let start = START - START % hour + hour / 2;
+    let question = Question {
+        since: Since(at(start)),
+        until: Until(at(start + hour)),
+        measures: vec![Measure::Bytes, Measure::ByteRate],
+        bucket: Some("1h".parse().unwrap()),
+        top: Some(1),
+        ..question(&["ns", "dst_port"])
+    };
+    let found = answer(&stored.reader, &question, &Limits::default())
+        .await
+        .unwrap();
+    let (rows, other) = (found.rows.json(), found.other.json());
+    assert_eq!((rows.len(), other.len()), (2, 2), "half of each of two hours");
+    for row in rows.iter().chain(&other) {
+        let rate = row["bytes"].as_u64().unwrap() as f64 / 1_800.0;
+        assert_eq!(row["byte_rate"], json!(rate), "{row:?}");
+    }
+    let totals = &found.totals.json()[0];
+    let rate = totals["bytes"].as_u64().unwrap() as f64 / 3_600.0;
+    assert_eq!(totals["byte_rate"], json!(rate));
 }
 
 #[tokio::test]
@@ -736,7 +905,7 @@ async fn a_segment_that_breaks_while_the_store_is_open_is_left_out_and_named() {
     };
     assert!(is_named(&found.notes), "{:?}", found.notes);
     let rest = stored.records[1_000..].iter().filter(|r| r.primary).count();
-    assert_eq!(output::json_rows(&found.totals)[0]["flows"], json!(rest));
+    assert_eq!(found.totals.json()[0]["flows"], json!(rest));
     let request = FlowsRequest {
         since: raw.since,
         until: raw.until,
@@ -745,7 +914,7 @@ async fn a_segment_that_breaks_while_the_store_is_open_is_left_out_and_named() {
     };
     let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
     assert!(
-        is_named(&page.notes) && page.rows.num_rows() == 100,
+        is_named(&page.notes) && page.rows.len() == 100,
         "{:?}",
         page.notes
     );
@@ -763,7 +932,7 @@ async fn a_scope_shows_flows_with_an_end_in_it_alone() {
         ..question(&["ns"])
     };
     let found = answer(&stored.reader, &nothing, &limits).await.unwrap();
-    assert_eq!(found.rows.num_rows(), 0);
+    assert_eq!(found.rows.len(), 0);
     let request = ValuesRequest {
         field: "ns".to_owned(),
         since: nothing.since,
@@ -838,12 +1007,12 @@ async fn nothing_is_answered_with_nothing() {
     let found = answer(&reader, &question(&["ns", "dst_port"]), &Limits::default())
         .await
         .unwrap();
-    assert_eq!((found.rows.num_rows(), found.groups), (0, 0));
-    assert_eq!(output::json_rows(&found.totals)[0]["bytes"], 0);
+    assert_eq!((found.rows.len(), found.groups), (0, 0));
+    assert_eq!(found.totals.json()[0]["bytes"], 0);
     let page = flows(&reader, &FlowsRequest::default(), &Limits::default())
         .await
         .unwrap();
-    assert_eq!((page.rows.num_rows(), page.cursor), (0, None));
+    assert_eq!((page.rows.len(), page.cursor), (0, None));
 }
 
 #[tokio::test]
@@ -857,44 +1026,124 @@ async fn rows_are_written_as_csv_and_as_an_arrow_stream() {
     .await
     .unwrap();
     let mut text = Vec::new();
-    output::csv(&found.rows, &mut text).unwrap();
+    found.rows.csv(&mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
     let mut lines = text.split("\r\n");
     assert_eq!(lines.next(), Some("zone,dst_port,bytes,packets,flows"));
     assert_eq!(
         lines.clone().filter(|line| !line.is_empty()).count(),
-        found.rows.num_rows()
+        found.rows.len()
     );
     let mut stream = Vec::new();
-    output::arrow_ipc(&found.rows, &mut stream).unwrap();
+    found.rows.arrow(&mut stream).unwrap();
     let read: Vec<_> = arrow::ipc::reader::StreamReader::try_new(stream.as_slice(), None)
         .unwrap()
         .collect();
-    assert_eq!(read[0].as_ref().unwrap(), &found.rows);
+    let read = read[0].as_ref().unwrap();
+    let names: Vec<_> = read
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    assert_eq!((names, read.num_rows()), (found.rows.columns(), found.rows.len()));
 }
 
-#[test]
-fn a_live_tail_shows_what_the_filter_lets_through() {
-    let stored = stored();
-    let view = stored.reader.view(ALL);
-    let filter = compile(r#"ns == "team-0" && dst_port == 443"#).unwrap();
-    let mut found = 0;
-    for batch in &view.memory {
-        let rows = tail(
-            &batch.widen(),
-            &view.identities,
-            &filter,
-            &["ns".to_owned(), "dst_port".to_owned()],
-            false,
-        )
-        .unwrap();
-        found += rows.num_rows();
-        for row in output::json_rows(&rows) {
+#[tokio::test]
+async fn live_tails_show_what_their_filters_let_through_and_share_the_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let engine = Embedded::new(reader);
+    let follow = async |filter: &str, all_observations| {
+        let request = TailRequest {
+            filter: filter.to_owned(),
+            columns: ["ns", "dst_port"].map(str::to_owned).into(),
+            all_observations,
+        };
+        engine.tail(&request, &Limits::default()).await.unwrap()
+    };
+    let mut some = follow(r#"ns == "team-0" && dst_port == 443"#, false).await;
+    let mut all = follow("", true).await;
+    let mut none = follow(r#"ns == "nobody's""#, true).await;
+    let records = generated::Flows::new(3, 60).batch(2_000);
+    for part in records.chunks(500) {
+        writer.append(part).unwrap();
+        writer.flush();
+    }
+    let wanted = records
+        .iter()
+        .filter(|r| r.primary && &*r.src.identity.ns == "team-0" && r.dst.port == Some(443));
+    let wanted = wanted.count();
+    let (mut found, mut seen) = (0, 0);
+    while found < wanted || seen < records.len() {
+        seen += all.next(Duration::ZERO).unwrap().map_or(0, |rows| rows.len());
+        let Some(rows) = some.next(Duration::from_millis(20)).unwrap() else {
+            continue;
+        };
+        found += rows.len();
+        for row in rows.json() {
             assert_eq!(Value::Object(row), json!({"ns": "team-0", "dst_port": 443}));
         }
     }
-    let wanted = stored.records[5_000..]
-        .iter()
-        .filter(|r| r.primary && &*r.src.identity.ns == "team-0" && r.dst.port == Some(443));
-    assert_eq!(found, wanted.count());
+    assert_eq!(
+        (found, seen, all.missed() + some.missed()),
+        (wanted, records.len(), 0)
+    );
+    writer.close();
+    loop {
+        match none.next(Duration::from_secs(5)) {
+            Ok(records) => assert!(records.is_none()),
+            Err(end) => break assert_eq!(end.to_string(), "the store was closed"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tail_whose_filter_or_column_is_wrong_is_refused_before_it_begins() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let engine = Embedded::new(reader);
+    for (filter, column, kind) in [("nss == \"a\"", "ns", "filter"), ("", "nss", "unknown_field")] {
+        let request = TailRequest {
+            filter: filter.to_owned(),
+            columns: vec![column.to_owned()],
+            all_observations: false,
+        };
+        let wrong = engine.tail(&request, &Limits::default()).await;
+        assert_eq!(wrong.unwrap_err().kind(), kind);
+    }
+}
+
+#[tokio::test]
+async fn filters_as_wide_and_as_deep_as_may_be_are_answered() {
+    let stored = stored();
+    let all_of = (0..480).map(|k| format!("(ttl < {k} || bytes > {k})"));
+    let nested = format!(
+        "{}bytes > ttl{}",
+        "(".repeat(14),
+        ") ? primary : !primary".repeat(14)
+    );
+    for filter in [all_of.collect::<Vec<_>>().join(" && "), nested] {
+        let question = Question {
+            filter,
+            raw_only: true,
+            ..question(&["ns"])
+        };
+        // The time to live of all of them is less than 480.
+        let wanted = by_hand(&stored, &["ns"], |r| r["bytes"].as_u64() > r["ttl"].as_u64());
+        assert_eq!(found(&stored, &question).await, wanted);
+        let tail = TailRequest {
+            filter: question.filter,
+            ..TailRequest::default()
+        };
+        let tail = Embedded::new(stored.reader.clone())
+            .tail(&tail, &Limits::default())
+            .await;
+        assert!(tail.unwrap().next(Duration::ZERO).unwrap().is_none());
+    }
+    let words = Question {
+        filter: vec![r#""SYN" in tcp_flags"#; 900].join(" || "),
+        ..question(&["ns"])
+    };
+    assert_eq!(found(&stored, &words).await, BTreeMap::new());
 }

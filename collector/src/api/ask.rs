@@ -1,11 +1,9 @@
-//! Asks the store and puts the answers into the form of the API. The CLI uses it
+//! Asks an engine and puts the answers into the form of the API. The CLI uses it
 //! too, on a data directory.
 
-use arrow::array::RecordBatch;
 use weir_query::{
-    Explanation, FlowsRequest, Limits, QueryError, Question, Scope, Stats, ValuesRequest, output,
+    AnswerRows, Engine, Explanation, FlowsRequest, Limits, QueryError, Question, Scope, Stats, ValuesRequest,
 };
-use weir_store::Reader;
 
 use super::answer::{FlowsAnswer, QueryAnswer, Row, ValuesAnswer};
 use super::format::Format;
@@ -28,10 +26,14 @@ pub struct Written {
 ///
 /// # Errors
 /// See [`QueryError`].
-pub async fn query(reader: &Reader, question: &Question, limits: &Limits) -> Result<QueryAnswer, QueryError> {
-    let answer = weir_query::answer(reader, question, limits).await?;
+pub async fn query(
+    engine: &dyn Engine,
+    question: &Question,
+    limits: &Limits,
+) -> Result<QueryAnswer, QueryError> {
+    let answer = engine.answer(question, limits).await?;
     Ok(QueryAnswer {
-        columns: columns(&answer.rows),
+        columns: answer.rows.columns(),
         rows: rows(&answer.rows),
         other: rows(&answer.other),
         totals: rows(&answer.totals).pop().unwrap_or_default(),
@@ -46,11 +48,11 @@ pub async fn query(reader: &Reader, question: &Question, limits: &Limits) -> Res
 /// # Errors
 /// See [`QueryError`].
 pub async fn explain(
-    reader: &Reader,
+    engine: &dyn Engine,
     question: &Question,
     limits: &Limits,
 ) -> Result<Explanation, QueryError> {
-    weir_query::explain(reader, question, limits).await
+    engine.explain(question, limits).await
 }
 
 /// A page of records.
@@ -58,13 +60,13 @@ pub async fn explain(
 /// # Errors
 /// See [`QueryError`].
 pub async fn flows(
-    reader: &Reader,
+    engine: &dyn Engine,
     request: &FlowsRequest,
     limits: &Limits,
 ) -> Result<FlowsAnswer, QueryError> {
-    let page = weir_query::flows(reader, request, limits).await?;
+    let page = engine.flows(request, limits).await?;
     Ok(FlowsAnswer {
-        columns: columns(&page.rows),
+        columns: page.rows.columns(),
         rows: rows(&page.rows),
         cursor: page.cursor,
         notes: page.notes,
@@ -77,13 +79,13 @@ pub async fn flows(
 /// # Errors
 /// See [`QueryError`].
 pub async fn values(
-    reader: &Reader,
+    engine: &dyn Engine,
     request: &ValuesRequest,
     limits: &Limits,
 ) -> Result<ValuesAnswer, QueryError> {
     Ok(ValuesAnswer {
         field: request.field.clone(),
-        values: weir_query::values(reader, request, limits).await?,
+        values: engine.values(request, limits).await?,
     })
 }
 
@@ -92,12 +94,12 @@ pub async fn values(
 /// # Errors
 /// See [`QueryError`].
 pub async fn query_rows(
-    reader: &Reader,
+    engine: &dyn Engine,
     question: &Question,
     limits: &Limits,
     format: Format,
 ) -> Result<Written, QueryError> {
-    let answer = weir_query::answer(reader, question, limits).await?;
+    let answer = engine.answer(question, limits).await?;
     Ok(Written {
         format,
         body: write(&answer.rows, format)?,
@@ -111,12 +113,12 @@ pub async fn query_rows(
 /// # Errors
 /// See [`QueryError`].
 pub async fn flows_rows(
-    reader: &Reader,
+    engine: &dyn Engine,
     request: &FlowsRequest,
     limits: &Limits,
     format: Format,
 ) -> Result<Written, QueryError> {
-    let page = weir_query::flows(reader, request, limits).await?;
+    let page = engine.flows(request, limits).await?;
     Ok(Written {
         format,
         body: write(&page.rows, format)?,
@@ -125,13 +127,13 @@ pub async fn flows_rows(
     })
 }
 
-fn write(rows: &RecordBatch, format: Format) -> Result<Vec<u8>, QueryError> {
+fn write(rows: &AnswerRows, format: Format) -> Result<Vec<u8>, QueryError> {
     let failed = |error: &dyn std::error::Error| QueryError::Engine(error.to_string());
     let mut text = Vec::new();
     match format {
-        Format::Json => return Ok(serde_json::to_vec(&output::json_rows(rows)).unwrap_or_default()),
-        Format::Csv => output::csv(rows, &mut text).map_err(|e| failed(&e))?,
-        Format::Arrow => output::arrow_ipc(rows, &mut text).map_err(|e| failed(&e))?,
+        Format::Json => return Ok(serde_json::to_vec(&rows.json()).unwrap_or_default()),
+        Format::Csv => rows.csv(&mut text).map_err(|e| failed(&e))?,
+        Format::Arrow => rows.arrow(&mut text).map_err(|e| failed(&e))?,
     }
     Ok(text)
 }
@@ -142,11 +144,6 @@ fn shown(stats: Stats, limits: &Limits) -> Option<Stats> {
     (limits.scope == Scope::All).then_some(stats)
 }
 
-fn columns(rows: &RecordBatch) -> Vec<String> {
-    let schema = rows.schema();
-    schema.fields().iter().map(|field| field.name().clone()).collect()
-}
-
-fn rows(batch: &RecordBatch) -> Vec<Row> {
-    output::json_rows(batch).into_iter().map(Row).collect()
+fn rows(rows: &AnswerRows) -> Vec<Row> {
+    rows.json().into_iter().map(Row).collect()
 }

@@ -10,10 +10,8 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use utoipa::IntoResponses;
 use weir_query::{Limits, Moment, QueryError, Scope, Since, Until, ValuesRequest};
-use weir_store::TimeRange;
 
 use super::answer::{ArrowStream, FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
 use super::ask::{self, Written};
@@ -89,15 +87,16 @@ pub async fn flows(
 ) -> Result<Response, Problem> {
     let (request, format) = params.into_request();
     let format = Format::choose(format, &headers)?;
-    let range = range(request.since, request.until);
-    let Asker { reader, limits } = api.admit(&headers, range).await?;
-    api.engine
+    let Asker { engine, limits } = api.admit(&headers, request.since, request.until).await?;
+    api.threads
         .run(async move {
             if format != Format::Json {
-                let written = ask::flows_rows(&reader, &request, &limits, format).await;
+                let written = ask::flows_rows(engine.as_ref(), &request, &limits, format).await;
                 return Ok(send(written.map_err(problem)?));
             }
-            let answer = ask::flows(&reader, &request, &limits).await.map_err(problem)?;
+            let answer = ask::flows(engine.as_ref(), &request, &limits)
+                .await
+                .map_err(problem)?;
             Ok(Json(answer).into_response())
         })
         .await
@@ -128,21 +127,28 @@ pub async fn query(
     let explain = params.explain;
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
-    let range = range(question.since, question.until);
-    let Asker { reader, limits } = api.admit(&headers, range).await?;
+    let Asker { engine, limits } = api.admit(&headers, question.since, question.until).await?;
     if explain && limits.scope != Scope::All {
         return Err(Problem::forbidden(
             "explain tells what is stored of all namespaces: it is for those who may get pods in all of them",
         ));
     }
-    api.engine
+    api.threads
         .run(async move {
             let reply = if explain {
-                QueryReply::Explanation(ask::explain(&reader, &question, &limits).await.map_err(problem)?)
+                QueryReply::Explanation(
+                    ask::explain(engine.as_ref(), &question, &limits)
+                        .await
+                        .map_err(problem)?,
+                )
             } else if format == Format::Json {
-                QueryReply::Answer(ask::query(&reader, &question, &limits).await.map_err(problem)?)
+                QueryReply::Answer(
+                    ask::query(engine.as_ref(), &question, &limits)
+                        .await
+                        .map_err(problem)?,
+                )
             } else {
-                let written = ask::query_rows(&reader, &question, &limits, format).await;
+                let written = ask::query_rows(engine.as_ref(), &question, &limits, format).await;
                 return Ok(send(written.map_err(problem)?));
             };
             Ok(Json(reply).into_response())
@@ -163,10 +169,13 @@ pub async fn values(
     Params(params): Params<ValuesParams>,
 ) -> Result<Json<ValuesAnswer>, Problem> {
     let request = ValuesRequest::from(params);
-    let range = range(request.since, request.until);
-    let Asker { reader, limits } = api.admit(&headers, range).await?;
-    let work = async move { ask::values(&reader, &request, &limits).await.map_err(problem) };
-    api.engine.run(work).await.map(Json)
+    let Asker { engine, limits } = api.admit(&headers, request.since, request.until).await?;
+    let work = async move {
+        ask::values(engine.as_ref(), &request, &limits)
+            .await
+            .map_err(problem)
+    };
+    api.threads.run(work).await.map(Json)
 }
 
 /// Flow records as they arrive, one JSON object a line
@@ -189,9 +198,9 @@ pub async fn tail(
     Params(params): Params<TailParams>,
 ) -> Result<Response, Problem> {
     // Whose namespace is new to the collector sees it when they ask again.
-    let lately = range(Since(Moment::Ago(LATELY)), Until::default());
-    let Asker { reader, limits } = api.admit(&headers, lately).await?;
-    let lines = tail::follow(&reader, params, &limits.scope, Arc::clone(&api.tails))?;
+    let lately = Since(Moment::Ago(LATELY));
+    let Asker { engine, limits } = api.admit(&headers, lately, Until::default()).await?;
+    let lines = tail::follow(engine.as_ref(), params, &limits, Arc::clone(&api.tails)).await?;
     Ok(([(CONTENT_TYPE, tail::MEDIA_TYPE)], Body::from_stream(lines)).into_response())
 }
 
@@ -247,15 +256,6 @@ pub async fn nothing() -> Problem {
 
 /// In the namespaces of this time a tail looks for those that somebody may see.
 const LATELY: Duration = Duration::from_secs(86_400);
-
-/// The time that is asked about.
-fn range(since: Since, until: Until) -> TimeRange {
-    let now = Timestamp::now();
-    TimeRange {
-        from: since.0.at(now),
-        until: until.0.at(now),
-    }
-}
 
 fn send(written: Written) -> Response {
     let format = HeaderValue::from_static(written.format.media_type());

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_store::{Reader, Tier};
+use weir_query::{EngineStatus, TierStatus};
 
 use crate::metrics::Totals;
 use weir_identity::exporters::{Exporters, NodeExports};
@@ -108,40 +108,26 @@ pub struct RecordsAnswer {
     pub kernel_drops: u64,
 }
 
-impl StoreAnswer {
-    /// What a store has.
-    pub fn of(reader: &Reader) -> Self {
-        let status = reader.status();
-        let tiers = Tier::ALL.iter().zip(status.tiers).map(|(tier, has)| TierAnswer {
-            tier: tier.as_str().to_owned(),
+impl From<EngineStatus> for StoreAnswer {
+    fn from(status: EngineStatus) -> Self {
+        let tier = |has: TierStatus| TierAnswer {
+            tier: has.tier,
             segments: has.segments,
             rows: has.rows,
             bytes: has.bytes,
-            oldest: has.time.and_then(|time| moment(time.from)),
-            newest: has.time.and_then(|time| moment(time.until - 1)),
-        });
-        let unreadable = status.unreadable.iter().map(|file| UnreadableAnswer {
-            file: file
-                .path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            reason: file.reason.clone(),
-        });
-        let troubles = status
-            .troubles
-            .iter()
-            .map(|trouble| format!("{}: {}", trouble.part, trouble.reason));
+            oldest: has.time.and_then(|(oldest, _)| moment(oldest)),
+            newest: has.time.and_then(|(_, newest)| moment(newest)),
+        };
+        let unreadable = |(file, reason)| UnreadableAnswer { file, reason };
         Self {
             memory_rows: status.memory_rows,
-            troubles: troubles.collect(),
-            tiers: tiers.collect(),
-            unreadable: unreadable.collect(),
-            disk: status.disk.map(|space| DiskAnswer {
-                free: space.free,
-                total: space.total,
-                expired_early: status.counts.expired_early_rows,
+            troubles: status.degraded,
+            tiers: status.tiers.into_iter().map(tier).collect(),
+            unreadable: status.unreadable.into_iter().map(unreadable).collect(),
+            disk: status.disk.map(|disk| DiskAnswer {
+                free: disk.free,
+                total: disk.total,
+                expired_early: disk.expired_early_rows,
             }),
         }
     }

@@ -1,6 +1,5 @@
-//! Records as they arrive, as lines of JSON. A thread a tail takes them from the
-//! store, lets the filter choose and writes; it ends when nobody reads, when its
-//! time is over or when the store is closed. Who reads slowly misses records and is
+//! Records as they arrive, as lines of JSON. A thread a tail lets its filter choose and
+//! writes; it ends when nobody reads, when its time is over or when the store is closed. Who reads slowly misses records and is
 //! told how many; the store never waits.
 
 use std::io;
@@ -11,8 +10,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, Stream};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
-use weir_query::{Filter, Scope, compile, output};
-use weir_store::{Closed, Reader, Tail};
+use weir_query::{AnswerRows, Engine, Limits, RecordTail, TailEnd, TailRequest};
 
 use super::params::TailParams;
 use super::problem::Problem;
@@ -31,28 +29,27 @@ pub const LONGEST: u64 = 600;
 ///
 /// # Errors
 /// The filter or a column is wrong, or too many tails run.
-pub fn follow(
-    reader: &Reader,
+pub async fn follow(
+    engine: &dyn Engine,
     params: TailParams,
-    scope: &Scope,
+    limits: &Limits,
     turns: Arc<Semaphore>,
 ) -> Result<impl Stream<Item = io::Result<String>> + use<>, Problem> {
-    let filter = compile(&params.filter).map_err(weir_query::QueryError::from)?;
     let turn = turns.try_acquire_owned();
     let turn = turn.map_err(|_| Problem::busy(format!("{} tails run already; try again", super::TAILS)))?;
     let (lines, written) = mpsc::channel(WAITING);
-    let work = Work {
-        tail: reader.tail(),
-        reader: reader.clone(),
-        filter: filter.within(scope),
+    let request = TailRequest {
+        filter: params.filter,
         columns: params.columns.0,
-        all: params.all_observations,
+        all_observations: params.all_observations,
+    };
+    let work = Work {
+        tail: engine.tail(&request, limits).await?,
         ends: Instant::now() + Duration::from_secs(params.seconds.unwrap_or(LONGEST)),
+        wrote: Instant::now(),
         lines,
         missed: 0,
     };
-    // A wrong name of a column is told before the answer begins.
-    work.check()?;
     let run = move || {
         let _turn = turn;
         work.run();
@@ -66,11 +63,9 @@ pub fn follow(
 }
 
 struct Work {
-    tail: Tail,
-    reader: Reader,
-    filter: Filter,
-    columns: Vec<String>,
-    all: bool,
+    tail: Box<dyn RecordTail>,
+    /// When something was written last.
+    wrote: Instant,
     ends: Instant,
     lines: mpsc::Sender<String>,
     /// Records left out so far, as far as was told.
@@ -91,22 +86,24 @@ impl Work {
 
     /// Waits for records and writes those that fit.
     fn step(&mut self) -> Result<(), Over> {
-        let left = self.ends.saturating_duration_since(Instant::now());
-        let Some(rows) = self.tail.next(left.min(HEARTBEAT)).map_err(|Closed| Over)? else {
-            return self.say("\n".to_owned());
-        };
-        let identities = self.reader.identities();
-        let chosen = weir_query::tail(&rows, &identities, &self.filter, &self.columns, self.all);
-        let chosen = chosen.map_err(|error| {
-            tracing::error!(%error, "a tail failed");
+        let next = [self.ends, self.wrote + HEARTBEAT].into_iter().min();
+        let wait = next.map_or(HEARTBEAT, |next| next.saturating_duration_since(Instant::now()));
+        let records = self.tail.next(wait).map_err(|end| {
+            if let TailEnd::Failed(error) = end {
+                tracing::error!(%error, "a tail failed");
+            }
             Over
         })?;
         let mut text = self.note_of_missed();
-        for row in output::json_rows(&chosen) {
+        for row in records.iter().flat_map(AnswerRows::json) {
             text.push_str(&serde_json::Value::Object(row).to_string());
             text.push('\n');
         }
-        if text.is_empty() { Ok(()) } else { self.say(text) }
+        match text.is_empty() {
+            true if self.wrote.elapsed() < HEARTBEAT => Ok(()),
+            true => self.say("\n".to_owned()),
+            false => self.say(text),
+        }
     }
 
     fn note_of_missed(&mut self) -> String {
@@ -122,15 +119,8 @@ impl Work {
         )
     }
 
-    fn say(&self, text: String) -> Result<(), Over> {
+    fn say(&mut self, text: String) -> Result<(), Over> {
+        self.wrote = Instant::now();
         self.lines.blocking_send(text).map_err(|_| Over)
-    }
-
-    fn check(&self) -> Result<(), Problem> {
-        let nothing = weir_store::schema::facts();
-        let rows = arrow::array::RecordBatch::new_empty(nothing);
-        let identities = self.reader.identities();
-        weir_query::tail(&rows, &identities, &self.filter, &self.columns, self.all)?;
-        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use axum::http::Request;
 use serde_json::Value;
 use tower::ServiceExt;
 use weir_flow::{FlowRecord, Identity};
+use weir_query::Embedded;
 use weir_store::Settings;
 
 use super::*;
@@ -212,7 +213,13 @@ async fn with_flows(flows: &[FlowRecord]) -> Behind {
     let (reviews, asked) = reviews::tests::server().await;
     let gate = Gate::Kubernetes(Arc::new(reviews));
     let (_names, snapshots) = watch::channel(Snapshot::default());
-    let api = Api::start(gate, Some(reader), snapshots, Arc::default()).unwrap();
+    let api = Api::start(
+        gate,
+        Some(Arc::new(Embedded::new(reader))),
+        snapshots,
+        Arc::default(),
+    )
+    .unwrap();
     Behind {
         _directory: directory,
         writer,

@@ -12,7 +12,6 @@ mod flows;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use flows::{Flows, START};
@@ -62,7 +61,7 @@ fn fill(directory: &Path, segments: usize, identities: usize, rows: usize) {
                 for (side, at) in [&mut record.src, &mut record.dst].into_iter().zip(0..) {
                     let mut identity = (*side.identity).clone();
                     identity.name = name(at).into();
-                    side.identity = Arc::new(identity);
+                    side.identity = identity.into();
                 }
             }
             while writer.append(&batch).is_err() {

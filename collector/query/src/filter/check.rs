@@ -1,12 +1,16 @@
 //! The CEL tree to checked conditions: names, types and words are those of the
 //! field table, or there is an error that says what would be right.
 
+use std::cell::Cell;
+
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
 use weir_api::fields::{Column, FieldKind, Side};
 
 use super::error::{FilterError, nearest_field};
 use super::expr::{Arithmetic, Compare, Term, Test, Type};
 use super::literal::{self, Wrong};
+use super::parse::size;
+use super::value;
 
 /// What a part of the tree turned out to be.
 pub(super) enum Checked {
@@ -19,16 +23,55 @@ pub(super) enum Checked {
     Flag(Column),
 }
 
+/// Checks a tree, each node once.
 pub(super) struct Checker<'a> {
-    pub(super) source: &'a SourceInfo,
+    source: &'a SourceInfo,
+    /// What the check has cost so far: a node costs one.
+    work: Cell<usize>,
 }
+
+/// What a filter may cost at most; that much text has fewer nodes than this.
+const MAX_WORK: usize = 64 << 10;
 
 pub(super) type Outcome<T> = Result<T, FilterError>;
 
+impl<'a> Checker<'a> {
+    pub(super) fn new(source: &'a SourceInfo) -> Self {
+        Self {
+            source,
+            work: Cell::new(0),
+        }
+    }
+
+    /// What the check has cost.
+    #[cfg(test)]
+    pub(super) fn work(&self) -> usize {
+        self.work.get()
+    }
+}
+
 impl Checker<'_> {
+    /// Counts what is about to be done; an error when it is too much.
+    pub(super) fn charge(&self, node: &IdedExpr, work: usize) -> Outcome<()> {
+        self.work.set(self.work.get().saturating_add(work));
+        if self.work.get() > MAX_WORK {
+            return Err(self.wrong(
+                node,
+                "the filter is too large from here on: split it, or shorten its lists",
+            ));
+        }
+        Ok(())
+    }
+
     /// The expression as a condition.
     pub(super) fn test(&self, node: &IdedExpr) -> Outcome<Test> {
-        match self.check(node)? {
+        let checked = self.check(node)?;
+        self.as_test(node, checked)
+    }
+
+    /// What the expression turned out to be, as a condition.
+    pub(super) fn as_test(&self, node: &IdedExpr, checked: Checked) -> Outcome<Test> {
+        match checked {
             Checked::Test(test) => Ok(test),
             Checked::Flag(column) => Ok(Test::Flag(column)),
             Checked::Words(column) => {
@@ -44,7 +87,13 @@ impl Checker<'_> {
 
     /// The expression as a value.
     pub(super) fn term(&self, node: &IdedExpr) -> Outcome<(Term, Type)> {
-        match self.check(node)? {
+        let checked = self.check(node)?;
+        self.as_term(node, checked)
+    }
+
+    /// What the expression turned out to be, as a value.
+    pub(super) fn as_term(&self, node: &IdedExpr, checked: Checked) -> Outcome<(Term, Type)> {
+        match checked {
             Checked::Term(term, kind) => Ok((term, kind)),
             Checked::Words(column) => {
                 let message = format!("{0} holds several words: write \"SYN\" in {0}", column.name());
@@ -54,16 +103,15 @@ impl Checker<'_> {
         }
     }
 
-    fn check(&self, node: &IdedExpr) -> Outcome<Checked> {
+    pub(super) fn check(&self, node: &IdedExpr) -> Outcome<Checked> {
+        self.charge(node, 1)?;
         match &node.expr {
             Expr::Ident(name) => self.column(node, name),
             Expr::Literal(value) => self.literal(node, value),
             Expr::Call(call) => self.call(node, call),
-            Expr::Select(select) => Err(self.selected(node, &select.operand, &select.field)),
+            Expr::Select(select) => self.selected(node, select),
             Expr::List(_) => Err(self.wrong(node, "a list can only stand after `in`")),
-            Expr::Comprehension(_) => {
-                Err(self.wrong(node, "has, all, exists, map and filter are not supported"))
-            }
+            Expr::Comprehension(_) => Err(self.wrong(node, "all, exists, map and filter are not supported")),
             Expr::Map(_) | Expr::Struct(_) => Err(self.wrong(node, "maps and messages are not supported")),
             Expr::Unspecified => Err(self.wrong(node, "there is no expression")),
         }
@@ -78,7 +126,10 @@ impl Checker<'_> {
             (_, Some(kind)) => Ok(Checked::Term(Term::Column(column), kind)),
             (FieldKind::Bool, _) => Ok(Checked::Flag(column)),
             (FieldKind::EnumList, _) => Ok(Checked::Words(column)),
-            _ => Err(self.wrong(node, format!("{name} holds several texts and cannot be searched"))),
+            _ => {
+                let message = format!("{name} holds several texts: ask for one of them, {name}[\"app\"]");
+                Err(self.wrong(node, message))
+            }
         }
     }
 
@@ -91,13 +142,10 @@ impl Checker<'_> {
                 Ok(int) => number(int),
                 Err(_) => Err(self.wrong(node, "this number needs more than 63 bits")),
             },
-            LiteralValue::Double(double) => match whole(*double.inner()) {
-                Some(int) => number(int),
-                None => Err(self.wrong(node, "numbers here are whole")),
-            },
+            LiteralValue::Double(double) => Ok(Checked::Term(Term::Double(*double.inner()), Type::Double)),
             LiteralValue::String(text) => Ok(Checked::Term(Term::Text(text.inner().to_owned()), Type::Text)),
             LiteralValue::Bytes(_) | LiteralValue::Null => {
-                Err(self.wrong(node, "no field is ever null or octets: what is unknown is \"\""))
+                Err(self.wrong(node, "no field is ever null or bytes: what is unknown is \"\""))
             }
         }
     }
@@ -110,6 +158,10 @@ impl Checker<'_> {
             (operators::LOGICAL_NOT, [arg]) => test(self.test(arg).map(|test| Test::Not(Box::new(test)))),
             (operators::IN, [item, list]) => test(self.contained(item, list)),
             (operators::CONDITIONAL, [test, yes, no]) => self.conditional(node, test, yes, no),
+            (operators::INDEX, [map, key]) => {
+                let (column, key) = self.entry(map, key)?;
+                Ok(Checked::Term(Term::Entry(column, key), Type::Text))
+            }
             (operators::NEGATE, [arg]) => self.arithmetic(node, Arithmetic::Subtract, None, arg),
             (name, [a, b]) if comparison(name).is_some() => {
                 let Some(op) = comparison(name) else {
@@ -117,12 +169,10 @@ impl Checker<'_> {
                 };
                 test(self.compare(node, op, a, b))
             }
-            (name, [a, b]) if arithmetic(name).is_some() => {
-                let Some(op) = arithmetic(name) else {
-                    unreachable!("the guard saw it")
-                };
-                self.arithmetic(node, op, Some(a), b)
-            }
+            (name, [a, b]) => match value::arithmetic(name) {
+                Some(op) => self.arithmetic(node, op, Some(a), b),
+                None => self.function(node, call),
+            },
             _ => self.function(node, call),
         }
     }
@@ -144,22 +194,23 @@ impl Checker<'_> {
                 let (a, b, kind) = self.alike(node, (a, kind), (b, other))?;
                 Ok(Checked::Term(Term::If(test, Box::new(a), Box::new(b)), kind))
             }
-            _ => {
-                let (yes, no) = (Box::new(self.test(yes)?), Box::new(self.test(no)?));
-                Ok(Checked::Test(Test::If(test, yes, no)))
+            (then, otherwise) => {
+                let (yes, no) = (self.as_test(yes, then)?, self.as_test(no, otherwise)?);
+                Ok(Checked::Test(Test::If(test, Box::new(yes), Box::new(no))))
             }
         }
     }
 
     fn compare(&self, node: &IdedExpr, op: Compare, a: &IdedExpr, b: &IdedExpr) -> Outcome<Test> {
-        let (left, right) = (self.check(a)?, self.check(b)?);
+        let left = self.check(a)?;
+        let right = self.check(b).map_err(|error| self.unquoted(error, b, &left))?;
         if matches!(left, Checked::Test(_) | Checked::Flag(_))
             || matches!(right, Checked::Test(_) | Checked::Flag(_))
         {
             return self.compare_tests(node, op, (a, left), (b, right));
         }
-        let (left, right) = (self.term(a)?, self.term(b)?);
-        if let Some(test) = absence(op, &left, &right) {
+        let (left, right) = (self.as_term(a, left)?, self.as_term(b, right)?);
+        if let Some(test) = absence(op, &left, &right).or_else(|| value::mixed(op, &left, &right)) {
             return Ok(test);
         }
         let (left, right, kind) = self.alike(node, left, right)?;
@@ -186,7 +237,10 @@ impl Checker<'_> {
             let message = format!("{} is true or false, without quotes", column.name());
             return Err(self.wrong(node, message));
         }
-        let same = Test::Same(Box::new(self.test(a)?), Box::new(self.test(b)?));
+        let same = Test::Same(
+            Box::new(self.as_test(a, left)?),
+            Box::new(self.as_test(b, right)?),
+        );
         match op {
             Compare::Eq => Ok(same),
             Compare::Ne => Ok(Test::Not(Box::new(same))),
@@ -206,6 +260,12 @@ impl Checker<'_> {
         };
         match (&a, &b) {
             _ if kind == other => Ok((a, b, kind)),
+            (_, Term::Double(double)) if kind == Type::Number => Ok((a, self.whole(node, *double)?, kind)),
+            (Term::Double(double), _) if other == Type::Number => Ok((self.whole(node, *double)?, b, other)),
+            (_, Term::Number(number)) if kind == Type::Double => Ok((a, Term::Double(*number as f64), kind)),
+            (Term::Number(number), _) if other == Type::Double => {
+                Ok((Term::Double(*number as f64), b, other))
+            }
             (_, Term::Text(text)) => Ok((a.clone(), read(text, kind, &a)?, kind)),
             (Term::Text(text), _) => Ok((read(text, other, &b)?, b.clone(), other)),
             _ => {
@@ -233,71 +293,42 @@ impl Checker<'_> {
         let (value, kind) = self.term(item)?;
         let mut found = Vec::with_capacity(elements.elements.len());
         for node in &elements.elements {
-            let (_, element, _) = self.alike(node, (value.clone(), kind), self.term(node)?)?;
+            let checked = self.check(node);
+            let checked = checked.map_err(|error| self.unquoted_beside(error, node, kind))?;
+            let element = self.as_term(node, checked)?;
+            let (_, element, _) = self.alike(node, (value.clone(), kind), element)?;
             self.words_of(node, &value, &element)?;
             found.push(element);
         }
-        if found.iter().all(is_literal) {
+        if found.iter().all(Term::is_literal) {
             return Ok(Test::OneOf(value, found));
         }
+        // The value stands beside each element.
+        self.charge(item, found.len().saturating_mul(size(item)))?;
         let each = |element| Test::Compare(Compare::Eq, value.clone(), element);
         Ok(Test::Any(found.into_iter().map(each).collect()))
     }
 
-    fn has_word(&self, item: &IdedExpr, list: &IdedExpr) -> Outcome<Test> {
-        let Checked::Words(column) = self.check(list)? else {
-            return Err(self.wrong(list, "`in` needs a list: ns in [\"a\", \"b\"]"));
-        };
-        match self.term(item)? {
-            (Term::Text(word), _) => {
-                literal::check_word(column, &word).map_err(|wrong| self.word_wrong(item, wrong))?;
-                Ok(Test::HasWord(column, word))
-            }
-            _ => Err(self.wrong(
-                item,
-                format!("{} is searched for a word in quotes", column.name()),
-            )),
+    /// What is wrong with a word beside text may be that it lacks its quotes.
+    fn unquoted(&self, error: FilterError, node: &IdedExpr, beside: &Checked) -> FilterError {
+        match beside {
+            Checked::Term(_, kind) => self.unquoted_beside(error, node, *kind),
+            _ => error,
         }
     }
 
-    fn arithmetic(
-        &self,
-        node: &IdedExpr,
-        op: Arithmetic,
-        a: Option<&IdedExpr>,
-        b: &IdedExpr,
-    ) -> Outcome<Checked> {
-        let right = self.term(b)?;
-        let left = match a {
-            Some(a) => self.term(a)?,
-            None if right.1 == Type::Span => (Term::Span(0), Type::Span),
-            None => (Term::Number(0), Type::Number),
+    pub(super) fn unquoted_beside(&self, error: FilterError, node: &IdedExpr, kind: Type) -> FilterError {
+        let is_text = matches!(kind, Type::Text | Type::Address | Type::Mac);
+        if !is_text || !error.message.starts_with("no field is named") {
+            return error;
+        }
+        let quoted = match &node.expr {
+            Expr::Ident(word) => format!(", {word:?}"),
+            _ => String::new(),
         };
-        use {Arithmetic::*, Type::*};
-        let kind = match (op, left.1, right.1) {
-            (_, Number, Number) => Number,
-            (Add | Subtract, Span, Span) | (Subtract, Time, Time) => Span,
-            (Add | Subtract, Time, Span) | (Add, Span, Time) => Time,
-            (_, one, other) => {
-                let message = format!("{} and {} cannot be calculated with so", one.name(), other.name());
-                return Err(self.wrong(node, message));
-            }
-        };
-        let term = Term::Arithmetic(op, Box::new(left.0), Box::new(right.0));
-        Ok(Checked::Term(term, kind))
-    }
-
-    fn selected(&self, node: &IdedExpr, operand: &IdedExpr, field: &str) -> FilterError {
-        let name = match &operand.expr {
-            Expr::Ident(of) => format!("{of}_{field}"),
-            _ => field.to_owned(),
-        };
-        let nearest = find_column(&name)
-            .map(|column| column.name().to_owned())
-            .or_else(|| nearest_field(&name));
         FilterError {
-            nearest,
-            ..self.wrong(node, "fields are written without dots")
+            message: format!("{}: text stands in quotes{quoted}", error.message),
+            ..error
         }
     }
 
@@ -340,22 +371,13 @@ fn absence(op: Compare, (a, kind): &(Term, Type), (b, _): &(Term, Type)) -> Opti
 }
 
 /// What to call a value in an error.
-fn named(term: &Term) -> String {
+pub(super) fn named(term: &Term) -> String {
     match term {
         Term::Column(column) => column.name().to_owned(),
         Term::Text(text) => format!("{text:?}"),
         Term::Number(number) => number.to_string(),
         _ => "this".to_owned(),
     }
-}
-
-fn is_literal(term: &Term) -> bool {
-    !matches!(term, Term::Column(_) | Term::Arithmetic(..) | Term::If(..))
-}
-
-fn whole(double: f64) -> Option<i64> {
-    let limit = 9_007_199_254_740_992.0;
-    (double.fract() == 0.0 && double.abs() <= limit).then_some(double as i64)
 }
 
 fn comparison(name: &str) -> Option<Compare> {
@@ -366,17 +388,6 @@ fn comparison(name: &str) -> Option<Compare> {
         operators::LESS_EQUALS => Compare::Le,
         operators::GREATER => Compare::Gt,
         operators::GREATER_EQUALS => Compare::Ge,
-        _ => return None,
-    })
-}
-
-fn arithmetic(name: &str) -> Option<Arithmetic> {
-    Some(match name {
-        operators::ADD => Arithmetic::Add,
-        operators::SUBSTRACT => Arithmetic::Subtract,
-        operators::MULTIPLY => Arithmetic::Multiply,
-        operators::DIVIDE => Arithmetic::Divide,
-        operators::MODULO => Arithmetic::Remainder,
         _ => return None,
     })
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a filter, and where.
 
-use weir_api::fields::{Column, FIELDS};
+use weir_api::fields::{Column, FIELDS, Side};
 
 use crate::error::meant;
 
@@ -21,8 +21,39 @@ pub(crate) fn nearest_field(name: &str) -> Option<String> {
     if let Some(column) = of_netobserv(name) {
         return Some(column.name().to_owned());
     }
+    if let Some(column) = of_habit(name) {
+        return Some(column.name().to_owned());
+    }
     let plain = name.strip_prefix("src_").unwrap_or(name);
     nearest(plain, Column::all().map(Column::name))
+}
+
+/// What stands before a name for either side, where people are used to something else.
+const SIDES: [(&str, bool); 8] = [
+    ("", false),
+    ("src_", false),
+    ("source_", false),
+    ("dst_", true),
+    ("dest_", true),
+    ("destination_", true),
+    ("src", false),
+    ("dst", true),
+];
+
+/// The column that people mean who are used to other names.
+fn of_habit(name: &str) -> Option<Column> {
+    let name = name.to_lowercase();
+    let named = |word: &str| {
+        let is_it = |column: &Column| column.name() == word || column.field().also.contains(&word);
+        Column::all().find(|column| column.side() != Side::Dst && is_it(column))
+    };
+    let of_port = [("sport", "port"), ("dport", "dst_port")];
+    let of_port = of_port.into_iter().find(|(habit, _)| *habit == name);
+    let sided = SIDES.into_iter().find_map(|(side, is_dst)| {
+        let column = named(name.strip_prefix(side)?)?;
+        Some(if is_dst { column.mirrored() } else { column })
+    });
+    of_port.and_then(|(_, column)| Column::find(column)).or(sided)
 }
 
 /// The column that NetObserv calls `name`.
@@ -70,8 +101,18 @@ mod tests {
     fn the_nearest_field_is_found_or_none_is_named() {
         for (name, field) in [
             ("nss", "ns"),
-            ("dst_namespace_name", ""),
-            ("workload", ""),
+            ("dst_namespace_name", "dst_ns"),
+            ("workload", "workload_name"),
+            ("namespace", "ns"),
+            ("dst_namespace", "dst_ns"),
+            ("destination_pod", "dst_pod_name"),
+            ("src_ip", "addr"),
+            ("dst_ip", "dst_addr"),
+            ("dstip", "dst_addr"),
+            ("srcPort", "port"),
+            ("dport", "dst_port"),
+            ("src_service", "service_name"),
+            ("node", "node_name"),
             ("workloadname", "workload_name"),
             ("DST_ZONE", "dst_zone"),
             ("SrcK8S_Namespace", "ns"),

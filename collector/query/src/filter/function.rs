@@ -10,14 +10,16 @@ use weir_api::fields::FieldKind;
 
 use super::check::{Checked, Checker, Outcome, find_column};
 use super::error::{FilterError, nearest, nearest_field};
-use super::expr::{Compare, Term, Test, TextTest, Type};
+use super::expr::{Case, Compare, Term, Test, TextTest, Type};
 use super::literal;
 use crate::span;
 
-/// Octets that a compiled pattern may take.
+/// Bytes that a compiled pattern may take.
 const PATTERN_SIZE: usize = 256 << 10;
+/// What a pattern costs, in nodes: a filter has room for 63 of them.
+const PATTERN_WORK: usize = 1 << 10;
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 15] = [
     "startsWith",
     "endsWith",
     "contains",
@@ -28,6 +30,11 @@ const NAMES: [&str; 10] = [
     "duration",
     "timestamp",
     "size",
+    "string",
+    "int",
+    "double",
+    "lowerAscii",
+    "upperAscii",
 ];
 
 impl Checker<'_> {
@@ -47,6 +54,11 @@ impl Checker<'_> {
             ("duration", [text]) => self.duration(text),
             ("timestamp", [text]) => self.timestamp(text),
             ("size", [text]) => self.size(text),
+            ("string", [value]) => self.to_text(value),
+            ("int", [value]) => self.to_number(value),
+            ("double", [value]) => self.to_double(value),
+            ("lowerAscii", [text]) => self.cased(Case::Lower, text),
+            ("upperAscii", [text]) => self.cased(Case::Upper, text),
             (name, args) if NAMES.contains(&name) => {
                 let message = format!("{name} does not take {} values", args.len());
                 Err(self.wrong(node, message))
@@ -62,15 +74,20 @@ impl Checker<'_> {
         let [of, what] = args else {
             return Err(self.wrong(node, "two texts are needed"));
         };
-        let (of, what) = (self.text_term(of)?, self.text_term(what)?);
+        let of = self.text_term(of)?;
+        let what = self.text_term(what);
+        let what = what.map_err(|error| self.unquoted_beside(error, args[1], Type::Text))?;
         Ok(Test::Text(op, of, what))
     }
 
-    fn text_term(&self, node: &IdedExpr) -> Outcome<Term> {
+    pub(super) fn text_term(&self, node: &IdedExpr) -> Outcome<Term> {
         match self.term(node)? {
             (term, Type::Text) => Ok(term),
             (_, Type::Address) => Err(self.wrong(node, "this is an address, not text: use inCIDR")),
-            (_, kind) => Err(self.wrong(node, format!("this is {}, not text", kind.name()))),
+            (_, kind) => {
+                let message = format!("this is {}, not text: write string(…)", kind.name());
+                Err(self.wrong(node, message))
+            }
         }
     }
 
@@ -79,6 +96,7 @@ impl Checker<'_> {
         let Term::Text(text) = self.text_term(pattern)? else {
             return Err(self.wrong(pattern, "the pattern stands in quotes"));
         };
+        self.charge(pattern, PATTERN_WORK)?;
         let compiled = compile(&text).map_err(|error| self.wrong(pattern, error))?;
         Ok(Test::Matches(of, compiled))
     }
@@ -159,7 +177,7 @@ impl Checker<'_> {
         let text = self.quoted(node)?;
         let size = span::parse_size(&text).and_then(|size| i64::try_from(size).ok());
         let size = size.ok_or_else(|| {
-            let message = format!("{text:?} is no count of octets such as 1500B, 64kB or 10MiB");
+            let message = format!("{text:?} is no count of bytes such as 1500B, 64kB or 10MiB");
             self.wrong(node, message)
         })?;
         Ok(Checked::Term(Term::Number(size), Type::Number))

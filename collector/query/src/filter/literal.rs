@@ -22,7 +22,7 @@ pub(super) fn coerce(text: &str, wanted: Type, who: &str) -> Result<Term, Wrong>
                 format!("{who} is an Ethernet address, and {text:?} is none such as 0a:58:0a:80:00:05");
             (message, None)
         }),
-        Type::Number => Err((not_a_number(text, who), None)),
+        Type::Number | Type::Double => Err((not_a_number(text, who), None)),
         Type::Time => Err((
             format!("{who} is a point in time: write timestamp({text:?})"),
             None,

@@ -3,9 +3,9 @@
 use cel::common::ast::{Expr, IdedExpr, SourceInfo};
 use cel::parser::{ParseErrors, Parser};
 
-use super::error::FilterError;
+use super::error::{FilterError, nearest_field};
 
-/// The longest filter, in octets.
+/// The longest filter, in bytes.
 pub const MAX_LENGTH: usize = 32 << 10;
 /// How many signs that may nest one expression in another a filter may hold.
 const MAX_SIGNS: usize = 2048;
@@ -52,21 +52,27 @@ fn parse_here<T>(
 }
 
 fn depth(node: &IdedExpr) -> usize {
-    let deepest = |nodes: &mut dyn Iterator<Item = &IdedExpr>| nodes.map(depth).max().unwrap_or_default();
-    1 + match &node.expr {
-        Expr::Call(call) => deepest(&mut call.target.iter().map(Box::as_ref).chain(&call.args)),
-        Expr::List(list) => deepest(&mut list.elements.iter()),
-        Expr::Select(select) => depth(&select.operand),
-        _ => 0,
+    1 + parts(node).into_iter().map(depth).max().unwrap_or_default()
+}
+
+/// How many nodes the tree has.
+pub(super) fn size(node: &IdedExpr) -> usize {
+    1 + parts(node).into_iter().map(size).sum::<usize>()
+}
+
+/// The expressions that stand in this one.
+fn parts(node: &IdedExpr) -> Vec<&IdedExpr> {
+    match &node.expr {
+        Expr::Call(call) => call.target.iter().map(Box::as_ref).chain(&call.args).collect(),
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Select(select) => vec![&select.operand],
+        _ => Vec::new(),
     }
 }
 
 fn within_bounds(text: &str) -> Result<(), FilterError> {
     if text.len() > MAX_LENGTH {
-        return Err(wrong(
-            1,
-            &format!("the filter is longer than {MAX_LENGTH} octets"),
-        ));
+        return Err(wrong(1, &format!("the filter is longer than {MAX_LENGTH} bytes")));
     }
     let (mut quote, mut signs, mut depth) = (None, 0, 0_usize);
     let mut characters = text.char_indices();
@@ -114,10 +120,13 @@ fn first(text: &str, errors: &ParseErrors) -> FilterError {
     let before = usize::try_from(line - 1).unwrap_or_default();
     let lines = text.split_inclusive('\n').take(before);
     let start: usize = lines.map(|line| line.chars().count()).sum();
+    // Words that the language keeps for itself, `namespace` among them, are no fields.
+    let reserved = error.msg.strip_prefix("reserved identifier: ");
+    let no_field = |word| format!("no field is named {word:?}");
     FilterError {
         column: start + usize::try_from(column).unwrap_or(1).max(1),
-        message: in_words(&error.msg, text),
-        nearest: None,
+        message: reserved.map_or_else(|| in_words(&error.msg, text), no_field),
+        nearest: reserved.and_then(nearest_field),
     }
 }
 
@@ -130,6 +139,9 @@ fn in_words(message: &str, text: &str) -> String {
     }
     if short.contains("'<EOF>'") {
         return "the filter ends too early".to_owned();
+    }
+    if short.contains("Recursion limit") {
+        return format!("parentheses and conditions nest more than {MAX_DEPTH} deep");
     }
     if let Some(token) = quoted(short, "mismatched input ").or_else(|| quoted(short, "extraneous input ")) {
         return format!("{token} cannot stand here");

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn fails(filter: &str) -> String {
@@ -26,7 +28,10 @@ fn what_cast_ai_documents_is_understood() {
 #[test]
 fn every_type_has_its_comparisons() {
     for filter in [
-        "bytes > 1500 && packets <= 10u && bytes >= 1.5e6",
+        "bytes > 1500 && packets <= 10u && bytes >= 1.5e6 && bytes != 1.5",
+        r#"ns + "/" + pod_name == "a/b" && string(port) == "80" && int("7") < bytes"#,
+        r#"double(bytes) / 8.0 > 1.5 && double("2") < bytes && ns.lowerAscii() == "a""#,
+        r#"pod_labels["app"] == "web" && dst_pod_labels.app != "" && "x" in pod_labels"#,
         r#"bytes > size("10MiB")"#,
         r#"end - start > duration("10s")"#,
         r#"start + duration("5m") < timestamp("2026-01-31T12:00:00Z")"#,
@@ -129,7 +134,64 @@ fn an_error_says_where_what_and_what_would_be_right() {
         ("ns == \"a\" &&", "column 13: the filter ends too early"),
         ("ns = \"a\"", "column 4: '= ' means nothing here: equality is =="),
         ("\"ü\" == ns && x", "column 15: no field is named \"x\""),
-        ("bytes > 1.5", "column 9: numbers here are whole"),
+        (
+            "ns == gitlab",
+            "column 7: no field is named \"gitlab\": text stands in quotes, \"gitlab\"",
+        ),
+        (
+            "ns in [\"a\", shop]",
+            "column 13: no field is named \"shop\": text stands in quotes, \"shop\"",
+        ),
+        (
+            "ns == kube-system",
+            "column 7: no field is named \"kube\": text stands in quotes",
+        ),
+        (
+            "addr == localhost",
+            "column 9: no field is named \"localhost\": text stands in quotes, \"localhost\"",
+        ),
+        (
+            "ns.startsWith(team)",
+            "column 15: no field is named \"team\": text stands in quotes, \"team\"",
+        ),
+        (
+            "namespace == \"a\"",
+            "column 1: no field is named \"namespace\"; did you mean \"ns\"?",
+        ),
+        (
+            "dst_pod == \"a\"",
+            "column 1: no field is named \"dst_pod\"; did you mean \"dst_pod_name\"?",
+        ),
+        (
+            "src_ip == \"10.0.0.1\"",
+            "column 1: no field is named \"src_ip\"; did you mean \"addr\"?",
+        ),
+        (
+            "bytes * 1.5 > 1",
+            "column 7: a number and a double: write double(bytes)",
+        ),
+        (
+            "ns + bytes == \"a\"",
+            "column 4: text and a number: write string(bytes)",
+        ),
+        (
+            "bytes in [1.5]",
+            "column 11: 1.5 is no whole number, and it stands beside one",
+        ),
+        (
+            "double(bytes) % 2.0 == 0.0",
+            "column 15: only whole numbers have a remainder",
+        ),
+        ("int(addr) == 1", "column 5: an address is no number"),
+        (
+            "pod_labels == \"a\"",
+            "column 1: pod_labels holds several texts: ask for one of them, pod_labels[\"app\"]",
+        ),
+        (
+            &format!("{}primary", "primary ? primary : ".repeat(40)),
+            "column 661: parentheses and conditions nest more than 32 deep",
+        ),
+        ("has(ns)", "column 5: invalid argument to has() macro"),
         (
             "addr > \"10.0.0.1\"",
             "column 6: an address has no order: compare with ==, != or inCIDR",
@@ -172,4 +234,83 @@ fn what_is_within_the_bounds_is_understood() {
         let text: String = filter.chars().take(40).collect();
         compile(&filter).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
+}
+
+/// What checking the text costs, and how many nodes its tree has. That the filter is
+/// wrong is no matter: an error ends the work.
+fn work_and_nodes(text: &str) -> (usize, usize) {
+    let counted = parse::parse(text, |tree, source| {
+        let checker = Checker::new(source);
+        let _ = checker.test(tree);
+        Ok((checker.work(), parse::size(tree)))
+    });
+    counted.unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[test]
+fn checking_costs_one_step_a_node_however_deep_conditions_nest() {
+    for (before, after) in [
+        ("primary ? primary : ", ""),
+        ("primary ? (", ") : primary"),
+        ("primary ? primary : (", ")"),
+        ("(", ") ? primary : !primary"),
+        ("(", ") == primary"),
+        ("primary != (", ")"),
+        ("!(", ")"),
+    ] {
+        let mut nodes = 0;
+        // The parser counts parentheses and what stands in them, up to 32.
+        for depth in [1, 5, 10, 14] {
+            let text = format!("{}primary{}", before.repeat(depth), after.repeat(depth));
+            let (work, all) = work_and_nodes(&text);
+            assert!(work <= all && nodes < all, "{text}: {work} steps for {all} nodes");
+            nodes = all;
+            compile(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+    }
+}
+
+/// Conditions and values that stand in each other in any way, well typed or not.
+fn nested() -> impl Strategy<Value = String> {
+    let leaf = proptest::sample::select(vec![
+        "primary",
+        "bytes",
+        "ns",
+        "5",
+        "\"a\"",
+        "addr",
+        "tcp_flags",
+        "duration(\"1s\")",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(12, 48, 3, |inner| {
+        let pair = || (inner.clone(), inner.clone());
+        prop_oneof![
+            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+            pair().prop_map(|(a, b)| format!("({a} == {b})")),
+            pair().prop_map(|(a, b)| format!("({a} + {b})")),
+            pair().prop_map(|(a, b)| format!("({a} || !{b})")),
+            pair().prop_map(|(a, b)| format!("({a} in [{b}, 7])")),
+            inner.clone().prop_map(|a| format!("({a}).contains(\"x\")")),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn checking_is_linear_in_the_tree(text in nested()) {
+        let (work, nodes) = work_and_nodes(&text);
+        // A value beside a list is copied for each element: two here.
+        prop_assert!(work <= 3 * nodes, "{work} steps for {nodes} nodes: {text}");
+    }
+}
+
+#[test]
+fn a_filter_that_costs_too_much_is_refused_with_the_place_where_it_does() {
+    let long = vec!["primary"; 500].join(" && ");
+    let fields = vec!["dst_ns"; 1_000].join(", ");
+    let error = fails(&format!("(({long}) ? ns : zone) in [{fields}]"));
+    assert!(error.contains("the filter is too large"), "{error}");
+    let patterns = vec!["ns.matches(\"a\")"; 100].join(" || ");
+    assert!(fails(&patterns).contains("the filter is too large"));
+    compile(&vec!["ns.matches(\"a\")"; 40].join(" || ")).unwrap();
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray};
+use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, UInt8Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
@@ -11,30 +12,34 @@ use datafusion::prelude::{col, lit};
 use weir_api::fields::{Column, FieldKind};
 use weir_flow::protocol_name;
 
-use super::{Over, id_of};
-use crate::filter::expr::{Arithmetic, Compare, Term, Type};
+use super::{LoweringContext, convert, id_of};
+use crate::filter::expr::{self, Arithmetic, Compare, Term, Type};
 use crate::function::call;
-use crate::who::attribute;
+use crate::identity_table::attribute;
 
 /// The column that follows from [`PROTO`].
 pub(crate) const PROTOCOL: Column = Column::of("protocol");
 /// The column that is stored in its place.
 pub(crate) const PROTO: &str = "proto";
 
-impl Over<'_> {
+impl LoweringContext<'_> {
     /// The value of a column as it is stored.
     pub(super) fn place(self, column: Column) -> Expr {
         match self {
-            Over::Facts(who) if column.field().identity => who.gather(column, id_of(column.side())),
-            Over::Facts(_) => col(column.name()),
-            Over::Identities => col(attribute(column)),
+            LoweringContext::Facts(who) if column.field().identity => {
+                who.gather(column, who.values(column), id_of(column.side()))
+            }
+            LoweringContext::Facts(_) => col(column.name()),
+            LoweringContext::Identities => col(attribute(column)),
         }
     }
 
     /// The value; null where it is absent, text never.
     pub(super) fn term(self, term: &Term) -> Result<Expr> {
-        if type_of(term) == Type::Text {
-            return self.text(term);
+        match type_of(term) {
+            Type::Text => return self.text(term),
+            Type::Double => return self.float(term),
+            _ => {}
         }
         Ok(match term {
             Term::Column(column) => self.place(*column),
@@ -43,7 +48,13 @@ impl Over<'_> {
             Term::Mac(octets) => lit(ScalarValue::FixedSizeBinary(6, Some(octets.to_vec()))),
             Term::Time(time) | Term::Span(time) => lit(*time),
             Term::If(test, a, b) if is_octets(term) => {
-                when(self.certain(test)?, self.term(a)?).otherwise(self.term(b)?)?
+                let width = if type_of(term) == Type::Mac { 6 } else { 16 };
+                choice(
+                    self.certain(test)?,
+                    self.term(a)?,
+                    self.term(b)?,
+                    DataType::FixedSizeBinary(width),
+                )
             }
             _ => self.wide(term)?,
         })
@@ -53,7 +64,13 @@ impl Over<'_> {
     pub(super) fn text(self, term: &Term) -> Result<Expr> {
         Ok(match term {
             Term::Text(text) => lit(ScalarValue::Utf8View(Some(text.clone()))),
-            Term::If(test, a, b) => when(self.certain(test)?, self.text(a)?).otherwise(self.text(b)?)?,
+            Term::If(test, a, b) => choice(
+                self.certain(test)?,
+                self.text(a)?,
+                self.text(b)?,
+                DataType::Utf8View,
+            ),
+            Term::OtherSide(column) => other_side(*column, self.text(&Term::Column(*column))?),
             Term::Column(column) if *column == PROTOCOL => protocol(),
             Term::Column(column) if column.field().identity => self.place(*column),
             Term::Column(column) => {
@@ -61,7 +78,47 @@ impl Over<'_> {
                 let unknown = lit(ScalarValue::Utf8View(Some(String::new())));
                 when(stored.clone().is_null(), unknown).otherwise(stored)?
             }
+            Term::Joined(a, b) => convert::joined(self.text(a)?, self.text(b)?),
+            Term::Cased(case, of) => convert::cased(*case, self.text(of)?),
+            Term::ToText(kind, of) => convert::to_text(*kind, self.value(of)?),
+            Term::Entry(column, key) => self.entry(*column, key),
             _ => lit(ScalarValue::Utf8View(Some(String::new()))),
+        })
+    }
+
+    /// The value, numbers as wide as can be.
+    fn value(self, of: &Term) -> Result<Expr> {
+        match type_of(of) {
+            Type::Number | Type::Time | Type::Span => self.wide(of),
+            _ => self.term(of),
+        }
+    }
+
+    /// What a map has under a key; found out for each identity, not for each row.
+    fn entry(self, column: Column, key: &str) -> Expr {
+        match self {
+            LoweringContext::Facts(who) if column.field().identity => {
+                let entries = convert::entries(&who.values(column), key);
+                who.gather(column, entries, id_of(column.side()))
+            }
+            _ => convert::entry(self.place(column), key),
+        }
+    }
+
+    /// The double.
+    fn float(self, term: &Term) -> Result<Expr> {
+        Ok(match term {
+            Term::Double(double) => lit(*double),
+            Term::DoubleArithmetic(op, a, b) => convert::arithmetic(*op, self.float(a)?, self.float(b)?),
+            Term::ToDouble(Type::Text, of) => convert::text_to_double(self.text(of)?),
+            Term::ToDouble(_, of) => cast(self.wide(of)?, DataType::Float64),
+            Term::If(test, a, b) => choice(
+                self.certain(test)?,
+                self.float(a)?,
+                self.float(b)?,
+                DataType::Float64,
+            ),
+            _ => lit(ScalarValue::Float64(None)),
         })
     }
 
@@ -73,19 +130,25 @@ impl Over<'_> {
             }
             Term::Column(column) => try_cast(self.place(*column), DataType::Int64),
             Term::Arithmetic(op, a, b) => arithmetic(*op, self.wide(a)?, self.wide(b)?),
-            Term::If(test, a, b) => when(self.certain(test)?, self.wide(a)?).otherwise(self.wide(b)?)?,
+            Term::If(test, a, b) => {
+                choice(self.certain(test)?, self.wide(a)?, self.wide(b)?, DataType::Int64)
+            }
             Term::Number(number) | Term::Time(number) | Term::Span(number) => lit(*number),
-            Term::Text(_) | Term::Address(_) | Term::Mac(_) => lit(ScalarValue::Int64(None)),
+            Term::ToNumber(kind, of) => convert::to_number(*kind, self.value(of)?),
+            _ => lit(ScalarValue::Int64(None)),
         })
     }
 
     pub(super) fn compare(self, op: Compare, a: &Term, b: &Term) -> Result<Expr> {
         match (a, b) {
-            (Term::Column(column), literal) if is_literal(literal) => {
+            _ if [a, b].into_iter().any(|term| type_of(term) == Type::Double) => {
+                Ok(convert::compare(op, self.value(a)?, self.value(b)?))
+            }
+            (Term::Column(column), literal) if literal.is_literal() => {
                 self.compare_column(op, *column, literal)
             }
-            (literal, Term::Column(column)) if is_literal(literal) => {
-                self.compare_column(turned(op), *column, literal)
+            (literal, Term::Column(column)) if literal.is_literal() => {
+                self.compare_column(op.turned(), *column, literal)
             }
             (Term::Column(a), Term::Column(b)) => self.compare_columns(op, *a, *b),
             _ if type_of(a) == Type::Text => Ok(binary_expr(self.text(a)?, operator(op), self.text(b)?)),
@@ -124,7 +187,7 @@ impl Over<'_> {
     fn compare_columns(self, op: Compare, a: Column, b: Column) -> Result<Expr> {
         let (left, right) = (Term::Column(a), Term::Column(b));
         let text = type_of(&left) == Type::Text;
-        if let Over::Facts(who) = self
+        if let LoweringContext::Facts(who) = self
             && text
             && a.field().identity
             && b.field().identity
@@ -203,10 +266,6 @@ fn text_of(term: &Term) -> Option<String> {
     }
 }
 
-fn is_literal(term: &Term) -> bool {
-    !matches!(term, Term::Column(_) | Term::Arithmetic(..) | Term::If(..))
-}
-
 fn is_octets(term: &Term) -> bool {
     matches!(type_of(term), Type::Address | Type::Mac)
 }
@@ -214,7 +273,9 @@ fn is_octets(term: &Term) -> bool {
 fn type_of(term: &Term) -> Type {
     match term {
         Term::Column(column) => Type::of(column.kind()).unwrap_or(Type::Number),
-        Term::Text(_) => Type::Text,
+        Term::Text(_) | Term::OtherSide(_) | Term::Joined(..) => Type::Text,
+        Term::Entry(..) | Term::Cased(..) | Term::ToText(..) => Type::Text,
+        Term::Double(_) | Term::DoubleArithmetic(..) | Term::ToDouble(..) => Type::Double,
         Term::Address(_) => Type::Address,
         Term::Mac(_) => Type::Mac,
         Term::If(_, a, b) => match type_of(a) {
@@ -225,6 +286,32 @@ fn type_of(term: &Term) -> Type {
         // Times and lengths of time are numbers of microseconds.
         _ => Type::Number,
     }
+}
+
+/// One value or the other. The engine's own conditional is rewritten in a way that
+/// doubles its condition, and with each one that stands in it again.
+pub(super) fn choice(test: Expr, yes: Expr, no: Expr, kind: DataType) -> Expr {
+    call("if", kind, vec![test, yes, no], |args| {
+        Ok(zip(args[0].as_boolean(), &args[1], &args[2])?)
+    })
+}
+
+/// Of words that name a side, those for the other one.
+pub(crate) fn other_side(column: Column, words: Expr) -> Expr {
+    let name = format!("other_{}", column.name());
+    call(&name, DataType::Utf8View, vec![words], |args| {
+        Ok(other_sides(&args[0]))
+    })
+}
+
+/// The same of values.
+pub(crate) fn other_sides(words: &ArrayRef) -> ArrayRef {
+    let words = words.as_string_view().iter();
+    Arc::new(
+        words
+            .map(|word| word.map(expr::other_side))
+            .collect::<StringViewArray>(),
+    )
 }
 
 /// The protocol has one of these names, or none where the name is empty.
@@ -273,16 +360,5 @@ const fn operator(op: Compare) -> Operator {
         Compare::Le => Operator::LtEq,
         Compare::Gt => Operator::Gt,
         Compare::Ge => Operator::GtEq,
-    }
-}
-
-/// The comparison with its sides swapped.
-const fn turned(op: Compare) -> Compare {
-    match op {
-        Compare::Lt => Compare::Gt,
-        Compare::Le => Compare::Ge,
-        Compare::Gt => Compare::Lt,
-        Compare::Ge => Compare::Le,
-        same => same,
     }
 }

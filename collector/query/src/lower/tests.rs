@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use proptest::prelude::*;
 use proptest::sample::select;
 use weir_api::fields::Column;
@@ -12,26 +13,29 @@ use weir_flow::{FlowRecord, TcpFlags, Value, Verdict};
 use weir_store::{Identities, Settings, open};
 use wire::{Attribute, AttributeValue};
 
-use crate::filter::expr::{Compare, Term, Test, TextTest};
+use crate::filter::expr::{Case, Compare, Term, Test, TextTest, Type};
 use crate::filter::literal::{octets, ranges};
+use crate::identity_table::IdentityTable;
+use crate::lower::LoweringContext;
 use crate::{Filter, compile};
 use arrow::array::RecordBatch;
 
 #[allow(dead_code, reason = "shared with other tests")]
 #[path = "../../../store/tests/flows/mod.rs"]
-mod flows;
+pub(crate) mod flows;
 
 /// What a row holds, by column. Text is always there.
-type Row = HashMap<Column, Value<'static>>;
+pub(crate) type Row = HashMap<Column, Value<'static>>;
 
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 enum Cell {
     Text(String),
     Number(i64),
+    Double(f64),
     Octets(Vec<u8>),
 }
 
-fn row(record: &FlowRecord) -> Row {
+pub(crate) fn row(record: &FlowRecord) -> Row {
     let mut row = Row::new();
     record.visit(&mut |column: Column, value: Value<'_>| {
         let value = match value {
@@ -42,14 +46,14 @@ fn row(record: &FlowRecord) -> Row {
             Value::Mac(mac) => Value::Mac(mac),
             Value::Time(time) => Value::Time(time),
             Value::Flags(flags) => Value::Flags(flags),
-            Value::Map(_) => return,
+            Value::Map(_) => Value::Text(serde_json::to_string(&value).unwrap().into()),
         };
         row.insert(column, value);
     });
     row
 }
 
-fn is(test: &Test, row: &Row) -> bool {
+pub(crate) fn is(test: &Test, row: &Row) -> bool {
     match test {
         Test::Const(yes) => *yes,
         Test::All(tests) => tests.iter().all(|test| is(test, row)),
@@ -74,6 +78,7 @@ fn is(test: &Test, row: &Row) -> bool {
             }
             _ => false,
         },
+        Test::HasKey(column, key) => labels(*column, row).contains_key(key),
         Test::HasWord(column, word) => match row.get(column) {
             Some(Value::Flags(flags)) => flags.words().any(|its| its == word),
             _ => false,
@@ -93,7 +98,21 @@ fn is(test: &Test, row: &Row) -> bool {
     }
 }
 
+/// What a map holds.
+fn labels(column: Column, row: &Row) -> HashMap<String, String> {
+    match row.get(&column) {
+        Some(Value::Text(json)) => serde_json::from_str(json).unwrap(),
+        _ => HashMap::new(),
+    }
+}
+
 fn compare(op: Compare, a: Option<Cell>, b: Option<Cell>) -> bool {
+    // Numbers in the tests are far from where doubles are no longer exact.
+    let widened = |cell, beside: &Option<Cell>| match (cell, beside) {
+        (Some(Cell::Number(number)), Some(Cell::Double(_))) => Some(Cell::Double(number as f64)),
+        (cell, _) => cell,
+    };
+    let (a, b) = (widened(a.clone(), &b), widened(b, &a));
     let (Some(a), Some(b)) = (a, b) else { return false };
     match op {
         Compare::Eq => a == b,
@@ -110,6 +129,10 @@ fn cell(term: &Term, row: &Row) -> Option<Cell> {
         Cell::Number(number) => Some(number),
         _ => None,
     };
+    let text = |term| match cell(term, row) {
+        Some(Cell::Text(text)) => text,
+        other => panic!("{other:?} is no text"),
+    };
     Some(match term {
         Term::Column(column) => match row.get(column) {
             Some(Value::Text(text)) => Cell::Text(text.to_string()),
@@ -123,13 +146,62 @@ fn cell(term: &Term, row: &Row) -> Option<Cell> {
             }
             None => return None,
         },
+        Term::OtherSide(column) => match cell(&Term::Column(*column), row)? {
+            Cell::Text(word) => Cell::Text(crate::filter::expr::other_side(&word).to_owned()),
+            other => other,
+        },
         Term::Text(text) => Cell::Text(text.clone()),
         Term::Number(number) | Term::Time(number) | Term::Span(number) => Cell::Number(*number),
+        Term::Double(double) => Cell::Double(*double),
+        Term::Joined(a, b) => Cell::Text(text(a) + &text(b)),
+        Term::Cased(Case::Lower, of) => Cell::Text(text(of).to_lowercase()),
+        Term::Cased(Case::Upper, of) => Cell::Text(text(of).to_uppercase()),
+        Term::Entry(column, key) => Cell::Text(labels(*column, row).remove(key).unwrap_or_default()),
+        Term::ToText(kind, of) => Cell::Text(printed(*kind, cell(of, row))),
+        Term::ToNumber(kind, of) => Cell::Number(match (kind, cell(of, row)?) {
+            (_, Cell::Text(text)) => text.parse().ok()?,
+            (Type::Time, Cell::Number(micros)) => micros.div_euclid(1_000_000),
+            (_, Cell::Double(double)) => double.trunc() as i64,
+            (_, other) => panic!("{other:?}"),
+        }),
+        Term::ToDouble(_, of) => Cell::Double(match cell(of, row)? {
+            Cell::Text(text) => text.parse().ok()?,
+            Cell::Number(number) => number as f64,
+            other => panic!("{other:?}"),
+        }),
+        Term::DoubleArithmetic(op, a, b) => {
+            let (Cell::Double(a), Cell::Double(b)) = (cell(a, row)?, cell(b, row)?) else {
+                panic!("doubles");
+            };
+            Cell::Double(op.of_doubles(a, b)?)
+        }
         Term::Address(octets) => Cell::Octets(octets.to_vec()),
         Term::Mac(octets) => Cell::Octets(octets.to_vec()),
         Term::Arithmetic(op, a, b) => Cell::Number(op.of(number(a)?, number(b)?)?),
         Term::If(test, a, b) => return cell(if is(test, row) { a } else { b }, row),
     })
+}
+
+fn printed(kind: Type, cell: Option<Cell>) -> String {
+    match (kind, cell) {
+        (_, None) => String::new(),
+        (_, Some(Cell::Text(text))) => text,
+        (Type::Time, Some(Cell::Number(micros))) => {
+            jiff::Timestamp::from_microsecond(micros).unwrap().to_string()
+        }
+        (Type::Span, Some(Cell::Number(micros))) => format!("{}s", micros as f64 / 1e6),
+        (_, Some(Cell::Number(number))) => number.to_string(),
+        (_, Some(Cell::Double(double))) => double.to_string(),
+        (Type::Mac, Some(Cell::Octets(mac))) => mac
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect::<Vec<_>>()
+            .join(":"),
+        (_, Some(Cell::Octets(address))) => {
+            let address = <[u8; 16]>::try_from(address).unwrap();
+            IpAddr::from(address).to_canonical().to_string()
+        }
+    }
 }
 
 /// Records in which any field may be absent.
@@ -166,6 +238,14 @@ fn records() -> Vec<FlowRecord> {
         lose(&mut || flow.verdict = Verdict::Dropped);
         lose(&mut || flow.src.identity = weir_flow::Who::NOBODY);
         lose(&mut || flow.dst.identity = flow.src.identity.clone());
+        lose(&mut || {
+            let labels = [("app", "web"), ("tier", "")].map(|(key, value)| (key.into(), value.into()));
+            flow.src.identity = weir_flow::Identity {
+                labels: labels.into(),
+                ..(*flow.src.identity).clone()
+            }
+            .into();
+        });
         for (attribute, value) in [
             (
                 Attribute::NatSrcAddr,
@@ -286,10 +366,35 @@ const ATOMS: &[&str] = &[
     "(dst_port == 443 ? bytes : packets) > 5",
     r#"(primary ? addr : dst_addr) == "fd00::1""#,
     r#"zone != "" ? bytes > 1000 : primary"#,
+    r#"ns + "/" + pod_name == "team-0/" + pod_name"#,
+    r#"dst_zone + verdict in ["eu-central-1adropped", "eu-central-1bunknown"]"#,
+    r#"workload_name.upperAscii().contains("LOAD-1")"#,
+    r#"protocol.upperAscii() == "TCP" && verdict.lowerAscii() != "dropped""#,
+    r#"string(dst_port) == "443""#,
+    r#"string(dst_port).startsWith("8")"#,
+    r#"string(primary) + string(asn) == "true""#,
+    r#"string(dst_addr).startsWith("10.128.0.1")"#,
+    r#"string(dst_mac).endsWith("01") || string(end - start) == "0s""#,
+    r#"string(start) > "2026-09-21T14:13" && string(bytes) != """#,
+    r#"int(pod_name.matches("-1[0-9]*$") ? "7" : "x") == 7"#,
+    r#"int(end) % 2 == 0"#,
+    r#"int(double(bytes) / 1000.0) == 3"#,
+    r#"double(bytes) / double(packets) > 700.5"#,
+    r#"double(bytes) * 1.5 > bytes + 3000"#,
+    r#"-double(packets) < -10.5"#,
+    r#"bytes > 1499.5"#,
+    r#"1e3 >= bytes"#,
+    r#"double(string(packets) + "0") == packets"#,
+    r#"double(packets) in [1, 2.0, 7]"#,
+    r#"pod_labels["app"] == "web""#,
+    r#"pod_labels.tier == "" && ns != dst_ns"#,
+    r#"dst_pod_labels["app"] != pod_labels["app"]"#,
+    r#""tier" in pod_labels || has(dst_pod_labels.app)"#,
+    r#"pod_labels["app"] + dst_ns == "webteam-0""#,
 ];
 
 /// Atoms, joined in any way.
-fn expressions() -> impl Strategy<Value = String> {
+pub(crate) fn expressions() -> impl Strategy<Value = String> {
     let atom = select(ATOMS).prop_map(|atom| format!("({atom})"));
     atom.prop_recursive(4, 16, 3, |inner| {
         prop_oneof![
@@ -337,11 +442,38 @@ fn joined_conditions_find_what_looking_at_each_row_finds() {
 }
 
 #[test]
+fn a_lowered_condition_grows_with_the_filter_and_no_faster() {
+    let who = IdentityTable::new(&stored().identities);
+    let nodes = |text: &str| {
+        let test = compile(text).unwrap().test;
+        let lowered = LoweringContext::Facts(&who).test(&test).unwrap();
+        let mut nodes = 0;
+        lowered
+            .apply(|_| {
+                nodes += 1;
+                Ok(TreeNodeRecursion::Continue)
+            })
+            .unwrap();
+        nodes
+    };
+    for (before, after) in [
+        ("(", ") ? primary : !primary"),
+        ("primary ? (", ") : primary"),
+        ("(", ") == (ttl > 3)"),
+        ("(bytes > ((", ") ? ttl : packets))"),
+    ] {
+        let of = |depth| nodes(&format!("{}ttl > 1{}", before.repeat(depth), after.repeat(depth)));
+        let (one, two, many) = (of(1), of(2), of(10));
+        assert!(
+            many <= one + 9 * (two - one),
+            "{before}…{after}: {one}, {two}, {many}"
+        );
+    }
+}
+
+#[test]
 fn a_mirrored_filter_finds_the_other_direction() {
-    let filter = compile(r#"ns == "a" && dst_port == 443 && bytes > 1"#).unwrap();
-    let mirrored = compile(r#"dst_ns == "a" && port == 443 && bytes > 1"#).unwrap();
-    assert_eq!(
-        format!("{:?}", filter.mirrored().test),
-        format!("{:?}", mirrored.test)
-    );
+    let filter = compile(r#"ns == "a" && dst_port == 443 && egress_policy == "p""#).unwrap();
+    let mirrored = compile(r#"dst_ns == "a" && port == 443 && egress_policy == "p""#).unwrap();
+    assert_eq!(format!("{:?}", filter.mirrored()), format!("{:?}", mirrored.test));
 }

@@ -18,14 +18,18 @@ pub const AT_A_TIME: usize = 4;
 /// How long a question may wait for its turn.
 const TURN: Duration = Duration::from_secs(5);
 
+/// Stack of a thread, reserved and not touched until it is needed: planning and conditions
+/// recurse as deep as a filter nests.
+const STACK: usize = 16 << 20;
+
 /// The threads, and whose turn it is.
 #[derive(Debug)]
-pub struct Engine {
+pub struct QueryThreads {
     runtime: Option<Runtime>,
     turns: Arc<Semaphore>,
 }
 
-impl Engine {
+impl QueryThreads {
     /// Starts the threads: half as many as there are cores.
     ///
     /// # Errors
@@ -35,6 +39,7 @@ impl Engine {
         let runtime = Builder::new_multi_thread()
             .worker_threads(cores.div_ceil(2))
             .thread_name("query")
+            .thread_stack_size(STACK)
             .enable_all()
             .build()?;
         Ok(Self {
@@ -85,7 +90,7 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
+impl Drop for QueryThreads {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             // Waiting would block the task that drops us.
@@ -109,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_nobody_waits_for_is_dropped() {
-        let engine = Engine::start().unwrap();
+        let engine = QueryThreads::start().unwrap();
         let (gone, is_gone) = tokio::sync::oneshot::channel();
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         let asked = engine.run::<()>(async move {
@@ -131,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_goes_away_ends_its_question() {
         use tokio::io::AsyncWriteExt;
-        let engine = Arc::new(Engine::start().unwrap());
+        let engine = Arc::new(QueryThreads::start().unwrap());
         let (gone, mut is_gone) = tokio::sync::mpsc::channel(1);
         let (begun, mut has_begun) = tokio::sync::mpsc::channel(1);
         let page = async move || {
@@ -164,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_dies_is_a_problem_and_not_the_end() {
-        let engine = Engine::start().unwrap();
+        let engine = QueryThreads::start().unwrap();
         let outcome = engine.run::<()>(async { panic!("a fault of ours") }).await;
         assert_eq!(outcome.map_err(|problem| problem.status), Err(500));
         assert_eq!(engine.run(async { Ok(1) }).await, Ok(1));

@@ -10,12 +10,13 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, UInt32Type};
 use arrow::row::{RowConverter, SortField};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::{col, lit};
 use weir_api::fields::Column;
 use weir_store::Identities;
 
+use crate::budget::Budget;
 use crate::function::call;
 
 /// So few numbers are listed in the plan, where statistics prune by them.
@@ -28,18 +29,36 @@ pub(crate) fn attribute(column: Column) -> &'static str {
 
 /// Identities, and the row of each number; numbers that nobody has are nobody's.
 #[derive(Debug, Clone)]
-pub(crate) struct Who {
+pub(crate) struct IdentityTable {
     table: RecordBatch,
     row_of: Arc<[u32]>,
+    /// Until when there is time to work with them.
+    budget: Option<Budget>,
 }
 
-impl Who {
+impl IdentityTable {
+    /// For a question.
+    pub(crate) fn within(identities: &Identities, budget: &Budget) -> Self {
+        Self {
+            budget: Some(budget.clone()),
+            ..Self::new(identities)
+        }
+    }
+
+    /// An error when there is no time left: what is found out for each identity, a
+    /// filter may ask for a thousand times.
+    pub(crate) fn check_time(&self) -> Result<()> {
+        let checked = self.budget.as_ref().map_or(Ok(()), Budget::check);
+        checked.map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
     pub(crate) fn new(identities: &Identities) -> Self {
         let nobody = identities.row(0).unwrap_or_default();
         let row = |id| identities.row(id).unwrap_or(nobody) as u32;
         Self {
             table: identities.batch().clone(),
             row_of: (0..=identities.last()).map(row).collect(),
+            budget: None,
         }
     }
 
@@ -85,9 +104,10 @@ impl Who {
         col(id).between(lit(first), lit(last)).and(test)
     }
 
-    /// A field of the identity that `id` points at.
-    pub(crate) fn gather(&self, column: Column, id: &str) -> Expr {
-        let (values, row_of) = (self.values(column), Arc::clone(&self.row_of));
+    /// What the identity that `id` points at has of `values`, one a row of the table:
+    /// those of a column, or what was made of it.
+    pub(crate) fn gather(&self, column: Column, values: ArrayRef, id: &str) -> Expr {
+        let row_of = Arc::clone(&self.row_of);
         let returns = values.data_type().clone();
         call(column.name(), returns, vec![col(id)], move |args| {
             let rows = rows(&row_of, args[0].as_primitive());
@@ -138,10 +158,10 @@ impl Who {
             of[row] = first.len() as u32 - 1;
         }
         let first = UInt32Array::from(first);
-        let names = values.iter().map(|v| take(v, &first, None));
+        let name = |(column, values): (&Column, &ArrayRef)| Ok((*column, take(values, &first, None)?));
         Ok(Groups {
             of: self.row_of.iter().map(|row| of[*row as usize]).collect(),
-            names: names.collect::<Result<_, _>>()?,
+            names: columns.iter().zip(&values).map(name).collect::<Result<_>>()?,
         })
     }
 }
@@ -159,10 +179,16 @@ pub(crate) struct Groups {
     /// The group of each number.
     pub(crate) of: Arc<[u32]>,
     /// The fields, a row a group.
-    pub(crate) names: Vec<ArrayRef>,
+    names: Vec<(Column, ArrayRef)>,
 }
 
 impl Groups {
+    /// What a field says, a row a group.
+    pub(crate) fn names(&self, column: Column) -> Option<&ArrayRef> {
+        let (_, names) = self.names.iter().find(|(its, _)| *its == column)?;
+        Some(names)
+    }
+
     /// The group of a number.
     pub(crate) fn at(of: &[u32], id: u32) -> u32 {
         of.get(id as usize)

@@ -1,0 +1,140 @@
+//! Runs a plan within limits and says what it cost.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::metrics::MetricValue;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt;
+
+use crate::budget;
+use crate::segment_reader::OpenedSegments;
+use crate::{Limits, QueryError, Stats};
+
+/// Rows of a batch that the engine works on at once.
+const BATCH: usize = 16 << 10;
+
+/// What is known of the files outlives the question: their footers.
+static SHARED: LazyLock<RuntimeEnv> = LazyLock::new(RuntimeEnv::default);
+
+/// A plan and how it is run.
+pub(crate) struct Task<'a> {
+    pub(crate) plan: LogicalPlan,
+    pub(crate) limits: &'a Limits,
+    /// Columns that the filter does not need are read after it, only where it
+    /// lets rows through. That pays when these are few; else it costs.
+    pub(crate) filter_first: bool,
+    /// The answer has at most so many rows.
+    pub(crate) most: usize,
+    pub(crate) too_many: fn(usize) -> QueryError,
+    /// Which files it opens is told here.
+    pub(crate) opened: Arc<OpenedSegments>,
+}
+
+/// What came out of a plan.
+pub(crate) struct QueryRun {
+    pub(crate) rows: RecordBatch,
+    pub(crate) stats: Stats,
+    plan: Arc<dyn ExecutionPlan>,
+}
+
+impl QueryRun {
+    /// The plan, with the figures of each step.
+    pub(crate) fn plan(&self) -> String {
+        let shown = DisplayableExecutionPlan::with_metrics(self.plan.as_ref());
+        shown.indent(false).to_string()
+    }
+}
+
+/// Runs a plan, as long as somebody waits for it.
+pub(crate) async fn run(task: Task<'_>) -> Result<QueryRun, QueryError> {
+    let began = Instant::now();
+    let context = session(&task)?;
+    let (state, plan) = (context.state(), task.plan);
+    // The optimizer works long on a large filter, and waits for nothing meanwhile.
+    let runtime = tokio::runtime::Handle::current();
+    let plan = budget::off_thread(move || Ok(runtime.block_on(state.create_physical_plan(&plan))?)).await?;
+    let mut stream = execute_stream(Arc::clone(&plan), context.task_ctx())?;
+    let (mut batches, mut rows) = (Vec::new(), 0);
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        rows += batch.num_rows();
+        if rows > task.most {
+            return Err((task.too_many)(task.most));
+        }
+        batches.push(batch);
+    }
+    let rows = concat_batches(&stream.schema(), &batches)?;
+    let mut stats = Stats {
+        elapsed_us: began.elapsed().as_micros().try_into().unwrap_or(u64::MAX),
+        ..Stats::default()
+    };
+    add_up(plan.as_ref(), &mut stats);
+    Ok(QueryRun { rows, stats, plan })
+}
+
+fn session(task: &Task<'_>) -> Result<SessionContext, QueryError> {
+    let limits = task.limits;
+    let footers = SHARED.cache_manager.get_file_metadata_cache();
+    let caches = CacheManagerConfig {
+        file_metadata_cache: Some(footers),
+        ..CacheManagerConfig::default()
+    };
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .with_cache_manager(caches)
+        .build_arc()?;
+    let mut config = SessionConfig::new()
+        .with_target_partitions(limits.threads.max(1))
+        .with_batch_size(BATCH)
+        .with_extension(Arc::clone(&task.opened));
+    let parquet = &mut config.options_mut().execution.parquet;
+    parquet.pushdown_filters = task.filter_first;
+    parquet.reorder_filters = true;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}
+
+/// Adds up what the steps that read say of themselves.
+fn add_up(plan: &dyn ExecutionPlan, stats: &mut Stats) {
+    for child in plan.children() {
+        add_up(child.as_ref(), stats);
+    }
+    if plan.name() != "DataSourceExec" {
+        return;
+    }
+    for metric in plan.metrics().unwrap_or_default().iter() {
+        match metric.value() {
+            MetricValue::OutputRows(count) => stats.rows_read += count.value(),
+            MetricValue::Count { name, count } if name == "bytes_scanned" => {
+                stats.bytes_read += count.value()
+            }
+            MetricValue::Count { name, count } if name == "pushdown_rows_pruned" => {
+                stats.rows_read += count.value();
+            }
+            MetricValue::PruningMetrics {
+                name,
+                pruning_metrics,
+            } if name == "row_groups_pruned_statistics" => {
+                stats.row_groups_pruned += pruning_metrics.pruned();
+                stats.row_groups += pruning_metrics.pruned() + pruning_metrics.matched();
+            }
+            MetricValue::PruningMetrics {
+                name,
+                pruning_metrics,
+            } if name == "files_ranges_pruned_statistics" => {
+                stats.segments_pruned += pruning_metrics.pruned();
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Which rows of a view answer which part of the range: records, or rollups
+//! where they say the same.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::compute::kernels::aggregate;
+use arrow::datatypes::{Field, Schema, TimestampMicrosecondType};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+use weir_store::{Cover, Reader, Segment, Tier, TimeRange, Unreadable, View};
+
+use crate::answer::{Note, NoteKind, Part};
+use crate::lower::time_type;
+use crate::scan::SegmentScan;
+use crate::{QueryError, budget};
+use weir_flow::Rfc3339;
+
+/// The number of the first rows that a store ever gets.
+const FIRST_HEAD: u64 = 1;
+
+/// A part of the range, and where each of its records is once.
+#[derive(Debug)]
+pub(crate) struct TierSlice {
+    pub(crate) tier: Tier,
+    pub(crate) range: TimeRange,
+    cover: Cover,
+    memory: Vec<InMemory>,
+}
+
+/// SegmentScan in memory, and from the earliest to the latest of them.
+#[derive(Debug, Clone)]
+pub(crate) struct InMemory {
+    pub(crate) rows: weir_store::Batch,
+    pub(crate) time: TimeRange,
+}
+
+/// SegmentScan that are read together.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) rows: SegmentScan,
+    /// They are sums, not records.
+    pub(crate) sums: bool,
+    /// Some of them are outside of this range.
+    pub(crate) bounds: Option<TimeRange>,
+}
+
+impl Batch {
+    /// Nothing to read.
+    pub(crate) fn empty() -> Self {
+        Self {
+            rows: SegmentScan::facts(Vec::new(), Vec::new()),
+            sums: false,
+            bounds: None,
+        }
+    }
+}
+
+/// The rows in memory of a view, with their times.
+pub(crate) fn in_memory(view: &View) -> Vec<InMemory> {
+    let time = Schema::new(vec![Field::new("time", time_type(), false)]);
+    let timed = |rows: &weir_store::Batch| {
+        let times = rows.conform(&time);
+        let times = times.column(0).as_primitive_opt::<TimestampMicrosecondType>()?;
+        Some(InMemory {
+            time: TimeRange {
+                from: aggregate::min(times)?,
+                until: aggregate::max(times)?.saturating_add(1),
+            },
+            rows: rows.clone(),
+        })
+    };
+    view.memory.iter().filter_map(timed).collect()
+}
+
+/// Cuts the range at the edges of buckets: the coarsest tier up to `finest` in
+/// the middle, finer ones towards the edges.
+pub(crate) fn slices(view: &View, range: TimeRange, coarsest: Tier) -> Vec<TierSlice> {
+    let mut parts = Vec::new();
+    cut(range, coarsest, &mut parts);
+    parts.retain(|(part, _)| part.from < part.until);
+    parts.sort_by_key(|(part, _)| part.from);
+    let memory = in_memory(view);
+    parts
+        .into_iter()
+        .map(|(part, tier)| slice(view, &memory, part, tier))
+        .collect()
+}
+
+fn cut(range: TimeRange, tier: Tier, parts: &mut Vec<(TimeRange, Tier)>) {
+    let finer = match tier {
+        Tier::Raw => return parts.push((range, Tier::Raw)),
+        Tier::Minute => Tier::Raw,
+        Tier::Hour => Tier::Minute,
+    };
+    let bucket = tier.bucket().unwrap_or(1);
+    let from = range
+        .from
+        .saturating_add(bucket - 1)
+        .div_euclid(bucket)
+        .saturating_mul(bucket);
+    let until = range.until.div_euclid(bucket).saturating_mul(bucket);
+    if from >= until {
+        return cut(range, finer, parts);
+    }
+    cut(TimeRange { until: from, ..range }, finer, parts);
+    parts.push((TimeRange { from, until }, tier));
+    cut(TimeRange { from: until, ..range }, finer, parts);
+}
+
+fn slice(view: &View, memory: &[InMemory], range: TimeRange, tier: Tier) -> TierSlice {
+    let mut cover = view.cover(tier);
+    for segments in [&mut cover.raw, &mut cover.minute, &mut cover.hour] {
+        segments.retain(|segment| segment.time.overlaps(&range));
+    }
+    let memory = memory.iter().filter(|rows| rows.time.overlaps(&range));
+    TierSlice {
+        tier,
+        range,
+        cover,
+        memory: memory.cloned().collect(),
+    }
+}
+
+/// The range as a part that is answered out of records, wherever they are.
+pub(crate) fn raw(range: TimeRange) -> [TierSlice; 1] {
+    [TierSlice {
+        tier: Tier::Raw,
+        range,
+        cover: Cover::default(),
+        memory: Vec::new(),
+    }]
+}
+
+/// All of it is inside.
+pub(crate) fn is_inside(time: TimeRange, range: TimeRange) -> bool {
+    range.from <= time.from && time.until <= range.until
+}
+
+impl TierSlice {
+    /// What to read. What is wholly inside needs no look at the time.
+    pub(crate) fn batches(&self) -> Vec<Batch> {
+        let sums = [self.cover.hour.as_slice(), self.cover.minute.as_slice()].concat();
+        let (whole, cut) = self.split(&self.cover.raw);
+        let (whole_sums, cut_sums) = self.split(&sums);
+        let memory = self.memory.iter().cloned();
+        let (in_memory, cut_memory): (Vec<_>, Vec<_>) =
+            memory.partition(|rows| is_inside(rows.time, self.range));
+        let bounds = Some(self.range);
+        let batch = |rows, sums, bounds| Batch { rows, sums, bounds };
+        let batches = [
+            batch(SegmentScan::facts(whole, in_memory), false, None),
+            batch(SegmentScan::facts(cut, cut_memory), false, bounds),
+            batch(SegmentScan::sums(whole_sums), true, None),
+            batch(SegmentScan::sums(cut_sums), true, bounds),
+        ];
+        batches
+            .into_iter()
+            .filter(|batch| !batch.rows.is_empty())
+            .collect()
+    }
+
+    fn split(&self, segments: &[Arc<Segment>]) -> (Vec<Arc<Segment>>, Vec<Arc<Segment>>) {
+        let segments = segments.iter().cloned();
+        segments.partition(|segment| is_inside(segment.time, self.range))
+    }
+
+    pub(crate) fn segments(&self) -> usize {
+        self.cover.raw.len() + self.cover.minute.len() + self.cover.hour.len()
+    }
+
+    /// It uses sums.
+    pub(crate) fn uses_rollups(&self) -> bool {
+        self.cover.minute.len() + self.cover.hour.len() > 0
+    }
+
+    pub(crate) fn explained(&self) -> Part {
+        Part {
+            tier: self.tier.as_str().to_owned(),
+            since: rfc3339(self.range.from),
+            until: rfc3339(self.range.until),
+            segments: self.segments(),
+            rows_in_memory: self.memory.iter().map(|rows| rows.rows.num_rows()).sum(),
+        }
+    }
+}
+
+/// The first of these segments that cannot be read to its end. For after a failure: it
+/// was one of these.
+pub(crate) async fn first_unreadable(suspects: Vec<Arc<Segment>>) -> Result<Option<Unreadable>, QueryError> {
+    for segment in suspects {
+        let path = segment.path.clone();
+        if let Some(reason) = failure(segment).await? {
+            return Ok(Some(Unreadable {
+                path,
+                kind: "damaged",
+                reason,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Leaves the segment of this path out.
+pub(crate) fn leave_out(slices: &mut [TierSlice], path: &Path) {
+    for slice in slices {
+        let Cover { raw, minute, hour } = &mut slice.cover;
+        for segments in [raw, minute, hour] {
+            segments.retain(|segment| segment.path != path);
+        }
+    }
+}
+
+/// Why a segment cannot be read to its end, if it cannot. A batch after the other, as
+/// long as somebody waits for it.
+async fn failure(segment: Arc<Segment>) -> Result<Option<String>, QueryError> {
+    let wanted = Arc::new(());
+    let waits = Arc::downgrade(&wanted);
+    let read = move || -> Result<(), ParquetError> {
+        let file = ParquetRecordBatchReaderBuilder::try_new(File::open(&segment.path)?)?;
+        for batch in file.build()? {
+            batch?;
+            if waits.upgrade().is_none() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let failure = budget::off_thread(move || Ok(read().err().map(|error| error.to_string()))).await;
+    drop(wanted);
+    failure
+}
+
+/// What one should know about an answer from these slices.
+pub(crate) fn notes(reader: &Reader, view: &View, slices: &[TierSlice]) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut note = |kind, message| notes.push(Note { kind, message });
+    for (from, until) in expired(reader, view, slices) {
+        let (from, until) = (rfc3339(from), rfc3339(until));
+        let message = format!("what was from {from} to {until} has expired");
+        note(NoteKind::Expired, message);
+    }
+    for slice in slices.iter().filter(|slice| slice.uses_rollups()) {
+        let (from, until) = (rfc3339(slice.range.from), rfc3339(slice.range.until));
+        let message = format!(
+            "from {from} to {until} answered out of sums by the {}",
+            slice.tier.as_str()
+        );
+        note(NoteKind::Rollup, message);
+    }
+    for file in &view.unreadable {
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        note(
+            NoteKind::Unreadable,
+            format!("{name} was left out: {}", file.reason),
+        );
+    }
+    notes
+}
+
+/// Where something was kept once, from and until, those that adjoin as one.
+fn expired(reader: &Reader, view: &View, slices: &[TierSlice]) -> Vec<(i64, i64)> {
+    let mut gaps: Vec<(i64, i64)> = Vec::new();
+    for slice in slices {
+        // What a coarser tier has, its finer tiers may have lost.
+        let tiers = Tier::ALL.into_iter().filter(|tier| *tier <= slice.tier);
+        let oldest = tiers.filter_map(|tier| view.oldest[tier as usize]).min();
+        let Some(oldest) = oldest.filter(|oldest| *oldest > slice.range.from) else {
+            continue;
+        };
+        let until = oldest.min(slice.range.until);
+        match gaps.last_mut() {
+            Some(last) if last.1 == slice.range.from => last.1 = until,
+            _ if is_first(reader, oldest, slice.tier) => {}
+            _ => gaps.push((slice.range.from, until)),
+        }
+    }
+    gaps
+}
+
+/// Nothing was kept before that: the oldest there is in tiers up to this one has the
+/// first rows that the store ever got, or there is no segment that could have had any.
+fn is_first(reader: &Reader, oldest: i64, tier: Tier) -> bool {
+    let view = reader.view(TimeRange {
+        from: oldest,
+        until: oldest.saturating_add(1),
+    });
+    let segments = view.raw.iter().chain(&view.minute).chain(&view.hour);
+    let mut heads = segments
+        .filter(|s| s.tier <= tier)
+        .map(|s| *s.heads.start())
+        .peekable();
+    heads.peek().is_none() || heads.any(|head| head == FIRST_HEAD)
+}
+
+fn rfc3339(micros: i64) -> String {
+    let ns = u64::try_from(micros).unwrap_or_default().saturating_mul(1_000);
+    Rfc3339(ns).to_string()
+}
