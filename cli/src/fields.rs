@@ -1,11 +1,13 @@
 //! `weir fields` and `weir values`: what can be asked for.
 
+use std::convert::Infallible;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use weir_api::fields::Column;
 use weir_collector::api::answer::{FieldAnswer, FieldsAnswer};
 use weir_query::ValuesRequest;
 
@@ -46,6 +48,25 @@ pub struct ValuesArgs {
     output: PlainArgs,
     #[command(flatten)]
     source: SourceArgs,
+}
+
+/// The name under which answers have a field: `src_` may stand before one of the source
+/// side. What is no field the collector refuses.
+pub fn canonical(name: &str) -> String {
+    let bare = name
+        .strip_prefix("src_")
+        .filter(|bare| Column::find(bare).is_some());
+    bare.filter(|_| Column::find(name).is_none())
+        .unwrap_or(name)
+        .to_owned()
+}
+
+/// The same for the command line.
+///
+/// # Errors
+/// None.
+pub fn parse_field(name: &str) -> Result<String, Infallible> {
+    Ok(canonical(name.trim()))
 }
 
 /// Runs `weir fields`: the table is in this program, nobody is asked.

@@ -12,6 +12,7 @@ use weir_query::{FlowsRequest, Measure, Order, Question, Span};
 use crate::completion;
 use crate::effect::{Given, refuse_without_effect};
 use crate::empty;
+use crate::fields::parse_field;
 use crate::follow;
 use crate::output::{OutputArgs, Style};
 use crate::shortcut::Shortcuts;
@@ -33,7 +34,7 @@ pub struct FlowsArgs {
     #[command(flatten)]
     sums: Sums,
     /// Fields to show, with commas in between [default: those that fit]
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',',
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = parse_field,
           add = ArgValueCompleter::new(completion::fields))]
     columns: Vec<String>,
     /// Show records as they arrive, until Ctrl-C; with --last or --since also what was
@@ -114,7 +115,8 @@ impl FlowSelection {
 #[derive(Debug, Args)]
 struct Sums {
     /// Fields to group by, with commas in between
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', add = ArgValueCompleter::new(completion::fields))]
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = parse_field,
+          add = ArgValueCompleter::new(completion::fields))]
     group_by: Vec<String>,
     /// What to sum, with commas in between [default: bytes,packets,flows]
     #[arg(long, value_name = "MEASURES", value_delimiter = ',', add = ArgValueCompleter::new(completion::measures))]

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde_json::Value;
 use weir_collector::api::answer::Row;
 
+use crate::fields::canonical;
+
 /// A text with values of a record in it: `{.ns}/{.pod_name}{"\t"}{.bytes}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
@@ -214,8 +216,11 @@ impl FromStr for Path {
             steps.push(Step::Name(name));
             rest = after;
         }
-        match steps.first() {
-            Some(Step::Name(_)) => Ok(Self(steps)),
+        match steps.first_mut() {
+            Some(Step::Name(field)) => {
+                *field = canonical(field);
+                Ok(Self(steps))
+            }
             _ => Err(unsupported()),
         }
     }
@@ -273,6 +278,7 @@ mod tests {
         assert_eq!(show("ns={ .ns }, {$.bytes} bytes"), "ns=shop, 5 bytes");
         assert_eq!(show(r#"{.ns}{"}"}"#), "shop}");
         assert_eq!(show("[{.pod_name}]"), "[]");
+        assert_eq!(show("{.src_ns}"), "shop");
     }
 
     #[test]

@@ -278,6 +278,22 @@ fn forms_of_output_are_those_that_kubectl_has() {
         format!("{to}\n")
     );
     assert_eq!(out(&["values", "ns", "-o", "name"]), "shop\n");
+    // The source side may be named as such.
+    assert_eq!(
+        out(&[
+            "flows",
+            "--limit",
+            "1",
+            "--no-headers",
+            "--columns",
+            "src_ns,bytes"
+        ]),
+        "shop  123456789\n"
+    );
+    assert_eq!(
+        out(&["top", "-o", "name", "--group-by", "src_ns,dst_name"]),
+        "shop/checkout-service-6d4b75cb6d-hx2zv\n"
+    );
     assert!(!out(&["flows", "--no-headers"]).contains("SOURCE"));
     let (_, names, _) = run(&["fields", "pod_name", "-o", "name"]);
     assert!(names.lines().any(|name| name == "pod_name"), "{names}");

@@ -169,7 +169,7 @@ fn any_value_finds_what_has_that_value_and_nothing_else() {
             let name = format!("n/{value}");
             assert_eq!(
                 pods(&reader, &["--from-pod", &name]),
-                [value.clone()],
+                std::slice::from_ref(value),
                 "{value:?}"
             );
         }
