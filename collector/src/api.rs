@@ -100,11 +100,9 @@ impl Api {
 
     /// Lets the sender of these headers ask about this time, or not.
     async fn admit(&self, headers: &HeaderMap, since: Since, until: Until) -> Result<Asker, Problem> {
-        let namespaces = || {
-            self.questions
-                .as_ref()
-                .map(|engine| engine.namespaces(since, until))
-                .unwrap_or_default()
+        let namespaces = async || match self.questions.clone() {
+            Some(engine) => namespaces(engine, since, until).await,
+            None => Ok(Vec::new()),
         };
         let scope = self.gate.admit(headers, namespaces).await?;
         let Some(engine) = self.questions.clone() else {
@@ -127,6 +125,16 @@ impl Api {
             records: Some(RecordsAnswer::from(self.metrics.totals())),
         }
     }
+}
+
+/// The namespaces of a time. Files may have to be read for it, and nobody else is to wait
+/// for them.
+async fn namespaces(engine: Arc<dyn Engine>, since: Since, until: Until) -> Result<Vec<String>, Problem> {
+    let read = tokio::task::spawn_blocking(move || engine.namespaces(since, until)).await;
+    read.map_err(|error| {
+        tracing::error!(%error, "the namespaces of a time cannot be read");
+        Problem::internal("it cannot be told whose flows there are; the collector's log says why")
+    })
 }
 
 /// The pages of the API and their document.

@@ -98,14 +98,14 @@ impl Reviews {
     pub async fn admit(
         &self,
         token: &str,
-        namespaces: impl FnOnce() -> Vec<String>,
+        namespaces: impl AsyncFnOnce() -> Result<Vec<String>, Problem>,
     ) -> Result<Scope, Problem> {
         let person = self.person(token).await?;
         if self.may(&person, None).await? {
             return Ok(Scope::All);
         }
         let person = &person;
-        let seen = stream::iter(namespaces())
+        let seen = stream::iter(namespaces().await?)
             .map(async |namespace| {
                 let may = self.may(person, Some(namespace.clone())).await?;
                 Ok::<_, Problem>(may.then_some(namespace))
