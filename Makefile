@@ -63,6 +63,10 @@ bench-identity: requirements ## Memory and time of the names of 1,000 nodes and 
 bench-query: requirements ## Questions over ROWS flows (default 1000000) beside DuckDB and ClickHouse
 	@scripts/bench-query $(or $(ROWS),1000000)
 
+.PHONY: install
+install: ## weir, kubectl-weir, completion and man pages under PREFIX (default /usr/local), below DESTDIR
+	@scripts/install $(or $(PREFIX),/usr/local)
+
 .PHONY: images
 images: ## Static binaries in scratch images (needs docker or podman)
 	@scripts/build-images

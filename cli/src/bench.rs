@@ -1,6 +1,7 @@
 //! `weir bench`: made-up flow records to a collector, at a rate. The datagrams and
 //! the sending are `weir_load`'s; this file owns the command line and the report.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -88,7 +89,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let sent = tokio::task::spawn_blocking(move || send(&args))
         .await
         .context("sending was cut short")??;
-    println!("{}", report(to, &sent));
+    writeln!(io::stdout(), "{}", report(to, &sent))?;
     Ok(ExitCode::SUCCESS)
 }
 

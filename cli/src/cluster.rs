@@ -4,12 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use kube::api::ListParams;
-use kube::config::Kubeconfig;
 use kube::{Api, Client, Config};
 use weir_api::network::CLUSTER;
 use weir_api::{Network, NodeFlowExport};
 
 use crate::report::{Node, Report};
+use crate::source;
 
 /// Prefix of the condition types that Weir owns on the Network.
 const OURS: &str = "FlowExport";
@@ -18,8 +18,8 @@ const OURS: &str = "FlowExport";
 ///
 /// # Errors
 /// The cluster cannot be reached, or Weir is not installed in it.
-pub async fn gather(kubeconfig: Option<&Path>) -> Result<Report> {
-    let client = connect(kubeconfig).await?;
+pub async fn gather(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Report> {
+    let client = connect(kubeconfig, context).await?;
     let exports: Api<NodeFlowExport> = Api::all(client.clone());
     let exports = exports.list(&ListParams::default()).await;
     let exports =
@@ -56,17 +56,12 @@ fn node(export: NodeFlowExport) -> Node {
     }
 }
 
-async fn connect(kubeconfig: Option<&Path>) -> Result<Client> {
-    let config = match kubeconfig {
-        None => Config::infer()
+async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client> {
+    let config = match (kubeconfig, context) {
+        (None, None) => Config::infer()
             .await
             .context("no cluster to reach; give --kubeconfig, --network or --data-dir")?,
-        Some(path) => {
-            let file =
-                Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display()))?;
-            let config = Config::from_custom_kubeconfig(file, &Default::default()).await;
-            config.with_context(|| format!("--kubeconfig {}", path.display()))?
-        }
+        _ => source::cluster(kubeconfig, context).await?,
     };
     Client::try_from(config).context("cannot reach the cluster")
 }

@@ -4,17 +4,22 @@
 
 mod shells;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory, Parser, ValueEnum};
+use clap::{Args, Command, CommandFactory, Parser, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::env::EnvCompleter;
+use kube::config::Kubeconfig;
 use weir_api::fields::{Column, FieldKind};
 use weir_query::ValuesRequest;
 
+use crate::output;
+use crate::shortcut::quote;
 use crate::show;
 use crate::source::SourceArgs;
 pub use shells::SHELLS;
@@ -85,6 +90,27 @@ fn listed<'a>(current: &OsStr, names: impl Iterator<Item = &'a str>) -> Vec<Comp
         .collect()
 }
 
+/// Forms of output.
+pub fn outputs(current: &OsStr) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let forms = output::FORMS.iter().filter(|form| form.starts_with(&*current));
+    forms.map(CompletionCandidate::new).collect()
+}
+
+/// Contexts of the kubeconfig that the command line names so far.
+pub fn contexts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let file = match source_of(typed()).kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let contexts = file.map(|file| file.contexts).unwrap_or_default();
+    let names = contexts.into_iter().map(|context| context.name);
+    names
+        .filter(|name| name.starts_with(&*current.to_string_lossy()))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
 /// What may come next in a filter: a field, or a value of the field before it.
 pub fn filter(current: &OsStr) -> Vec<CompletionCandidate> {
     let text = current.to_string_lossy();
@@ -115,7 +141,7 @@ fn candidates(text: &str, values: impl Fn(&str, &str) -> Vec<String>) -> Vec<Str
         let values = values(field, begun);
         return values
             .iter()
-            .map(|value| format!("{before}\"{}\"", escape(value)))
+            .map(|value| format!("{before}{}", quote(value)))
             .collect();
     }
     let starts = text
@@ -153,10 +179,6 @@ fn value_begun(text: &str) -> Option<(&str, &str, &str)> {
     matches!(column.kind(), FieldKind::String | FieldKind::Enum).then_some((before, field, begun))
 }
 
-fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
 #[derive(Debug, Parser)]
 #[command(ignore_errors = true, disable_help_flag = true)]
 struct Line {
@@ -187,10 +209,63 @@ fn ask(field: &str, prefix: &str) -> Vec<String> {
     answer.ok().flatten().unwrap_or_default()
 }
 
-/// The words of the line that is being completed.
+/// The words of the line that is being completed. kubectl gives them without their quotes.
 fn typed() -> impl Iterator<Item = String> {
-    let words = std::env::args().skip_while(|word| word != "--").skip(1);
-    words.map(|word| shells::unquote(&word).0)
+    let by_kubectl = is_kubectls();
+    let words = std::env::args()
+        .skip_while(move |word| !by_kubectl && word != "--")
+        .skip(1);
+    words.map(move |word| {
+        if by_kubectl {
+            word
+        } else {
+            shells::unquote(&word).0
+        }
+    })
+}
+
+/// The name under which kubectl looks for what completes a plugin.
+const KUBECTLS: &str = "kubectl_complete-weir";
+
+/// Whether kubectl wants to complete `kubectl weir …`.
+pub fn is_kubectls() -> bool {
+    program().is_some_and(|name| name == KUBECTLS)
+}
+
+/// The name by which this program was run.
+pub fn program() -> Option<OsString> {
+    let path = std::env::args_os().next()?;
+    Some(Path::new(&path).file_name()?.to_owned())
+}
+
+/// Candidates are all there is: no names of files, no space where the word goes on.
+const NO_FILES: u32 = 4;
+const NO_SPACE: u32 = 2;
+
+/// Answers kubectl: a candidate and what it is a line, then what kubectl's shell shall do.
+///
+/// # Errors
+/// Standard output is gone.
+pub fn for_kubectl(mut command: Command) -> Result<ExitCode> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let last = words.len().saturating_sub(1);
+    let here = std::env::current_dir().ok();
+    let found = clap_complete::engine::complete(&mut command, words, last, here.as_deref())?;
+    let mut out = io::stdout();
+    let mut goes_on = !found.is_empty();
+    for candidate in found {
+        let value = candidate.get_value().to_string_lossy().into_owned();
+        goes_on &= value.ends_with(['=', '/', ',']);
+        let help = candidate.get_help().map(ToString::to_string);
+        let help = help
+            .as_deref()
+            .and_then(|help| help.lines().next())
+            .unwrap_or_default();
+        writeln!(out, "{value}\t{help}")?;
+    }
+    let space = if goes_on { NO_SPACE } else { 0 };
+    writeln!(out, ":{}", NO_FILES | space)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The options of these words that say whom to ask.

@@ -7,15 +7,23 @@ use weir_collector::api::status::StoreAnswer;
 use weir_query::{Question, Since, Until};
 
 use crate::source::Source;
+use crate::terminal::say;
+use crate::zone::TimeStyle;
 
 /// Says why nothing was found, as far as it can be told.
-pub async fn explain(source: &Source, filter: &str, since: Since, until: Until) {
-    let why = find_out(source, filter, since, until).await;
+pub async fn explain(source: &Source, filter: &str, since: Since, until: Until, times: &TimeStyle) {
+    let why = find_out(source, filter, since, until, times).await;
     // The answer itself was right: that the reason is unknown is no failure.
-    eprintln!("{}", why.unwrap_or_else(|_| "nothing was found".to_owned()));
+    say(&why.unwrap_or_else(|_| "nothing was found".to_owned()));
 }
 
-async fn find_out(source: &Source, filter: &str, since: Since, until: Until) -> Result<String> {
+async fn find_out(
+    source: &Source,
+    filter: &str,
+    since: Since,
+    until: Until,
+    times: &TimeStyle,
+) -> Result<String> {
     let now = Timestamp::now();
     let range = [since.0.at(now), until.0.at(now)].map(|us| Timestamp::from_microsecond(us).ok());
     let everything = Question {
@@ -31,7 +39,7 @@ async fn find_out(source: &Source, filter: &str, since: Since, until: Until) -> 
         .get("flows")
         .and_then(|flows| flows.as_u64());
     let store = source.status().await?.store;
-    Ok(reason(flows.unwrap_or(0), filter, range, store.as_ref()))
+    Ok(reason(flows.unwrap_or(0), filter, range, store.as_ref(), times))
 }
 
 fn reason(
@@ -39,6 +47,7 @@ fn reason(
     filter: &str,
     [since, until]: [Option<Timestamp>; 2],
     store: Option<&StoreAnswer>,
+    times: &TimeStyle,
 ) -> String {
     if since >= until {
         return "nothing was found: --since is not before --until".to_owned();
@@ -47,7 +56,7 @@ fn reason(
         let there_are = format!("nothing was found: there are {flows} flows in that time");
         let unfilled = weir_query::compile(filter).map_or_else(|_| Vec::new(), |filter| filter.unfilled());
         return match unfilled.as_slice() {
-            [] => format!("{there_are}, and none fits the filter"),
+            [] => format!("{there_are}, and none fits the filter: {filter}"),
             fields => format!("{there_are}, but nothing fills {} yet", fields.join(", ")),
         };
     }
@@ -62,13 +71,14 @@ fn reason(
         }
         .to_owned();
     };
+    let [from, to] = [oldest, newest].map(|at| times.head(&times.show_at(at)));
     if until.is_some_and(|until| until <= oldest) {
-        return format!("nothing was found: what was before {oldest} has expired or was never stored");
+        return format!("nothing was found: what was before {from} has expired or was never stored");
     }
     if since.is_some_and(|since| since > newest) && !in_memory {
-        return format!("nothing was found: nothing arrived in that time; the newest file ends at {newest}");
+        return format!("nothing was found: nothing arrived in that time; the newest file ends at {to}");
     }
-    format!("nothing was found: nothing arrived in that time; there is data from {oldest} to {newest}")
+    format!("nothing was found: nothing arrived in that time; there is data from {from} to {to}")
 }
 
 #[cfg(test)]
@@ -102,8 +112,11 @@ mod tests {
     #[test]
     fn the_reason_is_the_filter_the_time_or_that_there_is_nothing() {
         let full = store(at("10:00"), at("12:00"));
-        let why =
-            |flows, filter, since, until, store| reason(flows, filter, [at(since), at(until)], Some(store));
+        let zone = jiff::tz::TimeZone::posix("CET-1").unwrap();
+        let times = TimeStyle::new(zone, Timestamp::UNIX_EPOCH, None);
+        let why = |flows, filter, since, until, store| {
+            reason(flows, filter, [at(since), at(until)], Some(store), &times)
+        };
         assert!(
             why(7, "ns == \"x\"", "11:00", "12:00", &full).contains("7 flows in that time, and none fits")
         );
@@ -118,7 +131,7 @@ mod tests {
             of_nothing.contains("nothing fills dst_domain, process yet"),
             "{of_nothing}"
         );
-        assert!(why(0, "", "08:00", "09:00", &full).contains("expired"));
+        assert!(why(0, "", "08:00", "09:00", &full).contains("2026-01-31 11:00:00.000 (CET) has expired"));
         assert!(why(0, "", "13:00", "14:00", &full).contains("the newest file ends"));
         assert!(why(0, "", "12:00", "11:00", &full).contains("--since"));
         assert!(why(0, "", "11:00", "12:00", &store(None, None)).contains("does anybody export"));

@@ -1,19 +1,23 @@
 //! `weir fields` and `weir values`: what can be asked for.
 
-use std::io::{self, Write};
+use std::convert::Infallible;
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use weir_api::fields::Column;
 use weir_collector::api::answer::{FieldAnswer, FieldsAnswer};
-use weir_query::{Moment, Since, Until, ValuesRequest};
+use weir_query::ValuesRequest;
 
 use crate::completion;
-use crate::flows::Plain;
+use crate::plain::{Plain, PlainArgs};
+use crate::show;
 use crate::source::SourceArgs;
 use crate::table::{Head, Table};
 use crate::terminal;
+use crate::time::TimeArgs;
 
 /// Arguments of `weir fields`.
 #[derive(Debug, Args)]
@@ -21,9 +25,8 @@ pub struct FieldsArgs {
     /// Only fields with this in their name or description
     #[arg(value_name = "TEXT")]
     text: Option<String>,
-    /// Form of the output
-    #[arg(short, long, value_enum, default_value_t = Plain::Table)]
-    output: Plain,
+    #[command(flatten)]
+    output: PlainArgs,
 }
 
 /// Arguments of `weir values`.
@@ -36,20 +39,34 @@ pub struct ValuesArgs {
     #[arg(value_name = "PREFIX", default_value = "", hide_default_value = true,
           add = ArgValueCompleter::new(completion::values))]
     prefix: String,
-    /// From when on: how long ago (5m, 1h, 2d) or a time of RFC 3339
-    #[arg(long, value_name = "TIME", default_value = "1h")]
-    since: Moment,
-    /// Until when, likewise
-    #[arg(long, value_name = "TIME", default_value = "now", hide_default_value = true)]
-    until: Moment,
+    #[command(flatten)]
+    time: TimeArgs,
     /// Values to show
     #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     limit: usize,
-    /// Form of the output
-    #[arg(short, long, value_enum, default_value_t = Plain::Table)]
-    output: Plain,
+    #[command(flatten)]
+    output: PlainArgs,
     #[command(flatten)]
     source: SourceArgs,
+}
+
+/// The name under which answers have a field: `src_` may stand before one of the source
+/// side. What is no field the collector refuses.
+pub fn canonical(name: &str) -> String {
+    let bare = name
+        .strip_prefix("src_")
+        .filter(|bare| Column::find(bare).is_some());
+    bare.filter(|_| Column::find(name).is_none())
+        .unwrap_or(name)
+        .to_owned()
+}
+
+/// The same for the command line.
+///
+/// # Errors
+/// None.
+pub fn parse_field(name: &str) -> Result<String, Infallible> {
+    Ok(canonical(name.trim()))
 }
 
 /// Runs `weir fields`: the table is in this program, nobody is asked.
@@ -57,16 +74,23 @@ pub struct ValuesArgs {
 /// # Errors
 /// Standard output is gone.
 pub fn fields(args: &FieldsArgs) -> Result<ExitCode> {
+    let form = args.output.form()?;
     let mut fields = FieldsAnswer::all();
     if let Some(text) = &args.text {
         fields
             .fields
             .retain(|field| mentions(field, &text.to_lowercase()));
     }
-    match args.output {
+    match form {
         Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&fields)?)?,
+        Plain::Name => print_names(fields.fields.iter().map(|field| &field.name))?,
         Plain::Table => {
-            let heads = ["FIELD", "DESTINATION", "TYPE", "MEANING"].map(|title| (title, false));
+            let heads = [
+                Head::whole("FIELD").weighing(3),
+                Head::text("DESTINATION"),
+                Head::text("TYPE"),
+                Head::text("MEANING").weighing(2).cut_to(20),
+            ];
             let rows = fields.fields.iter().map(|field| {
                 let not_filled = if field.filled { "" } else { "not filled yet" };
                 let about = [not_filled, &field.description, &field.unit];
@@ -74,7 +98,7 @@ pub fn fields(args: &FieldsArgs) -> Result<ExitCode> {
                 let dst = field.dst_name.clone().unwrap_or_default();
                 vec![field.name.clone(), dst, field.kind.clone(), about.join("; ")]
             });
-            print_table(&heads, rows)?;
+            print_table(heads.to_vec(), rows, &args.output)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -97,35 +121,42 @@ fn mentions(field: &FieldAnswer, text: &str) -> bool {
 /// # Errors
 /// There is no such field, or nobody answers.
 pub async fn values(args: ValuesArgs) -> Result<ExitCode> {
+    let form = args.output.form()?;
+    let (since, until) = args.time.range()?;
     let source = args.source.open().await?;
     let request = ValuesRequest {
         field: args.field,
         prefix: args.prefix,
-        since: Since(args.since),
-        until: Until(args.until),
+        since,
+        until,
         limit: Some(args.limit),
     };
     let answer = terminal::patiently(source.values(&request)).await?;
-    match args.output {
+    match form {
         Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?,
+        Plain::Name => print_names(answer.values.iter().map(|value| &value.value))?,
         Plain::Table => {
             let rows = answer
                 .values
                 .iter()
                 .map(|value| vec![value.value.clone(), value.count.to_string()]);
-            print_table(&[("VALUE", false), ("COUNT", true)], rows)?;
+            let heads = vec![Head::text("VALUE"), Head::number("COUNT")];
+            print_table(heads, rows, &args.output)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_table(heads: &[(&str, bool)], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
-    let heads = heads.iter().map(|(title, right)| Head {
-        title: (*title).to_owned(),
-        right: *right,
-    });
-    let mut table = Table::new(heads.collect());
+fn print_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut out = BufWriter::new(io::stdout());
+    for name in names {
+        writeln!(out, "{name}")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn print_table(heads: Vec<Head>, rows: impl Iterator<Item = Vec<String>>, output: &PlainArgs) -> Result<()> {
+    let mut table = Table::new(heads);
     rows.for_each(|row| table.push(row));
-    let mut out = io::stdout().lock();
-    Ok(table.print(&mut out, true)?)
+    show::table(&table, !output.no_headers)
 }

@@ -4,17 +4,22 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use clap_complete::ArgValueCompleter;
 use weir_collector::api::params::MOST_ROWS;
-use weir_query::{FlowsRequest, Measure, Moment, Order, Question, Since, Span, Until};
+use weir_query::{FlowsRequest, Measure, Order, Question, Span};
 
 use crate::completion;
+use crate::effect::{Given, refuse_without_effect};
 use crate::empty;
+use crate::fields::parse_field;
 use crate::follow;
-use crate::show::{self, Output};
+use crate::output::{OutputArgs, Style};
+use crate::shortcut::Shortcuts;
+use crate::show;
 use crate::source::{Source, SourceArgs};
-use crate::terminal::patiently;
+use crate::terminal::{patiently, say};
+use crate::time::TimeArgs;
 
 /// Records that are shown when nobody says how many.
 const SOME_RECORDS: usize = 100;
@@ -25,25 +30,34 @@ const SOME_GROUPS: usize = 20;
 #[derive(Debug, Args)]
 pub struct FlowsArgs {
     #[command(flatten)]
-    which: Which,
+    selection: FlowSelection,
     #[command(flatten)]
     sums: Sums,
     /// Fields to show, with commas in between [default: those that fit]
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', conflicts_with = "group_by",
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = parse_field,
           add = ArgValueCompleter::new(completion::fields))]
     columns: Vec<String>,
-    /// Show records as they arrive, until Ctrl-C
-    #[arg(short, long, conflicts_with_all = ["group_by", "since", "until", "limit", "data_dir"])]
+    /// Show records as they arrive, until Ctrl-C; with --last or --since also what was
+    /// before
+    #[arg(
+        short,
+        long,
+        visible_short_alias = 'w',
+        visible_alias = "watch",
+        conflicts_with = "data_dir"
+    )]
     follow: bool,
-    /// Records to show
-    #[arg(long, value_name = "NUMBER", default_value_t = SOME_RECORDS, conflicts_with = "group_by")]
-    limit: usize,
+    /// Records to show [default: 100]
+    #[arg(long, value_name = "NUMBER")]
+    limit: Option<usize>,
+    /// Show so many of the newest records, the oldest of them first
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["limit", "oldest_first"])]
+    last: Option<usize>,
     /// Begin with the oldest record
-    #[arg(long, conflicts_with = "group_by")]
+    #[arg(long)]
     oldest_first: bool,
-    /// Form of the output
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[command(flatten)]
+    output: OutputArgs,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -52,12 +66,11 @@ pub struct FlowsArgs {
 #[derive(Debug, Args)]
 pub struct TopArgs {
     #[command(flatten)]
-    which: Which,
+    selection: FlowSelection,
     #[command(flatten)]
     sums: Sums,
-    /// Form of the output
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[command(flatten)]
+    output: OutputArgs,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -67,7 +80,7 @@ pub struct TopArgs {
 pub struct QueryArgs {
     #[command(flatten)]
     top: TopArgs,
-    /// Show how the question is answered: what was read and what was left out
+    /// Show how the question is answered: the filter, what was read and what was left out
     #[arg(long)]
     explain: bool,
     /// Never use rollups
@@ -77,37 +90,43 @@ pub struct QueryArgs {
 
 /// Which flows.
 #[derive(Debug, Args)]
-struct Which {
+pub struct FlowSelection {
     /// Which flows, in CEL, such as 'ns == "shop" && dst_workload_kind == "internet"'
     #[arg(value_name = "CEL", default_value = "", hide_default_value = true,
           add = ArgValueCompleter::new(completion::filter))]
     filter: String,
-    /// From when on: how long ago (5m, 1h, 2d) or a time of RFC 3339
-    #[arg(long, value_name = "TIME", default_value = "1h")]
-    since: Moment,
-    /// Until when, likewise
-    #[arg(long, value_name = "TIME", default_value = "now", hide_default_value = true)]
-    until: Moment,
+    #[command(flatten)]
+    shortcuts: Shortcuts,
+    #[command(flatten)]
+    pub time: TimeArgs,
     /// Every observation of a flow, not its primary one alone
     #[arg(long)]
-    all_observations: bool,
+    pub all_observations: bool,
+}
+
+impl FlowSelection {
+    /// The filter, with what the shortcuts say.
+    pub fn filter(&self) -> String {
+        self.shortcuts.joined(&self.filter)
+    }
 }
 
 /// What is summed, and how.
 #[derive(Debug, Args)]
 struct Sums {
     /// Fields to group by, with commas in between
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', add = ArgValueCompleter::new(completion::fields))]
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = parse_field,
+          add = ArgValueCompleter::new(completion::fields))]
     group_by: Vec<String>,
     /// What to sum, with commas in between [default: bytes,packets,flows]
     #[arg(long, value_name = "MEASURES", value_delimiter = ',', add = ArgValueCompleter::new(completion::measures))]
     measures: Vec<Measure>,
-    /// What to order by, the largest first
-    #[arg(long, value_name = "MEASURE", default_value = "bytes", add = ArgValueCompleter::new(completion::measures))]
-    by: Measure,
-    /// Groups to show
-    #[arg(long, value_name = "NUMBER", default_value_t = SOME_GROUPS, value_parser = parse_top)]
-    top: usize,
+    /// What to order by, the largest first [default: bytes]
+    #[arg(long, value_name = "MEASURE", add = ArgValueCompleter::new(completion::measures))]
+    by: Option<Measure>,
+    /// Groups to show [default: 20]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_top)]
+    top: Option<usize>,
     /// A row for each so long a time (1m, 1h)
     #[arg(long, value_name = "TIME")]
     bucket: Option<Span>,
@@ -122,20 +141,92 @@ fn parse_top(text: &str) -> Result<usize, String> {
 }
 
 impl Sums {
-    fn question(&self, which: &Which) -> Question {
-        Question {
-            filter: which.filter.clone(),
-            since: Since(which.since),
-            until: Until(which.until),
+    fn question(&self, selection: &FlowSelection) -> Result<Question> {
+        let (since, until) = selection.time.range()?;
+        Ok(Question {
+            filter: selection.filter(),
+            since,
+            until,
             group_by: self.group_by.clone(),
             measures: self.measures.clone(),
-            by: self.by,
-            top: Some(self.top),
+            by: self.by.unwrap_or_default(),
+            top: Some(self.top.unwrap_or(SOME_GROUPS)),
             bucket: self.bucket,
             conversation: self.conversation,
-            all_observations: which.all_observations,
+            all_observations: selection.all_observations,
             raw_only: false,
+        })
+    }
+
+    /// Sums are wanted, not records.
+    fn are_wanted(&self) -> bool {
+        !self.group_by.is_empty() || self.bucket.is_some()
+    }
+
+    /// The options that do nothing unless sums are wanted.
+    fn given(&self) -> [Given; 4] {
+        [
+            ("--measures", !self.measures.is_empty()),
+            ("--by", self.by.is_some()),
+            ("--top", self.top.is_some()),
+            ("--conversation", self.conversation),
+        ]
+    }
+}
+
+impl FlowsArgs {
+    /// No option is ignored: what says nothing about what is asked is refused.
+    fn check(&self) -> Result<()> {
+        let of_records = [
+            ("--columns", !self.columns.is_empty()),
+            ("--limit", self.limit.is_some()),
+            ("--last", self.last.is_some()),
+            ("--oldest-first", self.oldest_first),
+            ("--follow", self.follow),
+        ];
+        if self.sums.are_wanted() {
+            return refuse_without_effect(&of_records, "beside --group-by or --bucket, which sum up records");
         }
+        refuse_without_effect(&self.sums.given(), "without --group-by or --bucket")?;
+        if self.follow {
+            let of_pages = [
+                ("--limit", self.limit.is_some()),
+                ("--oldest-first", self.oldest_first),
+                ("--until", !self.selection.time.ends_now()),
+            ];
+            refuse_without_effect(&of_pages, "beside --follow")?;
+        }
+        let columns = [("--columns", !self.columns.is_empty())];
+        if self.output.output.chooses_fields() {
+            refuse_without_effect(&columns, "with a form of output that names its fields")?;
+        }
+        Ok(())
+    }
+
+    /// The fields to ask for; none: all.
+    fn fields(&self) -> Vec<String> {
+        match self.output.output.fields() {
+            Some(fields) => fields,
+            None => self.columns.clone(),
+        }
+    }
+
+    fn request(&self) -> Result<FlowsRequest> {
+        let (since, until) = self.selection.time.range()?;
+        Ok(FlowsRequest {
+            filter: self.selection.filter(),
+            since,
+            until,
+            columns: self.fields(),
+            limit: None,
+            cursor: None,
+            order: if self.oldest_first {
+                Order::Oldest
+            } else {
+                Order::Newest
+            },
+            all_observations: self.selection.all_observations,
+        })
     }
 }
 
@@ -144,35 +235,26 @@ impl Sums {
 /// # Errors
 /// The question is wrong, or nobody answers.
 pub async fn flows(args: FlowsArgs) -> Result<ExitCode> {
+    args.check()?;
+    let style = args.output.style(args.selection.time.zone())?;
     let source = args.source.open().await?;
+    if args.sums.are_wanted() {
+        return sum(&source, &args.sums.question(&args.selection)?, &style).await;
+    }
+    let request = args.request()?;
+    let paper = show::Records::new(style, &args.columns, args.follow);
     if args.follow {
-        return follow::run(
-            &source,
-            &args.which.filter,
-            &args.columns,
-            args.which.all_observations,
-            args.output,
-        )
-        .await;
+        let before = follow::Before {
+            last: args.last,
+            // Nobody asked for the last hour.
+            since: args.selection.time.since.is_some(),
+        };
+        return follow::run(&source, request, before, paper).await;
     }
-    if !args.sums.group_by.is_empty() || args.sums.bucket.is_some() {
-        return sum(&source, &args.sums.question(&args.which), args.output).await;
+    match args.last {
+        Some(last) => last_records(&source, request, last, paper).await,
+        None => records(&source, request, args.limit.unwrap_or(SOME_RECORDS), paper).await,
     }
-    let request = FlowsRequest {
-        filter: args.which.filter.clone(),
-        since: Since(args.which.since),
-        until: Until(args.which.until),
-        columns: args.columns.clone(),
-        limit: None,
-        cursor: None,
-        order: if args.oldest_first {
-            Order::Oldest
-        } else {
-            Order::Newest
-        },
-        all_observations: args.which.all_observations,
-    };
-    records(&source, request, args.limit, args.output).await
 }
 
 /// Runs `weir top`.
@@ -183,8 +265,9 @@ pub async fn top(mut args: TopArgs) -> Result<ExitCode> {
     if args.sums.group_by.is_empty() {
         args.sums.group_by = ["ns", "workload_name"].map(str::to_owned).to_vec();
     }
+    let style = args.output.style(args.selection.time.zone())?;
     let source = args.source.open().await?;
-    sum(&source, &args.sums.question(&args.which), args.output).await
+    sum(&source, &args.sums.question(&args.selection)?, &style).await
 }
 
 /// Runs `weir query`.
@@ -192,25 +275,37 @@ pub async fn top(mut args: TopArgs) -> Result<ExitCode> {
 /// # Errors
 /// The question is wrong, or nobody answers.
 pub async fn query(args: QueryArgs) -> Result<ExitCode> {
-    let source = args.top.source.open().await?;
+    let top = &args.top;
+    let style = top.output.style(top.selection.time.zone())?;
+    if args.explain {
+        show::check_explanation(&top.output)?;
+    }
+    let source = top.source.open().await?;
     let question = Question {
         raw_only: args.raw_only,
-        ..args.top.sums.question(&args.top.which)
+        ..top.sums.question(&top.selection)?
     };
     if !args.explain {
-        return sum(&source, &question, args.top.output).await;
+        return sum(&source, &question, &style).await;
     }
     let explanation = patiently(source.explain(&question)).await?;
-    show::explanation(&explanation, args.top.output)?;
+    show::explanation(&explanation, &style.output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn sum(source: &Source, question: &Question, output: Output) -> Result<ExitCode> {
+async fn sum(source: &Source, question: &Question, style: &Style) -> Result<ExitCode> {
     let answer = patiently(source.query(question)).await?;
-    show::sums(&answer, &question.group_by, output)?;
+    show::sums(&answer, &question.group_by, question.by, style)?;
     show::notes(&answer.notes);
     if answer.groups == 0 || answer.rows.is_empty() {
-        empty::explain(source, &question.filter, question.since, question.until).await;
+        empty::explain(
+            source,
+            &question.filter,
+            question.since,
+            question.until,
+            &style.times,
+        )
+        .await;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -220,19 +315,19 @@ async fn records(
     source: &Source,
     mut request: FlowsRequest,
     limit: usize,
-    output: Output,
+    mut paper: show::Records,
 ) -> Result<ExitCode> {
     let mut left = limit;
-    let mut paper = show::Records::new(output, request.columns.is_empty());
     let mut notes = Vec::new();
     let mut any = false;
+    let times = paper.times().clone();
     while left > 0 {
         request.limit = Some(left.min(MOST_ROWS));
         let page = patiently(source.flows(&request)).await?;
         left = left.saturating_sub(page.rows.len());
         any |= !page.rows.is_empty();
         notes = page.notes;
-        paper.write(&page.columns, page.rows)?;
+        paper.write(&page.columns, &page.rows)?;
         request.cursor = page.cursor;
         if request.cursor.is_none() {
             break;
@@ -241,18 +336,29 @@ async fn records(
     paper.finish()?;
     show::notes(&notes);
     if !any && limit > 0 {
-        empty::explain(source, &request.filter, request.since, request.until).await;
+        empty::explain(source, &request.filter, request.since, request.until, &times).await;
     } else if request.cursor.is_some() {
-        eprintln!("there are more than {limit} records: see --limit, --since and --until");
+        say(&format!(
+            "there are more than {limit} records: see --limit, --since and --until"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Only `weir fields` and the like have no other forms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Plain {
-    /// For people.
-    Table,
-    /// One object.
-    Json,
+/// The newest so many, the oldest of them first.
+async fn last_records(
+    source: &Source,
+    request: FlowsRequest,
+    last: usize,
+    mut paper: show::Records,
+) -> Result<ExitCode> {
+    let times = paper.times().clone();
+    let page = patiently(source.newest(&request, last)).await?;
+    paper.write(&page.columns, &page.rows)?;
+    paper.finish()?;
+    show::notes(&page.notes);
+    if page.rows.is_empty() && last > 0 {
+        empty::explain(source, &request.filter, request.since, request.until, &times).await;
+    }
+    Ok(ExitCode::SUCCESS)
 }

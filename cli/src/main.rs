@@ -4,29 +4,41 @@
 
 mod bench;
 mod cluster;
+mod collector_report;
 mod completion;
+mod effect;
 mod empty;
 mod fields;
 mod flows;
 mod follow;
+mod man;
 mod node;
+mod output;
+mod plain;
 mod report;
 mod server;
+mod shortcut;
 mod show;
 mod source;
 mod state;
 mod status;
 mod table;
+mod template;
 mod terminal;
+mod time;
 mod up;
+mod zone;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use tracing_subscriber::EnvFilter;
 use weir_collector::api::problem::Problem;
+
+use crate::terminal::say;
 
 /// Flow export of Open vSwitch: turn it on, see it, name it.
 #[derive(Debug, Parser)]
@@ -47,8 +59,9 @@ enum Command {
     /// Show on which node flow export works, and why not where it does not
     ///
     /// Of a cluster, or of one host: as a file asks (--network), or as a running
-    /// `weir up` last reported (--data-dir). Exit code 0: all that is asked for
-    /// is applied; 1: something is not; 2: it cannot be told.
+    /// `weir up` last reported (--data-dir). Or of a collector (--server, --service):
+    /// what it keeps, what does not go on, who exports to it. Exit code 0: all is well;
+    /// 1: something is not; 2: it cannot be told.
     Status(status::StatusArgs),
     /// Show flow records, or sums over groups of them
     ///
@@ -65,6 +78,9 @@ enum Command {
     Values(fields::ValuesArgs),
     /// Print what makes a shell complete this command at Tab
     Completion(completion::CompletionArgs),
+    /// Write pages for man
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// Send made-up flow records to a collector, to see what it can take
     ///
     /// Stops after ten seconds unless told otherwise, and prints what was sent.
@@ -77,12 +93,18 @@ fn main() -> ExitCode {
         .var(completion::VARIABLE)
         .shells(completion::SHELLS)
         .complete();
-    let args = parse();
+    if completion::is_kubectls() {
+        return completion::for_kubectl(Args::command()).unwrap_or_else(|error| fail(&error));
+    }
+    let args = match parse() {
+        Ok(args) => args,
+        Err(error) => return fail(&error),
+    };
     start_log(matches!(args.command, Command::Up(_)));
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("weir: cannot start: {error}");
+            say(&format!("weir: cannot start: {error}"));
             return ExitCode::from(2);
         }
     };
@@ -96,6 +118,7 @@ fn main() -> ExitCode {
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,
             Command::Completion(args) => completion::run(&args),
+            Command::Man(args) => man::run(&args, Args::command()),
             Command::Bench(args) => bench::run(args).await,
         }
     });
@@ -108,24 +131,28 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("weir: {error:#}");
+    say(&format!("weir: {error:#}"));
     let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
     if let Some(nearest) = problem.and_then(|problem| problem.nearest.as_deref()) {
-        eprintln!("weir fields {nearest}: shows what that is");
+        say(&format!("weir fields {nearest}: shows what that is"));
     }
     ExitCode::from(2)
 }
 
 /// Reads the command line. kubectl runs us as `kubectl-weir`; help then says what
 /// was typed.
-fn parse() -> Args {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let by_kubectl = std::path::Path::new(&program)
-        .file_name()
-        .is_some_and(|name| name == "kubectl-weir");
+///
+/// # Errors
+/// An option has no effect beside another one.
+fn parse() -> Result<Args> {
+    let by_kubectl = completion::program().is_some_and(|name| name == "kubectl-weir");
     let name = if by_kubectl { "kubectl weir" } else { "weir" };
     let matches = Args::command().bin_name(name).get_matches();
-    Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    if let Some((name, command)) = matches.subcommand() {
+        effect::refuse_overruled(name, command)?;
+    }
+    let args = Args::from_arg_matches(&matches);
+    Ok(args.unwrap_or_else(|error| error.format(&mut Args::command().bin_name(name)).exit()))
 }
 
 /// `up` is a daemon and tells what it does; `status` speaks only of trouble.
@@ -138,5 +165,17 @@ fn start_log(daemon: bool) {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(ansi)
+        // It would say so on standard error, and panic if that is closed.
+        .log_internal_errors(false)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_options_of_a_command_have_one_name() {
+        Args::command().debug_assert();
+    }
 }

@@ -9,7 +9,8 @@ use ovsdb::Endpoint;
 use weir_api::profile::is_bridge_name;
 use weir_node::file_source::FileConfig;
 
-/// Which Open vSwitch, and how its host is called.
+/// Which Open vSwitch, and how its host is called: what a Network is compared with or
+/// applied to.
 #[derive(Debug, Clone, Args)]
 pub struct NodeArgs {
     /// Where OVSDB listens: unix:PATH or tcp:HOST:PORT

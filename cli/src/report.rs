@@ -7,6 +7,8 @@ use weir_api::NodeFlowExportStatus;
 use weir_api::condition::{self, Condition};
 use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
 
+use crate::table::{Head, Table};
+
 /// Everything there is to show.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -114,12 +116,28 @@ impl Report {
     }
 }
 
+impl Report {
+    /// A row a node; none without nodes.
+    pub fn table(&self) -> Option<Table> {
+        let mut table = Table::new(vec![
+            Head::text("NODE").weighing(5).cut_to(16),
+            Head::text("PROTOCOLS").weighing(1),
+            Head::whole("APPLIED").weighing(3),
+            Head::whole("EXPORTING").weighing(3),
+            Head::whole("REASON").weighing(4),
+        ]);
+        for node in &self.nodes {
+            table.push(node.row().to_vec());
+        }
+        (!self.nodes.is_empty()).then_some(table)
+    }
+}
+
+/// What stands below the table.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.nodes.is_empty() {
             writeln!(f, "no node is looked after")?;
-        } else {
-            write_table(f, &self.nodes)?;
         }
         for node in &self.nodes {
             for complaint in node.complaints() {
@@ -134,21 +152,6 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
-}
-
-fn write_table(f: &mut fmt::Formatter<'_>, nodes: &[Node]) -> fmt::Result {
-    let head = ["NODE", "PROTOCOLS", "APPLIED", "EXPORTING", "REASON"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(head).chain(nodes.iter().map(Node::row)).collect();
-    let width = |i: usize| rows.iter().map(|row| row[i].len()).max().unwrap_or_default();
-    let widths: [usize; 4] = std::array::from_fn(width);
-    for [name, protocols, applied, exporting, reason] in &rows {
-        let [a, b, c, d] = widths;
-        writeln!(
-            f,
-            "{name:a$}  {protocols:b$}  {applied:c$}  {exporting:d$}  {reason}"
-        )?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -205,13 +208,12 @@ mod tests {
             problems: Vec::new(),
             conditions: Vec::new(),
         };
-        let text = report.to_string();
-        let lines: Vec<&str> = text.lines().collect();
+        let lines = report.table().unwrap().lines(None);
         assert_eq!(lines[0].find("PROTOCOLS"), lines[1].find("NetFlow"));
         assert_eq!(lines[0].find("REASON"), lines[2].find("BridgeMissing"));
         assert_eq!(
-            lines[3],
-            "a-node-with-a-long-name: Applied is False: br-int is not there"
+            report.to_string(),
+            "a-node-with-a-long-name: Applied is False: br-int is not there\n"
         );
         assert!(!report.is_well());
     }
@@ -227,7 +229,7 @@ mod tests {
             },
             Vec::new(),
         );
-        assert!(!behind.is_well() && behind.to_string().contains("Pending"));
+        assert!(!behind.is_well() && behind.table().unwrap().lines(None)[1].contains("Pending"));
         assert!(Report::of_host(well("n"), Vec::new()).is_well());
     }
 

@@ -1,21 +1,30 @@
 //! Where answers come from: a collector by its URL, the collector of a cluster, or
 //! a data directory on which no collector runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use kube::Config;
-use kube::config::Kubeconfig;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::de::DeserializeOwned;
 use weir_collector::api::answer::{FlowsAnswer, QueryAnswer, ValuesAnswer};
 use weir_collector::api::ask;
+use weir_collector::api::exporters::ExportersAnswer;
+use weir_collector::api::params::MOST_ROWS;
 use weir_collector::api::problem::Problem;
 use weir_collector::api::status::{StatusAnswer, StoreAnswer};
-use weir_query::{Embedded, Engine, Explanation, FlowsRequest, Limits, QueryError, Question, ValuesRequest};
+use weir_query::{
+    Embedded, Engine, Explanation, FlowsRequest, Limits, Order, QueryError, Question, ValuesRequest,
+};
 use weir_store::Reader;
 
+use crate::completion;
 use crate::server::{Pairs, Server};
+
+/// The collector's Service in a cluster.
+const SERVICE: &str = "weir-system/weir-collector:http";
 
 /// Where `weir up` and a collector beside it serve.
 const HERE: &str = "http://127.0.0.1:8080";
@@ -39,13 +48,14 @@ pub struct SourceArgs {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
+    pub context: Option<String>,
+
     /// The Service of the collector in the cluster
-    #[arg(
-        long,
-        value_name = "NAMESPACE/NAME:PORT",
-        default_value = "weir-system/weir-collector:http"
-    )]
-    pub service: String,
+    /// [default: weir-system/weir-collector:http]
+    #[arg(long, value_name = "NAMESPACE/NAME:PORT")]
+    pub service: Option<String>,
 
     /// Bearer token that says who you are [default: that of the kubeconfig]
     #[arg(long, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
@@ -71,11 +81,14 @@ impl SourceArgs {
             return Ok(Source::Directory(Box::new(Embedded::new(reader))));
         }
         let token = self.token.clone();
-        if let (Some(url), None) = (&self.server, &self.kubeconfig) {
+        let names_cluster = self.kubeconfig.is_some() || self.context.is_some() || self.service.is_some();
+        if let Some(url) = self.server.as_ref().filter(|_| !names_cluster) {
             return Ok(Source::Server(Server::at(url, token)?));
         }
+        let service = self.service.as_deref().unwrap_or(SERVICE);
         let server = match self.cluster().await? {
-            Some(config) => Server::of_cluster(config, &self.service, token).await?,
+            Some(config) => Server::of_cluster(config, service, token).await?,
+            None if names_cluster => anyhow::bail!("there is no kubeconfig, and --service is of a cluster"),
             None => Server::at(HERE, token)?,
         };
         Ok(Source::Server(server))
@@ -83,14 +96,43 @@ impl SourceArgs {
 
     /// The cluster, if there is one.
     async fn cluster(&self) -> Result<Option<Config>> {
-        let Some(path) = &self.kubeconfig else {
+        if self.kubeconfig.is_none() && self.context.is_none() {
             return Ok(Config::infer().await.ok());
-        };
-        let context = || format!("--kubeconfig {}", path.display());
-        let file = Kubeconfig::read_from(path).with_context(context)?;
-        let config = Config::from_custom_kubeconfig(file, &Default::default()).await;
-        config.map(Some).with_context(context)
+        }
+        cluster(self.kubeconfig.as_deref(), self.context.as_deref())
+            .await
+            .map(Some)
     }
+}
+
+/// The cluster of a kubeconfig, by a context of it.
+///
+/// # Errors
+/// The file cannot be read, or has no such context.
+pub async fn cluster(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config> {
+    let file = match kubeconfig {
+        Some(path) => {
+            Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display()))?
+        }
+        None => Kubeconfig::read().context("there is no kubeconfig")?,
+    };
+    if let Some(context) = context {
+        let known: Vec<&str> = file.contexts.iter().map(|known| known.name.as_str()).collect();
+        anyhow::ensure!(
+            known.contains(&context),
+            "--context {context}: the kubeconfig has {}",
+            known.join(", ")
+        );
+    }
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let config = Config::from_custom_kubeconfig(file, &options).await;
+    config.with_context(|| match kubeconfig {
+        Some(path) => format!("--kubeconfig {}", path.display()),
+        None => "the kubeconfig".to_owned(),
+    })
 }
 
 impl Source {
@@ -131,6 +173,30 @@ impl Source {
         }
     }
 
+    /// The newest so many records, the oldest of them first.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn newest(&self, request: &FlowsRequest, wanted: usize) -> Result<FlowsAnswer> {
+        let mut request = FlowsRequest {
+            order: Order::Newest,
+            ..request.clone()
+        };
+        let mut all = FlowsAnswer::default();
+        while all.rows.len() < wanted {
+            request.limit = Some((wanted - all.rows.len()).min(MOST_ROWS));
+            let page = self.flows(&request).await?;
+            all.rows.extend(page.rows);
+            (all.columns, all.notes) = (page.columns, page.notes);
+            request.cursor = page.cursor;
+            if request.cursor.is_none() {
+                break;
+            }
+        }
+        all.rows.reverse();
+        Ok(all)
+    }
+
     /// Values of a field.
     ///
     /// # Errors
@@ -155,6 +221,19 @@ impl Source {
                 records: None,
             }),
             Self::Server(server) => read(server, "status", Vec::new()).await,
+        }
+    }
+}
+
+impl Source {
+    /// Who exports to it.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; and files do not tell.
+    pub async fn exporters(&self) -> Result<ExportersAnswer> {
+        match self {
+            Self::Directory(_) => anyhow::bail!("files do not tell who exports"),
+            Self::Server(server) => read(server, "exporters", Vec::new()).await,
         }
     }
 }

@@ -1,17 +1,26 @@
 //! `weir status`: gathers from a cluster, a file or a data directory, and lets
-//! [`crate::report`] show it.
+//! [`crate::report`] show it; or asks a collector, which [`crate::collector_report`] shows.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap_complete::ArgValueCompleter;
+use jiff::Timestamp;
 use weir_node::{Acceptance, AgentConfig, file_source, inspect};
 
+use crate::collector_report::CollectorReport;
+use crate::effect::refuse_without_effect;
 use crate::node::NodeArgs;
+use crate::plain::{Plain, PlainArgs};
 use crate::report::{Node, Report};
-use crate::{cluster, state};
+use crate::source::SourceArgs;
+use crate::terminal::{self, patiently};
+use crate::zone::TimeStyle;
+use crate::{cluster, completion, show, state, time};
 
 /// How long one OVSDB may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -20,35 +29,47 @@ const LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// Compare this host's Open vSwitch with the Network in this file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["data_dir", "kubeconfig"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data_dir", "kubeconfig", "context", "server", "service"])]
     network: Option<PathBuf>,
     #[command(flatten)]
     node: NodeArgs,
     /// Show what the `weir up` with this data directory last reported
-    #[arg(long, value_name = "DIR", conflicts_with = "kubeconfig")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context", "server", "service"])]
     data_dir: Option<PathBuf>,
+    /// Show the collector at this address: its store, and who exports to it
+    #[arg(long, value_name = "URL", conflicts_with_all = ["kubeconfig", "context", "service"])]
+    server: Option<String>,
+    /// Show the collector behind this Service of the cluster, likewise; the usual one is
+    /// weir-system/weir-collector:http
+    #[arg(long, value_name = "NAMESPACE/NAME:PORT")]
+    service: Option<String>,
+    /// Bearer token that says to the collector who you are [default: that of the
+    /// kubeconfig]
+    #[arg(long, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Form of the output
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
+    context: Option<String>,
+    /// Show times in UTC, not in the zone of this host or of $TZ
+    #[arg(long)]
+    utc: bool,
+    #[command(flatten)]
+    output: PlainArgs,
 }
 
-/// Form of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// One object.
-    Json,
-}
-
-/// Gathers and prints. The exit code says whether all is applied.
+/// Gathers and prints. The exit code says whether all is well.
 ///
 /// # Errors
 /// There is nobody to ask.
 pub async fn run(args: StatusArgs) -> Result<ExitCode> {
+    let form = args.output.form()?;
+    if args.server.is_some() || args.service.is_some() {
+        return collector(&args, form).await;
+    }
+    refuse_without_effect(&[("--utc", args.utc)], "without --server or --service")?;
     let report = match (&args.network, &args.data_dir) {
         (Some(network), _) => inspect_host(&args.node, network.clone()).await?,
         (None, Some(directory)) => {
@@ -60,17 +81,74 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode> {
             );
             Report::of_host(Node::new(state.node, Some(state.status)), Vec::new())
         }
-        (None, None) => cluster::gather(args.kubeconfig.as_deref()).await?,
+        (None, None) => cluster::gather(args.kubeconfig.as_deref(), args.context.as_deref()).await?,
     };
-    match args.output {
-        Output::Table => print!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    match form {
+        Plain::Table => {
+            if let Some(table) = report.table() {
+                show::table(&table, !args.output.no_headers)?;
+            }
+            write!(io::stdout(), "{report}")?;
+        }
+        Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
+        Plain::Name => {
+            for node in &report.nodes {
+                writeln!(io::stdout(), "{}", node.name)?;
+            }
+        }
     }
-    Ok(if report.is_well() {
+    Ok(exit_code(report.is_well()))
+}
+
+fn exit_code(well: bool) -> ExitCode {
+    if well {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
+}
+
+/// Asks a collector what it keeps and who exports to it.
+async fn collector(args: &StatusArgs, form: Plain) -> Result<ExitCode> {
+    let source = SourceArgs {
+        server: args.server.clone(),
+        data_dir: None,
+        kubeconfig: args.kubeconfig.clone(),
+        context: args.context.clone(),
+        service: args.service.clone(),
+        token: args.token.clone(),
+    };
+    let source = source.open().await?;
+    let report = CollectorReport {
+        status: patiently(source.status()).await?,
+        exporters: source.exporters().await?,
+    };
+    match form {
+        Plain::Table => print_collector(&report, args)?,
+        Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
+        Plain::Name => {
+            for exporter in &report.exporters.exporters {
+                writeln!(io::stdout(), "{}", exporter.address)?;
+            }
+        }
+    }
+    Ok(exit_code(report.is_well()))
+}
+
+fn print_collector(report: &CollectorReport, args: &StatusArgs) -> Result<()> {
+    let now = Timestamp::now();
+    let times = TimeStyle::new(time::zone(args.utc), now, terminal::width());
+    for line in report.summary(now) {
+        writeln!(io::stdout(), "{line}")?;
+    }
+    for table in [report.tiers(&times), report.exporters(now)]
+        .into_iter()
+        .flatten()
+    {
+        writeln!(io::stdout())?;
+        show::table(&table, !args.output.no_headers)?;
+    }
+    Ok(())
 }
 
 /// Connects to this host's OVSDB, compares and writes nothing.

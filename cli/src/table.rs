@@ -1,4 +1,6 @@
-//! Columns for people: as wide as they must be, no wider than the terminal.
+//! Columns for people: as wide as they must be, no wider than the terminal. What does
+//! not fit is cut where it is text, and left out where it is a number; which columns
+//! are left out, the caller is told.
 
 use std::io::{self, Write};
 
@@ -8,7 +10,7 @@ use crate::terminal;
 
 /// Spaces between columns.
 const GAP: usize = 2;
-/// No column is cut below this width.
+/// How far text is cut unless said otherwise.
 const LEAST: usize = 8;
 
 /// A column.
@@ -16,8 +18,63 @@ const LEAST: usize = 8;
 pub struct Head {
     /// What stands above it.
     pub title: String,
-    /// Numbers stand on the right.
+    /// Numbers stand on the right, and are never cut.
     pub right: bool,
+    /// It is not cut below this width while another column can be left out instead;
+    /// none: it is never cut.
+    pub least: Option<usize>,
+    /// Columns of the least weight are left out first, of these the last.
+    pub weight: u8,
+    /// It is never narrower than this, so that rows still to come stand below those
+    /// that were written.
+    pub floor: usize,
+}
+
+impl Head {
+    /// Text.
+    pub fn text(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            right: false,
+            least: Some(LEAST),
+            weight: 1,
+            floor: 0,
+        }
+    }
+
+    /// Numbers.
+    pub fn number(title: impl Into<String>) -> Self {
+        Self {
+            right: true,
+            ..Self::whole(title)
+        }
+    }
+
+    /// Text of which a part would mislead.
+    pub fn whole(title: impl Into<String>) -> Self {
+        Self {
+            least: None,
+            ..Self::text(title)
+        }
+    }
+
+    /// The same, cut no further than this.
+    pub fn cut_to(self, least: usize) -> Self {
+        Self {
+            least: Some(least),
+            ..self
+        }
+    }
+
+    /// The same with this weight.
+    pub fn weighing(self, weight: u8) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The same, never narrower than this.
+    pub fn at_least(self, floor: usize) -> Self {
+        Self { floor, ..self }
+    }
 }
 
 /// Rows under heads.
@@ -25,6 +82,24 @@ pub struct Head {
 pub struct Table {
     heads: Vec<Head>,
     rows: Vec<Vec<String>>,
+}
+
+/// Which columns there are, and how wide.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Place of the column among the heads, and its width.
+    columns: Vec<(usize, usize)>,
+    /// Cells that are wider are cut.
+    cuts: bool,
+    /// Titles of those for which there is no room.
+    pub left_out: Vec<String>,
+}
+
+impl Layout {
+    /// There is nothing left to leave out, and it may be cut.
+    fn is_one_text(&self, table: &Table) -> bool {
+        matches!(self.columns.as_slice(), [(at, _)] if !table.heads[*at].right)
+    }
 }
 
 impl Table {
@@ -41,71 +116,116 @@ impl Table {
         self.rows.push(cells.iter().map(|cell| harmless(cell)).collect());
     }
 
-    /// Writes the lines, as wide as the terminal at most, the heads, if wanted, in bold.
+    /// The columns that fit the terminal with the rows that are there.
+    pub fn layout(&self, width: Option<usize>) -> Layout {
+        let natural = self.natural_widths();
+        let all = || natural.iter().copied().enumerate();
+        let Some(width) = width else {
+            return Layout {
+                columns: all().collect(),
+                ..Layout::default()
+            };
+        };
+        let mut kept: Vec<usize> = all().map(|(at, _)| at).collect();
+        let least = |at: &usize| self.least(*at, natural[*at]);
+        while kept.len() > 1 && kept.iter().map(least).sum::<usize>() + gaps(kept.len()) > width {
+            let lightest = kept
+                .iter()
+                .rev()
+                .min_by_key(|at| self.heads[**at].weight)
+                .copied();
+            kept.retain(|at| Some(*at) != lightest);
+        }
+        let mut widths: Vec<usize> = kept.iter().map(|at| natural[*at]).collect();
+        let bounds: Vec<usize> = kept.iter().map(least).collect();
+        shrink(&mut widths, &bounds, width.saturating_sub(gaps(kept.len())));
+        let left_out = all().filter(|(at, _)| !kept.contains(at));
+        Layout {
+            left_out: left_out.map(|(at, _)| self.heads[at].title.clone()).collect(),
+            columns: kept.into_iter().zip(widths).collect(),
+            cuts: true,
+        }
+    }
+
+    /// Writes the heads, in bold, unless they are not wanted, and the rows.
     ///
     /// # Errors
     /// `out` is gone.
-    pub fn print(&self, out: &mut impl Write, with_heads: bool) -> io::Result<()> {
-        let lines = self.lines(terminal::width());
-        let mut lines = lines.iter();
-        if let Some(heads) = lines.next().filter(|_| with_heads) {
-            writeln!(out, "{}", terminal::bold(heads))?;
+    pub fn print(&self, out: &mut impl Write, layout: &Layout, heads: bool) -> io::Result<()> {
+        if heads {
+            writeln!(out, "{}", terminal::bold(&self.head_line(layout)))?;
         }
-        lines.try_for_each(|line| writeln!(out, "{line}"))
-    }
-
-    /// The lines: the heads, then the rows. With a width, none is wider, if columns
-    /// can be cut so far.
-    pub fn lines(&self, width: Option<usize>) -> Vec<String> {
-        let widths = self.widths(width);
-        let heads: Vec<String> = self.heads.iter().map(|head| head.title.clone()).collect();
-        std::iter::once(&heads)
-            .chain(&self.rows)
-            .map(|row| self.line(row, &widths))
-            .collect()
-    }
-
-    fn line(&self, row: &[String], widths: &[usize]) -> String {
-        let cells = self
-            .heads
+        self.rows
             .iter()
-            .zip(row)
-            .zip(widths)
-            .map(|((head, cell), width)| {
-                let cell = cut(cell, *width);
-                let pad = " ".repeat(width - cell.width());
-                if head.right { pad + &cell } else { cell + &pad }
-            });
+            .try_for_each(|row| writeln!(out, "{}", self.line(row, layout)))
+    }
+
+    /// The lines as [`Self::print`] writes them.
+    #[cfg(test)]
+    pub fn lines(&self, width: Option<usize>) -> Vec<String> {
+        let layout = self.layout(width);
+        let rows = self.rows.iter().map(|row| self.line(row, &layout));
+        std::iter::once(self.head_line(&layout)).chain(rows).collect()
+    }
+
+    fn head_line(&self, layout: &Layout) -> String {
+        let titles: Vec<String> = self.heads.iter().map(|head| head.title.clone()).collect();
+        self.line(&titles, layout)
+    }
+
+    fn line(&self, row: &[String], layout: &Layout) -> String {
+        let cells = layout.columns.iter().map(|(at, width)| {
+            let cell = row.get(*at).map_or("", String::as_str);
+            let cell = match layout.cuts {
+                true if self.heads[*at].least.is_some() || layout.is_one_text(self) => cut(cell, *width),
+                _ => cell.to_owned(),
+            };
+            let pad = " ".repeat(width.saturating_sub(cell.width()));
+            if self.heads[*at].right {
+                pad + &cell
+            } else {
+                cell + &pad
+            }
+        });
         let line: Vec<String> = cells.collect();
         line.join(&" ".repeat(GAP)).trim_end().to_owned()
     }
 
-    fn widths(&self, width: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.heads.iter().map(|head| head.title.width()).collect();
+    fn natural_widths(&self) -> Vec<usize> {
+        let wide = |head: &Head| head.title.width().max(head.floor);
+        let mut widths: Vec<usize> = self.heads.iter().map(wide).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.width());
             }
         }
-        if let Some(width) = width {
-            shrink(&mut widths, width);
-        }
         widths
+    }
+
+    fn least(&self, at: usize, natural: usize) -> usize {
+        self.heads[at].least.map_or(natural, |least| natural.min(least))
     }
 }
 
-/// Takes from the widest until all fit.
-fn shrink(widths: &mut [usize], all: usize) {
-    let gaps = GAP * widths.len().saturating_sub(1);
-    loop {
-        let wanted = widths.iter().sum::<usize>() + gaps;
-        let Some(widest) = widths.iter_mut().max_by_key(|width| **width) else {
-            return;
-        };
-        if wanted <= all || *widest <= LEAST {
-            return;
+fn gaps(columns: usize) -> usize {
+    GAP * columns.saturating_sub(1)
+}
+
+/// Takes from the widest that may be cut until all fit; the last one is cut however
+/// narrow it becomes.
+fn shrink(widths: &mut [usize], least: &[usize], all: usize) {
+    while widths.iter().sum::<usize>() > all {
+        let cuttable = widths
+            .iter_mut()
+            .zip(least)
+            .filter(|(width, least)| **width > **least);
+        match cuttable.max_by_key(|(width, _)| **width) {
+            Some((widest, _)) => *widest -= 1,
+            None => break,
         }
-        *widest -= 1;
+    }
+    if let [only] = widths {
+        *only = (*only).min(all.max(1));
     }
 }
 
@@ -134,46 +254,4 @@ fn harmless(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table() -> Table {
-        let heads = [("NAME", false), ("BYTES", true)];
-        let heads = heads.map(|(title, right)| Head {
-            title: title.to_owned(),
-            right,
-        });
-        let mut table = Table::new(heads.to_vec());
-        table.push(vec!["web".into(), "12".into()]);
-        table.push(vec!["a-very-long-name-of-a-pod".into(), "123456".into()]);
-        table
-    }
-
-    #[test]
-    fn columns_are_as_wide_as_they_must_be_and_numbers_stand_on_the_right() {
-        let expected = [
-            "NAME                        BYTES",
-            "web                            12",
-            "a-very-long-name-of-a-pod  123456",
-        ];
-        assert_eq!(table().lines(None), expected);
-    }
-
-    #[test]
-    fn the_widest_column_is_cut_to_fit_the_terminal() {
-        let lines = table().lines(Some(24));
-        assert_eq!(lines[2], "a-very-long-nam…  123456");
-        assert!(lines.iter().all(|line| line.width() <= 24));
-        // No column becomes useless, even if the terminal is too narrow.
-        assert_eq!(table().lines(Some(3))[2], "a-very-…  123456");
-    }
-
-    #[test]
-    fn what_would_steer_the_terminal_is_not_written() {
-        let mut table = table();
-        table.push(vec!["\u{1b}[31mred\n".into(), "宽".into()]);
-        let line = table.lines(None).pop().unwrap();
-        assert!(!line.contains('\u{1b}') && line.contains("[31mred"));
-        assert!(line.ends_with(" 宽"), "{line}");
-    }
-}
+mod tests;

@@ -23,6 +23,12 @@ pub fn has_colours() -> bool {
     io::stdout().is_terminal() && !unwanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Writes a line on standard error. That nobody reads it any more is no failure, and
+/// no reason to panic as `eprintln!` does.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// A line that stands out, where there are colours.
 pub fn bold(line: &str) -> String {
     if has_colours() {
@@ -47,14 +53,18 @@ pub async fn patiently<T>(work: impl Future<Output = T>) -> T {
             done = &mut work => break done,
             _ = ticks.tick() => {
                 shown = true;
-                eprint!("\rworking for {} s; Ctrl-C ends it", begun.elapsed().as_secs());
-                // It is only for the eye.
-                let _ = io::stderr().flush();
+                show_for_now(&format!("\rworking for {} s; Ctrl-C ends it", begun.elapsed().as_secs()));
             }
         }
     };
     if shown {
-        eprint!("\r\u{1b}[K");
+        show_for_now("\r\u{1b}[K");
     }
     done
+}
+
+/// It is only for the eye.
+fn show_for_now(text: &str) {
+    let mut err = io::stderr();
+    let _ = write!(err, "{text}").and_then(|()| err.flush());
 }

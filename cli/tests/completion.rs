@@ -49,7 +49,7 @@ fn cases(data: &str, server: SocketAddr) -> Vec<(String, String)> {
     let cases: &[(&str, &str, &str)] = &[
         ("weir", "val", "values "),
         ("weir flows", "--group-b", "--group-by "),
-        ("weir flows -o", "js", "json "),
+        ("weir flows -o", "cs", "csv "),
         ("weir flows --data-dir", "./fi", "./files/"),
         ("weir flows --group-by", "dst_zo", "dst_zone "),
         ("weir flows --group-by", "ns,dst_zo", "ns,dst_zone "),

@@ -28,12 +28,13 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::{Router, routing};
 use tokio::sync::{Semaphore, watch};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Info, OpenApi, OpenApiBuilder};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weir_query::{Engine, Limits};
+use weir_query::{Engine, Limits, Measure, Order, Since, Until};
 
 use crate::metrics::Metrics;
 pub use access::Gate;
@@ -97,13 +98,11 @@ impl Api {
         })))
     }
 
-    /// Lets the sender of these headers in, or not.
-    async fn admit(&self, headers: &HeaderMap) -> Result<Asker, Problem> {
-        let namespaces = || {
-            self.questions
-                .as_ref()
-                .map(|engine| engine.namespaces())
-                .unwrap_or_default()
+    /// Lets the sender of these headers ask about this time, or not.
+    async fn admit(&self, headers: &HeaderMap, since: Since, until: Until) -> Result<Asker, Problem> {
+        let namespaces = async || match self.questions.clone() {
+            Some(engine) => namespaces(engine, since, until).await,
+            None => Ok(Vec::new()),
         };
         let scope = self.gate.admit(headers, namespaces).await?;
         let Some(engine) = self.questions.clone() else {
@@ -126,6 +125,16 @@ impl Api {
             records: Some(RecordsAnswer::from(self.metrics.totals())),
         }
     }
+}
+
+/// The namespaces of a time. Files may have to be read for it, and nobody else is to wait
+/// for them.
+async fn namespaces(engine: Arc<dyn Engine>, since: Since, until: Until) -> Result<Vec<String>, Problem> {
+    let read = tokio::task::spawn_blocking(move || engine.namespaces(since, until)).await;
+    read.map_err(|error| {
+        tracing::error!(%error, "the namespaces of a time cannot be read");
+        Problem::internal("it cannot be told whose flows there are; the collector's log says why")
+    })
 }
 
 /// The pages of the API and their document.
@@ -171,10 +180,16 @@ fn documented() -> OpenApiRouter<Api> {
     );
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("bearer", scheme);
-    // Parameters alone name it, and those do not register what they name.
-    components
-        .schemas
-        .insert(FieldName::name().into_owned(), FieldName::schema());
+    // Parameters and what is answered instead name them, and do not register what they
+    // name.
+    components.schemas.extend([
+        named::<FieldName>(),
+        named::<Measure>(),
+        named::<Order>(),
+        named::<Since>(),
+        named::<Until>(),
+        named::<Problem>(),
+    ]);
     let none: [&str; 0] = [];
     document.security = Some(vec![
         SecurityRequirement::default(),
@@ -188,6 +203,10 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::fields))
         .routes(routes!(pages::status))
         .routes(routes!(pages::exporters))
+}
+
+fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
+    (T::name().into_owned(), T::schema())
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
-use crate::stream::{CONNECTIONS, CONNECTIONS_PER_PEER, StreamConfig, TlsFiles};
+use crate::http::HttpServer;
+use crate::stream::{CONNECTIONS, CONNECTIONS_PER_PEER, StreamConfig};
+use crate::tls::TlsFiles;
 pub use exporters::{ExporterArgs, NodeDaemon};
 pub use files::FileArgs;
 pub use northbound::NorthboundArgs;
@@ -104,6 +106,15 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_http())]
     pub http: SocketAddr,
 
+    /// Certificate to show over HTTPS, with those up to its authority, in PEM. It and
+    /// its key are read anew when they change [default: HTTP is not encrypted]
+    #[arg(long, value_name = "FILE", requires = "http_tls_key")]
+    pub http_tls_cert: Option<PathBuf>,
+
+    /// Private key of --http-tls-cert, in PEM
+    #[arg(long, value_name = "FILE", requires = "http_tls_cert")]
+    pub http_tls_key: Option<PathBuf>,
+
     #[command(flatten)]
     pub store: StoreArgs,
 
@@ -170,6 +181,17 @@ impl Args {
             exporters: self.exporters.policy(),
             node_daemon: self.node_daemon,
             http: self.http,
+            http_server: HttpServer {
+                tls: self
+                    .http_tls_cert
+                    .zip(self.http_tls_key)
+                    .map(|(certificate, private_key)| TlsFiles {
+                        certificate,
+                        private_key,
+                        client_authority: None,
+                    }),
+                ..HttpServer::default()
+            },
             names,
             name_history: Duration::from_secs(self.name_history),
             subnet_labels: self.files.subnet_labels,
@@ -301,6 +323,12 @@ mod tests {
         let line = "weir-collector --listen-tls 127.0.0.1:0 --tls-cert c --tls-key k --tls-client-ca a";
         let streams = parse(line).unwrap().streams();
         assert_eq!(streams.tls_files.client_authority, Some("a".into()));
+        assert!(parse("weir-collector --http-tls-cert c").is_err());
+        let https = parse("weir-collector --http-tls-cert c --http-tls-key k").unwrap();
+        assert_eq!(
+            https.into_config().http_server.tls.unwrap().certificate,
+            PathBuf::from("c")
+        );
     }
 
     #[test]

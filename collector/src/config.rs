@@ -11,6 +11,7 @@ use wire::Limits;
 use crate::allow::Allow;
 use crate::args::NodeDaemon;
 use crate::decode::ExporterPolicy;
+use crate::http::HttpServer;
 use crate::names::NameSource;
 use crate::sink::Sink;
 use crate::stream::StreamConfig;
@@ -42,6 +43,8 @@ pub struct Config {
     pub node_daemon: NodeDaemon,
     /// Where metrics and readiness are served.
     pub http: SocketAddr,
+    /// How: in the clear or not, and what connections may cost.
+    pub http_server: HttpServer,
     /// Where names come from.
     pub names: NameSource,
     /// How long is known who had an address.
@@ -70,6 +73,7 @@ impl Default for Config {
             exporters: ExporterPolicy::default(),
             node_daemon: NodeDaemon::default(),
             http: ([127, 0, 0, 1], 0).into(),
+            http_server: HttpServer::default(),
             names: NameSource::None,
             name_history: NAME_HISTORY,
             subnet_labels: None,

@@ -1,7 +1,11 @@
-//! The HTTP server: metrics, whether the collector is alive and ready, and the
-//! pages of [`crate::api`]. The former are open to everybody.
+//! What is served over HTTP: metrics, whether the collector is alive and ready, and the
+//! pages of [`crate::api`]. The former are open to everybody. Connections are
+//! [`server`]'s.
 
-use std::io;
+mod certificate;
+mod server;
+mod stall;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,12 +14,12 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::api::{self, Api};
 use crate::health::Health;
 use crate::metrics::{self, Metrics};
+pub use server::{HttpServer, Server};
 
 const HINT: &str = "weir-collector: /metrics /healthz /readyz /api/v1/openapi.json\n";
 
@@ -28,23 +32,12 @@ pub struct Pages {
     pub health: Arc<Health>,
 }
 
-/// Serves until `stop` turns true or its sender is gone.
-///
-/// # Errors
-/// The listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    pages: Pages,
-    api: Api,
-    mut stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let stopped = async move {
-        // An error says that the sender is gone: the end, too.
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
-    axum::serve(listener, routes(pages).merge(api::routes(api)))
-        .with_graceful_shutdown(stopped)
-        .await
+/// Serves until `stop` turns true or its sender is gone, then what is under way.
+pub async fn serve(server: Server, pages: Pages, api: Api, stop: watch::Receiver<bool>) {
+    let connections = Arc::clone(pages.metrics.http_connections());
+    server
+        .run(routes(pages).merge(api::routes(api)), &connections, stop)
+        .await;
 }
 
 fn routes(pages: Pages) -> Router {

@@ -10,6 +10,7 @@
 //! [`Collector::start`] puts it together; `weir-collector` and `weir up` are thin
 //! shells around it.
 
+mod admission;
 pub mod allow;
 pub mod api;
 pub mod args;
@@ -35,6 +36,7 @@ pub mod sequence;
 pub mod sink;
 pub mod stream;
 pub mod templates;
+mod tls;
 mod worker;
 
 #[cfg(test)]
@@ -45,8 +47,10 @@ pub use allow::{Allow, AllowRule};
 pub use args::NodeDaemon;
 pub use config::{Config, QUEUE_BYTES, default_workers};
 pub use decode::ExporterPolicy;
+pub use http::HttpServer;
 pub use names::{NameSource, SwitchSources};
 pub use pipeline::{Addresses, Collector, StartError};
 pub use running::{RunError, Running};
 pub use sink::Sink;
-pub use stream::{StreamConfig, TlsFiles};
+pub use stream::StreamConfig;
+pub use tls::TlsFiles;

@@ -28,7 +28,7 @@ mod stored;
 mod switch;
 mod tally;
 
-pub use connections::{Closed, Connections, Refusal, Transport};
+pub use connections::{Closed, Connections, HttpConnections, Refusal, Transport};
 pub use reason::{Drop, Unprinted};
 pub use tally::DecodeCounters;
 
@@ -109,6 +109,7 @@ pub struct Metrics {
     switches: Arc<Switches>,
     exporters: Arc<ExporterRegistry>,
     connections: Connections,
+    http_connections: Arc<HttpConnections>,
     nodes: Mutex<HashSet<Arc<str>>>,
     gate: RwLock<()>,
 }
@@ -143,6 +144,7 @@ impl Default for Metrics {
             switches: Arc::default(),
             exporters: Arc::default(),
             connections: Connections::default(),
+            http_connections: Arc::default(),
             nodes: Mutex::default(),
             gate: RwLock::default(),
         };
@@ -216,6 +218,7 @@ impl Metrics {
             self.templates_saved.clone(),
         );
         self.connections.register(r);
+        self.http_connections.register(r);
         r.register("templates", "Templates received", self.templates.clone());
         r.register(
             "data_sets",
@@ -283,6 +286,11 @@ impl Metrics {
     /// What each exporter has sent.
     pub fn exporters(&self) -> &Arc<ExporterRegistry> {
         &self.exporters
+    }
+
+    /// Counts of connections over HTTP.
+    pub fn http_connections(&self) -> &Arc<HttpConnections> {
+        &self.http_connections
     }
 
     /// Counts of connections.

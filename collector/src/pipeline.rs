@@ -36,7 +36,7 @@ use crate::containment::quieten_contained_panics;
 use crate::decode::ExporterState;
 use crate::enrich::NameRoom;
 use crate::health::Health;
-use crate::http::{self, Pages};
+use crate::http::{self, Pages, Server};
 use crate::metrics::Metrics;
 use crate::names::subnet_labels::{self, LabelFile};
 use crate::names::{NameSource, kubernetes, ovsdb};
@@ -46,6 +46,7 @@ use crate::running::{Ended, Part, Running, Stops};
 use crate::sink::{self, Sink};
 use crate::stream::{self, Listener, StreamError};
 use crate::templates::{StateError, TemplateFile, Templates, Writer};
+use crate::tls::TlsError;
 use crate::worker::WorkerShared;
 
 /// Where a collector listens.
@@ -73,6 +74,9 @@ pub enum StartError {
     /// The HTTP socket could not be opened.
     #[error("cannot serve HTTP on {0}")]
     Http(SocketAddr, #[source] io::Error),
+    /// HTTPS cannot be spoken with these files.
+    #[error(transparent)]
+    HttpTls(#[from] TlsError),
     /// The cluster cannot be watched.
     #[error(transparent)]
     Cluster(#[from] kubernetes::ClusterError),
@@ -102,6 +106,7 @@ impl Collector {
         let listeners = stream::bind(&config.streams).await?;
         let http_failed = |error| StartError::Http(config.http, error);
         let web = TcpListener::bind(config.http).await.map_err(http_failed)?;
+        let web = Server::new(web, config.http_server.clone())?;
         let of_kind = |tls| {
             listeners
                 .iter()
@@ -112,7 +117,7 @@ impl Collector {
             udp: sockets.addresses().map_err(StartError::Spawn)?,
             tcp: of_kind(false).collect(),
             tls: of_kind(true).collect(),
-            http: web.local_addr().map_err(http_failed)?,
+            http: web.address().map_err(http_failed)?,
         };
 
         let running = parts(&config, &listeners);
@@ -327,16 +332,13 @@ fn receive_streams(
 }
 
 /// Starts the HTTP server. It ends when what is returned turns true.
-fn serve_pages(
-    listener: TcpListener,
-    pages: Pages,
-    api: Api,
-    ended: &mpsc::Sender<Ended>,
-) -> watch::Sender<bool> {
+fn serve_pages(server: Server, pages: Pages, api: Api, ended: &mpsc::Sender<Ended>) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
     let guard = Ended::guard(Part::Http, ended);
-    let serve = http::serve(listener, pages, api, stopped);
-    tokio::spawn(async move { guard.report(serve.await.map_err(|e| e.to_string())) });
+    tokio::spawn(async move {
+        http::serve(server, pages, api, stopped).await;
+        guard.report(Ok(()));
+    });
     stop
 }
 

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +18,11 @@ use crate::enrich::NameRoom;
 use crate::metrics::{Closed, Refusal, Transport};
 use crate::worker::WorkerShared;
 
-mod admission;
 mod connection;
-mod tls;
 
-use admission::{Admission, Permit};
+use crate::admission::{Admission, Permit};
+use crate::tls::{self, TlsError, TlsFiles};
 use connection::Connection;
-pub use tls::TlsError;
 
 /// Connections at a time, unless told otherwise. Each takes 1 MiB at most for templates
 /// and data that waits, and 2 MiB for names where it brings as many flows as that.
@@ -65,17 +62,6 @@ pub struct StreamConfig {
     pub connections_per_peer: usize,
     /// Silence after which a connection is closed.
     pub idle: Duration,
-}
-
-/// Files in PEM.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Our certificate, and those between it and its authority.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub private_key: PathBuf,
-    /// Authorities of the clients, which must then show a certificate.
-    pub client_authority: Option<PathBuf>,
 }
 
 impl Default for StreamConfig {
@@ -196,7 +182,7 @@ impl Listener {
 }
 
 /// Returns when `stop` is true or its sender is gone. Cancel safe.
-async fn told(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn told(stop: &mut watch::Receiver<bool>) {
     // An error says that nobody can tell any more: the end, too.
     let _ = stop.wait_for(|stop| *stop).await;
 }

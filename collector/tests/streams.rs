@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod authority;
 mod harness;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use authority::Authority;
 use harness::{Paper, assert_sums, eventually, metrics, pcap};
 use weir_collector::{AllowRule, Collector, Config, Running, Sink, StreamConfig, TlsFiles};
 use wire::encode::Ipfix;
@@ -284,103 +286,56 @@ async fn stopping_reads_what_has_arrived_also_on_connections_not_yet_taken() {
     assert_eq!(paper.lines().len() as u64, 4 * records);
 }
 
-/// An authority, and certificates of it.
-struct Authority(PathBuf);
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("weir-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let authority = Self(directory);
-        authority.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=authority");
-        std::fs::write(
-            authority.file("names"),
-            "subjectAltName=DNS:collector.test,IP:127.0.0.1\n",
-        )
-        .unwrap();
-        for who in ["server", "client"] {
-            authority.openssl(&format!("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {who}.key -out {who}.csr -subj /CN={who}"));
-            authority.openssl(&format!("x509 -req -in {who}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {who}.pem"));
-        }
-        authority
-    }
-
-    fn openssl(&self, line: &str) {
-        let mut command = Command::new("openssl");
-        let output = command
-            .args(line.split(' '))
-            .current_dir(&self.0)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{line}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn server(&self, client_authority: Option<PathBuf>) -> StreamConfig {
-        StreamConfig {
-            tls: vec![any()],
-            tls_files: TlsFiles {
-                certificate: self.file("server.pem"),
-                private_key: self.file("server.key"),
-                client_authority,
-            },
-            ..StreamConfig::default()
-        }
-    }
-
-    /// Sends octets with OpenSSL, which checks our certificate.
-    fn send(&self, to: SocketAddr, more: &[&Path], octets: &[u8]) {
-        let mut client = Command::new("openssl");
-        client.args([
-            "s_client",
-            "-quiet",
-            "-no_ign_eof",
-            "-verify_return_error",
-            "-verify_hostname",
-            "collector.test",
-        ]);
-        client
-            .arg("-connect")
-            .arg(to.to_string())
-            .arg("-CAfile")
-            .arg(self.file("ca.pem"));
-        if let [certificate, key] = more {
-            client.arg("-cert").arg(certificate).arg("-key").arg(key);
-        }
-        client
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let mut child = client.spawn().unwrap();
-        // It may have ended already, refused.
-        let _ = child.stdin.take().unwrap().write_all(octets);
-        eventually("openssl to end", || child.try_wait().unwrap());
+fn server(authority: &Authority, client_authority: Option<PathBuf>) -> StreamConfig {
+    StreamConfig {
+        tls: vec![any()],
+        tls_files: TlsFiles {
+            certificate: authority.file("server.pem"),
+            private_key: authority.file("server.key"),
+            client_authority,
+        },
+        ..StreamConfig::default()
     }
 }
 
-impl Drop for Authority {
-    fn drop(&mut self) {
-        // It is in the directory for such files in any case.
-        let _ = std::fs::remove_dir_all(&self.0);
+/// Sends octets with OpenSSL, which checks our certificate.
+fn send(authority: &Authority, to: SocketAddr, more: &[&Path], octets: &[u8]) {
+    let mut client = Command::new("openssl");
+    client.args([
+        "s_client",
+        "-quiet",
+        "-no_ign_eof",
+        "-verify_return_error",
+        "-verify_hostname",
+        "collector.test",
+    ]);
+    client
+        .arg("-connect")
+        .arg(to.to_string())
+        .arg("-CAfile")
+        .arg(authority.file("ca.pem"));
+    if let [certificate, key] = more {
+        client.arg("-cert").arg(certificate).arg("-key").arg(key);
     }
+    client
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = client.spawn().unwrap();
+    // It may have ended already, refused.
+    let _ = child.stdin.take().unwrap().write_all(octets);
+    eventually("openssl to end", || child.try_wait().unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_over_tls_come_out() {
     let authority = blocking(|| Authority::new("tls")).await;
-    let (running, paper) = start(authority.server(None)).await;
+    let (running, paper) = start(server(&authority, None)).await;
     let (tls, http) = (running.addresses().tls[0], running.addresses().http);
     let messages = messages();
     let records = count_records(&messages);
     blocking(move || {
-        authority.send(tls, &[], &messages.concat());
+        send(&authority, tls, &[], &messages.concat());
         wait_for(http, "records_stored_total", records);
         wait_for(http, "connections", 0);
         // Not TLS at all.
@@ -397,19 +352,21 @@ async fn messages_over_tls_come_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_must_show_a_certificate_of_the_authority_that_is_asked_for() {
     let (ours, theirs) = blocking(|| (Authority::new("ours"), Authority::new("theirs"))).await;
-    let (running, paper) = start(ours.server(Some(ours.file("ca.pem")))).await;
+    let (running, paper) = start(server(&ours, Some(ours.file("ca.pem")))).await;
     let (tls, http) = (running.addresses().tls[0], running.addresses().http);
     blocking(move || {
         let message = |port| [template(), data(port)].concat();
-        ours.send(tls, &[], &message(1));
+        send(&ours, tls, &[], &message(1));
         wait_for(http, "connections_closed_total{reason=\"handshake\"}", 1);
-        ours.send(
+        send(
+            &ours,
             tls,
             &[&theirs.file("client.pem"), &theirs.file("client.key")],
             &message(2),
         );
         wait_for(http, "connections_closed_total{reason=\"handshake\"}", 2);
-        ours.send(
+        send(
+            &ours,
             tls,
             &[&ours.file("client.pem"), &ours.file("client.key")],
             &message(3),
@@ -433,11 +390,11 @@ async fn a_file_that_tls_cannot_use_is_named() {
         assert!(error.contains(file.to_str().unwrap()), "{error}");
     };
     let (nowhere, key) = (authority.file("nowhere.pem"), authority.file("server.key"));
-    let mut missing = authority.server(None);
+    let mut missing = server(&authority, None);
     missing.tls_files.certificate.clone_from(&nowhere);
     refused(nowhere, missing).await;
-    refused(key.clone(), authority.server(Some(key))).await;
-    let mut swapped = authority.server(None);
+    refused(key.clone(), server(&authority, Some(key))).await;
+    let mut swapped = server(&authority, None);
     swapped.tls_files.private_key = authority.file("server.pem");
     refused(authority.file("server.pem"), swapped).await;
 }

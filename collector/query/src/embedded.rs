@@ -5,14 +5,15 @@
 //! they work, so that a server gives them one of their own.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use weir_store::{Reader, Tier, TimeRange};
 
 use crate::budget::Budget;
 use crate::engine::{DiskStatus, Engine, EngineStatus, RecordTail, TailRequest, TierStatus};
 use crate::tail::Live;
 use crate::{
-    Answer, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, ValueCount, ValuesRequest,
-    aggregate, complete, page,
+    Answer, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, Since, Until, ValueCount,
+    ValuesRequest, aggregate, complete, page,
 };
 
 /// A store that is asked. Cheap to clone.
@@ -93,7 +94,13 @@ impl Engine for Embedded {
         }
     }
 
-    fn namespaces(&self) -> Vec<String> {
-        self.reader.namespaces(TimeRange::ALL).into_iter().collect()
+    fn namespaces(&self, since: Since, until: Until) -> Vec<String> {
+        let now = Timestamp::now();
+        let range = TimeRange {
+            from: since.0.at(now),
+            until: until.0.at(now),
+        };
+        let names = self.reader.namespaces(range).into_iter();
+        names.filter(|name| !name.is_empty()).collect()
     }
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Answer, AnswerRows, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, ValueCount,
-    ValuesRequest,
+    Answer, AnswerRows, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, Since, Until,
+    ValueCount, ValuesRequest,
 };
 
 /// Answers questions.
@@ -55,8 +55,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// What it has.
     fn status(&self) -> EngineStatus;
 
-    /// The namespaces that occur in its records, each once.
-    fn namespaces(&self) -> Vec<String>;
+    /// The namespaces that occur in its records of this time, each once, and perhaps others
+    /// of the hours around it.
+    fn namespaces(&self, since: Since, until: Until) -> Vec<String>;
 }
 
 /// Which records are shown as they arrive.

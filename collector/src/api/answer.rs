@@ -27,8 +27,11 @@ pub struct FlowsAnswer {
     pub cursor: Option<String>,
     /// What one should know about the answer.
     pub notes: Vec<Note>,
-    /// What it cost.
-    pub stats: Stats,
+    /// What it cost; nothing is said of it to those who see some namespaces alone, since
+    /// what was left out tells what others have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub stats: Option<Stats>,
 }
 
 /// Sums over groups.
@@ -46,8 +49,11 @@ pub struct QueryAnswer {
     pub groups: usize,
     /// What one should know about the answer.
     pub notes: Vec<Note>,
-    /// What it cost.
-    pub stats: Stats,
+    /// What it cost; nothing is said of it to those who see some namespaces alone, since
+    /// what was left out tells what others have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub stats: Option<Stats>,
 }
 
 /// What `query` answers.
@@ -59,6 +65,23 @@ pub enum QueryReply {
     /// With `explain=true`: how they were made.
     Explanation(Explanation),
 }
+
+/// Rows as an Arrow IPC stream, for the document alone.
+#[derive(Debug)]
+pub struct ArrowStream;
+
+impl PartialSchema for ArrowStream {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+            .content_media_type("application/vnd.apache.arrow.stream")
+            .description(Some("An Arrow IPC stream: a schema, then batches of records"))
+            .into()
+    }
+}
+
+impl ToSchema for ArrowStream {}
 
 /// Values that a field takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

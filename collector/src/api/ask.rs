@@ -2,7 +2,7 @@
 //! too, on a data directory.
 
 use weir_query::{
-    AnswerRows, Engine, Explanation, FlowsRequest, Limits, QueryError, Question, ValuesRequest,
+    AnswerRows, Engine, Explanation, FlowsRequest, Limits, QueryError, Question, Scope, Stats, ValuesRequest,
 };
 
 use super::answer::{FlowsAnswer, QueryAnswer, Row, ValuesAnswer};
@@ -39,7 +39,7 @@ pub async fn query(
         totals: rows(&answer.totals).pop().unwrap_or_default(),
         groups: answer.groups,
         notes: answer.notes,
-        stats: answer.stats,
+        stats: shown(answer.stats, limits),
     })
 }
 
@@ -70,7 +70,7 @@ pub async fn flows(
         rows: rows(&page.rows),
         cursor: page.cursor,
         notes: page.notes,
-        stats: page.stats,
+        stats: shown(page.stats, limits),
     })
 }
 
@@ -136,6 +136,12 @@ fn write(rows: &AnswerRows, format: Format) -> Result<Vec<u8>, QueryError> {
         Format::Arrow => rows.arrow(&mut text).map_err(|e| failed(&e))?,
     }
     Ok(text)
+}
+
+/// How much was read and left out depends on what others have: it is for those alone who
+/// may see everything.
+fn shown(stats: Stats, limits: &Limits) -> Option<Stats> {
+    (limits.scope == Scope::All).then_some(stats)
 }
 
 fn rows(rows: &AnswerRows) -> Vec<Row> {

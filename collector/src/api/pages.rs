@@ -2,6 +2,7 @@
 //! and answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -10,9 +11,9 @@ use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use utoipa::IntoResponses;
-use weir_query::{Limits, QueryError, Scope};
+use weir_query::{Limits, Moment, QueryError, Scope, Since, Until, ValuesRequest};
 
-use super::answer::{FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
+use super::answer::{ArrowStream, FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
 use super::ask::{self, Written};
 use super::exporters::ExportersAnswer;
 use super::format::Format;
@@ -34,7 +35,8 @@ enum Refusal {
     #[response(status = 400, content_type = "application/problem+json")]
     Parameter(Problem),
     /// There is no token, or Kubernetes does not accept it.
-    #[response(status = 401, content_type = "application/problem+json")]
+    #[response(status = 401, content_type = "application/problem+json",
+               headers(("www-authenticate" = String, description = "`Bearer`")))]
     Unauthorized(Problem),
     /// Whoever asks may not see any of it.
     #[response(status = 403, content_type = "application/problem+json")]
@@ -46,7 +48,8 @@ enum Refusal {
     #[response(status = 422, content_type = "application/problem+json")]
     TooMuch(Problem),
     /// Too many queries are worked on.
-    #[response(status = 429, content_type = "application/problem+json")]
+    #[response(status = 429, content_type = "application/problem+json",
+               headers(("retry-after" = u32, description = "Seconds after which to try again")))]
     Busy(Problem),
     /// The query failed.
     #[response(status = 500, content_type = "application/problem+json")]
@@ -67,8 +70,12 @@ enum Refusal {
     responses(
         (
             status = 200,
-            description = "Records. In CSV and Arrow the header weir-cursor has the cursor.",
-            content((FlowsAnswer = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
+            description = "Records",
+            content((FlowsAnswer = "application/json"), (String = "text/csv"), (ArrowStream = "application/vnd.apache.arrow.stream")),
+            headers(
+                ("weir-cursor" = Option<String>, description = "Of CSV and Arrow, whose rows have no room for it: the cursor of the next page; absent on the last"),
+                ("weir-note" = Option<String>, description = "Likewise, once for each note: what one should know about the answer"),
+            ),
         ),
         Refusal,
     ),
@@ -80,7 +87,7 @@ pub async fn flows(
 ) -> Result<Response, Problem> {
     let (request, format) = params.into_request();
     let format = Format::choose(format, &headers)?;
-    let Asker { engine, limits } = api.admit(&headers).await?;
+    let Asker { engine, limits } = api.admit(&headers, request.since, request.until).await?;
     api.threads
         .run(async move {
             if format != Format::Json {
@@ -104,7 +111,10 @@ pub async fn flows(
         (
             status = 200,
             description = "Sums; with explain=true, how they were made",
-            content((QueryReply = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
+            content((QueryReply = "application/json"), (String = "text/csv"), (ArrowStream = "application/vnd.apache.arrow.stream")),
+            headers(
+                ("weir-note" = Option<String>, description = "Of CSV and Arrow, whose rows have no room for it, once for each note: what one should know about the answer"),
+            ),
         ),
         Refusal,
     ),
@@ -117,7 +127,12 @@ pub async fn query(
     let explain = params.explain;
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
-    let Asker { engine, limits } = api.admit(&headers).await?;
+    let Asker { engine, limits } = api.admit(&headers, question.since, question.until).await?;
+    if explain && limits.scope != Scope::All {
+        return Err(Problem::forbidden(
+            "explain tells what is stored of all namespaces: it is for those who may get pods in all of them",
+        ));
+    }
     api.threads
         .run(async move {
             let reply = if explain {
@@ -153,8 +168,8 @@ pub async fn values(
     headers: HeaderMap,
     Params(params): Params<ValuesParams>,
 ) -> Result<Json<ValuesAnswer>, Problem> {
-    let Asker { engine, limits } = api.admit(&headers).await?;
-    let request = params.into();
+    let request = ValuesRequest::from(params);
+    let Asker { engine, limits } = api.admit(&headers, request.since, request.until).await?;
     let work = async move {
         ask::values(engine.as_ref(), &request, &limits)
             .await
@@ -182,7 +197,9 @@ pub async fn tail(
     headers: HeaderMap,
     Params(params): Params<TailParams>,
 ) -> Result<Response, Problem> {
-    let Asker { engine, limits } = api.admit(&headers).await?;
+    // Whose namespace is new to the collector sees it when they ask again.
+    let lately = Since(Moment::Ago(LATELY));
+    let Asker { engine, limits } = api.admit(&headers, lately, Until::default()).await?;
     let lines = tail::follow(engine.as_ref(), params, &limits, Arc::clone(&api.tails)).await?;
     Ok(([(CONTENT_TYPE, tail::MEDIA_TYPE)], Body::from_stream(lines)).into_response())
 }
@@ -236,6 +253,9 @@ pub async fn exporters(
 pub async fn nothing() -> Problem {
     Problem::not_found()
 }
+
+/// In the namespaces of this time a tail looks for those that somebody may see.
+const LATELY: Duration = Duration::from_secs(86_400);
 
 fn send(written: Written) -> Response {
     let format = HeaderValue::from_static(written.format.media_type());

@@ -1,11 +1,14 @@
 //! Asks Kubernetes who somebody is (TokenReview) and which namespaces' pods they
 //! may get (SubjectAccessReview), and remembers the answers for a while. A right
-//! that is withdrawn is still believed for [`YES`].
+//! that is withdrawn is still believed for [`YES`]. What several ask at a time is asked
+//! once, and answers that came together do not grow old together.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
@@ -14,12 +17,12 @@ use kube::{Api, Client};
 use tokio::time::timeout;
 use weir_query::Scope;
 
-use super::cache::Cache;
+use super::cache::{Cache, Flights};
 use super::problem::Problem;
 
-/// How long a yes is believed.
+/// How long a yes is believed at most.
 pub const YES: Duration = Duration::from_secs(60);
-/// How long a no is.
+/// How long a no is, at most.
 const NO: Duration = Duration::from_secs(10);
 /// How long Kubernetes may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,9 +37,18 @@ const RIGHTS: usize = 65_536;
 #[derive(Debug)]
 pub struct Reviews {
     ask: Ask,
-    tokens: Cache<String, Option<Arc<Person>>>,
-    rights: Cache<(Arc<Person>, Option<String>), bool>,
+    tokens: Cache<String, Owner>,
+    token_flights: Flights<String, Result<Owner, Problem>>,
+    rights: Cache<Right, bool>,
+    right_flights: Flights<Right, Result<bool, Problem>>,
+    jitter: RandomState,
 }
+
+/// Whose a token is; nobody's, if Kubernetes does not accept it.
+type Owner = Option<Arc<Person>>;
+
+/// To get pods in a namespace, or in all of them.
+type Right = (Arc<Person>, Option<String>);
 
 /// Whom a token belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -64,7 +76,10 @@ impl Reviews {
         Self {
             ask: Ask(client),
             tokens: Cache::new(TOKENS),
+            token_flights: Flights::default(),
             rights: Cache::new(RIGHTS),
+            right_flights: Flights::default(),
+            jitter: RandomState::new(),
         }
     }
 
@@ -83,14 +98,14 @@ impl Reviews {
     pub async fn admit(
         &self,
         token: &str,
-        namespaces: impl FnOnce() -> Vec<String>,
+        namespaces: impl AsyncFnOnce() -> Result<Vec<String>, Problem>,
     ) -> Result<Scope, Problem> {
         let person = self.person(token).await?;
         if self.may(&person, None).await? {
             return Ok(Scope::All);
         }
         let person = &person;
-        let seen = stream::iter(namespaces())
+        let seen = stream::iter(namespaces().await?)
             .map(async |namespace| {
                 let may = self.may(person, Some(namespace.clone())).await?;
                 Ok::<_, Problem>(may.then_some(namespace))
@@ -101,7 +116,7 @@ impl Reviews {
         if seen.is_empty() {
             let who = &person.name;
             return Err(Problem::forbidden(format!(
-                "{who} may get pods in no namespace that occurs here"
+                "{who} may get pods in no namespace that has flows in that time"
             )));
         }
         seen.sort_unstable();
@@ -113,14 +128,23 @@ impl Reviews {
         person.ok_or_else(|| Problem::unauthorized("Kubernetes does not accept this token"))
     }
 
-    async fn identify(&self, token: &str) -> Result<Option<Arc<Person>>, Problem> {
-        if let Some(known) = self.tokens.find(&token.to_owned(), Instant::now()) {
+    async fn identify(&self, token: &str) -> Result<Owner, Problem> {
+        let key = token.to_owned();
+        if let Some(known) = self.tokens.find(&key, Instant::now()) {
             return Ok(known);
         }
-        let person = self.ask.who_has(token).await?.map(|user| Arc::new(user.into()));
+        let flight = self.token_flights.join(key.clone(), || {
+            let (ask, token) = (self.ask.clone(), key.clone());
+            async move {
+                let user = ask.who_has(&token).await?;
+                Ok(user.map(|user| Arc::new(user.into())))
+            }
+            .boxed()
+        });
+        let person = flight.clone().await?;
         let now = Instant::now();
-        let until = now + if person.is_some() { YES } else { NO };
-        self.tokens.keep(token.to_owned(), person.clone(), now, until);
+        let until = now + self.lifetime(person.is_some(), &key);
+        self.tokens.keep(key, person.clone(), now, until);
         Ok(person)
     }
 
@@ -130,14 +154,29 @@ impl Reviews {
         if let Some(known) = self.rights.find(&key, Instant::now()) {
             return Ok(known);
         }
-        let may = self.ask.may_get_pods(person, key.1.clone()).await?;
+        let flight = self.right_flights.join(key.clone(), || {
+            let (ask, (person, namespace)) = (self.ask.clone(), key.clone());
+            async move { ask.may_get_pods(&person, namespace).await }.boxed()
+        });
+        // It is kept before the flight is let go: who comes in between finds one of both.
+        let may = flight.clone().await?;
         let now = Instant::now();
-        self.rights.keep(key, may, now, now + if may { YES } else { NO });
+        let until = now + self.lifetime(may, &key);
+        self.rights.keep(key, may, now, until);
         Ok(may)
+    }
+
+    /// How long an answer is believed: up to a quarter less than it may be, so that what
+    /// was asked together is not all asked anew at one moment.
+    fn lifetime(&self, yes: bool, key: &impl Hash) -> Duration {
+        let longest = if yes { YES } else { NO };
+        let part = self.jitter.hash_one(key) as u32 % 1_024;
+        longest - longest / 4 * part / 1_024
     }
 }
 
 /// The questions themselves.
+#[derive(Clone)]
 struct Ask(Client);
 
 impl std::fmt::Debug for Ask {

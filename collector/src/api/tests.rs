@@ -32,6 +32,142 @@ fn the_document_names_every_page() {
     }
 }
 
+/// Looks at each object of the document, with the way to it.
+fn visit(value: &Value, way: &str, look: &mut impl FnMut(&str, &serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            look(way, object);
+            for (name, inner) in object {
+                visit(inner, &format!("{way}/{}", name.replace('/', "~1")), look);
+            }
+        }
+        Value::Array(items) => {
+            for (at, inner) in items.iter().enumerate() {
+                visit(inner, &format!("{way}/{at}"), look);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn all_that_the_document_refers_to_is_in_it() {
+    let document: Value = serde_json::from_str(&document()).unwrap();
+    let (mut missing, mut referred) = (Vec::new(), std::collections::BTreeSet::new());
+    visit(&document, "", &mut |way, object| {
+        let Some(Value::String(to)) = object.get("$ref") else {
+            return;
+        };
+        referred.insert(to.clone());
+        if document.pointer(to.trim_start_matches('#')).is_none() {
+            missing.push(format!("{way}: {to}"));
+        }
+    });
+    assert!(missing.is_empty(), "{missing:#?}");
+    for name in document["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(
+            referred.contains(&format!("#/components/schemas/{name}")),
+            "{name} is of no use"
+        );
+    }
+}
+
+/// What OpenAPI 3.1.0 (4.8) and JSON Schema 2020-12 demand of the parts that we use.
+#[test]
+fn the_document_is_one_of_openapi() {
+    let document: Value = serde_json::from_str(&document()).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
+    for field in ["title", "version"] {
+        assert!(document["info"][field].is_string(), "{field}");
+    }
+    let types = [
+        "string", "integer", "number", "boolean", "array", "object", "null",
+    ];
+    let mut operations = std::collections::BTreeSet::new();
+    visit(&document, "", &mut |way, object| {
+        if let Some(id) = object.get("operationId") {
+            assert!(operations.insert(id.to_string()), "{way}: {id} twice");
+            let responses = object["responses"].as_object().unwrap();
+            assert!(!responses.is_empty(), "{way}");
+            for (status, response) in responses {
+                assert!(
+                    status.parse::<u16>().is_ok_and(|s| (100..600).contains(&s)),
+                    "{way}: {status}"
+                );
+                assert!(response["description"].is_string(), "{way}: {status}");
+            }
+        }
+        if way.ends_with("/headers") {
+            for (name, header) in object {
+                assert!(
+                    header["schema"].is_object() && header["description"].is_string(),
+                    "{way}: {name}"
+                );
+            }
+        }
+        if way.ends_with("/content") {
+            for (media, content) in object {
+                assert!(
+                    media.contains('/') && content["schema"].is_object(),
+                    "{way}: {media}"
+                );
+            }
+        }
+        if let (Some(Value::String(place)), Some(Value::String(name))) =
+            (object.get("in"), object.get("name"))
+        {
+            assert_eq!(place, "query", "{way}: {name}");
+            assert!(
+                object["schema"].is_object() && object["required"].is_boolean(),
+                "{way}: {name}"
+            );
+        }
+        // Not the fields of a record, of which one is called so.
+        if let Some(kind) = object.get("type").filter(|_| !way.ends_with("/properties")) {
+            let one = |kind: &Value| {
+                kind.as_str()
+                    .is_some_and(|kind| types.contains(&kind) || kind == "http")
+            };
+            let all = kind
+                .as_array()
+                .map_or_else(|| one(kind), |kinds| kinds.iter().all(one));
+            assert!(all, "{way}: {kind}");
+            assert!(kind != "array" || object.contains_key("items"), "{way}");
+        }
+    });
+    assert_eq!(operations.len(), document["paths"].as_object().unwrap().len());
+}
+
+#[test]
+fn the_document_says_what_is_no_json_and_which_headers_there_are() {
+    let document: Value = serde_json::from_str(&document()).unwrap();
+    let response = |page: &str, status: &str| {
+        document["paths"][format!("/api/v1/{page}")]["get"]["responses"][status].clone()
+    };
+    for page in ["flows", "query"] {
+        let arrow = &response(page, "200")["content"]["application/vnd.apache.arrow.stream"]["schema"];
+        assert_eq!(arrow["$ref"], "#/components/schemas/ArrowStream", "{page}");
+        assert!(
+            response(page, "200")["headers"]["weir-note"].is_object(),
+            "{page}"
+        );
+        assert!(
+            response(page, "429")["headers"]["retry-after"].is_object(),
+            "{page}"
+        );
+        assert!(
+            response(page, "401")["headers"]["www-authenticate"].is_object(),
+            "{page}"
+        );
+    }
+    let stream = &document["components"]["schemas"]["ArrowStream"];
+    assert_eq!(
+        (&stream["type"], &stream["format"]),
+        (&"string".into(), &"binary".into())
+    );
+    assert!(response("flows", "200")["headers"]["weir-cursor"].is_object());
+}
+
 fn flow(ns: &str, dst_ns: &str, now_ns: u64) -> FlowRecord {
     let context = normalise::Context {
         received_ns: now_ns,
@@ -54,8 +190,9 @@ fn flow(ns: &str, dst_ns: &str, now_ns: u64) -> FlowRecord {
 
 struct Behind {
     _directory: tempfile::TempDir,
-    _writer: weir_store::Writer,
+    writer: weir_store::Writer,
     router: Router,
+    asked: reviews::tests::Asked,
 }
 
 /// alice may get pods in shop and cart; root in all namespaces.
@@ -73,7 +210,7 @@ async fn with_flows(flows: &[FlowRecord]) -> Behind {
     let (mut writer, reader, _) = weir_store::open(Settings::new(directory.path())).unwrap();
     writer.append(flows).unwrap();
     writer.flush();
-    let (reviews, _asked) = reviews::tests::server().await;
+    let (reviews, asked) = reviews::tests::server().await;
     let gate = Gate::Kubernetes(Arc::new(reviews));
     let (_names, snapshots) = watch::channel(Snapshot::default());
     let api = Api::start(
@@ -85,8 +222,9 @@ async fn with_flows(flows: &[FlowRecord]) -> Behind {
     .unwrap();
     Behind {
         _directory: directory,
-        _writer: writer,
+        writer,
         router: routes(api),
+        asked,
     }
 }
 
@@ -197,4 +335,35 @@ async fn without_a_token_that_kubernetes_accepts_no_page_tells_anything() {
     }
     assert_eq!(behind.get("flows", "nobody-token").await.0, 403);
     assert_eq!(behind.get("fields", "nobody-token").await.0, 200);
+}
+
+#[tokio::test]
+async fn what_was_left_unread_is_told_to_those_alone_who_see_everything() {
+    let behind = behind_kubernetes().await;
+    for page in ["flows", "query", "query?top=1&bucket=1m"] {
+        let (status, all) = behind.get(page, "root-token").await;
+        assert!(status == 200 && all["stats"]["segments"].is_u64(), "{all}");
+        let (status, some) = behind.get(page, "alice-token").await;
+        assert!(status == 200 && some.get("stats").is_none(), "{some}");
+    }
+    let (status, explained) = behind.get("query?explain=true", "root-token").await;
+    assert!(status == 200 && explained["plan"].is_string(), "{explained}");
+    let (status, refused) = behind.get("query?explain=true", "alice-token").await;
+    assert!(status == 403 && refused.get("stats").is_none(), "{refused}");
+}
+
+#[tokio::test]
+async fn kubernetes_is_asked_about_the_namespaces_of_the_time_that_is_asked_about() {
+    let hour = 3_600_000_000_000;
+    let mut behind = with_flows(&[flow("shop", "bank", now_ns() - 5 * hour)]).await;
+    behind.writer.seal().unwrap();
+    behind.writer.append(&[flow("cart", "cart", now_ns())]).unwrap();
+    behind.writer.flush();
+    let (status, sums) = behind.get("query?since=1h", "alice-token").await;
+    assert_eq!((status, &sums["totals"]["flows"]), (200, &1.into()), "{sums}");
+    let asked: Vec<String> = behind.asked.lock().unwrap().keys().cloned().collect();
+    assert_eq!(asked, ["alice *", "alice cart", "token alice-token"]);
+    let (_, sums) = behind.get("values?field=ns&since=6h", "alice-token").await;
+    assert_eq!(sums["values"].as_array().unwrap().len(), 2, "{sums}");
+    assert!(behind.asked.lock().unwrap().contains_key("alice bank"));
 }

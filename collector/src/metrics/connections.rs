@@ -1,4 +1,4 @@
-//! Counters of connections over TCP and TLS.
+//! Counters of connections over TCP and TLS, and over HTTP.
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -144,5 +144,52 @@ impl Connections {
     pub fn close(&self, reason: Closed) {
         self.open.dec();
         self.closed.get_or_create(&[("reason", reason.as_str())]).inc();
+    }
+}
+
+/// Connections over HTTP.
+#[derive(Debug)]
+pub struct HttpConnections {
+    open: Gauge,
+    refused: Counters,
+}
+
+impl Default for HttpConnections {
+    fn default() -> Self {
+        let reasons = [Refusal::Full, Refusal::PeerFull].map(Refusal::as_str);
+        Self {
+            open: Gauge::default(),
+            refused: labelled("reason", &reasons),
+        }
+    }
+}
+
+impl HttpConnections {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "http_connections",
+            "Connections over HTTP that are open",
+            self.open.clone(),
+        );
+        registry.register(
+            "http_connections_refused",
+            "Connections over HTTP not taken",
+            self.refused.clone(),
+        );
+    }
+
+    /// A connection was taken.
+    pub fn open(&self) {
+        self.open.inc();
+    }
+
+    /// A connection that was taken has ended.
+    pub fn close(&self) {
+        self.open.dec();
+    }
+
+    /// A connection was not taken.
+    pub fn refuse(&self, reason: Refusal) {
+        self.refused.get_or_create(&[("reason", reason.as_str())]).inc();
     }
 }

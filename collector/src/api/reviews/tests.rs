@@ -63,8 +63,8 @@ async fn access_review(State(asked): State<Asked>, Json(mut review): Json<Value>
     Json(review)
 }
 
-fn namespaces() -> Vec<String> {
-    ["shop", "bank", "cart"].map(str::to_owned).to_vec()
+async fn namespaces() -> Result<Vec<String>, Problem> {
+    Ok(["shop", "bank", "cart"].map(str::to_owned).to_vec())
 }
 
 #[tokio::test]
@@ -102,7 +102,10 @@ async fn who_may_get_no_pods_and_who_is_unknown_see_nothing() {
     assert_eq!(status("nobody-token").await, Err(403));
     assert_eq!(status("forged").await, Err(401));
     assert_eq!(
-        reviews.admit("alice-token", Vec::new).await.map_err(|p| p.status),
+        reviews
+            .admit("alice-token", async || Ok(Vec::new()))
+            .await
+            .map_err(|p| p.status),
         Err(403)
     );
 }
@@ -115,4 +118,30 @@ async fn nobody_is_let_in_while_the_api_server_does_not_answer() {
     let reviews = Reviews::new(Client::try_from(Config::new(url.parse().unwrap())).unwrap());
     let refused = reviews.admit("root-token", namespaces).await;
     assert_eq!(refused.map_err(|problem| problem.status), Err(503));
+}
+
+#[tokio::test]
+async fn what_many_ask_at_a_time_is_asked_of_kubernetes_once() {
+    let (reviews, asked) = server().await;
+    let requests = (0..20).map(|_| reviews.admit("alice-token", namespaces));
+    for scope in futures::future::join_all(requests).await {
+        assert!(matches!(scope, Ok(Scope::Namespaces(seen)) if seen.len() == 2));
+    }
+    let asked = asked.lock().unwrap().clone();
+    assert!(asked.values().all(|times| *times == 1), "{asked:?}");
+}
+
+#[tokio::test]
+async fn answers_that_came_together_do_not_grow_old_together() {
+    let (reviews, _asked) = server().await;
+    for (yes, longest) in [(true, YES), (false, NO)] {
+        let lifetimes: std::collections::BTreeSet<Duration> =
+            (0..100).map(|n| reviews.lifetime(yes, &n)).collect();
+        assert!(lifetimes.len() > 50, "{lifetimes:?}");
+        assert!(
+            lifetimes
+                .iter()
+                .all(|life| *life <= longest && *life >= longest * 3 / 4)
+        );
+    }
 }

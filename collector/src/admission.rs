@@ -11,7 +11,7 @@ use crate::metrics::Refusal;
 
 /// The connections that are open, over all addresses.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(crate) struct Admission {
     limit: usize,
     limit_per_peer: usize,
     open: Mutex<OpenConnections>,
@@ -25,13 +25,13 @@ struct OpenConnections {
 
 /// The right to one connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(crate) struct Permit {
     admission: Arc<Admission>,
     peer: SenderNetwork,
 }
 
 impl Admission {
-    pub(super) fn new(limit: usize, limit_per_peer: usize) -> Arc<Self> {
+    pub(crate) fn new(limit: usize, limit_per_peer: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
             limit_per_peer,
@@ -40,7 +40,7 @@ impl Admission {
     }
 
     /// Lets one more connection of a peer in.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Permit, Refusal> {
+    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Permit, Refusal> {
         let peer = SenderNetwork::of(peer);
         let mut open = self.lock();
         if open.all >= self.limit {

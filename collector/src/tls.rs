@@ -12,7 +12,16 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use super::TlsFiles;
+/// Files in PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub private_key: PathBuf,
+    /// Authorities of the clients, which must then show a certificate.
+    pub client_authority: Option<PathBuf>,
+}
 
 /// TLS cannot be spoken with a file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -26,7 +35,12 @@ pub struct TlsError {
 
 /// TLS 1.2 and 1.3. With an authority for clients, who has none of its
 /// certificates is refused.
-pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+    server_config(files, &[]).map(TlsAcceptor::from)
+}
+
+/// The same, for clients that choose one of these protocols (RFC 7301).
+pub(crate) fn server_config(files: &TlsFiles, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, TlsError> {
     let wrong_certificate = |error: &dyn Display| unusable(&files.certificate, error);
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -44,10 +58,11 @@ pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     };
     let key = PrivateKeyDer::from_pem_file(&files.private_key)
         .map_err(|error| unusable(&files.private_key, &error))?;
-    let config = builder
+    let mut config = builder
         .with_single_cert(certificates(&files.certificate)?, key)
         .map_err(|error| wrong_certificate(&error))?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
 }
 
 fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
