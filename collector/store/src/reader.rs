@@ -293,7 +293,12 @@ impl Reader {
         let Ok(recovered) = recovery::recover(&snapshot.directory, false) else {
             return false;
         };
-        *self.lock() = recovered.state;
+        let mut state = self.lock();
+        let before = std::mem::replace(&mut *state, recovered.state);
+        // What a query found broken is as broken as it was.
+        for file in before.catalog.unreadable {
+            state.catalog.put_aside_file(file);
+        }
         true
     }
 
