@@ -9,9 +9,6 @@ use weir_store::{Cover, Reader, Segment, Tier, TimeRange, View};
 use crate::answer::{Note, NoteKind, Part};
 use crate::scan::SegmentScan;
 
-/// The number of the first rows that a store ever gets.
-const FIRST_HEAD: u64 = 1;
-
 /// A part of the range, and where each of its records is once.
 #[derive(Debug)]
 pub(crate) struct TierSlice {
@@ -193,26 +190,11 @@ fn expired(reader: &Reader, view: &View, slices: &[TierSlice]) -> Vec<(i64, i64)
         let until = oldest.min(slice.range.until);
         match gaps.last_mut() {
             Some(last) if last.1 == slice.range.from => last.1 = until,
-            _ if is_first(reader, oldest, slice.tier) => {}
+            _ if reader.begins_at(oldest, slice.tier) => {}
             _ => gaps.push((slice.range.from, until)),
         }
     }
     gaps
-}
-
-/// Nothing was kept before that: the oldest there is in tiers up to this one has the
-/// first rows that the store ever got, or there is no segment that could have had any.
-fn is_first(reader: &Reader, oldest: i64, tier: Tier) -> bool {
-    let view = reader.view(TimeRange {
-        from: oldest,
-        until: oldest.saturating_add(1),
-    });
-    let segments = view.raw.iter().chain(&view.minute).chain(&view.hour);
-    let mut heads = segments
-        .filter(|s| s.tier <= tier)
-        .map(|s| *s.heads.start())
-        .peekable();
-    heads.peek().is_none() || heads.any(|head| head == FIRST_HEAD)
 }
 
 fn rfc3339(micros: i64) -> String {

@@ -764,6 +764,35 @@ async fn an_answer_says_what_had_expired_and_nothing_of_a_store_that_is_young() 
 }
 
 #[tokio::test]
+async fn what_is_in_memory_is_not_all_that_there_ever_was_when_the_segments_are_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut made = generated::Flows::new(3, 60);
+    writer.append(&made.batch(500)).unwrap();
+    writer.seal().unwrap();
+    writer.append(&made.batch(500)).unwrap();
+    writer.flush();
+    wait_until("there are sums and a log", || {
+        let of_log = Reader::open_dir(directory.path()).unwrap().status();
+        reader.view(ALL).hour.len() == 1 && of_log.memory_rows == 500
+    });
+    let early = Question {
+        since: Since(at(START - 60 * MINUTE)),
+        raw_only: true,
+        ..question(&["ns"])
+    };
+    let notes = async || {
+        let reader = Reader::open_dir(directory.path()).unwrap();
+        let found = answer(&reader, &early, &Limits::default()).await.unwrap();
+        found.notes.into_iter().map(|note| note.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(notes().await, []);
+    std::fs::remove_file(&reader.view(ALL).raw[0].path).unwrap();
+    assert_eq!(notes().await, [NoteKind::Expired]);
+    writer.close();
+}
+
+#[tokio::test]
 async fn a_store_is_read_whatever_its_directory_is_called() {
     let here = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
     let relative = Path::new(here.path().file_name().unwrap()).to_owned();

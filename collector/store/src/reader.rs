@@ -249,6 +249,16 @@ impl Reader {
         self.cache().of_memory(heads)
     }
 
+    /// The store begins with rows of this time, as far as tiers up to this one have them:
+    /// they are among the first that it ever got, and none before them has expired.
+    pub fn begins_at(&self, time: i64, tier: Tier) -> bool {
+        let range = TimeRange::spanning(time, time);
+        let state = self.lock();
+        let tiers = Tier::ALL.into_iter().filter(|finer| *finer <= tier);
+        let mut segments = tiers.flat_map(|tier| state.catalog.within(tier, &range));
+        segments.any(|segment| segment.has_first_rows()) || state.has_first_rows(&range)
+    }
+
     /// A query could not read this file to its end: it is the last one that tries.
     pub fn put_aside(&self, file: &Unreadable) -> Broken {
         if !file.path.exists() && self.list_anew() {

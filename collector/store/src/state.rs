@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::identity_cache::IdentityCache;
 use crate::identity_ids::IdentityIds;
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
-use crate::memtable::{FullMemtable, Memtable};
+use crate::memtable::{self, FullMemtable, Memtable};
 use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::segment::Segment;
@@ -312,6 +312,15 @@ impl State {
         let heads = full.chain([(&self.open.batches[..], &self.open.identities)]);
         let heads = heads.filter(|(batches, _)| within(batches));
         heads.map(|(_, identities)| Arc::clone(identities)).collect()
+    }
+
+    /// Rows of the range are in no segment yet that are of the store's first memtable.
+    pub fn has_first_rows(&self, range: &TimeRange) -> bool {
+        let full = self.full.iter().map(|full| (full.number, &full.batches));
+        let mut memtables = full.chain([(self.open.number, &self.open.batches)]);
+        memtables.any(|(number, batches)| {
+            number == memtable::FIRST && batches.iter().any(|(_, time)| time.overlaps(range))
+        })
     }
 
     /// The rows that are in no segment, the oldest first.
