@@ -105,7 +105,7 @@ impl Live {
         let mut chooser = Chooser::new(filter);
         // What is wrong with the filter is told now, not when the first record comes.
         let nothing = RecordBatch::new_empty(Arc::new(chooser.looked_at.clone()));
-        chooser.choose(&nothing, || self.0.reader.identities())?;
+        chooser.choose(&nothing, Identities::nobody)?;
         let (sender, arrived) = sync_channel(WAITING);
         let missed = Arc::new(AtomicU64::new(0));
         let mut watchers = self.0.watchers();

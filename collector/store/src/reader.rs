@@ -238,17 +238,6 @@ impl Reader {
         })
     }
 
-    /// Everybody whom a row in memory names, or one of the last that went to a
-    /// segment. The same until another joins.
-    pub fn identities(&self) -> Arc<Identities> {
-        let heads = {
-            let state = self.lock();
-            let sealed = state.last_sealed.iter().cloned();
-            sealed.chain(state.memory_identities(&TimeRange::ALL)).collect()
-        };
-        self.cache().of_memory(heads)
-    }
-
     /// The store begins with rows of this time, as far as tiers up to this one have them:
     /// they are among the first that it ever got, and none before them has expired.
     pub fn begins_at(&self, time: i64, tier: Tier) -> bool {

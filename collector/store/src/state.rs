@@ -113,8 +113,6 @@ pub(crate) struct State {
     pub catalog: Catalog,
     /// The last head whose segment is durable: its log may go.
     pub sealed: u64,
-    /// Whom the rows of that head name: some may be on their way to watchers.
-    pub last_sealed: Option<Arc<MemoryIdentities>>,
     /// The last head whose sums were tried with its segment.
     pub rolled: u64,
     /// The last head of each tier that expired.
@@ -148,7 +146,6 @@ impl State {
             logging: 0,
             catalog,
             sealed: 0,
-            last_sealed: None,
             rolled: 0,
             expired: [0; Tier::ALL.len()],
             forgotten: 0,
@@ -285,7 +282,6 @@ impl State {
         self.unlogged.retain(|frame| frame.head != head.number);
         self.memory = self.memory.saturating_sub(head.bytes);
         self.sealed = self.sealed.max(head.number);
-        self.last_sealed = Some(Arc::clone(&head.identities));
         self.catalog.add(segment);
     }
 
