@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use weir_api::fields::Column;
 use weir_store::{Reader, Tier, TimeRange, View, schema};
 
+use crate::broken_segment::answer_whole;
 use crate::budget::{Budget, off_thread};
 use crate::direction::{Read, Selection};
 use crate::filter::{Filter, expr};
@@ -79,9 +80,18 @@ async fn ask(
     question: &Question,
     budget: &Budget,
 ) -> Result<(PreparedQuestion, QueryRun, Answer), QueryError> {
+    answer_whole(reader, |opened| attempt(reader, question, budget, opened)).await
+}
+
+async fn attempt(
+    reader: &Reader,
+    question: &Question,
+    budget: &Budget,
+    opened: Arc<OpenedSegments>,
+) -> Result<(PreparedQuestion, QueryRun, Answer), QueryError> {
     let (reader, question, budget) = (reader.clone(), question.clone(), budget.clone());
-    let mut asked = off_thread(move || PreparedQuestion::new(&reader, &question, &budget)).await?;
-    let ran = asked.run().await?;
+    let asked = off_thread(move || PreparedQuestion::new(&reader, &question, &budget)).await?;
+    let ran = run::run(asked.task(opened)?).await?;
     off_thread(move || {
         let answer = asked.finish(&ran)?;
         Ok((asked, ran, answer))
@@ -144,24 +154,6 @@ impl PreparedQuestion {
             measures,
             conversation,
         })
-    }
-
-    /// Runs the plan; once more without each segment that cannot be read.
-    async fn run(&mut self) -> Result<QueryRun, QueryError> {
-        loop {
-            let opened: Arc<OpenedSegments> = Arc::default();
-            let failed = match run::run(self.task(Arc::clone(&opened))?).await {
-                Err(QueryError::Engine(failed)) => failed,
-                ran => return ran,
-            };
-            match tier_slice::first_unreadable(opened.latest_first()).await? {
-                Some(broken) => {
-                    tier_slice::leave_out(&mut self.slices, &broken.path);
-                    self.view.unreadable.push(broken);
-                }
-                None => return Err(QueryError::Engine(failed)),
-            }
-        }
     }
 
     fn task(&self, opened: Arc<OpenedSegments>) -> Result<Task<'_>, QueryError> {

@@ -53,11 +53,9 @@ impl IdentityTable {
     }
 
     pub(crate) fn new(identities: &Identities) -> Self {
-        let nobody = identities.row(0).unwrap_or_default();
-        let row = |id| identities.row(id).unwrap_or(nobody) as u32;
         Self {
             table: identities.batch().clone(),
-            row_of: (0..=identities.last()).map(row).collect(),
+            row_of: Arc::clone(identities.rows()),
             budget: None,
         }
     }

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod answer;
+mod broken_segment;
 mod budget;
 mod complete;
 mod cursor;

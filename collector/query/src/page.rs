@@ -18,9 +18,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use datafusion::prelude::col;
 use weir_api::fields::Column;
 use weir_store::schema::{DST_ID, SRC_ID};
-use weir_store::{Reader, Segment, TimeRange, View};
+use weir_store::{Batch, Reader, Segment, TimeRange, View};
 
 use crate::aggregate::{range, within};
+use crate::broken_segment::answer_whole;
 use crate::budget::{Budget, off_thread};
 use crate::cursor::{Cursor, after, narrowed, times};
 use crate::groups;
@@ -30,8 +31,7 @@ use crate::records::{shown, stored};
 use crate::run::{self, QueryRun, Task};
 use crate::scan::SegmentScan;
 use crate::segment_reader::OpenedSegments;
-use crate::tier_slice::{self, InMemory};
-use crate::{FlowsPage, FlowsRequest, Order, QueryError, Stats, compile};
+use crate::{FlowsPage, FlowsRequest, Order, QueryError, Stats, compile, tier_slice};
 
 /// Records on a page unless asked otherwise.
 const PAGE: usize = 100;
@@ -43,21 +43,21 @@ const STEP_GROWS: u64 = 64;
 #[derive(Debug, Clone)]
 enum RecordSource {
     Segment(Arc<Segment>),
-    Memory(InMemory),
+    Memory(Batch),
 }
 
 impl RecordSource {
     fn time(&self) -> TimeRange {
         match self {
             Self::Segment(segment) => segment.time,
-            Self::Memory(rows) => rows.time,
+            Self::Memory(rows) => rows.time(),
         }
     }
 
     fn rows(&self) -> u64 {
         match self {
             Self::Segment(segment) => segment.rows,
-            Self::Memory(rows) => rows.rows.num_rows() as u64,
+            Self::Memory(rows) => rows.num_rows() as u64,
         }
     }
 }
@@ -84,9 +84,18 @@ pub(crate) async fn flows(
     request: &FlowsRequest,
     budget: &Budget,
 ) -> Result<FlowsPage, QueryError> {
+    answer_whole(reader, |opened| attempt(reader, request, budget, opened)).await
+}
+
+async fn attempt(
+    reader: &Reader,
+    request: &FlowsRequest,
+    budget: &Budget,
+    opened: Arc<OpenedSegments>,
+) -> Result<FlowsPage, QueryError> {
     let (reader, request, budget) = (reader.clone(), request.clone(), budget.clone());
-    let mut asked = off_thread(move || PreparedRequest::new(&reader, &request, &budget)).await?;
-    let (found, stats) = asked.read().await?;
+    let asked = off_thread(move || PreparedRequest::new(&reader, &request, &budget)).await?;
+    let (found, stats) = asked.read(&opened).await?;
     off_thread(move || asked.page(&found, stats)).await
 }
 
@@ -133,7 +142,7 @@ impl PreparedRequest {
     }
 
     /// The first records of the range, in order.
-    async fn read(&mut self) -> Result<(Option<RecordBatch>, Stats), QueryError> {
+    async fn read(&self, opened: &Arc<OpenedSegments>) -> Result<(Option<RecordBatch>, Stats), QueryError> {
         let (mut found, mut stats) = (None, Stats::default());
         let mut left = self.sources();
         let mut step = self.wanted() as u64;
@@ -143,7 +152,7 @@ impl PreparedRequest {
                 break;
             }
             let taken = left.split_off(left.len() - step_of(&left, step));
-            let ran = self.run(taken, bounds).await?;
+            let ran = self.run(&taken, bounds, opened).await?;
             stats.add(&ran.stats);
             found = Some(self.merged(found, ran.rows)?);
             step = step.saturating_mul(STEP_GROWS);
@@ -155,9 +164,7 @@ impl PreparedRequest {
     /// Where records may be, the first in the order of the page last.
     fn sources(&self) -> Vec<RecordSource> {
         let segments = self.view.raw.iter().cloned().map(RecordSource::Segment);
-        let memory = tier_slice::in_memory(&self.view)
-            .into_iter()
-            .map(RecordSource::Memory);
+        let memory = self.view.memory.iter().cloned().map(RecordSource::Memory);
         let sources = segments
             .chain(memory)
             .filter(|source| source.time().overlaps(&self.range));
@@ -187,32 +194,21 @@ impl PreparedRequest {
         }
     }
 
-    /// Runs the plan; once more without each segment that cannot be read.
     async fn run(
-        &mut self,
-        mut sources: Vec<RecordSource>,
+        &self,
+        sources: &[RecordSource],
         bounds: TimeRange,
+        opened: &Arc<OpenedSegments>,
     ) -> Result<QueryRun, QueryError> {
-        loop {
-            let opened: Arc<OpenedSegments> = Arc::default();
-            let task = Task {
-                plan: self.plan(&sources, bounds)?,
-                limits: &self.budget.limits,
-                filter_first: true,
-                most: self.wanted(),
-                too_many: QueryError::TooManyRows,
-                opened: Arc::clone(&opened),
-            };
-            let failed = match run::run(task).await {
-                Err(QueryError::Engine(failed)) => failed,
-                ran => return ran,
-            };
-            let Some(broken) = tier_slice::first_unreadable(opened.latest_first()).await? else {
-                return Err(QueryError::Engine(failed));
-            };
-            sources.retain(|source| !matches!(source, RecordSource::Segment(s) if s.path == broken.path));
-            self.view.unreadable.push(broken);
-        }
+        let task = Task {
+            plan: self.plan(sources, bounds)?,
+            limits: &self.budget.limits,
+            filter_first: true,
+            most: self.wanted(),
+            too_many: QueryError::TooManyRows,
+            opened: Arc::clone(opened),
+        };
+        run::run(task).await
     }
 
     fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Result<LogicalPlan, QueryError> {

@@ -19,19 +19,18 @@ use datafusion::physical_plan::union::UnionExec;
 use weir_store::{Batch, Segment, schema};
 
 use crate::segment_reader::{SegmentReaders, file_of};
-use crate::tier_slice::InMemory;
 
 /// Segments of one schema and rows in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct SegmentScan {
     schema: SchemaRef,
     segments: Vec<Arc<Segment>>,
-    memory: Vec<InMemory>,
+    memory: Vec<Batch>,
 }
 
 impl SegmentScan {
     /// Records as they came.
-    pub(crate) fn facts(segments: Vec<Arc<Segment>>, memory: Vec<InMemory>) -> Self {
+    pub(crate) fn facts(segments: Vec<Arc<Segment>>, memory: Vec<Batch>) -> Self {
         Self {
             schema: schema::facts(),
             segments,
@@ -122,7 +121,7 @@ impl TableProvider for SegmentScan {
         }
         let schema = datafusion::common::project_schema(&self.schema, projection)?;
         if !self.memory.is_empty() {
-            let batches = self.memory.iter().filter_map(|batch| read(&batch.rows, &schema));
+            let batches = self.memory.iter().filter_map(|batch| read(batch, &schema));
             let batches = [batches.collect()];
             parts.push(MemorySourceConfig::try_new_exec(
                 &batches,

@@ -157,8 +157,8 @@ mod tests {
     use weir_store::{Retention, Settings, TimeRange, open};
 
     use super::*;
+    use crate::broken_segment::first_unreadable;
     use crate::lower::tests::flows::Flows;
-    use crate::tier_slice::first_unreadable;
 
     #[tokio::test]
     async fn the_segment_that_cannot_be_read_is_found_among_those_opened_last_and_named() {

@@ -1,6 +1,6 @@
-//! Records as they arrive, for all who watch: rows are taken out of the store and widened
-//! once, whoever watches; the filter of each looks at the columns that it names, and what
-//! it lets through alone is made into records.
+//! Records as they arrive, for all who watch: rows are taken out of the store once, as
+//! narrow as they are in memory; the filter of each who watches looks at the columns that
+//! it names, and what it lets through alone is widened and made into records.
 
 use std::collections::HashSet;
 use std::io;
@@ -11,12 +11,11 @@ use std::thread;
 use std::time::Duration;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
 use arrow::datatypes::Schema;
 use datafusion::physical_plan::PhysicalExpr;
 use weir_api::fields::Column;
 use weir_store::schema::{self, DST_ID, SRC_ID};
-use weir_store::{Closed, Identities, Reader};
+use weir_store::{Closed, Identities, Reader, TailBatch};
 
 use crate::budget::{Budget, off_thread};
 use crate::engine::{RecordTail, TailEnd, TailRequest};
@@ -30,13 +29,6 @@ use crate::{AnswerRows, Filter, Limits, QueryError, compile, groups};
 const WAITING: usize = 64;
 /// So often it is looked whether anybody still watches.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Rows that arrived, widened, and everybody whom they name.
-#[derive(Debug)]
-struct Arrived {
-    rows: RecordBatch,
-    identities: Arc<Identities>,
-}
 
 /// What all tails of a store share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,17 +49,20 @@ struct Watchers {
 
 #[derive(Debug)]
 struct Watcher {
-    sender: SyncSender<Arc<Arrived>>,
+    sender: SyncSender<TailBatch>,
     missed: Arc<AtomicU64>,
 }
 
 /// The records of one who watches, as a page has them.
 #[derive(Debug)]
 pub(crate) struct LiveTail {
-    arrived: Receiver<Arc<Arrived>>,
+    arrived: Receiver<TailBatch>,
     missed: Arc<AtomicU64>,
     chooser: Chooser,
     columns: Vec<Column>,
+    /// Rows that were widened so far.
+    #[cfg(test)]
+    widened: usize,
 }
 
 impl Live {
@@ -109,10 +104,8 @@ impl Live {
     fn watch(&self, filter: Filter, columns: Vec<Column>) -> Result<LiveTail, QueryError> {
         let mut chooser = Chooser::new(filter);
         // What is wrong with the filter is told now, not when the first record comes.
-        chooser.choose(
-            &RecordBatch::new_empty(schema::facts()),
-            &self.0.reader.identities(),
-        )?;
+        let nothing = RecordBatch::new_empty(Arc::new(chooser.looked_at.clone()));
+        chooser.choose(&nothing, Identities::nobody)?;
         let (sender, arrived) = sync_channel(WAITING);
         let missed = Arc::new(AtomicU64::new(0));
         let mut watchers = self.0.watchers();
@@ -134,6 +127,8 @@ impl Live {
             missed,
             chooser,
             columns,
+            #[cfg(test)]
+            widened: 0,
         })
     }
 }
@@ -147,14 +142,7 @@ impl Shared {
     fn run(&self, tail: &weir_store::Tail) {
         let mut missed = 0;
         loop {
-            let arrived = tail.next(LOOK).map(|rows| {
-                rows.map(|rows| {
-                    Arc::new(Arrived {
-                        rows,
-                        identities: self.reader.identities(),
-                    })
-                })
-            });
+            let arrived = tail.next_batch(LOOK);
             let mut watchers = self.watchers();
             let lost = tail.missed() - std::mem::replace(&mut missed, tail.missed());
             for watcher in &watchers.all {
@@ -175,13 +163,13 @@ impl Shared {
 
 impl Watcher {
     /// Shows the rows; false when nobody watches any more.
-    fn show(&self, arrived: &Arc<Arrived>) -> bool {
-        match self.sender.try_send(Arc::clone(arrived)) {
+    fn show(&self, arrived: &TailBatch) -> bool {
+        match self.sender.try_send(arrived.clone()) {
             Ok(()) => true,
             Err(TrySendError::Disconnected(_)) => false,
             Err(TrySendError::Full(arrived)) => {
                 self.missed
-                    .fetch_add(arrived.rows.num_rows() as u64, Ordering::Relaxed);
+                    .fetch_add(arrived.batch().num_rows() as u64, Ordering::Relaxed);
                 true
             }
         }
@@ -208,63 +196,92 @@ impl RecordTail for LiveTail {
 }
 
 impl LiveTail {
-    fn records(&mut self, arrived: &Arrived) -> Result<Option<AnswerRows>, QueryError> {
-        let (chosen, who) = self.chooser.choose(&arrived.rows, &arrived.identities)?;
+    fn records(&mut self, arrived: &TailBatch) -> Result<Option<AnswerRows>, QueryError> {
+        let looked_at = arrived.batch().conform(&self.chooser.looked_at);
+        let chosen = self.chooser.choose(&looked_at, || arrived.identities())?;
         if chosen.true_count() == 0 {
             return Ok(None);
         }
-        let rows = filter_record_batch(&arrived.rows, &chosen)?;
-        Ok(Some(shown(&rows, who, &self.columns)?))
+        let rows = self.widened(arrived, &chosen)?;
+        let who = IdentityTable::new(&arrived.identities());
+        Ok(Some(shown(&rows, &who, &self.columns)?))
+    }
+
+    /// The chosen rows with all their columns: what costs most.
+    fn widened(&mut self, arrived: &TailBatch, chosen: &BooleanArray) -> Result<RecordBatch, QueryError> {
+        let rows = arrived.chosen_rows(chosen)?;
+        #[cfg(test)]
+        {
+            self.widened += rows.num_rows();
+        }
+        Ok(rows)
     }
 }
 
-/// A filter, made ready once for as long as the identities are the same.
+/// A filter, made ready once for as long as the identities are the same, and for ever if
+/// it looks at none.
 #[derive(Debug)]
 struct Chooser {
     filter: Filter,
     /// The columns that it looks at.
     looked_at: Schema,
+    of_identities: bool,
     ready: Option<Ready>,
 }
 
 #[derive(Debug)]
 struct Ready {
-    identities: Arc<Identities>,
-    who: IdentityTable,
+    /// Those of which it is; none if it looks at none.
+    identities: Option<Arc<Identities>>,
     test: Arc<dyn PhysicalExpr>,
 }
 
 impl Chooser {
     fn new(filter: Filter) -> Self {
+        let mut of_identities = false;
+        expr::columns(&filter.test, &mut |column| {
+            of_identities |= column.field().identity
+        });
         Self {
             looked_at: looked_at(&filter.test),
+            of_identities,
             ready: None,
             filter,
         }
     }
 
-    /// Which rows the filter lets through.
+    /// Which rows the filter lets through, of a batch of the columns that it looks at.
     fn choose(
         &mut self,
         rows: &RecordBatch,
-        identities: &Arc<Identities>,
-    ) -> Result<(BooleanArray, &IdentityTable), QueryError> {
+        identities: impl FnOnce() -> Arc<Identities>,
+    ) -> Result<BooleanArray, QueryError> {
         let ready = match self.ready.take() {
-            Some(ready) if Arc::ptr_eq(&ready.identities, identities) => ready,
-            _ => self.prepare(identities)?,
+            Some(ready) if !self.of_identities => ready,
+            ready => {
+                let identities = identities();
+                let is_of = |ready: &Ready| {
+                    ready
+                        .identities
+                        .as_ref()
+                        .is_some_and(|its| Arc::ptr_eq(its, &identities))
+                };
+                match ready.filter(is_of) {
+                    Some(ready) => ready,
+                    None => self.prepare(identities)?,
+                }
+            }
         };
         let ready = self.ready.insert(ready);
-        let rows = schema::conform(rows, &self.looked_at);
-        Ok((lower::apply(ready.test.as_ref(), &rows)?, &ready.who))
+        Ok(lower::apply(ready.test.as_ref(), rows)?)
     }
 
-    fn prepare(&self, identities: &Arc<Identities>) -> Result<Ready, QueryError> {
-        let who = IdentityTable::new(identities);
+    fn prepare(&self, identities: Arc<Identities>) -> Result<Ready, QueryError> {
+        let who = IdentityTable::new(&identities);
         let test = LoweringContext::Facts(&who).test(&self.filter.test)?;
         Ok(Ready {
             test: lower::physical(&test, &self.looked_at)?,
-            identities: Arc::clone(identities),
-            who,
+            identities: self.of_identities.then_some(identities),
         })
     }
 }
@@ -292,6 +309,64 @@ impl Filter {
         identities: &Arc<Identities>,
     ) -> Result<BooleanArray, QueryError> {
         let mut chooser = Chooser::new(self.clone());
-        chooser.choose(rows, identities).map(|(chosen, _)| chosen)
+        let rows = schema::conform(rows, &chooser.looked_at);
+        chooser.choose(&rows, || Arc::clone(identities))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_store::{Settings, open};
+
+    use super::*;
+    use crate::lower::tests::flows::Flows;
+
+    #[tokio::test]
+    async fn rows_that_a_filter_does_not_let_through_are_never_widened() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut writer, reader, _) = open(Settings::new(directory.path())).unwrap();
+        let live = Live::new(reader);
+        let follow = async |filter: &str| {
+            let request = TailRequest {
+                filter: filter.to_owned(),
+                all_observations: true,
+                ..TailRequest::default()
+            };
+            live.follow(&request, &Limits::default()).await.unwrap()
+        };
+        let mut none = Vec::new();
+        for filter in [
+            "bytes < 0",
+            "dst_port == 443 && port == 443 && ttl > 300",
+            r#"ns == "nobody's""#,
+        ] {
+            none.push(follow(filter).await);
+        }
+        let mut some = follow(r#"dst_port == 443 && ns == "team-0""#).await;
+        let records = Flows::new(3, 60).batch(2_000);
+        for part in records.chunks(500) {
+            writer.append(part).unwrap();
+            writer.flush();
+        }
+        writer.close();
+        let take_all = |tail: &mut LiveTail| {
+            let mut taken = 0;
+            loop {
+                match tail.next(Duration::from_secs(60)) {
+                    Ok(rows) => taken += rows.map_or(0, |rows| rows.len()),
+                    Err(end) => break assert_eq!(end.to_string(), "the store was closed"),
+                }
+            }
+            (taken, tail.widened)
+        };
+        for tail in &mut none {
+            assert_eq!((take_all(tail), tail.missed()), ((0, 0), 0), "{tail:?}");
+        }
+        let wanted = records
+            .iter()
+            .filter(|record| record.dst.port == Some(443) && &*record.src.identity.ns == "team-0");
+        let wanted = wanted.count();
+        assert!(wanted > 0 && wanted < 500, "{wanted}");
+        assert_eq!(take_all(&mut some), (wanted, wanted));
     }
 }

@@ -1,25 +1,13 @@
 //! Which rows of a view answer which part of the range: records, or rollups
 //! where they say the same.
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::compute::kernels::aggregate;
-use arrow::datatypes::{Field, Schema, TimestampMicrosecondType};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::errors::ParquetError;
-use weir_store::{Cover, Reader, Segment, Tier, TimeRange, Unreadable, View};
+use weir_flow::Rfc3339;
+use weir_store::{Cover, Reader, Segment, Tier, TimeRange, View};
 
 use crate::answer::{Note, NoteKind, Part};
-use crate::lower::time_type;
 use crate::scan::SegmentScan;
-use crate::{QueryError, budget};
-use weir_flow::Rfc3339;
-
-/// The number of the first rows that a store ever gets.
-const FIRST_HEAD: u64 = 1;
 
 /// A part of the range, and where each of its records is once.
 #[derive(Debug)]
@@ -27,17 +15,10 @@ pub(crate) struct TierSlice {
     pub(crate) tier: Tier,
     pub(crate) range: TimeRange,
     cover: Cover,
-    memory: Vec<InMemory>,
+    memory: Vec<weir_store::Batch>,
 }
 
-/// SegmentScan in memory, and from the earliest to the latest of them.
-#[derive(Debug, Clone)]
-pub(crate) struct InMemory {
-    pub(crate) rows: weir_store::Batch,
-    pub(crate) time: TimeRange,
-}
-
-/// SegmentScan that are read together.
+/// What is read together.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
     pub(crate) rows: SegmentScan,
@@ -58,23 +39,6 @@ impl Batch {
     }
 }
 
-/// The rows in memory of a view, with their times.
-pub(crate) fn in_memory(view: &View) -> Vec<InMemory> {
-    let time = Schema::new(vec![Field::new("time", time_type(), false)]);
-    let timed = |rows: &weir_store::Batch| {
-        let times = rows.conform(&time);
-        let times = times.column(0).as_primitive_opt::<TimestampMicrosecondType>()?;
-        Some(InMemory {
-            time: TimeRange {
-                from: aggregate::min(times)?,
-                until: aggregate::max(times)?.saturating_add(1),
-            },
-            rows: rows.clone(),
-        })
-    };
-    view.memory.iter().filter_map(timed).collect()
-}
-
 /// Cuts the range at the edges of buckets: the coarsest tier up to `finest` in
 /// the middle, finer ones towards the edges.
 pub(crate) fn slices(view: &View, range: TimeRange, coarsest: Tier) -> Vec<TierSlice> {
@@ -82,10 +46,9 @@ pub(crate) fn slices(view: &View, range: TimeRange, coarsest: Tier) -> Vec<TierS
     cut(range, coarsest, &mut parts);
     parts.retain(|(part, _)| part.from < part.until);
     parts.sort_by_key(|(part, _)| part.from);
-    let memory = in_memory(view);
     parts
         .into_iter()
-        .map(|(part, tier)| slice(view, &memory, part, tier))
+        .map(|(part, tier)| slice(view, part, tier))
         .collect()
 }
 
@@ -110,12 +73,12 @@ fn cut(range: TimeRange, tier: Tier, parts: &mut Vec<(TimeRange, Tier)>) {
     cut(TimeRange { from: until, ..range }, finer, parts);
 }
 
-fn slice(view: &View, memory: &[InMemory], range: TimeRange, tier: Tier) -> TierSlice {
+fn slice(view: &View, range: TimeRange, tier: Tier) -> TierSlice {
     let mut cover = view.cover(tier);
     for segments in [&mut cover.raw, &mut cover.minute, &mut cover.hour] {
         segments.retain(|segment| segment.time.overlaps(&range));
     }
-    let memory = memory.iter().filter(|rows| rows.time.overlaps(&range));
+    let memory = view.memory.iter().filter(|rows| rows.time().overlaps(&range));
     TierSlice {
         tier,
         range,
@@ -147,7 +110,7 @@ impl TierSlice {
         let (whole_sums, cut_sums) = self.split(&sums);
         let memory = self.memory.iter().cloned();
         let (in_memory, cut_memory): (Vec<_>, Vec<_>) =
-            memory.partition(|rows| is_inside(rows.time, self.range));
+            memory.partition(|rows| is_inside(rows.time(), self.range));
         let bounds = Some(self.range);
         let batch = |rows, sums, bounds| Batch { rows, sums, bounds };
         let batches = [
@@ -182,55 +145,9 @@ impl TierSlice {
             since: rfc3339(self.range.from),
             until: rfc3339(self.range.until),
             segments: self.segments(),
-            rows_in_memory: self.memory.iter().map(|rows| rows.rows.num_rows()).sum(),
+            rows_in_memory: self.memory.iter().map(weir_store::Batch::num_rows).sum(),
         }
     }
-}
-
-/// The first of these segments that cannot be read to its end. For after a failure: it
-/// was one of these.
-pub(crate) async fn first_unreadable(suspects: Vec<Arc<Segment>>) -> Result<Option<Unreadable>, QueryError> {
-    for segment in suspects {
-        let path = segment.path.clone();
-        if let Some(reason) = failure(segment).await? {
-            return Ok(Some(Unreadable {
-                path,
-                kind: "damaged",
-                reason,
-            }));
-        }
-    }
-    Ok(None)
-}
-
-/// Leaves the segment of this path out.
-pub(crate) fn leave_out(slices: &mut [TierSlice], path: &Path) {
-    for slice in slices {
-        let Cover { raw, minute, hour } = &mut slice.cover;
-        for segments in [raw, minute, hour] {
-            segments.retain(|segment| segment.path != path);
-        }
-    }
-}
-
-/// Why a segment cannot be read to its end, if it cannot. A batch after the other, as
-/// long as somebody waits for it.
-async fn failure(segment: Arc<Segment>) -> Result<Option<String>, QueryError> {
-    let wanted = Arc::new(());
-    let waits = Arc::downgrade(&wanted);
-    let read = move || -> Result<(), ParquetError> {
-        let file = ParquetRecordBatchReaderBuilder::try_new(File::open(&segment.path)?)?;
-        for batch in file.build()? {
-            batch?;
-            if waits.upgrade().is_none() {
-                break;
-            }
-        }
-        Ok(())
-    };
-    let failure = budget::off_thread(move || Ok(read().err().map(|error| error.to_string()))).await;
-    drop(wanted);
-    failure
 }
 
 /// What one should know about an answer from these slices.
@@ -273,26 +190,11 @@ fn expired(reader: &Reader, view: &View, slices: &[TierSlice]) -> Vec<(i64, i64)
         let until = oldest.min(slice.range.until);
         match gaps.last_mut() {
             Some(last) if last.1 == slice.range.from => last.1 = until,
-            _ if is_first(reader, oldest, slice.tier) => {}
+            _ if reader.begins_at(oldest, slice.tier) => {}
             _ => gaps.push((slice.range.from, until)),
         }
     }
     gaps
-}
-
-/// Nothing was kept before that: the oldest there is in tiers up to this one has the
-/// first rows that the store ever got, or there is no segment that could have had any.
-fn is_first(reader: &Reader, oldest: i64, tier: Tier) -> bool {
-    let view = reader.view(TimeRange {
-        from: oldest,
-        until: oldest.saturating_add(1),
-    });
-    let segments = view.raw.iter().chain(&view.minute).chain(&view.hour);
-    let mut heads = segments
-        .filter(|s| s.tier <= tier)
-        .map(|s| *s.heads.start())
-        .peekable();
-    heads.peek().is_none() || heads.any(|head| head == FIRST_HEAD)
 }
 
 fn rfc3339(micros: i64) -> String {

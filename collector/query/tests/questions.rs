@@ -764,6 +764,35 @@ async fn an_answer_says_what_had_expired_and_nothing_of_a_store_that_is_young() 
 }
 
 #[tokio::test]
+async fn what_is_in_memory_is_not_all_that_there_ever_was_when_the_segments_are_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut made = generated::Flows::new(3, 60);
+    writer.append(&made.batch(500)).unwrap();
+    writer.seal().unwrap();
+    writer.append(&made.batch(500)).unwrap();
+    writer.flush();
+    wait_until("there are sums and a log", || {
+        let of_log = Reader::open_dir(directory.path()).unwrap().status();
+        reader.view(ALL).hour.len() == 1 && of_log.memory_rows == 500
+    });
+    let early = Question {
+        since: Since(at(START - 60 * MINUTE)),
+        raw_only: true,
+        ..question(&["ns"])
+    };
+    let notes = async || {
+        let reader = Reader::open_dir(directory.path()).unwrap();
+        let found = answer(&reader, &early, &Limits::default()).await.unwrap();
+        found.notes.into_iter().map(|note| note.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(notes().await, []);
+    std::fs::remove_file(&reader.view(ALL).raw[0].path).unwrap();
+    assert_eq!(notes().await, [NoteKind::Expired]);
+    writer.close();
+}
+
+#[tokio::test]
 async fn a_store_is_read_whatever_its_directory_is_called() {
     let here = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
     let relative = Path::new(here.path().file_name().unwrap()).to_owned();
@@ -906,6 +935,22 @@ async fn a_segment_that_breaks_while_the_store_is_open_is_left_out_and_named() {
     assert!(is_named(&found.notes), "{:?}", found.notes);
     let rest = stored.records[1_000..].iter().filter(|r| r.primary).count();
     assert_eq!(found.totals.json()[0]["flows"], json!(rest));
+    // The store knows: no later question comes upon it, and it is named in the status.
+    let view = stored.reader.view(ALL);
+    assert_eq!(view.raw.len(), 4);
+    assert!(view.raw.iter().all(|other| other.path != segment.path));
+    let named = stored.reader.status().unreadable;
+    assert_eq!((named.len(), &named[0].path), (1, &segment.path));
+    std::fs::remove_file(&segment.path).unwrap();
+    let again = answer(&stored.reader, &raw, &Limits::default()).await.unwrap();
+    assert_eq!(
+        (&again.totals.json(), &again.notes),
+        (&found.totals.json(), &found.notes)
+    );
+    assert_eq!(
+        (again.stats.segments, again.stats.rows_read),
+        (4, found.stats.rows_read)
+    );
     let request = FlowsRequest {
         since: raw.since,
         until: raw.until,
@@ -918,6 +963,64 @@ async fn a_segment_that_breaks_while_the_store_is_open_is_left_out_and_named() {
         "{:?}",
         page.notes
     );
+}
+
+/// As the CLI and a dashboard of it read: a directory that another process writes.
+#[tokio::test]
+async fn a_reader_whose_segments_are_merged_away_after_its_view_still_answers_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, running, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut made = generated::Flows::new(3, 60);
+    let mut seal = |writer: &mut Writer| {
+        writer.append(&made.batch(100)).unwrap();
+        writer.seal().unwrap();
+    };
+    (0..4).for_each(|_| seal(&mut writer));
+    let totals = async |reader: &Reader| {
+        let raw = Question {
+            raw_only: true,
+            all_observations: true,
+            ..question(&["ns", "dst_port"])
+        };
+        let found = answer(reader, &raw, &Limits::default()).await.unwrap();
+        assert_eq!(found.notes, []);
+        found.totals.json()[0]["flows"].clone()
+    };
+    let old = [(); 2].map(|()| Reader::open_dir(directory.path()).unwrap());
+    let mut seen = Vec::new();
+    for reader in &old {
+        // Whom the rows name is at hand from now on.
+        assert_eq!(totals(reader).await, json!(400));
+        seen.extend(reader.view(ALL).raw.iter().map(|segment| segment.path.clone()));
+    }
+    (0..12).for_each(|_| seal(&mut writer));
+    wait_until("what was seen is merged away", || {
+        running.status().counts.merged > 0 && seen.iter().all(|path| !path.exists())
+    });
+    assert_eq!(totals(&old[0]).await, json!(1_600));
+    assert_eq!(printed(&old[1]).await.len(), 1_600);
+    for reader in &old {
+        assert_eq!(reader.view(ALL).unreadable.len(), 0);
+    }
+    writer.close();
+    // Now the view has whom they name, and those of the sums stay where they are: it is the
+    // question that does not find the records.
+    let old = [(); 2].map(|()| Reader::open_dir(directory.path()).unwrap());
+    for reader in &old {
+        assert_eq!(totals(reader).await, json!(1_600));
+    }
+    for segment in &old[0].view(ALL).raw {
+        for end in ["flows", "identities"] {
+            let before = segment
+                .path
+                .to_str()
+                .unwrap()
+                .replace(".flows.", &format!(".{end}."));
+            std::fs::rename(&before, before.replace("raw-", "raw-000")).unwrap();
+        }
+    }
+    assert_eq!(totals(&old[0]).await, json!(1_600));
+    assert_eq!(printed(&old[1]).await.len(), 1_600);
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt16Array};
-use arrow::compute::take;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt16Array};
+use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::{Field, Schema, UInt16Type};
+use arrow::error::ArrowError;
 
 use crate::fixed_width;
 use crate::range::TimeRange;
@@ -106,6 +107,17 @@ impl Batch {
     /// The same of the shared columns.
     pub(crate) fn shared_column(&self, name: &str) -> Option<ArrayRef> {
         Some(unpacked(name, self.shared.column_by_name(name)?))
+    }
+
+    /// Those of its rows that are chosen, as narrow as they are.
+    ///
+    /// # Errors
+    /// `chosen` is of more rows than there are.
+    pub(crate) fn filter(&self, chosen: &BooleanArray) -> Result<Self, ArrowError> {
+        Ok(Self {
+            rows: filter_record_batch(&self.rows, chosen)?,
+            ..self.clone()
+        })
     }
 
     /// The columns of [`schema::facts`] that have a value.

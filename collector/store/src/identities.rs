@@ -53,7 +53,7 @@ impl Identities {
     }
 
     /// Nobody alone.
-    pub(crate) fn nobody() -> Arc<Self> {
+    pub fn nobody() -> Arc<Self> {
         static NOBODY: LazyLock<Arc<Identities>> = LazyLock::new(|| Arc::new(Identities::of_tables(&[])));
         Arc::clone(&NOBODY)
     }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use arrow::array::RecordBatch;
 
 use crate::identities::{self, Identities};
-use crate::memory_identities::MemoryIdentities;
 use crate::segment::{Segment, SegmentError};
 
 /// Bytes of tables that are kept.
@@ -19,14 +18,6 @@ const MAX_BYTES: usize = 64 << 20;
 pub(crate) struct IdentityCache {
     entries: Mutex<Entries>,
     max_bytes: usize,
-    memory: Mutex<OfMemory>,
-}
-
-/// Whom heads name, and how many tables each of them had then.
-#[derive(Debug, Default)]
-struct OfMemory {
-    heads: Vec<(Arc<MemoryIdentities>, usize)>,
-    identities: Option<Arc<Identities>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +48,6 @@ impl IdentityCache {
         Self {
             entries: Mutex::default(),
             max_bytes,
-            memory: Mutex::default(),
         }
     }
 
@@ -86,32 +76,6 @@ impl IdentityCache {
         let same = |paths: &[PathBuf]| paths.iter().eq(segments.iter().map(|segment| &segment.path));
         let found = entries.given.iter().find(|(paths, _)| same(paths))?;
         found.1.upgrade()
-    }
-
-    /// Whom these heads name.
-    pub fn of_memory(&self, heads: Vec<Arc<MemoryIdentities>>) -> Arc<Identities> {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = memory
-            .heads
-            .iter()
-            .map(|(head, tables)| (Arc::as_ptr(head), *tables));
-        if let Some(identities) = &memory.identities
-            && known.eq(heads.iter().map(|head| (Arc::as_ptr(head), head.len())))
-        {
-            return Arc::clone(identities);
-        }
-        let (mut tables, mut counts) = (Vec::new(), Vec::new());
-        for head in heads {
-            let its = head.tables();
-            counts.push((head, its.len()));
-            tables.extend(its);
-        }
-        let identities = Arc::new(Identities::of_tables(&tables));
-        *memory = OfMemory {
-            heads: counts,
-            identities: Some(Arc::clone(&identities)),
-        };
-        identities
     }
 
     /// A query has these now.

@@ -59,11 +59,6 @@ impl MemoryIdentities {
         inner.all = None;
     }
 
-    /// How many tables there are.
-    pub fn len(&self) -> usize {
-        self.lock().named.len()
-    }
-
     /// Tables that together have each of them.
     pub fn tables(&self) -> Vec<RecordBatch> {
         let named = self.lock().named.clone();

@@ -10,6 +10,9 @@ use crate::memory_identities::MemoryIdentities;
 use crate::range::TimeRange;
 use crate::rows::Rows;
 
+/// The number of the first that a store ever has.
+pub(crate) const FIRST: u64 = 1;
+
 /// The rows that came since the last sealing.
 #[derive(Debug)]
 pub(crate) struct Memtable {

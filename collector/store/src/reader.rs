@@ -238,15 +238,14 @@ impl Reader {
         })
     }
 
-    /// Everybody whom a row in memory names, or one of the last that went to a
-    /// segment. The same until another joins.
-    pub fn identities(&self) -> Arc<Identities> {
-        let heads = {
-            let state = self.lock();
-            let sealed = state.last_sealed.iter().cloned();
-            sealed.chain(state.memory_identities(&TimeRange::ALL)).collect()
-        };
-        self.cache().of_memory(heads)
+    /// The store begins with rows of this time, as far as tiers up to this one have them:
+    /// they are among the first that it ever got, and none before them has expired.
+    pub fn begins_at(&self, time: i64, tier: Tier) -> bool {
+        let range = TimeRange::spanning(time, time);
+        let state = self.lock();
+        let tiers = Tier::ALL.into_iter().filter(|finer| *finer <= tier);
+        let mut segments = tiers.flat_map(|tier| state.catalog.within(tier, &range));
+        segments.any(|segment| segment.has_first_rows()) || state.has_first_rows(&range)
     }
 
     /// A query could not read this file to its end: it is the last one that tries.
@@ -293,7 +292,12 @@ impl Reader {
         let Ok(recovered) = recovery::recover(&snapshot.directory, false) else {
             return false;
         };
-        *self.lock() = recovered.state;
+        let mut state = self.lock();
+        let before = std::mem::replace(&mut *state, recovered.state);
+        // What a query found broken is as broken as it was.
+        for file in before.catalog.unreadable {
+            state.catalog.put_aside_file(file);
+        }
         true
     }
 

@@ -15,7 +15,7 @@ use crate::disk;
 use crate::identities;
 use crate::identity_ids::IdentityIds;
 use crate::memory_identities::NamedIdentities;
-use crate::memtable::FullMemtable;
+use crate::memtable::{self, FullMemtable, Memtable};
 use crate::name::{self, Tier, UNFINISHED};
 use crate::range::TimeRange;
 use crate::schema::{DST_ID, SRC_ID};
@@ -78,7 +78,7 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
     // Heads are sealed in their order: what is up to the last segment is in one.
     let sealed = catalog.all().map(|s| *s.heads.end()).max().unwrap_or(0);
     let mut store = catalog.store().map(str::to_owned);
-    let mut state = State::new(ids, catalog, 1);
+    let mut state = State::new(ids, catalog, memtable::FIRST);
     let (mut recovery, mut on_disk) = (Recovery::default(), Vec::new());
     let mut last = sealed.max(state.catalog.last_unreadable());
     for (head, path, content) in contents {
@@ -104,7 +104,7 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
     }
     recovery.rows = state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum();
     recovery.until = state.newest;
-    state.open = crate::memtable::Memtable::new(last + 1);
+    state.open = Memtable::new(last + 1);
     (state.sealed, state.rolled) = (sealed, sealed);
     let segments = state.catalog.all().map(|s| s.time.until.saturating_sub(1)).max();
     state.newest = state.newest.max(segments);

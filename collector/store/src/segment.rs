@@ -20,6 +20,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetStatisticsPolicy};
 
 use crate::disk;
 use crate::identities;
+use crate::memtable;
 use crate::name::{FLOWS, IDENTITIES, SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::schema;
@@ -209,6 +210,11 @@ impl Segment {
     /// The file cannot be read.
     pub fn read(&self) -> Result<RecordBatch, SegmentError> {
         read(&self.path)
+    }
+
+    /// It has the first rows that the store ever got.
+    pub(crate) fn has_first_rows(&self) -> bool {
+        self.heads.contains(&memtable::FIRST)
     }
 
     /// The file goes when nobody uses the segment any more.

@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::identity_cache::IdentityCache;
 use crate::identity_ids::IdentityIds;
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
-use crate::memtable::{FullMemtable, Memtable};
+use crate::memtable::{self, FullMemtable, Memtable};
 use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::segment::Segment;
@@ -113,8 +113,6 @@ pub(crate) struct State {
     pub catalog: Catalog,
     /// The last head whose segment is durable: its log may go.
     pub sealed: u64,
-    /// Whom the rows of that head name: some may be on their way to watchers.
-    pub last_sealed: Option<Arc<MemoryIdentities>>,
     /// The last head whose sums were tried with its segment.
     pub rolled: u64,
     /// The last head of each tier that expired.
@@ -148,7 +146,6 @@ impl State {
             logging: 0,
             catalog,
             sealed: 0,
-            last_sealed: None,
             rolled: 0,
             expired: [0; Tier::ALL.len()],
             forgotten: 0,
@@ -285,7 +282,6 @@ impl State {
         self.unlogged.retain(|frame| frame.head != head.number);
         self.memory = self.memory.saturating_sub(head.bytes);
         self.sealed = self.sealed.max(head.number);
-        self.last_sealed = Some(Arc::clone(&head.identities));
         self.catalog.add(segment);
     }
 
@@ -312,6 +308,15 @@ impl State {
         let heads = full.chain([(&self.open.batches[..], &self.open.identities)]);
         let heads = heads.filter(|(batches, _)| within(batches));
         heads.map(|(_, identities)| Arc::clone(identities)).collect()
+    }
+
+    /// Rows of the range are in no segment yet that are of the store's first memtable.
+    pub fn has_first_rows(&self, range: &TimeRange) -> bool {
+        let full = self.full.iter().map(|full| (full.number, &full.batches));
+        let mut memtables = full.chain([(self.open.number, &self.open.batches)]);
+        memtables.any(|(number, batches)| {
+            number == memtable::FIRST && batches.iter().any(|(_, time)| time.overlaps(range))
+        })
     }
 
     /// The rows that are in no segment, the oldest first.

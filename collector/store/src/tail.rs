@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
+use arrow::error::ArrowError;
 
 use crate::batch::Batch;
 use crate::identities::Identities;
@@ -43,6 +44,14 @@ impl TailBatch {
         by_time(&self.batch.widen())
     }
 
+    /// The same of those that are chosen: a row of `chosen` is that of [`Self::batch`].
+    ///
+    /// # Errors
+    /// `chosen` is of more rows than there are.
+    pub fn chosen_rows(&self, chosen: &BooleanArray) -> Result<RecordBatch, ArrowError> {
+        Ok(by_time(&self.batch.filter(chosen)?.widen()))
+    }
+
     /// Everybody whom the rows name, and others. Made once for all who watch.
     pub fn identities(&self) -> Arc<Identities> {
         self.identities.all()
@@ -54,15 +63,6 @@ impl TailBatch {
 pub struct Closed;
 
 impl Tail {
-    /// The rows of the next batch, see [`TailBatch::rows`]; `None` when there was none in
-    /// that time. [`crate::Reader::identities`] has whom they name.
-    ///
-    /// # Errors
-    /// The store was closed and all was taken.
-    pub fn next(&self, within: Duration) -> Result<Option<RecordBatch>, Closed> {
-        Ok(self.next_batch(within)?.map(|batch| batch.rows()))
-    }
-
     /// The next batch; `None` when there was none in that time.
     ///
     /// # Errors

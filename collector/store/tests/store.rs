@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, UInt64Array};
+use arrow::compute::is_not_null;
 use arrow::datatypes::UInt64Type;
 use flows::{Flows, START};
 use weir_flow::FlowRecord;
@@ -208,11 +209,21 @@ fn those_who_watch_see_each_row_as_it_comes() {
     writer.flush();
     let tail = reader.tail();
     writer.append(&numbered(10..20)).unwrap();
-    let batch = tail.next(Duration::from_secs(60)).unwrap().unwrap();
-    assert_eq!(bytes_of(&batch), (10..20).collect::<Vec<_>>());
+    let batch = tail.next_batch(Duration::from_secs(60)).unwrap().unwrap();
+    let rows = batch.rows();
+    assert_eq!(bytes_of(&rows), (10..20).collect::<Vec<_>>());
+    // Which are chosen is said of the batch, in whose order they are not yet.
+    let chosen = batch.batch().widen()["bytes"]
+        .as_primitive::<UInt64Type>()
+        .unary_opt::<_, UInt64Type>(|bytes| (bytes % 3 == 0).then_some(bytes));
+    let chosen = is_not_null(&chosen).unwrap();
+    assert_eq!(bytes_of(&batch.chosen_rows(&chosen).unwrap()), [12, 15, 18]);
+    assert_eq!(batch.chosen_rows(&chosen).unwrap().schema(), rows.schema());
+    let too_many = is_not_null(&UInt64Array::from_iter_values(0..11)).unwrap();
+    assert!(batch.chosen_rows(&too_many).is_err());
     assert_eq!(tail.missed(), 0);
     writer.close();
-    assert!(tail.next(Duration::from_secs(60)).is_err());
+    assert!(tail.next_batch(Duration::from_secs(60)).is_err());
 }
 
 #[test]
@@ -225,8 +236,8 @@ fn one_who_watches_too_slowly_is_told_how_much_was_missed() {
         writer.flush();
     }
     let mut seen = 0;
-    while let Ok(Some(batch)) = tail.next(Duration::ZERO) {
-        seen += batch.num_rows() as u64;
+    while let Ok(Some(batch)) = tail.next_batch(Duration::ZERO) {
+        seen += batch.batch().num_rows() as u64;
     }
     assert!(tail.missed() > 0);
     assert_eq!(seen + tail.missed(), 100);

@@ -286,12 +286,13 @@ fn stored() -> Stored {
     let tail = reader.tail();
     writer.append(&records).unwrap();
     writer.flush();
-    let batch = tail.next(Duration::from_secs(10)).unwrap().unwrap();
+    let shown = tail.next_batch(Duration::from_secs(10)).unwrap().unwrap();
+    let batch = shown.rows();
     assert_eq!(batch.num_rows(), records.len());
     Stored {
         rows: records.iter().map(row).collect(),
         batch,
-        identities: reader.identities(),
+        identities: shown.identities(),
     }
 }
 

@@ -173,6 +173,18 @@ fn a_store_that_is_being_written_is_read_whole_while_its_segments_are_merged() {
     };
     assert_eq!(old.put_aside(&file), weir_store::Broken::Gone);
     assert_eq!(numbers(&old.view(TimeRange::ALL)), (0..800).collect::<Vec<_>>());
+    // What was put aside before stays so when the directory is listed anew.
+    let broken = weir_store::Unreadable {
+        path: old.view(TimeRange::ALL).raw[1].path.clone(),
+        kind: "damaged",
+        reason: "a page that the disk changed".to_owned(),
+    };
+    assert_eq!(old.put_aside(&broken), weir_store::Broken::PutAside);
+    assert_eq!(old.put_aside(&file), weir_store::Broken::Gone);
+    let view = old.view(TimeRange::ALL);
+    assert!(view.raw.iter().all(|segment| segment.path != broken.path));
+    let named: Vec<_> = view.unreadable.into_iter().map(|file| file.path).collect();
+    assert_eq!(named, [broken.path]);
 }
 
 #[test]
