@@ -125,10 +125,12 @@ fn main() -> ExitCode {
     ended.unwrap_or_else(|error| fail(&error))
 }
 
-/// Says why it failed. That nobody reads the output any more is no failure.
+/// Says why it failed. That nobody reads the output any more is no failure; that a
+/// server ended the connection is one.
 fn fail(error: &anyhow::Error) -> ExitCode {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    if io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+    let is_of_network = error.chain().any(|cause| cause.is::<kube::Error>());
+    if !is_of_network && io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
     say(&format!("weir: {error:#}"));

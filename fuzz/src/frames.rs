@@ -99,7 +99,8 @@ fn header(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         13 => mpls(u, 0, &mut packet)?,
         _ => ip(u, 0, &mut packet)?,
     }
-    let length = packet.len() as u32 + if u.ratio(1, 8)? { u.arbitrary()? } else { 4 };
+    let trailer = if u.ratio(1, 8)? { u.arbitrary()? } else { 4 };
+    let length = (packet.len() as u32).wrapping_add(trailer);
     packet.truncate(u.int_in_range(0..=192)?);
     let mut body = Body::default();
     body.u32(protocol).u32(length).u32(*u.choose(&[4, 4, 0, 18])?);

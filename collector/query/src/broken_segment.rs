@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
-use weir_store::{Reader, Segment, Unreadable};
+use weir_store::{Reader, Segment, SegmentError, Unreadable};
 
 use crate::QueryError;
 use crate::budget::off_thread;
@@ -38,11 +38,13 @@ where
 }
 
 /// The first of these segments that cannot be read to its end. For after a failure: it
-/// was one of these. Those whose file is gone are found without reading others.
+/// was one of these. Those whose file is gone are found without reading others. Where the
+/// system refuses to read at the moment, nothing is known of any of them.
 pub(crate) async fn first_unreadable(suspects: Vec<Arc<Segment>>) -> Result<Option<Unreadable>, QueryError> {
     for segment in &suspects {
         if let Err(error) = File::open(&segment.path) {
-            return Ok(Some(unreadable(segment, "unreadable", error.to_string())));
+            let gone = unreadable(segment, "unreadable", error.to_string());
+            return Ok((!SegmentError::Read(error).is_passing()).then_some(gone));
         }
     }
     for segment in suspects {
@@ -76,7 +78,12 @@ async fn failure(segment: Arc<Segment>) -> Result<Option<String>, QueryError> {
         }
         Ok(())
     };
-    let failure = off_thread(move || Ok(read().err().map(|error| error.to_string()))).await;
+    let is_broken = |error: &SegmentError| !error.is_passing();
+    let failure = off_thread(move || {
+        let failed = read().err().map(SegmentError::Parquet).filter(is_broken);
+        Ok(failed.map(|error| error.to_string()))
+    })
+    .await;
     drop(wanted);
     failure
 }

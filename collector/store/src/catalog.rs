@@ -94,11 +94,17 @@ impl Catalog {
     /// The last head that a file which is skipped says it has: its number is not
     /// to be given again, for another version may read it.
     pub fn last_unreadable(&self) -> u64 {
-        let names = self.unreadable.iter().filter_map(|file| {
+        let heads = self.unreadable_heads().into_iter();
+        heads.map(|heads| *heads.end()).max().unwrap_or(0)
+    }
+
+    /// The heads that files which are skipped say they have, of whatever tier.
+    pub fn unreadable_heads(&self) -> Vec<RangeInclusive<u64>> {
+        let heads = self.unreadable.iter().filter_map(|file| {
             let name = file.path.file_name()?.to_str()?.strip_suffix(FLOWS)?;
-            Some(*SegmentName::parse(name)?.heads.end())
+            Some(SegmentName::parse(name)?.heads)
         });
-        names.max().unwrap_or(0)
+        heads.collect()
     }
 
     /// The store that the segments are of, when there is one.
@@ -138,6 +144,13 @@ impl Catalog {
     /// The segments of a tier, the oldest first.
     pub fn tier(&self, tier: Tier) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
         self.tiers[tier as usize].values()
+    }
+
+    /// Whether there are no coarser sums of a segment yet.
+    pub fn lacks_sums(&self, segment: &Segment) -> bool {
+        let coarser = Tier::ALL.into_iter().filter(|tier| *tier > segment.tier);
+        let mut coarser = coarser.map(|tier| &self.tiers[tier as usize]);
+        coarser.next().is_some_and(|sums| holder(sums, segment).is_none())
     }
 
     /// The segments of a tier that lack one of a coarser tier.

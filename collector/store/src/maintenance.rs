@@ -87,6 +87,7 @@ fn write(
 
 /// Makes the sums that a crash or a full disk left out.
 fn missing(shared: &Shared) -> Result<(), SegmentError> {
+    let mut refused = None;
     for (finer, tier) in [(Tier::Raw, Tier::Minute), (Tier::Minute, Tier::Hour)] {
         let without = shared.lock().without_sums(finer, tier);
         for segment in without {
@@ -108,11 +109,14 @@ fn missing(shared: &Shared) -> Result<(), SegmentError> {
                     };
                     write(shared, &name, tier, &origin, &sums(&rows, tier), &identities)?;
                 }
+                Err(error) if error.is_passing() => {
+                    refused.get_or_insert(error);
+                }
                 Err(error) => set_aside(shared, &segment, &error),
             }
         }
     }
-    Ok(())
+    refused.map_or(Ok(()), Err)
 }
 
 /// A segment whose end was whole and whose middle is not.
@@ -123,7 +127,7 @@ fn set_aside(shared: &Shared, segment: &Segment, error: &SegmentError) {
 /// Makes one of many small segments; they can be read as they are if that fails.
 fn merge(shared: &Shared, too_many: &mut merge::TooMany) {
     let outcome = merge::run(shared, too_many).map_err(|(segment, error)| {
-        if matches!(error, SegmentError::Parquet(_)) {
+        if matches!(error, SegmentError::Parquet(_)) && !error.is_passing() {
             set_aside(shared, &segment, &error);
         }
         Trouble::segment("merge", &error)

@@ -76,14 +76,21 @@ fn next(shared: &Shared, tier: Tier, too_many: &mut TooMany) -> Option<Vec<Arc<S
     let coarser: Vec<_> = coarser
         .flat_map(|other| state.catalog.tier(other).cloned())
         .collect();
+    // A file that is skipped now may be read another time: what has its heads would be
+    // taken for the same rows.
+    let skipped = state.catalog.unreadable_heads();
     drop(state);
     // What expired in part is another block.
     let oldest = segments
         .first()
         .map_or(u64::MAX, |segment| *segment.heads.start());
     too_many.retain(|(of, heads)| *of != tier || *heads.start() >= oldest);
+    let meet = |heads: &RangeInclusive<u64>, other: &RangeInclusive<u64>| {
+        heads.start() <= other.end() && other.start() <= heads.end()
+    };
     choose(&segments, &coarser, bounds, |heads| {
-        too_many.iter().any(|(of, many)| *of == tier && many == heads)
+        let is_too_many = too_many.iter().any(|(of, many)| *of == tier && many == heads);
+        is_too_many || skipped.iter().any(|skipped| meet(heads, skipped))
     })
 }
 

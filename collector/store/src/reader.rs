@@ -89,7 +89,35 @@ pub enum Broken {
     Gone,
 }
 
+/// A segment that a view is without, and why.
+type LeftOut = (Arc<Segment>, Unreadable);
+
+fn segment_unreadable(segment: &Arc<Segment>, error: &SegmentError) -> LeftOut {
+    let unreadable = Unreadable {
+        path: segment.path.clone(),
+        kind: error.kind(),
+        reason: error.to_string(),
+    };
+    (Arc::clone(segment), unreadable)
+}
+
+/// Whether it has rows of one that is left out: those of another tier would name people
+/// whom nobody knows.
+fn is_left_out(segment: &Segment, left_out: &[LeftOut]) -> bool {
+    left_out.iter().any(|(other, _)| {
+        segment.heads.start() <= other.heads.end() && other.heads.start() <= segment.heads.end()
+    })
+}
+
 impl View {
+    fn leave_out(&mut self, left_out: &[LeftOut]) {
+        for tier in [&mut self.raw, &mut self.minute, &mut self.hour] {
+            tier.retain(|segment| !is_left_out(segment, left_out));
+        }
+        let named = left_out.iter().map(|(_, unreadable)| unreadable.clone());
+        self.unreadable.extend(named);
+    }
+
     /// The coarsest segments up to `tier` that have each record once. Rows in
     /// memory are in none of them. This holds for any part of the time that
     /// starts and ends on a bucket of `tier`: sums of records before and after
@@ -161,11 +189,15 @@ impl Reader {
     }
 
     /// What there is of a range. Reads the identities of its rows that are not at
-    /// hand; a segment whose identities nobody can read is put aside.
+    /// hand; a segment whose identities nobody can read is put aside, and left out of this
+    /// view alone where it is the system that refuses at the moment.
     pub fn view(&self, range: TimeRange) -> View {
         let mut retries = RETRIES;
+        let mut left_out = Vec::new();
         loop {
-            let (mut view, naming, memory) = self.look(range);
+            let (mut view, mut naming, memory) = self.look(range);
+            view.leave_out(&left_out);
+            naming.retain(|segment| !is_left_out(segment, &left_out));
             match self.identities_of(&naming, &memory) {
                 Ok(identities) => {
                     view.identities = identities;
@@ -174,6 +206,8 @@ impl Reader {
                 Err((segment, error)) => {
                     if is_gone(&error) && retries > 0 && self.list_anew() {
                         retries -= 1;
+                    } else if error.is_passing() {
+                        left_out.push(segment_unreadable(&segment, &error));
                     } else {
                         self.lock().catalog.put_aside(&segment, &error);
                     }

@@ -101,6 +101,18 @@ pub enum SegmentError {
 }
 
 impl SegmentError {
+    /// Whether it is the system that refuses at the moment (no descriptors left, no
+    /// memory, an error of the device), and says nothing of the file.
+    pub fn is_passing(&self) -> bool {
+        use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+        let of_system = match self {
+            Self::Read(error) => Some(error),
+            Self::Parquet(ParquetError::External(error)) => error.downcast_ref::<io::Error>(),
+            _ => None,
+        };
+        of_system.is_some_and(|error| !matches!(error.kind(), InvalidData | NotFound | UnexpectedEof))
+    }
+
     /// One word for metrics.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -291,4 +303,26 @@ fn check_types(schema: &SchemaRef, tier: Tier) -> Result<(), SegmentError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_at_the_moment_is_told_from_what_is_wrong_with_a_file() {
+        use io::ErrorKind::{NotFound, UnexpectedEof};
+        // Too many open files, and an error of the device (errno(3)).
+        for number in [24, 5] {
+            let refused = || io::Error::from_raw_os_error(number);
+            assert!(SegmentError::Read(refused()).is_passing());
+            assert!(SegmentError::Parquet(refused().into()).is_passing());
+        }
+        let damaged = ParquetError::General("no magic number".to_owned());
+        assert!(!SegmentError::Parquet(damaged).is_passing());
+        for kind in [NotFound, UnexpectedEof] {
+            assert!(!SegmentError::Read(kind.into()).is_passing());
+        }
+        assert!(!SegmentError::Newer(99).is_passing());
+    }
 }

@@ -6,6 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use crate::name::Tier;
 use crate::segment::Segment;
@@ -94,8 +96,35 @@ pub(crate) fn keep_free(shared: &Shared) {
 /// Lets the oldest records go for that many bytes that the disk has just not taken, and
 /// where there are no more of them, sums by minute. False: nothing went, and trying
 /// again is of no use yet.
+///
+/// Not every file system has the room of a file back at once, and a snapshot or a reader
+/// may hold it: where the disk has no more than before, nothing else goes for now.
 pub(crate) fn make(shared: &Shared, bytes: u64) -> bool {
-    shared.settings.min_free != Some(0) && expire(shared, &[Tier::Raw, Tier::Minute], bytes.max(1))
+    if shared.settings.min_free == Some(0) {
+        return false;
+    }
+    let settings = &shared.settings;
+    let free = || {
+        settings
+            .disk
+            .space(&settings.directory)
+            .ok()
+            .map(|space| space.free)
+    };
+    let before = free();
+    let is_freed = || before.zip(free()).is_none_or(|(before, now)| now > before);
+    expire(shared, &[Tier::Raw, Tier::Minute], bytes.max(1)) && soon(is_freed)
+}
+
+/// Whether it comes true within a tenth of a second.
+fn soon(comes_true: impl Fn() -> bool) -> bool {
+    (0..10).any(|_| {
+        let is_true = comes_true();
+        if !is_true {
+            thread::sleep(Duration::from_millis(10));
+        }
+        is_true
+    })
 }
 
 fn expire(shared: &Shared, tiers: &[Tier], bytes: u64) -> bool {
@@ -129,7 +158,12 @@ fn oldest(state: &mut State, tiers: &[Tier], bytes: u64) -> Vec<Arc<Segment>> {
     for tier in tiers {
         let segments: Vec<_> = state.catalog.tier(*tier).collect();
         let all_but_last = segments.iter().take(segments.len().saturating_sub(1));
-        for segment in all_but_last.take_while(|segment| *segment.heads.end() <= forgotten) {
+        let may_go = all_but_last.take_while(|segment| *segment.heads.end() <= forgotten);
+        // Records whose sums are not made yet go last: nothing would be left of them.
+        let (without_sums, summed): (Vec<&Arc<Segment>>, Vec<&Arc<Segment>>) = may_go
+            .copied()
+            .partition(|segment| state.catalog.lacks_sums(segment));
+        for segment in summed.into_iter().chain(without_sums) {
             if freed >= bytes {
                 return oldest;
             }

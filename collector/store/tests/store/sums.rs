@@ -142,6 +142,39 @@ fn small_segments_are_merged_and_say_the_same() {
 }
 
 #[test]
+fn what_was_put_aside_is_read_by_the_next_start_whatever_was_merged_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let seal = |writer: &mut weir_store::Writer, head: u64| {
+        writer.append(&numbered(head * 10..head * 10 + 10)).unwrap();
+        writer.seal().unwrap();
+    };
+    (0..3).for_each(|head| seal(&mut writer, head));
+    let path = files(directory.path(), "raw-")
+        .into_iter()
+        .find(|path| path.to_str().unwrap().contains("-2-2."))
+        .unwrap();
+    let aside = weir_store::Unreadable {
+        path: fs::canonicalize(path).unwrap(),
+        kind: "damaged",
+        reason: "a test says so".to_owned(),
+    };
+    assert_eq!(reader.put_aside(&aside), weir_store::Broken::PutAside);
+    (3..15).for_each(|head| seal(&mut writer, head));
+    // The block with the hole stays as it is.
+    wait_until("the whole block is merged", || {
+        reader.status().tiers[0].segments == 6 + 1
+    });
+    writer.close();
+    let (writer, reader, _) = open(settings(directory.path())).unwrap();
+    assert_eq!(
+        numbers(&reader.view(TimeRange::ALL)),
+        (0..150).collect::<Vec<_>>()
+    );
+    writer.close();
+}
+
+#[test]
 fn parts_that_a_crash_left_beside_their_whole_are_not_counted_twice() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
