@@ -68,7 +68,7 @@ const NODE_PORTS: [&str; 3] = ["ovn-k8s-mp", "antrea-gw", "ovn0"];
 
 /// Whether a record that has its names is the one to count.
 pub fn is_primary(record: &FlowRecord, at: &VantagePoint<'_>) -> bool {
-    let observation = Observation::new(record, at.known);
+    let observation = Observation::new(record, *at);
     if observation.is_outer_packet() || observation.has_counted() {
         return false;
     }
@@ -82,60 +82,49 @@ pub fn is_primary(record: &FlowRecord, at: &VantagePoint<'_>) -> bool {
 
 /// Whether a node of the cluster counts what an exporter that is none of them sees here.
 pub(super) fn counts_on_a_node(record: &FlowRecord, at: &VantagePoint<'_>) -> bool {
-    let place = Observation::new(record, at.unknown()).place();
+    let place = Observation::new(record, at.of_nobody()).place();
     !matches!(place, Some(CountingPoint::Entry | CountingPoint::Arrival))
 }
 
 /// Where the records of a datagram were made.
 #[derive(Debug, Clone, Copy)]
 pub struct VantagePoint<'a> {
-    known: Known<'a>,
-    /// How it meters, if it is not Open vSwitch.
-    pub(super) metering: Metering,
-}
-
-/// What is known of it.
-#[derive(Debug, Clone, Copy)]
-struct Known<'a> {
     exporter: Option<&'a Exporter>,
     exporters: &'a Exporters,
     /// What the exporter's node exports; `None`: it is not known, or exports nothing.
     node: Option<&'a NodeExports>,
     /// Not on the integration bridge.
     is_outer: bool,
+    /// How it meters, if it is not Open vSwitch.
+    pub(super) metering: Metering,
 }
 
 impl<'a> VantagePoint<'a> {
     /// At this exporter, if it is known, among all that are.
     pub fn new(exporter: Option<&'a Exporter>, exporters: &'a Exporters, metering: Metering) -> Self {
         let node = exporter.and_then(|e| exporters.node(&e.node));
-        let known = Known {
+        Self {
             exporter,
             exporters,
             node,
             is_outer: node.is_some() && exporter.is_some_and(|e| &*e.bridge != DEFAULT_BRIDGE),
-        };
-        Self { known, metering }
+            metering,
+        }
     }
 
     /// Who sent them, if known.
     pub fn exporter(&self) -> Option<&'a Exporter> {
-        self.known.exporter
+        self.exporter
     }
 
     /// Whether the switch of the exporter's node counts the same packets.
     pub(super) fn is_on_exporting_node(&self) -> bool {
-        self.known.node.is_some_and(|node| node.bridges > 0)
+        self.node.is_some_and(|node| node.bridges > 0)
     }
 
     /// The same, of somebody who is not known.
-    fn unknown(&self) -> Known<'a> {
-        Known {
-            exporter: None,
-            node: None,
-            is_outer: false,
-            ..self.known
-        }
+    fn of_nobody(&self) -> Self {
+        Self::new(None, self.exporters, self.metering)
     }
 }
 
@@ -150,34 +139,22 @@ enum CountingPoint {
     Exit,
 }
 
-/// A record, and what is known about where it was made.
+/// A record, and where it was made.
 struct Observation<'a> {
     record: &'a FlowRecord,
-    exporter: Option<&'a Exporter>,
-    exporters: &'a Exporters,
-    node: Option<&'a NodeExports>,
+    at: VantagePoint<'a>,
     ipv4: bool,
-    is_outer: bool,
     coverage: Coverage,
 }
 
 impl<'a> Observation<'a> {
-    fn new(record: &'a FlowRecord, at: Known<'a>) -> Self {
+    fn new(record: &'a FlowRecord, at: VantagePoint<'a>) -> Self {
         let ipv4 = record.src.addr.is_some_and(|address| address.is_ipv4());
-        let Known {
-            exporter,
-            exporters,
-            node,
-            is_outer,
-        } = at;
         Self {
             record,
-            exporter,
-            exporters,
-            node,
+            at,
             ipv4,
-            is_outer,
-            coverage: exporters.coverage(ipv4),
+            coverage: at.exporters.coverage(ipv4),
         }
     }
 
@@ -210,7 +187,7 @@ impl<'a> Observation<'a> {
             return self.is_here(dst).then_some(CountingPoint::Exit);
         }
         let by_patch = self.is_egress() && self.record.path.entered == Entered::Patch;
-        if self.is_outer || by_patch || self.came_by_node_port() {
+        if self.at.is_outer || by_patch || self.came_by_node_port() {
             return Some(CountingPoint::Exit);
         }
         (dst.kind != Kind::Service || src.kind == Kind::Pod).then(|| self.first_seen(src))
@@ -224,7 +201,7 @@ impl<'a> Observation<'a> {
             // By whichever bridge: it may send to pods under any of its addresses.
             return self.is_here(src).then_some(CountingPoint::Entry);
         }
-        let came_unseen = !self.coverage.outer_entries || self.node.is_none();
+        let came_unseen = !self.coverage.outer_entries || self.at.node.is_none();
         if came_unseen && self.receives(dst) {
             return self.is_here(dst).then_some(CountingPoint::Arrival);
         }
@@ -246,9 +223,9 @@ impl<'a> Observation<'a> {
 
     fn node_of(&self, who: &Identity) -> Option<&'a NodeExports> {
         if self.is_here(who) {
-            self.node
+            self.at.node
         } else {
-            self.exporters.node(&who.node_name)
+            self.at.exporters.node(&who.node_name)
         }
     }
 
@@ -284,8 +261,8 @@ impl<'a> Observation<'a> {
     /// Whether pods enter at this bridge. One that is known by its port does anywhere.
     fn is_where_pods_enter(&self) -> bool {
         let enters =
-            !self.is_egress() && (!self.is_outer || self.record.src.found == IdentifiedBy::Interface);
-        enters || self.node.is_none_or(|node| !node.inner.see(self.ipv4))
+            !self.is_egress() && (!self.at.is_outer || self.record.src.found == IdentifiedBy::Interface);
+        enters || self.at.node.is_none_or(|node| !node.inner.see(self.ipv4))
     }
 
     fn is_egress(&self) -> bool {
@@ -305,9 +282,9 @@ impl<'a> Observation<'a> {
         if self.record.path.entered == Entered::Patch {
             return unseen(self.other_bridge());
         }
-        let idle = self.node.is_some_and(is_idle);
-        let unseen = unseen(self.exporter.map(|e| &e.formats)) && !idle;
-        self.node.is_some() && unseen && self.record.path.left != Left::Tunnel
+        let idle = self.at.node.is_some_and(is_idle);
+        let unseen = unseen(self.at.exporter.map(|e| &e.formats)) && !idle;
+        self.at.node.is_some() && unseen && self.record.path.left != Left::Tunnel
     }
 
     /// Whether the record is the last of the packet on this node. Where tunnel ports are
@@ -316,7 +293,7 @@ impl<'a> Observation<'a> {
         if self.record.format != Protocol::Ipfix {
             return false;
         }
-        let exporter = self.exporter;
+        let exporter = self.at.exporter;
         let by_tunnel = self.record.path.entered == Entered::Tunnel
             && exporter.is_some_and(|e| !e.tunnel_names.is_empty() && e.formats.see_entries(self.ipv4));
         if by_tunnel {
@@ -328,13 +305,23 @@ impl<'a> Observation<'a> {
 
     /// What is exported at the other end of the patch port.
     fn other_bridge(&self) -> Option<&'a Formats> {
-        self.node
-            .map(|node| if self.is_outer { &node.inner } else { &node.outer })
+        self.at.node.map(|node| {
+            if self.at.is_outer {
+                &node.inner
+            } else {
+                &node.outer
+            }
+        })
     }
 
     /// Whether no other format of the bridge sees what enters more exactly.
     fn is_best(&self) -> bool {
-        let Some(formats) = self.exporter.filter(|_| self.node.is_some()).map(|e| &e.formats) else {
+        let Some(formats) = self
+            .at
+            .exporter
+            .filter(|_| self.at.node.is_some())
+            .map(|e| &e.formats)
+        else {
             return true;
         };
         let (format, ipfix) = (self.record.format, formats.ipfix.is_some_and(|i| i.ingress));
@@ -346,15 +333,23 @@ impl<'a> Observation<'a> {
 
     /// Whether the packets carry others, which the integration bridge counts.
     fn is_outer_packet(&self) -> bool {
-        let (record, inner) = (self.record, self.node.map(|node| node.inner));
+        let (record, inner) = (self.record, self.at.node.map(|node| node.inner));
         let [src, dst] = [&record.src, &record.dst].map(|side| side.identity.kind);
-        let known = |port| self.exporter.is_some_and(|e| e.tunnel_udp_ports.contains(&port));
+        let known = |port| {
+            self.at
+                .exporter
+                .is_some_and(|e| e.tunnel_udp_ports.contains(&port))
+        };
         let to_tunnel = |port: u16| TUNNELS.contains(&port) || known(port);
         let tunnel = match record.proto {
             Some(UDP) => record.dst.port.is_some_and(to_tunnel),
             proto => proto == Some(ESP),
         };
-        tunnel && src != Kind::Pod && dst != Kind::Pod && self.is_outer && inner != Some(Formats::default())
+        tunnel
+            && src != Kind::Pod
+            && dst != Kind::Pod
+            && self.at.is_outer
+            && inner != Some(Formats::default())
     }
 
     /// Whether the record is of a packet that counted, under whatever address, when it
@@ -364,8 +359,8 @@ impl<'a> Observation<'a> {
         if !self.is_egress() {
             return false;
         }
-        let entered_inside = self.is_outer && record.path.entered == Entered::Patch;
-        if entered_inside && self.node.is_some_and(|node| node.inner.see_entries(self.ipv4)) {
+        let entered_inside = self.at.is_outer && record.path.entered == Entered::Patch;
+        if entered_inside && self.at.node.is_some_and(|node| node.inner.see_entries(self.ipv4)) {
             return true;
         }
         let dst = &record.dst.identity;
@@ -388,6 +383,7 @@ impl<'a> Observation<'a> {
             Some(IpAddr::V6(address)) => address.is_unspecified() || address.is_unicast_link_local(),
         };
         let seen = self
+            .at
             .node
             .is_some_and(|node| is_idle(node) || node.formats.see_entries(self.ipv4));
         anonymous && seen && self.record.src.identity.kind != Kind::Pod
@@ -396,7 +392,7 @@ impl<'a> Observation<'a> {
     /// A Service answers under its own address, or by its port on a node.
     fn is_answer_of_pod(&self) -> bool {
         let src = &self.record.src.identity;
-        let by_node = src.kind == Kind::Node && !src.service_name.is_empty() && !self.is_outer;
+        let by_node = src.kind == Kind::Node && !src.service_name.is_empty() && !self.at.is_outer;
         (src.kind == Kind::Service || by_node)
             && self.is_egress()
             && self.record.path.entered != Entered::Patch
