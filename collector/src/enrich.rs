@@ -133,22 +133,25 @@ impl Enrich {
         }
         let (kind, behind) = sought.behind.parts();
         let ask = || Question::new(names.directory, names.labels, names.flow);
-        let mut question = ask();
-        let answers = question.answers(
-            sought.asked,
-            sought.behind,
-            &mut self.derived,
-            &mut self.port_lists,
-        );
-        if let Some(steady) = question.steady() {
-            let key = Key::of_address(sought.asked, kind);
-            self.cache.put_address(key, behind, steady, answers.clone());
-        }
         let mac = names.mac(side);
-        if let Some(known) = answers.at(sought.asked)
-            && (!known.unowned || mac.is_none())
-        {
-            return known.fill(side);
+        let key = Key::of_address(sought.asked, kind);
+        // What is known of the address has not told of this side.
+        if !self.cache.knows_address(&key, behind, names.flow) {
+            let mut question = ask();
+            let answers = question.answers(
+                sought.asked,
+                sought.behind,
+                &mut self.derived,
+                &mut self.port_lists,
+            );
+            if let Some(steady) = question.steady() {
+                self.cache.put_address(key, behind, steady, answers.clone());
+            }
+            if let Some(known) = answers.at(sought.asked)
+                && (!known.unowned || mac.is_none())
+            {
+                return known.fill(side);
+            }
         }
         let mut question = ask();
         let answer = question.answer(sought.asked, sought.behind, mac, &mut self.derived);

@@ -66,15 +66,8 @@ impl Answers {
         let Self::Alike(plain, served) = self else {
             return None;
         };
-        let served = served.as_ref().filter(|(_, ports)| ports.have(asked));
-        Some(match served {
-            None => plain.as_known(),
-            Some((identity, _)) => Known {
-                identity,
-                serves: true,
-                ..plain.as_known()
-            },
-        })
+        let served = served.as_ref().map(|(identity, ports)| (identity, ports));
+        Some(plain.as_known().at(asked, served))
     }
 }
 
@@ -89,6 +82,21 @@ pub struct Known<'a> {
     pub serves: bool,
     /// Neither its address nor its interface says: its Ethernet address might.
     pub unowned: bool,
+}
+
+impl<'a> Known<'a> {
+    /// Who it is at this port, where some ports of its address are a Service's.
+    #[inline]
+    fn at(self, asked: Asked, served: Option<(&'a Arc<Identity>, &Arc<ServedPorts>)>) -> Self {
+        match served {
+            Some((identity, ports)) if ports.have(asked) => Self {
+                identity,
+                serves: true,
+                ..self
+            },
+            _ => self,
+        }
+    }
 }
 
 /// What was found.
@@ -206,14 +214,13 @@ impl Cache {
             return Some(self.entry(&key, behind, flow)?.known());
         }
         let served = entry.served.as_ref().zip(entry.ports.as_ref());
-        Some(match served {
-            Some((identity, ports)) if ports.have(asked) => Known {
-                identity,
-                serves: true,
-                ..entry.known()
-            },
-            _ => entry.known(),
-        })
+        Some(entry.known().at(asked, served))
+    }
+
+    /// Whether it is known who the sides of an address are for this flow, or that each of
+    /// their ports is to be asked about.
+    pub fn knows_address(&self, key: &Key, behind: Option<&Arc<Identity>>, flow: Span) -> bool {
+        self.entry(key, behind, flow).is_some()
     }
 
     #[inline]
