@@ -43,29 +43,22 @@ where
 pub(crate) async fn first_unreadable(suspects: Vec<Arc<Segment>>) -> Result<Option<Unreadable>, QueryError> {
     for segment in &suspects {
         if let Err(error) = File::open(&segment.path) {
-            let gone = unreadable(segment, "unreadable", error.to_string());
-            return Ok((!SegmentError::Read(error).is_passing()).then_some(gone));
+            let error = SegmentError::Read(error);
+            let gone = Unreadable::new(segment.path.clone(), &error);
+            return Ok((!error.is_passing()).then_some(gone));
         }
     }
     for segment in suspects {
-        if let Some(reason) = failure(Arc::clone(&segment)).await? {
-            return Ok(Some(unreadable(&segment, "damaged", reason)));
+        if let Some(error) = failure(Arc::clone(&segment)).await? {
+            return Ok(Some(Unreadable::new(segment.path.clone(), &error)));
         }
     }
     Ok(None)
 }
 
-fn unreadable(segment: &Segment, kind: &'static str, reason: String) -> Unreadable {
-    Unreadable {
-        path: segment.path.clone(),
-        kind,
-        reason,
-    }
-}
-
 /// Why a segment cannot be read to its end, if it cannot. A batch after the other, as
 /// long as somebody waits for it.
-async fn failure(segment: Arc<Segment>) -> Result<Option<String>, QueryError> {
+async fn failure(segment: Arc<Segment>) -> Result<Option<SegmentError>, QueryError> {
     let wanted = Arc::new(());
     let waits = Arc::downgrade(&wanted);
     let read = move || -> Result<(), ParquetError> {
@@ -79,11 +72,7 @@ async fn failure(segment: Arc<Segment>) -> Result<Option<String>, QueryError> {
         Ok(())
     };
     let is_broken = |error: &SegmentError| !error.is_passing();
-    let failure = off_thread(move || {
-        let failed = read().err().map(SegmentError::Parquet).filter(is_broken);
-        Ok(failed.map(|error| error.to_string()))
-    })
-    .await;
+    let failure = off_thread(move || Ok(read().err().map(SegmentError::Parquet).filter(is_broken))).await;
     drop(wanted);
     failure
 }

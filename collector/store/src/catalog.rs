@@ -27,6 +27,17 @@ pub struct Unreadable {
     pub reason: String,
 }
 
+impl Unreadable {
+    /// This file, and what is wrong with it.
+    pub fn new(path: PathBuf, error: &SegmentError) -> Self {
+        Self {
+            path,
+            kind: error.kind(),
+            reason: error.to_string(),
+        }
+    }
+}
+
 /// The segments of each tier. Within a tier no head is in two.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
@@ -70,11 +81,7 @@ impl Catalog {
     }
 
     pub fn skip(&mut self, path: PathBuf, error: &SegmentError) {
-        self.name(Unreadable {
-            path,
-            kind: error.kind(),
-            reason: error.to_string(),
-        });
+        self.name(Unreadable::new(path, error));
     }
 
     fn name(&mut self, file: Unreadable) {

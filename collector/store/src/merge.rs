@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::batch::Batch;
 use crate::clock::micros;
 use crate::identities;
-use crate::name::{SegmentName, Tier};
+use crate::name::{SegmentName, Tier, heads_meet};
 use crate::range::TimeRange;
 use crate::rollup;
 use crate::schema;
@@ -85,12 +85,9 @@ fn next(shared: &Shared, tier: Tier, too_many: &mut TooMany) -> Option<Vec<Arc<S
         .first()
         .map_or(u64::MAX, |segment| *segment.heads.start());
     too_many.retain(|(of, heads)| *of != tier || *heads.start() >= oldest);
-    let meet = |heads: &RangeInclusive<u64>, other: &RangeInclusive<u64>| {
-        heads.start() <= other.end() && other.start() <= heads.end()
-    };
     choose(&segments, &coarser, bounds, |heads| {
         let is_too_many = too_many.iter().any(|(of, many)| *of == tier && many == heads);
-        is_too_many || skipped.iter().any(|skipped| meet(heads, skipped))
+        is_too_many || skipped.iter().any(|skipped| heads_meet(heads, skipped))
     })
 }
 
@@ -146,9 +143,8 @@ fn schema_of(tier: Tier) -> arrow::datatypes::SchemaRef {
 }
 
 fn nests(heads: &RangeInclusive<u64>, coarser: &[Arc<Segment>]) -> bool {
-    let apart = |c: &Segment| c.heads.end() < heads.start() || heads.end() < c.heads.start();
     let holds = |c: &Segment| c.heads.contains(heads.start()) && c.heads.contains(heads.end());
-    coarser.iter().all(|c| apart(c) || holds(c))
+    coarser.iter().all(|c| !heads_meet(&c.heads, heads) || holds(c))
 }
 
 fn heads(parts: &[Arc<Segment>]) -> RangeInclusive<u64> {

@@ -65,6 +65,11 @@ pub(crate) struct SegmentName {
     pub heads: RangeInclusive<u64>,
 }
 
+/// Whether two ranges of heads have one in common.
+pub(crate) fn heads_meet(one: &RangeInclusive<u64>, other: &RangeInclusive<u64>) -> bool {
+    one.start() <= other.end() && other.start() <= one.end()
+}
+
 impl SegmentName {
     pub fn parse(stem: &str) -> Option<Self> {
         let (tier, rest) = stem.split_once('-')?;

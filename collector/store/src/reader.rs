@@ -13,7 +13,7 @@ use crate::catalog::Unreadable;
 use crate::identities::{self, Identities};
 use crate::identity_cache::IdentityCache;
 use crate::memory_identities::MemoryIdentities;
-use crate::name::Tier;
+use crate::name::{self, Tier};
 use crate::range::TimeRange;
 use crate::recovery;
 use crate::segment::{Segment, SegmentError};
@@ -92,21 +92,12 @@ pub enum Broken {
 /// A segment that a view is without, and why.
 type LeftOut = (Arc<Segment>, Unreadable);
 
-fn segment_unreadable(segment: &Arc<Segment>, error: &SegmentError) -> LeftOut {
-    let unreadable = Unreadable {
-        path: segment.path.clone(),
-        kind: error.kind(),
-        reason: error.to_string(),
-    };
-    (Arc::clone(segment), unreadable)
-}
-
 /// Whether it has rows of one that is left out: those of another tier would name people
 /// whom nobody knows.
 fn is_left_out(segment: &Segment, left_out: &[LeftOut]) -> bool {
-    left_out.iter().any(|(other, _)| {
-        segment.heads.start() <= other.heads.end() && other.heads.start() <= segment.heads.end()
-    })
+    left_out
+        .iter()
+        .any(|(other, _)| name::heads_meet(&segment.heads, &other.heads))
 }
 
 impl View {
@@ -207,7 +198,8 @@ impl Reader {
                     if is_gone(&error) && retries > 0 && self.list_anew() {
                         retries -= 1;
                     } else if error.is_passing() {
-                        left_out.push(segment_unreadable(&segment, &error));
+                        let unreadable = Unreadable::new(segment.path.clone(), &error);
+                        left_out.push((segment, unreadable));
                     } else {
                         self.lock().catalog.put_aside(&segment, &error);
                     }
