@@ -26,10 +26,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
-use weir_flow::{Identity, Kind, Side};
-use wire::{InterfaceName, Options, OptionsRecord, Protocol, Text};
+use weir_flow::Side;
+use wire::{InterfaceName, Options, OptionsRecord, Protocol};
 
 use crate::exporters::Exporter;
+
+mod switch;
+
+use switch::Switch;
+pub use switch::{AnnouncedPod, MAX_NAME};
 
 /// Interfaces of one switch.
 pub const MAX_INTERFACES: usize = 1_024;
@@ -40,14 +45,8 @@ pub const MAX_OF_STRANGERS: usize = 32_768;
 /// Interfaces of one of them, over all its observation domains: one cannot take the
 /// room of all.
 pub const MAX_OF_STRANGER: usize = 2 * MAX_INTERFACES;
-/// Octets of an interface's name; one that has more is not taken.
-pub const MAX_NAME: usize = 255;
 /// An interface that was not told for so long is forgotten. It is told every minute.
 pub const FORGOTTEN_MS: u64 = 600_000;
-/// A switch tells all its interfaces within this time when it is heard of first.
-const FIRST_WORDS_MS: u64 = 5_000;
-/// How late an interface may be told, and how far clocks may be apart.
-const LATE_MS: u64 = 2_000;
 
 /// The interfaces of all switches, shared by the workers.
 #[derive(Debug, Default)]
@@ -68,38 +67,6 @@ struct Known {
     of_nodes: usize,
     of_strangers: usize,
     swept_ms: u64,
-}
-
-/// The interfaces of one switch.
-#[derive(Debug, Clone, Default)]
-struct Switch {
-    /// When it was heard of first.
-    heard_ms: u64,
-    by_index: HashMap<u32, Arc<Interface>, RandomState>,
-    /// By domain and OpenFlow port.
-    by_port: HashMap<(u32, u32), Arc<Interface>, RandomState>,
-}
-
-/// What is asked of every record stands first, in one line of the processor's caches.
-#[derive(Debug, Clone)]
-#[repr(C)]
-struct Interface {
-    pod: Pod,
-    name: Text,
-    /// Flows that began earlier are of another pod.
-    since_ms: u64,
-    seen_ms: u64,
-    index: u32,
-    port: Option<(u32, u32)>,
-}
-
-/// Who stands behind an interface.
-#[derive(Debug, Clone)]
-pub struct Pod {
-    /// `namespace/name`.
-    pub name: Arc<str>,
-    /// As far as the interface tells: namespace, name and the exporter's node.
-    pub identity: Arc<Identity>,
 }
 
 /// The interfaces that the records of one datagram name.
@@ -246,7 +213,7 @@ impl Known {
             }
             None => {
                 let switch = self.strangers.entry((origin.source, origin.domain)).or_default();
-                let others = of_stranger - switch.by_index.len();
+                let others = of_stranger - switch.len();
                 (switch, &mut self.of_strangers, MAX_OF_STRANGER - others)
             }
         };
@@ -255,16 +222,16 @@ impl Known {
             None => MAX_OF_STRANGERS,
         };
         let switch = Arc::make_mut(switch);
-        if switch.by_index.is_empty() {
+        if switch.len() == 0 {
             switch.heard_ms = now_ms;
         }
-        let before = switch.by_index.len();
+        let before = switch.len();
         *total -= before;
         let most = MAX_INTERFACES.min(own).min(limit - *total);
         for interface in told {
             switch.put(interface, origin, most, now_ms);
         }
-        let now = switch.by_index.len();
+        let now = switch.len();
         *total += now;
         let is_empty = now == 0;
         if origin.exporter.is_none() {
@@ -295,91 +262,16 @@ impl Known {
         let oldest = now_ms.saturating_sub(FORGOTTEN_MS);
         let keep = |switch: &mut Arc<Switch>| {
             Arc::make_mut(switch).forget(oldest);
-            !switch.by_index.is_empty()
+            switch.len() > 0
         };
         self.nodes.retain(|_, switch| keep(switch));
         self.strangers.retain(|_, switch| keep(switch));
-        self.of_nodes = self.nodes.values().map(|switch| switch.by_index.len()).sum();
+        self.of_nodes = self.nodes.values().map(|switch| switch.len()).sum();
         self.by_stranger.clear();
         for ((source, _), switch) in &self.strangers {
-            *self.by_stranger.entry(*source).or_default() += switch.by_index.len();
+            *self.by_stranger.entry(*source).or_default() += switch.len();
         }
         self.of_strangers = self.by_stranger.values().sum();
-    }
-}
-
-impl Switch {
-    /// An interface without a pod in its description is one that lost it.
-    fn put(&mut self, told: &InterfaceName, origin: ExporterRef<'_>, most: usize, now_ms: u64) {
-        let Some((ns, pod)) = parse_pod(told.description.as_str()) else {
-            self.remove(told.interface);
-            return;
-        };
-        let known = self.by_index.get(&told.interface);
-        let is_odd = told.interface == 0 || told.name.as_str().len() > MAX_NAME;
-        if is_odd || (known.is_none() && self.by_index.len() >= most) {
-            return;
-        }
-        let same =
-            |known: &&Arc<Interface>| (&*known.pod.identity.ns, &*known.pod.identity.name) == (ns, pod);
-        let (pod, since_ms) = match known.filter(same) {
-            // The clock may have been set back.
-            Some(known) => (known.pod.clone(), known.since_ms.min(now_ms)),
-            None => (Pod::new(ns, pod, origin.exporter), self.since(now_ms)),
-        };
-        let port = told.port.filter(|port| *port != 0);
-        let port = port.map(|port| (origin.domain, port));
-        self.remove(told.interface);
-        let interface = Arc::new(Interface {
-            pod,
-            name: told.name.clone(),
-            since_ms,
-            seen_ms: now_ms,
-            index: told.interface,
-            port,
-        });
-        if let Some(port) = port {
-            self.by_port.insert(port, Arc::clone(&interface));
-        }
-        self.by_index.insert(told.interface, interface);
-    }
-
-    /// Since when what is told now for the first time may have been so.
-    fn since(&self, now_ms: u64) -> u64 {
-        if now_ms.abs_diff(self.heard_ms) < FIRST_WORDS_MS {
-            return 0;
-        }
-        now_ms.saturating_sub(LATE_MS)
-    }
-
-    fn remove(&mut self, index: u32) {
-        let port = self.by_index.remove(&index).and_then(|known| known.port);
-        let is_its = |port: &(u32, u32)| self.by_port.get(port).is_some_and(|known| known.index == index);
-        if let Some(port) = port.filter(is_its) {
-            self.by_port.remove(&port);
-        }
-    }
-
-    fn forget(&mut self, oldest_ms: u64) {
-        self.by_index.retain(|_, known| known.seen_ms >= oldest_ms);
-        let known = &self.by_index;
-        self.by_port.retain(|_, port| known.contains_key(&port.index));
-    }
-}
-
-impl Pod {
-    fn new(ns: &str, name: &str, exporter: Option<&Exporter>) -> Self {
-        let identity = Identity {
-            kind: Kind::Pod,
-            name: name.into(),
-            ns: ns.into(),
-            node_name: exporter.map(|e| Arc::clone(&e.node)).unwrap_or_default(),
-            ..Identity::default()
-        };
-        Self {
-            name: [ns, "/", name].concat().into(),
-            identity: Arc::new(identity),
-        }
     }
 }
 
@@ -387,27 +279,13 @@ impl SwitchInterfaces {
     /// The pod behind the interface that this side of a record names, for a flow that
     /// began then (ns since the epoch UTC). A record that names the interface otherwise
     /// is of one that had the number before, or has it since.
-    pub fn pod(&self, side: &Side, began_ns: u64) -> Option<&Pod> {
+    #[inline]
+    pub fn pod(&self, side: &Side, began_ns: u64) -> Option<&AnnouncedPod> {
         let number = side.if_index?;
-        let interface = match self.format {
-            Protocol::NetFlow5 => self.switch.by_port.get(&(self.domain, number))?,
-            _ => self.switch.by_index.get(&number)?,
+        let pod = match self.format {
+            Protocol::NetFlow5 => self.switch.at_port(self.domain, number)?,
+            _ => self.switch.at_index(number)?,
         };
-        let agrees = side.if_name.is_empty() || side.if_name == interface.name;
-        let lived = began_ns / 1_000_000 >= interface.since_ms;
-        (agrees && lived).then_some(&interface.pod)
+        pod.is_behind(side, began_ns).then_some(pod)
     }
-}
-
-/// `namespace/pod`, perhaps with the container's interface after a space.
-fn parse_pod(description: &str) -> Option<(&str, &str)> {
-    let word = description.split(' ').next()?;
-    let (ns, pod) = word.split_once('/')?;
-    let is_name = |name: &str| {
-        let octets = name.bytes();
-        let mut octets =
-            octets.map(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
-        (1..=253).contains(&name.len()) && octets.all(|fits| fits)
-    };
-    (is_name(ns) && is_name(pod)).then_some((ns, pod))
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_flow::{IdentifiedBy, Identity, Kind};
-use weir_identity::interfaces::Pod;
+use weir_identity::interfaces::AnnouncedPod;
 use weir_identity::subnets::Labels;
 use weir_identity::{Directory, Endpoint, EndpointPorts, Lookup, NodePort, Owners, Span, reach};
 
@@ -18,7 +18,7 @@ pub enum Behind<'a> {
     /// Nothing.
     Nothing,
     /// The pod that the node's daemon announced behind the interface.
-    Announced(&'a Pod),
+    Announced(&'a AnnouncedPod),
     /// Who is behind the interface by the node's database.
     Port(&'a Arc<Identity>),
 }
@@ -64,7 +64,7 @@ impl<'a> Behind<'a> {
     pub fn identity(self) -> Option<&'a Arc<Identity>> {
         match self {
             Self::Nothing => None,
-            Self::Announced(pod) => Some(&pod.identity),
+            Self::Announced(pod) => Some(pod.identity()),
             Self::Port(who) => Some(who),
         }
     }
@@ -189,9 +189,9 @@ impl<'a> Question<'a> {
     ) -> (Arc<Identity>, IdentifiedBy) {
         match behind {
             Behind::Announced(pod) => {
-                let known = self.directory.pod(&pod.name);
+                let known = self.directory.pod(pod.name());
                 return (
-                    Arc::clone(known.unwrap_or(&pod.identity)),
+                    Arc::clone(known.unwrap_or(pod.identity())),
                     IdentifiedBy::Interface,
                 );
             }

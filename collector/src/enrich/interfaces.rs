@@ -271,7 +271,7 @@ fn a_thread_sees_what_was_learned_after_it_looked() {
             exporter,
         };
         let side = normalise(record, context).src;
-        here.pod(&side, 0).map(|pod| pod.name.to_string())
+        here.pod(&side, 0).map(|pod| pod.name().to_string())
     };
     assert_eq!(pod(1, None), None);
     for name in ["red/web", "red/db"] {

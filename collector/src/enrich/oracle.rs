@@ -73,7 +73,7 @@ fn identify(
 ) -> (Arc<Identity>, IdentifiedBy) {
     let (directory, flow) = (&world.directory, span(record));
     if let Some(pod) = here.and_then(|here| here.pod(side, flow.from)) {
-        let known = directory.pod(&pod.name, flow).unwrap_or(&pod.identity);
+        let known = directory.pod(pod.name(), flow).unwrap_or(pod.identity());
         return (Arc::clone(known), IdentifiedBy::Interface);
     }
     let ports = directory.nodes.get(&record.exporter_node);
