@@ -19,7 +19,7 @@ use weir_api::export::TunnelPorts;
 mod formats;
 mod trust;
 
-pub use formats::{Coverage, Formats, Ipfix, NetFlow, NodeExports, rank};
+pub use formats::{Coverage, Formats, Ipfix, NetFlow, NodeExports};
 pub use trust::{Attribution, Standing, Trust};
 
 /// One bridge of one node, as its exports are configured.

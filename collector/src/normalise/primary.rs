@@ -55,7 +55,7 @@ use wire::{Direction, Protocol};
 use super::role::Metering;
 use weir_flow::{Entered, FlowRecord, IdentifiedBy, Left};
 use weir_flow::{Identity, Kind};
-use weir_identity::exporters::{Coverage, Exporter, Exporters, Formats, NodeExports, rank};
+use weir_identity::exporters::{Coverage, Exporter, Exporters, Formats, NodeExports};
 
 const UDP: u8 = 17;
 /// Encapsulating Security Payload (RFC 4303): a tunnel whose content is not to be seen.
@@ -327,8 +327,7 @@ impl<'a> Observation<'a> {
         let (format, ipfix) = (self.record.format, formats.ipfix.is_some_and(|i| i.ingress));
         let own = formats.sampling(format, self.ipv4, ipfix);
         let own = own.or(self.record.sampling).unwrap_or(1);
-        let best = formats.most_exact(self.ipv4, ipfix);
-        best.is_none_or(|(sampling, other)| (own, rank(format)) <= (sampling, rank(other)))
+        !formats.see_more_exactly((own, format), self.ipv4, ipfix)
     }
 
     /// Whether the packets carry others, which the integration bridge counts.

@@ -67,33 +67,33 @@ impl Formats {
 
     /// Whether packets have a record where they leave, and none is more exact.
     pub fn show_exits(&self, ipv4: bool) -> bool {
-        let best = self.most_exact(ipv4, true).map(|(_, format)| format);
-        self.ipfix.is_some_and(|ipfix| ipfix.egress) && best == Some(Protocol::Ipfix)
+        self.ipfix.is_some_and(|ipfix| {
+            let exits = (ipfix.sampling, Protocol::Ipfix);
+            ipfix.egress && !self.see_more_exactly(exits, ipv4, true)
+        })
     }
 
-    /// Sampling and name of the most exact format, of those that see these packets:
-    /// the lowest sampling, then IPFIX, NetFlow, sFlow. `ipfix`: IPFIX sees them.
-    pub fn most_exact(&self, ipv4: bool, ipfix: bool) -> Option<(u32, Protocol)> {
-        self.that_see(ipv4, ipfix)
-            .min_by_key(|(sampling, format)| (*sampling, rank(*format)))
+    /// Whether another format sees these packets more exactly than one that has one packet
+    /// in `sampling`: the lowest sampling, then IPFIX, NetFlow, sFlow. `ipfix`: IPFIX sees
+    /// them.
+    pub fn see_more_exactly(&self, (sampling, format): (u32, Protocol), ipv4: bool, ipfix: bool) -> bool {
+        let than = (sampling, rank(format));
+        let is_more = |sampling: Option<u32>, format| sampling.is_some_and(|n| (n, rank(format)) < than);
+        let all = [Protocol::Ipfix, Protocol::NetFlow5, Protocol::Sflow5];
+        all.into_iter()
+            .any(|format| is_more(self.sampling(format, ipv4, ipfix), format))
     }
 
     /// One packet in how many a format has; `None`: it does not see these packets.
+    #[inline]
     pub fn sampling(&self, format: Protocol, ipv4: bool, ipfix: bool) -> Option<u32> {
-        let mut all = self.that_see(ipv4, ipfix);
-        all.find(|(_, other)| *other == format)
-            .map(|(sampling, _)| sampling)
-    }
-
-    fn that_see(&self, ipv4: bool, ipfix: bool) -> impl Iterator<Item = (u32, Protocol)> {
-        let of_ipfix = self
-            .ipfix
-            .filter(|_| ipfix)
-            .map(|i| (i.sampling, Protocol::Ipfix));
-        // OVS makes no NetFlow of anything but IPv4.
-        let of_netflow = self.net_flow.filter(|_| ipv4).map(|_| (1, Protocol::NetFlow5));
-        let of_sflow = self.s_flow.map(|sampling| (sampling, Protocol::Sflow5));
-        [of_ipfix, of_netflow, of_sflow].into_iter().flatten()
+        match format {
+            Protocol::Ipfix => self.ipfix.filter(|_| ipfix).map(|ipfix| ipfix.sampling),
+            // OVS makes no NetFlow of anything but IPv4.
+            Protocol::NetFlow5 => self.net_flow.filter(|_| ipv4).map(|_| 1),
+            Protocol::Sflow5 => self.s_flow,
+            Protocol::NetFlow9 => None,
+        }
     }
 
     fn see_without_ipfix(&self, ipv4: bool) -> bool {
@@ -116,7 +116,7 @@ impl Formats {
 }
 
 /// Which of two formats with the same sampling is more exact: the lower.
-pub const fn rank(format: Protocol) -> u8 {
+const fn rank(format: Protocol) -> u8 {
     match format {
         Protocol::Ipfix => 0,
         Protocol::NetFlow5 | Protocol::NetFlow9 => 1,
