@@ -30,6 +30,8 @@ pub struct Sender {
     batches: SyncSender<Batch>,
     /// Bytes that there is room for.
     room: Arc<AtomicUsize>,
+    /// With so much room, in bytes, none is saved.
+    plenty: usize,
     spares: Spares,
 }
 
@@ -65,6 +67,7 @@ fn with_spares(bytes: usize, spares: Spares) -> (Sender, Inbox) {
     let sender = Sender {
         batches: sender,
         room: Arc::clone(&room),
+        plenty: bytes / 2,
         spares: Arc::clone(&spares),
     };
     let inbox = Inbox {
@@ -85,8 +88,9 @@ impl Sender {
         if records == 0 {
             return Ok(());
         }
-        let batch = if records < filled.capacity() / 2 {
-            // It would take more room than it needs.
+        let is_scarce = self.room.load(Ordering::Relaxed) < self.plenty;
+        let batch = if is_scarce && records < filled.capacity() / 2 {
+            // It would take more room than it needs, where a copy costs less than that.
             let mut small = Vec::with_capacity(records);
             small.append(filled);
             small
