@@ -35,6 +35,10 @@ fields: ## Generate docs/fields.md from the field table
 openapi: ## Generate docs/openapi.json from the collector
 	cargo run --quiet --package weir-collector -- --openapi > docs/openapi.json
 
+.PHONY: build-report
+build-report: requirements ## CPU time and size of the demo's programs by crate; a cold build, with bounds
+	@scripts/build-report
+
 .PHONY: bench-change
 bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 100)
 	@scripts/bench-change $(or $(NODES),100)

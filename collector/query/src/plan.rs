@@ -105,6 +105,7 @@ fn grouped(
         let column = vec![col(&aggregate.column, &schema)?];
         let built = AggregateExprBuilder::new(Arc::clone(&aggregate.function), column)
             .schema(Arc::clone(&schema))
+            .human_display(format!("{}({})", aggregate.function.name(), aggregate.column))
             .alias(&aggregate.column)
             .build()?;
         Ok(Arc::new(built))
@@ -175,3 +176,6 @@ pub(crate) fn physical(expression: &Expr, schema: &Schema) -> Result<Arc<dyn Phy
     let planning = PhysicalPlanningContext::default();
     datafusion_physical_expr::create_physical_expr(expression, &schema, &ExecutionProps::new(), &planning)
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,15 @@ pub(crate) struct Part {
     columns: Vec<Named>,
 }
 
+/// The conditions of a part as segments are read.
+#[derive(Default)]
+struct Divided<'a> {
+    /// Those that the reader prunes by, and asks itself if it is to.
+    told: Vec<Arc<dyn PhysicalExpr>>,
+    /// Those that are to be asked of what it gives.
+    left: Vec<&'a Expr>,
+}
+
 impl Part {
     /// `test` is of the columns of the scan, and so are `columns`, each of which is one of
     /// them or has an alias.
@@ -63,13 +72,13 @@ impl Part {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut steps = Vec::new();
         if let Some(conditions) = &self.conditions {
-            let (known, asked_later) = self.known_to_reader(conditions, context)?;
+            let Divided { told, left } = self.divided(conditions, context)?;
             let schema = self.rows.schema();
             let beyond = beyond.map(|beyond| reassign_expr_columns(Arc::clone(beyond) as _, &schema));
-            let predicate = conjunction_opt(known.into_iter().chain(beyond.transpose()?));
-            let read = self.read(&asked_later);
+            let predicate = conjunction_opt(told.into_iter().chain(beyond.transpose()?));
+            let read = self.read(&left);
             if let Some(files) = self.rows.files(context, predicate, &read, spread)? {
-                steps.push(self.shown(files, &asked_later)?);
+                steps.push(self.shown(files, &left)?);
             }
             let all: Vec<&Expr> = conditions.iter().collect();
             if let Some(memory) = self.rows.memory(context, &self.read(&all), spread)? {
@@ -82,26 +91,21 @@ impl Part {
         union(steps)
     }
 
-    /// The conditions that the reader of segments prunes by, and those that are to be asked
-    /// of what it gives: all of them, unless it is to ask them itself.
-    fn known_to_reader<'a>(
-        &self,
-        conditions: &'a [Expr],
-        context: &ScanContext,
-    ) -> Result<(Vec<Arc<dyn PhysicalExpr>>, Vec<&'a Expr>)> {
-        let (mut known, mut asked_later) = (Vec::new(), Vec::new());
+    /// What the reader of segments is told of the conditions, and what is left to ask.
+    fn divided<'a>(&self, conditions: &'a [Expr], context: &ScanContext) -> Result<Divided<'a>> {
+        let mut divided = Divided::default();
         let schema = self.rows.schema();
         for condition in conditions {
             let ready = physical(condition, &schema)?;
-            let is_known = can_expr_be_pushed_down_with_schemas(&ready, &schema);
-            if !is_known || !context.filter_first {
-                asked_later.push(condition);
+            let is_told = can_expr_be_pushed_down_with_schemas(&ready, &schema);
+            if !is_told || !context.filter_first {
+                divided.left.push(condition);
             }
-            if is_known {
-                known.push(ready);
+            if is_told {
+                divided.told.push(ready);
             }
         }
-        Ok((known, asked_later))
+        Ok(divided)
     }
 
     /// The places of the columns of the scan that the columns and these conditions need.

@@ -83,3 +83,21 @@ impl Accumulator for SumOfAll {
         size_of_val(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::UInt64Array;
+
+    use super::*;
+
+    #[test]
+    fn a_sum_beyond_64_bits_is_the_largest_number_and_not_a_small_one() {
+        let values: ArrayRef = Arc::new(UInt64Array::from(vec![Some(u64::MAX - 1), None, Some(5)]));
+        let mut of_all = SumOfAll::default();
+        assert_eq!(of_all.evaluate().unwrap(), ScalarValue::UInt64(None));
+        of_all.update_batch(&[Arc::clone(&values)]).unwrap();
+        assert_eq!(of_all.evaluate().unwrap(), ScalarValue::UInt64(Some(u64::MAX)));
+        of_all.merge_batch(&[values]).unwrap();
+        assert_eq!(of_all.evaluate().unwrap(), ScalarValue::UInt64(Some(u64::MAX)));
+    }
+}
