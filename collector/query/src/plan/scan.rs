@@ -94,13 +94,12 @@ impl SegmentScan {
             .with_projection_indices(Some(columns.to_vec()))?
             .build();
         let files: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
-        let wanted = if spread { context.threads } else { 1 };
-        if partitions(&files) >= wanted {
+        if !spread {
             return Ok(Some(files));
         }
-        // A large file is read by several.
-        let shared = files.repartitioned(wanted, &context.options)?;
-        spread_over(shared.unwrap_or(files), wanted).map(Some)
+        // Large files are divided, so that each thread reads as much as the others.
+        let divided = files.repartitioned(context.threads, &context.options)?;
+        spread_over(divided.unwrap_or(files), context.threads).map(Some)
     }
 
     /// The files, dealt out so that each thread has about the same to read.
