@@ -6,10 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::TimestampMicrosecondType;
-use datafusion::datasource::provider_as_source;
-use datafusion::functions_aggregate::expr_fn::sum;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::prelude::{col, lit};
+use datafusion_expr::{Expr, col, lit};
 use jiff::Timestamp;
 use weir_api::fields::Column;
 use weir_store::{Reader, Tier, TimeRange, View, schema};
@@ -23,6 +20,7 @@ use crate::identity_table::IdentityTable;
 use crate::lower::time_value;
 use crate::measure::{self, Sum};
 use crate::output::present;
+use crate::plan::{self, Aggregate, Part, Plan};
 use crate::rank::{Ranked, Table};
 use crate::run::{self, QueryRun, Task};
 use crate::segment_reader::OpenedSegments;
@@ -168,41 +166,37 @@ impl PreparedQuestion {
         })
     }
 
-    fn plan(&self) -> Result<LogicalPlan, QueryError> {
-        let mut plan: Option<LogicalPlanBuilder> = None;
+    fn plan(&self) -> Result<Plan, QueryError> {
+        let mut parts = Vec::new();
         for batch in self.slices.iter().flat_map(TierSlice::batches) {
             for read in self.selection.reads() {
-                let part = self.part(read, batch.clone())?;
-                plan = Some(match plan {
-                    Some(plan) => plan.union(part)?,
-                    None => LogicalPlanBuilder::from(part),
-                });
+                parts.push(self.part(read, batch.clone())?);
             }
         }
-        let plan = match (plan, self.selection.reads().first()) {
-            (Some(plan), _) => plan,
-            (None, Some(read)) => LogicalPlanBuilder::from(self.part(read, Batch::empty())?),
-            (None, None) => LogicalPlanBuilder::empty(false),
+        if let (true, Some(read)) = (parts.is_empty(), self.selection.reads().first()) {
+            parts.push(self.part(read, Batch::empty())?);
+        }
+        let added = self.selection.names(&self.sums).into_iter();
+        let sum = |column| Aggregate {
+            function: plan::sum(),
+            column,
         };
-        let keys: Vec<Expr> = self.keys.names().map(col).collect();
-        let added = self.selection.names(&self.sums);
-        let ordered: Vec<Expr> = keys.iter().cloned().chain(added.iter().map(col)).collect();
-        let sums = added.iter().map(|name| sum(col(name)).alias(name));
-        let plan = plan.aggregate(keys, sums.collect::<Vec<_>>())?.project(ordered)?;
-        Ok(plan.build()?)
+        Ok(Plan::Groups {
+            parts,
+            keys: self.keys.names().collect(),
+            added: added.map(sum).collect(),
+        })
     }
 
     /// Keys and what is added up, of the rows that count.
-    fn part(&self, read: &Read, batch: Batch) -> Result<LogicalPlan, QueryError> {
+    fn part(&self, read: &Read, batch: Batch) -> Result<Part, QueryError> {
         let test = read.test(batch.sums);
         let test = match batch.bounds {
             Some(bounds) => within(bounds).and(test),
             None => test,
         };
         let columns = self.selection.columns(read, &self.keys, &self.sums, batch.sums)?;
-        let table = provider_as_source(Arc::new(batch.rows));
-        let plan = LogicalPlanBuilder::scan("flows", table, None)?;
-        Ok(plan.filter(test)?.project(columns)?.build()?)
+        Ok(Part::new(batch.rows, &test, columns))
     }
 
     fn finish(&self, ran: &QueryRun) -> Result<Answer, QueryError> {

@@ -6,16 +6,15 @@
 //! rows are read once and [`crate::rank`] joins the groups. Where they have none (grouped
 //! by one end), a flow is in the groups of both its ends, and once in the totals.
 
-use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{Expr, when};
-use datafusion::prelude::lit;
+use datafusion_common::{DataFusionError, Result};
+use datafusion_expr::{Expr, lit};
 use weir_api::fields::Column;
 
 use crate::Filter;
 use crate::filter::expr::Test;
 use crate::groups::Keys;
 use crate::identity_table::IdentityTable;
-use crate::lower::LoweringContext;
+use crate::lower::{self, LoweringContext};
 use crate::measure::Sum;
 
 /// The rows that count, as the plan reads them.
@@ -81,9 +80,9 @@ impl Selection {
             });
         }
         let (near, mut far) = (read(near, false)?, read(far, true)?);
-        let in_group = as_it_is.and(keys.is_own_mirror()).is_not_true();
-        far.facts = far.facts.and(in_group.clone());
-        far.sums = far.sums.and(in_group);
+        let in_group = lower::not(lower::every(vec![as_it_is, keys.is_own_mirror()]));
+        far.facts = lower::every(vec![far.facts, in_group.clone()]);
+        far.sums = lower::every(vec![far.sums, in_group]);
         Ok(Self {
             reads: vec![near, far],
             apart: true,
@@ -128,8 +127,8 @@ impl Selection {
                 true => Ok(value),
                 false => Ok(nothing),
             },
-            Sum::Sent => when(read.as_it_is.clone(), value).otherwise(nothing),
-            Sum::Received => when(read.as_it_is.clone(), nothing).otherwise(value),
+            Sum::Sent => lower::chosen_by(&read.as_it_is, value, nothing),
+            Sum::Received => lower::chosen_by(&read.as_it_is, nothing, value),
             _ => Ok(value),
         }
     }
@@ -141,7 +140,7 @@ fn added_in_total(read: &Read, sum: Sum, value: Expr) -> Result<Expr> {
     let nothing = lit(0_u64);
     match (sum, read.mirrored) {
         (Sum::Sent, true) | (Sum::Received, false) => Ok(nothing),
-        (_, true) => when(read.as_it_is.clone(), nothing).otherwise(value),
+        (_, true) => lower::chosen_by(&read.as_it_is, nothing, value),
         (_, false) => Ok(value),
     }
 }

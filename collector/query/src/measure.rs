@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, UInt64Array};
-use datafusion::logical_expr::Expr;
-use datafusion::prelude::{col, lit};
+use datafusion_expr::{Expr, col, lit};
 use weir_store::schema::FLOWS;
 
 use crate::{Measure, Question};

@@ -12,10 +12,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
-use datafusion::datasource::provider_as_source;
-use datafusion::error::Result as Done;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
-use datafusion::prelude::col;
+use datafusion_expr::{Expr, col};
 use weir_api::fields::Column;
 use weir_store::schema::{DST_ID, SRC_ID};
 use weir_store::{Batch, Reader, Segment, TimeRange, View};
@@ -27,9 +24,9 @@ use crate::cursor::{Cursor, after, narrowed, times};
 use crate::groups;
 use crate::identity_table::IdentityTable;
 use crate::lower::LoweringContext;
+use crate::plan::{Part, Plan, SegmentScan};
 use crate::records::{shown, stored};
 use crate::run::{self, QueryRun, Task};
-use crate::scan::SegmentScan;
 use crate::segment_reader::OpenedSegments;
 use crate::{FlowsPage, FlowsRequest, Order, QueryError, Stats, compile, tier_slice};
 
@@ -201,7 +198,7 @@ impl PreparedRequest {
         opened: &Arc<OpenedSegments>,
     ) -> Result<QueryRun, QueryError> {
         let task = Task {
-            plan: self.plan(sources, bounds)?,
+            plan: self.plan(sources, bounds),
             limits: &self.budget.limits,
             filter_first: true,
             most: self.wanted(),
@@ -211,20 +208,22 @@ impl PreparedRequest {
         run::run(task).await
     }
 
-    fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Result<LogicalPlan, QueryError> {
-        let part = |rows: SegmentScan, test: Expr| -> Done<LogicalPlan> {
-            let plan = LogicalPlanBuilder::scan("flows", provider_as_source(Arc::new(rows)), None)?;
-            plan.filter(test)?
-                .project(self.names.iter().map(|name| col(*name)))?
-                .build()
+    fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Plan {
+        let part = |sources, test: Expr| {
+            let columns = self.names.iter().map(|name| col(*name));
+            Part::new(rows(sources), &test, columns.collect())
         };
         let is_inside = |source: &RecordSource| tier_slice::is_inside(source.time(), bounds);
-        let (whole, cut): (Vec<_>, Vec<_>) = sources.iter().cloned().partition(is_inside);
-        let whole = part(rows(whole), self.test.clone())?;
-        let cut = part(rows(cut), within(bounds).and(self.test.clone()))?;
-        let sorted: Vec<SortExpr> = self.sorting().map(|(name, options)| by(name, options)).collect();
-        let plan = LogicalPlanBuilder::from(whole).union(cut)?;
-        Ok(plan.sort_with_limit(sorted, Some(self.wanted()))?.build()?)
+        let (whole, cut) = sources.iter().cloned().partition(is_inside);
+        let order = self.sorting().map(|(name, options)| (name.to_owned(), options));
+        Plan::First {
+            parts: vec![
+                part(whole, self.test.clone()),
+                part(cut, within(bounds).and(self.test.clone())),
+            ],
+            order: order.collect(),
+            fetch: self.wanted(),
+        }
     }
 
     /// What records are ordered by, first to last.
@@ -288,10 +287,6 @@ fn rows(sources: Vec<RecordSource>) -> SegmentScan {
         }
     }
     SegmentScan::facts(segments, memory)
-}
-
-fn by(name: &str, options: SortOptions) -> SortExpr {
-    col(name).sort(!options.descending, options.nulls_first)
 }
 
 /// The columns in which any row of the view may have a value.
