@@ -79,15 +79,15 @@ impl Enrich {
         self.cache.outdate();
     }
 
-    /// Fills in who stands on both sides, and which one listens. Call
-    /// [`Self::names_changed`] before it is given another directory or other labels.
-    pub fn enrich(
-        &mut self,
-        record: &mut FlowRecord,
-        directory: &Directory,
-        labels: &Labels,
-        here: Option<&SwitchInterfaces>,
-    ) {
+    /// What the sides of a record are looked up by. Their places come from memory
+    /// meanwhile: of many records at once, where each of them is only then named.
+    pub fn seek<'a>(
+        &self,
+        record: &FlowRecord,
+        directory: &'a Directory,
+        labels: &'a Labels,
+        here: Option<&'a SwitchInterfaces>,
+    ) -> SoughtSides<'a> {
         let names = Names {
             directory,
             labels,
@@ -96,25 +96,48 @@ impl Enrich {
             flow: span(record),
             proto: record.proto.unwrap_or(0),
         };
-        let src = Sought::of(&record.src, &names);
-        let dst = Sought::of(&record.dst, &names);
-        // Both are looked for, and come from memory, before either is used: what they
-        // are counted by is seldom in the processor's caches.
-        let serves = match (
-            self.cached(&record.src, &src, &names),
-            self.cached(&record.dst, &dst, &names),
-        ) {
-            (Some(of_src), Some(of_dst)) => {
-                let counted = |known: Known<'_>| Arc::strong_count(known.identity);
-                std::hint::black_box((counted(of_src), counted(of_dst)));
-                (of_src.fill(&mut record.src), of_dst.fill(&mut record.dst))
+        let sides = [&record.src, &record.dst].map(|side| Sought::of(side, &names));
+        for side in &sides {
+            self.cache.fetch(&Key::of_address(side.asked, side.behind.kind()));
+        }
+        SoughtSides { names, sides }
+    }
+
+    /// Lets the identities that were found before come from memory.
+    pub fn fetch(&self, record: &FlowRecord, sought: &SoughtSides<'_>) {
+        let SoughtSides { names, sides } = sought;
+        for (side, sought) in [&record.src, &record.dst].into_iter().zip(sides) {
+            if let Some(known) = self.cached(side, sought, names) {
+                std::hint::black_box(Arc::strong_count(known.identity));
             }
-            _ => {
-                let src = self.name(&mut record.src, &src, &names);
-                (src, self.name(&mut record.dst, &dst, &names))
-            }
-        };
+        }
+    }
+
+    /// Fills in who stands on both sides, and which one listens, by what was sought for
+    /// this record. Call [`Self::names_changed`] before that is of another directory or
+    /// other labels.
+    pub fn name_sides(&mut self, record: &mut FlowRecord, sought: &SoughtSides<'_>) {
+        let SoughtSides {
+            names,
+            sides: [src, dst],
+        } = sought;
+        let serves = (
+            self.name(&mut record.src, src, names),
+            self.name(&mut record.dst, dst, names),
+        );
         self.find_server(record, serves);
+    }
+
+    /// Does all of that for one record.
+    pub fn enrich(
+        &mut self,
+        record: &mut FlowRecord,
+        directory: &Directory,
+        labels: &Labels,
+        here: Option<&SwitchInterfaces>,
+    ) {
+        let sought = self.seek(record, directory, labels, here);
+        self.name_sides(record, &sought);
     }
 
     /// What was found before; not where the Ethernet address says more.
@@ -179,6 +202,12 @@ impl Enrich {
         }
         (record.server, record.server_confidence) = (server, confidence);
     }
+}
+
+/// What the sides of a record are looked up by, and in.
+pub struct SoughtSides<'a> {
+    names: Names<'a>,
+    sides: [Sought<'a>; 2],
 }
 
 /// What a side is looked up by.

@@ -47,11 +47,9 @@ pub struct Datagram<'a> {
 
 /// Who is given the datagrams.
 pub trait Handler {
-    /// Takes one datagram, received at this time (ns since the epoch UTC).
-    fn datagram(&mut self, datagram: Datagram<'_>, now_ns: u64);
-
-    /// All datagrams of one system call were handed over.
-    fn batch_end(&mut self);
+    /// Takes the datagrams of one system call, received at this time (ns since the epoch
+    /// UTC).
+    fn datagrams<'a>(&mut self, datagrams: impl Iterator<Item = Datagram<'a>>, now_ns: u64);
 
     /// There are no more datagrams at the moment.
     fn pause(&mut self) {}
@@ -200,16 +198,15 @@ impl<'a> Source<'a> {
             Err(error) => return Err(error),
         };
         let now_ns = now_ns();
-        for n in 0..count {
-            if let Some(session) = batch.sender(n) {
-                for payload in batch.datagrams(n) {
-                    handler.datagram(Datagram { session, payload }, now_ns);
-                }
-            }
-        }
         // Asking once is cheaper than to be told with every datagram (SO_RXQ_OVFL).
         self.ask_for_drops();
-        handler.batch_end();
+        let batch = &*batch;
+        let known = (0..count).filter_map(|n| Some((n, batch.sender(n)?)));
+        let datagrams = known.flat_map(|(n, session)| {
+            let payloads = batch.datagrams(n);
+            payloads.map(move |payload| Datagram { session, payload })
+        });
+        handler.datagrams(datagrams, now_ns);
         Ok(if count == BATCH { Read::Full } else { Read::Some })
     }
 
@@ -222,7 +219,6 @@ impl<'a> Source<'a> {
             let datagrams = (0..count).map(|n| batch.datagrams(n).count());
             handler.too_late(datagrams.sum());
         }
-        handler.batch_end();
     }
 
     /// Takes in the count, which wraps.

@@ -11,7 +11,7 @@ use crate::allow::Allow;
 use crate::containment::contained;
 use crate::decode::{DatagramReject, Decode, Decoded, ExporterState};
 use crate::enrich::claims::Claims;
-use crate::enrich::{Enrich, NameRoom};
+use crate::enrich::{Enrich, NameRoom, SoughtSides};
 use crate::metrics::{Drop, Metrics};
 use crate::normalise::{Context, VantagePoint, is_ovs, judge, normalise};
 use crate::queue::{Full, Sender};
@@ -20,7 +20,7 @@ use crate::templates::Templates;
 use weir_flow::FlowRecord;
 use weir_identity::Snapshot;
 use weir_identity::exporters::Exporter;
-use weir_identity::interfaces::{ExporterRef, Interfaces, Switches};
+use weir_identity::interfaces::{ExporterRef, Interfaces, SwitchInterfaces, Switches};
 use weir_identity::subnets::Labels;
 
 /// Records in a batch at which it is handed on before all datagrams were looked at.
@@ -31,6 +31,10 @@ const MAX_KEPT: usize = 2 * FULL_BATCH;
 
 /// Records in a batch at which it is handed on although more datagrams wait.
 const GATHERED: usize = 512;
+
+/// Records that are named at once, those of one datagram aside: what they are looked up
+/// in is to stay in the processor's caches until all are.
+const NAMED_AT_ONCE: usize = 64;
 
 /// What all workers share.
 #[derive(Debug, Clone)]
@@ -96,6 +100,18 @@ pub struct Worker {
     sender: Sender,
 }
 
+/// The records of one datagram, which have no names yet.
+struct Unnamed<'a> {
+    session: Session,
+    payload: &'a [u8],
+    /// How many there are, in the batch after those of the one before.
+    records: usize,
+    at: VantagePoint<'a>,
+    /// The cluster vouches for who sent them.
+    of_cluster: bool,
+    here: Option<SwitchInterfaces>,
+}
+
 impl Worker {
     /// Takes one datagram or message, received at this time (ns since the epoch UTC).
     ///
@@ -103,7 +119,24 @@ impl Worker {
     /// It was refused, and counted so.
     pub fn message(&mut self, session: Session, payload: &[u8], now_ns: u64) -> Result<(), DatagramReject> {
         self.refresh_names();
-        let exporters = &self.names.exporters;
+        let names = self.names.clone();
+        let unnamed = self.decode(&names, session, payload, now_ns)?;
+        self.name(&names, &[unnamed]);
+        if self.batch.len() >= FULL_BATCH {
+            self.hand_on();
+        }
+        Ok(())
+    }
+
+    /// Appends the records of a datagram to the batch.
+    fn decode<'a>(
+        &mut self,
+        names: &'a Snapshot,
+        session: Session,
+        payload: &'a [u8],
+        now_ns: u64,
+    ) -> Result<Unnamed<'a>, DatagramReject> {
+        let exporters = &*names.exporters;
         let source = session.peer.ip();
         let now_ms = now_ns / 1_000_000;
         if !self.allow.permits(source, exporters) {
@@ -122,40 +155,95 @@ impl Worker {
             source,
             exporter,
         };
-        let (decoded, before, mut finished) = (self.raw.len(), self.batch.len(), 0);
-        let mut names_refused = 0;
-        let finish = || {
+        let (decoded, before) = (self.raw.len(), self.batch.len());
+        let normalised = contained(session, payload, || {
             let origin = origin(self.raw.first(), exporter, source);
             let here =
                 origin.and_then(|(origin, format)| self.switches.here(&self.interfaces, origin, format));
-            let at = VantagePoint::new(exporter, exporters, metering);
             // Each is made where it stays: a record is large.
             self.batch
                 .extend(self.raw.iter_mut().map(|raw| normalise(raw, context)));
-            self.raw.clear();
-            for record in &mut self.batch[before..] {
-                self.enrich
-                    .enrich(record, &self.names.directory, &self.labels, here);
+            (VantagePoint::new(exporter, exporters, metering), here.cloned())
+        });
+        self.raw.clear();
+        let Some((at, here)) = normalised else {
+            self.batch.truncate(before);
+            self.metrics.drop_records(Drop::Panic, decoded as u64);
+            return Err(DatagramReject::Panic);
+        };
+        Ok(Unnamed {
+            session,
+            payload,
+            records: decoded,
+            at,
+            of_cluster,
+            here,
+        })
+    }
+
+    /// Names and judges the last records of the batch, which are those of these datagrams.
+    /// What names are looked up in comes from memory for all of them at once.
+    fn name(&mut self, names: &Snapshot, datagrams: &[Unnamed<'_>]) {
+        let labels = Arc::clone(&self.labels);
+        let all: usize = datagrams.iter().map(|datagram| datagram.records).sum();
+        let mut first = self.batch.len() - all;
+        let mut sought = Vec::with_capacity(all);
+        for datagram in datagrams {
+            let (before, here) = (sought.len(), datagram.here.as_ref());
+            let records = &self.batch[first + before..][..datagram.records];
+            let seek = || {
+                let seek = |record| Some(self.enrich.seek(record, &names.directory, &labels, here));
+                sought.extend(records.iter().map(seek));
+            };
+            if contained(datagram.session, datagram.payload, seek).is_none() {
+                sought.truncate(before);
+                sought.resize_with(before + datagram.records, || None);
+            }
+        }
+        let mut sought = &sought[..];
+        for datagram in datagrams {
+            let (its, others) = sought.split_at(datagram.records);
+            first += self.name_datagram(datagram, first, its);
+            sought = others;
+        }
+    }
+
+    /// Names and judges the records of one datagram, which begin at this place of the
+    /// batch, and says how many are left of them: those that it could not be done for are
+    /// dropped.
+    fn name_datagram(
+        &mut self,
+        datagram: &Unnamed<'_>,
+        first: usize,
+        sought: &[Option<SoughtSides<'_>>],
+    ) -> usize {
+        let (mut finished, mut names_refused) = (0, 0);
+        let records = &mut self.batch[first..first + datagram.records];
+        let finish = || {
+            for (record, sought) in records.iter_mut().zip(sought) {
+                let Some(sought) = sought else { break };
+                self.enrich.name_sides(record, sought);
                 if !record.attributes.is_empty() {
-                    names_refused += usize::from(self.claims.apply(record, of_cluster));
+                    names_refused += usize::from(self.claims.apply(record, datagram.of_cluster));
                 }
-                judge(record, &at);
+                judge(record, &datagram.at);
                 finished += 1;
             }
         };
-        if contained(session, payload, finish).is_none() {
-            let lost = decoded - finished;
-            self.batch.truncate(before + finished);
-            self.raw.clear();
+        if contained(datagram.session, datagram.payload, finish).is_none() {
             self.enrich = Enrich::with_room(self.room);
             self.claims = Claims::with_room(self.room);
+        }
+        if finished < datagram.records {
+            self.batch.drain(first + finished..first + datagram.records);
+            let lost = datagram.records - finished;
             self.metrics.drop_records(Drop::Panic, lost as u64);
         }
-        self.decode.names_refused(source, names_refused);
-        if self.batch.len() >= FULL_BATCH {
-            self.hand_on();
+        if names_refused > 0 {
+            self.decode
+                .names_refused(datagram.session.peer.ip(), names_refused);
         }
-        Ok(())
+        finished
     }
 
     /// Knows the templates that are known from before, and tells what it learns.
@@ -225,23 +313,36 @@ fn origin<'a>(
 }
 
 impl Handler for Worker {
-    fn datagram(&mut self, datagram: Datagram<'_>, now_ns: u64) {
-        let session = Session::datagram(datagram.session);
-        // Over UDP there is nothing to be done about a refusal, beside the counting.
-        let _ = self.message(session, datagram.payload, now_ns);
-    }
-
-    fn too_late(&mut self, datagrams: usize) {
-        self.decode.too_late(datagrams);
-    }
-
-    fn batch_end(&mut self) {
+    fn datagrams<'a>(&mut self, datagrams: impl Iterator<Item = Datagram<'a>>, now_ns: u64) {
+        self.refresh_names();
+        let names = self.names.clone();
+        let (mut unnamed, mut records) = (Vec::new(), 0);
+        for Datagram { session, payload } in datagrams {
+            // Over UDP there is nothing to be done about a refusal, beside the counting.
+            let decoded = self.decode(&names, Session::datagram(session), payload, now_ns);
+            let Ok(decoded) = decoded else { continue };
+            records += decoded.records;
+            unnamed.push(decoded);
+            if records >= NAMED_AT_ONCE {
+                self.name(&names, &unnamed);
+                unnamed.clear();
+                records = 0;
+                if self.batch.len() >= FULL_BATCH {
+                    self.hand_on();
+                }
+            }
+        }
+        self.name(&names, &unnamed);
         if self.batch.len() >= GATHERED {
             self.hand_on();
         } else {
             self.decode.publish();
         }
         self.decode.busy();
+    }
+
+    fn too_late(&mut self, datagrams: usize) {
+        self.decode.too_late(datagrams);
     }
 
     fn pause(&mut self) {

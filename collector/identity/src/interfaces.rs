@@ -70,7 +70,7 @@ struct Known {
 }
 
 /// The interfaces that the records of one datagram name.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SwitchInterfaces {
     switch: Arc<Switch>,
     /// Of the bridge, for OpenFlow ports.

@@ -13,13 +13,13 @@ struct Seen {
 }
 
 impl Handler for Seen {
-    fn datagram(&mut self, datagram: Datagram<'_>, _: u64) {
-        assert!(datagram.payload.iter().all(|octet| *octet == 7));
-        self.lengths.push(datagram.payload.len());
-        self.sessions.insert(datagram.session);
+    fn datagrams<'a>(&mut self, datagrams: impl Iterator<Item = Datagram<'a>>, _: u64) {
+        for datagram in datagrams {
+            assert!(datagram.payload.iter().all(|octet| *octet == 7));
+            self.lengths.push(datagram.payload.len());
+            self.sessions.insert(datagram.session);
+        }
     }
-
-    fn batch_end(&mut self) {}
 
     fn too_late(&mut self, datagrams: usize) {
         self.too_late += datagrams;

@@ -67,3 +67,40 @@ fn names_that_a_record_brings_from_outside_of_the_cluster_are_counted_and_not_be
     assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     assert_eq!(metrics.exporters().all().0[0].1.counters.names_refused, 1);
 }
+
+#[test]
+fn a_datagram_whose_records_cannot_be_named_takes_no_others_with_it() {
+    let (mut worker, metrics, inbox) = worker();
+    let names = Snapshot::default();
+    let template = |n: u16| Ipfix::new(0, n.into(), 1).template(256, &[Field::iana(7, 2), Field::iana(1, 8)]);
+    let record = |port: u16| [port.to_be_bytes().as_slice(), &[0, 0, 0, 0, 0, 0, 0, 9]].concat();
+    let messages = [[1, 2], [3, 4], [5, 6]].map(|ports: [u16; 2]| {
+        let records = ports.map(record).concat();
+        template(ports[0]).set(256, &records).encode()
+    });
+    let datagrams = messages
+        .each_ref()
+        .map(|message| worker.decode(&names, session(), message, 1).unwrap());
+    let labels = Arc::clone(&worker.labels);
+    let sought = worker.batch.iter().enumerate().map(|(n, record)| {
+        let sought = worker.enrich.seek(record, &names.directory, &labels, None);
+        // What the fourth is looked up by was not found out: there was a fault of ours.
+        (n != 3).then_some(sought)
+    });
+    let sought: Vec<_> = sought.collect();
+    let mut first = 0;
+    for (datagram, its) in datagrams.iter().zip(sought.chunks(2)) {
+        first += worker.name_datagram(datagram, first, its);
+    }
+    worker.hand_on();
+    let ports: Vec<_> = inbox
+        .wait()
+        .unwrap()
+        .iter()
+        .map(|record| record.src.port)
+        .collect();
+    assert_eq!(ports, [1, 2, 3, 5, 6].map(Some));
+    let text = metrics.encode();
+    let line = "weir_collector_records_dropped_total{reason=\"panic\"} 1";
+    assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+}
