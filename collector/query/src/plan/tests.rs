@@ -5,6 +5,7 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, UInt64Type};
 use datafusion_common::config::ConfigOptions;
 use datafusion_expr::{Expr, col, lit, when};
+use datafusion_physical_plan::collect;
 use datafusion_physical_plan::display::DisplayableExecutionPlan;
 use weir_store::{Reader, Retention, Settings, TimeRange, Writer, open};
 
@@ -176,6 +177,44 @@ fn segments_are_not_read_for_what_is_beyond_the_first_rows() {
     let reads = steps.lines().find(|line| line.contains("DataSourceExec"));
     assert!(reads.unwrap().contains("DynamicFilter"), "{steps}");
     assert!(steps.contains("fetch=3"), "{steps}");
+}
+
+#[tokio::test]
+async fn large_segments_are_divided_among_threads_and_each_row_is_read_once() {
+    let stored = stored();
+    let raw = stored.reader.view(ALL).raw;
+    let mut sums = Vec::new();
+    for least in [1, 10 << 20] {
+        let mut options = ConfigOptions::new();
+        options.optimizer.repartition_file_min_size = least;
+        let context = ScanContext {
+            options: Arc::new(options),
+            threads: 3,
+            ..context(false)
+        };
+        let plan = Plan::Groups {
+            parts: vec![Part::new(
+                SegmentScan::facts(raw[..2].to_vec(), Vec::new()),
+                &lit(true),
+                bytes(),
+            )],
+            keys: Vec::new(),
+            added: vec![Aggregate {
+                function: sum(),
+                column: "s0".to_owned(),
+            }],
+        };
+        let steps = plan.steps(&context).unwrap();
+        let shown = DisplayableExecutionPlan::new(steps.as_ref())
+            .indent(false)
+            .to_string();
+        let groups = if least == 1 { "3 groups" } else { "2 groups" };
+        assert!(shown.contains(groups), "{shown}");
+        let rows = collect(steps, Arc::default()).await.unwrap();
+        sums.push(rows[0].column(0).as_primitive::<UInt64Type>().value(0));
+    }
+    assert!(sums[0] > 0);
+    assert_eq!(sums[0], sums[1]);
 }
 
 #[tokio::test]
