@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion_common::ScalarValue;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_expr::{Expr, col, lit};
 use proptest::prelude::*;
 use proptest::sample::select;
 use weir_api::fields::Column;
@@ -16,7 +18,7 @@ use wire::{Attribute, AttributeValue};
 use crate::filter::expr::{Case, Compare, Term, Test, TextTest, Type};
 use crate::filter::literal::{octets, ranges};
 use crate::identity_table::IdentityTable;
-use crate::lower::LoweringContext;
+use crate::lower::{LoweringContext, any, chosen_by, every, not};
 use crate::{Filter, compile};
 use arrow::array::RecordBatch;
 
@@ -477,4 +479,23 @@ fn a_mirrored_filter_finds_the_other_direction() {
     let filter = compile(r#"ns == "a" && dst_port == 443 && egress_policy == "p""#).unwrap();
     let mirrored = compile(r#"dst_ns == "a" && port == 443 && egress_policy == "p""#).unwrap();
     assert_eq!(format!("{:?}", filter.mirrored()), format!("{:?}", mirrored.test));
+}
+
+#[test]
+fn conditions_that_are_the_same_for_every_row_are_not_asked() {
+    let asked = || col("primary");
+    let null = || lit(ScalarValue::Boolean(None));
+    assert_eq!(every(vec![lit(true), asked()]), asked());
+    assert_eq!(every(vec![asked(), lit(false)]), lit(false));
+    assert_eq!(every(vec![asked(), null()]), lit(false));
+    assert_eq!(every(Vec::new()), lit(true));
+    assert_eq!(any(vec![lit(false), asked(), null()]), asked());
+    assert_eq!(any(vec![asked(), lit(true)]), lit(true));
+    assert_eq!(any(vec![null()]), lit(false));
+    assert_eq!(not(null()), lit(true));
+    assert_eq!(not(lit(true)), lit(false));
+    let (yes, no) = (col("bytes"), lit(0_u64));
+    let chosen = |by: Expr| chosen_by(&by, yes.clone(), no.clone()).unwrap();
+    assert_eq!(chosen(lit(true)), yes);
+    assert_eq!(chosen(null()), no);
 }
