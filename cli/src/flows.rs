@@ -249,7 +249,7 @@ pub async fn flows(args: FlowsArgs) -> Result<ExitCode> {
             // Nobody asked for the last hour.
             since: args.selection.time.since.is_some(),
         };
-        return follow::run(&source, request, before, paper).await;
+        return follow::run(source, request, before, paper).await;
     }
     match args.last {
         Some(last) => last_records(&source, request, last, paper).await,

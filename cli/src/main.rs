@@ -2,6 +2,7 @@
 //! fails and why (`status`), and who talked to whom (`flows` and its kin). Also
 //! found by kubectl as `kubectl weir`.
 
+mod backoff;
 mod bench;
 mod cluster;
 mod collector_report;
@@ -23,10 +24,12 @@ mod source;
 mod state;
 mod status;
 mod table;
+mod tail;
 mod template;
 mod terminal;
 mod time;
 mod up;
+mod watch;
 mod zone;
 
 use std::io::{self, IsTerminal};
@@ -70,6 +73,11 @@ enum Command {
     Flows(flows::FlowsArgs),
     /// Show who sends most: workloads by bytes unless told otherwise
     Top(flows::TopArgs),
+    /// Show live who talks to whom, in a table that keys steer
+    ///
+    /// Groups, order and filter change by keys; Enter goes down from namespaces to
+    /// workloads, pods, addresses, ports and records. ? shows the keys.
+    Watch(watch::WatchArgs),
     /// Show sums over groups of flows, or how they are made (--explain)
     Query(flows::QueryArgs),
     /// List the fields of a flow record
@@ -114,6 +122,7 @@ fn main() -> ExitCode {
             Command::Status(args) => status::run(args).await,
             Command::Flows(args) => flows::flows(args).await,
             Command::Top(args) => flows::top(args).await,
+            Command::Watch(args) => watch::run(args).await,
             Command::Query(args) => flows::query(args).await,
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,
@@ -122,6 +131,8 @@ fn main() -> ExitCode {
             Command::Bench(args) => bench::run(args).await,
         }
     });
+    // Whoever writes to a pipe that nobody reads would be waited for.
+    runtime.shutdown_background();
     ended.unwrap_or_else(|error| fail(&error))
 }
 

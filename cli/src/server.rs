@@ -109,9 +109,7 @@ impl Server {
     }
 
     async fn send(&self, page: &str, pairs: &Pairs) -> Result<Response<Body>> {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(pairs.iter().filter(|(_, value)| !value.is_empty()));
-        let path = format!("{}/api/v1/{page}?{}", self.prefix, query.finish());
+        let path = format!("{}/api/v1/{page}?{}", self.prefix, encoded(pairs));
         let mut request = Request::get(path).header(header::ACCEPT, "application/json, */*;q=0.5");
         if let Some(token) = &self.token {
             request = request.header(PROXIED_TOKEN, format!("Bearer {token}"));
@@ -150,6 +148,12 @@ impl Server {
             }
         }
     }
+}
+
+fn encoded(pairs: &Pairs) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs.iter().filter(|(_, value)| !value.is_empty()));
+    query.finish()
 }
 
 /// A tail may be silent for long; and what a collector refuses is for the user to

@@ -15,12 +15,12 @@ use crate::effect::refuse_without_effect;
 use crate::output::{Output, OutputArgs};
 use crate::table::{Layout, Table};
 use crate::terminal::{self, say};
-pub use cells::shorten;
+pub use cells::{NARROW, WIDE, shorten};
 pub use records::Records;
 pub use sums::sums;
 
 /// A value as it stands in CSV.
-fn text(row: &Row, name: &str) -> String {
+pub fn text(row: &Row, name: &str) -> String {
     match row.0.get(name) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),

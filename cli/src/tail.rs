@@ -1,0 +1,323 @@
+//! Records as they arrive at a collector. A tail ends now and then, so that the collector
+//! looks again at who asks; it is asked for anew then, and what was stored in between comes
+//! out of the store, each record once.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::future::FutureExt;
+use futures::io::{AsyncBufRead, AsyncBufReadExt, Lines};
+use futures::stream::StreamExt;
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+use weir_collector::api::answer::{FlowsAnswer, Row};
+use weir_collector::api::params::MOST_ROWS;
+use weir_query::{FlowsRequest, Moment, Order, Since};
+
+use crate::backoff::Backoff;
+use crate::server::{Pairs, Server};
+use crate::source::{self, flows_pairs};
+
+/// How long before a tail began those records may have arrived that it brings, and how long
+/// before the last one ended those that it did not.
+const OVERLAP: Duration = Duration::from_secs(10);
+/// A tail says at least every five seconds that it lives.
+const SILENCE: Duration = Duration::from_secs(30);
+/// A tail that ends sooner was no good.
+const SHORT: Duration = Duration::from_secs(5);
+/// Pages that are read of what was stored between two tails, at most.
+const CATCH_UP: usize = 20;
+/// Without it two records may look alike.
+const TIME: &str = "time";
+
+/// What a tail brings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arrival {
+    /// A record.
+    Record(Row),
+    /// Nothing for some seconds, but the connection lives.
+    Silence,
+    /// Records that were left out here.
+    Missed {
+        /// How many; 0: nobody knows.
+        records: u64,
+        /// The same for people.
+        message: String,
+    },
+}
+
+/// The records of a collector as they arrive.
+pub struct Tail<'a> {
+    server: &'a Server,
+    /// Which ones: the filter, the fields, and whether all observations are wanted.
+    request: FlowsRequest,
+    lines: Lines<Box<dyn AsyncBufRead + Send + Unpin>>,
+    /// When these lines began.
+    begun: Instant,
+    backoff: Backoff,
+    recent: &'a mut Recent,
+    /// What comes before the lines.
+    first: VecDeque<Arrival>,
+    /// `time` is asked for, and was not wanted.
+    strips_time: bool,
+}
+
+impl<'a> Tail<'a> {
+    /// Once it has begun, what arrives is in it. What was stored since `recent` heard last
+    /// comes first.
+    ///
+    /// # Errors
+    /// A problem, or nobody answers.
+    pub async fn begin(server: &'a Server, request: &FlowsRequest, recent: &'a mut Recent) -> Result<Self> {
+        let mut request = request.clone();
+        let strips_time = !request.columns.is_empty() && !request.columns.iter().any(|name| name == TIME);
+        if strips_time {
+            request.columns.push(TIME.to_owned());
+        }
+        let mut tail = Self {
+            server,
+            lines: lines(server, &request).await?,
+            request,
+            begun: Instant::now(),
+            backoff: Backoff::default(),
+            recent,
+            first: VecDeque::new(),
+            strips_time,
+        };
+        tail.catch_up().await?;
+        Ok(tail)
+    }
+
+    /// Records that were there before, as a page has them: the tail does not bring them again.
+    pub fn shown(&mut self, rows: &mut [Row]) {
+        for row in rows {
+            let key = key(row);
+            self.recent.show(key, Instant::now());
+            self.recent.expect(key, Instant::now());
+            self.strip(row);
+        }
+    }
+
+    /// The fields to ask pages for that are given to [`Self::shown`].
+    pub fn columns(&self) -> &[String] {
+        &self.request.columns
+    }
+
+    /// What arrives next. A tail that ended is begun anew.
+    ///
+    /// # Errors
+    /// The collector is gone, or refuses another tail.
+    pub async fn next(&mut self) -> Result<Arrival> {
+        loop {
+            if let Some(first) = self.first.pop_front() {
+                return Ok(first);
+            }
+            let line = timeout(SILENCE, self.lines.next()).await;
+            match line.with_context(|| format!("{} is silent", self.server))? {
+                Some(line) => {
+                    let line = line.with_context(|| format!("{} is gone", self.server))?;
+                    if let Some(arrival) = self.read(&line)? {
+                        return Ok(arrival);
+                    }
+                }
+                None => self.begin_anew().await?,
+            }
+        }
+    }
+
+    /// What is there without waiting; none: nothing is.
+    pub fn next_now(&mut self) -> Option<Result<Arrival>> {
+        if let Some(first) = self.first.pop_front() {
+            return Some(Ok(first));
+        }
+        while let Some(Some(line)) = self.lines.next().now_or_never() {
+            let read = line
+                .context("the connection broke")
+                .and_then(|line| self.read(&line));
+            match read.transpose() {
+                None | Some(Ok(Arrival::Silence)) => {}
+                Some(found) => return Some(found),
+            }
+        }
+        None
+    }
+
+    async fn begin_anew(&mut self) -> Result<()> {
+        if self.begun.elapsed() < SHORT {
+            sleep(self.backoff.next()).await;
+        } else {
+            self.backoff.reset();
+        }
+        self.lines = lines(self.server, &self.request).await?;
+        self.begun = Instant::now();
+        self.catch_up().await
+    }
+
+    /// What was stored since something was heard last.
+    async fn catch_up(&mut self) -> Result<()> {
+        let Some(heard) = self.recent.heard else {
+            self.recent.heard = Some(self.begun);
+            return Ok(());
+        };
+        let mut request = FlowsRequest {
+            since: Since(Moment::Ago(heard.elapsed() + OVERLAP)),
+            order: Order::Oldest,
+            limit: Some(MOST_ROWS),
+            ..self.request.clone()
+        };
+        let mut shown = self.recent.shown();
+        for _ in 0..CATCH_UP {
+            let page: FlowsAnswer = source::read(self.server, "flows", flows_pairs(&request)).await?;
+            let now = Instant::now();
+            for mut row in page.rows {
+                let key = key(&row);
+                self.recent.expect(key, now);
+                if !take(&mut shown, key) {
+                    self.recent.show(key, now);
+                    self.strip(&mut row);
+                    self.first.push_back(Arrival::Record(row));
+                }
+            }
+            request.cursor = page.cursor;
+            if request.cursor.is_none() {
+                self.recent.heard = Some(now);
+                return Ok(());
+            }
+        }
+        let message = "more was stored between two tails than is read again; part of it is left out here";
+        self.first.push_back(Arrival::Missed {
+            records: 0,
+            message: message.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// A line of the tail; none: a record that was shown already.
+    fn read(&mut self, line: &str) -> Result<Option<Arrival>> {
+        let now = Instant::now();
+        self.recent.heard = Some(now);
+        if line.is_empty() {
+            return Ok(Some(Arrival::Silence));
+        }
+        let mut row: Row =
+            serde_json::from_str(line).with_context(|| format!("{} sent {line:?}", self.server))?;
+        if let Some(note) = row.0.get("note") {
+            return Ok(missed(note));
+        }
+        let key = key(&row);
+        if self.recent.was_expected(key, now) {
+            return Ok(None);
+        }
+        self.recent.show(key, now);
+        self.strip(&mut row);
+        Ok(Some(Arrival::Record(row)))
+    }
+
+    fn strip(&self, row: &mut Row) {
+        if self.strips_time {
+            row.0.shift_remove(TIME);
+        }
+    }
+}
+
+fn missed(note: &Value) -> Option<Arrival> {
+    let message = note["message"].as_str()?.to_owned();
+    let records = note["records"].as_u64().unwrap_or(0);
+    Some(Arrival::Missed { records, message })
+}
+
+async fn lines(
+    server: &Server,
+    request: &FlowsRequest,
+) -> Result<Lines<Box<dyn AsyncBufRead + Send + Unpin>>> {
+    let mut pairs: Pairs = vec![
+        ("filter", request.filter.clone()),
+        ("all_observations", request.all_observations.to_string()),
+    ];
+    pairs.extend(source::list("columns", &request.columns));
+    let body: Box<dyn AsyncBufRead + Send + Unpin> = Box::new(server.stream("tail", &pairs).await?);
+    Ok(body.lines())
+}
+
+/// The records of the last moments, by a number that two different ones hardly share, and
+/// how often each. It outlives a connection.
+#[derive(Debug, Default)]
+pub struct Recent {
+    /// When something was heard last.
+    heard: Option<Instant>,
+    /// Those that were shown, of the last [`OVERLAP`] at least: now, and before.
+    shown: [HashMap<u64, usize>; 2],
+    turned: Option<Instant>,
+    /// Those out of pages that the tail may bring again, and until when it may.
+    expected: HashMap<u64, usize>,
+    expected_until: Option<Instant>,
+}
+
+impl Recent {
+    /// Nothing was heard yet.
+    pub const fn is_new(&self) -> bool {
+        self.heard.is_none()
+    }
+
+    fn show(&mut self, key: u64, now: Instant) {
+        if self
+            .turned
+            .is_none_or(|turned| now.duration_since(turned) > OVERLAP)
+        {
+            self.turned = Some(now);
+            self.shown.swap(0, 1);
+            self.shown[0].clear();
+        }
+        *self.shown[0].entry(key).or_default() += 1;
+    }
+
+    fn shown(&self) -> HashMap<u64, usize> {
+        let mut all = self.shown[0].clone();
+        for (key, times) in &self.shown[1] {
+            *all.entry(*key).or_default() += times;
+        }
+        all
+    }
+
+    fn expect(&mut self, key: u64, now: Instant) {
+        self.expected_until = Some(now + OVERLAP);
+        *self.expected.entry(key).or_default() += 1;
+    }
+
+    fn was_expected(&mut self, key: u64, now: Instant) -> bool {
+        if self.expected_until.is_none_or(|until| now > until) {
+            self.expected = HashMap::new();
+            return false;
+        }
+        take(&mut self.expected, key)
+    }
+}
+
+/// Each one counts once.
+fn take(among: &mut HashMap<u64, usize>, key: u64) -> bool {
+    match among.get_mut(&key) {
+        Some(times) if *times > 0 => {
+            *times -= 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The fields in an order of their own: two pages may have them in another one.
+fn key(row: &Row) -> u64 {
+    let mut fields: Vec<(&String, String)> = row
+        .0
+        .iter()
+        .map(|(name, value)| (name, value.to_string()))
+        .collect();
+    fields.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    fields.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;
