@@ -145,11 +145,7 @@ impl<'a> Tail<'a> {
     }
 
     async fn begin_anew(&mut self) -> Result<()> {
-        if self.begun.elapsed() < SHORT {
-            sleep(self.backoff.next()).await;
-        } else {
-            self.backoff.reset();
-        }
+        sleep(rest(self.begun.elapsed(), &mut self.backoff)).await;
         self.lines = lines(self.server, &self.request).await?;
         self.begun = Instant::now();
         self.catch_up().await
@@ -220,6 +216,16 @@ impl<'a> Tail<'a> {
             row.0.shift_remove(TIME);
         }
     }
+}
+
+/// How long to wait before another tail after one that lived so long: a collector that ends
+/// them at once is not asked again at once.
+fn rest(lived: Duration, backoff: &mut Backoff) -> Duration {
+    if lived < SHORT {
+        return backoff.next();
+    }
+    backoff.reset();
+    Duration::ZERO
 }
 
 fn missed(note: &Value) -> Option<Arrival> {

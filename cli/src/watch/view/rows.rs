@@ -159,7 +159,7 @@ fn of_records(model: &Model, look: &Look, width: u16) -> (Table, Vec<usize>) {
     } else {
         &WIDE[..]
     };
-    let mut table = Table::new(cells.iter().map(|cell| cell.head(&look.times, true)).collect());
+    let mut table = Table::new(cells.iter().map(|cell| cell.head(&look.times, false)).collect());
     let mut alarms = Vec::new();
     for (place, row) in model.records.rows().enumerate() {
         table.push(cells.iter().map(|cell| cell.show(row, &look.times)).collect());
