@@ -136,12 +136,9 @@ fn main() -> ExitCode {
     ended.unwrap_or_else(|error| fail(&error))
 }
 
-/// Says why it failed. That nobody reads the output any more is no failure; that a
-/// server ended the connection is one.
+/// Says why it failed.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    let is_of_network = error.chain().any(|cause| cause.is::<kube::Error>());
-    if !is_of_network && io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+    if nobody_reads(error) {
         return ExitCode::SUCCESS;
     }
     say(&format!("weir: {error:#}"));
@@ -150,6 +147,20 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         say(&format!("weir fields {nearest}: shows what that is"));
     }
     ExitCode::from(2)
+}
+
+/// That nobody reads the output any more is no failure; that a server ended the connection
+/// is one.
+fn nobody_reads(error: &anyhow::Error) -> bool {
+    let is_of_network = error.downcast_ref::<server::NoAnswer>().is_some()
+        || error.chain().any(|cause| cause.is::<kube::Error>());
+    let io = error.chain().find_map(|cause| {
+        let json = cause
+            .downcast_ref::<serde_json::Error>()
+            .and_then(serde_json::Error::io_error_kind);
+        cause.downcast_ref::<io::Error>().map(io::Error::kind).or(json)
+    });
+    !is_of_network && io == Some(io::ErrorKind::BrokenPipe)
 }
 
 /// Reads the command line. kubectl runs us as `kubectl-weir`; help then says what
@@ -186,6 +197,24 @@ fn start_log(daemon: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_nobody_reads_is_no_failure_and_that_the_network_broke_is_one() {
+        use anyhow::Context;
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(nobody_reads(&broken().into()));
+        assert!(nobody_reads(&serde_json::Error::io(broken()).into()));
+        let network = |error: io::Error| kube::Error::Service(Box::new(error));
+        assert!(!nobody_reads(&network(broken()).into()));
+        let no_answer = || server::NoAnswer("gone".to_owned());
+        let answer: Result<(), io::Error> = Err(broken());
+        let error = answer.with_context(no_answer).unwrap_err();
+        assert!(!nobody_reads(&error));
+        assert!(!nobody_reads(&error.context("values")));
+        assert!(!nobody_reads(
+            &io::Error::from(io::ErrorKind::ConnectionReset).into()
+        ));
+    }
 
     #[test]
     fn no_two_options_of_a_command_have_one_name() {

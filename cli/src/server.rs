@@ -15,6 +15,17 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use weir_collector::api::access::PROXIED_TOKEN;
 use weir_collector::api::problem::Problem;
 
+/// There is no answer. It tells trouble with the network from trouble with what this program
+/// writes.
+#[derive(Debug)]
+pub struct NoAnswer(pub String);
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Parameters of a page.
 pub type Pairs = Vec<(&'static str, String)>;
 
@@ -91,7 +102,7 @@ impl Server {
         let response = self.send(page, pairs).await?;
         let body = response.into_body().collect().await;
         Ok(body
-            .with_context(|| format!("{self} ended its answer early"))?
+            .with_context(|| NoAnswer(format!("{self} ended its answer early")))?
             .to_bytes()
             .to_vec())
     }
@@ -116,7 +127,7 @@ impl Server {
         }
         let request = request.body(Body::empty()).context("the token is no token")?;
         let response = self.client.send(request).await;
-        let response = response.with_context(|| format!("cannot reach {self}"))?;
+        let response = response.with_context(|| NoAnswer(format!("cannot reach {self}")))?;
         if response.status().is_success() {
             return Ok(response);
         }

@@ -17,7 +17,7 @@ use weir_collector::api::params::MOST_ROWS;
 use weir_query::{FlowsRequest, Moment, Order, Since};
 
 use crate::backoff::Backoff;
-use crate::server::{Pairs, Server};
+use crate::server::{NoAnswer, Pairs, Server};
 use crate::source::{self, flows_pairs};
 
 /// How long before a tail began those records may have arrived that it brings, and how long
@@ -115,9 +115,9 @@ impl<'a> Tail<'a> {
                 return Ok(first);
             }
             let line = timeout(SILENCE, self.lines.next()).await;
-            match line.with_context(|| format!("{} is silent", self.server))? {
+            match line.with_context(|| NoAnswer(format!("{} is silent", self.server)))? {
                 Some(line) => {
-                    let line = line.with_context(|| format!("{} is gone", self.server))?;
+                    let line = line.with_context(|| NoAnswer(format!("{} is gone", self.server)))?;
                     if let Some(arrival) = self.read(&line)? {
                         return Ok(arrival);
                     }
