@@ -1,6 +1,7 @@
 //! Records as they arrive at a collector. A tail ends now and then, so that the collector
-//! looks again at who asks; it is asked for anew then, and what was stored in between comes
-//! out of the store, each record once.
+//! looks again at who asks. It is asked for anew then, behind the mark that it sent last;
+//! what lies too far back for that, or where the collector knows no marks, comes out of the
+//! store. Each record comes once.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,6 +15,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use weir_collector::api::answer::{FlowsAnswer, Row};
 use weir_collector::api::params::MOST_ROWS;
+use weir_collector::api::problem::Problem;
 use weir_query::{FlowsRequest, Moment, Order, Since};
 
 use crate::backoff::Backoff;
@@ -29,6 +31,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_secs(5);
 /// Pages that are read of what was stored between two tails, at most.
 const CATCH_UP: usize = 20;
+/// Records behind a mark that are kept, at most: a mark comes after each piece.
+const UNMARKED: usize = 100_000;
 /// Without it two records may look alike.
 const TIME: &str = "time";
 
@@ -41,8 +45,8 @@ pub enum Arrival {
     Silence,
     /// Records that were left out here.
     Missed {
-        /// How many; 0: nobody knows.
-        records: u64,
+        /// How many; none: that is not told.
+        records: Option<u64>,
         /// The same for people.
         message: String,
     },
@@ -62,6 +66,8 @@ pub struct Tail<'a> {
     first: VecDeque<Arrival>,
     /// `time` is asked for, and was not wanted.
     strips_time: bool,
+    /// What came after the last mark is gone from the tail; the store may have it.
+    has_gap: bool,
 }
 
 impl<'a> Tail<'a> {
@@ -78,15 +84,16 @@ impl<'a> Tail<'a> {
         }
         let mut tail = Self {
             server,
-            lines: lines(server, &request).await?,
+            lines: lines(server, &request, recent.mark.as_deref()).await?,
             request,
             begun: Instant::now(),
             backoff: Backoff::default(),
             recent,
             first: VecDeque::new(),
             strips_time,
+            has_gap: false,
         };
-        tail.catch_up().await?;
+        tail.go_on().await?;
         Ok(tail)
     }
 
@@ -114,6 +121,10 @@ impl<'a> Tail<'a> {
             if let Some(first) = self.first.pop_front() {
                 return Ok(first);
             }
+            if std::mem::take(&mut self.has_gap) {
+                self.catch_up().await?;
+                continue;
+            }
             let line = timeout(SILENCE, self.lines.next()).await;
             match line.with_context(|| NoAnswer(format!("{} is silent", self.server)))? {
                 Some(line) => {
@@ -132,7 +143,9 @@ impl<'a> Tail<'a> {
         if let Some(first) = self.first.pop_front() {
             return Some(Ok(first));
         }
-        while let Some(Some(line)) = self.lines.next().now_or_never() {
+        while !self.has_gap
+            && let Some(Some(line)) = self.lines.next().now_or_never()
+        {
             let read = line
                 .context("the connection broke")
                 .and_then(|line| self.read(&line));
@@ -146,8 +159,17 @@ impl<'a> Tail<'a> {
 
     async fn begin_anew(&mut self) -> Result<()> {
         sleep(rest(self.begun.elapsed(), &mut self.backoff)).await;
-        self.lines = lines(self.server, &self.request).await?;
+        self.lines = lines(self.server, &self.request, self.recent.mark.as_deref()).await?;
         self.begun = Instant::now();
+        self.go_on().await
+    }
+
+    /// After lines have begun: what was before them, unless they go on behind a mark.
+    async fn go_on(&mut self) -> Result<()> {
+        if self.recent.mark.is_some() {
+            self.recent.expect_unmarked(self.begun);
+            return Ok(());
+        }
         self.catch_up().await
     }
 
@@ -184,7 +206,7 @@ impl<'a> Tail<'a> {
         }
         let message = "more was stored between two tails than is read again; part of it is left out here";
         self.first.push_back(Arrival::Missed {
-            records: 0,
+            records: None,
             message: message.to_owned(),
         });
         Ok(())
@@ -199,8 +221,13 @@ impl<'a> Tail<'a> {
         }
         let mut row: Row =
             serde_json::from_str(line).with_context(|| format!("{} sent {line:?}", self.server))?;
+        if let Some(mark) = row.0.get("mark").and_then(Value::as_str) {
+            self.recent.set_mark(mark);
+            return Ok(Some(Arrival::Silence));
+        }
         if let Some(note) = row.0.get("note") {
-            return Ok(missed(note));
+            self.has_gap |= note["kind"] == "gap";
+            return Ok(missed(note).filter(|_| note["kind"] != "gap"));
         }
         let key = key(&row);
         if self.recent.was_expected(key, now) {
@@ -230,21 +257,32 @@ fn rest(lived: Duration, backoff: &mut Backoff) -> Duration {
 
 fn missed(note: &Value) -> Option<Arrival> {
     let message = note["message"].as_str()?.to_owned();
-    let records = note["records"].as_u64().unwrap_or(0);
+    let records = note["records"].as_u64();
     Some(Arrival::Missed { records, message })
 }
 
-async fn lines(
-    server: &Server,
-    request: &FlowsRequest,
-) -> Result<Lines<Box<dyn AsyncBufRead + Send + Unpin>>> {
+type TailLines = Lines<Box<dyn AsyncBufRead + Send + Unpin>>;
+
+/// Asks for a tail with marks, behind one where there is one. An older collector knows none.
+async fn lines(server: &Server, request: &FlowsRequest, mark: Option<&str>) -> Result<TailLines> {
     let mut pairs: Pairs = vec![
         ("filter", request.filter.clone()),
         ("all_observations", request.all_observations.to_string()),
     ];
     pairs.extend(source::list("columns", &request.columns));
-    let body: Box<dyn AsyncBufRead + Send + Unpin> = Box::new(server.stream("tail", &pairs).await?);
+    let mut with_marks = pairs.clone();
+    with_marks.push(("marks", "true".to_owned()));
+    with_marks.extend(mark.map(|mark| ("resume", mark.to_owned())));
+    let body: Box<dyn AsyncBufRead + Send + Unpin> = match server.stream("tail", &with_marks).await {
+        Err(error) if knows_no_marks(&error) => Box::new(server.stream("tail", &pairs).await?),
+        answered => Box::new(answered?),
+    };
     Ok(body.lines())
+}
+
+fn knows_no_marks(error: &anyhow::Error) -> bool {
+    let problem = error.downcast_ref::<Problem>();
+    problem.is_some_and(|problem| problem.status == 400 && problem.detail.contains("`marks`"))
 }
 
 /// The records of the last moments, by a number that two different ones hardly share, and
@@ -256,6 +294,10 @@ pub struct Recent {
     /// Those that were shown, of the last [`OVERLAP`] at least: now, and before.
     shown: [HashMap<u64, usize>; 2],
     turned: Option<Instant>,
+    /// Where the tail may go on, as the collector calls it.
+    mark: Option<String>,
+    /// Those that were shown behind that mark, as many as are kept.
+    unmarked: Vec<u64>,
     /// Those out of pages that the tail may bring again, and until when it may.
     expected: HashMap<u64, usize>,
     expected_until: Option<Instant>,
@@ -276,6 +318,9 @@ impl Recent {
             self.shown.swap(0, 1);
             self.shown[0].clear();
         }
+        if self.mark.is_some() && self.unmarked.len() < UNMARKED {
+            self.unmarked.push(key);
+        }
         *self.shown[0].entry(key).or_default() += 1;
     }
 
@@ -285,6 +330,18 @@ impl Recent {
             *all.entry(*key).or_default() += times;
         }
         all
+    }
+
+    fn set_mark(&mut self, mark: &str) {
+        self.mark = Some(mark.to_owned());
+        self.unmarked.clear();
+    }
+
+    /// A tail that goes on behind a mark brings again what was shown behind it.
+    fn expect_unmarked(&mut self, now: Instant) {
+        for key in std::mem::take(&mut self.unmarked) {
+            self.expect(key, now);
+        }
     }
 
     fn expect(&mut self, key: u64, now: Instant) {

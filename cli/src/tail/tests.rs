@@ -164,10 +164,41 @@ async fn what_the_collector_leaves_out_is_counted_and_its_silence_heard() {
     assert_eq!(tail.next().await.unwrap(), Arrival::Silence);
     assert_eq!(tail.next().await.unwrap(), Arrival::Silence);
     let missed = Arrival::Missed {
-        records: 7,
+        records: Some(7),
         message: "7 records".to_owned(),
     };
     assert_eq!(tail.next().await.unwrap(), missed);
+}
+
+#[tokio::test]
+async fn a_tail_goes_on_behind_its_last_mark_and_what_is_gone_comes_from_the_store() {
+    let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|at| record(at, "a"));
+    let mark = |text: &str| json!({"mark": text});
+    let gap = json!({"note": {"kind": "gap", "message": "too old"}});
+    let tails = vec![
+        // It breaks behind b.
+        lines_of(&[a.clone(), mark("m1"), b.clone()]),
+        lines_of(&[b.clone(), c.clone(), mark("m2")]),
+        lines_of(&[gap, mark("m3"), e.clone()]),
+    ];
+    let stored = page(&[a.clone(), b.clone(), c.clone(), d.clone()]);
+    let collector = FakeCollector::start(tails, vec![stored]).await;
+    let mut recent = Recent::default();
+    let mut tail = Tail::begin(&collector.server, &FlowsRequest::default(), &mut recent)
+        .await
+        .unwrap();
+    assert_eq!(records(&mut tail, 5).await, [a, b, c, d, e]);
+    let asked = collector.asked();
+    let resumes: Vec<bool> = ["marks=true", "resume=m1", "resume=m2"]
+        .iter()
+        .zip(&asked)
+        .map(|(word, path)| path.contains("/tail?") && path.contains(word))
+        .collect();
+    assert_eq!(resumes, [true; 3], "{asked:?}");
+    assert!(
+        asked.len() == 4 && asked[3].contains("/flows?"),
+        "once, for the gap: {asked:?}"
+    );
 }
 
 #[test]

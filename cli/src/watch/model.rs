@@ -280,7 +280,7 @@ impl Model {
             Report::Records { of, rows, missed } => {
                 if self.wanted() == Wanted::Records(of) {
                     self.connection = Connection::Live;
-                    self.records.missed += missed;
+                    self.records.missed.join(missed);
                     self.records.take(rows, self.paused);
                 }
             }

@@ -8,6 +8,29 @@ use weir_collector::api::answer::Row;
 /// Records that are kept.
 pub const KEPT: usize = 1_000;
 
+/// Records that a tail left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// So many are known.
+    pub records: u64,
+    /// There are more: of some it is not told how many they are.
+    pub and_more: bool,
+}
+
+impl Missed {
+    /// Counts some; none: it is not told how many.
+    pub fn add(&mut self, records: Option<u64>) {
+        self.records += records.unwrap_or(0);
+        self.and_more |= records.is_none();
+    }
+
+    /// Counts those of another count.
+    pub const fn join(&mut self, other: Self) {
+        self.records += other.records;
+        self.and_more |= other.and_more;
+    }
+}
+
 /// The newest records.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Records {
@@ -20,7 +43,7 @@ pub struct Records {
     /// Those that gave way to newer ones.
     pub cut: u64,
     /// Those that the tail left out: they came faster than they were read.
-    pub missed: u64,
+    pub missed: Missed,
 }
 
 impl Records {

@@ -7,6 +7,7 @@ use weir_collector::api::status::RecordsAnswer;
 use weir_query::Question;
 
 use super::keys::Key;
+use super::records::Missed;
 
 /// What is to be asked again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub enum Report {
         /// The records.
         rows: Vec<Row>,
         /// Records that were left out before these.
-        missed: u64,
+        missed: Missed,
     },
     /// The connection is there, or is there again.
     Connected,

@@ -14,6 +14,7 @@ use weir_collector::api::params::MOST_ROWS;
 use weir_collector::api::problem::Problem;
 use weir_query::{FlowsRequest, Moment, Order, Question, Since, ValuesRequest};
 
+use super::records::Missed;
 use super::report::{Report, Wanted, WantedRecords};
 use crate::backoff::Backoff;
 use crate::server::Server;
@@ -175,7 +176,7 @@ impl Feed {
         if is_first {
             let mut newest = answered(source.newest(&request, FIRST)).await?;
             tail.shown(&mut newest.rows);
-            self.tell_records(wanted, newest.rows, 0).await?;
+            self.tell_records(wanted, newest.rows, Missed::default()).await?;
         }
         loop {
             let first = tail.next().await?;
@@ -191,7 +192,8 @@ impl Feed {
         let newest = answered(source.newest(&request, FIRST)).await?;
         self.backoff.reset();
         let mut known = newest.rows;
-        self.tell_records(wanted, known.clone(), 0).await?;
+        self.tell_records(wanted, known.clone(), Missed::default())
+            .await?;
         (request.order, request.limit) = (Order::Oldest, Some(MOST_ROWS));
         loop {
             sleep(self.every).await;
@@ -214,14 +216,14 @@ impl Feed {
                 }
             }
             let fresh = without(&rows, &known);
-            self.tell_records(wanted, fresh, 0).await?;
+            self.tell_records(wanted, fresh, Missed::default()).await?;
             if !rows.is_empty() {
                 known = rows;
             }
         }
     }
 
-    async fn tell_records(&self, wanted: &WantedRecords, rows: Vec<Row>, missed: u64) -> Result<()> {
+    async fn tell_records(&self, wanted: &WantedRecords, rows: Vec<Row>, missed: Missed) -> Result<()> {
         let of = wanted.clone();
         self.tell(Report::Records { of, rows, missed }).await
     }
@@ -246,12 +248,12 @@ impl Feed {
 }
 
 /// What arrived, without waiting for more than the first.
-fn gather(first: Arrival, tail: &mut Tail<'_>) -> Result<(Vec<Row>, u64)> {
-    let (mut rows, mut missed) = (Vec::new(), 0);
+fn gather(first: Arrival, tail: &mut Tail<'_>) -> Result<(Vec<Row>, Missed)> {
+    let (mut rows, mut missed) = (Vec::new(), Missed::default());
     let mut next = Some(first);
     while let Some(arrival) = next {
         match arrival {
-            Arrival::Missed { records, .. } => missed += records,
+            Arrival::Missed { records, .. } => missed.add(records),
             Arrival::Record(row) => rows.push(row),
             Arrival::Silence => {}
         }

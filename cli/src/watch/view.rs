@@ -215,9 +215,15 @@ fn record_figures(model: &Model) -> Vec<String> {
     if records.waiting() > 0 {
         parts.insert(0, format!("{} wait", records.waiting()));
     }
-    if records.missed > 0 {
-        parts.insert(0, format!("{} came too fast and are left out", records.missed));
-    }
+    let missed = match (records.missed.records, records.missed.and_more) {
+        (0, false) => String::new(),
+        (0, true) => "some came too fast and are left out".to_owned(),
+        (known, and_more) => {
+            let more = if and_more { " and more" } else { "" };
+            format!("{known}{more} came too fast and are left out")
+        }
+    };
+    parts.insert(0, missed);
     if records.cut > 0 {
         parts.push(format!("{} made room for newer ones", records.cut));
     }

@@ -8,6 +8,7 @@ use weir_query::Measure;
 use super::*;
 use crate::watch::grouping;
 use crate::watch::keys::Key;
+use crate::watch::records::Missed;
 
 fn row(value: Value) -> Row {
     serde_json::from_value(value).unwrap()
@@ -114,7 +115,11 @@ fn the_last_grouping_leads_to_records_and_a_record_is_shown_whole() {
         panic!("{:?}", model.wanted());
     };
     let rows = vec![row(json!({"bytes": 1})), row(json!({"bytes": 2}))];
-    model.update(Event::Report(Report::Records { of, rows, missed: 0 }));
+    model.update(Event::Report(Report::Records {
+        of,
+        rows,
+        missed: Missed::default(),
+    }));
     press(&mut model, "\n");
     assert!(
         matches!(&model.dialog, Dialog::Record(row, 0) if row.0["bytes"] == 2),
@@ -245,11 +250,19 @@ fn nothing_moves_while_it_is_stopped_and_records_that_wait_are_shown_then() {
     let Wanted::Records(of) = model.wanted() else {
         panic!("{:?}", model.wanted());
     };
+    let missed_seven = Missed {
+        records: 7,
+        and_more: false,
+    };
     let rows = vec![Row::default(); 3];
-    model.update(Event::Report(Report::Records { of, rows, missed: 7 }));
+    model.update(Event::Report(Report::Records {
+        of,
+        rows,
+        missed: missed_seven,
+    }));
     assert_eq!(
         (model.rows(), model.records.waiting(), model.records.missed),
-        (0, 3, 7)
+        (0, 3, missed_seven)
     );
     press(&mut model, " ");
     assert_eq!((model.rows(), model.records.waiting()), (3, 0));

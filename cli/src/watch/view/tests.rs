@@ -13,6 +13,7 @@ use super::*;
 use crate::watch::grouping;
 use crate::watch::keys::Key;
 use crate::watch::model::Settings;
+use crate::watch::records::Missed;
 use crate::watch::report::{Event, Report, Wanted};
 
 fn row(value: Value) -> Row {
@@ -64,7 +65,14 @@ fn records(mut model: Model, rows: &[Value]) -> Model {
         panic!("no records are wanted");
     };
     let rows = rows.iter().cloned().map(row).collect();
-    model.update(Event::Report(Report::Records { of, rows, missed: 5 }));
+    model.update(Event::Report(Report::Records {
+        of,
+        rows,
+        missed: Missed {
+            records: 5,
+            and_more: false,
+        },
+    }));
     model
 }
 
