@@ -15,7 +15,7 @@ use crate::completion;
 use crate::plain::{Plain, PlainArgs};
 use crate::show;
 use crate::source::SourceArgs;
-use crate::table::{Head, Table};
+use crate::table::{Head, Table, harmless};
 use crate::terminal;
 use crate::time::TimeArgs;
 
@@ -149,8 +149,12 @@ pub async fn values(args: ValuesArgs) -> Result<ExitCode> {
 
 fn print_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
     let mut out = BufWriter::new(io::stdout());
+    let is_terminal = terminal::width().is_some();
     for name in names {
-        writeln!(out, "{name}")?;
+        match is_terminal {
+            true => writeln!(out, "{}", harmless(name))?,
+            false => writeln!(out, "{name}")?,
+        }
     }
     Ok(out.flush()?)
 }

@@ -122,7 +122,8 @@ struct Sums {
     #[arg(long, value_name = "MEASURES", value_delimiter = ',', add = ArgValueCompleter::new(completion::measures))]
     measures: Vec<Measure>,
     /// What to order by, the largest first [default: bytes]
-    #[arg(long, value_name = "MEASURE", add = ArgValueCompleter::new(completion::measures))]
+    #[arg(long, value_name = "MEASURE", aliases = ["sort", "sort-by", "order-by"],
+          add = ArgValueCompleter::new(completion::measures))]
     by: Option<Measure>,
     /// Groups to show [default: 20]
     #[arg(long, value_name = "NUMBER", value_parser = parse_top)]

@@ -12,6 +12,7 @@ mod empty;
 mod fields;
 mod flows;
 mod follow;
+mod hint;
 mod man;
 mod node;
 mod output;
@@ -106,7 +107,7 @@ fn main() -> ExitCode {
     }
     let args = match parse() {
         Ok(args) => args,
-        Err(error) => return fail(&error),
+        Err(code) => return code,
     };
     start_log(matches!(args.command, Command::Up(_)));
     let runtime = match tokio::runtime::Runtime::new() {
@@ -167,16 +168,27 @@ fn nobody_reads(error: &anyhow::Error) -> bool {
 /// was typed.
 ///
 /// # Errors
-/// An option has no effect beside another one.
-fn parse() -> Result<Args> {
+/// How to end: it is wrong and was said to be, or help was shown.
+fn parse() -> Result<Args, ExitCode> {
     let by_kubectl = completion::program().is_some_and(|name| name == "kubectl-weir");
     let name = if by_kubectl { "kubectl weir" } else { "weir" };
-    let matches = Args::command().bin_name(name).get_matches();
+    let matches = Args::command().bin_name(name).try_get_matches();
+    let matches = matches.map_err(|error| say_usage(&error))?;
     if let Some((name, command)) = matches.subcommand() {
-        effect::refuse_overruled(name, command)?;
+        effect::refuse_overruled(name, command).map_err(|error| fail(&error))?;
     }
     let args = Args::from_arg_matches(&matches);
-    Ok(args.unwrap_or_else(|error| error.format(&mut Args::command().bin_name(name)).exit()))
+    args.map_err(|error| say_usage(&error.format(&mut Args::command().bin_name(name))))
+}
+
+/// Says what is wrong with the command line, or the help that was asked for. That nobody
+/// reads it is no failure.
+fn say_usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if let Some(hint) = hint::of(error) {
+        say(hint);
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// `up` is a daemon and tells what it does; `status` speaks only of trouble.

@@ -17,14 +17,9 @@ use weir_collector::api::problem::Problem;
 
 /// There is no answer. It tells trouble with the network from trouble with what this program
 /// writes.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct NoAnswer(pub String);
-
-impl fmt::Display for NoAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Parameters of a page.
 pub type Pairs = Vec<(&'static str, String)>;
@@ -127,7 +122,8 @@ impl Server {
         }
         let request = request.body(Body::empty()).context("the token is no token")?;
         let response = self.client.send(request).await;
-        let response = response.with_context(|| NoAnswer(format!("cannot reach {self}")))?;
+        let response =
+            response.map_err(|error| NoAnswer(format!("cannot reach {self}: {}", root(&error))))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -159,6 +155,15 @@ impl Server {
             }
         }
     }
+}
+
+/// What is at the bottom of it: "Connection refused", not which layers passed that on.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
 }
 
 fn encoded(pairs: &Pairs) -> String {

@@ -139,6 +139,7 @@ fn print_collector(report: &CollectorReport, args: &StatusArgs) -> Result<()> {
     let now = Timestamp::now();
     let times = TimeStyle::new(time::zone(args.utc), now, terminal::width());
     for line in report.summary(now) {
+        let line = terminal::width().map_or_else(|| line.clone(), |width| terminal::wrapped(&line, width));
         writeln!(io::stdout(), "{line}")?;
     }
     for table in [report.tiers(&times), report.exporters(now)]

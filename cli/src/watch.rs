@@ -68,8 +68,10 @@ pub struct WatchArgs {
     /// Begin with records as they arrive
     #[arg(long)]
     records: bool,
-    /// What to order by, the largest first: bytes, packets, flows or dropped_packets
-    #[arg(long, value_name = "MEASURE", default_value = "bytes", value_parser = parse_sort)]
+    /// What to order by, the largest first: bytes, packets, flows or
+    /// dropped_packets; or name
+    #[arg(long, value_name = "MEASURE", default_value = "bytes", value_parser = parse_sort,
+          aliases = ["sort", "sort-by", "order-by"])]
     by: Sort,
     /// How far back sums go: rates are over this time
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_window)]

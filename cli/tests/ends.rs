@@ -88,6 +88,19 @@ async fn ctrl_c_ends_what_follows_at_once_though_nobody_reads_what_it_writes() {
 }
 
 #[test]
+fn that_nobody_is_there_is_said_in_a_few_words() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let (code, _, err) = run(&["flows", "--server", &server]);
+    assert_eq!(code, 2);
+    assert_eq!(
+        err,
+        format!("weir: cannot reach {server}: Connection refused (os error 111)\n")
+    );
+}
+
+#[test]
 fn a_server_that_ends_the_connection_is_a_failure_also_for_what_follows() {
     // It says so much of its answer, and ends the connection.
     for answer in [
