@@ -239,6 +239,9 @@ impl Session {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.model.over {
+            if std::mem::take(&mut self.model.suspended) {
+                self.screen.suspend()?;
+            }
             self.draw()?;
             let drawn = Instant::now();
             tokio::select! {

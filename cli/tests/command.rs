@@ -509,6 +509,7 @@ fn each_command_has_a_page_for_man() {
         ("weir.1", "weir\\-flows"),
         ("weir-flows.1", "from\\-pod"),
         ("weir-status.1", "server"),
+        ("weir-watch.1", "window"),
     ] {
         let text = std::fs::read_to_string(directory.path().join(page)).unwrap();
         assert!(text.contains(word), "{page}: {word}");

@@ -136,7 +136,7 @@ async fn what_was_shown_before_comes_not_again_also_when_fields_are_chosen() {
 #[tokio::test]
 async fn a_connection_that_was_lost_goes_on_where_it_was() {
     let [a, b, c] = [record(1, "a"), record(2, "b"), record(3, "c")];
-    let tails = vec![lines_of(&[a.clone()]), lines_of(&[c.clone()])];
+    let tails = [&a, &c].map(|row| lines_of(std::slice::from_ref(row))).to_vec();
     let collector = FakeCollector::start(tails, vec![page(&[a.clone(), b.clone()])]).await;
     let mut recent = Recent::default();
     assert!(recent.is_new());

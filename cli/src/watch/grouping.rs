@@ -121,7 +121,9 @@ impl Grouping {
     fn columns(&self) -> Vec<(String, Vec<&str>)> {
         let mut columns: Vec<(String, Vec<&str>)> = Vec::new();
         for field in &self.fields {
-            let title = match Column::find(field).map(Column::side) {
+            let side = Column::find(field).map(Column::side);
+            let is_port = field.ends_with("port");
+            let title = match side.filter(|_| !is_port) {
                 Some(Side::Src) => "SOURCE".to_owned(),
                 Some(Side::Dst) => "DESTINATION".to_owned(),
                 _ => field.to_uppercase(),
@@ -262,7 +264,7 @@ mod tests {
         );
         assert_eq!(workloads.cells(&row), ["shop/web", "internet"]);
         let ports = &all(&[])[4];
-        assert_eq!(ports.titles(), ["PROTOCOL", "DESTINATION"]);
+        assert_eq!(ports.titles(), ["PROTOCOL", "DST_PORT"]);
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub enum Key {
     PageDown,
     /// Ctrl-C.
     Interrupt,
+    /// Ctrl-Z.
+    Suspend,
     /// Any other.
     Other,
 }
@@ -53,6 +55,7 @@ impl From<KeyEvent> for Key {
         if event.modifiers.contains(KeyModifiers::CONTROL) {
             return match event.code {
                 KeyCode::Char('c') => Self::Interrupt,
+                KeyCode::Char('z') => Self::Suspend,
                 KeyCode::Char('d') => Self::Delete,
                 KeyCode::Char('w') => Self::EraseWord,
                 KeyCode::Char('u') => Self::EraseLine,
@@ -190,7 +193,7 @@ impl Action {
 }
 
 /// What the keys do, for people: the keys, and what they are for.
-pub const HELP: [(&str, &str); 15] = [
+pub const HELP: [(&str, &str); 16] = [
     (
         "1 to 9, g, Tab",
         "group by namespaces, workloads, pods, …; the next grouping",
@@ -218,6 +221,7 @@ pub const HELP: [(&str, &str); 15] = [
     ("arrows, j k", "another row; PgUp, PgDown, Home and End too"),
     ("?, h", "these keys"),
     ("q, Ctrl-C", "end"),
+    ("Ctrl-Z", "back to the shell for a while; fg goes on"),
 ];
 
 #[cfg(test)]
@@ -236,6 +240,8 @@ mod tests {
                     "Backspace" => Key::Backspace,
                     "Space" => Key::Char(' '),
                     "Ctrl-C" => Key::Interrupt,
+                    // It is taken before it is an action.
+                    "Ctrl-Z" => continue,
                     other => Key::Char(other.chars().next().unwrap()),
                 };
                 assert!(Action::of(key).is_some(), "{name}: {what}");

@@ -123,6 +123,8 @@ pub struct Model {
     pub said: Option<String>,
     /// The person has seen enough.
     pub over: bool,
+    /// The person wants the shell back for a while.
+    pub suspended: bool,
     first_counters: Option<RecordsAnswer>,
     counters: Option<RecordsAnswer>,
     selected: Selected,
@@ -149,6 +151,7 @@ impl Model {
             dialog: Dialog::None,
             said: None,
             over: false,
+            suspended: false,
             first_counters: None,
             counters: None,
             selected: Selected::default(),
@@ -276,7 +279,7 @@ impl Model {
 
     fn hear(&mut self, report: Report) {
         match report {
-            Report::Sums { of, answer, at, took } => self.take_sums(Sums { of, answer, at, took }),
+            Report::Sums(sums) => self.take_sums(*sums),
             Report::Records { of, rows, missed } => {
                 if self.wanted() == Wanted::Records(of) {
                     self.connection = Connection::Live;

@@ -1,12 +1,13 @@
 //! What passes between the table and its source: what is wanted, and what is heard of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use weir_collector::api::answer::{QueryAnswer, Row};
+use weir_collector::api::answer::Row;
 use weir_collector::api::status::RecordsAnswer;
 use weir_query::Question;
 
 use super::keys::Key;
+use super::model::Sums;
 use super::records::Missed;
 
 /// What is to be asked again and again.
@@ -47,17 +48,8 @@ pub enum Event {
 /// What the source says.
 #[derive(Debug)]
 pub enum Report {
-    /// Sums, when they were answered, and how long that took.
-    Sums {
-        /// To which question.
-        of: Box<Question>,
-        /// The answer.
-        answer: QueryAnswer,
-        /// When.
-        at: Instant,
-        /// How long it took.
-        took: Duration,
-    },
+    /// Sums.
+    Sums(Box<Sums>),
     /// Records that arrived, the oldest first.
     Records {
         /// To which wish.

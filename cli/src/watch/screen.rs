@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::execute;
+use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::mpsc;
 
 /// Keys that may wait to be looked at.
@@ -38,19 +39,39 @@ impl Screen {
     /// # Errors
     /// It cannot be drawn on.
     pub fn take() -> Result<Self> {
-        let terminal = ratatui::try_init().context("cannot draw on this terminal")?;
-        // What is pasted is text, not keys. Without it, it is keys.
-        let _ = execute!(io::stdout(), EnableBracketedPaste);
+        let terminal = take()?;
         Ok(Self { terminal })
+    }
+
+    /// Gives the terminal to the shell until it lets this go on, and takes it again.
+    ///
+    /// # Errors
+    /// It cannot be drawn on any more.
+    pub fn suspend(&mut self) -> Result<()> {
+        give_back();
+        kill_process(getpid(), Signal::TSTP).context("cannot be suspended")?;
+        self.terminal = take()?;
+        Ok(())
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = execute!(io::stdout(), DisableBracketedPaste);
-        // There is nobody left to tell.
-        let _ = ratatui::try_restore();
+        give_back();
     }
+}
+
+fn take() -> Result<DefaultTerminal> {
+    let terminal = ratatui::try_init().context("cannot draw on this terminal")?;
+    // What is pasted is text, not keys. Without it, it is keys.
+    let _ = execute!(io::stdout(), EnableBracketedPaste);
+    Ok(terminal)
+}
+
+fn give_back() {
+    let _ = execute!(io::stdout(), DisableBracketedPaste);
+    // There is nobody left to tell.
+    let _ = ratatui::try_restore();
 }
 
 /// What is typed and how the terminal changes, until it is gone. A thread waits for it, which

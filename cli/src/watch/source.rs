@@ -14,6 +14,7 @@ use weir_collector::api::params::MOST_ROWS;
 use weir_collector::api::problem::Problem;
 use weir_query::{FlowsRequest, Moment, Order, Question, Since, ValuesRequest};
 
+use super::model::Sums;
 use super::records::Missed;
 use super::report::{Report, Wanted, WantedRecords};
 use crate::backoff::Backoff;
@@ -124,12 +125,12 @@ impl Feed {
             let took = begun.elapsed();
             self.backoff.reset();
             let of = Box::new(question.clone());
-            self.tell(Report::Sums {
+            self.tell(Report::Sums(Box::new(Sums {
                 of,
                 answer,
                 at: Instant::now(),
                 took,
-            })
+            })))
             .await?;
             self.read_counters(&source).await?;
             sleep(self.every.max(took * REST)).await;

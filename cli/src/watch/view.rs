@@ -174,7 +174,7 @@ fn figures(frame: &mut Frame, area: Rect, model: &Model, look: &Look) {
     };
     let width = usize::from(area.width);
     let lost = lost(model);
-    let rest = fitting(&parts, "  ", width.saturating_sub(lost.width()));
+    let rest = fitting(&parts, "  ", width.saturating_sub(lost.width() + 2));
     put(frame, area, &rest, Style::new());
     let loses = model.lost_at_collector().is_some_and(|lost| lost != (0, 0));
     put_right(
@@ -236,7 +236,7 @@ fn sum_figures(model: &Model) -> Vec<String> {
     };
     let seconds = rows::seconds(sums);
     let total = |name: &str| rows::number(&sums.answer.totals, name).unwrap_or(0.0);
-    let mut parts = vec![format!("{} bytes/s", shorten(total("bytes") / seconds))];
+    let mut parts = vec![format!("{} bytes/s", rows::rate(total("bytes"), seconds))];
     let others = sums.answer.groups.saturating_sub(sums.answer.rows.len());
     if others > 0 {
         let name = rows::measure(model.sort).as_str();
@@ -249,9 +249,12 @@ fn sum_figures(model: &Model) -> Vec<String> {
         let share = rows::share(rest, total(name));
         parts.push(format!("{others} groups more have {share}"));
     }
-    parts.push(format!("{} packets/s", shorten(total("packets") / seconds)));
-    parts.push(format!("{} flows/s", shorten(total("flows") / seconds)));
-    parts.push(format!("{} groups", sums.answer.groups));
+    parts.push(format!("{} packets/s", rows::rate(total("packets"), seconds)));
+    parts.push(format!("{} flows/s", rows::rate(total("flows"), seconds)));
+    parts.push(match sums.answer.groups {
+        1 => "1 group".to_owned(),
+        groups => format!("{groups} groups"),
+    });
     parts.push(format!("answered in {:.2} s", sums.took.as_secs_f64()));
     parts
 }

@@ -16,6 +16,10 @@ use crate::watch::report::Connection;
 
 impl Model {
     pub(super) fn press(&mut self, key: Key) {
+        if key == Key::Suspend {
+            self.suspended = true;
+            return;
+        }
         self.said = None;
         let dialog = std::mem::replace(&mut self.dialog, Dialog::None);
         match (dialog, key) {
@@ -52,7 +56,13 @@ impl Model {
             Key::Right => line.right(),
             Key::Home => line.home(),
             Key::End => line.end(),
-            Key::Up | Key::Down | Key::PageUp | Key::PageDown | Key::Interrupt | Key::Other => {}
+            Key::Up
+            | Key::Down
+            | Key::PageUp
+            | Key::PageDown
+            | Key::Interrupt
+            | Key::Suspend
+            | Key::Other => {}
         }
         self.dialog = Dialog::Filter(line);
     }
@@ -235,7 +245,11 @@ impl Model {
 
     /// Leaves the group out.
     fn exclude(&mut self, place: usize) {
-        let Some((row, grouping)) = self.selected_row(place).zip(self.grouping()) else {
+        let Some(grouping) = self.grouping() else {
+            self.said = Some("x leaves out a group; 1 to 9 show groups".to_owned());
+            return;
+        };
+        let Some(row) = self.selected_row(place) else {
             return;
         };
         match grouping.condition(row) {

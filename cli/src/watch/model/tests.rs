@@ -47,7 +47,12 @@ fn answer(model: &mut Model, rows: &[Value]) {
         ..QueryAnswer::default()
     };
     let (at, took) = (Instant::now(), Duration::ZERO);
-    model.update(Event::Report(Report::Sums { of, answer, at, took }));
+    model.update(Event::Report(Report::Sums(Box::new(Sums {
+        of,
+        answer,
+        at,
+        took,
+    }))));
 }
 
 fn pair(ns: &str, dst_ns: &str, bytes: u64, packets: u64) -> Value {
@@ -176,7 +181,12 @@ fn an_answer_to_what_is_not_wanted_any_more_is_left() {
         ..QueryAnswer::default()
     };
     let (at, took) = (Instant::now(), Duration::ZERO);
-    model.update(Event::Report(Report::Sums { of, answer, at, took }));
+    model.update(Event::Report(Report::Sums(Box::new(Sums {
+        of,
+        answer,
+        at,
+        took,
+    }))));
     assert!(model.current_sums().is_none() && model.selected().is_none());
     let of = Wanted::Nothing;
     let why = "no".to_owned();
@@ -318,6 +328,18 @@ fn the_window_grows_and_shrinks_to_its_bounds() {
 }
 
 #[test]
+fn the_shell_comes_back_for_a_while_whatever_is_open() {
+    for start in ["", "/ns", "?"] {
+        let mut model = model();
+        press(&mut model, start);
+        let before = model.dialog.clone();
+        model.update(Event::Key(Key::Suspend));
+        assert!(model.suspended && !model.over);
+        assert_eq!(model.dialog, before);
+    }
+}
+
+#[test]
 fn each_key_is_taken_in_each_state() {
     let keys = [
         Key::Enter,
@@ -336,6 +358,7 @@ fn each_key_is_taken_in_each_state() {
         Key::End,
         Key::PageUp,
         Key::PageDown,
+        Key::Suspend,
         Key::Other,
     ];
     let keys = keys.into_iter().chain((' '..='~').map(Key::Char));
@@ -350,7 +373,7 @@ fn each_key_is_taken_in_each_state() {
                 model.update(Event::Key(key));
                 model.update(Event::Key(key));
                 let ends = matches!(key, Key::Char('q' | 'Q')) && start != "/";
-                assert_eq!(model.over && !ends, false, "{start:?} {key:?}");
+                assert!(!model.over || ends, "{start:?} {key:?}");
                 let Some(selected) = model.selected() else {
                     continue;
                 };

@@ -97,12 +97,12 @@ fn of_sums(model: &Model, width: u16) -> (Table, Vec<usize>) {
         .into_iter()
         .map(|title| Head::text(title).cut_to(LEAST_NAME).weighing(9));
     let mut heads: Vec<Head> = names.collect();
-    let rate = if by == Measure::Packets {
+    let rated = if by == Measure::Packets {
         Measure::Packets
     } else {
         Measure::Bytes
     };
-    heads.push(Head::number(format!("{}/S", rate.as_str().to_uppercase())).weighing(8));
+    heads.push(Head::number(format!("{}/S", rated.as_str().to_uppercase())).weighing(8));
     heads.push(Head::number("SHARE").weighing(7));
     let bars = width >= ROOM_FOR_BARS;
     if bars {
@@ -126,7 +126,7 @@ fn of_sums(model: &Model, width: u16) -> (Table, Vec<usize>) {
     for (place, row) in sums.answer.rows.iter().enumerate() {
         let of = |measure: Measure| number(row, measure.as_str()).unwrap_or(0.0);
         let mut cells = grouping.cells(row);
-        cells.push(shorten(of(rate) / seconds(sums)));
+        cells.push(rate(of(rated), seconds(sums)));
         cells.push(share(of(by), all));
         if bars {
             cells.push(bar(of(by), all));
@@ -191,6 +191,12 @@ pub fn number(row: &Row, name: &str) -> Option<f64> {
     row.0.get(name)?.as_f64()
 }
 
+/// So much a second.
+pub fn rate(amount: f64, seconds: f64) -> String {
+    let rate = amount / seconds;
+    shorten(if rate < 10.0 { rate } else { rate.round() })
+}
+
 /// `43.2%`.
 pub fn share(part: f64, all: f64) -> String {
     match all > 0.0 {
@@ -234,6 +240,11 @@ mod tests {
             (share(1.0, 3.0).as_str(), share(0.0, 0.0).as_str()),
             ("33.3%", "-")
         );
+        assert_eq!(
+            (rate(879.0, 1.0).as_str(), rate(500.0, 60.0).as_str()),
+            ("879", "8.3")
+        );
+        assert_eq!(rate(90_000.0, 60.0), "1.5k");
         assert_eq!(bar(1.0, 2.0), "█████");
         assert_eq!((bar(1.0, 80.0).as_str(), bar(0.0, 0.0).as_str()), ("▏", ""));
     }

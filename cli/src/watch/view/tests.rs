@@ -12,7 +12,7 @@ use weir_query::{Note, NoteKind};
 use super::*;
 use crate::watch::grouping;
 use crate::watch::keys::Key;
-use crate::watch::model::Settings;
+use crate::watch::model::{Settings, Sums};
 use crate::watch::records::Missed;
 use crate::watch::report::{Event, Report, Wanted};
 
@@ -55,7 +55,12 @@ fn answered(mut model: Model, notes: Vec<Note>) -> Model {
         ..QueryAnswer::default()
     };
     let (at, took) = (Instant::now(), Duration::from_millis(20));
-    model.update(Event::Report(Report::Sums { of, answer, at, took }));
+    model.update(Event::Report(Report::Sums(Box::new(Sums {
+        of,
+        answer,
+        at,
+        took,
+    }))));
     model
 }
 
