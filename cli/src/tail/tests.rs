@@ -202,6 +202,23 @@ async fn a_tail_goes_on_behind_its_last_mark_and_what_is_gone_comes_from_the_sto
 }
 
 #[test]
+fn records_are_told_apart_by_each_field_in_whatever_order() {
+    let key = |value: Value| super::key(&serde_json::from_value(value).unwrap());
+    let one = key(json!({"ns": "a", "bytes": 1, "tcp_flags": ["SYN"], "pod_labels": {"app": "x"}}));
+    let same = key(json!({"pod_labels": {"app": "x"}, "bytes": 1, "tcp_flags": ["SYN"], "ns": "a"}));
+    assert_eq!(one, same);
+    for other in [
+        json!({"ns": "b", "bytes": 1, "tcp_flags": ["SYN"], "pod_labels": {"app": "x"}}),
+        json!({"ns": "a", "bytes": 2, "tcp_flags": ["SYN"], "pod_labels": {"app": "x"}}),
+        json!({"dst_ns": "a", "bytes": 1, "tcp_flags": ["SYN"], "pod_labels": {"app": "x"}}),
+        json!({"ns": "a", "bytes": 1, "tcp_flags": ["ACK"], "pod_labels": {"app": "x"}}),
+        json!({"ns": "a", "bytes": 1, "tcp_flags": ["SYN"]}),
+    ] {
+        assert_ne!(one, key(other));
+    }
+}
+
+#[test]
 fn tails_that_end_at_once_are_begun_later_each_time() {
     let mut backoff = Backoff::default();
     let mut wait = |lived| rest(lived, &mut backoff).as_secs();

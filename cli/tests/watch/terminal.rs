@@ -111,7 +111,11 @@ impl Terminal {
 
     fn lines(&self) -> Vec<String> {
         let contents = self.screen.screen().contents();
-        contents.lines().map(|line| line.trim_end().to_owned()).collect()
+        let lines = contents.lines().map(|line| line.trim_end().to_owned());
+        // A screen has as many lines as it has, filled or not.
+        let mut lines: Vec<String> = lines.collect();
+        lines.resize(ROWS.into(), String::new());
+        lines
     }
 
     /// Everything that was written.
