@@ -19,7 +19,7 @@ use weir_collector::api::problem::Problem;
 use weir_query::{FlowsRequest, Moment, Order, Since};
 
 use crate::backoff::Backoff;
-use crate::server::{NoAnswer, Pairs, Server};
+use crate::server::{NoAnswer, Server};
 use crate::source::{self, flows_pairs};
 
 /// How long before a tail began those records may have arrived that it brings, and how long
@@ -265,11 +265,9 @@ type TailLines = Lines<Box<dyn AsyncBufRead + Send + Unpin>>;
 
 /// Asks for a tail with marks, behind one where there is one. An older collector knows none.
 async fn lines(server: &Server, request: &FlowsRequest, mark: Option<&str>) -> Result<TailLines> {
-    let mut pairs: Pairs = vec![
-        ("filter", request.filter.clone()),
-        ("all_observations", request.all_observations.to_string()),
-    ];
-    pairs.extend(source::list("columns", &request.columns));
+    let of_pages = ["since", "until", "order", "limit", "cursor"];
+    let mut pairs = flows_pairs(request);
+    pairs.retain(|(name, _)| !of_pages.contains(name));
     let mut with_marks = pairs.clone();
     with_marks.push(("marks", "true".to_owned()));
     with_marks.extend(mark.map(|mark| ("resume", mark.to_owned())));

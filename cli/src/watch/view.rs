@@ -239,14 +239,14 @@ fn sum_figures(model: &Model) -> Vec<String> {
     let mut parts = vec![format!("{} bytes/s", rows::rate(total("bytes"), seconds))];
     let others = sums.answer.groups.saturating_sub(sums.answer.rows.len());
     if others > 0 {
-        let name = rows::measure(model.sort).as_str();
+        let name = rows::measure(model.sort).to_string();
         let rest: f64 = sums
             .answer
             .other
             .iter()
-            .filter_map(|row| rows::number(row, name))
+            .filter_map(|row| rows::number(row, &name))
             .sum();
-        let share = rows::share(rest, total(name));
+        let share = rows::share(rest, total(&name));
         parts.push(format!("{others} groups more have {share}"));
     }
     parts.push(format!("{} packets/s", rows::rate(total("packets"), seconds)));
@@ -300,10 +300,10 @@ fn foot(frame: &mut Frame, area: Rect, model: &Model, look: &Look) {
     );
 }
 
-fn sort_name(sort: Sort) -> &'static str {
+fn sort_name(sort: Sort) -> String {
     match sort {
-        Sort::Name => "name",
-        Sort::By(measure) => measure.as_str(),
+        Sort::Name => "name".to_owned(),
+        Sort::By(measure) => measure.to_string(),
     }
 }
 

@@ -134,7 +134,8 @@ impl Model {
         sums.of = question;
         match (sort, self.grouping()) {
             (Sort::By(measure), _) => {
-                let number = |row: &Row| row.0.get(measure.as_str()).and_then(Value::as_u64);
+                let name = measure.to_string();
+                let number = |row: &Row| row.0.get(&name).and_then(Value::as_u64);
                 sums.answer.rows.sort_by_key(|row| Reverse(number(row)));
             }
             (Sort::Name, Some(grouping)) => sums.answer.rows.sort_by_cached_key(|row| grouping.cells(row)),

@@ -102,7 +102,7 @@ fn of_sums(model: &Model, width: u16) -> (Table, Vec<usize>) {
     } else {
         Measure::Bytes
     };
-    heads.push(Head::number(format!("{}/S", rated.as_str().to_uppercase())).weighing(8));
+    heads.push(Head::number(format!("{}/S", rated.to_string().to_uppercase())).weighing(8));
     heads.push(Head::number("SHARE").weighing(7));
     let bars = width >= ROOM_FOR_BARS;
     if bars {
@@ -122,9 +122,9 @@ fn of_sums(model: &Model, width: u16) -> (Table, Vec<usize>) {
     let Some((sums, grouping)) = model.current_sums().zip(model.grouping()) else {
         return (table, alarms);
     };
-    let all = number(&sums.answer.totals, by.as_str()).unwrap_or(0.0);
+    let all = number(&sums.answer.totals, &by.to_string()).unwrap_or(0.0);
     for (place, row) in sums.answer.rows.iter().enumerate() {
-        let of = |measure: Measure| number(row, measure.as_str()).unwrap_or(0.0);
+        let of = |measure: Measure| number(row, &measure.to_string()).unwrap_or(0.0);
         let mut cells = grouping.cells(row);
         cells.push(rate(of(rated), seconds(sums)));
         cells.push(share(of(by), all));
