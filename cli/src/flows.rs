@@ -339,8 +339,9 @@ async fn records(
     if !any && limit > 0 {
         empty::explain(source, &request.filter, request.since, request.until, &times).await;
     } else if request.cursor.is_some() {
+        let records = if limit == 1 { "record" } else { "records" };
         say(&format!(
-            "there are more than {limit} records: see --limit, --since and --until"
+            "there are more than {limit} {records}: see --limit, --since and --until"
         ));
     }
     Ok(ExitCode::SUCCESS)

@@ -142,12 +142,25 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if nobody_reads(error) {
         return ExitCode::SUCCESS;
     }
-    say(&format!("weir: {error:#}"));
+    say(&format!("weir: {}", causes(error)));
     let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
     if let Some(nearest) = problem.and_then(|problem| problem.nearest.as_deref()) {
         say(&format!("weir fields {nearest}: shows what that is"));
     }
     ExitCode::from(2)
+}
+
+/// What went wrong and why, each cause once: many say what is below them as well.
+fn causes(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 /// That nobody reads the output any more is no failure; that a server ended the connection
@@ -226,6 +239,15 @@ mod tests {
         assert!(!nobody_reads(
             &io::Error::from(io::ErrorKind::ConnectionReset).into()
         ));
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("no such file")
+            .context("cannot read x: no such file")
+            .context("--kubeconfig x");
+        assert_eq!(causes(&error), "--kubeconfig x: cannot read x: no such file");
+        assert_eq!(causes(&anyhow::anyhow!("a").context("b")), "b: a");
     }
 
     #[test]

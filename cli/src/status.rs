@@ -88,7 +88,10 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode> {
             if let Some(table) = report.table() {
                 show::table(&table, !args.output.no_headers)?;
             }
-            write!(io::stdout(), "{report}")?;
+            let text = report.to_string();
+            let text =
+                terminal::width().map_or_else(|| text.clone(), |width| terminal::wrapped(&text, width));
+            write!(io::stdout(), "{text}")?;
         }
         Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
         Plain::Name => {

@@ -205,6 +205,23 @@ fn words_that_other_programs_have_are_understood_or_answered_with_what_is_meant(
 }
 
 #[test]
+fn that_nothing_was_found_is_said_beside_an_empty_list() {
+    let (_directory, data) = filled();
+    for words in [
+        &["fields", "nosuch"][..],
+        &["values", "ns", "bank", "--data-dir", &data],
+        &["flows", "--to-ns", "bank", "--data-dir", &data],
+    ] {
+        let (code, out, err) = run(words);
+        assert_eq!(code, 0, "{words:?}: {err}");
+        assert!(
+            out.lines().count() <= 1 && err.starts_with("no"),
+            "{words:?}: {out} {err}"
+        );
+    }
+}
+
+#[test]
 fn no_word_of_what_is_said_is_torn_by_the_end_of_a_line() {
     let (_directory, data) = filled();
     for columns in [60, 100, 200] {
