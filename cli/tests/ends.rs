@@ -32,8 +32,8 @@ impl Drop for Running {
 
 impl Running {
     fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.0.id().to_string()])
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -s {name} {}", self.0.id())])
             .status();
         assert!(sent.unwrap().success());
     }

@@ -91,3 +91,55 @@ pub fn events() -> io::Result<mpsc::Receiver<event::Event>> {
     std::thread::Builder::new().name("keys".to_owned()).spawn(wait)?;
     Ok(receiver)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Is run by the test below, in a terminal.
+    #[test]
+    #[ignore = "draws on the terminal in which it runs, and panics"]
+    #[should_panic(expected = "while it is drawn on")]
+    fn panics_on_its_terminal() {
+        let mut screen = Screen::take().unwrap();
+        let drawn = screen
+            .terminal
+            .draw(|frame| frame.render_widget("drawn", frame.area()));
+        drawn.unwrap();
+        panic!("while it is drawn on");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_is_told_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = std::env::current_exe().unwrap();
+        let test = "watch::screen::tests::panics_on_its_terminal";
+        let command = format!(
+            "stty cols 80 rows 24; stty -g >before; {} --exact {test} --ignored --nocapture; stty -g >after",
+            program.display()
+        );
+        let output = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .current_dir(directory.path())
+            .env("TERM", "xterm")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let written = String::from_utf8_lossy(&output.stdout).into_owned();
+        let place = |text: &str| {
+            written
+                .rfind(text)
+                .unwrap_or_else(|| panic!("no {text:?}: {written:?}"))
+        };
+        let (taken, drawn) = (place("\u{1b}[?1049h"), place("drawn\u{1b}"));
+        let (given_back, told) = (written.find("\u{1b}[?1049l"), place("while it is drawn on"));
+        assert!(
+            taken < drawn && Some(drawn) < given_back && given_back < Some(told),
+            "{written:?}"
+        );
+        let state = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(state("after"), state("before"));
+    }
+}

@@ -82,8 +82,8 @@ impl Terminal {
 
     /// Sends a signal to the program.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.file("pid")])
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -s {name} {}", self.file("pid"))])
             .status();
         assert!(sent.unwrap().success());
     }
