@@ -131,8 +131,8 @@ pub fn values(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The filter with each way to go on.
-fn candidates(text: &str, values: impl Fn(&str, &str) -> Vec<String>) -> Vec<String> {
+/// The filter with each way to go on; values of a field that begin so are asked for.
+pub fn candidates(text: &str, mut values: impl FnMut(&str, &str) -> Vec<String>) -> Vec<String> {
     // It is an option that begins so, and clap knows those.
     if text.starts_with('-') {
         return Vec::new();

@@ -15,8 +15,8 @@ use crate::completion;
 use crate::plain::{Plain, PlainArgs};
 use crate::show;
 use crate::source::SourceArgs;
-use crate::table::{Head, Table};
-use crate::terminal;
+use crate::table::{Head, Table, harmless};
+use crate::terminal::{self, say};
 use crate::time::TimeArgs;
 
 /// Arguments of `weir fields`.
@@ -81,6 +81,9 @@ pub fn fields(args: &FieldsArgs) -> Result<ExitCode> {
             .fields
             .retain(|field| mentions(field, &text.to_lowercase()));
     }
+    if fields.fields.is_empty() {
+        say("no field has that in its name or description");
+    }
     match form {
         Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&fields)?)?,
         Plain::Name => print_names(fields.fields.iter().map(|field| &field.name))?,
@@ -132,6 +135,9 @@ pub async fn values(args: ValuesArgs) -> Result<ExitCode> {
         limit: Some(args.limit),
     };
     let answer = terminal::patiently(source.values(&request)).await?;
+    if answer.values.is_empty() {
+        say("nothing was found: the field has no such value in that time");
+    }
     match form {
         Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?,
         Plain::Name => print_names(answer.values.iter().map(|value| &value.value))?,
@@ -149,8 +155,12 @@ pub async fn values(args: ValuesArgs) -> Result<ExitCode> {
 
 fn print_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
     let mut out = BufWriter::new(io::stdout());
+    let is_terminal = terminal::width().is_some();
     for name in names {
-        writeln!(out, "{name}")?;
+        match is_terminal {
+            true => writeln!(out, "{}", harmless(name))?,
+            false => writeln!(out, "{name}")?,
+        }
     }
     Ok(out.flush()?)
 }

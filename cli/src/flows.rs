@@ -122,7 +122,8 @@ struct Sums {
     #[arg(long, value_name = "MEASURES", value_delimiter = ',', add = ArgValueCompleter::new(completion::measures))]
     measures: Vec<Measure>,
     /// What to order by, the largest first [default: bytes]
-    #[arg(long, value_name = "MEASURE", add = ArgValueCompleter::new(completion::measures))]
+    #[arg(long, value_name = "MEASURE", aliases = ["sort", "sort-by", "order-by"],
+          add = ArgValueCompleter::new(completion::measures))]
     by: Option<Measure>,
     /// Groups to show [default: 20]
     #[arg(long, value_name = "NUMBER", value_parser = parse_top)]
@@ -249,7 +250,7 @@ pub async fn flows(args: FlowsArgs) -> Result<ExitCode> {
             // Nobody asked for the last hour.
             since: args.selection.time.since.is_some(),
         };
-        return follow::run(&source, request, before, paper).await;
+        return follow::run(source, request, before, paper).await;
     }
     match args.last {
         Some(last) => last_records(&source, request, last, paper).await,
@@ -338,8 +339,9 @@ async fn records(
     if !any && limit > 0 {
         empty::explain(source, &request.filter, request.since, request.until, &times).await;
     } else if request.cursor.is_some() {
+        let records = if limit == 1 { "record" } else { "records" };
         say(&format!(
-            "there are more than {limit} records: see --limit, --since and --until"
+            "there are more than {limit} {records}: see --limit, --since and --until"
         ));
     }
     Ok(ExitCode::SUCCESS)

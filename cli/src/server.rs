@@ -15,6 +15,12 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use weir_collector::api::access::PROXIED_TOKEN;
 use weir_collector::api::problem::Problem;
 
+/// There is no answer. It tells trouble with the network from trouble with what this program
+/// writes.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoAnswer(pub String);
+
 /// Parameters of a page.
 pub type Pairs = Vec<(&'static str, String)>;
 
@@ -91,7 +97,7 @@ impl Server {
         let response = self.send(page, pairs).await?;
         let body = response.into_body().collect().await;
         Ok(body
-            .with_context(|| format!("{self} ended its answer early"))?
+            .with_context(|| NoAnswer(format!("{self} ended its answer early")))?
             .to_bytes()
             .to_vec())
     }
@@ -109,16 +115,15 @@ impl Server {
     }
 
     async fn send(&self, page: &str, pairs: &Pairs) -> Result<Response<Body>> {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(pairs.iter().filter(|(_, value)| !value.is_empty()));
-        let path = format!("{}/api/v1/{page}?{}", self.prefix, query.finish());
+        let path = format!("{}/api/v1/{page}?{}", self.prefix, encoded(pairs));
         let mut request = Request::get(path).header(header::ACCEPT, "application/json, */*;q=0.5");
         if let Some(token) = &self.token {
             request = request.header(PROXIED_TOKEN, format!("Bearer {token}"));
         }
         let request = request.body(Body::empty()).context("the token is no token")?;
         let response = self.client.send(request).await;
-        let response = response.with_context(|| format!("cannot reach {self}"))?;
+        let response =
+            response.map_err(|error| NoAnswer(format!("cannot reach {self}: {}", root(&error))))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -150,6 +155,21 @@ impl Server {
             }
         }
     }
+}
+
+/// What is at the bottom of it: "Connection refused", not which layers passed that on.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
+}
+
+fn encoded(pairs: &Pairs) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs.iter().filter(|(_, value)| !value.is_empty()));
+    query.finish()
 }
 
 /// A tail may be silent for long; and what a collector refuses is for the user to

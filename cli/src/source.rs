@@ -248,7 +248,11 @@ fn local<T>(outcome: Result<T, QueryError>) -> Result<T> {
     outcome.map_err(|error| Problem::from(error).into())
 }
 
-async fn read<T: DeserializeOwned>(server: &Server, page: &str, pairs: Pairs) -> Result<T> {
+/// The answer of a page.
+///
+/// # Errors
+/// A [`Problem`], or there is nobody to ask.
+pub async fn read<T: DeserializeOwned>(server: &Server, page: &str, pairs: Pairs) -> Result<T> {
     let text = server.get(page, &pairs).await?;
     serde_json::from_slice(&text).with_context(|| format!("{server} answers what this version cannot read"))
 }
@@ -277,7 +281,8 @@ pub fn list(name: &'static str, words: &[impl AsRef<str>]) -> Option<(&'static s
     (!words.is_empty()).then(|| (name, words.join(",")))
 }
 
-fn flows_pairs(request: &FlowsRequest) -> Pairs {
+/// The parameters of a page of records.
+pub fn flows_pairs(request: &FlowsRequest) -> Pairs {
     let order = serde_json::to_value(request.order).ok();
     let order = order.and_then(|order| order.as_str().map(str::to_owned));
     let mut pairs = vec![

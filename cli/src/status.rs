@@ -88,7 +88,10 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode> {
             if let Some(table) = report.table() {
                 show::table(&table, !args.output.no_headers)?;
             }
-            write!(io::stdout(), "{report}")?;
+            let text = report.to_string();
+            let text =
+                terminal::width().map_or_else(|| text.clone(), |width| terminal::wrapped(&text, width));
+            write!(io::stdout(), "{text}")?;
         }
         Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
         Plain::Name => {
@@ -139,6 +142,7 @@ fn print_collector(report: &CollectorReport, args: &StatusArgs) -> Result<()> {
     let now = Timestamp::now();
     let times = TimeStyle::new(time::zone(args.utc), now, terminal::width());
     for line in report.summary(now) {
+        let line = terminal::width().map_or_else(|| line.clone(), |width| terminal::wrapped(&line, width));
         writeln!(io::stdout(), "{line}")?;
     }
     for table in [report.tiers(&times), report.exporters(now)]

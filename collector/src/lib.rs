@@ -24,6 +24,7 @@ pub mod http;
 pub mod metrics;
 pub mod names;
 pub mod normalise;
+pub mod open_files;
 pub mod pipeline;
 pub mod printer;
 pub mod queue;

@@ -8,7 +8,7 @@ use weir_query::Measure;
 
 use super::cells::{self, amount};
 use super::records::NOTHING;
-use super::{say_left_out, text, write_csv};
+use super::{for_eyes, say_left_out, text, write_csv};
 use crate::output::{Output, Style};
 use crate::table::{Head, Table};
 use crate::zone::TimeStyle;
@@ -19,6 +19,7 @@ use crate::zone::TimeStyle;
 /// Standard output is gone.
 pub fn sums(answer: &QueryAnswer, group_by: &[String], by: Measure, style: &Style) -> Result<()> {
     let mut out = BufWriter::new(io::stdout());
+    let rows = &*for_eyes(&answer.rows, style);
     match &style.output {
         Output::Table | Output::Wide => {
             let short = style.output == Output::Table;
@@ -41,16 +42,16 @@ pub fn sums(answer: &QueryAnswer, group_by: &[String], by: Measure, style: &Styl
             return print(&table, style, &mut out);
         }
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(answer)?)?,
-        Output::Csv => write_csv(&mut out, &answer.columns, &answer.rows, style.headers)?,
+        Output::Csv => write_csv(&mut out, &answer.columns, rows, style.headers)?,
         Output::Yaml => out.write_all(serde_saphyr::to_string(answer)?.as_bytes())?,
         Output::Name => {
-            for row in &answer.rows {
+            for row in rows {
                 let names: Vec<String> = group_by.iter().map(|name| text(row, name)).collect();
                 writeln!(out, "{}", names.join("/"))?;
             }
         }
         Output::JsonPath(template) => {
-            for row in &answer.rows {
+            for row in rows {
                 writeln!(out, "{}", template.show(row))?;
             }
         }
