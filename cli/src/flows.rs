@@ -3,11 +3,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use weir_collector::api::params::MOST_ROWS;
-use weir_query::{FlowsRequest, Measure, Order, Question, Span};
+use weir_collector::api::params::{MOST_GROUPS, MOST_ROWS};
+use weir_query::{Bucket, Compare, Cover, FlowsRequest, Measure, Order, Question, Zone};
 
 use crate::completion;
 use crate::effect::{Given, refuse_without_effect};
@@ -56,6 +56,14 @@ pub struct FlowsArgs {
     /// Begin with the oldest record
     #[arg(long)]
     oldest_first: bool,
+    /// What records are ordered by: newest, oldest, or the largest first by bytes, packets,
+    /// dropped_bytes, dropped_packets or duration [default: newest]
+    #[arg(long, value_name = "ORDER", conflicts_with_all = ["oldest_first", "last"],
+          add = ArgValueCompleter::new(completion::orders))]
+    order: Option<Order>,
+    /// Also flows whose other direction the filter lets through
+    #[arg(long)]
+    both_directions: bool,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -114,30 +122,43 @@ impl FlowSelection {
 /// What is summed, and how.
 #[derive(Debug, Args)]
 struct Sums {
-    /// Fields to group by, with commas in between
+    /// Fields to group by, with commas in between; of an address also a prefix: addr/24, or
+    /// addr/24/64 of IPv4 and IPv6
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = parse_field,
           add = ArgValueCompleter::new(completion::fields))]
     group_by: Vec<String>,
-    /// What to sum, with commas in between [default: bytes,packets,flows]
+    /// What to say of each group, with commas in between: sums such as bytes, and
+    /// max_byte_rate, first_seen, last_seen, share, p95_bytes, avg_duration,
+    /// distinct_dst_addr and their like [default: bytes,packets,flows]
     #[arg(long, value_name = "MEASURES", value_delimiter = ',', add = ArgValueCompleter::new(completion::measures))]
     measures: Vec<Measure>,
     /// What to order by, the largest first [default: bytes]
     #[arg(long, value_name = "MEASURE", add = ArgValueCompleter::new(completion::measures))]
     by: Option<Measure>,
-    /// Groups to show [default: 20]
+    /// Groups to show [default: 20; beside --cover as many as there may be]
     #[arg(long, value_name = "NUMBER", value_parser = parse_top)]
     top: Option<usize>,
-    /// A row for each so long a time (1m, 1h)
+    /// As few groups as have this part of all together (0.99, 99%)
+    #[arg(long, value_name = "PART")]
+    cover: Option<Cover>,
+    /// A row for each so long a time (1m, 1h), day (1d) or week from Monday on (1w)
     #[arg(long, value_name = "TIME")]
-    bucket: Option<Span>,
+    bucket: Option<Bucket>,
+    /// The time zone in which days and weeks begin [default: that of --utc, of $TZ or of
+    /// this host]
+    #[arg(long, value_name = "NAME")]
+    zone: Option<Zone>,
+    /// Compare with an earlier time as long: previous, or how much earlier (1h, 1d, 1w)
+    #[arg(long, value_name = "TIME")]
+    compare: Option<Compare>,
     /// Join both directions of a conversation
     #[arg(long)]
     conversation: bool,
 }
 
 fn parse_top(text: &str) -> Result<usize, String> {
-    let top = text.parse().ok().filter(|top| (1..=MOST_ROWS).contains(top));
-    top.ok_or_else(|| format!("write a number from 1 to {MOST_ROWS}"))
+    let top = text.parse().ok().filter(|top| (1..=MOST_GROUPS).contains(top));
+    top.ok_or_else(|| format!("write a number from 1 to {MOST_GROUPS}"))
 }
 
 impl Sums {
@@ -150,12 +171,34 @@ impl Sums {
             group_by: self.group_by.clone(),
             measures: self.measures.clone(),
             by: self.by.unwrap_or_default(),
-            top: Some(self.top.unwrap_or(SOME_GROUPS)),
+            top: Some(self.top.unwrap_or(match self.cover {
+                Some(_) => MOST_GROUPS,
+                None => SOME_GROUPS,
+            })),
+            cover: self.cover,
             bucket: self.bucket,
+            zone: self.zone(&selection.time)?,
+            compare: self.compare,
             conversation: self.conversation,
             all_observations: selection.all_observations,
             raw_only: false,
         })
+    }
+
+    /// The zone in which days and weeks begin.
+    fn zone(&self, time: &TimeArgs) -> Result<Option<Zone>> {
+        let is_of_calendar = matches!(self.bucket, Some(Bucket::Days(_) | Bucket::Weeks(_)));
+        if self.zone.is_some() || !is_of_calendar {
+            return Ok(self.zone.clone());
+        }
+        let zone = time.zone();
+        let name = zone.iana_name().with_context(|| {
+            format!(
+                "--bucket {}: this host's time zone has no name: say --zone Europe/Berlin, or --utc",
+                self.bucket.unwrap_or(Bucket::Days(1))
+            )
+        })?;
+        Ok(Some(name.parse()?))
     }
 
     /// Sums are wanted, not records.
@@ -164,8 +207,11 @@ impl Sums {
     }
 
     /// The options that do nothing unless sums are wanted.
-    fn given(&self) -> [Given; 4] {
+    fn given(&self) -> [Given; 7] {
         [
+            ("--cover", self.cover.is_some()),
+            ("--zone", self.zone.is_some()),
+            ("--compare", self.compare.is_some()),
             ("--measures", !self.measures.is_empty()),
             ("--by", self.by.is_some()),
             ("--top", self.top.is_some()),
@@ -182,6 +228,8 @@ impl FlowsArgs {
             ("--limit", self.limit.is_some()),
             ("--last", self.last.is_some()),
             ("--oldest-first", self.oldest_first),
+            ("--order", self.order.is_some()),
+            ("--both-directions", self.both_directions),
             ("--follow", self.follow),
         ];
         if self.sums.are_wanted() {
@@ -192,10 +240,16 @@ impl FlowsArgs {
             let of_pages = [
                 ("--limit", self.limit.is_some()),
                 ("--oldest-first", self.oldest_first),
+                ("--order", self.order.is_some()),
                 ("--until", !self.selection.time.ends_now()),
             ];
             refuse_without_effect(&of_pages, "beside --follow")?;
         }
+        anyhow::ensure!(
+            !matches!(self.order, Some(Order::Largest(_)))
+                || self.limit.is_none_or(|limit| limit <= MOST_ROWS),
+            "--limit: the largest records are at most {MOST_ROWS}, since they have one page"
+        );
         let columns = [("--columns", !self.columns.is_empty())];
         if self.output.output.chooses_fields() {
             refuse_without_effect(&columns, "with a form of output that names its fields")?;
@@ -220,11 +274,11 @@ impl FlowsArgs {
             columns: self.fields(),
             limit: None,
             cursor: None,
-            order: if self.oldest_first {
-                Order::Oldest
-            } else {
-                Order::Newest
+            order: match self.oldest_first {
+                true => Order::Oldest,
+                false => self.order.unwrap_or_default(),
             },
+            both_directions: self.both_directions,
             all_observations: self.selection.all_observations,
         })
     }

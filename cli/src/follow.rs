@@ -48,6 +48,7 @@ pub async fn run(
     let mut pairs = vec![
         ("filter", request.filter.clone()),
         ("all_observations", request.all_observations.to_string()),
+        ("both_directions", request.both_directions.to_string()),
     ];
     pairs.extend(source::list("columns", &request.columns));
     let follow = async {

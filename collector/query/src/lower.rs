@@ -8,7 +8,7 @@
 mod convert;
 mod term;
 
-pub(crate) use term::{PROTO, PROTOCOL, other_side, other_sides, time_type, time_value};
+pub(crate) use term::{PROTO, PROTOCOL, choice, other_side, other_sides, time_type, time_value};
 
 use std::sync::{Arc, LazyLock};
 

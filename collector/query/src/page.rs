@@ -5,7 +5,8 @@
 //! Columns that no record has are not read: a page has nothing in them.
 //!
 //! Segments and rows in memory are read in the order of their times, some at a time, until
-//! the page is full and what is left is beyond its end.
+//! the page is full and what is left is beyond its end. The largest may be anywhere, so that
+//! all is read for them, and there is no next page.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,24 +21,29 @@ use weir_api::fields::Column;
 use weir_store::schema::{DST_ID, SRC_ID};
 use weir_store::{Batch, Reader, Segment, TimeRange, View};
 
-use crate::aggregate::{range, within};
+use crate::aggregate::range;
+use crate::aggregation::quantity;
 use crate::broken_segment::answer_whole;
 use crate::budget::{Budget, off_thread};
 use crate::cursor::{Cursor, after, narrowed, times};
 use crate::groups;
 use crate::identity_table::IdentityTable;
 use crate::lower::LoweringContext;
+use crate::period::within;
 use crate::records::{shown, stored};
 use crate::run::{self, QueryRun, Task};
 use crate::scan::SegmentScan;
 use crate::segment_reader::OpenedSegments;
-use crate::{FlowsPage, FlowsRequest, Order, QueryError, Stats, compile, tier_slice};
+use crate::{Filter, FlowsPage, FlowsRequest, Note, NoteKind, Order, QueryError, Stats, tier_slice};
 
 /// Records on a page unless asked otherwise.
 const PAGE: usize = 100;
 /// Each step looks at so many times the records of the one before: the first at about as
 /// many as fit on the page, and a filter that lets few through makes few steps.
 const STEP_GROWS: u64 = 64;
+
+/// The column that the largest are ordered by.
+const SIZE: &str = "size";
 
 /// Where records are, and from when to when.
 #[derive(Debug, Clone)]
@@ -112,11 +118,16 @@ impl PreparedRequest {
         if limit > most || skip > most {
             return Err(QueryError::TooManyRows(most));
         }
-        let range = narrowed(range(request.since, request.until)?, cursor, request.order);
-        let mut filter = compile(&request.filter)?.within(&budget.limits.scope);
-        if !request.all_observations {
-            filter = filter.primary();
+        if let (Order::Largest(of), Some(_)) = (request.order, cursor) {
+            let message = format!(
+                "cursor: records by {} have one page: ask for more by limit",
+                of.as_str()
+            );
+            return Err(QueryError::Invalid(message));
         }
+        let range = narrowed(range(request.since, request.until)?, cursor, request.order);
+        let (both, all) = (request.both_directions, request.all_observations);
+        let filter = Filter::of_records(&request.filter, both, all, &budget.limits.scope)?;
         let view = reader.view(range);
         let who = IdentityTable::within(&view.identities, budget);
         Ok(Self {
@@ -151,7 +162,11 @@ impl PreparedRequest {
             if !next.time().overlaps(&bounds) {
                 break;
             }
-            let taken = left.split_off(left.len() - step_of(&left, step));
+            let next = match self.order {
+                Order::Largest(_) => left.len(),
+                Order::Newest | Order::Oldest => step_of(&left, step),
+            };
+            let taken = left.split_off(left.len() - next);
             let ran = self.run(&taken, bounds, opened).await?;
             stats.add(&ran.stats);
             found = Some(self.merged(found, ran.rows)?);
@@ -170,7 +185,7 @@ impl PreparedRequest {
             .filter(|source| source.time().overlaps(&self.range));
         let mut sources: Vec<RecordSource> = sources.collect();
         match self.order {
-            Order::Newest => sources.sort_by_key(|source| source.time().until),
+            Order::Newest | Order::Largest(_) => sources.sort_by_key(|source| source.time().until),
             Order::Oldest => sources.sort_by_key(|source| std::cmp::Reverse(source.time().from)),
         }
         sources
@@ -178,17 +193,20 @@ impl PreparedRequest {
 
     /// What is left of the range: once enough was found, nothing beyond the last of it.
     fn bounds(&self, found: Option<&RecordBatch>) -> TimeRange {
+        if matches!(self.order, Order::Largest(_)) {
+            return self.range;
+        }
         let full = found.filter(|found| found.num_rows() >= self.wanted());
         let Some(edge) = full.and_then(|found| times(found).last().copied()) else {
             return self.range;
         };
         match self.order {
-            Order::Newest => TimeRange {
-                from: self.range.from.max(edge),
-                ..self.range
-            },
             Order::Oldest => TimeRange {
                 until: self.range.until.min(edge.saturating_add(1)),
+                ..self.range
+            },
+            Order::Newest | Order::Largest(_) => TimeRange {
+                from: self.range.from.max(edge),
                 ..self.range
             },
         }
@@ -214,9 +232,8 @@ impl PreparedRequest {
     fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Result<LogicalPlan, QueryError> {
         let part = |rows: SegmentScan, test: Expr| -> Done<LogicalPlan> {
             let plan = LogicalPlanBuilder::scan("flows", provider_as_source(Arc::new(rows)), None)?;
-            plan.filter(test)?
-                .project(self.names.iter().map(|name| col(*name)))?
-                .build()
+            let names = self.names.iter().map(|name| col(*name));
+            plan.filter(test)?.project(names.chain(self.size()))?.build()
         };
         let is_inside = |source: &RecordSource| tier_slice::is_inside(source.time(), bounds);
         let (whole, cut): (Vec<_>, Vec<_>) = sources.iter().cloned().partition(is_inside);
@@ -227,6 +244,14 @@ impl PreparedRequest {
         Ok(plan.sort_with_limit(sorted, Some(self.wanted()))?.build()?)
     }
 
+    /// What the largest have most of.
+    fn size(&self) -> Option<Expr> {
+        match self.order {
+            Order::Largest(of) => Some(quantity(of).alias(SIZE)),
+            Order::Newest | Order::Oldest => None,
+        }
+    }
+
     /// What records are ordered by, first to last.
     fn sorting(&self) -> impl Iterator<Item = (&'static str, SortOptions)> {
         let options = |descending| SortOptions {
@@ -234,8 +259,12 @@ impl PreparedRequest {
             nulls_first: false,
         };
         let ties = ties().filter(|name| self.names.contains(name));
-        let by_time = ("time", options(self.order == Order::Newest));
-        std::iter::once(by_time).chain(ties.map(move |name| (name, options(false))))
+        let by_time = ("time", options(self.order != Order::Oldest));
+        let by_size = self.size().map(|_| (SIZE, options(true)));
+        let by_size = by_size.into_iter();
+        by_size
+            .chain([by_time])
+            .chain(ties.map(move |name| (name, options(false))))
     }
 
     /// The first of both, in order.
@@ -259,10 +288,22 @@ impl PreparedRequest {
         let skip = self.cursor.map_or(0, |cursor| cursor.shown).min(found.num_rows());
         let left = found.num_rows() - skip;
         let page = found.slice(skip, left.min(self.limit));
+        let mut notes = tier_slice::notes(&self.reader, &self.view, &tier_slice::raw(self.range));
+        let has_more = left > self.limit;
+        let has_pages = !matches!(self.order, Order::Largest(_));
+        if has_more && !has_pages {
+            notes.push(Note {
+                kind: NoteKind::Truncated,
+                message: format!(
+                    "there are more records than the {} largest: ask for more by limit",
+                    self.limit
+                ),
+            });
+        }
         Ok(FlowsPage {
-            cursor: (left > self.limit).then(|| after(&page, self.cursor).to_string()),
+            cursor: (has_more && has_pages).then(|| after(&page, self.cursor).to_string()),
             rows: shown(&page, &self.who, &self.columns)?,
-            notes: tier_slice::notes(&self.reader, &self.view, &tier_slice::raw(self.range)),
+            notes,
             stats,
         })
     }

@@ -290,7 +290,7 @@ fn type_of(term: &Term) -> Type {
 
 /// One value or the other. The engine's own conditional is rewritten in a way that
 /// doubles its condition, and with each one that stands in it again.
-pub(super) fn choice(test: Expr, yes: Expr, no: Expr, kind: DataType) -> Expr {
+pub(crate) fn choice(test: Expr, yes: Expr, no: Expr, kind: DataType) -> Expr {
     call("if", kind, vec![test, yes, no], |args| {
         Ok(zip(args[0].as_boolean(), &args[1], &args[2])?)
     })
