@@ -39,16 +39,17 @@ impl FromStr for Bucket {
     type Err = NoBucket;
 
     fn from_str(text: &str) -> Result<Self, NoBucket> {
-        let of = |unit| {
-            text.strip_suffix(unit)
-                .and_then(|number| number.parse::<u16>().ok())
-        };
+        let wrong = || NoBucket(text.to_owned());
+        let is_number =
+            |number: &&str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let of = |unit: char| text.strip_suffix(unit).filter(is_number);
+        let many = |number: &str| number.parse().ok().filter(|many| *many > 0).ok_or_else(wrong);
         match (of('d'), of('w')) {
-            (Some(days @ 1..), _) => Ok(Self::Days(days)),
-            (_, Some(weeks @ 1..)) => Ok(Self::Weeks(weeks)),
+            (Some(days), _) => many(days).map(Self::Days),
+            (_, Some(weeks)) => many(weeks).map(Self::Weeks),
             _ => {
                 let span = text.parse().ok().filter(|Span(length)| *length >= SHORTEST);
-                span.map(Self::Length).ok_or_else(|| NoBucket(text.to_owned()))
+                span.map(Self::Length).ok_or_else(wrong)
             }
         }
     }

@@ -151,9 +151,7 @@ impl Prefix {
     /// Networks as people write them; none where there is no address.
     pub(crate) fn written(self, networks: &ArrayRef) -> ArrayRef {
         let written = |network: Option<&[u8]>| {
-            let Some(network) = network.and_then(|network| <[u8; 16]>::try_from(network).ok()) else {
-                return None;
-            };
+            let network = network.and_then(|network| <[u8; 16]>::try_from(network).ok())?;
             let (_, bits) = self.bits(u128::from_be_bytes(network));
             Some(format!("{}/{bits}", Ipv6Addr::from(network).to_canonical()))
         };

@@ -40,12 +40,15 @@ pub(crate) struct Ranked {
     pub(crate) groups: usize,
 }
 
+/// Where a group stands that has these states, a column each.
+type Place<'a> = dyn Fn(&dyn Fn(usize) -> State) -> u64 + 'a;
+
 /// How groups are ordered, and how many are shown.
 pub(crate) struct Ranking<'a> {
     /// The first column of the keys is the bucket.
     pub(crate) buckets: bool,
     /// Where a group stands that has these states.
-    pub(crate) by: &'a dyn Fn(&dyn Fn(usize) -> State) -> u64,
+    pub(crate) by: &'a Place<'a>,
     /// The columns that this depends on.
     pub(crate) needs: &'a [usize],
     pub(crate) top: usize,
