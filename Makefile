@@ -25,15 +25,19 @@ requirements: ## Install what the project needs on Debian
 
 .PHONY: crds
 crds: ## Generate manifests/crds from api/
-	cargo run --quiet --package weir-api --bin crdgen manifests/crds
+	cargo run --quiet --bin crdgen manifests/crds
 
 .PHONY: fields
 fields: ## Generate docs/fields.md from the field table
-	cargo run --quiet --package weir-api --bin fieldgen docs/fields.md
+	cargo run --quiet --bin fieldgen docs/fields.md
 
 .PHONY: openapi
 openapi: ## Generate docs/openapi.json from the collector
-	cargo run --quiet --package weir-collector -- --openapi > docs/openapi.json
+	cargo run --quiet --bin weir-collector -- --openapi > docs/openapi.json
+
+.PHONY: build-report
+build-report: requirements ## CPU time and size of the demo's programs by crate; a cold build, with bounds
+	@scripts/build-report
 
 .PHONY: bench-change
 bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 100)

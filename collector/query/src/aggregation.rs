@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, UInt64Array};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
-use datafusion::common::ScalarValue;
-use datafusion::error::Result;
-use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
-use datafusion::functions_aggregate::sum::sum_udaf;
-use datafusion::logical_expr::{AggregateUDF, Expr};
-use datafusion::prelude::{col, lit};
+use datafusion_common::Result;
+use datafusion_common::ScalarValue;
+use datafusion_expr::{AggregateUDF, Expr};
+use datafusion_expr::{col, lit};
 use weir_api::fields::{Column, Mirror, Side};
 use weir_store::Tier;
 use weir_store::schema::{self, FLOWS, ROLLUP_KEYS};
@@ -17,8 +15,9 @@ use weir_store::schema::{self, FLOWS, ROLLUP_KEYS};
 use crate::function::call;
 use crate::groups::stored;
 use crate::identity_table::IdentityTable;
-use crate::lower::{PROTOCOL, id_of, other_side, time_type};
+use crate::lower::{PROTOCOL, id_of, other_side};
 use crate::measure::{Measure, Quantity};
+use crate::plan;
 use crate::sketch::{self, Cardinality, Intervals, Numbers};
 
 /// What is worked out of the rows of a group.
@@ -57,14 +56,6 @@ pub(crate) enum End {
     Near,
     /// From the other one: what the group sees if it turns out to be its mirror image.
     Far,
-}
-
-/// How a function of the engine is called for an aggregate: on which columns of the rows.
-pub(crate) struct Aggregation {
-    pub(crate) function: Arc<AggregateUDF>,
-    pub(crate) args: Vec<String>,
-    /// The name of what it gives.
-    pub(crate) name: String,
 }
 
 /// An interval in which a peak is looked for, in microseconds; or a bucket, where these
@@ -144,12 +135,12 @@ impl Aggregate {
     /// The function that works it out, and how many columns it takes.
     pub(crate) fn function(self) -> (Arc<AggregateUDF>, usize) {
         match self {
-            Self::Min(_) | Self::First => (min_udaf(), 1),
-            Self::Max(_) | Self::Last => (max_udaf(), 1),
+            Self::Min(_) | Self::First => (plan::min(), 1),
+            Self::Max(_) | Self::Last => (plan::max(), 1),
             Self::Numbers(_) => (sketch::function::<Numbers>("numbers", 2), 2),
             Self::Intervals => (sketch::function::<Intervals>("intervals", 2), 2),
             Self::Distinct(..) => (sketch::function::<Cardinality>("distinct", 1), 1),
-            _ => (sum_udaf(), 1),
+            _ => (plan::sum(), 1),
         }
     }
 
@@ -171,7 +162,7 @@ impl Aggregate {
             Self::Flows if sums => col(FLOWS),
             Self::Flows | Self::Numbers(_) => lit(1_u64),
             Self::Known(of) => known(of),
-            Self::First | Self::Last => col("time"),
+            Self::First | Self::Last => interval_of_time(1),
             Self::Distinct(column, end) => {
                 return from_end(column, mirrored != (end == End::Far), who);
             }
@@ -189,7 +180,6 @@ impl Aggregate {
     /// The type of the value of a row.
     pub(crate) fn kind(self) -> DataType {
         match self {
-            Self::First | Self::Last => time_type(),
             Self::Distinct(column, _) if column == PROTOCOL => DataType::UInt8,
             Self::Distinct(column, _) => schema::fact(column).unwrap_or(DataType::UInt32),
             _ => DataType::UInt64,
@@ -232,6 +222,7 @@ fn known(of: Quantity) -> Expr {
     })
 }
 
+/// The number of the interval in which a record arrived, from the epoch on.
 fn interval_of_time(length: i64) -> Expr {
     call("interval", DataType::UInt64, vec![col("time")], move |args| {
         let times = args[0].as_primitive::<TimestampMicrosecondType>().values().iter();

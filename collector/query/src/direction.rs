@@ -6,19 +6,17 @@
 //! rows are read once and [`crate::rank`] joins the groups. Where they have none (grouped
 //! by one end), a flow is in the groups of both its ends, and once in the totals.
 
-use std::ops::Not;
-
-use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{Expr, when};
-use datafusion::prelude::lit;
+use datafusion_common::{DataFusionError, Result};
+use datafusion_expr::{Expr, lit};
 use weir_api::fields::Column;
 
 use crate::Filter;
-use crate::aggregation::{Aggregate, Aggregation};
+use crate::aggregation::Aggregate;
 use crate::filter::expr::Test;
 use crate::groups::Keys;
 use crate::identity_table::IdentityTable;
-use crate::lower::{LoweringContext, choice};
+use crate::lower::{self, LoweringContext};
+use crate::plan::Aggregation;
 
 /// The rows that count, as the plan reads them.
 pub(crate) struct Selection {
@@ -87,9 +85,9 @@ impl Selection {
             });
         }
         let (near, mut far) = (read(near, false)?, read(far, true)?);
-        let in_group = as_it_is.and(keys.is_own_mirror()).is_not_true();
-        far.facts = far.facts.and(in_group.clone());
-        far.sums = far.sums.and(in_group);
+        let in_group = lower::not(lower::every(vec![as_it_is, keys.is_own_mirror()]));
+        far.facts = lower::every(vec![far.facts, in_group.clone()]);
+        far.sums = lower::every(vec![far.sums, in_group]);
         Ok(Self {
             reads: vec![near, far],
             apart: true,
@@ -157,12 +155,12 @@ impl Selection {
                     false => Ok(nothing),
                 }
             }
-            Aggregate::Sent => when(read.as_it_is.clone(), value).otherwise(nothing),
-            Aggregate::Received => when(read.as_it_is.clone(), nothing).otherwise(value),
+            Aggregate::Sent => lower::chosen_by(&read.as_it_is, value, nothing),
+            Aggregate::Received => lower::chosen_by(&read.as_it_is, nothing, value),
             Aggregate::Distinct(..) if self.joined => {
                 let image = aggregate.value(context.of_sums, true, context.who)?;
-                let is_turned = keys.is_own_mirror().and(read.as_it_is.clone().not());
-                Ok(choice(is_turned, image, value, aggregate.kind()))
+                let is_turned = vec![keys.is_own_mirror(), lower::not(read.as_it_is.clone())];
+                lower::chosen_by(&lower::every(is_turned), image, value)
             }
             _ => Ok(value),
         }
@@ -182,11 +180,11 @@ pub(crate) struct Context<'a> {
 /// it is and so was counted from its near one.
 fn value_in_total(read: &Read, aggregate: Aggregate, value: Expr) -> Result<Expr> {
     let nothing = aggregate.nothing()?;
-    Ok(match (aggregate, read.mirrored) {
-        (Aggregate::Sent, true) | (Aggregate::Received, false) => nothing,
-        (_, true) => choice(read.as_it_is.clone(), nothing, value, aggregate.kind()),
-        (_, false) => value,
-    })
+    match (aggregate, read.mirrored) {
+        (Aggregate::Sent, true) | (Aggregate::Received, false) => Ok(nothing),
+        (_, true) => lower::chosen_by(&read.as_it_is, nothing, value),
+        (_, false) => Ok(value),
+    }
 }
 
 impl Read {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use datafusion::error::DataFusionError;
+use datafusion_common::DataFusionError;
 
 use crate::filter::FilterError;
 

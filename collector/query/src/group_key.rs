@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, FixedSizeBinaryBuilder, StringViewArray};
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::Expr;
+use datafusion_expr::Expr;
 use weir_api::fields::{Column, FieldKind};
 
 use crate::QueryError;

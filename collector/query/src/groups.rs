@@ -8,9 +8,8 @@ use arrow::array::{
 };
 use arrow::compute::take;
 use arrow::datatypes::{DataType, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type};
-use datafusion::error::Result as Done;
-use datafusion::logical_expr::{Expr, Operator, binary_expr};
-use datafusion::prelude::{col, lit};
+use datafusion_common::Result as Done;
+use datafusion_expr::{Expr, Operator, binary_expr, col};
 use weir_api::fields::{Column, Mirror, Side};
 use weir_flow::protocol_name;
 use weir_store::schema::{DST_ID, SRC_ID};
@@ -21,7 +20,7 @@ use crate::filter::{find_column, nearest_field};
 use crate::function::call;
 use crate::group_key::GroupKey;
 use crate::identity_table::{Groups, IdentityTable};
-use crate::lower::{PROTO, PROTOCOL, other_side, other_sides, time_type};
+use crate::lower::{PROTO, PROTOCOL, every, other_side, other_sides, time_type};
 
 /// When a record arrived; the start of a bucket.
 pub(crate) const TIME: Column = Column::of("time");
@@ -131,7 +130,7 @@ impl Keys {
     pub(crate) fn is_own_mirror(&self) -> Expr {
         let pairs = self.expressions(false).into_iter().zip(self.expressions(true));
         let same = |(key, image): (Expr, Expr)| binary_expr(key, Operator::IsNotDistinctFrom, image);
-        pairs.map(same).reduce(Expr::and).unwrap_or_else(|| lit(true))
+        every(pairs.map(same).collect())
     }
 
     fn bucket(&self) -> Expr {

@@ -10,9 +10,8 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, UInt32Type};
 use arrow::row::{RowConverter, SortField};
-use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::Expr;
-use datafusion::prelude::{col, lit};
+use datafusion_common::{DataFusionError, Result};
+use datafusion_expr::{Expr, col, lit};
 use weir_api::fields::Column;
 use weir_store::Identities;
 

@@ -8,7 +8,7 @@
 mod convert;
 mod term;
 
-pub(crate) use term::{PROTO, PROTOCOL, choice, other_side, other_sides, time_type, time_value};
+pub(crate) use term::{PROTO, PROTOCOL, other_side, other_sides, time_type, time_value};
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,14 +16,10 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::comparison;
 use arrow::compute::prep_null_mask_filter;
-use arrow::datatypes::{DataType, Schema, UInt16Type};
-use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::error::Result;
-use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
-use datafusion::prelude::{col, lit};
+use arrow::datatypes::{DataType, UInt16Type};
+use datafusion_common::{Result, ScalarValue};
+use datafusion_expr::{Expr, col, lit, when};
+use datafusion_physical_expr::PhysicalExpr;
 use regex::Regex;
 use weir_api::fields::{Column, Side};
 use weir_flow::TcpFlags;
@@ -33,6 +29,7 @@ use crate::filter::expr::{self, Test, TextTest};
 use crate::filter::literal;
 use crate::function::call;
 use crate::identity_table::IdentityTable;
+use crate::plan::physical;
 
 /// What conditions are lowered against.
 #[derive(Clone, Copy)]
@@ -63,7 +60,7 @@ impl LoweringContext<'_> {
             Test::All(tests) => self.several(tests, true, wanted),
             Test::Any(tests) => self.several(tests, false, wanted),
             leaf if wanted => self.leaf(leaf),
-            leaf => Ok(self.leaf(leaf)?.is_not_true()),
+            leaf => Ok(not(self.leaf(leaf)?)),
         }
     }
 
@@ -90,13 +87,17 @@ impl LoweringContext<'_> {
         }
         Ok(match all == wanted {
             true => every(parts),
-            false => balanced(parts, Expr::or).unwrap_or_else(|| lit(false)),
+            false => any(parts),
         })
     }
 
     /// True or false, never null.
     pub(crate) fn certain(self, test: &Test) -> Result<Expr> {
-        Ok(self.test(test)?.is_true())
+        let test = self.test(test)?;
+        Ok(match constant(&test) {
+            Some(yes) => lit(yes),
+            None => test.is_true(),
+        })
     }
 
     fn leaf(self, test: &Test) -> Result<Expr> {
@@ -117,7 +118,7 @@ impl LoweringContext<'_> {
                 let ranges = networks.iter().flat_map(|network| literal::ranges(*network));
                 let octets = |octets: [u8; 16]| lit(ScalarValue::FixedSizeBinary(16, Some(octets.to_vec())));
                 let range = |(first, last)| address.clone().between(octets(first), octets(last));
-                Ok(balanced(ranges.map(range).collect(), Expr::or).unwrap_or_else(|| lit(false)))
+                Ok(any(ranges.map(range).collect()))
             }
             Test::Text(op, of, what) => Ok(text_test(*op, self.text(of)?, self.text(what)?)),
             Test::Matches(of, pattern) => Ok(matches(self.text(of)?, pattern)),
@@ -154,13 +155,6 @@ fn evaluate(expression: &Expr, rows: &RecordBatch) -> Result<BooleanArray> {
     apply(physical(expression, &rows.schema())?.as_ref(), rows)
 }
 
-/// The condition, ready to be applied to rows of this schema.
-pub(crate) fn physical(expression: &Expr, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
-    let schema = DFSchema::try_from(schema.clone())?;
-    let planning = PhysicalPlanningContext::default();
-    create_physical_expr(expression, &schema, &ExecutionProps::new(), &planning)
-}
-
 /// What the condition is for each row; false where it is null.
 pub(crate) fn apply(condition: &dyn PhysicalExpr, rows: &RecordBatch) -> Result<BooleanArray> {
     let found = condition.evaluate(rows)?.into_array(rows.num_rows())?;
@@ -184,10 +178,48 @@ fn flatten<'a>(tests: &'a [Test], all: bool, flat: &mut Vec<&'a Test>) {
 /// So many conditions of which each must hold stand beside each other for the engine.
 const SEEN: usize = 8;
 
+/// What the condition is whatever the row, if it is always the same; null is false.
+fn constant(condition: &Expr) -> Option<bool> {
+    match condition {
+        Expr::Literal(value, _) => Some(matches!(value, ScalarValue::Boolean(Some(true)))),
+        _ => None,
+    }
+}
+
+/// The condition is false or null.
+pub(crate) fn not(condition: Expr) -> Expr {
+    match constant(&condition) {
+        Some(yes) => lit(!yes),
+        None => condition.is_not_true(),
+    }
+}
+
+/// One value where a condition holds, and the other where it is false or null.
+pub(crate) fn chosen_by(condition: &Expr, yes: Expr, no: Expr) -> Result<Expr> {
+    match constant(condition) {
+        Some(true) => Ok(yes),
+        Some(false) => Ok(no),
+        None => when(condition.clone(), yes).otherwise(no),
+    }
+}
+
+/// Any of the conditions.
+fn any(mut parts: Vec<Expr>) -> Expr {
+    if parts.iter().any(|part| constant(part) == Some(true)) {
+        return lit(true);
+    }
+    parts.retain(|part| constant(part).is_none());
+    balanced(parts, Expr::or).unwrap_or_else(|| lit(false))
+}
+
 /// All of the conditions. The engine makes a chain of those that it sees and recurses
 /// along it, so that it sees few; the others it takes as one. Each level of a filter may
 /// have a chain.
-fn every(mut parts: Vec<Expr>) -> Expr {
+pub(crate) fn every(mut parts: Vec<Expr>) -> Expr {
+    if parts.iter().any(|part| constant(part) == Some(false)) {
+        return lit(false);
+    }
+    parts.retain(|part| constant(part).is_none());
     if parts.len() > SEEN {
         let rest = parts.split_off(SEEN - 1);
         parts.push(call("all", DataType::Boolean, rest, |args| {

@@ -13,10 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
-use datafusion::datasource::provider_as_source;
-use datafusion::error::Result as Done;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
-use datafusion::prelude::col;
+use datafusion_expr::{Expr, col};
 use weir_api::fields::Column;
 use weir_store::schema::{DST_ID, SRC_ID};
 use weir_store::{Batch, Reader, Segment, TimeRange, View};
@@ -30,20 +27,19 @@ use crate::groups;
 use crate::identity_table::IdentityTable;
 use crate::lower::LoweringContext;
 use crate::period::within;
+use crate::plan::{Part, Plan, SegmentScan};
 use crate::records::{shown, stored};
 use crate::run::{self, QueryRun, Task};
-use crate::scan::SegmentScan;
 use crate::segment_reader::OpenedSegments;
-use crate::{Filter, FlowsPage, FlowsRequest, Note, NoteKind, Order, QueryError, Stats, tier_slice};
+use crate::{
+    Filter, FlowsPage, FlowsRequest, Note, NoteKind, Order, Quantity, QueryError, Stats, tier_slice,
+};
 
 /// Records on a page unless asked otherwise.
 const PAGE: usize = 100;
 /// Each step looks at so many times the records of the one before: the first at about as
 /// many as fit on the page, and a filter that lets few through makes few steps.
 const STEP_GROWS: u64 = 64;
-
-/// The column that the largest are ordered by.
-const SIZE: &str = "size";
 
 /// Where records are, and from when to when.
 #[derive(Debug, Clone)]
@@ -132,7 +128,7 @@ impl PreparedRequest {
         let who = IdentityTable::within(&view.identities, budget);
         Ok(Self {
             test: LoweringContext::Facts(&who).test(&filter.test)?,
-            names: needed(&columns, &filled(&view)),
+            names: needed(&columns, request.order, &filled(&view)),
             order: request.order,
             reader: reader.clone(),
             budget: budget.clone(),
@@ -219,7 +215,7 @@ impl PreparedRequest {
         opened: &Arc<OpenedSegments>,
     ) -> Result<QueryRun, QueryError> {
         let task = Task {
-            plan: self.plan(sources, bounds)?,
+            plan: self.plan(sources, bounds),
             limits: &self.budget.limits,
             filter_first: true,
             most: self.wanted(),
@@ -229,26 +225,29 @@ impl PreparedRequest {
         run::run(task).await
     }
 
-    fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Result<LogicalPlan, QueryError> {
-        let part = |rows: SegmentScan, test: Expr| -> Done<LogicalPlan> {
-            let plan = LogicalPlanBuilder::scan("flows", provider_as_source(Arc::new(rows)), None)?;
-            let names = self.names.iter().map(|name| col(*name));
-            plan.filter(test)?.project(names.chain(self.size()))?.build()
+    fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Plan {
+        let part = |sources, test: Expr| {
+            let columns = self.names.iter().map(|name| col(*name));
+            Part::new(rows(sources), &test, columns.chain(self.size()).collect())
         };
         let is_inside = |source: &RecordSource| tier_slice::is_inside(source.time(), bounds);
-        let (whole, cut): (Vec<_>, Vec<_>) = sources.iter().cloned().partition(is_inside);
-        let whole = part(rows(whole), self.test.clone())?;
-        let cut = part(rows(cut), within(bounds).and(self.test.clone()))?;
-        let sorted: Vec<SortExpr> = self.sorting().map(|(name, options)| by(name, options)).collect();
-        let plan = LogicalPlanBuilder::from(whole).union(cut)?;
-        Ok(plan.sort_with_limit(sorted, Some(self.wanted()))?.build()?)
+        let (whole, cut) = sources.iter().cloned().partition(is_inside);
+        let order = self.sorting().map(|(name, options)| (name.to_owned(), options));
+        Plan::First {
+            parts: vec![
+                part(whole, self.test.clone()),
+                part(cut, within(bounds).and(self.test.clone())),
+            ],
+            order: order.collect(),
+            fetch: self.wanted(),
+        }
     }
 
-    /// What the largest have most of.
+    /// What the largest have most of, where it is no column of the store.
     fn size(&self) -> Option<Expr> {
         match self.order {
-            Order::Largest(of) => Some(quantity(of).alias(SIZE)),
-            Order::Newest | Order::Oldest => None,
+            Order::Largest(of @ Quantity::Duration) => Some(quantity(of).alias(of.as_str())),
+            _ => None,
         }
     }
 
@@ -260,11 +259,13 @@ impl PreparedRequest {
         };
         let ties = ties().filter(|name| self.names.contains(name));
         let by_time = ("time", options(self.order != Order::Oldest));
-        let by_size = self.size().map(|_| (SIZE, options(true)));
-        let by_size = by_size.into_iter();
-        by_size
-            .chain([by_time])
-            .chain(ties.map(move |name| (name, options(false))))
+        let size = match self.order {
+            Order::Largest(of) => Some((of.as_str(), options(true))),
+            Order::Newest | Order::Oldest => None,
+        };
+        let ties = ties.filter(move |name| size.is_none_or(|(size, _)| size != *name));
+        let ties = ties.map(move |name| (name, options(false)));
+        size.into_iter().chain([by_time]).chain(ties)
     }
 
     /// The first of both, in order.
@@ -331,10 +332,6 @@ fn rows(sources: Vec<RecordSource>) -> SegmentScan {
     SegmentScan::facts(segments, memory)
 }
 
-fn by(name: &str, options: SortOptions) -> SortExpr {
-    col(name).sort(!options.descending, options.nulls_first)
-}
-
 /// The columns in which any row of the view may have a value.
 fn filled(view: &View) -> HashSet<String> {
     let segments = view.raw.iter().flat_map(|segment| segment.schema.fields());
@@ -361,8 +358,13 @@ fn ties() -> impl Iterator<Item = &'static str> {
 
 /// The stored columns that these come from, and those that order, as far as they are
 /// filled.
-fn needed(columns: &[Column], filled: &HashSet<String>) -> Vec<&'static str> {
+fn needed(columns: &[Column], order: Order, filled: &HashSet<String>) -> Vec<&'static str> {
     let mut names = vec!["time", SRC_ID, DST_ID];
+    if let Order::Largest(of) = order
+        && of != Quantity::Duration
+    {
+        names.push(of.as_str());
+    }
     let asked = columns.iter().filter(|column| !column.field().identity);
     for name in ties().chain(asked.map(|column| stored(*column))) {
         if filled.contains(name) && !names.contains(&name) {

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::prelude::{col, lit};
+use datafusion_expr::{Expr, col, lit};
 use weir_store::{Reader, Tier, TimeRange, View};
 
 use crate::aggregation::{Aggregate, INTERVAL, is_kept};
@@ -18,6 +16,7 @@ use crate::group_key::GroupKey;
 use crate::groups::Keys;
 use crate::identity_table::IdentityTable;
 use crate::lower::time_value;
+use crate::plan::{Part, Plan};
 use crate::rank::Table;
 use crate::run::{QueryRun, Task};
 use crate::segment_reader::OpenedSegments;
@@ -115,38 +114,25 @@ impl Period {
         })
     }
 
-    fn plan(&self, sums: &Sums) -> Result<LogicalPlan, QueryError> {
-        let mut plan: Option<LogicalPlanBuilder> = None;
+    fn plan(&self, sums: &Sums) -> Result<Plan, QueryError> {
+        let mut parts = Vec::new();
         for batch in self.slices.iter().flat_map(TierSlice::batches) {
             for read in self.selection.reads() {
-                let part = self.part(sums, read, batch.clone())?;
-                plan = Some(match plan {
-                    Some(plan) => plan.union(part)?,
-                    None => LogicalPlanBuilder::from(part),
-                });
+                parts.push(self.part(sums, read, batch.clone())?);
             }
         }
-        let plan = match (plan, self.selection.reads().first()) {
-            (Some(plan), _) => plan,
-            (None, Some(read)) => LogicalPlanBuilder::from(self.part(sums, read, Batch::empty())?),
-            (None, None) => LogicalPlanBuilder::empty(false),
-        };
-        let keys: Vec<Expr> = self.keys.names().map(col).collect();
-        let aggregations = self.selection.aggregations(&sums.aggregates);
-        let names = aggregations.iter().map(|aggregation| col(&aggregation.name));
-        let ordered: Vec<Expr> = keys.iter().cloned().chain(names).collect();
-        let called = aggregations.iter().map(|aggregation| {
-            let args = aggregation.args.iter().map(col).collect();
-            aggregation.function.call(args).alias(&aggregation.name)
-        });
-        let plan = plan
-            .aggregate(keys, called.collect::<Vec<_>>())?
-            .project(ordered)?;
-        Ok(plan.build()?)
+        if let (true, Some(read)) = (parts.is_empty(), self.selection.reads().first()) {
+            parts.push(self.part(sums, read, Batch::empty())?);
+        }
+        Ok(Plan::Groups {
+            parts,
+            keys: self.keys.names().collect(),
+            added: self.selection.aggregations(&sums.aggregates),
+        })
     }
 
     /// Keys and what is worked with, of the rows that count.
-    fn part(&self, sums: &Sums, read: &Read, batch: Batch) -> Result<LogicalPlan, QueryError> {
+    fn part(&self, sums: &Sums, read: &Read, batch: Batch) -> Result<Part, QueryError> {
         let test = read.test(batch.sums);
         let test = match batch.bounds {
             Some(bounds) => within(bounds).and(test),
@@ -160,9 +146,7 @@ impl Period {
         let columns = self
             .selection
             .columns(read, &self.keys, &sums.aggregates, &context)?;
-        let table = provider_as_source(Arc::new(batch.rows));
-        let plan = LogicalPlanBuilder::scan("flows", table, None)?;
-        Ok(plan.filter(test)?.project(columns)?.build()?)
+        Ok(Part::new(batch.rows, &test, columns))
     }
 
     /// The groups that the plan gave, mirror images joined.

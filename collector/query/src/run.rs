@@ -1,34 +1,33 @@
 //! Runs a plan within limits and says what it cost.
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use datafusion::execution::cache::cache_manager::CacheManagerConfig;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::GreedyMemoryPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::display::DisplayableExecutionPlan;
-use datafusion::physical_plan::metrics::MetricValue;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_execution::TaskContext;
+use datafusion_execution::cache::cache_manager::CacheManagerConfig;
+use datafusion_execution::config::SessionConfig;
+use datafusion_execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion_execution::memory_pool::GreedyMemoryPool;
+use datafusion_execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion_physical_plan::display::DisplayableExecutionPlan;
+use datafusion_physical_plan::metrics::MetricValue;
+use datafusion_physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 
 use crate::budget;
-use crate::segment_reader::OpenedSegments;
+use crate::plan::{BATCH, Plan, ScanContext};
+use crate::segment_reader::{OpenedSegments, SegmentReaders};
 use crate::{Limits, QueryError, Stats};
-
-/// Rows of a batch that the engine works on at once.
-const BATCH: usize = 16 << 10;
 
 /// What is known of the files outlives the question: their footers.
 static SHARED: LazyLock<RuntimeEnv> = LazyLock::new(RuntimeEnv::default);
 
 /// A plan and how it is run.
 pub(crate) struct Task<'a> {
-    pub(crate) plan: LogicalPlan,
+    pub(crate) plan: Plan,
     pub(crate) limits: &'a Limits,
     /// Columns that the filter does not need are read after it, only where it
     /// lets rows through. That pays when these are few; else it costs.
@@ -58,12 +57,20 @@ impl QueryRun {
 /// Runs a plan, as long as somebody waits for it.
 pub(crate) async fn run(task: Task<'_>) -> Result<QueryRun, QueryError> {
     let began = Instant::now();
-    let context = session(&task)?;
-    let (state, plan) = (context.state(), task.plan);
-    // The optimizer works long on a large filter, and waits for nothing meanwhile.
-    let runtime = tokio::runtime::Handle::current();
-    let plan = budget::off_thread(move || Ok(runtime.block_on(state.create_physical_plan(&plan))?)).await?;
-    let mut stream = execute_stream(Arc::clone(&plan), context.task_ctx())?;
+    let session = session(task.limits)?;
+    let scans = ScanContext {
+        readers: Arc::new(SegmentReaders {
+            footers: SHARED.cache_manager.get_file_metadata_cache(),
+            opened: task.opened,
+        }),
+        options: Arc::clone(session.session_config().options()),
+        threads: task.limits.threads.max(1),
+        filter_first: task.filter_first,
+    };
+    let plan = task.plan;
+    // A large filter takes its time.
+    let plan = budget::off_thread(move || Ok(plan.steps(&scans)?)).await?;
+    let mut stream = execute_stream(Arc::clone(&plan), session)?;
     let (mut batches, mut rows) = (Vec::new(), 0);
     while let Some(batch) = stream.next().await {
         let batch = batch?;
@@ -82,8 +89,8 @@ pub(crate) async fn run(task: Task<'_>) -> Result<QueryRun, QueryError> {
     Ok(QueryRun { rows, stats, plan })
 }
 
-fn session(task: &Task<'_>) -> Result<SessionContext, QueryError> {
-    let limits = task.limits;
+/// What the steps of one question share: the memory that they may take.
+fn session(limits: &Limits) -> Result<Arc<TaskContext>, QueryError> {
     let footers = SHARED.cache_manager.get_file_metadata_cache();
     let caches = CacheManagerConfig {
         file_metadata_cache: Some(footers),
@@ -94,14 +101,19 @@ fn session(task: &Task<'_>) -> Result<SessionContext, QueryError> {
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .with_cache_manager(caches)
         .build_arc()?;
-    let mut config = SessionConfig::new()
-        .with_target_partitions(limits.threads.max(1))
-        .with_batch_size(BATCH)
-        .with_extension(Arc::clone(&task.opened));
-    let parquet = &mut config.options_mut().execution.parquet;
-    parquet.pushdown_filters = task.filter_first;
-    parquet.reorder_filters = true;
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    let config = SessionConfig::new().with_batch_size(BATCH);
+    let session = TaskContext::new(
+        None,
+        String::new(),
+        config,
+        // Plans hold the functions that they call; none is looked up by name.
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        runtime,
+    );
+    Ok(Arc::new(session))
 }
 
 /// Adds up what the steps that read say of themselves.

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeBinaryArray};
 use arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
-use datafusion::error::Result;
-use datafusion::logical_expr::function::AccumulatorArgs;
-use datafusion::logical_expr::{
+use datafusion_common::Result;
+use datafusion_common::ScalarValue;
+use datafusion_expr::function::AccumulatorArgs;
+use datafusion_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, UInt64Array};
 use arrow::compute::take;
-use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
+use arrow::datatypes::UInt64Type;
 
 use crate::QueryError;
 use crate::aggregation::Aggregate;
@@ -86,13 +86,6 @@ impl States {
                 encoded: encoded.clone(),
                 changed: HashMap::new(),
             })
-        } else if let Some(times) = column.as_primitive_opt::<TimestampMicrosecondType>() {
-            Values::Bounds(
-                times
-                    .iter()
-                    .map(|time| time.map(|time| time.max(0) as u64))
-                    .collect(),
-            )
         } else {
             let numbers = column.as_primitive::<UInt64Type>().iter();
             match aggregate.is_sum() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::Schema;
-use datafusion::physical_plan::PhysicalExpr;
+use datafusion_physical_expr::PhysicalExpr;
 use weir_api::fields::Column;
 use weir_store::schema::{self, DST_ID, SRC_ID};
 use weir_store::{Closed, Identities, Reader, TailBatch};
@@ -22,6 +22,7 @@ use crate::engine::{RecordTail, TailEnd, TailRequest};
 use crate::filter::expr::{self, Test};
 use crate::identity_table::IdentityTable;
 use crate::lower::{self, LoweringContext};
+use crate::plan;
 use crate::records::{shown, stored};
 use crate::{AnswerRows, Filter, Limits, QueryError, groups};
 
@@ -277,7 +278,7 @@ impl Chooser {
         let who = IdentityTable::new(&identities);
         let test = LoweringContext::Facts(&who).test(&self.filter.test)?;
         Ok(Ready {
-            test: lower::physical(&test, &self.looked_at)?,
+            test: plan::physical(&test, &self.looked_at)?,
             identities: self.of_identities.then_some(identities),
         })
     }

@@ -7,7 +7,7 @@ use weir_flow::Rfc3339;
 use weir_store::{Cover, Reader, Segment, Tier, TimeRange, View};
 
 use crate::answer::{Note, NoteKind, Part};
-use crate::scan::SegmentScan;
+use crate::plan::SegmentScan;
 
 /// A part of the range, and where each of its records is once.
 #[derive(Debug)]

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use weir_flow::FlowRecord;
 use weir_query::{
-    Answer, Embedded, Engine, Explanation, FlowsPage, FlowsRequest, Limits, Measure, Moment, NoteKind, Order,
-    Quantity, QueryError, Question, Scope, Since, Span, TailRequest, Until, ValueCount, ValuesRequest,
+    Answer, Bucket, Embedded, Engine, Explanation, FlowsPage, FlowsRequest, Limits, Measure, Moment,
+    NoteKind, Order, Quantity, QueryError, Question, Scope, Since, TailRequest, Until, ValueCount,
+    ValuesRequest,
 };
 use weir_store::{Reader, Retention, Settings, TimeRange, Writer, open};
 
@@ -288,7 +289,7 @@ async fn buckets_of_time_add_up_and_keep_the_same_groups() {
     let stored = stored();
     for (bucket, raw_only) in [("30m", false), ("7m", false), ("90s", true), ("1h", false)] {
         let question = Question {
-            bucket: Some(bucket.parse::<Span>().unwrap()),
+            bucket: Some(bucket.parse::<Bucket>().unwrap()),
             top: Some(2),
             raw_only,
             ..question(&["ns"])
@@ -310,7 +311,7 @@ async fn buckets_of_time_add_up_and_keep_the_same_groups() {
 async fn buckets_need_no_groups_and_a_field_may_be_asked_for_twice() {
     let stored = stored();
     let question = Question {
-        bucket: Some("1h".parse::<Span>().unwrap()),
+        bucket: Some("1h".parse::<Bucket>().unwrap()),
         ..question(&["time"])
     };
     let hours = answer(&stored.reader, &question, &Limits::default())
@@ -338,7 +339,7 @@ async fn a_conversation_needs_no_groups_and_has_each_flow_once() {
     for from_records in [true, false] {
         let one_way = Question {
             filter: "zone != \"\" && dst_zone != \"\" && zone != dst_zone".to_owned(),
-            bucket: Some("5m".parse::<Span>().unwrap()),
+            bucket: Some("5m".parse::<Bucket>().unwrap()),
             all_observations: from_records,
             raw_only: from_records,
             ..question(&["time"])
@@ -646,7 +647,7 @@ async fn the_largest_records_come_first_wherever_they_are_and_have_one_page() {
         Quantity::Packets => record.packets,
         Quantity::DroppedBytes => record.dropped_bytes,
         Quantity::DroppedPackets => record.dropped_packets,
-        Quantity::Duration => Some(record.end_ns? / 1_000 - record.start_ns? / 1_000),
+        Quantity::Duration => Some(record.end_ns / 1_000 - record.start_ns / 1_000),
     };
     for of in Quantity::ALL {
         let mut wanted: Vec<_> = stored
@@ -1099,8 +1100,8 @@ async fn a_page_reads_where_its_records_are_and_no_more() {
         let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
         assert!(page.stats.rows_read <= most, "{order:?}: {:?}", page.stats);
         match order {
-            Order::Newest => records.sort_by_key(|time| std::cmp::Reverse(*time)),
             Order::Oldest => records.sort_unstable(),
+            _ => records.sort_by_key(|time| std::cmp::Reverse(*time)),
         }
         let times = page.rows.json().into_iter().map(|row| plain(&row["time"]));
         let times: Vec<_> = times

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringViewArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
-use datafusion::logical_expr::Expr;
+use datafusion_expr::Expr;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray};
 use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, UInt8Type};
-use datafusion::common::ScalarValue;
-use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, Operator, binary_expr, cast, try_cast, when};
-use datafusion::prelude::{col, lit};
+use datafusion_common::Result;
+use datafusion_common::ScalarValue;
+use datafusion_expr::{Expr, Operator, binary_expr, cast, col, lit, try_cast, when};
 use weir_api::fields::{Column, FieldKind};
 use weir_flow::protocol_name;
 
@@ -290,7 +289,7 @@ fn type_of(term: &Term) -> Type {
 
 /// One value or the other. The engine's own conditional is rewritten in a way that
 /// doubles its condition, and with each one that stands in it again.
-pub(crate) fn choice(test: Expr, yes: Expr, no: Expr, kind: DataType) -> Expr {
+pub(super) fn choice(test: Expr, yes: Expr, no: Expr, kind: DataType) -> Expr {
     call("if", kind, vec![test, yes, no], |args| {
         Ok(zip(args[0].as_boolean(), &args[1], &args[2])?)
     })

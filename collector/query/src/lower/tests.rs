@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use proptest::prelude::*;
 use proptest::sample::select;
 use weir_api::fields::Column;
