@@ -192,7 +192,13 @@ impl Sums {
             return Ok(self.zone.clone());
         }
         let zone = time.zone();
-        let name = zone.iana_name().with_context(|| {
+        // A host that says nothing of it shows times in UTC.
+        let name = if zone.is_unknown() {
+            Some("UTC")
+        } else {
+            zone.iana_name()
+        };
+        let name = name.with_context(|| {
             format!(
                 "--bucket {}: this host's time zone has no name: say --zone Europe/Berlin, or --utc",
                 self.bucket.unwrap_or(Bucket::Days(1))

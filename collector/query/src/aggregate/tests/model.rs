@@ -184,10 +184,9 @@ impl Asked<'_> {
         };
         let joined = self.keys.iter().all(|key| self.keys.contains(&key.mirrored()));
         let of_directions = [Measure::Sent, Measure::Received];
-        let conversation = self.question.conversation
-            || of_directions
-                .iter()
-                .any(|measure| self.question.measures.contains(measure));
+        let asked =
+            |measure: &Measure| self.question.measures.contains(measure) || self.question.by == *measure;
+        let conversation = self.question.conversation || of_directions.iter().any(asked);
         let direct = is(&self.test, row);
         if !conversation {
             let views: Vec<_> = direct.then(|| view(row, true)).into_iter().collect();
