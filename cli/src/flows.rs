@@ -187,23 +187,22 @@ impl Sums {
 
     /// The zone in which days and weeks begin.
     fn zone(&self, time: &TimeArgs) -> Result<Option<Zone>> {
-        let is_of_calendar = matches!(self.bucket, Some(Bucket::Days(_) | Bucket::Weeks(_)));
-        if self.zone.is_some() || !is_of_calendar {
-            return Ok(self.zone.clone());
-        }
-        let zone = time.zone();
-        // A host that says nothing of it shows times in UTC.
-        let name = if zone.is_unknown() {
-            Some("UTC")
-        } else {
-            zone.iana_name()
+        let bucket = match self.bucket {
+            Some(bucket @ (Bucket::Days(_) | Bucket::Weeks(_))) if self.zone.is_none() => bucket,
+            _ => return Ok(self.zone.clone()),
         };
-        let name = name.with_context(|| {
-            format!(
-                "--bucket {}: this host's time zone has no name: say --zone Europe/Berlin, or --utc",
-                self.bucket.unwrap_or(Bucket::Days(1))
-            )
-        })?;
+        let zone = time.zone();
+        let of_environment = std::env::var("TZ").ok().filter(|_| !time.utc);
+        let name = match zone.iana_name() {
+            // A host that says nothing of it shows times in UTC.
+            _ if zone.is_unknown() => "UTC",
+            Some(name) => name,
+            None => of_environment.as_deref().with_context(|| {
+                format!(
+                    "--bucket {bucket}: this host's time zone has no name: say --zone Europe/Berlin, or --utc"
+                )
+            })?,
+        };
         Ok(Some(name.parse()?))
     }
 

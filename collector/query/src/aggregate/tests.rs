@@ -568,7 +568,7 @@ fn answers_are_what_looking_at_each_record_finds() {
         .build()
         .unwrap();
     let stores: Vec<Stored> = (1..4).map(stored).collect();
-    proptest!(config(256), |(case in cases(), store in 0_usize..3)| {
+    proptest!(config(160), |(case in cases(), store in 0_usize..3)| {
         runtime.block_on(check(&stores[store], &case));
     });
 }
@@ -590,7 +590,7 @@ fn conversations_are_what_looking_at_each_record_finds() {
         "distinct_dst_port",
     ]
     .map(measure);
-    proptest!(config(96), |(case in cases(), store in 0_usize..3)| {
+    proptest!(config(64), |(case in cases(), store in 0_usize..3)| {
         let case = Case { measures: directions.to_vec(), ..case };
         runtime.block_on(check(&stores[store], &case));
     });
