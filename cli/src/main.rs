@@ -22,6 +22,7 @@ mod show;
 mod source;
 mod state;
 mod status;
+mod sums;
 mod table;
 mod template;
 mod terminal;

@@ -67,11 +67,6 @@ impl Aggregate {
     /// they look like from the other end is kept, too.
     fn needed(measure: Measure, turned: bool) -> Vec<Self> {
         match measure {
-            Measure::Bytes | Measure::ByteRate => vec![Self::Sum(Quantity::Bytes)],
-            Measure::Packets | Measure::PacketRate => vec![Self::Sum(Quantity::Packets)],
-            Measure::DroppedPackets => vec![Self::Sum(Quantity::DroppedPackets)],
-            Measure::DroppedBytes => vec![Self::Sum(Quantity::DroppedBytes)],
-            Measure::Flows => vec![Self::Flows],
             // Of the two directions both: a group may turn out to be the image of another.
             Measure::Sent | Measure::Received => vec![Self::Sent, Self::Received],
             Measure::MaxByteRate => vec![Self::Intervals],
@@ -89,6 +84,7 @@ impl Aggregate {
                 let ends = ends.into_iter().take(if turns { 2 } else { 1 });
                 ends.map(|end| Self::Distinct(column, end)).collect()
             }
+            sum => Self::of_sum(sum).into_iter().collect(),
         }
     }
 
@@ -104,13 +100,17 @@ impl Aggregate {
     }
 
     /// What measures that add up are sums of.
-    pub(crate) fn of_sum(measure: Measure) -> Option<Self> {
-        match measure {
-            Measure::Sent => Some(Self::Sent),
-            Measure::Received => Some(Self::Received),
-            other if other.adds_up() => Self::needed(other, false).pop(),
-            _ => None,
-        }
+    pub(crate) const fn of_sum(measure: Measure) -> Option<Self> {
+        Some(match measure {
+            Measure::Bytes | Measure::ByteRate => Self::Sum(Quantity::Bytes),
+            Measure::Packets | Measure::PacketRate => Self::Sum(Quantity::Packets),
+            Measure::DroppedPackets => Self::Sum(Quantity::DroppedPackets),
+            Measure::DroppedBytes => Self::Sum(Quantity::DroppedBytes),
+            Measure::Flows => Self::Flows,
+            Measure::Sent => Self::Sent,
+            Measure::Received => Self::Received,
+            _ => return None,
+        })
     }
 
     /// The coarsest sums that it can be worked out of.

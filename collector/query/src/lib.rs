@@ -39,6 +39,7 @@ mod records;
 mod rows;
 mod run;
 mod segment_reader;
+mod shown;
 mod sketch;
 pub mod span;
 mod states;

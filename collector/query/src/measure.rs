@@ -9,6 +9,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use weir_api::fields::Column;
 
+use crate::aggregation::Aggregate;
 use crate::filter::{find_column, nearest_field};
 use crate::moment::written_as_text;
 
@@ -196,20 +197,9 @@ impl Measure {
         matches!(self, Self::Sent | Self::Received)
     }
 
-    /// The groups of flows that have none in common have the sum of it together.
-    pub(crate) const fn adds_up(self) -> bool {
-        matches!(
-            self,
-            Self::Bytes
-                | Self::Packets
-                | Self::Flows
-                | Self::DroppedPackets
-                | Self::DroppedBytes
-                | Self::ByteRate
-                | Self::PacketRate
-                | Self::Sent
-                | Self::Received
-        )
+    /// Groups that have no flow in common have the sum of it together.
+    pub(crate) fn adds_up(self) -> bool {
+        Aggregate::of_sum(self).is_some()
     }
 }
 
