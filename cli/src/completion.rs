@@ -5,6 +5,7 @@
 mod shells;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use clap_complete::CompletionCandidate;
 use clap_complete::env::EnvCompleter;
 use kube::config::Kubeconfig;
 use weir_api::fields::{Column, FieldKind};
-use weir_query::ValuesRequest;
+use weir_query::{Order, ValuesRequest};
 
 use crate::output;
 use crate::shortcut::quote;
@@ -74,7 +75,18 @@ pub fn measures(current: &OsStr) -> Vec<CompletionCandidate> {
     listed(current, show::measures())
 }
 
-fn listed<'a>(current: &OsStr, names: impl Iterator<Item = &'a str>) -> Vec<CompletionCandidate> {
+/// Orders of records.
+pub fn orders(current: &OsStr) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let orders = Order::all().map(Order::as_str);
+    let fitting = orders.filter(|order| order.starts_with(&*current));
+    fitting.map(CompletionCandidate::new).collect()
+}
+
+fn listed<N: AsRef<str> + Display>(
+    current: &OsStr,
+    names: impl Iterator<Item = N>,
+) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
     let (before, begun) = current
         .rsplit_once(',')
@@ -84,7 +96,7 @@ fn listed<'a>(current: &OsStr, names: impl Iterator<Item = &'a str>) -> Vec<Comp
     } else {
         format!("{before},")
     };
-    let fitting = names.filter(|name| name.starts_with(begun));
+    let fitting = names.filter(|name| name.as_ref().starts_with(begun));
     fitting
         .map(|name| CompletionCandidate::new(format!("{before}{name}")))
         .collect()

@@ -53,9 +53,9 @@ pub struct ValuesArgs {
 /// The name under which answers have a field: `src_` may stand before one of the source
 /// side. What is no field the collector refuses.
 pub fn canonical(name: &str) -> String {
-    let bare = name
-        .strip_prefix("src_")
-        .filter(|bare| Column::find(bare).is_some());
+    // Behind an address may stand how many bits of it.
+    let is_field = |bare: &&str| Column::find(bare.split('/').next().unwrap_or(bare)).is_some();
+    let bare = name.strip_prefix("src_").filter(is_field);
     bare.filter(|_| Column::find(name).is_none())
         .unwrap_or(name)
         .to_owned()

@@ -24,6 +24,7 @@ mod show;
 mod source;
 mod state;
 mod status;
+mod sums;
 mod table;
 mod tail;
 mod template;

@@ -176,8 +176,8 @@ fn quoted(cell: &str) -> String {
 }
 
 /// Names of the measures, for completion.
-pub fn measures() -> impl Iterator<Item = &'static str> {
-    Measure::ALL.into_iter().map(Measure::as_str)
+pub fn measures() -> impl Iterator<Item = String> {
+    Measure::all().map(|measure| measure.to_string())
 }
 
 #[cfg(test)]

@@ -258,7 +258,7 @@ pub async fn read<T: DeserializeOwned>(server: &Server, page: &str, pairs: Pairs
 }
 
 fn question_pairs(question: &Question) -> Pairs {
-    let measures: Vec<&str> = question.measures.iter().map(|m| m.as_str()).collect();
+    let measures: Vec<String> = question.measures.iter().map(ToString::to_string).collect();
     let mut pairs = vec![
         ("filter", question.filter.clone()),
         ("since", question.since.0.to_string()),
@@ -271,7 +271,10 @@ fn question_pairs(question: &Question) -> Pairs {
     pairs.extend(list("group_by", &question.group_by));
     pairs.extend(list("measures", &measures));
     pairs.extend(question.top.map(|top| ("top", top.to_string())));
+    pairs.extend(question.cover.map(|cover| ("cover", cover.to_string())));
     pairs.extend(question.bucket.map(|bucket| ("bucket", bucket.to_string())));
+    pairs.extend(question.zone.as_ref().map(|zone| ("zone", zone.to_string())));
+    pairs.extend(question.compare.map(|compare| ("compare", compare.to_string())));
     pairs
 }
 
@@ -283,13 +286,12 @@ pub fn list(name: &'static str, words: &[impl AsRef<str>]) -> Option<(&'static s
 
 /// The parameters of a page of records.
 pub fn flows_pairs(request: &FlowsRequest) -> Pairs {
-    let order = serde_json::to_value(request.order).ok();
-    let order = order.and_then(|order| order.as_str().map(str::to_owned));
     let mut pairs = vec![
         ("filter", request.filter.clone()),
         ("since", request.since.0.to_string()),
         ("until", request.until.0.to_string()),
-        ("order", order.unwrap_or_default()),
+        ("order", request.order.to_string()),
+        ("both_directions", request.both_directions.to_string()),
         ("all_observations", request.all_observations.to_string()),
     ];
     pairs.extend(list("columns", &request.columns));

@@ -121,6 +121,11 @@ fn an_option_that_has_no_effect_is_refused_by_name() {
         ("flows --by packets", "--by"),
         ("flows --measures bytes", "--measures"),
         ("flows --conversation", "--conversation"),
+        ("flows --cover 0.9", "--cover"),
+        ("flows --compare 1d", "--compare"),
+        ("flows --zone UTC", "--zone"),
+        ("flows --group-by ns --order bytes", "--order"),
+        ("flows --group-by ns --both-directions", "--both-directions"),
         ("flows --group-by ns --limit 5", "--limit"),
         ("flows --group-by ns --last 5", "--last"),
         ("flows --bucket 1m --columns ns", "--columns"),
@@ -236,6 +241,65 @@ fn no_word_of_what_is_said_is_torn_by_the_end_of_a_line() {
                 assert!(line.chars().count() <= columns, "{columns}: {words}: {line}");
             }
         }
+    }
+}
+
+#[test]
+fn groups_are_measured_compared_and_cut_and_records_come_by_size() {
+    let (_directory, data) = filled();
+    let ask = |words: &str| {
+        let words: Vec<&str> = words.split(' ').chain(["--data-dir", &data]).collect();
+        let (code, out, err) = run(&words);
+        assert_eq!(code, 0, "{words:?}: {err}");
+        (out.lines().map(str::to_owned).collect::<Vec<_>>(), err)
+    };
+    let (lines, _) = ask("top --group-by pod_name --measures share,last_seen,distinct_dst_pod_name");
+    for head in ["SHARE", "LAST_SEEN (CET)", "DISTINCT_DST_POD_NAME", "BYTES"] {
+        assert!(lines[0].contains(head), "{lines:?}");
+    }
+    assert!(
+        lines[1].contains("33.3%") && lines[4].contains("100.0%"),
+        "{lines:?}"
+    );
+    let (lines, _) = ask("top --group-by pod_name --compare previous --measures bytes");
+    assert!(
+        lines[0].contains("BYTES_THEN") && lines[0].contains("COMPARED"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].contains("new") && lines[1].ends_with("+123.5M"),
+        "{lines:?}"
+    );
+    // Three of the same size: two of them carry half of all.
+    let (lines, err) = ask("top --group-by pod_name --cover 50% --bucket 1d");
+    assert_eq!(
+        lines.iter().filter(|line| line.contains("-7f8d5c9b4-")).count(),
+        2,
+        "{lines:?}"
+    );
+    assert!(
+        err.contains("2 of 3 groups") && err.contains("0.5 of all bytes"),
+        "{err}"
+    );
+    let (lines, err) = ask("flows --order duration --limit 2 -o name");
+    assert_eq!(lines.len(), 2);
+    assert!(err.contains("more records than the 2 largest"), "{err}");
+    let back = "flows -o name --both-directions --to-pod shop/third-7f8d5c9b4-qwert";
+    assert_eq!(ask(back).0.len(), 1);
+    assert_eq!(ask(&back.replace("--both-directions ", "")).0.len(), 0);
+    for (words, remedy) in [
+        ("top --bucket 1d --zone Mars", "Europe/Berlin"),
+        ("top --measures p95_ttl", "distinct_"),
+        ("top --compare yesterday", "previous"),
+        ("top --cover 2", "0.99"),
+        ("top --group-by addr/0", "addr/24"),
+        ("flows --order size", "duration"),
+        ("flows --order bytes --limit 10001", "10000"),
+    ] {
+        let words: Vec<&str> = words.split(' ').chain(["--data-dir", &data]).collect();
+        let (code, _, err) = run(&words);
+        assert_eq!(code, 2, "{words:?}");
+        assert!(err.contains(remedy), "{words:?}: {err}");
     }
 }
 

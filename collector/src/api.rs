@@ -39,7 +39,7 @@ use weir_query::{Engine, Limits, Measure, Order, Since, Until};
 use crate::metrics::Metrics;
 pub use access::Gate;
 pub use format::Format;
-use params::FieldName;
+use params::{FieldName, GroupName};
 pub use problem::Problem;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
 use threads::QueryThreads;
@@ -184,6 +184,7 @@ fn documented() -> OpenApiRouter<Api> {
     // name.
     components.schemas.extend([
         named::<FieldName>(),
+        named::<GroupName>(),
         named::<Measure>(),
         named::<Order>(),
         named::<Since>(),

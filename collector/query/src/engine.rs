@@ -67,6 +67,8 @@ pub struct TailRequest {
     pub filter: String,
     /// Fields to show; all when empty.
     pub columns: Vec<String>,
+    /// Also flows that the filter lets through when they are looked at from their other end.
+    pub both_directions: bool,
     /// Every observation of a flow, not its primary one alone.
     pub all_observations: bool,
 }

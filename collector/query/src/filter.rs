@@ -94,8 +94,40 @@ impl Filter {
         }
     }
 
+    /// The same, and flows that it lets through when they are looked at from their other end.
+    fn both_directions(self) -> Self {
+        let mirrored = self.mirrored();
+        Self {
+            test: Test::Any(vec![self.test, mirrored]),
+            ..self
+        }
+    }
+
+    /// What a request for records lets through: the filter, from either end of a flow if
+    /// so; primary observations or all; of the flows in `scope` alone.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the filter.
+    pub(crate) fn of_records(
+        filter: &str,
+        both_directions: bool,
+        all_observations: bool,
+        scope: &Scope,
+    ) -> Result<Self, FilterError> {
+        let filter = compile(filter)?;
+        let filter = match both_directions {
+            true => filter.both_directions(),
+            false => filter,
+        };
+        let filter = filter.within(scope);
+        Ok(match all_observations {
+            true => filter,
+            false => filter.primary(),
+        })
+    }
+
     /// The same, of primary observations alone.
-    pub(crate) fn primary(self) -> Self {
+    fn primary(self) -> Self {
         let primary = Test::Flag(Column::of("primary"));
         Self {
             test: Test::All(vec![primary, self.test]),

@@ -138,6 +138,35 @@ impl IdentityTable {
         })
     }
 
+    /// What tells the identities that `id` points at apart by this field: a number for each
+    /// value, the same on either side of a flow; null where it is unknown.
+    pub(crate) fn number(&self, column: Column, id: &str) -> Result<Expr> {
+        let groups = self.groups(&[column])?;
+        let known = groups
+            .names(column)
+            .map(|names| match names.as_string_view_opt() {
+                Some(texts) => texts
+                    .iter()
+                    .map(|text| text.is_some_and(|text| !text.is_empty()))
+                    .collect(),
+                None => (0..names.len())
+                    .map(|at| names.is_valid(at))
+                    .collect::<Vec<bool>>(),
+            });
+        let known = known.unwrap_or_default();
+        let of = groups.of;
+        Ok(call(
+            column.name(),
+            DataType::UInt32,
+            vec![col(id)],
+            move |args| {
+                let ids = args[0].as_primitive::<UInt32Type>().values().iter();
+                let numbers = ids.map(|id| Some(Groups::at(&of, *id)).filter(|group| known[*group as usize]));
+                Ok(Arc::new(numbers.collect::<UInt32Array>()) as ArrayRef)
+            },
+        ))
+    }
+
     /// The groups that identities fall into by these fields, numbered in the
     /// order of their values.
     pub(crate) fn groups(&self, columns: &[Column]) -> Result<Groups> {

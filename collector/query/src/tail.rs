@@ -24,7 +24,7 @@ use crate::identity_table::IdentityTable;
 use crate::lower::{self, LoweringContext};
 use crate::plan;
 use crate::records::{shown, stored};
-use crate::{AnswerRows, Filter, Limits, QueryError, compile, groups};
+use crate::{AnswerRows, Filter, Limits, QueryError, groups};
 
 /// Batches that wait for one who watches; what comes beyond is not shown.
 const WAITING: usize = 64;
@@ -88,11 +88,8 @@ impl Live {
         let budget = Budget::new(limits);
         let (live, request, scope) = (self.clone(), request.clone(), limits.scope.clone());
         let prepared = off_thread(move || {
-            let filter = compile(&request.filter)?.within(&scope);
-            let filter = match request.all_observations {
-                true => filter,
-                false => filter.primary(),
-            };
+            let (both, all) = (request.both_directions, request.all_observations);
+            let filter = Filter::of_records(&request.filter, both, all, &scope)?;
             let columns = match request.columns.as_slice() {
                 [] => Column::all().collect(),
                 names => groups::columns(names)?,

@@ -127,7 +127,7 @@ pub async fn query(
     let explain = params.explain;
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
-    let Asker { engine, limits } = api.admit(&headers, question.since, question.until).await?;
+    let Asker { engine, limits } = api.admit(&headers, question.begins(), question.until).await?;
     if explain && limits.scope != Scope::All {
         return Err(Problem::forbidden(
             "explain tells what is stored of all namespaces: it is for those who may get pods in all of them",
@@ -287,7 +287,7 @@ const MEMORY: usize = 256 << 20;
 /// What a question may cost whose asker sees this much.
 pub fn limits(scope: Scope) -> Limits {
     Limits {
-        max_rows: super::params::MOST_ROWS,
+        max_rows: super::params::MOST_GROUPS,
         memory: MEMORY,
         threads: std::thread::available_parallelism().map_or(1, |cores| usize::from(cores).div_ceil(2)),
         scope,

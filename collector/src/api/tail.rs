@@ -41,6 +41,7 @@ pub async fn follow(
     let request = TailRequest {
         filter: params.filter,
         columns: params.columns.0,
+        both_directions: params.both_directions,
         all_observations: params.all_observations,
     };
     let work = Work {
