@@ -59,7 +59,7 @@ enum Command {
     /// Show on which node flow export works, and why not where it does not
     ///
     /// Of a cluster, or of one host: as a file asks (--network), or as a running
-    /// `weir up` last reported (--data-dir). Or of a collector (--server, --service):
+    /// `weir up` last reported (--data-dir). Or of a collector (--server, --collector):
     /// what it keeps, what does not go on, who exports to it. Exit code 0: all is well;
     /// 1: something is not; 2: it cannot be told.
     Status(status::StatusArgs),

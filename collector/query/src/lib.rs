@@ -35,6 +35,7 @@ mod tail;
 mod tier_slice;
 
 pub use answer::{Answer, Explanation, FlowsPage, Note, NoteKind, Part, Stats, ValueCount};
+pub use budget::{holding, off_thread};
 pub use embedded::Embedded;
 pub use engine::{Engine, EngineStatus, RecordTail, TailEnd, TailRequest, TierStatus};
 pub use error::QueryError;

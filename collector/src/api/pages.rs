@@ -1,7 +1,6 @@
 //! The pages of the API: each reads its parameters, lets the gate decide, asks
 //! and answers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -20,7 +19,7 @@ use super::format::Format;
 use super::params::{FlowsParams, NoParams, Params, QueryParams, TailParams, ValuesParams};
 use super::problem::Problem;
 use super::status::StatusAnswer;
-use super::{Api, Asker, tail};
+use super::{Admitted, Api, Caller, tail};
 
 /// Where the next page begins, in forms without room for it.
 const CURSOR: HeaderName = HeaderName::from_static("weir-cursor");
@@ -82,14 +81,19 @@ enum Refusal {
 )]
 pub async fn flows(
     State(api): State<Api>,
+    caller: Caller,
     headers: HeaderMap,
     Params(params): Params<FlowsParams>,
 ) -> Result<Response, Problem> {
     let (request, format) = params.into_request();
     let format = Format::choose(format, &headers)?;
-    let Asker { engine, limits } = api.admit(&headers, request.since, request.until).await?;
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, request.since, request.until).await?;
     api.threads
-        .run(async move {
+        .run(&asker, async move {
             if format != Format::Json {
                 let written = ask::flows_rows(engine.as_ref(), &request, &limits, format).await;
                 return Ok(send(written.map_err(problem)?));
@@ -121,20 +125,25 @@ pub async fn flows(
 )]
 pub async fn query(
     State(api): State<Api>,
+    caller: Caller,
     headers: HeaderMap,
     Params(params): Params<QueryParams>,
 ) -> Result<Response, Problem> {
     let explain = params.explain;
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
-    let Asker { engine, limits } = api.admit(&headers, question.since, question.until).await?;
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, question.since, question.until).await?;
     if explain && limits.scope != Scope::All {
         return Err(Problem::forbidden(
             "explain tells what is stored of all namespaces: it is for those who may get pods in all of them",
         ));
     }
     api.threads
-        .run(async move {
+        .run(&asker, async move {
             let reply = if explain {
                 QueryReply::Explanation(
                     ask::explain(engine.as_ref(), &question, &limits)
@@ -165,17 +174,21 @@ pub async fn query(
 )]
 pub async fn values(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(params): Params<ValuesParams>,
 ) -> Result<Json<ValuesAnswer>, Problem> {
     let request = ValuesRequest::from(params);
-    let Asker { engine, limits } = api.admit(&headers, request.since, request.until).await?;
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, request.since, request.until).await?;
     let work = async move {
         ask::values(engine.as_ref(), &request, &limits)
             .await
             .map_err(problem)
     };
-    api.threads.run(work).await.map(Json)
+    api.threads.run(&asker, work).await.map(Json)
 }
 
 /// Flow records as they arrive, one JSON object a line
@@ -194,13 +207,18 @@ pub async fn values(
 )]
 pub async fn tail(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(params): Params<TailParams>,
 ) -> Result<Response, Problem> {
     // Whose namespace is new to the collector sees it when they ask again.
     let lately = Since(Moment::Ago(LATELY));
-    let Asker { engine, limits } = api.admit(&headers, lately, Until::default()).await?;
-    let lines = tail::follow(engine.as_ref(), params, &limits, Arc::clone(&api.tails)).await?;
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, lately, Until::default()).await?;
+    let turn = api.tails.take(&asker).ok_or_else(tail::too_many)?;
+    let lines = tail::follow(engine.as_ref(), params, &limits, turn).await?;
     Ok(([(CONTENT_TYPE, tail::MEDIA_TYPE)], Body::from_stream(lines)).into_response())
 }
 
@@ -212,10 +230,10 @@ pub async fn tail(
 )]
 pub async fn fields(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<FieldsAnswer>, Problem> {
-    api.gate.identify(&headers).await?;
+    api.gate.identify(&caller).await?;
     Ok(Json(FieldsAnswer::all()))
 }
 
@@ -227,10 +245,11 @@ pub async fn fields(
 )]
 pub async fn status(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<StatusAnswer>, Problem> {
-    api.gate.identify(&headers).await?;
+    api.admit_to_everything(&caller, "status tells what is stored of all namespaces")
+        .await?;
     Ok(Json(api.status()))
 }
 
@@ -242,10 +261,11 @@ pub async fn status(
 )]
 pub async fn exporters(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<ExportersAnswer>, Problem> {
-    api.gate.identify(&headers).await?;
+    api.admit_to_everything(&caller, "exporters tells what is sent of all namespaces")
+        .await?;
     Ok(Json(ExportersAnswer::of(api.metrics.exporters())))
 }
 

@@ -142,6 +142,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now", detail)
     }
 
+    /// No connection is left but for probes.
+    pub fn full() -> Self {
+        Self::unavailable("all connections are taken; only /healthz, /readyz and /metrics answer now")
+    }
+
     /// A fault of ours.
     pub fn internal(detail: impl Into<String>) -> Self {
         Self::new(

@@ -3,17 +3,18 @@
 //! told how many; the store never waits.
 
 use std::io;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, Stream};
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc};
-use weir_query::{AnswerRows, Engine, Limits, RecordTail, TailEnd, TailRequest};
+use tokio::sync::mpsc;
+use weir_query::{AnswerRows, Engine, Limits, RecordTail, Scope, TailEnd, TailRequest};
 
 use super::params::TailParams;
 use super::problem::Problem;
+use super::turns::Turn;
+use super::{TAILS, TAILS_OF_ONE};
 
 /// JSON lines.
 pub const MEDIA_TYPE: &str = "application/x-ndjson";
@@ -25,18 +26,23 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a tail goes on when nobody says: then access is looked at again.
 pub const LONGEST: u64 = 600;
 
-/// The lines of one tail.
+/// Why another tail is refused.
+pub fn too_many() -> Problem {
+    Problem::busy(format!(
+        "{TAILS} tails run already, or {TAILS_OF_ONE} of yours; try again"
+    ))
+}
+
+/// The lines of one tail, whose turn it is.
 ///
 /// # Errors
-/// The filter or a column is wrong, or too many tails run.
+/// The filter or a column is wrong.
 pub async fn follow(
     engine: &dyn Engine,
     params: TailParams,
     limits: &Limits,
-    turns: Arc<Semaphore>,
+    turn: Turn,
 ) -> Result<impl Stream<Item = io::Result<String>> + use<>, Problem> {
-    let turn = turns.try_acquire_owned();
-    let turn = turn.map_err(|_| Problem::busy(format!("{} tails run already; try again", super::TAILS)))?;
     let (lines, written) = mpsc::channel(WAITING);
     let request = TailRequest {
         filter: params.filter,
@@ -49,6 +55,7 @@ pub async fn follow(
         wrote: Instant::now(),
         lines,
         missed: 0,
+        sees_everything: limits.scope == Scope::All,
     };
     let run = move || {
         let _turn = turn;
@@ -70,6 +77,8 @@ struct Work {
     lines: mpsc::Sender<String>,
     /// Records left out so far, as far as was told.
     missed: u64,
+    /// How many were left out counts those of all namespaces.
+    sees_everything: bool,
 }
 
 /// Nobody reads any more, or there is nothing to read any more.
@@ -112,11 +121,16 @@ impl Work {
         if fresh == 0 {
             return String::new();
         }
-        let message = format!("{fresh} records came faster than they were read and are left out here");
-        format!(
-            "{}\n",
-            json!({"note": {"kind": "missed", "records": fresh, "message": message}})
-        )
+        let left_out = "came faster than they were read and are left out here";
+        let note = match self.sees_everything {
+            true => {
+                json!({"kind": "missed", "records": fresh, "message": format!("{fresh} records {left_out}")})
+            }
+            false => {
+                json!({"kind": "missed", "message": format!("records {left_out}, perhaps none of yours")})
+            }
+        };
+        format!("{}\n", json!({"note": note}))
     }
 
     fn say(&mut self, text: String) -> Result<(), Over> {

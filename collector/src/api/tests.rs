@@ -328,6 +328,7 @@ async fn without_a_token_that_kubernetes_accepts_no_page_tells_anything() {
         "tail",
         "fields",
         "status",
+        "exporters",
         "openapi.json",
     ] {
         assert_eq!(behind.get(page, "").await.0, 401, "{page}");
@@ -366,4 +367,17 @@ async fn kubernetes_is_asked_about_the_namespaces_of_the_time_that_is_asked_abou
     let (_, sums) = behind.get("values?field=ns&since=6h", "alice-token").await;
     assert_eq!(sums["values"].as_array().unwrap().len(), 2, "{sums}");
     assert!(behind.asked.lock().unwrap().contains_key("alice bank"));
+}
+
+#[tokio::test]
+async fn what_is_counted_of_all_namespaces_is_told_to_those_alone_who_see_everything() {
+    let behind = behind_kubernetes().await;
+    for page in ["status", "exporters"] {
+        let (status, all) = behind.get(page, "root-token").await;
+        assert_eq!(status, 200, "{page}: {all}");
+        let (status, refused) = behind.get(page, "alice-token").await;
+        assert_eq!(status, 403, "{page}: {refused}");
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("get pods in all namespaces"), "{detail}");
+    }
 }
