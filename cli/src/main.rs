@@ -8,6 +8,7 @@ mod collector_report;
 mod completion;
 mod effect;
 mod empty;
+mod export;
 mod fields;
 mod flows;
 mod follow;
@@ -26,6 +27,7 @@ mod table;
 mod template;
 mod terminal;
 mod time;
+mod token;
 mod up;
 mod zone;
 
@@ -72,6 +74,8 @@ enum Command {
     Top(flows::TopArgs),
     /// Show sums over groups of flows, or how they are made (--explain)
     Query(flows::QueryArgs),
+    /// Write all flow records that fit, however many
+    Export(export::ExportArgs),
     /// List the fields of a flow record
     Fields(fields::FieldsArgs),
     /// List the values that a field takes
@@ -115,6 +119,7 @@ fn main() -> ExitCode {
             Command::Flows(args) => flows::flows(args).await,
             Command::Top(args) => flows::top(args).await,
             Command::Query(args) => flows::query(args).await,
+            Command::Export(args) => export::run(args).await,
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,
             Command::Completion(args) => completion::run(&args),

@@ -14,6 +14,8 @@ use kube::config::AuthInfo;
 use kube::{Client, Config};
 use weir_collector::api::problem::Problem;
 
+use crate::token;
+
 /// Where the API server has the collector's pages.
 const AGGREGATED: &str = "/apis/flows.weir.dev/v1";
 
@@ -38,7 +40,7 @@ impl Server {
     /// The collector at a URL.
     ///
     /// # Errors
-    /// It is no URL.
+    /// It is no URL, or the token is for others, too.
     pub fn at(url: &str, token: Option<String>) -> Result<Self> {
         let address = url
             .parse::<http::Uri>()
@@ -47,6 +49,12 @@ impl Server {
         anyhow::ensure!(
             ["http", "https"].contains(&scheme) && address.host().is_some(),
             "--server {url}: write http://HOST:PORT"
+        );
+        anyhow::ensure!(
+            token.as_deref().is_none_or(token::is_for_collectors),
+            "--token is not for collectors alone, and is shown to none: it may be good for all that you may do in \
+             the cluster. Make one: kubectl create token ACCOUNT --audience {}",
+            token::AUDIENCE
         );
         let mut config = Config::new(address);
         config.auth_info = AuthInfo {
@@ -92,21 +100,31 @@ impl Server {
     /// # Errors
     /// As [`Self::get`].
     pub async fn stream(&self, page: &str, pairs: &Pairs) -> Result<impl AsyncBufRead + use<>> {
-        let mut pairs = pairs.clone();
-        // The API server ends after a minute what it does not take for a watch.
-        pairs.push(("watch", "true".to_owned()));
-        let body = self.send(page, &pairs).await?.into_body();
+        let body = self.body(page, pairs).await?;
         Ok(body
             .into_data_stream()
             .map_err(std::io::Error::other)
             .into_async_read())
     }
 
+    /// A page that may take long, as it comes.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn body(&self, page: &str, pairs: &Pairs) -> Result<Body> {
+        let mut pairs = pairs.clone();
+        // The API server ends after a minute what it does not take for a watch.
+        pairs.push(("watch", "true".to_owned()));
+        Ok(self.send(page, &pairs).await?.into_body())
+    }
+
     async fn send(&self, page: &str, pairs: &Pairs) -> Result<Response<Body>> {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(pairs.iter().filter(|(_, value)| !value.is_empty()));
         let path = format!("{}/{page}?{}", self.prefix, query.finish());
-        let request = Request::get(path).header(header::ACCEPT, "application/json, */*;q=0.5");
+        let request = Request::get(path)
+            .header(header::ACCEPT, "application/json, */*;q=0.5")
+            .header(header::TE, "trailers");
         let request = request.body(Body::empty()).context("the token is no token")?;
         let response = self.client.send(request).await;
         let response = response.with_context(|| format!("cannot reach {self}"))?;

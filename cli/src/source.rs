@@ -230,7 +230,7 @@ impl Source {
 }
 
 /// On one's own files there is nobody to be fair to.
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits::default()
 }
 
@@ -287,6 +287,7 @@ fn flows_pairs(request: &FlowsRequest) -> Pairs {
 fn values_pairs(request: &ValuesRequest) -> Pairs {
     let mut pairs = vec![
         ("field", request.field.clone()),
+        ("filter", request.filter.clone()),
         ("prefix", request.prefix.clone()),
         ("since", request.since.0.to_string()),
         ("until", request.until.0.to_string()),

@@ -11,14 +11,19 @@ pub mod access;
 pub mod answer;
 pub mod ask;
 mod cache;
+mod compress;
+mod export;
 pub mod exporters;
+pub mod filter_check;
 mod format;
+pub mod me;
 mod pages;
 pub mod params;
 pub mod person;
 pub mod problem;
 pub mod reviews;
 pub mod status;
+pub mod suggest;
 mod tail;
 mod threads;
 mod turns;
@@ -52,6 +57,11 @@ const TAILS: usize = 32;
 /// Those of one asker, where several are told apart.
 const TAILS_OF_ONE: usize = 8;
 
+/// Exports that run at a time.
+const EXPORTS: usize = 4;
+/// Those of one asker, where several are told apart.
+const EXPORTS_OF_ONE: usize = 2;
+
 /// What the pages share.
 #[derive(Debug, Clone)]
 pub struct Api(Arc<Parts>);
@@ -73,6 +83,7 @@ pub struct Parts {
     metrics: Arc<Metrics>,
     threads: QueryThreads,
     tails: Turns,
+    exports: Turns,
 }
 
 /// Somebody who was let in: where they may ask, for how much, and whose turn that is.
@@ -101,6 +112,7 @@ impl Api {
         Ok(Self(Arc::new(Parts {
             threads: QueryThreads::start(share(threads::OF_ONE, threads::AT_A_TIME))?,
             tails: Turns::new(TAILS, share(TAILS_OF_ONE, TAILS)),
+            exports: Turns::new(EXPORTS, share(EXPORTS_OF_ONE, EXPORTS)),
             gate,
             questions,
             snapshots,
@@ -242,10 +254,13 @@ fn documented() -> OpenApiRouter<Api> {
     ]);
     OpenApiRouter::with_openapi(document)
         .routes(routes!(pages::flows))
+        .routes(routes!(pages::export))
         .routes(routes!(pages::query))
         .routes(routes!(pages::values))
         .routes(routes!(pages::tail))
         .routes(routes!(pages::fields))
+        .routes(routes!(pages::filter))
+        .routes(routes!(pages::me))
         .routes(routes!(pages::status))
         .routes(routes!(pages::exporters))
 }

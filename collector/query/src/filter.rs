@@ -4,18 +4,22 @@
 //! [`crate::lower`] makes of these what the engine evaluates.
 
 mod check;
+mod completion;
 mod entry;
 mod error;
 pub(crate) mod expr;
 mod function;
 pub(crate) mod literal;
 mod parse;
+mod text;
 mod value;
 
 pub(crate) use check::find_column;
+pub use completion::{CompleteWith, Completion, complete};
 pub use error::FilterError;
 pub(crate) use error::nearest_field;
 pub use parse::MAX_LENGTH;
+pub use text::length_at;
 
 use weir_api::fields::Column;
 use weir_api::interface::PRIMARY;

@@ -14,6 +14,8 @@ mod direction;
 mod embedded;
 mod engine;
 mod error;
+mod export;
+mod export_writer;
 pub mod filter;
 mod function;
 mod groups;
@@ -37,8 +39,11 @@ mod tier_slice;
 pub use answer::{Answer, Explanation, FlowsPage, Note, NoteKind, Part, Stats, ValueCount};
 pub use budget::{holding, off_thread};
 pub use embedded::Embedded;
-pub use engine::{Engine, EngineStatus, RecordTail, TailEnd, TailRequest, TierStatus};
+pub use engine::{
+    Engine, EngineStatus, ExportRequest, RecordExport, RecordTail, TailEnd, TailRequest, TierStatus,
+};
 pub use error::QueryError;
+pub use export_writer::{ExportFormat, ExportWriter};
 pub use filter::{Filter, FilterError, compile};
 pub use limits::{Limits, Scope};
 pub use question::{FlowsRequest, Measure, Moment, Order, Question, Since, Span, Until, ValuesRequest};

@@ -646,6 +646,7 @@ async fn values_complete_what_is_typed() {
         since: Since(at(START)),
         until: Until(at(START + 400 * MINUTE)),
         limit: Some(3),
+        ..ValuesRequest::default()
     };
     for (field, prefix, first) in [
         ("dst_workload_name", "workload-1", "workload-1"),
@@ -1056,6 +1057,27 @@ async fn a_scope_shows_flows_with_an_end_in_it_alone() {
 }
 
 #[tokio::test]
+async fn values_are_those_of_the_flows_that_a_filter_lets_through() {
+    let stored = stored();
+    let ask = async |filter: &str| {
+        let request = ValuesRequest {
+            field: "ns".to_owned(),
+            filter: filter.to_owned(),
+            since: Since(at(START)),
+            until: Until(at(START + 400 * MINUTE)),
+            ..ValuesRequest::default()
+        };
+        values(&stored.reader, &request, &Limits::default()).await
+    };
+    let all = ask("").await.unwrap();
+    let some = ask(r#"ns == "team-0""#).await.unwrap();
+    let names: Vec<_> = some.iter().map(|value| value.value.as_str()).collect();
+    assert_eq!(names, ["team-0"]);
+    assert!(all.len() > 1, "{all:?}");
+    assert!(matches!(ask("nss == 1").await, Err(QueryError::Filter(_))));
+}
+
+#[tokio::test]
 async fn what_costs_too_much_or_means_nothing_is_refused() {
     let stored = stored();
     let ask = async |question: &Question, limits: &Limits| {
@@ -1162,6 +1184,7 @@ async fn live_tails_show_what_their_filters_let_through_and_share_the_rows() {
             filter: filter.to_owned(),
             columns: ["ns", "dst_port"].map(str::to_owned).into(),
             all_observations,
+            ..TailRequest::default()
         };
         engine.tail(&request, &Limits::default()).await.unwrap()
     };
@@ -1211,6 +1234,7 @@ async fn a_tail_whose_filter_or_column_is_wrong_is_refused_before_it_begins() {
             filter: filter.to_owned(),
             columns: vec![column.to_owned()],
             all_observations: false,
+            ..TailRequest::default()
         };
         let wrong = engine.tail(&request, &Limits::default()).await;
         assert_eq!(wrong.unwrap_err().kind(), kind);

@@ -39,8 +39,14 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut headers = parts.headers.clone();
+        // HTTP/2 says for whom a request is in its address.
+        let authority = parts.uri.authority().map(|authority| authority.as_str().parse());
+        if let (None, Some(Ok(authority))) = (headers.get(HOST), authority) {
+            headers.insert(HOST, authority);
+        }
         Ok(Self {
-            headers: parts.headers.clone(),
+            headers,
             asserted: parts.extensions.get().map(|Asserted(person)| Arc::clone(person)),
         })
     }

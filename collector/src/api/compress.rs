@@ -96,7 +96,9 @@ mod tests {
     use super::*;
 
     fn choose(accept: &[&str]) -> Option<Coding> {
-        let values = accept.iter().map(|value| (ACCEPT_ENCODING, value.parse().unwrap()));
+        let values = accept
+            .iter()
+            .map(|value| (ACCEPT_ENCODING, value.parse().unwrap()));
         Coding::choose(&values.collect())
     }
 
@@ -122,9 +124,14 @@ mod tests {
         let (gzip, coding) = Coding::apply(Some(Coding::Gzip), body.clone());
         assert!(gzip.len() < body.len() / 20 && coding == Some(Coding::Gzip));
         let mut back = Vec::new();
-        flate2::read::GzDecoder::new(gzip.as_slice()).read_to_end(&mut back).unwrap();
+        flate2::read::GzDecoder::new(gzip.as_slice())
+            .read_to_end(&mut back)
+            .unwrap();
         assert_eq!(back, body);
         assert_eq!(Coding::apply(None, body.clone()), (body, None));
-        assert_eq!(Coding::apply(Some(Coding::Gzip), b"{}".to_vec()), (b"{}".to_vec(), None));
+        assert_eq!(
+            Coding::apply(Some(Coding::Gzip), b"{}".to_vec()),
+            (b"{}".to_vec(), None)
+        );
     }
 }

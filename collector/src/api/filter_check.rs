@@ -101,14 +101,15 @@ impl FilterAnswer {
     }
 
     fn right(filter: &Filter) -> Self {
-        let names = |columns: &mut dyn Iterator<Item = Column>| columns.map(|column| column.name().to_owned()).collect();
+        let names = |columns: &mut dyn Iterator<Item = Column>| {
+            columns.map(|column| column.name().to_owned()).collect()
+        };
         let fields = filter.fields();
-        let in_sums = |column: &Column| column.field().identity || column.field().summed;
         Self {
             canonical: Some(filter.canonical()),
             mirrored: filter.mirrored_text(),
             unfilled: filter.unfilled().into_iter().map(str::to_owned).collect(),
-            not_in_sums: names(&mut fields.iter().copied().filter(|column| !in_sums(column))),
+            not_in_sums: names(&mut filter.fields_not_in_sums().into_iter()),
             fields: names(&mut fields.iter().copied()),
             ..Self::default()
         }
@@ -125,7 +126,10 @@ fn completion(text: &str, at: usize) -> Option<CompletionAnswer> {
     let begun = completion.begun.chars().count() + quote;
     Some(CompletionAnswer {
         column: before.chars().count() - begun + 1,
-        fields: fields.into_iter().map(|column| column.name().to_owned()).collect(),
+        fields: fields
+            .into_iter()
+            .map(|column| column.name().to_owned())
+            .collect(),
         values_of,
         prefix: completion.begun.to_owned(),
     })

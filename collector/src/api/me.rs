@@ -66,7 +66,13 @@ pub struct LimitsAnswer {
 
 impl MeAnswer {
     /// What somebody is told who sees this much.
-    pub fn of(who: &Who, scope: Scope, status: Option<&EngineStatus>, limits: &Limits, now: Timestamp) -> Self {
+    pub fn of(
+        who: &Who,
+        scope: Scope,
+        status: Option<&EngineStatus>,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Self {
         let (known_by, alone) = match who {
             Who::Local => ("loopback", true),
             Who::Passed(_) => ("api-server", false),
@@ -75,7 +81,9 @@ impl MeAnswer {
         let tiers = status.map(|status| status.tiers.as_slice()).unwrap_or_default();
         let oldest = tiers.iter().map(|tier| OldestAnswer {
             tier: tier.tier.clone(),
-            oldest: tier.time.and_then(|(oldest, _)| Timestamp::from_microsecond(oldest).ok()),
+            oldest: tier
+                .time
+                .and_then(|(oldest, _)| Timestamp::from_microsecond(oldest).ok()),
         });
         Self {
             name: who.person().map(|person| person.name.clone()),
@@ -91,7 +99,11 @@ impl MeAnswer {
                 rows: MOST_ROWS,
                 memory_bytes: limits.memory,
                 query_seconds: limits.timeout.as_secs(),
-                queries: if alone { threads::AT_A_TIME } else { threads::OF_ONE },
+                queries: if alone {
+                    threads::AT_A_TIME
+                } else {
+                    threads::OF_ONE
+                },
                 tails: if alone { TAILS } else { TAILS_OF_ONE },
                 tail_seconds: tail::LONGEST,
             },

@@ -6,19 +6,29 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Serialize;
 use utoipa::IntoResponses;
 use weir_query::{Limits, Moment, QueryError, Scope, Since, Until, ValuesRequest};
 
-use super::answer::{ArrowStream, FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
+use super::answer::{ArrowStream, FieldsAnswer, FlowsAnswer, ParquetFile, QueryReply, ValuesAnswer};
 use super::ask::{self, Written};
+use super::compress::Coding;
+use super::export::{self, ExportForm};
 use super::exporters::ExportersAnswer;
+use super::filter_check::FilterAnswer;
 use super::format::Format;
-use super::params::{FlowsParams, NoParams, Params, QueryParams, TailParams, ValuesParams};
+use super::me::MeAnswer;
+use super::params::{
+    ExportParams, FilterParams, FlowsParams, MeParams, NoParams, Params, QueryParams, TailParams,
+    ValuesParams,
+};
 use super::problem::Problem;
 use super::status::StatusAnswer;
+use super::suggest::Asked;
 use super::{Admitted, Api, Caller, tail};
 
 /// Where the next page begins, in forms without room for it.
@@ -87,6 +97,7 @@ pub async fn flows(
 ) -> Result<Response, Problem> {
     let (request, format) = params.into_request();
     let format = Format::choose(format, &headers)?;
+    let coding = Coding::choose(&headers);
     let Admitted {
         engine,
         limits,
@@ -94,16 +105,58 @@ pub async fn flows(
     } = api.admit(&caller, request.since, request.until).await?;
     api.threads
         .run(&asker, async move {
+            let problem = |error| {
+                let fields = vec![("columns", request.columns.clone())];
+                problem(error, request.filter.clone(), fields)
+            };
             if format != Format::Json {
                 let written = ask::flows_rows(engine.as_ref(), &request, &limits, format).await;
-                return Ok(send(written.map_err(problem)?));
+                return Ok(send(written.map_err(problem)?, coding));
             }
             let answer = ask::flows(engine.as_ref(), &request, &limits)
                 .await
                 .map_err(problem)?;
-            Ok(Json(answer).into_response())
+            Ok(send_json(&answer, coding))
         })
         .await
+}
+
+/// All flow records that fit, however many
+///
+/// They come in the order of their times by and large, as a stream that can be ended at any
+/// time. Trailers say whether it is whole (`weir-complete`), how many records it has
+/// (`weir-records`) and what one should know (`weir-note`); a stream that breaks off is not.
+#[utoipa::path(
+    get,
+    path = "/api/v1/export",
+    params(ExportParams),
+    responses(
+        (
+            status = 200,
+            description = "Records",
+            content((String = "application/x-ndjson"), (String = "text/csv"), (ArrowStream = "application/vnd.apache.arrow.stream"), (ParquetFile = "application/vnd.apache.parquet")),
+            headers(
+                ("content-disposition" = String, description = "A name for the file"),
+                ("trailer" = String, description = "`weir-complete, weir-records, weir-note`: what comes behind the body, for those who send `TE: trailers`, and over HTTP/2"),
+            ),
+        ),
+        Refusal,
+    ),
+)]
+pub async fn export(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    Params(params): Params<ExportParams>,
+) -> Result<Response, Problem> {
+    let form = ExportForm::choose(params.format, &headers);
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, params.since, params.until).await?;
+    let turn = api.exports.take(&asker).ok_or_else(export::too_many)?;
+    export::begin(engine.as_ref(), params, form, &limits, turn).await
 }
 
 /// Sums over groups of flows
@@ -132,6 +185,7 @@ pub async fn query(
     let explain = params.explain;
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
+    let coding = Coding::choose(&headers);
     let Admitted {
         engine,
         limits,
@@ -144,6 +198,10 @@ pub async fn query(
     }
     api.threads
         .run(&asker, async move {
+            let problem = |error| {
+                let fields = vec![("group_by", question.group_by.clone())];
+                problem(error, question.filter.clone(), fields)
+            };
             let reply = if explain {
                 QueryReply::Explanation(
                     ask::explain(engine.as_ref(), &question, &limits)
@@ -158,9 +216,9 @@ pub async fn query(
                 )
             } else {
                 let written = ask::query_rows(engine.as_ref(), &question, &limits, format).await;
-                return Ok(send(written.map_err(problem)?));
+                return Ok(send(written.map_err(problem)?, coding));
             };
-            Ok(Json(reply).into_response())
+            Ok(send_json(&reply, coding))
         })
         .await
 }
@@ -184,9 +242,11 @@ pub async fn values(
         asker,
     } = api.admit(&caller, request.since, request.until).await?;
     let work = async move {
-        ask::values(engine.as_ref(), &request, &limits)
-            .await
-            .map_err(problem)
+        let answer = ask::values(engine.as_ref(), &request, &limits).await;
+        answer.map_err(|error| {
+            let fields = vec![("field", vec![request.field.clone()])];
+            problem(error, request.filter.clone(), fields)
+        })
     };
     api.threads.run(&asker, work).await.map(Json)
 }
@@ -195,7 +255,8 @@ pub async fn values(
 ///
 /// An empty line now and then says that the connection lives; a line with nothing
 /// but `note` says that records were left out, since they came faster than they
-/// were read.
+/// were read. With `marks=true` a line with nothing but `mark` comes behind each piece of
+/// records: another tail goes on there, with `resume`.
 #[utoipa::path(
     get,
     path = "/api/v1/tail",
@@ -235,6 +296,55 @@ pub async fn fields(
 ) -> Result<Json<FieldsAnswer>, Problem> {
     api.gate.identify(&caller).await?;
     Ok(Json(FieldsAnswer::all()))
+}
+
+/// Whether a filter is right, how it reads, and how it may go on; it is never run
+#[utoipa::path(
+    get,
+    path = "/api/v1/filter",
+    params(FilterParams),
+    responses((status = 200, description = "What there is to say of it", body = FilterAnswer), Refusal),
+)]
+pub async fn filter(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(params): Params<FilterParams>,
+) -> Result<Json<FilterAnswer>, Problem> {
+    let who = api.gate.identify(&caller).await?;
+    // Checking works as long as a filter of any length may take.
+    let work = async move {
+        let checked = move || Ok(FilterAnswer::of(&params.filter, params.at));
+        weir_query::off_thread(checked).await.map_err(Problem::from)
+    };
+    api.threads.run(&super::asker(&who), work).await.map(Json)
+}
+
+/// Who one is here, what one sees, and how much one may ask
+#[utoipa::path(
+    get,
+    path = "/api/v1/me",
+    params(MeParams),
+    responses((status = 200, description = "Who asks", body = MeAnswer), Refusal),
+)]
+pub async fn me(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(params): Params<MeParams>,
+) -> Result<Json<MeAnswer>, Problem> {
+    let who = api.gate.identify(&caller).await?;
+    let since = params.since.unwrap_or(Since(Moment::Ago(LATELY)));
+    let scope = api.scope(&who, since, params.until).await?;
+    let (status, limits) = (
+        api.questions.as_ref().map(|engine| engine.status()),
+        limits(scope.clone()),
+    );
+    Ok(Json(MeAnswer::of(
+        &who,
+        scope,
+        status.as_ref(),
+        &limits,
+        Timestamp::now(),
+    )))
 }
 
 /// What is stored, and who exports
@@ -277,9 +387,29 @@ pub async fn nothing() -> Problem {
 /// In the namespaces of this time a tail looks for those that somebody may see.
 const LATELY: Duration = Duration::from_secs(86_400);
 
-fn send(written: Written) -> Response {
+fn send_json(answer: &impl Serialize, coding: Option<Coding>) -> Response {
+    match serde_json::to_vec(answer) {
+        Ok(body) => send(
+            Written {
+                format: Format::Json,
+                body,
+                cursor: None,
+                notes: Vec::new(),
+            },
+            coding,
+        ),
+        Err(error) => Problem::internal(error.to_string()).into_response(),
+    }
+}
+
+fn send(written: Written, coding: Option<Coding>) -> Response {
     let format = HeaderValue::from_static(written.format.media_type());
     let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, format)]);
+    headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    let (body, coding) = Coding::apply(coding, written.body);
+    if let Some(coding) = coding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    }
     if let Some(Ok(cursor)) = written.cursor.map(HeaderValue::try_from) {
         headers.insert(CURSOR, cursor);
     }
@@ -290,15 +420,16 @@ fn send(written: Written) -> Response {
     {
         headers.append(NOTE, note);
     }
-    (StatusCode::OK, headers, written.body).into_response()
+    (StatusCode::OK, headers, body).into_response()
 }
 
-/// The problem of a question; a fault of ours goes to the log, too.
-fn problem(error: QueryError) -> Problem {
+/// The problem of a question with this filter and these fields in its parameters; a fault
+/// of ours goes to the log, too.
+fn problem(error: QueryError, filter: String, fields: Vec<(&'static str, Vec<String>)>) -> Problem {
     if let QueryError::Engine(why) = &error {
         tracing::error!(why, "a query failed");
     }
-    error.into()
+    Problem::of(error, &Asked { filter, fields })
 }
 
 /// Octets that the sums and sorts of one question may take.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_query::QueryError;
 
+use super::suggest::{Asked, Suggestion, suggestions};
+
 /// Media type of a [`Problem`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -32,6 +34,10 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub nearest: Option<String>,
+    /// What to ask instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub suggest: Vec<Suggestion>,
 }
 
 impl Problem {
@@ -43,6 +49,16 @@ impl Problem {
             detail: detail.into(),
             column: None,
             nearest: None,
+            suggest: Vec::new(),
+        }
+    }
+
+    /// The problem of a question, with what to ask instead.
+    pub fn of(error: QueryError, asked: &Asked) -> Self {
+        let suggest = suggestions(&error, asked);
+        Self {
+            suggest,
+            ..error.into()
         }
     }
 

@@ -40,7 +40,10 @@ pub fn suggestions(error: &QueryError, asked: &Asked) -> Vec<Suggestion> {
                 .filter_map(|(parameter, names)| in_place_of(parameter, names, name, nearest?))
                 .collect()
         }
-        QueryError::Timeout(_) | QueryError::TooManyGroups(_) | QueryError::TooManyRows(_) | QueryError::Memory(_) => {
+        QueryError::Timeout(_)
+        | QueryError::TooManyGroups(_)
+        | QueryError::TooManyRows(_)
+        | QueryError::Memory(_) => {
             vec![Suggestion {
                 parameter: "since".to_owned(),
                 value: SHORTER.to_owned(),
@@ -51,10 +54,28 @@ pub fn suggestions(error: &QueryError, asked: &Asked) -> Vec<Suggestion> {
     }
 }
 
-/// The filter with the nearest name in place of the wrong one.
+/// The filter with the nearest name in place of the wrong one. Where a word of a field is
+/// wrong, the column may be the field's: then it is the first text in quotes behind it.
 fn nearest_word(wrong: &FilterError, filter: &str) -> Option<Suggestion> {
     let nearest = wrong.nearest.as_deref()?;
-    let (before, length) = (wrong.column.saturating_sub(1), length_at(filter, wrong.column));
+    let is_quote = |c: char| ['"', '\''].contains(&c);
+    let behind = filter
+        .chars()
+        .skip(wrong.column.saturating_sub(1))
+        .position(is_quote);
+    let in_quotes = behind.map(|behind| wrong.column + behind);
+    let places = [Some(wrong.column), in_quotes].into_iter().flatten();
+    let mut suggested = places.map(|column| in_place(filter, column, nearest));
+    suggested.find(|suggested| match weir_query::compile(&suggested.value) {
+        Ok(_) => true,
+        // Something behind it is wrong, too.
+        Err(next) => next.column > wrong.column,
+    })
+}
+
+/// The filter with this name or word in place of the one at a column.
+fn in_place(filter: &str, column: usize, nearest: &str) -> Suggestion {
+    let (before, length) = (column.saturating_sub(1), length_at(filter, column));
     let word: String = filter.chars().skip(before).take(length).collect();
     // A word of a field stands in quotes, a field does not.
     let quote = word.chars().next().filter(|first| ['"', '\''].contains(first));
@@ -64,15 +85,17 @@ fn nearest_word(wrong: &FilterError, filter: &str) -> Option<Suggestion> {
     };
     let head = filter.chars().take(before);
     let rest = filter.chars().skip(before + length);
-    Some(Suggestion {
+    Suggestion {
         parameter: "filter".to_owned(),
         value: head.chain(meant.chars()).chain(rest).collect(),
         text: format!("{meant} in place of {word}"),
-    })
+    }
 }
 
 fn in_place_of(parameter: &str, names: &[String], wrong: &str, nearest: &str) -> Option<Suggestion> {
-    let value = names.iter().map(|name| if name == wrong { nearest } else { name.as_str() });
+    let value = names
+        .iter()
+        .map(|name| if name == wrong { nearest } else { name.as_str() });
     Some(Suggestion {
         parameter: parameter.to_owned(),
         value: value.collect::<Vec<_>>().join(","),

@@ -95,13 +95,22 @@ mod tests {
     fn after_a_quote_come_values_of_the_field_before_it() {
         for (text, before, field, begun) in [
             ("ns == \"sh", "ns == ", "ns", "sh"),
-            ("ns == \"a\" && dst_zone != \"", "ns == \"a\" && dst_zone != ", "dst_zone", ""),
+            (
+                "ns == \"a\" && dst_zone != \"",
+                "ns == \"a\" && dst_zone != ",
+                "dst_zone",
+                "",
+            ),
             ("src_ns in [\"k", "src_ns in [", "ns", "k"),
             ("pod_name.startsWith(\"r", "pod_name.startsWith(", "pod_name", "r"),
         ] {
             let completion = complete(text).unwrap();
             assert_eq!((completion.before, completion.begun), (before, begun), "{text}");
-            assert_eq!(completion.with, CompleteWith::ValuesOf(Column::of(field)), "{text}");
+            assert_eq!(
+                completion.with,
+                CompleteWith::ValuesOf(Column::of(field)),
+                "{text}"
+            );
         }
         assert_eq!(complete("bytes == \"1"), None);
     }

@@ -4,8 +4,10 @@
 //! likewise.
 
 use weir_api::fields::{Column, Mirror};
+use weir_store::schema::ROLLUP_KEYS;
 
 use super::{Filter, compile, find_column};
+use crate::lower::PROTOCOL;
 
 /// A piece of a filter's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +44,10 @@ impl Filter {
     /// The filter that lets a flow through when this one does, looked at from its other
     /// end; none where words would have to be exchanged, too.
     pub fn mirrored_text(&self) -> Option<String> {
-        let by_name = self.fields().into_iter().all(|column| column.field().mirror != Mirror::Value);
+        let by_name = self
+            .fields()
+            .into_iter()
+            .all(|column| column.field().mirror != Mirror::Value);
         let written = rewritten(&self.text, Column::mirrored);
         let is_it = |filter: Filter| format!("{:?}", filter.test) == format!("{:?}", self.mirrored());
         (by_name && compile(&written).is_ok_and(is_it)).then_some(written)
@@ -60,9 +65,23 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Those of them that sums do not have, so that every record is read.
+    pub fn fields_not_in_sums(&self) -> Vec<Column> {
+        let is_in_sums =
+            |column: &Column| column.field().identity || *column == PROTOCOL || ROLLUP_KEYS.contains(column);
+        let mut fields = self.fields();
+        fields.retain(|column| !is_in_sums(column));
+        fields
+    }
+}
+
 /// How many characters the word has that begins at a column, counted from 1; at least one.
 pub fn length_at(text: &str, column: usize) -> usize {
-    let start = text.char_indices().nth(column.saturating_sub(1)).map(|(at, _)| at);
+    let start = text
+        .char_indices()
+        .nth(column.saturating_sub(1))
+        .map(|(at, _)| at);
     let rest = start.and_then(|start| text.get(start..)).unwrap_or_default();
     tokens(rest).first().map_or(1, |token| token.text.chars().count())
 }
@@ -128,7 +147,11 @@ fn word(text: &str, also: &str) -> usize {
 fn quoted(text: &str, is_raw: bool) -> usize {
     let quote = text.get(..1).unwrap_or_default();
     let triple = quote.repeat(3);
-    let end = if text.starts_with(&triple) { triple.as_str() } else { quote };
+    let end = if text.starts_with(&triple) {
+        triple.as_str()
+    } else {
+        quote
+    };
     let mut at = end.len();
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         if rest.starts_with(end) {
@@ -155,7 +178,10 @@ mod tests {
     #[test]
     fn a_filter_is_written_one_way_whatever_way_it_was_written() {
         for (text, written) in [
-            (r#"src_ns=="a"&&  !( dst_zone  !="b" )"#, r#"ns == "a" && !(dst_zone != "b")"#),
+            (
+                r#"src_ns=="a"&&  !( dst_zone  !="b" )"#,
+                r#"ns == "a" && !(dst_zone != "b")"#,
+            ),
             (r#"ns in["a","b"]"#, r#"ns in ["a", "b"]"#),
             (r#"inCIDR( addr ,"10.0.0.0/8" )"#, r#"inCIDR(addr, "10.0.0.0/8")"#),
             ("bytes>-1", "bytes > -1"),
@@ -196,7 +222,18 @@ mod tests {
 
     #[test]
     fn any_text_can_be_taken_apart() {
-        for text in ["\"", "'''", "r'", "\\", "\"\\", "a.", "\u{1f600}\"\u{1f600}", "r", "1.e5", "b'\\'"] {
+        for text in [
+            "\"",
+            "'''",
+            "r'",
+            "\\",
+            "\"\\",
+            "a.",
+            "\u{1f600}\"\u{1f600}",
+            "r",
+            "1.e5",
+            "b'\\'",
+        ] {
             assert!(tokens(text).iter().all(|token| !token.text.is_empty()), "{text}");
             for column in 0..5 {
                 assert!(length_at(text, column) >= 1);
