@@ -119,7 +119,7 @@ mod tests {
         let threads = QueryThreads::start(1).unwrap();
         let (ann, ben) = (asker(), Asker::from("ben"));
         let (begun, has_begun) = tokio::sync::oneshot::channel();
-        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let (end, ends) = std::sync::mpsc::sync_channel::<()>(0);
         let plans = move || {
             begun.send(()).unwrap();
             let _ = ends.recv();
