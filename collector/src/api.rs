@@ -21,6 +21,7 @@ mod pages;
 pub mod params;
 pub mod person;
 pub mod problem;
+mod reply;
 pub mod reviews;
 pub mod status;
 pub mod suggest;

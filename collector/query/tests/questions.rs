@@ -1061,7 +1061,7 @@ async fn values_are_those_of_the_flows_that_a_filter_lets_through() {
     let stored = stored();
     let ask = async |filter: &str| {
         let request = ValuesRequest {
-            field: "ns".to_owned(),
+            field: "dst_workload_name".to_owned(),
             filter: filter.to_owned(),
             since: Since(at(START)),
             until: Until(at(START + 400 * MINUTE)),
@@ -1070,9 +1070,9 @@ async fn values_are_those_of_the_flows_that_a_filter_lets_through() {
         values(&stored.reader, &request, &Limits::default()).await
     };
     let all = ask("").await.unwrap();
-    let some = ask(r#"ns == "team-0""#).await.unwrap();
+    let some = ask(r#"dst_workload_name == "workload-1""#).await.unwrap();
     let names: Vec<_> = some.iter().map(|value| value.value.as_str()).collect();
-    assert_eq!(names, ["team-0"]);
+    assert_eq!(names, ["workload-1"]);
     assert!(all.len() > 1, "{all:?}");
     assert!(matches!(ask("nss == 1").await, Err(QueryError::Filter(_))));
 }

@@ -88,6 +88,18 @@ fn asked_through_the_api_server(stage: &Stage) -> Result<()> {
         refused.status.code() == Some(2) && said.contains("sees-none may get pods in no namespace"),
         "{said}"
     );
+    // What has no end passes, too.
+    let export = weir(
+        stage,
+        "sees-shop",
+        &["export", "--since", "2h", "--columns", "ns,dst_ns"],
+    )?;
+    let said = String::from_utf8_lossy(&export.stderr);
+    let lines = String::from_utf8_lossy(&export.stdout).lines().count() as u64;
+    ensure!(
+        export.status.success() && Some(lines) >= flows(&some),
+        "{lines} of {some}: {said}"
+    );
     // kubectl is let in by what it shows, too: here by the administrator's own token.
     let query = format!(
         "/apis/flows.weir.dev/v1/query?filter={}",
