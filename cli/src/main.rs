@@ -27,7 +27,6 @@ mod table;
 mod template;
 mod terminal;
 mod time;
-mod token;
 mod up;
 mod zone;
 

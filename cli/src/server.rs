@@ -13,8 +13,7 @@ use kube::client::Body;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 use weir_collector::api::problem::Problem;
-
-use crate::token;
+use weir_collector::api::token;
 
 /// Where the API server has the collector's pages.
 const AGGREGATED: &str = "/apis/flows.weir.dev/v1";

@@ -27,6 +27,7 @@ pub mod status;
 pub mod suggest;
 mod tail;
 mod threads;
+pub mod token;
 mod turns;
 
 use std::io;
@@ -176,13 +177,10 @@ impl Api {
     }
 }
 
-/// Whose turns are whose: a person's are the same whatever token they show.
+/// Whose turns are whose: a person's are the same whatever token they show, and by
+/// whatever way they come. Not every way tells more than the name.
 fn asker(who: &Who) -> Asker {
-    let name = who.person().map(|person| {
-        let uid = person.uid.as_deref().unwrap_or_default();
-        format!("{} {uid}", person.name)
-    });
-    name.unwrap_or_default().into()
+    who.person().map_or("", |person| person.name.as_str()).into()
 }
 
 /// The namespaces of a time. Files may have to be read for it, and nobody else is to wait

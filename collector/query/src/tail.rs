@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::Schema;
 use datafusion::physical_plan::PhysicalExpr;
-use jiff::Timestamp;
 use weir_api::fields::Column;
 use weir_store::schema::{self, DST_ID, SRC_ID};
 use weir_store::{Closed, Identities, Reader, TailBatch};
@@ -42,8 +41,8 @@ pub(crate) struct Live(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     reader: Reader,
-    /// Tells the marks of one process from those of another.
-    epoch: u64,
+    /// Makes marks of numbers: they tell nothing of how much comes, and are of one process.
+    marks: RandomState,
     watchers: Mutex<Watchers>,
 }
 
@@ -80,7 +79,7 @@ pub(crate) struct LiveTail {
     before: VecDeque<Numbered>,
     arrived: Receiver<Numbered>,
     missed: Arc<AtomicU64>,
-    epoch: u64,
+    marks: RandomState,
     /// The number of the batch that was shown last.
     last: u64,
     has_gap: bool,
@@ -96,7 +95,7 @@ impl Live {
     pub(crate) fn new(reader: Reader) -> Self {
         Self(Arc::new(Shared {
             reader,
-            epoch: RandomState::new().hash_one(Timestamp::now()),
+            marks: RandomState::new(),
             watchers: Mutex::default(),
         }))
     }
@@ -153,7 +152,7 @@ impl Live {
             watchers.last += 1;
             watchers.recent.clear();
         }
-        let before = resume.map(|mark| watchers.since(self.0.epoch, mark));
+        let before = resume.map(|mark| watchers.since(&self.0.marks, mark));
         let (has_gap, before) = match before {
             Some(None) => (true, VecDeque::new()),
             Some(Some(before)) => (false, before),
@@ -169,7 +168,7 @@ impl Live {
             before,
             arrived,
             missed,
-            epoch: self.0.epoch,
+            marks: self.0.marks.clone(),
             has_gap,
             chooser,
             columns,
@@ -193,6 +192,11 @@ impl Shared {
             let lost = tail.missed() - std::mem::replace(&mut missed, tail.missed());
             for watcher in &watchers.all {
                 watcher.missed.fetch_add(lost, Ordering::Relaxed);
+            }
+            if lost > 0 {
+                // Who comes back over that is told.
+                watchers.last += 1;
+                watchers.recent.clear();
             }
             match arrived {
                 Ok(Some(rows)) => watchers.show(rows),
@@ -225,14 +229,11 @@ impl Watchers {
     }
 
     /// What came behind a mark; none when that is not all there any more.
-    fn since(&self, epoch: u64, mark: &str) -> Option<VecDeque<Numbered>> {
-        let (its_epoch, number) = mark.split_once('-')?;
-        let number = number.parse::<u64>().ok()?;
+    fn since(&self, marks: &RandomState, of: &str) -> Option<VecDeque<Numbered>> {
         let oldest = self.recent.front().map_or(self.last + 1, |first| first.number);
-        let is_there =
-            u64::from_str_radix(its_epoch, 16).ok()? == epoch && number <= self.last && number + 1 >= oldest;
+        let number = (oldest.saturating_sub(1)..=self.last).find(|number| mark(marks, *number) == of)?;
         let behind = self.recent.iter().filter(|batch| batch.number > number);
-        is_there.then(|| behind.cloned().collect())
+        Some(behind.cloned().collect())
     }
 
     /// Nobody has watched for a while.
@@ -250,6 +251,11 @@ impl Watchers {
         self.recent.clear();
         self.left = None;
     }
+}
+
+/// The mark behind a batch.
+fn mark(marks: &RandomState, number: u64) -> String {
+    format!("{:016x}", marks.hash_one(number))
 }
 
 impl Watcher {
@@ -294,7 +300,7 @@ impl RecordTail for LiveTail {
     }
 
     fn mark(&self) -> String {
-        format!("{:x}-{}", self.epoch, self.last)
+        mark(&self.marks, self.last)
     }
 
     fn has_gap(&self) -> bool {
@@ -473,7 +479,7 @@ mod tests {
         let mut at_the_end = follow(Some(again.mark())).await;
         append(7);
         assert_eq!((at_the_end.has_gap(), take(&mut at_the_end, 7)), (false, 7));
-        for lost in ["", "0-1", "x", "0-", &mark.replace('-', "-9")] {
+        for lost in ["", "1", "x", "0000000000000000"] {
             assert!(follow(Some(lost.to_owned())).await.has_gap(), "{lost}");
         }
         for _ in 0..=RECENT {

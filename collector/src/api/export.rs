@@ -1,7 +1,7 @@
 //! All records that fit, as a stream of any length. A thread an export reads and writes,
-//! one piece at a time; it ends when nobody reads any more. Whether all is there is said
-//! in trailers (RFC 9110 section 6.5): who gets none knows it by the end of the body, which
-//! breaks off where the export did.
+//! one piece at a time; it ends when nobody reads any more. A body that ends is whole, and its
+//! trailers (RFC 9110 section 6.5) say so, and how many records it has; what is not whole
+//! breaks off.
 
 use std::io;
 use std::thread;
@@ -16,12 +16,13 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use utoipa::ToSchema;
-use weir_query::{Engine, ExportFormat, ExportRequest, ExportWriter, Limits, RecordExport};
+use weir_query::{Engine, ExportFormat, ExportRequest, ExportWriter, Limits, NoteKind, RecordExport};
 
 use super::params::ExportParams;
 use super::problem::Problem;
-use super::suggest::Asked;
+use super::reply::problem;
 use super::turns::Turn;
 use super::{EXPORTS, EXPORTS_OF_ONE};
 
@@ -30,7 +31,12 @@ const WAITING: usize = 4;
 /// How long an export may take: whoever was let in then is not looked at again.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Whether all records are there.
+/// How long a piece may wait for who reads.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether there is room for it.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// All records are there.
 const COMPLETE: HeaderName = HeaderName::from_static("weir-complete");
 /// How many were written.
 const RECORDS: HeaderName = HeaderName::from_static("weir-records");
@@ -123,15 +129,10 @@ pub async fn begin(
         columns: params.columns.0,
         all_observations: params.all_observations,
     };
-    let export = engine.export(&request, limits).await.map_err(|error| {
+    let export = engine.export(&request, limits).await;
+    let export = export.map_err(|error| {
         let fields = vec![("columns", request.columns.clone())];
-        Problem::of(
-            error,
-            &Asked {
-                filter: request.filter.clone(),
-                fields,
-            },
-        )
+        problem(error, request.filter.clone(), fields)
     })?;
     let (pieces, written) = mpsc::channel(WAITING);
     let work = Work {
@@ -147,10 +148,7 @@ pub async fn begin(
     };
     let spawned = thread::Builder::new().name("export".to_owned()).spawn(run);
     spawned.map_err(|error| Problem::unavailable(format!("no thread for an export: {error}")))?;
-    let frames = stream::unfold(written, async |mut written: mpsc::Receiver<_>| {
-        let frame = written.recv().await?;
-        Some((frame, written))
-    });
+    let frames = stream::unfold(Some(written), async |written| next(written?).await);
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(form.media_type())),
         (CONTENT_DISPOSITION, HeaderValue::from_static(form.file())),
@@ -162,6 +160,18 @@ pub async fn begin(
     Ok((StatusCode::OK, headers, Body::new(StreamBody::new(frames))).into_response())
 }
 
+/// The next piece, until there was the last of a whole export, or none any more.
+async fn next(mut written: mpsc::Receiver<Piece>) -> Option<(Piece, Option<mpsc::Receiver<Piece>>)> {
+    match written.recv().await {
+        Some(Ok(piece)) if piece.is_data() => Some((Ok(piece), Some(written))),
+        Some(last) => Some((last, None)),
+        // Its thread died, and could not say so.
+        None => Some((Err(io::Error::other("the export broke off")), None)),
+    }
+}
+
+/// A piece of the body, its trailers, or why it breaks off here. Trailers are the last of a
+/// whole export.
 type Piece = io::Result<Frame<Bytes>>;
 
 struct Work {
@@ -172,80 +182,85 @@ struct Work {
     pieces: mpsc::Sender<Piece>,
 }
 
-/// Nobody reads any more.
-struct Gone;
+/// Why an export ends before its end.
+#[derive(Debug, thiserror::Error)]
+enum Cut {
+    #[error("nobody reads any more")]
+    Gone,
+    #[error("no piece was taken within {PATIENCE:?}")]
+    NotTaken,
+    #[error("it took longer than {LONGEST:?}")]
+    TooLong,
+    #[error("a file could not be read: {0}")]
+    Unreadable(String),
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
 
 impl Work {
     fn run(mut self) {
-        match self.copy() {
-            Ok(Ok(is_complete)) => drop(self.end(is_complete)),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "an export failed");
-                // The body breaks off, and so everybody sees that it is not whole.
-                let _ = self.pieces.blocking_send(Err(error));
-            }
-            Err(Gone) => {}
-        }
+        let cut = match self.copy() {
+            Ok(()) => return,
+            Err(Cut::Gone) => return,
+            Err(cut) => cut,
+        };
+        tracing::warn!(%cut, records = self.records, "an export broke off");
+        // The body breaks off, too, and so everybody sees that it is not whole.
+        let why = match cut {
+            Cut::Failed(_) => "it failed; the collector's log says why".to_owned(),
+            cut => cut.to_string(),
+        };
+        let _ = self.pieces.try_send(Err(io::Error::other(why)));
     }
 
-    /// Copies the records; false when there are more than there was time for.
-    fn copy(&mut self) -> Result<io::Result<bool>, Gone> {
-        loop {
-            if Instant::now() >= self.ends {
-                return Ok(Ok(false));
-            }
-            let rows = match self.export.next() {
-                Ok(Some(rows)) => rows,
-                Ok(None) => return Ok(Ok(true)),
-                Err(error) => return Ok(Err(io::Error::other(error))),
-            };
+    /// Copies the records, and says that they are all.
+    fn copy(&mut self) -> Result<(), Cut> {
+        while let Some(rows) = self.export.next().map_err(io::Error::other)? {
             self.records += rows.len() as u64;
-            match self.writer.write(&rows) {
-                Ok(bytes) => self.send(bytes)?,
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-    }
-
-    fn send(&self, bytes: Vec<u8>) -> Result<(), Gone> {
-        match bytes.is_empty() {
-            true if self.pieces.is_closed() => Err(Gone),
-            true => Ok(()),
-            false => {
-                let sent = self.pieces.blocking_send(Ok(Frame::data(bytes.into())));
-                sent.map_err(|_| Gone)
-            }
-        }
-    }
-
-    /// The end of the form, then the trailers.
-    fn end(mut self, is_complete: bool) -> Result<(), Gone> {
-        let writer = std::mem::replace(&mut self.writer, ExportWriter::new(ExportFormat::JsonLines));
-        match writer.finish() {
-            Ok(bytes) => self.send(bytes)?,
-            Err(error) => {
-                let _ = self.pieces.blocking_send(Err(error));
-                return Err(Gone);
-            }
+            let bytes = self.writer.write(&rows)?;
+            self.send(bytes)?;
         }
         let notes = self.export.notes();
-        let is_whole = is_complete
-            && !notes
-                .iter()
-                .any(|note| note.kind == weir_query::NoteKind::Unreadable);
-        let mut trailers = HeaderMap::new();
-        trailers.insert(
-            COMPLETE,
-            HeaderValue::from_static(if is_whole { "true" } else { "false" }),
-        );
-        trailers.insert(RECORDS, self.records.into());
-        let cut = (!is_complete).then(|| format!("the export took longer than {LONGEST:?}, and ends here"));
-        let notes = notes.into_iter().map(|note| note.message).chain(cut);
-        for note in notes.filter_map(|note| HeaderValue::try_from(note).ok()) {
-            trailers.append(NOTE, note);
+        if let Some(left_out) = notes.iter().find(|note| note.kind == NoteKind::Unreadable) {
+            return Err(Cut::Unreadable(left_out.message.clone()));
         }
-        let sent = self.pieces.blocking_send(Ok(Frame::trailers(trailers)));
-        sent.map_err(|_| Gone)
+        let writer = std::mem::replace(&mut self.writer, ExportWriter::new(ExportFormat::JsonLines));
+        self.send(writer.finish()?)?;
+        let mut trailers = HeaderMap::new();
+        trailers.insert(COMPLETE, HeaderValue::from_static("true"));
+        trailers.insert(RECORDS, self.records.into());
+        for note in notes {
+            trailers.extend(HeaderValue::try_from(note.message).ok().map(|note| (NOTE, note)));
+        }
+        self.offer(Ok(Frame::trailers(trailers)))
+    }
+
+    fn send(&self, bytes: Vec<u8>) -> Result<(), Cut> {
+        match bytes.is_empty() {
+            true if self.pieces.is_closed() => Err(Cut::Gone),
+            true => Ok(()),
+            false => self.offer(Ok(Frame::data(bytes.into()))),
+        }
+    }
+
+    /// Waits until there is room for a piece, but not for ever.
+    fn offer(&self, mut piece: Piece) -> Result<(), Cut> {
+        let begun = Instant::now();
+        loop {
+            let now = Instant::now();
+            if now >= self.ends {
+                return Err(Cut::TooLong);
+            }
+            piece = match self.pieces.try_send(piece) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(_)) => return Err(Cut::Gone),
+                Err(TrySendError::Full(piece)) => piece,
+            };
+            if now.saturating_duration_since(begun) >= PATIENCE {
+                return Err(Cut::NotTaken);
+            }
+            thread::sleep(LOOK);
+        }
     }
 }
 
@@ -268,5 +283,20 @@ mod tests {
         );
         assert_eq!(choose(None, "*/*"), ExportForm::Jsonl);
         assert_eq!(ExportForm::choose(None, &HeaderMap::new()), ExportForm::Jsonl);
+    }
+
+    #[tokio::test]
+    async fn a_body_without_the_last_piece_of_a_whole_export_breaks_off() {
+        let (pieces, written) = mpsc::channel(WAITING);
+        pieces.send(Ok(Frame::data(Bytes::from("a")))).await.unwrap();
+        drop(pieces);
+        let (piece, written) = next(written).await.unwrap();
+        assert!(piece.unwrap().is_data());
+        let (piece, written) = next(written.unwrap()).await.unwrap();
+        assert!(piece.is_err() && written.is_none(), "its thread died");
+        let (pieces, written) = mpsc::channel(WAITING);
+        pieces.send(Ok(Frame::trailers(HeaderMap::new()))).await.unwrap();
+        let (piece, written) = next(written).await.unwrap();
+        assert!(piece.is_ok() && written.is_none());
     }
 }

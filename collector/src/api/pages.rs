@@ -82,8 +82,8 @@ pub async fn flows(
 /// All flow records that fit, however many
 ///
 /// They come in the order of their times by and large, as a stream that can be ended at any
-/// time. Trailers say whether it is whole (`weir-complete`), how many records it has
-/// (`weir-records`) and what one should know (`weir-note`); a stream that breaks off is not.
+/// time. One that ends is whole; trailers say so (`weir-complete`), how many records it has
+/// (`weir-records`) and what one should know (`weir-note`). What is not whole breaks off.
 #[utoipa::path(
     get,
     path = "/api/v1/export",

@@ -19,10 +19,7 @@ use weir_query::Scope;
 use super::cache::{Cache, Flights};
 use super::person::Person;
 use super::problem::Problem;
-
-/// Whom tokens are for: one that is for the API server, too, is of no use here, so that
-/// nobody has a reason to send it.
-pub const AUDIENCE: &str = "weir-collector";
+use super::token::{self, AUDIENCE};
 
 /// How long a yes is believed at most.
 pub const YES: Duration = Duration::from_secs(60);
@@ -96,7 +93,11 @@ impl Reviews {
     /// # Errors
     /// It is nobody's, or not for this collector, or Kubernetes does not answer.
     pub async fn person(&self, token: &str) -> Result<Arc<Person>, Problem> {
-        let person = self.identify(token).await?;
+        // Kubernetes says that it is for us, not for whom else.
+        let person = match token::is_for_others(token) {
+            true => None,
+            false => self.identify(token).await?,
+        };
         person.ok_or_else(|| {
             Problem::unauthorized(format!(
                 "Kubernetes does not accept this token for {AUDIENCE}: ask through the API server, or show a \

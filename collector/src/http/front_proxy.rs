@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio_rustls::rustls::RootCertStore;
@@ -51,10 +51,24 @@ impl FrontProxy {
             .ok_or("the API server aggregates nothing: requestheader-client-ca-file is missing")?;
         let authorities =
             CertificateDer::pem_slice_iter(authorities.as_bytes()).collect::<Result<Vec<_>, _>>();
+        let authorities = authorities.map_err(|error| format!("requestheader-client-ca-file: {error}"))?;
+        if authorities.is_empty() {
+            return Err(
+                "the API server aggregates nothing: requestheader-client-ca-file is empty".to_owned(),
+            );
+        }
+        let allowed = list("requestheader-allowed-names")?;
+        if allowed.is_empty() && data.get("client-ca-file") == data.get("requestheader-client-ca-file") {
+            return Err(
+                "any client's certificate would be the API server's: it has one authority for both, and no \
+                 --requestheader-allowed-names"
+                    .to_owned(),
+            );
+        }
         let lower = |names: Vec<String>| names.iter().map(|name| name.to_lowercase()).collect();
         Ok(Self {
-            authorities: authorities.map_err(|error| format!("requestheader-client-ca-file: {error}"))?,
-            names: list("requestheader-allowed-names")?,
+            authorities,
+            names: allowed,
             user: lower(list("requestheader-username-headers")?),
             uid: lower(list("requestheader-uid-headers")?),
             group: lower(list("requestheader-group-headers")?),
@@ -79,33 +93,41 @@ impl FrontProxy {
                 .is_some_and(|name| self.names.iter().any(|known| known == name))
     }
 
-    /// Who asks, as these headers say.
+    /// Who asks, as these headers say; nobody, when one of them cannot be read: who is in
+    /// fewer groups may be allowed more.
     pub(super) fn person(&self, headers: &HeaderMap) -> Option<Person> {
-        let first = |names: &[String]| {
-            let texts = names.iter().filter_map(|name| headers.get(name)?.to_str().ok());
-            texts.into_iter().find(|text| !text.is_empty()).map(str::to_owned)
+        let all = |names: &[String]| -> Option<Vec<String>> {
+            let values = names.iter().flat_map(|name| headers.get_all(name));
+            let texts: Option<Vec<&str>> = values.map(text).collect();
+            let texts = texts?.into_iter().filter(|text| !text.is_empty());
+            Some(texts.map(str::to_owned).collect())
         };
-        let groups = self.group.iter().flat_map(|name| headers.get_all(name));
-        let groups = groups
-            .filter_map(|group| group.to_str().ok())
-            .filter(|group| !group.is_empty());
         let mut extra = BTreeMap::<String, Vec<String>>::new();
         for (name, value) in headers {
+            let name = name.as_str();
             let key = self
                 .extra
                 .iter()
-                .find_map(|prefix| name.as_str().strip_prefix(prefix.as_str()));
-            if let Some((key, value)) = key.zip(value.to_str().ok()) {
-                extra.entry(unescaped(key)).or_default().push(value.to_owned());
+                .find_map(|prefix| name.strip_prefix(prefix.as_str()));
+            if let Some(key) = key {
+                extra
+                    .entry(unescaped(key))
+                    .or_default()
+                    .push(text(value)?.to_owned());
             }
         }
         Some(Person {
-            name: first(&self.user)?,
-            uid: first(&self.uid),
-            groups: groups.map(str::to_owned).collect(),
+            name: all(&self.user)?.into_iter().next()?,
+            uid: all(&self.uid)?.into_iter().next(),
+            groups: all(&self.group)?,
             extra,
         })
     }
+}
+
+/// Names may have any letters; the API server sends UTF-8.
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
 }
 
 /// The common name in a name as DER writes it (X.501: a sequence of sets of types and
@@ -227,6 +249,12 @@ mod tests {
             None
         );
         assert_eq!(proxy.person(&headers(&[("x-remote-user", "")])), None);
+        let beyond_ascii = HeaderValue::from_bytes("j\u{fc}rgen".as_bytes()).unwrap();
+        let mut of_juergen = HeaderMap::from_iter([("x-remote-user".parse().unwrap(), beyond_ascii)]);
+        let name = |headers: &HeaderMap| proxy.person(headers).map(|person| person.name);
+        assert_eq!(name(&of_juergen).as_deref(), Some("j\u{fc}rgen"));
+        of_juergen.append("x-remote-group", HeaderValue::from_bytes(b"\xff").unwrap());
+        assert_eq!(name(&of_juergen), None, "a group that nobody can read");
     }
 
     #[test]
@@ -257,6 +285,12 @@ mod tests {
                 .unwrap_err()
                 .contains("aggregates nothing")
         );
+        let mut shared = config("[]");
+        shared.insert(
+            "client-ca-file".to_owned(),
+            shared["requestheader-client-ca-file"].clone(),
+        );
+        assert!(FrontProxy::read(&shared).unwrap_err().contains("any client"));
         let mut broken = config("[]");
         broken.insert("requestheader-allowed-names".to_owned(), "x".to_owned());
         assert!(

@@ -107,6 +107,8 @@ pub(crate) struct Keeper {
     /// What was wrong when the cluster was asked last; it is logged once.
     trouble: Option<String>,
     interval: Duration,
+    /// Something is to be shown that is not yet.
+    is_due: bool,
     presented: watch::Sender<Arc<Presented>>,
 }
 
@@ -137,6 +139,7 @@ impl Keeper {
             front_proxy: None,
             trouble: None,
             interval: config.certificate_interval,
+            is_due: false,
             presented: watch::Sender::new(Arc::new(first)),
         }))
     }
@@ -156,19 +159,17 @@ impl Keeper {
                 _ = look.tick() => {}
                 () = self.presented.closed() => return,
             }
-            let mut changed = match &mut self.source {
-                Source::Files(certificate) => certificate.refresh(),
-                Source::Service(..) => false,
-            };
+            if let Source::Files(certificate) = &mut self.source {
+                self.is_due |= certificate.refresh();
+            }
             if let Some(client) = self.cluster.clone().filter(|_| ask_at <= Instant::now()) {
-                let asked = self.ask(&client).await;
-                changed |= asked.as_ref().is_ok_and(|changed| *changed);
-                if asked.is_ok() {
+                let troubles = self.ask(&client).await;
+                if troubles.is_empty() {
                     ask_at = Instant::now() + CLUSTER;
                 }
-                self.report(asked.err());
+                self.report((!troubles.is_empty()).then(|| troubles.join("; ")));
             }
-            if changed {
+            if self.is_due {
                 self.present();
             }
         }
@@ -186,43 +187,60 @@ impl Keeper {
         self.trouble = trouble;
     }
 
+    /// Shows what there is now; until that can be done it is due.
     fn present(&mut self) {
         match shown(&self.source, self.front_proxy.as_deref()) {
             Ok(config) => {
                 let front_proxy = self.front_proxy.clone();
                 self.presented
                     .send_replace(Arc::new(Presented { config, front_proxy }));
+                self.is_due = false;
             }
             Err(error) => tracing::warn!(%error, "the certificate before is shown on"),
         }
     }
 
-    /// Asks the cluster how the API server is known, and for the certificate; true when
-    /// something is to be shown anew.
-    async fn ask(&mut self, client: &Client) -> Result<bool, String> {
-        let config = Api::<ConfigMap>::namespaced(client.clone(), front_proxy::NAMESPACE);
-        let found = within("its ConfigMap", config.get(front_proxy::CONFIG_MAP)).await?;
-        let known = Arc::new(FrontProxy::read(&found.data.unwrap_or_default())?);
-        let mut changed = self.front_proxy.as_ref() != Some(&known);
-        self.front_proxy = Some(known);
-        if let Source::Service(service, issued) = &mut self.source {
-            let kept = keep(client, service).await;
-            // How the API server is known counts in any case.
-            let kept = match kept {
-                Ok(kept) => kept,
-                Err(why) => {
-                    if changed {
-                        self.present();
-                    }
-                    return Err(why);
-                }
-            };
-            tell(client, service, &kept.authorities).await?;
-            changed |= *issued != kept;
-            *issued = kept;
+    /// Asks the cluster how the API server is known, and for the certificate, each whatever
+    /// became of the other; with what went wrong.
+    async fn ask(&mut self, client: &Client) -> Vec<String> {
+        let mut troubles = Vec::new();
+        match known(client).await {
+            Ok(known) => {
+                // Whom it is no longer known by is believed no longer.
+                let (known, trouble) = match known {
+                    Ok(known) => (Some(Arc::new(known)), None),
+                    Err(why) => (None, Some(why)),
+                };
+                self.is_due |= self.front_proxy != known;
+                self.front_proxy = known;
+                troubles.extend(trouble);
+            }
+            Err(why) => troubles.push(why),
         }
-        Ok(changed)
+        if let Source::Service(service, issued) = &mut self.source {
+            match keep(client, service).await {
+                Ok(kept) => {
+                    troubles.extend(tell(client, service, &kept.authorities).await.err());
+                    self.is_due |= *issued != kept;
+                    *issued = kept;
+                }
+                Err(why) => troubles.push(why),
+            }
+        }
+        troubles
     }
+}
+
+/// How the API server is known, or why it is not.
+///
+/// # Errors
+/// It does not say.
+async fn known(client: &Client) -> Result<Result<FrontProxy, String>, String> {
+    let config = Api::<ConfigMap>::namespaced(client.clone(), front_proxy::NAMESPACE);
+    let found = within("its ConfigMap", config.get_opt(front_proxy::CONFIG_MAP)).await?;
+    Ok(FrontProxy::read(
+        &found.and_then(|found| found.data).unwrap_or_default(),
+    ))
 }
 
 fn made(service: &ServiceName, before: &str) -> Result<Issued, TlsError> {

@@ -23,16 +23,25 @@ enum Audience {
 
 /// Whether a token is for collectors alone.
 pub fn is_for_collectors(token: &str) -> bool {
+    audiences(token).is_some_and(|audiences| audiences == [AUDIENCE])
+}
+
+/// Whether a token says that it is for others, too. Not every token says whom it is for.
+pub fn is_for_others(token: &str) -> bool {
+    audiences(token).is_some_and(|audiences| audiences != [AUDIENCE])
+}
+
+/// Whom a token is for, if it is a JSON Web Token that says so.
+fn audiences(token: &str) -> Option<Vec<String>> {
     let parts: Vec<&str> = token.split('.').collect();
     let [_, claims, _] = parts.as_slice() else {
-        return false;
+        return None;
     };
-    let claims = decoded(claims).and_then(|claims| serde_json::from_slice::<Claims>(&claims).ok());
-    match claims.map(|claims| claims.aud) {
-        Some(Audience::One(audience)) => audience == AUDIENCE,
-        Some(Audience::Several(audiences)) => audiences == [AUDIENCE],
-        None => false,
-    }
+    let claims: Claims = serde_json::from_slice(&decoded(claims)?).ok()?;
+    Some(match claims.aud {
+        Audience::One(audience) => vec![audience],
+        Audience::Several(audiences) => audiences,
+    })
 }
 
 /// Base 64 for URLs, without padding (RFC 4648 section 5).
@@ -68,7 +77,7 @@ mod tests {
             "e30.eyJhdWQiOlsid2Vpci1jb2xsZWN0b3IiXSwic3ViIjoiYSJ9.c2ln",
             "e30.eyJhdWQiOiJ3ZWlyLWNvbGxlY3RvciJ9.c2ln",
         ] {
-            assert!(is_for_collectors(token), "{token}");
+            assert!(is_for_collectors(token) && !is_for_others(token), "{token}");
         }
         for token in [
             // {"aud":["https://kubernetes.default.svc"]}
