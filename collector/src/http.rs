@@ -58,13 +58,13 @@ fn probes(pages: Pages) -> Router {
         .route("/healthz", get("ok\n"))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
+        // The API server takes the API away when this is not answered.
+        .route(peer::AGGREGATED, get(async || Json(discovery())))
         .with_state(pages)
 }
 
 fn probes_and_more(pages: Pages) -> Router {
-    probes(pages)
-        .route("/", get(HINT))
-        .route(peer::AGGREGATED, get(async || Json(discovery())))
+    probes(pages).route("/", get(HINT))
 }
 
 /// What the API server asks to see whether the API is there. Its pages are no resources

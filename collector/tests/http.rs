@@ -89,6 +89,7 @@ async fn probes_are_answered_when_all_connections_are_taken_and_nothing_else_is(
                 ("/healthz", 200),
                 ("/readyz", 200),
                 ("/metrics", 200),
+                ("/apis/flows.weir.dev/v1", 200),
                 ("/api/v1/fields", 503),
             ] {
                 let (status, body) = get(http, page);
