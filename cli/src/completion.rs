@@ -16,7 +16,8 @@ use clap::{Args, Command, CommandFactory, Parser, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::env::EnvCompleter;
 use kube::config::Kubeconfig;
-use weir_api::fields::{Column, FieldKind};
+use weir_api::fields::Column;
+use weir_query::filter::{CompleteWith, Completion, complete};
 use weir_query::{Order, ValuesRequest};
 
 use crate::output;
@@ -149,46 +150,19 @@ pub fn candidates(text: &str, mut values: impl FnMut(&str, &str) -> Vec<String>)
     if text.starts_with('-') {
         return Vec::new();
     }
-    if let Some((before, field, begun)) = value_begun(text) {
-        let values = values(field, begun);
-        return values
+    let Some(Completion { before, begun, with }) = complete(text) else {
+        return Vec::new();
+    };
+    match with {
+        CompleteWith::Fields(columns) => columns
+            .iter()
+            .map(|column| format!("{before}{}", column.name()))
+            .collect(),
+        CompleteWith::ValuesOf(column) => values(column.name(), begun)
             .iter()
             .map(|value| format!("{before}{}", quote(value)))
-            .collect();
+            .collect(),
     }
-    let starts = text
-        .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .map_or(0, |at| at + 1);
-    let (before, word) = text.split_at(starts);
-    let inside_text = before.matches('"').count() % 2 == 1;
-    if inside_text || (word.is_empty() && !before.is_empty() && !before.ends_with([' ', '(', '!'])) {
-        return Vec::new();
-    }
-    let names = Column::all()
-        .map(Column::name)
-        .filter(|name| name.starts_with(word));
-    names.map(|name| format!("{before}{name}")).collect()
-}
-
-/// When the filter ends in `field == "beg`: what is before the quote, the field,
-/// and what was begun.
-fn value_begun(text: &str) -> Option<(&str, &str, &str)> {
-    let quote = text.rfind('"')?;
-    if text.get(..quote)?.matches('"').count() % 2 == 1 {
-        return None;
-    }
-    let (before, begun) = (text.get(..quote)?, text.get(quote + 1..)?);
-    let left = before.trim_end();
-    let left = ["==", "!=", "in [", "startsWith("]
-        .iter()
-        .find_map(|sign| left.strip_suffix(sign))?;
-    let left = left.trim_end().trim_end_matches('.');
-    let starts = left
-        .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .map_or(0, |at| at + 1);
-    let field = left.get(starts..)?;
-    let column = Column::find(field)?;
-    matches!(column.kind(), FieldKind::String | FieldKind::Enum).then_some((before, field, begun))
 }
 
 #[derive(Debug, Parser)]

@@ -130,6 +130,7 @@ pub async fn values(args: ValuesArgs) -> Result<ExitCode> {
     let request = ValuesRequest {
         field: args.field,
         prefix: args.prefix,
+        filter: String::new(),
         since,
         until,
         limit: Some(args.limit),

@@ -9,6 +9,7 @@ mod collector_report;
 mod completion;
 mod effect;
 mod empty;
+mod export;
 mod fields;
 mod flows;
 mod follow;
@@ -64,7 +65,7 @@ enum Command {
     /// Show on which node flow export works, and why not where it does not
     ///
     /// Of a cluster, or of one host: as a file asks (--network), or as a running
-    /// `weir up` last reported (--data-dir). Or of a collector (--server, --service):
+    /// `weir up` last reported (--data-dir). Or of a collector (--server, --collector):
     /// what it keeps, what does not go on, who exports to it. Exit code 0: all is well;
     /// 1: something is not; 2: it cannot be told.
     Status(status::StatusArgs),
@@ -82,6 +83,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Show sums over groups of flows, or how they are made (--explain)
     Query(flows::QueryArgs),
+    /// Write all flow records that fit, however many
+    Export(export::ExportArgs),
     /// List the fields of a flow record
     Fields(fields::FieldsArgs),
     /// List the values that a field takes
@@ -126,6 +129,7 @@ fn main() -> ExitCode {
             Command::Top(args) => flows::top(args).await,
             Command::Watch(args) => watch::run(args).await,
             Command::Query(args) => flows::query(args).await,
+            Command::Export(args) => export::run(args).await,
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,
             Command::Completion(args) => completion::run(&args),

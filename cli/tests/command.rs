@@ -138,7 +138,6 @@ fn an_option_that_has_no_effect_is_refused_by_name() {
         ("values ns -o name --no-headers", "--no-headers"),
         ("flows --server http://127.0.0.1:1", "--server"),
         ("flows --token t", "--token"),
-        ("flows --service a/b:c", "--service"),
         ("flows --context c", "--context"),
         ("top --kubeconfig f", "--kubeconfig"),
         ("status --utc", "--utc"),
@@ -155,7 +154,6 @@ fn an_option_that_has_no_effect_is_refused_by_name() {
         "flows --follow --limit 5",
         "flows --follow --until 1m",
         "flows --context c",
-        "flows --service a/b:c",
     ] {
         let words: Vec<&str> = words
             .split(' ')

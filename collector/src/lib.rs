@@ -48,7 +48,7 @@ pub use allow::{Allow, AllowRule};
 pub use args::NodeDaemon;
 pub use config::{Config, QUEUE_BYTES, default_workers};
 pub use decode::ExporterPolicy;
-pub use http::HttpServer;
+pub use http::{HttpServer, ServiceName};
 pub use names::{NameSource, SwitchSources};
 pub use pipeline::{Addresses, Collector, StartError};
 pub use running::{RunError, Running};

@@ -4,18 +4,22 @@
 //! [`crate::lower`] makes of these what the engine evaluates.
 
 mod check;
+mod completion;
 mod entry;
 mod error;
 pub(crate) mod expr;
 mod function;
 pub(crate) mod literal;
 mod parse;
+mod text;
 mod value;
 
 pub(crate) use check::find_column;
+pub use completion::{CompleteWith, Completion, complete};
 pub use error::FilterError;
 pub(crate) use error::nearest_field;
 pub use parse::MAX_LENGTH;
+pub use text::length_at;
 
 use weir_api::fields::Column;
 use weir_api::interface::PRIMARY;
@@ -127,7 +131,7 @@ impl Filter {
     }
 
     /// The same, of primary observations alone.
-    fn primary(self) -> Self {
+    pub(crate) fn primary(self) -> Self {
         let primary = Test::Flag(Column::of("primary"));
         Self {
             test: Test::All(vec![primary, self.test]),

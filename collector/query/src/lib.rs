@@ -19,6 +19,8 @@ mod direction;
 mod embedded;
 mod engine;
 mod error;
+mod export;
+mod export_writer;
 pub mod filter;
 mod function;
 mod group_key;
@@ -48,10 +50,14 @@ mod tier_slice;
 
 pub use answer::{Answer, Explanation, FlowsPage, Note, NoteKind, Part, Stats, ValueCount};
 pub use bucket::{Bucket, Zone};
+pub use budget::{holding, off_thread};
 pub use compare::Compare;
 pub use embedded::Embedded;
-pub use engine::{Engine, EngineStatus, RecordTail, TailEnd, TailRequest, TierStatus};
+pub use engine::{
+    Engine, EngineStatus, ExportRequest, RecordExport, RecordTail, TailEnd, TailRequest, TierStatus,
+};
 pub use error::QueryError;
+pub use export_writer::{ExportFormat, ExportWriter};
 pub use filter::{Filter, FilterError, compile};
 pub use limits::{Limits, Scope};
 pub use measure::{Measure, Percentile, Quantity, Unit, UnknownMeasure};

@@ -80,6 +80,8 @@ pub struct ValuesRequest {
     pub field: String,
     /// What the values begin with.
     pub prefix: String,
+    /// Of which flows, in the filter language; of all when empty.
+    pub filter: String,
     /// From when on, by arrival at the collector; one hour ago when left out.
     pub since: Since,
     /// Until when, itself excluded; now when left out.

@@ -915,6 +915,7 @@ async fn values_complete_what_is_typed() {
         since: Since(at(START)),
         until: Until(at(START + 400 * MINUTE)),
         limit: Some(3),
+        ..ValuesRequest::default()
     };
     for (field, prefix, first) in [
         ("dst_workload_name", "workload-1", "workload-1"),
@@ -1325,6 +1326,27 @@ async fn a_scope_shows_flows_with_an_end_in_it_alone() {
 }
 
 #[tokio::test]
+async fn values_are_those_of_the_flows_that_a_filter_lets_through() {
+    let stored = stored();
+    let ask = async |filter: &str| {
+        let request = ValuesRequest {
+            field: "dst_workload_name".to_owned(),
+            filter: filter.to_owned(),
+            since: Since(at(START)),
+            until: Until(at(START + 400 * MINUTE)),
+            ..ValuesRequest::default()
+        };
+        values(&stored.reader, &request, &Limits::default()).await
+    };
+    let all = ask("").await.unwrap();
+    let some = ask(r#"dst_workload_name == "workload-1""#).await.unwrap();
+    let names: Vec<_> = some.iter().map(|value| value.value.as_str()).collect();
+    assert_eq!(names, ["workload-1"]);
+    assert!(all.len() > 1, "{all:?}");
+    assert!(matches!(ask("nss == 1").await, Err(QueryError::Filter(_))));
+}
+
+#[tokio::test]
 async fn what_costs_too_much_or_means_nothing_is_refused() {
     let stored = stored();
     let ask = async |question: &Question, limits: &Limits| {
@@ -1432,6 +1454,7 @@ async fn live_tails_show_what_their_filters_let_through_and_share_the_rows() {
             columns: ["ns", "dst_port"].map(str::to_owned).into(),
             both_directions,
             all_observations,
+            ..TailRequest::default()
         };
         engine.tail(&request, &Limits::default()).await.unwrap()
     };
@@ -1491,6 +1514,7 @@ async fn a_tail_whose_filter_or_column_is_wrong_is_refused_before_it_begins() {
         let request = TailRequest {
             filter: filter.to_owned(),
             columns: vec![column.to_owned()],
+            all_observations: false,
             ..TailRequest::default()
         };
         let wrong = engine.tail(&request, &Limits::default()).await;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::extract::{FromRequestParts, Query};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
@@ -14,6 +15,7 @@ use weir_query::{
     Bucket, Compare, Cover, FlowsRequest, Measure, Order, Question, Since, Until, ValuesRequest, Zone,
 };
 
+use super::export::ExportForm;
 use super::format::Format;
 use super::problem::Problem;
 
@@ -31,7 +33,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match Query::<T>::try_from_uri(&parts.uri) {
+        let uri = joined(&parts.uri).unwrap_or_else(|| parts.uri.clone());
+        match Query::<T>::try_from_uri(&uri) {
             Ok(Query(params)) => Ok(Self(params)),
             Err(rejection) => {
                 // The outer text says that it failed, the inner one why.
@@ -40,6 +43,32 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
             }
         }
     }
+}
+
+/// Parameters that are lists.
+const LISTS: [&str; 3] = ["columns", "group_by", "measures"];
+
+/// The address with each list once, where one comes several times: many clients write
+/// lists so.
+fn joined(uri: &Uri) -> Option<Uri> {
+    let query = uri.query()?;
+    let mut pairs = Vec::<(Cow<'_, str>, String)>::new();
+    let mut has_repeated = false;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let is_list = LISTS.contains(&name.as_ref());
+        match pairs.iter_mut().find(|(known, _)| is_list && *known == name) {
+            Some((_, list)) => {
+                has_repeated = true;
+                list.push(',');
+                list.push_str(&value);
+            }
+            None => pairs.push((name, value.into_owned())),
+        }
+    }
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(&pairs)
+        .finish();
+    has_repeated.then(|| format!("{}?{query}", uri.path()).parse().ok())?
 }
 
 /// Parameters of `flows`.
@@ -213,6 +242,10 @@ pub struct ValuesParams {
     #[serde(default)]
     #[param(required = false)]
     pub prefix: String,
+    /// Of which flows, in the filter language; of all when left out.
+    #[serde(default)]
+    #[param(required = false, example = "ns == \"shop\"")]
+    pub filter: String,
     /// From when on, by arrival at the collector: how long ago (`15m`, `2d`) or a
     /// time of RFC 3339; one hour ago when left out.
     #[serde(default)]
@@ -233,6 +266,7 @@ impl From<ValuesParams> for ValuesRequest {
         Self {
             field: params.field,
             prefix: params.prefix,
+            filter: params.filter,
             since: params.since,
             until: params.until,
             limit: params.limit,
@@ -261,6 +295,77 @@ pub struct TailParams {
     #[param(minimum = 1, maximum = 600)]
     #[serde(deserialize_with = "some_seconds")]
     pub seconds: Option<u64>,
+    /// Records a second at most; how many more there were is said in a note. No bound when
+    /// left out.
+    #[param(minimum = 1, maximum = 100_000)]
+    #[serde(deserialize_with = "some_a_second")]
+    pub limit: Option<u64>,
+    /// Say now and then, in a line with nothing but `mark`, where to go on.
+    #[param(required = false)]
+    pub marks: bool,
+    /// Go on behind this mark of an earlier tail: what came since comes first, if it is not
+    /// long ago.
+    pub resume: Option<String>,
+    /// Of no effect here: the API server ends after a minute what it does not take for a
+    /// watch.
+    #[param(required = false)]
+    pub watch: bool,
+}
+
+/// Parameters of `export`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ExportParams {
+    /// Which flows, in the filter language; all when left out.
+    #[param(required = false, example = "dst_workload_kind == \"internet\"")]
+    pub filter: String,
+    /// From when on, by arrival at the collector: how long ago (`15m`, `2d`) or a
+    /// time of RFC 3339; one hour ago when left out.
+    #[param(required = false, example = "1h")]
+    pub since: Since,
+    /// Until when, itself excluded, likewise; now when left out.
+    #[param(required = false, example = "now")]
+    pub until: Until,
+    /// Fields to write; all when left out.
+    #[param(required = false, style = Form, explode = false, value_type = Vec<FieldName>)]
+    pub columns: Words,
+    /// Every observation of a flow, not its primary one alone.
+    #[param(required = false)]
+    pub all_observations: bool,
+    /// Form of the export; beats `Accept`.
+    #[param(inline)]
+    pub format: Option<ExportForm>,
+    /// Of no effect here: the API server ends after a minute what it does not take for a
+    /// watch.
+    #[param(required = false)]
+    pub watch: bool,
+}
+
+/// Parameters of `me`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MeParams {
+    /// The namespaces are those of this time: how long ago it begins (`15m`, `2d`), or a
+    /// time of RFC 3339; a day ago when left out.
+    #[param(value_type = Option<Since>, example = "1d")]
+    pub since: Option<Since>,
+    /// Until when, itself excluded, likewise; now when left out.
+    #[param(required = false, example = "now")]
+    pub until: Until,
+}
+
+/// Parameters of `filter`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FilterParams {
+    /// What is to be checked, in the filter language.
+    #[param(required = false, example = "ns == \"shop\" && verd")]
+    pub filter: String,
+    /// How it may go on behind so many characters; nothing is said of it when left out.
+    pub at: Option<usize>,
 }
 
 /// Pages without parameters take none.
@@ -295,6 +400,10 @@ fn some_groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usiz
 
 fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     bounded(deserializer, 600)
+}
+
+fn some_a_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    bounded(deserializer, 100_000)
 }
 
 fn bounded<'de, D: Deserializer<'de>>(deserializer: D, most: u64) -> Result<Option<u64>, D::Error> {
@@ -400,6 +509,21 @@ mod tests {
         let (request, _) = params.into_request();
         assert_eq!(request.order, Order::Largest(weir_query::Quantity::Duration));
         assert!(request.both_directions);
+    }
+
+    #[tokio::test]
+    async fn lists_may_come_one_word_at_a_time_and_nothing_else_may_come_twice() {
+        let params: FlowsParams = read("columns=ns&limit=5&columns=zone,%20port").await.unwrap();
+        assert_eq!(
+            (params.columns.0, params.limit),
+            (["ns", "zone", "port"].map(str::to_owned).to_vec(), Some(5))
+        );
+        assert!(read::<FlowsParams>("columns=ns&columns=").await.is_err());
+        assert!(
+            read::<FlowsParams>("columns=ns&columns=zone&limit=1&limit=2")
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
