@@ -12,7 +12,7 @@ use crate::broken_segment::answer_whole;
 use crate::bucket::Buckets;
 use crate::budget::{Budget, off_thread};
 use crate::compared::Compared;
-use crate::group_key::group_keys;
+use crate::group_key::{are_symmetric, group_keys};
 use crate::period::{Period, Sums, asked_once};
 use crate::rank::{Ranked, Ranking, Table};
 use crate::run::{self, QueryRun};
@@ -33,7 +33,7 @@ pub(crate) struct PreparedQuestion {
     pub(crate) cover: Option<Cover>,
     /// Now, and the range that it is compared with.
     pub(crate) periods: Vec<Period>,
-    budget: Budget,
+    pub(crate) budget: Budget,
 }
 
 /// Sums over groups of flows.
@@ -79,10 +79,16 @@ async fn attempt(
     opened: Arc<OpenedSegments>,
 ) -> Result<(PreparedQuestion, Vec<QueryRun>, Answer), QueryError> {
     let (reader, question, budget) = (reader.clone(), question.clone(), budget.clone());
-    let asked = off_thread(move || PreparedQuestion::new(&reader, &question, &budget)).await?;
+    let prepared = off_thread(move || {
+        let asked = PreparedQuestion::new(&reader, &question, &budget)?;
+        let plans = asked.periods.iter().map(|period| period.plan(&asked.sums));
+        let plans = plans.collect::<Result<Vec<_>, _>>()?;
+        Ok((asked, plans))
+    });
+    let (asked, plans) = prepared.await?;
     let mut ran = Vec::new();
-    for period in &asked.periods {
-        let task = period.task(&asked.sums, &asked.budget, Arc::clone(&opened))?;
+    for plan in plans {
+        let task = asked.sums.task(plan, &asked.budget, Arc::clone(&opened));
         ran.push(run::run(task).await?);
     }
     off_thread(move || {
@@ -119,10 +125,20 @@ fn measures(question: &Question) -> Vec<Measure> {
     once
 }
 
-/// An error where what is asked for is nothing.
+/// So many measures at most: each is worked out and written for each row.
+const MOST_MEASURES: usize = 32;
+
+/// An error where what is asked for is nothing, or without bounds.
 fn check(question: &Question, measures: &[Measure]) -> Result<(), QueryError> {
     let by = question.by;
     let wrong = |what: &str, remedy: &str| Err(QueryError::Invalid(format!("{what}: {remedy}")));
+    if measures.len() > MOST_MEASURES {
+        let many = measures.len();
+        return wrong(
+            "measures",
+            &format!("{many} are too many: ask for {MOST_MEASURES} at most"),
+        );
+    }
     if by == Measure::Share {
         return wrong(
             "by",
@@ -148,7 +164,7 @@ impl PreparedQuestion {
         let conversation = question.conversation || measures.iter().any(|m| m.has_direction());
         let sums = Sums {
             filter: compile(&question.filter)?.within(&budget.limits.scope),
-            aggregates: Aggregate::all(&measures, conversation),
+            aggregates: Aggregate::all(&measures, conversation && are_symmetric(&group_by)),
             buckets: Buckets::of(question, range)?,
             all_observations: question.all_observations,
             raw_only: question.raw_only,
@@ -189,7 +205,9 @@ impl PreparedQuestion {
             Some(compared) => compared.names(&self.periods[0].keys),
             None => table.keys[usize::from(self.sums.buckets.is_some())..].to_vec(),
         };
+        self.budget.check()?;
         let ranked = self.rank(table, &names)?;
+        self.budget.check()?;
         let max_rows = self.budget.limits.max_rows;
         if ranked.shown.len() > max_rows {
             return Err(QueryError::TooManyRows(max_rows));

@@ -81,8 +81,15 @@ impl FromStr for Zone {
 
     fn from_str(text: &str) -> Result<Self, UnknownZone> {
         let zone = TimeZone::get(text).ok().or_else(|| bundled(text));
-        let zone = zone.or_else(|| TimeZone::posix(text).ok());
         let wrong = || UnknownZone(text.to_owned());
+        // As a rule `UTC+2` is west of Greenwich, and nobody means that.
+        let is_turned = ["UTC+", "UTC-", "GMT+", "GMT-"]
+            .iter()
+            .any(|begin| text.starts_with(begin));
+        if zone.is_none() && is_turned {
+            return Err(wrong());
+        }
+        let zone = zone.or_else(|| TimeZone::posix(text).ok());
         zone.ok_or_else(wrong).map(|zone| Self {
             name: text.to_owned(),
             zone,
@@ -101,7 +108,7 @@ fn bundled(name: &str) -> Option<TimeZone> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no time zone is known as {0:?}: write a name such as Europe/Berlin or UTC, or a rule such as \
-     CET-1CEST,M3.5.0,M10.5.0/3"
+     <+02>-2 (two hours east of Greenwich) or CET-1CEST,M3.5.0,M10.5.0/3"
 )]
 pub struct UnknownZone(String);
 
@@ -289,7 +296,10 @@ mod tests {
         let noon: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
         let zone = bundled("Europe/Berlin").unwrap();
         assert_eq!(noon.to_zoned(zone).time().to_string(), "13:00:00");
+        assert!(bundled("UTC").is_some());
         assert_eq!(bundled("Europe/Berlim"), None);
+        let west = "UTC+2".parse::<Zone>().unwrap_err().to_string();
+        assert!(west.contains("<+02>-2"), "{west}");
         assert_eq!(
             "Asia/Kolkata".parse::<Zone>().unwrap().to_string(),
             "Asia/Kolkata"

@@ -81,6 +81,11 @@ impl GroupKey {
     }
 }
 
+/// What is a key from one end is one from the other, too.
+pub(crate) fn are_symmetric(keys: &[GroupKey]) -> bool {
+    keys.iter().all(|key| keys.contains(&key.mirrored()))
+}
+
 /// What these names stand for.
 pub(crate) fn group_keys(names: &[String]) -> Result<Vec<GroupKey>, QueryError> {
     names.iter().map(|name| GroupKey::parse(name)).collect()

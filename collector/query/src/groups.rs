@@ -18,7 +18,7 @@ use crate::QueryError;
 use crate::bucket::Buckets;
 use crate::filter::{find_column, nearest_field};
 use crate::function::call;
-use crate::group_key::GroupKey;
+use crate::group_key::{GroupKey, are_symmetric};
 use crate::identity_table::{Groups, IdentityTable};
 use crate::lower::{PROTO, PROTOCOL, every, other_side, other_sides, time_type};
 
@@ -50,7 +50,7 @@ pub(crate) struct Keys {
     later: i64,
 }
 
-/// The columns of these names.
+/// The columns of these names, each once.
 pub(crate) fn columns(names: &[String]) -> Result<Vec<Column>, QueryError> {
     let find = |name: &String| {
         find_column(name).ok_or_else(|| QueryError::UnknownField {
@@ -58,7 +58,14 @@ pub(crate) fn columns(names: &[String]) -> Result<Vec<Column>, QueryError> {
             nearest: nearest_field(name),
         })
     };
-    names.iter().map(find).collect()
+    let mut columns = Vec::new();
+    for name in names {
+        let column = find(name)?;
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    Ok(columns)
 }
 
 impl Keys {
@@ -171,7 +178,7 @@ impl Keys {
     /// What is a key from one end is one from the other, too: each group has a mirror
     /// image, which may be itself.
     pub(crate) fn are_symmetric(&self) -> bool {
-        self.asked.iter().all(|key| self.asked.contains(&key.mirrored()))
+        are_symmetric(&self.asked)
     }
 
     /// The keys of the mirror image of each group.

@@ -41,6 +41,18 @@ impl Sums {
         shortest.map_or(INTERVAL, |shortest| shortest.min(INTERVAL))
     }
 
+    /// How a plan is run that is of these.
+    pub(crate) fn task<'a>(&self, plan: Plan, budget: &'a Budget, opened: Arc<OpenedSegments>) -> Task<'a> {
+        Task {
+            plan,
+            limits: &budget.limits,
+            filter_first: expr::is_selective(&self.filter.test),
+            most: budget.limits.max_groups,
+            too_many: QueryError::TooManyGroups,
+            opened,
+        }
+    }
+
     /// The coarsest tier whose rows have all that is asked for, of a range that is so many
     /// microseconds earlier than its buckets.
     fn coarsest(&self, earlier: i64, aggregates: &[Aggregate]) -> Tier {
@@ -98,23 +110,8 @@ impl Period {
         })
     }
 
-    pub(crate) fn task<'a>(
-        &self,
-        sums: &Sums,
-        budget: &'a Budget,
-        opened: Arc<OpenedSegments>,
-    ) -> Result<Task<'a>, QueryError> {
-        Ok(Task {
-            plan: self.plan(sums)?,
-            limits: &budget.limits,
-            filter_first: expr::is_selective(&sums.filter.test),
-            most: budget.limits.max_groups,
-            too_many: QueryError::TooManyGroups,
-            opened,
-        })
-    }
-
-    fn plan(&self, sums: &Sums) -> Result<Plan, QueryError> {
+    /// What is read of it.
+    pub(crate) fn plan(&self, sums: &Sums) -> Result<Plan, QueryError> {
         let mut parts = Vec::new();
         for batch in self.slices.iter().flat_map(TierSlice::batches) {
             for read in self.selection.reads() {

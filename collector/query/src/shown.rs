@@ -72,7 +72,7 @@ impl Shown<'_> {
         }));
         let rows: Vec<usize> = ranked.shown.iter().map(|row| *row as usize).collect();
         let lengths = self.lengths(rows.iter().copied());
-        columns.extend(self.measured(&lengths, |row, column| table.columns[column].at(rows[row])));
+        columns.extend(self.measured(&lengths, |row, column| table.columns[column].at(rows[row]))?);
         Ok(present(columns, rows.len())?)
     }
 
@@ -85,7 +85,7 @@ impl Shown<'_> {
             columns.push((TIME.name().to_owned(), take(&table.keys[0], &rows, None)?));
         }
         let lengths = self.lengths(rows.map(|row| row as usize));
-        columns.extend(self.measured(&lengths, |row, column| ranked.other[row].1[column].clone()));
+        columns.extend(self.measured(&lengths, |row, column| ranked.other[row].1[column].clone())?);
         Ok(present(columns, ranked.other.len())?)
     }
 
@@ -93,7 +93,7 @@ impl Shown<'_> {
         let range = self.asked.range;
         let length = [range.until.saturating_sub(range.from)];
         let ranked = self.ranked;
-        let columns = self.measured(&length, |_, column| ranked.totals[column].clone());
+        let columns = self.measured(&length, |_, column| ranked.totals[column].clone())?;
         Ok(present(columns, 1)?)
     }
 
@@ -113,9 +113,14 @@ impl Shown<'_> {
     }
 
     /// The measures of rows of these lengths, of each period, and what changed.
-    fn measured(&mut self, lengths: &[i64], state: impl Fn(usize, usize) -> State) -> Columns {
+    fn measured(
+        &mut self,
+        lengths: &[i64],
+        state: impl Fn(usize, usize) -> State,
+    ) -> Result<Columns, QueryError> {
         let mut columns = Vec::new();
         for &measure in &self.asked.measures {
+            self.asked.budget.check()?;
             let periods = 0..self.asked.periods.len();
             let amounts: Vec<Vec<Option<Amount>>> = periods
                 .map(|period| self.amounts(measure, period, lengths, &state))
@@ -132,7 +137,7 @@ impl Shown<'_> {
             let change = amount::change(measure, now, then);
             columns.extend(change.map(|change| (format!("{measure}_change"), change)));
         }
-        columns
+        Ok(columns)
     }
 
     fn amounts(

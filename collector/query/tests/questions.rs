@@ -877,6 +877,15 @@ async fn what_cannot_be_measured_is_refused_with_a_remedy() {
     };
     let base = || question(&["ns"]);
     let last_seen: Measure = "last_seen".parse().unwrap();
+    let many = (1..=32).map(|part| format!("p{part}_bytes").parse().unwrap());
+    let many = Question {
+        measures: many.collect(),
+        ..base()
+    };
+    assert_eq!(
+        refused(many).await,
+        "measures: 33 are too many: ask for 32 at most"
+    );
     let by_share = Question {
         by: Measure::Share,
         ..base()
