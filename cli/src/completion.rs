@@ -5,6 +5,7 @@
 mod shells;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,8 +16,9 @@ use clap::{Args, Command, CommandFactory, Parser, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::env::EnvCompleter;
 use kube::config::Kubeconfig;
-use weir_api::fields::{Column, FieldKind};
-use weir_query::ValuesRequest;
+use weir_api::fields::Column;
+use weir_query::filter::{CompleteWith, Completion, complete};
+use weir_query::{Order, ValuesRequest};
 
 use crate::output;
 use crate::shortcut::quote;
@@ -74,7 +76,18 @@ pub fn measures(current: &OsStr) -> Vec<CompletionCandidate> {
     listed(current, show::measures())
 }
 
-fn listed<'a>(current: &OsStr, names: impl Iterator<Item = &'a str>) -> Vec<CompletionCandidate> {
+/// Orders of records.
+pub fn orders(current: &OsStr) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let orders = Order::all().map(Order::as_str);
+    let fitting = orders.filter(|order| order.starts_with(&*current));
+    fitting.map(CompletionCandidate::new).collect()
+}
+
+fn listed<N: AsRef<str> + Display>(
+    current: &OsStr,
+    names: impl Iterator<Item = N>,
+) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
     let (before, begun) = current
         .rsplit_once(',')
@@ -84,7 +97,7 @@ fn listed<'a>(current: &OsStr, names: impl Iterator<Item = &'a str>) -> Vec<Comp
     } else {
         format!("{before},")
     };
-    let fitting = names.filter(|name| name.starts_with(begun));
+    let fitting = names.filter(|name| name.as_ref().starts_with(begun));
     fitting
         .map(|name| CompletionCandidate::new(format!("{before}{name}")))
         .collect()
@@ -131,52 +144,25 @@ pub fn values(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The filter with each way to go on.
-fn candidates(text: &str, values: impl Fn(&str, &str) -> Vec<String>) -> Vec<String> {
+/// The filter with each way to go on; values of a field that begin so are asked for.
+pub fn candidates(text: &str, mut values: impl FnMut(&str, &str) -> Vec<String>) -> Vec<String> {
     // It is an option that begins so, and clap knows those.
     if text.starts_with('-') {
         return Vec::new();
     }
-    if let Some((before, field, begun)) = value_begun(text) {
-        let values = values(field, begun);
-        return values
+    let Some(Completion { before, begun, with }) = complete(text) else {
+        return Vec::new();
+    };
+    match with {
+        CompleteWith::Fields(columns) => columns
+            .iter()
+            .map(|column| format!("{before}{}", column.name()))
+            .collect(),
+        CompleteWith::ValuesOf(column) => values(column.name(), begun)
             .iter()
             .map(|value| format!("{before}{}", quote(value)))
-            .collect();
+            .collect(),
     }
-    let starts = text
-        .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .map_or(0, |at| at + 1);
-    let (before, word) = text.split_at(starts);
-    let inside_text = before.matches('"').count() % 2 == 1;
-    if inside_text || (word.is_empty() && !before.is_empty() && !before.ends_with([' ', '(', '!'])) {
-        return Vec::new();
-    }
-    let names = Column::all()
-        .map(Column::name)
-        .filter(|name| name.starts_with(word));
-    names.map(|name| format!("{before}{name}")).collect()
-}
-
-/// When the filter ends in `field == "beg`: what is before the quote, the field,
-/// and what was begun.
-fn value_begun(text: &str) -> Option<(&str, &str, &str)> {
-    let quote = text.rfind('"')?;
-    if text.get(..quote)?.matches('"').count() % 2 == 1 {
-        return None;
-    }
-    let (before, begun) = (text.get(..quote)?, text.get(quote + 1..)?);
-    let left = before.trim_end();
-    let left = ["==", "!=", "in [", "startsWith("]
-        .iter()
-        .find_map(|sign| left.strip_suffix(sign))?;
-    let left = left.trim_end().trim_end_matches('.');
-    let starts = left
-        .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .map_or(0, |at| at + 1);
-    let field = left.get(starts..)?;
-    let column = Column::find(field)?;
-    matches!(column.kind(), FieldKind::String | FieldKind::Enum).then_some((before, field, begun))
 }
 
 #[derive(Debug, Parser)]

@@ -15,8 +15,8 @@ use crate::completion;
 use crate::plain::{Plain, PlainArgs};
 use crate::show;
 use crate::source::SourceArgs;
-use crate::table::{Head, Table};
-use crate::terminal;
+use crate::table::{Head, Table, harmless};
+use crate::terminal::{self, say};
 use crate::time::TimeArgs;
 
 /// Arguments of `weir fields`.
@@ -53,9 +53,9 @@ pub struct ValuesArgs {
 /// The name under which answers have a field: `src_` may stand before one of the source
 /// side. What is no field the collector refuses.
 pub fn canonical(name: &str) -> String {
-    let bare = name
-        .strip_prefix("src_")
-        .filter(|bare| Column::find(bare).is_some());
+    // Behind an address may stand how many bits of it.
+    let is_field = |bare: &&str| Column::find(bare.split('/').next().unwrap_or(bare)).is_some();
+    let bare = name.strip_prefix("src_").filter(is_field);
     bare.filter(|_| Column::find(name).is_none())
         .unwrap_or(name)
         .to_owned()
@@ -80,6 +80,9 @@ pub fn fields(args: &FieldsArgs) -> Result<ExitCode> {
         fields
             .fields
             .retain(|field| mentions(field, &text.to_lowercase()));
+    }
+    if fields.fields.is_empty() {
+        say("no field has that in its name or description");
     }
     match form {
         Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&fields)?)?,
@@ -127,11 +130,15 @@ pub async fn values(args: ValuesArgs) -> Result<ExitCode> {
     let request = ValuesRequest {
         field: args.field,
         prefix: args.prefix,
+        filter: String::new(),
         since,
         until,
         limit: Some(args.limit),
     };
     let answer = terminal::patiently(source.values(&request)).await?;
+    if answer.values.is_empty() {
+        say("nothing was found: the field has no such value in that time");
+    }
     match form {
         Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?,
         Plain::Name => print_names(answer.values.iter().map(|value| &value.value))?,
@@ -149,8 +156,12 @@ pub async fn values(args: ValuesArgs) -> Result<ExitCode> {
 
 fn print_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
     let mut out = BufWriter::new(io::stdout());
+    let is_terminal = terminal::width().is_some();
     for name in names {
-        writeln!(out, "{name}")?;
+        match is_terminal {
+            true => writeln!(out, "{}", harmless(name))?,
+            false => writeln!(out, "{name}")?,
+        }
     }
     Ok(out.flush()?)
 }

@@ -7,10 +7,10 @@ use anyhow::Result;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use weir_collector::api::params::MOST_ROWS;
-use weir_query::{FlowsRequest, Measure, Order, Question, Span};
+use weir_query::{FlowsRequest, Order, Question};
 
 use crate::completion;
-use crate::effect::{Given, refuse_without_effect};
+use crate::effect::refuse_without_effect;
 use crate::empty;
 use crate::fields::parse_field;
 use crate::follow;
@@ -18,13 +18,12 @@ use crate::output::{OutputArgs, Style};
 use crate::shortcut::Shortcuts;
 use crate::show;
 use crate::source::{Source, SourceArgs};
+use crate::sums::Sums;
 use crate::terminal::{patiently, say};
 use crate::time::TimeArgs;
 
 /// Records that are shown when nobody says how many.
 const SOME_RECORDS: usize = 100;
-/// Groups that are shown when nobody says how many.
-const SOME_GROUPS: usize = 20;
 
 /// Arguments of `weir flows`.
 #[derive(Debug, Args)]
@@ -56,6 +55,14 @@ pub struct FlowsArgs {
     /// Begin with the oldest record
     #[arg(long)]
     oldest_first: bool,
+    /// What records are ordered by: newest, oldest, or the largest first by bytes, packets,
+    /// dropped_bytes, dropped_packets or duration [default: newest]
+    #[arg(long, value_name = "ORDER", conflicts_with_all = ["oldest_first", "last"],
+          add = ArgValueCompleter::new(completion::orders))]
+    order: Option<Order>,
+    /// Also flows whose other direction the filter lets through
+    #[arg(long)]
+    both_directions: bool,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -111,69 +118,6 @@ impl FlowSelection {
     }
 }
 
-/// What is summed, and how.
-#[derive(Debug, Args)]
-struct Sums {
-    /// Fields to group by, with commas in between
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = parse_field,
-          add = ArgValueCompleter::new(completion::fields))]
-    group_by: Vec<String>,
-    /// What to sum, with commas in between [default: bytes,packets,flows]
-    #[arg(long, value_name = "MEASURES", value_delimiter = ',', add = ArgValueCompleter::new(completion::measures))]
-    measures: Vec<Measure>,
-    /// What to order by, the largest first [default: bytes]
-    #[arg(long, value_name = "MEASURE", add = ArgValueCompleter::new(completion::measures))]
-    by: Option<Measure>,
-    /// Groups to show [default: 20]
-    #[arg(long, value_name = "NUMBER", value_parser = parse_top)]
-    top: Option<usize>,
-    /// A row for each so long a time (1m, 1h)
-    #[arg(long, value_name = "TIME")]
-    bucket: Option<Span>,
-    /// Join both directions of a conversation
-    #[arg(long)]
-    conversation: bool,
-}
-
-fn parse_top(text: &str) -> Result<usize, String> {
-    let top = text.parse().ok().filter(|top| (1..=MOST_ROWS).contains(top));
-    top.ok_or_else(|| format!("write a number from 1 to {MOST_ROWS}"))
-}
-
-impl Sums {
-    fn question(&self, selection: &FlowSelection) -> Result<Question> {
-        let (since, until) = selection.time.range()?;
-        Ok(Question {
-            filter: selection.filter(),
-            since,
-            until,
-            group_by: self.group_by.clone(),
-            measures: self.measures.clone(),
-            by: self.by.unwrap_or_default(),
-            top: Some(self.top.unwrap_or(SOME_GROUPS)),
-            bucket: self.bucket,
-            conversation: self.conversation,
-            all_observations: selection.all_observations,
-            raw_only: false,
-        })
-    }
-
-    /// Sums are wanted, not records.
-    fn are_wanted(&self) -> bool {
-        !self.group_by.is_empty() || self.bucket.is_some()
-    }
-
-    /// The options that do nothing unless sums are wanted.
-    fn given(&self) -> [Given; 4] {
-        [
-            ("--measures", !self.measures.is_empty()),
-            ("--by", self.by.is_some()),
-            ("--top", self.top.is_some()),
-            ("--conversation", self.conversation),
-        ]
-    }
-}
-
 impl FlowsArgs {
     /// No option is ignored: what says nothing about what is asked is refused.
     fn check(&self) -> Result<()> {
@@ -182,6 +126,8 @@ impl FlowsArgs {
             ("--limit", self.limit.is_some()),
             ("--last", self.last.is_some()),
             ("--oldest-first", self.oldest_first),
+            ("--order", self.order.is_some()),
+            ("--both-directions", self.both_directions),
             ("--follow", self.follow),
         ];
         if self.sums.are_wanted() {
@@ -192,10 +138,16 @@ impl FlowsArgs {
             let of_pages = [
                 ("--limit", self.limit.is_some()),
                 ("--oldest-first", self.oldest_first),
+                ("--order", self.order.is_some()),
                 ("--until", !self.selection.time.ends_now()),
             ];
             refuse_without_effect(&of_pages, "beside --follow")?;
         }
+        anyhow::ensure!(
+            !matches!(self.order, Some(Order::Largest(_)))
+                || self.limit.is_none_or(|limit| limit <= MOST_ROWS),
+            "--limit: the largest records are at most {MOST_ROWS}, since they have one page"
+        );
         let columns = [("--columns", !self.columns.is_empty())];
         if self.output.output.chooses_fields() {
             refuse_without_effect(&columns, "with a form of output that names its fields")?;
@@ -220,11 +172,11 @@ impl FlowsArgs {
             columns: self.fields(),
             limit: None,
             cursor: None,
-            order: if self.oldest_first {
-                Order::Oldest
-            } else {
-                Order::Newest
+            order: match self.oldest_first {
+                true => Order::Oldest,
+                false => self.order.unwrap_or_default(),
             },
+            both_directions: self.both_directions,
             all_observations: self.selection.all_observations,
         })
     }
@@ -249,7 +201,7 @@ pub async fn flows(args: FlowsArgs) -> Result<ExitCode> {
             // Nobody asked for the last hour.
             since: args.selection.time.since.is_some(),
         };
-        return follow::run(&source, request, before, paper).await;
+        return follow::run(source, request, before, paper).await;
     }
     match args.last {
         Some(last) => last_records(&source, request, last, paper).await,
@@ -338,8 +290,9 @@ async fn records(
     if !any && limit > 0 {
         empty::explain(source, &request.filter, request.since, request.until, &times).await;
     } else if request.cursor.is_some() {
+        let records = if limit == 1 { "record" } else { "records" };
         say(&format!(
-            "there are more than {limit} records: see --limit, --since and --until"
+            "there are more than {limit} {records}: see --limit, --since and --until"
         ));
     }
     Ok(ExitCode::SUCCESS)

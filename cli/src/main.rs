@@ -2,15 +2,18 @@
 //! fails and why (`status`), and who talked to whom (`flows` and its kin). Also
 //! found by kubectl as `kubectl weir`.
 
+mod backoff;
 mod bench;
 mod cluster;
 mod collector_report;
 mod completion;
 mod effect;
 mod empty;
+mod export;
 mod fields;
 mod flows;
 mod follow;
+mod hint;
 mod man;
 mod node;
 mod output;
@@ -22,11 +25,14 @@ mod show;
 mod source;
 mod state;
 mod status;
+mod sums;
 mod table;
+mod tail;
 mod template;
 mod terminal;
 mod time;
 mod up;
+mod watch;
 mod zone;
 
 use std::io::{self, IsTerminal};
@@ -59,7 +65,7 @@ enum Command {
     /// Show on which node flow export works, and why not where it does not
     ///
     /// Of a cluster, or of one host: as a file asks (--network), or as a running
-    /// `weir up` last reported (--data-dir). Or of a collector (--server, --service):
+    /// `weir up` last reported (--data-dir). Or of a collector (--server, --collector):
     /// what it keeps, what does not go on, who exports to it. Exit code 0: all is well;
     /// 1: something is not; 2: it cannot be told.
     Status(status::StatusArgs),
@@ -70,8 +76,15 @@ enum Command {
     Flows(flows::FlowsArgs),
     /// Show who sends most: workloads by bytes unless told otherwise
     Top(flows::TopArgs),
+    /// Show live who talks to whom, in a table that keys steer
+    ///
+    /// Groups, order and filter change by keys; Enter goes down from namespaces to
+    /// workloads, pods, addresses, ports and records. ? shows the keys.
+    Watch(watch::WatchArgs),
     /// Show sums over groups of flows, or how they are made (--explain)
     Query(flows::QueryArgs),
+    /// Write all flow records that fit, however many
+    Export(export::ExportArgs),
     /// List the fields of a flow record
     Fields(fields::FieldsArgs),
     /// List the values that a field takes
@@ -98,7 +111,7 @@ fn main() -> ExitCode {
     }
     let args = match parse() {
         Ok(args) => args,
-        Err(error) => return fail(&error),
+        Err(code) => return code,
     };
     start_log(matches!(args.command, Command::Up(_)));
     let runtime = match tokio::runtime::Runtime::new() {
@@ -114,7 +127,9 @@ fn main() -> ExitCode {
             Command::Status(args) => status::run(args).await,
             Command::Flows(args) => flows::flows(args).await,
             Command::Top(args) => flows::top(args).await,
+            Command::Watch(args) => watch::run(args).await,
             Command::Query(args) => flows::query(args).await,
+            Command::Export(args) => export::run(args).await,
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,
             Command::Completion(args) => completion::run(&args),
@@ -122,18 +137,17 @@ fn main() -> ExitCode {
             Command::Bench(args) => bench::run(args).await,
         }
     });
+    // Whoever writes to a pipe that nobody reads would be waited for.
+    runtime.shutdown_background();
     ended.unwrap_or_else(|error| fail(&error))
 }
 
-/// Says why it failed. That nobody reads the output any more is no failure; that a
-/// server ended the connection is one.
+/// Says why it failed.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    let is_of_network = error.chain().any(|cause| cause.is::<kube::Error>());
-    if !is_of_network && io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+    if nobody_reads(error) {
         return ExitCode::SUCCESS;
     }
-    say(&format!("weir: {error:#}"));
+    say(&format!("weir: {}", causes(error)));
     let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
     if let Some(nearest) = problem.and_then(|problem| problem.nearest.as_deref()) {
         say(&format!("weir fields {nearest}: shows what that is"));
@@ -141,20 +155,58 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// What went wrong and why, each cause once: many say what is below them as well.
+fn causes(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
+}
+
+/// That nobody reads the output any more is no failure; that a server ended the connection
+/// is one.
+fn nobody_reads(error: &anyhow::Error) -> bool {
+    let is_of_network = error.downcast_ref::<server::NoAnswer>().is_some()
+        || error.chain().any(|cause| cause.is::<kube::Error>());
+    let io = error.chain().find_map(|cause| {
+        let json = cause
+            .downcast_ref::<serde_json::Error>()
+            .and_then(serde_json::Error::io_error_kind);
+        cause.downcast_ref::<io::Error>().map(io::Error::kind).or(json)
+    });
+    !is_of_network && io == Some(io::ErrorKind::BrokenPipe)
+}
+
 /// Reads the command line. kubectl runs us as `kubectl-weir`; help then says what
 /// was typed.
 ///
 /// # Errors
-/// An option has no effect beside another one.
-fn parse() -> Result<Args> {
+/// How to end: it is wrong and was said to be, or help was shown.
+fn parse() -> Result<Args, ExitCode> {
     let by_kubectl = completion::program().is_some_and(|name| name == "kubectl-weir");
     let name = if by_kubectl { "kubectl weir" } else { "weir" };
-    let matches = Args::command().bin_name(name).get_matches();
+    let matches = Args::command().bin_name(name).try_get_matches();
+    let matches = matches.map_err(|error| say_usage(&error))?;
     if let Some((name, command)) = matches.subcommand() {
-        effect::refuse_overruled(name, command)?;
+        effect::refuse_overruled(name, command).map_err(|error| fail(&error))?;
     }
     let args = Args::from_arg_matches(&matches);
-    Ok(args.unwrap_or_else(|error| error.format(&mut Args::command().bin_name(name)).exit()))
+    args.map_err(|error| say_usage(&error.format(&mut Args::command().bin_name(name))))
+}
+
+/// Says what is wrong with the command line, or the help that was asked for. That nobody
+/// reads it is no failure.
+fn say_usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if let Some(hint) = hint::of(error) {
+        say(hint);
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// `up` is a daemon and tells what it does; `status` speaks only of trouble.
@@ -175,6 +227,33 @@ fn start_log(daemon: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_nobody_reads_is_no_failure_and_that_the_network_broke_is_one() {
+        use anyhow::Context;
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(nobody_reads(&broken().into()));
+        assert!(nobody_reads(&serde_json::Error::io(broken()).into()));
+        let network = |error: io::Error| kube::Error::Service(Box::new(error));
+        assert!(!nobody_reads(&network(broken()).into()));
+        let no_answer = || server::NoAnswer("gone".to_owned());
+        let answer: Result<(), io::Error> = Err(broken());
+        let error = answer.with_context(no_answer).unwrap_err();
+        assert!(!nobody_reads(&error));
+        assert!(!nobody_reads(&error.context("values")));
+        assert!(!nobody_reads(
+            &io::Error::from(io::ErrorKind::ConnectionReset).into()
+        ));
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("no such file")
+            .context("cannot read x: no such file")
+            .context("--kubeconfig x");
+        assert_eq!(causes(&error), "--kubeconfig x: cannot read x: no such file");
+        assert_eq!(causes(&anyhow::anyhow!("a").context("b")), "b: a");
+    }
 
     #[test]
     fn no_two_options_of_a_command_have_one_name() {

@@ -267,11 +267,36 @@ fn argument(option: &ShortcutOption) -> Arg {
         .help(option.help)
         .help_heading(HEADING);
     let argument = option.short.into_iter().fold(argument, Arg::short);
+    let argument = argument.aliases(aliases(option.long));
     match option.subject {
         Subject::Port => argument.value_parser(|text: &str| text.parse::<u16>().map(|port| port.to_string())),
         Subject::Address => argument.value_parser(address),
         Subject::Name { .. } => argument.value_parser(name),
         _ => argument.value_parser(NonEmptyStringValueParser::new()),
+    }
+}
+
+/// What other programs call an option.
+fn aliases(long: &str) -> &'static [&'static str] {
+    match long {
+        "ns" => &["namespace"],
+        "from-ns" => &["from-namespace", "src-ns", "src-namespace"],
+        "to-ns" => &["to-namespace", "dst-ns", "dst-namespace"],
+        "from-pod" => &["src-pod"],
+        "to-pod" => &["dst-pod"],
+        "from-workload" => &["src-workload"],
+        "to-workload" => &["dst-workload"],
+        "from-service" => &["src-service"],
+        "to-service" => &["dst-service"],
+        "ip" => &["addr", "address"],
+        "from-ip" => &["src-ip", "src-addr", "from-addr"],
+        "to-ip" => &["dst-ip", "dst-addr", "to-addr"],
+        "from-port" => &["src-port", "sport"],
+        "to-port" => &["dst-port", "dport"],
+        "from-label" => &["src-label"],
+        "to-label" => &["dst-label"],
+        "protocol" => &["proto"],
+        _ => &[],
     }
 }
 

@@ -4,6 +4,7 @@ mod cells;
 mod records;
 mod sums;
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use anyhow::Result;
@@ -12,15 +13,15 @@ use weir_collector::api::answer::Row;
 use weir_query::{Explanation, Measure, Note};
 
 use crate::effect::refuse_without_effect;
-use crate::output::{Output, OutputArgs};
-use crate::table::{Layout, Table};
+use crate::output::{Output, OutputArgs, Style};
+use crate::table::{Layout, Table, harmless};
 use crate::terminal::{self, say};
-pub use cells::shorten;
+pub use cells::{NARROW, WIDE, shorten};
 pub use records::Records;
 pub use sums::sums;
 
 /// A value as it stands in CSV.
-fn text(row: &Row, name: &str) -> String {
+pub fn text(row: &Row, name: &str) -> String {
     match row.0.get(name) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -31,6 +32,40 @@ fn text(row: &Row, name: &str) -> String {
             items.collect::<Vec<_>>().join(" ")
         }
         Some(other) => other.to_string(),
+    }
+}
+
+/// Rows as a terminal may show them in forms that say values as they are: names come from
+/// the network, and what would steer it must not. For programs they stay what they are.
+fn for_eyes<'a>(rows: &'a [Row], style: &Style) -> Cow<'a, [Row]> {
+    let says_as_is = matches!(
+        style.output,
+        Output::Csv | Output::Yaml | Output::Name | Output::JsonPath(_)
+    );
+    if style.width.is_none() || !says_as_is {
+        return Cow::Borrowed(rows);
+    }
+    let row = |row: &Row| {
+        let values = row
+            .0
+            .iter()
+            .map(|(name, value)| (name.clone(), harmless_value(value)));
+        Row(values.collect())
+    };
+    Cow::Owned(rows.iter().map(row).collect())
+}
+
+fn harmless_value(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(harmless(text)),
+        Value::Array(items) => items.iter().map(harmless_value).collect(),
+        Value::Object(entries) => {
+            let entries = entries
+                .iter()
+                .map(|(key, value)| (harmless(key), harmless_value(value)));
+            Value::Object(entries.collect())
+        }
+        other => other.clone(),
     }
 }
 
@@ -141,8 +176,8 @@ fn quoted(cell: &str) -> String {
 }
 
 /// Names of the measures, for completion.
-pub fn measures() -> impl Iterator<Item = &'static str> {
-    Measure::ALL.into_iter().map(Measure::as_str)
+pub fn measures() -> impl Iterator<Item = String> {
+    Measure::all().map(|measure| measure.to_string())
 }
 
 #[cfg(test)]
@@ -150,6 +185,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::zone::TimeStyle;
+
+    #[test]
+    fn on_a_terminal_no_form_says_what_would_steer_it_and_programs_get_what_it_is() {
+        let value = json!({"name": "a\u{1b}[31m", "tcp_flags": ["\u{9b}"], "pod_labels": {"k\u{202e}": "\r"}, "port": 80});
+        let rows: [Row; 1] = [serde_json::from_value(value.clone()).unwrap()];
+        let style = |output: &str, width| Style {
+            output: output.parse().unwrap(),
+            headers: true,
+            width,
+            times: TimeStyle::new(jiff::tz::TimeZone::UTC, jiff::Timestamp::UNIX_EPOCH, width),
+        };
+        let tamed = json!({"name": "a\u{fffd}[31m", "tcp_flags": ["\u{fffd}"],
+            "pod_labels": {"k\u{fffd}": "\u{fffd}"}, "port": 80});
+        for output in ["csv", "yaml", "name", "jsonpath={.name}"] {
+            let shown = |width| json!(for_eyes(&rows, &style(output, width)).to_vec());
+            assert_eq!(shown(Some(80)), json!([tamed]), "{output}");
+            assert_eq!(shown(None), json!([value]), "{output}");
+        }
+    }
 
     #[test]
     fn a_cell_of_csv_with_a_comma_is_quoted() {

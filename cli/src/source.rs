@@ -23,9 +23,6 @@ use weir_store::Reader;
 use crate::completion;
 use crate::server::{Pairs, Server};
 
-/// The collector's Service in a cluster.
-const SERVICE: &str = "weir-system/weir-collector:http";
-
 /// Where `weir up` and a collector beside it serve.
 const HERE: &str = "http://127.0.0.1:8080";
 
@@ -52,12 +49,9 @@ pub struct SourceArgs {
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
     pub context: Option<String>,
 
-    /// The Service of the collector in the cluster
-    /// [default: weir-system/weir-collector:http]
-    #[arg(long, value_name = "NAMESPACE/NAME:PORT")]
-    pub service: Option<String>,
-
-    /// Bearer token that says who you are [default: that of the kubeconfig]
+    /// Bearer token that says who you are to the collector that --server names; of a cluster
+    /// it must be for that collector alone (kubectl create token ACCOUNT --audience
+    /// weir-collector). To a cluster the kubeconfig says it
     #[arg(long, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 }
@@ -80,16 +74,13 @@ impl SourceArgs {
             let reader = Reader::open_dir(directory)?;
             return Ok(Source::Directory(Box::new(Embedded::new(reader))));
         }
-        let token = self.token.clone();
-        let names_cluster = self.kubeconfig.is_some() || self.context.is_some() || self.service.is_some();
+        let names_cluster = self.kubeconfig.is_some() || self.context.is_some();
         if let Some(url) = self.server.as_ref().filter(|_| !names_cluster) {
-            return Ok(Source::Server(Server::at(url, token)?));
+            return Ok(Source::Server(Server::at(url, self.token.clone())?));
         }
-        let service = self.service.as_deref().unwrap_or(SERVICE);
         let server = match self.cluster().await? {
-            Some(config) => Server::of_cluster(config, service, token).await?,
-            None if names_cluster => anyhow::bail!("there is no kubeconfig, and --service is of a cluster"),
-            None => Server::at(HERE, token)?,
+            Some(config) => Server::of_cluster(config)?,
+            None => Server::at(HERE, self.token.clone())?,
         };
         Ok(Source::Server(server))
     }
@@ -239,7 +230,7 @@ impl Source {
 }
 
 /// On one's own files there is nobody to be fair to.
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits::default()
 }
 
@@ -248,13 +239,17 @@ fn local<T>(outcome: Result<T, QueryError>) -> Result<T> {
     outcome.map_err(|error| Problem::from(error).into())
 }
 
-async fn read<T: DeserializeOwned>(server: &Server, page: &str, pairs: Pairs) -> Result<T> {
+/// The answer of a page.
+///
+/// # Errors
+/// A [`Problem`], or there is nobody to ask.
+pub async fn read<T: DeserializeOwned>(server: &Server, page: &str, pairs: Pairs) -> Result<T> {
     let text = server.get(page, &pairs).await?;
     serde_json::from_slice(&text).with_context(|| format!("{server} answers what this version cannot read"))
 }
 
 fn question_pairs(question: &Question) -> Pairs {
-    let measures: Vec<&str> = question.measures.iter().map(|m| m.as_str()).collect();
+    let measures: Vec<String> = question.measures.iter().map(ToString::to_string).collect();
     let mut pairs = vec![
         ("filter", question.filter.clone()),
         ("since", question.since.0.to_string()),
@@ -267,7 +262,10 @@ fn question_pairs(question: &Question) -> Pairs {
     pairs.extend(list("group_by", &question.group_by));
     pairs.extend(list("measures", &measures));
     pairs.extend(question.top.map(|top| ("top", top.to_string())));
+    pairs.extend(question.cover.map(|cover| ("cover", cover.to_string())));
     pairs.extend(question.bucket.map(|bucket| ("bucket", bucket.to_string())));
+    pairs.extend(question.zone.as_ref().map(|zone| ("zone", zone.to_string())));
+    pairs.extend(question.compare.map(|compare| ("compare", compare.to_string())));
     pairs
 }
 
@@ -277,14 +275,14 @@ pub fn list(name: &'static str, words: &[impl AsRef<str>]) -> Option<(&'static s
     (!words.is_empty()).then(|| (name, words.join(",")))
 }
 
-fn flows_pairs(request: &FlowsRequest) -> Pairs {
-    let order = serde_json::to_value(request.order).ok();
-    let order = order.and_then(|order| order.as_str().map(str::to_owned));
+/// The parameters of a page of records.
+pub fn flows_pairs(request: &FlowsRequest) -> Pairs {
     let mut pairs = vec![
         ("filter", request.filter.clone()),
         ("since", request.since.0.to_string()),
         ("until", request.until.0.to_string()),
-        ("order", order.unwrap_or_default()),
+        ("order", request.order.to_string()),
+        ("both_directions", request.both_directions.to_string()),
         ("all_observations", request.all_observations.to_string()),
     ];
     pairs.extend(list("columns", &request.columns));
@@ -296,6 +294,7 @@ fn flows_pairs(request: &FlowsRequest) -> Pairs {
 fn values_pairs(request: &ValuesRequest) -> Pairs {
     let mut pairs = vec![
         ("field", request.field.clone()),
+        ("filter", request.filter.clone()),
         ("prefix", request.prefix.clone()),
         ("since", request.since.0.to_string()),
         ("until", request.until.0.to_string()),

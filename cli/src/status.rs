@@ -29,22 +29,21 @@ const LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// Compare this host's Open vSwitch with the Network in this file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["data_dir", "kubeconfig", "context", "server", "service"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data_dir", "kubeconfig", "context", "server", "collector"])]
     network: Option<PathBuf>,
     #[command(flatten)]
     node: NodeArgs,
     /// Show what the `weir up` with this data directory last reported
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context", "server", "service"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context", "server", "collector"])]
     data_dir: Option<PathBuf>,
     /// Show the collector at this address: its store, and who exports to it
-    #[arg(long, value_name = "URL", conflicts_with_all = ["kubeconfig", "context", "service"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["kubeconfig", "context", "collector"])]
     server: Option<String>,
-    /// Show the collector behind this Service of the cluster, likewise; the usual one is
-    /// weir-system/weir-collector:http
-    #[arg(long, value_name = "NAMESPACE/NAME:PORT")]
-    service: Option<String>,
-    /// Bearer token that says to the collector who you are [default: that of the
-    /// kubeconfig]
+    /// Show the collector of the cluster, likewise
+    #[arg(long)]
+    collector: bool,
+    /// Bearer token that says to the collector at --server who you are; of a cluster it must
+    /// be for that collector alone (kubectl create token ACCOUNT --audience weir-collector)
     #[arg(long, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
@@ -66,10 +65,10 @@ pub struct StatusArgs {
 /// There is nobody to ask.
 pub async fn run(args: StatusArgs) -> Result<ExitCode> {
     let form = args.output.form()?;
-    if args.server.is_some() || args.service.is_some() {
+    if args.server.is_some() || args.collector {
         return collector(&args, form).await;
     }
-    refuse_without_effect(&[("--utc", args.utc)], "without --server or --service")?;
+    refuse_without_effect(&[("--utc", args.utc)], "without --server or --collector")?;
     let report = match (&args.network, &args.data_dir) {
         (Some(network), _) => inspect_host(&args.node, network.clone()).await?,
         (None, Some(directory)) => {
@@ -88,7 +87,10 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode> {
             if let Some(table) = report.table() {
                 show::table(&table, !args.output.no_headers)?;
             }
-            write!(io::stdout(), "{report}")?;
+            let text = report.to_string();
+            let text =
+                terminal::width().map_or_else(|| text.clone(), |width| terminal::wrapped(&text, width));
+            write!(io::stdout(), "{text}")?;
         }
         Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
         Plain::Name => {
@@ -115,7 +117,6 @@ async fn collector(args: &StatusArgs, form: Plain) -> Result<ExitCode> {
         data_dir: None,
         kubeconfig: args.kubeconfig.clone(),
         context: args.context.clone(),
-        service: args.service.clone(),
         token: args.token.clone(),
     };
     let source = source.open().await?;
@@ -139,6 +140,7 @@ fn print_collector(report: &CollectorReport, args: &StatusArgs) -> Result<()> {
     let now = Timestamp::now();
     let times = TimeStyle::new(time::zone(args.utc), now, terminal::width());
     for line in report.summary(now) {
+        let line = terminal::width().map_or_else(|| line.clone(), |width| terminal::wrapped(&line, width));
         writeln!(io::stdout(), "{line}")?;
     }
     for table in [report.tiers(&times), report.exporters(now)]

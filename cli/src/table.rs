@@ -168,9 +168,17 @@ impl Table {
         std::iter::once(self.head_line(&layout)).chain(rows).collect()
     }
 
-    fn head_line(&self, layout: &Layout) -> String {
+    /// The line of titles.
+    pub fn head_line(&self, layout: &Layout) -> String {
         let titles: Vec<String> = self.heads.iter().map(|head| head.title.clone()).collect();
         self.line(&titles, layout)
+    }
+
+    /// The row at a place, as a line.
+    pub fn row_line(&self, at: usize, layout: &Layout) -> String {
+        self.rows
+            .get(at)
+            .map_or_else(String::new, |row| self.line(row, layout))
     }
 
     fn line(&self, row: &[String], layout: &Layout) -> String {
@@ -247,10 +255,21 @@ pub fn cut(text: &str, width: usize) -> String {
 }
 
 /// Names come from the network: what would steer a terminal must not.
-fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if steers(c) { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// Control characters, and those that turn the direction of what stands around them or
+/// cannot be seen.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]

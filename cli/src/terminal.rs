@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use terminal_size::{Width, terminal_size_of};
 use tokio::time::{Instant, interval_at};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Columns of the terminal on standard output; none: it is not one.
 pub fn width() -> Option<usize> {
@@ -23,10 +24,40 @@ pub fn has_colours() -> bool {
     io::stdout().is_terminal() && !unwanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Writes a line on standard error. That nobody reads it any more is no failure, and
-/// no reason to panic as `eprintln!` does.
+/// Writes a line on standard error; on a terminal no word of it is torn. That nobody reads it
+/// any more is no failure, and no reason to panic as `eprintln!` does.
 pub fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let err = io::stderr();
+    let width = terminal_size_of(&err).filter(|_| err.is_terminal());
+    let _ = match width {
+        Some((Width(width), _)) => writeln!(&err, "{}", wrapped(line, width.into())),
+        None => writeln!(&err, "{line}"),
+    };
+}
+
+/// A text in lines no wider than this, as far as its words allow.
+pub fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        let mut rest = line;
+        while rest.width() > width {
+            let (mut wide, mut cut) = (0, None);
+            for (at, c) in rest.char_indices() {
+                if wide > width && cut.is_some() {
+                    break;
+                }
+                if c == ' ' && at > 0 {
+                    cut = Some(at);
+                }
+                wide += c.width().unwrap_or(0);
+            }
+            let Some(cut) = cut else { break };
+            lines.push(rest[..cut].trim_end());
+            rest = rest[cut..].trim_start();
+        }
+        lines.push(rest);
+    }
+    lines.join("\n")
 }
 
 /// A line that stands out, where there are colours.
@@ -67,4 +98,27 @@ pub async fn patiently<T>(work: impl Future<Output = T>) -> T {
 fn show_for_now(text: &str) {
     let mut err = io::stderr();
     let _ = write!(err, "{text}").and_then(|()| err.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_as_wide_as_they_may_be_and_no_word_is_torn() {
+        let text = "there are more than 3 records: see --limit, --since and --until";
+        for width in 1..80 {
+            let lines = wrapped(text, width);
+            assert_eq!(
+                lines.split_whitespace().collect::<Vec<_>>(),
+                text.split_whitespace().collect::<Vec<_>>()
+            );
+            for line in lines.lines() {
+                assert!(line.width() <= width || !line.contains(' '), "{width}: {line:?}");
+            }
+        }
+        assert_eq!(wrapped("ab cd ef", 5), "ab cd\nef");
+        assert_eq!(wrapped("ab cd ef\n\n  gh", 8), "ab cd ef\n\n  gh");
+        assert_eq!(wrapped("", 5), "");
+    }
 }

@@ -61,6 +61,9 @@ pub struct UpArgs {
 /// A file, an address or the data directory cannot be used, or a part died.
 pub async fn run(args: UpArgs) -> Result<ExitCode> {
     let mut signals = Signals::install().context("cannot take signals")?;
+    if let Err(error) = weir_collector::open_files::raise_limit() {
+        tracing::warn!(%error, "no more files may be open than at first");
+    }
     let node = args.node.name()?;
     let mut config = AgentConfig::new(&node, args.node.ovsdb.clone());
     config.on_exit = OnExit::Clear;
@@ -92,8 +95,17 @@ pub async fn run(args: UpArgs) -> Result<ExitCode> {
             clear(&stop, &mut agent, &mut signals).await
         }
     };
-    tokio::time::sleep(FLUSH).await;
-    let stopped = running.stop().await;
+    let stop = async {
+        tokio::time::sleep(FLUSH).await;
+        running.stop().await
+    };
+    // Whoever reads standard output may take long, or never read it.
+    let stopped = tokio::select! {
+        stopped = stop => stopped,
+        signal = signals.next() => {
+            anyhow::bail!("{signal} again: aborted; records that were on their way are lost")
+        }
+    };
     // Ends with the agent, whose status it follows, and removes its file.
     keeper.await?;
     outcome?;

@@ -24,7 +24,8 @@ fn filled() -> (tempfile::TempDir, String) {
 fn table(lines: &[String]) -> Vec<&String> {
     let notes = ["note: ", "there are ", "nothing was found"];
     let is_note = |line: &&String| notes.iter().any(|note| line.starts_with(note));
-    lines.iter().filter(|line| !is_note(line)).collect()
+    // A note may go on in the lines below it.
+    lines.iter().take_while(|line| !is_note(line)).collect()
 }
 
 #[test]
@@ -58,7 +59,8 @@ fn a_narrow_terminal_shows_who_and_how_much_and_says_what_it_leaves_out() {
         shown[1].contains("shop/third-7f8d5…") && shown[1].ends_with("123.5M"),
         "{shown:?}"
     );
-    let note = shown.iter().find(|line| line.starts_with("note: ")).unwrap();
+    let at = shown.iter().position(|line| line.starts_with("note: ")).unwrap();
+    let note = shown[at..].join(" ");
     assert!(note.contains("PROTOCOL, PACKETS, VERDICT"), "{note}");
     for columns in [100, 200] {
         let shown = on_terminal(columns, &format!("flows --data-dir {data}"));
@@ -119,6 +121,11 @@ fn an_option_that_has_no_effect_is_refused_by_name() {
         ("flows --by packets", "--by"),
         ("flows --measures bytes", "--measures"),
         ("flows --conversation", "--conversation"),
+        ("flows --cover 0.9", "--cover"),
+        ("flows --compare 1d", "--compare"),
+        ("flows --zone UTC", "--zone"),
+        ("flows --group-by ns --order bytes", "--order"),
+        ("flows --group-by ns --both-directions", "--both-directions"),
         ("flows --group-by ns --limit 5", "--limit"),
         ("flows --group-by ns --last 5", "--last"),
         ("flows --bucket 1m --columns ns", "--columns"),
@@ -131,7 +138,6 @@ fn an_option_that_has_no_effect_is_refused_by_name() {
         ("values ns -o name --no-headers", "--no-headers"),
         ("flows --server http://127.0.0.1:1", "--server"),
         ("flows --token t", "--token"),
-        ("flows --service a/b:c", "--service"),
         ("flows --context c", "--context"),
         ("top --kubeconfig f", "--kubeconfig"),
         ("status --utc", "--utc"),
@@ -148,7 +154,6 @@ fn an_option_that_has_no_effect_is_refused_by_name() {
         "flows --follow --limit 5",
         "flows --follow --until 1m",
         "flows --context c",
-        "flows --service a/b:c",
     ] {
         let words: Vec<&str> = words
             .split(' ')
@@ -164,6 +169,136 @@ fn an_option_that_has_no_effect_is_refused_by_name() {
         .env("WEIR_TOKEN", "t")
         .output();
     assert_eq!(told(&output.unwrap()).0, 0);
+}
+
+#[test]
+fn words_that_other_programs_have_are_understood_or_answered_with_what_is_meant() {
+    let (_directory, data) = filled();
+    for words in [
+        "flows --namespace shop",
+        "flows --src-pod shop/third-7f8d5c9b4-qwert",
+        "flows --dst-namespace shop",
+        "top --sort packets",
+    ] {
+        let words: Vec<&str> = words.split(' ').chain(["--data-dir", &data]).collect();
+        let (code, out, err) = run(&words);
+        assert_eq!(code, 0, "{words:?}: {err}");
+        assert!(out.contains("shop"), "{words:?}: {out}");
+    }
+    for (words, hint) in [
+        ("list", "weir flows"),
+        ("tail", "--follow"),
+        ("monitor", "weir watch"),
+        ("flows --filter x", "without an option"),
+        ("flows --src=10.0.0.1", "--from-ip"),
+        ("flows --json", "-o json"),
+        ("flows ns shop", "quotes"),
+        ("flows ns==shop", "\"shop\""),
+        ("flows namespace==1", "\"ns\""),
+    ] {
+        let known = if words.starts_with("flows ns") || words.contains("==") {
+            &["--data-dir", &data][..]
+        } else {
+            &[]
+        };
+        let (code, out, err) = run(&[&words.split(' ').collect::<Vec<_>>(), known].concat());
+        assert_eq!((code, out.as_str()), (2, ""), "{words}: {err}");
+        assert!(err.contains(hint), "{words}: {err}");
+    }
+}
+
+#[test]
+fn that_nothing_was_found_is_said_beside_an_empty_list() {
+    let (_directory, data) = filled();
+    for words in [
+        &["fields", "nosuch"][..],
+        &["values", "ns", "bank", "--data-dir", &data],
+        &["flows", "--to-ns", "bank", "--data-dir", &data],
+    ] {
+        let (code, out, err) = run(words);
+        assert_eq!(code, 0, "{words:?}: {err}");
+        assert!(
+            out.lines().count() <= 1 && err.starts_with("no"),
+            "{words:?}: {out} {err}"
+        );
+    }
+}
+
+#[test]
+fn no_word_of_what_is_said_is_torn_by_the_end_of_a_line() {
+    let (_directory, data) = filled();
+    for columns in [60, 100, 200] {
+        for words in [
+            format!("flows --limit 1 --data-dir {data}"),
+            format!("flows -o wide --limit 1 --data-dir {data}"),
+            format!("flows --to-ns bank --data-dir {data}"),
+            "watch --help".to_owned(),
+            "flows -h".to_owned(),
+        ] {
+            for line in on_terminal(columns, &words) {
+                assert!(line.chars().count() <= columns, "{columns}: {words}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn groups_are_measured_compared_and_cut_and_records_come_by_size() {
+    let (_directory, data) = filled();
+    let ask = |words: &str| {
+        let words: Vec<&str> = words.split(' ').chain(["--data-dir", &data]).collect();
+        let (code, out, err) = run(&words);
+        assert_eq!(code, 0, "{words:?}: {err}");
+        (out.lines().map(str::to_owned).collect::<Vec<_>>(), err)
+    };
+    let (lines, _) = ask("top --group-by pod_name --measures share,last_seen,distinct_dst_pod_name");
+    for head in ["SHARE", "LAST_SEEN (CET)", "DISTINCT_DST_POD_NAME", "BYTES"] {
+        assert!(lines[0].contains(head), "{lines:?}");
+    }
+    assert!(
+        lines[1].contains("33.3%") && lines[4].contains("100.0%"),
+        "{lines:?}"
+    );
+    let (lines, _) = ask("top --group-by pod_name --compare previous --measures bytes");
+    assert!(
+        lines[0].contains("BYTES_THEN") && lines[0].contains("COMPARED"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].contains("new") && lines[1].ends_with("+123.5M"),
+        "{lines:?}"
+    );
+    // Three of the same size: two of them carry half of all.
+    let (lines, err) = ask("top --group-by pod_name --cover 50% --bucket 1d");
+    assert_eq!(
+        lines.iter().filter(|line| line.contains("-7f8d5c9b4-")).count(),
+        2,
+        "{lines:?}"
+    );
+    assert!(
+        err.contains("2 of 3 groups") && err.contains("0.5 of all bytes"),
+        "{err}"
+    );
+    let (lines, err) = ask("flows --order duration --limit 2 -o name");
+    assert_eq!(lines.len(), 2);
+    assert!(err.contains("more records than the 2 largest"), "{err}");
+    let back = "flows -o name --both-directions --to-pod shop/third-7f8d5c9b4-qwert";
+    assert_eq!(ask(back).0.len(), 1);
+    assert_eq!(ask(&back.replace("--both-directions ", "")).0.len(), 0);
+    for (words, remedy) in [
+        ("top --bucket 1d --zone Mars", "Europe/Berlin"),
+        ("top --measures p95_ttl", "distinct_"),
+        ("top --compare yesterday", "previous"),
+        ("top --cover 2", "0.99"),
+        ("top --group-by addr/0", "addr/24"),
+        ("flows --order size", "duration"),
+        ("flows --order bytes --limit 10001", "10000"),
+    ] {
+        let words: Vec<&str> = words.split(' ').chain(["--data-dir", &data]).collect();
+        let (code, _, err) = run(&words);
+        assert_eq!(code, 2, "{words:?}");
+        assert!(err.contains(remedy), "{words:?}: {err}");
+    }
 }
 
 #[test]
@@ -453,6 +588,7 @@ fn each_command_has_a_page_for_man() {
         ("weir.1", "weir\\-flows"),
         ("weir-flows.1", "from\\-pod"),
         ("weir-status.1", "server"),
+        ("weir-watch.1", "window"),
     ] {
         let text = std::fs::read_to_string(directory.path().join(page)).unwrap();
         assert!(text.contains(word), "{page}: {word}");

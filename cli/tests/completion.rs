@@ -50,6 +50,7 @@ fn cases(data: &str, server: SocketAddr) -> Vec<(String, String)> {
         ("weir", "val", "values "),
         ("weir flows", "--group-b", "--group-by "),
         ("weir flows -o", "cs", "csv "),
+        ("weir watch", "--wind", "--window "),
         ("weir flows --data-dir", "./fi", "./files/"),
         ("weir flows --group-by", "dst_zo", "dst_zone "),
         ("weir flows --group-by", "ns,dst_zo", "ns,dst_zone "),
@@ -77,6 +78,11 @@ fn cases(data: &str, server: SocketAddr) -> Vec<(String, String)> {
         ),
         (
             &format!("weir flows --server http://{server}"),
+            r#"'ns == "sh"#,
+            r#"'ns == "shop"' "#,
+        ),
+        (
+            &format!("weir watch --data-dir {data}"),
             r#"'ns == "sh"#,
             r#"'ns == "shop"' "#,
         ),

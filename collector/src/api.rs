@@ -11,42 +11,58 @@ pub mod access;
 pub mod answer;
 pub mod ask;
 mod cache;
+mod compress;
+mod export;
 pub mod exporters;
+pub mod filter_check;
 mod format;
+pub mod me;
 mod pages;
 pub mod params;
+pub mod person;
 pub mod problem;
+mod reply;
 pub mod reviews;
 pub mod status;
+pub mod suggest;
 mod tail;
 mod threads;
+pub mod token;
+mod turns;
 
 use std::io;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::{Router, routing};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weir_query::{Engine, Limits, Measure, Order, Since, Until};
+use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 
 use crate::metrics::Metrics;
-pub use access::Gate;
+pub use access::{Caller, Gate, Who};
 pub use format::Format;
-use params::FieldName;
+use params::{FieldName, GroupName};
 pub use problem::Problem;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
 use threads::QueryThreads;
+use turns::{Asker, Turns};
 use weir_identity::Snapshot;
 
 /// Tails that run at a time.
 const TAILS: usize = 32;
+/// Those of one asker, where several are told apart.
+const TAILS_OF_ONE: usize = 8;
+
+/// Exports that run at a time.
+const EXPORTS: usize = 4;
+/// Those of one asker, where several are told apart.
+const EXPORTS_OF_ONE: usize = 2;
 
 /// What the pages share.
 #[derive(Debug, Clone)]
@@ -68,13 +84,15 @@ pub struct Parts {
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
     threads: QueryThreads,
-    tails: Arc<Semaphore>,
+    tails: Turns,
+    exports: Turns,
 }
 
-/// Somebody who was let in: where they may ask, and for how much.
-struct Asker {
+/// Somebody who was let in: where they may ask, for how much, and whose turn that is.
+struct Admitted {
     engine: Arc<dyn Engine>,
     limits: Limits,
+    asker: Asker,
 }
 
 impl Api {
@@ -88,30 +106,62 @@ impl Api {
         snapshots: watch::Receiver<Snapshot>,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
+        // On this host nobody is told apart.
+        let share = |of_one, all| match gate {
+            Gate::Kubernetes(_) => of_one,
+            Gate::Loopback | Gate::Closed => all,
+        };
         Ok(Self(Arc::new(Parts {
+            threads: QueryThreads::start(share(threads::OF_ONE, threads::AT_A_TIME))?,
+            tails: Turns::new(TAILS, share(TAILS_OF_ONE, TAILS)),
+            exports: Turns::new(EXPORTS, share(EXPORTS_OF_ONE, EXPORTS)),
             gate,
             questions,
             snapshots,
             metrics,
-            threads: QueryThreads::start()?,
-            tails: Arc::new(Semaphore::new(TAILS)),
         })))
     }
 
-    /// Lets the sender of these headers ask about this time, or not.
-    async fn admit(&self, headers: &HeaderMap, since: Since, until: Until) -> Result<Asker, Problem> {
-        let namespaces = async || match self.questions.clone() {
-            Some(engine) => namespaces(engine, since, until).await,
-            None => Ok(Vec::new()),
-        };
-        let scope = self.gate.admit(headers, namespaces).await?;
+    /// Lets somebody ask about this time, or not.
+    async fn admit(&self, caller: &Caller, since: Since, until: Until) -> Result<Admitted, Problem> {
+        let who = self.gate.identify(caller).await?;
+        let scope = self.scope(&who, since, until).await?;
+        if scope == Scope::Namespaces(Vec::new()) {
+            let name = who.person().map_or("whoever asks", |person| &person.name);
+            return Err(Problem::forbidden(format!(
+                "{name} may get pods in no namespace that has flows in that time"
+            )));
+        }
         let Some(engine) = self.questions.clone() else {
             return Err(Problem::unavailable(
                 "nothing is stored: start the collector with --data-dir DIR",
             ));
         };
-        let limits = pages::limits(scope);
-        Ok(Asker { engine, limits })
+        Ok(Admitted {
+            engine,
+            limits: pages::limits(scope),
+            asker: asker(&who),
+        })
+    }
+
+    /// What somebody may see of this time; perhaps nothing.
+    async fn scope(&self, who: &Who, since: Since, until: Until) -> Result<Scope, Problem> {
+        let namespaces = async || match self.questions.clone() {
+            Some(engine) => namespaces(engine, since, until).await,
+            None => Ok(Vec::new()),
+        };
+        self.gate.scope(who, namespaces).await
+    }
+
+    /// Lets those in alone who may see everything.
+    async fn admit_to_everything(&self, caller: &Caller, what: &str) -> Result<(), Problem> {
+        let who = self.gate.identify(caller).await?;
+        if self.gate.sees_everything(&who).await? {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "{what}: it is for those who may get pods in all namespaces; /api/v1/me tells what you may see"
+        )))
     }
 
     fn status(&self) -> StatusAnswer {
@@ -125,6 +175,12 @@ impl Api {
             records: Some(RecordsAnswer::from(self.metrics.totals())),
         }
     }
+}
+
+/// Whose turns are whose: a person's are the same whatever token they show, and by
+/// whatever way they come. Not every way tells more than the name.
+fn asker(who: &Who) -> Asker {
+    who.person().map_or("", |person| person.name.as_str()).into()
 }
 
 /// The namespaces of a time. Files may have to be read for it, and nobody else is to wait
@@ -141,8 +197,8 @@ async fn namespaces(engine: Arc<dyn Engine>, since: Since, until: Until) -> Resu
 pub fn routes(api: Api) -> Router {
     let (router, document) = documented().split_for_parts();
     let text = Arc::<str>::from(render(&document));
-    let describe = move |axum::extract::State(api): axum::extract::State<Api>, headers: HeaderMap| async move {
-        api.gate.identify(&headers).await?;
+    let describe = move |axum::extract::State(api): axum::extract::State<Api>, caller: Caller| async move {
+        api.gate.identify(&caller).await?;
         Ok::<_, Problem>(([(CONTENT_TYPE, "application/json")], text.to_string()))
     };
     router
@@ -174,7 +230,7 @@ fn documented() -> OpenApiRouter<Api> {
     let scheme = SecurityScheme::Http(
         bearer
             .description(Some(
-                "A token that Kubernetes accepts; none on loopback without Kubernetes",
+                "A token that Kubernetes accepts for weir-collector; none on loopback without Kubernetes, nor through the API server, which says who asks",
             ))
             .build(),
     );
@@ -184,6 +240,7 @@ fn documented() -> OpenApiRouter<Api> {
     // name.
     components.schemas.extend([
         named::<FieldName>(),
+        named::<GroupName>(),
         named::<Measure>(),
         named::<Order>(),
         named::<Since>(),
@@ -197,10 +254,13 @@ fn documented() -> OpenApiRouter<Api> {
     ]);
     OpenApiRouter::with_openapi(document)
         .routes(routes!(pages::flows))
+        .routes(routes!(pages::export))
         .routes(routes!(pages::query))
         .routes(routes!(pages::values))
         .routes(routes!(pages::tail))
         .routes(routes!(pages::fields))
+        .routes(routes!(pages::filter))
+        .routes(routes!(pages::me))
         .routes(routes!(pages::status))
         .routes(routes!(pages::exporters))
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
-use crate::http::HttpServer;
+use crate::http::{HttpServer, ServiceName};
 use crate::stream::{CONNECTIONS, CONNECTIONS_PER_PEER, StreamConfig};
 use crate::tls::TlsFiles;
 pub use exporters::{ExporterArgs, NodeDaemon};
@@ -115,6 +115,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "http_tls_cert")]
     pub http_tls_key: Option<PathBuf>,
 
+    /// The Service before this collector, in a cluster: without --http-tls-cert a
+    /// certificate for it is made, kept in the Secret NAME-http beside it and made anew in
+    /// time, and its authority is told to the APIService v1.flows.weir.dev
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["http_tls_cert", "ovsdb", "ovn_nb"])]
+    pub http_service: Option<ServiceName>,
+
     #[command(flatten)]
     pub store: StoreArgs,
 
@@ -190,6 +196,7 @@ impl Args {
                         private_key,
                         client_authority: None,
                     }),
+                service: self.http_service,
                 ..HttpServer::default()
             },
             names,
@@ -324,6 +331,9 @@ mod tests {
         let streams = parse(line).unwrap().streams();
         assert_eq!(streams.tls_files.client_authority, Some("a".into()));
         assert!(parse("weir-collector --http-tls-cert c").is_err());
+        assert!(parse("weir-collector --http-service a").is_err());
+        assert!(parse("weir-collector --http-service a/b --http-tls-cert c --http-tls-key k").is_err());
+        assert!(parse("weir-collector --http-service a/b --ovsdb unix:/a").is_err());
         let https = parse("weir-collector --http-tls-cert c --http-tls-key k").unwrap();
         assert_eq!(
             https.into_config().http_server.tls.unwrap().certificate,

@@ -3,25 +3,37 @@
 //! [`server`]'s.
 
 mod certificate;
+mod front_proxy;
+mod issue;
+mod peer;
+mod presented;
+mod progress;
 mod server;
 mod stall;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::api::{self, Api};
+use crate::api::{self, Api, Problem};
 use crate::health::Health;
 use crate::metrics::{self, Metrics};
+pub(crate) use presented::Keeper;
+pub use presented::ServiceName;
 pub use server::{HttpServer, Server};
 
 const HINT: &str = "weir-collector: /metrics /healthz /readyz /api/v1/openapi.json\n";
+
+/// The APIService of Kubernetes that leads to the pages of the API.
+pub const API_SERVICE: &str = "v1.flows.weir.dev";
 
 /// What the pages show.
 #[derive(Debug, Clone)]
@@ -35,18 +47,35 @@ pub struct Pages {
 /// Serves until `stop` turns true or its sender is gone, then what is under way.
 pub async fn serve(server: Server, pages: Pages, api: Api, stop: watch::Receiver<bool>) {
     let connections = Arc::clone(pages.metrics.http_connections());
-    server
-        .run(routes(pages).merge(api::routes(api)), &connections, stop)
-        .await;
+    let probes = probes(pages.clone()).fallback(async || Problem::full());
+    let all = probes_and_more(pages).merge(api::routes(api));
+    server.run(all, probes, &connections, stop).await;
 }
 
-fn routes(pages: Pages) -> Router {
+/// What answers when there is no room for more.
+fn probes(pages: Pages) -> Router {
     Router::new()
-        .route("/", get(HINT))
         .route("/healthz", get("ok\n"))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
+        // The API server takes the API away when this is not answered.
+        .route(peer::AGGREGATED, get(async || Json(discovery())))
         .with_state(pages)
+}
+
+fn probes_and_more(pages: Pages) -> Router {
+    probes(pages).route("/", get(HINT))
+}
+
+/// What the API server asks to see whether the API is there. Its pages are no resources
+/// that could be listed, watched and deleted as objects, so it names none.
+fn discovery() -> Value {
+    json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": peer::AGGREGATED.trim_start_matches("/apis/"),
+        "resources": [],
+    })
 }
 
 async fn readiness(State(pages): State<Pages>) -> impl IntoResponse {

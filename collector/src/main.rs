@@ -49,6 +49,9 @@ fn start_logs() {
 #[tokio::main]
 async fn run(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
+    if let Err(error) = weir_collector::open_files::raise_limit() {
+        tracing::warn!(%error, "no more files may be open than at first");
+    }
     let port_file = args.port_file.clone();
     let mut running = Collector::start(args.into_config()).await?;
     tracing::info!(udp = ?running.addresses().udp, tcp = ?running.addresses().tcp, tls = ?running.addresses().tls, http = %running.addresses().http, "listening");

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Client;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -36,7 +37,7 @@ use crate::containment::quieten_contained_panics;
 use crate::decode::ExporterState;
 use crate::enrich::NameRoom;
 use crate::health::Health;
-use crate::http::{self, Pages, Server};
+use crate::http::{self, Keeper, Pages, Server};
 use crate::metrics::Metrics;
 use crate::names::subnet_labels::{self, LabelFile};
 use crate::names::{NameSource, kubernetes, ovsdb};
@@ -106,7 +107,6 @@ impl Collector {
         let listeners = stream::bind(&config.streams).await?;
         let http_failed = |error| StartError::Http(config.http, error);
         let web = TcpListener::bind(config.http).await.map_err(http_failed)?;
-        let web = Server::new(web, config.http_server.clone())?;
         let of_kind = |tls| {
             listeners
                 .iter()
@@ -117,7 +117,7 @@ impl Collector {
             udp: sockets.addresses().map_err(StartError::Spawn)?,
             tcp: of_kind(false).collect(),
             tls: of_kind(true).collect(),
-            http: web.address().map_err(http_failed)?,
+            http: web.local_addr().map_err(http_failed)?,
         };
 
         let running = parts(&config, &listeners);
@@ -129,7 +129,12 @@ impl Collector {
         let mut policy = config.exporters;
         policy.trust.has_names = !matches!(config.names, NameSource::None);
         let memory = (config.name_history, config.node_daemon);
-        let names = Names::follow(config.names, memory, config.subnet_labels).await?;
+        let mut names = Names::follow(config.names, memory, config.subnet_labels).await?;
+        let keeper = Keeper::start(&config.http_server, names.cluster.take())?;
+        let web = Server::new(web, config.http_server, keeper.as_ref());
+        if let Some(keeper) = keeper {
+            names.tasks.spawn(keeper.run());
+        }
         let Store { writer, reader } = Store::open(config.store).await?;
         let mut metrics = Metrics::default();
         if let Some(reader) = &reader {
@@ -366,6 +371,8 @@ struct Names {
     snapshots: watch::Receiver<Snapshot>,
     labels: watch::Receiver<Arc<Labels>>,
     tasks: JoinSet<()>,
+    /// The cluster that names come from, if they do.
+    cluster: Option<Client>,
     /// Who may see flows, where names come from Kubernetes.
     reviews: Option<Reviews>,
 }
@@ -380,13 +387,14 @@ impl Names {
         let health = Arc::new(Health::default());
         let (names, snapshots) = watch::channel(Snapshot::default());
         let mut tasks = JoinSet::new();
-        let mut reviews = None;
+        let (mut reviews, mut cluster) = (None, None);
         let not_read = || Err("not read yet".to_owned());
         match source {
             NameSource::None => {}
             NameSource::Cluster { kubeconfig } => {
                 let client = kubernetes::connect(kubeconfig).await?;
                 reviews = Some(Reviews::new(client.clone()));
+                cluster = Some(client.clone());
                 health.set_identity(not_read());
                 tasks.spawn(kubernetes::follow(
                     client,
@@ -413,6 +421,7 @@ impl Names {
             snapshots,
             labels,
             tasks,
+            cluster,
             reviews,
         })
     }

@@ -33,36 +33,95 @@ pub struct TlsError {
     pub reason: String,
 }
 
+/// Who is asked for a certificate.
+#[derive(Debug)]
+pub(crate) enum Clients {
+    /// Nobody.
+    Any,
+    /// Who has none of these authorities is refused.
+    MustShow(RootCertStore),
+    /// Who shows one shows one of these authorities.
+    MayShow(RootCertStore),
+}
+
+/// A certificate, those between it and its authority, and its key.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// Where they come from, for who is told that something is wrong with them.
+    name: PathBuf,
+    certificates: Vec<CertificateDer<'static>>,
+    private_key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// Out of PEM, which comes from somewhere of this name.
+    pub(crate) fn parse(name: &str, certificate: &str, private_key: &str) -> Result<Self, TlsError> {
+        let name = PathBuf::from(name);
+        let certificates =
+            CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>();
+        let key = PrivateKeyDer::from_pem_slice(private_key.as_bytes());
+        Ok(Self {
+            certificates: certificates.map_err(|error| unusable(&name, &error))?,
+            private_key: key.map_err(|error| unusable(&name, &error))?,
+            name,
+        })
+    }
+
+    /// TLS 1.2 and 1.3, for clients that choose one of these protocols (RFC 7301).
+    pub(crate) fn server_config(
+        self,
+        clients: Clients,
+        protocols: &[&[u8]],
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let failed = |error: &dyn Display| unusable(&self.name, error);
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failed(&error))?;
+        let verifier = |roots| WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let builder = match clients {
+            Clients::Any => builder.with_no_client_auth(),
+            Clients::MustShow(roots) => {
+                let verifier = verifier(roots).build().map_err(|error| failed(&error))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+            Clients::MayShow(roots) => {
+                let verifier = verifier(roots).allow_unauthenticated().build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| failed(&error))?)
+            }
+        };
+        let mut config = builder
+            .with_single_cert(self.certificates, self.private_key)
+            .map_err(|error| unusable(&self.name, &error))?;
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(Arc::new(config))
+    }
+}
+
 /// TLS 1.2 and 1.3. With an authority for clients, who has none of its
 /// certificates is refused.
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
-    server_config(files, &[]).map(TlsAcceptor::from)
+    let clients = match &files.client_authority {
+        None => Clients::Any,
+        Some(file) => Clients::MustShow(authorities(file)?),
+    };
+    server_config(files, clients, &[]).map(TlsAcceptor::from)
 }
 
-/// The same, for clients that choose one of these protocols (RFC 7301).
-pub(crate) fn server_config(files: &TlsFiles, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, TlsError> {
-    let wrong_certificate = |error: &dyn Display| unusable(&files.certificate, error);
-    let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong_certificate(&error))?;
-    let builder = match &files.client_authority {
-        None => builder.with_no_client_auth(),
-        Some(file) => {
-            let roots = Arc::new(authorities(file)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
-                .build()
-                .map_err(|error| unusable(file, &error))?;
-            builder.with_client_cert_verifier(verifier)
-        }
-    };
+/// The certificate of these files, shown to such clients.
+pub(crate) fn server_config(
+    files: &TlsFiles,
+    clients: Clients,
+    protocols: &[&[u8]],
+) -> Result<Arc<ServerConfig>, TlsError> {
     let key = PrivateKeyDer::from_pem_file(&files.private_key)
         .map_err(|error| unusable(&files.private_key, &error))?;
-    let mut config = builder
-        .with_single_cert(certificates(&files.certificate)?, key)
-        .map_err(|error| wrong_certificate(&error))?;
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    Ok(Arc::new(config))
+    let identity = Identity {
+        name: files.certificate.clone(),
+        certificates: certificates(&files.certificate)?,
+        private_key: key,
+    };
+    identity.server_config(clients, protocols)
 }
 
 fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {

@@ -217,6 +217,65 @@ async fn sums_and_records_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn groups_are_measured_and_compared_and_records_come_by_size() {
+    let (_directory, running, stored) = filled().await;
+    let http = running.addresses().http;
+    tokio::task::block_in_place(|| {
+        let measures = "share,distinct_addr,p95_bytes,max_bytes,last_seen";
+        let asked = format!(
+            "/api/v1/query?{ALL}&all_observations=true&group_by=addr/8/32&measures={measures}&cover=100%25"
+        );
+        let (code, answer) = json(http, &asked);
+        assert_eq!(code, 200, "{answer}");
+        let rows = answer["rows"].as_array().unwrap();
+        let shares: f64 = rows.iter().filter_map(|row| row["share"].as_f64()).sum();
+        assert!((shares - 1.0).abs() < 1e-9, "{answer}");
+        assert!(
+            rows.iter()
+                .any(|row| row["addr/8/32"].as_str().is_some_and(|net| net.ends_with("/8")))
+        );
+        assert!(
+            rows.iter()
+                .all(|row| row["p95_bytes"].as_u64() <= row["max_bytes"].as_u64())
+        );
+        // Nothing arrived a week ago.
+        let asked = "/api/v1/query?since=1h&all_observations=true&group_by=protocol&measures=flows&by=flows&compare=1w";
+        let (code, answer) = json(http, asked);
+        assert_eq!(code, 200, "{answer}");
+        assert_eq!(answer["columns"][1], "compared");
+        assert_eq!(answer["rows"][0]["compared"], "new");
+        assert_eq!(
+            (&answer["totals"]["flows_change"], &answer["totals"]["flows_then"]),
+            (&stored.into(), &0.into())
+        );
+        let page = format!("/api/v1/flows?{ALL}&all_observations=true&order=bytes&limit=5&columns=bytes");
+        let (_, largest) = json(http, &page);
+        let bytes = |row: &Value| row["bytes"].as_u64();
+        let sizes: Vec<_> = largest["rows"].as_array().unwrap().iter().map(bytes).collect();
+        assert!(sizes.len() == 5 && sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
+        assert!(
+            largest["cursor"].is_null() && largest["notes"][0]["kind"] == "truncated",
+            "{largest}"
+        );
+        for (query, words) in [
+            ("query?measures=p95_ttl", "distinct_"),
+            ("query?zone=UTC&bucket=1h", "1d or 1w"),
+            ("query?group_by=ns/24", "addr/24"),
+            ("query?by=share", "by: share"),
+            ("flows?order=bytes&cursor=1.1", "cursor: records by bytes"),
+        ] {
+            let (code, problem) = json(http, &format!("/api/v1/{query}"));
+            assert_eq!(code, 400, "{query}: {problem}");
+            assert!(
+                problem["detail"].as_str().unwrap().contains(words),
+                "{query}: {problem}"
+            );
+        }
+    });
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_comes_in_the_form_that_is_asked_for() {
     let (_directory, running, _) = filled().await;
     let http = running.addresses().http;

@@ -8,10 +8,18 @@ mod harness;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use authority::Authority;
-use harness::{eventually, metrics};
+use harness::{eventually, get, metrics};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use weir_collector::{Collector, Config, HttpServer, Running, TlsFiles};
 
 /// Long enough for a request on a busy machine, short enough to wait for.
@@ -62,6 +70,36 @@ async fn no_more_connections_are_held_than_there_may_be() {
         });
         let refused = counted["http_connections_refused_total{reason=\"peer_full\"}"];
         assert!(refused >= 1_500 - 256, "{refused}");
+    })
+    .await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_are_answered_when_all_connections_are_taken_and_nothing_else_is() {
+    let (running, http) = start(HttpServer {
+        connections: 4,
+        ..HttpServer::default()
+    })
+    .await;
+    blocking(move || {
+        let silent: Vec<TcpStream> = (0..4).map(|_| connect(http, b"")).collect();
+        for _ in 0..20 {
+            for (page, expected) in [
+                ("/healthz", 200),
+                ("/readyz", 200),
+                ("/metrics", 200),
+                ("/apis/flows.weir.dev/v1", 200),
+                ("/api/v1/fields", 503),
+            ] {
+                let (status, body) = get(http, page);
+                assert_eq!(status, expected, "{page}: {body}");
+            }
+        }
+        drop(silent);
+        eventually("room for questions", || {
+            (get(http, "/api/v1/fields").0 == 200).then_some(())
+        });
     })
     .await;
     running.stop().await.unwrap();
@@ -183,6 +221,110 @@ async fn a_certificate_that_was_renewed_is_shown_without_a_restart_and_a_broken_
         std::fs::copy(new.file("server.key"), ours.file("server.key")).unwrap();
         eventually("the new certificate", || curl(&new, http, "--http2"));
         assert!(curl(&ours, http, "--http2").is_none());
+    })
+    .await;
+    running.stop().await.unwrap();
+}
+
+/// A frame of HTTP/2 (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The kinds and lengths of frames.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, usize)> {
+    let mut frames = Vec::new();
+    while let [a, b, c, kind, ..] = *bytes {
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        frames.push((kind, length));
+        bytes = bytes.get(9 + length..).unwrap_or_default();
+    }
+    frames
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+
+async fn over_http2(
+    authority: &Authority,
+    http: SocketAddr,
+) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+    let mut roots = RootCertStore::empty();
+    let pem = CertificateDer::from_pem_file(authority.file("ca.pem")).unwrap();
+    roots.add(pem).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = tokio::net::TcpStream::connect(http).await.unwrap();
+    let name = "collector.test".try_into().unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_grants_answers_over_http2_no_window_is_let_go() {
+    let authority = blocking(|| Authority::new("window")).await;
+    let (running, http) = start(HttpServer {
+        answer_timeout: SOON,
+        ..with(&authority, "server")
+    })
+    .await;
+    let mut stream = over_http2(&authority, http).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE is 0; then GET https://localhost/healthz.
+    let no_window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let request = [&[0x82, 0x87, 0x04, 8][..], b"/healthz", &[0x41, 9], b"localhost"].concat();
+    let request = frame(HEADERS, 0x5, 1, &request);
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    stream.write_all(&[no_window, request].concat()).await.unwrap();
+    let mut said = Vec::new();
+    let ended = timeout(Duration::from_secs(60), stream.read_to_end(&mut said)).await;
+    assert!(ended.is_ok(), "it is held open");
+    let frames = frames(&said);
+    assert!(frames.iter().any(|(kind, _)| *kind == HEADERS), "{frames:?}");
+    assert!(
+        !frames.iter().any(|(kind, length)| *kind == DATA && *length > 0),
+        "{frames:?}"
+    );
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_this_host_are_told_over_http2_too() {
+    let authority = blocking(|| Authority::new("local")).await;
+    let (running, http) = start(with(&authority, "server")).await;
+    blocking(move || {
+        let status = |host: &str, version: &str| {
+            let mut curl = Command::new("curl");
+            curl.args([
+                "--silent",
+                "--insecure",
+                "--output",
+                "/dev/null",
+                version,
+                "--write-out",
+                "%{http_code}",
+            ]);
+            curl.args(["--connect-to", &format!("::127.0.0.1:{}", http.port())]);
+            let output = curl
+                .arg(format!("https://{host}/api/v1/fields"))
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        for version in ["--http2", "--http1.1"] {
+            assert_eq!(status("localhost", version), "200", "{version}");
+            assert_eq!(status("evil.example", version), "403", "{version}");
+        }
     })
     .await;
     running.stop().await.unwrap();

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use weir_api::fields::{Column, FieldKind};
 use weir_collector::api::answer::Row;
+use weir_query::{Measure, Unit};
 
 use super::text;
 use crate::table::Head;
@@ -174,8 +175,43 @@ pub fn amount(row: &Row, name: &str, short: bool) -> String {
     }
 }
 
+/// What kind of values a column of sums has: a measure, what it was then, or what changed.
+pub fn unit(name: &str) -> Unit {
+    let ends = ["_then", "_change"];
+    let bare = ends.into_iter().find_map(|end| name.strip_suffix(end));
+    let measure = name
+        .parse()
+        .or_else(|wrong| bare.map_or(Err(wrong), str::parse::<Measure>));
+    measure.map_or(Unit::Number, Measure::unit)
+}
+
+/// A measure of a group; shortened for people, with a sign before what changed.
+pub fn measured(row: &Row, name: &str, short: bool, times: &TimeStyle) -> String {
+    let unit = unit(name);
+    if unit == Unit::Time {
+        let time = text(row, name);
+        return if time.is_empty() { time } else { times.show(&time) };
+    }
+    let number = row.0.get(name).and_then(Value::as_f64).filter(|_| short);
+    let Some(number) = number else {
+        return text(row, name);
+    };
+    let shown = match unit {
+        Unit::Part => format!("{:.1}%", number * 100.0),
+        Unit::Seconds => format!("{number:.3}s"),
+        _ => shorten(number),
+    };
+    match name.ends_with("_change") && number > 0.0 {
+        true => format!("+{shown}"),
+        false => shown,
+    }
+}
+
 /// `1.2M`.
 pub fn shorten(number: f64) -> String {
+    if number < 0.0 {
+        return format!("-{}", shorten(-number));
+    }
     let steps = [("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)];
     match steps.iter().find(|(_, step)| number >= *step) {
         Some((unit, step)) => format!("{:.1}{unit}", number / step),
@@ -217,9 +253,31 @@ mod tests {
     }
 
     #[test]
+    fn a_measure_is_shown_in_its_unit_and_a_change_with_its_sign() {
+        let times = TimeStyle::new(jiff::tz::TimeZone::UTC, jiff::Timestamp::UNIX_EPOCH, None);
+        let row = json!({"share": 0.125, "p95_duration": 1.25, "bytes_change": 1500, "flows_change": -3,
+            "share_then": 1.0, "last_seen": "2026-11-29T10:00:00.5Z", "packets_change": 0});
+        let row: Row = serde_json::from_value(row).unwrap();
+        let shown = |name| measured(&row, name, true, &times);
+        assert_eq!(
+            (shown("share"), shown("share_then")),
+            ("12.5%".into(), "100.0%".into())
+        );
+        assert_eq!(
+            (shown("p95_duration"), shown("min_duration")),
+            ("1.250s".into(), String::new())
+        );
+        let changes = ["bytes_change", "flows_change", "packets_change"].map(shown);
+        assert_eq!(changes, ["+1.5k", "-3", "0"]);
+        assert_eq!(shown("last_seen"), "2026-11-29 10:00:00.500");
+        assert_eq!(measured(&row, "bytes_change", false, &times), "1500");
+    }
+
+    #[test]
     fn numbers_are_short_for_people() {
         let short = [0.0, 999.0, 1000.0, 1_234_567.0, 2.5e12, 0.25, 999_950.0].map(shorten);
         assert_eq!(short, ["0", "999", "1.0k", "1.2M", "2.5T", "0.2", "1000.0k"]);
         assert!(short.iter().all(|text| text.len() <= SHORT_NUMBER));
+        assert_eq!(shorten(-1_500.0), "-1.5k");
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use weir_collector::api::answer::Row;
 
 use super::cells::{self, NARROW, WIDE};
-use super::{say_left_out, write_csv};
+use super::{for_eyes, say_left_out, write_csv};
 use crate::output::{Output, Style};
 use crate::table::{Head, Layout, Table};
 use crate::terminal;
@@ -49,6 +49,7 @@ impl Records {
     /// Standard output is gone.
     pub fn write(&mut self, names: &[String], rows: &[Row]) -> Result<()> {
         let first = !std::mem::replace(&mut self.begun, true);
+        let rows = &*for_eyes(rows, &self.style);
         match &self.style.output {
             Output::Table | Output::Wide | Output::CustomColumns(_) => self.write_table(rows)?,
             Output::Json => {

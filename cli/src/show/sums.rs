@@ -4,11 +4,11 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::Result;
 use weir_collector::api::answer::{QueryAnswer, Row};
-use weir_query::Measure;
+use weir_query::{Measure, Unit};
 
-use super::cells::{self, amount};
+use super::cells::{self, measured};
 use super::records::NOTHING;
-use super::{say_left_out, text, write_csv};
+use super::{for_eyes, say_left_out, text, write_csv};
 use crate::output::{Output, Style};
 use crate::table::{Head, Table};
 use crate::zone::TimeStyle;
@@ -19,6 +19,7 @@ use crate::zone::TimeStyle;
 /// Standard output is gone.
 pub fn sums(answer: &QueryAnswer, group_by: &[String], by: Measure, style: &Style) -> Result<()> {
     let mut out = BufWriter::new(io::stdout());
+    let rows = &*for_eyes(&answer.rows, style);
     match &style.output {
         Output::Table | Output::Wide => {
             let short = style.output == Output::Table;
@@ -41,16 +42,16 @@ pub fn sums(answer: &QueryAnswer, group_by: &[String], by: Measure, style: &Styl
             return print(&table, style, &mut out);
         }
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(answer)?)?,
-        Output::Csv => write_csv(&mut out, &answer.columns, &answer.rows, style.headers)?,
+        Output::Csv => write_csv(&mut out, &answer.columns, rows, style.headers)?,
         Output::Yaml => out.write_all(serde_saphyr::to_string(answer)?.as_bytes())?,
         Output::Name => {
-            for row in &answer.rows {
+            for row in rows {
                 let names: Vec<String> = group_by.iter().map(|name| text(row, name)).collect();
                 writeln!(out, "{}", names.join("/"))?;
             }
         }
         Output::JsonPath(template) => {
-            for row in &answer.rows {
+            for row in rows {
                 writeln!(out, "{}", template.show(row))?;
             }
         }
@@ -74,10 +75,13 @@ fn sums_table(
     short: bool,
     times: &TimeStyle,
 ) -> Table {
-    let is_sum = |name: &str| name != "time" && !group_by.iter().any(|known| known == name);
+    let is_sum =
+        |name: &str| !["time", "compared"].contains(&name) && !group_by.iter().any(|known| known == name);
     let heads = answer.columns.iter().map(|name| {
-        if is_sum(name) {
-            let weight = if name == by.as_str() { 3 } else { 1 };
+        if is_sum(name) && cells::unit(name) == Unit::Time {
+            Head::whole(times.head(&name.to_uppercase()))
+        } else if is_sum(name) {
+            let weight = if *name == by.name() { 3 } else { 1 };
             Head::number(name.to_uppercase()).weighing(weight)
         } else {
             cells::field_head(name, times, false).weighing(2)
@@ -88,7 +92,7 @@ fn sums_table(
         let mut label = Some(label).filter(|label| !label.is_empty());
         let cells = answer.columns.iter().map(|name| {
             if is_sum(name) {
-                return amount(row, name, short);
+                return measured(row, name, short, times);
             }
             match row.0.contains_key(name).then(|| cells::field(row, name, times)) {
                 Some(cell) if cell.is_empty() => "-".to_owned(),

@@ -1,50 +1,39 @@
-//! Sums over groups: from the question to a plan, from what the plan gives to
-//! the answer.
+//! Sums over groups: from the question to what is read, from what that gives to the answer.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, UInt32Array};
-use arrow::compute::take;
-use arrow::datatypes::TimestampMicrosecondType;
-use datafusion_expr::{Expr, col, lit};
+use arrow::array::ArrayRef;
 use jiff::Timestamp;
-use weir_api::fields::Column;
-use weir_store::{Reader, Tier, TimeRange, View, schema};
+use weir_store::{Reader, TimeRange};
 
+use crate::aggregation::Aggregate;
+use crate::amount::Group;
 use crate::broken_segment::answer_whole;
+use crate::bucket::Buckets;
 use crate::budget::{Budget, off_thread};
-use crate::direction::{Read, Selection};
-use crate::filter::{Filter, expr};
-use crate::groups::{self, Keys, TIME};
-use crate::identity_table::IdentityTable;
-use crate::lower::time_value;
-use crate::measure::{self, Sum};
-use crate::output::present;
-use crate::plan::{self, Aggregate, Part, Plan};
-use crate::rank::{Ranked, Table};
-use crate::run::{self, QueryRun, Task};
+use crate::compared::Compared;
+use crate::group_key::{are_symmetric, group_keys};
+use crate::period::{Period, Sums, asked_once};
+use crate::rank::{Ranked, Ranking, Table};
+use crate::run::{self, QueryRun};
 use crate::segment_reader::OpenedSegments;
-use crate::tier_slice::{self, Batch, TierSlice};
-use crate::{
-    Answer, AnswerRows, Explanation, Measure, Note, NoteKind, QueryError, Question, Since, Until, compile,
-};
+use crate::shown::Shown;
+use crate::states::State;
+use crate::tier_slice::TierSlice;
+use crate::{Answer, Cover, Explanation, Measure, QueryError, Question, Since, Until, compile};
 
-/// A question that was understood, and the view that it is asked of.
-struct PreparedQuestion {
-    reader: Reader,
-    view: View,
-    range: TimeRange,
-    filter: Filter,
-    keys: Keys,
-    selection: Selection,
-    bucket: Option<i64>,
-    measures: Vec<Measure>,
-    sums: Vec<Sum>,
-    by: Measure,
-    top: usize,
-    conversation: bool,
-    slices: Vec<TierSlice>,
-    budget: Budget,
+/// A question that was understood, and the views that it is asked of.
+pub(crate) struct PreparedQuestion {
+    pub(crate) reader: Reader,
+    pub(crate) range: TimeRange,
+    pub(crate) sums: Sums,
+    pub(crate) measures: Vec<Measure>,
+    pub(crate) by: Measure,
+    pub(crate) top: usize,
+    pub(crate) cover: Option<Cover>,
+    /// Now, and the range that it is compared with.
+    pub(crate) periods: Vec<Period>,
+    pub(crate) budget: Budget,
 }
 
 /// Sums over groups of flows.
@@ -64,12 +53,14 @@ pub(crate) async fn explain(
     budget: &Budget,
 ) -> Result<Explanation, QueryError> {
     let (asked, ran, answer) = ask(reader, question, budget).await?;
+    let parts = asked.periods.iter().rev().flat_map(|period| &period.slices);
+    let plans: Vec<String> = ran.iter().map(QueryRun::plan).collect();
     Ok(Explanation {
         filter: question.filter.clone(),
-        parts: asked.slices.iter().map(TierSlice::explained).collect(),
+        parts: parts.map(TierSlice::explained).collect(),
         stats: answer.stats,
         notes: answer.notes,
-        plan: ran.plan(),
+        plan: plans.join("\n"),
     })
 }
 
@@ -77,7 +68,7 @@ async fn ask(
     reader: &Reader,
     question: &Question,
     budget: &Budget,
-) -> Result<(PreparedQuestion, QueryRun, Answer), QueryError> {
+) -> Result<(PreparedQuestion, Vec<QueryRun>, Answer), QueryError> {
     answer_whole(reader, |opened| attempt(reader, question, budget, opened)).await
 }
 
@@ -86,10 +77,20 @@ async fn attempt(
     question: &Question,
     budget: &Budget,
     opened: Arc<OpenedSegments>,
-) -> Result<(PreparedQuestion, QueryRun, Answer), QueryError> {
+) -> Result<(PreparedQuestion, Vec<QueryRun>, Answer), QueryError> {
     let (reader, question, budget) = (reader.clone(), question.clone(), budget.clone());
-    let asked = off_thread(move || PreparedQuestion::new(&reader, &question, &budget)).await?;
-    let ran = run::run(asked.task(opened)?).await?;
+    let prepared = off_thread(move || {
+        let asked = PreparedQuestion::new(&reader, &question, &budget)?;
+        let plans = asked.periods.iter().map(|period| period.plan(&asked.sums));
+        let plans = plans.collect::<Result<Vec<_>, _>>()?;
+        Ok((asked, plans))
+    });
+    let (asked, plans) = prepared.await?;
+    let mut ran = Vec::new();
+    for plan in plans {
+        let task = asked.sums.task(plan, &asked.budget, Arc::clone(&opened));
+        ran.push(run::run(task).await?);
+    }
     off_thread(move || {
         let answer = asked.finish(&ran)?;
         Ok((asked, ran, answer))
@@ -108,239 +109,168 @@ pub(crate) fn range(since: Since, until: Until) -> Result<TimeRange, QueryError>
     Ok(TimeRange { from, until })
 }
 
-/// Each column once; a bucket's start is a row's `time` already.
-fn asked_once(columns: Vec<Column>, in_buckets: bool) -> Vec<Column> {
+/// The measures of a question, each once.
+fn measures(question: &Question) -> Vec<Measure> {
+    let usual = [Measure::Bytes, Measure::Packets, Measure::Flows];
+    let asked = match question.measures.as_slice() {
+        [] => &usual,
+        asked => asked,
+    };
     let mut once = Vec::new();
-    for column in columns {
-        let is_bucket = in_buckets && column == TIME;
-        if !is_bucket && !once.contains(&column) {
-            once.push(column);
+    for measure in asked.iter().chain([&question.by]) {
+        if !once.contains(measure) {
+            once.push(*measure);
         }
     }
     once
 }
 
+/// So many measures at most: each is worked out and written for each row.
+const MOST_MEASURES: usize = 32;
+
+/// An error where what is asked for is nothing, or without bounds.
+fn check(question: &Question, measures: &[Measure]) -> Result<(), QueryError> {
+    let by = question.by;
+    let wrong = |what: &str, remedy: &str| Err(QueryError::Invalid(format!("{what}: {remedy}")));
+    if measures.len() > MOST_MEASURES {
+        let many = measures.len();
+        return wrong(
+            "measures",
+            &format!("{many} are too many: ask for {MOST_MEASURES} at most"),
+        );
+    }
+    if by == Measure::Share {
+        return wrong(
+            "by",
+            "share is of what is ordered by: order by that, such as bytes",
+        );
+    }
+    let adds_up = "order by what adds up, such as bytes, packets or flows";
+    if !by.adds_up() && measures.contains(&Measure::Share) {
+        return wrong("measures", &format!("there is no share of {by}: {adds_up}"));
+    }
+    if !by.adds_up() && question.cover.is_some() {
+        return wrong("cover", &format!("groups carry no part of {by}: {adds_up}"));
+    }
+    Ok(())
+}
+
 impl PreparedQuestion {
     fn new(reader: &Reader, question: &Question, budget: &Budget) -> Result<Self, QueryError> {
+        let measures = measures(question);
+        check(question, &measures)?;
         let range = range(question.since, question.until)?;
-        let filter = compile(&question.filter)?.within(&budget.limits.scope);
-        let bucket = bucket(question)?;
-        let columns = asked_once(groups::columns(&question.group_by)?, bucket.is_some());
-        let measures = measure::measures(question);
+        let group_by = asked_once(group_keys(&question.group_by)?, question);
         let conversation = question.conversation || measures.iter().any(|m| m.has_direction());
-        let view = reader.view(range);
-        let who = IdentityTable::within(&view.identities, budget);
-        let coarsest = match question.raw_only || question.all_observations {
-            true => Tier::Raw,
-            false => coarsest(&filter, &columns, bucket),
+        let sums = Sums {
+            filter: compile(&question.filter)?.within(&budget.limits.scope),
+            aggregates: Aggregate::all(&measures, conversation && are_symmetric(&group_by)),
+            buckets: Buckets::of(question, range)?,
+            all_observations: question.all_observations,
+            raw_only: question.raw_only,
+            group_by,
+            conversation,
         };
-        let keys = Keys::new(columns, &who, bucket)?;
-        let all = question.all_observations;
+        let earlier = question.compare.map(|compare| compare.earlier(range));
+        let periods = [0].into_iter().chain(earlier);
+        let periods = periods.map(|earlier| Period::new(reader, &sums, range, earlier, budget));
         Ok(Self {
-            slices: tier_slice::slices(&view, range, coarsest),
-            selection: Selection::new(&filter, &who, &keys, conversation, all)?,
+            periods: periods.collect::<Result<_, _>>()?,
             by: question.by,
             top: question.top.unwrap_or(usize::MAX),
-            sums: measure::sums(&measures),
+            cover: question.cover,
             budget: budget.clone(),
             reader: reader.clone(),
-            view,
             range,
-            filter,
-            keys,
-            bucket,
             measures,
-            conversation,
+            sums,
         })
     }
 
-    fn task(&self, opened: Arc<OpenedSegments>) -> Result<Task<'_>, QueryError> {
-        let limits = &self.budget.limits;
-        Ok(Task {
-            plan: self.plan()?,
-            limits,
-            filter_first: expr::is_selective(&self.filter.test),
-            most: limits.max_groups,
-            too_many: QueryError::TooManyGroups,
-            opened,
-        })
-    }
-
-    fn plan(&self) -> Result<Plan, QueryError> {
-        let mut parts = Vec::new();
-        for batch in self.slices.iter().flat_map(TierSlice::batches) {
-            for read in self.selection.reads() {
-                parts.push(self.part(read, batch.clone())?);
-            }
-        }
-        if let (true, Some(read)) = (parts.is_empty(), self.selection.reads().first()) {
-            parts.push(self.part(read, Batch::empty())?);
-        }
-        let added = self.selection.names(&self.sums).into_iter();
-        let sum = |column| Aggregate {
-            function: plan::sum(),
-            column,
+    fn finish(&self, ran: &[QueryRun]) -> Result<Answer, QueryError> {
+        let mut stats = ran[0].stats;
+        ran[1..].iter().for_each(|more| stats.add(&more.stats));
+        stats.segments = self.periods.iter().map(Period::segments).sum();
+        let tables = self.periods.iter().zip(ran);
+        let tables = tables.map(|(period, ran)| period.table(&self.sums, ran));
+        let mut tables = tables.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let (Some(now), then) = (tables.next(), tables.next()) else {
+            return Err(QueryError::Engine("there is no range".to_owned()));
         };
-        Ok(Plan::Groups {
-            parts,
-            keys: self.keys.names().collect(),
-            added: added.map(sum).collect(),
-        })
-    }
-
-    /// Keys and what is added up, of the rows that count.
-    fn part(&self, read: &Read, batch: Batch) -> Result<Part, QueryError> {
-        let test = read.test(batch.sums);
-        let test = match batch.bounds {
-            Some(bounds) => within(bounds).and(test),
-            None => test,
+        let compared = then
+            .map(|then| Compared::new(&self.periods, [&now, &then]))
+            .transpose()?;
+        let table = compared.as_ref().map_or(&now, |compared| &compared.table);
+        let names = match &compared {
+            Some(compared) => compared.names(&self.periods[0].keys),
+            None => table.keys[usize::from(self.sums.buckets.is_some())..].to_vec(),
         };
-        let columns = self.selection.columns(read, &self.keys, &self.sums, batch.sums)?;
-        Ok(Part::new(batch.rows, &test, columns))
-    }
-
-    fn finish(&self, ran: &QueryRun) -> Result<Answer, QueryError> {
-        let mut table = Table::new(&ran.rows, self.keys.len(), self.sums.clone());
-        if self.conversation && self.keys.are_symmetric() {
-            table.join(&self.keys)?;
-        }
-        let ranked = table.rank(&self.keys, Sum::of(self.by), self.top)?;
+        self.budget.check()?;
+        let ranked = self.rank(table, &names)?;
+        self.budget.check()?;
         let max_rows = self.budget.limits.max_rows;
         if ranked.shown.len() > max_rows {
             return Err(QueryError::TooManyRows(max_rows));
         }
-        let mut stats = ran.stats;
-        stats.segments = self.slices.iter().map(TierSlice::segments).sum();
-        Ok(Answer {
-            rows: self.rows(&table, &ranked)?,
-            other: self.other(&table, &ranked)?,
-            totals: self.totals(&ranked)?,
-            groups: ranked.groups,
-            notes: self.notes(&ranked),
-            stats,
-        })
+        let shown = Shown::new(self, table, &ranked);
+        shown.answer(compared.as_ref(), stats)
     }
 
-    fn notes(&self, ranked: &Ranked) -> Vec<Note> {
-        let mut notes = tier_slice::notes(&self.reader, &self.view, &self.slices);
-        if ranked.groups > self.top {
-            let message = format!("{} of {} groups are shown", self.top, ranked.groups);
-            notes.push(Note {
-                kind: NoteKind::Truncated,
-                message,
-            });
-        }
-        notes
-    }
-
-    fn rows(&self, table: &Table, ranked: &Ranked) -> Result<AnswerRows, QueryError> {
-        let shown = UInt32Array::from(ranked.shown.clone());
-        let keys = table.keys.iter().map(|key| take(key, &shown, None));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let mut columns = self.keys.read(&keys)?;
-        let rows = ranked.shown.iter().map(|row| *row as usize);
-        let lengths = self.lengths(table, rows.clone());
-        let sums = |at: usize| rows.clone().map(move |row| table.values[at][row]);
-        columns.extend(self.measured(|at| Box::new(sums(at)), &lengths));
-        Ok(present(columns, ranked.shown.len())?)
-    }
-
-    fn other(&self, table: &Table, ranked: &Ranked) -> Result<AnswerRows, QueryError> {
-        let mut columns = Vec::new();
-        let rows = ranked.other.iter().map(|(row, _)| row.unwrap_or_default());
-        if self.keys.has_buckets() {
-            let rows = UInt32Array::from_iter_values(rows.clone());
-            columns.push((TIME.name().to_owned(), take(&table.keys[0], &rows, None)?));
-        }
-        let lengths = self.lengths(table, rows.map(|row| row as usize));
-        let sums = |at: usize| ranked.other.iter().map(move |(_, sums)| sums[at]);
-        columns.extend(self.measured(|at| Box::new(sums(at)), &lengths));
-        Ok(present(columns, ranked.other.len())?)
-    }
-
-    fn totals(&self, ranked: &Ranked) -> Result<AnswerRows, QueryError> {
-        let length = [self.range.until.saturating_sub(self.range.from)];
-        let columns = self.measured(|at| Box::new(std::iter::once(ranked.totals[at])), &length);
-        Ok(present(columns.collect(), 1)?)
-    }
-
-    /// LoweringContext how many microseconds of the range each row sums: the whole, or as much of
-    /// its bucket as the range has.
-    fn lengths(&self, table: &Table, rows: impl Iterator<Item = usize>) -> Vec<i64> {
-        let TimeRange { from, until } = self.range;
-        let Some(bucket) = self.bucket else {
-            return rows.map(|_| until.saturating_sub(from)).collect();
+    fn rank(&self, table: &Table, names: &[ArrayRef]) -> Result<Ranked, QueryError> {
+        let aggregates = &self.sums.aggregates;
+        let place = |state: &dyn Fn(usize) -> State, period: usize| {
+            let state = |aggregate| self.state(aggregate, period, state);
+            self.group(&state, 0, 0).rank(self.by)
         };
-        let starts = table.keys[0].as_primitive::<TimestampMicrosecondType>();
-        let length = |row| {
-            let start = starts.value(row);
-            let end = start.saturating_add(bucket).min(until);
-            end.saturating_sub(start.max(from))
+        let needed = Aggregate::all(&[self.by], false);
+        let needs = (0..table.columns.len()).filter(|at| needed.contains(&aggregates[at % aggregates.len()]));
+        let ranking = Ranking {
+            buckets: self.sums.buckets.is_some(),
+            by: &|state| {
+                (0..self.periods.len())
+                    .map(|period| place(state, period))
+                    .max()
+                    .unwrap_or(0)
+            },
+            needs: &needs.collect::<Vec<_>>(),
+            top: self.top,
+            cover: self.cover,
         };
-        rows.map(length).collect()
+        table.rank(names, &ranking)
     }
 
-    /// The measures, from the sums at their places and the lengths of time of each.
-    fn measured<'a>(
-        &'a self,
-        sums: impl Fn(usize) -> Box<dyn Iterator<Item = u64> + 'a> + 'a,
-        lengths: &'a [i64],
-    ) -> impl Iterator<Item = (String, ArrayRef)> + 'a {
-        self.measures.iter().map(move |measure| {
-            let at = self.sums.iter().position(|sum| *sum == Sum::of(*measure));
-            let sums = sums(at.unwrap_or_default()).zip(lengths.iter().copied());
-            (measure.as_str().to_owned(), measure::values(*measure, sums))
-        })
+    /// What was worked out in a period, out of the columns of all of them.
+    pub(crate) fn state(
+        &self,
+        aggregate: Aggregate,
+        period: usize,
+        column: &dyn Fn(usize) -> State,
+    ) -> State {
+        let aggregates = &self.sums.aggregates;
+        let at = aggregates.iter().position(|its| *its == aggregate);
+        match at {
+            Some(at) => column(period * aggregates.len() + at),
+            None => State::none(aggregate),
+        }
     }
-}
 
-/// The time is in the range.
-pub(crate) fn within(range: TimeRange) -> Expr {
-    let time = || col("time");
-    time()
-        .gt_eq(lit(time_value(range.from)))
-        .and(time().lt(lit(time_value(range.until))))
-}
-
-fn bucket(question: &Question) -> Result<Option<i64>, QueryError> {
-    let Some(span) = question.bucket else {
-        return Ok(None);
-    };
-    match i64::try_from(span.0.as_micros()) {
-        Ok(micros) if micros >= 1_000 => Ok(Some(micros)),
-        _ => Err(QueryError::Invalid(format!(
-            "a bucket of {span} is too short or too long"
-        ))),
+    /// A group that has these states, of a range or bucket of this length; all have so much
+    /// of what is ordered by.
+    pub(crate) fn group<'a>(
+        &self,
+        state: &'a dyn Fn(Aggregate) -> State,
+        length: i64,
+        whole: u64,
+    ) -> Group<'a> {
+        Group {
+            state,
+            length,
+            whole,
+            interval: self.sums.interval(),
+            by: self.by,
+        }
     }
-}
-
-/// The coarsest tier whose rows have all that the question asks for.
-fn coarsest(filter: &Filter, columns: &[Column], bucket: Option<i64>) -> Tier {
-    let kept = |column: Column| {
-        column.field().identity || column == crate::lower::PROTOCOL || schema::ROLLUP_KEYS.contains(&column)
-    };
-    let mut all = columns.iter().all(|column| kept(*column));
-    expr::columns(&filter.test, &mut |column| all &= kept(column));
-    let fits = |tier: &Tier| {
-        let length = tier.bucket().unwrap_or(1);
-        bucket.is_none_or(|bucket| bucket % length == 0)
-    };
-    let tiers = Tier::ALL.into_iter().rev();
-    tiers.filter(|_| all).find(fits).unwrap_or(Tier::Raw)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_column_is_asked_once_and_time_not_beside_a_bucket() {
-        let names = |in_buckets| -> Vec<&str> {
-            let columns = ["ns", "time", "dst_port", "ns", "time"].map(Column::of);
-            let once = asked_once(columns.into(), in_buckets);
-            once.into_iter().map(Column::name).collect()
-        };
-        assert_eq!(names(false), ["ns", "time", "dst_port"]);
-        assert_eq!(names(true), ["ns", "dst_port"]);
-    }
-}
+mod tests;

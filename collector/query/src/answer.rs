@@ -67,6 +67,8 @@ pub enum NoteKind {
     Unreadable,
     /// There is more than the answer shows.
     Truncated,
+    /// A measure was estimated.
+    Approximate,
 }
 
 /// What an answer cost.

@@ -1,6 +1,8 @@
 //! The time that one question has, all of its steps together: reading the filter,
 //! planning, reading files, a second attempt without a broken one, putting in order.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::{Limits, QueryError};
@@ -40,12 +42,35 @@ impl Budget {
     }
 }
 
+/// Something that a question keeps as long as anything works for it.
+type Held = Arc<dyn Any + Send + Sync>;
+
+tokio::task_local! {
+    static HELD: Held;
+}
+
+/// Does the work, and keeps `held` until it has ended or is dropped, and every step has
+/// ended, too, that it had begun on a thread of its own: such a step cannot be dropped
+/// half-way.
+pub async fn holding<T>(held: Held, work: impl Future<Output = T>) -> T {
+    HELD.scope(held, work).await
+}
+
 /// Does work that waits for nothing on a thread of its own, so that whoever polls this
 /// stays free and a timeout is seen in time.
-pub(crate) async fn off_thread<T: Send + 'static>(
+///
+/// # Errors
+/// Those of the work, or it died.
+pub async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, QueryError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let held = HELD.try_with(Arc::clone).ok();
+    let step = move || {
+        let done = work();
+        drop(held);
+        done
+    };
+    let done = tokio::task::spawn_blocking(step).await;
     done.unwrap_or_else(|error| Err(QueryError::Engine(format!("a step died: {error}"))))
 }
 

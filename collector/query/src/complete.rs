@@ -24,7 +24,8 @@ pub(crate) async fn values(
 ) -> Result<Vec<ValueCount>, QueryError> {
     let limits = &budget.limits;
     let column = groups::columns(std::slice::from_ref(&request.field))?[0];
-    let counts = match column.field().identity && limits.scope == Scope::All {
+    let of_all = limits.scope == Scope::All && request.filter.is_empty();
+    let counts = match column.field().identity && of_all {
         true => {
             let (reader, request) = (reader.clone(), request.clone());
             off_thread(move || of_identities(&reader, &request, column)).await?
@@ -77,6 +78,7 @@ async fn of_records(
         }
     };
     let question = Question {
+        filter: request.filter.clone(),
         since: request.since,
         until: request.until,
         group_by: vec![column.name().to_owned()],

@@ -38,7 +38,7 @@ impl FromStr for Cursor {
 /// What is left of the range after the page that ended at the cursor.
 pub(crate) fn narrowed(range: TimeRange, cursor: Option<Cursor>, order: Order) -> TimeRange {
     match (cursor, order) {
-        (None, _) => range,
+        (None, _) | (_, Order::Largest(_)) => range,
         (Some(cursor), Order::Newest) => TimeRange {
             until: range.until.min(cursor.time.saturating_add(1)),
             ..range

@@ -11,17 +11,20 @@ use datafusion_expr::{Expr, lit};
 use weir_api::fields::Column;
 
 use crate::Filter;
+use crate::aggregation::Aggregate;
 use crate::filter::expr::Test;
 use crate::groups::Keys;
 use crate::identity_table::IdentityTable;
 use crate::lower::{self, LoweringContext};
-use crate::measure::Sum;
+use crate::plan::Aggregation;
 
 /// The rows that count, as the plan reads them.
 pub(crate) struct Selection {
     reads: Vec<Read>,
     /// Totals are added up beside the groups: a flow may be in two of these.
     pub(crate) apart: bool,
+    /// Each group is joined to its mirror image afterwards.
+    pub(crate) joined: bool,
 }
 
 /// One way to look at rows.
@@ -70,6 +73,7 @@ impl Selection {
             return Ok(Self {
                 reads: vec![read(near, false)?],
                 apart: false,
+                joined: false,
             });
         }
         if keys.are_symmetric() {
@@ -77,6 +81,7 @@ impl Selection {
             return Ok(Self {
                 reads: vec![read(either, false)?],
                 apart: false,
+                joined: true,
             });
         }
         let (near, mut far) = (read(near, false)?, read(far, true)?);
@@ -86,6 +91,7 @@ impl Selection {
         Ok(Self {
             reads: vec![near, far],
             apart: true,
+            joined: false,
         })
     }
 
@@ -93,53 +99,89 @@ impl Selection {
         &self.reads
     }
 
-    /// The names of what is added up: for the groups, then for the totals.
-    pub(crate) fn names(&self, sums: &[Sum]) -> Vec<String> {
-        let of = |letter, many| (0..many).map(move |at| format!("{letter}{at}"));
-        let totals = if self.apart { sums.len() } else { 0 };
-        of('s', sums.len()).chain(of('t', totals)).collect()
+    /// What the engine works out: for the groups, then for the totals.
+    pub(crate) fn aggregations(&self, aggregates: &[Aggregate]) -> Vec<Aggregation> {
+        let of = |letter: char| {
+            aggregates.iter().enumerate().map(move |(at, aggregate)| {
+                let name = format!("{letter}{at}");
+                let (function, columns) = aggregate.function();
+                let number = (columns > 1).then(|| format!("n{at}"));
+                Aggregation {
+                    function,
+                    args: number.into_iter().chain([name.clone()]).collect(),
+                    name,
+                }
+            })
+        };
+        let totals = of('t').take(if self.apart { aggregates.len() } else { 0 });
+        of('s').chain(totals).collect()
     }
 
-    /// The columns of a read: keys, what is added up for the groups, and for the totals.
-    pub(crate) fn columns(&self, read: &Read, keys: &Keys, sums: &[Sum], of_sums: bool) -> Result<Vec<Expr>> {
-        let mut columns = keys.expressions(read.mirrored);
-        for sum in sums {
-            columns.push(self.added(read, *sum, sum.expression(of_sums))?);
+    /// The columns of a read: keys, then what is worked with for the groups and the totals.
+    pub(crate) fn columns(
+        &self,
+        read: &Read,
+        keys: &Keys,
+        aggregates: &[Aggregate],
+        context: &Context<'_>,
+    ) -> Result<Vec<Expr>> {
+        let named = keys.expressions(read.mirrored).into_iter().zip(keys.names());
+        let mut columns: Vec<Expr> = named.map(|(key, name)| key.alias(name)).collect();
+        for (at, aggregate) in aggregates.iter().enumerate() {
+            let number = aggregate.number(context.interval);
+            columns.extend(number.map(|number| number.alias(format!("n{at}"))));
+            columns.push(
+                self.value(read, keys, *aggregate, context)?
+                    .alias(format!("s{at}")),
+            );
         }
-        for sum in sums.iter().filter(|_| self.apart) {
-            columns.push(added_in_total(read, *sum, sum.expression(of_sums))?);
+        for (at, aggregate) in aggregates.iter().enumerate().filter(|_| self.apart) {
+            let value = aggregate.value(context.of_sums, read.mirrored, context.who)?;
+            columns.push(value_in_total(read, *aggregate, value)?.alias(format!("t{at}")));
         }
-        let names = keys.names().chain(self.names(sums));
-        Ok(columns
-            .into_iter()
-            .zip(names)
-            .map(|(column, name)| column.alias(name))
-            .collect())
+        Ok(columns)
     }
 
-    /// What a row adds to its group. A group that has no mirror image is of one end, and
+    /// What a row has for its group. A group that has no mirror image is of one end, and
     /// the other end's view is what it received; one that has is as the row is, turned
     /// round where only the image was let through.
-    fn added(&self, read: &Read, sum: Sum, value: Expr) -> Result<Expr> {
+    fn value(&self, read: &Read, keys: &Keys, aggregate: Aggregate, context: &Context<'_>) -> Result<Expr> {
+        let value = aggregate.value(context.of_sums, read.mirrored, context.who)?;
         let nothing = lit(0_u64);
-        match sum {
-            Sum::Sent | Sum::Received if self.apart => match (sum == Sum::Received) == read.mirrored {
-                true => Ok(value),
-                false => Ok(nothing),
-            },
-            Sum::Sent => lower::chosen_by(&read.as_it_is, value, nothing),
-            Sum::Received => lower::chosen_by(&read.as_it_is, nothing, value),
+        match aggregate {
+            Aggregate::Sent | Aggregate::Received if self.apart => {
+                match (aggregate == Aggregate::Received) == read.mirrored {
+                    true => Ok(value),
+                    false => Ok(nothing),
+                }
+            }
+            Aggregate::Sent => lower::chosen_by(&read.as_it_is, value, nothing),
+            Aggregate::Received => lower::chosen_by(&read.as_it_is, nothing, value),
+            Aggregate::Distinct(..) if self.joined => {
+                let image = aggregate.value(context.of_sums, true, context.who)?;
+                let is_turned = vec![keys.is_own_mirror(), lower::not(read.as_it_is.clone())];
+                lower::chosen_by(&lower::every(is_turned), image, value)
+            }
             _ => Ok(value),
         }
     }
 }
 
-/// What a row adds to the totals: nothing from its far end, where it was let through as
+/// What the columns of rows are made with.
+pub(crate) struct Context<'a> {
+    pub(crate) who: &'a IdentityTable,
+    /// They are of sums, not of records.
+    pub(crate) of_sums: bool,
+    /// The length of an interval of peaks, in microseconds.
+    pub(crate) interval: i64,
+}
+
+/// What a row has for the totals: nothing from its far end, where it was let through as
 /// it is and so was counted from its near one.
-fn added_in_total(read: &Read, sum: Sum, value: Expr) -> Result<Expr> {
-    let nothing = lit(0_u64);
-    match (sum, read.mirrored) {
-        (Sum::Sent, true) | (Sum::Received, false) => Ok(nothing),
+fn value_in_total(read: &Read, aggregate: Aggregate, value: Expr) -> Result<Expr> {
+    let nothing = aggregate.nothing()?;
+    match (aggregate, read.mirrored) {
+        (Aggregate::Sent, true) | (Aggregate::Received, false) => Ok(nothing),
         (_, true) => lower::chosen_by(&read.as_it_is, nothing, value),
         (_, false) => Ok(value),
     }
@@ -155,6 +197,3 @@ impl Read {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

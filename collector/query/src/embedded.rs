@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use weir_store::{Reader, Tier, TimeRange};
 
 use crate::budget::Budget;
-use crate::engine::{DiskStatus, Engine, EngineStatus, RecordTail, TailRequest, TierStatus};
+use crate::engine::{
+    DiskStatus, Engine, EngineStatus, ExportRequest, RecordExport, RecordTail, TailRequest, TierStatus,
+};
 use crate::tail::Live;
 use crate::{
     Answer, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, Since, Until, ValueCount,
-    ValuesRequest, aggregate, complete, page,
+    ValuesRequest, aggregate, complete, export, page,
 };
 
 /// A store that is asked. Cheap to clone.
@@ -63,6 +65,14 @@ impl Engine for Embedded {
 
     async fn tail(&self, request: &TailRequest, limits: &Limits) -> Result<Box<dyn RecordTail>, QueryError> {
         Ok(Box::new(self.live.follow(request, limits).await?))
+    }
+
+    async fn export(
+        &self,
+        request: &ExportRequest,
+        limits: &Limits,
+    ) -> Result<Box<dyn RecordExport>, QueryError> {
+        Ok(Box::new(export::export(&self.reader, request, limits).await?))
     }
 
     fn status(&self) -> EngineStatus {

@@ -15,8 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Answer, AnswerRows, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, Since, Until,
-    ValueCount, ValuesRequest,
+    Answer, AnswerRows, Explanation, FlowsPage, FlowsRequest, Limits, Note, QueryError, Question, Since,
+    Until, ValueCount, ValuesRequest,
 };
 
 /// Answers questions.
@@ -52,6 +52,18 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// The filter or a column is wrong, or there is no room for another tail.
     async fn tail(&self, request: &TailRequest, limits: &Limits) -> Result<Box<dyn RecordTail>, QueryError>;
 
+    /// All records that fit, a piece at a time, however many they are; in the order of
+    /// their times by and large.
+    ///
+    /// # Errors
+    /// The request is wrong, or cannot be begun within `limits`; for the records
+    /// themselves there is no limit of time or rows.
+    async fn export(
+        &self,
+        request: &ExportRequest,
+        limits: &Limits,
+    ) -> Result<Box<dyn RecordExport>, QueryError>;
+
     /// What it has.
     fn status(&self) -> EngineStatus;
 
@@ -67,8 +79,40 @@ pub struct TailRequest {
     pub filter: String,
     /// Fields to show; all when empty.
     pub columns: Vec<String>,
+    /// Also flows that the filter lets through when they are looked at from their other end.
+    pub both_directions: bool,
     /// Every observation of a flow, not its primary one alone.
     pub all_observations: bool,
+    /// Goes on behind this mark of an earlier tail, if what came since is still there.
+    pub resume: Option<String>,
+}
+
+/// Which records are wanted, all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExportRequest {
+    /// Which flows, in the filter language; all when empty.
+    pub filter: String,
+    /// From when on, by arrival at the collector.
+    pub since: Since,
+    /// Until when, itself excluded.
+    pub until: Until,
+    /// Fields to write; all when empty.
+    pub columns: Vec<String>,
+    /// Every observation of a flow, not its primary one alone.
+    pub all_observations: bool,
+}
+
+/// The records of an export, a piece at a time. Dropping it ends it.
+pub trait RecordExport: fmt::Debug + Send {
+    /// The next piece; it may be empty, and all have the same columns. `None`: that was the
+    /// last. It reads files on the thread that asks.
+    ///
+    /// # Errors
+    /// There will be no more.
+    fn next(&mut self) -> Result<Option<AnswerRows>, QueryError>;
+
+    /// What one should know, up to here.
+    fn notes(&self) -> Vec<Note>;
 }
 
 /// The records of one who watches, as a page has them.
@@ -82,6 +126,12 @@ pub trait RecordTail: fmt::Debug + Send {
 
     /// Records that came faster than they were taken, and are left out.
     fn missed(&self) -> u64;
+
+    /// Behind all that was taken so far: where another tail may go on.
+    fn mark(&self) -> String;
+
+    /// It was to go on behind a mark, and what came since was no longer there.
+    fn has_gap(&self) -> bool;
 }
 
 /// Why a tail has no more records.

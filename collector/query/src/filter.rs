@@ -4,18 +4,22 @@
 //! [`crate::lower`] makes of these what the engine evaluates.
 
 mod check;
+mod completion;
 mod entry;
 mod error;
 pub(crate) mod expr;
 mod function;
 pub(crate) mod literal;
 mod parse;
+mod text;
 mod value;
 
 pub(crate) use check::find_column;
+pub use completion::{CompleteWith, Completion, complete};
 pub use error::FilterError;
 pub(crate) use error::nearest_field;
 pub use parse::MAX_LENGTH;
+pub use text::length_at;
 
 use weir_api::fields::Column;
 use weir_api::interface::PRIMARY;
@@ -92,6 +96,38 @@ impl Filter {
             test: Test::All(vec![either, self.test]),
             ..self
         }
+    }
+
+    /// The same, and flows that it lets through when they are looked at from their other end.
+    fn both_directions(self) -> Self {
+        let mirrored = self.mirrored();
+        Self {
+            test: Test::Any(vec![self.test, mirrored]),
+            ..self
+        }
+    }
+
+    /// What a request for records lets through: the filter, from either end of a flow if
+    /// so; primary observations or all; of the flows in `scope` alone.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the filter.
+    pub(crate) fn of_records(
+        filter: &str,
+        both_directions: bool,
+        all_observations: bool,
+        scope: &Scope,
+    ) -> Result<Self, FilterError> {
+        let filter = compile(filter)?;
+        let filter = match both_directions {
+            true => filter.both_directions(),
+            false => filter,
+        };
+        let filter = filter.within(scope);
+        Ok(match all_observations {
+            true => filter,
+            false => filter.primary(),
+        })
     }
 
     /// The same, of primary observations alone.

@@ -15,8 +15,10 @@ use weir_flow::protocol_name;
 use weir_store::schema::{DST_ID, SRC_ID};
 
 use crate::QueryError;
+use crate::bucket::Buckets;
 use crate::filter::{find_column, nearest_field};
 use crate::function::call;
+use crate::group_key::{GroupKey, are_symmetric};
 use crate::identity_table::{Groups, IdentityTable};
 use crate::lower::{PROTO, PROTOCOL, every, other_side, other_sides, time_type};
 
@@ -31,22 +33,24 @@ pub(crate) enum Key {
     /// The groups of both identities: the source's in the upper half.
     Identities,
     /// A field of the flow itself.
-    Field(Column),
+    Field(GroupKey),
 }
 
 /// What flows are grouped by.
 pub(crate) struct Keys {
     /// As they were asked for, each once.
-    columns: Vec<Column>,
+    asked: Vec<GroupKey>,
     /// In the order of the engine's columns: the bucket, the identities, then fields in
     /// the order of the table, so that nothing depends on how the question was put.
     keys: Vec<Key>,
     /// Groups of identities, source and destination.
     sides: [Option<Groups>; 2],
-    bucket: Option<i64>,
+    buckets: Option<Buckets>,
+    /// How much later a row is counted than it was, in microseconds.
+    later: i64,
 }
 
-/// The columns of these names.
+/// The columns of these names, each once.
 pub(crate) fn columns(names: &[String]) -> Result<Vec<Column>, QueryError> {
     let find = |name: &String| {
         find_column(name).ok_or_else(|| QueryError::UnknownField {
@@ -54,28 +58,45 @@ pub(crate) fn columns(names: &[String]) -> Result<Vec<Column>, QueryError> {
             nearest: nearest_field(name),
         })
     };
-    names.iter().map(find).collect()
+    let mut columns = Vec::new();
+    for name in names {
+        let column = find(name)?;
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    Ok(columns)
 }
 
 impl Keys {
-    pub(crate) fn new(columns: Vec<Column>, who: &IdentityTable, bucket: Option<i64>) -> Done<Self> {
-        let mut ordered = columns.clone();
+    /// By these keys, of rows that are so many microseconds earlier than their buckets.
+    pub(crate) fn new(
+        asked: Vec<GroupKey>,
+        who: &IdentityTable,
+        buckets: Option<Buckets>,
+        later: i64,
+    ) -> Done<Self> {
+        let mut ordered = asked.clone();
         ordered.sort_unstable();
+        let of_identity = |key: &GroupKey| key.column.field().identity;
         let groups = |side| {
-            let its = ordered.iter().filter(|c| c.field().identity && c.side() == side);
-            let its: Vec<Column> = its.copied().collect();
+            let its = ordered
+                .iter()
+                .filter(|key| of_identity(key) && key.column.side() == side);
+            let its: Vec<Column> = its.map(|key| key.column).collect();
             (!its.is_empty()).then(|| who.groups(&its)).transpose()
         };
         let sides = [groups(Side::Src)?, groups(Side::Dst)?];
-        let fields = ordered.iter().filter(|c| !c.field().identity);
-        let keys = (bucket.map(|_| Key::Bucket).into_iter())
+        let fields = ordered.iter().filter(|key| !of_identity(key));
+        let keys = (buckets.as_ref().map(|_| Key::Bucket).into_iter())
             .chain(sides.iter().any(Option::is_some).then_some(Key::Identities))
-            .chain(fields.map(|column| Key::Field(*column)));
+            .chain(fields.map(|key| Key::Field(*key)));
         Ok(Self {
             keys: keys.collect(),
-            columns,
+            asked,
             sides,
-            bucket,
+            buckets,
+            later,
         })
     }
 
@@ -86,7 +107,7 @@ impl Keys {
 
     /// The first of them is the bucket.
     pub(crate) fn has_buckets(&self) -> bool {
-        self.bucket.is_some()
+        self.buckets.is_some()
     }
 
     /// The names of their columns in the plan.
@@ -101,13 +122,13 @@ impl Keys {
             false => (SRC_ID, DST_ID),
         };
         let key = |key: &Key| match *key {
-            Key::Bucket => bucket(self.bucket.unwrap_or(1)),
+            Key::Bucket => self.bucket(),
             Key::Identities => self.identities(src, dst),
-            Key::Field(column) if !mirrored => stored(column),
-            Key::Field(column) if column.field().mirror == Mirror::Value => {
-                other_side(column, stored(column))
+            Key::Field(key) if !mirrored => key.expression(),
+            Key::Field(key) if key.column.field().mirror == Mirror::Value => {
+                other_side(key.column, key.expression())
             }
-            Key::Field(column) => stored(column.mirrored()),
+            Key::Field(key) => key.mirrored().expression(),
         };
         self.keys.iter().map(key).collect()
     }
@@ -117,6 +138,19 @@ impl Keys {
         let pairs = self.expressions(false).into_iter().zip(self.expressions(true));
         let same = |(key, image): (Expr, Expr)| binary_expr(key, Operator::IsNotDistinctFrom, image);
         every(pairs.map(same).collect())
+    }
+
+    fn bucket(&self) -> Expr {
+        let (buckets, later) = (self.buckets.clone(), self.later);
+        call("bucket", time_type(), vec![col("time")], move |args| {
+            let times = args[0].as_primitive::<TimestampMicrosecondType>().values().iter();
+            let start = |time: &i64| {
+                let time = time.saturating_add(later);
+                buckets.as_ref().map_or(time, |buckets| buckets.start(time))
+            };
+            let starts = TimestampMicrosecondArray::from_iter_values(times.map(start));
+            Ok(Arc::new(starts.with_timezone("UTC")) as ArrayRef)
+        })
     }
 
     /// Both groups in one number: grouping by one number is what the engine is best at.
@@ -144,9 +178,7 @@ impl Keys {
     /// What is a key from one end is one from the other, too: each group has a mirror
     /// image, which may be itself.
     pub(crate) fn are_symmetric(&self) -> bool {
-        self.columns
-            .iter()
-            .all(|column| self.columns.contains(&column.mirrored()))
+        are_symmetric(&self.asked)
     }
 
     /// The keys of the mirror image of each group.
@@ -158,9 +190,9 @@ impl Keys {
                 let swapped = pairs.map(|pair| pair.rotate_left(32));
                 Arc::new(UInt64Array::from_iter_values(swapped)) as ArrayRef
             }
-            Key::Field(column) if column.field().mirror == Mirror::Value => other_sides(values),
-            Key::Field(column) => {
-                let at = self.position(Key::Field(column.mirrored()));
+            Key::Field(key) if key.column.field().mirror == Mirror::Value => other_sides(values),
+            Key::Field(key) => {
+                let at = self.position(Key::Field(key.mirrored()));
                 Arc::clone(at.map_or(values, |at| &keys[at]))
             }
         };
@@ -179,16 +211,24 @@ impl Keys {
         if let Some(time) = values(Key::Bucket) {
             read.push((TIME.name().to_owned(), Arc::clone(time)));
         }
-        for &column in &self.columns {
-            let shown = if column.field().identity {
-                self.names_of(column, values(Key::Identities))?
+        for &key in &self.asked {
+            let shown = if key.column.field().identity {
+                self.names_of(key.column, values(Key::Identities))?
             } else {
-                let stored = values(Key::Field(column)).map(Arc::clone);
-                stored.map(|values| known_text(column, values))
+                values(Key::Field(key)).map(|values| key.shown(values))
             };
-            read.extend(shown.map(|values| (column.name().to_owned(), values)));
+            read.extend(shown.map(|values| (key.name(), values)));
         }
         Ok(read)
+    }
+
+    /// The places of what [`Self::read`] gives beside the bucket, in an order that does not
+    /// depend on how the question was put.
+    pub(crate) fn ordered(&self) -> Vec<usize> {
+        let first = usize::from(self.has_buckets());
+        let mut places: Vec<usize> = (first..first + self.asked.len()).collect();
+        places.sort_unstable_by_key(|place| self.asked[place - first]);
+        places
     }
 
     /// What a field of an identity says, by group.
@@ -207,6 +247,25 @@ impl Keys {
     }
 }
 
+impl GroupKey {
+    /// What is stored of it.
+    fn expression(self) -> Expr {
+        let stored = stored(self.column);
+        match self.prefix {
+            Some(prefix) => prefix.networks(stored, &self.name()),
+            None => stored,
+        }
+    }
+
+    /// Its values as people read them.
+    fn shown(self, values: &ArrayRef) -> ArrayRef {
+        match self.prefix {
+            Some(prefix) => prefix.written(values),
+            None => known_text(self.column, Arc::clone(values)),
+        }
+    }
+}
+
 fn one(name: &str, id: &str, of: Arc<[u32]>, shift: u32) -> Expr {
     call(name, DataType::UInt64, vec![col(id)], move |args| {
         let ids = args[0].as_primitive::<UInt32Type>().values();
@@ -216,7 +275,7 @@ fn one(name: &str, id: &str, of: Arc<[u32]>, shift: u32) -> Expr {
 }
 
 /// The column that is stored in place of this one.
-fn stored(column: Column) -> Expr {
+pub(crate) fn stored(column: Column) -> Expr {
     if column == PROTOCOL {
         col(PROTO)
     } else {
@@ -241,13 +300,4 @@ pub(crate) fn known_text(column: Column, values: ArrayRef) -> ArrayRef {
         );
     }
     values
-}
-
-fn bucket(length: i64) -> Expr {
-    call("bucket", time_type(), vec![col("time")], move |args| {
-        let times = args[0].as_primitive::<TimestampMicrosecondType>().values().iter();
-        let starts = times.map(|time| time.div_euclid(length).saturating_mul(length));
-        let starts = TimestampMicrosecondArray::from_iter_values(starts);
-        Ok(Arc::new(starts.with_timezone("UTC")) as ArrayRef)
-    })
 }

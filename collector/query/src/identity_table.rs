@@ -3,7 +3,7 @@
 //! thousands, in place of once a row on millions.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
@@ -33,6 +33,17 @@ pub(crate) struct IdentityTable {
     row_of: Arc<[u32]>,
     /// Until when there is time to work with them.
     budget: Option<Budget>,
+    /// Fields whose values were numbered, by name.
+    numbered: Arc<Mutex<HashMap<&'static str, Numbers>>>,
+}
+
+/// The values of a field by number.
+#[derive(Debug, Clone)]
+struct Numbers {
+    /// The number of each identity's.
+    of: Arc<[u32]>,
+    /// Which of them are known.
+    known: Arc<[bool]>,
 }
 
 impl IdentityTable {
@@ -56,6 +67,7 @@ impl IdentityTable {
             table: identities.batch().clone(),
             row_of: Arc::clone(identities.rows()),
             budget: None,
+            numbered: Arc::default(),
         }
     }
 
@@ -136,6 +148,47 @@ impl IdentityTable {
             let same = BooleanBuffer::collect_bool(a.len(), test);
             Ok(Arc::new(BooleanArray::new(same, None)) as ArrayRef)
         })
+    }
+
+    /// What tells the identities that `id` points at apart by this field: a number for each
+    /// value, the same on either side of a flow; null where it is unknown.
+    pub(crate) fn number(&self, column: Column, id: &str) -> Result<Expr> {
+        let Numbers { of, known } = self.numbers(column)?;
+        Ok(call(
+            column.name(),
+            DataType::UInt32,
+            vec![col(id)],
+            move |args| {
+                let ids = args[0].as_primitive::<UInt32Type>().values().iter();
+                let numbers = ids.map(|id| Some(Groups::at(&of, *id)).filter(|group| known[*group as usize]));
+                Ok(Arc::new(numbers.collect::<UInt32Array>()) as ArrayRef)
+            },
+        ))
+    }
+
+    /// The same for each identity: found out once, whoever asks.
+    fn numbers(&self, column: Column) -> Result<Numbers> {
+        self.check_time()?;
+        let mut found = self.numbered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(numbers) = found.get(attribute(column)) {
+            return Ok(numbers.clone());
+        }
+        let groups = self.groups(&[column])?;
+        let known = groups
+            .names(column)
+            .map(|names| match names.as_string_view_opt() {
+                Some(texts) => texts
+                    .iter()
+                    .map(|text| text.is_some_and(|text| !text.is_empty()))
+                    .collect(),
+                None => (0..names.len()).map(|at| names.is_valid(at)).collect(),
+            });
+        let numbers = Numbers {
+            of: groups.of,
+            known: known.unwrap_or_default(),
+        };
+        found.insert(attribute(column), numbers.clone());
+        Ok(numbers)
     }
 
     /// The groups that identities fall into by these fields, numbered in the

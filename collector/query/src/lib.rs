@@ -5,24 +5,35 @@
 //! `weir-collector` and `weir` call this.
 
 mod aggregate;
+mod aggregation;
+mod amount;
 mod answer;
 mod broken_segment;
+mod bucket;
 mod budget;
+mod compare;
+mod compared;
 mod complete;
 mod cursor;
 mod direction;
 mod embedded;
 mod engine;
 mod error;
+mod export;
+mod export_writer;
 pub mod filter;
 mod function;
+mod group_key;
 mod groups;
 mod identity_table;
 mod limits;
 mod lower;
 mod measure;
+mod moment;
+mod order;
 mod output;
 mod page;
+mod period;
 mod plan;
 mod question;
 mod rank;
@@ -30,15 +41,27 @@ mod records;
 mod rows;
 mod run;
 mod segment_reader;
+mod shown;
+mod sketch;
 pub mod span;
+mod states;
 mod tail;
 mod tier_slice;
 
 pub use answer::{Answer, Explanation, FlowsPage, Note, NoteKind, Part, Stats, ValueCount};
+pub use bucket::{Bucket, Zone};
+pub use budget::{holding, off_thread};
+pub use compare::Compare;
 pub use embedded::Embedded;
-pub use engine::{Engine, EngineStatus, RecordTail, TailEnd, TailRequest, TierStatus};
+pub use engine::{
+    Engine, EngineStatus, ExportRequest, RecordExport, RecordTail, TailEnd, TailRequest, TierStatus,
+};
 pub use error::QueryError;
+pub use export_writer::{ExportFormat, ExportWriter};
 pub use filter::{Filter, FilterError, compile};
 pub use limits::{Limits, Scope};
-pub use question::{FlowsRequest, Measure, Moment, Order, Question, Since, Span, Until, ValuesRequest};
+pub use measure::{Measure, Percentile, Quantity, Unit, UnknownMeasure};
+pub use moment::{Moment, Since, Span, Until};
+pub use order::{Cover, Order};
+pub use question::{FlowsRequest, Question, ValuesRequest};
 pub use rows::AnswerRows;

@@ -13,8 +13,9 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Field, Float64Type, Schema, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    DataType, Field, Float64Type, Int32Type, Int64Type, Schema, TimestampMicrosecondType, UInt8Type,
+    UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
@@ -49,10 +50,20 @@ pub(crate) fn json_rows(rows: &RecordBatch) -> Vec<Map<String, Value>> {
 ///
 /// # Errors
 /// Those of the writer.
-pub(crate) fn csv(rows: &RecordBatch, mut to: impl Write) -> io::Result<()> {
+pub(crate) fn csv(rows: &RecordBatch, to: impl Write) -> io::Result<()> {
+    csv_part(rows, true, to)
+}
+
+/// The same, with the header line or without it.
+///
+/// # Errors
+/// Those of the writer.
+pub(crate) fn csv_part(rows: &RecordBatch, with_names: bool, mut to: impl Write) -> io::Result<()> {
     let schema = rows.schema();
     let header: Vec<_> = schema.fields().iter().map(|field| quoted(field.name())).collect();
-    write!(to, "{}\r\n", header.join(","))?;
+    if with_names {
+        write!(to, "{}\r\n", header.join(","))?;
+    }
     for row in 0..rows.num_rows() {
         let cell = |column: &ArrayRef| match json_cell(column, row) {
             Value::Null => String::new(),
@@ -74,9 +85,41 @@ pub(crate) fn csv(rows: &RecordBatch, mut to: impl Write) -> io::Result<()> {
 /// # Errors
 /// Those of the writer.
 pub(crate) fn arrow_ipc(rows: &RecordBatch, to: impl Write) -> Result<(), ArrowError> {
+    let rows = &with_dictionaries(rows)?;
     let mut writer = StreamWriter::try_new(to, &rows.schema())?;
     writer.write(rows)?;
     writer.finish()
+}
+
+/// The rows with each text that repeats written once: a column of text becomes a
+/// dictionary, unless hardly a text of it comes twice.
+fn with_dictionaries(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = rows.schema();
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in schema.fields().iter().zip(rows.columns()) {
+        let column = in_dictionary(column)?;
+        fields.push(Field::new(
+            field.name(),
+            column.data_type().clone(),
+            field.is_nullable(),
+        ));
+        columns.push(column);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+}
+
+fn in_dictionary(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if column.data_type() != &DataType::Utf8 {
+        return Ok(Arc::clone(column));
+    }
+    let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let dictionary = cast(column, &kind)?;
+    let texts = dictionary.as_dictionary::<Int32Type>().values().len();
+    match 2 * texts <= column.len() {
+        true => Ok(dictionary),
+        false => Ok(Arc::clone(column)),
+    }
 }
 
 fn quoted(text: &str) -> String {
@@ -102,6 +145,7 @@ fn json_cell(column: &ArrayRef, row: usize) -> Value {
         DataType::UInt16 => column.as_primitive::<UInt16Type>().value(row).into(),
         DataType::UInt32 => column.as_primitive::<UInt32Type>().value(row).into(),
         DataType::UInt64 => column.as_primitive::<UInt64Type>().value(row).into(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).into(),
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
         DataType::Boolean => column.as_boolean().value(row).into(),
         DataType::Timestamp(..) => {

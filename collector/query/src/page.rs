@@ -5,7 +5,8 @@
 //! Columns that no record has are not read: a page has nothing in them.
 //!
 //! Segments and rows in memory are read in the order of their times, some at a time, until
-//! the page is full and what is left is beyond its end.
+//! the page is full and what is left is beyond its end. The largest may be anywhere, so that
+//! all is read for them, and there is no next page.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,18 +18,22 @@ use weir_api::fields::Column;
 use weir_store::schema::{DST_ID, SRC_ID};
 use weir_store::{Batch, Reader, Segment, TimeRange, View};
 
-use crate::aggregate::{range, within};
+use crate::aggregate::range;
+use crate::aggregation::quantity;
 use crate::broken_segment::answer_whole;
 use crate::budget::{Budget, off_thread};
 use crate::cursor::{Cursor, after, narrowed, times};
 use crate::groups;
 use crate::identity_table::IdentityTable;
 use crate::lower::LoweringContext;
+use crate::period::within;
 use crate::plan::{Part, Plan, SegmentScan};
 use crate::records::{shown, stored};
 use crate::run::{self, QueryRun, Task};
 use crate::segment_reader::OpenedSegments;
-use crate::{FlowsPage, FlowsRequest, Order, QueryError, Stats, compile, tier_slice};
+use crate::{
+    Filter, FlowsPage, FlowsRequest, Note, NoteKind, Order, Quantity, QueryError, Stats, tier_slice,
+};
 
 /// Records on a page unless asked otherwise.
 const PAGE: usize = 100;
@@ -109,16 +114,21 @@ impl PreparedRequest {
         if limit > most || skip > most {
             return Err(QueryError::TooManyRows(most));
         }
-        let range = narrowed(range(request.since, request.until)?, cursor, request.order);
-        let mut filter = compile(&request.filter)?.within(&budget.limits.scope);
-        if !request.all_observations {
-            filter = filter.primary();
+        if let (Order::Largest(of), Some(_)) = (request.order, cursor) {
+            let message = format!(
+                "cursor: records by {} have one page: ask for more by limit",
+                of.as_str()
+            );
+            return Err(QueryError::Invalid(message));
         }
+        let range = narrowed(range(request.since, request.until)?, cursor, request.order);
+        let (both, all) = (request.both_directions, request.all_observations);
+        let filter = Filter::of_records(&request.filter, both, all, &budget.limits.scope)?;
         let view = reader.view(range);
         let who = IdentityTable::within(&view.identities, budget);
         Ok(Self {
             test: LoweringContext::Facts(&who).test(&filter.test)?,
-            names: needed(&columns, &filled(&view)),
+            names: needed(&columns, request.order, &filled(&view)),
             order: request.order,
             reader: reader.clone(),
             budget: budget.clone(),
@@ -148,7 +158,11 @@ impl PreparedRequest {
             if !next.time().overlaps(&bounds) {
                 break;
             }
-            let taken = left.split_off(left.len() - step_of(&left, step));
+            let next = match self.order {
+                Order::Largest(_) => left.len(),
+                Order::Newest | Order::Oldest => step_of(&left, step),
+            };
+            let taken = left.split_off(left.len() - next);
             let ran = self.run(&taken, bounds, opened).await?;
             stats.add(&ran.stats);
             found = Some(self.merged(found, ran.rows)?);
@@ -167,7 +181,7 @@ impl PreparedRequest {
             .filter(|source| source.time().overlaps(&self.range));
         let mut sources: Vec<RecordSource> = sources.collect();
         match self.order {
-            Order::Newest => sources.sort_by_key(|source| source.time().until),
+            Order::Newest | Order::Largest(_) => sources.sort_by_key(|source| source.time().until),
             Order::Oldest => sources.sort_by_key(|source| std::cmp::Reverse(source.time().from)),
         }
         sources
@@ -175,17 +189,20 @@ impl PreparedRequest {
 
     /// What is left of the range: once enough was found, nothing beyond the last of it.
     fn bounds(&self, found: Option<&RecordBatch>) -> TimeRange {
+        if matches!(self.order, Order::Largest(_)) {
+            return self.range;
+        }
         let full = found.filter(|found| found.num_rows() >= self.wanted());
         let Some(edge) = full.and_then(|found| times(found).last().copied()) else {
             return self.range;
         };
         match self.order {
-            Order::Newest => TimeRange {
-                from: self.range.from.max(edge),
-                ..self.range
-            },
             Order::Oldest => TimeRange {
                 until: self.range.until.min(edge.saturating_add(1)),
+                ..self.range
+            },
+            Order::Newest | Order::Largest(_) => TimeRange {
+                from: self.range.from.max(edge),
                 ..self.range
             },
         }
@@ -211,7 +228,7 @@ impl PreparedRequest {
     fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Plan {
         let part = |sources, test: Expr| {
             let columns = self.names.iter().map(|name| col(*name));
-            Part::new(rows(sources), &test, columns.collect())
+            Part::new(rows(sources), &test, columns.chain(self.size()).collect())
         };
         let is_inside = |source: &RecordSource| tier_slice::is_inside(source.time(), bounds);
         let (whole, cut) = sources.iter().cloned().partition(is_inside);
@@ -226,6 +243,14 @@ impl PreparedRequest {
         }
     }
 
+    /// What the largest have most of, where it is no column of the store.
+    fn size(&self) -> Option<Expr> {
+        match self.order {
+            Order::Largest(of @ Quantity::Duration) => Some(quantity(of).alias(of.as_str())),
+            _ => None,
+        }
+    }
+
     /// What records are ordered by, first to last.
     fn sorting(&self) -> impl Iterator<Item = (&'static str, SortOptions)> {
         let options = |descending| SortOptions {
@@ -233,8 +258,14 @@ impl PreparedRequest {
             nulls_first: false,
         };
         let ties = ties().filter(|name| self.names.contains(name));
-        let by_time = ("time", options(self.order == Order::Newest));
-        std::iter::once(by_time).chain(ties.map(move |name| (name, options(false))))
+        let by_time = ("time", options(self.order != Order::Oldest));
+        let size = match self.order {
+            Order::Largest(of) => Some((of.as_str(), options(true))),
+            Order::Newest | Order::Oldest => None,
+        };
+        let ties = ties.filter(move |name| size.is_none_or(|(size, _)| size != *name));
+        let ties = ties.map(move |name| (name, options(false)));
+        size.into_iter().chain([by_time]).chain(ties)
     }
 
     /// The first of both, in order.
@@ -258,10 +289,22 @@ impl PreparedRequest {
         let skip = self.cursor.map_or(0, |cursor| cursor.shown).min(found.num_rows());
         let left = found.num_rows() - skip;
         let page = found.slice(skip, left.min(self.limit));
+        let mut notes = tier_slice::notes(&self.reader, &self.view, &tier_slice::raw(self.range));
+        let has_more = left > self.limit;
+        let has_pages = !matches!(self.order, Order::Largest(_));
+        if has_more && !has_pages {
+            notes.push(Note {
+                kind: NoteKind::Truncated,
+                message: format!(
+                    "there are more records than the {} largest: ask for more by limit",
+                    self.limit
+                ),
+            });
+        }
         Ok(FlowsPage {
-            cursor: (left > self.limit).then(|| after(&page, self.cursor).to_string()),
+            cursor: (has_more && has_pages).then(|| after(&page, self.cursor).to_string()),
             rows: shown(&page, &self.who, &self.columns)?,
-            notes: tier_slice::notes(&self.reader, &self.view, &tier_slice::raw(self.range)),
+            notes,
             stats,
         })
     }
@@ -315,8 +358,13 @@ fn ties() -> impl Iterator<Item = &'static str> {
 
 /// The stored columns that these come from, and those that order, as far as they are
 /// filled.
-fn needed(columns: &[Column], filled: &HashSet<String>) -> Vec<&'static str> {
+fn needed(columns: &[Column], order: Order, filled: &HashSet<String>) -> Vec<&'static str> {
     let mut names = vec!["time", SRC_ID, DST_ID];
+    if let Order::Largest(of) = order
+        && of != Quantity::Duration
+    {
+        names.push(of.as_str());
+    }
     let asked = columns.iter().filter(|column| !column.field().identity);
     for name in ties().chain(asked.map(|column| stored(*column))) {
         if filled.contains(name) && !names.contains(&name) {

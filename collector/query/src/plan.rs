@@ -7,9 +7,9 @@
 //! columns are read, which conditions several columns share, and where the work of one
 //! thread is better spread over several.
 
+mod fold;
 mod part;
 mod scan;
-mod sum;
 
 use std::sync::Arc;
 
@@ -31,9 +31,9 @@ use datafusion_physical_plan::sorts::sort::SortExec;
 use datafusion_physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion_physical_plan::union::UnionExec;
 
+pub(crate) use fold::{max, min, sum};
 pub(crate) use part::Part;
 pub(crate) use scan::{ScanContext, SegmentScan};
-pub(crate) use sum::sum;
 
 /// Rows of a batch that the engine works on at once.
 pub(crate) const BATCH: usize = 16 << 10;
@@ -47,21 +47,24 @@ pub(crate) enum Plan {
         parts: Vec<Part>,
         /// The columns that rows are grouped by; without any, all are one group.
         keys: Vec<String>,
-        added: Vec<Aggregate>,
+        added: Vec<Aggregation>,
     },
     /// The first rows in an order.
     First {
-        /// All of the same columns, which are those of the scans under their own names.
+        /// All of the same columns, which are those of the scans under their own names, and
+        /// what is made of them.
         parts: Vec<Part>,
         order: Vec<(String, SortOptions)>,
         fetch: usize,
     },
 }
 
-/// What a group has of a column; it has the name of the column.
-pub(crate) struct Aggregate {
+/// How a function is called on the columns of the rows of a group.
+pub(crate) struct Aggregation {
     pub(crate) function: Arc<AggregateUDF>,
-    pub(crate) column: String,
+    pub(crate) args: Vec<String>,
+    /// The name of what it gives.
+    pub(crate) name: String,
 }
 
 impl Plan {
@@ -95,18 +98,20 @@ fn union(mut parts: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan
 fn grouped(
     rows: Arc<dyn ExecutionPlan>,
     keys: &[String],
-    added: &[Aggregate],
+    added: &[Aggregation],
     threads: usize,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = rows.schema();
     let keys = keys.iter().map(|key| Ok((col(key, &schema)?, key.clone())));
     let keys = PhysicalGroupBy::new_single(keys.collect::<Result<_>>()?);
-    let value = |aggregate: &Aggregate| {
-        let column = vec![col(&aggregate.column, &schema)?];
-        let built = AggregateExprBuilder::new(Arc::clone(&aggregate.function), column)
+    let value = |aggregation: &Aggregation| {
+        let args = aggregation.args.iter().map(|column| col(column, &schema));
+        let args = args.collect::<Result<Vec<_>>>()?;
+        let shown = format!("{}({})", aggregation.function.name(), aggregation.args.join(", "));
+        let built = AggregateExprBuilder::new(Arc::clone(&aggregation.function), args)
             .schema(Arc::clone(&schema))
-            .human_display(format!("{}({})", aggregate.function.name(), aggregate.column))
-            .alias(&aggregate.column)
+            .human_display(shown)
+            .alias(&aggregation.name)
             .build()?;
         Ok(Arc::new(built))
     };
@@ -146,13 +151,17 @@ fn first(
     let columns = columns.unwrap_or_else(|| Arc::new(Schema::empty()));
     let by =
         |(name, options): &(String, SortOptions)| Ok(PhysicalSortExpr::new(col(name, &columns)?, *options));
+    let names: Vec<&String> = order.iter().map(|(name, _)| name).collect();
     let order = order.iter().map(by).collect::<Result<Vec<_>>>()?;
     let Some(order) = LexOrdering::new(order) else {
         return datafusion_common::internal_err!("rows are in no order");
     };
     let compared = order.iter().map(|by| Arc::clone(&by.expr)).collect();
     let beyond = Arc::new(DynamicFilterPhysicalExpr::new(compared, lit(true)));
-    let parts = parts.iter().map(|part| part.steps(context, false, Some(&beyond)));
+    // What is made of columns is not known before they are read.
+    let is_read = |part: &Part| names.iter().all(|name| part.reads(name));
+    let told = parts.iter().all(is_read).then_some(&beyond);
+    let parts = parts.iter().map(|part| part.steps(context, false, told));
     let rows = union(parts.collect::<Result<_>>()?)?;
     let several = partitions(&rows) > 1;
     let sorted = SortExec::new(order.clone(), rows)

@@ -1,27 +1,27 @@
-//! From the sums of all groups to the answer: both directions joined, the top
-//! ones picked, the rest added up.
+//! From what was worked out for all groups to the answer: both directions joined, the top
+//! ones picked, the rest put together.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::kernels::zip::zip;
-use arrow::datatypes::UInt64Type;
 use arrow::row::{RowConverter, Rows, SortField};
 
 use crate::QueryError;
+use crate::aggregation::{Aggregate, End};
 use crate::groups::Keys;
-use crate::measure::Sum;
+use crate::order::Cover;
+use crate::states::{State, States};
 
-/// Groups and their sums.
+/// Groups, and what was worked out for each.
 pub(crate) struct Table {
     pub(crate) keys: Vec<ArrayRef>,
-    /// The sums of each row, in the order of `sums`.
-    pub(crate) values: Vec<Vec<u64>>,
-    pub(crate) sums: Vec<Sum>,
-    /// What the rows add to the totals, where that is not their sums.
-    totals: Vec<Vec<u64>>,
+    /// What was worked out, an aggregate each.
+    pub(crate) columns: Vec<States>,
+    /// That of all together, where it is not what the rows have together.
+    totals: Option<Vec<State>>,
     /// Rows that are a group: not those that were joined to their mirror image.
     kept: Vec<bool>,
 }
@@ -30,31 +30,82 @@ pub(crate) struct Table {
 pub(crate) struct Ranked {
     /// Rows of the table, in the order of the answer.
     pub(crate) shown: Vec<u32>,
-    /// The bucket's start (if there are buckets) and sums of what is not shown.
-    pub(crate) other: Vec<(Option<u32>, Vec<u64>)>,
-    pub(crate) totals: Vec<u64>,
+    /// How many groups these are of.
+    pub(crate) shown_groups: usize,
+    /// The group of each of them.
+    pub(crate) group_of: Vec<usize>,
+    /// The bucket's start (if there are buckets) and the states of what is not shown.
+    pub(crate) other: Vec<(Option<u32>, Vec<State>)>,
+    pub(crate) totals: Vec<State>,
     pub(crate) groups: usize,
 }
 
+/// Where a group stands that has these states, a column each.
+type Place<'a> = dyn Fn(&dyn Fn(usize) -> State) -> u64 + 'a;
+
+/// How groups are ordered, and how many are shown.
+pub(crate) struct Ranking<'a> {
+    /// The first column of the keys is the bucket.
+    pub(crate) buckets: bool,
+    /// Where a group stands that has these states.
+    pub(crate) by: &'a Place<'a>,
+    /// The columns that this depends on.
+    pub(crate) needs: &'a [usize],
+    pub(crate) top: usize,
+    pub(crate) cover: Option<Cover>,
+}
+
 impl Table {
-    /// Of what a plan answers: keys, sums, and sums for the totals or none.
-    pub(crate) fn new(rows: &RecordBatch, keys: usize, sums: Vec<Sum>) -> Self {
-        let (keys, added) = rows.columns().split_at(keys);
-        let mut values = added.iter().map(|column| {
-            let numbers = column.as_primitive::<UInt64Type>().iter();
-            numbers.map(Option::unwrap_or_default).collect()
-        });
+    /// Of what a plan answers: keys, aggregates, and these for the totals or none.
+    pub(crate) fn new(rows: &RecordBatch, keys: usize, aggregates: &[Aggregate]) -> Self {
+        let (keys, columns) = rows.columns().split_at(keys);
+        let (of_groups, of_totals) = columns.split_at(aggregates.len());
+        let states = |columns: &[ArrayRef]| -> Vec<States> {
+            let pairs = aggregates.iter().zip(columns);
+            pairs
+                .map(|(aggregate, column)| States::new(*aggregate, column))
+                .collect()
+        };
+        let kept = vec![true; rows.num_rows()];
+        let totals = (!of_totals.is_empty()).then(|| together(&states(of_totals), &kept));
         Self {
             keys: keys.to_vec(),
-            values: values.by_ref().take(sums.len()).collect(),
-            totals: values.collect(),
-            kept: vec![true; rows.num_rows()],
-            sums,
+            columns: states(of_groups),
+            totals,
+            kept,
         }
     }
 
-    fn rows(&self) -> usize {
+    /// Of groups that are known by these keys; all together have this.
+    pub(crate) fn of(keys: Vec<ArrayRef>, columns: Vec<States>, totals: Vec<State>, rows: usize) -> Self {
+        Self {
+            keys,
+            columns,
+            totals: Some(totals),
+            kept: vec![true; rows],
+        }
+    }
+
+    /// Those that are no group, too.
+    pub(crate) fn rows(&self) -> usize {
         self.kept.len()
+    }
+
+    /// The rows that are a group.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = usize> {
+        self.kept
+            .iter()
+            .enumerate()
+            .filter(|(_, kept)| **kept)
+            .map(|(row, _)| row)
+    }
+
+    /// What all groups have together.
+    pub(crate) fn totals(&self) -> Vec<State> {
+        match &self.totals {
+            Some(totals) => totals.clone(),
+            None => together(&self.columns, &self.kept),
+        }
     }
 
     /// Joins each group and its mirror image: the smaller end stands first, and what it
@@ -85,56 +136,103 @@ impl Table {
             let known = *first.entry(joined.row(row).data()).or_insert(row);
             if known != row {
                 self.kept[row] = false;
-                for values in &mut self.values {
-                    values[known] = values[known].saturating_add(values[row]);
-                }
+                self.columns.iter_mut().for_each(|states| states.join(known, row));
             }
         }
         Ok(())
     }
 
-    /// All of a group was sent, or received, by the end that stands first.
+    /// All of a group was sent, or received, by the end that stands first, which looks at
+    /// it from its own end.
     fn direct(&mut self, row: usize, order: Ordering) {
-        let at = |wanted| self.sums.iter().position(|sum| *sum == wanted);
-        let (Some(sent), Some(received)) = (at(Sum::Sent), at(Sum::Received)) else {
-            return;
-        };
-        let both = self.values[sent][row].saturating_add(self.values[received][row]);
-        (self.values[sent][row], self.values[received][row]) = match order {
-            Ordering::Less => (both, 0),
-            Ordering::Greater => (0, both),
-            Ordering::Equal => return,
-        };
-    }
-
-    /// The first `top` groups by `by`, those with equal sums by their names.
-    pub(crate) fn rank(&self, keys: &Keys, by: Sum, top: usize) -> Result<Ranked, QueryError> {
-        let buckets = keys.has_buckets();
-        let names = comparable(&self.keys[usize::from(buckets)..], self.rows())?;
-        let (group_of, firsts) = self.group(&names, buckets);
-        let by = self.sums.iter().position(|sum| *sum == by).unwrap_or_default();
-        let mut totals = vec![0_u64; firsts.len()];
-        for (row, group) in group_of.iter().enumerate() {
-            if let Some(group) = group {
-                totals[*group] = totals[*group].saturating_add(self.values[by][row]);
+        let at = |wanted| self.columns.iter().position(|states| states.aggregate == wanted);
+        if let (Some(sent), Some(received)) = (at(Aggregate::Sent), at(Aggregate::Received)) {
+            let both = [sent, received].map(|at| self.columns[at].at(row).sum());
+            let both = State::Sum(both[0].saturating_add(both[1]));
+            let directed = match order {
+                Ordering::Less => Some((both, State::Sum(0))),
+                Ordering::Greater => Some((State::Sum(0), both)),
+                Ordering::Equal => None,
+            };
+            if let Some((sends, receives)) = directed {
+                self.columns[sent].set(row, sends);
+                self.columns[received].set(row, receives);
             }
         }
+        if order.is_gt() {
+            self.turn(row);
+        }
+    }
+
+    /// What is distinct is that of the other end.
+    fn turn(&mut self, row: usize) {
+        for at in 0..self.columns.len() {
+            let Aggregate::Distinct(column, End::Far) = self.columns[at].aggregate else {
+                continue;
+            };
+            let near = Aggregate::Distinct(column, End::Near);
+            if let Some(near) = self.columns.iter().position(|states| states.aggregate == near) {
+                let image = self.columns[at].at(row);
+                self.columns[near].set(row, image);
+            }
+        }
+    }
+
+    /// The first groups, those that stand in one place by their names.
+    pub(crate) fn rank(&self, names: &[ArrayRef], ranking: &Ranking<'_>) -> Result<Ranked, QueryError> {
+        let names = comparable(names, self.rows())?;
+        let (group_of, firsts) = self.group(&names, ranking.buckets);
+        let places = self.places(&group_of, firsts.len(), ranking);
         let mut order: Vec<usize> = (0..firsts.len()).collect();
         let first = |a: &usize, b: &usize| {
             let by_name = || names.row(firsts[*a]).cmp(&names.row(firsts[*b]));
-            totals[*b].cmp(&totals[*a]).then_with(by_name)
+            places[*b].cmp(&places[*a]).then_with(by_name)
         };
-        if (1..order.len()).contains(&top) {
+        let top = ranking.top;
+        if ranking.cover.is_none() && (1..order.len()).contains(&top) {
             order.select_nth_unstable_by(top, first);
             order.truncate(top);
         }
         order.sort_unstable_by(first);
+        order.truncate(top);
+        if let Some(cover) = ranking.cover {
+            order.truncate(enough(order.iter().map(|group| places[*group]), &places, cover));
+        }
         let mut place = vec![usize::MAX; firsts.len()];
-        for (at, group) in order.iter().take(top).enumerate() {
+        for (at, group) in order.iter().enumerate() {
             place[*group] = at;
         }
         let places = group_of.iter().map(|group| group.map(|group| place[group]));
-        self.split(&places.collect::<Vec<_>>(), buckets, firsts.len())
+        let ranked = self.split(&places.collect::<Vec<_>>(), ranking.buckets)?;
+        Ok(Ranked {
+            shown_groups: order.len(),
+            groups: firsts.len(),
+            ..ranked
+        })
+    }
+
+    /// Where each group stands.
+    fn places(&self, group_of: &[Option<usize>], groups: usize, ranking: &Ranking<'_>) -> Vec<u64> {
+        if !ranking.buckets {
+            let place = |row| (ranking.by)(&|column: usize| self.columns[column].at(row));
+            return self.kept().map(place).collect();
+        }
+        let nothing = |column: &usize| State::none(self.columns[*column].aggregate);
+        let mut states: Vec<Vec<State>> = vec![ranking.needs.iter().map(nothing).collect(); groups];
+        for (row, group) in group_of.iter().enumerate() {
+            let Some(group) = group else { continue };
+            for (state, column) in states[*group].iter_mut().zip(ranking.needs) {
+                state.merge(&self.columns[*column].at(row));
+            }
+        }
+        let place = |states: &Vec<State>| {
+            let of = |column: usize| {
+                let at = ranking.needs.iter().position(|needed| *needed == column);
+                at.map_or_else(|| nothing(&column), |at| states[at].clone())
+            };
+            (ranking.by)(&of)
+        };
+        states.iter().map(place).collect()
     }
 
     /// The group of each row that is kept, and the first row of each group.
@@ -157,53 +255,75 @@ impl Table {
         (group_of.collect(), firsts)
     }
 
-    fn split(&self, places: &[Option<usize>], buckets: bool, groups: usize) -> Result<Ranked, QueryError> {
+    fn split(&self, places: &[Option<usize>], buckets: bool) -> Result<Ranked, QueryError> {
         let times = comparable(&self.keys[..usize::from(buckets)], self.rows())?;
         let time = |row: usize| if buckets { times.row(row).data() } else { &[] };
         let mut shown = Vec::new();
-        let mut totals = vec![0; self.sums.len()];
-        let mut other: HashMap<&[u8], (u32, Vec<u64>)> = HashMap::new();
+        let mut other: HashMap<&[u8], (u32, Vec<State>)> = HashMap::new();
         for (row, place) in places.iter().enumerate() {
-            let Some(place) = place else { continue };
-            add(&mut totals, &self.values, row);
-            if *place == usize::MAX {
-                let fresh = || (row as u32, vec![0; self.sums.len()]);
-                add(
-                    &mut other.entry(time(row)).or_insert_with(fresh).1,
-                    &self.values,
-                    row,
-                );
-            } else {
-                shown.push((time(row), *place, row as u32));
+            match *place {
+                None => {}
+                Some(usize::MAX) => {
+                    let (_, states) = other
+                        .entry(time(row))
+                        .or_insert_with(|| (row as u32, nothing(&self.columns)));
+                    add(states, &self.columns, row);
+                }
+                Some(place) => shown.push((time(row), place, row as u32)),
             }
-        }
-        if !self.totals.is_empty() {
-            totals = vec![0; self.sums.len()];
-            (0..self.rows()).for_each(|row| add(&mut totals, &self.totals, row));
         }
         shown.sort_unstable();
         let mut other: Vec<_> = other.into_iter().collect();
-        other.sort_unstable();
+        other.sort_unstable_by_key(|(time, _)| *time);
         let other = other
             .into_iter()
-            .map(|(_, (row, sums))| (buckets.then_some(row), sums));
+            .map(|(_, (row, states))| (buckets.then_some(row), states));
         Ok(Ranked {
+            group_of: shown.iter().map(|(_, place, _)| *place).collect(),
             shown: shown.into_iter().map(|(_, _, row)| row).collect(),
             other: other.collect(),
-            totals,
-            groups,
+            totals: self.totals(),
+            shown_groups: 0,
+            groups: 0,
         })
     }
 }
 
-fn add(sums: &mut [u64], values: &[Vec<u64>], row: usize) {
-    for (sum, values) in sums.iter_mut().zip(values) {
-        *sum = sum.saturating_add(values[row]);
+/// How many of the first groups have so much of all together.
+fn enough(first: impl Iterator<Item = u64>, all: &[u64], cover: Cover) -> usize {
+    let wanted = cover.of(all.iter().map(|own| u128::from(*own)).sum());
+    let mut carried = 0_u128;
+    let needed = first.take_while(|own| {
+        let lacks = carried < wanted;
+        carried += u128::from(*own);
+        lacks
+    });
+    needed.count()
+}
+
+fn nothing(columns: &[States]) -> Vec<State> {
+    columns
+        .iter()
+        .map(|states| State::none(states.aggregate))
+        .collect()
+}
+
+fn add(together: &mut [State], columns: &[States], row: usize) {
+    for (state, states) in together.iter_mut().zip(columns) {
+        state.merge(&states.at(row));
     }
 }
 
+/// What the rows that count have together.
+fn together(columns: &[States], counts: &[bool]) -> Vec<State> {
+    let mut all = nothing(columns);
+    let rows = counts.iter().enumerate().filter(|(_, counts)| **counts);
+    rows.for_each(|(row, _)| add(&mut all, columns, row));
+    all
+}
+
 /// So many rows that compare as their values do. Without columns, all are equal.
-fn comparable(columns: &[ArrayRef], rows: usize) -> Result<Rows, QueryError> {
+pub(crate) fn comparable(columns: &[ArrayRef], rows: usize) -> Result<Rows, QueryError> {
     if columns.is_empty() {
         let same: ArrayRef = Arc::new(BooleanArray::from(vec![false; rows]));
         return comparable(&[same], rows);
@@ -230,5 +350,23 @@ mod tests {
         let numbers: ArrayRef = Arc::new(UInt32Array::from(vec![2, 1]));
         let rows = comparable(&[numbers], 2).unwrap();
         assert!(rows.row(1) < rows.row(0));
+    }
+
+    #[test]
+    fn as_few_groups_as_carry_a_part_are_enough() {
+        let cover = |text: &str| {
+            enough(
+                [50, 30, 15, 5].into_iter(),
+                &[50, 30, 15, 5],
+                text.parse().unwrap(),
+            )
+        };
+        assert_eq!(
+            ["0.5", "0.51", "0.8", "0.95", "0.96", "1"].map(cover),
+            [1, 2, 2, 3, 4, 4]
+        );
+        assert_eq!(enough([0, 0].into_iter(), &[0, 0], "0.9".parse().unwrap()), 0);
+        let most = [u64::MAX, u64::MAX];
+        assert_eq!(enough(most.into_iter(), &most, "1".parse().unwrap()), 2);
     }
 }

@@ -2,13 +2,14 @@
 //! narrow as they are in memory; the filter of each who watches looks at the columns that
 //! it names, and what it lets through alone is widened and made into records.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::Schema;
@@ -24,10 +25,13 @@ use crate::identity_table::IdentityTable;
 use crate::lower::{self, LoweringContext};
 use crate::plan;
 use crate::records::{shown, stored};
-use crate::{AnswerRows, Filter, Limits, QueryError, compile, groups};
+use crate::{AnswerRows, Filter, Limits, QueryError, groups};
 
 /// Batches that wait for one who watches; what comes beyond is not shown.
 const WAITING: usize = 64;
+/// Batches that are kept for who comes back, and how long when nobody watches.
+const RECENT: usize = WAITING;
+const LINGERS: Duration = Duration::from_secs(30);
 /// So often it is looked whether anybody still watches.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -38,6 +42,8 @@ pub(crate) struct Live(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     reader: Reader,
+    /// Makes marks of numbers: they tell nothing of how much comes, and are of one process.
+    marks: RandomState,
     watchers: Mutex<Watchers>,
 }
 
@@ -46,19 +52,38 @@ struct Watchers {
     all: Vec<Watcher>,
     /// A thread takes rows for them.
     runs: bool,
+    /// The number of the batch taken last.
+    last: u64,
+    /// The batches taken last.
+    recent: VecDeque<Numbered>,
+    /// When the last of those who watched left.
+    left: Option<Instant>,
+}
+
+/// A batch, and its number: they count up by one.
+#[derive(Debug, Clone)]
+struct Numbered {
+    number: u64,
+    rows: TailBatch,
 }
 
 #[derive(Debug)]
 struct Watcher {
-    sender: SyncSender<TailBatch>,
+    sender: SyncSender<Numbered>,
     missed: Arc<AtomicU64>,
 }
 
 /// The records of one who watches, as a page has them.
 #[derive(Debug)]
 pub(crate) struct LiveTail {
-    arrived: Receiver<TailBatch>,
+    /// What came since the mark that it goes on behind.
+    before: VecDeque<Numbered>,
+    arrived: Receiver<Numbered>,
     missed: Arc<AtomicU64>,
+    marks: RandomState,
+    /// The number of the batch that was shown last.
+    last: u64,
+    has_gap: bool,
     chooser: Chooser,
     columns: Vec<Column>,
     /// Rows that were widened so far.
@@ -71,6 +96,7 @@ impl Live {
     pub(crate) fn new(reader: Reader) -> Self {
         Self(Arc::new(Shared {
             reader,
+            marks: RandomState::new(),
             watchers: Mutex::default(),
         }))
     }
@@ -88,21 +114,23 @@ impl Live {
         let budget = Budget::new(limits);
         let (live, request, scope) = (self.clone(), request.clone(), limits.scope.clone());
         let prepared = off_thread(move || {
-            let filter = compile(&request.filter)?.within(&scope);
-            let filter = match request.all_observations {
-                true => filter,
-                false => filter.primary(),
-            };
+            let (both, all) = (request.both_directions, request.all_observations);
+            let filter = Filter::of_records(&request.filter, both, all, &scope)?;
             let columns = match request.columns.as_slice() {
                 [] => Column::all().collect(),
                 names => groups::columns(names)?,
             };
-            live.watch(filter, columns)
+            live.watch(filter, columns, request.resume.as_deref())
         });
         budget.spend(prepared).await
     }
 
-    fn watch(&self, filter: Filter, columns: Vec<Column>) -> Result<LiveTail, QueryError> {
+    fn watch(
+        &self,
+        filter: Filter,
+        columns: Vec<Column>,
+        resume: Option<&str>,
+    ) -> Result<LiveTail, QueryError> {
         let mut chooser = Chooser::new(filter);
         // What is wrong with the filter is told now, not when the first record comes.
         let nothing = RecordBatch::new_empty(Arc::new(chooser.looked_at.clone()));
@@ -118,14 +146,28 @@ impl Live {
             spawned
                 .map_err(|error: io::Error| QueryError::Engine(format!("no thread for tails: {error}")))?;
             watchers.runs = true;
+            // Nobody knows what came before: no mark holds any more.
+            watchers.last += 1;
+            watchers.recent.clear();
         }
+        let before = resume.map(|mark| watchers.since(&self.0.marks, mark));
+        let (has_gap, before) = match before {
+            Some(None) => (true, VecDeque::new()),
+            Some(Some(before)) => (false, before),
+            None => (false, VecDeque::new()),
+        };
+        let last = watchers.last;
         watchers.all.push(Watcher {
             sender,
             missed: Arc::clone(&missed),
         });
         Ok(LiveTail {
+            last: before.front().map_or(last, |first| first.number - 1),
+            before,
             arrived,
             missed,
+            marks: self.0.marks.clone(),
+            has_gap,
             chooser,
             columns,
             #[cfg(test)]
@@ -149,28 +191,80 @@ impl Shared {
             for watcher in &watchers.all {
                 watcher.missed.fetch_add(lost, Ordering::Relaxed);
             }
-            match arrived {
-                Ok(Some(arrived)) => watchers.all.retain(|watcher| watcher.show(&arrived)),
-                Ok(None) => watchers.all.retain(Watcher::is_there),
-                Err(Closed) => watchers.all.clear(),
+            if lost > 0 {
+                // Who comes back over that is told.
+                watchers.last += 1;
+                watchers.recent.clear();
             }
-            if watchers.all.is_empty() {
-                watchers.runs = false;
-                return;
+            match arrived {
+                Ok(Some(rows)) => watchers.show(rows),
+                Ok(None) => watchers.all.retain(Watcher::is_there),
+                Err(Closed) => {
+                    watchers.all.clear();
+                    return watchers.end();
+                }
+            }
+            if watchers.nobody_comes_back(Instant::now()) {
+                return watchers.end();
             }
         }
     }
 }
 
+impl Watchers {
+    /// Hands rows to all who watch, and keeps them for who comes back.
+    fn show(&mut self, rows: TailBatch) {
+        self.last += 1;
+        let arrived = Numbered {
+            number: self.last,
+            rows,
+        };
+        self.all.retain(|watcher| watcher.show(&arrived));
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(arrived);
+    }
+
+    /// What came behind a mark; none when that is not all there any more.
+    fn since(&self, marks: &RandomState, of: &str) -> Option<VecDeque<Numbered>> {
+        let oldest = self.recent.front().map_or(self.last + 1, |first| first.number);
+        let number = (oldest.saturating_sub(1)..=self.last).find(|number| mark(marks, *number) == of)?;
+        let behind = self.recent.iter().filter(|batch| batch.number > number);
+        Some(behind.cloned().collect())
+    }
+
+    /// Nobody has watched for a while.
+    fn nobody_comes_back(&mut self, now: Instant) -> bool {
+        if !self.all.is_empty() {
+            self.left = None;
+            return false;
+        }
+        let left = *self.left.get_or_insert(now);
+        now.saturating_duration_since(left) >= LINGERS
+    }
+
+    fn end(&mut self) {
+        self.runs = false;
+        self.recent.clear();
+        self.left = None;
+    }
+}
+
+/// The mark behind a batch.
+fn mark(marks: &RandomState, number: u64) -> String {
+    format!("{:016x}", marks.hash_one(number))
+}
+
 impl Watcher {
     /// Shows the rows; false when nobody watches any more.
-    fn show(&self, arrived: &TailBatch) -> bool {
+    fn show(&self, arrived: &Numbered) -> bool {
         match self.sender.try_send(arrived.clone()) {
             Ok(()) => true,
             Err(TrySendError::Disconnected(_)) => false,
             Err(TrySendError::Full(arrived)) => {
                 self.missed
-                    .fetch_add(arrived.batch().num_rows() as u64, Ordering::Relaxed);
+                    .fetch_add(arrived.rows.batch().num_rows() as u64, Ordering::Relaxed);
                 true
             }
         }
@@ -184,8 +278,16 @@ impl Watcher {
 
 impl RecordTail for LiveTail {
     fn next(&mut self, within: Duration) -> Result<Option<AnswerRows>, TailEnd> {
-        match self.arrived.recv_timeout(within) {
-            Ok(arrived) => Ok(self.records(&arrived)?),
+        let arrived = match self.before.pop_front() {
+            Some(before) => Ok(before),
+            None => self.arrived.recv_timeout(within),
+        };
+        match arrived {
+            Ok(arrived) => {
+                let records = self.records(&arrived.rows)?;
+                self.last = arrived.number;
+                Ok(records)
+            }
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(TailEnd::Closed),
         }
@@ -193,6 +295,14 @@ impl RecordTail for LiveTail {
 
     fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
+    }
+
+    fn mark(&self) -> String {
+        mark(&self.marks, self.last)
+    }
+
+    fn has_gap(&self) -> bool {
+        self.has_gap
     }
 }
 
@@ -222,10 +332,10 @@ impl LiveTail {
 /// A filter, made ready once for as long as the identities are the same, and for ever if
 /// it looks at none.
 #[derive(Debug)]
-struct Chooser {
+pub(crate) struct Chooser {
     filter: Filter,
     /// The columns that it looks at.
-    looked_at: Schema,
+    pub(crate) looked_at: Schema,
     of_identities: bool,
     ready: Option<Ready>,
 }
@@ -238,7 +348,7 @@ struct Ready {
 }
 
 impl Chooser {
-    fn new(filter: Filter) -> Self {
+    pub(crate) fn new(filter: Filter) -> Self {
         let mut of_identities = false;
         expr::columns(&filter.test, &mut |column| {
             of_identities |= column.field().identity
@@ -252,7 +362,7 @@ impl Chooser {
     }
 
     /// Which rows the filter lets through, of a batch of the columns that it looks at.
-    fn choose(
+    pub(crate) fn choose(
         &mut self,
         rows: &RecordBatch,
         identities: impl FnOnce() -> Arc<Identities>,
@@ -321,6 +431,61 @@ mod tests {
 
     use super::*;
     use crate::lower::tests::flows::Flows;
+
+    #[tokio::test]
+    async fn who_comes_back_goes_on_where_they_left_without_a_gap_and_without_a_record_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut writer, reader, _) = open(Settings::new(directory.path())).unwrap();
+        let live = Live::new(reader);
+        let follow = async |resume: Option<String>| {
+            let request = TailRequest {
+                resume,
+                all_observations: true,
+                ..TailRequest::default()
+            };
+            live.follow(&request, &Limits::default()).await.unwrap()
+        };
+        let mut records = Flows::new(3, 60);
+        let mut append = |count| {
+            writer.append(&records.batch(count)).unwrap();
+            writer.flush();
+        };
+        let take = |tail: &mut LiveTail, wanted: usize| {
+            let mut taken = 0;
+            while taken < wanted {
+                taken += tail
+                    .next(Duration::from_secs(60))
+                    .unwrap()
+                    .map_or(0, |rows| rows.len());
+            }
+            taken
+        };
+        let mut first = follow(None).await;
+        append(10);
+        assert_eq!(take(&mut first, 10), 10);
+        let mark = first.mark();
+        drop(first);
+        append(20);
+        // Until another tail has seen them, they may be on their way.
+        let mut other = follow(Some(mark.clone())).await;
+        assert!(!other.has_gap());
+        assert_eq!(take(&mut other, 20), 20);
+        let mut again = follow(Some(mark.clone())).await;
+        append(5);
+        assert_eq!((again.has_gap(), take(&mut again, 25)), (false, 25));
+        assert_ne!(again.mark(), mark);
+        let mut at_the_end = follow(Some(again.mark())).await;
+        append(7);
+        assert_eq!((at_the_end.has_gap(), take(&mut at_the_end, 7)), (false, 7));
+        for lost in ["", "1", "x", "0000000000000000"] {
+            assert!(follow(Some(lost.to_owned())).await.has_gap(), "{lost}");
+        }
+        for _ in 0..=RECENT {
+            append(1);
+            take(&mut at_the_end, 1);
+        }
+        assert!(follow(Some(mark)).await.has_gap(), "it is too long ago");
+    }
 
     #[tokio::test]
     async fn rows_that_a_filter_does_not_let_through_are_never_widened() {

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use weir_flow::FlowRecord;
 use weir_query::{
-    Answer, Embedded, Engine, Explanation, FlowsPage, FlowsRequest, Limits, Measure, Moment, NoteKind, Order,
-    QueryError, Question, Scope, Since, Span, TailRequest, Until, ValueCount, ValuesRequest,
+    Answer, Bucket, Embedded, Engine, Explanation, FlowsPage, FlowsRequest, Limits, Measure, Moment,
+    NoteKind, Order, Quantity, QueryError, Question, Scope, Since, TailRequest, Until, ValueCount,
+    ValuesRequest,
 };
 use weir_store::{Reader, Retention, Settings, TimeRange, Writer, open};
 
@@ -50,9 +51,14 @@ struct Stored {
 
 /// Three hours and a half of flows: two thirds in segments, the rest in memory.
 fn stored() -> Stored {
+    stored_of(60)
+}
+
+/// The same between so many endpoints, a hundred of each namespace.
+fn stored_of(endpoints: usize) -> Stored {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
-    let mut made = generated::Flows::new(3, 60);
+    let mut made = generated::Flows::new(3, endpoints);
     made.pace = 3 * MINUTE / 100;
     let records = made.batch(7_000);
     for part in records.chunks(1_000).take(5) {
@@ -288,7 +294,7 @@ async fn buckets_of_time_add_up_and_keep_the_same_groups() {
     let stored = stored();
     for (bucket, raw_only) in [("30m", false), ("7m", false), ("90s", true), ("1h", false)] {
         let question = Question {
-            bucket: Some(bucket.parse::<Span>().unwrap()),
+            bucket: Some(bucket.parse::<Bucket>().unwrap()),
             top: Some(2),
             raw_only,
             ..question(&["ns"])
@@ -310,7 +316,7 @@ async fn buckets_of_time_add_up_and_keep_the_same_groups() {
 async fn buckets_need_no_groups_and_a_field_may_be_asked_for_twice() {
     let stored = stored();
     let question = Question {
-        bucket: Some("1h".parse::<Span>().unwrap()),
+        bucket: Some("1h".parse::<Bucket>().unwrap()),
         ..question(&["time"])
     };
     let hours = answer(&stored.reader, &question, &Limits::default())
@@ -338,7 +344,7 @@ async fn a_conversation_needs_no_groups_and_has_each_flow_once() {
     for from_records in [true, false] {
         let one_way = Question {
             filter: "zone != \"\" && dst_zone != \"\" && zone != dst_zone".to_owned(),
-            bucket: Some("5m".parse::<Span>().unwrap()),
+            bucket: Some("5m".parse::<Bucket>().unwrap()),
             all_observations: from_records,
             raw_only: from_records,
             ..question(&["time"])
@@ -637,6 +643,278 @@ async fn what_few_exporters_say_is_grouped_filtered_and_completed_and_is_empty_i
     assert!(!arrow.is_empty());
 }
 
+/// The largest of all records, those that arrived last first among equals.
+#[tokio::test]
+async fn the_largest_records_come_first_wherever_they_are_and_have_one_page() {
+    let stored = stored();
+    let size = |record: &FlowRecord, of: Quantity| match of {
+        Quantity::Bytes => record.bytes,
+        Quantity::Packets => record.packets,
+        Quantity::DroppedBytes => record.dropped_bytes,
+        Quantity::DroppedPackets => record.dropped_packets,
+        Quantity::Duration => Some(record.end_ns / 1_000 - record.start_ns / 1_000),
+    };
+    for of in Quantity::ALL {
+        let mut wanted: Vec<_> = stored
+            .records
+            .iter()
+            .map(|r| (size(r, of), r.time_ns / 1_000))
+            .collect();
+        wanted.sort_unstable_by(|a, b| b.cmp(a));
+        let request = FlowsRequest {
+            since: Since(at(START)),
+            until: Until(at(START + 400 * MINUTE)),
+            limit: Some(300),
+            order: Order::Largest(of),
+            all_observations: true,
+            columns: ["time", "ns"].map(str::to_owned).into(),
+            ..FlowsRequest::default()
+        };
+        let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
+        assert_eq!(page.rows.columns(), ["time", "ns"]);
+        let found = page.rows.json().into_iter().map(|row| {
+            let time: Timestamp = row["time"].as_str().unwrap().parse().unwrap();
+            time.as_microsecond() as u64
+        });
+        let wanted = wanted.iter().take(300).map(|(_, time)| *time);
+        assert_eq!(found.collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "{of:?}");
+        assert_eq!(page.cursor, None);
+        assert_eq!(page.notes.last().unwrap().kind, NoteKind::Truncated);
+        let next = FlowsRequest {
+            cursor: Some("1.1".to_owned()),
+            ..request
+        };
+        let refused = flows(&stored.reader, &next, &Limits::default())
+            .await
+            .unwrap_err();
+        assert!(refused.to_string().contains("limit"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn records_of_both_directions_are_those_that_the_filter_lets_through_from_either_end() {
+    let stored = stored_of(250);
+    let request = FlowsRequest {
+        filter: r#"ns == "team-0" && server != "src""#.to_owned(),
+        since: Since(at(START)),
+        until: Until(at(START + 400 * MINUTE)),
+        limit: Some(10_000),
+        order: Order::Oldest,
+        both_directions: true,
+        ..FlowsRequest::default()
+    };
+    let passes = |r: &Map<String, Value>| {
+        let from_source = r["ns"] == "team-0" && r["server"] != "src";
+        from_source || r["dst_ns"] == "team-0" && r["server"] != "dst"
+    };
+    for scope in [Scope::All, Scope::Namespaces(vec!["team-1".to_owned()])] {
+        let is_seen =
+            |r: &Map<String, Value>| scope == Scope::All || r["ns"] == "team-1" || r["dst_ns"] == "team-1";
+        let primary = stored.records.iter().filter(|record| record.primary).map(as_json);
+        let wanted: Vec<_> = primary
+            .filter(|r| passes(r) && is_seen(r))
+            .map(|r| sorted(&r))
+            .collect();
+        let limits = Limits {
+            scope: scope.clone(),
+            ..Limits::default()
+        };
+        let page = flows(&stored.reader, &request, &limits).await.unwrap();
+        let found: Vec<_> = page.rows.json().iter().map(sorted).collect();
+        assert!(!wanted.is_empty());
+        assert_eq!(found, wanted);
+    }
+}
+
+/// Distinct values, peaks, changes and what is left out are of the flows that one may see.
+#[tokio::test]
+async fn measures_and_comparisons_tell_the_scoped_nothing_of_others() {
+    let stored = stored_of(250);
+    let measures = [
+        "bytes",
+        "distinct_addr",
+        "distinct_dst_workload_name",
+        "p95_bytes",
+        "avg_duration",
+        "max_byte_rate",
+        "first_seen",
+        "last_seen",
+        "share",
+    ];
+    let limits = Limits {
+        scope: Scope::Namespaces(vec!["team-1".to_owned()]),
+        ..Limits::default()
+    };
+    for (compare, cover) in [(None, Some("0.9")), (Some("1h"), None)] {
+        for keys in [vec!["dst_ns"], vec!["addr/24"], vec![]] {
+            let scoped = Question {
+                measures: measures.iter().map(|name| name.parse().unwrap()).collect(),
+                compare: compare.map(|compare| compare.parse().unwrap()),
+                cover: cover.map(|cover| cover.parse().unwrap()),
+                since: Since(at(START + 70 * MINUTE)),
+                ..question(&keys)
+            };
+            let asked = Question {
+                filter: r#"ns == "team-1" || dst_ns == "team-1""#.to_owned(),
+                ..scoped.clone()
+            };
+            let everybodys = answer(&stored.reader, &scoped, &Limits::default()).await.unwrap();
+            let found = answer(&stored.reader, &scoped, &limits).await.unwrap();
+            let of_all = answer(&stored.reader, &asked, &Limits::default()).await.unwrap();
+            assert_ne!(found.totals.json(), everybodys.totals.json());
+            assert!(!found.rows.is_empty());
+            assert_eq!(found.rows.json(), of_all.rows.json());
+            assert_eq!(found.other.json(), of_all.other.json());
+            assert_eq!(found.totals.json(), of_all.totals.json());
+            assert_eq!((found.groups, &found.notes), (of_all.groups, &of_all.notes));
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_values_are_estimated_and_the_answer_says_how_far_off_it_may_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut made = generated::Flows::new(3, 60);
+    let mut records = made.batch(9_000);
+    for (at, record) in records.iter_mut().enumerate() {
+        record.primary = true;
+        record.src.addr = Some(std::net::Ipv4Addr::from(0x0a00_0000 + at as u32).into());
+        record.bytes = Some(100 + at as u64);
+    }
+    for part in records.chunks(3_000) {
+        writer.append(part).unwrap();
+        writer.seal().unwrap();
+    }
+    let ask = async |filter: &str| {
+        let question = Question {
+            filter: filter.to_owned(),
+            measures: ["distinct_addr", "p50_bytes", "max_bytes"]
+                .map(|name| name.parse().unwrap())
+                .into(),
+            ..question(&[])
+        };
+        let found = answer(&reader, &question, &Limits::default()).await.unwrap();
+        let said = found
+            .notes
+            .into_iter()
+            .filter(|note| note.kind == NoteKind::Approximate);
+        let said: Vec<String> = said.map(|note| note.message).collect();
+        (found.totals.json().remove(0), said)
+    };
+    let (row, said) = ask("").await;
+    let off = |name: &str, exact: f64| (row[name].as_f64().unwrap() / exact - 1.0).abs();
+    assert!(off("distinct_addr", 9_000.0) < 0.035, "{row:?}");
+    assert!(off("p50_bytes", 4_599.0) < 0.004, "{row:?}");
+    assert_eq!(row["max_bytes"], 9_099);
+    assert!(
+        said[0].contains("distinct_addr") && said[0].contains("0.8%"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].contains("p50_bytes") && said[1].contains("0.4%"),
+        "{said:?}"
+    );
+    let (row, said) = ask("bytes < 1100").await;
+    assert_eq!(
+        (&row["distinct_addr"], &row["p50_bytes"]),
+        (&json!(1_000), &json!(599))
+    );
+    assert_eq!(said, [""; 0]);
+}
+
+#[tokio::test]
+async fn where_records_are_gone_but_their_sums_are_not_it_is_said_which_measures_need_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = kept_for_ever(directory.path());
+    settings.retention[0].bytes = Some(1);
+    let (mut writer, reader, _) = open(settings).unwrap();
+    let mut made = generated::Flows::new(3, 60);
+    made.pace = 3 * MINUTE / 100;
+    for _ in 0..2 {
+        writer.append(&made.batch(2_000)).unwrap();
+        writer.seal().unwrap();
+    }
+    wait_until("the first segment expires", || {
+        let view = reader.view(ALL);
+        view.raw.len() == 1 && view.hour.len() == 2
+    });
+    let ask = async |measure: &str| {
+        let question = Question {
+            measures: vec![measure.parse().unwrap(), Measure::Flows],
+            ..question(&["ns"])
+        };
+        let found = answer(&reader, &question, &Limits::default()).await.unwrap();
+        let expired = found
+            .notes
+            .into_iter()
+            .filter(|note| note.kind == NoteKind::Expired);
+        (
+            found.totals.json()[0]["flows"].as_u64().unwrap(),
+            expired.map(|note| note.message).collect::<Vec<_>>(),
+        )
+    };
+    let (of_sums, _) = ask("bytes").await;
+    let (of_values_that_sums_keep, _) = ask("distinct_dst_ns").await;
+    let (of_records, said) = ask("p95_bytes").await;
+    assert_eq!(of_sums, of_values_that_sums_keep);
+    assert!(of_records < of_sums, "{of_records} {of_sums}");
+    assert!(
+        said.iter().any(|message| message.contains("leave out")),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_measured_is_refused_with_a_remedy() {
+    let stored = stored();
+    let refused = async |question: Question| {
+        let refused = answer(&stored.reader, &question, &Limits::default())
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind(), "invalid");
+        refused.to_string()
+    };
+    let base = || question(&["ns"]);
+    let last_seen: Measure = "last_seen".parse().unwrap();
+    let many = (1..=32).map(|part| format!("p{part}_bytes").parse().unwrap());
+    let many = Question {
+        measures: many.collect(),
+        ..base()
+    };
+    assert_eq!(
+        refused(many).await,
+        "measures: 33 are too many: ask for 32 at most"
+    );
+    let by_share = Question {
+        by: Measure::Share,
+        ..base()
+    };
+    assert!(refused(by_share).await.starts_with("by: "));
+    let share = Question {
+        by: last_seen,
+        measures: vec![Measure::Share],
+        ..base()
+    };
+    assert!(
+        refused(share)
+            .await
+            .starts_with("measures: there is no share of last_seen")
+    );
+    let cover = Question {
+        by: last_seen,
+        cover: Some("0.9".parse().unwrap()),
+        ..base()
+    };
+    assert!(refused(cover).await.starts_with("cover: "));
+    let zone = Question {
+        zone: Some("UTC".parse().unwrap()),
+        ..base()
+    };
+    assert!(refused(zone).await.contains("1d or 1w"));
+    assert!(refused(question(&["ns/24"])).await.contains("addr/24"));
+}
+
 #[tokio::test]
 async fn values_complete_what_is_typed() {
     let stored = stored();
@@ -646,6 +924,7 @@ async fn values_complete_what_is_typed() {
         since: Since(at(START)),
         until: Until(at(START + 400 * MINUTE)),
         limit: Some(3),
+        ..ValuesRequest::default()
     };
     for (field, prefix, first) in [
         ("dst_workload_name", "workload-1", "workload-1"),
@@ -839,8 +1118,8 @@ async fn a_page_reads_where_its_records_are_and_no_more() {
         let page = flows(&stored.reader, &request, &Limits::default()).await.unwrap();
         assert!(page.stats.rows_read <= most, "{order:?}: {:?}", page.stats);
         match order {
-            Order::Newest => records.sort_by_key(|time| std::cmp::Reverse(*time)),
             Order::Oldest => records.sort_unstable(),
+            _ => records.sort_by_key(|time| std::cmp::Reverse(*time)),
         }
         let times = page.rows.json().into_iter().map(|row| plain(&row["time"]));
         let times: Vec<_> = times
@@ -1056,6 +1335,27 @@ async fn a_scope_shows_flows_with_an_end_in_it_alone() {
 }
 
 #[tokio::test]
+async fn values_are_those_of_the_flows_that_a_filter_lets_through() {
+    let stored = stored();
+    let ask = async |filter: &str| {
+        let request = ValuesRequest {
+            field: "dst_workload_name".to_owned(),
+            filter: filter.to_owned(),
+            since: Since(at(START)),
+            until: Until(at(START + 400 * MINUTE)),
+            ..ValuesRequest::default()
+        };
+        values(&stored.reader, &request, &Limits::default()).await
+    };
+    let all = ask("").await.unwrap();
+    let some = ask(r#"dst_workload_name == "workload-1""#).await.unwrap();
+    let names: Vec<_> = some.iter().map(|value| value.value.as_str()).collect();
+    assert_eq!(names, ["workload-1"]);
+    assert!(all.len() > 1, "{all:?}");
+    assert!(matches!(ask("nss == 1").await, Err(QueryError::Filter(_))));
+}
+
+#[tokio::test]
 async fn what_costs_too_much_or_means_nothing_is_refused() {
     let stored = stored();
     let ask = async |question: &Question, limits: &Limits| {
@@ -1157,17 +1457,20 @@ async fn live_tails_show_what_their_filters_let_through_and_share_the_rows() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
     let engine = Embedded::new(reader);
-    let follow = async |filter: &str, all_observations| {
+    let follow = async |filter: &str, both_directions, all_observations| {
         let request = TailRequest {
             filter: filter.to_owned(),
             columns: ["ns", "dst_port"].map(str::to_owned).into(),
+            both_directions,
             all_observations,
+            ..TailRequest::default()
         };
         engine.tail(&request, &Limits::default()).await.unwrap()
     };
-    let mut some = follow(r#"ns == "team-0" && dst_port == 443"#, false).await;
-    let mut all = follow("", true).await;
-    let mut none = follow(r#"ns == "nobody's""#, true).await;
+    let mut some = follow(r#"ns == "team-0" && dst_port == 443"#, false, false).await;
+    let mut both = follow(r#"ns == "team-0" && dst_port == 443"#, true, false).await;
+    let mut all = follow("", false, true).await;
+    let mut none = follow(r#"ns == "nobody's""#, true, true).await;
     let records = generated::Flows::new(3, 60).batch(2_000);
     for part in records.chunks(500) {
         writer.append(part).unwrap();
@@ -1177,9 +1480,14 @@ async fn live_tails_show_what_their_filters_let_through_and_share_the_rows() {
         .iter()
         .filter(|r| r.primary && &*r.src.identity.ns == "team-0" && r.dst.port == Some(443));
     let wanted = wanted.count();
-    let (mut found, mut seen) = (0, 0);
+    let back = records
+        .iter()
+        .filter(|r| r.primary && &*r.dst.identity.ns == "team-0" && r.src.port == Some(443));
+    let wanted_both = wanted + back.count();
+    let (mut found, mut seen, mut found_both) = (0, 0, 0);
     while found < wanted || seen < records.len() {
         seen += all.next(Duration::ZERO).unwrap().map_or(0, |rows| rows.len());
+        found_both += both.next(Duration::ZERO).unwrap().map_or(0, |rows| rows.len());
         let Some(rows) = some.next(Duration::from_millis(20)).unwrap() else {
             continue;
         };
@@ -1193,6 +1501,11 @@ async fn live_tails_show_what_their_filters_let_through_and_share_the_rows() {
         (wanted, records.len(), 0)
     );
     writer.close();
+    while let Ok(rows) = both.next(Duration::from_secs(5)) {
+        found_both += rows.map_or(0, |rows| rows.len());
+    }
+    assert!(wanted_both > wanted);
+    assert_eq!(found_both, wanted_both);
     loop {
         match none.next(Duration::from_secs(5)) {
             Ok(records) => assert!(records.is_none()),
@@ -1211,6 +1524,7 @@ async fn a_tail_whose_filter_or_column_is_wrong_is_refused_before_it_begins() {
             filter: filter.to_owned(),
             columns: vec![column.to_owned()],
             all_observations: false,
+            ..TailRequest::default()
         };
         let wrong = engine.tail(&request, &Limits::default()).await;
         assert_eq!(wrong.unwrap_err().kind(), kind);

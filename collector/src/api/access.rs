@@ -3,27 +3,75 @@
 //!
 //! | names come from | HTTP listens on | who may ask | sees |
 //! |---|---|---|---|
-//! | Kubernetes | anything | a token that Kubernetes accepts | flows with an end, by a name that nobody can write down for themselves, in a namespace whose pods its owner may get |
+//! | Kubernetes | anything | whom the API server let in and passed on; a token that Kubernetes accepts for this collector | flows with an end, by a name that nobody can write down for themselves, in a namespace whose pods they may get |
 //! | elsewhere | loopback | everybody on this host | everything |
 //! | elsewhere | anything else | nobody | |
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::request::Parts;
 
 use weir_query::Scope;
 
+use super::person::{Asserted, Person};
 use super::problem::Problem;
 use super::reviews::Reviews;
 
-/// Where the token is looked for when `Authorization` has none: the proxy of the
-/// Kubernetes API server takes that header away.
+/// Where the token is looked for when `Authorization` has none: proxies take that header
+/// away.
 pub const PROXIED_TOKEN: &str = "x-weir-authorization";
 
 /// Longer ones are no tokens.
 const LONGEST_TOKEN: usize = 16 << 10;
+
+/// What a request shows of who sends it.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    headers: HeaderMap,
+    asserted: Option<Arc<Person>>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut headers = parts.headers.clone();
+        // HTTP/2 says for whom a request is in its address.
+        let authority = parts.uri.authority().map(|authority| authority.as_str().parse());
+        if let (None, Some(Ok(authority))) = (headers.get(HOST), authority) {
+            headers.insert(HOST, authority);
+        }
+        Ok(Self {
+            headers,
+            asserted: parts.extensions.get().map(|Asserted(person)| Arc::clone(person)),
+        })
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody on this host.
+    Local,
+    /// Somebody whom the API server let in, and passed on.
+    Passed(Arc<Person>),
+    /// Somebody with a token for this collector.
+    Bearer(Arc<Person>),
+}
+
+impl Who {
+    /// The person, if it is known which.
+    pub fn person(&self) -> Option<&Arc<Person>> {
+        match self {
+            Self::Local => None,
+            Self::Passed(person) | Self::Bearer(person) => Some(person),
+        }
+    }
+}
 
 /// How a collector tells who may ask.
 #[derive(Debug, Clone)]
@@ -46,28 +94,13 @@ impl Gate {
         }
     }
 
-    /// Lets a request in that wants nothing of anybody's.
+    /// Who sends a request.
     ///
     /// # Errors
-    /// Nobody knows who asks.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Nobody knows, or nobody may.
+    pub async fn identify(&self, caller: &Caller) -> Result<Who, Problem> {
         match self {
-            Self::Kubernetes(reviews) => reviews.admit_anybody(token(headers)?).await,
-            Self::Loopback | Self::Closed => self.admit(headers, async || Ok(Vec::new())).await.map(drop),
-        }
-    }
-
-    /// What a request with these headers may see, out of these namespaces.
-    ///
-    /// # Errors
-    /// Nothing; the problem says why.
-    pub async fn admit(
-        &self,
-        headers: &HeaderMap,
-        namespaces: impl AsyncFnOnce() -> Result<Vec<String>, Problem>,
-    ) -> Result<Scope, Problem> {
-        match self {
-            Self::Loopback if names_this_host(headers) => Ok(Scope::All),
+            Self::Loopback if names_this_host(&caller.headers) => Ok(Who::Local),
             Self::Loopback => Err(Problem::forbidden(
                 "without tokens only requests to localhost are answered, and this one names another host",
             )),
@@ -75,8 +108,36 @@ impl Gate {
                 "there is nothing to tell who asks: serve HTTP on loopback (--http 127.0.0.1:8080) or take \
                  names from Kubernetes (--kube)",
             )),
-            Self::Kubernetes(reviews) => reviews.admit(token(headers)?, namespaces).await,
+            Self::Kubernetes(reviews) => match &caller.asserted {
+                Some(person) => Ok(Who::Passed(Arc::clone(person))),
+                None => reviews.person(token(&caller.headers)?).await.map(Who::Bearer),
+            },
         }
+    }
+
+    /// What somebody may see, out of these namespaces; perhaps none of them.
+    ///
+    /// # Errors
+    /// The problem says why.
+    pub async fn scope(
+        &self,
+        who: &Who,
+        namespaces: impl AsyncFnOnce() -> Result<Vec<String>, Problem>,
+    ) -> Result<Scope, Problem> {
+        match (self, who.person()) {
+            (Self::Kubernetes(reviews), Some(person)) => reviews.scope(person, namespaces).await,
+            (Self::Loopback, None) => Ok(Scope::All),
+            _ => Ok(Scope::Namespaces(Vec::new())),
+        }
+    }
+
+    /// Whether somebody may see everything.
+    ///
+    /// # Errors
+    /// Kubernetes does not answer.
+    pub async fn sees_everything(&self, who: &Who) -> Result<bool, Problem> {
+        let scope = self.scope(who, async || Ok(Vec::new())).await?;
+        Ok(scope == Scope::All)
     }
 }
 
@@ -129,8 +190,15 @@ mod tests {
 
     async fn admit(http: &str, pairs: &[(&'static str, &str)]) -> Result<Scope, u16> {
         let gate = Gate::of(http.parse().unwrap(), None);
-        let outcome = gate.admit(&headers(pairs), async || Ok(Vec::new())).await;
-        outcome.map_err(|problem| problem.status)
+        let caller = Caller {
+            headers: headers(pairs),
+            asserted: None,
+        };
+        let seen = async {
+            let who = gate.identify(&caller).await?;
+            gate.scope(&who, async || Ok(Vec::new())).await
+        };
+        seen.await.map_err(|problem: Problem| problem.status)
     }
 
     #[tokio::test]

@@ -83,6 +83,23 @@ impl PartialSchema for ArrowStream {
 
 impl ToSchema for ArrowStream {}
 
+/// Rows as a Parquet file, for the document alone.
+#[derive(Debug)]
+pub struct ParquetFile;
+
+impl PartialSchema for ParquetFile {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+            .content_media_type("application/vnd.apache.parquet")
+            .description(Some("A Parquet file"))
+            .into()
+    }
+}
+
+impl ToSchema for ParquetFile {}
+
 /// Values that a field takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ValuesAnswer {

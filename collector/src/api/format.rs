@@ -84,7 +84,7 @@ fn weight(format: Format, accepted: &str) -> u32 {
         .map_or(0, |(_, quality)| quality)
 }
 
-fn quality(parameters: &str) -> u32 {
+pub(super) fn quality(parameters: &str) -> u32 {
     let quality = parameters.split(';').find_map(|p| p.trim().strip_prefix("q="));
     let quality = quality.and_then(|q| q.trim().parse::<f32>().ok()).unwrap_or(1.0);
     (quality.clamp(0.0, 1.0) * 1000.0) as u32

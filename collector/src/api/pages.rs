@@ -1,66 +1,33 @@
 //! The pages of the API: each reads its parameters, lets the gate decide, asks
 //! and answers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use utoipa::IntoResponses;
-use weir_query::{Limits, Moment, QueryError, Scope, Since, Until, ValuesRequest};
+use jiff::Timestamp;
+use weir_query::{Limits, Moment, Scope, Since, Until, ValuesRequest};
 
-use super::answer::{ArrowStream, FieldsAnswer, FlowsAnswer, QueryReply, ValuesAnswer};
-use super::ask::{self, Written};
+use super::answer::{ArrowStream, FieldsAnswer, FlowsAnswer, ParquetFile, QueryReply, ValuesAnswer};
+use super::ask;
+use super::compress::Coding;
+use super::export::{self, ExportForm};
 use super::exporters::ExportersAnswer;
+use super::filter_check::FilterAnswer;
 use super::format::Format;
-use super::params::{FlowsParams, NoParams, Params, QueryParams, TailParams, ValuesParams};
+use super::me::MeAnswer;
+use super::params::{
+    ExportParams, FilterParams, FlowsParams, MeParams, NoParams, Params, QueryParams, TailParams,
+    ValuesParams,
+};
 use super::problem::Problem;
+use super::reply::{Refusal, problem, send, send_json};
 use super::status::StatusAnswer;
-use super::{Api, Asker, tail};
-
-/// Where the next page begins, in forms without room for it.
-const CURSOR: HeaderName = HeaderName::from_static("weir-cursor");
-/// What one should know about an answer, likewise; once for each note.
-const NOTE: HeaderName = HeaderName::from_static("weir-note");
-
-/// What every page may answer instead.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "it is read by the document alone")]
-enum Refusal {
-    /// A parameter or the filter is wrong.
-    #[response(status = 400, content_type = "application/problem+json")]
-    Parameter(Problem),
-    /// There is no token, or Kubernetes does not accept it.
-    #[response(status = 401, content_type = "application/problem+json",
-               headers(("www-authenticate" = String, description = "`Bearer`")))]
-    Unauthorized(Problem),
-    /// Whoever asks may not see any of it.
-    #[response(status = 403, content_type = "application/problem+json")]
-    Forbidden(Problem),
-    /// None of the accepted forms can be written.
-    #[response(status = 406, content_type = "application/problem+json")]
-    NotAcceptable(Problem),
-    /// The answer has too many groups or rows, or takes too much memory.
-    #[response(status = 422, content_type = "application/problem+json")]
-    TooMuch(Problem),
-    /// Too many queries are worked on.
-    #[response(status = 429, content_type = "application/problem+json",
-               headers(("retry-after" = u32, description = "Seconds after which to try again")))]
-    Busy(Problem),
-    /// The query failed.
-    #[response(status = 500, content_type = "application/problem+json")]
-    Internal(Problem),
-    /// There is no store, or Kubernetes does not answer.
-    #[response(status = 503, content_type = "application/problem+json")]
-    Unavailable(Problem),
-    /// The query took too long.
-    #[response(status = 504, content_type = "application/problem+json")]
-    Timeout(Problem),
-}
+use super::{Admitted, Api, Caller, tail};
 
 /// Flow records, a page at a time
 #[utoipa::path(
@@ -82,24 +49,72 @@ enum Refusal {
 )]
 pub async fn flows(
     State(api): State<Api>,
+    caller: Caller,
     headers: HeaderMap,
     Params(params): Params<FlowsParams>,
 ) -> Result<Response, Problem> {
     let (request, format) = params.into_request();
     let format = Format::choose(format, &headers)?;
-    let Asker { engine, limits } = api.admit(&headers, request.since, request.until).await?;
+    let coding = Coding::choose(&headers);
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, request.since, request.until).await?;
     api.threads
-        .run(async move {
+        .run(&asker, async move {
+            let problem = |error| {
+                let fields = vec![("columns", request.columns.clone())];
+                problem(error, request.filter.clone(), fields)
+            };
             if format != Format::Json {
                 let written = ask::flows_rows(engine.as_ref(), &request, &limits, format).await;
-                return Ok(send(written.map_err(problem)?));
+                return Ok(send(written.map_err(problem)?, coding));
             }
             let answer = ask::flows(engine.as_ref(), &request, &limits)
                 .await
                 .map_err(problem)?;
-            Ok(Json(answer).into_response())
+            Ok(send_json(&answer, coding))
         })
         .await
+}
+
+/// All flow records that fit, however many
+///
+/// They come in the order of their times by and large, as a stream that can be ended at any
+/// time. One that ends is whole; trailers say so (`weir-complete`), how many records it has
+/// (`weir-records`) and what one should know (`weir-note`). What is not whole breaks off.
+#[utoipa::path(
+    get,
+    path = "/api/v1/export",
+    params(ExportParams),
+    responses(
+        (
+            status = 200,
+            description = "Records",
+            content((String = "application/x-ndjson"), (String = "text/csv"), (ArrowStream = "application/vnd.apache.arrow.stream"), (ParquetFile = "application/vnd.apache.parquet")),
+            headers(
+                ("content-disposition" = String, description = "A name for the file"),
+                ("trailer" = String, description = "`weir-complete, weir-records, weir-note`: what comes behind the body, for those who send `TE: trailers`, and over HTTP/2"),
+            ),
+        ),
+        Refusal,
+    ),
+)]
+pub async fn export(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    Params(params): Params<ExportParams>,
+) -> Result<Response, Problem> {
+    let form = ExportForm::choose(params.format, &headers);
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, params.since, params.until).await?;
+    let turn = api.exports.take(&asker).ok_or_else(export::too_many)?;
+    export::begin(engine.as_ref(), params, form, &limits, turn).await
 }
 
 /// Sums over groups of flows
@@ -121,20 +136,30 @@ pub async fn flows(
 )]
 pub async fn query(
     State(api): State<Api>,
+    caller: Caller,
     headers: HeaderMap,
     Params(params): Params<QueryParams>,
 ) -> Result<Response, Problem> {
     let explain = params.explain;
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
-    let Asker { engine, limits } = api.admit(&headers, question.since, question.until).await?;
+    let coding = Coding::choose(&headers);
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, question.begins(), question.until).await?;
     if explain && limits.scope != Scope::All {
         return Err(Problem::forbidden(
             "explain tells what is stored of all namespaces: it is for those who may get pods in all of them",
         ));
     }
     api.threads
-        .run(async move {
+        .run(&asker, async move {
+            let problem = |error| {
+                let fields = vec![("group_by", question.group_by.clone())];
+                problem(error, question.filter.clone(), fields)
+            };
             let reply = if explain {
                 QueryReply::Explanation(
                     ask::explain(engine.as_ref(), &question, &limits)
@@ -149,9 +174,9 @@ pub async fn query(
                 )
             } else {
                 let written = ask::query_rows(engine.as_ref(), &question, &limits, format).await;
-                return Ok(send(written.map_err(problem)?));
+                return Ok(send(written.map_err(problem)?, coding));
             };
-            Ok(Json(reply).into_response())
+            Ok(send_json(&reply, coding))
         })
         .await
 }
@@ -165,24 +190,31 @@ pub async fn query(
 )]
 pub async fn values(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(params): Params<ValuesParams>,
 ) -> Result<Json<ValuesAnswer>, Problem> {
     let request = ValuesRequest::from(params);
-    let Asker { engine, limits } = api.admit(&headers, request.since, request.until).await?;
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, request.since, request.until).await?;
     let work = async move {
-        ask::values(engine.as_ref(), &request, &limits)
-            .await
-            .map_err(problem)
+        let answer = ask::values(engine.as_ref(), &request, &limits).await;
+        answer.map_err(|error| {
+            let fields = vec![("field", vec![request.field.clone()])];
+            problem(error, request.filter.clone(), fields)
+        })
     };
-    api.threads.run(work).await.map(Json)
+    api.threads.run(&asker, work).await.map(Json)
 }
 
 /// Flow records as they arrive, one JSON object a line
 ///
 /// An empty line now and then says that the connection lives; a line with nothing
 /// but `note` says that records were left out, since they came faster than they
-/// were read.
+/// were read. With `marks=true` a line with nothing but `mark` comes behind each piece of
+/// records: another tail goes on there, with `resume`.
 #[utoipa::path(
     get,
     path = "/api/v1/tail",
@@ -194,13 +226,18 @@ pub async fn values(
 )]
 pub async fn tail(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(params): Params<TailParams>,
 ) -> Result<Response, Problem> {
     // Whose namespace is new to the collector sees it when they ask again.
     let lately = Since(Moment::Ago(LATELY));
-    let Asker { engine, limits } = api.admit(&headers, lately, Until::default()).await?;
-    let lines = tail::follow(engine.as_ref(), params, &limits, Arc::clone(&api.tails)).await?;
+    let Admitted {
+        engine,
+        limits,
+        asker,
+    } = api.admit(&caller, lately, Until::default()).await?;
+    let turn = api.tails.take(&asker).ok_or_else(tail::too_many)?;
+    let lines = tail::follow(engine.as_ref(), params, &limits, turn).await?;
     Ok(([(CONTENT_TYPE, tail::MEDIA_TYPE)], Body::from_stream(lines)).into_response())
 }
 
@@ -212,11 +249,60 @@ pub async fn tail(
 )]
 pub async fn fields(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<FieldsAnswer>, Problem> {
-    api.gate.identify(&headers).await?;
+    api.gate.identify(&caller).await?;
     Ok(Json(FieldsAnswer::all()))
+}
+
+/// Whether a filter is right, how it reads, and how it may go on; it is never run
+#[utoipa::path(
+    get,
+    path = "/api/v1/filter",
+    params(FilterParams),
+    responses((status = 200, description = "What there is to say of it", body = FilterAnswer), Refusal),
+)]
+pub async fn filter(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(params): Params<FilterParams>,
+) -> Result<Json<FilterAnswer>, Problem> {
+    let who = api.gate.identify(&caller).await?;
+    // Checking works as long as a filter of any length may take.
+    let work = async move {
+        let checked = move || Ok(FilterAnswer::of(&params.filter, params.at));
+        weir_query::off_thread(checked).await.map_err(Problem::from)
+    };
+    api.threads.run(&super::asker(&who), work).await.map(Json)
+}
+
+/// Who one is here, what one sees, and how much one may ask
+#[utoipa::path(
+    get,
+    path = "/api/v1/me",
+    params(MeParams),
+    responses((status = 200, description = "Who asks", body = MeAnswer), Refusal),
+)]
+pub async fn me(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(params): Params<MeParams>,
+) -> Result<Json<MeAnswer>, Problem> {
+    let who = api.gate.identify(&caller).await?;
+    let since = params.since.unwrap_or(Since(Moment::Ago(LATELY)));
+    let scope = api.scope(&who, since, params.until).await?;
+    let (status, limits) = (
+        api.questions.as_ref().map(|engine| engine.status()),
+        limits(scope.clone()),
+    );
+    Ok(Json(MeAnswer::of(
+        &who,
+        scope,
+        status.as_ref(),
+        &limits,
+        Timestamp::now(),
+    )))
 }
 
 /// What is stored, and who exports
@@ -227,10 +313,11 @@ pub async fn fields(
 )]
 pub async fn status(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<StatusAnswer>, Problem> {
-    api.gate.identify(&headers).await?;
+    api.admit_to_everything(&caller, "status tells what is stored of all namespaces")
+        .await?;
     Ok(Json(api.status()))
 }
 
@@ -242,10 +329,11 @@ pub async fn status(
 )]
 pub async fn exporters(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<ExportersAnswer>, Problem> {
-    api.gate.identify(&headers).await?;
+    api.admit_to_everything(&caller, "exporters tells what is sent of all namespaces")
+        .await?;
     Ok(Json(ExportersAnswer::of(api.metrics.exporters())))
 }
 
@@ -257,37 +345,13 @@ pub async fn nothing() -> Problem {
 /// In the namespaces of this time a tail looks for those that somebody may see.
 const LATELY: Duration = Duration::from_secs(86_400);
 
-fn send(written: Written) -> Response {
-    let format = HeaderValue::from_static(written.format.media_type());
-    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, format)]);
-    if let Some(Ok(cursor)) = written.cursor.map(HeaderValue::try_from) {
-        headers.insert(CURSOR, cursor);
-    }
-    for note in written
-        .notes
-        .into_iter()
-        .filter_map(|note| HeaderValue::try_from(note).ok())
-    {
-        headers.append(NOTE, note);
-    }
-    (StatusCode::OK, headers, written.body).into_response()
-}
-
-/// The problem of a question; a fault of ours goes to the log, too.
-fn problem(error: QueryError) -> Problem {
-    if let QueryError::Engine(why) = &error {
-        tracing::error!(why, "a query failed");
-    }
-    error.into()
-}
-
 /// Octets that the sums and sorts of one question may take.
 const MEMORY: usize = 256 << 20;
 
 /// What a question may cost whose asker sees this much.
 pub fn limits(scope: Scope) -> Limits {
     Limits {
-        max_rows: super::params::MOST_ROWS,
+        max_rows: super::params::MOST_GROUPS,
         memory: MEMORY,
         threads: std::thread::available_parallelism().map_or(1, |cores| usize::from(cores).div_ceil(2)),
         scope,

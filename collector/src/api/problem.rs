@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_query::QueryError;
 
+use super::suggest::{Asked, Suggestion, suggestions};
+
 /// Media type of a [`Problem`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -19,7 +21,8 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub kind: String,
     /// The kind in words.
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: Box<str>,
     /// The status code of the answer.
     pub status: u16,
     /// What is wrong with this request, and what helps.
@@ -30,19 +33,33 @@ pub struct Problem {
     pub column: Option<usize>,
     /// The name that may have been meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub nearest: Option<String>,
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub nearest: Option<Box<str>>,
+    /// What to ask instead.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Suggestion>, required = false)]
+    pub suggest: Box<[Suggestion]>,
 }
 
 impl Problem {
     fn new(status: StatusCode, word: &str, title: &str, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("urn:weir:{word}"),
-            title: title.to_owned(),
+            title: title.into(),
             status: status.as_u16(),
             detail: detail.into(),
             column: None,
             nearest: None,
+            suggest: Box::default(),
+        }
+    }
+
+    /// The problem of a question, with what to ask instead.
+    pub fn of(error: QueryError, asked: &Asked) -> Self {
+        let suggest = suggestions(&error, asked).into();
+        Self {
+            suggest,
+            ..error.into()
         }
     }
 
@@ -60,7 +77,7 @@ impl Problem {
     pub fn filter(detail: impl Into<String>, column: Option<usize>, nearest: Option<String>) -> Self {
         Self {
             column,
-            nearest,
+            nearest: nearest.map(Into::into),
             ..Self::new(StatusCode::BAD_REQUEST, "filter", "The filter is wrong", detail)
         }
     }
@@ -142,6 +159,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now", detail)
     }
 
+    /// No connection is left but for probes.
+    pub fn full() -> Self {
+        Self::unavailable("all connections are taken; only /healthz, /readyz and /metrics answer now")
+    }
+
     /// A fault of ours.
     pub fn internal(detail: impl Into<String>) -> Self {
         Self::new(
@@ -180,7 +202,7 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::Filter(wrong) => Self::filter(text, Some(wrong.column), wrong.nearest),
             QueryError::UnknownField { nearest, .. } => Self {
-                nearest,
+                nearest: nearest.map(Into::into),
                 ..Self::parameter(text)
             },
             QueryError::Invalid(_) => Self::parameter(text),

@@ -3,7 +3,6 @@
 //! that is withdrawn is still believed for [`YES`]. What several ask at a time is asked
 //! once, and answers that came together do not grow old together.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +17,9 @@ use tokio::time::timeout;
 use weir_query::Scope;
 
 use super::cache::{Cache, Flights};
+use super::person::Person;
 use super::problem::Problem;
+use super::token::{self, AUDIENCE};
 
 /// How long a yes is believed at most.
 pub const YES: Duration = Duration::from_secs(60);
@@ -50,26 +51,6 @@ type Owner = Option<Arc<Person>>;
 /// To get pods in a namespace, or in all of them.
 type Right = (Arc<Person>, Option<String>);
 
-/// Whom a token belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Person {
-    name: String,
-    uid: Option<String>,
-    groups: Vec<String>,
-    extra: BTreeMap<String, Vec<String>>,
-}
-
-impl From<UserInfo> for Person {
-    fn from(user: UserInfo) -> Self {
-        Self {
-            name: user.username.unwrap_or_default(),
-            uid: user.uid,
-            groups: user.groups.unwrap_or_default(),
-            extra: user.extra.unwrap_or_default(),
-        }
-    }
-}
-
 impl Reviews {
     /// Asks by this client.
     pub fn new(client: Client) -> Self {
@@ -83,28 +64,18 @@ impl Reviews {
         }
     }
 
-    /// Lets the owner of a token in, whoever it is.
+    /// What somebody may see, out of these namespaces; perhaps none of them.
     ///
     /// # Errors
-    /// The token is nobody's, or Kubernetes does not answer.
-    pub async fn admit_anybody(&self, token: &str) -> Result<(), Problem> {
-        self.person(token).await.map(drop)
-    }
-
-    /// What the owner of a token may see, out of these namespaces.
-    ///
-    /// # Errors
-    /// The token is nobody's, its owner may see nothing, or Kubernetes does not answer.
-    pub async fn admit(
+    /// Kubernetes does not answer.
+    pub async fn scope(
         &self,
-        token: &str,
+        person: &Arc<Person>,
         namespaces: impl AsyncFnOnce() -> Result<Vec<String>, Problem>,
     ) -> Result<Scope, Problem> {
-        let person = self.person(token).await?;
-        if self.may(&person, None).await? {
+        if self.may(person, None).await? {
             return Ok(Scope::All);
         }
-        let person = &person;
         let seen = stream::iter(namespaces().await?)
             .map(async |namespace| {
                 let may = self.may(person, Some(namespace.clone())).await?;
@@ -113,19 +84,26 @@ impl Reviews {
             .buffered(AT_A_TIME)
             .try_filter_map(async |namespace| Ok(namespace));
         let mut seen: Vec<String> = seen.try_collect().await?;
-        if seen.is_empty() {
-            let who = &person.name;
-            return Err(Problem::forbidden(format!(
-                "{who} may get pods in no namespace that has flows in that time"
-            )));
-        }
         seen.sort_unstable();
         Ok(Scope::Namespaces(seen))
     }
 
-    async fn person(&self, token: &str) -> Result<Arc<Person>, Problem> {
-        let person = self.identify(token).await?;
-        person.ok_or_else(|| Problem::unauthorized("Kubernetes does not accept this token"))
+    /// Whose a token is.
+    ///
+    /// # Errors
+    /// It is nobody's, or not for this collector, or Kubernetes does not answer.
+    pub async fn person(&self, token: &str) -> Result<Arc<Person>, Problem> {
+        // Kubernetes says that it is for us, not for whom else.
+        let person = match token::is_for_others(token) {
+            true => None,
+            false => self.identify(token).await?,
+        };
+        person.ok_or_else(|| {
+            Problem::unauthorized(format!(
+                "Kubernetes does not accept this token for {AUDIENCE}: ask through the API server, or show a \
+                 token that is for nothing else (kubectl create token ACCOUNT --audience {AUDIENCE})"
+            ))
+        })
     }
 
     async fn identify(&self, token: &str) -> Result<Owner, Problem> {
@@ -190,7 +168,7 @@ impl Ask {
         let question = TokenReview {
             spec: TokenReviewSpec {
                 token: Some(token.to_owned()),
-                ..Default::default()
+                audiences: Some(vec![AUDIENCE.to_owned()]),
             },
             ..Default::default()
         };
@@ -199,7 +177,10 @@ impl Ask {
             .await?
             .status;
         let status = status.unwrap_or_default();
-        Ok(status.user.filter(|_| status.authenticated == Some(true)))
+        // An authenticator that knows of no audiences accepts those of others, too.
+        let for_us = |audiences: Vec<String>| audiences.iter().any(|audience| audience == AUDIENCE);
+        let accepted = status.authenticated == Some(true) && status.audiences.is_some_and(for_us);
+        Ok(status.user.filter(|_| accepted))
     }
 
     async fn may_get_pods(&self, person: &Person, namespace: Option<String>) -> Result<bool, Problem> {

@@ -3,17 +3,19 @@
 //! told how many; the store never waits.
 
 use std::io;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, Stream};
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc};
-use weir_query::{AnswerRows, Engine, Limits, RecordTail, TailEnd, TailRequest};
+use tokio::sync::mpsc;
+use weir_query::{AnswerRows, Engine, Limits, RecordTail, Scope, TailEnd, TailRequest};
 
 use super::params::TailParams;
 use super::problem::Problem;
+use super::suggest::Asked;
+use super::turns::Turn;
+use super::{TAILS, TAILS_OF_ONE};
 
 /// JSON lines.
 pub const MEDIA_TYPE: &str = "application/x-ndjson";
@@ -22,33 +24,49 @@ pub const MEDIA_TYPE: &str = "application/x-ndjson";
 const WAITING: usize = 16;
 /// An empty line says so often that the connection lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+const SECOND: Duration = Duration::from_secs(1);
 /// How long a tail goes on when nobody says: then access is looked at again.
 pub const LONGEST: u64 = 600;
 
-/// The lines of one tail.
+/// Why another tail is refused.
+pub fn too_many() -> Problem {
+    Problem::busy(format!(
+        "{TAILS} tails run already, or {TAILS_OF_ONE} of yours; try again"
+    ))
+}
+
+/// The lines of one tail, whose turn it is.
 ///
 /// # Errors
-/// The filter or a column is wrong, or too many tails run.
+/// The filter or a column is wrong.
 pub async fn follow(
     engine: &dyn Engine,
     params: TailParams,
     limits: &Limits,
-    turns: Arc<Semaphore>,
+    turn: Turn,
 ) -> Result<impl Stream<Item = io::Result<String>> + use<>, Problem> {
-    let turn = turns.try_acquire_owned();
-    let turn = turn.map_err(|_| Problem::busy(format!("{} tails run already; try again", super::TAILS)))?;
     let (lines, written) = mpsc::channel(WAITING);
     let request = TailRequest {
         filter: params.filter,
         columns: params.columns.0,
+        both_directions: params.both_directions,
         all_observations: params.all_observations,
+        resume: params.resume,
     };
+    let asked = Asked {
+        filter: request.filter.clone(),
+        fields: vec![("columns", request.columns.clone())],
+    };
+    let tail = engine.tail(&request, limits).await;
     let work = Work {
-        tail: engine.tail(&request, limits).await?,
+        tail: tail.map_err(|error| Problem::of(error, &asked))?,
         ends: Instant::now() + Duration::from_secs(params.seconds.unwrap_or(LONGEST)),
         wrote: Instant::now(),
         lines,
         missed: 0,
+        limit: params.limit.map(RateLimit::new),
+        says_marks: params.marks,
+        sees_everything: limits.scope == Scope::All,
     };
     let run = move || {
         let _turn = turn;
@@ -70,6 +88,10 @@ struct Work {
     lines: mpsc::Sender<String>,
     /// Records left out so far, as far as was told.
     missed: u64,
+    limit: Option<RateLimit>,
+    says_marks: bool,
+    /// How many were left out counts those of all namespaces.
+    sees_everything: bool,
 }
 
 /// Nobody reads any more, or there is nothing to read any more.
@@ -78,15 +100,27 @@ struct Over;
 impl Work {
     fn run(mut self) {
         // Headers go out with the first text.
-        let mut over = self.say("\n".to_owned()).is_err();
+        let mut first = "\n".to_owned();
+        if self.tail.has_gap() {
+            let message = "what came since the mark is no longer there, and left out here";
+            first += &note(json!({"kind": "gap", "message": message}));
+        }
+        let mut over = self.say(first).is_err();
         while !over && Instant::now() < self.ends {
             over = self.step().is_err();
+        }
+        if let Some(rest) = self.limit.as_mut().and_then(RateLimit::rest) {
+            let _ = self.say(rest);
         }
     }
 
     /// Waits for records and writes those that fit.
     fn step(&mut self) -> Result<(), Over> {
-        let next = [self.ends, self.wrote + HEARTBEAT].into_iter().min();
+        let second = self.limit.as_ref().and_then(RateLimit::ends);
+        let next = [self.ends, self.wrote + HEARTBEAT]
+            .into_iter()
+            .chain(second)
+            .min();
         let wait = next.map_or(HEARTBEAT, |next| next.saturating_duration_since(Instant::now()));
         let records = self.tail.next(wait).map_err(|end| {
             if let TailEnd::Failed(error) = end {
@@ -95,7 +129,12 @@ impl Work {
             Over
         })?;
         let mut text = self.note_of_missed();
+        let now = Instant::now();
+        text.extend(self.limit.as_mut().and_then(|limit| limit.begin(now)));
         for row in records.iter().flat_map(AnswerRows::json) {
+            if self.limit.as_mut().is_some_and(|limit| !limit.take()) {
+                continue;
+            }
             text.push_str(&serde_json::Value::Object(row).to_string());
             text.push('\n');
         }
@@ -112,15 +151,108 @@ impl Work {
         if fresh == 0 {
             return String::new();
         }
-        let message = format!("{fresh} records came faster than they were read and are left out here");
-        format!(
-            "{}\n",
-            json!({"note": {"kind": "missed", "records": fresh, "message": message}})
-        )
+        let left_out = "came faster than they were read and are left out here";
+        let note = match self.sees_everything {
+            true => {
+                json!({"kind": "missed", "records": fresh, "message": format!("{fresh} records {left_out}")})
+            }
+            false => {
+                json!({"kind": "missed", "message": format!("records {left_out}, perhaps none of yours")})
+            }
+        };
+        self::note(note)
     }
 
-    fn say(&mut self, text: String) -> Result<(), Over> {
+    /// Sends text, and where to go on behind it.
+    fn say(&mut self, mut text: String) -> Result<(), Over> {
+        if self.says_marks {
+            text += &format!("{}\n", json!({"mark": self.tail.mark()}));
+        }
         self.wrote = Instant::now();
         self.lines.blocking_send(text).map_err(|_| Over)
+    }
+}
+
+fn note(note: serde_json::Value) -> String {
+    format!("{}\n", json!({"note": note}))
+}
+
+/// So many records a second, and how many more there were. It reads no clock.
+#[derive(Debug)]
+struct RateLimit {
+    a_second: u64,
+    /// When the second began in which records are counted.
+    began: Option<Instant>,
+    shown: u64,
+    rest: u64,
+}
+
+impl RateLimit {
+    const fn new(a_second: u64) -> Self {
+        Self {
+            a_second,
+            began: None,
+            shown: 0,
+            rest: 0,
+        }
+    }
+
+    /// Begins another second when this one is over; then with what there is to say of it.
+    fn begin(&mut self, now: Instant) -> Option<String> {
+        let is_over = |began: Instant| now.saturating_duration_since(began) >= SECOND;
+        if self.began.is_some_and(|began| !is_over(began)) {
+            return None;
+        }
+        let rest = self.rest();
+        *self = Self {
+            began: Some(now),
+            ..Self::new(self.a_second)
+        };
+        rest
+    }
+
+    /// Whether one more record is shown.
+    const fn take(&mut self) -> bool {
+        let shows = self.shown < self.a_second;
+        match shows {
+            true => self.shown += 1,
+            false => self.rest += 1,
+        }
+        shows
+    }
+
+    /// When there is something to say, if records were left out.
+    fn ends(&self) -> Option<Instant> {
+        self.began.filter(|_| self.rest > 0).map(|began| began + SECOND)
+    }
+
+    /// How many more there were, once.
+    fn rest(&mut self) -> Option<String> {
+        let rest = std::mem::take(&mut self.rest);
+        let message = format!(
+            "{rest} records more than {} a second are left out here",
+            self.a_second
+        );
+        (rest > 0).then(|| note(json!({"kind": "limited", "records": rest, "message": message})))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_more_than_so_many_a_second_is_counted_and_said_when_the_second_is_over() {
+        let (mut limit, now) = (RateLimit::new(2), Instant::now());
+        let takes = |limit: &mut RateLimit, records: u64| (0..records).filter(|_| limit.take()).count();
+        assert_eq!(limit.begin(now), None);
+        assert_eq!(takes(&mut limit, 5), 2);
+        assert_eq!(limit.begin(now + SECOND / 2), None);
+        assert_eq!(takes(&mut limit, 1), 0);
+        assert_eq!(limit.ends(), Some(now + SECOND));
+        let said = limit.begin(now + SECOND).unwrap();
+        assert!(said.contains("\"records\":4") && said.ends_with('\n'), "{said}");
+        assert_eq!(takes(&mut limit, 1), 1);
+        assert_eq!((limit.ends(), limit.begin(now + 3 * SECOND)), (None, None));
     }
 }

@@ -19,10 +19,13 @@ fn the_document_names_every_page() {
     let document: Value = serde_json::from_str(&document()).unwrap();
     for page in [
         "flows",
+        "export",
         "query",
         "values",
         "tail",
         "fields",
+        "filter",
+        "me",
         "status",
         "exporters",
     ] {
@@ -323,11 +326,15 @@ async fn without_a_token_that_kubernetes_accepts_no_page_tells_anything() {
     let behind = behind_kubernetes().await;
     for page in [
         "flows",
+        "export",
         "query",
         "values?field=ns",
         "tail",
         "fields",
+        "filter",
+        "me",
         "status",
+        "exporters",
         "openapi.json",
     ] {
         assert_eq!(behind.get(page, "").await.0, 401, "{page}");
@@ -366,4 +373,191 @@ async fn kubernetes_is_asked_about_the_namespaces_of_the_time_that_is_asked_abou
     let (_, sums) = behind.get("values?field=ns&since=6h", "alice-token").await;
     assert_eq!(sums["values"].as_array().unwrap().len(), 2, "{sums}");
     assert!(behind.asked.lock().unwrap().contains_key("alice bank"));
+}
+
+#[tokio::test]
+async fn what_is_counted_of_all_namespaces_is_told_to_those_alone_who_see_everything() {
+    let behind = behind_kubernetes().await;
+    for page in ["status", "exporters"] {
+        let (status, all) = behind.get(page, "root-token").await;
+        assert_eq!(status, 200, "{page}: {all}");
+        let (status, refused) = behind.get(page, "alice-token").await;
+        assert_eq!(status, 403, "{page}: {refused}");
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("get pods in all namespaces"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn everybody_is_told_who_they_are_and_what_they_see() {
+    let behind = behind_kubernetes().await;
+    let (status, root) = behind.get("me", "root-token").await;
+    assert_eq!(
+        (status, &root["name"], &root["known_by"]),
+        (200, &"root".into(), &"token".into())
+    );
+    assert_eq!(
+        (&root["sees_everything"], &root["stores"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(root["oldest"].as_array().map(Vec::len), Some(3), "{root}");
+    let (_, alice) = behind.get("me", "alice-token").await;
+    let seen = serde_json::json!(["cart", "shop"]);
+    assert_eq!(
+        (&alice["sees_everything"], &alice["namespaces"]),
+        (&false.into(), &seen)
+    );
+    let (status, nobody) = behind.get("me", "nobody-token").await;
+    assert_eq!(
+        (status, &nobody["namespaces"]),
+        (200, &serde_json::json!([])),
+        "{nobody}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_with_what_to_ask_instead() {
+    let behind = behind_kubernetes().await;
+    for (page, parameter, value) in [
+        ("flows?filter=nss%20%3D%3D%20%22a%22", "filter", "ns == \"a\""),
+        ("export?filter=nss%20%3D%3D%20%22a%22", "filter", "ns == \"a\""),
+        ("tail?filter=nss%20%3D%3D%20%22a%22", "filter", "ns == \"a\""),
+        ("flows?columns=ns,zonne", "columns", "ns,zone"),
+        ("export?columns=ns,zonne", "columns", "ns,zone"),
+        ("query?group_by=zonne", "group_by", "zone"),
+        ("values?field=zonne", "field", "zone"),
+    ] {
+        let (status, problem) = behind.get(page, "root-token").await;
+        let suggested = &problem["suggest"][0];
+        assert_eq!(status, 400, "{page}: {problem}");
+        assert_eq!(
+            (&suggested["parameter"], &suggested["value"]),
+            (&parameter.into(), &value.into()),
+            "{page}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn values_within_a_question_are_those_of_its_flows() {
+    let behind = behind_kubernetes().await;
+    let (_, answer) = behind
+        .get(
+            "values?field=dst_ns&filter=ns%20%3D%3D%20%22bank%22",
+            "root-token",
+        )
+        .await;
+    let values = answer["values"].as_array().unwrap().iter();
+    let mut names: Vec<_> = values.map(|value| value["value"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["bank", "cart"], "{answer}");
+}
+
+#[tokio::test]
+async fn one_person_does_not_take_all_tails_whatever_tokens_they_show() {
+    let behind = behind_kubernetes().await;
+    let begin = async |token: &str| {
+        let request = Request::get("/api/v1/tail").header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::empty()).unwrap();
+        behind.router.clone().oneshot(request).await.unwrap()
+    };
+    let mut held = Vec::new();
+    for _ in 0..TAILS_OF_ONE {
+        held.push(begin("root-token").await);
+    }
+    assert!(held.iter().all(|response| response.status() == 200));
+    let refused = begin("root-token").await;
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
+    assert_eq!(begin("alice-token").await.status(), 200);
+}
+
+/// Lines of an export, and its trailers.
+async fn exported(behind: &Behind, page: &str, token: &str) -> (Vec<u8>, axum::http::HeaderMap) {
+    use http_body_util::BodyExt;
+    let request = Request::get(format!("/api/v1/{page}")).header("authorization", format!("Bearer {token}"));
+    let request = request.body(Body::empty()).unwrap();
+    let response = behind.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let whole = response.into_body().collect().await.unwrap();
+    let trailers = whole.trailers().cloned().unwrap();
+    (whole.to_bytes().to_vec(), trailers)
+}
+
+#[tokio::test]
+async fn an_export_has_all_records_that_its_asker_sees_and_says_that_it_is_whole() {
+    let mut flows: Vec<_> = (0..30_000).map(|_| flow("shop", "bank", now_ns())).collect();
+    flows.push(flow("bank", "bank", now_ns()));
+    let mut behind = with_flows(&flows).await;
+    behind.writer.seal().unwrap();
+    behind.writer.append(&[flow("cart", "bank", now_ns())]).unwrap();
+    behind.writer.flush();
+    for (token, records) in [("root-token", 30_002), ("alice-token", 30_001)] {
+        let (lines, trailers) = exported(&behind, "export?columns=ns,dst_ns,bytes", token).await;
+        let lines = String::from_utf8(lines).unwrap();
+        let rows: Vec<Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(rows.len(), records, "{token}");
+        let bytes: u64 = rows.iter().filter_map(|row| row["bytes"].as_u64()).sum();
+        assert_eq!(bytes, 100 * records as u64);
+        assert_eq!(trailers["weir-complete"], "true");
+        assert_eq!(trailers["weir-records"], records.to_string().as_str());
+    }
+    let filter = "filter=ns%20%3D%3D%20%22cart%22";
+    let (csv, _) = exported(
+        &behind,
+        &format!("export?columns=ns,dst_ns&format=csv&{filter}"),
+        "root-token",
+    )
+    .await;
+    assert_eq!(String::from_utf8(csv).unwrap(), "ns,dst_ns\r\ncart,bank\r\n");
+    let (parquet, _) = exported(&behind, "export?format=parquet", "root-token").await;
+    assert_eq!(
+        (&parquet[..4], &parquet[parquet.len() - 4..]),
+        (&b"PAR1"[..], &b"PAR1"[..])
+    );
+    let (arrow, _) = exported(
+        &behind,
+        "export?format=arrow&filter=bytes%20%3C%200",
+        "root-token",
+    )
+    .await;
+    assert!(!arrow.is_empty(), "it has a schema");
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_those_who_accept_it_and_tails_are_not() {
+    let flows: Vec<_> = (0..200).map(|_| flow("shop", "bank", now_ns())).collect();
+    let behind = with_flows(&flows).await;
+    let get = async |page: &str, accepted: &str| {
+        let request = Request::get(format!("/api/v1/{page}"))
+            .header("authorization", "Bearer root-token")
+            .header("accept-encoding", accepted);
+        let request = request.body(Body::empty()).unwrap();
+        let response = behind.router.clone().oneshot(request).await.unwrap();
+        let coding = response
+            .headers()
+            .get("content-encoding")
+            .map(|coding| coding.to_str().unwrap().to_owned());
+        (coding, response)
+    };
+    let (plain, response) = get("flows?limit=200", "identity").await;
+    let whole = to_bytes(response.into_body(), 1 << 24).await.unwrap();
+    assert_eq!(plain, None);
+    let (coding, response) = get("flows?limit=200", "gzip, zstd").await;
+    assert_eq!(coding.as_deref(), Some("zstd"));
+    assert_eq!(response.headers()["vary"], "accept, accept-encoding");
+    let small = to_bytes(response.into_body(), 1 << 24).await.unwrap();
+    assert!(small.len() * 5 < whole.len(), "{} {}", small.len(), whole.len());
+    let back: Value = serde_json::from_slice(&zstd::bulk::decompress(&small, 1 << 24).unwrap()).unwrap();
+    assert_eq!(back["rows"].as_array().map(Vec::len), Some(200));
+    assert_eq!(
+        get("flows?limit=200&format=arrow", "gzip").await.0.as_deref(),
+        Some("gzip")
+    );
+    assert_eq!(get("tail", "gzip, zstd").await.0, None);
 }

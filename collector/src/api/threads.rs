@@ -1,20 +1,22 @@
 //! Where questions are worked on: threads of their own, so that receiving, names
 //! and readiness never wait for a query. A question that nobody waits for any more
-//! is dropped.
+//! is dropped; its turn is over when what it had begun has ended.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::problem::Problem;
+use super::turns::{Asker, Turn, Turns};
 
 /// Questions that are worked on at a time.
 pub const AT_A_TIME: usize = 4;
+/// Those of one asker, where several are told apart.
+pub const OF_ONE: usize = 2;
 /// How long a question may wait for its turn.
 const TURN: Duration = Duration::from_secs(5);
 
@@ -26,15 +28,16 @@ const STACK: usize = 16 << 20;
 #[derive(Debug)]
 pub struct QueryThreads {
     runtime: Option<Runtime>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl QueryThreads {
-    /// Starts the threads: half as many as there are cores.
+    /// Starts the threads: half as many as there are cores. So many questions of one asker
+    /// are worked on at a time.
     ///
     /// # Errors
     /// The system refuses a thread.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(of_one: usize) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
             .worker_threads(cores.div_ceil(2))
@@ -44,32 +47,27 @@ impl QueryThreads {
             .build()?;
         Ok(Self {
             runtime: Some(runtime),
-            turns: Arc::new(Semaphore::new(AT_A_TIME)),
+            turns: Turns::new(AT_A_TIME, of_one),
         })
     }
 
-    /// Works on one question when it is its turn. Dropping the future drops the work.
+    /// Works on one question when it is its asker's turn. Dropping the future drops the work.
     ///
     /// # Errors
     /// Its turn does not come, the work failed, or we are stopping.
     pub async fn run<T: Send + 'static>(
         &self,
+        asker: &Asker,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
-        let turn = self.turn().await?;
+        let turn = Arc::new(self.turn(asker).await?);
         let runtime = self
             .runtime
             .as_ref()
             .ok_or_else(|| Problem::unavailable("the collector is stopping"))?;
         // A set ends its tasks when it is dropped.
         let mut tasks = JoinSet::new();
-        tasks.spawn_on(
-            async move {
-                let _turn = turn;
-                work.await
-            },
-            runtime.handle(),
-        );
+        tasks.spawn_on(weir_query::holding(turn, work), runtime.handle());
         match tasks.join_next().await {
             Some(Ok(outcome)) => outcome,
             Some(Err(error)) => {
@@ -80,13 +78,13 @@ impl QueryThreads {
         }
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        match timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            _ => Err(Problem::busy(format!(
-                "{AT_A_TIME} queries are worked on at a time, and none ended within {TURN:?}; try again"
-            ))),
-        }
+    async fn turn(&self, asker: &Asker) -> Result<Turn, Problem> {
+        timeout(TURN, self.turns.wait(asker)).await.map_err(|_| {
+            Problem::busy(format!(
+                "{AT_A_TIME} queries are worked on at a time, and those of one asker wait for each other; none \
+                 ended within {TURN:?}; try again"
+            ))
+        })
     }
 }
 
@@ -112,12 +110,41 @@ mod tests {
         }
     }
 
+    fn asker() -> Asker {
+        Asker::from("ann")
+    }
+
+    #[tokio::test]
+    async fn the_turn_of_a_question_that_was_dropped_is_over_when_what_it_began_has_ended() {
+        let threads = QueryThreads::start(1).unwrap();
+        let (ann, ben) = (asker(), Asker::from("ben"));
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (end, ends) = std::sync::mpsc::sync_channel::<()>(0);
+        let plans = move || {
+            begun.send(()).unwrap();
+            let _ = ends.recv();
+            Ok::<_, weir_query::QueryError>(())
+        };
+        let asked = threads.run(&ann, async move {
+            weir_query::off_thread(plans).await.map_err(Problem::from)
+        });
+        tokio::select! {
+            _ = asked => unreachable!("it never ends"),
+            _ = has_begun => {}
+        }
+        assert!(threads.turns.take(&ann).is_none(), "it plans on");
+        assert!(threads.turns.take(&ben).is_some());
+        drop(end);
+        assert_eq!(threads.run(&ann, async { Ok(1) }).await, Ok(1));
+    }
+
     #[tokio::test]
     async fn a_question_that_nobody_waits_for_is_dropped() {
-        let engine = QueryThreads::start().unwrap();
+        let engine = QueryThreads::start(AT_A_TIME).unwrap();
         let (gone, is_gone) = tokio::sync::oneshot::channel();
         let (begun, has_begun) = tokio::sync::oneshot::channel();
-        let asked = engine.run::<()>(async move {
+        let ann = asker();
+        let asked = engine.run::<()>(&ann, async move {
             let _guard = Guard(Some(gone));
             begun.send(()).unwrap();
             std::future::pending().await
@@ -129,14 +156,14 @@ mod tests {
         is_gone.await.unwrap();
         // Its turn is free again.
         for _ in 0..=AT_A_TIME {
-            assert_eq!(engine.run(async { Ok(1) }).await, Ok(1));
+            assert_eq!(engine.run(&asker(), async { Ok(1) }).await, Ok(1));
         }
     }
 
     #[tokio::test]
     async fn a_client_that_goes_away_ends_its_question() {
         use tokio::io::AsyncWriteExt;
-        let engine = Arc::new(QueryThreads::start().unwrap());
+        let engine = Arc::new(QueryThreads::start(AT_A_TIME).unwrap());
         let (gone, mut is_gone) = tokio::sync::mpsc::channel(1);
         let (begun, mut has_begun) = tokio::sync::mpsc::channel(1);
         let page = async move || {
@@ -151,7 +178,7 @@ mod tests {
                 let _ = begun.send(()).await;
                 std::future::pending::<Result<String, Problem>>().await
             };
-            engine.run(work).await
+            engine.run(&asker(), work).await
         };
         let router = axum::Router::new().route("/", axum::routing::get(page));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -169,9 +196,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_dies_is_a_problem_and_not_the_end() {
-        let engine = QueryThreads::start().unwrap();
-        let outcome = engine.run::<()>(async { panic!("a fault of ours") }).await;
+        let engine = QueryThreads::start(AT_A_TIME).unwrap();
+        let outcome = engine
+            .run::<()>(&asker(), async { panic!("a fault of ours") })
+            .await;
         assert_eq!(outcome.map_err(|problem| problem.status), Err(500));
-        assert_eq!(engine.run(async { Ok(1) }).await, Ok(1));
+        assert_eq!(engine.run(&asker(), async { Ok(1) }).await, Ok(1));
     }
 }

@@ -5,22 +5,16 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio_rustls::rustls::ServerConfig;
+use super::presented::PROTOCOLS;
+use crate::tls::{self, Clients, TlsError, TlsFiles};
 
-use crate::tls::{self, TlsError, TlsFiles};
-
-/// What clients may speak, the best first.
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// The certificate as it was read last.
+/// The files of a certificate, as they were read last.
 #[derive(Debug)]
 pub(super) struct Certificate {
     files: TlsFiles,
     stamps: [FileStamp; 2],
-    config: Arc<ServerConfig>,
 }
 
 /// Tells whether a file is another one than it was: its length, and when it was written.
@@ -32,30 +26,32 @@ impl Certificate {
     /// # Errors
     /// They are no certificate with its key.
     pub(super) fn read(files: TlsFiles) -> Result<Self, TlsError> {
-        Ok(Self {
-            stamps: stamps(&files),
-            config: tls::server_config(&files, &PROTOCOLS)?,
-            files,
-        })
+        let stamps = stamps(&files);
+        tls::server_config(&files, Clients::Any, &PROTOCOLS)?;
+        Ok(Self { files, stamps })
     }
 
-    /// What connections that come now are shown.
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config)
+    /// Where they are.
+    pub(super) fn files(&self) -> &TlsFiles {
+        &self.files
     }
 
-    /// Reads the files anew if they have changed.
-    pub(super) fn refresh(&mut self) {
+    /// Whether they have changed, and can be used.
+    pub(super) fn refresh(&mut self) -> bool {
         let stamps = stamps(&self.files);
         if stamps == self.stamps {
-            return;
+            return false;
         }
-        match tls::server_config(&self.files, &PROTOCOLS) {
-            Ok(config) => {
+        match tls::server_config(&self.files, Clients::Any, &PROTOCOLS) {
+            Ok(_) => {
                 tracing::info!(certificate = %self.files.certificate.display(), "read anew");
-                (self.stamps, self.config) = (stamps, config);
+                self.stamps = stamps;
+                true
             }
-            Err(error) => tracing::warn!(%error, "the certificate before is shown on"),
+            Err(error) => {
+                tracing::warn!(%error, "the certificate before is shown on");
+                false
+            }
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Connections over HTTP: how many at a time, how long each may take, in the clear or over
 //! TLS, and how they end when the collector does. HTTP/2 is spoken over TLS with those who
-//! ask for it.
+//! ask for it. When there is no room for another connection, some are taken all the same
+//! for one answer each: those to probes.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,20 +14,29 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tower::util::{MapRequest, MapResponse};
 
-use super::certificate::Certificate;
+use super::peer::Peer;
+use super::presented::{Keeper, Presented, ServiceName};
+use super::progress::Progress;
 use super::stall::Stall;
 use crate::admission::{Admission, Permit};
 use crate::metrics::HttpConnections;
 use crate::stream::told;
-use crate::tls::{TlsError, TlsFiles};
+use crate::tls::TlsFiles;
 
 /// Connections at a time, unless told otherwise.
 const CONNECTIONS: usize = 1_024;
 /// Connections of one peer at a time, unless told otherwise: an API server's proxy is one.
 const CONNECTIONS_PER_PEER: usize = 256;
+/// Connections at a time for probes alone, beside the others.
+const PROBES: usize = 64;
+/// Those of one peer.
+const PROBES_PER_PEER: usize = 8;
+/// How long one of them may take.
+const PROBE: Duration = Duration::from_secs(5);
 /// How long a TLS handshake, then the head of a request, may take, and how long a
 /// connection may be idle.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -49,6 +57,9 @@ const STREAMS: u32 = 64;
 pub struct HttpServer {
     /// The certificate to show; HTTP is not encrypted without one.
     pub tls: Option<TlsFiles>,
+    /// The Service before it, for which a certificate is made and kept where there are no
+    /// files.
+    pub service: Option<ServiceName>,
     /// Connections at a time.
     pub connections: usize,
     /// Connections of one peer at a time.
@@ -66,6 +77,7 @@ impl Default for HttpServer {
     fn default() -> Self {
         Self {
             tls: None,
+            service: None,
             connections: CONNECTIONS,
             connections_per_peer: CONNECTIONS_PER_PEER,
             request_timeout: REQUEST,
@@ -75,73 +87,71 @@ impl Default for HttpServer {
     }
 }
 
-/// A socket that is listened on, and the certificate that it shows.
+/// A socket that is listened on.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    certificate: Option<Certificate>,
+    presented: Option<watch::Receiver<Arc<Presented>>>,
     config: HttpServer,
 }
 
 impl Server {
-    /// Reads the certificate, if there is to be one.
-    ///
-    /// # Errors
-    /// TLS cannot be spoken with these files.
-    pub fn new(listener: TcpListener, config: HttpServer) -> Result<Self, TlsError> {
-        let certificate = config.tls.clone().map(Certificate::read).transpose()?;
-        Ok(Self {
+    /// Shows what is kept for it; without that, HTTP is in the clear.
+    pub(crate) fn new(listener: TcpListener, config: HttpServer, keeper: Option<&Keeper>) -> Self {
+        Self {
             listener,
-            certificate,
+            presented: keeper.map(Keeper::presented),
             config,
-        })
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// The system does not say.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        }
     }
 
     /// Takes connections until `stop` turns true or its sender is gone; then waits for
-    /// the answers that are under way.
+    /// the answers that are under way. Of `probes` those get answers for whom there is no
+    /// room.
     pub(super) async fn run(
-        mut self,
+        self,
         pages: Router,
+        probes: Router,
         counts: &Arc<HttpConnections>,
         stop: watch::Receiver<bool>,
     ) {
         let admission = Admission::new(self.config.connections, self.config.connections_per_peer);
+        let reserve = Admission::new(PROBES, PROBES_PER_PEER);
         let mut connections = JoinSet::new();
         let mut stopped = stop.clone();
-        let mut look = interval(self.config.certificate_interval);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Those that have ended are let go.
             while connections.try_join_next().is_some() {}
             let accepted = tokio::select! {
                 biased;
                 () = told(&mut stopped) => break,
-                _ = look.tick(), if self.certificate.is_some() => {
-                    self.certificate.iter_mut().for_each(Certificate::refresh);
-                    continue;
-                }
                 accepted = self.listener.accept() => accepted,
             };
-            match accepted {
-                Ok((stream, peer)) => match admission.admit(peer.ip().to_canonical()) {
-                    Ok(permit) => {
-                        let open = Open::new(counts, permit);
-                        let connection = self.connection(pages.clone(), stop.clone());
-                        connections.spawn(connection.serve(stream, open));
-                    }
-                    Err(refusal) => counts.refuse(refusal),
-                },
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
                 Err(error) => {
                     tracing::warn!(%error, "a connection over HTTP cannot be taken");
                     sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            match admission.admit(peer) {
+                Ok(permit) => {
+                    let open = Open::new(counts, permit);
+                    let connection = self.connection(pages.clone(), stop.clone());
+                    connections.spawn(connection.serve(stream, open));
+                }
+                Err(refusal) => {
+                    counts.refuse(refusal);
+                    let Ok(permit) = reserve.admit(peer) else {
+                        continue;
+                    };
+                    let open = Open::new(counts, permit);
+                    let connection = Connection {
+                        is_probe: true,
+                        ..self.connection(probes.clone(), stop.clone())
+                    };
+                    connections.spawn(async { drop(timeout(PROBE, connection.serve(stream, open)).await) });
                 }
             }
         }
@@ -150,12 +160,11 @@ impl Server {
     }
 
     fn connection(&self, pages: Router, stop: watch::Receiver<bool>) -> Connection {
+        let presented = self.presented.as_ref();
         Connection {
             pages,
-            tls: self
-                .certificate
-                .as_ref()
-                .map(|certificate| TlsAcceptor::from(certificate.config())),
+            presented: presented.map(|presented| Arc::clone(&presented.borrow())),
+            is_probe: false,
             request: self.config.request_timeout,
             answer: self.config.answer_timeout,
             stop,
@@ -166,7 +175,9 @@ impl Server {
 /// What one connection gets.
 struct Connection {
     pages: Router,
-    tls: Option<TlsAcceptor>,
+    presented: Option<Arc<Presented>>,
+    /// It is there for one answer.
+    is_probe: bool,
     request: Duration,
     answer: Duration,
     stop: watch::Receiver<bool>,
@@ -174,9 +185,10 @@ struct Connection {
 
 impl Connection {
     async fn serve(mut self, stream: TcpStream, _open: Open) {
-        let Some(acceptor) = self.tls.take() else {
-            return self.answer(stream, false).await;
+        let Some(presented) = self.presented.take() else {
+            return self.answer(stream, false, Peer::anybody()).await;
         };
+        let acceptor = TlsAcceptor::from(Arc::clone(&presented.config));
         let mut stop = self.stop.clone();
         let handshake = tokio::select! {
             () = told(&mut stop) => return,
@@ -184,8 +196,11 @@ impl Connection {
         };
         match handshake {
             Ok(Ok(stream)) => {
-                let second = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.answer(stream, second).await;
+                let session = stream.get_ref().1;
+                let second = session.alpn_protocol() == Some(b"h2");
+                let shown = session.peer_certificates().and_then(<[_]>::first);
+                let peer = Peer::who_shows(shown, presented.front_proxy.as_ref());
+                self.answer(stream, second, peer).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake over HTTP failed"),
             Err(_) => tracing::debug!("a TLS handshake over HTTP took too long"),
@@ -193,12 +208,18 @@ impl Connection {
     }
 
     /// Answers requests over HTTP/1.1, or HTTP/2, until one side ends the connection.
-    async fn answer(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, second: bool) {
+    async fn answer(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        second: bool,
+        peer: Peer,
+    ) {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.request)
+            .keep_alive(!self.is_probe)
             .max_buf_size(HEAD);
         builder
             .http2()
@@ -213,10 +234,16 @@ impl Connection {
             builder.http1_only()
         };
         let stream = TokioIo::new(Stall::new(stream, self.request, self.answer));
-        let connection = builder.serve_connection(stream, TowerToHyperService::new(self.pages));
+        // Over HTTP/1 the stream itself tells whether answers are taken.
+        let progress = Arc::new(Progress::default());
+        let watch = second.then(|| Arc::clone(&progress));
+        let pages = MapRequest::new(self.pages, move |request| peer.mark(request));
+        let pages = MapResponse::new(pages, move |response| Progress::watch(watch.as_ref(), response));
+        let connection = builder.serve_connection(stream, TowerToHyperService::new(pages));
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = progress.stalled(self.answer) => return tracing::debug!("answers over HTTP/2 are not taken"),
             () = told(&mut self.stop) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await

@@ -53,6 +53,12 @@ const ALLOWED: &[Right] = &[
     ("weir-node", "patch", "nodeflowexports.weir.dev", "status"),
     ("weir-collector", "watch", "pods", ""),
     ("weir-collector", "watch", "replicasets.apps", ""),
+    (
+        "weir-collector",
+        "patch",
+        "apiservices.apiregistration.k8s.io/v1.flows.weir.dev",
+        "",
+    ),
 ];
 
 const REFUSED: &[Right] = &[
@@ -75,6 +81,13 @@ const REFUSED: &[Right] = &[
     ("weir-node", "get", "pods", ""),
     ("weir-node", "get", "nodes", ""),
     ("weir-collector", "list", "secrets", ""),
+    ("weir-collector", "get", "secrets", ""),
+    (
+        "weir-collector",
+        "patch",
+        "apiservices.apiregistration.k8s.io/v1.apps",
+        "",
+    ),
     ("weir-collector", "patch", "pods", ""),
     ("weir-collector", "patch", "nodeflowexports.weir.dev", "status"),
 ];

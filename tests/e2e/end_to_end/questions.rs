@@ -5,6 +5,7 @@ use weir_lab::harness::Case;
 
 use crate::stage::Stage;
 
+mod aggregated;
 mod asking;
 mod balanced;
 mod beyond;
@@ -20,8 +21,8 @@ pub const CASES: &[Case<Stage>] = &[
         rights::cross_zone_traffic_is_told_by_right,
     ),
     Case::new(
-        "the collector of a cluster answers through the proxy of the API server",
-        rights::the_proxy_of_the_api_server_leads_to_the_collector,
+        "the API server lets people in and passes them on to the collector, which takes no token of theirs",
+        aggregated::the_api_server_leads_to_the_collector,
     ),
     Case::new(
         "who talks to the internet is told by CLI and API, and what the internet sends",

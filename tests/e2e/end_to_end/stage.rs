@@ -113,16 +113,23 @@ impl Stage {
 
     /// Starts the collector on the underlay, on every documented port.
     pub fn start_collector(&mut self) -> Result<()> {
+        self.start_collector_with(&[])?;
+        wait_until("the collector to be ready", DEADLINE, || {
+            Ok(self.http("127.0.0.1:8080", "/readyz").is_ok())
+        })
+    }
+
+    /// The same with more options, whether it is ready or not.
+    pub fn start_collector_with(&mut self, options: &[&str]) -> Result<()> {
         let mut command = self.program("weir-collector", "weir-collector")?;
         command.args(["--kube", "--http", "0.0.0.0:8080", "--relay", RELAY, "--data-dir"]);
         command.arg(self.lab.directory().join("flows"));
         for port in ["2055", "2056", "4739", "6343"] {
             command.args(["--listen", &format!("172.30.0.1:{port}")]);
         }
+        command.args(options);
         self.collector = Some(self.lab.spawn("weir-collector", &mut command)?);
-        wait_until("the collector to be ready", DEADLINE, || {
-            Ok(self.http("127.0.0.1:8080", "/readyz").is_ok())
-        })
+        Ok(())
     }
 
     /// A program of ours that runs in the underlay as a ServiceAccount.

@@ -28,6 +28,10 @@ basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 subjectAltName = @names
+[client]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
 [names]
 DNS.1 = localhost
 DNS.2 = kubernetes.default.svc
@@ -35,7 +39,9 @@ IP.1 = 127.0.0.1
 IP.2 = 10.96.0.1
 ";
 
-/// Writes `ca.crt`, `apiserver.{key,crt}`, `service-account.{key,pub}`, `tokens.csv`.
+/// Writes `ca.crt`, `apiserver.{key,crt}`, `service-account.{key,pub}`, `tokens.csv`, and
+/// what the API server shows of itself to those whom it passes requests on to:
+/// `front-proxy-ca.crt`, `front-proxy-client.{key,crt}`.
 pub(crate) fn create(directory: &Path) -> Result<()> {
     let config = format!("{OPENSSL_CONFIG}IP.3 = {UNDERLAY}\n");
     fs::write(directory.join("openssl.cnf"), config)?;
@@ -60,7 +66,20 @@ pub(crate) fn create(directory: &Path) -> Result<()> {
         "{} -subj /CN=kube-apiserver -extensions server",
         certificate("apiserver")
     );
-    openssl(directory, &format!("{server} -CA ca.crt -CAkey ca.key"))
+    openssl(directory, &format!("{server} -CA ca.crt -CAkey ca.key"))?;
+    let authority = format!(
+        "{} -subj /CN=front-proxy-ca -extensions authority",
+        certificate("front-proxy-ca")
+    );
+    openssl(directory, &authority)?;
+    let proxy = format!(
+        "{} -subj /CN=front-proxy-client -extensions client",
+        certificate("front-proxy-client")
+    );
+    openssl(
+        directory,
+        &format!("{proxy} -CA front-proxy-ca.crt -CAkey front-proxy-ca.key"),
+    )
 }
 
 fn certificate(name: &str) -> String {

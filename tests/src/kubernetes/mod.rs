@@ -215,6 +215,17 @@ fn apiserver(program: &Path, directory: &Path) -> Command {
         .arg(file("tls-cert-file", "apiserver.crt"))
         .arg(file("tls-private-key-file", "apiserver.key"))
         .arg(file("token-auth-file", "tokens.csv"))
+        // Requests to an APIService go to where its Service's endpoints are.
+        .arg("--enable-aggregator-routing=true")
+        .args(["--requestheader-allowed-names=front-proxy-client"])
+        .args([
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        ])
+        .arg(file("requestheader-client-ca-file", "front-proxy-ca.crt"))
+        .arg(file("proxy-client-cert-file", "front-proxy-client.crt"))
+        .arg(file("proxy-client-key-file", "front-proxy-client.key"))
         .arg(file("cert-dir", "certificates"));
     command
 }

@@ -53,6 +53,11 @@ impl Part {
         }
     }
 
+    /// The scan has such a column.
+    pub(super) fn reads(&self, name: &str) -> bool {
+        self.rows.schema().column_with_name(name).is_some()
+    }
+
     /// Of its columns.
     pub(super) fn schema(&self) -> Result<SchemaRef> {
         let schema = self.rows.schema();

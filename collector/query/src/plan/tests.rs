@@ -71,9 +71,10 @@ fn explained(stored: &Stored, test: &Expr, columns: Vec<Expr>, filter_first: boo
     let scan = SegmentScan::facts(view.raw, view.memory);
     let part = Part::new(scan, test, columns);
     let added = part.schema().unwrap();
-    let added = added.fields().iter().map(|field| Aggregate {
+    let added = added.fields().iter().map(|field| Aggregation {
         function: sum(),
-        column: field.name().clone(),
+        args: vec![field.name().clone()],
+        name: field.name().clone(),
     });
     let plan = Plan::Groups {
         added: added.collect(),
@@ -199,9 +200,10 @@ async fn large_segments_are_divided_among_threads_and_each_row_is_read_once() {
                 bytes(),
             )],
             keys: Vec::new(),
-            added: vec![Aggregate {
+            added: vec![Aggregation {
                 function: sum(),
-                column: "s0".to_owned(),
+                args: vec!["s0".to_owned()],
+                name: "s0".to_owned(),
             }],
         };
         let steps = plan.steps(&context).unwrap();

@@ -38,9 +38,14 @@ fn count(asked: &Asked, what: String) {
 async fn token_review(State(asked): State<Asked>, Json(mut review): Json<Value>) -> Json<Value> {
     let token = review["spec"]["token"].as_str().unwrap().to_owned();
     count(&asked, format!("token {token}"));
-    review["status"] = match token.strip_suffix("-token") {
-        Some(name) => json!({"authenticated": true, "user": {"username": name, "groups": ["staff"]}}),
-        None => json!({"authenticated": false}),
+    assert_eq!(review["spec"]["audiences"], json!([AUDIENCE]));
+    let user = |name| json!({"username": name, "groups": ["staff"]});
+    review["status"] = match token.rsplit_once('-') {
+        Some((name, "token")) => json!({"authenticated": true, "user": user(name), "audiences": [AUDIENCE]}),
+        // By authenticators that know nothing of audiences, or of other ones.
+        Some((name, "anybodys")) => json!({"authenticated": true, "user": user(name)}),
+        Some((name, "others")) => json!({"authenticated": true, "user": user(name), "audiences": ["others"]}),
+        _ => json!({"authenticated": false}),
     };
     Json(review)
 }
@@ -63,6 +68,16 @@ async fn access_review(State(asked): State<Asked>, Json(mut review): Json<Value>
     Json(review)
 }
 
+/// What the owner of a token sees.
+async fn admit(
+    reviews: &Reviews,
+    token: &str,
+    namespaces: impl AsyncFnOnce() -> Result<Vec<String>, Problem>,
+) -> Result<Scope, Problem> {
+    let person = reviews.person(token).await?;
+    reviews.scope(&person, namespaces).await
+}
+
 async fn namespaces() -> Result<Vec<String>, Problem> {
     Ok(["shop", "bank", "cart"].map(str::to_owned).to_vec())
 }
@@ -71,7 +86,7 @@ async fn namespaces() -> Result<Vec<String>, Problem> {
 async fn a_user_sees_the_namespaces_whose_pods_they_may_get_and_is_asked_about_once() {
     let (reviews, asked) = server().await;
     for _ in 0..3 {
-        let scope = reviews.admit("alice-token", namespaces).await.unwrap();
+        let scope = admit(&reviews, "alice-token", namespaces).await.unwrap();
         assert_eq!(
             scope,
             Scope::Namespaces(["cart", "shop"].map(str::to_owned).to_vec())
@@ -91,23 +106,30 @@ async fn a_user_sees_the_namespaces_whose_pods_they_may_get_and_is_asked_about_o
 #[tokio::test]
 async fn who_may_get_all_pods_sees_everything_and_is_not_asked_about_by_namespace() {
     let (reviews, asked) = server().await;
-    assert_eq!(reviews.admit("root-token", namespaces).await, Ok(Scope::All));
+    assert_eq!(admit(&reviews, "root-token", namespaces).await, Ok(Scope::All));
     assert_eq!(asked.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn who_may_get_no_pods_and_who_is_unknown_see_nothing() {
+async fn who_may_get_no_pods_sees_nothing_and_who_is_unknown_is_refused() {
     let (reviews, _asked) = server().await;
-    let status = async |token: &str| reviews.admit(token, namespaces).await.map_err(|p| p.status);
-    assert_eq!(status("nobody-token").await, Err(403));
-    assert_eq!(status("forged").await, Err(401));
-    assert_eq!(
-        reviews
-            .admit("alice-token", async || Ok(Vec::new()))
-            .await
-            .map_err(|p| p.status),
-        Err(403)
-    );
+    let seen = async |token: &str| admit(&reviews, token, namespaces).await.map_err(|p| p.status);
+    let nothing = Scope::Namespaces(Vec::new());
+    assert_eq!(seen("nobody-token").await, Ok(nothing));
+    assert_eq!(seen("forged").await, Err(401));
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_for_this_collector_is_refused_and_told_how_to_make_one() {
+    let (reviews, _asked) = server().await;
+    // The last one is for the API server, too.
+    let for_both =
+        "e30.eyJhdWQiOlsid2Vpci1jb2xsZWN0b3IiLCJodHRwczovL2t1YmVybmV0ZXMuZGVmYXVsdC5zdmMiXX0.root-token";
+    for token in ["root-anybodys", "root-others", for_both] {
+        let refused = admit(&reviews, token, namespaces).await.unwrap_err();
+        assert_eq!(refused.status, 401, "{token}");
+        assert!(refused.detail.contains("--audience weir-collector"), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -116,14 +138,14 @@ async fn nobody_is_let_in_while_the_api_server_does_not_answer() {
     let url = format!("http://{}", gone.local_addr().unwrap());
     drop(gone);
     let reviews = Reviews::new(Client::try_from(Config::new(url.parse().unwrap())).unwrap());
-    let refused = reviews.admit("root-token", namespaces).await;
+    let refused = admit(&reviews, "root-token", namespaces).await;
     assert_eq!(refused.map_err(|problem| problem.status), Err(503));
 }
 
 #[tokio::test]
 async fn what_many_ask_at_a_time_is_asked_of_kubernetes_once() {
     let (reviews, asked) = server().await;
-    let requests = (0..20).map(|_| reviews.admit("alice-token", namespaces));
+    let requests = (0..20).map(|_| admit(&reviews, "alice-token", namespaces));
     for scope in futures::future::join_all(requests).await {
         assert!(matches!(scope, Ok(Scope::Namespaces(seen)) if seen.len() == 2));
     }

@@ -14,6 +14,9 @@ use crate::stage::{NAMESPACE, Stage};
 
 pub const SERVER: &str = "http://127.0.0.1:8080";
 
+/// Whom tokens for the collector are for.
+const AUDIENCE: &str = "weir-collector";
+
 /// Who sees all flows, and asks about those of some time.
 pub struct Asker {
     token: String,
@@ -147,7 +150,8 @@ pub fn ensure_groups(rows: &[Value], fields: &str, expected: &[Group<'_>]) -> Re
     Ok(())
 }
 
-/// An account, and what it may get the pods of: one namespace, all (`*`), or none.
+/// An account, and what it may get the pods of: one namespace, all (`*`), or none; and a
+/// token of it for the collector alone.
 pub fn account(stage: &Stage, name: &str, namespace: Option<&str>) -> Result<String> {
     let kube = &stage.kube;
     let manifest = |kind: &str, scope: &str, rest: &str| {
@@ -171,7 +175,7 @@ pub fn account(stage: &Stage, name: &str, namespace: Option<&str>) -> Result<Str
         );
         kube.apply(&manifest(&format!("{prefix}RoleBinding"), &scope, &binding))?;
     }
-    let token = kube.kubectl(&["create", "token", name, "-n", NAMESPACE])?;
+    let token = kube.kubectl(&["create", "token", name, "-n", NAMESPACE, "--audience", AUDIENCE])?;
     Ok(token.trim().to_owned())
 }
 

@@ -1,9 +1,8 @@
-//! What crosses zones, asked by people with different rights, and through the API
-//! server.
+//! What crosses zones, asked by people with different rights.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use weir_lab::{traffic::transfer, wait_for, wait_until};
+use weir_lab::{traffic::transfer, wait_for};
 
 use super::asking::{SERVER, account, answer, ask, encode, weir};
 use crate::{
@@ -85,37 +84,4 @@ pub fn cross_zone_traffic_is_told_by_right(stage: &mut Stage) -> Result<()> {
     let values = answer(&["values", "dst_zone", "--server", SERVER, "-o", "json"], &shop)?;
     ensure!(values.to_string().contains("zone-2"), "{values}");
     end(stage)
-}
-
-/// The lab has no pod of the collector, and no controller that knows where it runs:
-/// a pod and the Endpoints say it.
-pub fn the_proxy_of_the_api_server_leads_to_the_collector(stage: &mut Stage) -> Result<()> {
-    let root = account(stage, "sees-all", Some("*"))?;
-    stage.kube.apply(&format!(
-        "{{apiVersion: v1, kind: Pod, metadata: {{name: weir-collector-lab, namespace: {NAMESPACE}}}, \
-         spec: {{nodeName: node-a, containers: [{{name: c, image: weir-collector}}]}}}}"
-    ))?;
-    let status = r#"{"status":{"phase":"Running","podIP":"172.30.0.1","podIPs":[{"ip":"172.30.0.1"}]}}"#;
-    let pod = ["pod", "weir-collector-lab", "-n", NAMESPACE];
-    let patch = ["--subresource=status", "--type", "merge", "-p", status];
-    stage
-        .kube
-        .kubectl(&[&["patch"][..], &pod[..], &patch[..]].concat())?;
-    stage.kube.apply(&format!(
-        "{{apiVersion: v1, kind: Endpoints, metadata: {{name: weir-collector, namespace: {NAMESPACE}}}, subsets: \
-         [{{addresses: [{{ip: 172.30.0.1, targetRef: {{kind: Pod, name: weir-collector-lab, namespace: {NAMESPACE}}}}}], \
-         ports: [{{name: http, port: 8080, protocol: TCP}}]}}]}}"
-    ))?;
-    let kubeconfig = stage.kube.kubeconfig();
-    let kubeconfig = kubeconfig.to_str().context("a path in UTF-8")?;
-    let arguments = ["query", "--kubeconfig", kubeconfig, "--since", "2h", "-o", "json"];
-    wait_until("the collector behind the API server", DEADLINE, || {
-        let sums = answer(&arguments, &root)?;
-        ensure!(sums["totals"]["flows"].is_u64(), "{sums}");
-        Ok(true)
-    })?;
-    stage
-        .kube
-        .kubectl(&["delete", "pod", "weir-collector-lab", "-n", NAMESPACE, "--force"])?;
-    Ok(())
 }

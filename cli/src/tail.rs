@@ -1,0 +1,381 @@
+//! Records as they arrive at a collector. A tail ends now and then, so that the collector
+//! looks again at who asks. It is asked for anew then, behind the mark that it sent last;
+//! what lies too far back for that, or where the collector knows no marks, comes out of the
+//! store. Each record comes once.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::future::FutureExt;
+use futures::io::{AsyncBufRead, AsyncBufReadExt, Lines};
+use futures::stream::StreamExt;
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+use weir_collector::api::answer::{FlowsAnswer, Row};
+use weir_collector::api::params::MOST_ROWS;
+use weir_collector::api::problem::Problem;
+use weir_query::{FlowsRequest, Moment, Order, Since};
+
+use crate::backoff::Backoff;
+use crate::server::{NoAnswer, Server};
+use crate::source::{self, flows_pairs};
+
+/// How long before a tail began those records may have arrived that it brings, and how long
+/// before the last one ended those that it did not.
+const OVERLAP: Duration = Duration::from_secs(10);
+/// A tail says at least every five seconds that it lives.
+const SILENCE: Duration = Duration::from_secs(30);
+/// A tail that ends sooner was no good.
+const SHORT: Duration = Duration::from_secs(5);
+/// Pages that are read of what was stored between two tails, at most.
+const CATCH_UP: usize = 20;
+/// Records behind a mark that are kept, at most: a mark comes after each piece.
+const UNMARKED: usize = 100_000;
+/// Without it two records may look alike.
+const TIME: &str = "time";
+
+/// What a tail brings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arrival {
+    /// A record.
+    Record(Row),
+    /// Nothing for some seconds, but the connection lives.
+    Silence,
+    /// Records that were left out here.
+    Missed {
+        /// How many; none: that is not told.
+        records: Option<u64>,
+        /// The same for people.
+        message: String,
+    },
+}
+
+/// The records of a collector as they arrive.
+pub struct Tail<'a> {
+    server: &'a Server,
+    /// Which ones: the filter, the fields, and whether all observations are wanted.
+    request: FlowsRequest,
+    lines: Lines<Box<dyn AsyncBufRead + Send + Unpin>>,
+    /// When these lines began.
+    begun: Instant,
+    backoff: Backoff,
+    recent: &'a mut Recent,
+    /// What comes before the lines.
+    first: VecDeque<Arrival>,
+    /// `time` is asked for, and was not wanted.
+    strips_time: bool,
+    /// What came after the last mark is gone from the tail; the store may have it.
+    has_gap: bool,
+}
+
+impl<'a> Tail<'a> {
+    /// Once it has begun, what arrives is in it. What was stored since `recent` heard last
+    /// comes first.
+    ///
+    /// # Errors
+    /// A problem, or nobody answers.
+    pub async fn begin(server: &'a Server, request: &FlowsRequest, recent: &'a mut Recent) -> Result<Self> {
+        let mut request = request.clone();
+        let strips_time = !request.columns.is_empty() && !request.columns.iter().any(|name| name == TIME);
+        if strips_time {
+            request.columns.push(TIME.to_owned());
+        }
+        let mut tail = Self {
+            server,
+            lines: lines(server, &request, recent.mark.as_deref()).await?,
+            request,
+            begun: Instant::now(),
+            backoff: Backoff::default(),
+            recent,
+            first: VecDeque::new(),
+            strips_time,
+            has_gap: false,
+        };
+        tail.go_on().await?;
+        Ok(tail)
+    }
+
+    /// Records that were there before, as a page has them: the tail does not bring them again.
+    pub fn shown(&mut self, rows: &mut [Row]) {
+        for row in rows {
+            let key = key(row);
+            self.recent.show(key, Instant::now());
+            self.recent.expect(key, Instant::now());
+            self.strip(row);
+        }
+    }
+
+    /// The fields to ask pages for that are given to [`Self::shown`].
+    pub fn columns(&self) -> &[String] {
+        &self.request.columns
+    }
+
+    /// What arrives next. A tail that ended is begun anew.
+    ///
+    /// # Errors
+    /// The collector is gone, or refuses another tail.
+    pub async fn next(&mut self) -> Result<Arrival> {
+        loop {
+            if let Some(first) = self.first.pop_front() {
+                return Ok(first);
+            }
+            if std::mem::take(&mut self.has_gap) {
+                self.catch_up().await?;
+                continue;
+            }
+            let line = timeout(SILENCE, self.lines.next()).await;
+            match line.with_context(|| NoAnswer(format!("{} is silent", self.server)))? {
+                Some(line) => {
+                    let line = line.with_context(|| NoAnswer(format!("{} is gone", self.server)))?;
+                    if let Some(arrival) = self.read(&line)? {
+                        return Ok(arrival);
+                    }
+                }
+                None => self.begin_anew().await?,
+            }
+        }
+    }
+
+    /// What is there without waiting; none: nothing is.
+    pub fn next_now(&mut self) -> Option<Result<Arrival>> {
+        if let Some(first) = self.first.pop_front() {
+            return Some(Ok(first));
+        }
+        while !self.has_gap
+            && let Some(Some(line)) = self.lines.next().now_or_never()
+        {
+            let read = line
+                .context("the connection broke")
+                .and_then(|line| self.read(&line));
+            match read.transpose() {
+                None | Some(Ok(Arrival::Silence)) => {}
+                Some(found) => return Some(found),
+            }
+        }
+        None
+    }
+
+    async fn begin_anew(&mut self) -> Result<()> {
+        sleep(rest(self.begun.elapsed(), &mut self.backoff)).await;
+        self.lines = lines(self.server, &self.request, self.recent.mark.as_deref()).await?;
+        self.begun = Instant::now();
+        self.go_on().await
+    }
+
+    /// After lines have begun: what was before them, unless they go on behind a mark.
+    async fn go_on(&mut self) -> Result<()> {
+        if self.recent.mark.is_some() {
+            self.recent.expect_unmarked(self.begun);
+            return Ok(());
+        }
+        self.catch_up().await
+    }
+
+    /// What was stored since something was heard last.
+    async fn catch_up(&mut self) -> Result<()> {
+        let Some(heard) = self.recent.heard else {
+            self.recent.heard = Some(self.begun);
+            return Ok(());
+        };
+        let mut request = FlowsRequest {
+            since: Since(Moment::Ago(heard.elapsed() + OVERLAP)),
+            order: Order::Oldest,
+            limit: Some(MOST_ROWS),
+            ..self.request.clone()
+        };
+        let mut shown = self.recent.shown();
+        for _ in 0..CATCH_UP {
+            let page: FlowsAnswer = source::read(self.server, "flows", flows_pairs(&request)).await?;
+            let now = Instant::now();
+            for mut row in page.rows {
+                let key = key(&row);
+                self.recent.expect(key, now);
+                if !take(&mut shown, key) {
+                    self.recent.show(key, now);
+                    self.strip(&mut row);
+                    self.first.push_back(Arrival::Record(row));
+                }
+            }
+            request.cursor = page.cursor;
+            if request.cursor.is_none() {
+                self.recent.heard = Some(now);
+                return Ok(());
+            }
+        }
+        let message = "more was stored between two tails than is read again; part of it is left out here";
+        self.first.push_back(Arrival::Missed {
+            records: None,
+            message: message.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// A line of the tail; none: a record that was shown already.
+    fn read(&mut self, line: &str) -> Result<Option<Arrival>> {
+        let now = Instant::now();
+        self.recent.heard = Some(now);
+        if line.is_empty() {
+            return Ok(Some(Arrival::Silence));
+        }
+        let mut row: Row =
+            serde_json::from_str(line).with_context(|| format!("{} sent {line:?}", self.server))?;
+        if let Some(mark) = row.0.get("mark").and_then(Value::as_str) {
+            self.recent.set_mark(mark);
+            return Ok(Some(Arrival::Silence));
+        }
+        if let Some(note) = row.0.get("note") {
+            self.has_gap |= note["kind"] == "gap";
+            return Ok(missed(note).filter(|_| note["kind"] != "gap"));
+        }
+        let key = key(&row);
+        if self.recent.was_expected(key, now) {
+            return Ok(None);
+        }
+        self.recent.show(key, now);
+        self.strip(&mut row);
+        Ok(Some(Arrival::Record(row)))
+    }
+
+    fn strip(&self, row: &mut Row) {
+        if self.strips_time {
+            row.0.shift_remove(TIME);
+        }
+    }
+}
+
+/// How long to wait before another tail after one that lived so long: a collector that ends
+/// them at once is not asked again at once.
+fn rest(lived: Duration, backoff: &mut Backoff) -> Duration {
+    if lived < SHORT {
+        return backoff.next();
+    }
+    backoff.reset();
+    Duration::ZERO
+}
+
+fn missed(note: &Value) -> Option<Arrival> {
+    let message = note["message"].as_str()?.to_owned();
+    let records = note["records"].as_u64();
+    Some(Arrival::Missed { records, message })
+}
+
+type TailLines = Lines<Box<dyn AsyncBufRead + Send + Unpin>>;
+
+/// Asks for a tail with marks, behind one where there is one. An older collector knows none.
+async fn lines(server: &Server, request: &FlowsRequest, mark: Option<&str>) -> Result<TailLines> {
+    let of_pages = ["since", "until", "order", "limit", "cursor"];
+    let mut pairs = flows_pairs(request);
+    pairs.retain(|(name, _)| !of_pages.contains(name));
+    let mut with_marks = pairs.clone();
+    with_marks.push(("marks", "true".to_owned()));
+    with_marks.extend(mark.map(|mark| ("resume", mark.to_owned())));
+    let body: Box<dyn AsyncBufRead + Send + Unpin> = match server.stream("tail", &with_marks).await {
+        Err(error) if knows_no_marks(&error) => Box::new(server.stream("tail", &pairs).await?),
+        answered => Box::new(answered?),
+    };
+    Ok(body.lines())
+}
+
+fn knows_no_marks(error: &anyhow::Error) -> bool {
+    let problem = error.downcast_ref::<Problem>();
+    problem.is_some_and(|problem| problem.status == 400 && problem.detail.contains("`marks`"))
+}
+
+/// The records of the last moments, by a number that two different ones hardly share, and
+/// how often each. It outlives a connection.
+#[derive(Debug, Default)]
+pub struct Recent {
+    /// When something was heard last.
+    heard: Option<Instant>,
+    /// Those that were shown, of the last [`OVERLAP`] at least: now, and before.
+    shown: [HashMap<u64, usize>; 2],
+    turned: Option<Instant>,
+    /// Where the tail may go on, as the collector calls it.
+    mark: Option<String>,
+    /// Those that were shown behind that mark, as many as are kept.
+    unmarked: Vec<u64>,
+    /// Those out of pages that the tail may bring again, and until when it may.
+    expected: HashMap<u64, usize>,
+    expected_until: Option<Instant>,
+}
+
+impl Recent {
+    /// Nothing was heard yet.
+    pub const fn is_new(&self) -> bool {
+        self.heard.is_none()
+    }
+
+    fn show(&mut self, key: u64, now: Instant) {
+        if self
+            .turned
+            .is_none_or(|turned| now.duration_since(turned) > OVERLAP)
+        {
+            self.turned = Some(now);
+            self.shown.swap(0, 1);
+            self.shown[0].clear();
+        }
+        if self.mark.is_some() && self.unmarked.len() < UNMARKED {
+            self.unmarked.push(key);
+        }
+        *self.shown[0].entry(key).or_default() += 1;
+    }
+
+    fn shown(&self) -> HashMap<u64, usize> {
+        let mut all = self.shown[0].clone();
+        for (key, times) in &self.shown[1] {
+            *all.entry(*key).or_default() += times;
+        }
+        all
+    }
+
+    fn set_mark(&mut self, mark: &str) {
+        self.mark = Some(mark.to_owned());
+        self.unmarked.clear();
+    }
+
+    /// A tail that goes on behind a mark brings again what was shown behind it.
+    fn expect_unmarked(&mut self, now: Instant) {
+        for key in std::mem::take(&mut self.unmarked) {
+            self.expect(key, now);
+        }
+    }
+
+    fn expect(&mut self, key: u64, now: Instant) {
+        self.expected_until = Some(now + OVERLAP);
+        *self.expected.entry(key).or_default() += 1;
+    }
+
+    fn was_expected(&mut self, key: u64, now: Instant) -> bool {
+        if self.expected_until.is_none_or(|until| now > until) {
+            self.expected = HashMap::new();
+            return false;
+        }
+        take(&mut self.expected, key)
+    }
+}
+
+/// Each one counts once.
+fn take(among: &mut HashMap<u64, usize>, key: u64) -> bool {
+    match among.get_mut(&key) {
+        Some(times) if *times > 0 => {
+            *times -= 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The sum of what the fields hash to: two pages may have them in another order.
+fn key(row: &Row) -> u64 {
+    let fields = row.0.iter().map(|field| {
+        let mut hasher = DefaultHasher::new();
+        field.hash(&mut hasher);
+        hasher.finish()
+    });
+    fields.fold(0, u64::wrapping_add)
+}
+
+#[cfg(test)]
+mod tests;

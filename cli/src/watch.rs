@@ -1,0 +1,304 @@
+//! `weir watch`: a live table in the terminal. What is known and wanted is a [`Model`]
+//! (`model`), which keys (`keys`) and the source (`source`) change and `view` draws; here
+//! they are put together.
+
+mod grouping;
+mod keys;
+mod line;
+mod model;
+mod records;
+mod report;
+mod screen;
+mod source;
+mod view;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use clap_complete::ArgValueCompleter;
+use jiff::Timestamp;
+use ratatui::crossterm::event::{Event as TerminalEvent, KeyEventKind};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use weir_collector::api::params::MOST_ROWS;
+use weir_query::{Measure, Span};
+
+use self::model::{Model, Place, Settings, Sort};
+use self::report::{Event, Report};
+use self::screen::Screen;
+use self::source::Feed;
+use self::view::Look;
+use crate::completion;
+use crate::fields::parse_field;
+use crate::shortcut::Shortcuts;
+use crate::source::{Source, SourceArgs};
+use crate::terminal;
+use crate::time;
+use crate::zone::TimeStyle;
+
+/// Reports that may wait to be drawn.
+const WAITING: usize = 16;
+/// The screen is drawn no more often.
+const FRAME: Duration = Duration::from_millis(50);
+/// Ages are shown in seconds.
+const TICK: Duration = Duration::from_millis(500);
+/// One of those who ask panicked.
+const DIED: &str = "the part that asks has died";
+/// How a program ends that was told so by this signal.
+const TERMINATED: u8 = 128 + 15;
+
+/// Arguments of `weir watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Which flows, in CEL, such as 'ns == "shop" && dst_workload_kind == "internet"'; can be
+    /// changed by /
+    #[arg(value_name = "CEL", default_value = "", hide_default_value = true,
+          add = ArgValueCompleter::new(completion::filter))]
+    filter: String,
+    #[command(flatten)]
+    shortcuts: Shortcuts,
+    /// Fields to group by at first, with commas in between [default: ns,dst_ns]
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = parse_field,
+          add = ArgValueCompleter::new(completion::fields), conflicts_with = "records")]
+    group_by: Vec<String>,
+    /// Begin with records as they arrive
+    #[arg(long)]
+    records: bool,
+    /// What to order by, the largest first: bytes, packets, flows or
+    /// dropped_packets; or name
+    #[arg(long, value_name = "MEASURE", default_value = "bytes", value_parser = parse_sort,
+          aliases = ["sort", "sort-by", "order-by"])]
+    by: Sort,
+    /// How far back sums go: rates are over this time
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_window)]
+    window: Duration,
+    /// How long to rest between two questions
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_every)]
+    every: Duration,
+    /// Groups to ask for; what the others have is one sum
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = parse_top)]
+    top: usize,
+    /// Every observation of a flow, not its primary one alone
+    #[arg(long)]
+    all_observations: bool,
+    /// Both directions of a conversation in one row
+    #[arg(long, conflicts_with = "records")]
+    conversation: bool,
+    /// Show times in UTC, not in the zone of this host or of $TZ
+    #[arg(long)]
+    utc: bool,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+fn parse_sort(text: &str) -> Result<Sort, String> {
+    use Measure::{Bytes, DroppedPackets, Flows, Packets};
+    if text == "name" {
+        return Ok(Sort::Name);
+    }
+    let known = [Bytes, Packets, Flows, DroppedPackets].into_iter();
+    let found = known
+        .map(Sort::By)
+        .zip(["bytes", "packets", "flows", "dropped_packets"]);
+    let found = found.into_iter().find(|(_, name)| *name == text);
+    found
+        .map(|(sort, _)| sort)
+        .ok_or_else(|| "write bytes, packets, flows, dropped_packets or name".to_owned())
+}
+
+fn parse_window(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_secs(1), Duration::from_secs(366 * 86_400))
+}
+
+fn parse_every(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_millis(200), Duration::from_secs(3_600))
+}
+
+fn between(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let Span(length) = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no length of time such as 2s, 1m or 1h30m"))?;
+    match (least..=most).contains(&length) {
+        true => Ok(length),
+        false => Err(format!("write a time from {} to {}", Span(least), Span(most))),
+    }
+}
+
+fn parse_top(text: &str) -> Result<usize, String> {
+    let top = text.parse().ok().filter(|top| (1..=MOST_ROWS).contains(top));
+    top.ok_or_else(|| format!("write a number from 1 to {MOST_ROWS}"))
+}
+
+impl WatchArgs {
+    /// What is watched at first.
+    fn model(&self, source: String) -> Model {
+        let groupings = grouping::all(&self.group_by);
+        let asked = groupings
+            .iter()
+            .position(|grouping| grouping.fields == self.group_by);
+        let settings = Settings {
+            source,
+            top: self.top,
+        };
+        let mut model = Model::new(settings, self.shortcuts.joined(&self.filter), groupings);
+        model.place = match self.records {
+            true => Place::Records,
+            false => Place::Sums(asked.unwrap_or(0)),
+        };
+        model.sort = self.by;
+        model.conversation = self.conversation;
+        model.all_observations = self.all_observations;
+        model.window = self.window;
+        model
+    }
+}
+
+/// Runs `weir watch`.
+///
+/// # Errors
+/// There is no terminal, the filter is wrong, or the source cannot be opened.
+pub async fn run(args: WatchArgs) -> Result<ExitCode> {
+    screen::check()?;
+    weir_query::compile(&args.shortcuts.joined(&args.filter)).context("filter")?;
+    // What is wrong with the arguments is told where it can be read.
+    let name = match args.source.open().await? {
+        Source::Server(server) => server.to_string(),
+        Source::Directory(_) => name_of_directory(&args.source),
+    };
+    let model = args.model(name);
+    let (reports, heard) = mpsc::channel(WAITING);
+    let (wanted, to_ask) = watch::channel(model.wanted());
+    let (values, to_complete) = watch::channel(None);
+    let feed = Feed::new(args.source.clone(), args.every, reports.clone());
+    let asks = Asks { wanted, values };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(feed.run(to_ask));
+    tasks.spawn(source::answer_values(args.source.clone(), to_complete, reports));
+    let terminate = signal(SignalKind::terminate()).context("cannot take signals")?;
+    let session = Session {
+        screen: Screen::take()?,
+        model,
+        asks,
+        utc: args.utc,
+        terminate,
+        tasks,
+    };
+    session.run(heard).await
+}
+
+fn name_of_directory(args: &SourceArgs) -> String {
+    let path = args.data_dir.as_deref();
+    path.map_or_else(String::new, |path| path.display().to_string())
+}
+
+/// What is passed on to those who ask.
+struct Asks {
+    wanted: watch::Sender<report::Wanted>,
+    values: watch::Sender<Option<weir_query::ValuesRequest>>,
+}
+
+impl Asks {
+    fn tell(&self, model: &Model) {
+        let change = |now: &mut report::Wanted| {
+            let wanted = model.wanted();
+            let changed = *now != wanted;
+            *now = wanted;
+            changed
+        };
+        self.wanted.send_if_modified(change);
+        let wanted = model.wanted_values();
+        self.values.send_if_modified(|now| {
+            let changed = *now != wanted;
+            *now = wanted;
+            changed
+        });
+    }
+}
+
+/// One who watches.
+struct Session {
+    screen: Screen,
+    model: Model,
+    asks: Asks,
+    utc: bool,
+    terminate: Signal,
+    /// Those who ask. They end with this.
+    tasks: JoinSet<()>,
+}
+
+impl Session {
+    /// Draws and listens until the person has seen enough. The terminal is given back when
+    /// this is dropped.
+    async fn run(mut self, mut heard: mpsc::Receiver<Report>) -> Result<ExitCode> {
+        let mut typed = screen::events().context("cannot read the terminal")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.model.over {
+            if std::mem::take(&mut self.model.suspended) {
+                self.screen.suspend()?;
+            }
+            self.draw()?;
+            let drawn = Instant::now();
+            tokio::select! {
+                event = typed.recv() => match event {
+                    Some(event) => self.take(event),
+                    // The terminal is gone.
+                    None => return Ok(ExitCode::SUCCESS),
+                },
+                report = heard.recv() => {
+                    let report = report.context(DIED)?;
+                    self.update(Event::Report(report));
+                    // Many at once are drawn once.
+                    while drawn.elapsed() < FRAME && let Ok(more) = heard.try_recv() {
+                        self.update(Event::Report(more));
+                    }
+                }
+                _ = tick.tick() => {}
+                _ = self.tasks.join_next() => bail!(DIED),
+                _ = self.terminate.recv() => return Ok(ExitCode::from(TERMINATED)),
+                _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+            }
+            while let Ok(event) = typed.try_recv() {
+                self.take(event);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        let area = self.screen.terminal.size().context("the terminal is gone")?;
+        let width = Some(usize::from(area.width));
+        let look = Look {
+            colours: terminal::has_colours(),
+            times: TimeStyle::new(time::zone(self.utc), Timestamp::now(), width),
+        };
+        let model = &self.model;
+        let drawn = self
+            .screen
+            .terminal
+            .draw(|frame| view::draw(frame, model, &look, Instant::now()));
+        let height = view::height(drawn.context("the terminal is gone")?.area);
+        self.update(Event::Height(height));
+        Ok(())
+    }
+
+    fn take(&mut self, event: TerminalEvent) {
+        match event {
+            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
+                self.update(Event::Key(key.into()))
+            }
+            TerminalEvent::Paste(text) => self.update(Event::Paste(text)),
+            _ => {}
+        }
+    }
+
+    fn update(&mut self, event: Event) {
+        self.model.update(event);
+        self.asks.tell(&self.model);
+    }
+}

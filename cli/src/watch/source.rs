@@ -1,0 +1,336 @@
+//! Asks for what is wanted, again and again, and says what it hears. What is lost is tried
+//! anew, later each time; what is refused is not asked again.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use weir_collector::api::answer::Row;
+use weir_collector::api::params::MOST_ROWS;
+use weir_collector::api::problem::Problem;
+use weir_query::{FlowsRequest, Moment, Order, Question, Since, ValuesRequest};
+
+use super::model::Sums;
+use super::records::Missed;
+use super::report::{Report, Wanted, WantedRecords};
+use crate::backoff::Backoff;
+use crate::server::Server;
+use crate::show::text;
+use crate::source::{Source, SourceArgs};
+use crate::tail::{Arrival, Recent, Tail};
+
+/// A collector gives up on a question after a minute; one that says nothing for so long is
+/// gone.
+const PATIENCE: Duration = Duration::from_secs(75);
+/// A person who completes waits no longer than this.
+const SHORT_PATIENCE: Duration = Duration::from_secs(2);
+/// How often the collector's counters are read.
+const COUNTERS: Duration = Duration::from_secs(5);
+/// No more than this part of the collector's time is taken: a question that took long is
+/// asked again so many times later.
+const REST: u32 = 4;
+/// Records that are shown at first.
+const FIRST: usize = 200;
+/// Records of a tail that are told at once, at most.
+const BATCH: usize = 500;
+/// How long after it was stored a record may still come, in a directory.
+const OVERLAP: Duration = Duration::from_secs(5);
+
+/// Asks.
+pub struct Feed {
+    /// Whom.
+    pub args: SourceArgs,
+    /// How long it rests between two questions.
+    pub every: Duration,
+    /// Who hears.
+    pub reports: mpsc::Sender<Report>,
+    counters_read: Option<Instant>,
+    backoff: Backoff,
+    /// What was shown of the records that are wanted.
+    recent: Recent,
+}
+
+/// Nobody hears any more.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody watches any more")]
+struct NobodyHears;
+
+impl Feed {
+    /// Nothing was asked yet.
+    pub fn new(args: SourceArgs, every: Duration, reports: mpsc::Sender<Report>) -> Self {
+        Self {
+            args,
+            every,
+            reports,
+            counters_read: None,
+            backoff: Backoff::default(),
+            recent: Recent::default(),
+        }
+    }
+
+    /// Asks for what is wanted, which may change, until nobody hears any more.
+    pub async fn run(mut self, mut wanted: watch::Receiver<Wanted>) {
+        loop {
+            let now = wanted.borrow_and_update().clone();
+            self.recent = Recent::default();
+            self.backoff.reset();
+            tokio::select! {
+                changed = wanted.changed() => if changed.is_err() { return },
+                () = self.serve(&now) => return,
+            }
+        }
+    }
+
+    /// Ends when nobody hears any more.
+    async fn serve(&mut self, wanted: &Wanted) {
+        loop {
+            let ended = match wanted {
+                Wanted::Nothing => pending().await,
+                Wanted::Sums(question) => self.sums(question).await,
+                Wanted::Records(wanted) => self.records(wanted).await,
+            };
+            let Err(error) = ended else { continue };
+            if error.is::<NobodyHears>() {
+                return;
+            }
+            let why = format!("{error:#}");
+            if is_refusal(&error) {
+                let of = wanted.clone();
+                if self.tell(Report::Refused { of, why }).await.is_err() {
+                    return;
+                }
+                return pending().await;
+            }
+            let again_in = self.backoff.next();
+            if self.tell(Report::Lost { why, again_in }).await.is_err() {
+                return;
+            }
+            sleep(again_in).await;
+        }
+    }
+
+    async fn tell(&self, report: Report) -> Result<()> {
+        self.reports.send(report).await.map_err(|_| NobodyHears.into())
+    }
+
+    async fn sums(&mut self, question: &Question) -> Result<()> {
+        let mut source = self.args.open().await?;
+        loop {
+            let begun = Instant::now();
+            let answer = answered(source.query(question)).await?;
+            let took = begun.elapsed();
+            self.backoff.reset();
+            let of = Box::new(question.clone());
+            self.tell(Report::Sums(Box::new(Sums {
+                of,
+                answer,
+                at: Instant::now(),
+                took,
+            })))
+            .await?;
+            self.read_counters(&source).await?;
+            sleep(self.every.max(took * REST)).await;
+            if let Source::Directory(_) = source {
+                // What was read is as old as when it was opened.
+                source = self.args.open().await?;
+            }
+        }
+    }
+
+    async fn records(&mut self, wanted: &WantedRecords) -> Result<()> {
+        let source = self.args.open().await?;
+        match &source {
+            Source::Server(server) => self.follow(&source, server, wanted).await,
+            Source::Directory(_) => self.look_again(source, wanted).await,
+        }
+    }
+
+    /// The newest records of a server, then what arrives; after a connection was lost, what
+    /// arrived since.
+    async fn follow(&mut self, source: &Source, server: &Server, wanted: &WantedRecords) -> Result<()> {
+        let mut recent = std::mem::take(&mut self.recent);
+        let is_first = recent.is_new();
+        let followed = self
+            .follow_from(source, server, wanted, &mut recent, is_first)
+            .await;
+        self.recent = recent;
+        followed
+    }
+
+    async fn follow_from(
+        &mut self,
+        source: &Source,
+        server: &Server,
+        wanted: &WantedRecords,
+        recent: &mut Recent,
+        is_first: bool,
+    ) -> Result<()> {
+        let request = request(wanted);
+        // The tail comes first: nothing is lost between what was and what comes.
+        let mut tail = Tail::begin(server, &request, recent).await?;
+        self.backoff.reset();
+        self.tell(Report::Connected).await?;
+        if is_first {
+            let mut newest = answered(source.newest(&request, FIRST)).await?;
+            tail.shown(&mut newest.rows);
+            self.tell_records(wanted, newest.rows, Missed::default()).await?;
+        }
+        loop {
+            let first = tail.next().await?;
+            let (rows, missed) = gather(first, &mut tail)?;
+            self.tell_records(wanted, rows, missed).await?;
+            self.read_counters(source).await?;
+        }
+    }
+
+    /// The records of a directory: the newest, then those that came since, again and again.
+    async fn look_again(&mut self, mut source: Source, wanted: &WantedRecords) -> Result<()> {
+        let mut request = request(wanted);
+        let newest = answered(source.newest(&request, FIRST)).await?;
+        self.backoff.reset();
+        let mut known = newest.rows;
+        self.tell_records(wanted, known.clone(), Missed::default())
+            .await?;
+        (request.order, request.limit) = (Order::Oldest, Some(MOST_ROWS));
+        loop {
+            sleep(self.every).await;
+            source = self.args.open().await?;
+            let last = known
+                .last()
+                .map(|row| text(row, "time"))
+                .and_then(|time| time.parse().ok());
+            if let Some(last) = last.and_then(|last: Timestamp| last.checked_sub(OVERLAP).ok()) {
+                request.since = Since(Moment::At(last));
+            }
+            let mut rows = Vec::new();
+            request.cursor = None;
+            loop {
+                let page = answered(source.flows(&request)).await?;
+                rows.extend(page.rows);
+                request.cursor = page.cursor;
+                if request.cursor.is_none() {
+                    break;
+                }
+            }
+            let fresh = without(&rows, &known);
+            self.tell_records(wanted, fresh, Missed::default()).await?;
+            if !rows.is_empty() {
+                known = rows;
+            }
+        }
+    }
+
+    async fn tell_records(&self, wanted: &WantedRecords, rows: Vec<Row>, missed: Missed) -> Result<()> {
+        let of = wanted.clone();
+        self.tell(Report::Records { of, rows, missed }).await
+    }
+
+    /// What became of the collector's records, now and then; that it does not tell is no
+    /// failure.
+    async fn read_counters(&mut self, source: &Source) -> Result<()> {
+        if self.counters_read.is_some_and(|read| read.elapsed() < COUNTERS) {
+            return Ok(());
+        }
+        self.counters_read = Some(Instant::now());
+        if let Source::Directory(_) = source {
+            return Ok(());
+        }
+        if let Ok(Ok(status)) = timeout(SHORT_PATIENCE, source.status()).await
+            && let Some(counters) = status.records
+        {
+            self.tell(Report::Collector(counters)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What arrived, without waiting for more than the first.
+fn gather(first: Arrival, tail: &mut Tail<'_>) -> Result<(Vec<Row>, Missed)> {
+    let (mut rows, mut missed) = (Vec::new(), Missed::default());
+    let mut next = Some(first);
+    while let Some(arrival) = next {
+        match arrival {
+            Arrival::Missed { records, .. } => missed.add(records),
+            Arrival::Record(row) => rows.push(row),
+            Arrival::Silence => {}
+        }
+        next = match rows.len() < BATCH {
+            true => tail.next_now().transpose()?,
+            false => None,
+        };
+    }
+    Ok((rows, missed))
+}
+
+/// Values of fields as they are asked for, until nobody hears any more.
+pub async fn answer_values(
+    args: SourceArgs,
+    mut wanted: watch::Receiver<Option<ValuesRequest>>,
+    reports: mpsc::Sender<Report>,
+) {
+    loop {
+        let request = wanted.borrow_and_update().clone();
+        let work = async {
+            let request = request?;
+            let source = args.open().await.ok()?;
+            let answer = timeout(SHORT_PATIENCE, source.values(&request))
+                .await
+                .ok()?
+                .ok()?;
+            let values = answer.values.into_iter().map(|value| value.value).collect();
+            let (field, prefix) = (request.field, request.prefix);
+            reports
+                .send(Report::Values {
+                    field,
+                    prefix,
+                    values,
+                })
+                .await
+                .ok()
+        };
+        tokio::select! {
+            changed = wanted.changed() => if changed.is_err() { return },
+            _ = async { work.await; pending::<()>().await } => {}
+        }
+    }
+}
+
+fn request(wanted: &WantedRecords) -> FlowsRequest {
+    FlowsRequest {
+        filter: wanted.filter.clone(),
+        since: Since(Moment::Ago(wanted.window)),
+        all_observations: wanted.all_observations,
+        ..FlowsRequest::default()
+    }
+}
+
+/// The rows that are not among those that are known, each of which counts once.
+fn without(rows: &[Row], known: &[Row]) -> Vec<Row> {
+    let text = |row: &Row| serde_json::to_string(row).unwrap_or_default();
+    let mut left: HashMap<String, usize> = HashMap::new();
+    for row in known {
+        *left.entry(text(row)).or_default() += 1;
+    }
+    let is_new = |row: &&Row| match left.get_mut(&text(row)) {
+        Some(times) if *times > 0 => {
+            *times -= 1;
+            false
+        }
+        _ => true,
+    };
+    rows.iter().filter(is_new).cloned().collect()
+}
+
+async fn answered<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(PATIENCE, work).await.context("no answer came")?
+}
+
+/// Nothing helps but to ask otherwise.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
+    problem.is_some_and(|problem| [400, 403, 404, 422].contains(&problem.status))
+}

@@ -1,0 +1,224 @@
+//! A range of time that a question is about: what is read of it, and what that plan gives.
+//! A question that compares has two.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use datafusion_expr::{Expr, col, lit};
+use weir_store::{Reader, Tier, TimeRange, View};
+
+use crate::aggregation::{Aggregate, INTERVAL, is_kept};
+use crate::bucket::Buckets;
+use crate::budget::Budget;
+use crate::direction::{Context, Read, Selection};
+use crate::filter::{Filter, expr};
+use crate::group_key::GroupKey;
+use crate::groups::Keys;
+use crate::identity_table::IdentityTable;
+use crate::lower::time_value;
+use crate::plan::{Part, Plan};
+use crate::rank::Table;
+use crate::run::{QueryRun, Task};
+use crate::segment_reader::OpenedSegments;
+use crate::tier_slice::{self, Batch, TierSlice};
+use crate::{Note, NoteKind, QueryError, Question};
+
+/// What is asked of each range.
+pub(crate) struct Sums {
+    pub(crate) filter: Filter,
+    pub(crate) group_by: Vec<GroupKey>,
+    pub(crate) aggregates: Vec<Aggregate>,
+    pub(crate) buckets: Option<Buckets>,
+    pub(crate) conversation: bool,
+    pub(crate) all_observations: bool,
+    pub(crate) raw_only: bool,
+}
+
+impl Sums {
+    /// The length of an interval of peaks, in microseconds.
+    pub(crate) fn interval(&self) -> i64 {
+        let shortest = self.buckets.as_ref().map(Buckets::shortest);
+        shortest.map_or(INTERVAL, |shortest| shortest.min(INTERVAL))
+    }
+
+    /// How a plan is run that is of these.
+    pub(crate) fn task<'a>(&self, plan: Plan, budget: &'a Budget, opened: Arc<OpenedSegments>) -> Task<'a> {
+        Task {
+            plan,
+            limits: &budget.limits,
+            filter_first: expr::is_selective(&self.filter.test),
+            most: budget.limits.max_groups,
+            too_many: QueryError::TooManyGroups,
+            opened,
+        }
+    }
+
+    /// The coarsest tier whose rows have all that is asked for, of a range that is so many
+    /// microseconds earlier than its buckets.
+    fn coarsest(&self, earlier: i64, aggregates: &[Aggregate]) -> Tier {
+        if self.raw_only || self.all_observations {
+            return Tier::Raw;
+        }
+        let mut all = self.group_by.iter().all(|key| is_kept(key.column));
+        expr::columns(&self.filter.test, &mut |column| all &= is_kept(column));
+        let fits = |tier: &Tier| {
+            let buckets = self.buckets.as_ref();
+            let kept = aggregates.iter().all(|aggregate| *tier <= aggregate.coarsest());
+            kept && buckets.is_none_or(|buckets| buckets.fit(*tier, earlier))
+        };
+        let tiers = Tier::ALL.into_iter().rev();
+        tiers.filter(|_| all).find(fits).unwrap_or(Tier::Raw)
+    }
+}
+
+/// A range, the view of it, and what is read.
+pub(crate) struct Period {
+    view: View,
+    who: IdentityTable,
+    pub(crate) keys: Keys,
+    selection: Selection,
+    pub(crate) slices: Vec<TierSlice>,
+    /// Sums would do but for what is worked out.
+    needs_records: bool,
+}
+
+impl Period {
+    /// The range that is so many microseconds earlier than `range`.
+    pub(crate) fn new(
+        reader: &Reader,
+        sums: &Sums,
+        range: TimeRange,
+        earlier: i64,
+        budget: &Budget,
+    ) -> Result<Self, QueryError> {
+        let range = TimeRange {
+            from: range.from.saturating_sub(earlier),
+            until: range.until.saturating_sub(earlier),
+        };
+        let view = reader.view(range);
+        let who = IdentityTable::within(&view.identities, budget);
+        let coarsest = sums.coarsest(earlier, &sums.aggregates);
+        let keys = Keys::new(sums.group_by.clone(), &who, sums.buckets.clone(), earlier)?;
+        let all = sums.all_observations;
+        Ok(Self {
+            slices: tier_slice::slices(&view, range, coarsest),
+            selection: Selection::new(&sums.filter, &who, &keys, sums.conversation, all)?,
+            needs_records: coarsest < sums.coarsest(earlier, &[]),
+            view,
+            who,
+            keys,
+        })
+    }
+
+    /// What is read of it.
+    pub(crate) fn plan(&self, sums: &Sums) -> Result<Plan, QueryError> {
+        let mut parts = Vec::new();
+        for batch in self.slices.iter().flat_map(TierSlice::batches) {
+            for read in self.selection.reads() {
+                parts.push(self.part(sums, read, batch.clone())?);
+            }
+        }
+        if let (true, Some(read)) = (parts.is_empty(), self.selection.reads().first()) {
+            parts.push(self.part(sums, read, Batch::empty())?);
+        }
+        Ok(Plan::Groups {
+            parts,
+            keys: self.keys.names().collect(),
+            added: self.selection.aggregations(&sums.aggregates),
+        })
+    }
+
+    /// Keys and what is worked with, of the rows that count.
+    fn part(&self, sums: &Sums, read: &Read, batch: Batch) -> Result<Part, QueryError> {
+        let test = read.test(batch.sums);
+        let test = match batch.bounds {
+            Some(bounds) => within(bounds).and(test),
+            None => test,
+        };
+        let context = Context {
+            who: &self.who,
+            of_sums: batch.sums,
+            interval: sums.interval(),
+        };
+        let columns = self
+            .selection
+            .columns(read, &self.keys, &sums.aggregates, &context)?;
+        Ok(Part::new(batch.rows, &test, columns))
+    }
+
+    /// The groups that the plan gave, mirror images joined.
+    pub(crate) fn table(&self, sums: &Sums, ran: &QueryRun) -> Result<Table, QueryError> {
+        let mut table = Table::new(&ran.rows, self.keys.len(), &sums.aggregates);
+        if self.selection.joined {
+            table.join(&self.keys)?;
+        }
+        Ok(table)
+    }
+
+    /// The keys of these groups as people read them, by name.
+    pub(crate) fn read(&self, keys: &[ArrayRef]) -> Result<Vec<(String, ArrayRef)>, QueryError> {
+        Ok(self.keys.read(keys)?)
+    }
+
+    pub(crate) fn segments(&self) -> usize {
+        self.slices.iter().map(TierSlice::segments).sum()
+    }
+
+    /// What one should know about what was read.
+    pub(crate) fn notes(&self, reader: &Reader) -> Vec<Note> {
+        let mut notes = tier_slice::notes(reader, &self.view, &self.slices);
+        let is_gone = notes.iter().any(|note| note.kind == NoteKind::Expired);
+        if is_gone && self.needs_records {
+            let message = "sums may reach further back than records: leave out measures that are known of \
+                           records alone (min_, max_, avg_, percentiles, first_seen, last_seen, distinct_ of what \
+                           sums do not keep)";
+            notes.push(Note {
+                kind: NoteKind::Expired,
+                message: message.to_owned(),
+            });
+        }
+        notes
+    }
+}
+
+/// The time is in the range.
+pub(crate) fn within(range: TimeRange) -> Expr {
+    let time = || col("time");
+    time()
+        .gt_eq(lit(time_value(range.from)))
+        .and(time().lt(lit(time_value(range.until))))
+}
+
+/// Each key once; a bucket's start is a row's `time` already.
+pub(crate) fn asked_once(keys: Vec<GroupKey>, question: &Question) -> Vec<GroupKey> {
+    let mut once = Vec::new();
+    for key in keys {
+        let is_bucket = question.bucket.is_some() && key.column == crate::groups::TIME;
+        if !is_bucket && !once.contains(&key) {
+            once.push(key);
+        }
+    }
+    once
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group_key::group_keys;
+
+    #[test]
+    fn each_key_is_asked_once_and_time_not_beside_a_bucket() {
+        let names = |bucket: Option<&str>| -> Vec<String> {
+            let names = ["ns", "time", "dst_port", "ns", "addr/24", "src_addr/24", "time"];
+            let keys = group_keys(&names.map(str::to_owned)).unwrap();
+            let question = Question {
+                bucket: bucket.map(|bucket| bucket.parse().unwrap()),
+                ..Question::default()
+            };
+            let once = asked_once(keys, &question).into_iter();
+            once.map(GroupKey::name).collect()
+        };
+        assert_eq!(names(None), ["ns", "time", "dst_port", "addr/24"]);
+        assert_eq!(names(Some("1h")), ["ns", "dst_port", "addr/24"]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Who is at the other end of a connection, and what becomes of the requests that come
+//! from there.
+
+use std::sync::Arc;
+
+use axum::http::uri::{PathAndQuery, Uri};
+use axum::http::{HeaderMap, Request};
+use rustls_pki_types::CertificateDer;
+
+use super::front_proxy::FrontProxy;
+use crate::api::person::Asserted;
+
+/// Where the API server passes the pages of the API on to.
+pub(super) const AGGREGATED: &str = "/apis/flows.weir.dev/v1";
+/// Where they are.
+const PAGES: &str = "/api/v1";
+
+/// Who is at the other end.
+#[derive(Debug, Clone)]
+pub(super) struct Peer(Option<Arc<FrontProxy>>);
+
+impl Peer {
+    /// Nobody knows.
+    pub(super) const fn anybody() -> Self {
+        Self(None)
+    }
+
+    /// Who shows this certificate, which is of an authority of the API server's, if it is
+    /// any.
+    pub(super) fn who_shows(shown: Option<&CertificateDer<'_>>, proxy: Option<&Arc<FrontProxy>>) -> Self {
+        let proxy = proxy.filter(|proxy| shown.is_some_and(|shown| proxy.is_shown_by(shown)));
+        Self(proxy.cloned())
+    }
+
+    /// Puts a request where its page is; with who asks, if the API server says so.
+    pub(super) fn mark<B>(&self, mut request: Request<B>) -> Request<B> {
+        if let Some(uri) = own(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        if let Some(asserted) = self.asserted(request.headers()) {
+            request.extensions_mut().insert(asserted);
+        }
+        request
+    }
+
+    fn asserted(&self, headers: &HeaderMap) -> Option<Asserted> {
+        let person = self.0.as_ref()?.person(headers)?;
+        Some(Asserted(Arc::new(person)))
+    }
+}
+
+/// The address of a page here, out of the one that the API server knows it by.
+fn own(uri: &Uri) -> Option<Uri> {
+    let rest = uri.path_and_query()?.as_str().strip_prefix(AGGREGATED)?;
+    let rest = rest.strip_prefix('/').filter(|rest| !rest.is_empty())?;
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(format!("{PAGES}/{rest}")).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_found_by_the_address_that_the_api_server_knows_them_by() {
+        let own = |uri: &str| own(&uri.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(
+            own("/apis/flows.weir.dev/v1/flows?a=b").as_deref(),
+            Some("/api/v1/flows?a=b")
+        );
+        assert_eq!(
+            own("https://weir-collector.weir-system.svc/apis/flows.weir.dev/v1/me").as_deref(),
+            Some("https://weir-collector.weir-system.svc/api/v1/me")
+        );
+        for other in [
+            "/apis/flows.weir.dev/v1",
+            "/apis/flows.weir.dev/v1/",
+            "/apis/flows.weir.dev/v12/flows",
+            "/api/v1/flows",
+        ] {
+            assert_eq!(own(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn headers_say_nothing_of_who_asks_unless_the_api_server_sent_them() {
+        let request = Request::get("/")
+            .header("x-remote-user", "root")
+            .body(())
+            .unwrap();
+        let marked = Peer::anybody().mark(request);
+        assert!(marked.extensions().get::<Asserted>().is_none());
+    }
+}
