@@ -9,6 +9,8 @@ mod collector_report;
 mod completion;
 mod effect;
 mod empty;
+#[cfg(test)]
+mod fake_collector;
 mod fields;
 mod flows;
 mod follow;
