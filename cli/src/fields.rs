@@ -85,7 +85,7 @@ pub fn fields(args: &FieldsArgs) -> Result<ExitCode> {
         say("no field has that in its name or description");
     }
     match form {
-        Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&fields)?)?,
+        Plain::Json => show::json(&mut io::stdout(), &fields, terminal::width().is_some())?,
         Plain::Name => print_names(fields.fields.iter().map(|field| &field.name))?,
         Plain::Table => {
             let heads = [
@@ -140,7 +140,7 @@ pub async fn values(args: ValuesArgs) -> Result<ExitCode> {
         say("nothing was found: the field has no such value in that time");
     }
     match form {
-        Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?,
+        Plain::Json => show::json(&mut io::stdout(), &answer, terminal::width().is_some())?,
         Plain::Name => print_names(answer.values.iter().map(|value| &value.value))?,
         Plain::Table => {
             let rows = answer

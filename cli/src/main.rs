@@ -10,6 +10,8 @@ mod completion;
 mod effect;
 mod empty;
 mod export;
+#[cfg(test)]
+mod fake_collector;
 mod fields;
 mod flows;
 mod follow;

@@ -143,7 +143,9 @@ impl Shortcuts {
         let negated = self.conditions.iter().filter(|condition| condition.negated);
         all.extend(negated.map(|condition| format!("!{}", self.cel(condition))));
         if !filter.is_empty() {
-            all.insert(0, format!("({filter})"));
+            // A comment ends with its line.
+            let end = if filter.contains("//") { "\n" } else { "" };
+            all.insert(0, format!("({filter}{end})"));
         }
         match all.as_slice() {
             [only] => bare(only).to_owned(),

@@ -8,13 +8,14 @@ use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use anyhow::Result;
+use serde::Serialize;
 use serde_json::Value;
 use weir_collector::api::answer::Row;
 use weir_query::{Explanation, Measure, Note};
 
 use crate::effect::refuse_without_effect;
 use crate::output::{Output, OutputArgs, Style};
-use crate::table::{Layout, Table, harmless};
+use crate::table::{Layout, Table, harmless, harmless_json, harmless_lines};
 use crate::terminal::{self, say};
 pub use cells::{NARROW, WIDE, shorten};
 pub use records::Records;
@@ -69,6 +70,28 @@ fn harmless_value(value: &Value) -> Value {
     }
 }
 
+/// As JSON on standard output: a terminal gets what it says and is not steered by it.
+///
+/// # Errors
+/// Standard output is gone.
+pub fn json(out: &mut impl Write, value: &impl Serialize, is_terminal: bool) -> Result<()> {
+    let json = serde_json::to_string_pretty(value)?;
+    match is_terminal {
+        true => writeln!(out, "{}", harmless_json(&json))?,
+        false => writeln!(out, "{json}")?,
+    }
+    Ok(())
+}
+
+/// As YAML, for a terminal the same without what would steer it.
+fn yaml(out: &mut impl Write, value: &impl Serialize, is_terminal: bool) -> Result<()> {
+    let yaml = match is_terminal {
+        true => serde_saphyr::to_string(&harmless_value(&serde_json::to_value(value)?))?,
+        false => serde_saphyr::to_string(value)?,
+    };
+    Ok(out.write_all(yaml.as_bytes())?)
+}
+
 /// Writes a whole table on standard output, as wide as the terminal.
 ///
 /// # Errors
@@ -118,9 +141,15 @@ pub fn check_explanation(args: &OutputArgs) -> Result<()> {
 /// Standard output is gone.
 pub fn explanation(explanation: &Explanation, output: &Output) -> Result<()> {
     let mut out = BufWriter::new(io::stdout());
+    let is_terminal = terminal::width().is_some();
     match output {
-        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(explanation)?)?,
-        Output::Yaml => out.write_all(serde_saphyr::to_string(explanation)?.as_bytes())?,
+        Output::Json => json(&mut out, explanation, is_terminal)?,
+        Output::Yaml => yaml(&mut out, explanation, is_terminal)?,
+        _ if is_terminal => {
+            let mut text = Vec::new();
+            explain_to(&mut text, explanation)?;
+            write!(out, "{}", harmless_lines(&String::from_utf8_lossy(&text)))?;
+        }
         _ => explain_to(&mut out, explanation)?,
     }
     out.flush()?;
@@ -203,6 +232,25 @@ mod tests {
             let shown = |width| json!(for_eyes(&rows, &style(output, width)).to_vec());
             assert_eq!(shown(Some(80)), json!([tamed]), "{output}");
             assert_eq!(shown(None), json!([value]), "{output}");
+        }
+    }
+
+    #[test]
+    fn sums_in_json_and_yaml_steer_no_terminal_either() {
+        let value = json!({"rows": [{"name": "a\u{1b}[31m\u{9b}\u{202e}"}], "groups": 1});
+        let shown = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let steers = |text: &str| harmless_lines(text) != text;
+        let as_json = |is_terminal| shown(&|out| super::json(out, &value, is_terminal).unwrap());
+        let as_yaml = |is_terminal| shown(&|out| yaml(out, &value, is_terminal).unwrap());
+        assert!(!steers(&as_json(true)) && steers(&as_json(false)));
+        assert!(!steers(&as_yaml(true)) && steers(&as_yaml(false)));
+        for is_terminal in [true, false] {
+            let read: Value = serde_json::from_str(&as_json(is_terminal)).unwrap();
+            assert_eq!(read, value, "programs read the same");
         }
     }
 

@@ -18,6 +18,7 @@ use crate::node::NodeArgs;
 use crate::plain::{Plain, PlainArgs};
 use crate::report::{Node, Report};
 use crate::source::SourceArgs;
+use crate::table::harmless_lines;
 use crate::terminal::{self, patiently};
 use crate::zone::TimeStyle;
 use crate::{cluster, completion, show, state, time};
@@ -88,18 +89,24 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode> {
                 show::table(&table, !args.output.no_headers)?;
             }
             let text = report.to_string();
-            let text =
-                terminal::width().map_or_else(|| text.clone(), |width| terminal::wrapped(&text, width));
-            write!(io::stdout(), "{text}")?;
+            write!(io::stdout(), "{}", for_eyes(&text))?;
         }
-        Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
+        Plain::Json => show::json(&mut io::stdout(), &report, terminal::width().is_some())?,
         Plain::Name => {
             for node in &report.nodes {
-                writeln!(io::stdout(), "{}", node.name)?;
+                writeln!(io::stdout(), "{}", for_eyes(&node.name))?;
             }
         }
     }
     Ok(exit_code(report.is_well()))
+}
+
+/// What others say in it does not steer a terminal, whose lines are as long as they may be.
+fn for_eyes(text: &str) -> String {
+    match terminal::width() {
+        Some(width) => terminal::wrapped(&harmless_lines(text), width),
+        None => text.to_owned(),
+    }
 }
 
 fn exit_code(well: bool) -> ExitCode {
@@ -126,7 +133,7 @@ async fn collector(args: &StatusArgs, form: Plain) -> Result<ExitCode> {
     };
     match form {
         Plain::Table => print_collector(&report, args)?,
-        Plain::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
+        Plain::Json => show::json(&mut io::stdout(), &report, terminal::width().is_some())?,
         Plain::Name => {
             for exporter in &report.exporters.exporters {
                 writeln!(io::stdout(), "{}", exporter.address)?;
@@ -140,8 +147,7 @@ fn print_collector(report: &CollectorReport, args: &StatusArgs) -> Result<()> {
     let now = Timestamp::now();
     let times = TimeStyle::new(time::zone(args.utc), now, terminal::width());
     for line in report.summary(now) {
-        let line = terminal::width().map_or_else(|| line.clone(), |width| terminal::wrapped(&line, width));
-        writeln!(io::stdout(), "{line}")?;
+        writeln!(io::stdout(), "{}", for_eyes(&line))?;
     }
     for table in [report.tiers(&times), report.exporters(now)]
         .into_iter()

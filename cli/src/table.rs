@@ -261,6 +261,30 @@ pub fn harmless(text: &str) -> String {
         .collect()
 }
 
+/// The same of a text of several lines.
+pub fn harmless_lines(text: &str) -> String {
+    text.chars()
+        .map(|c| if steers(c) && c != '\n' { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// JSON that says the same and steers no terminal: such characters stand in texts alone, where
+/// they are escaped.
+pub fn harmless_json(json: &str) -> String {
+    let mut harmless = String::with_capacity(json.len());
+    for c in json.chars() {
+        if steers(c) && c != '\n' {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                harmless.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            harmless.push(c);
+        }
+    }
+    harmless
+}
+
 /// Control characters, and those that turn the direction of what stands around them or
 /// cannot be seen.
 fn steers(c: char) -> bool {

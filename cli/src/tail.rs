@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use futures::future::FutureExt;
 use futures::io::{AsyncBufRead, AsyncBufReadExt, Lines};
 use futures::stream::StreamExt;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use weir_collector::api::answer::{FlowsAnswer, Row};
@@ -19,7 +20,7 @@ use weir_collector::api::problem::Problem;
 use weir_query::{FlowsRequest, Moment, Order, Since};
 
 use crate::backoff::Backoff;
-use crate::server::{NoAnswer, Server};
+use crate::server::{NoAnswer, Pairs, Server};
 use crate::source::{self, flows_pairs};
 
 /// How long before a tail began those records may have arrived that it brings, and how long
@@ -27,6 +28,8 @@ use crate::source::{self, flows_pairs};
 const OVERLAP: Duration = Duration::from_secs(10);
 /// A tail says at least every five seconds that it lives.
 const SILENCE: Duration = Duration::from_secs(30);
+/// A collector gives up on a page after a minute.
+const PATIENCE: Duration = Duration::from_secs(75);
 /// A tail that ends sooner was no good.
 const SHORT: Duration = Duration::from_secs(5);
 /// Pages that are read of what was stored between two tails, at most.
@@ -62,8 +65,6 @@ pub struct Tail<'a> {
     begun: Instant,
     backoff: Backoff,
     recent: &'a mut Recent,
-    /// What comes before the lines.
-    first: VecDeque<Arrival>,
     /// `time` is asked for, and was not wanted.
     strips_time: bool,
     /// What came after the last mark is gone from the tail; the store may have it.
@@ -71,8 +72,8 @@ pub struct Tail<'a> {
 }
 
 impl<'a> Tail<'a> {
-    /// Once it has begun, what arrives is in it. What was stored since `recent` heard last
-    /// comes first.
+    /// Once it has begun, what arrives is in it. What was stored since the newest record of
+    /// `recent` comes first.
     ///
     /// # Errors
     /// A problem, or nobody answers.
@@ -84,12 +85,11 @@ impl<'a> Tail<'a> {
         }
         let mut tail = Self {
             server,
-            lines: lines(server, &request, recent.mark.as_deref()).await?,
+            lines: lines(server, &request, recent).await?,
             request,
             begun: Instant::now(),
             backoff: Backoff::default(),
             recent,
-            first: VecDeque::new(),
             strips_time,
             has_gap: false,
         };
@@ -100,9 +100,9 @@ impl<'a> Tail<'a> {
     /// Records that were there before, as a page has them: the tail does not bring them again.
     pub fn shown(&mut self, rows: &mut [Row]) {
         for row in rows {
-            let key = key(row);
-            self.recent.show(key, Instant::now());
-            self.recent.expect(key, Instant::now());
+            let seen = Seen::of(row);
+            self.recent.show(seen);
+            self.recent.expect(seen);
             self.strip(row);
         }
     }
@@ -118,7 +118,7 @@ impl<'a> Tail<'a> {
     /// The collector is gone, or refuses another tail.
     pub async fn next(&mut self) -> Result<Arrival> {
         loop {
-            if let Some(first) = self.first.pop_front() {
+            if let Some(first) = self.recent.first.pop_front() {
                 return Ok(first);
             }
             if std::mem::take(&mut self.has_gap) {
@@ -140,7 +140,7 @@ impl<'a> Tail<'a> {
 
     /// What is there without waiting; none: nothing is.
     pub fn next_now(&mut self) -> Option<Result<Arrival>> {
-        if let Some(first) = self.first.pop_front() {
+        if let Some(first) = self.recent.first.pop_front() {
             return Some(Ok(first));
         }
         while !self.has_gap
@@ -159,7 +159,7 @@ impl<'a> Tail<'a> {
 
     async fn begin_anew(&mut self) -> Result<()> {
         sleep(rest(self.begun.elapsed(), &mut self.backoff)).await;
-        self.lines = lines(self.server, &self.request, self.recent.mark.as_deref()).await?;
+        self.lines = lines(self.server, &self.request, self.recent).await?;
         self.begun = Instant::now();
         self.go_on().await
     }
@@ -167,45 +167,43 @@ impl<'a> Tail<'a> {
     /// After lines have begun: what was before them, unless they go on behind a mark.
     async fn go_on(&mut self) -> Result<()> {
         if self.recent.mark.is_some() {
-            self.recent.expect_unmarked(self.begun);
+            self.recent.expect_unmarked();
+            return Ok(());
+        }
+        if self.recent.begun.is_none() {
+            self.recent.begun = Some(self.begun);
             return Ok(());
         }
         self.catch_up().await
     }
 
-    /// What was stored since something was heard last.
+    /// What was stored since the newest record that is known.
     async fn catch_up(&mut self) -> Result<()> {
-        let Some(heard) = self.recent.heard else {
-            self.recent.heard = Some(self.begun);
-            return Ok(());
-        };
         let mut request = FlowsRequest {
-            since: Since(Moment::Ago(heard.elapsed() + OVERLAP)),
+            since: Since(self.recent.known_until()),
             order: Order::Oldest,
             limit: Some(MOST_ROWS),
             ..self.request.clone()
         };
         let mut shown = self.recent.shown();
         for _ in 0..CATCH_UP {
-            let page: FlowsAnswer = source::read(self.server, "flows", flows_pairs(&request)).await?;
-            let now = Instant::now();
+            let page: FlowsAnswer = page(self.server, &request).await?;
             for mut row in page.rows {
-                let key = key(&row);
-                self.recent.expect(key, now);
-                if !take(&mut shown, key) {
-                    self.recent.show(key, now);
+                let seen = Seen::of(&row);
+                self.recent.expect(seen);
+                if !take(&mut shown, seen.key) {
+                    self.recent.show(seen);
                     self.strip(&mut row);
-                    self.first.push_back(Arrival::Record(row));
+                    self.recent.first.push_back(Arrival::Record(row));
                 }
             }
             request.cursor = page.cursor;
             if request.cursor.is_none() {
-                self.recent.heard = Some(now);
                 return Ok(());
             }
         }
         let message = "more was stored between two tails than is read again; part of it is left out here";
-        self.first.push_back(Arrival::Missed {
+        self.recent.first.push_back(Arrival::Missed {
             records: None,
             message: message.to_owned(),
         });
@@ -214,8 +212,6 @@ impl<'a> Tail<'a> {
 
     /// A line of the tail; none: a record that was shown already.
     fn read(&mut self, line: &str) -> Result<Option<Arrival>> {
-        let now = Instant::now();
-        self.recent.heard = Some(now);
         if line.is_empty() {
             return Ok(Some(Arrival::Silence));
         }
@@ -229,11 +225,11 @@ impl<'a> Tail<'a> {
             self.has_gap |= note["kind"] == "gap";
             return Ok(missed(note).filter(|_| note["kind"] != "gap"));
         }
-        let key = key(&row);
-        if self.recent.was_expected(key, now) {
+        let seen = Seen::of(&row);
+        if self.recent.was_expected(seen) {
             return Ok(None);
         }
-        self.recent.show(key, now);
+        self.recent.show(seen);
         self.strip(&mut row);
         Ok(Some(Arrival::Record(row)))
     }
@@ -263,19 +259,39 @@ fn missed(note: &Value) -> Option<Arrival> {
 
 type TailLines = Lines<Box<dyn AsyncBufRead + Send + Unpin>>;
 
-/// Asks for a tail with marks, behind one where there is one. An older collector knows none.
-async fn lines(server: &Server, request: &FlowsRequest, mark: Option<&str>) -> Result<TailLines> {
+/// Asks for a tail with marks, behind the last one where there is one. An older collector
+/// knows none, and has forgotten those that another one gave.
+async fn lines(server: &Server, request: &FlowsRequest, recent: &mut Recent) -> Result<TailLines> {
     let of_pages = ["since", "until", "order", "limit", "cursor"];
     let mut pairs = flows_pairs(request);
     pairs.retain(|(name, _)| !of_pages.contains(name));
     let mut with_marks = pairs.clone();
     with_marks.push(("marks", "true".to_owned()));
-    with_marks.extend(mark.map(|mark| ("resume", mark.to_owned())));
-    let body: Box<dyn AsyncBufRead + Send + Unpin> = match server.stream("tail", &with_marks).await {
-        Err(error) if knows_no_marks(&error) => Box::new(server.stream("tail", &pairs).await?),
+    with_marks.extend(recent.mark.clone().map(|mark| ("resume", mark)));
+    let body: Box<dyn AsyncBufRead + Send + Unpin> = match begun(server, &with_marks).await {
+        Err(error) if knows_no_marks(&error) => {
+            recent.forget_mark();
+            Box::new(begun(server, &pairs).await?)
+        }
         answered => Box::new(answered?),
     };
     Ok(body.lines())
+}
+
+async fn page(server: &Server, request: &FlowsRequest) -> Result<FlowsAnswer> {
+    let page = source::read(server, "flows", flows_pairs(request));
+    within(PATIENCE, server, page).await
+}
+
+/// The beginning of an answer comes at once, or nobody is there.
+async fn begun(server: &Server, pairs: &Pairs) -> Result<impl AsyncBufRead + use<>> {
+    within(SILENCE, server, server.stream("tail", pairs)).await
+}
+
+/// Who says nothing for so long is gone.
+async fn within<T>(limit: Duration, server: &Server, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let ended = timeout(limit, work).await;
+    ended.with_context(|| NoAnswer(format!("{server} is silent")))?
 }
 
 fn knows_no_marks(error: &anyhow::Error) -> bool {
@@ -283,43 +299,71 @@ fn knows_no_marks(error: &anyhow::Error) -> bool {
     problem.is_some_and(|problem| problem.status == 400 && problem.detail.contains("`marks`"))
 }
 
+/// A record as it is told from others.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Two that differ hardly share it.
+    key: u64,
+    /// When it reached the collector, by the collector's clock.
+    time: Option<Timestamp>,
+}
+
+impl Seen {
+    fn of(row: &Row) -> Self {
+        let time = row.0.get(TIME).and_then(Value::as_str);
+        Self {
+            key: key(row),
+            time: time.and_then(|time| time.parse().ok()),
+        }
+    }
+}
+
 /// The records of the last moments, by a number that two different ones hardly share, and
-/// how often each. It outlives a connection.
+/// how often each. Moments are of the collector's clock: who reads late forgets nothing. It
+/// outlives a connection.
 #[derive(Debug, Default)]
 pub struct Recent {
-    /// When something was heard last.
-    heard: Option<Instant>,
+    /// When the first tail began.
+    begun: Option<Instant>,
+    /// When the newest record that is known reached the collector.
+    newest: Option<Timestamp>,
+    /// What comes before the lines.
+    first: VecDeque<Arrival>,
     /// Those that were shown, of the last [`OVERLAP`] at least: now, and before.
     shown: [HashMap<u64, usize>; 2],
-    turned: Option<Instant>,
+    turned: Option<Timestamp>,
     /// Where the tail may go on, as the collector calls it.
     mark: Option<String>,
     /// Those that were shown behind that mark, as many as are kept.
-    unmarked: Vec<u64>,
-    /// Those out of pages that the tail may bring again, and until when it may.
+    unmarked: Vec<Seen>,
+    /// Those out of pages that the tail may bring again, and the newest of them.
     expected: HashMap<u64, usize>,
-    expected_until: Option<Instant>,
+    newest_expected: Option<Timestamp>,
 }
 
 impl Recent {
-    /// Nothing was heard yet.
-    pub const fn is_new(&self) -> bool {
-        self.heard.is_none()
+    /// From where on the store may have what is not known: a little before the newest record,
+    /// or before the first tail where none came.
+    fn known_until(&self) -> Moment {
+        let overlapping = self.newest.map(|newest| newest.checked_sub(OVERLAP));
+        match (overlapping, self.begun) {
+            (Some(Ok(then)), _) => Moment::At(then),
+            (_, Some(begun)) => Moment::Ago(begun.elapsed() + OVERLAP),
+            (_, None) => Moment::Ago(OVERLAP),
+        }
     }
 
-    fn show(&mut self, key: u64, now: Instant) {
-        if self
-            .turned
-            .is_none_or(|turned| now.duration_since(turned) > OVERLAP)
-        {
-            self.turned = Some(now);
+    fn show(&mut self, seen: Seen) {
+        self.newest = self.newest.max(seen.time);
+        if self.turned.is_none() || is_later(self.newest, self.turned) {
+            self.turned = self.newest;
             self.shown.swap(0, 1);
             self.shown[0].clear();
         }
         if self.mark.is_some() && self.unmarked.len() < UNMARKED {
-            self.unmarked.push(key);
+            self.unmarked.push(seen);
         }
-        *self.shown[0].entry(key).or_default() += 1;
+        *self.shown[0].entry(seen.key).or_default() += 1;
     }
 
     fn shown(&self) -> HashMap<u64, usize> {
@@ -335,25 +379,38 @@ impl Recent {
         self.unmarked.clear();
     }
 
+    /// Nobody knows where that was any more.
+    fn forget_mark(&mut self) {
+        self.mark = None;
+        self.unmarked.clear();
+    }
+
     /// A tail that goes on behind a mark brings again what was shown behind it.
-    fn expect_unmarked(&mut self, now: Instant) {
-        for key in std::mem::take(&mut self.unmarked) {
-            self.expect(key, now);
+    fn expect_unmarked(&mut self) {
+        for seen in std::mem::take(&mut self.unmarked) {
+            self.expect(seen);
         }
     }
 
-    fn expect(&mut self, key: u64, now: Instant) {
-        self.expected_until = Some(now + OVERLAP);
-        *self.expected.entry(key).or_default() += 1;
+    fn expect(&mut self, seen: Seen) {
+        self.newest_expected = self.newest_expected.max(seen.time);
+        *self.expected.entry(seen.key).or_default() += 1;
     }
 
-    fn was_expected(&mut self, key: u64, now: Instant) -> bool {
-        if self.expected_until.is_none_or(|until| now > until) {
+    /// A tail that has come further than what was expected brings no more of it.
+    fn was_expected(&mut self, seen: Seen) -> bool {
+        if is_later(seen.time, self.newest_expected) {
             self.expected = HashMap::new();
-            return false;
+            self.newest_expected = None;
         }
-        take(&mut self.expected, key)
+        take(&mut self.expected, seen.key)
     }
+}
+
+/// By more than [`OVERLAP`].
+fn is_later(time: Option<Timestamp>, than: Option<Timestamp>) -> bool {
+    let bound = than.and_then(|than| than.checked_add(OVERLAP).ok());
+    time.zip(bound).is_some_and(|(time, bound)| time > bound)
 }
 
 /// Each one counts once.

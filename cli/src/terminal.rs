@@ -7,14 +7,19 @@ use terminal_size::{Width, terminal_size_of};
 use tokio::time::{Instant, interval_at};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::table::harmless_lines;
+
+/// Columns of a terminal that does not tell how many it has.
+const USUAL_WIDTH: usize = 80;
+
 /// Columns of the terminal on standard output; none: it is not one.
 pub fn width() -> Option<usize> {
     let stdout = io::stdout();
     if !stdout.is_terminal() {
         return None;
     }
-    let (Width(width), _) = terminal_size_of(stdout)?;
-    (width > 0).then_some(width.into())
+    let told = terminal_size_of(stdout).map(|(Width(width), _)| width.into());
+    Some(told.filter(|width| *width > 0).unwrap_or(USUAL_WIDTH))
 }
 
 /// Whether standard output may have colours: a terminal, and nobody has set
@@ -24,14 +29,15 @@ pub fn has_colours() -> bool {
     io::stdout().is_terminal() && !unwanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Writes a line on standard error; on a terminal no word of it is torn. That nobody reads it
-/// any more is no failure, and no reason to panic as `eprintln!` does.
+/// Writes a line on standard error; on a terminal no word of it is torn, and what others say
+/// in it does not steer that. That nobody reads it any more is no failure, and no reason to
+/// panic as `eprintln!` does.
 pub fn say(line: &str) {
     let err = io::stderr();
-    let width = terminal_size_of(&err).filter(|_| err.is_terminal());
-    let _ = match width {
-        Some((Width(width), _)) => writeln!(&err, "{}", wrapped(line, width.into())),
-        None => writeln!(&err, "{line}"),
+    let _ = match terminal_size_of(&err) {
+        _ if !err.is_terminal() => writeln!(&err, "{line}"),
+        Some((Width(width), _)) => writeln!(&err, "{}", wrapped(&harmless_lines(line), width.into())),
+        None => writeln!(&err, "{}", harmless_lines(line)),
     };
 }
 

@@ -121,8 +121,12 @@ async fn clear(
 ) -> Result<()> {
     stop.send_replace(true);
     tokio::select! {
-        ended = agent => Ok(ended??),
-        signal = signals.next() => anyhow::bail!("{signal} again: aborted; rows may be left in OVSDB"),
+        ended = &mut *agent => Ok(ended??),
+        signal = signals.next() => {
+            // It may hang on OVSDB, and those who follow it with it.
+            agent.abort();
+            anyhow::bail!("{signal} again: aborted; rows may be left in OVSDB")
+        }
     }
 }
 
@@ -183,6 +187,22 @@ mod tests {
     struct Line {
         #[command(flatten)]
         up: UpArgs,
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_hangs_ends_at_the_second_signal() {
+        let mut signals = Signals::install().unwrap();
+        let (status, told) = watch::channel(NodeFlowExportStatus::default());
+        let mut agent = tokio::spawn(async move {
+            let _status = status;
+            std::future::pending().await
+        });
+        let keeper = tokio::spawn(keep_state(None, "node-a".to_owned(), told));
+        let (stop, _) = watch::channel(false);
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        let cleared = clear(&stop, &mut agent, &mut signals).await;
+        assert!(cleared.unwrap_err().to_string().contains("aborted"));
+        keeper.await.unwrap();
     }
 
     #[test]

@@ -9,7 +9,7 @@ use weir_collector::api::answer::Row;
 use super::cells::{self, NARROW, WIDE};
 use super::{for_eyes, say_left_out, write_csv};
 use crate::output::{Output, Style};
-use crate::table::{Head, Layout, Table};
+use crate::table::{Head, Layout, Table, harmless_json};
 use crate::terminal;
 use crate::zone::TimeStyle;
 
@@ -54,7 +54,12 @@ impl Records {
             Output::Table | Output::Wide | Output::CustomColumns(_) => self.write_table(rows)?,
             Output::Json => {
                 for row in rows {
-                    serde_json::to_writer(&mut self.out, row)?;
+                    match self.style.width {
+                        Some(_) => self
+                            .out
+                            .write_all(harmless_json(&serde_json::to_string(row)?).as_bytes())?,
+                        None => serde_json::to_writer(&mut self.out, row)?,
+                    }
                     self.out.write_all(b"\n")?;
                 }
             }

@@ -8,7 +8,7 @@ use weir_query::{Measure, Unit};
 
 use super::cells::{self, measured};
 use super::records::NOTHING;
-use super::{for_eyes, say_left_out, text, write_csv};
+use super::{for_eyes, json, say_left_out, text, write_csv, yaml};
 use crate::output::{Output, Style};
 use crate::table::{Head, Table};
 use crate::zone::TimeStyle;
@@ -41,9 +41,9 @@ pub fn sums(answer: &QueryAnswer, group_by: &[String], by: Measure, style: &Styl
             }
             return print(&table, style, &mut out);
         }
-        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(answer)?)?,
+        Output::Json => json(&mut out, answer, style.width.is_some())?,
         Output::Csv => write_csv(&mut out, &answer.columns, rows, style.headers)?,
-        Output::Yaml => out.write_all(serde_saphyr::to_string(answer)?.as_bytes())?,
+        Output::Yaml => yaml(&mut out, answer, style.width.is_some())?,
         Output::Name => {
             for row in rows {
                 let names: Vec<String> = group_by.iter().map(|name| text(row, name)).collect();

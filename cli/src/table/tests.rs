@@ -76,3 +76,15 @@ fn what_would_steer_the_terminal_is_not_written() {
     assert!(!line.contains('\u{1b}') && line.contains("[31mred"));
     assert!(line.ends_with(" 宽"), "{line}");
 }
+
+#[test]
+fn json_says_the_same_when_it_steers_no_terminal() {
+    let value = serde_json::json!({"a\u{9b}\u{202e}": ["\u{1b}[31m", "\u{e0041}\u{ad}", "grün"], "port": 80});
+    for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+        let tamed = harmless_json(&json);
+        assert!(!tamed.chars().any(|c| steers(c) && c != '\n'), "{tamed:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&tamed).unwrap(), value);
+        assert!(tamed.contains("grün"));
+    }
+    assert_eq!(harmless_lines("a\u{1b}\nb"), "a\u{fffd}\nb");
+}

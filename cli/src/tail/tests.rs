@@ -1,61 +1,7 @@
-use std::sync::{Arc, Mutex};
-
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 use super::*;
-
-/// A collector that answers each page with the next of its bodies, and tells what it was
-/// asked. A page for which it has none is never answered.
-struct FakeCollector {
-    server: Server,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl FakeCollector {
-    async fn start(tails: Vec<String>, pages: Vec<String>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Server::at(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let bodies = Arc::new(Mutex::new([tails.into_iter(), pages.into_iter()]));
-        let told = Arc::clone(&asked);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let (bodies, told) = (Arc::clone(&bodies), Arc::clone(&told));
-                tokio::spawn(async move {
-                    let path = path(&mut stream).await;
-                    let kind = usize::from(path.contains("/flows"));
-                    told.lock().unwrap().push(path);
-                    let body = bodies.lock().unwrap()[kind].next();
-                    let Some(body) = body else {
-                        return std::future::pending().await;
-                    };
-                    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
-                    stream
-                        .write_all(format!("{head}{body}").as_bytes())
-                        .await
-                        .unwrap();
-                });
-            }
-        });
-        Self { server, asked }
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-async fn path(stream: &mut tokio::net::TcpStream) -> String {
-    let mut text = String::new();
-    while !text.contains("\r\n\r\n") {
-        let mut some = [0; 4096];
-        let length = stream.read(&mut some).await.unwrap();
-        text.push_str(std::str::from_utf8(&some[..length]).unwrap());
-    }
-    text.split(' ').nth(1).unwrap().to_owned()
-}
+use crate::fake_collector::FakeCollector;
 
 fn record(second: u32, ns: &str) -> Value {
     json!({"time": format!("2026-11-29T10:00:{second:02}Z"), "ns": ns})
@@ -107,6 +53,10 @@ async fn what_is_stored_between_two_tails_is_shown_and_each_record_once() {
         asked[2].contains("/flows?") && asked[2].contains("order=oldest"),
         "{asked:?}"
     );
+    assert!(
+        asked[2].contains("since=2026-11-29T09%3A59%3A52Z&"),
+        "from a little before the newest record on, whenever it was read: {asked:?}"
+    );
 }
 
 #[tokio::test]
@@ -139,13 +89,11 @@ async fn a_connection_that_was_lost_goes_on_where_it_was() {
     let tails = [&a, &c].map(|row| lines_of(std::slice::from_ref(row))).to_vec();
     let collector = FakeCollector::start(tails, vec![page(&[a.clone(), b.clone()])]).await;
     let mut recent = Recent::default();
-    assert!(recent.is_new());
     let request = FlowsRequest::default();
     let mut first = Tail::begin(&collector.server, &request, &mut recent)
         .await
         .unwrap();
     assert_eq!(records(&mut first, 1).await, [a]);
-    assert!(!recent.is_new());
     let mut second = Tail::begin(&collector.server, &request, &mut recent)
         .await
         .unwrap();
@@ -199,6 +147,113 @@ async fn a_tail_goes_on_behind_its_last_mark_and_what_is_gone_comes_from_the_sto
         asked.len() == 4 && asked[3].contains("/flows?"),
         "once, for the gap: {asked:?}"
     );
+    assert!(
+        asked[3].contains("since=2026-11-29T09%3A59%3A53Z&"),
+        "all since the newest record, however long nobody was there: {asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_was_read_of_the_store_is_shown_though_the_rest_of_it_was_not_answered() {
+    let [a, b, c] = [record(1, "a"), record(2, "b"), record(3, "c")];
+    let tails = vec![lines_of(std::slice::from_ref(&a)), lines_of(&[]), lines_of(&[])];
+    let mut first = serde_json::from_str::<Value>(&page(&[a.clone(), b.clone()])).unwrap();
+    first["cursor"] = json!("more");
+    let failed = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n".to_owned();
+    let pages = vec![
+        first.to_string(),
+        failed,
+        page(&[a.clone(), b.clone(), c.clone()]),
+    ];
+    let collector = FakeCollector::start(tails, pages).await;
+    let (mut recent, request) = (Recent::default(), FlowsRequest::default());
+    let mut tail = Tail::begin(&collector.server, &request, &mut recent)
+        .await
+        .unwrap();
+    assert_eq!(records(&mut tail, 1).await, [a]);
+    assert!(
+        Tail::begin(&collector.server, &request, &mut recent)
+            .await
+            .is_err()
+    );
+    let mut tail = Tail::begin(&collector.server, &request, &mut recent)
+        .await
+        .unwrap();
+    assert_eq!(records(&mut tail, 2).await, [b, c]);
+}
+
+#[tokio::test]
+async fn a_collector_that_knows_no_marks_any_more_is_asked_for_what_was_stored() {
+    let [a, b] = [record(1, "a"), record(2, "b")];
+    let problem = json!({"type": "urn:weir:parameter", "title": "parameter", "status": 400,
+        "detail": "there is no parameter `marks`"});
+    let refusal = format!(
+        "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n{problem}"
+    );
+    let tails = vec![
+        lines_of(&[json!({"mark": "m1"}), a.clone()]),
+        refusal,
+        lines_of(&[]),
+    ];
+    let collector = FakeCollector::start(tails, vec![page(&[a.clone(), b.clone()])]).await;
+    let (mut recent, request) = (Recent::default(), FlowsRequest::default());
+    let mut tail = Tail::begin(&collector.server, &request, &mut recent)
+        .await
+        .unwrap();
+    assert_eq!(records(&mut tail, 2).await, [a, b]);
+    let asked = collector.asked();
+    assert!(
+        asked[1].contains("resume=m1") && !asked[2].contains("marks") && asked[3].contains("/flows?"),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn what_a_page_had_is_expected_until_the_tail_has_come_further() {
+    let seen = |key, second: u32| {
+        let row = serde_json::from_value(record(second, "a")).unwrap();
+        Seen {
+            key,
+            ..Seen::of(&row)
+        }
+    };
+    let mut recent = Recent::default();
+    recent.expect(seen(1, 3));
+    recent.expect(seen(2, 4));
+    recent.expect(seen(2, 4));
+    assert!(!recent.was_expected(seen(9, 13)));
+    assert!(recent.was_expected(seen(2, 4)) && recent.was_expected(seen(1, 3)));
+    assert!(!recent.was_expected(seen(1, 3)), "once");
+    assert!(!recent.was_expected(seen(9, 20)));
+    assert!(!recent.was_expected(seen(2, 4)), "it is forgotten");
+}
+
+#[test]
+fn what_was_shown_is_known_as_far_back_as_the_store_is_asked_again() {
+    let mut recent = Recent::default();
+    for second in 0..60 {
+        let row = serde_json::from_value(record(second, "a")).unwrap();
+        recent.show(Seen {
+            key: second.into(),
+            ..Seen::of(&row)
+        });
+        let Moment::At(since) = recent.known_until() else {
+            panic!("{:?}", recent.known_until());
+        };
+        let shown = recent.shown();
+        let newest = recent.newest.unwrap();
+        let back = u32::try_from((newest - since).get_seconds()).unwrap();
+        assert!((second.saturating_sub(back)..=second).all(|second| shown.contains_key(&second.into())));
+        assert!(shown.len() < 25, "and no further: {}", shown.len());
+    }
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_gone() {
+    let server = Server::at("http://127.0.0.1:1", None).unwrap();
+    let never = std::future::pending::<Result<()>>();
+    let error = within(Duration::ZERO, &server, never).await.unwrap_err();
+    assert!(error.is::<NoAnswer>(), "{error:?}");
 }
 
 #[test]

@@ -173,33 +173,14 @@ fn condition(field: &str, value: Option<&Value>) -> Option<String> {
     })
 }
 
-/// A filter that also asks for this. What was one chain of `&&` stays one.
+/// A filter that also asks for this. It stands in parentheses, whatever operators it has, and
+/// its line ends: a comment would go on over what comes behind.
 pub fn and(filter: &str, condition: &str) -> String {
     let filter = filter.trim();
     match filter.is_empty() {
         true => condition.to_owned(),
-        false if has_looser_operator(filter) => format!("({filter}) && {condition}"),
-        false => format!("{filter} && {condition}"),
+        false => format!("({filter}\n) && {condition}"),
     }
-}
-
-/// Whether `||` or `?` stand outside of parentheses and texts: `&&` binds tighter.
-fn has_looser_operator(filter: &str) -> bool {
-    let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
-    for c in filter.chars() {
-        match (quote, c) {
-            _ if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), c) if open == c => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, '|' | '?') if depth == 0 => return true,
-            (None, _) => {}
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -268,10 +249,32 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_more_binds_as_tightly_as_it_must() {
+    fn a_condition_more_is_asked_for_whatever_the_filter_is() {
         assert_eq!(and(" ", "a"), "a");
-        assert_eq!(and("x && (y || z)", "a"), "x && (y || z) && a");
-        assert_eq!(and("x || y", "a"), "(x || y) && a");
-        assert_eq!(and(r#"ns == "a||b\"?""#, "a"), r#"ns == "a||b\"?" && a"#);
+        assert_eq!(and("x || y", "a"), "(x || y\n) && a");
+        // What it tests, without how it was written.
+        let told = |filter: &str| {
+            let compiled = weir_query::compile(filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
+            format!("{compiled:?}").replace(&format!("{filter:?}"), "")
+        };
+        assert!(
+            !told("ns == \"a\" // mine && dst_ns == \"q\"").contains("Text(\"q\")"),
+            "a comment is not told"
+        );
+        for filter in [
+            "ns == \"a\"",
+            "ns == \"a\" || ns == \"b\"",
+            "ns == \"a\" // mine",
+            "ns == \"a\" // it's mine || not",
+            r#"ns == r"c:\" || ns == "b""#,
+            "ns == \"a\" ? port == 1 : port == 2",
+        ] {
+            let both = and(&and(filter, "dst_ns == \"q\""), "bytes > 7");
+            let told = told(&both);
+            assert!(
+                told.contains("Text(\"q\")") && told.contains("Number(7)"),
+                "{both}: {told}"
+            );
+        }
     }
 }

@@ -125,8 +125,11 @@ pub struct Model {
     pub over: bool,
     /// The person wants the shell back for a while.
     pub suspended: bool,
-    first_counters: Option<RecordsAnswer>,
     counters: Option<RecordsAnswer>,
+    /// What the collector lost between the first counters and the last.
+    lost: (u64, u64),
+    /// How often the table of records began empty.
+    emptied: u64,
     selected: Selected,
     history: Vec<Level>,
     height: usize,
@@ -152,8 +155,9 @@ impl Model {
             said: None,
             over: false,
             suspended: false,
-            first_counters: None,
             counters: None,
+            lost: (0, 0),
+            emptied: 0,
             selected: Selected::default(),
             history: Vec::new(),
             height: 1,
@@ -182,6 +186,7 @@ impl Model {
             filter: self.filter.clone(),
             all_observations: self.all_observations,
             window: self.window,
+            emptied: self.emptied,
         }
     }
 
@@ -235,11 +240,34 @@ impl Model {
     /// Records that the collector could not keep since one began to watch: its own, and
     /// datagrams that the kernel dropped.
     pub fn lost_at_collector(&self) -> Option<(u64, u64)> {
-        let (first, now) = (self.first_counters.as_ref()?, self.counters.as_ref()?);
-        Some((
-            now.dropped.saturating_sub(first.dropped),
-            now.kernel_drops.saturating_sub(first.kernel_drops),
-        ))
+        self.counters.as_ref().map(|_| self.lost)
+    }
+
+    /// Counts what was lost since the counters were read before. A collector that was started
+    /// anew counts from nothing again: some of its counters have become less.
+    fn count_lost(&mut self, now: RecordsAnswer) {
+        if let Some(before) = &self.counters {
+            let pairs = [
+                (before.decoded, now.decoded),
+                (before.stored, now.stored),
+                (before.dropped, now.dropped),
+                (before.kernel_drops, now.kernel_drops),
+            ];
+            let restarted = pairs.iter().any(|(before, now)| now < before);
+            let (dropped, kernel_drops) = match restarted {
+                true => (0, 0),
+                false => (before.dropped, before.kernel_drops),
+            };
+            self.lost.0 += now.dropped - dropped;
+            self.lost.1 += now.kernel_drops - kernel_drops;
+        }
+        self.counters = Some(now);
+    }
+
+    /// What was there is of something else.
+    fn empty_records(&mut self) {
+        self.records = Records::default();
+        self.emptied += 1;
     }
 
     /// Rows of the table.
@@ -287,21 +315,22 @@ impl Model {
                     self.records.take(rows, self.paused);
                 }
             }
-            Report::Connected => self.connection = Connection::Live,
-            Report::Lost { why, again_in } => self.connection = Connection::Lost { why, again_in },
+            Report::Connected { of } => {
+                if self.wanted() == of {
+                    self.connection = Connection::Live;
+                }
+            }
+            Report::Lost { of, why, again_in } => {
+                if self.wanted() == of {
+                    self.connection = Connection::Lost { why, again_in };
+                }
+            }
             Report::Refused { of, why } => {
                 if self.wanted() == of {
                     self.connection = Connection::Refused(why);
                 }
             }
-            Report::Collector(counters) => {
-                // A collector that was started anew counts from nothing again.
-                let restarted = |first: &RecordsAnswer| first.decoded > counters.decoded;
-                if self.first_counters.as_ref().is_none_or(restarted) {
-                    self.first_counters = Some(counters.clone());
-                }
-                self.counters = Some(counters);
-            }
+            Report::Collector(counters) => self.count_lost(counters),
             Report::Values {
                 field,
                 prefix,

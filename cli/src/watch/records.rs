@@ -38,6 +38,8 @@ pub struct Records {
     rows: VecDeque<Row>,
     /// Those that came while nobody wanted the table to move, the newest first.
     waiting: VecDeque<Row>,
+    /// All that came meanwhile, also those for which there was no room.
+    held: u64,
     /// All that came.
     pub came: u64,
     /// Those that gave way to newer ones.
@@ -51,6 +53,7 @@ impl Records {
     /// [`Self::release`].
     pub fn take(&mut self, rows: Vec<Row>, hold: bool) {
         self.came += rows.len() as u64;
+        self.held += if hold { rows.len() as u64 } else { 0 };
         let into = if hold { &mut self.waiting } else { &mut self.rows };
         rows.into_iter().for_each(|row| into.push_front(row));
         let before = into.len();
@@ -66,6 +69,7 @@ impl Records {
         rows.truncate(KEPT);
         self.cut += (before - rows.len()) as u64;
         self.rows = rows;
+        self.held = 0;
     }
 
     /// How many are held back.
@@ -102,7 +106,7 @@ impl Records {
     }
 
     fn shown(&self) -> u64 {
-        self.came - self.waiting.len() as u64
+        self.came - self.held
     }
 }
 
@@ -132,7 +136,11 @@ mod tests {
             (35, 0, 27)
         );
         records.take(rows(KEPT), false);
+        let seventh = records.number(6);
         records.take(rows(KEPT + 1), true);
+        records.take(rows(5 * KEPT), true);
+        assert_eq!(records.place(seventh), 6, "nothing moves");
+        assert_eq!(records.number(6), seventh);
         records.release();
         assert_eq!(records.len(), KEPT);
         assert_eq!(records.came, records.cut + records.len() as u64);

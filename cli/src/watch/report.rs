@@ -30,6 +30,8 @@ pub struct WantedRecords {
     pub all_observations: bool,
     /// How far back those may be that are shown at first.
     pub window: Duration,
+    /// To tell the same wish from an earlier one: how often the table began empty.
+    pub emptied: u64,
 }
 
 /// What happens.
@@ -60,9 +62,14 @@ pub enum Report {
         missed: Missed,
     },
     /// The connection is there, or is there again.
-    Connected,
+    Connected {
+        /// What was asked.
+        of: Wanted,
+    },
     /// It is lost, and is tried again so much later.
     Lost {
+        /// What was asked.
+        of: Wanted,
         /// Why.
         why: String,
         /// How much later.

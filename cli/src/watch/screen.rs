@@ -2,16 +2,35 @@
 //! found, also after a panic.
 
 use std::io::{self, IsTerminal};
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread::{self, ThreadId};
 
 use anyhow::{Context, Result};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::execute;
-use rustix::process::{Signal, getpid, kill_process};
+use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
+use ratatui::prelude::CrosstermBackend;
+use rustix::process::{Signal, kill_current_process_group};
 use tokio::sync::mpsc;
+
+use crate::terminal::say;
 
 /// Keys that may wait to be looked at.
 const WAITING: usize = 64;
+/// Panics of other threads that are told when the terminal is given back.
+const PANICS: usize = 8;
+
+/// Who draws, and what may not be written meanwhile.
+struct Drawn {
+    by: Option<ThreadId>,
+    untold: Vec<String>,
+}
+
+static DRAWN: Mutex<Drawn> = Mutex::new(Drawn {
+    by: None,
+    untold: Vec::new(),
+});
 
 /// A terminal that is drawn on. Dropping it gives the terminal back.
 pub struct Screen {
@@ -49,7 +68,8 @@ impl Screen {
     /// It cannot be drawn on any more.
     pub fn suspend(&mut self) -> Result<()> {
         give_back();
-        kill_process(getpid(), Signal::TSTP).context("cannot be suspended")?;
+        // The shell waits for all of its job, such as the script that this runs in.
+        kill_current_process_group(Signal::TSTP).context("cannot be suspended")?;
         self.terminal = take()?;
         Ok(())
     }
@@ -62,16 +82,53 @@ impl Drop for Screen {
 }
 
 fn take() -> Result<DefaultTerminal> {
-    let terminal = ratatui::try_init().context("cannot draw on this terminal")?;
+    static HOOK: Once = Once::new();
+    HOOK.call_once(hook);
+    drawn(|drawn| drawn.by = Some(thread::current().id()));
+    let terminal = begin().inspect_err(|_| give_back());
+    terminal.context("cannot draw on this terminal")
+}
+
+fn begin() -> io::Result<DefaultTerminal> {
+    enable_raw_mode()?;
     // What is pasted is text, not keys. Without it, it is keys.
-    let _ = execute!(io::stdout(), EnableBracketedPaste);
-    Ok(terminal)
+    let _ = execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste);
+    ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))
 }
 
 fn give_back() {
     let _ = execute!(io::stdout(), DisableBracketedPaste);
     // There is nobody left to tell.
     let _ = ratatui::try_restore();
+    let untold = drawn(|drawn| {
+        drawn.by = None;
+        std::mem::take(&mut drawn.untold)
+    });
+    untold.iter().for_each(|panic| say(panic));
+}
+
+fn drawn<T>(change: impl FnOnce(&mut Drawn) -> T) -> T {
+    change(&mut DRAWN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A panic of the thread that draws gives the terminal back and is told there. Others end no
+/// more than their task: they are told when the terminal is given back.
+fn hook() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let by = drawn(|drawn| drawn.by);
+        if by.is_none_or(|by| by == thread::current().id()) {
+            if by.is_some() {
+                give_back();
+            }
+            return usual(panic);
+        }
+        drawn(|drawn| {
+            if drawn.untold.len() < PANICS {
+                drawn.untold.push(panic.to_string());
+            }
+        });
+    }));
 }
 
 /// What is typed and how the terminal changes, until it is gone. A thread waits for it, which
@@ -98,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// Is run by the test below, in a terminal.
+    /// Is run by a test below, in a terminal.
     #[test]
     #[ignore = "draws on the terminal in which it runs, and panics"]
     #[should_panic(expected = "while it is drawn on")]
@@ -111,13 +168,26 @@ mod tests {
         panic!("while it is drawn on");
     }
 
+    /// Is run by a test below, in a terminal.
     #[test]
-    fn a_panic_gives_the_terminal_back_and_is_told_there() {
+    #[ignore = "draws on the terminal in which it runs"]
+    fn draws_on_though_another_thread_panics() {
+        let mut screen = Screen::take().unwrap();
+        let other = thread::spawn(|| panic!("beside it"));
+        assert!(other.join().is_err());
+        let drawn = screen
+            .terminal
+            .draw(|frame| frame.render_widget("drawn", frame.area()));
+        drawn.unwrap();
+    }
+
+    /// What a test writes on its terminal, which is left as it was.
+    fn on_terminal(test: &str) -> String {
         let directory = tempfile::tempdir().unwrap();
         let program = std::env::current_exe().unwrap();
-        let test = "watch::screen::tests::panics_on_its_terminal";
         let command = format!(
-            "stty cols 80 rows 24; stty -g >before; {} --exact {test} --ignored --nocapture; stty -g >after",
+            "stty cols 80 rows 24; stty -g >before; {} --exact watch::screen::tests::{test} --ignored \
+             --nocapture; stty -g >after",
             program.display()
         );
         let output = Command::new("script")
@@ -127,19 +197,41 @@ mod tests {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let written = String::from_utf8_lossy(&output.stdout).into_owned();
-        let place = |text: &str| {
-            written
-                .rfind(text)
-                .unwrap_or_else(|| panic!("no {text:?}: {written:?}"))
-        };
-        let (taken, drawn) = (place("\u{1b}[?1049h"), place("drawn\u{1b}"));
-        let (given_back, told) = (written.find("\u{1b}[?1049l"), place("while it is drawn on"));
-        assert!(
-            taken < drawn && Some(drawn) < given_back && given_back < Some(told),
-            "{written:?}"
-        );
         let state = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
         assert_eq!(state("after"), state("before"));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// These stand in it, in this order, where each was written first.
+    fn assert_order(written: &str, parts: [&str; 4]) {
+        let places = parts.map(|part| {
+            written
+                .find(part)
+                .unwrap_or_else(|| panic!("no {part:?}: {written:?}"))
+        });
+        assert!(places.is_sorted(), "{places:?}: {written:?}");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_is_told_there() {
+        let written = on_terminal("panics_on_its_terminal");
+        assert_order(
+            &written,
+            [
+                "\u{1b}[?1049h",
+                "drawn\u{1b}",
+                "\u{1b}[?1049l",
+                "while it is drawn on",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_panic_of_another_thread_is_told_when_the_terminal_is_given_back() {
+        let written = on_terminal("draws_on_though_another_thread_panics");
+        assert_order(
+            &written,
+            ["\u{1b}[?1049h", "drawn\u{1b}", "\u{1b}[?1049l", "beside it"],
+        );
     }
 }

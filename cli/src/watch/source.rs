@@ -52,6 +52,8 @@ pub struct Feed {
     backoff: Backoff,
     /// What was shown of the records that are wanted.
     recent: Recent,
+    /// The newest records were told, and what arrives is told behind them.
+    told_newest: bool,
 }
 
 /// Nobody hears any more.
@@ -69,6 +71,7 @@ impl Feed {
             counters_read: None,
             backoff: Backoff::default(),
             recent: Recent::default(),
+            told_newest: false,
         }
     }
 
@@ -76,7 +79,7 @@ impl Feed {
     pub async fn run(mut self, mut wanted: watch::Receiver<Wanted>) {
         loop {
             let now = wanted.borrow_and_update().clone();
-            self.recent = Recent::default();
+            self.told_newest = false;
             self.backoff.reset();
             tokio::select! {
                 changed = wanted.changed() => if changed.is_err() { return },
@@ -106,7 +109,8 @@ impl Feed {
                 return pending().await;
             }
             let again_in = self.backoff.next();
-            if self.tell(Report::Lost { why, again_in }).await.is_err() {
+            let of = wanted.clone();
+            if self.tell(Report::Lost { of, why, again_in }).await.is_err() {
                 return;
             }
             sleep(again_in).await;
@@ -152,11 +156,11 @@ impl Feed {
     /// The newest records of a server, then what arrives; after a connection was lost, what
     /// arrived since.
     async fn follow(&mut self, source: &Source, server: &Server, wanted: &WantedRecords) -> Result<()> {
-        let mut recent = std::mem::take(&mut self.recent);
-        let is_first = recent.is_new();
-        let followed = self
-            .follow_from(source, server, wanted, &mut recent, is_first)
-            .await;
+        let mut recent = match self.told_newest {
+            true => std::mem::take(&mut self.recent),
+            false => Recent::default(),
+        };
+        let followed = self.follow_from(source, server, wanted, &mut recent).await;
         self.recent = recent;
         followed
     }
@@ -167,22 +171,24 @@ impl Feed {
         server: &Server,
         wanted: &WantedRecords,
         recent: &mut Recent,
-        is_first: bool,
     ) -> Result<()> {
         let request = request(wanted);
         // The tail comes first: nothing is lost between what was and what comes.
         let mut tail = Tail::begin(server, &request, recent).await?;
         self.backoff.reset();
-        self.tell(Report::Connected).await?;
-        if is_first {
+        let of = Wanted::Records(wanted.clone());
+        self.tell(Report::Connected { of }).await?;
+        if !self.told_newest {
             let mut newest = answered(source.newest(&request, FIRST)).await?;
             tail.shown(&mut newest.rows);
             self.tell_records(wanted, newest.rows, Missed::default()).await?;
+            self.told_newest = true;
         }
         loop {
             let first = tail.next().await?;
-            let (rows, missed) = gather(first, &mut tail)?;
+            let (rows, missed, broken) = gather(first, &mut tail);
             self.tell_records(wanted, rows, missed).await?;
+            broken?;
             self.read_counters(source).await?;
         }
     }
@@ -248,22 +254,24 @@ impl Feed {
     }
 }
 
-/// What arrived, without waiting for more than the first.
-fn gather(first: Arrival, tail: &mut Tail<'_>) -> Result<(Vec<Row>, Missed)> {
+/// What arrived, without waiting for more than the first; and whether the connection broke
+/// behind that.
+fn gather(first: Arrival, tail: &mut Tail<'_>) -> (Vec<Row>, Missed, Result<()>) {
     let (mut rows, mut missed) = (Vec::new(), Missed::default());
-    let mut next = Some(first);
+    let mut next = Some(Ok(first));
     while let Some(arrival) = next {
         match arrival {
-            Arrival::Missed { records, .. } => missed.add(records),
-            Arrival::Record(row) => rows.push(row),
-            Arrival::Silence => {}
+            Ok(Arrival::Missed { records, .. }) => missed.add(records),
+            Ok(Arrival::Record(row)) => rows.push(row),
+            Ok(Arrival::Silence) => {}
+            Err(error) => return (rows, missed, Err(error)),
         }
         next = match rows.len() < BATCH {
-            true => tail.next_now().transpose()?,
+            true => tail.next_now(),
             false => None,
         };
     }
-    Ok((rows, missed))
+    (rows, missed, Ok(()))
 }
 
 /// Values of fields as they are asked for, until nobody hears any more.
@@ -334,3 +342,6 @@ fn is_refusal(error: &anyhow::Error) -> bool {
     let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
     problem.is_some_and(|problem| [400, 403, 404, 422].contains(&problem.status))
 }
+
+#[cfg(test)]
+mod tests;

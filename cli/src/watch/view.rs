@@ -110,7 +110,7 @@ pub fn draw(frame: &mut Frame, model: &Model, look: &Look, now: Instant) {
         _ => put(
             frame,
             regions.filter,
-            &format!("filter: {}", model.filter),
+            &format!("filter: {}", model.filter.replace("\n)", ")").replace('\n', " ")),
             Style::new(),
         ),
     }

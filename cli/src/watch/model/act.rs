@@ -11,8 +11,7 @@ use super::{Dialog, Level, Model, Place, Selected, Sort, WINDOWS};
 use crate::watch::grouping::and;
 use crate::watch::keys::{Action, Key};
 use crate::watch::line::FilterLine;
-use crate::watch::records::Records;
-use crate::watch::report::Connection;
+use crate::watch::report::{Connection, Wanted};
 
 impl Model {
     pub(super) fn press(&mut self, key: Key) {
@@ -108,7 +107,7 @@ impl Model {
             Action::Conversation => self.conversation = !self.conversation,
             Action::Observations => {
                 self.all_observations = !self.all_observations;
-                self.records = Records::default();
+                self.empty_records();
             }
             Action::Shorter | Action::Longer => self.stretch(action == Action::Longer),
         }
@@ -149,6 +148,10 @@ impl Model {
         if !self.paused {
             self.records.release();
         }
+        // Nothing is tried again, so that nobody would say that it is there again.
+        if self.wanted() == Wanted::Nothing && matches!(self.connection, Connection::Lost { .. }) {
+            self.connection = Connection::Waiting;
+        }
     }
 
     fn stretch(&mut self, longer: bool) {
@@ -159,7 +162,7 @@ impl Model {
         };
         self.window = next.unwrap_or(self.window);
         if self.place == Place::Records {
-            self.records = Records::default();
+            self.empty_records();
         }
     }
 
@@ -196,7 +199,7 @@ impl Model {
     /// What was there is of something else; and what is new is not held back.
     fn begin(&mut self) {
         self.selected = Selected::default();
-        self.records = Records::default();
+        self.empty_records();
         self.paused = false;
         if matches!(self.connection, Connection::Refused(_)) {
             self.connection = Connection::Waiting;

@@ -243,7 +243,7 @@ fn a_row_is_left_out_by_a_key() {
     press(&mut model, "x");
     assert_eq!(
         model.filter,
-        "(ns == \"a\" || ns == \"b\") && !(ns == \"a\" && dst_ns == \"x\")"
+        "(ns == \"a\" || ns == \"b\"\n) && !(ns == \"a\" && dst_ns == \"x\")"
     );
     weir_query::compile(&model.filter).unwrap();
     assert_eq!(model.grouping().unwrap().name, "namespaces");
@@ -296,15 +296,65 @@ fn what_the_collector_lost_is_counted_from_when_one_began() {
     assert_eq!(model.lost_at_collector(), Some((3, 4)));
     model.update(counters(10, 1, 0));
     model.update(counters(20, 3, 0));
-    assert_eq!(model.lost_at_collector(), Some((2, 0)), "it was started anew");
+    assert_eq!(
+        model.lost_at_collector(),
+        Some((6, 4)),
+        "it was started anew, and what it lost before is lost"
+    );
+    // It has decoded more than before already.
+    model.update(counters(3_000, 2, 1));
+    assert_eq!(model.lost_at_collector(), Some((8, 5)));
+}
+
+/// Nobody answers what is wanted now.
+fn lose(model: &mut Model) {
+    let (of, why, again_in) = (model.wanted(), "gone".to_owned(), Duration::from_secs(1));
+    model.update(Event::Report(Report::Lost { of, why, again_in }));
+}
+
+#[test]
+fn what_was_said_of_an_earlier_wish_is_left_though_the_same_is_wanted_again() {
+    let mut model = model();
+    press(&mut model, "r");
+    let before = model.wanted();
+    press(&mut model, "1r");
+    assert_ne!(model.wanted(), before, "the newest are asked for again");
+    let Wanted::Records(of) = before.clone() else {
+        panic!("{before:?}");
+    };
+    let (rows, missed) = (vec![Row::default(); 3], Missed::default());
+    model.update(Event::Report(Report::Records { of, rows, missed }));
+    let (why, again_in) = ("gone".to_owned(), Duration::from_secs(1));
+    model.update(Event::Report(Report::Lost {
+        of: before.clone(),
+        why,
+        again_in,
+    }));
+    model.update(Event::Report(Report::Connected { of: before }));
+    assert_eq!((model.rows(), &model.connection), (0, &Connection::Waiting));
+}
+
+#[test]
+fn a_connection_that_was_lost_is_not_said_to_be_tried_while_nothing_is_asked() {
+    let mut model = model();
+    let before = model.wanted();
+    lose(&mut model);
+    press(&mut model, " ");
+    assert_eq!(model.connection, Connection::Waiting);
+    let (why, again_in) = ("gone".to_owned(), Duration::from_secs(1));
+    model.update(Event::Report(Report::Lost {
+        of: before,
+        why,
+        again_in,
+    }));
+    assert_eq!(model.connection, Connection::Waiting, "it comes late");
 }
 
 #[test]
 fn a_lost_connection_keeps_what_is_there_and_a_refusal_ends_with_another_question() {
     let mut model = model();
     answer(&mut model, &[pair("a", "x", 9, 1)]);
-    let (why, again_in) = ("gone".to_owned(), Duration::from_secs(1));
-    model.update(Event::Report(Report::Lost { why, again_in }));
+    lose(&mut model);
     assert_eq!(model.rows(), 1);
     assert!(matches!(model.connection, Connection::Lost { .. }));
     answer(&mut model, &[pair("a", "x", 9, 1)]);

@@ -22,7 +22,9 @@ pub fn filter(frame: &mut Frame, area: Rect, line: &FilterLine, look: &Look) {
         return;
     }
     let (before, behind) = line.halves();
-    let (before, behind) = (harmless(before), harmless(behind));
+    // The lines of a filter that was gone down from are shown as one.
+    let one_line = |text: &str| harmless(&text.replace('\n', " "));
+    let (before, behind) = (one_line(before), one_line(behind));
     // What does not fit is left out on the left: the cursor is seen.
     let room = usize::from(area.width).saturating_sub(PROMPT.width() + 1);
     let shown = end_of(&before, room);

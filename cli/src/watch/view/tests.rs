@@ -221,8 +221,8 @@ fn names_that_would_steer_a_terminal_are_harmless_wherever_they_stand() {
     model.update(Event::Key(Key::Escape));
     model.said = Some(evil.to_owned());
     harmless(&model);
-    let (why, again_in) = (evil.to_owned(), Duration::from_secs(4));
-    model.update(Event::Report(Report::Lost { why, again_in }));
+    let (of, why, again_in) = (model.wanted(), evil.to_owned(), Duration::from_secs(4));
+    model.update(Event::Report(Report::Lost { of, why, again_in }));
     harmless(&model);
     assert!(lines(60, 12, &model)[2].starts_with("lost, tried again in 4 s: a\u{fffd}"));
     model.filter = format!("ns == \"{evil}");

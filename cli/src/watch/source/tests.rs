@@ -1,0 +1,63 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fake_collector::FakeCollector;
+
+const FAILED: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n";
+
+fn page(rows: &[Value]) -> String {
+    json!({"columns": ["time", "ns"], "rows": rows, "notes": []}).to_string()
+}
+
+fn record(second: u32) -> Value {
+    json!({"time": format!("2026-11-29T10:00:{second:02}Z"), "ns": "a"})
+}
+
+/// What is told until so many records were.
+async fn told(collector: &FakeCollector, count: usize) -> Vec<Value> {
+    let args = SourceArgs {
+        server: Some(collector.server.to_string()),
+        data_dir: None,
+        kubeconfig: None,
+        context: None,
+        service: None,
+        token: None,
+    };
+    let wanted = WantedRecords {
+        filter: String::new(),
+        all_observations: false,
+        window: Duration::from_secs(60),
+        emptied: 0,
+    };
+    let (reports, mut heard) = mpsc::channel(16);
+    let (_wanted, to_ask) = watch::channel(Wanted::Records(wanted));
+    let feed = tokio::spawn(Feed::new(args, Duration::from_secs(1), reports).run(to_ask));
+    let mut all = Vec::new();
+    while all.len() < count {
+        if let Report::Records { rows, .. } = heard.recv().await.unwrap() {
+            all.extend(rows.into_iter().map(|row| Value::Object(row.0)));
+        }
+    }
+    feed.abort();
+    all
+}
+
+#[tokio::test]
+async fn the_newest_records_are_asked_for_until_they_are_answered() {
+    let [a, b, c] = [1, 2, 3].map(record);
+    let tails = vec!["\n".to_owned(), format!("{b}\n{c}\n")];
+    let pages = vec![FAILED.to_owned(), page(&[b.clone(), a.clone()])];
+    let collector = FakeCollector::start(tails, pages).await;
+    assert_eq!(told(&collector, 3).await, [a, b, c]);
+}
+
+#[tokio::test]
+async fn what_came_right_before_the_connection_broke_is_told() {
+    let [a, b] = [1, 2].map(record);
+    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n";
+    // It breaks within a line.
+    let tails = vec![format!("{head}\n{a}\n{b}\n{{\"ti"), "\n".to_owned()];
+    let pages = vec![page(&[]), page(&[a.clone(), b.clone()])];
+    let collector = FakeCollector::start(tails, pages).await;
+    assert_eq!(told(&collector, 2).await, [a, b]);
+}
