@@ -20,7 +20,6 @@ async fn told(collector: &FakeCollector, count: usize) -> Vec<Value> {
         data_dir: None,
         kubeconfig: None,
         context: None,
-        service: None,
         token: None,
     };
     let wanted = WantedRecords {
