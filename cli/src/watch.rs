@@ -13,7 +13,7 @@ mod source;
 mod view;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -23,7 +23,7 @@ use ratatui::crossterm::event::{Event as TerminalEvent, KeyEventKind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use weir_collector::api::params::MOST_ROWS;
 use weir_query::{Measure, Span};
 
@@ -195,6 +195,32 @@ fn name_of_directory(args: &SourceArgs) -> String {
     path.map_or_else(String::new, |path| path.display().to_string())
 }
 
+/// When the screen is drawn: once for all that has changed in a [`FRAME`].
+#[derive(Debug, Default)]
+struct Frame {
+    drawn: Option<Instant>,
+    is_drawn: bool,
+}
+
+impl Frame {
+    /// Something has changed since it was drawn.
+    const fn is_wanted(&self) -> bool {
+        !self.is_drawn
+    }
+
+    fn due(&self) -> Instant {
+        self.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME)
+    }
+
+    fn begin(&mut self) {
+        (self.drawn, self.is_drawn) = (Some(Instant::now()), true);
+    }
+
+    const fn want(&mut self) {
+        self.is_drawn = false;
+    }
+}
+
 /// What is passed on to those who ask.
 struct Asks {
     wanted: watch::Sender<report::Wanted>,
@@ -238,13 +264,17 @@ impl Session {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut frame = Frame::default();
         while !self.model.over {
             if std::mem::take(&mut self.model.suspended) {
                 self.screen.suspend()?;
             }
-            self.draw()?;
-            let drawn = Instant::now();
             tokio::select! {
+                () = sleep_until(frame.due()), if frame.is_wanted() => {
+                    frame.begin();
+                    self.draw()?;
+                    continue;
+                }
                 event = typed.recv() => match event {
                     Some(event) => self.take(event),
                     // The terminal is gone.
@@ -253,19 +283,13 @@ impl Session {
                 report = heard.recv() => {
                     let report = report.context(DIED)?;
                     self.update(Event::Report(report));
-                    // Many at once are drawn once.
-                    while drawn.elapsed() < FRAME && let Ok(more) = heard.try_recv() {
-                        self.update(Event::Report(more));
-                    }
                 }
                 _ = tick.tick() => {}
                 _ = self.tasks.join_next() => bail!(DIED),
                 _ = self.terminate.recv() => return Ok(ExitCode::from(TERMINATED)),
                 _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
             }
-            while let Ok(event) = typed.try_recv() {
-                self.take(event);
-            }
+            frame.want();
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -281,7 +305,7 @@ impl Session {
         let drawn = self
             .screen
             .terminal
-            .draw(|frame| view::draw(frame, model, &look, Instant::now()));
+            .draw(|frame| view::draw(frame, model, &look, Instant::now().into_std()));
         let height = view::height(drawn.context("the terminal is gone")?.area);
         self.update(Event::Height(height));
         Ok(())
@@ -300,5 +324,26 @@ impl Session {
     fn update(&mut self, event: Event) {
         self.model.update(event);
         self.asks.tell(&self.model);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_within_a_frame_is_drawn_once_when_it_is_over() {
+        let mut frame = Frame::default();
+        assert!(
+            frame.is_wanted() && frame.due() <= Instant::now(),
+            "at first at once"
+        );
+        frame.begin();
+        let drawn = frame.drawn.unwrap();
+        assert!(!frame.is_wanted(), "nothing has changed");
+        frame.want();
+        frame.want();
+        assert!(frame.is_wanted());
+        assert_eq!(frame.due(), drawn + FRAME);
     }
 }

@@ -1,5 +1,7 @@
 use serde_json::json;
 
+use weir_query::Moment;
+
 use super::*;
 use crate::fake_collector::FakeCollector;
 
@@ -258,7 +260,7 @@ async fn who_says_nothing_is_gone() {
 
 #[test]
 fn records_are_told_apart_by_each_field_in_whatever_order() {
-    let key = |value: Value| super::key(&serde_json::from_value(value).unwrap());
+    let key = |value: Value| recent::key(&serde_json::from_value(value).unwrap());
     let one = key(json!({"ns": "a", "bytes": 1, "tcp_flags": ["SYN"], "pod_labels": {"app": "x"}}));
     let same = key(json!({"pod_labels": {"app": "x"}, "bytes": 1, "tcp_flags": ["SYN"], "ns": "a"}));
     assert_eq!(one, same);

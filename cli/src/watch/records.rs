@@ -82,11 +82,6 @@ impl Records {
         self.rows.len()
     }
 
-    /// The newest of these places first.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &Row> {
-        self.rows.iter()
-    }
-
     /// The record at a place, 0 is the newest.
     pub fn at(&self, place: usize) -> Option<&Row> {
         self.rows.get(place)

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use weir_collector::api::answer::Row;
 use weir_collector::api::params::MOST_ROWS;
 use weir_collector::api::problem::Problem;
-use weir_query::{FlowsRequest, Moment, Order, Question, Since, ValuesRequest};
+use weir_query::{FlowsRequest, Moment, Question, Since, ValuesRequest};
 
 use super::model::Sums;
 use super::records::Missed;
@@ -37,6 +37,8 @@ const REST: u32 = 4;
 const FIRST: usize = 200;
 /// Records of a tail that are told at once, at most.
 const BATCH: usize = 500;
+/// Records of a directory that are looked at again, at most.
+const MOST_LOOKED: usize = MOST_ROWS;
 /// How long after it was stored a record may still come, in a directory.
 const OVERLAP: Duration = Duration::from_secs(5);
 
@@ -193,40 +195,29 @@ impl Feed {
         }
     }
 
-    /// The records of a directory: the newest, then those that came since, again and again.
+    /// The records of a directory: the newest, then the newest of those that came since, again
+    /// and again.
     async fn look_again(&mut self, mut source: Source, wanted: &WantedRecords) -> Result<()> {
         let mut request = request(wanted);
         let newest = answered(source.newest(&request, FIRST)).await?;
         self.backoff.reset();
-        let mut known = newest.rows;
-        self.tell_records(wanted, known.clone(), Missed::default())
-            .await?;
-        (request.order, request.limit) = (Order::Oldest, Some(MOST_ROWS));
+        let mut known = Known::default();
+        let fresh = known.take(newest.rows);
+        self.tell_records(wanted, fresh, Missed::default()).await?;
         loop {
             sleep(self.every).await;
             source = self.args.open().await?;
-            let last = known
-                .last()
-                .map(|row| text(row, "time"))
-                .and_then(|time| time.parse().ok());
-            if let Some(last) = last.and_then(|last: Timestamp| last.checked_sub(OVERLAP).ok()) {
-                request.since = Since(Moment::At(last));
+            if let Some(since) = known.until() {
+                request.since = Since(Moment::At(since));
             }
-            let mut rows = Vec::new();
-            request.cursor = None;
-            loop {
-                let page = answered(source.flows(&request)).await?;
-                rows.extend(page.rows);
-                request.cursor = page.cursor;
-                if request.cursor.is_none() {
-                    break;
-                }
+            let newest = answered(source.newest(&request, MOST_LOOKED)).await?;
+            let mut missed = Missed::default();
+            // There are more, of which nobody counts how many were shown.
+            if newest.rows.len() == MOST_LOOKED {
+                missed.add(None);
             }
-            let fresh = without(&rows, &known);
-            self.tell_records(wanted, fresh, Missed::default()).await?;
-            if !rows.is_empty() {
-                known = rows;
-            }
+            let fresh = known.take(newest.rows);
+            self.tell_records(wanted, fresh, missed).await?;
         }
     }
 
@@ -316,21 +307,50 @@ fn request(wanted: &WantedRecords) -> FlowsRequest {
     }
 }
 
-/// The rows that are not among those that are known, each of which counts once.
-fn without(rows: &[Row], known: &[Row]) -> Vec<Row> {
-    let text = |row: &Row| serde_json::to_string(row).unwrap_or_default();
-    let mut left: HashMap<String, usize> = HashMap::new();
-    for row in known {
-        *left.entry(text(row)).or_default() += 1;
+/// The records of a directory that were told and may be found again, and from when they are.
+#[derive(Debug, Default)]
+struct Known {
+    /// Each, as often as it was told, and when it reached the collector.
+    told: HashMap<String, (usize, Option<Timestamp>)>,
+    newest: Option<Timestamp>,
+    /// What is older was there before, above what was shown at first.
+    oldest: Option<Timestamp>,
+}
+
+impl Known {
+    /// From where on there may be more.
+    fn until(&self) -> Option<Timestamp> {
+        self.newest.and_then(|newest| newest.checked_sub(OVERLAP).ok())
     }
-    let is_new = |row: &&Row| match left.get_mut(&text(row)) {
-        Some(times) if *times > 0 => {
-            *times -= 1;
-            false
+
+    /// The rows that were not told, each of which counts once, the oldest first.
+    fn take(&mut self, rows: Vec<Row>) -> Vec<Row> {
+        let time = |row: &Row| text(row, "time").parse::<Timestamp>().ok();
+        let times: Vec<Option<Timestamp>> = rows.iter().map(time).collect();
+        let is_first = self.newest.is_none();
+        if is_first {
+            self.oldest = times.iter().flatten().min().copied();
         }
-        _ => true,
-    };
-    rows.iter().filter(is_new).cloned().collect()
+        let mut found: HashMap<String, usize> = HashMap::new();
+        let mut fresh = Vec::new();
+        for (row, time) in rows.into_iter().zip(times) {
+            if time.zip(self.oldest).is_some_and(|(time, oldest)| time < oldest) {
+                continue;
+            }
+            self.newest = self.newest.max(time);
+            let name = serde_json::to_string(&row).unwrap_or_default();
+            let again = found.entry(name.clone()).or_default();
+            *again += 1;
+            let told = self.told.entry(name).or_insert((0, time));
+            if *again > told.0 {
+                told.0 += 1;
+                fresh.push(row);
+            }
+        }
+        let until = self.until();
+        self.told.retain(|_, (_, time)| *time >= until);
+        fresh
+    }
 }
 
 async fn answered<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -60,3 +60,23 @@ async fn what_came_right_before_the_connection_broke_is_told() {
     let collector = FakeCollector::start(tails, pages).await;
     assert_eq!(told(&collector, 2).await, [a, b]);
 }
+
+#[test]
+fn records_of_a_directory_are_told_once_and_none_that_is_older_than_those_at_first() {
+    let rows = |rows: &[u32]| -> Vec<Row> {
+        let rows = rows.iter().map(|second| record(*second));
+        rows.map(|row| serde_json::from_value(row).unwrap()).collect()
+    };
+    let mut known = Known::default();
+    assert_eq!(known.take(rows(&[20, 21, 21])), rows(&[20, 21, 21]));
+    // The next look begins before what was shown at first.
+    assert_eq!(
+        known.take(rows(&[16, 19, 20, 21, 21, 21, 22])),
+        rows(&[21, 22]),
+        "two that look alike are two, and older ones are not new"
+    );
+    assert_eq!(known.take(rows(&[20, 21, 21, 21, 22])), rows(&[]));
+    assert_eq!(known.take(rows(&[22, 40])), rows(&[40]));
+    assert_eq!(known.told.len(), 1, "what is not found again is forgotten");
+    assert_eq!(known.take(rows(&[40, 41])), rows(&[41]));
+}

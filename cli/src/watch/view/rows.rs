@@ -1,6 +1,8 @@
 //! The table: titles, and as many rows as there is room for, the one that is looked at among
 //! them.
 
+use std::ops::Range;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -24,9 +26,13 @@ const LEAST_NAME: usize = 16;
 
 /// Draws it.
 pub fn draw(frame: &mut Frame, area: Rect, model: &Model, look: &Look) {
+    let height = area.height.saturating_sub(1);
+    let selected = model.selected();
+    let first = first_shown(selected.unwrap_or(0), model.rows(), height.into());
+    let shown = first..model.rows().min(first + usize::from(height));
     let (table, alarms) = match model.place {
-        Place::Records => of_records(model, look, area.width),
-        Place::Sums(_) => of_sums(model, area.width),
+        Place::Records => of_records(model, look, area.width, &shown),
+        Place::Sums(_) => of_sums(model, area.width, &shown),
     };
     let layout = table.layout(Some(area.width.into()));
     let line = |at: u16| Rect {
@@ -38,17 +44,11 @@ pub fn draw(frame: &mut Frame, area: Rect, model: &Model, look: &Look) {
         return;
     }
     put(frame, line(0), &table.head_line(&layout), look.title());
-    let height = area.height - 1;
-    let Some(selected) = model.selected() else {
+    let Some(selected) = selected else {
         return nothing(frame, line(1.min(height)), model, look);
     };
-    let first = first_shown(selected, model.rows(), height.into());
     let is_old = matches!(model.connection, Connection::Lost { .. });
-    for at in 0..height {
-        let place = first + usize::from(at);
-        if place >= model.rows() {
-            break;
-        }
+    for (at, place) in (0..height).zip(shown) {
         let style = match (place == selected, alarms.contains(&place)) {
             (true, _) => Style::new().add_modifier(Modifier::REVERSED),
             (false, true) => look.alarm(),
@@ -60,7 +60,7 @@ pub fn draw(frame: &mut Frame, area: Rect, model: &Model, look: &Look) {
         put(
             frame,
             line(at + 1),
-            &format!("{:width$}", table.row_line(place, &layout)),
+            &format!("{:width$}", table.row_line(at.into(), &layout)),
             style,
         );
     }
@@ -87,8 +87,8 @@ fn first_shown(selected: usize, rows: usize, height: usize) -> usize {
         .min(rows.saturating_sub(height))
 }
 
-/// Sums, and the places of rows with drops.
-fn of_sums(model: &Model, width: u16) -> (Table, Vec<usize>) {
+/// Sums at the places that are shown, and the places of rows with drops.
+fn of_sums(model: &Model, width: u16, shown: &Range<usize>) -> (Table, Vec<usize>) {
     let titles = model
         .grouping()
         .map_or_else(Vec::new, |grouping| grouping.titles());
@@ -108,8 +108,8 @@ fn of_sums(model: &Model, width: u16) -> (Table, Vec<usize>) {
     if bars {
         heads.push(Head::whole("").at_least(BAR).weighing(1));
     }
-    let shown = measures(model.conversation);
-    for (measure, title, weight) in &shown {
+    let measured = measures(model.conversation);
+    for (measure, title, weight) in &measured {
         let sorted = model.sort == Sort::By(*measure);
         let title = if sorted {
             format!("{title}↓")
@@ -123,7 +123,10 @@ fn of_sums(model: &Model, width: u16) -> (Table, Vec<usize>) {
         return (table, alarms);
     };
     let all = number(&sums.answer.totals, &by.to_string()).unwrap_or(0.0);
-    for (place, row) in sums.answer.rows.iter().enumerate() {
+    for place in shown.clone() {
+        let Some(row) = sums.answer.rows.get(place) else {
+            break;
+        };
         let of = |measure: Measure| number(row, &measure.to_string()).unwrap_or(0.0);
         let mut cells = grouping.cells(row);
         cells.push(rate(of(rated), seconds(sums)));
@@ -131,7 +134,7 @@ fn of_sums(model: &Model, width: u16) -> (Table, Vec<usize>) {
         if bars {
             cells.push(bar(of(by), all));
         }
-        cells.extend(shown.iter().map(|(measure, ..)| shorten(of(*measure))));
+        cells.extend(measured.iter().map(|(measure, ..)| shorten(of(*measure))));
         table.push(cells);
         if of(Measure::DroppedPackets) > 0.0 {
             alarms.push(place);
@@ -152,8 +155,8 @@ fn measures(conversation: bool) -> Vec<(Measure, &'static str, u8)> {
     both.into_iter().filter(|_| conversation).chain(usual).collect()
 }
 
-/// Records, and the places of those that were dropped.
-fn of_records(model: &Model, look: &Look, width: u16) -> (Table, Vec<usize>) {
+/// Records at the places that are shown, and the places of those that were dropped.
+fn of_records(model: &Model, look: &Look, width: u16, shown: &Range<usize>) -> (Table, Vec<usize>) {
     let cells = if width < ROOM_FOR_MORE {
         &NARROW[..]
     } else {
@@ -161,7 +164,10 @@ fn of_records(model: &Model, look: &Look, width: u16) -> (Table, Vec<usize>) {
     };
     let mut table = Table::new(cells.iter().map(|cell| cell.head(&look.times, false)).collect());
     let mut alarms = Vec::new();
-    for (place, row) in model.records.rows().enumerate() {
+    for place in shown.clone() {
+        let Some(row) = model.records.at(place) else {
+            break;
+        };
         table.push(cells.iter().map(|cell| cell.show(row, &look.times)).collect());
         if text(row, "verdict") == "dropped" {
             alarms.push(place);
@@ -216,7 +222,13 @@ fn bar(part: f64, all: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
     use super::*;
+    use crate::watch::grouping;
+    use crate::watch::model::Settings;
+    use crate::zone::TimeStyle;
 
     #[test]
     fn the_row_that_is_looked_at_is_shown_wherever_it_stands() {
@@ -232,6 +244,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn only_rows_that_are_shown_are_written() {
+        let settings = Settings {
+            source: String::new(),
+            top: 100,
+        };
+        let mut model = Model::new(settings, String::new(), grouping::all(&[]));
+        model.place = Place::Records;
+        model.records.take(vec![Row::default(); 500], false);
+        let look = Look {
+            colours: false,
+            times: TimeStyle::new(TimeZone::UTC, Timestamp::UNIX_EPOCH, None),
+        };
+        let (table, _) = of_records(&model, &look, 100, &(490..497));
+        assert_eq!(table.lines(None).len(), 1 + 7);
     }
 
     #[test]
