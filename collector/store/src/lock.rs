@@ -7,7 +7,7 @@ use std::path::Path;
 /// Held as long as the directory is written; the system lets go of it with the process.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Why there is no lock.
@@ -40,6 +40,34 @@ impl Lock {
         // A full disk does not keep the store from running; the number is a hint.
         let _ = file.set_len(0).and_then(|()| file.rewind());
         let _ = writeln!(file, "{}", std::process::id());
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+/// Not by closing the file alone: a child that this process is just starting has it, too,
+/// until it runs its program.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the lock is let go of with the file");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lets_go_of_it_has_let_go_though_a_child_has_the_file_still() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = Lock::take(directory.path(), "lock").unwrap();
+        // As a child has it between fork and exec.
+        let inherited = lock.file.try_clone().unwrap();
+        let held = Lock::take(directory.path(), "lock").unwrap_err();
+        assert!(matches!(held, Refused::Held(holder) if holder == std::process::id().to_string()));
+        drop(lock);
+        assert!(Lock::take(directory.path(), "lock").is_ok());
+        drop(inherited);
     }
 }
