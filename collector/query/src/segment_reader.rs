@@ -154,24 +154,17 @@ impl AsyncFileReader for SegmentReader {
 
 #[cfg(test)]
 mod tests {
-    use weir_store::{Retention, Settings, TimeRange, open};
+    use weir_store::{TimeRange, open};
 
     use super::*;
     use crate::broken_segment::first_unreadable;
     use crate::lower::tests::flows::Flows;
+    use crate::lower::tests::kept_for_ever;
 
     #[tokio::test]
     async fn the_segment_that_cannot_be_read_is_found_among_those_opened_last_and_named() {
         let directory = tempfile::tempdir().unwrap();
-        let kept = Retention {
-            age: None,
-            bytes: None,
-        };
-        let settings = Settings {
-            retention: [kept; 3],
-            ..Settings::new(directory.path())
-        };
-        let (mut writer, reader, _) = open(settings).unwrap();
+        let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
         let mut made = Flows::new(1, 20);
         for _ in 0..4 {
             writer.append(&made.batch(50)).unwrap();

@@ -12,11 +12,11 @@ use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value as Json};
 use weir_api::fields::Column;
 use weir_flow::{FlowRecord, Server};
-use weir_store::{Retention, Settings, TimeRange, Writer, open};
+use weir_store::{TimeRange, Writer, open};
 use wire::{Attribute, AttributeValue};
 
 use crate::lower::tests::flows::{Flows, START};
-use crate::lower::tests::{Row, expressions, row};
+use crate::lower::tests::{Row, expressions, kept_for_ever, row};
 use crate::{Embedded, Engine, Limits, Measure, Moment, Question, Since, Until, compile};
 use model::{Asked, Even, Key, Name, Views};
 
@@ -34,15 +34,7 @@ struct Stored {
 /// with its sums, the rest in memory.
 fn stored(seed: u64) -> Stored {
     let directory = tempfile::tempdir().unwrap();
-    let kept = Retention {
-        age: None,
-        bytes: None,
-    };
-    let settings = Settings {
-        retention: [kept; 3],
-        ..Settings::new(directory.path())
-    };
-    let (mut writer, reader, _) = open(settings).unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
     let mut made = Flows::new(seed, 9);
     made.pace = 40_000_000;
     let records: Vec<FlowRecord> = (0..400)

@@ -4,10 +4,9 @@
 //! likewise.
 
 use weir_api::fields::{Column, Mirror};
-use weir_store::schema::ROLLUP_KEYS;
 
 use super::{Filter, compile, find_column};
-use crate::lower::PROTOCOL;
+use crate::aggregation::is_kept;
 
 /// A piece of a filter's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +67,8 @@ impl Filter {
 impl Filter {
     /// Those of them that sums do not have, so that every record is read.
     pub fn fields_not_in_sums(&self) -> Vec<Column> {
-        let is_in_sums =
-            |column: &Column| column.field().identity || *column == PROTOCOL || ROLLUP_KEYS.contains(column);
         let mut fields = self.fields();
-        fields.retain(|column| !is_in_sums(column));
+        fields.retain(|column| !is_kept(*column));
         fields
     }
 }

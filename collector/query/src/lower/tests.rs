@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use weir_api::fields::Column;
 use weir_flow::{FlowRecord, TcpFlags, Value, Verdict};
-use weir_store::{Identities, Settings, open};
+use weir_store::{Identities, Retention, Settings, open};
 use wire::{Attribute, AttributeValue};
 
 use crate::filter::expr::{Case, Compare, Term, Test, TextTest, Type};
@@ -25,6 +26,18 @@ use arrow::array::RecordBatch;
 #[allow(dead_code, reason = "shared with other tests")]
 #[path = "../../../store/tests/flows/mod.rs"]
 pub(crate) mod flows;
+
+/// A store in which records of any time stay.
+pub(crate) fn kept_for_ever(directory: &Path) -> Settings {
+    let kept = Retention {
+        age: None,
+        bytes: None,
+    };
+    Settings {
+        retention: [kept; 3],
+        ..Settings::new(directory)
+    }
+}
 
 /// What a row holds, by column. Text is always there.
 pub(crate) type Row = HashMap<Column, Value<'static>>;

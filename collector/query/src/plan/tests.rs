@@ -7,11 +7,12 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_expr::{Expr, col, lit, when};
 use datafusion_physical_plan::collect;
 use datafusion_physical_plan::display::DisplayableExecutionPlan;
-use weir_store::{Reader, Retention, Settings, TimeRange, Writer, open};
+use weir_store::{Reader, TimeRange, Writer, open};
 
 use super::*;
 use crate::function::call;
 use crate::lower::tests::flows::Flows;
+use crate::lower::tests::kept_for_ever;
 use crate::segment_reader::SegmentReaders;
 use crate::{Embedded, Engine, Limits, Moment, Question, Since, Until};
 
@@ -29,15 +30,7 @@ struct Stored {
 /// Three segments and rows in memory.
 fn stored() -> Stored {
     let directory = tempfile::tempdir().unwrap();
-    let kept = Retention {
-        age: None,
-        bytes: None,
-    };
-    let settings = Settings {
-        retention: [kept; 3],
-        ..Settings::new(directory.path())
-    };
-    let (mut writer, reader, _) = open(settings).unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
     let mut made = Flows::new(5, 20);
     for _ in 0..3 {
         writer.append(&made.batch(200)).unwrap();
