@@ -103,16 +103,6 @@ impl Enrich {
         SoughtSides { names, sides }
     }
 
-    /// Lets the identities that were found before come from memory.
-    pub fn fetch(&self, record: &FlowRecord, sought: &SoughtSides<'_>) {
-        let SoughtSides { names, sides } = sought;
-        for (side, sought) in [&record.src, &record.dst].into_iter().zip(sides) {
-            if let Some(known) = self.cached(side, sought, names) {
-                std::hint::black_box(Arc::strong_count(known.identity));
-            }
-        }
-    }
-
     /// Fills in who stands on both sides, and which one listens, by what was sought for
     /// this record. Call [`Self::names_changed`] before that is of another directory or
     /// other labels.
