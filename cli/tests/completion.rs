@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "command/pty.rs"]
+mod pty;
 #[path = "completion/shell.rs"]
 mod shell;
 

@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "command/fixture.rs"]
 mod fixture;
+#[path = "command/pty.rs"]
+mod pty;
 #[path = "watch/terminal.rs"]
 mod terminal;
 

@@ -2,11 +2,13 @@
 //! has in its line.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
+
+use crate::pty::watch;
 
 /// Longer than any completion takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -133,18 +135,4 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// What is shown, as it comes.
-fn watch(mut screen: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = sync_channel(64);
-    std::thread::spawn(move || {
-        let mut some = [0; 4096];
-        while let Ok(length @ 1..) = screen.read(&mut some) {
-            if sender.send(some[..length].to_vec()).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }

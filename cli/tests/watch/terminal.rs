@@ -2,12 +2,14 @@
 //! typed into it, and it can be made wider.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
+
+use crate::pty::watch;
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -167,18 +169,4 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// What is written, as it comes.
-fn watch(mut screen: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = sync_channel(64);
-    std::thread::spawn(move || {
-        let mut some = [0; 4096];
-        while let Ok(length @ 1..) = screen.read(&mut some) {
-            if sender.send(some[..length].to_vec()).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }
