@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 /// Who was met so often is no stranger.
 pub const REGULAR: u8 = 8;

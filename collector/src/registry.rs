@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use weir_identity::exporters::{Attribution, Standing};
 use wire::Protocol;
 

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use wire::{Direction, Options, OptionsRecord, Protocol, Record, Sampling};
 
 use crate::bounded::BoundedMap;

@@ -25,7 +25,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use weir_flow::Side;
 use wire::{InterfaceName, Options, OptionsRecord, Protocol};
 

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::NameRoom;
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use weir_flow::{FlowRecord, IdentifiedBy, Identity, Kind, Side, is_of_cluster};
 use wire::{Attribute, AttributeValue, Attributes};
 

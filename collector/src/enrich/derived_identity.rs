@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use weir_api::interface::{PRIMARY, UNPROVEN};
 use weir_flow::{Identity, Kind};
 

@@ -5,7 +5,7 @@
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use weir_flow::Side;
 
 type Listener = (IpAddr, u16, u8);

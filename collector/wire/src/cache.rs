@@ -17,7 +17,7 @@ use crate::template::Definition;
 #[derive(Debug)]
 pub(crate) struct Layouts {
     known: HashMap<u64, Charged, BuildHasherDefault<Hashed>>,
-    by_sender: HashMap<SenderNetwork, usize, foldhash::fast::RandomState>,
+    by_sender: HashMap<SenderNetwork, usize, foldhash::quality::RandomState>,
     bytes: usize,
     max_bytes: usize,
     /// There was no room left at all.

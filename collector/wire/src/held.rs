@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use crate::clock::Clock;
 use crate::session::SenderNetwork;

@@ -26,7 +26,7 @@ pub(crate) const STANDARD_ERROR: f64 = 1.04 / 128.0;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cardinality {
     /// All of them.
-    Exact(HashSet<u128, foldhash::fast::RandomState>),
+    Exact(HashSet<u128, foldhash::quality::RandomState>),
     /// The longest run of zeros in the hashes of each register, and one more.
     Estimated(Box<[u8]>),
 }
