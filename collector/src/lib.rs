@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod names;
 pub mod normalise;
 pub mod open_files;
+mod outlet;
 pub mod pipeline;
 pub mod printer;
 pub mod queue;

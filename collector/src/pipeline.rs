@@ -1,14 +1,17 @@
 //! The wiring: which part hands what to which, how they start and how they stop.
 //!
 //! ```text
-//! receive -> decode -> normalise -> enrich -> judge ==queue==> sink ==queue==> printer
-//! (a thread a core, a task a connection)                (one thread; beside a store two)
-//!              |          names ^ snapshot, swapped by one task
+//! receive -> decode -> normalise -> enrich -> judge -> rows of the store ==queue==> printer
+//! (a thread a core, a task a connection)            |                  (one thread)
+//!              |          names ^                   +==queue==> printer, without a store
+//!              |                snapshot, swapped by one task
 //!              +==templates==> file (one thread)
 //! ```
 //!
-//! Stopping walks the same way: the workers read out their sockets and end, the
-//! queue closes with the last of them, the sink empties it and ends, and so the printer.
+//! Each thread that receives makes rows of its records itself, so that none of them is
+//! where all have to pass. Stopping walks the same way: the workers read out their sockets
+//! and end, the queue closes with the last of them, the printer empties it and ends, and
+//! the store makes segments of what it has in memory.
 
 use std::io::{self, PipeWriter};
 use std::net::{SocketAddr, UdpSocket};
@@ -41,7 +44,8 @@ use crate::http::{self, Keeper, Pages, Server};
 use crate::metrics::Metrics;
 use crate::names::subnet_labels::{self, LabelFile};
 use crate::names::{NameSource, kubernetes, ovsdb};
-use crate::queue::{self, Inbox};
+use crate::outlet::Outlet;
+use crate::queue;
 use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
 use crate::sink::{self, Sink};
@@ -142,7 +146,15 @@ impl Collector {
             names.health.watch_store(reader.clone());
         }
         let metrics = Arc::new(metrics);
-        let (sender, inbox) = queue::queue(config.queue_bytes);
+        let outlet = write_records(
+            config.sink,
+            config.queue_bytes,
+            writer,
+            &metrics,
+            &names.health,
+            &ended,
+        )
+        .map_err(StartError::Spawn)?;
         let shared = WorkerShared {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
@@ -153,7 +165,7 @@ impl Collector {
                 ..ExporterState::default()
             },
             labels: names.labels,
-            sender,
+            outlet,
         };
         let templates = match &config.state_dir {
             Some(directory) => keep_templates(directory, &metrics, &ended)?,
@@ -173,45 +185,40 @@ impl Collector {
             listeners: receive_streams(listeners, shared, &ended),
             http: serve_pages(web, pages.clone(), api, &ended),
         };
-        let health = Arc::clone(&pages.health);
-        write_records(
-            config.sink,
-            config.queue_bytes,
-            writer,
-            inbox,
-            metrics,
-            health,
-            &ended,
-        )
-        .map_err(StartError::Spawn)?;
         pages.health.set_sockets(Ok(()));
         Ok(Running::new(addresses, stops, ends, pages, names.tasks, running))
     }
 }
 
-/// Starts the thread that stores or prints, and beside a store the one that prints too.
-/// Both end when the queue before them is closed and empty.
+/// Starts the thread that prints, or closes the store in the end; beside a store the one
+/// that prints too. Both end when nobody has the outlet any more and all is done.
 fn write_records(
     sink: Sink,
     queue_bytes: usize,
     store: Option<weir_store::Writer>,
-    inbox: Inbox,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
+    metrics: &Arc<Metrics>,
+    health: &Arc<Health>,
     ended: &mpsc::Sender<Ended>,
-) -> io::Result<()> {
+) -> io::Result<Outlet> {
+    let counters = Arc::clone(metrics);
     let Some(store) = store else {
+        let (queue, inbox) = queue::queue(queue_bytes);
+        let health = Arc::clone(health);
         let write = move || {
-            sink::run(sink, &inbox, &metrics, &health);
+            sink::run(sink, &inbox, &counters, &health);
             Ok(())
         };
-        return Ended::spawn(Part::Sink, ended, write);
+        Ended::spawn(Part::Sink, ended, write)?;
+        return Ok(Outlet::Sink {
+            sink: queue,
+            metrics: Arc::clone(metrics),
+        });
     };
     let printer = match sink {
         Sink::Discard => None,
         Sink::Json(out) => {
-            let (printer, printed) = inbox.followed_by(queue_bytes);
-            let metrics = Arc::clone(&metrics);
+            let (printer, printed) = queue::queue(queue_bytes);
+            let metrics = Arc::clone(metrics);
             let print = move || {
                 sink::print_stored(out, &printed, &metrics);
                 Ok(())
@@ -220,8 +227,17 @@ fn write_records(
             Some(printer)
         }
     };
-    let write = move || sink::store(store, &inbox, printer.as_ref(), &metrics);
-    Ended::spawn(Part::Sink, ended, write)
+    let (open, until_closed) = std::sync::mpsc::sync_channel(1);
+    let appender = store.appender().clone();
+    Ended::spawn(Part::Sink, ended, move || {
+        sink::close_at_the_end(store, &until_closed, &counters)
+    })?;
+    Ok(Outlet::Store {
+        appender,
+        printer,
+        metrics: Arc::clone(metrics),
+        _open: open,
+    })
 }
 
 /// Both ends of the store, where there is one.
@@ -305,6 +321,10 @@ fn receive_datagrams(
     let sockets = Arc::new(sockets);
     for n in 0..workers.get() {
         let sockets = Arc::clone(&sockets);
+        let shared = WorkerShared {
+            outlet: shared.outlet.apart(),
+            ..shared.clone()
+        };
         let mut worker = shared.worker(datagram_limits(workers), NameRoom::THREAD);
         worker.recall(templates);
         let (stop, drops) = (stop_reader.try_clone()?, shared.metrics.kernel_drops());

@@ -1,5 +1,5 @@
-//! A bounded way from one stage to the next, in batches: from the workers to the sink,
-//! from the store to the printer. It is bounded in bytes of memory: room for records,
+//! A bounded way from one stage to the next, in batches: from the workers to the thread
+//! that prints or lets go. It is bounded in bytes of memory: room for records,
 //! used or not, and what records keep elsewhere (long texts). The oldest wins: a full
 //! queue refuses what comes, and who is refused counts it. Nobody ever waits for room.
 
@@ -58,10 +58,7 @@ pub struct Full(pub usize);
 
 /// A queue with room for records that take this much memory.
 pub fn queue(bytes: usize) -> (Sender, Inbox) {
-    with_spares(bytes, Spares::default())
-}
-
-fn with_spares(bytes: usize, spares: Spares) -> (Sender, Inbox) {
+    let spares = Spares::default();
     let (sender, receiver) = sync_channel(MAX_BATCHES);
     let room = Arc::new(AtomicUsize::new(bytes));
     let sender = Sender {
@@ -104,7 +101,7 @@ impl Sender {
     ///
     /// # Errors
     /// There is no room: here it is again.
-    pub fn try_send(&self, records: Vec<FlowRecord>) -> Result<(), Vec<FlowRecord>> {
+    fn try_send(&self, records: Vec<FlowRecord>) -> Result<(), Vec<FlowRecord>> {
         let bytes = memory(&records);
         let take = |room: usize| room.checked_sub(bytes);
         let fits = self
@@ -136,11 +133,6 @@ fn memory(records: &Vec<FlowRecord>) -> usize {
 }
 
 impl Inbox {
-    /// A queue for what comes out of this one, in batches that come back here.
-    pub fn followed_by(&self, bytes: usize) -> (Sender, Self) {
-        with_spares(bytes, Arc::clone(&self.spares))
-    }
-
     /// The next batch if there is one now. `None`: there is none now.
     ///
     /// # Errors
@@ -251,18 +243,5 @@ mod tests {
         sender.send(&mut filled).unwrap();
         assert_eq!((filled.len(), filled.capacity()), (0, 8));
         assert_eq!(inbox.wait().unwrap().len(), 2);
-    }
-
-    #[test]
-    fn a_batch_that_goes_on_to_another_queue_comes_back_to_the_first() {
-        let (sender, inbox) = super::queue(slots(100));
-        let (printer, printed) = inbox.followed_by(slots(8));
-        sender.send(&mut batch(7, 8)).unwrap();
-        assert!(printer.try_send(inbox.wait().unwrap()).is_ok());
-        assert_eq!(printer.try_send(batch(1, 1)).unwrap_err().len(), 1);
-        printed.give_back(printed.wait().unwrap());
-        let mut filled = batch(2, 2);
-        sender.send(&mut filled).unwrap();
-        assert_eq!(filled.capacity(), 8);
     }
 }

@@ -2,18 +2,17 @@
 //! record counts as stored when the store has accepted it; without a store, when it
 //! has left this process.
 //!
-//! With a store nothing else holds it up: what is to be printed as well goes to a
-//! thread of its own over a queue of its own, and what that has no room for is not
-//! printed, and counted.
+//! With a store nothing else holds it up: what is to be printed as well goes over a
+//! queue, and what that has no room for is not printed, and counted.
 
 use std::fmt;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use crate::health::Health;
 use crate::metrics::{Drop, Metrics, Unprinted};
 use crate::printer::{self, Printer};
-use crate::queue::{Inbox, Sender};
+use crate::queue::Inbox;
 use weir_store::{CloseSummary, Refusal};
 
 /// What becomes of the records.
@@ -61,36 +60,18 @@ pub fn run(sink: Sink, inbox: &Inbox, metrics: &Metrics, health: &Health) {
     }
 }
 
-/// Stores what comes out of the queue until it is closed and empty, and hands it to
-/// `printer`, if there is one, as far as that has room. Then the store makes segments
-/// of what it has in memory.
+/// Waits until nobody stores anything any more, then lets the store make segments of what
+/// it has in memory.
 ///
 /// # Errors
 /// The disk took not all of that: how many records are lost.
-pub fn store(
-    mut store: weir_store::Writer,
-    inbox: &Inbox,
-    printer: Option<&Sender>,
+pub fn close_at_the_end(
+    store: weir_store::Writer,
+    until_closed: &mpsc::Receiver<()>,
     metrics: &Arc<Metrics>,
 ) -> Result<(), String> {
-    while let Ok(batch) = inbox.wait() {
-        let records = batch.len() as u64;
-        match store.append(&batch) {
-            Ok(()) => metrics.store(records),
-            Err(refusal) => metrics.drop_records(refusal.into(), records),
-        }
-        let left = match printer {
-            None => batch,
-            Some(printer) => match printer.try_send(batch) {
-                Ok(()) => continue,
-                Err(batch) => {
-                    metrics.leave_unprinted(Unprinted::Behind, records);
-                    batch
-                }
-            },
-        };
-        inbox.give_back(left);
-    }
+    // Nothing is ever sent: it ends when the last who could is gone.
+    while until_closed.recv().is_ok() {}
     account(&store.close(), metrics)
 }
 

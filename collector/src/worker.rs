@@ -14,7 +14,7 @@ use crate::enrich::claims::Claims;
 use crate::enrich::{Enrich, NameRoom, SoughtSides};
 use crate::metrics::{Drop, Metrics};
 use crate::normalise::{Context, VantagePoint, is_ovs, judge, normalise};
-use crate::queue::{Full, Sender};
+use crate::outlet::Outlet;
 use crate::receive::{Datagram, Handler};
 use crate::templates::Templates;
 use weir_flow::FlowRecord;
@@ -49,8 +49,8 @@ pub struct WorkerShared {
     pub exporters: ExporterState,
     /// Labels of networks, as they are now.
     pub labels: watch::Receiver<Arc<Labels>>,
-    /// The way to the sink.
-    pub sender: Sender,
+    /// Where records go.
+    pub outlet: Outlet,
 }
 
 impl WorkerShared {
@@ -75,7 +75,7 @@ impl WorkerShared {
             claims: Claims::with_room(room),
             raw: Vec::new(),
             batch: Vec::new(),
-            sender: self.sender.clone(),
+            outlet: self.outlet.clone(),
         }
     }
 }
@@ -97,7 +97,7 @@ pub struct Worker {
     claims: Claims,
     raw: Vec<Record>,
     batch: Vec<FlowRecord>,
-    sender: Sender,
+    outlet: Outlet,
 }
 
 /// The records of one datagram, which have no names yet.
@@ -260,9 +260,7 @@ impl Worker {
     /// Hands on what was made of the messages so far, and shows the counts.
     pub fn hand_on(&mut self) {
         self.decode.publish();
-        if let Err(Full(records)) = self.sender.send(&mut self.batch) {
-            self.metrics.drop_records(Drop::QueueFull, records as u64);
-        }
+        self.outlet.send(&mut self.batch);
         // The room that one large message took is not kept for all that follow.
         if self.raw.capacity() > MAX_KEPT {
             self.raw = Vec::new();

@@ -19,7 +19,10 @@ fn worker() -> (Worker, Arc<Metrics>, Inbox) {
             ..ExporterState::default()
         },
         labels,
-        sender,
+        outlet: Outlet::Sink {
+            sink: sender,
+            metrics: Arc::clone(&metrics),
+        },
     };
     let worker = shared.worker(Limits::default(), NameRoom::THREAD);
     drop((names, subnets));

@@ -3,16 +3,12 @@
 //! whom rows named lately; all others are in the files. Knows no file.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use foldhash::quality::RandomState;
 use weir_flow::Identity;
 
 use crate::identities::{self, Content};
-
-/// Places for identities that are known by where they lie in memory. The
-/// collector hands out the same few thousand again and again.
-const REFS: usize = 1 << 16;
 
 /// Identities that are known at most, those whom rows in memory name aside; each
 /// takes some 500 bytes.
@@ -21,23 +17,14 @@ const KEPT: usize = 1 << 17;
 /// Who has which id.
 #[derive(Debug)]
 pub(crate) struct IdentityIds {
-    entries: HashMap<u32, IdentityEntry>,
-    ids: HashMap<Content, u32>,
-    refs: Box<[Option<IdentityRef>]>,
+    entries: HashMap<u32, IdentityEntry, RandomState>,
+    ids: HashMap<Content, u32, RandomState>,
     /// The id that nobody in the store has or had yet.
     next: u32,
 }
 
 /// Before the first head.
 const NO_HEAD: u64 = 0;
-
-#[derive(Debug)]
-struct IdentityRef {
-    identity: Arc<Identity>,
-    id: u32,
-    /// The last bytes of the last head that named it by this reference.
-    head: u32,
-}
 
 #[derive(Debug)]
 struct IdentityEntry {
@@ -49,9 +36,8 @@ struct IdentityEntry {
 impl Default for IdentityIds {
     fn default() -> Self {
         let mut ids = Self {
-            entries: HashMap::new(),
-            ids: HashMap::new(),
-            refs: std::iter::repeat_with(|| None).take(REFS).collect(),
+            entries: HashMap::default(),
+            ids: HashMap::default(),
             next: 0,
         };
         ids.admit(0, Content::of(&Identity::default()), u64::MAX);
@@ -60,58 +46,30 @@ impl Default for IdentityIds {
 }
 
 impl IdentityIds {
-    /// The id of an identity, and whether `head` names it for the first time.
-    #[inline]
-    pub fn id(&mut self, identity: &Arc<Identity>, head: u64) -> (u32, bool) {
-        let place = place(identity);
-        let id = match (self.at(place, identity), self.at(place ^ 1, identity)) {
-            (Some((id, last)), _) | (None, Some((id, last))) if last == head as u32 => {
-                return (id, false);
-            }
-            (Some((id, _)), _) | (None, Some((id, _))) => id,
-            (None, None) => self.find(identity),
-        };
-        self.refer(place, identity, id, head);
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return (id, false);
-        };
-        let first = entry.head != head && id != 0;
-        if first {
-            entry.head = entry.head.max(head);
-        }
-        (id, first)
-    }
-
-    /// The id, and the head that named it last.
-    #[inline]
-    fn at(&self, place: usize, identity: &Arc<Identity>) -> Option<(u32, u32)> {
-        let found = self.refs[place].as_ref()?;
-        Arc::ptr_eq(&found.identity, identity).then_some((found.id, found.head))
-    }
-
-    fn find(&mut self, identity: &Arc<Identity>) -> u32 {
+    /// The id of an identity.
+    pub fn find(&mut self, identity: &Identity) -> u32 {
         let content = Content::of(identity);
         if let Some(id) = self.ids.get(&content) {
             return *id;
         }
         let id = self.next;
-        // No head has named it yet: the caller is to hear that this one does.
         self.admit(id, content, NO_HEAD);
         id
     }
 
-    /// Keeps the id where it is found first.
-    fn refer(&mut self, place: usize, identity: &Arc<Identity>, id: u32, head: u64) {
-        let found = IdentityRef {
-            identity: Arc::clone(identity),
-            id,
-            head: head as u32,
-        };
-        // The one that was found longer ago makes room.
-        if self.at(place, identity).is_none() {
-            self.refs.swap(place, place ^ 1);
+    /// A head names an identity by the id that it was found with, which may have been
+    /// forgotten since. What it stands for, if it does so for the first time.
+    pub fn name(&mut self, id: u32, identity: &Identity, head: u64) -> Option<Content> {
+        if id == 0 {
+            return None;
         }
-        self.refs[place] = Some(found);
+        if !self.entries.contains_key(&id) {
+            self.admit(id, Content::of(identity), NO_HEAD);
+        }
+        let entry = self.entries.get_mut(&id)?;
+        let is_first = entry.head < head;
+        entry.head = entry.head.max(head);
+        is_first.then(|| entry.content.clone())
     }
 
     fn admit(&mut self, id: u32, content: Content, head: u64) {
@@ -142,6 +100,7 @@ impl IdentityIds {
     }
 
     /// What an id stands for.
+    #[cfg(test)]
     pub fn content(&self, id: u32) -> Option<&Content> {
         Some(&self.entries.get(&id)?.content)
     }
@@ -176,18 +135,13 @@ impl IdentityIds {
             }
             stays
         });
-        self.refs.fill_with(|| None);
     }
-}
-
-/// Where a reference is looked for. Arcs are 16 bytes apart at least.
-fn place(identity: &Arc<Identity>) -> usize {
-    let address = Arc::as_ptr(identity).addr() as u64 >> 4;
-    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % REFS
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn named(name: &str) -> Arc<Identity> {
@@ -197,16 +151,26 @@ mod tests {
         })
     }
 
+    /// The id of an identity that a head names, and whether it does so for the first time.
+    fn id(ids: &mut IdentityIds, identity: &Identity, head: u64) -> (u32, bool) {
+        let id = ids.find(identity);
+        (id, ids.name(id, identity, head).is_some())
+    }
+
     #[test]
     fn equal_identities_have_one_id_wherever_they_lie() {
         let mut ids = IdentityIds::default();
         let web = named("web");
-        assert_eq!(ids.id(&web, 1), (1, true));
-        assert_eq!(ids.id(&web, 1), (1, false));
-        assert_eq!(ids.id(&named("web"), 1), (1, false));
-        assert_eq!(ids.id(&named("db"), 1), (2, true));
-        assert_eq!(ids.id(&web, 2), (1, true), "the next head has to name it again");
-        assert_eq!(ids.id(&Identity::nobody(), 2), (0, false));
+        assert_eq!(id(&mut ids, &web, 1), (1, true));
+        assert_eq!(id(&mut ids, &web, 1), (1, false));
+        assert_eq!(id(&mut ids, &named("web"), 1), (1, false));
+        assert_eq!(id(&mut ids, &named("db"), 1), (2, true));
+        assert_eq!(
+            id(&mut ids, &web, 2),
+            (1, true),
+            "the next head has to name it again"
+        );
+        assert_eq!(id(&mut ids, &Identity::nobody(), 2), (0, false));
         assert_eq!(ids.len(), 3);
     }
 
@@ -214,16 +178,29 @@ mod tests {
     fn whom_no_head_named_for_long_is_forgotten_and_has_a_new_id_later() {
         let mut ids = IdentityIds::default();
         let (old, new) = (named("old"), named("new"));
-        ids.id(&old, 1);
-        ids.id(&new, 1);
-        ids.id(&new, 2);
+        id(&mut ids, &old, 1);
+        id(&mut ids, &new, 1);
+        id(&mut ids, &new, 2);
         ids.forget_to(2, 1);
         assert_eq!(ids.len(), 3, "a head in memory names it");
         ids.forget_to(2, 2);
         let known = |id| ids.content(id).is_some();
         assert_eq!((known(0), known(1), known(2)), (true, false, true));
-        assert_eq!(ids.id(&new, 2), (2, false));
-        assert_eq!(ids.id(&old, 2), (3, true));
+        assert_eq!(id(&mut ids, &new, 2), (2, false));
+        assert_eq!(id(&mut ids, &old, 2), (3, true));
+    }
+
+    #[test]
+    fn who_was_forgotten_between_being_found_and_being_named_keeps_the_id() {
+        let mut ids = IdentityIds::default();
+        let (slow, other) = (named("slow"), named("other"));
+        let found = ids.find(&slow);
+        id(&mut ids, &other, 5);
+        ids.forget_to(1, 5);
+        assert!(ids.content(found).is_none());
+        assert_eq!(ids.name(found, &slow, 5), Some(Content::of(&slow)));
+        assert_eq!(ids.content(found), Some(&Content::of(&slow)));
+        assert_eq!(ids.name(found, &slow, 5), None);
     }
 
     #[test]
@@ -231,31 +208,35 @@ mod tests {
         let mut ids = IdentityIds::default();
         for head in 1..=30 {
             for n in 0..10 {
-                ids.id(&named(&format!("{head} {n}")), head);
+                id(&mut ids, &named(&format!("{head} {n}")), head);
             }
             ids.trim_to(100, head);
             assert!(ids.len() <= 100);
         }
         assert!(ids.len() >= 50 && ids.content(0).is_some());
-        assert_eq!(ids.id(&named("new"), 31), (301, true), "no id is given again");
+        assert_eq!(
+            id(&mut ids, &named("new"), 31),
+            (301, true),
+            "no id is given again"
+        );
     }
 
     #[test]
     fn ids_that_were_learnt_from_a_table_are_given_again() {
         let mut ids = IdentityIds::default();
         for name in ["a", "b", "c"] {
-            ids.id(&named(name), 1);
+            id(&mut ids, &named(name), 1);
         }
         let rows = [1, 3].map(|id| (id, ids.content(id).unwrap()));
         let mut again = IdentityIds::default();
         again.learn(&identities::table(rows.into_iter()), 1);
-        assert_eq!(again.id(&named("c"), 1), (3, false));
+        assert_eq!(id(&mut again, &named("c"), 1), (3, false));
         assert_eq!(
-            again.id(&named("new"), 1),
+            id(&mut again, &named("new"), 1),
             (4, true),
             "no id that stood is given again"
         );
         again.reserve(90);
-        assert_eq!(again.id(&named("newer"), 1), (90, true));
+        assert_eq!(id(&mut again, &named("newer"), 1), (90, true));
     }
 }

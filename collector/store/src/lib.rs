@@ -6,6 +6,7 @@
 //! segment. Knows no network, no Kubernetes and no query. `docs/store.md` has the
 //! files and what each fault does.
 
+mod appender;
 mod batch;
 mod catalog;
 mod chunk;
@@ -15,6 +16,7 @@ mod dictionary;
 mod disk;
 mod expiry;
 mod fixed_width;
+mod gathering;
 mod identities;
 mod identity_cache;
 mod identity_ids;
@@ -45,6 +47,7 @@ mod tail;
 mod wal;
 mod writer;
 
+pub use appender::Appender;
 pub use batch::Batch;
 pub use catalog::Unreadable;
 pub use clock::Clock;

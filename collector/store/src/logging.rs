@@ -50,11 +50,12 @@ pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &[u64]) {
     };
     let nap = shared.settings.write_age / 4;
     loop {
+        shared.hand_on_aged();
         let mut state = shared.lock();
         if state.unlogged.is_empty() && state.stage == Stage::Running {
             state = shared.wait(&shared.log, state, nap);
         }
-        state.flush_aged(&shared.settings);
+        state.fill_aged(&shared.settings);
         if !state.full.is_empty() {
             shared.seal.notify_all();
         }

@@ -333,13 +333,17 @@ impl Reader {
             Source::Running(shared) => shared.settings.disk.space(&shared.settings.directory).ok(),
             Source::Snapshot(_) => None,
         };
+        let gathered = match &self.0 {
+            Source::Running(shared) => shared.gatherings.rows(),
+            Source::Snapshot(_) => 0,
+        };
         let state = self.lock();
         Status {
             disk,
             unreadable: unreadable(&state),
             memory_rows: state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum(),
             memory_bytes: state.memory as u64,
-            unlogged_rows: state.unlogged_rows(),
+            unlogged_rows: state.unlogged_rows() + gathered,
             identities: state.ids.len(),
             counts: state.counts,
             troubles: state.troubles.clone(),

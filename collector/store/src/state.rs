@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use weir_flow::FlowRecord;
+use weir_flow::Identity;
 
+use crate::appender::Gatherings;
 use crate::batch::Batch;
 use crate::catalog::Catalog;
+use crate::gathering::Named;
 use crate::identity_cache::IdentityCache;
 use crate::identity_ids::IdentityIds;
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
@@ -23,8 +25,6 @@ use crate::status::{Counts, Refusal, Trouble};
 use crate::tail::Watchers;
 use crate::wal::Frame;
 
-/// Rows of a batch at most.
-const BATCH: usize = 8_192;
 /// Heads that wait to be sealed; beyond, rows gather in the open one.
 const WAITING: usize = 2;
 
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub store: String,
     /// Tables of identities that were read.
     pub identities: IdentityCache,
+    /// Rows that are in no batch yet.
+    pub gatherings: Gatherings,
     state: Mutex<State>,
     /// There is something to log.
     pub log: Condvar,
@@ -53,6 +55,7 @@ impl Shared {
             settings,
             store,
             identities: IdentityCache::default(),
+            gatherings: Gatherings::default(),
             state: Mutex::new(state),
             log: Condvar::new(),
             seal: Condvar::new(),
@@ -100,10 +103,10 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct State {
     pub stage: Stage,
+    /// No more records are taken in.
+    pub is_closing: bool,
     pub ids: IdentityIds,
     pub open: Memtable,
-    /// Memory for the numbers of records' sides.
-    sides: Vec<(u32, u32)>,
     /// Full heads, the oldest first; each stays until its segment is readable.
     pub full: VecDeque<Arc<FullMemtable>>,
     /// Rows that are not in the log yet.
@@ -138,9 +141,9 @@ impl State {
     pub fn new(ids: IdentityIds, catalog: Catalog, number: u64) -> Self {
         Self {
             stage: Stage::Running,
+            is_closing: false,
             ids,
             open: Memtable::new(number),
-            sides: Vec::new(),
             full: VecDeque::new(),
             unlogged: VecDeque::new(),
             logging: 0,
@@ -160,34 +163,14 @@ impl State {
         }
     }
 
-    /// Takes records in, or none of them.
-    pub fn append(&mut self, records: &[FlowRecord], settings: &Settings) -> Result<(), Refusal> {
-        if self.memory >= settings.max_memory || self.stage != Stage::Running {
+    /// Whether so many records are taken in; they count as stored then, else as refused.
+    pub fn admit(&mut self, records: usize, settings: &Settings) -> Result<(), Refusal> {
+        if self.memory >= settings.max_memory || self.is_closing {
             let reason = self.why_behind();
-            *self.counts.refused(reason) += records.len() as u64;
+            *self.counts.refused(reason) += records as u64;
             return Err(reason);
         }
-        let mut rest = records;
-        while !rest.is_empty() {
-            let room = BATCH - self.open.rows.len();
-            let (some, after) = rest.split_at(room.min(rest.len()));
-            rest = after;
-            let mut sides = std::mem::take(&mut self.sides);
-            sides.clear();
-            sides.extend(some.iter().map(|record| {
-                let src = self.number(record.src.identity.shared());
-                (src, self.number(record.dst.identity.shared()))
-            }));
-            self.open.rows.extend(some, &sides);
-            self.sides = sides;
-            if self.open.rows.len() >= BATCH {
-                self.flush(settings);
-            }
-        }
-        if self.open.rows.len() > 0 && self.open.since.is_none() {
-            self.open.since = Some(Instant::now());
-        }
-        self.counts.stored += records.len() as u64;
+        self.counts.stored += records as u64;
         Ok(())
     }
 
@@ -200,61 +183,48 @@ impl State {
         }
     }
 
-    #[inline]
-    fn number(&mut self, identity: &Arc<weir_flow::Identity>) -> u32 {
-        let (number, first) = self.ids.id(identity, self.open.number);
-        if first && let Some(content) = self.ids.content(number) {
-            self.open.fresh.push((number, content.clone()));
+    /// Takes a batch: from now on its rows can be seen, and wait for the log. Returns the
+    /// number of the memtable that has it.
+    pub fn push(&mut self, batch: Batch, time: TimeRange, named: Named<'_>, settings: &Settings) -> u64 {
+        let head = &mut self.open;
+        let number = head.number;
+        // Of the memtable that its predecessor went to, it tells who is new there.
+        let new = if named.memtable == number {
+            named.new
+        } else {
+            usize::MAX
+        };
+        let ids = &mut self.ids;
+        let first = |(id, identity): (u32, Arc<Identity>)| Some((id, ids.name(id, &identity, number)?));
+        let fresh: Vec<_> = named.all.take(new).filter_map(first).collect();
+        let named = (!fresh.is_empty()).then(|| Arc::new(NamedIdentities::new(fresh)));
+        if let Some(named) = &named {
+            head.identities.push(Arc::clone(named));
+        }
+        head.opened.get_or_insert_with(Instant::now);
+        let bytes = batch.memory_size();
+        head.count += batch.num_rows();
+        head.bytes += bytes;
+        self.memory += bytes;
+        self.newest = self.newest.max(Some(time.until.saturating_sub(1)));
+        self.watchers.show(&batch, &head.identities);
+        self.unlogged.push_back(Frame {
+            head: number,
+            named,
+            batch: batch.clone(),
+        });
+        head.batches.push((batch, time));
+        if head.count >= settings.seal_rows && self.full.len() < WAITING {
+            self.fill();
         }
         number
     }
 
-    /// Makes a batch of the gathered rows: from now on they can be seen, and
-    /// wait for the log.
-    pub fn flush(&mut self, settings: &Settings) {
-        let head = &mut self.open;
-        head.since = None;
-        if let Some((batch, time)) = head.rows.take() {
-            let fresh = std::mem::take(&mut head.fresh);
-            let named = (!fresh.is_empty()).then(|| Arc::new(NamedIdentities::new(fresh)));
-            if let Some(named) = &named {
-                head.identities.push(Arc::clone(named));
-            }
-            head.opened.get_or_insert_with(Instant::now);
-            let bytes = batch.memory_size();
-            head.count += batch.num_rows();
-            head.bytes += bytes;
-            self.memory += bytes;
-            self.newest = self.newest.max(Some(time.until.saturating_sub(1)));
-            self.watchers.show(&batch, &head.identities);
-            self.unlogged.push_back(Frame {
-                head: head.number,
-                named,
-                batch: batch.clone(),
-            });
-            head.batches.push((batch, time));
-        }
-        if self.open.count >= settings.seal_rows && self.full.len() < WAITING {
-            self.fill();
-        }
-    }
-
-    /// Flushes rows that waited long enough, and closes a head that did.
-    pub fn flush_aged(&mut self, settings: &Settings) {
-        if self
-            .open
-            .since
-            .is_some_and(|since| since.elapsed() >= settings.write_age)
-        {
-            self.flush(settings);
-        }
-        let aged = self
-            .open
-            .opened
-            .is_some_and(|opened| opened.elapsed() >= settings.seal_age);
-        let many = self.open.count >= settings.seal_rows;
-        if (aged || many) && self.full.len() < WAITING {
-            self.flush(settings);
+    /// Closes a memtable that waited long enough, or has rows enough.
+    pub fn fill_aged(&mut self, settings: &Settings) {
+        let is_due = |opened: Instant| opened.elapsed() >= settings.seal_age;
+        let aged = self.open.opened.is_some_and(is_due);
+        if (aged || self.open.count >= settings.seal_rows) && self.full.len() < WAITING {
             self.fill();
         }
     }
@@ -327,7 +297,7 @@ impl State {
 
     pub fn unlogged_rows(&self) -> u64 {
         let queued: usize = self.unlogged.iter().map(|frame| frame.batch.num_rows()).sum();
-        queued as u64 + self.open.gathered() + self.logging
+        queued as u64 + self.logging
     }
 
     /// Segments of a tier that lack their sums, and are to have them.

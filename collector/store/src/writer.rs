@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use weir_flow::FlowRecord;
 
+use crate::appender::Appender;
 use crate::lock::{Lock, Refused};
 use crate::logging::{self, Unsynced};
 use crate::maintenance;
@@ -79,6 +80,7 @@ pub struct CloseSummary {
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
+    appender: Appender,
     threads: Vec<JoinHandle<()>>,
     _lock: Lock,
 }
@@ -115,6 +117,7 @@ pub fn open(mut settings: Settings) -> Result<(Writer, Reader, Recovery), OpenEr
     let shared = Arc::new(Shared::new(settings, recovered.store, recovered.state));
     let reader = Reader::running(Arc::clone(&shared));
     let mut writer = Writer {
+        appender: Appender::new(Arc::clone(&shared)),
         shared,
         threads: Vec::new(),
         _lock: lock,
@@ -163,29 +166,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes records, all or none. Waits for no disk. They can be seen, and are
-    /// in the log, within [`Settings::write_age`] and what writing them takes.
+    /// For threads that append.
+    pub fn appender(&self) -> &Appender {
+        &self.appender
+    }
+
+    /// See [`Appender::append`].
     ///
     /// # Errors
-    /// Too much waits for the disk already; the records are counted as refused.
+    /// Likewise.
     pub fn append(&mut self, records: &[FlowRecord]) -> Result<(), Refusal> {
-        let mut state = self.shared.lock();
-        let outcome = state.append(records, &self.shared.settings);
-        let (logs, seals) = (!state.unlogged.is_empty(), !state.full.is_empty());
-        drop(state);
-        if logs {
-            self.shared.log.notify_one();
-        }
-        if seals {
-            self.shared.seal.notify_one();
-        }
-        outcome
+        self.appender.append(records)
     }
 
     /// Lets all that was appended be seen by readers now.
     pub fn flush(&mut self) {
-        self.shared.lock().flush(&self.shared.settings);
-        self.shared.log.notify_one();
+        self.shared.hand_on();
     }
 
     /// Makes segments of all that was appended, and waits for them.
@@ -193,8 +189,8 @@ impl Writer {
     /// # Errors
     /// The disk does not take them; they stay where they are and are tried again.
     pub fn seal(&mut self) -> Result<(), Refusal> {
+        self.shared.hand_on();
         let mut state = self.shared.lock();
-        state.flush(&self.shared.settings);
         state.fill();
         let (last, attempts) = (state.open.number, state.counts.seal_attempts);
         self.shared.call_all();
@@ -218,13 +214,16 @@ impl Writer {
         let state = self.shared.lock();
         let unlogged = state.unlogged_rows();
         let in_memory: u64 = state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum();
-        let unsealed = in_memory + state.open.gathered();
-        let lost = if state.log_sync_failed { unsealed } else { unlogged };
+        let lost = if state.log_sync_failed {
+            in_memory
+        } else {
+            unlogged
+        };
         CloseSummary {
             sealed_rows: state.counts.sealed_rows - sealed_before,
-            logged_rows: unsealed - lost,
+            logged_rows: in_memory - lost,
             lost_rows: lost,
-            reason: (unsealed > 0).then(|| match state.troubles.iter().any(|trouble| trouble.full_disk) {
+            reason: (in_memory > 0).then(|| match state.troubles.iter().any(|trouble| trouble.full_disk) {
                 true => Refusal::DiskFull,
                 false => Refusal::DiskFailed,
             }),
@@ -234,7 +233,11 @@ impl Writer {
     fn end(&mut self, stage: Stage) {
         let mut state = self.shared.lock();
         if state.stage == Stage::Running {
-            state.flush(&self.shared.settings);
+            state.is_closing = true;
+            drop(state);
+            // All that was admitted, and nothing that was not, is in batches after this.
+            self.shared.hand_on();
+            state = self.shared.lock();
             if stage == Stage::Sealing {
                 state.fill();
             }

@@ -25,6 +25,8 @@ mod faults;
 mod identities;
 #[path = "store/sums.rs"]
 mod sums;
+#[path = "store/threads.rs"]
+mod threads;
 
 /// Records whose `bytes` is their number.
 fn numbered(numbers: std::ops::Range<u64>) -> Vec<FlowRecord> {

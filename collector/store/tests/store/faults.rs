@@ -479,7 +479,7 @@ fn go_on_on_a_full_disk() {
     let (mut next, mut refused, mut behind) = (0, 0, 0);
     while next < 300_000 && behind < 3_000 && refused == 0 {
         match writer.append(&numbered(next..next + 1_000)) {
-            Ok(()) => next += 1_000,
+            Ok(()) => (next, behind) = (next + 1_000, 0),
             // Sealing may be behind.
             Err(reason) if reason.as_str() == "store_behind" => {
                 behind += 1;
