@@ -17,7 +17,7 @@ use crate::sink::Sink;
 use crate::stream::StreamConfig;
 use weir_identity::NAME_HISTORY;
 
-/// Bytes of memory that records may take while they wait for the sink, unless told
+/// Bytes of memory that records may take while they wait to be printed, unless told
 /// otherwise; as much again while they wait to be printed beside a store.
 pub const QUEUE_BYTES: usize = 64 << 20;
 
@@ -53,7 +53,7 @@ pub struct Config {
     pub subnet_labels: Option<PathBuf>,
     /// What becomes of the records.
     pub sink: Sink,
-    /// Bytes of memory that records may take while they wait for the sink.
+    /// Bytes of memory that records may take while they wait to be printed.
     pub queue_bytes: usize,
     /// Where records are kept, and how long; nowhere when there is none.
     pub store: Option<Settings>,

@@ -69,7 +69,7 @@ pub struct Totals {
     pub rejected: u64,
     /// Records decoded: `stored` + `dropped` + what is queued.
     pub records: u64,
-    /// Records that the sink has taken.
+    /// Records that the store has taken, or that were printed or let go without one.
     pub stored: u64,
     /// Records that it has not, and never will.
     pub dropped: u64,
@@ -194,7 +194,7 @@ impl Metrics {
         );
         r.register(
             "records_queued",
-            "Flow records on their way to the sink",
+            "Flow records that were decoded and are not yet stored",
             self.queued.clone(),
         );
         r.register(

@@ -10,7 +10,7 @@ use weir_store::Appender;
 use crate::metrics::{Drop, Metrics, Unprinted};
 use crate::queue::{Full, Sender};
 
-/// The way out of a worker. Clones share what they gather.
+/// The way out of a worker.
 #[derive(Debug, Clone)]
 pub enum Outlet {
     /// To the thread that prints or lets go.
@@ -34,25 +34,6 @@ pub enum Outlet {
 }
 
 impl Outlet {
-    /// One for another thread, which does not wait for this one.
-    #[must_use]
-    pub fn apart(&self) -> Self {
-        match self {
-            Self::Sink { .. } => self.clone(),
-            Self::Store {
-                appender,
-                printer,
-                metrics,
-                _open,
-            } => Self::Store {
-                appender: appender.apart(),
-                printer: printer.clone(),
-                metrics: Arc::clone(metrics),
-                _open: _open.clone(),
-            },
-        }
-    }
-
     /// Hands on what is in a batch and leaves an empty one. What is not taken is counted.
     pub fn send(&self, batch: &mut Vec<FlowRecord>) {
         match self {

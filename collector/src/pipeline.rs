@@ -13,7 +13,7 @@
 //! and end, the queue closes with the last of them, the printer empties it and ends, and
 //! the store makes segments of what it has in memory.
 
-use std::io::{self, PipeWriter};
+use std::io::{self, PipeWriter, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ use crate::metrics::Metrics;
 use crate::names::subnet_labels::{self, LabelFile};
 use crate::names::{NameSource, kubernetes, ovsdb};
 use crate::outlet::Outlet;
-use crate::queue;
+use crate::queue::{self, Inbox};
 use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
 use crate::sink::{self, Sink};
@@ -146,15 +146,7 @@ impl Collector {
             names.health.watch_store(reader.clone());
         }
         let metrics = Arc::new(metrics);
-        let outlet = write_records(
-            config.sink,
-            config.queue_bytes,
-            writer,
-            &metrics,
-            &names.health,
-            &ended,
-        )
-        .map_err(StartError::Spawn)?;
+        let (outlet, behind) = BehindOutlet::new(config.sink, config.queue_bytes, writer, &metrics);
         let shared = WorkerShared {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
@@ -185,59 +177,87 @@ impl Collector {
             listeners: receive_streams(listeners, shared, &ended),
             http: serve_pages(web, pages.clone(), api, &ended),
         };
+        behind.start(&pages, &ended).map_err(StartError::Spawn)?;
         pages.health.set_sockets(Ok(()));
         Ok(Running::new(addresses, stops, ends, pages, names.tasks, running))
     }
 }
 
-/// Starts the thread that prints, or closes the store in the end; beside a store the one
-/// that prints too. Both end when nobody has the outlet any more and all is done.
-fn write_records(
-    sink: Sink,
-    queue_bytes: usize,
-    store: Option<weir_store::Writer>,
-    metrics: &Arc<Metrics>,
-    health: &Arc<Health>,
-    ended: &mpsc::Sender<Ended>,
-) -> io::Result<Outlet> {
-    let counters = Arc::clone(metrics);
-    let Some(store) = store else {
-        let (queue, inbox) = queue::queue(queue_bytes);
-        let health = Arc::clone(health);
-        let write = move || {
-            sink::run(sink, &inbox, &counters, &health);
-            Ok(())
+/// What becomes of records behind the outlet, before its threads run: until then a store
+/// is closed by who drops this.
+enum BehindOutlet {
+    /// They are printed or let go.
+    Sink { sink: Sink, inbox: Inbox },
+    /// They are in the store, which is closed in the end, and printed as well.
+    Store {
+        store: weir_store::Writer,
+        until_closed: std::sync::mpsc::Receiver<()>,
+        printed: Option<(Box<dyn Write + Send>, Inbox)>,
+    },
+}
+
+impl BehindOutlet {
+    /// The outlet, and what is behind it.
+    fn new(
+        sink: Sink,
+        queue_bytes: usize,
+        store: Option<weir_store::Writer>,
+        metrics: &Arc<Metrics>,
+    ) -> (Outlet, Self) {
+        let metrics = Arc::clone(metrics);
+        let Some(store) = store else {
+            let (queue, inbox) = queue::queue(queue_bytes);
+            return (Outlet::Sink { sink: queue, metrics }, Self::Sink { sink, inbox });
         };
-        Ended::spawn(Part::Sink, ended, write)?;
-        return Ok(Outlet::Sink {
-            sink: queue,
-            metrics: Arc::clone(metrics),
-        });
-    };
-    let printer = match sink {
-        Sink::Discard => None,
-        Sink::Json(out) => {
-            let (printer, printed) = queue::queue(queue_bytes);
-            let metrics = Arc::clone(metrics);
-            let print = move || {
-                sink::print_stored(out, &printed, &metrics);
+        let (printer, printed) = match sink {
+            Sink::Discard => (None, None),
+            Sink::Json(out) => {
+                let (printer, inbox) = queue::queue(queue_bytes);
+                (Some(printer), Some((out, inbox)))
+            }
+        };
+        let (open, until_closed) = std::sync::mpsc::sync_channel(1);
+        let outlet = Outlet::Store {
+            appender: store.appender().clone(),
+            printer,
+            metrics,
+            _open: open,
+        };
+        let behind = Self::Store {
+            store,
+            until_closed,
+            printed,
+        };
+        (outlet, behind)
+    }
+
+    /// Starts the thread that prints, or closes the store in the end; beside a store the one
+    /// that prints too. Both end when nobody has the outlet any more and all is done.
+    fn start(self, pages: &Pages, ended: &mpsc::Sender<Ended>) -> io::Result<()> {
+        let (metrics, health) = (Arc::clone(&pages.metrics), Arc::clone(&pages.health));
+        match self {
+            Self::Sink { sink, inbox } => Ended::spawn(Part::Sink, ended, move || {
+                sink::run(sink, &inbox, &metrics, &health);
                 Ok(())
-            };
-            Ended::spawn(Part::Printer, ended, print)?;
-            Some(printer)
+            }),
+            Self::Store {
+                store,
+                until_closed,
+                printed,
+            } => {
+                if let Some((out, inbox)) = printed {
+                    let metrics = Arc::clone(&metrics);
+                    Ended::spawn(Part::Printer, ended, move || {
+                        sink::print_stored(out, &inbox, &metrics);
+                        Ok(())
+                    })?;
+                }
+                Ended::spawn(Part::Sink, ended, move || {
+                    sink::close_at_the_end(store, &until_closed, &metrics)
+                })
+            }
         }
-    };
-    let (open, until_closed) = std::sync::mpsc::sync_channel(1);
-    let appender = store.appender().clone();
-    Ended::spawn(Part::Sink, ended, move || {
-        sink::close_at_the_end(store, &until_closed, &counters)
-    })?;
-    Ok(Outlet::Store {
-        appender,
-        printer,
-        metrics: Arc::clone(metrics),
-        _open: open,
-    })
+    }
 }
 
 /// Both ends of the store, where there is one.
@@ -321,10 +341,6 @@ fn receive_datagrams(
     let sockets = Arc::new(sockets);
     for n in 0..workers.get() {
         let sockets = Arc::clone(&sockets);
-        let shared = WorkerShared {
-            outlet: shared.outlet.apart(),
-            ..shared.clone()
-        };
         let mut worker = shared.worker(datagram_limits(workers), NameRoom::THREAD);
         worker.recall(templates);
         let (stop, drops) = (stop_reader.try_clone()?, shared.metrics.kernel_drops());

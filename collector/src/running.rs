@@ -219,7 +219,7 @@ impl Running {
         stops.listeners.send_replace(true);
         let receives = |part: &Part| matches!(part, Part::Worker(_) | Part::Listener(_));
         let received = ends.wait(receives, RECEIVE_DEADLINE, &pages).await;
-        // They are the queue's only senders: the sink ends when it is empty.
+        // Nobody else has the outlet: what waits is printed now, and the store closed.
         let written = ends.wait(|part| *part == Part::Sink, SINK_DEADLINE, &pages).await;
         let kept = ends
             .wait(|part| *part == Part::Templates, SINK_DEADLINE, &pages)

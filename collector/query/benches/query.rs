@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use flows::{Flows, START};
 use jiff::Timestamp;
 use serde_json::json;
-use weir_query::{Embedded, Engine, Limits, Measure, Moment, Question, Since, Until};
+use weir_query::{Embedded, Engine, FlowsRequest, Limits, Measure, Moment, Question, Since, Until};
 use weir_store::{Reader, Retention, Settings, open};
 
 const DAY: i64 = 86_400_000_000;
@@ -35,13 +35,22 @@ fn main() {
     if !directory.join("filled").exists() {
         fill(directory, number(1, 1_000_000));
     }
+    let (mut opened, rounds) = (Vec::new(), number(2, 5));
+    for _ in 0..rounds.max(1) {
+        let began = Instant::now();
+        let reader = Reader::open_dir(directory).unwrap();
+        opened.push(began.elapsed().as_secs_f64());
+        drop(reader);
+    }
     let reader = Reader::open_dir(directory).unwrap();
+    let segments = reader.status().tiers[0].segments;
+    say(json!({ "query": "open", "seconds": median(opened), "segments": segments }));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(ask_all(&Embedded::new(reader), number(2, 5)));
+    runtime.block_on(ask_all(&Embedded::new(reader), rounds));
 }
 
 /// A day of flows.
@@ -108,14 +117,61 @@ async fn ask_all(engine: &Embedded, rounds: usize) {
         ..question(r#"addr == "10.128.3.232""#, &[], true)
     };
     ask(engine, "point search", point, rounds).await;
+    let nobody = question(
+        r#"addr == "10.255.255.1" || dst_addr == "10.255.255.1""#,
+        &[],
+        true,
+    );
+    ask(engine, "an address nobody has", nobody, rounds).await;
+    let two = question(r#"ns == "team-1" && dst_ns == "team-2""#, &[], true);
+    ask(engine, "two namespaces", two, rounds).await;
+    newest_page(engine, rounds).await;
 }
 
-async fn ask(engine: &Embedded, name: &str, question: Question, rounds: usize) {
-    let limits = Limits {
+/// The newest records of all.
+async fn newest_page(engine: &Embedded, rounds: usize) {
+    let Question { since, until, .. } = question("", &[], true);
+    let request = FlowsRequest {
+        since,
+        until,
+        limit: Some(20),
+        ..FlowsRequest::default()
+    };
+    let (mut seconds, mut rows_read) = (Vec::new(), 0);
+    for _ in 0..rounds.max(1) {
+        let began = Instant::now();
+        let page = engine.flows(&request, &limits()).await.unwrap();
+        seconds.push(began.elapsed().as_secs_f64());
+        assert_eq!(page.rows.json().len(), 20);
+        rows_read = page.stats.rows_read;
+    }
+    say(json!({
+        "query": "newest page",
+        "engine": "weir",
+        "seconds": median(seconds),
+        "rows_read": rows_read,
+    }));
+}
+
+fn limits() -> Limits {
+    Limits {
         threads: 2,
         memory: 4 << 30,
         ..Limits::default()
-    };
+    }
+}
+
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+fn say(line: serde_json::Value) {
+    println!("{line}");
+}
+
+async fn ask(engine: &Embedded, name: &str, question: Question, rounds: usize) {
+    let limits = limits();
     let mut seconds = Vec::new();
     let mut found = None;
     for _ in 0..rounds.max(1) {
@@ -123,7 +179,6 @@ async fn ask(engine: &Embedded, name: &str, question: Question, rounds: usize) {
         found = Some(engine.answer(&question, &limits).await.unwrap());
         seconds.push(began.elapsed().as_secs_f64());
     }
-    seconds.sort_by(f64::total_cmp);
     let found = found.unwrap();
     let rows = found.rows.json();
     let answered_by = if question.raw_only {
@@ -131,18 +186,15 @@ async fn ask(engine: &Embedded, name: &str, question: Question, rounds: usize) {
     } else {
         "weir, rollups"
     };
-    println!(
-        "{}",
-        json!({
-            "query": name,
-            "engine": answered_by,
-            "seconds": seconds[seconds.len() / 2],
-            "groups": found.groups,
-            "bytes": found.totals.json()[0]["bytes"],
-            "first": rows.first(),
-            "rows_read": found.stats.rows_read,
-        })
-    );
+    say(json!({
+        "query": name,
+        "engine": answered_by,
+        "seconds": median(seconds),
+        "groups": found.groups,
+        "bytes": found.totals.json()[0]["bytes"],
+        "first": rows.first(),
+        "rows_read": found.stats.rows_read,
+    }));
     if std::env::var_os("EXPLAIN").is_some() {
         eprintln!("{}", engine.explain(&question, &limits).await.unwrap().plan);
     }

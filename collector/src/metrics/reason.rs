@@ -47,7 +47,7 @@ pub(super) const RECORD_KINDS: [&str; 3] = ["biflow", "reverse", "list"];
 /// Why a record that was decoded was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drop {
-    /// The queue to the sink was full.
+    /// The queue to the printer was full.
     QueueFull,
     /// The sink could not write.
     SinkFailed,

@@ -3,36 +3,37 @@
 //! a batch put there.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use weir_flow::{FlowRecord, Identity};
 
+use crate::identities::Content;
 use crate::rows::Rows;
 use crate::state::Shared;
 
 /// Rows of a batch at most.
 const BATCH: usize = 8_192;
+/// Bytes of texts and the like that records keep elsewhere, at which a batch is handed on.
+const TEXTS: usize = 4 << 20;
 
 /// Places for identities that are known by where they lie in memory. Whoever names flows
 /// hands out the same few thousand again and again.
 const REFS: usize = 1 << 16;
 
-/// The rows that one thread gathers.
+/// Rows that one thread at a time adds to.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
     rows: Rows,
     named: BatchIdentities,
     /// Memory for the ids of records' sides.
     sides: Vec<(u32, u32)>,
+    /// Bytes that the records kept elsewhere.
+    texts: usize,
     /// When the first of the rows came.
     since: Option<Instant>,
 }
 
 impl Gathering {
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
     /// Takes in records. Those that fill a batch are handed on.
     pub fn append(&mut self, records: &[FlowRecord], shared: &Shared) {
         let mut rest = records;
@@ -41,7 +42,11 @@ impl Gathering {
             let (some, after) = rest.split_at(room.min(rest.len()));
             rest = after;
             let named = &mut self.named;
-            let mut id = |identity: &Arc<Identity>| named.id(identity, |new| shared.lock().ids.find(new));
+            let find = |new: &Arc<Identity>| {
+                let content = Content::of(new);
+                shared.lock().ids.find(content)
+            };
+            let mut id = |identity: &Arc<Identity>| named.id(identity, find);
             let side = |record: &FlowRecord| {
                 let src = id(record.src.identity.shared());
                 (src, id(record.dst.identity.shared()))
@@ -49,24 +54,26 @@ impl Gathering {
             self.sides.clear();
             self.sides.extend(some.iter().map(side));
             self.rows.extend(some, &self.sides);
-            if self.rows.len() >= BATCH {
+            self.texts += some.iter().map(FlowRecord::heap_bytes).sum::<usize>();
+            if self.rows.len() >= BATCH || self.texts >= TEXTS {
                 self.hand_on(shared);
             }
         }
         if self.rows.len() > 0 && self.since.is_none() {
             self.since = Some(Instant::now());
         }
+        self.hand_on_aged(shared);
     }
 
     /// Makes a batch of the rows: from now on they can be seen, and wait for the log.
     pub fn hand_on(&mut self, shared: &Shared) {
-        self.since = None;
+        (self.since, self.texts) = (None, 0);
         if let Some((batch, time)) = self.rows.take() {
             let mut state = shared.lock();
-            self.named
-                .next_batch(|named| state.push(batch, time, named, &shared.settings));
+            let memtable = state.push(batch, time, &self.named.named(), &shared.settings);
             let seals = !state.full.is_empty();
             drop(state);
+            self.named.next_batch(memtable);
             shared.log.notify_one();
             if seals {
                 shared.seal.notify_one();
@@ -74,31 +81,43 @@ impl Gathering {
         }
     }
 
-    /// The first of the rows came so long ago.
-    pub fn is_older_than(&self, age: Duration) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= age)
+    /// The same if the first of the rows came long enough ago.
+    pub fn hand_on_aged(&mut self, shared: &Shared) {
+        let age = shared.settings.write_age;
+        if self.since.is_some_and(|since| since.elapsed() >= age) {
+            self.hand_on(shared);
+        }
+    }
+
+    /// Lets go of those whom no batch named lately; `memtable` is the open one.
+    pub fn forget(&mut self, memtable: u64) {
+        if self.rows.len() == 0 {
+            self.named.forget(memtable);
+        }
     }
 }
 
-/// Whom the rows of a batch name.
+/// Whom the rows of a batch name: ids, and who they are.
 pub(crate) struct Named<'a> {
-    /// Their ids, each once, and who they are.
-    pub all: &'a mut dyn Iterator<Item = (u32, Arc<Identity>)>,
-    /// Those that no batch of this memtable named before, as far as who gathers knows,
-    /// come first: so many.
-    pub new: usize,
-    /// Which memtable that is.
+    /// Those that no batch of this memtable named before, as far as who gathers knows.
+    pub new: &'a [(u32, Arc<Identity>)],
+    /// The others.
+    pub again: &'a [(u32, Arc<Identity>)],
+    /// Which memtable that is; 0: nobody knows.
     pub memtable: u64,
 }
 
-/// Ids of the identities that one thread has to do with, and whom its batch names.
-#[derive(Debug)]
+/// Ids of the identities that rows had to do with lately, and whom the batch names.
+#[derive(Debug, Default)]
 struct BatchIdentities {
-    known: Box<[Option<KnownIdentity>]>,
-    /// Of the batch; others had other numbers.
-    batch: u32,
+    /// None at all until the first is met.
+    known: Vec<Option<KnownIdentity>>,
+    /// How many batches there were before this one.
+    batch: u64,
     /// That took the last batch.
     memtable: u64,
+    /// The latest before which those are forgotten that it did not name.
+    forgotten: u64,
     /// Whom the batch names and none before it named in that memtable.
     new: Vec<(u32, Arc<Identity>)>,
     /// Whom it names, and others did before.
@@ -110,21 +129,9 @@ struct KnownIdentity {
     identity: Arc<Identity>,
     id: u32,
     /// The last batch that named it by this reference.
-    batch: u32,
-    /// The memtable that this batch was for.
+    batch: u64,
+    /// The memtable that this batch was for, as far as was known; 0: nobody knew.
     memtable: u64,
-}
-
-impl Default for BatchIdentities {
-    fn default() -> Self {
-        Self {
-            known: std::iter::repeat_with(|| None).take(REFS).collect(),
-            batch: 1,
-            memtable: 0,
-            new: Vec::new(),
-            again: Vec::new(),
-        }
-    }
 }
 
 impl BatchIdentities {
@@ -134,8 +141,8 @@ impl BatchIdentities {
     fn id(&mut self, identity: &Arc<Identity>, find: impl FnOnce(&Arc<Identity>) -> u32) -> u32 {
         let first = place(identity);
         for place in [first, first ^ 1] {
-            match &self.known[place] {
-                Some(known) if Arc::ptr_eq(&known.identity, identity) => {
+            match self.known.get(place) {
+                Some(Some(known)) if Arc::ptr_eq(&known.identity, identity) => {
                     let (id, is_named) = (known.id, known.batch == self.batch);
                     if !is_named {
                         self.name(place);
@@ -146,15 +153,18 @@ impl BatchIdentities {
             }
         }
         let id = find(identity);
+        if self.known.is_empty() {
+            self.known.resize_with(REFS, || None);
+        }
         // The one that was found longer ago makes room.
         self.known.swap(first, first ^ 1);
         self.known[first] = Some(KnownIdentity {
             identity: Arc::clone(identity),
             id,
-            batch: 0,
-            memtable: 0,
+            batch: self.batch,
+            memtable: self.memtable,
         });
-        self.name(first);
+        self.new.push((id, Arc::clone(identity)));
         id
     }
 
@@ -163,27 +173,46 @@ impl BatchIdentities {
         let Some(known) = &mut self.known[place] else {
             return;
         };
-        let list = if known.memtable == self.memtable && known.memtable != 0 {
-            &mut self.again
-        } else {
-            &mut self.new
-        };
+        let is_new = known.memtable != self.memtable || self.memtable == 0;
+        let list = if is_new { &mut self.new } else { &mut self.again };
         list.push((known.id, Arc::clone(&known.identity)));
         (known.batch, known.memtable) = (self.batch, self.memtable);
     }
 
-    /// Hands on whom the batch names, and learns which memtable has it now.
-    fn next_batch(&mut self, push: impl FnOnce(Named<'_>) -> u64) {
-        let new = self.new.len();
-        let mut all = self.new.drain(..).chain(self.again.drain(..));
-        let memtable = self.memtable;
-        self.memtable = push(Named {
-            all: &mut all,
-            new,
-            memtable,
-        });
-        drop(all);
-        self.batch = self.batch.wrapping_add(1).max(1);
+    /// Whom the batch names.
+    fn named(&self) -> Named<'_> {
+        Named {
+            new: &self.new,
+            again: &self.again,
+            memtable: self.memtable,
+        }
+    }
+
+    /// This memtable took the batch; another one begins.
+    fn next_batch(&mut self, memtable: u64) {
+        self.new.clear();
+        self.again.clear();
+        self.memtable = memtable;
+        self.batch += 1;
+        self.forget(memtable);
+    }
+
+    /// Lets go of those whom no batch for this memtable, the open one, or the one before it
+    /// named.
+    fn forget(&mut self, memtable: u64) {
+        if self.forgotten < memtable {
+            self.forgotten = memtable;
+            let last = |known: &KnownIdentity| {
+                if known.batch + 1 == self.batch {
+                    self.memtable
+                } else {
+                    known.memtable
+                }
+            };
+            for place in &mut self.known {
+                place.take_if(|known| last(known) + 1 < memtable);
+            }
+        }
     }
 }
 

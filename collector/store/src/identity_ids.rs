@@ -47,8 +47,7 @@ impl Default for IdentityIds {
 
 impl IdentityIds {
     /// The id of an identity.
-    pub fn find(&mut self, identity: &Identity) -> u32 {
-        let content = Content::of(identity);
+    pub fn find(&mut self, content: Content) -> u32 {
         if let Some(id) = self.ids.get(&content) {
             return *id;
         }
@@ -73,7 +72,8 @@ impl IdentityIds {
     }
 
     fn admit(&mut self, id: u32, content: Content, head: u64) {
-        self.ids.insert(content.clone(), id);
+        // One that was forgotten and came back may have another meanwhile, which stays.
+        self.ids.entry(content.clone()).or_insert(id);
         self.entries.insert(id, IdentityEntry { content, head });
         self.reserve(id.saturating_add(1));
     }
@@ -128,9 +128,9 @@ impl IdentityIds {
         let (_, last, _) = heads.select_nth_unstable(place);
         let before = last.saturating_add(1).min(oldest);
         let ids = &mut self.ids;
-        self.entries.retain(|_, entry| {
+        self.entries.retain(|id, entry| {
             let stays = entry.head >= before;
-            if !stays {
+            if !stays && ids.get(&entry.content) == Some(id) {
                 ids.remove(&entry.content);
             }
             stays
@@ -153,7 +153,7 @@ mod tests {
 
     /// The id of an identity that a head names, and whether it does so for the first time.
     fn id(ids: &mut IdentityIds, identity: &Identity, head: u64) -> (u32, bool) {
-        let id = ids.find(identity);
+        let id = ids.find(Content::of(identity));
         (id, ids.name(id, identity, head).is_some())
     }
 
@@ -194,13 +194,30 @@ mod tests {
     fn who_was_forgotten_between_being_found_and_being_named_keeps_the_id() {
         let mut ids = IdentityIds::default();
         let (slow, other) = (named("slow"), named("other"));
-        let found = ids.find(&slow);
+        let found = ids.find(Content::of(&slow));
         id(&mut ids, &other, 5);
         ids.forget_to(1, 5);
         assert!(ids.content(found).is_none());
         assert_eq!(ids.name(found, &slow, 5), Some(Content::of(&slow)));
         assert_eq!(ids.content(found), Some(&Content::of(&slow)));
         assert_eq!(ids.name(found, &slow, 5), None);
+    }
+
+    #[test]
+    fn who_was_forgotten_and_has_two_ids_since_loses_neither_with_the_other() {
+        let mut ids = IdentityIds::default();
+        let (back, other) = (named("back"), named("other"));
+        let first = ids.find(Content::of(&back));
+        id(&mut ids, &other, 5);
+        ids.forget_to(1, 5);
+        let second = ids.find(Content::of(&back));
+        assert_ne!(first, second);
+        ids.name(first, &back, 6);
+        ids.name(second, &back, 7);
+        assert_eq!(ids.find(Content::of(&back)), second);
+        ids.forget_to(1, 7);
+        assert!(ids.content(first).is_none());
+        assert_eq!(ids.find(Content::of(&back)), second);
     }
 
     #[test]

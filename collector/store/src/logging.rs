@@ -56,6 +56,7 @@ pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &[u64]) {
             state = shared.wait(&shared.log, state, nap);
         }
         state.fill_aged(&shared.settings);
+        state.trim();
         if !state.full.is_empty() {
             shared.seal.notify_all();
         }

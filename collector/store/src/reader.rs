@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -18,7 +19,7 @@ use crate::range::TimeRange;
 use crate::recovery;
 use crate::segment::{Segment, SegmentError};
 use crate::state::{Shared, State};
-use crate::status::Status;
+use crate::status::{Counts, Status};
 use crate::tail::Tail;
 use crate::writer::OpenError;
 
@@ -333,19 +334,22 @@ impl Reader {
             Source::Running(shared) => shared.settings.disk.space(&shared.settings.directory).ok(),
             Source::Snapshot(_) => None,
         };
-        let gathered = match &self.0 {
-            Source::Running(shared) => shared.gatherings.rows(),
+        let state = self.lock();
+        let stored = match &self.0 {
+            Source::Running(shared) => shared.stored.load(Ordering::Relaxed),
             Source::Snapshot(_) => 0,
         };
-        let state = self.lock();
         Status {
             disk,
             unreadable: unreadable(&state),
             memory_rows: state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum(),
-            memory_bytes: state.memory as u64,
-            unlogged_rows: state.unlogged_rows() + gathered,
+            memory_bytes: state.memory.load(Ordering::Relaxed) as u64,
+            unlogged_rows: state.unlogged_rows() + stored.saturating_sub(state.pushed),
             identities: state.ids.len(),
-            counts: state.counts,
+            counts: Counts {
+                stored,
+                ..state.counts
+            },
             troubles: state.troubles.clone(),
             ..Status::of(&state.catalog)
         }

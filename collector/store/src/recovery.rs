@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{max, min};
@@ -175,7 +176,7 @@ fn restore(state: &mut State, number: u64, frames: Vec<Logged>) {
         }
     }
     if !head.batches.is_empty() {
-        state.memory += head.bytes;
+        state.memory.fetch_add(head.bytes, Ordering::Relaxed);
         state.full.push_back(Arc::new(head));
     }
 }

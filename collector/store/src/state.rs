@@ -4,10 +4,9 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-
-use weir_flow::Identity;
 
 use crate::appender::Gatherings;
 use crate::batch::Batch;
@@ -38,6 +37,12 @@ pub(crate) struct Shared {
     pub identities: IdentityCache,
     /// Rows that are in no batch yet.
     pub gatherings: Gatherings,
+    /// Bytes of rows in batches that are in no segment.
+    pub memory: Arc<AtomicUsize>,
+    /// No more records are taken in.
+    pub is_closing: AtomicBool,
+    /// Records that were taken in.
+    pub stored: AtomicU64,
     state: Mutex<State>,
     /// There is something to log.
     pub log: Condvar,
@@ -56,6 +61,9 @@ impl Shared {
             store,
             identities: IdentityCache::default(),
             gatherings: Gatherings::default(),
+            memory: Arc::clone(&state.memory),
+            is_closing: AtomicBool::new(false),
+            stored: AtomicU64::new(0),
             state: Mutex::new(state),
             log: Condvar::new(),
             seal: Condvar::new(),
@@ -103,8 +111,6 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct State {
     pub stage: Stage,
-    /// No more records are taken in.
-    pub is_closing: bool,
     pub ids: IdentityIds,
     pub open: Memtable,
     /// Full heads, the oldest first; each stays until its segment is readable.
@@ -125,7 +131,9 @@ pub(crate) struct State {
     /// What expired for want of room and may still be read.
     pub leaving: Vec<Weak<Segment>>,
     /// Bytes of rows in `open` and `full`.
-    pub memory: usize,
+    pub memory: Arc<AtomicUsize>,
+    /// Of the records that were taken in, those that are in a batch.
+    pub pushed: u64,
     /// At the end the log could not be synced: what is in it may be lost.
     pub log_sync_failed: bool,
     pub watchers: Watchers,
@@ -141,7 +149,6 @@ impl State {
     pub fn new(ids: IdentityIds, catalog: Catalog, number: u64) -> Self {
         Self {
             stage: Stage::Running,
-            is_closing: false,
             ids,
             open: Memtable::new(number),
             full: VecDeque::new(),
@@ -154,7 +161,8 @@ impl State {
             forgotten: 0,
             leaving: Vec::new(),
             log_sync_failed: false,
-            memory: 0,
+            memory: Arc::default(),
+            pushed: 0,
             watchers: Watchers::default(),
             counts: Counts::default(),
             troubles: Vec::new(),
@@ -163,15 +171,11 @@ impl State {
         }
     }
 
-    /// Whether so many records are taken in; they count as stored then, else as refused.
-    pub fn admit(&mut self, records: usize, settings: &Settings) -> Result<(), Refusal> {
-        if self.memory >= settings.max_memory || self.is_closing {
-            let reason = self.why_behind();
-            *self.counts.refused(reason) += records as u64;
-            return Err(reason);
-        }
-        self.counts.stored += records as u64;
-        Ok(())
+    /// So many records are not taken in.
+    pub fn refuse(&mut self, records: usize) -> Refusal {
+        let reason = self.why_behind();
+        *self.counts.refused(reason) += records as u64;
+        reason
     }
 
     /// What keeps rows in memory.
@@ -185,18 +189,20 @@ impl State {
 
     /// Takes a batch: from now on its rows can be seen, and wait for the log. Returns the
     /// number of the memtable that has it.
-    pub fn push(&mut self, batch: Batch, time: TimeRange, named: Named<'_>, settings: &Settings) -> u64 {
+    pub fn push(&mut self, batch: Batch, time: TimeRange, named: &Named<'_>, settings: &Settings) -> u64 {
         let head = &mut self.open;
         let number = head.number;
         // Of the memtable that its predecessor went to, it tells who is new there.
-        let new = if named.memtable == number {
-            named.new
+        let others = if named.memtable == number {
+            &[]
         } else {
-            usize::MAX
+            named.again
         };
         let ids = &mut self.ids;
-        let first = |(id, identity): (u32, Arc<Identity>)| Some((id, ids.name(id, &identity, number)?));
-        let fresh: Vec<_> = named.all.take(new).filter_map(first).collect();
+        let names = named.new.iter().chain(others);
+        let fresh: Vec<_> = names
+            .filter_map(|(id, identity)| Some((*id, ids.name(*id, identity, number)?)))
+            .collect();
         let named = (!fresh.is_empty()).then(|| Arc::new(NamedIdentities::new(fresh)));
         if let Some(named) = &named {
             head.identities.push(Arc::clone(named));
@@ -205,7 +211,8 @@ impl State {
         let bytes = batch.memory_size();
         head.count += batch.num_rows();
         head.bytes += bytes;
-        self.memory += bytes;
+        self.memory.fetch_add(bytes, Ordering::Relaxed);
+        self.pushed += batch.num_rows() as u64;
         self.newest = self.newest.max(Some(time.until.saturating_sub(1)));
         self.watchers.show(&batch, &head.identities);
         self.unlogged.push_back(Frame {
@@ -242,6 +249,10 @@ impl State {
             bytes: head.bytes,
             identities: head.identities,
         }));
+    }
+
+    /// Forgets identities where too many are known.
+    pub fn trim(&mut self) {
         let oldest = self.full.front().map_or(self.open.number, |head| head.number);
         self.ids.trim(oldest);
     }
@@ -250,7 +261,7 @@ impl State {
     pub fn sealed(&mut self, head: &FullMemtable, segment: Segment) {
         self.full.retain(|other| other.number != head.number);
         self.unlogged.retain(|frame| frame.head != head.number);
-        self.memory = self.memory.saturating_sub(head.bytes);
+        self.memory.fetch_sub(head.bytes, Ordering::Relaxed);
         self.sealed = self.sealed.max(head.number);
         self.catalog.add(segment);
     }

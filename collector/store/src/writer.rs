@@ -5,6 +5,7 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -219,13 +220,21 @@ impl Writer {
         } else {
             unlogged
         };
+        // All that was taken in is in batches by now, but for what a thread had that panicked.
+        let faulty = self
+            .shared
+            .stored
+            .load(Ordering::Relaxed)
+            .saturating_sub(state.pushed);
         CloseSummary {
             sealed_rows: state.counts.sealed_rows - sealed_before,
             logged_rows: in_memory - lost,
-            lost_rows: lost,
-            reason: (in_memory > 0).then(|| match state.troubles.iter().any(|trouble| trouble.full_disk) {
-                true => Refusal::DiskFull,
-                false => Refusal::DiskFailed,
+            lost_rows: lost + faulty,
+            reason: (in_memory + faulty > 0).then(|| {
+                match state.troubles.iter().any(|trouble| trouble.full_disk) {
+                    true => Refusal::DiskFull,
+                    false => Refusal::DiskFailed,
+                }
             }),
         }
     }
@@ -233,8 +242,8 @@ impl Writer {
     fn end(&mut self, stage: Stage) {
         let mut state = self.shared.lock();
         if state.stage == Stage::Running {
-            state.is_closing = true;
             drop(state);
+            self.shared.is_closing.store(true, Ordering::Relaxed);
             // All that was admitted, and nothing that was not, is in batches after this.
             self.shared.hand_on();
             state = self.shared.lock();

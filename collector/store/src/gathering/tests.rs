@@ -1,4 +1,15 @@
+use std::collections::BTreeSet;
+
+use arrow::array::AsArray;
+use arrow::datatypes::UInt32Type;
+
 use super::*;
+use crate::catalog::Catalog;
+use crate::identities;
+use crate::identity_ids::IdentityIds;
+use crate::rows::tests::sparse;
+use crate::settings::Settings;
+use crate::state::State;
 
 fn named(name: &str) -> Arc<Identity> {
     Arc::new(Identity {
@@ -9,14 +20,10 @@ fn named(name: &str) -> Arc<Identity> {
 
 /// Whom a batch names that goes to this memtable: the ids of the new ones, and of the others.
 fn next(ids: &mut BatchIdentities, memtable: u64) -> (Vec<u32>, Vec<u32>) {
-    let mut lists = None;
-    ids.next_batch(|named| {
-        let all: Vec<u32> = named.all.map(|(id, _)| id).collect();
-        let (new, again) = all.split_at(named.new);
-        lists = Some((new.to_vec(), again.to_vec()));
-        memtable
-    });
-    lists.unwrap()
+    let ids_of = |named: &[(u32, Arc<Identity>)]| named.iter().map(|(id, _)| *id).collect();
+    let lists = (ids_of(ids.named().new), ids_of(ids.named().again));
+    ids.next_batch(memtable);
+    lists
 }
 
 #[test]
@@ -56,4 +63,75 @@ fn more_identities_than_there_are_places_have_their_ids_all_the_same() {
     assert!(again.is_empty());
     let named: std::collections::HashSet<u32> = new.into_iter().collect();
     assert_eq!(named.len(), many.len());
+}
+
+#[test]
+fn those_whom_no_batch_named_lately_are_let_go() {
+    let mut ids = BatchIdentities::default();
+    let (web, db) = (named("web"), named("db"));
+    ids.id(&web, |_| 1);
+    next(&mut ids, 1);
+    ids.id(&db, |_| 2);
+    ids.id(&web, |_| panic!("it is known"));
+    next(&mut ids, 1);
+    ids.id(&db, |_| panic!("it is known"));
+    next(&mut ids, 2);
+    assert_eq!(Arc::strong_count(&web), 2);
+    ids.forget(3);
+    assert_eq!((Arc::strong_count(&web), Arc::strong_count(&db)), (1, 2));
+    ids.forget(4);
+    assert_eq!(Arc::strong_count(&db), 1);
+    assert_eq!(ids.id(&web, |_| 3), 3);
+}
+
+#[test]
+fn long_texts_fill_a_batch() {
+    let state = State::new(IdentityIds::default(), Catalog::default(), 1);
+    let shared = Shared::new(Settings::new("nowhere"), "a store".to_owned(), state);
+    let mut gathering = Gathering::default();
+    let mut records = sparse(1_000);
+    for (number, record) in (0..).zip(&mut records) {
+        record.src.if_name = format!("{number:0200}").as_str().into();
+    }
+    for _ in 0..30 {
+        gathering.append(&records[..500], &shared);
+        gathering.append(&records[500..], &shared);
+    }
+    let batches = shared.lock().open.batches.len();
+    assert!((4..=10).contains(&batches), "{batches}");
+}
+
+/// Whom the batches of the open memtable name, and whom it has.
+fn named_and_had(shared: &Shared) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let state = shared.lock();
+    let rows = state.open.batches.iter().map(|(batch, _)| batch.widen());
+    let named = rows.flat_map(|rows| {
+        let ids = ["src_id", "dst_id"].map(|side| rows[side].as_primitive::<UInt32Type>().values().to_vec());
+        ids.into_iter().flatten()
+    });
+    let tables = state.open.identities.tables();
+    let had = tables.iter().flat_map(|table| identities::ids(table).to_vec());
+    (named.filter(|id| *id != 0).collect(), had.collect())
+}
+
+#[test]
+fn a_memtable_has_all_whom_its_batches_name_whichever_they_were_gathered_for() {
+    let state = State::new(IdentityIds::default(), Catalog::default(), 1);
+    let shared = Shared::new(Settings::new("nowhere"), "a store".to_owned(), state);
+    let mut gathering = Gathering::default();
+    let records = sparse(40);
+    for changes in [false, false, true, false, true, true, false] {
+        gathering.append(&records, &shared);
+        if changes {
+            // A batch of others was the last that the memtable had room for.
+            let mut other = Gathering::default();
+            other.append(&records[..3], &shared);
+            other.hand_on(&shared);
+            shared.lock().fill();
+        }
+        gathering.hand_on(&shared);
+        let (named, had) = named_and_had(&shared);
+        assert!(named.len() > 10);
+        assert_eq!(named, had);
+    }
 }

@@ -480,7 +480,7 @@ fn go_on_on_a_full_disk() {
     while next < 300_000 && behind < 3_000 && refused == 0 {
         match writer.append(&numbered(next..next + 1_000)) {
             Ok(()) => (next, behind) = (next + 1_000, 0),
-            // Sealing may be behind.
+            // Sealing may be behind, however long it takes, as long as it gets on.
             Err(reason) if reason.as_str() == "store_behind" => {
                 behind += 1;
                 std::thread::park_timeout(Duration::from_millis(10));
