@@ -41,10 +41,12 @@ mod records;
 mod rows;
 mod run;
 mod segment_reader;
+mod selection;
 mod shown;
 mod sketch;
 pub mod span;
 mod states;
+mod stored_rows;
 mod tail;
 mod tier_slice;
 
@@ -65,3 +67,4 @@ pub use moment::{Moment, Since, Span, Until};
 pub use order::{Cover, Order};
 pub use question::{FlowsRequest, Question, ValuesRequest};
 pub use rows::AnswerRows;
+pub use selection::{ArrowRecords, StoreWriteError, StoreWriter};

@@ -1564,3 +1564,73 @@ async fn filters_as_wide_and_as_deep_as_may_be_are_answered() {
     };
     assert_eq!(found(&stored, &words).await, BTreeMap::new());
 }
+
+#[tokio::test]
+async fn a_selection_as_a_store_answers_as_its_source_does_for_those_flows() {
+    use weir_query::{ExportRequest, StoreWriter};
+    let stored = stored();
+    let filters = [
+        "",
+        r#"ns == "team-0" || dst_ns == "team-0""#,
+        "dst_port == 443",
+        "bytes < 0",
+    ];
+    for (number, filter) in filters.into_iter().enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("chosen");
+        let (from, until) = (START + 17 * MINUTE + 5, START + 170 * MINUTE);
+        let request = ExportRequest {
+            filter: filter.to_owned(),
+            since: Since(at(from)),
+            until: Until(at(until)),
+            all_observations: true,
+            ..ExportRequest::default()
+        };
+        let engine = Embedded::new(stored.reader.clone());
+        let mut export = engine.export(&request, &Limits::default()).await.unwrap();
+        let mut writer = StoreWriter::begin(&target).unwrap();
+        while let Some(rows) = export.next().unwrap() {
+            writer.write(&rows).unwrap();
+        }
+        let records = writer.finish().unwrap();
+        assert_eq!(records == 0, number == 3, "{filter}");
+        let chosen = Reader::open_dir(&target).unwrap();
+        let groups: [&[&str]; 5] = [
+            &["ns", "dst_ns"],
+            &["zone", "dst_node_name", "protocol"],
+            &["addr/24", "dst_port", "verdict"],
+            &["workload_name"],
+            &[],
+        ];
+        for (group_by, all_observations) in groups.into_iter().zip([false, true, false, true, false]) {
+            for (bucket, raw_only) in [(None, false), (Some("1h"), false), (None, true)] {
+                let of_source = Question {
+                    filter: filter.to_owned(),
+                    since: Since(at(from)),
+                    until: Until(at(until)),
+                    bucket: bucket.map(|bucket| bucket.parse::<Bucket>().unwrap()),
+                    all_observations,
+                    raw_only,
+                    ..question(group_by)
+                };
+                let of_chosen = Question {
+                    filter: String::new(),
+                    ..of_source.clone()
+                };
+                let limits = Limits::default();
+                let wanted = answer(&stored.reader, &of_source, &limits).await.unwrap();
+                let found = answer(&chosen, &of_chosen, &limits).await.unwrap();
+                let rows = |answer: &Answer| answer.rows.json().iter().map(sorted).collect::<Vec<_>>();
+                assert_eq!(rows(&found), rows(&wanted), "{filter} {group_by:?} {bucket:?}");
+                assert_eq!(found.totals, wanted.totals, "{filter} {group_by:?}");
+                let gone = |answer: &Answer| answer.notes.iter().any(|note| note.kind == NoteKind::Expired);
+                assert!(!gone(&found), "{:?}", found.notes);
+            }
+        }
+        assert_eq!(
+            chosen.view(ALL).hour.len(),
+            usize::from(records > 0),
+            "sums by hour are there"
+        );
+    }
+}

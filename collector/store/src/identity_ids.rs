@@ -69,17 +69,28 @@ impl IdentityIds {
                 return (id, false);
             }
             (Some((id, _)), _) | (None, Some((id, _))) => id,
-            (None, None) => self.find(identity),
+            (None, None) => self.find(&Content::of(identity)),
         };
         self.refer(place, identity, id, head);
+        (id, self.name(id, head))
+    }
+
+    /// The same of one whose content is at hand.
+    pub fn id_of(&mut self, content: &Content, head: u64) -> (u32, bool) {
+        let id = self.find(content);
+        (id, self.name(id, head))
+    }
+
+    /// `head` names it: whether for the first time.
+    fn name(&mut self, id: u32, head: u64) -> bool {
         let Some(entry) = self.entries.get_mut(&id) else {
-            return (id, false);
+            return false;
         };
         let first = entry.head != head && id != 0;
         if first {
             entry.head = entry.head.max(head);
         }
-        (id, first)
+        first
     }
 
     /// The id, and the head that named it last.
@@ -89,14 +100,13 @@ impl IdentityIds {
         Arc::ptr_eq(&found.identity, identity).then_some((found.id, found.head))
     }
 
-    fn find(&mut self, identity: &Arc<Identity>) -> u32 {
-        let content = Content::of(identity);
-        if let Some(id) = self.ids.get(&content) {
+    fn find(&mut self, content: &Content) -> u32 {
+        if let Some(id) = self.ids.get(content) {
             return *id;
         }
         let id = self.next;
         // No head has named it yet: the caller is to hear that this one does.
-        self.admit(id, content, NO_HEAD);
+        self.admit(id, content.clone(), NO_HEAD);
         id
     }
 
