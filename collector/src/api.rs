@@ -47,12 +47,13 @@ use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 use crate::metrics::Metrics;
 pub use access::{Caller, Gate, Who};
 pub use format::Format;
-use params::{FieldName, GroupName};
+use params::FieldName;
 pub use problem::Problem;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
 use threads::QueryThreads;
 use turns::{Asker, Turns};
 use weir_identity::Snapshot;
+use weir_query::GroupName;
 
 /// Tails that run at a time.
 const TAILS: usize = 32;

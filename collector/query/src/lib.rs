@@ -42,6 +42,7 @@ mod rows;
 mod run;
 mod segment_reader;
 mod selection;
+mod shift;
 mod shown;
 mod sketch;
 pub mod span;
@@ -61,6 +62,7 @@ pub use engine::{
 pub use error::QueryError;
 pub use export_writer::{ExportFormat, ExportWriter};
 pub use filter::{Filter, FilterError, compile};
+pub use group_key::GroupName;
 pub use limits::{Limits, Scope};
 pub use measure::{Measure, Percentile, Quantity, Unit, UnknownMeasure};
 pub use moment::{Moment, Since, Span, Until};

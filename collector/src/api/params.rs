@@ -12,7 +12,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use weir_api::fields::Column;
 use weir_query::{
-    Bucket, Compare, Cover, FlowsRequest, Measure, Order, Question, Since, Until, ValuesRequest, Zone,
+    Bucket, Compare, Cover, FlowsRequest, GroupName, Measure, Order, Question, Since, Until, ValuesRequest,
+    Zone,
 };
 
 use super::export::ExportForm;
@@ -430,27 +431,6 @@ impl PartialSchema for FieldName {
 }
 
 impl ToSchema for FieldName {}
-
-/// What to group by, for the document: a field, or so many bits of an address.
-#[derive(Debug)]
-pub struct GroupName;
-
-impl PartialSchema for GroupName {
-    fn schema() -> RefOr<Schema> {
-        let names: Vec<&str> = Column::all().map(Column::name).collect();
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .pattern(Some(format!("^({})(/[0-9]+(/[0-9]+)?)?$", names.join("|"))))
-            .description(Some(
-                "The name of a field; behind one of an address may stand how many bits of it, or how many of \
-                 IPv4 and of IPv6",
-            ))
-            .examples(["dst_workload_name", "addr/24", "dst_addr/24/64"])
-            .into()
-    }
-}
-
-impl ToSchema for GroupName {}
 
 #[cfg(test)]
 mod tests {

@@ -57,9 +57,9 @@ impl<const MOST: usize> Tally<MOST> {
         self.weights.iter().find_map(reaches)
     }
 
-    /// The largest weight.
-    pub(crate) fn heaviest(&self) -> Option<u64> {
-        self.weights.values().max().copied()
+    /// Each number and its weight.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.weights.iter().map(|(number, weight)| (*number, *weight))
     }
 
     /// Numbers are rounded.
