@@ -329,6 +329,12 @@ impl Reader {
         true
     }
 
+    /// Another process may merge or expire the files of a view while it is used; who needs
+    /// them opens them at once.
+    pub fn is_of_another_process(&self) -> bool {
+        matches!(self.0, Source::Snapshot(_))
+    }
+
     /// How the store is.
     pub fn status(&self) -> Status {
         let disk = match &self.0 {

@@ -52,10 +52,33 @@ impl TailBatch {
         Ok(by_time(&self.batch.filter(chosen)?.widen()))
     }
 
+    /// Tables of those who were named since the cursor was here last, in this batch and
+    /// those before it. What is new to a memtable comes again.
+    pub fn fresh_identities(&self, cursor: &mut IdentityCursor) -> Vec<RecordBatch> {
+        let is_of = |of: &Arc<MemoryIdentities>| Arc::ptr_eq(of, &self.identities);
+        if !cursor.of.as_ref().is_some_and(is_of) {
+            *cursor = IdentityCursor {
+                of: Some(Arc::clone(&self.identities)),
+                seen: 0,
+            };
+        }
+        let fresh = self.identities.tables_from(cursor.seen);
+        cursor.seen += fresh.len();
+        fresh
+    }
+
     /// Everybody whom the rows name, and others. Made once for all who watch.
     pub fn identities(&self) -> Arc<Identities> {
         self.identities.all()
     }
+}
+
+/// How many of those whom batches name somebody has seen.
+#[derive(Debug, Default)]
+pub struct IdentityCursor {
+    of: Option<Arc<MemoryIdentities>>,
+    /// Tables of them.
+    seen: usize,
 }
 
 /// The store was closed.
