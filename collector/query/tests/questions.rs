@@ -1753,3 +1753,62 @@ async fn as_many_measures_as_there_may_be_are_counted_without_what_is_ordered_by
     let refused = ask(61).await.unwrap_err().to_string();
     assert!(refused.contains("61 are too many"), "{refused}");
 }
+
+#[tokio::test]
+async fn an_export_out_of_files_has_all_records_though_another_process_removes_them_meanwhile() {
+    use weir_query::ExportRequest;
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, running, _) = open(kept_for_ever(directory.path())).unwrap();
+    for part in generated::Flows::new(3, 60).batch(600).chunks(100) {
+        writer.append(part).unwrap();
+        writer.seal().unwrap();
+    }
+    let reader = Reader::open_dir(directory.path()).unwrap();
+    let request = ExportRequest {
+        since: Since(at(0)),
+        all_observations: true,
+        columns: vec!["bytes".to_owned()],
+        ..ExportRequest::default()
+    };
+    let files = || {
+        running
+            .view(ALL)
+            .raw
+            .iter()
+            .map(|segment| segment.path.clone())
+            .collect::<Vec<_>>()
+    };
+    let export = async |reader: Reader, remove: bool| {
+        let engine = Embedded::new(reader);
+        let mut export = engine.export(&request, &Limits::default()).await.unwrap();
+        for file in files().iter().filter(|_| remove) {
+            // As when it was merged.
+            std::fs::remove_file(file).unwrap();
+        }
+        let mut records = 0;
+        while let Some(rows) = export.next().unwrap() {
+            records += rows.len();
+        }
+        (records, export.notes().len())
+    };
+    let one = &files()[0];
+    let other = std::fs::read(one).unwrap();
+    std::fs::remove_file(one).unwrap();
+    assert_eq!(export(reader, false).await, (500, 0), "one went before it began");
+    std::fs::write(one, other).unwrap();
+    let reader = Reader::open_dir(directory.path()).unwrap();
+    assert_eq!(export(reader, true).await, (600, 0));
+}
+
+#[tokio::test]
+async fn what_rows_take_as_json_is_told_before_they_are_made() {
+    let stored = stored();
+    let asked = question(&["addr", "dst_port"]);
+    let rows = answer(&stored.reader, &asked, &Limits::default())
+        .await
+        .unwrap()
+        .rows;
+    let written = serde_json::to_vec(&rows.json()).unwrap().len();
+    let told = rows.json_memory();
+    assert!((2 * written..20 * written).contains(&told), "{told} {written}");
+}
