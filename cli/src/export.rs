@@ -84,7 +84,7 @@ impl Form {
 /// Where records go.
 enum Sink {
     /// In this form, written here.
-    File(ExportWriter, Box<dyn Write>),
+    File(Box<ExportWriter>, Box<dyn Write>),
     /// Into a store.
     Store(Box<StoreWriter>),
 }
@@ -103,7 +103,7 @@ impl Sink {
             }
             None => Box::new(BufWriter::new(io::stdout())),
         };
-        Ok(Self::File(ExportWriter::new(format), to))
+        Ok(Self::File(Box::new(ExportWriter::new(format)), to))
     }
 
     fn write(&mut self, rows: &AnswerRows) -> Result<()> {

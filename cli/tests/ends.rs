@@ -263,7 +263,7 @@ fn a_store_that_is_being_written_is_gone_when_it_is_broken_off() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
         // It begins an answer and never goes on.
-        let (begun, begins) = std::sync::mpsc::channel();
+        let (begun, begins) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.read(&mut [0; 4096]);
