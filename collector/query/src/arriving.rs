@@ -4,7 +4,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
@@ -40,29 +41,60 @@ pub(crate) struct Texts {
     of: [Arc<RwLock<Answers<u32>>>; 2],
 }
 
-/// Answers by number; who has none is nobody.
+/// Answers by number, of those alone for whom it is another than for nobody.
 #[derive(Debug, Default)]
 pub(crate) struct Answers<T> {
     nobody: T,
-    by_id: Vec<T>,
+    others: HashMap<u32, T, BuildHasherDefault<IdHasher>>,
 }
 
-impl<T: Copy> Answers<T> {
+/// Numbers of identities come out of the store's own counting: nobody chooses them.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32((*byte).into()));
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        let product = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ (product >> 32);
+    }
+}
+
+impl<T: Copy + PartialEq> Answers<T> {
     fn set(&mut self, id: u32, answer: T) {
-        let at = id as usize;
-        if self.by_id.len() <= at {
-            self.by_id.resize(at + 1, self.nobody);
-        }
-        self.by_id[at] = answer;
-        if at == 0 {
+        if id == NOBODY {
             self.nobody = answer;
+        } else if answer == self.nobody {
+            self.others.remove(&id);
+        } else {
+            self.others.insert(id, answer);
         }
     }
 
     fn of(&self, id: u32) -> T {
-        self.by_id.get(id as usize).copied().unwrap_or(self.nobody)
+        self.others.get(&id).copied().unwrap_or(self.nobody)
     }
 }
+
+impl Answers<bool> {
+    fn of_all(&self, ids: &[u32]) -> BooleanBuffer {
+        match (self.others.is_empty(), self.nobody) {
+            (true, true) => BooleanBuffer::new_set(ids.len()),
+            (true, false) => BooleanBuffer::new_unset(ids.len()),
+            (false, _) => BooleanBuffer::collect_bool(ids.len(), |row| self.of(ids[row])),
+        }
+    }
+}
+
+/// The number of nobody.
+const NOBODY: u32 = 0;
 
 /// Whether all that a condition asks of identities can be found out one by one.
 pub(crate) fn is_of_each(test: &Test) -> bool {
@@ -104,8 +136,7 @@ impl ArrivingIdentities {
             move |args| {
                 let ids = args[0].as_primitive::<UInt32Type>().values();
                 let known = known.read().unwrap_or_else(PoisonError::into_inner);
-                let found = BooleanBuffer::collect_bool(ids.len(), |row| known.of(ids[row]));
-                Ok(Arc::new(BooleanArray::new(found, None)) as ArrayRef)
+                Ok(Arc::new(BooleanArray::new(known.of_all(ids), None)) as ArrayRef)
             },
         ))
     }
@@ -140,20 +171,32 @@ impl ArrivingIdentities {
 }
 
 impl Asked {
+    /// Forgets all but nobody.
+    pub(crate) fn forget(&mut self) {
+        match self {
+            Self::Test(_, answers) => write(answers).others.clear(),
+            // Nobody's text has the first number.
+            Self::Texts(_, texts) => {
+                texts.numbers.retain(|_, number| *number == 0);
+                texts.of.iter().for_each(|answers| write(answers).others.clear());
+            }
+        }
+    }
+
     /// Finds it out for those in a table of the schema [`schema::identities`].
     pub(crate) fn learn(&mut self, table: &RecordBatch) -> Result<()> {
         let ids = table[schema::ID].as_primitive::<UInt32Type>().values();
         match self {
             Self::Test(condition, answers) => {
                 let found = apply(condition.as_ref(), table)?;
-                let mut answers = answers.write().unwrap_or_else(PoisonError::into_inner);
+                let mut answers = write(answers);
                 let found = ids.iter().zip(found.values());
                 found.for_each(|(id, holds)| answers.set(*id, holds));
             }
             Self::Texts(columns, texts) => {
                 for (column, answers) in columns.iter().zip(&texts.of) {
                     let values = table[attribute(*column)].as_string_view();
-                    let mut answers = answers.write().unwrap_or_else(PoisonError::into_inner);
+                    let mut answers = write(answers);
                     for (id, text) in ids.iter().zip(values) {
                         let text = text.unwrap_or_default();
                         let number = match texts.numbers.get(text) {
@@ -170,5 +213,31 @@ impl Asked {
             }
         }
         Ok(())
+    }
+}
+
+fn write<T>(answers: &RwLock<Answers<T>>) -> RwLockWriteGuard<'_, Answers<T>> {
+    answers.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_as_nobody_is_takes_no_room() {
+        let mut answers = Answers::<bool>::default();
+        answers.set(NOBODY, true);
+        for id in 1..100 {
+            answers.set(id, id % 10 != 0);
+        }
+        assert_eq!(answers.others.len(), 9);
+        let ids: Vec<u32> = (0..200).collect();
+        let found = answers.of_all(&ids);
+        assert!((0..200).all(|at| found.value(at) == (at == 0 || at % 10 != 0 || at >= 100)));
+        answers.set(10, true);
+        assert_eq!(answers.others.len(), 8);
+        answers.others.clear();
+        assert_eq!(answers.of_all(&ids).count_set_bits(), 200);
     }
 }

@@ -134,7 +134,12 @@ impl LiveChooser {
                 seen,
             } => {
                 if !asked.is_empty() {
-                    for table in arrived.fresh_identities(seen) {
+                    let fresh = arrived.fresh_identities(seen);
+                    if fresh.is_of_another_memtable {
+                        // It names all again who come.
+                        asked.iter_mut().for_each(Asked::forget);
+                    }
+                    for table in fresh.tables {
                         for one in asked.iter_mut() {
                             one.learn(&table)?;
                         }

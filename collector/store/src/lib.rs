@@ -60,5 +60,5 @@ pub use selection::{Selection, SelectionError};
 pub use settings::{Retention, Settings};
 pub use space::{Disk, DiskSpace};
 pub use status::{Counts, Refusal, Status, TierStatus, Trouble};
-pub use tail::{Closed, IdentityCursor, Tail, TailBatch};
+pub use tail::{Closed, FreshIdentities, IdentityCursor, Tail, TailBatch};
 pub use writer::{CloseSummary, OpenError, Writer, open};
