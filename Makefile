@@ -67,6 +67,10 @@ bench-identity: requirements ## Memory and time of the names of 1,000 nodes and 
 bench-query: requirements ## Questions over ROWS flows (default 1000000) beside DuckDB and ClickHouse
 	@scripts/bench-query $(or $(ROWS),1000000)
 
+.PHONY: bench-tail
+bench-tail: requirements ## What four who watch cost a record, beside nobody
+	cargo bench --quiet --workspace --bench tail
+
 .PHONY: install
 install: ## weir, kubectl-weir, completion and man pages under PREFIX (default /usr/local), below DESTDIR
 	@scripts/install $(or $(PREFIX),/usr/local)

@@ -13,6 +13,7 @@ mod source;
 mod view;
 
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -20,10 +21,11 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 use ratatui::crossterm::event::{Event as TerminalEvent, KeyEventKind};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use weir_collector::api::params::MOST_ROWS;
 use weir_query::{Measure, Span};
 
@@ -48,6 +50,8 @@ const FRAME: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(500);
 /// One of those who ask panicked.
 const DIED: &str = "the part that asks has died";
+/// How long the terminal may take to be given back when the program is told to end.
+const GIVING_BACK: Duration = Duration::from_secs(1);
 /// How a program ends that was told so by this signal.
 const TERMINATED: u8 = 128 + 15;
 
@@ -177,17 +181,41 @@ pub async fn run(args: WatchArgs) -> Result<ExitCode> {
     let asks = Asks { wanted, values };
     let mut tasks = JoinSet::new();
     tasks.spawn(feed.run(to_ask));
-    tasks.spawn(source::answer_values(args.source.clone(), to_complete, reports));
-    let terminate = signal(SignalKind::terminate()).context("cannot take signals")?;
-    let session = Session {
-        screen: Screen::take()?,
-        model,
-        asks,
-        utc: args.utc,
-        terminate,
-        tasks,
+    let values = source::answer_values(args.source.clone(), source::TYPING, to_complete, reports);
+    tasks.spawn(values);
+    let mut terminate = signal(SignalKind::terminate()).context("cannot take signals")?;
+    let (sender, ended) = oneshot::channel();
+    let runtime = Handle::current();
+    // A terminal may take nothing for as long as it likes: nobody else waits for it.
+    let draws = move || {
+        let session = async {
+            let session = Session {
+                screen: Screen::take()?,
+                model,
+                asks,
+                utc: args.utc,
+                terminate: signal(SignalKind::terminate()).context("cannot take signals")?,
+                tasks,
+            };
+            session.run(heard).await
+        };
+        let _ = sender.send(runtime.block_on(session));
     };
-    session.run(heard).await
+    thread::Builder::new()
+        .name("screen".to_owned())
+        .spawn(draws)
+        .context("there is no thread to draw on")?;
+    let terminated = async {
+        terminate.recv().await;
+        sleep(GIVING_BACK).await;
+    };
+    tokio::select! {
+        code = ended => code.context("the part that draws has died")?,
+        () = terminated => {
+            screen::leave_raw_mode();
+            Ok(ExitCode::from(TERMINATED))
+        }
+    }
 }
 
 fn name_of_directory(args: &SourceArgs) -> String {

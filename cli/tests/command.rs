@@ -5,6 +5,8 @@
 
 #[path = "command/fixture.rs"]
 mod fixture;
+#[path = "command/selection.rs"]
+mod selection;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

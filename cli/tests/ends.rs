@@ -254,3 +254,32 @@ fn weir_up_that_cannot_print_ends_at_the_second_signal() {
     assert_eq!(status.code(), Some(2), "{said}");
     assert!(said.contains("records that were on their way are lost"), "{said}");
 }
+
+#[test]
+fn a_store_that_is_being_written_is_gone_when_it_is_broken_off() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("chosen");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        // It begins an answer and never goes on.
+        let (begun, begins) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+            let _ = begun.send(());
+            let _ = stream.read(&mut [0; 4096]);
+        });
+        let to = target.display().to_string();
+        let words = ["export", "--server", &server, "--format", "store", "--to", &to];
+        let mut running = Running(weir(&words).stderr(Stdio::piped()).spawn().unwrap());
+        begins.recv().unwrap();
+        let growing = directory.path().join("chosen.unfinished");
+        assert!(growing.join("partial").exists() && !target.exists());
+        running.signal(signal);
+        assert_eq!(running.ended().code(), Some(code));
+        let left = std::fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(left, 0, "{signal}");
+    }
+}

@@ -201,6 +201,21 @@ fn files_are_watched_too_and_a_terminal_may_change_its_width() {
 }
 
 #[test]
+fn a_terminal_that_takes_nothing_keeps_it_from_nothing_but_drawing() {
+    let directory = tempfile::tempdir().unwrap();
+    let flows = directory.path().join("flows");
+    store(&flows);
+    let words = format!("watch --every 200ms --data-dir {}", flows.display());
+    let mut terminal = Terminal::open(100, &words, directory.path(), &[]);
+    terminal.until_shown("shop");
+    terminal.stop();
+    // It draws the help, and waits.
+    terminal.press("?");
+    terminal.signal("TERM");
+    assert_eq!(terminal.ended_stopped(), 143);
+}
+
+#[test]
 fn without_a_terminal_it_says_what_there_is_instead() {
     let (code, out, err) = run(&["watch", "--server", "http://127.0.0.1:1"]);
     assert_eq!((code, out.as_str()), (2, ""));

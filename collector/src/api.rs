@@ -17,6 +17,7 @@ pub mod exporters;
 pub mod filter_check;
 mod format;
 pub mod me;
+mod offer;
 mod pages;
 pub mod params;
 pub mod person;
@@ -29,11 +30,13 @@ mod tail;
 mod threads;
 pub mod token;
 mod turns;
+mod untaken;
 
 use std::io;
 use std::sync::Arc;
 
 use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
 use axum::{Router, routing};
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -47,12 +50,14 @@ use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 use crate::metrics::Metrics;
 pub use access::{Caller, Gate, Who};
 pub use format::Format;
-use params::{FieldName, GroupName};
+use params::FieldName;
 pub use problem::Problem;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
 use threads::QueryThreads;
 use turns::{Asker, Turns};
+use untaken::Untaken;
 use weir_identity::Snapshot;
+use weir_query::GroupName;
 
 /// Tails that run at a time.
 const TAILS: usize = 32;
@@ -84,6 +89,7 @@ pub struct Parts {
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
     threads: QueryThreads,
+    untaken: Untaken,
     tails: Turns,
     exports: Turns,
 }
@@ -113,6 +119,7 @@ impl Api {
         };
         Ok(Self(Arc::new(Parts {
             threads: QueryThreads::start(share(threads::OF_ONE, threads::AT_A_TIME))?,
+            untaken: Untaken::new(matches!(gate, Gate::Kubernetes(_))),
             tails: Turns::new(TAILS, share(TAILS_OF_ONE, TAILS)),
             exports: Turns::new(EXPORTS, share(EXPORTS_OF_ONE, EXPORTS)),
             gate,
@@ -142,6 +149,17 @@ impl Api {
             limits: pages::limits(scope),
             asker: asker(&who),
         })
+    }
+
+    /// Makes an answer when it is its asker's turn; it counts for them until it is taken.
+    async fn answer(
+        &self,
+        asker: &Asker,
+        work: impl Future<Output = Result<Response, Problem>> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        self.untaken.check(asker)?;
+        let answer = self.threads.run(asker, work).await?;
+        Ok(self.untaken.hold(asker, answer).await)
     }
 
     /// What somebody may see of this time; perhaps nothing.

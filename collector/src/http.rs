@@ -2,7 +2,9 @@
 //! pages of [`crate::api`]. The former are open to everybody. Connections are
 //! [`server`]'s.
 
+mod answer_task;
 mod certificate;
+mod der;
 mod front_proxy;
 mod issue;
 mod peer;

@@ -15,7 +15,7 @@ use authority::Authority;
 use harness::{eventually, get, metrics};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -232,20 +232,11 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The kinds and lengths of frames.
-fn frames(mut bytes: &[u8]) -> Vec<(u8, usize)> {
-    let mut frames = Vec::new();
-    while let [a, b, c, kind, ..] = *bytes {
-        let length = u32::from_be_bytes([0, a, b, c]) as usize;
-        frames.push((kind, length));
-        bytes = bytes.get(9 + length..).unwrap_or_default();
-    }
-    frames
-}
-
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
+const WINDOW: u8 = 8;
 
 async fn over_http2(
     authority: &Authority,
@@ -269,7 +260,7 @@ async fn over_http2(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_grants_answers_over_http2_no_window_is_let_go() {
+async fn an_answer_over_http2_that_gets_no_window_ends_and_others_of_its_connection_go_on() {
     let authority = blocking(|| Authority::new("window")).await;
     let (running, http) = start(HttpServer {
         answer_timeout: SOON,
@@ -280,22 +271,47 @@ async fn who_grants_answers_over_http2_no_window_is_let_go() {
     // SETTINGS_INITIAL_WINDOW_SIZE is 0; then GET https://localhost/healthz.
     let no_window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
     let request = [&[0x82, 0x87, 0x04, 8][..], b"/healthz", &[0x41, 9], b"localhost"].concat();
-    let request = frame(HEADERS, 0x5, 1, &request);
+    let ask = |number: u32| frame(HEADERS, 0x5, number, &request);
     stream
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         .await
         .unwrap();
-    stream.write_all(&[no_window, request].concat()).await.unwrap();
-    let mut said = Vec::new();
-    let ended = timeout(Duration::from_secs(60), stream.read_to_end(&mut said)).await;
-    assert!(ended.is_ok(), "it is held open");
-    let frames = frames(&said);
-    assert!(frames.iter().any(|(kind, _)| *kind == HEADERS), "{frames:?}");
+    stream.write_all(&[no_window, ask(1)].concat()).await.unwrap();
+    let first = until_frame(&mut stream, RESET, 1).await;
     assert!(
-        !frames.iter().any(|(kind, length)| *kind == DATA && *length > 0),
-        "{frames:?}"
+        first.contains(&(HEADERS, 1)) && !first.contains(&(DATA, 1)),
+        "{first:?}"
     );
+    // The next one is granted a window, and comes.
+    let window = frame(WINDOW, 0, 3, &1_000_u32.to_be_bytes());
+    stream.write_all(&[ask(3), window].concat()).await.unwrap();
+    let second = until_frame(&mut stream, DATA, 3).await;
+    assert!(second.contains(&(HEADERS, 3)), "{second:?}");
     running.stop().await.unwrap();
+}
+
+/// Reads whole frames until one of this kind comes, of that stream and with something in it;
+/// the kinds and streams of all.
+async fn until_frame(stream: &mut (impl AsyncRead + Unpin), kind: u8, number: u32) -> Vec<(u8, u32)> {
+    let mut frames = Vec::new();
+    let wanted = async {
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let [a, b, c, its, _, rest @ ..] = head;
+            let length = u32::from_be_bytes([0, a, b, c]) as usize;
+            let mut payload = vec![0; length];
+            stream.read_exact(&mut payload).await.unwrap();
+            if its != DATA || length > 0 {
+                frames.push((its, u32::from_be_bytes(rest)));
+            }
+            if frames.last() == Some(&(kind, number)) {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), wanted).await.expect("it comes");
+    frames
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
+use ratatui::crossterm::terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::prelude::CrosstermBackend;
 use rustix::process::{Signal, kill_current_process_group};
 use tokio::sync::mpsc;
@@ -73,6 +73,12 @@ impl Screen {
         self.terminal = take()?;
         Ok(())
     }
+}
+
+/// Lets the terminal echo again, which waits for nothing: all that can be given back of one
+/// that takes no more.
+pub fn leave_raw_mode() {
+    let _ = disable_raw_mode();
 }
 
 impl Drop for Screen {

@@ -28,7 +28,9 @@ use crate::tail::{Arrival, Recent, Tail};
 const PATIENCE: Duration = Duration::from_secs(75);
 /// A person who completes waits no longer than this.
 const SHORT_PATIENCE: Duration = Duration::from_secs(2);
-/// How often the collector's counters are read.
+/// How long who types rests before values are asked for.
+pub const TYPING: Duration = Duration::from_millis(150);
+/// How often the collector's counters are read, and files are opened anew.
 const COUNTERS: Duration = Duration::from_secs(5);
 /// No more than this part of the collector's time is taken: a question that took long is
 /// asked again so many times later.
@@ -265,22 +267,24 @@ fn gather(first: Arrival, tail: &mut Tail<'_>) -> (Vec<Row>, Missed, Result<()>)
     (rows, missed, Ok(()))
 }
 
-/// Values of fields as they are asked for, until nobody hears any more.
+/// Values of fields as they are asked for, until nobody hears any more: when who types has
+/// rested for so long, and of a source that is opened once.
 pub async fn answer_values(
     args: SourceArgs,
+    rest: Duration,
     mut wanted: watch::Receiver<Option<ValuesRequest>>,
     reports: mpsc::Sender<Report>,
 ) {
+    let mut opened = Opened { args, source: None };
     loop {
         let request = wanted.borrow_and_update().clone();
         let work = async {
             let request = request?;
-            let source = args.open().await.ok()?;
-            let answer = timeout(SHORT_PATIENCE, source.values(&request))
+            sleep(rest).await;
+            let values = timeout(SHORT_PATIENCE, opened.values(&request))
                 .await
                 .ok()?
                 .ok()?;
-            let values = answer.values.into_iter().map(|value| value.value).collect();
             let (field, prefix) = (request.field, request.prefix);
             reports
                 .send(Report::Values {
@@ -296,6 +300,29 @@ pub async fn answer_values(
             _ = async { work.await; pending::<()>().await } => {}
         }
     }
+}
+
+/// A source that is opened once, and again when it failed; files are when what was read of
+/// them is old.
+struct Opened {
+    args: SourceArgs,
+    source: Option<(Source, Instant)>,
+}
+
+impl Opened {
+    async fn values(&mut self, request: &ValuesRequest) -> Result<Vec<String>> {
+        let (source, since) = match self.source.take() {
+            Some((source, since)) if !is_old(&source, since) => (source, since),
+            _ => (self.args.open().await?, Instant::now()),
+        };
+        let answer = source.values(request).await?;
+        self.source = Some((source, since));
+        Ok(answer.values.into_iter().map(|value| value.value).collect())
+    }
+}
+
+fn is_old(source: &Source, since: Instant) -> bool {
+    matches!(source, Source::Directory(_)) && since.elapsed() >= COUNTERS
 }
 
 fn request(wanted: &WantedRecords) -> FlowsRequest {

@@ -82,6 +82,23 @@ impl Terminal {
         self.screen.screen_mut().set_size(rows, columns);
     }
 
+    /// Takes nothing more that is written on it, as if Ctrl-S had been pressed.
+    pub fn stop(&self) {
+        let stop = r#"open my $tty, "+<", $ARGV[0] or die; defined POSIX::tcflow(fileno($tty), POSIX::TCOOFF()) or die"#;
+        let stopped = Command::new("perl")
+            .args(["-MPOSIX", "-e", stop, &self.file("tty")])
+            .status();
+        assert!(stopped.unwrap().success());
+    }
+
+    /// Waits until the program has ended on a terminal that takes nothing; gives its exit
+    /// code. What is typed is echoed again.
+    pub fn ended_stopped(&self) -> i32 {
+        let code = self.file("code").parse().unwrap();
+        assert_eq!(self.file("after"), self.file("before"));
+        code
+    }
+
     /// Sends a signal to the program.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("sh")

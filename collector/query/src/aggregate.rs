@@ -17,6 +17,7 @@ use crate::period::{Period, Sums, asked_once};
 use crate::rank::{Ranked, Ranking, Table};
 use crate::run::{self, QueryRun};
 use crate::segment_reader::OpenedSegments;
+use crate::shift::Shift;
 use crate::shown::Shown;
 use crate::states::State;
 use crate::tier_slice::TierSlice;
@@ -25,7 +26,6 @@ use crate::{Answer, Cover, Explanation, Measure, QueryError, Question, Since, Un
 /// A question that was understood, and the views that it is asked of.
 pub(crate) struct PreparedQuestion {
     pub(crate) reader: Reader,
-    pub(crate) range: TimeRange,
     pub(crate) sums: Sums,
     pub(crate) measures: Vec<Measure>,
     pub(crate) by: Measure,
@@ -132,8 +132,10 @@ const MOST_MEASURES: usize = 32;
 fn check(question: &Question, measures: &[Measure]) -> Result<(), QueryError> {
     let by = question.by;
     let wrong = |what: &str, remedy: &str| Err(QueryError::Invalid(format!("{what}: {remedy}")));
-    if measures.len() > MOST_MEASURES {
-        let many = measures.len();
+    // What is ordered by is asked for by itself.
+    let many =
+        measures.len() - usize::from(!question.measures.is_empty() && !question.measures.contains(&by));
+    if many > MOST_MEASURES {
         return wrong(
             "measures",
             &format!("{many} are too many: ask for {MOST_MEASURES} at most"),
@@ -171,9 +173,10 @@ impl PreparedQuestion {
             group_by,
             conversation,
         };
-        let earlier = question.compare.map(|compare| compare.earlier(range));
-        let periods = [0].into_iter().chain(earlier);
-        let periods = periods.map(|earlier| Period::new(reader, &sums, range, earlier, budget));
+        let buckets = sums.buckets.as_ref();
+        let then = question.compare.map(|compare| Shift::of(compare, range, buckets));
+        let periods = [(range, Shift::NONE)].into_iter().chain(then.transpose()?);
+        let periods = periods.map(|period| Period::new(reader, &sums, period, budget));
         Ok(Self {
             periods: periods.collect::<Result<_, _>>()?,
             by: question.by,
@@ -181,7 +184,6 @@ impl PreparedQuestion {
             cover: question.cover,
             budget: budget.clone(),
             reader: reader.clone(),
-            range,
             measures,
             sums,
         })
@@ -220,7 +222,8 @@ impl PreparedQuestion {
         let aggregates = &self.sums.aggregates;
         let place = |state: &dyn Fn(usize) -> State, period: usize| {
             let state = |aggregate| self.state(aggregate, period, state);
-            self.group(&state, 0, 0).rank(self.by)
+            let bounds = self.periods[period].range;
+            self.group(&state, period, bounds, 0).rank(self.by)
         };
         let needed = Aggregate::all(&[self.by], false);
         let needs = (0..table.columns.len()).filter(|at| needed.contains(&aggregates[at % aggregates.len()]));
@@ -254,19 +257,21 @@ impl PreparedQuestion {
         }
     }
 
-    /// A group that has these states, of a range or bucket of this length; all have so much
-    /// of what is ordered by.
+    /// A group that has these states in a part of a period; all have so much of what is
+    /// ordered by.
     pub(crate) fn group<'a>(
         &self,
         state: &'a dyn Fn(Aggregate) -> State,
-        length: i64,
+        period: usize,
+        bounds: TimeRange,
         whole: u64,
     ) -> Group<'a> {
         Group {
             state,
-            length,
+            bounds,
             whole,
             interval: self.sums.interval(),
+            later: self.periods[period].shift.of_intervals(),
             by: self.by,
         }
     }

@@ -145,10 +145,11 @@ impl Aggregate {
     }
 
     /// What stands before the value of a row: the number that it is the weight of.
-    pub(crate) fn number(self, interval: i64) -> Option<Expr> {
+    /// Intervals are so long, and records are counted so much later in them.
+    pub(crate) fn number(self, interval: i64, later: i64) -> Option<Expr> {
         match self {
             Self::Numbers(of) => Some(quantity(of)),
-            Self::Intervals => Some(interval_of_time(interval)),
+            Self::Intervals => Some(interval_of_time(interval, later)),
             _ => None,
         }
     }
@@ -162,7 +163,7 @@ impl Aggregate {
             Self::Flows if sums => col(FLOWS),
             Self::Flows | Self::Numbers(_) => lit(1_u64),
             Self::Known(of) => known(of),
-            Self::First | Self::Last => interval_of_time(1),
+            Self::First | Self::Last => interval_of_time(1, 0),
             Self::Distinct(column, end) => {
                 return from_end(column, mirrored != (end == End::Far), who);
             }
@@ -222,11 +223,12 @@ fn known(of: Quantity) -> Expr {
     })
 }
 
-/// The number of the interval in which a record arrived, from the epoch on.
-fn interval_of_time(length: i64) -> Expr {
+/// The number of the interval in which a record is counted, from the epoch on: so much later
+/// than it arrived.
+fn interval_of_time(length: i64, later: i64) -> Expr {
     call("interval", DataType::UInt64, vec![col("time")], move |args| {
         let times = args[0].as_primitive::<TimestampMicrosecondType>().values().iter();
-        let numbers = times.map(|time| time.div_euclid(length).max(0) as u64);
+        let numbers = times.map(|time| time.saturating_add(later).div_euclid(length).max(0) as u64);
         Ok(Arc::new(UInt64Array::from_iter_values(numbers)) as ArrayRef)
     })
 }

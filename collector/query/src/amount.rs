@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray, UInt64Array};
 
+use weir_store::TimeRange;
+
 use crate::aggregation::{Aggregate, End};
 use crate::measure::{Measure, Quantity, Unit};
-use crate::sketch::{EXACT_NUMBERS, EXACT_VALUES, PERCENTILE_ERROR, STANDARD_ERROR};
+use crate::sketch::{EXACT_NUMBERS, EXACT_VALUES, Intervals, PERCENTILE_ERROR, STANDARD_ERROR};
 use crate::states::State;
 
 /// How much a group has of a measure.
@@ -22,10 +24,12 @@ pub(crate) enum Amount {
 pub(crate) struct Group<'a> {
     /// What was worked out for it.
     pub(crate) state: &'a dyn Fn(Aggregate) -> State,
-    /// Microseconds of the range or the bucket.
-    pub(crate) length: i64,
+    /// The range, or as much of the bucket as it has, by the clock of its records.
+    pub(crate) bounds: TimeRange,
     /// Microseconds of an interval of peaks.
     pub(crate) interval: i64,
+    /// How much later records are counted in intervals.
+    pub(crate) later: i64,
     /// What all have of what is ordered by.
     pub(crate) whole: u64,
     pub(crate) by: Measure,
@@ -39,7 +43,8 @@ impl Group<'_> {
         match measure {
             Measure::ByteRate | Measure::PacketRate => {
                 let sum = Aggregate::of_sum(measure).map_or(0, sum);
-                (Some(per_second(sum, self.length)), false)
+                let length = self.bounds.until.saturating_sub(self.bounds.from);
+                (Some(per_second(sum, length)), false)
             }
             Measure::Share => {
                 let own = Aggregate::of_sum(self.by).map_or(0, sum);
@@ -47,10 +52,7 @@ impl Group<'_> {
                 (part, false)
             }
             Measure::MaxByteRate => match state(Aggregate::Intervals) {
-                State::Intervals(bytes) => {
-                    let most = bytes.heaviest();
-                    (most.map(|most| per_second(most, self.interval)), false)
-                }
+                State::Intervals(bytes) => (self.peak(&bytes).map(Amount::Double), false),
                 _ => (None, false),
             },
             Measure::FirstSeen => (bound(state(Aggregate::First)).map(Amount::Time), false),
@@ -79,6 +81,23 @@ impl Group<'_> {
                 (Some(Amount::Count(sum)), false)
             }
         }
+    }
+
+    /// The most bytes a second of an interval. One that the bounds cut counts by the part
+    /// inside, and where no whole one has any.
+    fn peak(&self, bytes: &Intervals) -> Option<f64> {
+        let of_interval = |(number, bytes): (u64, u64)| {
+            let start = i64::try_from(number)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(self.interval);
+            let start = start.saturating_sub(self.later);
+            let end = start.saturating_add(self.interval).min(self.bounds.until);
+            let length = end.saturating_sub(start.max(self.bounds.from));
+            (length >= self.interval, rate(bytes, length))
+        };
+        let rates = bytes.weights().map(of_interval);
+        let most = rates.max_by(|(one, a), (other, b)| one.cmp(other).then(a.total_cmp(b)));
+        most.map(|(_, rate)| rate)
     }
 
     /// Where the group stands by a measure: what is largest, has most.
@@ -111,7 +130,12 @@ fn of_one(of: Quantity, number: u64) -> Amount {
 }
 
 fn per_second(sum: u64, micros: i64) -> Amount {
-    Amount::Double(sum as f64 / (micros.max(1) as f64 / 1e6))
+    Amount::Double(rate(sum, micros))
+}
+
+/// So much a second.
+fn rate(sum: u64, micros: i64) -> f64 {
+    sum as f64 / (micros.max(1) as f64 / 1e6)
 }
 
 /// The amounts of a measure as a column.

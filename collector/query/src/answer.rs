@@ -61,6 +61,8 @@ pub struct Note {
 pub enum NoteKind {
     /// Part of the range had expired already.
     Expired,
+    /// Part of the range that is compared with lies before the first record ever.
+    BeforeFirstRecord,
     /// A rollup was used.
     Rollup,
     /// A segment could not be read.

@@ -40,19 +40,25 @@ impl FromStr for Bucket {
 
     fn from_str(text: &str) -> Result<Self, NoBucket> {
         let wrong = || NoBucket(text.to_owned());
-        let is_number =
-            |number: &&str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        let of = |unit: char| text.strip_suffix(unit).filter(is_number);
-        let many = |number: &str| number.parse().ok().filter(|many| *many > 0).ok_or_else(wrong);
-        match (of('d'), of('w')) {
-            (Some(days), _) => many(days).map(Self::Days),
-            (_, Some(weeks)) => many(weeks).map(Self::Weeks),
-            _ => {
+        match whole_days(text) {
+            Some((0, _)) => Err(wrong()),
+            Some((days, 'd')) => Ok(Self::Days(days)),
+            Some((weeks, _)) => Ok(Self::Weeks(weeks)),
+            None => {
                 let span = text.parse().ok().filter(|Span(length)| *length >= SHORTEST);
                 span.map(Self::Length).ok_or_else(wrong)
             }
         }
     }
+}
+
+/// So many days (`d`) or weeks (`w`) of the calendar, and which of both; 0 where they are
+/// too many.
+pub(crate) fn whole_days(text: &str) -> Option<(u16, char)> {
+    let unit = text.chars().last().filter(|unit| matches!(unit, 'd' | 'w'))?;
+    let number = text.strip_suffix(unit)?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| (number.parse().unwrap_or(0), unit))
 }
 
 /// The shortest bucket.
@@ -123,8 +129,52 @@ const MOST: usize = 100_000;
 pub(crate) enum Buckets {
     /// All of this length, in microseconds.
     Even(i64),
+    /// Of a calendar.
+    Calendar(Arc<Calendar>),
+}
+
+/// Buckets of days.
+#[derive(Debug)]
+pub(crate) struct Calendar {
     /// When each begins, the last one's end behind it.
-    Calendar(Arc<[i64]>),
+    pub(crate) starts: Vec<i64>,
+    zone: TimeZone,
+}
+
+impl Calendar {
+    /// The same time of the day, so many days before.
+    ///
+    /// # Errors
+    /// That is in no calendar.
+    pub(crate) fn earlier(&self, time: i64, days: i64) -> Result<i64, QueryError> {
+        let outside = |_| QueryError::Invalid("compare: that is in no calendar".to_owned());
+        let time = Timestamp::from_microsecond(time)
+            .map_err(outside)?
+            .to_zoned(self.zone.clone());
+        let begins = time.start_of_day().map_err(outside)? == time;
+        let time = time.checked_sub(days.days()).map_err(outside)?;
+        // Not every day has a midnight.
+        let time = if begins {
+            time.start_of_day().map_err(outside)?
+        } else {
+            time
+        };
+        Ok(time.timestamp().as_microsecond())
+    }
+
+    /// How many days a range has that ends at the time of the day at which it begins.
+    pub(crate) fn whole_days(&self, range: TimeRange) -> Option<i64> {
+        let zoned = |time| {
+            Some(
+                Timestamp::from_microsecond(time)
+                    .ok()?
+                    .to_zoned(self.zone.clone()),
+            )
+        };
+        let (from, until) = (zoned(range.from)?, zoned(range.until)?);
+        let days = i64::from((until.date() - from.date()).get_days());
+        (from.time() == until.time() && days > 0).then_some(days)
+    }
 }
 
 impl Buckets {
@@ -178,14 +228,16 @@ impl Buckets {
         while starts.last().is_none_or(|last| *last < range.until) {
             starts.push(start(begin + days * starts.len() as i64)?);
         }
-        Ok(Self::Calendar(starts.into()))
+        let zone = zone.clone();
+        Ok(Self::Calendar(Arc::new(Calendar { starts, zone })))
     }
 
     /// The start of the bucket that a time is in.
     pub(crate) fn start(&self, time: i64) -> i64 {
         match self {
             Self::Even(length) => time.div_euclid(*length).saturating_mul(*length),
-            Self::Calendar(starts) => {
+            Self::Calendar(calendar) => {
+                let starts = &calendar.starts;
                 let after = starts.partition_point(|start| *start <= time);
                 starts.get(after.saturating_sub(1)).copied().unwrap_or(time)
             }
@@ -196,7 +248,8 @@ impl Buckets {
     pub(crate) fn end(&self, start: i64) -> i64 {
         match self {
             Self::Even(length) => start.saturating_add(*length),
-            Self::Calendar(starts) => {
+            Self::Calendar(calendar) => {
+                let starts = &calendar.starts;
                 let after = starts.partition_point(|known| *known <= start);
                 starts.get(after).copied().unwrap_or(i64::MAX)
             }
@@ -208,7 +261,10 @@ impl Buckets {
         let length = tier.bucket().unwrap_or(1);
         match self {
             Self::Even(bucket) => bucket % length == 0 && earlier % length == 0,
-            Self::Calendar(starts) => starts.iter().all(|start| (start - earlier) % length == 0),
+            Self::Calendar(calendar) => calendar
+                .starts
+                .iter()
+                .all(|start| (start - earlier) % length == 0),
         }
     }
 
@@ -245,11 +301,11 @@ mod tests {
     const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
 
     fn starts(buckets: &Buckets) -> Vec<String> {
-        let Buckets::Calendar(starts) = buckets else {
+        let Buckets::Calendar(calendar) = buckets else {
             panic!("{buckets:?}")
         };
         let text = |start: &i64| Timestamp::from_microsecond(*start).unwrap().to_string();
-        starts.iter().map(text).collect()
+        calendar.starts.iter().map(text).collect()
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use weir_store::TimeRange;
 
+use crate::bucket::{Calendar, whole_days};
 use crate::moment::{Moment, Since, Span, written_as_text};
 
 /// The earlier range that one is compared with.
@@ -15,7 +16,15 @@ pub enum Compare {
     Previous,
     /// The one that was so long before.
     Before(Span),
+    /// The one that was so many days before: of the calendar, beside buckets of days or
+    /// weeks, elsewhere of 24 hours.
+    Days(u16),
+    /// The same of weeks.
+    Weeks(u16),
 }
+
+/// A day that has as many hours as most, in microseconds.
+const DAY: i64 = 86_400_000_000;
 
 impl Compare {
     /// How much earlier it is, in microseconds.
@@ -23,14 +32,40 @@ impl Compare {
         match self {
             Self::Previous => range.until.saturating_sub(range.from),
             Self::Before(Span(length)) => i64::try_from(length.as_micros()).unwrap_or(i64::MAX),
+            Self::Days(days) => i64::from(days) * DAY,
+            Self::Weeks(weeks) => i64::from(weeks) * 7 * DAY,
+        }
+    }
+
+    /// How many days of the calendar, where it is by whole ones.
+    pub(crate) fn days(self, range: TimeRange, calendar: &Calendar) -> Option<i64> {
+        match self {
+            Self::Previous => calendar.whole_days(range),
+            Self::Before(_) => None,
+            Self::Days(days) => Some(days.into()),
+            Self::Weeks(weeks) => Some(7 * i64::from(weeks)),
         }
     }
 }
 
-/// From when on a question sees flows, when it is now `now`.
-pub(crate) fn begins(range: TimeRange, compare: Option<Compare>, since: Since) -> Since {
+/// From when on a question sees flows, when it is now `now`. Days of a calendar may begin
+/// some hours before that.
+pub(crate) fn begins(
+    range: TimeRange,
+    compare: Option<Compare>,
+    is_of_calendar: bool,
+    since: Since,
+) -> Since {
     let Some(compare) = compare else { return since };
-    let from = range.from.saturating_sub(compare.earlier(range));
+    let slack = if is_of_calendar && !matches!(compare, Compare::Before(_)) {
+        DAY
+    } else {
+        0
+    };
+    let from = range
+        .from
+        .saturating_sub(compare.earlier(range))
+        .saturating_sub(slack);
     Timestamp::from_microsecond(from).map_or(since, |from| Since(Moment::At(from)))
 }
 
@@ -39,6 +74,8 @@ impl fmt::Display for Compare {
         match self {
             Self::Previous => f.write_str("previous"),
             Self::Before(span) => span.fmt(f),
+            Self::Days(days) => write!(f, "{days}d"),
+            Self::Weeks(weeks) => write!(f, "{weeks}w"),
         }
     }
 }
@@ -50,8 +87,16 @@ impl FromStr for Compare {
         if text == "previous" {
             return Ok(Self::Previous);
         }
-        let span = text.parse().ok().filter(|Span(length)| length.as_micros() > 0);
-        span.map(Self::Before).ok_or_else(|| NoCompare(text.to_owned()))
+        let wrong = || NoCompare(text.to_owned());
+        match whole_days(text) {
+            Some((0, _)) => Err(wrong()),
+            Some((days, 'd')) => Ok(Self::Days(days)),
+            Some((weeks, _)) => Ok(Self::Weeks(weeks)),
+            None => {
+                let span = text.parse().ok().filter(|Span(length)| length.as_micros() > 0);
+                span.map(Self::Before).ok_or_else(wrong)
+            }
+        }
     }
 }
 
@@ -75,10 +120,10 @@ mod tests {
         };
         assert_eq!("previous".parse::<Compare>().unwrap().earlier(range), 30);
         assert_eq!("1d".parse::<Compare>().unwrap().earlier(range), 86_400_000_000);
-        for text in ["previous", "1h", "90s"] {
+        for text in ["previous", "1h", "24h", "90s", "1d", "2w"] {
             assert_eq!(text.parse::<Compare>().unwrap().to_string(), text);
         }
-        for wrong in ["", "yesterday", "0", "0s", "-1d"] {
+        for wrong in ["", "yesterday", "0", "0s", "0d", "0w", "-1d"] {
             assert!(wrong.parse::<Compare>().is_err(), "{wrong}");
         }
     }

@@ -128,7 +128,7 @@ impl Selection {
         let named = keys.expressions(read.mirrored).into_iter().zip(keys.names());
         let mut columns: Vec<Expr> = named.map(|(key, name)| key.alias(name)).collect();
         for (at, aggregate) in aggregates.iter().enumerate() {
-            let number = aggregate.number(context.interval);
+            let number = aggregate.number(context.interval, context.later);
             columns.extend(number.map(|number| number.alias(format!("n{at}"))));
             columns.push(
                 self.value(read, keys, *aggregate, context)?
@@ -174,6 +174,8 @@ pub(crate) struct Context<'a> {
     pub(crate) of_sums: bool,
     /// The length of an interval of peaks, in microseconds.
     pub(crate) interval: i64,
+    /// How much later records are counted in intervals.
+    pub(crate) later: i64,
 }
 
 /// What a row has for the totals: nothing from its far end, where it was let through as

@@ -5,6 +5,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -14,15 +15,16 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use weir_api::fields::Column;
 use weir_store::schema::{self, DST_ID, SRC_ID};
-use weir_store::{Batch, Identities, Reader, Segment, TimeRange};
+use weir_store::{Batch, Broken, Identities, Reader, Segment, TimeRange, Unreadable, View};
 
 use crate::aggregate::range;
 use crate::answer::{Note, NoteKind};
 use crate::budget::{Budget, off_thread};
+use crate::chooser::Chooser;
 use crate::engine::{ExportRequest, RecordExport};
 use crate::identity_table::IdentityTable;
 use crate::records::{shown, stored};
-use crate::tail::Chooser;
+
 use crate::{AnswerRows, Limits, QueryError, compile, groups, tier_slice};
 
 /// Rows that are read at a time.
@@ -46,7 +48,9 @@ pub(crate) struct Export {
 }
 
 enum Source {
-    Segment(Arc<Segment>),
+    /// With its file, where that may be gone when its turn comes: a file that is open is read
+    /// to its end.
+    Segment(Arc<Segment>, Option<File>),
     Memory(Batch),
     /// A piece of those in memory.
     Rows(RecordBatch),
@@ -81,19 +85,12 @@ impl Export {
             filter = filter.primary();
         }
         let range = range(request.since, request.until)?;
-        let view = reader.view(range);
+        let (view, segments) = opened(reader, range);
         let mut chooser = Chooser::new(filter);
         // What is wrong with the filter is told now, and not in the middle.
         let nothing = RecordBatch::new_empty(Arc::new(chooser.looked_at.clone()));
         chooser.choose(&nothing, Identities::nobody)?;
-        let mut segments: Vec<_> = view
-            .raw
-            .iter()
-            .filter(|segment| segment.time.overlaps(&range))
-            .collect();
-        segments.sort_by_key(|segment| segment.time.from);
         let memory = view.memory.iter().filter(|rows| rows.time().overlaps(&range));
-        let segments = segments.into_iter().cloned().map(Source::Segment);
         let asked = columns.iter().filter(|column| !column.field().identity);
         let looked_at = schema::facts();
         let looked_at = looked_at.fields().iter().map(|field| field.name().as_str());
@@ -107,7 +104,10 @@ impl Export {
                 .chain(asked.map(|column| stored(*column)))
                 .chain(of_filter)
                 .collect(),
-            sources: segments.chain(memory.cloned().map(Source::Memory)).collect(),
+            sources: segments
+                .into_iter()
+                .chain(memory.cloned().map(Source::Memory))
+                .collect(),
             open: None,
             who: IdentityTable::new(&view.identities),
             identities: Arc::clone(&view.identities),
@@ -141,7 +141,7 @@ impl Export {
                     }
                 }
                 Source::Rows(rows) => return Some(rows),
-                Source::Segment(segment) => match open(&segment, &self.names) {
+                Source::Segment(segment, file) => match open(&segment, file, &self.names) {
                     Ok(reader) => self.open = Some((segment, reader)),
                     Err(error) => self.left_out(&name_of(&segment), error.as_ref()),
                 },
@@ -166,6 +166,54 @@ impl Export {
     }
 }
 
+/// How often a view is taken anew because a file of it is gone.
+const RETRIES: usize = 8;
+
+/// A view of a range and its segments in the order of their times, their files open where
+/// another process may remove them. Where there are more than may be open, the rest is
+/// opened when its turn comes.
+fn opened(reader: &Reader, range: TimeRange) -> (View, Vec<Source>) {
+    for _ in 0..RETRIES {
+        let view = reader.view(range);
+        match sources(reader, &view, range) {
+            Ok(sources) => return (view, sources),
+            Err(gone) => match reader.put_aside(&gone) {
+                Broken::Gone => {}
+                Broken::PutAside => break,
+            },
+        }
+    }
+    let view = reader.view(range);
+    let sources = in_order(&view, range).map(|segment| Source::Segment(segment, None));
+    let sources = sources.collect();
+    (view, sources)
+}
+
+/// The segments of a view, or one of which the file is gone.
+fn sources(reader: &Reader, view: &View, range: TimeRange) -> Result<Vec<Source>, Unreadable> {
+    let mut sources = Vec::new();
+    for segment in in_order(view, range) {
+        let file = match reader.is_of_another_process() {
+            true => File::open(&segment.path),
+            false => Err(io::ErrorKind::Unsupported.into()),
+        };
+        match file {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Unreadable::new(segment.path.clone(), &error.into()));
+            }
+            file => sources.push(Source::Segment(segment, file.ok())),
+        }
+    }
+    Ok(sources)
+}
+
+fn in_order(view: &View, range: TimeRange) -> impl Iterator<Item = Arc<Segment>> + use<> {
+    let within = view.raw.iter().filter(|segment| segment.time.overlaps(&range));
+    let mut segments: Vec<_> = within.cloned().collect();
+    segments.sort_by_key(|segment| segment.time.from);
+    segments.into_iter()
+}
+
 fn name_of(segment: &Segment) -> String {
     let name = segment.path.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
@@ -174,9 +222,11 @@ fn name_of(segment: &Segment) -> String {
 /// Opens a segment to read these columns of it.
 fn open(
     segment: &Segment,
+    file: Option<File>,
     names: &HashSet<&'static str>,
 ) -> Result<ParquetRecordBatchReader, Box<dyn std::error::Error>> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(&segment.path)?)?;
+    let file = file.map_or_else(|| File::open(&segment.path), Ok)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let fields = builder.schema().fields().iter().enumerate();
     let roots = fields.filter(|(_, field)| names.contains(field.name().as_str()));
     let roots: Vec<usize> = roots.map(|(at, _)| at).collect();

@@ -5,12 +5,14 @@ use std::{fmt, io};
 use arrow::ipc::writer::StreamWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use crate::{AnswerRows, output};
 
-/// Rows of a group in Parquet; those of one group are held until it is full.
-const GROUP: usize = 64 << 10;
+/// Rows of a group in Parquet; those of one group are held until it is full, and what is
+/// said of each group until the end.
+const GROUP: usize = 256 << 10;
 
 /// A form that rows are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,6 +37,8 @@ pub struct ExportWriter {
     parquet: Option<ArrowWriter<Vec<u8>>>,
     /// Rows of the group that is begun.
     grouped: usize,
+    /// Rows of a group.
+    group: usize,
 }
 
 impl fmt::Debug for ExportWriter {
@@ -52,6 +56,7 @@ impl ExportWriter {
             arrow: None,
             parquet: None,
             grouped: 0,
+            group: GROUP,
         }
     }
 
@@ -110,10 +115,7 @@ impl ExportWriter {
 
     fn write_parquet(&mut self, rows: &AnswerRows) -> io::Result<Vec<u8>> {
         if self.parquet.is_none() {
-            let properties = WriterProperties::builder()
-                .set_compression(Compression::ZSTD(ZstdLevel::default()))
-                .build();
-            let writer = ArrowWriter::try_new(Vec::new(), rows.0.schema(), Some(properties));
+            let writer = ArrowWriter::try_new(Vec::new(), rows.0.schema(), Some(properties()));
             self.parquet = Some(writer.map_err(io::Error::other)?);
         }
         let Some(writer) = &mut self.parquet else {
@@ -121,10 +123,59 @@ impl ExportWriter {
         };
         writer.write(&rows.0).map_err(io::Error::other)?;
         self.grouped += rows.len();
-        if self.grouped >= GROUP {
+        if self.grouped >= self.group {
             self.grouped = 0;
             writer.flush().map_err(io::Error::other)?;
         }
         Ok(std::mem::take(writer.inner_mut()))
+    }
+}
+
+/// What is said of each group is kept until the end of a file of any length: by which times
+/// it is to be skipped, and no more.
+fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(ColumnPath::from("time"), EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+
+    use super::*;
+
+    /// The bytes of the footer of a file of so many groups.
+    fn footer(groups: usize) -> usize {
+        let texts = (0..10).map(|n| n.to_string().repeat(200));
+        let text: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+        let number: ArrayRef = Arc::new(UInt64Array::from_iter_values(0..10));
+        let columns = [
+            ("ns", &text),
+            ("pod_name", &text),
+            ("bytes", &number),
+            ("packets", &number),
+        ];
+        let columns = columns.map(|(name, values)| (name, ArrayRef::clone(values)));
+        let rows = AnswerRows(RecordBatch::try_from_iter(columns).unwrap());
+        let mut writer = ExportWriter::new(ExportFormat::Parquet);
+        writer.group = 10;
+        for _ in 0..groups {
+            writer.write(&rows).unwrap();
+        }
+        let end = writer.finish().unwrap();
+        let length = end[end.len() - 8..end.len() - 4].try_into().unwrap();
+        u32::from_le_bytes(length) as usize
+    }
+
+    #[test]
+    fn what_is_held_of_a_long_parquet_file_is_little_for_each_column_of_a_group() {
+        let of_group = (footer(22) - footer(2)) / 20;
+        assert!(of_group < 4 * 100, "{of_group} bytes of 4 columns");
     }
 }

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, FixedSizeBinaryBuilder, StringViewArray};
 use arrow::datatypes::DataType;
 use datafusion_expr::Expr;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use weir_api::fields::{Column, FieldKind};
 
 use crate::QueryError;
 use crate::filter::{find_column, nearest_field};
 use crate::function::call;
+use crate::measure::names_in_questions;
 
 /// A field that flows are grouped by, or a prefix of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +49,7 @@ impl GroupKey {
         let Some(bits) = bits else {
             return Ok(Self::of(column));
         };
-        if column.kind() != FieldKind::Address || column.field().identity {
+        if !has_prefixes(column) {
             return Err(QueryError::Invalid(format!(
                 "group_by: {text}: only addresses of a record have prefixes, such as addr/24 or dst_addr/24/64"
             )));
@@ -80,6 +84,37 @@ impl GroupKey {
         }
     }
 }
+
+/// It is an address of a record.
+fn has_prefixes(column: Column) -> bool {
+    column.kind() == FieldKind::Address && !column.field().identity
+}
+
+/// What to group by, for documents: a field, or so many bits of an address.
+#[derive(Debug)]
+pub struct GroupName;
+
+impl PartialSchema for GroupName {
+    fn schema() -> RefOr<Schema> {
+        let fields = names_in_questions(|_| true).join("|");
+        let addresses = names_in_questions(has_prefixes).join("|");
+        let (v4, v6) = (
+            "0*([1-9]|[12][0-9]|3[0-2])",
+            "0*([1-9]|[1-9][0-9]|1[01][0-9]|12[0-8])",
+        );
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(format!("^({fields}|({addresses})/({v6}|{v4}/{v6}))$")))
+            .description(Some(
+                "The name of a field; behind one of an address may stand how many bits of it, or how many of \
+                 IPv4 and of IPv6",
+            ))
+            .examples(["dst_workload_name", "addr/24", "dst_addr/24/64"])
+            .into()
+    }
+}
+
+impl ToSchema for GroupName {}
 
 /// What is a key from one end is one from the other, too.
 pub(crate) fn are_symmetric(keys: &[GroupKey]) -> bool {
@@ -167,7 +202,42 @@ impl Prefix {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
     use super::*;
+
+    /// Names that are nearly right, or right.
+    fn nearly_keys() -> impl Strategy<Value = String> {
+        let names = vec![
+            "addr",
+            "dst_addr",
+            "src_addr",
+            "src_dst_addr",
+            "node_addr",
+            "ns",
+            "src_ns",
+            "time",
+            "src_time",
+            "tunnel_addr",
+            "next_hop",
+            "service_addr",
+            "x",
+            "",
+        ];
+        let bits = "(/0{0,2}[0-9]{0,3})?(/0{0,2}[0-9]{1,3})?(/[0-9])?|/[0-9]+[+ a]";
+        (proptest::sample::select(names), bits).prop_map(|(name, bits)| format!("{name}{bits}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn the_document_has_a_pattern_for_what_is_read_as_a_key_and_nothing_else(name in nearly_keys()) {
+            let pattern = Regex::new(&crate::moment::tests::pattern::<GroupName>()).unwrap();
+            prop_assert_eq!(pattern.is_match(&name), GroupKey::parse(&name).is_ok(), "{}", name);
+        }
+    }
 
     fn network(prefix: &str, address: &str) -> String {
         let prefix = Prefix::parse(prefix).unwrap();

@@ -21,6 +21,7 @@ use crate::function::call;
 use crate::group_key::{GroupKey, are_symmetric};
 use crate::identity_table::{Groups, IdentityTable};
 use crate::lower::{PROTO, PROTOCOL, every, other_side, other_sides, time_type};
+use crate::shift::Shift;
 
 /// When a record arrived; the start of a bucket.
 pub(crate) const TIME: Column = Column::of("time");
@@ -46,8 +47,8 @@ pub(crate) struct Keys {
     /// Groups of identities, source and destination.
     sides: [Option<Groups>; 2],
     buckets: Option<Buckets>,
-    /// How much later a row is counted than it was, in microseconds.
-    later: i64,
+    /// Where in the buckets a row is counted.
+    shift: Shift,
 }
 
 /// The columns of these names, each once.
@@ -69,12 +70,12 @@ pub(crate) fn columns(names: &[String]) -> Result<Vec<Column>, QueryError> {
 }
 
 impl Keys {
-    /// By these keys, of rows that are so many microseconds earlier than their buckets.
+    /// By these keys, of rows that are counted so in the buckets.
     pub(crate) fn new(
         asked: Vec<GroupKey>,
         who: &IdentityTable,
         buckets: Option<Buckets>,
-        later: i64,
+        shift: Shift,
     ) -> Done<Self> {
         let mut ordered = asked.clone();
         ordered.sort_unstable();
@@ -96,7 +97,7 @@ impl Keys {
             asked,
             sides,
             buckets,
-            later,
+            shift,
         })
     }
 
@@ -141,13 +142,10 @@ impl Keys {
     }
 
     fn bucket(&self) -> Expr {
-        let (buckets, later) = (self.buckets.clone(), self.later);
+        let (buckets, shift) = (self.buckets.clone(), self.shift.clone());
         call("bucket", time_type(), vec![col("time")], move |args| {
             let times = args[0].as_primitive::<TimestampMicrosecondType>().values().iter();
-            let start = |time: &i64| {
-                let time = time.saturating_add(later);
-                buckets.as_ref().map_or(time, |buckets| buckets.start(time))
-            };
+            let start = |time: &i64| shift.start(*time, buckets.as_ref());
             let starts = TimestampMicrosecondArray::from_iter_values(times.map(start));
             Ok(Arc::new(starts.with_timezone("UTC")) as ArrayRef)
         })

@@ -8,7 +8,7 @@
 mod convert;
 mod term;
 
-pub(crate) use term::{PROTO, PROTOCOL, other_side, other_sides, time_type, time_value};
+pub(crate) use term::{PROTO, PROTOCOL, other_side, other_sides, time_type, time_value, type_of};
 
 use std::sync::{Arc, LazyLock};
 
@@ -25,6 +25,7 @@ use weir_api::fields::{Column, Side};
 use weir_flow::TcpFlags;
 use weir_store::schema::{DST_ID, OF_ONE_PACKET, SRC_ID};
 
+use crate::arriving::ArrivingIdentities;
 use crate::filter::expr::{self, Test, TextTest};
 use crate::filter::literal;
 use crate::function::call;
@@ -36,6 +37,9 @@ use crate::plan::physical;
 pub(crate) enum LoweringContext<'a> {
     /// Stored facts or sums, whose identities these are.
     Facts(&'a IdentityTable),
+    /// Rows as they arrive, whose identities come one by one; for conditions that
+    /// [`is_of_each`](crate::arriving::is_of_each).
+    Arriving(&'a ArrivingIdentities),
     /// The table of identities itself.
     Identities,
 }
@@ -47,12 +51,14 @@ impl LoweringContext<'_> {
     }
 
     /// The condition, or its negation when `wanted` is false.
-    fn polar(self, test: &Test, wanted: bool) -> Result<Expr> {
+    pub(crate) fn polar(self, test: &Test, wanted: bool) -> Result<Expr> {
         if let LoweringContext::Facts(who) = self {
             who.check_time()?;
-            if let Some(side) = side_of(test) {
-                return chosen(who, side, test, wanted);
-            }
+        }
+        if self.knows_sides()
+            && let Some(side) = side_of(test)
+        {
+            return self.of_side(side, test, wanted);
         }
         match test {
             Test::Const(yes) => Ok(lit(*yes == wanted)),
@@ -64,13 +70,27 @@ impl LoweringContext<'_> {
         }
     }
 
+    /// Rows have sides, whose identities are elsewhere.
+    const fn knows_sides(self) -> bool {
+        !matches!(self, LoweringContext::Identities)
+    }
+
+    /// A condition about one side's identity, found out for each identity.
+    fn of_side(self, side: Side, test: &Test, wanted: bool) -> Result<Expr> {
+        match self {
+            LoweringContext::Arriving(arriving) => arriving.chosen(side, test, wanted),
+            LoweringContext::Facts(who) => chosen(who, side, test, wanted),
+            LoweringContext::Identities => self.polar(test, wanted),
+        }
+    }
+
     /// All of the conditions or any of them. What is about one side's identity is
     /// put together first, to be looked up once.
     fn several(self, tests: &[Test], all: bool, wanted: bool) -> Result<Expr> {
         let mut flat = Vec::new();
         flatten(tests, all, &mut flat);
         let mut parts = Vec::new();
-        if let LoweringContext::Facts(who) = self {
+        if self.knows_sides() {
             for side in [Side::Src, Side::Dst] {
                 let (its, rest) = flat.into_iter().partition(|test| side_of(test) == Some(side));
                 flat = rest;
@@ -78,7 +98,7 @@ impl LoweringContext<'_> {
                 if !its.is_empty() {
                     let its = its.into_iter().cloned().collect();
                     let test = if all { Test::All(its) } else { Test::Any(its) };
-                    parts.push(chosen(who, side, &test, wanted)?);
+                    parts.push(self.of_side(side, &test, wanted)?);
                 }
             }
         }
@@ -128,7 +148,7 @@ impl LoweringContext<'_> {
 }
 
 /// The side whose identity alone the condition is about.
-fn side_of(test: &Test) -> Option<Side> {
+pub(crate) fn side_of(test: &Test) -> Option<Side> {
     let (mut sides, mut own) = (Vec::new(), false);
     expr::columns(test, &mut |column| match column.field().identity {
         true => sides.push(column.side()),

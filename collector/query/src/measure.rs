@@ -7,7 +7,7 @@ use std::str::FromStr;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
-use weir_api::fields::Column;
+use weir_api::fields::{Column, Side};
 
 use crate::aggregation::Aggregate;
 use crate::filter::{find_column, nearest_field};
@@ -276,12 +276,11 @@ written_as_text!(Measure);
 
 impl PartialSchema for Measure {
     fn schema() -> RefOr<Schema> {
-        let plain: Vec<&str> = PLAIN.into_iter().map(|(name, _)| name).collect();
+        let plain = PLAIN.map(|(name, _)| name).join("|");
         let quantities = Quantity::ALL.map(Quantity::as_str).join("|");
-        let pattern = format!(
-            "^({}|(min|max|avg|p[0-9]{{1,2}}([.][0-9])?)_({quantities})|distinct_[a-z0-9_]+)$",
-            plain.join("|")
-        );
+        let percentile = "p([1-9][0-9]?([.][0-9])?|0[.][1-9])";
+        let fields = names_in_questions(|_| true).join("|");
+        let pattern = format!("^({plain}|(min|max|avg|{percentile})_({quantities})|distinct_({fields}))$");
         let says = "What is said of a group: sums, and of records the smallest (min_), the largest (max_), the average \
                     (avg_) and percentiles (p50_, p99.9_) of a quantity; how many values a field takes (distinct_)";
         ObjectBuilder::new()
@@ -295,8 +294,21 @@ impl PartialSchema for Measure {
 
 impl ToSchema for Measure {}
 
+/// The names by which questions know the columns that `which` picks, for documents: those of
+/// the source's side with `src_` before them, too.
+pub(crate) fn names_in_questions(which: impl Fn(Column) -> bool) -> Vec<String> {
+    let named = Column::all().filter(|column| which(*column)).flat_map(|column| {
+        let src = (column.side() == Side::Src).then(|| format!("src_{}", column.name()));
+        [column.name().to_owned()].into_iter().chain(src)
+    });
+    named.collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
     use super::*;
 
     #[test]
@@ -344,6 +356,52 @@ mod tests {
             error,
             "distinct_dst_adr: distinct_ stands before the name of a field; did you mean \"dst_addr\"?"
         );
+    }
+
+    /// Names that are nearly right, or right.
+    fn nearly_measures() -> impl Strategy<Value = String> {
+        let parts = [
+            "bytes",
+            "packets",
+            "duration",
+            "share",
+            "min",
+            "max",
+            "avg",
+            "p",
+            "0",
+            "9",
+            "5",
+            ".",
+            "_",
+            "distinct",
+            "dst_addr",
+            "src_",
+            "addr",
+            "ns",
+            "time",
+            "dst_",
+            "first_seen",
+            "x",
+        ];
+        let built = proptest::collection::vec(proptest::sample::select(parts.to_vec()), 1..6);
+        let measures: Vec<String> = Measure::all().map(|measure| measure.to_string()).collect();
+        let changed = (proptest::sample::select(measures), 0..40_usize, "[a-z0-9_.]{0,2}").prop_map(
+            |(name, at, put)| {
+                let at = at.min(name.len());
+                format!("{}{put}{}", &name[..at], &name[at..])
+            },
+        );
+        let percentile = "p[0-9]{1,3}([.][0-9]{0,2})?_(bytes|duration|ttl)";
+        prop_oneof![built.prop_map(|parts| parts.concat()), changed, percentile]
+    }
+
+    proptest! {
+        #[test]
+        fn the_document_has_a_pattern_for_what_is_read_as_a_measure_and_nothing_else(name in nearly_measures()) {
+            let pattern = Regex::new(&crate::moment::tests::pattern::<Measure>()).unwrap();
+            prop_assert_eq!(pattern.is_match(&name), name.parse::<Measure>().is_ok(), "{}", name);
+        }
     }
 
     #[test]

@@ -152,3 +152,14 @@ pub(crate) use {text_in_documents, written_as_text};
 
 written_as_text!(Moment, Span);
 text_in_documents!(Moment, Span);
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use utoipa::PartialSchema;
+
+    /// The pattern of a text in documents.
+    pub(crate) fn pattern<T: PartialSchema>() -> String {
+        let schema = serde_json::to_value(T::schema()).unwrap();
+        schema["pattern"].as_str().unwrap().to_owned()
+    }
+}

@@ -20,6 +20,7 @@ use crate::plan::{Part, Plan};
 use crate::rank::Table;
 use crate::run::{QueryRun, Task};
 use crate::segment_reader::OpenedSegments;
+use crate::shift::Shift;
 use crate::tier_slice::{self, Batch, TierSlice};
 use crate::{Note, NoteKind, QueryError, Question};
 
@@ -53,9 +54,9 @@ impl Sums {
         }
     }
 
-    /// The coarsest tier whose rows have all that is asked for, of a range that is so many
-    /// microseconds earlier than its buckets.
-    fn coarsest(&self, earlier: i64, aggregates: &[Aggregate]) -> Tier {
+    /// The coarsest tier whose rows have all that is asked for, of a range that is counted
+    /// so.
+    fn coarsest(&self, shift: &Shift, aggregates: &[Aggregate]) -> Tier {
         if self.raw_only || self.all_observations {
             return Tier::Raw;
         }
@@ -63,8 +64,12 @@ impl Sums {
         expr::columns(&self.filter.test, &mut |column| all &= is_kept(column));
         let fits = |tier: &Tier| {
             let buckets = self.buckets.as_ref();
-            let kept = aggregates.iter().all(|aggregate| *tier <= aggregate.coarsest());
-            kept && buckets.is_none_or(|buckets| buckets.fit(*tier, earlier))
+            let of_minutes = shift.of_intervals() % INTERVAL == 0;
+            let kept = |aggregate: &Aggregate| match aggregate {
+                Aggregate::Intervals if !of_minutes => *tier == Tier::Raw,
+                aggregate => *tier <= aggregate.coarsest(),
+            };
+            aggregates.iter().all(kept) && buckets.is_none_or(|buckets| shift.fits(buckets, *tier))
         };
         let tiers = Tier::ALL.into_iter().rev();
         tiers.filter(|_| all).find(fits).unwrap_or(Tier::Raw)
@@ -73,6 +78,8 @@ impl Sums {
 
 /// A range, the view of it, and what is read.
 pub(crate) struct Period {
+    pub(crate) range: TimeRange,
+    pub(crate) shift: Shift,
     view: View,
     who: IdentityTable,
     pub(crate) keys: Keys,
@@ -83,27 +90,24 @@ pub(crate) struct Period {
 }
 
 impl Period {
-    /// The range that is so many microseconds earlier than `range`.
+    /// A range that is counted so.
     pub(crate) fn new(
         reader: &Reader,
         sums: &Sums,
-        range: TimeRange,
-        earlier: i64,
+        (range, shift): (TimeRange, Shift),
         budget: &Budget,
     ) -> Result<Self, QueryError> {
-        let range = TimeRange {
-            from: range.from.saturating_sub(earlier),
-            until: range.until.saturating_sub(earlier),
-        };
         let view = reader.view(range);
         let who = IdentityTable::within(&view.identities, budget);
-        let coarsest = sums.coarsest(earlier, &sums.aggregates);
-        let keys = Keys::new(sums.group_by.clone(), &who, sums.buckets.clone(), earlier)?;
+        let coarsest = sums.coarsest(&shift, &sums.aggregates);
+        let keys = Keys::new(sums.group_by.clone(), &who, sums.buckets.clone(), shift.clone())?;
         let all = sums.all_observations;
         Ok(Self {
             slices: tier_slice::slices(&view, range, coarsest),
             selection: Selection::new(&sums.filter, &who, &keys, sums.conversation, all)?,
-            needs_records: coarsest < sums.coarsest(earlier, &[]),
+            needs_records: coarsest < sums.coarsest(&shift, &[]),
+            range,
+            shift,
             view,
             who,
             keys,
@@ -139,6 +143,7 @@ impl Period {
             who: &self.who,
             of_sums: batch.sums,
             interval: sums.interval(),
+            later: self.shift.of_intervals(),
         };
         let columns = self
             .selection
@@ -162,6 +167,36 @@ impl Period {
 
     pub(crate) fn segments(&self) -> usize {
         self.slices.iter().map(TierSlice::segments).sum()
+    }
+
+    /// The part of its own time that a row is of: all of it, or what it has of the row's
+    /// bucket.
+    pub(crate) fn bounds(&self, bucket: Option<(i64, &Buckets)>) -> TimeRange {
+        let Some((start, buckets)) = bucket else {
+            return self.range;
+        };
+        let own = self.shift.own(start, buckets);
+        TimeRange {
+            from: own.from.max(self.range.from),
+            until: own.until.min(self.range.until),
+        }
+    }
+
+    /// Since when there has been anything, where that is in this range or behind it: nobody
+    /// has anything before.
+    pub(crate) fn begins_late(&self, reader: &Reader) -> Option<Note> {
+        let coarsest = self.slices.iter().map(|slice| slice.tier).max()?;
+        let tiers = Tier::ALL.into_iter().filter(|tier| *tier <= coarsest);
+        let oldest = tiers.filter_map(|tier| self.view.oldest[tier as usize]).min()?;
+        let begins = oldest > self.range.from && reader.begins_at(oldest, coarsest);
+        begins.then(|| Note {
+            kind: NoteKind::BeforeFirstRecord,
+            message: format!(
+                "the first record ever is of {}: the earlier range begins before it, and what is compared with \
+                 the time before is new",
+                tier_slice::rfc3339(oldest)
+            ),
+        })
     }
 
     /// What one should know about what was read.

@@ -98,7 +98,8 @@ impl Question {
             from: self.since.0.at(now),
             until: self.until.0.at(now),
         };
-        begins(range, self.compare, self.since)
+        let is_of_calendar = matches!(self.bucket, Some(Bucket::Days(_) | Bucket::Weeks(_)));
+        begins(range, self.compare, is_of_calendar, self.since)
     }
 }
 

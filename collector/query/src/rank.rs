@@ -38,6 +38,19 @@ pub(crate) struct Ranked {
     pub(crate) other: Vec<(Option<u32>, Vec<State>)>,
     pub(crate) totals: Vec<State>,
     pub(crate) groups: usize,
+    /// Whether those that are shown have as much as was wanted.
+    pub(crate) coverage: Coverage,
+}
+
+/// Whether the groups that are shown have the part of all that they were to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coverage {
+    /// They have it.
+    Reached,
+    /// There are to be no more groups, and they have not.
+    CutByTop,
+    /// There is nothing to have a part of.
+    Nothing,
 }
 
 /// Where a group stands that has these states, a column each.
@@ -195,8 +208,11 @@ impl Table {
         }
         order.sort_unstable_by(first);
         order.truncate(top);
+        let mut coverage = Coverage::Reached;
         if let Some(cover) = ranking.cover {
-            order.truncate(enough(order.iter().map(|group| places[*group]), &places, cover));
+            let (needed, reached) = enough(order.iter().map(|group| places[*group]), &places, cover);
+            order.truncate(needed);
+            coverage = reached;
         }
         let mut place = vec![usize::MAX; firsts.len()];
         for (at, group) in order.iter().enumerate() {
@@ -207,6 +223,7 @@ impl Table {
         Ok(Ranked {
             shown_groups: order.len(),
             groups: firsts.len(),
+            coverage,
             ..ranked
         })
     }
@@ -285,20 +302,28 @@ impl Table {
             totals: self.totals(),
             shown_groups: 0,
             groups: 0,
+            coverage: Coverage::Reached,
         })
     }
 }
 
-/// How many of the first groups have so much of all together.
-fn enough(first: impl Iterator<Item = u64>, all: &[u64], cover: Cover) -> usize {
+/// How many of the first groups have so much of all together, and whether they do.
+fn enough(first: impl Iterator<Item = u64>, all: &[u64], cover: Cover) -> (usize, Coverage) {
     let wanted = cover.of(all.iter().map(|own| u128::from(*own)).sum());
-    let mut carried = 0_u128;
-    let needed = first.take_while(|own| {
-        let lacks = carried < wanted;
-        carried += u128::from(*own);
-        lacks
-    });
-    needed.count()
+    let (mut needed, mut carried) = (0, 0_u128);
+    for own in first {
+        if carried >= wanted {
+            break;
+        }
+        carried += u128::from(own);
+        needed += 1;
+    }
+    let coverage = match (wanted, carried >= wanted) {
+        (0, _) => Coverage::Nothing,
+        (_, true) => Coverage::Reached,
+        (_, false) => Coverage::CutByTop,
+    };
+    (needed, coverage)
 }
 
 fn nothing(columns: &[States]) -> Vec<State> {
@@ -363,10 +388,20 @@ mod tests {
         };
         assert_eq!(
             ["0.5", "0.51", "0.8", "0.95", "0.96", "1"].map(cover),
-            [1, 2, 2, 3, 4, 4]
+            [1, 2, 2, 3, 4, 4].map(|needed| (needed, Coverage::Reached))
         );
-        assert_eq!(enough([0, 0].into_iter(), &[0, 0], "0.9".parse().unwrap()), 0);
+        let of = |first: &[u64], all: &[u64], cover: &str| {
+            enough(first.iter().copied(), all, cover.parse().unwrap())
+        };
+        assert_eq!(of(&[0, 0], &[0, 0], "0.9"), (0, Coverage::Nothing));
         let most = [u64::MAX, u64::MAX];
-        assert_eq!(enough(most.into_iter(), &most, "1".parse().unwrap()), 2);
+        assert_eq!(of(&most, &most, "1"), (2, Coverage::Reached));
+        let all = [50, 30, 15, 5];
+        assert_eq!(
+            of(&all[..2], &all, "0.8"),
+            (2, Coverage::Reached),
+            "top allows just as many"
+        );
+        assert_eq!(of(&all[..2], &all, "0.81"), (2, Coverage::CutByTop));
     }
 }

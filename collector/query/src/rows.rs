@@ -3,10 +3,14 @@
 
 use std::io::{self, Write};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use serde_json::{Map, Value};
 
 use crate::output;
+
+/// Bytes of memory that a value takes in a JSON object, its name among them, and as often
+/// again written out.
+const CELL: usize = 160;
 
 /// Rows of an answer.
 ///
@@ -35,6 +39,16 @@ impl AnswerRows {
     /// One JSON object a row.
     pub fn json(&self) -> Vec<Map<String, Value>> {
         output::json_rows(&self.0)
+    }
+
+    /// Bytes of memory that [`Self::json`] takes, and what is written of it, by and large.
+    pub fn json_memory(&self) -> usize {
+        let of_column = |column: &ArrayRef| {
+            let cells = column.len() - column.null_count();
+            // Texts stand in the rows, and in what is written.
+            CELL * cells + 2 * column.get_array_memory_size()
+        };
+        self.0.columns().iter().map(of_column).sum()
     }
 
     /// A header line, then a line a row (RFC 4180); lists are joined by a space.

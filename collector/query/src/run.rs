@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 use datafusion_execution::TaskContext;
 use datafusion_execution::cache::cache_manager::CacheManagerConfig;
@@ -71,12 +71,20 @@ pub(crate) async fn run(task: Task<'_>) -> Result<QueryRun, QueryError> {
     // A large filter takes its time.
     let plan = budget::off_thread(move || Ok(plan.steps(&scans)?)).await?;
     let mut stream = execute_stream(Arc::clone(&plan), session)?;
-    let (mut batches, mut rows) = (Vec::new(), 0);
+    let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         rows += batch.num_rows();
         if rows > task.most {
             return Err((task.too_many)(task.most));
+        }
+        bytes += held(&batch);
+        if bytes > task.limits.memory {
+            let message = format!(
+                "what came out of it takes more than {} MiB",
+                task.limits.memory >> 20
+            );
+            return Err(QueryError::Memory(message));
         }
         batches.push(batch);
     }
@@ -87,6 +95,15 @@ pub(crate) async fn run(task: Task<'_>) -> Result<QueryRun, QueryError> {
     };
     add_up(plan.as_ref(), &mut stats);
     Ok(QueryRun { rows, stats, plan })
+}
+
+/// Bytes of memory that rows take by themselves, whatever they share with others.
+fn held(rows: &RecordBatch) -> usize {
+    let of_column = |column: &ArrayRef| column.to_data().get_slice_memory_size();
+    rows.columns()
+        .iter()
+        .filter_map(|column| of_column(column).ok())
+        .sum()
 }
 
 /// What the steps of one question share: the memory that they may take.

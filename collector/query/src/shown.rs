@@ -3,20 +3,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, StringArray, UInt32Array};
-use arrow::compute::take;
-use arrow::datatypes::TimestampMicrosecondType;
-use weir_store::TimeRange;
-
 use crate::aggregate::PreparedQuestion;
 use crate::aggregation::Aggregate;
 use crate::amount::{self, Amount};
 use crate::compared::{Compared, Presence};
 use crate::groups::TIME;
 use crate::output::present;
-use crate::rank::{Ranked, Table};
+use crate::rank::{Coverage, Ranked, Table};
 use crate::states::State;
-use crate::{Answer, AnswerRows, Measure, Note, NoteKind, QueryError, Stats};
+use crate::{Answer, AnswerRows, Cover, Measure, Note, NoteKind, QueryError, Stats};
+use arrow::array::{ArrayRef, AsArray, StringArray, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::TimestampMicrosecondType;
 
 /// What is shown of a table, and what had to be estimated.
 pub(crate) struct Shown<'a> {
@@ -71,8 +69,8 @@ impl Shown<'_> {
             ("compared".to_owned(), words)
         }));
         let rows: Vec<usize> = ranked.shown.iter().map(|row| *row as usize).collect();
-        let lengths = self.lengths(rows.iter().copied());
-        columns.extend(self.measured(&lengths, |row, column| table.columns[column].at(rows[row]))?);
+        let buckets = self.buckets(rows.iter().copied());
+        columns.extend(self.measured(&buckets, |row, column| table.columns[column].at(rows[row]))?);
         Ok(present(columns, rows.len())?)
     }
 
@@ -84,38 +82,30 @@ impl Shown<'_> {
             let rows = UInt32Array::from_iter_values(rows.clone());
             columns.push((TIME.name().to_owned(), take(&table.keys[0], &rows, None)?));
         }
-        let lengths = self.lengths(rows.map(|row| row as usize));
-        columns.extend(self.measured(&lengths, |row, column| ranked.other[row].1[column].clone())?);
+        let buckets = self.buckets(rows.map(|row| row as usize));
+        columns.extend(self.measured(&buckets, |row, column| ranked.other[row].1[column].clone())?);
         Ok(present(columns, ranked.other.len())?)
     }
 
     fn totals(&mut self) -> Result<AnswerRows, QueryError> {
-        let range = self.asked.range;
-        let length = [range.until.saturating_sub(range.from)];
         let ranked = self.ranked;
-        let columns = self.measured(&length, |_, column| ranked.totals[column].clone())?;
+        let columns = self.measured(&[None], |_, column| ranked.totals[column].clone())?;
         Ok(present(columns, 1)?)
     }
 
-    /// How many microseconds of the range each row is of: the whole, or as much of its
-    /// bucket as the range has.
-    fn lengths(&self, rows: impl Iterator<Item = usize>) -> Vec<i64> {
-        let TimeRange { from, until } = self.asked.range;
-        let Some(buckets) = &self.asked.sums.buckets else {
-            return rows.map(|_| until.saturating_sub(from)).collect();
-        };
+    /// When the bucket of each row begins; none: it is of the whole range.
+    fn buckets(&self, rows: impl Iterator<Item = usize>) -> Vec<Option<i64>> {
+        if self.asked.sums.buckets.is_none() {
+            return rows.map(|_| None).collect();
+        }
         let starts = self.table.keys[0].as_primitive::<TimestampMicrosecondType>();
-        let length = |row| {
-            let start = starts.value(row);
-            buckets.end(start).min(until).saturating_sub(start.max(from))
-        };
-        rows.map(length).collect()
+        rows.map(|row| Some(starts.value(row))).collect()
     }
 
-    /// The measures of rows of these lengths, of each period, and what changed.
+    /// The measures of rows of these buckets, of each period, and what changed.
     fn measured(
         &mut self,
-        lengths: &[i64],
+        buckets: &[Option<i64>],
         state: impl Fn(usize, usize) -> State,
     ) -> Result<Columns, QueryError> {
         let mut columns = Vec::new();
@@ -123,7 +113,7 @@ impl Shown<'_> {
             self.asked.budget.check()?;
             let periods = 0..self.asked.periods.len();
             let amounts: Vec<Vec<Option<Amount>>> = periods
-                .map(|period| self.amounts(measure, period, lengths, &state))
+                .map(|period| self.amounts(measure, period, buckets, &state))
                 .collect();
             let [now, then] = match amounts.as_slice() {
                 [now, then] => [now, then],
@@ -144,7 +134,7 @@ impl Shown<'_> {
         &mut self,
         measure: Measure,
         period: usize,
-        lengths: &[i64],
+        buckets: &[Option<i64>],
         state: &impl Fn(usize, usize) -> State,
     ) -> Vec<Option<Amount>> {
         let asked = self.asked;
@@ -153,9 +143,10 @@ impl Shown<'_> {
             asked.state(sum, period, &total).sum()
         });
         let mut is_estimated = false;
-        let amounts = lengths.iter().enumerate().map(|(row, length)| {
+        let amounts = buckets.iter().enumerate().map(|(row, start)| {
             let of_row = |aggregate| asked.state(aggregate, period, &|column| state(row, column));
-            let (amount, estimated) = asked.group(&of_row, *length, whole).measured(measure);
+            let bounds = asked.periods[period].bounds(start.zip(asked.sums.buckets.as_ref()));
+            let (amount, estimated) = asked.group(&of_row, period, bounds, whole).measured(measure);
             is_estimated |= estimated;
             amount
         });
@@ -176,6 +167,8 @@ impl Shown<'_> {
                     .collect::<Vec<_>>(),
             );
         }
+        let then = self.asked.periods.get(1);
+        notes.extend(then.and_then(|then| then.begins_late(&self.asked.reader)));
         let mut note = |kind, message| notes.push(Note { kind, message });
         let estimates = self.estimates.iter();
         estimates.for_each(|measure| note(NoteKind::Approximate, amount::estimate(*measure)));
@@ -183,18 +176,30 @@ impl Shown<'_> {
             shown_groups, groups, ..
         } = self.ranked;
         if groups > shown_groups {
-            let mut message = format!("{shown_groups} of {groups} groups are shown");
-            if let Some(cover) = self.asked.cover {
-                let by = self.asked.by;
-                message = match *shown_groups < self.asked.top {
-                    true => format!("{message}: they have {cover} of all {by}"),
-                    false => {
-                        format!("{message}, and top allows no more of those that have {cover} of all {by}")
-                    }
-                };
-            }
+            let shown = format!("{shown_groups} of {groups} groups are shown");
+            let message = self
+                .asked
+                .cover
+                .map_or(shown.clone(), |cover| self.covered(&shown, cover));
             note(NoteKind::Truncated, message);
         }
         notes
+    }
+
+    /// How much the groups that are shown have of all.
+    fn covered(&self, shown: &str, cover: Cover) -> String {
+        let by = self.asked.by;
+        // Groups are ordered by the larger of both.
+        let all = match self.asked.periods.len() {
+            1 => format!("all {by}"),
+            _ => format!("all {by}, of each group the larger of now and then"),
+        };
+        match self.ranked.coverage {
+            Coverage::Nothing => format!("{shown}: none has any {by}"),
+            Coverage::Reached => format!("{shown}: they have {cover} of {all}"),
+            Coverage::CutByTop => {
+                format!("{shown}, and top allows no more of those that have {cover} of {all}")
+            }
+        }
     }
 }

@@ -197,7 +197,8 @@ fn expired(reader: &Reader, view: &View, slices: &[TierSlice]) -> Vec<(i64, i64)
     gaps
 }
 
-fn rfc3339(micros: i64) -> String {
+/// A time as notes say it.
+pub(crate) fn rfc3339(micros: i64) -> String {
     let ns = u64::try_from(micros).unwrap_or_default().saturating_mul(1_000);
     Rfc3339(ns).to_string()
 }

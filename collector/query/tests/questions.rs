@@ -877,7 +877,7 @@ async fn what_cannot_be_measured_is_refused_with_a_remedy() {
     };
     let base = || question(&["ns"]);
     let last_seen: Measure = "last_seen".parse().unwrap();
-    let many = (1..=32).map(|part| format!("p{part}_bytes").parse().unwrap());
+    let many = (1..=33).map(|part| format!("p{part}_bytes").parse().unwrap());
     let many = Question {
         measures: many.collect(),
         ..base()
@@ -1563,4 +1563,252 @@ async fn filters_as_wide_and_as_deep_as_may_be_are_answered() {
         ..question(&["ns"])
     };
     assert_eq!(found(&stored, &words).await, BTreeMap::new());
+}
+
+#[tokio::test]
+async fn a_selection_as_a_store_answers_as_its_source_does_for_those_flows() {
+    use weir_query::{ExportRequest, StoreWriter};
+    let stored = stored();
+    let filters = [
+        "",
+        r#"ns == "team-0" || dst_ns == "team-0""#,
+        "dst_port == 443",
+        "bytes < 0",
+    ];
+    for (number, filter) in filters.into_iter().enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("chosen");
+        let (from, until) = (START + 17 * MINUTE + 5, START + 170 * MINUTE);
+        let request = ExportRequest {
+            filter: filter.to_owned(),
+            since: Since(at(from)),
+            until: Until(at(until)),
+            all_observations: true,
+            ..ExportRequest::default()
+        };
+        let engine = Embedded::new(stored.reader.clone());
+        let mut export = engine.export(&request, &Limits::default()).await.unwrap();
+        let mut writer = StoreWriter::begin(&target).unwrap();
+        while let Some(rows) = export.next().unwrap() {
+            writer.write(&rows).unwrap();
+        }
+        let records = writer.finish().unwrap();
+        assert_eq!(records == 0, number == 3, "{filter}");
+        let chosen = Reader::open_dir(&target).unwrap();
+        let groups: [&[&str]; 5] = [
+            &["ns", "dst_ns"],
+            &["zone", "dst_node_name", "protocol"],
+            &["addr/24", "dst_port", "verdict"],
+            &["workload_name"],
+            &[],
+        ];
+        for (group_by, all_observations) in groups.into_iter().zip([false, true, false, true, false]) {
+            for (bucket, raw_only) in [(None, false), (Some("1h"), false), (None, true)] {
+                let of_source = Question {
+                    filter: filter.to_owned(),
+                    since: Since(at(from)),
+                    until: Until(at(until)),
+                    bucket: bucket.map(|bucket| bucket.parse::<Bucket>().unwrap()),
+                    all_observations,
+                    raw_only,
+                    ..question(group_by)
+                };
+                let of_chosen = Question {
+                    filter: String::new(),
+                    ..of_source.clone()
+                };
+                let limits = Limits::default();
+                let wanted = answer(&stored.reader, &of_source, &limits).await.unwrap();
+                let found = answer(&chosen, &of_chosen, &limits).await.unwrap();
+                let rows = |answer: &Answer| answer.rows.json().iter().map(sorted).collect::<Vec<_>>();
+                assert_eq!(rows(&found), rows(&wanted), "{filter} {group_by:?} {bucket:?}");
+                assert_eq!(found.totals, wanted.totals, "{filter} {group_by:?}");
+                let gone = |answer: &Answer| answer.notes.iter().any(|note| note.kind == NoteKind::Expired);
+                assert!(!gone(&found), "{:?}", found.notes);
+            }
+        }
+        assert_eq!(
+            chosen.view(ALL).hour.len(),
+            usize::from(records > 0),
+            "sums by hour are there"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_peak_is_of_whole_minutes_and_of_a_cut_one_where_there_is_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let minute = START - START % MINUTE + 10 * MINUTE;
+    let mut records = generated::Flows::new(3, 60).batch(3);
+    for (record, (second, bytes)) in records.iter_mut().zip([(0, 6_000), (70, 600), (135, 900)]) {
+        record.time_ns = (minute + second * 1_000_000) as u64 * 1_000;
+        record.primary = true;
+        record.bytes = Some(bytes);
+    }
+    writer.append(&records).unwrap();
+    writer.flush();
+    let peak = async |from: i64, until: i64, compare: Option<&str>| {
+        let question = Question {
+            since: Since(at(minute + from * 1_000_000)),
+            until: Until(at(minute + until * 1_000_000)),
+            measures: vec!["max_byte_rate".parse().unwrap()],
+            compare: compare.map(|compare| compare.parse().unwrap()),
+            ..question(&[])
+        };
+        let found = answer(&reader, &question, &Limits::default()).await.unwrap();
+        let row = found.rows.json().remove(0);
+        (
+            row.get("max_byte_rate").cloned(),
+            row.get("max_byte_rate_then").cloned(),
+        )
+    };
+    let is = |rate: f64| Some(json!(rate));
+    assert_eq!(peak(0, 120, None).await, (is(100.0), None));
+    assert_eq!(peak(-30, 140, None).await, (is(100.0), None));
+    assert_eq!(
+        peak(60, 140, None).await,
+        (is(10.0), None),
+        "20 s of the last minute do not count"
+    );
+    assert_eq!(peak(130, 140, None).await, (is(90.0), None), "10 s of a minute");
+    // The range before is cut where this one is.
+    assert_eq!(peak(130, 150, Some("65s")).await, (is(45.0), is(30.0)));
+}
+
+#[tokio::test]
+async fn who_compares_with_the_time_before_the_first_record_is_told() {
+    let stored = stored();
+    let told = async |compare: &str, from: i64| {
+        let question = Question {
+            since: Since(at(START + from * MINUTE)),
+            until: Until(at(START + (from + 60) * MINUTE)),
+            compare: Some(compare.parse().unwrap()),
+            ..question(&["ns"])
+        };
+        let found = answer(&stored.reader, &question, &Limits::default())
+            .await
+            .unwrap();
+        let kinds = found.notes.into_iter().map(|note| note.kind);
+        kinds.filter(|kind| *kind == NoteKind::BeforeFirstRecord).count()
+    };
+    assert_eq!(told("previous", 61).await, 0);
+    assert_eq!(told("previous", 30).await, 1);
+    assert_eq!(told("1d", 61).await, 1);
+}
+
+#[tokio::test]
+async fn days_are_compared_with_days_where_the_clock_was_changed_between_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let micros = |text: &str| text.parse::<Timestamp>().unwrap().as_microsecond();
+    // In the last hour of one day in Berlin, the first of the next, which has 25, and the
+    // last of the one behind it.
+    let times = [
+        "2026-10-24T21:00:00Z",
+        "2026-10-24T22:30:00Z",
+        "2026-10-26T22:00:00Z",
+    ];
+    let mut records = generated::Flows::new(3, 60).batch(3);
+    for ((record, time), bytes) in records.iter_mut().zip(times).zip([1, 20, 300]) {
+        record.time_ns = micros(time) as u64 * 1_000;
+        record.primary = true;
+        record.bytes = Some(bytes);
+    }
+    writer.append(&records).unwrap();
+    writer.flush();
+    for (compare, then) in [("1d", [1, 20]), ("previous", [0, 1]), ("24h", [21, 0])] {
+        let question = Question {
+            since: Since(at(micros("2026-10-24T22:00:00Z"))),
+            until: Until(at(micros("2026-10-26T23:00:00Z"))),
+            bucket: Some("1d".parse().unwrap()),
+            zone: Some("CET-1CEST,M3.5.0,M10.5.0/3".parse().unwrap()),
+            compare: Some(compare.parse().unwrap()),
+            ..question(&[])
+        };
+        let found = answer(&reader, &question, &Limits::default()).await.unwrap();
+        let rows = found.rows.json();
+        let of = |name: &str| {
+            rows.iter()
+                .map(|row| row[name].as_u64().unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("bytes"), [20, 300], "{compare}");
+        assert_eq!(of("bytes_then"), then, "{compare}");
+    }
+}
+
+#[tokio::test]
+async fn as_many_measures_as_there_may_be_are_counted_without_what_is_ordered_by() {
+    let stored = stored();
+    let ask = async |many: usize| {
+        let percentiles = (1..=many).map(|part| format!("p{part}_bytes").parse().unwrap());
+        let question = Question {
+            measures: percentiles.collect(),
+            ..question(&[])
+        };
+        answer(&stored.reader, &question, &Limits::default()).await
+    };
+    assert!(ask(32).await.is_ok());
+    let refused = ask(61).await.unwrap_err().to_string();
+    assert!(refused.contains("61 are too many"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_export_out_of_files_has_all_records_though_another_process_removes_them_meanwhile() {
+    use weir_query::ExportRequest;
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, running, _) = open(kept_for_ever(directory.path())).unwrap();
+    for part in generated::Flows::new(3, 60).batch(600).chunks(100) {
+        writer.append(part).unwrap();
+        writer.seal().unwrap();
+    }
+    let reader = Reader::open_dir(directory.path()).unwrap();
+    let request = ExportRequest {
+        since: Since(at(0)),
+        all_observations: true,
+        columns: vec!["bytes".to_owned()],
+        ..ExportRequest::default()
+    };
+    let files = || {
+        running
+            .view(ALL)
+            .raw
+            .iter()
+            .map(|segment| segment.path.clone())
+            .collect::<Vec<_>>()
+    };
+    let export = async |reader: Reader, remove: bool| {
+        let engine = Embedded::new(reader);
+        let mut export = engine.export(&request, &Limits::default()).await.unwrap();
+        for file in files().iter().filter(|_| remove) {
+            // As when it was merged.
+            std::fs::remove_file(file).unwrap();
+        }
+        let mut records = 0;
+        while let Some(rows) = export.next().unwrap() {
+            records += rows.len();
+        }
+        (records, export.notes().len())
+    };
+    let one = &files()[2];
+    let other = std::fs::read(one).unwrap();
+    std::fs::remove_file(one).unwrap();
+    assert_eq!(export(reader, false).await, (500, 0), "one went before it began");
+    std::fs::write(one, other).unwrap();
+    let reader = Reader::open_dir(directory.path()).unwrap();
+    assert_eq!(export(reader, true).await, (600, 0));
+}
+
+#[tokio::test]
+async fn what_rows_take_as_json_is_told_before_they_are_made() {
+    let stored = stored();
+    let asked = question(&["addr", "dst_port"]);
+    let rows = answer(&stored.reader, &asked, &Limits::default())
+        .await
+        .unwrap()
+        .rows;
+    let written = serde_json::to_vec(&rows.json()).unwrap().len();
+    let told = rows.json_memory();
+    assert!((2 * written..20 * written).contains(&told), "{told} {written}");
 }

@@ -34,9 +34,9 @@ pub async fn query(
     let answer = engine.answer(question, limits).await?;
     Ok(QueryAnswer {
         columns: answer.rows.columns(),
-        rows: rows(&answer.rows),
-        other: rows(&answer.other),
-        totals: rows(&answer.totals).pop().unwrap_or_default(),
+        rows: rows(&answer.rows, limits)?,
+        other: rows(&answer.other, limits)?,
+        totals: rows(&answer.totals, limits)?.pop().unwrap_or_default(),
         groups: answer.groups,
         notes: answer.notes,
         stats: shown(answer.stats, limits),
@@ -67,7 +67,7 @@ pub async fn flows(
     let page = engine.flows(request, limits).await?;
     Ok(FlowsAnswer {
         columns: page.rows.columns(),
-        rows: rows(&page.rows),
+        rows: rows(&page.rows, limits)?,
         cursor: page.cursor,
         notes: page.notes,
         stats: shown(page.stats, limits),
@@ -144,6 +144,41 @@ fn shown(stats: Stats, limits: &Limits) -> Option<Stats> {
     (limits.scope == Scope::All).then_some(stats)
 }
 
-fn rows(rows: &AnswerRows) -> Vec<Row> {
-    rows.json().into_iter().map(Row).collect()
+/// The rows as JSON, if they find room in the memory that a question may take.
+fn rows(rows: &AnswerRows, limits: &Limits) -> Result<Vec<Row>, QueryError> {
+    let needed = rows.json_memory();
+    if needed > limits.memory {
+        return Err(QueryError::Memory(format!(
+            "{} rows as JSON take some {} MiB; ask for fewer rows or fields, or for CSV or Arrow",
+            rows.len(),
+            needed >> 20
+        )));
+    }
+    Ok(rows.json().into_iter().map(Row).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_query::Embedded;
+    use weir_store::{Settings, open};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn rows_that_find_no_room_as_json_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_writer, reader, _) = open(Settings::new(directory.path())).unwrap();
+        let engine = Embedded::new(reader);
+        let answer = engine
+            .answer(&Question::default(), &Limits::default())
+            .await
+            .unwrap();
+        let short = Limits {
+            memory: 100,
+            ..Limits::default()
+        };
+        let refused = rows(&answer.totals, &short).map(|rows| rows.len());
+        assert!(matches!(refused, Err(QueryError::Memory(_))));
+        assert_eq!(rows(&answer.totals, &Limits::default()).unwrap().len(), 1);
+    }
 }

@@ -16,10 +16,10 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use utoipa::ToSchema;
 use weir_query::{Engine, ExportFormat, ExportRequest, ExportWriter, Limits, NoteKind, RecordExport};
 
+use super::offer::{NotTaken, offer};
 use super::params::ExportParams;
 use super::problem::Problem;
 use super::reply::problem;
@@ -33,9 +33,6 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// How long a piece may wait for who reads.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it is looked whether there is room for it.
-const LOOK: Duration = Duration::from_millis(5);
-
 /// All records are there.
 const COMPLETE: HeaderName = HeaderName::from_static("weir-complete");
 /// How many were written.
@@ -244,23 +241,15 @@ impl Work {
     }
 
     /// Waits until there is room for a piece, but not for ever.
-    fn offer(&self, mut piece: Piece) -> Result<(), Cut> {
-        let begun = Instant::now();
-        loop {
-            let now = Instant::now();
-            if now >= self.ends {
-                return Err(Cut::TooLong);
-            }
-            piece = match self.pieces.try_send(piece) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Closed(_)) => return Err(Cut::Gone),
-                Err(TrySendError::Full(piece)) => piece,
-            };
-            if now.saturating_duration_since(begun) >= PATIENCE {
-                return Err(Cut::NotTaken);
-            }
-            thread::sleep(LOOK);
+    fn offer(&self, piece: Piece) -> Result<(), Cut> {
+        if Instant::now() >= self.ends {
+            return Err(Cut::TooLong);
         }
+        offer(&self.pieces, piece, PATIENCE, self.ends).map_err(|not_taken| match not_taken {
+            NotTaken::Gone => Cut::Gone,
+            NotTaken::InTime => Cut::NotTaken,
+            NotTaken::Over => Cut::TooLong,
+        })
     }
 }
 

@@ -61,22 +61,21 @@ pub async fn flows(
         limits,
         asker,
     } = api.admit(&caller, request.since, request.until).await?;
-    api.threads
-        .run(&asker, async move {
-            let problem = |error| {
-                let fields = vec![("columns", request.columns.clone())];
-                problem(error, request.filter.clone(), fields)
-            };
-            if format != Format::Json {
-                let written = ask::flows_rows(engine.as_ref(), &request, &limits, format).await;
-                return Ok(send(written.map_err(problem)?, coding));
-            }
-            let answer = ask::flows(engine.as_ref(), &request, &limits)
-                .await
-                .map_err(problem)?;
-            Ok(send_json(&answer, coding))
-        })
-        .await
+    api.answer(&asker, async move {
+        let problem = |error| {
+            let fields = vec![("columns", request.columns.clone())];
+            problem(error, request.filter.clone(), fields)
+        };
+        if format != Format::Json {
+            let written = ask::flows_rows(engine.as_ref(), &request, &limits, format).await;
+            return Ok(send(written.map_err(problem)?, coding));
+        }
+        let answer = ask::flows(engine.as_ref(), &request, &limits)
+            .await
+            .map_err(problem)?;
+        Ok(send_json(&answer, coding))
+    })
+    .await
 }
 
 /// All flow records that fit, however many
@@ -154,31 +153,30 @@ pub async fn query(
             "explain tells what is stored of all namespaces: it is for those who may get pods in all of them",
         ));
     }
-    api.threads
-        .run(&asker, async move {
-            let problem = |error| {
-                let fields = vec![("group_by", question.group_by.clone())];
-                problem(error, question.filter.clone(), fields)
-            };
-            let reply = if explain {
-                QueryReply::Explanation(
-                    ask::explain(engine.as_ref(), &question, &limits)
-                        .await
-                        .map_err(problem)?,
-                )
-            } else if format == Format::Json {
-                QueryReply::Answer(
-                    ask::query(engine.as_ref(), &question, &limits)
-                        .await
-                        .map_err(problem)?,
-                )
-            } else {
-                let written = ask::query_rows(engine.as_ref(), &question, &limits, format).await;
-                return Ok(send(written.map_err(problem)?, coding));
-            };
-            Ok(send_json(&reply, coding))
-        })
-        .await
+    api.answer(&asker, async move {
+        let problem = |error| {
+            let fields = vec![("group_by", question.group_by.clone())];
+            problem(error, question.filter.clone(), fields)
+        };
+        let reply = if explain {
+            QueryReply::Explanation(
+                ask::explain(engine.as_ref(), &question, &limits)
+                    .await
+                    .map_err(problem)?,
+            )
+        } else if format == Format::Json {
+            QueryReply::Answer(
+                ask::query(engine.as_ref(), &question, &limits)
+                    .await
+                    .map_err(problem)?,
+            )
+        } else {
+            let written = ask::query_rows(engine.as_ref(), &question, &limits, format).await;
+            return Ok(send(written.map_err(problem)?, coding));
+        };
+        Ok(send_json(&reply, coding))
+    })
+    .await
 }
 
 /// Values that a field takes, for completion

@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use weir_query::{AnswerRows, Engine, Limits, RecordTail, Scope, TailEnd, TailRequest};
 
+use super::offer::offer;
 use super::params::TailParams;
 use super::problem::Problem;
 use super::suggest::Asked;
@@ -24,6 +25,8 @@ pub const MEDIA_TYPE: &str = "application/x-ndjson";
 const WAITING: usize = 16;
 /// An empty line says so often that the connection lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long a piece may wait for who reads: its thread is one of few.
+const PATIENCE: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a tail goes on when nobody says: then access is looked at again.
 pub const LONGEST: u64 = 600;
@@ -169,7 +172,7 @@ impl Work {
             text += &format!("{}\n", json!({"mark": self.tail.mark()}));
         }
         self.wrote = Instant::now();
-        self.lines.blocking_send(text).map_err(|_| Over)
+        offer(&self.lines, text, PATIENCE, self.ends + PATIENCE).map_err(|_| Over)
     }
 }
 

@@ -11,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio_rustls::rustls::RootCertStore;
 
+use super::der::element;
 use crate::api::person::Person;
 
 /// The namespace of the ConfigMap.
@@ -145,23 +146,6 @@ fn common_name(mut subject: &[u8]) -> Option<&str> {
         }
     }
     None
-}
-
-/// What the first element of DER holds, and what comes after it.
-fn element(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let [_, length, rest @ ..] = bytes else {
-        return None;
-    };
-    let (length, rest) = match length {
-        0..=0x7f => (usize::from(*length), rest),
-        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => (
-            usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?])),
-            rest.get(2..)?,
-        ),
-        _ => return None,
-    };
-    rest.split_at_checked(length)
 }
 
 /// Names of extras are escaped as in a URL.

@@ -1,13 +1,16 @@
 //! Who is at the other end of a connection, and what becomes of the requests that come
 //! from there.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{HeaderMap, Request};
 use rustls_pki_types::CertificateDer;
+use tokio::sync::watch;
 
 use super::front_proxy::FrontProxy;
+use super::presented::Presented;
 use crate::api::person::Asserted;
 
 /// Where the API server passes the pages of the API on to.
@@ -30,6 +33,19 @@ impl Peer {
     pub(super) fn who_shows(shown: Option<&CertificateDer<'_>>, proxy: Option<&Arc<FrontProxy>>) -> Self {
         let proxy = proxy.filter(|proxy| shown.is_some_and(|shown| proxy.is_shown_by(shown)));
         Self(proxy.cloned())
+    }
+
+    /// Waits until the API server, as which it was known, is known by something else: who
+    /// took it over may still have this connection.
+    pub(super) async fn is_known_otherwise(&self, presented: Option<watch::Receiver<Arc<Presented>>>) {
+        let Some((known, mut presented)) = self.0.as_ref().zip(presented) else {
+            return pending().await;
+        };
+        let changed = presented.wait_for(|presented| presented.front_proxy.as_ref() != Some(known));
+        if changed.await.is_err() {
+            // Nothing is presented any more: the collector ends.
+            pending().await
+        }
     }
 
     /// Puts a request where its page is; with who asks, if the API server says so.
@@ -60,6 +76,10 @@ fn own(uri: &Uri) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::server::ResolvesServerCertUsingSni;
+
     use super::*;
 
     #[test]
@@ -81,6 +101,36 @@ mod tests {
         ] {
             assert_eq!(own(other), None, "{other}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_known_by_an_authority_that_is_no_longer_told_is_not_known_on() {
+        let presented = |front_proxy: Option<Arc<FrontProxy>>| {
+            let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+            Arc::new(Presented {
+                config: Arc::new(config),
+                front_proxy,
+                ends: None,
+            })
+        };
+        let proxy = Arc::new(FrontProxy::default());
+        let (told, presents) = watch::channel(presented(Some(Arc::clone(&proxy))));
+        let peer = Peer(Some(Arc::clone(&proxy)));
+        let changed = peer.is_known_otherwise(Some(presents.clone()));
+        tokio::pin!(changed);
+        // Another certificate of ours is no matter.
+        told.send_replace(presented(Some(proxy)));
+        assert!(futures::poll!(changed.as_mut()).is_pending());
+        told.send_replace(presented(None));
+        changed.await;
+        let anybody = Peer::anybody();
+        let of_anybody = anybody.is_known_otherwise(Some(presents));
+        tokio::pin!(of_anybody);
+        assert!(futures::poll!(of_anybody).is_pending());
     }
 
     #[test]

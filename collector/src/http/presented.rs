@@ -9,17 +9,21 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_rustls::rustls::ServerConfig;
 
 use super::certificate::Certificate;
+use super::der;
 use super::front_proxy::{self, FrontProxy};
 use super::issue::{self, Issued};
 use super::{API_SERVICE, HttpServer};
@@ -41,6 +45,8 @@ pub(super) struct Presented {
     pub(super) config: Arc<ServerConfig>,
     /// Who may say who asks.
     pub(super) front_proxy: Option<Arc<FrontProxy>>,
+    /// When the certificate ends.
+    pub(super) ends: Option<Timestamp>,
 }
 
 /// A Service by its names, `NAMESPACE/NAME`.
@@ -132,6 +138,7 @@ impl Keeper {
         let first = Presented {
             config: shown(&source, None)?,
             front_proxy: None,
+            ends: ends(&source),
         };
         Ok(Some(Self {
             source,
@@ -191,9 +198,11 @@ impl Keeper {
     fn present(&mut self) {
         match shown(&self.source, self.front_proxy.as_deref()) {
             Ok(config) => {
-                let front_proxy = self.front_proxy.clone();
-                self.presented
-                    .send_replace(Arc::new(Presented { config, front_proxy }));
+                self.presented.send_replace(Arc::new(Presented {
+                    config,
+                    front_proxy: self.front_proxy.clone(),
+                    ends: ends(&self.source),
+                }));
                 self.is_due = false;
             }
             Err(error) => tracing::warn!(%error, "the certificate before is shown on"),
@@ -260,6 +269,15 @@ fn shown(source: &Source, front_proxy: Option<&FrontProxy>) -> Result<Arc<Server
             identity.server_config(clients, &PROTOCOLS)
         }
     }
+}
+
+/// When the certificate of a source ends, if that can be read.
+fn ends(source: &Source) -> Option<Timestamp> {
+    let first = match source {
+        Source::Files(certificate) => CertificateDer::from_pem_file(&certificate.files().certificate),
+        Source::Service(_, issued) => CertificateDer::from_pem_slice(issued.certificate.as_bytes()),
+    };
+    der::not_after(&first.ok()?)
 }
 
 /// The certificate in the Secret of a Service; a new one when it is none, or about to end.

@@ -1,7 +1,8 @@
 //! Whether answers are taken. Over HTTP/2 the other side grants each answer a window: who
 //! grants none could have any number of answers kept in memory, and answer pings
-//! meanwhile. So an answer of which a piece was ready, and not taken in time, ends its
-//! connection. Answers that have no piece ready wait for us.
+//! meanwhile. So an answer of which a piece was ready, and not taken in time, ends; the
+//! others of its connection, which may be those of other people, go on. Answers that have
+//! no piece ready wait for us.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -13,7 +14,10 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Response;
 use http_body::{Frame, SizeHint};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
+
+use super::answer_task;
 
 /// Bytes of a piece: who takes so much in time reads, however slowly.
 const PIECE: usize = 16 << 10;
@@ -21,8 +25,16 @@ const PIECE: usize = 16 << 10;
 /// The answers of a connection that wait for its other side, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    waiting: Mutex<HashMap<u64, Instant>>,
+    waiting: Mutex<HashMap<u64, Offered>>,
     answers: AtomicU64,
+}
+
+/// A piece that waits to be taken.
+#[derive(Debug, Clone)]
+struct Offered {
+    since: Instant,
+    /// Ends its answer.
+    end: Option<Arc<Notify>>,
 }
 
 impl Progress {
@@ -33,32 +45,44 @@ impl Progress {
         };
         response.map(|body| {
             let number = progress.answers.fetch_add(1, Ordering::Relaxed);
-            progress.lock().insert(number, Instant::now());
+            let end = answer_task::end_of_this();
+            progress.offer(number, end.clone());
             Body::new(Watched {
                 body,
                 rest: Bytes::new(),
                 number,
+                end,
                 progress: Arc::clone(progress),
             })
         })
     }
 
-    /// Waits until an answer has not been taken for so long.
-    pub(super) async fn stalled(&self, patience: Duration) {
+    /// A piece of an answer goes out: it is to be taken from now on.
+    fn offer(&self, number: u64, end: Option<Arc<Notify>>) {
+        let since = Instant::now();
+        self.lock().insert(number, Offered { since, end });
+    }
+
+    /// Ends answers that have not been taken for so long, until one cannot be ended alone.
+    pub(super) async fn watch_for_stalls(&self, patience: Duration) {
         loop {
             sleep(patience / 4).await;
-            if self.has_stalled(Instant::now(), patience) {
-                return;
+            for stalled in self.stalled(Instant::now(), patience) {
+                let Some(end) = stalled.end else { return };
+                tracing::debug!("an answer over HTTP/2 is not taken, and ends");
+                end.notify_one();
             }
         }
     }
 
-    fn has_stalled(&self, now: Instant, patience: Duration) -> bool {
-        let oldest = self.lock().values().min().copied();
-        oldest.is_some_and(|since| now.saturating_duration_since(since) >= patience)
+    fn stalled(&self, now: Instant, patience: Duration) -> Vec<Offered> {
+        let waiting = self.lock();
+        let offered = waiting.values();
+        let stalled = offered.filter(|offered| now.saturating_duration_since(offered.since) >= patience);
+        stalled.cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Instant>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Offered>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,14 +93,15 @@ struct Watched {
     /// What is left of a piece that was too large.
     rest: Bytes,
     number: u64,
+    end: Option<Arc<Notify>>,
     progress: Arc<Progress>,
 }
 
 impl Watched {
-    /// A piece goes out: it is to be taken from now on.
+    /// A piece goes out.
     fn offer(&mut self, mut bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.rest = bytes.split_off(bytes.len().min(PIECE));
-        self.progress.lock().insert(self.number, Instant::now());
+        self.progress.offer(self.number, self.end.clone());
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 }
@@ -134,6 +159,10 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
+    fn has_stalled(progress: &Progress, now: Instant) -> bool {
+        !progress.stalled(now, PATIENCE).is_empty()
+    }
+
     fn watched(body: Body) -> (Arc<Progress>, Body) {
         let progress = Arc::new(Progress::default());
         let body = Progress::watch(Some(&progress), Response::new(body)).into_body();
@@ -144,17 +173,17 @@ mod tests {
     async fn an_answer_that_nobody_takes_stalls_and_each_piece_that_is_taken_gives_it_time() {
         let (progress, body) = watched(Body::from(vec![0; 4 * PIECE + 1]));
         let until = Instant::now() + PATIENCE;
-        assert!(progress.has_stalled(until, PATIENCE));
+        assert!(has_stalled(&progress, until));
         let mut pieces = body.into_data_stream();
         let mut sizes = Vec::new();
         while let Some(piece) = pieces.next().await {
             sizes.push(piece.unwrap().len());
-            assert!(!progress.has_stalled(until, PATIENCE), "it was taken since");
-            assert!(progress.has_stalled(Instant::now() + PATIENCE, PATIENCE));
+            assert!(!has_stalled(&progress, until), "it was taken since");
+            assert!(has_stalled(&progress, Instant::now() + PATIENCE));
         }
         assert_eq!(sizes, [PIECE, PIECE, PIECE, PIECE, 1]);
         assert!(
-            !progress.has_stalled(Instant::now() + PATIENCE, PATIENCE),
+            !has_stalled(&progress, Instant::now() + PATIENCE),
             "all was taken"
         );
     }
@@ -165,9 +194,9 @@ mod tests {
         let (progress, body) = watched(Body::from_stream(nothing));
         let mut pieces = body.into_data_stream();
         assert!(futures::poll!(pieces.next()).is_pending());
-        assert!(!progress.has_stalled(Instant::now() + 100 * PATIENCE, PATIENCE));
+        assert!(!has_stalled(&progress, Instant::now() + 100 * PATIENCE));
         let (progress, body) = watched(Body::from("answer"));
         drop(body);
-        assert!(!progress.has_stalled(Instant::now() + 100 * PATIENCE, PATIENCE));
+        assert!(!has_stalled(&progress, Instant::now() + 100 * PATIENCE));
     }
 }

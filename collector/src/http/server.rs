@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::util::{MapRequest, MapResponse};
 
+use super::answer_task::AnswerTasks;
 use super::peer::Peer;
 use super::presented::{Keeper, Presented, ServiceName};
 use super::progress::Progress;
@@ -118,6 +120,9 @@ impl Server {
         let admission = Admission::new(self.config.connections, self.config.connections_per_peer);
         let reserve = Admission::new(PROBES, PROBES_PER_PEER);
         let mut connections = JoinSet::new();
+        if let Some(presented) = self.presented.clone() {
+            connections.spawn(tell_ends(presented, Arc::clone(counts), stop.clone()));
+        }
         let mut stopped = stop.clone();
         loop {
             // Those that have ended are let go.
@@ -160,10 +165,9 @@ impl Server {
     }
 
     fn connection(&self, pages: Router, stop: watch::Receiver<bool>) -> Connection {
-        let presented = self.presented.as_ref();
         Connection {
             pages,
-            presented: presented.map(|presented| Arc::clone(&presented.borrow())),
+            presented: self.presented.clone(),
             is_probe: false,
             request: self.config.request_timeout,
             answer: self.config.answer_timeout,
@@ -172,10 +176,29 @@ impl Server {
     }
 }
 
+/// Tells when the certificate ends that is shown, whichever that is, until the collector does.
+async fn tell_ends(
+    mut presented: watch::Receiver<Arc<Presented>>,
+    counts: Arc<HttpConnections>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let ends = presented.borrow_and_update().ends;
+        counts.certificate_ends(ends.map_or(0, Timestamp::as_second));
+        let changed = tokio::select! {
+            changed = presented.changed() => changed,
+            () = told(&mut stop) => return,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
 /// What one connection gets.
 struct Connection {
     pages: Router,
-    presented: Option<Arc<Presented>>,
+    presented: Option<watch::Receiver<Arc<Presented>>>,
     /// It is there for one answer.
     is_probe: bool,
     request: Duration,
@@ -184,8 +207,9 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(mut self, stream: TcpStream, _open: Open) {
-        let Some(presented) = self.presented.take() else {
+    async fn serve(self, stream: TcpStream, _open: Open) {
+        let presented = self.presented.as_ref();
+        let Some(presented) = presented.map(|presented| Arc::clone(&presented.borrow())) else {
             return self.answer(stream, false, Peer::anybody()).await;
         };
         let acceptor = TlsAcceptor::from(Arc::clone(&presented.config));
@@ -214,7 +238,7 @@ impl Connection {
         second: bool,
         peer: Peer,
     ) {
-        let mut builder = Builder::new(TokioExecutor::new());
+        let mut builder = Builder::new(AnswerTasks);
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -237,19 +261,28 @@ impl Connection {
         // Over HTTP/1 the stream itself tells whether answers are taken.
         let progress = Arc::new(Progress::default());
         let watch = second.then(|| Arc::clone(&progress));
-        let pages = MapRequest::new(self.pages, move |request| peer.mark(request));
+        let marks = peer.clone();
+        let pages = MapRequest::new(self.pages, move |request| marks.mark(request));
         let pages = MapResponse::new(pages, move |response| Progress::watch(watch.as_ref(), response));
         let connection = builder.serve_connection(stream, TowerToHyperService::new(pages));
         tokio::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = progress.stalled(self.answer) => return tracing::debug!("answers over HTTP/2 are not taken"),
-            () = told(&mut self.stop) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+        let stalls = progress.watch_for_stalls(self.answer);
+        tokio::pin!(stalls);
+        let mut ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = &mut stalls => return tracing::debug!("answers over HTTP/2 are not taken"),
+            () = told(&mut self.stop) => None,
+            () = peer.is_known_otherwise(self.presented.clone()) => None,
         };
-        if let Err(error) = ended {
+        if ended.is_none() {
+            // What is asked already is answered, and no more.
+            connection.as_mut().graceful_shutdown();
+            ended = tokio::select! {
+                ended = connection => Some(ended),
+                () = &mut stalls => None,
+            };
+        }
+        if let Some(Err(error)) = ended {
             tracing::debug!(error, "a connection over HTTP broke");
         }
     }

@@ -152,6 +152,7 @@ impl Connections {
 pub struct HttpConnections {
     open: Gauge,
     refused: Counters,
+    certificate_ends: Gauge,
 }
 
 impl Default for HttpConnections {
@@ -160,6 +161,7 @@ impl Default for HttpConnections {
         Self {
             open: Gauge::default(),
             refused: labelled("reason", &reasons),
+            certificate_ends: Gauge::default(),
         }
     }
 }
@@ -176,6 +178,16 @@ impl HttpConnections {
             "Connections over HTTP not taken",
             self.refused.clone(),
         );
+        registry.register(
+            "http_certificate_not_after_seconds",
+            "When the certificate ends that is shown over HTTPS, in seconds since the epoch; 0 without one",
+            self.certificate_ends.clone(),
+        );
+    }
+
+    /// The certificate that is shown ends then, in seconds since the epoch.
+    pub fn certificate_ends(&self, seconds: i64) {
+        self.certificate_ends.set(seconds);
     }
 
     /// A connection was taken.

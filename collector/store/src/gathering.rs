@@ -44,7 +44,7 @@ impl Gathering {
             let named = &mut self.named;
             let find = |new: &Arc<Identity>| {
                 let content = Content::of(new);
-                shared.lock().ids.find(content)
+                shared.lock().ids.find(&content)
             };
             let mut id = |identity: &Arc<Identity>| named.id(identity, find);
             let side = |record: &FlowRecord| {

@@ -195,20 +195,7 @@ impl Content {
 
     /// Of a row of a table; columns that it lacks are unknown.
     pub fn of_row(batch: &RecordBatch, row: usize) -> Self {
-        let mut cells = Cells::default();
-        for &column in schema::identity_columns() {
-            let Some(array) = batch.column_by_name(column.name()) else {
-                continue;
-            };
-            match array.data_type() {
-                DataType::Utf8View => cells.set(column, array.as_string_view().value(row).as_bytes()),
-                DataType::FixedSizeBinary(_) if array.is_valid(row) => {
-                    cells.set(column, array.as_fixed_size_binary().value(row));
-                }
-                _ => {}
-            }
-        }
-        cells.finish()
+        IdentityColumns::of(batch, Side::Src).content(row)
     }
 
     fn cells(&self) -> impl Iterator<Item = &[u8]> {
@@ -219,6 +206,39 @@ impl Content {
             rest = after;
             Some(cell)
         })
+    }
+}
+
+/// The columns of a table that say who is on one side of its rows.
+pub(crate) struct IdentityColumns<'a>(Vec<(Column, &'a ArrayRef)>);
+
+impl<'a> IdentityColumns<'a> {
+    /// Of a table with the names of that side.
+    pub fn of(table: &'a RecordBatch, side: Side) -> Self {
+        let found = schema::identity_columns().iter().filter_map(|column| {
+            let named = if side == Side::Dst {
+                column.mirrored()
+            } else {
+                *column
+            };
+            Some((*column, table.column_by_name(named.name())?))
+        });
+        Self(found.collect())
+    }
+
+    /// Who is on that side of a row; columns that there are not are unknown.
+    pub fn content(&self, row: usize) -> Content {
+        let mut cells = Cells::default();
+        for (column, values) in self.0.iter().filter(|(_, values)| values.is_valid(row)) {
+            match values.data_type() {
+                DataType::Utf8View => cells.set(*column, values.as_string_view().value(row).as_bytes()),
+                DataType::FixedSizeBinary(_) => {
+                    cells.set(*column, values.as_fixed_size_binary().value(row));
+                }
+                _ => {}
+            }
+        }
+        cells.finish()
     }
 }
 

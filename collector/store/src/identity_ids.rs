@@ -47,23 +47,23 @@ impl Default for IdentityIds {
 
 impl IdentityIds {
     /// The id of an identity.
-    pub fn find(&mut self, content: Content) -> u32 {
-        if let Some(id) = self.ids.get(&content) {
+    pub fn find(&mut self, content: &Content) -> u32 {
+        if let Some(id) = self.ids.get(content) {
             return *id;
         }
         let id = self.next;
-        self.admit(id, content, NO_HEAD);
+        self.admit(id, content.clone(), NO_HEAD);
         id
     }
 
     /// A head names an identity by the id that it was found with, which may have been
     /// forgotten since. What it stands for, if it does so for the first time.
-    pub fn name(&mut self, id: u32, identity: &Identity, head: u64) -> Option<Content> {
+    pub fn name(&mut self, id: u32, content: impl FnOnce() -> Content, head: u64) -> Option<Content> {
         if id == 0 {
             return None;
         }
         if !self.entries.contains_key(&id) {
-            self.admit(id, Content::of(identity), NO_HEAD);
+            self.admit(id, content(), NO_HEAD);
         }
         let entry = self.entries.get_mut(&id)?;
         let is_first = entry.head < head;
@@ -153,8 +153,8 @@ mod tests {
 
     /// The id of an identity that a head names, and whether it does so for the first time.
     fn id(ids: &mut IdentityIds, identity: &Identity, head: u64) -> (u32, bool) {
-        let id = ids.find(Content::of(identity));
-        (id, ids.name(id, identity, head).is_some())
+        let id = ids.find(&Content::of(identity));
+        (id, ids.name(id, || Content::of(identity), head).is_some())
     }
 
     #[test]
@@ -194,30 +194,33 @@ mod tests {
     fn who_was_forgotten_between_being_found_and_being_named_keeps_the_id() {
         let mut ids = IdentityIds::default();
         let (slow, other) = (named("slow"), named("other"));
-        let found = ids.find(Content::of(&slow));
+        let found = ids.find(&Content::of(&slow));
         id(&mut ids, &other, 5);
         ids.forget_to(1, 5);
         assert!(ids.content(found).is_none());
-        assert_eq!(ids.name(found, &slow, 5), Some(Content::of(&slow)));
+        assert_eq!(
+            ids.name(found, || Content::of(&slow), 5),
+            Some(Content::of(&slow))
+        );
         assert_eq!(ids.content(found), Some(&Content::of(&slow)));
-        assert_eq!(ids.name(found, &slow, 5), None);
+        assert_eq!(ids.name(found, || Content::of(&slow), 5), None);
     }
 
     #[test]
     fn who_was_forgotten_and_has_two_ids_since_loses_neither_with_the_other() {
         let mut ids = IdentityIds::default();
         let (back, other) = (named("back"), named("other"));
-        let first = ids.find(Content::of(&back));
+        let first = ids.find(&Content::of(&back));
         id(&mut ids, &other, 5);
         ids.forget_to(1, 5);
-        let second = ids.find(Content::of(&back));
+        let second = ids.find(&Content::of(&back));
         assert_ne!(first, second);
-        ids.name(first, &back, 6);
-        ids.name(second, &back, 7);
-        assert_eq!(ids.find(Content::of(&back)), second);
+        ids.name(first, || Content::of(&back), 6);
+        ids.name(second, || Content::of(&back), 7);
+        assert_eq!(ids.find(&Content::of(&back)), second);
         ids.forget_to(1, 7);
         assert!(ids.content(first).is_none());
-        assert_eq!(ids.find(Content::of(&back)), second);
+        assert_eq!(ids.find(&Content::of(&back)), second);
     }
 
     #[test]

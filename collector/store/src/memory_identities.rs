@@ -61,7 +61,12 @@ impl MemoryIdentities {
 
     /// Tables that together have each of them.
     pub fn tables(&self) -> Vec<RecordBatch> {
-        let named = self.lock().named.clone();
+        self.tables_from(0)
+    }
+
+    /// The same without the first so many.
+    pub fn tables_from(&self, seen: usize) -> Vec<RecordBatch> {
+        let named = self.lock().named.get(seen..).unwrap_or_default().to_vec();
         named.iter().map(|named| named.table().clone()).collect()
     }
 

@@ -18,6 +18,7 @@ use crate::name::{self, Tier};
 use crate::range::TimeRange;
 use crate::recovery;
 use crate::segment::{Segment, SegmentError};
+use crate::selection;
 use crate::state::{Shared, State};
 use crate::status::{Counts, Status};
 use crate::tail::Tail;
@@ -147,9 +148,10 @@ impl Reader {
     /// Reads a directory as it is now, whether a server runs on it or not.
     ///
     /// # Errors
-    /// The directory cannot be read. A file that cannot be read is no error: it
-    /// is skipped and named in the status.
+    /// The directory cannot be read, or holds a part of a selection. A file that cannot
+    /// be read is no error: it is skipped and named in the status.
     pub fn open_dir(path: &Path) -> Result<Self, OpenError> {
+        selection::refuse_partial(path)?;
         let directory = fs::canonicalize(path);
         let snapshot = directory.and_then(|directory| {
             let recovered = recovery::recover(&directory, false)?;
@@ -326,6 +328,12 @@ impl Reader {
             state.catalog.put_aside_file(file);
         }
         true
+    }
+
+    /// Another process may merge or expire the files of a view while it is used; who needs
+    /// them opens them at once.
+    pub fn is_of_another_process(&self) -> bool {
+        matches!(self.0, Source::Snapshot(_))
     }
 
     /// How the store is.

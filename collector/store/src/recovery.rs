@@ -200,7 +200,7 @@ fn time_of(rows: &RecordBatch) -> Option<TimeRange> {
 }
 
 /// A name that no other store has.
-fn name_store() -> String {
+pub(crate) fn name_store() -> String {
     use std::hash::{BuildHasher, RandomState};
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }

@@ -107,6 +107,18 @@ static ROLLUP: LazyLock<SchemaRef> = LazyLock::new(|| {
     ))
 });
 
+static RECORDS: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let columns = Column::all().filter(|column| *column != PROTOCOL);
+    let fields = columns.map(|column| Field::new(column.name(), stored(column.kind()), column != TIME));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+});
+
+/// Records with who is on their sides: the fields of the table under their own names, as
+/// they are stored in facts and identities; but `protocol`, which follows from `proto`.
+pub fn records() -> SchemaRef {
+    Arc::clone(&RECORDS)
+}
+
 fn sides() -> [Field; 2] {
     [SRC_ID, DST_ID].map(|name| Field::new(name, DataType::UInt32, false))
 }

@@ -12,6 +12,7 @@ use crate::appender::Gatherings;
 use crate::batch::Batch;
 use crate::catalog::Catalog;
 use crate::gathering::Named;
+use crate::identities::Content;
 use crate::identity_cache::IdentityCache;
 use crate::identity_ids::IdentityIds;
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
@@ -201,7 +202,7 @@ impl State {
         let ids = &mut self.ids;
         let names = named.new.iter().chain(others);
         let fresh: Vec<_> = names
-            .filter_map(|(id, identity)| Some((*id, ids.name(*id, identity, number)?)))
+            .filter_map(|(id, identity)| Some((*id, ids.name(*id, || Content::of(identity), number)?)))
             .collect();
         let named = (!fresh.is_empty()).then(|| Arc::new(NamedIdentities::new(fresh)));
         if let Some(named) = &named {

@@ -52,10 +52,46 @@ impl TailBatch {
         Ok(by_time(&self.batch.filter(chosen)?.widen()))
     }
 
+    /// Those who were named since the cursor was here last, in this batch and those before
+    /// it of the same memtable.
+    pub fn fresh_identities(&self, cursor: &mut IdentityCursor) -> FreshIdentities {
+        let is_of = |of: &Arc<MemoryIdentities>| Arc::ptr_eq(of, &self.identities);
+        let is_of_another_memtable = !cursor.of.as_ref().is_some_and(is_of);
+        if is_of_another_memtable {
+            *cursor = IdentityCursor {
+                of: Some(Arc::clone(&self.identities)),
+                seen: 0,
+            };
+        }
+        let tables = self.identities.tables_from(cursor.seen);
+        cursor.seen += tables.len();
+        FreshIdentities {
+            is_of_another_memtable,
+            tables,
+        }
+    }
+
     /// Everybody whom the rows name, and others. Made once for all who watch.
     pub fn identities(&self) -> Arc<Identities> {
         self.identities.all()
     }
+}
+
+/// How many of those whom batches name somebody has seen.
+#[derive(Debug, Default)]
+pub struct IdentityCursor {
+    of: Option<Arc<MemoryIdentities>>,
+    /// Tables of them.
+    seen: usize,
+}
+
+/// Those who were named for the first time.
+#[derive(Debug)]
+pub struct FreshIdentities {
+    /// Those seen before were of another memtable: each names all again whom its rows name.
+    pub is_of_another_memtable: bool,
+    /// Tables of the schema [`crate::schema::identities`].
+    pub tables: Vec<RecordBatch>,
 }
 
 /// The store was closed.

@@ -19,12 +19,13 @@ use crate::orphans;
 use crate::reader::Reader;
 use crate::recovery::{self, Recovery};
 use crate::sealing;
+use crate::selection;
 use crate::settings::Settings;
 use crate::state::{Shared, Stage};
 use crate::status::{Refusal, Trouble};
 
 /// The file that is locked.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// The nice value (nice(1)) of threads that make segments and sums.
 const NICE: i32 = 10;
@@ -58,6 +59,12 @@ pub enum OpenError {
         path: PathBuf,
         /// The process's number, as it wrote it down.
         holder: String,
+    },
+    /// It is a selection that nobody has finished writing.
+    #[error("{path} holds a part of a selection: writing it was broken off; write it again")]
+    Partial {
+        /// The directory.
+        path: PathBuf,
     },
     /// The system has no thread to give.
     #[error("the store cannot start a thread: {0}")]
@@ -96,6 +103,7 @@ pub fn open(mut settings: Settings) -> Result<(Writer, Reader, Recovery), OpenEr
     // Whoever is told of a file finds it, wherever the process goes.
     settings.directory = fs::canonicalize(&path).map_err(|error| unwritable(&path, error))?;
     let path = settings.directory.clone();
+    selection::refuse_partial(&path)?;
     let lock = Lock::take(&path, LOCK).map_err(|refused| match refused {
         Refused::Held(holder) => OpenError::InUse {
             path: path.clone(),

@@ -122,15 +122,19 @@ impl Model {
             Place::Records => return,
         };
         let Some(mut sums) = self.sums.take() else { return };
+        if sums.of.group_by != question.group_by {
+            self.sums = Some(sums);
+            return;
+        }
         let alike = Question {
             by: question.by,
             ..(*sums.of).clone()
         };
-        if alike != *question {
-            self.sums = Some(sums);
-            return;
+        // While it is stopped, what is shown may be of another time or filter than is asked
+        // for then; it is shown in the order that its head says.
+        if alike == *question {
+            sums.of = question;
         }
-        sums.of = question;
         match (sort, self.grouping()) {
             (Sort::By(measure), _) => {
                 let name = measure.to_string();

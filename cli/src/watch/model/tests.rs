@@ -170,6 +170,17 @@ fn another_order_is_shown_at_once_and_asked_for() {
 }
 
 #[test]
+fn another_order_is_shown_while_it_is_stopped_though_more_is_asked_for_then() {
+    let mut model = model();
+    answer(&mut model, &[pair("a", "b", 300, 1), pair("c", "d", 200, 9)]);
+    press(&mut model, " +p");
+    let first = |model: &Model| model.sums.as_ref().unwrap().answer.rows[0].0["ns"].clone();
+    assert_eq!(first(&model), "c");
+    press(&mut model, "b");
+    assert_eq!(first(&model), "a");
+}
+
+#[test]
 fn an_answer_to_what_is_not_wanted_any_more_is_left() {
     let mut model = model();
     let Wanted::Sums(of) = model.wanted() else {

@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 use super::*;
 use crate::fake_collector::FakeCollector;
@@ -79,4 +80,39 @@ fn records_of_a_directory_are_told_once_and_none_that_is_older_than_those_at_fir
     assert_eq!(known.take(rows(&[22, 40])), rows(&[40]));
     assert_eq!(known.told.len(), 1, "what is not found again is forgotten");
     assert_eq!(known.take(rows(&[40, 41])), rows(&[41]));
+}
+
+#[tokio::test]
+async fn values_are_asked_for_once_who_types_rests() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let args = SourceArgs {
+        server: Some(format!("http://{}", listener.local_addr().unwrap())),
+        data_dir: None,
+        kubeconfig: None,
+        context: None,
+        token: None,
+    };
+    let (wanted, to_answer) = watch::channel(None);
+    let (reports, _heard) = mpsc::channel(1);
+    let answers = tokio::spawn(answer_values(args, Duration::from_secs(1), to_answer, reports));
+    for prefix in ["s", "sh", "sho"] {
+        wanted.send_replace(Some(ValuesRequest {
+            field: "ns".to_owned(),
+            prefix: prefix.to_owned(),
+            ..ValuesRequest::default()
+        }));
+        // It is heard, and begun with if nothing is waited for.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let (mut connection, _) = listener.accept().await.unwrap();
+    let mut request = vec![0; 4_096];
+    let length = connection.read(&mut request).await.unwrap();
+    let request = String::from_utf8_lossy(&request[..length]).into_owned();
+    assert!(
+        request.contains("prefix=sho&"),
+        "the first that is asked for: {request}"
+    );
+    answers.abort();
 }

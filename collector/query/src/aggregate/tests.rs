@@ -458,7 +458,7 @@ async fn check(stored: &Stored, case: &Case) {
             .bucket
             .and(name[..1.min(name.len())].first())
             .and_then(|time| time.as_deref());
-        let expected = asked.measured(views, &groups.totals, asked.length(time));
+        let expected = asked.measured(views, &groups.totals, asked.bounds(time));
         assert_same(row, &expected, &format!("{name:?} of {case:?}"));
     }
     check_rest(case, &asked, &groups, &whole, &shown_groups, &found);
@@ -474,9 +474,9 @@ fn check_rest(
     found: &crate::Answer,
 ) {
     assert_eq!(found.groups, whole.len(), "{case:?}");
-    let all_length = asked.length(None);
+    let all_bounds = asked.bounds(None);
     let place = |views: &Views| {
-        let row = asked.measured(views, &groups.totals, all_length);
+        let row = asked.measured(views, &groups.totals, all_bounds);
         let by = case.by.to_string();
         let amounts = [by.clone(), format!("{by}_then")].map(|name| row.get(&name).cloned());
         let amounts = amounts.into_iter().flatten().map(|amount| match amount {
@@ -538,10 +538,10 @@ fn check_rest(
             *time,
             "{case:?}"
         );
-        let expected = asked.measured(views, &groups.totals, asked.length(time.as_deref()));
+        let expected = asked.measured(views, &groups.totals, asked.bounds(time.as_deref()));
         assert_same(&row, &expected, &format!("other of {case:?}"));
     }
-    let expected = asked.measured(&groups.totals, &groups.totals, all_length);
+    let expected = asked.measured(&groups.totals, &groups.totals, all_bounds);
     assert_same(&found.totals.json()[0], &expected, &format!("totals of {case:?}"));
 }
 

@@ -28,7 +28,7 @@ impl LoweringContext<'_> {
             LoweringContext::Facts(who) if column.field().identity => {
                 who.gather(column, who.values(column), id_of(column.side()))
             }
-            LoweringContext::Facts(_) => col(column.name()),
+            LoweringContext::Facts(_) | LoweringContext::Arriving(_) => col(column.name()),
             LoweringContext::Identities => col(attribute(column)),
         }
     }
@@ -186,13 +186,15 @@ impl LoweringContext<'_> {
     fn compare_columns(self, op: Compare, a: Column, b: Column) -> Result<Expr> {
         let (left, right) = (Term::Column(a), Term::Column(b));
         let text = type_of(&left) == Type::Text;
-        if let LoweringContext::Facts(who) = self
-            && text
-            && a.field().identity
-            && b.field().identity
-            && matches!(op, Compare::Eq | Compare::Ne)
-        {
-            let same = who.same((a, id_of(a.side())), (b, id_of(b.side())));
+        let of_identities =
+            text && a.field().identity && b.field().identity && matches!(op, Compare::Eq | Compare::Ne);
+        let same = match self {
+            _ if !of_identities => None,
+            LoweringContext::Facts(who) => Some(who.same((a, id_of(a.side())), (b, id_of(b.side())))),
+            LoweringContext::Arriving(arriving) => Some(arriving.same(a, b)),
+            LoweringContext::Identities => None,
+        };
+        if let Some(same) = same {
             return Ok(if op == Compare::Eq { same } else { same.is_false() });
         }
         if text {
@@ -269,7 +271,7 @@ fn is_octets(term: &Term) -> bool {
     matches!(type_of(term), Type::Address | Type::Mac)
 }
 
-fn type_of(term: &Term) -> Type {
+pub(crate) fn type_of(term: &Term) -> Type {
     match term {
         Term::Column(column) => Type::of(column.kind()).unwrap_or(Type::Number),
         Term::Text(_) | Term::OtherSide(_) | Term::Joined(..) => Type::Text,

@@ -204,10 +204,16 @@ impl Sketch for Cardinality {
         }
     }
 
+    /// A table has a power of two of places, of which 7 in 8 are filled at most, each with
+    /// a byte beside it; written out it takes 16 bytes a value.
     fn heap(&self) -> usize {
         match self {
-            Self::Exact(values) => values.capacity() * (size_of::<u128>() + 2),
-            Self::Estimated(registers) => registers.len(),
+            Self::Exact(values) if values.capacity() == 0 => 0,
+            Self::Exact(values) => {
+                let places = (values.capacity() * 8 / 7).next_power_of_two();
+                places * (size_of::<u128>() + 1) + 16 + values.len() * 16
+            }
+            Self::Estimated(registers) => 2 * registers.len(),
         }
     }
 }

@@ -21,6 +21,9 @@ pub(crate) const EXACT_NUMBERS: usize = 1_024;
 /// So far at most is a number from what it was before it was rounded, as a part of it.
 pub(crate) const PERCENTILE_ERROR: f64 = 1.0 / (2 << BITS) as f64;
 
+/// Numbers of a node of a tree at most, each with its weight.
+const NODE: usize = 11;
+
 /// So many bits are kept of a number that is rounded, beside the first.
 const BITS: u32 = 7;
 
@@ -57,9 +60,9 @@ impl<const MOST: usize> Tally<MOST> {
         self.weights.iter().find_map(reaches)
     }
 
-    /// The largest weight.
-    pub(crate) fn heaviest(&self) -> Option<u64> {
-        self.weights.values().max().copied()
+    /// Each number and its weight.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.weights.iter().map(|(number, weight)| (*number, *weight))
     }
 
     /// Numbers are rounded.
@@ -129,8 +132,9 @@ impl<const MOST: usize> Sketch for Tally<MOST> {
         }
     }
 
-    /// Nodes of the tree are more than half full as a rule.
+    /// Nodes of the tree are half full at least, and one is there for a single number;
+    /// written out it takes 16 bytes a number.
     fn heap(&self) -> usize {
-        self.weights.len() * 2 * size_of::<(u64, u64)>()
+        self.weights.len().div_ceil(NODE / 2) * (NODE * 16 + 48) + self.weights.len() * 16
     }
 }

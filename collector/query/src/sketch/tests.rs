@@ -130,3 +130,21 @@ fn the_groups_of_the_engine_are_kept_apart_and_their_memory_is_told() {
         .unwrap();
     assert_eq!(each[0].len(), 2);
 }
+
+#[test]
+fn what_a_sketch_takes_is_counted_with_the_room_that_its_values_do_not_fill() {
+    let numbers = |count: u64| {
+        let mut numbers = Intervals::default();
+        (0..count).for_each(|number| numbers.add((number, 1)));
+        numbers.heap()
+    };
+    // A node of a tree has room for 11 pairs of 16 bytes; what is written out takes as much.
+    assert_eq!(numbers(0), 0);
+    assert!(numbers(1) >= 11 * 16 + 16);
+    assert!(numbers(1_000) >= 1_000 * 16 * 3);
+    let mut values = Cardinality::default();
+    assert_eq!(values.heap(), 0);
+    (0..1_000).for_each(|value| values.add(value));
+    // 2,048 places, each with a byte beside it.
+    assert!(values.heap() >= 2_048 * 17 + 1_000 * 16, "{}", values.heap());
+}

@@ -240,25 +240,27 @@ impl Asked<'_> {
         found
     }
 
-    /// Microseconds of the range, or of a bucket that is printed so.
-    pub(super) fn length(&self, bucket: Option<&str>) -> i64 {
+    /// The range, or what it has of a bucket that is printed so.
+    pub(super) fn bounds(&self, bucket: Option<&str>) -> (i64, i64) {
         let (Some(bucket), Some(Even { length, .. })) = (bucket, self.bucket) else {
-            return self.until - self.from;
+            return (self.from, self.until);
         };
         let start = bucket.parse::<Timestamp>().unwrap().as_microsecond();
-        (start + length).min(self.until) - start.max(self.from)
+        (start.max(self.from), (start + length).min(self.until))
     }
 
     /// What is printed of a group.
-    pub(super) fn measured(&self, views: &Views, totals: &Views, length: i64) -> Map<String, Json> {
+    pub(super) fn measured(&self, views: &Views, totals: &Views, bounds: (i64, i64)) -> Map<String, Json> {
         let mut printed = Map::new();
         let mut measures = self.question.measures.clone();
         if !measures.contains(&self.question.by) {
             measures.push(self.question.by);
         }
         for measure in measures {
-            let [now, then] = [0, 1]
-                .map(|period: usize| self.measure(measure, &views.0[period], &totals.0[period], length));
+            let [now, then] =
+                [(0, 0), (1, self.earlier.unwrap_or(0))].map(|(period, later): (usize, i64)| {
+                    self.measure(measure, &views.0[period], &totals.0[period], (bounds, later))
+                });
             let name = measure.to_string();
             printed.extend(now.clone().map(|now| (name.clone(), now)));
             if self.earlier.is_none() {
@@ -277,7 +279,15 @@ impl Asked<'_> {
         printed
     }
 
-    fn measure(&self, measure: Measure, views: &[View], all: &[View], length: i64) -> Option<Json> {
+    /// A measure of flows that are counted so much later, within these bounds.
+    fn measure(
+        &self,
+        measure: Measure,
+        views: &[View],
+        all: &[View],
+        counted: ((i64, i64), i64),
+    ) -> Option<Json> {
+        let ((from, until), later) = counted;
         let of = |of| -> Vec<u64> { views.iter().filter_map(|view| quantity(&view.row, of)).collect() };
         let sum = |quantity| of(quantity).iter().sum::<u64>();
         let of_one = |of: Quantity, number: u64| match of {
@@ -291,7 +301,7 @@ impl Asked<'_> {
                 .filter_map(|view| quantity(&view.row, Quantity::Bytes))
                 .sum::<u64>()
         };
-        let seconds = length as f64 / 1e6;
+        let seconds = (until - from) as f64 / 1e6;
         Some(match measure {
             Measure::Bytes => json!(sum(Quantity::Bytes)),
             Measure::Packets => json!(sum(Quantity::Packets)),
@@ -308,17 +318,24 @@ impl Asked<'_> {
                     .map_or(60_000_000, |bucket| bucket.length.min(60_000_000));
                 let mut of_intervals = BTreeMap::<i64, u64>::new();
                 for view in views {
-                    let at = micros(&view.row, "time")?.div_euclid(interval);
+                    let at = (micros(&view.row, "time")? + later).div_euclid(interval);
                     if let Some(bytes) = quantity(&view.row, Quantity::Bytes) {
                         *of_intervals.entry(at).or_default() += bytes;
                     }
                 }
-                json!(*of_intervals.values().max()? as f64 / (interval as f64 / 1e6))
+                // Those that the bounds cut, by what is inside, where there are no others.
+                let rates = of_intervals.iter().map(|(at, bytes)| {
+                    let inside = ((at + 1) * interval).min(until) - (at * interval).max(from);
+                    (inside == interval, *bytes as f64 / (inside as f64 / 1e6))
+                });
+                let (whole, cut): (Vec<_>, Vec<_>) = rates.partition(|(whole, _)| *whole);
+                let most = |rates: Vec<(bool, f64)>| rates.into_iter().map(|(_, rate)| rate).reduce(f64::max);
+                json!(most(whole).or(most(cut))?)
             }
             Measure::FirstSeen => json!(shown_time(times().min()?)),
             Measure::LastSeen => json!(shown_time(times().max()?)),
             Measure::Share => {
-                let of = |views| self.measure(self.question.by, views, all, length);
+                let of = |views| self.measure(self.question.by, views, all, counted);
                 let whole = of(all)?.as_f64().filter(|whole| *whole > 0.0)?;
                 json!(of(views)?.as_f64()? / whole)
             }
