@@ -19,7 +19,7 @@ const OURS: &str = "FlowExport";
 /// # Errors
 /// The cluster cannot be reached, or Weir is not installed in it.
 pub async fn gather(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Report> {
-    let client = connect(kubeconfig, context).await?;
+    let client = connect(kubeconfig, context, "give --kubeconfig, --network or --data-dir").await?;
     let exports: Api<NodeFlowExport> = Api::all(client.clone());
     let exports = exports.list(&ListParams::default()).await;
     let exports =
@@ -56,12 +56,23 @@ fn node(export: NodeFlowExport) -> Node {
     }
 }
 
-async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client> {
-    let config = match (kubeconfig, context) {
+/// The client of a cluster; `instead` says what to do where there is none.
+///
+/// # Errors
+/// There is none, or the kubeconfig is of no use.
+pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>, instead: &str) -> Result<Client> {
+    Client::try_from(config(kubeconfig, context, instead).await?).context("cannot reach the cluster")
+}
+
+/// How a cluster is reached.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn config(kubeconfig: Option<&Path>, context: Option<&str>, instead: &str) -> Result<Config> {
+    match (kubeconfig, context) {
         (None, None) => Config::infer()
             .await
-            .context("no cluster to reach; give --kubeconfig, --network or --data-dir")?,
-        _ => source::cluster(kubeconfig, context).await?,
-    };
-    Client::try_from(config).context("cannot reach the cluster")
+            .with_context(|| format!("no cluster to reach; {instead}")),
+        _ => source::cluster(kubeconfig, context).await,
+    }
 }

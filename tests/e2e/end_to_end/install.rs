@@ -2,6 +2,7 @@
 //! to run, and each part may do what it needs and nothing else.
 
 mod authority;
+pub mod command;
 pub mod platforms;
 
 use weir_lab::harness::Case;
@@ -34,4 +35,16 @@ pub const CASES: &[Case<Stage>] = &[
         authority::a_node_reports_of_itself_alone,
     ),
     Case::new("each right that is given is used", authority::each_right_is_used),
+    Case::new(
+        "weir install prints what the overlays hold",
+        command::install_prints_the_overlays,
+    ),
+    Case::new(
+        "weir install makes what is missing and leaves alone what is there",
+        command::install_mends_what_is_missing,
+    ),
+    Case::new(
+        "weir doctor names what is wrong and what to do",
+        command::doctor_names_a_node_and_the_remedy,
+    ),
 ];

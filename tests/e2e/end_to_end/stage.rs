@@ -148,8 +148,13 @@ impl Stage {
     /// Removes every collector by a merge patch and waits until no node has a
     /// row; the way every case begins.
     pub fn clear(&self) -> Result<()> {
-        self.patch(r#"{"spec":{"exportNetworkFlows":null}}"#)?;
+        self.clear_without_waiting()?;
         self.wait_clean()
+    }
+
+    /// Removes every collector.
+    pub fn clear_without_waiting(&self) -> Result<()> {
+        self.patch(r#"{"spec":{"exportNetworkFlows":null}}"#).map(drop)
     }
 
     /// Waits until no node has a row of any exporter.

@@ -11,7 +11,7 @@ use weir_lab::{product, program, wait_until};
 
 use crate::stage::{DEADLINE, NAMESPACE, NODE_NAMESPACE, Stage, manifests};
 
-const OVERLAYS: [&str; 4] = ["kubernetes", "openshift", "kube-ovn", "antrea"];
+pub const OVERLAYS: [&str; 4] = ["kubernetes", "openshift", "kube-ovn", "antrea"];
 const COMPONENTS: [&str; 5] = [
     "disruption-budgets",
     "network-policies",
@@ -135,15 +135,17 @@ fn definitions() -> Result<Vec<String>> {
 }
 
 /// The objects of an overlay.
-fn objects(stage: &Stage, overlay: &str) -> Result<Vec<Value>> {
+pub fn objects(stage: &Stage, overlay: &str) -> Result<Vec<Value>> {
     let folder = manifests().join("overlays").join(overlay).display().to_string();
     // Not applied: that would show what is there already, too.
     let dry = ["create", "-k", &folder, "--dry-run=client", "-o", "json"];
-    let text = stage.kube.kubectl(&dry)?;
-    let objects: Vec<Value> = serde_json::Deserializer::from_str(&text)
-        .into_iter()
-        .collect::<Result<_, _>>()?;
-    Ok(objects)
+    parse(&stage.kube.kubectl(&dry)?)
+}
+
+/// Objects as kubectl prints them, one after the other.
+pub fn parse(text: &str) -> Result<Vec<Value>> {
+    let objects: Result<_, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
+    Ok(objects?)
 }
 
 pub fn both_families_are_served(stage: &mut Stage) -> Result<()> {
