@@ -216,7 +216,10 @@ pub fn plan(
     let standard = ExportProfileSpec::default();
     let tuning = profile.map_or(&standard, |p| &p.spec);
     let mut problems = Vec::new();
-    let mut addresses = |protocol| node_targets(targets.of(protocol), node, &mut problems);
+    let mut addresses = |protocol| match tuning.exports(protocol) {
+        true => node_targets(targets.of(protocol), node, &mut problems),
+        false => Vec::new(),
+    };
     let lists = [
         addresses(Protocol::NetFlow),
         addresses(Protocol::SFlow),

@@ -12,7 +12,10 @@ use kube::core::{Selector, SelectorExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Protocol;
+use crate::condition::Condition;
 use crate::export::ConflictPolicy;
+use crate::network::conditions_schema;
 
 /// The bridge that OVN puts pods on.
 pub const DEFAULT_BRIDGE: &str = "br-int";
@@ -25,9 +28,17 @@ pub const DEFAULT_BRIDGE: &str = "br-int";
     kind = "ExportProfile",
     plural = "exportprofiles",
     singular = "exportprofile",
+    status = "ExportProfileStatus",
     doc = "Tuning of flow export for the nodes that it selects.",
     printcolumn(name = "Bridges", type_ = "string", json_path = ".spec.bridges"),
     printcolumn(name = "Conflicts", type_ = "string", json_path = ".spec.conflictPolicy"),
+    printcolumn(name = "Export", type_ = "string", json_path = ".spec.export", priority = 1),
+    printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes"),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -36,6 +47,10 @@ pub struct ExportProfileSpec {
     /// selector beats one without; among equals the first by name serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_selector: Option<LabelSelector>,
+    /// Whether these nodes export at all. `Disabled` leaves the nodes of the selector out,
+    /// whatever collectors there are; what they export is removed.
+    #[serde(default)]
+    pub export: ExportSwitch,
     /// Bridges to export from; unset: `br-int`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 15)))]
@@ -54,10 +69,43 @@ pub struct ExportProfileSpec {
     pub ipfix: IpfixTuning,
 }
 
+/// Whether nodes export.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum ExportSwitch {
+    /// They do where there are collectors.
+    #[default]
+    Enabled,
+    /// They do not.
+    Disabled,
+}
+
+/// The profile can be used as it stands. Reasons: `Accepted`, `SelectorMalformed`,
+/// `SettingsUnsafe`.
+pub const ACCEPTED: &str = "Accepted";
+
+/// What the controller makes of a profile.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportProfileStatus {
+    /// Generation of the spec that this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// How many nodes take their settings from it.
+    #[serde(default)]
+    pub nodes: u32,
+    /// `Accepted`.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+}
+
 /// Tuning of NetFlow v5.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetFlowTuning {
+    /// Whether the nodes export this protocol where there are collectors for it (default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
     /// Seconds after which a long flow is reported (default 60; OVS reads 0 as 600).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -77,6 +125,9 @@ pub struct NetFlowTuning {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SFlowTuning {
+    /// Whether the nodes export this protocol where there are collectors for it (default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
     /// Agent: an address or a network device (default: the node's address).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
@@ -96,6 +147,9 @@ pub struct SFlowTuning {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IpfixTuning {
+    /// Whether the nodes export this protocol where there are collectors for it (default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
     /// One packet in so many (default 400); 0: no IPFIX export at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<u32>,
@@ -144,6 +198,16 @@ pub fn is_bridge_name(name: &str) -> bool {
 }
 
 impl ExportProfileSpec {
+    /// Whether the nodes may export that protocol.
+    pub fn exports(&self, protocol: Protocol) -> bool {
+        let enabled = match protocol {
+            Protocol::NetFlow => self.net_flow.enabled,
+            Protocol::SFlow => self.s_flow.enabled,
+            Protocol::Ipfix => self.ipfix.enabled,
+        };
+        self.export == ExportSwitch::Enabled && enabled.unwrap_or(true)
+    }
+
     /// The bridges to export from.
     pub fn bridge_names(&self) -> Vec<String> {
         self.bridges

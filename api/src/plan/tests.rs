@@ -1,6 +1,6 @@
 use super::*;
 use crate::network::Collectors;
-use crate::profile::IpfixTuning;
+use crate::profile::{ExportSwitch, IpfixTuning};
 
 fn flows(net_flow: &[&str], ipfix: &[&str]) -> ExportNetworkFlows {
     let list = |entries: &[&str]| {
@@ -196,4 +196,34 @@ fn nothing_asked_for_plans_bridges_without_protocols() {
     let (spec, _) = plan(&targets, None, &node(), &|_| 9);
     assert!(!spec.exports_anything());
     assert_eq!(spec.bridges[0].exporter_id, 9);
+}
+
+#[test]
+fn export_is_turned_off_by_profile_and_by_protocol() {
+    let flows = flows(&["10.0.0.2:1"], &["10.0.0.2:2"]);
+    let off = ExportProfileSpec {
+        export: ExportSwitch::Disabled,
+        ..Default::default()
+    };
+    assert!(!planned(&flows, None, off).exports_anything());
+    let mut partly = ExportProfileSpec::default();
+    partly.net_flow.enabled = Some(false);
+    partly.ipfix.enabled = Some(true);
+    let bridge = planned(&flows, Some(&config(None)), partly);
+    assert_eq!(bridge.targets(Protocol::NetFlow), None);
+    assert_eq!(bridge.targets(Protocol::Ipfix).map(<[String]>::len), Some(2));
+}
+
+#[test]
+fn a_protocol_that_is_off_names_no_problem_of_its_entries() {
+    let flows = flows(&[":2055"], &[]);
+    let (targets, _) = Targets::resolve(Some(&flows), None, &no_services);
+    let mut spec = ExportProfileSpec::default();
+    spec.net_flow.enabled = Some(false);
+    let nowhere = NodeFacts {
+        name: "node-b".into(),
+        address: None,
+    };
+    let profile = ExportProfile::new("off", spec);
+    assert_eq!(plan(&targets, Some(&profile), &nowhere, &|_| 1).1, []);
 }
