@@ -84,8 +84,8 @@ enum Command {
     Install(install::InstallArgs),
     /// Turn flow export off, wait until no node has rows of Weir's, then delete Weir
     ///
-    /// The Network, its definition and, unless --profiles is given, ExportProfiles stay. Exit
-    /// code 1: nodes have not said that their rows are gone, and nothing was deleted.
+    /// The Network, its definition and, unless --purge is given, ExportProfiles and the
+    /// FlowExport stay. Exit code 1: nodes have not said that their rows are gone, and nothing was deleted.
     Uninstall(uninstall::UninstallArgs),
     /// Say what is wrong with an installation, and what to do
     ///

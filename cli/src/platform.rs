@@ -32,8 +32,9 @@ macro_rules! manifest {
 
 type Manifest = (&'static str, &'static str);
 
-const DEFINITIONS: [Manifest; 2] = [
+const DEFINITIONS: [Manifest; 3] = [
     manifest!("crds/exportprofiles.yaml"),
+    manifest!("crds/flowexports.yaml"),
     manifest!("crds/nodeflowexports.yaml"),
 ];
 const NETWORK: Manifest = manifest!("crds/networks.yaml");
@@ -124,6 +125,9 @@ impl Platform {
             let target = target.with_context(|| format!("nothing is called {}", describe(&patch)))?;
             *target = merged(target.take(), patch);
         }
+        if self == Self::Openshift {
+            add_argument(&mut resources, "weir-controller", OWN_SOURCE);
+        }
         for object in &mut resources {
             object["metadata"]["labels"]["app.kubernetes.io/part-of"] = json!("weir");
             images.put_into(object);
@@ -132,6 +136,23 @@ impl Platform {
         // Whatever else is made is made in them.
         all.sort_by_key(|object| object["kind"] != "Namespace");
         Ok(all)
+    }
+}
+
+/// Has the controller read `FlowExport/cluster`, which no operator reads.
+pub const OWN_SOURCE: &str = "--source=flow-export";
+
+/// Gives a program one more option, as the overlay's JSON patch does.
+fn add_argument(objects: &mut [Value], deployment: &str, argument: &str) {
+    let of_it =
+        |object: &&mut Value| object["kind"] == "Deployment" && object["metadata"]["name"] == deployment;
+    let arguments = objects
+        .iter_mut()
+        .find(of_it)
+        .and_then(|object| object.pointer_mut("/spec/template/spec/containers/0/args"))
+        .and_then(Value::as_array_mut);
+    if let Some(arguments) = arguments {
+        arguments.push(json!(argument));
     }
 }
 

@@ -22,15 +22,27 @@ const NODE_EXPORTS: Kind = Kind {
     api_version: "weir.dev/v1alpha1",
     kind: "NodeFlowExport",
 };
-const PROFILES: Kind = Kind {
-    api_version: "weir.dev/v1alpha1",
-    kind: "ExportProfile",
-};
+/// What users wrote themselves, and its definition.
+const USERS: [(Kind, &str); 2] = [
+    (
+        Kind {
+            api_version: "weir.dev/v1alpha1",
+            kind: "ExportProfile",
+        },
+        "exportprofiles.weir.dev",
+    ),
+    (
+        Kind {
+            api_version: "weir.dev/v1alpha1",
+            kind: "FlowExport",
+        },
+        "flowexports.weir.dev",
+    ),
+];
 /// How often nodes are asked.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Users' own, and its definition: never deleted.
+/// Never deleted.
 const NETWORK: &str = "networks.operator.openshift.io";
-const PROFILE_DEFINITION: &str = "exportprofiles.weir.dev";
 
 /// Arguments of `weir uninstall`.
 #[derive(Debug, Args)]
@@ -44,9 +56,9 @@ pub struct UninstallArgs {
     /// Delete Weir also where nodes have not said that their rows are gone; these stay
     #[arg(long)]
     force: bool,
-    /// Delete ExportProfiles as well, which are yours
+    /// Delete ExportProfiles and the FlowExport as well, which are yours
     #[arg(long)]
-    profiles: bool,
+    purge: bool,
     /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -214,12 +226,20 @@ fn doomed() -> Result<Vec<Value>> {
 }
 
 async fn delete_all(client: &Client, args: &UninstallArgs) -> Result<()> {
-    let keeps_profiles = !args.profiles && !dynamic::list(client, PROFILES, None).await?.is_empty();
+    let mut kept = Vec::new();
+    for (kind, definition) in USERS {
+        if !args.purge && !dynamic::list(client, kind, None).await?.is_empty() {
+            kept.push((definition, kind.kind));
+        }
+    }
     for object in doomed()? {
         let name = describe(&object);
-        if keeps_profiles && object["metadata"]["name"] == PROFILE_DEFINITION {
+        let users = kept
+            .iter()
+            .find(|(definition, _)| object["metadata"]["name"] == *definition);
+        if let Some((_, kind)) = users {
             say(&format!(
-                "note: {name} stays, since there are ExportProfiles; --profiles deletes them as well"
+                "note: {name} stays, since you have objects of the kind {kind}; --purge deletes them as well"
             ));
             continue;
         }

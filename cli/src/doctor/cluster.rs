@@ -284,11 +284,20 @@ fn operator_beside(facts: &Facts) -> Vec<Finding> {
             "the Cluster Network Operator does not export from the same bridge",
         )];
     }
-    vec![Finding::fault(
-        "the Cluster Network Operator reads the same field, and writes the same rows of br-int at each restart of a \
-         node's network pods",
-        "give Weir other bridges than br-int in an ExportProfile; docs/operations.md#openshift",
-    )]
+    let (what, remedy) = match facts.source() {
+        ("FlowExport", _) => (
+            "the Network asks for export: the Cluster Network Operator writes rows of its own into br-int",
+            "say what to export in FlowExport/cluster alone: kubectl patch network.operator cluster --type merge -p \
+             '{\"spec\":{\"exportNetworkFlows\":null}}'",
+        ),
+        _ => (
+            "the Cluster Network Operator reads the same field, and writes the same rows of br-int at each restart of \
+             a node's network pods",
+            "weir install --platform openshift --apply: then Weir reads FlowExport/cluster; move there what the Network \
+             says",
+        ),
+    };
+    vec![Finding::fault(what, remedy)]
 }
 
 fn own_clock(facts: &Facts) -> Vec<Finding> {

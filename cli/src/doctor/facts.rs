@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use weir_collector::api::status::StatusAnswer;
 
 use crate::dynamic::{self, Kind};
-use crate::platform::{Images, Platform, describe};
+use crate::platform::{Images, OWN_SOURCE, Platform, describe};
 use crate::server::Server;
 
 /// All that is judged.
@@ -28,6 +28,8 @@ pub struct Facts {
     pub installed: Vec<(Value, Option<Value>)>,
     /// The Network named cluster.
     pub network: Option<Value>,
+    /// Weir's own, which is read instead where the controller is told to.
+    pub flow_export: Option<Value>,
     /// OpenShift's ConfigMap that asks for export, too.
     pub flows_config: Option<Value>,
     /// Nodes.
@@ -84,6 +86,8 @@ pub async fn gather(config: Config) -> Result<Facts> {
         .await?;
     let network =
         json!({"apiVersion": "operator.openshift.io/v1", "kind": "Network", "metadata": {"name": "cluster"}});
+    let flow_export =
+        json!({"apiVersion": "weir.dev/v1alpha1", "kind": "FlowExport", "metadata": {"name": "cluster"}});
     let flows_config = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "ovs-flows-config", "namespace": "openshift-network-operator"}});
     let [mut pods, mut warnings] = [Vec::new(), Vec::new()];
@@ -99,6 +103,7 @@ pub async fn gather(config: Config) -> Result<Facts> {
         clocks,
         installed,
         network: reading.read(&network).await,
+        flow_export: reading.read(&flow_export).await,
         flows_config: reading.read(&flows_config).await,
         nodes: reading.list(NODES, None).await,
         exports: reading.list(EXPORTS, None).await,
@@ -110,6 +115,23 @@ pub async fn gather(config: Config) -> Result<Facts> {
         collector: ask_collector(config).await.map_err(|error| format!("{error:#}")),
         unread: reading.unread,
     })
+}
+
+impl Facts {
+    /// The resource that says what to export, and its name.
+    pub fn source(&self) -> (&'static str, Option<&Value>) {
+        let reads_own = self.installed.iter().any(|(_, found)| {
+            let args = found
+                .as_ref()
+                .and_then(|found| found.pointer("/spec/template/spec/containers/0/args"));
+            args.and_then(Value::as_array)
+                .is_some_and(|args| args.iter().any(|argument| argument == OWN_SOURCE))
+        });
+        match reads_own {
+            true => ("FlowExport", self.flow_export.as_ref()),
+            false => ("Network", self.network.as_ref()),
+        }
+    }
 }
 
 struct Reading {

@@ -46,27 +46,26 @@ fn named(names: &[&str]) -> String {
 
 /// Something asks for export, and the controller has read it.
 fn sources(facts: &Facts) -> Vec<Finding> {
-    let Some(network) = &facts.network else {
+    let (kind, source) = facts.source();
+    let Some(source) = source else {
         return vec![Finding::fault(
-            "there is no Network named cluster, so nobody says what to export",
+            format!("there is no {kind} named cluster, so nobody says what to export"),
             "make an empty one: docs/operations.md#install",
         )];
     };
     let mut findings = Vec::new();
-    let ours = items(&network["status"]["conditions"])
-        .iter()
-        .filter(|condition| {
-            condition["type"]
-                .as_str()
-                .is_some_and(|kind| kind.starts_with("FlowExport"))
-        });
+    let ours = items(&source["status"]["conditions"]).iter().filter(|condition| {
+        condition["type"]
+            .as_str()
+            .is_some_and(|kind| kind.starts_with("FlowExport"))
+    });
     let mut seen = false;
     for condition in ours {
         seen = true;
         if condition["type"] == "FlowExportDegraded" && condition["status"] == "True" {
             findings.push(Finding::fault(
                 format!(
-                    "the Network: {}",
+                    "the {kind}: {}",
                     condition["message"].as_str().unwrap_or_default()
                 ),
                 "correct what is named",
@@ -75,7 +74,7 @@ fn sources(facts: &Facts) -> Vec<Finding> {
     }
     if !seen {
         findings.push(Finding::fault(
-            "the controller has not read the Network",
+            format!("the controller has not read the {kind}"),
             "kubectl get pods -n weir-system, and the controller's log",
         ));
     }

@@ -25,6 +25,7 @@ fn well() -> Facts {
             json!({"spec": {"exportNetworkFlows": {"ipfix": {}}}, "status": {"conditions": [
             condition("FlowExportAvailable", "True"), condition("FlowExportDegraded", "False")]}}),
         ),
+        flow_export: None,
         flows_config: None,
         nodes: vec![json!({"metadata": {"name": "a"}})],
         exports: vec![json!({"metadata": {"name": "a", "generation": 2},
@@ -132,8 +133,21 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
         ),
         (
             |facts| facts.groups.push("config.openshift.io".into()),
-            "Cluster Network Operator",
-            "other bridges",
+            "reads the same field",
+            "--platform openshift",
+        ),
+        (
+            |facts| {
+                facts.groups.push("config.openshift.io".into());
+                facts.flow_export = facts.network.clone();
+                let controller = installed(facts, "Deployment", "weir-controller")
+                    .as_mut()
+                    .unwrap();
+                controller["spec"]["template"]["spec"]["containers"][0]["args"] =
+                    json!([crate::platform::OWN_SOURCE]);
+            },
+            "rows of its own",
+            "FlowExport/cluster alone",
         ),
         (|facts| facts.network = None, "no Network", "make an empty one"),
         (

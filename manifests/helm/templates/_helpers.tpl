@@ -22,3 +22,15 @@ imagePullSecrets:
 {{- define "weir.socketOwner" -}}
 {{- if eq .Values.platform "kube-ovn" }}65534{{ else }}0{{ end -}}
 {{- end }}
+
+{{- /* Objects of a file of the manifests, as they are there, with the label that kustomize adds. */ -}}
+{{- define "weir.static" -}}
+{{- range splitList "\n---\n" . }}
+{{- $object := fromYaml . }}
+{{- $labels := $object.metadata.labels | default dict }}
+{{- $_ := set $labels "app.kubernetes.io/part-of" "weir" }}
+{{- $_ := set $object.metadata "labels" $labels }}
+---
+{{ toYaml $object }}
+{{- end }}
+{{- end }}

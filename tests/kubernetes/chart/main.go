@@ -67,7 +67,7 @@ func render(directory string, settings []string) error {
 			return err
 		}
 	}
-	templates := template.New("chart").Option("missingkey=error")
+	templates := template.New("chart")
 	templates.Funcs(functions(templates))
 	names, err := filepath.Glob(filepath.Join(directory, "templates", "*"))
 	if err != nil {
@@ -150,12 +150,22 @@ func functions(templates *template.Template) template.FuncMap {
 			return value
 		},
 		"list": func(items ...any) []any { return items },
-		"dict": func(pairs ...string) map[string]string {
-			made := map[string]string{}
+		"dict": func(pairs ...string) map[string]any {
+			made := map[string]any{}
 			for i := 0; i+1 < len(pairs); i += 2 {
 				made[pairs[i]] = pairs[i+1]
 			}
 			return made
+		},
+		"set": func(values map[string]any, key string, value any) map[string]any {
+			values[key] = value
+			return values
+		},
+		"splitList": func(separator, text string) []string { return strings.Split(text, separator) },
+		"fromYaml": func(text string) (map[string]any, error) {
+			var object map[string]any
+			err := yaml.Unmarshal([]byte(text), &object)
+			return object, err
 		},
 		"ternary": func(yes, no any, which bool) any {
 			if which {

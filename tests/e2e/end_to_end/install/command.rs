@@ -191,7 +191,13 @@ fn uninstall_waits_for_rows(stage: &mut Stage) -> Result<()> {
     ] {
         stage.kube.kubectl(&["get", kept])?;
     }
+    let (code, said) = weir(stage, &["uninstall", "--purge"])?;
+    ensure!(
+        code == 0 && said.contains("exportprofiles.weir.dev deleted"),
+        "{said}"
+    );
     for gone in [
+        "crd/exportprofiles.weir.dev",
         "validatingadmissionpolicy/weir-node-own-status",
         "apiservice/v1.flows.weir.dev",
         "clusterrole/weir-controller",
