@@ -78,6 +78,8 @@ impl Stage {
     pub fn start_controller(&mut self, identity: &str) -> Result<()> {
         let mut command = self.program("weir-controller", "weir-controller")?;
         command.args(["--namespace", NAMESPACE, "--identity", identity]);
+        // No kubelet here: the daemons are processes.
+        command.args(["--daemon-pods", "none"]);
         command.args([
             "--lease-duration",
             "4s",

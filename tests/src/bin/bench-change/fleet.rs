@@ -54,7 +54,10 @@ impl Fleet {
         let names: Vec<String> = (1..=nodes).map(|number| format!("node-{number:04}")).collect();
         create_nodes(lab, &kubernetes, &names)?;
         let mut command = product_command("weir-controller", &kubernetes, "weir-controller")?;
-        let controller = lab.spawn("weir-controller", command.args(["--namespace", NAMESPACE]))?;
+        let controller = lab.spawn(
+            "weir-controller",
+            command.args(["--namespace", NAMESPACE, "--daemon-pods", "none"]),
+        )?;
         let mut daemon = product_command("weir-node", &kubernetes, "weir-node")?;
         let members = names
             .iter()
