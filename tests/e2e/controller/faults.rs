@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use weir_lab::{address::UNDERLAY, harness::Case, relay::Relay, wait_until};
+use weir_lab::{address::UNDERLAY, harness::Case, program, relay::Relay, wait_until};
 
 use crate::cluster::{Cluster, DEADLINE, NETWORK};
 
@@ -83,16 +83,8 @@ fn refusals_are_not_hammered(cluster: &mut Cluster) -> Result<()> {
 
     cluster.kube.apply(POLICY)?;
     wait_until("the policy to be in force", DEADLINE, || {
-        let denied = cluster.kube.kubectl(&[
-            "annotate",
-            "nodeflowexport",
-            &nodes[0],
-            "--overwrite",
-            "probe=1",
-            "--as",
-            "system:serviceaccount:weir-system:weir-controller",
-        ]);
-        Ok(denied.is_err_and(|error| format!("{error:#}").contains("nobody may")))
+        let error = create_as_controller(cluster).expect_err("there is one of that name at the latest");
+        Ok(format!("{error:#}").contains("nobody may"))
     })?;
     cluster.export_to("192.0.2.10:2056")?;
     cluster.wait_condition(
@@ -135,6 +127,22 @@ fn refusals_are_not_hammered(cluster: &mut Cluster) -> Result<()> {
         "{reports} reports in {seconds} s"
     );
     Ok(())
+}
+
+/// An object that stands for no node, which the controller leaves alone.
+fn create_as_controller(cluster: &Cluster) -> Result<String> {
+    let probe = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "NodeFlowExport", "metadata": {"name": "probe"},
+        "spec": {}});
+    let mut command = cluster.kube.command();
+    command.args([
+        "create",
+        "-f",
+        "-",
+        "--as",
+        "system:serviceaccount:weir-system:weir-controller",
+    ]);
+    program::read_with_input(&mut command, &probe.to_string())?;
+    anyhow::bail!("it was created")
 }
 
 /// Nothing is written once all is said.
