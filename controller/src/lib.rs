@@ -35,6 +35,7 @@ pub mod settings;
 pub mod source;
 pub mod table;
 pub mod watch;
+pub mod weigh;
 pub mod write;
 pub mod write_pace;
 pub mod write_queue;

@@ -40,10 +40,7 @@ async fn main() -> Result<()> {
     let (stop_loop, stopped) = watch::channel(false);
     let source = settings.source_settings();
     let writer = ApiWriter::new(&client, source.source, settings.write_patience());
-    let daemons = settings
-        .daemon_selector()
-        .map(|labels| (settings.namespace.as_str(), labels));
-    let events = watches::events(&client, &metrics, source.source, daemons);
+    let events = watches::events(&client, &metrics, source.source, settings.daemons());
     let reconciler = Reconciler::new(writer, metrics, missing, source, settings.progress_deadline);
     let mut reconciler = tokio::spawn(reconciler.run(events, leads, stopped));
     let ended = tokio::select! {

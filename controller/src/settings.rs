@@ -42,7 +42,10 @@ pub struct Settings {
     /// What the nodes do when that resource is deleted
     #[arg(long, default_value = "hold", value_name = "WHAT")]
     pub on_source_deleted: OnSourceDeleted,
-    /// Labels of weir-node's pods in the namespace; "none": weir-node does not run in pods
+    /// Namespace of weir-node's pods [default: that of the Lease]
+    #[arg(long, value_name = "NS")]
+    pub daemon_namespace: Option<String>,
+    /// Labels of weir-node's pods; "none": weir-node does not run in pods
     #[arg(
         long,
         default_value = "app.kubernetes.io/name=weir-node",
@@ -100,9 +103,11 @@ impl Settings {
         }
     }
 
-    /// The labels of the daemon's pods, where it runs in pods.
-    pub fn daemon_selector(&self) -> Option<&str> {
-        Some(self.daemon_pods.as_str()).filter(|selector| *selector != "none")
+    /// Namespace and labels of the daemon's pods, where it runs in pods.
+    pub fn daemons(&self) -> Option<(&str, &str)> {
+        let namespace = self.daemon_namespace.as_ref().unwrap_or(&self.namespace);
+        let labels = Some(self.daemon_pods.as_str()).filter(|labels| *labels != "none");
+        labels.map(|labels| (namespace.as_str(), labels))
     }
 
     /// The time that one write may take: a leader that lost its Lease has none

@@ -80,8 +80,15 @@ impl Stage {
 
     /// Starts a controller replica; two of them elect a leader.
     pub fn start_controller(&mut self, identity: &str) -> Result<()> {
+        // No kubelet here: the daemons are processes.
+        self.start_controller_with(identity, &["--daemon-pods", "none"])
+    }
+
+    /// The same with these options.
+    pub fn start_controller_with(&mut self, identity: &str, options: &[&str]) -> Result<()> {
         let mut command = self.program("weir-controller", "weir-controller")?;
         command.args(["--namespace", NAMESPACE, "--identity", identity]);
+        command.args(options);
         command.args([
             "--lease-duration",
             "4s",

@@ -190,12 +190,19 @@ pub fn each_right_is_used(stage: &mut Stage) -> Result<()> {
     })
 }
 
-/// Export comes and goes, a node comes and goes, a spec is meddled with, the Lease is gone,
-/// somebody asks, and a certificate is made.
+/// Export comes and goes twice, a node comes and goes, a spec is meddled with, the Lease is
+/// gone, the other source is read, somebody asks, and a certificate is made.
 fn use_all_rights(stage: &mut Stage) -> Result<()> {
-    stage.clear()?;
-    stage.export("netFlow", &["172.30.0.1:2056"])?;
-    stage.wait_exporting()?;
+    stage
+        .kube
+        .apply("{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: used}, spec: {}}")?;
+    // What happens again is the same event, seen once more.
+    for _ in 0..2 {
+        stage.clear()?;
+        stage.wait_condition(NETWORK, "FlowExportAvailable", "False", &[])?;
+        stage.export("netFlow", &["172.30.0.1:2056"])?;
+        stage.wait_condition(NETWORK, "FlowExportAvailable", "True", &[])?;
+    }
     meddle(stage)?;
     let node = stage.lab.add_node()?.name().to_owned();
     let object = format!("nodeflowexport/{node}");
@@ -208,10 +215,34 @@ fn use_all_rights(stage: &mut Stage) -> Result<()> {
     stage
         .kube
         .kubectl(&["delete", "lease", "-n", NAMESPACE, "weir-controller"])?;
+    stage.kube.kubectl(&["delete", "exportprofile", "used"])?;
     let token = asking::account(stage, "sees-all", Some("*"))?;
     asking::weir(&["query", "--server", asking::SERVER], &token)?;
     aggregated::with_certificate(stage, |_| Ok(()))?;
-    stage.clear()
+    stage.clear()?;
+    read_the_other_source(stage)
+}
+
+const NETWORK: &[&str] = &["network.operator", "cluster"];
+const FLOW_EXPORT: &[&str] = &["flowexport", "cluster"];
+
+/// As on OpenShift, and as where the node daemons run in pods.
+fn read_the_other_source(stage: &mut Stage) -> Result<()> {
+    let names: Vec<String> = stage.controllers.keys().cloned().collect();
+    for name in &names {
+        let controller = stage.controllers.remove(name).context("it runs")?;
+        controller.terminate(DEADLINE)?;
+    }
+    stage
+        .kube
+        .apply("{apiVersion: weir.dev/v1alpha1, kind: FlowExport, metadata: {name: cluster}, spec: {}}")?;
+    let options = ["--source=flow-export", "--daemon-namespace", NODE_NAMESPACE];
+    stage.start_controller_with("controller-of-openshift", &options)?;
+    stage.wait_condition(FLOW_EXPORT, "FlowExportProgressing", "False", &[])?;
+    let other = stage.controllers.remove("controller-of-openshift");
+    other.context("it runs")?.terminate(DEADLINE)?;
+    stage.kube.kubectl(&["delete", "flowexport", "cluster"])?;
+    names.iter().try_for_each(|name| stage.start_controller(name))
 }
 
 /// Adds to a spec what the controller did not write; it takes that away.
@@ -230,25 +261,27 @@ fn meddle(stage: &Stage) -> Result<()> {
 /// What the roles of our accounts give, a verb each.
 fn rights_given(stage: &Stage) -> Result<BTreeSet<Use>> {
     let mut given = BTreeSet::new();
-    for (account, roles) in [
-        ("weir-controller", &["clusterrole", "role"][..]),
-        ("weir-node", &["clusterrole"]),
-        ("weir-collector", &["clusterrole", "role"]),
+    for (account, kind, namespace) in [
+        ("weir-controller", "clusterrole", NAMESPACE),
+        ("weir-controller", "role", NAMESPACE),
+        ("weir-controller", "role", NODE_NAMESPACE),
+        ("weir-controller", "role", "default"),
+        ("weir-node", "clusterrole", NODE_NAMESPACE),
+        ("weir-collector", "clusterrole", NAMESPACE),
+        ("weir-collector", "role", NAMESPACE),
     ] {
-        for kind in roles {
-            let role = stage.kube.object(&[kind, account, "-n", NAMESPACE])?;
-            for rule in role["rules"].as_array().context("rules")? {
-                let words = |key: &str| -> Vec<String> {
-                    let list = rule[key].as_array().cloned().unwrap_or_default();
-                    list.iter()
-                        .filter_map(|word| word.as_str().map(str::to_owned))
-                        .collect()
-                };
-                for group in words("apiGroups") {
-                    for resource in words("resources") {
-                        for verb in words("verbs") {
-                            given.insert((user(account), group.clone(), resource.clone(), verb));
-                        }
+        let role = stage.kube.object(&[kind, account, "-n", namespace])?;
+        for rule in role["rules"].as_array().context("rules")? {
+            let words = |key: &str| -> Vec<String> {
+                let list = rule[key].as_array().cloned().unwrap_or_default();
+                list.iter()
+                    .filter_map(|word| word.as_str().map(str::to_owned))
+                    .collect()
+            };
+            for group in words("apiGroups") {
+                for resource in words("resources") {
+                    for verb in words("verbs") {
+                        given.insert((user(account), group.clone(), resource.clone(), verb));
                     }
                 }
             }

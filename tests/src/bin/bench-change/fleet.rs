@@ -61,7 +61,10 @@ impl Fleet {
             "KUBECONFIG",
             kubernetes.service_account_kubeconfig(NAMESPACE, "weir-controller")?,
         );
-        let controller = lab.spawn("weir-controller", command.args(["--namespace", NAMESPACE]))?;
+        let controller = lab.spawn(
+            "weir-controller",
+            command.args(["--namespace", NAMESPACE, "--daemon-pods", "none"]),
+        )?;
         let members = names
             .iter()
             .map(|name| member(lab, name, &kubernetes))
