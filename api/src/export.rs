@@ -18,6 +18,8 @@ use crate::network::conditions_schema;
 pub const APPLIED: &str = "Applied";
 /// ovs-vswitchd has taken the rows over and has somewhere to send to.
 pub const EXPORTING: &str = "Exporting";
+/// An ovs-vswitchd runs. Not set where there is no telling: the database is not on this host.
+pub const SWITCH_ALIVE: &str = "SwitchAlive";
 /// Rows of somebody else stand where ours should.
 pub const CONFLICT: &str = "Conflict";
 
@@ -43,6 +45,12 @@ pub mod reason {
     pub const NO_CONFLICT: &str = "NoConflict";
     /// ovs-vswitchd has not taken the configuration over.
     pub const SWITCH_NOT_RESPONDING: &str = "SwitchNotResponding";
+    /// ovs-vswitchd runs.
+    pub const SWITCH_RUNNING: &str = "SwitchRunning";
+    /// ovs-vswitchd does not run.
+    pub const SWITCH_NOT_RUNNING: &str = "SwitchNotRunning";
+    /// There is no pid file of ovs-vswitchd that would tell.
+    pub const NO_PID_FILE: &str = "NoPidFile";
     /// OVS disables sFlow when it finds no agent address.
     pub const SFLOW_AGENT_MISSING: &str = "SFlowAgentMissing";
     /// Records leave the node.
@@ -80,6 +88,12 @@ pub enum ConflictPolicy {
         name = "Exporting",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Exporting\")].status"
+    ),
+    printcolumn(
+        name = "Switch",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"SwitchAlive\")].status",
+        priority = 1
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
@@ -373,7 +387,7 @@ pub struct NodeFlowExportStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub bridges: Vec<BridgeStatus>,
-    /// `Applied`, `Exporting`, `Conflict`.
+    /// `Applied`, `Exporting`, `Conflict`, `SwitchAlive`.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ovsdb::Link;
 use weir_api::condition::{ConditionStatus, Finding};
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
 use weir_api::{NodeFlowExportSpec, Protocol};
 
 use crate::desired::Acceptance;
@@ -13,6 +13,7 @@ use crate::diff::Diff;
 use crate::observe::Observed;
 use crate::quirks;
 use crate::rows::DesiredRows;
+use crate::run_folder::SwitchProcess;
 use crate::tables::Slot;
 
 /// All that stands in the source can be done; only where the source is a file.
@@ -27,6 +28,10 @@ pub mod accepted {
     /// The file cannot be read; its last good version counts.
     pub const INVALID_FILE: &str = "InvalidFile";
 }
+
+/// What is said of a dead switch, with the remedy.
+const NOT_RUNNING: &str = "ovs-vswitchd does not run: nothing holds the lock on ovs-vswitchd.pid; \
+                           start Open vSwitch on this node";
 
 /// Whether ovs-vswitchd has taken the newest rows over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +61,8 @@ pub struct Facts<'a> {
     pub failure: Option<&'a str>,
     /// Whether the switch has followed.
     pub uptake: Uptake,
+    /// Whether it runs.
+    pub switch: SwitchProcess,
 }
 
 /// Findings while the database is in sync.
@@ -68,10 +75,10 @@ pub fn of_synced(facts: &Facts<'_>) -> Vec<Finding> {
 /// Findings while it is not.
 pub fn of_unreachable(endpoint: &str, link: &Link) -> Vec<Finding> {
     let (applied, reason, message) = match link {
-        Link::Down { error, attempts } => (
+        Link::Down { error, .. } => (
             ConditionStatus::False,
             reason::OVSDB_UNREACHABLE,
-            format!("{endpoint}: {error} (attempt {attempts})"),
+            format!("{endpoint}: {error}"),
         ),
         Link::Connecting | Link::Synced => (
             ConditionStatus::Unknown,
@@ -83,6 +90,24 @@ pub fn of_unreachable(endpoint: &str, link: &Link) -> Vec<Finding> {
     [(APPLIED, applied), (EXPORTING, unknown), (CONFLICT, unknown)]
         .map(|(kind, status)| finding(kind, status, reason, message.clone()))
         .into()
+}
+
+/// The finding about the switch's process.
+pub fn of_switch(switch: SwitchProcess) -> Finding {
+    let (status, reason, message) = match switch {
+        SwitchProcess::Alive => (
+            ConditionStatus::True,
+            reason::SWITCH_RUNNING,
+            "ovs-vswitchd holds the lock on its pid file",
+        ),
+        SwitchProcess::Dead => (ConditionStatus::False, reason::SWITCH_NOT_RUNNING, NOT_RUNNING),
+        SwitchProcess::Unknown => (
+            ConditionStatus::Unknown,
+            reason::NO_PID_FILE,
+            "there is no ovs-vswitchd.pid beside the OVSDB socket; start ovs-vswitchd with --pidfile",
+        ),
+    };
+    finding(SWITCH_ALIVE, status, reason, message)
 }
 
 /// The finding about the source itself.
@@ -146,6 +171,13 @@ fn exporting(facts: &Facts<'_>, applied: &Finding) -> Finding {
     if in_force.is_empty() {
         return with(ConditionStatus::False, applied.reason, applied.message.clone());
     }
+    if facts.switch == SwitchProcess::Dead {
+        return with(
+            ConditionStatus::False,
+            reason::SWITCH_NOT_RUNNING,
+            NOT_RUNNING.to_owned(),
+        );
+    }
     match facts.uptake {
         Uptake::Done => {}
         Uptake::Pending => {
@@ -153,12 +185,13 @@ fn exporting(facts: &Facts<'_>, applied: &Finding) -> Finding {
             return with(ConditionStatus::Unknown, reason::PENDING, message);
         }
         Uptake::Overdue => {
-            let root = &facts.observed.root;
-            let message = format!(
-                "ovs-vswitchd does not take the rows over: it has configuration {} of {}; is it running?",
-                root.cur_cfg, root.next_cfg
+            let message =
+                "ovs-vswitchd does not take the rows over (cur_cfg stays behind next_cfg); is it running?";
+            return with(
+                ConditionStatus::False,
+                reason::SWITCH_NOT_RESPONDING,
+                message.to_owned(),
             );
-            return with(ConditionStatus::False, reason::SWITCH_NOT_RESPONDING, message);
         }
     }
     if let Some(bridge) = without_agent(facts) {
