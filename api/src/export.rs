@@ -31,6 +31,10 @@ pub mod reason {
     pub const NO_COLLECTORS: &str = "NoCollectors";
     /// The OVSDB server cannot be reached; the message says why.
     pub const OVSDB_UNREACHABLE: &str = "OvsdbUnreachable";
+    /// The spec has fields that this version of the node daemon does not know.
+    pub const UNKNOWN_FIELDS: &str = "UnknownFields";
+    /// The spec cannot be read by this version of the node daemon; the one before it counts.
+    pub const SPEC_UNREADABLE: &str = "SpecUnreadable";
     /// A bridge of the spec does not exist on this node.
     pub const BRIDGE_MISSING: &str = "BridgeMissing";
     /// OVSDB refused the transaction; the message holds its words.
@@ -101,6 +105,12 @@ pub enum ConflictPolicy {
         name = "OVS",
         type_ = "string",
         json_path = ".status.ovsVersion",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Daemon",
+        type_ = "string",
+        json_path = ".status.daemonVersion",
         priority = 1
     ),
     printcolumn(name = "Profile", type_ = "string", json_path = ".spec.profile", priority = 1)
@@ -371,6 +381,12 @@ pub struct NodeFlowExportStatus {
     /// Generation of the spec that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Version of the node daemon that wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daemon_version: Option<String>,
+    /// Fields of the spec that this daemon does not know and left out of account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_fields: Vec<String>,
     /// `Open_vSwitch.ovs_version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ovs_version: Option<String>,

@@ -8,7 +8,7 @@ use weir_api::condition::{ConditionStatus, Finding};
 use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
 use weir_api::{NodeFlowExportSpec, Protocol};
 
-use crate::desired::Acceptance;
+use crate::desired::{Acceptance, Desired};
 use crate::diff::Diff;
 use crate::observe::Observed;
 use crate::quirks;
@@ -27,7 +27,12 @@ pub mod accepted {
     pub const INVALID_ENTRIES: &str = "InvalidEntries";
     /// The file cannot be read; its last good version counts.
     pub const INVALID_FILE: &str = "InvalidFile";
+    /// The profile's file cannot be read; its last good version counts.
+    pub const PROFILE_UNREADABLE: &str = "ProfileUnreadable";
 }
+
+/// The remedy for what this version does not understand.
+const UPDATE: &str = "update weir-node on this node";
 
 /// What is said of a dead switch, with the remedy.
 const NOT_RUNNING: &str = "ovs-vswitchd does not run: nothing holds the lock on ovs-vswitchd.pid; \
@@ -116,8 +121,39 @@ pub fn of_acceptance(acceptance: &Acceptance) -> Finding {
         Acceptance::Accepted => (true, accepted::ACCEPTED, "the file is valid"),
         Acceptance::SomeRefused(why) => (false, accepted::INVALID_ENTRIES, why.as_str()),
         Acceptance::Unreadable(why) => (false, accepted::INVALID_FILE, why.as_str()),
+        Acceptance::ProfileUnreadable(why) => (false, accepted::PROFILE_UNREADABLE, why.as_str()),
     };
     finding(ACCEPTED, holds.into(), reason, message)
+}
+
+/// What the daemon did not understand it did not apply, whatever else holds.
+pub fn admit_what_was_ignored(findings: &mut [Finding], desired: &Desired) {
+    let unread = desired.unreadable.as_ref().map(|why| {
+        let message = format!("the spec cannot be read, and what stands stays: {why}; {UPDATE}");
+        (reason::SPEC_UNREADABLE, message)
+    });
+    let unknown = || {
+        let fields = desired.unknown_fields.join(", ");
+        (!fields.is_empty()).then(|| {
+            (
+                reason::UNKNOWN_FIELDS,
+                format!("left out of account: {fields}; {UPDATE}"),
+            )
+        })
+    };
+    let Some((reason, message)) = unread.or_else(unknown) else {
+        return;
+    };
+    let would_hold =
+        |f: &&mut Finding| f.kind == APPLIED && (f.status == ConditionStatus::True || desired.hold);
+    if let Some(applied) = findings.iter_mut().find(would_hold) {
+        *applied = finding(APPLIED, ConditionStatus::False, reason, message.clone());
+    }
+    // Nobody knows what was asked for, so nobody knows whether it is exported.
+    let exporting = |f: &&mut Finding| desired.hold && f.kind == EXPORTING;
+    if let Some(exporting) = findings.iter_mut().find(exporting) {
+        *exporting = finding(EXPORTING, ConditionStatus::Unknown, reason, message);
+    }
 }
 
 fn applied(facts: &Facts<'_>) -> Finding {

@@ -32,6 +32,8 @@ pub mod rows;
 pub mod run_folder;
 pub mod shutdown;
 pub mod status;
+pub mod status_pace;
+pub mod status_writer;
 pub mod tables;
 pub mod transaction;
 

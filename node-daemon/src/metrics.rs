@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::run_folder::Absence;
+use crate::status_pace::WriteOutcome;
 
 /// One label of a family.
 type Label = [(&'static str, &'static str); 1];
@@ -138,10 +139,11 @@ impl Metrics {
         self.interface_messages.get_or_create(&[("result", result)]).inc();
     }
 
-    /// Counts an attempt to write the status.
-    pub fn count_status_patch(&self, succeeded: bool) {
-        let result = if succeeded { "written" } else { "failed" };
-        self.status_patches.get_or_create(&[("result", result)]).inc();
+    /// Counts an attempt to write the status by its outcome.
+    pub fn count_status_patch(&self, outcome: WriteOutcome) {
+        self.status_patches
+            .get_or_create(&[("result", outcome.name())])
+            .inc();
     }
 
     /// Counts a failure of the watch.

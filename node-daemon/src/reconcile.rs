@@ -178,7 +178,8 @@ impl Reconciler {
         let findings = findings::of_synced(&facts);
         let status = self.conclude(findings, desired, Some((observed, dialect)), time);
         let wake = [hold, overdue_at].into_iter().flatten().min();
-        let plan = (hold.is_none() && !diff.changes.is_empty()).then(|| self.plan(diff.changes, drift));
+        let may_write = hold.is_none() && !desired.hold;
+        let plan = (may_write && !diff.changes.is_empty()).then(|| self.plan(diff.changes, drift));
         Turn { plan, status, wake }
     }
 
