@@ -3,14 +3,16 @@
 //! long. A state machine without a clock: the caller says what time it is, and what its
 //! attempts came to.
 //!
-//! - A *transition* (another spec, another condition, other settings in force) is written
-//!   as soon as there is an allowance: [`BURST`] in a row, then one each one to two minutes.
-//!   A new spec fills the allowance: somebody is at work, and waits for the answer.
+//! - A *transition* (another condition, other settings in force) is written at once, and
+//!   the next ones after a gap that grows from a second, threefold, to one to two minutes.
+//!   It is short again after three quiet minutes.
+//! - A *new spec* is answered at once, and makes the gap short: somebody is at work, and
+//!   waits.
 //! - A *detail* (a message, a count, a cost) is written at most once a minute.
-//! - A write that is refused or gets no answer is tried again after half a minute to one
-//!   and a half, twice as long each time, and about five minutes at last. A server that
-//!   cannot be reached at all has no load of us: then from a second up to a minute, and
-//!   at once when the watch shows that it is back.
+//! - A write that is refused or gets no answer is tried again once after about ten seconds,
+//!   since a server that starts refuses for a moment; then after a minute, two, four and
+//!   about five minutes at last. A server that cannot be reached at all has no load of us:
+//!   then from a second up to a minute, and at once when the watch shows that it is back.
 
 use std::time::{Duration, Instant};
 
@@ -18,16 +20,20 @@ use weir_api::{Condition, NodeFlowExportStatus};
 
 use crate::pace::jittered;
 
-/// Transitions in a row that are not delayed.
-pub const BURST: u32 = 4;
+/// The gap after the first of several writes.
+const FIRST_GAP: Duration = Duration::from_secs(1);
+const GAP_GROWTH: u32 = 3;
+/// The longest gap, give or take a third: with a thousand daemons that lost the same thing
+/// at the same time, 17 writes a second at most.
+const LONGEST_GAP: Duration = Duration::from_secs(90);
+const GAP_JITTER: u64 = 333;
+/// So long without a write, which is longer than any gap, ends a row of them.
+const QUIET: Duration = Duration::from_secs(180);
 
-/// One more transition, and a write for details alone, come after one to two minutes: with
-/// a thousand daemons that lost the same thing at the same time, 17 a second at most.
-const INTERVAL: Duration = Duration::from_secs(90);
-const INTERVAL_JITTER: u64 = 333;
-
-const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
+const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(10);
+const SECOND_REFUSED_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(300);
+const PAUSE_JITTER: u64 = 500;
 const FIRST_UNREACHABLE_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_UNREACHABLE_PAUSE: Duration = Duration::from_secs(60);
 
@@ -95,9 +101,10 @@ fn says_the_same(a: &NodeFlowExportStatus, b: &NodeFlowExportStatus) -> bool {
 /// What was written when, and what may be written next.
 #[derive(Debug)]
 pub struct StatusPace {
-    allowance: u32,
-    /// When there is one more.
-    gains_at: Instant,
+    /// Writes in a row.
+    row: u32,
+    last: Option<Instant>,
+    gap_ends: Instant,
     detail_at: Instant,
     refused: u32,
     unreachable: u32,
@@ -105,11 +112,12 @@ pub struct StatusPace {
 }
 
 impl StatusPace {
-    /// A full allowance.
+    /// Nothing was written yet.
     pub fn new(now: Instant) -> Self {
         Self {
-            allowance: BURST,
-            gains_at: now,
+            row: 0,
+            last: None,
+            gap_ends: now,
             detail_at: now,
             refused: 0,
             unreachable: 0,
@@ -118,12 +126,11 @@ impl StatusPace {
     }
 
     /// When a status that differs so much is due; `None`: never. Not before `now`.
-    pub fn due(&mut self, difference: Difference, now: Instant) -> Option<Instant> {
-        self.fill(now);
+    pub fn due(&self, difference: Difference, now: Instant) -> Option<Instant> {
         let at = match difference {
             Difference::None => return None,
-            Difference::Detail => self.detail_at.max(self.allowed_at(now)),
-            Difference::Transition => self.allowed_at(now),
+            Difference::Detail => self.detail_at.max(self.gap_ends),
+            Difference::Transition => self.gap_ends,
             Difference::NewSpec => now,
         };
         Some(at.max(self.blocked_until.unwrap_or(now)).max(now))
@@ -131,23 +138,11 @@ impl StatusPace {
 
     /// A write for such a difference was tried at `now`.
     pub fn tried(&mut self, difference: Difference, outcome: WriteOutcome, now: Instant) {
-        self.fill(now);
         match outcome {
-            WriteOutcome::Written => {
-                if difference == Difference::NewSpec {
-                    self.allowance = BURST;
-                }
-                if self.allowance == BURST {
-                    self.gains_at = now + interval();
-                }
-                self.allowance = self.allowance.saturating_sub(1);
-                self.detail_at = now + interval();
-                (self.refused, self.unreachable, self.blocked_until) = (0, 0, None);
-            }
+            WriteOutcome::Written => self.was_written(difference, now),
             WriteOutcome::Refused => {
                 self.refused = self.refused.saturating_add(1);
-                let pause = pause(self.refused, FIRST_REFUSED_PAUSE, LONGEST_REFUSED_PAUSE);
-                self.blocked_until = Some(now + pause);
+                self.blocked_until = Some(now + refused_pause(self.refused));
             }
             WriteOutcome::Unreachable => {
                 self.unreachable = self.unreachable.saturating_add(1);
@@ -161,6 +156,21 @@ impl StatusPace {
         }
     }
 
+    fn was_written(&mut self, difference: Difference, now: Instant) {
+        let quiet = self
+            .last
+            .is_none_or(|last| now.saturating_duration_since(last) >= QUIET);
+        if quiet || difference == Difference::NewSpec {
+            self.row = 0;
+        }
+        let factor = GAP_GROWTH.saturating_pow(self.row);
+        self.gap_ends = now + jittered(FIRST_GAP.saturating_mul(factor).min(LONGEST_GAP), GAP_JITTER);
+        self.detail_at = now + jittered(LONGEST_GAP, GAP_JITTER);
+        self.row = self.row.saturating_add(1);
+        self.last = Some(now);
+        (self.refused, self.unreachable, self.blocked_until) = (0, 0, None);
+    }
+
     /// The watch got something from the server: it can be reached. That it takes writes
     /// again is not said by that.
     pub fn server_answered(&mut self) {
@@ -168,27 +178,20 @@ impl StatusPace {
             (self.unreachable, self.blocked_until) = (0, None);
         }
     }
-
-    fn fill(&mut self, now: Instant) {
-        while self.allowance < BURST && self.gains_at <= now {
-            self.allowance += 1;
-            self.gains_at += interval();
-        }
-    }
-
-    fn allowed_at(&self, now: Instant) -> Instant {
-        if self.allowance > 0 { now } else { self.gains_at }
-    }
 }
 
-fn interval() -> Duration {
-    jittered(INTERVAL, INTERVAL_JITTER)
+/// After so many refusals in a row.
+fn refused_pause(refusals: u32) -> Duration {
+    match refusals {
+        0 | 1 => jittered(FIRST_REFUSED_PAUSE, PAUSE_JITTER),
+        more => pause(more - 1, SECOND_REFUSED_PAUSE, LONGEST_REFUSED_PAUSE),
+    }
 }
 
 /// After so many failures in a row: doubling, give or take a half.
 fn pause(failures: u32, first: Duration, longest: Duration) -> Duration {
     let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    jittered(first.saturating_mul(factor).min(longest), 500)
+    jittered(first.saturating_mul(factor).min(longest), PAUSE_JITTER)
 }
 
 #[cfg(test)]
