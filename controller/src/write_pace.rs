@@ -101,12 +101,11 @@ impl WritePace {
         self.failures.contains_key(subject)
     }
 
-    /// Why the object's last writes failed, once that is no chance.
+    /// Why the object's last writes failed, once that is no chance: because it was tried
+    /// several times, or because everything fails.
     pub fn error(&self, subject: &Subject) -> Option<&str> {
-        let failure = self
-            .failures
-            .get(subject)
-            .filter(|failure| failure.attempts > CHANCES)?;
+        let lasts = |failure: &&WriteFailure| failure.attempts > CHANCES || self.is_slow();
+        let failure = self.failures.get(subject).filter(lasts)?;
         Some(failure.error.as_str())
     }
 

@@ -191,6 +191,12 @@ fn an_error_is_told_when_it_lasts() {
     assert_eq!(pace.error(&subject), Some("no"));
     pace.succeeded(&write, now);
     assert_eq!(pace.failing(), 0);
+    // Where everything fails, none is a chance.
+    for node in 0..IN_A_ROW {
+        let write = Write::Delete(format!("node-{node:04}"), "u".to_owned());
+        pace.failed(&write, "none".to_owned(), now);
+    }
+    assert_eq!(pace.error(&subject), Some("none"));
 }
 
 #[test]
