@@ -17,6 +17,7 @@ pub mod interface;
 pub mod network;
 pub mod plan;
 pub mod profile;
+pub mod unknown;
 
 pub use collector::{Collector, CollectorError};
 pub use condition::{Condition, ConditionStatus};

@@ -198,13 +198,13 @@ impl ClusterState {
         }
     }
 
-    /// The conditions were put in the status of the source; the watch will show it.
-    pub fn reported(&mut self, conditions: &[Condition]) {
-        let source = match self.settings.source {
+    /// These are our conditions in the status of a source now; the watch will show it.
+    pub fn reported(&mut self, source: FlowSource, conditions: &[Condition]) {
+        let sources = match source {
             FlowSource::Network => &mut self.networks,
             FlowSource::FlowExport => &mut self.flow_exports,
         };
-        if let Some(facts) = source.named_mut(CLUSTER) {
+        if let Some(facts) = sources.named_mut(CLUSTER) {
             facts.conditions = conditions.to_vec();
         }
     }

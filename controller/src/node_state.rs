@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use weir_api::condition::{find, holds};
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
 use weir_api::{NodeFlowExport, NodeFlowExportStatus};
 
 use crate::cluster_state::ClusterState;
@@ -85,7 +85,7 @@ impl<'a> NodeJudge<'a> {
         match self.daemon_state(node, export) {
             (Some(state), check) => (state, check),
             (None, check) => {
-                let (state, deadline) = self.in_time(reported, export);
+                let (state, deadline) = self.in_time(reported, wanted, export);
                 (state, [check, deadline].into_iter().flatten().min())
             }
         }
@@ -150,7 +150,14 @@ impl<'a> NodeJudge<'a> {
 
     /// A node that is behind for too long fails; one that never reported where the
     /// daemon's pods are not known is taken for one without a daemon.
-    fn in_time(&self, state: NodeState, export: Option<&NodeFlowExport>) -> (NodeState, Option<Timestamp>) {
+    fn in_time(
+        &self,
+        state: NodeState,
+        wanted: &DesiredExport,
+        export: Option<&NodeFlowExport>,
+    ) -> (NodeState, Option<Timestamp>) {
+        // What was not written yet nobody can report on.
+        let export = export.filter(|export| export.spec == wanted.spec);
         let (NodeState::Behind, Some(export)) = (&state, export) else {
             return (state, None);
         };
@@ -190,6 +197,10 @@ fn reported_state(wanted: &DesiredExport, export: Option<&NodeFlowExport>) -> No
         return NodeState::Behind;
     };
     let conditions = &status.conditions;
+    // A dead switch does nothing, whatever stands in its database.
+    if let Some(dead) = find(conditions, SWITCH_ALIVE).filter(|condition| condition.status == "False") {
+        return failing(&dead.reason, dead.message.clone());
+    }
     let expected = &EXPECTED[..if wanted.spec.exports_anything() { 2 } else { 1 }];
     for kind in expected {
         match find(conditions, kind) {
@@ -228,6 +239,8 @@ pub fn remedy(reason: &str) -> Option<&'static str> {
         reason::TRANSACTION_FAILED => "the words are OVSDB's",
         reason::FOREIGN_ROW => "remove that row, or set conflictPolicy: Adopt in an ExportProfile",
         reason::SWITCH_NOT_RESPONDING => "restart ovs-vswitchd there",
+        reason::SWITCH_NOT_RUNNING => "start ovs-vswitchd there",
+        reason::UNKNOWN_FIELDS | reason::SPEC_UNREADABLE => "bring weir-node to the controller's version",
         reason::SFLOW_AGENT_MISSING => "set sFlow.agent in an ExportProfile",
         _ => return None,
     })

@@ -272,6 +272,12 @@ impl Reconciler {
             }),
             _ => self.queue.drop_waiting(&Subject::Source),
         }
+        let other = self.cluster.other_source();
+        if other.is_some_and(|other| !other.conditions.is_empty())
+            && !self.queue.is_under_way(&Subject::OtherSource)
+        {
+            self.queue.add(Write::Withdraw);
+        }
         for (profile, status) in assess(&self.cluster, &self.decision, now) {
             let write = Write::Assess(profile, status);
             if !self.queue.is_under_way(&write.subject()) {
@@ -285,7 +291,7 @@ impl Reconciler {
         match write {
             Write::Apply(..) => self.metrics.applied(result),
             Write::Delete(..) => self.metrics.deleted(result),
-            Write::Report { .. } => self.metrics.reported(result),
+            Write::Report { .. } | Write::Withdraw => self.metrics.reported(result),
             Write::Assess(..) => self.metrics.assessed(result),
         }
         match answer {
@@ -299,11 +305,13 @@ impl Reconciler {
         if let Some(export) = export {
             self.cluster.wrote(export);
         }
+        let source = self.cluster.settings().source;
         match write {
             // The decision may have changed while the write was under way.
             Write::Apply(node, written) => self.stale |= self.decision.wanted.get(node) != Some(written),
             Write::Delete(..) => {}
-            Write::Report { conditions, .. } => self.cluster.reported(conditions),
+            Write::Report { conditions, .. } => self.cluster.reported(source, conditions),
+            Write::Withdraw => self.cluster.reported(source.other(), &[]),
             Write::Assess(profile, status) => self.cluster.assessed(profile, status),
         }
         if self.failures > 0 {

@@ -81,6 +81,7 @@ impl ApiWriter {
                 Write::Apply(node, wanted) => self.apply(node, wanted).await.map(Some),
                 Write::Delete(name, uid) => self.delete(name, uid).await.map(|()| None),
                 Write::Report { conditions, .. } => self.report(conditions).await.map(|()| None),
+                Write::Withdraw => self.withdraw().await.map(|()| None),
                 Write::Assess(name, status) => self.assess(name, status).await.map(|()| None),
             }
         };
@@ -162,20 +163,29 @@ impl ApiWriter {
     }
 
     async fn report(&self, conditions: &[Condition]) -> Result<(), WriteError> {
-        match self.patch_source(conditions).await {
+        let source = self.source;
+        match self.patch_source(source, conditions).await {
             Ok(()) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(kube::Error::Api(status)) if lacks_generation(&status) => {
-                Ok(self.patch_source(&without_generation(conditions)).await?)
+                Ok(self.patch_source(source, &without_generation(conditions)).await?)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn patch_source(&self, conditions: &[Condition]) -> Result<(), kube::Error> {
+    /// What stands there of ours is of a time when that source counted.
+    async fn withdraw(&self) -> Result<(), WriteError> {
+        match self.patch_source(self.source.other(), &[]).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn patch_source(&self, source: FlowSource, conditions: &[Condition]) -> Result<(), kube::Error> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(object::source_status(self.source, conditions));
-        match self.source {
+        let patch = Patch::Apply(object::source_status(source, conditions));
+        match source {
             FlowSource::Network => self
                 .networks
                 .patch_status(CLUSTER, &params, &patch)

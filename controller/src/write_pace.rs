@@ -101,12 +101,11 @@ impl WritePace {
         self.failures.contains_key(subject)
     }
 
-    /// Why the object's last writes failed, once that is no chance.
+    /// Why the object's last writes failed, once that is no chance: because it was tried
+    /// several times, or because everything fails.
     pub fn error(&self, subject: &Subject) -> Option<&str> {
-        let failure = self
-            .failures
-            .get(subject)
-            .filter(|failure| failure.attempts > CHANCES)?;
+        let lasts = |failure: &&WriteFailure| failure.attempts > CHANCES || self.is_slow();
+        let failure = self.failures.get(subject).filter(lasts)?;
         Some(failure.error.as_str())
     }
 
@@ -127,13 +126,15 @@ impl WritePace {
         let last = self.written.get(subject).filter(|last| last.write == *write);
         let floor = match subject {
             Subject::Export(_) => None,
-            Subject::Source => self.source_floor.due(),
+            Subject::Source | Subject::OtherSource => self.source_floor.due(),
             Subject::Profile(_) => self.profile_floor.due(),
         };
-        let lane = match failure {
-            None if self.is_slow() => self.began.map(|at| at + SLOW),
-            None => None,
-            Some(_) => self.retried.map(|at| at + self.retry_gap()),
+        let lane = match (subject, failure) {
+            // What tells of the failure has a floor of its own and does not stand behind
+            // a thousand nodes.
+            (Subject::Export(_), None) if self.is_slow() => self.began.map(|at| at + SLOW),
+            (Subject::Export(_), Some(_)) => self.retried.map(|at| at + self.retry_gap()),
+            _ => None,
         };
         let own = failure.map(|failure| failure.due);
         let times = [own, last.map(WrittenLast::due), floor, lane];
@@ -154,14 +155,15 @@ impl WritePace {
 
     /// The write begins.
     pub fn begin(&mut self, write: &Write, now: Instant) {
-        self.began = Some(now);
         let subject = write.subject();
-        if self.failures.contains_key(&subject) {
-            self.retried = Some(now);
-        }
         match subject {
-            Subject::Export(_) => {}
-            Subject::Source => self.source_floor.take(now),
+            Subject::Export(_) => {
+                self.began = Some(now);
+                if self.failures.contains_key(&subject) {
+                    self.retried = Some(now);
+                }
+            }
+            Subject::Source | Subject::OtherSource => self.source_floor.take(now),
             Subject::Profile(_) => self.profile_floor.take(now),
         }
     }

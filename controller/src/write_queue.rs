@@ -30,6 +30,8 @@ pub enum Write {
         /// Which of them turned.
         notices: Vec<Notice>,
     },
+    /// Takes our conditions out of the status of the source that does not count.
+    Withdraw,
     /// Puts the status of the `ExportProfile` of that name in place.
     Assess(String, ExportProfileStatus),
 }
@@ -39,8 +41,10 @@ pub enum Write {
 pub enum Subject {
     /// The `NodeFlowExport` of that name.
     Export(String),
-    /// The `Network` or `FlowExport`.
+    /// The `Network` or `FlowExport`, whichever counts.
     Source,
+    /// The other of the two.
+    OtherSource,
     /// The `ExportProfile` of that name.
     Profile(String),
 }
@@ -51,6 +55,7 @@ impl Write {
         match self {
             Self::Apply(name, _) | Self::Delete(name, _) => Subject::Export(name.clone()),
             Self::Report { .. } => Subject::Source,
+            Self::Withdraw => Subject::OtherSource,
             Self::Assess(name, _) => Subject::Profile(name.clone()),
         }
     }

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING};
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE};
 
 fn cluster(nodes: usize) -> ClusterState {
     let mut cluster = empty();
@@ -378,6 +378,20 @@ fn a_node_that_does_not_report_in_time_fails_and_nothing_is_under_way_any_longer
 }
 
 #[test]
+fn a_node_is_not_late_with_what_was_not_written_yet() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    written(&mut cluster, "node-00", start(), &well());
+    patch(
+        &mut cluster,
+        json!({"netFlow": {"collectors": ["192.0.2.10:2056"]}}),
+    );
+    let [_, progressing, degraded] = say_at(&cluster, after(3600));
+    assert_eq!((progressing.0, progressing.1), (true, "NodesUpdating"));
+    assert!(!degraded.0, "{}", degraded.2);
+}
+
+#[test]
 fn a_node_that_never_reported_is_left_out_after_the_deadline_where_no_pods_are_known() {
     let mut cluster = cluster(2);
     ask(&mut cluster);
@@ -428,4 +442,21 @@ fn two_sources_are_told_with_the_way_out() {
     ] {
         assert!(degraded.2.contains(words), "{}", degraded.2);
     }
+}
+
+#[test]
+fn a_dead_switch_is_not_well_whatever_its_rows_say() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    let mut dead = well();
+    dead.push(condition(SWITCH_ALIVE, "False", reason::SWITCH_NOT_RUNNING));
+    report(&mut cluster, "node-00", 3, &dead);
+    let [available, _, degraded] = say(&cluster);
+    assert!(!available.0);
+    let text = "SwitchNotRunning on node-00 (in words; start ovs-vswitchd there)";
+    assert!(degraded.2.contains(text), "{}", degraded.2);
+    // Where there is no telling, nothing is told.
+    dead[3] = condition(SWITCH_ALIVE, "Unknown", reason::NO_PID_FILE);
+    report(&mut cluster, "node-00", 3, &dead);
+    assert!(say(&cluster)[0].0);
 }

@@ -179,6 +179,21 @@ fn somebody_who_writes_the_opposite_is_answered_ever_more_rarely() {
 }
 
 #[test]
+fn what_tells_of_the_failure_does_not_stand_behind_the_nodes() {
+    let mut simulation = Simulation::new(&decision(NODES, "u"));
+    simulation.run(1, |_, _| true);
+    let report = Write::Report {
+        uid: None,
+        conditions: vec![],
+        notices: vec![],
+    };
+    simulation.queue.add(report.clone());
+    assert_eq!(simulation.queue.next_due(simulation.now), Some(simulation.now));
+    let begun = std::iter::from_fn(|| simulation.queue.take(simulation.now));
+    assert!(begun.collect::<Vec<_>>().contains(&report));
+}
+
+#[test]
 fn an_error_is_told_when_it_lasts() {
     let mut pace = WritePace::default();
     let (subject, now) = (Subject::Export("node-0000".to_owned()), Instant::now());
@@ -191,6 +206,12 @@ fn an_error_is_told_when_it_lasts() {
     assert_eq!(pace.error(&subject), Some("no"));
     pace.succeeded(&write, now);
     assert_eq!(pace.failing(), 0);
+    // Where everything fails, none is a chance.
+    for node in 0..IN_A_ROW {
+        let write = Write::Delete(format!("node-{node:04}"), "u".to_owned());
+        pace.failed(&write, "none".to_owned(), now);
+    }
+    assert_eq!(pace.error(&subject), Some("none"));
 }
 
 #[test]

@@ -74,7 +74,17 @@ fn a_deleted_source_removes(cluster: &mut Cluster) -> Result<()> {
 }
 
 fn a_flow_export_counts(cluster: &mut Cluster) -> Result<()> {
-    cluster.begin(&["a"], &["--daemon-pods", "none", "--source", "flow-export"])?;
+    cluster.begin(&["a"], &["--daemon-pods", "none"])?;
+    cluster.wait_condition(NETWORK, "FlowExportDegraded", "False", &[])?;
+    cluster.stop()?;
+    cluster.start(&["--daemon-pods", "none", "--source", "flow-export"])?;
+    // What was said in the other's name is taken back.
+    wait_until("the Network to say nothing any longer", DEADLINE, || {
+        let network = cluster.kube.object(NETWORK)?;
+        Ok(network["status"]["conditions"]
+            .as_array()
+            .is_none_or(Vec::is_empty))
+    })?;
     let flow_export =
         "{apiVersion: weir.dev/v1alpha1, kind: FlowExport, metadata: {name: cluster}, spec: {}}";
     cluster.kube.apply(flow_export)?;

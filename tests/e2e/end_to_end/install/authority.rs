@@ -261,16 +261,18 @@ fn meddle(stage: &Stage) -> Result<()> {
 /// What the roles of our accounts give, a verb each.
 fn rights_given(stage: &Stage) -> Result<BTreeSet<Use>> {
     let mut given = BTreeSet::new();
-    for (account, kind, namespace) in [
+    for (name, kind, namespace) in [
         ("weir-controller", "clusterrole", NAMESPACE),
         ("weir-controller", "role", NAMESPACE),
-        ("weir-controller", "role", NODE_NAMESPACE),
+        ("weir-controller-daemons", "role", NODE_NAMESPACE),
         ("weir-controller", "role", "default"),
         ("weir-node", "clusterrole", NODE_NAMESPACE),
         ("weir-collector", "clusterrole", NAMESPACE),
         ("weir-collector", "role", NAMESPACE),
     ] {
-        let role = stage.kube.object(&[kind, account, "-n", namespace])?;
+        let role = stage.kube.object(&[kind, name, "-n", namespace])?;
+        // The account's other roles are called after it and after what they are for.
+        let account = name.trim_end_matches("-daemons");
         for rule in role["rules"].as_array().context("rules")? {
             let words = |key: &str| -> Vec<String> {
                 let list = rule[key].as_array().cloned().unwrap_or_default();
