@@ -64,7 +64,7 @@ const SLICES: Kind = kind("discovery.k8s.io/v1", "EndpointSlice");
 const LEASES: Kind = kind("coordination.k8s.io/v1", "Lease");
 const EXPORTS: Kind = kind("weir.dev/v1alpha1", "NodeFlowExport");
 
-/// The namespaces that Weir is in.
+/// The namespaces that Weir is in: all but the node daemons, and these.
 pub const NAMESPACES: [&str; 2] = ["weir-system", "weir-node"];
 
 /// Reads it all.

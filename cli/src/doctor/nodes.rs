@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Finding;
 use super::cluster::CLOCK_SKEW;
-use super::facts::Facts;
+use super::facts::{Facts, NAMESPACES};
 
 /// A kubelet renews its lease every ten seconds.
 const STALE: f64 = 40.0;
@@ -19,6 +19,7 @@ const NAMED: usize = 5;
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     [
         sources(facts),
+        former_daemons(facts),
         reports(facts),
         conditions(facts),
         clocks(facts),
@@ -85,6 +86,21 @@ fn sources(facts: &Facts) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Node daemons have a namespace of their own; earlier they shared the others'.
+fn former_daemons(facts: &Facts) -> Vec<Finding> {
+    let is_former = |pod: &&Value| {
+        let metadata = &pod["metadata"];
+        metadata["namespace"] == NAMESPACES[0] && metadata["labels"]["app.kubernetes.io/name"] == "weir-node"
+    };
+    if !facts.pods.iter().any(|pod| is_former(&pod)) {
+        return Vec::new();
+    }
+    vec![Finding::fault(
+        "node daemons of an earlier version run beside those of this one",
+        "kubectl delete -n weir-system daemonset/weir-node serviceaccount/weir-node",
+    )]
 }
 
 /// Each node has an object, and a daemon that has read it.

@@ -156,6 +156,14 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
             "controller",
         ),
         (
+            |facts| {
+                facts.pods[0]["metadata"]["namespace"] = json!("weir-system");
+                facts.pods[0]["metadata"]["labels"] = json!({"app.kubernetes.io/name": "weir-node"});
+            },
+            "an earlier version",
+            "kubectl delete -n weir-system daemonset/weir-node",
+        ),
+        (
             |facts| facts.nodes.push(json!({"metadata": {"name": "b"}})),
             "no NodeFlowExport: b",
             "controller",

@@ -31,6 +31,10 @@ pub const CASES: &[Case<Stage>] = &[
         authority::rights_are_minimal,
     ),
     Case::new(
+        "who has view or edit in the cluster sees and tunes export, and does not direct it",
+        authority::people_have_view_and_edit,
+    ),
+    Case::new(
         "a node's token writes the report of its own node and of no other",
         authority::a_node_reports_of_itself_alone,
     ),

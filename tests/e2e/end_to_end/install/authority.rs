@@ -91,6 +91,33 @@ fn may(stage: &Stage, (account, verb, resource, subresource): &Right) -> Result<
     Ok(command.output()?.status.success())
 }
 
+/// Nothing in the lab adds aggregated roles up, so the roles are asked what they give, and
+/// to which of Kubernetes' own.
+pub fn people_have_view_and_edit(stage: &mut Stage) -> Result<()> {
+    let role = |name: &str| stage.kube.object(&["clusterrole", name]);
+    let (view, edit) = (role("weir-view")?, role("weir-edit")?);
+    let label = |to: &str| format!("rbac.authorization.k8s.io/aggregate-to-{to}");
+    ensure!(view["metadata"]["labels"][label("view")] == "true", "{view}");
+    let labels = &edit["metadata"]["labels"];
+    ensure!(
+        labels[label("edit")] == "true" && labels[label("view")].is_null(),
+        "{edit}"
+    );
+    let rule = |role: &Value| {
+        (
+            role["rules"][0]["resources"].clone(),
+            role["rules"][0]["verbs"].clone(),
+        )
+    };
+    let read = serde_json::json!(["get", "list", "watch"]);
+    ensure!(rule(&view) == (serde_json::json!(["*"]), read), "{view}");
+    // Where flows go is said by resources that nobody is given by these.
+    ensure!(rule(&edit).0 == serde_json::json!(["exportprofiles"]), "{edit}");
+    let one_rule = |role: &Value| role["rules"].as_array().map(Vec::len) == Some(1);
+    ensure!(one_rule(&view) && one_rule(&edit), "{view} {edit}");
+    Ok(())
+}
+
 /// The user that an account of ours is.
 fn user(account: &str) -> String {
     let namespace = if account == NODE_ACCOUNT {
