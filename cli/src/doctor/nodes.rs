@@ -155,35 +155,40 @@ fn reports(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// Of these conditions it is good that they hold; of all others, that they do not.
+const GOOD: [&str; 5] = ["Applied", "Exporting", "SwitchAlive", "Received", "Accepted"];
+
 /// What daemons complain of, by reason.
 fn conditions(facts: &Facts) -> Vec<Finding> {
-    let mut by_reason: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+    let mut by_reason: BTreeMap<(bool, String, String), Vec<&str>> = BTreeMap::new();
     for export in &facts.exports {
         for condition in items(&export["status"]["conditions"]) {
             let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
-            // Of a conflict it is good that there is none; nothing to export is no fault.
-            let good = if text("type") == "Conflict" {
-                "False"
-            } else {
+            let good = if GOOD.contains(&&*text("type")) {
                 "True"
+            } else {
+                "False"
             };
-            if text("status") == good || text("reason") == "NoCollectors" || text("reason") == "Pending" {
+            // Nothing to export is no fault, and what is on its way comes.
+            if text("status") == good || ["NoCollectors", "Pending"].contains(&&*text("reason")) {
                 continue;
             }
+            let is_known = text("status") != "Unknown";
             by_reason
-                .entry((text("reason"), text("message")))
+                .entry((is_known, text("reason"), text("message")))
                 .or_default()
                 .push(name(export));
         }
     }
     by_reason
         .into_iter()
-        .map(|((reason, message), mut nodes)| {
+        .map(|((is_known, reason, message), mut nodes)| {
             nodes.dedup();
-            Finding::fault(
-                format!("{reason} on {}: {message}", named(&nodes)),
-                remedy(&reason, &message),
-            )
+            let what = format!("{reason} on {}: {message}", named(&nodes));
+            match is_known {
+                true => Finding::fault(what, remedy(&reason, &message)),
+                false => Finding::note(what, remedy(&reason, &message)),
+            }
         })
         .collect()
 }
@@ -201,6 +206,10 @@ fn remedy(reason: &str, message: &str) -> &'static str {
         "OvsdbUnreachable" => "does ovsdb-server run there?",
         "BridgeMissing" => "name the bridges that there are in an ExportProfile",
         "ForeignRow" => "find out who wrote that row; docs/operations.md#troubleshoot",
+        "SwitchNotRunning" => "start ovs-vswitchd there",
+        "UnknownFields" | "SpecUnreadable" => {
+            "the daemon there is older than the controller: kubectl rollout status -n weir-node daemonset/weir-node"
+        }
         "SwitchNotResponding" => "does ovs-vswitchd run there? its log",
         "SFlowAgentMissing" => "give the node an InternalIP, or set sFlow.agent in an ExportProfile",
         _ => "docs/operations.md#troubleshoot has the reasons",

@@ -187,6 +187,14 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
             "runAsUser",
         ),
         (
+            |facts| {
+                facts.exports[0]["status"]["conditions"][2] = json!({"type": "Throttled", "status": "True",
+                    "reason": "OverBudget", "message": "sampling is 1 in 800"});
+            },
+            "OverBudget on a: sampling",
+            "has the reasons",
+        ),
+        (
             |facts| facts.leases[0]["spec"]["renewTime"] = json!("2026-11-29T12:01:00.000000Z"),
             "60 s ahead",
             "chrony",
@@ -238,6 +246,8 @@ fn what_may_be_meant_is_no_fault() {
     facts.flows_config = Some(json!({}));
     facts.collector = Err("403".into());
     facts.unread = vec!["cannot list pods".into()];
+    facts.exports[0]["status"]["conditions"][2] = json!({"type": "SwitchAlive", "status": "Unknown",
+        "reason": "NoPidFile", "message": "it cannot be told"});
     facts.clocks = facts
         .clocks
         .map(|(theirs, ours)| (theirs, ours + jiff::SignedDuration::from_secs(9)));
@@ -247,7 +257,7 @@ fn what_may_be_meant_is_no_fault() {
         .filter(|finding| finding.level == Level::Note)
         .map(|finding| finding.what.as_str())
         .collect();
-    assert_eq!(notes.len(), 5, "{notes:?}");
+    assert_eq!(notes.len(), 6, "{notes:?}");
     assert!(
         found.iter().all(|finding| finding.level != Level::Fault),
         "{found:?}"
