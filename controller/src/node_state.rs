@@ -42,6 +42,16 @@ pub enum NodeState {
     LeftOut(String),
 }
 
+/// What is known of the daemon of a node.
+enum DaemonState {
+    /// It lives, or nobody knows.
+    Alive,
+    /// Its pod is there and has not been ready since then, and why.
+    Down(Timestamp, String),
+    /// It has no pod there; when the last one went, where somebody saw it.
+    Absent(Option<Timestamp>),
+}
+
 /// What all nodes are judged by.
 pub struct NodeJudge<'a> {
     cluster: &'a ClusterState,
@@ -73,60 +83,52 @@ impl<'a> NodeJudge<'a> {
 
     /// Where a node stands, and when it may stand elsewhere without an event.
     pub fn state(&self, node: &str, wanted: &DesiredExport) -> (NodeState, Option<Timestamp>) {
+        let export = self.cluster.export(node);
+        let daemon = self.daemon(node);
+        if matches!(daemon, DaemonState::Absent(_)) && !has_rows(export) {
+            return (NodeState::LeftOut(self.why_left_out(node)), None);
+        }
         if let Some(error) = (self.write_error)(node) {
             return (failing(NOT_WRITTEN, error), None);
         }
-        let export = self.cluster.export(node);
         let reported = reported_state(wanted, export);
         // What the daemon itself says is wrong is nearer to the cause.
         if matches!(reported, NodeState::Failing(..)) {
             return (reported, None);
         }
-        match self.daemon_state(node, export) {
-            (Some(state), check) => (state, check),
-            (None, check) => {
-                let (state, deadline) = self.in_time(reported, wanted, export);
-                (state, [check, deadline].into_iter().flatten().min())
-            }
-        }
-    }
-
-    /// The daemon's part: `None` where it lives, or nobody knows.
-    fn daemon_state(
-        &self,
-        node: &str,
-        export: Option<&NodeFlowExport>,
-    ) -> (Option<NodeState>, Option<Timestamp>) {
-        let Some(daemons) = &self.daemons else {
-            return (None, None);
-        };
-        let (since, why) = match daemons.get(node) {
-            Some(pods) => match pods
-                .iter()
-                .map(|pod| pod.down.as_ref())
-                .collect::<Option<Vec<_>>>()
-            {
-                None => return (None, None),
-                Some(down) => {
-                    let pod = pods.first().map_or("", |pod| pod.name.as_str());
-                    let why = down.first().map_or("", |(why, _)| why.as_str());
-                    let since = down.iter().map(|(_, since)| *since).min();
-                    (since, format!("pod {pod}: {why}"))
-                }
-            },
-            None if !has_rows(export) => {
-                return (Some(NodeState::LeftOut(self.why_left_out(node))), None);
-            }
-            None => (
-                self.cluster.left_by_daemon(node),
+        let (since, why) = match daemon {
+            DaemonState::Alive => return self.in_time(reported, wanted, export),
+            DaemonState::Down(since, why) => (Some(since), why),
+            DaemonState::Absent(since) => (
+                since,
                 "no weir-node pod is there, its rows stay in force".to_owned(),
             ),
         };
-        let until = since.map(|since| since + DAEMON_GRACE);
-        match until {
-            Some(until) if self.now < until => (None, Some(until)),
-            _ => (Some(failing(DAEMON_NOT_RUNNING, self.with_node(node, why))), None),
+        match since.map(|since| since + DAEMON_GRACE) {
+            Some(end) if self.now < end => {
+                let (state, deadline) = self.in_time(reported, wanted, export);
+                (state, Some(deadline.map_or(end, |deadline| deadline.min(end))))
+            }
+            _ => (failing(DAEMON_NOT_RUNNING, self.with_node(node, why)), None),
         }
+    }
+
+    /// Whether the node's daemon lives, as far as anybody knows.
+    fn daemon(&self, node: &str) -> DaemonState {
+        let Some(daemons) = &self.daemons else {
+            return DaemonState::Alive;
+        };
+        let Some(pods) = daemons.get(node) else {
+            return DaemonState::Absent(self.cluster.left_by_daemon(node));
+        };
+        if pods.iter().any(|pod| pod.down.is_none()) {
+            return DaemonState::Alive;
+        }
+        let down = pods.iter().filter_map(|pod| Some((pod, pod.down.as_ref()?)));
+        let first = down.min_by_key(|(_, (_, since))| *since);
+        first.map_or(DaemonState::Alive, |(pod, (why, since))| {
+            DaemonState::Down(*since, format!("pod {}: {why}", pod.name))
+        })
     }
 
     fn with_node(&self, node: &str, why: String) -> String {

@@ -292,6 +292,22 @@ fn nodes_without_a_daemon_are_left_out_and_listed_with_the_reason() {
 }
 
 #[test]
+fn what_a_daemon_said_before_it_left_does_not_pin_the_cluster() {
+    let mut cluster = cluster(2);
+    ask(&mut cluster);
+    report(&mut cluster, "node-00", 3, &well());
+    let unreachable = [condition(APPLIED, "False", reason::OVSDB_UNREACHABLE)];
+    report(&mut cluster, "node-01", 3, &unreachable);
+    daemons(&mut cluster, &[("node-00", true)]);
+    let [available, _, degraded] = say(&cluster);
+    assert!(
+        available.2.contains("node-01 has no weir-node pod") && !degraded.0,
+        "{}",
+        degraded.2
+    );
+}
+
+#[test]
 fn where_no_daemon_runs_at_all_that_is_said() {
     let mut cluster = cluster(1);
     ask(&mut cluster);

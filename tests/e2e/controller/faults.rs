@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use weir_lab::{address::UNDERLAY, harness::Case, program, relay::Relay, wait_until};
 
 use crate::cluster::{Cluster, DEADLINE, NETWORK};
@@ -105,10 +105,16 @@ fn refusals_are_not_hammered(cluster: &mut Cluster) -> Result<()> {
     cluster
         .kube
         .kubectl(&["delete", "validatingadmissionpolicy", "refuse"])?;
-    let target = "jsonpath={range .items[*]}{.spec.bridges[0].netFlow.targets[0]}{\"\\n\"}{end}";
     wait_until("every node to be told", DEADLINE, || {
-        let text = cluster.kube.kubectl(&["get", "nodeflowexports", "-o", target])?;
-        let told = text.lines().filter(|line| *line == "192.0.2.10:2056").count();
+        let exports = cluster.kube.object(&["nodeflowexports"])?;
+        let target =
+            |export: &&Value| export["spec"]["bridges"][0]["netFlow"]["targets"][0] == "192.0.2.10:2056";
+        let told = exports["items"]
+            .as_array()
+            .context("a list")?
+            .iter()
+            .filter(target)
+            .count();
         ensure!(told == NODES, "{told} are");
         Ok(true)
     })?;
