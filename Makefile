@@ -19,6 +19,11 @@ demo: requirements ## Two nodes with real OVS: turn flow export on, see named fl
 test: requirements ## Everything that CI checks
 	@scripts/test
 
+.PHONY: test-peers
+test-peers: requirements ## The chart with helm itself, which is built first, once (minutes)
+	cargo build --workspace --bins
+	@scripts/test-chart "$${CARGO_TARGET_DIR:-target}/debug" --helm
+
 .PHONY: requirements
 requirements: ## Install what the project needs on Debian
 	@scripts/install-requirements

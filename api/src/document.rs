@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::network::{CLUSTER, ExportNetworkFlows, NetworkSpec};
 use crate::profile::{ExportProfile, ExportProfileSpec};
+use crate::unknown::unknown_fields;
 
 /// Why a text is no such resource.
 #[derive(Debug, Error)]
@@ -81,7 +82,8 @@ pub fn parse_network(text: &str) -> Result<Option<ExportNetworkFlows>, DocumentE
 pub fn parse_profile(text: &str) -> Result<ExportProfile, DocumentError> {
     let document: Document<ExportProfileSpec> = parse(text)?;
     check_kind(&document, "weir.dev/v1alpha1 ExportProfile")?;
-    let violations = document.spec.violations();
+    let mut violations = unknown_in_profile(&parse::<Value>(text)?, &document.spec);
+    violations.extend(document.spec.violations());
     if !violations.is_empty() {
         return Err(DocumentError::Invalid(violations));
     }
@@ -105,6 +107,16 @@ fn check_kind<S>(document: &Document<S>, wanted: &'static str) -> Result<(), Doc
     let found = [document.api_version.as_deref(), document.kind.as_deref()];
     let found = found.into_iter().flatten().collect::<Vec<_>>().join(" ");
     Err(DocumentError::Kind { found, wanted })
+}
+
+/// A file has nobody who would say that a field counts for nothing.
+fn unknown_in_profile(document: &Value, spec: &ExportProfileSpec) -> Vec<String> {
+    let raw = document.get("spec").unwrap_or(&Value::Null);
+    let read = serde_json::to_value(spec).unwrap_or_default();
+    let unknown = unknown_fields("spec", raw, &read).into_iter();
+    unknown
+        .map(|place| format!("{place} is no field of an ExportProfile"))
+        .collect()
 }
 
 fn check_fields(document: &Value) -> Result<(), DocumentError> {
@@ -179,14 +191,17 @@ mod tests {
 
     #[test]
     fn a_profile_is_read_and_checked() {
-        let profile = parse_profile("spec:\n  ipfix: {sampling: 1, cacheMaxFlows: 0}\n").unwrap();
+        let profile = parse_profile("spec:\n  ipfix: {sampling: 100, cacheMaxFlows: 0}\n").unwrap();
         assert_eq!(
             (profile.spec.ipfix.sampling, profile.spec.ipfix.cache_max_flows),
-            (Some(1), Some(0))
+            (Some(100), Some(0))
         );
         for (text, part) in [
             ("spec: {ipfix: {cacheActiveTimeout: 9999}}", "cacheActiveTimeout"),
-            ("spec: {ipfix: {smapling: 9}}", "smapling"),
+            ("spec: {ipfix: {smapling: 9}}", "spec.ipfix.smapling is no field"),
+            ("spec: {colour: red}", "spec.colour is no field"),
+            ("spec: {ipfix: {sampling: 1, cacheMaxFlows: 0}}", "feed itself"),
+            ("spec: {sFlow: {header: 1300}}", "sFlow.header is 1300"),
             ("kind: Network\nspec: {}", "ExportProfile"),
             ("spec: {netFlow: {engineId: 256}}", "line 1"),
         ] {

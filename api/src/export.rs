@@ -18,6 +18,8 @@ use crate::network::conditions_schema;
 pub const APPLIED: &str = "Applied";
 /// ovs-vswitchd has taken the rows over and has somewhere to send to.
 pub const EXPORTING: &str = "Exporting";
+/// An ovs-vswitchd runs. Not set where there is no telling: the database is not on this host.
+pub const SWITCH_ALIVE: &str = "SwitchAlive";
 /// Rows of somebody else stand where ours should.
 pub const CONFLICT: &str = "Conflict";
 
@@ -29,6 +31,10 @@ pub mod reason {
     pub const NO_COLLECTORS: &str = "NoCollectors";
     /// The OVSDB server cannot be reached; the message says why.
     pub const OVSDB_UNREACHABLE: &str = "OvsdbUnreachable";
+    /// The spec has fields that this version of the node daemon does not know.
+    pub const UNKNOWN_FIELDS: &str = "UnknownFields";
+    /// The spec cannot be read by this version of the node daemon; the one before it counts.
+    pub const SPEC_UNREADABLE: &str = "SpecUnreadable";
     /// A bridge of the spec does not exist on this node.
     pub const BRIDGE_MISSING: &str = "BridgeMissing";
     /// OVSDB refused the transaction; the message holds its words.
@@ -43,6 +49,12 @@ pub mod reason {
     pub const NO_CONFLICT: &str = "NoConflict";
     /// ovs-vswitchd has not taken the configuration over.
     pub const SWITCH_NOT_RESPONDING: &str = "SwitchNotResponding";
+    /// ovs-vswitchd runs.
+    pub const SWITCH_RUNNING: &str = "SwitchRunning";
+    /// ovs-vswitchd does not run.
+    pub const SWITCH_NOT_RUNNING: &str = "SwitchNotRunning";
+    /// There is no pid file of ovs-vswitchd that would tell.
+    pub const NO_PID_FILE: &str = "NoPidFile";
     /// OVS disables sFlow when it finds no agent address.
     pub const SFLOW_AGENT_MISSING: &str = "SFlowAgentMissing";
     /// Records leave the node.
@@ -81,12 +93,24 @@ pub enum ConflictPolicy {
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Exporting\")].status"
     ),
+    printcolumn(
+        name = "Switch",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"SwitchAlive\")].status",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
     printcolumn(
         name = "OVS",
         type_ = "string",
         json_path = ".status.ovsVersion",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Daemon",
+        type_ = "string",
+        json_path = ".status.daemonVersion",
         priority = 1
     ),
     printcolumn(name = "Profile", type_ = "string", json_path = ".spec.profile", priority = 1)
@@ -357,6 +381,12 @@ pub struct NodeFlowExportStatus {
     /// Generation of the spec that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Version of the node daemon that wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daemon_version: Option<String>,
+    /// Fields of the spec that this daemon does not know and left out of account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_fields: Vec<String>,
     /// `Open_vSwitch.ovs_version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ovs_version: Option<String>,
@@ -373,7 +403,7 @@ pub struct NodeFlowExportStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub bridges: Vec<BridgeStatus>,
-    /// `Applied`, `Exporting`, `Conflict`.
+    /// `Applied`, `Exporting`, `Conflict`, `SwitchAlive`.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,

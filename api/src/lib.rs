@@ -10,12 +10,14 @@ pub mod condition;
 pub mod document;
 pub mod export;
 pub mod fields;
+pub mod flow_export;
 pub mod flows_config;
 pub mod identity;
 pub mod interface;
 pub mod network;
 pub mod plan;
 pub mod profile;
+pub mod unknown;
 
 pub use collector::{Collector, CollectorError};
 pub use condition::{Condition, ConditionStatus};
@@ -23,9 +25,10 @@ pub use export::{
     BridgeExport, BridgeStatus, ConflictPolicy, IpfixExport, NetFlowExport, NodeFlowExport,
     NodeFlowExportSpec, NodeFlowExportStatus, SFlowExport,
 };
+pub use flow_export::{FlowExport, FlowExportSpec};
 pub use flows_config::FlowsConfig;
 pub use network::{Collectors, ExportNetworkFlows, Network, NetworkSpec};
-pub use profile::{ExportProfile, ExportProfileSpec};
+pub use profile::{ExportProfile, ExportProfileSpec, ExportProfileStatus, ExportSwitch};
 
 /// Label and field-manager prefix of everything that Weir owns in Kubernetes.
 pub const GROUP: &str = "weir.dev";

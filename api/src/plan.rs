@@ -18,6 +18,8 @@ use crate::network::{ExportNetworkFlows, MAX_COLLECTORS};
 use crate::profile::{ExportProfile, ExportProfileSpec};
 use crate::{Protocol, flows_config};
 
+mod safe;
+
 /// Defaults that serve; OVS's own where it has a good one.
 pub mod defaults {
     /// Seconds; what ovn-kubernetes sets.
@@ -213,10 +215,11 @@ pub fn plan(
     node: &NodeFacts,
     exporter_id: &dyn Fn(&str) -> u32,
 ) -> (NodeFlowExportSpec, Vec<Problem>) {
-    let standard = ExportProfileSpec::default();
-    let tuning = profile.map_or(&standard, |p| &p.spec);
-    let mut problems = Vec::new();
-    let mut addresses = |protocol| node_targets(targets.of(protocol), node, &mut problems);
+    let (tuning, mut problems) = safe::tuning(profile, targets.tuning.as_ref());
+    let mut addresses = |protocol| match tuning.exports(protocol) {
+        true => node_targets(targets.of(protocol), node, &mut problems),
+        false => Vec::new(),
+    };
     let lists = [
         addresses(Protocol::NetFlow),
         addresses(Protocol::SFlow),
@@ -227,7 +230,7 @@ pub fn plan(
         .bridge_names()
         .into_iter()
         .filter(|name| seen.insert(name.clone()))
-        .map(|name| plan_bridge(name, &lists, targets.tuning.as_ref(), tuning, node, exporter_id))
+        .map(|name| plan_bridge(name, &lists, &tuning, node, exporter_id))
         .collect();
     let spec = NodeFlowExportSpec {
         profile: profile.and_then(|p| p.metadata.name.clone()),
@@ -265,7 +268,6 @@ fn node_targets(targets: &[Target], node: &NodeFacts, problems: &mut Vec<Problem
 fn plan_bridge(
     name: String,
     [net_flow, s_flow, ipfix]: &[Vec<String>; 3],
-    config: Option<&FlowsConfig>,
     tuning: &ExportProfileSpec,
     node: &NodeFacts,
     exporter_id: &dyn Fn(&str) -> u32,
@@ -275,7 +277,7 @@ fn plan_bridge(
     BridgeExport {
         net_flow: some(net_flow).map(|targets| plan_net_flow(targets, tuning, exporter_id)),
         s_flow: some(s_flow).map(|targets| plan_s_flow(targets, tuning, node)),
-        ipfix: some(ipfix).and_then(|targets| plan_ipfix(targets, tuning, config, exporter_id)),
+        ipfix: some(ipfix).and_then(|targets| plan_ipfix(targets, tuning, exporter_id)),
         name,
         exporter_id,
     }
@@ -307,23 +309,13 @@ fn plan_s_flow(targets: Vec<String>, tuning: &ExportProfileSpec, node: &NodeFact
     }
 }
 
-/// The profile's word counts before the ConfigMap's. OVSDB takes no sampling
-/// of 0; it means that nothing is sampled, so nothing is exported.
-fn plan_ipfix(
-    targets: Vec<String>,
-    tuning: &ExportProfileSpec,
-    config: Option<&FlowsConfig>,
-    exporter_id: u32,
-) -> Option<IpfixExport> {
+/// OVSDB takes no sampling of 0; it means that nothing is sampled, so nothing is
+/// exported.
+fn plan_ipfix(targets: Vec<String>, tuning: &ExportProfileSpec, exporter_id: u32) -> Option<IpfixExport> {
     let tuning = &tuning.ipfix;
-    let sampling = tuning
-        .sampling
-        .or(config.and_then(|c| c.sampling))
-        .unwrap_or(defaults::SAMPLING);
-    let timeout = tuning
-        .cache_active_timeout
-        .or(config.and_then(|c| c.cache_active_timeout));
-    let max_flows = tuning.cache_max_flows.or(config.and_then(|c| c.cache_max_flows));
+    let sampling = tuning.sampling.unwrap_or(defaults::SAMPLING);
+    let timeout = tuning.cache_active_timeout;
+    let max_flows = tuning.cache_max_flows;
     (sampling != 0).then(|| IpfixExport {
         targets,
         sampling: Some(sampling),

@@ -1,6 +1,8 @@
 //! `ExportProfile` (`weir.dev/v1alpha1`): tuning for the nodes that it selects.
 //!
-//! Field names are the OVSDB columns in camelCase, times in whole seconds.
+//! Field names are the OVSDB columns in camelCase, times in whole seconds. Fields that
+//! this version does not know are left out of account where an object is read, so that
+//! one of a newer version still serves; [`crate::document`] refuses them in files.
 //! Unset fields take the defaults of [`crate::plan`]; zero stays zero. Limits
 //! are those of vswitchd/vswitch.ovsschema 8.8.0.
 
@@ -12,7 +14,10 @@ use kube::core::{Selector, SelectorExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Protocol;
+use crate::condition::Condition;
 use crate::export::ConflictPolicy;
+use crate::network::conditions_schema;
 
 /// The bridge that OVN puts pods on.
 pub const DEFAULT_BRIDGE: &str = "br-int";
@@ -25,17 +30,29 @@ pub const DEFAULT_BRIDGE: &str = "br-int";
     kind = "ExportProfile",
     plural = "exportprofiles",
     singular = "exportprofile",
+    status = "ExportProfileStatus",
     doc = "Tuning of flow export for the nodes that it selects.",
     printcolumn(name = "Bridges", type_ = "string", json_path = ".spec.bridges"),
     printcolumn(name = "Conflicts", type_ = "string", json_path = ".spec.conflictPolicy"),
+    printcolumn(name = "Export", type_ = "string", json_path = ".spec.export", priority = 1),
+    printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes"),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ExportProfileSpec {
     /// Nodes that the profile is for; unset or empty: all. A profile with a
     /// selector beats one without; among equals the first by name serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_selector: Option<LabelSelector>,
+    /// Whether these nodes export at all. `Disabled` leaves the nodes of the selector out,
+    /// whatever collectors there are; what they export is removed.
+    #[serde(default)]
+    pub export: ExportSwitch,
     /// Bridges to export from; unset: `br-int`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 15)))]
@@ -54,13 +71,46 @@ pub struct ExportProfileSpec {
     pub ipfix: IpfixTuning,
 }
 
+/// Whether nodes export.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum ExportSwitch {
+    /// They do where there are collectors.
+    #[default]
+    Enabled,
+    /// They do not.
+    Disabled,
+}
+
+/// The profile can be used as it stands. Reasons: `Accepted`, `SelectorMalformed`,
+/// `SettingsUnsafe`.
+pub const ACCEPTED: &str = "Accepted";
+
+/// What the controller makes of a profile.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportProfileStatus {
+    /// Generation of the spec that this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// How many nodes take their settings from it.
+    #[serde(default)]
+    pub nodes: u32,
+    /// `Accepted`.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+}
+
 /// Tuning of NetFlow v5.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NetFlowTuning {
+    /// Whether the nodes export this protocol where there are collectors for it (default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
     /// Seconds after which a long flow is reported (default 60; OVS reads 0 as 600).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 86400))]
     pub active_timeout: Option<i64>,
     /// Engine type (default: high octet of the exporter id).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,8 +125,11 @@ pub struct NetFlowTuning {
 
 /// Tuning of sFlow v5.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct SFlowTuning {
+    /// Whether the nodes export this protocol where there are collectors for it (default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
     /// Agent: an address or a network device (default: the node's address).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
@@ -87,15 +140,20 @@ pub struct SFlowTuning {
     /// Seconds between counter samples (default 30); 0: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polling: Option<u32>,
-    /// Octets of each sampled packet that are sent (default 128).
+    /// Bytes of each sampled packet that are sent (default 128).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1299))]
     pub header: Option<u32>,
 }
 
 /// Tuning of IPFIX.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{ "rule": UNCACHED_RULE, "message": UNCACHED_MESSAGE }]))]
 pub struct IpfixTuning {
+    /// Whether the nodes export this protocol where there are collectors for it (default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
     /// One packet in so many (default 400); 0: no IPFIX export at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<u32>,
@@ -135,7 +193,26 @@ pub struct IpfixTuning {
     pub virtual_obs_id: Option<String>,
 }
 
-/// Longest name of a bridge, in octets: Linux's IFNAMSIZ less the terminating zero.
+/// The least IPFIX sampling with the cache off. At 1 in 1, two pings to a collector behind
+/// the bridge became 130,000 packets in 5 s: each datagram is sampled itself.
+pub const MIN_UNCACHED_SAMPLING: u32 = 100;
+
+/// The same for the API server, in CEL.
+const UNCACHED_RULE: &str = "!((has(self.cacheActiveTimeout) && self.cacheActiveTimeout == 0) || \
+    (has(self.cacheMaxFlows) && self.cacheMaxFlows == 0)) || \
+    !has(self.sampling) || self.sampling == 0 || self.sampling >= 100";
+
+const UNCACHED_MESSAGE: &str = "without a cache (cacheActiveTimeout or cacheMaxFlows 0) sampling must be at least \
+    100: export through the bridge would feed itself";
+
+/// Most bytes of a packet that fit into a datagram of OVS's sFlow, 1400 bytes, with what
+/// stands beside them; samples with more are never sent.
+pub const MAX_SFLOW_HEADER: u32 = 1299;
+
+/// Longest active timeout of NetFlow, in seconds: a day. OVS cuts what does not fit 32 bits.
+pub const MAX_NETFLOW_ACTIVE_TIMEOUT: i64 = 86_400;
+
+/// Longest name of a bridge, in bytes: Linux's IFNAMSIZ less the terminating zero.
 pub const MAX_BRIDGE_NAME: usize = 15;
 
 /// Whether Linux takes this name for a bridge's device.
@@ -143,7 +220,29 @@ pub fn is_bridge_name(name: &str) -> bool {
     (1..=MAX_BRIDGE_NAME).contains(&name.len())
 }
 
+impl IpfixTuning {
+    /// Whether export would feed itself: the cache is off and more than one packet in
+    /// [`MIN_UNCACHED_SAMPLING`] is sampled. Unset, both have defaults that are safe.
+    pub fn is_storm(&self) -> bool {
+        let uncached = self.cache_active_timeout == Some(0) || self.cache_max_flows == Some(0);
+        let often = self
+            .sampling
+            .is_some_and(|n| (1..MIN_UNCACHED_SAMPLING).contains(&n));
+        uncached && often
+    }
+}
+
 impl ExportProfileSpec {
+    /// Whether the nodes may export that protocol.
+    pub fn exports(&self, protocol: Protocol) -> bool {
+        let enabled = match protocol {
+            Protocol::NetFlow => self.net_flow.enabled,
+            Protocol::SFlow => self.s_flow.enabled,
+            Protocol::Ipfix => self.ipfix.enabled,
+        };
+        self.export == ExportSwitch::Enabled && enabled.unwrap_or(true)
+    }
+
     /// The bridges to export from.
     pub fn bridge_names(&self) -> Vec<String> {
         self.bridges
@@ -179,7 +278,18 @@ impl ExportProfileSpec {
                 found.push(format!("spec.{field} is {value}; it must be from {min} to {max}"));
             }
         };
-        check("netFlow.activeTimeout", self.net_flow.active_timeout, 0, i64::MAX);
+        check(
+            "netFlow.activeTimeout",
+            self.net_flow.active_timeout,
+            0,
+            MAX_NETFLOW_ACTIVE_TIMEOUT,
+        );
+        check(
+            "sFlow.header",
+            self.s_flow.header.map(i64::from),
+            0,
+            i64::from(MAX_SFLOW_HEADER),
+        );
         check(
             "ipfix.cacheActiveTimeout",
             self.ipfix.cache_active_timeout.map(i64::from),
@@ -210,6 +320,9 @@ impl ExportProfileSpec {
         }
         if let Some(id) = &self.ipfix.virtual_obs_id {
             check("ipfix.virtualObsId (its length)", Some(id.len() as i64), 1, 254);
+        }
+        if self.ipfix.is_storm() {
+            found.push(format!("spec.ipfix: {UNCACHED_MESSAGE}"));
         }
         found
     }
@@ -276,6 +389,14 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_of_a_newer_version_serves_with_what_is_known_of_it() {
+        let newer =
+            serde_json::json!({"ipfix": {"sampling": 10_000, "colour": "red"}, "shape": {"round": true}});
+        let spec: ExportProfileSpec = serde_json::from_value(newer).unwrap();
+        assert_eq!(spec.ipfix.sampling, Some(10_000));
+    }
+
+    #[test]
     fn values_that_ovs_refuses_are_named() {
         let spec = ExportProfileSpec {
             bridges: Some(vec!["a-name-that-is-too-long".into()]),
@@ -287,6 +408,27 @@ mod tests {
             ..Default::default()
         };
         let violations = spec.violations().join("\n");
+        let storm = ExportProfileSpec {
+            s_flow: SFlowTuning {
+                header: Some(1300),
+                ..Default::default()
+            },
+            net_flow: NetFlowTuning {
+                active_timeout: Some(i64::MAX),
+                ..Default::default()
+            },
+            ipfix: IpfixTuning {
+                sampling: Some(99),
+                cache_max_flows: Some(0),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let found = storm.violations();
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(
+            found[2].contains("feed itself") && UNCACHED_RULE.ends_with(&MIN_UNCACHED_SAMPLING.to_string())
+        );
         for field in [
             "bridges[0]",
             "cacheActiveTimeout is 4201",

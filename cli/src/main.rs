@@ -7,6 +7,8 @@ mod bench;
 mod cluster;
 mod collector_report;
 mod completion;
+mod doctor;
+mod dynamic;
 mod effect;
 mod empty;
 mod export;
@@ -16,10 +18,12 @@ mod fields;
 mod flows;
 mod follow;
 mod hint;
+mod install;
 mod man;
 mod node;
 mod output;
 mod plain;
+mod platform;
 mod report;
 mod server;
 mod shortcut;
@@ -33,6 +37,7 @@ mod tail;
 mod template;
 mod terminal;
 mod time;
+mod uninstall;
 mod up;
 mod watch;
 mod zone;
@@ -71,6 +76,22 @@ enum Command {
     /// what it keeps, what does not go on, who exports to it. Exit code 0: all is well;
     /// 1: something is not; 2: it cannot be told.
     Status(status::StatusArgs),
+    /// Install Weir in a cluster, as its platform needs it
+    ///
+    /// What is applied is what `kubectl apply -k manifests/overlays/PLATFORM` applies. It can be
+    /// printed (--print) and judged by the API server (--dry-run) first. Exit code 1: the API
+    /// server refuses some of it.
+    Install(install::InstallArgs),
+    /// Turn flow export off, wait until no node has rows of Weir's, then delete Weir
+    ///
+    /// The Network, its definition and, unless --purge is given, ExportProfiles and the
+    /// FlowExport stay. Exit code 1: nodes have not said that their rows are gone, and nothing was deleted.
+    Uninstall(uninstall::UninstallArgs),
+    /// Say what is wrong with an installation, and what to do
+    ///
+    /// Reads the cluster, or, on a node or another host, what that host has (--host); changes
+    /// nothing. Exit code 0: nothing is wrong; 1: something is; 2: it cannot be told.
+    Doctor(doctor::DoctorArgs),
     /// Show flow records, or sums over groups of them
     ///
     /// Which flows is said in CEL over the fields that `weir fields` lists. Without
@@ -127,6 +148,9 @@ fn main() -> ExitCode {
         match args.command {
             Command::Up(args) => up::run(*args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Install(args) => install::run(args).await,
+            Command::Uninstall(args) => uninstall::run(args).await,
+            Command::Doctor(args) => doctor::run(args).await,
             Command::Flows(args) => flows::flows(args).await,
             Command::Top(args) => flows::top(args).await,
             Command::Watch(args) => watch::run(args).await,

@@ -165,7 +165,11 @@ async fn inspect_host(node: &NodeArgs, network: PathBuf) -> Result<Report> {
     let desired = file_source::read(&node.files(network)?)?;
     let status = inspect(&AgentConfig::new(&name, node.ovsdb.clone()), &desired, LIMIT).await;
     let problems = match desired.acceptance {
-        Some(Acceptance::SomeRefused(problems) | Acceptance::Unreadable(problems)) => vec![problems],
+        Some(
+            Acceptance::SomeRefused(problems)
+            | Acceptance::Unreadable(problems)
+            | Acceptance::ProfileUnreadable(problems),
+        ) => vec![problems],
         Some(Acceptance::Accepted) | None => Vec::new(),
     };
     Ok(Report::of_host(Node::new(name, Some(status)), problems))

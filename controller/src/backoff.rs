@@ -1,5 +1,6 @@
-//! Delays between attempts: from 100 ms, doubled up to 2 s, with jitter, so
-//! that an API server that comes back is found at once and not stormed.
+//! Delays between attempts of a watch or of the election: from 100 ms, doubled up to
+//! 2 s, with jitter, so that an API server that comes back is found at once and not
+//! stormed. Writes have a pace of their own, see [`crate::write_pace`].
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -8,16 +9,31 @@ use kube::runtime::utils::Backoff;
 
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
+const PATIENT: Duration = Duration::from_secs(60);
 
 /// An endless series of growing delays.
 #[derive(Debug, Clone)]
 pub struct Delays {
     next: Duration,
+    longest: Duration,
 }
 
 impl Default for Delays {
     fn default() -> Self {
-        Self { next: SHORTEST }
+        Self {
+            next: SHORTEST,
+            longest: LONGEST,
+        }
+    }
+}
+
+impl Delays {
+    /// For what may never succeed: up to a minute.
+    pub fn patient() -> Self {
+        Self {
+            longest: PATIENT,
+            ..Self::default()
+        }
     }
 }
 
@@ -26,14 +42,14 @@ impl Iterator for Delays {
 
     fn next(&mut self) -> Option<Duration> {
         let delay = self.next;
-        self.next = (delay * 2).min(LONGEST);
+        self.next = (delay * 2).min(self.longest);
         Some(jitter(delay))
     }
 }
 
 impl Backoff for Delays {
     fn reset(&mut self) {
-        *self = Self::default();
+        self.next = SHORTEST;
     }
 }
 

@@ -1,66 +1,119 @@
-//! The decision: from the gathered world to the spec of every node, the writes
+//! The decision: from the gathered cluster to the spec of every node, the writes
 //! that bring it about, and what the user asked for and will not get. Pure.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use weir_api::collector::ServiceRef;
 use weir_api::identity::{self, Exporter};
 use weir_api::plan::{Problem, Targets, plan};
 use weir_api::{ExportProfile, FlowsConfig, NodeFlowExport, NodeFlowExportSpec, flows_config, profile};
 
+use crate::cluster_state::ClusterState;
+use crate::facts::NodeRecord;
 use crate::object::{is_ours, is_owned_by};
-use crate::world::{NodeRecord, World};
+use crate::source::OnSourceDeleted;
 
 /// What is to be, and what is to be done for it.
 #[derive(Debug, Default, PartialEq)]
 pub struct Decision {
     /// Every node's spec.
-    pub wanted: BTreeMap<String, Wanted>,
+    pub wanted: BTreeMap<String, DesiredExport>,
     /// Nodes whose `NodeFlowExport` is absent or different.
     pub applies: Vec<String>,
     /// `NodeFlowExport`s of ours whose node is gone: name and uid.
     pub deletes: Vec<(String, String)>,
     /// Sentences that name what is skipped, for people.
     pub problems: Vec<String>,
+    /// Sentences that name what cannot be read, and what counts in its place.
+    pub unreadable: Vec<String>,
+    /// The other source asks for export too, and what to do.
+    pub second_source: Option<String>,
+    /// The source is gone, and the nodes keep what they export.
+    pub holds: bool,
+    /// When something runs out that the decision rests on.
+    pub next_check: Option<Timestamp>,
 }
 
 /// What a node's `NodeFlowExport` has to be.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
+pub struct DesiredExport {
     /// Uid of the node, which owns the object.
     pub node_uid: String,
     /// What the node must program.
     pub spec: NodeFlowExportSpec,
 }
 
-impl Wanted {
+impl DesiredExport {
     /// Whether an object is already as it has to be.
     pub fn is_met_by(&self, export: &NodeFlowExport) -> bool {
         export.spec == self.spec && is_ours(export) && is_owned_by(export, &self.node_uid)
     }
 }
 
-/// Decides for the world as it is. Every kind must have been listed: without
+/// Decides for the cluster as it is. Every kind must have been listed: without
 /// the existing `NodeFlowExport`s, exporter ids would be given out twice.
-pub fn decide(world: &World) -> Decision {
-    let (config, mut problems) = read_flows_config(world);
-    let service = |service: &ServiceRef| resolve(world, service);
-    let (targets, skipped) = Targets::resolve(world.flows(), config.as_ref(), &service);
+pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
+    let holds = cluster.source().is_none() && cluster.settings().on_deleted == OnSourceDeleted::Hold;
+    let (config, mut problems) = read_flows_config(cluster);
+    let config = config.filter(|_| !holds);
+    let held = RefCell::new(BTreeMap::new());
+    let service = |service: &ServiceRef| resolve(cluster, service, now, &held);
+    let (targets, skipped) = Targets::resolve(cluster.flows(), config.as_ref(), &service);
     problems.extend(skipped.iter().map(Problem::to_string));
-    problems.extend(malformed_selectors(world));
-    let wanted = plan_nodes(world, &targets, &mut problems);
+    problems.extend(malformed_selectors(cluster));
+    let wanted = plan_nodes(cluster, &targets, holds, &mut problems);
+    let held = held.into_inner();
+    problems.extend(held.keys().map(|service| {
+        format!("Service {service} is gone; its last address counts for a minute, until it is made again")
+    }));
     Decision {
-        applies: unmet(world, &wanted),
-        deletes: orphans(world),
+        applies: unmet(cluster, &wanted),
+        deletes: orphans(cluster),
         problems: without_repetitions(problems),
+        unreadable: unreadable(cluster),
+        second_source: second_source(cluster),
+        holds,
+        next_check: held.into_values().min(),
         wanted,
     }
 }
 
-fn read_flows_config(world: &World) -> (Option<FlowsConfig>, Vec<String>) {
-    let Some(data) = world.flows_config() else {
+/// What cannot be read as it is now, and what counts instead.
+fn unreadable(cluster: &ClusterState) -> Vec<String> {
+    let source = cluster.unreadable_source().map(|why| {
+        let source = cluster.settings().source;
+        format!("the {source} cannot be read, its last readable form counts: {why}")
+    });
+    let profiles = cluster
+        .unreadable_profiles()
+        .map(|(name, why)| match cluster.profile(name) {
+            Some(_) => format!("ExportProfile {name} cannot be read, its last readable form counts: {why}"),
+            None => {
+                format!("ExportProfile {name} cannot be read, its nodes keep the settings they have: {why}")
+            }
+        });
+    source.into_iter().chain(profiles).collect()
+}
+
+/// Two who ask for export: on OpenShift the Cluster Network Operator follows the
+/// Network, so that two programs would work on one bridge.
+fn second_source(cluster: &ClusterState) -> Option<String> {
+    cluster.other_source().filter(|other| other.asks())?;
+    let read = cluster.settings().source;
+    let ignored = read.other();
+    let option = ignored.option();
+    Some(format!(
+        "the {ignored} asks for flow export too and is not read: take exportNetworkFlows out of it, or out of \
+         the {read} and run weir-controller with --source={option}"
+    ))
+}
+
+fn read_flows_config(cluster: &ClusterState) -> (Option<FlowsConfig>, Vec<String>) {
+    let Some(data) = cluster.flows_config() else {
         return (None, Vec::new());
     };
     let (config, warnings) = flows_config::parse(data);
@@ -68,15 +121,29 @@ fn read_flows_config(world: &World) -> (Option<FlowsConfig>, Vec<String>) {
     (config, warnings.iter().map(|w| format!("{place} {w}")).collect())
 }
 
-fn resolve(world: &World, service: &ServiceRef) -> Result<IpAddr, String> {
-    world
-        .service(&service.namespace, &service.name)
-        .map_err(str::to_owned)
+/// A Service's address. One that is gone keeps its last for a while, and `held` is
+/// told until when.
+fn resolve(
+    cluster: &ClusterState,
+    service: &ServiceRef,
+    now: Timestamp,
+    held: &RefCell<BTreeMap<String, Timestamp>>,
+) -> Result<IpAddr, String> {
+    let (namespace, name) = (&service.namespace, &service.name);
+    let reason = match cluster.service(namespace, name) {
+        Ok(address) => return Ok(address),
+        Err(reason) => reason,
+    };
+    let (address, until) = cluster
+        .held_address(namespace, name, now)
+        .ok_or_else(|| reason.to_owned())?;
+    held.borrow_mut().insert(format!("{namespace}/{name}"), until);
+    Ok(address)
 }
 
-fn malformed_selectors(world: &World) -> Vec<String> {
+fn malformed_selectors(cluster: &ClusterState) -> Vec<String> {
     let nothing = BTreeMap::new();
-    world
+    cluster
         .profiles()
         .filter_map(|profile| {
             let reason = profile.spec.selects(&nothing).err()?;
@@ -89,26 +156,54 @@ fn malformed_selectors(world: &World) -> Vec<String> {
 }
 
 /// Each node's spec, with the exporter ids that its bridges hold or get.
-fn plan_nodes(world: &World, targets: &Targets, problems: &mut Vec<String>) -> BTreeMap<String, Wanted> {
-    let chosen: Vec<(&NodeRecord, Option<&ExportProfile>)> = world
+fn plan_nodes(
+    cluster: &ClusterState,
+    targets: &Targets,
+    holds: bool,
+    problems: &mut Vec<String>,
+) -> BTreeMap<String, DesiredExport> {
+    let chosen: Vec<(&NodeRecord, Option<&ExportProfile>)> = cluster
         .nodes()
-        .map(|node| (node, profile::choose(world.profiles(), &node.labels)))
+        .map(|node| (node, profile::choose(cluster.profiles(), &node.labels)))
         .collect();
-    let ids = identity::allocate(&held(world), &exporters(&chosen));
+    let held = held(cluster);
+    let mut exporters = exporters(&chosen);
+    // What is kept keeps its numbers, too.
+    exporters.extend(
+        held.keys()
+            .filter(|e| kept(cluster, &e.node, holds).is_some())
+            .cloned(),
+    );
+    let ids = identity::allocate(&held, &exporters);
     let mut wanted = BTreeMap::new();
     for (node, profile) in chosen {
         let name = &node.facts.name;
-        let (spec, skipped) = plan(targets, profile, &node.facts, &|bridge| id_of(&ids, name, bridge));
-        problems.extend(skipped.iter().map(Problem::to_string));
+        let spec = kept(cluster, name, holds).cloned().unwrap_or_else(|| {
+            let (spec, skipped) = plan(targets, profile, &node.facts, &|bridge| id_of(&ids, name, bridge));
+            problems.extend(skipped.iter().map(Problem::to_string));
+            spec
+        });
         let node_uid = node.uid.clone();
-        wanted.insert(name.clone(), Wanted { node_uid, spec });
+        wanted.insert(name.clone(), DesiredExport { node_uid, spec });
     }
     wanted
 }
 
+/// The spec that a node keeps as it is: because the source is gone, or because its
+/// profile cannot be read and never could since this process began.
+fn kept<'a>(cluster: &'a ClusterState, node: &str, holds: bool) -> Option<&'a NodeFlowExportSpec> {
+    let export = cluster.export(node).filter(|export| is_ours(export))?;
+    let profile = export.spec.profile.as_deref();
+    let unknown = |name: &str| {
+        let mut unreadable = cluster.unreadable_profiles();
+        cluster.profile(name).is_none() && unreadable.any(|(unreadable, _)| unreadable == name)
+    };
+    (holds || profile.is_some_and(unknown)).then_some(&export.spec)
+}
+
 /// The numbers that existing `NodeFlowExport`s carry.
-fn held(world: &World) -> BTreeMap<Exporter, u32> {
-    let bridges = world.exports().flat_map(|export| {
+fn held(cluster: &ClusterState) -> BTreeMap<Exporter, u32> {
+    let bridges = cluster.exports().flat_map(|export| {
         let node = export.name_any();
         let bridges = export.spec.bridges.iter();
         bridges.map(move |b| (exporter(&node, &b.name), b.exporter_id))
@@ -140,8 +235,12 @@ fn id_of(ids: &BTreeMap<Exporter, u32>, node: &str, bridge: &str) -> u32 {
     allocated.unwrap_or_else(|| identity::from_names(node, bridge))
 }
 
-fn unmet(world: &World, wanted: &BTreeMap<String, Wanted>) -> Vec<String> {
-    let met = |node: &str, wanted: &Wanted| world.export(node).is_some_and(|export| wanted.is_met_by(export));
+fn unmet(cluster: &ClusterState, wanted: &BTreeMap<String, DesiredExport>) -> Vec<String> {
+    let met = |node: &str, wanted: &DesiredExport| {
+        cluster
+            .export(node)
+            .is_some_and(|export| wanted.is_met_by(export))
+    };
     wanted
         .iter()
         .filter(|(node, wanted)| !met(node, wanted))
@@ -150,10 +249,10 @@ fn unmet(world: &World, wanted: &BTreeMap<String, Wanted>) -> Vec<String> {
 }
 
 /// Where a garbage collector runs, the ownerReference does the same.
-fn orphans(world: &World) -> Vec<(String, String)> {
-    world
+fn orphans(cluster: &ClusterState) -> Vec<(String, String)> {
+    cluster
         .exports()
-        .filter(|export| world.node(&export.name_any()).is_none())
+        .filter(|export| cluster.node(&export.name_any()).is_none())
         .filter(|export| is_ours(export) && export.metadata.deletion_timestamp.is_none())
         .filter_map(|export| Some((export.name_any(), export.uid()?)))
         .collect()

@@ -1,33 +1,41 @@
-//! The controller: one street from the `Network` to the nodes and back.
+//! The controller: one street from the `Network` (or `FlowExport`) to the nodes and back.
 //!
 //! ```text
-//! watch -> world -> decide -> outbox -> write        specs flow down
-//!            \-> rollup ----/                        status flows up
+//! watch -> cluster_state -> decide -> write_queue -> write      specs flow down
+//!                         \-> rollup ----/                     status flows up
 //! lease <- election -> reconcile (only the leader writes)
 //! ```
 //!
 //! `spec.managementState` of the `Network` is the Cluster Network Operator's
 //! business and is not read: whoever wants no export removes the collectors.
 //!
-//! [`world`], [`decide`], [`rollup`], [`outbox`] and [`lease`] hold data and
+//! [`cluster_state`], [`decide`], [`rollup`] with [`node_state`], [`profile_status`],
+//! [`notice`], [`write_queue`] with [`write_pace`], and [`lease`] hold data and
 //! decisions and do no I/O; [`watch`], [`write`], [`election`] and [`http`]
 //! stand at the rim; [`reconcile`] is the loop between them.
 
 pub mod backoff;
+pub mod cluster_state;
 pub mod decide;
 pub mod describe;
 pub mod election;
+pub mod facts;
 #[cfg(test)]
 mod fixture;
 pub mod http;
 pub mod lease;
 pub mod metrics;
+pub mod node_state;
+pub mod notice;
 pub mod object;
-pub mod outbox;
+pub mod profile_status;
 pub mod reconcile;
 pub mod rollup;
 pub mod settings;
+pub mod source;
 pub mod table;
 pub mod watch;
-pub mod world;
+pub mod weigh;
 pub mod write;
+pub mod write_pace;
+pub mod write_queue;

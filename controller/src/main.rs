@@ -17,7 +17,7 @@ use weir_controller::election::Candidate;
 use weir_controller::metrics::Metrics;
 use weir_controller::reconcile::Reconciler;
 use weir_controller::settings::{LogFormat, Settings};
-use weir_controller::write::Desk;
+use weir_controller::write::ApiWriter;
 use weir_controller::{http, watch as watches};
 
 /// What is logged when RUST_LOG does not say; of failed requests, `kube` tells
@@ -38,10 +38,11 @@ async fn main() -> Result<()> {
     let mut server = serve(&settings, metrics.clone(), listed).await?;
     let (stop_election, mut election, leads) = stand(&settings, &client)?;
     let (stop_loop, stopped) = watch::channel(false);
-    let desk = Desk::new(&client, settings.write_patience());
-    let sights = watches::sights(&client, &metrics);
-    let reconciler = Reconciler::new(desk, metrics, missing);
-    let mut reconciler = tokio::spawn(reconciler.run(sights, leads, stopped));
+    let source = settings.source_settings();
+    let writer = ApiWriter::new(&client, source.source, settings.write_patience());
+    let events = watches::events(&client, &metrics, source.source, settings.daemons());
+    let reconciler = Reconciler::new(writer, metrics, missing, source, settings.progress_deadline);
+    let mut reconciler = tokio::spawn(reconciler.run(events, leads, stopped));
     let ended = tokio::select! {
         () = stop => None,
         _ = &mut reconciler => Some("the reconciler"),
@@ -100,13 +101,14 @@ fn abort() -> ! {
 }
 
 async fn connect(settings: &Settings) -> Result<Client> {
-    let config = match &settings.kubeconfig {
+    let mut config = match &settings.kubeconfig {
         Some(path) => {
             let file = Kubeconfig::read_from(path).with_context(|| format!("reading {}", path.display()))?;
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
         }
         None => Config::infer().await.context("finding the API server")?,
     };
+    watches::bound(&mut config);
     Ok(Client::try_from(config)?)
 }
 

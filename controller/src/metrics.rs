@@ -9,6 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::rollup::StateCounts;
+
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
 
@@ -19,6 +21,10 @@ pub struct Metrics {
     applies: Family<Label, Counter>,
     deletes: Family<Label, Counter>,
     reports: Family<Label, Counter>,
+    assessments: Family<Label, Counter>,
+    node_states: Family<Label, Gauge>,
+    failing_writes: Gauge,
+    holds: Gauge,
     watch_failures: Family<Label, Counter>,
     nodes: Gauge,
     problems: Gauge,
@@ -50,8 +56,13 @@ impl Metrics {
         counter("deletes", "NodeFlowExports deleted, by result", &self.deletes);
         counter(
             "reports",
-            "Condition updates of the Network, by result",
+            "Condition updates of the Network or FlowExport, by result",
             &self.reports,
+        );
+        counter(
+            "profile_reports",
+            "Status updates of ExportProfiles, by result",
+            &self.assessments,
         );
         counter(
             "watch_failures",
@@ -59,6 +70,21 @@ impl Metrics {
             &self.watch_failures,
         );
         registry.register("nodes", "Nodes that have a spec", self.nodes.clone());
+        registry.register(
+            "nodes_by_state",
+            "Nodes that export, are behind their spec, fail, or have no daemon",
+            self.node_states.clone(),
+        );
+        registry.register(
+            "failing_writes",
+            "Objects whose last write failed",
+            self.failing_writes.clone(),
+        );
+        registry.register(
+            "source_missing",
+            "Whether nodes keep what they export because the Network or FlowExport is gone",
+            self.holds.clone(),
+        );
         registry.register("problems", "Entries that are skipped", self.problems.clone());
         registry.register("leader", "Whether this replica writes", self.leader.clone());
     }
@@ -84,6 +110,32 @@ impl Metrics {
     /// Conditions were written, or not.
     pub fn reported(&self, result: &'static str) {
         self.reports.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// The status of a profile was written, or not.
+    pub fn assessed(&self, result: &'static str) {
+        self.assessments.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// The nodes were counted.
+    pub fn rolled_up(&self, counts: &StateCounts, failing_writes: usize) {
+        let states = [
+            ("exporting", counts.exporting),
+            ("behind", counts.behind),
+            ("failing", counts.failing),
+            ("left_out", counts.left_out),
+        ];
+        for (state, nodes) in states {
+            let nodes = i64::try_from(nodes).unwrap_or(i64::MAX);
+            self.node_states.get_or_create(&[("state", state)]).set(nodes);
+        }
+        self.failing_writes
+            .set(i64::try_from(failing_writes).unwrap_or(i64::MAX));
+    }
+
+    /// Whether nodes keep what they export without a source.
+    pub fn holds(&self, holds: bool) {
+        self.holds.set(i64::from(holds));
     }
 
     /// A watch failed.

@@ -11,28 +11,28 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use weir_api::NodeFlowExport;
-use weir_api::condition::Time;
 
-use crate::backoff::Delays;
+use crate::cluster_state::{ClusterState, WatchEvent};
 use crate::decide::{Decision, decide};
 use crate::metrics::Metrics;
-use crate::outbox::{Outbox, Write};
+use crate::notice::notices;
+use crate::profile_status::assess;
 use crate::rollup::roll_up;
-use crate::table::Change;
-use crate::world::{Sight, World};
-use crate::write::{Desk, WriteError};
+use crate::source::SourceSettings;
+use crate::table::ObjectChange;
+use crate::write::{ApiWriter, WriteError};
+use crate::write_queue::{Subject, Write, WriteQueue};
 
 /// How long a report waits for more to say: 100 nodes report within one.
 const REPORT_DELAY: Duration = Duration::from_millis(250);
 /// How long a report lets specs go first.
 const REPORT_PATIENCE: Duration = Duration::from_secs(2);
 /// Events seen in one go before they are acted on.
-const SIGHTS_AT_ONCE: usize = 4096;
+const EVENTS_AT_ONCE: usize = 4096;
 /// How long writes under way may take when the process stops.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -40,42 +40,49 @@ type Answer = Result<Option<NodeFlowExport>, WriteError>;
 
 /// All state of the loop.
 pub struct Reconciler {
-    desk: Desk,
+    writer: ApiWriter,
     metrics: Metrics,
     /// Told which kinds were not listed yet.
     missing: watch::Sender<Vec<&'static str>>,
-    world: World,
+    /// How long a node may be behind its spec.
+    deadline: Duration,
+    cluster: ClusterState,
     decision: Decision,
-    outbox: Outbox,
+    queue: WriteQueue,
     answers: FuturesUnordered<BoxFuture<'static, (Write, Answer)>>,
     leads: bool,
-    /// The world has changed since the decision.
+    /// The cluster has changed since the decision.
     stale: bool,
-    /// When a failed write is tried again.
-    retry: Option<Instant>,
     /// When the conditions are to be compared and written.
     report: Option<Instant>,
-    delays: Delays,
+    /// When what was decided, and what was rolled up, may change by itself.
+    checks: [Option<Instant>; 2],
     /// Writes that failed since all went well.
     failures: u64,
 }
 
 impl Reconciler {
     /// A loop that has seen nothing yet.
-    pub fn new(desk: Desk, metrics: Metrics, missing: watch::Sender<Vec<&'static str>>) -> Self {
+    pub fn new(
+        writer: ApiWriter,
+        metrics: Metrics,
+        missing: watch::Sender<Vec<&'static str>>,
+        source: SourceSettings,
+        deadline: Duration,
+    ) -> Self {
         Self {
-            desk,
+            writer,
             metrics,
             missing,
-            world: World::default(),
+            deadline,
+            cluster: ClusterState::new(source),
             decision: Decision::default(),
-            outbox: Outbox::default(),
+            queue: WriteQueue::default(),
             answers: FuturesUnordered::new(),
             leads: false,
             stale: true,
-            retry: None,
             report: None,
-            delays: Delays::default(),
+            checks: [None, None],
             failures: 0,
         }
     }
@@ -84,7 +91,7 @@ impl Reconciler {
     /// ends when a watch ends, which none does.
     pub async fn run(
         mut self,
-        mut sights: BoxStream<'static, Sight>,
+        mut events: BoxStream<'static, WatchEvent>,
         mut leads: watch::Receiver<bool>,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -96,8 +103,8 @@ impl Reconciler {
                 _ = stop.changed() => break,
                 Ok(()) = leads.changed() => self.lead(*leads.borrow_and_update()),
                 Some((write, answer)) = self.answers.next() => self.conclude(&write, answer),
-                sight = sights.next() => match sight {
-                    Some(sight) => self.see_all(sight, &mut sights),
+                event = events.next() => match event {
+                    Some(event) => self.apply_all(event, &mut events),
                     None => break,
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.wake_up(),
@@ -108,15 +115,15 @@ impl Reconciler {
     }
 
     /// Sees an event and all others that are there already.
-    fn see_all(&mut self, first: Sight, sights: &mut BoxStream<'static, Sight>) {
-        self.see(first);
-        for _ in 0..SIGHTS_AT_ONCE {
-            let Some(Some(sight)) = sights.next().now_or_never() else {
+    fn apply_all(&mut self, first: WatchEvent, events: &mut BoxStream<'static, WatchEvent>) {
+        self.apply(first);
+        for _ in 0..EVENTS_AT_ONCE {
+            let Some(Some(event)) = events.next().now_or_never() else {
                 break;
             };
-            self.see(sight);
+            self.apply(event);
         }
-        let missing = self.world.missing();
+        let missing = self.cluster.missing();
         self.missing.send_if_modified(|known| {
             let changed = *known != missing;
             *known = missing;
@@ -124,19 +131,19 @@ impl Reconciler {
         });
     }
 
-    fn see(&mut self, sight: Sight) {
-        let expected = self.is_expected(&sight);
-        match self.world.see(sight) {
-            Change::Nothing => {}
-            Change::Report => self.report_soon(),
-            Change::Plan if expected => self.report_soon(),
-            Change::Plan => self.stale = true,
+    fn apply(&mut self, event: WatchEvent) {
+        let expected = self.is_expected(&event);
+        match self.cluster.apply(event, Timestamp::now()) {
+            ObjectChange::Nothing => {}
+            ObjectChange::Report => self.report_soon(),
+            ObjectChange::Plan if expected => self.report_soon(),
+            ObjectChange::Plan => self.stale = true,
         }
     }
 
     /// Whether an event only shows that a node's object is as decided.
-    fn is_expected(&self, sight: &Sight) -> bool {
-        let Sight::Export(Event::Apply(object)) = sight else {
+    fn is_expected(&self, event: &WatchEvent) -> bool {
+        let WatchEvent::Export(Event::Apply(object)) = event else {
             return false;
         };
         let wanted = self.decision.wanted.get(&object.name_any());
@@ -149,10 +156,10 @@ impl Reconciler {
         self.metrics.leads(leads);
         self.stale = true;
         if !leads {
-            self.outbox = Outbox::default();
+            self.queue = WriteQueue::default();
             self.answers.clear();
             self.decision = Decision::default();
-            (self.retry, self.report) = (None, None);
+            (self.report, self.checks) = (None, [None, None]);
         }
     }
 
@@ -163,33 +170,40 @@ impl Reconciler {
             false => due + REPORT_PATIENCE,
         });
         // A report that is under way wakes the loop by its answer.
-        let report = report.filter(|_| !self.outbox.has_report());
-        [report, self.retry].into_iter().flatten().min()
+        let report = report.filter(|_| !self.queue.is_under_way(&Subject::Source));
+        let write = self
+            .queue
+            .next_due(std::time::Instant::now())
+            .map(Instant::from_std);
+        let write = write.filter(|_| self.leads);
+        [report, write].into_iter().chain(self.checks).flatten().min()
     }
 
     fn may_report(&self) -> bool {
-        !self.outbox.has_specs() && !self.stale
+        !self.queue.has_specs() && !self.stale
     }
 
     fn wake_up(&mut self) {
-        if self.retry.is_some_and(|at| at <= Instant::now()) {
-            self.retry = None;
-            self.stale = true;
+        let now = Instant::now();
+        let [decision, roll_up] = &mut self.checks;
+        self.stale |= decision.take_if(|at| *at <= now).is_some();
+        if roll_up.take_if(|at| *at <= now).is_some() {
+            self.report_soon();
         }
     }
 
     fn act(&mut self) {
-        if !self.leads || !self.world.missing().is_empty() {
+        if !self.leads || !self.cluster.missing().is_empty() {
             return;
         }
         if std::mem::take(&mut self.stale) {
             self.reconcile();
         }
         self.report_if_due();
-        while let Some(write) = self.outbox.take() {
-            let desk = self.desk.clone();
+        while let Some(write) = self.queue.take(std::time::Instant::now()) {
+            let writer = self.writer.clone();
             let answer = async move {
-                let answer = desk.carry_out(&write).await;
+                let answer = writer.carry_out(&write).await;
                 (write, answer)
             };
             self.answers.push(answer.boxed());
@@ -197,7 +211,8 @@ impl Reconciler {
     }
 
     fn reconcile(&mut self) {
-        let decision = decide(&self.world);
+        let now = Timestamp::now();
+        let decision = decide(&self.cluster, now);
         let changed = !decision.applies.is_empty() || !decision.deletes.is_empty();
         self.metrics
             .reconciled(changed, decision.wanted.len(), decision.problems.len());
@@ -215,7 +230,13 @@ impl Reconciler {
                 tracing::warn!("skipped: {problem}");
             }
         }
-        self.outbox.replace(&decision);
+        if decision.holds && !self.decision.holds {
+            let source = self.cluster.settings().source;
+            tracing::warn!("there is no {source}: every node keeps what it exports until there is one");
+        }
+        self.metrics.holds(decision.holds);
+        self.queue.replace(&decision);
+        self.checks[0] = decision.next_check.map(|at| instant(at, now));
         self.decision = decision;
         self.report_soon();
     }
@@ -228,67 +249,112 @@ impl Reconciler {
         let now = Instant::now();
         let Some(due) = self.report else { return };
         let overdue = now >= due + REPORT_PATIENCE;
-        if now < due || self.outbox.has_report() || !(self.may_report() || overdue) {
+        let under_way = self.queue.is_under_way(&Subject::Source);
+        if now < due || under_way || !(self.may_report() || overdue) {
             return;
         }
         self.report = None;
-        if let Some(conditions) = roll_up(&self.world, &self.decision, &Time(Timestamp::now())) {
-            self.outbox.report(conditions);
-        }
+        self.roll_up(Timestamp::now());
     }
 
-    fn conclude(&mut self, write: &Write, answer: Answer) {
-        self.outbox.done(write);
-        let result = answer.as_ref().map_or_else(WriteError::kind, |_| "ok");
-        match write {
-            Write::Apply(..) => self.metrics.applied(result),
-            Write::Delete(..) => self.metrics.deleted(result),
-            Write::Report(_) => self.metrics.reported(result),
+    /// Compares what is to be said with what stands in the status of the source and of
+    /// the profiles.
+    fn roll_up(&mut self, now: Timestamp) {
+        let write_error = |node: &str| self.queue.export_error(node).map(str::to_owned);
+        let rolled = roll_up(&self.cluster, &self.decision, &write_error, self.deadline, now);
+        self.metrics.rolled_up(&rolled.counts, self.queue.failing());
+        self.checks[1] = rolled.next_check.map(|at| instant(at, now));
+        match (rolled.conditions, self.cluster.source()) {
+            (Some(conditions), Some(source)) => self.queue.add(Write::Report {
+                uid: source.uid.clone(),
+                notices: notices(&source.conditions, &conditions),
+                conditions,
+            }),
+            _ => self.queue.drop_waiting(&Subject::Source),
         }
-        match answer {
-            Ok(export) => self.wrote(write, export),
-            Err(error) => self.try_again(write, &error),
+        let other = self.cluster.other_source();
+        if other.is_some_and(|other| !other.conditions.is_empty())
+            && !self.queue.is_under_way(&Subject::OtherSource)
+        {
+            self.queue.add(Write::Withdraw);
         }
-        if self.retry.is_none() && !self.outbox.is_busy() {
-            self.delays.reset();
-            let failures = std::mem::take(&mut self.failures);
-            if failures > 0 {
-                tracing::info!(failures, "writes succeed again");
+        for (profile, status) in assess(&self.cluster, &self.decision, now) {
+            let write = Write::Assess(profile, status);
+            if !self.queue.is_under_way(&write.subject()) {
+                self.queue.add(write);
             }
         }
     }
 
-    fn wrote(&mut self, write: &Write, export: Option<NodeFlowExport>) {
-        if let Some(export) = export {
-            self.world.wrote(export);
+    fn conclude(&mut self, write: &Write, answer: Answer) {
+        let result = answer.as_ref().map_or_else(WriteError::kind, |_| "ok");
+        match write {
+            Write::Apply(..) => self.metrics.applied(result),
+            Write::Delete(..) => self.metrics.deleted(result),
+            Write::Report { .. } | Write::Withdraw => self.metrics.reported(result),
+            Write::Assess(..) => self.metrics.assessed(result),
         }
-        // The decision may have changed while the write was under way.
-        let Write::Apply(node, written) = write else {
-            return;
-        };
-        self.stale |= self.decision.wanted.get(node) != Some(written);
+        match answer {
+            Ok(export) => self.wrote(write, export),
+            Err(error) => self.failed(write, &error),
+        }
     }
 
-    fn try_again(&mut self, write: &Write, error: &WriteError) {
+    fn wrote(&mut self, write: &Write, export: Option<NodeFlowExport>) {
+        self.queue.succeeded(write, std::time::Instant::now());
+        if let Some(export) = export {
+            self.cluster.wrote(export);
+        }
+        let source = self.cluster.settings().source;
+        match write {
+            // The decision may have changed while the write was under way.
+            Write::Apply(node, written) => self.stale |= self.decision.wanted.get(node) != Some(written),
+            Write::Delete(..) => {}
+            Write::Report { conditions, .. } => self.cluster.reported(source, conditions),
+            Write::Withdraw => self.cluster.reported(source.other(), &[]),
+            Write::Assess(profile, status) => self.cluster.assessed(profile, status),
+        }
+        if self.failures > 0 {
+            self.report_soon();
+            if self.queue.failing() == 0 {
+                tracing::info!(
+                    failures = std::mem::take(&mut self.failures),
+                    "writes succeed again"
+                );
+            }
+        }
+    }
+
+    /// The queue tries again; what lasts is told.
+    fn failed(&mut self, write: &Write, error: &WriteError) {
         self.failures += 1;
         if self.failures == 1 {
             tracing::warn!(subject = ?write.subject(), %error, "a write failed and will be tried again");
         } else {
             tracing::debug!(subject = ?write.subject(), %error, "another write failed");
         }
-        if self.retry.is_none() {
-            self.retry = self.delays.next().map(|delay| Instant::now() + delay);
+        self.queue
+            .failed(write, error.to_string(), std::time::Instant::now());
+        if write.subject() != Subject::Source {
+            self.report_soon();
         }
     }
 
     async fn drain(mut self) {
-        self.outbox.clear();
+        self.queue.clear();
         let deadline = Instant::now() + DRAIN;
         while let Ok(Some((write, _))) = timeout_at(deadline, self.answers.next()).await {
-            self.outbox.done(&write);
+            self.queue.succeeded(&write, std::time::Instant::now());
         }
-        if self.outbox.is_busy() {
+        if self.queue.is_busy() {
             tracing::warn!("some writes had no answer before the process stopped");
         }
     }
+}
+
+/// A moment of the calendar on the loop's own clock.
+fn instant(at: Timestamp, now: Timestamp) -> Instant {
+    let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    // A little later, so that the moment has come for sure.
+    Instant::now() + wait + Duration::from_millis(1)
 }

@@ -1,18 +1,23 @@
 //! The roll-up: from what every node wants and reports to the three conditions
-//! of the `Network`. Pure.
+//! of the source. Pure.
 
-use weir_api::condition::{Finding, Time, conclude, find, holds};
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
-use weir_api::{Condition, NodeFlowExport, NodeFlowExportStatus};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::decide::{Decision, Wanted};
-use crate::world::World;
+use k8s_openapi::jiff::Timestamp;
+use weir_api::Condition;
+use weir_api::condition::{Finding, Time, conclude};
+use weir_api::export::reason;
 
-/// Every node that has something to export exports it.
+use crate::cluster_state::ClusterState;
+use crate::decide::{Decision, DesiredExport};
+use crate::node_state::{NodeJudge, NodeState, PROGRESS_DEADLINE_EXCEEDED, remedy};
+
+/// Nodes export, and none is on its way any longer.
 pub const AVAILABLE: &str = "FlowExportAvailable";
 /// Some node has not yet reported on its current spec.
 pub const PROGRESSING: &str = "FlowExportProgressing";
-/// Entries were skipped or nodes fail.
+/// Entries were skipped, nodes fail, or something cannot be read.
 pub const DEGRADED: &str = "FlowExportDegraded";
 
 /// The condition types that are the controller's.
@@ -20,19 +25,58 @@ pub const KINDS: [&str; 3] = [AVAILABLE, PROGRESSING, DEGRADED];
 
 /// Most problems, and most nodes that lag behind, that a message names.
 const NAMED_PROBLEMS: usize = 5;
-/// Most failing nodes that a message names.
+/// Most nodes that fail for the same reason, and most reasons, that a message names.
 const NAMED_FAILURES: usize = 3;
 /// Characters of one named thing.
 const NAMED_LENGTH: usize = 240;
 
-/// The conditions as they should stand in the status of the `Network`, or
-/// `None` where they stand there already or there is no `Network`.
-pub fn roll_up(world: &World, decision: &Decision, now: &Time) -> Option<Vec<Condition>> {
-    let network = world.network()?;
-    let findings = findings(world, decision);
-    let conditions = conclude(&findings, &network.conditions, network.generation, now);
-    let stand = |condition| network.conditions.iter().any(|stored| says(stored, condition));
-    (!conditions.iter().all(stand)).then_some(conditions)
+/// What was rolled up.
+#[derive(Debug)]
+pub struct RollUp {
+    /// The conditions as they should stand in the status of the source, where they do
+    /// not yet.
+    pub conditions: Option<Vec<Condition>>,
+    /// How many nodes are in which state.
+    pub counts: StateCounts,
+    /// When a node may be in another state without an event.
+    pub next_check: Option<Timestamp>,
+}
+
+/// How many nodes are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateCounts {
+    /// Nodes that export.
+    pub exporting: usize,
+    /// Nodes that have not reported on their spec yet.
+    pub behind: usize,
+    /// Nodes that fail.
+    pub failing: usize,
+    /// Nodes without a daemon.
+    pub left_out: usize,
+}
+
+/// Rolls up. `write_error` tells why a node's object could not be written, `deadline`
+/// how long a node may be behind.
+pub fn roll_up(
+    cluster: &ClusterState,
+    decision: &Decision,
+    write_error: &dyn Fn(&str) -> Option<String>,
+    deadline: Duration,
+    now: Timestamp,
+) -> RollUp {
+    let judge = NodeJudge::new(cluster, write_error, deadline, now);
+    let nodes = NodeCounts::count(&judge, decision);
+    let conditions = cluster.source().and_then(|source| {
+        let findings = nodes.findings(decision);
+        let conditions = conclude(&findings, &source.conditions, source.generation, &Time(now));
+        let stand = |condition| source.conditions.iter().any(|stored| says(stored, condition));
+        (!conditions.iter().all(stand)).then_some(conditions)
+    });
+    RollUp {
+        conditions,
+        counts: nodes.state_counts(),
+        next_check: nodes.next_check,
+    }
 }
 
 /// Whether a stored condition says what the other does. Not every definition
@@ -46,101 +90,93 @@ fn says(stored: &Condition, condition: &Condition) -> bool {
         }
 }
 
-/// What is to be said of the three condition types.
-pub fn findings(world: &World, decision: &Decision) -> [Finding; 3] {
-    let tally = Tally::count(world, decision);
-    [
-        tally.available(),
-        tally.progressing(),
-        tally.degraded(&decision.problems),
-    ]
-}
-
-/// Where a node stands with its current spec.
-#[derive(Debug, PartialEq)]
-enum Standing<'a> {
-    /// It has not reported on it, or not to the end.
-    Behind,
-    /// It reported that it cannot do it, by this condition.
-    Failing(&'a Condition),
-    /// All is as it should be.
-    Settled,
-}
-
-fn standing<'a>(wanted: &Wanted, export: Option<&'a NodeFlowExport>) -> Standing<'a> {
-    let Some(export) = export.filter(|export| export.spec == wanted.spec) else {
-        return Standing::Behind;
-    };
-    let Some(status) = current_status(export) else {
-        return Standing::Behind;
-    };
-    let conditions = &status.conditions;
-    let expected = [APPLIED, EXPORTING];
-    let expected = &expected[..if wanted.spec.exports_anything() { 2 } else { 1 }];
-    for kind in expected {
-        match find(conditions, kind) {
-            Some(condition) if condition.status == "True" => {}
-            // Unknown with a reason is nothing that time will cure.
-            Some(condition) if condition.reason != reason::PENDING => return Standing::Failing(condition),
-            _ => return Standing::Behind,
-        }
-    }
-    match find(conditions, CONFLICT) {
-        Some(conflict) if holds(conditions, CONFLICT) && conflict.reason != reason::ADOPTED => {
-            Standing::Failing(conflict)
-        }
-        _ => Standing::Settled,
-    }
-}
-
-/// The status, if it speaks of the spec as it is now.
-fn current_status(export: &NodeFlowExport) -> Option<&NodeFlowExportStatus> {
-    export
-        .status
-        .as_ref()
-        .filter(|status| status.observed_generation == export.metadata.generation)
-}
+/// Nodes that fail for one reason, each with what it says.
+type Failures<'a> = BTreeMap<String, Vec<(&'a str, String)>>;
 
 #[derive(Default)]
-struct Tally<'a> {
+struct NodeCounts<'a> {
     nodes: usize,
-    /// Nodes that have something to export.
+    /// Nodes with a daemon that have something to export.
     exporters: usize,
     /// Of these, those that export.
     exporting: usize,
     behind: Vec<&'a str>,
-    failing: Vec<(&'a str, &'a Condition)>,
+    failing: Failures<'a>,
+    left_out: Vec<(&'a str, String)>,
+    next_check: Option<Timestamp>,
 }
 
-impl<'a> Tally<'a> {
-    fn count(world: &'a World, decision: &'a Decision) -> Self {
-        let mut tally = Self::default();
+impl<'a> NodeCounts<'a> {
+    fn count(judge: &NodeJudge<'_>, decision: &'a Decision) -> Self {
+        let mut counts = Self::default();
         for (node, wanted) in &decision.wanted {
-            tally.add(node, wanted, world.export(node));
+            let (state, check) = judge.state(node, wanted);
+            counts.add(node, wanted, state);
+            counts.next_check = [counts.next_check, check].into_iter().flatten().min();
         }
-        tally
+        counts
     }
 
-    fn add(&mut self, node: &'a str, wanted: &Wanted, export: Option<&'a NodeFlowExport>) {
-        let exports = wanted.spec.exports_anything();
+    fn add(&mut self, node: &'a str, wanted: &DesiredExport, state: NodeState) {
+        let exports = usize::from(wanted.spec.exports_anything());
         self.nodes += 1;
-        self.exporters += usize::from(exports);
-        match standing(wanted, export) {
-            Standing::Behind => self.behind.push(node),
-            Standing::Failing(condition) => self.failing.push((node, condition)),
-            Standing::Settled => self.exporting += usize::from(exports),
+        match state {
+            NodeState::LeftOut(why) => return self.left_out.push((node, why)),
+            NodeState::Behind => self.behind.push(node),
+            NodeState::Failing(reason, message) => {
+                self.failing.entry(reason).or_default().push((node, message));
+            }
+            NodeState::Settled => self.exporting += exports,
+        }
+        self.exporters += exports;
+    }
+
+    fn failing(&self) -> usize {
+        self.failing.values().map(Vec::len).sum()
+    }
+
+    fn state_counts(&self) -> StateCounts {
+        StateCounts {
+            exporting: self.exporting,
+            behind: self.behind.len(),
+            failing: self.failing(),
+            left_out: self.left_out.len(),
         }
     }
 
-    fn available(&self) -> Finding {
+    /// What is to be said of the three condition types.
+    fn findings(&self, decision: &Decision) -> [Finding; 3] {
+        [
+            self.available(decision),
+            self.progressing(),
+            self.degraded(decision),
+        ]
+    }
+
+    /// A part that fails is told by `FlowExportDegraded`; as long as a node is on its
+    /// way, nothing is available yet.
+    fn available(&self, decision: &Decision) -> Finding {
         let (exporting, exporters) = (self.exporting, self.exporters);
+        let holds = exporting > 0 && self.behind.is_empty();
+        let planned = decision
+            .wanted
+            .values()
+            .any(|wanted| wanted.spec.exports_anything());
         let (reason, message) = match exporters {
             0 if self.nodes == 0 => ("NoNodes", "there are no nodes".to_owned()),
+            0 if planned => (
+                "NoDaemons",
+                "no node that has collectors runs weir-node".to_owned(),
+            ),
             0 => (
                 reason::NO_COLLECTORS,
                 "no node has a collector to export to".to_owned(),
             ),
             _ if exporting == exporters => (reason::EXPORTING, format!("all {exporters} nodes export")),
+            _ if holds => (
+                "PartlyExporting",
+                format!("{exporting} of {exporters} nodes export"),
+            ),
             _ => (
                 "NodesNotExporting",
                 format!("{exporting} of {exporters} nodes export"),
@@ -148,21 +184,35 @@ impl<'a> Tally<'a> {
         };
         Finding {
             kind: AVAILABLE,
-            status: (exporters > 0 && exporting == exporters).into(),
+            status: holds.into(),
             reason,
-            message,
+            message: self.with_left_out(message),
         }
     }
 
+    fn with_left_out(&self, message: String) -> String {
+        if self.left_out.is_empty() {
+            return message;
+        }
+        let (left, nodes) = (self.left_out.len(), self.nodes);
+        let named = self.left_out.iter().map(|(node, why)| format!("{node} {why}"));
+        let names = enumerate(named, NAMED_PROBLEMS, ", ");
+        format!("{message}; {left} of {nodes} nodes are left out: {names}")
+    }
+
     fn progressing(&self) -> Finding {
-        let nodes = self.nodes;
-        let (reason, message) = if self.behind.is_empty() {
-            ("UpToDate", format!("{nodes} of {nodes} nodes are up to date"))
-        } else {
+        let nodes = self.nodes - self.left_out.len();
+        let late = self.failing.get(PROGRESS_DEADLINE_EXCEEDED).map_or(0, Vec::len);
+        let (reason, message) = if !self.behind.is_empty() {
             let behind = self.behind.len();
             let names = enumerate(self.behind.iter().map(|n| (*n).to_owned()), NAMED_PROBLEMS, ", ");
             let text = format!("{behind} of {nodes} nodes have not reported on their current spec: {names}");
             ("NodesUpdating", text)
+        } else if late > 0 {
+            let text = format!("{late} of {nodes} nodes did not report on their current spec in time");
+            (PROGRESS_DEADLINE_EXCEEDED, text)
+        } else {
+            ("UpToDate", format!("{nodes} of {nodes} nodes are up to date"))
         };
         Finding {
             kind: PROGRESSING,
@@ -172,17 +222,24 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn degraded(&self, problems: &[String]) -> Finding {
-        let reason = match (problems.is_empty(), self.failing.is_empty()) {
-            (true, true) => "AsExpected",
-            (false, true) => "EntriesSkipped",
-            (true, false) => "NodesFailing",
-            (false, false) => "EntriesSkippedAndNodesFailing",
+    /// The gravest reason is the condition's; the message tells of all.
+    fn degraded(&self, decision: &Decision) -> Finding {
+        let skipped = self.named("skipped", &decision.problems);
+        let failures = self.failures();
+        let reason = match (&skipped, &failures) {
+            _ if decision.second_source.is_some() => "TwoSources",
+            _ if !decision.unreadable.is_empty() => match decision.unreadable.iter().all(|u| is_profile(u)) {
+                true => "ProfileUnreadable",
+                false => "SourceUnreadable",
+            },
+            (None, None) => "AsExpected",
+            (Some(_), None) => "EntriesSkipped",
+            (None, Some(_)) => "NodesFailing",
+            (Some(_), Some(_)) => "EntriesSkippedAndNodesFailing",
         };
-        let parts: Vec<String> = [skipped(problems), self.failures()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let unreadable = self.named("unreadable", &decision.unreadable);
+        let parts = [decision.second_source.clone(), unreadable, skipped, failures];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
         let message = if parts.is_empty() {
             "nothing was skipped and no node fails".to_owned()
         } else {
@@ -196,24 +253,56 @@ impl<'a> Tally<'a> {
         }
     }
 
+    fn named(&self, what: &str, things: &[String]) -> Option<String> {
+        let names = enumerate(things.iter().cloned(), NAMED_PROBLEMS, "; ");
+        (!things.is_empty()).then(|| format!("{what}: {names}"))
+    }
+
+    /// By reason, the most frequent first: the first nodes, what the first says, and
+    /// what to do.
     fn failures(&self) -> Option<String> {
-        let (failing, nodes) = (self.failing.len(), self.nodes);
-        let named = self
-            .failing
+        let (failing, nodes) = (self.failing(), self.nodes - self.left_out.len());
+        let mut reasons: Vec<_> = self.failing.iter().collect();
+        reasons.sort_by_key(|(_, nodes)| std::cmp::Reverse(nodes.len()));
+        let more = reasons.len().saturating_sub(NAMED_FAILURES);
+        let named = reasons
             .iter()
-            .map(|(node, c)| format!("{node}: {} ({})", c.reason, c.message));
-        let names = enumerate(named, NAMED_FAILURES, ", ");
-        (failing > 0).then(|| format!("{failing} of {nodes} nodes fail: {names}"))
+            .take(NAMED_FAILURES)
+            .map(|(reason, nodes)| failure(reason, nodes));
+        let mut text = named.collect::<Vec<_>>().join("; ");
+        if more > 0 {
+            text.push_str(&format!("; and {more} more reasons"));
+        }
+        (failing > 0).then(|| format!("{failing} of {nodes} nodes fail: {text}"))
     }
 }
 
-fn skipped(problems: &[String]) -> Option<String> {
-    let names = enumerate(problems.iter().cloned(), NAMED_PROBLEMS, "; ");
-    (!problems.is_empty()).then(|| format!("skipped: {names}"))
+fn is_profile(unreadable: &str) -> bool {
+    unreadable.starts_with("ExportProfile")
+}
+
+fn failure(reason: &str, nodes: &[(&str, String)]) -> String {
+    let names = enumerate(
+        nodes.iter().map(|(node, _)| (*node).to_owned()),
+        NAMED_FAILURES,
+        ", ",
+    );
+    let says = nodes
+        .first()
+        .map(|(_, message)| cut(message.clone()))
+        .unwrap_or_default();
+    let remedy = remedy(reason)
+        .map(|remedy| format!("; {remedy}"))
+        .unwrap_or_default();
+    format!("{reason} on {names} ({says}{remedy})")
 }
 
 /// The first few, each cut to a bounded length, and how many more there are.
-fn enumerate(items: impl ExactSizeIterator<Item = String>, most: usize, separator: &str) -> String {
+pub(crate) fn enumerate(
+    items: impl ExactSizeIterator<Item = String>,
+    most: usize,
+    separator: &str,
+) -> String {
     let more = items.len().saturating_sub(most);
     let mut text = items.take(most).map(cut).collect::<Vec<_>>().join(separator);
     if more > 0 {

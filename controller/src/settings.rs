@@ -8,8 +8,9 @@ use clap::{Parser, ValueEnum};
 
 use crate::backoff::random;
 use crate::lease::Terms;
+use crate::source::{FlowSource, OnSourceDeleted, SourceSettings};
 
-/// Turns spec.exportNetworkFlows of the Network "cluster" into one
+/// Turns spec.exportNetworkFlows of the Network or FlowExport "cluster" into one
 /// NodeFlowExport a node, and rolls the nodes' status up into its conditions.
 #[derive(Debug, Parser)]
 #[command(name = "weir-controller", version)]
@@ -35,6 +36,25 @@ pub struct Settings {
     /// Write without a Lease; for a single replica only
     #[arg(long)]
     pub no_leader_election: bool,
+    /// Resource whose spec.exportNetworkFlows counts
+    #[arg(long, default_value = "network", value_name = "KIND")]
+    pub source: FlowSource,
+    /// What the nodes do when that resource is deleted
+    #[arg(long, default_value = "hold", value_name = "WHAT")]
+    pub on_source_deleted: OnSourceDeleted,
+    /// Namespace of weir-node's pods [default: that of the Lease]
+    #[arg(long, value_name = "NS")]
+    pub daemon_namespace: Option<String>,
+    /// Labels of weir-node's pods; "none": weir-node does not run in pods
+    #[arg(
+        long,
+        default_value = "app.kubernetes.io/name=weir-node",
+        value_name = "SELECTOR"
+    )]
+    pub daemon_pods: String,
+    /// A node fails that has not reported on its spec for so long (whole seconds)
+    #[arg(long, default_value = "300s", value_parser = parse_duration, value_name = "TIME")]
+    pub progress_deadline: Duration,
     /// Address of /metrics, /healthz and /readyz [default: none]
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
@@ -73,6 +93,21 @@ impl Settings {
             return Err("--renew-deadline must be longer than --retry-period".to_owned());
         }
         Ok(terms)
+    }
+
+    /// Where the configuration comes from, and what its absence means.
+    pub fn source_settings(&self) -> SourceSettings {
+        SourceSettings {
+            source: self.source,
+            on_deleted: self.on_source_deleted,
+        }
+    }
+
+    /// Namespace and labels of the daemon's pods, where it runs in pods.
+    pub fn daemons(&self) -> Option<(&str, &str)> {
+        let namespace = self.daemon_namespace.as_ref().unwrap_or(&self.namespace);
+        let labels = Some(self.daemon_pods.as_str()).filter(|labels| *labels != "none");
+        labels.map(|labels| (namespace.as_str(), labels))
     }
 
     /// The time that one write may take: a leader that lost its Lease has none

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use kube::Resource;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::runtime::watcher::Event;
 
 /// How much a change matters, from nothing to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Change {
+pub enum ObjectChange {
     /// Nothing that anybody reads is different.
     Nothing,
     /// What is reported may be different.
@@ -34,7 +34,7 @@ pub fn key_of(object: &impl Resource) -> Key {
 }
 
 /// What a change of one row means; `None` stands for no row.
-pub type Weigh<V> = fn(Option<&V>, Option<&V>) -> Change;
+pub type Weigh<V> = fn(Option<&V>, Option<&V>) -> ObjectChange;
 
 /// Rows of one kind.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct Table<V> {
     rows: BTreeMap<Key, V>,
     /// Rows of a listing that is under way.
     listing: BTreeMap<Key, V>,
+    /// Objects that cannot be read, and why.
+    unreadable: BTreeMap<Key, String>,
     synced: bool,
 }
 
@@ -50,6 +52,7 @@ impl<V> Default for Table<V> {
         Self {
             rows: BTreeMap::new(),
             listing: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
             synced: false,
         }
     }
@@ -61,6 +64,12 @@ impl<V> Table<V> {
         self.synced
     }
 
+    /// Objects whose present form cannot be read, and why. They may have a row, of an
+    /// earlier form.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&Key, &str)> {
+        self.unreadable.iter().map(|(key, why)| (key, why.as_str()))
+    }
+
     /// All rows in order of namespace and name.
     pub fn rows(&self) -> impl Iterator<Item = &V> {
         self.rows.values()
@@ -69,6 +78,11 @@ impl<V> Table<V> {
     /// The row of a cluster-scoped object.
     pub fn named(&self, name: &str) -> Option<&V> {
         self.within("", name)
+    }
+
+    /// The row of a cluster-scoped object, to be changed.
+    pub fn named_mut(&mut self, name: &str) -> Option<&mut V> {
+        self.rows.get_mut(&(String::new(), name.to_owned()))
     }
 
     /// The row of a namespaced object.
@@ -87,35 +101,47 @@ impl<V> Table<V> {
         event: Event<DeserializeGuard<K>>,
         read: fn(K) -> V,
         weigh: Weigh<V>,
-    ) -> Change
+    ) -> ObjectChange
     where
         V: Clone,
     {
         match event {
-            Event::Init => self.listing.clear(),
+            Event::Init => {
+                self.listing.clear();
+                self.unreadable.clear();
+            }
             Event::InitApply(object) => self.list(object, read),
             Event::InitDone => return self.replace(weigh),
             Event::Apply(object) => return self.put(object, read, weigh),
             Event::Delete(object) => {
-                let before = self.rows.remove(&key_of(&object));
+                let key = key_of(&object);
+                self.unreadable.remove(&key);
+                let before = self.rows.remove(&key);
                 return weigh(before.as_ref(), None);
             }
         }
-        Change::Nothing
+        ObjectChange::Nothing
     }
 
-    fn put<K: Resource>(&mut self, object: DeserializeGuard<K>, read: fn(K) -> V, weigh: Weigh<V>) -> Change {
+    fn put<K: Resource>(
+        &mut self,
+        object: DeserializeGuard<K>,
+        read: fn(K) -> V,
+        weigh: Weigh<V>,
+    ) -> ObjectChange {
         let key = key_of(&object);
         match object.0 {
             Ok(object) => {
                 let row = read(object);
                 let change = weigh(self.rows.get(&key), Some(&row));
+                let again = self.unreadable.remove(&key).is_some();
                 self.rows.insert(key, row);
-                change
+                if again { ObjectChange::Plan } else { change }
             }
             Err(invalid) => {
-                tracing::warn!(name = key.1, %invalid, "an object cannot be read; its last readable form counts");
-                Change::Nothing
+                self.refuse(key, &invalid);
+                // What is not known may not be undone, and is to be told.
+                ObjectChange::Plan
             }
         }
     }
@@ -128,7 +154,7 @@ impl<V> Table<V> {
         let row = match object.0 {
             Ok(object) => Some(read(object)),
             Err(invalid) => {
-                tracing::warn!(name = key.1, %invalid, "an object cannot be read; its last readable form counts");
+                self.refuse(key.clone(), &invalid);
                 self.rows.get(&key).cloned()
             }
         };
@@ -137,15 +163,20 @@ impl<V> Table<V> {
         }
     }
 
-    fn replace(&mut self, weigh: Weigh<V>) -> Change {
+    fn refuse(&mut self, key: Key, invalid: &InvalidObject) {
+        tracing::warn!(name = key.1, %invalid, "an object cannot be read; its last readable form counts");
+        self.unreadable.insert(key, invalid.to_string());
+    }
+
+    fn replace(&mut self, weigh: Weigh<V>) -> ObjectChange {
         let before = std::mem::replace(&mut self.rows, std::mem::take(&mut self.listing));
         if !std::mem::replace(&mut self.synced, true) {
-            return Change::Plan;
+            return ObjectChange::Plan;
         }
         let keys = before.keys().chain(self.rows.keys());
         keys.map(|key| weigh(before.get(key), self.rows.get(key)))
             .max()
-            .unwrap_or(Change::Nothing)
+            .unwrap_or(ObjectChange::Nothing)
     }
 }
 
@@ -163,18 +194,18 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": name}, "data": 1})).unwrap()
     }
 
-    fn apply(table: &mut Table<String>, event: Event<DeserializeGuard<ConfigMap>>) -> Change {
+    fn apply(table: &mut Table<String>, event: Event<DeserializeGuard<ConfigMap>>) -> ObjectChange {
         let read = |map: ConfigMap| map.data.unwrap_or_default()["value"].clone();
         table.apply(event, read, |before, after| match before == after {
-            true => Change::Nothing,
-            false => Change::Plan,
+            true => ObjectChange::Nothing,
+            false => ObjectChange::Plan,
         })
     }
 
-    fn list(table: &mut Table<String>, objects: Vec<DeserializeGuard<ConfigMap>>) -> Change {
+    fn list(table: &mut Table<String>, objects: Vec<DeserializeGuard<ConfigMap>>) -> ObjectChange {
         apply(table, Event::Init);
         for object in objects {
-            assert_eq!(apply(table, Event::InitApply(object)), Change::Nothing);
+            assert_eq!(apply(table, Event::InitApply(object)), ObjectChange::Nothing);
         }
         apply(table, Event::InitDone)
     }
@@ -183,9 +214,9 @@ mod tests {
     fn the_first_listing_counts_even_when_it_is_empty() {
         let mut table = Table::default();
         assert!(!table.synced());
-        assert_eq!(list(&mut table, vec![]), Change::Plan);
+        assert_eq!(list(&mut table, vec![]), ObjectChange::Plan);
         assert!(table.synced());
-        assert_eq!(list(&mut table, vec![]), Change::Nothing);
+        assert_eq!(list(&mut table, vec![]), ObjectChange::Nothing);
     }
 
     #[test]
@@ -195,7 +226,7 @@ mod tests {
         apply(&mut table, Event::Init);
         apply(&mut table, Event::InitApply(map("b", "1")));
         assert!(table.named("a").is_some());
-        assert_eq!(apply(&mut table, Event::InitDone), Change::Plan);
+        assert_eq!(apply(&mut table, Event::InitDone), ObjectChange::Plan);
         assert!(table.named("a").is_none());
     }
 
@@ -203,18 +234,33 @@ mod tests {
     fn an_object_that_cannot_be_read_keeps_its_last_form() {
         let mut table = Table::default();
         list(&mut table, vec![map("a", "1")]);
-        assert_eq!(apply(&mut table, Event::Apply(malformed("a"))), Change::Nothing);
-        assert_eq!(list(&mut table, vec![malformed("a")]), Change::Nothing);
+        assert_eq!(
+            apply(&mut table, Event::Apply(malformed("a"))),
+            ObjectChange::Plan
+        );
+        assert_eq!(list(&mut table, vec![malformed("a")]), ObjectChange::Nothing);
         assert_eq!(table.named("a").map(String::as_str), Some("1"));
+        assert_eq!(table.unreadable().count(), 1);
+        apply(&mut table, Event::Apply(map("a", "1")));
+        assert_eq!(table.unreadable().count(), 0);
     }
 
     #[test]
     fn events_say_whether_they_matter() {
         let mut table = Table::default();
         list(&mut table, vec![]);
-        assert_eq!(apply(&mut table, Event::Apply(map("a", "1"))), Change::Plan);
-        assert_eq!(apply(&mut table, Event::Apply(map("a", "1"))), Change::Nothing);
-        assert_eq!(apply(&mut table, Event::Delete(map("a", "1"))), Change::Plan);
-        assert_eq!(apply(&mut table, Event::Delete(map("a", "1"))), Change::Nothing);
+        assert_eq!(apply(&mut table, Event::Apply(map("a", "1"))), ObjectChange::Plan);
+        assert_eq!(
+            apply(&mut table, Event::Apply(map("a", "1"))),
+            ObjectChange::Nothing
+        );
+        assert_eq!(
+            apply(&mut table, Event::Delete(map("a", "1"))),
+            ObjectChange::Plan
+        );
+        assert_eq!(
+            apply(&mut table, Event::Delete(map("a", "1"))),
+            ObjectChange::Nothing
+        );
     }
 }

@@ -6,88 +6,172 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::DeserializeGuard;
 use kube::runtime::utils::{ResetTimerBackoff, StreamBackoff};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Config, Resource};
 use serde::de::DeserializeOwned;
 use weir_api::{flows_config, network};
 
-use crate::backoff::Delays;
+use crate::backoff::{Delays, jitter};
+use crate::cluster_state::WatchEvent;
 use crate::describe;
 use crate::metrics::Metrics;
-use crate::world::Sight;
+use crate::source::FlowSource;
 
 /// A watch that has worked for so long starts again with short delays.
 const CALM: Duration = Duration::from_secs(10);
+/// A watch is begun anew after about so many seconds, so that a connection that died
+/// without a word is found out: the client waits no longer than five seconds more.
+const WATCH_SECONDS: Duration = Duration::from_secs(30);
+/// Longest silence of a connection, above that of a watch.
+const READ_TIMEOUT: Duration = Duration::from_secs(45);
+/// Longest time until a connection stands, and until a request is sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Watches all that decisions are made of. Of Networks and ConfigMaps only the
-/// one that counts is asked for.
-pub fn sights(client: &Client, metrics: &Metrics) -> BoxStream<'static, Sight> {
-    let all = watcher::Config::default;
-    let only = |name: &str| all().fields(&format!("metadata.name={name}"));
-    let config_maps: Api<DeserializeGuard<ConfigMap>> =
-        Api::namespaced(client.clone(), flows_config::NAMESPACE);
-    let cluster = |name| (client.clone(), name, metrics.clone());
-    select_all([
-        watch_all(cluster("networks"), only(network::CLUSTER), Sight::Network),
-        watch_all(cluster("exportprofiles"), all(), Sight::Profile),
-        watch(
-            config_maps,
-            "configmaps",
-            metrics.clone(),
-            only(flows_config::NAME),
-            Sight::FlowsConfig,
-        ),
-        watch_all(cluster("nodes"), all(), Sight::Node),
-        watch_all(cluster("nodeflowexports"), all(), Sight::Export),
-        watch_all(cluster("services"), all(), Sight::Service),
-    ])
-    .boxed()
+/// Bounds what a connection may keep to itself. Nothing else would find out that a
+/// connection that waits in the pool has died.
+pub fn bound(config: &mut Config) {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.write_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    // The time in the pool does not count.
+    config.reset_reader_on_write = true;
 }
 
-/// Watches a kind in the whole cluster.
-fn watch_all<K>(
-    (client, kind, metrics): (Client, &'static str, Metrics),
-    config: watcher::Config,
-    sight: fn(Event<DeserializeGuard<K>>) -> Sight,
-) -> BoxStream<'static, Sight>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    watch(Api::all(client), kind, metrics, config, sight)
-}
-
-fn watch<K>(
-    api: Api<DeserializeGuard<K>>,
-    kind: &'static str,
+/// What every watch needs.
+#[derive(Clone)]
+struct Watches {
+    client: Client,
     metrics: Metrics,
-    config: watcher::Config,
-    sight: fn(Event<DeserializeGuard<K>>) -> Sight,
-) -> BoxStream<'static, Sight>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    // Each attempt begins with a good event, which must not undo the backoff.
-    let delays = ResetTimerBackoff::new(Delays::default(), CALM);
-    let seen = StreamBackoff::new(watcher(api, config), delays);
-    let mut outage = Outage { kind, failures: 0 };
-    seen.filter_map(move |event| {
-        let sight = match event {
-            Ok(event) => {
-                outage.see(&event);
-                Some(sight(event))
-            }
-            Err(error) => {
-                metrics.watch_failed(kind);
-                outage.fail(&error);
-                None
-            }
-        };
-        std::future::ready(sight)
-    })
+}
+
+/// Watches all that decisions are made of. Of sources and ConfigMaps only the one that
+/// counts is asked for. `daemons`: namespace and labels of the node daemon's pods.
+pub fn events(
+    client: &Client,
+    metrics: &Metrics,
+    source: FlowSource,
+    daemons: Option<(&str, &str)>,
+) -> BoxStream<'static, WatchEvent> {
+    let (client, metrics) = (client.clone(), metrics.clone());
+    let watches = Watches { client, metrics };
+    let only = |name: &str| every().fields(&format!("metadata.name={name}"));
+    let config_maps = Api::namespaced(watches.client.clone(), flows_config::NAMESPACE);
+    let need = |kind: FlowSource| {
+        if kind == source {
+            Need::Required
+        } else {
+            Need::Optional
+        }
+    };
+    let daemons = daemons.map(|(namespace, labels)| {
+        let pods = Api::namespaced(watches.client.clone(), namespace);
+        watches.watch(
+            pods,
+            "pods",
+            Need::Optional,
+            every().labels(labels),
+            WatchEvent::Daemon,
+        )
+    });
+    let cluster = network::CLUSTER;
+    select_all(
+        [
+            watches.all(
+                "networks",
+                need(FlowSource::Network),
+                only(cluster),
+                WatchEvent::Network,
+            ),
+            watches.all(
+                "flowexports",
+                need(FlowSource::FlowExport),
+                only(cluster),
+                WatchEvent::FlowExport,
+            ),
+            watches.all("exportprofiles", Need::Required, every(), WatchEvent::Profile),
+            watches.watch(
+                config_maps,
+                "configmaps",
+                Need::Required,
+                only(flows_config::NAME),
+                WatchEvent::FlowsConfig,
+            ),
+            watches.all("nodes", Need::Required, every(), WatchEvent::Node),
+            watches.all("nodeflowexports", Need::Required, every(), WatchEvent::Export),
+            watches.all("services", Need::Required, every(), WatchEvent::Service),
+        ]
+        .into_iter()
+        .chain(daemons),
+    )
     .boxed()
+}
+
+fn every() -> watcher::Config {
+    let seconds = u32::try_from(jitter(WATCH_SECONDS).as_secs()).unwrap_or(30);
+    watcher::Config::default().timeout(seconds)
+}
+
+/// Whether decisions wait for a kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Required,
+    /// The cluster may not have it, or not let us read it.
+    Optional,
+}
+
+impl Watches {
+    /// Watches a kind in the whole cluster.
+    fn all<K>(
+        &self,
+        kind: &'static str,
+        need: Need,
+        config: watcher::Config,
+        wrap: fn(Event<DeserializeGuard<K>>) -> WatchEvent,
+    ) -> BoxStream<'static, WatchEvent>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        self.watch(Api::all(self.client.clone()), kind, need, config, wrap)
+    }
+
+    fn watch<K>(
+        &self,
+        api: Api<DeserializeGuard<K>>,
+        kind: &'static str,
+        need: Need,
+        config: watcher::Config,
+        wrap: fn(Event<DeserializeGuard<K>>) -> WatchEvent,
+    ) -> BoxStream<'static, WatchEvent>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let delays = match need {
+            Need::Required => Delays::default(),
+            Need::Optional => Delays::patient(),
+        };
+        // Each attempt begins with a good event, which must not undo the backoff.
+        let delays = ResetTimerBackoff::new(delays, CALM);
+        let seen = StreamBackoff::new(watcher(api, config), delays);
+        let mut outage = Outage { kind, failures: 0 };
+        let metrics = self.metrics.clone();
+        seen.filter_map(move |event| {
+            let event = match event {
+                Ok(event) => {
+                    outage.see(&event);
+                    Some(wrap(event))
+                }
+                Err(error) => {
+                    metrics.watch_failed(kind);
+                    outage.fail(&error);
+                    None
+                }
+            };
+            std::future::ready(event)
+        })
+        .boxed()
+    }
 }
 
 /// Failures of one watch in a row; the log tells the first and the end.

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
+use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, ResourceExt};
 use thiserror::Error;
 use tokio::time::timeout;
 use weir_api::network::CLUSTER;
-use weir_api::{Condition, Network, NodeFlowExport};
+use weir_api::{Condition, ExportProfile, ExportProfileStatus, FlowExport, Network, NodeFlowExport};
 
-use crate::decide::Wanted;
+use crate::decide::DesiredExport;
 use crate::describe;
+use crate::notice::Notice;
 use crate::object::{self, FIELD_MANAGER};
-use crate::outbox::Write;
+use crate::source::FlowSource;
+use crate::write_queue::Write;
 
 /// Why a write failed. All of these are worth another attempt.
 #[derive(Debug, Error)]
@@ -43,18 +46,26 @@ impl WriteError {
 
 /// The resources that the controller writes.
 #[derive(Clone)]
-pub struct Desk {
+pub struct ApiWriter {
     exports: Api<NodeFlowExport>,
+    profiles: Api<ExportProfile>,
+    source: FlowSource,
     networks: Api<Network>,
+    flow_exports: Api<FlowExport>,
+    events: Recorder,
     patience: Duration,
 }
 
-impl Desk {
+impl ApiWriter {
     /// `patience` bounds each write.
-    pub fn new(client: &Client, patience: Duration) -> Self {
+    pub fn new(client: &Client, source: FlowSource, patience: Duration) -> Self {
         Self {
             exports: Api::all(client.clone()),
+            profiles: Api::all(client.clone()),
+            source,
             networks: Api::all(client.clone()),
+            flow_exports: Api::all(client.clone()),
+            events: Recorder::new(client.clone(), FIELD_MANAGER.into()),
             patience,
         }
     }
@@ -69,15 +80,46 @@ impl Desk {
             match write {
                 Write::Apply(node, wanted) => self.apply(node, wanted).await.map(Some),
                 Write::Delete(name, uid) => self.delete(name, uid).await.map(|()| None),
-                Write::Report(conditions) => self.report(conditions).await.map(|()| None),
+                Write::Report { conditions, .. } => self.report(conditions).await.map(|()| None),
+                Write::Withdraw => self.withdraw().await.map(|()| None),
+                Write::Assess(name, status) => self.assess(name, status).await.map(|()| None),
             }
         };
-        timeout(self.patience, answer)
+        let answer = timeout(self.patience, answer)
             .await
-            .unwrap_or(Err(WriteError::Timeout(self.patience)))
+            .unwrap_or(Err(WriteError::Timeout(self.patience)));
+        if let (Write::Report { uid, notices, .. }, Ok(_)) = (write, &answer) {
+            self.tell(uid.clone(), notices).await;
+        }
+        answer
     }
 
-    async fn apply(&self, node: &str, wanted: &Wanted) -> Result<NodeFlowExport, WriteError> {
+    /// Events are a courtesy: what was not told stands in the conditions.
+    async fn tell(&self, uid: Option<String>, notices: &[Notice]) {
+        let source = object::source_reference(self.source, uid);
+        for notice in notices {
+            let event = Event {
+                type_: if notice.warning {
+                    EventType::Warning
+                } else {
+                    EventType::Normal
+                },
+                reason: notice.reason.clone(),
+                note: Some(notice.note.clone()),
+                action: notice.action.clone(),
+                secondary: None,
+            };
+            match timeout(self.patience, self.events.publish(&event, &source)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(error = describe::request(&error), "an event was not taken")
+                }
+                Err(_) => tracing::debug!("an event was not taken: no answer in time"),
+            }
+        }
+    }
+
+    async fn apply(&self, node: &str, wanted: &DesiredExport) -> Result<NodeFlowExport, WriteError> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let export = object::export(node, wanted);
         let answer = self.exports.patch(node, &params, &Patch::Apply(&export)).await?;
@@ -92,7 +134,7 @@ impl Desk {
     async fn take_over(
         &self,
         mut export: NodeFlowExport,
-        wanted: &Wanted,
+        wanted: &DesiredExport,
     ) -> Result<NodeFlowExport, WriteError> {
         export.spec = wanted.spec.clone();
         export.metadata.managed_fields = None;
@@ -121,21 +163,53 @@ impl Desk {
     }
 
     async fn report(&self, conditions: &[Condition]) -> Result<(), WriteError> {
-        match self.patch_network(conditions).await {
+        let source = self.source;
+        match self.patch_source(source, conditions).await {
             Ok(()) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(kube::Error::Api(status)) if lacks_generation(&status) => {
-                Ok(self.patch_network(&without_generation(conditions)).await?)
+                Ok(self.patch_source(source, &without_generation(conditions)).await?)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn patch_network(&self, conditions: &[Condition]) -> Result<(), kube::Error> {
+    /// What stands there of ours is of a time when that source counted.
+    async fn withdraw(&self) -> Result<(), WriteError> {
+        match self.patch_source(self.source.other(), &[]).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn patch_source(&self, source: FlowSource, conditions: &[Condition]) -> Result<(), kube::Error> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(object::network_status(conditions));
-        self.networks.patch_status(CLUSTER, &params, &patch).await?;
-        Ok(())
+        let patch = Patch::Apply(object::source_status(source, conditions));
+        match source {
+            FlowSource::Network => self
+                .networks
+                .patch_status(CLUSTER, &params, &patch)
+                .await
+                .map(drop),
+            FlowSource::FlowExport => self
+                .flow_exports
+                .patch_status(CLUSTER, &params, &patch)
+                .await
+                .map(drop),
+        }
+    }
+
+    async fn assess(&self, name: &str, status: &ExportProfileStatus) -> Result<(), WriteError> {
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(object::profile_status(name, status));
+        match self.profiles.patch_status(name, &params, &patch).await {
+            Ok(_) => Ok(()),
+            // Gone, or a definition of an earlier version, which has no status.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            // The profile cannot be read, but its status stands there.
+            Err(kube::Error::SerdeError(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::announce;
 use crate::desired::Desired;
 use crate::metrics::{Facts, Metrics};
 use crate::reconcile::{Plan, Reconciler, Turn};
+use crate::run_folder::{Absence, PROBE_INTERVAL, RunFolder};
 use crate::tables::{DATABASE, monitor};
 
 /// How often everything is compared though nothing has happened.
@@ -98,6 +99,8 @@ pub async fn run(
         client,
         desired,
         status,
+        run_folder: RunFolder::of(&config.endpoint),
+        absence: Absence::default(),
     };
     let announced = agent.client.watch();
     let announce = async {
@@ -130,18 +133,33 @@ struct Agent {
     desired: watch::Receiver<Option<Desired>>,
     status: watch::Sender<NodeFlowExportStatus>,
     metrics: Arc<Metrics>,
+    run_folder: RunFolder,
+    absence: Absence,
 }
 
 impl Agent {
     async fn turn_forever(&mut self) -> Result<(), AgentError> {
+        let mut probed_until = Instant::now();
         loop {
-            let wake = self.turn().await;
+            if Instant::now() >= probed_until {
+                self.probe(Instant::now());
+                probed_until = Instant::now() + PROBE_INTERVAL;
+            }
+            let wake = self.turn().await.min(probed_until);
             let pause = tokio::time::sleep_until(wake.into());
             tokio::select! {
                 changed = self.view.changed() => changed.map_err(|_| AgentError::ClientEnded)?,
                 changed = self.desired.changed() => changed.map_err(|_| AgentError::SourceEnded)?,
                 () = pause => {}
             }
+        }
+    }
+
+    fn probe(&mut self, now: Instant) {
+        let probe = self.run_folder.probe();
+        self.absence.saw(probe.socket, now);
+        if self.run_folder.is_local() {
+            self.reconciler.saw_switch(probe.switch);
         }
     }
 
@@ -217,6 +235,7 @@ impl Agent {
             spec_seen: status.is_some(),
             applied: condition::holds(conditions, APPLIED),
             turned: Instant::now(),
+            socket: self.absence,
         });
     }
 
@@ -274,6 +293,10 @@ pub async fn inspect(config: &AgentConfig, desired: &Desired, limit: Duration) -
     let view = watch.borrow().clone();
     client.close().await;
     let mut reconciler = Reconciler::new(&config.node_name, config.endpoint.to_string());
+    let mut run_folder = RunFolder::of(&config.endpoint);
+    if run_folder.is_local() {
+        reconciler.saw_switch(run_folder.probe().switch);
+    }
     reconciler
         .turn(&view, desired, Instant::now(), &wall_clock())
         .status

@@ -10,7 +10,6 @@
 //! collectors restart. What cannot be sent is counted and comes with the next repeat.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
+use crate::pace::jittered;
 
 mod message;
 mod read;
@@ -37,7 +37,7 @@ const COALESCE: Duration = Duration::from_millis(100);
 /// Follows the database until its client ends.
 pub async fn run(mut view: watch::Receiver<View>, metrics: Arc<Metrics>) {
     let mut announcer = Announcer::new(metrics);
-    let mut repeat_at = Instant::now() + jittered(REPEAT);
+    let mut repeat_at = Instant::now() + jittered(REPEAT, 100);
     loop {
         let replica = Arc::clone(&view.borrow_and_update().replica);
         announcer.tell_changes(read(&replica), now());
@@ -50,7 +50,7 @@ pub async fn run(mut view: watch::Receiver<View>, metrics: Arc<Metrics>) {
             }
             () = tokio::time::sleep_until(repeat_at) => {
                 announcer.tell_all(now());
-                repeat_at = Instant::now() + jittered(REPEAT);
+                repeat_at = Instant::now() + jittered(REPEAT, 100);
             }
         }
     }
@@ -178,12 +178,6 @@ fn open(target: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.connect(target)?;
     Ok(socket)
-}
-
-/// Give or take a tenth, so that nodes that were started together part.
-fn jittered(duration: Duration) -> Duration {
-    let permille = 900 + RandomState::new().hash_one(0) % 201;
-    Duration::from_millis(duration.as_millis() as u64 * permille / 1_000)
 }
 
 fn now() -> u32 {

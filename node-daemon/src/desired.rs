@@ -13,9 +13,27 @@ pub struct Desired {
     /// Whether the source could be used as it stands. `None` where somebody else
     /// tells the user, as the controller does in a cluster.
     pub acceptance: Option<Acceptance>,
+    /// Fields of the spec that this daemon does not know, by their places.
+    pub unknown_fields: Vec<String>,
+    /// Why the spec cannot be read. Then the one before it counts.
+    pub unreadable: Option<String>,
+    /// Nothing may be written: the spec cannot be read, and what was asked before is not known.
+    pub hold: bool,
     /// Conditions that were reported before the daemon began; they lend their
     /// transition times.
     pub reported: Vec<Condition>,
+}
+
+impl Desired {
+    /// Whether it asks for the same, as the same generation. What was reported does not count.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        let of = |d: &Self| (d.generation, d.hold);
+        of(self) == of(other)
+            && self.spec == other.spec
+            && self.unknown_fields == other.unknown_fields
+            && self.unreadable == other.unreadable
+            && self.acceptance == other.acceptance
+    }
 }
 
 /// Whether all that stands in the source can be done.
@@ -27,4 +45,6 @@ pub enum Acceptance {
     SomeRefused(String),
     /// The source cannot be read; what it said before still counts.
     Unreadable(String),
+    /// The profile's file cannot be read; both files count as they were.
+    ProfileUnreadable(String),
 }

@@ -70,6 +70,16 @@ pub enum FileError {
     Thread(io::Error),
 }
 
+impl FileError {
+    /// The file at fault.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unreadable { path, .. } | Self::Invalid { path, .. } => Some(path),
+            Self::Thread(_) => None,
+        }
+    }
+}
+
 /// Reads the files and starts to follow them.
 ///
 /// # Errors
@@ -162,7 +172,9 @@ impl Follower {
             interpret(&self.config, texts.first().copied().unwrap_or_default(), profile)?;
         match &acceptance {
             Acceptance::Accepted => tracing::info!(file = %self.config.network.display(), "read"),
-            Acceptance::SomeRefused(problems) | Acceptance::Unreadable(problems) => {
+            Acceptance::SomeRefused(problems)
+            | Acceptance::Unreadable(problems)
+            | Acceptance::ProfileUnreadable(problems) => {
                 tracing::warn!(file = %self.config.network.display(), %problems, "read; some entries are skipped");
             }
         }
@@ -172,7 +184,7 @@ impl Follower {
             spec,
             generation: Some(generation),
             acceptance: Some(acceptance),
-            reported: Vec::new(),
+            ..Desired::default()
         };
         Ok(self.desired.clone())
     }
@@ -181,7 +193,13 @@ impl Follower {
         tracing::error!(%error, "the last good version stays in force");
         self.metrics.file_errors.inc();
         let message = format!("{error}; the last good version stays in force");
-        self.desired.acceptance = Some(Acceptance::Unreadable(message));
+        let of_profile = error
+            .path()
+            .is_some_and(|path| Some(path) == self.config.profile.as_deref());
+        self.desired.acceptance = Some(match of_profile {
+            true => Acceptance::ProfileUnreadable(message),
+            false => Acceptance::Unreadable(message),
+        });
         self.desired.clone()
     }
 }

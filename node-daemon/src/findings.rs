@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 
 use ovsdb::Link;
 use weir_api::condition::{ConditionStatus, Finding};
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
 use weir_api::{NodeFlowExportSpec, Protocol};
 
-use crate::desired::Acceptance;
+use crate::desired::{Acceptance, Desired};
 use crate::diff::Diff;
 use crate::observe::Observed;
 use crate::quirks;
 use crate::rows::DesiredRows;
+use crate::run_folder::SwitchProcess;
 use crate::tables::Slot;
 
 /// All that stands in the source can be done; only where the source is a file.
@@ -26,7 +27,16 @@ pub mod accepted {
     pub const INVALID_ENTRIES: &str = "InvalidEntries";
     /// The file cannot be read; its last good version counts.
     pub const INVALID_FILE: &str = "InvalidFile";
+    /// The profile's file cannot be read; its last good version counts.
+    pub const PROFILE_UNREADABLE: &str = "ProfileUnreadable";
 }
+
+/// The remedy for what this version does not understand.
+const UPDATE: &str = "update weir-node on this node";
+
+/// What is said of a dead switch, with the remedy.
+const NOT_RUNNING: &str = "ovs-vswitchd does not run: nothing holds the lock on ovs-vswitchd.pid; \
+                           start Open vSwitch on this node";
 
 /// Whether ovs-vswitchd has taken the newest rows over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +66,8 @@ pub struct Facts<'a> {
     pub failure: Option<&'a str>,
     /// Whether the switch has followed.
     pub uptake: Uptake,
+    /// Whether it runs.
+    pub switch: SwitchProcess,
 }
 
 /// Findings while the database is in sync.
@@ -68,10 +80,10 @@ pub fn of_synced(facts: &Facts<'_>) -> Vec<Finding> {
 /// Findings while it is not.
 pub fn of_unreachable(endpoint: &str, link: &Link) -> Vec<Finding> {
     let (applied, reason, message) = match link {
-        Link::Down { error, attempts } => (
+        Link::Down { error, .. } => (
             ConditionStatus::False,
             reason::OVSDB_UNREACHABLE,
-            format!("{endpoint}: {error} (attempt {attempts})"),
+            format!("{endpoint}: {error}"),
         ),
         Link::Connecting | Link::Synced => (
             ConditionStatus::Unknown,
@@ -85,14 +97,63 @@ pub fn of_unreachable(endpoint: &str, link: &Link) -> Vec<Finding> {
         .into()
 }
 
+/// The finding about the switch's process.
+pub fn of_switch(switch: SwitchProcess) -> Finding {
+    let (status, reason, message) = match switch {
+        SwitchProcess::Alive => (
+            ConditionStatus::True,
+            reason::SWITCH_RUNNING,
+            "ovs-vswitchd holds the lock on its pid file",
+        ),
+        SwitchProcess::Dead => (ConditionStatus::False, reason::SWITCH_NOT_RUNNING, NOT_RUNNING),
+        SwitchProcess::Unknown => (
+            ConditionStatus::Unknown,
+            reason::NO_PID_FILE,
+            "there is no ovs-vswitchd.pid beside the OVSDB socket; start ovs-vswitchd with --pidfile",
+        ),
+    };
+    finding(SWITCH_ALIVE, status, reason, message)
+}
+
 /// The finding about the source itself.
 pub fn of_acceptance(acceptance: &Acceptance) -> Finding {
     let (holds, reason, message) = match acceptance {
         Acceptance::Accepted => (true, accepted::ACCEPTED, "the file is valid"),
         Acceptance::SomeRefused(why) => (false, accepted::INVALID_ENTRIES, why.as_str()),
         Acceptance::Unreadable(why) => (false, accepted::INVALID_FILE, why.as_str()),
+        Acceptance::ProfileUnreadable(why) => (false, accepted::PROFILE_UNREADABLE, why.as_str()),
     };
     finding(ACCEPTED, holds.into(), reason, message)
+}
+
+/// What the daemon did not understand it did not apply, whatever else holds.
+pub fn admit_what_was_ignored(findings: &mut [Finding], desired: &Desired) {
+    let unread = desired.unreadable.as_ref().map(|why| {
+        let message = format!("the spec cannot be read, and what stands stays: {why}; {UPDATE}");
+        (reason::SPEC_UNREADABLE, message)
+    });
+    let unknown = || {
+        let fields = desired.unknown_fields.join(", ");
+        (!fields.is_empty()).then(|| {
+            (
+                reason::UNKNOWN_FIELDS,
+                format!("left out of account: {fields}; {UPDATE}"),
+            )
+        })
+    };
+    let Some((reason, message)) = unread.or_else(unknown) else {
+        return;
+    };
+    let would_hold =
+        |f: &&mut Finding| f.kind == APPLIED && (f.status == ConditionStatus::True || desired.hold);
+    if let Some(applied) = findings.iter_mut().find(would_hold) {
+        *applied = finding(APPLIED, ConditionStatus::False, reason, message.clone());
+    }
+    // Nobody knows what was asked for, so nobody knows whether it is exported.
+    let exporting = |f: &&mut Finding| desired.hold && f.kind == EXPORTING;
+    if let Some(exporting) = findings.iter_mut().find(exporting) {
+        *exporting = finding(EXPORTING, ConditionStatus::Unknown, reason, message);
+    }
 }
 
 fn applied(facts: &Facts<'_>) -> Finding {
@@ -146,6 +207,13 @@ fn exporting(facts: &Facts<'_>, applied: &Finding) -> Finding {
     if in_force.is_empty() {
         return with(ConditionStatus::False, applied.reason, applied.message.clone());
     }
+    if facts.switch == SwitchProcess::Dead {
+        return with(
+            ConditionStatus::False,
+            reason::SWITCH_NOT_RUNNING,
+            NOT_RUNNING.to_owned(),
+        );
+    }
     match facts.uptake {
         Uptake::Done => {}
         Uptake::Pending => {
@@ -153,12 +221,13 @@ fn exporting(facts: &Facts<'_>, applied: &Finding) -> Finding {
             return with(ConditionStatus::Unknown, reason::PENDING, message);
         }
         Uptake::Overdue => {
-            let root = &facts.observed.root;
-            let message = format!(
-                "ovs-vswitchd does not take the rows over: it has configuration {} of {}; is it running?",
-                root.cur_cfg, root.next_cfg
+            let message =
+                "ovs-vswitchd does not take the rows over (cur_cfg stays behind next_cfg); is it running?";
+            return with(
+                ConditionStatus::False,
+                reason::SWITCH_NOT_RESPONDING,
+                message.to_owned(),
             );
-            return with(ConditionStatus::False, reason::SWITCH_NOT_RESPONDING, message);
         }
     }
     if let Some(bridge) = without_agent(facts) {

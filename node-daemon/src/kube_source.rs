@@ -2,168 +2,207 @@
 //! field selector, and its status, written by server-side apply.
 //!
 //! Two tasks, and neither ever holds the agent up: [`watch_spec`] is the only
-//! writer of the spec, [`write_status`] only reads what the agent publishes.
+//! writer of the spec, [`write_status`] only reads what the agent publishes. What an
+//! object says is read by `read`; when to write is [`crate::status_writer`]'s to say.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use kube::api::{Api, Patch, PatchParams};
+use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
-use kube::{Client, ResourceExt};
+use kube::{Client, Config, Error};
 use serde_json::json;
 use tokio::sync::watch;
 use weir_api::{NodeFlowExport, NodeFlowExportStatus};
 
 use crate::desired::Desired;
 use crate::metrics::Metrics;
-use crate::pace::retry_delay;
+use crate::pace::jittered;
+use crate::status_pace::WriteOutcome;
+use crate::status_writer::{StatusObject, StatusWriter, WriteStep};
+
+mod read;
 
 /// Owner of the status fields.
 pub const FIELD_MANAGER: &str = "weir-node";
 
-/// Changes that follow each other this closely, such as "written" and "taken
-/// over by the switch", become one patch. Long enough, too, that the reports of
+/// Changes that follow each other this closely, give or take a half, such as "written" and
+/// "taken over by the switch", become one patch. Long enough, too, that the reports of
 /// many nodes do not get in the way of the specs of the others: with 100 nodes,
 /// 300 ms cost the slowest of them as much again.
 pub const SETTLE: Duration = Duration::from_secs(1);
 
+/// How long the server may keep a watch, give or take a sixth. The client gives one up that
+/// is 5 s over that, so this bounds how long a connection that is dead on one side alone
+/// keeps a change away.
+pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Longest wait for one patch.
 const PATCH_LIMIT: Duration = Duration::from_secs(10);
 
-/// The object that the status belongs to; `None` while there is none.
-type Object = Option<String>;
+/// Longest silence on a connection while an answer is due; longer than any watch.
+const READ_LIMIT: Duration = Duration::from_secs(45);
+
+/// Longest wait for a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Which object of which cluster.
+#[derive(Clone)]
+pub struct ClusterSource {
+    /// The API server.
+    pub client: Client,
+    /// Name of the node and of its object.
+    pub node_name: String,
+    /// [`WATCH_TIMEOUT`], or what a test has time for.
+    pub watch_timeout: Duration,
+}
+
+/// A client for a daemon that runs for months beside a thousand others: no silence lasts
+/// for ever, and what the server refuses is not sent again behind our back (kube's own
+/// retries are 15, from 5 ms on).
+///
+/// # Errors
+/// The configuration names no usable server or credentials.
+pub fn client(mut config: Config) -> Result<Client, Error> {
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_LIMIT);
+    config.read_timeout = Some(READ_LIMIT);
+    Client::try_from(config)
+}
 
 /// Starts both tasks.
 pub fn spawn(
-    client: Client,
-    node_name: &str,
+    source: ClusterSource,
     status: watch::Receiver<NodeFlowExportStatus>,
     metrics: Arc<Metrics>,
 ) -> watch::Receiver<Option<Desired>> {
-    let api = Api::all(client);
+    let resource = ApiResource::erase::<NodeFlowExport>(&());
+    let api = Api::all_with(source.client.clone(), &resource);
     let (spec_sender, spec) = watch::channel(None);
     let (object_sender, object) = watch::channel(None);
-    let name = node_name.to_owned();
-    tokio::spawn(watch_spec(
-        api.clone(),
-        name.clone(),
-        spec_sender,
-        object_sender,
-        Arc::clone(&metrics),
-    ));
+    let name = source.node_name.clone();
+    let sinks = Sinks {
+        spec: spec_sender,
+        object: object_sender,
+    };
+    tokio::spawn(watch_spec(api.clone(), source, sinks, Arc::clone(&metrics)));
     tokio::spawn(write_status(api, name, object, status, metrics));
     spec
+}
+
+/// Who is to know what the watch shows.
+struct Sinks {
+    spec: watch::Sender<Option<Desired>>,
+    object: watch::Sender<Option<StatusObject>>,
 }
 
 /// Follows the object. That it is gone, or was not there when all objects were
 /// listed, means that nothing shall be exported; that the API server cannot be
 /// asked means nothing at all.
-async fn watch_spec(
-    api: Api<NodeFlowExport>,
-    name: String,
-    spec: watch::Sender<Option<Desired>>,
-    object: watch::Sender<Object>,
-    metrics: Arc<Metrics>,
-) {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+async fn watch_spec(api: Api<DynamicObject>, source: ClusterSource, sinks: Sinks, metrics: Arc<Metrics>) {
+    let name = &source.node_name;
+    let seconds = jittered(source.watch_timeout, 166).as_secs().max(1);
+    let config = watcher::Config::default()
+        .fields(&format!("metadata.name={name}"))
+        .timeout(u32::try_from(seconds).unwrap_or(u32::MAX));
     let mut events = watch_objects(api, config).default_backoff().boxed();
     let mut listed = None;
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Init) => listed = None,
             Ok(Event::InitApply(export)) => listed = Some(export),
-            Ok(Event::InitDone) => tell(listed.take(), &spec, &object),
-            Ok(Event::Apply(export)) => tell(Some(export), &spec, &object),
-            Ok(Event::Delete(_)) => tell(None, &spec, &object),
+            Ok(Event::InitDone) => sinks.show(listed.take()),
+            Ok(Event::Apply(export)) => sinks.show(Some(export)),
+            Ok(Event::Delete(_)) => sinks.show(None),
             Err(error) => {
                 metrics.count_watch_error();
                 tracing::warn!(%error, "watch of NodeFlowExport {name} failed");
             }
         }
-        if spec.is_closed() {
+        if sinks.spec.is_closed() {
             return;
         }
     }
 }
 
-fn tell(
-    export: Option<NodeFlowExport>,
-    spec: &watch::Sender<Option<Desired>>,
-    object: &watch::Sender<Object>,
-) {
-    let uid = export.as_ref().and_then(ResourceExt::uid);
-    let desired = export.map_or_else(Desired::default, desired);
-    spec.send_if_modified(|told| {
-        let same = told
-            .as_ref()
-            .is_some_and(|t| t.spec == desired.spec && t.generation == desired.generation);
-        if !same {
-            *told = Some(desired);
-        }
-        !same
-    });
-    object.send_if_modified(|told| {
-        let changed = *told != uid;
-        *told = uid;
-        changed
-    });
-}
-
-fn desired(export: NodeFlowExport) -> Desired {
-    Desired {
-        generation: export.metadata.generation,
-        reported: export.status.map(|s| s.conditions).unwrap_or_default(),
-        spec: export.spec,
-        acceptance: None,
+impl Sinks {
+    fn show(&self, export: Option<DynamicObject>) {
+        let object = export.as_ref().map(read::status_object);
+        let before = self.spec.borrow().clone();
+        let desired = match export {
+            Some(export) => read::desired(export, before.as_ref()),
+            None => Desired::default(),
+        };
+        self.spec.send_if_modified(|told| {
+            let changed = told.as_ref().is_none_or(|told| !told.asks_the_same(&desired));
+            if changed {
+                *told = Some(desired);
+            }
+            changed
+        });
+        // Even the same again: it shows that the server answers.
+        self.object.send_replace(object);
     }
 }
 
-/// Writes each status to the object, and again to a new object of that name.
+/// Writes the status to the object, and again to a new object of that name.
 /// Ends with the agent, after having tried to write its last word.
 async fn write_status(
-    api: Api<NodeFlowExport>,
+    api: Api<DynamicObject>,
     name: String,
-    mut object: watch::Receiver<Object>,
+    mut object: watch::Receiver<Option<StatusObject>>,
     mut status: watch::Receiver<NodeFlowExportStatus>,
     metrics: Arc<Metrics>,
 ) {
-    let mut written = None;
-    let mut failures = 0;
+    let mut writer = StatusWriter::new(Instant::now());
     loop {
-        let uid = object.borrow_and_update().clone();
+        let on = object.borrow_and_update().clone();
         let latest = status.borrow_and_update().clone();
-        let due = uid.is_some()
-            && latest != NodeFlowExportStatus::default()
-            && written.as_ref() != Some(&(uid.clone(), latest.clone()));
-        if due {
-            let succeeded = patch(&api, &name, &latest).await;
-            metrics.count_status_patch(succeeded);
-            failures = if succeeded { 0 } else { failures + 1 };
-            if succeeded {
-                written = Some((uid, latest));
+        let wake = match writer.step(on.as_ref(), &latest, Instant::now()) {
+            WriteStep::Wait(at) => at,
+            WriteStep::Write => {
+                match patch(&api, &name, &latest).await {
+                    Ok(answer) => {
+                        metrics.count_status_patch(WriteOutcome::Written);
+                        writer.written(on.as_ref(), latest, answer, Instant::now());
+                    }
+                    Err(outcome) => {
+                        metrics.count_status_patch(outcome);
+                        writer.failed(outcome, Instant::now());
+                    }
+                }
+                continue;
             }
-        }
-        let retry = async {
-            match failures {
-                0 => std::future::pending().await,
-                n => tokio::time::sleep(retry_delay(n)).await,
+        };
+        let pause = async {
+            match wake {
+                None => std::future::pending().await,
+                Some(at) => tokio::time::sleep_until(at.into()).await,
             }
         };
         let open = tokio::select! {
             changed = status.changed() => changed.is_ok(),
-            changed = object.changed() => changed.is_ok(),
-            () = retry => true,
+            changed = object.changed() => {
+                writer.server_answered();
+                changed.is_ok()
+            }
+            () = pause => continue,
         };
         if !open {
             return;
         }
-        tokio::time::sleep(SETTLE).await;
+        tokio::time::sleep(jittered(SETTLE, 500)).await;
     }
 }
 
-async fn patch(api: &Api<NodeFlowExport>, name: &str, status: &NodeFlowExportStatus) -> bool {
+async fn patch(
+    api: &Api<DynamicObject>,
+    name: &str,
+    status: &NodeFlowExportStatus,
+) -> Result<StatusObject, WriteOutcome> {
     let body = json!({
         "apiVersion": "weir.dev/v1alpha1",
         "kind": "NodeFlowExport",
@@ -173,71 +212,22 @@ async fn patch(api: &Api<NodeFlowExport>, name: &str, status: &NodeFlowExportSta
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let patch = Patch::Apply(&body);
     match tokio::time::timeout(PATCH_LIMIT, api.patch_status(name, &params, &patch)).await {
-        Ok(Ok(_)) => true,
+        Ok(Ok(answer)) => Ok(read::status_object(&answer)),
         Ok(Err(error)) => {
             tracing::warn!(%error, "cannot write the status of NodeFlowExport {name}");
-            false
+            let unreachable = matches!(error, Error::Service(_) | Error::HyperError(_));
+            Err(if unreachable {
+                WriteOutcome::Unreachable
+            } else {
+                WriteOutcome::Refused
+            })
         }
         Err(_) => {
             tracing::warn!("no answer when writing the status of NodeFlowExport {name}");
-            false
+            Err(WriteOutcome::Refused)
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use weir_api::{BridgeExport, NodeFlowExportSpec};
-
-    fn export(uid: &str, generation: i64, bridge: &str) -> NodeFlowExport {
-        let bridge = BridgeExport {
-            name: bridge.to_owned(),
-            ..Default::default()
-        };
-        let spec = NodeFlowExportSpec {
-            bridges: vec![bridge],
-            ..Default::default()
-        };
-        let mut export = NodeFlowExport::new("node-a", spec);
-        export.metadata.uid = Some(uid.to_owned());
-        export.metadata.generation = Some(generation);
-        export
-    }
-
-    #[test]
-    fn a_change_of_the_status_alone_does_not_wake_the_agent() {
-        let (spec, mut told) = watch::channel(None);
-        let (object, _) = watch::channel(None);
-        tell(Some(export("u1", 1, "br-int")), &spec, &object);
-        assert!(told.has_changed().unwrap());
-        told.mark_unchanged();
-        let mut same = export("u1", 1, "br-int");
-        same.status = Some(NodeFlowExportStatus::default());
-        tell(Some(same), &spec, &object);
-        assert!(!told.has_changed().unwrap());
-        tell(Some(export("u1", 2, "br-ex")), &spec, &object);
-        assert_eq!(told.borrow_and_update().as_ref().unwrap().generation, Some(2));
-    }
-
-    #[test]
-    fn without_the_object_nothing_is_asked_for_and_nowhere_to_report() {
-        let (spec, told) = watch::channel(None);
-        let (object, on) = watch::channel(None);
-        tell(Some(export("u1", 1, "br-int")), &spec, &object);
-        assert_eq!(on.borrow().as_deref(), Some("u1"));
-        tell(None, &spec, &object);
-        assert_eq!(*told.borrow(), Some(Desired::default()));
-        assert_eq!(*on.borrow(), None);
-    }
-
-    #[test]
-    fn an_object_made_anew_is_told_even_with_the_same_spec() {
-        let (spec, _) = watch::channel(None);
-        let (object, mut on) = watch::channel(None);
-        tell(Some(export("u1", 1, "br-int")), &spec, &object);
-        on.mark_unchanged();
-        tell(Some(export("u2", 1, "br-int")), &spec, &object);
-        assert!(on.has_changed().unwrap());
-    }
-}
+mod tests;

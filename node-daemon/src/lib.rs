@@ -11,8 +11,8 @@
 //!                                                                  -> findings -> status
 //! ```
 //!
-//! Everything left of the arrows is pure; I/O is in `agent`, `announce`, the two
-//! sources, `http` and `shutdown`. Nothing here knows which collector listens.
+//! Everything left of the arrows is pure; I/O is in `agent`, `announce`, `run_folder`,
+//! the two sources, `http` and `shutdown`. Nothing here knows which collector listens.
 
 pub mod agent;
 pub mod announce;
@@ -29,8 +29,11 @@ pub mod pace;
 pub mod quirks;
 pub mod reconcile;
 pub mod rows;
+pub mod run_folder;
 pub mod shutdown;
 pub mod status;
+pub mod status_pace;
+pub mod status_writer;
 pub mod tables;
 pub mod transaction;
 

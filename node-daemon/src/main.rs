@@ -13,7 +13,7 @@ use weir_node::shutdown::Signals;
 use weir_node::{AgentConfig, Desired, agent, file_source, http, kube_source};
 
 /// How long the last status may take to reach the API server.
-const LAST_WORD: Duration = kube_source::SETTLE.saturating_add(Duration::from_millis(500));
+const LAST_WORD: Duration = kube_source::SETTLE.saturating_mul(2);
 
 fn main() -> ExitCode {
     let args = match Args::parse().validate() {
@@ -90,13 +90,12 @@ async fn follow_cluster(
             config.with_context(|| format!("--kubeconfig {}", path.display()))?
         }
     };
-    let client = kube::Client::try_from(config).context("cannot reach the cluster")?;
-    Ok(kube_source::spawn(
-        client,
-        &args.node_name,
-        status,
-        Arc::clone(metrics),
-    ))
+    let source = kube_source::ClusterSource {
+        client: kube_source::client(config).context("cannot reach the cluster")?,
+        node_name: args.node_name.clone(),
+        watch_timeout: kube_source::WATCH_TIMEOUT,
+    };
+    Ok(kube_source::spawn(source, status, Arc::clone(metrics)))
 }
 
 fn start_log(format: LogFormat) {

@@ -11,6 +11,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::run_folder::Absence;
+use crate::status_pace::WriteOutcome;
+
 /// One label of a family.
 type Label = [(&'static str, &'static str); 1];
 
@@ -41,10 +44,12 @@ pub struct Facts {
     pub ovsdb_synced: bool,
     /// There is a spec.
     pub spec_seen: bool,
-    /// All of it is in place.
+    /// All of it is in place. Tells of the switch, so it is no matter of readiness.
     pub applied: bool,
     /// When the loop last turned.
     pub turned: Instant,
+    /// Whether the database's socket can be found.
+    pub socket: Absence,
 }
 
 impl Default for Metrics {
@@ -65,6 +70,7 @@ impl Default for Metrics {
                 spec_seen: false,
                 applied: false,
                 turned: Instant::now(),
+                socket: Absence::default(),
             }),
         };
         metrics.register();
@@ -133,10 +139,11 @@ impl Metrics {
         self.interface_messages.get_or_create(&[("result", result)]).inc();
     }
 
-    /// Counts an attempt to write the status.
-    pub fn count_status_patch(&self, succeeded: bool) {
-        let result = if succeeded { "written" } else { "failed" };
-        self.status_patches.get_or_create(&[("result", result)]).inc();
+    /// Counts an attempt to write the status by its outcome.
+    pub fn count_status_patch(&self, outcome: WriteOutcome) {
+        self.status_patches
+            .get_or_create(&[("result", outcome.name())])
+            .inc();
     }
 
     /// Counts a failure of the watch.
@@ -171,12 +178,13 @@ impl Metrics {
 }
 
 impl Facts {
-    /// What is not as it should be, or nothing.
+    /// Why the daemon cannot do its work yet, or nothing. That a spec cannot be applied
+    /// is the status's to say: another daemon could not apply it either, and a rollout
+    /// must not wait for it.
     pub fn unready(&self) -> Vec<&'static str> {
         let facts = [
             (self.ovsdb_synced, "OVSDB is not in sync"),
             (self.spec_seen, "no spec was seen"),
-            (self.applied, "the spec is not applied"),
         ];
         facts
             .into_iter()
@@ -184,8 +192,12 @@ impl Facts {
             .collect()
     }
 
-    /// Whether the loop has turned within `limit` before `now`.
-    pub fn alive(&self, now: Instant, limit: Duration) -> bool {
-        now.saturating_duration_since(self.turned) <= limit
+    /// Why only another start helps; `None`: all is well. The loop must have turned
+    /// within `limit` before `now`.
+    pub fn unhealthy(&self, now: Instant, limit: Duration) -> Option<&'static str> {
+        if now.saturating_duration_since(self.turned) > limit {
+            return Some("the loop does not turn");
+        }
+        self.socket.complaint(now)
     }
 }

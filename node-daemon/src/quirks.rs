@@ -8,6 +8,8 @@
 //! | all | `NetFlow.active_timeout` below 0 is not "never" but 600 s and a warning |
 //! | all | `sFlow` without an agent address is disabled, and only a log says so |
 //! | all | `IPFIX.sampling` takes no 0 |
+//! | all | `IPFIX` without a cache samples its own datagrams on their way out through the bridge: [`weir_api::plan`] keeps the cache on below 1 in 100 |
+//! | all | `sFlow.header` from 1300 on fits into no datagram; the planner bounds it |
 //! | all (3.1 run) | a change of `IPFIX.other_config:virtual_obs_id` changes the form of the data at once, and the templates are not sent again before their time; only an exporter that was removed and made anew sends them |
 
 use std::sync::Arc;

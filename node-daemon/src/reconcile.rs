@@ -16,6 +16,7 @@ use crate::observe::{Observed, observe};
 use crate::pace::{HealBudget, retry_delay};
 use crate::quirks::Dialect;
 use crate::rows::{DesiredRows, desired_rows};
+use crate::run_folder::SwitchProcess;
 use crate::status::{Seen, status};
 use crate::tables::Slot;
 use crate::transaction::{configuration_number, transaction};
@@ -41,6 +42,8 @@ pub struct Reconciler {
     conflicts: usize,
     drift_healed: u64,
     told: Option<Vec<Condition>>,
+    /// Whether ovs-vswitchd runs; `None` where its run folder is not on this host.
+    switch: Option<SwitchProcess>,
 }
 
 /// A configuration that ovs-vswitchd was told to take over.
@@ -100,6 +103,7 @@ impl Reconciler {
             conflicts: 0,
             drift_healed: 0,
             told: None,
+            switch: None,
         }
     }
 
@@ -111,6 +115,11 @@ impl Reconciler {
     /// Slots that hold rows of somebody else, at the last turn.
     pub fn conflicts(&self) -> usize {
         self.conflicts
+    }
+
+    /// Whether ovs-vswitchd runs was found out.
+    pub fn saw_switch(&mut self, switch: SwitchProcess) {
+        self.switch = Some(switch);
     }
 
     /// The status was published: its conditions lend their times to the next.
@@ -164,11 +173,13 @@ impl Reconciler {
             adopted: &self.adopted,
             failure: self.refused.as_ref().map(|r| r.error.as_str()),
             uptake,
+            switch: self.switch.unwrap_or_default(),
         };
         let findings = findings::of_synced(&facts);
         let status = self.conclude(findings, desired, Some((observed, dialect)), time);
         let wake = [hold, overdue_at].into_iter().flatten().min();
-        let plan = (hold.is_none() && !diff.changes.is_empty()).then(|| self.plan(diff.changes, drift));
+        let may_write = hold.is_none() && !desired.hold;
+        let plan = (may_write && !diff.changes.is_empty()).then(|| self.plan(diff.changes, drift));
         Turn { plan, status, wake }
     }
 
@@ -300,11 +311,12 @@ impl Reconciler {
 
     fn conclude(
         &self,
-        findings: Vec<Finding>,
+        mut findings: Vec<Finding>,
         desired: &Desired,
         seen: Seen<'_>,
         time: &Time,
     ) -> NodeFlowExportStatus {
+        findings.extend(self.switch.map(findings::of_switch));
         let before = self.told.as_ref().unwrap_or(&desired.reported);
         status(findings, desired, seen, self.drift_healed, before, time)
     }

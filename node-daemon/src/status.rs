@@ -4,16 +4,19 @@
 use std::collections::BTreeSet;
 
 use weir_api::condition::{Condition, ConditionStatus, Finding, Time, conclude};
-use weir_api::export::{APPLIED, CONFLICT, reason};
+use weir_api::export::{APPLIED, CONFLICT, SWITCH_ALIVE, reason};
 use weir_api::{BridgeStatus, NodeFlowExportSpec, NodeFlowExportStatus, Protocol};
 
 use crate::desired::Desired;
-use crate::findings::{ACCEPTED, of_acceptance};
+use crate::findings::{ACCEPTED, admit_what_was_ignored, of_acceptance};
 use crate::observe::Observed;
 use crate::quirks::Dialect;
 
 /// What the database last said; unknown before it was first in sync.
 pub type Seen<'a> = Option<(&'a Observed, &'a Dialect)>;
+
+/// Of this daemon.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Puts a status together. `before` are the conditions told last.
 pub fn status(
@@ -25,11 +28,14 @@ pub fn status(
     now: &Time,
 ) -> NodeFlowExportStatus {
     findings.extend(desired.acceptance.as_ref().map(of_acceptance));
+    admit_what_was_ignored(&mut findings, desired);
     let bridges = seen.map_or_else(Vec::new, |(observed, dialect)| {
         bridges(&desired.spec, observed, dialect)
     });
     NodeFlowExportStatus {
         observed_generation: desired.generation,
+        daemon_version: Some(VERSION.to_owned()),
+        unknown_fields: desired.unknown_fields.clone(),
         ovs_version: seen.and_then(|(observed, _)| observed.root.ovs_version.clone()),
         protocols: protocols(&bridges),
         reason: main_reason(&findings).to_owned(),
@@ -74,6 +80,7 @@ fn protocols(bridges: &[BridgeStatus]) -> String {
 fn main_reason(findings: &[Finding]) -> &'static str {
     let unhappy = |f: &&Finding| match f.kind {
         CONFLICT => f.status == ConditionStatus::True,
+        SWITCH_ALIVE => f.status == ConditionStatus::False,
         APPLIED | ACCEPTED => f.status != ConditionStatus::True,
         _ => f.status != ConditionStatus::True && f.reason != reason::NO_COLLECTORS,
     };

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use bench::{PATIENCE, Switch, wait};
 use tokio::sync::watch;
 use weir_api::condition::find;
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
 use weir_api::{
     BridgeExport, ConflictPolicy, IpfixExport, NetFlowExport, NodeFlowExportSpec, NodeFlowExportStatus,
     SFlowExport,
@@ -462,11 +462,37 @@ fn a_real_switch_takes_the_rows_over_and_again_after_its_restart() {
     switch.kill_vswitchd();
     agent.set(2, everything("192.0.2.10"));
     let status = agent.wait_for("not followed", |s| {
-        reason_of(s, EXPORTING) == reason::SWITCH_NOT_RESPONDING
+        is(s, EXPORTING, "False") && s.observed_generation == Some(2)
     });
     assert!(is(&status, APPLIED, "True"));
     switch.start_vswitchd();
     agent.wait_for("exporting again", |s| is(s, EXPORTING, "True"));
+    agent.end();
+}
+
+#[test]
+fn a_switch_that_was_killed_is_told_though_its_database_shows_nothing() {
+    let mut switch = switch_with_bridge();
+    switch.start_vswitchd();
+    let agent = Agent::start(&switch, everything("192.0.2.9"));
+    agent.wait_for("exporting", |s| {
+        is(s, EXPORTING, "True") && is(s, SWITCH_ALIVE, "True")
+    });
+    switch.kill_vswitchd();
+    let status = agent.wait_for("dead", |s| is(s, SWITCH_ALIVE, "False"));
+    assert_eq!(
+        (reason_of(&status, SWITCH_ALIVE), reason_of(&status, EXPORTING)),
+        (
+            reason::SWITCH_NOT_RUNNING.to_owned(),
+            reason::SWITCH_NOT_RUNNING.to_owned()
+        )
+    );
+    assert!(is(&status, EXPORTING, "False") && is(&status, APPLIED, "True"));
+    assert_eq!(status.reason, reason::SWITCH_NOT_RUNNING);
+    switch.start_vswitchd();
+    agent.wait_for("alive again", |s| {
+        is(s, SWITCH_ALIVE, "True") && is(s, EXPORTING, "True")
+    });
     agent.end();
 }
 

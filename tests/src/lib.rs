@@ -47,6 +47,7 @@ mod ports;
 pub mod process;
 pub mod product;
 pub mod program;
+pub mod relay;
 mod switch;
 pub mod traffic;
 mod wait;

@@ -6,16 +6,21 @@ use std::process::ExitCode;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use weir_api::{ExportProfile, Network, NodeFlowExport};
+use weir_api::{ExportProfile, FlowExport, Network, NodeFlowExport};
 
 fn main() -> ExitCode {
     let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
         eprintln!("usage: crdgen FOLDER");
         return ExitCode::from(2);
     };
-    let written = [Network::crd(), NodeFlowExport::crd(), ExportProfile::crd()]
-        .into_iter()
-        .try_for_each(|crd| write(&folder, crd));
+    let written = [
+        Network::crd(),
+        FlowExport::crd(),
+        NodeFlowExport::crd(),
+        ExportProfile::crd(),
+    ]
+    .into_iter()
+    .try_for_each(|crd| write(&folder, crd));
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::network::Collectors;
-use crate::profile::IpfixTuning;
+use crate::profile::{ExportSwitch, IpfixTuning};
 
 fn flows(net_flow: &[&str], ipfix: &[&str]) -> ExportNetworkFlows {
     let list = |entries: &[&str]| {
@@ -141,12 +141,12 @@ fn a_node_without_an_address_loses_only_the_node_local_entries() {
 fn the_config_map_appends_its_target_and_its_zeros_count() {
     let bridge = planned(
         &flows(&[], &["10.0.0.2:4739"]),
-        Some(&config(Some(2))),
+        Some(&config(Some(200))),
         ExportProfileSpec::default(),
     );
     let ipfix = bridge.ipfix.unwrap();
     assert_eq!(ipfix.targets, ["10.0.0.2:4739", "1.2.5.6:8888"]);
-    assert_eq!((ipfix.sampling, ipfix.cache_active_timeout), (Some(2), Some(0)));
+    assert_eq!((ipfix.sampling, ipfix.cache_active_timeout), (Some(200), Some(0)));
     assert_eq!(ipfix.cache_max_flows, Some(defaults::IPFIX_CACHE_MAX_FLOWS));
 }
 
@@ -165,6 +165,67 @@ fn the_profile_counts_before_the_config_map() {
     assert_eq!(
         (ipfix.cache_active_timeout, ipfix.sampling),
         (Some(7), Some(defaults::SAMPLING))
+    );
+}
+
+/// What one bridge gets, and what is said of it.
+fn planned_with_problems(config: Option<&FlowsConfig>, tuning: ExportProfileSpec) -> (BridgeExport, String) {
+    let mut flows = flows(&["10.0.0.2:2055"], &["10.0.0.2:4739"]);
+    flows.s_flow = flows.ipfix.clone();
+    let (targets, _) = Targets::resolve(Some(&flows), config, &no_services);
+    let profile = ExportProfile::new("tuned", tuning);
+    let (mut spec, problems) = plan(&targets, Some(&profile), &node(), &|_| 1);
+    let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    (spec.bridges.remove(0), text.join("\n"))
+}
+
+#[test]
+fn export_that_would_feed_itself_keeps_its_cache_wherever_it_was_turned_off() {
+    let uncached = |sampling, cache_active_timeout, cache_max_flows| ExportProfileSpec {
+        ipfix: IpfixTuning {
+            sampling,
+            cache_active_timeout,
+            cache_max_flows,
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let cases = [
+        (None, uncached(Some(1), Some(0), None)),
+        (None, uncached(Some(99), Some(7), Some(0))),
+        // The ConfigMap turns the cache off, and the profile samples often, or the other way round.
+        (Some(config(None)), uncached(Some(50), None, None)),
+        (Some(config(Some(2))), uncached(None, None, None)),
+    ];
+    for (config, tuning) in cases {
+        let (bridge, problems) = planned_with_problems(config.as_ref(), tuning.clone());
+        let ipfix = bridge.ipfix.unwrap();
+        assert!(ipfix.sampling.unwrap() < 100, "{tuning:?}");
+        let cache = (ipfix.cache_active_timeout, ipfix.cache_max_flows);
+        assert!(cache.0 > Some(0) && cache.1 > Some(0), "{tuning:?}: {cache:?}");
+        assert!(
+            problems.contains("ExportProfile tuned") && problems.contains("feed itself"),
+            "{problems}"
+        );
+    }
+    for sampling in [Some(100), None, Some(0)] {
+        let (bridge, problems) = planned_with_problems(None, uncached(sampling, None, Some(0)));
+        assert_eq!(problems, "", "{sampling:?}");
+        assert!(bridge.ipfix.is_none_or(|ipfix| ipfix.cache_max_flows == Some(0)));
+    }
+}
+
+#[test]
+fn what_ovs_would_cut_off_or_never_send_is_bounded_and_named() {
+    let mut tuning = ExportProfileSpec::default();
+    tuning.s_flow.header = Some(1300);
+    tuning.net_flow.active_timeout = Some(1 << 40);
+    let (bridge, problems) = planned_with_problems(None, tuning);
+    assert_eq!(bridge.s_flow.unwrap().header, Some(1299));
+    assert_eq!(bridge.net_flow.unwrap().active_timeout, Some(86_400));
+    assert!(
+        problems.contains("spec.sFlow.header") && problems.contains("spec.netFlow.activeTimeout"),
+        "{problems}"
     );
 }
 
@@ -196,4 +257,34 @@ fn nothing_asked_for_plans_bridges_without_protocols() {
     let (spec, _) = plan(&targets, None, &node(), &|_| 9);
     assert!(!spec.exports_anything());
     assert_eq!(spec.bridges[0].exporter_id, 9);
+}
+
+#[test]
+fn export_is_turned_off_by_profile_and_by_protocol() {
+    let flows = flows(&["10.0.0.2:1"], &["10.0.0.2:2"]);
+    let off = ExportProfileSpec {
+        export: ExportSwitch::Disabled,
+        ..Default::default()
+    };
+    assert!(!planned(&flows, None, off).exports_anything());
+    let mut partly = ExportProfileSpec::default();
+    partly.net_flow.enabled = Some(false);
+    partly.ipfix.enabled = Some(true);
+    let bridge = planned(&flows, Some(&config(None)), partly);
+    assert_eq!(bridge.targets(Protocol::NetFlow), None);
+    assert_eq!(bridge.targets(Protocol::Ipfix).map(<[String]>::len), Some(2));
+}
+
+#[test]
+fn a_protocol_that_is_off_names_no_problem_of_its_entries() {
+    let flows = flows(&[":2055"], &[]);
+    let (targets, _) = Targets::resolve(Some(&flows), None, &no_services);
+    let mut spec = ExportProfileSpec::default();
+    spec.net_flow.enabled = Some(false);
+    let nowhere = NodeFacts {
+        name: "node-b".into(),
+        address: None,
+    };
+    let profile = ExportProfile::new("off", spec);
+    assert_eq!(plan(&targets, Some(&profile), &nowhere, &|_| 1).1, []);
 }

@@ -1,40 +1,40 @@
 use super::*;
-use crate::fixture::{add_node, add_service, empty, object, patch, remove_node};
+use crate::cluster_state::WatchEvent;
+use crate::fixture::{add_node, add_service, decided, empty, object, patch, remove_node, start};
 use crate::object::export;
-use crate::world::Sight;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 /// Does what the decision asks for, as the API server would.
-fn carry_out(world: &mut World, decision: &Decision) {
+fn carry_out(cluster: &mut ClusterState, decision: &Decision) {
     for node in &decision.applies {
         let mut export = export(node, &decision.wanted[node]);
         export.metadata.uid = Some(format!("export-{node}"));
-        see_export(world, export);
+        apply_export(cluster, export);
     }
 }
 
-fn see_export(world: &mut World, export: NodeFlowExport) {
-    world.see(Sight::Export(Event::Apply(DeserializeGuard(Ok(export)))));
+fn apply_export(cluster: &mut ClusterState, export: NodeFlowExport) {
+    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(export)))));
 }
 
-fn see_profile(world: &mut World, name: &str, spec: Value) {
+fn apply_profile(cluster: &mut ClusterState, name: &str, spec: Value) {
     let profile = object(json!({"metadata": {"name": name}, "spec": spec}));
-    world.see(Sight::Profile(Event::Apply(profile)));
+    cluster.see(WatchEvent::Profile(Event::Apply(profile)));
 }
 
-fn see_flows_config(world: &mut World, data: Value) {
+fn apply_flows_config(cluster: &mut ClusterState, data: Value) {
     let metadata = json!({"name": flows_config::NAME, "namespace": flows_config::NAMESPACE});
     let map = object(json!({"metadata": metadata, "data": data}));
-    world.see(Sight::FlowsConfig(Event::Apply(map)));
+    cluster.see(WatchEvent::FlowsConfig(Event::Apply(map)));
 }
 
-fn two_nodes() -> World {
-    let mut world = empty();
-    add_node(&mut world, "a", "10.0.0.1");
-    add_node(&mut world, "b", "10.0.0.2");
-    world
+fn two_nodes() -> ClusterState {
+    let mut cluster = empty();
+    add_node(&mut cluster, "a", "10.0.0.1");
+    add_node(&mut cluster, "b", "10.0.0.2");
+    cluster
 }
 
 fn targets(decision: &Decision, node: &str) -> Vec<String> {
@@ -52,7 +52,7 @@ fn id(decision: &Decision, node: &str) -> u32 {
 
 #[test]
 fn every_node_gets_a_spec_even_where_there_is_no_network() {
-    let decision = decide(&two_nodes());
+    let decision = decided(&two_nodes());
     assert_eq!(decision.applies, ["a", "b"]);
     assert!(decision.wanted.values().all(|w| !w.spec.exports_anything()));
     assert_eq!(decision.wanted["a"].node_uid, "uid-a");
@@ -60,12 +60,12 @@ fn every_node_gets_a_spec_even_where_there_is_no_network() {
 
 #[test]
 fn a_patch_reaches_every_node_with_its_own_address() {
-    let mut world = two_nodes();
+    let mut cluster = two_nodes();
     patch(
-        &mut world,
+        &mut cluster,
         json!({"netFlow": {"collectors": ["192.0.2.9:2056", ":2055"]}}),
     );
-    let decision = decide(&world);
+    let decision = decided(&cluster);
     assert_eq!(targets(&decision, "a"), ["192.0.2.9:2056", "10.0.0.1:2055"]);
     assert_eq!(targets(&decision, "b"), ["192.0.2.9:2056", "10.0.0.2:2055"]);
     assert!(decision.problems.is_empty());
@@ -73,78 +73,85 @@ fn a_patch_reaches_every_node_with_its_own_address() {
 
 #[test]
 fn what_is_in_place_is_not_written_again() {
-    let mut world = two_nodes();
-    patch(&mut world, json!({"netFlow": {"collectors": ["192.0.2.9:2056"]}}));
-    let decision = decide(&world);
-    carry_out(&mut world, &decision);
-    let again = decide(&world);
+    let mut cluster = two_nodes();
+    patch(
+        &mut cluster,
+        json!({"netFlow": {"collectors": ["192.0.2.9:2056"]}}),
+    );
+    let decision = decided(&cluster);
+    carry_out(&mut cluster, &decision);
+    let again = decided(&cluster);
     assert_eq!((again.applies.len(), again.deletes.len()), (0, 0));
     assert_eq!(again.wanted, decision.wanted);
 }
 
 #[test]
 fn a_spec_that_somebody_changed_is_put_right() {
-    let mut world = two_nodes();
-    let decision = decide(&world);
-    carry_out(&mut world, &decision);
-    let mut changed = world.export("a").unwrap().clone();
+    let mut cluster = two_nodes();
+    patch(&mut cluster, json!(null));
+    let decision = decided(&cluster);
+    carry_out(&mut cluster, &decision);
+    let mut changed = cluster.export("a").unwrap().clone();
     changed.spec.bridges.clear();
-    see_export(&mut world, changed);
-    assert_eq!(decide(&world).applies, ["a"]);
+    apply_export(&mut cluster, changed);
+    assert_eq!(decided(&cluster).applies, ["a"]);
 }
 
 #[test]
 fn a_node_that_was_made_anew_owns_its_object() {
-    let mut world = two_nodes();
-    let decision = decide(&world);
-    carry_out(&mut world, &decision);
+    let mut cluster = two_nodes();
+    let decision = decided(&cluster);
+    carry_out(&mut cluster, &decision);
     let anew = json!({"metadata": {"name": "a", "uid": "another"}});
-    world.see(Sight::Node(Event::Apply(object(anew))));
-    let decision = decide(&world);
+    cluster.see(WatchEvent::Node(Event::Apply(object(anew))));
+    let decision = decided(&cluster);
     assert_eq!(decision.applies, ["a"]);
     assert_eq!(decision.wanted["a"].node_uid, "another");
 }
 
 #[test]
 fn exporter_ids_outlive_a_restart_and_are_never_shared() {
-    let mut world = two_nodes();
-    let before = decide(&world);
-    carry_out(&mut world, &before);
-    add_node(&mut world, "Aardvark", "10.0.0.3");
-    let after = decide(&world);
+    let mut cluster = two_nodes();
+    let before = decided(&cluster);
+    carry_out(&mut cluster, &before);
+    add_node(&mut cluster, "Aardvark", "10.0.0.3");
+    let after = decided(&cluster);
     assert_eq!((id(&after, "a"), id(&after, "b")), (1, 2));
     assert_eq!(id(&after, "Aardvark"), 3);
-    remove_node(&mut world, "a");
-    assert_eq!(id(&decide(&world), "b"), 2);
+    remove_node(&mut cluster, "a");
+    assert_eq!(id(&decided(&cluster), "b"), 2);
 }
 
 #[test]
 fn objects_of_nodes_that_are_gone_are_deleted_when_they_are_ours() {
-    let mut world = two_nodes();
-    let decision = decide(&world);
-    carry_out(&mut world, &decision);
+    let mut cluster = two_nodes();
+    let decision = decided(&cluster);
+    carry_out(&mut cluster, &decision);
     let foreign = json!({
         "apiVersion": "weir.dev/v1alpha1", "kind": "NodeFlowExport",
         "metadata": {"name": "by-hand", "uid": "x"}, "spec": {},
     });
-    see_export(&mut world, object(foreign));
-    remove_node(&mut world, "b");
-    assert_eq!(decide(&world).deletes, [("b".to_owned(), "export-b".to_owned())]);
+    apply_export(&mut cluster, object(foreign));
+    remove_node(&mut cluster, "b");
+    assert_eq!(
+        decided(&cluster).deletes,
+        [("b".to_owned(), "export-b".to_owned())]
+    );
 }
 
 #[test]
 fn a_service_is_followed() {
-    let mut world = two_nodes();
+    let mut cluster = two_nodes();
     patch(
-        &mut world,
+        &mut cluster,
         json!({"netFlow": {"collectors": ["c.flows.svc:2055", "192.0.2.9:2056"]}}),
     );
-    let without = decide(&world);
+    let without = decided(&cluster);
     assert_eq!(targets(&without, "a"), ["192.0.2.9:2056"]);
     assert!(without.problems[0].contains("collectors[0] \"c.flows.svc:2055\" names a Service that does not"));
     for address in ["10.96.0.1", "10.96.0.2"] {
-        add_service(&mut world, "c", json!({"clusterIP": address}));
-        let decision = decide(&world);
+        add_service(&mut cluster, "c", json!({"clusterIP": address}));
+        let decision = decided(&cluster);
         assert_eq!(targets(&decision, "a")[0], format!("{address}:2055"));
         assert!(decision.problems.is_empty());
     }
@@ -152,9 +159,10 @@ fn a_service_is_followed() {
 
 #[test]
 fn the_config_map_is_merged_and_its_nonsense_is_named() {
-    let mut world = two_nodes();
-    see_flows_config(&mut world, json!({"nodePort": "4739", "sampling": "many"}));
-    let decision = decide(&world);
+    let mut cluster = two_nodes();
+    patch(&mut cluster, json!(null));
+    apply_flows_config(&mut cluster, json!({"nodePort": "4739", "sampling": "many"}));
+    let decision = decided(&cluster);
     let ipfix = decision.wanted["b"].spec.bridges[0].ipfix.clone().unwrap();
     assert_eq!(ipfix.targets, ["10.0.0.2:4739"]);
     assert_eq!(decision.problems.len(), 1);
@@ -165,14 +173,14 @@ fn the_config_map_is_merged_and_its_nonsense_is_named() {
 
 #[test]
 fn a_profile_serves_the_nodes_that_it_selects() {
-    let mut world = two_nodes();
+    let mut cluster = two_nodes();
     let selector = json!({"matchLabels": {"name": "b"}});
-    see_profile(
-        &mut world,
+    apply_profile(
+        &mut cluster,
         "edge",
         json!({"nodeSelector": selector, "bridges": ["br-int", "br-ex"]}),
     );
-    let decision = decide(&world);
+    let decision = decided(&cluster);
     assert_eq!(decision.wanted["a"].spec.profile, None);
     let spec = &decision.wanted["b"].spec;
     assert_eq!(spec.profile.as_deref(), Some("edge"));
@@ -182,10 +190,10 @@ fn a_profile_serves_the_nodes_that_it_selects() {
 
 #[test]
 fn a_malformed_selector_is_named_and_selects_nothing() {
-    let mut world = two_nodes();
+    let mut cluster = two_nodes();
     let selector = json!({"matchExpressions": [{"key": "k", "operator": "Near", "values": ["v"]}]});
-    see_profile(&mut world, "bad", json!({"nodeSelector": selector}));
-    let decision = decide(&world);
+    apply_profile(&mut cluster, "bad", json!({"nodeSelector": selector}));
+    let decision = decided(&cluster);
     assert_eq!(decision.wanted["a"].spec.profile, None);
     assert!(
         decision.problems[0].starts_with("ExportProfile bad selects no node"),
@@ -196,12 +204,12 @@ fn a_malformed_selector_is_named_and_selects_nothing() {
 
 #[test]
 fn a_bad_entry_is_named_once_and_the_others_still_count() {
-    let mut world = two_nodes();
+    let mut cluster = two_nodes();
     patch(
-        &mut world,
+        &mut cluster,
         json!({"netFlow": {"collectors": ["10.0.0.09:2055", "192.0.2.9:2056"]}}),
     );
-    let decision = decide(&world);
+    let decision = decided(&cluster);
     assert_eq!(targets(&decision, "b"), ["192.0.2.9:2056"]);
     assert_eq!(decision.problems.len(), 1);
     assert!(decision.problems[0].contains("netFlow.collectors[0] \"10.0.0.09:2055\""));
@@ -209,11 +217,180 @@ fn a_bad_entry_is_named_once_and_the_others_still_count() {
 
 #[test]
 fn a_node_without_an_address_is_named_for_each_entry_that_needs_one() {
-    let mut world = two_nodes();
-    add_node(&mut world, "c", "");
-    patch(&mut world, json!({"netFlow": {"collectors": [":2055"]}}));
-    let decision = decide(&world);
+    let mut cluster = two_nodes();
+    add_node(&mut cluster, "c", "");
+    patch(&mut cluster, json!({"netFlow": {"collectors": [":2055"]}}));
+    let decision = decided(&cluster);
     assert_eq!(decision.problems.len(), 1);
     assert!(decision.problems[0].contains("node c has none"));
     assert!(!decision.wanted["c"].spec.exports_anything());
+}
+
+/// Two nodes that export to one collector, as decided and written.
+fn exporting() -> ClusterState {
+    let mut cluster = two_nodes();
+    patch(
+        &mut cluster,
+        json!({"netFlow": {"collectors": ["192.0.2.9:2056"]}}),
+    );
+    let decision = decided(&cluster);
+    carry_out(&mut cluster, &decision);
+    cluster
+}
+
+fn delete_network(cluster: &mut ClusterState) {
+    let network = object(json!({"metadata": {"name": "cluster"}, "spec": {}}));
+    cluster.see(WatchEvent::Network(Event::Delete(network)));
+}
+
+#[test]
+fn without_its_source_every_node_keeps_what_it_exports() {
+    let mut cluster = exporting();
+    delete_network(&mut cluster);
+    add_node(&mut cluster, "c", "10.0.0.3");
+    let decision = decided(&cluster);
+    assert!(decision.holds);
+    assert_eq!(decision.applies, ["c"]);
+    assert_eq!(targets(&decision, "a"), ["192.0.2.9:2056"]);
+    assert!(!decision.wanted["c"].spec.exports_anything());
+    let ids: BTreeSet<u32> = ["a", "b", "c"].map(|node| id(&decision, node)).into();
+    assert_eq!(ids.len(), 3);
+    // Deleting the field is removal, at once.
+    patch(&mut cluster, json!(null));
+    let decision = decided(&cluster);
+    assert!(!decision.holds && decision.wanted.values().all(|w| !w.spec.exports_anything()));
+}
+
+#[test]
+fn a_source_that_was_never_readable_takes_nothing_away() {
+    let mut cluster = exporting();
+    delete_network(&mut cluster);
+    let broken = object(json!({"metadata": {"name": "cluster"}, "spec": {"exportNetworkFlows": 7}}));
+    cluster.see(WatchEvent::Network(Event::Apply(broken)));
+    let decision = decided(&cluster);
+    assert!(decision.holds && decision.applies.is_empty());
+    assert!(decision.unreadable[0].contains("the Network cluster cannot be read"));
+}
+
+#[test]
+fn without_its_source_nothing_is_exported_where_that_was_asked_for() {
+    let settings = crate::source::SourceSettings {
+        on_deleted: OnSourceDeleted::Remove,
+        ..Default::default()
+    };
+    let mut cluster = ClusterState::new(settings);
+    add_node(&mut cluster, "a", "10.0.0.1");
+    patch(
+        &mut cluster,
+        json!({"netFlow": {"collectors": ["192.0.2.9:2056"]}}),
+    );
+    let decision = decided(&cluster);
+    carry_out(&mut cluster, &decision);
+    delete_network(&mut cluster);
+    let decision = decided(&cluster);
+    assert!(!decision.holds && !decision.wanted["a"].spec.exports_anything());
+}
+
+#[test]
+fn the_source_that_is_chosen_counts_and_the_other_does_not() {
+    let settings = crate::source::SourceSettings {
+        source: crate::source::FlowSource::FlowExport,
+        ..Default::default()
+    };
+    let mut cluster = ClusterState::new(settings);
+    add_node(&mut cluster, "a", "10.0.0.1");
+    let flow_export = object(json!({
+        "metadata": {"name": "cluster"},
+        "spec": {"exportNetworkFlows": {"netFlow": {"collectors": ["192.0.2.8:2055"]}}},
+    }));
+    cluster.see(WatchEvent::FlowExport(Event::Apply(flow_export)));
+    patch(
+        &mut cluster,
+        json!({"netFlow": {"collectors": ["192.0.2.9:2056"]}}),
+    );
+    let decision = decided(&cluster);
+    assert_eq!(targets(&decision, "a"), ["192.0.2.8:2055"]);
+    assert!(
+        decision
+            .second_source
+            .unwrap()
+            .contains("the Network cluster asks")
+    );
+    patch(&mut cluster, json!({"netFlow": null}));
+    assert_eq!(decided(&cluster).second_source, None);
+}
+
+#[test]
+fn a_service_that_is_replaced_keeps_its_address_meanwhile() {
+    let mut cluster = two_nodes();
+    patch(
+        &mut cluster,
+        json!({"netFlow": {"collectors": ["c.flows.svc:2055"]}}),
+    );
+    add_service(&mut cluster, "c", json!({"clusterIP": "10.96.0.1"}));
+    let service = object(json!({"metadata": {"name": "c", "namespace": "flows"}, "spec": {}}));
+    cluster.see(WatchEvent::Service(Event::Delete(service)));
+    let decision = decided(&cluster);
+    assert_eq!(targets(&decision, "a"), ["10.96.0.1:2055"]);
+    assert!(
+        decision.problems[0].contains("Service flows/c is gone"),
+        "{:?}",
+        decision.problems
+    );
+    let end = decision.next_check.unwrap();
+    assert_eq!(end, start() + crate::cluster_state::SERVICE_HOLD);
+    let later = decide(&cluster, end);
+    assert!(targets(&later, "a").is_empty() && later.next_check.is_none());
+    add_service(&mut cluster, "c", json!({"clusterIP": "10.96.0.2"}));
+    assert_eq!(targets(&decided(&cluster), "a"), ["10.96.0.2:2055"]);
+}
+
+#[test]
+fn a_service_that_a_new_listing_does_not_show_is_held_too() {
+    let mut cluster = two_nodes();
+    patch(
+        &mut cluster,
+        json!({"netFlow": {"collectors": ["c.flows.svc:2055"]}}),
+    );
+    add_service(&mut cluster, "c", json!({"clusterIP": "10.96.0.1"}));
+    for event in [Event::Init, Event::InitDone] {
+        cluster.see(WatchEvent::Service(event));
+    }
+    assert_eq!(targets(&decided(&cluster), "a"), ["10.96.0.1:2055"]);
+}
+
+#[test]
+fn nodes_of_a_profile_that_cannot_be_read_keep_their_settings() {
+    let mut cluster = two_nodes();
+    patch(&mut cluster, json!({"ipfix": {"collectors": ["192.0.2.9:4739"]}}));
+    apply_profile(&mut cluster, "rare", json!({"ipfix": {"sampling": 10000}}));
+    let decision = decided(&cluster);
+    let mut restarted = two_nodes();
+    patch(
+        &mut restarted,
+        json!({"ipfix": {"collectors": ["192.0.2.9:4739"]}}),
+    );
+    carry_out(&mut restarted, &decision);
+    apply_profile(&mut restarted, "rare", json!({"ipfix": {"sampling": "many"}}));
+    let kept = decided(&restarted);
+    assert!(kept.applies.is_empty(), "{:?}", kept.applies);
+    assert!(kept.unreadable[0].contains("ExportProfile rare cannot be read, its nodes keep"));
+    apply_profile(&mut restarted, "rare", json!({"ipfix": {"sampling": 20000}}));
+    let again = decided(&restarted);
+    assert!(again.unreadable.is_empty() && again.applies.len() == 2);
+}
+
+#[test]
+fn a_profile_turns_export_off_for_its_nodes() {
+    let mut cluster = exporting();
+    let selector = json!({"matchLabels": {"name": "b"}});
+    apply_profile(
+        &mut cluster,
+        "off",
+        json!({"nodeSelector": selector, "export": "Disabled"}),
+    );
+    let decision = decided(&cluster);
+    assert_eq!(decision.applies, ["b"]);
+    assert!(!decision.wanted["b"].spec.exports_anything());
+    assert!(decision.wanted["a"].spec.exports_anything());
 }

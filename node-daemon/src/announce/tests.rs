@@ -122,7 +122,7 @@ fn a_collector_that_is_not_there_costs_nothing_and_is_told_when_it_comes() {
 #[test]
 fn the_time_between_repeats_differs_by_a_tenth_at_most() {
     for _ in 0..100 {
-        let pause = jittered(REPEAT);
+        let pause = jittered(REPEAT, 100);
         assert!(pause >= REPEAT * 9 / 10 && pause <= REPEAT * 11 / 10, "{pause:?}");
     }
 }

@@ -125,6 +125,27 @@ fn a_bad_edit_keeps_the_last_good_version_and_names_the_place() {
 }
 
 #[test]
+fn a_profile_that_cannot_be_read_keeps_what_is_and_is_called_so() {
+    let folder = Folder::new("profile");
+    let mut config = config(folder.write("n.yaml", GOOD));
+    config.profile = Some(folder.write("p.yaml", "spec: {netFlow: {activeTimeout: 5}}"));
+    let (mut follower, first) = Follower::start(config, Arc::default()).unwrap();
+    folder.write("p.yaml", "spec: {netFlow: {activeTimeout: 5, newer: 1}}");
+    let bad = follower.poll().expect("something to tell");
+    assert_eq!(bad.spec, first.spec);
+    let Some(Acceptance::ProfileUnreadable(message)) = &bad.acceptance else {
+        panic!("{:?}", bad.acceptance);
+    };
+    assert!(
+        message.contains("p.yaml: spec.netFlow.newer is no field"),
+        "{message}"
+    );
+    folder.write("n.yaml", OTHER);
+    let still = follower.poll().expect("the other file has changed");
+    assert_eq!(still.spec, first.spec, "what belongs together counts together");
+}
+
+#[test]
 fn a_file_that_is_missing_must_be_missing_twice() {
     let folder = Folder::new("missing");
     let path = folder.write("n.yaml", GOOD);

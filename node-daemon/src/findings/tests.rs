@@ -11,6 +11,10 @@ const TARGET: &str = "192.0.2.9:6343";
 
 /// Findings after everything was written, with the switch in this state.
 fn findings(exports: Vec<BridgeExport>, uptake: Uptake) -> Vec<Finding> {
+    findings_with(exports, uptake, SwitchProcess::Alive)
+}
+
+fn findings_with(exports: Vec<BridgeExport>, uptake: Uptake, switch: SwitchProcess) -> Vec<Finding> {
     let (spec, dialect, adopted) = (spec(exports), old_dialect(), BTreeSet::new());
     let rows = desired_rows(&spec, &dialect, "n");
     let mut model = Model::with_bridges(&["br-int"]);
@@ -30,6 +34,7 @@ fn findings(exports: Vec<BridgeExport>, uptake: Uptake) -> Vec<Finding> {
         adopted: &adopted,
         failure: None,
         uptake,
+        switch,
     })
 }
 
@@ -65,6 +70,36 @@ fn exporting_waits_for_the_switch() {
         of(Uptake::Overdue),
         (ConditionStatus::False, reason::SWITCH_NOT_RESPONDING)
     );
+}
+
+#[test]
+fn what_a_dead_switch_took_over_once_is_not_exported() {
+    let exports = vec![bridge("br-int", &[Protocol::NetFlow], TARGET)];
+    let found = findings_with(exports.clone(), Uptake::Done, SwitchProcess::Dead);
+    assert_eq!(
+        (exporting(&found).status, exporting(&found).reason),
+        (ConditionStatus::False, reason::SWITCH_NOT_RUNNING)
+    );
+    let found = findings_with(exports, Uptake::Done, SwitchProcess::Unknown);
+    assert_eq!(exporting(&found).status, ConditionStatus::True);
+}
+
+#[test]
+fn a_message_holds_nothing_that_counts() {
+    let down = |attempts| Link::Down {
+        error: "cannot connect".to_owned(),
+        attempts,
+    };
+    assert_eq!(
+        of_unreachable("unix:/db.sock", &down(1)),
+        of_unreachable("unix:/db.sock", &down(2))
+    );
+    let found = findings(
+        vec![bridge("br-int", &[Protocol::NetFlow], TARGET)],
+        Uptake::Overdue,
+    );
+    let message = &exporting(&found).message;
+    assert!(!message.contains(|c: char| c.is_ascii_digit()), "{message}");
 }
 
 #[test]

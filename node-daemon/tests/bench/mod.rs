@@ -121,6 +121,7 @@ impl Switch {
         command.status().unwrap().success()
     }
 
+    /// Kills ovs-vswitchd with SIGKILL: its pid file stays.
     pub fn kill_vswitchd(&mut self) {
         self.vswitchd = None;
     }
@@ -132,6 +133,7 @@ impl Switch {
             .args(args)
             .args(["--no-chdir", "-vconsole:off"])
             .arg(format!("--unixctl={}", at("ctl")))
+            .arg(format!("--pidfile={}", at("pid")))
             .arg(format!("--log-file={}", at("log")))
             .stderr(Stdio::null())
             .spawn();

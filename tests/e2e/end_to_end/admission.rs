@@ -14,6 +14,10 @@ pub const CASES: &[Case<Stage>] = &[
         bad_entries_are_refused,
     ),
     Case::new(
+        "a profile that would start a storm or that OVS would cut off is refused at admission",
+        bad_profiles_are_refused,
+    ),
+    Case::new(
         "the longer forms of a collector are admitted",
         good_entries_are_admitted,
     ),
@@ -47,6 +51,33 @@ fn bad_entries_are_refused(stage: &mut Stage) -> Result<()> {
         }
     }
     stage.wait_clean()
+}
+
+fn bad_profiles_are_refused(stage: &mut Stage) -> Result<()> {
+    let apply = |spec: &str| {
+        stage.kube.apply(&format!(
+            "{{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {{name: bad}}, spec: {spec}}}"
+        ))
+    };
+    for (spec, words) in [
+        ("{ipfix: {sampling: 99, cacheMaxFlows: 0}}", "feed itself"),
+        ("{ipfix: {sampling: 1, cacheActiveTimeout: 0}}", "feed itself"),
+        ("{sFlow: {header: 1300}}", "1299"),
+        ("{netFlow: {activeTimeout: 86401}}", "86400"),
+    ] {
+        match apply(spec) {
+            Ok(_) => bail!("{spec} was admitted"),
+            Err(refusal) => ensure!(format!("{refusal:#}").contains(words), "{spec}: {refusal:#}"),
+        }
+    }
+    for spec in [
+        "{ipfix: {sampling: 100, cacheMaxFlows: 0}}",
+        "{ipfix: {cacheMaxFlows: 0}}",
+        "{ipfix: {sampling: 1}}",
+    ] {
+        apply(spec)?;
+    }
+    stage.kube.kubectl(&["delete", "exportprofile", "bad"]).map(drop)
 }
 
 fn good_entries_are_admitted(stage: &mut Stage) -> Result<()> {

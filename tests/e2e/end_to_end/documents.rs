@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, ensure};
 use weir_lab::{environment, harness::Case, product, program};
 
-use crate::stage::{Stage, manifests};
+use crate::{
+    install::platforms,
+    stage::{Stage, manifests},
+};
 
 pub const CASES: &[Case<Stage>] = &[Case::new(
     "every command of docs/operations.md works, in order",
@@ -16,6 +19,7 @@ const PAGE: &str = include_str!("../../../docs/operations.md");
 
 fn the_operations_page_works(stage: &mut Stage) -> Result<()> {
     stage.clear()?;
+    platforms::define_foreign(stage)?;
     let folder = stage.lab.directory().join("reader");
     prepare(&folder)?;
     let mut variables = environment::variables(&stage.lab)?;

@@ -264,7 +264,7 @@ fn a_profile_tunes(stage: &mut Stage) -> Result<()> {
          nodeSelector: {matchLabels: {kubernetes.io/hostname: node-a}}, \
          netFlow: {activeTimeout: 0, engineId: 0}, \
          sFlow: {sampling: 64, polling: 0, header: 96, agent: eth0}, \
-         ipfix: {sampling: 7, cacheActiveTimeout: 0, cacheMaxFlows: 0, obsPointId: 9, virtualObsId: here, \
+         ipfix: {sampling: 700, cacheActiveTimeout: 0, cacheMaxFlows: 0, obsPointId: 9, virtualObsId: here, \
          enableInputSampling: false}}}",
     )?;
     let (tuned, plain) = (stage.lab.node("node-a")?, stage.lab.node("node-b")?);
@@ -275,7 +275,7 @@ fn a_profile_tunes(stage: &mut Stage) -> Result<()> {
         ("sflow", "polling", "0"),
         ("sflow", "header", "96"),
         ("sflow", "agent", "eth0"),
-        ("ipfix", "sampling", "7"),
+        ("ipfix", "sampling", "700"),
         ("ipfix", "cache_active_timeout", "0"),
         ("ipfix", "cache_max_flows", "0"),
         ("ipfix", "obs_point_id", "9"),
@@ -308,15 +308,36 @@ fn the_config_map_is_honoured(stage: &mut Stage) -> Result<()> {
         .apply("{apiVersion: v1, kind: Namespace, metadata: {name: openshift-network-operator}}")?;
     stage.kube.apply(
         "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: openshift-network-operator, name: ovs-flows-config}, \
-         data: {nodePort: '9995', cacheActiveTimeout: 0s, cacheMaxFlows: '400', sampling: '2'}}",
+         data: {nodePort: '9995', cacheActiveTimeout: 0s, cacheMaxFlows: '400', sampling: '200'}}",
     )?;
     for node in stage.lab.nodes() {
         let own = format!("{}:9995", node.addresses().internal());
         crate::stage::wait_targets(node, "ipfix", &["172.30.0.1:4739", &own])?;
         wait_column(node, "ipfix", "cache_active_timeout", "0")?;
         wait_column(node, "ipfix", "cache_max_flows", "400")?;
-        wait_column(node, "ipfix", "sampling", "2")?;
+        wait_column(node, "ipfix", "sampling", "200")?;
     }
+    // Without its cache, export of every second packet through a bridge would feed itself.
+    stage.kube.kubectl(&[
+        "patch",
+        "configmap",
+        "-n",
+        "openshift-network-operator",
+        "ovs-flows-config",
+        "--type=merge",
+        "-p",
+        r#"{"data":{"sampling":"2"}}"#,
+    ])?;
+    for node in stage.lab.nodes() {
+        wait_column(node, "ipfix", "sampling", "2")?;
+        wait_column(node, "ipfix", "cache_active_timeout", "20")?;
+    }
+    stage.wait_condition(
+        &["network.operator", "cluster"],
+        "FlowExportDegraded",
+        "True",
+        &["ovs-flows-config", "feed itself"],
+    )?;
     stage.kube.kubectl(&[
         "delete",
         "configmap",
@@ -350,6 +371,14 @@ fn a_service_is_followed(stage: &mut Stage) -> Result<()> {
     stage
         .kube
         .kubectl(&["delete", "service", "-n", "flows", "sink"])?;
+    // One that is replaced is gone for a moment, too: its last address counts for a minute.
+    let network = &["network.operator", "cluster"];
+    stage.wait_condition(network, "FlowExportDegraded", "True", &["flows/sink is gone"])?;
+    stage.wait_targets("netflow", &["10.96.7.2:2055"])?;
+    wait_until("the hold to end", DEADLINE * 3, || {
+        let degraded = stage.condition(network, "FlowExportDegraded")?;
+        Ok(degraded.is_some_and(|degraded| degraded.text().contains("does not exist")))
+    })?;
     stage.wait_clean()
 }
 

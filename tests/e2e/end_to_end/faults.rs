@@ -125,16 +125,17 @@ fn an_empty_database_is_programmed(stage: &mut Stage) -> Result<()> {
 fn a_vswitchd_restart_is_survived(stage: &mut Stage) -> Result<()> {
     let node = export_all(stage)?;
     node.kill_vswitchd()?;
+    // The rows stand, and say nothing of it.
+    let object = ["nodeflowexport", "node-a"];
+    stage.wait_condition(&object, "SwitchAlive", "False", &["SwitchNotRunning"])?;
+    stage.wait_condition(&object, "Exporting", "False", &["SwitchNotRunning"])?;
     // A change that nobody takes over is applied, but does not export.
     stage.export("netFlow", &["172.30.0.1:2055"])?;
     wait_targets(&node, "netflow", &["172.30.0.1:2055"])?;
-    stage.wait_condition(
-        &["nodeflowexport", "node-a"],
-        "Exporting",
-        "False",
-        &["SwitchNotResponding"],
-    )?;
+    stage.wait_condition(&object, "Applied", "True", &[])?;
+    stage.wait_condition(&object, "Exporting", "False", &["SwitchNotRunning"])?;
     node.start_vswitchd()?;
+    stage.wait_condition(&object, "SwitchAlive", "True", &[])?;
     stage.wait_exporting()
 }
 

@@ -1,113 +1,54 @@
-//! Installing: the manifests are valid, and each part may do what it needs and
-//! nothing else.
+//! Installing: each platform's manifests are valid, pods may be made of them where they are
+//! to run, and each part may do what it needs and nothing else.
 
-use anyhow::{Result, ensure};
+mod authority;
+pub mod command;
+pub mod platforms;
+
 use weir_lab::harness::Case;
 
-use crate::stage::{NAMESPACE, Stage, manifests};
+use crate::stage::Stage;
 
 pub const CASES: &[Case<Stage>] = &[
-    Case::new("the API server accepts the manifests", the_manifests_are_valid),
+    Case::new(
+        "the API server accepts the manifests of every platform with every component",
+        platforms::every_overlay_is_accepted,
+    ),
+    Case::new(
+        "the overlay of OpenShift leaves the Network and users alone",
+        platforms::openshift_keeps_its_own,
+    ),
+    Case::new(
+        "pods are admitted by the level of their namespace and the node's by no stricter one",
+        platforms::pods_meet_the_level_of_their_namespace,
+    ),
+    Case::new(
+        "metrics and probes are served in both address families, and so is the collector",
+        platforms::both_families_are_served,
+    ),
     Case::new(
         "each part has the rights that it needs and no others",
-        rights_are_minimal,
+        authority::rights_are_minimal,
+    ),
+    Case::new(
+        "who has view or edit in the cluster sees and tunes export, and does not direct it",
+        authority::people_have_view_and_edit,
+    ),
+    Case::new(
+        "a node's token writes the report of its own node and of no other",
+        authority::a_node_reports_of_itself_alone,
+    ),
+    Case::new("each right that is given is used", authority::each_right_is_used),
+    Case::new(
+        "weir install prints what the overlays hold",
+        command::install_prints_the_overlays,
+    ),
+    Case::new(
+        "weir install makes what is missing and leaves alone what is there",
+        command::install_mends_what_is_missing,
+    ),
+    Case::new(
+        "weir doctor names what is wrong and what to do",
+        command::doctor_names_a_node_and_the_remedy,
     ),
 ];
-
-fn the_manifests_are_valid(stage: &mut Stage) -> Result<()> {
-    let manifests = manifests().display().to_string();
-    let answer = stage
-        .kube
-        .kubectl(&["apply", "-k", &manifests, "--dry-run=server"])?;
-    for object in [
-        "daemonset.apps/weir-node",
-        "deployment.apps/weir-controller",
-        "deployment.apps/weir-collector",
-    ] {
-        ensure!(answer.contains(object), "no {object} in:\n{answer}");
-    }
-    let policy = manifests.clone() + "/network-policy/collector.yaml";
-    let answer = stage
-        .kube
-        .kubectl(&["create", "-f", &policy, "--dry-run=server"])?;
-    ensure!(
-        answer.contains("networkpolicy.networking.k8s.io/weir-collector"),
-        "{answer}"
-    );
-    Ok(())
-}
-
-/// Account, verb, resource and its subresource.
-type Right = (&'static str, &'static str, &'static str, &'static str);
-
-const ALLOWED: &[Right] = &[
-    (
-        "weir-controller",
-        "patch",
-        "networks.operator.openshift.io/cluster",
-        "status",
-    ),
-    ("weir-controller", "create", "nodeflowexports.weir.dev", ""),
-    ("weir-controller", "watch", "nodes", ""),
-    ("weir-node", "watch", "nodeflowexports.weir.dev", ""),
-    ("weir-node", "patch", "nodeflowexports.weir.dev", "status"),
-    ("weir-collector", "watch", "pods", ""),
-    ("weir-collector", "watch", "replicasets.apps", ""),
-    (
-        "weir-collector",
-        "patch",
-        "apiservices.apiregistration.k8s.io/v1.flows.weir.dev",
-        "",
-    ),
-];
-
-const REFUSED: &[Right] = &[
-    (
-        "weir-controller",
-        "patch",
-        "networks.operator.openshift.io/cluster",
-        "",
-    ),
-    (
-        "weir-controller",
-        "patch",
-        "networks.operator.openshift.io/other",
-        "status",
-    ),
-    ("weir-controller", "list", "secrets", ""),
-    ("weir-controller", "list", "configmaps", ""),
-    ("weir-controller", "watch", "pods", ""),
-    ("weir-node", "patch", "nodeflowexports.weir.dev", ""),
-    ("weir-node", "get", "pods", ""),
-    ("weir-node", "get", "nodes", ""),
-    ("weir-collector", "list", "secrets", ""),
-    ("weir-collector", "get", "secrets", ""),
-    (
-        "weir-collector",
-        "patch",
-        "apiservices.apiregistration.k8s.io/v1.apps",
-        "",
-    ),
-    ("weir-collector", "patch", "pods", ""),
-    ("weir-collector", "patch", "nodeflowexports.weir.dev", "status"),
-];
-
-fn rights_are_minimal(stage: &mut Stage) -> Result<()> {
-    for right in ALLOWED {
-        ensure!(may(stage, right)?, "{right:?} is not allowed");
-    }
-    for right in REFUSED {
-        ensure!(!may(stage, right)?, "{right:?} is allowed");
-    }
-    Ok(())
-}
-
-fn may(stage: &Stage, (account, verb, resource, subresource): &Right) -> Result<bool> {
-    let who = format!("--as=system:serviceaccount:{NAMESPACE}:{account}");
-    let mut command = stage.kube.command();
-    command.args(["auth", "can-i", "-q", "--all-namespaces", &who, verb, resource]);
-    if !subresource.is_empty() {
-        command.arg(format!("--subresource={subresource}"));
-    }
-    Ok(command.output()?.status.success())
-}

@@ -40,5 +40,6 @@ fn main() -> ExitCode {
         .cases(documents::CASES)
         .cases(standalone::CASES)
         .cases(exactness::CASES)
+        .cases(install::command::LAST)
         .run(Options::default().nodes(2).kubernetes(true))
 }

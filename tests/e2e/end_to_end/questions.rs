@@ -5,8 +5,8 @@ use weir_lab::harness::Case;
 
 use crate::stage::Stage;
 
-mod aggregated;
-mod asking;
+pub mod aggregated;
+pub mod asking;
 mod balanced;
 mod beyond;
 mod holders;

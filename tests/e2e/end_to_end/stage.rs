@@ -22,8 +22,12 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// a Service that puts its address in place of the node's.
 pub const RELAY: &str = "172.30.0.1";
 
-/// The namespace that Weir is installed in.
+/// The namespace that Weir is installed in, but for the node daemons.
 pub const NAMESPACE: &str = "weir-system";
+
+/// The namespace of the node daemons, and their account there.
+pub const NODE_NAMESPACE: &str = "weir-node";
+pub const NODE_ACCOUNT: &str = "weir-node";
 
 /// Open vSwitch's tables of exporters, as `ovs-vsctl find` names them.
 pub const TABLES: [&str; 3] = ["ipfix", "sflow", "netflow"];
@@ -76,8 +80,15 @@ impl Stage {
 
     /// Starts a controller replica; two of them elect a leader.
     pub fn start_controller(&mut self, identity: &str) -> Result<()> {
+        // No kubelet here: the daemons are processes.
+        self.start_controller_with(identity, &["--daemon-pods", "none"])
+    }
+
+    /// The same with these options.
+    pub fn start_controller_with(&mut self, identity: &str, options: &[&str]) -> Result<()> {
         let mut command = self.program("weir-controller", "weir-controller")?;
         command.args(["--namespace", NAMESPACE, "--identity", identity]);
+        command.args(options);
         command.args([
             "--lease-duration",
             "4s",
@@ -105,7 +116,8 @@ impl Stage {
             "--http",
             "127.0.0.1:9090",
         ]);
-        self.identify(&mut command, "weir-node")?;
+        let kubeconfig = self.kube.pod_kubeconfig(NODE_NAMESPACE, NODE_ACCOUNT, name)?;
+        command.env("KUBECONFIG", kubeconfig);
         let process = node.spawn("weir-node", &mut command)?;
         self.daemons.insert(name.to_owned(), process);
         Ok(())
@@ -135,23 +147,21 @@ impl Stage {
     /// A program of ours that runs in the underlay as a ServiceAccount.
     fn program(&self, name: &str, account: &str) -> Result<Command> {
         let mut command = Command::new(product::path(name)?);
-        self.identify(&mut command, account)?;
+        let kubeconfig = self.kube.service_account_kubeconfig(NAMESPACE, account)?;
+        command.env("KUBECONFIG", kubeconfig);
         Ok(command)
-    }
-
-    fn identify(&self, command: &mut Command, account: &str) -> Result<()> {
-        command.env(
-            "KUBECONFIG",
-            self.kube.service_account_kubeconfig(NAMESPACE, account)?,
-        );
-        Ok(())
     }
 
     /// Removes every collector by a merge patch and waits until no node has a
     /// row; the way every case begins.
     pub fn clear(&self) -> Result<()> {
-        self.patch(r#"{"spec":{"exportNetworkFlows":null}}"#)?;
+        self.clear_without_waiting()?;
         self.wait_clean()
+    }
+
+    /// Removes every collector.
+    pub fn clear_without_waiting(&self) -> Result<()> {
+        self.patch(r#"{"spec":{"exportNetworkFlows":null}}"#).map(drop)
     }
 
     /// Waits until no node has a row of any exporter.

@@ -7,13 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use weir_lab::{Node, Process, harness::Case, product, program, traffic::transfer, wait_for, wait_until};
 
 use crate::{
     records,
-    stage::{DEADLINE, Stage, TABLES, rows, wait_column, wait_targets},
+    stage::{DEADLINE, Stage, TABLES, manifests, rows, wait_column, wait_targets},
 };
 
 pub const CASES: &[Case<Stage>] = &[
@@ -28,6 +28,10 @@ pub const CASES: &[Case<Stage>] = &[
     Case::new(
         "weir up exports, names flows from the local OVSDB and clears on exit",
         up_is_the_whole_street,
+    ),
+    Case::new(
+        "the units of systemd export from a host, collect there and leave nothing behind",
+        units_are_the_whole_street,
     ),
     Case::new("weir status shows files and clusters", status_shows_both),
 ];
@@ -273,4 +277,81 @@ fn status_shows_both(stage: &mut Stage) -> Result<()> {
         ensure!(said.contains(word), "no {word} in:\n{said}");
     }
     stage.clear()
+}
+
+/// A unit's command with its environment files, as systemd makes it, with the places of the
+/// lab in place of a host's.
+fn of_unit(node: &Node, unit: &str, environment: &str, places: &[(&str, &str)]) -> Result<Command> {
+    let folder = manifests().join("openstack-host");
+    let moved = |text: String| {
+        places
+            .iter()
+            .fold(text, |text, (there, here)| text.replace(there, here))
+    };
+    let text = moved(fs::read_to_string(folder.join(unit))?).replace("\\\n", " ");
+    let line = text.lines().find_map(|line| line.strip_prefix("ExecStart="));
+    let mut line = line.context("a command")?.to_owned();
+    let environment = moved(fs::read_to_string(folder.join(environment))?);
+    for (name, value) in environment.lines().filter_map(|line| line.split_once('=')) {
+        line = line
+            .replace(&format!("${{{name}}}"), value)
+            .replace(&format!("${name}"), value);
+    }
+    let mut words = line.split_whitespace();
+    let program = words
+        .next()
+        .and_then(|path| path.rsplit('/').next())
+        .context("a program")?;
+    let mut command = program_on(node, program)?;
+    command.args(words);
+    Ok(command)
+}
+
+fn units_are_the_whole_street(stage: &mut Stage) -> Result<()> {
+    let (client, web) = records::pods(stage)?;
+    let node = lone_node(stage)?;
+    let folder = stage.lab.directory().join("host");
+    fs::create_dir_all(folder.join("state"))?;
+    let network = fs::read_to_string(manifests().join("openstack-host/network.yaml"))?;
+    let address = node.addresses().internal().to_string();
+    fs::write(
+        folder.join("network.yaml"),
+        network.replace("192.0.2.11", &address),
+    )?;
+    let (etc, state) = (
+        text(&folder).to_owned(),
+        folder.join("state").display().to_string(),
+    );
+    let places = [
+        ("/etc/weir", etc.as_str()),
+        ("${STATE_DIRECTORY}", state.as_str()),
+        ("unix:/run/openvswitch/db.sock", &node.ovsdb_remote()),
+        // Without OVN.
+        (" --ovn-nb=unix:/run/ovn/ovnnb_db.sock", ""),
+        ("192.0.2.0/24", "172.30.0.0/16"),
+        ("192.0.2.11", address.as_str()),
+        ("%H", "node-a"),
+        ("127.0.0.1:9090", "127.0.0.1:9191"),
+    ];
+    let mut collector = of_unit(&node, "weir-collector.service", "collector.env", &places)?;
+    let collector = node.spawn("weir-collector-unit", &mut collector)?;
+    let daemon = node.spawn(
+        "weir-node-unit",
+        &mut of_unit(&node, "weir-node.service", "node.env", &places)?,
+    )?;
+    wait_targets(&node, "ipfix", &[&format!("{address}:4739")])?;
+    wait_for("records of the host's own switch", DEADLINE, || {
+        transfer(&client, &web, 8080, 2_000_000)?;
+        let mut curl = node.netns().command("curl")?;
+        let flows = "http://127.0.0.1:8080/api/v1/flows?since=1h";
+        let text = program::read(curl.args(["--silent", "--show-error", "--max-time", "5", flows]))?;
+        Ok(text.contains(&client.ip().to_string()).then_some(()))
+    })?;
+    ensure!(daemon.terminate(DEADLINE)?.success() && collector.terminate(DEADLINE)?.success());
+    ensure!(
+        TABLES
+            .iter()
+            .all(|table| rows(&node, table).is_ok_and(|rows| rows.is_empty()))
+    );
+    stage.start_daemon("node-a")
 }

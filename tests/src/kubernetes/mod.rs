@@ -29,6 +29,20 @@ const ETCD_PEER: &str = "http://127.0.0.1:2380";
 /// The manager of the fields that the lab itself writes.
 const FIELD_MANAGER: &str = "--field-manager=weir-lab";
 
+/// Requests of our programs are logged, with nothing of what is in them.
+const AUDIT_POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users:
+  - system:serviceaccount:weir-system:weir-controller
+  - system:serviceaccount:weir-system:weir-collector
+  - system:serviceaccount:weir-node:weir-node
+- level: None
+";
+
 /// The API server of the lab.
 #[derive(Debug)]
 pub struct Kubernetes {
@@ -45,6 +59,7 @@ impl Kubernetes {
     pub(crate) fn start(directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory)?;
         credentials::create(directory)?;
+        fs::write(directory.join("audit-policy.yaml"), AUDIT_POLICY)?;
         let etcd = Process::spawn("etcd", directory, &mut etcd(directory)?)?;
         let kubernetes = Self {
             directory: directory.to_owned(),
@@ -125,6 +140,31 @@ impl Kubernetes {
     pub fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = self.kubectl(&["create", "token", name, "-n", namespace, "--duration=24h"])?;
         self.write_kubeconfig(&format!("{namespace}-{name}"), token.trim())
+    }
+
+    /// A kubeconfig as a kubelet gives it to a pod on `node`: its token names the pod and
+    /// the node. The pod, `ACCOUNT-NODE`, is made where there is none.
+    pub fn pod_kubeconfig(&self, namespace: &str, account: &str, node: &str) -> Result<PathBuf> {
+        let name = format!("{account}-{node}");
+        self.apply_objects(vec![objects::account_pod(namespace, account, node)])?;
+        let token = self.kubectl(&[
+            "create",
+            "token",
+            account,
+            "-n",
+            namespace,
+            "--duration=24h",
+            "--bound-object-kind=Pod",
+            "--bound-object-name",
+            &name,
+        ])?;
+        self.write_kubeconfig(&format!("{namespace}-{name}"), token.trim())
+    }
+
+    /// What the accounts of our programs have asked of the API server, an event of its
+    /// audit log a line.
+    pub fn audit_log(&self) -> Result<String> {
+        fs::read_to_string(self.directory.join("audit.log")).context("the audit log")
     }
 
     /// Applies objects of the lab (server side), and returns them as the API
@@ -226,6 +266,8 @@ fn apiserver(program: &Path, directory: &Path) -> Command {
         .arg(file("requestheader-client-ca-file", "front-proxy-ca.crt"))
         .arg(file("proxy-client-cert-file", "front-proxy-client.crt"))
         .arg(file("proxy-client-key-file", "front-proxy-client.key"))
+        .arg(file("audit-policy-file", "audit-policy.yaml"))
+        .arg(file("audit-log-path", "audit.log"))
         .arg(file("cert-dir", "certificates"));
     command
 }

@@ -112,6 +112,22 @@ pub fn pod(spec: &PodSpec, replica_set: Option<&Value>) -> Value {
     })
 }
 
+/// A Pod of a program of a node, which a DaemonSet would have made: `ACCOUNT-NODE`.
+pub fn account_pod(namespace: &str, account: &str, node: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "namespace": namespace, "name": format!("{account}-{node}"),
+            "labels": { "app.kubernetes.io/name": account },
+        },
+        "spec": {
+            "nodeName": node, "serviceAccountName": account,
+            "containers": [{ "name": account, "image": "weir.invalid/lab" }],
+        },
+    })
+}
+
 /// A Pod's status: running, with its addresses.
 pub fn pod_status(spec: &PodSpec, addresses: PodAddresses, node: NodeAddresses) -> Value {
     let (pod_ip, host_ip) = (addresses.v4.to_string(), node.internal().to_string());

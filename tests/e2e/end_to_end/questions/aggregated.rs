@@ -23,9 +23,15 @@ pub fn the_api_server_leads_to_the_collector(stage: &mut Stage) -> Result<()> {
     ] {
         account(stage, name, sees)?;
     }
+    with_certificate(stage, asked_through_the_api_server)
+}
+
+/// Restarts the collector behind its Service, for as long as `ask` takes, once the API
+/// server verifies it.
+pub fn with_certificate(stage: &mut Stage, ask: fn(&Stage) -> Result<()>) -> Result<()> {
     stop(stage)?;
     stage.start_collector_with(&["--http-service", SERVICE])?;
-    let outcome = asked_through_the_api_server(stage);
+    let outcome = verified(stage).and_then(|()| ask(stage));
     stage
         .kube
         .kubectl(&["delete", "endpointslice", "weir-collector-lab", "-n", NAMESPACE])?;
@@ -39,7 +45,7 @@ fn stop(stage: &mut Stage) -> Result<()> {
     collector.terminate(DEADLINE).map(drop)
 }
 
-fn asked_through_the_api_server(stage: &Stage) -> Result<()> {
+fn verified(stage: &Stage) -> Result<()> {
     // Nothing in the lab makes slices of Services.
     stage.kube.apply(&format!(
         "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, metadata: {{name: \
@@ -60,8 +66,10 @@ fn asked_through_the_api_server(stage: &Stage) -> Result<()> {
         ensure!(available["status"] == "True", "{available}");
         ensure!(service["spec"]["insecureSkipTLSVerify"] != true, "{service}");
         Ok(Some(()))
-    })?;
+    })
+}
 
+fn asked_through_the_api_server(stage: &Stage) -> Result<()> {
     let question = ["query", "--since", "2h", "-o", "json"];
     let sums = |account: &str| -> Result<Value> {
         let output = weir(stage, account, &question)?;

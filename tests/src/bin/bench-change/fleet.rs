@@ -15,6 +15,9 @@ use weir_lab::{Kubernetes, Lab, Netns, Process, Switch, files, product, wait_unt
 use crate::watcher::Watcher;
 
 const NAMESPACE: &str = "weir-system";
+/// The namespace of the node daemons, and their account there.
+const NODE_NAMESPACE: &str = "weir-node";
+const NODE_ACCOUNT: &str = "weir-node";
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// One node's processes and the connection that watches its database.
@@ -53,12 +56,18 @@ impl Fleet {
         install(&kubernetes)?;
         let names: Vec<String> = (1..=nodes).map(|number| format!("node-{number:04}")).collect();
         create_nodes(lab, &kubernetes, &names)?;
-        let mut command = product_command("weir-controller", &kubernetes, "weir-controller")?;
-        let controller = lab.spawn("weir-controller", command.args(["--namespace", NAMESPACE]))?;
-        let mut daemon = product_command("weir-node", &kubernetes, "weir-node")?;
+        let mut command = Command::new(product::path("weir-controller")?);
+        command.env(
+            "KUBECONFIG",
+            kubernetes.service_account_kubeconfig(NAMESPACE, "weir-controller")?,
+        );
+        let controller = lab.spawn(
+            "weir-controller",
+            command.args(["--namespace", NAMESPACE, "--daemon-pods", "none"]),
+        )?;
         let members = names
             .iter()
-            .map(|name| member(lab, name, &mut daemon))
+            .map(|name| member(lab, name, &kubernetes))
             .collect::<Result<Vec<_>>>()?;
         let fleet = Self {
             kubernetes,
@@ -169,27 +178,17 @@ fn create_nodes(lab: &Lab, kubernetes: &Kubernetes, names: &[String]) -> Result<
     Ok(())
 }
 
-fn product_command(name: &str, kubernetes: &Kubernetes, account: &str) -> Result<Command> {
-    let mut command = Command::new(product::path(name)?);
-    command.env(
-        "KUBECONFIG",
-        kubernetes.service_account_kubeconfig(NAMESPACE, account)?,
-    );
-    Ok(command)
-}
-
-fn member(lab: &Lab, name: &str, daemon: &mut Command) -> Result<Member> {
+fn member(lab: &Lab, name: &str, kubernetes: &Kubernetes) -> Result<Member> {
     let directory = lab.directory().join("fleet").join(name);
     let switch = Switch::new(&Netns::underlay(), &directory)?;
     switch.create_database()?;
     switch.start_ovsdb(name)?;
     switch.vsctl(&["--no-wait", "add-br", "br-int"])?;
-    let mut command = Command::new(daemon.get_program());
-    for (key, value) in daemon.get_envs() {
-        if let Some(value) = value {
-            command.env(key, value);
-        }
-    }
+    let mut command = Command::new(product::path("weir-node")?);
+    command.env(
+        "KUBECONFIG",
+        kubernetes.pod_kubeconfig(NODE_NAMESPACE, NODE_ACCOUNT, name)?,
+    );
     command.args([
         "--node-name",
         name,

@@ -1,0 +1,312 @@
+//! What is wrong on the nodes, as they and their kubelets report it, and with what they send
+//! to. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Finding;
+use super::cluster::CLOCK_SKEW;
+use super::facts::{Facts, NAMESPACES};
+
+/// A kubelet renews its lease every ten seconds.
+const STALE: f64 = 40.0;
+/// So many nodes are named.
+const NAMED: usize = 5;
+
+/// All of it.
+pub fn judge(facts: &Facts) -> Vec<Finding> {
+    [
+        sources(facts),
+        former_daemons(facts),
+        reports(facts),
+        conditions(facts),
+        clocks(facts),
+        collectors(facts),
+    ]
+    .concat()
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The first of them, and how many there are beside.
+fn named(names: &[&str]) -> String {
+    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// Something asks for export, and the controller has read it.
+fn sources(facts: &Facts) -> Vec<Finding> {
+    let (kind, source) = facts.source();
+    let Some(source) = source else {
+        return vec![Finding::fault(
+            format!("there is no {kind} named cluster, so nobody says what to export"),
+            "make an empty one: docs/operations.md#install",
+        )];
+    };
+    let mut findings = Vec::new();
+    let ours = items(&source["status"]["conditions"]).iter().filter(|condition| {
+        condition["type"]
+            .as_str()
+            .is_some_and(|kind| kind.starts_with("FlowExport"))
+    });
+    let mut seen = false;
+    for condition in ours {
+        seen = true;
+        if condition["type"] == "FlowExportDegraded" && condition["status"] == "True" {
+            findings.push(Finding::fault(
+                format!(
+                    "the {kind}: {}",
+                    condition["message"].as_str().unwrap_or_default()
+                ),
+                "correct what is named",
+            ));
+        }
+    }
+    if !seen {
+        findings.push(Finding::fault(
+            format!("the controller has not read the {kind}"),
+            "kubectl get pods -n weir-system, and the controller's log",
+        ));
+    }
+    if facts.flows_config.is_some() {
+        findings.push(Finding::note(
+            "the ConfigMap openshift-network-operator/ovs-flows-config asks for export, too",
+            "docs/operations.md#the-configmap-ovs-flows-config",
+        ));
+    }
+    findings
+}
+
+/// Node daemons have a namespace of their own; earlier they shared the others'.
+fn former_daemons(facts: &Facts) -> Vec<Finding> {
+    let is_former = |pod: &&Value| {
+        let metadata = &pod["metadata"];
+        metadata["namespace"] == NAMESPACES[0] && metadata["labels"]["app.kubernetes.io/name"] == "weir-node"
+    };
+    if !facts.pods.iter().any(|pod| is_former(&pod)) {
+        return Vec::new();
+    }
+    vec![Finding::fault(
+        "node daemons of an earlier version run beside those of this one",
+        "kubectl delete -n weir-system daemonset/weir-node serviceaccount/weir-node",
+    )]
+}
+
+/// Each node has an object, and a daemon that has read it.
+fn reports(facts: &Facts) -> Vec<Finding> {
+    let known: BTreeSet<&str> = facts.exports.iter().map(name).collect();
+    let without: Vec<&str> = facts
+        .nodes
+        .iter()
+        .map(name)
+        .filter(|node| !known.contains(node))
+        .collect();
+    let silent: Vec<&str> = facts
+        .exports
+        .iter()
+        .filter(|export| export["status"]["observedGeneration"].is_null())
+        .map(name)
+        .collect();
+    let behind: Vec<&str> = facts
+        .exports
+        .iter()
+        .filter(|export| {
+            let seen = &export["status"]["observedGeneration"];
+            !seen.is_null() && *seen != export["metadata"]["generation"]
+        })
+        .map(name)
+        .collect();
+    let mut findings = Vec::new();
+    let mut say = |nodes: &[&str], what: &str, remedy: &str| {
+        if !nodes.is_empty() {
+            findings.push(Finding::fault(format!("{what}: {}", named(nodes)), remedy));
+        }
+    };
+    say(
+        &without,
+        "nodes for which the controller has made no NodeFlowExport",
+        "is a controller ready? kubectl logs -n weir-system deployment/weir-controller",
+    );
+    say(
+        &silent,
+        "nodes whose daemon has never reported",
+        "does one run there? kubectl get pods -n weir-node -o wide. Where a token may not write the report, its log \
+         says Forbidden",
+    );
+    say(
+        &behind,
+        "nodes whose daemon has not seen the newest change",
+        "the daemon's log there: can it reach the API server?",
+    );
+    if findings.is_empty() {
+        findings.push(Finding::fine(format!("all {} nodes report", facts.exports.len())));
+    }
+    findings
+}
+
+/// Of these conditions it is good that they hold; of all others, that they do not.
+const GOOD: [&str; 5] = ["Applied", "Exporting", "SwitchAlive", "Received", "Accepted"];
+
+/// What daemons complain of, by reason.
+fn conditions(facts: &Facts) -> Vec<Finding> {
+    let mut by_reason: BTreeMap<(bool, String, String), Vec<&str>> = BTreeMap::new();
+    for export in &facts.exports {
+        for condition in items(&export["status"]["conditions"]) {
+            let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
+            let good = if GOOD.contains(&&*text("type")) {
+                "True"
+            } else {
+                "False"
+            };
+            // Nothing to export is no fault, and what is on its way comes.
+            if text("status") == good || ["NoCollectors", "Pending"].contains(&&*text("reason")) {
+                continue;
+            }
+            let is_known = text("status") != "Unknown";
+            by_reason
+                .entry((is_known, text("reason"), text("message")))
+                .or_default()
+                .push(name(export));
+        }
+    }
+    by_reason
+        .into_iter()
+        .map(|((is_known, reason, message), mut nodes)| {
+            nodes.dedup();
+            let what = format!("{reason} on {}: {message}", named(&nodes));
+            match is_known {
+                true => Finding::fault(what, remedy(&reason, &message)),
+                false => Finding::note(what, remedy(&reason, &message)),
+            }
+        })
+        .collect()
+}
+
+fn remedy(reason: &str, message: &str) -> &'static str {
+    match reason {
+        "OvsdbUnreachable" if message.contains("Permission denied") => {
+            "the socket is another user's than the daemon's: `stat -c %u:%g` it on the node and take the overlay or the \
+             runAsUser that fits; with SELinux the daemon needs the type spc_t (weir install --platform openshift)"
+        }
+        "OvsdbUnreachable" if message.contains("No such file") => {
+            "is Open vSwitch installed there, and in that directory? weir install --platform has the directory of each \
+             network plugin"
+        }
+        "OvsdbUnreachable" => "does ovsdb-server run there?",
+        "BridgeMissing" => "name the bridges that there are in an ExportProfile",
+        "ForeignRow" => "find out who wrote that row; docs/operations.md#troubleshoot",
+        "SwitchNotRunning" => "start ovs-vswitchd there",
+        "UnknownFields" | "SpecUnreadable" => {
+            "the daemon there is older than the controller: kubectl rollout status -n weir-node daemonset/weir-node"
+        }
+        "SwitchNotResponding" => "does ovs-vswitchd run there? its log",
+        "SFlowAgentMissing" => "give the node an InternalIP, or set sFlow.agent in an ExportProfile",
+        _ => "docs/operations.md#troubleshoot has the reasons",
+    }
+}
+
+/// Kubelets renew their leases by their own clocks.
+fn clocks(facts: &Facts) -> Vec<Finding> {
+    let Some((now, _)) = facts.clocks else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    for lease in &facts.leases {
+        let renewed = lease["spec"]["renewTime"].as_str();
+        let Some(renewed) = renewed.and_then(|text| text.parse::<Timestamp>().ok()) else {
+            continue;
+        };
+        let ahead = renewed.duration_since(now).as_secs_f64();
+        if ahead > CLOCK_SKEW {
+            findings.push(Finding::fault(
+                format!(
+                    "the clock of node {} is {ahead:.0} s ahead of the API server's",
+                    name(lease)
+                ),
+                "set it (chrony): its flows have times of their own, and names are looked up by time",
+            ));
+        } else if ahead < -STALE {
+            findings.push(Finding::fault(
+                format!(
+                    "node {} renewed its lease {:.0} s ago: it is away, or its clock is behind",
+                    name(lease),
+                    -ahead
+                ),
+                "kubectl get node; on the node, chronyc tracking",
+            ));
+        }
+    }
+    findings
+}
+
+/// Targets that are a Service's of this cluster, with nobody behind it, and those that nobody
+/// can reach.
+fn collectors(facts: &Facts) -> Vec<Finding> {
+    let mut targets: BTreeSet<&str> = BTreeSet::new();
+    for bridge in facts
+        .exports
+        .iter()
+        .flat_map(|export| items(&export["spec"]["bridges"]))
+    {
+        for protocol in ["netFlow", "sFlow", "ipfix"] {
+            targets.extend(
+                items(&bridge[protocol]["targets"])
+                    .iter()
+                    .filter_map(Value::as_str),
+            );
+        }
+    }
+    let mut findings = Vec::new();
+    for target in targets {
+        let Ok(address) = target.parse::<std::net::SocketAddr>() else {
+            continue;
+        };
+        let is_of = |service: &&Value| {
+            items(&service["spec"]["clusterIPs"])
+                .iter()
+                .any(|ip| *ip == address.ip().to_string().as_str())
+        };
+        if address.ip().is_loopback() {
+            findings.push(Finding::fault(
+                format!("the collector {target} is each node itself"),
+                "name an address that nodes reach, or :port for each node's own",
+            ));
+        } else if let Some(service) = facts.services.iter().find(is_of) {
+            let namespace = service["metadata"]["namespace"].as_str().unwrap_or_default();
+            if ready_endpoints(facts, namespace, name(service)) == 0 {
+                findings.push(Finding::fault(
+                    format!(
+                        "nobody receives at {target}: the Service {namespace}/{} has no ready endpoint",
+                        name(service)
+                    ),
+                    "is the collector ready? kubectl get pods there",
+                ));
+            }
+        }
+    }
+    findings
+}
+
+fn ready_endpoints(facts: &Facts, namespace: &str, service: &str) -> usize {
+    let of_it = |slice: &&Value| {
+        slice["metadata"]["namespace"] == namespace
+            && slice["metadata"]["labels"]["kubernetes.io/service-name"] == service
+    };
+    let slices = facts.slices.iter().filter(of_it);
+    let endpoints = slices.flat_map(|slice| items(&slice["endpoints"]));
+    endpoints
+        // Unknown is to be taken for ready (discovery.k8s.io/v1).
+        .filter(|endpoint| endpoint["conditions"]["ready"] != false)
+        .count()
+}

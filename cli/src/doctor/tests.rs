@@ -1,0 +1,265 @@
+//! What is found in clusters that have something wrong.
+
+use serde_json::{Value, json};
+
+use super::facts::Facts;
+use super::{Finding, Level, cluster, nodes};
+use crate::platform::{Images, Platform};
+
+/// A cluster with nothing wrong.
+fn well() -> Facts {
+    let installed = Platform::Kubernetes.objects(&Images::default()).unwrap();
+    let now: jiff::Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
+    let condition =
+        |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "R", "message": "m"});
+    Facts {
+        platform: Some(Platform::Kubernetes),
+        groups: vec!["apps".into()],
+        minor: Some(34),
+        clocks: Some((now, now)),
+        installed: installed
+            .iter()
+            .map(|object| (object.clone(), Some(object.clone())))
+            .collect(),
+        network: Some(
+            json!({"spec": {"exportNetworkFlows": {"ipfix": {}}}, "status": {"conditions": [
+            condition("FlowExportAvailable", "True"), condition("FlowExportDegraded", "False")]}}),
+        ),
+        flow_export: None,
+        flows_config: None,
+        nodes: vec![json!({"metadata": {"name": "a"}})],
+        exports: vec![json!({"metadata": {"name": "a", "generation": 2},
+            "spec": {"bridges": [{"ipfix": {"targets": ["10.96.0.9:4739", "192.0.2.1:4739"]}}]},
+            "status": {"observedGeneration": 2, "conditions": [
+                condition("Applied", "True"), condition("Exporting", "True"), condition("Conflict", "False")]}})],
+        leases: vec![
+            json!({"metadata": {"name": "a"}, "spec": {"renewTime": "2026-11-29T11:59:55.000000Z"}}),
+        ],
+        pods: vec![json!({"metadata": {"name": "weir-node-x"},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}})],
+        warnings: Vec::new(),
+        services: vec![
+            json!({"metadata": {"namespace": "weir-system", "name": "weir-collector"},
+            "spec": {"clusterIPs": ["10.96.0.9"]}}),
+        ],
+        slices: vec![json!({"metadata": {"namespace": "weir-system",
+            "labels": {"kubernetes.io/service-name": "weir-collector"}}, "endpoints": [{"conditions": {}}]})],
+        collector: serde_json::from_value(json!({"version": "1", "exporters": []}))
+            .map_err(|e| e.to_string()),
+        unread: Vec::new(),
+    }
+}
+
+fn judge(facts: &Facts) -> Vec<Finding> {
+    [cluster::judge(facts), nodes::judge(facts)].concat()
+}
+
+/// Of a cluster with this wrong, the one fault that is found.
+fn fault(spoil: impl FnOnce(&mut Facts)) -> Finding {
+    let mut facts = well();
+    spoil(&mut facts);
+    let found = judge(&facts);
+    let faults: Vec<&Finding> = found
+        .iter()
+        .filter(|finding| finding.level == Level::Fault)
+        .collect();
+    assert_eq!(faults.len(), 1, "{found:#?}");
+    assert!(!faults[0].remedy.is_empty(), "{faults:?}");
+    faults[0].clone()
+}
+
+fn installed<'a>(facts: &'a mut Facts, kind: &str, name: &str) -> &'a mut Option<Value> {
+    let of_name = |(wanted, _): &&mut (Value, Option<Value>)| {
+        wanted["kind"] == kind && wanted["metadata"]["name"] == name
+    };
+    &mut facts.installed.iter_mut().find(of_name).unwrap().1
+}
+
+#[test]
+fn nothing_is_wrong_where_nothing_is() {
+    let found = judge(&well());
+    assert!(
+        found.iter().all(|finding| finding.level == Level::Fine),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
+    type Spoil = fn(&mut Facts);
+    let cases: &[(Spoil, &str, &str)] = &[
+        (|facts| facts.minor = Some(31), "1.31", "upgrade"),
+        (
+            |facts| *installed(facts, "ValidatingAdmissionPolicy", "weir-node-own-status") = None,
+            "not installed: validatingadmissionpolicy/weir-node-own-status",
+            "weir install",
+        ),
+        (
+            |facts| {
+                let namespace = installed(facts, "Namespace", "weir-node").as_mut().unwrap();
+                namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = json!("restricted");
+            },
+            "pods are refused",
+            "kubectl label namespace weir-node",
+        ),
+        (
+            |facts| {
+                let role = installed(facts, "ClusterRole", "weir-node").as_mut().unwrap();
+                role["rules"][0]["verbs"] = json!(["list"]);
+            },
+            "clusterrole/weir-node",
+            "weir install",
+        ),
+        (
+            |facts| {
+                facts.pods[0]["status"] = json!({"phase": "Pending"});
+                facts.warnings = vec![
+                    json!({"involvedObject": {"name": "weir-node-x"}, "reason": "FailedMount",
+                    "message": "hostPath type check failed: /var/run/openvswitch is not a directory"}),
+                ];
+            },
+            "hostPath type check failed",
+            "no Open vSwitch there",
+        ),
+        (
+            |facts| {
+                facts.warnings = vec![
+                    json!({"involvedObject": {"name": "weir-node"}, "reason": "FailedCreate",
+                    "message": "pods \"weir-node-\" is forbidden: violates PodSecurity \"baseline:latest\""}),
+                ];
+            },
+            "weir-node cannot make pods",
+            "levels of Pod Security",
+        ),
+        (
+            |facts| facts.groups.push("config.openshift.io".into()),
+            "reads the same field",
+            "--platform openshift",
+        ),
+        (
+            |facts| {
+                facts.groups.push("config.openshift.io".into());
+                facts.flow_export = facts.network.clone();
+                let controller = installed(facts, "Deployment", "weir-controller")
+                    .as_mut()
+                    .unwrap();
+                controller["spec"]["template"]["spec"]["containers"][0]["args"] =
+                    json!([crate::platform::OWN_SOURCE]);
+            },
+            "rows of its own",
+            "FlowExport/cluster alone",
+        ),
+        (|facts| facts.network = None, "no Network", "make an empty one"),
+        (
+            |facts| facts.network.as_mut().unwrap()["status"] = json!({}),
+            "has not read the Network",
+            "controller",
+        ),
+        (
+            |facts| {
+                facts.pods[0]["metadata"]["namespace"] = json!("weir-system");
+                facts.pods[0]["metadata"]["labels"] = json!({"app.kubernetes.io/name": "weir-node"});
+            },
+            "an earlier version",
+            "kubectl delete -n weir-system daemonset/weir-node",
+        ),
+        (
+            |facts| facts.nodes.push(json!({"metadata": {"name": "b"}})),
+            "no NodeFlowExport: b",
+            "controller",
+        ),
+        (
+            |facts| facts.exports[0]["status"] = json!({}),
+            "never reported: a",
+            "Forbidden",
+        ),
+        (
+            |facts| facts.exports[0]["metadata"]["generation"] = json!(3),
+            "newest change: a",
+            "API server",
+        ),
+        (
+            |facts| {
+                facts.exports[0]["status"]["conditions"][0] = json!({"type": "Applied", "status": "False",
+                    "reason": "OvsdbUnreachable", "message": "db.sock: Permission denied"});
+            },
+            "OvsdbUnreachable on a",
+            "runAsUser",
+        ),
+        (
+            |facts| {
+                facts.exports[0]["status"]["conditions"][2] = json!({"type": "Throttled", "status": "True",
+                    "reason": "OverBudget", "message": "sampling is 1 in 800"});
+            },
+            "OverBudget on a: sampling",
+            "has the reasons",
+        ),
+        (
+            |facts| facts.leases[0]["spec"]["renewTime"] = json!("2026-11-29T12:01:00.000000Z"),
+            "60 s ahead",
+            "chrony",
+        ),
+        (
+            |facts| facts.leases[0]["spec"]["renewTime"] = json!("2026-11-29T11:50:00.000000Z"),
+            "600 s ago",
+            "chronyc",
+        ),
+        (
+            |facts| facts.slices[0]["endpoints"] = json!([{"conditions": {"ready": false}}]),
+            "nobody receives at 10.96.0.9:4739",
+            "ready",
+        ),
+        (
+            |facts| {
+                facts.collector = serde_json::from_value(json!({"version": "1", "exporters": [],
+                    "records": {"decoded": 1, "stored": 1, "dropped": 0, "kernel_drops": 7}}))
+                .map_err(|e| e.to_string());
+            },
+            "kernel dropped 7",
+            "net.core.rmem_max",
+        ),
+        (
+            |facts| {
+                let service = installed(facts, "APIService", "v1.flows.weir.dev")
+                    .as_mut()
+                    .unwrap();
+                service["status"] = json!({"conditions": [{"type": "Available", "status": "False",
+                    "reason": "MissingEndpoints", "message": "no endpoints"}]});
+            },
+            "MissingEndpoints",
+            "certificate",
+        ),
+    ];
+    for (spoil, what, remedy) in cases {
+        let found = fault(spoil);
+        assert!(
+            found.what.contains(what) && found.remedy.contains(remedy),
+            "{what}, {remedy}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn what_may_be_meant_is_no_fault() {
+    let mut facts = well();
+    facts.platform = Some(Platform::Antrea);
+    facts.flows_config = Some(json!({}));
+    facts.collector = Err("403".into());
+    facts.unread = vec!["cannot list pods".into()];
+    facts.exports[0]["status"]["conditions"][2] = json!({"type": "SwitchAlive", "status": "Unknown",
+        "reason": "NoPidFile", "message": "it cannot be told"});
+    facts.clocks = facts
+        .clocks
+        .map(|(theirs, ours)| (theirs, ours + jiff::SignedDuration::from_secs(9)));
+    let found = judge(&facts);
+    let notes: Vec<&str> = found
+        .iter()
+        .filter(|finding| finding.level == Level::Note)
+        .map(|finding| finding.what.as_str())
+        .collect();
+    assert_eq!(notes.len(), 6, "{notes:?}");
+    assert!(
+        found.iter().all(|finding| finding.level != Level::Fault),
+        "{found:?}"
+    );
+}

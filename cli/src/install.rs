@@ -1,0 +1,281 @@
+//! `weir install`: the objects of a platform, shown, judged by the API server, or applied.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use clap::builder::PossibleValue;
+use clap::{ValueEnum, builder::EnumValueParser};
+use clap_complete::ArgValueCompleter;
+use kube::Client;
+use serde_json::Value;
+
+use crate::platform::{Images, Platform, describe};
+use crate::terminal::say;
+use crate::{cluster, completion, dynamic};
+
+/// The definition that OpenShift brings itself.
+const NETWORK: &str = "networks.operator.openshift.io";
+
+/// A platform, or whichever the cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Auto,
+    Given(Platform),
+}
+
+impl ValueEnum for Choice {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Auto,
+            Self::Given(Platform::Kubernetes),
+            Self::Given(Platform::Openshift),
+            Self::Given(Platform::KubeOvn),
+            Self::Given(Platform::Antrea),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Auto => {
+                Some(PossibleValue::new("auto").help("What the API server's groups say that it is"))
+            }
+            Self::Given(platform) => platform.to_possible_value(),
+        }
+    }
+}
+
+/// Arguments of `weir install`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["dry_run", "apply", "print"])))]
+pub struct InstallArgs {
+    /// What runs Open vSwitch on the nodes
+    #[arg(long, value_name = "PLATFORM", default_value = "auto", value_parser = EnumValueParser::<Choice>::new())]
+    platform: Choice,
+    /// Let the API server judge what would be applied, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Apply it
+    #[arg(long)]
+    apply: bool,
+    /// Print it as YAML, and ask nobody; needs --platform
+    #[arg(long)]
+    print: bool,
+    /// The registry of the images, with a path where they are in one [default: the container
+    /// engine's]
+    #[arg(long, value_name = "REGISTRY")]
+    registry: Option<String>,
+    /// The tag of the images
+    #[arg(long, value_name = "TAG", default_value = "latest")]
+    tag: String,
+    /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
+    #[arg(long, value_name = "FILE", conflicts_with = "print")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", conflicts_with = "print", add = ArgValueCompleter::new(completion::contexts))]
+    context: Option<String>,
+}
+
+/// Shows, checks or applies. Exit code 1: the API server refuses some of it.
+///
+/// # Errors
+/// There is no cluster to reach, or it is not of that platform.
+pub async fn run(args: InstallArgs) -> Result<ExitCode> {
+    let images = Images {
+        registry: args.registry.clone(),
+        tag: Some(args.tag.clone()),
+    };
+    if args.print {
+        return print(args.platform, &images);
+    }
+    let client = cluster::connect(
+        args.kubeconfig.as_deref(),
+        args.context.as_deref(),
+        "give --kubeconfig",
+    )
+    .await?;
+    let platform = decide(args.platform, &dynamic::groups(&client).await?)?;
+    let outcome = apply_all(&client, &platform.objects(&images)?, args.dry_run).await?;
+    if outcome.refused > 0 {
+        say(&format!(
+            "weir: the API server refuses {} objects",
+            outcome.refused
+        ));
+        return Ok(ExitCode::FAILURE);
+    }
+    if args.apply {
+        say(NEXT);
+    } else if outcome.unjudged > 0 {
+        say("note: what is in a namespace that is not there yet cannot be judged");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+const NEXT: &str = "next: kubectl rollout status -n weir-node daemonset/weir-node; then weir doctor says what is \
+                    wrong, if anything is";
+
+fn print(choice: Choice, images: &Images) -> Result<ExitCode> {
+    let Choice::Given(platform) = choice else {
+        anyhow::bail!("--print asks no cluster what it is: give --platform");
+    };
+    let mut out = io::stdout().lock();
+    for object in platform.objects(images)? {
+        write!(out, "---\n{}", serde_saphyr::to_string(&object)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The platform that is meant.
+///
+/// # Errors
+/// The cluster is OpenShift, and another was given: that would replace the cluster's own
+/// definition of the Network.
+fn decide(choice: Choice, groups: &[String]) -> Result<Platform> {
+    let found = Platform::of(groups);
+    match (choice, found) {
+        (Choice::Given(given), Some((Platform::Openshift, _))) if given != Platform::Openshift => {
+            anyhow::bail!(
+                "this cluster is OpenShift, whose Network must not be replaced; give --platform openshift"
+            )
+        }
+        (Choice::Given(given), _) => Ok(given),
+        (Choice::Auto, Some((platform, group))) => {
+            say(&format!(
+                "platform: {} (the API server has {group})",
+                platform.name()
+            ));
+            Ok(platform)
+        }
+        (Choice::Auto, None) => {
+            say(
+                "note: no network plugin that uses Open vSwitch is known by the API server's groups; taken for \
+                 kubernetes",
+            );
+            Ok(Platform::Kubernetes)
+        }
+    }
+}
+
+#[derive(Default)]
+struct Outcome {
+    refused: usize,
+    unjudged: usize,
+}
+
+/// Applies all, one after the other, and says what became of each.
+async fn apply_all(client: &Client, objects: &[Value], dry_run: bool) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let mut missing = BTreeSet::new();
+    for object in objects {
+        let name = describe(object);
+        let before = dynamic::read(client, object).await;
+        let before = before.with_context(|| format!("cannot read {name}"))?;
+        if dry_run && before.is_none() && object["kind"] == "Namespace" {
+            missing.insert(object["metadata"]["name"].to_string());
+        }
+        if missing.contains(&object["metadata"]["namespace"].to_string()) {
+            outcome.unjudged += 1;
+            writeln!(io::stdout(), "{name} would be created")?;
+            continue;
+        }
+        if is_of_somebody_else(before.as_ref()) {
+            writeln!(io::stdout(), "{name} left alone: it is not Weir's")?;
+            continue;
+        }
+        match dynamic::apply(client, object, dry_run).await {
+            Ok(after) => writeln!(io::stdout(), "{name} {}", word(before.as_ref(), &after, dry_run))?,
+            Err(error) => {
+                outcome.refused += 1;
+                writeln!(io::stdout(), "{name} refused: {error:#}")?;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// A definition of the Network that has fields of which ours knows nothing is that of the
+/// Cluster Network Operator, whatever the platform was said to be.
+fn is_of_somebody_else(before: Option<&Value>) -> bool {
+    let Some(before) = before.filter(|before| before["metadata"]["name"] == NETWORK) else {
+        return false;
+    };
+    let annotations = before["metadata"]["annotations"].as_object();
+    annotations.is_some_and(|annotations| annotations.keys().any(|key| key.contains("openshift.io")))
+}
+
+/// What became of an object, as kubectl says it.
+fn word(before: Option<&Value>, after: &Value, dry_run: bool) -> String {
+    let done = match before {
+        None => "created",
+        Some(before) if substance(before) == substance(after) => "unchanged",
+        Some(_) => "configured",
+    };
+    match dry_run {
+        true if done == "unchanged" => done.to_owned(),
+        true => format!("would be {done}"),
+        false => done.to_owned(),
+    }
+}
+
+/// What is asked for in an object: not who wrote it, and how often.
+fn substance(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for key in ["managedFields", "resourceVersion", "generation"] {
+            metadata.remove(key);
+        }
+    }
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn groups(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn nothing_but_its_own_platform_is_installed_on_openshift() {
+        let openshift = groups(&["config.openshift.io"]);
+        let refused = decide(Choice::Given(Platform::Kubernetes), &openshift).unwrap_err();
+        assert!(refused.to_string().contains("--platform openshift"), "{refused}");
+        assert_eq!(decide(Choice::Auto, &openshift).unwrap(), Platform::Openshift);
+        assert_eq!(
+            decide(Choice::Given(Platform::Antrea), &groups(&["apps"])).unwrap(),
+            Platform::Antrea
+        );
+        assert_eq!(
+            decide(Choice::Auto, &groups(&["apps"])).unwrap(),
+            Platform::Kubernetes
+        );
+    }
+
+    #[test]
+    fn the_operators_definition_of_the_network_is_known_by_its_annotations() {
+        let of = |annotations| json!({"metadata": {"name": NETWORK, "annotations": annotations}});
+        let operators = of(json!({"include.release.openshift.io/self-managed-high-availability": "true"}));
+        assert!(is_of_somebody_else(Some(&operators)));
+        assert!(!is_of_somebody_else(Some(&of(json!({})))));
+        assert!(!is_of_somebody_else(None));
+    }
+
+    #[test]
+    fn what_only_the_api_server_counts_is_no_change() {
+        let before = json!({"metadata": {"name": "x", "resourceVersion": "1"}, "spec": 1, "status": 2});
+        let same = json!({"metadata": {"name": "x", "resourceVersion": "2"}, "spec": 1});
+        let other = json!({"metadata": {"name": "x"}, "spec": 3});
+        assert_eq!(word(Some(&before), &same, false), "unchanged");
+        assert_eq!(word(Some(&before), &other, true), "would be configured");
+        assert_eq!(word(None, &other, false), "created");
+    }
+}

@@ -1,0 +1,271 @@
+//! What is installed on each platform: the same objects as manifests/overlays, which are
+//! built into the program, so that `weir install` needs neither the repository nor kubectl.
+//! Pure; a test of the lab holds it against `kubectl kustomize`.
+
+mod merge;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+pub use merge::merged;
+
+/// What runs Open vSwitch on the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Platform {
+    /// OVN-Kubernetes, or Open vSwitch of your own
+    Kubernetes,
+    /// OpenShift, whose Network belongs to the Cluster Network Operator
+    Openshift,
+    /// Kube-OVN
+    KubeOvn,
+    /// Antrea
+    Antrea,
+}
+
+/// By which name a part of manifests/ is known, and its text.
+macro_rules! manifest {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../../manifests/", $path)))
+    };
+}
+
+type Manifest = (&'static str, &'static str);
+
+const DEFINITIONS: [Manifest; 3] = [
+    manifest!("crds/exportprofiles.yaml"),
+    manifest!("crds/flowexports.yaml"),
+    manifest!("crds/nodeflowexports.yaml"),
+];
+const NETWORK: Manifest = manifest!("crds/networks.yaml");
+const BASE: [Manifest; 11] = [
+    manifest!("base/namespaces.yaml"),
+    manifest!("base/rbac/controller.yaml"),
+    manifest!("base/rbac/node.yaml"),
+    manifest!("base/rbac/collector.yaml"),
+    manifest!("base/rbac/people.yaml"),
+    manifest!("base/admission.yaml"),
+    manifest!("base/controller.yaml"),
+    manifest!("base/node.yaml"),
+    manifest!("base/collector.yaml"),
+    manifest!("base/apiservice.yaml"),
+    manifest!("base/metrics-policy.yaml"),
+];
+const CONSTRAINTS: Manifest = manifest!("overlays/openshift/security-context-constraints.yaml");
+
+impl Platform {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Kubernetes, Self::Openshift, Self::KubeOvn, Self::Antrea];
+
+    /// As it is written on the command line, and as its overlay is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes",
+            Self::Openshift => "openshift",
+            Self::KubeOvn => "kube-ovn",
+            Self::Antrea => "antrea",
+        }
+    }
+
+    /// What a cluster is whose API server serves these groups, and by which group it is
+    /// known; none by whose groups no network plugin is known.
+    pub fn of(groups: &[String]) -> Option<(Self, &'static str)> {
+        // OpenShift first: it has OVN-Kubernetes' group as well.
+        let known = [
+            ("config.openshift.io", Self::Openshift),
+            ("kubeovn.io", Self::KubeOvn),
+            ("crd.antrea.io", Self::Antrea),
+            ("k8s.ovn.org", Self::Kubernetes),
+        ];
+        known
+            .into_iter()
+            .find(|(group, _)| groups.iter().any(|served| served == group))
+            .map(|(group, platform)| (platform, group))
+    }
+
+    /// The directory of a node that its database's socket is in.
+    pub fn socket_directory(self) -> &'static str {
+        match self {
+            Self::Antrea => "/var/run/antrea/openvswitch",
+            Self::Kubernetes | Self::Openshift | Self::KubeOvn => "/var/run/openvswitch",
+        }
+    }
+
+    fn definitions(self) -> Vec<Manifest> {
+        let network = (self != Self::Openshift).then_some(NETWORK);
+        DEFINITIONS.into_iter().chain(network).collect()
+    }
+
+    fn resources(self) -> Vec<Manifest> {
+        let constraints = (self == Self::Openshift).then_some(CONSTRAINTS);
+        BASE.into_iter().chain(constraints).collect()
+    }
+
+    fn patches(self) -> &'static [Manifest] {
+        match self {
+            Self::Kubernetes => &[],
+            Self::Openshift => &[
+                manifest!("overlays/openshift/users-of-the-namespace.yaml"),
+                manifest!("overlays/openshift/selinux.yaml"),
+            ],
+            Self::KubeOvn => &[manifest!("overlays/kube-ovn/socket-owner.yaml")],
+            Self::Antrea => &[manifest!("overlays/antrea/socket-directory.yaml")],
+        }
+    }
+
+    /// All objects, in the order in which they are to be made.
+    ///
+    /// # Errors
+    /// What was built in is no YAML, which a test rules out.
+    pub fn objects(self, images: &Images) -> Result<Vec<Value>> {
+        let mut all = documents(&self.definitions())?;
+        let mut resources = documents(&self.resources())?;
+        for patch in documents(self.patches())? {
+            let target = resources.iter_mut().find(|object| key(object) == key(&patch));
+            let target = target.with_context(|| format!("nothing is called {}", describe(&patch)))?;
+            *target = merged(target.take(), patch);
+        }
+        if self == Self::Openshift {
+            add_argument(&mut resources, "weir-controller", OWN_SOURCE);
+        }
+        for object in &mut resources {
+            object["metadata"]["labels"]["app.kubernetes.io/part-of"] = json!("weir");
+            images.put_into(object);
+        }
+        all.append(&mut resources);
+        // Whatever else is made is made in them.
+        all.sort_by_key(|object| object["kind"] != "Namespace");
+        Ok(all)
+    }
+}
+
+/// Has the controller read `FlowExport/cluster`, which no operator reads.
+pub const OWN_SOURCE: &str = "--source=flow-export";
+
+/// Gives a program one more option, as the overlay's JSON patch does.
+fn add_argument(objects: &mut [Value], deployment: &str, argument: &str) {
+    let of_it =
+        |object: &&mut Value| object["kind"] == "Deployment" && object["metadata"]["name"] == deployment;
+    let arguments = objects
+        .iter_mut()
+        .find(of_it)
+        .and_then(|object| object.pointer_mut("/spec/template/spec/containers/0/args"))
+        .and_then(Value::as_array_mut);
+    if let Some(arguments) = arguments {
+        arguments.push(json!(argument));
+    }
+}
+
+/// Where the images come from.
+#[derive(Debug, Clone, Default)]
+pub struct Images {
+    /// What stands before their names.
+    pub registry: Option<String>,
+    /// Their tag; `latest` unless it is given.
+    pub tag: Option<String>,
+}
+
+impl Images {
+    fn put_into(&self, object: &mut Value) {
+        let Some(containers) = object
+            .pointer_mut("/spec/template/spec/containers")
+            .and_then(Value::as_array_mut)
+        else {
+            return;
+        };
+        for container in containers {
+            let Some(name) = container["image"].as_str() else {
+                continue;
+            };
+            let registry = self.registry.as_deref().map_or(String::new(), |registry| {
+                format!("{}/", registry.trim_end_matches('/'))
+            });
+            let tag = self.tag.as_deref().unwrap_or("latest");
+            container["image"] = json!(format!("{registry}{name}:{tag}"));
+        }
+    }
+}
+
+fn documents(manifests: &[Manifest]) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for (path, text) in manifests {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(text).with_context(|| (*path).to_owned())?;
+        all.extend(objects.into_iter().filter(Value::is_object));
+    }
+    Ok(all)
+}
+
+/// By what an object is known.
+fn key(object: &Value) -> (&Value, &Value, &Value) {
+    let metadata = &object["metadata"];
+    (&object["kind"], &metadata["namespace"], &metadata["name"])
+}
+
+/// `kind/name`, as kubectl writes it.
+pub fn describe(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    format!(
+        "{}/{}",
+        text(&object["kind"]).to_lowercase(),
+        text(&object["metadata"]["name"])
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
+        objects
+            .iter()
+            .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+    }
+
+    #[test]
+    fn every_platform_has_its_objects_and_openshift_leaves_the_network_alone() {
+        for platform in Platform::ALL {
+            let objects = platform.objects(&Images::default()).unwrap();
+            assert_eq!(objects[0]["kind"], "Namespace");
+            let network = find(
+                &objects,
+                "CustomResourceDefinition",
+                "networks.operator.openshift.io",
+            );
+            assert_eq!(network.is_none(), platform == Platform::Openshift);
+            let daemon = find(&objects, "DaemonSet", "weir-node").unwrap();
+            let pod = &daemon["spec"]["template"]["spec"];
+            assert_eq!(pod["volumes"][0]["hostPath"]["path"], platform.socket_directory());
+            assert_eq!(pod["containers"][0]["image"], "weir-node:latest");
+        }
+    }
+
+    #[test]
+    fn images_are_of_the_registry_and_tag_that_are_asked_for() {
+        let images = Images {
+            registry: Some("registry.example/weir/".into()),
+            tag: Some("1.2".into()),
+        };
+        let objects = Platform::KubeOvn.objects(&images).unwrap();
+        let pod = &find(&objects, "Deployment", "weir-collector").unwrap()["spec"]["template"]["spec"];
+        assert_eq!(
+            pod["containers"][0]["image"],
+            "registry.example/weir/weir-collector:1.2"
+        );
+    }
+
+    #[test]
+    fn a_platform_is_known_by_the_groups_of_its_network() {
+        let of = |groups: &[&str]| {
+            let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+            Platform::of(&groups).map(|(platform, _)| platform)
+        };
+        assert_eq!(
+            of(&["apps", "k8s.ovn.org", "config.openshift.io"]),
+            Some(Platform::Openshift)
+        );
+        assert_eq!(of(&["k8s.ovn.org"]), Some(Platform::Kubernetes));
+        assert_eq!(of(&["kubeovn.io"]), Some(Platform::KubeOvn));
+        assert_eq!(of(&["crd.antrea.io"]), Some(Platform::Antrea));
+        assert_eq!(of(&["apps", "cilium.io"]), None);
+    }
+}

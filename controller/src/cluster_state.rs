@@ -1,0 +1,359 @@
+//! The cluster as the watches show it, reduced to what decisions read. It owns
+//! no I/O: a watch event goes in, how much it matters comes out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service};
+use k8s_openapi::jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt};
+use weir_api::collector::ServiceRef;
+use weir_api::network::CLUSTER;
+use weir_api::plan::named_services;
+use weir_api::{
+    Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, FlowExport, Network, NodeFlowExport,
+    flows_config,
+};
+
+use crate::facts::{
+    DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node, read_pod,
+    read_service, strip_export, strip_profile,
+};
+use crate::source::{FlowSource, SourceSettings};
+use crate::table::{ObjectChange, Table, key_of};
+use crate::weigh::{weigh_export, weigh_node, weigh_plan, weigh_profile, weigh_report, weigh_source};
+
+/// One event of one watch.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "each is passed on once; a box for each event would cost more"
+)]
+pub enum WatchEvent {
+    /// A `Network`.
+    Network(Event<DeserializeGuard<Network>>),
+    /// A `FlowExport`.
+    FlowExport(Event<DeserializeGuard<FlowExport>>),
+    /// An `ExportProfile`.
+    Profile(Event<DeserializeGuard<ExportProfile>>),
+    /// The ConfigMap with IPFIX tuning.
+    FlowsConfig(Event<DeserializeGuard<ConfigMap>>),
+    /// A `Node`.
+    Node(Event<DeserializeGuard<Node>>),
+    /// A `NodeFlowExport`.
+    Export(Event<DeserializeGuard<NodeFlowExport>>),
+    /// A `Service`.
+    Service(Event<DeserializeGuard<Service>>),
+    /// A pod of the node daemon.
+    Daemon(Event<DeserializeGuard<Pod>>),
+}
+
+/// How many uids of deleted `NodeFlowExport`s are remembered.
+const REMEMBERED_DELETIONS: usize = 1024;
+
+/// How long the address of a Service that is gone is held: `kubectl replace --force`
+/// and a Helm upgrade delete it and make it anew, and the rows are not to go with it.
+pub const SERVICE_HOLD: Duration = Duration::from_secs(60);
+
+/// Everything that was gathered.
+#[derive(Debug, Default)]
+pub struct ClusterState {
+    settings: SourceSettings,
+    networks: Table<SourceFacts>,
+    flow_exports: Table<SourceFacts>,
+    profiles: Table<ExportProfile>,
+    flows_configs: Table<BTreeMap<String, String>>,
+    nodes: Table<NodeRecord>,
+    exports: Table<NodeFlowExport>,
+    services: Table<ServiceAddress>,
+    daemons: Table<DaemonPod>,
+    /// The last addresses of Services that are gone, and since when they are.
+    held_addresses: BTreeMap<(String, String), (IpAddr, Timestamp)>,
+    /// Nodes whose last pod of the daemon went, and when.
+    left_by_daemon: BTreeMap<String, Timestamp>,
+    /// Uids of `NodeFlowExport`s that are gone, so that the late answer to a
+    /// write does not bring one back.
+    deleted: VecDeque<String>,
+}
+
+impl ClusterState {
+    /// Nothing was gathered yet.
+    pub fn new(settings: SourceSettings) -> Self {
+        Self {
+            settings,
+            ..Self::default()
+        }
+    }
+
+    /// Takes an event in and says what it may have changed.
+    pub fn apply(&mut self, event: WatchEvent, now: Timestamp) -> ObjectChange {
+        match event {
+            WatchEvent::Network(event) => self.networks.apply(event, read_network, weigh_source),
+            WatchEvent::FlowExport(event) => self.flow_exports.apply(event, read_flow_export, weigh_source),
+            WatchEvent::Profile(event) => self.profiles.apply(event, strip_profile, weigh_profile),
+            WatchEvent::FlowsConfig(event) => {
+                self.flows_configs
+                    .apply(event, |map| map.data.unwrap_or_default(), weigh_plan)
+            }
+            WatchEvent::Node(event) => self.nodes.apply(event, read_node, weigh_node),
+            WatchEvent::Export(event) => self.apply_export(event),
+            WatchEvent::Service(event) => self.apply_service(event, now),
+            WatchEvent::Daemon(event) => self.apply_daemon(event, now),
+        }
+    }
+
+    fn apply_daemon(&mut self, event: Event<DeserializeGuard<Pod>>, now: Timestamp) -> ObjectChange {
+        let nodes = |daemons: &Table<DaemonPod>| -> BTreeSet<String> {
+            daemons.rows().map(|pod| pod.node.clone()).collect()
+        };
+        let before = nodes(&self.daemons);
+        let change = self.daemons.apply(event, read_pod, weigh_report);
+        if change != ObjectChange::Nothing {
+            let after = nodes(&self.daemons);
+            let left = before.into_iter().filter(|node| !after.contains(node));
+            self.left_by_daemon.extend(left.map(|node| (node, now)));
+            self.left_by_daemon.retain(|node, _| !after.contains(node));
+        }
+        // The first listing is no reason to plan.
+        change.min(ObjectChange::Report)
+    }
+
+    fn apply_export(&mut self, event: Event<DeserializeGuard<NodeFlowExport>>) -> ObjectChange {
+        match &event {
+            Event::Apply(object) if self.is_outdated(object) => return ObjectChange::Nothing,
+            Event::Delete(object) => self.remember_deletion(object),
+            _ => {}
+        }
+        self.exports.apply(event, strip_export, weigh_export)
+    }
+
+    /// A watch lags behind the answers to our own writes; what it shows of
+    /// older generations is no news.
+    fn is_outdated(&self, object: &DeserializeGuard<NodeFlowExport>) -> bool {
+        let Some(known) = self.exports.named(&object.name_any()) else {
+            return false;
+        };
+        known.uid() == object.uid() && known.metadata.generation > object.meta().generation
+    }
+
+    fn remember_deletion(&mut self, object: &DeserializeGuard<NodeFlowExport>) {
+        if self.deleted.len() == REMEMBERED_DELETIONS {
+            self.deleted.pop_front();
+        }
+        self.deleted.extend(object.uid());
+    }
+
+    fn apply_service(&mut self, event: Event<DeserializeGuard<Service>>, now: Timestamp) -> ObjectChange {
+        let unnamed = match &event {
+            Event::Apply(service) | Event::Delete(service) => !self.names(&key_of(service)),
+            _ => false,
+        };
+        let before = self.named_addresses();
+        let change = self.services.apply(event, read_service, weigh_plan);
+        for (service, address) in before {
+            if !matches!(self.services.within(&service.0, &service.1), Some(Ok(_))) {
+                self.held_addresses.insert(service, (address, now));
+            }
+        }
+        self.held_addresses
+            .retain(|_, (_, gone)| is_within(*gone, SERVICE_HOLD, now));
+        if unnamed { ObjectChange::Nothing } else { change }
+    }
+
+    /// The Services that the configuration names and that have an address.
+    fn named_addresses(&self) -> Vec<((String, String), IpAddr)> {
+        let address = |service: &ServiceRef| match self.services.within(&service.namespace, &service.name) {
+            Some(Ok(address)) => Some(((service.namespace.clone(), service.name.clone()), *address)),
+            _ => None,
+        };
+        self.named_services().iter().filter_map(address).collect()
+    }
+
+    /// Whether the configuration names that Service.
+    fn names(&self, (namespace, name): &(String, String)) -> bool {
+        let named = self.named_services();
+        named
+            .iter()
+            .any(|service| service.namespace == *namespace && service.name == *name)
+    }
+
+    fn named_services(&self) -> BTreeSet<ServiceRef> {
+        let config = self.flows_config().and_then(|data| flows_config::parse(data).0);
+        let nothing = ExportNetworkFlows::default();
+        named_services(self.flows().unwrap_or(&nothing), config.as_ref())
+    }
+
+    /// Takes in the answer to a write, which the watch will show later. Where
+    /// the watch was faster, its view stays: its status may be newer.
+    pub fn wrote(&mut self, answer: NodeFlowExport) {
+        let known = self.exports.named(&answer.name_any());
+        let newer = known.is_none_or(|known| {
+            known.uid() != answer.uid() || known.metadata.generation < answer.metadata.generation
+        });
+        let deleted = answer.uid().is_some_and(|uid| self.deleted.contains(&uid));
+        if newer && !deleted {
+            self.exports.insert(key_of(&answer), strip_export(answer));
+        }
+    }
+
+    /// These are our conditions in the status of a source now; the watch will show it.
+    pub fn reported(&mut self, source: FlowSource, conditions: &[Condition]) {
+        let sources = match source {
+            FlowSource::Network => &mut self.networks,
+            FlowSource::FlowExport => &mut self.flow_exports,
+        };
+        if let Some(facts) = sources.named_mut(CLUSTER) {
+            facts.conditions = conditions.to_vec();
+        }
+    }
+
+    /// The status was put in the profile; the watch will show it.
+    pub fn assessed(&mut self, profile: &str, status: &ExportProfileStatus) {
+        if let Some(profile) = self.profiles.named_mut(profile) {
+            profile.status = Some(status.clone());
+        }
+    }
+
+    /// Kinds that were not listed to the end yet. The source that is not read and
+    /// the daemon's pods are no reason to wait.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let source = match self.settings.source {
+            FlowSource::Network => ("networks", self.networks.synced()),
+            FlowSource::FlowExport => ("flowexports", self.flow_exports.synced()),
+        };
+        let kinds = [
+            source,
+            ("exportprofiles", self.profiles.synced()),
+            ("configmaps", self.flows_configs.synced()),
+            ("nodes", self.nodes.synced()),
+            ("nodeflowexports", self.exports.synced()),
+            ("services", self.services.synced()),
+        ];
+        kinds
+            .into_iter()
+            .filter(|(_, synced)| !synced)
+            .map(|(kind, _)| kind)
+            .collect()
+    }
+
+    /// Where the configuration comes from, and what its absence means.
+    pub fn settings(&self) -> SourceSettings {
+        self.settings
+    }
+
+    fn sources(&self, source: FlowSource) -> &Table<SourceFacts> {
+        match source {
+            FlowSource::Network => &self.networks,
+            FlowSource::FlowExport => &self.flow_exports,
+        }
+    }
+
+    /// The source that counts, if it exists and was ever readable.
+    pub fn source(&self) -> Option<&SourceFacts> {
+        self.sources(self.settings.source).named(CLUSTER)
+    }
+
+    /// The source that is not read.
+    pub fn other_source(&self) -> Option<&SourceFacts> {
+        self.sources(self.settings.source.other()).named(CLUSTER)
+    }
+
+    /// Why the source that counts cannot be read as it is now.
+    pub fn unreadable_source(&self) -> Option<&str> {
+        let mut unreadable = self.sources(self.settings.source).unreadable();
+        unreadable
+            .find(|((_, name), _)| name == CLUSTER)
+            .map(|(_, why)| why)
+    }
+
+    /// What the source asks for.
+    pub fn flows(&self) -> Option<&ExportNetworkFlows> {
+        self.source().and_then(|source| source.flows.as_ref())
+    }
+
+    /// Names of profiles that cannot be read as they are now, and why.
+    pub fn unreadable_profiles(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.profiles
+            .unreadable()
+            .map(|((_, name), why)| (name.as_str(), why))
+    }
+
+    /// A profile in its last readable form.
+    pub fn profile(&self, name: &str) -> Option<&ExportProfile> {
+        self.profiles.named(name)
+    }
+
+    /// All profiles.
+    pub fn profiles(&self) -> impl Iterator<Item = &ExportProfile> + Clone {
+        let rows: Vec<_> = self.profiles.rows().collect();
+        rows.into_iter()
+    }
+
+    /// The data of the ConfigMap, if it exists.
+    pub fn flows_config(&self) -> Option<&BTreeMap<String, String>> {
+        self.flows_configs
+            .within(flows_config::NAMESPACE, flows_config::NAME)
+    }
+
+    /// All nodes by name.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeRecord> {
+        self.nodes.rows()
+    }
+
+    /// A node.
+    pub fn node(&self, name: &str) -> Option<&NodeRecord> {
+        self.nodes.named(name)
+    }
+
+    /// All `NodeFlowExport`s by name.
+    pub fn exports(&self) -> impl Iterator<Item = &NodeFlowExport> {
+        self.exports.rows()
+    }
+
+    /// The `NodeFlowExport` of a node.
+    pub fn export(&self, node: &str) -> Option<&NodeFlowExport> {
+        self.exports.named(node)
+    }
+
+    /// The address of a Service, or why it has none.
+    pub fn service(&self, namespace: &str, name: &str) -> ServiceAddress {
+        self.services
+            .within(namespace, name)
+            .copied()
+            .unwrap_or(Err("names a Service that does not exist"))
+    }
+
+    /// The last address of a Service that is gone, and until when it counts.
+    pub fn held_address(&self, namespace: &str, name: &str, now: Timestamp) -> Option<(IpAddr, Timestamp)> {
+        let held = self.held_addresses.get(&(namespace.to_owned(), name.to_owned()));
+        let (address, gone) = held.copied()?;
+        is_within(gone, SERVICE_HOLD, now).then(|| (address, gone + SERVICE_HOLD))
+    }
+
+    /// The pods of the daemon by node; `None`: they are not known, or the daemon does
+    /// not run in pods.
+    pub fn daemons(&self) -> Option<BTreeMap<&str, Vec<&DaemonPod>>> {
+        if !self.daemons.synced() {
+            return None;
+        }
+        let mut by_node = BTreeMap::<&str, Vec<&DaemonPod>>::new();
+        for pod in self.daemons.rows() {
+            by_node.entry(pod.node.as_str()).or_default().push(pod);
+        }
+        Some(by_node)
+    }
+
+    /// When the daemon's last pod left a node, if one did while somebody looked.
+    pub fn left_by_daemon(&self, node: &str) -> Option<Timestamp> {
+        self.left_by_daemon.get(node).copied()
+    }
+}
+
+fn is_within(since: Timestamp, time: Duration, now: Timestamp) -> bool {
+    now < since + time
+}
+
+#[cfg(test)]
+mod tests;

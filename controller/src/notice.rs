@@ -1,0 +1,94 @@
+//! What `kubectl describe` shows under Events: each turn of a condition, once. Pure.
+
+use weir_api::Condition;
+use weir_api::condition::find;
+
+use crate::rollup::{AVAILABLE, DEGRADED};
+
+/// Longest note that the API server takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
+
+/// Something that a person wants to be told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether something is wrong.
+    pub warning: bool,
+    /// The condition's reason.
+    pub reason: String,
+    /// The condition's message.
+    pub note: String,
+    /// The condition's type.
+    pub action: String,
+}
+
+/// The conditions that turned, or turn up for the first time with something to tell.
+pub fn notices(before: &[Condition], after: &[Condition]) -> Vec<Notice> {
+    after
+        .iter()
+        .filter_map(|condition| notice(before, condition))
+        .collect()
+}
+
+fn notice(before: &[Condition], condition: &Condition) -> Option<Notice> {
+    let holds = condition.status == "True";
+    let known = find(before, &condition.type_);
+    // What begins as false is no news.
+    let turned = known.map_or(holds, |known| known.status != condition.status);
+    // That nodes are on their way is seen in the condition; each change would tell it.
+    let tells = condition.type_ == AVAILABLE || condition.type_ == DEGRADED;
+    (turned && tells).then(|| Notice {
+        warning: holds && condition.type_ == DEGRADED,
+        reason: condition.reason.clone(),
+        note: cut(&condition.message),
+        action: condition.type_.clone(),
+    })
+}
+
+fn cut(message: &str) -> String {
+    let mut end = message.len().min(LONGEST_NOTE);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::jiff::Timestamp;
+    use weir_api::condition::Time;
+
+    fn condition(kind: &str, status: &str) -> Condition {
+        Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: "Reason".to_owned(),
+            message: "ä".repeat(600),
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+            observed_generation: None,
+        }
+    }
+
+    #[test]
+    fn a_condition_that_turns_is_told_once_and_no_longer_than_the_server_takes() {
+        let (well, ill) = ([condition(DEGRADED, "False")], [condition(DEGRADED, "True")]);
+        assert_eq!(notices(&[], &well), []);
+        assert_eq!(notices(&ill, &ill), []);
+        let told = notices(&well, &ill);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].warning && told[0].note.len() <= LONGEST_NOTE);
+        assert!(!notices(&ill, &well)[0].warning);
+    }
+
+    #[test]
+    fn export_that_begins_and_ends_is_told_and_progress_is_not() {
+        let kinds = |status| {
+            [
+                condition(AVAILABLE, status),
+                condition(crate::rollup::PROGRESSING, status),
+            ]
+        };
+        assert_eq!(notices(&kinds("False"), &kinds("True")).len(), 1);
+        assert_eq!(notices(&kinds("True"), &kinds("False"))[0].action, AVAILABLE);
+    }
+}

@@ -1,0 +1,198 @@
+//! When the status may be written: at once on a change, and never so often that the
+//! daemons of a large cluster weigh on the API server, whatever fails and for however
+//! long. A state machine without a clock: the caller says what time it is, and what its
+//! attempts came to.
+//!
+//! - A *transition* (another condition, other settings in force) is written at once, and
+//!   the next ones after a gap that grows from a second, threefold, to one to two minutes.
+//!   It is short again after three quiet minutes.
+//! - A *new spec* is answered at once, and makes the gap short: somebody is at work, and
+//!   waits.
+//! - A *detail* (a message, a count, a cost) is written at most once a minute.
+//! - A write that is refused or gets no answer is tried again once after about ten seconds,
+//!   since a server that starts refuses for a moment; then after a minute, two, four and
+//!   about five minutes at last. A server that cannot be reached at all has no load of us:
+//!   then from a second up to a minute, and at once when the watch shows that it is back.
+
+use std::time::{Duration, Instant};
+
+use weir_api::{Condition, NodeFlowExportStatus};
+
+use crate::pace::jittered;
+
+/// The gap after the first of several writes.
+const FIRST_GAP: Duration = Duration::from_secs(1);
+const GAP_GROWTH: u32 = 3;
+/// The longest gap, give or take a third: with a thousand daemons that lost the same thing
+/// at the same time, 17 writes a second at most.
+const LONGEST_GAP: Duration = Duration::from_secs(90);
+const GAP_JITTER: u64 = 333;
+/// So long without a write, which is longer than any gap, ends a row of them.
+const QUIET: Duration = Duration::from_secs(180);
+
+const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(10);
+const SECOND_REFUSED_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(300);
+const PAUSE_JITTER: u64 = 500;
+const FIRST_UNREACHABLE_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_UNREACHABLE_PAUSE: Duration = Duration::from_secs(60);
+
+/// How much a status differs from the one that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Difference {
+    /// It says the same.
+    None,
+    /// The same with other words or numbers.
+    Detail,
+    /// Something happened.
+    Transition,
+    /// It speaks of another spec, or the object is another.
+    NewSpec,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// It is stored.
+    Written,
+    /// The server said no, or nothing in time.
+    Refused,
+    /// No connection.
+    Unreachable,
+}
+
+impl WriteOutcome {
+    /// For the metric's label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// Compares what is to be said with what stands there.
+pub fn difference(written: Option<&NodeFlowExportStatus>, latest: &NodeFlowExportStatus) -> Difference {
+    let Some(written) = written else {
+        return Difference::NewSpec;
+    };
+    if written == latest {
+        Difference::None
+    } else if written.observed_generation != latest.observed_generation {
+        Difference::NewSpec
+    } else if says_the_same(written, latest) {
+        Difference::Detail
+    } else {
+        Difference::Transition
+    }
+}
+
+fn says_the_same(a: &NodeFlowExportStatus, b: &NodeFlowExportStatus) -> bool {
+    let same = |(a, b): (&Condition, &Condition)| {
+        (&a.type_, &a.status, &a.reason) == (&b.type_, &b.status, &b.reason)
+    };
+    a.bridges == b.bridges
+        && a.ovs_version == b.ovs_version
+        && a.conditions.len() == b.conditions.len()
+        && a.conditions.iter().zip(&b.conditions).all(same)
+}
+
+/// What was written when, and what may be written next.
+#[derive(Debug)]
+pub struct StatusPace {
+    /// Writes in a row.
+    row: u32,
+    last: Option<Instant>,
+    gap_ends: Instant,
+    detail_at: Instant,
+    refused: u32,
+    unreachable: u32,
+    blocked_until: Option<Instant>,
+}
+
+impl StatusPace {
+    /// Nothing was written yet.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            row: 0,
+            last: None,
+            gap_ends: now,
+            detail_at: now,
+            refused: 0,
+            unreachable: 0,
+            blocked_until: None,
+        }
+    }
+
+    /// When a status that differs so much is due; `None`: never. Not before `now`.
+    pub fn due(&self, difference: Difference, now: Instant) -> Option<Instant> {
+        let at = match difference {
+            Difference::None => return None,
+            Difference::Detail => self.detail_at.max(self.gap_ends),
+            Difference::Transition => self.gap_ends,
+            Difference::NewSpec => now,
+        };
+        Some(at.max(self.blocked_until.unwrap_or(now)).max(now))
+    }
+
+    /// A write for such a difference was tried at `now`.
+    pub fn tried(&mut self, difference: Difference, outcome: WriteOutcome, now: Instant) {
+        match outcome {
+            WriteOutcome::Written => self.was_written(difference, now),
+            WriteOutcome::Refused => {
+                self.refused = self.refused.saturating_add(1);
+                self.blocked_until = Some(now + refused_pause(self.refused));
+            }
+            WriteOutcome::Unreachable => {
+                self.unreachable = self.unreachable.saturating_add(1);
+                let pause = pause(
+                    self.unreachable,
+                    FIRST_UNREACHABLE_PAUSE,
+                    LONGEST_UNREACHABLE_PAUSE,
+                );
+                self.blocked_until = Some(now + pause);
+            }
+        }
+    }
+
+    fn was_written(&mut self, difference: Difference, now: Instant) {
+        let quiet = self
+            .last
+            .is_none_or(|last| now.saturating_duration_since(last) >= QUIET);
+        if quiet || difference == Difference::NewSpec {
+            self.row = 0;
+        }
+        let factor = GAP_GROWTH.saturating_pow(self.row);
+        self.gap_ends = now + jittered(FIRST_GAP.saturating_mul(factor).min(LONGEST_GAP), GAP_JITTER);
+        self.detail_at = now + jittered(LONGEST_GAP, GAP_JITTER);
+        self.row = self.row.saturating_add(1);
+        self.last = Some(now);
+        (self.refused, self.unreachable, self.blocked_until) = (0, 0, None);
+    }
+
+    /// The watch got something from the server: it can be reached. That it takes writes
+    /// again is not said by that.
+    pub fn server_answered(&mut self) {
+        if self.refused == 0 {
+            (self.unreachable, self.blocked_until) = (0, None);
+        }
+    }
+}
+
+/// After so many refusals in a row.
+fn refused_pause(refusals: u32) -> Duration {
+    match refusals {
+        0 | 1 => jittered(FIRST_REFUSED_PAUSE, PAUSE_JITTER),
+        more => pause(more - 1, SECOND_REFUSED_PAUSE, LONGEST_REFUSED_PAUSE),
+    }
+}
+
+/// After so many failures in a row: doubling, give or take a half.
+fn pause(failures: u32, first: Duration, longest: Duration) -> Duration {
+    let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    jittered(first.saturating_mul(factor).min(longest), PAUSE_JITTER)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Networks that freeze, API servers that refuse, and many nodes.
+
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use weir_lab::{address::UNDERLAY, harness::Case, program, relay::Relay, wait_until};
+
+use crate::cluster::{Cluster, DEADLINE, NETWORK};
+
+pub const CASES: &[Case<Cluster>] = &[
+    Case::new(
+        "a change arrives although the watches' connections have died without a word",
+        a_frozen_watch_is_found_out,
+    ),
+    Case::new(
+        "a thousand nodes that the API server refuses cost it twenty writes a second at most",
+        refusals_are_not_hammered,
+    ),
+];
+
+const TARGET: &str = "192.0.2.9:2056";
+const NODES: usize = 1000;
+/// Most writes in a second that a failure may cost.
+const MOST: u64 = 20;
+
+fn a_frozen_watch_is_found_out(cluster: &mut Cluster) -> Result<()> {
+    cluster.begin(&["a"], &[])?;
+    cluster.wait_target("a", None)?;
+    cluster.stop()?;
+    let server: SocketAddr = format!("{UNDERLAY}:6443").parse()?;
+    let relay = Relay::start(server)?;
+    let kubeconfig = cluster.kubeconfig_through(relay.address())?;
+    cluster.start_through(&kubeconfig, &["--daemon-pods", "none"])?;
+    cluster.export_to(TARGET)?;
+    cluster.wait_target("a", Some(TARGET))?;
+    relay.freeze();
+    cluster.export_to("192.0.2.10:2056")?;
+    // Before, it took as long as a watch may last: five minutes.
+    cluster.wait_target("a", Some("192.0.2.10:2056"))
+}
+
+/// Denies the controller what it writes for nodes.
+const POLICY: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: refuse}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [weir.dev], apiVersions: ["*"], operations: [CREATE, UPDATE], resources: [nodeflowexports]}
+  matchConditions:
+  - {name: controller, expression: 'request.userInfo.username.endsWith(":weir-controller")'}
+  validations:
+  - {expression: "false", message: "nobody may, today"}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: refuse}
+spec: {policyName: refuse, validationActions: [Deny]}
+"#;
+
+fn refusals_are_not_hammered(cluster: &mut Cluster) -> Result<()> {
+    let nodes: Vec<String> = (0..NODES).map(|n| format!("node-{n:04}")).collect();
+    cluster.begin(&[], &["--daemon-pods", "none"])?;
+    cluster.add_nodes(nodes.iter().cloned())?;
+    wait_until("every node to have its object", DEADLINE, || {
+        Ok(cluster.kube.object(&["nodeflowexports"])?["items"]
+            .as_array()
+            .map(Vec::len)
+            == Some(NODES))
+    })?;
+    cluster.export_to(TARGET)?;
+    cluster.wait_target(&nodes[NODES - 1], Some(TARGET))?;
+    cluster.report_well(&nodes)?;
+    cluster.wait_condition(NETWORK, "FlowExportAvailable", "True", &["all 1000 nodes export"])?;
+    rest(cluster)?;
+
+    cluster.kube.apply(POLICY)?;
+    wait_until("the policy to be in force", DEADLINE, || {
+        let error = create_as_controller(cluster).expect_err("there is one of that name at the latest");
+        Ok(format!("{error:#}").contains("nobody may"))
+    })?;
+    cluster.export_to("192.0.2.10:2056")?;
+    cluster.wait_condition(
+        NETWORK,
+        "FlowExportDegraded",
+        "True",
+        &["NotWritten", "nobody may, today"],
+    )?;
+    let (began, before) = (Instant::now(), cluster.writes()?);
+    thread::sleep(Duration::from_secs(10));
+    let (seconds, writes) = (began.elapsed().as_secs().max(1), cluster.writes()? - before);
+    ensure!(writes <= MOST * seconds, "{writes} writes in {seconds} s");
+    ensure!(writes > 0, "it gave up");
+
+    cluster
+        .kube
+        .kubectl(&["delete", "validatingadmissionpolicybinding", "refuse"])?;
+    cluster
+        .kube
+        .kubectl(&["delete", "validatingadmissionpolicy", "refuse"])?;
+    wait_until("every node to be told", DEADLINE, || {
+        let exports = cluster.kube.object(&["nodeflowexports"])?;
+        let target =
+            |export: &&Value| export["spec"]["bridges"][0]["netFlow"]["targets"][0] == "192.0.2.10:2056";
+        let told = exports["items"]
+            .as_array()
+            .context("a list")?
+            .iter()
+            .filter(target)
+            .count();
+        ensure!(told == NODES, "{told} are");
+        Ok(true)
+    })?;
+    cluster.report_well(&nodes)?;
+    cluster.wait_condition(NETWORK, "FlowExportDegraded", "False", &["AsExpected"])?;
+    rest(cluster)?;
+    // Every node's status changes all the time: the source's is written now and then.
+    let before = reports(cluster)?;
+    let began = Instant::now();
+    for round in 0..5 {
+        flap(cluster, &nodes, round)?;
+    }
+    let (seconds, reports) = (began.elapsed().as_secs().max(1), reports(cluster)? - before);
+    ensure!(
+        reports <= 5 + seconds.div_ceil(5),
+        "{reports} reports in {seconds} s"
+    );
+    Ok(())
+}
+
+/// An object that stands for no node, which the controller leaves alone.
+fn create_as_controller(cluster: &Cluster) -> Result<String> {
+    let probe = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "NodeFlowExport", "metadata": {"name": "probe"},
+        "spec": {}});
+    let mut command = cluster.kube.command();
+    command.args([
+        "create",
+        "-f",
+        "-",
+        "--as",
+        "system:serviceaccount:weir-system:weir-controller",
+    ]);
+    program::read_with_input(&mut command, &probe.to_string())?;
+    anyhow::bail!("it was created")
+}
+
+/// Nothing is written once all is said.
+fn rest(cluster: &Cluster) -> Result<()> {
+    wait_until("writes to end", DEADLINE, || {
+        let before = cluster.writes()?;
+        thread::sleep(Duration::from_secs(6));
+        let after = cluster.writes()?;
+        ensure!(before == after, "{} writes at rest", after - before);
+        Ok(true)
+    })
+}
+
+fn reports(cluster: &Cluster) -> Result<u64> {
+    let text = cluster.page("/metrics")?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("weir_controller_reports_total{result=\"ok\"}"));
+    Ok(line
+        .context("reports")?
+        .rsplit_once(' ')
+        .context("a value")?
+        .1
+        .parse()?)
+}
+
+/// A hundred nodes report another error.
+fn flap(cluster: &Cluster, nodes: &[String], round: usize) -> Result<()> {
+    let list = cluster.kube.object(&["nodeflowexports"])?;
+    let generation = list["items"][0]["metadata"]["generation"].clone();
+    let status = |node: &String| {
+        json!({"apiVersion": "weir.dev/v1alpha1", "kind": "NodeFlowExport", "metadata": {"name": node},
+            "status": {"observedGeneration": generation, "protocols": "", "reason": "OvsdbUnreachable",
+            "conditions": [{"type": "Applied", "status": "False", "reason": "OvsdbUnreachable",
+                "message": format!("attempt {round}"), "lastTransitionTime": "2026-01-01T00:00:00Z"}]}})
+    };
+    let statuses = nodes[..100].iter().map(status).collect();
+    cluster.apply_list(statuses, &["--subresource=status", "--field-manager=weir-node"])
+}

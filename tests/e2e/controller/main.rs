@@ -1,0 +1,20 @@
+//! The controller against a real API server, without switches: nodes are objects, what
+//! their daemons would report is written by the cases.
+
+use std::process::ExitCode;
+
+use weir_lab::{Options, harness::Suite};
+
+mod cluster;
+mod faults;
+mod sources;
+mod states;
+
+fn main() -> ExitCode {
+    let options = Options::default().nodes(0).kubernetes(true);
+    Suite::new("controller", cluster::Cluster::raise)
+        .cases(states::CASES)
+        .cases(sources::CASES)
+        .cases(faults::CASES)
+        .run(options)
+}
