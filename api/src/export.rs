@@ -230,6 +230,10 @@ pub struct IpfixExport {
     /// Text that each record carries to name its exporter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_obs_id: Option<String>,
+    /// Those of the targets that are told which pods stand behind the interfaces. No column:
+    /// the node daemon does that itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interface_names: Vec<String>,
 }
 
 /// What one bridge's rows in OVSDB say now.

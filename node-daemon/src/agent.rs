@@ -49,21 +49,22 @@ pub struct AgentConfig {
     pub ovsdb: Options,
     /// What becomes of the rows.
     pub on_exit: OnExit,
-    /// Whether the IPFIX collectors are told which pods stand behind interfaces.
+    /// Whether all IPFIX collectors are told which pods stand behind interfaces, not only
+    /// those that the spec names for it.
     pub interface_names: bool,
     /// Where to count.
     pub metrics: Arc<Metrics>,
 }
 
 impl AgentConfig {
-    /// Rows are kept on exit, collectors are told the names; counts nowhere else.
+    /// Rows are kept on exit, nobody is told names but by the spec; counts nowhere else.
     pub fn new(node_name: impl Into<String>, endpoint: Endpoint) -> Self {
         Self {
             node_name: node_name.into(),
             endpoint,
             ovsdb: Options::default(),
             on_exit: OnExit::default(),
-            interface_names: true,
+            interface_names: false,
             metrics: Arc::default(),
         }
     }
@@ -92,6 +93,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
     let client = connect(&config);
+    let for_names = desired.clone();
     let mut agent = Agent {
         reconciler: Reconciler::new(&config.node_name, config.endpoint.to_string()),
         view: client.watch(),
@@ -104,9 +106,8 @@ pub async fn run(
     };
     let announced = agent.client.watch();
     let announce = async {
-        if config.interface_names {
-            announce::run(announced, Arc::clone(&config.metrics)).await;
-        }
+        let metrics = Arc::clone(&config.metrics);
+        announce::run(announced, for_names, config.interface_names, metrics).await;
         // The loop notices itself when its client has ended.
         std::future::pending().await
     };
