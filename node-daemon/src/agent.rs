@@ -13,9 +13,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 use weir_api::NodeFlowExportStatus;
 use weir_api::condition::{self, Time};
-use weir_api::export::APPLIED;
+use weir_api::export::{APPLIED, ExportCost};
 
 use crate::announce;
+use crate::cost;
 use crate::desired::Desired;
 use crate::metrics::{Facts, Metrics};
 use crate::reconcile::{Plan, Reconciler, Turn};
@@ -52,6 +53,8 @@ pub struct AgentConfig {
     /// Whether all IPFIX collectors are told which pods stand behind interfaces, not only
     /// those that the spec names for it.
     pub interface_names: bool,
+    /// How often OVS is asked what the export costs.
+    pub cost_interval: Duration,
     /// Where to count.
     pub metrics: Arc<Metrics>,
 }
@@ -65,6 +68,7 @@ impl AgentConfig {
             ovsdb: Options::default(),
             on_exit: OnExit::default(),
             interface_names: false,
+            cost_interval: cost::INTERVAL,
             metrics: Arc::default(),
         }
     }
@@ -94,6 +98,7 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let client = connect(&config);
     let for_names = desired.clone();
+    let (cost_sender, cost) = watch::channel(None);
     let mut agent = Agent {
         reconciler: Reconciler::new(&config.node_name, config.endpoint.to_string()),
         view: client.watch(),
@@ -101,6 +106,7 @@ pub async fn run(
         client,
         desired,
         status,
+        cost,
         run_folder: RunFolder::of(&config.endpoint),
         absence: Absence::default(),
     };
@@ -111,10 +117,21 @@ pub async fn run(
         // The loop notices itself when its client has ended.
         std::future::pending().await
     };
+    let counted = cost::run(
+        config.endpoint.clone(),
+        agent.client.watch(),
+        config.cost_interval,
+        cost_sender,
+    );
+    let count = async {
+        counted.await;
+        std::future::pending().await
+    };
     let ended = tokio::select! {
         ended = agent.turn_forever() => ended,
         () = shutdown => Ok(()),
         () = announce => Ok(()),
+        () = count => Ok(()),
     };
     if config.on_exit == OnExit::Clear {
         agent.clear().await;
@@ -134,6 +151,7 @@ struct Agent {
     desired: watch::Receiver<Option<Desired>>,
     status: watch::Sender<NodeFlowExportStatus>,
     metrics: Arc<Metrics>,
+    cost: watch::Receiver<Option<ExportCost>>,
     run_folder: RunFolder,
     absence: Absence,
 }
@@ -150,6 +168,10 @@ impl Agent {
             let pause = tokio::time::sleep_until(wake.into());
             tokio::select! {
                 changed = self.view.changed() => changed.map_err(|_| AgentError::ClientEnded)?,
+                Ok(()) = self.cost.changed() => {
+                    let cost = *self.cost.borrow_and_update();
+                    self.reconciler.saw_cost(cost);
+                }
                 changed = self.desired.changed() => changed.map_err(|_| AgentError::SourceEnded)?,
                 () = pause => {}
             }

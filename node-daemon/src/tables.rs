@@ -7,6 +7,8 @@ use weir_api::export::SINGLE_PASS_KEY;
 use weir_api::interface::POD_KEYS;
 use weir_api::{OWNER_KEY, Protocol};
 
+use crate::cost::SWITCH_STATISTICS;
+
 /// The database of ovs-vswitchd.
 pub const DATABASE: &str = "Open_vSwitch";
 /// The table with the one row for the whole switch.
@@ -87,7 +89,8 @@ const TUNNEL_OPTIONS: [&str; 3] = ["remote_ip", "local_ip", "dst_port"];
 /// server lacks are left out by the client.
 pub fn monitor() -> Monitor {
     Monitor::new()
-        .table(ROOT, ["ovs_version", "next_cfg", "cur_cfg"])
+        .table(ROOT, ["ovs_version", "next_cfg", "cur_cfg", "statistics"])
+        .only_keys(ROOT, "statistics", [SWITCH_STATISTICS])
         .table(
             BRIDGE,
             [

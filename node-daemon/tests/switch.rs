@@ -7,6 +7,7 @@ mod bench;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bench::{PATIENCE, Switch, wait};
 use tokio::sync::watch;
@@ -595,6 +596,41 @@ impl Collector {
             switch.receive("p1", PACKET) && std::iter::from_fn(|| self.next()).any(|message| so(&message))
         });
     }
+}
+
+#[test]
+fn what_leaves_and_what_the_switch_lost_is_told_from_its_own_counters() {
+    let (switch, collector) = (switch_with_pod(), Collector::new());
+    let agent = Agent::start_config(&switch, collector.spec(None), |config| {
+        config.cost_interval = Duration::from_millis(100);
+    });
+    agent.wait_applied(1);
+    collector.wait("data", &switch, |message| first_set(message) > 255);
+    let status = agent.wait_for("datagrams", |status| {
+        switch.receive("p1", PACKET);
+        status
+            .cost
+            .is_some_and(|cost| cost.datagrams_per_second > Some(0))
+    });
+    let cost = status.cost.unwrap();
+    assert_eq!(
+        (cost.send_errors_per_second, cost.lost_per_second),
+        (Some(0), Some(0))
+    );
+    assert_eq!(cost.vswitchd_millicores, None, "not without enable-statistics");
+    // Nobody listens any more: what is sent is refused, and does not leave.
+    drop(collector);
+    agent.wait_for("refusals", |status| {
+        switch.receive("p1", PACKET);
+        status
+            .cost
+            .is_some_and(|cost| cost.send_errors_per_second > Some(0))
+    });
+    agent.set(2, nothing());
+    agent.wait_for("nothing", |status| {
+        status.observed_generation == Some(2) && status.cost.is_none()
+    });
+    agent.end();
 }
 
 const DOMAIN: u32 = 77;
