@@ -108,6 +108,18 @@ pub enum ConflictPolicy {
         priority = 1
     ),
     printcolumn(
+        name = "Millicores",
+        type_ = "integer",
+        json_path = ".status.cost.vswitchdMillicores",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Datagrams/s",
+        type_ = "integer",
+        json_path = ".status.cost.datagramsPerSecond",
+        priority = 1
+    ),
+    printcolumn(
         name = "Daemon",
         type_ = "string",
         json_path = ".status.daemonVersion",
@@ -230,6 +242,10 @@ pub struct IpfixExport {
     /// Text that each record carries to name its exporter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_obs_id: Option<String>,
+    /// Those of the targets that are told which pods stand behind the interfaces. No column:
+    /// the node daemon does that itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interface_names: Vec<String>,
 }
 
 /// What one bridge's rows in OVSDB say now.
@@ -374,6 +390,26 @@ impl TunnelPorts {
     }
 }
 
+/// What the export costs a node: averages of a minute, with two digits. What OVS does not
+/// tell is not set.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportCost {
+    /// Processor time of ovs-vswitchd as a whole, in thousandths of a processor; only with
+    /// `other_config:enable-statistics=true` in OVSDB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vswitchd_millicores: Option<u32>,
+    /// IPFIX datagrams that left the node. OVS does not count those of NetFlow and sFlow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datagrams_per_second: Option<u32>,
+    /// IPFIX datagrams that could not be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_errors_per_second: Option<u32>,
+    /// Packets that the datapath could not pass up to ovs-vswitchd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_per_second: Option<u32>,
+}
+
 /// What the node's OVSDB replica shows.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -399,6 +435,9 @@ pub struct NodeFlowExportStatus {
     /// How often rows that others changed were put right since the daemon began.
     #[serde(default)]
     pub drift_healed: u64,
+    /// What the export costs this node; not set while nothing of Weir is exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<ExportCost>,
     /// Settings in force, a bridge each.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

@@ -27,6 +27,17 @@ const OVN_DEFAULT: &str = "default";
 /// Ends the providers of Kube-OVN's own networks.
 const KUBE_OVN: &str = ".ovn";
 
+/// The keys of `external_ids` that [`read_pod`] asks for.
+pub const POD_KEYS: [&str; 7] = [
+    "iface-id",
+    OVN_ATTACHMENT,
+    "pod_namespace",
+    "pod_name",
+    "pod-namespace",
+    "pod-name",
+    "if-dev",
+];
+
 /// Who is behind an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodInterface<'a> {
@@ -91,7 +102,11 @@ mod tests {
 
     /// `NAMESPACE/POD NETWORK`.
     fn read(ids: &[(&str, &str)]) -> Option<String> {
-        let find = |key: &str| ids.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+        let asked = |key: &str| assert!(POD_KEYS.contains(&key), "{key} is not among POD_KEYS");
+        let find = |key: &str| {
+            asked(key);
+            ids.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+        };
         let found = read_pod(find)?;
         let network = found.network.as_deref().unwrap_or("?");
         Some(format!("{}/{} {network}", found.ns, found.pod))

@@ -70,7 +70,12 @@ pub struct Targets {
 struct Target {
     place: String,
     address: TargetAddress,
+    /// It is Weir's own collector, by its Service.
+    is_weir: bool,
 }
+
+/// Namespace and name of the Service of Weir's own collector.
+pub const COLLECTOR_SERVICE: (&str, &str) = ("weir-system", "weir-collector");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TargetAddress {
@@ -175,18 +180,22 @@ fn resolve_entry(
     services: ResolveService<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Target> {
-    let resolved = entry
-        .parse()
-        .map_err(|e: crate::CollectorError| e.to_string())
-        .and_then(|c| match c {
-            Collector::Address(address) => Ok(TargetAddress::Fixed(address)),
-            Collector::NodeLocal(port) => Ok(TargetAddress::NodeLocal(port.get())),
-            Collector::Service(service) => {
-                services(&service).map(|ip| TargetAddress::Fixed(SocketAddr::new(ip, service.port.get())))
-            }
-        });
+    let collector = entry.parse().map_err(|e: crate::CollectorError| e.to_string());
+    let is_weir = matches!(&collector, Ok(Collector::Service(service))
+        if (service.namespace.as_str(), service.name.as_str()) == COLLECTOR_SERVICE);
+    let resolved = collector.and_then(|c| match c {
+        Collector::Address(address) => Ok(TargetAddress::Fixed(address)),
+        Collector::NodeLocal(port) => Ok(TargetAddress::NodeLocal(port.get())),
+        Collector::Service(service) => {
+            services(&service).map(|ip| TargetAddress::Fixed(SocketAddr::new(ip, service.port.get())))
+        }
+    });
     match resolved {
-        Ok(address) => Some(Target { place, address }),
+        Ok(address) => Some(Target {
+            place,
+            address,
+            is_weir,
+        }),
         Err(reason) => {
             problems.push(Problem {
                 place,
@@ -230,14 +239,37 @@ pub fn plan(
         .bridge_names()
         .into_iter()
         .filter(|name| seen.insert(name.clone()))
-        .map(|name| plan_bridge(name, &lists, &tuning, node, exporter_id))
-        .collect();
+        .map(|name| plan_bridge(name, &lists, &tuning, node, exporter_id));
+    let bridges = name_interfaces(bridges, &targets.ipfix, tuning.ipfix.interface_names);
     let spec = NodeFlowExportSpec {
         profile: profile.and_then(|p| p.metadata.name.clone()),
         conflict_policy: tuning.conflict_policy,
         bridges,
     };
     (spec, problems)
+}
+
+/// Names of pods are for Weir's own collector, and for others only when asked for.
+fn name_interfaces(
+    bridges: impl Iterator<Item = BridgeExport>,
+    targets: &[Target],
+    all: Option<bool>,
+) -> Vec<BridgeExport> {
+    let own = targets.iter().filter(|target| target.is_weir);
+    let own: BTreeSet<String> = own
+        .filter_map(|target| match target.address {
+            TargetAddress::Fixed(address) => Some(address.to_string()),
+            TargetAddress::NodeLocal(_) => None,
+        })
+        .collect();
+    let named = |mut bridge: BridgeExport| {
+        if let Some(ipfix) = &mut bridge.ipfix {
+            let told = |target: &&String| all == Some(true) || own.contains(*target);
+            ipfix.interface_names = ipfix.targets.iter().filter(told).cloned().collect();
+        }
+        bridge
+    };
+    bridges.map(named).collect()
 }
 
 /// Targets as OVSDB takes them; duplicates are dropped after normalising.
@@ -333,6 +365,7 @@ fn plan_ipfix(targets: Vec<String>, tuning: &ExportProfileSpec, exporter_id: u32
         enable_output_sampling: tuning.enable_output_sampling,
         enable_tunnel_sampling: tuning.enable_tunnel_sampling,
         virtual_obs_id: tuning.virtual_obs_id.clone(),
+        interface_names: Vec::new(),
     })
 }
 

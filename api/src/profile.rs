@@ -191,6 +191,10 @@ pub struct IpfixTuning {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 254))]
     pub virtual_obs_id: Option<String>,
+    /// Whether all IPFIX collectors are told which pods stand behind the interfaces (default
+    /// false). Weir's own collector is told in any case where it is named by its Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface_names: Option<bool>,
 }
 
 /// The least IPFIX sampling with the cache off. At 1 in 1, two pings to a collector behind

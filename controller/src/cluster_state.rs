@@ -11,6 +11,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use weir_api::collector::ServiceRef;
+use weir_api::identity::Exporter;
 use weir_api::network::CLUSTER;
 use weir_api::plan::named_services;
 use weir_api::{
@@ -57,6 +58,10 @@ const REMEMBERED_DELETIONS: usize = 1024;
 /// and a Helm upgrade delete it and make it anew, and the rows are not to go with it.
 pub const SERVICE_HOLD: Duration = Duration::from_secs(60);
 
+/// How long the number of an exporter that is gone is given to nobody else: its last
+/// records are still on their way, and questions about the last hour name it.
+const ID_REST: Duration = Duration::from_secs(3600);
+
 /// Everything that was gathered.
 #[derive(Debug, Default)]
 pub struct ClusterState {
@@ -73,6 +78,8 @@ pub struct ClusterState {
     held_addresses: BTreeMap<(String, String), (IpAddr, Timestamp)>,
     /// Nodes whose last pod of the daemon went, and when.
     left_by_daemon: BTreeMap<String, Timestamp>,
+    /// Numbers of exporters that are gone, and since when they are.
+    resting_ids: BTreeMap<Exporter, (u32, Timestamp)>,
     /// Uids of `NodeFlowExport`s that are gone, so that the late answer to a
     /// write does not bring one back.
     deleted: VecDeque<String>,
@@ -98,7 +105,7 @@ impl ClusterState {
                     .apply(event, |map| map.data.unwrap_or_default(), weigh_plan)
             }
             WatchEvent::Node(event) => self.nodes.apply(event, read_node, weigh_node),
-            WatchEvent::Export(event) => self.apply_export(event),
+            WatchEvent::Export(event) => self.apply_export(event, now),
             WatchEvent::Service(event) => self.apply_service(event, now),
             WatchEvent::Daemon(event) => self.apply_daemon(event, now),
         }
@@ -120,10 +127,17 @@ impl ClusterState {
         change.min(ObjectChange::Report)
     }
 
-    fn apply_export(&mut self, event: Event<DeserializeGuard<NodeFlowExport>>) -> ObjectChange {
+    fn apply_export(
+        &mut self,
+        event: Event<DeserializeGuard<NodeFlowExport>>,
+        now: Timestamp,
+    ) -> ObjectChange {
         match &event {
             Event::Apply(object) if self.is_outdated(object) => return ObjectChange::Nothing,
-            Event::Delete(object) => self.remember_deletion(object),
+            Event::Delete(object) => {
+                self.rest_ids(&object.name_any(), now);
+                self.remember_deletion(object);
+            }
             _ => {}
         }
         self.exports.apply(event, strip_export, weigh_export)
@@ -136,6 +150,29 @@ impl ClusterState {
             return false;
         };
         known.uid() == object.uid() && known.metadata.generation > object.meta().generation
+    }
+
+    fn rest_ids(&mut self, node: &str, now: Timestamp) {
+        self.resting_ids
+            .retain(|_, (_, gone)| is_within(*gone, ID_REST, now));
+        let bridges = self
+            .exports
+            .named(node)
+            .map(|export| export.spec.bridges.as_slice());
+        for bridge in bridges.unwrap_or_default() {
+            let exporter = Exporter {
+                node: node.to_owned(),
+                bridge: bridge.name.clone(),
+            };
+            self.resting_ids.insert(exporter, (bridge.exporter_id, now));
+        }
+    }
+
+    /// Numbers that only the exporter that had them may get.
+    pub fn resting_ids(&self, now: Timestamp) -> impl Iterator<Item = (&Exporter, u32)> {
+        let resting = self.resting_ids.iter();
+        let resting = resting.filter(move |(_, (_, gone))| is_within(*gone, ID_REST, now));
+        resting.map(|(exporter, (id, _))| (exporter, *id))
     }
 
     fn remember_deletion(&mut self, object: &DeserializeGuard<NodeFlowExport>) {

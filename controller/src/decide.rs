@@ -65,7 +65,7 @@ pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
     let (targets, skipped) = Targets::resolve(cluster.flows(), config.as_ref(), &service);
     problems.extend(skipped.iter().map(Problem::to_string));
     problems.extend(malformed_selectors(cluster));
-    let wanted = plan_nodes(cluster, &targets, holds, &mut problems);
+    let wanted = plan_nodes(cluster, &targets, holds, now, &mut problems);
     let held = held.into_inner();
     problems.extend(held.keys().map(|service| {
         format!("Service {service} is gone; its last address counts for a minute, until it is made again")
@@ -160,13 +160,14 @@ fn plan_nodes(
     cluster: &ClusterState,
     targets: &Targets,
     holds: bool,
+    now: Timestamp,
     problems: &mut Vec<String>,
 ) -> BTreeMap<String, DesiredExport> {
     let chosen: Vec<(&NodeRecord, Option<&ExportProfile>)> = cluster
         .nodes()
         .map(|node| (node, profile::choose(cluster.profiles(), &node.labels)))
         .collect();
-    let held = held(cluster);
+    let mut held = held(cluster);
     let mut exporters = exporters(&chosen);
     // What is kept keeps its numbers, too.
     exporters.extend(
@@ -174,6 +175,7 @@ fn plan_nodes(
             .filter(|e| kept(cluster, &e.node, holds).is_some())
             .cloned(),
     );
+    rest(cluster, now, &mut held, &mut exporters);
     let ids = identity::allocate(&held, &exporters);
     let mut wanted = BTreeMap::new();
     for (node, profile) in chosen {
@@ -209,6 +211,20 @@ fn held(cluster: &ClusterState) -> BTreeMap<Exporter, u32> {
         bridges.map(move |b| (exporter(&node, &b.name), b.exporter_id))
     });
     bridges.collect()
+}
+
+/// Holds the numbers of exporters that are gone, for them alone.
+fn rest(
+    cluster: &ClusterState,
+    now: Timestamp,
+    held: &mut BTreeMap<Exporter, u32>,
+    exporters: &mut BTreeSet<Exporter>,
+) {
+    let taken: BTreeSet<u32> = held.values().copied().collect();
+    for (exporter, id) in cluster.resting_ids(now).filter(|(_, id)| !taken.contains(id)) {
+        held.entry(exporter.clone()).or_insert(id);
+        exporters.insert(exporter.clone());
+    }
 }
 
 fn exporters(chosen: &[(&NodeRecord, Option<&ExportProfile>)]) -> BTreeSet<Exporter> {

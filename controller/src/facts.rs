@@ -189,6 +189,9 @@ pub fn strip_export(mut export: NodeFlowExport) -> NodeFlowExport {
     export.metadata.managed_fields = Some(entries);
     // Differs with each status, and nobody reads it.
     export.metadata.resource_version = None;
+    if let Some(status) = &mut export.status {
+        (status.bridges, status.cost) = (Vec::new(), None);
+    }
     export
 }
 

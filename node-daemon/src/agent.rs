@@ -13,9 +13,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 use weir_api::NodeFlowExportStatus;
 use weir_api::condition::{self, Time};
-use weir_api::export::APPLIED;
+use weir_api::export::{APPLIED, ExportCost};
 
 use crate::announce;
+use crate::cost;
 use crate::desired::Desired;
 use crate::metrics::{Facts, Metrics};
 use crate::reconcile::{Plan, Reconciler, Turn};
@@ -49,21 +50,25 @@ pub struct AgentConfig {
     pub ovsdb: Options,
     /// What becomes of the rows.
     pub on_exit: OnExit,
-    /// Whether the IPFIX collectors are told which pods stand behind interfaces.
+    /// Whether all IPFIX collectors are told which pods stand behind interfaces, not only
+    /// those that the spec names for it.
     pub interface_names: bool,
+    /// How often OVS is asked what the export costs.
+    pub cost_interval: Duration,
     /// Where to count.
     pub metrics: Arc<Metrics>,
 }
 
 impl AgentConfig {
-    /// Rows are kept on exit, collectors are told the names; counts nowhere else.
+    /// Rows are kept on exit, nobody is told names but by the spec; counts nowhere else.
     pub fn new(node_name: impl Into<String>, endpoint: Endpoint) -> Self {
         Self {
             node_name: node_name.into(),
             endpoint,
             ovsdb: Options::default(),
             on_exit: OnExit::default(),
-            interface_names: true,
+            interface_names: false,
+            cost_interval: cost::INTERVAL,
             metrics: Arc::default(),
         }
     }
@@ -92,6 +97,8 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
     let client = connect(&config);
+    let for_names = desired.clone();
+    let (cost_sender, cost) = watch::channel(None);
     let mut agent = Agent {
         reconciler: Reconciler::new(&config.node_name, config.endpoint.to_string()),
         view: client.watch(),
@@ -99,21 +106,32 @@ pub async fn run(
         client,
         desired,
         status,
+        cost,
         run_folder: RunFolder::of(&config.endpoint),
         absence: Absence::default(),
     };
     let announced = agent.client.watch();
     let announce = async {
-        if config.interface_names {
-            announce::run(announced, Arc::clone(&config.metrics)).await;
-        }
+        let metrics = Arc::clone(&config.metrics);
+        announce::run(announced, for_names, config.interface_names, metrics).await;
         // The loop notices itself when its client has ended.
+        std::future::pending().await
+    };
+    let counted = cost::run(
+        config.endpoint.clone(),
+        agent.client.watch(),
+        config.cost_interval,
+        cost_sender,
+    );
+    let count = async {
+        counted.await;
         std::future::pending().await
     };
     let ended = tokio::select! {
         ended = agent.turn_forever() => ended,
         () = shutdown => Ok(()),
         () = announce => Ok(()),
+        () = count => Ok(()),
     };
     if config.on_exit == OnExit::Clear {
         agent.clear().await;
@@ -133,6 +151,7 @@ struct Agent {
     desired: watch::Receiver<Option<Desired>>,
     status: watch::Sender<NodeFlowExportStatus>,
     metrics: Arc<Metrics>,
+    cost: watch::Receiver<Option<ExportCost>>,
     run_folder: RunFolder,
     absence: Absence,
 }
@@ -149,6 +168,10 @@ impl Agent {
             let pause = tokio::time::sleep_until(wake.into());
             tokio::select! {
                 changed = self.view.changed() => changed.map_err(|_| AgentError::ClientEnded)?,
+                Ok(()) = self.cost.changed() => {
+                    let cost = *self.cost.borrow_and_update();
+                    self.reconciler.saw_cost(cost);
+                }
                 changed = self.desired.changed() => changed.map_err(|_| AgentError::SourceEnded)?,
                 () = pause => {}
             }

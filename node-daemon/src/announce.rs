@@ -1,7 +1,7 @@
 //! Tells collectors which pod stands behind each interface, in IPFIX options data
 //! (RFC 7011 §3.4.2.2: interface scope; port, name, description), so that they need
-//! not guess by addresses. Owns when what is sent; which interfaces there are is
-//! `read`'s, the octets are `message`'s.
+//! not guess by addresses. Only those who are to know: which, the spec says. Owns when
+//! what is sent; which interfaces there are is `read`'s, the bytes are `message`'s.
 //!
 //! It follows the database beside the reconcile loop: each IPFIX row of ours and each
 //! of its targets is a stream with a socket, hence a transport session, and a
@@ -9,7 +9,7 @@
 //! and all of it again about every [`REPEAT`], since datagrams get lost and
 //! collectors restart. What cannot be sent is counted and comes with the next repeat.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use ovsdb::View;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::desired::Desired;
 use crate::metrics::Metrics;
 use crate::pace::jittered;
 
@@ -34,14 +35,30 @@ pub const REPEAT: Duration = Duration::from_secs(60);
 /// Changes that come within this time are told together.
 const COALESCE: Duration = Duration::from_millis(100);
 
-/// Follows the database until its client ends.
-pub async fn run(mut view: watch::Receiver<View>, metrics: Arc<Metrics>) {
+/// Follows the database and the spec until one of them ends. `all`: every collector is
+/// told, whatever the spec says.
+pub async fn run(
+    mut view: watch::Receiver<View>,
+    mut desired: watch::Receiver<Option<Desired>>,
+    all: bool,
+    metrics: Arc<Metrics>,
+) {
     let mut announcer = Announcer::new(metrics);
     let mut repeat_at = Instant::now() + jittered(REPEAT, 100);
     loop {
         let replica = Arc::clone(&view.borrow_and_update().replica);
-        announcer.tell_changes(read(&replica), now());
+        let mut streams = read(&replica);
+        if !all {
+            let told = told(desired.borrow_and_update().as_ref());
+            streams.retain(|to, _| told.contains(&to.target));
+        }
+        announcer.tell_changes(streams, now());
         tokio::select! {
+            changed = desired.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
             changed = view.changed() => {
                 if changed.is_err() {
                     return;
@@ -54,6 +71,16 @@ pub async fn run(mut view: watch::Receiver<View>, metrics: Arc<Metrics>) {
             }
         }
     }
+}
+
+/// The targets that the spec lets be told.
+fn told(desired: Option<&Desired>) -> BTreeSet<SocketAddr> {
+    let bridges = desired.into_iter().flat_map(|desired| &desired.spec.bridges);
+    let targets = bridges.filter_map(|bridge| bridge.ipfix.as_ref());
+    targets
+        .flat_map(|ipfix| &ipfix.interface_names)
+        .filter_map(|target| target.parse().ok())
+        .collect()
 }
 
 /// What was told to whom.

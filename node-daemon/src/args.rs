@@ -38,8 +38,10 @@ pub struct Args {
     /// What becomes of this node's rows when the daemon ends
     #[arg(long, value_enum, default_value_t = OnExit::Keep)]
     pub on_exit: OnExit,
-    /// Whether IPFIX collectors are told which pods stand behind the bridges' interfaces
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    /// Tell all IPFIX collectors which pods stand behind the bridges' interfaces, not only
+    /// those that the NodeFlowExport names for it
+    #[arg(long, value_name = "BOOL", default_value_t = false, default_missing_value = "true",
+        num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
     pub interface_names: bool,
     /// Serve /metrics, /healthz and /readyz there
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -142,9 +144,11 @@ mod tests {
         assert_eq!(args.files().unwrap().bridges, ["br-int", "br-ex"]);
         assert_eq!(args.on_exit, OnExit::Clear);
         let args = parse("--node-name n1").unwrap();
-        assert!(args.files().is_none() && args.interface_names);
-        let args = parse("--node-name n1 --interface-names=false").unwrap();
-        assert!(!args.interface_names);
+        assert!(args.files().is_none() && !args.interface_names);
+        for (option, told) in [("", true), ("=true", true), ("=false", false)] {
+            let args = parse(&format!("--node-name n1 --interface-names{option}")).unwrap();
+            assert_eq!(args.interface_names, told, "{option}");
+        }
         assert_eq!(args.ovsdb.to_string(), "unix:/var/run/openvswitch/db.sock");
     }
 

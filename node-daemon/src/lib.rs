@@ -17,6 +17,7 @@
 pub mod agent;
 pub mod announce;
 pub mod args;
+pub mod cost;
 pub mod desired;
 pub mod diff;
 pub mod file_source;

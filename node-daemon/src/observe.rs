@@ -10,7 +10,7 @@ use weir_api::{BridgeStatus, OWNER_KEY, Protocol};
 
 use crate::quirks::Dialect;
 use crate::rows;
-use crate::tables::{BRIDGE, EXTERNAL_IDS, INTERFACE, PORT, ROOT, bridge_column, table};
+use crate::tables::{BRIDGE, EXTERNAL_IDS, INTERFACE, OVN_CHASSIS_KEY, PORT, ROOT, bridge_column, table};
 
 /// `datapath_type` of OVS's userspace datapath.
 const USERSPACE: &str = "netdev";
@@ -126,7 +126,7 @@ fn as_tunnel(interface: &RowData) -> TunnelInterface<'_> {
         ofport: ofport(interface).unwrap_or(-1),
         remote: interface.map_get("options", "remote_ip"),
         local: interface.map_get("options", "local_ip"),
-        of_ovn: interface.map_get(EXTERNAL_IDS, "ovn-chassis-id").is_some(),
+        of_ovn: interface.map_get(EXTERNAL_IDS, OVN_CHASSIS_KEY).is_some(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ovsdb::{Operation, OperationResult, TransactError, Uuid, View};
 use weir_api::condition::{Condition, Finding, Time};
+use weir_api::export::ExportCost;
 use weir_api::{ConflictPolicy, NodeFlowExportStatus};
 
 use crate::desired::Desired;
@@ -44,6 +45,7 @@ pub struct Reconciler {
     told: Option<Vec<Condition>>,
     /// Whether ovs-vswitchd runs; `None` where its run folder is not on this host.
     switch: Option<SwitchProcess>,
+    cost: Option<ExportCost>,
 }
 
 /// A configuration that ovs-vswitchd was told to take over.
@@ -104,6 +106,7 @@ impl Reconciler {
             drift_healed: 0,
             told: None,
             switch: None,
+            cost: None,
         }
     }
 
@@ -120,6 +123,11 @@ impl Reconciler {
     /// Whether ovs-vswitchd runs was found out.
     pub fn saw_switch(&mut self, switch: SwitchProcess) {
         self.switch = Some(switch);
+    }
+
+    /// What the export costs was found out.
+    pub fn saw_cost(&mut self, cost: Option<ExportCost>) {
+        self.cost = cost;
     }
 
     /// The status was published: its conditions lend their times to the next.
@@ -318,7 +326,10 @@ impl Reconciler {
     ) -> NodeFlowExportStatus {
         findings.extend(self.switch.map(findings::of_switch));
         let before = self.told.as_ref().unwrap_or(&desired.reported);
-        status(findings, desired, seen, self.drift_healed, before, time)
+        NodeFlowExportStatus {
+            cost: self.cost,
+            ..status(findings, desired, seen, self.drift_healed, before, time)
+        }
     }
 }
 

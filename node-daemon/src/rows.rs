@@ -176,6 +176,7 @@ pub fn read_ipfix(row: &RowData, dialect: &Dialect) -> IpfixExport {
         enable_output_sampling: Some(dialect.sampling_in_force(config(OUTPUT_SAMPLING))),
         enable_tunnel_sampling: Some(quirks::tunnel_in_force(config(TUNNEL_SAMPLING))),
         virtual_obs_id: config(VIRTUAL_OBS_ID).map(str::to_owned),
+        interface_names: Vec::new(),
     }
 }
 

@@ -40,6 +40,7 @@ pub fn status(
         protocols: protocols(&bridges),
         reason: main_reason(&findings).to_owned(),
         drift_healed,
+        cost: None,
         bridges,
         conditions: conclude(&findings, before, desired.generation, now),
     }

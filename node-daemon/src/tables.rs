@@ -3,7 +3,11 @@
 //! vswitchd/vswitch.ovsschema.
 
 use ovsdb::Monitor;
-use weir_api::Protocol;
+use weir_api::export::SINGLE_PASS_KEY;
+use weir_api::interface::POD_KEYS;
+use weir_api::{OWNER_KEY, Protocol};
+
+use crate::cost::SWITCH_STATISTICS;
 
 /// The database of ovs-vswitchd.
 pub const DATABASE: &str = "Open_vSwitch";
@@ -17,6 +21,8 @@ pub const PORT: &str = "Port";
 pub const INTERFACE: &str = "Interface";
 /// The map column in which each row tells whose it is.
 pub const EXTERNAL_IDS: &str = "external_ids";
+/// The key with which OVN marks the interfaces of its tunnels.
+pub const OVN_CHASSIS_KEY: &str = "ovn-chassis-id";
 /// The map column of `IPFIX` with the sampling switches.
 pub const OTHER_CONFIG: &str = "other_config";
 
@@ -75,14 +81,16 @@ pub const fn bridge_column(protocol: Protocol) -> &'static str {
     }
 }
 
-/// What the daemon watches. Columns that the server lacks are left out by the
-/// client.
+/// What the daemon reads of `Interface.options`, beside which other options, such as the
+/// `psk` of an encrypted tunnel, must not be held.
+const TUNNEL_OPTIONS: [&str; 3] = ["remote_ip", "local_ip", "dst_port"];
+
+/// What the daemon watches, which is what it reads and nothing more. Columns that the
+/// server lacks are left out by the client.
 pub fn monitor() -> Monitor {
     Monitor::new()
-        .table(
-            ROOT,
-            ["ovs_version", "bridges", "next_cfg", "cur_cfg", EXTERNAL_IDS],
-        )
+        .table(ROOT, ["ovs_version", "next_cfg", "cur_cfg", "statistics"])
+        .only_keys(ROOT, "statistics", [SWITCH_STATISTICS])
         .table(
             BRIDGE,
             [
@@ -95,11 +103,21 @@ pub fn monitor() -> Monitor {
                 EXTERNAL_IDS,
             ],
         )
+        .only_keys(BRIDGE, EXTERNAL_IDS, [SINGLE_PASS_KEY])
         .table(PORT, ["interfaces"])
         .table(
             INTERFACE,
             ["name", "type", "ofport", "ifindex", "options", EXTERNAL_IDS],
         )
+        .only_keys(INTERFACE, "options", TUNNEL_OPTIONS)
+        .only_keys(
+            INTERFACE,
+            EXTERNAL_IDS,
+            POD_KEYS.into_iter().chain([OVN_CHASSIS_KEY]),
+        )
+        .only_keys(table(Protocol::NetFlow), EXTERNAL_IDS, [OWNER_KEY])
+        .only_keys(table(Protocol::SFlow), EXTERNAL_IDS, [OWNER_KEY])
+        .only_keys(table(Protocol::Ipfix), EXTERNAL_IDS, [OWNER_KEY])
         .table(table(Protocol::NetFlow), NET_FLOW_COLUMNS)
         .table(table(Protocol::SFlow), S_FLOW_COLUMNS)
         .table(table(Protocol::Ipfix), IPFIX_COLUMNS)

@@ -7,6 +7,7 @@ mod bench;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bench::{PATIENCE, Switch, wait};
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use weir_api::{
     SFlowExport,
 };
 use weir_node::metrics::Metrics;
-use weir_node::{AgentConfig, Desired, OnExit, agent};
+use weir_node::{AgentConfig, Desired, OnExit, agent, tables};
 
 const TABLES: [&str; 3] = ["netflow", "sflow", "ipfix"];
 
@@ -497,6 +498,35 @@ fn a_switch_that_was_killed_is_told_though_its_database_shows_nothing() {
 }
 
 #[test]
+fn the_key_of_an_encrypted_tunnel_is_not_held() {
+    let switch = switch_with_bridge();
+    let tunnel = "options:psk=swordfish options:remote_ip=192.0.2.7 external_ids:other=swordfish";
+    let mut port = vec![
+        "add-port",
+        "br-int",
+        "t1",
+        "--",
+        "set",
+        "interface",
+        "t1",
+        "type=gre",
+    ];
+    port.extend(tunnel.split(' '));
+    switch.vsctl(&port);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let view = runtime.unwrap().block_on(async {
+        let endpoint = switch.socket().parse().unwrap();
+        let client = ovsdb::Client::spawn(endpoint, tables::DATABASE, tables::monitor(), Default::default());
+        let mut watch = client.watch();
+        let synced = tokio::time::timeout(PATIENCE, watch.wait_for(|view| view.link.is_synced())).await;
+        synced.unwrap().unwrap().clone()
+    });
+    let (_, interface) = view.replica.find(tables::INTERFACE, "name", "t1").unwrap();
+    assert_eq!(interface.map_get("options", "remote_ip"), Some("192.0.2.7"));
+    assert!(!format!("{:?}", view.replica).contains("swordfish"));
+}
+
+#[test]
 fn an_idle_agent_sends_nothing() {
     let switch = switch_with_bridge();
     let agent = Agent::start(&switch, everything("192.0.2.9"));
@@ -543,6 +573,15 @@ impl Collector {
         })
     }
 
+    /// The same for one who is to know the names.
+    fn spec_with_names(&self) -> NodeFlowExportSpec {
+        let mut spec = self.spec(None);
+        if let Some(ipfix) = &mut spec.bridges[0].ipfix {
+            ipfix.interface_names = ipfix.targets.clone();
+        }
+        spec
+    }
+
     /// The next message that is there.
     fn next(&self) -> Option<Vec<u8>> {
         let mut octets = vec![0; 65_535];
@@ -557,6 +596,41 @@ impl Collector {
             switch.receive("p1", PACKET) && std::iter::from_fn(|| self.next()).any(|message| so(&message))
         });
     }
+}
+
+#[test]
+fn what_leaves_and_what_the_switch_lost_is_told_from_its_own_counters() {
+    let (switch, collector) = (switch_with_pod(), Collector::new());
+    let agent = Agent::start_config(&switch, collector.spec(None), |config| {
+        config.cost_interval = Duration::from_millis(100);
+    });
+    agent.wait_applied(1);
+    collector.wait("data", &switch, |message| first_set(message) > 255);
+    let status = agent.wait_for("datagrams", |status| {
+        switch.receive("p1", PACKET);
+        status
+            .cost
+            .is_some_and(|cost| cost.datagrams_per_second > Some(0))
+    });
+    let cost = status.cost.unwrap();
+    assert_eq!(
+        (cost.send_errors_per_second, cost.lost_per_second),
+        (Some(0), Some(0))
+    );
+    assert_eq!(cost.vswitchd_millicores, None, "not without enable-statistics");
+    // Nobody listens any more: what is sent is refused, and does not leave.
+    drop(collector);
+    agent.wait_for("refusals", |status| {
+        switch.receive("p1", PACKET);
+        status
+            .cost
+            .is_some_and(|cost| cost.send_errors_per_second > Some(0))
+    });
+    agent.set(2, nothing());
+    agent.wait_for("nothing", |status| {
+        status.observed_generation == Some(2) && status.cost.is_none()
+    });
+    agent.end();
 }
 
 const DOMAIN: u32 = 77;
@@ -623,7 +697,7 @@ fn a_new_virtual_observation_id_makes_the_switch_send_its_templates_again() {
 #[test]
 fn collectors_are_told_the_pod_behind_the_interface_that_the_switch_names() {
     let (switch, collector) = (switch_with_pod(), Collector::new());
-    let agent = Agent::start(&switch, collector.spec(None));
+    let agent = Agent::start(&switch, collector.spec_with_names());
     let told = |description: &'static [u8]| {
         move |message: &[u8]| {
             let of_port = [&[0, 0, 0, 101][..], &[0, 0, 0, 1], b"\x02p1", description].concat();
@@ -645,15 +719,25 @@ fn collectors_are_told_the_pod_behind_the_interface_that_the_switch_names() {
 }
 
 #[test]
-fn nobody_is_told_names_when_that_is_turned_off() {
+fn nobody_is_told_names_before_that_is_asked_for() {
     let (switch, collector) = (switch_with_pod(), Collector::new());
-    let agent = Agent::start_config(&switch, collector.spec(None), |config| {
-        config.interface_names = false
-    });
+    let agent = Agent::start(&switch, collector.spec(None));
     agent.wait_applied(1);
     collector.wait("data", &switch, |message| {
         assert!(!holds(message, b"shop/web"));
         first_set(message) > 255
     });
+    agent.set(2, collector.spec_with_names());
+    collector.wait("the name", &switch, |message| holds(message, b"shop/web"));
+    agent.end();
+}
+
+#[test]
+fn everybody_is_told_names_where_the_daemon_was_asked_to() {
+    let (switch, collector) = (switch_with_pod(), Collector::new());
+    let agent = Agent::start_config(&switch, collector.spec(None), |config| {
+        config.interface_names = true
+    });
+    collector.wait("the name", &switch, |message| holds(message, b"shop/web"));
     agent.end();
 }

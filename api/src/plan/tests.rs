@@ -126,6 +126,37 @@ fn a_service_becomes_its_address() {
 }
 
 #[test]
+fn names_of_pods_are_for_weirs_own_collector_and_for_others_when_asked_for() {
+    let flows = flows(
+        &[],
+        &[
+            "weir-collector.weir-system.svc:4739",
+            "192.0.2.9:4739",
+            "weir-collector.other.svc:4739",
+        ],
+    );
+    let address = |service: &ServiceRef| match service.namespace.as_str() {
+        "weir-system" => Ok("10.96.0.7".parse().unwrap()),
+        _ => Ok("10.96.0.8".parse().unwrap()),
+    };
+    let (targets, problems) = Targets::resolve(Some(&flows), None, &address);
+    assert_eq!(problems, []);
+    let told = |asked| {
+        let mut tuning = ExportProfileSpec::default();
+        tuning.ipfix.interface_names = asked;
+        let profile = ExportProfile::new("tuned", tuning);
+        let (mut spec, _) = plan(&targets, Some(&profile), &node(), &|_| 1);
+        spec.bridges.remove(0).ipfix.unwrap().interface_names
+    };
+    assert_eq!(told(None), ["10.96.0.7:4739"]);
+    assert_eq!(told(Some(false)), ["10.96.0.7:4739"]);
+    assert_eq!(
+        told(Some(true)),
+        ["10.96.0.7:4739", "192.0.2.9:4739", "10.96.0.8:4739"]
+    );
+}
+
+#[test]
 fn a_node_without_an_address_loses_only_the_node_local_entries() {
     let (targets, _) = Targets::resolve(Some(&flows(&[":1", "10.0.0.2:1"], &[])), None, &no_services);
     let nowhere = NodeFacts {

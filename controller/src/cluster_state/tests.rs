@@ -158,6 +158,17 @@ fn the_status_of_an_export_is_reported_and_its_spec_is_planned() {
 }
 
 #[test]
+fn what_export_costs_a_node_is_no_news() {
+    let mut cluster = empty();
+    let status = |lost: u32| json!({"observedGeneration": 1, "cost": {"lostPerSecond": lost}});
+    cluster.see(shown(&export(1, profile("x"), status(1))));
+    assert_eq!(
+        cluster.see(shown(&export(1, profile("x"), status(2)))),
+        ObjectChange::Nothing
+    );
+}
+
+#[test]
 fn the_answer_to_a_write_counts_until_the_watch_has_caught_up() {
     let mut cluster = empty();
     cluster.see(shown(&export(1, profile("x"), json!(null))));

@@ -123,6 +123,22 @@ fn exporter_ids_outlive_a_restart_and_are_never_shared() {
 }
 
 #[test]
+fn the_number_of_a_node_that_is_gone_rests_and_waits_for_it_alone() {
+    let mut cluster = two_nodes();
+    let decision = decided(&cluster);
+    carry_out(&mut cluster, &decision);
+    remove_node(&mut cluster, "a");
+    let gone = cluster.export("a").unwrap().clone();
+    cluster.see(WatchEvent::Export(Event::Delete(DeserializeGuard(Ok(gone)))));
+    add_node(&mut cluster, "c", "10.0.0.3");
+    assert_eq!(id(&decided(&cluster), "c"), 3);
+    let hour = k8s_openapi::jiff::SignedDuration::from_hours(1);
+    assert_eq!(id(&decide(&cluster, start() + hour), "c"), 1);
+    add_node(&mut cluster, "a", "10.0.0.1");
+    assert_eq!((id(&decided(&cluster), "a"), id(&decided(&cluster), "c")), (1, 3));
+}
+
+#[test]
 fn objects_of_nodes_that_are_gone_are_deleted_when_they_are_ours() {
     let mut cluster = two_nodes();
     let decision = decided(&cluster);

@@ -18,8 +18,41 @@ use std::{
     sync::Arc,
 };
 
-/// Columns that a replica has of one table, with their types.
-pub type TableShape = BTreeMap<Arc<str>, ColumnType>;
+/// Columns that a replica has of one table.
+pub type TableShape = BTreeMap<Arc<str>, ColumnShape>;
+
+/// What a replica has of one column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnShape {
+    /// Its type.
+    pub column_type: ColumnType,
+    /// The only keys of a map of strings that are kept; `None`: all. The server sends a
+    /// column as a whole, and what nobody asked for may be a secret.
+    pub keys: Option<Arc<[String]>>,
+}
+
+impl From<ColumnType> for ColumnShape {
+    /// All of it.
+    fn from(column_type: ColumnType) -> ColumnShape {
+        ColumnShape {
+            column_type,
+            keys: None,
+        }
+    }
+}
+
+impl ColumnShape {
+    /// Drops what is not kept. Of a difference, too: it speaks of each key by itself.
+    fn cut(&self, datum: Datum) -> Datum {
+        match (&self.keys, datum) {
+            (Some(keys), Datum::Map(mut pairs)) => {
+                pairs.retain(|(key, _)| key.as_str().is_some_and(|key| keys.iter().any(|k| k == key)));
+                Datum::Map(pairs)
+            }
+            (_, datum) => datum,
+        }
+    }
+}
 
 /// Monitored rows of monitored tables.
 #[derive(Debug, Clone, Default)]

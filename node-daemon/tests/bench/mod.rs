@@ -115,7 +115,9 @@ impl Switch {
 
     /// A packet comes in at a dummy port; not while the switch is still making it.
     pub fn receive(&self, port: &str, flow: &str) -> bool {
-        let target = format!("--target={}.ctl", self.path("ovs-vswitchd").display());
+        let vswitchd = self.vswitchd.as_ref().expect("an ovs-vswitchd runs");
+        let socket = self.path(&format!("ovs-vswitchd.{}.ctl", vswitchd.0.id()));
+        let target = format!("--target={}", socket.display());
         let mut command = self.command("ovs-appctl");
         let command = command.args([&target, "netdev-dummy/receive", port, flow]);
         command.status().unwrap().success()
@@ -132,7 +134,6 @@ impl Switch {
             .command(program)
             .args(args)
             .args(["--no-chdir", "-vconsole:off"])
-            .arg(format!("--unixctl={}", at("ctl")))
             .arg(format!("--pidfile={}", at("pid")))
             .arg(format!("--log-file={}", at("log")))
             .stderr(Stdio::null())

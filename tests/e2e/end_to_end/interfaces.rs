@@ -27,7 +27,7 @@ const PORT: u16 = 7002;
 const NAMELESS: &str = "172.30.0.1:4749";
 
 const EVERY_PACKET: &str = "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: interfaces}, \
-    spec: {ipfix: {sampling: 1, cacheActiveTimeout: 1}}}";
+    spec: {ipfix: {sampling: 1, cacheActiveTimeout: 1, interfaceNames: true}}}";
 
 fn same_address_on_two_nodes(stage: &mut Stage) -> Result<()> {
     stage.clear()?;

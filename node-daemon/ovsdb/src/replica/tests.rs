@@ -139,7 +139,7 @@ fn empty() -> Replica {
         (
             name.clone(),
             columns
-                .map(|(name, column)| (Arc::from(name.as_str()), column.column_type.clone()))
+                .map(|(name, column)| (Arc::from(name.as_str()), column.column_type.clone().into()))
                 .collect(),
         )
     }))
@@ -214,6 +214,40 @@ fn a_new_row_has_the_defaults_of_the_columns_that_were_not_sent() {
     assert_eq!(row.column("count"), Some(&Datum::empty()));
     assert_eq!(row.column("options").unwrap().to_json(), json!(["map", []]));
     assert_eq!(row.column("nothing"), None);
+}
+
+#[test]
+fn of_a_map_with_chosen_keys_nothing_else_is_ever_held() {
+    let mut replica = empty();
+    let table = Arc::make_mut(replica.tables.get_mut("Thing").unwrap());
+    let shape = Arc::make_mut(&mut table.shape).get_mut("options").unwrap();
+    shape.keys = Some(["remote_ip".to_owned()].as_slice().into());
+    let options = |pairs: Value| json!({"options": ["map", pairs]});
+    let held = |replica: &Replica| {
+        replica
+            .row("Thing", uuid(1))
+            .unwrap()
+            .column("options")
+            .unwrap()
+            .to_json()
+    };
+    let secret = json!([["psk", "secret"], ["remote_ip", "192.0.2.1"]]);
+    let initial = json!({"initial": options(secret.clone())});
+    replica.apply(&thing(initial), Format::V2).unwrap();
+    assert_eq!(held(&replica), json!(["map", [["remote_ip", "192.0.2.1"]]]));
+    // Another secret, another address; then both go.
+    let other = json!([["psk", "other"], ["remote_ip", "192.0.2.2"]]);
+    let modify = json!({"modify": options(other.clone())});
+    replica.apply(&thing(modify.clone()), Format::V2).unwrap();
+    assert_eq!(held(&replica), json!(["map", [["remote_ip", "192.0.2.2"]]]));
+    replica.apply(&thing(modify), Format::V2).unwrap();
+    assert_eq!(held(&replica), json!(["map", []]));
+    // In the older notation what is compared is cut in the same way.
+    let change = json!({"old": options(json!([])), "new": options(secret.clone())});
+    replica.apply(&thing(change), Format::V1).unwrap();
+    let change = json!({"old": options(secret), "new": options(other)});
+    replica.apply(&thing(change), Format::V1).unwrap();
+    assert!(!format!("{replica:?}").contains("secret") && !format!("{replica:?}").contains("other"));
 }
 
 #[test]

@@ -4,8 +4,7 @@
 //! An update that contradicts the rows at hand is an error, never a guess: the
 //! session then reads everything anew.
 
-use super::{Replica, RowData, Table, TableShape};
-use crate::schema::ColumnType;
+use super::{ColumnShape, Replica, RowData, Table, TableShape};
 use crate::value::{Atom, Datum, NotationError, Uuid};
 use serde_json::{Map, Value};
 use std::{
@@ -159,7 +158,7 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    fn find(&self, column: &str) -> Result<(&Arc<str>, &ColumnType), ReplicaError> {
+    fn find(&self, column: &str) -> Result<(&Arc<str>, &ColumnShape), ReplicaError> {
         self.shape
             .get_key_value(column)
             .ok_or_else(|| ReplicaError::UnknownColumn {
@@ -173,7 +172,7 @@ impl Columns<'_> {
         let defaults = self
             .shape
             .iter()
-            .map(|(column, kind)| (column.clone(), kind.default_datum()));
+            .map(|(column, shape)| (column.clone(), shape.column_type.default_datum()));
         let mut row = RowData {
             columns: defaults.collect(),
         };
@@ -183,17 +182,16 @@ impl Columns<'_> {
 
     fn replace(&self, row: &mut RowData, new: &Map<String, Value>) -> Result<(), ReplicaError> {
         for (column, value) in new {
-            let (column, kind) = self.find(column)?;
-            row.columns
-                .insert(column.clone(), Datum::from_json_as(value, kind)?);
+            let (column, shape) = self.find(column)?;
+            row.columns.insert(column.clone(), read(value, shape)?);
         }
         Ok(())
     }
 
     fn agree(&self, row: &RowData, old: &Map<String, Value>) -> Result<bool, ReplicaError> {
         for (column, value) in old {
-            let (column, kind) = self.find(column)?;
-            if row.column(column) != Some(&Datum::from_json_as(value, kind)?) {
+            let (column, shape) = self.find(column)?;
+            if row.column(column) != Some(&read(value, shape)?) {
                 return Ok(false);
             }
         }
@@ -202,17 +200,21 @@ impl Columns<'_> {
 
     fn differ(&self, row: &mut RowData, difference: &Map<String, Value>) -> Result<(), ReplicaError> {
         for (column, value) in difference {
-            let (column, kind) = self.find(column)?;
-            let difference = Datum::from_json_as(value, kind)?;
+            let (column, shape) = self.find(column)?;
+            let difference = read(value, shape)?;
             let old = row.columns.remove(column);
             let new = match old {
-                Some(old) if kind.is_composite() => merge(old, difference),
+                Some(old) if shape.column_type.is_composite() => merge(old, difference),
                 _ => difference,
             };
             row.columns.insert(column.clone(), new);
         }
         Ok(())
     }
+}
+
+fn read(value: &Value, shape: &ColumnShape) -> Result<Datum, NotationError> {
+    Ok(shape.cut(Datum::from_json_as(value, &shape.column_type)?))
 }
 
 /// `ovsdb_datum_apply_diff` of OVS: an element on one side only stays, one on

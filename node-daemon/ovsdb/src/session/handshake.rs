@@ -19,6 +19,8 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct Monitor {
     /// Columns by table; no columns means all that the schema has.
     pub tables: BTreeMap<String, Vec<String>>,
+    /// The only keys to keep of a map column, by table and column.
+    pub keys: BTreeMap<(String, String), Vec<String>>,
 }
 
 impl Monitor {
@@ -39,6 +41,20 @@ impl Monitor {
         self
     }
 
+    /// Keeps these keys alone of a map of strings. The server sends all of them; the others
+    /// are dropped where they are read.
+    #[must_use]
+    pub fn only_keys<K: Into<String>>(
+        mut self,
+        table: impl Into<String>,
+        column: impl Into<String>,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Monitor {
+        let keys = keys.into_iter().map(Into::into).collect();
+        self.keys.insert((table.into(), column.into()), keys);
+        self
+    }
+
     /// Adds a table with all of its columns.
     #[must_use]
     pub fn whole_table(self, table: impl Into<String>) -> Monitor {
@@ -55,7 +71,12 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(monitor: &Monitor, schema: &Schema) -> Plan {
         let present = |(table, columns): (&String, &Vec<String>)| {
-            Some((table.clone(), shape(schema.tables.get(table)?, columns)))
+            let mut shape = shape(schema.tables.get(table)?, columns);
+            for (column, of) in &mut shape {
+                let keys = monitor.keys.get(&(table.clone(), column.to_string()));
+                of.keys = keys.map(|keys| keys.as_slice().into());
+            }
+            Some((table.clone(), shape))
         };
         Plan {
             tables: monitor.tables.iter().filter_map(present).collect(),
@@ -84,7 +105,7 @@ fn shape(table: &TableSchema, columns: &[String]) -> TableShape {
     let wanted = |name: &String| columns.is_empty() || columns.contains(name);
     let present = table.columns.iter().filter(|(name, _)| wanted(name));
     present
-        .map(|(name, column)| (Arc::from(name.as_str()), column.column_type.clone()))
+        .map(|(name, column)| (Arc::from(name.as_str()), column.column_type.clone().into()))
         .collect()
 }
 
