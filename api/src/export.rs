@@ -198,7 +198,7 @@ pub struct SFlowExport {
     /// Seconds between counter samples; 0: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polling: Option<u32>,
-    /// Octets of each sampled packet that are sent.
+    /// Bytes of each sampled packet that are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<u32>,
 }

@@ -18,8 +18,8 @@ use weir_api::export::{APPLIED, ExportCost};
 use crate::announce;
 use crate::cost;
 use crate::desired::Desired;
-use crate::metrics::{Facts, Metrics};
-use crate::reconcile::{Plan, Reconciler, Turn};
+use crate::metrics::{HealthFacts, Metrics};
+use crate::reconcile::{Plan, ReconcileStep, Reconciler};
 use crate::run_folder::{Absence, PROBE_INTERVAL, RunFolder};
 use crate::tables::{DATABASE, monitor};
 
@@ -196,7 +196,8 @@ impl Agent {
                 self.record(&view, None);
                 return now + FULL_CHECK;
             };
-            let Turn { plan, status, wake } = self.reconciler.turn(&view, &desired, now, &wall_clock());
+            let ReconcileStep { plan, status, wake } =
+                self.reconciler.step(&view, &desired, now, &wall_clock());
             match plan {
                 Some(plan) => self.send(plan).await,
                 None => {
@@ -239,7 +240,7 @@ impl Agent {
         if view.link == Link::Connecting {
             return;
         }
-        self.reconciler.told(&status);
+        self.reconciler.published(&status);
         self.status.send_if_modified(|told| {
             if *told == status {
                 return false;
@@ -253,7 +254,7 @@ impl Agent {
     fn record(&self, view: &View, status: Option<&NodeFlowExportStatus>) {
         let conditions = status.map(|s| s.conditions.as_slice()).unwrap_or_default();
         self.metrics.conflicts.set(self.reconciler.conflicts() as i64);
-        self.metrics.record(Facts {
+        self.metrics.record(HealthFacts {
             ovsdb_synced: view.link.is_synced(),
             spec_seen: status.is_some(),
             applied: condition::holds(conditions, APPLIED),
@@ -321,6 +322,6 @@ pub async fn inspect(config: &AgentConfig, desired: &Desired, limit: Duration) -
         reconciler.saw_switch(run_folder.probe().switch);
     }
     reconciler
-        .turn(&view, desired, Instant::now(), &wall_clock())
+        .step(&view, desired, Instant::now(), &wall_clock())
         .status
 }

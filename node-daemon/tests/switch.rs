@@ -584,10 +584,10 @@ impl Collector {
 
     /// The next message that is there.
     fn next(&self) -> Option<Vec<u8>> {
-        let mut octets = vec![0; 65_535];
-        let length = self.0.recv(&mut octets).ok()?;
-        octets.truncate(length);
-        Some(octets)
+        let mut bytes = vec![0; 65_535];
+        let length = self.0.recv(&mut bytes).ok()?;
+        bytes.truncate(length);
+        Some(bytes)
     }
 
     /// Puts packets into the switch until a message comes that is as it should be.
@@ -646,8 +646,8 @@ fn domain(message: &[u8]) -> u32 {
     u32::from_be_bytes(message[12..16].try_into().unwrap())
 }
 
-fn holds(message: &[u8], octets: &[u8]) -> bool {
-    message.windows(octets.len()).any(|part| part == octets)
+fn holds(message: &[u8], bytes: &[u8]) -> bool {
+    message.windows(bytes.len()).any(|part| part == bytes)
 }
 
 fn switch_with_pod() -> Switch {

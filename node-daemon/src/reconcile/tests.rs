@@ -45,16 +45,16 @@ impl Bench {
         }
     }
 
-    fn turn(&mut self) -> Turn {
+    fn turn(&mut self) -> ReconcileStep {
         let view = self.view(Link::Synced);
         self.turn_with(&view)
     }
 
-    fn turn_with(&mut self, view: &View) -> Turn {
+    fn turn_with(&mut self, view: &View) -> ReconcileStep {
         let time = Time(Timestamp::from_second(0).unwrap());
-        let turn = self.reconciler.turn(view, &self.desired, self.now, &time);
+        let turn = self.reconciler.step(view, &self.desired, self.now, &time);
         if turn.plan.is_none() {
-            self.reconciler.told(&turn.status);
+            self.reconciler.published(&turn.status);
         }
         turn
     }
@@ -253,8 +253,8 @@ fn a_switch_that_does_not_follow_is_told_after_a_while() {
     let mut bench = Bench::new(&["br-int"], everything());
     bench.settle();
     let turn = bench.turn();
-    assert_eq!(turn.wake, Some(bench.now + UPTAKE_LIMIT));
-    bench.now += UPTAKE_LIMIT;
+    assert_eq!(turn.wake, Some(bench.now + SWITCH_ACK_LIMIT));
+    bench.now += SWITCH_ACK_LIMIT;
     let status = bench.settle();
     assert_eq!(
         reason_of(&status, EXPORTING),
@@ -331,12 +331,12 @@ fn an_intermediate_state_that_nobody_saw_moves_no_transition_time() {
     bench.spoil(Protocol::NetFlow, "active_timeout", 1);
     let at = Time(Timestamp::from_second(99).unwrap());
     let view = bench.view(Link::Synced);
-    let turn = bench.reconciler.turn(&view, &bench.desired, bench.now, &at);
+    let turn = bench.reconciler.step(&view, &bench.desired, bench.now, &at);
     let plan = turn.plan.expect("a repair");
     let results = bench.model.apply(&plan.operations).unwrap();
     bench.reconciler.committed(&plan, &results, bench.now);
     let view = bench.view(Link::Synced);
-    let turn = bench.reconciler.turn(&view, &bench.desired, bench.now, &at);
+    let turn = bench.reconciler.step(&view, &bench.desired, bench.now, &at);
     assert_eq!(
         find(&turn.status.conditions, APPLIED),
         find(&first.conditions, APPLIED)
@@ -359,7 +359,7 @@ fn a_new_virtual_observation_id_waits_until_the_switch_has_seen_no_row() {
     assert!(bench.model.on("br-int", Protocol::Ipfix).is_none());
     assert_eq!(reason_of(&status, APPLIED), ("False", reason::PENDING));
     let turn = bench.turn();
-    assert_eq!(turn.wake, Some(bench.now + UPTAKE_LIMIT));
+    assert_eq!(turn.wake, Some(bench.now + SWITCH_ACK_LIMIT));
 
     bench.take_over();
     let status = bench.settle();
@@ -377,7 +377,7 @@ fn a_new_virtual_observation_id_waits_until_the_switch_has_seen_no_row() {
     bench.desired = desired(3, with_id("two"));
     bench.take_over();
     bench.settle();
-    bench.now += UPTAKE_LIMIT;
+    bench.now += SWITCH_ACK_LIMIT;
     bench.settle();
     assert!(
         bench.model.on("br-int", Protocol::Ipfix).is_some(),
