@@ -14,7 +14,7 @@ use kube::core::{Selector, SelectorExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::export::ConflictPolicy;
+use crate::export::{Budget, ConflictPolicy};
 
 /// The bridge that OVN puts pods on.
 pub const DEFAULT_BRIDGE: &str = "br-int";
@@ -45,6 +45,9 @@ pub struct ExportProfileSpec {
     /// What to do with rows of somebody else.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
+    /// What the export of each node may cost; unset: whatever it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// NetFlow v5.
     #[serde(default)]
     pub net_flow: NetFlowTuning,

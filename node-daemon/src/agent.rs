@@ -13,10 +13,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 use weir_api::NodeFlowExportStatus;
 use weir_api::condition::{self, Time};
-use weir_api::export::{APPLIED, ExportCost};
+use weir_api::export::APPLIED;
 
 use crate::announce;
-use crate::cost;
+use crate::cost::{self, Measurement};
 use crate::desired::Desired;
 use crate::metrics::{HealthFacts, Metrics};
 use crate::reconcile::{Plan, ReconcileStep, Reconciler};
@@ -98,7 +98,7 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let client = connect(&config);
     let for_names = desired.clone();
-    let (cost_sender, cost) = watch::channel(None);
+    let (measured, cost) = watch::channel(Measurement::default());
     let mut agent = Agent {
         reconciler: Reconciler::new(&config.node_name, config.endpoint.to_string()),
         view: client.watch(),
@@ -121,7 +121,7 @@ pub async fn run(
         config.endpoint.clone(),
         agent.client.watch(),
         config.cost_interval,
-        cost_sender,
+        measured,
     );
     let count = async {
         counted.await;
@@ -151,7 +151,7 @@ struct Agent {
     desired: watch::Receiver<Option<Desired>>,
     status: watch::Sender<NodeFlowExportStatus>,
     metrics: Arc<Metrics>,
-    cost: watch::Receiver<Option<ExportCost>>,
+    cost: watch::Receiver<Measurement>,
     run_folder: RunFolder,
     absence: Absence,
 }
@@ -169,8 +169,10 @@ impl Agent {
             tokio::select! {
                 changed = self.view.changed() => changed.map_err(|_| AgentError::ClientEnded)?,
                 Ok(()) = self.cost.changed() => {
-                    let cost = *self.cost.borrow_and_update();
-                    self.reconciler.saw_cost(cost);
+                    let measurement = *self.cost.borrow_and_update();
+                    let desired = self.desired.borrow().clone();
+                    let budget = desired.as_ref().and_then(|desired| desired.spec.budget);
+                    self.reconciler.measured(measurement, budget.as_ref(), Instant::now());
                 }
                 changed = self.desired.changed() => changed.map_err(|_| AgentError::SourceEnded)?,
                 () = pause => {}

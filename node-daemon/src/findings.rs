@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use ovsdb::Link;
 use weir_api::condition::{ConditionStatus, Finding};
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
+use weir_api::export::{APPLIED, Budget, CONFLICT, EXPORTING, SWITCH_ALIVE, THROTTLED, reason};
 use weir_api::{NodeFlowExportSpec, Protocol};
 
 use crate::desired::{Acceptance, Desired};
 use crate::diff::Diff;
+use crate::governor::{Excess, Governor};
 use crate::observe::Observed;
 use crate::quirks;
 use crate::rows::DesiredRows;
@@ -113,6 +114,41 @@ pub fn of_switch(switch: SwitchProcess) -> Finding {
         ),
     };
     finding(SWITCH_ALIVE, status, reason, message)
+}
+
+/// The finding about what the export costs.
+pub fn of_budget(budget: &Budget, governor: &Governor) -> Finding {
+    let words = |excess| match excess {
+        Excess::Processor => (
+            reason::PROCESSOR_OVER_BUDGET,
+            "ovs-vswitchd takes more processor time than spec.budget.vswitchdMillicores",
+        ),
+        Excess::Lost => (
+            reason::LOST_OVER_BUDGET,
+            "the switch loses more packets than spec.budget.lostPerSecond",
+        ),
+    };
+    if let Some(cause) = governor.cause() {
+        let (reason, why) = words(cause);
+        let factor = governor.factor();
+        let message = format!(
+            "{why}: one packet in {factor} times as many is sampled, at most one in {}, and NetFlow is suspended; \
+             it ends after ten calm minutes a step, or with a coarser sampling in the profile",
+            budget.floor()
+        );
+        return finding(THROTTLED, ConditionStatus::True, reason, message);
+    }
+    match governor.excess() {
+        Some(excess) => {
+            let (reason, why) = words(excess);
+            let message = format!("{why}; action Throttle would sample more coarsely");
+            finding(THROTTLED, ConditionStatus::False, reason, message)
+        }
+        None => {
+            let message = "the export costs no more than its budget";
+            finding(THROTTLED, ConditionStatus::False, reason::WITHIN_BUDGET, message)
+        }
+    }
 }
 
 /// The finding about the source itself.

@@ -22,6 +22,7 @@ pub mod desired;
 pub mod diff;
 pub mod file_source;
 pub mod findings;
+pub mod governor;
 pub mod http;
 pub mod kube_source;
 pub mod metrics;

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use ovsdb::{Operation, OperationResult, TransactError, Uuid, View};
 use weir_api::condition::{Condition, Finding, Time};
-use weir_api::export::ExportCost;
+use weir_api::export::{Budget, ExportCost};
 use weir_api::{ConflictPolicy, NodeFlowExportStatus};
 
+use crate::cost::Measurement;
 use crate::desired::Desired;
 use crate::diff::{Action, Diff, RowChange, diff};
 use crate::findings::{self, NodeState, SwitchAck};
+use crate::governor::Governor;
 use crate::observe::{Observed, observe};
 use crate::pace::{HealBudget, retry_delay};
 use crate::quirks::Dialect;
@@ -46,6 +48,7 @@ pub struct Reconciler {
     /// Whether ovs-vswitchd runs; `None` where its run folder is not on this host.
     switch: Option<SwitchProcess>,
     cost: Option<ExportCost>,
+    governor: Governor,
 }
 
 /// A configuration that ovs-vswitchd was told to take over.
@@ -107,6 +110,7 @@ impl Reconciler {
             published_conditions: None,
             switch: None,
             cost: None,
+            governor: Governor::default(),
         }
     }
 
@@ -125,9 +129,15 @@ impl Reconciler {
         self.switch = Some(switch);
     }
 
-    /// What the export costs was found out.
-    pub fn saw_cost(&mut self, cost: Option<ExportCost>) {
-        self.cost = cost;
+    /// What the export costs was found out; the governor holds it against the budget.
+    pub fn measured(&mut self, measurement: Measurement, budget: Option<&Budget>, now: Instant) {
+        self.cost = measurement.cost;
+        let before = self.governor.factor();
+        self.governor.measure(budget, &measurement.rates, now);
+        let after = self.governor.factor();
+        if before != after {
+            tracing::warn!(before, after, cause = ?self.governor.cause(), "sampling changes by this factor");
+        }
     }
 
     /// The status was published: its conditions lend their times to the next.
@@ -164,7 +174,8 @@ impl Reconciler {
         now: Instant,
         time: &Time,
     ) -> ReconcileStep {
-        let rows = desired_rows(&desired.spec, dialect, &self.node);
+        let spec = self.governor.throttle(&desired.spec);
+        let rows = desired_rows(&spec, dialect, &self.node);
         let diff = diff(&rows, observed, desired.spec.conflict_policy, dialect);
         let drift = self.drift(&diff, &rows);
         let (switch_ack, overdue_at) = self.switch_ack(observed, now);
@@ -325,6 +336,8 @@ impl Reconciler {
         time: &Time,
     ) -> NodeFlowExportStatus {
         findings.extend(self.switch.map(findings::of_switch));
+        let budget = desired.spec.budget.as_ref();
+        findings.extend(budget.map(|budget| findings::of_budget(budget, &self.governor)));
         let before = self.published_conditions.as_ref().unwrap_or(&desired.reported);
         NodeFlowExportStatus {
             cost: self.cost,

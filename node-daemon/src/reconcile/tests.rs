@@ -3,10 +3,11 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use ovsdb::{Datum, ErrorCode, FailedAt, Link, OvsdbError};
 use weir_api::condition::find;
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::export::{APPLIED, Budget, BudgetAction, CONFLICT, EXPORTING, THROTTLED, reason};
 use weir_api::{BridgeExport, Protocol};
 
 use super::*;
+use crate::cost::Rates;
 use crate::fixture::{Model, bridge, schema, spec};
 use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column};
 
@@ -133,6 +134,47 @@ fn a_spec_is_written_once_and_then_told() {
         (Some(1), Some("3.1.0"))
     );
     assert_eq!(status.drift_healed, 0);
+}
+
+#[test]
+fn what_is_over_its_budget_is_sampled_more_coarsely_and_that_is_no_drift() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    let budget = Budget {
+        lost_per_second: Some(10),
+        action: BudgetAction::Throttle,
+        ..Budget::default()
+    };
+    bench.desired.spec.budget = Some(budget);
+    bench.settle();
+    bench.take_over();
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, THROTTLED), ("False", reason::WITHIN_BUDGET));
+    let lost = |rate| Measurement {
+        cost: None,
+        rates: Rates {
+            lost: Some(rate),
+            ..Rates::default()
+        },
+    };
+    let now = bench.now;
+    bench.reconciler.measured(lost(99.0), Some(&budget), now);
+    bench.settle();
+    bench.take_over();
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, THROTTLED), ("True", reason::LOST_OVER_BUDGET));
+    assert_eq!(status.reason, reason::LOST_OVER_BUDGET);
+    assert!(bench.model.on("br-int", Protocol::NetFlow).is_none(), "suspended");
+    let sampling = |bench: &Bench| {
+        let (_, row) = bench.model.on("br-int", Protocol::Ipfix).unwrap();
+        row["sampling"].as_integer()
+    };
+    assert_eq!((sampling(&bench), status.drift_healed), (Some(3_200), 0));
+    bench.desired.spec.budget = None;
+    bench.reconciler.measured(lost(0.0), None, now);
+    let status = bench.settle();
+    assert_eq!((sampling(&bench), status.drift_healed), (Some(400), 0));
+    assert!(find(&status.conditions, THROTTLED).is_none());
+    assert!(bench.model.on("br-int", Protocol::NetFlow).is_some());
 }
 
 #[test]
