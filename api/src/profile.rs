@@ -14,7 +14,7 @@ use kube::core::{Selector, SelectorExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::export::{Budget, ConflictPolicy};
+use crate::export::ConflictPolicy;
 
 /// The bridge that OVN puts pods on.
 pub const DEFAULT_BRIDGE: &str = "br-int";
@@ -47,7 +47,7 @@ pub struct ExportProfileSpec {
     pub conflict_policy: ConflictPolicy,
     /// What the export of each node may cost; unset: whatever it costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<Budget>,
+    pub budget: Option<crate::export::Budget>,
     /// NetFlow v5.
     #[serde(default)]
     pub net_flow: NetFlowTuning,
