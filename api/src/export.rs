@@ -20,6 +20,8 @@ pub const APPLIED: &str = "Applied";
 pub const EXPORTING: &str = "Exporting";
 /// An ovs-vswitchd runs. Not set where there is no telling: the database is not on this host.
 pub const SWITCH_ALIVE: &str = "SwitchAlive";
+/// The export is coarser than asked, to stay within its budget. Only set with a budget.
+pub const THROTTLED: &str = "Throttled";
 /// Rows of somebody else stand where ours should.
 pub const CONFLICT: &str = "Conflict";
 
@@ -55,6 +57,12 @@ pub mod reason {
     pub const SWITCH_NOT_RUNNING: &str = "SwitchNotRunning";
     /// There is no pid file of ovs-vswitchd that would tell.
     pub const NO_PID_FILE: &str = "NoPidFile";
+    /// The export costs no more than its budget.
+    pub const WITHIN_BUDGET: &str = "WithinBudget";
+    /// ovs-vswitchd takes more processor time than the budget.
+    pub const PROCESSOR_OVER_BUDGET: &str = "ProcessorOverBudget";
+    /// The switch loses more packets than the budget.
+    pub const LOST_OVER_BUDGET: &str = "LostOverBudget";
     /// OVS disables sFlow when it finds no agent address.
     pub const SFLOW_AGENT_MISSING: &str = "SFlowAgentMissing";
     /// Records leave the node.
@@ -69,6 +77,43 @@ pub enum ConflictPolicy {
     Refuse,
     /// Make it Weir's: it is changed in place, and removed with the collectors.
     Adopt,
+}
+
+/// What the export of a node may cost.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// Processor time of ovs-vswitchd as a whole, in thousandths of a processor; known only
+    /// with `other_config:enable-statistics=true` in OVSDB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vswitchd_millicores: Option<u32>,
+    /// Packets that the datapath could not pass up to ovs-vswitchd, a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_per_second: Option<u32>,
+    /// What is done about it.
+    #[serde(default)]
+    pub action: BudgetAction,
+    /// The coarsest sampling to go to, one packet in so many (default 100000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub floor: Option<u32>,
+}
+
+/// What is done when the export costs more than its budget.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum BudgetAction {
+    /// Condition `Throttled` says so.
+    #[default]
+    Report,
+    /// Sampling gets coarser, and NetFlow, which cannot be sampled, is suspended.
+    Throttle,
+}
+
+impl Budget {
+    /// The coarsest sampling to go to.
+    pub fn floor(&self) -> u32 {
+        self.floor.unwrap_or(100_000).max(1)
+    }
 }
 
 /// Flow export of one node.
@@ -135,6 +180,9 @@ pub struct NodeFlowExportSpec {
     /// What to do with rows of somebody else.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
+    /// What the export may cost; unset: whatever it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// The bridges that Weir looks after on this node.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -198,7 +246,7 @@ pub struct SFlowExport {
     /// Seconds between counter samples; 0: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polling: Option<u32>,
-    /// Octets of each sampled packet that are sent.
+    /// Bytes of each sampled packet that are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<u32>,
 }
@@ -442,7 +490,7 @@ pub struct NodeFlowExportStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub bridges: Vec<BridgeStatus>,
-    /// `Applied`, `Exporting`, `Conflict`, `SwitchAlive`.
+    /// `Applied`, `Exporting`, `Conflict`, `SwitchAlive`, `Throttled`.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,

@@ -244,6 +244,7 @@ pub fn plan(
     let spec = NodeFlowExportSpec {
         profile: profile.and_then(|p| p.metadata.name.clone()),
         conflict_policy: tuning.conflict_policy,
+        budget: tuning.budget,
         bridges,
     };
     (spec, problems)

@@ -60,6 +60,9 @@ pub struct ExportProfileSpec {
     /// What to do with rows of somebody else.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
+    /// What the export of each node may cost; unset: whatever it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<crate::export::Budget>,
     /// NetFlow v5.
     #[serde(default)]
     pub net_flow: NetFlowTuning,
@@ -112,10 +115,10 @@ pub struct NetFlowTuning {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86400))]
     pub active_timeout: Option<i64>,
-    /// Engine type (default: high octet of the exporter id).
+    /// Engine type (default: high byte of the exporter id).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_type: Option<u8>,
-    /// Engine id (default: low octet of the exporter id).
+    /// Engine id (default: low byte of the exporter id).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_id: Option<u8>,
     /// Puts 7 bits of the engine id into the interface numbers (default false).

@@ -13,13 +13,13 @@ use thiserror::Error;
 use tokio::sync::watch;
 use weir_api::NodeFlowExportStatus;
 use weir_api::condition::{self, Time};
-use weir_api::export::{APPLIED, ExportCost};
+use weir_api::export::APPLIED;
 
 use crate::announce;
-use crate::cost;
+use crate::cost::{self, Measurement};
 use crate::desired::Desired;
-use crate::metrics::{Facts, Metrics};
-use crate::reconcile::{Plan, Reconciler, Turn};
+use crate::metrics::{HealthFacts, Metrics};
+use crate::reconcile::{Plan, ReconcileStep, Reconciler};
 use crate::run_folder::{Absence, PROBE_INTERVAL, RunFolder};
 use crate::tables::{DATABASE, monitor};
 
@@ -98,7 +98,7 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let client = connect(&config);
     let for_names = desired.clone();
-    let (cost_sender, cost) = watch::channel(None);
+    let (measured, cost) = watch::channel(Measurement::default());
     let mut agent = Agent {
         reconciler: Reconciler::new(&config.node_name, config.endpoint.to_string()),
         view: client.watch(),
@@ -121,7 +121,7 @@ pub async fn run(
         config.endpoint.clone(),
         agent.client.watch(),
         config.cost_interval,
-        cost_sender,
+        measured,
     );
     let count = async {
         counted.await;
@@ -151,7 +151,7 @@ struct Agent {
     desired: watch::Receiver<Option<Desired>>,
     status: watch::Sender<NodeFlowExportStatus>,
     metrics: Arc<Metrics>,
-    cost: watch::Receiver<Option<ExportCost>>,
+    cost: watch::Receiver<Measurement>,
     run_folder: RunFolder,
     absence: Absence,
 }
@@ -169,8 +169,10 @@ impl Agent {
             tokio::select! {
                 changed = self.view.changed() => changed.map_err(|_| AgentError::ClientEnded)?,
                 Ok(()) = self.cost.changed() => {
-                    let cost = *self.cost.borrow_and_update();
-                    self.reconciler.saw_cost(cost);
+                    let measurement = *self.cost.borrow_and_update();
+                    let desired = self.desired.borrow().clone();
+                    let budget = desired.as_ref().and_then(|desired| desired.spec.budget);
+                    self.reconciler.measured(measurement, budget.as_ref(), Instant::now());
                 }
                 changed = self.desired.changed() => changed.map_err(|_| AgentError::SourceEnded)?,
                 () = pause => {}
@@ -196,7 +198,8 @@ impl Agent {
                 self.record(&view, None);
                 return now + FULL_CHECK;
             };
-            let Turn { plan, status, wake } = self.reconciler.turn(&view, &desired, now, &wall_clock());
+            let ReconcileStep { plan, status, wake } =
+                self.reconciler.step(&view, &desired, now, &wall_clock());
             match plan {
                 Some(plan) => self.send(plan).await,
                 None => {
@@ -239,7 +242,7 @@ impl Agent {
         if view.link == Link::Connecting {
             return;
         }
-        self.reconciler.told(&status);
+        self.reconciler.published(&status);
         self.status.send_if_modified(|told| {
             if *told == status {
                 return false;
@@ -253,7 +256,7 @@ impl Agent {
     fn record(&self, view: &View, status: Option<&NodeFlowExportStatus>) {
         let conditions = status.map(|s| s.conditions.as_slice()).unwrap_or_default();
         self.metrics.conflicts.set(self.reconciler.conflicts() as i64);
-        self.metrics.record(Facts {
+        self.metrics.record(HealthFacts {
             ovsdb_synced: view.link.is_synced(),
             spec_seen: status.is_some(),
             applied: condition::holds(conditions, APPLIED),
@@ -321,6 +324,6 @@ pub async fn inspect(config: &AgentConfig, desired: &Desired, limit: Duration) -
         reconciler.saw_switch(run_folder.probe().switch);
     }
     reconciler
-        .turn(&view, desired, Instant::now(), &wall_clock())
+        .step(&view, desired, Instant::now(), &wall_clock())
         .status
 }

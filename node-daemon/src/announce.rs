@@ -27,7 +27,7 @@ mod message;
 mod read;
 
 pub use message::{TEMPLATE, messages};
-pub use read::{Interface, Interfaces, Streams, To, read};
+pub use read::{Interface, Interfaces, StreamKey, Streams, read};
 
 /// How often everything is told again, give or take a tenth.
 pub const REPEAT: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ pub async fn run(
             let told = told(desired.borrow_and_update().as_ref());
             streams.retain(|to, _| told.contains(&to.target));
         }
-        announcer.tell_changes(streams, now());
+        announcer.announce_changes(streams, now());
         tokio::select! {
             changed = desired.changed() => {
                 if changed.is_err() {
@@ -66,7 +66,7 @@ pub async fn run(
                 tokio::time::sleep(COALESCE).await;
             }
             () = tokio::time::sleep_until(repeat_at) => {
-                announcer.tell_all(now());
+                announcer.announce_all(now());
                 repeat_at = Instant::now() + jittered(REPEAT, 100);
             }
         }
@@ -86,7 +86,7 @@ fn told(desired: Option<&Desired>) -> BTreeSet<SocketAddr> {
 /// What was told to whom.
 #[derive(Debug)]
 pub struct Announcer {
-    streams: BTreeMap<To, Stream>,
+    streams: BTreeMap<StreamKey, Stream>,
     metrics: Arc<Metrics>,
 }
 
@@ -109,7 +109,7 @@ impl Announcer {
     }
 
     /// Tells what is new. `now`: seconds since the epoch UTC.
-    pub fn tell_changes(&mut self, streams: Streams, now: u32) {
+    pub fn announce_changes(&mut self, streams: Streams, now: u32) {
         self.streams.retain(|to, _| streams.contains_key(to));
         for (to, interfaces) in streams {
             let stream = self.streams.entry(to).or_insert_with(|| Stream {
@@ -130,7 +130,7 @@ impl Announcer {
     }
 
     /// Tells everything again.
-    pub fn tell_all(&mut self, now: u32) {
+    pub fn announce_all(&mut self, now: u32) {
         for (to, stream) in &mut self.streams {
             let told = std::mem::take(&mut stream.told);
             stream.send(*to, &told, now, &self.metrics);
@@ -159,10 +159,10 @@ fn changes(before: &Interfaces, after: &Interfaces) -> Interfaces {
 }
 
 impl Stream {
-    fn send(&mut self, to: To, interfaces: &Interfaces, now: u32, metrics: &Metrics) {
+    fn send(&mut self, to: StreamKey, interfaces: &Interfaces, now: u32, metrics: &Metrics) {
         let records: Vec<_> = interfaces.iter().collect();
         for message in messages(to.domain, self.sequence, now, &records) {
-            match self.send_one(to.target, &message.octets) {
+            match self.send_one(to.target, &message.bytes) {
                 Ok(()) => {
                     self.sequence = message.next_sequence;
                     metrics.count_interface_message("sent");
@@ -180,14 +180,14 @@ impl Stream {
 
     /// A collector that was not there makes the next send fail: it is not that one's
     /// fault, so it is tried once more.
-    fn send_one(&mut self, target: SocketAddr, octets: &[u8]) -> io::Result<()> {
+    fn send_one(&mut self, target: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => open(target)?,
         };
         let socket = self.socket.insert(socket);
-        let sent = match socket.send(octets) {
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => socket.send(octets),
+        let sent = match socket.send(bytes) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => socket.send(bytes),
             sent => sent,
         };
         sent.map(drop)

@@ -29,7 +29,16 @@ pub use rate::Rates;
 pub use sample::Sample;
 
 /// How often OVS is asked.
-pub const INTERVAL: Duration = Duration::from_secs(15);
+pub const INTERVAL: Duration = Duration::from_secs(5);
+
+/// One look at the counters, and what it comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Measurement {
+    /// For the status; nothing while nothing of ours is exported.
+    pub cost: Option<ExportCost>,
+    /// Since the look before, for the governor.
+    pub rates: Rates,
+}
 
 /// The key of `Open_vSwitch.statistics` of the switch's process, which is there with
 /// `other_config:enable-statistics`: virtual kB, resident kB, processor ms and more.
@@ -41,7 +50,7 @@ pub async fn run(
     endpoint: Endpoint,
     view: watch::Receiver<View>,
     interval: Duration,
-    cost: watch::Sender<Option<ExportCost>>,
+    told: watch::Sender<Measurement>,
 ) {
     let Some(folder) = folder_of(&endpoint) else {
         return;
@@ -50,17 +59,15 @@ pub async fn run(
     while view.has_changed().is_ok() {
         let replica = Arc::clone(&view.borrow().replica);
         let bridges = exporting_bridges(&replica);
-        let now = if bridges.is_empty() {
+        if bridges.is_empty() {
             model = CostModel::default();
-            None
         } else {
             model.add(take(&folder, &bridges, &replica).await);
-            model.cost()
-        };
-        cost.send_if_modified(|told| {
-            let changed = *told != now;
-            *told = now;
-            changed
+        }
+        // Even the same again: the governor counts looks.
+        told.send_replace(Measurement {
+            cost: model.cost(),
+            rates: model.latest(),
         });
         tokio::time::sleep(interval).await;
     }

@@ -16,7 +16,7 @@ use crate::tables::{Slot, table};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Diff {
     /// What to write, at most one change a slot.
-    pub changes: Vec<Change>,
+    pub changes: Vec<RowChange>,
     /// Slots that hold rows of somebody else and are left alone.
     pub conflicts: Vec<Slot>,
     /// Slots on bridges that do not exist.
@@ -27,7 +27,7 @@ pub struct Diff {
 
 /// One change of one slot.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Change {
+pub struct RowChange {
     /// Where.
     pub slot: Slot,
     /// The bridge's row.
@@ -63,7 +63,7 @@ pub enum Action {
     Clear,
 }
 
-impl Change {
+impl RowChange {
     /// A word for logs.
     pub const fn verb(&self) -> &'static str {
         match self.action {
@@ -109,12 +109,12 @@ fn may_edit(row: &ObservedRow, claimed: &mut BTreeSet<Uuid>) -> bool {
     !row.shared || (row.ours && claimed.insert(row.uuid))
 }
 
-fn create(slot: &Slot, bridge: &ObservedBridge, spec: &RowSpec, before: Option<&ObservedRow>) -> Change {
+fn create(slot: &Slot, bridge: &ObservedBridge, spec: &RowSpec, before: Option<&ObservedRow>) -> RowChange {
     let difference = match before {
         None => "there is no row".to_owned(),
         Some(row) => format!("row {} serves another bridge too", row.uuid),
     };
-    Change {
+    RowChange {
         slot: slot.clone(),
         bridge: bridge.uuid,
         before: before.map(|row| row.uuid),
@@ -124,7 +124,7 @@ fn create(slot: &Slot, bridge: &ObservedBridge, spec: &RowSpec, before: Option<&
     }
 }
 
-fn edit(slot: &Slot, bridge: Uuid, spec: &RowSpec, row: &ObservedRow) -> Option<Change> {
+fn edit(slot: &Slot, bridge: Uuid, spec: &RowSpec, row: &ObservedRow) -> Option<RowChange> {
     let mut differences = Vec::new();
     let mut columns = Row::new();
     for (column, wanted) in &spec.columns {
@@ -152,7 +152,7 @@ fn edit(slot: &Slot, bridge: Uuid, spec: &RowSpec, row: &ObservedRow) -> Option<
             keys,
         }
     };
-    (!differences.is_empty()).then(|| Change {
+    (!differences.is_empty()).then(|| RowChange {
         slot: slot.clone(),
         bridge,
         before: Some(row.uuid),
@@ -162,13 +162,13 @@ fn edit(slot: &Slot, bridge: Uuid, spec: &RowSpec, row: &ObservedRow) -> Option<
     })
 }
 
-fn clear_unwanted(name: &str, bridge: &ObservedBridge, desired: &DesiredRows) -> Vec<Change> {
+fn clear_unwanted(name: &str, bridge: &ObservedBridge, desired: &DesiredRows) -> Vec<RowChange> {
     let clear = |(protocol, row): (&Protocol, &ObservedRow)| {
         let slot = Slot {
             bridge: name.to_owned(),
             protocol: *protocol,
         };
-        (row.ours && !desired.contains_key(&slot)).then(|| Change {
+        (row.ours && !desired.contains_key(&slot)).then(|| RowChange {
             slot,
             bridge: bridge.uuid,
             before: Some(row.uuid),

@@ -20,7 +20,7 @@ use weir_api::{ExportNetworkFlows, ExportProfile, NodeFlowExportSpec, identity};
 
 use crate::desired::{Acceptance, Desired};
 use crate::metrics::Metrics;
-use stamp::Stamp;
+use stamp::FileStamp;
 
 mod stamp;
 
@@ -125,7 +125,7 @@ struct Follower {
 #[derive(Debug)]
 struct File {
     path: PathBuf,
-    stamp: Option<Stamp>,
+    stamp: Option<FileStamp>,
     text: Result<String, String>,
 }
 
@@ -206,7 +206,7 @@ impl Follower {
 
 impl File {
     fn open(path: PathBuf) -> Result<Self, FileError> {
-        let stamp = Stamp::of(&path).ok();
+        let stamp = FileStamp::of(&path).ok();
         let text = read_steady(&path).map_err(|error| unreadable(&path, error))?;
         Ok(Self {
             path,
@@ -218,7 +218,7 @@ impl File {
     /// Whether there is something new. Editors replace files, so a file that is
     /// missing once may only be between two versions: it must be missing twice.
     fn poll(&mut self) -> bool {
-        let stamp = Stamp::of(&self.path).ok();
+        let stamp = FileStamp::of(&self.path).ok();
         let same = stamp == self.stamp;
         let nothing_new = match &stamp {
             Some(stamp) => same && stamp.is_settled(),

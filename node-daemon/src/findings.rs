@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use ovsdb::Link;
 use weir_api::condition::{ConditionStatus, Finding};
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
+use weir_api::export::{APPLIED, Budget, CONFLICT, EXPORTING, SWITCH_ALIVE, THROTTLED, reason};
 use weir_api::{NodeFlowExportSpec, Protocol};
 
 use crate::desired::{Acceptance, Desired};
 use crate::diff::Diff;
+use crate::governor::{Excess, Governor};
 use crate::observe::Observed;
 use crate::quirks;
 use crate::rows::DesiredRows;
@@ -40,7 +41,7 @@ const NOT_RUNNING: &str = "ovs-vswitchd does not run: nothing holds the lock on 
 
 /// Whether ovs-vswitchd has taken the newest rows over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Uptake {
+pub enum SwitchAck {
     /// It has.
     Done,
     /// It was told a moment ago.
@@ -51,7 +52,7 @@ pub enum Uptake {
 
 /// What a node looks like, as far as its database is in sync.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct NodeState<'a> {
     /// What is asked for.
     pub spec: &'a NodeFlowExportSpec,
     /// The rows for it.
@@ -65,13 +66,13 @@ pub struct Facts<'a> {
     /// Why the last transaction failed, if it did.
     pub failure: Option<&'a str>,
     /// Whether the switch has followed.
-    pub uptake: Uptake,
+    pub switch_ack: SwitchAck,
     /// Whether it runs.
     pub switch: SwitchProcess,
 }
 
 /// Findings while the database is in sync.
-pub fn of_synced(facts: &Facts<'_>) -> Vec<Finding> {
+pub fn of_synced(facts: &NodeState<'_>) -> Vec<Finding> {
     let applied = applied(facts);
     let exporting = exporting(facts, &applied);
     vec![applied, exporting, conflict(facts)]
@@ -115,6 +116,41 @@ pub fn of_switch(switch: SwitchProcess) -> Finding {
     finding(SWITCH_ALIVE, status, reason, message)
 }
 
+/// The finding about what the export costs.
+pub fn of_budget(budget: &Budget, governor: &Governor) -> Finding {
+    let words = |excess| match excess {
+        Excess::Processor => (
+            reason::PROCESSOR_OVER_BUDGET,
+            "ovs-vswitchd takes more processor time than spec.budget.vswitchdMillicores",
+        ),
+        Excess::Lost => (
+            reason::LOST_OVER_BUDGET,
+            "the switch loses more packets than spec.budget.lostPerSecond",
+        ),
+    };
+    if let Some(cause) = governor.cause() {
+        let (reason, why) = words(cause);
+        let factor = governor.factor();
+        let message = format!(
+            "{why}: one packet in {factor} times as many is sampled, at most one in {}, and NetFlow is suspended; \
+             it ends after ten calm minutes a step, or with a coarser sampling in the profile",
+            budget.floor()
+        );
+        return finding(THROTTLED, ConditionStatus::True, reason, message);
+    }
+    match governor.excess() {
+        Some(excess) => {
+            let (reason, why) = words(excess);
+            let message = format!("{why}; action Throttle would sample more coarsely");
+            finding(THROTTLED, ConditionStatus::False, reason, message)
+        }
+        None => {
+            let message = "the export costs no more than its budget";
+            finding(THROTTLED, ConditionStatus::False, reason::WITHIN_BUDGET, message)
+        }
+    }
+}
+
 /// The finding about the source itself.
 pub fn of_acceptance(acceptance: &Acceptance) -> Finding {
     let (holds, reason, message) = match acceptance {
@@ -156,7 +192,7 @@ pub fn admit_what_was_ignored(findings: &mut [Finding], desired: &Desired) {
     }
 }
 
-fn applied(facts: &Facts<'_>) -> Finding {
+fn applied(facts: &NodeState<'_>) -> Finding {
     let diff = facts.diff;
     let pending: Vec<&Slot> = diff.changes.iter().map(|c| &c.slot).collect();
     let no = |reason, message| finding(APPLIED, ConditionStatus::False, reason, message);
@@ -197,7 +233,7 @@ fn missing_bridges(slots: &[Slot]) -> String {
     }
 }
 
-fn exporting(facts: &Facts<'_>, applied: &Finding) -> Finding {
+fn exporting(facts: &NodeState<'_>, applied: &Finding) -> Finding {
     let with = |status, reason, message: String| finding(EXPORTING, status, reason, message);
     if facts.rows.is_empty() {
         let message = "no collectors are configured";
@@ -214,13 +250,13 @@ fn exporting(facts: &Facts<'_>, applied: &Finding) -> Finding {
             NOT_RUNNING.to_owned(),
         );
     }
-    match facts.uptake {
-        Uptake::Done => {}
-        Uptake::Pending => {
+    match facts.switch_ack {
+        SwitchAck::Done => {}
+        SwitchAck::Pending => {
             let message = "waiting for ovs-vswitchd to take the rows over".to_owned();
             return with(ConditionStatus::Unknown, reason::PENDING, message);
         }
-        Uptake::Overdue => {
+        SwitchAck::Overdue => {
             let message =
                 "ovs-vswitchd does not take the rows over (cur_cfg stays behind next_cfg); is it running?";
             return with(
@@ -241,14 +277,14 @@ fn exporting(facts: &Facts<'_>, applied: &Finding) -> Finding {
     with(ConditionStatus::True, reason::EXPORTING, message)
 }
 
-fn is_ours(facts: &Facts<'_>, slot: &Slot) -> bool {
+fn is_ours(facts: &NodeState<'_>, slot: &Slot) -> bool {
     facts
         .observed
         .row(&slot.bridge, slot.protocol)
         .is_some_and(|row| row.ours)
 }
 
-fn without_agent<'a>(facts: &Facts<'a>) -> Option<&'a str> {
+fn without_agent<'a>(facts: &NodeState<'a>) -> Option<&'a str> {
     let agents = facts
         .observed
         .rows()
@@ -257,7 +293,7 @@ fn without_agent<'a>(facts: &Facts<'a>) -> Option<&'a str> {
     uncertain.next().map(|(bridge, _, _)| bridge)
 }
 
-fn conflict(facts: &Facts<'_>) -> Finding {
+fn conflict(facts: &NodeState<'_>) -> Finding {
     let diff = facts.diff;
     if !diff.conflicts.is_empty() {
         let message = format!(

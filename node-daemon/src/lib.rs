@@ -6,13 +6,15 @@
 //!                              transaction v  | View
 //!                                        ovsdb client --View--> announce --IPFIX options--> collectors
 //!
+//! run_folder (is the switch alive?), cost (OVS's own counters) --> agent
+//!
 //! one turn (reconcile, no I/O):
-//!   rows (spec -> desired rows, quirks) + observe (replica) -> diff -> transaction
+//!   governor (spec within its budget) -> rows (spec -> desired rows, quirks) + observe (replica) -> diff -> transaction
 //!                                                                  -> findings -> status
 //! ```
 //!
-//! Everything left of the arrows is pure; I/O is in `agent`, `announce`, `run_folder`,
-//! the two sources, `http` and `shutdown`. Nothing here knows which collector listens.
+//! Everything left of the arrows is pure; I/O is in `agent`, `announce`, `cost`,
+//! `run_folder`, the two sources, `http` and `shutdown`. Nothing here knows which collector listens.
 
 pub mod agent;
 pub mod announce;
@@ -22,6 +24,7 @@ pub mod desired;
 pub mod diff;
 pub mod file_source;
 pub mod findings;
+pub mod governor;
 pub mod http;
 pub mod kube_source;
 pub mod metrics;

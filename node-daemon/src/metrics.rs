@@ -34,12 +34,12 @@ pub struct Metrics {
     status_patches: Family<Label, Counter<u64, AtomicU64>>,
     watch_errors: Counter<u64, AtomicU64>,
     ready: Family<Label, Gauge<i64, AtomicI64>>,
-    facts: Mutex<Facts>,
+    facts: Mutex<HealthFacts>,
 }
 
 /// What the agent knows of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts {
+pub struct HealthFacts {
     /// The replica follows OVSDB.
     pub ovsdb_synced: bool,
     /// There is a spec.
@@ -65,7 +65,7 @@ impl Default for Metrics {
             status_patches: Family::default(),
             watch_errors: Counter::default(),
             ready: Family::default(),
-            facts: Mutex::new(Facts {
+            facts: Mutex::new(HealthFacts {
                 ovsdb_synced: false,
                 spec_seen: false,
                 applied: false,
@@ -152,7 +152,7 @@ impl Metrics {
     }
 
     /// The loop has turned and found this.
-    pub fn record(&self, facts: Facts) {
+    pub fn record(&self, facts: HealthFacts) {
         let gauges = [
             ("ovsdb_synced", facts.ovsdb_synced),
             ("spec_seen", facts.spec_seen),
@@ -165,7 +165,7 @@ impl Metrics {
     }
 
     /// What the loop found last.
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> HealthFacts {
         *self.facts.lock().unwrap_or_else(|broken| broken.into_inner())
     }
 
@@ -177,7 +177,7 @@ impl Metrics {
     }
 }
 
-impl Facts {
+impl HealthFacts {
     /// Why the daemon cannot do its work yet, or nothing. That a spec cannot be applied
     /// is the status's to say: another daemon could not apply it either, and a rollout
     /// must not wait for it.

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use ovsdb::{Operation, OperationResult, TransactError, Uuid, View};
 use weir_api::condition::{Condition, Finding, Time};
-use weir_api::export::ExportCost;
+use weir_api::export::{Budget, ExportCost};
 use weir_api::{ConflictPolicy, NodeFlowExportStatus};
 
+use crate::cost::Measurement;
 use crate::desired::Desired;
-use crate::diff::{Action, Change, Diff, diff};
-use crate::findings::{self, Facts, Uptake};
+use crate::diff::{Action, Diff, RowChange, diff};
+use crate::findings::{self, NodeState, SwitchAck};
+use crate::governor::Governor;
 use crate::observe::{Observed, observe};
 use crate::pace::{HealBudget, retry_delay};
 use crate::quirks::Dialect;
@@ -23,7 +25,7 @@ use crate::tables::Slot;
 use crate::transaction::{configuration_number, transaction};
 
 /// How long ovs-vswitchd may take before that is a finding.
-const UPTAKE_LIMIT: Duration = Duration::from_secs(5);
+const SWITCH_ACK_LIMIT: Duration = Duration::from_secs(5);
 
 /// The memory of the loop.
 #[derive(Debug)]
@@ -39,13 +41,14 @@ pub struct Reconciler {
     /// Rows were removed to be made anew, which has to wait for ovs-vswitchd.
     renewing: bool,
     budget: HealBudget,
-    written: Vec<Change>,
+    written: Vec<RowChange>,
     conflicts: usize,
     drift_healed: u64,
-    told: Option<Vec<Condition>>,
+    published_conditions: Option<Vec<Condition>>,
     /// Whether ovs-vswitchd runs; `None` where its run folder is not on this host.
     switch: Option<SwitchProcess>,
     cost: Option<ExportCost>,
+    governor: Governor,
 }
 
 /// A configuration that ovs-vswitchd was told to take over.
@@ -58,7 +61,7 @@ struct Awaited {
 /// A transaction that failed.
 #[derive(Debug)]
 struct Refused {
-    changes: Vec<Change>,
+    changes: Vec<RowChange>,
     error: String,
     attempts: u32,
     until: Instant,
@@ -66,7 +69,7 @@ struct Refused {
 
 /// What a turn asks its caller to do.
 #[derive(Debug)]
-pub struct Turn {
+pub struct ReconcileStep {
     /// To be sent; its outcome goes to [`Reconciler::committed`] or
     /// [`Reconciler::failed`], and another turn follows.
     pub plan: Option<Plan>,
@@ -80,7 +83,7 @@ pub struct Turn {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The changes.
-    pub changes: Vec<Change>,
+    pub changes: Vec<RowChange>,
     /// Those that undo what others did, by slot.
     pub drift: BTreeSet<Slot>,
     /// The transaction.
@@ -104,9 +107,10 @@ impl Reconciler {
             written: Vec::new(),
             conflicts: 0,
             drift_healed: 0,
-            told: None,
+            published_conditions: None,
             switch: None,
             cost: None,
+            governor: Governor::default(),
         }
     }
 
@@ -125,18 +129,24 @@ impl Reconciler {
         self.switch = Some(switch);
     }
 
-    /// What the export costs was found out.
-    pub fn saw_cost(&mut self, cost: Option<ExportCost>) {
-        self.cost = cost;
+    /// What the export costs was found out; the governor holds it against the budget.
+    pub fn measured(&mut self, measurement: Measurement, budget: Option<&Budget>, now: Instant) {
+        self.cost = measurement.cost;
+        let before = self.governor.factor();
+        self.governor.measure(budget, &measurement.rates, now);
+        let after = self.governor.factor();
+        if before != after {
+            tracing::warn!(before, after, cause = ?self.governor.cause(), "sampling changes by this factor");
+        }
     }
 
     /// The status was published: its conditions lend their times to the next.
-    pub fn told(&mut self, status: &NodeFlowExportStatus) {
-        self.told = Some(status.conditions.clone());
+    pub fn published(&mut self, status: &NodeFlowExportStatus) {
+        self.published_conditions = Some(status.conditions.clone());
     }
 
     /// Compares and decides.
-    pub fn turn(&mut self, view: &View, desired: &Desired, now: Instant, time: &Time) -> Turn {
+    pub fn step(&mut self, view: &View, desired: &Desired, now: Instant, time: &Time) -> ReconcileStep {
         let observed = observe(&view.replica, &self.remembered);
         let dialect = view
             .schema
@@ -146,41 +156,42 @@ impl Reconciler {
             let findings = findings::of_unreachable(&self.endpoint, &view.link);
             let seen = dialect.as_ref().map(|dialect| (&observed, dialect));
             let status = self.conclude(findings, desired, seen, time);
-            return Turn {
+            return ReconcileStep {
                 plan: None,
                 status,
                 wake: None,
             };
         };
         self.learn(&observed, view.syncs, now);
-        self.turn_synced(&observed, dialect, desired, now, time)
+        self.step_synced(&observed, dialect, desired, now, time)
     }
 
-    fn turn_synced(
+    fn step_synced(
         &mut self,
         observed: &Observed,
         dialect: &Dialect,
         desired: &Desired,
         now: Instant,
         time: &Time,
-    ) -> Turn {
-        let rows = desired_rows(&desired.spec, dialect, &self.node);
+    ) -> ReconcileStep {
+        let spec = self.governor.throttle(&desired.spec);
+        let rows = desired_rows(&spec, dialect, &self.node);
         let diff = diff(&rows, observed, desired.spec.conflict_policy, dialect);
         let drift = self.drift(&diff, &rows);
-        let (uptake, overdue_at) = self.uptake(observed, now);
-        self.renewing &= uptake == Uptake::Pending;
+        let (switch_ack, overdue_at) = self.switch_ack(observed, now);
+        self.renewing &= switch_ack == SwitchAck::Pending;
         let renewal = overdue_at.filter(|_| self.renewing);
         let hold = self.hold(&diff, &drift, now).max(renewal);
         self.settle(&diff, &rows);
         self.conflicts = diff.conflicts.len();
-        let facts = Facts {
+        let facts = NodeState {
             spec: &desired.spec,
             rows: &rows,
             observed,
             diff: &diff,
             adopted: &self.adopted,
             failure: self.refused.as_ref().map(|r| r.error.as_str()),
-            uptake,
+            switch_ack,
             switch: self.switch.unwrap_or_default(),
         };
         let findings = findings::of_synced(&facts);
@@ -188,7 +199,7 @@ impl Reconciler {
         let wake = [hold, overdue_at].into_iter().flatten().min();
         let may_write = hold.is_none() && !desired.hold;
         let plan = (may_write && !diff.changes.is_empty()).then(|| self.plan(diff.changes, drift));
-        Turn { plan, status, wake }
+        ReconcileStep { plan, status, wake }
     }
 
     /// The transaction that removes every row of ours, if there is any.
@@ -227,7 +238,7 @@ impl Reconciler {
         });
     }
 
-    fn plan(&self, changes: Vec<Change>, drift: BTreeSet<Slot>) -> Plan {
+    fn plan(&self, changes: Vec<RowChange>, drift: BTreeSet<Slot>) -> Plan {
         let operations = transaction(&changes, &self.node);
         Plan {
             changes,
@@ -302,18 +313,18 @@ impl Reconciler {
 
     /// Whether ovs-vswitchd has followed, and when that becomes overdue. Should
     /// somebody set the numbers back, the newest number counts.
-    fn uptake(&self, observed: &Observed, now: Instant) -> (Uptake, Option<Instant>) {
+    fn switch_ack(&self, observed: &Observed, now: Instant) -> (SwitchAck, Option<Instant>) {
         let Some(awaited) = self.awaited else {
-            return (Uptake::Pending, None);
+            return (SwitchAck::Pending, None);
         };
         if observed.root.cur_cfg >= awaited.number.min(observed.root.next_cfg) {
-            return (Uptake::Done, None);
+            return (SwitchAck::Done, None);
         }
-        let limit = awaited.since + UPTAKE_LIMIT;
+        let limit = awaited.since + SWITCH_ACK_LIMIT;
         if now < limit {
-            (Uptake::Pending, Some(limit))
+            (SwitchAck::Pending, Some(limit))
         } else {
-            (Uptake::Overdue, None)
+            (SwitchAck::Overdue, None)
         }
     }
 
@@ -325,7 +336,9 @@ impl Reconciler {
         time: &Time,
     ) -> NodeFlowExportStatus {
         findings.extend(self.switch.map(findings::of_switch));
-        let before = self.told.as_ref().unwrap_or(&desired.reported);
+        let budget = desired.spec.budget.as_ref();
+        findings.extend(budget.map(|budget| findings::of_budget(budget, &self.governor)));
+        let before = self.published_conditions.as_ref().unwrap_or(&desired.reported);
         NodeFlowExportStatus {
             cost: self.cost,
             ..status(findings, desired, seen, self.drift_healed, before, time)

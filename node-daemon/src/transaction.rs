@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use ovsdb::{Condition, Datum, Mutation, Mutator, Operation, OperationResult, Row, Until, Uuid};
 
-use crate::diff::{Action, Change};
+use crate::diff::{Action, RowChange};
 use crate::rows::{MapKey, RowSpec};
 use crate::tables::{BRIDGE, ROOT, Slot, bridge_column, table};
 
 const NEXT_CFG: &str = "next_cfg";
 
 /// The operations that carry these changes out, all or none.
-pub fn transaction(changes: &[Change], node: &str) -> Vec<Operation> {
+pub fn transaction(changes: &[RowChange], node: &str) -> Vec<Operation> {
     let summary: Vec<String> = changes
         .iter()
         .map(|change| format!("{} {}", change.verb(), change.slot))
@@ -58,7 +58,7 @@ pub fn configuration_number(results: &[OperationResult]) -> Option<i64> {
     }
 }
 
-fn guard(change: &Change) -> Operation {
+fn guard(change: &RowChange) -> Operation {
     let column = bridge_column(change.slot.protocol);
     let refers_to = change.before.map_or_else(Datum::empty, Datum::from);
     Operation::Wait {
@@ -74,7 +74,7 @@ fn guard(change: &Change) -> Operation {
     }
 }
 
-fn write_change(change: &Change, index: usize, operations: &mut Vec<Operation>) {
+fn write_change(change: &RowChange, index: usize, operations: &mut Vec<Operation>) {
     match &change.action {
         Action::Create(spec) => {
             let name = format!("row{index}");

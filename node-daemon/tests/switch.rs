@@ -12,7 +12,7 @@ use std::time::Duration;
 use bench::{PATIENCE, Switch, wait};
 use tokio::sync::watch;
 use weir_api::condition::find;
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
+use weir_api::export::{APPLIED, Budget, BudgetAction, CONFLICT, EXPORTING, SWITCH_ALIVE, THROTTLED, reason};
 use weir_api::{
     BridgeExport, ConflictPolicy, IpfixExport, NetFlowExport, NodeFlowExportSpec, NodeFlowExportStatus,
     SFlowExport,
@@ -584,10 +584,10 @@ impl Collector {
 
     /// The next message that is there.
     fn next(&self) -> Option<Vec<u8>> {
-        let mut octets = vec![0; 65_535];
-        let length = self.0.recv(&mut octets).ok()?;
-        octets.truncate(length);
-        Some(octets)
+        let mut bytes = vec![0; 65_535];
+        let length = self.0.recv(&mut bytes).ok()?;
+        bytes.truncate(length);
+        Some(bytes)
     }
 
     /// Puts packets into the switch until a message comes that is as it should be.
@@ -633,6 +633,40 @@ fn what_leaves_and_what_the_switch_lost_is_told_from_its_own_counters() {
     agent.end();
 }
 
+#[test]
+fn a_real_switch_over_its_budget_samples_more_coarsely_until_the_budget_is_gone() {
+    let (switch, collector) = (switch_with_pod(), Collector::new());
+    switch.vsctl(&["set", "open_vswitch", ".", "other_config:enable-statistics=true"]);
+    let mut spec = collector.spec(None);
+    spec.bridges[0].ipfix.as_mut().unwrap().sampling = Some(100);
+    let asked = spec.clone();
+    spec.budget = Some(Budget {
+        vswitchd_millicores: Some(0),
+        action: BudgetAction::Throttle,
+        floor: Some(150),
+        ..Default::default()
+    });
+    let agent = Agent::start_config(&switch, spec, |config| {
+        config.cost_interval = Duration::from_millis(500);
+    });
+    let status = agent.wait_for("throttled", |status| {
+        for _ in 0..20 {
+            switch.receive("p1", PACKET);
+        }
+        is(status, THROTTLED, "True") && is(status, APPLIED, "True")
+    });
+    assert_eq!(reason_of(&status, THROTTLED), reason::PROCESSOR_OVER_BUDGET);
+    assert!(status.cost.unwrap().vswitchd_millicores > Some(0));
+    assert_eq!(switch.column("ipfix", "sampling"), "150", "the floor");
+    assert_eq!(status.drift_healed, 0);
+    agent.set(2, asked);
+    agent.wait_for("as asked", |status| {
+        status.observed_generation == Some(2) && find(&status.conditions, THROTTLED).is_none()
+    });
+    wait("as asked", || switch.column("ipfix", "sampling") == "100");
+    agent.end();
+}
+
 const DOMAIN: u32 = 77;
 const PACKET: &str = "in_port(1),eth(src=50:54:00:00:00:05,dst=50:54:00:00:00:07),eth_type(0x0800),\
      ipv4(src=192.168.0.1,dst=192.168.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1000,dst=2000)";
@@ -646,8 +680,8 @@ fn domain(message: &[u8]) -> u32 {
     u32::from_be_bytes(message[12..16].try_into().unwrap())
 }
 
-fn holds(message: &[u8], octets: &[u8]) -> bool {
-    message.windows(octets.len()).any(|part| part == octets)
+fn holds(message: &[u8], bytes: &[u8]) -> bool {
+    message.windows(bytes.len()).any(|part| part == bytes)
 }
 
 fn switch_with_pod() -> Switch {

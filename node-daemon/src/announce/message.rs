@@ -1,4 +1,4 @@
-//! The octets: IPFIX messages with an options template and its data. Pure.
+//! The bytes: IPFIX messages with an options template and its data. Pure.
 //! Each message brings its template, so that none depends on another.
 
 use super::Interface;
@@ -8,7 +8,7 @@ use super::Interface;
 /// them up.
 pub const TEMPLATE: u16 = 61_000;
 
-/// Octets that a message has at most: what passes any path without being cut into
+/// Bytes that a message has at most: what passes any path without being cut into
 /// fragments (RFC 8200 §5), less the headers of IPv6 and UDP.
 const LONGEST: usize = 1_232;
 
@@ -27,7 +27,7 @@ const SCOPES: u16 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// As it is sent.
-    pub octets: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// Sequence number of the message after it.
     pub next_sequence: u32,
 }
@@ -57,18 +57,18 @@ pub fn messages(domain: u32, sequence: u32, now: u32, records: &[(&u32, &Interfa
 fn message(domain: u32, sequence: u32, now: u32, data: &[u8], count: u32) -> Message {
     let template = template_set();
     let length = HEADER + template.len() + SET_HEADER + data.len();
-    let mut octets = Vec::with_capacity(length);
-    octets.extend(VERSION.to_be_bytes());
-    octets.extend(short(length));
-    octets.extend(now.to_be_bytes());
-    octets.extend(sequence.to_be_bytes());
-    octets.extend(domain.to_be_bytes());
-    octets.extend(template);
-    octets.extend(TEMPLATE.to_be_bytes());
-    octets.extend(short(SET_HEADER + data.len()));
-    octets.extend(data);
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend(VERSION.to_be_bytes());
+    bytes.extend(short(length));
+    bytes.extend(now.to_be_bytes());
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend(domain.to_be_bytes());
+    bytes.extend(template);
+    bytes.extend(TEMPLATE.to_be_bytes());
+    bytes.extend(short(SET_HEADER + data.len()));
+    bytes.extend(data);
     Message {
-        octets,
+        bytes,
         next_sequence: sequence.wrapping_add(count),
     }
 }
@@ -78,36 +78,36 @@ fn template_set() -> Vec<u8> {
     let length = SET_HEADER + 6 + FIELDS.len() * 4;
     let head = [TEMPLATE, FIELDS.len() as u16, SCOPES];
     let fields = FIELDS.into_iter().flat_map(|(element, width)| [element, width]);
-    let mut octets = Vec::with_capacity(length);
-    octets.extend(OPTIONS_TEMPLATE_SET.to_be_bytes());
-    octets.extend(short(length));
-    octets.extend(head.into_iter().chain(fields).flat_map(u16::to_be_bytes));
-    octets
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend(OPTIONS_TEMPLATE_SET.to_be_bytes());
+    bytes.extend(short(length));
+    bytes.extend(head.into_iter().chain(fields).flat_map(u16::to_be_bytes));
+    bytes
 }
 
 fn record(index: u32, interface: &Interface) -> Vec<u8> {
-    let mut octets = Vec::new();
-    octets.extend(index.to_be_bytes());
-    octets.extend(interface.port.to_be_bytes());
-    text(&mut octets, &interface.name);
-    text(&mut octets, &interface.description);
-    octets
+    let mut bytes = Vec::new();
+    bytes.extend(index.to_be_bytes());
+    bytes.extend(interface.port.to_be_bytes());
+    text(&mut bytes, &interface.name);
+    text(&mut bytes, &interface.description);
+    bytes
 }
 
 /// RFC 7011 §7: one octet of length, or 255 and two.
-fn text(octets: &mut Vec<u8>, text: &str) {
+fn text(bytes: &mut Vec<u8>, text: &str) {
     let mut end = text.len().min(LONGEST / 4);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     match u8::try_from(end) {
-        Ok(length) if length < 255 => octets.push(length),
+        Ok(length) if length < 255 => bytes.push(length),
         _ => {
-            octets.push(255);
-            octets.extend(short(end));
+            bytes.push(255);
+            bytes.extend(short(end));
         }
     }
-    octets.extend(&text.as_bytes()[..end]);
+    bytes.extend(&text.as_bytes()[..end]);
 }
 
 /// No length here comes near 65,536: messages are bounded.
@@ -131,7 +131,7 @@ mod tests {
     fn a_message_is_laid_out_as_rfc_7011_says() {
         let web = interface("v1", "shop/web-1");
         let sent = messages(7, 5, 0x6600_0000, &[(&12, &web)]);
-        // 16 octets of header, 26 of template, 26 of data.
+        // 16 bytes of header, 26 of template, 26 of data.
         let mut expected = vec![0, 10, 0, 68, 0x66, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 7];
         expected.extend([0, 3, 0, 26, 0xee, 0x48, 0, 4, 0, 1]);
         expected.extend([0, 10, 0, 4, 0, 142, 0, 4, 0, 82, 255, 255, 0, 83, 255, 255]);
@@ -140,7 +140,7 @@ mod tests {
         let [message] = sent.as_slice() else {
             panic!("{sent:?}");
         };
-        assert_eq!(message.octets, expected);
+        assert_eq!(message.bytes, expected);
         assert_eq!(message.next_sequence, 6);
     }
 
@@ -156,8 +156,8 @@ mod tests {
         assert!(sent.len() > 1);
         let mut sequence = u32::MAX;
         for message in &sent {
-            assert!(message.octets.len() <= LONGEST);
-            assert_eq!(message.octets[8..12], sequence.to_be_bytes());
+            assert!(message.bytes.len() <= LONGEST);
+            assert_eq!(message.bytes[8..12], sequence.to_be_bytes());
             sequence = message.next_sequence;
         }
         assert_eq!(sequence, u32::MAX.wrapping_add(100));
@@ -168,7 +168,7 @@ mod tests {
         let longest = format!("{}/{}", "n".repeat(63), "p".repeat(253));
         let web = interface("v1", &format!("{longest} {longest}"));
         let sent = messages(7, 0, 0, &[(&1, &web), (&2, &web)]);
-        assert!(sent.iter().all(|message| message.octets.len() <= LONGEST));
+        assert!(sent.iter().all(|message| message.bytes.len() <= LONGEST));
         assert!(messages(7, 0, 0, &[]).is_empty());
     }
 }

@@ -12,7 +12,7 @@ use crate::tables::{BRIDGE, EXTERNAL_IDS, bridge_column, table};
 
 /// Who is told, and in whose name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct To {
+pub struct StreamKey {
     /// A target of an IPFIX row.
     pub target: SocketAddr,
     /// The observation domain of the row.
@@ -35,7 +35,7 @@ pub struct Interface {
 pub type Interfaces = BTreeMap<u32, Interface>;
 
 /// What everybody is to know.
-pub type Streams = BTreeMap<To, Interfaces>;
+pub type Streams = BTreeMap<StreamKey, Interfaces>;
 
 /// Reads the replica. Only IPFIX rows of ours count.
 pub fn read(replica: &Replica) -> Streams {
@@ -53,7 +53,7 @@ pub fn read(replica: &Replica) -> Streams {
             .collect();
         let targets = row.column("targets").into_iter().flat_map(Datum::as_strings);
         for target in targets.filter_map(|target| target.parse().ok()) {
-            let stream = streams.entry(To { target, domain }).or_default();
+            let stream = streams.entry(StreamKey { target, domain }).or_default();
             stream.extend(found.iter().map(|(index, interface)| (*index, interface.clone())));
         }
     }
@@ -201,7 +201,7 @@ mod tests {
     fn who_gets_our_records_gets_our_names_in_the_same_domain() {
         let pod: &[(&str, &str)] = &[("iface-id", "shop_web-1")];
         let streams = read(&replica(OWNER_KEY, &[(12, 3, pod)]));
-        let to = To {
+        let to = StreamKey {
             target: TARGET.parse().unwrap(),
             domain: 7,
         };

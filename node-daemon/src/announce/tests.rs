@@ -13,17 +13,17 @@ impl Collector {
         Self(socket)
     }
 
-    fn to(&self, domain: u32) -> To {
+    fn to(&self, domain: u32) -> StreamKey {
         let target = self.0.local_addr().unwrap();
-        To { target, domain }
+        StreamKey { target, domain }
     }
 
     /// The next message: who sent it, its sequence number and domain, what follows.
     fn next(&self) -> (SocketAddr, u32, u32, Vec<u8>) {
-        let mut octets = [0; 2_000];
-        let (length, from) = self.0.recv_from(&mut octets).unwrap();
-        let number = |at: usize| u32::from_be_bytes(octets[at..at + 4].try_into().unwrap());
-        (from, number(8), number(12), octets[16..length].to_vec())
+        let mut bytes = [0; 2_000];
+        let (length, from) = self.0.recv_from(&mut bytes).unwrap();
+        let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+        (from, number(8), number(12), bytes[16..length].to_vec())
     }
 
     fn is_silent(&self) -> bool {
@@ -46,8 +46,8 @@ fn pods(list: &[(u32, &str)]) -> Interfaces {
     list.iter().map(interface).collect()
 }
 
-fn has(octets: &[u8], text: &str) -> bool {
-    octets.windows(text.len()).any(|part| part == text.as_bytes())
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
 #[test]
@@ -55,26 +55,26 @@ fn a_new_collector_is_told_all_and_then_what_changes() {
     let (collector, mut announcer) = (Collector::new(), Announcer::new(Arc::default()));
     let tell = |announcer: &mut Announcer, list: &[(u32, &str)]| {
         let streams = Streams::from([(collector.to(7), pods(list))]);
-        announcer.tell_changes(streams, 0);
+        announcer.announce_changes(streams, 0);
     };
     tell(&mut announcer, &[(1, "shop/web"), (2, "shop/db")]);
-    let (_, sequence, domain, octets) = collector.next();
+    let (_, sequence, domain, bytes) = collector.next();
     assert_eq!((sequence, domain), (0, 7));
-    assert!(has(&octets, "\x08shop/web") && has(&octets, "\x07shop/db"));
+    assert!(has(&bytes, "\x08shop/web") && has(&bytes, "\x07shop/db"));
 
     tell(&mut announcer, &[(1, "shop/web"), (2, "shop/db")]);
     assert!(collector.is_silent());
 
     tell(&mut announcer, &[(1, "shop/new")]);
-    let (_, sequence, _, octets) = collector.next();
+    let (_, sequence, _, bytes) = collector.next();
     assert_eq!(sequence, 2);
-    assert!(has(&octets, "\x02v1\x08shop/new"));
-    assert!(has(&octets, "\x02v2\x00"), "the other one lost its pod");
+    assert!(has(&bytes, "\x02v1\x08shop/new"));
+    assert!(has(&bytes, "\x02v2\x00"), "the other one lost its pod");
 
-    announcer.tell_all(0);
-    let (_, sequence, _, octets) = collector.next();
+    announcer.announce_all(0);
+    let (_, sequence, _, bytes) = collector.next();
     assert_eq!(sequence, 4);
-    assert!(has(&octets, "shop/new") && !has(&octets, "\x02v2"));
+    assert!(has(&bytes, "shop/new") && !has(&bytes, "\x02v2"));
     assert_eq!(announcer.metrics.interfaces_named.get(), 1);
 }
 
@@ -85,7 +85,7 @@ fn each_domain_is_a_session_of_its_own() {
         (collector.to(7), pods(&[(1, "red/web")])),
         (collector.to(8), pods(&[(1, "blue/web")])),
     ]);
-    announcer.tell_changes(streams, 0);
+    announcer.announce_changes(streams, 0);
     let (one, other) = (collector.next(), collector.next());
     assert_ne!(one.0, other.0);
     assert_eq!([(one.1, one.2), (other.1, other.2)], [(0, 7), (0, 8)]);
@@ -98,20 +98,20 @@ fn a_collector_that_is_not_there_costs_nothing_and_is_told_when_it_comes() {
     drop(gone);
     let metrics = Arc::<Metrics>::default();
     let mut announcer = Announcer::new(Arc::clone(&metrics));
-    announcer.tell_changes(Streams::from([(to, pods(&[(1, "shop/web")]))]), 0);
+    announcer.announce_changes(Streams::from([(to, pods(&[(1, "shop/web")]))]), 0);
     for _ in 0..3 {
-        announcer.tell_all(0);
+        announcer.announce_all(0);
     }
     let back = Collector(UdpSocket::bind(to.target).unwrap());
     back.0.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    announcer.tell_all(0);
+    announcer.announce_all(0);
     assert!(has(&back.next().3, "shop/web"));
-    let unreachable = To {
+    let unreachable = StreamKey {
         // To send to all takes an option that the socket does not have.
         target: "255.255.255.255:9".parse().unwrap(),
         domain: 7,
     };
-    announcer.tell_changes(Streams::from([(unreachable, pods(&[(1, "shop/web")]))]), 0);
+    announcer.announce_changes(Streams::from([(unreachable, pods(&[(1, "shop/web")]))]), 0);
     assert!(
         metrics
             .text()

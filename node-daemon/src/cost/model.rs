@@ -12,6 +12,9 @@ use super::{Rates, Sample};
 /// What the figures are an average of.
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// A processor time that stayed the same for so long did not grow.
+const STALE: Duration = Duration::from_secs(15);
+
 /// The last minute, and what was told.
 #[derive(Debug, Default)]
 pub struct CostModel {
@@ -41,6 +44,35 @@ impl CostModel {
             send_errors_per_second: steady(told.send_errors_per_second, rates.send_errors),
             lost_per_second: steady(told.lost_per_second, rates.lost),
         });
+    }
+
+    /// Between the last two samples.
+    pub fn latest(&self) -> Rates {
+        let mut newest = self.samples.iter().rev();
+        let rates = match (newest.next(), newest.next()) {
+            (Some(last), Some(before)) => Rates::between(before, last),
+            _ => Rates::default(),
+        };
+        Rates {
+            millicores: self.millicores(),
+            ..rates
+        }
+    }
+
+    /// OVS writes its processor time down every 5 s, out of step with us: a look may find
+    /// the same number again, and the next one twice as much more. So the rate is that
+    /// between two new numbers, and it holds until it is certain that there is none.
+    fn millicores(&self) -> Option<f64> {
+        let last = self.samples.back()?;
+        let mut fresh: Vec<&Sample> = self.samples.iter().collect();
+        fresh.dedup_by_key(|sample| sample.cpu_ms);
+        if last.at.saturating_duration_since(fresh.last()?.at) >= STALE {
+            return last.cpu_ms.map(|_| 0.0);
+        }
+        match fresh.as_slice() {
+            [.., before, after] => Rates::between(before, after).millicores,
+            _ => None,
+        }
     }
 
     /// What to tell; nothing before there are two samples.
@@ -106,6 +138,28 @@ mod tests {
         let ended = [0, 1_500, 1_500, 1_500, 1_500, 1_500];
         assert_eq!(model_of(&ended).last(), Some(&Some(0)));
         assert_eq!(model_of(&[0, 1]), [None, Some(1)]);
+    }
+
+    #[test]
+    fn a_processor_time_that_is_written_out_of_step_gives_an_even_rate() {
+        let start = Instant::now();
+        let mut model = CostModel::default();
+        let mut rates = Vec::new();
+        for (i, cpu_ms) in [0, 500, 500, 1_500, 2_000, 2_000, 2_000, 2_000]
+            .into_iter()
+            .enumerate()
+        {
+            model.add(Sample {
+                at: start + Duration::from_secs(5 * i as u64),
+                datagrams: None,
+                send_errors: None,
+                lost: None,
+                cpu_ms: Some(cpu_ms),
+            });
+            rates.push(model.latest().millicores);
+        }
+        let even = Some(100.0);
+        assert_eq!(rates, [None, even, even, even, even, even, even, Some(0.0)]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ const COARSEST_STEP: Duration = Duration::from_secs(2);
 
 /// Metadata that differs after nearly every change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileStamp {
     device: u64,
     inode: u64,
     length: u64,
@@ -19,7 +19,7 @@ pub struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl FileStamp {
     /// Of the file that the path leads to, through symbolic links.
     pub fn of(path: &Path) -> io::Result<Self> {
         let data = std::fs::metadata(path)?;

@@ -10,11 +10,11 @@ use crate::transaction::transaction;
 const TARGET: &str = "192.0.2.9:6343";
 
 /// Findings after everything was written, with the switch in this state.
-fn findings(exports: Vec<BridgeExport>, uptake: Uptake) -> Vec<Finding> {
-    findings_with(exports, uptake, SwitchProcess::Alive)
+fn findings(exports: Vec<BridgeExport>, switch_ack: SwitchAck) -> Vec<Finding> {
+    findings_with(exports, switch_ack, SwitchProcess::Alive)
 }
 
-fn findings_with(exports: Vec<BridgeExport>, uptake: Uptake, switch: SwitchProcess) -> Vec<Finding> {
+fn findings_with(exports: Vec<BridgeExport>, switch_ack: SwitchAck, switch: SwitchProcess) -> Vec<Finding> {
     let (spec, dialect, adopted) = (spec(exports), old_dialect(), BTreeSet::new());
     let rows = desired_rows(&spec, &dialect, "n");
     let mut model = Model::with_bridges(&["br-int"]);
@@ -26,14 +26,14 @@ fn findings_with(exports: Vec<BridgeExport>, uptake: Uptake, switch: SwitchProce
     let changes = compare(&model).1.changes;
     model.apply(&transaction(&changes, "n")).unwrap();
     let (observed, diff) = compare(&model);
-    of_synced(&Facts {
+    of_synced(&NodeState {
         spec: &spec,
         rows: &rows,
         observed: &observed,
         diff: &diff,
         adopted: &adopted,
         failure: None,
-        uptake,
+        switch_ack,
         switch,
     })
 }
@@ -46,28 +46,34 @@ fn exporting(findings: &[Finding]) -> &Finding {
 fn sflow_without_an_agent_address_is_not_claimed_to_run() {
     let mut export = bridge("br-int", &[Protocol::SFlow], TARGET);
     export.s_flow.as_mut().unwrap().agent = None;
-    let found = findings(vec![export], Uptake::Done);
+    let found = findings(vec![export], SwitchAck::Done);
     let exporting = exporting(&found);
     assert_eq!(
         (exporting.status, exporting.reason),
         (ConditionStatus::Unknown, reason::SFLOW_AGENT_MISSING)
     );
     assert!(exporting.message.contains("br-int"));
-    let found = findings(vec![bridge("br-int", &[Protocol::SFlow], TARGET)], Uptake::Done);
+    let found = findings(
+        vec![bridge("br-int", &[Protocol::SFlow], TARGET)],
+        SwitchAck::Done,
+    );
     assert_eq!(found[1].status, ConditionStatus::True);
 }
 
 #[test]
 fn exporting_waits_for_the_switch() {
     let exports = vec![bridge("br-int", &[Protocol::NetFlow], TARGET)];
-    let of = |uptake| {
-        let found = findings(exports.clone(), uptake);
+    let of = |switch_ack| {
+        let found = findings(exports.clone(), switch_ack);
         (exporting(&found).status, exporting(&found).reason)
     };
-    assert_eq!(of(Uptake::Done), (ConditionStatus::True, reason::EXPORTING));
-    assert_eq!(of(Uptake::Pending), (ConditionStatus::Unknown, reason::PENDING));
+    assert_eq!(of(SwitchAck::Done), (ConditionStatus::True, reason::EXPORTING));
     assert_eq!(
-        of(Uptake::Overdue),
+        of(SwitchAck::Pending),
+        (ConditionStatus::Unknown, reason::PENDING)
+    );
+    assert_eq!(
+        of(SwitchAck::Overdue),
         (ConditionStatus::False, reason::SWITCH_NOT_RESPONDING)
     );
 }
@@ -75,12 +81,12 @@ fn exporting_waits_for_the_switch() {
 #[test]
 fn what_a_dead_switch_took_over_once_is_not_exported() {
     let exports = vec![bridge("br-int", &[Protocol::NetFlow], TARGET)];
-    let found = findings_with(exports.clone(), Uptake::Done, SwitchProcess::Dead);
+    let found = findings_with(exports.clone(), SwitchAck::Done, SwitchProcess::Dead);
     assert_eq!(
         (exporting(&found).status, exporting(&found).reason),
         (ConditionStatus::False, reason::SWITCH_NOT_RUNNING)
     );
-    let found = findings_with(exports, Uptake::Done, SwitchProcess::Unknown);
+    let found = findings_with(exports, SwitchAck::Done, SwitchProcess::Unknown);
     assert_eq!(exporting(&found).status, ConditionStatus::True);
 }
 
@@ -96,7 +102,7 @@ fn a_message_holds_nothing_that_counts() {
     );
     let found = findings(
         vec![bridge("br-int", &[Protocol::NetFlow], TARGET)],
-        Uptake::Overdue,
+        SwitchAck::Overdue,
     );
     let message = &exporting(&found).message;
     assert!(!message.contains(|c: char| c.is_ascii_digit()), "{message}");
@@ -105,7 +111,7 @@ fn a_message_holds_nothing_that_counts() {
 #[test]
 fn one_missing_bridge_does_not_deny_what_the_other_exports() {
     let exports = ["br-int", "br-none"].map(|name| bridge(name, &[Protocol::NetFlow], TARGET));
-    let found = findings(exports.into(), Uptake::Done);
+    let found = findings(exports.into(), SwitchAck::Done);
     assert_eq!(
         (found[0].status, found[0].reason),
         (ConditionStatus::False, reason::BRIDGE_MISSING)

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use ovsdb::{Datum, ErrorCode, FailedAt, Link, OvsdbError};
 use weir_api::condition::find;
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::export::{APPLIED, Budget, BudgetAction, CONFLICT, EXPORTING, THROTTLED, reason};
 use weir_api::{BridgeExport, Protocol};
 
 use super::*;
+use crate::cost::Rates;
 use crate::fixture::{Model, bridge, schema, spec};
 use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column};
 
@@ -45,16 +46,16 @@ impl Bench {
         }
     }
 
-    fn turn(&mut self) -> Turn {
+    fn turn(&mut self) -> ReconcileStep {
         let view = self.view(Link::Synced);
         self.turn_with(&view)
     }
 
-    fn turn_with(&mut self, view: &View) -> Turn {
+    fn turn_with(&mut self, view: &View) -> ReconcileStep {
         let time = Time(Timestamp::from_second(0).unwrap());
-        let turn = self.reconciler.turn(view, &self.desired, self.now, &time);
+        let turn = self.reconciler.step(view, &self.desired, self.now, &time);
         if turn.plan.is_none() {
-            self.reconciler.told(&turn.status);
+            self.reconciler.published(&turn.status);
         }
         turn
     }
@@ -133,6 +134,47 @@ fn a_spec_is_written_once_and_then_told() {
         (Some(1), Some("3.1.0"))
     );
     assert_eq!(status.drift_healed, 0);
+}
+
+#[test]
+fn what_is_over_its_budget_is_sampled_more_coarsely_and_that_is_no_drift() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    let budget = Budget {
+        lost_per_second: Some(10),
+        action: BudgetAction::Throttle,
+        ..Budget::default()
+    };
+    bench.desired.spec.budget = Some(budget);
+    bench.settle();
+    bench.take_over();
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, THROTTLED), ("False", reason::WITHIN_BUDGET));
+    let lost = |rate| Measurement {
+        cost: None,
+        rates: Rates {
+            lost: Some(rate),
+            ..Rates::default()
+        },
+    };
+    let now = bench.now;
+    bench.reconciler.measured(lost(99.0), Some(&budget), now);
+    bench.settle();
+    bench.take_over();
+    let status = bench.settle();
+    assert_eq!(reason_of(&status, THROTTLED), ("True", reason::LOST_OVER_BUDGET));
+    assert_eq!(status.reason, reason::LOST_OVER_BUDGET);
+    assert!(bench.model.on("br-int", Protocol::NetFlow).is_none(), "suspended");
+    let sampling = |bench: &Bench| {
+        let (_, row) = bench.model.on("br-int", Protocol::Ipfix).unwrap();
+        row["sampling"].as_integer()
+    };
+    assert_eq!((sampling(&bench), status.drift_healed), (Some(3_200), 0));
+    bench.desired.spec.budget = None;
+    bench.reconciler.measured(lost(0.0), None, now);
+    let status = bench.settle();
+    assert_eq!((sampling(&bench), status.drift_healed), (Some(400), 0));
+    assert!(find(&status.conditions, THROTTLED).is_none());
+    assert!(bench.model.on("br-int", Protocol::NetFlow).is_some());
 }
 
 #[test]
@@ -253,8 +295,8 @@ fn a_switch_that_does_not_follow_is_told_after_a_while() {
     let mut bench = Bench::new(&["br-int"], everything());
     bench.settle();
     let turn = bench.turn();
-    assert_eq!(turn.wake, Some(bench.now + UPTAKE_LIMIT));
-    bench.now += UPTAKE_LIMIT;
+    assert_eq!(turn.wake, Some(bench.now + SWITCH_ACK_LIMIT));
+    bench.now += SWITCH_ACK_LIMIT;
     let status = bench.settle();
     assert_eq!(
         reason_of(&status, EXPORTING),
@@ -331,12 +373,12 @@ fn an_intermediate_state_that_nobody_saw_moves_no_transition_time() {
     bench.spoil(Protocol::NetFlow, "active_timeout", 1);
     let at = Time(Timestamp::from_second(99).unwrap());
     let view = bench.view(Link::Synced);
-    let turn = bench.reconciler.turn(&view, &bench.desired, bench.now, &at);
+    let turn = bench.reconciler.step(&view, &bench.desired, bench.now, &at);
     let plan = turn.plan.expect("a repair");
     let results = bench.model.apply(&plan.operations).unwrap();
     bench.reconciler.committed(&plan, &results, bench.now);
     let view = bench.view(Link::Synced);
-    let turn = bench.reconciler.turn(&view, &bench.desired, bench.now, &at);
+    let turn = bench.reconciler.step(&view, &bench.desired, bench.now, &at);
     assert_eq!(
         find(&turn.status.conditions, APPLIED),
         find(&first.conditions, APPLIED)
@@ -359,7 +401,7 @@ fn a_new_virtual_observation_id_waits_until_the_switch_has_seen_no_row() {
     assert!(bench.model.on("br-int", Protocol::Ipfix).is_none());
     assert_eq!(reason_of(&status, APPLIED), ("False", reason::PENDING));
     let turn = bench.turn();
-    assert_eq!(turn.wake, Some(bench.now + UPTAKE_LIMIT));
+    assert_eq!(turn.wake, Some(bench.now + SWITCH_ACK_LIMIT));
 
     bench.take_over();
     let status = bench.settle();
@@ -377,7 +419,7 @@ fn a_new_virtual_observation_id_waits_until_the_switch_has_seen_no_row() {
     bench.desired = desired(3, with_id("two"));
     bench.take_over();
     bench.settle();
-    bench.now += UPTAKE_LIMIT;
+    bench.now += SWITCH_ACK_LIMIT;
     bench.settle();
     assert!(
         bench.model.on("br-int", Protocol::Ipfix).is_some(),

@@ -55,9 +55,9 @@ impl Node {
                 syncs: 1,
                 version: 0,
             };
-            let turn = self.reconciler.turn(&view, &desired, now, &time);
+            let turn = self.reconciler.step(&view, &desired, now, &time);
             let Some(plan) = turn.plan else {
-                self.reconciler.told(&turn.status);
+                self.reconciler.published(&turn.status);
                 return turn.status;
             };
             let results = self.model.apply(&plan.operations).unwrap();

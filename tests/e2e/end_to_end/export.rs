@@ -262,6 +262,7 @@ fn a_profile_tunes(stage: &mut Stage) -> Result<()> {
     stage.kube.apply(
         "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: tuned}, spec: {\
          nodeSelector: {matchLabels: {kubernetes.io/hostname: node-a}}, \
+         budget: {vswitchdMillicores: 64000, action: Throttle}, \
          netFlow: {activeTimeout: 0, engineId: 0}, \
          sFlow: {sampling: 64, polling: 0, header: 96, agent: eth0}, \
          ipfix: {sampling: 700, cacheActiveTimeout: 0, cacheMaxFlows: 0, obsPointId: 9, virtualObsId: here, \
@@ -282,6 +283,12 @@ fn a_profile_tunes(stage: &mut Stage) -> Result<()> {
     ] {
         wait_column(&tuned, table, name, value)?;
     }
+    stage.wait_condition(
+        &["nodeflowexport", "node-a"],
+        "Throttled",
+        "False",
+        &["WithinBudget"],
+    )?;
     let other = column(&tuned, "ipfix", "other_config")?;
     // Before OVS 3.2 the switch is inverted: true is what disables.
     let version = tuned.vsctl(&["--bare", "get", "Open_vSwitch", ".", "ovs_version"])?;
