@@ -14,7 +14,7 @@ use crate::state::Shared;
 /// Rows of a batch at most.
 const BATCH: usize = 8_192;
 /// Bytes of texts and the like that records keep elsewhere, at which a batch is handed on.
-const TEXTS: usize = 4 << 20;
+const TEXTS: usize = 1 << 20;
 
 /// Places for identities that are known by where they lie in memory. Whoever names flows
 /// hands out the same few thousand again and again.

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::UInt32Type;
@@ -87,7 +88,11 @@ fn those_whom_no_batch_named_lately_are_let_go() {
 #[test]
 fn long_texts_fill_a_batch() {
     let state = State::new(IdentityIds::default(), Catalog::default(), 1);
-    let shared = Shared::new(Settings::new("nowhere"), "a store".to_owned(), state);
+    let settings = Settings {
+        write_age: Duration::from_secs(3_600),
+        ..Settings::new("nowhere")
+    };
+    let shared = Shared::new(settings, "a store".to_owned(), state);
     let mut gathering = Gathering::default();
     let mut records = sparse(1_000);
     for (number, record) in (0..).zip(&mut records) {
@@ -98,7 +103,8 @@ fn long_texts_fill_a_batch() {
         gathering.append(&records[500..], &shared);
     }
     let batches = shared.lock().open.batches.len();
-    assert!((4..=10).contains(&batches), "{batches}");
+    // By rows alone there are three.
+    assert!((5..=8).contains(&batches), "{batches}");
 }
 
 /// Whom the batches of the open memtable name, and whom it has.
