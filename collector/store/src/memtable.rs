@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::batch::Batch;
 use crate::memory_identities::MemoryIdentities;
 use crate::range::TimeRange;
+use crate::settings::Settings;
 
 /// The number of the first that a store ever has.
 pub(crate) const FIRST: u64 = 1;
@@ -44,5 +45,11 @@ impl Memtable {
             bytes: 0,
             identities: Arc::default(),
         }
+    }
+
+    /// It has rows enough for a segment, or takes so much of the memory that no more rows
+    /// might be taken in before it has.
+    pub fn is_full(&self, settings: &Settings) -> bool {
+        self.count >= settings.seal_rows || self.bytes >= settings.max_memory / 2
     }
 }

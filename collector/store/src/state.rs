@@ -222,7 +222,7 @@ impl State {
             batch: batch.clone(),
         });
         head.batches.push((batch, time));
-        if head.count >= settings.seal_rows && self.full.len() < WAITING {
+        if self.open.is_full(settings) && self.full.len() < WAITING {
             self.fill();
         }
         number
@@ -232,7 +232,7 @@ impl State {
     pub fn fill_aged(&mut self, settings: &Settings) {
         let is_due = |opened: Instant| opened.elapsed() >= settings.seal_age;
         let aged = self.open.opened.is_some_and(is_due);
-        if (aged || self.open.count >= settings.seal_rows) && self.full.len() < WAITING {
+        if (aged || self.open.is_full(settings)) && self.full.len() < WAITING {
             self.fill();
         }
     }

@@ -290,3 +290,24 @@ fn what_comes_faster_than_it_can_be_sealed_is_refused_and_counted() {
     writer.close();
     assert_eq!(reader.status().tiers[Tier::Raw as usize].rows, 150);
 }
+
+#[test]
+fn rows_that_take_much_memory_become_segments_before_there_are_many() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(Settings {
+        seal_rows: 1 << 20,
+        seal_age: Duration::from_secs(3_600),
+        max_memory: 1 << 20,
+        ..settings(directory.path())
+    })
+    .unwrap();
+    for first in (0..20_000).step_by(500) {
+        let records = numbered(first..first + 500);
+        wait_until("there is room again", || writer.append(&records).is_ok());
+    }
+    writer.close();
+    assert_eq!(
+        numbers(&reader.view(TimeRange::ALL)),
+        (0..20_000).collect::<Vec<_>>()
+    );
+}
