@@ -239,6 +239,35 @@ mod tests {
         }
     }
 
+    /// What OpenShift's admission says of a pod's SELinux label: under MustRunAs each part is
+    /// to be what the constraints have, and a level that they leave out is the namespace's.
+    fn takes_label(constraints: &Value, pod: &Value) -> bool {
+        let namespaces = json!("s0:c26,c5");
+        let rule = &constraints["seLinuxContext"];
+        let of_pod = &pod["securityContext"]["seLinuxOptions"];
+        if rule["type"] == "RunAsAny" || of_pod.is_null() {
+            return true;
+        }
+        let wanted = |part: &str| match &rule["seLinuxOptions"][part] {
+            Value::Null if part == "level" => namespaces.clone(),
+            value => value.clone(),
+        };
+        ["user", "role", "type", "level"]
+            .iter()
+            .all(|part| of_pod[*part] == wanted(part))
+    }
+
+    #[test]
+    fn openshift_takes_the_label_of_the_node_daemons_pod() {
+        let objects = Platform::Openshift.objects(&Images::default()).unwrap();
+        let constraints = find(&objects, "SecurityContextConstraints", "weir-node").unwrap();
+        let pod = &find(&objects, "DaemonSet", "weir-node").unwrap()["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["seLinuxOptions"], json!({"type": "spc_t"}));
+        assert!(takes_label(constraints, pod), "{}", constraints["seLinuxContext"]);
+        let narrow = json!({"seLinuxContext": {"type": "MustRunAs", "seLinuxOptions": {"type": "spc_t"}}});
+        assert!(!takes_label(&narrow, pod));
+    }
+
     #[test]
     fn images_are_of_the_registry_and_tag_that_are_asked_for() {
         let images = Images {
