@@ -95,7 +95,7 @@ pub async fn run(args: DoctorArgs) -> Result<ExitCode> {
     } else {
         let without = [("--to", !args.collectors.is_empty())];
         refuse_without_effect(&without, "without --host")?;
-        let config = clusters::config(
+        let config = clusters::announced(
             args.kubeconfig.as_deref(),
             args.context.as_deref(),
             "give --kubeconfig, or --host for this host",

@@ -142,6 +142,20 @@ impl Platform {
 /// Has the controller read `FlowExport/cluster`, which no operator reads.
 pub const OWN_SOURCE: &str = "--source=flow-export";
 
+/// Whether a controller's Deployment has it read `FlowExport/cluster`.
+pub fn reads_own(controller: &Value) -> bool {
+    let arguments = controller
+        .pointer("/spec/template/spec/containers/0/args")
+        .and_then(Value::as_array);
+    let arguments = arguments.into_iter().flatten().filter_map(Value::as_str);
+    // An option and its value may be two arguments.
+    let line = arguments
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace("--source ", "--source=");
+    line.split(' ').any(|argument| argument == OWN_SOURCE)
+}
+
 /// Gives a program one more option, as the overlay's JSON patch does.
 fn add_argument(objects: &mut [Value], deployment: &str, argument: &str) {
     let of_it =
@@ -266,6 +280,20 @@ mod tests {
         assert!(takes_label(constraints, pod), "{}", constraints["seLinuxContext"]);
         let narrow = json!({"seLinuxContext": {"type": "MustRunAs", "seLinuxOptions": {"type": "spc_t"}}});
         assert!(!takes_label(&narrow, pod));
+    }
+
+    #[test]
+    fn what_a_controller_reads_is_told_by_its_arguments() {
+        let of = |arguments: Value| {
+            reads_own(&json!({"spec": {"template": {"spec": {"containers": [{"args": arguments}]}}}}))
+        };
+        assert!(of(json!(["--a", "--source=flow-export"])));
+        assert!(of(json!(["--source", "flow-export"])));
+        assert!(!of(json!(["--source=network"])) && !of(json!([])) && !of(Value::Null));
+        let objects = Platform::Openshift.objects(&Images::default()).unwrap();
+        assert!(reads_own(
+            find(&objects, "Deployment", "weir-controller").unwrap()
+        ));
     }
 
     #[test]
