@@ -167,6 +167,14 @@ pub fn is_refused(error: &anyhow::Error) -> bool {
     matches!(code(error), Some(401 | 403))
 }
 
+/// What the API server says, without what the client adds to it.
+pub fn reason(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) if !status.message.is_empty() => status.message.clone(),
+        _ => format!("{error:#}"),
+    }
+}
+
 /// The HTTP status that the API server answered with.
 fn code(error: &anyhow::Error) -> Option<u16> {
     match error.downcast_ref::<kube::Error>()? {

@@ -207,19 +207,47 @@ async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: 
             continue;
         }
         images::keep(&mut object, before.as_ref().unwrap_or_default(), asked);
-        match dynamic::apply(client, &object, manner).await {
-            Ok(after) => writeln!(io::stdout(), "{name} {}", word(before.as_ref(), &after, dry_run))?,
+        let answer = match dynamic::apply(client, &object, manner).await {
+            Err(error) if dynamic::is_conflict(&error) => {
+                in_force(client, &object, before.as_ref(), error).await
+            }
+            answer => answer,
+        };
+        let told = match answer {
+            Ok(after) => word(before.as_ref(), &after, dry_run),
             Err(error) if dynamic::is_conflict(&error) => {
                 outcome.conflicts += 1;
-                writeln!(io::stdout(), "{name} is left as it is: {error:#}")?;
+                format!("is left as it is: {}", dynamic::reason(&error))
             }
             Err(error) => {
                 outcome.refused += 1;
-                writeln!(io::stdout(), "{name} refused: {error:#}")?;
+                format!("refused: {}", dynamic::reason(&error))
             }
-        }
+        };
+        writeln!(io::stdout(), "{name} {told}")?;
     }
     Ok(outcome)
+}
+
+/// The object as it is, where what somebody else has set is what would be set: of some parts
+/// the API server calls that a conflict, since it has added what they leave out.
+///
+/// # Errors
+/// It is another: the conflict.
+async fn in_force(
+    client: &Client,
+    object: &Value,
+    before: Option<&Value>,
+    conflict: anyhow::Error,
+) -> Result<Value> {
+    let judged = Manner {
+        dry_run: true,
+        force: true,
+    };
+    match (before, dynamic::apply(client, object, judged).await) {
+        (Some(before), Ok(after)) if substance(before) == substance(&after) => Ok(after),
+        _ => Err(conflict),
+    }
 }
 
 /// A definition of the Network that has fields of which ours knows nothing is that of the
