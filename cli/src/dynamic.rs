@@ -167,6 +167,11 @@ pub fn is_refused(error: &anyhow::Error) -> bool {
     matches!(code(error), Some(401 | 403))
 }
 
+/// That the API server answered at all, if only by a refusal.
+pub fn is_answer(error: &anyhow::Error) -> bool {
+    code(error).is_some()
+}
+
 /// What the API server says, without what the client adds to it.
 pub fn reason(error: &anyhow::Error) -> String {
     match error.downcast_ref::<kube::Error>() {

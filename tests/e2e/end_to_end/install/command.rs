@@ -1,6 +1,6 @@
 //! `weir install`, `weir doctor` and `weir uninstall`, on a real API server.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -17,9 +17,13 @@ pub const LAST: &[Case<Stage>] = &[Case::new(
 
 /// `weir` with the administrator's kubeconfig.
 fn weir(stage: &Stage, arguments: &[&str]) -> Result<(i32, String)> {
+    weir_as(&stage.kube.kubeconfig(), arguments)
+}
+
+fn weir_as(kubeconfig: &Path, arguments: &[&str]) -> Result<(i32, String)> {
     let mut command = Command::new(product::path("weir")?);
     command.args(arguments).env("HOME", "/nonexistent");
-    let output = command.env("KUBECONFIG", stage.kube.kubeconfig()).output()?;
+    let output = command.env("KUBECONFIG", kubeconfig).output()?;
     let text = [output.stdout, output.stderr].concat();
     Ok((
         output.status.code().context("an exit code")?,
@@ -184,6 +188,37 @@ pub fn the_remedy_leaves_images_and_others_fields_alone(stage: &mut Stage) -> Re
 }
 
 const LEVEL_TOO_STRICT: &str = "pod-security.kubernetes.io/enforce=restricted";
+
+pub fn doctor_judges_what_may_be_read(stage: &mut Stage) -> Result<()> {
+    stage.clear()?;
+    stage
+        .kube
+        .kubectl(&["create", "serviceaccount", "viewer", "-n", NAMESPACE])?;
+    let account = format!("--serviceaccount={NAMESPACE}:viewer");
+    let binding = [
+        "create",
+        "clusterrolebinding",
+        "viewer",
+        "--clusterrole=weir-view",
+        &account,
+    ];
+    stage.kube.kubectl(&binding)?;
+    let viewer = stage.kube.service_account_kubeconfig(NAMESPACE, "viewer")?;
+    wait_until("the view to be judged", DEADLINE, || {
+        let (code, said) = weir_as(&viewer, &["doctor"])?;
+        ensure!(
+            code == 0
+                && said.contains("all 2 nodes report")
+                && said.contains("you may not read namespace/weir-system")
+                && said.contains("nothing is wrong with what could be read")
+                && !said.contains("not installed"),
+            "{said}"
+        );
+        Ok(true)
+    })?;
+    stage.kube.kubectl(&["delete", "clusterrolebinding/viewer"])?;
+    Ok(())
+}
 
 pub fn doctor_names_a_node_and_the_remedy(stage: &mut Stage) -> Result<()> {
     stage.clear()?;
