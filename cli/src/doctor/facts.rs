@@ -154,6 +154,10 @@ impl Facts {
         match controller.map(|(_, found)| found)? {
             Seen::Unknown => None,
             Seen::There(controller) if reads_own(controller) => Some(("FlowExport", &self.flow_export)),
+            // As it would be installed.
+            Seen::Absent if self.platform == Some(Platform::Openshift) => {
+                Some(("FlowExport", &self.flow_export))
+            }
             Seen::There(_) | Seen::Absent => Some(("Network", &self.network)),
         }
     }
