@@ -5,12 +5,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use kube::api::ListParams;
+use kube::config::Kubeconfig;
 use kube::{Api, Client, Config};
 use weir_api::network::CLUSTER;
 use weir_api::{Condition, FlowExport, Network, NodeFlowExport};
 
 use crate::report::{Node, Report};
 use crate::source;
+use crate::terminal::say;
 
 /// Prefix of the condition types that Weir owns on the Network.
 const OURS: &str = "FlowExport";
@@ -93,5 +95,48 @@ pub async fn config(kubeconfig: Option<&Path>, context: Option<&str>, instead: &
             .await
             .with_context(|| format!("no cluster to reach; {instead}")),
         _ => source::cluster(kubeconfig, context).await,
+    }
+}
+
+/// A cluster, and says on standard error which one it is: whoever changes something there,
+/// or reads what is wrong, is to see that it is the one that was meant.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn announced(kubeconfig: Option<&Path>, context: Option<&str>, instead: &str) -> Result<Config> {
+    let config = config(kubeconfig, context, instead).await?;
+    let name = context.map(str::to_owned).or_else(|| current_context(kubeconfig));
+    say(&announcement(name.as_deref(), &config.cluster_url.to_string()));
+    Ok(config)
+}
+
+/// The context that holds where none is given.
+fn current_context(kubeconfig: Option<&Path>) -> Option<String> {
+    let file = kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+    file.ok()?.current_context
+}
+
+fn announcement(context: Option<&str>, server: &str) -> String {
+    match context {
+        Some(context) => format!("cluster: context {context}, server {server}"),
+        None => format!("cluster: no context, server {server}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_named_by_the_context_that_holds_and_its_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(&file, "{apiVersion: v1, kind: Config, current-context: lab}").unwrap();
+        let name = current_context(Some(&file));
+        assert_eq!(
+            announcement(name.as_deref(), "https://192.0.2.1:6443/"),
+            "cluster: context lab, server https://192.0.2.1:6443/"
+        );
+        assert_eq!(current_context(Some(&folder.path().join("none"))), None);
     }
 }

@@ -1,10 +1,11 @@
 //! `weir doctor`: what is wrong with an installation, and what to do. Facts are gathered
-//! first ([`facts`], [`host`]), and judged by pure functions ([`cluster`], [`nodes`]).
+//! first ([`facts`], [`host`]), and judged by pure functions ([`cluster`], [`pods`], [`nodes`]).
 
 mod cluster;
 mod facts;
 mod host;
 mod nodes;
+mod pods;
 #[cfg(test)]
 mod tests;
 
@@ -90,23 +91,26 @@ impl Finding {
 /// # Errors
 /// There is nothing to look at.
 pub async fn run(args: DoctorArgs) -> Result<ExitCode> {
+    let mut whole = true;
     let findings = if args.host {
         host::examine(&args.socket, &args.collectors)
     } else {
         let without = [("--to", !args.collectors.is_empty())];
         refuse_without_effect(&without, "without --host")?;
-        let config = clusters::config(
+        let config = clusters::announced(
             args.kubeconfig.as_deref(),
             args.context.as_deref(),
             "give --kubeconfig, or --host for this host",
         );
         let facts = facts::gather(config.await?).await?;
+        whole = facts.unread.is_empty();
         [cluster::judge(&facts), nodes::judge(&facts)].concat()
     };
-    show(&findings)
+    show(&findings, whole)
 }
 
-fn show(findings: &[Finding]) -> Result<ExitCode> {
+/// `whole`: everything could be read.
+fn show(findings: &[Finding], whole: bool) -> Result<ExitCode> {
     let mut out = io::stdout().lock();
     for finding in findings {
         let mark = match finding.level {
@@ -127,6 +131,7 @@ fn show(findings: &[Finding]) -> Result<ExitCode> {
         out,
         "{}",
         match faults {
+            0 if !whole => "nothing is wrong with what could be read".to_owned(),
             0 => "nothing is wrong".to_owned(),
             1 => "1 thing is wrong".to_owned(),
             many => format!("{many} things are wrong"),

@@ -1,11 +1,16 @@
 //! Objects of any kind, as the API server has them: JSON, and nothing known of them.
 
-use anyhow::{Context, Result};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::Value;
+use tokio::time::timeout;
 
+/// How long the API server may take for one answer.
+const ANSWER: Duration = Duration::from_secs(20);
 /// Whose fields those are that `weir install` writes.
 const FIELD_MANAGER: &str = "weir-install";
 
@@ -43,6 +48,21 @@ fn place(client: &Client, object: &Value) -> Result<(Api<DynamicObject>, String)
     Ok((api, name))
 }
 
+/// What the API server answers, within the time that it has for that.
+///
+/// # Errors
+/// It refuses, cannot be reached, or does not answer.
+pub async fn answered<T>(asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T> {
+    within(ANSWER, asked).await
+}
+
+async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T> {
+    match timeout(limit, asked).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => bail!("the API server did not answer within {} s", limit.as_secs()),
+    }
+}
+
 fn plain(object: &DynamicObject) -> Result<Value> {
     Ok(serde_json::to_value(object)?)
 }
@@ -53,22 +73,43 @@ fn plain(object: &DynamicObject) -> Result<Value> {
 /// The API server does not answer, or refuses to.
 pub async fn read(client: &Client, object: &Value) -> Result<Option<Value>> {
     let (api, name) = place(client, object)?;
-    match api.get(&name).await {
+    match answered(api.get(&name)).await {
         Ok(object) => plain(&object).map(Some),
         Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
-/// Applies an object, or lets the API server judge it alone; how it is then.
+/// How an object is applied.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// The API server judges it alone.
+    pub dry_run: bool,
+    /// Fields that others have set otherwise are taken from them.
+    pub force: bool,
+}
+
+/// Applies an object; how it is then.
+///
+/// # Errors
+/// The API server refuses it; [`is_conflict`] says whether others have set its fields.
+pub async fn apply(client: &Client, object: &Value, manner: Manner) -> Result<Value> {
+    let (api, name) = place(client, object)?;
+    let mut params = PatchParams::apply(FIELD_MANAGER);
+    params.force = manner.force;
+    params.dry_run = manner.dry_run;
+    plain(&answered(api.patch(&name, &params, &Patch::Apply(object))).await?)
+}
+
+/// Makes an object that is not there.
 ///
 /// # Errors
 /// The API server refuses it.
-pub async fn apply(client: &Client, object: &Value, dry_run: bool) -> Result<Value> {
-    let (api, name) = place(client, object)?;
-    let mut params = PatchParams::apply(FIELD_MANAGER).force();
-    params.dry_run = dry_run;
-    plain(&api.patch(&name, &params, &Patch::Apply(object)).await?)
+pub async fn create(client: &Client, object: &Value) -> Result<()> {
+    let (api, _) = place(client, object)?;
+    let object: DynamicObject = serde_json::from_value(object.clone())?;
+    answered(api.create(&PostParams::default(), &object)).await?;
+    Ok(())
 }
 
 /// Patches an object by a merge patch.
@@ -77,8 +118,7 @@ pub async fn apply(client: &Client, object: &Value, dry_run: bool) -> Result<Val
 /// The API server refuses it.
 pub async fn merge(client: &Client, object: &Value, patch: &Value) -> Result<()> {
     let (api, name) = place(client, object)?;
-    api.patch(&name, &PatchParams::default(), &Patch::Merge(patch))
-        .await?;
+    answered(api.patch(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
     Ok(())
 }
 
@@ -88,10 +128,10 @@ pub async fn merge(client: &Client, object: &Value, patch: &Value) -> Result<()>
 /// The API server refuses to.
 pub async fn delete(client: &Client, object: &Value) -> Result<bool> {
     let (api, name) = place(client, object)?;
-    match api.delete(&name, &DeleteParams::background()).await {
+    match answered(api.delete(&name, &DeleteParams::background())).await {
         Ok(_) => Ok(true),
         Err(error) if is_absent(&error) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -105,7 +145,7 @@ pub async fn list(client: &Client, kind: Kind, namespace: Option<&str>) -> Resul
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
-    match api.list(&ListParams::default()).await {
+    match answered(api.list(&ListParams::default())).await {
         Ok(list) => list.items.iter().map(plain).collect(),
         Err(error) if is_absent(&error) => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("cannot list {}", resource.plural)),
@@ -113,8 +153,39 @@ pub async fn list(client: &Client, kind: Kind, namespace: Option<&str>) -> Resul
 }
 
 /// That there is no such object, kind or namespace.
-pub fn is_absent(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
+fn is_absent(error: &anyhow::Error) -> bool {
+    code(error) == Some(404)
+}
+
+/// That others have set fields of it otherwise; the error names them.
+pub fn is_conflict(error: &anyhow::Error) -> bool {
+    code(error) == Some(409)
+}
+
+/// That to ask again would be of no use: whoever asks may not.
+pub fn is_refused(error: &anyhow::Error) -> bool {
+    matches!(code(error), Some(401 | 403))
+}
+
+/// That the API server answered at all, if only by a refusal.
+pub fn is_answer(error: &anyhow::Error) -> bool {
+    code(error).is_some()
+}
+
+/// What the API server says, without what the client adds to it.
+pub fn reason(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) if !status.message.is_empty() => status.message.clone(),
+        _ => format!("{error:#}"),
+    }
+}
+
+/// The HTTP status that the API server answered with.
+fn code(error: &anyhow::Error) -> Option<u16> {
+    match error.downcast_ref::<kube::Error>()? {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
 }
 
 /// The names of all groups that the API server serves.
@@ -122,9 +193,33 @@ pub fn is_absent(error: &kube::Error) -> bool {
 /// # Errors
 /// The API server does not answer.
 pub async fn groups(client: &Client) -> Result<Vec<String>> {
-    let list = client
-        .list_api_groups()
-        .await
-        .context("cannot reach the cluster")?;
+    let list = answered(client.list_api_groups()).await;
+    let list = list.context("cannot reach the cluster")?;
     Ok(list.groups.into_iter().map(|group| group.name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_api_server_that_never_answers_is_not_waited_for() {
+        let never = std::future::pending::<Result<(), kube::Error>>();
+        let error = within(Duration::ZERO, never).await.unwrap_err();
+        assert!(error.to_string().contains("did not answer"), "{error}");
+        assert!(!is_absent(&error) && !is_refused(&error));
+    }
+
+    #[test]
+    fn what_the_api_server_means_is_told_by_its_status_through_every_context() {
+        let of = |code| {
+            let status = kube::core::Status {
+                code,
+                ..kube::core::Status::default()
+            };
+            anyhow::Error::from(kube::Error::Api(status.boxed())).context("cannot list")
+        };
+        assert!(is_absent(&of(404)) && is_conflict(&of(409)) && is_refused(&of(403)));
+        assert!(!is_absent(&of(403)) && !is_refused(&of(500)) && !is_conflict(&of(404)));
+    }
 }

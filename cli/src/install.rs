@@ -1,5 +1,7 @@
 //! `weir install`: the objects of a platform, shown, judged by the API server, or applied.
 
+mod images;
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use clap_complete::ArgValueCompleter;
 use kube::Client;
 use serde_json::Value;
 
+use crate::dynamic::Manner;
 use crate::platform::{Images, Platform, describe};
 use crate::terminal::say;
 use crate::{cluster, completion, dynamic};
@@ -64,13 +67,16 @@ pub struct InstallArgs {
     /// Print it as YAML, and ask nobody; needs --platform
     #[arg(long)]
     print: bool,
-    /// The registry of the images, with a path where they are in one [default: the container
-    /// engine's]
+    /// The registry of the images, with a path where they are in one [default: that of the images
+    /// that are installed, else the container engine's]
     #[arg(long, value_name = "REGISTRY")]
     registry: Option<String>,
-    /// The tag of the images
-    #[arg(long, value_name = "TAG", default_value = "latest")]
-    tag: String,
+    /// The tag of the images [default: tag or digest of those that are installed, else latest]
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Take fields from others who have set them otherwise
+    #[arg(long, conflicts_with = "print")]
+    force: bool,
     /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
     #[arg(long, value_name = "FILE", conflicts_with = "print")]
     kubeconfig: Option<PathBuf>,
@@ -79,31 +85,44 @@ pub struct InstallArgs {
     context: Option<String>,
 }
 
-/// Shows, checks or applies. Exit code 1: the API server refuses some of it.
+/// Shows, checks or applies. Exit code 1: the API server refuses some of it, or others have
+/// set some of it otherwise.
 ///
 /// # Errors
 /// There is no cluster to reach, or it is not of that platform.
 pub async fn run(args: InstallArgs) -> Result<ExitCode> {
     let images = Images {
         registry: args.registry.clone(),
-        tag: Some(args.tag.clone()),
+        tag: args.tag.clone(),
     };
     if args.print {
         return print(args.platform, &images);
     }
-    let client = cluster::connect(
+    let config = cluster::announced(
         args.kubeconfig.as_deref(),
         args.context.as_deref(),
         "give --kubeconfig",
-    )
-    .await?;
+    );
+    let client = Client::try_from(config.await?).context("cannot reach the cluster")?;
     let platform = decide(args.platform, &dynamic::groups(&client).await?)?;
-    let outcome = apply_all(&client, &platform.objects(&images)?, args.dry_run).await?;
+    let manner = Manner {
+        dry_run: args.dry_run,
+        force: args.force,
+    };
+    let outcome = apply_all(&client, platform, &images, manner).await?;
     if outcome.refused > 0 {
         say(&format!(
             "weir: the API server refuses {} objects",
             outcome.refused
         ));
+    }
+    if outcome.conflicts > 0 {
+        say(&format!(
+            "weir: {} objects have fields that others have set otherwise, and stay as they are; --force takes these fields",
+            outcome.conflicts
+        ));
+    }
+    if outcome.refused + outcome.conflicts > 0 {
         return Ok(ExitCode::FAILURE);
     }
     if args.apply {
@@ -162,16 +181,18 @@ fn decide(choice: Choice, groups: &[String]) -> Result<Platform> {
 #[derive(Default)]
 struct Outcome {
     refused: usize,
+    conflicts: usize,
     unjudged: usize,
 }
 
 /// Applies all, one after the other, and says what became of each.
-async fn apply_all(client: &Client, objects: &[Value], dry_run: bool) -> Result<Outcome> {
+async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: Manner) -> Result<Outcome> {
+    let dry_run = manner.dry_run;
     let mut outcome = Outcome::default();
     let mut missing = BTreeSet::new();
-    for object in objects {
-        let name = describe(object);
-        let before = dynamic::read(client, object).await;
+    for mut object in platform.objects(asked)? {
+        let name = describe(&object);
+        let before = dynamic::read(client, &object).await;
         let before = before.with_context(|| format!("cannot read {name}"))?;
         if dry_run && before.is_none() && object["kind"] == "Namespace" {
             missing.insert(object["metadata"]["name"].to_string());
@@ -185,15 +206,48 @@ async fn apply_all(client: &Client, objects: &[Value], dry_run: bool) -> Result<
             writeln!(io::stdout(), "{name} left alone: it is not Weir's")?;
             continue;
         }
-        match dynamic::apply(client, object, dry_run).await {
-            Ok(after) => writeln!(io::stdout(), "{name} {}", word(before.as_ref(), &after, dry_run))?,
+        images::keep(&mut object, before.as_ref().unwrap_or_default(), asked);
+        let answer = match dynamic::apply(client, &object, manner).await {
+            Err(error) if dynamic::is_conflict(&error) => {
+                in_force(client, &object, before.as_ref(), error).await
+            }
+            answer => answer,
+        };
+        let told = match answer {
+            Ok(after) => word(before.as_ref(), &after, dry_run),
+            Err(error) if dynamic::is_conflict(&error) => {
+                outcome.conflicts += 1;
+                format!("is left as it is: {}", dynamic::reason(&error))
+            }
             Err(error) => {
                 outcome.refused += 1;
-                writeln!(io::stdout(), "{name} refused: {error:#}")?;
+                format!("refused: {}", dynamic::reason(&error))
             }
-        }
+        };
+        writeln!(io::stdout(), "{name} {told}")?;
     }
     Ok(outcome)
+}
+
+/// The object as it is, where what somebody else has set is what would be set: of some parts
+/// the API server calls that a conflict, since it has added what they leave out.
+///
+/// # Errors
+/// It is another: the conflict.
+async fn in_force(
+    client: &Client,
+    object: &Value,
+    before: Option<&Value>,
+    conflict: anyhow::Error,
+) -> Result<Value> {
+    let judged = Manner {
+        dry_run: true,
+        force: true,
+    };
+    match (before, dynamic::apply(client, object, judged).await) {
+        (Some(before), Ok(after)) if substance(before) == substance(&after) => Ok(after),
+        _ => Err(conflict),
+    }
 }
 
 /// A definition of the Network that has fields of which ours knows nothing is that of the

@@ -79,13 +79,15 @@ enum Command {
     /// Install Weir in a cluster, as its platform needs it
     ///
     /// What is applied is what `kubectl apply -k manifests/overlays/PLATFORM` applies. It can be
-    /// printed (--print) and judged by the API server (--dry-run) first. Exit code 1: the API
-    /// server refuses some of it.
+    /// printed (--print) and judged by the API server (--dry-run) first. Images that are there
+    /// stay unless --registry or --tag is given, and fields that others have set otherwise unless
+    /// --force is. Exit code 1: some of it is refused, or was set otherwise.
     Install(install::InstallArgs),
     /// Turn flow export off, wait until no node has rows of Weir's, then delete Weir
     ///
-    /// The Network, its definition and, unless --purge is given, ExportProfiles and the
-    /// FlowExport stay. Exit code 1: nodes have not said that their rows are gone, and nothing was deleted.
+    /// Acts with --yes, or after a question on a terminal. The Network, its definition and, unless
+    /// --purge is given, ExportProfiles, the FlowExport and namespaces with something of yours
+    /// stay. Exit code 1: nodes have not said that their rows are gone, and nothing was deleted.
     Uninstall(uninstall::UninstallArgs),
     /// Say what is wrong with an installation, and what to do
     ///

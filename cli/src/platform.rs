@@ -142,6 +142,20 @@ impl Platform {
 /// Has the controller read `FlowExport/cluster`, which no operator reads.
 pub const OWN_SOURCE: &str = "--source=flow-export";
 
+/// Whether a controller's Deployment has it read `FlowExport/cluster`.
+pub fn reads_own(controller: &Value) -> bool {
+    let arguments = controller
+        .pointer("/spec/template/spec/containers/0/args")
+        .and_then(Value::as_array);
+    let arguments = arguments.into_iter().flatten().filter_map(Value::as_str);
+    // An option and its value may be two arguments.
+    let line = arguments
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace("--source ", "--source=");
+    line.split(' ').any(|argument| argument == OWN_SOURCE)
+}
+
 /// Gives a program one more option, as the overlay's JSON patch does.
 fn add_argument(objects: &mut [Value], deployment: &str, argument: &str) {
     let of_it =
@@ -237,6 +251,49 @@ mod tests {
             assert_eq!(pod["volumes"][0]["hostPath"]["path"], platform.socket_directory());
             assert_eq!(pod["containers"][0]["image"], "weir-node:latest");
         }
+    }
+
+    /// What OpenShift's admission says of a pod's SELinux label: under MustRunAs each part is
+    /// to be what the constraints have, and a level that they leave out is the namespace's.
+    fn takes_label(constraints: &Value, pod: &Value) -> bool {
+        let namespaces = json!("s0:c26,c5");
+        let rule = &constraints["seLinuxContext"];
+        let of_pod = &pod["securityContext"]["seLinuxOptions"];
+        if rule["type"] == "RunAsAny" || of_pod.is_null() {
+            return true;
+        }
+        let wanted = |part: &str| match &rule["seLinuxOptions"][part] {
+            Value::Null if part == "level" => namespaces.clone(),
+            value => value.clone(),
+        };
+        ["user", "role", "type", "level"]
+            .iter()
+            .all(|part| of_pod[*part] == wanted(part))
+    }
+
+    #[test]
+    fn openshift_takes_the_label_of_the_node_daemons_pod() {
+        let objects = Platform::Openshift.objects(&Images::default()).unwrap();
+        let constraints = find(&objects, "SecurityContextConstraints", "weir-node").unwrap();
+        let pod = &find(&objects, "DaemonSet", "weir-node").unwrap()["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["seLinuxOptions"], json!({"type": "spc_t"}));
+        assert!(takes_label(constraints, pod), "{}", constraints["seLinuxContext"]);
+        let narrow = json!({"seLinuxContext": {"type": "MustRunAs", "seLinuxOptions": {"type": "spc_t"}}});
+        assert!(!takes_label(&narrow, pod));
+    }
+
+    #[test]
+    fn what_a_controller_reads_is_told_by_its_arguments() {
+        let of = |arguments: Value| {
+            reads_own(&json!({"spec": {"template": {"spec": {"containers": [{"args": arguments}]}}}}))
+        };
+        assert!(of(json!(["--a", "--source=flow-export"])));
+        assert!(of(json!(["--source", "flow-export"])));
+        assert!(!of(json!(["--source=network"])) && !of(json!([])) && !of(Value::Null));
+        let objects = Platform::Openshift.objects(&Images::default()).unwrap();
+        assert!(reads_own(
+            find(&objects, "Deployment", "weir-controller").unwrap()
+        ));
     }
 
     #[test]

@@ -1,27 +1,28 @@
 //! `weir uninstall`: export off, wait until no node has rows, then delete. In another order
 //! rows stay in Open vSwitch with nobody to take them away.
 
-use std::io::{self, Write};
+mod keep;
+mod rows;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
+use self::sources::{Sources, quoted};
 use crate::dynamic::Kind;
 use crate::platform::{Images, Platform, describe};
 use crate::terminal::say;
 use crate::{cluster, completion, dynamic};
 
-const NODE_EXPORTS: Kind = Kind {
-    api_version: "weir.dev/v1alpha1",
-    kind: "NodeFlowExport",
-};
 /// What users wrote themselves, and its definition.
 const USERS: [(Kind, &str); 2] = [
     (
@@ -39,8 +40,6 @@ const USERS: [(Kind, &str); 2] = [
         "flowexports.weir.dev",
     ),
 ];
-/// How often nodes are asked.
-const PAUSE: Duration = Duration::from_millis(500);
 /// Never deleted.
 const NETWORK: &str = "networks.operator.openshift.io";
 
@@ -50,13 +49,17 @@ pub struct UninstallArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// Do it, without a question; where there is no terminal to ask on, nothing is done without
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
     /// How long nodes may take to remove their rows
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u64,
     /// Delete Weir also where nodes have not said that their rows are gone; these stay
     #[arg(long)]
     force: bool,
-    /// Delete ExportProfiles and the FlowExport as well, which are yours
+    /// Delete ExportProfiles and the FlowExport as well, which are yours, and what is in Weir's
+    /// namespaces and not Weir's: claims of volumes, ConfigMaps, Secrets
     #[arg(long)]
     purge: bool,
     /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
@@ -71,131 +74,127 @@ pub struct UninstallArgs {
 /// deleted.
 ///
 /// # Errors
-/// The cluster cannot be reached, or refuses.
+/// Nobody said that it is meant, or the cluster cannot be reached, or refuses.
 pub async fn run(args: UninstallArgs) -> Result<ExitCode> {
-    let client = cluster::connect(
+    let config = cluster::announced(
         args.kubeconfig.as_deref(),
         args.context.as_deref(),
         "give --kubeconfig",
-    )
-    .await?;
-    turn_off(&client, args.dry_run).await?;
+    );
+    let client = Client::try_from(config.await?).context("cannot reach the cluster")?;
+    consent(&args)?;
+    let doomed = doomed()?;
+    let kept = kept(&client, &args, &doomed).await?;
+    let sources = Sources::of(&client).await?;
+    let off = sources
+        .turn_off(&client, args.dry_run, &kubectl_options(&args))
+        .await?;
+    let ended = tokio::select! {
+        ended = wait_and_delete(&client, &args, &sources, (&doomed, &kept)) => ended,
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+    };
+    if off.made {
+        dynamic::delete(&client, &sources.read).await?;
+        writeln!(io::stdout(), "{} removed again", describe(&sources.read))?;
+    }
+    if !matches!(ended, Ok(ExitCode::SUCCESS))
+        && let Some(restore) = &off.restore
+    {
+        writeln!(
+            io::stderr(),
+            "to export again what was exported before:\n{restore}"
+        )?;
+    }
+    ended
+}
+
+/// # Errors
+/// It is not meant, or there is nobody to ask.
+fn consent(args: &UninstallArgs) -> Result<()> {
+    if args.yes || args.dry_run {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        bail!("nothing was done: --yes says that this cluster is meant, --dry-run shows what would be done");
+    }
+    write!(
+        io::stderr(),
+        "turn flow export off there, and delete Weir? yes or no: "
+    )?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if answer.trim() != "yes" {
+        bail!("nothing was done");
+    }
+    Ok(())
+}
+
+/// Those by which kubectl finds the same cluster.
+fn kubectl_options(args: &UninstallArgs) -> String {
+    let file = args.kubeconfig.as_ref().map(|file| file.display().to_string());
+    [
+        ("--kubeconfig", file.as_deref()),
+        ("--context", args.context.as_deref()),
+    ]
+    .iter()
+    .filter_map(|(option, value)| Some(format!(" {option} {}", quoted((*value)?))))
+    .collect()
+}
+
+/// What is to go, and what of it stays and why, by what it is called.
+type Doom<'a> = (&'a [Value], &'a BTreeMap<String, String>);
+
+async fn wait_and_delete(
+    client: &Client,
+    args: &UninstallArgs,
+    sources: &Sources,
+    doom: Doom<'_>,
+) -> Result<ExitCode> {
     if !args.dry_run {
-        let left = wait_clean(&client, Duration::from_secs(args.timeout)).await?;
+        let left = rows::wait_clean(client, Duration::from_secs(args.timeout)).await?;
         if !left.is_empty() {
-            explain(&left);
+            explain(&left, &causes(client, &sources.read).await);
             if !args.force {
                 return Ok(ExitCode::FAILURE);
             }
         }
     }
-    delete_all(&client, &args).await?;
+    delete_all(client, args, doom).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What may ask for export: the Network of the cluster, and Weir's own object where there is
-/// one.
-fn sources() -> [Value; 2] {
-    let named = |api_version: &str, kind: &str| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "cluster"}});
-    [
-        named("operator.openshift.io/v1", "Network"),
-        named("weir.dev/v1alpha1", "FlowExport"),
-    ]
+/// What may still ask for export, or keeps what was asked for, as far as it can be told.
+async fn causes(client: &Client, source: &Value) -> Vec<String> {
+    let mut causes = Vec::new();
+    if let Ok(Some(found)) = dynamic::read(client, source).await {
+        causes.extend(complaint(&found));
+    }
+    let flows_config = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "ovs-flows-config", "namespace": "openshift-network-operator"}});
+    if let Ok(Some(_)) = dynamic::read(client, &flows_config).await {
+        causes.push(
+            "the ConfigMap openshift-network-operator/ovs-flows-config asks for export, too".to_owned(),
+        );
+    }
+    causes
 }
 
-async fn turn_off(client: &Client, dry_run: bool) -> Result<()> {
-    for source in sources() {
-        let name = describe(&source);
-        let found = dynamic::read(client, &source).await;
-        let Some(found) = found.with_context(|| format!("cannot read {name}"))? else {
-            continue;
-        };
-        let wanted = &found["spec"]["exportNetworkFlows"];
-        if wanted.is_null() {
-            continue;
-        }
-        writeln!(io::stdout(), "{name} exports: {wanted}")?;
-        if dry_run {
-            writeln!(io::stdout(), "{name} would be told to export nothing")?;
-            continue;
-        }
-        let nothing = json!({"spec": {"exportNetworkFlows": null}});
-        let patched = dynamic::merge(client, &source, &nothing).await;
-        patched.with_context(|| format!("cannot patch {name}"))?;
-        writeln!(io::stdout(), "{name} exports nothing any more")?;
-    }
-    Ok(())
+/// What the controller says on its source: that it holds what was asked for last, cannot read
+/// the source or a profile.
+fn complaint(source: &Value) -> Option<String> {
+    let conditions = source["status"]["conditions"].as_array()?;
+    let degraded = conditions
+        .iter()
+        .find(|condition| condition["type"] == "FlowExportDegraded" && condition["status"] == "True")?;
+    let message = degraded["message"].as_str().unwrap_or_default();
+    Some(format!("the controller says: {message}"))
 }
 
-/// Waits until every node has said that it has no rows; those that have not, and why.
-async fn wait_clean(client: &Client, limit: Duration) -> Result<Vec<String>> {
-    let end = Instant::now() + limit;
-    let mut told = 0;
-    loop {
-        let nodes = dynamic::list(client, NODE_EXPORTS, None).await?;
-        let left: Vec<String> = nodes.iter().filter_map(rows_left).collect();
-        if left.is_empty() || Instant::now() >= end {
-            return Ok(left);
-        }
-        if left.len() != told {
-            told = left.len();
-            say(&format!(
-                "waiting for {told} of {} nodes to remove their rows",
-                nodes.len()
-            ));
-        }
-        sleep(PAUSE).await;
-    }
-}
-
-/// Why a node may have rows still; none if it has none.
-fn rows_left(export: &Value) -> Option<String> {
-    let name = export["metadata"]["name"].as_str().unwrap_or_default();
-    let status = &export["status"];
-    let asked_for = has_targets(&export["spec"]["bridges"]);
-    if status["observedGeneration"].is_null() {
-        // Nobody ever wrote a row there, and nobody is there to.
-        return asked_for.then(|| format!("{name}: the controller has not turned it off; does one run?"));
-    }
-    let seen = status["observedGeneration"] == export["metadata"]["generation"];
-    let conditions = status["conditions"].as_array().map_or(&[][..], Vec::as_slice);
-    let applied = conditions.iter().find(|condition| condition["type"] == "Applied");
-    let applied = applied.unwrap_or(&Value::Null);
-    if asked_for {
-        Some(format!("{name}: something still asks for export there"))
-    } else if !seen {
-        Some(format!(
-            "{name}: its daemon has not seen the change; does one run there?"
-        ))
-    } else if applied["status"] != "True" || has_targets(&status["bridges"]) {
-        let message = applied["message"].as_str().unwrap_or("it does not say why");
-        Some(format!("{name}: {message}"))
-    } else {
-        None
-    }
-}
-
-/// Whether any protocol of these bridges has a target.
-fn has_targets(bridges: &Value) -> bool {
-    let bridges = bridges.as_array().map_or(&[][..], Vec::as_slice);
-    let protocols = ["netFlow", "sFlow", "ipfix"];
-    bridges.iter().any(|bridge| {
-        protocols.iter().any(|protocol| {
-            bridge[*protocol]["targets"]
-                .as_array()
-                .is_some_and(|list| !list.is_empty())
-        })
-    })
-}
-
-fn explain(left: &[String]) {
-    for node in left {
-        say(node);
-    }
+fn explain(left: &[String], causes: &[String]) {
+    left.iter().chain(causes).for_each(|line| say(line));
     say(
-        "What still asks may be the ConfigMap openshift-network-operator/ovs-flows-config. Where no daemon runs any \
-         more, rows are cleared on the node: ovs-vsctl -- clear bridge br-int netflow -- clear bridge br-int sflow \
-         -- clear bridge br-int ipfix. With --force Weir is deleted all the same.",
+        "Where no daemon runs any more, rows are cleared on the node: ovs-vsctl -- clear bridge br-int netflow -- \
+         clear bridge br-int sflow -- clear bridge br-int ipfix. With --force Weir is deleted all the same.",
     );
 }
 
@@ -225,31 +224,43 @@ fn doomed() -> Result<Vec<Value>> {
     Ok(all)
 }
 
-async fn delete_all(client: &Client, args: &UninstallArgs) -> Result<()> {
-    let mut kept = Vec::new();
+/// What stays, and why.
+async fn kept(client: &Client, args: &UninstallArgs, doomed: &[Value]) -> Result<BTreeMap<String, String>> {
+    let mut kept = BTreeMap::new();
+    if args.purge {
+        return Ok(kept);
+    }
     for (kind, definition) in USERS {
-        if !args.purge && !dynamic::list(client, kind, None).await?.is_empty() {
-            kept.push((definition, kind.kind));
+        if !dynamic::list(client, kind, None).await?.is_empty() {
+            kept.insert(
+                format!("customresourcedefinition/{definition}"),
+                format!("you have objects of the kind {}", kind.kind),
+            );
         }
     }
-    for object in doomed()? {
-        let name = describe(&object);
-        let users = kept
-            .iter()
-            .find(|(definition, _)| object["metadata"]["name"] == *definition);
-        if let Some((_, kind)) = users {
-            say(&format!(
-                "note: {name} stays, since you have objects of the kind {kind}; --purge deletes them as well"
-            ));
+    for (namespace, names) in keep::of_others(client, doomed).await? {
+        kept.insert(
+            format!("namespace/{namespace}"),
+            format!("{} would be deleted with it", names.join(", ")),
+        );
+    }
+    Ok(kept)
+}
+
+async fn delete_all(client: &Client, args: &UninstallArgs, (doomed, kept): Doom<'_>) -> Result<()> {
+    for object in doomed {
+        let name = describe(object);
+        if let Some(why) = kept.get(&name) {
+            say(&format!("note: {name} stays: {why}; --purge deletes it as well"));
             continue;
         }
         if args.dry_run {
-            if dynamic::read(client, &object).await?.is_some() {
+            if dynamic::read(client, object).await?.is_some() {
                 writeln!(io::stdout(), "{name} would be deleted")?;
             }
             continue;
         }
-        let deleted = dynamic::delete(client, &object).await;
+        let deleted = dynamic::delete(client, object).await;
         if deleted.with_context(|| format!("cannot delete {name}"))? {
             writeln!(io::stdout(), "{name} deleted")?;
         }
@@ -261,39 +272,16 @@ async fn delete_all(client: &Client, args: &UninstallArgs) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn export(spec: Value, status: Value) -> Value {
-        json!({"metadata": {"name": "n", "generation": 3}, "spec": spec, "status": status})
-    }
-
     #[test]
-    fn a_node_is_clean_when_it_has_seen_that_it_exports_nothing_and_says_so() {
-        let nothing = json!({"bridges": [{"name": "br-int", "exporterId": 1}]});
-        let asked = json!({"bridges": [{"name": "br-int", "ipfix": {"targets": ["192.0.2.1:4739"]}}]});
-        let applied = |status: &str| json!([{"type": "Applied", "status": status, "message": "no socket"}]);
-        let of = |spec: &Value, seen: Value, conditions: Value, rows: &Value| {
-            let bridges = rows["bridges"].clone();
-            let status = json!({"observedGeneration": seen, "conditions": conditions, "bridges": bridges});
-            rows_left(&export(spec.clone(), status))
+    fn what_the_controller_cannot_read_is_named() {
+        let of = |status: &str| {
+            json!({"status": {"conditions": [{"type": "FlowExportDegraded", "status": status,
+                "message": "unreadable: ExportProfile slow"}]}})
         };
-        assert_eq!(of(&nothing, json!(3), applied("True"), &nothing), None);
-        for (left, why) in [
-            (
-                of(&nothing, json!(2), applied("True"), &nothing),
-                "not seen the change",
-            ),
-            (of(&nothing, json!(3), applied("False"), &nothing), "no socket"),
-            (of(&nothing, json!(3), applied("True"), &asked), "no socket"),
-            (of(&nothing, json!(3), json!([]), &nothing), "does not say why"),
-            (of(&asked, json!(3), applied("True"), &asked), "still asks"),
-            (rows_left(&export(asked.clone(), json!({}))), "the controller"),
-        ] {
-            assert!(
-                left.as_ref().is_some_and(|left| left.contains(why)),
-                "{left:?}: {why}"
-            );
-        }
-        // No daemon ever was there.
-        assert_eq!(rows_left(&export(nothing, json!({}))), None);
+        let told = complaint(&of("True")).unwrap();
+        assert!(told.contains("ExportProfile slow"), "{told}");
+        assert_eq!(complaint(&of("False")), None);
+        assert_eq!(complaint(&json!({})), None);
     }
 
     #[test]

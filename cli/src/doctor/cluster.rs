@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::Finding;
-use super::facts::Facts;
+use super::facts::{Facts, Seen};
+use super::{Finding, pods};
 use crate::platform::{Platform, describe};
 
-/// Tokens of pods name their node from this minor version on.
-const OLDEST: u32 = 32;
+/// The minor version that Weir is tested with.
+const TESTED: u32 = 34;
 /// By so many seconds clocks may differ.
 const SKEW: f64 = 2.0;
 
@@ -19,7 +19,7 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
         namespaces(facts),
         rights(facts),
         mounts(facts),
-        pods(facts),
+        pods::judge(facts),
         operator_beside(facts),
         own_clock(facts),
         api_service(facts),
@@ -31,13 +31,10 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
 
 fn version(facts: &Facts) -> Vec<Finding> {
     match facts.minor {
-        Some(minor) if minor < OLDEST => vec![Finding::fault(
-            format!(
-                "Kubernetes is 1.{minor}, whose tokens do not name a pod's node: no daemon may write its report"
-            ),
-            format!("upgrade to 1.{OLDEST} or later"),
-        )],
-        Some(minor) => vec![Finding::fine(format!("Kubernetes is 1.{minor}"))],
+        Some(TESTED) => vec![Finding::fine(format!("Kubernetes is 1.{TESTED}"))],
+        Some(minor) => vec![Finding::fine(format!(
+            "Kubernetes is 1.{minor}; Weir was tested with 1.{TESTED}"
+        ))],
         None => Vec::new(),
     }
 }
@@ -48,20 +45,58 @@ fn overlay(facts: &Facts) -> &'static str {
 }
 
 fn installed(facts: &Facts) -> Vec<Finding> {
-    let missing: Vec<String> = facts
+    let platform = overlay(facts);
+    let remedy = format!("weir install --platform {platform} --apply");
+    let without_collector = has_no_collector(facts);
+    let mut findings = Vec::new();
+    if without_collector {
+        findings.push(Finding::note(
+            "Weir's own collector is not installed",
+            format!("if that is not meant: {remedy}"),
+        ));
+    }
+    let wanted = facts
         .installed
         .iter()
-        .filter(|(_, found)| found.is_none())
+        .filter(|(wanted, _)| !(without_collector && is_of_collector(wanted)));
+    let missing: Vec<String> = wanted
+        .clone()
+        .filter(|(_, found)| *found == Seen::Absent)
         .map(|(wanted, _)| describe(wanted))
         .collect();
-    let platform = overlay(facts);
-    if missing.is_empty() {
-        return vec![Finding::fine(format!("all that {platform} needs is installed"))];
+    let (all, known) = (
+        wanted.clone().count(),
+        wanted.filter(|(_, found)| *found != Seen::Unknown).count(),
+    );
+    if !missing.is_empty() {
+        findings.push(Finding::fault(
+            format!("not installed: {}", missing.join(", ")),
+            remedy,
+        ));
+    } else if known == all {
+        findings.push(Finding::fine(format!("all that {platform} needs is installed")));
+    } else if known > 0 {
+        findings.push(Finding::fine(format!(
+            "what is known of what {platform} needs is installed: {known} of {all} objects"
+        )));
     }
-    vec![Finding::fault(
-        format!("not installed: {}", missing.join(", ")),
-        format!("weir install --platform {platform} --apply"),
-    )]
+    findings
+}
+
+/// Whose records go elsewhere needs none of the collector's objects; some of them alone are of
+/// no use.
+fn has_no_collector(facts: &Facts) -> bool {
+    let mut of_it = facts
+        .installed
+        .iter()
+        .filter(|(wanted, _)| is_of_collector(wanted));
+    of_it.clone().any(|(_, found)| *found == Seen::Absent)
+        && of_it.all(|(_, found)| *found != Seen::Unknown && found.there().is_none())
+}
+
+fn is_of_collector(object: &Value) -> bool {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    ["weir-collector", "weir-flows", "v1.flows.weir.dev"].contains(&name)
 }
 
 /// The levels of Pod Security.
@@ -117,7 +152,10 @@ fn rights(facts: &Facts) -> Vec<Finding> {
             "the rights of the programs are not those that they need: {}",
             changed.join(", ")
         ),
-        format!("weir install --platform {} --apply", overlay(facts)),
+        format!(
+            "weir install --platform {} --apply lists who has set them so; with --force it takes them back",
+            overlay(facts)
+        ),
     )]
 }
 
@@ -173,97 +211,15 @@ fn mounts(facts: &Facts) -> Vec<Finding> {
 }
 
 /// What is there of what is to be installed, of these kinds.
-fn found<'a>(facts: &'a Facts, kinds: &'a [&'a str]) -> impl Iterator<Item = (&'a Value, &'a Value)> {
+pub(super) fn found<'a>(
+    facts: &'a Facts,
+    kinds: &'a [&'a str],
+) -> impl Iterator<Item = (&'a Value, &'a Value)> {
     facts
         .installed
         .iter()
         .filter(|(wanted, _)| kinds.iter().any(|kind| wanted["kind"] == *kind))
-        .filter_map(|(wanted, found)| Some((wanted, found.as_ref()?)))
-}
-
-/// Pods that do not run, with what the cluster says about them; what it says about
-/// workloads of which there are no pods.
-fn pods(facts: &Facts) -> Vec<Finding> {
-    let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let mut findings = Vec::new();
-    for pod in facts.pods.iter().filter(|pod| !is_ready(pod)) {
-        let pod = name(pod);
-        let said = last_warning(facts, &pod).unwrap_or_else(|| "its log may say why".to_owned());
-        findings.push(Finding::fault(
-            format!("the pod {pod} is not ready: {said}"),
-            remedy_of(&said),
-        ));
-    }
-    for event in facts
-        .warnings
-        .iter()
-        .filter(|event| event["reason"] == "FailedCreate")
-    {
-        let said = event["message"].as_str().unwrap_or_default();
-        let of = event["involvedObject"]["name"].as_str().unwrap_or_default();
-        findings.push(Finding::fault(
-            format!("{of} cannot make pods: {said}"),
-            remedy_of(said),
-        ));
-    }
-    findings.dedup();
-    findings
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    pod["status"]["phase"] == "Succeeded"
-        || conditions
-            .iter()
-            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
-fn last_warning(facts: &Facts, name: &str) -> Option<String> {
-    let of_it = facts
-        .warnings
-        .iter()
-        .filter(|event| event["involvedObject"]["name"] == name);
-    let last = of_it.max_by_key(|event| event["lastTimestamp"].as_str().unwrap_or_default().to_owned())?;
-    last["message"].as_str().map(str::to_owned)
-}
-
-/// What to do about what Kubernetes says.
-fn remedy_of(said: &str) -> &'static str {
-    let known: [(&str, &str); 7] = [
-        (
-            "violates PodSecurity",
-            "weir install --apply: the namespaces have levels of Pod Security that fit",
-        ),
-        (
-            "unable to validate against any security context constraint",
-            "weir install --platform openshift --apply",
-        ),
-        (
-            "hostPath type check failed",
-            "the node has no Open vSwitch there: install it, or take the overlay of your network plugin, or keep the \
-             daemon off that node by a nodeSelector",
-        ),
-        (
-            "ImagePull",
-            "push the images to a registry that nodes reach, and name it: weir install --registry",
-        ),
-        (
-            "pull image",
-            "push the images to a registry that nodes reach, and name it: weir install --registry",
-        ),
-        (
-            "Readiness probe failed",
-            "kubectl describe nodeflowexport, and the log of the pod",
-        ),
-        (
-            "Insufficient",
-            "the nodes have too little room; ask for less in a patch of the resources",
-        ),
-    ];
-    let fits = known.iter().find(|(words, _)| said.contains(words));
-    fits.map_or("kubectl describe the pod, and its log", |(_, remedy)| remedy)
+        .filter_map(|(wanted, found)| Some((wanted, found.there()?)))
 }
 
 /// The Cluster Network Operator reads the same field.
@@ -271,13 +227,16 @@ fn operator_beside(facts: &Facts) -> Vec<Finding> {
     if !facts.groups.iter().any(|group| group == "config.openshift.io") {
         return Vec::new();
     }
+    if facts.network == Seen::Unknown {
+        return Vec::new();
+    }
     let asks = facts
         .network
-        .as_ref()
+        .there()
         .is_some_and(|network| !network["spec"]["exportNetworkFlows"].is_null());
     let unmanaged = facts
         .network
-        .as_ref()
+        .there()
         .is_some_and(|network| network["spec"]["managementState"] == "Unmanaged");
     if !asks || unmanaged {
         return vec![Finding::fine(
@@ -285,7 +244,7 @@ fn operator_beside(facts: &Facts) -> Vec<Finding> {
         )];
     }
     let (what, remedy) = match facts.source() {
-        ("FlowExport", _) => (
+        Some(("FlowExport", _)) => (
             "the Network asks for export: the Cluster Network Operator writes rows of its own into br-int",
             "say what to export in FlowExport/cluster alone: kubectl patch network.operator cluster --type merge -p \
              '{\"spec\":{\"exportNetworkFlows\":null}}'",
@@ -337,6 +296,9 @@ fn api_service(facts: &Facts) -> Vec<Finding> {
 
 /// What the collector says of itself.
 fn collector(facts: &Facts) -> Vec<Finding> {
+    if has_no_collector(facts) {
+        return Vec::new();
+    }
     let status = match &facts.collector {
         Ok(status) => status,
         Err(why) => {

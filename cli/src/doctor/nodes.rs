@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Finding;
 use super::cluster::CLOCK_SKEW;
-use super::facts::{Facts, NAMESPACES};
+use super::facts::{Facts, NAMESPACES, Seen};
 
 /// A kubelet renews its lease every ten seconds.
 const STALE: f64 = 40.0;
@@ -47,12 +47,18 @@ fn named(names: &[&str]) -> String {
 
 /// Something asks for export, and the controller has read it.
 fn sources(facts: &Facts) -> Vec<Finding> {
-    let (kind, source) = facts.source();
-    let Some(source) = source else {
-        return vec![Finding::fault(
-            format!("there is no {kind} named cluster, so nobody says what to export"),
-            "make an empty one: docs/operations.md#install",
-        )];
+    let Some((kind, source)) = facts.source() else {
+        return Vec::new();
+    };
+    let source = match source {
+        Seen::There(source) => source,
+        Seen::Unknown => return Vec::new(),
+        Seen::Absent => {
+            return vec![Finding::fault(
+                format!("there is no {kind} named cluster, so nobody says what to export"),
+                "make an empty one: docs/operations.md#install",
+            )];
+        }
     };
     let mut findings = Vec::new();
     let ours = items(&source["status"]["conditions"]).iter().filter(|condition| {
@@ -79,7 +85,7 @@ fn sources(facts: &Facts) -> Vec<Finding> {
             "kubectl get pods -n weir-system, and the controller's log",
         ));
     }
-    if facts.flows_config.is_some() {
+    if facts.flows_config.there().is_some() {
         findings.push(Finding::note(
             "the ConfigMap openshift-network-operator/ovs-flows-config asks for export, too",
             "docs/operations.md#the-configmap-ovs-flows-config",
@@ -105,21 +111,22 @@ fn former_daemons(facts: &Facts) -> Vec<Finding> {
 
 /// Each node has an object, and a daemon that has read it.
 fn reports(facts: &Facts) -> Vec<Finding> {
-    let known: BTreeSet<&str> = facts.exports.iter().map(name).collect();
+    let Some(exports) = &facts.exports else {
+        return Vec::new();
+    };
+    let known: BTreeSet<&str> = exports.iter().map(name).collect();
     let without: Vec<&str> = facts
         .nodes
         .iter()
         .map(name)
         .filter(|node| !known.contains(node))
         .collect();
-    let silent: Vec<&str> = facts
-        .exports
+    let silent: Vec<&str> = exports
         .iter()
         .filter(|export| export["status"]["observedGeneration"].is_null())
         .map(name)
         .collect();
-    let behind: Vec<&str> = facts
-        .exports
+    let behind: Vec<&str> = exports
         .iter()
         .filter(|export| {
             let seen = &export["status"]["observedGeneration"];
@@ -150,7 +157,7 @@ fn reports(facts: &Facts) -> Vec<Finding> {
         "the daemon's log there: can it reach the API server?",
     );
     if findings.is_empty() {
-        findings.push(Finding::fine(format!("all {} nodes report", facts.exports.len())));
+        findings.push(Finding::fine(format!("all {} nodes report", exports.len())));
     }
     findings
 }
@@ -161,7 +168,7 @@ const GOOD: [&str; 5] = ["Applied", "Exporting", "SwitchAlive", "Received", "Acc
 /// What daemons complain of, by reason.
 fn conditions(facts: &Facts) -> Vec<Finding> {
     let mut by_reason: BTreeMap<(bool, String, String), Vec<&str>> = BTreeMap::new();
-    for export in &facts.exports {
+    for export in facts.exports.iter().flatten() {
         for condition in items(&export["status"]["conditions"]) {
             let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
             let good = if GOOD.contains(&&*text("type")) {
@@ -228,7 +235,8 @@ fn clocks(facts: &Facts) -> Vec<Finding> {
             continue;
         };
         let ahead = renewed.duration_since(now).as_secs_f64();
-        if ahead > CLOCK_SKEW {
+        // What the API server says has whole seconds.
+        if ahead > CLOCK_SKEW + 1.0 {
             findings.push(Finding::fault(
                 format!(
                     "the clock of node {} is {ahead:.0} s ahead of the API server's",
@@ -257,6 +265,7 @@ fn collectors(facts: &Facts) -> Vec<Finding> {
     for bridge in facts
         .exports
         .iter()
+        .flatten()
         .flat_map(|export| items(&export["spec"]["bridges"]))
     {
         for protocol in ["netFlow", "sFlow", "ipfix"] {
@@ -284,7 +293,7 @@ fn collectors(facts: &Facts) -> Vec<Finding> {
             ));
         } else if let Some(service) = facts.services.iter().find(is_of) {
             let namespace = service["metadata"]["namespace"].as_str().unwrap_or_default();
-            if ready_endpoints(facts, namespace, name(service)) == 0 {
+            if ready_endpoints(facts, namespace, name(service)) == Some(0) {
                 findings.push(Finding::fault(
                     format!(
                         "nobody receives at {target}: the Service {namespace}/{} has no ready endpoint",
@@ -298,15 +307,15 @@ fn collectors(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn ready_endpoints(facts: &Facts, namespace: &str, service: &str) -> usize {
+/// None where it is not known.
+fn ready_endpoints(facts: &Facts, namespace: &str, service: &str) -> Option<usize> {
     let of_it = |slice: &&Value| {
         slice["metadata"]["namespace"] == namespace
             && slice["metadata"]["labels"]["kubernetes.io/service-name"] == service
     };
-    let slices = facts.slices.iter().filter(of_it);
+    let slices = facts.slices.as_ref()?.iter().filter(of_it);
     let endpoints = slices.flat_map(|slice| items(&slice["endpoints"]));
-    endpoints
-        // Unknown is to be taken for ready (discovery.k8s.io/v1).
-        .filter(|endpoint| endpoint["conditions"]["ready"] != false)
-        .count()
+    // Unknown is to be taken for ready (discovery.k8s.io/v1).
+    let ready = endpoints.filter(|endpoint| endpoint["conditions"]["ready"] != false);
+    Some(ready.count())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::facts::Facts;
+use super::facts::{Facts, Seen};
 use super::{Finding, Level, cluster, nodes};
 use crate::platform::{Images, Platform};
 
@@ -19,19 +19,19 @@ fn well() -> Facts {
         clocks: Some((now, now)),
         installed: installed
             .iter()
-            .map(|object| (object.clone(), Some(object.clone())))
+            .map(|object| (object.clone(), Seen::There(object.clone())))
             .collect(),
-        network: Some(
+        network: Seen::There(
             json!({"spec": {"exportNetworkFlows": {"ipfix": {}}}, "status": {"conditions": [
             condition("FlowExportAvailable", "True"), condition("FlowExportDegraded", "False")]}}),
         ),
-        flow_export: None,
-        flows_config: None,
+        flow_export: Seen::Absent,
+        flows_config: Seen::Absent,
         nodes: vec![json!({"metadata": {"name": "a"}})],
-        exports: vec![json!({"metadata": {"name": "a", "generation": 2},
+        exports: Some(vec![json!({"metadata": {"name": "a", "generation": 2},
             "spec": {"bridges": [{"ipfix": {"targets": ["10.96.0.9:4739", "192.0.2.1:4739"]}}]},
             "status": {"observedGeneration": 2, "conditions": [
-                condition("Applied", "True"), condition("Exporting", "True"), condition("Conflict", "False")]}})],
+                condition("Applied", "True"), condition("Exporting", "True"), condition("Conflict", "False")]}})]),
         leases: vec![
             json!({"metadata": {"name": "a"}, "spec": {"renewTime": "2026-11-29T11:59:55.000000Z"}}),
         ],
@@ -42,8 +42,8 @@ fn well() -> Facts {
             json!({"metadata": {"namespace": "weir-system", "name": "weir-collector"},
             "spec": {"clusterIPs": ["10.96.0.9"]}}),
         ],
-        slices: vec![json!({"metadata": {"namespace": "weir-system",
-            "labels": {"kubernetes.io/service-name": "weir-collector"}}, "endpoints": [{"conditions": {}}]})],
+        slices: Some(vec![json!({"metadata": {"namespace": "weir-system",
+            "labels": {"kubernetes.io/service-name": "weir-collector"}}, "endpoints": [{"conditions": {}}]})]),
         collector: serde_json::from_value(json!({"version": "1", "exporters": []}))
             .map_err(|e| e.to_string()),
         unread: Vec::new(),
@@ -68,11 +68,25 @@ fn fault(spoil: impl FnOnce(&mut Facts)) -> Finding {
     faults[0].clone()
 }
 
-fn installed<'a>(facts: &'a mut Facts, kind: &str, name: &str) -> &'a mut Option<Value> {
-    let of_name = |(wanted, _): &&mut (Value, Option<Value>)| {
-        wanted["kind"] == kind && wanted["metadata"]["name"] == name
-    };
+fn installed<'a>(facts: &'a mut Facts, kind: &str, name: &str) -> &'a mut Seen {
+    let of_name =
+        |(wanted, _): &&mut (Value, Seen)| wanted["kind"] == kind && wanted["metadata"]["name"] == name;
     &mut facts.installed.iter_mut().find(of_name).unwrap().1
+}
+
+fn object<'a>(facts: &'a mut Facts, kind: &str, name: &str) -> &'a mut Value {
+    inside(installed(facts, kind, name))
+}
+
+fn inside(seen: &mut Seen) -> &mut Value {
+    match seen {
+        Seen::There(object) => object,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn exports(facts: &mut Facts) -> &mut Vec<Value> {
+    facts.exports.as_mut().unwrap()
 }
 
 #[test]
@@ -88,15 +102,14 @@ fn nothing_is_wrong_where_nothing_is() {
 fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
     type Spoil = fn(&mut Facts);
     let cases: &[(Spoil, &str, &str)] = &[
-        (|facts| facts.minor = Some(31), "1.31", "upgrade"),
         (
-            |facts| *installed(facts, "ValidatingAdmissionPolicy", "weir-node-own-status") = None,
+            |facts| *installed(facts, "ValidatingAdmissionPolicy", "weir-node-own-status") = Seen::Absent,
             "not installed: validatingadmissionpolicy/weir-node-own-status",
             "weir install",
         ),
         (
             |facts| {
-                let namespace = installed(facts, "Namespace", "weir-node").as_mut().unwrap();
+                let namespace = object(facts, "Namespace", "weir-node");
                 namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = json!("restricted");
             },
             "pods are refused",
@@ -104,7 +117,7 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
         ),
         (
             |facts| {
-                let role = installed(facts, "ClusterRole", "weir-node").as_mut().unwrap();
+                let role = object(facts, "ClusterRole", "weir-node");
                 role["rules"][0]["verbs"] = json!(["list"]);
             },
             "clusterrole/weir-node",
@@ -140,18 +153,20 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
             |facts| {
                 facts.groups.push("config.openshift.io".into());
                 facts.flow_export = facts.network.clone();
-                let controller = installed(facts, "Deployment", "weir-controller")
-                    .as_mut()
-                    .unwrap();
+                let controller = object(facts, "Deployment", "weir-controller");
                 controller["spec"]["template"]["spec"]["containers"][0]["args"] =
                     json!([crate::platform::OWN_SOURCE]);
             },
             "rows of its own",
             "FlowExport/cluster alone",
         ),
-        (|facts| facts.network = None, "no Network", "make an empty one"),
         (
-            |facts| facts.network.as_mut().unwrap()["status"] = json!({}),
+            |facts| facts.network = Seen::Absent,
+            "no Network",
+            "make an empty one",
+        ),
+        (
+            |facts| inside(&mut facts.network)["status"] = json!({}),
             "has not read the Network",
             "controller",
         ),
@@ -169,18 +184,18 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
             "controller",
         ),
         (
-            |facts| facts.exports[0]["status"] = json!({}),
+            |facts| exports(facts)[0]["status"] = json!({}),
             "never reported: a",
             "Forbidden",
         ),
         (
-            |facts| facts.exports[0]["metadata"]["generation"] = json!(3),
+            |facts| exports(facts)[0]["metadata"]["generation"] = json!(3),
             "newest change: a",
             "API server",
         ),
         (
             |facts| {
-                facts.exports[0]["status"]["conditions"][0] = json!({"type": "Applied", "status": "False",
+                exports(facts)[0]["status"]["conditions"][0] = json!({"type": "Applied", "status": "False",
                     "reason": "OvsdbUnreachable", "message": "db.sock: Permission denied"});
             },
             "OvsdbUnreachable on a",
@@ -188,7 +203,7 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
         ),
         (
             |facts| {
-                facts.exports[0]["status"]["conditions"][2] = json!({"type": "Throttled", "status": "True",
+                exports(facts)[0]["status"]["conditions"][2] = json!({"type": "Throttled", "status": "True",
                     "reason": "OverBudget", "message": "sampling is 1 in 800"});
             },
             "OverBudget on a: sampling",
@@ -205,7 +220,9 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
             "chronyc",
         ),
         (
-            |facts| facts.slices[0]["endpoints"] = json!([{"conditions": {"ready": false}}]),
+            |facts| {
+                facts.slices.as_mut().unwrap()[0]["endpoints"] = json!([{"conditions": {"ready": false}}])
+            },
             "nobody receives at 10.96.0.9:4739",
             "ready",
         ),
@@ -220,9 +237,7 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
         ),
         (
             |facts| {
-                let service = installed(facts, "APIService", "v1.flows.weir.dev")
-                    .as_mut()
-                    .unwrap();
+                let service = object(facts, "APIService", "v1.flows.weir.dev");
                 service["status"] = json!({"conditions": [{"type": "Available", "status": "False",
                     "reason": "MissingEndpoints", "message": "no endpoints"}]});
             },
@@ -243,10 +258,10 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
 fn what_may_be_meant_is_no_fault() {
     let mut facts = well();
     facts.platform = Some(Platform::Antrea);
-    facts.flows_config = Some(json!({}));
+    facts.flows_config = Seen::There(json!({}));
     facts.collector = Err("403".into());
     facts.unread = vec!["cannot list pods".into()];
-    facts.exports[0]["status"]["conditions"][2] = json!({"type": "SwitchAlive", "status": "Unknown",
+    exports(&mut facts)[0]["status"]["conditions"][2] = json!({"type": "SwitchAlive", "status": "Unknown",
         "reason": "NoPidFile", "message": "it cannot be told"});
     facts.clocks = facts
         .clocks
@@ -262,4 +277,105 @@ fn what_may_be_meant_is_no_fault() {
         found.iter().all(|finding| finding.level != Level::Fault),
         "{found:?}"
     );
+}
+
+fn faults(facts: &Facts) -> Vec<Finding> {
+    let mut found = judge(facts);
+    found.retain(|finding| finding.level == Level::Fault);
+    found
+}
+
+#[test]
+fn of_what_may_not_be_read_nothing_is_said() {
+    let mut facts = well();
+    facts.groups.push("config.openshift.io".into());
+    facts
+        .installed
+        .iter_mut()
+        .for_each(|(_, found)| *found = Seen::Unknown);
+    facts.network = Seen::Unknown;
+    facts.flow_export = Seen::Unknown;
+    facts.flows_config = Seen::Unknown;
+    facts.slices = None;
+    facts.unread = vec!["you may not read much".into()];
+    assert_eq!(faults(&facts), []);
+    let told = judge(&facts);
+    assert!(
+        told.iter()
+            .all(|finding| !finding.what.contains("installed") && !finding.what.contains("Operator")),
+        "{told:#?}"
+    );
+    facts.exports = None;
+    assert_eq!(faults(&facts), []);
+    assert!(
+        judge(&facts)
+            .iter()
+            .all(|finding| !finding.what.contains("report"))
+    );
+    // What is known to be missing is told all the same.
+    *installed(&mut facts, "ClusterRole", "weir-node") = Seen::Absent;
+    assert!(
+        faults(&facts)[0]
+            .what
+            .ends_with("not installed: clusterrole/weir-node")
+    );
+}
+
+#[test]
+fn no_collector_at_all_is_a_choice_and_a_part_of_one_is_not() {
+    let mut facts = well();
+    let of_it = ["weir-collector", "weir-flows", "v1.flows.weir.dev"];
+    for (wanted, found) in &mut facts.installed {
+        if of_it.iter().any(|name| wanted["metadata"]["name"] == *name) {
+            *found = Seen::Absent;
+        }
+    }
+    facts.collector = Err("404".into());
+    assert_eq!(faults(&facts), []);
+    let told = judge(&facts);
+    assert!(
+        told.iter()
+            .any(|finding| finding.level == Level::Note && finding.what.contains("not installed")),
+        "{told:#?}"
+    );
+    let deployment = well();
+    let deployment = deployment
+        .installed
+        .into_iter()
+        .find(|(wanted, _)| wanted["kind"] == "Deployment" && wanted["metadata"]["name"] == "weir-collector");
+    *installed(&mut facts, "Deployment", "weir-collector") = deployment.unwrap().1;
+    assert_eq!(faults(&facts).len(), 1);
+}
+
+#[test]
+fn an_event_of_pods_that_were_made_since_is_past() {
+    let mut facts = well();
+    let event =
+        |name: &str| json!({"involvedObject": {"name": name}, "reason": "FailedCreate", "message": "m"});
+    facts.warnings = vec![event("weir-node"), event("weir-controller-5d8f")];
+    let daemons = |desired: u32, current: u32| json!({"desiredNumberScheduled": desired, "currentNumberScheduled": current});
+    object(&mut facts, "DaemonSet", "weir-node")["status"] = daemons(3, 3);
+    object(&mut facts, "Deployment", "weir-controller")["status"] = json!({"updatedReplicas": 2});
+    assert_eq!(faults(&facts), []);
+    object(&mut facts, "DaemonSet", "weir-node")["status"] = daemons(3, 2);
+    object(&mut facts, "Deployment", "weir-controller")["status"] = json!({});
+    assert_eq!(faults(&facts).len(), 2);
+}
+
+#[test]
+fn a_lease_that_was_renewed_within_the_second_of_the_answer_is_not_ahead() {
+    let mut facts = well();
+    let renewed = |text: &str| json!({"metadata": {"name": "a"}, "spec": {"renewTime": text}});
+    facts.leases = vec![renewed("2026-11-29T12:00:02.900000Z")];
+    assert_eq!(faults(&facts), []);
+    facts.leases = vec![renewed("2026-11-29T12:00:03.100000Z")];
+    assert_eq!(faults(&facts).len(), 1);
+}
+
+#[test]
+fn a_version_that_was_not_tested_is_named_and_no_fault() {
+    let mut facts = well();
+    facts.minor = Some(31);
+    assert_eq!(faults(&facts), []);
+    assert!(judge(&facts)[0].what.contains("1.31; Weir was tested with"));
 }

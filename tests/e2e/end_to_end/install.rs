@@ -48,6 +48,14 @@ pub const CASES: &[Case<Stage>] = &[
         command::install_mends_what_is_missing,
     ),
     Case::new(
+        "what weir doctor advises leaves images and others' fields alone",
+        command::the_remedy_leaves_images_and_others_fields_alone,
+    ),
+    Case::new(
+        "weir doctor judges what may be read and nothing else",
+        command::doctor_judges_what_may_be_read,
+    ),
+    Case::new(
         "weir doctor names what is wrong and what to do",
         command::doctor_names_a_node_and_the_remedy,
     ),

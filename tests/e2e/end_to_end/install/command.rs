@@ -1,13 +1,13 @@
 //! `weir install`, `weir doctor` and `weir uninstall`, on a real API server.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use weir_lab::{harness::Case, product, program, wait_until};
 
 use super::platforms::{OVERLAYS, define_foreign, objects, parse};
-use crate::stage::{DEADLINE, NODE_NAMESPACE, Stage};
+use crate::stage::{DEADLINE, NAMESPACE, NODE_NAMESPACE, Stage};
 
 /// These leave nothing of the stage for others.
 pub const LAST: &[Case<Stage>] = &[Case::new(
@@ -17,9 +17,13 @@ pub const LAST: &[Case<Stage>] = &[Case::new(
 
 /// `weir` with the administrator's kubeconfig.
 fn weir(stage: &Stage, arguments: &[&str]) -> Result<(i32, String)> {
+    weir_as(&stage.kube.kubeconfig(), arguments)
+}
+
+fn weir_as(kubeconfig: &Path, arguments: &[&str]) -> Result<(i32, String)> {
     let mut command = Command::new(product::path("weir")?);
     command.args(arguments).env("HOME", "/nonexistent");
-    let output = command.env("KUBECONFIG", stage.kube.kubeconfig()).output()?;
+    let output = command.env("KUBECONFIG", kubeconfig).output()?;
     let text = [output.stdout, output.stderr].concat();
     Ok((
         output.status.code().context("an exit code")?,
@@ -87,7 +91,7 @@ pub fn install_mends_what_is_missing(stage: &mut Stage) -> Result<()> {
     let (code, said) = weir(stage, &["install", "--apply"])?;
     ensure!(code == 0 && said.contains(&format!("{role} created")), "{said}");
     ensure!(said.contains("daemonset/weir-node unchanged"), "{said}");
-    // Nothing is replaced by what is not this cluster's.
+    // What others have set otherwise is theirs until it is taken.
     stage.kube.kubectl(&[
         "label",
         "namespace",
@@ -100,13 +104,121 @@ pub fn install_mends_what_is_missing(stage: &mut Stage) -> Result<()> {
     ensure!(said.contains("its pods are refused"), "{said}");
     let (code, said) = weir(stage, &["install", "--apply"])?;
     ensure!(
+        code == 1
+            && said.contains(&format!("namespace/{NODE_NAMESPACE} is left as it is"))
+            && said.contains("pod-security.kubernetes.io/enforce")
+            && said.contains("kubectl-label")
+            && said.contains("--force"),
+        "{said}"
+    );
+    let (code, said) = weir(stage, &["install", "--apply", "--force"])?;
+    ensure!(
         code == 0 && said.contains(&format!("namespace/{NODE_NAMESPACE} configured")),
         "{said}"
     );
     Ok(())
 }
 
+/// The image of a workload's only container.
+fn image(stage: &Stage, workload: &str, namespace: &str) -> Result<String> {
+    let object = stage.kube.object(&[workload, "-n", namespace])?;
+    let image = object["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+    image.map(str::to_owned).context("an image")
+}
+
+pub fn the_remedy_leaves_images_and_others_fields_alone(stage: &mut Stage) -> Result<()> {
+    const REGISTRY: [&str; 4] = ["--registry", "registry.example/weir", "--tag", "1.2"];
+    let (code, said) = weir(
+        stage,
+        &[&["install", "--apply", "--force"], &REGISTRY[..]].concat(),
+    )?;
+    ensure!(code == 0, "{said}");
+    // By kubectl, as a person does: another number of controllers.
+    let scale = [
+        "scale",
+        "-n",
+        NAMESPACE,
+        "deployment/weir-controller",
+        "--replicas=3",
+    ];
+    stage.kube.kubectl(&scale)?;
+    stage.kube.kubectl(&["delete", "clusterrole/weir-edit"])?;
+    let (_, said) = weir(stage, &["doctor"])?;
+    let mut lines = said.lines();
+    lines
+        .find(|line| line.contains("not installed: clusterrole/weir-edit"))
+        .with_context(|| said.clone())?;
+    let remedy = lines
+        .next()
+        .and_then(|line| line.trim().strip_prefix("do: weir "));
+    let remedy: Vec<&str> = remedy.with_context(|| said.clone())?.split(' ').collect();
+    let (_, done) = weir(stage, &remedy)?;
+    ensure!(done.contains("clusterrole/weir-edit created"), "{done}");
+    ensure!(
+        done.contains("deployment/weir-controller is left as it is") && done.contains(".spec.replicas"),
+        "{done}"
+    );
+    for (workload, namespace, expected) in [
+        (
+            "daemonset/weir-node",
+            NODE_NAMESPACE,
+            "registry.example/weir/weir-node:1.2",
+        ),
+        (
+            "deployment/weir-collector",
+            NAMESPACE,
+            "registry.example/weir/weir-collector:1.2",
+        ),
+    ] {
+        let found = image(stage, workload, namespace)?;
+        ensure!(
+            found == expected,
+            "{workload} has {found} after `weir {}`",
+            remedy.join(" ")
+        );
+    }
+    let (code, said) = weir(
+        stage,
+        &["install", "--apply", "--force", "--registry", "other.example"],
+    )?;
+    ensure!(code == 0, "{said}");
+    let found = image(stage, "daemonset/weir-node", NODE_NAMESPACE)?;
+    ensure!(found == "other.example/weir-node:1.2", "{found}");
+    Ok(())
+}
+
 const LEVEL_TOO_STRICT: &str = "pod-security.kubernetes.io/enforce=restricted";
+
+pub fn doctor_judges_what_may_be_read(stage: &mut Stage) -> Result<()> {
+    stage.clear()?;
+    stage
+        .kube
+        .kubectl(&["create", "serviceaccount", "viewer", "-n", NAMESPACE])?;
+    let account = format!("--serviceaccount={NAMESPACE}:viewer");
+    let binding = [
+        "create",
+        "clusterrolebinding",
+        "viewer",
+        "--clusterrole=weir-view",
+        &account,
+    ];
+    stage.kube.kubectl(&binding)?;
+    let viewer = stage.kube.service_account_kubeconfig(NAMESPACE, "viewer")?;
+    wait_until("the view to be judged", DEADLINE, || {
+        let (code, said) = weir_as(&viewer, &["doctor"])?;
+        ensure!(
+            code == 0
+                && said.contains("all 2 nodes report")
+                && said.contains("you may not read namespace/weir-system")
+                && said.contains("nothing is wrong with what could be read")
+                && !said.contains("not installed"),
+            "{said}"
+        );
+        Ok(true)
+    })?;
+    stage.kube.kubectl(&["delete", "clusterrolebinding/viewer"])?;
+    Ok(())
+}
 
 pub fn doctor_names_a_node_and_the_remedy(stage: &mut Stage) -> Result<()> {
     stage.clear()?;
@@ -154,46 +266,98 @@ fn uninstall_waits_for_rows(stage: &mut Stage) -> Result<()> {
         .apply("{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: mine}, spec: {}}")?;
     stage.export("netFlow", &["172.30.0.1:2056"])?;
     stage.wait_targets("netflow", &["172.30.0.1:2056"])?;
+    // What is not Weir's: a claim, a ConfigMap of the user's, what another source asks for.
+    stage.kube.apply(
+        "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: flows, namespace: weir-system}, spec: \
+         {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}",
+    )?;
+    let labels = ["create", "configmap", "weir-subnet-labels", "-n", NAMESPACE];
+    stage.kube.kubectl(&labels)?;
+    stage.kube.apply(
+        "{apiVersion: weir.dev/v1alpha1, kind: FlowExport, metadata: {name: cluster}, spec: \
+         {exportNetworkFlows: {ipfix: {collectors: ['172.30.0.1:4739']}}}}",
+    )?;
     let (code, said) = weir(stage, &["uninstall", "--dry-run"])?;
     ensure!(
         code == 0
+            && said.contains("cluster: context lab, server https://172.30.0.1:6443")
             && said.contains("would be told to export nothing")
             && said.contains("weir-node would be deleted"),
         "{said}"
     );
+    let (code, said) = weir(stage, &["uninstall"])?;
+    ensure!(code == 2 && said.contains("nothing was done: --yes"), "{said}");
+    stage.wait_targets("netflow", &["172.30.0.1:2056"])?;
+    ends_early(stage)?;
+    // Deleted first, the source leaves the nodes as they are.
+    stage.kube.kubectl(&["delete", "network.operator", "cluster"])?;
+    let (code, said) = weir(stage, &["uninstall", "--yes"])?;
+    ensure!(
+        code == 0 && said.contains("daemonset/weir-node deleted"),
+        "{said}"
+    );
+    for words in [
+        "network/cluster is gone",
+        "network/cluster removed again",
+        "flowexport/cluster left alone",
+        "exportprofiles.weir.dev stays",
+        "flowexports.weir.dev stays",
+        "namespace/weir-system stays: persistentvolumeclaim/flows, configmap/weir-subnet-labels would",
+        "namespace/weir-node deleted",
+    ] {
+        ensure!(said.contains(words), "no {words} in:\n{said}");
+    }
+    stage.wait_clean()?;
+    ensure!(stage.kube.kubectl(&["get", "network.operator/cluster"]).is_err());
+    for kept in [
+        "crd/networks.operator.openshift.io",
+        "exportprofile/mine",
+        "persistentvolumeclaim/flows",
+        "configmap/weir-subnet-labels",
+    ] {
+        stage.kube.kubectl(&["get", "-n", NAMESPACE, kept])?;
+    }
+    let other = stage.kube.object(&["flowexport/cluster"])?;
+    ensure!(!other["spec"]["exportNetworkFlows"].is_null(), "{other}");
+    purge(stage)
+}
+
+/// A node does not answer: nothing is deleted, and what was asked for can be asked for again.
+fn ends_early(stage: &mut Stage) -> Result<()> {
     stage
         .daemons
         .remove("node-b")
         .context("it runs")?
         .terminate(DEADLINE)?;
-    let (code, said) = weir(stage, &["uninstall", "--timeout", "3"])?;
+    let (code, said) = weir(stage, &["uninstall", "--yes", "--timeout", "3"])?;
     ensure!(
         code == 1
             && said.contains("node-b: its daemon has not seen the change")
-            && !said.contains("node-a: "),
+            && !said.contains("node-a: ")
+            && !said.contains("ovs-flows-config"),
         "{said}"
     );
     stage
         .kube
         .kubectl(&["get", "-n", NODE_NAMESPACE, "daemonset/weir-node"])?;
+    let restore = said.lines().last().unwrap_or_default();
+    let kubectl = restore.strip_prefix("kubectl ").context(said.clone())?;
+    let script = format!("\"$0\" {kubectl}");
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &script])
+        .arg(stage.kube.command().get_program());
+    program::read(shell.envs(stage.kube.environment()))?;
     stage.start_daemon("node-b")?;
-    let (code, said) = weir(stage, &["uninstall"])?;
+    stage.wait_targets("netflow", &["172.30.0.1:2056"])
+}
+
+fn purge(stage: &Stage) -> Result<()> {
+    let (code, said) = weir(stage, &["uninstall", "--yes", "--purge"])?;
     ensure!(
-        code == 0 && said.contains("daemonset/weir-node deleted"),
-        "{said}"
-    );
-    ensure!(said.contains("exportprofiles.weir.dev stays"), "{said}");
-    stage.wait_clean()?;
-    for kept in [
-        "network.operator/cluster",
-        "crd/networks.operator.openshift.io",
-        "exportprofile/mine",
-    ] {
-        stage.kube.kubectl(&["get", kept])?;
-    }
-    let (code, said) = weir(stage, &["uninstall", "--purge"])?;
-    ensure!(
-        code == 0 && said.contains("exportprofiles.weir.dev deleted"),
+        code == 0
+            && said.contains("exportprofiles.weir.dev deleted")
+            && said.contains("namespace/weir-system deleted"),
         "{said}"
     );
     for gone in [
