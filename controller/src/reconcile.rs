@@ -163,8 +163,17 @@ impl Reconciler {
         }
     }
 
+    /// Whether anything may be decided and written at all. Where it may not, nothing is
+    /// due: a moment that stays due would be waited for without end.
+    fn may_act(&self) -> bool {
+        self.leads && self.cluster.missing().is_empty()
+    }
+
     /// The next moment at which something is due without an event.
     fn wake(&self) -> Option<Instant> {
+        if !self.may_act() {
+            return None;
+        }
         let report = self.report.map(|due| match self.may_report() {
             true => due,
             false => due + REPORT_PATIENCE,
@@ -175,7 +184,6 @@ impl Reconciler {
             .queue
             .next_due(std::time::Instant::now())
             .map(Instant::from_std);
-        let write = write.filter(|_| self.leads);
         [report, write].into_iter().chain(self.checks).flatten().min()
     }
 
@@ -193,7 +201,7 @@ impl Reconciler {
     }
 
     fn act(&mut self) {
-        if !self.leads || !self.cluster.missing().is_empty() {
+        if !self.may_act() {
             return;
         }
         if std::mem::take(&mut self.stale) {
@@ -358,3 +366,6 @@ fn instant(at: Timestamp, now: Timestamp) -> Instant {
     // A little later, so that the moment has come for sure.
     Instant::now() + wait + Duration::from_millis(1)
 }
+
+#[cfg(test)]
+mod tests;
