@@ -23,6 +23,7 @@ use crate::facts::{
     DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node, read_pod,
     read_service, strip_export, strip_profile,
 };
+use crate::moment::{later, past};
 use crate::source::{FlowSource, SourceSettings};
 use crate::table::{ObjectChange, Table, key_of};
 use crate::weigh::{weigh_export, weigh_node, weigh_plan, weigh_profile, weigh_report, weigh_source};
@@ -117,6 +118,12 @@ impl ClusterState {
         };
         let before = nodes(&self.daemons);
         let change = self.daemons.apply(event, read_pod, weigh_report);
+        // Times in the future would never run out.
+        for pod in self.daemons.rows_mut() {
+            if let Some((_, since)) = &mut pod.down {
+                *since = past(*since, now);
+            }
+        }
         if change != ObjectChange::Nothing {
             let after = nodes(&self.daemons);
             let left = before.into_iter().filter(|node| !after.contains(node));
@@ -366,7 +373,7 @@ impl ClusterState {
     pub fn held_address(&self, namespace: &str, name: &str, now: Timestamp) -> Option<(IpAddr, Timestamp)> {
         let held = self.held_addresses.get(&(namespace.to_owned(), name.to_owned()));
         let (address, gone) = held.copied()?;
-        is_within(gone, SERVICE_HOLD, now).then(|| (address, gone + SERVICE_HOLD))
+        is_within(gone, SERVICE_HOLD, now).then(|| (address, later(gone, SERVICE_HOLD)))
     }
 
     /// The pods of the daemon by node; `None`: they are not known, or the daemon does
@@ -389,7 +396,7 @@ impl ClusterState {
 }
 
 fn is_within(since: Timestamp, time: Duration, now: Timestamp) -> bool {
-    now < since + time
+    now < later(since, time)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus, Service};
 use k8s_openapi::jiff::Timestamp;
@@ -9,6 +10,7 @@ use kube::{Resource, ResourceExt};
 use weir_api::plan::NodeFacts;
 use weir_api::{Condition, ExportNetworkFlows, ExportProfile, FlowExport, Network, NodeFlowExport};
 
+use crate::moment::earlier;
 use crate::object::FIELD_MANAGER;
 use crate::rollup;
 
@@ -125,10 +127,17 @@ pub fn read_pod(pod: Pod) -> DaemonPod {
     let spec = pod.spec.as_ref();
     let bound = spec.and_then(|spec| spec.node_name.clone());
     let node = bound.or_else(|| pod_node(&pod)).unwrap_or_default();
-    let since = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let status = pod.status.unwrap_or_default();
-    let down = pod_down(&status, pod.metadata.deletion_timestamp.is_some());
-    let down = down.map(|(why, at)| (why, at.or(since).unwrap_or(Timestamp::UNIX_EPOCH)));
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let down = match &pod.metadata.deletion_timestamp {
+        Some(end) => {
+            // The API server writes down when it is to be gone.
+            let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+            let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
+            Some(("it is being deleted".to_owned(), Some(earlier(end.0, grace))))
+        }
+        None => pod_down(&pod.status.unwrap_or_default()),
+    };
+    let down = down.map(|(why, at)| (why, at.or(created).unwrap_or(Timestamp::UNIX_EPOCH)));
     DaemonPod { name, node, down }
 }
 
@@ -144,15 +153,13 @@ fn pod_node(pod: &Pod) -> Option<String> {
     names.next()?.values.as_ref()?.first().cloned()
 }
 
-fn pod_down(status: &PodStatus, deleted: bool) -> Option<(String, Option<Timestamp>)> {
+/// Why a pod that is to stay is not ready, and since when.
+fn pod_down(status: &PodStatus) -> Option<(String, Option<Timestamp>)> {
     let conditions = status.conditions.iter().flatten();
     let ready = conditions.clone().find(|condition| condition.type_ == "Ready");
     let since = ready
         .and_then(|condition| condition.last_transition_time.as_ref())
         .map(|time| time.0);
-    if deleted {
-        return Some(("it is being deleted".to_owned(), since));
-    }
     if ready.is_some_and(|condition| condition.status == "True") {
         return None;
     }

@@ -25,6 +25,7 @@ mod fixture;
 pub mod http;
 pub mod lease;
 pub mod metrics;
+pub mod moment;
 pub mod node_state;
 pub mod notice;
 pub mod object;

@@ -294,6 +294,7 @@ fn failure(reason: &str, nodes: &[(&str, String)]) -> String {
     let remedy = remedy(reason)
         .map(|remedy| format!("; {remedy}"))
         .unwrap_or_default();
+    let reason = cut(reason.to_owned());
     format!("{reason} on {names} ({says}{remedy})")
 }
 

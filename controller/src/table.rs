@@ -75,6 +75,11 @@ impl<V> Table<V> {
         self.rows.values()
     }
 
+    /// All rows, to be changed.
+    pub fn rows_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.rows.values_mut()
+    }
+
     /// The row of a cluster-scoped object.
     pub fn named(&self, name: &str) -> Option<&V> {
         self.within("", name)

@@ -23,7 +23,7 @@ fn ask(cluster: &mut ClusterState) {
 
 fn condition(kind: &str, status: &str, reason: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": "in words",
-        "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        "lastTransitionTime": start().to_string()})
 }
 
 fn well() -> Vec<Value> {
@@ -353,8 +353,9 @@ fn a_node_that_its_daemon_left_with_rows_in_force_fails() {
     assert!(
         degraded
             .2
-            .contains("DaemonNotRunning on node-00 (no weir-node pod is there, its rows stay")
+            .contains("DaemonMissing on node-00 (no weir-node pod is there, its rows stay")
     );
+    assert!(!degraded.2.contains("describe pod"), "{}", degraded.2);
 }
 
 /// The node's spec as we wrote it at a moment.
@@ -475,4 +476,90 @@ fn a_dead_switch_is_not_well_whatever_its_rows_say() {
     dead[3] = condition(SWITCH_ALIVE, "Unknown", reason::NO_PID_FILE);
     report(&mut cluster, "node-00", 3, &dead);
     assert!(say(&cluster)[0].0);
+}
+
+const FAR: &str = "9999-12-30T22:00:00Z";
+
+/// A daemon's pod on `node-00` that says that it has not been ready since then.
+fn pod_down_since(cluster: &mut ClusterState, since: &str) {
+    cluster.see(WatchEvent::Daemon(Event::Init));
+    let conditions = json!([{"type": "Ready", "status": "False", "lastTransitionTime": since}]);
+    let pod = object(json!({
+        "metadata": {"name": "weir-node-x"},
+        "spec": {"nodeName": "node-00", "containers": []},
+        "status": {"conditions": conditions},
+    }));
+    cluster.see(WatchEvent::Daemon(Event::InitApply(pod)));
+    cluster.see(WatchEvent::Daemon(Event::InitDone));
+}
+
+#[test]
+fn times_at_the_end_of_the_calendar_hurt_nobody_and_grant_no_delay() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    written(&mut cluster, "node-00", FAR.parse().unwrap(), &[]);
+    assert!(say(&cluster)[1].0);
+    let mut pending = condition(APPLIED, "False", reason::PENDING);
+    pending["lastTransitionTime"] = json!(FAR);
+    report(&mut cluster, "node-00", 3, &[pending]);
+    assert!(say(&cluster)[1].0);
+    pod_down_since(&mut cluster, FAR);
+    assert_eq!(say_at(&cluster, after(29))[2].1, "AsExpected");
+    assert_eq!(say_at(&cluster, after(30))[2].1, "NodesFailing");
+}
+
+#[test]
+fn a_reason_of_any_length_leaves_the_message_bounded() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    report(
+        &mut cluster,
+        "node-00",
+        3,
+        &[condition(APPLIED, "False", &"R".repeat(100_000))],
+    );
+    let [_, _, degraded] = say(&cluster);
+    assert!(degraded.0 && degraded.2.len() < 1000, "{}", degraded.2.len());
+}
+
+#[test]
+fn a_node_that_is_busy_with_an_old_spec_has_its_time_from_when_it_began() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    let mut pending = condition(APPLIED, "False", reason::PENDING);
+    pending["lastTransitionTime"] = json!(after(86_400).to_string());
+    let mut object = export("node-00", &decided(&cluster).wanted["node-00"]);
+    object.metadata.generation = Some(3);
+    object.metadata.creation_timestamp = Some(weir_api::condition::Time(start()));
+    object.status = Some(self::object(
+        json!({"observedGeneration": 3, "conditions": [pending]}),
+    ));
+    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(object)))));
+    let rolled = roll_up_at(&cluster, after(86_401));
+    assert_eq!(rolled.counts.behind, 1);
+    assert_eq!(rolled.next_check, Some(after(86_700)));
+    let degraded = &say_at(&cluster, after(86_700))[2];
+    let text = "ProgressDeadlineExceeded on node-00 (it has not come to an end within 300s";
+    assert!(degraded.2.contains(text), "{}", degraded.2);
+}
+
+#[test]
+fn a_rolling_update_is_no_failure() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    report(&mut cluster, "node-00", 3, &well());
+    let ready = json!([{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    let pod = object(json!({
+        "metadata": {
+            "name": "weir-node-x",
+            "deletionTimestamp": after(40).to_string(),
+            "deletionGracePeriodSeconds": 30,
+        },
+        "spec": {"nodeName": "node-00", "containers": []},
+        "status": {"conditions": ready},
+    }));
+    cluster.see(WatchEvent::Daemon(Event::InitDone));
+    cluster.apply(WatchEvent::Daemon(Event::Apply(pod)), after(10));
+    assert_eq!(say_at(&cluster, after(39))[2].1, "AsExpected");
+    assert_eq!(say_at(&cluster, after(40))[2].1, "NodesFailing");
 }
