@@ -7,9 +7,12 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus, Service};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
+use serde::Deserialize;
+use serde_json::Value;
 use weir_api::plan::NodeFacts;
 use weir_api::{Condition, ExportNetworkFlows, ExportProfile, FlowExport, Network, NodeFlowExport};
 
+use crate::guarded::Invalid;
 use crate::moment::earlier;
 use crate::object::FIELD_MANAGER;
 use crate::rollup;
@@ -29,12 +32,26 @@ pub struct SourceFacts {
 
 impl SourceFacts {
     fn new(object: &impl Resource, flows: Option<ExportNetworkFlows>, conditions: Vec<Condition>) -> Self {
-        let ours = |condition: &Condition| rollup::KINDS.contains(&condition.type_.as_str());
         Self {
             uid: object.meta().uid.clone(),
             generation: object.meta().generation,
             flows,
-            conditions: conditions.into_iter().filter(ours).collect(),
+            conditions: ours(conditions),
+        }
+    }
+
+    /// What stands there of a source that cannot be read.
+    pub fn of_invalid(invalid: &Invalid) -> Self {
+        let conditions = invalid.status.get("conditions").and_then(Value::as_array);
+        let conditions = conditions.into_iter().flatten();
+        let conditions = conditions
+            .filter_map(|c| Condition::deserialize(c).ok())
+            .collect();
+        Self {
+            uid: invalid.metadata.uid.clone(),
+            generation: invalid.metadata.generation,
+            flows: None,
+            conditions: ours(conditions),
         }
     }
 
@@ -44,6 +61,11 @@ impl SourceFacts {
             .as_ref()
             .is_some_and(|flows| *flows != ExportNetworkFlows::default())
     }
+}
+
+fn ours(mut conditions: Vec<Condition>) -> Vec<Condition> {
+    conditions.retain(|condition| rollup::KINDS.contains(&condition.type_.as_str()));
+    conditions
 }
 
 /// What counts of a `Node`.

@@ -22,6 +22,7 @@ pub mod election;
 pub mod facts;
 #[cfg(test)]
 mod fixture;
+pub mod guarded;
 pub mod http;
 pub mod lease;
 pub mod metrics;

@@ -238,7 +238,7 @@ impl Reconciler {
                 tracing::warn!("skipped: {problem}");
             }
         }
-        if decision.holds && !self.decision.holds {
+        if decision.holds && !self.decision.holds && self.cluster.unreadable_source().is_none() {
             let source = self.cluster.settings().source;
             tracing::warn!("there is no {source}: every node keeps what it exports until there is one");
         }
@@ -272,7 +272,7 @@ impl Reconciler {
         let rolled = roll_up(&self.cluster, &self.decision, &write_error, self.deadline, now);
         self.metrics.rolled_up(&rolled.counts, self.queue.failing());
         self.checks[1] = rolled.next_check.map(|at| instant(at, now));
-        match (rolled.conditions, self.cluster.source()) {
+        match (rolled.conditions, self.cluster.shown_source()) {
             (Some(conditions), Some(source)) => self.queue.add(Write::Report {
                 uid: source.uid.clone(),
                 notices: notices(&source.conditions, &conditions),

@@ -66,7 +66,7 @@ pub fn roll_up(
 ) -> RollUp {
     let judge = NodeJudge::new(cluster, write_error, deadline, now);
     let nodes = NodeCounts::count(&judge, decision);
-    let conditions = cluster.source().and_then(|source| {
+    let conditions = cluster.shown_source().and_then(|source| {
         let findings = nodes.findings(decision);
         let conditions = conclude(&findings, &source.conditions, source.generation, &Time(now));
         let stand = |condition| source.conditions.iter().any(|stored| says(stored, condition));
@@ -312,7 +312,8 @@ pub(crate) fn enumerate(
     text
 }
 
-fn cut(text: String) -> String {
+/// A text of bounded length.
+pub(crate) fn cut(text: String) -> String {
     match text.char_indices().nth(NAMED_LENGTH) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

@@ -185,7 +185,7 @@ impl ApiWriter {
     async fn patch_source(&self, source: FlowSource, conditions: &[Condition]) -> Result<(), kube::Error> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(object::source_status(source, conditions));
-        match source {
+        let answer = match source {
             FlowSource::Network => self
                 .networks
                 .patch_status(CLUSTER, &params, &patch)
@@ -196,6 +196,11 @@ impl ApiWriter {
                 .patch_status(CLUSTER, &params, &patch)
                 .await
                 .map(drop),
+        };
+        match answer {
+            // The source cannot be read, but its status stands there.
+            Err(kube::Error::SerdeError(_)) => Ok(()),
+            answer => answer,
         }
     }
 

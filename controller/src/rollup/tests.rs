@@ -2,9 +2,9 @@ use super::*;
 use crate::cluster_state::WatchEvent;
 use crate::decide::decide;
 use crate::fixture::{add_node, decided, empty, object, patch, start};
+use crate::guarded::Guarded;
 use crate::object::export;
 use k8s_openapi::jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE};
@@ -42,7 +42,7 @@ fn report(cluster: &mut ClusterState, node: &str, generation: i64, conditions: &
     object.status = Some(self::object(
         json!({"observedGeneration": 3, "conditions": conditions}),
     ));
-    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(object)))));
+    cluster.see(WatchEvent::Export(Event::Apply(Guarded(Ok(object)))));
 }
 
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -344,7 +344,7 @@ fn a_node_that_its_daemon_left_with_rows_in_force_fails() {
     report(&mut cluster, "node-00", 3, &well());
     let mut export = cluster.export("node-00").unwrap().clone();
     export.status.as_mut().unwrap().protocols = "NetFlow".to_owned();
-    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(export)))));
+    cluster.see(WatchEvent::Export(Event::Apply(Guarded(Ok(export)))));
     daemons(&mut cluster, &[("node-00", true)]);
     daemons(&mut cluster, &[]);
     assert_eq!(say_at(&cluster, after(29))[2].1, "AsExpected");
@@ -370,7 +370,7 @@ fn written(cluster: &mut ClusterState, node: &str, at: Timestamp, conditions: &[
             json!({"observedGeneration": 2, "conditions": conditions}),
         ));
     }
-    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(object)))));
+    cluster.see(WatchEvent::Export(Event::Apply(Guarded(Ok(object)))));
 }
 
 #[test]
@@ -534,7 +534,7 @@ fn a_node_that_is_busy_with_an_old_spec_has_its_time_from_when_it_began() {
     object.status = Some(self::object(
         json!({"observedGeneration": 3, "conditions": [pending]}),
     ));
-    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(object)))));
+    cluster.see(WatchEvent::Export(Event::Apply(Guarded(Ok(object)))));
     let rolled = roll_up_at(&cluster, after(86_401));
     assert_eq!(rolled.counts.behind, 1);
     assert_eq!(rolled.next_check, Some(after(86_700)));
@@ -562,4 +562,23 @@ fn a_rolling_update_is_no_failure() {
     cluster.apply(WatchEvent::Daemon(Event::Apply(pod)), after(10));
     assert_eq!(say_at(&cluster, after(39))[2].1, "AsExpected");
     assert_eq!(say_at(&cluster, after(40))[2].1, "NodesFailing");
+}
+
+#[test]
+fn a_source_that_was_never_readable_is_told_so() {
+    let mut cluster = cluster(1);
+    cluster.see(WatchEvent::Network(Event::Apply(object(json!({
+        "metadata": {"name": "cluster", "generation": 9},
+        "spec": {"exportNetworkFlows": 7},
+        "status": {"conditions": [condition(DEGRADED, "False", "AsExpected"), {"type": 1}]},
+    })))));
+    let conditions = roll_up_at(&cluster, start()).conditions.unwrap();
+    let degraded = &conditions[2];
+    assert_eq!(
+        (degraded.status.as_str(), degraded.reason.as_str()),
+        ("True", "SourceUnreadable")
+    );
+    assert_eq!(degraded.observed_generation, Some(9));
+    cluster.reported(crate::source::FlowSource::Network, &conditions);
+    assert_eq!(roll_up_at(&cluster, after(1)).conditions, None);
 }
