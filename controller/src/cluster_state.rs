@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
@@ -15,9 +15,12 @@ use weir_api::identity::Exporter;
 use weir_api::network::CLUSTER;
 use weir_api::plan::named_services;
 use weir_api::{
-    Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, FlowExport, Network, NodeFlowExport,
-    flows_config,
+    Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, NodeFlowExport, flows_config,
 };
+
+mod watch_event;
+
+pub use watch_event::WatchEvent;
 
 use crate::facts::{
     DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node, read_pod,
@@ -28,30 +31,6 @@ use crate::moment::{later, past};
 use crate::source::{FlowSource, SourceSettings};
 use crate::table::{ObjectChange, Table, key_of};
 use crate::weigh::{weigh_export, weigh_node, weigh_plan, weigh_profile, weigh_report, weigh_source};
-
-/// One event of one watch.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "each is passed on once; a box for each event would cost more"
-)]
-pub enum WatchEvent {
-    /// A `Network`.
-    Network(Event<Guarded<Network>>),
-    /// A `FlowExport`.
-    FlowExport(Event<Guarded<FlowExport>>),
-    /// An `ExportProfile`.
-    Profile(Event<Guarded<ExportProfile>>),
-    /// The ConfigMap with IPFIX tuning.
-    FlowsConfig(Event<Guarded<ConfigMap>>),
-    /// A `Node`.
-    Node(Event<Guarded<Node>>),
-    /// A `NodeFlowExport`.
-    Export(Event<Guarded<NodeFlowExport>>),
-    /// A `Service`.
-    Service(Event<Guarded<Service>>),
-    /// A pod of the node daemon.
-    Daemon(Event<Guarded<Pod>>),
-}
 
 /// How many uids of deleted `NodeFlowExport`s are remembered.
 const REMEMBERED_DELETIONS: usize = 1024;

@@ -32,6 +32,8 @@ pub struct Decision {
     pub unreadable: Vec<String>,
     /// The other source asks for export too, and what to do.
     pub second_source: Option<String>,
+    /// The source that counts is absent, another one asks for export, and what to do.
+    pub ignored_source: Option<String>,
     /// The source is gone, and the nodes keep what they export.
     pub holds: bool,
     /// When something runs out that the decision rests on.
@@ -79,6 +81,7 @@ pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
         problems: without_repetitions(problems),
         unreadable: unreadable(cluster),
         second_source: second_source(cluster),
+        ignored_source: ignored_source(cluster),
         holds,
         next_check: held.into_values().min(),
         wanted,
@@ -104,6 +107,7 @@ fn unreadable(cluster: &ClusterState) -> Vec<String> {
 /// Two who ask for export: on OpenShift the Cluster Network Operator follows the
 /// Network, so that two programs would work on one bridge.
 fn second_source(cluster: &ClusterState) -> Option<String> {
+    cluster.shown_source()?;
     cluster.other_source().filter(|other| other.asks())?;
     let read = cluster.settings().source;
     let ignored = read.other();
@@ -111,6 +115,20 @@ fn second_source(cluster: &ClusterState) -> Option<String> {
     Some(format!(
         "the {ignored} asks for flow export too and is not read: take exportNetworkFlows out of it, or out of \
          the {read} and run weir-controller with --source={option}"
+    ))
+}
+
+/// What the one who reads the other source is told: the wrong one counts.
+fn ignored_source(cluster: &ClusterState) -> Option<String> {
+    let other = cluster.other_source().filter(|other| other.asks());
+    let absent = cluster.shown_source().is_none();
+    other.filter(|_| absent)?;
+    let read = cluster.settings().source;
+    let ignored = read.other();
+    let (option, other) = (read.option(), ignored.option());
+    Some(format!(
+        "the {ignored} is not read: weir-controller runs with --source={option}, and there is no {read}; run it \
+         with --source={other}, or make the {read}"
     ))
 }
 

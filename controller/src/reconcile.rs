@@ -19,7 +19,7 @@ use weir_api::NodeFlowExport;
 use crate::cluster_state::{ClusterState, WatchEvent};
 use crate::decide::{Decision, decide};
 use crate::metrics::Metrics;
-use crate::notice::notices;
+use crate::notice::{holding, notices};
 use crate::profile_status::assess;
 use crate::rollup::roll_up;
 use crate::source::SourceSettings;
@@ -238,15 +238,24 @@ impl Reconciler {
                 tracing::warn!("skipped: {problem}");
             }
         }
-        if decision.holds && !self.decision.holds && self.cluster.unreadable_source().is_none() {
-            let source = self.cluster.settings().source;
-            tracing::warn!("there is no {source}: every node keeps what it exports until there is one");
+        let begins = decision.holds && !self.decision.holds;
+        if begins && self.cluster.unreadable_source().is_none() {
+            self.tell_of_holding(&decision);
         }
         self.metrics.holds(decision.holds);
         self.queue.replace(&decision);
         self.checks[0] = decision.next_check.map(|at| instant(at, now));
         self.decision = decision;
         self.report_soon();
+    }
+
+    /// Nobody reads the status of a source that is gone, so an event tells of it too.
+    fn tell_of_holding(&mut self, decision: &Decision) {
+        let source = self.cluster.settings().source;
+        tracing::warn!("there is no {source}: every node keeps what it exports until there is one");
+        if let Some(notice) = holding(source, decision) {
+            self.queue.add(Write::Tell(notice));
+        }
     }
 
     fn report_soon(&mut self) {
@@ -280,11 +289,10 @@ impl Reconciler {
             }),
             _ => self.queue.drop_waiting(&Subject::Source),
         }
-        let other = self.cluster.other_source();
-        if other.is_some_and(|other| !other.conditions.is_empty())
-            && !self.queue.is_under_way(&Subject::OtherSource)
-        {
-            self.queue.add(Write::Withdraw);
+        match rolled.other {
+            Some(_) if self.queue.is_under_way(&Subject::OtherSource) => {}
+            Some(conditions) => self.queue.add(Write::ReportOther(conditions)),
+            None => self.queue.drop_waiting(&Subject::OtherSource),
         }
         for (profile, status) in assess(&self.cluster, &self.decision, now) {
             let write = Write::Assess(profile, status);
@@ -299,7 +307,8 @@ impl Reconciler {
         match write {
             Write::Apply(..) => self.metrics.applied(result),
             Write::Delete(..) => self.metrics.deleted(result),
-            Write::Report { .. } | Write::Withdraw => self.metrics.reported(result),
+            Write::Report { .. } | Write::ReportOther(_) => self.metrics.reported(result),
+            Write::Tell(_) => {}
             Write::Assess(..) => self.metrics.assessed(result),
         }
         match answer {
@@ -317,9 +326,9 @@ impl Reconciler {
         match write {
             // The decision may have changed while the write was under way.
             Write::Apply(node, written) => self.stale |= self.decision.wanted.get(node) != Some(written),
-            Write::Delete(..) => {}
+            Write::Delete(..) | Write::Tell(_) => {}
             Write::Report { conditions, .. } => self.cluster.reported(source, conditions),
-            Write::Withdraw => self.cluster.reported(source.other(), &[]),
+            Write::ReportOther(conditions) => self.cluster.reported(source.other(), conditions),
             Write::Assess(profile, status) => self.cluster.assessed(profile, status),
         }
         if self.failures > 0 {

@@ -582,3 +582,58 @@ fn a_source_that_was_never_readable_is_told_so() {
     cluster.reported(crate::source::FlowSource::Network, &conditions);
     assert_eq!(roll_up_at(&cluster, after(1)).conditions, None);
 }
+
+#[test]
+fn the_source_that_is_not_read_says_so_where_the_one_that_counts_is_absent() {
+    use crate::source::FlowSource;
+    let mut cluster = cluster(1);
+    let flow_export = |conditions: &[Condition]| {
+        WatchEvent::FlowExport(Event::Apply(object(json!({
+            "metadata": {"name": "cluster", "generation": 2},
+            "spec": {"exportNetworkFlows": {"ipfix": {"collectors": ["192.0.2.8:4739"]}}},
+            "status": {"conditions": conditions},
+        }))))
+    };
+    cluster.see(flow_export(&[]));
+    let conditions = roll_up_at(&cluster, start()).other.unwrap();
+    assert_eq!(conditions.len(), 1);
+    let degraded = &conditions[0];
+    assert_eq!(
+        (
+            degraded.type_.as_str(),
+            degraded.status.as_str(),
+            degraded.reason.as_str()
+        ),
+        (DEGRADED, "True", "SourceNotRead")
+    );
+    assert!(
+        degraded.message.contains("--source=flow-export"),
+        "{}",
+        degraded.message
+    );
+    cluster.reported(FlowSource::FlowExport, &conditions);
+    assert_eq!(roll_up_at(&cluster, after(1)).other, None);
+    // As soon as there is one that counts, that one tells of two.
+    ask(&mut cluster);
+    assert_eq!(roll_up_at(&cluster, after(2)).other, Some(Vec::new()));
+    cluster.reported(FlowSource::FlowExport, &[]);
+    assert_eq!(roll_up_at(&cluster, after(3)).other, None);
+}
+
+#[test]
+fn that_nodes_hold_what_they_export_is_told_where_any_does() {
+    let mut cluster = cluster(1);
+    let source = crate::source::FlowSource::Network;
+    assert_eq!(crate::notice::holding(source, &decided(&cluster)), None);
+    ask(&mut cluster);
+    report(&mut cluster, "node-00", 3, &well());
+    let network = object(json!({"metadata": {"name": "cluster"}, "spec": {}}));
+    cluster.see(WatchEvent::Network(Event::Delete(network)));
+    let decision = decided(&cluster);
+    assert!(decision.holds);
+    let notice = crate::notice::holding(source, &decision).unwrap();
+    assert!(
+        notice.warning && notice.note.contains("1 nodes keep"),
+        "{notice:?}"
+    );
+}
