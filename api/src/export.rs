@@ -211,6 +211,17 @@ pub struct BridgeExport {
     pub ipfix: Option<IpfixExport>,
 }
 
+impl BridgeExport {
+    /// Whether the bridge exports that protocol.
+    pub fn exports(&self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::NetFlow => self.net_flow.is_some(),
+            Protocol::SFlow => self.s_flow.is_some(),
+            Protocol::Ipfix => self.ipfix.is_some(),
+        }
+    }
+}
+
 /// Columns of OVSDB table `NetFlow`. Unset: OVS's own default.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]

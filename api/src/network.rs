@@ -163,7 +163,7 @@ pub(crate) fn conditions_schema(_: &mut SchemaGenerator) -> Schema {
             "properties": {
                 "type": { "type": "string" },
                 "status": { "type": "string", "enum": ["True", "False", "Unknown"] },
-                "reason": { "type": "string" },
+                "reason": { "type": "string", "maxLength": 1024 },
                 "message": { "type": "string" },
                 "observedGeneration": { "type": "integer", "format": "int64" },
                 "lastTransitionTime": { "type": "string", "format": "date-time" },

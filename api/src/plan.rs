@@ -18,7 +18,11 @@ use crate::network::{ExportNetworkFlows, MAX_COLLECTORS};
 use crate::profile::{ExportProfile, ExportProfileSpec};
 use crate::{Protocol, flows_config};
 
+mod keep;
 mod safe;
+
+pub use keep::retarget;
+pub use safe::unsafe_settings;
 
 /// Defaults that serve; OVS's own where it has a good one.
 pub mod defaults {
@@ -141,6 +145,11 @@ impl Targets {
         self.tuning = Some(config.clone());
     }
 
+    /// Whether any collector is asked for.
+    pub fn asks(&self, protocol: Protocol) -> bool {
+        !self.of(protocol).is_empty()
+    }
+
     fn of(&self, protocol: Protocol) -> &[Target] {
         match protocol {
             Protocol::NetFlow => &self.net_flow,
@@ -256,13 +265,7 @@ fn name_interfaces(
     targets: &[Target],
     all: Option<bool>,
 ) -> Vec<BridgeExport> {
-    let own = targets.iter().filter(|target| target.is_weir);
-    let own: BTreeSet<String> = own
-        .filter_map(|target| match target.address {
-            TargetAddress::Fixed(address) => Some(address.to_string()),
-            TargetAddress::NodeLocal(_) => None,
-        })
-        .collect();
+    let own = own_addresses(targets);
     let named = |mut bridge: BridgeExport| {
         if let Some(ipfix) = &mut bridge.ipfix {
             let told = |target: &&String| all == Some(true) || own.contains(*target);
@@ -271,6 +274,16 @@ fn name_interfaces(
         bridge
     };
     bridges.map(named).collect()
+}
+
+/// Addresses of Weir's own collector.
+fn own_addresses(targets: &[Target]) -> BTreeSet<String> {
+    let own = targets.iter().filter(|target| target.is_weir);
+    own.filter_map(|target| match target.address {
+        TargetAddress::Fixed(address) => Some(address.to_string()),
+        TargetAddress::NodeLocal(_) => None,
+    })
+    .collect()
 }
 
 /// Targets as OVSDB takes them; duplicates are dropped after normalising.

@@ -85,7 +85,7 @@ pub enum ExportSwitch {
 }
 
 /// The profile can be used as it stands. Reasons: `Accepted`, `SelectorMalformed`,
-/// `SettingsUnsafe`.
+/// `SettingsUnsafe` (they count within bounds, which the message names), `Unreadable`.
 pub const ACCEPTED: &str = "Accepted";
 
 /// What the controller makes of a profile.

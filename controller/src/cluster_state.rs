@@ -5,51 +5,32 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
+use serde_json::json;
 use weir_api::collector::ServiceRef;
 use weir_api::identity::Exporter;
 use weir_api::network::CLUSTER;
 use weir_api::plan::named_services;
 use weir_api::{
-    Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, FlowExport, Network, NodeFlowExport,
-    flows_config,
+    Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, NodeFlowExport, flows_config,
 };
+
+mod watch_event;
+
+pub use watch_event::WatchEvent;
 
 use crate::facts::{
     DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node, read_pod,
     read_service, strip_export, strip_profile,
 };
+use crate::guarded::{Guarded, Invalid};
+use crate::moment::{later, past};
 use crate::source::{FlowSource, SourceSettings};
 use crate::table::{ObjectChange, Table, key_of};
 use crate::weigh::{weigh_export, weigh_node, weigh_plan, weigh_profile, weigh_report, weigh_source};
-
-/// One event of one watch.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "each is passed on once; a box for each event would cost more"
-)]
-pub enum WatchEvent {
-    /// A `Network`.
-    Network(Event<DeserializeGuard<Network>>),
-    /// A `FlowExport`.
-    FlowExport(Event<DeserializeGuard<FlowExport>>),
-    /// An `ExportProfile`.
-    Profile(Event<DeserializeGuard<ExportProfile>>),
-    /// The ConfigMap with IPFIX tuning.
-    FlowsConfig(Event<DeserializeGuard<ConfigMap>>),
-    /// A `Node`.
-    Node(Event<DeserializeGuard<Node>>),
-    /// A `NodeFlowExport`.
-    Export(Event<DeserializeGuard<NodeFlowExport>>),
-    /// A `Service`.
-    Service(Event<DeserializeGuard<Service>>),
-    /// A pod of the node daemon.
-    Daemon(Event<DeserializeGuard<Pod>>),
-}
 
 /// How many uids of deleted `NodeFlowExport`s are remembered.
 const REMEMBERED_DELETIONS: usize = 1024;
@@ -104,34 +85,48 @@ impl ClusterState {
                 self.flows_configs
                     .apply(event, |map| map.data.unwrap_or_default(), weigh_plan)
             }
-            WatchEvent::Node(event) => self.nodes.apply(event, read_node, weigh_node),
+            WatchEvent::Node(event) => {
+                let change = self.nodes.apply(event, read_node, weigh_node);
+                self.forget_gone_nodes();
+                change
+            }
             WatchEvent::Export(event) => self.apply_export(event, now),
             WatchEvent::Service(event) => self.apply_service(event, now),
             WatchEvent::Daemon(event) => self.apply_daemon(event, now),
         }
     }
 
-    fn apply_daemon(&mut self, event: Event<DeserializeGuard<Pod>>, now: Timestamp) -> ObjectChange {
+    fn apply_daemon(&mut self, event: Event<Guarded<Pod>>, now: Timestamp) -> ObjectChange {
         let nodes = |daemons: &Table<DaemonPod>| -> BTreeSet<String> {
             daemons.rows().map(|pod| pod.node.clone()).collect()
         };
         let before = nodes(&self.daemons);
         let change = self.daemons.apply(event, read_pod, weigh_report);
+        // Times in the future would never run out.
+        for pod in self.daemons.rows_mut() {
+            if let Some((_, since)) = &mut pod.down {
+                *since = past(*since, now);
+            }
+        }
         if change != ObjectChange::Nothing {
             let after = nodes(&self.daemons);
             let left = before.into_iter().filter(|node| !after.contains(node));
             self.left_by_daemon.extend(left.map(|node| (node, now)));
             self.left_by_daemon.retain(|node, _| !after.contains(node));
+            self.forget_gone_nodes();
         }
         // The first listing is no reason to plan.
         change.min(ObjectChange::Report)
     }
 
-    fn apply_export(
-        &mut self,
-        event: Event<DeserializeGuard<NodeFlowExport>>,
-        now: Timestamp,
-    ) -> ObjectChange {
+    fn forget_gone_nodes(&mut self) {
+        if self.nodes.synced() && !self.left_by_daemon.is_empty() {
+            let nodes = &self.nodes;
+            self.left_by_daemon.retain(|node, _| nodes.named(node).is_some());
+        }
+    }
+
+    fn apply_export(&mut self, event: Event<Guarded<NodeFlowExport>>, now: Timestamp) -> ObjectChange {
         match &event {
             Event::Apply(object) if self.is_outdated(object) => return ObjectChange::Nothing,
             Event::Delete(object) => {
@@ -145,7 +140,7 @@ impl ClusterState {
 
     /// A watch lags behind the answers to our own writes; what it shows of
     /// older generations is no news.
-    fn is_outdated(&self, object: &DeserializeGuard<NodeFlowExport>) -> bool {
+    fn is_outdated(&self, object: &Guarded<NodeFlowExport>) -> bool {
         let Some(known) = self.exports.named(&object.name_any()) else {
             return false;
         };
@@ -175,14 +170,14 @@ impl ClusterState {
         resting.map(|(exporter, (id, _))| (exporter, *id))
     }
 
-    fn remember_deletion(&mut self, object: &DeserializeGuard<NodeFlowExport>) {
+    fn remember_deletion(&mut self, object: &Guarded<NodeFlowExport>) {
         if self.deleted.len() == REMEMBERED_DELETIONS {
             self.deleted.pop_front();
         }
         self.deleted.extend(object.uid());
     }
 
-    fn apply_service(&mut self, event: Event<DeserializeGuard<Service>>, now: Timestamp) -> ObjectChange {
+    fn apply_service(&mut self, event: Event<Guarded<Service>>, now: Timestamp) -> ObjectChange {
         let unnamed = match &event {
             Event::Apply(service) | Event::Delete(service) => !self.names(&key_of(service)),
             _ => false,
@@ -244,12 +239,18 @@ impl ClusterState {
         if let Some(facts) = sources.named_mut(CLUSTER) {
             facts.conditions = conditions.to_vec();
         }
+        if let Some(invalid) = sources.invalid_mut(CLUSTER) {
+            invalid.status = json!({ "conditions": conditions });
+        }
     }
 
     /// The status was put in the profile; the watch will show it.
-    pub fn assessed(&mut self, profile: &str, status: &ExportProfileStatus) {
-        if let Some(profile) = self.profiles.named_mut(profile) {
+    pub fn assessed(&mut self, name: &str, status: &ExportProfileStatus) {
+        if let Some(profile) = self.profiles.named_mut(name) {
             profile.status = Some(status.clone());
+        }
+        if let Some(invalid) = self.profiles.invalid_mut(name) {
+            invalid.status = json!(status);
         }
     }
 
@@ -299,10 +300,16 @@ impl ClusterState {
 
     /// Why the source that counts cannot be read as it is now.
     pub fn unreadable_source(&self) -> Option<&str> {
-        let mut unreadable = self.sources(self.settings.source).unreadable();
-        unreadable
-            .find(|((_, name), _)| name == CLUSTER)
-            .map(|(_, why)| why)
+        let invalid = self.sources(self.settings.source).invalid(CLUSTER);
+        invalid.map(|invalid| invalid.why.as_str())
+    }
+
+    /// What stands in the source that counts, whether it can be read or not.
+    pub fn shown_source(&self) -> Option<SourceFacts> {
+        let invalid = self.sources(self.settings.source).invalid(CLUSTER);
+        invalid
+            .map(SourceFacts::of_invalid)
+            .or_else(|| self.source().cloned())
     }
 
     /// What the source asks for.
@@ -310,11 +317,11 @@ impl ClusterState {
         self.source().and_then(|source| source.flows.as_ref())
     }
 
-    /// Names of profiles that cannot be read as they are now, and why.
-    pub fn unreadable_profiles(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Names of profiles that cannot be read as they are now, and what is left of them.
+    pub fn unreadable_profiles(&self) -> impl Iterator<Item = (&str, &Invalid)> {
         self.profiles
             .unreadable()
-            .map(|((_, name), why)| (name.as_str(), why))
+            .map(|((_, name), invalid)| (name.as_str(), invalid))
     }
 
     /// A profile in its last readable form.
@@ -366,7 +373,7 @@ impl ClusterState {
     pub fn held_address(&self, namespace: &str, name: &str, now: Timestamp) -> Option<(IpAddr, Timestamp)> {
         let held = self.held_addresses.get(&(namespace.to_owned(), name.to_owned()));
         let (address, gone) = held.copied()?;
-        is_within(gone, SERVICE_HOLD, now).then(|| (address, gone + SERVICE_HOLD))
+        is_within(gone, SERVICE_HOLD, now).then(|| (address, later(gone, SERVICE_HOLD)))
     }
 
     /// The pods of the daemon by node; `None`: they are not known, or the daemon does
@@ -389,7 +396,7 @@ impl ClusterState {
 }
 
 fn is_within(since: Timestamp, time: Duration, now: Timestamp) -> bool {
-    now < since + time
+    now < later(since, time)
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use weir_api::collector::ServiceRef;
 use weir_api::identity::{self, Exporter};
-use weir_api::plan::{Problem, Targets, plan};
-use weir_api::{ExportProfile, FlowsConfig, NodeFlowExport, NodeFlowExportSpec, flows_config, profile};
+use weir_api::plan::{Problem, Targets, plan, retarget};
+use weir_api::{FlowsConfig, NodeFlowExport, NodeFlowExportSpec, flows_config};
 
+use self::choice::{Chosen, choose, not_begun, not_exporting, unknown_profiles};
 use crate::cluster_state::ClusterState;
-use crate::facts::NodeRecord;
 use crate::object::{is_ours, is_owned_by};
 use crate::source::OnSourceDeleted;
 
@@ -32,6 +32,8 @@ pub struct Decision {
     pub unreadable: Vec<String>,
     /// The other source asks for export too, and what to do.
     pub second_source: Option<String>,
+    /// The source that counts is absent, another one asks for export, and what to do.
+    pub ignored_source: Option<String>,
     /// The source is gone, and the nodes keep what they export.
     pub holds: bool,
     /// When something runs out that the decision rests on.
@@ -57,7 +59,10 @@ impl DesiredExport {
 /// Decides for the cluster as it is. Every kind must have been listed: without
 /// the existing `NodeFlowExport`s, exporter ids would be given out twice.
 pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
-    let holds = cluster.source().is_none() && cluster.settings().on_deleted == OnSourceDeleted::Hold;
+    // One that cannot be read is there, whatever its absence would mean.
+    let may_hold =
+        cluster.settings().on_deleted == OnSourceDeleted::Hold || cluster.unreadable_source().is_some();
+    let holds = cluster.source().is_none() && may_hold;
     let (config, mut problems) = read_flows_config(cluster);
     let config = config.filter(|_| !holds);
     let held = RefCell::new(BTreeMap::new());
@@ -76,6 +81,7 @@ pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
         problems: without_repetitions(problems),
         unreadable: unreadable(cluster),
         second_source: second_source(cluster),
+        ignored_source: ignored_source(cluster),
         holds,
         next_check: held.into_values().min(),
         wanted,
@@ -88,20 +94,20 @@ fn unreadable(cluster: &ClusterState) -> Vec<String> {
         let source = cluster.settings().source;
         format!("the {source} cannot be read, its last readable form counts: {why}")
     });
-    let profiles = cluster
-        .unreadable_profiles()
-        .map(|(name, why)| match cluster.profile(name) {
-            Some(_) => format!("ExportProfile {name} cannot be read, its last readable form counts: {why}"),
-            None => {
-                format!("ExportProfile {name} cannot be read, its nodes keep the settings they have: {why}")
-            }
-        });
+    let profiles = cluster.unreadable_profiles().map(|(name, invalid)| {
+        let counts = match cluster.profile(name) {
+            Some(_) => "its last readable form counts",
+            None => "its nodes keep the settings they have",
+        };
+        format!("ExportProfile {name} cannot be read, {counts}: {}", invalid.why)
+    });
     source.into_iter().chain(profiles).collect()
 }
 
 /// Two who ask for export: on OpenShift the Cluster Network Operator follows the
 /// Network, so that two programs would work on one bridge.
 fn second_source(cluster: &ClusterState) -> Option<String> {
+    cluster.shown_source()?;
     cluster.other_source().filter(|other| other.asks())?;
     let read = cluster.settings().source;
     let ignored = read.other();
@@ -109,6 +115,20 @@ fn second_source(cluster: &ClusterState) -> Option<String> {
     Some(format!(
         "the {ignored} asks for flow export too and is not read: take exportNetworkFlows out of it, or out of \
          the {read} and run weir-controller with --source={option}"
+    ))
+}
+
+/// What the one who reads the other source is told: the wrong one counts.
+fn ignored_source(cluster: &ClusterState) -> Option<String> {
+    let other = cluster.other_source().filter(|other| other.asks());
+    let absent = cluster.shown_source().is_none();
+    other.filter(|_| absent)?;
+    let read = cluster.settings().source;
+    let ignored = read.other();
+    let (option, other) = (read.option(), ignored.option());
+    Some(format!(
+        "the {ignored} is not read: weir-controller runs with --source={option}, and there is no {read}; run it \
+         with --source={other}, or make the {read}"
     ))
 }
 
@@ -163,44 +183,40 @@ fn plan_nodes(
     now: Timestamp,
     problems: &mut Vec<String>,
 ) -> BTreeMap<String, DesiredExport> {
-    let chosen: Vec<(&NodeRecord, Option<&ExportProfile>)> = cluster
+    let unknown = unknown_profiles(cluster);
+    let chosen: Vec<Chosen<'_>> = cluster
         .nodes()
-        .map(|node| (node, profile::choose(cluster.profiles(), &node.labels)))
+        .map(|node| choose(cluster, &unknown, node, holds))
         .collect();
     let mut held = held(cluster);
     let mut exporters = exporters(&chosen);
     // What is kept keeps its numbers, too.
-    exporters.extend(
-        held.keys()
-            .filter(|e| kept(cluster, &e.node, holds).is_some())
-            .cloned(),
-    );
+    let keeps: BTreeSet<&str> = chosen.iter().filter_map(Chosen::keeps).collect();
+    exporters.extend(held.keys().filter(|e| keeps.contains(e.node.as_str())).cloned());
     rest(cluster, now, &mut held, &mut exporters);
     let ids = identity::allocate(&held, &exporters);
     let mut wanted = BTreeMap::new();
-    for (node, profile) in chosen {
-        let name = &node.facts.name;
-        let spec = kept(cluster, name, holds).cloned().unwrap_or_else(|| {
-            let (spec, skipped) = plan(targets, profile, &node.facts, &|bridge| id_of(&ids, name, bridge));
-            problems.extend(skipped.iter().map(Problem::to_string));
-            spec
-        });
-        let node_uid = node.uid.clone();
+    for chosen in chosen {
+        let facts = &chosen.node.facts;
+        let name = &facts.name;
+        let (spec, skipped) = match chosen.kept {
+            Some(spec) if holds => (spec.clone(), Vec::new()),
+            Some(spec) => {
+                problems.extend(not_begun(&chosen, spec, targets));
+                retarget(spec, targets, facts)
+            }
+            None => {
+                problems.extend(not_exporting(&chosen));
+                plan(targets, chosen.profile, facts, &|bridge| {
+                    id_of(&ids, name, bridge)
+                })
+            }
+        };
+        problems.extend(skipped.iter().map(Problem::to_string));
+        let node_uid = chosen.node.uid.clone();
         wanted.insert(name.clone(), DesiredExport { node_uid, spec });
     }
     wanted
-}
-
-/// The spec that a node keeps as it is: because the source is gone, or because its
-/// profile cannot be read and never could since this process began.
-fn kept<'a>(cluster: &'a ClusterState, node: &str, holds: bool) -> Option<&'a NodeFlowExportSpec> {
-    let export = cluster.export(node).filter(|export| is_ours(export))?;
-    let profile = export.spec.profile.as_deref();
-    let unknown = |name: &str| {
-        let mut unreadable = cluster.unreadable_profiles();
-        cluster.profile(name).is_none() && unreadable.any(|(unreadable, _)| unreadable == name)
-    };
-    (holds || profile.is_some_and(unknown)).then_some(&export.spec)
 }
 
 /// The numbers that existing `NodeFlowExport`s carry.
@@ -227,11 +243,11 @@ fn rest(
     }
 }
 
-fn exporters(chosen: &[(&NodeRecord, Option<&ExportProfile>)]) -> BTreeSet<Exporter> {
+fn exporters(chosen: &[Chosen<'_>]) -> BTreeSet<Exporter> {
     let standard = weir_api::ExportProfileSpec::default();
-    let of_node = |(node, profile): &(&NodeRecord, Option<&ExportProfile>)| {
-        let bridges = profile.map_or(&standard, |p| &p.spec).bridge_names();
-        let node = node.facts.name.clone();
+    let of_node = |chosen: &Chosen<'_>| {
+        let bridges = chosen.profile.map_or(&standard, |p| &p.spec).bridge_names();
+        let node = chosen.node.facts.name.clone();
         bridges.into_iter().map(move |bridge| exporter(&node, &bridge))
     };
     chosen.iter().flat_map(of_node).collect()
@@ -279,6 +295,8 @@ fn without_repetitions(mut problems: Vec<String>) -> Vec<String> {
     problems.retain(|problem| seen.insert(problem.clone()));
     problems
 }
+
+mod choice;
 
 #[cfg(test)]
 mod tests;

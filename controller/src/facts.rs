@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus, Service};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
+use serde::Deserialize;
+use serde_json::Value;
 use weir_api::plan::NodeFacts;
 use weir_api::{Condition, ExportNetworkFlows, ExportProfile, FlowExport, Network, NodeFlowExport};
 
+use crate::guarded::Invalid;
+use crate::moment::earlier;
 use crate::object::FIELD_MANAGER;
 use crate::rollup;
 
@@ -27,12 +32,26 @@ pub struct SourceFacts {
 
 impl SourceFacts {
     fn new(object: &impl Resource, flows: Option<ExportNetworkFlows>, conditions: Vec<Condition>) -> Self {
-        let ours = |condition: &Condition| rollup::KINDS.contains(&condition.type_.as_str());
         Self {
             uid: object.meta().uid.clone(),
             generation: object.meta().generation,
             flows,
-            conditions: conditions.into_iter().filter(ours).collect(),
+            conditions: ours(conditions),
+        }
+    }
+
+    /// What stands there of a source that cannot be read.
+    pub fn of_invalid(invalid: &Invalid) -> Self {
+        let conditions = invalid.status.get("conditions").and_then(Value::as_array);
+        let conditions = conditions.into_iter().flatten();
+        let conditions = conditions
+            .filter_map(|c| Condition::deserialize(c).ok())
+            .collect();
+        Self {
+            uid: invalid.metadata.uid.clone(),
+            generation: invalid.metadata.generation,
+            flows: None,
+            conditions: ours(conditions),
         }
     }
 
@@ -42,6 +61,11 @@ impl SourceFacts {
             .as_ref()
             .is_some_and(|flows| *flows != ExportNetworkFlows::default())
     }
+}
+
+fn ours(mut conditions: Vec<Condition>) -> Vec<Condition> {
+    conditions.retain(|condition| rollup::KINDS.contains(&condition.type_.as_str()));
+    conditions
 }
 
 /// What counts of a `Node`.
@@ -125,10 +149,17 @@ pub fn read_pod(pod: Pod) -> DaemonPod {
     let spec = pod.spec.as_ref();
     let bound = spec.and_then(|spec| spec.node_name.clone());
     let node = bound.or_else(|| pod_node(&pod)).unwrap_or_default();
-    let since = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let status = pod.status.unwrap_or_default();
-    let down = pod_down(&status, pod.metadata.deletion_timestamp.is_some());
-    let down = down.map(|(why, at)| (why, at.or(since).unwrap_or(Timestamp::UNIX_EPOCH)));
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let down = match &pod.metadata.deletion_timestamp {
+        Some(end) => {
+            // The API server writes down when it is to be gone.
+            let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+            let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
+            Some(("it is being deleted".to_owned(), Some(earlier(end.0, grace))))
+        }
+        None => pod_down(&pod.status.unwrap_or_default()),
+    };
+    let down = down.map(|(why, at)| (why, at.or(created).unwrap_or(Timestamp::UNIX_EPOCH)));
     DaemonPod { name, node, down }
 }
 
@@ -144,15 +175,13 @@ fn pod_node(pod: &Pod) -> Option<String> {
     names.next()?.values.as_ref()?.first().cloned()
 }
 
-fn pod_down(status: &PodStatus, deleted: bool) -> Option<(String, Option<Timestamp>)> {
+/// Why a pod that is to stay is not ready, and since when.
+fn pod_down(status: &PodStatus) -> Option<(String, Option<Timestamp>)> {
     let conditions = status.conditions.iter().flatten();
     let ready = conditions.clone().find(|condition| condition.type_ == "Ready");
     let since = ready
         .and_then(|condition| condition.last_transition_time.as_ref())
         .map(|time| time.0);
-    if deleted {
-        return Some(("it is being deleted".to_owned(), since));
-    }
     if ready.is_some_and(|condition| condition.status == "True") {
         return None;
     }

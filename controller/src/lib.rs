@@ -22,9 +22,11 @@ pub mod election;
 pub mod facts;
 #[cfg(test)]
 mod fixture;
+pub mod guarded;
 pub mod http;
 pub mod lease;
 pub mod metrics;
+pub mod moment;
 pub mod node_state;
 pub mod notice;
 pub mod object;

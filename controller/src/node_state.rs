@@ -12,9 +12,12 @@ use weir_api::{NodeFlowExport, NodeFlowExportStatus};
 use crate::cluster_state::ClusterState;
 use crate::decide::DesiredExport;
 use crate::facts::{DaemonPod, NodeRecord, written_at};
+use crate::moment::{later, past};
 
-/// No pod of the daemon is ready on the node.
+/// A pod of the daemon is on the node and is not ready.
 pub const DAEMON_NOT_RUNNING: &str = "DaemonNotRunning";
+/// No pod of the daemon is on the node any longer, and its rows stay in force.
+pub const DAEMON_MISSING: &str = "DaemonMissing";
 /// The node's `NodeFlowExport` could not be written.
 pub const NOT_WRITTEN: &str = "NotWritten";
 /// The node has not reported on its spec in time.
@@ -96,20 +99,21 @@ impl<'a> NodeJudge<'a> {
         if matches!(reported, NodeState::Failing(..)) {
             return (reported, None);
         }
-        let (since, why) = match daemon {
+        let (since, reason, why) = match daemon {
             DaemonState::Alive => return self.in_time(reported, wanted, export),
-            DaemonState::Down(since, why) => (Some(since), why),
+            DaemonState::Down(since, why) => (Some(since), DAEMON_NOT_RUNNING, why),
             DaemonState::Absent(since) => (
                 since,
+                DAEMON_MISSING,
                 "no weir-node pod is there, its rows stay in force".to_owned(),
             ),
         };
-        match since.map(|since| since + DAEMON_GRACE) {
+        match since.map(|since| later(past(since, self.now), DAEMON_GRACE)) {
             Some(end) if self.now < end => {
                 let (state, deadline) = self.in_time(reported, wanted, export);
                 (state, Some(deadline.map_or(end, |deadline| deadline.min(end))))
             }
-            _ => (failing(DAEMON_NOT_RUNNING, self.with_node(node, why)), None),
+            _ => (failing(reason, self.with_node(node, why)), None),
         }
     }
 
@@ -163,21 +167,36 @@ impl<'a> NodeJudge<'a> {
         let (NodeState::Behind, Some(export)) = (&state, export) else {
             return (state, None);
         };
-        let Some(end) = written_at(export).map(|since| since + self.deadline) else {
+        let pending = pending_since(export);
+        let written = written_at(export);
+        // A condition that has not held for long keeps its time when the spec changes.
+        let Some(since) = pending.max(written) else {
             return (state, None);
         };
+        let end = later(past(since, self.now), self.deadline);
         if self.now < end {
             return (state, Some(end));
         }
         if export.status.is_none() && self.daemons.is_none() {
             return (NodeState::LeftOut("has never reported".to_owned()), None);
         }
-        let text = format!(
-            "nothing was reported on the current spec within {:?}",
-            self.deadline
-        );
+        let text = match current_status(export) {
+            Some(_) => format!("it has not come to an end within {:?}", self.deadline),
+            None => format!(
+                "nothing was reported on the current spec within {:?}",
+                self.deadline
+            ),
+        };
         (failing(PROGRESS_DEADLINE_EXCEEDED, text), None)
     }
+}
+
+/// Since when the node says that it is not done with the spec as it is now.
+fn pending_since(export: &NodeFlowExport) -> Option<Timestamp> {
+    let conditions = &current_status(export)?.conditions;
+    let pending = EXPECTED.iter().filter_map(|kind| find(conditions, kind));
+    let pending = pending.filter(|condition| condition.status != "True");
+    pending.map(|condition| condition.last_transition_time.0).max()
 }
 
 fn failing(reason: &str, message: String) -> NodeState {
@@ -234,6 +253,9 @@ fn current_status(export: &NodeFlowExport) -> Option<&NodeFlowExportStatus> {
 pub fn remedy(reason: &str) -> Option<&'static str> {
     Some(match reason {
         DAEMON_NOT_RUNNING => "look at it with `kubectl describe pod` and `kubectl logs`",
+        DAEMON_MISSING => {
+            "does the DaemonSet of weir-node leave the node out? see `kubectl describe daemonset`"
+        }
         NOT_WRITTEN => "the words are the API server's; it is tried again",
         PROGRESS_DEADLINE_EXCEEDED => "look at the log of weir-node there",
         reason::OVSDB_UNREACHABLE => "is openvswitch running there, with its folder mounted at --ovsdb?",

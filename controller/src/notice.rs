@@ -3,7 +3,9 @@
 use weir_api::Condition;
 use weir_api::condition::find;
 
+use crate::decide::Decision;
 use crate::rollup::{AVAILABLE, DEGRADED};
+use crate::source::FlowSource;
 
 /// Longest note that the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
@@ -27,6 +29,24 @@ pub fn notices(before: &[Condition], after: &[Condition]) -> Vec<Notice> {
         .iter()
         .filter_map(|condition| notice(before, condition))
         .collect()
+}
+
+/// That nodes keep on exporting although the source is gone, where any does.
+pub fn holding(source: FlowSource, decision: &Decision) -> Option<Notice> {
+    let exporting = decision
+        .wanted
+        .values()
+        .filter(|w| w.spec.exports_anything())
+        .count();
+    (exporting > 0).then(|| Notice {
+        warning: true,
+        reason: "SourceMissing".to_owned(),
+        note: format!(
+            "the {source} is gone, and {exporting} nodes keep what they export until there is one again; make one \
+             without exportNetworkFlows to end it"
+        ),
+        action: "Hold".to_owned(),
+    })
 }
 
 fn notice(before: &[Condition], condition: &Condition) -> Option<Notice> {

@@ -19,7 +19,7 @@ use weir_api::NodeFlowExport;
 use crate::cluster_state::{ClusterState, WatchEvent};
 use crate::decide::{Decision, decide};
 use crate::metrics::Metrics;
-use crate::notice::notices;
+use crate::notice::{holding, notices};
 use crate::profile_status::assess;
 use crate::rollup::roll_up;
 use crate::source::SourceSettings;
@@ -163,8 +163,17 @@ impl Reconciler {
         }
     }
 
+    /// Whether anything may be decided and written at all. Where it may not, nothing is
+    /// due: a moment that stays due would be waited for without end.
+    fn may_act(&self) -> bool {
+        self.leads && self.cluster.missing().is_empty()
+    }
+
     /// The next moment at which something is due without an event.
     fn wake(&self) -> Option<Instant> {
+        if !self.may_act() {
+            return None;
+        }
         let report = self.report.map(|due| match self.may_report() {
             true => due,
             false => due + REPORT_PATIENCE,
@@ -175,7 +184,6 @@ impl Reconciler {
             .queue
             .next_due(std::time::Instant::now())
             .map(Instant::from_std);
-        let write = write.filter(|_| self.leads);
         [report, write].into_iter().chain(self.checks).flatten().min()
     }
 
@@ -193,7 +201,7 @@ impl Reconciler {
     }
 
     fn act(&mut self) {
-        if !self.leads || !self.cluster.missing().is_empty() {
+        if !self.may_act() {
             return;
         }
         if std::mem::take(&mut self.stale) {
@@ -230,15 +238,24 @@ impl Reconciler {
                 tracing::warn!("skipped: {problem}");
             }
         }
-        if decision.holds && !self.decision.holds {
-            let source = self.cluster.settings().source;
-            tracing::warn!("there is no {source}: every node keeps what it exports until there is one");
+        let begins = decision.holds && !self.decision.holds;
+        if begins && self.cluster.unreadable_source().is_none() {
+            self.tell_of_holding(&decision);
         }
         self.metrics.holds(decision.holds);
         self.queue.replace(&decision);
         self.checks[0] = decision.next_check.map(|at| instant(at, now));
         self.decision = decision;
         self.report_soon();
+    }
+
+    /// Nobody reads the status of a source that is gone, so an event tells of it too.
+    fn tell_of_holding(&mut self, decision: &Decision) {
+        let source = self.cluster.settings().source;
+        tracing::warn!("there is no {source}: every node keeps what it exports until there is one");
+        if let Some(notice) = holding(source, decision) {
+            self.queue.add(Write::Tell(notice));
+        }
     }
 
     fn report_soon(&mut self) {
@@ -264,7 +281,7 @@ impl Reconciler {
         let rolled = roll_up(&self.cluster, &self.decision, &write_error, self.deadline, now);
         self.metrics.rolled_up(&rolled.counts, self.queue.failing());
         self.checks[1] = rolled.next_check.map(|at| instant(at, now));
-        match (rolled.conditions, self.cluster.source()) {
+        match (rolled.conditions, self.cluster.shown_source()) {
             (Some(conditions), Some(source)) => self.queue.add(Write::Report {
                 uid: source.uid.clone(),
                 notices: notices(&source.conditions, &conditions),
@@ -272,11 +289,10 @@ impl Reconciler {
             }),
             _ => self.queue.drop_waiting(&Subject::Source),
         }
-        let other = self.cluster.other_source();
-        if other.is_some_and(|other| !other.conditions.is_empty())
-            && !self.queue.is_under_way(&Subject::OtherSource)
-        {
-            self.queue.add(Write::Withdraw);
+        match rolled.other {
+            Some(_) if self.queue.is_under_way(&Subject::OtherSource) => {}
+            Some(conditions) => self.queue.add(Write::ReportOther(conditions)),
+            None => self.queue.drop_waiting(&Subject::OtherSource),
         }
         for (profile, status) in assess(&self.cluster, &self.decision, now) {
             let write = Write::Assess(profile, status);
@@ -291,7 +307,8 @@ impl Reconciler {
         match write {
             Write::Apply(..) => self.metrics.applied(result),
             Write::Delete(..) => self.metrics.deleted(result),
-            Write::Report { .. } | Write::Withdraw => self.metrics.reported(result),
+            Write::Report { .. } | Write::ReportOther(_) => self.metrics.reported(result),
+            Write::Tell(_) => {}
             Write::Assess(..) => self.metrics.assessed(result),
         }
         match answer {
@@ -309,9 +326,9 @@ impl Reconciler {
         match write {
             // The decision may have changed while the write was under way.
             Write::Apply(node, written) => self.stale |= self.decision.wanted.get(node) != Some(written),
-            Write::Delete(..) => {}
+            Write::Delete(..) | Write::Tell(_) => {}
             Write::Report { conditions, .. } => self.cluster.reported(source, conditions),
-            Write::Withdraw => self.cluster.reported(source.other(), &[]),
+            Write::ReportOther(conditions) => self.cluster.reported(source.other(), conditions),
             Write::Assess(profile, status) => self.cluster.assessed(profile, status),
         }
         if self.failures > 0 {
@@ -358,3 +375,6 @@ fn instant(at: Timestamp, now: Timestamp) -> Instant {
     // A little later, so that the moment has come for sure.
     Instant::now() + wait + Duration::from_millis(1)
 }
+
+#[cfg(test)]
+mod tests;

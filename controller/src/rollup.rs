@@ -11,6 +11,7 @@ use weir_api::export::reason;
 
 use crate::cluster_state::ClusterState;
 use crate::decide::{Decision, DesiredExport};
+use crate::facts::SourceFacts;
 use crate::node_state::{NodeJudge, NodeState, PROGRESS_DEADLINE_EXCEEDED, remedy};
 
 /// Nodes export, and none is on its way any longer.
@@ -36,6 +37,8 @@ pub struct RollUp {
     /// The conditions as they should stand in the status of the source, where they do
     /// not yet.
     pub conditions: Option<Vec<Condition>>,
+    /// The same for the source that does not count.
+    pub other: Option<Vec<Condition>>,
     /// How many nodes are in which state.
     pub counts: StateCounts,
     /// When a node may be in another state without an event.
@@ -66,17 +69,35 @@ pub fn roll_up(
 ) -> RollUp {
     let judge = NodeJudge::new(cluster, write_error, deadline, now);
     let nodes = NodeCounts::count(&judge, decision);
-    let conditions = cluster.source().and_then(|source| {
-        let findings = nodes.findings(decision);
-        let conditions = conclude(&findings, &source.conditions, source.generation, &Time(now));
-        let stand = |condition| source.conditions.iter().any(|stored| says(stored, condition));
-        (!conditions.iter().all(stand)).then_some(conditions)
-    });
+    let conditions = cluster
+        .shown_source()
+        .and_then(|source| new_conditions(&nodes.findings(decision), &source, now));
     RollUp {
         conditions,
+        other: of_other(cluster, decision, now),
         counts: nodes.state_counts(),
         next_check: nodes.next_check,
     }
+}
+
+/// The conditions as they should stand, where they do not yet.
+fn new_conditions(findings: &[Finding], source: &SourceFacts, now: Timestamp) -> Option<Vec<Condition>> {
+    let conditions = conclude(findings, &source.conditions, source.generation, &Time(now));
+    let stand = |condition| source.conditions.iter().any(|stored| says(stored, condition));
+    let same = conditions.len() == source.conditions.len() && conditions.iter().all(stand);
+    (!same).then_some(conditions)
+}
+
+/// The source that does not count says nothing, but where it asks for export and the one
+/// that counts is absent: whoever forgot `--source` looks there.
+fn of_other(cluster: &ClusterState, decision: &Decision, now: Timestamp) -> Option<Vec<Condition>> {
+    let ignored = decision.ignored_source.as_ref().map(|message| Finding {
+        kind: DEGRADED,
+        status: true.into(),
+        reason: "SourceNotRead",
+        message: message.clone(),
+    });
+    new_conditions(ignored.as_slice(), cluster.other_source()?, now)
 }
 
 /// Whether a stored condition says what the other does. Not every definition
@@ -294,6 +315,7 @@ fn failure(reason: &str, nodes: &[(&str, String)]) -> String {
     let remedy = remedy(reason)
         .map(|remedy| format!("; {remedy}"))
         .unwrap_or_default();
+    let reason = cut(reason.to_owned());
     format!("{reason} on {names} ({says}{remedy})")
 }
 
@@ -311,7 +333,8 @@ pub(crate) fn enumerate(
     text
 }
 
-fn cut(text: String) -> String {
+/// A text of bounded length.
+pub(crate) fn cut(text: String) -> String {
     match text.char_indices().nth(NAMED_LENGTH) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::guarded::{Guarded, Invalid};
 use kube::Resource;
-use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::runtime::watcher::Event;
 
 /// How much a change matters, from nothing to most.
@@ -42,8 +42,10 @@ pub struct Table<V> {
     rows: BTreeMap<Key, V>,
     /// Rows of a listing that is under way.
     listing: BTreeMap<Key, V>,
-    /// Objects that cannot be read, and why.
-    unreadable: BTreeMap<Key, String>,
+    /// Objects that cannot be read.
+    unreadable: BTreeMap<Key, Invalid>,
+    /// The same of the listing that is under way. What stands counts until it is done.
+    listing_unreadable: BTreeMap<Key, Invalid>,
     synced: bool,
 }
 
@@ -53,6 +55,7 @@ impl<V> Default for Table<V> {
             rows: BTreeMap::new(),
             listing: BTreeMap::new(),
             unreadable: BTreeMap::new(),
+            listing_unreadable: BTreeMap::new(),
             synced: false,
         }
     }
@@ -64,15 +67,29 @@ impl<V> Table<V> {
         self.synced
     }
 
-    /// Objects whose present form cannot be read, and why. They may have a row, of an
-    /// earlier form.
-    pub fn unreadable(&self) -> impl Iterator<Item = (&Key, &str)> {
-        self.unreadable.iter().map(|(key, why)| (key, why.as_str()))
+    /// Objects whose present form cannot be read. They may have a row, of an earlier form.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&Key, &Invalid)> {
+        self.unreadable.iter()
+    }
+
+    /// A cluster-scoped object whose present form cannot be read.
+    pub fn invalid(&self, name: &str) -> Option<&Invalid> {
+        self.unreadable.get(&(String::new(), name.to_owned()))
+    }
+
+    /// The same, to be changed.
+    pub fn invalid_mut(&mut self, name: &str) -> Option<&mut Invalid> {
+        self.unreadable.get_mut(&(String::new(), name.to_owned()))
     }
 
     /// All rows in order of namespace and name.
     pub fn rows(&self) -> impl Iterator<Item = &V> {
         self.rows.values()
+    }
+
+    /// All rows, to be changed.
+    pub fn rows_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.rows.values_mut()
     }
 
     /// The row of a cluster-scoped object.
@@ -98,7 +115,7 @@ impl<V> Table<V> {
     /// Takes one watch event in.
     pub fn apply<K: Resource>(
         &mut self,
-        event: Event<DeserializeGuard<K>>,
+        event: Event<Guarded<K>>,
         read: fn(K) -> V,
         weigh: Weigh<V>,
     ) -> ObjectChange
@@ -108,27 +125,23 @@ impl<V> Table<V> {
         match event {
             Event::Init => {
                 self.listing.clear();
-                self.unreadable.clear();
+                self.listing_unreadable.clear();
             }
             Event::InitApply(object) => self.list(object, read),
             Event::InitDone => return self.replace(weigh),
             Event::Apply(object) => return self.put(object, read, weigh),
             Event::Delete(object) => {
                 let key = key_of(&object);
-                self.unreadable.remove(&key);
+                let unreadable = self.unreadable.remove(&key).is_some();
                 let before = self.rows.remove(&key);
-                return weigh(before.as_ref(), None);
+                let change = weigh(before.as_ref(), None);
+                return if unreadable { ObjectChange::Plan } else { change };
             }
         }
         ObjectChange::Nothing
     }
 
-    fn put<K: Resource>(
-        &mut self,
-        object: DeserializeGuard<K>,
-        read: fn(K) -> V,
-        weigh: Weigh<V>,
-    ) -> ObjectChange {
+    fn put<K: Resource>(&mut self, object: Guarded<K>, read: fn(K) -> V, weigh: Weigh<V>) -> ObjectChange {
         let key = key_of(&object);
         match object.0 {
             Ok(object) => {
@@ -139,14 +152,15 @@ impl<V> Table<V> {
                 if again { ObjectChange::Plan } else { change }
             }
             Err(invalid) => {
-                self.refuse(key, &invalid);
+                warn(&key, &invalid);
+                self.unreadable.insert(key, invalid);
                 // What is not known may not be undone, and is to be told.
                 ObjectChange::Plan
             }
         }
     }
 
-    fn list<K: Resource>(&mut self, object: DeserializeGuard<K>, read: fn(K) -> V)
+    fn list<K: Resource>(&mut self, object: Guarded<K>, read: fn(K) -> V)
     where
         V: Clone,
     {
@@ -154,7 +168,8 @@ impl<V> Table<V> {
         let row = match object.0 {
             Ok(object) => Some(read(object)),
             Err(invalid) => {
-                self.refuse(key.clone(), &invalid);
+                warn(&key, &invalid);
+                self.listing_unreadable.insert(key.clone(), invalid);
                 self.rows.get(&key).cloned()
             }
         };
@@ -163,14 +178,11 @@ impl<V> Table<V> {
         }
     }
 
-    fn refuse(&mut self, key: Key, invalid: &InvalidObject) {
-        tracing::warn!(name = key.1, %invalid, "an object cannot be read; its last readable form counts");
-        self.unreadable.insert(key, invalid.to_string());
-    }
-
     fn replace(&mut self, weigh: Weigh<V>) -> ObjectChange {
         let before = std::mem::replace(&mut self.rows, std::mem::take(&mut self.listing));
-        if !std::mem::replace(&mut self.synced, true) {
+        let unreadable = std::mem::take(&mut self.listing_unreadable);
+        let unreadable = std::mem::replace(&mut self.unreadable, unreadable);
+        if !std::mem::replace(&mut self.synced, true) || unreadable != self.unreadable {
             return ObjectChange::Plan;
         }
         let keys = before.keys().chain(self.rows.keys());
@@ -180,21 +192,30 @@ impl<V> Table<V> {
     }
 }
 
+fn warn((_, name): &Key, invalid: &Invalid) {
+    let why = &invalid.why;
+    tracing::warn!(
+        name,
+        why,
+        "an object cannot be read; its last readable form counts"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::ConfigMap;
     use serde_json::json;
 
-    fn map(name: &str, value: &str) -> DeserializeGuard<ConfigMap> {
+    fn map(name: &str, value: &str) -> Guarded<ConfigMap> {
         serde_json::from_value(json!({"metadata": {"name": name}, "data": {"value": value}})).unwrap()
     }
 
-    fn malformed(name: &str) -> DeserializeGuard<ConfigMap> {
+    fn malformed(name: &str) -> Guarded<ConfigMap> {
         serde_json::from_value(json!({"metadata": {"name": name}, "data": 1})).unwrap()
     }
 
-    fn apply(table: &mut Table<String>, event: Event<DeserializeGuard<ConfigMap>>) -> ObjectChange {
+    fn apply(table: &mut Table<String>, event: Event<Guarded<ConfigMap>>) -> ObjectChange {
         let read = |map: ConfigMap| map.data.unwrap_or_default()["value"].clone();
         table.apply(event, read, |before, after| match before == after {
             true => ObjectChange::Nothing,
@@ -202,7 +223,7 @@ mod tests {
         })
     }
 
-    fn list(table: &mut Table<String>, objects: Vec<DeserializeGuard<ConfigMap>>) -> ObjectChange {
+    fn list(table: &mut Table<String>, objects: Vec<Guarded<ConfigMap>>) -> ObjectChange {
         apply(table, Event::Init);
         for object in objects {
             assert_eq!(apply(table, Event::InitApply(object)), ObjectChange::Nothing);
@@ -243,6 +264,19 @@ mod tests {
         assert_eq!(table.unreadable().count(), 1);
         apply(&mut table, Event::Apply(map("a", "1")));
         assert_eq!(table.unreadable().count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_known_throughout_a_listing() {
+        let mut table = Table::default();
+        list(&mut table, vec![malformed("a")]);
+        apply(&mut table, Event::Init);
+        assert!(table.invalid("a").is_some());
+        apply(&mut table, Event::InitApply(malformed("a")));
+        assert_eq!(apply(&mut table, Event::InitDone), ObjectChange::Nothing);
+        assert!(table.invalid("a").is_some());
+        assert_eq!(list(&mut table, vec![]), ObjectChange::Plan);
+        assert!(table.invalid("a").is_none());
     }
 
     #[test]

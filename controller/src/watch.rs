@@ -4,9 +4,9 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use crate::guarded::Guarded;
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
-use kube::core::DeserializeGuard;
 use kube::runtime::utils::{ResetTimerBackoff, StreamBackoff};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Config, Resource};
@@ -128,7 +128,7 @@ impl Watches {
         kind: &'static str,
         need: Need,
         config: watcher::Config,
-        wrap: fn(Event<DeserializeGuard<K>>) -> WatchEvent,
+        wrap: fn(Event<Guarded<K>>) -> WatchEvent,
     ) -> BoxStream<'static, WatchEvent>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -138,11 +138,11 @@ impl Watches {
 
     fn watch<K>(
         &self,
-        api: Api<DeserializeGuard<K>>,
+        api: Api<Guarded<K>>,
         kind: &'static str,
         need: Need,
         config: watcher::Config,
-        wrap: fn(Event<DeserializeGuard<K>>) -> WatchEvent,
+        wrap: fn(Event<Guarded<K>>) -> WatchEvent,
     ) -> BoxStream<'static, WatchEvent>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,

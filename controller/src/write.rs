@@ -80,8 +80,14 @@ impl ApiWriter {
             match write {
                 Write::Apply(node, wanted) => self.apply(node, wanted).await.map(Some),
                 Write::Delete(name, uid) => self.delete(name, uid).await.map(|()| None),
-                Write::Report { conditions, .. } => self.report(conditions).await.map(|()| None),
-                Write::Withdraw => self.withdraw().await.map(|()| None),
+                Write::Report { conditions, .. } => self.report(self.source, conditions).await.map(|()| None),
+                Write::ReportOther(conditions) => {
+                    self.report(self.source.other(), conditions).await.map(|()| None)
+                }
+                Write::Tell(notice) => {
+                    self.tell(None, std::slice::from_ref(notice)).await;
+                    Ok(None)
+                }
                 Write::Assess(name, status) => self.assess(name, status).await.map(|()| None),
             }
         };
@@ -162,8 +168,9 @@ impl ApiWriter {
         }
     }
 
-    async fn report(&self, conditions: &[Condition]) -> Result<(), WriteError> {
-        let source = self.source;
+    /// Of a source that does not count stands there what is of a time when it did, or
+    /// that it does not.
+    async fn report(&self, source: FlowSource, conditions: &[Condition]) -> Result<(), WriteError> {
         match self.patch_source(source, conditions).await {
             Ok(()) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -174,18 +181,10 @@ impl ApiWriter {
         }
     }
 
-    /// What stands there of ours is of a time when that source counted.
-    async fn withdraw(&self) -> Result<(), WriteError> {
-        match self.patch_source(self.source.other(), &[]).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            answer => Ok(answer?),
-        }
-    }
-
     async fn patch_source(&self, source: FlowSource, conditions: &[Condition]) -> Result<(), kube::Error> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(object::source_status(source, conditions));
-        match source {
+        let answer = match source {
             FlowSource::Network => self
                 .networks
                 .patch_status(CLUSTER, &params, &patch)
@@ -196,6 +195,11 @@ impl ApiWriter {
                 .patch_status(CLUSTER, &params, &patch)
                 .await
                 .map(drop),
+        };
+        match answer {
+            // The source cannot be read, but its status stands there.
+            Err(kube::Error::SerdeError(_)) => Ok(()),
+            answer => answer,
         }
     }
 

@@ -125,7 +125,7 @@ impl WritePace {
         let failure = self.failures.get(subject);
         let last = self.written.get(subject).filter(|last| last.write == *write);
         let floor = match subject {
-            Subject::Export(_) => None,
+            Subject::Export(_) | Subject::Event => None,
             Subject::Source | Subject::OtherSource => self.source_floor.due(),
             Subject::Profile(_) => self.profile_floor.due(),
         };
@@ -165,6 +165,7 @@ impl WritePace {
             }
             Subject::Source | Subject::OtherSource => self.source_floor.take(now),
             Subject::Profile(_) => self.profile_floor.take(now),
+            Subject::Event => {}
         }
     }
 

@@ -30,8 +30,11 @@ pub enum Write {
         /// Which of them turned.
         notices: Vec<Notice>,
     },
-    /// Takes our conditions out of the status of the source that does not count.
-    Withdraw,
+    /// Makes these our conditions in the status of the source that does not count; none
+    /// takes them out of it.
+    ReportOther(Vec<Condition>),
+    /// Tells of something in an event about the source, which need not exist.
+    Tell(Notice),
     /// Puts the status of the `ExportProfile` of that name in place.
     Assess(String, ExportProfileStatus),
 }
@@ -45,6 +48,8 @@ pub enum Subject {
     Source,
     /// The other of the two.
     OtherSource,
+    /// An event.
+    Event,
     /// The `ExportProfile` of that name.
     Profile(String),
 }
@@ -55,7 +60,8 @@ impl Write {
         match self {
             Self::Apply(name, _) | Self::Delete(name, _) => Subject::Export(name.clone()),
             Self::Report { .. } => Subject::Source,
-            Self::Withdraw => Subject::OtherSource,
+            Self::ReportOther(_) => Subject::OtherSource,
+            Self::Tell(_) => Subject::Event,
             Self::Assess(name, _) => Subject::Profile(name.clone()),
         }
     }

@@ -41,6 +41,14 @@ pub fn tuning(
     (tuning, problems)
 }
 
+/// What of a profile's settings does not count as it stands there, with what counts in its
+/// place, and what Open vSwitch would refuse.
+pub fn unsafe_settings(profile: &ExportProfile, config: Option<&FlowsConfig>) -> Vec<String> {
+    let (tuning, problems) = tuning(Some(profile), config);
+    let problems = problems.iter().map(Problem::to_string);
+    problems.chain(tuning.violations()).collect()
+}
+
 fn merge(ipfix: &mut IpfixTuning, config: &FlowsConfig) {
     ipfix.sampling = ipfix.sampling.or(config.sampling);
     ipfix.cache_active_timeout = ipfix.cache_active_timeout.or(config.cache_active_timeout);
@@ -71,8 +79,8 @@ fn keep_cache(ipfix: &mut IpfixTuning, place: &str, problems: &mut Vec<Problem>)
     ipfix.cache_active_timeout = on(ipfix.cache_active_timeout, defaults::IPFIX_CACHE_ACTIVE_TIMEOUT);
     ipfix.cache_max_flows = on(ipfix.cache_max_flows, defaults::IPFIX_CACHE_MAX_FLOWS);
     let reason = format!(
-        "turns the cache of IPFIX off, which takes a sampling of at least {MIN_UNCACHED_SAMPLING}: export would \
-         feed itself; the cache stays on ({} s, {} flows)",
+        "counts with the cache on ({} s, {} flows): without it export would feed itself, below a sampling of \
+         {MIN_UNCACHED_SAMPLING}",
         number(ipfix.cache_active_timeout),
         number(ipfix.cache_max_flows),
     );

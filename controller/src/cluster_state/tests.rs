@@ -13,7 +13,7 @@ fn export(generation: i64, spec: Value, status: Value) -> NodeFlowExport {
 }
 
 fn shown(export: &NodeFlowExport) -> WatchEvent {
-    WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(export.clone()))))
+    WatchEvent::Export(Event::Apply(Guarded(Ok(export.clone()))))
 }
 
 fn profile(name: &str) -> Value {
@@ -194,9 +194,7 @@ fn a_late_answer_takes_no_newer_status_away() {
 fn a_late_answer_brings_no_deleted_object_back() {
     let mut cluster = empty();
     let gone = export(1, profile("x"), json!(null));
-    cluster.see(WatchEvent::Export(Event::Delete(DeserializeGuard(Ok(
-        gone.clone()
-    )))));
+    cluster.see(WatchEvent::Export(Event::Delete(Guarded(Ok(gone.clone())))));
     cluster.wrote(gone);
     assert!(cluster.export("a").is_none());
 }
@@ -221,4 +219,22 @@ fn whether_a_node_is_ready_is_told_and_changes_no_plan() {
     let off = WatchEvent::Node(Event::Apply(object(off)));
     assert_eq!(cluster.see(off), ObjectChange::Report);
     assert!(!cluster.node("a").unwrap().ready);
+}
+
+#[test]
+fn a_node_that_is_gone_is_forgotten() {
+    let mut cluster = empty();
+    add_node(&mut cluster, "a", "10.0.0.1");
+    let pod =
+        || object(json!({"metadata": {"name": "weir-node-a"}, "spec": {"nodeName": "a", "containers": []}}));
+    cluster.see(WatchEvent::Daemon(Event::InitDone));
+    cluster.see(WatchEvent::Daemon(Event::Apply(pod())));
+    cluster.see(WatchEvent::Daemon(Event::Delete(pod())));
+    assert!(cluster.left_by_daemon("a").is_some());
+    remove_node(&mut cluster, "a");
+    assert!(cluster.left_by_daemon("a").is_none());
+    // The pod of a node that is gone goes later.
+    cluster.see(WatchEvent::Daemon(Event::Apply(pod())));
+    cluster.see(WatchEvent::Daemon(Event::Delete(pod())));
+    assert!(cluster.left_by_daemon("a").is_none());
 }

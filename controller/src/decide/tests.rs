@@ -1,8 +1,8 @@
 use super::*;
 use crate::cluster_state::WatchEvent;
 use crate::fixture::{add_node, add_service, decided, empty, object, patch, remove_node, start};
+use crate::guarded::Guarded;
 use crate::object::export;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn carry_out(cluster: &mut ClusterState, decision: &Decision) {
 }
 
 fn apply_export(cluster: &mut ClusterState, export: NodeFlowExport) {
-    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(export)))));
+    cluster.see(WatchEvent::Export(Event::Apply(Guarded(Ok(export)))));
 }
 
 fn apply_profile(cluster: &mut ClusterState, name: &str, spec: Value) {
@@ -129,7 +129,7 @@ fn the_number_of_a_node_that_is_gone_rests_and_waits_for_it_alone() {
     carry_out(&mut cluster, &decision);
     remove_node(&mut cluster, "a");
     let gone = cluster.export("a").unwrap().clone();
-    cluster.see(WatchEvent::Export(Event::Delete(DeserializeGuard(Ok(gone)))));
+    cluster.see(WatchEvent::Export(Event::Delete(Guarded(Ok(gone)))));
     add_node(&mut cluster, "c", "10.0.0.3");
     assert_eq!(id(&decided(&cluster), "c"), 3);
     let hour = k8s_openapi::jiff::SignedDuration::from_hours(1);
@@ -289,6 +289,42 @@ fn a_source_that_was_never_readable_takes_nothing_away() {
 }
 
 #[test]
+fn a_source_that_cannot_be_read_is_no_absent_one_also_while_it_is_listed_after_a_restart() {
+    let settings = crate::source::SourceSettings {
+        on_deleted: OnSourceDeleted::Remove,
+        ..Default::default()
+    };
+    let before = exporting();
+    let mut cluster = ClusterState::new(settings);
+    for name in ["a", "b"] {
+        add_node(&mut cluster, name, "10.0.0.1");
+        apply_export(&mut cluster, before.export(name).unwrap().clone());
+    }
+    let broken = || {
+        object(json!({
+            "metadata": {"name": "cluster", "uid": "u", "generation": 9},
+            "spec": {"exportNetworkFlows": 7},
+        }))
+    };
+    let events = [Event::Init, Event::InitApply(broken()), Event::InitDone];
+    for event in events
+        .into_iter()
+        .chain([Event::Init, Event::InitApply(broken())])
+    {
+        let listed = matches!(event, Event::InitDone);
+        cluster.see(WatchEvent::Network(event));
+        if listed || cluster.unreadable_source().is_some() {
+            assert_eq!(targets(&decided(&cluster), "a"), ["192.0.2.9:2056"]);
+        }
+    }
+    assert!(decided(&cluster).holds);
+    let shown = cluster.shown_source().unwrap();
+    assert_eq!((shown.uid.as_deref(), shown.generation), (Some("u"), Some(9)));
+    delete_network(&mut cluster);
+    assert!(targets(&decided(&cluster), "a").is_empty());
+}
+
+#[test]
 fn without_its_source_nothing_is_exported_where_that_was_asked_for() {
     let settings = crate::source::SourceSettings {
         on_deleted: OnSourceDeleted::Remove,
@@ -409,4 +445,97 @@ fn a_profile_turns_export_off_for_its_nodes() {
     assert_eq!(decision.applies, ["b"]);
     assert!(!decision.wanted["b"].spec.exports_anything());
     assert!(decision.wanted["a"].spec.exports_anything());
+}
+
+fn patch_ipfix(cluster: &mut ClusterState, collectors: &[&str]) {
+    patch(cluster, json!({"ipfix": {"collectors": collectors}}));
+}
+
+fn ipfix(decision: &Decision, node: &str) -> Option<weir_api::export::IpfixExport> {
+    let bridges = &decision.wanted[node].spec.bridges;
+    bridges.iter().find_map(|bridge| bridge.ipfix.clone())
+}
+
+/// After a restart: nodes that had the settings of profile `rare`, which cannot be read.
+fn with_unreadable_profile() -> ClusterState {
+    let mut before = two_nodes();
+    patch_ipfix(&mut before, &["192.0.2.9:4739"]);
+    apply_profile(&mut before, "rare", json!({"ipfix": {"sampling": 10000}}));
+    let decision = decided(&before);
+    let mut cluster = two_nodes();
+    patch_ipfix(&mut cluster, &["192.0.2.9:4739"]);
+    carry_out(&mut cluster, &decision);
+    apply_profile(&mut cluster, "rare", json!({"ipfix": {"sampling": "many"}}));
+    cluster
+}
+
+#[test]
+fn export_is_removed_at_once_whatever_cannot_be_read() {
+    let mut cluster = with_unreadable_profile();
+    patch(&mut cluster, json!(null));
+    let decision = decided(&cluster);
+    assert_eq!(decision.applies, ["a", "b"]);
+    assert!(decision.wanted.values().all(|w| !w.spec.exports_anything()));
+}
+
+#[test]
+fn nodes_of_a_profile_that_cannot_be_read_follow_the_collectors_with_their_settings() {
+    let mut cluster = with_unreadable_profile();
+    let before = decided(&cluster);
+    let collectors = json!({"collectors": ["192.0.2.7:4739", ":4739"]});
+    patch(
+        &mut cluster,
+        json!({"ipfix": collectors, "sFlow": {"collectors": [":6343"]}}),
+    );
+    let decision = decided(&cluster);
+    let export = ipfix(&decision, "b").unwrap();
+    assert_eq!(export.targets, ["192.0.2.7:4739", "10.0.0.2:4739"]);
+    assert_eq!(export.sampling, Some(10_000));
+    assert_eq!(export.obs_domain_id, ipfix(&before, "b").unwrap().obs_domain_id);
+    // With which settings it would be, nobody knows.
+    assert_eq!(decision.wanted["b"].spec.bridges[0].s_flow, None);
+    assert!(
+        decision.problems[0].contains("begin no export of sFlow"),
+        "{:?}",
+        decision.problems
+    );
+}
+
+#[test]
+fn a_new_node_of_a_profile_that_cannot_be_read_exports_nothing_and_that_is_said() {
+    let mut cluster = with_unreadable_profile();
+    add_node(&mut cluster, "c", "10.0.0.3");
+    let decision = decided(&cluster);
+    assert_eq!(decision.applies, ["c"]);
+    assert_eq!(decision.wanted["c"].spec.profile.as_deref(), Some("rare"));
+    assert!(!decision.wanted["c"].spec.exports_anything());
+    assert!(
+        decision.problems[0].contains("node c has no settings yet"),
+        "{:?}",
+        decision.problems
+    );
+    // Also where another profile would serve it, but for the one that has a selector.
+    apply_profile(&mut cluster, "a-all", json!({}));
+    let selected = json!({"nodeSelector": {"matchLabels": {"name": "c"}}, "ipfix": 7});
+    apply_profile(&mut cluster, "z-edge", selected);
+    assert_eq!(
+        decided(&cluster).wanted["c"].spec.profile.as_deref(),
+        Some("z-edge")
+    );
+    apply_profile(&mut cluster, "z-edge", json!({"nodeSelector": 7}));
+    assert_eq!(
+        decided(&cluster).wanted["c"].spec.profile.as_deref(),
+        Some("z-edge")
+    );
+}
+
+#[test]
+fn nodes_that_a_profile_does_not_select_are_none_of_its_business() {
+    let mut cluster = exporting();
+    let edge = json!({"nodeSelector": {"matchLabels": {"name": "x"}}, "ipfix": {"sampling": "many"}});
+    apply_profile(&mut cluster, "edge", edge);
+    patch_ipfix(&mut cluster, &["192.0.2.7:4739"]);
+    let decision = decided(&cluster);
+    assert_eq!(ipfix(&decision, "a").unwrap().targets, ["192.0.2.7:4739"]);
+    assert!(decision.problems.is_empty());
 }

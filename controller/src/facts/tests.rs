@@ -58,8 +58,10 @@ fn a_daemon_is_up_when_its_pod_is_ready_and_not_on_its_way_out() {
         {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T00:00:00Z"},
     ]});
     assert_eq!(pod(spec.clone(), ready.clone(), json!({})).down, None);
-    let deleted = json!({"deletionTimestamp": "2026-01-03T00:00:00Z"});
-    assert!(pod(spec.clone(), ready, deleted).down.is_some());
+    // It was to be gone 30 s after it was deleted, and had been ready for a day.
+    let deleted = json!({"deletionTimestamp": "2026-01-03T00:00:30Z", "deletionGracePeriodSeconds": 30});
+    let (_, since) = pod(spec.clone(), ready, deleted).down.unwrap();
+    assert_eq!(since.to_string(), "2026-01-03T00:00:00Z");
     assert!(pod(spec, json!({}), json!({})).down.is_some());
 }
 

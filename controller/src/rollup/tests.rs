@@ -2,9 +2,9 @@ use super::*;
 use crate::cluster_state::WatchEvent;
 use crate::decide::decide;
 use crate::fixture::{add_node, decided, empty, object, patch, start};
+use crate::guarded::Guarded;
 use crate::object::export;
 use k8s_openapi::jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE};
@@ -23,7 +23,7 @@ fn ask(cluster: &mut ClusterState) {
 
 fn condition(kind: &str, status: &str, reason: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": "in words",
-        "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        "lastTransitionTime": start().to_string()})
 }
 
 fn well() -> Vec<Value> {
@@ -42,7 +42,7 @@ fn report(cluster: &mut ClusterState, node: &str, generation: i64, conditions: &
     object.status = Some(self::object(
         json!({"observedGeneration": 3, "conditions": conditions}),
     ));
-    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(object)))));
+    cluster.see(WatchEvent::Export(Event::Apply(Guarded(Ok(object)))));
 }
 
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -344,7 +344,7 @@ fn a_node_that_its_daemon_left_with_rows_in_force_fails() {
     report(&mut cluster, "node-00", 3, &well());
     let mut export = cluster.export("node-00").unwrap().clone();
     export.status.as_mut().unwrap().protocols = "NetFlow".to_owned();
-    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(export)))));
+    cluster.see(WatchEvent::Export(Event::Apply(Guarded(Ok(export)))));
     daemons(&mut cluster, &[("node-00", true)]);
     daemons(&mut cluster, &[]);
     assert_eq!(say_at(&cluster, after(29))[2].1, "AsExpected");
@@ -353,8 +353,9 @@ fn a_node_that_its_daemon_left_with_rows_in_force_fails() {
     assert!(
         degraded
             .2
-            .contains("DaemonNotRunning on node-00 (no weir-node pod is there, its rows stay")
+            .contains("DaemonMissing on node-00 (no weir-node pod is there, its rows stay")
     );
+    assert!(!degraded.2.contains("describe pod"), "{}", degraded.2);
 }
 
 /// The node's spec as we wrote it at a moment.
@@ -369,7 +370,7 @@ fn written(cluster: &mut ClusterState, node: &str, at: Timestamp, conditions: &[
             json!({"observedGeneration": 2, "conditions": conditions}),
         ));
     }
-    cluster.see(WatchEvent::Export(Event::Apply(DeserializeGuard(Ok(object)))));
+    cluster.see(WatchEvent::Export(Event::Apply(Guarded(Ok(object)))));
 }
 
 #[test]
@@ -475,4 +476,164 @@ fn a_dead_switch_is_not_well_whatever_its_rows_say() {
     dead[3] = condition(SWITCH_ALIVE, "Unknown", reason::NO_PID_FILE);
     report(&mut cluster, "node-00", 3, &dead);
     assert!(say(&cluster)[0].0);
+}
+
+const FAR: &str = "9999-12-30T22:00:00Z";
+
+/// A daemon's pod on `node-00` that says that it has not been ready since then.
+fn pod_down_since(cluster: &mut ClusterState, since: &str) {
+    cluster.see(WatchEvent::Daemon(Event::Init));
+    let conditions = json!([{"type": "Ready", "status": "False", "lastTransitionTime": since}]);
+    let pod = object(json!({
+        "metadata": {"name": "weir-node-x"},
+        "spec": {"nodeName": "node-00", "containers": []},
+        "status": {"conditions": conditions},
+    }));
+    cluster.see(WatchEvent::Daemon(Event::InitApply(pod)));
+    cluster.see(WatchEvent::Daemon(Event::InitDone));
+}
+
+#[test]
+fn times_at_the_end_of_the_calendar_hurt_nobody_and_grant_no_delay() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    written(&mut cluster, "node-00", FAR.parse().unwrap(), &[]);
+    assert!(say(&cluster)[1].0);
+    let mut pending = condition(APPLIED, "False", reason::PENDING);
+    pending["lastTransitionTime"] = json!(FAR);
+    report(&mut cluster, "node-00", 3, &[pending]);
+    assert!(say(&cluster)[1].0);
+    pod_down_since(&mut cluster, FAR);
+    assert_eq!(say_at(&cluster, after(29))[2].1, "AsExpected");
+    assert_eq!(say_at(&cluster, after(30))[2].1, "NodesFailing");
+}
+
+#[test]
+fn a_reason_of_any_length_leaves_the_message_bounded() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    report(
+        &mut cluster,
+        "node-00",
+        3,
+        &[condition(APPLIED, "False", &"R".repeat(100_000))],
+    );
+    let [_, _, degraded] = say(&cluster);
+    assert!(degraded.0 && degraded.2.len() < 1000, "{}", degraded.2.len());
+}
+
+#[test]
+fn a_node_that_is_busy_with_an_old_spec_has_its_time_from_when_it_began() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    let mut pending = condition(APPLIED, "False", reason::PENDING);
+    pending["lastTransitionTime"] = json!(after(86_400).to_string());
+    let mut object = export("node-00", &decided(&cluster).wanted["node-00"]);
+    object.metadata.generation = Some(3);
+    object.metadata.creation_timestamp = Some(weir_api::condition::Time(start()));
+    object.status = Some(self::object(
+        json!({"observedGeneration": 3, "conditions": [pending]}),
+    ));
+    cluster.see(WatchEvent::Export(Event::Apply(Guarded(Ok(object)))));
+    let rolled = roll_up_at(&cluster, after(86_401));
+    assert_eq!(rolled.counts.behind, 1);
+    assert_eq!(rolled.next_check, Some(after(86_700)));
+    let degraded = &say_at(&cluster, after(86_700))[2];
+    let text = "ProgressDeadlineExceeded on node-00 (it has not come to an end within 300s";
+    assert!(degraded.2.contains(text), "{}", degraded.2);
+}
+
+#[test]
+fn a_rolling_update_is_no_failure() {
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    report(&mut cluster, "node-00", 3, &well());
+    let ready = json!([{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    let pod = object(json!({
+        "metadata": {
+            "name": "weir-node-x",
+            "deletionTimestamp": after(40).to_string(),
+            "deletionGracePeriodSeconds": 30,
+        },
+        "spec": {"nodeName": "node-00", "containers": []},
+        "status": {"conditions": ready},
+    }));
+    cluster.see(WatchEvent::Daemon(Event::InitDone));
+    cluster.apply(WatchEvent::Daemon(Event::Apply(pod)), after(10));
+    assert_eq!(say_at(&cluster, after(39))[2].1, "AsExpected");
+    assert_eq!(say_at(&cluster, after(40))[2].1, "NodesFailing");
+}
+
+#[test]
+fn a_source_that_was_never_readable_is_told_so() {
+    let mut cluster = cluster(1);
+    cluster.see(WatchEvent::Network(Event::Apply(object(json!({
+        "metadata": {"name": "cluster", "generation": 9},
+        "spec": {"exportNetworkFlows": 7},
+        "status": {"conditions": [condition(DEGRADED, "False", "AsExpected"), {"type": 1}]},
+    })))));
+    let conditions = roll_up_at(&cluster, start()).conditions.unwrap();
+    let degraded = &conditions[2];
+    assert_eq!(
+        (degraded.status.as_str(), degraded.reason.as_str()),
+        ("True", "SourceUnreadable")
+    );
+    assert_eq!(degraded.observed_generation, Some(9));
+    cluster.reported(crate::source::FlowSource::Network, &conditions);
+    assert_eq!(roll_up_at(&cluster, after(1)).conditions, None);
+}
+
+#[test]
+fn the_source_that_is_not_read_says_so_where_the_one_that_counts_is_absent() {
+    use crate::source::FlowSource;
+    let mut cluster = cluster(1);
+    let flow_export = |conditions: &[Condition]| {
+        WatchEvent::FlowExport(Event::Apply(object(json!({
+            "metadata": {"name": "cluster", "generation": 2},
+            "spec": {"exportNetworkFlows": {"ipfix": {"collectors": ["192.0.2.8:4739"]}}},
+            "status": {"conditions": conditions},
+        }))))
+    };
+    cluster.see(flow_export(&[]));
+    let conditions = roll_up_at(&cluster, start()).other.unwrap();
+    assert_eq!(conditions.len(), 1);
+    let degraded = &conditions[0];
+    assert_eq!(
+        (
+            degraded.type_.as_str(),
+            degraded.status.as_str(),
+            degraded.reason.as_str()
+        ),
+        (DEGRADED, "True", "SourceNotRead")
+    );
+    assert!(
+        degraded.message.contains("--source=flow-export"),
+        "{}",
+        degraded.message
+    );
+    cluster.reported(FlowSource::FlowExport, &conditions);
+    assert_eq!(roll_up_at(&cluster, after(1)).other, None);
+    // As soon as there is one that counts, that one tells of two.
+    ask(&mut cluster);
+    assert_eq!(roll_up_at(&cluster, after(2)).other, Some(Vec::new()));
+    cluster.reported(FlowSource::FlowExport, &[]);
+    assert_eq!(roll_up_at(&cluster, after(3)).other, None);
+}
+
+#[test]
+fn that_nodes_hold_what_they_export_is_told_where_any_does() {
+    let mut cluster = cluster(1);
+    let source = crate::source::FlowSource::Network;
+    assert_eq!(crate::notice::holding(source, &decided(&cluster)), None);
+    ask(&mut cluster);
+    report(&mut cluster, "node-00", 3, &well());
+    let network = object(json!({"metadata": {"name": "cluster"}, "spec": {}}));
+    cluster.see(WatchEvent::Network(Event::Delete(network)));
+    let decision = decided(&cluster);
+    assert!(decision.holds);
+    let notice = crate::notice::holding(source, &decision).unwrap();
+    assert!(
+        notice.warning && notice.note.contains("1 nodes keep"),
+        "{notice:?}"
+    );
 }

@@ -248,17 +248,22 @@ impl Cluster {
         ]))
     }
 
-    /// How many writes the API server has answered, of the kinds that the controller
-    /// writes and with any result, but not those of the tests themselves.
+    /// How many writes the API server has answered, by its own count, of the kinds that
+    /// the controller writes and with any result. Those of the tests count too.
     pub fn writes(&self) -> Result<u64> {
-        let text = self.page("/metrics")?;
-        let counters = ["applies", "deletes", "reports", "profile_reports"];
-        let of = |line: &str| {
-            let rest = line.strip_prefix("weir_controller_")?;
-            let (name, _) = rest.split_once("_total{")?;
-            let value = rest.rsplit_once(' ')?.1;
-            counters.contains(&name).then(|| value.parse::<u64>().ok())?
+        let text = self.kube.kubectl(&["get", "--raw", "/metrics"])?;
+        let kinds = ["nodeflowexports", "exportprofiles", "networks", "flowexports"];
+        let verbs = ["POST", "PUT", "PATCH", "APPLY", "DELETE"];
+        let has = |labels: &str, name: &str, values: &[&str]| {
+            let mut values = values.iter();
+            values.any(|value| labels.contains(&format!("{name}=\"{value}\"")))
         };
-        Ok(text.lines().filter_map(of).sum())
+        let of = |line: &str| {
+            let labels = line.strip_prefix("apiserver_request_total{")?;
+            let (labels, value) = labels.rsplit_once("} ")?;
+            let counts = has(labels, "resource", &kinds) && has(labels, "verb", &verbs);
+            counts.then(|| value.parse::<f64>().ok())?
+        };
+        Ok(text.lines().filter_map(of).sum::<f64>() as u64)
     }
 }

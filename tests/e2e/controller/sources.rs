@@ -49,6 +49,11 @@ fn a_deleted_source_holds(cluster: &mut Cluster) -> Result<()> {
     };
     cluster.kube.kubectl(&["delete", "network.operator", "cluster"])?;
     held(cluster)?;
+    wait_until("an event to tell of it", DEADLINE, || {
+        let events = cluster.kube.kubectl(&["get", "events", "--all-namespaces"])?;
+        ensure!(events.contains("SourceMissing"), "{events}");
+        Ok(true)
+    })?;
     // Another controller knows only what the API server has.
     cluster.stop()?;
     cluster.start(&["--daemon-pods", "none"])?;
@@ -85,6 +90,9 @@ fn a_flow_export_counts(cluster: &mut Cluster) -> Result<()> {
             .as_array()
             .is_none_or(Vec::is_empty))
     })?;
+    cluster.export_to("192.0.2.8:2055")?;
+    let words = ["SourceNotRead", "run it with --source=network"];
+    cluster.wait_condition(NETWORK, "FlowExportDegraded", "True", &words)?;
     let flow_export =
         "{apiVersion: weir.dev/v1alpha1, kind: FlowExport, metadata: {name: cluster}, spec: {}}";
     cluster.kube.apply(flow_export)?;
@@ -92,8 +100,6 @@ fn a_flow_export_counts(cluster: &mut Cluster) -> Result<()> {
     cluster.patch(FLOW_EXPORT, &json!({"netFlow": {"collectors": [TARGET]}}))?;
     cluster.wait_target("a", Some(TARGET))?;
     cluster.wait_condition(FLOW_EXPORT, "FlowExportProgressing", "True", &["NodesUpdating"])?;
-    cluster.wait_condition(FLOW_EXPORT, "FlowExportDegraded", "False", &[])?;
-    cluster.export_to("192.0.2.8:2055")?;
     let words = ["TwoSources", "the Network cluster asks", "--source=network"];
     cluster.wait_condition(FLOW_EXPORT, "FlowExportDegraded", "True", &words)?;
     cluster.wait_target("a", Some(TARGET))?;
