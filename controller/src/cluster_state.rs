@@ -18,16 +18,12 @@ use weir_api::{
     Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, NodeFlowExport, flows_config,
 };
 
-mod watch_event;
-
-pub use watch_event::WatchEvent;
-
 use crate::facts::{
     DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node, read_pod,
     read_service, strip_export, strip_profile,
 };
 use crate::guarded::{Guarded, Invalid};
-use crate::moment::{later, past};
+use crate::moment::{is_within, later, past};
 use crate::source::{FlowSource, SourceSettings};
 use crate::table::{ObjectChange, Table, key_of};
 use crate::weigh::{weigh_export, weigh_node, weigh_plan, weigh_profile, weigh_report, weigh_source};
@@ -36,11 +32,12 @@ use crate::weigh::{weigh_export, weigh_node, weigh_plan, weigh_profile, weigh_re
 const REMEMBERED_DELETIONS: usize = 1024;
 
 /// How long the address of a Service that is gone is held: `kubectl replace --force`
-/// and a Helm upgrade delete it and make it anew, and the rows are not to go with it.
+/// and a Helm upgrade delete it and make it anew, and the rows are not to go with it. Only in
+/// memory: another process does not know it.
 pub const SERVICE_HOLD: Duration = Duration::from_secs(60);
 
 /// How long the number of an exporter that is gone is given to nobody else: its last
-/// records are still on their way, and questions about the last hour name it.
+/// records are still on their way, and questions about the last hour name it. In memory, too.
 const ID_REST: Duration = Duration::from_secs(3600);
 
 /// Everything that was gathered.
@@ -395,9 +392,9 @@ impl ClusterState {
     }
 }
 
-fn is_within(since: Timestamp, time: Duration, now: Timestamp) -> bool {
-    now < later(since, time)
-}
+mod watch_event;
+
+pub use watch_event::WatchEvent;
 
 #[cfg(test)]
 mod tests;

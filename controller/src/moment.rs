@@ -20,6 +20,11 @@ pub fn past(at: Timestamp, now: Timestamp) -> Timestamp {
     at.min(now)
 }
 
+/// Whether less than a time has gone by since a moment.
+pub fn is_within(since: Timestamp, time: Duration, now: Timestamp) -> bool {
+    now < later(since, time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
