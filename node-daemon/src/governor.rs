@@ -72,14 +72,15 @@ impl Governor {
             Some(_) => self.windows.saturating_add(1),
             None => 0,
         };
+        // One bad measurement of the processor is not told yet. What is done about it begins
+        // the count anew, so this comes first.
+        self.excess =
+            found.filter(|e| *e == Excess::Lost || self.windows >= WINDOWS || self.excess.is_some());
         match found {
             Some(Excess::Lost) => self.raise(budget, STEEP, Excess::Lost),
             Some(Excess::Processor) if self.windows >= WINDOWS => self.raise(budget, 2, Excess::Processor),
             _ => {}
         }
-        // One bad measurement of the processor is not told yet.
-        self.excess =
-            found.filter(|e| *e == Excess::Lost || self.windows >= WINDOWS || self.excess.is_some());
         self.rest(is_calm(budget, rates), now);
         if budget.action == BudgetAction::Report {
             self.factor = 1;
@@ -258,6 +259,17 @@ mod tests {
         bench.measure(5, 800.0, 99.0);
         bench.governor.measure(None, &Rates::default(), bench.now);
         assert_eq!(bench.governor, Governor::default());
+    }
+
+    #[test]
+    fn a_processor_over_a_budget_that_is_only_reported_is_told_from_the_third_look_on() {
+        let mut bench = Bench::new(BudgetAction::Report);
+        bench.measure(2, 800.0, 0.0);
+        assert_eq!(bench.governor.excess(), None);
+        for _ in 0..9 {
+            bench.measure(1, 800.0, 0.0);
+            assert_eq!(bench.governor.excess(), Some(Excess::Processor));
+        }
     }
 
     #[test]
