@@ -59,6 +59,10 @@ pub mod reason {
     pub const NO_PID_FILE: &str = "NoPidFile";
     /// The export costs no more than its budget.
     pub const WITHIN_BUDGET: &str = "WithinBudget";
+    /// A figure that the budget bounds is not known.
+    pub const COST_UNKNOWN: &str = "CostUnknown";
+    /// All that is asked for is suspended, to stay within the budget.
+    pub const THROTTLED: &str = "Throttled";
     /// ovs-vswitchd takes more processor time than the budget.
     pub const PROCESSOR_OVER_BUDGET: &str = "ProcessorOverBudget";
     /// The switch loses more packets than the budget.

@@ -1,6 +1,7 @@
 //! What the daemon was told to do, whoever told it: a file or its own
 //! `NodeFlowExport`.
 
+use weir_api::export::ExportCost;
 use weir_api::{Condition, NodeFlowExportSpec};
 
 /// A spec and where it stands in its source.
@@ -22,6 +23,8 @@ pub struct Desired {
     /// Conditions that were reported before the daemon began; they lend their
     /// transition times.
     pub reported: Vec<Condition>,
+    /// What was reported to be the cost then; it stays until there is a figure of our own.
+    pub reported_cost: Option<ExportCost>,
 }
 
 impl Desired {

@@ -29,7 +29,8 @@ fn status(object: &DynamicObject) -> Option<NodeFlowExportStatus> {
 /// What it asks for. A spec that cannot be read leaves what was asked `before` in force,
 /// and without that whatever stands.
 pub fn desired(object: DynamicObject, before: Option<&Desired>) -> Desired {
-    let reported = status(&object).map(|s| s.conditions).unwrap_or_default();
+    let written = status(&object).unwrap_or_default();
+    let (reported, reported_cost) = (written.conditions, written.cost);
     let raw = object.data.get("spec").cloned().unwrap_or(Value::Null);
     let read: Result<NodeFlowExportSpec, _> = serde_json::from_value(raw.clone());
     let generation = object.metadata.generation;
@@ -41,6 +42,7 @@ pub fn desired(object: DynamicObject, before: Option<&Desired>) -> Desired {
                 unknown_fields: unknown_fields("spec", &raw, &known),
                 spec,
                 reported,
+                reported_cost,
                 ..Desired::default()
             }
         }
@@ -50,6 +52,7 @@ pub fn desired(object: DynamicObject, before: Option<&Desired>) -> Desired {
             unreadable: Some(error.to_string()),
             hold: before.is_none_or(|b| b.hold),
             reported,
+            reported_cost,
             ..Desired::default()
         },
     }
