@@ -20,6 +20,8 @@ use crate::{Protocol, flows_config};
 
 mod safe;
 
+pub use safe::enforce;
+
 /// Defaults that serve; OVS's own where it has a good one.
 pub mod defaults {
     /// Seconds; what ovn-kubernetes sets.
@@ -224,7 +226,7 @@ pub fn plan(
     node: &NodeFacts,
     exporter_id: &dyn Fn(&str) -> u32,
 ) -> (NodeFlowExportSpec, Vec<Problem>) {
-    let (tuning, mut problems) = safe::tuning(profile, targets.tuning.as_ref());
+    let (tuning, mut problems) = safe::tuning(profile, targets.tuning.as_ref(), targets.s_flow.len());
     let mut addresses = |protocol| node_targets(targets.of(protocol), node, &mut problems);
     let lists = [
         addresses(Protocol::NetFlow),

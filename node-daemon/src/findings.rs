@@ -147,7 +147,11 @@ pub fn admit_what_was_ignored(findings: &mut [Finding], desired: &Desired) {
             )
         })
     };
-    let Some((reason, message)) = unread.or_else(unknown) else {
+    let mended = || {
+        let values = desired.unsafe_values.join("; ");
+        (!values.is_empty()).then_some((reason::UNSAFE_VALUES, values))
+    };
+    let Some((reason, message)) = unread.or_else(unknown).or_else(mended) else {
         return;
     };
     let would_hold =
