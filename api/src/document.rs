@@ -78,12 +78,14 @@ pub fn parse_network(text: &str) -> Result<Option<ExportNetworkFlows>, DocumentE
 /// Reads an `ExportProfile` (or its `spec:` alone).
 ///
 /// # Errors
-/// The text is no such document, or a value is out of the range that OVS takes.
+/// The text is no such document, has a field that does not exist, or a value that nothing can
+/// be made of. What the planner can put right is no error: an upgrade must not end a daemon.
 pub fn parse_profile(text: &str) -> Result<ExportProfile, DocumentError> {
     let document: Document<ExportProfileSpec> = parse(text)?;
     check_kind(&document, "weir.dev/v1alpha1 ExportProfile")?;
     let mut violations = unknown_in_profile(&parse::<Value>(text)?, &document.spec);
-    violations.extend(document.spec.violations());
+    // What is only unwise was valid once; the planner puts it right and says so.
+    violations.extend(document.spec.unusable());
     if !violations.is_empty() {
         return Err(DocumentError::Invalid(violations));
     }
@@ -200,13 +202,27 @@ mod tests {
             ("spec: {ipfix: {cacheActiveTimeout: 9999}}", "cacheActiveTimeout"),
             ("spec: {ipfix: {smapling: 9}}", "spec.ipfix.smapling is no field"),
             ("spec: {colour: red}", "spec.colour is no field"),
-            ("spec: {ipfix: {sampling: 1, cacheMaxFlows: 0}}", "feed itself"),
-            ("spec: {sFlow: {header: 1300}}", "sFlow.header is 1300"),
+            (
+                "spec: {netFlow: {activeTimeout: -1}}",
+                "netFlow.activeTimeout is -1",
+            ),
             ("kind: Network\nspec: {}", "ExportProfile"),
             ("spec: {netFlow: {engineId: 256}}", "line 1"),
         ] {
             let error = parse_profile(text).expect_err(text).to_string();
             assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_profile_that_was_valid_before_is_still_read() {
+        for text in [
+            "spec: {ipfix: {sampling: 1, cacheMaxFlows: 0}}",
+            "spec: {sFlow: {header: 1300, sampling: 1}}",
+            "spec: {netFlow: {activeTimeout: 86401}}",
+        ] {
+            let profile = parse_profile(text).expect(text);
+            assert!(!profile.spec.violations().is_empty(), "{text}: and is put right");
         }
     }
 }

@@ -35,6 +35,8 @@ pub mod reason {
     pub const OVSDB_UNREACHABLE: &str = "OvsdbUnreachable";
     /// The spec has fields that this version of the node daemon does not know.
     pub const UNKNOWN_FIELDS: &str = "UnknownFields";
+    /// The spec has values with which export would feed itself; they are put right.
+    pub const UNSAFE_VALUES: &str = "UnsafeValues";
     /// The spec cannot be read by this version of the node daemon; the one before it counts.
     pub const SPEC_UNREADABLE: &str = "SpecUnreadable";
     /// A bridge of the spec does not exist on this node.
@@ -59,6 +61,10 @@ pub mod reason {
     pub const NO_PID_FILE: &str = "NoPidFile";
     /// The export costs no more than its budget.
     pub const WITHIN_BUDGET: &str = "WithinBudget";
+    /// A figure that the budget bounds is not known.
+    pub const COST_UNKNOWN: &str = "CostUnknown";
+    /// All that is asked for is suspended, to stay within the budget.
+    pub const THROTTLED: &str = "Throttled";
     /// ovs-vswitchd takes more processor time than the budget.
     pub const PROCESSOR_OVER_BUDGET: &str = "ProcessorOverBudget";
     /// The switch loses more packets than the budget.

@@ -22,7 +22,7 @@ mod keep;
 mod safe;
 
 pub use keep::retarget;
-pub use safe::unsafe_settings;
+pub use safe::{enforce, unsafe_settings};
 
 /// Defaults that serve; OVS's own where it has a good one.
 pub mod defaults {
@@ -233,7 +233,7 @@ pub fn plan(
     node: &NodeFacts,
     exporter_id: &dyn Fn(&str) -> u32,
 ) -> (NodeFlowExportSpec, Vec<Problem>) {
-    let (tuning, mut problems) = safe::tuning(profile, targets.tuning.as_ref());
+    let (tuning, mut problems) = safe::tuning(profile, targets.tuning.as_ref(), targets.s_flow.len());
     let mut addresses = |protocol| match tuning.exports(protocol) {
         true => node_targets(targets.of(protocol), node, &mut problems),
         false => Vec::new(),

@@ -18,6 +18,7 @@ use crate::Protocol;
 use crate::condition::Condition;
 use crate::export::ConflictPolicy;
 use crate::network::conditions_schema;
+use crate::plan::defaults;
 
 /// The bridge that OVN puts pods on.
 pub const DEFAULT_BRIDGE: &str = "br-int";
@@ -129,6 +130,7 @@ pub struct NetFlowTuning {
 /// Tuning of sFlow v5.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{ "rule": S_FLOW_RULE, "message": S_FLOW_MESSAGE }]))]
 pub struct SFlowTuning {
     /// Whether the nodes export this protocol where there are collectors for it (default true).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,17 +202,46 @@ pub struct IpfixTuning {
     pub interface_names: Option<bool>,
 }
 
-/// The least IPFIX sampling with the cache off. At 1 in 1, two pings to a collector behind
-/// the bridge became 130,000 packets in 5 s: each datagram is sampled itself.
+/// The least IPFIX sampling with the cache off, or as good as off. At 1 in 1, two pings to a
+/// collector behind the bridge became 130,000 packets in 5 s: each datagram is sampled itself.
+/// One sampled packet is a datagram to each of at most ten collectors, which two bridges may
+/// sample as it comes in and as it leaves: 40, which is less than half of this.
 pub const MIN_UNCACHED_SAMPLING: u32 = 100;
+
+/// The least flows of a cache that counts as one. OVS makes room for a new flow by sending the
+/// oldest (`ofproto/ofproto-dpif-ipfix.c`, end reason "lack of resources"), so a cache with
+/// fewer places than export has flows of its own is none: each datagram sends another. Ten
+/// collectors, seen coming in and leaving, and what they answer: 40; this leaves room.
+pub const MIN_CACHE_FLOWS: u32 = 100;
 
 /// The same for the API server, in CEL.
 const UNCACHED_RULE: &str = "!((has(self.cacheActiveTimeout) && self.cacheActiveTimeout == 0) || \
-    (has(self.cacheMaxFlows) && self.cacheMaxFlows == 0)) || \
+    (has(self.cacheMaxFlows) && self.cacheMaxFlows < 100)) || \
     !has(self.sampling) || self.sampling == 0 || self.sampling >= 100";
 
-const UNCACHED_MESSAGE: &str = "without a cache (cacheActiveTimeout or cacheMaxFlows 0) sampling must be at least \
-    100: export through the bridge would feed itself";
+const UNCACHED_MESSAGE: &str = "without a cache (cacheActiveTimeout 0, or cacheMaxFlows below 100) sampling must be \
+    at least 100: export through the bridge would feed itself";
+
+/// Collectors of one protocol that there can be.
+const MOST_TARGETS: usize = crate::network::MAX_COLLECTORS;
+
+/// The least sFlow sampling with this many bytes of each packet for so many collectors, so
+/// that export through bridges does not feed itself. A datagram of OVS has 1400 bytes
+/// (`SFL_DEFAULT_DATAGRAM_SIZE`), a sample about 100 beside the packet's; each datagram goes
+/// to every collector, and two bridges may sample it: less than one datagram must come of it.
+pub fn min_s_flow_sampling(header: u32, targets: usize) -> u32 {
+    let samples = (1_372 / header.saturating_add(100)).max(1);
+    let targets = u32::try_from(targets).unwrap_or(u32::MAX);
+    targets.saturating_mul(2) / samples + 1
+}
+
+/// What the API server can know of it: without the collectors, samples that fill a datagram
+/// of their own are bounded for the most there can be.
+const S_FLOW_RULE: &str = "!has(self.header) || self.header <= 128 || !has(self.sampling) || \
+    self.sampling == 0 || self.sampling >= 21";
+
+const S_FLOW_MESSAGE: &str = "with more than 128 bytes of each packet (header) sampling must be at least 21: export \
+    through the bridge would feed itself";
 
 /// Most bytes of a packet that fit into a datagram of OVS's sFlow, 1400 bytes, with what
 /// stands beside them; samples with more are never sent.
@@ -228,15 +259,22 @@ pub fn is_bridge_name(name: &str) -> bool {
 }
 
 impl IpfixTuning {
-    /// Whether export would feed itself: the cache is off and more than one packet in
-    /// [`MIN_UNCACHED_SAMPLING`] is sampled. Unset, both have defaults that are safe.
+    /// Whether export could feed itself: the cache is off, or too small to be one, and more
+    /// than one packet in [`MIN_UNCACHED_SAMPLING`] is sampled. Unset, all have defaults that
+    /// are safe.
     pub fn is_storm(&self) -> bool {
-        let uncached = self.cache_active_timeout == Some(0) || self.cache_max_flows == Some(0);
-        let often = self
-            .sampling
-            .is_some_and(|n| (1..MIN_UNCACHED_SAMPLING).contains(&n));
-        uncached && often
+        is_ipfix_storm(
+            self.sampling.unwrap_or(MIN_UNCACHED_SAMPLING),
+            self.cache_active_timeout.unwrap_or(1),
+            self.cache_max_flows.unwrap_or(MIN_CACHE_FLOWS),
+        )
     }
+}
+
+/// The same for settings as OVS gets them.
+pub fn is_ipfix_storm(sampling: u32, cache_active_timeout: u32, cache_max_flows: u32) -> bool {
+    let uncached = cache_active_timeout == 0 || cache_max_flows < MIN_CACHE_FLOWS;
+    uncached && (1..MIN_UNCACHED_SAMPLING).contains(&sampling)
 }
 
 impl ExportProfileSpec {
@@ -276,9 +314,41 @@ impl ExportProfileSpec {
             .is_some_and(|s| *s != LabelSelector::default())
     }
 
-    /// What the API server's schema would refuse, for profiles that come from
-    /// a file. Each text names the field and its limits.
+    /// What the API server's schema would refuse. Each text names the field and its limits.
     pub fn violations(&self) -> Vec<String> {
+        let mut found = self.unusable();
+        let mut check = |field: &str, value: Option<i64>, most: i64| {
+            if let Some(value) = value.filter(|v| *v > most) {
+                found.push(format!("spec.{field} is {value}; it must be from 0 to {most}"));
+            }
+        };
+        let (net_flow, s_flow) = (&self.net_flow, &self.s_flow);
+        check(
+            "netFlow.activeTimeout",
+            net_flow.active_timeout,
+            MAX_NETFLOW_ACTIVE_TIMEOUT,
+        );
+        check(
+            "sFlow.header",
+            s_flow.header.map(i64::from),
+            i64::from(MAX_SFLOW_HEADER),
+        );
+        if self.ipfix.is_storm() {
+            found.push(format!("spec.ipfix: {UNCACHED_MESSAGE}"));
+        }
+        let least = min_s_flow_sampling(MAX_SFLOW_HEADER, MOST_TARGETS);
+        let is_long = s_flow
+            .header
+            .is_some_and(|header| header > defaults::SFLOW_HEADER);
+        if is_long && s_flow.sampling.is_some_and(|n| (1..least).contains(&n)) {
+            found.push(format!("spec.sFlow: {S_FLOW_MESSAGE}"));
+        }
+        found
+    }
+
+    /// What nothing can be made of: OVS would refuse it. Of the [violations](Self::violations)
+    /// the planner puts the others right and says so, since they were valid once.
+    pub fn unusable(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut check = |field: &str, value: Option<i64>, min: i64, max: i64| {
             if let Some(value) = value.filter(|v| !(min..=max).contains(v)) {
@@ -287,15 +357,9 @@ impl ExportProfileSpec {
         };
         check(
             "netFlow.activeTimeout",
-            self.net_flow.active_timeout,
+            self.net_flow.active_timeout.filter(|seconds| *seconds < 0),
             0,
             MAX_NETFLOW_ACTIVE_TIMEOUT,
-        );
-        check(
-            "sFlow.header",
-            self.s_flow.header.map(i64::from),
-            0,
-            i64::from(MAX_SFLOW_HEADER),
         );
         check(
             "ipfix.cacheActiveTimeout",
@@ -327,9 +391,6 @@ impl ExportProfileSpec {
         }
         if let Some(id) = &self.ipfix.virtual_obs_id {
             check("ipfix.virtualObsId (its length)", Some(id.len() as i64), 1, 254);
-        }
-        if self.ipfix.is_storm() {
-            found.push(format!("spec.ipfix: {UNCACHED_MESSAGE}"));
         }
         found
     }
@@ -404,6 +465,36 @@ mod tests {
     }
 
     #[test]
+    fn the_rules_of_the_api_server_hold_the_same_numbers() {
+        assert!(UNCACHED_RULE.ends_with(&format!(">= {MIN_UNCACHED_SAMPLING}")));
+        assert!(UNCACHED_RULE.contains(&format!("cacheMaxFlows < {MIN_CACHE_FLOWS})")));
+        let least = min_s_flow_sampling(MAX_SFLOW_HEADER, MOST_TARGETS);
+        assert!(S_FLOW_RULE.ends_with(&format!(">= {least}")), "{least}");
+        assert!(S_FLOW_RULE.contains(&format!("<= {}", defaults::SFLOW_HEADER)));
+    }
+
+    #[test]
+    fn a_cache_too_small_to_be_one_is_a_storm_and_so_is_sflow_with_a_datagram_a_sample() {
+        let ipfix = |sampling, cache_max_flows| IpfixTuning {
+            sampling: Some(sampling),
+            cache_max_flows: Some(cache_max_flows),
+            ..Default::default()
+        };
+        assert!(ipfix(1, 1).is_storm() && ipfix(99, 99).is_storm());
+        assert!(!ipfix(1, 100).is_storm() && !ipfix(100, 1).is_storm() && !ipfix(0, 1).is_storm());
+        assert_eq!(min_s_flow_sampling(128, 1), 1, "six samples a datagram");
+        assert_eq!(min_s_flow_sampling(128, 10), 4);
+        assert_eq!(
+            min_s_flow_sampling(1_299, 1),
+            3,
+            "one sample a datagram, on two bridges"
+        );
+        let mut spec = ExportProfileSpec::default();
+        (spec.s_flow.sampling, spec.s_flow.header) = (Some(1), Some(1_299));
+        assert!(spec.violations().join("").contains("feed itself"));
+    }
+
+    #[test]
     fn values_that_ovs_refuses_are_named() {
         let spec = ExportProfileSpec {
             bridges: Some(vec!["a-name-that-is-too-long".into()]),
@@ -433,8 +524,12 @@ mod tests {
         };
         let found = storm.violations();
         assert_eq!(found.len(), 3, "{found:?}");
-        assert!(
-            found[2].contains("feed itself") && UNCACHED_RULE.ends_with(&MIN_UNCACHED_SAMPLING.to_string())
+        let any = |words: &str| found.iter().any(|text| text.contains(words));
+        assert!(any("feed itself") && any("sFlow.header is 1300") && any("netFlow.activeTimeout"));
+        assert_eq!(
+            storm.unusable(),
+            Vec::<String>::new(),
+            "all of it can be put right"
         );
         for field in [
             "bridges[0]",

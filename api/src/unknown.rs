@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 /// Paths of the members of `raw` that `read` lacks, below `place`, such as
-/// `spec.bridges[0].ipfix.color`, in order. A member that is null says nothing.
+/// `spec.bridges[0].ipfix.color`, in order. A member that is null or an empty list says nothing: what
+/// is written out leaves empty lists away.
 pub fn unknown_fields(place: &str, raw: &Value, read: &Value) -> Vec<String> {
     let mut found = Vec::new();
     collect(place, raw, read, &mut found);
@@ -16,7 +17,7 @@ pub fn unknown_fields(place: &str, raw: &Value, read: &Value) -> Vec<String> {
 fn collect(place: &str, raw: &Value, read: &Value, found: &mut Vec<String>) {
     match (raw, read) {
         (Value::Object(raw), Value::Object(read)) => {
-            for (name, value) in raw.iter().filter(|(_, value)| !value.is_null()) {
+            for (name, value) in raw.iter().filter(|(_, value)| !says_nothing(value)) {
                 let place = format!("{place}.{name}");
                 match read.get(name) {
                     Some(read) => collect(&place, value, read, found),
@@ -31,6 +32,10 @@ fn collect(place: &str, raw: &Value, read: &Value, found: &mut Vec<String>) {
         }
         _ => {}
     }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 #[cfg(test)]
@@ -58,8 +63,8 @@ mod tests {
 
     #[test]
     fn what_we_write_ourselves_is_known() {
-        let raw =
-            json!({"profile": "tuned", "bridges": [{"name": "b", "sFlow": {"targets": [], "header": 0}}]});
+        let raw = json!({"profile": "tuned", "bridges": [{"name": "b", "sFlow": {"targets": [], "header": 0},
+                "ipfix": {"targets": [], "interfaceNames": []}}]});
         assert_eq!(of_spec(raw), Vec::<String>::new());
     }
 }

@@ -16,7 +16,7 @@ use weir_api::condition::{self, Time};
 use weir_api::export::APPLIED;
 
 use crate::announce;
-use crate::cost::{self, Measurement};
+use crate::cost::{self, CostInputs, Measurement};
 use crate::desired::Desired;
 use crate::metrics::{HealthFacts, Metrics};
 use crate::reconcile::{Plan, ReconcileStep, Reconciler};
@@ -99,6 +99,11 @@ pub async fn run(
     let client = connect(&config);
     let for_names = desired.clone();
     let (measured, cost) = watch::channel(Measurement::default());
+    let (throttled, is_throttled) = watch::channel(false);
+    let inputs = CostInputs {
+        throttled: is_throttled,
+        desired: desired.clone(),
+    };
     let mut agent = Agent {
         reconciler: Reconciler::new(&config.node_name, config.endpoint.to_string()),
         view: client.watch(),
@@ -107,6 +112,7 @@ pub async fn run(
         desired,
         status,
         cost,
+        throttled,
         run_folder: RunFolder::of(&config.endpoint),
         absence: Absence::default(),
     };
@@ -120,6 +126,7 @@ pub async fn run(
     let counted = cost::run(
         config.endpoint.clone(),
         agent.client.watch(),
+        inputs,
         config.cost_interval,
         measured,
     );
@@ -152,6 +159,7 @@ struct Agent {
     status: watch::Sender<NodeFlowExportStatus>,
     metrics: Arc<Metrics>,
     cost: watch::Receiver<Measurement>,
+    throttled: watch::Sender<bool>,
     run_folder: RunFolder,
     absence: Absence,
 }
@@ -170,9 +178,9 @@ impl Agent {
                 changed = self.view.changed() => changed.map_err(|_| AgentError::ClientEnded)?,
                 Ok(()) = self.cost.changed() => {
                     let measurement = *self.cost.borrow_and_update();
-                    let desired = self.desired.borrow().clone();
-                    let budget = desired.as_ref().and_then(|desired| desired.spec.budget);
-                    self.reconciler.measured(measurement, budget.as_ref(), Instant::now());
+                    let desired = self.desired.borrow().clone().unwrap_or_default();
+                    self.reconciler.measured(measurement, &desired.spec, Instant::now());
+                    self.throttled.send_replace(self.reconciler.is_throttled());
                 }
                 changed = self.desired.changed() => changed.map_err(|_| AgentError::SourceEnded)?,
                 () = pause => {}

@@ -6,6 +6,7 @@
 //! read (I/O) -> sample -> rate (between two samples) -> model (rounded, steady) -> status
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use weir_api::export::ExportCost;
 use weir_api::{OWNER_KEY, Protocol};
 
+use crate::desired::Desired;
 use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column, table};
 
 mod model;
@@ -26,14 +28,28 @@ mod sample;
 pub use model::CostModel;
 pub use openflow::IpfixCounters;
 pub use rate::Rates;
-pub use sample::Sample;
+pub use sample::{ProcessorTime, Sample};
 
 /// How often OVS is asked.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 
+/// Whether the counters were looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing of ours is exported, so nothing of it is ours.
+    #[default]
+    Idle,
+    /// OVS's sockets are not on this host: the database is reached over tcp: or ssl:.
+    Remote,
+    /// They were.
+    Taken,
+}
+
 /// One look at the counters, and what it comes to.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Measurement {
+    /// Whether there was one.
+    pub look: Look,
     /// For the status; nothing while nothing of ours is exported.
     pub cost: Option<ExportCost>,
     /// Since the look before, for the governor.
@@ -41,31 +57,62 @@ pub struct Measurement {
 }
 
 /// The key of `Open_vSwitch.statistics` of the switch's process, which is there with
-/// `other_config:enable-statistics`: virtual kB, resident kB, processor ms and more.
+/// `other_config:enable-statistics`: virtual kB, resident kB, processor ms, crashes, ms since
+/// the start and more (vswitch.xml, `process_NAME`).
 pub const SWITCH_STATISTICS: &str = "process_ovs-vswitchd";
+
+/// What there is to know beside the database.
+#[derive(Debug)]
+pub struct CostInputs {
+    /// Whether something is throttled: then it is looked even when no row is left, since
+    /// otherwise nobody would ever find that there is rest.
+    pub throttled: watch::Receiver<bool>,
+    /// What is asked for, with the figures that were reported before the daemon began.
+    pub desired: watch::Receiver<Option<Desired>>,
+}
 
 /// Asks again and again, and tells what it comes to; nothing while nothing of ours is
 /// exported, or where OVS's sockets are not on this host. Ends with the database's client.
 pub async fn run(
     endpoint: Endpoint,
     view: watch::Receiver<View>,
+    inputs: CostInputs,
     interval: Duration,
     told: watch::Sender<Measurement>,
 ) {
     let Some(folder) = folder_of(&endpoint) else {
+        told.send_replace(Measurement {
+            look: Look::Remote,
+            ..Measurement::default()
+        });
         return;
     };
-    let mut model = CostModel::default();
+    let mut model = None;
     while view.has_changed().is_ok() {
+        // Nobody knows yet what is exported.
+        let reported = inputs
+            .desired
+            .borrow()
+            .as_ref()
+            .map(|desired| desired.reported_cost);
+        let (Some(reported), false) = (reported, view.borrow().syncs == 0) else {
+            tokio::time::sleep(interval).await;
+            continue;
+        };
+        let model = model.get_or_insert_with(|| CostModel::beginning_with(reported));
         let replica = Arc::clone(&view.borrow().replica);
         let bridges = exporting_bridges(&replica);
-        if bridges.is_empty() {
-            model = CostModel::default();
-        } else {
-            model.add(take(&folder, &bridges, &replica).await);
+        let look = match bridges.is_empty() && !*inputs.throttled.borrow() {
+            true => Look::Idle,
+            false => Look::Taken,
+        };
+        match look {
+            Look::Taken => model.add(take(&folder, &bridges, &replica).await),
+            Look::Idle | Look::Remote => *model = CostModel::default(),
         }
         // Even the same again: the governor counts looks.
         told.send_replace(Measurement {
+            look,
             cost: model.cost(),
             rates: model.latest(),
         });
@@ -96,12 +143,13 @@ fn exporting_bridges(replica: &Replica) -> Vec<(String, bool)> {
 }
 
 async fn take(folder: &Path, bridges: &[(String, bool)], replica: &Replica) -> Sample {
-    let mut ipfix: Option<IpfixCounters> = None;
+    let mut ipfix = BTreeMap::new();
     for (bridge, _) in bridges.iter().filter(|(_, has_ipfix)| *has_ipfix) {
-        match read::ipfix_counters(folder, bridge).await {
-            Ok(counters) => *ipfix.get_or_insert_default() += counters,
-            Err(error) => tracing::debug!(%bridge, %error, "OVS does not tell what IPFIX sends"),
+        let counters = read::ipfix_counters(folder, bridge).await;
+        if let Err(error) = &counters {
+            tracing::debug!(%bridge, %error, "OVS does not tell what IPFIX sends");
         }
+        ipfix.insert(bridge.clone(), counters.ok());
     }
     let lost = read::lost_packets(folder).await;
     if let Err(error) = &lost {
@@ -109,17 +157,20 @@ async fn take(folder: &Path, bridges: &[(String, bool)], replica: &Replica) -> S
     }
     Sample {
         at: Instant::now(),
-        datagrams: ipfix.map(|c| c.sent),
-        send_errors: ipfix.map(|c| c.send_errors),
+        ipfix,
         lost: lost.ok(),
-        cpu_ms: cpu_ms(replica),
+        processor: processor_time(replica),
     }
 }
 
-fn cpu_ms(replica: &Replica) -> Option<u64> {
+fn processor_time(replica: &Replica) -> Option<ProcessorTime> {
     let (_, root) = replica.rows(ROOT).next()?;
     let numbers = root.map_get("statistics", SWITCH_STATISTICS)?;
-    numbers.split(',').nth(2)?.trim().parse().ok()
+    let number = |n: usize| numbers.split(',').nth(n)?.trim().parse().ok();
+    Some(ProcessorTime {
+        used_ms: number(2)?,
+        uptime_ms: number(5)?,
+    })
 }
 
 #[cfg(test)]
@@ -128,7 +179,7 @@ mod tests {
     use crate::fixture::{Model, row};
 
     #[test]
-    fn the_processor_time_is_the_third_number() {
+    fn the_processor_time_is_the_third_number_and_the_time_it_ran_the_sixth() {
         let mut root = row([("next_cfg", 1_i64)]);
         let numbers = "467472,17916,310,0,8316,8316,0";
         root.insert(
@@ -136,8 +187,12 @@ mod tests {
             ovsdb::Datum::string_map([(SWITCH_STATISTICS, numbers)]),
         );
         let replica = Replica::from_rows([(ROOT, ovsdb::Uuid::from_u128(1), root)]);
-        assert_eq!(cpu_ms(&replica), Some(310));
-        assert_eq!(cpu_ms(&Model::with_bridges(&[]).replica()), None);
+        let told = ProcessorTime {
+            used_ms: 310,
+            uptime_ms: 8_316,
+        };
+        assert_eq!(processor_time(&replica), Some(told));
+        assert_eq!(processor_time(&Model::with_bridges(&[]).replica()), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the daemon was told to do, whoever told it: a file or its own
 //! `NodeFlowExport`.
 
+use weir_api::export::ExportCost;
 use weir_api::{Condition, NodeFlowExportSpec};
 
 /// A spec and where it stands in its source.
@@ -15,6 +16,8 @@ pub struct Desired {
     pub acceptance: Option<Acceptance>,
     /// Fields of the spec that this daemon does not know, by their places.
     pub unknown_fields: Vec<String>,
+    /// What of the spec would have hurt and is put right, a sentence each.
+    pub unsafe_values: Vec<String>,
     /// Why the spec cannot be read. Then the one before it counts.
     pub unreadable: Option<String>,
     /// Nothing may be written: the spec cannot be read, and what was asked before is not known.
@@ -22,6 +25,8 @@ pub struct Desired {
     /// Conditions that were reported before the daemon began; they lend their
     /// transition times.
     pub reported: Vec<Condition>,
+    /// What was reported to be the cost then; it stays until there is a figure of our own.
+    pub reported_cost: Option<ExportCost>,
 }
 
 impl Desired {
@@ -31,6 +36,7 @@ impl Desired {
         of(self) == of(other)
             && self.spec == other.spec
             && self.unknown_fields == other.unknown_fields
+            && self.unsafe_values == other.unsafe_values
             && self.unreadable == other.unreadable
             && self.acceptance == other.acceptance
     }

@@ -5,17 +5,20 @@ use std::collections::BTreeSet;
 
 use ovsdb::Link;
 use weir_api::condition::{ConditionStatus, Finding};
-use weir_api::export::{APPLIED, Budget, CONFLICT, EXPORTING, SWITCH_ALIVE, THROTTLED, reason};
+use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
 use weir_api::{NodeFlowExportSpec, Protocol};
 
 use crate::desired::{Acceptance, Desired};
 use crate::diff::Diff;
-use crate::governor::{Excess, Governor};
 use crate::observe::Observed;
 use crate::quirks;
 use crate::rows::DesiredRows;
 use crate::run_folder::SwitchProcess;
 use crate::tables::Slot;
+
+mod budget;
+
+pub use budget::of_budget;
 
 /// All that stands in the source can be done; only where the source is a file.
 pub const ACCEPTED: &str = "Accepted";
@@ -55,7 +58,9 @@ pub enum SwitchAck {
 pub struct NodeState<'a> {
     /// What is asked for.
     pub spec: &'a NodeFlowExportSpec,
-    /// The rows for it.
+    /// The rows that it asks for, of which some may be suspended.
+    pub asked: &'a DesiredRows,
+    /// The rows that are to be in place.
     pub rows: &'a DesiredRows,
     /// What is there.
     pub observed: &'a Observed,
@@ -116,41 +121,6 @@ pub fn of_switch(switch: SwitchProcess) -> Finding {
     finding(SWITCH_ALIVE, status, reason, message)
 }
 
-/// The finding about what the export costs.
-pub fn of_budget(budget: &Budget, governor: &Governor) -> Finding {
-    let words = |excess| match excess {
-        Excess::Processor => (
-            reason::PROCESSOR_OVER_BUDGET,
-            "ovs-vswitchd takes more processor time than spec.budget.vswitchdMillicores",
-        ),
-        Excess::Lost => (
-            reason::LOST_OVER_BUDGET,
-            "the switch loses more packets than spec.budget.lostPerSecond",
-        ),
-    };
-    if let Some(cause) = governor.cause() {
-        let (reason, why) = words(cause);
-        let factor = governor.factor();
-        let message = format!(
-            "{why}: one packet in {factor} times as many is sampled, at most one in {}, and NetFlow is suspended; \
-             it ends after ten calm minutes a step, or with a coarser sampling in the profile",
-            budget.floor()
-        );
-        return finding(THROTTLED, ConditionStatus::True, reason, message);
-    }
-    match governor.excess() {
-        Some(excess) => {
-            let (reason, why) = words(excess);
-            let message = format!("{why}; action Throttle would sample more coarsely");
-            finding(THROTTLED, ConditionStatus::False, reason, message)
-        }
-        None => {
-            let message = "the export costs no more than its budget";
-            finding(THROTTLED, ConditionStatus::False, reason::WITHIN_BUDGET, message)
-        }
-    }
-}
-
 /// The finding about the source itself.
 pub fn of_acceptance(acceptance: &Acceptance) -> Finding {
     let (holds, reason, message) = match acceptance {
@@ -177,7 +147,11 @@ pub fn admit_what_was_ignored(findings: &mut [Finding], desired: &Desired) {
             )
         })
     };
-    let Some((reason, message)) = unread.or_else(unknown) else {
+    let mended = || {
+        let values = desired.unsafe_values.join("; ");
+        (!values.is_empty()).then_some((reason::UNSAFE_VALUES, values))
+    };
+    let Some((reason, message)) = unread.or_else(unknown).or_else(mended) else {
         return;
     };
     let would_hold =
@@ -216,12 +190,34 @@ fn applied(facts: &NodeState<'_>) -> Finding {
     if !pending.is_empty() {
         return no(reason::PENDING, format!("to be written: {}", list(&pending)));
     }
-    if facts.rows.is_empty() {
+    if facts.asked.is_empty() {
         let message = "no collectors are configured, and no row of Weir is in place";
         return finding(APPLIED, ConditionStatus::True, reason::NO_COLLECTORS, message);
     }
-    let message = format!("in place: {}", list(facts.rows.keys()));
+    let suspended = suspended(facts);
+    let message = match (facts.rows.is_empty(), suspended.is_empty()) {
+        (false, true) => format!("in place: {}", list(facts.rows.keys())),
+        (false, false) => format!(
+            "in place: {}; {}",
+            list(facts.rows.keys()),
+            suspended_by_budget(&suspended)
+        ),
+        (true, _) => suspended_by_budget(&suspended),
+    };
     finding(APPLIED, ConditionStatus::True, reason::APPLIED, message)
+}
+
+/// Slots that are asked for and have no row, for the sake of the budget.
+fn suspended<'a>(facts: &NodeState<'a>) -> Vec<&'a Slot> {
+    let asked = facts.asked.keys();
+    asked.filter(|slot| !facts.rows.contains_key(*slot)).collect()
+}
+
+fn suspended_by_budget(slots: &[&Slot]) -> String {
+    format!(
+        "suspended to stay within spec.budget: {}",
+        list(slots.iter().copied())
+    )
 }
 
 fn missing_bridges(slots: &[Slot]) -> String {
@@ -235,9 +231,14 @@ fn missing_bridges(slots: &[Slot]) -> String {
 
 fn exporting(facts: &NodeState<'_>, applied: &Finding) -> Finding {
     let with = |status, reason, message: String| finding(EXPORTING, status, reason, message);
-    if facts.rows.is_empty() {
+    if facts.asked.is_empty() {
         let message = "no collectors are configured";
         return finding(EXPORTING, ConditionStatus::False, reason::NO_COLLECTORS, message);
+    }
+    let suspended = suspended(facts);
+    if facts.rows.is_empty() {
+        let message = suspended_by_budget(&suspended);
+        return with(ConditionStatus::False, reason::THROTTLED, message);
     }
     let in_force: Vec<&Slot> = facts.rows.keys().filter(|slot| is_ours(facts, slot)).collect();
     if in_force.is_empty() {
@@ -273,7 +274,10 @@ fn exporting(facts: &NodeState<'_>, applied: &Finding) -> Finding {
         );
         return with(ConditionStatus::Unknown, reason::SFLOW_AGENT_MISSING, message);
     }
-    let message = format!("in force: {}", list(&in_force));
+    let mut message = format!("in force: {}", list(in_force.iter().copied()));
+    if !suspended.is_empty() {
+        message = format!("{message}; {}", suspended_by_budget(&suspended));
+    }
     with(ConditionStatus::True, reason::EXPORTING, message)
 }
 

@@ -40,6 +40,7 @@ pub mod status_pace;
 pub mod status_writer;
 pub mod tables;
 pub mod transaction;
+pub mod verdict;
 
 pub use agent::{AgentConfig, AgentError, OnExit, inspect, run};
 pub use desired::{Acceptance, Desired};

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use ovsdb::{Operation, OperationResult, TransactError, Uuid, View};
 use weir_api::condition::{Condition, Finding, Time};
-use weir_api::export::{Budget, ExportCost};
-use weir_api::{ConflictPolicy, NodeFlowExportStatus};
+use weir_api::export::THROTTLED;
+use weir_api::{ConflictPolicy, NodeFlowExportSpec, NodeFlowExportStatus};
 
-use crate::cost::Measurement;
+use crate::cost::{Look, Measurement};
 use crate::desired::Desired;
 use crate::diff::{Action, Diff, RowChange, diff};
 use crate::findings::{self, NodeState, SwitchAck};
@@ -47,7 +47,7 @@ pub struct Reconciler {
     published_conditions: Option<Vec<Condition>>,
     /// Whether ovs-vswitchd runs; `None` where its run folder is not on this host.
     switch: Option<SwitchProcess>,
-    cost: Option<ExportCost>,
+    measurement: Option<Measurement>,
     governor: Governor,
 }
 
@@ -109,7 +109,7 @@ impl Reconciler {
             drift_healed: 0,
             published_conditions: None,
             switch: None,
-            cost: None,
+            measurement: None,
             governor: Governor::default(),
         }
     }
@@ -130,14 +130,19 @@ impl Reconciler {
     }
 
     /// What the export costs was found out; the governor holds it against the budget.
-    pub fn measured(&mut self, measurement: Measurement, budget: Option<&Budget>, now: Instant) {
-        self.cost = measurement.cost;
+    pub fn measured(&mut self, measurement: Measurement, spec: &NodeFlowExportSpec, now: Instant) {
+        self.measurement = Some(measurement);
         let before = self.governor.factor();
-        self.governor.measure(budget, &measurement.rates, now);
+        self.governor.measure(spec, &measurement, now);
         let after = self.governor.factor();
         if before != after {
             tracing::warn!(before, after, cause = ?self.governor.cause(), "sampling changes by this factor");
         }
+    }
+
+    /// Whether something is coarser than asked.
+    pub fn is_throttled(&self) -> bool {
+        self.governor.factor() > 1
     }
 
     /// The status was published: its conditions lend their times to the next.
@@ -176,6 +181,7 @@ impl Reconciler {
     ) -> ReconcileStep {
         let spec = self.governor.throttle(&desired.spec);
         let rows = desired_rows(&spec, dialect, &self.node);
+        let asked = desired_rows(&desired.spec, dialect, &self.node);
         let diff = diff(&rows, observed, desired.spec.conflict_policy, dialect);
         let drift = self.drift(&diff, &rows);
         let (switch_ack, overdue_at) = self.switch_ack(observed, now);
@@ -186,6 +192,7 @@ impl Reconciler {
         self.conflicts = diff.conflicts.len();
         let facts = NodeState {
             spec: &desired.spec,
+            asked: &asked,
             rows: &rows,
             observed,
             diff: &diff,
@@ -336,13 +343,34 @@ impl Reconciler {
         time: &Time,
     ) -> NodeFlowExportStatus {
         findings.extend(self.switch.map(findings::of_switch));
-        let budget = desired.spec.budget.as_ref();
-        findings.extend(budget.map(|budget| findings::of_budget(budget, &self.governor)));
+        let look = self.measurement.map(|m| m.look);
+        let judged = desired.spec.budget.is_some();
+        findings.extend(judged.then(|| findings::of_budget(&desired.spec, &self.governor, look)));
         let before = self.published_conditions.as_ref().unwrap_or(&desired.reported);
-        NodeFlowExportStatus {
-            cost: self.cost,
+        let cost = match &self.measurement {
+            Some(measurement) => measurement.cost,
+            None => desired.reported_cost,
+        };
+        let mut status = NodeFlowExportStatus {
+            cost,
             ..status(findings, desired, seen, self.drift_healed, before, time)
+        };
+        if !self.governor.verdict().is_reached() && look != Some(Look::Remote) {
+            keep_verdict(&mut status.conditions, before);
         }
+        status
+    }
+}
+
+/// What the daemon before said of the budget holds for the same spec until there is a verdict
+/// of our own; but what it throttled is as asked again.
+fn keep_verdict(conditions: &mut [Condition], before: &[Condition]) {
+    let kept = before.iter().find(|c| c.type_ == THROTTLED && c.status != "True");
+    let pending = conditions.iter_mut().find(|c| c.type_ == THROTTLED);
+    if let (Some(pending), Some(kept)) = (pending, kept)
+        && pending.observed_generation == kept.observed_generation
+    {
+        pending.clone_from(kept);
     }
 }
 

@@ -8,6 +8,8 @@
 //!   It is short again after three quiet minutes.
 //! - A *new spec* is answered at once, and makes the gap short: somebody is at work, and
 //!   waits.
+//! - Another factor of the governor is written at once, too: the collector scales by the
+//!   sampling in force.
 //! - A *detail* (a message, a count, a cost) is written at most once a minute.
 //! - A write that is refused or gets no answer is tried again once after about ten seconds,
 //!   since a server that starts refuses for a moment; then after a minute, two, four and
@@ -16,6 +18,8 @@
 
 use std::time::{Duration, Instant};
 
+use weir_api::condition::find;
+use weir_api::export::THROTTLED;
 use weir_api::{Condition, NodeFlowExportStatus};
 
 use crate::pace::jittered;
@@ -46,6 +50,8 @@ pub enum Difference {
     Detail,
     /// Something happened.
     Transition,
+    /// The governor changed the sampling, by which the collector scales what it gets.
+    Throttle,
     /// It speaks of another spec, or the object is another.
     NewSpec,
 }
@@ -81,11 +87,19 @@ pub fn difference(written: Option<&NodeFlowExportStatus>, latest: &NodeFlowExpor
         Difference::None
     } else if written.observed_generation != latest.observed_generation {
         Difference::NewSpec
+    } else if throttling(written) != throttling(latest) {
+        Difference::Throttle
     } else if says_the_same(written, latest) {
         Difference::Detail
     } else {
         Difference::Transition
     }
+}
+
+/// What is said while something is throttled, which holds the factor.
+fn throttling(status: &NodeFlowExportStatus) -> Option<&str> {
+    let throttled = find(&status.conditions, THROTTLED).filter(|c| c.status == "True");
+    throttled.map(|condition| condition.message.as_str())
 }
 
 fn says_the_same(a: &NodeFlowExportStatus, b: &NodeFlowExportStatus) -> bool {
@@ -131,7 +145,9 @@ impl StatusPace {
             Difference::None => return None,
             Difference::Detail => self.detail_at.max(self.gap_ends),
             Difference::Transition => self.gap_ends,
-            Difference::NewSpec => now,
+            // The governor has a pace of its own: looks every 5 s, eight steps up, ten minutes
+            // for each one down.
+            Difference::Throttle | Difference::NewSpec => now,
         };
         Some(at.max(self.blocked_until.unwrap_or(now)).max(now))
     }

@@ -224,6 +224,7 @@ fn export_that_would_feed_itself_keeps_its_cache_wherever_it_was_turned_off() {
     let cases = [
         (None, uncached(Some(1), Some(0), None)),
         (None, uncached(Some(99), Some(7), Some(0))),
+        (None, uncached(Some(1), None, Some(1))),
         // The ConfigMap turns the cache off, and the profile samples often, or the other way round.
         (Some(config(None)), uncached(Some(50), None, None)),
         (Some(config(Some(2))), uncached(None, None, None)),
@@ -233,7 +234,7 @@ fn export_that_would_feed_itself_keeps_its_cache_wherever_it_was_turned_off() {
         let ipfix = bridge.ipfix.unwrap();
         assert!(ipfix.sampling.unwrap() < 100, "{tuning:?}");
         let cache = (ipfix.cache_active_timeout, ipfix.cache_max_flows);
-        assert!(cache.0 > Some(0) && cache.1 > Some(0), "{tuning:?}: {cache:?}");
+        assert!(cache.0 > Some(0) && cache.1 >= Some(100), "{tuning:?}: {cache:?}");
         assert!(
             problems.contains("ExportProfile tuned") && problems.contains("feed itself"),
             "{problems}"
@@ -244,6 +245,70 @@ fn export_that_would_feed_itself_keeps_its_cache_wherever_it_was_turned_off() {
         assert_eq!(problems, "", "{sampling:?}");
         assert!(bridge.ipfix.is_none_or(|ipfix| ipfix.cache_max_flows == Some(0)));
     }
+}
+
+#[test]
+fn sflow_that_would_feed_itself_is_sampled_more_coarsely_and_named() {
+    let mut tuning = ExportProfileSpec::default();
+    (tuning.s_flow.sampling, tuning.s_flow.header) = (Some(1), Some(1_299));
+    let (bridge, problems) = planned_with_problems(None, tuning.clone());
+    assert_eq!(bridge.s_flow.unwrap().sampling, Some(3));
+    assert!(
+        problems.contains("sFlow.sampling") && problems.contains("feed itself"),
+        "{problems}"
+    );
+    tuning.s_flow.header = None;
+    let (bridge, problems) = planned_with_problems(None, tuning);
+    assert_eq!(
+        (bridge.s_flow.unwrap().sampling, problems.as_str()),
+        (Some(1), "")
+    );
+}
+
+#[test]
+fn a_floor_that_lets_nothing_be_throttled_is_named() {
+    let budget = crate::export::Budget {
+        action: crate::export::BudgetAction::Throttle,
+        floor: Some(100),
+        ..Default::default()
+    };
+    let tuning = ExportProfileSpec {
+        budget: Some(budget),
+        ..ExportProfileSpec::default()
+    };
+    let (_, problems) = planned_with_problems(None, tuning);
+    assert!(
+        problems.contains("budget.floor") && problems.contains("400"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_spec_that_did_not_come_of_this_planner_cannot_start_a_storm_either() {
+    let (targets, _) = Targets::resolve(Some(&flows(&[], &["192.0.2.9:1"])), None, &no_services);
+    let (safe, _) = plan(&targets, None, &node(), &|_| 1);
+    let mut same = safe.clone();
+    assert_eq!((enforce(&mut same), &same), (Vec::new(), &safe));
+    let mut storm = safe;
+    let ipfix = storm.bridges[0].ipfix.as_mut().unwrap();
+    (ipfix.sampling, ipfix.cache_max_flows, ipfix.cache_active_timeout) = (Some(1), None, Some(7));
+    storm.bridges[0].s_flow = Some(SFlowExport {
+        targets: vec!["192.0.2.9:2".to_owned(); 10],
+        sampling: Some(1),
+        ..Default::default()
+    });
+    let problems = enforce(&mut storm);
+    let ipfix = storm.bridges[0].ipfix.as_ref().unwrap();
+    assert_eq!(
+        (ipfix.cache_active_timeout, ipfix.cache_max_flows),
+        (Some(7), Some(5_000))
+    );
+    assert_eq!(storm.bridges[0].s_flow.as_ref().unwrap().sampling, Some(4));
+    assert!(
+        problems.len() == 2 && problems[0].place == "bridge br-int",
+        "{problems:?}"
+    );
+    assert_eq!(enforce(&mut storm), Vec::new());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! server. Pure.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_api::export::ExportCost;
 
@@ -12,37 +12,59 @@ use super::{Rates, Sample};
 /// What the figures are an average of.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// A processor time that stayed the same for so long did not grow.
+/// A processor time that was not written down anew for so long is not known any more. OVS
+/// writes it every 5 s.
 const STALE: Duration = Duration::from_secs(15);
+
+/// How long nothing and next to nothing are one figure: a single packet stays in the
+/// average for [`WINDOW`], and is no news twice.
+const NEAR_NOTHING: Duration = Duration::from_secs(120);
 
 /// The last minute, and what was told.
 #[derive(Debug, Default)]
 pub struct CostModel {
     samples: VecDeque<Sample>,
     told: Option<ExportCost>,
+    /// What is told is of the daemon before this one.
+    reported: bool,
+    figures: [Steady; 4],
 }
 
 impl CostModel {
+    /// Begins with the figures of the daemon before; they stay until there is a minute of
+    /// our own.
+    pub fn beginning_with(reported: Option<ExportCost>) -> Self {
+        Self {
+            told: reported,
+            reported: reported.is_some(),
+            ..Self::default()
+        }
+    }
+
     /// Takes the newest sample in.
     pub fn add(&mut self, sample: Sample) {
+        let at = sample.at;
         self.samples.push_back(sample);
         // The oldest that is kept is as old as the window, or the last before it.
-        while self.samples.len() > 2 && sample.at.saturating_duration_since(self.samples[1].at) >= WINDOW {
+        while self.samples.len() > 2 && at.saturating_duration_since(self.samples[1].at) >= WINDOW {
             self.samples.pop_front();
         }
         let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
             return;
         };
-        if first.at == last.at {
+        let age = last.at.saturating_duration_since(first.at);
+        if age.is_zero() || (self.reported && age < WINDOW) {
             return;
         }
+        self.reported = false;
         let rates = Rates::between(first, last);
         let told = self.told.unwrap_or_default();
+        let [processor, datagrams, errors, lost] = &mut self.figures;
         self.told = Some(ExportCost {
-            vswitchd_millicores: steady(told.vswitchd_millicores, rates.millicores),
-            datagrams_per_second: steady(told.datagrams_per_second, rates.datagrams),
-            send_errors_per_second: steady(told.send_errors_per_second, rates.send_errors),
-            lost_per_second: steady(told.lost_per_second, rates.lost),
+            vswitchd_millicores: processor.tell(told.vswitchd_millicores, rates.millicores, at),
+            datagrams_per_second: datagrams.tell(told.datagrams_per_second, rates.datagrams, at),
+            send_errors_per_second: errors.tell(told.send_errors_per_second, rates.send_errors, at),
+            lost_per_second: lost.tell(told.lost_per_second, rates.lost, at),
         });
     }
 
@@ -60,14 +82,14 @@ impl CostModel {
     }
 
     /// OVS writes its processor time down every 5 s, out of step with us: a look may find
-    /// the same number again, and the next one twice as much more. So the rate is that
-    /// between two new numbers, and it holds until it is certain that there is none.
+    /// the same again. So the rate is that between the last two that differ, and holds until
+    /// there ought to have been another.
     fn millicores(&self) -> Option<f64> {
         let last = self.samples.back()?;
         let mut fresh: Vec<&Sample> = self.samples.iter().collect();
-        fresh.dedup_by_key(|sample| sample.cpu_ms);
+        fresh.dedup_by_key(|sample| sample.processor);
         if last.at.saturating_duration_since(fresh.last()?.at) >= STALE {
-            return last.cpu_ms.map(|_| 0.0);
+            return None;
         }
         match fresh.as_slice() {
             [.., before, after] => Rates::between(before, after).millicores,
@@ -81,11 +103,32 @@ impl CostModel {
     }
 }
 
-/// The figure told before, unless the rate is more than a fifth away from it.
-fn steady(told: Option<u32>, rate: Option<f64>) -> Option<u32> {
-    let fresh = two_digits(rate?);
-    let near = |told: &u32| *told > 0 && fresh > 0 && fresh.abs_diff(*told) <= (*told / 5).max(1);
-    Some(told.filter(near).unwrap_or(fresh))
+/// One figure, and since when it would be another.
+#[derive(Debug, Clone, Copy, Default)]
+struct Steady {
+    differs_since: Option<Instant>,
+}
+
+impl Steady {
+    /// The figure told before, unless the rate is more than a fifth away from it.
+    fn tell(&mut self, told: Option<u32>, rate: Option<f64>, now: Instant) -> Option<u32> {
+        let fresh = two_digits(rate?);
+        let same = match (told, fresh) {
+            (Some(0), 1) | (Some(1), 0) => {
+                let since = *self.differs_since.get_or_insert(now);
+                now.saturating_duration_since(since) < NEAR_NOTHING
+            }
+            (Some(told), fresh) => {
+                self.differs_since = None;
+                told == fresh || (told > 0 && fresh > 0 && fresh.abs_diff(told) <= (told / 5).max(1))
+            }
+            (None, _) => false,
+        };
+        if !same {
+            self.differs_since = None;
+        }
+        told.filter(|_| same).or(Some(fresh))
+    }
 }
 
 /// Two significant digits, rounded up: what is not nothing is not shown as nothing.
@@ -101,22 +144,30 @@ fn two_digits(rate: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+    use crate::cost::{IpfixCounters, ProcessorTime};
 
-    fn model_of(datagrams: &[u64]) -> Vec<Option<u32>> {
+    fn sample(at: Instant, sent: u64) -> Sample {
+        let counters = IpfixCounters { sent, send_errors: 0 };
+        Sample {
+            at,
+            ipfix: [("br-int".to_owned(), Some(counters))].into(),
+            lost: None,
+            processor: None,
+        }
+    }
+
+    /// Samples of 15 s each, and the figure after each.
+    fn told_by(mut model: CostModel, datagrams: &[u64]) -> Vec<Option<u32>> {
         let start = Instant::now();
-        let mut model = CostModel::default();
-        let mut told = |(i, datagrams): (usize, &u64)| {
-            model.add(Sample {
-                at: start + Duration::from_secs(15 * i as u64),
-                datagrams: Some(*datagrams),
-                send_errors: None,
-                lost: None,
-                cpu_ms: None,
-            });
+        let mut told = |(i, sent): (usize, &u64)| {
+            model.add(sample(start + Duration::from_secs(15 * i as u64), *sent));
             model.cost().and_then(|cost| cost.datagrams_per_second)
         };
         datagrams.iter().enumerate().map(&mut told).collect()
+    }
+
+    fn model_of(datagrams: &[u64]) -> Vec<Option<u32>> {
+        told_by(CostModel::default(), datagrams)
     }
 
     #[test]
@@ -141,25 +192,67 @@ mod tests {
     }
 
     #[test]
-    fn a_processor_time_that_is_written_out_of_step_gives_an_even_rate() {
+    fn a_packet_now_and_then_is_no_news_and_one_that_stays_is() {
+        let seldom: Vec<u64> = (0..100).map(|i| i / 8).collect();
+        assert!(
+            model_of(&seldom)[1..].iter().all(|told| *told == Some(0)),
+            "{seldom:?}"
+        );
+        let always: Vec<u64> = (0..100).map(|i| u64::saturating_sub(i, 8)).collect();
+        let mut told = model_of(&always);
+        told.dedup();
+        assert_eq!(told, [None, Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn the_figures_of_the_daemon_before_stay_for_a_minute_and_while_they_are_near() {
+        let before = ExportCost {
+            datagrams_per_second: Some(110),
+            ..ExportCost::default()
+        };
+        let model = || CostModel::beginning_with(Some(before));
+        let told = told_by(model(), &[0, 9_000, 9_000, 9_000, 6_000 + 9]);
+        assert_eq!(told[..4], [Some(110); 4]);
+        let near = told_by(model(), &[0, 1_500, 3_000, 4_500, 6_000, 7_500]);
+        assert_eq!(near, [Some(110); 6]);
+        let far = told_by(model(), &[0, 150, 300, 450, 600, 750]);
+        assert_eq!(far.last(), Some(&Some(10)));
+    }
+
+    #[test]
+    fn a_processor_time_that_is_written_out_of_step_gives_an_even_rate_until_it_is_stale() {
         let start = Instant::now();
         let mut model = CostModel::default();
         let mut rates = Vec::new();
-        for (i, cpu_ms) in [0, 500, 500, 1_500, 2_000, 2_000, 2_000, 2_000]
-            .into_iter()
-            .enumerate()
-        {
+        let told = [0, 500, 500, 1_500, 2_000, 2_000, 2_000, 2_000];
+        for (i, used_ms) in told.into_iter().enumerate() {
             model.add(Sample {
-                at: start + Duration::from_secs(5 * i as u64),
-                datagrams: None,
-                send_errors: None,
-                lost: None,
-                cpu_ms: Some(cpu_ms),
+                processor: Some(ProcessorTime {
+                    used_ms,
+                    uptime_ms: used_ms * 10,
+                }),
+                ..sample(start + Duration::from_secs(5 * i as u64), 0)
             });
             rates.push(model.latest().millicores);
         }
         let even = Some(100.0);
-        assert_eq!(rates, [None, even, even, even, even, even, even, Some(0.0)]);
+        assert_eq!(rates, [None, even, even, even, even, even, even, None]);
+    }
+
+    #[test]
+    fn a_switch_that_does_nothing_is_known_to_do_nothing() {
+        let start = Instant::now();
+        let mut model = CostModel::default();
+        for i in 0..10_u64 {
+            model.add(Sample {
+                processor: Some(ProcessorTime {
+                    used_ms: 500,
+                    uptime_ms: 5_000 * i,
+                }),
+                ..sample(start + Duration::from_secs(5 * i), 0)
+            });
+        }
+        assert_eq!(model.latest().millicores, Some(0.0));
     }
 
     #[test]

@@ -27,13 +27,6 @@ pub struct IpfixCounters {
     pub send_errors: u64,
 }
 
-impl std::ops::AddAssign for IpfixCounters {
-    fn add_assign(&mut self, other: Self) {
-        self.sent = self.sent.saturating_add(other.sent);
-        self.send_errors = self.send_errors.saturating_add(other.send_errors);
-    }
-}
-
 /// Hello in version 1.0, then the question.
 pub fn request() -> Vec<u8> {
     let mut bytes = vec![VERSION, HELLO, 0, 8, 0, 0, 0, 1];

@@ -28,6 +28,7 @@ fn findings_with(exports: Vec<BridgeExport>, switch_ack: SwitchAck, switch: Swit
     let (observed, diff) = compare(&model);
     of_synced(&NodeState {
         spec: &spec,
+        asked: &rows,
         rows: &rows,
         observed: &observed,
         diff: &diff,

@@ -6,6 +6,7 @@
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
+use weir_api::plan::enforce;
 use weir_api::unknown::unknown_fields;
 use weir_api::{NodeFlowExportSpec, NodeFlowExportStatus};
 
@@ -29,18 +30,22 @@ fn status(object: &DynamicObject) -> Option<NodeFlowExportStatus> {
 /// What it asks for. A spec that cannot be read leaves what was asked `before` in force,
 /// and without that whatever stands.
 pub fn desired(object: DynamicObject, before: Option<&Desired>) -> Desired {
-    let reported = status(&object).map(|s| s.conditions).unwrap_or_default();
+    let written = status(&object).unwrap_or_default();
+    let (reported, reported_cost) = (written.conditions, written.cost);
     let raw = object.data.get("spec").cloned().unwrap_or(Value::Null);
     let read: Result<NodeFlowExportSpec, _> = serde_json::from_value(raw.clone());
     let generation = object.metadata.generation;
     match read {
-        Ok(spec) => {
+        Ok(mut spec) => {
             let known = serde_json::to_value(&spec).unwrap_or_default();
+            let unsafe_values = enforce(&mut spec);
             Desired {
                 generation,
                 unknown_fields: unknown_fields("spec", &raw, &known),
+                unsafe_values: unsafe_values.iter().map(ToString::to_string).collect(),
                 spec,
                 reported,
+                reported_cost,
                 ..Desired::default()
             }
         }
@@ -50,6 +55,7 @@ pub fn desired(object: DynamicObject, before: Option<&Desired>) -> Desired {
             unreadable: Some(error.to_string()),
             hold: before.is_none_or(|b| b.hold),
             reported,
+            reported_cost,
             ..Desired::default()
         },
     }
@@ -82,6 +88,16 @@ mod tests {
         assert_eq!(desired.unknown_fields, ["spec.pace"]);
         assert_eq!(desired.spec.bridges[0].name, "br-int");
         assert_eq!((desired.generation, desired.hold), (Some(2), false));
+    }
+
+    #[test]
+    fn a_spec_that_would_start_a_storm_is_put_right_and_named() {
+        let mut storm = of("br-int");
+        storm["bridges"][0]["ipfix"] = json!({"targets": ["192.0.2.1:1"], "sampling": 1});
+        let desired = desired(object(storm), None);
+        let ipfix = desired.spec.bridges[0].ipfix.as_ref().unwrap();
+        assert_eq!(ipfix.cache_max_flows, Some(5_000));
+        assert!(desired.unsafe_values[0].contains("bridge br-int") && desired.unknown_fields.is_empty());
     }
 
     #[test]

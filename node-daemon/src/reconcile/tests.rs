@@ -3,7 +3,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use ovsdb::{Datum, ErrorCode, FailedAt, Link, OvsdbError};
 use weir_api::condition::find;
-use weir_api::export::{APPLIED, Budget, BudgetAction, CONFLICT, EXPORTING, THROTTLED, reason};
+use weir_api::export::{APPLIED, Budget, BudgetAction, CONFLICT, EXPORTING, ExportCost, THROTTLED, reason};
 use weir_api::{BridgeExport, Protocol};
 
 use super::*;
@@ -71,6 +71,11 @@ impl Bench {
             self.reconciler.committed(&plan, &results, self.now);
         }
         panic!("does not settle");
+    }
+
+    fn measured(&mut self, measurement: Measurement) {
+        self.reconciler
+            .measured(measurement, &self.desired.spec, self.now);
     }
 
     /// ovs-vswitchd follows.
@@ -148,33 +153,119 @@ fn what_is_over_its_budget_is_sampled_more_coarsely_and_that_is_no_drift() {
     bench.settle();
     bench.take_over();
     let status = bench.settle();
+    assert_eq!(reason_of(&status, THROTTLED), ("Unknown", reason::PENDING));
+    bench.measured(lost(0.0));
+    let status = bench.settle();
     assert_eq!(reason_of(&status, THROTTLED), ("False", reason::WITHIN_BUDGET));
-    let lost = |rate| Measurement {
-        cost: None,
-        rates: Rates {
-            lost: Some(rate),
-            ..Rates::default()
-        },
-    };
-    let now = bench.now;
-    bench.reconciler.measured(lost(99.0), Some(&budget), now);
+    bench.measured(lost(99.0));
     bench.settle();
     bench.take_over();
     let status = bench.settle();
     assert_eq!(reason_of(&status, THROTTLED), ("True", reason::LOST_OVER_BUDGET));
     assert_eq!(status.reason, reason::LOST_OVER_BUDGET);
     assert!(bench.model.on("br-int", Protocol::NetFlow).is_none(), "suspended");
+    let applied = find(&status.conditions, APPLIED).unwrap();
+    assert!(
+        applied.status == "True" && applied.message.contains("suspended to stay within spec.budget: "),
+        "{}",
+        applied.message
+    );
     let sampling = |bench: &Bench| {
         let (_, row) = bench.model.on("br-int", Protocol::Ipfix).unwrap();
         row["sampling"].as_integer()
     };
     assert_eq!((sampling(&bench), status.drift_healed), (Some(3_200), 0));
     bench.desired.spec.budget = None;
-    bench.reconciler.measured(lost(0.0), None, now);
+    bench.measured(lost(0.0));
     let status = bench.settle();
     assert_eq!((sampling(&bench), status.drift_healed), (Some(400), 0));
     assert!(find(&status.conditions, THROTTLED).is_none());
     assert!(bench.model.on("br-int", Protocol::NetFlow).is_some());
+}
+
+fn lost(rate: f64) -> Measurement {
+    Measurement {
+        look: Look::Taken,
+        cost: None,
+        rates: Rates {
+            lost: Some(rate),
+            ..Rates::default()
+        },
+    }
+}
+
+#[test]
+fn netflow_alone_that_is_suspended_is_not_told_as_nothing_configured() {
+    let mut bench = Bench::new(&["br-int"], vec![bridge("br-int", &[Protocol::NetFlow], TARGET)]);
+    bench.desired.spec.budget = Some(Budget {
+        lost_per_second: Some(10),
+        action: BudgetAction::Throttle,
+        ..Budget::default()
+    });
+    bench.settle();
+    bench.measured(lost(99.0));
+    bench.settle();
+    bench.take_over();
+    let status = bench.settle();
+    assert!(bench.model.on("br-int", Protocol::NetFlow).is_none());
+    assert!(bench.reconciler.is_throttled(), "so it is measured on");
+    assert_eq!(reason_of(&status, EXPORTING), ("False", reason::THROTTLED));
+    assert_eq!(reason_of(&status, APPLIED), ("True", reason::APPLIED));
+    assert_eq!(reason_of(&status, THROTTLED), ("True", reason::LOST_OVER_BUDGET));
+    for _ in 0..122 {
+        bench.now += Duration::from_secs(5);
+        bench.measured(lost(0.0));
+    }
+    let status = bench.settle();
+    assert!(bench.model.on("br-int", Protocol::NetFlow).is_some());
+    assert_eq!(status.protocols, "NetFlow");
+}
+
+#[test]
+fn a_bounded_figure_that_is_not_known_is_not_within_its_budget() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.desired.spec.budget = Some(Budget {
+        vswitchd_millicores: Some(500),
+        lost_per_second: Some(10),
+        ..Budget::default()
+    });
+    for _ in 0..4 {
+        bench.measured(lost(0.0));
+    }
+    let throttled = |status: &NodeFlowExportStatus| find(&status.conditions, THROTTLED).cloned().unwrap();
+    let found = throttled(&bench.settle());
+    assert_eq!(
+        (found.status.as_str(), found.reason.as_str()),
+        ("Unknown", reason::COST_UNKNOWN)
+    );
+    assert!(found.message.contains("enable-statistics=true") && !found.message.contains("dpctl"));
+    bench.measured(Measurement {
+        look: Look::Remote,
+        ..Measurement::default()
+    });
+    let found = throttled(&bench.settle());
+    assert_eq!(found.reason, reason::COST_UNKNOWN);
+    assert!(found.message.contains("over the network"), "{}", found.message);
+}
+
+#[test]
+fn what_the_daemon_before_said_of_cost_stays_until_there_is_something_of_our_own() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.desired.spec.budget = Some(Budget {
+        lost_per_second: Some(10),
+        ..Budget::default()
+    });
+    bench.measured(lost(0.0));
+    let before = bench.settle();
+    let mut next = Bench::new(&["br-int"], everything());
+    next.desired = bench.desired.clone();
+    next.desired.reported = before.conditions.clone();
+    next.desired.reported_cost = Some(ExportCost::default());
+    let status = next.settle();
+    assert_eq!(reason_of(&status, THROTTLED), ("False", reason::WITHIN_BUDGET));
+    assert_eq!(status.cost, Some(ExportCost::default()));
+    next.desired.generation = Some(9);
+    assert_eq!(reason_of(&next.settle(), THROTTLED), ("Unknown", reason::PENDING));
 }
 
 #[test]

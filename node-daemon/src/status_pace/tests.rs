@@ -129,3 +129,38 @@ fn other_words_and_numbers_are_details_and_other_states_are_transitions() {
     next.observed_generation = Some(2);
     assert_eq!(difference(Some(&first), &next), Difference::NewSpec);
 }
+
+#[test]
+fn another_factor_of_the_governor_is_written_at_once_whatever_was_written_before() {
+    use weir_api::condition::{ConditionStatus, Finding, conclude};
+    let time = serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap();
+    let status = |status, message: &str| NodeFlowExportStatus {
+        conditions: conclude(
+            &[Finding {
+                kind: THROTTLED,
+                status,
+                reason: "LostOverBudget",
+                message: message.to_owned(),
+            }],
+            &[],
+            Some(1),
+            &time,
+        ),
+        ..Default::default()
+    };
+    let (asked, eight, more) = (
+        status(ConditionStatus::False, "over"),
+        status(ConditionStatus::True, "8 times"),
+        status(ConditionStatus::True, "64 times"),
+    );
+    for (before, after) in [(&asked, &eight), (&eight, &more), (&more, &asked)] {
+        assert_eq!(difference(Some(before), after), Difference::Throttle);
+    }
+    let now = Instant::now();
+    let mut pace = StatusPace::new(now);
+    for _ in 0..8 {
+        pace.tried(Difference::Transition, WriteOutcome::Written, now);
+    }
+    assert!(wait(&pace, Difference::Transition, now) > 50.0);
+    assert_eq!(pace.due(Difference::Throttle, now), Some(now));
+}

@@ -1,14 +1,17 @@
 //! Many daemons, each with the statuses that the reconcile loop comes to, before a model of
 //! the API server, in time that is counted and not waited for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ovsdb::{Link, View};
 use weir_api::Protocol;
-use weir_api::condition::Time;
+use weir_api::condition::{Time, find};
+use weir_api::export::{Budget, BudgetAction, THROTTLED};
 
 use super::*;
+use crate::cost::{CostModel, Look, Measurement, ProcessorTime, Sample};
 use crate::desired::Desired;
 use crate::fixture::{Model, bridge, schema, spec};
 use crate::reconcile::Reconciler;
@@ -27,6 +30,8 @@ struct Node {
     reconciler: Reconciler,
     model: Model,
     start: Instant,
+    desired: Desired,
+    cost: CostModel,
 }
 
 impl Node {
@@ -35,18 +40,50 @@ impl Node {
             reconciler: Reconciler::new("node-a", "unix:/db.sock"),
             model: Model::with_bridges(&["br-int"]),
             start: Instant::now(),
+            desired: Desired {
+                spec: spec(vec![bridge("br-int", &Protocol::ALL, "192.0.2.9:2055")]),
+                generation: Some(1),
+                ..Desired::default()
+            },
+            cost: CostModel::default(),
         }
+    }
+
+    /// The daemon starts again, with what it wrote last.
+    fn restart(&mut self, written: &NodeFlowExportStatus) {
+        self.reconciler = Reconciler::new("node-a", "unix:/db.sock");
+        self.desired.reported.clone_from(&written.conditions);
+        self.desired.reported_cost = written.cost;
+        self.cost = CostModel::beginning_with(written.cost);
+    }
+
+    /// A look at the counters, every 5 s.
+    fn look(&mut self, second: usize, lost: u64, used_ms: u64) {
+        if !second.is_multiple_of(5) {
+            return;
+        }
+        let now = self.start + Duration::from_secs(second as u64);
+        self.cost.add(Sample {
+            at: now,
+            ipfix: BTreeMap::new(),
+            lost: Some(lost),
+            processor: Some(ProcessorTime {
+                used_ms,
+                uptime_ms: second as u64 * 1_000,
+            }),
+        });
+        let measurement = Measurement {
+            look: Look::Taken,
+            cost: self.cost.cost(),
+            rates: self.cost.latest(),
+        };
+        self.reconciler.measured(measurement, &self.desired.spec, now);
     }
 
     /// The status after one turn at that second, once nothing more can be done.
     fn turn(&mut self, second: usize, link: &Link) -> NodeFlowExportStatus {
         let now = self.start + Duration::from_secs(second as u64);
         let time = Time(k8s_openapi::jiff::Timestamp::from_second(second as i64).unwrap());
-        let desired = Desired {
-            spec: spec(vec![bridge("br-int", &Protocol::ALL, "192.0.2.9:2055")]),
-            generation: Some(1),
-            ..Desired::default()
-        };
         loop {
             let view = View {
                 link: link.clone(),
@@ -55,7 +92,7 @@ impl Node {
                 syncs: 1,
                 version: 0,
             };
-            let turn = self.reconciler.step(&view, &desired, now, &time);
+            let turn = self.reconciler.step(&view, &self.desired, now, &time);
             let Some(plan) = turn.plan else {
                 self.reconciler.published(&turn.status);
                 return turn.status;
@@ -154,6 +191,76 @@ fn a_fleet_at_rest_writes_each_status_once() {
     // The first, and "Pending" that becomes overdue since the model has no switch.
     assert!(writes.iter().sum::<usize>() <= 2 * DAEMONS);
     assert_eq!(writes[60..].iter().sum::<usize>(), 0, "at rest none");
+}
+
+const BUDGET: Budget = Budget {
+    vswitchd_millicores: Some(500),
+    lost_per_second: Some(10),
+    action: BudgetAction::Throttle,
+    floor: None,
+};
+
+/// One that is well within its budget, loses a packet every three minutes and uses the
+/// processor a little more or less; its daemon starts again after ten minutes.
+#[test]
+fn a_fleet_with_a_budget_rests_though_its_figures_waver_and_its_daemons_start_again() {
+    let mut last = NodeFlowExportStatus::default();
+    let mut node = Node::new();
+    node.desired.spec.budget = Some(BUDGET);
+    let mut turn = |second: usize| {
+        if second == 600 {
+            node.restart(&last);
+        }
+        let waver = [0, 40, 90, 30][second / 5 % 4];
+        let before = 1_000_000 + second as u64 / 180;
+        node.look(second, before, second as u64 * 100 + waver);
+        last = node.turn(second, &Link::Synced);
+        last.clone()
+    };
+    let rest: Vec<_> = (0..SECONDS).map(&mut turn).collect();
+    assert!(
+        rest[599]
+            .cost
+            .is_some_and(|cost| cost.vswitchd_millicores > Some(0))
+    );
+    let writes = run(&rest, takes_all, false);
+    assert_eq!(writes[120..600].iter().sum::<usize>(), 0, "at rest none");
+    // The model has no switch: what one that starts again waits for is pending for 5 s.
+    let again: Vec<_> = (600..SECONDS).filter(|second| writes[*second] > 0).collect();
+    assert!(again.iter().all(|second| *second < 650), "{again:?}");
+    let verdicts =
+        |status: &NodeFlowExportStatus| (find(&status.conditions, THROTTLED).cloned(), status.cost);
+    assert!(
+        rest[600..]
+            .iter()
+            .all(|status| verdicts(status) == verdicts(&rest[599]))
+    );
+}
+
+#[test]
+fn figures_that_swing_about_their_budget_do_not_make_a_fleet_write_more() {
+    for (what, action) in [
+        ("Report", BudgetAction::Report),
+        ("Throttle", BudgetAction::Throttle),
+    ] {
+        let (mut lost, mut used) = (0, 0);
+        let swinging = statuses(|node, second| {
+            node.desired.spec.budget = Some(Budget { action, ..BUDGET });
+            if second % 5 == 0 {
+                lost += [0, 500, 0][second / 5 % 3];
+                used += [5_000, 0, 5_000, 5_000][second / 5 % 4];
+            }
+            node.look(second, lost, used);
+            Link::Synced
+        });
+        let mut reasons: Vec<_> = swinging
+            .iter()
+            .map(|status| find(&status.conditions, THROTTLED).unwrap().reason.clone())
+            .collect();
+        reasons.dedup();
+        assert!(reasons.len() <= 4, "{what}: {reasons:?}");
+        assert_bounded(what, &run(&swinging, takes_all, false));
+    }
 }
 
 #[test]

@@ -62,6 +62,8 @@ fn bad_profiles_are_refused(stage: &mut Stage) -> Result<()> {
     for (spec, words) in [
         ("{ipfix: {sampling: 99, cacheMaxFlows: 0}}", "feed itself"),
         ("{ipfix: {sampling: 1, cacheActiveTimeout: 0}}", "feed itself"),
+        ("{ipfix: {sampling: 1, cacheMaxFlows: 1}}", "feed itself"),
+        ("{sFlow: {sampling: 1, header: 1299}}", "feed itself"),
         ("{sFlow: {header: 1300}}", "1299"),
         ("{netFlow: {activeTimeout: 86401}}", "86400"),
     ] {
@@ -74,6 +76,8 @@ fn bad_profiles_are_refused(stage: &mut Stage) -> Result<()> {
         "{ipfix: {sampling: 100, cacheMaxFlows: 0}}",
         "{ipfix: {cacheMaxFlows: 0}}",
         "{ipfix: {sampling: 1}}",
+        "{ipfix: {sampling: 1, cacheMaxFlows: 100}}",
+        "{sFlow: {sampling: 1}}",
     ] {
         apply(spec)?;
     }

@@ -286,8 +286,8 @@ fn a_profile_tunes(stage: &mut Stage) -> Result<()> {
     stage.wait_condition(
         &["nodeflowexport", "node-a"],
         "Throttled",
-        "False",
-        &["WithinBudget"],
+        "Unknown",
+        &["CostUnknown", "enable-statistics=true"],
     )?;
     let other = column(&tuned, "ipfix", "other_config")?;
     // Before OVS 3.2 the switch is inverted: true is what disables.
