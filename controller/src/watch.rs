@@ -34,6 +34,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub fn bound(config: &mut Config) {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(CONNECT_TIMEOUT);
+    // kube's own retries are 15, from 5 ms on: writes have gaps of their own.
+    config.default_retry = false;
     config.read_timeout = Some(READ_TIMEOUT);
     // The time in the pool does not count.
     config.reset_reader_on_write = true;
