@@ -228,19 +228,19 @@ const MOST_TARGETS: usize = crate::network::MAX_COLLECTORS;
 /// The least sFlow sampling with this many bytes of each packet for so many collectors, so
 /// that export through bridges does not feed itself. A datagram of OVS has 1400 bytes
 /// (`SFL_DEFAULT_DATAGRAM_SIZE`), a sample about 100 beside the packet's; each datagram goes
-/// to every collector, and two bridges may sample it: less than one datagram must come of it.
+/// to every collector, and two bridges may sample it: no more than one datagram may come of it.
 pub fn min_s_flow_sampling(header: u32, targets: usize) -> u32 {
     let samples = (1_372 / header.saturating_add(100)).max(1);
     let targets = u32::try_from(targets).unwrap_or(u32::MAX);
-    targets.saturating_mul(2) / samples + 1
+    targets.saturating_mul(2).div_ceil(samples).max(1)
 }
 
 /// What the API server can know of it: without the collectors, samples that fill a datagram
 /// of their own are bounded for the most there can be.
 const S_FLOW_RULE: &str = "!has(self.header) || self.header <= 128 || !has(self.sampling) || \
-    self.sampling == 0 || self.sampling >= 21";
+    self.sampling == 0 || self.sampling >= 20";
 
-const S_FLOW_MESSAGE: &str = "with more than 128 bytes of each packet (header) sampling must be at least 21: export \
+const S_FLOW_MESSAGE: &str = "with more than 128 bytes of each packet (header) sampling must be at least 20: export \
     through the bridge would feed itself";
 
 /// Most bytes of a packet that fit into a datagram of OVS's sFlow, 1400 bytes, with what

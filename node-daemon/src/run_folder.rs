@@ -6,12 +6,13 @@
 //! Reads the file system and nothing else; the clock is the caller's.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ovsdb::Endpoint;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 /// How often it is looked at.
@@ -20,13 +21,11 @@ pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the socket may be absent from a folder that was removed.
 pub const REMOVED_FOLDER_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long the socket may be absent from a folder that is still there. Another start
-/// of the daemon seldom helps then, so it is not tried often.
-pub const ABSENT_SOCKET_LIMIT: Duration = Duration::from_secs(600);
-
 /// Name of the file that ovs-vswitchd keeps locked while it runs
 /// (`lib/daemon-unix.c`, `make_pidfile`).
 const PID_FILE: &str = "ovs-vswitchd.pid";
+/// Bytes of it that are read.
+const MAX_PID_FILE: u64 = 32;
 
 /// Whether ovs-vswitchd runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -125,25 +124,47 @@ fn presence(socket: &Path, folder: &Path) -> SocketPresence {
 /// Whether some process holds a POSIX lock on the file, which the kernel drops with the
 /// process, however it ends. A reader may ask.
 fn is_locked(path: &Path) -> io::Result<bool> {
-    let file = File::open(path)?;
+    let file = open_file(path)?;
     Ok(fcntl_getlk(&file, &Flock::from(FlockType::WriteLock))?.is_some())
 }
 
-/// For how long the socket has been absent.
+/// The process that ovs-vswitchd says it is.
+///
+/// # Errors
+/// There is no such file, or it holds no number.
+pub fn switch_pid(folder: &Path) -> io::Result<u32> {
+    let mut text = String::new();
+    open_file(&folder.join(PID_FILE))?
+        .take(MAX_PID_FILE)
+        .read_to_string(&mut text)?;
+    let pid = text.trim().parse();
+    pid.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+}
+
+/// Opens a file of the folder, which others write. Waits for nobody, whatever stands there.
+fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
+    }
+}
+
+/// For how long the folder has been gone. A socket that is absent from a folder that is
+/// still there comes back into sight by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Absence {
     since: Option<Instant>,
-    folder_removed: bool,
 }
 
 impl Absence {
     /// A look was taken at `now`.
     pub fn saw(&mut self, socket: SocketPresence, now: Instant) {
         match socket {
-            SocketPresence::Present => *self = Self::default(),
-            SocketPresence::Absent | SocketPresence::FolderRemoved => {
+            SocketPresence::Present | SocketPresence::Absent => *self = Self::default(),
+            SocketPresence::FolderRemoved => {
                 self.since.get_or_insert(now);
-                self.folder_removed = socket == SocketPresence::FolderRemoved;
             }
         }
     }
@@ -151,10 +172,8 @@ impl Absence {
     /// Why the daemon has to be started again, in a mount of its own; `None` while it has not.
     pub fn complaint(&self, now: Instant) -> Option<&'static str> {
         let absent = now.saturating_duration_since(self.since?);
-        if self.folder_removed && absent >= REMOVED_FOLDER_LIMIT {
-            return Some("the folder of the OVSDB socket was made anew; only another start can see it");
-        }
-        (absent >= ABSENT_SOCKET_LIMIT).then_some("there is no OVSDB socket")
+        (absent >= REMOVED_FOLDER_LIMIT)
+            .then_some("the folder of the OVSDB socket was made anew; only another start can see it")
     }
 }
 
@@ -207,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_folder_ends_the_daemon_after_a_minute_and_a_lone_absence_much_later() {
+    fn a_removed_folder_ends_the_daemon_after_a_minute_and_a_lone_absence_never() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut absence = Absence::default();
@@ -218,9 +237,32 @@ mod tests {
 
         let mut absence = Absence::default();
         absence.saw(SocketPresence::Absent, start);
-        assert_eq!(absence.complaint(at(599)), None);
-        assert!(absence.complaint(at(600)).is_some());
-        absence.saw(SocketPresence::Present, at(601));
+        absence.saw(SocketPresence::Absent, at(10_000));
         assert_eq!(absence.complaint(at(10_000)), None);
+    }
+
+    #[test]
+    fn a_pid_file_that_is_none_is_not_waited_for_and_not_believed() {
+        let path = folder("odd");
+        fs::write(path.join("db.sock"), "").unwrap();
+        let pid_file = path.join(PID_FILE);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pid_file,
+            rustix::fs::FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        assert_eq!(probe_of(path.join("db.sock")).switch, SwitchProcess::Unknown);
+        assert!(switch_pid(&path).is_err());
+        fs::remove_file(&pid_file).unwrap();
+        for (text, pid) in [("4711\n", Some(4711)), ("../../x", None), ("", None)] {
+            fs::write(&pid_file, text).unwrap();
+            assert_eq!(switch_pid(&path).ok(), pid, "{text}");
+        }
+        fs::write(&pid_file, "1".repeat(1 << 20)).unwrap();
+        assert!(switch_pid(&path).is_err());
+        fs::remove_dir_all(path).unwrap();
     }
 }

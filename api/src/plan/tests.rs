@@ -252,7 +252,7 @@ fn sflow_that_would_feed_itself_is_sampled_more_coarsely_and_named() {
     let mut tuning = ExportProfileSpec::default();
     (tuning.s_flow.sampling, tuning.s_flow.header) = (Some(1), Some(1_299));
     let (bridge, problems) = planned_with_problems(None, tuning.clone());
-    assert_eq!(bridge.s_flow.unwrap().sampling, Some(3));
+    assert_eq!(bridge.s_flow.unwrap().sampling, Some(2));
     assert!(
         problems.contains("sFlow.sampling") && problems.contains("feed itself"),
         "{problems}"

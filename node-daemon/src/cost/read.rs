@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::openflow::{self, HEADER, IpfixCounters};
+use crate::run_folder::switch_pid;
 
 /// Longest wait for one answer.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -51,8 +52,8 @@ async fn ask_bridge(socket: &Path) -> io::Result<IpfixCounters> {
 /// # Errors
 /// There is no control socket, or no answer in time.
 pub async fn lost_packets(folder: &Path) -> io::Result<u64> {
-    let pid = std::fs::read_to_string(folder.join("ovs-vswitchd.pid"))?;
-    let socket = folder.join(format!("ovs-vswitchd.{}.ctl", pid.trim()));
+    let pid = switch_pid(folder)?;
+    let socket = folder.join(format!("ovs-vswitchd.{pid}.ctl"));
     let shown = timeout(LIMIT, ask_switch(&socket)).await??;
     lost_of(&shown).ok_or_else(|| io::Error::other("an answer without lost packets"))
 }
