@@ -83,7 +83,7 @@ pub fn export(
     stage.kube.apply(&format!(
         "{{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {{name: exact}}, spec: {{\
          bridges: [{bridges}], netFlow: {{activeTimeout: 1}}, sFlow: {{sampling: {sampling}}}, \
-         ipfix: {{sampling: {sampling}, cacheActiveTimeout: 1}}}}}}"
+         ipfix: {{sampling: {sampling}, cacheActiveTimeout: 1, interfaceNames: true}}}}}}"
     ))?;
     // NetFlow counts what a datapath flow carried before it was asked to, if that
     // was not yet taken over from the datapath.
