@@ -31,17 +31,22 @@ pub fn object<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a valid object")
 }
 
-/// A cluster in which every kind was listed and nothing exists.
-pub fn empty() -> ClusterState {
-    let mut cluster = ClusterState::default();
-    for event in [
+/// Every kind was listed.
+pub fn all_listed() -> [WatchEvent; 6] {
+    [
         WatchEvent::Network(Event::InitDone),
         WatchEvent::Profile(Event::InitDone),
         WatchEvent::FlowsConfig(Event::InitDone),
         WatchEvent::Node(Event::InitDone),
         WatchEvent::Export(Event::InitDone),
         WatchEvent::Service(Event::InitDone),
-    ] {
+    ]
+}
+
+/// A cluster in which every kind was listed and nothing exists.
+pub fn empty() -> ClusterState {
+    let mut cluster = ClusterState::default();
+    for event in all_listed() {
         cluster.see(event);
     }
     cluster

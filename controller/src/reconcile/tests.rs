@@ -1,5 +1,5 @@
 use super::*;
-use crate::fixture::object;
+use crate::fixture::{all_listed, object};
 use kube::{Client, Config};
 use serde_json::json;
 
@@ -19,14 +19,7 @@ fn reconciler() -> Reconciler {
 }
 
 fn list_all(reconciler: &mut Reconciler) {
-    for event in [
-        WatchEvent::Network(Event::InitDone),
-        WatchEvent::Profile(Event::InitDone),
-        WatchEvent::FlowsConfig(Event::InitDone),
-        WatchEvent::Node(Event::InitDone),
-        WatchEvent::Export(Event::InitDone),
-        WatchEvent::Service(Event::InitDone),
-    ] {
+    for event in all_listed() {
         reconciler.apply(event);
     }
 }
