@@ -16,12 +16,9 @@ use kube::Client;
 use serde_json::Value;
 
 use crate::dynamic::Manner;
-use crate::platform::{Images, Platform, describe};
-use crate::terminal::say;
+use crate::platform::{Images, NETWORK_DEFINITION, Platform, describe};
+use crate::terminal::{report, say};
 use crate::{cluster, completion, dynamic};
-
-/// The definition that OpenShift brings itself.
-const NETWORK: &str = "networks.operator.openshift.io";
 
 /// A platform, or whichever the cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,11 +196,11 @@ async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: 
         }
         if missing.contains(&object["metadata"]["namespace"].to_string()) {
             outcome.unjudged += 1;
-            writeln!(io::stdout(), "{name} would be created")?;
+            report(&format!("{name} would be created"));
             continue;
         }
         if is_of_somebody_else(before.as_ref()) {
-            writeln!(io::stdout(), "{name} left alone: it is not Weir's")?;
+            report(&format!("{name} left alone: it is not Weir's"));
             continue;
         }
         images::keep(&mut object, before.as_ref().unwrap_or_default(), asked);
@@ -224,7 +221,7 @@ async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: 
                 format!("refused: {}", dynamic::reason(&error))
             }
         };
-        writeln!(io::stdout(), "{name} {told}")?;
+        report(&format!("{name} {told}"));
     }
     Ok(outcome)
 }
@@ -253,7 +250,7 @@ async fn in_force(
 /// A definition of the Network that has fields of which ours knows nothing is that of the
 /// Cluster Network Operator, whatever the platform was said to be.
 fn is_of_somebody_else(before: Option<&Value>) -> bool {
-    let Some(before) = before.filter(|before| before["metadata"]["name"] == NETWORK) else {
+    let Some(before) = before.filter(|before| before["metadata"]["name"] == NETWORK_DEFINITION) else {
         return false;
     };
     let annotations = before["metadata"]["annotations"].as_object();
@@ -316,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_operators_definition_of_the_network_is_known_by_its_annotations() {
-        let of = |annotations| json!({"metadata": {"name": NETWORK, "annotations": annotations}});
+        let of = |annotations| json!({"metadata": {"name": NETWORK_DEFINITION, "annotations": annotations}});
         let operators = of(json!({"include.release.openshift.io/self-managed-high-availability": "true"}));
         assert!(is_of_somebody_else(Some(&operators)));
         assert!(!is_of_somebody_else(Some(&of(json!({})))));

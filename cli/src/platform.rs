@@ -139,6 +139,9 @@ impl Platform {
     }
 }
 
+/// The definition of the Network, which OpenShift brings itself, and which is never deleted.
+pub const NETWORK_DEFINITION: &str = "networks.operator.openshift.io";
+
 /// Has the controller read `FlowExport/cluster`, which no operator reads.
 pub const OWN_SOURCE: &str = "--source=flow-export";
 
@@ -240,11 +243,7 @@ mod tests {
         for platform in Platform::ALL {
             let objects = platform.objects(&Images::default()).unwrap();
             assert_eq!(objects[0]["kind"], "Namespace");
-            let network = find(
-                &objects,
-                "CustomResourceDefinition",
-                "networks.operator.openshift.io",
-            );
+            let network = find(&objects, "CustomResourceDefinition", NETWORK_DEFINITION);
             assert_eq!(network.is_none(), platform == Platform::Openshift);
             let daemon = find(&objects, "DaemonSet", "weir-node").unwrap();
             let pod = &daemon["spec"]["template"]["spec"];

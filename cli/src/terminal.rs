@@ -41,6 +41,12 @@ pub fn say(line: &str) {
     };
 }
 
+/// Writes a line on standard output of what was done to a cluster. That nobody reads it any
+/// more does not end such work in its middle.
+pub fn report(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 /// A text in lines no wider than this, as far as its words allow.
 pub fn wrapped(text: &str, width: usize) -> String {
     let mut lines = Vec::new();

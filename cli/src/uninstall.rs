@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use self::sources::{Sources, quoted};
 use crate::dynamic::Kind;
-use crate::platform::{Images, Platform, describe};
-use crate::terminal::say;
+use crate::platform::{Images, NETWORK_DEFINITION, Platform, describe};
+use crate::terminal::{report, say};
 use crate::{cluster, completion, dynamic};
 
 /// What users wrote themselves, and its definition.
@@ -40,9 +40,6 @@ const USERS: [(Kind, &str); 2] = [
         "flowexports.weir.dev",
     ),
 ];
-/// Never deleted.
-const NETWORK: &str = "networks.operator.openshift.io";
-
 /// Arguments of `weir uninstall`.
 #[derive(Debug, Args)]
 pub struct UninstallArgs {
@@ -95,15 +92,16 @@ pub async fn run(args: UninstallArgs) -> Result<ExitCode> {
     };
     if off.made {
         dynamic::delete(&client, &sources.read).await?;
-        writeln!(io::stdout(), "{} removed again", describe(&sources.read))?;
+        report(&format!("{} removed again", describe(&sources.read)));
     }
     if !matches!(ended, Ok(ExitCode::SUCCESS))
         && let Some(restore) = &off.restore
     {
-        writeln!(
+        // In one line, however narrow the terminal: it is to be copied.
+        let _ = writeln!(
             io::stderr(),
             "to export again what was exported before:\n{restore}"
-        )?;
+        );
     }
     ended
 }
@@ -208,7 +206,7 @@ fn doomed() -> Result<Vec<Value>> {
                 describe(known) != describe(&object)
                     || known["metadata"]["namespace"] != object["metadata"]["namespace"]
             });
-            if is_new && object["metadata"]["name"] != NETWORK {
+            if is_new && object["metadata"]["name"] != NETWORK_DEFINITION {
                 all.push(object);
             }
         }
@@ -256,13 +254,13 @@ async fn delete_all(client: &Client, args: &UninstallArgs, (doomed, kept): Doom<
         }
         if args.dry_run {
             if dynamic::read(client, object).await?.is_some() {
-                writeln!(io::stdout(), "{name} would be deleted")?;
+                report(&format!("{name} would be deleted"));
             }
             continue;
         }
         let deleted = dynamic::delete(client, object).await;
         if deleted.with_context(|| format!("cannot delete {name}"))? {
-            writeln!(io::stdout(), "{name} deleted")?;
+            report(&format!("{name} deleted"));
         }
     }
     Ok(())
@@ -292,6 +290,9 @@ mod tests {
         assert!(at("apiservice/v1.flows.weir.dev") < at("namespace/weir-system"));
         assert!(at("customresourcedefinition/nodeflowexports.weir.dev") < at("namespace/weir-node"));
         assert!(at("securitycontextconstraints/weir-node").is_some());
-        assert_eq!(at(&format!("customresourcedefinition/{NETWORK}")), None);
+        assert_eq!(
+            at(&format!("customresourcedefinition/{NETWORK_DEFINITION}")),
+            None
+        );
     }
 }

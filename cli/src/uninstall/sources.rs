@@ -1,15 +1,14 @@
 //! What asks for export: the object that the controller reads is told to ask for nothing,
 //! and the other, which somebody else may read, is left alone.
 
-use std::io::{self, Write};
-
 use anyhow::{Context, Result};
 use kube::Client;
 use serde_json::{Value, json};
 
 use super::rows::{NODE_EXPORTS, has_targets};
 use crate::dynamic;
-use crate::platform::{Platform, describe, reads_own};
+use crate::platform::{NETWORK_DEFINITION, Platform, describe, reads_own};
+use crate::terminal::report;
 
 /// The object that the controller reads, and the one that it does not.
 #[derive(Debug)]
@@ -80,15 +79,15 @@ impl Sources {
         if wanted.is_null() {
             return Ok(TurnedOff::default());
         }
-        writeln!(io::stdout(), "{name} exports: {wanted}")?;
+        report(&format!("{name} exports: {wanted}"));
         if dry_run {
-            writeln!(io::stdout(), "{name} would be told to export nothing")?;
+            report(&format!("{name} would be told to export nothing"));
             return Ok(TurnedOff::default());
         }
         let nothing = json!({"spec": {"exportNetworkFlows": null}});
         let patched = dynamic::merge(client, &self.read, &nothing).await;
         patched.with_context(|| format!("cannot patch {name}"))?;
-        writeln!(io::stdout(), "{name} exports nothing any more")?;
+        report(&format!("{name} exports nothing any more"));
         Ok(TurnedOff {
             restore: Some(restore(&self.read, wanted, options)),
             made: false,
@@ -100,7 +99,7 @@ impl Sources {
         let wanted = other.map(|other| other["spec"]["exportNetworkFlows"].clone());
         if wanted.is_some_and(|wanted| !wanted.is_null()) {
             let name = describe(&self.other);
-            writeln!(io::stdout(), "{name} left alone: the controller does not read it")?;
+            report(&format!("{name} left alone: the controller does not read it"));
         }
         Ok(())
     }
@@ -111,25 +110,18 @@ impl Sources {
             return Ok(TurnedOff::default());
         }
         let name = describe(&self.read);
-        writeln!(
-            io::stdout(),
-            "{name} is gone, and nodes keep what it asked for last"
-        )?;
+        report(&format!("{name} is gone, and nodes keep what it asked for last"));
         if dry_run {
-            writeln!(
-                io::stdout(),
-                "{name} would be made, empty, and removed afterwards"
-            )?;
+            report(&format!("{name} would be made, empty, and removed afterwards"));
             return Ok(TurnedOff::default());
         }
         let mut empty = self.read.clone();
         empty["spec"] = json!({});
         let made = dynamic::create(client, &empty).await;
         made.with_context(|| format!("cannot make an empty {name}"))?;
-        writeln!(
-            io::stdout(),
+        report(&format!(
             "{name} made, empty, until nodes have removed their rows"
-        )?;
+        ));
         Ok(TurnedOff {
             restore: None,
             made: true,
@@ -141,7 +133,7 @@ impl Sources {
 fn restore(source: &Value, wanted: &Value, options: &str) -> String {
     let resource = match source["kind"].as_str() {
         Some("FlowExport") => "flowexports.weir.dev",
-        _ => "networks.operator.openshift.io",
+        _ => NETWORK_DEFINITION,
     };
     let patch = json!({"spec": {"exportNetworkFlows": wanted}}).to_string();
     format!(
