@@ -1,5 +1,7 @@
 //! Programs and definitions of different versions side by side, as during an upgrade.
 
+use std::{thread, time::Duration};
+
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use weir_lab::{files, harness::Case, simulated::SimulatedNodes, wait_until};
@@ -51,6 +53,13 @@ fn one_node(cluster: &mut Cluster) -> Result<SimulatedNodes> {
     SimulatedNodes::start(&cluster.lab, &cluster.kube, &["a".to_owned()])
 }
 
+/// A field of a later version, which only a later definition keeps.
+fn set_pace(cluster: &Cluster, pace: &Value) -> Result<()> {
+    let patch = json!({"spec": {"pace": pace}}).to_string();
+    let arguments = ["patch", "nodeflowexport", "a", "--type", "merge", "-p", &patch];
+    cluster.kube.kubectl(&arguments).map(drop)
+}
+
 /// The newer definition keeps the field, and what is newer wrote it: the daemon is the
 /// older one.
 fn an_older_daemon_names_what_it_does_not_know(cluster: &mut Cluster) -> Result<()> {
@@ -58,34 +67,26 @@ fn an_older_daemon_names_what_it_does_not_know(cluster: &mut Cluster) -> Result<
     cluster.wait_condition(NODE, "Applied", "True", &[])?;
     let field = json!([{"op": "add", "path": member("spec.pace"), "value": {"type": "integer"}}]);
     patch_definition(cluster, &field)?;
-    wait_until("the newer definition to keep the field", DEADLINE, || {
-        let patch = ["patch", "nodeflowexport", "a", "--type", "merge", "-p"];
-        cluster
-            .kube
-            .kubectl(&[&patch[..], &[r#"{"spec":{"pace":1}}"#]].concat())?;
-        Ok(cluster.kube.object(NODE)?["spec"]["pace"] == 1)
+    // A watch that began with the older definition shows what that knew until the server ends it.
+    let mut pace = 0;
+    wait_until("the daemon to name the field", DEADLINE, || {
+        pace += 1;
+        set_pace(cluster, &json!(pace))?;
+        thread::sleep(Duration::from_secs(2));
+        Ok(cluster.kube.object(NODE)?["status"]["unknownFields"] == json!(["spec.pace"]))
     })?;
     cluster.wait_condition(NODE, "Applied", "False", &["UnknownFields", "spec.pace"])?;
     let object = cluster.kube.object(NODE)?;
-    ensure!(
-        object["status"]["unknownFields"] == json!(["spec.pace"]),
-        "{object}"
-    );
-    ensure!(
-        object["status"]["daemonVersion"] == env!("CARGO_PKG_VERSION"),
-        "{object}"
-    );
+    let version = &object["status"]["daemonVersion"];
+    ensure!(version == env!("CARGO_PKG_VERSION"), "{object}");
     // The controller, older than the spec as well, leaves the field alone and tells of the node.
     cluster.wait_condition(NETWORK, "FlowExportDegraded", "True", &["a", "spec.pace"])?;
     rest(cluster)?;
     ensure!(
-        cluster.kube.object(NODE)?["spec"]["pace"] == 1,
+        cluster.kube.object(NODE)?["spec"]["pace"] == pace,
         "the field is gone"
     );
-    let patch = ["patch", "nodeflowexport", "a", "--type", "merge", "-p"];
-    cluster
-        .kube
-        .kubectl(&[&patch[..], &[r#"{"spec":{"pace":null}}"#]].concat())?;
+    set_pace(cluster, &Value::Null)?;
     cluster.wait_condition(NODE, "Applied", "True", &[])?;
     daemon.stop(DEADLINE)?;
     restore_definition(cluster)
