@@ -40,7 +40,7 @@ pub struct RowSeen {
 pub async fn run(
     node: String,
     config: Config,
-    (schema, directory): (Schema, &Path),
+    (schema, directory): (Arc<Schema>, &Path),
     up: watch::Receiver<bool>,
     rows: mpsc::Sender<RowSeen>,
 ) -> Result<()> {
