@@ -11,8 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::run_folder::Absence;
 use crate::status_pace::WriteOutcome;
+use run_folder::Absence;
 
 /// One label of a family.
 type Label = [(&'static str, &'static str); 1];

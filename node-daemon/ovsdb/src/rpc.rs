@@ -4,9 +4,11 @@
 
 use crate::error::OvsdbError;
 use crate::value::NotationError;
-use jsonrpc_core::{Error, Id, Params};
+use jsonrpc_core::Error;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+pub use jsonrpc_core::{Id, Params};
 
 /// A message from the server.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,6 +126,15 @@ impl Refusal {
             Refusal::Ovsdb(error) => matches!(error.code, UnknownMethod | NotSupported),
             Refusal::Rpc(error) => error.code == jsonrpc_core::ErrorCode::MethodNotFound,
             Refusal::Other(_) => false,
+        }
+    }
+
+    /// As it is written in a reply.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Refusal::Ovsdb(error) => json!({"error": error.code.to_string(), "details": error.details}),
+            Refusal::Rpc(error) => serde_json::to_value(error).unwrap_or_default(),
+            Refusal::Other(error) => error.clone(),
         }
     }
 
