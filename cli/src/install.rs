@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::dynamic::Manner;
 use crate::platform::{Images, NETWORK_DEFINITION, Platform, describe};
 use crate::terminal::{report, say};
-use crate::{cluster, completion, dynamic};
+use crate::{cluster, completion, dynamic, platform};
 
 /// A platform, or whichever the cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,11 @@ pub struct InstallArgs {
     /// The tag of the images [default: tag or digest of those that are installed, else latest]
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
+    /// Put weir-ovsdb-gate between weir-node and Open vSwitch: it lets flow export pass and
+    /// nothing else [default: as it is installed, else without]
+    #[arg(long, value_name = "BOOL", default_missing_value = "true", num_args = 0..=1,
+        require_equals = true)]
+    gate: Option<bool>,
     /// Take fields from others who have set them otherwise
     #[arg(long, conflicts_with = "print")]
     force: bool,
@@ -93,7 +98,7 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
         tag: args.tag.clone(),
     };
     if args.print {
-        return print(args.platform, &images);
+        return print(args.platform, &images, args.gate.unwrap_or(false));
     }
     let config = cluster::announced(
         args.kubeconfig.as_deref(),
@@ -106,7 +111,12 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
         dry_run: args.dry_run,
         force: args.force,
     };
-    let outcome = apply_all(&client, platform, &images, manner).await?;
+    let wanted = Wanted {
+        platform,
+        images,
+        gate: args.gate,
+    };
+    let outcome = apply_all(&client, &wanted, manner).await?;
     if outcome.refused > 0 {
         say(&format!(
             "weir: the API server refuses {} objects",
@@ -133,12 +143,12 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
 const NEXT: &str = "next: kubectl rollout status -n weir-node daemonset/weir-node; then weir doctor says what is \
                     wrong, if anything is";
 
-fn print(choice: Choice, images: &Images) -> Result<ExitCode> {
+fn print(choice: Choice, images: &Images, gate: bool) -> Result<ExitCode> {
     let Choice::Given(platform) = choice else {
         anyhow::bail!("--print asks no cluster what it is: give --platform");
     };
     let mut out = io::stdout().lock();
-    for object in platform.objects(images)? {
+    for object in platform.objects(images, gate)? {
         write!(out, "---\n{}", serde_saphyr::to_string(&object)?)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -182,12 +192,35 @@ struct Outcome {
     unjudged: usize,
 }
 
+/// What is to be installed.
+struct Wanted {
+    platform: Platform,
+    images: Images,
+    /// `None`: as it is installed.
+    gate: Option<bool>,
+}
+
+/// Whether the node daemons that are installed reach OVS through the gate.
+async fn has_gate(client: &Client, platform: Platform) -> Result<bool> {
+    let objects = platform.objects(&Images::default(), false)?;
+    let daemon = objects.iter().find(|object| platform::is_node_daemon(object));
+    let daemon = daemon.context("there is no node daemon")?;
+    let there = dynamic::read(client, daemon)
+        .await
+        .context("cannot read the node daemons")?;
+    Ok(there.as_ref().is_some_and(platform::has_gate))
+}
+
 /// Applies all, one after the other, and says what became of each.
-async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: Manner) -> Result<Outcome> {
+async fn apply_all(client: &Client, wanted: &Wanted, manner: Manner) -> Result<Outcome> {
     let dry_run = manner.dry_run;
+    let gate = match wanted.gate {
+        Some(gate) => gate,
+        None => has_gate(client, wanted.platform).await?,
+    };
     let mut outcome = Outcome::default();
     let mut missing = BTreeSet::new();
-    for mut object in platform.objects(asked)? {
+    for mut object in wanted.platform.objects(&wanted.images, gate)? {
         let name = describe(&object);
         let before = dynamic::read(client, &object).await;
         let before = before.with_context(|| format!("cannot read {name}"))?;
@@ -203,7 +236,7 @@ async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: 
             report(&format!("{name} left alone: it is not Weir's"));
             continue;
         }
-        images::keep(&mut object, before.as_ref().unwrap_or_default(), asked);
+        images::keep(&mut object, before.as_ref().unwrap_or_default(), &wanted.images);
         let answer = match dynamic::apply(client, &object, manner).await {
             Err(error) if dynamic::is_conflict(&error) => {
                 in_force(client, &object, before.as_ref(), error).await

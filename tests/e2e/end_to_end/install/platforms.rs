@@ -12,7 +12,8 @@ use weir_lab::{product, program, wait_until};
 use crate::stage::{DEADLINE, NAMESPACE, NODE_NAMESPACE, Stage, manifests};
 
 pub const OVERLAYS: [&str; 4] = ["kubernetes", "openshift", "kube-ovn", "antrea"];
-const COMPONENTS: [&str; 5] = [
+const COMPONENTS: [&str; 6] = [
+    "gate",
     "disruption-budgets",
     "network-policies",
     "monitoring",
