@@ -38,6 +38,10 @@ pub const CASES: &[Case<Stage>] = &[
         "a node's token writes the report of its own node and of no other",
         authority::a_node_reports_of_itself_alone,
     ),
+    Case::new(
+        "a token of a node that is gone writes no report of another of its name",
+        authority::a_node_of_the_same_name_is_another,
+    ),
     Case::new("each right that is given is used", authority::each_right_is_used),
     Case::new(
         "weir install prints what the overlays hold",

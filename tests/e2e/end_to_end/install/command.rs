@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use weir_lab::{harness::Case, product, program, wait_until};
 
-use super::platforms::{OVERLAYS, define_foreign, objects, parse};
-use crate::stage::{DEADLINE, NAMESPACE, NODE_NAMESPACE, Stage};
+use super::platforms::{OVERLAYS, define_foreign, objects_of, parse, with_components};
+use crate::stage::{DEADLINE, NAMESPACE, NODE_NAMESPACE, Stage, manifests};
 
 /// These leave nothing of the stage for others.
 pub const LAST: &[Case<Stage>] = &[Case::new(
@@ -52,13 +52,22 @@ fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
 
 pub fn install_prints_the_overlays(stage: &mut Stage) -> Result<()> {
     define_foreign(stage)?;
-    for overlay in OVERLAYS {
-        let (code, text) = weir(stage, &["install", "--platform", overlay, "--print"])?;
+    for (overlay, gate) in OVERLAYS
+        .into_iter()
+        .flat_map(|overlay| [(overlay, false), (overlay, true)])
+    {
+        let gate_option = format!("--gate={gate}");
+        let arguments = ["install", "--platform", overlay, "--print", &gate_option];
+        let (code, text) = weir(stage, &arguments)?;
         ensure!(code == 0, "{text}");
         let mut read = stage.kube.command();
         read.args(["create", "--dry-run=client", "-o", "json", "-f", "-"]);
         let printed = by_name(parse(&program::read_with_input(&mut read, &text)?)?);
-        let expected = by_name(objects(stage, overlay)?);
+        let expected = match gate {
+            true => with_components(stage, overlay, &["gate"])?,
+            false => manifests().join("overlays").join(overlay),
+        };
+        let expected = by_name(objects_of(stage, &expected)?);
         for (name, object) in &expected {
             let other = printed
                 .get(name)
