@@ -84,7 +84,7 @@ pub enum StartError {
     HttpTls(#[from] TlsError),
     /// The cluster cannot be watched.
     #[error(transparent)]
-    Cluster(#[from] kubernetes::ClusterError),
+    Cluster(#[from] weir_process::kubernetes::ConnectError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] weir_store::OpenError),
@@ -428,7 +428,7 @@ impl Names {
         match source {
             NameSource::None => {}
             NameSource::Cluster { kubeconfig } => {
-                let client = kubernetes::connect(kubeconfig).await?;
+                let client = weir_process::kubernetes::connect(kubeconfig.as_deref()).await?;
                 reviews = Some(Reviews::new(client.clone()));
                 cluster = Some(client.clone());
                 health.set_identity(not_read());

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Everything left of the arrows is pure; I/O is in `agent`, `announce`, `cost`,
-//! `switch_state`, the two sources, `http` and `shutdown`. Nothing here knows which collector listens.
+//! `switch_state`, the two sources and `http`. Nothing here knows which collector listens.
 
 pub mod agent;
 pub mod announce;
@@ -33,7 +33,6 @@ pub mod pace;
 pub mod quirks;
 pub mod reconcile;
 pub mod rows;
-pub mod shutdown;
 pub mod status;
 pub mod status_pace;
 pub mod status_writer;

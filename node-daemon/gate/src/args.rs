@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use weir_process::log::LogArgs;
 
 /// Lets weir-node use OVSDB for flow export, and for nothing else.
 #[derive(Debug, Parser)]
@@ -17,18 +18,9 @@ pub struct Args {
     /// The user that weir-node runs as; may be repeated. Nobody else may connect
     #[arg(long = "client-uid", value_name = "UID", required = true)]
     pub client_uids: Vec<u32>,
-    /// Form of the log on stderr; RUST_LOG says how much (default: info)
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One object a line.
-    Json,
+    /// Its log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 fn socket(text: &str) -> Result<PathBuf, String> {

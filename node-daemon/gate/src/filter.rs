@@ -23,6 +23,8 @@ pub use vocabulary::DATABASE;
 pub const MOST_CLIENT_BYTES: usize = 1 << 20;
 /// Requests of one client without an answer.
 pub const MOST_PENDING: usize = 128;
+/// Bytes of a request's identifier, which is kept until there is an answer.
+const MOST_ID_BYTES: usize = 64;
 /// Bytes of what an echo carries.
 const MOST_ECHO_BYTES: usize = 256;
 
@@ -104,6 +106,10 @@ impl Filter {
     /// It is no message of JSON-RPC 1.0: the connection has no meaning any more.
     pub fn from_client(&mut self, message: &[u8]) -> Result<FromClient, EnvelopeError> {
         Ok(match Message::parse(message)? {
+            Message::Request { id: Id::Str(id), .. } if id.len() > MOST_ID_BYTES => FromClient::Refuse {
+                answer: None,
+                refusal: Refusal::Parameters("a long identifier of a request"),
+            },
             Message::Request { method, params, id } => self.request(&method, params, id),
             Message::Notification { method, params } => self.notification(&method, params),
             // OVSDB's own questions are answered here.

@@ -1,43 +1,39 @@
 //! `weir-ovsdb-gate`: arguments, log, socket, signals, exit code.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 use weir_ovsdb_gate::Gate;
-use weir_ovsdb_gate::args::{Args, LogFormat};
+use weir_ovsdb_gate::args::Args;
+use weir_process::log;
+use weir_process::signals::Signals;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    start_log(args.log_format);
+    log::start(args.log.log_format, log::DAEMON);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start")?.block_on(run(args))
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot start")),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => log::failure(error.as_ref()),
+    }
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot take signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
+    let mut signals = Signals::install().context("cannot take signals")?;
     let listener = Gate::listen(&args.listen)?;
-    tracing::info!(socket = %args.listen.display(), ovsdb = %args.ovsdb.display(), clients = ?args.client_uids, "listening");
+    let (socket, ovsdb) = (args.listen.display(), args.ovsdb.display());
+    tracing::info!(%socket, %ovsdb, clients = ?args.client_uids, "listening");
     let gate = Arc::new(Gate::new(&args.ovsdb, args.client_uids));
     tokio::select! {
         () = Arc::clone(&gate).serve(listener) => {}
         gone = gate.watch_folder() => return Err(gone.into()),
-        _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "ending"),
-        _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "ending"),
+        signal = signals.next() => tracing::info!(%signal, "ending"),
     }
     Ok(())
-}
-
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter);
-    match format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().init(),
-    }
 }

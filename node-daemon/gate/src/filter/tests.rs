@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -226,9 +227,9 @@ fn one_edit_of_a_transaction_is_refused_or_writes_the_same_columns() {
             if was["table"] == "Open_vSwitch" || was["table"] == "Bridge" {
                 assert_eq!(is["where"], was["where"], "{edit}");
                 assert_eq!(is["mutations"], was["mutations"], "{edit}");
-                let keys = |value: &Value| {
+                let keys = |value: &Value| -> Vec<String> {
                     let members = value.as_object().map(|members| members.keys().cloned().collect());
-                    members.unwrap_or_else(Vec::<String>::new)
+                    members.unwrap_or_default()
                 };
                 assert_eq!(keys(&is["row"]), keys(&was["row"]), "{edit}");
             }
@@ -667,4 +668,197 @@ fn a_refusal_repeats_a_bounded_part_of_what_was_asked() {
     assert!(answer.len() < 300 && refusal.to_string().len() < 200);
     assert_eq!(refusal.kind(), "method");
     assert!(!Refusal::method("a\nb").to_string().contains('\n'));
+}
+
+/// What is kept of a client while its requests have no answer is bounded.
+#[test]
+fn a_long_identifier_is_neither_kept_nor_repeated() {
+    let id = "x".repeat(MOST_ID_BYTES + 1);
+    let mut filter = Filter::default();
+    let outcome = filter
+        .from_client(&bytes("echo", &json!([]), &json!(id)))
+        .unwrap();
+    assert!(matches!(outcome, FromClient::Refuse { answer: None, .. }));
+    assert_eq!(filter.pending.len(), 0);
+}
+
+/// JSON out of the words of the protocol, whole requests of it.
+fn requests() -> impl Strategy<Value = Value> {
+    let words = [
+        "op",
+        "insert",
+        "select",
+        "update",
+        "mutate",
+        "delete",
+        "wait",
+        "comment",
+        "abort",
+        "commit",
+        "assert",
+        "table",
+        "where",
+        "row",
+        "rows",
+        "columns",
+        "mutations",
+        "until",
+        "timeout",
+        "uuid-name",
+        "row0",
+        "uuid",
+        "named-uuid",
+        "set",
+        "map",
+        "_uuid",
+        "==",
+        "!=",
+        "+=",
+        "Bridge",
+        "Interface",
+        "Open_vSwitch",
+        "IPFIX",
+        "NetFlow",
+        "sFlow",
+        "Manager",
+        "ipfix",
+        "netflow",
+        "next_cfg",
+        "options",
+        "external_ids",
+        "other_config",
+        "weir-owner",
+        "targets",
+        "sampling",
+        "name",
+        "192.0.2.9:1",
+        BRIDGE,
+        ROW,
+    ];
+    let words = prop::sample::select(words.to_vec());
+    let leaves = prop_oneof![
+        6 => words.clone().prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => Just(Value::Null),
+        1 => any::<bool>().prop_map(Value::from),
+    ];
+    let values = leaves.prop_recursive(6, 48, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((words.clone(), inner), 0..8).prop_map(|members| Value::Object(
+                members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+            )),
+        ]
+    });
+    let method = prop::sample::select(vec![
+        "transact",
+        "transact",
+        "monitor",
+        "monitor_cond",
+        "monitor_cond_since",
+        "stats",
+    ]);
+    (method, prop::collection::vec(values, 0..4)).prop_map(|(method, mut params)| {
+        params.insert(0, json!("Open_vSwitch"));
+        json!({"method": method, "params": params, "id": 1})
+    })
+}
+
+/// A transaction of [`whole`] in which parts stand in each other's place.
+fn shuffled() -> impl Strategy<Value = Vec<Value>> {
+    let parts = (
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        any::<bool>(),
+    );
+    prop::collection::vec(parts, 1..4).prop_map(|swaps| {
+        let mut all = whole();
+        for (one, other, members) in swaps {
+            let (one, other) = (one.index(all.len()), other.index(all.len()));
+            match members {
+                false => all.swap(one, other),
+                true => {
+                    let from = all[other].as_object().unwrap().clone();
+                    let into = all[one].as_object_mut().unwrap();
+                    // Half of the members of the one are the other's.
+                    into.extend(from.into_iter().step_by(2));
+                }
+            }
+        }
+        all
+    })
+}
+
+/// What may be in a message that passed, whatever it was made of.
+fn is_export(sent: &Value) -> bool {
+    let operations = sent["params"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|part| part.is_object());
+    let mut operations = operations.filter(|part| !part["op"].is_null());
+    operations.all(
+        |operation| match (operation["op"].as_str().unwrap(), operation["table"].as_str()) {
+            ("comment", None) | ("wait", Some("Bridge")) => true,
+            ("insert" | "update" | "mutate", Some("NetFlow" | "sFlow" | "IPFIX")) => true,
+            ("update", Some("Bridge")) => operation["row"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .all(|column| ["netflow", "sflow", "ipfix"].contains(&column.as_str())),
+            ("mutate", Some("Open_vSwitch")) => operation["mutations"] == json!([["next_cfg", "+=", 1]]),
+            ("select", Some("Open_vSwitch")) => operation["columns"] == json!(["next_cfg"]),
+            _ => false,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn arbitrary_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Filter::default().from_client(&bytes);
+        let _ = Filter::default().from_server(&bytes);
+    }
+
+    #[test]
+    fn whatever_passes_of_arbitrary_requests_is_export(request in requests()) {
+        let bytes = request.to_string();
+        if let Ok(FromClient::Pass { bytes, .. }) = Filter::default().from_client(bytes.as_bytes()) {
+            prop_assert!(is_export(&serde_json::from_slice(&bytes).unwrap()));
+        }
+    }
+
+    #[test]
+    fn whatever_passes_of_shuffled_transactions_is_export(operations in shuffled()) {
+        if let FromClient::Pass { bytes, .. } = transact(&operations) {
+            prop_assert!(is_export(&serde_json::from_slice(&bytes).unwrap()));
+        }
+    }
+
+    #[test]
+    fn whatever_ovsdb_says_reaches_the_client_without_other_columns(
+        rows in prop::collection::vec(requests(), 1..3), table in prop::sample::select(vec!["Interface", "Manager", "IPFIX"]),
+        part in prop::sample::select(vec!["new", "initial", "modify"]),
+    ) {
+        let mut filter = Filter::default();
+        monitor(&mut filter, json!({"Interface": [{"columns": ["options"]}]}));
+        let rows: serde_json::Map<String, Value> = rows
+            .into_iter()
+            .enumerate()
+            .map(|(n, row)| (n.to_string(), json!({part: row["params"][1]})))
+            .collect();
+        let update = json!({"id": null, "method": "update2", "params": ["m", {table: rows}]});
+        let told = told(&mut filter, update).unwrap();
+        for update in told["params"][1][table].as_object().unwrap().values() {
+            for (column, value) in update[part].as_object().into_iter().flatten() {
+                let readable = vocabulary::readable(table, column);
+                prop_assert!(readable.is_some(), "{column}");
+                if readable != Some(vocabulary::Readable::Whole) {
+                    prop_assert_eq!(&value[0], "map");
+                }
+            }
+        }
+    }
 }
