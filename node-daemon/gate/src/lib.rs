@@ -1,6 +1,6 @@
 //! The gate to OVSDB: it alone sees Open vSwitch's run folder, and lets a program that holds
 //! a token of Kubernetes do there what flow export takes, and nothing else. It has no token
-//! itself, reaches no network, and knows neither Kubernetes nor TLS.
+//! itself, opens no connection over a network, and knows neither Kubernetes nor TLS.
 //!
 //! ```text
 //! weir-node --socket--> server (who may connect, how many) -> relay (one client, its own connection to OVSDB)
