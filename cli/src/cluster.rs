@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, Config};
 use weir_api::network::CLUSTER;
 use weir_api::{Condition, FlowExport, Network, NodeFlowExport};
-use weir_process::kubernetes::{self, ConnectError};
+use weir_process::kubernetes::{self, ConnectError, Retries};
 
 use crate::report::{Node, Report};
 use crate::terminal::say;
@@ -22,7 +22,7 @@ const OURS: &str = "FlowExport";
 /// The cluster cannot be reached, or Weir is not installed in it.
 pub async fn gather(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Report> {
     let instead = "give --kubeconfig, --network or --data-dir";
-    let client = kubernetes::client(config(kubeconfig, context, instead).await?)?;
+    let client = kubernetes::client(config(kubeconfig, context, instead).await?, Retries::ByClient)?;
     let exports: Api<NodeFlowExport> = Api::all(client.clone());
     let exports = exports.list(&ListParams::default()).await;
     let exports =

@@ -14,7 +14,7 @@ use clap::{ValueEnum, builder::EnumValueParser};
 use clap_complete::ArgValueCompleter;
 use kube::Client;
 use serde_json::Value;
-use weir_process::kubernetes;
+use weir_process::kubernetes::{self, Retries};
 
 use crate::dynamic::Manner;
 use crate::platform::{Images, NETWORK_DEFINITION, Platform, describe};
@@ -106,7 +106,7 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
         args.context.as_deref(),
         "give --kubeconfig",
     );
-    let client = kubernetes::client(config.await?)?;
+    let client = kubernetes::client(config.await?, Retries::ByClient)?;
     let platform = decide(args.platform, &dynamic::groups(&client).await?)?;
     let manner = Manner {
         dry_run: args.dry_run,

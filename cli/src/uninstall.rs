@@ -16,7 +16,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kube::Client;
 use serde_json::{Value, json};
-use weir_process::kubernetes;
+use weir_process::kubernetes::{self, Retries};
 use weir_process::signals::Signals;
 
 use self::sources::{Sources, quoted};
@@ -80,7 +80,7 @@ pub async fn run(args: UninstallArgs) -> Result<ExitCode> {
         args.context.as_deref(),
         "give --kubeconfig",
     );
-    let client = kubernetes::client(config.await?)?;
+    let client = kubernetes::client(config.await?, Retries::ByClient)?;
     consent(&args)?;
     let doomed = doomed()?;
     let kept = kept(&client, &args, &doomed).await?;

@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use weir_identity::Snapshot;
 use weir_identity::subnets::Labels;
+use weir_process::kubernetes::Retries;
 use weir_query::{Embedded, Engine};
 use weir_store::{Recovery, Settings};
 use wire::Limits;
@@ -428,7 +429,8 @@ impl Names {
         match source {
             NameSource::None => {}
             NameSource::Cluster { kubeconfig } => {
-                let client = weir_process::kubernetes::connect(kubeconfig.as_deref()).await?;
+                let client =
+                    weir_process::kubernetes::connect(kubeconfig.as_deref(), Retries::ByClient).await?;
                 reviews = Some(Reviews::new(client.clone()));
                 cluster = Some(client.clone());
                 health.set_identity(not_read());

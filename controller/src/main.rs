@@ -15,8 +15,9 @@ use weir_controller::reconcile::Reconciler;
 use weir_controller::settings::Settings;
 use weir_controller::write::ApiWriter;
 use weir_controller::{http, watch as watches};
+use weir_process::kubernetes::{self, Retries};
+use weir_process::log;
 use weir_process::signals::Signals;
-use weir_process::{kubernetes, log};
 
 /// How long each task may take to stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -33,7 +34,7 @@ async fn main() -> ExitCode {
 
 async fn run(settings: Settings) -> Result<()> {
     let mut signals = Signals::install().context("cannot take signals")?;
-    let client = kubernetes::connect(settings.kubeconfig.as_deref()).await?;
+    let client = kubernetes::connect(settings.kubeconfig.as_deref(), Retries::None).await?;
     let metrics = Metrics::new();
     let (missing, listed) = watch::channel(vec!["everything"]);
     let mut server = serve(&settings, metrics.clone(), listed).await?;

@@ -14,7 +14,7 @@ use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Client, Error};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use weir_api::{NodeFlowExport, NodeFlowExportStatus};
 use weir_process::jitter::jittered;
@@ -26,6 +26,7 @@ use crate::status_pace::WriteOutcome;
 use crate::status_writer::{StatusObject, StatusWriter, WriteStep};
 
 mod read;
+mod undeclared;
 
 /// Owner of the status fields.
 pub const FIELD_MANAGER: &str = "weir-node";
@@ -173,37 +174,50 @@ async fn write_status(
     }
 }
 
+/// Applies the status, and once more without what the server's definition does not have.
 async fn patch(
     api: &Api<DynamicObject>,
     name: &str,
     status: &NodeFlowExportStatus,
 ) -> Result<StatusObject, WriteOutcome> {
-    let body = json!({
+    let mut body = json!({
         "apiVersion": "weir.dev/v1alpha1",
         "kind": "NodeFlowExport",
         "metadata": { "name": name },
         "status": status,
     });
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let patch = Patch::Apply(&body);
-    match tokio::time::timeout(PATCH_LIMIT, api.patch_status(name, &params, &patch)).await {
-        Ok(Ok(answer)) => Ok(read::status_object(&answer)),
-        Ok(Err(error)) => {
+    let mut answer = apply(api, name, &body).await;
+    if let Err(Some(Error::Api(refusal))) = &answer {
+        let left_out = undeclared::leave_out(&mut body, &refusal.message);
+        if !left_out.is_empty() {
+            let fields = left_out.join(", ");
             tracing::warn!(
-                error = describe(&error),
-                "cannot write the status of NodeFlowExport {name}"
+                fields,
+                "the definition of NodeFlowExport is older than this daemon: not reported"
             );
-            let unreachable = matches!(error, Error::Service(_) | Error::HyperError(_));
-            Err(if unreachable {
-                WriteOutcome::Unreachable
-            } else {
-                WriteOutcome::Refused
-            })
+            answer = apply(api, name, &body).await;
         }
-        Err(_) => {
-            tracing::warn!("no answer when writing the status of NodeFlowExport {name}");
-            Err(WriteOutcome::Refused)
-        }
+    }
+    answer
+        .map(|object| read::status_object(&object))
+        .map_err(|error| {
+            let error = error.as_ref();
+            let why = error.map_or_else(|| "no answer".to_owned(), describe);
+            tracing::warn!(error = why, "cannot write the status of NodeFlowExport {name}");
+            match error {
+                Some(Error::Service(_) | Error::HyperError(_)) => WriteOutcome::Unreachable,
+                _ => WriteOutcome::Refused,
+            }
+        })
+}
+
+/// The object then, or the error; none: there was no answer in time.
+async fn apply(api: &Api<DynamicObject>, name: &str, body: &Value) -> Result<DynamicObject, Option<Error>> {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let patch = Patch::Apply(body);
+    match tokio::time::timeout(PATCH_LIMIT, api.patch_status(name, &params, &patch)).await {
+        Ok(answer) => answer.map_err(Some),
+        Err(_) => Err(None),
     }
 }
 

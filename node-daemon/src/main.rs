@@ -9,8 +9,9 @@ use clap::{CommandFactory, Parser};
 use tokio::sync::watch;
 use weir_node::args::Args;
 use weir_node::{AgentConfig, Desired, agent, file_source, http, kube_source};
+use weir_process::kubernetes::{self, Retries};
+use weir_process::log;
 use weir_process::signals::Signals;
-use weir_process::{kubernetes, log};
 
 /// How long the last status may take to reach the API server.
 const LAST_WORD: Duration = kube_source::SETTLE.saturating_mul(2);
@@ -85,7 +86,7 @@ async fn follow_cluster(
     metrics: &Arc<weir_node::metrics::Metrics>,
 ) -> anyhow::Result<watch::Receiver<Option<Desired>>> {
     let source = kube_source::ClusterSource {
-        client: kubernetes::connect(args.kubeconfig.as_deref()).await?,
+        client: kubernetes::connect(args.kubeconfig.as_deref(), Retries::None).await?,
         node_name: args.node_name.clone(),
         watch_timeout: kubernetes::WATCH_TIMEOUT,
     };

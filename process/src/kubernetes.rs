@@ -24,8 +24,18 @@ pub use describe::{describe, describe_watch};
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest silence on a connection while an answer is due; longer than any watch.
 const READ_TIMEOUT: Duration = Duration::from_secs(45);
-/// Longest time until a connection stands, and until a request is sent.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time until a connection of a daemon stands, and until a request is sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What becomes of a request that the server puts off (429, 503, 504).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retries {
+    /// It is sent again behind our back, after as long as the server says, up to 15 times. For
+    /// whoever asks now and then and has no pace of their own: commands, and reviews of tokens.
+    ByClient,
+    /// The caller is told at once. For programs beside a thousand others, which have a pace.
+    None,
+}
 
 /// Why there is no client.
 #[derive(Debug, Error)]
@@ -84,16 +94,16 @@ pub fn read(kubeconfig: Option<&Path>) -> Result<Kubeconfig, KubeconfigError> {
     kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from)
 }
 
-/// A client for a program that runs for months beside a thousand others: no silence lasts for
-/// ever, and what the server refuses is not sent again behind our back (kube's own retries are
-/// 15, from 5 ms on).
+/// A client whose connections no silence holds up for ever.
 ///
 /// # Errors
 /// The configuration names no usable server or credentials.
-pub fn client(mut config: Config) -> Result<Client, ConnectError> {
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.write_timeout = Some(CONNECT_TIMEOUT);
-    config.default_retry = false;
+pub fn client(mut config: Config, retries: Retries) -> Result<Client, ConnectError> {
+    if retries == Retries::None {
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.write_timeout = Some(CONNECT_TIMEOUT);
+    }
+    config.default_retry = retries == Retries::ByClient;
     config.read_timeout = Some(READ_TIMEOUT);
     // The time in the pool does not count.
     config.reset_reader_on_write = true;
@@ -104,8 +114,8 @@ pub fn client(mut config: Config) -> Result<Client, ConnectError> {
 ///
 /// # Errors
 /// As both.
-pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> {
-    client(config(kubeconfig, None).await?)
+pub async fn connect(kubeconfig: Option<&Path>, retries: Retries) -> Result<Client, ConnectError> {
+    client(config(kubeconfig, None).await?, retries)
 }
 
 /// A watch of all objects that is begun anew after about so long; [`WATCH_TIMEOUT`], but for a
@@ -117,6 +127,8 @@ pub fn watch_config(timeout: Duration) -> watcher::Config {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
     use crate::error::chain;
 
@@ -136,6 +148,45 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let error = config(Some(&file), Some("other")).await.unwrap_err();
         assert_eq!(chain(&error), "--context other: the kubeconfig has lab, shop");
+    }
+
+    const VERSION: &str = r#"{"major": "1", "minor": "34", "gitVersion": "v1.34.4", "gitCommit": "", "gitTreeState": "",
+        "buildDate": "", "goVersion": "", "compiler": "", "platform": ""}"#;
+
+    /// Answers requests of one connection each: 503 so many times, then 200. How many it saw.
+    async fn put_off(times: usize, retries: Retries) -> (bool, usize) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            for seen in 1.. {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let mut request = [0; 4096];
+                let _ = connection.read(&mut request).await.unwrap();
+                let (status, body) = match seen > times {
+                    true => ("200 OK", VERSION),
+                    false => ("503 Service Unavailable", "{}"),
+                };
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                );
+                connection.write_all(answer.as_bytes()).await.unwrap();
+                if seen > times || retries == Retries::None {
+                    return seen;
+                }
+            }
+            0
+        });
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let asked = client(config, retries).unwrap();
+        let answered = asked.apiserver_version().await.is_ok();
+        (answered, server.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_put_off_is_sent_again_for_those_who_have_no_pace_of_their_own() {
+        assert_eq!(put_off(2, Retries::ByClient).await, (true, 3));
+        assert_eq!(put_off(2, Retries::None).await, (false, 1));
     }
 
     #[test]

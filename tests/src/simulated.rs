@@ -39,6 +39,9 @@ impl SimulatedNodes {
     /// Makes the pods of the daemons and starts the daemons.
     pub fn start(lab: &Lab, kubernetes: &Kubernetes, names: &[String]) -> Result<Self> {
         let folder = lab.directory().join("simulated");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
         fs::create_dir_all(&folder)?;
         kubernetes.add_account_pods(NAMESPACE, ACCOUNT, names)?;
         let list = folder.join("nodes");
@@ -107,7 +110,8 @@ fn delay(line: &str, target: &str, since: SystemTime) -> Option<Duration> {
     Some(at.saturating_sub(since.duration_since(UNIX_EPOCH).ok()?))
 }
 
-/// What an account of ours has asked the API server, by its audit log.
+/// What an account of ours has asked the API server, by its audit log; of a leader without
+/// what keeps it in its office.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequestCounts {
     /// Requests that were answered, watches that ended among them.
@@ -127,6 +131,10 @@ impl RequestCounts {
                 continue;
             };
             if event["user"]["username"] != user.as_str() || event["stage"] != "ResponseComplete" {
+                continue;
+            }
+            // A leader renews its Lease as long as it leads.
+            if event["objectRef"]["resource"] == "leases" {
                 continue;
             }
             match event["verb"].as_str().context("a verb")? {

@@ -144,9 +144,10 @@ impl PreparedRequest {
             };
             let taken = left.split_off(left.len() - next);
             step = step.saturating_mul(STEP_GROWS);
-            let Some(bounds) = self.edge(&taken, bounds, opened, &mut stats).await? else {
+            let (taken, bounds) = self.edge(taken, bounds, opened, &mut stats).await?;
+            if taken.is_empty() {
                 continue;
-            };
+            }
             let ran = self.run(self.plan(&taken, bounds), opened).await?;
             stats.add(&ran.stats);
             found = Some(self.merged(found, ran.rows)?);
@@ -196,27 +197,31 @@ impl PreparedRequest {
         }
     }
 
-    /// The times that the records of a page have which are found in many rows: what tells
-    /// whether a row is on the page is its time first, and all that orders records of one
-    /// time is dear to read. `None`: there are no such records.
+    /// Which of these sources have records of the page, and of which times these are. In many
+    /// rows times alone are looked for first: they tell whether a row is on the page, and all
+    /// that orders records of one time is dear to read. Where a filter lets few through, what
+    /// holds none of them is not read again.
     async fn edge(
         &self,
-        sources: &[RecordSource],
+        mut sources: Vec<RecordSource>,
         bounds: TimeRange,
         opened: &Arc<OpenedSegments>,
         stats: &mut Stats,
-    ) -> Result<Option<TimeRange>, QueryError> {
+    ) -> Result<(Vec<RecordSource>, TimeRange), QueryError> {
         let rows: u64 = sources.iter().map(RecordSource::rows).sum();
         if rows < MANY_ROWS || matches!(self.order, Order::Largest(_)) {
-            return Ok(Some(bounds));
+            return Ok((sources, bounds));
         }
         let by_time = self.sorting().take(1).collect();
         let ran = self
-            .run(self.first(sources, bounds, &["time"], by_time), opened)
+            .run(self.first(&sources, bounds, &["time"], by_time), opened)
             .await?;
         stats.add(&ran.stats);
-        let last = times(&ran.rows).last().copied();
-        Ok(last.map(|last| self.until_time(bounds, last)))
+        let mut times = times(&ran.rows).to_vec();
+        let last = times.last().copied();
+        times.sort_unstable();
+        sources.retain(|source| source.has_any(&times));
+        Ok((sources, last.map_or(bounds, |last| self.until_time(bounds, last))))
     }
 
     async fn run(&self, plan: Plan, opened: &Arc<OpenedSegments>) -> Result<QueryRun, QueryError> {

@@ -21,6 +21,13 @@ impl RecordSource {
         }
     }
 
+    /// One of these times, in order, is within those of its records.
+    pub(crate) fn has_any(&self, times: &[i64]) -> bool {
+        let TimeRange { from, until } = self.time();
+        let next = times.partition_point(|time| *time < from);
+        times.get(next).is_some_and(|time| *time < until)
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         match self {
             Self::Segment(segment) => segment.rows,

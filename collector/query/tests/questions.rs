@@ -1200,6 +1200,34 @@ async fn each_of_many_records_is_on_one_page_also_those_of_one_time() {
 }
 
 #[tokio::test]
+async fn what_holds_no_record_of_a_page_is_not_read_for_it_again() {
+    const SEGMENT: usize = 8_192;
+    const SEGMENTS: usize = 12;
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut made = generated::Flows::new(8, 60);
+    for number in 0..SEGMENTS {
+        let mut records = made.batch(SEGMENT);
+        if number == 3 {
+            records[SEGMENT / 2].bytes = Some(u64::from(u32::MAX));
+        }
+        writer.append(&records).unwrap();
+        writer.seal().unwrap();
+    }
+    let request = FlowsRequest {
+        filter: format!("bytes == {}", u32::MAX),
+        since: Since(at(0)),
+        until: Until(at(i64::MAX / 1_000)),
+        all_observations: true,
+        ..FlowsRequest::default()
+    };
+    let page = flows(&reader, &request, &Limits::default()).await.unwrap();
+    assert_eq!(page.rows.len(), 1);
+    let read = page.stats.rows_read;
+    assert!(read <= (SEGMENTS + 1) * SEGMENT, "{read}");
+}
+
+#[tokio::test]
 async fn a_group_of_each_time_is_no_bucket() {
     let stored = stored();
     let question = Question {

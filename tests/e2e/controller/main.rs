@@ -9,6 +9,7 @@ mod cluster;
 mod faults;
 mod sources;
 mod states;
+mod upgrade;
 
 fn main() -> ExitCode {
     let options = Options::default().nodes(0).kubernetes(true);
@@ -16,5 +17,6 @@ fn main() -> ExitCode {
         .cases(states::CASES)
         .cases(sources::CASES)
         .cases(faults::CASES)
+        .cases(upgrade::CASES)
         .run(options)
 }

@@ -2,6 +2,7 @@
 //! as much of RFC 7047 section 5.2 as `weir-node` uses. No I/O.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -19,7 +20,7 @@ const REFERRED: [(&str, &str); 3] = [("NetFlow", "netflow"), ("sFlow", "sflow"),
 /// The rows.
 #[derive(Debug)]
 pub struct Database {
-    schema: Schema,
+    schema: Arc<Schema>,
     tables: Tables,
     made: u64,
 }
@@ -29,7 +30,7 @@ type Refusal = &'static str;
 
 impl Database {
     /// A switch with one bridge, `br-int`.
-    pub fn new(schema: Schema) -> Self {
+    pub fn new(schema: Arc<Schema>) -> Self {
         let mut database = Self {
             schema,
             tables: Tables::new(),

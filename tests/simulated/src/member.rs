@@ -12,7 +12,7 @@ use ovsdb::Endpoint;
 use tokio::sync::{mpsc, watch};
 use weir_node::kube_source::{self, ClusterSource};
 use weir_node::{AgentConfig, agent};
-use weir_process::kubernetes;
+use weir_process::kubernetes::{self, Retries};
 
 use crate::schema::Schema;
 use crate::server::Server;
@@ -40,7 +40,7 @@ pub struct RowSeen {
 pub async fn run(
     node: String,
     config: Config,
-    (schema, directory): (Schema, &Path),
+    (schema, directory): (Arc<Schema>, &Path),
     up: watch::Receiver<bool>,
     rows: mpsc::Sender<RowSeen>,
 ) -> Result<()> {
@@ -89,7 +89,8 @@ async fn as_pod(mut config: Config, node: &str) -> Result<Client> {
         },
         ..TokenRequest::default()
     };
-    let accounts: Api<ServiceAccount> = Api::namespaced(kubernetes::client(config.clone())?, NAMESPACE);
+    let accounts: Api<ServiceAccount> =
+        Api::namespaced(kubernetes::client(config.clone(), Retries::ByClient)?, NAMESPACE);
     let params = PostParams::default();
     let made = accounts.create_token_request(ACCOUNT, &params, &request).await;
     let made = made.with_context(|| format!("a token for {node}"))?;
@@ -97,7 +98,7 @@ async fn as_pod(mut config: Config, node: &str) -> Result<Client> {
         token: Some(made.status.context("a token")?.token.into()),
         ..Default::default()
     };
-    Ok(kubernetes::client(config)?)
+    Ok(kubernetes::client(config, Retries::None)?)
 }
 
 /// What the file that steers the nodes says: whether their databases are there.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 pub const INSTALLED: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /// A database's schema.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Schema {
     /// As `get_schema` answers it.
     pub json: Value,
@@ -23,7 +24,7 @@ impl Schema {
     ///
     /// # Errors
     /// The file cannot be read, or is no schema.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Arc<Self>> {
         let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         let json: Value = serde_json::from_str(&text)?;
         let tables = json["tables"].as_object().context("a schema has tables")?;
@@ -37,7 +38,7 @@ impl Schema {
             .iter()
             .map(|(name, table)| (name.clone(), row(table)))
             .collect();
-        Ok(Self { json, defaults })
+        Ok(Arc::new(Self { json, defaults }))
     }
 
     /// A row of that table with nothing written.

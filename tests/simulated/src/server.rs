@@ -17,7 +17,7 @@ use crate::schema::Schema;
 /// A database and where it listens.
 pub struct Server {
     path: PathBuf,
-    schema: Schema,
+    schema: Arc<Schema>,
     database: Mutex<Database>,
     /// Told of each change that was committed.
     committed: Box<dyn Fn(&Value) + Send + Sync>,
@@ -27,7 +27,7 @@ impl Server {
     /// A new switch's database. `committed` is told the `<table-updates>` of each transaction.
     pub fn new(
         path: PathBuf,
-        schema: Schema,
+        schema: Arc<Schema>,
         committed: impl Fn(&Value) + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {

@@ -23,6 +23,8 @@ const NAMESPACE: &str = "weir-system";
 const NODE_NAMESPACE: &str = "weir-node";
 const NODE_ACCOUNT: &str = "weir-node";
 const DEADLINE: Duration = Duration::from_secs(300);
+/// Details of status are written once in one to two minutes.
+const REST_DEADLINE: Duration = Duration::from_secs(150);
 /// So long without a write is rest.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -158,7 +160,7 @@ impl Fleet {
 
     /// Waits until nobody writes any more.
     pub fn wait_rest(&self) -> Result<()> {
-        wait_until("writes to end", DEADLINE, || {
+        wait_until("writes to end", REST_DEADLINE, || {
             let before = self.requests()?;
             std::thread::sleep(QUIET);
             let since = self.requests()?.since(before);
