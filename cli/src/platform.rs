@@ -180,12 +180,18 @@ pub fn is_node_daemon(object: &Value) -> bool {
 
 /// Whether a node daemon reaches OVS through the gate.
 pub fn has_gate(daemon: &Value) -> bool {
-    let containers = daemon
-        .pointer("/spec/template/spec/containers")
-        .and_then(Value::as_array);
-    let mut containers = containers.into_iter().flatten();
+    let mut containers = CONTAINERS
+        .iter()
+        .filter_map(|list| daemon.pointer(list)?.as_array())
+        .flatten();
     containers.any(|container| container["name"] == "weir-ovsdb-gate")
 }
+
+/// Where the containers of a workload stand, the sidecars' last.
+pub const CONTAINERS: [&str; 2] = [
+    "/spec/template/spec/containers",
+    "/spec/template/spec/initContainers",
+];
 
 /// Gives a program one more option, as the overlay's JSON patch does.
 fn add_argument(objects: &mut [Value], deployment: &str, argument: &str) {
@@ -212,22 +218,22 @@ pub struct Images {
 
 impl Images {
     fn put_into(&self, object: &mut Value) {
-        let Some(containers) = object
-            .pointer_mut("/spec/template/spec/containers")
-            .and_then(Value::as_array_mut)
-        else {
-            return;
-        };
-        for container in containers {
-            let Some(name) = container["image"].as_str() else {
-                continue;
-            };
-            let registry = self.registry.as_deref().map_or(String::new(), |registry| {
-                format!("{}/", registry.trim_end_matches('/'))
-            });
-            let tag = self.tag.as_deref().unwrap_or("latest");
-            container["image"] = json!(format!("{registry}{name}:{tag}"));
+        for list in CONTAINERS {
+            let containers = object.pointer_mut(list).and_then(Value::as_array_mut);
+            for container in containers.into_iter().flatten() {
+                if let Some(name) = container["image"].as_str() {
+                    container["image"] = json!(self.of(name));
+                }
+            }
         }
+    }
+
+    fn of(&self, name: &str) -> String {
+        let registry = self.registry.as_deref().map_or(String::new(), |registry| {
+            format!("{}/", registry.trim_end_matches('/'))
+        });
+        let tag = self.tag.as_deref().unwrap_or("latest");
+        format!("{registry}{name}:{tag}")
     }
 }
 
@@ -287,20 +293,22 @@ mod tests {
             let daemon = objects.iter().find(|object| is_node_daemon(object)).unwrap();
             assert!(has_gate(daemon));
             let pod = &daemon["spec"]["template"]["spec"];
-            let mounts = |container: usize| {
-                let mounts = pod["containers"][container]["volumeMounts"]
-                    .as_array()
-                    .unwrap()
-                    .iter();
+            let mounts = |containers: &str| {
+                let mounts = pod[containers][0]["volumeMounts"].as_array().unwrap().iter();
                 mounts
                     .map(|mount| mount["name"].as_str().unwrap())
                     .collect::<Vec<_>>()
             };
-            assert_eq!(mounts(0), ["gate", "api-token"]);
-            assert_eq!(mounts(1), ["openvswitch", "gate"]);
+            assert_eq!(mounts("containers"), ["gate", "api-token"]);
+            assert_eq!(mounts("initContainers"), ["openvswitch", "gate"]);
             assert_eq!(pod["automountServiceAccountToken"], false);
             assert_eq!(pod["containers"][0]["securityContext"]["runAsNonRoot"], true);
-            assert_eq!(pod["containers"][1]["image"], "weir-ovsdb-gate:latest");
+            assert_eq!(pod["containers"].as_array().unwrap().len(), 1);
+            let gate = &pod["initContainers"][0];
+            assert_eq!(gate["image"], "weir-ovsdb-gate:latest");
+            // Started before weir-node and ended after it, which takes a probe of its start.
+            assert_eq!(gate["restartPolicy"], "Always");
+            assert!(gate["startupProbe"].is_object() && gate["livenessProbe"].is_object());
             assert_eq!(pod["volumes"][0]["hostPath"]["path"], platform.socket_directory());
         }
         let without = Platform::Kubernetes.objects(&Images::default(), false).unwrap();

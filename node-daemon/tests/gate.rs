@@ -22,6 +22,7 @@ use weir_api::{
 use weir_node::switch_state::SwitchState;
 use weir_node::{AgentConfig, Desired, agent};
 use weir_ovsdb_gate::Gate;
+use weir_ovsdb_gate::check::check;
 
 const TABLES: [&str; 3] = ["netflow", "sflow", "ipfix"];
 
@@ -337,7 +338,7 @@ fn bytes_that_are_no_messages_end_the_connection_and_others_go_on() {
     for bytes in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],
         b"{\"id\":}",
-        &[b'{'; 1 << 20],
+        &[b'{'; 1 << 19],
         b"{\"method\":1,\"id\":2}",
     ] {
         let mut stream = UnixStream::connect(&gated.socket).unwrap();
@@ -349,6 +350,41 @@ fn bytes_that_are_no_messages_end_the_connection_and_others_go_on() {
         assert_eq!(answer, b"");
         assert_eq!(other.ask("echo", json!(["still"]))["result"], json!(["still"]));
     }
+}
+
+/// So many at once, and each one after that waits a second. The first of a client is a
+/// connection to the database as well.
+#[test]
+fn the_schema_is_not_asked_for_without_a_pause_whatever_the_connection() {
+    use weir_ovsdb_gate::pace::{COPIES, COPY_INTERVAL};
+    let gated = Gated::start(vec![own_uid()]);
+    let start = std::time::Instant::now();
+    for _ in 0..COPIES.div_ceil(2) + 1 {
+        let answer = Intruder::connect(&gated).ask("get_schema", json!(["Open_vSwitch"]));
+        assert_eq!(answer["result"]["name"], "Open_vSwitch");
+    }
+    assert!(start.elapsed() >= COPY_INTERVAL);
+}
+
+/// It is let go, as who is no client, or answered.
+#[test]
+fn a_gate_that_runs_is_told_from_one_that_hangs_and_from_none() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for uid in [own_uid(), own_uid() + 1] {
+        let gated = Gated::start(vec![uid]);
+        runtime.block_on(check(&gated.socket)).unwrap();
+    }
+    let folder = std::env::temp_dir().join(format!("weir-hangs-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let socket = folder.join("gate.sock");
+    assert!(runtime.block_on(check(&socket)).is_err());
+    let _hangs = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let error = runtime.block_on(check(&socket)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -16,8 +16,11 @@ pub struct Args {
     #[arg(long, value_name = "SOCKET", default_value = "/run/weir-gate/gate.sock")]
     pub listen: PathBuf,
     /// The user that weir-node runs as; may be repeated. Nobody else may connect
-    #[arg(long = "client-uid", value_name = "UID", required = true)]
+    #[arg(long = "client-uid", value_name = "UID", required_unless_present = "check")]
     pub client_uids: Vec<u32>,
+    /// Ask whether the gate at this socket still takes clients, and end: exit code 1 if not
+    #[arg(long, value_name = "SOCKET")]
+    pub check: Option<PathBuf>,
     /// Its log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -41,6 +44,7 @@ mod tests {
         assert_eq!(args.client_uids, [65532, 7]);
         assert_eq!(args.ovsdb, PathBuf::from("/var/run/openvswitch/db.sock"));
         assert!(parse("gate").is_err());
+        assert!(parse("gate --check /run/weir-gate/gate.sock").is_ok());
         assert!(parse("gate --client-uid 1 --ovsdb tcp:127.0.0.1:6640").is_err());
     }
 }

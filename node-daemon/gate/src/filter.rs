@@ -19,14 +19,15 @@ use serde_json::{Value, json};
 pub use refusal::Refusal;
 pub use vocabulary::DATABASE;
 
-/// Largest message of a client, in bytes: some times what the change of every bridge takes.
-pub const MOST_CLIENT_BYTES: usize = 1 << 20;
+/// Largest message of a client, in bytes: more than twice what the change of every bridge takes.
+/// Values take some forty times that while a message is read.
+pub const MOST_CLIENT_BYTES: usize = 256 << 10;
 /// Requests of one client without an answer.
 pub const MOST_PENDING: usize = 128;
 /// Bytes of a request's identifier, which is kept until there is an answer.
 const MOST_ID_BYTES: usize = 64;
-/// Bytes of what an echo carries.
-const MOST_ECHO_BYTES: usize = 256;
+/// Bytes of the whole message of an echo.
+const MOST_ECHO_BYTES: usize = 512;
 
 /// What is between one client and one connection to OVSDB.
 #[derive(Debug, Default)]
@@ -50,6 +51,17 @@ enum Kind {
     Other,
 }
 
+/// What a message gives OVSDB to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Next to nothing.
+    Little,
+    /// To write out its schema, or all rows.
+    Copy,
+    /// To change rows, which ovs-vswitchd looks at.
+    Change,
+}
+
 /// What to do with a client's message.
 #[derive(Debug, PartialEq)]
 pub enum FromClient {
@@ -57,8 +69,8 @@ pub enum FromClient {
     Pass {
         /// A message.
         bytes: Vec<u8>,
-        /// Whether it changes anything.
-        writes: bool,
+        /// What it gives OVSDB to do.
+        work: Work,
     },
     /// Answer [`Question`] with [`rpc::reply`] to this request.
     Ask(Id, Question),
@@ -86,15 +98,15 @@ pub enum FromServer {
 struct Passed {
     params: Vec<Value>,
     kind: Kind,
-    writes: bool,
+    work: Work,
 }
 
 impl Passed {
-    fn reads(params: Vec<Value>) -> Self {
+    fn reads(params: Vec<Value>, work: Work) -> Self {
         Self {
             params,
             kind: Kind::Other,
-            writes: false,
+            work,
         }
     }
 }
@@ -110,6 +122,9 @@ impl Filter {
                 answer: None,
                 refusal: Refusal::Parameters("a long identifier of a request"),
             },
+            Message::Request { method, id, .. } if method == "echo" && message.len() > MOST_ECHO_BYTES => {
+                refuse(&id, Refusal::TooMany("bytes of an echo"))
+            }
             Message::Request { method, params, id } => self.request(&method, params, id),
             Message::Notification { method, params } => self.notification(&method, params),
             // OVSDB's own questions are answered here.
@@ -141,7 +156,7 @@ impl Filter {
                 self.pending.insert(self.next, Pending { id, kind });
                 FromClient::Pass {
                     bytes,
-                    writes: passed.writes,
+                    work: passed.work,
                 }
             }
             Err(refusal) => refuse(&id, refusal),
@@ -154,11 +169,9 @@ impl Filter {
             return Err(Refusal::TooMany("requests without an answer"));
         }
         match (method, params) {
-            ("echo", params) if json!(params).to_string().len() <= MOST_ECHO_BYTES => {
-                Ok(Passed::reads(params.to_vec()))
-            }
-            ("list_dbs", []) => Ok(Passed::reads(vec![])),
-            ("get_schema", [database]) => Ok(Passed::reads(vec![own(database)?])),
+            ("echo", params) => Ok(Passed::reads(params.to_vec(), Work::Little)),
+            ("list_dbs", []) => Ok(Passed::reads(vec![], Work::Little)),
+            ("get_schema", [database]) => Ok(Passed::reads(vec![own(database)?], Work::Copy)),
             ("monitor" | "monitor_cond", [database, name, tables]) => {
                 self.monitor(vec![own(database)?], name, tables, None)
             }
@@ -168,7 +181,7 @@ impl Filter {
             ("monitor_cancel", [Value::String(name)]) if self.monitor.as_ref() == Some(name) => Ok(Passed {
                 params: vec![json!(name)],
                 kind: Kind::MonitorCancel,
-                writes: false,
+                work: Work::Little,
             }),
             ("transact", [database, operations @ ..]) => {
                 let mut params = vec![own(database)?];
@@ -177,11 +190,11 @@ impl Filter {
                 Ok(Passed {
                     params,
                     kind: Kind::Other,
-                    writes: true,
+                    work: Work::Change,
                 })
             }
             (
-                "echo" | "list_dbs" | "get_schema" | "monitor" | "monitor_cond" | "monitor_cond_since"
+                "list_dbs" | "get_schema" | "monitor" | "monitor_cond" | "monitor_cond_since"
                 | "monitor_cancel" | "transact",
                 _,
             ) => Err(Refusal::Parameters("not those of the method")),
@@ -211,7 +224,7 @@ impl Filter {
             kind: Kind::Monitor {
                 found_and_number: since.is_some(),
             },
-            writes: false,
+            work: Work::Copy,
         })
     }
 
@@ -233,7 +246,7 @@ impl Filter {
         match number {
             Some(number) => FromClient::Pass {
                 bytes: rpc::notification("cancel", Params::Array(vec![json!(number)])),
-                writes: false,
+                work: Work::Little,
             },
             None => FromClient::Refuse {
                 answer: None,

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Parser;
 use weir_ovsdb_gate::Gate;
 use weir_ovsdb_gate::args::Args;
+use weir_ovsdb_gate::check::check;
 use weir_process::log;
 use weir_process::signals::Signals;
 
@@ -25,6 +26,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(socket) = &args.check {
+        let checked = check(socket).await;
+        return checked.with_context(|| format!("no answer at {}", socket.display()));
+    }
     let mut signals = Signals::install().context("cannot take signals")?;
     let listener = Gate::listen(&args.listen)?;
     let (socket, ovsdb) = (args.listen.display(), args.ovsdb.display());

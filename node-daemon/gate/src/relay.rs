@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::filter::{Filter, FromClient, FromServer, MOST_CLIENT_BYTES};
+use crate::filter::{Filter, FromClient, FromServer, MOST_CLIENT_BYTES, Work};
 use crate::server::Gate;
 
 /// Largest message of OVSDB's, in bytes: all rows at once.
@@ -106,10 +106,11 @@ struct Relay<'a> {
 impl Relay<'_> {
     async fn asked(&mut self, message: &[u8]) -> Result<(), RelayError> {
         match self.filter.from_client(message)? {
-            FromClient::Pass { bytes, writes } => {
-                if writes {
-                    let wait = self.gate.take_turn(Instant::now());
-                    tokio::time::sleep(wait).await;
+            FromClient::Pass { bytes, work } => {
+                self.gate.turn(work).await;
+                if self.server.is_none() {
+                    // A session of OVSDB's is made and ended.
+                    self.gate.turn(Work::Copy).await;
                 }
                 let server = match &mut self.server {
                     Some(server) => server,
@@ -140,8 +141,8 @@ impl Relay<'_> {
     }
 
     async fn answer(&mut self, id: &Id, question: &Question) -> Result<(), RelayError> {
-        let answer = question.answer(self.gate.folder()).await;
-        let outcome = answer.map_err(|error| json!({"error": "I/O error", "details": error.to_string()}));
+        let answer = self.gate.answers.to(question, self.gate.folder()).await;
+        let outcome = answer.map_err(|details| json!({"error": "I/O error", "details": details}));
         write(&mut self.client, &rpc::reply(id, outcome)).await
     }
 
@@ -165,9 +166,13 @@ impl Gate {
         connected.map_err(RelayError::Unreachable)
     }
 
-    fn take_turn(&self, now: Instant) -> Duration {
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.take(now)
+    /// Waits until something may be given to OVSDB.
+    async fn turn(&self, work: Work) {
+        let wait = {
+            let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+            paces.of(work).take(Instant::now())
+        };
+        tokio::time::sleep(wait).await;
     }
 }
 

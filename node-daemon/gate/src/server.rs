@@ -12,8 +12,9 @@ use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use crate::answers::Answers;
 use crate::filter::Refusal;
-use crate::pace::Pace;
+use crate::pace::Paces;
 use crate::refusals::Refusals;
 use crate::relay::relay;
 
@@ -44,7 +45,8 @@ pub struct Gate {
     database: PathBuf,
     folder: RunFolder,
     client_uids: Vec<u32>,
-    pub(crate) pace: Mutex<Pace>,
+    pub(crate) paces: Mutex<Paces>,
+    pub(crate) answers: Answers,
     refusals: Mutex<Refusals>,
 }
 
@@ -55,7 +57,8 @@ impl Gate {
             database: database.to_owned(),
             folder: RunFolder::of_socket(database),
             client_uids,
-            pace: Mutex::default(),
+            paces: Mutex::default(),
+            answers: Answers::default(),
             refusals: Mutex::default(),
         }
     }
@@ -109,7 +112,10 @@ impl Gate {
                 }
             };
             if !self.may_connect(&client) {
-                self.note(&Refusal::Peer, Instant::now());
+                // Our own user is the check of whether we still accept.
+                if peer(&client) != Some(rustix::process::geteuid().as_raw()) {
+                    self.note(&Refusal::Peer, Instant::now());
+                }
                 continue;
             }
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
@@ -128,8 +134,7 @@ impl Gate {
 
     /// The kernel tells of which user the process was that connected.
     fn may_connect(&self, client: &UnixStream) -> bool {
-        let peer = client.peer_cred();
-        peer.is_ok_and(|peer| self.client_uids.contains(&peer.uid()))
+        peer(client).is_some_and(|uid| self.client_uids.contains(&uid))
     }
 
     /// Looks after the folder until it is gone for good.
@@ -143,4 +148,8 @@ impl Gate {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
+}
+
+fn peer(client: &UnixStream) -> Option<u32> {
+    client.peer_cred().ok().map(|peer| peer.uid())
 }

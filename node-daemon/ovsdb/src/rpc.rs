@@ -149,9 +149,11 @@ impl Refusal {
 
 /// A request in bytes.
 pub fn request(method: &str, params: Params, id: &Id) -> Vec<u8> {
-    json!({"method": method, "params": Value::from(params), "id": id})
-        .to_string()
-        .into_bytes()
+    message([
+        ("method", json!(method)),
+        ("params", Value::from(params)),
+        ("id", json!(id)),
+    ])
 }
 
 /// A notification in bytes.
@@ -165,7 +167,13 @@ pub fn reply(id: &Id, outcome: Result<Value, Value>) -> Vec<u8> {
         Ok(result) => (result, Value::Null),
         Err(error) => (Value::Null, error),
     };
-    json!({"result": result, "error": error, "id": id})
+    message([("result", result), ("error", error), ("id", json!(id))])
+}
+
+/// `json!` would copy the values, which may be all rows of a database.
+fn message(members: [(&str, Value); 3]) -> Vec<u8> {
+    let members = members.map(|(name, value)| (name.to_owned(), value));
+    Value::Object(members.into_iter().collect())
         .to_string()
         .into_bytes()
 }

@@ -12,7 +12,7 @@ use crate::state::{FolderState, RunFolder};
 pub const METHOD: &str = "stats";
 
 /// A question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Question {
     /// [`RunFolder::state`].
     State,

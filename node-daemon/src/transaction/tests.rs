@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use weir_api::{
     BridgeExport, ConflictPolicy, IpfixExport, NetFlowExport, NodeFlowExportSpec, Protocol, SFlowExport,
 };
-use weir_ovsdb_gate::{Filter, FromClient, FromServer};
+use weir_ovsdb_gate::{Filter, FromClient, FromServer, Work};
 
 use super::*;
 use crate::diff::diff;
@@ -19,20 +19,21 @@ use crate::quirks::Dialect;
 use crate::rows::desired_rows;
 use crate::tables::{DATABASE, monitor};
 
-const BRIDGES: [&str; 3] = ["br-int", "br-ex", "br tün"];
+const BRIDGES: [&str; 4] = ["br-int", "br-ex", "br tün", "br\n\u{7f}"];
 
 fn targets() -> impl Strategy<Value = Vec<String>> {
     let address = prop_oneof![
         (any::<std::net::Ipv4Addr>(), 1_u16..).prop_map(|(ip, port)| format!("{ip}:{port}")),
         (any::<std::net::Ipv6Addr>(), 1_u16..).prop_map(|(ip, port)| format!("[{ip}]:{port}")),
     ];
-    prop::collection::vec(address, 0..=weir_api::network::MAX_COLLECTORS)
+    let target = prop_oneof![9 => address, 1 => any::<String>()];
+    prop::collection::vec(target, 0..=weir_api::network::MAX_COLLECTORS + 2)
 }
 
 prop_compose! {
     fn net_flow()(
         targets in targets(),
-        active_timeout in prop::option::of(-1..=86_400_i64),
+        active_timeout in any::<Option<i64>>(),
         engine_type in any::<Option<u8>>(),
         engine_id in any::<Option<u8>>(),
         add_id_to_interface in any::<Option<bool>>(),
@@ -44,10 +45,10 @@ prop_compose! {
 prop_compose! {
     fn s_flow()(
         targets in targets(),
-        agent in prop::option::of("[a-z0-9.:]{1,253}"),
+        agent in any::<Option<String>>(),
         sampling in any::<Option<u32>>(),
         polling in any::<Option<u32>>(),
-        header in prop::option::of(0..=1299_u32),
+        header in any::<Option<u32>>(),
     ) -> SFlowExport {
         SFlowExport { targets, agent, sampling, polling, header }
     }
@@ -57,10 +58,10 @@ prop_compose! {
     fn ipfix()(
         targets in targets(),
         numbers in any::<[Option<u32>; 4]>(),
-        cache_active_timeout in prop::option::of(0..=4200_u32),
-        intervals in prop::array::uniform2(prop::option::of(1..=3600_u32)),
+        cache_active_timeout in any::<Option<u32>>(),
+        intervals in any::<[Option<u32>; 2]>(),
         switches in any::<[Option<bool>; 3]>(),
-        virtual_obs_id in prop::option::of("[ -~é]{1,254}"),
+        virtual_obs_id in prop::option::of(prop_oneof![any::<String>(), "[ -~é]{1,254}"]),
     ) -> IpfixExport {
         let [sampling, obs_domain_id, obs_point_id, cache_max_flows] = numbers;
         let [enable_input_sampling, enable_output_sampling, enable_tunnel_sampling] = switches;
@@ -109,10 +110,12 @@ fn plan(
     policy: ConflictPolicy,
     dialect: &Dialect,
 ) -> Vec<Operation> {
-    let spec = NodeFlowExportSpec {
+    let mut spec = NodeFlowExportSpec {
         bridges: exports.to_vec(),
         ..Default::default()
     };
+    // As what the API server gives is read.
+    weir_api::plan::enforce(&mut spec);
     let rows = desired_rows(&spec, dialect, "node-a.example.com");
     let observed = observe(&model.replica(), &BTreeSet::new());
     transaction(
@@ -151,7 +154,7 @@ proptest! {
             for _ in 0..2 {
                 let operations = plan(&model, &exports, policy, &dialect);
                 let sent = notation(&operations);
-                let FromClient::Pass { bytes, writes: true } = through(&sent) else {
+                let FromClient::Pass { bytes, work: Work::Change } = through(&sent) else {
                     return Err(TestCaseError::fail(format!("{sent:?}: {:?}", through(&sent))));
                 };
                 let passed: Value = serde_json::from_slice(&bytes).unwrap();

@@ -115,7 +115,11 @@ fn what_passes_is_written_anew_under_a_number_of_our_own() {
     let mut filter = Filter::default();
     let mut params = vec![json!("Open_vSwitch")];
     params.extend(whole());
-    let FromClient::Pass { bytes, writes: true } = ask(&mut filter, "transact", json!(params)) else {
+    let FromClient::Pass {
+        bytes,
+        work: Work::Change,
+    } = ask(&mut filter, "transact", json!(params))
+    else {
         panic!("a transaction of export");
     };
     let sent: Value = serde_json::from_slice(&bytes).unwrap();
@@ -472,7 +476,7 @@ fn only_methods_of_export_pass() {
         ("set_db_change_aware", json!([true])),
         ("monitor_cond_change", json!(["m", "m", {}])),
         ("monitor_cancel", json!(["of another"])),
-        ("echo", json!(["x".repeat(1000)])),
+        ("echo", json!(["x".repeat(600)])),
         ("convert", json!(["Open_vSwitch", {}])),
         ("exit", json!([])),
         ("stats", json!(["coverage/show"])),
