@@ -1,6 +1,7 @@
 //! `weir install`: the objects of a platform, shown, judged by the API server, or applied.
 
 mod images;
+mod leftovers;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -130,7 +131,7 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
             outcome.conflicts
         ));
     }
-    if outcome.refused + outcome.conflicts > 0 {
+    if outcome.refused + outcome.conflicts + outcome.leftovers > 0 {
         return Ok(ExitCode::FAILURE);
     }
     if args.apply {
@@ -191,6 +192,7 @@ struct Outcome {
     refused: usize,
     conflicts: usize,
     unjudged: usize,
+    leftovers: usize,
 }
 
 /// What is to be installed.
@@ -219,6 +221,8 @@ async fn apply_all(client: &Client, wanted: &Wanted, manner: Manner) -> Result<O
         Some(gate) => gate,
         None => has_gate(client, wanted.platform).await?,
     };
+    let other = wanted.platform.objects(&wanted.images, !gate)?;
+    let other = other.into_iter().find(platform::is_node_daemon);
     let mut outcome = Outcome::default();
     let mut missing = BTreeSet::new();
     for mut object in wanted.platform.objects(&wanted.images, gate)? {
@@ -237,7 +241,11 @@ async fn apply_all(client: &Client, wanted: &Wanted, manner: Manner) -> Result<O
             report(&format!("{name} left alone: it is not Weir's"));
             continue;
         }
-        images::keep(&mut object, before.as_ref().unwrap_or_default(), &wanted.images);
+        if let Err(error) = images::keep(&mut object, before.as_ref().unwrap_or_default(), &wanted.images) {
+            outcome.refused += 1;
+            report(&format!("{name} is left as it is: {error}"));
+            continue;
+        }
         let answer = match dynamic::apply(client, &object, manner).await {
             Err(error) if dynamic::is_conflict(&error) => {
                 in_force(client, &object, before.as_ref(), error).await
@@ -245,7 +253,12 @@ async fn apply_all(client: &Client, wanted: &Wanted, manner: Manner) -> Result<O
             answer => answer,
         };
         let told = match answer {
-            Ok(after) => word(before.as_ref(), &after, dry_run),
+            Ok(after) => {
+                let left = leftovers::of(&object, &after, other.as_ref());
+                outcome.leftovers += left.len();
+                tell_leftovers(&name, &left);
+                word(before.as_ref(), &after, dry_run)
+            }
             Err(error) if dynamic::is_conflict(&error) => {
                 outcome.conflicts += 1;
                 format!("is left as it is: {}", dynamic::reason(&error))
@@ -258,6 +271,17 @@ async fn apply_all(client: &Client, wanted: &Wanted, manner: Manner) -> Result<O
         report(&format!("{name} {told}"));
     }
     Ok(outcome)
+}
+
+/// What stayed with or without a gate, though it was installed the other way.
+fn tell_leftovers(name: &str, left: &[String]) {
+    if !left.is_empty() {
+        report(&format!(
+            "{name} still has {}: others have set that, and no apply takes it away. Delete {name}, which leaves \
+             export as it is, and install again",
+            left.join(" and ")
+        ));
+    }
 }
 
 /// The object as it is, where what somebody else has set is what would be set: of some parts

@@ -22,7 +22,7 @@ use crate::cost::{self, CostInputs, Measurement};
 use crate::desired::Desired;
 use crate::metrics::{HealthFacts, Metrics};
 use crate::reconcile::{Plan, ReconcileStep, Reconciler};
-use crate::switch_state::{PROBE_INTERVAL, Prober, SwitchState};
+use crate::switch_state::{self, Probe, Prober, SwitchState};
 use crate::tables::{DATABASE, monitor};
 
 /// How often everything is compared though nothing has happened.
@@ -113,6 +113,7 @@ pub async fn run(
     let for_names = desired.clone();
     let (measured, cost) = watch::channel(Measurement::default());
     let (throttled, is_throttled) = watch::channel(false);
+    let (looked, seen) = watch::channel(Probe::default());
     let inputs = CostInputs {
         throttled: is_throttled,
         desired: desired.clone(),
@@ -126,7 +127,8 @@ pub async fn run(
         status,
         cost,
         throttled,
-        prober: Prober::new(config.switch.clone()),
+        seen,
+        is_told: config.switch.is_told(),
         absence: Absence::default(),
     };
     let announced = agent.client.watch();
@@ -152,6 +154,7 @@ pub async fn run(
         () = shutdown => Ok(()),
         () = announce => Ok(()),
         () = count => Ok(()),
+        () = switch_state::look(config.switch.clone(), looked) => Ok(()),
     };
     if config.on_exit == OnExit::Clear {
         agent.clear().await;
@@ -173,19 +176,18 @@ struct Agent {
     metrics: Arc<Metrics>,
     cost: watch::Receiver<Measurement>,
     throttled: watch::Sender<bool>,
-    prober: Prober,
+    seen: watch::Receiver<Probe>,
+    is_told: bool,
     absence: Absence,
 }
 
 impl Agent {
     async fn turn_forever(&mut self) -> Result<(), AgentError> {
-        let mut probed_until = Instant::now();
+        // What the first look shows belongs into the first status.
+        let _ = self.seen.changed().await;
+        self.saw();
         loop {
-            if Instant::now() >= probed_until {
-                self.probe().await;
-                probed_until = Instant::now() + PROBE_INTERVAL;
-            }
-            let wake = self.turn().await.min(probed_until);
+            let wake = self.turn().await;
             let pause = tokio::time::sleep_until(wake.into());
             tokio::select! {
                 changed = self.view.changed() => changed.map_err(|_| AgentError::ClientEnded)?,
@@ -195,16 +197,17 @@ impl Agent {
                     self.reconciler.measured(measurement, &desired.spec, Instant::now());
                     self.throttled.send_replace(self.reconciler.is_throttled());
                 }
+                Ok(()) = self.seen.changed() => self.saw(),
                 changed = self.desired.changed() => changed.map_err(|_| AgentError::SourceEnded)?,
                 () = pause => {}
             }
         }
     }
 
-    async fn probe(&mut self) {
-        let probe = self.prober.probe().await;
+    fn saw(&mut self) {
+        let probe = *self.seen.borrow_and_update();
         self.absence.saw(probe.socket, Instant::now());
-        if self.prober.is_told() {
+        if self.is_told {
             self.reconciler.saw_switch(probe.switch);
         }
     }

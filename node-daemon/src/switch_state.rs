@@ -14,6 +14,7 @@ use run_folder::{FolderState, IpfixCounters, PidFile, Question, RunFolder, Socke
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// How often it is looked at.
@@ -194,6 +195,17 @@ impl Prober {
             switch,
             socket: state.socket,
         }
+    }
+}
+
+/// Looks again and again, and tells each time what it sees: one that gets no answer holds up
+/// nobody else.
+pub async fn look(state: SwitchState, seen: watch::Sender<Probe>) {
+    let mut prober = Prober::new(state);
+    while !seen.is_closed() {
+        let probe = prober.probe().await;
+        seen.send_replace(probe);
+        tokio::time::sleep(PROBE_INTERVAL).await;
     }
 }
 

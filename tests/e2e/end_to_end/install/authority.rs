@@ -184,7 +184,13 @@ pub fn a_node_of_the_same_name_is_another(stage: &mut Stage) -> Result<()> {
         fs::copy(kubeconfig, &own)?;
         Ok(own)
     };
+    let unnamed = token("token-without-uid")?;
     begin()?;
+    let (code, answer) = report(stage, &unnamed, NODE, MERGE)?;
+    ensure!(
+        code == 403 && answer.contains("which names no uid") && answer.contains("a pod made anew"),
+        "{code} {answer}"
+    );
     let old = token("token-of-the-first")?;
     let (code, answer) = report(stage, &old, NODE, MERGE)?;
     ensure!(code == 200, "{code} {answer}");
