@@ -56,6 +56,10 @@ pub const CASES: &[Case<Stage>] = &[
         command::the_remedy_leaves_images_and_others_fields_alone,
     ),
     Case::new(
+        "the gate's image is of the node daemon's registry and version, and mounts that stay are named",
+        command::the_gate_comes_from_where_the_node_daemon_does,
+    ),
+    Case::new(
         "weir doctor judges what may be read and nothing else",
         command::doctor_judges_what_may_be_read,
     ),

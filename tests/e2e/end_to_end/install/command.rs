@@ -200,6 +200,49 @@ pub fn the_remedy_leaves_images_and_others_fields_alone(stage: &mut Stage) -> Re
     Ok(())
 }
 
+/// The lab is installed by `kubectl apply`, whose mount no other takes away.
+pub fn the_gate_comes_from_where_the_node_daemon_does(stage: &mut Stage) -> Result<()> {
+    let install =
+        |stage: &Stage, more: &[&str]| weir(stage, &[&["install", "--apply", "--force"], more].concat());
+    let (code, said) = install(
+        stage,
+        &[
+            "--gate=false",
+            "--registry",
+            "registry.example/weir",
+            "--tag",
+            "1.2",
+        ],
+    )?;
+    ensure!(code == 0, "{said}");
+    let (code, said) = install(stage, &["--gate"])?;
+    ensure!(
+        code == 1
+            && said.contains(
+                "daemonset/weir-node still has the mount /var/run/openvswitch in container weir-node"
+            ),
+        "{code} {said}"
+    );
+    let daemon = stage
+        .kube
+        .object(&["daemonset/weir-node", "-n", NODE_NAMESPACE])?;
+    let gate = &daemon["spec"]["template"]["spec"]["initContainers"][0];
+    ensure!(
+        gate["image"] == "registry.example/weir/weir-ovsdb-gate:1.2",
+        "{gate}"
+    );
+    ensure!(gate["restartPolicy"] == "Always", "{gate}");
+    // As the remedy says.
+    stage
+        .kube
+        .kubectl(&["delete", "daemonset/weir-node", "-n", NODE_NAMESPACE])?;
+    let (code, said) = install(stage, &["--gate", "--tag", "1.2"])?;
+    ensure!(code == 0 && !said.contains("still has"), "{code} {said}");
+    let (code, said) = install(stage, &["--gate=false"])?;
+    ensure!(code == 0 && !said.contains("still has"), "{code} {said}");
+    Ok(())
+}
+
 const LEVEL_TOO_STRICT: &str = "pod-security.kubernetes.io/enforce=restricted";
 
 pub fn doctor_judges_what_may_be_read(stage: &mut Stage) -> Result<()> {
