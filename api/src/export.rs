@@ -35,7 +35,8 @@ pub mod reason {
     pub const OVSDB_UNREACHABLE: &str = "OvsdbUnreachable";
     /// The spec has fields that this version of the node daemon does not know.
     pub const UNKNOWN_FIELDS: &str = "UnknownFields";
-    /// The spec has values with which export would feed itself; they are put right.
+    /// The spec has values with which export would feed itself, or that Open vSwitch does not
+    /// take; they are put right.
     pub const UNSAFE_VALUES: &str = "UnsafeValues";
     /// The spec cannot be read by this version of the node daemon; the one before it counts.
     pub const SPEC_UNREADABLE: &str = "SpecUnreadable";

@@ -3,31 +3,29 @@
 //! has them: IPFIX counts what it sends, NetFlow and sFlow count nothing.
 //!
 //! ```text
-//! read (I/O) -> sample -> rate (between two samples) -> model (rounded, steady) -> status
+//! run folder (I/O) -> sample -> rate (between two samples) -> model (rounded, steady) -> status
 //! ```
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ovsdb::{Endpoint, Replica, View};
+use ovsdb::{Replica, View};
 use tokio::sync::watch;
 use weir_api::export::ExportCost;
 use weir_api::{OWNER_KEY, Protocol};
 
 use crate::desired::Desired;
+use crate::switch_state::SwitchState;
 use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column, table};
 
 mod model;
-mod openflow;
 mod rate;
-mod read;
 mod sample;
 
 pub use model::CostModel;
-pub use openflow::IpfixCounters;
 pub use rate::Rates;
+pub use run_folder::IpfixCounters;
 pub use sample::{ProcessorTime, Sample};
 
 /// How often OVS is asked.
@@ -74,19 +72,19 @@ pub struct CostInputs {
 /// Asks again and again, and tells what it comes to; nothing while nothing of ours is
 /// exported, or where OVS's sockets are not on this host. Ends with the database's client.
 pub async fn run(
-    endpoint: Endpoint,
+    switch: SwitchState,
     view: watch::Receiver<View>,
     inputs: CostInputs,
     interval: Duration,
     told: watch::Sender<Measurement>,
 ) {
-    let Some(folder) = folder_of(&endpoint) else {
+    if !switch.is_told() {
         told.send_replace(Measurement {
             look: Look::Remote,
             ..Measurement::default()
         });
         return;
-    };
+    }
     let mut model = None;
     while view.has_changed().is_ok() {
         // Nobody knows yet what is exported.
@@ -107,7 +105,7 @@ pub async fn run(
             false => Look::Taken,
         };
         match look {
-            Look::Taken => model.add(take(&folder, &bridges, &replica).await),
+            Look::Taken => model.add(take(&switch, &bridges, &replica).await),
             Look::Idle | Look::Remote => *model = CostModel::default(),
         }
         // Even the same again: the governor counts looks.
@@ -117,13 +115,6 @@ pub async fn run(
             rates: model.latest(),
         });
         tokio::time::sleep(interval).await;
-    }
-}
-
-fn folder_of(endpoint: &Endpoint) -> Option<PathBuf> {
-    match endpoint {
-        Endpoint::Unix(socket) => socket.parent().map(Path::to_owned),
-        Endpoint::Tcp(..) | Endpoint::Ssl { .. } => None,
     }
 }
 
@@ -142,16 +133,16 @@ fn exporting_bridges(replica: &Replica) -> Vec<(String, bool)> {
     bridges.collect()
 }
 
-async fn take(folder: &Path, bridges: &[(String, bool)], replica: &Replica) -> Sample {
+async fn take(switch: &SwitchState, bridges: &[(String, bool)], replica: &Replica) -> Sample {
     let mut ipfix = BTreeMap::new();
     for (bridge, _) in bridges.iter().filter(|(_, has_ipfix)| *has_ipfix) {
-        let counters = read::ipfix_counters(folder, bridge).await;
+        let counters = switch.ipfix_counters(bridge).await;
         if let Err(error) = &counters {
             tracing::debug!(%bridge, %error, "OVS does not tell what IPFIX sends");
         }
         ipfix.insert(bridge.clone(), counters.ok());
     }
-    let lost = read::lost_packets(folder).await;
+    let lost = switch.lost_packets().await;
     if let Err(error) = &lost {
         tracing::debug!(%error, "ovs-vswitchd does not tell what it lost");
     }

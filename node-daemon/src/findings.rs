@@ -13,7 +13,7 @@ use crate::diff::Diff;
 use crate::observe::Observed;
 use crate::quirks;
 use crate::rows::DesiredRows;
-use crate::run_folder::SwitchProcess;
+use crate::switch_state::SwitchProcess;
 use crate::tables::Slot;
 
 mod budget;

@@ -19,8 +19,8 @@ use crate::observe::{Observed, observe};
 use crate::pace::{HealBudget, retry_delay};
 use crate::quirks::Dialect;
 use crate::rows::{DesiredRows, desired_rows};
-use crate::run_folder::SwitchProcess;
 use crate::status::{Seen, status};
+use crate::switch_state::SwitchProcess;
 use crate::tables::Slot;
 use crate::transaction::{configuration_number, transaction};
 

@@ -8,7 +8,7 @@ use crate::platform::{Images, Platform};
 
 /// A cluster with nothing wrong.
 fn well() -> Facts {
-    let installed = Platform::Kubernetes.objects(&Images::default()).unwrap();
+    let installed = Platform::Kubernetes.objects(&Images::default(), false).unwrap();
     let now: jiff::Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
     let condition =
         |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "R", "message": "m"});
