@@ -18,6 +18,7 @@ use weir_api::{
     Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, NodeFlowExport, flows_config,
 };
 
+use crate::collector::{CollectorAddresses, CollectorSettings};
 use crate::facts::{
     DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node, read_pod,
     read_service, strip_export, strip_profile,
@@ -52,6 +53,10 @@ pub struct ClusterState {
     exports: Table<NodeFlowExport>,
     services: Table<ServiceAddress>,
     daemons: Table<DaemonPod>,
+    collector: CollectorSettings,
+    collector_addresses: CollectorAddresses,
+    /// Of its Service: replicas by address family.
+    collector_slices: Table<(String, usize)>,
     /// The last addresses of Services that are gone, and since when they are.
     held_addresses: BTreeMap<(String, String), (IpAddr, Timestamp)>,
     /// Nodes whose last pod of the daemon went, and when.
@@ -90,6 +95,7 @@ impl ClusterState {
             WatchEvent::Export(event) => self.apply_export(event, now),
             WatchEvent::Service(event) => self.apply_service(event, now),
             WatchEvent::Daemon(event) => self.apply_daemon(event, now),
+            WatchEvent::CollectorSlice(event) => self.apply_slice(event),
         }
     }
 
@@ -179,6 +185,7 @@ impl ClusterState {
             Event::Apply(service) | Event::Delete(service) => !self.names(&key_of(service)),
             _ => false,
         };
+        self.see_collector(&event);
         let before = self.named_addresses();
         let change = self.services.apply(event, read_service, weigh_plan);
         for (service, address) in before {
@@ -392,6 +399,7 @@ impl ClusterState {
     }
 }
 
+mod collector;
 mod watch_event;
 
 pub use watch_event::WatchEvent;

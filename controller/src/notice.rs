@@ -4,7 +4,7 @@ use weir_api::Condition;
 use weir_api::condition::find;
 
 use crate::decide::Decision;
-use crate::rollup::{AVAILABLE, DEGRADED};
+use crate::rollup::{AVAILABLE, DEGRADED, RECEIVED};
 use crate::source::FlowSource;
 
 /// Longest note that the API server takes, in bytes.
@@ -52,12 +52,23 @@ pub fn holding(source: FlowSource, decision: &Decision) -> Option<Notice> {
 fn notice(before: &[Condition], condition: &Condition) -> Option<Notice> {
     let holds = condition.status == "True";
     let known = find(before, &condition.type_);
-    // What begins as false is no news.
-    let turned = known.map_or(holds, |known| known.status != condition.status);
-    // That nodes are on their way is seen in the condition; each change would tell it.
-    let tells = condition.type_ == AVAILABLE || condition.type_ == DEGRADED;
-    (turned && tells).then(|| Notice {
-        warning: holds && condition.type_ == DEGRADED,
+    let is_lost = |condition: &Condition| condition.status == "False";
+    let (turned, warning) = match condition.type_.as_str() {
+        // What begins as false is no news.
+        AVAILABLE | DEGRADED => (
+            known.map_or(holds, |known| known.status != condition.status),
+            holds && condition.type_ == DEGRADED,
+        ),
+        // That it is not known yet is none, and ends by itself.
+        RECEIVED => (
+            is_lost(condition) != known.is_some_and(is_lost),
+            is_lost(condition),
+        ),
+        // That nodes are on their way is seen in the condition; each change would tell it.
+        _ => (false, false),
+    };
+    turned.then(|| Notice {
+        warning,
         reason: condition.reason.clone(),
         note: cut(&condition.message),
         action: condition.type_.clone(),
@@ -98,6 +109,18 @@ mod tests {
         assert_eq!(told.len(), 1);
         assert!(told[0].warning && told[0].note.len() <= LONGEST_NOTE);
         assert!(!notices(&ill, &well)[0].warning);
+    }
+
+    #[test]
+    fn records_that_are_not_received_are_told_once_and_what_is_not_known_never() {
+        let is = |status| [condition(RECEIVED, status)];
+        assert!(notices(&[], &is("False"))[0].warning);
+        assert!(notices(&is("Unknown"), &is("False"))[0].warning);
+        assert!(!notices(&is("False"), &is("True"))[0].warning);
+        for (before, after) in [("True", "Unknown"), ("Unknown", "True"), ("False", "False")] {
+            assert_eq!(notices(&is(before), &is(after)), [], "{before} {after}");
+        }
+        assert_eq!(notices(&[], &is("True")), []);
     }
 
     #[test]

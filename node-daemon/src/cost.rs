@@ -88,14 +88,16 @@ pub async fn run(
         return;
     };
     let mut model = None;
+    // What ovs-vswitchd takes while nothing of ours is exported.
+    let mut idle = CostModel::default();
     while view.has_changed().is_ok() {
         // Nobody knows yet what is exported.
-        let reported = inputs
+        let asked = inputs
             .desired
             .borrow()
             .as_ref()
-            .map(|desired| desired.reported_cost);
-        let (Some(reported), false) = (reported, view.borrow().syncs == 0) else {
+            .map(|desired| (desired.reported_cost, desired.generation));
+        let (Some((reported, generation)), false) = (asked, view.borrow().syncs == 0) else {
             tokio::time::sleep(interval).await;
             continue;
         };
@@ -107,8 +109,18 @@ pub async fn run(
             false => Look::Taken,
         };
         match look {
-            Look::Taken => model.add(take(&folder, &bridges, &replica).await),
-            Look::Idle | Look::Remote => *model = CostModel::default(),
+            Look::Taken => {
+                if let Some(rest) = idle.cost() {
+                    *model = CostModel::beginning_after(Some(rest));
+                    idle = CostModel::default();
+                }
+                model.asked(generation);
+                model.add(take(&folder, &bridges, &replica).await);
+            }
+            Look::Idle | Look::Remote => {
+                *model = CostModel::default();
+                idle.add(at_rest(&replica));
+            }
         }
         // Even the same again: the governor counts looks.
         told.send_replace(Measurement {
@@ -159,6 +171,16 @@ async fn take(folder: &Path, bridges: &[(String, bool)], replica: &Replica) -> S
         at: Instant::now(),
         ipfix,
         lost: lost.ok(),
+        processor: processor_time(replica),
+    }
+}
+
+/// Nobody is asked for it: what the switch loses then has nothing to do with us.
+fn at_rest(replica: &Replica) -> Sample {
+    Sample {
+        at: Instant::now(),
+        ipfix: BTreeMap::new(),
+        lost: None,
         processor: processor_time(replica),
     }
 }

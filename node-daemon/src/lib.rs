@@ -38,6 +38,7 @@ pub mod shutdown;
 pub mod status;
 pub mod status_pace;
 pub mod status_writer;
+pub mod switch_life;
 pub mod tables;
 pub mod transaction;
 pub mod verdict;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use weir_identity::exporters::{Attribution, ExporterKey, Exporters, Trust};
+use weir_identity::exporters::{Attribution, Exporter, ExporterKey, Exporters, Trust};
 use wire::{Protocol, Record, Summary};
 
 use crate::normalise;
@@ -35,4 +35,21 @@ pub(super) fn attribute<'a>(
         attribution.claims = None;
     }
     attribution
+}
+
+/// Whether a datagram that comes from an exporter's node bears the mark that the exporter
+/// was given: other programs of a node send flows, too. One without a mark is not told from
+/// them.
+pub(super) fn bears_mark_of(summary: &Summary, exporter: &Exporter) -> bool {
+    match summary.protocol {
+        Protocol::Ipfix => exporter
+            .domain
+            .is_none_or(|domain| domain == summary.observation_domain),
+        Protocol::Sflow5 => exporter.agent.is_none_or(|agent| Some(agent) == summary.agent),
+        Protocol::NetFlow5 => exporter
+            .engine
+            .is_none_or(|engine| Some(engine) == summary.engine),
+        // Open vSwitch does not speak it.
+        Protocol::NetFlow9 => false,
+    }
 }

@@ -7,6 +7,7 @@ use weir_lab::{Options, harness::Suite};
 
 mod cluster;
 mod faults;
+mod received;
 mod sources;
 mod states;
 
@@ -16,5 +17,6 @@ fn main() -> ExitCode {
         .cases(states::CASES)
         .cases(sources::CASES)
         .cases(faults::CASES)
+        .cases(received::CASES)
         .run(options)
 }
