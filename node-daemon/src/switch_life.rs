@@ -11,9 +11,10 @@ use crate::run_folder::SwitchProcess;
 pub struct SwitchLife {
     /// By the lock; `None` where the run folder is not on this host.
     lock: Option<SwitchProcess>,
-    /// `cur_cfg` as it was last seen, and the count of full syncs then.
-    seen: Option<(u64, i64)>,
-    /// `cur_cfg` when the lock was first seen free.
+    /// The count of full syncs when `cur_cfg` was last seen.
+    syncs: Option<u64>,
+    /// `cur_cfg` as it was seen first after the lock was free: what was on its way then may
+    /// be of before.
     when_free: Option<i64>,
     /// It has grown since.
     goes_on: bool,
@@ -25,16 +26,13 @@ impl SwitchLife {
         self.lock = Some(lock);
         if lock != SwitchProcess::Dead {
             (self.when_free, self.goes_on) = (None, false);
-        } else if self.when_free.is_none() {
-            self.when_free = self.seen.map(|(_, number)| number);
         }
     }
 
     /// The database says that this configuration was taken over, and whether the newest one
     /// was. Numbers of another sync may be of another database.
     pub fn saw_configuration(&mut self, syncs: u64, number: i64, ack: SwitchAck) {
-        let same = self.seen.is_some_and(|(before, _)| before == syncs);
-        self.seen = Some((syncs, number));
+        let same = self.syncs.replace(syncs) == Some(syncs);
         if self.lock != Some(SwitchProcess::Dead) {
             return;
         }
