@@ -741,7 +741,7 @@ fn a_storm_ends_by_itself_where_the_governor_is_on() {
         ..Default::default()
     });
     spec.budget = Some(Budget {
-        vswitchd_millicores: Some(200),
+        vswitchd_millicores: Some(100),
         lost_per_second: Some(10),
         action: BudgetAction::Throttle,
         floor: None,
