@@ -23,7 +23,6 @@ const ALLOWED: &[Right] = &[
     ),
     ("weir-controller", "create", "nodeflowexports.weir.dev", ""),
     ("weir-controller", "watch", "nodes", ""),
-    ("weir-controller", "list", "nodes.flows.weir.dev", ""),
     ("weir-node", "watch", "nodeflowexports.weir.dev", ""),
     ("weir-node", "patch", "nodeflowexports.weir.dev", "status"),
     ("weir-collector", "watch", "pods", ""),
