@@ -13,9 +13,10 @@ use kube::Client;
 use kube::client::Body;
 use thiserror::Error;
 use tokio::time::timeout;
+use weir_process::jitter::jittered;
+use weir_process::kubernetes::describe;
 
-use crate::backoff::jitter;
-use crate::describe;
+use crate::backoff::JITTER;
 use crate::reception::Answer;
 
 /// The page, where the API server has it.
@@ -33,7 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 #[derive(Debug, Error)]
 pub enum AskError {
     /// The API server cannot be reached.
-    #[error("{}", describe::request(.0))]
+    #[error("{}", describe(.0))]
     Api(#[from] kube::Error),
     /// There was no answer.
     #[error("no answer within {0:?}")]
@@ -167,7 +168,7 @@ impl AskPace {
             .checked_shl(self.failures.saturating_sub(1))
             .unwrap_or(u32::MAX);
         let longest = LONGEST_PAUSE.max(self.interval);
-        self.due = Some(now + jitter(self.interval.saturating_mul(factor).min(longest)));
+        self.due = Some(now + jittered(self.interval.saturating_mul(factor).min(longest), JITTER));
     }
 
     /// Nobody asks any longer; whoever begins to asks at once.

@@ -20,7 +20,6 @@ pub mod cluster_state;
 pub mod collector;
 pub mod collector_client;
 pub mod decide;
-pub mod describe;
 pub mod election;
 pub mod facts;
 #[cfg(test)]

@@ -24,9 +24,9 @@ where
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, Router::new().route(PAGE, page)).await });
-    let mut config = Config::new(url.parse().unwrap());
-    crate::watch::bound(&mut config);
-    (CollectorClient::new(Client::try_from(config).unwrap()), asked)
+    let config = Config::new(url.parse().unwrap());
+    let client = weir_process::kubernetes::client(config, weir_process::kubernetes::Retries::None).unwrap();
+    (CollectorClient::new(client), asked)
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod faults;
 mod received;
 mod sources;
 mod states;
+mod upgrade;
 
 fn main() -> ExitCode {
     let options = Options::default().nodes(0).kubernetes(true);
@@ -18,5 +19,6 @@ fn main() -> ExitCode {
         .cases(sources::CASES)
         .cases(faults::CASES)
         .cases(received::CASES)
+        .cases(upgrade::CASES)
         .run(options)
 }
