@@ -365,7 +365,10 @@ impl Decode {
             records: summary.data_records,
             complete: summary.sets_held + summary.sets_dropped + summary.sets_malformed == 0,
             ovs,
-            node: exporter.map(|exporter| &exporter.node),
+            // Other programs of a node send flows, too, and lose them.
+            node: exporter
+                .filter(|exporter| bears_mark_of(summary, exporter))
+                .map(|exporter| &exporter.node),
             now_ms,
         };
         let further = summary.further_messages.iter().map(|message| Arrival {

@@ -55,6 +55,8 @@ pub struct ClusterState {
     daemons: Table<DaemonPod>,
     collector: CollectorSettings,
     collector_addresses: CollectorAddresses,
+    /// The same of the listing that is under way.
+    collector_listing: CollectorAddresses,
     /// Of its Service: replicas by address family.
     collector_slices: Table<(String, usize)>,
     /// The last addresses of Services that are gone, and since when they are.
@@ -185,7 +187,7 @@ impl ClusterState {
             Event::Apply(service) | Event::Delete(service) => !self.names(&key_of(service)),
             _ => false,
         };
-        self.see_collector(&event);
+        let seen = self.see_collector(&event);
         let before = self.named_addresses();
         let change = self.services.apply(event, read_service, weigh_plan);
         for (service, address) in before {
@@ -195,7 +197,7 @@ impl ClusterState {
         }
         self.held_addresses
             .retain(|_, (_, gone)| is_within(*gone, SERVICE_HOLD, now));
-        if unnamed { ObjectChange::Nothing } else { change }
+        if unnamed { seen } else { change.max(seen) }
     }
 
     /// The Services that the configuration names and that have an address.

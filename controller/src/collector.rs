@@ -1,13 +1,15 @@
 //! Weir's own collector as the controller knows it: by which addresses nodes reach it, and
 //! what a node is to send there. Pure.
 //!
-//! It is known by its Service: ClusterIPs, external addresses, and node ports on the
-//! address of any node. Where nodes reach it by other addresses (host network, a proxy
-//! before it), those are named on the command line. A target that is none of these is
+//! It is known by its Service: ClusterIPs and external addresses with the Service's ports,
+//! and node ports on the addresses of any node. Where nodes reach it by other addresses (host
+//! network, a proxy before it), those are named on the command line, with a port where
+//! somebody else listens at the same address. A target that is none of these is
 //! somebody else's, and nobody is asked about it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
@@ -34,13 +36,44 @@ pub struct CollectorSettings {
     /// Namespace and name of its Service; `None`: no collector is asked.
     pub service: Option<(String, String)>,
     /// Addresses by which nodes reach it beside those of the Service.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<DeclaredAddress>,
+}
+
+/// An address of the collector that its Service does not have: `ADDR` or `ADDR:PORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeclaredAddress {
+    address: IpAddr,
+    /// `None`: whatever is sent there is sent to it.
+    port: Option<u16>,
+}
+
+impl DeclaredAddress {
+    fn is(self, target: SocketAddr) -> bool {
+        self.address == target.ip() && self.port.is_none_or(|port| port == target.port())
+    }
+}
+
+impl FromStr for DeclaredAddress {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(both) = text.parse::<SocketAddr>() {
+            return Ok(Self {
+                address: both.ip(),
+                port: Some(both.port()),
+            });
+        }
+        let address = text.parse()?;
+        Ok(Self { address, port: None })
+    }
 }
 
 /// Where the Service is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CollectorAddresses {
     addresses: BTreeSet<IpAddr>,
+    /// At these addresses.
+    ports: BTreeSet<u16>,
     /// On any node's address.
     node_ports: BTreeSet<u16>,
 }
@@ -59,9 +92,15 @@ impl CollectorAddresses {
         let ingress = balancer.and_then(|b| b.ingress.as_ref()).into_iter().flatten();
         let texts = own.chain(external).chain(ingress.filter_map(|i| i.ip.as_ref()));
         let ports = spec.and_then(|spec| spec.ports.as_ref()).into_iter().flatten();
+        let ports: Vec<_> = ports.collect();
         Self {
             addresses: texts.filter_map(|text| text.parse().ok()).collect(),
+            ports: ports
+                .iter()
+                .filter_map(|port| u16::try_from(port.port).ok())
+                .collect(),
             node_ports: ports
+                .iter()
                 .filter_map(|port| u16::try_from(port.node_port?).ok())
                 .collect(),
         }
@@ -69,13 +108,18 @@ impl CollectorAddresses {
 
     /// Whether a target `ADDRESS:PORT` is the collector. `declared`: its other addresses;
     /// `is_node`: whether that is a node's address.
-    pub fn contain(&self, target: &str, declared: &[IpAddr], is_node: impl Fn(IpAddr) -> bool) -> bool {
+    pub fn contain(
+        &self,
+        target: &str,
+        declared: &[DeclaredAddress],
+        is_node: impl Fn(IpAddr) -> bool,
+    ) -> bool {
         let Ok(target) = target.parse::<SocketAddr>() else {
             return false;
         };
         let address = target.ip();
-        self.addresses.contains(&address)
-            || declared.contains(&address)
+        (self.addresses.contains(&address) && self.ports.contains(&target.port()))
+            || declared.iter().any(|declared| declared.is(target))
             || (self.node_ports.contains(&target.port()) && is_node(address))
     }
 }
@@ -169,14 +213,15 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn the_collector_is_known_by_every_address_of_its_service_and_by_node_ports_on_nodes_alone() {
+    fn the_collector_is_known_by_addresses_with_ports_of_its_service_and_by_node_ports_on_nodes_alone() {
         let service = object(json!({
             "spec": {"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9", "fd00::9"], "externalIPs": ["192.0.2.4"],
-                "ports": [{"port": 4739, "nodePort": 30_739}]},
+                "ports": [{"port": 4739, "nodePort": 30_739}, {"port": 2055, "protocol": "UDP"}]},
             "status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.7"}, {"hostname": "x"}]}},
         }));
         let known = CollectorAddresses::of(&service);
-        let declared = ["203.0.113.1".parse().unwrap()];
+        let declared =
+            ["203.0.113.1", "203.0.113.2:2055", "[fd00::2]:6343"].map(|text| text.parse().unwrap());
         let is = |target: &str| known.contain(target, &declared, |a| a.to_string() == "10.0.0.1");
         for target in [
             "10.96.0.9:4739",
@@ -184,6 +229,8 @@ mod tests {
             "192.0.2.4:2055",
             "198.51.100.7:2055",
             "203.0.113.1:9",
+            "203.0.113.2:2055",
+            "[fd00::2]:6343",
             "10.0.0.1:30739",
         ] {
             assert!(is(target), "{target}");
@@ -192,6 +239,10 @@ mod tests {
             "10.0.0.1:4739",
             "192.0.2.9:30739",
             "10.96.0.1:4739",
+            // Somebody else's at an address of ours.
+            "192.0.2.4:6344",
+            "203.0.113.2:2056",
+            "[fd00::2]:2055",
             "nonsense",
             "",
         ] {

@@ -57,12 +57,14 @@ impl AskError {
             Self::Api(_) => "the API server cannot be asked",
             Self::Timeout(_) => "it does not answer in time",
             Self::Refused(401 | 403, _) => {
-                "it refuses: the controller needs the right to list nodeflowexports.weir.dev"
+                "it refuses: the controller needs the rights to list nodes.flows.weir.dev, which the collector's \
+                 ClusterRole weir-flows gives, and nodeflowexports.weir.dev"
             }
             Self::Refused(404, _) => {
                 "the API server has no page nodes of flows.weir.dev/v1: apply manifests/, and bring the collector to \
                  the controller's version"
             }
+            Self::Refused(429, _) => "the API server or the collector has too much to do",
             Self::Refused(..) => {
                 "the API server does not get through to it: look at `kubectl get apiservice v1.flows.weir.dev` and at \
                  the collector's pod"
@@ -114,25 +116,32 @@ impl CollectorClient {
         let response = self.client.send(request.map_err(kube::Error::HttpError)?).await?;
         let status = response.status();
         if status.is_success() {
-            return read(response.into_body(), MOST_BYTES).await;
+            let page = read(response.into_body(), MOST_BYTES).await?;
+            return match page.len() > MOST_BYTES {
+                true => Err(AskError::TooLong(MOST_BYTES)),
+                false => Ok(page),
+            };
         }
         let words = match read(response.into_body(), MOST_WORDS).await {
-            Ok(words) => String::from_utf8_lossy(&words).into_owned(),
+            Ok(mut words) => {
+                words.truncate(MOST_WORDS);
+                String::from_utf8_lossy(&words).into_owned()
+            }
             Err(error) => error.to_string(),
         };
         Err(AskError::Refused(status.as_u16(), words))
     }
 }
 
-/// A body of at most so many bytes.
-async fn read(body: Body, most: usize) -> Result<Vec<u8>, AskError> {
+/// A body, as far as a little more than so many bytes.
+async fn read(body: Body, enough: usize) -> Result<Vec<u8>, AskError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(more) = stream.try_next().await? {
-        if bytes.len() + more.len() > most {
-            return Err(AskError::TooLong(most));
-        }
         bytes.extend_from_slice(&more);
+        if bytes.len() > enough {
+            break;
+        }
     }
     Ok(bytes)
 }

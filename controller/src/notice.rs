@@ -23,12 +23,22 @@ pub struct Notice {
     pub action: String,
 }
 
-/// The conditions that turned, or turn up for the first time with something to tell.
-pub fn notices(before: &[Condition], after: &[Condition]) -> Vec<Notice> {
+/// The conditions that turned, or turn up for the first time with something to tell. `lost`:
+/// whether records were lost when that was known last, see [`loss`].
+pub fn notices(before: &[Condition], after: &[Condition], lost: Option<bool>) -> Vec<Notice> {
     after
         .iter()
-        .filter_map(|condition| notice(before, condition))
+        .filter_map(|condition| notice(before, condition, lost))
         .collect()
+}
+
+/// Whether conditions say that records are lost; `None`: they do not know.
+pub fn loss(conditions: &[Condition]) -> Option<bool> {
+    match find(conditions, RECEIVED)?.status.as_str() {
+        "False" => Some(true),
+        "True" => Some(false),
+        _ => None,
+    }
 }
 
 /// That nodes keep on exporting although the source is gone, where any does.
@@ -49,21 +59,21 @@ pub fn holding(source: FlowSource, decision: &Decision) -> Option<Notice> {
     })
 }
 
-fn notice(before: &[Condition], condition: &Condition) -> Option<Notice> {
+fn notice(before: &[Condition], condition: &Condition, lost: Option<bool>) -> Option<Notice> {
     let holds = condition.status == "True";
     let known = find(before, &condition.type_);
-    let is_lost = |condition: &Condition| condition.status == "False";
     let (turned, warning) = match condition.type_.as_str() {
         // What begins as false is no news.
         AVAILABLE | DEGRADED => (
             known.map_or(holds, |known| known.status != condition.status),
             holds && condition.type_ == DEGRADED,
         ),
-        // That it is not known yet is none, and ends by itself.
-        RECEIVED => (
-            is_lost(condition) != known.is_some_and(is_lost),
-            is_lost(condition),
-        ),
+        // That it is not known for a while neither begins nor ends a loss.
+        RECEIVED => match condition.status.as_str() {
+            "False" => (lost != Some(true), true),
+            "True" => (lost == Some(true), false),
+            _ => (false, false),
+        },
         // That nodes are on their way is seen in the condition; each change would tell it.
         _ => (false, false),
     };
@@ -103,24 +113,40 @@ mod tests {
     #[test]
     fn a_condition_that_turns_is_told_once_and_no_longer_than_the_server_takes() {
         let (well, ill) = ([condition(DEGRADED, "False")], [condition(DEGRADED, "True")]);
-        assert_eq!(notices(&[], &well), []);
-        assert_eq!(notices(&ill, &ill), []);
-        let told = notices(&well, &ill);
+        assert_eq!(notices(&[], &well, None), []);
+        assert_eq!(notices(&ill, &ill, None), []);
+        let told = notices(&well, &ill, None);
         assert_eq!(told.len(), 1);
         assert!(told[0].warning && told[0].note.len() <= LONGEST_NOTE);
-        assert!(!notices(&ill, &well)[0].warning);
+        assert!(!notices(&ill, &well, None)[0].warning);
     }
 
     #[test]
-    fn records_that_are_not_received_are_told_once_and_what_is_not_known_never() {
-        let is = |status| [condition(RECEIVED, status)];
-        assert!(notices(&[], &is("False"))[0].warning);
-        assert!(notices(&is("Unknown"), &is("False"))[0].warning);
-        assert!(!notices(&is("False"), &is("True"))[0].warning);
-        for (before, after) in [("True", "Unknown"), ("Unknown", "True"), ("False", "False")] {
-            assert_eq!(notices(&is(before), &is(after)), [], "{before} {after}");
+    fn a_loss_begins_and_ends_once_whatever_is_not_known_between() {
+        let mut lost = None;
+        let mut before: Vec<Condition> = Vec::new();
+        let mut told = |status: &str| {
+            lost = loss(&before).or(lost);
+            let after = vec![condition(RECEIVED, status)];
+            let notices = notices(&before, &after, lost);
+            before = after;
+            notices.first().map(|notice| notice.warning)
+        };
+        for (status, warning) in [
+            ("Unknown", None),
+            ("True", None),
+            ("Unknown", None),
+            ("False", Some(true)),
+            ("False", None),
+            // The collector is away for a while.
+            ("Unknown", None),
+            ("Unknown", None),
+            ("False", None),
+            ("Unknown", None),
+            ("True", Some(false)),
+        ] {
+            assert_eq!(told(status), warning, "{status}");
         }
-        assert_eq!(notices(&[], &is("True")), []);
     }
 
     #[test]
@@ -131,7 +157,10 @@ mod tests {
                 condition(crate::rollup::PROGRESSING, status),
             ]
         };
-        assert_eq!(notices(&kinds("False"), &kinds("True")).len(), 1);
-        assert_eq!(notices(&kinds("True"), &kinds("False"))[0].action, AVAILABLE);
+        assert_eq!(notices(&kinds("False"), &kinds("True"), None).len(), 1);
+        assert_eq!(
+            notices(&kinds("True"), &kinds("False"), None)[0].action,
+            AVAILABLE
+        );
     }
 }

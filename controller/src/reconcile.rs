@@ -20,7 +20,7 @@ use crate::cluster_state::{ClusterState, WatchEvent};
 use crate::collector_client::AskError;
 use crate::decide::{Decision, decide};
 use crate::metrics::Metrics;
-use crate::notice::{holding, notices};
+use crate::notice::{holding, loss, notices};
 use crate::profile_status::assess;
 use crate::reception;
 use crate::rollup::roll_up;
@@ -297,6 +297,7 @@ impl Reconciler {
     /// Compares what is to be said with what stands in the status of the source and of
     /// the profiles.
     fn roll_up(&mut self, now: Timestamp) {
+        self.ask_or_not();
         let write_error = |node: &str| self.queue.export_error(node).map(str::to_owned);
         let rolled = roll_up(
             &self.cluster,
@@ -308,12 +309,19 @@ impl Reconciler {
         );
         self.metrics.rolled_up(&rolled.counts, self.queue.failing());
         self.checks[1] = rolled.next_check.map(|at| instant(at, now));
+        if self.collector.needed {
+            self.collector.receptions.settled(rolled.settled, now);
+        }
         match (rolled.conditions, self.cluster.shown_source()) {
-            (Some(conditions), Some(source)) => self.queue.add(Write::Report {
-                uid: source.uid.clone(),
-                notices: notices(&source.conditions, &conditions),
-                conditions,
-            }),
+            (Some(conditions), Some(source)) => {
+                let lost = loss(&source.conditions).or(self.collector.lost);
+                self.collector.lost = lost;
+                self.queue.add(Write::Report {
+                    uid: source.uid.clone(),
+                    notices: notices(&source.conditions, &conditions, lost),
+                    conditions,
+                });
+            }
             _ => self.queue.drop_waiting(&Subject::Source),
         }
         match rolled.other {

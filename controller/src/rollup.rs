@@ -52,6 +52,8 @@ pub struct RollUp {
     pub other: Option<Vec<Condition>>,
     /// How many nodes are in which state.
     pub counts: StateCounts,
+    /// Nodes of which all is as it should be, with the generation of their spec.
+    pub settled: Vec<(String, Option<i64>)>,
     /// When a node may be in another state without an event.
     pub next_check: Option<Timestamp>,
 }
@@ -91,6 +93,7 @@ pub fn roll_up(
         conditions,
         other: of_other(cluster, decision, now),
         counts: nodes.state_counts(),
+        settled: nodes.settled(cluster),
         next_check: nodes.next_check,
     }
 }
@@ -196,6 +199,14 @@ impl<'a> NodeCounts<'a> {
             }
         }
         self.exporters += exports;
+    }
+
+    fn settled(&self, cluster: &ClusterState) -> Vec<(String, Option<i64>)> {
+        let generation = |node: &str| cluster.export(node).and_then(|export| export.metadata.generation);
+        let settled = self.settled.iter();
+        settled
+            .map(|node| ((*node).to_owned(), generation(node)))
+            .collect()
     }
 
     fn failing(&self) -> usize {

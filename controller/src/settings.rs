@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use clap::Parser;
 use weir_process::jitter::random;
 use weir_process::log::LogArgs;
 
-use crate::collector::CollectorSettings;
+use crate::collector::{CollectorSettings, DeclaredAddress};
 use crate::lease::Terms;
 use crate::source::{FlowSource, OnSourceDeleted, SourceSettings};
 
@@ -61,10 +61,10 @@ pub struct Settings {
     /// nobody is asked [default: weir-collector in the namespace of the Lease]
     #[arg(long, value_name = "NS/NAME")]
     pub collector: Option<String>,
-    /// Address by which nodes reach that collector beside those of its Service; may be given
-    /// several times
-    #[arg(long, value_name = "ADDR")]
-    pub collector_address: Vec<IpAddr>,
+    /// Address by which nodes reach that collector beside those of its Service; with a port
+    /// where others listen at the same address; may be given several times
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub collector_address: Vec<DeclaredAddress>,
     /// Time between two questions to it
     #[arg(long, default_value = "30s", value_parser = parse_duration, value_name = "TIME")]
     pub collector_interval: Duration,

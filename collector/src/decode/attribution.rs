@@ -7,6 +7,10 @@ use wire::{Protocol, Record, Summary};
 
 use crate::normalise;
 
+/// Open vSwitch numbers the sFlow agents of its bridges from 0. A number that no bridge has is
+/// some other agent's of the node, such as hsflowd's (100,000 by default).
+const SUB_AGENTS: u32 = 4_096;
+
 /// Whose a datagram is. A mark that OVS alone gives its records proves nothing on those
 /// that are not OVS's, and is none.
 pub(super) fn attribute<'a>(
@@ -45,7 +49,10 @@ pub(super) fn bears_mark_of(summary: &Summary, exporter: &Exporter) -> bool {
         Protocol::Ipfix => exporter
             .domain
             .is_none_or(|domain| domain == summary.observation_domain),
-        Protocol::Sflow5 => exporter.agent.is_none_or(|agent| Some(agent) == summary.agent),
+        Protocol::Sflow5 => {
+            let is_agent = exporter.agent.is_none_or(|agent| Some(agent) == summary.agent);
+            is_agent && summary.sub_agent < SUB_AGENTS
+        }
         Protocol::NetFlow5 => exporter
             .engine
             .is_none_or(|engine| Some(engine) == summary.engine),

@@ -8,7 +8,9 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::watcher::Event;
 
 use super::ClusterState;
-use crate::collector::{CollectorAddresses, CollectorSettings, is_asked_for, read_replicas, replicas};
+use crate::collector::{
+    CollectorAddresses, CollectorSettings, DeclaredAddress, is_asked_for, read_replicas, replicas,
+};
 use crate::decide::Decision;
 use crate::guarded::Guarded;
 use crate::table::{ObjectChange, key_of};
@@ -17,7 +19,7 @@ use crate::weigh::weigh_report;
 /// What tells whether a target is Weir's collector.
 pub struct CollectorTargets<'a> {
     known: &'a CollectorAddresses,
-    declared: &'a [IpAddr],
+    declared: &'a [DeclaredAddress],
     nodes: BTreeSet<IpAddr>,
 }
 
@@ -36,20 +38,31 @@ impl ClusterState {
         self
     }
 
-    pub(super) fn see_collector(&mut self, event: &Event<Guarded<Service>>) {
-        match event {
-            Event::InitApply(service) | Event::Apply(service)
-                if Some(key_of(service)) == self.collector.service =>
-            {
-                if let Ok(service) = &service.0 {
-                    self.collector_addresses = CollectorAddresses::of(service);
-                }
+    /// Follows the addresses of its Service, whether the configuration names that or has one
+    /// of them in figures.
+    pub(super) fn see_collector(&mut self, event: &Event<Guarded<Service>>) -> ObjectChange {
+        let is_its = |service: &Guarded<Service>| Some(key_of(service)) == self.collector.service;
+        // One that cannot be read has the addresses that it had.
+        let read = |service: &Guarded<Service>| match &service.0 {
+            Ok(service) => CollectorAddresses::of(service),
+            Err(_) => self.collector_addresses.clone(),
+        };
+        let now = match event {
+            Event::Init => {
+                self.collector_listing = CollectorAddresses::default();
+                return ObjectChange::Nothing;
             }
-            Event::Delete(service) if Some(key_of(service)) == self.collector.service => {
-                self.collector_addresses = CollectorAddresses::default();
+            Event::InitApply(service) if is_its(service) => {
+                self.collector_listing = read(service);
+                return ObjectChange::Nothing;
             }
-            _ => {}
-        }
+            Event::InitDone => std::mem::take(&mut self.collector_listing),
+            Event::Apply(service) if is_its(service) => read(service),
+            Event::Delete(service) if is_its(service) => CollectorAddresses::default(),
+            _ => return ObjectChange::Nothing,
+        };
+        let before = std::mem::replace(&mut self.collector_addresses, now);
+        weigh_report(Some(&before), Some(&self.collector_addresses))
     }
 
     pub(super) fn apply_slice(&mut self, event: Event<Guarded<EndpointSlice>>) -> ObjectChange {
@@ -64,7 +77,10 @@ impl ClusterState {
         Some(CollectorTargets {
             known: &self.collector_addresses,
             declared: &self.collector.addresses,
-            nodes: self.nodes().filter_map(|node| node.facts.address).collect(),
+            nodes: self
+                .nodes()
+                .flat_map(|node| node.addresses.iter().copied())
+                .collect(),
         })
     }
 
@@ -76,9 +92,10 @@ impl ClusterState {
         })
     }
 
-    /// How many replicas the collector has, as far as that is known: each knows only what
-    /// it received itself.
-    pub fn collector_replicas(&self) -> usize {
-        replicas(self.collector_slices.rows())
+    /// How many replicas the collector has; `None`: that could not be listed. Each knows only
+    /// what it received itself.
+    pub fn collector_replicas(&self) -> Option<usize> {
+        let listed = self.collector_slices.synced();
+        listed.then(|| replicas(self.collector_slices.rows()))
     }
 }

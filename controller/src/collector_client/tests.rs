@@ -57,16 +57,31 @@ async fn an_answer_without_end_a_refusal_and_nonsense_are_told_in_words_that_sta
         (error.kind(), error.told()),
         ("too_long", "its answer is of no use")
     );
-    let long = async || (StatusCode::SERVICE_UNAVAILABLE, "x".repeat(1 << 20)).into_response();
+    let long = async || {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("it is full{}", " ".repeat(1 << 20)),
+        )
+            .into_response()
+    };
     let (client, asked) = serving(long).await;
     let error = client.ask().await.unwrap_err();
     assert_eq!(error.kind(), "refused");
     assert!(error.to_string().len() < 600 && error.told().contains("apiservice"));
+    assert!(error.to_string().contains("it is full"), "{error}");
     assert_eq!(
         asked.load(Ordering::Relaxed),
         1,
         "nobody asks again behind our back"
     );
+    for (status, words) in [
+        (StatusCode::TOO_MANY_REQUESTS, "too much to do"),
+        (StatusCode::FORBIDDEN, "nodes.flows.weir.dev"),
+    ] {
+        let (client, _) = serving(move || std::future::ready(status.into_response())).await;
+        let told = client.ask().await.unwrap_err().told();
+        assert!(told.contains(words), "{status}: {told}");
+    }
     let (client, _) = serving(async || "{\"time\": 1}".into_response()).await;
     assert_eq!(client.ask().await.unwrap_err().kind(), "malformed");
     let (client, _) = serving(async || StatusCode::NOT_FOUND.into_response()).await;

@@ -53,11 +53,18 @@ fn heard(answers: Vec<(i64, Answer)>) -> Receptions {
     receptions
 }
 
+fn spec(written: i64) -> SpecInForce {
+    SpecInForce {
+        generation: Some(1),
+        written: at(written),
+    }
+}
+
 /// What follows for a node whose spec is in force since that second, when the collector
 /// answers once, at second 0.
 fn once(said: Answer, expected: &[ExpectedFormat], in_force: i64) -> Verdict {
     heard(vec![(0, said)])
-        .verdict("a", expected, at(in_force))
+        .verdict("a", expected, spec(in_force))
         .unwrap()
 }
 
@@ -115,52 +122,31 @@ fn what_a_node_sends_is_received_missing_silent_or_on_its_way() {
         ),
         (
             "long ago, and may be silent",
-            answer(0, old, netflow(Some(-5_000)), None),
+            answer(0, old, netflow(Some(-3_000)), None),
             uncertain(),
             old,
             received,
+        ),
+        (
+            "longer ago than proves anything",
+            answer(0, old, netflow(Some(-2 * 86_400)), None),
+            uncertain(),
+            3 * -86_400,
+            Verdict::Silent(Silence::Days),
         ),
         (
             "it may be silent",
             answer(0, old, netflow(None), None),
             uncertain(),
             old,
-            Verdict::Silent,
+            Verdict::Silent(Silence::Days),
         ),
         (
             "another format came",
             answer(0, old, sflow(Some(0)), None),
             uncertain(),
             old,
-            Verdict::Silent,
-        ),
-        (
-            "from another address",
-            answer(0, old, vec![], Some(-5)),
-            uncertain(),
-            old,
-            Verdict::Unproven,
-        ),
-        (
-            "from both",
-            answer(0, old, netflow(Some(-5)), Some(-5)),
-            uncertain(),
-            old,
-            received,
-        ),
-        (
-            "from another address alone",
-            answer(0, old, sflow(Some(-500)), Some(-5)),
-            certain(),
-            old,
-            Verdict::Unproven,
-        ),
-        (
-            "from another address, once",
-            answer(0, old, sflow(Some(-500)), Some(-700)),
-            certain(),
-            old,
-            missing,
+            Verdict::Silent(Silence::Days),
         ),
     ] {
         assert_eq!(once(said, &expected, in_force), verdict, "{what}");
@@ -176,10 +162,10 @@ fn what_a_node_sends_is_received_missing_silent_or_on_its_way() {
 #[test]
 fn a_node_of_which_nothing_is_said_is_as_silent_as_one_of_which_nothing_came() {
     let receptions = heard(vec![(0, answer(0, -4_000, vec![], None))]);
-    let verdict = |expected: &[_]| receptions.verdict("b", expected, at(-90_000));
-    assert_eq!(verdict(&uncertain()), Some(Verdict::Silent));
+    let verdict = |expected: &[_]| receptions.verdict("b", expected, spec(-90_000));
+    assert_eq!(verdict(&uncertain()), Some(Verdict::Silent(Silence::Hours)));
     assert_eq!(verdict(&certain()), Some(Verdict::Missing(Silence::Hours)));
-    assert_eq!(Receptions::default().verdict("a", &certain(), at(0)), None);
+    assert_eq!(Receptions::default().verdict("a", &certain(), spec(0)), None);
 }
 
 #[test]
@@ -188,7 +174,7 @@ fn a_collector_that_starts_anew_makes_nobody_silent_who_was_heard() {
     let before = (0, answer(0, -5_000, sflow(Some(-10)), None));
     let anew = |time| answer(time, 20, vec![], None);
     let at_once = heard(vec![before.clone(), (30, anew(30))]);
-    let in_force = at(-5_000);
+    let in_force = spec(-5_000);
     assert_eq!(
         at_once.verdict("a", &certain(), in_force),
         Some(Verdict::Received(LossClass::Little))
@@ -227,25 +213,28 @@ fn a_collector_that_lies_about_times_and_nodes_is_believed_no_longer_than_it_doe
     assert_eq!(receptions.nodes.len(), 1);
     let honest = |time| answer(time, -5_000, sflow(Some(-300)), None);
     receptions.answered(honest(200), |_| true, at(200));
-    let verdict = receptions.verdict("a", &certain(), at(-5_000));
-    assert_eq!(
-        verdict,
-        Some(Verdict::Unproven),
+    assert!(
+        receptions.elsewhere().contains("a"),
         "it was then, by the collector's word"
     );
     receptions.answered(honest(800), |_| true, at(800));
-    let verdict = receptions.verdict("a", &certain(), at(-5_000));
+    assert!(receptions.elsewhere().is_empty());
+    let verdict = receptions.verdict("a", &certain(), spec(-5_000));
     assert_eq!(verdict, Some(Verdict::Missing(Silence::Minutes)));
     // One whose clock was far ahead, and is not any longer.
     receptions.answered(answer(far, 0, sflow(Some(far)), None), |_| true, at(900));
     receptions.answered(honest(1_000), |_| true, at(1_000));
-    let verdict = receptions.verdict("a", &certain(), at(-5_000));
+    let verdict = receptions.verdict("a", &certain(), spec(-5_000));
     assert_eq!(verdict, Some(Verdict::Missing(Silence::Minutes)));
     for extreme in [Timestamp::MIN, Timestamp::MAX] {
         let mut said = answer(0, 0, sflow(Some(0)), None);
         (said.time, said.since) = (extreme, extreme);
         receptions.answered(said, |_| true, at(0));
-        receptions.verdict("a", &certain(), extreme);
+        let spec = SpecInForce {
+            generation: None,
+            written: extreme,
+        };
+        receptions.verdict("a", &certain(), spec);
     }
 }
 
@@ -260,7 +249,7 @@ fn losses_are_told_in_classes_over_some_minutes() {
     let mut class = |time: i64, sequenced, lost| {
         let said = answer(time, -5_000, vec![counters(sequenced, lost)], None);
         receptions.answered(said, |_| true, at(time));
-        match receptions.verdict("a", &uncertain(), at(-5_000)) {
+        match receptions.verdict("a", &uncertain(), spec(-5_000)) {
             Some(Verdict::Received(class)) => class,
             other => panic!("{other:?}"),
         }
@@ -273,4 +262,42 @@ fn losses_are_told_in_classes_over_some_minutes() {
     assert_eq!(class(900, 1_012_000, 900_250), LossClass::Little);
     assert_eq!(class(930, 5, 3), LossClass::Little, "the collector started anew");
     assert_eq!(class(1_230, 25, 22), LossClass::Little, "chance");
+}
+
+#[test]
+fn a_controller_whose_clock_differs_finds_the_same_of_a_node_that_it_has_seen_export() {
+    let hour = 3_600;
+    for ahead in [-hour, 0, hour] {
+        let mut receptions = Receptions::default();
+        let verdict = |receptions: &Receptions, node: &str| receptions.verdict(node, &certain(), spec(0));
+        let nodes = || vec![("a".to_owned(), Some(1)), ("b".to_owned(), Some(1))];
+        // It looks at 0, when the nodes do not export yet, and at 10, when they do.
+        receptions.settled(Vec::new(), at(ahead));
+        receptions.settled(nodes(), at(ahead + 10));
+        let mut say = |time: i64, last: i64| {
+            let said = answer(time, -100_000, vec![format(Protocol::SFlow, Some(last))], None);
+            receptions.answered(said, |_| true, at(ahead + time));
+            receptions.settled(nodes(), at(ahead + time));
+            (verdict(&receptions, "a"), verdict(&receptions, "b"))
+        };
+        assert_eq!(say(60, 55).1, Some(Verdict::Waiting), "{ahead}");
+        let missing = Some(Verdict::Missing(Silence::Minutes));
+        let received = Some(Verdict::Received(LossClass::Little));
+        assert_eq!(say(150, 120), (received, missing), "{ahead}");
+        assert_eq!(say(400, 120), (missing, missing), "{ahead}");
+    }
+}
+
+#[test]
+fn a_node_that_comes_back_is_not_missed_at_once_and_one_that_was_there_is() {
+    let said = || answer(0, -100_000, vec![format(Protocol::SFlow, Some(-500))], None);
+    let verdict = |receptions: &Receptions| receptions.verdict("a", &certain(), spec(-90_000));
+    let node = || vec![("a".to_owned(), Some(1))];
+    let mut receptions = heard(vec![(0, said())]);
+    receptions.settled(node(), at(-10));
+    assert_eq!(verdict(&receptions), Some(Verdict::Missing(Silence::Minutes)));
+    let mut receptions = heard(vec![(0, said())]);
+    receptions.settled(Vec::new(), at(-20));
+    receptions.settled(node(), at(-10));
+    assert_eq!(verdict(&receptions), Some(Verdict::Waiting));
 }

@@ -16,7 +16,9 @@ pub struct CollectorWatch {
     client: CollectorClient,
     pace: AskPace,
     /// Whether there is something to ask about.
-    needed: bool,
+    pub(super) needed: bool,
+    /// Whether records were lost when that was known last.
+    pub(super) lost: Option<bool>,
     pub(super) receptions: Receptions,
 }
 
@@ -27,13 +29,14 @@ impl CollectorWatch {
             client,
             pace: AskPace::new(interval),
             needed: false,
+            lost: None,
             receptions: Receptions::default(),
         }
     }
 }
 
 impl Reconciler {
-    /// What is wanted may have changed.
+    /// What is wanted, or where the collector is, may have changed.
     pub(super) fn ask_or_not(&mut self) {
         let needed = self.cluster.sends_to_collector(&self.decision);
         if !needed && self.collector.needed {
@@ -45,6 +48,7 @@ impl Reconciler {
     pub(super) fn stop_asking(&mut self) {
         self.asked.clear();
         self.collector.needed = false;
+        self.collector.lost = None;
         self.collector.pace.forget();
         self.collector.receptions.forget();
     }

@@ -91,7 +91,7 @@ async fn the_collector_is_asked_by_the_leader_alone_and_only_where_a_node_sends_
     list_all(&mut leader);
     leader.apply(WatchEvent::Node(Event::Apply(object(node("a", "10.0.0.1")))));
     let service = object(json!({
-        "metadata": {"name": "collector", "namespace": "flows"}, "spec": {"clusterIP": "10.96.0.9"},
+        "metadata": {"name": "collector", "namespace": "flows"}, "spec": {"clusterIP": "10.96.0.9", "ports": [{"port": 4739}]},
     }));
     leader.apply(WatchEvent::Service(Event::Apply(service)));
     see_target(&mut leader, "10.96.0.9:4739");
@@ -111,4 +111,32 @@ async fn the_collector_is_asked_by_the_leader_alone_and_only_where_a_node_sends_
     see_target(&mut leader, "192.0.2.1:4739");
     assert!(leader.next_ask().is_none());
     assert_eq!(leader.collector.receptions.unknown(), Some(""));
+}
+
+#[tokio::test]
+async fn a_collector_that_gets_its_address_after_the_plan_is_asked_and_one_that_loses_it_is_not() {
+    let mut leader = reconciler();
+    list_all(&mut leader);
+    leader.apply(WatchEvent::Node(Event::Apply(object(node("a", "10.0.0.1")))));
+    leader.lead(true);
+    see_target(&mut leader, "192.0.2.4:4739");
+    leader.report = None;
+    assert!(!leader.collector.needed);
+    let service = |external: serde_json::Value| {
+        object(json!({"metadata": {"name": "collector", "namespace": "flows"},
+            "spec": {"clusterIP": "10.96.0.9", "externalIPs": external, "ports": [{"port": 4739}]}}))
+    };
+    leader.apply(WatchEvent::Service(Event::Apply(service(json!(["192.0.2.4"])))));
+    assert!(leader.report.is_some(), "the address is news");
+    leader.roll_up(Timestamp::now());
+    assert!(leader.collector.needed);
+    leader.apply(WatchEvent::Service(Event::Apply(service(json!([])))));
+    leader.roll_up(Timestamp::now());
+    assert!(!leader.collector.needed);
+    // What went while the watch was away is found by the new list.
+    leader.apply(WatchEvent::Service(Event::Apply(service(json!(["192.0.2.4"])))));
+    leader.apply(WatchEvent::Service(Event::Init));
+    leader.apply(WatchEvent::Service(Event::InitDone));
+    leader.roll_up(Timestamp::now());
+    assert!(!leader.collector.needed);
 }
