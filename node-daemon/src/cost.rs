@@ -19,12 +19,14 @@ use weir_api::{OWNER_KEY, Protocol};
 use crate::desired::Desired;
 use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column, table};
 
+mod history;
 mod model;
 mod openflow;
 mod rate;
 mod read;
 mod sample;
 
+pub use history::CostHistory;
 pub use model::CostModel;
 pub use openflow::IpfixCounters;
 pub use rate::Rates;
@@ -87,21 +89,18 @@ pub async fn run(
         });
         return;
     };
-    let mut model = None;
-    // What ovs-vswitchd takes while nothing of ours is exported.
-    let mut idle = CostModel::default();
+    let mut history = None;
     while view.has_changed().is_ok() {
         // Nobody knows yet what is exported.
-        let asked = inputs
-            .desired
-            .borrow()
-            .as_ref()
-            .map(|desired| (desired.reported_cost, desired.generation));
-        let (Some((reported, generation)), false) = (asked, view.borrow().syncs == 0) else {
+        let asked = inputs.desired.borrow().as_ref().map(|desired| {
+            let asks = desired.spec.exports_anything();
+            (desired.reported_cost, desired.generation, asks)
+        });
+        let (Some((reported, generation, asks)), false) = (asked, view.borrow().syncs == 0) else {
             tokio::time::sleep(interval).await;
             continue;
         };
-        let model = model.get_or_insert_with(|| CostModel::beginning_with(reported));
+        let history = history.get_or_insert_with(|| CostHistory::beginning_with(reported));
         let replica = Arc::clone(&view.borrow().replica);
         let bridges = exporting_bridges(&replica);
         let look = match bridges.is_empty() && !*inputs.throttled.borrow() {
@@ -110,23 +109,16 @@ pub async fn run(
         };
         match look {
             Look::Taken => {
-                if let Some(rest) = idle.cost() {
-                    *model = CostModel::beginning_after(Some(rest));
-                    idle = CostModel::default();
-                }
-                model.asked(generation);
-                model.add(take(&folder, &bridges, &replica).await);
+                let sample = take(&folder, &bridges, &replica).await;
+                history.exports(generation, sample);
             }
-            Look::Idle | Look::Remote => {
-                *model = CostModel::default();
-                idle.add(at_rest(&replica));
-            }
+            Look::Idle | Look::Remote => history.rests(generation, asks, at_rest(&replica)),
         }
         // Even the same again: the governor counts looks.
         told.send_replace(Measurement {
             look,
-            cost: model.cost(),
-            rates: model.latest(),
+            cost: history.cost(),
+            rates: history.latest(),
         });
         tokio::time::sleep(interval).await;
     }

@@ -10,7 +10,7 @@ use weir_api::export::{CostFigures, ExportCost};
 use super::{Rates, Sample};
 
 /// What the figures are an average of.
-const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_secs(60);
 
 /// A processor time that was not written down anew for so long is not known any more. OVS
 /// writes it every 5 s.
@@ -66,6 +66,24 @@ impl CostModel {
                 told.before = self.before;
             }
         }
+    }
+
+    /// The generation of the spec that its figures are of, if known.
+    pub fn generation(&self) -> Option<i64> {
+        self.generation
+    }
+
+    /// Rows are there again: counters began anew, and the figures stay until there is a
+    /// minute of new ones.
+    pub fn resume(&mut self) {
+        self.samples.clear();
+        self.reported = self.told.is_some();
+    }
+
+    /// Rows are gone for long: there are no figures, but what it cost before is known.
+    pub fn end(&mut self) {
+        self.samples.clear();
+        (self.told, self.figures) = (None, [Steady::default(); 4]);
     }
 
     /// Takes the newest sample in.
