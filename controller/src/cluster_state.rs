@@ -18,6 +18,7 @@ use weir_api::{
     Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, NodeFlowExport, flows_config,
 };
 
+use crate::collector::{CollectorAddresses, CollectorSettings};
 use crate::facts::{
     DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node, read_pod,
     read_service, strip_export, strip_profile,
@@ -52,6 +53,12 @@ pub struct ClusterState {
     exports: Table<NodeFlowExport>,
     services: Table<ServiceAddress>,
     daemons: Table<DaemonPod>,
+    collector: CollectorSettings,
+    collector_addresses: CollectorAddresses,
+    /// The same of the listing that is under way.
+    collector_listing: CollectorAddresses,
+    /// Of its Service: replicas by address family.
+    collector_slices: Table<(String, usize)>,
     /// The last addresses of Services that are gone, and since when they are.
     held_addresses: BTreeMap<(String, String), (IpAddr, Timestamp)>,
     /// Nodes whose last pod of the daemon went, and when.
@@ -90,6 +97,7 @@ impl ClusterState {
             WatchEvent::Export(event) => self.apply_export(event, now),
             WatchEvent::Service(event) => self.apply_service(event, now),
             WatchEvent::Daemon(event) => self.apply_daemon(event, now),
+            WatchEvent::CollectorSlice(event) => self.apply_slice(event),
         }
     }
 
@@ -179,6 +187,7 @@ impl ClusterState {
             Event::Apply(service) | Event::Delete(service) => !self.names(&key_of(service)),
             _ => false,
         };
+        let seen = self.see_collector(&event);
         let before = self.named_addresses();
         let change = self.services.apply(event, read_service, weigh_plan);
         for (service, address) in before {
@@ -188,7 +197,7 @@ impl ClusterState {
         }
         self.held_addresses
             .retain(|_, (_, gone)| is_within(*gone, SERVICE_HOLD, now));
-        if unnamed { ObjectChange::Nothing } else { change }
+        if unnamed { seen } else { change.max(seen) }
     }
 
     /// The Services that the configuration names and that have an address.
@@ -392,6 +401,7 @@ impl ClusterState {
     }
 }
 
+mod collector;
 mod watch_event;
 
 pub use watch_event::WatchEvent;

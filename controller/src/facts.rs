@@ -1,6 +1,6 @@
 //! What counts of each kind of object, and how it is read from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
+use weir_api::export::ExportCost;
 use weir_api::plan::NodeFacts;
 use weir_api::{Condition, ExportNetworkFlows, ExportProfile, FlowExport, Network, NodeFlowExport};
 
@@ -77,6 +78,8 @@ pub struct NodeRecord {
     pub labels: BTreeMap<String, String>,
     /// Name and address, which the planner takes.
     pub facts: NodeFacts,
+    /// All its addresses, of either family.
+    pub addresses: BTreeSet<IpAddr>,
     /// The kubelet says that it is well, or does not say.
     pub ready: bool,
 }
@@ -124,6 +127,7 @@ pub fn read_node(node: Node) -> NodeRecord {
         uid: node.metadata.uid.unwrap_or_default(),
         labels: node.metadata.labels.unwrap_or_default(),
         facts: NodeFacts { name, address },
+        addresses: addresses.iter().filter_map(|a| a.address.parse().ok()).collect(),
         ready: ready.is_none_or(|condition| condition.status == "True"),
     }
 }
@@ -219,7 +223,12 @@ pub fn strip_export(mut export: NodeFlowExport) -> NodeFlowExport {
     // Differs with each status, and nobody reads it.
     export.metadata.resource_version = None;
     if let Some(status) = &mut export.status {
-        (status.bridges, status.cost) = (Vec::new(), None);
+        status.bridges = Vec::new();
+        // Whether any datagram leaves changes seldom, and how many each minute.
+        status.cost = status.cost.map(|cost| ExportCost {
+            datagrams_per_second: cost.datagrams_per_second.map(|datagrams| datagrams.min(1)),
+            ..ExportCost::default()
+        });
     }
     export
 }

@@ -26,6 +26,7 @@ pub struct Metrics {
     failing_writes: Gauge,
     holds: Gauge,
     watch_failures: Family<Label, Counter>,
+    collector_requests: Family<Label, Counter>,
     nodes: Gauge,
     problems: Gauge,
     leader: Gauge,
@@ -68,6 +69,11 @@ impl Metrics {
             "watch_failures",
             "Watches that failed and were tried again",
             &self.watch_failures,
+        );
+        counter(
+            "collector_requests",
+            "Requests to the collector for what it receives, by result",
+            &self.collector_requests,
         );
         registry.register("nodes", "Nodes that have a spec", self.nodes.clone());
         registry.register(
@@ -115,6 +121,11 @@ impl Metrics {
     /// The status of a profile was written, or not.
     pub fn assessed(&self, result: &'static str) {
         self.assessments.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// The collector was asked what it receives.
+    pub fn asked_collector(&self, result: &'static str) {
+        self.collector_requests.get_or_create(&[("result", result)]).inc();
     }
 
     /// The nodes were counted.

@@ -16,6 +16,7 @@ use weir_process::kubernetes::{WATCH_TIMEOUT, describe_watch, watch_config};
 
 use crate::backoff::Delays;
 use crate::cluster_state::WatchEvent;
+use crate::collector::SERVICE_LABEL;
 use crate::metrics::Metrics;
 use crate::source::FlowSource;
 
@@ -28,14 +29,25 @@ struct Watches {
     metrics: Metrics,
 }
 
+/// What is watched beside what always is.
+#[derive(Debug, Clone, Copy)]
+pub struct Kinds<'a> {
+    /// The source that counts.
+    pub source: FlowSource,
+    /// Namespace and labels of the node daemon's pods.
+    pub daemons: Option<(&'a str, &'a str)>,
+    /// Namespace and name of the collector's Service.
+    pub collector: Option<&'a (String, String)>,
+}
+
 /// Watches all that decisions are made of. Of sources and ConfigMaps only the one that
-/// counts is asked for. `daemons`: namespace and labels of the node daemon's pods.
-pub fn events(
-    client: &Client,
-    metrics: &Metrics,
-    source: FlowSource,
-    daemons: Option<(&str, &str)>,
-) -> BoxStream<'static, WatchEvent> {
+/// counts is asked for.
+pub fn events(client: &Client, metrics: &Metrics, kinds: Kinds<'_>) -> BoxStream<'static, WatchEvent> {
+    let Kinds {
+        source,
+        daemons,
+        collector,
+    } = kinds;
     let (client, metrics) = (client.clone(), metrics.clone());
     let watches = Watches { client, metrics };
     let only = |name: &str| every().fields(&format!("metadata.name={name}"));
@@ -55,6 +67,17 @@ pub fn events(
             Need::Optional,
             every().labels(labels),
             WatchEvent::Daemon,
+        )
+    });
+    let slices = collector.map(|(namespace, name)| {
+        let slices = Api::namespaced(watches.client.clone(), namespace);
+        let config = every().labels(&format!("{SERVICE_LABEL}={name}"));
+        watches.watch(
+            slices,
+            "endpointslices",
+            Need::Optional,
+            config,
+            WatchEvent::CollectorSlice,
         )
     });
     let cluster = network::CLUSTER;
@@ -85,7 +108,8 @@ pub fn events(
             watches.all("services", Need::Required, every(), WatchEvent::Service),
         ]
         .into_iter()
-        .chain(daemons),
+        .chain(daemons)
+        .chain(slices),
     )
     .boxed()
 }

@@ -19,10 +19,12 @@ use crate::desired::Desired;
 use crate::switch_state::SwitchState;
 use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column, table};
 
+mod history;
 mod model;
 mod rate;
 mod sample;
 
+pub use history::CostHistory;
 pub use model::CostModel;
 pub use rate::Rates;
 pub use run_folder::IpfixCounters;
@@ -85,19 +87,18 @@ pub async fn run(
         });
         return;
     }
-    let mut model = None;
+    let mut history = None;
     while view.has_changed().is_ok() {
         // Nobody knows yet what is exported.
-        let reported = inputs
-            .desired
-            .borrow()
-            .as_ref()
-            .map(|desired| desired.reported_cost);
-        let (Some(reported), false) = (reported, view.borrow().syncs == 0) else {
+        let asked = inputs.desired.borrow().as_ref().map(|desired| {
+            let asks = desired.spec.exports_anything();
+            (desired.reported_cost, desired.generation, asks)
+        });
+        let (Some((reported, generation, asks)), false) = (asked, view.borrow().syncs == 0) else {
             tokio::time::sleep(interval).await;
             continue;
         };
-        let model = model.get_or_insert_with(|| CostModel::beginning_with(reported));
+        let history = history.get_or_insert_with(|| CostHistory::beginning_with(reported));
         let replica = Arc::clone(&view.borrow().replica);
         let bridges = exporting_bridges(&replica);
         let look = match bridges.is_empty() && !*inputs.throttled.borrow() {
@@ -105,14 +106,17 @@ pub async fn run(
             false => Look::Taken,
         };
         match look {
-            Look::Taken => model.add(take(&switch, &bridges, &replica).await),
-            Look::Idle | Look::Remote => *model = CostModel::default(),
+            Look::Taken => {
+                let sample = take(&switch, &bridges, &replica).await;
+                history.exports(generation, sample);
+            }
+            Look::Idle | Look::Remote => history.rests(generation, asks, at_rest(&replica)),
         }
         // Even the same again: the governor counts looks.
         told.send_replace(Measurement {
             look,
-            cost: model.cost(),
-            rates: model.latest(),
+            cost: history.cost(),
+            rates: history.latest(),
         });
         tokio::time::sleep(interval).await;
     }
@@ -150,6 +154,16 @@ async fn take(switch: &SwitchState, bridges: &[(String, bool)], replica: &Replic
         at: Instant::now(),
         ipfix,
         lost: lost.ok(),
+        processor: processor_time(replica),
+    }
+}
+
+/// Nobody is asked for it: what the switch loses then has nothing to do with us.
+fn at_rest(replica: &Replica) -> Sample {
+    Sample {
+        at: Instant::now(),
+        ipfix: BTreeMap::new(),
+        lost: None,
         processor: processor_time(replica),
     }
 }

@@ -36,6 +36,7 @@ pub mod rows;
 pub mod status;
 pub mod status_pace;
 pub mod status_writer;
+pub mod switch_life;
 pub mod switch_state;
 pub mod tables;
 pub mod transaction;

@@ -33,6 +33,8 @@ pub enum SwitchProcess {
     Alive,
     /// Its pid file is not locked, or was and is gone.
     Dead,
+    /// Its pid file is not locked, and configurations are taken over all the same.
+    Elsewhere,
     /// There is no pid file to tell by.
     #[default]
     Unknown,

@@ -90,6 +90,19 @@ fn exports(facts: &mut Facts) -> &mut Vec<Value> {
 }
 
 #[test]
+fn what_the_collector_does_not_receive_is_a_fault() {
+    let found = fault(|facts| {
+        facts.network = Seen::There(json!({"status": {"conditions": [
+            {"type": "FlowExportReceived", "status": "False", "message": "of 2 nodes, what 1 send is not received"}]}}));
+    });
+    assert!(
+        found.what.contains("what 1 send is not received"),
+        "{}",
+        found.what
+    );
+}
+
+#[test]
 fn nothing_is_wrong_where_nothing_is() {
     let found = judge(&well());
     assert!(

@@ -1,6 +1,7 @@
 //! What the watches show.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::watcher::Event;
 use weir_api::{ExportProfile, FlowExport, Network, NodeFlowExport};
 
@@ -28,4 +29,6 @@ pub enum WatchEvent {
     Service(Event<Guarded<Service>>),
     /// A pod of the node daemon.
     Daemon(Event<Guarded<Pod>>),
+    /// An `EndpointSlice` of the collector's Service.
+    CollectorSlice(Event<Guarded<EndpointSlice>>),
 }

@@ -7,6 +7,7 @@ use weir_lab::{Options, harness::Suite};
 
 mod cluster;
 mod faults;
+mod received;
 mod sources;
 mod states;
 mod upgrade;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         .cases(states::CASES)
         .cases(sources::CASES)
         .cases(faults::CASES)
+        .cases(received::CASES)
         .cases(upgrade::CASES)
         .run(options)
 }
