@@ -9,7 +9,6 @@ pub mod collector;
 pub mod condition;
 pub mod document;
 pub mod export;
-pub mod fields;
 pub mod flow_export;
 pub mod flows_config;
 pub mod identity;
@@ -19,6 +18,7 @@ pub mod plan;
 pub mod profile;
 pub mod unknown;
 
+pub use weir_fields as fields;
 pub use collector::{Collector, CollectorError};
 pub use condition::{Condition, ConditionStatus};
 pub use export::{

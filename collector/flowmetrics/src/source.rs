@@ -1,0 +1,480 @@
+//! Where the value of a field comes from: a column of the record, or something that
+//! NetObserv's field says and several columns together tell.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use weir_fields::{Column, FieldKind};
+
+use crate::record::{Record, Value};
+use crate::start;
+
+/// Interned id of a field: a column of the field table, or what follows from several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The column as it is.
+    Column(Column),
+    /// What NetObserv's field says.
+    Derived(Derived),
+}
+
+/// Fields of NetObserv that are no column as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Derived {
+    /// `TimeFlowStartMs`.
+    FlowStartMs,
+    /// `TimeFlowEndMs`.
+    FlowEndMs,
+    /// `TimeReceived`, in seconds.
+    ReceivedSeconds,
+    /// `PktDropBytes`: absent where none were dropped.
+    DropBytes,
+    /// `PktDropPackets`: absent where none were dropped.
+    DropPackets,
+    /// `SrcK8S_OwnerType`: absent for what is no object of the cluster.
+    SrcOwnerType,
+    /// `DstK8S_OwnerType`.
+    DstOwnerType,
+    /// `FlowDirection`: 0 ingress, 1 egress, 2 inner.
+    FlowDirection,
+    /// `Etype` of the IP version.
+    EtherType,
+    /// `Flags`, see [`crate::start`].
+    Flags,
+    /// `Interfaces`: those that the record names.
+    Interfaces,
+    /// `IfDirections`.
+    InterfaceDirections,
+    /// `NetworkEvents`: the policies that an exporter names.
+    NetworkEvents,
+    /// `_RecordType`: always `flowLog`.
+    RecordType,
+    /// A text that no exporter of ours gives.
+    NoText,
+    /// A number that no exporter of ours gives.
+    NoNumber,
+    /// A list that no exporter of ours gives.
+    NoList,
+}
+
+/// What kind of values a source has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Text, addresses, words, truth values.
+    Text,
+    /// A number.
+    Number,
+    /// A time; NetObserv's fields give it as a number.
+    Time,
+    /// Text to text.
+    Map,
+    /// Several texts.
+    TextList,
+    /// Several numbers.
+    NumberList,
+    /// Several events, with the keys of [`EventKey`].
+    EventList,
+}
+
+/// A key of an item of `NetworkEvents`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKey {
+    /// Always `acl`.
+    Feature,
+    /// Kind of the policy; not known.
+    Type,
+    /// Namespace of the policy.
+    Namespace,
+    /// Its name.
+    Name,
+    /// `allow`, `drop` or `reject`.
+    Action,
+    /// `Ingress` or `Egress`.
+    Direction,
+}
+
+/// One item of a flattened list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part<'a> {
+    Text(&'a str),
+    Event {
+        policy: &'a str,
+        action: &'a str,
+        ingress: bool,
+    },
+}
+
+/// As many items as the longest list has: the words of TCP flags.
+const MOST_PARTS: usize = 11;
+
+/// The items of a list of one record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    items: [Part<'a>; MOST_PARTS],
+    len: usize,
+}
+
+impl<'a> Parts<'a> {
+    pub const NONE: Self = Self {
+        items: [Part::Text(""); MOST_PARTS],
+        len: 0,
+    };
+
+    fn push(&mut self, part: Part<'a>) {
+        if let Some(slot) = self.items.get_mut(self.len) {
+            *slot = part;
+            self.len += 1;
+        }
+    }
+
+    pub fn as_slice(&self) -> &[Part<'a>] {
+        &self.items[..self.len]
+    }
+}
+
+impl<'a> Part<'a> {
+    /// What this key of the item says; `None` where it has no such key.
+    pub fn text(&self, key: Option<EventKey>) -> Option<&'a str> {
+        match (*self, key) {
+            (Part::Text(text), None) => Some(text),
+            (
+                Part::Event {
+                    policy,
+                    action,
+                    ingress,
+                },
+                Some(key),
+            ) => {
+                let (namespace, name) = policy.split_once('/').unwrap_or(("", policy));
+                let text = match key {
+                    EventKey::Feature => "acl",
+                    EventKey::Type => "",
+                    EventKey::Namespace => namespace,
+                    EventKey::Name => name,
+                    EventKey::Action => action,
+                    EventKey::Direction if ingress => "Ingress",
+                    EventKey::Direction => "Egress",
+                };
+                (!text.is_empty()).then_some(text)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl EventKey {
+    /// All keys with NetObserv's names.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("Feature", Self::Feature),
+        ("Type", Self::Type),
+        ("Namespace", Self::Namespace),
+        ("Name", Self::Name),
+        ("Action", Self::Action),
+        ("Direction", Self::Direction),
+    ];
+}
+
+impl Source {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Column::COUNT + Derived::NoList as usize + 1;
+
+    /// The column of this name.
+    pub(crate) const fn of(name: &str) -> Self {
+        Self::Column(Column::of(name))
+    }
+
+    /// Its place, from 0.
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::Column(column) => column.index(),
+            Self::Derived(derived) => Column::COUNT + derived as usize,
+        }
+    }
+
+    /// What kind of values it has.
+    pub const fn kind(self) -> SourceKind {
+        match self {
+            Self::Column(column) => match column.kind() {
+                FieldKind::Unsigned(_) => SourceKind::Number,
+                FieldKind::Timestamp => SourceKind::Time,
+                FieldKind::Map => SourceKind::Map,
+                FieldKind::EnumList => SourceKind::TextList,
+                _ => SourceKind::Text,
+            },
+            Self::Derived(derived) => match derived {
+                Derived::SrcOwnerType | Derived::DstOwnerType | Derived::RecordType | Derived::NoText => {
+                    SourceKind::Text
+                }
+                Derived::Flags | Derived::Interfaces | Derived::NoList => SourceKind::TextList,
+                Derived::InterfaceDirections => SourceKind::NumberList,
+                Derived::NetworkEvents => SourceKind::EventList,
+                _ => SourceKind::Number,
+            },
+        }
+    }
+
+    /// Whether something of ours fills it.
+    pub const fn is_available(self) -> bool {
+        match self {
+            Self::Column(column) => column.field().filled,
+            Self::Derived(derived) => {
+                !matches!(derived, Derived::NoText | Derived::NoNumber | Derived::NoList)
+            }
+        }
+    }
+
+    pub(crate) const fn is_list(self) -> bool {
+        matches!(
+            self.kind(),
+            SourceKind::TextList | SourceKind::NumberList | SourceKind::EventList
+        )
+    }
+
+    /// Its number, where it has one.
+    pub(crate) fn number(self, record: &impl Record) -> Option<u64> {
+        match self {
+            Self::Column(column) => unsigned(record, column),
+            Self::Derived(derived) => derived.number(record),
+        }
+    }
+
+    /// Appends its text; false where there is none.
+    pub(crate) fn write(self, record: &impl Record, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Column(column) => match record.value(column) {
+                Value::Flags(_) => self.write_list(record, out),
+                value => write_value(value, out),
+            },
+            Self::Derived(derived) => match derived {
+                Derived::SrcOwnerType => write_owner(record, const { Column::of("workload_kind") }, out),
+                Derived::DstOwnerType => write_owner(record, const { Column::of("dst_workload_kind") }, out),
+                Derived::RecordType => write_value(Value::Text("flowLog"), out),
+                _ if self.is_list() => self.write_list(record, out),
+                _ => derived.number(record).is_some_and(|number| {
+                    write_number(number, out);
+                    true
+                }),
+            },
+        }
+    }
+
+    /// A list the way Go prints it, which is how NetObserv shows it as one label.
+    fn write_list(self, record: &impl Record, out: &mut Vec<u8>) -> bool {
+        let parts = self.parts(record);
+        if parts.as_slice().is_empty() {
+            return false;
+        }
+        for (at, part) in parts.as_slice().iter().enumerate() {
+            out.push(if at == 0 { b'[' } else { b' ' });
+            let name = part.text(None).or_else(|| part.text(Some(EventKey::Name)));
+            out.extend_from_slice(name.unwrap_or_default().as_bytes());
+        }
+        out.push(b']');
+        true
+    }
+
+    /// The items of a list; none of what is no list.
+    pub(crate) fn parts<R: Record>(self, record: &R) -> Parts<'_> {
+        let mut parts = Parts::NONE;
+        match self {
+            Self::Column(column) => {
+                if let Value::Flags(flags) = record.value(column) {
+                    start::words(start::plain_bits(flags)).for_each(|word| parts.push(Part::Text(word)));
+                }
+            }
+            Self::Derived(Derived::Flags) => {
+                let flags = match record.value(const { Column::of("tcp_flags") }) {
+                    Value::Flags(flags) => Some(flags),
+                    _ => None,
+                };
+                let bits = start::exclusive_bits(flags, record.connection_start());
+                start::words(bits).for_each(|word| parts.push(Part::Text(word)));
+            }
+            Self::Derived(Derived::Interfaces) => {
+                let names = [
+                    const { Column::of("if_name") },
+                    const { Column::of("dst_if_name") },
+                ];
+                let names = names.map(|column| text(record, column)).into_iter();
+                names
+                    .filter(|name| !name.is_empty())
+                    .for_each(|name| parts.push(Part::Text(name)));
+            }
+            Self::Derived(Derived::InterfaceDirections) => {
+                match text(record, const { Column::of("direction") }) {
+                    "ingress" => parts.push(Part::Text("0")),
+                    "egress" => parts.push(Part::Text("1")),
+                    _ => {}
+                }
+            }
+            Self::Derived(Derived::NetworkEvents) => network_events(record, &mut parts),
+            Self::Derived(_) => {}
+        }
+        parts
+    }
+}
+
+impl Derived {
+    fn number(self, record: &impl Record) -> Option<u64> {
+        match self {
+            Self::FlowStartMs => time(record, const { Column::of("start") }, 1_000_000),
+            Self::FlowEndMs => time(record, const { Column::of("end") }, 1_000_000),
+            Self::ReceivedSeconds => time(record, const { Column::of("time") }, 1_000_000_000),
+            Self::DropBytes => dropped(record, const { Column::of("dropped_bytes") }),
+            Self::DropPackets => dropped(record, const { Column::of("dropped_packets") }),
+            Self::FlowDirection => directions(record).map(|directions| u64::from(directions.own)),
+            Self::EtherType => match record.value(const { Column::of("addr") }) {
+                Value::Address(IpAddr::V4(_)) => Some(0x0800),
+                Value::Address(IpAddr::V6(_)) => Some(0x86dd),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The directions of the reports that NetObserv's agents make of the flow of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Directions {
+    /// Of the record itself.
+    pub own: u8,
+    /// Of the report of the other node, which a primary record stands for as well.
+    pub other: Option<u8>,
+}
+
+const INGRESS: u8 = 0;
+const EGRESS: u8 = 1;
+const INNER: u8 = 2;
+
+/// Which reports there would be. A flow from node to node is one report of each node, and
+/// one primary record here.
+pub(crate) fn directions(record: &impl Record) -> Option<Directions> {
+    let one = |own| Some(Directions { own, other: None });
+    let src = text(record, const { Column::of("node_name") });
+    let dst = text(record, const { Column::of("dst_node_name") });
+    match (src.is_empty(), dst.is_empty()) {
+        (true, true) => one(match told_direction(record) {
+            "ingress" => INGRESS,
+            "egress" => EGRESS,
+            "inner" => INNER,
+            _ => return None,
+        }),
+        (false, true) => one(EGRESS),
+        (true, false) => one(INGRESS),
+        (false, false) if src == dst => one(INNER),
+        (false, false) => {
+            let at_destination = text(record, const { Column::of("exporter_node") }) == dst;
+            let (own, other) = if at_destination {
+                (INGRESS, EGRESS)
+            } else {
+                (EGRESS, INGRESS)
+            };
+            let other = is_primary(record).then_some(other);
+            Some(Directions { own, other })
+        }
+    }
+}
+
+fn told_direction(record: &impl Record) -> &str {
+    match text(record, const { Column::of("flow_direction") }) {
+        "" => text(record, const { Column::of("direction") }),
+        told => told,
+    }
+}
+
+/// Whether it is the one observation of several that counts.
+pub(crate) fn is_primary(record: &impl Record) -> bool {
+    record.value(const { Column::of("primary") }) != Value::Bool(false)
+}
+
+fn network_events<'a>(record: &'a impl Record, parts: &mut Parts<'a>) {
+    let sides = [
+        (
+            const { Column::of("ingress_policy") },
+            const { Column::of("ingress_policy_action") },
+            true,
+        ),
+        (
+            const { Column::of("egress_policy") },
+            const { Column::of("egress_policy_action") },
+            false,
+        ),
+    ];
+    for (policy, action, ingress) in sides {
+        let (policy, action) = (text(record, policy), text(record, action));
+        if !policy.is_empty() {
+            parts.push(Part::Event {
+                policy,
+                action,
+                ingress,
+            });
+        }
+    }
+}
+
+fn text(record: &impl Record, column: Column) -> &str {
+    match record.value(column) {
+        Value::Text(text) => text,
+        _ => "",
+    }
+}
+
+fn unsigned(record: &impl Record, column: Column) -> Option<u64> {
+    match record.value(column) {
+        Value::Unsigned(number) => Some(number),
+        _ => None,
+    }
+}
+
+fn time(record: &impl Record, column: Column, unit_ns: u64) -> Option<u64> {
+    match record.value(column) {
+        Value::Time(ns) => Some(ns / unit_ns),
+        _ => None,
+    }
+}
+
+fn dropped(record: &impl Record, column: Column) -> Option<u64> {
+    unsigned(record, column).filter(|dropped| *dropped > 0)
+}
+
+/// `private` and `internet` are kinds of ours for what is outside; NetObserv has none.
+fn write_owner(record: &impl Record, column: Column, out: &mut Vec<u8>) -> bool {
+    match record.value(column) {
+        Value::Text("private" | "internet") => false,
+        value => write_value(value, out),
+    }
+}
+
+#[inline]
+fn write_value(value: Value<'_>, out: &mut Vec<u8>) -> bool {
+    match value {
+        Value::Absent | Value::Text("") | Value::Flags(_) => return false,
+        Value::Text(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Unsigned(number) | Value::Time(number) => write_number(number, out),
+        Value::Bool(yes) => out.extend_from_slice(if yes { b"true" } else { b"false" }),
+        Value::Address(address) => {
+            // Writing to memory does not fail.
+            let _ = write!(out, "{address}");
+        }
+        Value::Mac(bytes) => {
+            for (at, byte) in bytes.into_iter().enumerate() {
+                let _ = write!(out, "{}{byte:02x}", if at == 0 { "" } else { ":" });
+            }
+        }
+    }
+    true
+}
+
+fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
