@@ -161,10 +161,7 @@ impl Checker<'_> {
     /// The field of a name, or what is wrong with the name.
     fn field(&mut self, path: &str, name: &str) -> Option<Named> {
         let Some(named) = names::find(name) else {
-            let remedy = match names::nearest(name) {
-                Some(near) => format!("did you mean {near}?"),
-                None => "see docs/flow-metrics.md for the fields".to_owned(),
-            };
+            let remedy = names::remedy_for(name);
             let message = format!("there is no field {name:?}");
             self.problems
                 .add(path, ProblemKind::UnknownField, message, remedy);

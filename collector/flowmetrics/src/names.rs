@@ -174,8 +174,24 @@ fn cardinality_of(column: Column) -> Cardinality {
     }
 }
 
-/// The name of a field that looks most like this one, for hints.
-pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+/// What to do about a name that stands for nothing.
+pub(crate) fn remedy_for(name: &str) -> String {
+    if let Some((list, _)) = name.split_once('>') {
+        let keys = EventKey::ALL.map(|(key, _)| key).join(", ");
+        return match find(list) {
+            Some(_) if list == "NetworkEvents" => format!("the keys of {list} are {keys}"),
+            Some(_) => format!("{list} has no keys: leave out what follows it"),
+            None => "of NetworkEvents alone a key can be named".to_owned(),
+        };
+    }
+    match nearest(name) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "see docs/flow-metrics.md for the fields".to_owned(),
+    }
+}
+
+/// The name of a field that looks most like this one.
+fn nearest(name: &str) -> Option<&'static str> {
     let lower = name.to_ascii_lowercase();
     let ours = Column::all().map(Column::name);
     let theirs = NETOBSERV.iter().map(|(name, ..)| *name);

@@ -98,6 +98,12 @@ impl Scratch {
         &self.bytes[cell.start as usize..][..cell.len as usize]
     }
 
+    /// Room that it holds.
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Hash of a text that is of no field.
     pub fn hash(&self, text: &[u8]) -> u64 {
         if text.is_empty() {
