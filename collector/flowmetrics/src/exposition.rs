@@ -82,7 +82,7 @@ impl Family<'_> {
 
     fn write(&self, metric: &Metric, out: &mut impl Write) -> fmt::Result {
         self.write_head(out)?;
-        let mut series: Vec<_> = metric.series.iter().collect();
+        let mut series: Vec<_> = metric.series.iter(self.table).collect();
         let labels = self.definition.labels.len();
         let values = |slot: u32| (0..labels).map(move |label| self.table.value(slot, label));
         series.sort_unstable_by(|(one, _), (other, _)| values(*one).cmp(values(*other)));
@@ -180,14 +180,15 @@ impl Family<'_> {
             writeln!(out, "{below}")?;
         }
         self.write_sample(slot, "_bucket", Some(f64::INFINITY), out)?;
-        writeln!(out, "{}", series.count)?;
+        let count = buckets.iter().sum::<u64>();
+        writeln!(out, "{count}")?;
         // With a negative bound, OpenMetrics takes no sum, which might fall, and no count.
         if self.is_open() && bounds.first().is_some_and(|bound| *bound < 0.0) {
             return Ok(());
         }
         self.write_value(slot, "_sum", series.raw, out)?;
         self.write_sample(slot, "_count", None, out)?;
-        writeln!(out, "{}", series.count)
+        writeln!(out, "{count}")
     }
 
     fn write_created(&self, slot: u32, series: &Series, out: &mut impl Write) -> fmt::Result {

@@ -4,7 +4,7 @@ use regex::bytes::Regex;
 
 use crate::record::Record;
 use crate::scratch::Scratch;
-use crate::source::{self, Derived, EventKey, Part, Source};
+use crate::source::{self, Derived, Directions, EventKey, Part, Source};
 
 /// Where a condition, a label or a `$(Field)` reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,25 @@ pub(crate) enum Piece {
 
 /// The items at hand of a metric's flattened lists.
 pub(crate) type PartsAtHand<'p, 'r> = &'p [Option<Part<'r>>];
+
+/// Of which directions a filter holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DirectionMask {
+    missing: bool,
+    directions: [bool; 3],
+}
+
+impl DirectionMask {
+    /// Whether it holds of one of the reports that a record stands for.
+    #[inline]
+    pub fn passes(&self, directions: Option<Directions>) -> bool {
+        let holds = |direction: u8| self.directions.get(usize::from(direction)) == Some(&true);
+        match directions {
+            None => self.missing,
+            Some(Directions { own, other }) => holds(own) || other.is_some_and(holds),
+        }
+    }
+}
 
 impl Template {
     fn readings(&self) -> impl Iterator<Item = Reading> + '_ {
@@ -126,6 +145,24 @@ impl Predicate {
 }
 
 impl Filter {
+    /// Of which directions it holds, if it looks at nothing else.
+    pub fn direction_mask(&self) -> Option<DirectionMask> {
+        let of_direction = self.reading == Reading::Record(Source::Derived(Derived::FlowDirection));
+        let mut templates = self.any.iter().filter_map(Predicate::template);
+        if !of_direction || templates.any(|template| template.readings().next().is_some()) {
+            return None;
+        }
+        let scratch = Scratch::new();
+        let holds = |text: Option<&[u8]>| {
+            let mut any = self.any.iter();
+            any.any(|predicate| predicate.holds(text, &scratch, &[]))
+        };
+        Some(DirectionMask {
+            missing: holds(None),
+            directions: [b"0", b"1", b"2"].map(|digit| holds(Some(digit))),
+        })
+    }
+
     /// Whether it looks at an item of a flattened list, itself or by a `$(Field)`.
     pub fn reads_parts(&self) -> bool {
         let templates = self.any.iter().filter_map(Predicate::template);

@@ -25,6 +25,7 @@ mod exposition;
 mod filter;
 mod names;
 mod numbers;
+mod pair_cache;
 mod predefined;
 mod problem;
 mod record;
@@ -41,7 +42,7 @@ pub use definition::{Definition, PREFIX};
 pub use exposition::Exposition;
 pub use predefined::{all_predefined, predefined};
 pub use problem::{Problem, ProblemKind, Warning};
-pub use record::{ControlBits, Record, Value};
+pub use record::{ControlBits, Identities, Record, Value};
 pub use registry::{Applied, Limits, MetricChange, MetricStats, ObjectName, Registry};
 pub use resource::{
     API_VERSION, Chart, ChartQuery, ChartType, ChartUnit, Direction, FlowMetric, FlowMetricSpec, KIND,

@@ -15,6 +15,25 @@ pub trait Record {
 
     /// What it shows of its connection's beginning, see [`ConnectionStart::judge`].
     fn connection_start(&self) -> ConnectionStart;
+
+    /// Who stands on its sides, as numbers, where they have some: records of known pairs
+    /// are then counted without a look at the names. See [`Identities`].
+    fn identities(&self) -> Option<Identities> {
+        None
+    }
+}
+
+/// Numbers of who stands on the sides of a flow. While a registry lives, a number of a side
+/// stands for the same values of all columns of that side which the field table marks as
+/// following from who it is (`weir_fields::Field::identity`), and is given to no others;
+/// several numbers may stand for the same values. The address of an object that may be
+/// freed is no such number; the ids of the store's identities are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identities {
+    /// Of the source.
+    pub src: u64,
+    /// Of the destination.
+    pub dst: u64,
 }
 
 /// The value of one column of one record.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::definition::{Definition, Kind};
-use crate::filter::{Filter, PartsAtHand, Reading};
+use crate::definition::{Definition, Kind, MOST_LISTS};
+use crate::filter::{DirectionMask, Filter, PartsAtHand, Reading};
+use crate::pair_cache::{PairCache, PairSlots, Place};
 use crate::problem::{Problem, ProblemKind, Warning};
 use crate::record::Record;
 use crate::resource::{FlowMetric, FlowMetricSpec};
@@ -102,8 +103,12 @@ pub struct MetricStats<'r> {
 pub struct Registry {
     limits: Limits,
     scratch: Scratch,
+    pairs: PairCache,
     filters: Vec<SharedFilter>,
     groups: Vec<LabelGroup>,
+    values: Vec<SharedValue>,
+    /// What is done with a record, made of the metrics whenever these change.
+    batches: Vec<Batch>,
     /// In the order of their names.
     pub(crate) metrics: Vec<Metric>,
 }
@@ -112,9 +117,39 @@ pub struct Registry {
 #[derive(Debug)]
 struct SharedFilter {
     filter: Filter,
+    /// Set if it looks at the direction alone.
+    directions: Option<DirectionMask>,
     users: usize,
     generation: u32,
     passes: bool,
+}
+
+/// A number of the record that several metrics may count, read once for a record.
+#[derive(Debug)]
+struct SharedValue {
+    /// `None`: each record counts one.
+    source: Option<Source>,
+    generation: u32,
+    value: Option<u64>,
+}
+
+/// Metrics with the same filters and labels.
+#[derive(Debug)]
+struct Batch {
+    /// Places in [`Registry::filters`].
+    filters: Vec<usize>,
+    all_observations: bool,
+    /// Place in [`Registry::groups`].
+    group: usize,
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    /// Place in [`Registry::metrics`].
+    metric: usize,
+    /// Place in [`Registry::values`].
+    value: usize,
 }
 
 /// Metrics with these labels look their series up together.
@@ -122,6 +157,9 @@ struct SharedFilter {
 pub(crate) struct LabelGroup {
     /// Fields of the labels; `None`: of a metric that flattens, which looks up alone.
     sources: Option<Vec<Source>>,
+    /// Places of the labels that do not follow from who stands on the sides.
+    own: Vec<usize>,
+    by_pair: PairSlots,
     pub table: LabelTable,
     users: usize,
     generation: u32,
@@ -151,8 +189,11 @@ impl Registry {
         Self {
             limits,
             scratch: Scratch::new(),
+            pairs: PairCache::new(),
             filters: Vec::new(),
             groups: Vec::new(),
+            values: Vec::new(),
+            batches: Vec::new(),
             metrics: Vec::new(),
         }
     }
@@ -195,11 +236,13 @@ impl Registry {
         };
         let mut metric = self.metrics.remove(at);
         let group = &mut self.groups[metric.group];
-        metric.series.end_where(&mut group.table, |_| true);
+        metric.series.leave(&mut group.table);
+        group.by_pair.forget_all();
         group.users -= 1;
         for at in metric.filters {
             self.filters[at].users -= 1;
         }
+        self.plan();
         true
     }
 
@@ -208,33 +251,39 @@ impl Registry {
     pub fn observe(&mut self, record: &impl Record, now_ms: u64) {
         let Self {
             scratch,
+            pairs,
             filters,
             groups,
+            values,
+            batches,
             metrics,
             ..
         } = self;
         scratch.begin();
+        let place = record.identities().map(|pair| pairs.place(pair));
+        if let Some(place) = place.filter(|place| place.is_new) {
+            groups.iter_mut().for_each(|group| group.by_pair.forget(place));
+        }
         let primary = source::is_primary(record);
-        for metric in metrics {
-            if !primary && !metric.definition.all_observations {
+        for batch in batches {
+            if !primary && !batch.all_observations {
                 continue;
             }
-            let mut wanted = metric.filters.iter();
+            let mut wanted = batch.filters.iter();
             if !wanted.all(|at| filters[*at].judge(scratch, record)) {
                 continue;
             }
-            let Some(raw) = metric
-                .definition
-                .value
-                .map_or(Some(1), |field| field.number(record))
-            else {
-                continue;
-            };
-            let count = Count { raw, now_ms };
-            let group = &mut groups[metric.group];
-            match group.sources {
-                Some(_) => metric.count_record(group, scratch, record, count),
-                None => metric.count_parts(&mut group.table, scratch, record, count),
+            let group = &mut groups[batch.group];
+            group.look_up(scratch, record, place);
+            for member in &batch.members {
+                let Some(raw) = values[member.value].read(scratch.generation(), record) else {
+                    continue;
+                };
+                let (metric, count) = (&mut metrics[member.metric], Count { raw, now_ms });
+                match group.sources {
+                    Some(_) => metric.count_record(group, scratch, place, count),
+                    None => metric.count_parts(&mut group.table, scratch, record, count),
+                }
             }
         }
     }
@@ -245,9 +294,13 @@ impl Registry {
         let expiry_ms = self.limits.expiry_ms;
         let mut ended = 0;
         for metric in &mut self.metrics {
-            let table = &mut self.groups[metric.group].table;
+            let group = &mut self.groups[metric.group];
             let idle = |touched_ms: u64| now_ms.saturating_sub(touched_ms) > expiry_ms;
+            let table = &mut group.table;
             let expired = metric.series.end_where(table, |series| idle(series.touched_ms));
+            if expired > 0 {
+                group.by_pair.forget_all();
+            }
             metric.expired += expired as u64;
             ended += expired;
         }
@@ -303,8 +356,8 @@ impl Registry {
             .map(|filter| self.share_filter(filter))
             .collect();
         let group = self.share_labels(&definition);
-        let bounds = match &definition.kind {
-            Kind::Histogram(bounds) => bounds.len(),
+        let buckets = match &definition.kind {
+            Kind::Histogram(bounds) => bounds.len() + 1,
             _ => 0,
         };
         let metric = Metric {
@@ -313,7 +366,7 @@ impl Registry {
             filters,
             part_filters,
             group,
-            series: SeriesTable::new(bounds),
+            series: SeriesTable::new(&mut self.groups[group].table, buckets),
             max_series: definition.max_series.unwrap_or(self.limits.max_series),
             refused: 0,
             expired: 0,
@@ -321,6 +374,40 @@ impl Registry {
         };
         let before = |other: &Metric| other.definition.name < metric.definition.name;
         self.metrics.insert(self.metrics.partition_point(before), metric);
+        self.plan();
+    }
+
+    /// Puts together what a record is held against once.
+    fn plan(&mut self) {
+        (self.values, self.batches) = (Vec::new(), Vec::new());
+        for (at, metric) in self.metrics.iter_mut().enumerate() {
+            let source = metric.definition.value;
+            let known = self.values.iter().position(|value| value.source == source);
+            let value = known.unwrap_or_else(|| {
+                self.values.push(SharedValue {
+                    source,
+                    generation: 0,
+                    value: None,
+                });
+                self.values.len() - 1
+            });
+            let member = Member { metric: at, value };
+            metric.filters.sort_unstable();
+            let all_observations = metric.definition.all_observations;
+            let same = |batch: &&mut Batch| {
+                (batch.group, batch.all_observations) == (metric.group, all_observations)
+                    && batch.filters == metric.filters
+            };
+            match self.batches.iter_mut().find(same) {
+                Some(batch) => batch.members.push(member),
+                None => self.batches.push(Batch {
+                    filters: metric.filters.clone(),
+                    all_observations,
+                    group: metric.group,
+                    members: vec![member],
+                }),
+            }
+        }
     }
 
     fn share_filter(&mut self, filter: Filter) -> usize {
@@ -330,6 +417,7 @@ impl Registry {
             return at;
         }
         let shared = SharedFilter {
+            directions: filter.direction_mask(),
             filter,
             users: 1,
             generation: 0,
@@ -353,7 +441,11 @@ impl Registry {
             self.groups[at].users += 1;
             return at;
         }
+        let of_flow = sources.iter().flatten().enumerate();
+        let own = of_flow.filter(|(_, source): &(_, &Source)| !source.follows_from_identities());
         let group = LabelGroup {
+            own: own.map(|(at, _)| at).collect(),
+            by_pair: PairSlots::default(),
             sources,
             table: LabelTable::default(),
             users: 1,
@@ -393,35 +485,68 @@ impl SharedFilter {
     fn judge(&mut self, scratch: &mut Scratch, record: &impl Record) -> bool {
         if self.generation != scratch.generation() {
             self.generation = scratch.generation();
-            self.filter.prepare(scratch, record);
-            self.passes = self.filter.passes(scratch, &[], record);
+            self.passes = match self.directions {
+                Some(mask) => mask.passes(scratch.directions(record)),
+                None => {
+                    self.filter.prepare(scratch, record);
+                    self.filter.passes(scratch, &[], record)
+                }
+            };
         }
         self.passes
+    }
+}
+
+impl SharedValue {
+    #[inline]
+    fn read(&mut self, generation: u32, record: &impl Record) -> Option<u64> {
+        if self.generation != generation {
+            self.generation = generation;
+            self.value = self.source.map_or(Some(1), |source| source.number(record));
+        }
+        self.value
     }
 }
 
 impl LabelGroup {
     /// Looks the record's label values up, once for all metrics that have them.
     #[inline]
-    fn look_up(&mut self, scratch: &mut Scratch, record: &impl Record) {
+    fn look_up(&mut self, scratch: &mut Scratch, record: &impl Record, place: Option<Place>) {
         if self.generation == scratch.generation() {
             return;
         }
         self.generation = scratch.generation();
-        let sources = self.sources.as_deref().unwrap_or_default();
+        let Some(sources) = self.sources.as_deref() else {
+            return;
+        };
+        if let Some(slot) = place.and_then(|place| self.by_pair.slot(place)) {
+            let same = self.own.iter().all(|at| {
+                scratch.ensure(sources[*at], record);
+                self.table.has(slot, *at, scratch.label(sources[*at]))
+            });
+            if same {
+                self.slot = Some(slot);
+                return;
+            }
+        }
         self.hash = sources
             .iter()
             .fold(0, |hash, source| combine(hash, scratch.ensure(*source, record)));
         let scratch = &*scratch;
         self.slot = self.table.find(self.hash, |at| scratch.label(sources[at]));
+        if let (Some(place), Some(slot)) = (place, self.slot) {
+            self.by_pair.remember(place, slot);
+        }
     }
 
-    fn insert(&mut self, scratch: &Scratch) -> u32 {
+    fn insert(&mut self, scratch: &Scratch, place: Option<Place>) -> u32 {
         let sources = self.sources.as_deref().unwrap_or_default();
-        let slot = self
-            .table
-            .insert(self.hash, sources.len(), |at| scratch.label(sources[at]));
+        let label = |at: usize| scratch.label(sources[at]);
+        let slot = self.table.insert(self.hash, sources.len(), label);
         self.slot = Some(slot);
+        if let Some(place) = place {
+            self.by_pair.remember(place, slot);
+        }
         slot
     }
 }
@@ -438,25 +563,28 @@ impl Metric {
     fn count_record(
         &mut self,
         group: &mut LabelGroup,
-        scratch: &mut Scratch,
-        record: &impl Record,
+        scratch: &Scratch,
+        place: Option<Place>,
         count: Count,
     ) {
-        group.look_up(scratch, record);
-        let known = group.slot.filter(|slot| self.series.at(*slot).is_some());
-        let slot = match known {
-            Some(slot) => slot,
-            None if self.series.alive() >= self.max_series => {
-                self.refused += 1;
-                return;
-            }
-            None => {
-                let slot = group.slot.unwrap_or_else(|| group.insert(scratch));
-                self.series.create(slot, count.now_ms, &mut group.table);
-                slot
-            }
-        };
-        self.add(slot, count);
+        if group
+            .slot
+            .is_some_and(|slot| self.add(slot, &mut group.table, count))
+        {
+            return;
+        }
+        if self.admits() {
+            let slot = group.slot.unwrap_or_else(|| group.insert(scratch, place));
+            self.series.create(slot, count.now_ms, &mut group.table);
+            self.add(slot, &mut group.table, count);
+        }
+    }
+
+    /// Whether there is room for one series more; counts where there is none.
+    fn admits(&mut self) -> bool {
+        let admits = self.series.alive() < self.max_series;
+        self.refused += u64::from(!admits);
+        admits
     }
 
     /// Counts each combination of the items of the flattened lists that passes.
@@ -470,23 +598,26 @@ impl Metric {
         for filter in &self.part_filters {
             filter.prepare(scratch, record);
         }
-        for label in &self.definition.labels {
-            if let Reading::Record(source) = label.reading {
-                scratch.ensure(source, record);
+        if let [source] = self.definition.flatten[..] {
+            let list = source.parts(record);
+            for part in list.as_slice() {
+                self.count_part(table, scratch, record, &[Some(*part)], count);
             }
+            if list.as_slice().is_empty() {
+                self.count_part(table, scratch, record, &[None], count);
+            }
+            return;
         }
-        let mut lists = [Parts::NONE; crate::definition::MOST_LISTS];
-        let flattened = self.definition.flatten.len();
+        let mut lists = [Parts::NONE; MOST_LISTS];
         for (list, source) in lists.iter_mut().zip(&self.definition.flatten) {
             *list = source.parts(record);
         }
-        let lists = &lists[..flattened];
         // A list without items has one missing item, so that the others still count.
         let combinations: usize = lists.iter().map(|list| list.as_slice().len().max(1)).product();
-        let mut at_hand: [Option<Part<'_>>; crate::definition::MOST_LISTS] = Default::default();
+        let mut at_hand: [Option<Part<'_>>; MOST_LISTS] = Default::default();
         for combination in 0..combinations {
             let mut rest = combination;
-            for (part, list) in at_hand.iter_mut().zip(lists) {
+            for (part, list) in at_hand.iter_mut().zip(&lists) {
                 let items = list.as_slice();
                 *part = items.get(rest % items.len().max(1)).copied();
                 rest /= items.len().max(1);
@@ -498,7 +629,7 @@ impl Metric {
     fn count_part(
         &mut self,
         table: &mut LabelTable,
-        scratch: &Scratch,
+        scratch: &mut Scratch,
         record: &impl Record,
         parts: PartsAtHand<'_, '_>,
         count: Count,
@@ -508,29 +639,39 @@ impl Metric {
             return;
         }
         let labels = &self.definition.labels;
-        let text = |at: usize| labels[at].reading.text(scratch, parts).unwrap_or_default();
-        let hash = (0..labels.len()).fold(0, |hash, at| combine(hash, scratch.hash(text(at))));
-        let found = table.find(hash, text);
-        let known = found.filter(|slot| self.series.at(*slot).is_some());
-        let slot = match known {
-            Some(slot) => slot,
-            None if self.series.alive() >= self.max_series => {
-                self.refused += 1;
-                return;
-            }
-            None => {
-                let slot = found.unwrap_or_else(|| table.insert(hash, labels.len(), text));
-                self.series.create(slot, count.now_ms, table);
-                slot
-            }
+        let mut hash = 0;
+        for label in labels {
+            let next = match label.reading {
+                Reading::Record(source) => scratch.ensure(source, record),
+                part @ Reading::Part { .. } => scratch.hash(part.text(scratch, parts).unwrap_or_default()),
+            };
+            hash = combine(hash, next);
+        }
+        let scratch = &*scratch;
+        let text = |at: usize| {
+            self.definition.labels[at]
+                .reading
+                .text(scratch, parts)
+                .unwrap_or_default()
         };
-        self.add(slot, count);
+        let found = table.find(hash, text);
+        if found.is_some_and(|slot| self.add(slot, table, count)) {
+            return;
+        }
+        if self.admits() {
+            let labels = &self.definition.labels;
+            let text = |at: usize| labels[at].reading.text(scratch, parts).unwrap_or_default();
+            let slot = found.unwrap_or_else(|| table.insert(hash, labels.len(), text));
+            self.series.create(slot, count.now_ms, table);
+            self.add(slot, table, count);
+        }
     }
 
+    /// Counts in the series of this slot; false if there is none.
     #[inline]
-    fn add(&mut self, slot: u32, count: Count) {
-        let Some(series) = self.series.at(slot) else {
-            return;
+    fn add(&mut self, slot: u32, table: &mut LabelTable, count: Count) -> bool {
+        let Some(series) = self.series.at(slot, table) else {
+            return false;
         };
         series.touched_ms = count.now_ms;
         match &self.definition.kind {
@@ -538,12 +679,12 @@ impl Metric {
             Kind::Gauge => series.raw = count.raw,
             Kind::Histogram(bounds) => {
                 series.raw = series.raw.saturating_add(count.raw);
-                series.count += 1;
                 let value = self.definition.scaled(count.raw);
                 let bucket = bounds.partition_point(|bound| *bound < value);
                 self.series.bucket(slot, bucket);
             }
         }
+        true
     }
 }
 

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 
 use crate::record::Record;
-use crate::source::Source;
+use crate::source::{self, Directions, Source};
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Cell {
@@ -26,6 +26,8 @@ pub(crate) struct Scratch {
     bytes: Vec<u8>,
     hasher: RandomState,
     empty: u64,
+    /// Record that they are of, and its directions.
+    directions: (u32, Option<Directions>),
 }
 
 impl Scratch {
@@ -37,6 +39,7 @@ impl Scratch {
             bytes: Vec::new(),
             empty: hasher.hash_one(b"".as_slice()),
             hasher,
+            directions: (0, None),
         }
     }
 
@@ -46,6 +49,7 @@ impl Scratch {
         self.generation = self.generation.wrapping_add(1);
         if self.generation == 0 {
             self.cells.fill(Cell::default());
+            self.directions = (0, None);
             self.generation = 1;
         }
         self.generation
@@ -78,6 +82,15 @@ impl Scratch {
             hash,
         };
         hash
+    }
+
+    /// The directions of the reports that the record stands for.
+    #[inline]
+    pub fn directions(&mut self, record: &impl Record) -> Option<Directions> {
+        if self.directions.0 != self.generation {
+            self.directions = (self.generation, source::directions(record));
+        }
+        self.directions.1
     }
 
     /// The text of a field that was read; `None` where the record has none.

@@ -10,6 +10,42 @@ pub(crate) struct LabelTable {
     index: HashTable<u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    grid: SeriesGrid,
+}
+
+/// The series of all metrics with these labels: a row for each slot, a column for each
+/// metric, so that what a record adds to stands together in memory.
+#[derive(Debug, Default)]
+struct SeriesGrid {
+    series: Vec<Series>,
+    /// Columns, and whether a metric has them.
+    taken: Vec<bool>,
+}
+
+impl SeriesGrid {
+    fn join(&mut self) -> usize {
+        if let Some(free) = self.taken.iter().position(|taken| !taken) {
+            self.taken[free] = true;
+            return free;
+        }
+        let (column, before) = (self.taken.len(), self.taken.len().max(1));
+        self.taken.push(true);
+        let rows = self.series.chunks(before);
+        let wider = rows.flat_map(|row| row.iter().copied().chain([NONE]));
+        self.series = if column == 0 { Vec::new() } else { wider.collect() };
+        column
+    }
+
+    #[inline]
+    fn place(&self, slot: u32, column: usize) -> usize {
+        slot as usize * self.taken.len() + column
+    }
+
+    fn column(&self, column: usize) -> impl Iterator<Item = (u32, &Series)> {
+        let series = self.series.iter().skip(column).step_by(self.taken.len().max(1));
+        let series = series.enumerate().map(|(slot, series)| (slot as u32, series));
+        series.filter(|(_, series)| series.created_ms != DEAD)
+    }
 }
 
 #[derive(Debug)]
@@ -52,6 +88,12 @@ impl LabelTable {
             slot.hash == hash && slot.is(&label)
         };
         self.index.find(hash, same).copied()
+    }
+
+    /// Whether the label of this slot has this value.
+    #[inline]
+    pub fn has(&self, slot: u32, label: usize, value: &[u8]) -> bool {
+        self.slots[slot as usize].value(label) == value
     }
 
     /// A slot for these values, which have none. Nobody uses it yet.
@@ -119,8 +161,6 @@ impl LabelTable {
 pub(crate) struct Series {
     /// Sum (counter, histogram) or last value (gauge), before the divider.
     pub raw: u64,
-    /// Observations of a histogram.
-    pub count: u64,
     /// When it was made, ms since 1970 UTC; [`DEAD`] where there is no series.
     pub created_ms: u64,
     /// When it was last counted in.
@@ -130,27 +170,36 @@ pub(crate) struct Series {
 const DEAD: u64 = u64::MAX;
 const NONE: Series = Series {
     raw: 0,
-    count: 0,
     created_ms: DEAD,
     touched_ms: 0,
 };
 
-/// The series of one metric, by slot.
-#[derive(Debug, Default)]
+/// What one metric has in a [`LabelTable`].
+#[derive(Debug)]
 pub(crate) struct SeriesTable {
-    series: Vec<Series>,
-    /// Counts of each bucket but the last, not summed up; `bounds` to a slot.
+    column: usize,
+    /// Observations by bucket, the last without a bound; not summed up. `width` to a slot;
+    /// none but for histograms.
     buckets: Vec<u64>,
-    bounds: usize,
+    width: usize,
     alive: usize,
 }
 
 impl SeriesTable {
-    pub fn new(bounds: usize) -> Self {
+    /// Takes a column of the table. `buckets`: of a histogram; 0 of other metrics.
+    pub fn new(table: &mut LabelTable, buckets: usize) -> Self {
         Self {
-            bounds,
-            ..Self::default()
+            column: table.grid.join(),
+            buckets: Vec::new(),
+            width: buckets,
+            alive: 0,
         }
+    }
+
+    /// Gives the column back, without a series.
+    pub fn leave(&mut self, table: &mut LabelTable) {
+        self.end_where(table, |_| true);
+        table.grid.taken[self.column] = false;
     }
 
     pub const fn alive(&self) -> usize {
@@ -158,57 +207,58 @@ impl SeriesTable {
     }
 
     #[inline]
-    pub fn at(&mut self, slot: u32) -> Option<&mut Series> {
-        self.series
-            .get_mut(slot as usize)
-            .filter(|series| series.created_ms != DEAD)
+    pub fn at<'t>(&self, slot: u32, table: &'t mut LabelTable) -> Option<&'t mut Series> {
+        let at = table.grid.place(slot, self.column);
+        let series = table.grid.series.get_mut(at);
+        series.filter(|series| series.created_ms != DEAD)
     }
 
     /// A new series, from 0.
     pub fn create(&mut self, slot: u32, now_ms: u64, table: &mut LabelTable) {
-        let at = slot as usize;
-        if self.series.len() <= at {
-            self.series.resize(at + 1, NONE);
-            self.buckets.resize((at + 1) * self.bounds, 0);
-        }
-        self.series[at] = Series {
+        let rows = slot as usize + 1;
+        let (series, columns) = (&mut table.grid.series, table.grid.taken.len());
+        series.resize(series.len().max(rows * columns), NONE);
+        series[slot as usize * columns + self.column] = Series {
+            raw: 0,
             created_ms: now_ms.min(DEAD - 1),
             touched_ms: now_ms,
-            ..NONE
         };
-        self.buckets[at * self.bounds..][..self.bounds].fill(0);
+        let buckets = self.buckets.len().max(rows * self.width);
+        self.buckets.resize(buckets, 0);
+        self.buckets[slot as usize * self.width..][..self.width].fill(0);
         self.alive += 1;
         table.retain(slot);
     }
 
     /// One more in the bucket of this number.
+    #[inline]
     pub fn bucket(&mut self, slot: u32, bucket: usize) {
-        if bucket < self.bounds {
-            self.buckets[slot as usize * self.bounds + bucket] += 1;
+        if bucket < self.width {
+            self.buckets[slot as usize * self.width + bucket] += 1;
         }
     }
 
     pub fn buckets(&self, slot: u32) -> &[u64] {
-        &self.buckets[slot as usize * self.bounds..][..self.bounds]
+        &self.buckets[slot as usize * self.width..][..self.width]
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Series)> {
-        let alive = |(_, series): &(usize, &Series)| series.created_ms != DEAD;
-        let series = self.series.iter().enumerate().filter(alive);
-        series.map(|(slot, series)| (slot as u32, series))
+    pub fn iter<'t>(&self, table: &'t LabelTable) -> impl Iterator<Item = (u32, &'t Series)> {
+        table.grid.column(self.column)
     }
 
     /// Ends series for which `ends` holds; how many.
     pub fn end_where(&mut self, table: &mut LabelTable, ends: impl Fn(&Series) -> bool) -> usize {
-        let mut ended = 0;
-        for (slot, series) in self.series.iter_mut().enumerate() {
-            if series.created_ms != DEAD && ends(series) {
-                *series = NONE;
-                table.release(slot as u32);
-                ended += 1;
-            }
+        let ended: Vec<u32> = self
+            .iter(table)
+            .filter(|(_, series)| ends(series))
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in &ended {
+            let at = table.grid.place(*slot, self.column);
+            table.grid.series[at] = NONE;
+            table.release(*slot);
         }
-        self.alive -= ended;
-        ended
+        self.alive -= ended.len();
+        ended.len()
     }
 }

@@ -223,6 +223,19 @@ impl Source {
         }
     }
 
+    /// Whether it follows from who stands on the sides, or from nothing.
+    pub(crate) const fn follows_from_identities(self) -> bool {
+        match self {
+            Self::Column(column) => column.field().identity,
+            Self::Derived(derived) => {
+                matches!(
+                    derived,
+                    Derived::SrcOwnerType | Derived::DstOwnerType | Derived::RecordType
+                ) || !self.is_available()
+            }
+        }
+    }
+
     pub(crate) const fn is_list(self) -> bool {
         matches!(
             self.kind(),

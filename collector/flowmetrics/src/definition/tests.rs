@@ -119,7 +119,7 @@ fn a_bad_resource_is_refused_with_the_field_and_the_remedy() {
             "Feature, Type",
         ),
         (
-            "{type: Counter, labels: [NetworkEvents>Name], remap: {'NetworkEvents>Name': n}}",
+            "{type: Counter, labels: [NetworkEvents>Name], remap: {'NetworkEvents>Name': policy}}",
             "spec.labels[0]",
             Contradiction,
             "add NetworkEvents to spec.flatten",

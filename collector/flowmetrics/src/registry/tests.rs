@@ -28,7 +28,7 @@ pub(super) fn values(registry: &Registry, name: &str) -> BTreeMap<String, u64> {
     };
     let table = registry.table(found);
     let labels = found.definition.labels.len();
-    let series = found.series.iter().map(|(slot, series)| {
+    let series = found.series.iter(table).map(|(slot, series)| {
         let values: Vec<_> = (0..labels).map(|label| table.value(slot, label)).collect();
         (values.join(","), series.raw)
     });

@@ -160,7 +160,8 @@ proptest! {
             }
             sum += 1;
             registry.observe(&TestRecord::default(), now);
-            let (_, series) = registry.metrics[0].series.iter().next().unwrap();
+            let metric = &registry.metrics[0];
+            let (_, series) = metric.series.iter(registry.table(metric)).next().unwrap();
             prop_assert_eq!((series.created_ms, series.raw), (created, sum));
         }
     }
