@@ -1,7 +1,7 @@
 //! What metrics cost a record: 20 of them with about 10,000 series, beside the same loop
 //! without any.
 //!
-//! `cargo bench -p weir-flowmetrics [-- ROUNDS]` prints one JSON object a case.
+//! `cargo bench -p weir-flowmetrics [-- ROUNDS] [numbered]` prints one JSON object a case.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
@@ -241,7 +241,8 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let rounds = arguments.find_map(|argument| argument.parse().ok()).unwrap_or(51);
     let endpoints = endpoints();
-    for numbered in [true, false] {
+    let numbered_only = std::env::args().any(|argument| argument == "numbered");
+    for numbered in [true, false].into_iter().take(if numbered_only { 1 } else { 2 }) {
         cases(&flows(&endpoints, numbered), numbered, rounds);
     }
 }

@@ -94,7 +94,7 @@ impl Family<'_> {
                 _ => self.write_value(slot, "", series.raw, out)?,
             }
             if self.type_name() != "gauge" && self.type_name() != "unknown" {
-                self.write_created(slot, series, out)?;
+                self.write_created(slot, metric.series.created_ms(slot, self.table), out)?;
             }
         }
         Ok(())
@@ -191,12 +191,12 @@ impl Family<'_> {
         writeln!(out, "{count}")
     }
 
-    fn write_created(&self, slot: u32, series: &Series, out: &mut impl Write) -> fmt::Result {
+    fn write_created(&self, slot: u32, created_ms: u64, out: &mut impl Write) -> fmt::Result {
         if !self.is_open() {
             return Ok(());
         }
         self.write_sample(slot, "_created", None, out)?;
-        let (seconds, ms) = (series.created_ms / 1000, series.created_ms % 1000);
+        let (seconds, ms) = (created_ms / 1000, created_ms % 1000);
         writeln!(out, "{seconds}.{ms:03}")
     }
 }

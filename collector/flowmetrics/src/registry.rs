@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::definition::{Definition, Kind, MOST_LISTS};
 use crate::filter::{DirectionMask, Filter, PartsAtHand, Reading};
-use crate::pair_cache::{PairCache, PairSlots, Place};
+use crate::pair_cache::{KnownSlot, PairCache, Place};
 use crate::problem::{Problem, ProblemKind, Warning};
 use crate::record::Record;
 use crate::resource::{FlowMetric, FlowMetricSpec};
@@ -159,7 +159,6 @@ pub(crate) struct LabelGroup {
     sources: Option<Vec<Source>>,
     /// Places of the labels that do not follow from who stands on the sides.
     own: Vec<usize>,
-    by_pair: PairSlots,
     pub table: LabelTable,
     users: usize,
     generation: u32,
@@ -189,7 +188,7 @@ impl Registry {
         Self {
             limits,
             scratch: Scratch::new(),
-            pairs: PairCache::new(),
+            pairs: PairCache::default(),
             filters: Vec::new(),
             groups: Vec::new(),
             values: Vec::new(),
@@ -237,7 +236,6 @@ impl Registry {
         let mut metric = self.metrics.remove(at);
         let group = &mut self.groups[metric.group];
         metric.series.leave(&mut group.table);
-        group.by_pair.forget_all();
         group.users -= 1;
         for at in metric.filters {
             self.filters[at].users -= 1;
@@ -261,9 +259,6 @@ impl Registry {
         } = self;
         scratch.begin();
         let place = record.identities().map(|pair| pairs.place(pair));
-        if let Some(place) = place.filter(|place| place.is_new) {
-            groups.iter_mut().for_each(|group| group.by_pair.forget(place));
-        }
         let primary = source::is_primary(record);
         for batch in batches {
             if !primary && !batch.all_observations {
@@ -274,15 +269,20 @@ impl Registry {
                 continue;
             }
             let group = &mut groups[batch.group];
-            group.look_up(scratch, record, place);
+            let memory = place.map(|place| Memory {
+                place,
+                group: batch.group,
+            });
+            group.look_up(scratch, record, pairs, memory);
             for member in &batch.members {
                 let Some(raw) = values[member.value].read(scratch.generation(), record) else {
                     continue;
                 };
                 let (metric, count) = (&mut metrics[member.metric], Count { raw, now_ms });
-                match group.sources {
-                    Some(_) => metric.count_record(group, scratch, place, count),
-                    None => metric.count_parts(&mut group.table, scratch, record, count),
+                if group.sources.is_none() {
+                    metric.count_parts(&mut group.table, scratch, record, count);
+                } else if !metric.count_known(group, count) {
+                    metric.count_new(group, scratch, (pairs, memory), count);
                 }
             }
         }
@@ -298,11 +298,12 @@ impl Registry {
             let idle = |touched_ms: u64| now_ms.saturating_sub(touched_ms) > expiry_ms;
             let table = &mut group.table;
             let expired = metric.series.end_where(table, |series| idle(series.touched_ms));
-            if expired > 0 {
-                group.by_pair.forget_all();
-            }
+            if expired > 0 {}
             metric.expired += expired as u64;
             ended += expired;
+        }
+        if ended > 0 {
+            self.pairs.forget();
         }
         ended
     }
@@ -380,6 +381,7 @@ impl Registry {
     /// Puts together what a record is held against once.
     fn plan(&mut self) {
         (self.values, self.batches) = (Vec::new(), Vec::new());
+        self.pairs.reset(self.groups.len());
         for (at, metric) in self.metrics.iter_mut().enumerate() {
             let source = metric.definition.value;
             let known = self.values.iter().position(|value| value.source == source);
@@ -445,7 +447,6 @@ impl Registry {
         let own = of_flow.filter(|(_, source): &(_, &Source)| !source.follows_from_identities());
         let group = LabelGroup {
             own: own.map(|(at, _)| at).collect(),
-            by_pair: PairSlots::default(),
             sources,
             table: LabelTable::default(),
             users: 1,
@@ -511,7 +512,13 @@ impl SharedValue {
 impl LabelGroup {
     /// Looks the record's label values up, once for all metrics that have them.
     #[inline]
-    fn look_up(&mut self, scratch: &mut Scratch, record: &impl Record, place: Option<Place>) {
+    fn look_up(
+        &mut self,
+        scratch: &mut Scratch,
+        record: &impl Record,
+        pairs: &mut PairCache,
+        memory: Option<Memory>,
+    ) {
         if self.generation == scratch.generation() {
             return;
         }
@@ -519,36 +526,52 @@ impl LabelGroup {
         let Some(sources) = self.sources.as_deref() else {
             return;
         };
-        if let Some(slot) = place.and_then(|place| self.by_pair.slot(place)) {
+        if let Some(known) = memory.and_then(|memory| pairs.slot(memory.place, memory.group)) {
             let same = self.own.iter().all(|at| {
                 scratch.ensure(sources[*at], record);
-                self.table.has(slot, *at, scratch.label(sources[*at]))
+                let text = scratch.label(sources[*at]);
+                (known.is_plain && text.is_empty()) || self.table.has(known.slot, *at, text)
             });
             if same {
-                self.slot = Some(slot);
+                self.slot = Some(known.slot);
                 return;
             }
         }
         self.hash = sources
             .iter()
-            .fold(0, |hash, source| combine(hash, scratch.ensure(*source, record)));
+            .fold(0, |hash, source| combine(hash, scratch.hash_of(*source, record)));
         let scratch = &*scratch;
         self.slot = self.table.find(self.hash, |at| scratch.label(sources[at]));
-        if let (Some(place), Some(slot)) = (place, self.slot) {
-            self.by_pair.remember(place, slot);
+        if let Some(slot) = self.slot {
+            self.remember(slot, scratch, pairs, memory);
         }
     }
 
-    fn insert(&mut self, scratch: &Scratch, place: Option<Place>) -> u32 {
+    fn remember(&self, slot: u32, scratch: &Scratch, pairs: &mut PairCache, memory: Option<Memory>) {
+        let sources = self.sources.as_deref().unwrap_or_default();
+        let Some(Memory { place, group }) = memory else {
+            return;
+        };
+        let mut own = self.own.iter();
+        let is_plain = own.all(|at| scratch.label(sources[*at]).is_empty());
+        pairs.remember(place, group, KnownSlot { slot, is_plain });
+    }
+
+    fn insert(&mut self, scratch: &Scratch, (pairs, memory): (&mut PairCache, Option<Memory>)) -> u32 {
         let sources = self.sources.as_deref().unwrap_or_default();
         let label = |at: usize| scratch.label(sources[at]);
         let slot = self.table.insert(self.hash, sources.len(), label);
         self.slot = Some(slot);
-        if let Some(place) = place {
-            self.by_pair.remember(place, slot);
-        }
+        self.remember(slot, scratch, pairs, memory);
         slot
     }
+}
+
+/// Where the slot of a pair of identities in a label group is remembered.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    place: Place,
+    group: usize,
 }
 
 /// What is counted.
@@ -559,22 +582,24 @@ struct Count {
 }
 
 impl Metric {
+    /// Counts in the series of the labels that were looked up; false if there is none.
     #[inline]
-    fn count_record(
+    fn count_known(&mut self, group: &mut LabelGroup, count: Count) -> bool {
+        group
+            .slot
+            .is_some_and(|slot| self.add(slot, &mut group.table, count))
+    }
+
+    /// The same with a new series, if there may be one more.
+    fn count_new(
         &mut self,
         group: &mut LabelGroup,
         scratch: &Scratch,
-        place: Option<Place>,
+        memory: (&mut PairCache, Option<Memory>),
         count: Count,
     ) {
-        if group
-            .slot
-            .is_some_and(|slot| self.add(slot, &mut group.table, count))
-        {
-            return;
-        }
         if self.admits() {
-            let slot = group.slot.unwrap_or_else(|| group.insert(scratch, place));
+            let slot = group.slot.unwrap_or_else(|| group.insert(scratch, memory));
             self.series.create(slot, count.now_ms, &mut group.table);
             self.add(slot, &mut group.table, count);
         }
@@ -642,7 +667,7 @@ impl Metric {
         let mut hash = 0;
         for label in labels {
             let next = match label.reading {
-                Reading::Record(source) => scratch.ensure(source, record),
+                Reading::Record(source) => scratch.hash_of(source, record),
                 part @ Reading::Part { .. } => scratch.hash(part.text(scratch, parts).unwrap_or_default()),
             };
             hash = combine(hash, next);
@@ -673,7 +698,7 @@ impl Metric {
         let Some(series) = self.series.at(slot, table) else {
             return false;
         };
-        series.touched_ms = count.now_ms;
+        series.touched_ms = count.now_ms.max(1);
         match &self.definition.kind {
             Kind::Counter => series.raw = series.raw.saturating_add(count.raw),
             Kind::Gauge => series.raw = count.raw,

@@ -15,7 +15,8 @@ struct Cell {
     start: u32,
     len: u32,
     present: bool,
-    hash: u64,
+    /// Of the text, once somebody needed it.
+    hash: Option<u64>,
 }
 
 /// Texts of the record at hand.
@@ -59,28 +60,34 @@ impl Scratch {
         self.generation
     }
 
-    /// Reads the field, unless that was done; the hash of its text.
+    /// Reads the field, unless that was done.
     #[inline]
-    pub fn ensure(&mut self, source: Source, record: &impl Record) -> u64 {
+    pub fn ensure(&mut self, source: Source, record: &impl Record) {
         let cell = &mut self.cells[source.index()];
         if cell.generation == self.generation {
-            return cell.hash;
+            return;
         }
         let start = self.bytes.len();
         let present = source.write(record, &mut self.bytes);
-        let text = &self.bytes[start..];
-        let hash = if text.is_empty() {
-            self.empty
-        } else {
-            self.hasher.hash_one(text)
-        };
         *cell = Cell {
             generation: self.generation,
             start: start as u32,
-            len: text.len() as u32,
+            len: (self.bytes.len() - start) as u32,
             present,
-            hash,
+            hash: None,
         };
+    }
+
+    /// The hash of the field's text, which is read unless that was done.
+    #[inline]
+    pub fn hash_of(&mut self, source: Source, record: &impl Record) -> u64 {
+        self.ensure(source, record);
+        let cell = self.cells[source.index()];
+        if let Some(hash) = cell.hash {
+            return hash;
+        }
+        let hash = self.hash(self.slice(cell));
+        self.cells[source.index()].hash = Some(hash);
         hash
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct LabelTable {
 #[derive(Debug, Default)]
 struct SeriesGrid {
     series: Vec<Series>,
+    /// When each was made, ms since 1970 UTC; apart, because counting needs none of it.
+    created_ms: Vec<u64>,
     /// Columns, and whether a metric has them.
     taken: Vec<bool>,
 }
@@ -28,11 +30,12 @@ impl SeriesGrid {
             self.taken[free] = true;
             return free;
         }
-        let (column, before) = (self.taken.len(), self.taken.len().max(1));
+        let column = self.taken.len();
         self.taken.push(true);
-        let rows = self.series.chunks(before);
-        let wider = rows.flat_map(|row| row.iter().copied().chain([NONE]));
-        self.series = if column == 0 { Vec::new() } else { wider.collect() };
+        (self.series, self.created_ms) = (
+            widen(&self.series, column, NONE),
+            widen(&self.created_ms, column, 0),
+        );
         column
     }
 
@@ -44,8 +47,14 @@ impl SeriesGrid {
     fn column(&self, column: usize) -> impl Iterator<Item = (u32, &Series)> {
         let series = self.series.iter().skip(column).step_by(self.taken.len().max(1));
         let series = series.enumerate().map(|(slot, series)| (slot as u32, series));
-        series.filter(|(_, series)| series.created_ms != DEAD)
+        series.filter(|(_, series)| series.touched_ms != DEAD)
     }
+}
+
+/// Rows of so many columns with one column more.
+fn widen<T: Copy>(cells: &[T], columns: usize, new: T) -> Vec<T> {
+    let rows = cells.chunks(columns.max(1));
+    rows.flat_map(|row| row.iter().copied().chain([new])).collect()
 }
 
 #[derive(Debug)]
@@ -161,17 +170,14 @@ impl LabelTable {
 pub(crate) struct Series {
     /// Sum (counter, histogram) or last value (gauge), before the divider.
     pub raw: u64,
-    /// When it was made, ms since 1970 UTC; [`DEAD`] where there is no series.
-    pub created_ms: u64,
-    /// When it was last counted in.
+    /// When it was last counted in, ms since 1970 UTC; [`DEAD`] where there is no series.
     pub touched_ms: u64,
 }
 
-const DEAD: u64 = u64::MAX;
+const DEAD: u64 = 0;
 const NONE: Series = Series {
     raw: 0,
-    created_ms: DEAD,
-    touched_ms: 0,
+    touched_ms: DEAD,
 };
 
 /// What one metric has in a [`LabelTable`].
@@ -210,24 +216,32 @@ impl SeriesTable {
     pub fn at<'t>(&self, slot: u32, table: &'t mut LabelTable) -> Option<&'t mut Series> {
         let at = table.grid.place(slot, self.column);
         let series = table.grid.series.get_mut(at);
-        series.filter(|series| series.created_ms != DEAD)
+        series.filter(|series| series.touched_ms != DEAD)
     }
 
     /// A new series, from 0.
     pub fn create(&mut self, slot: u32, now_ms: u64, table: &mut LabelTable) {
         let rows = slot as usize + 1;
-        let (series, columns) = (&mut table.grid.series, table.grid.taken.len());
-        series.resize(series.len().max(rows * columns), NONE);
-        series[slot as usize * columns + self.column] = Series {
+        let at = table.grid.place(slot, self.column);
+        let grid = &mut table.grid;
+        let cells = grid.series.len().max(rows * grid.taken.len());
+        grid.series.resize(cells, NONE);
+        grid.created_ms.resize(cells, 0);
+        grid.series[at] = Series {
             raw: 0,
-            created_ms: now_ms.min(DEAD - 1),
-            touched_ms: now_ms,
+            touched_ms: now_ms.max(1),
         };
+        grid.created_ms[at] = now_ms;
         let buckets = self.buckets.len().max(rows * self.width);
         self.buckets.resize(buckets, 0);
         self.buckets[slot as usize * self.width..][..self.width].fill(0);
         self.alive += 1;
         table.retain(slot);
+    }
+
+    /// When the series was made, ms since 1970 UTC.
+    pub fn created_ms(&self, slot: u32, table: &LabelTable) -> u64 {
+        table.grid.created_ms[table.grid.place(slot, self.column)]
     }
 
     /// One more in the bucket of this number.

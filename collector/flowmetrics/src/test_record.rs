@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use weir_fields::Column;
 
-use crate::{ConnectionStart, ControlBits, Record, Value};
+use crate::{ConnectionStart, ControlBits, Identities, Record, Value};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Owned {
@@ -22,6 +22,7 @@ pub(crate) enum Owned {
 pub(crate) struct TestRecord {
     values: Vec<(Column, Owned)>,
     pub start: ConnectionStart,
+    pub identities: Option<Identities>,
 }
 
 impl TestRecord {
@@ -67,5 +68,9 @@ impl Record for TestRecord {
 
     fn connection_start(&self) -> ConnectionStart {
         self.start
+    }
+
+    fn identities(&self) -> Option<Identities> {
+        self.identities
     }
 }

@@ -123,6 +123,42 @@ proptest! {
     }
 
     #[test]
+    fn numbers_of_identities_change_no_series(
+        records in prop::collection::vec((0..4_usize, 0..4_usize, 0..3_u64, prop::option::of(0..1_000_u64)), 0..200),
+        clusters in prop::collection::vec(0..3_usize, 200),
+        every in 1..40_usize,
+    ) {
+        let mut registries = [Registry::new(Limits { max_series: 9, expiry_ms: 3 }), Registry::new(Limits { max_series: 9, expiry_ms: 3 })];
+        let metrics = [
+            metric("a", "{type: Counter, valueField: Bytes, labels: [ns, dst_ns]}"),
+            metric("b", "{type: Gauge, valueField: Bytes, labels: [ns, dst_ns, cluster]}"),
+            metric("c", "{type: Histogram, valueField: Bytes, labels: [ns, dst_ns], direction: Ingress}"),
+            metric("d", "{type: Counter, labels: [dst_ns, DstPort]}"),
+        ];
+        for (at, plain) in records.iter().enumerate() {
+            let mut record = record(plain).text("cluster", NAMES[clusters[at]]);
+            for (numbered, registry) in [true, false].into_iter().zip(&mut registries) {
+                record.identities = numbered.then_some(crate::Identities { src: plain.0 as u64, dst: plain.1 as u64 });
+                if at % every == 0 {
+                    let changed = &metrics[(at / every) % 4];
+                    registry.remove(&crate::ObjectName::of(changed));
+                    registry.apply(changed).unwrap();
+                    registry.expire(at as u64);
+                }
+                registry.observe(&record, at as u64);
+            }
+            let text = |registry: &Registry| {
+                let mut text = String::new();
+                registry.expose(crate::Exposition::OpenMetrics, &mut text).unwrap();
+                text
+            };
+            prop_assert_eq!(text(&registries[0]), text(&registries[1]));
+        }
+        let refused = registries.each_ref().map(|registry| registry.stats().map(|stats| stats.refused).sum::<u64>());
+        prop_assert_eq!(refused[0], refused[1]);
+    }
+
+    #[test]
     fn no_resource_and_no_value_makes_it_panic(
         name in ".{0,12}", label in ".{0,12}", value in ".{0,12}", number in ".{0,6}", ns in ".{0,20}",
     ) {
@@ -161,8 +197,9 @@ proptest! {
             sum += 1;
             registry.observe(&TestRecord::default(), now);
             let metric = &registry.metrics[0];
-            let (_, series) = metric.series.iter(registry.table(metric)).next().unwrap();
-            prop_assert_eq!((series.created_ms, series.raw), (created, sum));
+            let table = registry.table(metric);
+            let (slot, series) = metric.series.iter(table).next().unwrap();
+            prop_assert_eq!((metric.series.created_ms(slot, table), series.raw), (created, sum));
         }
     }
 }
