@@ -3,14 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use regex::bytes::Regex;
-
-use crate::filter::{Filter, Piece, Predicate, Reading, Template};
+use crate::filter::{Filter, Reading};
 use crate::names::{self, Cardinality, Named};
 use crate::numbers;
 use crate::problem::{Problem, ProblemKind, Problems, Warning};
-use crate::resource::{Direction, FlowMetric, FlowMetricSpec, MatchType, MetricFilter, MetricType};
-use crate::source::{Derived, Source, SourceKind};
+use crate::resource::{FlowMetric, FlowMetricSpec, MetricType};
+use crate::source::{Source, SourceKind};
 
 /// What stands before every name.
 pub const PREFIX: &str = "netobserv_";
@@ -303,104 +301,6 @@ impl Checker<'_> {
         }
     }
 
-    fn filters(&mut self) -> Vec<Filter> {
-        let mut filters: Vec<Filter> = Vec::new();
-        for (at, filter) in self.spec.filters.iter().enumerate() {
-            let path = format!("spec.filters[{at}]");
-            let field = format!("{path}.field");
-            let named = self.text_field(&field, &filter.field);
-            let reading = named.and_then(|named| self.reading(&field, &filter.field, named));
-            let predicate = self.predicate(&format!("{path}.value"), filter);
-            let (Some(reading), Some(predicate)) = (reading, predicate) else {
-                continue;
-            };
-            match filters.iter_mut().find(|filter| filter.reading == reading) {
-                Some(same) => same.any.push(predicate),
-                None => filters.push(Filter {
-                    reading,
-                    any: vec![predicate],
-                }),
-            }
-        }
-        let other = match self.spec.direction {
-            Direction::Any => return filters,
-            Direction::Egress => "0",
-            Direction::Ingress => "1",
-        };
-        filters.push(Filter {
-            reading: Reading::Record(Source::Derived(Derived::FlowDirection)),
-            any: vec![Predicate::NotEqual(Template(vec![Piece::Literal(other.into())]))],
-        });
-        filters
-    }
-
-    fn predicate(&mut self, path: &str, filter: &MetricFilter) -> Option<Predicate> {
-        Some(match filter.match_type {
-            MatchType::Equal => {
-                if filter.value.is_empty() {
-                    self.warn(
-                        path,
-                        "an empty value equals nothing: for records without one, say matchType: Absence",
-                    );
-                }
-                Predicate::Equal(self.template(path, &filter.value)?)
-            }
-            MatchType::NotEqual => Predicate::NotEqual(self.template(path, &filter.value)?),
-            MatchType::MatchRegex => Predicate::Matches(self.regex(path, &filter.value)?),
-            MatchType::NotMatchRegex => Predicate::NotMatches(self.regex(path, &filter.value)?),
-            MatchType::Presence | MatchType::Absence => {
-                if !filter.value.is_empty() {
-                    self.warn(
-                        path,
-                        "presence and absence compare with no value; this one is not read",
-                    );
-                }
-                match filter.match_type {
-                    MatchType::Presence => Predicate::Present,
-                    _ => Predicate::Absent,
-                }
-            }
-        })
-    }
-
-    fn regex(&mut self, path: &str, expression: &str) -> Option<Regex> {
-        match Regex::new(expression) {
-            Ok(regex) => Some(regex),
-            Err(error) => {
-                let text = error.to_string();
-                let reason = text
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ");
-                let message = format!("{expression:?} is no regular expression: {reason}");
-                let remedy = "mend it; a character that stands for itself needs a backslash";
-                self.problems.add(path, ProblemKind::BadRegex, message, remedy);
-                None
-            }
-        }
-    }
-
-    /// A value with its `$(Field)`s; what is not closed stands for itself.
-    fn template(&mut self, path: &str, value: &str) -> Option<Template> {
-        let (mut pieces, mut rest) = (Vec::new(), value);
-        while let Some((before, inside)) = rest.split_once("$(") {
-            let Some((name, after)) = inside.split_once(')') else {
-                break;
-            };
-            if !before.is_empty() {
-                pieces.push(Piece::Literal(before.into()));
-            }
-            let named = self.text_field(path, name)?;
-            pieces.push(Piece::Field(self.reading(path, name, named)?));
-            rest = after;
-        }
-        if !rest.is_empty() {
-            pieces.push(Piece::Literal(rest.into()));
-        }
-        Some(Template(pieces))
-    }
-
     fn value(&mut self) -> Option<Source> {
         let name = &self.spec.value_field;
         if name.is_empty() {
@@ -433,5 +333,6 @@ impl Checker<'_> {
     }
 }
 
+mod filters;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@
 use std::fmt::{self, Write};
 
 use crate::definition::{Definition, Kind};
-use crate::registry::{Metric, Registry};
+use crate::metric::Metric;
+use crate::registry::Registry;
 use crate::series::{LabelTable, Series};
 
 /// A text format.

@@ -2,9 +2,11 @@
 
 use regex::bytes::Regex;
 
+use crate::direction::{self, Directions};
+use crate::parts::{EventKey, Part};
 use crate::record::Record;
 use crate::scratch::Scratch;
-use crate::source::{self, Derived, Directions, EventKey, Part, Source};
+use crate::source::{Derived, Source};
 
 /// Where a condition, a label or a `$(Field)` reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,7 +200,7 @@ impl Filter {
 
     /// One of the reports passes that the record stands for.
     fn passes_direction(&self, scratch: &Scratch, parts: PartsAtHand<'_, '_>, record: &impl Record) -> bool {
-        let directions = source::directions(record);
+        let directions = direction::directions(record);
         let one = |direction: Option<u8>| {
             let digit = direction.map(|direction| [b'0' + direction]);
             let text = digit.as_ref().map(<[u8; 1]>::as_slice);

@@ -21,11 +21,14 @@
 #![deny(missing_docs)]
 
 mod definition;
+mod direction;
 mod exposition;
 mod filter;
+mod metric;
 mod names;
 mod numbers;
 mod pair_cache;
+mod parts;
 mod predefined;
 mod problem;
 mod record;
@@ -33,8 +36,10 @@ mod registry;
 mod resource;
 mod scratch;
 mod series;
+mod shared;
 mod source;
 mod start;
+mod status;
 #[cfg(test)]
 mod test_record;
 
@@ -43,9 +48,10 @@ pub use exposition::Exposition;
 pub use predefined::{all_predefined, predefined};
 pub use problem::{Problem, ProblemKind, Warning};
 pub use record::{ControlBits, Identities, Record, Value};
-pub use registry::{Applied, Limits, MetricChange, MetricStats, ObjectName, Registry};
+pub use registry::{Limits, Registry};
 pub use resource::{
     API_VERSION, Chart, ChartQuery, ChartType, ChartUnit, Direction, FlowMetric, FlowMetricSpec, KIND,
     MAX_SERIES, MatchType, Metadata, MetricFilter, MetricType, read_yaml,
 };
 pub use start::{ConnectionStart, ServerSide, StartEvidence};
+pub use status::{Applied, MetricChange, MetricStats, ObjectName};

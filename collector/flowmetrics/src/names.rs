@@ -2,7 +2,8 @@
 
 use weir_fields::{Column, FieldKind, Side};
 
-use crate::source::{Derived, EventKey, Source};
+use crate::parts::EventKey;
+use crate::source::{Derived, Source};
 
 /// How many values a field takes, as advice for labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -59,7 +59,7 @@ pub(crate) fn divider(text: &str, may_be_negative: bool, problems: &mut Problems
         None
     };
     match text.parse::<f64>() {
-        Ok(divider) if divider == 0.0 => refuse("0 divides nothing".to_owned(), "leave it out, or say 1"),
+        Ok(0.0) => refuse("0 divides nothing".to_owned(), "leave it out, or say 1"),
         Ok(divider) if !divider.is_finite() => refuse(
             format!("{text:?} is no finite number"),
             "write a number such as \"1000\"",

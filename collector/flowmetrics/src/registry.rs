@@ -1,16 +1,18 @@
 //! The metrics that are counted: which there are, what a record adds to each, what ends.
 
-use std::fmt;
-
-use crate::definition::{Definition, Kind, MOST_LISTS};
-use crate::filter::{DirectionMask, Filter, PartsAtHand, Reading};
-use crate::pair_cache::{KnownSlot, PairCache, Place};
-use crate::problem::{Problem, ProblemKind, Warning};
+use crate::definition::{Definition, Kind};
+use crate::direction::is_primary;
+use crate::filter::{Filter, Reading};
+use crate::metric::{Count, Metric};
+use crate::pair_cache::PairCache;
+use crate::problem::{Problem, ProblemKind};
 use crate::record::Record;
 use crate::resource::{FlowMetric, FlowMetricSpec};
-use crate::scratch::{Scratch, combine};
-use crate::series::{LabelTable, SeriesTable};
-use crate::source::{self, Part, Parts, Source};
+use crate::scratch::Scratch;
+use crate::series::{Addition, LabelTable, SeriesTable};
+use crate::shared::{LabelGroup, Memory, SharedFilter, SharedValue};
+use crate::source::Source;
+use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
 
 /// Bounds of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,73 +33,6 @@ impl Default for Limits {
     }
 }
 
-/// Which object a metric comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectName {
-    /// Namespace; empty where there is none.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-}
-
-impl ObjectName {
-    /// The name of this object.
-    pub fn of(metric: &FlowMetric) -> Self {
-        Self {
-            namespace: metric.metadata.namespace.clone(),
-            name: metric.metadata.name.clone(),
-        }
-    }
-}
-
-impl fmt::Display for ObjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.is_empty() {
-            return f.write_str(&self.name);
-        }
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-/// What became of a resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /// Name of the metric in Prometheus, for the status.
-    pub prometheus_name: String,
-    /// What it meant for the series.
-    pub change: MetricChange,
-    /// What to know about it.
-    pub warnings: Vec<Warning>,
-}
-
-/// What a resource meant for the series of its metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricChange {
-    /// There was none.
-    Added,
-    /// The series go on: it counts what it counted.
-    Kept,
-    /// They begin anew: something else is counted now.
-    Reset,
-}
-
-/// How a metric fares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetricStats<'r> {
-    /// Object that it comes from.
-    pub object: &'r ObjectName,
-    /// Name in Prometheus.
-    pub prometheus_name: &'r str,
-    /// Series that there are.
-    pub series: usize,
-    /// As many as there may be.
-    pub max_series: usize,
-    /// Counts that were refused because they needed one series too many.
-    pub refused: u64,
-    /// Series that ended.
-    pub expired: u64,
-}
-
 /// Metrics and their series. Counts what it is given; reads no clock and does no I/O.
 #[derive(Debug)]
 pub struct Registry {
@@ -111,26 +46,6 @@ pub struct Registry {
     batches: Vec<Batch>,
     /// In the order of their names.
     pub(crate) metrics: Vec<Metric>,
-}
-
-/// A filter that several metrics may have, judged once for a record.
-#[derive(Debug)]
-struct SharedFilter {
-    filter: Filter,
-    /// Set if it looks at the direction alone.
-    directions: Option<DirectionMask>,
-    users: usize,
-    generation: u32,
-    passes: bool,
-}
-
-/// A number of the record that several metrics may count, read once for a record.
-#[derive(Debug)]
-struct SharedValue {
-    /// `None`: each record counts one.
-    source: Option<Source>,
-    generation: u32,
-    value: Option<u64>,
 }
 
 /// Metrics with the same filters and labels.
@@ -150,36 +65,10 @@ struct Member {
     metric: usize,
     /// Place in [`Registry::values`].
     value: usize,
-}
-
-/// Metrics with these labels look their series up together.
-#[derive(Debug)]
-pub(crate) struct LabelGroup {
-    /// Fields of the labels; `None`: of a metric that flattens, which looks up alone.
-    sources: Option<Vec<Source>>,
-    /// Places of the labels that do not follow from who stands on the sides.
-    own: Vec<usize>,
-    pub table: LabelTable,
-    users: usize,
-    generation: u32,
-    hash: u64,
-    slot: Option<u32>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Metric {
-    object: ObjectName,
-    /// The resource without what changes nothing in what is counted.
-    counted: FlowMetricSpec,
-    pub definition: Definition,
-    /// Places in [`Registry::filters`] of those that look at the record alone.
-    filters: Vec<usize>,
-    part_filters: Vec<Filter>,
-    pub group: usize,
-    pub series: SeriesTable,
-    max_series: usize,
-    refused: u64,
-    expired: u64,
+    /// How a value is added, unless it is a histogram's: then the metric does.
+    addition: Option<Addition>,
+    /// Column of the metric's series.
+    column: usize,
 }
 
 impl Registry {
@@ -259,7 +148,7 @@ impl Registry {
         } = self;
         scratch.begin();
         let place = record.identities().map(|pair| pairs.place(pair));
-        let primary = source::is_primary(record);
+        let primary = is_primary(record);
         for batch in batches {
             if !primary && !batch.all_observations {
                 continue;
@@ -278,6 +167,11 @@ impl Registry {
                 let Some(raw) = values[member.value].read(scratch.generation(), record) else {
                     continue;
                 };
+                if let (Some(slot), Some(addition)) = (group.slot, member.addition)
+                    && group.table.add(slot, member.column, addition, raw, now_ms)
+                {
+                    continue;
+                }
                 let (metric, count) = (&mut metrics[member.metric], Count { raw, now_ms });
                 if group.sources.is_none() {
                     metric.count_parts(&mut group.table, scratch, record, count);
@@ -298,7 +192,6 @@ impl Registry {
             let idle = |touched_ms: u64| now_ms.saturating_sub(touched_ms) > expiry_ms;
             let table = &mut group.table;
             let expired = metric.series.end_where(table, |series| idle(series.touched_ms));
-            if expired > 0 {}
             metric.expired += expired as u64;
             ended += expired;
         }
@@ -393,7 +286,12 @@ impl Registry {
                 });
                 self.values.len() - 1
             });
-            let member = Member { metric: at, value };
+            let member = Member {
+                metric: at,
+                value,
+                addition: metric.addition(),
+                column: metric.series.column(),
+            };
             metric.filters.sort_unstable();
             let all_observations = metric.definition.all_observations;
             let same = |batch: &&mut Batch| {
@@ -478,245 +376,6 @@ fn counted(spec: &FlowMetricSpec) -> FlowMetricSpec {
         help: String::new(),
         charts: Vec::new(),
         ..spec.clone()
-    }
-}
-
-impl SharedFilter {
-    #[inline]
-    fn judge(&mut self, scratch: &mut Scratch, record: &impl Record) -> bool {
-        if self.generation != scratch.generation() {
-            self.generation = scratch.generation();
-            self.passes = match self.directions {
-                Some(mask) => mask.passes(scratch.directions(record)),
-                None => {
-                    self.filter.prepare(scratch, record);
-                    self.filter.passes(scratch, &[], record)
-                }
-            };
-        }
-        self.passes
-    }
-}
-
-impl SharedValue {
-    #[inline]
-    fn read(&mut self, generation: u32, record: &impl Record) -> Option<u64> {
-        if self.generation != generation {
-            self.generation = generation;
-            self.value = self.source.map_or(Some(1), |source| source.number(record));
-        }
-        self.value
-    }
-}
-
-impl LabelGroup {
-    /// Looks the record's label values up, once for all metrics that have them.
-    #[inline]
-    fn look_up(
-        &mut self,
-        scratch: &mut Scratch,
-        record: &impl Record,
-        pairs: &mut PairCache,
-        memory: Option<Memory>,
-    ) {
-        if self.generation == scratch.generation() {
-            return;
-        }
-        self.generation = scratch.generation();
-        let Some(sources) = self.sources.as_deref() else {
-            return;
-        };
-        if let Some(known) = memory.and_then(|memory| pairs.slot(memory.place, memory.group)) {
-            let same = self.own.iter().all(|at| {
-                scratch.ensure(sources[*at], record);
-                let text = scratch.label(sources[*at]);
-                (known.is_plain && text.is_empty()) || self.table.has(known.slot, *at, text)
-            });
-            if same {
-                self.slot = Some(known.slot);
-                return;
-            }
-        }
-        self.hash = sources
-            .iter()
-            .fold(0, |hash, source| combine(hash, scratch.hash_of(*source, record)));
-        let scratch = &*scratch;
-        self.slot = self.table.find(self.hash, |at| scratch.label(sources[at]));
-        if let Some(slot) = self.slot {
-            self.remember(slot, scratch, pairs, memory);
-        }
-    }
-
-    fn remember(&self, slot: u32, scratch: &Scratch, pairs: &mut PairCache, memory: Option<Memory>) {
-        let sources = self.sources.as_deref().unwrap_or_default();
-        let Some(Memory { place, group }) = memory else {
-            return;
-        };
-        let mut own = self.own.iter();
-        let is_plain = own.all(|at| scratch.label(sources[*at]).is_empty());
-        pairs.remember(place, group, KnownSlot { slot, is_plain });
-    }
-
-    fn insert(&mut self, scratch: &Scratch, (pairs, memory): (&mut PairCache, Option<Memory>)) -> u32 {
-        let sources = self.sources.as_deref().unwrap_or_default();
-        let label = |at: usize| scratch.label(sources[at]);
-        let slot = self.table.insert(self.hash, sources.len(), label);
-        self.slot = Some(slot);
-        self.remember(slot, scratch, pairs, memory);
-        slot
-    }
-}
-
-/// Where the slot of a pair of identities in a label group is remembered.
-#[derive(Debug, Clone, Copy)]
-struct Memory {
-    place: Place,
-    group: usize,
-}
-
-/// What is counted.
-#[derive(Debug, Clone, Copy)]
-struct Count {
-    raw: u64,
-    now_ms: u64,
-}
-
-impl Metric {
-    /// Counts in the series of the labels that were looked up; false if there is none.
-    #[inline]
-    fn count_known(&mut self, group: &mut LabelGroup, count: Count) -> bool {
-        group
-            .slot
-            .is_some_and(|slot| self.add(slot, &mut group.table, count))
-    }
-
-    /// The same with a new series, if there may be one more.
-    fn count_new(
-        &mut self,
-        group: &mut LabelGroup,
-        scratch: &Scratch,
-        memory: (&mut PairCache, Option<Memory>),
-        count: Count,
-    ) {
-        if self.admits() {
-            let slot = group.slot.unwrap_or_else(|| group.insert(scratch, memory));
-            self.series.create(slot, count.now_ms, &mut group.table);
-            self.add(slot, &mut group.table, count);
-        }
-    }
-
-    /// Whether there is room for one series more; counts where there is none.
-    fn admits(&mut self) -> bool {
-        let admits = self.series.alive() < self.max_series;
-        self.refused += u64::from(!admits);
-        admits
-    }
-
-    /// Counts each combination of the items of the flattened lists that passes.
-    fn count_parts<R: Record>(
-        &mut self,
-        table: &mut LabelTable,
-        scratch: &mut Scratch,
-        record: &R,
-        count: Count,
-    ) {
-        for filter in &self.part_filters {
-            filter.prepare(scratch, record);
-        }
-        if let [source] = self.definition.flatten[..] {
-            let list = source.parts(record);
-            for part in list.as_slice() {
-                self.count_part(table, scratch, record, &[Some(*part)], count);
-            }
-            if list.as_slice().is_empty() {
-                self.count_part(table, scratch, record, &[None], count);
-            }
-            return;
-        }
-        let mut lists = [Parts::NONE; MOST_LISTS];
-        for (list, source) in lists.iter_mut().zip(&self.definition.flatten) {
-            *list = source.parts(record);
-        }
-        // A list without items has one missing item, so that the others still count.
-        let combinations: usize = lists.iter().map(|list| list.as_slice().len().max(1)).product();
-        let mut at_hand: [Option<Part<'_>>; MOST_LISTS] = Default::default();
-        for combination in 0..combinations {
-            let mut rest = combination;
-            for (part, list) in at_hand.iter_mut().zip(&lists) {
-                let items = list.as_slice();
-                *part = items.get(rest % items.len().max(1)).copied();
-                rest /= items.len().max(1);
-            }
-            self.count_part(table, scratch, record, &at_hand, count);
-        }
-    }
-
-    fn count_part(
-        &mut self,
-        table: &mut LabelTable,
-        scratch: &mut Scratch,
-        record: &impl Record,
-        parts: PartsAtHand<'_, '_>,
-        count: Count,
-    ) {
-        let mut filters = self.part_filters.iter();
-        if !filters.all(|filter| filter.passes(scratch, parts, record)) {
-            return;
-        }
-        let labels = &self.definition.labels;
-        let mut hash = 0;
-        for label in labels {
-            let next = match label.reading {
-                Reading::Record(source) => scratch.hash_of(source, record),
-                part @ Reading::Part { .. } => scratch.hash(part.text(scratch, parts).unwrap_or_default()),
-            };
-            hash = combine(hash, next);
-        }
-        let scratch = &*scratch;
-        let text = |at: usize| {
-            self.definition.labels[at]
-                .reading
-                .text(scratch, parts)
-                .unwrap_or_default()
-        };
-        let found = table.find(hash, text);
-        if found.is_some_and(|slot| self.add(slot, table, count)) {
-            return;
-        }
-        if self.admits() {
-            let labels = &self.definition.labels;
-            let text = |at: usize| labels[at].reading.text(scratch, parts).unwrap_or_default();
-            let slot = found.unwrap_or_else(|| table.insert(hash, labels.len(), text));
-            self.series.create(slot, count.now_ms, table);
-            self.add(slot, table, count);
-        }
-    }
-
-    /// Counts in the series of this slot; false if there is none.
-    #[inline]
-    fn add(&mut self, slot: u32, table: &mut LabelTable, count: Count) -> bool {
-        let Some(series) = self.series.at(slot, table) else {
-            return false;
-        };
-        series.touched_ms = count.now_ms.max(1);
-        match &self.definition.kind {
-            Kind::Counter => series.raw = series.raw.saturating_add(count.raw),
-            Kind::Gauge => series.raw = count.raw,
-            Kind::Histogram(bounds) => {
-                series.raw = series.raw.saturating_add(count.raw);
-                let value = self.definition.scaled(count.raw);
-                let bucket = bounds.partition_point(|bound| *bound < value);
-                self.series.bucket(slot, bucket);
-            }
-        }
-        true
-    }
-}
-
-impl Definition {
-    /// A value as it is shown.
-    pub(crate) fn scaled(&self, raw: u64) -> f64 {
-        raw as f64 / self.divider.unwrap_or(1.0)
     }
 }
 

@@ -5,8 +5,9 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
+use crate::direction::{self, Directions};
 use crate::record::Record;
-use crate::source::{self, Directions, Source};
+use crate::source::Source;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Cell {
@@ -95,7 +96,7 @@ impl Scratch {
     #[inline]
     pub fn directions(&mut self, record: &impl Record) -> Option<Directions> {
         if self.directions.0 != self.generation {
-            self.directions = (self.generation, source::directions(record));
+            self.directions = (self.generation, direction::directions(record));
         }
         self.directions.1
     }

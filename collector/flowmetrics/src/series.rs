@@ -105,6 +105,22 @@ impl LabelTable {
         self.slots[slot as usize].value(label) == value
     }
 
+    /// Adds a value to the series in this slot and column; false if there is none.
+    #[inline]
+    pub fn add(&mut self, slot: u32, column: usize, addition: Addition, raw: u64, now_ms: u64) -> bool {
+        let at = self.grid.place(slot, column);
+        let series = self.grid.series.get_mut(at);
+        let Some(series) = series.filter(|series| series.touched_ms != DEAD) else {
+            return false;
+        };
+        series.touched_ms = now_ms.max(1);
+        series.raw = match addition {
+            Addition::Sum => series.raw.saturating_add(raw),
+            Addition::Last => raw,
+        };
+        true
+    }
+
     /// A slot for these values, which have none. Nobody uses it yet.
     pub fn insert<'t>(&mut self, hash: u64, labels: usize, label: impl Fn(usize) -> &'t [u8]) -> u32 {
         let mut text = Vec::new();
@@ -180,6 +196,15 @@ const NONE: Series = Series {
     touched_ms: DEAD,
 };
 
+/// How a value changes a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Addition {
+    /// It is added.
+    Sum,
+    /// It takes the place of what was there.
+    Last,
+}
+
 /// What one metric has in a [`LabelTable`].
 #[derive(Debug)]
 pub(crate) struct SeriesTable {
@@ -212,11 +237,9 @@ impl SeriesTable {
         self.alive
     }
 
-    #[inline]
-    pub fn at<'t>(&self, slot: u32, table: &'t mut LabelTable) -> Option<&'t mut Series> {
-        let at = table.grid.place(slot, self.column);
-        let series = table.grid.series.get_mut(at);
-        series.filter(|series| series.touched_ms != DEAD)
+    /// The metric's column in the table.
+    pub const fn column(&self) -> usize {
+        self.column
     }
 
     /// A new series, from 0.

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use weir_fields::{Column, FieldKind};
 
+use crate::direction::directions;
+use crate::parts::{EventKey, Part, Parts, network_events};
 use crate::record::{Record, Value};
 use crate::start;
 
@@ -72,106 +74,8 @@ pub enum SourceKind {
     TextList,
     /// Several numbers.
     NumberList,
-    /// Several events, with the keys of [`EventKey`].
+    /// Several events, with the keys of [`crate::parts::EventKey`].
     EventList,
-}
-
-/// A key of an item of `NetworkEvents`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EventKey {
-    /// Always `acl`.
-    Feature,
-    /// Kind of the policy; not known.
-    Type,
-    /// Namespace of the policy.
-    Namespace,
-    /// Its name.
-    Name,
-    /// `allow`, `drop` or `reject`.
-    Action,
-    /// `Ingress` or `Egress`.
-    Direction,
-}
-
-/// One item of a flattened list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part<'a> {
-    Text(&'a str),
-    Event {
-        policy: &'a str,
-        action: &'a str,
-        ingress: bool,
-    },
-}
-
-/// As many items as the longest list has: the words of TCP flags.
-const MOST_PARTS: usize = 11;
-
-/// The items of a list of one record.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Parts<'a> {
-    items: [Part<'a>; MOST_PARTS],
-    len: usize,
-}
-
-impl<'a> Parts<'a> {
-    pub const NONE: Self = Self {
-        items: [Part::Text(""); MOST_PARTS],
-        len: 0,
-    };
-
-    fn push(&mut self, part: Part<'a>) {
-        if let Some(slot) = self.items.get_mut(self.len) {
-            *slot = part;
-            self.len += 1;
-        }
-    }
-
-    pub fn as_slice(&self) -> &[Part<'a>] {
-        &self.items[..self.len]
-    }
-}
-
-impl<'a> Part<'a> {
-    /// What this key of the item says; `None` where it has no such key.
-    pub fn text(&self, key: Option<EventKey>) -> Option<&'a str> {
-        match (*self, key) {
-            (Part::Text(text), None) => Some(text),
-            (
-                Part::Event {
-                    policy,
-                    action,
-                    ingress,
-                },
-                Some(key),
-            ) => {
-                let (namespace, name) = policy.split_once('/').unwrap_or(("", policy));
-                let text = match key {
-                    EventKey::Feature => "acl",
-                    EventKey::Type => "",
-                    EventKey::Namespace => namespace,
-                    EventKey::Name => name,
-                    EventKey::Action => action,
-                    EventKey::Direction if ingress => "Ingress",
-                    EventKey::Direction => "Egress",
-                };
-                (!text.is_empty()).then_some(text)
-            }
-            _ => None,
-        }
-    }
-}
-
-impl EventKey {
-    /// All keys with NetObserv's names.
-    pub const ALL: [(&'static str, Self); 6] = [
-        ("Feature", Self::Feature),
-        ("Type", Self::Type),
-        ("Namespace", Self::Namespace),
-        ("Name", Self::Name),
-        ("Action", Self::Action),
-        ("Direction", Self::Direction),
-    ];
 }
 
 impl Source {
@@ -346,86 +250,7 @@ impl Derived {
     }
 }
 
-/// The directions of the reports that NetObserv's agents make of the flow of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Directions {
-    /// Of the record itself.
-    pub own: u8,
-    /// Of the report of the other node, which a primary record stands for as well.
-    pub other: Option<u8>,
-}
-
-const INGRESS: u8 = 0;
-const EGRESS: u8 = 1;
-const INNER: u8 = 2;
-
-/// Which reports there would be. A flow from node to node is one report of each node, and
-/// one primary record here.
-pub(crate) fn directions(record: &impl Record) -> Option<Directions> {
-    let one = |own| Some(Directions { own, other: None });
-    let src = text(record, const { Column::of("node_name") });
-    let dst = text(record, const { Column::of("dst_node_name") });
-    match (src.is_empty(), dst.is_empty()) {
-        (true, true) => one(match told_direction(record) {
-            "ingress" => INGRESS,
-            "egress" => EGRESS,
-            "inner" => INNER,
-            _ => return None,
-        }),
-        (false, true) => one(EGRESS),
-        (true, false) => one(INGRESS),
-        (false, false) if src == dst => one(INNER),
-        (false, false) => {
-            let at_destination = text(record, const { Column::of("exporter_node") }) == dst;
-            let (own, other) = if at_destination {
-                (INGRESS, EGRESS)
-            } else {
-                (EGRESS, INGRESS)
-            };
-            let other = is_primary(record).then_some(other);
-            Some(Directions { own, other })
-        }
-    }
-}
-
-fn told_direction(record: &impl Record) -> &str {
-    match text(record, const { Column::of("flow_direction") }) {
-        "" => text(record, const { Column::of("direction") }),
-        told => told,
-    }
-}
-
-/// Whether it is the one observation of several that counts.
-pub(crate) fn is_primary(record: &impl Record) -> bool {
-    record.value(const { Column::of("primary") }) != Value::Bool(false)
-}
-
-fn network_events<'a>(record: &'a impl Record, parts: &mut Parts<'a>) {
-    let sides = [
-        (
-            const { Column::of("ingress_policy") },
-            const { Column::of("ingress_policy_action") },
-            true,
-        ),
-        (
-            const { Column::of("egress_policy") },
-            const { Column::of("egress_policy_action") },
-            false,
-        ),
-    ];
-    for (policy, action, ingress) in sides {
-        let (policy, action) = (text(record, policy), text(record, action));
-        if !policy.is_empty() {
-            parts.push(Part::Event {
-                policy,
-                action,
-                ingress,
-            });
-        }
-    }
-}
-
-fn text(record: &impl Record, column: Column) -> &str {
+pub(crate) fn text(record: &impl Record, column: Column) -> &str {
     match record.value(column) {
         Value::Text(text) => text,
         _ => "",

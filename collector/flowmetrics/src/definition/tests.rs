@@ -1,5 +1,6 @@
 use super::*;
 use crate::read_yaml;
+use crate::resource::{Direction, MatchType};
 
 const HEAD: &str = "apiVersion: flows.netobserv.io/v1alpha1\nkind: FlowMetric\nmetadata: {name: my-metric}\n";
 

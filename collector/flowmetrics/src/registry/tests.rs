@@ -152,6 +152,26 @@ fn a_flattened_list_counts_each_item_that_passes_any_of_its_conditions() {
 }
 
 #[test]
+fn a_condition_on_an_item_may_name_a_field_of_the_flow_and_one_on_the_flow_an_item() {
+    let record = |interface: &str| {
+        TestRecord::default()
+            .text("if_name", "eth0")
+            .text("dst_if_name", "eth1")
+            .text("ns", interface)
+    };
+    let records = [record("eth1"), record("eth2")];
+    for filter in [
+        "field: Interfaces, value: $(ns)",
+        "field: ns, value: $(Interfaces)",
+    ] {
+        let spec = format!(
+            "{{type: Counter, labels: [Interfaces], flatten: [Interfaces], filters: [{{{filter}}}]}}"
+        );
+        assert_eq!(count(&spec, &records), map(&[("eth1", 1)]), "{filter}");
+    }
+}
+
+#[test]
 fn a_list_that_is_not_flattened_is_one_label_and_a_condition_finds_its_words() {
     let records = [TestRecord::default().flags(0x18, false)];
     let spec = |filter: &str| format!("{{type: Counter, labels: [Flags], filters: [{filter}]}}");
