@@ -18,7 +18,6 @@ pub mod plan;
 pub mod profile;
 pub mod unknown;
 
-pub use weir_fields as fields;
 pub use collector::{Collector, CollectorError};
 pub use condition::{Condition, ConditionStatus};
 pub use export::{
@@ -29,6 +28,7 @@ pub use flow_export::{FlowExport, FlowExportSpec};
 pub use flows_config::FlowsConfig;
 pub use network::{Collectors, ExportNetworkFlows, Network, NetworkSpec};
 pub use profile::{ExportProfile, ExportProfileSpec, ExportProfileStatus, ExportSwitch};
+pub use weir_fields as fields;
 
 /// Label and field-manager prefix of everything that Weir owns in Kubernetes.
 pub const GROUP: &str = "weir.dev";

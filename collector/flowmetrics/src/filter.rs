@@ -1,6 +1,7 @@
 //! Conditions of a metric: any of those of one field, all of several fields.
 
 use regex::bytes::Regex;
+use weir_fields::Column;
 
 use crate::direction::{self, Directions};
 use crate::parts::{EventKey, Part};
@@ -147,6 +148,18 @@ impl Predicate {
 }
 
 impl Filter {
+    /// The column that must be there, if nothing else is asked.
+    pub fn needed_column(&self) -> Option<Column> {
+        let present = self
+            .any
+            .iter()
+            .all(|predicate| matches!(predicate, Predicate::Present));
+        match self.reading {
+            Reading::Record(source @ Source::Column(column)) if present && !source.is_list() => Some(column),
+            _ => None,
+        }
+    }
+
     /// Of which directions it holds, if it looks at nothing else.
     pub fn direction_mask(&self) -> Option<DirectionMask> {
         let of_direction = self.reading == Reading::Record(Source::Derived(Derived::FlowDirection));

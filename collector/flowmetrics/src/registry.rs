@@ -318,6 +318,7 @@ impl Registry {
         }
         let shared = SharedFilter {
             directions: filter.direction_mask(),
+            needed: filter.needed_column(),
             filter,
             users: 1,
             generation: 0,

@@ -1,9 +1,11 @@
 //! What several metrics have in common, so that it is done once for a record: filters,
 //! numbers, and the look-up of label values.
 
+use weir_fields::Column;
+
 use crate::filter::{DirectionMask, Filter};
 use crate::pair_cache::{KnownSlot, PairCache, Place};
-use crate::record::Record;
+use crate::record::{Record, Value};
 use crate::scratch::{Scratch, combine};
 use crate::series::LabelTable;
 use crate::source::Source;
@@ -14,6 +16,8 @@ pub(crate) struct SharedFilter {
     pub filter: Filter,
     /// Set if it looks at the direction alone.
     pub directions: Option<DirectionMask>,
+    /// Set if it asks for this column alone, whatever its value.
+    pub needed: Option<Column>,
     pub users: usize,
     pub generation: u32,
     pub passes: bool,
@@ -47,9 +51,10 @@ impl SharedFilter {
     pub fn judge(&mut self, scratch: &mut Scratch, record: &impl Record) -> bool {
         if self.generation != scratch.generation() {
             self.generation = scratch.generation();
-            self.passes = match self.directions {
-                Some(mask) => mask.passes(scratch.directions(record)),
-                None => {
+            self.passes = match (self.directions, self.needed) {
+                (Some(mask), _) => mask.passes(scratch.directions(record)),
+                (None, Some(column)) => !matches!(record.value(column), Value::Absent | Value::Text("")),
+                (None, None) => {
                     self.filter.prepare(scratch, record);
                     self.filter.passes(scratch, &[], record)
                 }
