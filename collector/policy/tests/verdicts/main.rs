@@ -1,0 +1,13 @@
+//! The semantics of policies, row by row, and the engine against a naive evaluator that
+//! shares nothing with it but the parsed policies.
+
+mod cluster_policies;
+mod differential;
+mod incremental;
+mod metamorphic;
+mod naive;
+mod network_policies;
+mod parsing;
+mod profiles;
+mod random;
+mod world;
