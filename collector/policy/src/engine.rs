@@ -18,6 +18,7 @@ mod endpoints;
 mod evaluate;
 mod explain;
 mod lowering;
+mod memo;
 mod networks;
 mod policies;
 mod ports;
@@ -28,6 +29,7 @@ mod tables;
 
 pub use evaluate::Connection;
 pub use explain::{Explanation, MatchingRule, SideExplanation};
+pub use memo::Memo;
 pub use snapshot::{Endpoint, EndpointKind, RuleRef, Snapshot};
 
 use networks::Networks;
@@ -84,6 +86,8 @@ pub struct Engine {
     /// By direction: the rules that match more than sets.
     wide_rules: [WideRules; 2],
     namespaces: HashMap<String, u32, RandomState>,
+    /// Namespaces that were given; others are only known from their pods.
+    declared: BTreeSet<String>,
     pods: HashMap<PodKey, endpoints::PodEntry, RandomState>,
     nodes: HashMap<String, endpoints::NodeEntry, RandomState>,
     node_ids: HashMap<String, u32, RandomState>,
@@ -127,6 +131,7 @@ impl Engine {
             free_rules: [Vec::new(), Vec::new()],
             wide_rules: [WideRules::default(), WideRules::default()],
             namespaces: HashMap::default(),
+            declared: BTreeSet::new(),
             pods: HashMap::default(),
             nodes: HashMap::default(),
             node_ids: HashMap::default(),
@@ -168,7 +173,7 @@ impl Engine {
     fn cluster(&self) -> Cluster {
         let namespace = |id: &u32| self.sets.namespaces[*id as usize].as_ref().clone();
         Cluster {
-            namespaces: self.namespaces.values().map(namespace).collect(),
+            namespaces: self.declared.iter().filter_map(|name| self.namespaces.get(name)).map(namespace).collect(),
             pods: self.pods.values().map(|entry| entry.pod.clone()).collect(),
             nodes: self.nodes.values().map(|entry| entry.node.clone()).collect(),
             policies: self.policies.values().map(|(_, policy)| policy.clone()).collect(),
@@ -223,7 +228,8 @@ impl Engine {
 
     /// Removes a namespace: pods that are still in it have only its name.
     pub fn remove_namespace(&mut self, name: &str) {
-        self.put_namespace(Namespace::new(name, BTreeMap::new()));
+        self.declared.remove(name);
+        self.change_namespace(Namespace::new(name, BTreeMap::new()));
         self.count_change();
     }
 

@@ -26,7 +26,7 @@ pub mod selector;
 pub mod verdict;
 
 pub use engine::{
-    Cluster, Connection, Endpoint, EndpointKind, Engine, Explanation, MatchingRule, RuleRef, SideExplanation,
+    Cluster, Connection, Endpoint, EndpointKind, Engine, Explanation, MatchingRule, Memo, RuleRef, SideExplanation,
     Snapshot,
 };
 pub use facts::{NamedPort, Namespace, Node, Pod, Protocol};

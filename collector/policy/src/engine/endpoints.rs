@@ -97,20 +97,29 @@ impl Engine {
     }
 
     pub(super) fn put_namespace(&mut self, namespace: Namespace) {
-        let old = self.namespaces.get(&namespace.name).copied();
-        if old.is_some_and(|id| *self.sets.namespaces[id as usize] == namespace) {
-            return;
+        let is_new = self.declared.insert(namespace.name.clone());
+        if is_new || !self.is_known(&namespace) {
+            self.change_namespace(namespace);
         }
+    }
+
+    fn is_known(&self, namespace: &Namespace) -> bool {
+        let known = self.namespaces.get(&namespace.name);
+        known.is_some_and(|id| *self.sets.namespaces[*id as usize] == *namespace)
+    }
+
+    /// A namespace in a new state has a new number: its pods get other groups.
+    pub(super) fn change_namespace(&mut self, namespace: Namespace) {
         let name = namespace.name.clone();
-        let stood = old.is_some_and(|id| stands_for_host_network(&self.sets.namespaces[id as usize]));
         let stands = stands_for_host_network(&namespace);
         let id = self.sets.add_namespace(namespace);
-        self.namespaces.insert(name.clone(), id);
-        let pods: Vec<Pod> = match old {
-            Some(_) => self.pods.values().map(|entry| &entry.pod).filter(|pod| pod.namespace == name).cloned().collect(),
-            None => Vec::new(),
-        };
-        pods.into_iter().for_each(|pod| self.put_pod(pod));
+        let old = self.namespaces.insert(name.clone(), id);
+        let stood = old.is_some_and(|old| stands_for_host_network(&self.sets.namespaces[old as usize]));
+        if old.is_some() {
+            let pods = self.pods.values().map(|entry| &entry.pod).filter(|pod| pod.namespace == name);
+            let pods: Vec<Pod> = pods.cloned().collect();
+            pods.into_iter().for_each(|pod| self.put_pod(pod));
+        }
         if stood || stands {
             self.refresh_nodes();
         }
@@ -237,8 +246,9 @@ impl Engine {
     }
 
     fn host_namespaces(&self) -> Vec<u32> {
-        let stands = |id: &&u32| stands_for_host_network(&self.sets.namespaces[**id as usize]);
-        let mut found: Vec<u32> = self.namespaces.values().filter(stands).copied().collect();
+        let stands = |id: &u32| stands_for_host_network(&self.sets.namespaces[*id as usize]);
+        let declared = self.declared.iter().filter_map(|name| self.namespaces.get(name)).copied();
+        let mut found: Vec<u32> = declared.filter(stands).collect();
         found.sort_unstable();
         found
     }

@@ -71,8 +71,8 @@ impl PortClasses {
         let table = Arc::make_mut(&mut self.tables[protocol as usize]);
         let range = within(first, last);
         let mut met: BTreeMap<u32, u32> = BTreeMap::new();
-        for class in &table[range.clone()] {
-            *met.entry(*class).or_default() += 1;
+        for run in table[range.clone()].chunk_by(|one, next| one == next) {
+            *met.entry(run[0]).or_default() += run.len() as u32;
         }
         let mut split = Vec::new();
         let mut moved: BTreeMap<u32, u32> = BTreeMap::new();
@@ -90,9 +90,11 @@ impl PortClasses {
             moved.insert(class, next);
             split.push(class);
         }
-        for class in &mut table[range] {
-            if let Some(next) = moved.get(class) {
-                *class = *next;
+        if !moved.is_empty() {
+            for run in table[range].chunk_by_mut(|one, next| one == next) {
+                if let Some(next) = moved.get(&run[0]) {
+                    run.fill(*next);
+                }
             }
         }
         split

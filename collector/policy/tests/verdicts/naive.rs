@@ -137,8 +137,10 @@ impl Side<'_> {
             return by(Answer::Unknown, Reason::Foreign, &key, None);
         }
         let mut results = Vec::new();
-        for uncertain in [u32::MAX, 0].into_iter().chain(1..16) {
-            for first in 0..4 {
+        let cluster_policies = self.cluster.policies.iter().filter(|p| matches!(p, Policy::Cluster(_))).count();
+        let uncertain = if cluster_policies == 0 || self.call.domains.is_some() { 0 } else { 16 };
+        for uncertain in std::iter::once(u32::MAX).chain(0..uncertain) {
+            for first in 0..cluster_policies.clamp(1, 4) {
                 results.push(self.admin(pod, namespace, &Guess { uncertain, first }));
             }
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use weir_policy::policy::Direction;
 use weir_policy::{
-    Answer, Cluster, Cni, Connection, Endpoint, Engine, NamedPort, Namespace, Node, Notes, Pod, Policy, Profile,
+    Answer, Cluster, Cni, Connection, Endpoint, Engine, NamedPort, Namespace, Node, Notes, Pod, Profile,
     Protocol, Reason, Side, Snapshot, Verdict, parse,
 };
 
@@ -251,9 +251,4 @@ fn name(snapshot: &Snapshot, side: &Side, direction: Direction) -> String {
 
 pub fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
-}
-
-/// All policies of a file, for a change.
-pub fn parsed(yaml: &str) -> Vec<Policy> {
-    parse::file(yaml, "x").unwrap_or_else(|error| panic!("{error}\n{yaml}")).policies
 }
