@@ -187,31 +187,29 @@ fn changes(engine: &mut Engine, random: &mut Random) {
     println!("all compiled anew                         {:9.1} ms", milliseconds(start.elapsed()));
 }
 
-/// Distinct connections; half of them within a namespace, as traffic is.
+/// Distinct connections, sorted as batches are: by client, then server; half of them within a namespace, as traffic is.
 fn connections(engine: &Engine, count: usize, random: &mut Random) -> Vec<Connection<'static>> {
     let snapshot = engine.snapshot();
     let ends: Vec<Endpoint> = (0..PODS)
         .filter_map(|n| engine.pod(&format!("ns-{}", n % NAMESPACES), &format!("pod-{n}"), address(n)))
         .collect();
     let mut seen = BTreeSet::new();
-    let mut all = Vec::with_capacity(count);
-    while all.len() < count {
+    while seen.len() < count {
         let client = random.below(PODS);
         let server = match random.below(2) {
             0 => random.below(PODS),
             _ => client % NAMESPACES + random.below(PODS / NAMESPACES) * NAMESPACES,
         };
         let port = 1_000 + random.below(400) as u16;
-        let outside = random.below(20) == 0;
-        if seen.insert((client, server, port)) {
-            let other = match outside {
-                true => snapshot.outside(Ipv4Addr::from(0xc000_0000 | random.below(1 << 22) as u32).into()),
-                false => ends[server],
-            };
-            all.push(Connection::new(ends[client], other, 6, port));
-        }
+        seen.insert((client, server, port));
     }
-    all
+    let outside = |random: &mut Random| snapshot.outside(Ipv4Addr::from(0xc000_0000 | random.below(1 << 22) as u32).into());
+    seen.into_iter()
+        .map(|(client, server, port)| {
+            let server = if random.below(20) == 0 { outside(random) } else { ends[server] };
+            Connection::new(ends[client], server, 6, port)
+        })
+        .collect()
 }
 
 fn flows(engine: &Engine, random: &mut Random) {
@@ -219,16 +217,18 @@ fn flows(engine: &Engine, random: &mut Random) {
     let nanoseconds = |took: Duration, count: usize| took.as_secs_f64() * 1e9 / count as f64;
     let snapshot = engine.snapshot();
     let mut answers = [0usize; 4];
+    let shuffled: Vec<Connection<'_>> = (0..all.len()).map(|_| all[random.below(all.len())]).collect();
     let start = Instant::now();
-    for connection in &all {
+    for connection in &shuffled {
         answers[black_box(snapshot.evaluate(connection)).answer as usize] += 1;
     }
     println!("both directions, random, nothing remembered {:7.1} ns a flow", nanoseconds(start.elapsed(), all.len()));
     println!("  of these allowed {} %, denied {} %", answers[0] / 10_000, answers[1] / 10_000);
     for distinct in [10_000, 100_000, 1_000_000] {
+        let step = all.len() / distinct;
         let batches: Vec<Vec<usize>> = (0..FLOWS / BATCH)
             .map(|_| {
-                let mut batch: Vec<usize> = (0..BATCH).map(|_| random.below(distinct)).collect();
+                let mut batch: Vec<usize> = (0..BATCH).map(|_| random.below(distinct) * step).collect();
                 batch.sort_unstable();
                 batch
             })

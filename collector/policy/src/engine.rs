@@ -88,7 +88,8 @@ pub struct Engine {
     namespaces: HashMap<String, u32, RandomState>,
     /// Namespaces that were given; others are only known from their pods.
     declared: BTreeSet<String>,
-    pods: HashMap<PodKey, endpoints::PodEntry, RandomState>,
+    /// By namespace and name.
+    pods: HashMap<String, HashMap<String, endpoints::PodEntry, RandomState>, RandomState>,
     nodes: HashMap<String, endpoints::NodeEntry, RandomState>,
     node_ids: HashMap<String, u32, RandomState>,
     pod_ids: u32,
@@ -115,10 +116,10 @@ impl Engine {
             tables,
             ports: Arc::new(ports),
             networks: Arc::new(Networks::default()),
-            outside: Vec::new(),
-            named: Vec::new(),
+            outside: Arc::default(),
+            named: Arc::default(),
             namespace_ports: Arc::default(),
-            policies: Vec::new(),
+            policies: Arc::default(),
         };
         let mut engine = Engine {
             snapshot: Arc::new(snapshot),
@@ -174,7 +175,7 @@ impl Engine {
         let namespace = |id: &u32| self.sets.namespaces[*id as usize].as_ref().clone();
         Cluster {
             namespaces: self.declared.iter().filter_map(|name| self.namespaces.get(name)).map(namespace).collect(),
-            pods: self.pods.values().map(|entry| entry.pod.clone()).collect(),
+            pods: self.pods.values().flat_map(HashMap::values).map(|entry| entry.pod.clone()).collect(),
             nodes: self.nodes.values().map(|entry| entry.node.clone()).collect(),
             policies: self.policies.values().map(|(_, policy)| policy.clone()).collect(),
         }
@@ -263,7 +264,7 @@ impl Engine {
     fn tidy(&mut self) {
         const SMALL: usize = 4096;
         let groups = self.sets.group_count() as usize;
-        if groups > SMALL && groups > 2 * (self.pods.len() + 3 * self.nodes.len()) {
+        if groups > SMALL && groups > 2 * (self.pods.values().map(HashMap::len).sum::<usize>() + 3 * self.nodes.len()) {
             self.rebuild();
         }
     }

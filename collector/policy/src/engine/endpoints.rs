@@ -1,7 +1,7 @@
 //! Who is in the cluster: groups and classes of pods and nodes, and the [`Endpoint`]s
 //! that stand for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,7 +9,6 @@ use ipnet::IpNet;
 
 use super::sets::{GroupKey, OUTSIDE, stands_for_host_network};
 use super::snapshot::{Endpoint, EndpointKind, NONE};
-use super::tables::SubjectList;
 use super::{Engine, PodKey};
 use crate::facts::{NamedPort, Namespace, Node, Pod};
 use crate::policy::DIRECTIONS;
@@ -46,11 +45,15 @@ impl Engine {
     /// A pod by one of its addresses; `None` if it has not got it or holds none any more.
     /// A pod on the host network is its node.
     pub fn pod(&self, namespace: &str, name: &str, address: IpAddr) -> Option<Endpoint> {
-        let entry = self.pods.get(&(namespace.to_owned(), name.to_owned()))?;
+        let entry = self.entry(namespace, name)?;
         match entry.pod.host_network && !entry.pod.finished {
             true => Some(self.node(&entry.pod.node, address)),
             false => self.pod_endpoint(entry, address),
         }
+    }
+
+    fn entry(&self, namespace: &str, name: &str) -> Option<&PodEntry> {
+        self.pods.get(namespace)?.get(name)
     }
 
     fn pod_endpoint(&self, entry: &PodEntry, address: IpAddr) -> Option<Endpoint> {
@@ -88,7 +91,7 @@ impl Engine {
     pub fn holders(&self, address: IpAddr) -> Vec<Endpoint> {
         let pods = self.addresses.get(&address).into_iter().flatten();
         let mut found: Vec<Endpoint> = pods
-            .filter_map(|key| self.pods.get(key))
+            .filter_map(|(namespace, name)| self.entry(namespace, name))
             .filter_map(|entry| self.pod_endpoint(entry, address))
             .collect();
         let nodes = self.nodes.values().filter(|entry| entry.classes.contains_key(&address));
@@ -116,8 +119,8 @@ impl Engine {
         let old = self.namespaces.insert(name.clone(), id);
         let stood = old.is_some_and(|old| stands_for_host_network(&self.sets.namespaces[old as usize]));
         if old.is_some() {
-            let pods = self.pods.values().map(|entry| &entry.pod).filter(|pod| pod.namespace == name);
-            let pods: Vec<Pod> = pods.cloned().collect();
+            let pods = self.pods.get(&name).into_iter().flat_map(HashMap::values);
+            let pods: Vec<Pod> = pods.map(|entry| entry.pod.clone()).collect();
             pods.into_iter().for_each(|pod| self.put_pod(pod));
         }
         if stood || stands {
@@ -159,13 +162,13 @@ impl Engine {
             self.count_ports(&entry.pod, 1);
         }
         let hosted = (entry.pod.host_network && !entry.pod.finished).then(|| entry.pod.node.clone());
-        self.pods.insert(key, entry);
+        self.pods.entry(key.0).or_default().insert(key.1, entry);
         hosted.into_iter().for_each(|node| self.refresh_node(&node));
     }
 
     /// Takes a pod out; gives back its number.
     pub(super) fn drop_pod(&mut self, key: &PodKey) -> Option<u32> {
-        let entry = self.pods.remove(key)?;
+        let entry = self.pods.get_mut(&key.0)?.remove(&key.1)?;
         for address in entry.classes.keys() {
             if let Some(holders) = self.addresses.get_mut(address) {
                 holders.retain(|holder| holder != key);
@@ -255,7 +258,7 @@ impl Engine {
 
     fn host_pods(&self, node: &str) -> Vec<u32> {
         let here = |entry: &&PodEntry| entry.pod.host_network && !entry.pod.finished && entry.pod.node == node;
-        let mut found: Vec<u32> = self.pods.values().filter(here).map(|entry| entry.group).collect();
+        let mut found: Vec<u32> = self.pods.values().flat_map(HashMap::values).filter(here).map(|entry| entry.group).collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -281,10 +284,8 @@ impl Engine {
             false => Vec::new(),
         };
         let snapshot = self.change();
-        snapshot.named.push(named);
-        for tables in &mut snapshot.tables {
-            tables.subjects.push(Arc::new(SubjectList::default()));
-        }
+        Arc::make_mut(&mut snapshot.named).push(named);
+        snapshot.tables.iter_mut().for_each(super::tables::Tables::add_group);
         for id in policies {
             if let Some(meta) = snapshot.policies[id as usize].clone() {
                 DIRECTIONS.iter().for_each(|direction| snapshot.list_policy(group, id, &meta, *direction));
@@ -314,14 +315,14 @@ impl Engine {
             let rules = |set: &u32| self.sets.set(*set).peers[side].iter().copied();
             membership.sets.iter().flat_map(rules).for_each(|rule| tables.set_peer(class, rule));
             for rule in membership.hosts.iter().flat_map(rules) {
-                if tables.rules[rule as usize].network {
+                if tables.rule(rule).is_some_and(|rule| rule.network) {
                     tables.set_peer(class, rule);
                 }
             }
             let wide = &self.wide_rules[side];
             wide.everyone.iter().for_each(|rule| tables.set_peer(class, *rule));
             for rule in around.iter().filter_map(|network| wide.blocks.get(network)).flatten() {
-                if tables.rules[*rule as usize].detail.blocks_hold(around) {
+                if tables.rule(*rule).is_some_and(|rule| rule.detail.blocks_hold(around)) {
                     tables.set_peer(class, *rule);
                 }
             }
@@ -331,8 +332,8 @@ impl Engine {
 
     /// A class for what is outside, for each class of networks.
     pub(super) fn classes_outside(&mut self) {
-        let outside = (0..self.snapshot.networks.len()).map(|network| self.intern_class(OUTSIDE, network)).collect();
-        self.change().outside = outside;
+        let outside: Vec<u32> = (0..self.snapshot.networks.len()).map(|network| self.intern_class(OUTSIDE, network)).collect();
+        self.change().outside = Arc::new(outside);
     }
 
     /// After networks were added: the classes of who has an address in one of them.
@@ -343,17 +344,21 @@ impl Engine {
                 self.addresses.range(range).map(|(address, keys)| (*address, keys.clone())).collect();
             for (address, keys) in moved {
                 for key in keys {
-                    let Some(group) = self.pods.get(&key).map(|entry| entry.group) else {
+                    let Some(group) = self.entry(&key.0, &key.1).map(|entry| entry.group) else {
                         continue;
                     };
                     let class = self.class(group, address);
-                    if let Some(entry) = self.pods.get_mut(&key) {
+                    let entry = self.pods.get_mut(&key.0).and_then(|pods| pods.get_mut(&key.1));
+                    if let Some(entry) = entry {
                         entry.classes.insert(address, class);
                     }
                 }
             }
         }
-        self.refresh_nodes();
+        let is_within = |address: &IpAddr| added.iter().any(|network| network.contains(address));
+        let nodes = self.nodes.iter().filter(|(_, entry)| entry.classes.keys().any(is_within));
+        let names: Vec<String> = nodes.map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.refresh_node(name));
     }
 }
 

@@ -112,14 +112,15 @@ impl Snapshot {
         peer: Endpoint,
     ) -> Option<Question<'s>> {
         let tables = &self.tables[direction as usize];
-        let list = tables.subjects.get(subject.group as usize)?;
+        let list = tables.list(subject.group)?;
         Some(Question {
             snapshot: self,
             connection,
             direction,
             subject,
             peer,
-            rules: &tables.rules,
+            rules: tables.rules(),
+            special: tables.special(),
             list,
             peer_row: tables.peers.row(peer.class),
             port_row: tables.ports.row(self.ports.class(connection.protocol, connection.port)),

@@ -3,6 +3,7 @@
 use super::evaluate::Connection;
 use super::question::{Match, Question};
 use super::snapshot::{EndpointKind, RuleRef, Snapshot};
+use super::tables::Part;
 use crate::policy::{Action, Direction, PolicyKey, Tier};
 use crate::verdict::{Decider, Verdict};
 
@@ -63,7 +64,7 @@ impl Snapshot {
         let keys = |policies: &[u32]| policies.iter().filter_map(|p| self.policy(*p)).cloned().collect();
         let mut matching = Vec::new();
         for tier in [Tier::Admin, Tier::NetworkPolicy, Tier::Baseline] {
-            for number in question.list.tier(tier) {
+            for number in question.list.part(tier.into()) {
                 let rule = &question.rules[*number as usize];
                 let decider = Decider { policy: rule.policy, rule: Some(rule.index) };
                 let matched = question.matches(*number);
@@ -75,6 +76,6 @@ impl Snapshot {
                 }
             }
         }
-        SideExplanation { isolating: keys(&question.list.isolating), matching, foreign: keys(&question.list.foreign) }
+        SideExplanation { isolating: keys(question.list.part(Part::Isolating)), matching, foreign: keys(question.list.part(Part::Foreign)) }
     }
 }

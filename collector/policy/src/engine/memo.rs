@@ -1,44 +1,39 @@
 //! The last answers, for batches in which connections come again: first the one before,
 //! then a table with one place for each hash.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-
 use super::evaluate::Connection;
-use super::snapshot::{Endpoint, EndpointKind, Snapshot};
+use super::snapshot::{Endpoint, Snapshot};
 use crate::verdict::Verdict;
 
 /// Places of the table; a power of two.
 const PLACES: usize = 1 << 16;
 
-/// Everything that a verdict depends on: not who the ends are, but of which class, and
-/// how they stand to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Everything that a verdict depends on, packed: not who the ends are, but of which class,
+/// and how they stand to each other. Never zero, which is the key of an empty place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Key {
-    client: (EndpointKind, u32, bool),
-    server: (EndpointKind, u32, bool),
-    same_pod: bool,
-    same_node: bool,
-    through_service: bool,
-    protocol: u8,
-    port: u16,
+    classes: u64,
+    rest: u64,
 }
 
 impl Key {
     fn of(connection: &Connection<'_>) -> Key {
         let (client, server) = (&connection.client, &connection.server);
-        let part = |end: &Endpoint| (end.kind, end.class, end.reaches_own_pods);
+        let end = |end: &Endpoint| (end.kind as u64) << 1 | u64::from(end.reaches_own_pods);
+        let flags = [client.pod == server.pod, client.node == server.node, connection.through_service, true];
+        let flags = flags.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
+        let service = u64::from(connection.protocol) << 16 | u64::from(connection.port);
         Key {
-            client: part(client),
-            server: part(server),
-            same_pod: client.pod == server.pod,
-            same_node: client.node == server.node,
-            through_service: connection.through_service,
-            protocol: connection.protocol,
-            port: connection.port,
+            classes: u64::from(client.class) << 32 | u64::from(server.class),
+            rest: service << 12 | end(client) << 8 | end(server) << 4 | flags,
         }
+    }
+
+    fn place(&self) -> usize {
+        let mixed = (self.classes ^ self.rest.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> (u64::BITS - PLACES.trailing_zeros())) as usize
     }
 }
 
@@ -46,23 +41,24 @@ impl Key {
 #[derive(Debug)]
 pub struct Memo {
     snapshot: Arc<Snapshot>,
-    hasher: FixedState,
-    last: Option<(Key, Verdict)>,
-    table: Vec<Option<(Key, Verdict)>>,
+    last: (Key, Verdict),
+    table: Vec<(Key, Verdict)>,
 }
 
 impl Memo {
     /// An empty memory in front of a snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Memo {
-        Memo { snapshot, hasher: FixedState::default(), last: None, table: vec![None; PLACES] }
+        let empty = (Key::default(), Verdict::not_judged());
+        Memo { snapshot, last: empty, table: vec![empty; PLACES] }
     }
 
     /// Goes on with a newer snapshot; what is remembered of another generation is forgotten.
     pub fn follow(&mut self, snapshot: Arc<Snapshot>) {
         if !Arc::ptr_eq(&self.snapshot, &snapshot) {
+            let empty = (Key::default(), Verdict::not_judged());
             self.snapshot = snapshot;
-            self.last = None;
-            self.table.fill(None);
+            self.last = empty;
+            self.table.fill(empty);
         }
     }
 
@@ -82,18 +78,14 @@ impl Memo {
             return self.snapshot.evaluate(connection);
         }
         let key = Key::of(connection);
-        if let Some((last, verdict)) = self.last
-            && last == key
-        {
-            return verdict;
+        if self.last.0 == key {
+            return self.last.1;
         }
-        let place = self.hasher.hash_one(key) as usize % PLACES;
-        let verdict = match self.table[place] {
-            Some((known, verdict)) if known == key => verdict,
-            _ => self.snapshot.evaluate(connection),
-        };
-        self.table[place] = Some((key, verdict));
-        self.last = Some((key, verdict));
-        verdict
+        let place = &mut self.table[key.place()];
+        if place.0 != key {
+            *place = (key, self.snapshot.evaluate(connection));
+        }
+        self.last = *place;
+        self.last.1
     }
 }

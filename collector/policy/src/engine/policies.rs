@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::lowering::{Lowered, LoweredRule};
-use super::tables::{PolicyMeta, Rule, RuleDetail, SubjectList};
+use super::tables::{Part, PolicyMeta, Rule, RuleDetail};
 use super::{Engine, Snapshot};
 use crate::policy::{Action, DIRECTIONS, Direction, Policy, PolicyKey, Tier};
 
@@ -28,7 +28,7 @@ impl Engine {
     /// A number that no policy has.
     pub(super) fn free_policy(&mut self) -> u32 {
         self.free_policies.pop().unwrap_or_else(|| {
-            let policies = &mut self.change().policies;
+            let policies = Arc::make_mut(&mut self.change().policies);
             policies.push(None);
             policies.len() as u32 - 1
         })
@@ -53,7 +53,7 @@ impl Engine {
         let groups = self.sets.set(subject).groups.clone();
         self.policies.insert(policy.key(), (id, policy));
         let snapshot = self.change();
-        snapshot.policies[id as usize] = Some(Arc::clone(&meta));
+        Arc::make_mut(&mut snapshot.policies)[id as usize] = Some(Arc::clone(&meta));
         for group in groups {
             for direction in DIRECTIONS {
                 snapshot.list_policy(group, id, &meta, direction);
@@ -63,7 +63,7 @@ impl Engine {
 
     fn insert_rule(&mut self, policy: u32, lowered: &Lowered, rule: &LoweredRule, direction: Direction) -> u32 {
         let side = direction as usize;
-        let column = self.free_rules[side].pop().unwrap_or(self.snapshot.tables[side].rules.len() as u32);
+        let column = self.free_rules[side].pop().unwrap_or(self.snapshot.tables[side].rules().len() as u32);
         let mut sets: Vec<u32> = rule.sets.iter().map(|set| self.sets.intern_set(set)).collect();
         sets.sort_unstable();
         sets.dedup();
@@ -126,7 +126,7 @@ impl Engine {
             return;
         };
         self.free_policies.push(id);
-        let Some(meta) = self.change().policies[id as usize].take() else {
+        let Some(meta) = Arc::make_mut(&mut self.change().policies)[id as usize].take() else {
             return;
         };
         let groups = self.sets.set(meta.subject).groups.clone();
@@ -134,10 +134,13 @@ impl Engine {
         for direction in DIRECTIONS {
             let side = direction as usize;
             for group in &groups {
-                self.change().unlist_policy(*group, id, direction);
+                self.change().unlist_policy(*group, id, &meta, direction);
             }
             for column in &meta.rules[side] {
-                let detail = Arc::clone(&self.snapshot.tables[side].rules[*column as usize].detail);
+                let rule = self.snapshot.tables[side].rule(*column);
+                let Some(detail) = rule.map(|rule| Arc::clone(&rule.detail)) else {
+                    continue;
+                };
                 for set in &detail.sets {
                     self.sets.set_mut(*set).peers[side].retain(|rule| rule != column);
                 }
@@ -150,55 +153,52 @@ impl Engine {
 }
 
 impl Snapshot {
-    /// The list of a group in one direction, to be changed.
-    fn list_mut(&mut self, group: u32, direction: Direction) -> &mut SubjectList {
-        Arc::make_mut(&mut self.tables[direction as usize].subjects[group as usize])
-    }
-
     /// Puts a policy into the list of a group that it selects.
     pub(super) fn list_policy(&mut self, group: u32, id: u32, meta: &PolicyMeta, direction: Direction) {
         let side = direction as usize;
-        let Some(tier) = meta.tier else {
-            return self.list_mut(group, direction).foreign.push(id);
-        };
-        if !meta.isolates[side] && meta.rules[side].is_empty() {
+        let tables = &self.tables[side];
+        let Some(list) = tables.list(group) else {
             return;
-        }
+        };
         let rank = |policy: u32| self.policies[policy as usize].as_deref().map(PolicyMeta::rank);
         let is_before = |policy: u32| rank(policy) < Some(meta.rank());
-        let tables = &self.tables[side];
-        let list = &tables.subjects[group as usize];
-        let (start, rules) = match tier {
-            Tier::Admin => (0, list.tier(tier)),
-            Tier::NetworkPolicy => (list.admin as usize, list.tier(tier)),
-            Tier::Baseline => (list.network as usize, list.tier(tier)),
-        };
-        let at = start + rules.partition_point(|rule| is_before(tables.rules[*rule as usize].policy));
-        let isolating = list.isolating.partition_point(|policy| is_before(*policy));
-        let list = self.list_mut(group, direction);
-        list.rules.splice(at..at, meta.rules[side].iter().copied());
-        let count = meta.rules[side].len() as u32;
-        list.admin += if tier == Tier::Admin { count } else { 0 };
-        list.network += if tier == Tier::Baseline { 0 } else { count };
+        let of_rule = |rule: u32| tables.rule(rule).is_some_and(|rule| is_before(rule.policy));
+        let inserted = |members: &[u32], at: usize, new: &[u32]| [&members[..at], new, &members[at..]].concat();
+        let mut changed = None;
+        match meta.tier {
+            None => changed = Some(list.with(Part::Foreign, [list.part(Part::Foreign), &[id]].concat())),
+            Some(tier) if !meta.rules[side].is_empty() => {
+                let members = list.part(tier.into());
+                let at = members.partition_point(|rule| of_rule(*rule));
+                changed = Some(list.with(tier.into(), inserted(members, at, &meta.rules[side])));
+            }
+            Some(_) => {}
+        }
         if meta.isolates[side] {
-            list.isolating.insert(isolating, id);
+            let members = list.part(Part::Isolating);
+            let at = members.partition_point(|policy| is_before(*policy));
+            let members = inserted(members, at, &[id]);
+            changed = Some(changed.as_ref().unwrap_or(list).with(Part::Isolating, members));
+        }
+        if let Some(changed) = changed {
+            self.tables[side].put_list(group, changed);
         }
     }
 
-    fn unlist_policy(&mut self, group: u32, id: u32, direction: Direction) {
-        let tables = &self.tables[direction as usize];
-        let list = &tables.subjects[group as usize];
-        let is_other = |rule: &u32| tables.rules[*rule as usize].policy != id;
-        let [admin, network, baseline] = [Tier::Admin, Tier::NetworkPolicy, Tier::Baseline]
-            .map(|tier| list.tier(tier).iter().copied().filter(is_other).collect::<Vec<_>>());
-        let rest = |policies: &[u32]| policies.iter().copied().filter(|policy| *policy != id).collect();
-        let list = SubjectList {
-            admin: admin.len() as u32,
-            network: (admin.len() + network.len()) as u32,
-            isolating: rest(&list.isolating),
-            foreign: rest(&list.foreign),
-            rules: [admin, network, baseline].concat(),
+    fn unlist_policy(&mut self, group: u32, id: u32, meta: &PolicyMeta, direction: Direction) {
+        let side = direction as usize;
+        let Some(list) = self.tables[side].list(group) else {
+            return;
         };
-        self.tables[direction as usize].subjects[group as usize] = Arc::new(list);
+        let without = |part: Part, gone: &[u32]| {
+            list.part(part).iter().copied().filter(|member| !gone.contains(member)).collect()
+        };
+        let changed = match meta.tier {
+            None => list.with(Part::Foreign, without(Part::Foreign, &[id])),
+            Some(tier) => list
+                .with(tier.into(), without(tier.into(), &meta.rules[side]))
+                .with(Part::Isolating, without(Part::Isolating, &[id])),
+        };
+        self.tables[side].put_list(group, changed);
     }
 }

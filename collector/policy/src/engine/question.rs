@@ -3,9 +3,9 @@
 use super::evaluate::Connection;
 use super::lowering::NamedMatch;
 use super::snapshot::{Endpoint, EndpointKind, Snapshot};
-use super::tables::{Rule, RuleDetail, SubjectList, is_set};
+use super::tables::{Part, Rule, RuleDetail, SubjectList, is_set};
 use crate::facts::Protocol;
-use crate::policy::{Action, Direction, Tier};
+use crate::policy::{Action, Direction};
 use crate::profile::{OtherProtocols, is_icmp_error};
 use crate::verdict::{Answer, Reason, Side};
 
@@ -26,6 +26,7 @@ pub(super) struct Question<'s> {
     pub(super) subject: Endpoint,
     pub(super) peer: Endpoint,
     pub(super) rules: &'s [Rule],
+    pub(super) special: &'s [u64],
     pub(super) list: &'s SubjectList,
     pub(super) peer_row: &'s [u64],
     pub(super) port_row: &'s [u64],
@@ -59,12 +60,12 @@ impl Outcomes {
 impl Question<'_> {
     /// The answer of this end.
     pub(super) fn answer(&self) -> Side {
-        if let Some(object) = self.list.foreign.first()
+        if let Some(object) = self.list.part(Part::Foreign).first()
             && !self.snapshot.profile.ignore_foreign
         {
             return Side::new(Answer::Unknown, Reason::Foreign).by(*object, None);
         }
-        let mut side = self.cluster_tier(self.list.tier(Tier::Admin), &|| self.network_tier());
+        let mut side = self.cluster_tier(self.list.part(Part::Admin), &|| self.network_tier());
         if side.answer == Answer::Deny && is_icmp_error(self.connection.protocol, self.connection.port) {
             // it may belong to a connection that is allowed
             side = Side { answer: Answer::Unknown, reason: Reason::Protocol, ..side };
@@ -74,7 +75,7 @@ impl Question<'_> {
     }
 
     fn network_tier(&self) -> Side {
-        let Some(isolating) = self.list.isolating.first() else {
+        let Some(isolating) = self.list.part(Part::Isolating).first() else {
             return self.baseline_tier();
         };
         if self.is_own_node() {
@@ -94,7 +95,7 @@ impl Question<'_> {
             return Side::new(Answer::Allow, Reason::Default).by_profile();
         }
         let mut side = Side::new(Answer::Deny, Reason::Isolation).by(*isolating, None);
-        for rule in self.list.tier(Tier::NetworkPolicy) {
+        for rule in self.list.part(Part::Network) {
             match self.matches(*rule) {
                 Match::No => {}
                 Match::Yes => {
@@ -111,7 +112,7 @@ impl Question<'_> {
     }
 
     fn baseline_tier(&self) -> Side {
-        self.cluster_tier(self.list.tier(Tier::Baseline), &|| {
+        self.cluster_tier(self.list.part(Part::Baseline), &|| {
             let reason = if self.is_own_node() { Reason::Node } else { Reason::Default };
             Side::new(Answer::Allow, reason)
         })
@@ -182,13 +183,22 @@ impl Question<'_> {
 
     /// Whether a rule matches: two bits, and for the few rules with names more.
     pub(super) fn matches(&self, number: u32) -> Match {
+        let bits = (is_set(self.peer_row, number), is_set(self.port_row, number));
+        match bits {
+            (true, true) => Match::Yes,
+            _ if is_set(self.special, number) => self.special_matches(number, bits),
+            _ => Match::No,
+        }
+    }
+
+    fn special_matches(&self, number: u32, (peer, port): (bool, bool)) -> Match {
         let rule = self.rule(number);
-        let peer = match is_set(self.peer_row, number) {
+        let peer = match peer {
             true => Match::Yes,
             false if rule.has_domains => self.domain_matches(&rule.detail),
-            false => return Match::No,
+            false => Match::No,
         };
-        let port = match is_set(self.port_row, number) {
+        let port = match port {
             true => Match::Yes,
             false if rule.has_names => self.named_port_matches(&rule.detail),
             false => Match::No,

@@ -83,11 +83,11 @@ pub struct Snapshot {
     pub(crate) ports: Arc<PortClasses>,
     pub(crate) networks: Arc<Networks>,
     /// By network class: the class of an endpoint outside.
-    pub(crate) outside: Vec<u32>,
+    pub(crate) outside: Arc<Vec<u32>>,
     /// By group: the named ports of its pods.
-    pub(crate) named: Vec<Arc<[NamedPort]>>,
+    pub(crate) named: Arc<Vec<Arc<[NamedPort]>>>,
     pub(crate) namespace_ports: Arc<NamespacePorts>,
-    pub(crate) policies: Vec<Option<Arc<PolicyMeta>>>,
+    pub(crate) policies: Arc<Vec<Option<Arc<PolicyMeta>>>>,
 }
 
 impl Snapshot {
@@ -140,7 +140,7 @@ impl Snapshot {
         let name = decider
             .rule
             .and_then(|index| meta.rules[direction as usize].get(usize::from(index)))
-            .and_then(|rule| tables.rules.get(*rule as usize))
+            .and_then(|rule| tables.rule(*rule))
             .map(|rule| rule.detail.name.clone())
             .unwrap_or_default();
         Some(RuleRef { policy: meta.key.clone(), direction, index: decider.rule, name })

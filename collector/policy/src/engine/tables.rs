@@ -15,14 +15,14 @@ const WORD: usize = 64;
 /// Rows of bits of equal length.
 #[derive(Debug, Clone)]
 pub(crate) struct BitRows {
-    words: Vec<u64>,
+    words: Arc<Vec<u64>>,
     /// Words in a row.
     stride: usize,
 }
 
 impl BitRows {
     fn new() -> BitRows {
-        BitRows { words: Vec::new(), stride: 1 }
+        BitRows { words: Arc::default(), stride: 1 }
     }
 
     /// One row; all zero where there is none.
@@ -36,18 +36,27 @@ impl BitRows {
     }
 
     fn push(&mut self) {
-        self.words.resize(self.words.len() + self.stride, 0);
+        let length = self.words.len() + self.stride;
+        Arc::make_mut(&mut self.words).resize(length, 0);
     }
 
     fn push_copy(&mut self, row: u32) {
         let start = row as usize * self.stride;
-        self.words.extend_from_within(start..start + self.stride);
+        Arc::make_mut(&mut self.words).extend_from_within(start..start + self.stride);
     }
 
-    fn set(&mut self, row: u32, column: u32, value: bool) {
+    fn set(&mut self, row: u32, column: u32) {
         let (word, bit) = (column as usize / WORD, column as usize % WORD);
-        let word = &mut self.words[row as usize * self.stride + word];
-        *word = (*word & !(1 << bit)) | (u64::from(value) << bit);
+        Arc::make_mut(&mut self.words)[row as usize * self.stride + word] |= 1 << bit;
+    }
+
+    /// Sets a column from the first row on.
+    fn fill(&mut self, column: u32, values: impl Iterator<Item = bool>) {
+        let (word, bit) = (column as usize / WORD, column as usize % WORD);
+        let rows = Arc::make_mut(&mut self.words).chunks_exact_mut(self.stride);
+        for (row, value) in rows.zip(values) {
+            row[word] = (row[word] & !(1 << bit)) | (u64::from(value) << bit);
+        }
     }
 
     /// Room for so many columns.
@@ -60,7 +69,7 @@ impl BitRows {
         for (to, from) in words.chunks_exact_mut(wider).zip(self.words.chunks_exact(self.stride)) {
             to[..self.stride].copy_from_slice(from);
         }
-        *self = BitRows { words, stride: wider };
+        *self = BitRows { words: Arc::new(words), stride: wider };
     }
 }
 
@@ -129,30 +138,61 @@ impl RuleDetail {
     }
 }
 
-/// The rules about one group in one direction.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct SubjectList {
-    /// Admin tier by priority, then NetworkPolicies by name, then Baseline by priority.
-    pub(crate) rules: Vec<u32>,
-    /// Where the Admin tier ends.
-    pub(crate) admin: u32,
-    /// Where the NetworkPolicies end.
-    pub(crate) network: u32,
-    /// The NetworkPolicies that isolate it, by name.
-    pub(crate) isolating: Vec<u32>,
+/// The rules about one group in one direction, in one piece: where the Admin tier, the
+/// NetworkPolicies, the Baseline tier, the isolating policies and the foreign ones end,
+/// then all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SubjectList(Arc<[u32]>);
+
+/// The parts of a [`SubjectList`], in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Rules of the Admin tier, by priority.
+    Admin,
+    /// Rules of NetworkPolicies, by name.
+    Network,
+    /// Rules of the Baseline tier, by priority.
+    Baseline,
+    /// The NetworkPolicies that isolate the group, by name.
+    Isolating,
     /// Foreign objects that select it.
-    pub(crate) foreign: Vec<u32>,
+    Foreign,
+}
+
+const PARTS: usize = 5;
+
+impl From<Tier> for Part {
+    fn from(tier: Tier) -> Part {
+        match tier {
+            Tier::Admin => Part::Admin,
+            Tier::NetworkPolicy => Part::Network,
+            Tier::Baseline => Part::Baseline,
+        }
+    }
+}
+
+impl Default for SubjectList {
+    fn default() -> SubjectList {
+        SubjectList(Arc::from([0; PARTS]))
+    }
 }
 
 impl SubjectList {
-    /// The rules of one tier.
-    pub(crate) fn tier(&self, tier: Tier) -> &[u32] {
-        let (admin, network) = (self.admin as usize, self.network as usize);
-        match tier {
-            Tier::Admin => &self.rules[..admin],
-            Tier::NetworkPolicy => &self.rules[admin..network],
-            Tier::Baseline => &self.rules[network..],
+    pub(crate) fn part(&self, part: Part) -> &[u32] {
+        let (ends, all) = self.0.split_at(PARTS);
+        let part = part as usize;
+        let start = if part == 0 { 0 } else { ends[part - 1] };
+        &all[start as usize..ends[part] as usize]
+    }
+
+    /// With other members of a part.
+    pub(crate) fn with(&self, part: Part, members: Vec<u32>) -> SubjectList {
+        let mut all = vec![0; PARTS];
+        for other in [Part::Admin, Part::Network, Part::Baseline, Part::Isolating, Part::Foreign] {
+            all.extend_from_slice(if other == part { &members } else { self.part(other) });
+            all[other as usize] = (all.len() - PARTS) as u32;
         }
+        SubjectList(all.into())
     }
 }
 
@@ -176,13 +216,15 @@ impl PolicyMeta {
     }
 }
 
-/// All of one direction.
+/// All of one direction. Each table is copied when it changes while a reader holds it.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
     pub(crate) peers: BitRows,
     pub(crate) ports: BitRows,
-    pub(crate) rules: Vec<Rule>,
-    pub(crate) subjects: Vec<Arc<SubjectList>>,
+    /// Rules with something that the bits do not know.
+    special: Arc<Vec<u64>>,
+    rules: Arc<Vec<Rule>>,
+    subjects: Arc<Vec<SubjectList>>,
 }
 
 /// The number of no policy.
@@ -190,7 +232,40 @@ pub(crate) const NO_POLICY: u32 = u32::MAX;
 
 impl Tables {
     pub(crate) fn new() -> Tables {
-        Tables { peers: BitRows::new(), ports: BitRows::new(), rules: Vec::new(), subjects: Vec::new() }
+        Tables {
+            peers: BitRows::new(),
+            ports: BitRows::new(),
+            special: Arc::default(),
+            rules: Arc::default(),
+            subjects: Arc::default(),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub(crate) fn rule(&self, column: u32) -> Option<&Rule> {
+        self.rules.get(column as usize)
+    }
+
+    /// Whether the bits alone do not say if a rule matches.
+    pub(crate) fn special(&self) -> &[u64] {
+        &self.special
+    }
+
+    pub(crate) fn list(&self, group: u32) -> Option<&SubjectList> {
+        self.subjects.get(group as usize)
+    }
+
+    pub(crate) fn add_group(&mut self) {
+        Arc::make_mut(&mut self.subjects).push(SubjectList::default());
+    }
+
+    pub(crate) fn put_list(&mut self, group: u32, list: SubjectList) {
+        if let Some(place) = Arc::make_mut(&mut self.subjects).get_mut(group as usize) {
+            *place = list;
+        }
     }
 
     pub(crate) fn add_class(&mut self) {
@@ -206,9 +281,14 @@ impl Tables {
 
     /// Puts a rule into a column, which may be new.
     pub(crate) fn put_rule(&mut self, column: u32, rule: Rule) {
-        match self.rules.get_mut(column as usize) {
+        let special = Arc::make_mut(&mut self.special);
+        let (word, bit) = (column as usize / WORD, column as usize % WORD);
+        special.resize(special.len().max(word + 1), 0);
+        special[word] = (special[word] & !(1 << bit)) | (u64::from(rule.has_names || rule.has_domains) << bit);
+        let rules = Arc::make_mut(&mut self.rules);
+        match rules.get_mut(column as usize) {
             Some(place) => *place = rule,
-            None => self.rules.push(rule),
+            None => rules.push(rule),
         }
         self.peers.widen(self.rules.len());
         self.ports.widen(self.rules.len());
@@ -216,20 +296,19 @@ impl Tables {
 
     /// Sets a rule's bits, for each endpoint class and each port class.
     pub(crate) fn fill(&mut self, column: u32, peers: impl Iterator<Item = bool>, ports: impl Iterator<Item = bool>) {
-        (0u32..).zip(peers).for_each(|(row, value)| self.peers.set(row, column, value));
-        (0u32..).zip(ports).for_each(|(row, value)| self.ports.set(row, column, value));
+        self.peers.fill(column, peers);
+        self.ports.fill(column, ports);
     }
 
     /// One more class matches a rule.
     pub(crate) fn set_peer(&mut self, class: u32, column: u32) {
-        self.peers.set(class, column, true);
+        self.peers.set(class, column);
     }
 
     /// Frees a rule's column.
     pub(crate) fn clear_rule(&mut self, column: u32) {
-        (0..self.peers.rows() as u32).for_each(|row| self.peers.set(row, column, false));
-        (0..self.ports.rows() as u32).for_each(|row| self.ports.set(row, column, false));
-        if let Some(rule) = self.rules.get_mut(column as usize) {
+        self.fill(column, std::iter::repeat(false), std::iter::repeat(false));
+        if let Some(rule) = Arc::make_mut(&mut self.rules).get_mut(column as usize) {
             rule.policy = NO_POLICY;
             rule.detail = Arc::default();
         }
