@@ -34,7 +34,7 @@ pub use snapshot::{Endpoint, EndpointKind, RuleRef, Snapshot};
 
 use networks::Networks;
 use ports::PortClasses;
-use sets::{Sets, SetKey};
+use sets::{SetKey, Sets};
 use tables::Tables;
 
 /// A pod's namespace and name.
@@ -151,9 +151,15 @@ impl Engine {
 
     fn compiled(profile: Profile, cluster: Cluster, generation: u64, epoch: u32) -> Engine {
         let mut in_use = InUse::default();
-        let policies: BTreeMap<PolicyKey, Policy> =
-            cluster.policies.into_iter().map(|policy| (policy.key(), policy)).collect();
-        let lowered: Vec<_> = policies.values().map(|policy| lowering::lower(policy, &profile)).collect();
+        let policies: BTreeMap<PolicyKey, Policy> = cluster
+            .policies
+            .into_iter()
+            .map(|policy| (policy.key(), policy))
+            .collect();
+        let lowered: Vec<_> = policies
+            .values()
+            .map(|policy| lowering::lower(policy, &profile))
+            .collect();
         for policy in &lowered {
             in_use.add(policy);
         }
@@ -174,8 +180,18 @@ impl Engine {
     fn cluster(&self) -> Cluster {
         let namespace = |id: &u32| self.sets.namespaces[*id as usize].as_ref().clone();
         Cluster {
-            namespaces: self.declared.iter().filter_map(|name| self.namespaces.get(name)).map(namespace).collect(),
-            pods: self.pods.values().flat_map(HashMap::values).map(|entry| entry.pod.clone()).collect(),
+            namespaces: self
+                .declared
+                .iter()
+                .filter_map(|name| self.namespaces.get(name))
+                .map(namespace)
+                .collect(),
+            pods: self
+                .pods
+                .values()
+                .flat_map(HashMap::values)
+                .map(|entry| entry.pod.clone())
+                .collect(),
             nodes: self.nodes.values().map(|entry| entry.node.clone()).collect(),
             policies: self.policies.values().map(|(_, policy)| policy.clone()).collect(),
         }
@@ -264,7 +280,9 @@ impl Engine {
     fn tidy(&mut self) {
         const SMALL: usize = 4096;
         let groups = self.sets.group_count() as usize;
-        if groups > SMALL && groups > 2 * (self.pods.values().map(HashMap::len).sum::<usize>() + 3 * self.nodes.len()) {
+        if groups > SMALL
+            && groups > 2 * (self.pods.values().map(HashMap::len).sum::<usize>() + 3 * self.nodes.len())
+        {
             self.rebuild();
         }
     }
@@ -297,7 +315,11 @@ impl InUse {
         for set in policy.sets() {
             match set {
                 SetKey::Pods { pods, .. } => {
-                    self.pod_keys.extend(pods.iter().flat_map(|selector| selector.keys()).map(str::to_owned));
+                    self.pod_keys.extend(
+                        pods.iter()
+                            .flat_map(|selector| selector.keys())
+                            .map(str::to_owned),
+                    );
                 }
                 SetKey::Nodes(selector) => self.node_keys.extend(selector.keys().map(str::to_owned)),
             }

@@ -91,7 +91,10 @@ impl Namespace {
     /// A namespace with these labels and the one that the API server adds.
     pub fn new(name: &str, mut labels: Labels) -> Namespace {
         labels.insert(NAMESPACE_NAME_LABEL.into(), name.into());
-        Namespace { name: name.into(), labels }
+        Namespace {
+            name: name.into(),
+            labels,
+        }
     }
 }
 

@@ -26,8 +26,8 @@ pub mod selector;
 pub mod verdict;
 
 pub use engine::{
-    Cluster, Connection, Endpoint, EndpointKind, Engine, Explanation, MatchingRule, Memo, RuleRef, SideExplanation,
-    Snapshot,
+    Cluster, Connection, Endpoint, EndpointKind, Engine, Explanation, MatchingRule, Memo, RuleRef,
+    SideExplanation, Snapshot,
 };
 pub use facts::{NamedPort, Namespace, Node, Pod, Protocol};
 pub use policy::{Direction, Policy, PolicyKey, PolicyKind};

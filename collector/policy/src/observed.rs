@@ -29,7 +29,13 @@ pub struct Changed {
 
 /// The verdict about a record when policies or labels changed once, from what was
 /// evaluated before and after.
-pub fn across(before: Verdict, after: Verdict, record: Lifetime, change: Changed, profile: &Profile) -> Verdict {
+pub fn across(
+    before: Verdict,
+    after: Verdict,
+    record: Lifetime,
+    change: Changed,
+    profile: &Profile,
+) -> Verdict {
     let settled = change.latest.saturating_add(SETTLE);
     if record.end < change.earliest {
         return before;
@@ -37,7 +43,11 @@ pub fn across(before: Verdict, after: Verdict, record: Lifetime, change: Changed
     if record.opened >= settled {
         return after;
     }
-    let reason = if change.latest > change.earliest { Reason::Gap } else { Reason::Changed };
+    let reason = if change.latest > change.earliest {
+        Reason::Gap
+    } else {
+        Reason::Changed
+    };
     if record.opened < change.earliest && profile.running_connections() == RunningConnections::Kept {
         return before;
     }

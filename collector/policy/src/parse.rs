@@ -82,7 +82,11 @@ pub fn file(text: &str, namespace: &str) -> Result<Documents, ParseError> {
     let mut problems = Vec::new();
     for (index, value) in values.iter().enumerate() {
         for item in items(value) {
-            let mut reader = Reader { origin: Origin::File, document: index + 1, problems: Vec::new() };
+            let mut reader = Reader {
+                origin: Origin::File,
+                document: index + 1,
+                problems: Vec::new(),
+            };
             match reader.policy(item, namespace) {
                 Read::Policy(policy) => documents.policies.extend(policy),
                 Read::Other(kind) => *documents.skipped.entry(kind).or_default() += 1,
@@ -99,7 +103,11 @@ pub fn file(text: &str, namespace: &str) -> Result<Documents, ParseError> {
 /// One object of an API server, and what of it could not be understood. `None` if it is
 /// no policy or has no name.
 pub fn stored(object: &Value) -> (Option<Policy>, Vec<Problem>) {
-    let mut reader = Reader { origin: Origin::Stored, document: 0, problems: Vec::new() };
+    let mut reader = Reader {
+        origin: Origin::Stored,
+        document: 0,
+        problems: Vec::new(),
+    };
     match reader.policy(object, "") {
         Read::Policy(policy) => (policy, reader.problems),
         Read::Other(_) => (None, reader.problems),
@@ -108,7 +116,10 @@ pub fn stored(object: &Value) -> (Option<Policy>, Vec<Problem>) {
 
 /// The objects of a `List`, or the object itself; nothing of an empty document.
 fn items(value: &Value) -> &[Value] {
-    let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+    let is_list = value
+        .get("kind")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind.ends_with("List"));
     match value.get("items") {
         Some(Value::Array(items)) if is_list => items,
         _ if value.is_null() => &[],
@@ -155,9 +166,10 @@ impl Reader {
             ("policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy") => {
                 self.baseline_admin_network_policy(&mut object)
             }
-            ("policy.networking.k8s.io/v1alpha2" | "policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy") => {
-                self.cluster_network_policy(&mut object)
-            }
+            (
+                "policy.networking.k8s.io/v1alpha2" | "policy.networking.k8s.io/v1beta1",
+                "ClusterNetworkPolicy",
+            ) => self.cluster_network_policy(&mut object),
             _ => {
                 self.problem("apiVersion", format!("{kind} has no version {version}"));
                 return Read::Policy(None);
@@ -169,6 +181,10 @@ impl Reader {
 
     fn problem(&mut self, place: impl Into<String>, message: impl Into<String>) {
         let (place, message) = (place.into(), message.into());
-        self.problems.push(Problem { document: self.document, place, message });
+        self.problems.push(Problem {
+            document: self.document,
+            place,
+            message,
+        });
     }
 }

@@ -91,7 +91,11 @@ impl Policy {
             Policy::Cluster(policy) => (policy.kind, "", &policy.name),
             Policy::Foreign(object) => (PolicyKind::Foreign, object.namespace.as_str(), &object.name),
         };
-        PolicyKey { namespace: namespace.into(), name: name.clone(), kind }
+        PolicyKey {
+            namespace: namespace.into(),
+            name: name.clone(),
+            kind,
+        }
     }
 }
 
@@ -186,6 +190,9 @@ pub enum PortMatch {
     /// What the server's pod calls so.
     Named(String),
 }
+
+/// The greatest index that a rule is called by: all rules after it are called so too.
+pub const LAST_RULE: u16 = u16::MAX - 1;
 
 /// What decides first. Within a tier the lower priority number does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

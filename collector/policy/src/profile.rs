@@ -83,7 +83,10 @@ const DHCP_PORTS: [u16; 4] = [67, 68, 546, 547];
 impl Profile {
     /// That CNI as it is installed by default.
     pub fn of(cni: Cni) -> Profile {
-        Profile { cni, ..Profile::default() }
+        Profile {
+            cni,
+            ..Profile::default()
+        }
     }
 
     /// How named ports of NetworkPolicies are looked up.

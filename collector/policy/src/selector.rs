@@ -53,16 +53,20 @@ impl Selector {
 
     /// The keys that the selector asks for.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.requirements().iter().map(|requirement| requirement.key.as_str())
+        self.requirements()
+            .iter()
+            .map(|requirement| requirement.key.as_str())
     }
 
     /// A key and the values of which something selected has one; `None` if no
     /// requirement says so.
     pub(crate) fn indexed(&self) -> Option<(&str, &[String])> {
-        self.requirements().iter().find_map(|requirement| match &requirement.operator {
-            Operator::In(values) => Some((requirement.key.as_str(), values.as_slice())),
-            _ => None,
-        })
+        self.requirements()
+            .iter()
+            .find_map(|requirement| match &requirement.operator {
+                Operator::In(values) => Some((requirement.key.as_str(), values.as_slice())),
+                _ => None,
+            })
     }
 
     fn requirements(&self) -> &[Requirement] {

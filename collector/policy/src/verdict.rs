@@ -132,16 +132,83 @@ pub struct Side {
 
 impl Side {
     pub(crate) fn new(answer: Answer, reason: Reason) -> Side {
-        Side { answer, reason, decider: None, notes: Notes::default() }
+        Side {
+            answer,
+            reason,
+            decider: None,
+            notes: Notes::default(),
+        }
     }
 
     pub(crate) fn by(self, policy: u32, rule: Option<u16>) -> Side {
-        Side { decider: Some(Decider { policy, rule }), ..self }
+        Side {
+            decider: Some(Decider { policy, rule }),
+            ..self
+        }
     }
 
     pub(crate) fn by_profile(mut self) -> Side {
         self.notes.profile = true;
         self
+    }
+}
+
+/// A side in two words: who decided, and the rest.
+pub(crate) type PackedSide = (u32, u32);
+
+const ANSWERS: [Answer; 4] = [Answer::Allow, Answer::Deny, Answer::Unknown, Answer::NotJudged];
+const REASONS: [Reason; 16] = [
+    Reason::Rule,
+    Reason::Isolation,
+    Reason::Node,
+    Reason::SelfPod,
+    Reason::Default,
+    Reason::Host,
+    Reason::External,
+    Reason::Direction,
+    Reason::Identity,
+    Reason::Backend,
+    Reason::Changed,
+    Reason::Gap,
+    Reason::Protocol,
+    Reason::Domain,
+    Reason::Order,
+    Reason::Foreign,
+];
+/// Nobody decided; or a policy without a rule did.
+const NOBODY: u32 = u32::MAX;
+const NO_RULE: u16 = u16::MAX;
+
+impl Side {
+    /// A rule's index is at most [`crate::policy::LAST_RULE`].
+    pub(crate) fn packed(self) -> PackedSide {
+        let (policy, rule) = self
+            .decider
+            .map_or((NOBODY, None), |decider| (decider.policy, decider.rule));
+        let Notes {
+            block_hits_pods,
+            rewritten,
+            profile,
+        } = self.notes;
+        let notes = u32::from(block_hits_pods) | u32::from(rewritten) << 1 | u32::from(profile) << 2;
+        let rest = notes << 8 | (self.reason as u32) << 4 | self.answer as u32;
+        (policy, rest << 16 | u32::from(rule.unwrap_or(NO_RULE)))
+    }
+
+    pub(crate) fn unpacked((policy, rest): PackedSide) -> Side {
+        let (rule, rest) = (rest as u16, rest >> 16);
+        let is_noted = |bit: u32| rest >> (8 + bit) & 1 == 1;
+        let rule = (rule != NO_RULE).then_some(rule);
+        Side {
+            answer: ANSWERS[(rest & 3) as usize],
+            reason: REASONS[(rest >> 4 & 15) as usize],
+            decider: (policy != NOBODY).then_some(Decider { policy, rule }),
+            notes: Notes {
+                block_hits_pods: is_noted(0),
+                rewritten: is_noted(1),
+                profile: is_noted(2),
+            },
+        }
     }
 }
 
@@ -176,7 +243,13 @@ impl Verdict {
             }
             _ => (egress.answer, egress.reason),
         };
-        Verdict { answer, reason, egress, ingress, notes: egress.notes.with(ingress.notes) }
+        Verdict {
+            answer,
+            reason,
+            egress,
+            ingress,
+            notes: egress.notes.with(ingress.notes),
+        }
     }
 
     /// Not to be judged.

@@ -72,8 +72,10 @@ impl Engine {
     pub fn node(&self, name: &str, address: IpAddr) -> Endpoint {
         let outside = self.snapshot.outside(address);
         let entry = self.nodes.get(name);
-        let (group, class) =
-            entry.and_then(|entry| entry.classes.get(&address)).copied().unwrap_or((OUTSIDE, outside.class));
+        let (group, class) = entry
+            .and_then(|entry| entry.classes.get(&address))
+            .copied()
+            .unwrap_or((OUTSIDE, outside.class));
         let by_port = self.snapshot.profile.own_node_by_management_port();
         let is_exempt = |node: &Node| node.management.is_empty() || node.management.contains(&address);
         Endpoint {
@@ -94,7 +96,10 @@ impl Engine {
             .filter_map(|(namespace, name)| self.entry(namespace, name))
             .filter_map(|entry| self.pod_endpoint(entry, address))
             .collect();
-        let nodes = self.nodes.values().filter(|entry| entry.classes.contains_key(&address));
+        let nodes = self
+            .nodes
+            .values()
+            .filter(|entry| entry.classes.contains_key(&address));
         found.extend(nodes.map(|entry| self.node(&entry.node.name, address)));
         found
     }
@@ -153,7 +158,13 @@ impl Engine {
         let group_key = self.pod_group(&pod);
         let group = self.intern_group(group_key);
         let node = self.node_id(&pod.node);
-        let mut entry = PodEntry { pod, id, group, node, classes: BTreeMap::new() };
+        let mut entry = PodEntry {
+            pod,
+            id,
+            group,
+            node,
+            classes: BTreeMap::new(),
+        };
         if entry.is_on_pod_network() {
             for address in entry.pod.addresses.clone() {
                 entry.classes.insert(address, self.class(group, address));
@@ -210,13 +221,24 @@ impl Engine {
         ports.sort_unstable();
         ports.dedup();
         let namespace = self.namespace_id(&pod.namespace);
-        GroupKey::Pod { namespace, labels, ports, host_network: pod.host_network }
+        GroupKey::Pod {
+            namespace,
+            labels,
+            ports,
+            host_network: pod.host_network,
+        }
     }
 
     pub(super) fn put_node(&mut self, node: Node) {
         self.node_id(&node.name);
         let name = node.name.clone();
-        self.nodes.insert(name.clone(), NodeEntry { node, classes: BTreeMap::new() });
+        self.nodes.insert(
+            name.clone(),
+            NodeEntry {
+                node,
+                classes: BTreeMap::new(),
+            },
+        );
         self.refresh_node(&name);
     }
 
@@ -238,7 +260,11 @@ impl Engine {
                 (true, true) => self.host_namespaces(),
                 (true, false) => self.host_pods(name),
             };
-            let group = self.intern_group(GroupKey::Node { labels: labels.clone(), management, hosts });
+            let group = self.intern_group(GroupKey::Node {
+                labels: labels.clone(),
+                management,
+                hosts,
+            });
             for address in addresses {
                 classes.insert(*address, (group, self.class(group, *address)));
             }
@@ -250,15 +276,26 @@ impl Engine {
 
     fn host_namespaces(&self) -> Vec<u32> {
         let stands = |id: &u32| stands_for_host_network(&self.sets.namespaces[*id as usize]);
-        let declared = self.declared.iter().filter_map(|name| self.namespaces.get(name)).copied();
+        let declared = self
+            .declared
+            .iter()
+            .filter_map(|name| self.namespaces.get(name))
+            .copied();
         let mut found: Vec<u32> = declared.filter(stands).collect();
         found.sort_unstable();
         found
     }
 
     fn host_pods(&self, node: &str) -> Vec<u32> {
-        let here = |entry: &&PodEntry| entry.pod.host_network && !entry.pod.finished && entry.pod.node == node;
-        let mut found: Vec<u32> = self.pods.values().flat_map(HashMap::values).filter(here).map(|entry| entry.group).collect();
+        let here =
+            |entry: &&PodEntry| entry.pod.host_network && !entry.pod.finished && entry.pod.node == node;
+        let mut found: Vec<u32> = self
+            .pods
+            .values()
+            .flat_map(HashMap::values)
+            .filter(here)
+            .map(|entry| entry.group)
+            .collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -275,20 +312,31 @@ impl Engine {
     /// Tells the snapshot about a new group: its named ports, and the rules about it.
     pub(super) fn describe_group(&mut self, group: u32) {
         let (named, is_subject): (Arc<[NamedPort]>, bool) = match self.sets.group(group) {
-            GroupKey::Pod { ports, host_network, .. } => (ports.as_slice().into(), !host_network),
+            GroupKey::Pod {
+                ports, host_network, ..
+            } => (ports.as_slice().into(), !host_network),
             _ => (Arc::from([]), false),
         };
         let sets = self.sets.members(group).sets.clone();
         let policies: Vec<u32> = match is_subject {
-            true => sets.iter().flat_map(|set| &self.sets.set(*set).subjects).copied().collect(),
+            true => sets
+                .iter()
+                .flat_map(|set| &self.sets.set(*set).subjects)
+                .copied()
+                .collect(),
             false => Vec::new(),
         };
         let snapshot = self.change();
         Arc::make_mut(&mut snapshot.named).push(named);
-        snapshot.tables.iter_mut().for_each(super::tables::Tables::add_group);
+        snapshot
+            .tables
+            .iter_mut()
+            .for_each(super::tables::Tables::add_group);
         for id in policies {
             if let Some(meta) = snapshot.policies[id as usize].clone() {
-                DIRECTIONS.iter().for_each(|direction| snapshot.list_policy(group, id, &meta, *direction));
+                DIRECTIONS
+                    .iter()
+                    .for_each(|direction| snapshot.list_policy(group, id, &meta, *direction));
             }
         }
     }
@@ -313,16 +361,29 @@ impl Engine {
         for (side, tables) in snapshot.tables.iter_mut().enumerate() {
             tables.add_class();
             let rules = |set: &u32| self.sets.set(*set).peers[side].iter().copied();
-            membership.sets.iter().flat_map(rules).for_each(|rule| tables.set_peer(class, rule));
+            membership
+                .sets
+                .iter()
+                .flat_map(rules)
+                .for_each(|rule| tables.set_peer(class, rule));
             for rule in membership.hosts.iter().flat_map(rules) {
                 if tables.rule(rule).is_some_and(|rule| rule.network) {
                     tables.set_peer(class, rule);
                 }
             }
             let wide = &self.wide_rules[side];
-            wide.everyone.iter().for_each(|rule| tables.set_peer(class, *rule));
-            for rule in around.iter().filter_map(|network| wide.blocks.get(network)).flatten() {
-                if tables.rule(*rule).is_some_and(|rule| rule.detail.blocks_hold(around)) {
+            wide.everyone
+                .iter()
+                .for_each(|rule| tables.set_peer(class, *rule));
+            for rule in around
+                .iter()
+                .filter_map(|network| wide.blocks.get(network))
+                .flatten()
+            {
+                if tables
+                    .rule(*rule)
+                    .is_some_and(|rule| rule.detail.blocks_hold(around))
+                {
                     tables.set_peer(class, *rule);
                 }
             }
@@ -332,7 +393,9 @@ impl Engine {
 
     /// A class for what is outside, for each class of networks.
     pub(super) fn classes_outside(&mut self) {
-        let outside: Vec<u32> = (0..self.snapshot.networks.len()).map(|network| self.intern_class(OUTSIDE, network)).collect();
+        let outside: Vec<u32> = (0..self.snapshot.networks.len())
+            .map(|network| self.intern_class(OUTSIDE, network))
+            .collect();
         self.change().outside = Arc::new(outside);
     }
 
@@ -340,8 +403,11 @@ impl Engine {
     pub(super) fn reclassify(&mut self, added: &[IpNet]) {
         for network in added {
             let range = network.network()..=network.broadcast();
-            let moved: Vec<(IpAddr, Vec<PodKey>)> =
-                self.addresses.range(range).map(|(address, keys)| (*address, keys.clone())).collect();
+            let moved: Vec<(IpAddr, Vec<PodKey>)> = self
+                .addresses
+                .range(range)
+                .map(|(address, keys)| (*address, keys.clone()))
+                .collect();
             for (address, keys) in moved {
                 for key in keys {
                     let Some(group) = self.entry(&key.0, &key.1).map(|entry| entry.group) else {
@@ -356,7 +422,10 @@ impl Engine {
             }
         }
         let is_within = |address: &IpAddr| added.iter().any(|network| network.contains(address));
-        let nodes = self.nodes.iter().filter(|(_, entry)| entry.classes.keys().any(is_within));
+        let nodes = self
+            .nodes
+            .iter()
+            .filter(|(_, entry)| entry.classes.keys().any(is_within));
         let names: Vec<String> = nodes.map(|(name, _)| name.clone()).collect();
         names.iter().for_each(|name| self.refresh_node(name));
     }
@@ -364,5 +433,9 @@ impl Engine {
 
 fn cut(labels: &Labels, keys: &std::collections::BTreeSet<String>) -> Labels {
     let is_in_use = |(key, _): &(&String, &String)| keys.contains(*key);
-    labels.iter().filter(is_in_use).map(|(key, value)| (key.clone(), value.clone())).collect()
+    labels
+        .iter()
+        .filter(is_in_use)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }

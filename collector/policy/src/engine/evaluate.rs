@@ -43,7 +43,12 @@ impl Connection<'_> {
     }
 
     /// The connection that a record of replies belongs to.
-    pub fn of_reply(source: Endpoint, destination: Endpoint, protocol: u8, source_port: u16) -> Connection<'static> {
+    pub fn of_reply(
+        source: Endpoint,
+        destination: Endpoint,
+        protocol: u8,
+        source_port: u16,
+    ) -> Connection<'static> {
         Connection::new(destination, source, protocol, source_port)
     }
 }
@@ -51,7 +56,13 @@ impl Connection<'_> {
 impl Snapshot {
     /// The verdict about a connection.
     pub fn evaluate(&self, connection: &Connection<'_>) -> Verdict {
-        let Connection { client, server, protocol, port, .. } = *connection;
+        let Connection {
+            client,
+            server,
+            protocol,
+            port,
+            ..
+        } = *connection;
         let many = client.kind == EndpointKind::Many || server.kind == EndpointKind::Many;
         if !connection.primary_network || many || is_neighbour_talk(protocol, port) {
             return Verdict::not_judged();
@@ -85,7 +96,11 @@ impl Snapshot {
             None => Side::new(Answer::Allow, Reason::Default),
         };
         if to_itself && side.answer == Answer::Deny && self.profile.hairpin() == Hairpin::Unsaid {
-            side = Side { answer: Answer::Unknown, reason: Reason::Backend, ..side };
+            side = Side {
+                answer: Answer::Unknown,
+                reason: Reason::Backend,
+                ..side
+            };
         }
         side.notes.rewritten |= connection.client.kind == EndpointKind::Node && side.reason != Reason::Node;
         side
@@ -123,7 +138,9 @@ impl Snapshot {
             special: tables.special(),
             list,
             peer_row: tables.peers.row(peer.class),
-            port_row: tables.ports.row(self.ports.class(connection.protocol, connection.port)),
+            port_row: tables
+                .ports
+                .row(self.ports.class(connection.protocol, connection.port)),
         })
     }
 }

@@ -66,16 +66,28 @@ impl Snapshot {
         for tier in [Tier::Admin, Tier::NetworkPolicy, Tier::Baseline] {
             for number in question.list.part(tier.into()) {
                 let rule = &question.rules[*number as usize];
-                let decider = Decider { policy: rule.policy, rule: Some(rule.index) };
+                let decider = Decider {
+                    policy: rule.policy,
+                    rule: Some(rule.index),
+                };
                 let matched = question.matches(*number);
                 if let Some(found) = self.rule(decider, direction)
                     && matched != Match::No
                 {
                     let certain = matched == Match::Yes;
-                    matching.push(MatchingRule { tier, rule: found, action: rule.action, certain });
+                    matching.push(MatchingRule {
+                        tier,
+                        rule: found,
+                        action: rule.action,
+                        certain,
+                    });
                 }
             }
         }
-        SideExplanation { isolating: keys(question.list.part(Part::Isolating)), matching, foreign: keys(question.list.part(Part::Foreign)) }
+        SideExplanation {
+            isolating: keys(question.list.part(Part::Isolating)),
+            matching,
+            foreign: keys(question.list.part(Part::Foreign)),
+        }
     }
 }

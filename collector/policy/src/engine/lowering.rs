@@ -8,8 +8,8 @@ use super::ports::PortSpec;
 use super::sets::{NamespaceCondition, SetKey};
 use crate::facts::Protocol;
 use crate::policy::{
-    Action, ClusterPeer, ClusterPods, ClusterPolicy, ClusterRule, DIRECTIONS, Direction, ForeignPolicy, IpBlock,
-    NetworkPeer, NetworkPolicy, NetworkPort, NetworkRule, Policy, PortMatch, Tier,
+    Action, ClusterPeer, ClusterPods, ClusterPolicy, ClusterRule, DIRECTIONS, Direction, ForeignPolicy,
+    IpBlock, LAST_RULE, NetworkPeer, NetworkPolicy, NetworkPort, NetworkRule, Policy, PortMatch, Tier,
 };
 use crate::profile::{NamedPorts, Profile};
 
@@ -66,11 +66,15 @@ pub(crate) fn lower(policy: &Policy, profile: &Profile) -> Lowered {
     }
 }
 
+fn indices() -> impl Iterator<Item = u16> {
+    (0..LAST_RULE).chain(std::iter::repeat(LAST_RULE))
+}
+
 fn network(policy: &NetworkPolicy, profile: &Profile) -> Lowered {
     let own = NamespaceCondition::Named(policy.namespace.clone());
     let rules = |direction| match policy.isolates(direction) {
         false => Vec::new(),
-        true => (0..)
+        true => indices()
             .zip(policy.rules(direction))
             .map(|(index, rule)| network_rule(policy, rule, index, profile))
             .collect(),
@@ -78,7 +82,10 @@ fn network(policy: &NetworkPolicy, profile: &Profile) -> Lowered {
     Lowered {
         tier: Some(Tier::NetworkPolicy),
         priority: 0,
-        subject: SetKey::Pods { namespaces: own, pods: Some(policy.pods.clone()) },
+        subject: SetKey::Pods {
+            namespaces: own,
+            pods: Some(policy.pods.clone()),
+        },
         isolates: DIRECTIONS.map(|direction| policy.isolates(direction)),
         rules: DIRECTIONS.map(rules),
     }
@@ -99,13 +106,18 @@ fn network_rule(policy: &NetworkPolicy, rule: &NetworkRule, index: u16, profile:
                     Some(selector) => NamespaceCondition::Matching(selector.clone()),
                     None => NamespaceCondition::Named(policy.namespace.clone()),
                 };
-                lowered.sets.push(SetKey::Pods { namespaces, pods: pods.clone() });
+                lowered.sets.push(SetKey::Pods {
+                    namespaces,
+                    pods: pods.clone(),
+                });
             }
             NetworkPeer::Block(block) => lowered.blocks.push(block.clone()),
             NetworkPeer::Unknown => {}
         }
     }
-    rule.ports.iter().for_each(|port| network_port(&mut lowered, policy, port, profile));
+    rule.ports
+        .iter()
+        .for_each(|port| network_port(&mut lowered, policy, port, profile));
     lowered
 }
 
@@ -123,14 +135,22 @@ fn network_port(rule: &mut LoweredRule, policy: &NetworkPolicy, port: &NetworkPo
                     return rule.ports.push((protocol, 0, u16::MAX));
                 }
             };
-            rule.named.push(NamedMatch { name: name.clone(), protocol: Some(protocol), namespace });
+            rule.named.push(NamedMatch {
+                name: name.clone(),
+                protocol: Some(protocol),
+                namespace,
+            });
         }
     }
 }
 
 fn cluster(policy: &ClusterPolicy) -> Lowered {
-    let rules =
-        |direction| (0..).zip(policy.rules(direction)).map(|(index, rule)| cluster_rule(rule, index)).collect();
+    let rules = |direction| {
+        indices()
+            .zip(policy.rules(direction))
+            .map(|(index, rule)| cluster_rule(rule, index))
+            .collect()
+    };
     Lowered {
         tier: Some(policy.tier),
         priority: policy.priority,
@@ -148,14 +168,27 @@ fn cluster_pods(pods: &ClusterPods) -> SetKey {
 }
 
 fn cluster_rule(rule: &ClusterRule, index: u16) -> LoweredRule {
-    let base = LoweredRule { index, name: rule.name.clone(), ..LoweredRule::default() };
+    let base = LoweredRule {
+        index,
+        name: rule.name.clone(),
+        ..LoweredRule::default()
+    };
     if rule.peers.contains(&ClusterPeer::Unknown) {
         // fails closed: what accepts matches nothing, what denies or passes denies all
         let closed = rule.action != Action::Accept;
         let action = if closed { Action::Deny } else { Action::Accept };
-        return LoweredRule { action: Some(action), everyone: closed, all_ports: closed, ..base };
+        return LoweredRule {
+            action: Some(action),
+            everyone: closed,
+            all_ports: closed,
+            ..base
+        };
     }
-    let mut lowered = LoweredRule { action: Some(rule.action), all_ports: rule.ports.is_empty(), ..base };
+    let mut lowered = LoweredRule {
+        action: Some(rule.action),
+        all_ports: rule.ports.is_empty(),
+        ..base
+    };
     for peer in &rule.peers {
         match peer {
             ClusterPeer::Pods(pods) => lowered.sets.push(cluster_pods(pods)),
@@ -170,7 +203,11 @@ fn cluster_rule(rule: &ClusterRule, index: u16) -> LoweredRule {
             (PortMatch::All, Some(protocol)) => lowered.ports.push((protocol, 0, u16::MAX)),
             (PortMatch::Range(first, last), Some(protocol)) => lowered.ports.push((protocol, *first, *last)),
             (PortMatch::Named(name), protocol) => {
-                lowered.named.push(NamedMatch { name: name.clone(), protocol, namespace: None });
+                lowered.named.push(NamedMatch {
+                    name: name.clone(),
+                    protocol,
+                    namespace: None,
+                });
             }
             (_, None) => {}
         }
@@ -179,7 +216,10 @@ fn cluster_rule(rule: &ClusterRule, index: u16) -> LoweredRule {
 }
 
 fn whole(network: &IpNet) -> IpBlock {
-    IpBlock { cidr: *network, except: Vec::new() }
+    IpBlock {
+        cidr: *network,
+        except: Vec::new(),
+    }
 }
 
 fn foreign(object: &ForeignPolicy) -> Lowered {
@@ -191,7 +231,10 @@ fn foreign(object: &ForeignPolicy) -> Lowered {
     Lowered {
         tier: None,
         priority: 0,
-        subject: SetKey::Pods { namespaces, pods: Some(object.pods.clone()) },
+        subject: SetKey::Pods {
+            namespaces,
+            pods: Some(object.pods.clone()),
+        },
         isolates: [false, false],
         rules: [Vec::new(), Vec::new()],
     }
@@ -220,6 +263,8 @@ impl Lowered {
 
     /// The names of ports that are looked up at the server.
     pub(crate) fn port_names(&self) -> impl Iterator<Item = &str> {
-        self.all_rules().flat_map(|rule| &rule.named).map(|named| named.name.as_str())
+        self.all_rules()
+            .flat_map(|rule| &rule.named)
+            .map(|named| named.name.as_str())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::evaluate::Connection;
 use super::snapshot::{Endpoint, Snapshot};
-use crate::verdict::Verdict;
+use crate::verdict::{PackedSide, Side, Verdict};
 
 /// Places of the table; a power of two.
 const PLACES: usize = 1 << 16;
@@ -22,7 +22,12 @@ impl Key {
     fn of(connection: &Connection<'_>) -> Key {
         let (client, server) = (&connection.client, &connection.server);
         let end = |end: &Endpoint| (end.kind as u64) << 1 | u64::from(end.reaches_own_pods);
-        let flags = [client.pod == server.pod, client.node == server.node, connection.through_service, true];
+        let flags = [
+            client.pod == server.pod,
+            client.node == server.node,
+            connection.through_service,
+            true,
+        ];
         let flags = flags.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         let service = u64::from(connection.protocol) << 16 | u64::from(connection.port);
         Key {
@@ -37,28 +42,34 @@ impl Key {
     }
 }
 
+/// An empty place, or what is remembered.
+type Entry = (Key, [PackedSide; 2]);
+
 /// Evaluates with a memory of its own: one for each thread.
 #[derive(Debug)]
 pub struct Memo {
     snapshot: Arc<Snapshot>,
-    last: (Key, Verdict),
-    table: Vec<(Key, Verdict)>,
+    last: Entry,
+    table: Vec<Entry>,
 }
 
 impl Memo {
     /// An empty memory in front of a snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Memo {
-        let empty = (Key::default(), Verdict::not_judged());
-        Memo { snapshot, last: empty, table: vec![empty; PLACES] }
+        let empty = Entry::default();
+        Memo {
+            snapshot,
+            last: empty,
+            table: vec![empty; PLACES],
+        }
     }
 
-    /// Goes on with a newer snapshot; what is remembered of another generation is forgotten.
+    /// Goes on with a newer snapshot; what is remembered of the old one is forgotten.
     pub fn follow(&mut self, snapshot: Arc<Snapshot>) {
         if !Arc::ptr_eq(&self.snapshot, &snapshot) {
-            let empty = (Key::default(), Verdict::not_judged());
             self.snapshot = snapshot;
-            self.last = empty;
-            self.table.fill(empty);
+            self.last = Entry::default();
+            self.table.fill(self.last);
         }
     }
 
@@ -78,14 +89,15 @@ impl Memo {
             return self.snapshot.evaluate(connection);
         }
         let key = Key::of(connection);
-        if self.last.0 == key {
-            return self.last.1;
+        if self.last.0 != key {
+            let place = &mut self.table[key.place()];
+            if place.0 != key {
+                let verdict = self.snapshot.evaluate(connection);
+                *place = (key, [verdict.egress.packed(), verdict.ingress.packed()]);
+            }
+            self.last = *place;
         }
-        let place = &mut self.table[key.place()];
-        if place.0 != key {
-            *place = (key, self.snapshot.evaluate(connection));
-        }
-        self.last = *place;
-        self.last.1
+        let [egress, ingress] = self.last.1.map(Side::unpacked);
+        Verdict::of(egress, ingress)
     }
 }

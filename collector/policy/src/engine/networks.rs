@@ -33,7 +33,11 @@ struct Intervals {
 impl Intervals {
     fn class(&self, address: u128) -> u32 {
         let after = self.starts.partition_point(|start| *start <= address);
-        after.checked_sub(1).and_then(|at| self.classes.get(at)).copied().unwrap_or(NO_NETWORK)
+        after
+            .checked_sub(1)
+            .and_then(|at| self.classes.get(at))
+            .copied()
+            .unwrap_or(NO_NETWORK)
     }
 
     /// From here on it is this class.
@@ -109,7 +113,12 @@ impl Networks {
             .zip(&self.blocks)
             .filter(|(_, network)| family(network))
             .map(|(id, network)| {
-                (number(network.network()), network.prefix_len(), number(network.broadcast()), id)
+                (
+                    number(network.network()),
+                    network.prefix_len(),
+                    number(network.broadcast()),
+                    id,
+                )
             })
             .collect();
         blocks.sort_unstable();

@@ -13,8 +13,10 @@ use crate::policy::{Action, DIRECTIONS, Direction, Policy, PolicyKey, Tier};
 impl Engine {
     /// Adds networks: classes of addresses split, and who has such an address moves.
     pub(super) fn add_networks<'n>(&mut self, networks: impl Iterator<Item = &'n IpNet>) {
-        let new: Vec<IpNet> =
-            networks.filter(|network| self.snapshot.networks.id(network).is_none()).copied().collect();
+        let new: Vec<IpNet> = networks
+            .filter(|network| self.snapshot.networks.id(network).is_none())
+            .copied()
+            .collect();
         if new.is_empty() {
             return;
         }
@@ -40,7 +42,11 @@ impl Engine {
         let subject = self.sets.intern_set(&lowered.subject);
         self.sets.set_mut(subject).subjects.push(id);
         let rules = DIRECTIONS.map(|direction| {
-            lowered.rules(direction).iter().map(|rule| self.insert_rule(id, &lowered, rule, direction)).collect()
+            lowered
+                .rules(direction)
+                .iter()
+                .map(|rule| self.insert_rule(id, &lowered, rule, direction))
+                .collect()
         });
         let meta = Arc::new(PolicyMeta {
             key: policy.key(),
@@ -61,16 +67,28 @@ impl Engine {
         }
     }
 
-    fn insert_rule(&mut self, policy: u32, lowered: &Lowered, rule: &LoweredRule, direction: Direction) -> u32 {
+    fn insert_rule(
+        &mut self,
+        policy: u32,
+        lowered: &Lowered,
+        rule: &LoweredRule,
+        direction: Direction,
+    ) -> u32 {
         let side = direction as usize;
-        let column = self.free_rules[side].pop().unwrap_or(self.snapshot.tables[side].rules().len() as u32);
+        let column = self.free_rules[side]
+            .pop()
+            .unwrap_or(self.snapshot.tables[side].rules().len() as u32);
         let mut sets: Vec<u32> = rule.sets.iter().map(|set| self.sets.intern_set(set)).collect();
         sets.sort_unstable();
         sets.dedup();
         for set in &sets {
             self.sets.set_mut(*set).peers[side].push(column);
         }
-        let ports = rule.ports.iter().filter_map(|spec| self.add_ports(*spec)).collect();
+        let ports = rule
+            .ports
+            .iter()
+            .filter_map(|spec| self.add_ports(*spec))
+            .collect();
         let detail = RuleDetail::new(rule, sets, ports, &self.snapshot.networks);
         let rule = Rule {
             policy,
@@ -90,7 +108,10 @@ impl Engine {
         if self.snapshot.ports.id(&spec).is_none() {
             let snapshot = self.change();
             for class in Arc::make_mut(&mut snapshot.ports).add(spec) {
-                snapshot.tables.iter_mut().for_each(|tables| tables.add_port_class(Some(class)));
+                snapshot
+                    .tables
+                    .iter_mut()
+                    .for_each(|tables| tables.add_port_class(Some(class)));
             }
         }
         self.snapshot.ports.id(&spec)
@@ -102,11 +123,15 @@ impl Engine {
         for set in &detail.sets {
             let set = self.sets.set(*set);
             let hosts = set.hosts.iter().filter(|_| rule.network);
-            set.groups.iter().chain(hosts).for_each(|group| in_sets[*group as usize] = true);
+            set.groups
+                .iter()
+                .chain(hosts)
+                .for_each(|group| in_sets[*group as usize] = true);
         }
         let networks = Arc::clone(&self.snapshot.networks);
-        let in_blocks: Vec<bool> =
-            (0..networks.len()).map(|class| detail.blocks_hold(networks.around(class))).collect();
+        let in_blocks: Vec<bool> = (0..networks.len())
+            .map(|class| detail.blocks_hold(networks.around(class)))
+            .collect();
         let ports = Arc::clone(&self.snapshot.ports);
         self.wide_rules[side].put(column, &detail);
         let snapshot = Arc::make_mut(&mut self.snapshot);
@@ -130,7 +155,10 @@ impl Engine {
             return;
         };
         let groups = self.sets.set(meta.subject).groups.clone();
-        self.sets.set_mut(meta.subject).subjects.retain(|policy| *policy != id);
+        self.sets
+            .set_mut(meta.subject)
+            .subjects
+            .retain(|policy| *policy != id);
         for direction in DIRECTIONS {
             let side = direction as usize;
             for group in &groups {
@@ -163,7 +191,8 @@ impl Snapshot {
         let rank = |policy: u32| self.policies[policy as usize].as_deref().map(PolicyMeta::rank);
         let is_before = |policy: u32| rank(policy) < Some(meta.rank());
         let of_rule = |rule: u32| tables.rule(rule).is_some_and(|rule| is_before(rule.policy));
-        let inserted = |members: &[u32], at: usize, new: &[u32]| [&members[..at], new, &members[at..]].concat();
+        let inserted =
+            |members: &[u32], at: usize, new: &[u32]| [&members[..at], new, &members[at..]].concat();
         let mut changed = None;
         match meta.tier {
             None => changed = Some(list.with(Part::Foreign, [list.part(Part::Foreign), &[id]].concat())),
@@ -191,7 +220,11 @@ impl Snapshot {
             return;
         };
         let without = |part: Part, gone: &[u32]| {
-            list.part(part).iter().copied().filter(|member| !gone.contains(member)).collect()
+            list.part(part)
+                .iter()
+                .copied()
+                .filter(|member| !gone.contains(member))
+                .collect()
         };
         let changed = match meta.tier {
             None => list.with(Part::Foreign, without(Part::Foreign, &[id])),

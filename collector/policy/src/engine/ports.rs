@@ -30,7 +30,12 @@ impl Default for PortClasses {
         let whole = |protocol: Protocol| Arc::new(vec![OTHER + 1 + protocol as u32; PORTS as usize]);
         PortClasses {
             tables: PROTOCOLS.map(whole),
-            classes: vec![(Vec::new(), 0), (Vec::new(), PORTS), (Vec::new(), PORTS), (Vec::new(), PORTS)],
+            classes: vec![
+                (Vec::new(), 0),
+                (Vec::new(), PORTS),
+                (Vec::new(), PORTS),
+                (Vec::new(), PORTS),
+            ],
             specs: HashMap::default(),
         }
     }
@@ -40,7 +45,10 @@ impl PortClasses {
     /// The class of a port; for other protocols the port is of no matter.
     pub(crate) fn class(&self, protocol: u8, port: u16) -> u32 {
         let table = Protocol::of(protocol).map(|protocol| &self.tables[protocol as usize]);
-        table.and_then(|table| table.get(usize::from(port))).copied().unwrap_or(OTHER)
+        table
+            .and_then(|table| table.get(usize::from(port)))
+            .copied()
+            .unwrap_or(OTHER)
     }
 
     /// How many classes there are.
@@ -55,7 +63,10 @@ impl PortClasses {
 
     /// Whether one of these ranges is around a class.
     pub(crate) fn is_within(&self, class: u32, specs: &[u32]) -> bool {
-        let around = self.classes.get(class as usize).map_or(&[][..], |(around, _)| around);
+        let around = self
+            .classes
+            .get(class as usize)
+            .map_or(&[][..], |(around, _)| around);
         around.iter().any(|spec| specs.contains(spec))
     }
 

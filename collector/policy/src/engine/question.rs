@@ -68,7 +68,11 @@ impl Question<'_> {
         let mut side = self.cluster_tier(self.list.part(Part::Admin), &|| self.network_tier());
         if side.answer == Answer::Deny && is_icmp_error(self.connection.protocol, self.connection.port) {
             // it may belong to a connection that is allowed
-            side = Side { answer: Answer::Unknown, reason: Reason::Protocol, ..side };
+            side = Side {
+                answer: Answer::Unknown,
+                reason: Reason::Protocol,
+                ..side
+            };
         }
         side.notes.profile |= self.is_on_one_node() && !self.peer.reaches_own_pods;
         side
@@ -80,7 +84,11 @@ impl Question<'_> {
         };
         if self.is_own_node() {
             let side = Side::new(Answer::Allow, Reason::Node);
-            return if self.direction == Direction::Egress { side.by_profile() } else { side };
+            return if self.direction == Direction::Egress {
+                side.by_profile()
+            } else {
+                side
+            };
         }
         let (profile, protocol) = (&self.snapshot.profile, self.connection.protocol);
         let is_other = Protocol::of(protocol).is_none();
@@ -103,7 +111,10 @@ impl Question<'_> {
                     break;
                 }
                 Match::Maybe(reason) if side.answer == Answer::Deny => {
-                    side = Side { reason, ..self.decided(*rule, Answer::Unknown) };
+                    side = Side {
+                        reason,
+                        ..self.decided(*rule, Answer::Unknown)
+                    };
                 }
                 Match::Maybe(_) => {}
             }
@@ -113,7 +124,11 @@ impl Question<'_> {
 
     fn baseline_tier(&self) -> Side {
         self.cluster_tier(self.list.part(Part::Baseline), &|| {
-            let reason = if self.is_own_node() { Reason::Node } else { Reason::Default };
+            let reason = if self.is_own_node() {
+                Reason::Node
+            } else {
+                Reason::Default
+            };
             Side::new(Answer::Allow, reason)
         })
     }
@@ -124,7 +139,10 @@ impl Question<'_> {
             return next();
         };
         let priority = self.priority(rules[at]);
-        let length = rules[at..].iter().take_while(|rule| self.priority(**rule) == priority).count();
+        let length = rules[at..]
+            .iter()
+            .take_while(|rule| self.priority(**rule) == priority)
+            .count();
         let (level, later) = rules[at..].split_at(length);
         let mut outcomes = Outcomes::default();
         let mut certain = None;
@@ -160,7 +178,8 @@ impl Question<'_> {
 
     fn priority(&self, rule: u32) -> u16 {
         let meta = self.snapshot.policies.get(self.rule(rule).policy as usize);
-        meta.and_then(Option::as_deref).map_or(u16::MAX, |meta| meta.priority)
+        meta.and_then(Option::as_deref)
+            .map_or(u16::MAX, |meta| meta.priority)
     }
 
     fn is_on_one_node(&self) -> bool {
@@ -182,6 +201,7 @@ impl Question<'_> {
     }
 
     /// Whether a rule matches: two bits, and for the few rules with names more.
+    #[inline]
     pub(super) fn matches(&self, number: u32) -> Match {
         let bits = (is_set(self.peer_row, number), is_set(self.port_row, number));
         match bits {
@@ -216,7 +236,10 @@ impl Question<'_> {
         let Some(names) = self.connection.domains else {
             return Match::Maybe(Reason::Domain);
         };
-        let hit = rule.domains.iter().any(|pattern| names.iter().any(|name| is_domain(pattern, name)));
+        let hit = rule
+            .domains
+            .iter()
+            .any(|pattern| names.iter().any(|name| is_domain(pattern, name)));
         if hit { Match::Yes } else { Match::No }
     }
 
@@ -224,7 +247,10 @@ impl Question<'_> {
         let Some(protocol) = Protocol::of(self.connection.protocol) else {
             return Match::No;
         };
-        let all = rule.named.iter().filter(|named| named.protocol.is_none_or(|wanted| wanted == protocol));
+        let all = rule
+            .named
+            .iter()
+            .filter(|named| named.protocol.is_none_or(|wanted| wanted == protocol));
         let mut result = Match::No;
         for named in all {
             match self.named_port(named, protocol) {
@@ -264,7 +290,10 @@ impl Question<'_> {
     fn decided(&self, number: u32, answer: Answer) -> Side {
         let rule = self.rule(number);
         let mut side = Side::new(answer, Reason::Rule).by(rule.policy, Some(rule.index));
-        let by_block = || rule.detail.blocks_hold(self.snapshot.networks.around(self.peer.network));
+        let by_block = || {
+            rule.detail
+                .blocks_hold(self.snapshot.networks.around(self.peer.network))
+        };
         let has_blocks = !rule.detail.blocks.is_empty();
         side.notes.block_hits_pods = has_blocks && self.peer.kind == EndpointKind::Pod && by_block();
         let by_host = rule.network && self.peer.kind == EndpointKind::Node && !rule.detail.everyone;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
-use crate::facts::{Namespace, NamedPort};
+use crate::facts::{NamedPort, Namespace};
 use crate::profile::{HOST_NETWORK_LABEL, HOST_NETWORK_NAMESPACES};
 use crate::selector::{Labels, Selector};
 
@@ -214,7 +214,12 @@ impl Sets {
     fn index(&mut self, id: u32, key: &SetKey) {
         let labels = |selector: &Selector| {
             let (key, values) = selector.indexed()?;
-            Some(values.iter().map(|value| (key.to_owned(), value.clone())).collect::<Vec<_>>())
+            Some(
+                values
+                    .iter()
+                    .map(|value| (key.to_owned(), value.clone()))
+                    .collect::<Vec<_>>(),
+            )
         };
         let (namespaces, pods) = match key {
             SetKey::Nodes(_) => return self.of_nodes.push(id),
@@ -227,9 +232,13 @@ impl Sets {
             NamespaceCondition::Matching(selector) => selector,
         };
         if let Some(labels) = pods.as_ref().and_then(labels) {
-            labels.into_iter().for_each(|label| self.by_label.entry(label).or_default().push(id));
+            labels
+                .into_iter()
+                .for_each(|label| self.by_label.entry(label).or_default().push(id));
         } else if let Some(labels) = labels(namespace) {
-            labels.into_iter().for_each(|label| self.by_namespace_label.entry(label).or_default().push(id));
+            labels
+                .into_iter()
+                .for_each(|label| self.by_namespace_label.entry(label).or_default().push(id));
         } else {
             self.others.push(id);
         }
@@ -239,17 +248,24 @@ impl Sets {
         let mut membership = Membership::default();
         match key {
             GroupKey::Outside => {}
-            GroupKey::Pod { namespace, labels, .. } => {
+            GroupKey::Pod {
+                namespace, labels, ..
+            } => {
                 let namespace = &self.namespaces[*namespace as usize];
                 membership.sets = self.candidates(namespace, labels);
-                membership.sets.retain(|set| self.is_member(&self.sets[*set as usize].key, key));
+                membership
+                    .sets
+                    .retain(|set| self.is_member(&self.sets[*set as usize].key, key));
             }
             GroupKey::Node { .. } => {
                 membership.sets = self.of_nodes.clone();
-                membership.sets.retain(|set| self.is_member(&self.sets[*set as usize].key, key));
+                membership
+                    .sets
+                    .retain(|set| self.is_member(&self.sets[*set as usize].key, key));
                 let all = 0..self.sets.len() as u32;
-                membership.hosts =
-                    all.filter(|set| self.is_host_member(&self.sets[*set as usize].key, key)).collect();
+                membership.hosts = all
+                    .filter(|set| self.is_host_member(&self.sets[*set as usize].key, key))
+                    .collect();
             }
         }
         membership.sets.sort_unstable();
@@ -260,7 +276,10 @@ impl Sets {
     fn candidates(&self, namespace: &Namespace, labels: &Labels) -> Vec<u32> {
         let mut candidates = self.others.clone();
         candidates.extend(self.by_namespace.get(&namespace.name).into_iter().flatten());
-        for (index, labels) in [(&self.by_label, labels), (&self.by_namespace_label, &namespace.labels)] {
+        for (index, labels) in [
+            (&self.by_label, labels),
+            (&self.by_namespace_label, &namespace.labels),
+        ] {
             for (key, value) in labels {
                 candidates.extend(index.get(&(key.clone(), value.clone())).into_iter().flatten());
             }
@@ -270,12 +289,20 @@ impl Sets {
 
     fn is_member(&self, set: &SetKey, group: &GroupKey) -> bool {
         match (set, group) {
-            (SetKey::Pods { namespaces, .. }, GroupKey::Pod { namespace, labels, .. }) => {
-                namespaces.holds(&self.namespaces[*namespace as usize]) && set.pods_match(labels)
-            }
-            (SetKey::Nodes(selector), GroupKey::Node { labels, management: false, .. }) => {
-                selector.matches(labels)
-            }
+            (
+                SetKey::Pods { namespaces, .. },
+                GroupKey::Pod {
+                    namespace, labels, ..
+                },
+            ) => namespaces.holds(&self.namespaces[*namespace as usize]) && set.pods_match(labels),
+            (
+                SetKey::Nodes(selector),
+                GroupKey::Node {
+                    labels,
+                    management: false,
+                    ..
+                },
+            ) => selector.matches(labels),
             _ => false,
         }
     }
@@ -283,12 +310,22 @@ impl Sets {
     /// By its port a node is in a set of whole namespaces, by its addresses in one that
     /// selects pods.
     fn is_host_member(&self, set: &SetKey, group: &GroupKey) -> bool {
-        let (SetKey::Pods { namespaces, pods }, GroupKey::Node { management, hosts, .. }) = (set, group) else {
+        let (
+            SetKey::Pods { namespaces, pods },
+            GroupKey::Node {
+                management, hosts, ..
+            },
+        ) = (set, group)
+        else {
             return false;
         };
         match (management, pods) {
-            (true, None) => hosts.iter().any(|namespace| namespaces.holds(&self.namespaces[*namespace as usize])),
-            (false, Some(_)) => hosts.iter().any(|pod| self.is_member(set, &self.groups[*pod as usize])),
+            (true, None) => hosts
+                .iter()
+                .any(|namespace| namespaces.holds(&self.namespaces[*namespace as usize])),
+            (false, Some(_)) => hosts
+                .iter()
+                .any(|pod| self.is_member(set, &self.groups[*pod as usize])),
             _ => false,
         }
     }

@@ -110,7 +110,11 @@ impl Snapshot {
     pub fn outside(&self, address: IpAddr) -> Endpoint {
         let network = self.networks.class(address);
         let class = self.outside.get(network as usize).copied().unwrap_or_default();
-        let kind = if is_group_address(address) { EndpointKind::Many } else { EndpointKind::Outside };
+        let kind = if is_group_address(address) {
+            EndpointKind::Many
+        } else {
+            EndpointKind::Outside
+        };
         Endpoint {
             kind,
             epoch: self.epoch,
@@ -125,12 +129,18 @@ impl Snapshot {
 
     /// The address of a Service, which no policy ever sees: what counts is the pod behind.
     pub fn service(&self, address: IpAddr) -> Endpoint {
-        Endpoint { kind: EndpointKind::Service, ..self.outside(address) }
+        Endpoint {
+            kind: EndpointKind::Service,
+            ..self.outside(address)
+        }
     }
 
     /// The policy of a [`crate::Decider`].
     pub fn policy(&self, policy: u32) -> Option<&PolicyKey> {
-        self.policies.get(policy as usize)?.as_deref().map(|meta| &meta.key)
+        self.policies
+            .get(policy as usize)?
+            .as_deref()
+            .map(|meta| &meta.key)
     }
 
     /// The rule of a [`crate::Decider`], by name.
@@ -143,6 +153,11 @@ impl Snapshot {
             .and_then(|rule| tables.rule(*rule))
             .map(|rule| rule.detail.name.clone())
             .unwrap_or_default();
-        Some(RuleRef { policy: meta.key.clone(), direction, index: decider.rule, name })
+        Some(RuleRef {
+            policy: meta.key.clone(),
+            direction,
+            index: decider.rule,
+            name,
+        })
     }
 }

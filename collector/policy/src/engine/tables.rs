@@ -11,6 +11,10 @@ use crate::policy::{Action, IpBlock, PolicyKey, Tier};
 
 /// Bits in a word.
 const WORD: usize = 64;
+/// Words in a cache line.
+const LINE: usize = 8;
+/// Rows that a copy has room for.
+const SPARE_ROWS: usize = 64;
 
 /// Rows of bits of equal length.
 #[derive(Debug, Clone)]
@@ -22,7 +26,10 @@ pub(crate) struct BitRows {
 
 impl BitRows {
     fn new() -> BitRows {
-        BitRows { words: Arc::default(), stride: 1 }
+        BitRows {
+            words: Arc::default(),
+            stride: 1,
+        }
     }
 
     /// One row; all zero where there is none.
@@ -35,25 +42,38 @@ impl BitRows {
         self.words.len() / self.stride
     }
 
+    /// The words, copied if a reader holds them, with room for some rows more.
+    fn words_mut(&mut self) -> &mut Vec<u64> {
+        if Arc::get_mut(&mut self.words).is_none() {
+            let mut words = Vec::with_capacity(self.words.len() + SPARE_ROWS * self.stride);
+            words.extend_from_slice(&self.words);
+            self.words = Arc::new(words);
+        }
+        Arc::make_mut(&mut self.words)
+    }
+
     fn push(&mut self) {
         let length = self.words.len() + self.stride;
-        Arc::make_mut(&mut self.words).resize(length, 0);
+        self.words_mut().resize(length, 0);
     }
 
     fn push_copy(&mut self, row: u32) {
         let start = row as usize * self.stride;
-        Arc::make_mut(&mut self.words).extend_from_within(start..start + self.stride);
+        let end = start + self.stride;
+        self.words_mut().extend_from_within(start..end);
     }
 
     fn set(&mut self, row: u32, column: u32) {
         let (word, bit) = (column as usize / WORD, column as usize % WORD);
-        Arc::make_mut(&mut self.words)[row as usize * self.stride + word] |= 1 << bit;
+        let at = row as usize * self.stride + word;
+        self.words_mut()[at] |= 1 << bit;
     }
 
     /// Sets a column from the first row on.
     fn fill(&mut self, column: u32, values: impl Iterator<Item = bool>) {
         let (word, bit) = (column as usize / WORD, column as usize % WORD);
-        let rows = Arc::make_mut(&mut self.words).chunks_exact_mut(self.stride);
+        let stride = self.stride;
+        let rows = self.words_mut().chunks_exact_mut(stride);
         for (row, value) in rows.zip(values) {
             row[word] = (row[word] & !(1 << bit)) | (u64::from(value) << bit);
         }
@@ -64,18 +84,27 @@ impl BitRows {
         if columns <= self.stride * WORD {
             return;
         }
-        let wider = columns.div_ceil(WORD).next_power_of_two();
+        // an odd number of cache lines: the same column of many rows is in many cache sets
+        let lines = columns.div_ceil(WORD * LINE);
+        let wider = ((lines + lines / 8) | 1) * LINE;
         let mut words = vec![0; self.rows() * wider];
-        for (to, from) in words.chunks_exact_mut(wider).zip(self.words.chunks_exact(self.stride)) {
+        for (to, from) in words
+            .chunks_exact_mut(wider)
+            .zip(self.words.chunks_exact(self.stride))
+        {
             to[..self.stride].copy_from_slice(from);
         }
-        *self = BitRows { words: Arc::new(words), stride: wider };
+        *self = BitRows {
+            words: Arc::new(words),
+            stride: wider,
+        };
     }
 }
 
 /// Whether a column's bit is set in a row.
 pub(crate) fn is_set(row: &[u64], column: u32) -> bool {
-    row.get(column as usize / WORD).is_some_and(|word| word >> (column as usize % WORD) & 1 == 1)
+    row.get(column as usize / WORD)
+        .is_some_and(|word| word >> (column as usize % WORD) & 1 == 1)
 }
 
 /// A rule as evaluation reads it. A rule without a policy is free.
@@ -111,7 +140,12 @@ pub(crate) struct RuleDetail {
 
 impl RuleDetail {
     /// From the one form, with the numbers of what it names.
-    pub(crate) fn new(rule: &LoweredRule, sets: Vec<u32>, ports: Vec<u32>, networks: &Networks) -> RuleDetail {
+    pub(crate) fn new(
+        rule: &LoweredRule,
+        sets: Vec<u32>,
+        ports: Vec<u32>,
+        networks: &Networks,
+    ) -> RuleDetail {
         let id = |network: &IpNet| networks.id(network);
         let block = |block: &IpBlock| {
             let except = block.except.iter().filter_map(id).collect();
@@ -134,7 +168,9 @@ impl RuleDetail {
     /// that block is.
     pub(crate) fn blocks_hold(&self, around: &[u32]) -> bool {
         let within = |network: &u32| around.binary_search(network).is_ok();
-        self.blocks.iter().any(|(cidr, except)| within(cidr) && !except.iter().any(within))
+        self.blocks
+            .iter()
+            .any(|(cidr, except)| within(cidr) && !except.iter().any(within))
     }
 }
 
@@ -188,7 +224,13 @@ impl SubjectList {
     /// With other members of a part.
     pub(crate) fn with(&self, part: Part, members: Vec<u32>) -> SubjectList {
         let mut all = vec![0; PARTS];
-        for other in [Part::Admin, Part::Network, Part::Baseline, Part::Isolating, Part::Foreign] {
+        for other in [
+            Part::Admin,
+            Part::Network,
+            Part::Baseline,
+            Part::Isolating,
+            Part::Foreign,
+        ] {
             all.extend_from_slice(if other == part { &members } else { self.part(other) });
             all[other as usize] = (all.len() - PARTS) as u32;
         }
@@ -284,7 +326,8 @@ impl Tables {
         let special = Arc::make_mut(&mut self.special);
         let (word, bit) = (column as usize / WORD, column as usize % WORD);
         special.resize(special.len().max(word + 1), 0);
-        special[word] = (special[word] & !(1 << bit)) | (u64::from(rule.has_names || rule.has_domains) << bit);
+        special[word] =
+            (special[word] & !(1 << bit)) | (u64::from(rule.has_names || rule.has_domains) << bit);
         let rules = Arc::make_mut(&mut self.rules);
         match rules.get_mut(column as usize) {
             Some(place) => *place = rule,
@@ -295,7 +338,12 @@ impl Tables {
     }
 
     /// Sets a rule's bits, for each endpoint class and each port class.
-    pub(crate) fn fill(&mut self, column: u32, peers: impl Iterator<Item = bool>, ports: impl Iterator<Item = bool>) {
+    pub(crate) fn fill(
+        &mut self,
+        column: u32,
+        peers: impl Iterator<Item = bool>,
+        ports: impl Iterator<Item = bool>,
+    ) {
         self.peers.fill(column, peers);
         self.ports.fill(column, ports);
     }

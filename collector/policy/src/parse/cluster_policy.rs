@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::object::Object;
 use super::Reader;
+use super::object::Object;
 use crate::facts::Protocol;
 use crate::policy::{
     Action, BASELINE_ADMIN_PRIORITY, ClusterPeer, ClusterPods, ClusterPolicy, ClusterPort, ClusterRule,
@@ -35,16 +35,33 @@ struct Schema {
     pass: bool,
 }
 
-const ADMIN: Schema = Schema { most: 100, accept: "Allow", alpha1: true, pass: true };
+const ADMIN: Schema = Schema {
+    most: 100,
+    accept: "Allow",
+    alpha1: true,
+    pass: true,
+};
 const BASELINE: Schema = Schema { pass: false, ..ADMIN };
-const CLUSTER: Schema = Schema { most: 25, accept: "Accept", alpha1: false, pass: true };
+const CLUSTER: Schema = Schema {
+    most: 25,
+    accept: "Accept",
+    alpha1: false,
+    pass: true,
+};
 
 impl Reader {
     pub(super) fn admin_network_policy(&mut self, object: &mut Object<'_>) -> Option<Policy> {
         let (_, name) = self.metadata(object)?;
         let mut spec = self.spec(object)?;
         let priority = self.priority(&mut spec);
-        Some(self.cluster_policy(spec, PolicyKind::AdminNetworkPolicy, name, Tier::Admin, priority, ADMIN))
+        Some(self.cluster_policy(
+            spec,
+            PolicyKind::AdminNetworkPolicy,
+            name,
+            Tier::Admin,
+            priority,
+            ADMIN,
+        ))
     }
 
     pub(super) fn baseline_admin_network_policy(&mut self, object: &mut Object<'_>) -> Option<Policy> {
@@ -64,12 +81,22 @@ impl Reader {
             Some("Admin") => Tier::Admin,
             Some("Baseline") => Tier::Baseline,
             word => {
-                self.problem("spec.tier", format!("{:?} is neither Admin nor Baseline", word.unwrap_or_default()));
+                self.problem(
+                    "spec.tier",
+                    format!("{:?} is neither Admin nor Baseline", word.unwrap_or_default()),
+                );
                 return None;
             }
         };
         let priority = self.priority(&mut spec);
-        Some(self.cluster_policy(spec, PolicyKind::ClusterNetworkPolicy, name, tier, priority, CLUSTER))
+        Some(self.cluster_policy(
+            spec,
+            PolicyKind::ClusterNetworkPolicy,
+            name,
+            tier,
+            priority,
+            CLUSTER,
+        ))
     }
 
     fn spec<'v>(&mut self, object: &mut Object<'v>) -> Option<Object<'v>> {
@@ -84,7 +111,8 @@ impl Reader {
         if spec.field("priority").is_none() {
             self.problem("spec.priority", "is missing");
         }
-        spec.number("priority", 0..=MOST_PRIORITY, self).unwrap_or_default()
+        spec.number("priority", 0..=MOST_PRIORITY, self)
+            .unwrap_or_default()
     }
 
     fn cluster_policy(
@@ -100,13 +128,24 @@ impl Reader {
             Some(subject) => self.subject(subject),
             None => {
                 self.problem("spec.subject", "is missing");
-                ClusterPods { namespaces: Selector::Unreadable, pods: None }
+                ClusterPods {
+                    namespaces: Selector::Unreadable,
+                    pods: None,
+                }
             }
         };
         let ingress = self.cluster_rules(&mut spec, Direction::Ingress, schema);
         let egress = self.cluster_rules(&mut spec, Direction::Egress, schema);
         spec.close(self);
-        Policy::Cluster(ClusterPolicy { kind, name, tier, priority, subject, ingress, egress })
+        Policy::Cluster(ClusterPolicy {
+            kind,
+            name,
+            tier,
+            priority,
+            subject,
+            ingress,
+            egress,
+        })
     }
 
     fn subject(&mut self, mut subject: Object<'_>) -> ClusterPods {
@@ -117,7 +156,10 @@ impl Reader {
             Ok([pods]) => pods,
             Err(_) => {
                 self.problem(place, "must have one of namespaces and pods");
-                ClusterPods { namespaces: Selector::Unreadable, pods: None }
+                ClusterPods {
+                    namespaces: Selector::Unreadable,
+                    pods: None,
+                }
             }
         }
     }
@@ -125,8 +167,13 @@ impl Reader {
     /// What `namespaces` and `pods` say; there should be one.
     fn cluster_pods(&mut self, object: &mut Object<'_>) -> Vec<ClusterPods> {
         let namespaces = self.selector_field(object, "namespaces");
-        let mut found: Vec<_> =
-            namespaces.into_iter().map(|namespaces| ClusterPods { namespaces, pods: None }).collect();
+        let mut found: Vec<_> = namespaces
+            .into_iter()
+            .map(|namespaces| ClusterPods {
+                namespaces,
+                pods: None,
+            })
+            .collect();
         if let Some(mut both) = object.object("pods", self) {
             let namespaces = self.selector_field(&mut both, "namespaceSelector");
             let pods = self.selector_field(&mut both, "podSelector");
@@ -135,32 +182,58 @@ impl Reader {
             }
             both.close(self);
             let namespaces = namespaces.unwrap_or_else(Selector::everything);
-            found.push(ClusterPods { namespaces, pods: pods.or(Some(Selector::Unreadable)) });
+            found.push(ClusterPods {
+                namespaces,
+                pods: pods.or(Some(Selector::Unreadable)),
+            });
         }
         found
     }
 
-    fn cluster_rules(&mut self, spec: &mut Object<'_>, direction: Direction, schema: Schema) -> Vec<ClusterRule> {
+    fn cluster_rules(
+        &mut self,
+        spec: &mut Object<'_>,
+        direction: Direction,
+        schema: Schema,
+    ) -> Vec<ClusterRule> {
         let name = match direction {
             Direction::Ingress => "ingress",
             Direction::Egress => "egress",
         };
         let items = spec.list(name, schema.most, self);
-        items.into_iter().map(|(place, value)| self.cluster_rule(value, place, direction, schema)).collect()
+        items
+            .into_iter()
+            .map(|(place, value)| self.cluster_rule(value, place, direction, schema))
+            .collect()
     }
 
-    fn cluster_rule(&mut self, value: &Value, place: String, direction: Direction, schema: Schema) -> ClusterRule {
+    fn cluster_rule(
+        &mut self,
+        value: &Value,
+        place: String,
+        direction: Direction,
+        schema: Schema,
+    ) -> ClusterRule {
         let mut rule = Object::new(value, place, self);
         let name = rule.text("name", self).unwrap_or_default().to_owned();
         if name.chars().count() > MOST_RULE_NAME {
-            self.problem(rule.at("name"), format!("has more than {MOST_RULE_NAME} characters"));
+            self.problem(
+                rule.at("name"),
+                format!("has more than {MOST_RULE_NAME} characters"),
+            );
         }
         let action = self.action(&mut rule, schema);
-        let word = if direction == Direction::Ingress { "from" } else { "to" };
+        let word = if direction == Direction::Ingress {
+            "from"
+        } else {
+            "to"
+        };
         let at = rule.at(word);
         let listed = rule.list(word, schema.most, self);
-        let mut peers: Vec<_> =
-            listed.into_iter().map(|(place, peer)| self.cluster_peer(peer, place, direction)).collect();
+        let mut peers: Vec<_> = listed
+            .into_iter()
+            .map(|(place, peer)| self.cluster_peer(peer, place, direction))
+            .collect();
         if peers.is_empty() {
             self.problem(at.as_str(), "must have at least one peer");
         }
@@ -172,7 +245,12 @@ impl Reader {
         if closed || action.is_none() {
             peers.push(ClusterPeer::Unknown);
         }
-        ClusterRule { name, action: action.unwrap_or(Action::Deny), peers, ports }
+        ClusterRule {
+            name,
+            action: action.unwrap_or(Action::Deny),
+            peers,
+            ports,
+        }
     }
 
     fn action(&mut self, rule: &mut Object<'_>, schema: Schema) -> Option<Action> {
@@ -197,15 +275,23 @@ impl Reader {
         peers: &[ClusterPeer],
         ports: &[ClusterPort],
     ) {
-        let names = peers.iter().any(|peer| matches!(peer, ClusterPeer::DomainNames(_)));
-        let no_pods = peers
+        let names = peers
             .iter()
-            .any(|p| matches!(p, ClusterPeer::Networks(_) | ClusterPeer::Nodes(_) | ClusterPeer::DomainNames(_)));
+            .any(|peer| matches!(peer, ClusterPeer::DomainNames(_)));
+        let no_pods = peers.iter().any(|p| {
+            matches!(
+                p,
+                ClusterPeer::Networks(_) | ClusterPeer::Nodes(_) | ClusterPeer::DomainNames(_)
+            )
+        });
         if names && action != Some(Action::Accept) {
             self.problem(rule.place(), "domain names are for rules that accept");
         }
         if no_pods && ports.iter().any(|port| matches!(port.port, PortMatch::Named(_))) {
-            self.problem(rule.place(), "networks, nodes and domain names have no named ports");
+            self.problem(
+                rule.place(),
+                "networks, nodes and domain names have no named ports",
+            );
         }
     }
 
@@ -214,19 +300,27 @@ impl Reader {
         if peer.is_empty() {
             self.problem(peer.place(), "must have a field");
         }
-        let mut found: Vec<_> = self.cluster_pods(&mut peer).into_iter().map(ClusterPeer::Pods).collect();
+        let mut found: Vec<_> = self
+            .cluster_pods(&mut peer)
+            .into_iter()
+            .map(ClusterPeer::Pods)
+            .collect();
         if direction == Direction::Egress {
             found.extend(self.selector_field(&mut peer, "nodes").map(ClusterPeer::Nodes));
             let networks = peer.list("networks", MOST_NETWORKS, self);
             if !networks.is_empty() {
-                let all: Option<Vec<_>> =
-                    networks.into_iter().map(|(place, value)| self.network(value, &place, true)).collect();
+                let all: Option<Vec<_>> = networks
+                    .into_iter()
+                    .map(|(place, value)| self.network(value, &place, true))
+                    .collect();
                 found.push(all.map_or(ClusterPeer::Unknown, ClusterPeer::Networks));
             }
             let names = peer.list("domainNames", MOST_NETWORKS, self);
             if !names.is_empty() {
-                let all: Option<Vec<_>> =
-                    names.into_iter().map(|(place, value)| self.domain_name(value, place)).collect();
+                let all: Option<Vec<_>> = names
+                    .into_iter()
+                    .map(|(place, value)| self.domain_name(value, place))
+                    .collect();
                 found.push(all.map_or(ClusterPeer::Unknown, ClusterPeer::DomainNames));
             }
         }
@@ -251,11 +345,16 @@ impl Reader {
             let ends = |c: char| c.is_ascii_alphanumeric();
             label.starts_with(ends)
                 && label.ends_with(ends)
-                && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+                && label
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
         };
         let good = labels.len() > 1 && labels.iter().all(is_label);
         if !good {
-            self.problem(place, format!("{value} is no domain name, exact or with *. before it"));
+            self.problem(
+                place,
+                format!("{value} is no domain name, exact or with *. before it"),
+            );
         }
         good.then(|| name.to_owned())
     }
@@ -284,7 +383,11 @@ impl Reader {
         if let Some(mut one) = port.object("portNumber", self) {
             let protocol = self.protocol(&mut one);
             let number = one.number("port", 1..=u16::MAX, self);
-            found.push(protocol.zip(number).map(|(protocol, n)| (protocol, PortMatch::Range(n, n))));
+            found.push(
+                protocol
+                    .zip(number)
+                    .map(|(protocol, n)| (protocol, PortMatch::Range(n, n))),
+            );
             one.close(self);
         }
         if let Some(mut range) = port.object("portRange", self) {
@@ -295,7 +398,12 @@ impl Reader {
         }
         let mut found: Vec<_> = found
             .into_iter()
-            .map(|port| port.map(|(protocol, port)| ClusterPort { protocol: Some(protocol), port }))
+            .map(|port| {
+                port.map(|(protocol, port)| ClusterPort {
+                    protocol: Some(protocol),
+                    port,
+                })
+            })
             .collect();
         let at = port.at("namedPort");
         if let Some(name) = port.text("namedPort", self) {
@@ -307,10 +415,17 @@ impl Reader {
     fn protocol_port(&mut self, value: &Value, place: String) -> Option<ClusterPort> {
         let mut port = Object::new(value, place, self);
         let mut found = Vec::new();
-        for (field, protocol) in [("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)] {
+        for (field, protocol) in [
+            ("tcp", Protocol::Tcp),
+            ("udp", Protocol::Udp),
+            ("sctp", Protocol::Sctp),
+        ] {
             if let Some(inner) = port.object(field, self) {
                 let matched = self.destination_port(inner);
-                found.push(matched.map(|port| ClusterPort { protocol: Some(protocol), port }));
+                found.push(matched.map(|port| ClusterPort {
+                    protocol: Some(protocol),
+                    port,
+                }));
             }
         }
         let at = port.at("destinationNamedPort");
@@ -321,7 +436,10 @@ impl Reader {
     }
 
     fn named(&mut self, name: &str, place: &str) -> Option<ClusterPort> {
-        Some(ClusterPort { protocol: None, port: PortMatch::Named(self.port_name(name, place)?) })
+        Some(ClusterPort {
+            protocol: None,
+            port: PortMatch::Named(self.port_name(name, place)?),
+        })
     }
 
     fn destination_port(&mut self, mut protocol: Object<'_>) -> Option<PortMatch> {
@@ -335,7 +453,9 @@ impl Reader {
         let range = port.object("range", self);
         let place = port.place().to_owned();
         let matched = match (number, range) {
-            (true, None) => port.number("number", 1..=u16::MAX, self).map(|n| PortMatch::Range(n, n)),
+            (true, None) => port
+                .number("number", 1..=u16::MAX, self)
+                .map(|n| PortMatch::Range(n, n)),
             (false, Some(mut range)) => {
                 let matched = self.range(&mut range);
                 range.close(self);
@@ -351,8 +471,10 @@ impl Reader {
     }
 
     fn range(&mut self, range: &mut Object<'_>) -> Option<PortMatch> {
-        let (start, end) =
-            (range.number("start", 1..=u16::MAX, self), range.number("end", 1..=u16::MAX, self));
+        let (start, end) = (
+            range.number("start", 1..=u16::MAX, self),
+            range.number("end", 1..=u16::MAX, self),
+        );
         match (start, end) {
             (Some(start), Some(end)) if start < end => Some(PortMatch::Range(start, end)),
             _ => {

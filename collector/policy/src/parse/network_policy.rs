@@ -19,12 +19,21 @@ impl Reader {
         let namespace = if own.is_empty() { namespace.to_owned() } else { own };
         let empty = Value::Object(serde_json::Map::new());
         let mut spec = Object::new(object.field("spec").unwrap_or(&empty), "spec".into(), self);
-        let pods = self.selector_field(&mut spec, "podSelector").unwrap_or_else(Selector::everything);
+        let pods = self
+            .selector_field(&mut spec, "podSelector")
+            .unwrap_or_else(Selector::everything);
         let types = self.policy_types(&mut spec);
         let ingress = self.network_rules(&mut spec, "ingress", "from");
         let egress = self.network_rules(&mut spec, "egress", "to");
         spec.close(self);
-        Some(Policy::Network(NetworkPolicy { namespace, name, pods, types, ingress, egress }))
+        Some(Policy::Network(NetworkPolicy {
+            namespace,
+            name,
+            pods,
+            types,
+            ingress,
+            egress,
+        }))
     }
 
     fn policy_types(&mut self, spec: &mut Object<'_>) -> Vec<Direction> {
@@ -46,15 +55,24 @@ impl Reader {
         peers: &'static str,
     ) -> Vec<NetworkRule> {
         let items = spec.list(name, usize::MAX, self);
-        items.into_iter().map(|(place, value)| self.network_rule(value, place, peers)).collect()
+        items
+            .into_iter()
+            .map(|(place, value)| self.network_rule(value, place, peers))
+            .collect()
     }
 
     fn network_rule(&mut self, value: &Value, place: String, peers: &'static str) -> NetworkRule {
         let mut rule = Object::new(value, place, self);
         let listed = rule.list(peers, usize::MAX, self);
-        let peers = listed.into_iter().map(|(place, peer)| self.network_peer(peer, place)).collect();
+        let peers = listed
+            .into_iter()
+            .map(|(place, peer)| self.network_peer(peer, place))
+            .collect();
         let listed = rule.list("ports", usize::MAX, self);
-        let ports = listed.into_iter().map(|(place, port)| self.network_port(port, place)).collect();
+        let ports = listed
+            .into_iter()
+            .map(|(place, port)| self.network_port(port, place))
+            .collect();
         rule.close(self);
         NetworkRule { peers, ports }
     }
@@ -71,7 +89,9 @@ impl Reader {
                 self.problem(place, "must have a selector or an ipBlock");
                 NetworkPeer::Unknown
             }
-            (None, None, Some(block)) => self.ip_block(block).map_or(NetworkPeer::Unknown, NetworkPeer::Block),
+            (None, None, Some(block)) => self
+                .ip_block(block)
+                .map_or(NetworkPeer::Unknown, NetworkPeer::Block),
             (namespaces, pods, None) => NetworkPeer::Pods { namespaces, pods },
             (_, _, Some(_)) => {
                 self.problem(place, "may have no selector beside ipBlock");
@@ -97,7 +117,10 @@ impl Reader {
             });
         }
         block.close(self);
-        Some(IpBlock { cidr: cidr?, except: except? })
+        Some(IpBlock {
+            cidr: cidr?,
+            except: except?,
+        })
     }
 
     fn network_port(&mut self, value: &Value, place: String) -> NetworkPort {
@@ -107,14 +130,18 @@ impl Reader {
         let first = match port.field("port") {
             None => Some(PortMatch::All),
             Some(Value::String(name)) => self.port_name(name, &at).map(PortMatch::Named),
-            Some(_) => port.number("port", 1..=u16::MAX, self).map(|n| PortMatch::Range(n, n)),
+            Some(_) => port
+                .number("port", 1..=u16::MAX, self)
+                .map(|n| PortMatch::Range(n, n)),
         };
         let end = port.number("endPort", 1..=u16::MAX, self);
         let place = port.at("endPort");
         port.close(self);
         let matched = match (first, end) {
             (first, None) => first,
-            (Some(PortMatch::Range(start, _)), Some(end)) if start <= end => Some(PortMatch::Range(start, end)),
+            (Some(PortMatch::Range(start, _)), Some(end)) if start <= end => {
+                Some(PortMatch::Range(start, end))
+            }
             (_, Some(_)) => {
                 self.problem(place, "needs a number as port that is not greater");
                 None
@@ -122,7 +149,10 @@ impl Reader {
         };
         match (protocol, matched) {
             (Some(protocol), Some(port)) => NetworkPort { protocol, port },
-            _ => NetworkPort { protocol: crate::facts::Protocol::Tcp, port: NO_PORT },
+            _ => NetworkPort {
+                protocol: crate::facts::Protocol::Tcp,
+                port: NO_PORT,
+            },
         }
     }
 }

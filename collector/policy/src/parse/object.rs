@@ -18,7 +18,11 @@ impl<'v> Object<'v> {
         if fields.is_none() {
             reader.problem(place.as_str(), "is no object");
         }
-        Object { fields, place, known: Vec::new() }
+        Object {
+            fields,
+            place,
+            known: Vec::new(),
+        }
     }
 
     /// Where the object is.
@@ -36,7 +40,8 @@ impl<'v> Object<'v> {
 
     /// Whether anything else is there but null.
     pub(super) fn is_empty(&self) -> bool {
-        self.fields.is_none_or(|fields| fields.values().all(Value::is_null))
+        self.fields
+            .is_none_or(|fields| fields.values().all(Value::is_null))
     }
 
     /// A field; null is as absent.
@@ -68,10 +73,16 @@ impl<'v> Object<'v> {
         reader: &mut Reader,
     ) -> Option<u16> {
         let value = self.field(name)?;
-        let number = value.as_i64().and_then(|n| u16::try_from(n).ok()).filter(|n| bounds.contains(n));
+        let number = value
+            .as_i64()
+            .and_then(|n| u16::try_from(n).ok())
+            .filter(|n| bounds.contains(n));
         if number.is_none() {
             let (low, high) = bounds.into_inner();
-            reader.problem(self.at(name), format!("{value} is no number from {low} to {high}"));
+            reader.problem(
+                self.at(name),
+                format!("{value} is no number from {low} to {high}"),
+            );
         }
         number
     }
@@ -92,9 +103,16 @@ impl<'v> Object<'v> {
             return Vec::new();
         };
         if items.len() > most {
-            reader.problem(at.as_str(), format!("has {} items, more than {most}", items.len()));
+            reader.problem(
+                at.as_str(),
+                format!("has {} items, more than {most}", items.len()),
+            );
         }
-        items.iter().enumerate().map(|(index, item)| (format!("{at}[{index}]"), item)).collect()
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| (format!("{at}[{index}]"), item))
+            .collect()
     }
 
     /// Tells the fields that nobody asked for.

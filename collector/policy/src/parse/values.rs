@@ -64,8 +64,10 @@ impl Reader {
                 continue;
             };
             self.label_value(value, &object.at(key));
-            requirements
-                .push(Requirement { key: key.clone(), operator: Operator::In(vec![value.to_owned()]) });
+            requirements.push(Requirement {
+                key: key.clone(),
+                operator: Operator::In(vec![value.to_owned()]),
+            });
         }
         requirements
     }
@@ -86,7 +88,11 @@ impl Reader {
         let word = object.text("operator", self).unwrap_or_default();
         let wants_values = matches!(word, "In" | "NotIn");
         if wants_values == values.is_empty() && matches!(word, "In" | "NotIn" | "Exists" | "DoesNotExist") {
-            let must = if wants_values { "must have some" } else { "may have none" };
+            let must = if wants_values {
+                "must have some"
+            } else {
+                "may have none"
+            };
             self.problem(object.at("values"), format!("{word} {must}"));
         }
         let operator = match word {
@@ -95,19 +101,29 @@ impl Reader {
             "Exists" => Operator::Exists,
             "DoesNotExist" => Operator::DoesNotExist,
             _ => {
-                self.problem(object.at("operator"), format!("{word:?} is none of In, NotIn, Exists, DoesNotExist"));
+                self.problem(
+                    object.at("operator"),
+                    format!("{word:?} is none of In, NotIn, Exists, DoesNotExist"),
+                );
                 return None;
             }
         };
         object.close(self);
-        Some(Requirement { key: key.to_owned(), operator })
+        Some(Requirement {
+            key: key.to_owned(),
+            operator,
+        })
     }
 
     fn label_key(&mut self, key: &str, place: &str) {
-        let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+        let (prefix, name) = key
+            .rsplit_once('/')
+            .map_or((None, key), |(prefix, name)| (Some(prefix), name));
         let prefix_is_good = prefix.is_none_or(|prefix| {
             (1..=MOST_NAME).contains(&prefix.len())
-                && prefix.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
+                && prefix
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
         });
         if name.is_empty() || !is_label_word(name) || !prefix_is_good {
             self.problem(place, format!("{key:?} is no label key"));
@@ -139,9 +155,14 @@ impl Reader {
         let Some(value) = object.field("protocol") else {
             return Some(Protocol::Tcp);
         };
-        let protocol = PROTOCOLS.into_iter().find(|protocol| value.as_str() == Some(protocol.name()));
+        let protocol = PROTOCOLS
+            .into_iter()
+            .find(|protocol| value.as_str() == Some(protocol.name()));
         if protocol.is_none() {
-            self.problem(object.at("protocol"), format!("{value} is none of TCP, UDP, SCTP"));
+            self.problem(
+                object.at("protocol"),
+                format!("{value} is none of TCP, UDP, SCTP"),
+            );
         }
         protocol
     }
@@ -149,7 +170,9 @@ impl Reader {
     /// The name of a container port.
     pub(super) fn port_name(&mut self, name: &str, place: &str) -> Option<String> {
         let good = (1..=15).contains(&name.len())
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
             && name.chars().any(|c| c.is_ascii_lowercase())
             && !name.starts_with('-')
             && !name.ends_with('-')
@@ -165,13 +188,18 @@ impl Reader {
 fn is_label_word(word: &str) -> bool {
     let ends = |c: char| c.is_ascii_alphanumeric();
     word.len() <= MOST_LABEL
-        && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         && (word.is_empty() || word.starts_with(ends) && word.ends_with(ends))
 }
 
 fn network(text: &str) -> Option<IpNet> {
     let (address, length) = text.split_once('/')?;
-    let length = length.parse().ok().filter(|_| length.bytes().all(|b| b.is_ascii_digit()))?;
+    let length = length
+        .parse()
+        .ok()
+        .filter(|_| length.bytes().all(|b| b.is_ascii_digit()))?;
     let address = match address.contains(':') {
         true => IpAddr::V6(address.parse::<Ipv6Addr>().ok()?),
         false => IpAddr::V4(decimal(address)?),

@@ -38,7 +38,12 @@ fn lower_numbers_come_first() {
     let tiers = World::new()
         .policy(&cnp("late", "Baseline", 0, &from("Deny")))
         .policy(&network_policy("np", "{matchLabels: {app: a}}", "ingress: [{}]"))
-        .policy(&cnp("early", "Admin", 1000, "ingress: [{action: Deny, from: [{pods: {podSelector: {matchLabels: {app: c}}}}]}]"));
+        .policy(&cnp(
+            "early",
+            "Admin",
+            1000,
+            "ingress: [{action: Deny, from: [{pods: {podSelector: {matchLabels: {app: c}}}}]}]",
+        ));
     assert_eq!(tiers.ask("x/b", "x/a", "tcp/80").ingress, "x/np ingress[0]");
     assert_eq!(tiers.ask("x/c", "x/a", "tcp/80").ingress, "early ingress[0]");
     assert_eq!(tiers.ask("x/a", "x/b", "tcp/80").ingress, "late ingress[0]");
@@ -50,32 +55,68 @@ fn the_limits_of_the_crd() {
     let rule = format!("{{action: Deny, from: [{peer}]}}");
     let many = |what: &str, times: usize| match what {
         "rules" => cnp("p", "Admin", 1, &format!("ingress: [{}]", repeated(&rule, times))),
-        "peers" => cnp("p", "Admin", 1, &format!("ingress: [{{action: Deny, from: [{}]}}]", repeated(peer, times))),
+        "peers" => cnp(
+            "p",
+            "Admin",
+            1,
+            &format!("ingress: [{{action: Deny, from: [{}]}}]", repeated(peer, times)),
+        ),
         "protocols" => cnp(
             "p",
             "Admin",
             1,
-            &format!("ingress: [{{action: Deny, from: [{peer}], protocols: [{}]}}]", repeated("{tcp: {destinationPort: {number: 1}}}", times)),
+            &format!(
+                "ingress: [{{action: Deny, from: [{peer}], protocols: [{}]}}]",
+                repeated("{tcp: {destinationPort: {number: 1}}}", times)
+            ),
         ),
-        "networks" => cnp("p", "Admin", 1, &format!("egress: [{{action: Deny, to: [{{networks: [{}]}}]}}]", repeated("10.0.0.0/8", times))),
-        _ => cnp("p", "Admin", 1, &format!("egress: [{{action: Accept, to: [{{domainNames: [{}]}}]}}]", repeated("a.example", times))),
+        "networks" => cnp(
+            "p",
+            "Admin",
+            1,
+            &format!(
+                "egress: [{{action: Deny, to: [{{networks: [{}]}}]}}]",
+                repeated("10.0.0.0/8", times)
+            ),
+        ),
+        _ => cnp(
+            "p",
+            "Admin",
+            1,
+            &format!(
+                "egress: [{{action: Accept, to: [{{domainNames: [{}]}}]}}]",
+                repeated("a.example", times)
+            ),
+        ),
     };
     for what in ["rules", "peers", "protocols", "networks", "names"] {
         assert!(parse::file(&many(what, 25), "x").is_ok(), "{what}");
-        assert!(refused(&many(what, 26)).contains("has 26 items, more than 25"), "{what}");
+        assert!(
+            refused(&many(what, 26)).contains("has 26 items, more than 25"),
+            "{what}"
+        );
     }
     assert!(parse::file(&cnp("p", "Admin", 1000, ""), "x").is_ok());
     assert!(refused(&cnp("p", "Admin", 1001, "")).contains("spec.priority"));
-    let long = format!("ingress: [{{name: {}, action: Deny, from: [{peer}]}}]", "n".repeat(101));
+    let long = format!(
+        "ingress: [{{name: {}, action: Deny, from: [{peer}]}}]",
+        "n".repeat(101)
+    );
     assert!(refused(&cnp("p", "Admin", 1, &long)).contains("spec.ingress[0].name"));
 }
 
 #[test]
 fn a_cluster_policy_isolates_nobody() {
-    let world = admin(1, "ingress: [{action: Accept, from: [{pods: {podSelector: {matchLabels: {app: b}}}}]}]\negress: []");
+    let world = admin(
+        1,
+        "ingress: [{action: Accept, from: [{pods: {podSelector: {matchLabels: {app: b}}}}]}]\negress: []",
+    );
     let asked = world.ask("x/c", "x/a", "tcp/80");
     assert_eq!((asked.answer, asked.reason), (Answer::Allow, Reason::Default));
-    let order = admin(1, "ingress: [{action: Deny, from: [{namespaces: {}}], protocols: [{tcp: {destinationPort: {number: 80}}}]}, {action: Accept, from: [{namespaces: {}}]}]");
+    let order = admin(
+        1,
+        "ingress: [{action: Deny, from: [{namespaces: {}}], protocols: [{tcp: {destinationPort: {number: 80}}}]}, {action: Accept, from: [{namespaces: {}}]}]",
+    );
     assert_eq!(order.ask("x/c", "x/a", "tcp/80").ingress, "admin ingress[0]");
     assert_eq!(order.ask("x/c", "x/a", "tcp/81").ingress, "admin ingress[1]");
 }
@@ -96,10 +137,14 @@ fn pass_skips_the_tier() {
 
 #[test]
 fn accept_is_for_one_side() {
-    let world = admin(1, "egress: [{action: Accept, to: [{namespaces: {}}]}]").on_a("np", "policyTypes: [Ingress]");
+    let world =
+        admin(1, "egress: [{action: Accept, to: [{namespaces: {}}]}]").on_a("np", "policyTypes: [Ingress]");
     let asked = world.ask("x/b", "x/a", "tcp/80");
     assert_eq!(asked.answer, Answer::Deny);
-    assert_eq!((asked.egress.as_str(), asked.ingress.as_str()), ("admin egress[0]", "x/np"));
+    assert_eq!(
+        (asked.egress.as_str(), asked.ingress.as_str()),
+        ("admin egress[0]", "x/np")
+    );
 }
 
 #[test]
@@ -120,8 +165,14 @@ fn equal_priorities_that_disagree_are_unknown() {
 
 #[test]
 fn cluster_policies_skip_the_host_network() {
-    let world = admin(1, "ingress: [{action: Deny, from: [{namespaces: {}}]}]\negress: [{action: Deny, to: [{namespaces: {}}]}]");
-    assert!(world.allows("x/b", "x/host", "tcp/80"), "neither as subject nor as peer");
+    let world = admin(
+        1,
+        "ingress: [{action: Deny, from: [{namespaces: {}}]}]\negress: [{action: Deny, to: [{namespaces: {}}]}]",
+    );
+    assert!(
+        world.allows("x/b", "x/host", "tcp/80"),
+        "neither as subject nor as peer"
+    );
     assert!(world.allows("x/host", "x/b", "tcp/80"));
     assert!(!world.allows("x/b", "x/a", "tcp/80"));
     let subject = "apiVersion: policy.networking.k8s.io/v1beta1\nkind: ClusterNetworkPolicy\nmetadata: {name: p}\nspec: {tier: Admin, priority: 1, subject: {}}";
@@ -136,28 +187,50 @@ fn no_protocols_are_all_cluster() {
     for port in ["tcp/80", "udp/80", "sctp/80", "icmp/2048", "47/0"] {
         assert!(!world.allows("x/b", "x/a", port), "{port}");
     }
-    let tcp = admin(1, "ingress: [{action: Deny, from: [{namespaces: {}}], protocols: [{tcp: {}}]}]");
+    let tcp = admin(
+        1,
+        "ingress: [{action: Deny, from: [{namespaces: {}}], protocols: [{tcp: {}}]}]",
+    );
     assert!(!tcp.allows("x/b", "x/a", "tcp/1") && !tcp.allows("x/b", "x/a", "tcp/65535"));
     assert!(tcp.allows("x/b", "x/a", "udp/1") && tcp.allows("x/b", "x/a", "icmp/2048"));
 }
 
 #[test]
 fn a_range_must_grow() {
-    let rule = |port: &str| format!("ingress: [{{action: Deny, from: [{{namespaces: {{}}}}], protocols: [{port}]}}]");
-    let range = |start: u16, end: u16| rule(&format!("{{udp: {{destinationPort: {{range: {{start: {start}, end: {end}}}}}}}}}"));
+    let rule = |port: &str| {
+        format!("ingress: [{{action: Deny, from: [{{namespaces: {{}}}}], protocols: [{port}]}}]")
+    };
+    let range = |start: u16, end: u16| {
+        rule(&format!(
+            "{{udp: {{destinationPort: {{range: {{start: {start}, end: {end}}}}}}}}}"
+        ))
+    };
     let world = admin(1, &range(100, 110));
     for (number, denied) in [(99, false), (100, true), (110, true), (111, false)] {
-        assert_eq!(!world.allows("x/b", "x/a", &format!("udp/{number}")), denied, "{number}");
+        assert_eq!(
+            !world.allows("x/b", "x/a", &format!("udp/{number}")),
+            denied,
+            "{number}"
+        );
     }
-    for wrong in [range(110, 100), range(100, 100), rule("{udp: {destinationPort: {}}}"), rule("{}")] {
+    for wrong in [
+        range(110, 100),
+        range(100, 100),
+        rule("{udp: {destinationPort: {}}}"),
+        rule("{}"),
+    ] {
         assert!(refused(&cnp("p", "Admin", 1, &wrong)).contains("spec.ingress[0].protocols[0]"));
     }
     let mut named = admin(1, &rule("{destinationNamedPort: http}"));
-    named.pod_mut("x", "a").ports.push(port("http", Protocol::Sctp, 7));
+    named
+        .pod_mut("x", "a")
+        .ports
+        .push(port("http", Protocol::Sctp, 7));
     for (number, denied) in [("tcp/8080", true), ("sctp/7", true), ("tcp/7", false)] {
         assert_eq!(!named.allows("x/b", "x/a", number), denied, "{number}");
     }
-    let networks = "egress: [{action: Deny, to: [{networks: [10.0.0.0/8]}], protocols: [{destinationNamedPort: http}]}]";
+    let networks =
+        "egress: [{action: Deny, to: [{networks: [10.0.0.0/8]}], protocols: [{destinationNamedPort: http}]}]";
     assert!(refused(&cnp("p", "Admin", 1, networks)).contains("no named ports"));
 }
 
@@ -173,13 +246,22 @@ fn from_outside_no_cluster_rule_matches() {
 
 #[test]
 fn nodes_are_their_addresses() {
-    let mut world = admin(1, "egress: [{action: Deny, to: [{nodes: {matchLabels: {zone: b}}}]}]");
+    let mut world = admin(
+        1,
+        "egress: [{action: Deny, to: [{nodes: {matchLabels: {zone: b}}}]}]",
+    );
     assert!(!world.allows("x/a", "node:n2", "tcp/80"));
     assert!(world.allows("x/a", "node:n1", "tcp/80"));
-    assert!(world.allows("x/a", "node:n2@10.1.0.3", "tcp/80"), "not among status.addresses");
+    assert!(
+        world.allows("x/a", "node:n2@10.1.0.3", "tcp/80"),
+        "not among status.addresses"
+    );
     assert!(world.allows("x/a", "z/c", "tcp/80"));
     world.cluster.nodes[0].labels = labels("zone=b");
-    assert!(!world.allows("x/a", "x/host", "tcp/80"), "a pod there has the node's address");
+    assert!(
+        !world.allows("x/a", "x/host", "tcp/80"),
+        "a pod there has the node's address"
+    );
 }
 
 #[test]
@@ -236,16 +318,40 @@ fn without_dns_a_name_is_unknown() {
 
 #[test]
 fn an_unknown_peer_fails_closed() {
-    for (action, answer) in [("Accept", Answer::Allow), ("Deny", Answer::Deny), ("Pass", Answer::Deny)] {
-        let yaml = cnp("new", "Admin", 1, &format!("egress: [{{action: {action}, to: [{{galaxies: {{}}}}], protocols: [{{tcp: {{destinationPort: {{number: 1}}}}}}]}}]"));
+    for (action, answer) in [
+        ("Accept", Answer::Allow),
+        ("Deny", Answer::Deny),
+        ("Pass", Answer::Deny),
+    ] {
+        let yaml = cnp(
+            "new",
+            "Admin",
+            1,
+            &format!(
+                "egress: [{{action: {action}, to: [{{galaxies: {{}}}}], protocols: [{{tcp: {{destinationPort: {{number: 1}}}}}}]}}]"
+            ),
+        );
         assert!(refused(&yaml).contains("spec.egress[0].to[0].galaxies: is no field that we know"));
         let (policy, problems) = parse::stored(&serde_saphyr::from_str(&yaml).unwrap());
         assert!(!problems.is_empty());
         let mut world = World::new();
         world.cluster.policies.extend(policy);
-        assert_eq!(world.ask("x/a", "203.0.113.9", "udp/53").answer, answer, "{action}");
-        let closed = world.policy(&cnp("rest", "Admin", 2, "egress: [{action: Deny, to: [{networks: [0.0.0.0/0]}]}]"));
-        assert_eq!(closed.ask("x/a", "203.0.113.9", "tcp/1").answer, Answer::Deny, "{action}");
+        assert_eq!(
+            world.ask("x/a", "203.0.113.9", "udp/53").answer,
+            answer,
+            "{action}"
+        );
+        let closed = world.policy(&cnp(
+            "rest",
+            "Admin",
+            2,
+            "egress: [{action: Deny, to: [{networks: [0.0.0.0/0]}]}]",
+        ));
+        assert_eq!(
+            closed.ask("x/a", "203.0.113.9", "tcp/1").answer,
+            Answer::Deny,
+            "{action}"
+        );
     }
 }
 
@@ -275,7 +381,11 @@ spec:
     assert_eq!(said("y/b", "udp/53"), "anp ingress[0]");
     assert_eq!(said("x/b", "tcp/85"), "anp ingress[2]");
     assert_eq!(said("x/c", "tcp/85"), "", "passed, and nobody else says anything");
-    assert_eq!(said("y/c", "tcp/85"), "default ingress[0]", "passed on to the baseline");
+    assert_eq!(
+        said("y/c", "tcp/85"),
+        "default ingress[0]",
+        "passed on to the baseline"
+    );
     assert_eq!(world.ask("y/b", "x/b", "tcp/85").ingress, "default ingress[0]");
     assert!(refused(&banp.replace("default", "other")).contains("metadata.name"));
     assert!(refused(&banp.replace("action: Deny", "action: Pass")).contains("action"));
@@ -285,8 +395,11 @@ spec:
 #[test]
 fn both_versions_of_cluster_network_policy_mean_the_same() {
     let body = "ingress: [{action: Deny, from: [{namespaces: {}}]}]";
-    let [alpha, beta] =
-        ["v1alpha2", "v1beta1"].map(|version| parse::file(&of_version(version, "p", "Admin", 3, body), "x").unwrap().policies);
+    let [alpha, beta] = ["v1alpha2", "v1beta1"].map(|version| {
+        parse::file(&of_version(version, "p", "Admin", 3, body), "x")
+            .unwrap()
+            .policies
+    });
     assert_eq!(alpha, beta);
     assert!(refused(&of_version("v1", "p", "Admin", 3, body)).contains("no version"));
 }

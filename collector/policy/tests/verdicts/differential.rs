@@ -19,5 +19,8 @@ fn engine_and_naive_evaluator_agree_in_random_worlds() {
         }
     }
     let [allow, deny, unknown, _] = answers;
-    assert!(allow > 2_000 && deny > 2_000 && unknown > 500, "worlds are too simple: {answers:?}");
+    assert!(
+        allow > 2_000 && deny > 2_000 && unknown > 500,
+        "worlds are too simple: {answers:?}"
+    );
 }

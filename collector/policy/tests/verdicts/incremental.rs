@@ -19,7 +19,9 @@ fn change(random: &mut Random, engine: &mut Engine, cluster: &mut Cluster) {
         }
         5 | 6 => {
             let pod = random.pod(cluster);
-            put(&mut cluster.pods, pod.clone(), |pod| (pod.namespace.clone(), pod.name.clone()));
+            put(&mut cluster.pods, pod.clone(), |pod| {
+                (pod.namespace.clone(), pod.name.clone())
+            });
             engine.set_pod(pod);
         }
         7 if cluster.pods.len() > 2 => {
@@ -28,7 +30,11 @@ fn change(random: &mut Random, engine: &mut Engine, cluster: &mut Cluster) {
         }
         8 => {
             let namespace = random.namespace();
-            put(&mut cluster.namespaces, namespace.clone(), |namespace: &Namespace| namespace.name.clone());
+            put(
+                &mut cluster.namespaces,
+                namespace.clone(),
+                |namespace: &Namespace| namespace.name.clone(),
+            );
             engine.set_namespace(namespace);
         }
         _ => {
@@ -76,9 +82,15 @@ fn a_reader_keeps_what_it_holds_through_changes() {
             .map(|call| [&call.client, &call.server].map(|end| crate::world::endpoint(&engine, &held, end)))
             .collect();
         let ask = |calls: &[crate::naive::Call]| -> Vec<_> {
-            let connection = |(call, [client, server]): (&crate::naive::Call, &[weir_policy::Endpoint; 2])| {
-                held.evaluate(&weir_policy::Connection::new(*client, *server, call.protocol, call.port))
-            };
+            let connection =
+                |(call, [client, server]): (&crate::naive::Call, &[weir_policy::Endpoint; 2])| {
+                    held.evaluate(&weir_policy::Connection::new(
+                        *client,
+                        *server,
+                        call.protocol,
+                        call.port,
+                    ))
+                };
             calls.iter().zip(&ends).map(connection).collect()
         };
         let before = ask(&calls);
@@ -96,9 +108,17 @@ fn an_endpoint_of_another_epoch_is_unknown() {
     let before = engine.snapshot();
     let [b, a] = ["x/b", "x/a"].map(|end| crate::world::endpoint(&engine, &before, &world.end(end)));
     engine.rebuild();
-    let verdict = engine.snapshot().evaluate(&weir_policy::Connection::new(b, a, 6, 80));
-    assert_eq!((verdict.answer, verdict.reason), (weir_policy::Answer::Unknown, weir_policy::Reason::Identity));
-    assert_eq!(before.evaluate(&weir_policy::Connection::new(b, a, 6, 80)).answer, weir_policy::Answer::Deny);
+    let verdict = engine
+        .snapshot()
+        .evaluate(&weir_policy::Connection::new(b, a, 6, 80));
+    assert_eq!(
+        (verdict.answer, verdict.reason),
+        (weir_policy::Answer::Unknown, weir_policy::Reason::Identity)
+    );
+    assert_eq!(
+        before.evaluate(&weir_policy::Connection::new(b, a, 6, 80)).answer,
+        weir_policy::Answer::Deny
+    );
 }
 
 #[test]
@@ -120,7 +140,16 @@ fn a_memory_gives_the_same_verdicts_and_forgets_with_the_snapshot() {
                     through_service: call.through_service,
                     ..weir_policy::Connection::new(client, server, call.protocol, call.port)
                 };
-                assert_eq!(memo.evaluate(&connection), snapshot.evaluate(&connection), "seed {seed}: {call:?}");
+                assert_eq!(
+                    memo.evaluate(&connection),
+                    snapshot.evaluate(&connection),
+                    "seed {seed}: {call:?}"
+                );
+                assert_eq!(
+                    memo.evaluate(&connection),
+                    snapshot.evaluate(&connection),
+                    "remembered: {call:?}"
+                );
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The semantics of policies, row by row, and the engine against a naive evaluator that
 //! shares nothing with it but the parsed policies.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster_policies;
 mod differential;

@@ -19,7 +19,10 @@ struct Before {
 
 fn answers(profile: Profile, cluster: &Cluster, calls: &[Call]) -> Vec<Answer> {
     let engine = Engine::compile(profile, cluster.clone());
-    calls.iter().map(|call| compare(&engine, cluster, call).answer).collect()
+    calls
+        .iter()
+        .map(|call| compare(&engine, cluster, call).answer)
+        .collect()
 }
 
 fn worlds(seed: u64) -> impl Iterator<Item = Before> {
@@ -29,7 +32,13 @@ fn worlds(seed: u64) -> impl Iterator<Item = Before> {
         let cluster = random.cluster(6);
         let calls: Vec<Call> = (0..40).map(|_| random.call(&cluster)).collect();
         let answers = answers(profile, &cluster, &calls);
-        Before { random, profile, cluster, calls, answers }
+        Before {
+            random,
+            profile,
+            cluster,
+            calls,
+            answers,
+        }
     })
 }
 
@@ -123,9 +132,17 @@ fn halves(block: &IpBlock) -> Vec<IpBlock> {
     };
     let within = |half: IpNet| IpBlock {
         cidr: half,
-        except: block.except.iter().filter(|except| half.contains(*except)).copied().collect(),
+        except: block
+            .except
+            .iter()
+            .filter(|except| half.contains(*except))
+            .copied()
+            .collect(),
     };
-    halves.map(within).filter(|half| !half.except.contains(&half.cidr)).collect()
+    halves
+        .map(within)
+        .filter(|half| !half.except.contains(&half.cidr))
+        .collect()
 }
 
 #[test]
@@ -138,7 +155,9 @@ fn a_block_in_halves_changes_nothing() {
                 rule.peers = peers
                     .into_iter()
                     .flat_map(|peer| match peer {
-                        NetworkPeer::Block(block) => halves(&block).into_iter().map(NetworkPeer::Block).collect(),
+                        NetworkPeer::Block(block) => {
+                            halves(&block).into_iter().map(NetworkPeer::Block).collect()
+                        }
                         peer => vec![peer],
                     })
                     .collect();
@@ -160,9 +179,15 @@ fn a_range_of_ports_in_two_changes_nothing() {
                     .flat_map(|port| match port.port {
                         PortMatch::Range(first, last) if first < last => {
                             let middle = first + (last - first) / 2;
-                            [PortMatch::Range(first, middle), PortMatch::Range(middle + 1, last)]
-                                .map(|half| NetworkPort { protocol: port.protocol, port: half })
-                                .to_vec()
+                            [
+                                PortMatch::Range(first, middle),
+                                PortMatch::Range(middle + 1, last),
+                            ]
+                            .map(|half| NetworkPort {
+                                protocol: port.protocol,
+                                port: half,
+                            })
+                            .to_vec()
                         }
                         _ => vec![port],
                     })
@@ -198,13 +223,22 @@ fn a_network_policy_in_two_changes_nothing() {
 
 #[test]
 fn namespaces_renamed_everywhere_change_nothing() {
-    let renamed = |name: &str| if name.contains("host") { name.to_owned() } else { format!("{name}-renamed") };
+    let renamed = |name: &str| {
+        if name.contains("host") {
+            name.to_owned()
+        } else {
+            format!("{name}-renamed")
+        }
+    };
     for before in worlds(8) {
         let mut cluster = before.cluster.clone();
         for namespace in &mut cluster.namespaces {
             *namespace = weir_policy::Namespace::new(&renamed(&namespace.name), namespace.labels.clone());
         }
-        cluster.pods.iter_mut().for_each(|pod| pod.namespace = renamed(&pod.namespace));
+        cluster
+            .pods
+            .iter_mut()
+            .for_each(|pod| pod.namespace = renamed(&pod.namespace));
         for policy in &mut cluster.policies {
             match policy {
                 Policy::Network(policy) => policy.namespace = renamed(&policy.namespace),

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use weir_policy::facts::{Namespace, Node, Pod};
 use weir_policy::policy::{
-    Action, ClusterPeer, ClusterPods, ClusterPolicy, ClusterRule, Direction, IpBlock, NetworkPeer, NetworkPolicy,
-    NetworkRule, PolicyKey, PortMatch, Tier,
+    Action, ClusterPeer, ClusterPods, ClusterPolicy, ClusterRule, Direction, IpBlock, NetworkPeer,
+    NetworkPolicy, NetworkRule, PolicyKey, PortMatch, Tier,
 };
 use weir_policy::selector::{Labels, Operator, Selector};
 use weir_policy::{Answer, Cluster, Cni, Policy, Profile, Reason};
@@ -16,8 +16,15 @@ use weir_policy::{Answer, Cluster, Cni, Policy, Profile, Reason};
 /// One end.
 #[derive(Debug, Clone, PartialEq)]
 pub enum End {
-    Pod { namespace: String, name: String, address: IpAddr },
-    Node { name: String, address: IpAddr },
+    Pod {
+        namespace: String,
+        name: String,
+        address: IpAddr,
+    },
+    Node {
+        name: String,
+        address: IpAddr,
+    },
     Outside(IpAddr),
 }
 
@@ -41,16 +48,32 @@ pub struct Opinion {
 }
 
 fn opinion(answer: Answer, reason: Reason) -> Opinion {
-    Opinion { answer, reason, by: None }
+    Opinion {
+        answer,
+        reason,
+        by: None,
+    }
 }
 
 fn by(answer: Answer, reason: Reason, policy: &PolicyKey, rule: Option<usize>) -> Opinion {
-    Opinion { answer, reason, by: Some((policy.clone(), rule)) }
+    Opinion {
+        answer,
+        reason,
+        by: Some((policy.clone(), rule)),
+    }
 }
 
 /// Egress and ingress.
 pub fn judge(cluster: &Cluster, profile: &Profile, call: &Call) -> [Opinion; 2] {
-    [Direction::Egress, Direction::Ingress].map(|direction| Side { cluster, profile, call, direction }.judge())
+    [Direction::Egress, Direction::Ingress].map(|direction| {
+        Side {
+            cluster,
+            profile,
+            call,
+            direction,
+        }
+        .judge()
+    })
 }
 
 /// Both ends together.
@@ -82,33 +105,61 @@ struct Guess {
 
 impl Side<'_> {
     fn subject(&self) -> &End {
-        if self.direction == Direction::Egress { &self.call.client } else { &self.call.server }
+        if self.direction == Direction::Egress {
+            &self.call.client
+        } else {
+            &self.call.server
+        }
     }
 
     fn peer(&self) -> &End {
-        if self.direction == Direction::Egress { &self.call.server } else { &self.call.client }
+        if self.direction == Direction::Egress {
+            &self.call.server
+        } else {
+            &self.call.client
+        }
     }
 
     fn find(&self, end: &End) -> Option<(&Pod, Namespace)> {
         let End::Pod { namespace, name, .. } = end else {
             return None;
         };
-        let pod = self.cluster.pods.iter().find(|p| p.namespace == *namespace && p.name == *name)?;
+        let pod = self
+            .cluster
+            .pods
+            .iter()
+            .find(|p| p.namespace == *namespace && p.name == *name)?;
         Some((pod, self.namespace(namespace)))
     }
 
     fn namespace(&self, name: &str) -> Namespace {
         let found = self.cluster.namespaces.iter().find(|n| n.name == name);
-        found.cloned().unwrap_or_else(|| Namespace::new(name, Labels::new()))
+        found
+            .cloned()
+            .unwrap_or_else(|| Namespace::new(name, Labels::new()))
     }
 
     fn judge(&self) -> Opinion {
         let Some((pod, namespace)) = self.find(self.subject()) else {
             let is_node = matches!(self.subject(), End::Node { .. });
-            return opinion(Answer::Allow, if is_node { Reason::Host } else { Reason::External });
+            return opinion(
+                Answer::Allow,
+                if is_node { Reason::Host } else { Reason::External },
+            );
         };
         let to_itself = match (&self.call.client, &self.call.server) {
-            (End::Pod { namespace: a, name: b, .. }, End::Pod { namespace: c, name: d, .. }) => (a, b) == (c, d),
+            (
+                End::Pod {
+                    namespace: a,
+                    name: b,
+                    ..
+                },
+                End::Pod {
+                    namespace: c,
+                    name: d,
+                    ..
+                },
+            ) => (a, b) == (c, d),
             _ => false,
         };
         let by_service = self.call.through_service;
@@ -137,8 +188,17 @@ impl Side<'_> {
             return by(Answer::Unknown, Reason::Foreign, &key, None);
         }
         let mut results = Vec::new();
-        let cluster_policies = self.cluster.policies.iter().filter(|p| matches!(p, Policy::Cluster(_))).count();
-        let uncertain = if cluster_policies == 0 || self.call.domains.is_some() { 0 } else { 16 };
+        let cluster_policies = self
+            .cluster
+            .policies
+            .iter()
+            .filter(|p| matches!(p, Policy::Cluster(_)))
+            .count();
+        let uncertain = if cluster_policies == 0 || self.call.domains.is_some() {
+            0
+        } else {
+            16
+        };
         for uncertain in std::iter::once(u32::MAX).chain(0..uncertain) {
             for first in 0..cluster_policies.clamp(1, 4) {
                 results.push(self.admin(pod, namespace, &Guess { uncertain, first }));
@@ -198,13 +258,20 @@ impl Side<'_> {
         policies.sort_by_key(|policy| (policy.priority, policy.name.clone(), policy.kind));
         let mut start = 0;
         while start < policies.len() {
-            let same = policies[start..].iter().take_while(|p| p.priority == policies[start].priority).count();
+            let same = policies[start..]
+                .iter()
+                .take_while(|p| p.priority == policies[start].priority)
+                .count();
             policies[start..start + same].rotate_left(guess.first % same);
             start += same;
         }
         let mut uncertain = 0;
         for policy in policies {
-            let rules = if self.direction == Direction::Ingress { &policy.ingress } else { &policy.egress };
+            let rules = if self.direction == Direction::Ingress {
+                &policy.ingress
+            } else {
+                &policy.egress
+            };
             for (index, rule) in rules.iter().enumerate() {
                 let Some(action) = self.cluster_rule(rule, guess, &mut uncertain) else {
                     continue;
@@ -224,32 +291,43 @@ impl Side<'_> {
         if rule.peers.contains(&ClusterPeer::Unknown) {
             return (rule.action != Action::Accept).then_some(Action::Deny);
         }
-        let ports = rule.ports.is_empty() || rule.ports.iter().any(|port| {
-            let numbers = [6, 17, 132];
-            let same = match port.protocol {
-                Some(protocol) => protocol.number() == self.call.protocol,
-                None => numbers.contains(&self.call.protocol),
-            };
-            same && match &port.port {
-                PortMatch::All => true,
-                PortMatch::Range(first, last) => (*first..=*last).contains(&self.call.port),
-                PortMatch::Named(name) => self.server_calls_it(name),
-            }
-        });
+        let ports = rule.ports.is_empty()
+            || rule.ports.iter().any(|port| {
+                let numbers = [6, 17, 132];
+                let same = match port.protocol {
+                    Some(protocol) => protocol.number() == self.call.protocol,
+                    None => numbers.contains(&self.call.protocol),
+                };
+                same && match &port.port {
+                    PortMatch::All => true,
+                    PortMatch::Range(first, last) => (*first..=*last).contains(&self.call.port),
+                    PortMatch::Named(name) => self.server_calls_it(name),
+                }
+            });
         let peers = rule.peers.iter().any(|peer| self.cluster_peer(peer));
         let names: Vec<&String> = rule
             .peers
             .iter()
-            .flat_map(|peer| if let ClusterPeer::DomainNames(names) = peer { names.as_slice() } else { &[] })
+            .flat_map(|peer| {
+                if let ClusterPeer::DomainNames(names) = peer {
+                    names.as_slice()
+                } else {
+                    &[]
+                }
+            })
             .collect();
-        let names_match = !names.is_empty() && !matches!(self.peer(), End::Pod { .. }) && match &self.call.domains {
-            Some(known) => known.iter().any(|name| names.iter().any(|pattern| is_name(pattern, name))),
-            None if peers || !ports => false,
-            None => {
-                *uncertain += 1;
-                guess.uncertain >> (*uncertain - 1) & 1 == 1
-            }
-        };
+        let names_match = !names.is_empty()
+            && !matches!(self.peer(), End::Pod { .. })
+            && match &self.call.domains {
+                Some(known) => known
+                    .iter()
+                    .any(|name| names.iter().any(|pattern| is_name(pattern, name))),
+                None if peers || !ports => false,
+                None => {
+                    *uncertain += 1;
+                    guess.uncertain >> (*uncertain - 1) & 1 == 1
+                }
+            };
         (ports && (peers || names_match)).then_some(rule.action)
     }
 
@@ -259,9 +337,9 @@ impl Side<'_> {
 
     fn cluster_peer(&self, peer: &ClusterPeer) -> bool {
         match peer {
-            ClusterPeer::Pods(pods) => {
-                self.find(self.peer()).is_some_and(|(pod, namespace)| self.in_cluster_pods(pods, pod, &namespace))
-            }
+            ClusterPeer::Pods(pods) => self
+                .find(self.peer())
+                .is_some_and(|(pod, namespace)| self.in_cluster_pods(pods, pod, &namespace)),
             ClusterPeer::Nodes(selector) => match self.peer() {
                 End::Node { name, address } => self.cluster.nodes.iter().any(|node| {
                     node.name == *name && node.addresses.contains(address) && selects(selector, &node.labels)
@@ -283,7 +361,9 @@ impl Side<'_> {
     fn server_calls_it(&self, name: &str) -> bool {
         self.find(&self.call.server).is_some_and(|(pod, _)| {
             pod.ports.iter().any(|port| {
-                port.name == name && port.protocol.number() == self.call.protocol && port.number == self.call.port
+                port.name == name
+                    && port.protocol.number() == self.call.protocol
+                    && port.number == self.call.port
             })
         })
     }
@@ -293,7 +373,13 @@ impl Side<'_> {
             .cluster
             .policies
             .iter()
-            .filter_map(|policy| if let Policy::Network(policy) = policy { Some(policy) } else { None })
+            .filter_map(|policy| {
+                if let Policy::Network(policy) = policy {
+                    Some(policy)
+                } else {
+                    None
+                }
+            })
             .filter(|policy| policy.namespace == namespace.name && selects(&policy.pods, &pod.labels))
             .filter(|policy| match policy.types.as_slice() {
                 [] => self.direction == Direction::Ingress || !policy.egress.is_empty(),
@@ -315,7 +401,11 @@ impl Side<'_> {
         }
         let mut uncertain = None;
         for policy in &policies {
-            let rules = if self.direction == Direction::Ingress { &policy.ingress } else { &policy.egress };
+            let rules = if self.direction == Direction::Ingress {
+                &policy.ingress
+            } else {
+                &policy.egress
+            };
             for (index, rule) in rules.iter().enumerate() {
                 let key = Policy::Network((*policy).clone()).key();
                 match self.network_rule(policy, rule) {
@@ -371,7 +461,11 @@ impl Side<'_> {
             return Some(true);
         }
         let mut result = Some(false);
-        for port in rule.ports.iter().filter(|port| port.protocol.number() == self.call.protocol) {
+        for port in rule
+            .ports
+            .iter()
+            .filter(|port| port.protocol.number() == self.call.protocol)
+        {
             let hit = match (&port.port, self.profile.cni) {
                 (PortMatch::All, _) | (PortMatch::Named(_), Cni::OvnKubernetes) => Some(true),
                 (PortMatch::Range(first, last), _) => Some((*first..=*last).contains(&self.call.port)),
@@ -388,7 +482,11 @@ impl Side<'_> {
     }
 
     fn namespace_calls_it(&self, namespace: &str, name: &str) -> Option<bool> {
-        let pods = self.cluster.pods.iter().filter(|p| p.namespace == namespace && !p.host_network && !p.finished);
+        let pods = self
+            .cluster
+            .pods
+            .iter()
+            .filter(|p| p.namespace == namespace && !p.host_network && !p.finished);
         let mut numbers: Vec<u16> = pods
             .flat_map(|pod| &pod.ports)
             .filter(|port| port.name == name && port.protocol.number() == self.call.protocol)
@@ -414,17 +512,23 @@ impl Side<'_> {
             NetworkPeer::Pods { namespaces, pods } => match self.peer() {
                 End::Outside(_) => false,
                 End::Pod { .. } => self.find(self.peer()).is_some_and(|(pod, namespace)| {
-                    there(namespaces, &namespace) && pods.iter().all(|selector| selects(selector, &pod.labels))
+                    there(namespaces, &namespace)
+                        && pods.iter().all(|selector| selects(selector, &pod.labels))
                 }),
                 End::Node { name, address } => {
                     let node = self.cluster.nodes.iter().find(|node| node.name == *name);
                     self.profile.cni == Cni::OvnKubernetes
                         && node.is_some_and(|node| match pods {
-                            None => node.management.contains(address) && self.host_namespace(|n| there(namespaces, n)),
+                            None => {
+                                node.management.contains(address)
+                                    && self.host_namespace(|n| there(namespaces, n))
+                            }
                             Some(selector) => {
-                                node.addresses.contains(address) && self.host_pod(node, |pod| {
-                                    there(namespaces, &self.namespace(&pod.namespace)) && selects(selector, &pod.labels)
-                                })
+                                node.addresses.contains(address)
+                                    && self.host_pod(node, |pod| {
+                                        there(namespaces, &self.namespace(&pod.namespace))
+                                            && selects(selector, &pod.labels)
+                                    })
                             }
                         })
                 }
@@ -435,13 +539,18 @@ impl Side<'_> {
     fn host_namespace(&self, wanted: impl Fn(&Namespace) -> bool) -> bool {
         self.cluster.namespaces.iter().any(|namespace| {
             let stands = ["ovn-host-network", "openshift-host-network"].contains(&namespace.name.as_str())
-                || namespace.labels.contains_key("policy-group.network.openshift.io/host-network");
+                || namespace
+                    .labels
+                    .contains_key("policy-group.network.openshift.io/host-network");
             stands && wanted(namespace)
         })
     }
 
     fn host_pod(&self, node: &Node, wanted: impl Fn(&Pod) -> bool) -> bool {
-        self.cluster.pods.iter().any(|p| p.host_network && !p.finished && p.node == node.name && wanted(p))
+        self.cluster
+            .pods
+            .iter()
+            .any(|p| p.host_network && !p.finished && p.node == node.name && wanted(p))
     }
 }
 
@@ -473,7 +582,10 @@ fn contains(network: &IpNet, address: IpAddr) -> bool {
             IpAddr::V4(v4) => v4.octets().to_vec(),
             IpAddr::V6(v6) => v6.octets().to_vec(),
         };
-        bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect()
+        bytes
+            .iter()
+            .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1))
+            .collect()
     };
     let (wide, narrow) = (bits(network.addr()), bits(address));
     let length = usize::from(network.prefix_len());

@@ -15,7 +15,9 @@ fn egress(rules: &str) -> World {
 }
 
 fn refused(spec: &str) -> String {
-    parse::file(&network_policy("p", "{}", spec), "x").unwrap_err().to_string()
+    parse::file(&network_policy("p", "{}", spec), "x")
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -43,13 +45,20 @@ fn policies_add_up_in_any_order() {
     let explained = snapshot.explain(&Connection::new(client, server, 6, 80)).ingress;
     let isolating: Vec<String> = explained.isolating.iter().map(ToString::to_string).collect();
     assert_eq!(isolating, ["x/p1", "x/p2"]);
-    let matching: Vec<_> = explained.matching.iter().map(|m| (m.rule.policy.name.as_str(), m.rule.index)).collect();
+    let matching: Vec<_> = explained
+        .matching
+        .iter()
+        .map(|m| (m.rule.policy.name.as_str(), m.rule.index))
+        .collect();
     assert_eq!(matching, [("p2", Some(0)), ("p2", Some(1))]);
 }
 
 #[test]
 fn types_that_are_given_silence_the_other_rules() {
-    let world = World::new().on_a("p", "policyTypes: [Egress]\ningress: [{from: [{podSelector: {}}]}]\negress: []");
+    let world = World::new().on_a(
+        "p",
+        "policyTypes: [Egress]\ningress: [{from: [{podSelector: {}}]}]\negress: []",
+    );
     assert!(world.allows("z/c", "x/a", "tcp/80"));
     assert!(!world.allows("x/a", "z/c", "tcp/80"));
 }
@@ -65,7 +74,11 @@ fn a_type_may_come_twice() {
 
 #[test]
 fn types_default_by_the_number_of_egress_rules() {
-    for (spec, isolates_egress) in [("policyTypes: []", false), ("egress: []", false), ("egress: [{}]", true)] {
+    for (spec, isolates_egress) in [
+        ("policyTypes: []", false),
+        ("egress: []", false),
+        ("egress: [{}]", true),
+    ] {
         let world = World::new().on_a("p", spec);
         assert_eq!(world.ask("x/b", "x/a", "tcp/80").answer, Answer::Deny, "{spec}");
         let rule = world.ask("x/a", "x/b", "tcp/80");
@@ -78,7 +91,11 @@ fn types_default_by_the_number_of_egress_rules() {
 
 #[test]
 fn an_empty_list_of_rules_allows_nothing() {
-    for spec in ["policyTypes: [Ingress]", "policyTypes: [Ingress]\ningress: null", "policyTypes: [Ingress]\ningress: []"] {
+    for spec in [
+        "policyTypes: [Ingress]",
+        "policyTypes: [Ingress]\ningress: null",
+        "policyTypes: [Ingress]\ningress: []",
+    ] {
         let asked = World::new().on_a("p", spec).ask("x/b", "x/a", "tcp/80");
         assert_eq!((asked.answer, asked.reason), (Answer::Deny, Reason::Isolation));
         assert_eq!(asked.ingress, "x/p");
@@ -97,7 +114,11 @@ fn an_empty_rule_allows_everything() {
 
 #[test]
 fn no_peers_are_all_peers() {
-    for rule in ["[{ports: [{port: 80}]}]", "[{from: [], ports: [{port: 80}]}]", "[{from: null, ports: [{port: 80}]}]"] {
+    for rule in [
+        "[{ports: [{port: 80}]}]",
+        "[{from: [], ports: [{port: 80}]}]",
+        "[{from: null, ports: [{port: 80}]}]",
+    ] {
         let world = ingress(rule);
         for client in ["x/b", "z/c", "203.0.113.9", "node:n2", "x/host"] {
             assert!(world.allows(client, "x/a", "tcp/80"), "{client}");
@@ -150,10 +171,21 @@ fn all_namespaces_are_not_the_world() {
 
 #[test]
 fn one_item_is_and_two_items_are_or() {
-    let selectors = ["namespaceSelector: {matchLabels: {team: blue}}", "podSelector: {matchLabels: {app: b}}"];
+    let selectors = [
+        "namespaceSelector: {matchLabels: {team: blue}}",
+        "podSelector: {matchLabels: {app: b}}",
+    ];
     let one = ingress(&format!("[{{from: [{{{}, {}}}]}}]", selectors[0], selectors[1]));
-    let two = ingress(&format!("[{{from: [{{{}}}, {{{}}}]}}]", selectors[0], selectors[1]));
-    for (client, and, or) in [("y/b", true, true), ("y/c", false, true), ("x/b", false, true), ("x/c", false, false)] {
+    let two = ingress(&format!(
+        "[{{from: [{{{}}}, {{{}}}]}}]",
+        selectors[0], selectors[1]
+    ));
+    for (client, and, or) in [
+        ("y/b", true, true),
+        ("y/c", false, true),
+        ("x/b", false, true),
+        ("x/c", false, false),
+    ] {
         assert_eq!(one.allows(client, "x/a", "tcp/80"), and, "{client}");
         assert_eq!(two.allows(client, "x/a", "tcp/80"), or, "{client}");
     }
@@ -162,7 +194,9 @@ fn one_item_is_and_two_items_are_or() {
 #[test]
 fn null_and_empty_by_field() {
     for pods in ["", ", podSelector: null", ", podSelector: {}"] {
-        let world = ingress(&format!("[{{from: [{{namespaceSelector: {{matchLabels: {{team: blue}}}}{pods}}}]}}]"));
+        let world = ingress(&format!(
+            "[{{from: [{{namespaceSelector: {{matchLabels: {{team: blue}}}}{pods}}}]}}]"
+        ));
         assert!(world.allows("y/c", "x/a", "tcp/80") && !world.allows("x/c", "x/a", "tcp/80"));
     }
     let own = ingress("[{from: [{namespaceSelector: null, podSelector: {}}]}]");
@@ -174,7 +208,10 @@ fn null_and_empty_by_field() {
 #[test]
 fn what_the_api_refuses_is_an_error_in_a_file() {
     let empty = refused("ingress: [{from: [{podSelector: {}}, {}]}]");
-    assert!(empty.contains("spec.ingress[0].from[1]: must have a selector or an ipBlock"), "{empty}");
+    assert!(
+        empty.contains("spec.ingress[0].from[1]: must have a selector or an ipBlock"),
+        "{empty}"
+    );
     let both = refused("egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}]}]");
     assert!(both.contains("spec.egress[0].to[0]"), "{both}");
     // stored all the same, it is nobody
@@ -205,8 +242,14 @@ fn a_selector_that_cannot_be_read_matches_nothing() {
     let spec = "policyTypes: [Ingress]\ningress: [{from: [{podSelector: {matchLabels: {app: 'not a label!'}}}, {podSelector: {matchExpressions: [{key: app, operator: Like, values: [b]}]}}]}]";
     let yaml = network_policy("p", "{}", spec);
     let errors = parse::file(&yaml, "x").unwrap_err().to_string();
-    assert!(errors.contains("spec.ingress[0].from[0].podSelector.matchLabels.app"), "{errors}");
-    assert!(errors.contains("spec.ingress[0].from[1].podSelector.matchExpressions[0].operator"), "{errors}");
+    assert!(
+        errors.contains("spec.ingress[0].from[0].podSelector.matchLabels.app"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("spec.ingress[0].from[1].podSelector.matchExpressions[0].operator"),
+        "{errors}"
+    );
     let (policy, problems) = parse::stored(&serde_saphyr::from_str(&yaml).unwrap());
     assert_eq!(problems.len(), 2);
     let mut world = World::new();
@@ -216,7 +259,11 @@ fn a_selector_that_cannot_be_read_matches_nothing() {
 
 #[test]
 fn notin_matches_what_has_no_such_label() {
-    let rule = |operator: &str| ingress(&format!("[{{from: [{{podSelector: {{matchExpressions: [{operator}]}}}}]}}]"));
+    let rule = |operator: &str| {
+        ingress(&format!(
+            "[{{from: [{{podSelector: {{matchExpressions: [{operator}]}}}}]}}]"
+        ))
+    };
     let mut not_in = rule("{key: tier, operator: NotIn, values: [web]}");
     let mut absent = rule("{key: tier, operator: DoesNotExist}");
     for world in [&mut not_in, &mut absent] {
@@ -263,11 +310,14 @@ fn what_one_block_excepts_another_may_allow() {
     let alone = ingress(&format!("[{{from: [{block}]}}]"));
     assert!(alone.allows("203.0.113.1", "x/a", "tcp/80"));
     assert!(!alone.allows("203.0.113.65", "x/a", "tcp/80"));
-    let other = ingress(&format!("[{{from: [{block}, {{ipBlock: {{cidr: 203.0.113.65/32}}}}]}}]"));
+    let other = ingress(&format!(
+        "[{{from: [{block}, {{ipBlock: {{cidr: 203.0.113.65/32}}}}]}}]"
+    ));
     assert!(other.allows("203.0.113.65", "x/a", "tcp/80"));
     assert!(!other.allows("203.0.113.66", "x/a", "tcp/80"));
     for except in ["203.0.112.0/23", "203.0.113.0/24", "198.51.100.0/25"] {
-        let spec = format!("ingress: [{{from: [{{ipBlock: {{cidr: 203.0.113.0/24, except: [{except}]}}}}]}}]");
+        let spec =
+            format!("ingress: [{{from: [{{ipBlock: {{cidr: 203.0.113.0/24, except: [{except}]}}}}]}}]");
         assert!(refused(&spec).contains("except[0]"), "{except}");
     }
 }
@@ -287,7 +337,8 @@ fn a_block_matches_a_pods_address() {
     assert_eq!(asked.answer, Answer::Allow);
     assert!(asked.notes.block_hits_pods);
     assert!(!world.allows("x/c", "x/a", "tcp/80"));
-    let outside = ingress("[{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]").ask("203.0.113.9", "x/a", "tcp/80");
+    let outside =
+        ingress("[{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]").ask("203.0.113.9", "x/a", "tcp/80");
     assert!(!outside.notes.block_hits_pods);
 }
 
@@ -299,13 +350,19 @@ fn a_block_on_a_cluster_ip_is_dead() {
     let client = endpoint(&engine, &snapshot, &world.end("x/a"));
     let service = snapshot.service(address("10.96.0.10"));
     let untranslated = snapshot.evaluate(&Connection::new(client, service, 6, 80));
-    assert_eq!((untranslated.answer, untranslated.reason), (Answer::Unknown, Reason::Backend));
+    assert_eq!(
+        (untranslated.answer, untranslated.reason),
+        (Answer::Unknown, Reason::Backend)
+    );
     // the pods behind decide; where they differ nobody knows
     let behind = ["x/b", "y/c"].map(|end| world.ask("x/a", end, "tcp/80").verdict);
     let agreed = Verdict::agreed(behind, Reason::Backend);
     assert_eq!((agreed.answer, agreed.reason), (Answer::Deny, Reason::Isolation));
     let one = egress("[{to: [{podSelector: {matchLabels: {app: b}}}]}]");
-    let differ = Verdict::agreed(["x/b", "y/c"].map(|end| one.ask("x/a", end, "tcp/80").verdict), Reason::Backend);
+    let differ = Verdict::agreed(
+        ["x/b", "y/c"].map(|end| one.ask("x/a", end, "tcp/80").verdict),
+        Reason::Backend,
+    );
     assert_eq!((differ.answer, differ.reason), (Answer::Unknown, Reason::Backend));
     assert_eq!(Verdict::agreed([], Reason::Backend).answer, Answer::Unknown);
 }
@@ -315,8 +372,14 @@ fn a_rule_means_the_target_port() {
     // a Service with port 80 and targetPort 8080
     let mut call = ingress("[{ports: [{port: 80}]}]").call("x/b", "x/a", "tcp/8080");
     call.through_service = true;
-    assert_eq!(ingress("[{ports: [{port: 80}]}]").ask_call(&call).answer, Answer::Deny);
-    assert_eq!(ingress("[{ports: [{port: 8080}]}]").ask_call(&call).answer, Answer::Allow);
+    assert_eq!(
+        ingress("[{ports: [{port: 80}]}]").ask_call(&call).answer,
+        Answer::Deny
+    );
+    assert_eq!(
+        ingress("[{ports: [{port: 8080}]}]").ask_call(&call).answer,
+        Answer::Allow
+    );
 }
 
 #[test]
@@ -352,7 +415,10 @@ fn a_name_with_another_protocol_is_no_match() {
 #[test]
 fn named_ports_of_all_containers() {
     let mut world = ingress("[{ports: [{port: http}, {port: admin}]}]");
-    world.pod_mut("x", "a").ports.extend([port("admin", Protocol::Tcp, 9), port("http", Protocol::Tcp, 81)]);
+    world
+        .pod_mut("x", "a")
+        .ports
+        .extend([port("admin", Protocol::Tcp, 9), port("http", Protocol::Tcp, 81)]);
     for number in ["tcp/8080", "tcp/81", "tcp/9"] {
         assert!(world.allows("x/b", "x/a", number), "{number}");
     }
@@ -360,14 +426,35 @@ fn named_ports_of_all_containers() {
 
 #[test]
 fn a_range_ends_inclusively() {
-    let world = ingress("[{ports: [{port: 8000, endPort: 8010}, {port: 9000, endPort: 9000}, {port: 65535}]}]");
-    for (number, open) in
-        [(7999, false), (8000, true), (8005, true), (8010, true), (8011, false), (9000, true), (9001, false), (65535, true)]
-    {
-        assert_eq!(world.allows("x/b", "x/a", &format!("tcp/{number}")), open, "{number}");
+    let world =
+        ingress("[{ports: [{port: 8000, endPort: 8010}, {port: 9000, endPort: 9000}, {port: 65535}]}]");
+    for (number, open) in [
+        (7999, false),
+        (8000, true),
+        (8005, true),
+        (8010, true),
+        (8011, false),
+        (9000, true),
+        (9001, false),
+        (65535, true),
+    ] {
+        assert_eq!(
+            world.allows("x/b", "x/a", &format!("tcp/{number}")),
+            open,
+            "{number}"
+        );
     }
-    for ports in ["{port: 8010, endPort: 8000}", "{port: http, endPort: 9000}", "{endPort: 9000}", "{port: 0}", "{port: 65536}"] {
-        assert!(refused(&format!("ingress: [{{ports: [{ports}]}}]")).contains("spec.ingress[0].ports[0]"), "{ports}");
+    for ports in [
+        "{port: 8010, endPort: 8000}",
+        "{port: http, endPort: 9000}",
+        "{endPort: 9000}",
+        "{port: 0}",
+        "{port: 65536}",
+    ] {
+        assert!(
+            refused(&format!("ingress: [{{ports: [{ports}]}}]")).contains("spec.ingress[0].ports[0]"),
+            "{ports}"
+        );
     }
 }
 
@@ -383,9 +470,12 @@ fn the_own_node_reaches_its_pods() {
 
 #[test]
 fn to_the_own_node_by_profile() {
-    for (cni, open) in
-        [(Cni::Spec, false), (Cni::OvnKubernetes, false), (Cni::Antrea, false), (Cni::KubeOvn, true)]
-    {
+    for (cni, open) in [
+        (Cni::Spec, false),
+        (Cni::OvnKubernetes, false),
+        (Cni::Antrea, false),
+        (Cni::KubeOvn, true),
+    ] {
         let world = World::with(cni).on_a("p", "policyTypes: [Egress]");
         let asked = world.ask("x/a", "node:n1", "tcp/10250");
         assert_eq!(asked.answer == Answer::Allow, open, "{cni:?}");
@@ -398,8 +488,14 @@ fn to_the_own_node_by_profile() {
 fn a_pod_on_the_host_network_is_its_node() {
     let world = World::new().policy(&network_policy("p", "{}", "policyTypes: [Ingress, Egress]"));
     let asked = world.ask("z/c", "x/host", "tcp/80");
-    assert_eq!((asked.answer, asked.verdict.ingress.reason), (Answer::Allow, Reason::Host));
-    let peer = World::new().on_a("p", "egress: [{to: [{namespaceSelector: {}}, {podSelector: {matchLabels: {app: host}}}]}]");
+    assert_eq!(
+        (asked.answer, asked.verdict.ingress.reason),
+        (Answer::Allow, Reason::Host)
+    );
+    let peer = World::new().on_a(
+        "p",
+        "egress: [{to: [{namespaceSelector: {}}, {podSelector: {matchLabels: {app: host}}}]}]",
+    );
     assert!(!peer.allows("x/a", "x/host", "tcp/80"));
     let block = World::new().on_a("p", "egress: [{to: [{ipBlock: {cidr: 192.168.0.1/32}}]}]");
     assert!(block.allows("x/a", "x/host", "tcp/80"));
@@ -407,7 +503,9 @@ fn a_pod_on_the_host_network_is_its_node() {
 
 #[test]
 fn another_node_is_an_address() {
-    let world = ingress("[{from: [{namespaceSelector: {}}]}, {from: [{ipBlock: {cidr: 192.168.0.2/32}}], ports: [{port: 80}]}]");
+    let world = ingress(
+        "[{from: [{namespaceSelector: {}}]}, {from: [{ipBlock: {cidr: 192.168.0.2/32}}], ports: [{port: 80}]}]",
+    );
     assert_eq!(world.ask("node:n2", "x/a", "tcp/80").ingress, "x/p ingress[1]");
     assert!(!world.allows("node:n2", "x/a", "tcp/81"));
 }
@@ -431,11 +529,17 @@ fn a_hairpin_by_profile() {
     let both = "policyTypes: [Ingress, Egress]";
     assert_eq!(hairpin(Cni::Spec, both).reason, Reason::Backend);
     assert_eq!(hairpin(Cni::Spec, both).answer, Answer::Unknown);
-    assert_eq!(hairpin(Cni::Spec, "ingress: [{from: [{podSelector: {}}]}]").answer, Answer::Allow);
+    assert_eq!(
+        hairpin(Cni::Spec, "ingress: [{from: [{podSelector: {}}]}]").answer,
+        Answer::Allow
+    );
     assert_eq!(hairpin(Cni::OvnKubernetes, both).answer, Answer::Allow);
     assert!(hairpin(Cni::OvnKubernetes, both).notes.profile);
     assert_eq!(hairpin(Cni::Antrea, both).answer, Answer::Deny);
-    assert_eq!(hairpin(Cni::Antrea, "policyTypes: [Ingress]").answer, Answer::Allow);
+    assert_eq!(
+        hairpin(Cni::Antrea, "policyTypes: [Ingress]").answer,
+        Answer::Allow
+    );
 }
 
 #[test]
@@ -460,9 +564,21 @@ fn icmp_by_profile() {
         assert_eq!((asked.answer, asked.reason), (Answer::Unknown, Reason::Protocol));
     }
     for cni in [Cni::OvnKubernetes, Cni::Antrea, Cni::KubeOvn] {
-        assert_eq!(answer(World::with(cni), closed, echo).answer, Answer::Deny, "{cni:?}");
-        assert_eq!(answer(World::with(cni), ports, echo).answer, Answer::Deny, "{cni:?}");
-        assert_eq!(answer(World::with(cni), open, echo).answer, Answer::Allow, "{cni:?}");
+        assert_eq!(
+            answer(World::with(cni), closed, echo).answer,
+            Answer::Deny,
+            "{cni:?}"
+        );
+        assert_eq!(
+            answer(World::with(cni), ports, echo).answer,
+            Answer::Deny,
+            "{cni:?}"
+        );
+        assert_eq!(
+            answer(World::with(cni), open, echo).answer,
+            Answer::Allow,
+            "{cni:?}"
+        );
     }
     let mut icmp = World::with(Cni::OvnKubernetes);
     icmp.profile.allow_icmp = true;
@@ -470,14 +586,20 @@ fn icmp_by_profile() {
     let mut lax = World::with(Cni::KubeOvn);
     lax.profile.lax = true;
     assert_eq!(answer(lax, closed, "47/0").answer, Answer::Allow);
-    assert_eq!(answer(World::with(Cni::KubeOvn), closed, "icmp6/32768").answer, Answer::Allow);
+    assert_eq!(
+        answer(World::with(Cni::KubeOvn), closed, "icmp6/32768").answer,
+        Answer::Allow
+    );
     assert_eq!(World::new().ask("x/b", "x/a", echo).reason, Reason::Default);
 }
 
 #[test]
 fn replies_need_no_rule() {
     // a may call out and nobody may call a: the reply comes in all the same
-    let world = World::new().on_a("p", "policyTypes: [Ingress, Egress]\negress: [{to: [{podSelector: {}}]}]");
+    let world = World::new().on_a(
+        "p",
+        "policyTypes: [Ingress, Egress]\negress: [{to: [{podSelector: {}}]}]",
+    );
     assert!(!world.allows("x/b", "x/a", "tcp/40000"));
     let engine = world.engine();
     let snapshot = engine.snapshot();
@@ -492,7 +614,11 @@ fn an_error_belongs_to_its_connection() {
     for cni in [Cni::Spec, Cni::OvnKubernetes, Cni::Antrea] {
         let world = World::with(cni).on_a("p", "policyTypes: [Ingress, Egress]");
         let error = world.ask("x/b", "x/a", &format!("icmp/{}", 3 * 256 + 1));
-        assert_eq!((error.answer, error.reason), (Answer::Unknown, Reason::Protocol), "{cni:?}");
+        assert_eq!(
+            (error.answer, error.reason),
+            (Answer::Unknown, Reason::Protocol),
+            "{cni:?}"
+        );
     }
     // one that a rule lets in needs no connection
     let open = World::with(Cni::Antrea).on_a("p", "ingress: [{}]");
@@ -502,7 +628,12 @@ fn an_error_belongs_to_its_connection() {
 #[test]
 fn neighbour_talk_is_not_judged() {
     let world = World::new().policy(&network_policy("p", "{}", "policyTypes: [Ingress, Egress]"));
-    assert_eq!(world.ask("x/b@6", "x/a@6", &format!("icmp6/{}", 135 * 256)).answer, Answer::NotJudged);
+    assert_eq!(
+        world
+            .ask("x/b@6", "x/a@6", &format!("icmp6/{}", 135 * 256))
+            .answer,
+        Answer::NotJudged
+    );
     for group in ["224.0.0.251", "255.255.255.255", "ff02::1"] {
         let asked = world.ask("x/a", group, "udp/5353");
         assert_eq!((asked.answer, asked.answer.name()), (Answer::NotJudged, ""));
@@ -515,7 +646,10 @@ fn other_networks_are_not_judged() {
     let engine = world.engine();
     let snapshot = engine.snapshot();
     let [a, b] = ["x/a", "x/b"].map(|end| endpoint(&engine, &snapshot, &world.end(end)));
-    let secondary = Connection { primary_network: false, ..Connection::new(b, a, 6, 80) };
+    let secondary = Connection {
+        primary_network: false,
+        ..Connection::new(b, a, 6, 80)
+    };
     assert_eq!(snapshot.evaluate(&secondary).answer, Answer::NotJudged);
 }
 
@@ -547,7 +681,10 @@ fn ambiguous_holders_must_agree() {
         Verdict::agreed(readings, Reason::Identity)
     };
     let differ = judge(80);
-    assert_eq!((differ.answer, differ.reason), (Answer::Unknown, Reason::Identity));
+    assert_eq!(
+        (differ.answer, differ.reason),
+        (Answer::Unknown, Reason::Identity)
+    );
     world.pod_mut("x", "c").labels = labels("app=b");
     assert_eq!(world.ask("x/c", "x/a", "tcp/80").answer, Answer::Allow);
 }
@@ -556,18 +693,28 @@ const SECOND: u64 = 1_000_000_000;
 
 fn before_and_after() -> [Verdict; 2] {
     let closed = ingress("[]");
-    [World::new().ask("x/b", "x/a", "tcp/80").verdict, closed.ask("x/b", "x/a", "tcp/80").verdict]
+    [
+        World::new().ask("x/b", "x/a", "tcp/80").verdict,
+        closed.ask("x/b", "x/a", "tcp/80").verdict,
+    ]
 }
 
 fn judged(opened: u64, start: u64, end: u64, change: Changed, cni: Cni) -> (Answer, Reason) {
     let [before, after] = before_and_after();
-    let record = Lifetime { opened: opened * SECOND, start: start * SECOND, end: end * SECOND };
+    let record = Lifetime {
+        opened: opened * SECOND,
+        start: start * SECOND,
+        end: end * SECOND,
+    };
     let verdict = across(before, after, record, change, &Profile::of(cni));
     (verdict.answer, verdict.reason)
 }
 
 fn change_at(earliest: u64, latest: u64) -> Changed {
-    Changed { earliest: earliest * SECOND, latest: latest * SECOND }
+    Changed {
+        earliest: earliest * SECOND,
+        latest: latest * SECOND,
+    }
 }
 
 #[test]
@@ -575,16 +722,36 @@ fn a_flow_across_a_change_needs_both() {
     let change = change_at(100, 100);
     for cni in [Cni::Spec, Cni::OvnKubernetes] {
         assert_eq!(judged(50, 50, 90, change, cni), (Answer::Allow, Reason::Default));
-        assert_eq!(judged(95, 95, 120, change, cni), (Answer::Unknown, Reason::Changed));
-        assert_eq!(judged(110, 110, 120, change, cni), (Answer::Unknown, Reason::Changed), "not settled yet");
-        assert_eq!(judged(130, 130, 140, change, cni), (Answer::Deny, Reason::Isolation));
+        assert_eq!(
+            judged(95, 95, 120, change, cni),
+            (Answer::Unknown, Reason::Changed)
+        );
+        assert_eq!(
+            judged(110, 110, 120, change, cni),
+            (Answer::Unknown, Reason::Changed),
+            "not settled yet"
+        );
+        assert_eq!(
+            judged(130, 130, 140, change, cni),
+            (Answer::Deny, Reason::Isolation)
+        );
     }
     // nobody watched meanwhile
-    assert_eq!(judged(150, 150, 160, change_at(100, 200), Cni::Spec), (Answer::Unknown, Reason::Gap));
+    assert_eq!(
+        judged(150, 150, 160, change_at(100, 200), Cni::Spec),
+        (Answer::Unknown, Reason::Gap)
+    );
     // what did not change is known
     let [open, _] = before_and_after();
-    let record = Lifetime { opened: 95 * SECOND, start: 95 * SECOND, end: 120 * SECOND };
-    assert_eq!(across(open, open, record, change, &Profile::default()).answer, Answer::Allow);
+    let record = Lifetime {
+        opened: 95 * SECOND,
+        start: 95 * SECOND,
+        end: 120 * SECOND,
+    };
+    assert_eq!(
+        across(open, open, record, change, &Profile::default()).answer,
+        Answer::Allow
+    );
 }
 
 #[test]
@@ -604,7 +771,10 @@ fn a_rewritten_source_is_what_the_pod_sees() {
     assert_eq!((direct.answer, direct.notes.rewritten), (Answer::Allow, false));
     // the same client through a node port of another node
     let rewritten = world.ask("node:n2", "x/a", "tcp/80");
-    assert_eq!((rewritten.answer, rewritten.notes.rewritten), (Answer::Deny, true));
+    assert_eq!(
+        (rewritten.answer, rewritten.notes.rewritten),
+        (Answer::Deny, true)
+    );
     assert!(!world.ask("node:n1", "x/a", "tcp/80").notes.rewritten);
 }
 
@@ -612,9 +782,15 @@ fn a_rewritten_source_is_what_the_pod_sees() {
 fn no_answer_is_no_verdict() {
     let [open, closed] = before_and_after();
     assert_eq!(disagreement(&open, Answered::Forward, false), None);
-    assert_eq!(disagreement(&open, Answered::Forward, true), Some(Disagreement::DroppedByAnother));
+    assert_eq!(
+        disagreement(&open, Answered::Forward, true),
+        Some(Disagreement::DroppedByAnother)
+    );
     assert_eq!(disagreement(&closed, Answered::Forward, true), None);
-    assert_eq!(disagreement(&closed, Answered::Both, false), Some(Disagreement::NotEnforced));
+    assert_eq!(
+        disagreement(&closed, Answered::Both, false),
+        Some(Disagreement::NotEnforced)
+    );
     assert_eq!(closed.answer, Answer::Deny);
 }
 

@@ -22,17 +22,26 @@ fn problems(text: &str) -> Vec<String> {
 fn documents_lists_and_json_are_read_and_other_kinds_counted() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: s}}\n- {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: q}, spec: {podSelector: {}}}\n";
     let found = parse::file(&format!("---\n{POLICY}---\n---\n{list}"), "default").unwrap();
-    let keys: Vec<_> = found.policies.iter().map(|policy| policy.key().to_string()).collect();
+    let keys: Vec<_> = found
+        .policies
+        .iter()
+        .map(|policy| policy.key().to_string())
+        .collect();
     assert_eq!(keys, ["shop/p", "default/q"]);
     assert_eq!(found.policies[0].key().kind, PolicyKind::NetworkPolicy);
     assert_eq!(found.skipped.get("Service"), Some(&1));
     let json: serde_json::Value = serde_saphyr::from_str(POLICY).unwrap();
-    assert_eq!(parse::file(&json.to_string(), "default").unwrap().policies, found.policies[..1]);
+    assert_eq!(
+        parse::file(&json.to_string(), "default").unwrap().policies,
+        found.policies[..1]
+    );
 }
 
 #[test]
 fn every_fault_of_a_file_is_told_with_its_place() {
-    let text = POLICY.replace("port: 80", "port: 0, prot: TCP").replace("cidr: 10.0.0.0/8", "cidr: 10.0.0/8");
+    let text = POLICY
+        .replace("port: 80", "port: 0, prot: TCP")
+        .replace("cidr: 10.0.0.0/8", "cidr: 10.0.0/8");
     let text = format!("{POLICY}---\n{text}---\n{}", POLICY.replace("spec:", "spce:"));
     assert_eq!(
         problems(&text),
@@ -71,25 +80,48 @@ fn a_port_that_cannot_be_understood_opens_nothing() {
 
 #[test]
 fn metadata_of_the_api_server_is_no_fault() {
-    let text = POLICY.replace("namespace: shop", "namespace: shop, uid: u, generation: 2, managedFields: [{manager: m}]");
+    let text = POLICY.replace(
+        "namespace: shop",
+        "namespace: shop, uid: u, generation: 2, managedFields: [{manager: m}]",
+    );
     assert!(parse::file(&format!("{text}status: {{}}\n"), "default").is_ok());
-    assert_eq!(problems(&POLICY.replace("name: p, ", ""))[0], "document 1: metadata.name: must have 1 to 253 characters");
+    assert_eq!(
+        problems(&POLICY.replace("name: p, ", ""))[0],
+        "document 1: metadata.name: must have 1 to 253 characters"
+    );
 }
 
 /// A value somewhere within becomes another one.
 fn mutate(random: &mut Random, value: &mut serde_json::Value) {
-    let others = ["null", "[]", "{}", "-1", "65536", "1.5", "\"\"", "\"*\"", "[null]", "{\"a\": 1}", "true", "\"::/129\""];
+    let others = [
+        "null",
+        "[]",
+        "{}",
+        "-1",
+        "65536",
+        "1.5",
+        "\"\"",
+        "\"*\"",
+        "[null]",
+        "{\"a\": 1}",
+        "true",
+        "\"::/129\"",
+    ];
     let deeper = random.chance(85);
     match value {
         serde_json::Value::Object(fields) if deeper && !fields.is_empty() => {
             let at = random.below(fields.len());
-            fields.values_mut().nth(at).into_iter().for_each(|value| mutate(random, value));
+            fields
+                .values_mut()
+                .nth(at)
+                .into_iter()
+                .for_each(|value| mutate(random, value));
         }
         serde_json::Value::Array(items) if deeper && !items.is_empty() => {
             let at = random.below(items.len());
             mutate(random, &mut items[at]);
         }
-        _ => *value = serde_json::from_str(*random.pick(&others)).unwrap(),
+        _ => *value = serde_json::from_str(random.pick::<&str>(&others)).unwrap(),
     }
 }
 
@@ -108,12 +140,15 @@ spec:
     let mut faults = 0;
     for seed in 0..3_000 {
         let mut random = Random(seed);
-        let mut object: serde_json::Value = serde_saphyr::from_str(*random.pick(&[POLICY, cnp])).unwrap();
+        let mut object: serde_json::Value =
+            serde_saphyr::from_str(random.pick::<&str>(&[POLICY, cnp])).unwrap();
         (0..=random.below(2)).for_each(|_| mutate(&mut random, &mut object));
         let (policy, problems) = parse::stored(&object);
         let as_file = parse::file(&object.to_string(), "");
         faults += usize::from(as_file.is_err());
-        if problems.is_empty() && let Some(policy) = policy {
+        if problems.is_empty()
+            && let Some(policy) = policy
+        {
             assert!(as_file.unwrap().policies.contains(&policy), "{object}");
         }
     }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use weir_policy::facts::{NamedPort, Namespace, Node, PROTOCOLS, Pod};
 use weir_policy::policy::{
-    Action, BASELINE_ADMIN_PRIORITY, ClusterPeer, ClusterPods, ClusterPolicy, ClusterPort, ClusterRule, Direction,
-    ForeignPolicy, IpBlock, NetworkPeer, NetworkPolicy, NetworkPort, NetworkRule, Policy, PolicyKind, PortMatch, Tier,
+    Action, BASELINE_ADMIN_PRIORITY, ClusterPeer, ClusterPods, ClusterPolicy, ClusterPort, ClusterRule,
+    Direction, ForeignPolicy, IpBlock, NetworkPeer, NetworkPolicy, NetworkPort, NetworkRule, Policy,
+    PolicyKind, PortMatch, Tier,
 };
 use weir_policy::selector::{Labels, Operator, Requirement, Selector};
 use weir_policy::{Cluster, Cni, Profile};
@@ -19,8 +20,18 @@ const VALUES: [&str; 4] = ["a", "b", "c", ""];
 const PORT_NAMES: [&str; 3] = ["http", "dns", "db"];
 const PORTS: [u16; 7] = [53, 80, 81, 82, 443, 8080, 65_535];
 const NETWORKS: [&str; 12] = [
-    "0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.1.0/24", "10.1.1.0/30", "10.1.2.0/24", "203.0.113.0/24",
-    "203.0.113.64/26", "192.168.0.0/24", "::/0", "fd00::/16", "fd00::1:0/112",
+    "0.0.0.0/0",
+    "10.0.0.0/8",
+    "10.1.0.0/16",
+    "10.1.1.0/24",
+    "10.1.1.0/30",
+    "10.1.2.0/24",
+    "203.0.113.0/24",
+    "203.0.113.64/26",
+    "192.168.0.0/24",
+    "::/0",
+    "fd00::/16",
+    "fd00::1:0/112",
 ];
 const DOMAINS: [&str; 3] = ["*.example.com", "a.example.com", "example.com"];
 
@@ -53,12 +64,19 @@ impl Random {
     }
 
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        (1..items.len()).rev().for_each(|at| items.swap(at, self.below(at + 1)));
+        (1..items.len())
+            .rev()
+            .for_each(|at| items.swap(at, self.below(at + 1)));
     }
 
     pub fn profile(&mut self) -> Profile {
         let cni = *self.pick(&[Cni::Spec, Cni::OvnKubernetes, Cni::Antrea, Cni::KubeOvn]);
-        Profile { cni, allow_icmp: self.chance(50), lax: self.chance(50), ignore_foreign: self.chance(50) }
+        Profile {
+            cni,
+            allow_icmp: self.chance(50),
+            lax: self.chance(50),
+            ignore_foreign: self.chance(50),
+        }
     }
 
     pub fn labels(&mut self) -> Labels {
@@ -72,15 +90,22 @@ impl Random {
     }
 
     pub fn namespace(&mut self) -> Namespace {
-        Namespace::new(*self.pick(&NAMESPACES), self.labels())
+        Namespace::new(self.pick::<&str>(&NAMESPACES), self.labels())
     }
 
     pub fn pod(&mut self, cluster: &Cluster) -> Pod {
         let (namespace, number) = (self.below(NAMESPACES.len()), self.below(4));
         let node = self.pick(&NODES).to_string();
         let host_network = self.chance(15);
-        let own = [format!("10.1.{namespace}.{number}"), format!("fd00::{namespace}:{number}")];
-        let of_node = cluster.nodes.iter().find(|n| n.name == node).map(|n| n.addresses.clone());
+        let own = [
+            format!("10.1.{namespace}.{number}"),
+            format!("fd00::{namespace}:{number}"),
+        ];
+        let of_node = cluster
+            .nodes
+            .iter()
+            .find(|n| n.name == node)
+            .map(|n| n.addresses.clone());
         Pod {
             namespace: NAMESPACES[namespace].into(),
             name: format!("p{number}"),
@@ -107,7 +132,11 @@ impl Random {
             name: NODES[number].into(),
             labels: self.labels(),
             addresses: vec![format!("192.168.0.{number}").parse().unwrap()],
-            management: if self.chance(80) { vec![management] } else { Vec::new() },
+            management: if self.chance(80) {
+                vec![management]
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -123,7 +152,10 @@ impl Random {
                 3 => Operator::Exists,
                 _ => Operator::DoesNotExist,
             };
-            Requirement { key: r.pick(&KEYS).to_string(), operator }
+            Requirement {
+                key: r.pick(&KEYS).to_string(),
+                operator,
+            }
         }))
     }
 
@@ -140,25 +172,43 @@ impl Random {
 
     pub fn block(&mut self) -> IpBlock {
         let parse = |text: &str| text.parse::<ipnet::IpNet>().unwrap();
-        let cidr = parse(*self.pick(&NETWORKS));
-        let except = self.some(2, |r| parse(*r.pick(&NETWORKS)));
-        IpBlock { cidr, except: except.into_iter().filter(|e| cidr.contains(e) && *e != cidr).collect() }
+        let cidr = parse(self.pick::<&str>(&NETWORKS));
+        let except = self.some(2, |r| parse(r.pick::<&str>(&NETWORKS)));
+        IpBlock {
+            cidr,
+            except: except
+                .into_iter()
+                .filter(|e| cidr.contains(e) && *e != cidr)
+                .collect(),
+        }
     }
 
     fn network_peer(&mut self) -> NetworkPeer {
         match self.below(10) {
             0 => NetworkPeer::Unknown,
             1..=3 => NetworkPeer::Block(self.block()),
-            4 => NetworkPeer::Pods { namespaces: Some(self.selector()), pods: None },
-            5 => NetworkPeer::Pods { namespaces: Some(self.selector()), pods: Some(self.selector()) },
-            _ => NetworkPeer::Pods { namespaces: None, pods: Some(self.selector()) },
+            4 => NetworkPeer::Pods {
+                namespaces: Some(self.selector()),
+                pods: None,
+            },
+            5 => NetworkPeer::Pods {
+                namespaces: Some(self.selector()),
+                pods: Some(self.selector()),
+            },
+            _ => NetworkPeer::Pods {
+                namespaces: None,
+                pods: Some(self.selector()),
+            },
         }
     }
 
     pub fn network_rule(&mut self) -> NetworkRule {
         NetworkRule {
             peers: self.some(3, Random::network_peer),
-            ports: self.some(2, |r| NetworkPort { protocol: *r.pick(&PROTOCOLS), port: r.port() }),
+            ports: self.some(2, |r| NetworkPort {
+                protocol: *r.pick(&PROTOCOLS),
+                port: r.port(),
+            }),
         }
     }
 
@@ -176,7 +226,10 @@ impl Random {
 
     fn cluster_pods(&mut self) -> ClusterPods {
         let pods = self.chance(50).then(|| self.selector());
-        ClusterPods { namespaces: self.selector(), pods }
+        ClusterPods {
+            namespaces: self.selector(),
+            pods,
+        }
     }
 
     fn cluster_rule(&mut self, direction: Direction) -> ClusterRule {
@@ -189,8 +242,14 @@ impl Random {
         });
         let peers = peers.collect();
         let port = |r: &mut Random| match r.port() {
-            PortMatch::Named(name) => ClusterPort { protocol: None, port: PortMatch::Named(name) },
-            port => ClusterPort { protocol: Some(*r.pick(&PROTOCOLS)), port },
+            PortMatch::Named(name) => ClusterPort {
+                protocol: None,
+                port: PortMatch::Named(name),
+            },
+            port => ClusterPort {
+                protocol: Some(*r.pick(&PROTOCOLS)),
+                port,
+            },
         };
         ClusterRule {
             name: String::new(),
@@ -202,17 +261,37 @@ impl Random {
 
     pub fn cluster_policy(&mut self) -> Policy {
         let (kind, tier, name) = match self.below(4) {
-            0 => (PolicyKind::AdminNetworkPolicy, Tier::Admin, format!("a{}", self.below(3))),
-            1 => (PolicyKind::BaselineAdminNetworkPolicy, Tier::Baseline, "default".into()),
-            2 => (PolicyKind::ClusterNetworkPolicy, Tier::Baseline, format!("b{}", self.below(3))),
-            _ => (PolicyKind::ClusterNetworkPolicy, Tier::Admin, format!("c{}", self.below(3))),
+            0 => (
+                PolicyKind::AdminNetworkPolicy,
+                Tier::Admin,
+                format!("a{}", self.below(3)),
+            ),
+            1 => (
+                PolicyKind::BaselineAdminNetworkPolicy,
+                Tier::Baseline,
+                "default".into(),
+            ),
+            2 => (
+                PolicyKind::ClusterNetworkPolicy,
+                Tier::Baseline,
+                format!("b{}", self.below(3)),
+            ),
+            _ => (
+                PolicyKind::ClusterNetworkPolicy,
+                Tier::Admin,
+                format!("c{}", self.below(3)),
+            ),
         };
         let is_baseline = kind == PolicyKind::BaselineAdminNetworkPolicy;
         Policy::Cluster(ClusterPolicy {
             kind,
             name,
             tier,
-            priority: if is_baseline { BASELINE_ADMIN_PRIORITY } else { self.below(3) as u16 },
+            priority: if is_baseline {
+                BASELINE_ADMIN_PRIORITY
+            } else {
+                self.below(3) as u16
+            },
             subject: self.cluster_pods(),
             ingress: self.some(2, |r| r.cluster_rule(Direction::Ingress)),
             egress: self.some(3, |r| r.cluster_rule(Direction::Egress)),
@@ -244,11 +323,15 @@ impl Random {
             put(&mut cluster.nodes, self.node(), |node| node.name.clone());
         }
         for _ in 0..self.below(8) {
-            put(&mut cluster.namespaces, self.namespace(), |namespace| namespace.name.clone());
+            put(&mut cluster.namespaces, self.namespace(), |namespace| {
+                namespace.name.clone()
+            });
         }
         for _ in 0..self.below(16) + 2 {
             let pod = self.pod(&cluster);
-            put(&mut cluster.pods, pod, |pod| (pod.namespace.clone(), pod.name.clone()));
+            put(&mut cluster.pods, pod, |pod| {
+                (pod.namespace.clone(), pod.name.clone())
+            });
         }
         for _ in 0..self.below(policies + 1) {
             put(&mut cluster.policies, self.policy(), Policy::key);
@@ -257,20 +340,38 @@ impl Random {
     }
 
     pub fn end(&mut self, cluster: &Cluster) -> End {
-        let outside = ["203.0.113.1", "203.0.113.70", "8.8.8.8", "2001:db8::1", "10.1.1.99", "fd00::1:99"];
-        let pods: Vec<&Pod> = cluster.pods.iter().filter(|pod| !pod.finished && !pod.host_network).collect();
+        let outside = [
+            "203.0.113.1",
+            "203.0.113.70",
+            "8.8.8.8",
+            "2001:db8::1",
+            "10.1.1.99",
+            "fd00::1:99",
+        ];
+        let pods: Vec<&Pod> = cluster
+            .pods
+            .iter()
+            .filter(|pod| !pod.finished && !pod.host_network)
+            .collect();
         match self.below(10) {
             0 => End::Outside(self.pick(&outside).parse().unwrap()),
             1 if !cluster.nodes.is_empty() => {
                 let node = self.pick(&cluster.nodes);
                 let addresses: Vec<IpAddr> = node.addresses.iter().chain(&node.management).copied().collect();
-                End::Node { name: node.name.clone(), address: *self.pick(&addresses) }
+                End::Node {
+                    name: node.name.clone(),
+                    address: *self.pick(&addresses),
+                }
             }
             _ if pods.is_empty() => End::Outside(self.pick(&outside).parse().unwrap()),
             _ => {
                 let pod = self.pick(&pods);
                 let (namespace, name) = (pod.namespace.clone(), pod.name.clone());
-                End::Pod { namespace, name, address: *self.pick(&pod.addresses) }
+                End::Pod {
+                    namespace,
+                    name,
+                    address: *self.pick(&pod.addresses),
+                }
             }
         }
     }
@@ -282,9 +383,18 @@ impl Random {
             _ => *self.pick(&[1, 53, 80, 81, 82, 83, 443, 8080, 65_535, 68]),
         };
         let names = ["a.example.com", "example.com", "b.a.example.com", "other.net"];
-        let domains = self.chance(50).then(|| self.some(2, |r| r.pick(&names).to_string()));
+        let domains = self
+            .chance(50)
+            .then(|| self.some(2, |r| r.pick(&names).to_string()));
         let (client, server) = (self.end(cluster), self.end(cluster));
-        Call { client, server, protocol, port, through_service: self.chance(10), domains }
+        Call {
+            client,
+            server,
+            protocol,
+            port,
+            through_service: self.chance(10),
+            domains,
+        }
     }
 }
 

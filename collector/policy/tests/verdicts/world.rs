@@ -32,11 +32,18 @@ pub struct Asked {
 
 pub fn labels(text: &str) -> weir_policy::Labels {
     let pairs = text.split(',').filter(|pair| !pair.is_empty());
-    pairs.filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    pairs
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
 }
 
 pub fn port(name: &str, protocol: Protocol, number: u16) -> NamedPort {
-    NamedPort { name: name.into(), protocol, number }
+    NamedPort {
+        name: name.into(),
+        protocol,
+        number,
+    }
 }
 
 pub fn pod(namespace: &str, name: &str, node: &str, addresses: &[&str]) -> Pod {
@@ -63,12 +70,20 @@ pub fn node(name: &str, zone: &str, address: &str, management: &str) -> Node {
 
 fn cluster() -> Cluster {
     let mut cluster = Cluster::default();
-    for (n, (name, team)) in [("x", "team=red"), ("y", "team=blue"), ("z", "")].into_iter().enumerate() {
+    for (n, (name, team)) in [("x", "team=red"), ("y", "team=blue"), ("z", "")]
+        .into_iter()
+        .enumerate()
+    {
         cluster.namespaces.push(Namespace::new(name, labels(team)));
         for (p, app) in ["a", "b", "c"].into_iter().enumerate() {
             let (n, p) = (n + 1, p + 1);
             let node = if name == "z" { "n2" } else { "n1" };
-            let mut pod = pod(name, app, node, &[&format!("10.1.{n}.{p}"), &format!("fd00::{n}:{p}")]);
+            let mut pod = pod(
+                name,
+                app,
+                node,
+                &[&format!("10.1.{n}.{p}"), &format!("fd00::{n}:{p}")],
+            );
             pod.ports = match app {
                 "a" => vec![port("http", Protocol::Tcp, 8080), port("dns", Protocol::Udp, 53)],
                 "b" => vec![port("http", Protocol::Tcp, 9090)],
@@ -82,7 +97,10 @@ fn cluster() -> Cluster {
     let mut done = pod("x", "done", "n1", &["10.1.1.9"]);
     done.finished = true;
     cluster.pods.extend([host, done]);
-    cluster.nodes = vec![node("n1", "a", "192.168.0.1", "10.1.0.2"), node("n2", "b", "192.168.0.2", "10.1.0.3")];
+    cluster.nodes = vec![
+        node("n1", "a", "192.168.0.1", "10.1.0.2"),
+        node("n2", "b", "192.168.0.2", "10.1.0.3"),
+    ];
     cluster
 }
 
@@ -92,7 +110,10 @@ impl World {
     }
 
     pub fn with(cni: Cni) -> World {
-        World { profile: Profile::of(cni), cluster: cluster() }
+        World {
+            profile: Profile::of(cni),
+            cluster: cluster(),
+        }
     }
 
     /// Adds the policies of a file.
@@ -113,7 +134,11 @@ impl World {
     }
 
     pub fn pod_mut(&mut self, namespace: &str, name: &str) -> &mut Pod {
-        self.cluster.pods.iter_mut().find(|pod| pod.namespace == namespace && pod.name == name).unwrap()
+        self.cluster
+            .pods
+            .iter_mut()
+            .find(|pod| pod.namespace == namespace && pod.name == name)
+            .unwrap()
     }
 
     pub fn engine(&self) -> Engine {
@@ -122,21 +147,37 @@ impl World {
 
     /// `x/a`, `x/a@6`, `node:n1`, `node:n1@10.1.0.2` or an address.
     pub fn end(&self, text: &str) -> End {
-        let (text, at) = text.split_once('@').map_or((text, None), |(text, at)| (text, Some(at)));
+        let (text, at) = text
+            .split_once('@')
+            .map_or((text, None), |(text, at)| (text, Some(at)));
         if let Some(name) = text.strip_prefix("node:") {
             let node = self.cluster.nodes.iter().find(|node| node.name == name).unwrap();
             let address = at.map_or(node.addresses[0], |at| at.parse().unwrap());
-            return End::Node { name: name.into(), address };
+            return End::Node {
+                name: name.into(),
+                address,
+            };
         }
         let Some((namespace, name)) = text.split_once('/') else {
             return End::Outside(text.parse().unwrap());
         };
-        let pod =
-            self.cluster.pods.iter().find(|pod| pod.namespace == namespace && pod.name == name).unwrap();
+        let pod = self
+            .cluster
+            .pods
+            .iter()
+            .find(|pod| pod.namespace == namespace && pod.name == name)
+            .unwrap();
         let address = pod.addresses[usize::from(at == Some("6"))];
         match pod.host_network {
-            true => End::Node { name: pod.node.clone(), address },
-            false => End::Pod { namespace: namespace.into(), name: name.into(), address },
+            true => End::Node {
+                name: pod.node.clone(),
+                address,
+            },
+            false => End::Pod {
+                namespace: namespace.into(),
+                name: name.into(),
+                address,
+            },
         }
     }
 
@@ -188,7 +229,11 @@ pub fn network_policy(name: &str, pods: &str, spec: &str) -> String {
 
 pub fn endpoint(engine: &Engine, snapshot: &Snapshot, end: &End) -> Endpoint {
     match end {
-        End::Pod { namespace, name, address } => engine.pod(namespace, name, *address).unwrap(),
+        End::Pod {
+            namespace,
+            name,
+            address,
+        } => engine.pod(namespace, name, *address).unwrap(),
         End::Node { name, address } => engine.node(name, *address),
         End::Outside(address) => snapshot.outside(*address),
     }
@@ -197,8 +242,10 @@ pub fn endpoint(engine: &Engine, snapshot: &Snapshot, end: &End) -> Endpoint {
 /// Asks the engine and the naive evaluator, who must agree.
 pub fn compare(engine: &Engine, cluster: &Cluster, call: &Call) -> Asked {
     let snapshot = engine.snapshot();
-    let names: Option<Vec<&str>> =
-        call.domains.as_ref().map(|names| names.iter().map(String::as_str).collect());
+    let names: Option<Vec<&str>> = call
+        .domains
+        .as_ref()
+        .map(|names| names.iter().map(String::as_str).collect());
     let connection = Connection {
         through_service: call.through_service,
         domains: names.as_deref(),
@@ -222,15 +269,26 @@ pub fn compare(engine: &Engine, cluster: &Cluster, call: &Call) -> Asked {
     if verdict.answer == Answer::NotJudged {
         return asked;
     }
-    assert_eq!(verdict.answer, naive::together(&opinions), "{call:?}\n{asked:?}\n{opinions:?}");
-    for (side, opinion, direction) in
-        [(verdict.egress, &opinions[0], Direction::Egress), (verdict.ingress, &opinions[1], Direction::Ingress)]
-    {
-        assert_eq!(side.answer, opinion.answer, "{direction:?} {call:?}\n{asked:?}\n{opinion:?}");
+    assert_eq!(
+        verdict.answer,
+        naive::together(&opinions),
+        "{call:?}\n{asked:?}\n{opinions:?}"
+    );
+    for (side, opinion, direction) in [
+        (verdict.egress, &opinions[0], Direction::Egress),
+        (verdict.ingress, &opinions[1], Direction::Ingress),
+    ] {
+        assert_eq!(
+            side.answer, opinion.answer,
+            "{direction:?} {call:?}\n{asked:?}\n{opinion:?}"
+        );
         if side.answer == Answer::Unknown {
             continue;
         }
-        assert_eq!(side.reason, opinion.reason, "{direction:?} {call:?}\n{asked:?}\n{opinion:?}");
+        assert_eq!(
+            side.reason, opinion.reason,
+            "{direction:?} {call:?}\n{asked:?}\n{opinion:?}"
+        );
         let by = side.decider.map(|decider| {
             let found = snapshot.rule(decider, direction).unwrap();
             (found.policy, found.index.map(usize::from))
@@ -241,7 +299,11 @@ pub fn compare(engine: &Engine, cluster: &Cluster, call: &Call) -> Asked {
 }
 
 fn name(snapshot: &Snapshot, side: &Side, direction: Direction) -> String {
-    let word = if direction == Direction::Ingress { "ingress" } else { "egress" };
+    let word = if direction == Direction::Ingress {
+        "ingress"
+    } else {
+        "egress"
+    };
     let found = side.decider.and_then(|decider| snapshot.rule(decider, direction));
     found.map_or(String::new(), |rule| match rule.index {
         Some(index) => format!("{} {word}[{index}]", rule.policy),
