@@ -19,6 +19,7 @@ mod evaluate;
 mod explain;
 mod lowering;
 mod memo;
+mod namespaces_and_nodes;
 mod networks;
 mod policies;
 mod ports;

@@ -1,16 +1,16 @@
 //! Who is in the cluster: groups and classes of pods and nodes, and the [`Endpoint`]s
 //! that stand for them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::sets::{GroupKey, OUTSIDE, stands_for_host_network};
+use super::sets::{GroupKey, OUTSIDE};
 use super::snapshot::{Endpoint, EndpointKind, NONE};
 use super::{Engine, PodKey};
-use crate::facts::{NamedPort, Namespace, Node, Pod};
+use crate::facts::{NamedPort, Node, Pod};
 use crate::policy::DIRECTIONS;
 use crate::profile::NamedPorts;
 use crate::selector::Labels;
@@ -20,7 +20,7 @@ use crate::selector::Labels;
 pub(super) struct PodEntry {
     pub(super) pod: Pod,
     id: u32,
-    group: u32,
+    pub(super) group: u32,
     node: u32,
     /// By address.
     classes: BTreeMap<IpAddr, u32>,
@@ -38,7 +38,7 @@ impl PodEntry {
 pub(super) struct NodeEntry {
     pub(super) node: Node,
     /// By address: its group and class.
-    classes: BTreeMap<IpAddr, (u32, u32)>,
+    pub(super) classes: BTreeMap<IpAddr, (u32, u32)>,
 }
 
 impl Engine {
@@ -104,47 +104,7 @@ impl Engine {
         found
     }
 
-    pub(super) fn put_namespace(&mut self, namespace: Namespace) {
-        let is_new = self.declared.insert(namespace.name.clone());
-        if is_new || !self.is_known(&namespace) {
-            self.change_namespace(namespace);
-        }
-    }
-
-    fn is_known(&self, namespace: &Namespace) -> bool {
-        let known = self.namespaces.get(&namespace.name);
-        known.is_some_and(|id| *self.sets.namespaces[*id as usize] == *namespace)
-    }
-
-    /// A namespace in a new state has a new number: its pods get other groups.
-    pub(super) fn change_namespace(&mut self, namespace: Namespace) {
-        let name = namespace.name.clone();
-        let stands = stands_for_host_network(&namespace);
-        let id = self.sets.add_namespace(namespace);
-        let old = self.namespaces.insert(name.clone(), id);
-        let stood = old.is_some_and(|old| stands_for_host_network(&self.sets.namespaces[old as usize]));
-        if old.is_some() {
-            let pods = self.pods.get(&name).into_iter().flat_map(HashMap::values);
-            let pods: Vec<Pod> = pods.map(|entry| entry.pod.clone()).collect();
-            pods.into_iter().for_each(|pod| self.put_pod(pod));
-        }
-        if stood || stands {
-            self.refresh_nodes();
-        }
-    }
-
-    fn namespace_id(&mut self, name: &str) -> u32 {
-        match self.namespaces.get(name) {
-            Some(id) => *id,
-            None => {
-                let id = self.sets.add_namespace(Namespace::new(name, Labels::new()));
-                self.namespaces.insert(name.to_owned(), id);
-                id
-            }
-        }
-    }
-
-    fn node_id(&mut self, name: &str) -> u32 {
+    pub(super) fn node_id(&mut self, name: &str) -> u32 {
         let next = self.node_ids.len() as u32;
         *self.node_ids.entry(name.to_owned()).or_insert(next)
     }
@@ -229,79 +189,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn put_node(&mut self, node: Node) {
-        self.node_id(&node.name);
-        let name = node.name.clone();
-        self.nodes.insert(
-            name.clone(),
-            NodeEntry {
-                node,
-                classes: BTreeMap::new(),
-            },
-        );
-        self.refresh_node(&name);
-    }
-
-    fn refresh_nodes(&mut self) {
-        let names: Vec<String> = self.nodes.keys().cloned().collect();
-        names.iter().for_each(|name| self.refresh_node(name));
-    }
-
-    /// Groups and classes of a node's addresses, as of now.
-    fn refresh_node(&mut self, name: &str) {
-        let Some(node) = self.nodes.get(name).map(|entry| entry.node.clone()) else {
-            return;
-        };
-        let labels = cut(&node.labels, &self.in_use.node_keys);
-        let mut classes = BTreeMap::new();
-        for (management, addresses) in [(false, &node.addresses), (true, &node.management)] {
-            let hosts = match (self.snapshot.profile.host_network_peers(), management) {
-                (false, _) => Vec::new(),
-                (true, true) => self.host_namespaces(),
-                (true, false) => self.host_pods(name),
-            };
-            let group = self.intern_group(GroupKey::Node {
-                labels: labels.clone(),
-                management,
-                hosts,
-            });
-            for address in addresses {
-                classes.insert(*address, (group, self.class(group, *address)));
-            }
-        }
-        if let Some(entry) = self.nodes.get_mut(name) {
-            entry.classes = classes;
-        }
-    }
-
-    fn host_namespaces(&self) -> Vec<u32> {
-        let stands = |id: &u32| stands_for_host_network(&self.sets.namespaces[*id as usize]);
-        let declared = self
-            .declared
-            .iter()
-            .filter_map(|name| self.namespaces.get(name))
-            .copied();
-        let mut found: Vec<u32> = declared.filter(stands).collect();
-        found.sort_unstable();
-        found
-    }
-
-    fn host_pods(&self, node: &str) -> Vec<u32> {
-        let here =
-            |entry: &&PodEntry| entry.pod.host_network && !entry.pod.finished && entry.pod.node == node;
-        let mut found: Vec<u32> = self
-            .pods
-            .values()
-            .flat_map(HashMap::values)
-            .filter(here)
-            .map(|entry| entry.group)
-            .collect();
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-
-    fn intern_group(&mut self, key: GroupKey) -> u32 {
+    pub(super) fn intern_group(&mut self, key: GroupKey) -> u32 {
         let (group, is_new) = self.sets.intern_group(key);
         if is_new {
             self.describe_group(group);
@@ -342,7 +230,7 @@ impl Engine {
     }
 
     /// The class of a group's member with this address.
-    fn class(&mut self, group: u32, address: IpAddr) -> u32 {
+    pub(super) fn class(&mut self, group: u32, address: IpAddr) -> u32 {
         let network = self.snapshot.networks.class(address);
         self.intern_class(group, network)
     }
@@ -431,7 +319,8 @@ impl Engine {
     }
 }
 
-fn cut(labels: &Labels, keys: &std::collections::BTreeSet<String>) -> Labels {
+/// Labels without the keys that nobody asks for.
+pub(super) fn cut(labels: &Labels, keys: &std::collections::BTreeSet<String>) -> Labels {
     let is_in_use = |(key, _): &(&String, &String)| keys.contains(*key);
     labels
         .iter()
