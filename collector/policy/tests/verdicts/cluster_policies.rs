@@ -1,4 +1,4 @@
-//! The cluster kinds: rows C1 to C12 of docs/policy-semantics.md.
+//! The cluster kinds, row by row of docs/policy-semantics.md.
 
 use weir_policy::{Answer, Protocol, Reason, parse};
 

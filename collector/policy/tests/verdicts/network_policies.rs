@@ -1,4 +1,4 @@
-//! NetworkPolicy v1: rows N1 to N34 of docs/policy-semantics.md.
+//! NetworkPolicy v1, row by row of docs/policy-semantics.md.
 
 use weir_policy::observed::{Answered, Changed, Disagreement, Lifetime, across, disagreement};
 use weir_policy::{Answer, Cni, Connection, Profile, Protocol, Reason, Verdict, parse};

@@ -10,7 +10,11 @@ use crate::policy::{ClusterPort, PortMatch};
 
 impl Reader {
     /// The ports of a rule; `None` if one of them could not be understood.
-    pub(super) fn cluster_ports(&mut self, rule: &mut Object<'_>, schema: Schema) -> Option<Vec<ClusterPort>> {
+    pub(super) fn cluster_ports(
+        &mut self,
+        rule: &mut Object<'_>,
+        schema: Schema,
+    ) -> Option<Vec<ClusterPort>> {
         let word = if schema.alpha1 { "ports" } else { "protocols" };
         let place = rule.at(word);
         let given = rule.field(word).is_some();
