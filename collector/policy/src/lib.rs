@@ -18,6 +18,7 @@
 
 mod engine;
 pub mod facts;
+pub mod lint;
 pub mod observed;
 pub mod parse;
 pub mod policy;

@@ -353,9 +353,9 @@ impl Tables {
         self.peers.set(class, column);
     }
 
-    /// Frees a rule's column.
+    /// Frees a rule's column, which is in no list any more; its bits stay until the next
+    /// rule there overwrites them.
     pub(crate) fn clear_rule(&mut self, column: u32) {
-        self.fill(column, std::iter::repeat(false), std::iter::repeat(false));
         if let Some(rule) = Arc::make_mut(&mut self.rules).get_mut(column as usize) {
             rule.policy = NO_POLICY;
             rule.detail = Arc::default();

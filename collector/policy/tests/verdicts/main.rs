@@ -5,6 +5,7 @@
 mod cluster_policies;
 mod differential;
 mod incremental;
+mod lints;
 mod metamorphic;
 mod naive;
 mod network_policies;
