@@ -65,7 +65,10 @@ impl Question<'_> {
         {
             return Side::new(Answer::Unknown, Reason::Foreign).by(*object, None);
         }
-        let mut side = self.cluster_tier(self.list.part(Part::Admin), &|| self.network_tier());
+        let mut side = match self.list.part(Part::Admin) {
+            [] => self.network_tier(),
+            admin => self.cluster_tier(admin, &|| self.network_tier()),
+        };
         if side.answer == Answer::Deny && is_icmp_error(self.connection.protocol, self.connection.port) {
             // it may belong to a connection that is allowed
             side = Side {
