@@ -106,7 +106,15 @@ impl Question<'_> {
             return Side::new(Answer::Allow, Reason::Default).by_profile();
         }
         let mut side = Side::new(Answer::Deny, Reason::Isolation).by(*isolating, None);
-        for rule in self.list.part(Part::Network) {
+        let may_match = self
+            .list
+            .network_may_match(self.peer_row, self.port_row, self.special);
+        let rules = if may_match {
+            self.list.part(Part::Network)
+        } else {
+            &[]
+        };
+        for rule in rules {
             match self.matches(*rule) {
                 Match::No => {}
                 Match::Yes => {

@@ -193,9 +193,11 @@ pub(crate) enum Part {
     Isolating,
     /// Foreign objects that select it.
     Foreign,
+    /// The bits of the rules of NetworkPolicies: for each word its number and its two halves.
+    Masks,
 }
 
-const PARTS: usize = 5;
+const PARTS: usize = 6;
 
 impl From<Tier> for Part {
     fn from(tier: Tier) -> Part {
@@ -223,6 +225,10 @@ impl SubjectList {
 
     /// With other members of a part.
     pub(crate) fn with(&self, part: Part, members: Vec<u32>) -> SubjectList {
+        let masks = match part {
+            Part::Network => masks(&members),
+            _ => self.part(Part::Masks).to_vec(),
+        };
         let mut all = vec![0; PARTS];
         for other in [
             Part::Admin,
@@ -234,8 +240,30 @@ impl SubjectList {
             all.extend_from_slice(if other == part { &members } else { self.part(other) });
             all[other as usize] = (all.len() - PARTS) as u32;
         }
+        all.extend(masks);
+        all[Part::Masks as usize] = (all.len() - PARTS) as u32;
         SubjectList(all.into())
     }
+
+    /// Whether some rule of a NetworkPolicy has both bits, or more than bits.
+    pub(crate) fn network_may_match(&self, peers: &[u64], ports: &[u64], special: &[u64]) -> bool {
+        let word = |row: &[u64], at: u32| row.get(at as usize).copied().unwrap_or_default();
+        self.part(Part::Masks).chunks_exact(3).any(|mask| {
+            let bits = u64::from(mask[1]) | u64::from(mask[2]) << 32;
+            ((word(peers, mask[0]) & word(ports, mask[0])) | word(special, mask[0])) & bits != 0
+        })
+    }
+}
+
+fn masks(rules: &[u32]) -> Vec<u32> {
+    let mut words: std::collections::BTreeMap<u32, u64> = std::collections::BTreeMap::new();
+    for rule in rules {
+        *words.entry(rule / WORD as u32).or_default() |= 1 << (*rule as usize % WORD);
+    }
+    words
+        .into_iter()
+        .flat_map(|(word, bits)| [word, bits as u32, (bits >> 32) as u32])
+        .collect()
 }
 
 /// A policy as evaluation knows it.
