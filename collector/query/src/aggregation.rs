@@ -113,6 +113,14 @@ impl Aggregate {
         })
     }
 
+    /// The field whose values it counts.
+    pub(crate) const fn column(self) -> Option<Column> {
+        match self {
+            Self::Distinct(column, _) => Some(column),
+            _ => None,
+        }
+    }
+
     /// The coarsest sums that it can be worked out of.
     pub(crate) fn coarsest(self) -> Tier {
         match self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use datafusion_expr::{Expr, col, lit};
+use weir_api::fields::Column;
 use weir_store::{Reader, Tier, TimeRange, View};
 
 use crate::aggregation::{Aggregate, INTERVAL, is_kept};
@@ -54,6 +55,20 @@ impl Sums {
         }
     }
 
+    /// Whether anything that is asked for, or by, is a field of identities.
+    fn names_identities(&self) -> bool {
+        let is_named = |column: Column| column.field().identity;
+        let counted = self.aggregates.iter().filter_map(|aggregate| aggregate.column());
+        let mut any = self
+            .group_by
+            .iter()
+            .map(|key| key.column)
+            .chain(counted)
+            .any(is_named);
+        expr::columns(&self.filter.test, &mut |column| any |= is_named(column));
+        any
+    }
+
     /// The coarsest tier whose rows have all that is asked for, of a range that is counted
     /// so.
     fn coarsest(&self, shift: &Shift, aggregates: &[Aggregate]) -> Tier {
@@ -97,7 +112,11 @@ impl Period {
         (range, shift): (TimeRange, Shift),
         budget: &Budget,
     ) -> Result<Self, QueryError> {
-        let view = reader.view(range);
+        let view = if sums.names_identities() {
+            reader.view(range)
+        } else {
+            reader.view_without_identities(range)
+        };
         let who = IdentityTable::within(&view.identities, budget);
         let coarsest = sums.coarsest(&shift, &sums.aggregates);
         let keys = Keys::new(sums.group_by.clone(), &who, sums.buckets.clone(), shift.clone())?;

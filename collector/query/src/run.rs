@@ -59,10 +59,10 @@ pub(crate) async fn run(task: Task<'_>) -> Result<QueryRun, QueryError> {
     let began = Instant::now();
     let session = session(task.limits)?;
     let scans = ScanContext {
-        readers: Arc::new(SegmentReaders {
-            footers: SHARED.cache_manager.get_file_metadata_cache(),
-            opened: task.opened,
-        }),
+        readers: Arc::new(SegmentReaders::new(
+            SHARED.cache_manager.get_file_metadata_cache(),
+            task.opened,
+        )),
         options: Arc::clone(session.session_config().options()),
         threads: task.limits.threads.max(1),
         filter_first: task.filter_first,

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion_common::HashMap;
@@ -63,8 +64,22 @@ struct SegmentOf(Arc<Segment>);
 /// Opens segments for the engine.
 #[derive(Debug)]
 pub(crate) struct SegmentReaders {
-    pub(crate) footers: Arc<FileMetadataCache>,
-    pub(crate) opened: Arc<OpenedSegments>,
+    footers: Arc<FileMetadataCache>,
+    opened: Arc<OpenedSegments>,
+    /// Of a segment that was read before the footer was not enough: of the others it will
+    /// not be, either.
+    page_indexes: Arc<AtomicBool>,
+}
+
+impl SegmentReaders {
+    /// For one question. It tells `opened` which segments it opens.
+    pub(crate) fn new(footers: Arc<FileMetadataCache>, opened: Arc<OpenedSegments>) -> Self {
+        Self {
+            footers,
+            opened,
+            page_indexes: Arc::default(),
+        }
+    }
 }
 
 impl ParquetFileReaderFactory for SegmentReaders {
@@ -84,6 +99,7 @@ impl ParquetFileReaderFactory for SegmentReaders {
             metrics: ParquetFileMetrics::new(partition, file.object_meta.location.as_ref(), metrics),
             footers: Arc::clone(&self.footers),
             page_index: None,
+            page_indexes: Arc::clone(&self.page_indexes),
             file,
         }))
     }
@@ -96,6 +112,7 @@ struct SegmentReader {
     footers: Arc<FileMetadataCache>,
     /// Where the page index begins, if the footer that was read came without it.
     page_index: Option<u64>,
+    page_indexes: Arc<AtomicBool>,
 }
 
 /// A footer in the engine's cache; with its page index from when that was wanted.
@@ -126,16 +143,29 @@ impl SegmentReader {
         Ok(read.into())
     }
 
-    /// The footer. Its page index is twice as long, and is there only if a question wanted
-    /// it before: many leave all of a segment out by the footer alone.
+    /// The footer. Its page index is twice as long, and is read only where the question
+    /// wants it: many leave all of a segment out by the footer alone.
     fn footer(&mut self) -> Parquet<Arc<ParquetMetaData>> {
+        let wants_index = self.page_indexes.load(Ordering::Relaxed);
         let footer = match self.known_footer() {
             Some(footer) => footer,
-            None => self.keep(ParquetMetaDataReader::new().parse_and_finish(&self.handle)?),
+            None => {
+                let policy = if wants_index {
+                    PageIndexPolicy::Optional
+                } else {
+                    PageIndexPolicy::Skip
+                };
+                let reader = ParquetMetaDataReader::new().with_page_index_policy(policy);
+                self.keep(reader.parse_and_finish(&self.handle)?)
+            }
         };
-        if footer.offset_index().is_none() {
-            self.page_index = page_index(&footer);
+        if footer.offset_index().is_some() {
+            return Ok(footer);
         }
+        if wants_index {
+            return self.with_page_index(&footer);
+        }
+        self.page_index = page_index(&footer);
         Ok(footer)
     }
 
@@ -153,16 +183,21 @@ impl SegmentReader {
         footer
     }
 
-    /// The engine reads the page index by itself, and not for others: the next question has
-    /// it at once.
-    fn keep_page_index(&self) -> Parquet<()> {
-        let Some(footer) = self.known_footer().filter(|known| known.offset_index().is_none()) else {
-            return Ok(());
-        };
-        let mut reader = ParquetMetaDataReader::new_with_metadata(footer.as_ref().clone())
+    fn with_page_index(&self, footer: &ParquetMetaData) -> Parquet<Arc<ParquetMetaData>> {
+        let mut reader = ParquetMetaDataReader::new_with_metadata(footer.clone())
             .with_page_index_policy(PageIndexPolicy::Optional);
         reader.read_page_indexes(&self.handle)?;
-        self.keep(reader.finish()?);
+        Ok(self.keep(reader.finish()?))
+    }
+
+    /// The engine reads the page index by itself, and not for others: whoever wants it next
+    /// has it at once.
+    fn keep_page_index(&self) -> Parquet<()> {
+        self.page_indexes.store(true, Ordering::Relaxed);
+        let known = self.known_footer();
+        if let Some(footer) = known.filter(|known| known.offset_index().is_none()) {
+            self.with_page_index(&footer)?;
+        }
         Ok(())
     }
 }
@@ -251,16 +286,14 @@ mod tests {
             until: i64::MAX,
         };
         let segment = &reader.view(all).raw[0];
-        let readers = SegmentReaders {
-            footers: RuntimeEnv::default().cache_manager.get_file_metadata_cache(),
-            opened: Arc::default(),
-        };
+        let footers = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
+        let question = || SegmentReaders::new(Arc::clone(&footers), Arc::default());
         let metrics = ExecutionPlanMetricsSet::new();
-        let open = || {
-            readers
-                .create_reader(0, file_of(segment), None, &metrics)
-                .unwrap()
+        let open_in = |question: &SegmentReaders| {
+            let opened = question.create_reader(0, file_of(segment), None, &metrics);
+            opened.unwrap()
         };
+        let open = || open_in(&question());
         let whole = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Optional)
             .parse_and_finish(&File::open(&segment.path).unwrap())
@@ -277,5 +310,11 @@ mod tests {
         assert!(open().get_metadata(None).await.unwrap().offset_index().is_none());
         asking.get_bytes(index..index + 1).await.unwrap();
         assert_eq!(*open().get_metadata(None).await.unwrap(), whole);
+        // The same question gets the next segment's at once.
+        let question = question();
+        question.page_indexes.store(true, Ordering::Relaxed);
+        footers.clear();
+        let footer = open_in(&question).get_metadata(None).await.unwrap();
+        assert_eq!(*footer, whole);
     }
 }

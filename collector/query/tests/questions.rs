@@ -1334,6 +1334,54 @@ async fn a_segment_that_breaks_while_the_store_is_open_is_left_out_and_named() {
     );
 }
 
+#[tokio::test]
+async fn who_asks_for_no_name_reads_no_identities() {
+    let stored = stored();
+    for file in std::fs::read_dir(stored._directory.path()).unwrap() {
+        let file = file.unwrap();
+        if file
+            .file_name()
+            .to_str()
+            .unwrap()
+            .ends_with(".identities.parquet")
+        {
+            // It can be opened, and not be read.
+            let length = file.metadata().unwrap().len().try_into().unwrap();
+            std::fs::write(file.path(), vec![0; length]).unwrap();
+        }
+    }
+    let reader = Reader::open_dir(stored._directory.path()).unwrap();
+    let primary = |record: &&FlowRecord| record.primary;
+    let some = stored.records.iter().filter(primary);
+    let port = some.clone().find_map(|record| record.dst.port).unwrap();
+    let wanted = some.filter(|record| record.dst.port == Some(port)).count();
+    let nameless = Question {
+        filter: format!("dst_port == {port}"),
+        measures: vec![Measure::Flows, "distinct_addr".parse().unwrap()],
+        ..question(&["dst_addr"])
+    };
+    let found = answer(&reader, &nameless, &Limits::default()).await.unwrap();
+    assert!(found.notes.iter().all(|note| note.kind != NoteKind::Unreadable));
+    assert_eq!(found.totals.json()[0]["flows"], json!(wanted));
+    let asks = [
+        question(&["dst_ns"]),
+        Question {
+            filter: "zone != dst_zone".to_owned(),
+            ..question(&[])
+        },
+        Question {
+            measures: vec!["distinct_dst_pod_name".parse().unwrap()],
+            ..question(&[])
+        },
+    ];
+    for named in asks {
+        let reader = Reader::open_dir(stored._directory.path()).unwrap();
+        let found = answer(&reader, &named, &Limits::default()).await.unwrap();
+        let unreadable = |note: &&weir_query::Note| note.kind == NoteKind::Unreadable;
+        assert!(found.notes.iter().any(|note| unreadable(&note)), "{named:?}");
+    }
+}
+
 /// As the CLI and a dashboard of it read: a directory that another process writes.
 #[tokio::test]
 async fn a_reader_whose_segments_are_merged_away_after_its_view_still_answers_whole() {

@@ -48,10 +48,10 @@ fn stored() -> Stored {
 fn context(filter_first: bool) -> ScanContext {
     let runtime = datafusion_execution::runtime_env::RuntimeEnv::default();
     ScanContext {
-        readers: Arc::new(SegmentReaders {
-            footers: runtime.cache_manager.get_file_metadata_cache(),
-            opened: Arc::default(),
-        }),
+        readers: Arc::new(SegmentReaders::new(
+            runtime.cache_manager.get_file_metadata_cache(),
+            Arc::default(),
+        )),
         options: Arc::new(ConfigOptions::new()),
         threads: 2,
         filter_first,
