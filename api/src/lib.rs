@@ -17,6 +17,8 @@ pub mod interface;
 pub mod network;
 pub mod plan;
 pub mod profile;
+pub mod revision;
+pub mod rollout;
 pub mod unknown;
 
 pub use collector::{Collector, CollectorError};
@@ -29,6 +31,8 @@ pub use flow_export::{FlowExport, FlowExportSpec};
 pub use flows_config::FlowsConfig;
 pub use network::{Collectors, ExportNetworkFlows, Network, NetworkSpec};
 pub use profile::{ExportProfile, ExportProfileSpec, ExportProfileStatus, ExportSwitch};
+pub use revision::RevisionData;
+pub use rollout::{ExportRollout, ExportRolloutSpec, ExportRolloutStatus, RolloutPhase};
 
 /// Label and field-manager prefix of everything that Weir owns in Kubernetes.
 pub const GROUP: &str = "weir.dev";

@@ -39,8 +39,19 @@ async fn main() -> Result<()> {
     let (stop_election, mut election, leads) = stand(&settings, &client)?;
     let (stop_loop, stopped) = watch::channel(false);
     let source = settings.source_settings();
-    let writer = ApiWriter::new(&client, source.source, settings.write_patience());
-    let events = watches::events(&client, &metrics, source.source, settings.daemons());
+    let writer = ApiWriter::new(
+        &client,
+        source.source,
+        &settings.namespace,
+        settings.write_patience(),
+    );
+    let events = watches::events(
+        &client,
+        &metrics,
+        source.source,
+        settings.daemons(),
+        &settings.namespace,
+    );
     let reconciler = Reconciler::new(writer, metrics, missing, source, settings.progress_deadline);
     let mut reconciler = tokio::spawn(reconciler.run(events, leads, stopped));
     let ended = tokio::select! {

@@ -14,17 +14,18 @@ use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use weir_api::NodeFlowExport;
 
 use crate::cluster_state::{ClusterState, WatchEvent};
 use crate::decide::{Decision, decide};
 use crate::metrics::Metrics;
+use crate::node_state::NodeJudge;
 use crate::notice::{holding, notices};
 use crate::profile_status::assess;
+use crate::rollout::{Memory, Outcome, apply_gate};
 use crate::rollup::roll_up;
 use crate::source::SourceSettings;
 use crate::table::ObjectChange;
-use crate::write::{ApiWriter, WriteError};
+use crate::write::{ApiWriter, WriteError, Written};
 use crate::write_queue::{Subject, Write, WriteQueue};
 
 /// How long a report waits for more to say: 100 nodes report within one.
@@ -36,7 +37,7 @@ const EVENTS_AT_ONCE: usize = 4096;
 /// How long writes under way may take when the process stops.
 const DRAIN: Duration = Duration::from_secs(2);
 
-type Answer = Result<Option<NodeFlowExport>, WriteError>;
+type Answer = Result<Option<Written>, WriteError>;
 
 /// All state of the loop.
 pub struct Reconciler {
@@ -48,6 +49,7 @@ pub struct Reconciler {
     deadline: Duration,
     cluster: ClusterState,
     decision: Decision,
+    rollout: Memory,
     queue: WriteQueue,
     answers: FuturesUnordered<BoxFuture<'static, (Write, Answer)>>,
     leads: bool,
@@ -77,6 +79,7 @@ impl Reconciler {
             deadline,
             cluster: ClusterState::new(source),
             decision: Decision::default(),
+            rollout: Memory::default(),
             queue: WriteQueue::default(),
             answers: FuturesUnordered::new(),
             leads: false,
@@ -139,6 +142,11 @@ impl Reconciler {
             ObjectChange::Plan if expected => self.report_soon(),
             ObjectChange::Plan => self.stale = true,
         }
+        // What nodes report moves a rollout on, together with what else is reported.
+        if self.report.is_some() && self.decision.rollout.as_ref().is_some_and(|r| r.progressing) {
+            let soon = Instant::now() + REPORT_DELAY;
+            self.checks[0] = Some(self.checks[0].map_or(soon, |at| at.min(soon)));
+        }
     }
 
     /// Whether an event only shows that a node's object is as decided.
@@ -159,6 +167,7 @@ impl Reconciler {
             self.queue = WriteQueue::default();
             self.answers.clear();
             self.decision = Decision::default();
+            self.rollout = Memory::default();
             (self.report, self.checks) = (None, [None, None]);
         }
     }
@@ -220,7 +229,8 @@ impl Reconciler {
 
     fn reconcile(&mut self) {
         let now = Timestamp::now();
-        let decision = decide(&self.cluster, now);
+        let mut decision = decide(&self.cluster, now);
+        let rollout = self.gate(&mut decision, now);
         let changed = !decision.applies.is_empty() || !decision.deletes.is_empty();
         self.metrics
             .reconciled(changed, decision.wanted.len(), decision.problems.len());
@@ -244,9 +254,46 @@ impl Reconciler {
         }
         self.metrics.holds(decision.holds);
         self.queue.replace(&decision);
-        self.checks[0] = decision.next_check.map(|at| instant(at, now));
+        let checks = [
+            decision.next_check,
+            rollout.and_then(|rollout| rollout.next_check),
+        ];
+        let next_check = checks.into_iter().flatten().min();
+        self.checks[0] = next_check.map(|at| instant(at, now));
         self.decision = decision;
         self.report_soon();
+    }
+
+    /// Says who is told what, and has written down where the rollout is.
+    fn gate(&mut self, decision: &mut Decision, now: Timestamp) -> Option<Outcome> {
+        let write_error = |node: &str| self.queue.export_error(node).map(str::to_owned);
+        let judge = NodeJudge::new(&self.cluster, &write_error, self.deadline, now);
+        let hash = decision.revision.as_ref().map(|plan| plan.revision.as_str());
+        let keep_error = hash
+            .and_then(|hash| self.queue.keep_error(hash))
+            .map(str::to_owned);
+        let memory = &mut self.rollout;
+        let outcome = apply_gate(decision, &self.cluster, &judge, memory, keep_error, now);
+        self.metrics
+            .rollout_stopped(decision.rollout.as_ref().is_some_and(|r| r.stopped.is_some()));
+        let status = outcome.as_ref().and_then(|outcome| outcome.status.clone());
+        match status {
+            Some(status) => self.queue.add(Write::Rollout(Box::new(status))),
+            None => self.queue.drop_waiting(&Subject::Rollout),
+        }
+        let keep = outcome.as_ref().and_then(|outcome| outcome.keep.clone());
+        let keep = keep.map(|(hash, number, data)| Write::Keep {
+            hash,
+            number,
+            data: Box::new(data),
+        });
+        let forget = outcome.iter().flat_map(|outcome| &outcome.forget);
+        for write in keep.into_iter().chain(forget.cloned().map(Write::Forget)) {
+            if !self.queue.is_under_way(&write.subject()) {
+                self.queue.add(write);
+            }
+        }
+        outcome
     }
 
     /// Nobody reads the status of a source that is gone, so an event tells of it too.
@@ -310,23 +357,29 @@ impl Reconciler {
             Write::Report { .. } | Write::ReportOther(_) => self.metrics.reported(result),
             Write::Tell(_) => {}
             Write::Assess(..) => self.metrics.assessed(result),
+            Write::Rollout(_) | Write::Keep { .. } | Write::Forget(_) => self.metrics.rolled(result),
         }
         match answer {
-            Ok(export) => self.wrote(write, export),
+            Ok(written) => self.wrote(write, written),
             Err(error) => self.failed(write, &error),
         }
     }
 
-    fn wrote(&mut self, write: &Write, export: Option<NodeFlowExport>) {
+    fn wrote(&mut self, write: &Write, written: Option<Written>) {
         self.queue.succeeded(write, std::time::Instant::now());
-        if let Some(export) = export {
-            self.cluster.wrote(export);
+        match written {
+            Some(Written::Export(export)) => self.cluster.wrote(export),
+            Some(Written::Rollout(rollout)) => self.cluster.rolled(rollout),
+            Some(Written::Revision(revision)) => self.cluster.kept(revision),
+            None => {}
         }
         let source = self.cluster.settings().source;
         match write {
             // The decision may have changed while the write was under way.
             Write::Apply(node, written) => self.stale |= self.decision.wanted.get(node) != Some(written),
-            Write::Delete(..) | Write::Tell(_) => {}
+            Write::Delete(..) | Write::Tell(_) | Write::Forget(_) => {}
+            // What was stored counts from now on.
+            Write::Rollout(_) | Write::Keep { .. } => self.stale = true,
             Write::Report { conditions, .. } => self.cluster.reported(source, conditions),
             Write::ReportOther(conditions) => self.cluster.reported(source.other(), conditions),
             Write::Assess(profile, status) => self.cluster.assessed(profile, status),
@@ -352,6 +405,8 @@ impl Reconciler {
         }
         self.queue
             .failed(write, error.to_string(), std::time::Instant::now());
+        // That a revision cannot be kept is told.
+        self.stale |= matches!(write, Write::Keep { .. });
         if write.subject() != Subject::Source {
             self.report_soon();
         }

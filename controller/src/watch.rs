@@ -17,6 +17,7 @@ use crate::backoff::{Delays, jitter};
 use crate::cluster_state::WatchEvent;
 use crate::describe;
 use crate::metrics::Metrics;
+use crate::object::{FIELD_MANAGER, MANAGED_BY};
 use crate::source::FlowSource;
 
 /// A watch that has worked for so long starts again with short delays.
@@ -49,12 +50,14 @@ struct Watches {
 }
 
 /// Watches all that decisions are made of. Of sources and ConfigMaps only the one that
-/// counts is asked for. `daemons`: namespace and labels of the node daemon's pods.
+/// counts is asked for. `daemons`: namespace and labels of the node daemon's pods;
+/// `namespace`: that of the revisions that are kept.
 pub fn events(
     client: &Client,
     metrics: &Metrics,
     source: FlowSource,
     daemons: Option<(&str, &str)>,
+    namespace: &str,
 ) -> BoxStream<'static, WatchEvent> {
     let (client, metrics) = (client.clone(), metrics.clone());
     let watches = Watches { client, metrics };
@@ -77,6 +80,14 @@ pub fn events(
             WatchEvent::Daemon,
         )
     });
+    // Without the right to list them, a rollout waits and says so.
+    let revisions = watches.watch(
+        Api::namespaced(watches.client.clone(), namespace),
+        "controllerrevisions",
+        Need::Optional,
+        every().labels(&format!("{MANAGED_BY}={FIELD_MANAGER}")),
+        WatchEvent::Revision,
+    );
     let cluster = network::CLUSTER;
     select_all(
         [
@@ -103,6 +114,13 @@ pub fn events(
             watches.all("nodes", Need::Required, every(), WatchEvent::Node),
             watches.all("nodeflowexports", Need::Required, every(), WatchEvent::Export),
             watches.all("services", Need::Required, every(), WatchEvent::Service),
+            watches.all(
+                "exportrollouts",
+                Need::Required,
+                only(cluster),
+                WatchEvent::Rollout,
+            ),
+            revisions,
         ]
         .into_iter()
         .chain(daemons),

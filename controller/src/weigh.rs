@@ -1,6 +1,6 @@
 //! How much the change of an object matters. Pure.
 
-use weir_api::{ExportProfile, NodeFlowExport};
+use weir_api::{ExportProfile, ExportRollout, NodeFlowExport, NodeFlowExportStatus};
 
 use crate::facts::{NodeRecord, SourceFacts};
 use crate::table::ObjectChange;
@@ -47,11 +47,18 @@ pub fn weigh_source(before: Option<&SourceFacts>, after: Option<&SourceFacts>) -
     }
 }
 
+/// What a node reports. What the export costs changes all the time, and is read when
+/// something else calls for it.
+fn told(export: &NodeFlowExport) -> Option<NodeFlowExportStatus> {
+    let status = export.status.clone()?;
+    Some(NodeFlowExportStatus { cost: None, ..status })
+}
+
 /// Settings are planned, status is told.
 pub fn weigh_export(before: Option<&NodeFlowExport>, after: Option<&NodeFlowExport>) -> ObjectChange {
     match (before, after) {
         (Some(before), Some(after)) if before.metadata == after.metadata && before.spec == after.spec => {
-            if before.status == after.status {
+            if told(before) == told(after) {
                 ObjectChange::Nothing
             } else {
                 ObjectChange::Report
@@ -60,4 +67,13 @@ pub fn weigh_export(before: Option<&NodeFlowExport>, after: Option<&NodeFlowExpo
         (None, None) => ObjectChange::Nothing,
         _ => ObjectChange::Plan,
     }
+}
+
+/// Whatever a rollout is asked to be is planned, and so is where it stands.
+pub fn weigh_rollout(before: Option<&ExportRollout>, after: Option<&ExportRollout>) -> ObjectChange {
+    let planned = |rollout: &ExportRollout| {
+        let generation = rollout.metadata.generation;
+        (generation, rollout.spec.clone(), rollout.status.clone())
+    };
+    weigh_plan(before.map(planned).as_ref(), after.map(planned).as_ref())
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use weir_api::{Condition, ExportProfileStatus};
+use weir_api::{Condition, ExportProfileStatus, ExportRolloutStatus, RevisionData, revision};
 
 use crate::decide::{Decision, DesiredExport};
 use crate::notice::Notice;
@@ -37,6 +37,19 @@ pub enum Write {
     Tell(Notice),
     /// Puts the status of the `ExportProfile` of that name in place.
     Assess(String, ExportProfileStatus),
+    /// Puts the status of the `ExportRollout` in place.
+    Rollout(Box<ExportRolloutStatus>),
+    /// Keeps a revision.
+    Keep {
+        /// Its hash.
+        hash: String,
+        /// Its number.
+        number: i64,
+        /// What it is made of.
+        data: Box<RevisionData>,
+    },
+    /// Deletes the `ControllerRevision` of that name.
+    Forget(String),
 }
 
 /// The object that a write is about.
@@ -52,6 +65,10 @@ pub enum Subject {
     Event,
     /// The `ExportProfile` of that name.
     Profile(String),
+    /// The `ExportRollout`.
+    Rollout,
+    /// The `ControllerRevision` of that name.
+    Revision(String),
 }
 
 impl Write {
@@ -63,6 +80,9 @@ impl Write {
             Self::ReportOther(_) => Subject::OtherSource,
             Self::Tell(_) => Subject::Event,
             Self::Assess(name, _) => Subject::Profile(name.clone()),
+            Self::Rollout(_) => Subject::Rollout,
+            Self::Keep { hash, .. } => Subject::Revision(revision::object_name(hash)),
+            Self::Forget(name) => Subject::Revision(name.clone()),
         }
     }
 
@@ -167,6 +187,12 @@ impl WriteQueue {
     /// Why a node's `NodeFlowExport` could not be written, if that lasts.
     pub fn export_error(&self, node: &str) -> Option<&str> {
         self.pace.error(&Subject::Export(node.to_owned()))
+    }
+
+    /// Why a revision could not be kept, once that was tried.
+    pub fn keep_error(&self, hash: &str) -> Option<&str> {
+        let subject = Subject::Revision(revision::object_name(hash));
+        self.pace.last_error(&subject)
     }
 
     /// Objects whose last write failed.

@@ -1,8 +1,9 @@
 //! What the watches show.
 
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service};
 use kube::runtime::watcher::Event;
-use weir_api::{ExportProfile, FlowExport, Network, NodeFlowExport};
+use weir_api::{ExportProfile, ExportRollout, FlowExport, Network, NodeFlowExport};
 
 use crate::guarded::Guarded;
 
@@ -28,4 +29,8 @@ pub enum WatchEvent {
     Service(Event<Guarded<Service>>),
     /// A pod of the node daemon.
     Daemon(Event<Guarded<Pod>>),
+    /// The `ExportRollout`.
+    Rollout(Event<Guarded<ExportRollout>>),
+    /// A revision that is kept.
+    Revision(Event<Guarded<ControllerRevision>>),
 }

@@ -59,9 +59,10 @@ pub fn unknown_profiles(cluster: &ClusterState) -> Vec<UnknownProfile> {
     unknown.map(read).collect()
 }
 
-/// Chooses for a node. With `holds` every node keeps what it has.
+/// Chooses for a node, of these profiles. With `holds` every node keeps what it has.
 pub fn choose<'a>(
     cluster: &'a ClusterState,
+    profiles: impl Iterator<Item = &'a ExportProfile> + Clone,
     unknown: &'a [UnknownProfile],
     node: &'a NodeRecord,
     holds: bool,
@@ -75,7 +76,7 @@ pub fn choose<'a>(
         !unknown.selects && spec.is_none_or(|spec| spec.profile.as_deref() == name)
     };
     let readable = unknown.iter().filter(|unknown| unknown.selects);
-    let all = readable.map(|unknown| &unknown.profile).chain(cluster.profiles());
+    let all = readable.map(|unknown| &unknown.profile).chain(profiles);
     let profile = match unknown.iter().find(maybe) {
         Some(unknown) => Some(&unknown.profile),
         None => profile::choose(all, &node.labels),

@@ -7,7 +7,7 @@ use serde_json::json;
 fn reconciler() -> Reconciler {
     let client = Client::try_from(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap();
     let settings = SourceSettings::default();
-    let writer = ApiWriter::new(&client, settings.source, Duration::from_secs(1));
+    let writer = ApiWriter::new(&client, settings.source, "weir-system", Duration::from_secs(1));
     let missing = watch::channel(Vec::new()).0;
     Reconciler::new(
         writer,

@@ -58,6 +58,7 @@ impl Cluster {
             "nodes",
             "nodeflowexports",
             "exportprofiles",
+            "exportrollouts",
             "flowexports",
             "networks.operator",
         ] {

@@ -7,6 +7,7 @@ use weir_lab::{Options, harness::Suite};
 
 mod cluster;
 mod faults;
+mod rollouts;
 mod sources;
 mod states;
 
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
     Suite::new("controller", cluster::Cluster::raise)
         .cases(states::CASES)
         .cases(sources::CASES)
+        .cases(rollouts::CASES)
         .cases(faults::CASES)
         .run(options)
 }

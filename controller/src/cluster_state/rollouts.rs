@@ -1,0 +1,134 @@
+//! The `ExportRollout` and the revisions that are kept.
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::ResourceExt;
+use kube::runtime::watcher::Event;
+use serde::Deserialize;
+use weir_api::network::CLUSTER;
+use weir_api::rollout::REVISION_LABEL;
+use weir_api::{ExportRollout, ExportRolloutStatus, RevisionData};
+
+use super::ClusterState;
+use crate::guarded::{Guarded, Invalid};
+use crate::table::{ObjectChange, key_of};
+use crate::weigh::{weigh_plan, weigh_rollout};
+
+/// A revision as a `ControllerRevision` has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeptRevision {
+    /// The object's name.
+    pub name: String,
+    /// The revision's hash; empty, where its data cannot be read.
+    pub hash: String,
+    /// Its number: the highest was used last.
+    pub number: i64,
+    /// What it is made of.
+    pub data: RevisionData,
+}
+
+impl ClusterState {
+    pub(super) fn apply_rollout(&mut self, event: Event<Guarded<ExportRollout>>) -> ObjectChange {
+        match event {
+            // The watch lags behind the answers to our own writes.
+            Event::Apply(object) if self.is_older(&object) => ObjectChange::Nothing,
+            Event::Apply(object) => self
+                .rollouts
+                .apply(Event::Apply(readable(object)), strip, weigh_rollout),
+            Event::InitApply(object) => {
+                self.rollouts
+                    .apply(Event::InitApply(readable(object)), strip, weigh_rollout)
+            }
+            event => self.rollouts.apply(event, strip, weigh_rollout),
+        }
+    }
+
+    fn is_older(&self, object: &Guarded<ExportRollout>) -> bool {
+        let version = |version: Option<String>| version.and_then(|version| version.parse::<u64>().ok());
+        let known = self
+            .rollouts
+            .named(CLUSTER)
+            .filter(|known| known.uid() == object.uid());
+        let known = known.and_then(|known| version(known.resource_version()));
+        known
+            .zip(version(object.resource_version()))
+            .is_some_and(|(known, shown)| shown < known)
+    }
+
+    pub(super) fn apply_revision(&mut self, event: Event<Guarded<ControllerRevision>>) -> ObjectChange {
+        self.revisions.apply(event, read_revision, weigh_plan)
+    }
+
+    /// How changes reach the nodes, where not all get them at once.
+    pub fn rollout(&self) -> Option<&ExportRollout> {
+        self.rollouts.named(CLUSTER)
+    }
+
+    /// Takes in the answer to a write.
+    pub fn rolled(&mut self, answer: ExportRollout) {
+        let same = self.rollout().is_some_and(|known| known.uid() == answer.uid());
+        if same && !self.is_older(&Guarded(Ok(answer.clone()))) {
+            self.rollouts.insert(key_of(&answer), strip(answer));
+        }
+    }
+
+    /// The same of a revision.
+    pub fn kept(&mut self, answer: ControllerRevision) {
+        if self.revisions.synced() {
+            self.revisions.insert(key_of(&answer), read_revision(answer));
+        }
+    }
+
+    /// The revisions that are kept; `None`: nobody knows.
+    pub fn revisions(&self) -> Option<Vec<&KeptRevision>> {
+        let rows = self.revisions.rows().filter(|revision| !revision.hash.is_empty());
+        self.revisions.synced().then(|| rows.collect())
+    }
+
+    /// The last revision that all nodes had, where it is kept.
+    pub fn completed_revision(&self) -> Option<&RevisionData> {
+        let status = self.rollout()?.status.as_ref()?;
+        let hash = status.completed_revision.as_ref()?;
+        let revision = self.revisions.rows().find(|revision| revision.hash == *hash);
+        revision.map(|revision| &revision.data)
+    }
+}
+
+/// One that this version cannot read gates as one that says nothing does: changes are not to
+/// go to all nodes at once because of it.
+fn readable(object: Guarded<ExportRollout>) -> Guarded<ExportRollout> {
+    let rollout = object.0.unwrap_or_else(|invalid: Invalid| {
+        tracing::warn!(
+            why = invalid.why,
+            "the ExportRollout cannot be read; its defaults count"
+        );
+        ExportRollout {
+            metadata: invalid.metadata,
+            spec: Default::default(),
+            status: ExportRolloutStatus::deserialize(&invalid.status).ok(),
+        }
+    });
+    Guarded(Ok(rollout))
+}
+
+fn strip(mut rollout: ExportRollout) -> ExportRollout {
+    rollout.metadata.managed_fields = None;
+    rollout
+}
+
+fn read_revision(object: ControllerRevision) -> KeptRevision {
+    let data = object
+        .data
+        .as_ref()
+        .map(|data| RevisionData::deserialize(&data.0));
+    let hash = object.labels().get(REVISION_LABEL).cloned().unwrap_or_default();
+    let (hash, data) = match data {
+        Some(Ok(data)) => (hash, data),
+        _ => Default::default(),
+    };
+    KeptRevision {
+        name: object.name_any(),
+        hash,
+        number: object.revision,
+        data,
+    }
+}
