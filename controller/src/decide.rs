@@ -96,6 +96,7 @@ pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
     };
     let gated = cluster.rollout().is_some() && !holds;
     let baseline = cluster.completed_revision().filter(|_| gated);
+    let is_baseline_exact = baseline.is_some_and(|data| cluster.has_completed(&data.hash()));
     let (wanted, baseline) = plan_nodes(cluster, &asked, baseline, now, &mut problems);
     let revision = gated.then(|| {
         let data = revision_data(cluster, now);
@@ -103,6 +104,7 @@ pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
             revision: data.hash(),
             data,
             baseline,
+            is_baseline_exact,
         }
     });
     let held = held.into_inner();

@@ -56,6 +56,8 @@ pub struct RevisionPlan {
     pub data: RevisionData,
     /// What nodes are told by the last completed revision, where that is kept.
     pub baseline: Option<BTreeMap<String, DesiredExport>>,
+    /// That is what they were told then: this version plans it as the one did that kept it.
+    pub is_baseline_exact: bool,
 }
 
 /// What a process remembers between two decisions. Another one does without.
@@ -335,15 +337,22 @@ impl Viewer<'_> {
                 spec: weir_api::NodeFlowExportSpec::default(),
                 ..wanted.clone()
             };
-            return baseline.cloned().unwrap_or(nothing);
+            return baseline.map_or(nothing, |baseline| DesiredExport {
+                spec: held(&baseline.spec, &wanted.spec),
+                ..baseline.clone()
+            });
         };
         let mark = Mark::of(export);
+        let has = |revision: Option<&String>| mark.as_ref().map(|mark| &mark.revision) == revision;
         let aborted = self.state.abort.as_ref().filter(|abort| abort.rolled_back);
-        let has_aborted = aborted.zip(mark.as_ref());
-        let has_aborted = has_aborted.is_some_and(|(abort, mark)| abort.revision == mark.revision);
-        match baseline.filter(|_| has_aborted) {
+        let has_aborted = aborted.is_some_and(|abort| has(Some(&abort.revision)));
+        // What it was told is known, whatever somebody else made of it.
+        let has_completed = mark.is_none() || has(self.state.completed_revision.as_ref());
+        let returns = has_aborted || (has_completed && self.plan.is_baseline_exact);
+        match baseline.filter(|_| returns) {
             Some(baseline) => DesiredExport {
                 spec: held(&baseline.spec, &wanted.spec),
+                mark,
                 ..baseline.clone()
             },
             None => DesiredExport {

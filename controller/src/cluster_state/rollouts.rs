@@ -84,6 +84,12 @@ impl ClusterState {
         self.revisions.synced().then(|| rows.collect())
     }
 
+    /// Whether that is the hash of the last revision that all nodes had.
+    pub fn has_completed(&self, hash: &str) -> bool {
+        let status = self.rollout().and_then(|rollout| rollout.status.as_ref());
+        status.and_then(|status| status.completed_revision.as_deref()) == Some(hash)
+    }
+
     /// The last revision that all nodes had, where it is kept.
     pub fn completed_revision(&self) -> Option<&RevisionData> {
         let status = self.rollout()?.status.as_ref()?;

@@ -152,7 +152,7 @@ fn create_as_controller(cluster: &Cluster) -> Result<String> {
 }
 
 /// Nothing is written once all is said.
-fn rest(cluster: &Cluster) -> Result<()> {
+pub fn rest(cluster: &Cluster) -> Result<()> {
     wait_until("writes to end", DEADLINE, || {
         let before = cluster.writes()?;
         thread::sleep(Duration::from_secs(6));
