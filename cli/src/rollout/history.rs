@@ -57,7 +57,7 @@ pub fn table(kept: &[Kept], status: &ExportRolloutStatus, times: &TimeStyle) -> 
     let mut table = Table::new(vec![
         Head::text("NUMBER"),
         Head::text("REVISION"),
-        Head::text(&times.head("SINCE")),
+        Head::text(times.head("SINCE")),
         Head::text("STATE"),
         Head::text("ASKS FOR").weighing(1),
     ]);
