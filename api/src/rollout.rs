@@ -4,13 +4,10 @@
 //! user's; status is the controller's, and all that it knows of a change that is on its way:
 //! another leader goes on from there.
 
-use std::borrow::Cow;
-use std::time::Duration;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use kube::core::Selector;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::{Condition, Time};
@@ -129,115 +126,6 @@ impl Canary {
     }
 }
 
-/// How many nodes have a change in a step.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(untagged)]
-pub enum Step {
-    /// So many.
-    Nodes(u32),
-    /// A part of those that it is for, such as `10%`.
-    Part(String),
-}
-
-impl Step {
-    /// How many of `total` nodes that are, at least one. What cannot be read is one node.
-    pub fn size(&self, total: usize) -> usize {
-        let size = match self {
-            Self::Nodes(nodes) => usize::try_from(*nodes).unwrap_or(usize::MAX),
-            Self::Part(part) => {
-                let percent = part
-                    .strip_suffix('%')
-                    .and_then(|number| number.parse::<usize>().ok());
-                total.saturating_mul(percent.unwrap_or(0).min(100)) / 100
-            }
-        };
-        size.max(1)
-    }
-}
-
-impl JsonSchema for Step {
-    fn schema_name() -> Cow<'static, str> {
-        "Step".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "x-kubernetes-int-or-string": true,
-            "maxLength": 8,
-            "x-kubernetes-validations": [{
-                "rule": "type(self) == int ? self >= 1 : self.matches('^([1-9]|[1-9][0-9]|100)%$')",
-                "message": "a step is a number of nodes from 1 on, or a part of them from \"1%\" to \"100%\"",
-            }],
-        })
-    }
-}
-
-/// A time in hours, minutes and seconds, such as `1h30m`.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(transparent)]
-pub struct Soak(pub String);
-
-impl Default for Soak {
-    fn default() -> Self {
-        Self("10m".to_owned())
-    }
-}
-
-/// Longest soak: a week.
-const LONGEST_SOAK: Duration = Duration::from_secs(7 * 24 * 3600);
-
-impl Soak {
-    /// The time; what cannot be read is the default, ten minutes.
-    pub fn time(&self) -> Duration {
-        parse_time(&self.0)
-            .unwrap_or(Duration::from_secs(600))
-            .min(LONGEST_SOAK)
-    }
-}
-
-fn parse_time(text: &str) -> Option<Duration> {
-    let mut seconds = 0_u64;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest.get(..digits)?.parse().ok()?;
-        let unit = match rest.get(digits..=digits)? {
-            "h" => 3600,
-            "m" => 60,
-            "s" => 1,
-            _ => return None,
-        };
-        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
-        rest = rest.get(digits + 1..)?;
-    }
-    (!text.is_empty()).then(|| Duration::from_secs(seconds))
-}
-
-impl JsonSchema for Soak {
-    fn schema_name() -> Cow<'static, str> {
-        "Soak".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "maxLength": 16,
-            "x-kubernetes-validations": [{
-                "rule": "self.matches('^([0-9]{1,6}[hms])+$') && duration(self) <= duration('168h')",
-                "message": "a soak is a time such as 90s, 10m or 1h30m, a week at most",
-            }],
-        })
-    }
-}
-
 /// What ends a rollout. Only nodes that have the change are looked at.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -290,60 +178,6 @@ pub enum Approval {
     None,
     /// After the first step and its soak.
     AfterFirstStep,
-}
-
-/// A time of day on some days.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "self.from != self.to", "message": "a window from one time to the same never opens" },
-    {
-        "rule": "self.timeZone != 'Local' && timestamp('2026-06-01T00:00:00Z').getFullYear(self.timeZone) == 2026",
-        "message": "timeZone is a name of the IANA database such as Europe/Berlin, or UTC",
-    },
-]))]
-pub struct Window {
-    /// The days on which it begins; empty: every day.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 7))]
-    pub days: Vec<Day>,
-    /// When it begins, such as `22:00`.
-    #[serde(default = "midnight")]
-    #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
-    pub from: String,
-    /// When it ends, up to `24:00`; before `from`: on the next day.
-    #[serde(default = "end_of_day")]
-    #[schemars(regex(pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"))]
-    pub to: String,
-    /// A name of the IANA database such as `Europe/Berlin`, or `UTC`.
-    #[serde(default = "utc")]
-    #[schemars(length(max = 64), regex(pattern = "^[A-Za-z][A-Za-z0-9_+/-]*$"))]
-    pub time_zone: String,
-}
-
-fn midnight() -> String {
-    "00:00".to_owned()
-}
-
-fn end_of_day() -> String {
-    "24:00".to_owned()
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-/// A day of the week.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-#[allow(missing_docs, reason = "their names say it")]
-pub enum Day {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
 }
 
 /// Where a change is.
@@ -446,31 +280,16 @@ pub struct Told {
     pub failing: bool,
 }
 
+mod step;
+mod window;
+
+pub use step::{Soak, Step};
+pub use window::{Day, Window};
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn parts_are_rounded_down_and_never_to_none() {
-        let part = |text: &str, total| Step::Part(text.to_owned()).size(total);
-        assert_eq!([1, 3, 15, 100].map(|total| part("10%", total)), [1, 1, 1, 10]);
-        assert_eq!([1, 3, 15].map(|total| part("100%", total)), [1, 3, 15]);
-        assert_eq!([1, 3].map(|total| part("50%", total)), [1, 1]);
-        assert_eq!(part("nonsense", 100), 1);
-        assert_eq!(Step::Nodes(0).size(5), 1);
-    }
-
-    #[test]
-    fn times_have_hours_minutes_and_seconds() {
-        let time = |text: &str| parse_time(text).map(|time| time.as_secs());
-        assert_eq!(time("1h30m5s"), Some(5405));
-        assert_eq!(time("0s"), Some(0));
-        for bad in ["", "5", "m", "5d", "1.5h", "99999999999999999999h"] {
-            assert_eq!(time(bad), None, "{bad}");
-        }
-        assert_eq!(Soak("999999h".to_owned()).time(), LONGEST_SOAK);
-    }
 
     #[test]
     fn an_empty_spec_has_the_standard_steps() {

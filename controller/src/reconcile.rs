@@ -18,10 +18,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::cluster_state::{ClusterState, WatchEvent};
 use crate::decide::{Decision, decide};
 use crate::metrics::Metrics;
-use crate::node_state::NodeJudge;
 use crate::notice::{holding, notices};
 use crate::profile_status::assess;
-use crate::rollout::{Memory, Outcome, apply_gate};
+use crate::rollout::Memory;
 use crate::rollup::roll_up;
 use crate::source::SourceSettings;
 use crate::table::ObjectChange;
@@ -142,11 +141,7 @@ impl Reconciler {
             ObjectChange::Plan if expected => self.report_soon(),
             ObjectChange::Plan => self.stale = true,
         }
-        // What nodes report moves a rollout on, together with what else is reported.
-        if self.report.is_some() && self.decision.rollout.as_ref().is_some_and(|r| r.progressing) {
-            let soon = Instant::now() + REPORT_DELAY;
-            self.checks[0] = Some(self.checks[0].map_or(soon, |at| at.min(soon)));
-        }
+        self.follow_reports();
     }
 
     /// Whether an event only shows that a node's object is as decided.
@@ -262,38 +257,6 @@ impl Reconciler {
         self.checks[0] = next_check.map(|at| instant(at, now));
         self.decision = decision;
         self.report_soon();
-    }
-
-    /// Says who is told what, and has written down where the rollout is.
-    fn gate(&mut self, decision: &mut Decision, now: Timestamp) -> Option<Outcome> {
-        let write_error = |node: &str| self.queue.export_error(node).map(str::to_owned);
-        let judge = NodeJudge::new(&self.cluster, &write_error, self.deadline, now);
-        let hash = decision.revision.as_ref().map(|plan| plan.revision.as_str());
-        let keep_error = hash
-            .and_then(|hash| self.queue.keep_error(hash))
-            .map(str::to_owned);
-        let memory = &mut self.rollout;
-        let outcome = apply_gate(decision, &self.cluster, &judge, memory, keep_error, now);
-        self.metrics
-            .rollout_stopped(decision.rollout.as_ref().is_some_and(|r| r.stopped.is_some()));
-        let status = outcome.as_ref().and_then(|outcome| outcome.status.clone());
-        match status {
-            Some(status) => self.queue.add(Write::Rollout(Box::new(status))),
-            None => self.queue.drop_waiting(&Subject::Rollout),
-        }
-        let keep = outcome.as_ref().and_then(|outcome| outcome.keep.clone());
-        let keep = keep.map(|(hash, number, data)| Write::Keep {
-            hash,
-            number,
-            data: Box::new(data),
-        });
-        let forget = outcome.iter().flat_map(|outcome| &outcome.forget);
-        for write in keep.into_iter().chain(forget.cloned().map(Write::Forget)) {
-            if !self.queue.is_under_way(&write.subject()) {
-                self.queue.add(write);
-            }
-        }
-        outcome
     }
 
     /// Nobody reads the status of a source that is gone, so an event tells of it too.
@@ -430,6 +393,8 @@ fn instant(at: Timestamp, now: Timestamp) -> Instant {
     // A little later, so that the moment has come for sure.
     Instant::now() + wait + Duration::from_millis(1)
 }
+
+mod rollout;
 
 #[cfg(test)]
 mod tests;

@@ -14,14 +14,13 @@
 //!                       +--> Paused or RolledBack, when nodes do not take it well
 //! ```
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use weir_api::condition::Time;
 use weir_api::rollout::{Abort, Approval, OnAbort};
-use weir_api::{ExportRolloutSpec, ExportRolloutStatus, RolloutPhase};
+use weir_api::{ExportRolloutStatus, RolloutPhase};
 
+use super::request::{Gate, Health, History, NodeView, Position, Release, Request};
 use super::verdict::{self, Verdict};
 use super::window::{Opening, opening};
 use crate::moment::later;
@@ -31,116 +30,6 @@ use crate::moment::later;
 pub const SETTLING: Duration = Duration::from_secs(1);
 /// How often the cost is looked at: it changes without an event.
 const LOOK: Duration = Duration::from_secs(5);
-
-/// How a node does with what it was told last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    /// Well.
-    Well,
-    /// It has not reported yet.
-    Behind,
-    /// It fails, why in a word, and in words.
-    Failing(String, String),
-    /// It runs no daemon, so that nothing reaches it.
-    Absent,
-}
-
-/// What a node has of the revision that is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Position {
-    /// It makes no difference there.
-    Same,
-    /// The node was told it by this rollout.
-    Released,
-    /// The node has something else.
-    Waiting,
-}
-
-/// A node as the gate sees it.
-#[derive(Debug, Clone)]
-pub struct NodeView {
-    /// Its name.
-    pub name: String,
-    /// What it has.
-    pub position: Position,
-    /// The canary's selector selects it.
-    pub canary: bool,
-    /// How it does.
-    pub health: Health,
-    /// It failed before it was told.
-    pub failed_before: bool,
-    /// How many thousandths of a processor ovs-vswitchd takes more than before, where both
-    /// are known.
-    pub millicores_rise: Option<i64>,
-    /// How many packets a second it loses more than before, where it is known.
-    pub lost_rise: Option<i64>,
-}
-
-impl NodeView {
-    /// A node without a daemon does not count.
-    fn counts(&self) -> bool {
-        self.health != Health::Absent
-    }
-}
-
-/// Whether the revision is kept where it can be returned to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum History {
-    /// Nobody knows what is kept.
-    Unknown,
-    /// It is not, and why it could not be written, where that was tried.
-    Missing(Option<String>),
-    /// It is.
-    Kept,
-}
-
-/// What is asked of the gate.
-pub struct Request<'a> {
-    /// How changes reach the nodes.
-    pub policy: &'a ExportRolloutSpec,
-    /// The state as it is stored.
-    pub state: &'a ExportRolloutStatus,
-    /// The revision that is wanted.
-    pub revision: &'a str,
-    /// Since when it is.
-    pub wanted_since: Timestamp,
-    /// Whether it is kept.
-    pub history: History,
-    /// The revision to return to is kept.
-    pub has_baseline: bool,
-    /// All nodes.
-    pub nodes: &'a [NodeView],
-    /// Some node of the cluster is selected by the canary's selector, or why it cannot be said.
-    pub canary_exists: Result<bool, String>,
-    /// The moment.
-    pub now: Timestamp,
-}
-
-/// Who is let through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Release {
-    /// All nodes have the revision.
-    All,
-    /// These have it, the others keep what they have.
-    These(BTreeSet<String>),
-    /// All return to the last completed revision.
-    Baseline,
-}
-
-/// What the gate says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Gate {
-    /// Who is let through now.
-    pub release: Release,
-    /// The state to be stored, but for its conditions; it counts when it is.
-    pub state: ExportRolloutStatus,
-    /// Why it is so.
-    pub verdict: Verdict,
-    /// The revision is to be kept.
-    pub keep: bool,
-    /// When it may be otherwise without an event.
-    pub next_check: Option<Timestamp>,
-}
 
 /// Decides.
 pub fn gate(request: &Request<'_>) -> Gate {
@@ -167,21 +56,6 @@ pub fn gate(request: &Request<'_>) -> Gate {
 }
 
 impl Request<'_> {
-    fn released(&self) -> impl Iterator<Item = &NodeView> {
-        let released = |node: &&NodeView| node.position == Position::Released;
-        self.nodes.iter().filter(released)
-    }
-
-    /// Nodes that were told it, also those that do not count any longer.
-    fn have_it(&self) -> BTreeSet<String> {
-        self.released().map(|node| node.name.clone()).collect()
-    }
-
-    fn counted(&self, position: Position) -> impl Iterator<Item = &NodeView> + Clone {
-        let counts = move |node: &&NodeView| node.counts() && node.position == position;
-        self.nodes.iter().filter(counts)
-    }
-
     fn count(&self, state: &mut ExportRolloutStatus) {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let released = self.counted(Position::Released).count();

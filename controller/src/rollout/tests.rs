@@ -12,6 +12,7 @@ use crate::cluster_state::WatchEvent;
 use crate::decide::decide;
 use crate::fixture::{add_node, empty, object, patch, remove_node, start};
 use crate::object;
+use weir_api::RolloutPhase;
 
 /// What stands in the API server, and one leader that writes there.
 struct World {

@@ -7,7 +7,7 @@ use weir_api::ExportRolloutStatus;
 use weir_api::condition::{Finding, Time, conclude};
 use weir_api::rollout::{ABORTED, AbortLimits, PAUSED, PROGRESSING};
 
-use super::gate::{Health, NodeView};
+use super::request::{Health, NodeView};
 use crate::node_state::remedy;
 use crate::rollup::{cut, enumerate};
 
