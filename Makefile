@@ -45,8 +45,12 @@ build-report: requirements ## CPU time and size of the demo's programs by crate;
 	@scripts/build-report
 
 .PHONY: bench-change
-bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 100)
+bench-change: requirements ## Time from patch to OVSDB on NODES nodes (default 100; more are simulated)
 	@scripts/bench-change $(or $(NODES),100)
+
+.PHONY: bench-overhead
+bench-overhead: requirements ## What export costs the traffic: throughput and CPU of Open vSwitch (root)
+	@scripts/bench-overhead $(or $(ROUNDS),5)
 
 .PHONY: bench-collector
 bench-collector: requirements ## weir-collector beside nfcapd on the same datagrams (root, two cores)

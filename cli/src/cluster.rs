@@ -5,13 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use kube::api::ListParams;
-use kube::config::Kubeconfig;
 use kube::{Api, Client, Config};
 use weir_api::network::CLUSTER;
 use weir_api::{Condition, FlowExport, Network, NodeFlowExport};
+use weir_process::kubernetes::{self, ConnectError, Retries};
 
 use crate::report::{Node, Report};
-use crate::source;
 use crate::terminal::say;
 
 /// Prefix of the condition types that Weir owns on the Network.
@@ -22,7 +21,8 @@ const OURS: &str = "FlowExport";
 /// # Errors
 /// The cluster cannot be reached, or Weir is not installed in it.
 pub async fn gather(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Report> {
-    let client = connect(kubeconfig, context, "give --kubeconfig, --network or --data-dir").await?;
+    let instead = "give --kubeconfig, --network or --data-dir";
+    let client = kubernetes::client(config(kubeconfig, context, instead).await?, Retries::ByClient)?;
     let exports: Api<NodeFlowExport> = Api::all(client.clone());
     let exports = exports.list(&ListParams::default()).await;
     let exports =
@@ -77,24 +77,16 @@ fn node(export: NodeFlowExport) -> Node {
     }
 }
 
-/// The client of a cluster; `instead` says what to do where there is none.
+/// How a cluster is reached; `instead` says what to do where there is none.
 ///
 /// # Errors
 /// There is none, or the kubeconfig is of no use.
-pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>, instead: &str) -> Result<Client> {
-    Client::try_from(config(kubeconfig, context, instead).await?).context("cannot reach the cluster")
-}
-
-/// How a cluster is reached.
-///
-/// # Errors
-/// As [`connect`].
 pub async fn config(kubeconfig: Option<&Path>, context: Option<&str>, instead: &str) -> Result<Config> {
-    match (kubeconfig, context) {
-        (None, None) => Config::infer()
-            .await
-            .with_context(|| format!("no cluster to reach; {instead}")),
-        _ => source::cluster(kubeconfig, context).await,
+    match kubernetes::config(kubeconfig, context).await {
+        Err(error @ ConnectError::None(_)) => {
+            Err(error).with_context(|| format!("no cluster to reach; {instead}"))
+        }
+        config => Ok(config?),
     }
 }
 
@@ -102,7 +94,7 @@ pub async fn config(kubeconfig: Option<&Path>, context: Option<&str>, instead: &
 /// or reads what is wrong, is to see that it is the one that was meant.
 ///
 /// # Errors
-/// As [`connect`].
+/// As [`config`].
 pub async fn announced(kubeconfig: Option<&Path>, context: Option<&str>, instead: &str) -> Result<Config> {
     let config = config(kubeconfig, context, instead).await?;
     let name = context.map(str::to_owned).or_else(|| current_context(kubeconfig));
@@ -112,8 +104,7 @@ pub async fn announced(kubeconfig: Option<&Path>, context: Option<&str>, instead
 
 /// The context that holds where none is given.
 fn current_context(kubeconfig: Option<&Path>) -> Option<String> {
-    let file = kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
-    file.ok()?.current_context
+    kubernetes::read(kubeconfig).ok()?.current_context
 }
 
 fn announcement(context: Option<&str>, server: &str) -> String {

@@ -15,8 +15,8 @@ use anyhow::{Context, Result};
 use clap::{Args, Command, CommandFactory, Parser, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::env::EnvCompleter;
-use kube::config::Kubeconfig;
 use weir_api::fields::Column;
+use weir_process::kubernetes;
 use weir_query::filter::{CompleteWith, Completion, complete};
 use weir_query::{Order, ValuesRequest};
 
@@ -112,10 +112,7 @@ pub fn outputs(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Contexts of the kubeconfig that the command line names so far.
 pub fn contexts(current: &OsStr) -> Vec<CompletionCandidate> {
-    let file = match source_of(typed()).kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
+    let file = kubernetes::read(source_of(typed()).kubeconfig.as_deref());
     let contexts = file.map(|file| file.contexts).unwrap_or_default();
     let names = contexts.into_iter().map(|context| context.name);
     names

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::ArgValueCompleter;
 use http_body_util::BodyExt;
-use tokio::signal::unix::{SignalKind, signal};
+use weir_process::signals::Signals;
 use weir_query::{
     AnswerRows, ArrowRecords, Engine, ExportFormat, ExportRequest, ExportWriter, NoteKind, StoreWriter,
 };
@@ -153,26 +153,18 @@ pub async fn run(args: ExportArgs) -> Result<ExitCode> {
     };
     let source = args.source.open().await?;
     let sink = Sink::open(&args)?;
+    let interrupted = async { Ok::<_, anyhow::Error>(Signals::install()?.next().await) };
     // Dropped before its end a store leaves nothing; a file says by its end what it is.
     tokio::select! {
         biased;
-        signal = interrupted(), if is_store => {
+        signal = interrupted, if is_store => {
             say("broken off: nothing is written");
-            Ok(ExitCode::from(128 + signal?))
+            Ok(ExitCode::from(signal?.exit_code()))
         }
         is_whole = write(&source, &request, args.format, sink) => Ok(match is_whole? {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         }),
-    }
-}
-
-/// The number of the signal that asks to end.
-async fn interrupted() -> io::Result<u8> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => Ok(2),
-        _ = terminate.recv() => Ok(15),
     }
 }
 

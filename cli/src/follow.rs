@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use tokio::signal::ctrl_c;
 use weir_collector::api::answer::{FlowsAnswer, Row};
 use weir_collector::api::params::MOST_ROWS;
+use weir_process::signals::{Signals, StopSignal};
 use weir_query::{FlowsRequest, Order};
 
 use crate::show::Records;
@@ -29,13 +29,19 @@ pub struct Before {
 /// # Errors
 /// The filter is wrong, nobody answers, or the source is no server.
 pub async fn run(source: Source, request: FlowsRequest, before: Before, paper: Records) -> Result<ExitCode> {
+    let mut signals = Signals::install().context("cannot take signals")?;
     let follow = tokio::spawn(follow(source, request, before, paper));
     tokio::select! {
         ended = follow => ended?,
-        stopped = ctrl_c() => {
-            stopped.context("cannot wait for Ctrl-C")?;
-            Ok(ExitCode::SUCCESS)
-        }
+        signal = signals.next() => Ok(ended_by(signal)),
+    }
+}
+
+/// How what only shows ends: Ctrl-C is how a person ends it.
+pub fn ended_by(signal: StopSignal) -> ExitCode {
+    match signal {
+        StopSignal::Interrupt => ExitCode::SUCCESS,
+        StopSignal::Terminate => ExitCode::from(signal.exit_code()),
     }
 }
 

@@ -14,6 +14,7 @@ use clap::{ValueEnum, builder::EnumValueParser};
 use clap_complete::ArgValueCompleter;
 use kube::Client;
 use serde_json::Value;
+use weir_process::kubernetes::{self, Retries};
 
 use crate::dynamic::Manner;
 use crate::platform::{Images, NETWORK_DEFINITION, Platform, describe};
@@ -100,7 +101,7 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
         args.context.as_deref(),
         "give --kubeconfig",
     );
-    let client = Client::try_from(config.await?).context("cannot reach the cluster")?;
+    let client = kubernetes::client(config.await?, Retries::ByClient)?;
     let platform = decide(args.platform, &dynamic::groups(&client).await?)?;
     let manner = Manner {
         dry_run: args.dry_run,

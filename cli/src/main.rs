@@ -43,14 +43,15 @@ mod up;
 mod watch;
 mod zone;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::CompleteEnv;
-use tracing_subscriber::EnvFilter;
 use weir_collector::api::problem::Problem;
+use weir_process::error::chain;
+use weir_process::log::{self, LogFormat};
 
 use crate::terminal::say;
 
@@ -143,7 +144,11 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    start_log(matches!(args.command, Command::Up(_)));
+    let filter = match args.command {
+        Command::Up(_) => log::DAEMON,
+        _ => log::COMMAND,
+    };
+    log::start(LogFormat::Text, filter);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -181,25 +186,12 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if nobody_reads(error) {
         return ExitCode::SUCCESS;
     }
-    say(&format!("weir: {}", causes(error)));
+    say(&format!("weir: {}", chain(error.as_ref())));
     let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
     if let Some(nearest) = problem.and_then(|problem| problem.nearest.as_deref()) {
         say(&format!("weir fields {nearest}: shows what that is"));
     }
     ExitCode::from(2)
-}
-
-/// What went wrong and why, each cause once: many say what is below them as well.
-fn causes(error: &anyhow::Error) -> String {
-    let mut told = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if told.is_empty() {
-            told = cause;
-        } else if !told.contains(&cause) {
-            told = format!("{told}: {cause}");
-        }
-    }
-    told
 }
 
 /// That nobody reads the output any more is no failure; that a server ended the connection
@@ -243,21 +235,6 @@ fn say_usage(error: &clap::Error) -> ExitCode {
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// `up` is a daemon and tells what it does; `status` speaks only of trouble.
-fn start_log(daemon: bool) {
-    // What the client of Kubernetes logs, the commands say themselves.
-    let level = if daemon { "info" } else { "error,kube_client=off" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let ansi = io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(ansi)
-        // It would say so on standard error, and panic if that is closed.
-        .log_internal_errors(false)
-        .init();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,15 +255,6 @@ mod tests {
         assert!(!nobody_reads(
             &io::Error::from(io::ErrorKind::ConnectionReset).into()
         ));
-    }
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let error = anyhow::anyhow!("no such file")
-            .context("cannot read x: no such file")
-            .context("--kubeconfig x");
-        assert_eq!(causes(&error), "--kubeconfig x: cannot read x: no such file");
-        assert_eq!(causes(&anyhow::anyhow!("a").context("b")), "b: a");
     }
 
     #[test]

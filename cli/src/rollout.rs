@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 use weir_api::condition::holds;
 use weir_api::rollout::{ABORTED, PAUSED, PROGRESSING};
 use weir_api::{ExportRollout, ExportRolloutStatus, RolloutPhase};
+use weir_process::kubernetes::{self, Retries};
 
 use self::history::Kept;
 use crate::plain::{Plain, PlainArgs};
@@ -71,13 +72,14 @@ const INSTEAD: &str = "give --kubeconfig";
 
 impl ClusterArgs {
     async fn connect(&self) -> Result<Client> {
-        cluster::connect(self.kubeconfig.as_deref(), self.context.as_deref(), INSTEAD).await
+        let config = cluster::config(self.kubeconfig.as_deref(), self.context.as_deref(), INSTEAD).await?;
+        Ok(kubernetes::client(config, Retries::ByClient)?)
     }
 
     /// For what changes something there.
     async fn announced(&self) -> Result<Client> {
         let config = cluster::announced(self.kubeconfig.as_deref(), self.context.as_deref(), INSTEAD).await?;
-        Client::try_from(config).context("cannot reach the cluster")
+        Ok(kubernetes::client(config, Retries::ByClient)?)
     }
 }
 

@@ -1,13 +1,12 @@
 //! Where answers come from: a collector by its URL, the collector of a cluster, or
 //! a data directory on which no collector runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::de::DeserializeOwned;
 use weir_collector::api::answer::{FlowsAnswer, QueryAnswer, ValuesAnswer};
 use weir_collector::api::ask;
@@ -15,6 +14,7 @@ use weir_collector::api::exporters::ExportersAnswer;
 use weir_collector::api::params::MOST_ROWS;
 use weir_collector::api::problem::Problem;
 use weir_collector::api::status::{StatusAnswer, StoreAnswer};
+use weir_process::kubernetes::{self, ConnectError};
 use weir_query::{
     Embedded, Engine, Explanation, FlowsRequest, Limits, Order, QueryError, Question, ValuesRequest,
 };
@@ -87,43 +87,11 @@ impl SourceArgs {
 
     /// The cluster, if there is one.
     async fn cluster(&self) -> Result<Option<Config>> {
-        if self.kubeconfig.is_none() && self.context.is_none() {
-            return Ok(Config::infer().await.ok());
+        match kubernetes::config(self.kubeconfig.as_deref(), self.context.as_deref()).await {
+            Err(ConnectError::None(_)) => Ok(None),
+            config => Ok(Some(config?)),
         }
-        cluster(self.kubeconfig.as_deref(), self.context.as_deref())
-            .await
-            .map(Some)
     }
-}
-
-/// The cluster of a kubeconfig, by a context of it.
-///
-/// # Errors
-/// The file cannot be read, or has no such context.
-pub async fn cluster(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config> {
-    let file = match kubeconfig {
-        Some(path) => {
-            Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display()))?
-        }
-        None => Kubeconfig::read().context("there is no kubeconfig")?,
-    };
-    if let Some(context) = context {
-        let known: Vec<&str> = file.contexts.iter().map(|known| known.name.as_str()).collect();
-        anyhow::ensure!(
-            known.contains(&context),
-            "--context {context}: the kubeconfig has {}",
-            known.join(", ")
-        );
-    }
-    let options = KubeConfigOptions {
-        context: context.map(str::to_owned),
-        ..KubeConfigOptions::default()
-    };
-    let config = Config::from_custom_kubeconfig(file, &options).await;
-    config.with_context(|| match kubeconfig {
-        Some(path) => format!("--kubeconfig {}", path.display()),
-        None => "the kubeconfig".to_owned(),
-    })
 }
 
 impl Source {

@@ -16,6 +16,8 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kube::Client;
 use serde_json::{Value, json};
+use weir_process::kubernetes::{self, Retries};
+use weir_process::signals::Signals;
 
 pub use self::sources::Sources;
 use self::sources::quoted;
@@ -86,7 +88,7 @@ pub async fn run(args: UninstallArgs) -> Result<ExitCode> {
         args.context.as_deref(),
         "give --kubeconfig",
     );
-    let client = Client::try_from(config.await?).context("cannot reach the cluster")?;
+    let client = kubernetes::client(config.await?, Retries::ByClient)?;
     consent(&args)?;
     let doomed = doomed()?;
     let kept = kept(&client, &args, &doomed).await?;
@@ -94,9 +96,10 @@ pub async fn run(args: UninstallArgs) -> Result<ExitCode> {
     let off = sources
         .turn_off(&client, args.dry_run, &kubectl_options(&args))
         .await?;
+    let mut signals = Signals::install().context("cannot take signals")?;
     let ended = tokio::select! {
         ended = wait_and_delete(&client, &args, &sources, (&doomed, &kept)) => ended,
-        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+        signal = signals.next() => Err(anyhow!("{signal}: interrupted")),
     };
     if off.made {
         dynamic::delete(&client, &sources.read).await?;

@@ -17,8 +17,9 @@ use tokio::task::JoinHandle;
 use weir_api::NodeFlowExportStatus;
 use weir_collector::args::{ExporterArgs, FileArgs, NorthboundArgs, Print, StoreArgs, default_listen};
 use weir_collector::{Collector, Config, NameSource, Running, Sink, SwitchSources};
-use weir_node::shutdown::Signals;
 use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
+use weir_process::error::chain;
+use weir_process::signals::Signals;
 
 use crate::node::NodeArgs;
 use crate::state::DataDirectory;
@@ -91,7 +92,7 @@ pub async fn run(args: UpArgs) -> Result<ExitCode> {
         ended = &mut agent => ended?.map_err(Into::into),
         error = running.ended() => clear(&stop, &mut agent, &mut signals).await.and(Err(error.into())),
         signal = signals.next() => {
-            tracing::info!(signal, "ending: removing what was set");
+            tracing::info!(%signal, "ending: removing what was set");
             clear(&stop, &mut agent, &mut signals).await
         }
     };
@@ -140,7 +141,7 @@ async fn keep_state(
         let status = told.borrow_and_update().clone();
         let Some(directory) = &directory else { continue };
         if let Err(error) = directory.write(&node, &status) {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", chain(error.as_ref()));
         }
     }
 }

@@ -22,11 +22,11 @@ use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 use ratatui::crossterm::event::{Event as TerminalEvent, KeyEventKind};
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use weir_collector::api::params::MOST_ROWS;
+use weir_process::signals::Signals;
 use weir_query::{Measure, Span};
 
 use self::model::{Model, Place, Settings, Sort};
@@ -36,6 +36,7 @@ use self::source::Feed;
 use self::view::Look;
 use crate::completion;
 use crate::fields::parse_field;
+use crate::follow::ended_by;
 use crate::shortcut::Shortcuts;
 use crate::source::{Source, SourceArgs};
 use crate::terminal;
@@ -52,8 +53,6 @@ const TICK: Duration = Duration::from_millis(500);
 const DIED: &str = "the part that asks has died";
 /// How long the terminal may take to be given back when the program is told to end.
 const GIVING_BACK: Duration = Duration::from_secs(1);
-/// How a program ends that was told so by this signal.
-const TERMINATED: u8 = 128 + 15;
 
 /// Arguments of `weir watch`.
 #[derive(Debug, Args)]
@@ -183,7 +182,7 @@ pub async fn run(args: WatchArgs) -> Result<ExitCode> {
     tasks.spawn(feed.run(to_ask));
     let values = source::answer_values(args.source.clone(), source::TYPING, to_complete, reports);
     tasks.spawn(values);
-    let mut terminate = signal(SignalKind::terminate()).context("cannot take signals")?;
+    let mut signals = Signals::install().context("cannot take signals")?;
     let (sender, ended) = oneshot::channel();
     let runtime = Handle::current();
     // A terminal may take nothing for as long as it likes: nobody else waits for it.
@@ -194,7 +193,7 @@ pub async fn run(args: WatchArgs) -> Result<ExitCode> {
                 model,
                 asks,
                 utc: args.utc,
-                terminate: signal(SignalKind::terminate()).context("cannot take signals")?,
+                signals: Signals::install().context("cannot take signals")?,
                 tasks,
             };
             session.run(heard).await
@@ -206,14 +205,15 @@ pub async fn run(args: WatchArgs) -> Result<ExitCode> {
         .spawn(draws)
         .context("there is no thread to draw on")?;
     let terminated = async {
-        terminate.recv().await;
+        let signal = signals.next().await;
         sleep(GIVING_BACK).await;
+        ended_by(signal)
     };
     tokio::select! {
         code = ended => code.context("the part that draws has died")?,
-        () = terminated => {
+        code = terminated => {
             screen::leave_raw_mode();
-            Ok(ExitCode::from(TERMINATED))
+            Ok(code)
         }
     }
 }
@@ -279,7 +279,7 @@ struct Session {
     model: Model,
     asks: Asks,
     utc: bool,
-    terminate: Signal,
+    signals: Signals,
     /// Those who ask. They end with this.
     tasks: JoinSet<()>,
 }
@@ -289,7 +289,6 @@ impl Session {
     /// this is dropped.
     async fn run(mut self, mut heard: mpsc::Receiver<Report>) -> Result<ExitCode> {
         let mut typed = screen::events().context("cannot read the terminal")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut frame = Frame::default();
@@ -314,8 +313,7 @@ impl Session {
                 }
                 _ = tick.tick() => {}
                 _ = self.tasks.join_next() => bail!(DIED),
-                _ = self.terminate.recv() => return Ok(ExitCode::from(TERMINATED)),
-                _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+                signal = self.signals.next() => return Ok(ended_by(signal)),
             }
             frame.want();
         }

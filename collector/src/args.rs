@@ -21,6 +21,7 @@ pub use files::FileArgs;
 pub use northbound::NorthboundArgs;
 pub use store::StoreArgs;
 use weir_identity::NAME_HISTORY;
+use weir_process::log::LogArgs;
 
 use crate::{AllowRule, Config, NameSource, QUEUE_BYTES, Sink, SwitchSources, default_workers};
 
@@ -158,6 +159,10 @@ pub struct Args {
     /// How long it stays known who had an address, after it was given up
     #[arg(long, value_name = "SECONDS", default_value_t = NAME_HISTORY.as_secs())]
     pub name_history: u64,
+
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 /// What is printed on standard output.

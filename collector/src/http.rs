@@ -17,17 +17,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use weir_process::http::{metrics, well};
 
 use crate::api::{self, Api, Problem};
 use crate::health::Health;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 pub(crate) use presented::Keeper;
 pub use presented::ServiceName;
 pub use server::{HttpServer, Server};
@@ -56,13 +53,14 @@ pub async fn serve(server: Server, pages: Pages, api: Api, stop: watch::Receiver
 
 /// What answers when there is no room for more.
 fn probes(pages: Pages) -> Router {
-    Router::new()
-        .route("/healthz", get("ok\n"))
-        .route("/readyz", get(readiness))
-        .route("/metrics", get(metrics))
+    let Pages {
+        metrics: counters,
+        health,
+    } = pages;
+    weir_process::http::probes(well, move || health.report())
+        .merge(metrics(move || counters.encode()))
         // The API server takes the API away when this is not answered.
         .route(peer::AGGREGATED, get(async || Json(discovery())))
-        .with_state(pages)
 }
 
 fn probes_and_more(pages: Pages) -> Router {
@@ -78,15 +76,4 @@ fn discovery() -> Value {
         "groupVersion": peer::AGGREGATED.trim_start_matches("/apis/"),
         "resources": [],
     })
-}
-
-async fn readiness(State(pages): State<Pages>) -> impl IntoResponse {
-    match pages.health.report() {
-        Ok(text) => (StatusCode::OK, text),
-        Err(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
-    }
-}
-
-async fn metrics(State(pages): State<Pages>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], pages.metrics.encode())
 }

@@ -1,24 +1,20 @@
 //! `weir-collector`: arguments, logs, start, wait, stop.
 
-use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 use weir_collector::args::Args;
 use weir_collector::metrics::Totals;
 use weir_collector::{Addresses, Collector};
+use weir_process::log;
+use weir_process::signals::Signals;
 
 /// Records are made in one thread and let go in another, megabytes a second: the
 /// system's allocator gives their pages back and fetches them anew each time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// The client logs each failed request, which the watches report themselves.
-const DEFAULT_FILTER: &str = "info,kube_client=off";
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -26,29 +22,16 @@ fn main() -> ExitCode {
         print!("{}", weir_collector::api::document());
         return ExitCode::SUCCESS;
     }
-    start_logs();
+    log::start(args.log.log_format, log::DAEMON);
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => log::failure(error.as_ref()),
     }
-}
-
-fn start_logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let ansi = io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(ansi)
-        .init();
 }
 
 #[tokio::main]
 async fn run(args: Args) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::install().context("cannot take signals")?;
     if let Err(error) = weir_collector::open_files::raise_limit() {
         tracing::warn!(%error, "no more files may be open than at first");
     }
@@ -59,14 +42,16 @@ async fn run(args: Args) -> anyhow::Result<()> {
         write_port_file(&path, running.addresses())?;
     }
     let ended = tokio::select! {
-        () = signals.next() => Ok(()),
+        signal = signals.next() => {
+            tracing::info!(%signal, "ending");
+            Ok(())
+        }
         error = running.ended() => Err(error),
     };
-    tracing::info!("stopping");
     let pages = running.pages().clone();
     let stopped = tokio::select! {
         stopped = running.stop() => stopped,
-        () = signals.next() => anyhow::bail!("a second signal: what is queued is lost"),
+        signal = signals.next() => anyhow::bail!("{signal} again: aborted; what is queued is lost"),
     };
     log_totals(&pages.metrics.totals());
     Ok(stopped.and(ended)?)
@@ -103,26 +88,4 @@ fn write_port_file(path: &Path, addresses: &Addresses) -> anyhow::Result<()> {
     let partial = path.with_extension("partial");
     std::fs::write(&partial, text).with_context(|| format!("cannot write {}", partial.display()))?;
     std::fs::rename(&partial, path).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

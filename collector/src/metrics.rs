@@ -11,11 +11,11 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use weir_process::http::metrics_text;
 use wire::{Discard, Protocol};
 
 use crate::registry::ExporterRegistry;
@@ -54,9 +54,6 @@ struct DiscardLabels {
     node: String,
     reason: &'static str,
 }
-
-/// Content type of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What became of everything, as of one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -399,9 +396,7 @@ impl Metrics {
     /// Everything, as OpenMetrics text.
     pub fn encode(&self) -> String {
         let _all = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        let mut out = String::new();
-        text::encode(&mut out, &self.registry).expect("a String takes whatever is written to it");
-        out
+        metrics_text(&self.registry)
     }
 }
 

@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use weir_identity::Snapshot;
 use weir_identity::subnets::Labels;
+use weir_process::kubernetes::Retries;
 use weir_query::{Embedded, Engine};
 use weir_store::{Recovery, Settings};
 use wire::Limits;
@@ -84,7 +85,7 @@ pub enum StartError {
     HttpTls(#[from] TlsError),
     /// The cluster cannot be watched.
     #[error(transparent)]
-    Cluster(#[from] kubernetes::ClusterError),
+    Cluster(#[from] weir_process::kubernetes::ConnectError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] weir_store::OpenError),
@@ -428,7 +429,8 @@ impl Names {
         match source {
             NameSource::None => {}
             NameSource::Cluster { kubeconfig } => {
-                let client = kubernetes::connect(kubeconfig).await?;
+                let client =
+                    weir_process::kubernetes::connect(kubeconfig.as_deref(), Retries::ByClient).await?;
                 reviews = Some(Reviews::new(client.clone()));
                 cluster = Some(client.clone());
                 health.set_identity(not_read());

@@ -2,14 +2,17 @@
 //! 2 s, with jitter, so that an API server that comes back is found at once and not
 //! stormed. Writes have a pace of their own, see [`crate::write_pace`].
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use kube::runtime::utils::Backoff;
+use weir_process::jitter::jittered;
 
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 const PATIENT: Duration = Duration::from_secs(60);
+
+/// Thousandths by which replicas part, up or down.
+pub const JITTER: u64 = 200;
 
 /// An endless series of growing delays.
 #[derive(Debug, Clone)]
@@ -43,7 +46,7 @@ impl Iterator for Delays {
     fn next(&mut self) -> Option<Duration> {
         let delay = self.next;
         self.next = (delay * 2).min(self.longest);
-        Some(jitter(delay))
+        Some(jittered(delay, JITTER))
     }
 }
 
@@ -51,18 +54,6 @@ impl Backoff for Delays {
     fn reset(&mut self) {
         self.next = SHORTEST;
     }
-}
-
-/// A delay between 80 and 120 % of the given one, so that replicas do not move
-/// in step.
-pub fn jitter(delay: Duration) -> Duration {
-    let percent = 80 + random() % 41;
-    delay.mul_f64(percent as f64 / 100.0)
-}
-
-/// A number that differs between calls and processes; nothing secret.
-pub fn random() -> u64 {
-    RandomState::new().hash_one(0_u8)
 }
 
 #[cfg(test)]

@@ -16,9 +16,10 @@ use kube::runtime::utils::StreamBackoff;
 use kube::runtime::watcher::watch_object;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout_at};
+use weir_process::jitter::jittered;
+use weir_process::kubernetes::describe;
 
-use crate::backoff::{Delays, jitter};
-use crate::describe;
+use crate::backoff::{Delays, JITTER};
 use crate::lease::{Observed, Step, Terms, decide, held, released};
 
 /// One replica's part in the election.
@@ -71,7 +72,7 @@ impl Candidate {
     /// Until the next attempt: never past the moment when a leader that could
     /// not renew has to stop.
     fn pause(&self) -> Duration {
-        let pause = jitter(self.terms.retry);
+        let pause = jittered(self.terms.retry, JITTER);
         let left = |renewed: Instant| {
             let end = renewed + self.terms.renew_deadline;
             end.saturating_duration_since(Instant::now())
@@ -95,12 +96,9 @@ impl Candidate {
             Ok(Ok(Some(renewed))) => self.lead(renewed),
             Ok(Ok(None)) => self.follow("another replica holds the lease"),
             Ok(Err(error)) if Instant::now() < deadline => {
-                tracing::warn!(
-                    error = describe::request(&error),
-                    "cannot read or write the lease"
-                );
+                tracing::warn!(error = describe(&error), "cannot read or write the lease");
             }
-            Ok(Err(error)) => self.follow(&describe::request(&error)),
+            Ok(Err(error)) => self.follow(&describe(&error)),
             Err(_) => self.follow("the lease could not be renewed in time"),
         }
     }
@@ -181,7 +179,7 @@ impl Candidate {
         match timeout_at(deadline.into(), self.give_back()).await {
             Ok(Ok(())) => tracing::info!("the lease is given back"),
             Ok(Err(error)) => {
-                tracing::warn!(error = describe::request(&error), "the lease is not given back")
+                tracing::warn!(error = describe(&error), "the lease is not given back")
             }
             Err(_) => tracing::warn!("the lease is not given back: no answer in time"),
         }

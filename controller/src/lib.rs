@@ -17,7 +17,6 @@
 pub mod backoff;
 pub mod cluster_state;
 pub mod decide;
-pub mod describe;
 pub mod election;
 pub mod facts;
 #[cfg(test)]

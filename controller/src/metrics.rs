@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use weir_process::http::metrics_text;
 
 use crate::rollup::StateCounts;
 
@@ -171,15 +171,8 @@ impl Metrics {
     }
 
     /// All metrics in OpenMetrics text.
-    ///
-    /// # Errors
-    /// A metric cannot be encoded.
-    pub fn text(&self) -> Result<String, std::fmt::Error> {
-        let mut text = String::new();
-        if let Some(registry) = self.registry.get() {
-            encode(&mut text, registry)?;
-        }
-        Ok(text)
+    pub fn text(&self) -> String {
+        self.registry.get().map(metrics_text).unwrap_or_default()
     }
 }
 
@@ -193,7 +186,7 @@ mod tests {
         metrics.reconciled(true, 3, 1);
         metrics.applied("ok");
         metrics.leads(true);
-        let text = metrics.text().unwrap();
+        let text = metrics.text();
         for line in [
             "weir_controller_reconciles_total{result=\"changed\"} 1",
             "weir_controller_applies_total{result=\"ok\"} 1",

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use weir_process::jitter::random;
+use weir_process::log::LogArgs;
 
-use crate::backoff::random;
 use crate::lease::Terms;
 use crate::source::{FlowSource, OnSourceDeleted, SourceSettings};
 
@@ -61,18 +62,9 @@ pub struct Settings {
     /// Kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's service account]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Form of the log on stderr; RUST_LOG sets what is logged
-    #[arg(long, default_value = "text", value_name = "FORMAT")]
-    pub log_format: LogFormat,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 impl Settings {

@@ -9,39 +9,19 @@ use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
 use kube::runtime::utils::{ResetTimerBackoff, StreamBackoff};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Config, Resource};
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use weir_api::{flows_config, network};
+use weir_process::kubernetes::{WATCH_TIMEOUT, describe_watch, watch_config};
 
-use crate::backoff::{Delays, jitter};
+use crate::backoff::Delays;
 use crate::cluster_state::WatchEvent;
-use crate::describe;
 use crate::metrics::Metrics;
 use crate::object::{FIELD_MANAGER, MANAGED_BY};
 use crate::source::FlowSource;
 
 /// A watch that has worked for so long starts again with short delays.
 const CALM: Duration = Duration::from_secs(10);
-/// A watch is begun anew after about so many seconds, so that a connection that died
-/// without a word is found out: the client waits no longer than five seconds more.
-const WATCH_SECONDS: Duration = Duration::from_secs(30);
-/// Longest silence of a connection, above that of a watch.
-const READ_TIMEOUT: Duration = Duration::from_secs(45);
-/// Longest time until a connection stands, and until a request is sent.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Bounds what a connection may keep to itself. Nothing else would find out that a
-/// connection that waits in the pool has died.
-pub fn bound(config: &mut Config) {
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.write_timeout = Some(CONNECT_TIMEOUT);
-    // kube's own retries are 15, from 5 ms on: writes have gaps of their own.
-    config.default_retry = false;
-    config.read_timeout = Some(READ_TIMEOUT);
-    // The time in the pool does not count.
-    config.reset_reader_on_write = true;
-}
-
 /// What every watch needs.
 #[derive(Clone)]
 struct Watches {
@@ -129,8 +109,7 @@ pub fn events(
 }
 
 fn every() -> watcher::Config {
-    let seconds = u32::try_from(jitter(WATCH_SECONDS).as_secs()).unwrap_or(30);
-    watcher::Config::default().timeout(seconds)
+    watch_config(WATCH_TIMEOUT)
 }
 
 /// Whether decisions wait for a kind.
@@ -203,7 +182,7 @@ struct Outage {
 impl Outage {
     fn fail(&mut self, error: &watcher::Error) {
         self.failures += 1;
-        let (kind, error) = (self.kind, describe::watch(error));
+        let (kind, error) = (self.kind, describe_watch(error));
         if self.failures == 1 {
             tracing::warn!(kind, error, "a watch failed and will be tried again");
         } else {

@@ -15,9 +15,9 @@ use weir_api::{
     Condition, ExportProfile, ExportProfileStatus, ExportRollout, ExportRolloutStatus, FlowExport, Network,
     NodeFlowExport,
 };
+use weir_process::kubernetes::describe;
 
 use crate::decide::DesiredExport;
-use crate::describe;
 use crate::notice::Notice;
 use crate::object::{self, FIELD_MANAGER};
 use crate::source::FlowSource;
@@ -27,7 +27,7 @@ use crate::write_queue::Write;
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The API server refused it or cannot be reached.
-    #[error("{}", describe::request(.0))]
+    #[error("{}", describe(.0))]
     Api(#[from] kube::Error),
     /// There was no answer.
     #[error("no answer within {0:?}")]
@@ -170,7 +170,7 @@ impl ApiWriter {
             match timeout(self.patience, self.events.publish(&event, &source)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::debug!(error = describe::request(&error), "an event was not taken")
+                    tracing::debug!(error = describe(&error), "an event was not taken")
                 }
                 Err(_) => tracing::debug!("an event was not taken: no answer in time"),
             }

@@ -11,7 +11,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::backoff::jitter;
+use weir_process::jitter::jittered;
+
+use crate::backoff::JITTER;
 use crate::write_queue::{Subject, Write};
 
 /// Writes under way at a time after a failure.
@@ -206,7 +208,7 @@ impl WritePace {
         self.recovered = 0;
         let subject = write.subject();
         let attempts = self.failures.get(&subject).map_or(0, |failure| failure.attempts) + 1;
-        let due = now + jitter(doubled(attempts));
+        let due = now + jittered(doubled(attempts), JITTER);
         let failure = WriteFailure { error, attempts, due };
         self.failures.insert(subject, failure);
     }

@@ -18,10 +18,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ovsdb::View;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use weir_process::jitter::jittered;
 
 use crate::desired::Desired;
 use crate::metrics::Metrics;
-use crate::pace::jittered;
 
 mod message;
 mod read;

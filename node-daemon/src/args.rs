@@ -4,10 +4,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, Parser};
 use ovsdb::{Endpoint, TlsFiles};
 use thiserror::Error;
 use weir_api::profile::is_bridge_name;
+use weir_process::log::LogArgs;
 
 use crate::agent::OnExit;
 use crate::file_source::FileConfig;
@@ -58,18 +59,9 @@ pub struct Args {
     /// Certificates of the authorities that OVSDB's must come from (PEM)
     #[arg(long, value_name = "FILE", requires_all = ["private_key", "certificate"])]
     pub ca_cert: Option<PathBuf>,
-    /// Form of the log on stderr; RUST_LOG says how much (default: info)
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One object a line.
-    Json,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 /// What is wrong with options that are right one by one.

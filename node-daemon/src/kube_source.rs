@@ -11,20 +11,22 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
-use kube::{Client, Config, Error};
-use serde_json::json;
+use kube::{Client, Error};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use weir_api::{NodeFlowExport, NodeFlowExportStatus};
+use weir_process::jitter::jittered;
+use weir_process::kubernetes::{describe, describe_watch, watch_config};
 
 use crate::desired::Desired;
 use crate::metrics::Metrics;
-use crate::pace::jittered;
 use crate::status_pace::WriteOutcome;
 use crate::status_writer::{StatusObject, StatusWriter, WriteStep};
 
 mod read;
+mod undeclared;
 
 /// Owner of the status fields.
 pub const FIELD_MANAGER: &str = "weir-node";
@@ -35,19 +37,8 @@ pub const FIELD_MANAGER: &str = "weir-node";
 /// 300 ms cost the slowest of them as much again.
 pub const SETTLE: Duration = Duration::from_secs(1);
 
-/// How long the server may keep a watch, give or take a sixth. The client gives one up that
-/// is 5 s over that, so this bounds how long a connection that is dead on one side alone
-/// keeps a change away.
-pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Longest wait for one patch.
 const PATCH_LIMIT: Duration = Duration::from_secs(10);
-
-/// Longest silence on a connection while an answer is due; longer than any watch.
-const READ_LIMIT: Duration = Duration::from_secs(45);
-
-/// Longest wait for a connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Which object of which cluster.
 #[derive(Clone)]
@@ -56,21 +47,8 @@ pub struct ClusterSource {
     pub client: Client,
     /// Name of the node and of its object.
     pub node_name: String,
-    /// [`WATCH_TIMEOUT`], or what a test has time for.
+    /// [`weir_process::kubernetes::WATCH_TIMEOUT`], or what a test has time for.
     pub watch_timeout: Duration,
-}
-
-/// A client for a daemon that runs for months beside a thousand others: no silence lasts
-/// for ever, and what the server refuses is not sent again behind our back (kube's own
-/// retries are 15, from 5 ms on).
-///
-/// # Errors
-/// The configuration names no usable server or credentials.
-pub fn client(mut config: Config) -> Result<Client, Error> {
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_LIMIT);
-    config.read_timeout = Some(READ_LIMIT);
-    Client::try_from(config)
 }
 
 /// Starts both tasks.
@@ -104,10 +82,7 @@ struct Sinks {
 /// asked means nothing at all.
 async fn watch_spec(api: Api<DynamicObject>, source: ClusterSource, sinks: Sinks, metrics: Arc<Metrics>) {
     let name = &source.node_name;
-    let seconds = jittered(source.watch_timeout, 166).as_secs().max(1);
-    let config = watcher::Config::default()
-        .fields(&format!("metadata.name={name}"))
-        .timeout(u32::try_from(seconds).unwrap_or(u32::MAX));
+    let config = watch_config(source.watch_timeout).fields(&format!("metadata.name={name}"));
     let mut events = watch_objects(api, config).default_backoff().boxed();
     let mut listed = None;
     while let Some(event) = events.next().await {
@@ -119,7 +94,8 @@ async fn watch_spec(api: Api<DynamicObject>, source: ClusterSource, sinks: Sinks
             Ok(Event::Delete(_)) => sinks.show(None),
             Err(error) => {
                 metrics.count_watch_error();
-                tracing::warn!(%error, "watch of NodeFlowExport {name} failed");
+                let error = describe_watch(&error);
+                tracing::warn!(error, "watch of NodeFlowExport {name} failed");
             }
         }
         if sinks.spec.is_closed() {
@@ -198,34 +174,50 @@ async fn write_status(
     }
 }
 
+/// Applies the status, and once more without what the server's definition does not have.
 async fn patch(
     api: &Api<DynamicObject>,
     name: &str,
     status: &NodeFlowExportStatus,
 ) -> Result<StatusObject, WriteOutcome> {
-    let body = json!({
+    let mut body = json!({
         "apiVersion": "weir.dev/v1alpha1",
         "kind": "NodeFlowExport",
         "metadata": { "name": name },
         "status": status,
     });
+    let mut answer = apply(api, name, &body).await;
+    if let Err(Some(Error::Api(refusal))) = &answer {
+        let left_out = undeclared::leave_out(&mut body, &refusal.message);
+        if !left_out.is_empty() {
+            let fields = left_out.join(", ");
+            tracing::warn!(
+                fields,
+                "the definition of NodeFlowExport is older than this daemon: not reported"
+            );
+            answer = apply(api, name, &body).await;
+        }
+    }
+    answer
+        .map(|object| read::status_object(&object))
+        .map_err(|error| {
+            let error = error.as_ref();
+            let why = error.map_or_else(|| "no answer".to_owned(), describe);
+            tracing::warn!(error = why, "cannot write the status of NodeFlowExport {name}");
+            match error {
+                Some(Error::Service(_) | Error::HyperError(_)) => WriteOutcome::Unreachable,
+                _ => WriteOutcome::Refused,
+            }
+        })
+}
+
+/// The object then, or the error; none: there was no answer in time.
+async fn apply(api: &Api<DynamicObject>, name: &str, body: &Value) -> Result<DynamicObject, Option<Error>> {
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let patch = Patch::Apply(&body);
+    let patch = Patch::Apply(body);
     match tokio::time::timeout(PATCH_LIMIT, api.patch_status(name, &params, &patch)).await {
-        Ok(Ok(answer)) => Ok(read::status_object(&answer)),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "cannot write the status of NodeFlowExport {name}");
-            let unreachable = matches!(error, Error::Service(_) | Error::HyperError(_));
-            Err(if unreachable {
-                WriteOutcome::Unreachable
-            } else {
-                WriteOutcome::Refused
-            })
-        }
-        Err(_) => {
-            tracing::warn!("no answer when writing the status of NodeFlowExport {name}");
-            Err(WriteOutcome::Refused)
-        }
+        Ok(answer) => answer.map_err(Some),
+        Err(_) => Err(None),
     }
 }
 

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Everything left of the arrows is pure; I/O is in `agent`, `announce`, `cost`,
-//! `run_folder`, the two sources, `http` and `shutdown`. Nothing here knows which collector listens.
+//! `run_folder`, the two sources and `http`. Nothing here knows which collector listens.
 
 pub mod agent;
 pub mod announce;
@@ -34,7 +34,6 @@ pub mod quirks;
 pub mod reconcile;
 pub mod rows;
 pub mod run_folder;
-pub mod shutdown;
 pub mod status;
 pub mod status_pace;
 pub mod status_writer;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
-use weir_node::args::{Args, LogFormat};
-use weir_node::shutdown::Signals;
+use weir_node::args::Args;
 use weir_node::{AgentConfig, Desired, agent, file_source, http, kube_source};
+use weir_process::kubernetes::{self, Retries};
+use weir_process::log;
+use weir_process::signals::Signals;
 
 /// How long the last status may take to reach the API server.
 const LAST_WORD: Duration = kube_source::SETTLE.saturating_mul(2);
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
             .error(clap::error::ErrorKind::ArgumentConflict, error)
             .exit(),
     };
-    start_log(args.log_format);
+    log::start(args.log.log_format, log::DAEMON);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(run(args)),
@@ -31,10 +32,10 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            let code = log::failure(error.as_ref());
             // As for wrong options: the user has to change something.
             let usage = error.is::<file_source::FileError>();
-            ExitCode::from(if usage { 2 } else { 1 })
+            if usage { ExitCode::from(2) } else { code }
         }
     }
 }
@@ -51,9 +52,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
         None => follow_cluster(&args, told, &metrics).await?,
     };
     if let Some(address) = args.http {
-        let bound = http::spawn(address, metrics).await;
-        let bound = bound.with_context(|| format!("cannot listen on {address}"))?;
-        tracing::info!(address = %bound, "serving http");
+        let served = weir_process::http::spawn(address, http::pages(metrics)).await;
+        served.with_context(|| format!("cannot listen on {address}"))?;
     }
     let (stop, mut stopped) = watch::channel(false);
     let in_cluster = args.network.is_none();
@@ -64,7 +64,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     tokio::pin!(agent);
     tokio::select! {
         ended = &mut agent => return Ok(ended?),
-        signal = signals.next() => tracing::info!(signal, "ending"),
+        signal = signals.next() => tracing::info!(%signal, "ending"),
     }
     stop.send_replace(true);
     tokio::select! {
@@ -82,29 +82,10 @@ async fn follow_cluster(
     status: watch::Receiver<weir_api::NodeFlowExportStatus>,
     metrics: &Arc<weir_node::metrics::Metrics>,
 ) -> anyhow::Result<watch::Receiver<Option<Desired>>> {
-    let config = match &args.kubeconfig {
-        None => kube::Config::infer().await.context("no cluster to reach")?,
-        Some(path) => {
-            let file = kube::config::Kubeconfig::read_from(path).context("--kubeconfig")?;
-            let config = kube::Config::from_custom_kubeconfig(file, &Default::default()).await;
-            config.with_context(|| format!("--kubeconfig {}", path.display()))?
-        }
-    };
     let source = kube_source::ClusterSource {
-        client: kube_source::client(config).context("cannot reach the cluster")?,
+        client: kubernetes::connect(args.kubeconfig.as_deref(), Retries::None).await?,
         node_name: args.node_name.clone(),
-        watch_timeout: kube_source::WATCH_TIMEOUT,
+        watch_timeout: kubernetes::WATCH_TIMEOUT,
     };
     Ok(kube_source::spawn(source, status, Arc::clone(metrics)))
-}
-
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter);
-    match format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().init(),
-    }
 }

@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::{Duration, Instant};
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use weir_process::http::metrics_text;
 
 use crate::run_folder::Absence;
 use crate::status_pace::WriteOutcome;
@@ -171,9 +171,7 @@ impl Metrics {
 
     /// All metrics in OpenMetrics text.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a string does not fail");
-        text
+        metrics_text(&self.registry)
     }
 }
 

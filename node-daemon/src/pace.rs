@@ -2,7 +2,6 @@
 //! is refused, a row that others change again and again. No clock: the caller
 //! says what time it is.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -12,14 +11,6 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 pub fn retry_delay(attempts: u32) -> Duration {
     let factor = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
     FIRST_RETRY.saturating_mul(factor).min(LONGEST_RETRY)
-}
-
-/// The same give or take so many thousandths, so that nodes that were started together, or
-/// lost the same server, part.
-pub fn jittered(duration: Duration, thousandths: u64) -> Duration {
-    let within = RandomState::new().hash_one(0) % (2 * thousandths + 1);
-    let permille = (1_000 - thousandths) + within;
-    Duration::from_millis((duration.as_millis() as u64).saturating_mul(permille) / 1_000)
 }
 
 /// Repairs at once, but in a fight with another writer only one a second: a
@@ -76,15 +67,6 @@ mod tests {
         assert_eq!(retry_delay(3), Duration::from_millis(400));
         assert_eq!(retry_delay(40), LONGEST_RETRY);
         assert_eq!(retry_delay(u32::MAX), LONGEST_RETRY);
-    }
-
-    #[test]
-    fn jitter_stays_within_its_bounds_and_is_not_always_the_same() {
-        let minute = Duration::from_secs(60);
-        let many: Vec<Duration> = (0..100).map(|_| jittered(minute, 500)).collect();
-        let within = |d: &Duration| (minute / 2..=minute * 3 / 2).contains(d);
-        assert!(many.iter().all(within), "{many:?}");
-        assert!(many.iter().any(|d| *d != many[0]));
     }
 
     #[test]

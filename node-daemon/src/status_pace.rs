@@ -21,8 +21,7 @@ use std::time::{Duration, Instant};
 use weir_api::condition::find;
 use weir_api::export::THROTTLED;
 use weir_api::{Condition, NodeFlowExportStatus};
-
-use crate::pace::jittered;
+use weir_process::jitter::jittered;
 
 /// The gap after the first of several writes.
 const FIRST_GAP: Duration = Duration::from_secs(1);

@@ -144,7 +144,7 @@ struct Follower {
 fn follow(address: SocketAddr) -> Follower {
     let config = kube::Config::new(format!("http://{address}").parse().unwrap());
     let source = ClusterSource {
-        client: kube_source::client(config).unwrap(),
+        client: weir_process::kubernetes::client(config, weir_process::kubernetes::Retries::None).unwrap(),
         node_name: "node-a".to_owned(),
         watch_timeout: Duration::from_secs(1),
     };

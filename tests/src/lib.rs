@@ -48,6 +48,7 @@ pub mod process;
 pub mod product;
 pub mod program;
 pub mod relay;
+pub mod simulated;
 mod switch;
 pub mod traffic;
 mod wait;

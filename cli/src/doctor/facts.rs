@@ -11,6 +11,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use weir_collector::api::status::StatusAnswer;
+use weir_process::kubernetes::{self, Retries};
 
 use crate::dynamic::{self, Kind, answered};
 use crate::platform::{Images, Platform, describe, reads_own};
@@ -98,7 +99,7 @@ pub const NAMESPACES: [&str; 2] = ["weir-system", "weir-node"];
 /// # Errors
 /// The API server does not answer.
 pub async fn gather(config: Config) -> Result<Facts> {
-    let client = Client::try_from(config.clone()).context("cannot reach the cluster")?;
+    let client = kubernetes::client(config.clone(), Retries::ByClient)?;
     let groups = dynamic::groups(&client).await?;
     let platform = Platform::of(&groups).map(|(platform, _)| platform);
     let version = answered(client.apiserver_version()).await.ok();

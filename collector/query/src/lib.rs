@@ -39,6 +39,7 @@ mod period;
 mod plan;
 mod question;
 mod rank;
+mod record_source;
 mod records;
 mod rows;
 mod run;

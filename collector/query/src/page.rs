@@ -16,7 +16,7 @@ use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices
 use datafusion_expr::{Expr, col};
 use weir_api::fields::Column;
 use weir_store::schema::{DST_ID, SRC_ID};
-use weir_store::{Batch, Reader, Segment, TimeRange, View};
+use weir_store::{Reader, TimeRange, View};
 
 use crate::aggregate::range;
 use crate::aggregation::quantity;
@@ -27,7 +27,8 @@ use crate::groups;
 use crate::identity_table::IdentityTable;
 use crate::lower::LoweringContext;
 use crate::period::within;
-use crate::plan::{Part, Plan, SegmentScan};
+use crate::plan::{Part, Plan};
+use crate::record_source::{RecordSource, scan, step_of};
 use crate::records::{shown, stored};
 use crate::run::{self, QueryRun, Task};
 use crate::segment_reader::OpenedSegments;
@@ -40,29 +41,8 @@ const PAGE: usize = 100;
 /// Each step looks at so many times the records of the one before: the first at about as
 /// many as fit on the page, and a filter that lets few through makes few steps.
 const STEP_GROWS: u64 = 64;
-
-/// Where records are, and from when to when.
-#[derive(Debug, Clone)]
-enum RecordSource {
-    Segment(Arc<Segment>),
-    Memory(Batch),
-}
-
-impl RecordSource {
-    fn time(&self) -> TimeRange {
-        match self {
-            Self::Segment(segment) => segment.time,
-            Self::Memory(rows) => rows.time(),
-        }
-    }
-
-    fn rows(&self) -> u64 {
-        match self {
-            Self::Segment(segment) => segment.rows,
-            Self::Memory(rows) => rows.num_rows() as u64,
-        }
-    }
-}
+/// In so many rows, the times of a page's records are looked for before these.
+const MANY_ROWS: u64 = 1 << 16;
 
 /// A request that was understood, and the view that it is asked of.
 struct PreparedRequest {
@@ -163,10 +143,14 @@ impl PreparedRequest {
                 Order::Newest | Order::Oldest => step_of(&left, step),
             };
             let taken = left.split_off(left.len() - next);
-            let ran = self.run(&taken, bounds, opened).await?;
+            step = step.saturating_mul(STEP_GROWS);
+            let (taken, bounds) = self.edge(taken, bounds, opened, &mut stats).await?;
+            if taken.is_empty() {
+                continue;
+            }
+            let ran = self.run(self.plan(&taken, bounds), opened).await?;
             stats.add(&ran.stats);
             found = Some(self.merged(found, ran.rows)?);
-            step = step.saturating_mul(STEP_GROWS);
         }
         stats.segments = self.view.raw.len();
         Ok((found, stats))
@@ -196,26 +180,53 @@ impl PreparedRequest {
         let Some(edge) = full.and_then(|found| times(found).last().copied()) else {
             return self.range;
         };
+        self.until_time(self.range, edge)
+    }
+
+    /// What of the range a page has whose last record has this time.
+    fn until_time(&self, range: TimeRange, last: i64) -> TimeRange {
         match self.order {
             Order::Oldest => TimeRange {
-                until: self.range.until.min(edge.saturating_add(1)),
-                ..self.range
+                until: range.until.min(last.saturating_add(1)),
+                ..range
             },
             Order::Newest | Order::Largest(_) => TimeRange {
-                from: self.range.from.max(edge),
-                ..self.range
+                from: range.from.max(last),
+                ..range
             },
         }
     }
 
-    async fn run(
+    /// Which of these sources have records of the page, and of which times these are. In many
+    /// rows times alone are looked for first: they tell whether a row is on the page, and all
+    /// that orders records of one time is dear to read. Where a filter lets few through, what
+    /// holds none of them is not read again.
+    async fn edge(
         &self,
-        sources: &[RecordSource],
+        mut sources: Vec<RecordSource>,
         bounds: TimeRange,
         opened: &Arc<OpenedSegments>,
-    ) -> Result<QueryRun, QueryError> {
+        stats: &mut Stats,
+    ) -> Result<(Vec<RecordSource>, TimeRange), QueryError> {
+        let rows: u64 = sources.iter().map(RecordSource::rows).sum();
+        if rows < MANY_ROWS || matches!(self.order, Order::Largest(_)) {
+            return Ok((sources, bounds));
+        }
+        let by_time = self.sorting().take(1).collect();
+        let ran = self
+            .run(self.first(&sources, bounds, &["time"], by_time), opened)
+            .await?;
+        stats.add(&ran.stats);
+        let mut times = times(&ran.rows).to_vec();
+        let last = times.last().copied();
+        times.sort_unstable();
+        sources.retain(|source| source.has_any(&times));
+        Ok((sources, last.map_or(bounds, |last| self.until_time(bounds, last))))
+    }
+
+    async fn run(&self, plan: Plan, opened: &Arc<OpenedSegments>) -> Result<QueryRun, QueryError> {
         let task = Task {
-            plan: self.plan(sources, bounds),
+            plan,
             limits: &self.budget.limits,
             filter_first: true,
             most: self.wanted(),
@@ -226,13 +237,26 @@ impl PreparedRequest {
     }
 
     fn plan(&self, sources: &[RecordSource], bounds: TimeRange) -> Plan {
+        self.first(sources, bounds, &self.names, self.sorting().collect())
+    }
+
+    /// The first rows of these sources in an order.
+    fn first(
+        &self,
+        sources: &[RecordSource],
+        bounds: TimeRange,
+        names: &[&str],
+        order: Vec<(&str, SortOptions)>,
+    ) -> Plan {
         let part = |sources, test: Expr| {
-            let columns = self.names.iter().map(|name| col(*name));
-            Part::new(rows(sources), &test, columns.chain(self.size()).collect())
+            let columns = names.iter().map(|name| col(*name));
+            Part::new(scan(sources), &test, columns.chain(self.size()).collect())
         };
         let is_inside = |source: &RecordSource| tier_slice::is_inside(source.time(), bounds);
         let (whole, cut) = sources.iter().cloned().partition(is_inside);
-        let order = self.sorting().map(|(name, options)| (name.to_owned(), options));
+        let order = order
+            .into_iter()
+            .map(|(name, options)| (name.to_owned(), options));
         Plan::First {
             parts: vec![
                 part(whole, self.test.clone()),
@@ -308,28 +332,6 @@ impl PreparedRequest {
             stats,
         })
     }
-}
-
-/// How many of the last sources are read in a step of so many records.
-fn step_of(left: &[RecordSource], records: u64) -> usize {
-    let mut before = 0_u64;
-    let fits = left.iter().rev().take_while(|source| {
-        let fits = before < records;
-        before = before.saturating_add(source.rows());
-        fits
-    });
-    fits.count()
-}
-
-fn rows(sources: Vec<RecordSource>) -> SegmentScan {
-    let (mut segments, mut memory) = (Vec::new(), Vec::new());
-    for source in sources {
-        match source {
-            RecordSource::Segment(segment) => segments.push(segment),
-            RecordSource::Memory(rows) => memory.push(rows),
-        }
-    }
-    SegmentScan::facts(segments, memory)
 }
 
 /// The columns in which any row of the view may have a value.

@@ -1138,6 +1138,96 @@ async fn a_page_reads_where_its_records_are_and_no_more() {
 }
 
 #[tokio::test]
+async fn each_of_many_records_is_on_one_page_also_those_of_one_time() {
+    const RECORDS: usize = 70_000;
+    const EACH: i64 = 7_000_000;
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut records = generated::Flows::new(7, 60).batch(RECORDS);
+    for record in &mut records {
+        // Thousands have one time.
+        record.time_ns -= record.time_ns % (EACH as u64 * 1_000);
+    }
+    writer.append(&records).unwrap();
+    writer.seal().unwrap();
+    let told = |time: i64, bytes: u64, src_port: u64| (time, bytes, src_port);
+    for (filter, lets_through) in [("", None), ("dst_port == 443", Some(443))] {
+        let mut wanted: Vec<_> = records
+            .iter()
+            .filter(|record| lets_through.is_none_or(|port| record.dst.port == Some(port)))
+            .map(|r| {
+                told(
+                    (r.time_ns / 1_000) as i64,
+                    r.bytes.unwrap_or(0),
+                    r.src.port.unwrap_or(0).into(),
+                )
+            })
+            .collect();
+        wanted.sort_unstable();
+        assert!(wanted.len() > 1_000, "{filter}: {}", wanted.len());
+        for order in [Order::Newest, Order::Oldest] {
+            let mut request = FlowsRequest {
+                filter: filter.to_owned(),
+                since: Since(at(0)),
+                until: Until(at(i64::MAX / 1_000)),
+                limit: Some(30_011),
+                order,
+                all_observations: true,
+                columns: ["time", "bytes", "port"].map(str::to_owned).to_vec(),
+                ..FlowsRequest::default()
+            };
+            let mut shown = Vec::new();
+            loop {
+                let page = flows(&reader, &request, &Limits::default()).await.unwrap();
+                shown.extend(page.rows.json().into_iter().map(|row| {
+                    let time: Timestamp = plain(&row["time"]).parse().unwrap();
+                    let number = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or(0);
+                    told(time.as_microsecond(), number("bytes"), number("port"))
+                }));
+                let Some(cursor) = page.cursor else { break };
+                request.cursor = Some(cursor);
+            }
+            let ordered = shown.is_sorted_by(|a, b| match order {
+                Order::Oldest => a.0 <= b.0,
+                _ => a.0 >= b.0,
+            });
+            assert!(ordered, "{filter} {order:?}");
+            shown.sort_unstable();
+            let other = shown.iter().zip(&wanted).find(|(shown, wanted)| shown != wanted);
+            assert_eq!((shown.len(), other), (wanted.len(), None), "{filter} {order:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_holds_no_record_of_a_page_is_not_read_for_it_again() {
+    const SEGMENT: usize = 8_192;
+    const SEGMENTS: usize = 12;
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+    let mut made = generated::Flows::new(8, 60);
+    for number in 0..SEGMENTS {
+        let mut records = made.batch(SEGMENT);
+        if number == 3 {
+            records[SEGMENT / 2].bytes = Some(u64::from(u32::MAX));
+        }
+        writer.append(&records).unwrap();
+        writer.seal().unwrap();
+    }
+    let request = FlowsRequest {
+        filter: format!("bytes == {}", u32::MAX),
+        since: Since(at(0)),
+        until: Until(at(i64::MAX / 1_000)),
+        all_observations: true,
+        ..FlowsRequest::default()
+    };
+    let page = flows(&reader, &request, &Limits::default()).await.unwrap();
+    assert_eq!(page.rows.len(), 1);
+    let read = page.stats.rows_read;
+    assert!(read <= (SEGMENTS + 1) * SEGMENT, "{read}");
+}
+
+#[tokio::test]
 async fn a_group_of_each_time_is_no_bucket() {
     let stored = stored();
     let question = Question {

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +13,16 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, Pod, ReplicationController, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::PartialObjectMeta;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
-use kube::{Api, Client, Config, Resource};
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use thiserror::Error;
 use tokio::sync::watch;
 use weir_api::NodeFlowExport;
 use weir_identity::facts::{self, Fact, ObjectKey, ObjectKind, Owner};
 use weir_identity::{Index, Snapshot, time};
+use weir_process::kubernetes::{WATCH_TIMEOUT, describe_watch, watch_config};
 
 use crate::args::NodeDaemon;
 use crate::health::Health;
@@ -33,48 +31,6 @@ use crate::health::Health;
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
 /// Time after which what is too old is looked for when nothing changes.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Why the cluster cannot be watched at all.
-#[derive(Debug, Error)]
-pub enum ClusterError {
-    /// No usable configuration.
-    #[error("no access to a cluster: {0}")]
-    Config(String),
-    /// The client could not be made.
-    #[error("cannot make a Kubernetes client")]
-    Client(#[source] kube::Error),
-}
-
-/// Makes a client out of a kubeconfig file, or of what the surroundings give.
-///
-/// # Errors
-/// There is no configuration, or it is not usable.
-pub async fn connect(kubeconfig: Option<PathBuf>) -> Result<Client, ClusterError> {
-    let config = match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).map_err(|e| ClusterError::Config(chain(&e)))?;
-            let options = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(file, &options)
-                .await
-                .map_err(|e| ClusterError::Config(chain(&e)))?
-        }
-        None => Config::infer()
-            .await
-            .map_err(|e| ClusterError::Config(chain(&e)))?,
-    };
-    Client::try_from(config).map_err(ClusterError::Client)
-}
-
-/// The texts of an error and of its causes, in one line; those that only repeat
-/// their cause are left out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string);
-    causes.fold(String::new(), |text, cause| match () {
-        () if text.is_empty() || cause.contains(&text) => cause,
-        () if text.contains(&cause) => text,
-        () => format!("{text}: {cause}"),
-    })
-}
 
 /// One event of any watch, cut down to facts.
 enum Change {
@@ -156,7 +112,7 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    let events = watch_objects(Api::<K>::all(client.clone()), watcher::Config::default())
+    let events = watch_objects(Api::<K>::all(client.clone()), watch_config(WATCH_TIMEOUT))
         .backoff(ResetTimerBackoff::new(Pauses(Pauses::FIRST), Pauses::FORGIVEN));
     Box::pin(events.map(move |event| change(kind, cut, event)))
 }
@@ -195,7 +151,7 @@ fn change<K: Resource>(kind: ObjectKind, cut: fn(&K) -> Fact, event: watcher::Re
         Ok(Event::Init) => Change::ListBegins(kind),
         Ok(Event::InitApply(object)) => Change::Listed(key(&object), cut(&object)),
         Ok(Event::InitDone) => Change::ListEnds(kind),
-        Err(error) => Change::Failed(kind, chain(&error)),
+        Err(error) => Change::Failed(kind, describe_watch(&error)),
     }
 }
 

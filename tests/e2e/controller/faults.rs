@@ -8,7 +8,14 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use weir_lab::{address::UNDERLAY, harness::Case, program, relay::Relay, wait_until};
+use weir_lab::{
+    address::UNDERLAY,
+    harness::Case,
+    program,
+    relay::Relay,
+    simulated::{DatabaseMode, RequestCounts, SimulatedNodes},
+    wait_until,
+};
 
 use crate::cluster::{Cluster, DEADLINE, NETWORK};
 
@@ -21,10 +28,18 @@ pub const CASES: &[Case<Cluster>] = &[
         "a thousand nodes that the API server refuses cost it twenty writes a second at most",
         refusals_are_not_hammered,
     ),
+    Case::new(
+        "daemons that lose the same thing at the same time write it once, and then little",
+        daemons_that_fail_together_write_little,
+    ),
 ];
 
 const TARGET: &str = "192.0.2.9:2056";
 const NODES: usize = 1000;
+/// Daemons with all their code: as many as two cores serve, with the API server, in a minute.
+const DAEMONS: usize = 200;
+/// How long a failure is watched.
+const WINDOW: Duration = Duration::from_secs(30);
 /// Most writes in a second that a failure may cost.
 const MOST: u64 = 20;
 
@@ -44,7 +59,7 @@ fn a_frozen_watch_is_found_out(cluster: &mut Cluster) -> Result<()> {
     cluster.wait_target("a", Some("192.0.2.10:2056"))
 }
 
-/// Denies the controller what it writes for nodes.
+/// Denies the controller what it writes for nodes, and nobody else.
 const POLICY: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
@@ -133,6 +148,96 @@ fn refusals_are_not_hammered(cluster: &mut Cluster) -> Result<()> {
         "{reports} reports in {seconds} s"
     );
     Ok(())
+}
+
+/// The code of the daemons themselves, in every failure that all of them can have at once.
+fn daemons_that_fail_together_write_little(cluster: &mut Cluster) -> Result<()> {
+    let nodes: Vec<String> = (0..DAEMONS).map(|n| format!("node-{n:04}")).collect();
+    cluster.begin(&[], &["--daemon-pods", "none"])?;
+    cluster.add_nodes(nodes.iter().cloned())?;
+    cluster.export_to(TARGET)?;
+    let daemons = SimulatedNodes::start(&cluster.lab, &cluster.kube, &nodes)?;
+    let all = format!("all {DAEMONS} nodes export");
+    cluster.wait_condition(NETWORK, "FlowExportAvailable", "True", &[&all])?;
+    daemons_rest(cluster)?;
+
+    // Nobody has a database: each says so once, and waits.
+    daemons.set(DatabaseMode::Down)?;
+    cluster.wait_condition(NETWORK, "FlowExportAvailable", "False", &[])?;
+    daemons_rest(cluster)?;
+    daemons.set(DatabaseMode::Up)?;
+    cluster.wait_condition(NETWORK, "FlowExportAvailable", "True", &[&all])?;
+    daemons_rest(cluster)?;
+
+    // The API server refuses what they say: a second attempt, then minutes.
+    let policy = POLICY.replace("[nodeflowexports]", "[nodeflowexports/status]");
+    let of_all = policy.replace(
+        r#"request.userInfo.username.endsWith(":weir-controller")"#,
+        "true",
+    );
+    cluster.kube.apply(&of_all)?;
+    wait_until("the policy to be in force", DEADLINE, || {
+        Ok(report(cluster, &nodes[0]).is_err_and(|refused| format!("{refused:#}").contains("nobody may")))
+    })?;
+    let before = daemons_asked(cluster)?;
+    daemons.set(DatabaseMode::Down)?;
+    let began = Instant::now();
+    thread::sleep(WINDOW);
+    let writes = daemons_asked(cluster)?.since(before).writes;
+    let (seconds, most) = (began.elapsed().as_secs(), 2 * DAEMONS as u64);
+    ensure!(writes <= most + share(seconds), "{writes} writes in {seconds} s");
+    ensure!(writes > 0, "they gave up");
+    for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+        cluster.kube.kubectl(&["delete", kind, "refuse"])?;
+    }
+    daemons.set(DatabaseMode::Up)?;
+
+    // Databases that come and go: the news of the first turns, then ever less.
+    let before = daemons_asked(cluster)?;
+    daemons.set(DatabaseMode::Flap)?;
+    let began = Instant::now();
+    thread::sleep(WINDOW);
+    let writes = daemons_asked(cluster)?.since(before).writes;
+    // Gaps of 1, 3, 9, 27 and then 60 to 120 s, give or take a third, leave five at most.
+    let (seconds, most) = (began.elapsed().as_secs(), 5 * DAEMONS as u64);
+    ensure!(writes <= most + share(seconds), "{writes} writes in {seconds} s");
+    daemons.stop(DEADLINE)
+}
+
+/// Of what a thousand may write in so many seconds, the part of so few.
+const fn share(seconds: u64) -> u64 {
+    (MOST * seconds * DAEMONS as u64).div_ceil(NODES as u64)
+}
+
+/// What the daemons have asked so far.
+fn daemons_asked(cluster: &Cluster) -> Result<RequestCounts> {
+    RequestCounts::of(&cluster.kube, "weir-node:weir-node")
+}
+
+/// They write nothing once all is said.
+fn daemons_rest(cluster: &Cluster) -> Result<()> {
+    wait_until("the daemons' writes to end", 2 * DEADLINE, || {
+        let before = daemons_asked(cluster)?;
+        thread::sleep(Duration::from_secs(6));
+        let writes = daemons_asked(cluster)?.since(before).writes;
+        ensure!(writes == 0, "{writes} writes at rest");
+        Ok(true)
+    })
+}
+
+/// A status that no daemon writes.
+fn report(cluster: &Cluster, node: &str) -> Result<String> {
+    let patch = r#"{"status":{"protocols":"x"}}"#;
+    let arguments = [
+        "patch",
+        "nodeflowexport",
+        node,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        patch,
+    ];
+    cluster.kube.kubectl(&arguments)
 }
 
 /// An object that stands for no node, which the controller leaves alone.

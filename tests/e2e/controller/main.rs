@@ -10,6 +10,7 @@ mod faults;
 mod rollouts;
 mod sources;
 mod states;
+mod upgrade;
 
 fn main() -> ExitCode {
     let options = Options::default().nodes(0).kubernetes(true);
@@ -18,5 +19,6 @@ fn main() -> ExitCode {
         .cases(sources::CASES)
         .cases(rollouts::CASES)
         .cases(faults::CASES)
+        .cases(upgrade::CASES)
         .run(options)
 }

@@ -161,6 +161,14 @@ impl Kubernetes {
         self.write_kubeconfig(&format!("{namespace}-{name}"), token.trim())
     }
 
+    /// The pods of an account on many nodes, as [`Self::pod_kubeconfig`] makes one.
+    pub fn add_account_pods(&self, namespace: &str, account: &str, nodes: &[String]) -> Result<()> {
+        let pods = nodes
+            .iter()
+            .map(|node| objects::account_pod(namespace, account, node));
+        self.apply_objects(pods.collect()).map(drop)
+    }
+
     /// What the accounts of our programs have asked of the API server, an event of its
     /// audit log a line.
     pub fn audit_log(&self) -> Result<String> {

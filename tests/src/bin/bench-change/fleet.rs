@@ -1,16 +1,20 @@
 //! Many nodes without a datapath: Node objects, an ovsdb-server with `br-int`
-//! and a weir-node each, one controller for all.
+//! and a weir-node each, beside them simulated ones, one controller for all.
 
 use std::{
     fs,
     process::Command,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use weir_lab::{Kubernetes, Lab, Netns, Process, Switch, files, product, wait_until};
+use weir_lab::{
+    Kubernetes, Lab, Netns, Process, Switch, files, product,
+    simulated::{RequestCounts, SimulatedNodes},
+    wait_until,
+};
 
 use crate::watcher::Watcher;
 
@@ -19,6 +23,10 @@ const NAMESPACE: &str = "weir-system";
 const NODE_NAMESPACE: &str = "weir-node";
 const NODE_ACCOUNT: &str = "weir-node";
 const DEADLINE: Duration = Duration::from_secs(300);
+/// Details of status are written once in one to two minutes.
+const REST_DEADLINE: Duration = Duration::from_secs(150);
+/// So long without a write is rest.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// One node's processes and the connection that watches its database.
 struct Member {
@@ -31,8 +39,20 @@ struct Member {
 pub struct Fleet {
     kubernetes: Arc<Kubernetes>,
     members: Vec<Member>,
-    _controller: Process,
+    simulated: Option<SimulatedNodes>,
+    controller: Process,
 }
+
+/// What the controller and the daemons ask of the API server.
+#[derive(Debug, Clone, Copy)]
+pub struct Requests {
+    pub controller: RequestCounts,
+    pub daemons: RequestCounts,
+}
+
+/// Who they are.
+const CONTROLLER: &str = "weir-system:weir-controller";
+const DAEMONS: &str = "weir-node:weir-node";
 
 /// What one daemon costs.
 pub struct Cost {
@@ -40,6 +60,10 @@ pub struct Cost {
     pub resident_kib: Vec<u64>,
     /// Share of one core at rest, a daemon each.
     pub idle_share: Vec<f64>,
+    /// Resident memory of the controller in KiB: now, and the most so far.
+    pub controller_kib: [u64; 2],
+    /// Requests at rest, and over how long.
+    pub at_rest: (Requests, Duration),
 }
 
 /// Delays of one change: from `kubectl patch` being started, and from its
@@ -47,11 +71,14 @@ pub struct Cost {
 pub struct Delays {
     pub from_start: Vec<Duration>,
     pub from_return: Vec<Duration>,
+    /// What the change asked of the API server, reports of status included.
+    pub requests: Requests,
 }
 
 impl Fleet {
     /// Raises everything and waits until every daemon has reported.
-    pub fn raise(lab: &Lab, nodes: u16) -> Result<Self> {
+    /// Nodes beyond `real` are simulated.
+    pub fn raise(lab: &Lab, nodes: u16, real: u16) -> Result<Self> {
         let kubernetes = lab.kubernetes()?;
         install(&kubernetes)?;
         let names: Vec<String> = (1..=nodes).map(|number| format!("node-{number:04}")).collect();
@@ -65,14 +92,20 @@ impl Fleet {
             "weir-controller",
             command.args(["--namespace", NAMESPACE, "--daemon-pods", "none"]),
         )?;
-        let members = names
+        let (with_switch, without) = names.split_at(names.len().min(real.into()));
+        let members = with_switch
             .iter()
             .map(|name| member(lab, name, &kubernetes))
             .collect::<Result<Vec<_>>>()?;
+        let simulated = match without {
+            [] => None,
+            names => Some(SimulatedNodes::start(lab, &kubernetes, names)?),
+        };
         let fleet = Self {
             kubernetes,
             members,
-            _controller: controller,
+            simulated,
+            controller,
         };
         fleet.wait_reported(names.len())?;
         Ok(fleet)
@@ -89,11 +122,12 @@ impl Fleet {
     }
 
     /// Patches in a new target and takes the time until each node has its row.
-    pub fn change(&self, round: u16) -> Result<Delays> {
+    pub fn change(&mut self, round: u16) -> Result<Delays> {
         let target = format!("192.0.2.1:{}", 20_000 + round);
         let patch =
             format!(r#"{{"spec":{{"exportNetworkFlows":{{"netFlow":{{"collectors":["{target}"]}}}}}}}}"#);
-        let start = Instant::now();
+        let before = self.requests()?;
+        let (start, started) = (Instant::now(), SystemTime::now());
         self.kubernetes.kubectl(&[
             "patch",
             "network.operator",
@@ -108,15 +142,37 @@ impl Fleet {
             .members
             .iter()
             .map(|member| member.watcher.wait(&target, DEADLINE));
-        let arrivals = arrivals.collect::<Result<Vec<_>>>()?;
+        let mut delays = arrivals
+            .map(|at| at.map(|at| at.duration_since(start)))
+            .collect::<Result<Vec<_>>>()?;
+        if let Some(simulated) = &mut self.simulated {
+            delays.extend(simulated.wait_rows(&target, started, DEADLINE)?);
+        }
         // Status reports follow; the next round begins when they are through.
         self.wait_settled()?;
+        let patched = returned.duration_since(start);
         Ok(Delays {
-            from_start: arrivals.iter().map(|at| at.duration_since(start)).collect(),
-            from_return: arrivals
-                .iter()
-                .map(|at| at.saturating_duration_since(returned))
-                .collect(),
+            from_return: delays.iter().map(|delay| delay.saturating_sub(patched)).collect(),
+            from_start: delays,
+            requests: self.requests()?.since(before),
+        })
+    }
+
+    /// Waits until nobody writes any more.
+    pub fn wait_rest(&self) -> Result<()> {
+        wait_until("writes to end", REST_DEADLINE, || {
+            let before = self.requests()?;
+            std::thread::sleep(QUIET);
+            let since = self.requests()?.since(before);
+            anyhow::ensure!(since.writes() == 0, "{} in {QUIET:?}", since.writes());
+            Ok(true)
+        })
+    }
+
+    fn requests(&self) -> Result<Requests> {
+        Ok(Requests {
+            controller: RequestCounts::of(&self.kubernetes, CONTROLLER)?,
+            daemons: RequestCounts::of(&self.kubernetes, DAEMONS)?,
         })
     }
 
@@ -134,13 +190,22 @@ impl Fleet {
     /// Memory now, and CPU time over a while in which nothing happens.
     pub fn cost(&self, rest: Duration) -> Result<Cost> {
         let ids: Vec<u32> = self.members.iter().map(|member| member.daemon.id()).collect();
+        let asked = self.requests()?;
         let before = ids.iter().map(|id| cpu_ticks(*id)).collect::<Result<Vec<_>>>()?;
         std::thread::sleep(rest);
         let after = ids.iter().map(|id| cpu_ticks(*id)).collect::<Result<Vec<_>>>()?;
         // USER_HZ is 100 on every Linux that Weir runs on.
         let share = |(a, b): (&u64, &u64)| (b - a) as f64 / 100.0 / rest.as_secs_f64();
         Ok(Cost {
-            resident_kib: ids.iter().map(|id| resident_kib(*id)).collect::<Result<_>>()?,
+            resident_kib: ids
+                .iter()
+                .map(|id| memory_kib(*id, "VmRSS:"))
+                .collect::<Result<_>>()?,
+            controller_kib: [
+                memory_kib(self.controller.id(), "VmRSS:")?,
+                memory_kib(self.controller.id(), "VmHWM:")?,
+            ],
+            at_rest: (self.requests()?.since(asked), rest),
             idle_share: before.iter().zip(&after).map(share).collect(),
         })
     }
@@ -203,13 +268,28 @@ fn member(lab: &Lab, name: &str, kubernetes: &Kubernetes) -> Result<Member> {
     })
 }
 
-fn resident_kib(id: u32) -> Result<u64> {
+impl Requests {
+    /// Those since then.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            controller: self.controller.since(before.controller),
+            daemons: self.daemons.since(before.daemons),
+        }
+    }
+
+    fn writes(&self) -> u64 {
+        self.controller.writes + self.daemons.writes
+    }
+}
+
+/// A line of proc(5)'s status.
+fn memory_kib(id: u32, line: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status
+    let value = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|shown| shown.strip_prefix(line))
         .context("a process has memory")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+    Ok(value.trim().trim_end_matches(" kB").trim().parse()?)
 }
 
 /// User and system time, fields 14 and 15 of proc(5)'s stat, after the name in

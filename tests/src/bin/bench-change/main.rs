@@ -3,7 +3,9 @@
 //!
 //! Real parts: one kube-apiserver with etcd, one controller, and for each node
 //! a `weir-node` and an ovsdb-server of its own. There is no ovs-vswitchd: the
-//! row in OVSDB is what is waited for. It measures; it judges nothing.
+//! row in OVSDB is what is waited for. Nodes beyond `--real` are simulated: the code of
+//! `weir-node`, many in one process, over databases in memory. It measures; it judges
+//! nothing.
 
 mod fleet;
 mod report;
@@ -20,9 +22,12 @@ use fleet::Fleet;
 /// Time from `kubectl patch` to the row in OVSDB, on many nodes at once.
 #[derive(Parser, Clone)]
 struct Arguments {
-    /// Number of nodes, each with an ovsdb-server and a weir-node.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// Number of nodes.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=5000))]
     nodes: u16,
+    /// So many of them have an ovsdb-server and a weir-node; the others are simulated.
+    #[arg(long, default_value_t = 100)]
+    real: u16,
     /// How many changes are measured.
     #[arg(long, default_value_t = 10)]
     rounds: u16,
@@ -42,7 +47,7 @@ fn main() -> ExitCode {
 
 fn measure(lab: &Lab, arguments: &Arguments) -> Result<()> {
     eprintln!("raising {} nodes", arguments.nodes);
-    let fleet = Fleet::raise(lab, arguments.nodes)?;
+    let mut fleet = Fleet::raise(lab, arguments.nodes, arguments.real)?;
     let mut rounds = Vec::new();
     // The first change fills caches and creates rows; the others change them.
     for round in 0..=arguments.rounds {
@@ -52,6 +57,7 @@ fn measure(lab: &Lab, arguments: &Arguments) -> Result<()> {
             rounds.push(delays);
         }
     }
+    fleet.wait_rest()?;
     let cost = fleet.cost(Duration::from_secs(arguments.idle_seconds))?;
     report::print(arguments.nodes, &rounds, &cost);
     Ok(())

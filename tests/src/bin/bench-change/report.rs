@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::fleet::{Cost, Delays};
+use crate::fleet::{Cost, Delays, Requests};
 
 /// One round in short.
 pub fn line(delays: &Delays) -> String {
@@ -36,12 +36,29 @@ pub fn print(nodes: u16, rounds: &[Delays], cost: &Cost) {
             ms(&delays, 100)
         );
     }
+    println!("| API requests | controller reads | writes | daemons reads | writes |");
+    println!("|---|---|---|---|---|");
+    for (round, delays) in rounds.iter().enumerate() {
+        println!("| change {} {}", round + 1, requests(&delays.requests));
+    }
+    let (asked, rest) = &cost.at_rest;
+    println!("| at rest, {} s {}", rest.as_secs(), requests(asked));
+    let [now, most] = cost.controller_kib.map(|kib| kib as f64 / 1024.0);
+    println!("controller: {now:.1} MiB resident, {most:.1} MiB at most");
     println!("| `weir-node` | median | greatest |");
     println!("|---|---|---|");
     let (middle, most) = ends(cost.resident_kib.iter().map(|kib| *kib as f64 / 1024.0).collect());
     println!("| resident memory | {middle:.1} MiB | {most:.1} MiB |");
     let (middle, most) = ends(cost.idle_share.iter().map(|share| share * 100.0).collect());
     println!("| CPU at rest | {middle:.3} % | {most:.3} % |");
+}
+
+fn requests(asked: &Requests) -> String {
+    let (controller, daemons) = (asked.controller, asked.daemons);
+    format!(
+        "| {} | {} | {} | {} |",
+        controller.reads, controller.writes, daemons.reads, daemons.writes
+    )
 }
 
 fn ms(delays: &[Duration], percent: usize) -> String {

@@ -1,0 +1,170 @@
+//! Nodes without a switch, many in one process: `simulated-nodes`, which runs the code of
+//! `weir-node` over databases in memory. Their Node objects are the caller's.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{Kubernetes, Lab, Process, product, wait_for};
+
+/// Namespace and account of the node daemons.
+const NAMESPACE: &str = "weir-node";
+const ACCOUNT: &str = "weir-node";
+
+/// The process, and where it is steered.
+#[derive(Debug)]
+pub struct SimulatedNodes {
+    process: Process,
+    folder: PathBuf,
+    nodes: usize,
+}
+
+/// Whether the nodes have a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseMode {
+    /// All have.
+    Up,
+    /// None has.
+    Down,
+    /// They come and go.
+    Flap,
+}
+
+impl SimulatedNodes {
+    /// Makes the pods of the daemons and starts the daemons.
+    pub fn start(lab: &Lab, kubernetes: &Kubernetes, names: &[String]) -> Result<Self> {
+        let folder = lab.directory().join("simulated");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        kubernetes.add_account_pods(NAMESPACE, ACCOUNT, names)?;
+        let list = folder.join("nodes");
+        fs::write(&list, names.join("\n"))?;
+        let mut command = Command::new(product::path("simulated-nodes")?);
+        command.arg("--nodes").arg(&list).arg("--folder").arg(&folder);
+        command.arg("--kubeconfig").arg(kubernetes.kubeconfig());
+        Ok(Self {
+            process: Process::spawn("simulated-nodes", &folder, &mut command)?,
+            folder,
+            nodes: names.len(),
+        })
+    }
+
+    /// Gives the databases or takes them away.
+    pub fn set(&self, mode: DatabaseMode) -> Result<()> {
+        let text = match mode {
+            DatabaseMode::Up => "up",
+            DatabaseMode::Down => "down",
+            DatabaseMode::Flap => "flap",
+        };
+        // Read as a whole or as it was.
+        let partial = self.folder.join("mode.partial");
+        fs::write(&partial, text)?;
+        Ok(fs::rename(partial, self.folder.join("mode"))?)
+    }
+
+    /// Waits until each node has a row with that target: how long after `since` it had it.
+    pub fn wait_rows(
+        &mut self,
+        target: &str,
+        since: SystemTime,
+        deadline: Duration,
+    ) -> Result<Vec<Duration>> {
+        let what = format!("{} simulated nodes to export to {target}", self.nodes);
+        wait_for(&what, deadline, || {
+            self.process.check_running()?;
+            let text = fs::read_to_string(self.folder.join("rows")).unwrap_or_default();
+            let delays: Vec<Duration> = text
+                .lines()
+                .filter_map(|line| delay(line, target, since))
+                .collect();
+            ensure!(delays.len() >= self.nodes, "{} do", delays.len());
+            Ok(Some(delays))
+        })
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends it.
+    pub fn stop(self, deadline: Duration) -> Result<()> {
+        let status = self.process.terminate(deadline)?;
+        ensure!(status.success(), "simulated-nodes ended: {status}");
+        Ok(())
+    }
+}
+
+/// Of a line "NODE TARGET NANOSECONDS" with that target.
+fn delay(line: &str, target: &str, since: SystemTime) -> Option<Duration> {
+    let mut words = line.split(' ').skip(1);
+    let at = words.next().filter(|seen| *seen == target).and(words.next())?;
+    let at = Duration::from_nanos(at.parse().ok()?);
+    Some(at.saturating_sub(since.duration_since(UNIX_EPOCH).ok()?))
+}
+
+/// What an account of ours has asked the API server, by its audit log; of a leader without
+/// what keeps it in its office.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// Requests that were answered, watches that ended among them.
+    pub reads: u64,
+    /// Requests that change something, refused ones among them.
+    pub writes: u64,
+}
+
+impl RequestCounts {
+    /// Until now, of `system:serviceaccount:NAMESPACE:NAME`.
+    pub fn of(kubernetes: &Kubernetes, account: &str) -> Result<Self> {
+        let user = format!("system:serviceaccount:{account}");
+        let mut counts = Self::default();
+        for line in kubernetes.audit_log()?.lines() {
+            // What is being written now counts the next time.
+            let Ok(event) = serde_json::from_str::<serde_json::Value>(line) else {
+                continue;
+            };
+            if event["user"]["username"] != user.as_str() || event["stage"] != "ResponseComplete" {
+                continue;
+            }
+            // A leader renews its Lease as long as it leads.
+            if event["objectRef"]["resource"] == "leases" {
+                continue;
+            }
+            match event["verb"].as_str().context("a verb")? {
+                "get" | "list" | "watch" => counts.reads += 1,
+                _ => counts.writes += 1,
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Those since then.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            reads: self.reads - before.reads,
+            writes: self.writes - before.writes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_how_late_a_row_came() {
+        let since = UNIX_EPOCH + Duration::from_secs(10);
+        let target = "192.0.2.1:2055";
+        let line = format!("node-0001 {target} 12000000000");
+        assert_eq!(delay(&line, target, since), Some(Duration::from_secs(2)));
+        assert_eq!(delay(&line, "192.0.2.1:2056", since), None);
+        assert_eq!(delay("node-0001 192.0.2.1:2055", target, since), None);
+    }
+}
