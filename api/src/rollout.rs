@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::{Condition, Time};
+use crate::export::NodeFlowExportSpec;
 use crate::network::conditions_schema;
 
 /// A revision is on its way to the nodes.
@@ -278,6 +279,9 @@ pub struct Told {
     /// It failed already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub failing: bool,
+    /// The spec that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<NodeFlowExportSpec>,
 }
 
 mod step;

@@ -54,6 +54,8 @@ pub struct ClusterState {
     services: Table<ServiceAddress>,
     daemons: Table<DaemonPod>,
     rollouts: Table<ExportRollout>,
+    /// Why the `ExportRollout` cannot be read, where it never could be.
+    unknown_rollout: Option<String>,
     revisions: Table<KeptRevision>,
     /// The last addresses of Services that are gone, and since when they are.
     held_addresses: BTreeMap<(String, String), (IpAddr, Timestamp)>,

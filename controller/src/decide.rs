@@ -8,12 +8,10 @@ use std::net::IpAddr;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use weir_api::collector::ServiceRef;
-use weir_api::plan::{Problem, Targets, named_services};
-use weir_api::{
-    ExportNetworkFlows, FlowsConfig, NodeFlowExport, NodeFlowExportSpec, RevisionData, flows_config,
-};
+use weir_api::plan::{Problem, Targets};
+use weir_api::{FlowsConfig, NodeFlowExport, NodeFlowExportSpec, RevisionData, flows_config};
 
-use self::choice::unknown_profiles;
+use self::choice::{UnknownProfile, unknown_profiles};
 use self::nodes::{Asked, plan_nodes};
 use crate::cluster_state::ClusterState;
 use crate::object::{is_ours, is_owned_by};
@@ -54,7 +52,7 @@ pub struct DesiredExport {
     pub node_uid: String,
     /// What the node must program.
     pub spec: NodeFlowExportSpec,
-    /// By which rollout, where there is one. What stands there is not written for it alone.
+    /// By which rollout, where there is one.
     pub mark: Option<Mark>,
 }
 
@@ -69,7 +67,8 @@ impl Decision {
 impl DesiredExport {
     /// Whether an object is already as it has to be.
     pub fn is_met_by(&self, export: &NodeFlowExport) -> bool {
-        export.spec == self.spec && is_ours(export) && is_owned_by(export, &self.node_uid)
+        let has_mark = self.mark.is_none() || self.mark == Mark::of(export);
+        has_mark && export.spec == self.spec && is_ours(export) && is_owned_by(export, &self.node_uid)
     }
 }
 
@@ -96,15 +95,15 @@ pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
     };
     let gated = cluster.rollout().is_some() && !holds;
     let baseline = cluster.completed_revision().filter(|_| gated);
-    let is_baseline_exact = baseline.is_some_and(|data| cluster.has_completed(&data.hash()));
-    let (wanted, baseline) = plan_nodes(cluster, &asked, baseline, now, &mut problems);
+    let baseline = baseline.map(|data| (data, data.targets(&service)));
+    let (wanted, baseline) = plan_nodes(cluster, &asked, baseline.as_ref(), now, &mut problems);
     let revision = gated.then(|| {
-        let data = revision_data(cluster, now);
+        let data = revision_data(cluster);
         RevisionPlan {
             revision: data.hash(),
             data,
             baseline,
-            is_baseline_exact,
+            unknown: unknown.iter().map(UnknownProfile::name).collect(),
         }
     });
     let held = held.into_inner();
@@ -126,25 +125,14 @@ pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
     }
 }
 
-/// All that the plan is made of, beside the nodes.
-fn revision_data(cluster: &ClusterState, now: Timestamp) -> RevisionData {
-    let config = cluster
-        .flows_config()
-        .and_then(|data| flows_config::parse(data).0);
-    let nothing = ExportNetworkFlows::default();
-    let named = named_services(cluster.flows().unwrap_or(&nothing), config.as_ref());
-    let none_held = RefCell::new(BTreeMap::new());
-    let address = |service: ServiceRef| {
-        let address = resolve(cluster, &service, now, &none_held).ok()?;
-        Some((format!("{}/{}", service.namespace, service.name), address))
-    };
+/// All that the plan is made of, beside the nodes and the addresses of Services.
+fn revision_data(cluster: &ClusterState) -> RevisionData {
     let profiles = cluster.profiles();
-    RevisionData {
-        flows: cluster.flows().cloned(),
-        flows_config: cluster.flows_config().cloned(),
-        profiles: profiles.map(|p| (p.name_any(), p.spec.clone())).collect(),
-        services: named.into_iter().filter_map(address).collect(),
-    }
+    RevisionData::new(
+        cluster.flows().cloned(),
+        cluster.flows_config().cloned(),
+        profiles.map(|p| (p.name_any(), p.spec.clone())).collect(),
+    )
 }
 
 /// What cannot be read as it is now, and what counts instead.

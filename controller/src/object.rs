@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 use weir_api::network::CLUSTER;
@@ -85,12 +86,13 @@ pub fn profile_status(name: &str, status: &ExportProfileStatus) -> Value {
     })
 }
 
-/// The status of the `ExportRollout` as server-side apply takes it.
-pub fn rollout_status(status: &ExportRolloutStatus) -> Value {
+/// The status of the `ExportRollout` as server-side apply takes it. It was decided by the
+/// object with that uid and version, and another is not to get it.
+pub fn rollout_status(seen: &ObjectMeta, status: &ExportRolloutStatus) -> Value {
     json!({
         "apiVersion": ExportRollout::api_version(&()),
         "kind": ExportRollout::kind(&()),
-        "metadata": { "name": CLUSTER },
+        "metadata": { "name": CLUSTER, "uid": seen.uid, "resourceVersion": seen.resource_version },
         "status": status,
     })
 }

@@ -58,8 +58,8 @@ pub struct RevisionPlan {
     pub data: RevisionData,
     /// What nodes are told by the last completed revision, where that is kept.
     pub baseline: Option<BTreeMap<String, DesiredExport>>,
-    /// That is what they were told then: this version plans it as the one did that kept it.
-    pub is_baseline_exact: bool,
+    /// Profiles of which nobody knows the settings: this is not all that is wanted.
+    pub unknown: Vec<String>,
 }
 
 /// What a process remembers between two decisions. Another one does without.
@@ -146,6 +146,7 @@ pub fn apply_gate(
         wanted_since,
         history: history(kept.as_deref(), &plan, &state, keep_error),
         has_baseline: plan.baseline.is_some(),
+        unreadable: unreadable(cluster, &plan),
         nodes: &nodes,
         canary_exists,
         now,
@@ -162,6 +163,15 @@ pub fn apply_gate(
     decision.tell(cluster, told);
     decision.rollout = Some(summary(&gate));
     Some(outcome(gate, rollout, &plan, kept.unwrap_or_default(), now))
+}
+
+/// What cannot be read, without which nothing can be begun, and why.
+fn unreadable(cluster: &ClusterState, plan: &RevisionPlan) -> Option<String> {
+    if let Some(why) = cluster.unknown_rollout() {
+        return Some(format!("the ExportRollout cannot be read: {why}"));
+    }
+    let name = plan.unknown.first()?;
+    Some(format!("ExportProfile {name} cannot be read"))
 }
 
 /// A revision that was used before gets the highest number again, so that the order of
@@ -228,6 +238,7 @@ fn summary(gate: &Gate) -> Summary {
         }
         Verdict::HistoryUnknown
         | Verdict::NotKept(_)
+        | Verdict::Unreadable(_)
         | Verdict::WindowUnusable(_)
         | Verdict::CanaryUnusable(_) => {
             let conditions = conditions(&gate.verdict, &gate.state, None, Timestamp::UNIX_EPOCH);

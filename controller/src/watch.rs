@@ -96,7 +96,7 @@ pub fn events(
             watches.all("services", Need::Required, every(), WatchEvent::Service),
             watches.all(
                 "exportrollouts",
-                Need::Required,
+                Need::IfDefined,
                 only(cluster),
                 WatchEvent::Rollout,
             ),
@@ -116,6 +116,9 @@ fn every() -> watcher::Config {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Required,
+    /// The same, but a kind that is not defined has been listed: `helm upgrade` brings no new
+    /// definitions, and removals are not to wait for one.
+    IfDefined,
     /// The cluster may not have it, or not let us read it.
     Optional,
 }
@@ -147,7 +150,7 @@ impl Watches {
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
         let delays = match need {
-            Need::Required => Delays::default(),
+            Need::Required | Need::IfDefined => Delays::default(),
             Need::Optional => Delays::patient(),
         };
         // Each attempt begins with a good event, which must not undo the backoff.
@@ -155,22 +158,31 @@ impl Watches {
         let seen = StreamBackoff::new(watcher(api, config), delays);
         let mut outage = Outage { kind, failures: 0 };
         let metrics = self.metrics.clone();
+        let mut listed = false;
         seen.filter_map(move |event| {
             let event = match event {
                 Ok(event) => {
                     outage.see(&event);
+                    listed |= matches!(event, Event::InitDone);
                     Some(wrap(event))
                 }
                 Err(error) => {
                     metrics.watch_failed(kind);
                     outage.fail(&error);
-                    None
+                    // Where nobody defined the kind there is no object of it.
+                    let absent = need == Need::IfDefined && !listed && is_undefined(&error);
+                    listed |= absent;
+                    absent.then(|| wrap(Event::InitDone))
                 }
             };
             std::future::ready(event)
         })
         .boxed()
     }
+}
+
+fn is_undefined(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
 /// Failures of one watch in a row; the log tells the first and the end.

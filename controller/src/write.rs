@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::Status;
+use kube::core::{ObjectMeta, Status};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, ResourceExt};
 use thiserror::Error;
@@ -99,7 +99,7 @@ impl ApiWriter {
                     let export = self.apply(node, wanted).await;
                     export.map(Written::Export).map(Some)
                 }
-                Write::Rollout(status) => Ok(self.roll(status).await?.map(Written::Rollout)),
+                Write::Rollout(write) => Ok(self.roll(&write.0, &write.1).await?.map(Written::Rollout)),
                 Write::Keep { hash, number, data } => {
                     let params = PatchParams::apply(FIELD_MANAGER).force();
                     let object = object::kept_revision(hash, *number, data);
@@ -132,12 +132,17 @@ impl ApiWriter {
         answer
     }
 
-    async fn roll(&self, status: &ExportRolloutStatus) -> Result<Option<ExportRollout>, WriteError> {
+    async fn roll(
+        &self,
+        seen: &ObjectMeta,
+        status: &ExportRolloutStatus,
+    ) -> Result<Option<ExportRollout>, WriteError> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(object::rollout_status(status));
+        let patch = Patch::Apply(object::rollout_status(seen, status));
         match self.rollouts.patch_status(CLUSTER, &params, &patch).await {
             Ok(rollout) => Ok(Some(rollout)),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            // Gone, or another by now: what is to stand there is decided anew.
+            Err(kube::Error::Api(status)) if is_gone(&status) => Ok(None),
             // It cannot be read, but its status stands there; the watch will show it.
             Err(kube::Error::SerdeError(_)) => Ok(None),
             Err(error) => Err(error.into()),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use kube::core::ObjectMeta;
 use weir_api::{Condition, ExportProfileStatus, ExportRolloutStatus, RevisionData, revision};
 
 use crate::decide::{Decision, DesiredExport};
@@ -37,8 +38,8 @@ pub enum Write {
     Tell(Notice),
     /// Puts the status of the `ExportProfile` of that name in place.
     Assess(String, ExportProfileStatus),
-    /// Puts the status of the `ExportRollout` in place.
-    Rollout(Box<ExportRolloutStatus>),
+    /// Puts the status of the `ExportRollout` in place, where that is still as it was seen.
+    Rollout(Box<(ObjectMeta, ExportRolloutStatus)>),
     /// Keeps a revision.
     Keep {
         /// Its hash.

@@ -9,7 +9,7 @@ use weir_api::rollout::REVISION_LABEL;
 use weir_api::{ExportRollout, ExportRolloutStatus, RevisionData};
 
 use super::ClusterState;
-use crate::guarded::{Guarded, Invalid};
+use crate::guarded::Guarded;
 use crate::table::{ObjectChange, key_of};
 use crate::weigh::{weigh_plan, weigh_rollout};
 
@@ -31,15 +31,60 @@ impl ClusterState {
         match event {
             // The watch lags behind the answers to our own writes.
             Event::Apply(object) if self.is_older(&object) => ObjectChange::Nothing,
-            Event::Apply(object) => self
-                .rollouts
-                .apply(Event::Apply(readable(object)), strip, weigh_rollout),
-            Event::InitApply(object) => {
-                self.rollouts
-                    .apply(Event::InitApply(readable(object)), strip, weigh_rollout)
+            Event::Apply(object) => {
+                let known = self.unknown_rollout.clone();
+                let object = Event::Apply(self.readable(object));
+                let change = self.rollouts.apply(object, strip, weigh_rollout);
+                match known == self.unknown_rollout {
+                    true => change,
+                    false => ObjectChange::Plan,
+                }
             }
-            event => self.rollouts.apply(event, strip, weigh_rollout),
+            Event::InitApply(object) => {
+                let object = Event::InitApply(self.readable(object));
+                self.rollouts.apply(object, strip, weigh_rollout)
+            }
+            event => {
+                if matches!(event, Event::Delete(_)) {
+                    self.unknown_rollout = None;
+                }
+                self.rollouts.apply(event, strip, weigh_rollout)
+            }
         }
+    }
+
+    /// Of one that this version cannot read the last readable spec counts, with the status
+    /// as it stands there: windows and approval do not end because of it.
+    fn readable(&mut self, object: Guarded<ExportRollout>) -> Guarded<ExportRollout> {
+        let invalid = match object.0 {
+            Ok(rollout) => {
+                self.unknown_rollout = None;
+                return Guarded(Ok(rollout));
+            }
+            Err(invalid) => invalid,
+        };
+        let same = |known: &&ExportRollout| known.metadata.uid == invalid.metadata.uid;
+        let last = self.rollouts.named(CLUSTER).filter(same);
+        let last = last.filter(|_| self.unknown_rollout.is_none());
+        tracing::warn!(
+            why = invalid.why,
+            "the ExportRollout cannot be read; its last readable spec counts"
+        );
+        let rollout = ExportRollout {
+            spec: last.map(|last| last.spec.clone()).unwrap_or_default(),
+            metadata: invalid.metadata,
+            status: ExportRolloutStatus::deserialize(&invalid.status).ok(),
+        };
+        if last.is_none() {
+            self.unknown_rollout = Some(invalid.why);
+        }
+        Guarded(Ok(rollout))
+    }
+
+    /// Why the `ExportRollout` cannot be read, where it never could be.
+    pub fn unknown_rollout(&self) -> Option<&str> {
+        self.rollout()?;
+        self.unknown_rollout.as_deref()
     }
 
     fn is_older(&self, object: &Guarded<ExportRollout>) -> bool {
@@ -84,12 +129,6 @@ impl ClusterState {
         self.revisions.synced().then(|| rows.collect())
     }
 
-    /// Whether that is the hash of the last revision that all nodes had.
-    pub fn has_completed(&self, hash: &str) -> bool {
-        let status = self.rollout().and_then(|rollout| rollout.status.as_ref());
-        status.and_then(|status| status.completed_revision.as_deref()) == Some(hash)
-    }
-
     /// The last revision that all nodes had, where it is kept.
     pub fn completed_revision(&self) -> Option<&RevisionData> {
         let status = self.rollout()?.status.as_ref()?;
@@ -97,23 +136,6 @@ impl ClusterState {
         let revision = self.revisions.rows().find(|revision| revision.hash == *hash);
         revision.map(|revision| &revision.data)
     }
-}
-
-/// One that this version cannot read gates as one that says nothing does: changes are not to
-/// go to all nodes at once because of it.
-fn readable(object: Guarded<ExportRollout>) -> Guarded<ExportRollout> {
-    let rollout = object.0.unwrap_or_else(|invalid: Invalid| {
-        tracing::warn!(
-            why = invalid.why,
-            "the ExportRollout cannot be read; its defaults count"
-        );
-        ExportRollout {
-            metadata: invalid.metadata,
-            spec: Default::default(),
-            status: ExportRolloutStatus::deserialize(&invalid.status).ok(),
-        }
-    });
-    Guarded(Ok(rollout))
 }
 
 fn strip(mut rollout: ExportRollout) -> ExportRollout {

@@ -22,10 +22,15 @@ pub struct Chosen<'a> {
     /// The spec that it has, where it keeps its settings.
     pub kept: Option<&'a NodeFlowExportSpec>,
     /// Its profile cannot be read.
-    unknown: bool,
+    pub unknown: bool,
 }
 
 impl<'a> Chosen<'a> {
+    /// The node's name.
+    pub fn node_name(&self) -> &str {
+        &self.node.facts.name
+    }
+
     /// The node's name, where it keeps its settings.
     pub fn keeps(&self) -> Option<&'a str> {
         self.kept.map(|_| self.node.facts.name.as_str())
@@ -38,6 +43,13 @@ pub struct UnknownProfile {
     profile: ExportProfile,
     /// Its selector can be read.
     selects: bool,
+}
+
+impl UnknownProfile {
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.profile.metadata.name.clone().unwrap_or_default()
+    }
 }
 
 /// The profiles of which nobody knows the settings.

@@ -37,24 +37,24 @@ impl<'a> Asked<'a> {
 type Plan = BTreeMap<String, DesiredExport>;
 
 /// What nodes are told by what is asked for now and, where there is one, by an earlier
-/// revision. Both take their numbers from one table.
+/// revision with the addresses of now. Both take their numbers from one table. A node whose
+/// settings nobody knows is not told by the earlier one either.
 pub fn plan_nodes(
     cluster: &ClusterState,
     asked: &Asked<'_>,
-    earlier: Option<&RevisionData>,
+    earlier: Option<&(&RevisionData, Targets)>,
     now: Timestamp,
     problems: &mut Vec<String>,
 ) -> (Plan, Option<Plan>) {
     let chosen = asked.choose(cluster);
-    let profiles = earlier.map(RevisionData::profiles).unwrap_or_default();
-    let targets = earlier.map(RevisionData::targets).unwrap_or_default();
-    let before = Asked {
-        targets: &targets,
-        profiles: profiles.iter().collect(),
-        unknown: &[],
-        holds: false,
+    let profiles = earlier.map(|(data, _)| data.profiles()).unwrap_or_default();
+    let nodes = cluster.nodes();
+    let chosen_before: Vec<Chosen<'_>> = match earlier {
+        Some(_) => nodes
+            .map(|node| choose(cluster, profiles.iter(), &[], node, false))
+            .collect(),
+        None => Vec::new(),
     };
-    let chosen_before = earlier.map(|_| before.choose(cluster)).unwrap_or_default();
     let mut held = held(cluster);
     let mut exporters = exporters(chosen.iter().chain(&chosen_before));
     // What is kept keeps its numbers, too; with a rollout, any node may keep what it has.
@@ -64,9 +64,31 @@ pub fn plan_nodes(
     exporters.extend(kept.cloned());
     rest(cluster, now, &mut held, &mut exporters);
     let ids = identity::allocate(&held, &exporters);
-    let wanted = specs(asked, chosen, &ids, problems);
-    let baseline = earlier.map(|_| specs(&before, chosen_before, &ids, &mut Vec::new()));
-    (wanted, baseline)
+    let is_known = |chosen: &&Chosen<'_>| !chosen.unknown;
+    let known: BTreeSet<&str> = chosen.iter().filter(is_known).map(Chosen::node_name).collect();
+    let baseline = earlier.map(|(data, targets)| {
+        let of_node = |chosen: &Chosen<'_>| told_before(data, targets, chosen, &ids);
+        let chosen = chosen_before.iter();
+        let chosen = chosen.filter(|chosen| known.contains(chosen.node_name()));
+        chosen.map(of_node).collect()
+    });
+    (specs(asked, chosen, &ids, problems), baseline)
+}
+
+fn told_before(
+    data: &RevisionData,
+    targets: &Targets,
+    chosen: &Chosen<'_>,
+    ids: &BTreeMap<Exporter, u32>,
+) -> (String, DesiredExport) {
+    let facts = &chosen.node.facts;
+    let id = |bridge: &str| id_of(ids, &facts.name, bridge);
+    let desired = DesiredExport {
+        node_uid: chosen.node.uid.clone(),
+        spec: data.spec(targets, chosen.profile, facts, &id),
+        mark: None,
+    };
+    (facts.name.clone(), desired)
 }
 
 fn specs(

@@ -33,7 +33,12 @@ impl Reconciler {
             .rollout_stopped(decision.rollout.as_ref().is_some_and(|r| r.stopped.is_some()));
         let status = outcome.as_ref().and_then(|outcome| outcome.status.clone());
         match status {
-            Some(status) => self.queue.add(Write::Rollout(Box::new(status))),
+            Some(status) => {
+                let rollout = self.cluster.rollout();
+                let seen = rollout.map(|rollout| rollout.metadata.clone());
+                let write = (seen.unwrap_or_default(), status);
+                self.queue.add(Write::Rollout(Box::new(write)));
+            }
             None => self.queue.drop_waiting(&Subject::Rollout),
         }
         let keep = outcome.as_ref().and_then(|outcome| outcome.keep.clone());

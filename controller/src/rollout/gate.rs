@@ -36,6 +36,8 @@ pub fn gate(request: &Request<'_>) -> Gate {
     let state = request.state;
     let mut gate = if state.completed_revision.as_deref() == Some(request.revision) {
         request.complete()
+    } else if let Some(gate) = request.unreadable() {
+        gate
     } else if state.revision.as_deref() != Some(request.revision) {
         request.begin()
     } else {
@@ -50,7 +52,14 @@ pub fn gate(request: &Request<'_>) -> Gate {
             RolloutPhase::RolledBack => request.wait(Release::Baseline),
         }
     };
-    gate.keep = matches!(request.history, History::Missing(_));
+    // What stood between two writes of one command is not kept.
+    let settled = later(request.wanted_since, SETTLING);
+    if matches!(request.history, History::Missing(_)) && request.unreadable.is_none() {
+        gate.keep = request.now >= settled;
+        if !gate.keep {
+            gate.next_check = Some(gate.next_check.map_or(settled, |at| at.min(settled)));
+        }
+    }
     request.count(&mut gate.state);
     gate
 }
@@ -76,6 +85,18 @@ impl Request<'_> {
             keep: false,
             next_check: None,
         }
+    }
+
+    /// Without all that it follows from, nothing goes on, and what was ended stays ended.
+    fn unreadable(&self) -> Option<Gate> {
+        let verdict = Verdict::Unreadable(self.unreadable.clone()?);
+        let is_this = self.state.revision.as_deref() == Some(self.revision);
+        let release = match self.state.phase {
+            RolloutPhase::RolledBack if is_this => Release::Baseline,
+            _ if is_this => Release::These(self.have_it()),
+            _ => Release::These(std::collections::BTreeSet::new()),
+        };
+        Some(self.says(release, self.state.clone(), verdict))
     }
 
     /// The nodes that have it keep it, the state stays.
@@ -233,6 +254,9 @@ impl Request<'_> {
                 return Err("no node has the labels of canary.nodeSelector".to_owned());
             }
             let mut counted = self.nodes.iter().filter(|node| node.counts() && node.canary);
+            if counted.clone().next().is_none() {
+                return Err("no node with the labels of canary.nodeSelector runs weir-node".to_owned());
+            }
             if counted.any(|node| node.position != Position::Same) {
                 candidates.retain(|node| node.canary);
             }
@@ -354,6 +378,10 @@ impl Request<'_> {
         let released: Vec<&NodeView> = self.counted(Position::Released).collect();
         let (reason, mut message) = verdict::objection(&self.policy.abort, &released)?;
         let rolled_back = self.policy.on_abort == OnAbort::Rollback && self.has_baseline;
+        if self.policy.on_abort == OnAbort::Rollback && self.history == History::Unknown {
+            // What could be returned to is not listed yet.
+            return Some(self.stays(Verdict::HistoryUnknown));
+        }
         if self.policy.on_abort == OnAbort::Rollback && !rolled_back {
             message.push_str("; no revision was completed before that could be returned to");
         }

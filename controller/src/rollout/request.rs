@@ -83,6 +83,8 @@ pub struct Request<'a> {
     pub history: History,
     /// The revision to return to is kept.
     pub has_baseline: bool,
+    /// What cannot be read, without which nothing is begun or goes on.
+    pub unreadable: Option<String>,
     /// All nodes.
     pub nodes: &'a [NodeView],
     /// Some node of the cluster is selected by the canary's selector, or why it cannot be said.

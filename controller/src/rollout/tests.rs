@@ -506,7 +506,9 @@ fn defaults_of_another_version_change_no_node_that_waits() {
     let mut world = World::new(4, steps());
     // Kept by a version that planned otherwise: its hash is another.
     let of_then = "0123456789abcdef".to_owned();
-    let data = world.cluster.completed_revision().unwrap().clone();
+    let mut data = world.cluster.completed_revision().unwrap().clone();
+    let told = data.told.get_mut("").unwrap();
+    told.bridges[0].net_flow.as_mut().unwrap().active_timeout = Some(17);
     world.cluster.kept(object::kept_revision(&of_then, 7, &data));
     let mut rollout = world.cluster.rollout().cloned().unwrap();
     let status = rollout.status.as_mut().unwrap();
@@ -522,11 +524,267 @@ fn defaults_of_another_version_change_no_node_that_waits() {
     world.all_well();
     world.run();
     let timeout = |export: &&NodeFlowExport| export.spec.bridges[0].net_flow.as_ref().unwrap().active_timeout;
-    let of_then = world
-        .cluster
-        .exports()
-        .filter(|export| timeout(export) == Some(17));
-    assert_eq!(of_then.count(), 3);
+    let of_then = |world: &World| {
+        let exports = world.cluster.exports();
+        exports.filter(|export| timeout(export) == Some(17)).count()
+    };
+    assert_eq!(of_then(&world), 3);
+    add_node(&mut world.cluster, "n99", "10.0.0.99");
+    world.run();
+    assert_eq!(
+        of_then(&world),
+        4,
+        "a new node gets what was completed, as it was told"
+    );
+    world.fails("n00");
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::RolledBack);
+    assert_eq!(of_then(&world), 5);
+}
+
+/// Asks for NetFlow to these ports of one host, with that timeout for all nodes.
+fn ask_for(world: &mut World, ports: &[u16], timeout: i64) {
+    let collectors: Vec<String> = ports.iter().map(|port| format!("192.0.2.1:{port}")).collect();
+    patch(&mut world.cluster, json!({"netFlow": {"collectors": collectors}}));
+    let profile = json!({"metadata": {"name": "p"}, "spec": {"netFlow": {"activeTimeout": timeout}}});
+    let profile = Event::Apply(object(profile));
+    world.cluster.see(WatchEvent::Profile(profile));
+}
+
+/// Asks for that, and lets it go to its end.
+fn completed(world: &mut World, ports: &[u16], timeout: i64) {
+    ask_for(world, ports, timeout);
+    for _ in 0..6 {
+        world.run();
+        world.all_well();
+        world.run().later(SOAK);
+    }
+    assert_eq!(world.run().state().phase, RolloutPhase::Completed);
+}
+
+/// The NetFlow ports of all nodes.
+fn ports(world: &World) -> BTreeSet<u16> {
+    let exports = world.cluster.exports();
+    exports.flat_map(ports_of).collect()
+}
+
+fn ports_of(export: &NodeFlowExport) -> BTreeSet<u16> {
+    let bridges = export.spec.bridges.iter();
+    let targets = bridges
+        .filter_map(|bridge| bridge.net_flow.as_ref())
+        .flat_map(|net_flow| &net_flow.targets);
+    let port = |target: &String| target.rsplit_once(':')?.1.parse().ok();
+    targets.filter_map(port).collect()
+}
+
+#[test]
+fn a_rollback_brings_no_collector_back_that_was_taken_away() {
+    let mut world = World::new(4, steps());
+    completed(&mut world, &[97, 98], 60);
+    ask_for(&mut world, &[97], 5);
+    world.run();
+    assert_eq!(ports(&world), BTreeSet::from([97]));
+    world.fails("n00");
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::RolledBack);
+    assert_eq!(ports(&world), BTreeSet::from([97]));
+    world.all_well();
+    world.run().later(SOAK).run();
+    assert_eq!(ports(&world), BTreeSet::from([97]));
+}
+
+#[test]
+fn a_collector_that_went_while_nodes_waited_stays_away_with_the_next_edit() {
+    let mut world = World::new(4, steps());
+    completed(&mut world, &[97, 98], 60);
+    ask_for(&mut world, &[97], 5);
+    world.run();
+    ask_for(&mut world, &[97, 99], 5);
+    world.run();
+    assert_eq!(ports(&world), BTreeSet::from([97, 99]));
+    add_node(&mut world.cluster, "n99", "10.0.0.99");
+    world.run();
+    assert_eq!(ports(&world), BTreeSet::from([97, 99]));
+}
+
+#[test]
+fn what_was_taken_away_altogether_stays_away_though_another_fails_later() {
+    let mut world = World::new(4, steps());
+    ask_for(&mut world, &[], 60);
+    world.turn();
+    ask_for(&mut world, &[98], 60);
+    world.run();
+    world.fails("n00");
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::RolledBack);
+    assert_eq!(ports(&world), BTreeSet::new());
+}
+
+#[test]
+fn a_removal_does_not_wait_for_what_was_added_before() {
+    let mut spec = steps();
+    spec["windows"] = json!([{"days": ["Mon"], "from": "03:00", "to": "03:01"}]);
+    let mut world = World::new(4, spec);
+    world.apply_policy(steps());
+    completed(&mut world, &[97, 98], 60);
+    let mut spec = steps();
+    spec["windows"] = json!([{"days": ["Mon"], "from": "03:00", "to": "03:01"}]);
+    world.apply_policy(spec);
+    ask_for(&mut world, &[97, 98, 99], 60);
+    world.run();
+    assert_eq!(ports(&world), BTreeSet::from([97, 98]));
+    ask_for(&mut world, &[97, 99], 60);
+    world.turn();
+    assert_eq!(ports(&world), BTreeSet::from([97]));
+}
+
+#[test]
+fn a_service_with_another_address_is_followed_by_all_nodes_at_once() {
+    let mut world = World::new(4, steps());
+    let service = |world: &mut World, address: &str| {
+        let spec = json!({"clusterIP": address, "ports": [{"port": 2055}]});
+        crate::fixture::add_service(&mut world.cluster, "c", spec);
+    };
+    service(&mut world, "10.96.0.9");
+    let flows = json!({"netFlow": {"collectors": ["c.flows.svc:2055"]}});
+    patch(&mut world.cluster, flows);
+    for _ in 0..6 {
+        world.run();
+        world.all_well();
+        world.run().later(SOAK);
+    }
+    assert_eq!(world.state().phase, RolloutPhase::Completed);
+    let profile = json!({"metadata": {"name": "p"}, "spec": {"netFlow": {"activeTimeout": 5}}});
+    let profile = Event::Apply(object(profile));
+    world.cluster.see(WatchEvent::Profile(profile));
+    world.run();
+    service(&mut world, "10.96.0.10");
+    world.turn();
+    let targets = |export: &NodeFlowExport| export.spec.bridges[0].net_flow.clone().unwrap().targets;
+    let has = |export: &NodeFlowExport| targets(export) == ["10.96.0.10:2055"];
+    assert!(world.cluster.exports().all(has), "those that wait follow as well");
+    world.fails("n00");
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::RolledBack);
+    assert!(
+        world.cluster.exports().all(has),
+        "and none returns to the old one"
+    );
+}
+
+#[test]
+fn nodes_of_a_profile_that_cannot_be_read_keep_what_they_have() {
+    let mut world = World::new(4, steps());
+    completed(&mut world, &[97], 17);
+    let mut fresh = World::without_rollout(4);
+    for export in world.cluster.exports() {
+        let export = Event::Apply(object(json!(export)));
+        fresh.cluster.see(WatchEvent::Export(export));
+    }
+    fresh.cluster.see(WatchEvent::Revision(Event::InitDone));
+    let data = world.cluster.completed_revision().unwrap().clone();
+    fresh.cluster.kept(object::kept_revision(&data.hash(), 1, &data));
+    let broken = json!({"metadata": {"name": "p"}, "spec": {"netFlow": 7}});
+    let broken = Event::Apply(object(broken));
+    fresh.cluster.see(WatchEvent::Profile(broken));
+    let rollout = object(json!(world.cluster.rollout().unwrap()));
+    fresh.cluster.see(WatchEvent::Rollout(Event::Apply(rollout)));
+    patch(
+        &mut fresh.cluster,
+        json!({"netFlow": {"collectors": ["192.0.2.1:97", "192.0.2.1:98"]}}),
+    );
+    fresh.run().later(100).run();
+    let kept = |export: &NodeFlowExport| {
+        let net_flow = export.spec.bridges[0].net_flow.as_ref().unwrap();
+        net_flow.active_timeout == Some(17) && net_flow.targets == ["192.0.2.1:97"]
+    };
+    assert!(fresh.cluster.exports().all(kept));
+    assert_eq!(fresh.condition(PAUSED).1, "Unreadable");
+    patch(&mut fresh.cluster, Value::Null);
+    fresh.turn();
+    assert_eq!(ports(&fresh), BTreeSet::new());
+}
+
+#[test]
+fn a_rollback_waits_until_the_revisions_are_listed() {
+    let mut world = World::new(4, steps());
+    world.ask("b");
+    world.run();
+    world.fails("n00");
+    // Another process, which has not listed them yet.
+    let mut fresh = World::without_rollout(4);
+    for export in world.cluster.exports() {
+        let export = Event::Apply(object(json!(export)));
+        fresh.cluster.see(WatchEvent::Export(export));
+    }
+    fresh.ask("b");
+    let rollout = object(json!(world.cluster.rollout().unwrap()));
+    fresh.cluster.see(WatchEvent::Rollout(Event::Apply(rollout)));
+    fresh.turn();
+    assert_eq!(fresh.state().abort, None, "it is not ended as one without a past");
+    for kept in world.cluster.revisions().unwrap() {
+        let kept = object::kept_revision(&kept.hash, kept.number, &kept.data);
+        let kept = Event::InitApply(object(json!(kept)));
+        fresh.cluster.see(WatchEvent::Revision(kept));
+    }
+    fresh.cluster.see(WatchEvent::Revision(Event::InitDone));
+    fresh.run();
+    assert_eq!(fresh.having("a").len(), 4);
+    assert_eq!(fresh.state().phase, RolloutPhase::RolledBack);
+}
+
+#[test]
+fn a_canary_that_has_an_unfinished_change_is_the_first_again() {
+    let mut spec = steps();
+    spec["canary"] = json!({"nodeSelector": {"matchLabels": {"name": "n03"}}});
+    let mut world = World::new(4, spec);
+    world.ask("b");
+    world.run();
+    assert_eq!(world.having("b"), ["n03"]);
+    // The next one differs on other nodes alone.
+    let profile = json!({"metadata": {"name": "p"}, "spec": {"netFlow": {"activeTimeout": 5},
+        "nodeSelector": {"matchLabels": {"name": "n00"}}}});
+    let profile = Event::Apply(object(profile));
+    world.cluster.see(WatchEvent::Profile(profile));
+    world.run();
+    assert_eq!(world.having("b"), ["n03"]);
+    world.crash();
+    world.run();
+    world.well("n03");
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::Soaking);
+    world.fails("n03");
+    world.run();
+    assert_eq!(world.having("a").len(), 4);
+}
+
+#[test]
+fn a_node_that_is_away_holds_the_step_and_ends_nothing() {
+    let mut world = World::new(4, steps());
+    world.ask("b");
+    world.run();
+    world.fails("n00");
+    let mut node = crate::fixture::node("n00", "10.0.0.0");
+    node["status"]["conditions"] = json!([{"type": "Ready", "status": "Unknown"}]);
+    let node = Event::Apply(object(node));
+    world.cluster.see(WatchEvent::Node(node));
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::Releasing);
+    assert_eq!(world.having("b"), ["n00"]);
+    add_node(&mut world.cluster, "n00", "10.0.0.0");
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::RolledBack);
+}
+
+#[test]
+fn what_stood_for_less_than_a_second_is_not_kept() {
+    let mut world = World::new(2, steps());
+    for collector in ["b", "c", "d"] {
+        world.ask(collector);
+        world.turn();
+    }
+    world.run();
+    assert_eq!(world.cluster.revisions().unwrap().len(), 2);
 }
 
 #[test]
@@ -799,8 +1057,10 @@ fn no_more_than_ten_revisions_are_kept_and_none_that_is_in_use_is_forgotten() {
 }
 
 #[test]
-fn an_object_that_cannot_be_read_gates_by_its_defaults() {
-    let mut world = World::new(4, steps());
+fn an_object_that_cannot_be_read_gates_by_its_last_readable_form() {
+    let mut spec = steps();
+    spec["approval"] = json!("AfterFirstStep");
+    let mut world = World::new(4, spec);
     let broken = object(
         json!({"metadata": {"name": "cluster", "uid": "r"}, "spec": {"steps": "all"},
         "status": world.state()}),
@@ -809,6 +1069,27 @@ fn an_object_that_cannot_be_read_gates_by_its_defaults() {
     world.ask("b");
     world.run();
     assert_eq!(world.having("b"), ["n00"]);
+    world.all_well();
+    world.run().later(SOAK).run();
+    assert_eq!(world.state().phase, RolloutPhase::AwaitingApproval);
+}
+
+#[test]
+fn nothing_is_begun_by_an_object_that_never_could_be_read_and_removals_pass() {
+    let mut world = World::without_rollout(3);
+    world.ask("a");
+    world.turn();
+    world.all_well();
+    world.cluster.see(WatchEvent::Revision(Event::InitDone));
+    let broken = object(json!({"metadata": {"name": "cluster", "uid": "r"}, "spec": {"steps": "all"}}));
+    world.cluster.see(WatchEvent::Rollout(Event::Apply(broken)));
+    world.ask("b");
+    world.run().later(100).run();
+    assert_eq!(world.having("a").len(), 3);
+    assert_eq!(world.condition(PAUSED).1, "Unreadable");
+    patch(&mut world.cluster, Value::Null);
+    world.turn();
+    assert!(world.told().iter().all(|(_, port)| port.is_none()));
 }
 
 #[test]
@@ -938,6 +1219,51 @@ proptest! {
         patch(&mut world.cluster, Value::Null);
         world.turn();
         prop_assert!(world.told().iter().all(|(_, port)| port.is_none()));
+    }
+}
+
+/// What is asked for, and how the first node takes it.
+#[derive(Debug, Clone)]
+enum Asked {
+    For(BTreeSet<u16>, i64),
+    Fails(usize),
+    Happens(Happening),
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let ports = proptest::collection::btree_set(98..102_u16, 0..4);
+    prop_oneof![
+        3 => (ports, 1..3_i64).prop_map(|(ports, timeout)| Asked::For(ports, timeout)),
+        1 => (0..4_usize).prop_map(Asked::Fails),
+        4 => happening().prop_map(Asked::Happens),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_node_is_told_a_collector_that_is_not_asked_for(
+        asked in proptest::collection::vec(asked(), 1..60),
+    ) {
+        let mut world = World::new(4, json!({"steps": [1, "50%", "100%"], "soak": "5m"}));
+        let mut wanted = BTreeSet::from([97]);
+        for asked in asked {
+            match asked {
+                Asked::For(ports, timeout) => {
+                    // One stays, so that nothing takes the place of the last one.
+                    wanted = ports.into_iter().chain([97]).collect();
+                    let ports: Vec<u16> = wanted.iter().copied().collect();
+                    ask_for(&mut world, &ports, timeout);
+                }
+                Asked::Fails(n) => world.fails(&name(n)),
+                Asked::Happens(happening) => happen(&mut world, happening),
+            }
+            world.turn();
+            let told = ports(&world);
+            prop_assert!(told.is_subset(&wanted), "{told:?}, and {wanted:?} is asked for");
+            prop_assert!(told.contains(&97));
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Verdict {
     Settling,
     /// What was completed before cannot be read.
     HistoryUnknown,
+    /// Something cannot be read; what, and why.
+    Unreadable(String),
     /// The revision cannot be written where it can be returned to; why.
     NotKept(String),
     /// These nodes are to report on it.
@@ -142,6 +144,15 @@ pub fn conditions(
     conclude(&findings, &state.conditions, generation, &Time(now))
 }
 
+/// The first by name: how many more there are changes as they follow.
+fn first_of(nodes: &[String]) -> String {
+    let first = nodes.iter().min().cloned().unwrap_or_default();
+    match nodes.len() {
+        0 | 1 => first,
+        _ => format!("{first} and others"),
+    }
+}
+
 fn known_reason(reason: &str) -> &'static str {
     let known = [NODES_FAILING, PROCESSOR_TIME_ROSE, LOST_PACKETS_ROSE];
     known
@@ -156,8 +167,7 @@ fn progress(verdict: &Verdict, state: &ExportRolloutStatus) -> (bool, &'static s
         Verdict::Completed => (false, "Completed", format!("all nodes have revision {revision}")),
         Verdict::Settling => (true, "Settling", "the next step is about to begin".to_owned()),
         Verdict::Releasing(nodes) => {
-            let names = enumerate(nodes.iter().cloned(), NAMED, ", ");
-            let text = format!("revision {revision} is on its way to {names}");
+            let text = format!("revision {revision} is on its way to {}", first_of(nodes));
             (true, "Releasing", text)
         }
         Verdict::WindowClosed(until) => {
@@ -169,7 +179,7 @@ fn progress(verdict: &Verdict, state: &ExportRolloutStatus) -> (bool, &'static s
             (true, "Soaking", text)
         }
         Verdict::SoakingBlind(nodes) => {
-            let names = enumerate(nodes.iter().cloned(), NAMED, ", ");
+            let names = first_of(nodes);
             let text = format!(
                 "the nodes that have revision {revision} are watched; the processor time before or after is not known \
                  of {names}, so abort.vswitchdMillicoresDelta says nothing there (it needs \
@@ -211,6 +221,13 @@ fn pause(verdict: &Verdict, state: &ExportRolloutStatus) -> Option<(&'static str
             "weir-controller cannot list controllerrevisions in its namespace, so nothing could be returned to: \
              apply the manifests of its version, which give it the right"
                 .to_owned(),
+        ),
+        Verdict::Unreadable(why) => (
+            "Unreadable",
+            format!(
+                "{}; nothing is begun until it is corrected or weir-controller has its version",
+                cut(why.clone())
+            ),
         ),
         Verdict::NotKept(error) => (
             "RevisionNotKept",
