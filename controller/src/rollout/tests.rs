@@ -187,8 +187,11 @@ impl World {
         self
     }
 
-    fn snapshot(&self) -> (ExportRolloutStatus, Vec<(String, Option<u32>)>) {
-        (self.state(), self.told())
+    /// All that a turn may change: what is stored, what nodes are told, how many revisions
+    /// are kept.
+    fn snapshot(&self) -> (ExportRolloutStatus, Vec<(String, Option<u32>)>, usize) {
+        let kept = self.cluster.revisions().map_or(0, |kept| kept.len());
+        (self.state(), self.told(), kept)
     }
 
     /// Each node's NetFlow port.
