@@ -282,6 +282,9 @@ pub struct Told {
     /// The spec that it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<NodeFlowExportSpec>,
+    /// The spec that it was told while it waited, where that is less than its revision's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<NodeFlowExportSpec>,
 }
 
 mod step;

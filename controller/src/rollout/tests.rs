@@ -187,11 +187,18 @@ impl World {
         self
     }
 
-    /// All that a turn may change: what is stored, what nodes are told, how many revisions
-    /// are kept.
-    fn snapshot(&self) -> (ExportRolloutStatus, Vec<(String, Option<u32>)>, usize) {
-        let kept = self.cluster.revisions().map_or(0, |kept| kept.len());
-        (self.state(), self.told(), kept)
+    /// All that a turn may change: what is stored, what nodes are told, which revisions are
+    /// kept under which numbers.
+    fn snapshot(
+        &self,
+    ) -> (
+        ExportRolloutStatus,
+        Vec<(String, Option<u32>)>,
+        Vec<(String, i64)>,
+    ) {
+        let kept = self.cluster.revisions().unwrap_or_default().into_iter();
+        let kept = kept.map(|revision| (revision.hash.clone(), revision.number));
+        (self.state(), self.told(), kept.collect())
     }
 
     /// Each node's NetFlow port.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::core::{Selector, SelectorExt};
+use weir_api::export::NodeFlowExportSpec;
 use weir_api::rollout::Told;
 use weir_api::{ExportRolloutStatus, NodeFlowExport, RolloutPhase};
 
@@ -146,10 +147,12 @@ impl Viewer<'_> {
         // What it was told is known, whatever somebody else made of it.
         let has_completed = mark.is_none() || has(self.state.completed_revision.as_ref());
         let before = on_trial.and_then(|mark| mark.told.before.as_ref());
+        let kept = mark.as_ref().and_then(|mark| mark.told.kept.as_ref());
         let had = before.unwrap_or(&export.spec);
         let (spec, is_baseline) = match baseline {
             Some(baseline) if has_aborted || has_completed || all_return => {
-                let told = without_what_went(&baseline.spec, had, &wanted.spec);
+                let was_told = before.or(kept).unwrap_or(&baseline.spec);
+                let told = without_what_went(&baseline.spec, was_told, &wanted.spec);
                 (told, true)
             }
             // Its settings are not known; what it had is.
@@ -204,7 +207,10 @@ impl Viewer<'_> {
             return match revision {
                 Some(revision) if changes => Some(Mark {
                     revision: revision.clone(),
-                    told: Told::default(),
+                    told: Told {
+                        kept: self.less_than_completed(&node.name, revision, desired),
+                        ..Told::default()
+                    },
                 }),
                 _ => present,
             };
@@ -227,6 +233,19 @@ impl Viewer<'_> {
         })
     }
 
+    /// What a node is told while it waits, where its revision has more.
+    fn less_than_completed(
+        &self,
+        name: &str,
+        revision: &String,
+        desired: &DesiredExport,
+    ) -> Option<NodeFlowExportSpec> {
+        let baseline = self.baseline(name)?;
+        let is_less =
+            self.state.completed_revision.as_ref() == Some(revision) && baseline.spec != desired.spec;
+        is_less.then(|| desired.spec.clone())
+    }
+
     fn as_it_is(&self, node: &NodeView, export: Option<&NodeFlowExport>) -> Told {
         let cost = export.and_then(|export| export.status.as_ref()?.cost);
         Told {
@@ -235,6 +254,7 @@ impl Viewer<'_> {
             lost_per_second: cost.and_then(|cost| cost.lost_per_second),
             failing: matches!(node.health, Health::Failing(..)) && node.position == Position::Waiting,
             before: export.map(|export| export.spec.clone()),
+            kept: None,
         }
     }
 }
