@@ -72,6 +72,10 @@ bench-decode: requirements ## Records a second that the decoder makes on one cor
 bench-identity: requirements ## Memory and time of the names of 1,000 nodes and 50,000 pods
 	@scripts/bench-identity
 
+.PHONY: bench-policy
+bench-policy: requirements ## Compile, changes and verdicts of 2,000 policies over 50,000 pods
+	@scripts/bench-policy
+
 .PHONY: bench-query
 bench-query: requirements ## Questions over ROWS flows (default 1000000) beside DuckDB and ClickHouse
 	@scripts/bench-query $(or $(ROWS),1000000)

@@ -35,7 +35,8 @@ pub mod reason {
     pub const OVSDB_UNREACHABLE: &str = "OvsdbUnreachable";
     /// The spec has fields that this version of the node daemon does not know.
     pub const UNKNOWN_FIELDS: &str = "UnknownFields";
-    /// The spec has values with which export would feed itself; they are put right.
+    /// The spec has values with which export would feed itself, or that Open vSwitch does not
+    /// take; they are put right.
     pub const UNSAFE_VALUES: &str = "UnsafeValues";
     /// The spec cannot be read by this version of the node daemon; the one before it counts.
     pub const SPEC_UNREADABLE: &str = "SpecUnreadable";
@@ -57,6 +58,8 @@ pub mod reason {
     pub const SWITCH_RUNNING: &str = "SwitchRunning";
     /// ovs-vswitchd does not run.
     pub const SWITCH_NOT_RUNNING: &str = "SwitchNotRunning";
+    /// ovs-vswitchd takes rows over and does not hold the lock on the pid file that is there.
+    pub const PID_FILE_NOT_LOCKED: &str = "PidFileNotLocked";
     /// There is no pid file of ovs-vswitchd that would tell.
     pub const NO_PID_FILE: &str = "NoPidFile";
     /// The export costs no more than its budget.
@@ -165,9 +168,34 @@ impl Budget {
         priority = 1
     ),
     printcolumn(
+        name = "Before",
+        type_ = "integer",
+        json_path = ".status.cost.before.vswitchdMillicores",
+        description = "Millicores before the last change",
+        priority = 1
+    ),
+    printcolumn(
         name = "Datagrams/s",
         type_ = "integer",
         json_path = ".status.cost.datagramsPerSecond",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Errors/s",
+        type_ = "integer",
+        json_path = ".status.cost.sendErrorsPerSecond",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Lost/s",
+        type_ = "integer",
+        json_path = ".status.cost.lostPerSecond",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Throttled",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Throttled\")].status",
         priority = 1
     ),
     printcolumn(
@@ -473,6 +501,39 @@ pub struct ExportCost {
     /// Packets that the datapath could not pass up to ovs-vswitchd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_per_second: Option<u32>,
+    /// The figures of the minute before the spec changed last; where nothing was exported
+    /// then, the processor time alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<CostFigures>,
+}
+
+/// What the export cost a node earlier, as in [`ExportCost`].
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CostFigures {
+    /// Processor time of ovs-vswitchd as a whole, in thousandths of a processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vswitchd_millicores: Option<u32>,
+    /// IPFIX datagrams that left the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datagrams_per_second: Option<u32>,
+    /// IPFIX datagrams that could not be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_errors_per_second: Option<u32>,
+    /// Packets that the datapath could not pass up to ovs-vswitchd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_per_second: Option<u32>,
+}
+
+impl From<ExportCost> for CostFigures {
+    fn from(cost: ExportCost) -> Self {
+        Self {
+            vswitchd_millicores: cost.vswitchd_millicores,
+            datagrams_per_second: cost.datagrams_per_second,
+            send_errors_per_second: cost.send_errors_per_second,
+            lost_per_second: cost.lost_per_second,
+        }
+    }
 }
 
 /// What the node's OVSDB replica shows.

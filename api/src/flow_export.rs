@@ -49,8 +49,8 @@ pub struct FlowExportSpec {
     pub export_network_flows: Option<ExportNetworkFlows>,
 }
 
-/// The conditions `FlowExportAvailable`, `FlowExportProgressing` and
-/// `FlowExportDegraded`.
+/// The conditions `FlowExportAvailable`, `FlowExportProgressing`, `FlowExportDegraded` and
+/// `FlowExportReceived`.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlowExportStatus {

@@ -9,7 +9,6 @@ pub mod collector;
 pub mod condition;
 pub mod document;
 pub mod export;
-pub mod fields;
 pub mod flow_export;
 pub mod flows_config;
 pub mod identity;
@@ -33,6 +32,7 @@ pub use network::{Collectors, ExportNetworkFlows, Network, NetworkSpec};
 pub use profile::{ExportProfile, ExportProfileSpec, ExportProfileStatus, ExportSwitch};
 pub use revision::RevisionData;
 pub use rollout::{ExportRollout, ExportRolloutSpec, ExportRolloutStatus, RolloutPhase};
+pub use weir_fields as fields;
 
 /// Label and field-manager prefix of everything that Weir owns in Kubernetes.
 pub const GROUP: &str = "weir.dev";

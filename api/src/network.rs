@@ -41,7 +41,8 @@ pub struct NetworkSpec {
 }
 
 /// Status of the network configuration. Weir owns the conditions
-/// `FlowExportAvailable`, `FlowExportProgressing` and `FlowExportDegraded`.
+/// `FlowExportAvailable`, `FlowExportProgressing`, `FlowExportDegraded` and
+/// `FlowExportReceived`.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]

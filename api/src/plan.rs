@@ -18,6 +18,7 @@ use crate::network::{ExportNetworkFlows, MAX_COLLECTORS};
 use crate::profile::{ExportProfile, ExportProfileSpec};
 use crate::{Protocol, flows_config};
 
+pub mod bounds;
 mod keep;
 mod safe;
 

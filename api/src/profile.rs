@@ -137,7 +137,7 @@ pub struct SFlowTuning {
     pub enabled: Option<bool>,
     /// Agent: an address or a network device (default: the node's address).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = PRINTED))]
     pub agent: Option<String>,
     /// One packet in so many (default 400); 0: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,7 +194,7 @@ pub struct IpfixTuning {
     pub enable_tunnel_sampling: Option<bool>,
     /// Text that each record carries to name its exporter (default none).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 254))]
+    #[schemars(length(min = 1, max = 254), regex(pattern = PRINTED))]
     pub virtual_obs_id: Option<String>,
     /// Whether all IPFIX collectors are told which pods stand behind the interfaces (default
     /// false). Weir's own collector is told in any case where it is named by its Service.
@@ -249,6 +249,18 @@ pub const MAX_SFLOW_HEADER: u32 = 1299;
 
 /// Longest active timeout of NetFlow, in seconds: a day. OVS cuts what does not fit 32 bits.
 pub const MAX_NETFLOW_ACTIVE_TIMEOUT: i64 = 86_400;
+
+/// Longest time of a flow in IPFIX's cache, in seconds (`vswitchd/vswitch.ovsschema`).
+pub const MAX_IPFIX_CACHE_TIMEOUT: u32 = 4200;
+
+/// Longest interval of IPFIX's templates and statistics, in seconds (`vswitchd/vswitch.ovsschema`).
+pub const MAX_IPFIX_INTERVAL: u32 = 3600;
+
+/// Longest text of a setting, in bytes: 254 characters of four bytes, and a little.
+pub const MAX_TEXT: usize = 1024;
+
+/// A text without control characters: in a column they would be somebody else's terminal's.
+const PRINTED: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]*$";
 
 /// Longest name of a bridge, in bytes: Linux's IFNAMSIZ less the terminating zero.
 pub const MAX_BRIDGE_NAME: usize = 15;
@@ -391,6 +403,15 @@ impl ExportProfileSpec {
         }
         if let Some(id) = &self.ipfix.virtual_obs_id {
             check("ipfix.virtualObsId (its length)", Some(id.len() as i64), 1, 254);
+        }
+        let texts = [
+            ("ipfix.virtualObsId", &self.ipfix.virtual_obs_id),
+            ("sFlow.agent", &self.s_flow.agent),
+        ];
+        for (field, text) in texts {
+            if let Some(text) = text.as_ref().filter(|text| text.contains(char::is_control)) {
+                found.push(format!("spec.{field} {text:?} has control characters"));
+            }
         }
         found
     }

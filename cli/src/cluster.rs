@@ -21,18 +21,30 @@ const OURS: &str = "FlowExport";
 /// # Errors
 /// The cluster cannot be reached, or Weir is not installed in it.
 pub async fn gather(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Report> {
-    let instead = "give --kubeconfig, --network or --data-dir";
-    let client = kubernetes::client(config(kubeconfig, context, instead).await?, Retries::ByClient)?;
-    let exports: Api<NodeFlowExport> = Api::all(client.clone());
-    let exports = exports.list(&ListParams::default()).await;
-    let exports =
-        exports.context("cannot list nodeflowexports; is Weir installed (kubectl apply -k manifests/)?")?;
+    let client = connect(kubeconfig, context, "give --kubeconfig, --network or --data-dir").await?;
+    let exports = list(client.clone()).await?;
     let conditions = conditions(client).await?;
     Ok(Report {
-        nodes: exports.items.into_iter().map(node).collect(),
+        nodes: exports.into_iter().map(node).collect(),
         problems: Vec::new(),
         conditions,
     })
+}
+
+/// Every `NodeFlowExport`.
+///
+/// # Errors
+/// As [`gather`].
+pub async fn exports(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Vec<NodeFlowExport>> {
+    list(connect(kubeconfig, context, "give --kubeconfig or --data-dir").await?).await
+}
+
+async fn list(client: Client) -> Result<Vec<NodeFlowExport>> {
+    let exports: Api<NodeFlowExport> = Api::all(client);
+    let exports = exports.list(&ListParams::default()).await;
+    let exports =
+        exports.context("cannot list nodeflowexports; is Weir installed (kubectl apply -k manifests/)?")?;
+    Ok(exports.items)
 }
 
 /// The controller keeps them in the one that it reads, and takes them out of the other.
@@ -75,6 +87,15 @@ fn node(export: NodeFlowExport) -> Node {
         lags,
         ..Node::new(export.metadata.name.unwrap_or_default(), export.status)
     }
+}
+
+/// The client of a cluster; `instead` says what to do where there is none.
+///
+/// # Errors
+/// As [`config`].
+async fn connect(kubeconfig: Option<&Path>, context: Option<&str>, instead: &str) -> Result<Client> {
+    let config = config(kubeconfig, context, instead).await?;
+    Ok(kubernetes::client(config, Retries::ByClient)?)
 }
 
 /// How a cluster is reached; `instead` says what to do where there is none.

@@ -1,6 +1,7 @@
 //! `weir install`: the objects of a platform, shown, judged by the API server, or applied.
 
 mod images;
+mod leftovers;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -19,7 +20,7 @@ use weir_process::kubernetes::{self, Retries};
 use crate::dynamic::Manner;
 use crate::platform::{Images, NETWORK_DEFINITION, Platform, describe};
 use crate::terminal::{report, say};
-use crate::{cluster, completion, dynamic};
+use crate::{cluster, completion, dynamic, platform};
 
 /// A platform, or whichever the cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,11 @@ pub struct InstallArgs {
     /// The tag of the images [default: tag or digest of those that are installed, else latest]
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
+    /// Put weir-ovsdb-gate between weir-node and Open vSwitch: it lets flow export pass and
+    /// nothing else [default: as it is installed, else without]
+    #[arg(long, value_name = "BOOL", default_missing_value = "true", num_args = 0..=1,
+        require_equals = true)]
+    gate: Option<bool>,
     /// Take fields from others who have set them otherwise
     #[arg(long, conflicts_with = "print")]
     force: bool,
@@ -94,7 +100,7 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
         tag: args.tag.clone(),
     };
     if args.print {
-        return print(args.platform, &images);
+        return print(args.platform, &images, args.gate.unwrap_or(false));
     }
     let config = cluster::announced(
         args.kubeconfig.as_deref(),
@@ -107,7 +113,12 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
         dry_run: args.dry_run,
         force: args.force,
     };
-    let outcome = apply_all(&client, platform, &images, manner).await?;
+    let wanted = Wanted {
+        platform,
+        images,
+        gate: args.gate,
+    };
+    let outcome = apply_all(&client, &wanted, manner).await?;
     if outcome.refused > 0 {
         say(&format!(
             "weir: the API server refuses {} objects",
@@ -120,7 +131,7 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
             outcome.conflicts
         ));
     }
-    if outcome.refused + outcome.conflicts > 0 {
+    if outcome.refused + outcome.conflicts + outcome.leftovers > 0 {
         return Ok(ExitCode::FAILURE);
     }
     if args.apply {
@@ -134,12 +145,12 @@ pub async fn run(args: InstallArgs) -> Result<ExitCode> {
 const NEXT: &str = "next: kubectl rollout status -n weir-node daemonset/weir-node; then weir doctor says what is \
                     wrong, if anything is";
 
-fn print(choice: Choice, images: &Images) -> Result<ExitCode> {
+fn print(choice: Choice, images: &Images, gate: bool) -> Result<ExitCode> {
     let Choice::Given(platform) = choice else {
         anyhow::bail!("--print asks no cluster what it is: give --platform");
     };
     let mut out = io::stdout().lock();
-    for object in platform.objects(images)? {
+    for object in platform.objects(images, gate)? {
         write!(out, "---\n{}", serde_saphyr::to_string(&object)?)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -181,14 +192,40 @@ struct Outcome {
     refused: usize,
     conflicts: usize,
     unjudged: usize,
+    leftovers: usize,
+}
+
+/// What is to be installed.
+struct Wanted {
+    platform: Platform,
+    images: Images,
+    /// `None`: as it is installed.
+    gate: Option<bool>,
+}
+
+/// Whether the node daemons that are installed reach OVS through the gate.
+async fn has_gate(client: &Client, platform: Platform) -> Result<bool> {
+    let objects = platform.objects(&Images::default(), false)?;
+    let daemon = objects.iter().find(|object| platform::is_node_daemon(object));
+    let daemon = daemon.context("there is no node daemon")?;
+    let there = dynamic::read(client, daemon)
+        .await
+        .context("cannot read the node daemons")?;
+    Ok(there.as_ref().is_some_and(platform::has_gate))
 }
 
 /// Applies all, one after the other, and says what became of each.
-async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: Manner) -> Result<Outcome> {
+async fn apply_all(client: &Client, wanted: &Wanted, manner: Manner) -> Result<Outcome> {
     let dry_run = manner.dry_run;
+    let gate = match wanted.gate {
+        Some(gate) => gate,
+        None => has_gate(client, wanted.platform).await?,
+    };
+    let other = wanted.platform.objects(&wanted.images, !gate)?;
+    let other = other.into_iter().find(platform::is_node_daemon);
     let mut outcome = Outcome::default();
     let mut missing = BTreeSet::new();
-    for mut object in platform.objects(asked)? {
+    for mut object in wanted.platform.objects(&wanted.images, gate)? {
         let name = describe(&object);
         let before = dynamic::read(client, &object).await;
         let before = before.with_context(|| format!("cannot read {name}"))?;
@@ -204,7 +241,11 @@ async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: 
             report(&format!("{name} left alone: it is not Weir's"));
             continue;
         }
-        images::keep(&mut object, before.as_ref().unwrap_or_default(), asked);
+        if let Err(error) = images::keep(&mut object, before.as_ref().unwrap_or_default(), &wanted.images) {
+            outcome.refused += 1;
+            report(&format!("{name} is left as it is: {error}"));
+            continue;
+        }
         let answer = match dynamic::apply(client, &object, manner).await {
             Err(error) if dynamic::is_conflict(&error) => {
                 in_force(client, &object, before.as_ref(), error).await
@@ -212,7 +253,12 @@ async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: 
             answer => answer,
         };
         let told = match answer {
-            Ok(after) => word(before.as_ref(), &after, dry_run),
+            Ok(after) => {
+                let left = leftovers::of(&object, &after, other.as_ref());
+                outcome.leftovers += left.len();
+                tell_leftovers(&name, &left);
+                word(before.as_ref(), &after, dry_run)
+            }
             Err(error) if dynamic::is_conflict(&error) => {
                 outcome.conflicts += 1;
                 format!("is left as it is: {}", dynamic::reason(&error))
@@ -225,6 +271,17 @@ async fn apply_all(client: &Client, platform: Platform, asked: &Images, manner: 
         report(&format!("{name} {told}"));
     }
     Ok(outcome)
+}
+
+/// What stayed with or without a gate, though it was installed the other way.
+fn tell_leftovers(name: &str, left: &[String]) {
+    if !left.is_empty() {
+        report(&format!(
+            "{name} still has {}: others have set that, and no apply takes it away. Delete {name}, which leaves \
+             export as it is, and install again",
+            left.join(" and ")
+        ));
+    }
 }
 
 /// The object as it is, where what somebody else has set is what would be set: of some parts

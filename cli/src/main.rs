@@ -7,6 +7,7 @@ mod bench;
 mod cluster;
 mod collector_report;
 mod completion;
+mod cost;
 mod doctor;
 mod dynamic;
 mod effect;
@@ -78,6 +79,13 @@ enum Command {
     /// what it keeps, what does not go on, who exports to it. Exit code 0: all is well;
     /// 1: something is not; 2: it cannot be told.
     Status(status::StatusArgs),
+    /// Show what flow export costs each node, now and before the last change
+    ///
+    /// Processor time of ovs-vswitchd in thousandths of a processor, IPFIX datagrams and those
+    /// that could not be sent, packets that the switch lost; what it may cost (the budget of an
+    /// ExportProfile), and whether it is throttled for that. Of a cluster, or of a running
+    /// `weir up` (--data-dir). What Open vSwitch does not tell is shown as -.
+    Cost(cost::CostArgs),
     /// Install Weir in a cluster, as its platform needs it
     ///
     /// What is applied is what `kubectl apply -k manifests/overlays/PLATFORM` applies. It can be
@@ -160,6 +168,7 @@ fn main() -> ExitCode {
         match args.command {
             Command::Up(args) => up::run(*args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Cost(args) => cost::run(args).await,
             Command::Install(args) => install::run(args).await,
             Command::Uninstall(args) => uninstall::run(args).await,
             Command::Rollout(args) => rollout::run(args).await,

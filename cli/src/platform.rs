@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-pub use merge::merged;
+pub use merge::{merged, patched};
 
 /// What runs Open vSwitch on the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,6 +52,7 @@ const BASE: [Manifest; 11] = [
     manifest!("base/apiservice.yaml"),
     manifest!("base/metrics-policy.yaml"),
 ];
+const GATE: Manifest = manifest!("components/gate/node.yaml");
 const CONSTRAINTS: Manifest = manifest!("overlays/openshift/security-context-constraints.yaml");
 
 impl Platform {
@@ -118,7 +119,7 @@ impl Platform {
     ///
     /// # Errors
     /// What was built in is no YAML, which a test rules out.
-    pub fn objects(self, images: &Images) -> Result<Vec<Value>> {
+    pub fn objects(self, images: &Images, gate: bool) -> Result<Vec<Value>> {
         let mut all = documents(&self.definitions())?;
         let mut resources = documents(&self.resources())?;
         for patch in documents(self.patches())? {
@@ -128,6 +129,9 @@ impl Platform {
         }
         if self == Self::Openshift {
             add_argument(&mut resources, "weir-controller", OWN_SOURCE);
+        }
+        if gate {
+            put_gate(&mut resources)?;
         }
         for object in &mut resources {
             object["metadata"]["labels"]["app.kubernetes.io/part-of"] = json!("weir");
@@ -160,6 +164,36 @@ pub fn reads_own(controller: &Value) -> bool {
     line.split(' ').any(|argument| argument == OWN_SOURCE)
 }
 
+/// Puts the gate between the node daemon and OVS, as the component does.
+fn put_gate(objects: &mut [Value]) -> Result<()> {
+    let (path, text) = GATE;
+    let operations: Vec<Value> = serde_saphyr::from_str(text).context(path)?;
+    let daemon = objects.iter_mut().find(|object| is_node_daemon(object));
+    let daemon = daemon.context("there is no node daemon")?;
+    *daemon = patched(daemon.take(), &operations).context(path)?;
+    Ok(())
+}
+
+/// Whether an object is the node daemons'.
+pub fn is_node_daemon(object: &Value) -> bool {
+    object["kind"] == "DaemonSet" && object["metadata"]["name"] == "weir-node"
+}
+
+/// Whether a node daemon reaches OVS through the gate.
+pub fn has_gate(daemon: &Value) -> bool {
+    let mut containers = CONTAINERS
+        .iter()
+        .filter_map(|list| daemon.pointer(list)?.as_array())
+        .flatten();
+    containers.any(|container| container["name"] == "weir-ovsdb-gate")
+}
+
+/// Where the containers of a workload stand, the sidecars' last.
+pub const CONTAINERS: [&str; 2] = [
+    "/spec/template/spec/containers",
+    "/spec/template/spec/initContainers",
+];
+
 /// Gives a program one more option, as the overlay's JSON patch does.
 fn add_argument(objects: &mut [Value], deployment: &str, argument: &str) {
     let of_it =
@@ -185,22 +219,22 @@ pub struct Images {
 
 impl Images {
     fn put_into(&self, object: &mut Value) {
-        let Some(containers) = object
-            .pointer_mut("/spec/template/spec/containers")
-            .and_then(Value::as_array_mut)
-        else {
-            return;
-        };
-        for container in containers {
-            let Some(name) = container["image"].as_str() else {
-                continue;
-            };
-            let registry = self.registry.as_deref().map_or(String::new(), |registry| {
-                format!("{}/", registry.trim_end_matches('/'))
-            });
-            let tag = self.tag.as_deref().unwrap_or("latest");
-            container["image"] = json!(format!("{registry}{name}:{tag}"));
+        for list in CONTAINERS {
+            let containers = object.pointer_mut(list).and_then(Value::as_array_mut);
+            for container in containers.into_iter().flatten() {
+                if let Some(name) = container["image"].as_str() {
+                    container["image"] = json!(self.of(name));
+                }
+            }
         }
+    }
+
+    fn of(&self, name: &str) -> String {
+        let registry = self.registry.as_deref().map_or(String::new(), |registry| {
+            format!("{}/", registry.trim_end_matches('/'))
+        });
+        let tag = self.tag.as_deref().unwrap_or("latest");
+        format!("{registry}{name}:{tag}")
     }
 }
 
@@ -242,7 +276,7 @@ mod tests {
     #[test]
     fn every_platform_has_its_objects_and_openshift_leaves_the_network_alone() {
         for platform in Platform::ALL {
-            let objects = platform.objects(&Images::default()).unwrap();
+            let objects = platform.objects(&Images::default(), false).unwrap();
             assert_eq!(objects[0]["kind"], "Namespace");
             let network = find(&objects, "CustomResourceDefinition", NETWORK_DEFINITION);
             assert_eq!(network.is_none(), platform == Platform::Openshift);
@@ -251,6 +285,35 @@ mod tests {
             assert_eq!(pod["volumes"][0]["hostPath"]["path"], platform.socket_directory());
             assert_eq!(pod["containers"][0]["image"], "weir-node:latest");
         }
+    }
+
+    #[test]
+    fn with_the_gate_the_node_daemon_sees_neither_the_switch_nor_has_the_gate_a_token() {
+        for platform in Platform::ALL {
+            let objects = platform.objects(&Images::default(), true).unwrap();
+            let daemon = objects.iter().find(|object| is_node_daemon(object)).unwrap();
+            assert!(has_gate(daemon));
+            let pod = &daemon["spec"]["template"]["spec"];
+            let mounts = |containers: &str| {
+                let mounts = pod[containers][0]["volumeMounts"].as_array().unwrap().iter();
+                mounts
+                    .map(|mount| mount["name"].as_str().unwrap())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(mounts("containers"), ["gate", "api-token"]);
+            assert_eq!(mounts("initContainers"), ["openvswitch", "gate"]);
+            assert_eq!(pod["automountServiceAccountToken"], false);
+            assert_eq!(pod["containers"][0]["securityContext"]["runAsNonRoot"], true);
+            assert_eq!(pod["containers"].as_array().unwrap().len(), 1);
+            let gate = &pod["initContainers"][0];
+            assert_eq!(gate["image"], "weir-ovsdb-gate:latest");
+            // Started before weir-node and ended after it, which takes a probe of its start.
+            assert_eq!(gate["restartPolicy"], "Always");
+            assert!(gate["startupProbe"].is_object() && gate["livenessProbe"].is_object());
+            assert_eq!(pod["volumes"][0]["hostPath"]["path"], platform.socket_directory());
+        }
+        let without = Platform::Kubernetes.objects(&Images::default(), false).unwrap();
+        assert!(!without.iter().any(has_gate));
     }
 
     /// What OpenShift's admission says of a pod's SELinux label: under MustRunAs each part is
@@ -273,7 +336,7 @@ mod tests {
 
     #[test]
     fn openshift_takes_the_label_of_the_node_daemons_pod() {
-        let objects = Platform::Openshift.objects(&Images::default()).unwrap();
+        let objects = Platform::Openshift.objects(&Images::default(), false).unwrap();
         let constraints = find(&objects, "SecurityContextConstraints", "weir-node").unwrap();
         let pod = &find(&objects, "DaemonSet", "weir-node").unwrap()["spec"]["template"]["spec"];
         assert_eq!(pod["securityContext"]["seLinuxOptions"], json!({"type": "spc_t"}));
@@ -290,7 +353,7 @@ mod tests {
         assert!(of(json!(["--a", "--source=flow-export"])));
         assert!(of(json!(["--source", "flow-export"])));
         assert!(!of(json!(["--source=network"])) && !of(json!([])) && !of(Value::Null));
-        let objects = Platform::Openshift.objects(&Images::default()).unwrap();
+        let objects = Platform::Openshift.objects(&Images::default(), false).unwrap();
         assert!(reads_own(
             find(&objects, "Deployment", "weir-controller").unwrap()
         ));
@@ -302,7 +365,7 @@ mod tests {
             registry: Some("registry.example/weir/".into()),
             tag: Some("1.2".into()),
         };
-        let objects = Platform::KubeOvn.objects(&images).unwrap();
+        let objects = Platform::KubeOvn.objects(&images, false).unwrap();
         let pod = &find(&objects, "Deployment", "weir-collector").unwrap()["spec"]["template"]["spec"];
         assert_eq!(
             pod["containers"][0]["image"],

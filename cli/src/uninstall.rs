@@ -212,7 +212,7 @@ fn explain(left: &[String], causes: &[String]) {
 fn doomed() -> Result<Vec<Value>> {
     let mut all: Vec<Value> = Vec::new();
     for platform in Platform::ALL {
-        for object in platform.objects(&Images::default())? {
+        for object in platform.objects(&Images::default(), false)? {
             let is_new = all.iter().all(|known| {
                 describe(known) != describe(&object)
                     || known["metadata"]["namespace"] != object["metadata"]["namespace"]

@@ -17,6 +17,7 @@ pub mod exporters;
 pub mod filter_check;
 mod format;
 pub mod me;
+pub mod nodes;
 mod offer;
 mod pages;
 pub mod params;
@@ -50,6 +51,7 @@ use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 use crate::metrics::Metrics;
 pub use access::{Caller, Gate, Who};
 pub use format::Format;
+use jiff::Timestamp;
 use params::FieldName;
 pub use problem::Problem;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
@@ -88,6 +90,8 @@ pub struct Parts {
     questions: Option<Arc<dyn Engine>>,
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
+    /// When it started.
+    since: Timestamp,
     threads: QueryThreads,
     untaken: Untaken,
     tails: Turns,
@@ -126,6 +130,7 @@ impl Api {
             questions,
             snapshots,
             metrics,
+            since: Timestamp::now(),
         })))
     }
 
@@ -180,6 +185,18 @@ impl Api {
         Err(Problem::forbidden(format!(
             "{what}: it is for those who may get pods in all namespaces; /api/v1/me tells what you may see"
         )))
+    }
+
+    /// Lets those in who may list the `NodeFlowExport`s, and those who may see everything.
+    async fn admit_to_nodes(&self, caller: &Caller) -> Result<(), Problem> {
+        let who = self.gate.identify(caller).await?;
+        if self.gate.lists_exports(&who).await? || self.gate.sees_everything(&who).await? {
+            return Ok(());
+        }
+        Err(Problem::forbidden(
+            "nodes tells how the export of each node goes: it is for those who may list nodeflowexports.weir.dev, or \
+             get pods in all namespaces",
+        ))
     }
 
     fn status(&self) -> StatusAnswer {
@@ -281,6 +298,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::me))
         .routes(routes!(pages::status))
         .routes(routes!(pages::exporters))
+        .routes(routes!(pages::nodes))
 }
 
 fn named<T: ToSchema>() -> (String, RefOr<Schema>) {

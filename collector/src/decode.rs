@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use attribution::attribute;
+use attribution::{attribute, bears_mark_of};
 use wire::{Decoder, Direction, Limits, Options, OptionsRecord, Record, Reject, Session, Summary, Transport};
 
 use crate::containment::contained;
@@ -251,6 +251,7 @@ impl Decode {
         counts.counters.unscaled_records += unscaled as u64;
         counts.is_ovs |= ovs && !records.is_empty();
         counts.is_foreign |= !ovs && !records.is_empty();
+        self.count_of_node(summary, &attribution, now_ms);
         self.follow(session, summary, exporter, ovs, now_ms);
         self.learn(source, summary, now_ms, &attribution);
         Decoded {
@@ -306,6 +307,18 @@ impl Decode {
         self.decoder = successor.unwrap_or_else(|| Decoder::new(self.limits.clone()));
     }
 
+    /// What a node sends counts, whatever addresses it comes from.
+    fn count_of_node(&mut self, summary: &Summary, attribution: &Attribution<'_>, now_ms: u64) {
+        let exporter = attribution.exporter;
+        if let Some(exporter) = exporter.filter(|exporter| bears_mark_of(summary, exporter)) {
+            let node = self.tally.node(&exporter.node);
+            node.format(summary.protocol).count(summary, now_ms);
+        }
+        if let Some(node) = attribution.claims {
+            self.tally.node(node).unproven_ms = now_ms;
+        }
+    }
+
     /// Keeps what is no record.
     fn learn(&mut self, source: IpAddr, summary: &Summary, now_ms: u64, attribution: &Attribution<'_>) {
         let exporter = attribution.exporter;
@@ -352,7 +365,10 @@ impl Decode {
             records: summary.data_records,
             complete: summary.sets_held + summary.sets_dropped + summary.sets_malformed == 0,
             ovs,
-            node: exporter.map(|exporter| &exporter.node),
+            // Other programs of a node send flows, too, and lose them.
+            node: exporter
+                .filter(|exporter| bears_mark_of(summary, exporter))
+                .map(|exporter| &exporter.node),
             now_ms,
         };
         let further = summary.further_messages.iter().map(|message| Arrival {
@@ -379,6 +395,9 @@ impl Decode {
         for loss in losses {
             self.counters.lost(loss.protocol, loss.units, loss.node.as_ref());
             self.tally.of(loss.source).counters.lost += loss.units;
+            if let Some(node) = &loss.node {
+                self.tally.node(node).format(loss.protocol).lost += loss.units;
+            }
         }
     }
 }

@@ -18,13 +18,18 @@ use wire::Protocol;
 use crate::bounded::BoundedMap;
 
 mod counts;
+mod nodes;
 mod warning;
 
 pub use counts::{ExporterCounters, ExporterCounts, LastReject};
+use nodes::NodeTally;
+pub use nodes::{NodeReception, Reception};
 use warning::Warner;
 
 /// Addresses that are kept.
 pub const MAX_EXPORTERS: usize = 4_096;
+/// Nodes that are kept. Their names come from the cluster, not from the network.
+const MAX_NODES: usize = 16_384;
 
 /// An exporter that told nothing of what comes in for so long meters egress alone, ms.
 const INGRESS_MS: u64 = 3_600_000;
@@ -42,6 +47,7 @@ pub struct ExporterRegistry {
 #[derive(Debug)]
 struct Known {
     exporters: BoundedMap<IpAddr, ExporterCounts>,
+    nodes: BoundedMap<Arc<str>, NodeReception>,
     warner: Warner,
 }
 
@@ -50,6 +56,7 @@ impl Default for ExporterRegistry {
         Self {
             known: Mutex::new(Known {
                 exporters: BoundedMap::new(MAX_EXPORTERS),
+                nodes: BoundedMap::new(MAX_NODES),
                 warner: Warner::default(),
             }),
             ingress: RwLock::new(BoundedMap::new(MAX_EXPORTERS)),
@@ -69,6 +76,16 @@ impl ExporterRegistry {
         drop(known);
         all.sort_unstable_by_key(|(address, _)| *address);
         (all, forgotten)
+    }
+
+    /// What was received of each node, by name.
+    pub fn nodes(&self) -> Vec<(Arc<str>, NodeReception)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let nodes = known.nodes.iter();
+        let mut nodes: Vec<_> = nodes.map(|(node, of)| (Arc::clone(node), *of)).collect();
+        drop(known);
+        nodes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        nodes
     }
 
     /// An exporter told of packets that came in.
@@ -92,10 +109,21 @@ impl ExporterRegistry {
         at.is_some_and(|at| now_ms.abs_diff(*at) < INGRESS_MS)
     }
 
-    fn add(&self, fresh: impl Iterator<Item = (IpAddr, ExporterCounts)>) {
+    fn add(
+        &self,
+        fresh: impl Iterator<Item = (IpAddr, ExporterCounts)>,
+        nodes: impl Iterator<Item = (Arc<str>, NodeReception)>,
+    ) {
         let mut warnings = Vec::new();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { exporters, warner } = &mut *known;
+        let Known {
+            exporters,
+            nodes: known_nodes,
+            warner,
+        } = &mut *known;
+        for (node, of) in nodes {
+            *known_nodes.meet(node, true) += of;
+        }
         for (address, counts) in fresh {
             let is_known = counts.standing != Standing::Stranger || counts.role.is_some();
             warnings.extend(warner.look(address, &counts));
@@ -114,6 +142,7 @@ impl ExporterRegistry {
 pub struct ExporterTally {
     registry: Arc<ExporterRegistry>,
     fresh: HashMap<IpAddr, ExporterCounts, RandomState>,
+    nodes: NodeTally,
 }
 
 impl ExporterTally {
@@ -122,6 +151,7 @@ impl ExporterTally {
         Self {
             registry,
             fresh: HashMap::default(),
+            nodes: NodeTally::default(),
         }
     }
 
@@ -139,10 +169,15 @@ impl ExporterTally {
         self.fresh.entry(exporter).or_default()
     }
 
+    /// What is counted of a node, whatever address it sends from.
+    pub fn node(&mut self, node: &Arc<str>) -> &mut NodeReception {
+        self.nodes.of(node)
+    }
+
     /// Adds what was counted to what everybody sees.
     pub fn publish(&mut self) {
-        if !self.fresh.is_empty() {
-            self.registry.add(self.fresh.drain());
+        if !self.fresh.is_empty() || !self.nodes.is_empty() {
+            self.registry.add(self.fresh.drain(), self.nodes.drain());
         }
     }
 }
@@ -159,8 +194,8 @@ impl ExporterCounts {
         }
         if let Some(node) = attribution.claims {
             self.counters.unproven_marks += 1;
-            if self.claims.as_deref() != Some(node) {
-                self.claims = Some(node.into());
+            if self.claims.as_ref() != Some(node) {
+                self.claims = Some(Arc::clone(node));
             }
         }
     }

@@ -19,6 +19,7 @@ use weir_api::{
     flows_config,
 };
 
+use crate::collector::{CollectorAddresses, CollectorSettings};
 use crate::facts::{
     DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node,
     read_service, strip_export, strip_profile,
@@ -57,6 +58,12 @@ pub struct ClusterState {
     /// Why the `ExportRollout` cannot be read, where it never could be.
     unknown_rollout: Option<String>,
     revisions: Table<KeptRevision>,
+    collector: CollectorSettings,
+    collector_addresses: CollectorAddresses,
+    /// The same of the listing that is under way.
+    collector_listing: CollectorAddresses,
+    /// Of its Service: replicas by address family.
+    collector_slices: Table<(String, usize)>,
     /// The last addresses of Services that are gone, and since when they are.
     held_addresses: BTreeMap<(String, String), (IpAddr, Timestamp)>,
     /// Nodes whose last pod of the daemon went, and when.
@@ -97,6 +104,7 @@ impl ClusterState {
             WatchEvent::Daemon(event) => self.apply_daemon(event, now),
             WatchEvent::Rollout(event) => self.apply_rollout(event),
             WatchEvent::Revision(event) => self.apply_revision(event),
+            WatchEvent::CollectorSlice(event) => self.apply_slice(event),
         }
     }
 
@@ -156,6 +164,7 @@ impl ClusterState {
             Event::Apply(service) | Event::Delete(service) => !self.names(&key_of(service)),
             _ => false,
         };
+        let seen = self.see_collector(&event);
         let before = self.named_addresses();
         let change = self.services.apply(event, read_service, weigh_plan);
         for (service, address) in before {
@@ -165,7 +174,7 @@ impl ClusterState {
         }
         self.held_addresses
             .retain(|_, (_, gone)| is_within(*gone, SERVICE_HOLD, now));
-        if unnamed { ObjectChange::Nothing } else { change }
+        if unnamed { seen } else { change.max(seen) }
     }
 
     /// The Services that the configuration names and that have an address.
@@ -352,6 +361,7 @@ impl ClusterState {
     }
 }
 
+mod collector;
 mod daemons;
 mod rollouts;
 mod watch_event;

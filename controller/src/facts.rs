@@ -1,6 +1,6 @@
 //! What counts of each kind of object, and how it is read from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ pub struct NodeRecord {
     pub labels: BTreeMap<String, String>,
     /// Name and address, which the planner takes.
     pub facts: NodeFacts,
+    /// All its addresses, of either family.
+    pub addresses: BTreeSet<IpAddr>,
     /// The kubelet says that it is well, or does not say.
     pub ready: bool,
 }
@@ -124,6 +126,7 @@ pub fn read_node(node: Node) -> NodeRecord {
         uid: node.metadata.uid.unwrap_or_default(),
         labels: node.metadata.labels.unwrap_or_default(),
         facts: NodeFacts { name, address },
+        addresses: addresses.iter().filter_map(|a| a.address.parse().ok()).collect(),
         ready: ready.is_none_or(|condition| condition.status == "True"),
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! watch -> cluster_state -> decide -> rollout -> write_queue -> write      specs flow down
 //!                         \-> rollup ---------------/                     status flows up
+//! collector_client -> reception -/                                        what was received
 //! lease <- election -> reconcile (only the leader writes)
 //! ```
 //!
@@ -10,12 +11,14 @@
 //! business and is not read: whoever wants no export removes the collectors.
 //!
 //! [`cluster_state`], [`decide`], [`rollout`], [`rollup`] with [`node_state`], [`profile_status`],
-//! [`notice`], [`write_queue`] with [`write_pace`], and [`lease`] hold data and
-//! decisions and do no I/O; [`watch`], [`write`], [`election`] and [`http`]
-//! stand at the rim; [`reconcile`] is the loop between them.
+//! [`notice`], [`collector`], [`reception`], [`write_queue`] with [`write_pace`], and
+//! [`lease`] hold data and decisions and do no I/O; [`watch`], [`write`],
+//! [`collector_client`], [`election`] and [`http`] stand at the rim; [`reconcile`] is the loop between them.
 
 pub mod backoff;
 pub mod cluster_state;
+pub mod collector;
+pub mod collector_client;
 pub mod decide;
 pub mod election;
 pub mod facts;
@@ -30,6 +33,7 @@ pub mod node_state;
 pub mod notice;
 pub mod object;
 pub mod profile_status;
+pub mod reception;
 pub mod reconcile;
 pub mod rollout;
 pub mod rollup;

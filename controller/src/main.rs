@@ -9,10 +9,13 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use weir_controller::cluster_state::ClusterState;
+use weir_controller::collector_client::CollectorClient;
 use weir_controller::election::Candidate;
 use weir_controller::metrics::Metrics;
-use weir_controller::reconcile::Reconciler;
+use weir_controller::reconcile::{CollectorWatch, Reconciler};
 use weir_controller::settings::Settings;
+use weir_controller::watch::Kinds;
 use weir_controller::write::ApiWriter;
 use weir_controller::{http, watch as watches};
 use weir_process::kubernetes::{self, Retries};
@@ -47,14 +50,18 @@ async fn run(settings: Settings) -> Result<()> {
         &settings.namespace,
         settings.write_patience(),
     );
-    let events = watches::events(
-        &client,
-        &metrics,
-        source.source,
-        settings.daemons(),
-        &settings.namespace,
-    );
-    let reconciler = Reconciler::new(writer, metrics, missing, source, settings.progress_deadline);
+    let collector = settings.collector().map_err(anyhow::Error::msg)?;
+    let kinds = Kinds {
+        source: source.source,
+        daemons: settings.daemons(),
+        collector: collector.service.as_ref(),
+        namespace: &settings.namespace,
+    };
+    let events = watches::events(&client, &metrics, kinds);
+    let cluster = ClusterState::new(source).with_collector(collector);
+    let asked = CollectorWatch::new(CollectorClient::new(client), settings.collector_interval);
+    let deadline = settings.progress_deadline;
+    let reconciler = Reconciler::new(writer, metrics, missing, cluster, asked, deadline);
     let mut reconciler = tokio::spawn(reconciler.run(events, leads, stopped));
     let ended = tokio::select! {
         signal = signals.next() => {

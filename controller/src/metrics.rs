@@ -28,6 +28,7 @@ pub struct Metrics {
     failing_writes: Gauge,
     holds: Gauge,
     watch_failures: Family<Label, Counter>,
+    collector_requests: Family<Label, Counter>,
     nodes: Gauge,
     problems: Gauge,
     leader: Gauge,
@@ -75,6 +76,11 @@ impl Metrics {
             "watch_failures",
             "Watches that failed and were tried again",
             &self.watch_failures,
+        );
+        counter(
+            "collector_requests",
+            "Requests to the collector for what it receives, by result",
+            &self.collector_requests,
         );
         registry.register("nodes", "Nodes that have a spec", self.nodes.clone());
         registry.register(
@@ -137,6 +143,11 @@ impl Metrics {
     /// Whether a rollout waits for a person who mends something.
     pub fn rollout_stopped(&self, stopped: bool) {
         self.rollout_stopped.set(i64::from(stopped));
+    }
+
+    /// The collector was asked what it receives.
+    pub fn asked_collector(&self, result: &'static str) {
+        self.collector_requests.get_or_create(&[("result", result)]).inc();
     }
 
     /// The nodes were counted.

@@ -16,13 +16,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::cluster_state::{ClusterState, WatchEvent};
+use crate::collector_client::AskError;
 use crate::decide::{Decision, decide};
 use crate::metrics::Metrics;
-use crate::notice::{holding, notices};
+use crate::notice::{holding, loss, notices};
 use crate::profile_status::assess;
+use crate::reception;
 use crate::rollout::Memory;
 use crate::rollup::roll_up;
-use crate::source::SourceSettings;
 use crate::table::ObjectChange;
 use crate::write::{ApiWriter, WriteError, Written};
 use crate::write_queue::{Subject, Write, WriteQueue};
@@ -35,6 +36,10 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(2);
 const EVENTS_AT_ONCE: usize = 4096;
 /// How long writes under way may take when the process stops.
 const DRAIN: Duration = Duration::from_secs(2);
+
+mod receptions;
+
+pub use receptions::CollectorWatch;
 
 type Answer = Result<Option<Written>, WriteError>;
 
@@ -51,6 +56,9 @@ pub struct Reconciler {
     rollout: Memory,
     queue: WriteQueue,
     answers: FuturesUnordered<BoxFuture<'static, (Write, Answer)>>,
+    collector: CollectorWatch,
+    /// The request to the collector that is under way.
+    asked: FuturesUnordered<BoxFuture<'static, Result<reception::Answer, AskError>>>,
     leads: bool,
     /// The cluster has changed since the decision.
     stale: bool,
@@ -68,7 +76,8 @@ impl Reconciler {
         writer: ApiWriter,
         metrics: Metrics,
         missing: watch::Sender<Vec<&'static str>>,
-        source: SourceSettings,
+        cluster: ClusterState,
+        collector: CollectorWatch,
         deadline: Duration,
     ) -> Self {
         Self {
@@ -76,11 +85,13 @@ impl Reconciler {
             metrics,
             missing,
             deadline,
-            cluster: ClusterState::new(source),
+            cluster,
             decision: Decision::default(),
             rollout: Memory::default(),
             queue: WriteQueue::default(),
             answers: FuturesUnordered::new(),
+            collector,
+            asked: FuturesUnordered::new(),
             leads: false,
             stale: true,
             report: None,
@@ -105,6 +116,7 @@ impl Reconciler {
                 _ = stop.changed() => break,
                 Ok(()) = leads.changed() => self.lead(*leads.borrow_and_update()),
                 Some((write, answer)) = self.answers.next() => self.conclude(&write, answer),
+                Some(answer) = self.asked.next() => self.hear(answer),
                 event = events.next() => match event {
                     Some(event) => self.apply_all(event, &mut events),
                     None => break,
@@ -161,6 +173,7 @@ impl Reconciler {
         if !leads {
             self.queue = WriteQueue::default();
             self.answers.clear();
+            self.stop_asking();
             self.decision = Decision::default();
             self.rollout = Memory::default();
             (self.report, self.checks) = (None, [None, None]);
@@ -188,7 +201,12 @@ impl Reconciler {
             .queue
             .next_due(std::time::Instant::now())
             .map(Instant::from_std);
-        [report, write].into_iter().chain(self.checks).flatten().min()
+        let ask = self.next_ask();
+        [report, write, ask]
+            .into_iter()
+            .chain(self.checks)
+            .flatten()
+            .min()
     }
 
     fn may_report(&self) -> bool {
@@ -212,6 +230,7 @@ impl Reconciler {
             self.reconcile();
         }
         self.report_if_due();
+        self.ask_if_due();
         while let Some(write) = self.queue.take(std::time::Instant::now()) {
             let writer = self.writer.clone();
             let answer = async move {
@@ -256,6 +275,7 @@ impl Reconciler {
         let next_check = checks.into_iter().flatten().min();
         self.checks[0] = next_check.map(|at| instant(at, now));
         self.decision = decision;
+        self.ask_or_not();
         self.report_soon();
     }
 
@@ -287,16 +307,31 @@ impl Reconciler {
     /// Compares what is to be said with what stands in the status of the source and of
     /// the profiles.
     fn roll_up(&mut self, now: Timestamp) {
+        self.ask_or_not();
         let write_error = |node: &str| self.queue.export_error(node).map(str::to_owned);
-        let rolled = roll_up(&self.cluster, &self.decision, &write_error, self.deadline, now);
+        let rolled = roll_up(
+            &self.cluster,
+            &self.decision,
+            &self.collector.receptions,
+            &write_error,
+            self.deadline,
+            now,
+        );
         self.metrics.rolled_up(&rolled.counts, self.queue.failing());
         self.checks[1] = rolled.next_check.map(|at| instant(at, now));
+        if self.collector.needed {
+            self.collector.receptions.settled(rolled.settled, now);
+        }
         match (rolled.conditions, self.cluster.shown_source()) {
-            (Some(conditions), Some(source)) => self.queue.add(Write::Report {
-                uid: source.uid.clone(),
-                notices: notices(&source.conditions, &conditions),
-                conditions,
-            }),
+            (Some(conditions), Some(source)) => {
+                let lost = loss(&source.conditions).or(self.collector.lost);
+                self.collector.lost = lost;
+                self.queue.add(Write::Report {
+                    uid: source.uid.clone(),
+                    notices: notices(&source.conditions, &conditions, lost),
+                    conditions,
+                });
+            }
             _ => self.queue.drop_waiting(&Subject::Source),
         }
         match rolled.other {

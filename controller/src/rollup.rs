@@ -1,5 +1,5 @@
-//! The roll-up: from what every node wants and reports to the three conditions
-//! of the source. Pure.
+//! The roll-up: from what every node wants and reports, and from what Weir's collector
+//! says of it, to the conditions of the source. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use crate::cluster_state::ClusterState;
 use crate::decide::{Decision, DesiredExport};
 use crate::facts::SourceFacts;
 use crate::node_state::{NodeJudge, NodeState, PROGRESS_DEADLINE_EXCEEDED, remedy};
+use crate::reception::Receptions;
 
 /// Nodes export, and none is on its way any longer.
 pub const AVAILABLE: &str = "FlowExportAvailable";
@@ -21,8 +22,14 @@ pub const PROGRESSING: &str = "FlowExportProgressing";
 /// Entries were skipped, nodes fail, or something cannot be read.
 pub const DEGRADED: &str = "FlowExportDegraded";
 
+/// What nodes send to Weir's own collector is received there. Only set where any node is
+/// to send something there.
+pub const RECEIVED: &str = "FlowExportReceived";
+
 /// The condition types that are the controller's.
-pub const KINDS: [&str; 3] = [AVAILABLE, PROGRESSING, DEGRADED];
+pub const KINDS: [&str; 4] = [AVAILABLE, PROGRESSING, DEGRADED, RECEIVED];
+
+mod received;
 
 /// Most problems, and most nodes that lag behind, that a message names.
 const NAMED_PROBLEMS: usize = 5;
@@ -30,6 +37,10 @@ const NAMED_PROBLEMS: usize = 5;
 const NAMED_FAILURES: usize = 3;
 /// Characters of one named thing.
 const NAMED_LENGTH: usize = 240;
+
+/// What is told until somebody has decided on it: earlier versions told names to all.
+const NAMES_KEPT: &str = "; names of pods are not sent to IPFIX collectors other than Weir's own: set \
+                          ipfix.interfaceNames in an ExportProfile to true to send them, or to false to leave it at that";
 
 /// What was rolled up.
 #[derive(Debug)]
@@ -41,6 +52,8 @@ pub struct RollUp {
     pub other: Option<Vec<Condition>>,
     /// How many nodes are in which state.
     pub counts: StateCounts,
+    /// Nodes of which all is as it should be, with the generation of their spec.
+    pub settled: Vec<(String, Option<i64>)>,
     /// When a node may be in another state without an event.
     pub next_check: Option<Timestamp>,
 }
@@ -63,21 +76,49 @@ pub struct StateCounts {
 pub fn roll_up(
     cluster: &ClusterState,
     decision: &Decision,
+    receptions: &Receptions,
     write_error: &dyn Fn(&str) -> Option<String>,
     deadline: Duration,
     now: Timestamp,
 ) -> RollUp {
     let judge = NodeJudge::new(cluster, write_error, deadline, now);
-    let nodes = NodeCounts::count(&judge, decision);
+    let mut nodes = NodeCounts::count(&judge, decision);
+    nodes.keeps_names = keeps_names(cluster, decision);
+    let mut findings = nodes.findings(decision).to_vec();
+    findings.extend(received::finding(cluster, decision, &nodes.settled, receptions));
     let conditions = cluster
         .shown_source()
-        .and_then(|source| new_conditions(&nodes.findings(decision), &source, now));
+        .and_then(|source| new_conditions(&findings, &source, now));
     RollUp {
         conditions,
         other: of_other(cluster, decision, now),
         counts: nodes.state_counts(),
+        settled: nodes.settled(cluster),
         next_check: nodes.next_check,
     }
+}
+
+/// Whether any node sends IPFIX to somebody who is not told the names of pods, without
+/// its profile saying so.
+fn keeps_names(cluster: &ClusterState, decision: &Decision) -> bool {
+    decision.wanted.values().any(|wanted| {
+        let profile = wanted
+            .spec
+            .profile
+            .as_deref()
+            .and_then(|name| cluster.profile(name));
+        let undecided = profile.is_none_or(|profile| profile.spec.ipfix.interface_names.is_none());
+        let ipfix = wanted
+            .spec
+            .bridges
+            .iter()
+            .filter_map(|bridge| bridge.ipfix.as_ref());
+        let mut untold = ipfix.flat_map(|ipfix| {
+            let told = &ipfix.interface_names;
+            ipfix.targets.iter().filter(move |target| !told.contains(target))
+        });
+        undecided && untold.next().is_some()
+    })
 }
 
 /// The conditions as they should stand, where they do not yet.
@@ -121,9 +162,14 @@ struct NodeCounts<'a> {
     exporters: usize,
     /// Of these, those that export.
     exporting: usize,
+    /// Nodes of which all is as it should be.
+    settled: Vec<&'a str>,
     behind: Vec<&'a str>,
     failing: Failures<'a>,
     left_out: Vec<(&'a str, String)>,
+    /// Collectors of somebody else get IPFIX without the names of pods, and nobody has said
+    /// that this is meant.
+    keeps_names: bool,
     next_check: Option<Timestamp>,
 }
 
@@ -147,9 +193,20 @@ impl<'a> NodeCounts<'a> {
             NodeState::Failing(reason, message) => {
                 self.failing.entry(reason).or_default().push((node, message));
             }
-            NodeState::Settled => self.exporting += exports,
+            NodeState::Settled => {
+                self.exporting += exports;
+                self.settled.push(node);
+            }
         }
         self.exporters += exports;
+    }
+
+    fn settled(&self, cluster: &ClusterState) -> Vec<(String, Option<i64>)> {
+        let generation = |node: &str| cluster.export(node).and_then(|export| export.metadata.generation);
+        let settled = self.settled.iter();
+        settled
+            .map(|node| ((*node).to_owned(), generation(node)))
+            .collect()
     }
 
     fn failing(&self) -> usize {
@@ -165,7 +222,7 @@ impl<'a> NodeCounts<'a> {
         }
     }
 
-    /// What is to be said of the three condition types.
+    /// What is to be said of the condition types that are always set.
     fn findings(&self, decision: &Decision) -> [Finding; 3] {
         [
             self.available(decision),
@@ -203,11 +260,15 @@ impl<'a> NodeCounts<'a> {
                 format!("{exporting} of {exporters} nodes export"),
             ),
         };
+        let mut message = self.with_left_out(message);
+        if self.keeps_names {
+            message.push_str(NAMES_KEPT);
+        }
         Finding {
             kind: AVAILABLE,
             status: holds.into(),
             reason,
-            message: self.with_left_out(message),
+            message,
         }
     }
 

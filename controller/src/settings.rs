@@ -8,8 +8,12 @@ use clap::Parser;
 use weir_process::jitter::random;
 use weir_process::log::LogArgs;
 
+use crate::collector::{CollectorSettings, DeclaredAddress};
 use crate::lease::Terms;
 use crate::source::{FlowSource, OnSourceDeleted, SourceSettings};
+
+/// Name of the collector's Service in the manifests.
+const COLLECTOR: &str = "weir-collector";
 
 /// Turns spec.exportNetworkFlows of the Network or FlowExport "cluster" into one
 /// NodeFlowExport a node, and rolls the nodes' status up into its conditions.
@@ -53,6 +57,17 @@ pub struct Settings {
         value_name = "SELECTOR"
     )]
     pub daemon_pods: String,
+    /// Service of Weir's collector, which is asked what it receives from the nodes; "none":
+    /// nobody is asked [default: weir-collector in the namespace of the Lease]
+    #[arg(long, value_name = "NS/NAME")]
+    pub collector: Option<String>,
+    /// Address by which nodes reach that collector beside those of its Service; with a port
+    /// where others listen at the same address; may be given several times
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub collector_address: Vec<DeclaredAddress>,
+    /// Time between two questions to it
+    #[arg(long, default_value = "30s", value_parser = parse_duration, value_name = "TIME")]
+    pub collector_interval: Duration,
     /// A node fails that has not reported on its spec for so long (whole seconds)
     #[arg(long, default_value = "300s", value_parser = parse_duration, value_name = "TIME")]
     pub progress_deadline: Duration,
@@ -102,6 +117,27 @@ impl Settings {
         labels.map(|labels| (namespace.as_str(), labels))
     }
 
+    /// Which collector is Weir's.
+    ///
+    /// # Errors
+    /// It is no name of a Service.
+    pub fn collector(&self) -> Result<CollectorSettings, String> {
+        let service = match self.collector.as_deref() {
+            Some("none") => None,
+            Some(name) => match name.split_once('/') {
+                Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+                    Some((namespace.to_owned(), name.to_owned()))
+                }
+                _ => return Err(format!("--collector {name}: write NAMESPACE/NAME, or none")),
+            },
+            None => Some((self.namespace.clone(), COLLECTOR.to_owned())),
+        };
+        Ok(CollectorSettings {
+            service,
+            addresses: self.collector_address.clone(),
+        })
+    }
+
     /// The time that one write may take: a leader that lost its Lease has none
     /// under way when another takes it.
     pub fn write_patience(&self) -> Duration {
@@ -149,6 +185,19 @@ mod tests {
         assert!(settings(&[]).terms().is_ok());
         assert!(settings(&["--lease-duration", "10s"]).terms().is_err());
         assert!(settings(&["--retry-period", "10s"]).terms().is_err());
+    }
+
+    #[test]
+    fn the_collector_is_the_one_of_the_manifests_unless_another_or_none_is_named() {
+        let named = |arguments: &[&str]| {
+            let settings = Settings::parse_from([&["weir-controller"], arguments].concat());
+            settings.collector().map(|collector| collector.service)
+        };
+        let service = |namespace: &str, name: &str| Ok(Some((namespace.to_owned(), name.to_owned())));
+        assert_eq!(named(&["--namespace", "n"]), service("n", "weir-collector"));
+        assert_eq!(named(&["--collector", "flows/c"]), service("flows", "c"));
+        assert_eq!(named(&["--collector", "none"]), Ok(None));
+        assert!(named(&["--collector", "c"]).is_err() && named(&["--collector", "/"]).is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use weir_process::kubernetes::{WATCH_TIMEOUT, describe_watch, watch_config};
 
 use crate::backoff::Delays;
 use crate::cluster_state::WatchEvent;
+use crate::collector::SERVICE_LABEL;
 use crate::metrics::Metrics;
 use crate::object::{FIELD_MANAGER, MANAGED_BY};
 use crate::source::FlowSource;
@@ -29,16 +30,28 @@ struct Watches {
     metrics: Metrics,
 }
 
+/// What is watched beside what always is.
+#[derive(Debug, Clone, Copy)]
+pub struct Kinds<'a> {
+    /// The source that counts.
+    pub source: FlowSource,
+    /// Namespace and labels of the node daemon's pods.
+    pub daemons: Option<(&'a str, &'a str)>,
+    /// Namespace and name of the collector's Service.
+    pub collector: Option<&'a (String, String)>,
+    /// Namespace of the revisions that are kept.
+    pub namespace: &'a str,
+}
+
 /// Watches all that decisions are made of. Of sources and ConfigMaps only the one that
-/// counts is asked for. `daemons`: namespace and labels of the node daemon's pods;
-/// `namespace`: that of the revisions that are kept.
-pub fn events(
-    client: &Client,
-    metrics: &Metrics,
-    source: FlowSource,
-    daemons: Option<(&str, &str)>,
-    namespace: &str,
-) -> BoxStream<'static, WatchEvent> {
+/// counts is asked for.
+pub fn events(client: &Client, metrics: &Metrics, kinds: Kinds<'_>) -> BoxStream<'static, WatchEvent> {
+    let Kinds {
+        source,
+        daemons,
+        collector,
+        namespace,
+    } = kinds;
     let (client, metrics) = (client.clone(), metrics.clone());
     let watches = Watches { client, metrics };
     let only = |name: &str| every().fields(&format!("metadata.name={name}"));
@@ -68,6 +81,17 @@ pub fn events(
         every().labels(&format!("{MANAGED_BY}={FIELD_MANAGER}")),
         WatchEvent::Revision,
     );
+    let slices = collector.map(|(namespace, name)| {
+        let slices = Api::namespaced(watches.client.clone(), namespace);
+        let config = every().labels(&format!("{SERVICE_LABEL}={name}"));
+        watches.watch(
+            slices,
+            "endpointslices",
+            Need::Optional,
+            config,
+            WatchEvent::CollectorSlice,
+        )
+    });
     let cluster = network::CLUSTER;
     select_all(
         [
@@ -103,7 +127,8 @@ pub fn events(
             revisions,
         ]
         .into_iter()
-        .chain(daemons),
+        .chain(daemons)
+        .chain(slices),
     )
     .boxed()
 }

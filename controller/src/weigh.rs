@@ -1,5 +1,6 @@
 //! How much the change of an object matters. Pure.
 
+use weir_api::export::ExportCost;
 use weir_api::{ExportProfile, ExportRollout, NodeFlowExport, NodeFlowExportStatus};
 
 use crate::facts::{NodeRecord, SourceFacts};
@@ -48,10 +49,17 @@ pub fn weigh_source(before: Option<&SourceFacts>, after: Option<&SourceFacts>) -
 }
 
 /// What a node reports. What the export costs changes all the time, and is read when
-/// something else calls for it.
+/// something else calls for it; whether any datagram leaves changes seldom.
 fn told(export: &NodeFlowExport) -> Option<NodeFlowExportStatus> {
     let status = export.status.clone()?;
-    Some(NodeFlowExportStatus { cost: None, ..status })
+    let sends = |cost: ExportCost| ExportCost {
+        datagrams_per_second: cost.datagrams_per_second.map(|datagrams| datagrams.min(1)),
+        ..ExportCost::default()
+    };
+    Some(NodeFlowExportStatus {
+        cost: status.cost.map(sends),
+        ..status
+    })
 }
 
 /// Settings are planned, status is told.

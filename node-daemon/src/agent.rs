@@ -5,10 +5,12 @@
 //! commits as a whole or not at all, and which the next view shows.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ovsdb::{Client, Endpoint, Link, Options, View};
+use run_folder::Absence;
 use thiserror::Error;
 use tokio::sync::watch;
 use weir_api::NodeFlowExportStatus;
@@ -20,7 +22,7 @@ use crate::cost::{self, CostInputs, Measurement};
 use crate::desired::Desired;
 use crate::metrics::{HealthFacts, Metrics};
 use crate::reconcile::{Plan, ReconcileStep, Reconciler};
-use crate::run_folder::{Absence, PROBE_INTERVAL, RunFolder};
+use crate::switch_state::{self, Probe, Prober, SwitchState};
 use crate::tables::{DATABASE, monitor};
 
 /// How often everything is compared though nothing has happened.
@@ -46,6 +48,8 @@ pub struct AgentConfig {
     pub node_name: String,
     /// Where OVSDB is.
     pub endpoint: Endpoint,
+    /// Where it is told what the database does not tell of the switch.
+    pub switch: SwitchState,
     /// Times of the OVSDB client.
     pub ovsdb: Options,
     /// What becomes of the rows.
@@ -64,12 +68,21 @@ impl AgentConfig {
     pub fn new(node_name: impl Into<String>, endpoint: Endpoint) -> Self {
         Self {
             node_name: node_name.into(),
+            switch: SwitchState::beside(&endpoint),
             endpoint,
             ovsdb: Options::default(),
             on_exit: OnExit::default(),
             interface_names: false,
             cost_interval: cost::INTERVAL,
             metrics: Arc::default(),
+        }
+    }
+
+    /// The same, by the gate at this socket: it alone sees OVS.
+    pub fn through_gate(node_name: impl Into<String>, gate: PathBuf) -> Self {
+        Self {
+            switch: SwitchState::Gate(gate.clone()),
+            ..Self::new(node_name, Endpoint::Unix(gate))
         }
     }
 }
@@ -100,6 +113,7 @@ pub async fn run(
     let for_names = desired.clone();
     let (measured, cost) = watch::channel(Measurement::default());
     let (throttled, is_throttled) = watch::channel(false);
+    let (looked, seen) = watch::channel(Probe::default());
     let inputs = CostInputs {
         throttled: is_throttled,
         desired: desired.clone(),
@@ -113,7 +127,8 @@ pub async fn run(
         status,
         cost,
         throttled,
-        run_folder: RunFolder::of(&config.endpoint),
+        seen,
+        is_told: config.switch.is_told(),
         absence: Absence::default(),
     };
     let announced = agent.client.watch();
@@ -124,7 +139,7 @@ pub async fn run(
         std::future::pending().await
     };
     let counted = cost::run(
-        config.endpoint.clone(),
+        config.switch.clone(),
         agent.client.watch(),
         inputs,
         config.cost_interval,
@@ -139,6 +154,7 @@ pub async fn run(
         () = shutdown => Ok(()),
         () = announce => Ok(()),
         () = count => Ok(()),
+        () = switch_state::look(config.switch.clone(), looked) => Ok(()),
     };
     if config.on_exit == OnExit::Clear {
         agent.clear().await;
@@ -160,19 +176,18 @@ struct Agent {
     metrics: Arc<Metrics>,
     cost: watch::Receiver<Measurement>,
     throttled: watch::Sender<bool>,
-    run_folder: RunFolder,
+    seen: watch::Receiver<Probe>,
+    is_told: bool,
     absence: Absence,
 }
 
 impl Agent {
     async fn turn_forever(&mut self) -> Result<(), AgentError> {
-        let mut probed_until = Instant::now();
+        // What the first look shows belongs into the first status.
+        let _ = self.seen.changed().await;
+        self.saw();
         loop {
-            if Instant::now() >= probed_until {
-                self.probe(Instant::now());
-                probed_until = Instant::now() + PROBE_INTERVAL;
-            }
-            let wake = self.turn().await.min(probed_until);
+            let wake = self.turn().await;
             let pause = tokio::time::sleep_until(wake.into());
             tokio::select! {
                 changed = self.view.changed() => changed.map_err(|_| AgentError::ClientEnded)?,
@@ -182,16 +197,17 @@ impl Agent {
                     self.reconciler.measured(measurement, &desired.spec, Instant::now());
                     self.throttled.send_replace(self.reconciler.is_throttled());
                 }
+                Ok(()) = self.seen.changed() => self.saw(),
                 changed = self.desired.changed() => changed.map_err(|_| AgentError::SourceEnded)?,
                 () = pause => {}
             }
         }
     }
 
-    fn probe(&mut self, now: Instant) {
-        let probe = self.run_folder.probe();
-        self.absence.saw(probe.socket, now);
-        if self.run_folder.is_local() {
+    fn saw(&mut self) {
+        let probe = *self.seen.borrow_and_update();
+        self.absence.saw(probe.socket, Instant::now());
+        if self.is_told {
             self.reconciler.saw_switch(probe.switch);
         }
     }
@@ -327,9 +343,9 @@ pub async fn inspect(config: &AgentConfig, desired: &Desired, limit: Duration) -
     let view = watch.borrow().clone();
     client.close().await;
     let mut reconciler = Reconciler::new(&config.node_name, config.endpoint.to_string());
-    let mut run_folder = RunFolder::of(&config.endpoint);
-    if run_folder.is_local() {
-        reconciler.saw_switch(run_folder.probe().switch);
+    let mut prober = Prober::new(config.switch.clone());
+    if prober.is_told() {
+        reconciler.saw_switch(prober.probe().await.switch);
     }
     reconciler
         .step(&view, desired, Instant::now(), &wall_clock())

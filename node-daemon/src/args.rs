@@ -24,6 +24,9 @@ pub struct Args {
     /// Where OVSDB listens: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
     #[arg(long, default_value = "unix:/var/run/openvswitch/db.sock")]
     pub ovsdb: Endpoint,
+    /// Reach OVS through the weir-ovsdb-gate that listens at this socket, instead of --ovsdb
+    #[arg(long, value_name = "SOCKET", conflicts_with = "ovsdb")]
+    pub gate: Option<PathBuf>,
     /// Follow the Network in this file instead of a cluster
     #[arg(long, value_name = "FILE", requires = "node_ip")]
     pub network: Option<PathBuf>,
@@ -161,6 +164,7 @@ mod tests {
                 "ssl:",
             ),
             ("--node-name n1 --ovsdb db.sock", "unix:PATH"),
+            ("--node-name n1 --ovsdb unix:/db.sock --gate /gate.sock", "--gate"),
             (
                 "--node-name n1 --network n --node-ip ::1 --bridge sixteen-letters-",
                 "15",

@@ -3,31 +3,31 @@
 //! has them: IPFIX counts what it sends, NetFlow and sFlow count nothing.
 //!
 //! ```text
-//! read (I/O) -> sample -> rate (between two samples) -> model (rounded, steady) -> status
+//! run folder (I/O) -> sample -> rate (between two samples) -> model (rounded, steady) -> status
 //! ```
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ovsdb::{Endpoint, Replica, View};
+use ovsdb::{Replica, View};
 use tokio::sync::watch;
 use weir_api::export::ExportCost;
 use weir_api::{OWNER_KEY, Protocol};
 
 use crate::desired::Desired;
+use crate::switch_state::SwitchState;
 use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column, table};
 
+mod history;
 mod model;
-mod openflow;
 mod rate;
-mod read;
 mod sample;
 
+pub use history::CostHistory;
 pub use model::CostModel;
-pub use openflow::IpfixCounters;
 pub use rate::Rates;
+pub use run_folder::IpfixCounters;
 pub use sample::{ProcessorTime, Sample};
 
 /// How often OVS is asked.
@@ -74,32 +74,31 @@ pub struct CostInputs {
 /// Asks again and again, and tells what it comes to; nothing while nothing of ours is
 /// exported, or where OVS's sockets are not on this host. Ends with the database's client.
 pub async fn run(
-    endpoint: Endpoint,
+    switch: SwitchState,
     view: watch::Receiver<View>,
     inputs: CostInputs,
     interval: Duration,
     told: watch::Sender<Measurement>,
 ) {
-    let Some(folder) = folder_of(&endpoint) else {
+    if !switch.is_told() {
         told.send_replace(Measurement {
             look: Look::Remote,
             ..Measurement::default()
         });
         return;
-    };
-    let mut model = None;
+    }
+    let mut history = None;
     while view.has_changed().is_ok() {
         // Nobody knows yet what is exported.
-        let reported = inputs
-            .desired
-            .borrow()
-            .as_ref()
-            .map(|desired| desired.reported_cost);
-        let (Some(reported), false) = (reported, view.borrow().syncs == 0) else {
+        let asked = inputs.desired.borrow().as_ref().map(|desired| {
+            let asks = desired.spec.exports_anything();
+            (desired.reported_cost, desired.generation, asks)
+        });
+        let (Some((reported, generation, asks)), false) = (asked, view.borrow().syncs == 0) else {
             tokio::time::sleep(interval).await;
             continue;
         };
-        let model = model.get_or_insert_with(|| CostModel::beginning_with(reported));
+        let history = history.get_or_insert_with(|| CostHistory::beginning_with(reported));
         let replica = Arc::clone(&view.borrow().replica);
         let bridges = exporting_bridges(&replica);
         let look = match bridges.is_empty() && !*inputs.throttled.borrow() {
@@ -107,23 +106,19 @@ pub async fn run(
             false => Look::Taken,
         };
         match look {
-            Look::Taken => model.add(take(&folder, &bridges, &replica).await),
-            Look::Idle | Look::Remote => *model = CostModel::default(),
+            Look::Taken => {
+                let sample = take(&switch, &bridges, &replica).await;
+                history.exports(generation, sample);
+            }
+            Look::Idle | Look::Remote => history.rests(generation, asks, at_rest(&replica)),
         }
         // Even the same again: the governor counts looks.
         told.send_replace(Measurement {
             look,
-            cost: model.cost(),
-            rates: model.latest(),
+            cost: history.cost(),
+            rates: history.latest(),
         });
         tokio::time::sleep(interval).await;
-    }
-}
-
-fn folder_of(endpoint: &Endpoint) -> Option<PathBuf> {
-    match endpoint {
-        Endpoint::Unix(socket) => socket.parent().map(Path::to_owned),
-        Endpoint::Tcp(..) | Endpoint::Ssl { .. } => None,
     }
 }
 
@@ -142,16 +137,16 @@ fn exporting_bridges(replica: &Replica) -> Vec<(String, bool)> {
     bridges.collect()
 }
 
-async fn take(folder: &Path, bridges: &[(String, bool)], replica: &Replica) -> Sample {
+async fn take(switch: &SwitchState, bridges: &[(String, bool)], replica: &Replica) -> Sample {
     let mut ipfix = BTreeMap::new();
     for (bridge, _) in bridges.iter().filter(|(_, has_ipfix)| *has_ipfix) {
-        let counters = read::ipfix_counters(folder, bridge).await;
+        let counters = switch.ipfix_counters(bridge).await;
         if let Err(error) = &counters {
             tracing::debug!(%bridge, %error, "OVS does not tell what IPFIX sends");
         }
         ipfix.insert(bridge.clone(), counters.ok());
     }
-    let lost = read::lost_packets(folder).await;
+    let lost = switch.lost_packets().await;
     if let Err(error) = &lost {
         tracing::debug!(%error, "ovs-vswitchd does not tell what it lost");
     }
@@ -159,6 +154,16 @@ async fn take(folder: &Path, bridges: &[(String, bool)], replica: &Replica) -> S
         at: Instant::now(),
         ipfix,
         lost: lost.ok(),
+        processor: processor_time(replica),
+    }
+}
+
+/// Nobody is asked for it: what the switch loses then has nothing to do with us.
+fn at_rest(replica: &Replica) -> Sample {
+    Sample {
+        at: Instant::now(),
+        ipfix: BTreeMap::new(),
+        lost: None,
         processor: processor_time(replica),
     }
 }

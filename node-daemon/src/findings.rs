@@ -13,7 +13,7 @@ use crate::diff::Diff;
 use crate::observe::Observed;
 use crate::quirks;
 use crate::rows::DesiredRows;
-use crate::run_folder::SwitchProcess;
+use crate::switch_state::SwitchProcess;
 use crate::tables::Slot;
 
 mod budget;
@@ -112,6 +112,12 @@ pub fn of_switch(switch: SwitchProcess) -> Finding {
             "ovs-vswitchd holds the lock on its pid file",
         ),
         SwitchProcess::Dead => (ConditionStatus::False, reason::SWITCH_NOT_RUNNING, NOT_RUNNING),
+        SwitchProcess::Elsewhere => (
+            ConditionStatus::Unknown,
+            reason::PID_FILE_NOT_LOCKED,
+            "ovs-vswitchd takes over what is written, but does not hold the lock on the ovs-vswitchd.pid beside the \
+             OVSDB socket; mount the folder that it runs in, or remove the file if an earlier one left it",
+        ),
         SwitchProcess::Unknown => (
             ConditionStatus::Unknown,
             reason::NO_PID_FILE,

@@ -2,7 +2,9 @@
 //! machine without a clock: rates of the last few seconds come in with the time, a factor
 //! comes out, which is an input of the desired rows.
 //!
-//! - Over the processor's budget for [`WINDOWS`] looks in a row: twice as coarse.
+//! - Over the processor's budget for [`WINDOWS`] looks in a row: twice as coarse; over twice
+//!   the budget for [`FAR_WINDOWS`]: [`STEEP`] times, since export that feeds itself takes
+//!   all there is at once.
 //! - Packets lost beyond the budget: [`STEEP`] times as coarse at once, since a switch that
 //!   loses packets can no longer set flows up.
 //! - Below half of the budget for [`CALM`]: half as coarse, down to what was asked for.
@@ -22,7 +24,10 @@ use crate::verdict::{BudgetFigure, Reading, Verdict};
 /// Looks in a row that are over the budget before anything is done.
 pub const WINDOWS: u32 = 3;
 
-/// Factor for lost packets.
+/// Looks in a row, the last one far over the budget, before much is done.
+pub const FAR_WINDOWS: u32 = 2;
+
+/// Factor for lost packets, and for what is far over the budget.
 pub const STEEP: u32 = 8;
 
 /// Rest before the export may be finer again.
@@ -66,13 +71,13 @@ impl Governor {
         let readings = readings(budget, measurement);
         self.verdict.look(budget, readings);
         if measurement.look == Look::Taken {
-            self.raise(readings, most);
+            self.raise(readings, is_far_over(budget, &measurement.rates), most);
         }
         self.factor = self.factor.min(most);
         self.rest(is_calm(budget, &measurement.rates), now);
     }
 
-    fn raise(&mut self, [processor, lost]: [Reading; 2], most: u32) {
+    fn raise(&mut self, [processor, lost]: [Reading; 2], is_far: bool, most: u32) {
         match processor {
             Reading::Over => self.windows = self.windows.saturating_add(1),
             Reading::Within => self.windows = 0,
@@ -80,6 +85,8 @@ impl Governor {
         }
         let (times, cause) = if lost == Reading::Over {
             (STEEP, BudgetFigure::Lost)
+        } else if is_far && self.windows >= FAR_WINDOWS {
+            (STEEP, BudgetFigure::Processor)
         } else if self.windows >= WINDOWS {
             (2, BudgetFigure::Processor)
         } else {
@@ -179,6 +186,12 @@ fn readings(budget: &Budget, measurement: &Measurement) -> [Reading; 2] {
         (Some(rate), Some(most)) if rate > f64::from(most) => Reading::Over,
         (Some(_), Some(_)) => Reading::Within,
     })
+}
+
+/// Whether the processor's time is more than twice what it may be.
+fn is_far_over(budget: &Budget, rates: &Rates) -> bool {
+    let both = rates.millicores.zip(budget.vswitchd_millicores);
+    both.is_some_and(|(rate, most)| rate > 2.0 * f64::from(most))
 }
 
 /// Whether all that is bounded is known, and below half of its bound.

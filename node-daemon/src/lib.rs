@@ -6,7 +6,7 @@
 //!                              transaction v  | View
 //!                                        ovsdb client --View--> announce --IPFIX options--> collectors
 //!
-//! run_folder (is the switch alive?), cost (OVS's own counters) --> agent
+//! switch_state (is the switch alive? itself, or by the gate), cost (OVS's own counters) --> agent
 //!
 //! one turn (reconcile, no I/O):
 //!   governor (spec within its budget) -> rows (spec -> desired rows, quirks) + observe (replica) -> diff -> transaction
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Everything left of the arrows is pure; I/O is in `agent`, `announce`, `cost`,
-//! `run_folder`, the two sources and `http`. Nothing here knows which collector listens.
+//! `switch_state`, the two sources and `http`. Nothing here knows which collector listens.
 
 pub mod agent;
 pub mod announce;
@@ -33,10 +33,11 @@ pub mod pace;
 pub mod quirks;
 pub mod reconcile;
 pub mod rows;
-pub mod run_folder;
 pub mod status;
 pub mod status_pace;
 pub mod status_writer;
+pub mod switch_life;
+pub mod switch_state;
 pub mod tables;
 pub mod transaction;
 pub mod verdict;

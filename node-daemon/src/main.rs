@@ -42,7 +42,10 @@ fn main() -> ExitCode {
 
 async fn run(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot take signals")?;
-    let mut config = AgentConfig::new(&args.node_name, args.ovsdb.clone());
+    let mut config = match &args.gate {
+        Some(gate) => AgentConfig::through_gate(&args.node_name, gate.clone()),
+        None => AgentConfig::new(&args.node_name, args.ovsdb.clone()),
+    };
     config.on_exit = args.on_exit;
     config.interface_names = args.interface_names;
     let metrics = Arc::clone(&config.metrics);

@@ -11,8 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use weir_process::http::metrics_text;
 
-use crate::run_folder::Absence;
 use crate::status_pace::WriteOutcome;
+use run_folder::Absence;
 
 /// One label of a family.
 type Label = [(&'static str, &'static str); 1];

@@ -19,8 +19,9 @@ use crate::observe::{Observed, observe};
 use crate::pace::{HealBudget, retry_delay};
 use crate::quirks::Dialect;
 use crate::rows::{DesiredRows, desired_rows};
-use crate::run_folder::SwitchProcess;
 use crate::status::{Seen, status};
+use crate::switch_life::SwitchLife;
+use crate::switch_state::SwitchProcess;
 use crate::tables::Slot;
 use crate::transaction::{configuration_number, transaction};
 
@@ -45,8 +46,7 @@ pub struct Reconciler {
     conflicts: usize,
     drift_healed: u64,
     published_conditions: Option<Vec<Condition>>,
-    /// Whether ovs-vswitchd runs; `None` where its run folder is not on this host.
-    switch: Option<SwitchProcess>,
+    switch: SwitchLife,
     measurement: Option<Measurement>,
     governor: Governor,
 }
@@ -108,7 +108,7 @@ impl Reconciler {
             conflicts: 0,
             drift_healed: 0,
             published_conditions: None,
-            switch: None,
+            switch: SwitchLife::default(),
             measurement: None,
             governor: Governor::default(),
         }
@@ -124,9 +124,9 @@ impl Reconciler {
         self.conflicts
     }
 
-    /// Whether ovs-vswitchd runs was found out.
+    /// The lock of ovs-vswitchd was looked at.
     pub fn saw_switch(&mut self, switch: SwitchProcess) {
-        self.switch = Some(switch);
+        self.switch.saw_lock(switch);
     }
 
     /// What the export costs was found out; the governor holds it against the budget.
@@ -185,6 +185,8 @@ impl Reconciler {
         let diff = diff(&rows, observed, desired.spec.conflict_policy, dialect);
         let drift = self.drift(&diff, &rows);
         let (switch_ack, overdue_at) = self.switch_ack(observed, now);
+        self.switch
+            .saw_configuration(self.syncs, observed.root.cur_cfg, switch_ack);
         self.renewing &= switch_ack == SwitchAck::Pending;
         let renewal = overdue_at.filter(|_| self.renewing);
         let hold = self.hold(&diff, &drift, now).max(renewal);
@@ -199,7 +201,7 @@ impl Reconciler {
             adopted: &self.adopted,
             failure: self.refused.as_ref().map(|r| r.error.as_str()),
             switch_ack,
-            switch: self.switch.unwrap_or_default(),
+            switch: self.switch.process().unwrap_or_default(),
         };
         let findings = findings::of_synced(&facts);
         let status = self.conclude(findings, desired, Some((observed, dialect)), time);
@@ -342,7 +344,7 @@ impl Reconciler {
         seen: Seen<'_>,
         time: &Time,
     ) -> NodeFlowExportStatus {
-        findings.extend(self.switch.map(findings::of_switch));
+        findings.extend(self.switch.process().map(findings::of_switch));
         let look = self.measurement.map(|m| m.look);
         let judged = desired.spec.budget.is_some();
         findings.extend(judged.then(|| findings::of_budget(&desired.spec, &self.governor, look)));

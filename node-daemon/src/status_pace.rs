@@ -3,7 +3,8 @@
 //! long. A state machine without a clock: the caller says what time it is, and what its
 //! attempts came to.
 //!
-//! - A *transition* (another condition, other settings in force) is written at once, and
+//! - A *transition* (another condition, other settings in force, a figure of the cost that
+//!   was not known and is, or the reverse) is written at once, and
 //!   the next ones after a gap that grows from a second, threefold, to one to two minutes.
 //!   It is short again after three quiet minutes.
 //! - A *new spec* is answered at once, and makes the gap short: somebody is at work, and
@@ -106,9 +107,21 @@ fn says_the_same(a: &NodeFlowExportStatus, b: &NodeFlowExportStatus) -> bool {
         (&a.type_, &a.status, &a.reason) == (&b.type_, &b.status, &b.reason)
     };
     a.bridges == b.bridges
+        && known_figures(a) == known_figures(b)
         && a.ovs_version == b.ovs_version
         && a.conditions.len() == b.conditions.len()
         && a.conditions.iter().zip(&b.conditions).all(same)
+}
+
+/// Which figures of the cost there are, whatever they are.
+fn known_figures(status: &NodeFlowExportStatus) -> Option<[bool; 4]> {
+    let cost = status.cost?;
+    Some([
+        cost.vswitchd_millicores.is_some(),
+        cost.datagrams_per_second.is_some(),
+        cost.send_errors_per_second.is_some(),
+        cost.lost_per_second.is_some(),
+    ])
 }
 
 /// What was written when, and what may be written next.

@@ -18,17 +18,12 @@ use crate::rows::{MapKey, RowSpec};
 use crate::tables::{BRIDGE, ROOT, Slot, bridge_column, table};
 
 const NEXT_CFG: &str = "next_cfg";
+/// Characters of a comment.
+const COMMENT_CHARS: usize = 2000;
 
 /// The operations that carry these changes out, all or none.
 pub fn transaction(changes: &[RowChange], node: &str) -> Vec<Operation> {
-    let summary: Vec<String> = changes
-        .iter()
-        .map(|change| format!("{} {}", change.verb(), change.slot))
-        .collect();
-    let mut operations = vec![Operation::comment(format!(
-        "weir-node {node}: {}",
-        summary.join(", ")
-    ))];
+    let mut operations = vec![Operation::comment(comment(changes, node))];
     operations.extend(changes.iter().map(guard));
     for (i, change) in changes.iter().enumerate() {
         write_change(change, i, &mut operations);
@@ -48,6 +43,17 @@ pub fn transaction(changes: &[RowChange], node: &str) -> Vec<Operation> {
         columns: Some(vec![NEXT_CFG.to_owned()]),
     });
     operations
+}
+
+/// One line of bounded length, whatever others have called their bridges.
+fn comment(changes: &[RowChange], node: &str) -> String {
+    let summary: Vec<String> = changes
+        .iter()
+        .map(|change| format!("{} {}", change.verb(), change.slot))
+        .collect();
+    let line = format!("weir-node {node}: {}", summary.join(", "));
+    let characters = line.chars().take(COMMENT_CHARS);
+    characters.map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// The configuration number that the transaction made.
@@ -140,3 +146,6 @@ fn write_edit(
         operations.push(Operation::mutate(table, this(), mutations));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,10 @@
 mod bench;
 
 use std::net::UdpSocket;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bench::{PATIENCE, Switch, wait};
 use tokio::sync::watch;
@@ -664,6 +665,116 @@ fn a_real_switch_over_its_budget_samples_more_coarsely_until_the_budget_is_gone(
         status.observed_generation == Some(2) && find(&status.conditions, THROTTLED).is_none()
     });
     wait("as asked", || switch.column("ipfix", "sampling") == "100");
+    agent.end();
+}
+
+/// Set where a test runs in a network of its own.
+const OWN_NETWORK: &str = "WEIR_TEST_OWN_NETWORK";
+/// Bound of a storm; nothing is measured against it.
+const STORM_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whether the test runs in a network of its own; otherwise it is run there, as root.
+fn has_own_network(test: &str) -> bool {
+    if std::env::var_os(OWN_NETWORK).is_some() {
+        return true;
+    }
+    let mut command = Command::new("unshare");
+    command.arg("--net").arg(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", test, "--nocapture"])
+        .env(OWN_NETWORK, "1");
+    assert!(command.status().unwrap().success());
+    false
+}
+
+fn ip(arguments: &str) -> bool {
+    let mut command = Command::new("ip");
+    let command = command.args(arguments.split(' ')).stderr(Stdio::null());
+    command.stdout(Stdio::null()).status().unwrap().success()
+}
+
+/// A bridge through which its own collector is reached: each datagram is a packet, of which
+/// another is made where it enters, and one for each port where it leaves.
+fn switch_before_its_collector() -> Switch {
+    let mut switch = Switch::start();
+    switch.start_vswitchd();
+    switch.vsctl(&["set", "open_vswitch", ".", "other_config:enable-statistics=true"]);
+    switch.add_bridge("br-int");
+    switch.vsctl(&[
+        "add-port",
+        "br-int",
+        "p1",
+        "--",
+        "set",
+        "interface",
+        "p1",
+        "type=internal",
+    ]);
+    for device in ["lo", "br-int", "p1"] {
+        wait(device, || ip(&format!("link set {device} up")));
+    }
+    assert!(ip("address add 192.0.2.1/24 dev br-int"));
+    assert!(ip(
+        "neighbour add 192.0.2.9 lladdr 02:00:00:00:00:09 dev br-int nud permanent"
+    ));
+    switch
+}
+
+/// The API refuses such settings, and the daemon puts them right where they come from a
+/// `NodeFlowExport` or a file: here they are given to the agent itself.
+#[test]
+fn a_storm_ends_by_itself_where_the_governor_is_on() {
+    if !has_own_network("a_storm_ends_by_itself_where_the_governor_is_on") {
+        return;
+    }
+    let switch = switch_before_its_collector();
+    let mut spec = spec(BridgeExport {
+        name: "br-int".to_owned(),
+        exporter_id: 1,
+        ipfix: Some(IpfixExport {
+            targets: vec!["192.0.2.9:4739".to_owned()],
+            sampling: Some(1),
+            cache_active_timeout: Some(0),
+            cache_max_flows: Some(0),
+            ..Default::default()
+        }),
+        ..Default::default()
+    });
+    spec.budget = Some(Budget {
+        vswitchd_millicores: Some(100),
+        lost_per_second: Some(10),
+        action: BudgetAction::Throttle,
+        floor: None,
+    });
+    let agent = Agent::start(&switch, spec);
+    agent.wait_for("export", |status| is(status, EXPORTING, "True"));
+    let socket = UdpSocket::bind("192.0.2.1:0").unwrap();
+    let sent = || switch.ipfix_sent("br-int").unwrap_or(0);
+    wait("a storm of two packets", || {
+        if sent() < 100 {
+            socket.send_to(b"a packet", "192.0.2.9:9").unwrap();
+        }
+        sent() > 10_000
+    });
+    let began = Instant::now();
+    let (mut before, mut now) = (0, sent());
+    while now != before {
+        assert!(
+            began.elapsed() < STORM_PATIENCE,
+            "the storm goes on: {now} datagrams"
+        );
+        std::thread::sleep(Duration::from_millis(500));
+        (before, now) = (now, sent());
+    }
+    println!("the storm ended after {:?} and {now} datagrams", began.elapsed());
+    let status = agent.wait_for("throttled", |status| is(status, THROTTLED, "True"));
+    let reason = reason_of(&status, THROTTLED);
+    assert!(
+        [reason::PROCESSOR_OVER_BUDGET, reason::LOST_OVER_BUDGET].contains(&reason.as_str()),
+        "{reason}"
+    );
+    let sampling: u32 = switch.column("ipfix", "sampling").parse().unwrap();
+    assert!(sampling >= 2, "{sampling}");
     agent.end();
 }
 

@@ -6,7 +6,7 @@
 
 use crate::export::{Budget, BudgetAction, IpfixExport, NodeFlowExportSpec, SFlowExport};
 use crate::flows_config::{self, FlowsConfig};
-use crate::plan::{Problem, defaults};
+use crate::plan::{Problem, bounds, defaults};
 use crate::profile::{
     ExportProfile, ExportProfileSpec, IpfixTuning, MAX_NETFLOW_ACTIVE_TIMEOUT, MAX_SFLOW_HEADER,
     MIN_CACHE_FLOWS, MIN_UNCACHED_SAMPLING, SFlowTuning, is_ipfix_storm, min_s_flow_sampling,
@@ -42,6 +42,18 @@ pub fn tuning(
         &place,
         &mut problems,
     );
+    bounds::text(
+        &mut tuning.s_flow.agent,
+        &place,
+        "spec.sFlow.agent",
+        &mut problems,
+    );
+    bounds::text(
+        &mut tuning.ipfix.virtual_obs_id,
+        &place,
+        "spec.ipfix.virtualObsId",
+        &mut problems,
+    );
     keep_s_flow_sampling(&mut tuning.s_flow, s_flow_targets, &place, &mut problems);
     check_floor(&tuning, &place, &mut problems);
     (tuning, problems)
@@ -55,10 +67,11 @@ pub fn unsafe_settings(profile: &ExportProfile, config: Option<&FlowsConfig>) ->
     problems.chain(tuning.violations()).collect()
 }
 
-/// Puts right what would start a storm in what a node is to carry out. Each sentence names
-/// what was asked for.
+/// Puts right what would start a storm in what a node is to carry out, and what Open vSwitch
+/// or the gate would refuse. Each sentence names what was asked for.
 pub fn enforce(spec: &mut NodeFlowExportSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
+    bounds::keep_within(spec, &mut problems);
     for bridge in &mut spec.bridges {
         let place = format!("bridge {}", bridge.name);
         if let Some(ipfix) = &mut bridge.ipfix {

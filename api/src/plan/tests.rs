@@ -384,3 +384,72 @@ fn a_protocol_that_is_off_names_no_problem_of_its_entries() {
     let profile = ExportProfile::new("off", spec);
     assert_eq!(plan(&targets, Some(&profile), &nowhere, &|_| 1).1, []);
 }
+
+#[test]
+fn what_open_vswitch_or_the_gate_would_refuse_is_bounded_or_left_out_and_named() {
+    let (targets, _) = Targets::resolve(Some(&flows(&[], &["192.0.2.9:1"])), None, &no_services);
+    let (mut spec, _) = plan(&targets, None, &node(), &|_| 1);
+    let bridge = &mut spec.bridges[0];
+    bridge.net_flow = Some(NetFlowExport {
+        targets: vec![
+            "collector.example:1".to_owned(),
+            "192.0.2.9:2".to_owned(),
+            "192.0.2.9:0".to_owned(),
+        ],
+        active_timeout: Some(i64::MAX),
+        ..Default::default()
+    });
+    bridge.s_flow = Some(SFlowExport {
+        targets: (1..=11).map(|port| format!("192.0.2.9:{port}")).collect(),
+        agent: Some("eth0\n".to_owned()),
+        header: Some(u32::MAX),
+        ..Default::default()
+    });
+    let ipfix = bridge.ipfix.as_mut().unwrap();
+    ipfix.virtual_obs_id = Some("rack\t7".to_owned());
+    (
+        ipfix.cache_active_timeout,
+        ipfix.stats_interval,
+        ipfix.template_interval,
+    ) = (Some(4201), Some(0), Some(3601));
+    let problems = enforce(&mut spec);
+    assert_eq!(problems.len(), 10, "{problems:?}");
+    let BridgeExport {
+        net_flow,
+        s_flow,
+        ipfix,
+        ..
+    } = spec.bridges[0].clone();
+    let (net_flow, s_flow, ipfix) = (net_flow.unwrap(), s_flow.unwrap(), ipfix.unwrap());
+    assert_eq!(net_flow.targets, ["192.0.2.9:2"]);
+    assert_eq!(net_flow.active_timeout, Some(86_400));
+    assert_eq!(
+        (s_flow.targets.len(), s_flow.agent, s_flow.header),
+        (10, None, Some(1299))
+    );
+    assert_eq!(ipfix.virtual_obs_id, None);
+    assert_eq!(
+        (
+            ipfix.cache_active_timeout,
+            ipfix.stats_interval,
+            ipfix.template_interval
+        ),
+        (Some(4200), Some(1), Some(3600))
+    );
+    assert_eq!(enforce(&mut spec), Vec::new());
+}
+
+#[test]
+fn control_characters_in_a_profiles_texts_are_left_out_and_named() {
+    let mut tuning = ExportProfileSpec::default();
+    tuning.ipfix.virtual_obs_id = Some("rack\t7".to_owned());
+    tuning.s_flow.agent = Some("eth0\r".to_owned());
+    assert_eq!(tuning.unusable().len(), 2);
+    let (bridge, problems) = planned_with_problems(None, tuning);
+    assert_eq!(bridge.ipfix.unwrap().virtual_obs_id, None);
+    assert_eq!(bridge.s_flow.unwrap().agent.as_deref(), Some("1.2.5.6"));
+    assert!(
+        problems.contains("virtualObsId") && problems.contains("sFlow.agent"),
+        "{problems}"
+    );
+}

@@ -239,7 +239,7 @@ impl Reading {
 
     async fn installed(&mut self, platform: Platform) -> Result<Vec<(Value, Seen)>> {
         let mut all = Vec::new();
-        for wanted in platform.objects(&Images::default())? {
+        for wanted in platform.objects(&Images::default(), false)? {
             // Its content is nobody's business, and few may read it.
             if wanted["kind"] == "Secret" {
                 continue;

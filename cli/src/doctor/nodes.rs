@@ -69,7 +69,9 @@ fn sources(facts: &Facts) -> Vec<Finding> {
     let mut seen = false;
     for condition in ours {
         seen = true;
-        if condition["type"] == "FlowExportDegraded" && condition["status"] == "True" {
+        let (ours, status) = (&condition["type"], &condition["status"]);
+        let degraded = ours == "FlowExportDegraded" && status == "True";
+        if degraded || (ours == "FlowExportReceived" && status == "False") {
             findings.push(Finding::fault(
                 format!(
                     "the {kind}: {}",

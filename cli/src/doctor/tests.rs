@@ -8,7 +8,7 @@ use crate::platform::{Images, Platform};
 
 /// A cluster with nothing wrong.
 fn well() -> Facts {
-    let installed = Platform::Kubernetes.objects(&Images::default()).unwrap();
+    let installed = Platform::Kubernetes.objects(&Images::default(), false).unwrap();
     let now: jiff::Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
     let condition =
         |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "R", "message": "m"});
@@ -87,6 +87,19 @@ fn inside(seen: &mut Seen) -> &mut Value {
 
 fn exports(facts: &mut Facts) -> &mut Vec<Value> {
     facts.exports.as_mut().unwrap()
+}
+
+#[test]
+fn what_the_collector_does_not_receive_is_a_fault() {
+    let found = fault(|facts| {
+        facts.network = Seen::There(json!({"status": {"conditions": [
+            {"type": "FlowExportReceived", "status": "False", "message": "of 2 nodes, what 1 send is not received"}]}}));
+    });
+    assert!(
+        found.what.contains("what 1 send is not received"),
+        "{}",
+        found.what
+    );
 }
 
 #[test]

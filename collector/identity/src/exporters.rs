@@ -193,10 +193,7 @@ impl Exporters {
             };
         }
         let bridge = mark.and_then(|mark| here.iter().find_map(|node| node.find(mark)));
-        let claims = marked
-            .first()
-            .filter(|_| bridge.is_none())
-            .map(|node| &*node.node);
+        let claims = marked.first().filter(|_| bridge.is_none()).map(|node| &node.node);
         Attribution {
             exporter: bridge.or_else(|| here.first().map(|node| node.first())),
             standing: if here.is_empty() {

@@ -72,7 +72,7 @@ impl Plan {
     pub(crate) fn steps(self, context: &ScanContext) -> Result<Arc<dyn ExecutionPlan>> {
         match self {
             Self::Groups { parts, keys, added } => {
-                let parts = parts.iter().map(|part| part.steps(context, true, None));
+                let parts = parts.iter().map(|part| part.steps(context, None));
                 grouped(
                     union(parts.collect::<Result<_>>()?)?,
                     &keys,
@@ -161,7 +161,7 @@ fn first(
     // What is made of columns is not known before they are read.
     let is_read = |part: &Part| names.iter().all(|name| part.reads(name));
     let told = parts.iter().all(is_read).then_some(&beyond);
-    let parts = parts.iter().map(|part| part.steps(context, true, told));
+    let parts = parts.iter().map(|part| part.steps(context, told));
     let rows = union(parts.collect::<Result<_>>()?)?;
     let several = partitions(&rows) > 1;
     let sorted = SortExec::new(order.clone(), rows)

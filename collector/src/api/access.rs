@@ -131,6 +131,18 @@ impl Gate {
         }
     }
 
+    /// Whether somebody may list the `NodeFlowExport`s.
+    ///
+    /// # Errors
+    /// Kubernetes does not answer.
+    pub async fn lists_exports(&self, who: &Who) -> Result<bool, Problem> {
+        match (self, who.person()) {
+            (Self::Kubernetes(reviews), Some(person)) => reviews.lists_exports(person).await,
+            (Self::Loopback, None) => Ok(true),
+            _ => Ok(false),
+        }
+    }
+
     /// Whether somebody may see everything.
     ///
     /// # Errors

@@ -132,7 +132,8 @@ const fn standing(standing: Standing) -> &'static str {
     }
 }
 
-fn moment(ms: u64) -> Option<Timestamp> {
+/// A time in ms since the epoch UTC; 0: none.
+pub(super) fn moment(ms: u64) -> Option<Timestamp> {
     let ms = i64::try_from(ms).ok().filter(|ms| *ms != 0)?;
     Timestamp::from_millisecond(ms).ok()
 }

@@ -20,6 +20,7 @@ use super::exporters::ExportersAnswer;
 use super::filter_check::FilterAnswer;
 use super::format::Format;
 use super::me::MeAnswer;
+use super::nodes::NodesAnswer;
 use super::params::{
     ExportParams, FilterParams, FlowsParams, MeParams, NoParams, Params, QueryParams, TailParams,
     ValuesParams,
@@ -333,6 +334,22 @@ pub async fn exporters(
     api.admit_to_everything(&caller, "exporters tells what is sent of all namespaces")
         .await?;
     Ok(Json(ExportersAnswer::of(api.metrics.exporters())))
+}
+
+/// What was received from each node
+#[utoipa::path(
+    get,
+    path = "/api/v1/nodes",
+    responses((status = 200, description = "Nodes", body = NodesAnswer), Refusal),
+)]
+pub async fn nodes(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Json<NodesAnswer>, Problem> {
+    api.admit_to_nodes(&caller).await?;
+    let (registry, now) = (api.metrics.exporters(), Timestamp::now());
+    Ok(Json(NodesAnswer::of(registry, api.since, now)))
 }
 
 /// Anything else under `/api`.

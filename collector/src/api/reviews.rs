@@ -1,5 +1,5 @@
-//! Asks Kubernetes who somebody is (TokenReview) and which namespaces' pods they
-//! may get (SubjectAccessReview), and remembers the answers for a while. A right
+//! Asks Kubernetes who somebody is (TokenReview), which namespaces' pods they may get and
+//! whether they may list `NodeFlowExport`s (SubjectAccessReview), and remembers the answers for a while. A right
 //! that is withdrawn is still believed for [`YES`]. What several ask at a time is asked
 //! once, and answers that came together do not grow old together.
 
@@ -48,8 +48,36 @@ pub struct Reviews {
 /// Whose a token is; nobody's, if Kubernetes does not accept it.
 type Owner = Option<Arc<Person>>;
 
-/// To get pods in a namespace, or in all of them.
-type Right = (Arc<Person>, Option<String>);
+/// What a person may do.
+type Right = (Arc<Person>, Deed);
+
+/// What is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Deed {
+    /// To get pods in a namespace, or in all of them.
+    GetPods(Option<String>),
+    /// To list the `NodeFlowExport`s.
+    ListExports,
+}
+
+impl Deed {
+    fn attributes(self) -> ResourceAttributes {
+        match self {
+            Self::GetPods(namespace) => ResourceAttributes {
+                verb: Some("get".to_owned()),
+                resource: Some("pods".to_owned()),
+                namespace,
+                ..Default::default()
+            },
+            Self::ListExports => ResourceAttributes {
+                verb: Some("list".to_owned()),
+                group: Some(weir_api::GROUP.to_owned()),
+                resource: Some("nodeflowexports".to_owned()),
+                ..Default::default()
+            },
+        }
+    }
+}
 
 impl Reviews {
     /// Asks by this client.
@@ -73,12 +101,12 @@ impl Reviews {
         person: &Arc<Person>,
         namespaces: impl AsyncFnOnce() -> Result<Vec<String>, Problem>,
     ) -> Result<Scope, Problem> {
-        if self.may(person, None).await? {
+        if self.may(person, Deed::GetPods(None)).await? {
             return Ok(Scope::All);
         }
         let seen = stream::iter(namespaces().await?)
             .map(async |namespace| {
-                let may = self.may(person, Some(namespace.clone())).await?;
+                let may = self.may(person, Deed::GetPods(Some(namespace.clone()))).await?;
                 Ok::<_, Problem>(may.then_some(namespace))
             })
             .buffered(AT_A_TIME)
@@ -86,6 +114,14 @@ impl Reviews {
         let mut seen: Vec<String> = seen.try_collect().await?;
         seen.sort_unstable();
         Ok(Scope::Namespaces(seen))
+    }
+
+    /// Whether somebody may list the `NodeFlowExport`s.
+    ///
+    /// # Errors
+    /// Kubernetes does not answer.
+    pub async fn lists_exports(&self, person: &Arc<Person>) -> Result<bool, Problem> {
+        self.may(person, Deed::ListExports).await
     }
 
     /// Whose a token is.
@@ -126,15 +162,14 @@ impl Reviews {
         Ok(person)
     }
 
-    /// Whether a person may get pods there; without a namespace: in all of them.
-    async fn may(&self, person: &Arc<Person>, namespace: Option<String>) -> Result<bool, Problem> {
-        let key = (Arc::clone(person), namespace);
+    async fn may(&self, person: &Arc<Person>, deed: Deed) -> Result<bool, Problem> {
+        let key = (Arc::clone(person), deed);
         if let Some(known) = self.rights.find(&key, Instant::now()) {
             return Ok(known);
         }
         let flight = self.right_flights.join(key.clone(), || {
-            let (ask, (person, namespace)) = (self.ask.clone(), key.clone());
-            async move { ask.may_get_pods(&person, namespace).await }.boxed()
+            let (ask, (person, deed)) = (self.ask.clone(), key.clone());
+            async move { ask.may(&person, deed).await }.boxed()
         });
         // It is kept before the flight is let go: who comes in between finds one of both.
         let may = flight.clone().await?;
@@ -183,19 +218,14 @@ impl Ask {
         Ok(status.user.filter(|_| accepted))
     }
 
-    async fn may_get_pods(&self, person: &Person, namespace: Option<String>) -> Result<bool, Problem> {
+    async fn may(&self, person: &Person, deed: Deed) -> Result<bool, Problem> {
         let question = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: Some(person.name.clone()),
                 uid: person.uid.clone(),
                 groups: Some(person.groups.clone()),
                 extra: Some(person.extra.clone()),
-                resource_attributes: Some(ResourceAttributes {
-                    verb: Some("get".to_owned()),
-                    resource: Some("pods".to_owned()),
-                    namespace,
-                    ..Default::default()
-                }),
+                resource_attributes: Some(deed.attributes()),
                 ..Default::default()
             },
             ..Default::default()

@@ -28,6 +28,7 @@ fn the_document_names_every_page() {
         "me",
         "status",
         "exporters",
+        "nodes",
     ] {
         let page = &document["paths"][format!("/api/v1/{page}")]["get"];
         assert!(page["responses"]["200"].is_object(), "{page}");
@@ -195,6 +196,7 @@ struct Behind {
     _directory: tempfile::TempDir,
     writer: weir_store::Writer,
     router: Router,
+    metrics: Arc<Metrics>,
     asked: reviews::tests::Asked,
 }
 
@@ -216,17 +218,19 @@ async fn with_flows(flows: &[FlowRecord]) -> Behind {
     let (reviews, asked) = reviews::tests::server().await;
     let gate = Gate::Kubernetes(Arc::new(reviews));
     let (_names, snapshots) = watch::channel(Snapshot::default());
+    let metrics = Arc::<Metrics>::default();
     let api = Api::start(
         gate,
         Some(Arc::new(Embedded::new(reader))),
         snapshots,
-        Arc::default(),
+        Arc::clone(&metrics),
     )
     .unwrap();
     Behind {
         _directory: directory,
         writer,
         router: routes(api),
+        metrics,
         asked,
     }
 }
@@ -335,6 +339,7 @@ async fn without_a_token_that_kubernetes_accepts_no_page_tells_anything() {
         "me",
         "status",
         "exporters",
+        "nodes",
         "openapi.json",
     ] {
         assert_eq!(behind.get(page, "").await.0, 401, "{page}");
@@ -386,6 +391,39 @@ async fn what_is_counted_of_all_namespaces_is_told_to_those_alone_who_see_everyt
         let detail = refused["detail"].as_str().unwrap();
         assert!(detail.contains("get pods in all namespaces"), "{detail}");
     }
+}
+
+#[tokio::test]
+async fn what_came_from_each_node_is_told_to_those_who_may_list_its_exports() {
+    let behind = behind_kubernetes().await;
+    let mut worker = crate::registry::ExporterTally::new(Arc::clone(behind.metrics.exporters()));
+    let mut ipfix = crate::registry::Reception::default();
+    let summary = wire::Summary {
+        records: 2,
+        data_records: 3,
+        ..Default::default()
+    };
+    ipfix.count(&summary, 1_800_000_000_000);
+    *worker.node(&"node-a".into()).format(wire::Protocol::Ipfix) = ipfix;
+    worker.node(&"node-a".into()).format(wire::Protocol::Ipfix).lost += 1;
+    worker.publish();
+    for asker in ["operator-token", "root-token"] {
+        let (status, answer) = behind.get("nodes", asker).await;
+        assert_eq!(status, 200, "{asker}: {answer}");
+        let expected = serde_json::json!([{"node": "node-a", "formats": [{"format": "ipfix",
+            "last": "2027-01-15T08:00:00Z", "datagrams": 1, "records": 2, "sequenced": 3, "lost": 1}]}]);
+        assert_eq!(answer["nodes"], expected);
+        assert!(answer["since"].as_str() <= answer["time"].as_str(), "{answer}");
+    }
+    let (status, refused) = behind.get("nodes", "alice-token").await;
+    assert!(
+        status == 403
+            && refused["detail"]
+                .as_str()
+                .unwrap()
+                .contains("list nodeflowexports"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

@@ -2,10 +2,14 @@
 
 use std::net::IpAddr;
 
-use weir_identity::exporters::{Attribution, ExporterKey, Exporters, Trust};
+use weir_identity::exporters::{Attribution, Exporter, ExporterKey, Exporters, Trust};
 use wire::{Protocol, Record, Summary};
 
 use crate::normalise;
+
+/// Open vSwitch numbers the sFlow agents of its bridges from 0. A number that no bridge has is
+/// some other agent's of the node, such as hsflowd's (100,000 by default).
+const SUB_AGENTS: u32 = 4_096;
 
 /// Whose a datagram is. A mark that OVS alone gives its records proves nothing on those
 /// that are not OVS's, and is none.
@@ -35,4 +39,24 @@ pub(super) fn attribute<'a>(
         attribution.claims = None;
     }
     attribution
+}
+
+/// Whether a datagram that comes from an exporter's node bears the mark that the exporter
+/// was given: other programs of a node send flows, too. One without a mark is not told from
+/// them.
+pub(super) fn bears_mark_of(summary: &Summary, exporter: &Exporter) -> bool {
+    match summary.protocol {
+        Protocol::Ipfix => exporter
+            .domain
+            .is_none_or(|domain| domain == summary.observation_domain),
+        Protocol::Sflow5 => {
+            let is_agent = exporter.agent.is_none_or(|agent| Some(agent) == summary.agent);
+            is_agent && summary.sub_agent < SUB_AGENTS
+        }
+        Protocol::NetFlow5 => exporter
+            .engine
+            .is_none_or(|engine| Some(engine) == summary.engine),
+        // Open vSwitch does not speak it.
+        Protocol::NetFlow9 => false,
+    }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use wire::Field;
 use wire::encode::Ipfix;
+use wire::{Field, Protocol};
 
 use super::*;
 use crate::metrics::Metrics;
@@ -189,4 +189,55 @@ fn a_datagram_of_several_domains_bears_the_mark_of_none_of_them() {
     assert_eq!(node(3, &[2, 2]).as_deref(), Some("node-b"));
     assert_eq!(node(3, &[1, 2]), None);
     assert_eq!(node(3, &[2, 1, 2]), None);
+}
+
+#[test]
+fn what_other_programs_of_a_node_send_and_lose_is_not_the_switchs() {
+    let mut decode = with_policy(ExporterPolicy::default());
+    let node: IpAddr = [192, 0, 2, 1].into();
+    let exporters = Exporters::new(vec![bridge("node-a", 1)], [(node, "node-a".into())].into_iter());
+    let mut send = |port: u16, domain: u32, sequence: u32, now_ms: u64| {
+        let message = Ipfix::new(0, sequence, domain).template(256, &[Field::iana(7, 2)]);
+        let session = Session::datagram((node, port).into());
+        let datagram = message.set(256, &[0, 80]).encode();
+        decode
+            .datagram(session, now_ms, &datagram, &exporters, &mut Vec::new())
+            .unwrap();
+    };
+    // Another program has gaps, and the switch has one.
+    for (n, sequence) in [(1, 0), (2, 1_000), (3, 2_000)] {
+        send(2_000, 9, sequence, n);
+    }
+    send(1_000, 1, 0, 4);
+    send(1_000, 1, 8, 5);
+    for n in 0..100_u32 {
+        send(2_000, 9, 2_001 + n, 100_000 + u64::from(n));
+        send(1_000, 1, 9 + n, 100_000 + u64::from(n));
+    }
+    decode.publish();
+    let nodes = decode.state.registry.nodes();
+    let [(name, reception)] = nodes.as_slice() else {
+        panic!("{nodes:?}")
+    };
+    let ipfix = reception.formats[Protocol::Ipfix as usize];
+    assert_eq!((&**name, ipfix.lost, ipfix.datagrams), ("node-a", 7, 102));
+    let (all, _) = decode.state.registry.all();
+    assert!(all[0].1.counters.lost > 1_900, "of the address all is counted");
+}
+
+#[test]
+fn an_sflow_agent_that_is_no_bridge_is_not_the_switch() {
+    let exporter = Exporter {
+        agent: Some([192, 0, 2, 1].into()),
+        ..bridge("node-a", 1)
+    };
+    for (sub_agent, is) in [(0, true), (3, true), (100_000, false)] {
+        let summary = Summary {
+            protocol: Protocol::Sflow5,
+            agent: exporter.agent,
+            sub_agent,
+            ..Summary::default()
+        };
+        assert_eq!(bears_mark_of(&summary, &exporter), is, "{sub_agent}");
+    }
 }

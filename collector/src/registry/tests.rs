@@ -115,3 +115,37 @@ fn who_meters_ingress_is_known_by_the_new_time_when_the_clock_was_set_back() {
     assert!(registry.meters_ingress(address(2), after + INGRESS_MS - 1));
     assert!(!registry.meters_ingress(address(2), after + INGRESS_MS));
 }
+
+#[test]
+fn what_workers_count_of_nodes_adds_up_by_node_and_format_whatever_address_it_came_from() {
+    let registry = Arc::<ExporterRegistry>::default();
+    let mut workers = [(); 2].map(|()| ExporterTally::new(Arc::clone(&registry)));
+    let summary = |protocol| wire::Summary {
+        protocol,
+        records: 1,
+        data_records: 4,
+        ..Default::default()
+    };
+    for (n, worker) in workers.iter_mut().enumerate() {
+        for (node, protocol) in [
+            ("a", Protocol::Ipfix),
+            ("b", Protocol::Sflow5),
+            ("a", Protocol::Ipfix),
+        ] {
+            let reception = worker.node(&node.into()).format(protocol);
+            reception.count(&summary(protocol), 10 - n as u64);
+        }
+        worker.node(&"b".into()).unproven_ms = 7;
+        worker.publish();
+    }
+    let [(a, mut of_a), (b, mut of_b)] = registry.nodes().try_into().unwrap();
+    assert_eq!((&*a, &*b), ("a", "b"));
+    let ipfix = *of_a.format(Protocol::Ipfix);
+    assert_eq!((ipfix.datagrams, ipfix.records, ipfix.sequenced), (4, 4, 16));
+    assert_eq!(ipfix.last_ms, 10, "the newest, whichever came last");
+    assert_eq!(
+        (of_b.format(Protocol::Sflow5).sequenced, of_b.unproven_ms),
+        (2, 7)
+    );
+    assert_eq!(*of_a.format(Protocol::Sflow5), Reception::default());
+}

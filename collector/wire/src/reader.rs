@@ -1,5 +1,6 @@
 //! A cursor over a datagram that reports absolute offsets. It owns bounds
-//! checks: nothing else in this crate slices bytes by number.
+//! checks: nothing else in this crate slices bytes by number, but for the flows of
+//! NetFlow v5, whose length is fixed.
 
 use crate::reject::Reject;
 

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use netflow_parser::static_versions::v5::V5;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use wire::encode::{Flow5, NetFlow5};
 use wire::{Attribute, AttributeValue, Decoder, Record, Reject, Summary};
 
@@ -182,4 +185,46 @@ fn a_datagram_cut_short_is_refused_and_one_with_more_octets_is_read() {
             found: 1
         })
     );
+}
+
+proptest! {
+    #[test]
+    fn flows_of_any_octets_are_read_as_another_parser_reads_them(
+        header in any::<[u8; 20]>(),
+        flows in vec(any::<[[u8; 16]; 3]>(), 1..=30),
+    ) {
+        let count = u16::try_from(flows.len()).expect("at most 30");
+        let octets = [&[0, 5], &count.to_be_bytes()[..], &header, &flows.concat().concat()].concat();
+        let (summary, records) = decode(&octets).expect("well-formed");
+        let (rest, theirs) = V5::parse_direct(&octets[2..]).expect("well-formed");
+        prop_assert!(rest.is_empty());
+        let said = &theirs.header;
+        prop_assert_eq!(summary.sequence, said.flow_sequence);
+        prop_assert_eq!(summary.engine, Some((said.engine_type, said.engine_id)));
+        prop_assert_eq!(records.len(), theirs.flowsets.len());
+        for (ours, theirs) in records.iter().zip(&theirs.flowsets) {
+            prop_assert_eq!(ours.src_addr, Some(theirs.src_addr.into()));
+            prop_assert_eq!(ours.dst_addr, Some(theirs.dst_addr.into()));
+            prop_assert_eq!(ours.in_if, Some(theirs.input.into()));
+            prop_assert_eq!(ours.out_if, Some(theirs.output.into()));
+            prop_assert_eq!(ours.packets, Some(theirs.d_pkts.into()));
+            prop_assert_eq!(ours.bytes, Some(theirs.d_octets.into()));
+            prop_assert_eq!(ours.tcp_flags, Some(theirs.tcp_flags.into()));
+            prop_assert_eq!(ours.ip_protocol, Some(theirs.protocol_number));
+            prop_assert_eq!(ours.tos, Some(theirs.tos));
+            prop_assert_eq!(ours.sampling.unwrap_or(0), u32::from(said.sampling_interval & 0x3fff));
+            if theirs.protocol_number != 1 {
+                prop_assert_eq!(ours.src_port, Some(theirs.src_port));
+                prop_assert_eq!(ours.dst_port, Some(theirs.dst_port));
+            }
+            let told = |attribute| match ours.attributes.iter().find(|told| told.0 == attribute) {
+                Some((_, AttributeValue::Unsigned(number))) => *number,
+                other => { assert!(other.is_none(), "{other:?}"); 0 }
+            };
+            prop_assert_eq!(told(Attribute::SrcAs), u64::from(theirs.src_as));
+            prop_assert_eq!(told(Attribute::DstAs), u64::from(theirs.dst_as));
+            prop_assert_eq!(told(Attribute::SrcPrefixLen), u64::from(theirs.src_mask));
+            prop_assert_eq!(told(Attribute::DstPrefixLen), u64::from(theirs.dst_mask));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::watcher::Event;
 use weir_api::{ExportProfile, ExportRollout, FlowExport, Network, NodeFlowExport};
 
@@ -33,4 +34,6 @@ pub enum WatchEvent {
     Rollout(Event<Guarded<ExportRollout>>),
     /// A revision that is kept.
     Revision(Event<Guarded<ControllerRevision>>),
+    /// An `EndpointSlice` of the collector's Service.
+    CollectorSlice(Event<Guarded<EndpointSlice>>),
 }

@@ -7,6 +7,7 @@ use crate::object::export;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
+use weir_api::condition::find;
 use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE};
 
 fn cluster(nodes: usize) -> ClusterState {
@@ -69,7 +70,15 @@ fn say_with(cluster: &ClusterState, write_error: &dyn Fn(&str) -> Option<String>
 }
 
 fn roll_up_at(cluster: &ClusterState, now: Timestamp) -> RollUp {
-    roll_up(cluster, &decide(cluster, now), &nothing_failed, DEADLINE, now)
+    let receptions = Receptions::default();
+    roll_up(
+        cluster,
+        &decide(cluster, now),
+        &receptions,
+        &nothing_failed,
+        DEADLINE,
+        now,
+    )
 }
 
 fn after(seconds: i64) -> Timestamp {
@@ -636,4 +645,28 @@ fn that_nodes_hold_what_they_export_is_told_where_any_does() {
         notice.warning && notice.note.contains("1 nodes keep"),
         "{notice:?}"
     );
+}
+
+#[test]
+fn that_names_of_pods_are_kept_from_others_is_told_until_a_profile_decides() {
+    let said = |cluster: &ClusterState| {
+        let conditions = roll_up_at(cluster, start()).conditions.unwrap();
+        let available = find(&conditions, AVAILABLE).unwrap();
+        available
+            .message
+            .contains("set ipfix.interfaceNames in an ExportProfile")
+    };
+    let mut cluster = cluster(1);
+    ask(&mut cluster);
+    assert!(!said(&cluster), "NetFlow has no names");
+    patch(&mut cluster, json!({"ipfix": {"collectors": ["192.0.2.9:4739"]}}));
+    assert!(said(&cluster));
+    for decided in [json!({"interfaceNames": true}), json!({"interfaceNames": false})] {
+        let profile = object(json!({"metadata": {"name": "p"}, "spec": {"ipfix": decided}}));
+        cluster.see(WatchEvent::Profile(Event::Apply(profile)));
+        assert!(!said(&cluster));
+    }
+    let undecided = object(json!({"metadata": {"name": "p"}, "spec": {"ipfix": {"sampling": 7}}}));
+    cluster.see(WatchEvent::Profile(Event::Apply(undecided)));
+    assert!(said(&cluster));
 }

@@ -31,6 +31,7 @@
 //! ```
 #![deny(missing_docs)]
 
+#[cfg(feature = "client")]
 pub mod client;
 pub mod error;
 pub mod framing;
@@ -42,6 +43,7 @@ pub mod session;
 pub mod value;
 pub mod view;
 
+#[cfg(feature = "client")]
 pub use client::{Client, Endpoint, EndpointError, Options, TlsFiles};
 pub use error::{ErrorCode, FailedAt, OvsdbError, TransactError};
 pub use operation::{Condition, Function, Mutation, Mutator, Operation, OperationResult, Row, Until};

@@ -4,9 +4,11 @@
 
 use crate::error::OvsdbError;
 use crate::value::NotationError;
-use jsonrpc_core::{Error, Id, Params};
+use jsonrpc_core::Error;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+pub use jsonrpc_core::{Id, Params};
 
 /// A message from the server.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,6 +129,15 @@ impl Refusal {
         }
     }
 
+    /// As it is written in a reply.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Refusal::Ovsdb(error) => json!({"error": error.code.to_string(), "details": error.details}),
+            Refusal::Rpc(error) => serde_json::to_value(error).unwrap_or_default(),
+            Refusal::Other(error) => error.clone(),
+        }
+    }
+
     /// The error in the terms of RFC 7047; what is in other terms becomes an unknown one.
     pub fn into_ovsdb(self) -> OvsdbError {
         match self {
@@ -138,9 +149,11 @@ impl Refusal {
 
 /// A request in bytes.
 pub fn request(method: &str, params: Params, id: &Id) -> Vec<u8> {
-    json!({"method": method, "params": Value::from(params), "id": id})
-        .to_string()
-        .into_bytes()
+    message([
+        ("method", json!(method)),
+        ("params", Value::from(params)),
+        ("id", json!(id)),
+    ])
 }
 
 /// A notification in bytes.
@@ -154,7 +167,13 @@ pub fn reply(id: &Id, outcome: Result<Value, Value>) -> Vec<u8> {
         Ok(result) => (result, Value::Null),
         Err(error) => (Value::Null, error),
     };
-    json!({"result": result, "error": error, "id": id})
+    message([("result", result), ("error", error), ("id", json!(id))])
+}
+
+/// `json!` would copy the values, which may be all rows of a database.
+fn message(members: [(&str, Value); 3]) -> Vec<u8> {
+    let members = members.map(|(name, value)| (name.to_owned(), value));
+    Value::Object(members.into_iter().collect())
         .to_string()
         .into_bytes()
 }

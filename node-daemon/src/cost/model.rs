@@ -5,12 +5,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use weir_api::export::ExportCost;
+use weir_api::export::{CostFigures, ExportCost};
 
 use super::{Rates, Sample};
 
 /// What the figures are an average of.
-const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_secs(60);
 
 /// A processor time that was not written down anew for so long is not known any more. OVS
 /// writes it every 5 s.
@@ -27,6 +27,10 @@ pub struct CostModel {
     told: Option<ExportCost>,
     /// What is told is of the daemon before this one.
     reported: bool,
+    /// What it was before the last change.
+    before: Option<CostFigures>,
+    /// The generation of the spec that is in force.
+    generation: Option<i64>,
     figures: [Steady; 4],
 }
 
@@ -37,8 +41,49 @@ impl CostModel {
         Self {
             told: reported,
             reported: reported.is_some(),
+            before: reported.and_then(|cost| cost.before),
             ..Self::default()
         }
+    }
+
+    /// Begins where nothing was exported, which cost this much.
+    pub fn beginning_after(idle: Option<ExportCost>) -> Self {
+        Self {
+            before: idle
+                .map(CostFigures::from)
+                .filter(|figures| *figures != CostFigures::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The spec is of this generation. What was told of another is what it cost before; what
+    /// the first was that is seen, nobody knows.
+    pub fn asked(&mut self, generation: Option<i64>) {
+        let known = std::mem::replace(&mut self.generation, generation);
+        if known.is_some() && known != generation {
+            self.before = self.told.map(CostFigures::from).or(self.before);
+            if let Some(told) = &mut self.told {
+                told.before = self.before;
+            }
+        }
+    }
+
+    /// The generation of the spec that its figures are of, if known.
+    pub fn generation(&self) -> Option<i64> {
+        self.generation
+    }
+
+    /// Rows are there again: counters began anew, and the figures stay until there is a
+    /// minute of new ones.
+    pub fn resume(&mut self) {
+        self.samples.clear();
+        self.reported = self.told.is_some();
+    }
+
+    /// Rows are gone for long: there are no figures, but what it cost before is known.
+    pub fn end(&mut self) {
+        self.samples.clear();
+        (self.told, self.figures) = (None, [Steady::default(); 4]);
     }
 
     /// Takes the newest sample in.
@@ -65,6 +110,7 @@ impl CostModel {
             datagrams_per_second: datagrams.tell(told.datagrams_per_second, rates.datagrams, at),
             send_errors_per_second: errors.tell(told.send_errors_per_second, rates.send_errors, at),
             lost_per_second: lost.tell(told.lost_per_second, rates.lost, at),
+            before: self.before,
         });
     }
 
@@ -253,6 +299,37 @@ mod tests {
             });
         }
         assert_eq!(model.latest().millicores, Some(0.0));
+    }
+
+    #[test]
+    fn what_it_was_before_the_last_change_is_told_beside_what_it_is() {
+        let start = Instant::now();
+        let mut model = CostModel::beginning_after(Some(ExportCost {
+            vswitchd_millicores: Some(40),
+            ..ExportCost::default()
+        }));
+        let tell = |model: &mut CostModel, generation, second: u64, sent| {
+            model.asked(Some(generation));
+            model.add(sample(start + Duration::from_secs(second), sent));
+            let cost = model.cost();
+            let before = cost.and_then(|cost| cost.before);
+            (
+                cost.and_then(|cost| cost.datagrams_per_second),
+                before.map(|before| (before.vswitchd_millicores, before.datagrams_per_second)),
+            )
+        };
+        tell(&mut model, 1, 0, 0);
+        let idle = Some((Some(40), None));
+        assert_eq!(tell(&mut model, 1, 30, 300), (Some(10), idle));
+        let first = Some((None, Some(10)));
+        assert_eq!(tell(&mut model, 2, 60, 600), (Some(10), first));
+        assert_eq!(tell(&mut model, 2, 120, 6_600), (Some(100), first));
+        assert_eq!(tell(&mut model, 3, 150, 9_600).1, Some((None, Some(100))));
+        // The daemon after this one tells it on, and takes nothing it finds for a change.
+        let mut next = CostModel::beginning_with(model.cost());
+        assert_eq!(tell(&mut next, 4, 200, 0).1, Some((None, Some(100))));
+        let unknown = CostModel::beginning_after(Some(ExportCost::default()));
+        assert_eq!(unknown.before, None);
     }
 
     #[test]

@@ -69,6 +69,20 @@ fn what_stays_over_the_budget_is_sampled_twice_as_coarsely_each_time() {
 }
 
 #[test]
+fn what_is_far_over_the_budget_is_sampled_much_more_coarsely_at_the_second_look() {
+    let mut bench = Bench::new(BudgetAction::Throttle);
+    assert_eq!(bench.measure(1, 1_001.0, 0.0), 1, "that may be a moment");
+    assert_eq!(bench.measure(1, 1_001.0, 0.0), 8);
+    assert_eq!(bench.governor.cause(), Some(BudgetFigure::Processor));
+    assert_eq!(bench.measure(1, 1_001.0, 0.0), 8, "what was done is given time");
+    let mut bench = Bench::new(BudgetAction::Throttle);
+    bench.measure(1, 1_001.0, 0.0);
+    bench.measure(1, 400.0, 0.0);
+    assert_eq!(bench.measure(1, 1_001.0, 0.0), 1, "twice, not in a row");
+    assert_eq!(bench.measure(1, 800.0, 0.0), 1, "over, and not far");
+}
+
+#[test]
 fn lost_packets_end_a_storm_within_twenty_seconds() {
     let mut bench = Bench::new(BudgetAction::Throttle);
     assert_eq!(bench.measure(4, 5_000.0, 1_000.0), 250, "the floor of 100,000");

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use ovsdb::{Datum, ErrorCode, FailedAt, Link, OvsdbError};
 use weir_api::condition::find;
-use weir_api::export::{APPLIED, Budget, BudgetAction, CONFLICT, EXPORTING, ExportCost, THROTTLED, reason};
+use weir_api::export::{
+    APPLIED, Budget, BudgetAction, CONFLICT, EXPORTING, ExportCost, SWITCH_ALIVE, THROTTLED, reason,
+};
 use weir_api::{BridgeExport, Protocol};
 
 use super::*;
@@ -532,4 +534,29 @@ fn a_virtual_observation_id_set_by_others_is_healed_once() {
     let mut keys = row["other_config"].string_pairs();
     assert!(keys.all(|(key, _)| key != "virtual_obs_id"));
     assert_eq!(bench.reconciler.drift_healed(), 1);
+}
+
+#[test]
+fn a_running_switch_whose_pid_file_is_out_of_sight_is_unknown_and_its_export_is_believed() {
+    let mut bench = Bench::new(&["br-int"], everything());
+    bench.settle();
+    bench.take_over();
+    bench.reconciler.saw_switch(SwitchProcess::Dead);
+    let status = bench.settle();
+    assert_eq!(
+        reason_of(&status, SWITCH_ALIVE),
+        ("False", reason::SWITCH_NOT_RUNNING)
+    );
+    // The next change is taken over all the same.
+    bench.desired = desired(2, vec![bridge("br-int", &[Protocol::NetFlow], TARGET)]);
+    bench.settle();
+    bench.take_over();
+    let status = bench.settle();
+    assert_eq!(
+        reason_of(&status, SWITCH_ALIVE),
+        ("Unknown", reason::PID_FILE_NOT_LOCKED)
+    );
+    assert_eq!(reason_of(&status, EXPORTING), ("True", reason::EXPORTING));
+    bench.reconciler.saw_switch(SwitchProcess::Alive);
+    assert_eq!(reason_of(&bench.settle(), SWITCH_ALIVE).0, "True");
 }

@@ -164,3 +164,25 @@ fn another_factor_of_the_governor_is_written_at_once_whatever_was_written_before
     assert!(wait(&pace, Difference::Transition, now) > 50.0);
     assert_eq!(pace.due(Difference::Throttle, now), Some(now));
 }
+
+#[test]
+fn a_figure_that_becomes_known_is_written_at_once_and_one_that_changes_is_not() {
+    let with = |millicores| NodeFlowExportStatus {
+        cost: Some(weir_api::export::ExportCost {
+            vswitchd_millicores: millicores,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let none = NodeFlowExportStatus::default();
+    assert_eq!(difference(Some(&none), &with(None)), Difference::Transition);
+    assert_eq!(
+        difference(Some(&with(None)), &with(Some(4))),
+        Difference::Transition
+    );
+    assert_eq!(
+        difference(Some(&with(Some(4))), &with(Some(9))),
+        Difference::Detail
+    );
+    assert_eq!(difference(Some(&with(Some(9))), &none), Difference::Transition);
+}

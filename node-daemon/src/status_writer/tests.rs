@@ -15,7 +15,7 @@ use crate::cost::{CostModel, Look, Measurement, ProcessorTime, Sample};
 use crate::desired::Desired;
 use crate::fixture::{Model, bridge, schema, spec};
 use crate::reconcile::Reconciler;
-use crate::run_folder::SwitchProcess;
+use crate::switch_state::SwitchProcess;
 use crate::tables::table;
 
 /// A tenth of a fleet of a thousand, which has a tenth of its 20 writes a second.

@@ -194,6 +194,15 @@ impl Switch {
         ]);
     }
 
+    /// IPFIX datagrams that a bridge has sent, as the switch counts.
+    pub fn ipfix_sent(&self, bridge: &str) -> Option<u64> {
+        let mut command = self.command("ovs-ofctl");
+        let output = command.args(["dump-ipfix-bridge", bridge]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let number = text.split("tx pkts=").nth(1)?;
+        number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+
     /// The row that a bridge refers to; empty when there is none.
     pub fn on_bridge(&self, bridge: &str, column: &str) -> String {
         self.vsctl(&["--if-exists", "get", "bridge", bridge, column])

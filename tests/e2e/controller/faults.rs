@@ -169,7 +169,18 @@ fn daemons_that_fail_together_write_little(cluster: &mut Cluster) -> Result<()> 
     cluster.wait_condition(NETWORK, "FlowExportAvailable", "True", &[&all])?;
     daemons_rest(cluster)?;
 
-    // The API server refuses what they say: a second attempt, then minutes.
+    refused_daemons(cluster, &daemons, &nodes[0])?;
+    daemons.set(DatabaseMode::Up)?;
+    // Databases that come and go: gaps of 1, 3, 9, 27 and then 60 to 120 s, give or take a
+    // third, leave five reports at most.
+    let writes = FailureWindow::begin(cluster)?;
+    daemons.set(DatabaseMode::Flap)?;
+    writes.end(cluster, 5)?;
+    daemons.stop(DEADLINE)
+}
+
+/// The API server refuses what they say: a second attempt, then minutes.
+fn refused_daemons(cluster: &Cluster, daemons: &SimulatedNodes, node: &str) -> Result<()> {
     let policy = POLICY.replace("[nodeflowexports]", "[nodeflowexports/status]");
     let of_all = policy.replace(
         r#"request.userInfo.username.endsWith(":weir-controller")"#,
@@ -177,31 +188,45 @@ fn daemons_that_fail_together_write_little(cluster: &mut Cluster) -> Result<()> 
     );
     cluster.kube.apply(&of_all)?;
     wait_until("the policy to be in force", DEADLINE, || {
-        Ok(report(cluster, &nodes[0]).is_err_and(|refused| format!("{refused:#}").contains("nobody may")))
+        Ok(report(cluster, node).is_err_and(|refused| format!("{refused:#}").contains("nobody may")))
     })?;
-    let before = daemons_asked(cluster)?;
+    let writes = FailureWindow::begin(cluster)?;
     daemons.set(DatabaseMode::Down)?;
-    let began = Instant::now();
-    thread::sleep(WINDOW);
-    let writes = daemons_asked(cluster)?.since(before).writes;
-    let (seconds, most) = (began.elapsed().as_secs(), 2 * DAEMONS as u64);
-    ensure!(writes <= most + share(seconds), "{writes} writes in {seconds} s");
+    let writes = writes.end(cluster, 2)?;
     ensure!(writes > 0, "they gave up");
     for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
         cluster.kube.kubectl(&["delete", kind, "refuse"])?;
     }
-    daemons.set(DatabaseMode::Up)?;
+    Ok(())
+}
 
-    // Databases that come and go: the news of the first turns, then ever less.
-    let before = daemons_asked(cluster)?;
-    daemons.set(DatabaseMode::Flap)?;
-    let began = Instant::now();
-    thread::sleep(WINDOW);
-    let writes = daemons_asked(cluster)?.since(before).writes;
-    // Gaps of 1, 3, 9, 27 and then 60 to 120 s, give or take a third, leave five at most.
-    let (seconds, most) = (began.elapsed().as_secs(), 5 * DAEMONS as u64);
-    ensure!(writes <= most + share(seconds), "{writes} writes in {seconds} s");
-    daemons.stop(DEADLINE)
+/// A failure that is watched for a [`WINDOW`].
+struct FailureWindow {
+    began: Instant,
+    before: RequestCounts,
+}
+
+impl FailureWindow {
+    fn begin(cluster: &Cluster) -> Result<Self> {
+        Ok(Self {
+            before: daemons_asked(cluster)?,
+            began: Instant::now(),
+        })
+    }
+
+    /// What the daemons have tried to write: so much each, and their share of what a thousand
+    /// may write in a second.
+    fn end(self, cluster: &Cluster, each: u64) -> Result<u64> {
+        thread::sleep(WINDOW);
+        let writes = daemons_asked(cluster)?.since(self.before).writes;
+        let seconds = self.began.elapsed().as_secs();
+        let most = each * DAEMONS as u64 + share(seconds);
+        ensure!(
+            writes <= most,
+            "{writes} writes in {seconds} s, {most} are the most"
+        );
+        Ok(writes)
+    }
 }
 
 /// Of what a thousand may write in so many seconds, the part of so few.

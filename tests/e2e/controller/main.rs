@@ -7,6 +7,7 @@ use weir_lab::{Options, harness::Suite};
 
 mod cluster;
 mod faults;
+mod received;
 mod rollouts;
 mod sources;
 mod states;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         .cases(sources::CASES)
         .cases(rollouts::CASES)
         .cases(faults::CASES)
+        .cases(received::CASES)
         .cases(upgrade::CASES)
         .run(options)
 }

@@ -38,6 +38,10 @@ pub const CASES: &[Case<Stage>] = &[
         "a node's token writes the report of its own node and of no other",
         authority::a_node_reports_of_itself_alone,
     ),
+    Case::new(
+        "a token of a node that is gone writes no report of another of its name",
+        authority::a_node_of_the_same_name_is_another,
+    ),
     Case::new("each right that is given is used", authority::each_right_is_used),
     Case::new(
         "weir install prints what the overlays hold",
@@ -50,6 +54,10 @@ pub const CASES: &[Case<Stage>] = &[
     Case::new(
         "what weir doctor advises leaves images and others' fields alone",
         command::the_remedy_leaves_images_and_others_fields_alone,
+    ),
+    Case::new(
+        "the gate's image is of the node daemon's registry and version, and mounts that stay are named",
+        command::the_gate_comes_from_where_the_node_daemon_does,
     ),
     Case::new(
         "weir doctor judges what may be read and nothing else",

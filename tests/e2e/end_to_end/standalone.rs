@@ -33,6 +33,10 @@ pub const CASES: &[Case<Stage>] = &[
         "the units of systemd export from a host, collect there and leave nothing behind",
         units_are_the_whole_street,
     ),
+    Case::new(
+        "the units of systemd export through the gate and leave nothing behind",
+        units_with_the_gate_export,
+    ),
     Case::new("weir status shows files and clusters", status_shows_both),
 ];
 
@@ -289,7 +293,9 @@ fn of_unit(node: &Node, unit: &str, environment: &str, places: &[(&str, &str)]) 
             .fold(text, |text, (there, here)| text.replace(there, here))
     };
     let text = moved(fs::read_to_string(folder.join(unit))?).replace("\\\n", " ");
-    let line = text.lines().find_map(|line| line.strip_prefix("ExecStart="));
+    // A drop-in takes the unit's command away by an empty one first.
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("ExecStart="));
+    let line = lines.find(|line| !line.is_empty());
     let mut line = line.context("a command")?.to_owned();
     let environment = moved(fs::read_to_string(folder.join(environment))?);
     for (name, value) in environment.lines().filter_map(|line| line.split_once('=')) {
@@ -307,17 +313,52 @@ fn of_unit(node: &Node, unit: &str, environment: &str, places: &[(&str, &str)]) 
     Ok(command)
 }
 
-fn units_are_the_whole_street(stage: &mut Stage) -> Result<()> {
-    let (client, web) = records::pods(stage)?;
-    let node = lone_node(stage)?;
+/// The files of a host, with the node's address in them.
+fn files_of_a_host(stage: &Stage, address: &str) -> Result<PathBuf> {
     let folder = stage.lab.directory().join("host");
     fs::create_dir_all(folder.join("state"))?;
     let network = fs::read_to_string(manifests().join("openstack-host/network.yaml"))?;
-    let address = node.addresses().internal().to_string();
     fs::write(
         folder.join("network.yaml"),
-        network.replace("192.0.2.11", &address),
+        network.replace("192.0.2.11", address),
     )?;
+    Ok(folder)
+}
+
+fn units_with_the_gate_export(stage: &mut Stage) -> Result<()> {
+    let node = lone_node(stage)?;
+    let address = node.addresses().internal().to_string();
+    let folder = files_of_a_host(stage, &address)?;
+    let socket = folder.join("gate.sock").display().to_string();
+    let places = [
+        ("/etc/weir", text(&folder)),
+        ("/run/weir-gate/gate.sock", socket.as_str()),
+        ("unix:/run/openvswitch/db.sock", &node.ovsdb_remote()),
+        // The lab is root's.
+        ("WEIR_NODE_UID=998", "WEIR_NODE_UID=0"),
+        ("192.0.2.11", address.as_str()),
+        ("%H", "node-a"),
+        ("127.0.0.1:9090", "127.0.0.1:9191"),
+    ];
+    let mut gate = of_unit(&node, "weir-ovsdb-gate.service", "gate.env", &places)?;
+    let gate = node.spawn("weir-ovsdb-gate-unit", &mut gate)?;
+    let mut daemon = of_unit(&node, "weir-node.service.d/gate.conf", "node.env", &places)?;
+    let daemon = node.spawn("weir-node-behind-the-gate", &mut daemon)?;
+    wait_targets(&node, "ipfix", &[&format!("{address}:4739")])?;
+    ensure!(daemon.terminate(DEADLINE)?.success() && gate.terminate(DEADLINE)?.success());
+    ensure!(
+        TABLES
+            .iter()
+            .all(|table| rows(&node, table).is_ok_and(|rows| rows.is_empty()))
+    );
+    stage.start_daemon("node-a")
+}
+
+fn units_are_the_whole_street(stage: &mut Stage) -> Result<()> {
+    let (client, web) = records::pods(stage)?;
+    let node = lone_node(stage)?;
+    let address = node.addresses().internal().to_string();
+    let folder = files_of_a_host(stage, &address)?;
     let (etc, state) = (
         text(&folder).to_owned(),
         folder.join("state").display().to_string(),

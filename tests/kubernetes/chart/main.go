@@ -149,6 +149,7 @@ func functions(templates *template.Template) template.FuncMap {
 			}
 			return value
 		},
+		"fail": func(why string) (string, error) { return "", fmt.Errorf("%s", why) },
 		"list": func(items ...any) []any { return items },
 		"dict": func(pairs ...string) map[string]any {
 			made := map[string]any{}

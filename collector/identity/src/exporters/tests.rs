@@ -61,7 +61,10 @@ fn a_nodes_address_outranks_the_mark_of_another() {
     assert_eq!(node(None, "10.0.0.1").as_deref(), Some("a"));
     let table = table();
     let found = table.resolve(Some(ExporterKey::Domain(2)), address("10.0.0.1"), &trust());
-    assert_eq!((found.standing, found.claims), (Standing::Node, Some("b")));
+    assert_eq!(
+        (found.standing, found.claims),
+        (Standing::Node, Some(&"b".into()))
+    );
 }
 
 #[test]
@@ -75,7 +78,10 @@ fn a_stranger_is_no_node_whatever_mark_it_bears() {
     }
     let table = table();
     let found = table.resolve(Some(ExporterKey::Domain(1)), address("203.0.113.1"), &trust());
-    assert_eq!((found.standing, found.claims), (Standing::Stranger, Some("a")));
+    assert_eq!(
+        (found.standing, found.claims),
+        (Standing::Stranger, Some(&"a".into()))
+    );
     let found = table.resolve(Some(ExporterKey::Domain(99)), address("203.0.113.1"), &trust());
     assert_eq!(found.claims, None, "nobody has that mark");
 }

@@ -1,6 +1,7 @@
 //! Whose word counts: where a datagram came from, and what that proves.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -45,7 +46,7 @@ pub struct Attribution<'a> {
     /// What its source address proves.
     pub standing: Standing,
     /// The node whose mark it bears without coming from it.
-    pub claims: Option<&'a str>,
+    pub claims: Option<&'a Arc<str>>,
 }
 
 impl Attribution<'_> {

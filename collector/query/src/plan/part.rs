@@ -67,12 +67,11 @@ impl Part {
         ))
     }
 
-    /// The steps that read it; work is `spread` over threads where one of them reads alone.
+    /// The steps that read it; work is spread over threads where one of them would read alone.
     /// Rows that `beyond` excludes need not be read; it is of the columns of the scan.
     pub(super) fn steps(
         &self,
         context: &ScanContext,
-        spread: bool,
         beyond: Option<&Arc<DynamicFilterPhysicalExpr>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut steps = Vec::new();
@@ -82,11 +81,11 @@ impl Part {
             let beyond = beyond.map(|beyond| reassign_expr_columns(Arc::clone(beyond) as _, &schema));
             let predicate = conjunction_opt(told.into_iter().chain(beyond.transpose()?));
             let read = self.read(&left);
-            if let Some(files) = self.rows.files(context, predicate, &read, spread)? {
+            if let Some(files) = self.rows.files(context, predicate, &read)? {
                 steps.push(self.shown(files, &left)?);
             }
             let all: Vec<&Expr> = conditions.iter().collect();
-            if let Some(memory) = self.rows.memory(context, &self.read(&all), spread)? {
+            if let Some(memory) = self.rows.memory(context, &self.read(&all))? {
                 steps.push(self.shown(memory, &all)?);
             }
         }

@@ -76,7 +76,6 @@ impl SegmentScan {
         context: &ScanContext,
         predicate: Option<Arc<dyn PhysicalExpr>>,
         columns: &[usize],
-        spread: bool,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if self.segments.is_empty() {
             return Ok(None);
@@ -94,9 +93,6 @@ impl SegmentScan {
             .with_projection_indices(Some(columns.to_vec()))?
             .build();
         let files: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
-        if !spread {
-            return Ok(Some(files));
-        }
         // Large files are divided, so that each thread reads as much as the others.
         let divided = files.repartitioned(context.threads, &context.options)?;
         spread_over(divided.unwrap_or(files), context.threads).map(Some)
@@ -124,7 +120,6 @@ impl SegmentScan {
         &self,
         context: &ScanContext,
         columns: &[usize],
-        spread: bool,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if self.memory.is_empty() {
             return Ok(None);
@@ -132,8 +127,7 @@ impl SegmentScan {
         let schema = Arc::new(self.schema.project(columns)?);
         let batches = self.memory.iter().filter_map(|batch| read(batch, &schema));
         let memory = MemorySourceConfig::try_new_exec(&[batches.collect()], schema, None)?;
-        let wanted = if spread { context.threads } else { 1 };
-        spread_over(memory, wanted).map(Some)
+        spread_over(memory, context.threads).map(Some)
     }
 }
 

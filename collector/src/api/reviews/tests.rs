@@ -14,7 +14,7 @@ use super::*;
 pub type Asked = Arc<Mutex<BTreeMap<String, usize>>>;
 
 /// Knows `alice`, who may get the pods of shop and cart, `root`, who may get all,
-/// and `nobody`.
+/// `operator`, who may list the `NodeFlowExport`s, and `nobody`.
 pub async fn server() -> (Reviews, Asked) {
     let asked = Asked::default();
     let routes = Router::new()
@@ -54,6 +54,14 @@ async fn access_review(State(asked): State<Asked>, Json(mut review): Json<Value>
     let spec = &review["spec"];
     assert_eq!(spec["groups"], json!(["staff"]));
     let what = &spec["resourceAttributes"];
+    if what["resource"] == "nodeflowexports" {
+        assert_eq!(
+            (&what["verb"], &what["group"]),
+            (&json!("list"), &json!("weir.dev"))
+        );
+        review["status"] = json!({"allowed": spec["user"] == "operator"});
+        return Json(review);
+    }
     assert_eq!(
         (&what["verb"], &what["resource"]),
         (&json!("get"), &json!("pods"))

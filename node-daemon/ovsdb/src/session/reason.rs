@@ -69,6 +69,8 @@ impl SessionError {
             Refusal::Ovsdb(error) if error.code == ErrorCode::UnknownDatabase => {
                 SessionError::UnknownDatabase(database.to_owned())
             }
+            // Who stands between tells that the server is out of reach: as if the connection broke.
+            Refusal::Ovsdb(error) if error.code == ErrorCode::IoError => SessionError::Io(error.details),
             refusal => SessionError::Refused {
                 method: "get_schema",
                 refusal: refusal.to_string(),

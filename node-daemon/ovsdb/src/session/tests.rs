@@ -305,6 +305,24 @@ fn a_found_transaction_keeps_the_rows_and_brings_only_what_changed() {
 }
 
 #[test]
+fn a_server_out_of_reach_behind_another_is_gone_on_with_where_it_was() {
+    let mut script = Script::synced();
+    script.update3(8, named("insert", 2, "two"));
+    script.hang_up();
+    script.advance(SECOND);
+    script.connect();
+    script.refuse(
+        "get_schema",
+        json!({"error": "I/O error", "details": "OVSDB cannot be reached"}),
+    );
+    assert_eq!(script.down().0, "connection broken: OVSDB cannot be reached");
+    script.advance(2 * SECOND);
+    let request = script.sync(true, 9, json!({}));
+    assert_eq!(request["params"][3], uuid(8));
+    assert_eq!(script.session.view().syncs, 1);
+}
+
+#[test]
 fn a_transaction_that_is_not_found_purges_the_rows() {
     let mut script = Script::synced();
     script.hang_up();

@@ -174,6 +174,68 @@ pub fn a_node_reports_of_itself_alone(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
+/// A machine that is gone leaves a token, and another takes its name.
+pub fn a_node_of_the_same_name_is_another(stage: &mut Stage) -> Result<()> {
+    const NODE: &str = "reborn";
+    let begin = || -> Result<()> {
+        stage
+            .kube
+            .apply("{apiVersion: v1, kind: Node, metadata: {name: reborn}}")?;
+        wait_until("an object of the node", DEADLINE, || {
+            let uid = stage.kube.object(&["node", NODE])?["metadata"]["uid"].clone();
+            let owners = stage.kube.object(&["nodeflowexport", NODE])?["metadata"]["ownerReferences"].clone();
+            ensure!(owners[0]["uid"] == uid, "{owners} is not {uid}");
+            Ok(true)
+        })
+    };
+    let end = || -> Result<()> {
+        stage.kube.kubectl(&["delete", "node", NODE])?;
+        let object = format!("nodeflowexport/{NODE}");
+        let gone = ["wait", "--for=delete", &object, "--timeout=30s"];
+        stage.kube.kubectl(&gone).map(drop)
+    };
+    let token = |file: &str| -> Result<_> {
+        let kubeconfig = stage.kube.pod_kubeconfig(NODE_NAMESPACE, NODE_ACCOUNT, NODE)?;
+        let own = stage.lab.directory().join(file);
+        fs::copy(kubeconfig, &own)?;
+        Ok(own)
+    };
+    let unnamed = token("token-without-uid")?;
+    begin()?;
+    let (code, answer) = report(stage, &unnamed, NODE, MERGE)?;
+    ensure!(
+        code == 403 && answer.contains("which names no uid") && answer.contains("a pod made anew"),
+        "{code} {answer}"
+    );
+    let old = token("token-of-the-first")?;
+    let (code, answer) = report(stage, &old, NODE, MERGE)?;
+    ensure!(code == 200, "{code} {answer}");
+    end()?;
+    begin()?;
+    for form in [MERGE, APPLY] {
+        let (code, answer) = report(stage, &old, NODE, form)?;
+        ensure!(
+            code == 403 && answer.contains("another node of the name reborn"),
+            "{form}: {code} {answer}"
+        );
+    }
+    let new = token("token-of-the-second")?;
+    let (code, answer) = report(stage, &new, NODE, MERGE)?;
+    ensure!(code == 200, "{code} {answer}");
+    end()?;
+    let pod = format!("{NODE_ACCOUNT}-{NODE}");
+    let delete = [
+        "delete",
+        "pod",
+        "-n",
+        NODE_NAMESPACE,
+        &pod,
+        "--grace-period=0",
+        "--force",
+    ];
+    stage.kube.kubectl(&delete).map(drop)
+}
+
 /// Tries to write a node's report, without doing it; the code and the text of the answer.
 fn report(stage: &Stage, kubeconfig: &Path, node: &str, form: &str) -> Result<(u16, String)> {
     let config: Value = serde_json::from_str(&fs::read_to_string(kubeconfig)?)?;

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use weir_lab::{harness::Case, product, program, wait_until};
 
-use super::platforms::{OVERLAYS, define_foreign, objects, parse};
-use crate::stage::{DEADLINE, NAMESPACE, NODE_NAMESPACE, Stage};
+use super::platforms::{OVERLAYS, define_foreign, objects_of, parse, with_components};
+use crate::stage::{DEADLINE, NAMESPACE, NODE_NAMESPACE, Stage, manifests};
 
 /// These leave nothing of the stage for others.
 pub const LAST: &[Case<Stage>] = &[Case::new(
@@ -52,13 +52,22 @@ fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
 
 pub fn install_prints_the_overlays(stage: &mut Stage) -> Result<()> {
     define_foreign(stage)?;
-    for overlay in OVERLAYS {
-        let (code, text) = weir(stage, &["install", "--platform", overlay, "--print"])?;
+    for (overlay, gate) in OVERLAYS
+        .into_iter()
+        .flat_map(|overlay| [(overlay, false), (overlay, true)])
+    {
+        let gate_option = format!("--gate={gate}");
+        let arguments = ["install", "--platform", overlay, "--print", &gate_option];
+        let (code, text) = weir(stage, &arguments)?;
         ensure!(code == 0, "{text}");
         let mut read = stage.kube.command();
         read.args(["create", "--dry-run=client", "-o", "json", "-f", "-"]);
         let printed = by_name(parse(&program::read_with_input(&mut read, &text)?)?);
-        let expected = by_name(objects(stage, overlay)?);
+        let expected = match gate {
+            true => with_components(stage, overlay, &["gate"])?,
+            false => manifests().join("overlays").join(overlay),
+        };
+        let expected = by_name(objects_of(stage, &expected)?);
         for (name, object) in &expected {
             let other = printed
                 .get(name)
@@ -188,6 +197,49 @@ pub fn the_remedy_leaves_images_and_others_fields_alone(stage: &mut Stage) -> Re
     ensure!(code == 0, "{said}");
     let found = image(stage, "daemonset/weir-node", NODE_NAMESPACE)?;
     ensure!(found == "other.example/weir-node:1.2", "{found}");
+    Ok(())
+}
+
+/// The lab is installed by `kubectl apply`, whose mount no other takes away.
+pub fn the_gate_comes_from_where_the_node_daemon_does(stage: &mut Stage) -> Result<()> {
+    let install =
+        |stage: &Stage, more: &[&str]| weir(stage, &[&["install", "--apply", "--force"], more].concat());
+    let (code, said) = install(
+        stage,
+        &[
+            "--gate=false",
+            "--registry",
+            "registry.example/weir",
+            "--tag",
+            "1.2",
+        ],
+    )?;
+    ensure!(code == 0, "{said}");
+    let (code, said) = install(stage, &["--gate"])?;
+    ensure!(
+        code == 1
+            && said.contains(
+                "daemonset/weir-node still has the mount /var/run/openvswitch in container weir-node"
+            ),
+        "{code} {said}"
+    );
+    let daemon = stage
+        .kube
+        .object(&["daemonset/weir-node", "-n", NODE_NAMESPACE])?;
+    let gate = &daemon["spec"]["template"]["spec"]["initContainers"][0];
+    ensure!(
+        gate["image"] == "registry.example/weir/weir-ovsdb-gate:1.2",
+        "{gate}"
+    );
+    ensure!(gate["restartPolicy"] == "Always", "{gate}");
+    // As the remedy says.
+    stage
+        .kube
+        .kubectl(&["delete", "daemonset/weir-node", "-n", NODE_NAMESPACE])?;
+    let (code, said) = install(stage, &["--gate", "--tag", "1.2"])?;
+    ensure!(code == 0 && !said.contains("still has"), "{code} {said}");
+    let (code, said) = install(stage, &["--gate=false"])?;
+    ensure!(code == 0 && !said.contains("still has"), "{code} {said}");
     Ok(())
 }
 

@@ -3,7 +3,10 @@
 //! objects) is defined here without a schema: that such objects are taken says that they
 //! are well-formed, not that their own controllers like them.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -12,7 +15,8 @@ use weir_lab::{product, program, wait_until};
 use crate::stage::{DEADLINE, NAMESPACE, NODE_NAMESPACE, Stage, manifests};
 
 pub const OVERLAYS: [&str; 4] = ["kubernetes", "openshift", "kube-ovn", "antrea"];
-const COMPONENTS: [&str; 5] = [
+const COMPONENTS: [&str; 6] = [
+    "gate",
     "disruption-budgets",
     "network-policies",
     "monitoring",
@@ -65,17 +69,18 @@ pub fn define_foreign(stage: &Stage) -> Result<()> {
 }
 
 /// A copy of the manifests with a kustomization beside them, as a user writes one.
-fn with_components(stage: &Stage, overlay: &str) -> Result<PathBuf> {
+pub fn with_components(stage: &Stage, overlay: &str, components: &[&str]) -> Result<PathBuf> {
     let folder = stage.lab.directory().join("platforms");
     fs::create_dir_all(&folder)?;
     if !folder.join("manifests").exists() {
         program::read(program::command("cp")?.arg("-r").arg(manifests()).arg(&folder))?;
     }
-    let own = folder.join(overlay);
+    let own = folder.join(format!("{overlay}-{}", components.len()));
     fs::create_dir_all(&own)?;
-    let components = COMPONENTS
+    let components: String = components
+        .iter()
         .map(|name| format!("- ../manifests/components/{name}\n"))
-        .concat();
+        .collect();
     fs::write(
         own.join("kustomization.yaml"),
         format!("resources:\n- ../manifests/overlays/{overlay}\ncomponents:\n{components}"),
@@ -86,7 +91,9 @@ fn with_components(stage: &Stage, overlay: &str) -> Result<PathBuf> {
 pub fn every_overlay_is_accepted(stage: &mut Stage) -> Result<()> {
     define_foreign(stage)?;
     for overlay in OVERLAYS {
-        let folder = with_components(stage, overlay)?.display().to_string();
+        let folder = with_components(stage, overlay, &COMPONENTS)?
+            .display()
+            .to_string();
         let dry = ["apply", "-k", &folder, "--dry-run=server"];
         let answer = stage.kube.kubectl(&dry).with_context(|| overlay.to_owned())?;
         for object in [
@@ -136,7 +143,12 @@ fn definitions() -> Result<Vec<String>> {
 
 /// The objects of an overlay.
 pub fn objects(stage: &Stage, overlay: &str) -> Result<Vec<Value>> {
-    let folder = manifests().join("overlays").join(overlay).display().to_string();
+    objects_of(stage, &manifests().join("overlays").join(overlay))
+}
+
+/// The objects of a kustomization.
+pub fn objects_of(stage: &Stage, folder: &Path) -> Result<Vec<Value>> {
+    let folder = folder.display().to_string();
     // Not applied: that would show what is there already, too.
     let dry = ["create", "-k", &folder, "--dry-run=client", "-o", "json"];
     parse(&stage.kube.kubectl(&dry)?)
@@ -241,11 +253,16 @@ pub fn openshift_keeps_its_own(stage: &mut Stage) -> Result<()> {
 pub fn pods_meet_the_level_of_their_namespace(stage: &mut Stage) -> Result<()> {
     for overlay in OVERLAYS {
         define_foreign(stage)?;
-        let objects = objects(stage, overlay)?;
+        let mut objects = objects(stage, overlay)?;
+        let gated = objects_of(stage, &with_components(stage, overlay, &["gate"])?)?;
+        let mut gated = find(&gated, "DaemonSet", "weir-node")?.clone();
+        gated["metadata"]["name"] = json!("weir-node behind the gate");
+        objects.push(gated);
         for (kind, name, namespace, admitted) in [
             ("Deployment", "weir-controller", NAMESPACE, true),
             ("Deployment", "weir-collector", NAMESPACE, true),
             ("DaemonSet", "weir-node", NODE_NAMESPACE, true),
+            ("DaemonSet", "weir-node behind the gate", NODE_NAMESPACE, true),
             ("DaemonSet", "weir-node", NAMESPACE, false),
         ] {
             let outcome = admit(stage, find(&objects, kind, name)?, namespace);

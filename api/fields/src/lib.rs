@@ -3,7 +3,10 @@
 //! Names are snake_case; the source side is bare, the destination side has
 //! `dst_`. An unknown string is `""`, never null. From this table come the JSON
 //! names, the columns of the store ([`Column`]), the identifiers of the filter
-//! language and `docs/fields.md`.
+//! language and `docs/fields.md`. A crate of its own, without dependencies, so that pure
+//! crates know fields without the resources of `weir-api`, which shows it as `fields`.
+
+#![deny(missing_docs)]
 
 use FieldKind::{Address, Bool, Enum, EnumList, Mac, Map, String, Timestamp, Unsigned};
 

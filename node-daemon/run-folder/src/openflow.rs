@@ -2,6 +2,8 @@
 //! bridge's IPFIX (`NXST_IPFIX_BRIDGE`, OVS 2.6; `include/openvswitch/ofp-msgs.h`,
 //! `nx_ipfix_stats_reply` in `nicira-ext.h`). Pure.
 
+use serde::{Deserialize, Serialize};
+
 const VERSION: u8 = 1;
 const HELLO: u8 = 0;
 const STATS_REQUEST: u8 = 16;
@@ -19,7 +21,7 @@ const TX_ERRORS: usize = 9;
 pub const HEADER: usize = 8;
 
 /// What a bridge's IPFIX has sent since its row was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpfixCounters {
     /// Datagrams that left.
     pub sent: u64,

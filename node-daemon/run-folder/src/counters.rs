@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::openflow::{self, HEADER, IpfixCounters};
-use crate::run_folder::switch_pid;
+use crate::openflow::{self, HEADER, IpfixCounters};
+use crate::state::RunFolder;
 
 /// Longest wait for one answer.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -21,13 +21,33 @@ const MOST_MESSAGES: usize = 16;
 /// Bytes of an answer on the control socket.
 const MOST_BYTES: usize = 1 << 20;
 
-/// What a bridge's IPFIX has sent.
-///
-/// # Errors
-/// The bridge has no socket, speaks no OpenFlow 1.0, or does not answer in time.
-pub async fn ipfix_counters(folder: &Path, bridge: &str) -> io::Result<IpfixCounters> {
-    let socket = folder.join(format!("{bridge}.mgmt"));
-    timeout(LIMIT, ask_bridge(&socket)).await?
+impl RunFolder {
+    /// What a bridge's IPFIX has sent.
+    ///
+    /// # Errors
+    /// The bridge has no socket in the folder, speaks no OpenFlow 1.0, or does not answer in
+    /// time.
+    pub async fn ipfix_counters(&self, bridge: &str) -> io::Result<IpfixCounters> {
+        if bridge.is_empty() || bridge.contains(['/', '\0']) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no bridge is called so",
+            ));
+        }
+        let socket = self.path().join(format!("{bridge}.mgmt"));
+        timeout(LIMIT, ask_bridge(&socket)).await?
+    }
+
+    /// Packets that the datapath could not pass up to the switch, since it began.
+    ///
+    /// # Errors
+    /// There is no control socket, or no answer in time.
+    pub async fn lost_packets(&self) -> io::Result<u64> {
+        let pid = self.switch_pid()?;
+        let socket = self.path().join(format!("ovs-vswitchd.{pid}.ctl"));
+        let shown = timeout(LIMIT, ask_switch(&socket)).await??;
+        lost_of(&shown).ok_or_else(|| io::Error::other("an answer without lost packets"))
+    }
 }
 
 async fn ask_bridge(socket: &Path) -> io::Result<IpfixCounters> {
@@ -45,17 +65,6 @@ async fn ask_bridge(socket: &Path) -> io::Result<IpfixCounters> {
         }
     }
     Err(io::Error::other("other messages instead of an answer"))
-}
-
-/// Packets that the datapath could not pass up to the switch, since it began.
-///
-/// # Errors
-/// There is no control socket, or no answer in time.
-pub async fn lost_packets(folder: &Path) -> io::Result<u64> {
-    let pid = switch_pid(folder)?;
-    let socket = folder.join(format!("ovs-vswitchd.{pid}.ctl"));
-    let shown = timeout(LIMIT, ask_switch(&socket)).await??;
-    lost_of(&shown).ok_or_else(|| io::Error::other("an answer without lost packets"))
 }
 
 /// JSON-RPC 1.0, as `ovs-appctl` speaks it. The answer has no length: it is read until it
@@ -96,5 +105,16 @@ mod tests {
                      netdev@ovs-netdev:\n  lookups: hit:2 missed:1 lost:7\n";
         assert_eq!(lost_of(shown), Some(12));
         assert_eq!(lost_of("no datapath"), None);
+    }
+
+    #[tokio::test]
+    async fn no_bridge_is_looked_for_outside_of_the_folder() {
+        let folder = RunFolder::of_socket(Path::new("/nonexistent/db.sock"));
+        for name in ["", "../x", "/x", "a\0"] {
+            let error = folder.ipfix_counters(name).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name:?}");
+        }
+        let error = folder.ipfix_counters("br-int").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,0 +1,57 @@
+//! FlowMetrics: resources of NetObserv's kind (`flows.netobserv.io/v1alpha1`) over flow
+//! records become series for Prometheus. Pure: no I/O, no clock.
+//!
+//! The one-way street:
+//!
+//! ```text
+//! YAML, JSON ── read_yaml, FlowMetric::from_json ──> FlowMetric ── Registry::apply ──> Applied | problems
+//! flow record (trait Record) + time ── Registry::observe ──> series ── Registry::expose ──> text
+//!                              time ── Registry::expire  ──> series that ended
+//! ```
+//!
+//! What goes in: resources, records and the time. What comes out: text of either format,
+//! problems with the field and the remedy, [`MetricStats`]. Who calls it owns threads (one
+//! registry is one thread's, or behind a lock), the clock, the watch on objects, the
+//! conditions of their status. How many series a metric would have is found by giving
+//! stored records to a registry of its own that has this metric alone.
+//!
+//! The record's type stays the collector's: it implements [`Record`], which gives values by
+//! the column of the field table ([`weir_fields::Column`]). `docs/flow-metrics.md` says what
+//! users see, and where the original is wrong.
+#![deny(missing_docs)]
+
+mod definition;
+mod direction;
+mod exposition;
+mod filter;
+mod metric;
+mod names;
+mod numbers;
+mod pair_cache;
+mod parts;
+mod predefined;
+mod problem;
+mod record;
+mod registry;
+mod resource;
+mod scratch;
+mod series;
+mod shared;
+mod source;
+mod start;
+mod status;
+#[cfg(test)]
+mod test_record;
+
+pub use definition::{Definition, PREFIX};
+pub use exposition::Exposition;
+pub use predefined::{all_predefined, predefined};
+pub use problem::{Problem, ProblemKind, Warning};
+pub use record::{ControlBits, Identities, Record, Value};
+pub use registry::{Limits, Registry};
+pub use resource::{
+    API_VERSION, Chart, ChartQuery, ChartType, ChartUnit, Direction, FlowMetric, FlowMetricSpec, KIND,
+    MAX_SERIES, MatchType, Metadata, MetricFilter, MetricType, read_yaml,
+};
+pub use start::{ConnectionStart, ServerSide, StartEvidence};
+pub use status::{Applied, MetricChange, MetricStats, ObjectName};

@@ -1,0 +1,384 @@
+//! The metrics that are counted: which there are, what a record adds to each, what ends.
+
+use crate::definition::{Definition, Kind};
+use crate::direction::is_primary;
+use crate::filter::{Filter, Reading};
+use crate::metric::{Count, Metric};
+use crate::pair_cache::PairCache;
+use crate::problem::{Problem, ProblemKind};
+use crate::record::Record;
+use crate::resource::{FlowMetric, FlowMetricSpec};
+use crate::scratch::Scratch;
+use crate::series::{Addition, LabelTable, SeriesTable};
+use crate::shared::{LabelGroup, Memory, SharedFilter, SharedValue};
+use crate::source::Source;
+use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
+
+/// Bounds of a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Series of one metric, unless its annotation [`crate::MAX_SERIES`] says otherwise.
+    pub max_series: usize,
+    /// A series ends when nothing was counted in it for longer than this, in ms.
+    pub expiry_ms: u64,
+}
+
+impl Default for Limits {
+    /// 100,000 series a metric; 10 minutes, so that a scraper misses nothing that ends.
+    fn default() -> Self {
+        Self {
+            max_series: 100_000,
+            expiry_ms: 600_000,
+        }
+    }
+}
+
+/// Metrics and their series. Counts what it is given; reads no clock and does no I/O.
+#[derive(Debug)]
+pub struct Registry {
+    limits: Limits,
+    scratch: Scratch,
+    pairs: PairCache,
+    filters: Vec<SharedFilter>,
+    groups: Vec<LabelGroup>,
+    values: Vec<SharedValue>,
+    /// What is done with a record, made of the metrics whenever these change.
+    batches: Vec<Batch>,
+    /// In the order of their names.
+    pub(crate) metrics: Vec<Metric>,
+}
+
+/// Metrics with the same filters and labels.
+#[derive(Debug)]
+struct Batch {
+    /// Places in [`Registry::filters`].
+    filters: Vec<usize>,
+    all_observations: bool,
+    /// Place in [`Registry::groups`].
+    group: usize,
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    /// Place in [`Registry::metrics`].
+    metric: usize,
+    /// Place in [`Registry::values`].
+    value: usize,
+    /// How a value is added, unless it is a histogram's: then the metric does.
+    addition: Option<Addition>,
+    /// Column of the metric's series.
+    column: usize,
+}
+
+impl Registry {
+    /// One without metrics.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            scratch: Scratch::new(),
+            pairs: PairCache::default(),
+            filters: Vec::new(),
+            groups: Vec::new(),
+            values: Vec::new(),
+            batches: Vec::new(),
+            metrics: Vec::new(),
+        }
+    }
+
+    /// Takes a resource, new or changed. A change of what is counted begins the series of
+    /// this metric anew, and of no other. With problems, nothing changes: what the object
+    /// said before goes on until it is removed. Who had a name first keeps it; once its
+    /// object is removed, the caller gives the refused one again.
+    pub fn apply(&mut self, resource: &FlowMetric) -> Result<Applied, Vec<Problem>> {
+        let definition = Definition::new(resource)?;
+        let object = ObjectName::of(resource);
+        if let Some(problem) = self.name_taken(&object, &definition) {
+            return Err(vec![problem]);
+        }
+        let mut applied = Applied {
+            prometheus_name: definition.name.clone(),
+            change: MetricChange::Added,
+            warnings: definition.warnings().to_vec(),
+        };
+        let counted = counted(&resource.spec);
+        if let Some(at) = self.position(&object) {
+            let metric = &mut self.metrics[at];
+            if metric.counted == counted && metric.definition.name == definition.name {
+                metric.max_series = definition.max_series.unwrap_or(self.limits.max_series);
+                metric.definition.help = definition.help;
+                applied.change = MetricChange::Kept;
+                return Ok(applied);
+            }
+            self.remove(&object);
+            applied.change = MetricChange::Reset;
+        }
+        self.install(object, counted, definition);
+        Ok(applied)
+    }
+
+    /// Ends the metric of this object; false if it has none.
+    pub fn remove(&mut self, object: &ObjectName) -> bool {
+        let Some(at) = self.position(object) else {
+            return false;
+        };
+        let mut metric = self.metrics.remove(at);
+        let group = &mut self.groups[metric.group];
+        metric.series.leave(&mut group.table);
+        group.users -= 1;
+        for at in metric.filters {
+            self.filters[at].users -= 1;
+        }
+        self.plan();
+        true
+    }
+
+    /// Counts a record that came now, in ms since 1970 UTC. Allocates nothing unless a
+    /// series is new.
+    pub fn observe(&mut self, record: &impl Record, now_ms: u64) {
+        let Self {
+            scratch,
+            pairs,
+            filters,
+            groups,
+            values,
+            batches,
+            metrics,
+            ..
+        } = self;
+        scratch.begin();
+        let place = record.identities().map(|pair| pairs.place(pair));
+        let primary = is_primary(record);
+        for batch in batches {
+            if !primary && !batch.all_observations {
+                continue;
+            }
+            let mut wanted = batch.filters.iter();
+            if !wanted.all(|at| filters[*at].judge(scratch, record)) {
+                continue;
+            }
+            let group = &mut groups[batch.group];
+            let memory = place.map(|place| Memory {
+                place,
+                group: batch.group,
+            });
+            group.look_up(scratch, record, pairs, memory);
+            for member in &batch.members {
+                let Some(raw) = values[member.value].read(scratch.generation(), record) else {
+                    continue;
+                };
+                if let (Some(slot), Some(addition)) = (group.slot, member.addition)
+                    && group.table.add(slot, member.column, addition, raw, now_ms)
+                {
+                    continue;
+                }
+                let (metric, count) = (&mut metrics[member.metric], Count { raw, now_ms });
+                if group.sources.is_none() {
+                    metric.count_parts(&mut group.table, scratch, record, count);
+                } else if !metric.count_known(group, count) {
+                    metric.count_new(group, scratch, (pairs, memory), count);
+                }
+            }
+        }
+    }
+
+    /// Ends series in which nothing was counted for longer than the limit, as of now; how
+    /// many. One that comes back begins anew.
+    pub fn expire(&mut self, now_ms: u64) -> usize {
+        let expiry_ms = self.limits.expiry_ms;
+        let mut ended = 0;
+        for metric in &mut self.metrics {
+            let group = &mut self.groups[metric.group];
+            let idle = |touched_ms: u64| now_ms.saturating_sub(touched_ms) > expiry_ms;
+            let table = &mut group.table;
+            let expired = metric.series.end_where(table, |series| idle(series.touched_ms));
+            metric.expired += expired as u64;
+            ended += expired;
+        }
+        if ended > 0 {
+            self.pairs.forget();
+        }
+        ended
+    }
+
+    /// How each metric fares, in the order of their names.
+    pub fn stats(&self) -> impl ExactSizeIterator<Item = MetricStats<'_>> {
+        self.metrics.iter().map(|metric| MetricStats {
+            object: &metric.object,
+            prometheus_name: &metric.definition.name,
+            series: metric.series.alive(),
+            max_series: metric.max_series,
+            refused: metric.refused,
+            expired: metric.expired,
+        })
+    }
+
+    pub(crate) fn table(&self, metric: &Metric) -> &LabelTable {
+        &self.groups[metric.group].table
+    }
+
+    fn position(&self, object: &ObjectName) -> Option<usize> {
+        self.metrics.iter().position(|metric| metric.object == *object)
+    }
+
+    fn name_taken(&self, object: &ObjectName, definition: &Definition) -> Option<Problem> {
+        let names = definition.exposed_names();
+        let others = self.metrics.iter().filter(|metric| metric.object != *object);
+        let mut taken = others.filter_map(|metric| {
+            let theirs = metric.definition.exposed_names();
+            let name = names.iter().find(|name| theirs.contains(name))?;
+            Some((metric, name))
+        });
+        let (metric, name) = taken.next()?;
+        Some(Problem {
+            field: "spec.metricName".to_owned(),
+            kind: ProblemKind::NameTaken,
+            message: format!(
+                "{name} is a name of the metric {} of {} already",
+                metric.definition.name, metric.object
+            ),
+            remedy: "choose another name, or remove that object".to_owned(),
+        })
+    }
+
+    fn install(&mut self, object: ObjectName, counted: FlowMetricSpec, mut definition: Definition) {
+        let (part_filters, filters): (Vec<_>, Vec<_>) = std::mem::take(&mut definition.filters)
+            .into_iter()
+            .partition(Filter::reads_parts);
+        let filters = filters
+            .into_iter()
+            .map(|filter| self.share_filter(filter))
+            .collect();
+        let group = self.share_labels(&definition);
+        let buckets = match &definition.kind {
+            Kind::Histogram(bounds) => bounds.len() + 1,
+            _ => 0,
+        };
+        let metric = Metric {
+            object,
+            counted,
+            filters,
+            part_filters,
+            group,
+            series: SeriesTable::new(&mut self.groups[group].table, buckets),
+            max_series: definition.max_series.unwrap_or(self.limits.max_series),
+            refused: 0,
+            expired: 0,
+            definition,
+        };
+        let before = |other: &Metric| other.definition.name < metric.definition.name;
+        self.metrics.insert(self.metrics.partition_point(before), metric);
+        self.plan();
+    }
+
+    /// Puts together what a record is held against once.
+    fn plan(&mut self) {
+        (self.values, self.batches) = (Vec::new(), Vec::new());
+        self.pairs.reset(self.groups.len());
+        for (at, metric) in self.metrics.iter_mut().enumerate() {
+            let source = metric.definition.value;
+            let known = self.values.iter().position(|value| value.source == source);
+            let value = known.unwrap_or_else(|| {
+                self.values.push(SharedValue {
+                    source,
+                    generation: 0,
+                    value: None,
+                });
+                self.values.len() - 1
+            });
+            let member = Member {
+                metric: at,
+                value,
+                addition: metric.addition(),
+                column: metric.series.column(),
+            };
+            metric.filters.sort_unstable();
+            let all_observations = metric.definition.all_observations;
+            let same = |batch: &&mut Batch| {
+                (batch.group, batch.all_observations) == (metric.group, all_observations)
+                    && batch.filters == metric.filters
+            };
+            match self.batches.iter_mut().find(same) {
+                Some(batch) => batch.members.push(member),
+                None => self.batches.push(Batch {
+                    filters: metric.filters.clone(),
+                    all_observations,
+                    group: metric.group,
+                    members: vec![member],
+                }),
+            }
+        }
+    }
+
+    fn share_filter(&mut self, filter: Filter) -> usize {
+        let same = |shared: &SharedFilter| shared.users > 0 && shared.filter == filter;
+        if let Some(at) = self.filters.iter().position(same) {
+            self.filters[at].users += 1;
+            return at;
+        }
+        let shared = SharedFilter {
+            directions: filter.direction_mask(),
+            needed: filter.needed_column(),
+            filter,
+            users: 1,
+            generation: 0,
+            passes: false,
+        };
+        place(&mut self.filters, shared, |shared| shared.users == 0)
+    }
+
+    fn share_labels(&mut self, definition: &Definition) -> usize {
+        let fields = definition.labels.iter().map(|label| match label.reading {
+            Reading::Record(source) => Some(source),
+            Reading::Part { .. } => None,
+        });
+        let sources = if definition.flatten.is_empty() {
+            fields.collect()
+        } else {
+            None
+        };
+        let same = |group: &LabelGroup| group.users > 0 && sources.is_some() && group.sources == sources;
+        if let Some(at) = self.groups.iter().position(same) {
+            self.groups[at].users += 1;
+            return at;
+        }
+        let of_flow = sources.iter().flatten().enumerate();
+        let own = of_flow.filter(|(_, source): &(_, &Source)| !source.follows_from_identities());
+        let group = LabelGroup {
+            own: own.map(|(at, _)| at).collect(),
+            sources,
+            table: LabelTable::default(),
+            users: 1,
+            generation: 0,
+            hash: 0,
+            slot: None,
+        };
+        place(&mut self.groups, group, |group| group.users == 0)
+    }
+}
+
+/// Puts it where a free one was, or at the end.
+fn place<T>(list: &mut Vec<T>, item: T, is_free: impl Fn(&T) -> bool) -> usize {
+    match list.iter().position(is_free) {
+        Some(at) => {
+            list[at] = item;
+            at
+        }
+        None => {
+            list.push(item);
+            list.len() - 1
+        }
+    }
+}
+
+/// What of a resource says what is counted.
+fn counted(spec: &FlowMetricSpec) -> FlowMetricSpec {
+    FlowMetricSpec {
+        help: String::new(),
+        charts: Vec::new(),
+        ..spec.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

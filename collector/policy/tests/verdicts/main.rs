@@ -1,0 +1,15 @@
+//! The semantics of policies, row by row, and the engine against a naive evaluator that
+//! shares nothing with it but the parsed policies.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cluster_policies;
+mod differential;
+mod incremental;
+mod lints;
+mod metamorphic;
+mod naive;
+mod network_policies;
+mod parsing;
+mod profiles;
+mod random;
+mod world;
