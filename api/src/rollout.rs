@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use kube::core::Selector;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::condition::{Condition, Time};
 use crate::export::NodeFlowExportSpec;
@@ -27,6 +27,10 @@ pub const REVISION_LABEL: &str = "weir.dev/revision";
 /// Annotation of a `NodeFlowExport`: by which rollout, and how the node was before, a
 /// [`Told`] in JSON. It is written together with the spec.
 pub const TOLD_ANNOTATION: &str = "weir.dev/told";
+
+/// Annotation of a `ControllerRevision`: when all nodes had it first, RFC 3339. Without it
+/// they never had.
+pub const COMPLETED_ANNOTATION: &str = "weir.dev/completed";
 
 /// How changes reach the nodes.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
@@ -62,7 +66,7 @@ pub struct ExportRolloutSpec {
     /// and all nodes are the last step.
     #[serde(default = "standard_steps")]
     #[schemars(length(min = 1, max = 10))]
-    pub steps: Vec<Step>,
+    pub steps: Vec<NodeCount>,
     /// How long the nodes of a step are watched before the next one, such as `10m`.
     #[serde(default)]
     pub soak: Soak,
@@ -101,11 +105,11 @@ impl Default for ExportRolloutSpec {
     }
 }
 
-fn standard_steps() -> Vec<Step> {
+fn standard_steps() -> Vec<NodeCount> {
     vec![
-        Step::Nodes(1),
-        Step::Part("10%".to_owned()),
-        Step::Part("100%".to_owned()),
+        NodeCount::Nodes(1),
+        NodeCount::Part("10%".to_owned()),
+        NodeCount::Part("100%".to_owned()),
     ]
 }
 
@@ -132,18 +136,19 @@ impl Canary {
 #[serde(rename_all = "camelCase")]
 pub struct AbortLimits {
     /// So many nodes fail that did not before: their conditions say so, they do not apply it
-    /// within the controller's --progress-deadline, or their switch is dead.
-    #[serde(default = "one_node")]
-    #[schemars(range(min = 1))]
-    pub failing_nodes: u32,
+    /// within the controller's --progress-deadline, or their switch is dead. A number, or a
+    /// part of the nodes that have the change, rounded down and never below one.
+    #[serde(default = "one_node", deserialize_with = "one_node_or_so_many")]
+    pub failing_nodes: NodeCount,
     /// On a node ovs-vswitchd takes so much more processor time than before, in thousandths
     /// of a processor (`status.cost.vswitchdMillicores`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = MOST))]
     pub vswitchd_millicores_delta: Option<u32>,
     /// A node loses more than so many packets a second more than before
     /// (`status.cost.lostPerSecond`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MOST))]
     pub lost_per_second: Option<u32>,
 }
 
@@ -157,8 +162,13 @@ impl Default for AbortLimits {
     }
 }
 
-const fn one_node() -> u32 {
-    1
+const fn one_node() -> NodeCount {
+    NodeCount::Nodes(1)
+}
+
+/// The schema of a number or a text admits null as well.
+fn one_node_or_so_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NodeCount, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(one_node))
 }
 
 /// What is done when a rollout is ended.
@@ -290,7 +300,7 @@ pub struct Told {
 mod step;
 mod window;
 
-pub use step::{Soak, Step};
+pub use step::{MOST, NodeCount, Soak};
 pub use window::{Day, Window};
 
 #[cfg(test)]
@@ -304,5 +314,15 @@ mod tests {
         assert_eq!(spec, ExportRolloutSpec::default());
         let steps = serde_json::to_value(&spec).unwrap()["steps"].clone();
         assert_eq!(steps, json!([1, "10%", "100%"]));
+    }
+
+    #[test]
+    fn how_many_nodes_may_fail_is_a_number_or_a_part() {
+        let most = |value: serde_json::Value| {
+            let limits: AbortLimits = serde_json::from_value(json!({ "failingNodes": value })).unwrap();
+            limits.failing_nodes.size(40)
+        };
+        assert_eq!([most(json!(3)), most(json!("5%")), most(json!("1%"))], [3, 2, 1]);
+        assert_eq!(most(serde_json::Value::Null), 1);
     }
 }

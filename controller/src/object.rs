@@ -8,8 +8,9 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
+use weir_api::condition::Time;
 use weir_api::network::CLUSTER;
-use weir_api::rollout::{REVISION_LABEL, TOLD_ANNOTATION};
+use weir_api::rollout::{COMPLETED_ANNOTATION, REVISION_LABEL, TOLD_ANNOTATION};
 use weir_api::{
     Condition, ExportProfile, ExportProfileStatus, ExportRollout, ExportRolloutStatus, FlowExport, Network,
     NodeFlowExport, RevisionData, revision,
@@ -109,6 +110,11 @@ pub fn kept_revision(hash: &str, number: i64, data: &RevisionData) -> Controller
     labels.insert(MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned());
     labels.insert(REVISION_LABEL.to_owned(), hash.to_owned());
     object
+}
+
+/// What says of a revision since when all nodes have it, as a merge patch.
+pub fn completed_revision(since: &Time) -> Value {
+    json!({ "metadata": { "annotations": { COMPLETED_ANNOTATION: since } } })
 }
 
 /// The source as events name it.

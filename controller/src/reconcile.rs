@@ -355,7 +355,9 @@ impl Reconciler {
             Write::Report { .. } | Write::ReportOther(_) => self.metrics.reported(result),
             Write::Tell(_) => {}
             Write::Assess(..) => self.metrics.assessed(result),
-            Write::Rollout(_) | Write::Keep { .. } | Write::Forget(_) => self.metrics.rolled(result),
+            Write::Rollout(_) | Write::Keep { .. } | Write::Complete(..) | Write::Forget(_) => {
+                self.metrics.rolled(result);
+            }
         }
         match answer {
             Ok(written) => self.wrote(write, written),
@@ -375,7 +377,7 @@ impl Reconciler {
         match write {
             // The decision may have changed while the write was under way.
             Write::Apply(node, written) => self.stale |= self.decision.wanted.get(node) != Some(written),
-            Write::Delete(..) | Write::Tell(_) | Write::Forget(_) => {}
+            Write::Delete(..) | Write::Tell(_) | Write::Complete(..) | Write::Forget(_) => {}
             // What was stored counts from now on.
             Write::Rollout(_) | Write::Keep { .. } => self.stale = true,
             Write::Report { conditions, .. } => self.cluster.reported(source, conditions),

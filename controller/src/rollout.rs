@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::SelectorExt;
+use weir_api::condition::Time;
 use weir_api::revision::KEPT_REVISIONS;
 use weir_api::rollout::{Canary, REVISION_LABEL, TOLD_ANNOTATION, Told};
-use weir_api::{ExportRollout, ExportRolloutStatus, NodeFlowExport, RevisionData};
+use weir_api::{ExportRollout, ExportRolloutStatus, NodeFlowExport, RevisionData, RolloutPhase};
 
 use self::gate::gate;
 use self::request::{Gate, History, Release, Request};
@@ -94,6 +95,9 @@ pub struct Outcome {
     pub status: Option<ExportRolloutStatus>,
     /// A revision that is to be kept, by its hash, and its number.
     pub keep: Option<(String, i64, RevisionData)>,
+    /// The name of a `ControllerRevision` that all nodes have and that does not say so, and
+    /// since when they do.
+    pub complete: Option<(String, Time)>,
     /// Names of `ControllerRevision`s that are too old.
     pub forget: Vec<String>,
     /// When the gate may say something else without an event.
@@ -208,24 +212,45 @@ fn outcome(
     let keep = gate
         .keep
         .then(|| (plan.revision.clone(), newest.saturating_add(1), plan.data.clone()));
+    // Of an object that nobody has seen, the status is not known either.
+    let is_seen = rollout.metadata.uid.is_some();
     Outcome {
         keep,
+        complete: unmarked(&kept, rollout.status.as_ref(), now),
         forget: too_old(kept, plan, &status),
         next_check: gate.next_check,
-        status: (rollout.status.as_ref() != Some(&status)).then_some(status),
+        status: (is_seen && rollout.status.as_ref() != Some(&status)).then_some(status),
     }
 }
 
-/// The oldest beyond those that are kept; none that is in use.
+/// The completed revision, as it is stored, where its object does not say that it is.
+fn unmarked(
+    kept: &[&KeptRevision],
+    stored: Option<&ExportRolloutStatus>,
+    now: Timestamp,
+) -> Option<(String, Time)> {
+    let stored = stored?;
+    let is_completed = |revision: &&&KeptRevision| Some(&revision.hash) == stored.completed_revision.as_ref();
+    let revision = kept.iter().find(is_completed)?;
+    let since = stored
+        .since
+        .clone()
+        .filter(|_| stored.phase == RolloutPhase::Completed);
+    (!revision.completed).then(|| (revision.name.clone(), since.unwrap_or(Time(now))))
+}
+
+/// The oldest beyond those that are kept, first those that nodes never had all; none that is
+/// in use.
 fn too_old(mut kept: Vec<&KeptRevision>, plan: &RevisionPlan, status: &ExportRolloutStatus) -> Vec<String> {
-    kept.sort_by_key(|revision| std::cmp::Reverse(revision.number));
     let in_use = [
         Some(&plan.revision),
         status.revision.as_ref(),
         status.completed_revision.as_ref(),
     ];
+    let is_used = |revision: &KeptRevision| in_use.contains(&Some(&revision.hash));
+    kept.sort_by_key(|revision| std::cmp::Reverse((is_used(revision), revision.completed, revision.number)));
     let old = kept.into_iter().skip(KEPT_REVISIONS);
-    old.filter(|revision| !in_use.contains(&Some(&revision.hash)))
+    old.filter(|revision| !is_used(revision))
         .map(|revision| revision.name.clone())
         .collect()
 }

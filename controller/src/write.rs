@@ -110,6 +110,16 @@ impl ApiWriter {
                         .await?;
                     Ok(Some(Written::Revision(kept)))
                 }
+                Write::Complete(name, since) => {
+                    // A patch, so that a later apply of the same revision leaves it.
+                    let patch = Patch::Merge(object::completed_revision(since));
+                    let params = PatchParams::default();
+                    match self.revisions.patch_metadata(name, &params, &patch).await {
+                        Ok(_) => Ok(None),
+                        Err(kube::Error::Api(status)) if is_gone(&status) => Ok(None),
+                        Err(error) => Err(error.into()),
+                    }
+                }
                 Write::Forget(name) => self.forget(name).await.map(|()| None),
                 Write::Delete(name, uid) => self.delete(name, uid).await.map(|()| None),
                 Write::Report { conditions, .. } => self.report(self.source, conditions).await.map(|()| None),
@@ -293,3 +303,6 @@ fn without_generation(conditions: &[Condition]) -> Vec<Condition> {
 fn is_gone(status: &Status) -> bool {
     status.code == 404 || status.code == 409
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use kube::core::ObjectMeta;
+use weir_api::condition::Time;
 use weir_api::{Condition, ExportProfileStatus, ExportRolloutStatus, RevisionData, revision};
 
 use crate::decide::{Decision, DesiredExport};
@@ -49,6 +50,8 @@ pub enum Write {
         /// What it is made of.
         data: Box<RevisionData>,
     },
+    /// Says of the `ControllerRevision` of that name since when all nodes have it.
+    Complete(String, Time),
     /// Deletes the `ControllerRevision` of that name.
     Forget(String),
 }
@@ -83,7 +86,7 @@ impl Write {
             Self::Assess(name, _) => Subject::Profile(name.clone()),
             Self::Rollout(_) => Subject::Rollout,
             Self::Keep { hash, .. } => Subject::Revision(revision::object_name(hash)),
-            Self::Forget(name) => Subject::Revision(name.clone()),
+            Self::Complete(name, _) | Self::Forget(name) => Subject::Revision(name.clone()),
         }
     }
 

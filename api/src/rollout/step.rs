@@ -1,4 +1,4 @@
-//! How many nodes have a change, and for how long they are watched.
+//! How many nodes, and for how long they are watched.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,17 +6,20 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// How many nodes have a change in a step.
+/// Most that the API takes of any count.
+pub const MOST: u32 = i32::MAX.unsigned_abs();
+
+/// How many nodes of some.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(untagged)]
-pub enum Step {
+pub enum NodeCount {
     /// So many.
     Nodes(u32),
-    /// A part of those that it is for, such as `10%`.
+    /// A part of them, such as `10%`, rounded down and never below one.
     Part(String),
 }
 
-impl Step {
+impl NodeCount {
     /// How many of `total` nodes that are, at least one. What cannot be read is one node.
     pub fn size(&self, total: usize) -> usize {
         let size = match self {
@@ -32,9 +35,9 @@ impl Step {
     }
 }
 
-impl JsonSchema for Step {
+impl JsonSchema for NodeCount {
     fn schema_name() -> Cow<'static, str> {
-        "Step".into()
+        "NodeCount".into()
     }
 
     fn inline_schema() -> bool {
@@ -46,8 +49,8 @@ impl JsonSchema for Step {
             "x-kubernetes-int-or-string": true,
             "maxLength": 8,
             "x-kubernetes-validations": [{
-                "rule": "type(self) == int ? self >= 1 : self.matches('^([1-9]|[1-9][0-9]|100)%$')",
-                "message": "a step is a number of nodes from 1 on, or a part of them from \"1%\" to \"100%\"",
+                "rule": "type(self) == int ? self >= 1 && self <= 2147483647 : self.matches('^([1-9]|[1-9][0-9]|100)%$')",
+                "message": "it is a number of nodes from 1 to 2147483647, or a part of them from \"1%\" to \"100%\"",
             }],
         })
     }
@@ -121,12 +124,12 @@ mod tests {
 
     #[test]
     fn parts_are_rounded_down_and_never_to_none() {
-        let part = |text: &str, total| Step::Part(text.to_owned()).size(total);
+        let part = |text: &str, total| NodeCount::Part(text.to_owned()).size(total);
         assert_eq!([1, 3, 15, 100].map(|total| part("10%", total)), [1, 1, 1, 10]);
         assert_eq!([1, 3, 15].map(|total| part("100%", total)), [1, 3, 15]);
         assert_eq!([1, 3].map(|total| part("50%", total)), [1, 1]);
         assert_eq!(part("nonsense", 100), 1);
-        assert_eq!(Step::Nodes(0).size(5), 1);
+        assert_eq!(NodeCount::Nodes(0).size(5), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use anyhow::Result;
 use kube::Client;
 use serde::Serialize;
 use serde_json::Value;
-use weir_api::rollout::REVISION_LABEL;
+use weir_api::rollout::{COMPLETED_ANNOTATION, REVISION_LABEL};
 use weir_api::{ExportRolloutStatus, Protocol, RevisionData};
 
 use crate::dynamic::{self, Kind};
@@ -27,6 +27,8 @@ pub struct Kept {
     pub revision: String,
     /// When it was asked for first, RFC 3339.
     pub since: String,
+    /// When all nodes had it first, RFC 3339; none: they never had.
+    pub completed: Option<String>,
     /// What it asked for.
     pub data: RevisionData,
 }
@@ -48,6 +50,9 @@ fn read(object: &Value) -> Option<Kept> {
         number: object["revision"].as_i64()?,
         revision: object["metadata"]["labels"][REVISION_LABEL].as_str()?.to_owned(),
         since: object["metadata"]["creationTimestamp"].as_str()?.to_owned(),
+        completed: object["metadata"]["annotations"][COMPLETED_ANNOTATION]
+            .as_str()
+            .map(str::to_owned),
         data: serde_json::from_value(object["data"].clone()).ok()?,
     })
 }
@@ -83,6 +88,7 @@ fn state(kept: &Kept, status: &ExportRolloutStatus) -> String {
         _ if aborted => "Aborted".to_owned(),
         (true, _) => "Completed".to_owned(),
         (false, true) => format!("{:?}", status.phase),
+        (false, false) if kept.completed.is_some() => "Superseded".to_owned(),
         (false, false) => "-".to_owned(),
     }
 }

@@ -78,7 +78,8 @@ pub async fn run(args: UndoArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The one that is asked for, or the last that all nodes had and do not have now.
+/// The one that is asked for, or the last that all nodes had and do not have now. What they
+/// never had all, such as what stood while several objects were written, takes a number.
 fn choose<'a>(kept: &'a [Kept], status: &ExportRolloutStatus, to: Option<i64>) -> Result<&'a Kept> {
     let by_hash = |hash: Option<&String>| kept.iter().find(|kept| Some(&kept.revision) == hash);
     let chosen = match to {
@@ -87,14 +88,16 @@ fn choose<'a>(kept: &'a [Kept], status: &ExportRolloutStatus, to: Option<i64>) -
         None => {
             let current = by_hash(status.revision.as_ref()).map_or(i64::MAX, |kept| kept.number);
             kept.iter()
-                .filter(|kept| kept.number < current)
+                .filter(|kept| kept.number < current && kept.completed.is_some())
                 .max_by_key(|kept| kept.number)
         }
     };
     match (chosen, to) {
         (Some(kept), _) => Ok(kept),
         (None, Some(number)) => bail!("no revision has the number {number}: see weir rollout history"),
-        (None, None) => bail!("no earlier revision is kept"),
+        (None, None) => bail!(
+            "no earlier revision is kept that all nodes had: choose one by --to (see weir rollout history)"
+        ),
     }
 }
 
@@ -191,6 +194,7 @@ mod tests {
             number,
             revision: revision.to_owned(),
             since: String::new(),
+            completed: (number != 2).then(String::new),
             data: RevisionData::default(),
         }
     }
@@ -201,13 +205,16 @@ mod tests {
 
     #[test]
     fn the_last_completed_revision_is_returned_to_or_the_one_before_it() {
-        let all = [kept(3, "c"), kept(2, "b"), kept(1, "a")];
+        // All nodes never had the second.
+        let all = [kept(4, "d"), kept(3, "c"), kept(2, "b"), kept(1, "a")];
         let number = |status: &ExportRolloutStatus, to| choose(&all, status, to).map(|kept| kept.number).ok();
         assert_eq!(number(&status("c", "a"), None), Some(1));
-        assert_eq!(number(&status("c", "c"), None), Some(2));
+        assert_eq!(number(&status("d", "d"), None), Some(3));
+        assert_eq!(number(&status("c", "c"), None), Some(1));
+        assert_eq!(number(&status("c", "c"), Some(2)), Some(2));
         assert_eq!(number(&status("a", "a"), None), None);
         assert_eq!(number(&status("a", "a"), Some(3)), Some(3));
-        assert_eq!(number(&status("a", "a"), Some(4)), None);
+        assert_eq!(number(&status("a", "a"), Some(5)), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 use serde::Deserialize;
 use weir_api::network::CLUSTER;
-use weir_api::rollout::REVISION_LABEL;
+use weir_api::rollout::{COMPLETED_ANNOTATION, REVISION_LABEL};
 use weir_api::{ExportRollout, ExportRolloutStatus, RevisionData};
 
 use super::ClusterState;
@@ -22,6 +22,8 @@ pub struct KeptRevision {
     pub hash: String,
     /// Its number: the highest was used last.
     pub number: i64,
+    /// All nodes had it once.
+    pub completed: bool,
     /// What it is made of.
     pub data: RevisionData,
 }
@@ -66,10 +68,12 @@ impl ClusterState {
         let same = |known: &&ExportRollout| known.metadata.uid == invalid.metadata.uid;
         let last = self.rollouts.named(CLUSTER).filter(same);
         let last = last.filter(|_| self.unknown_rollout.is_none());
-        tracing::warn!(
-            why = invalid.why,
-            "the ExportRollout cannot be read; its last readable spec counts"
-        );
+        if self.unknown_rollout.as_ref() != Some(&invalid.why) {
+            tracing::warn!(
+                why = invalid.why,
+                "the ExportRollout cannot be read; its last readable spec counts"
+            );
+        }
         let rollout = ExportRollout {
             spec: last.map(|last| last.spec.clone()).unwrap_or_default(),
             metadata: invalid.metadata,
@@ -157,6 +161,7 @@ fn read_revision(object: ControllerRevision) -> KeptRevision {
         name: object.name_any(),
         hash,
         number: object.revision,
+        completed: object.annotations().contains_key(COMPLETED_ANNOTATION),
         data,
     }
 }

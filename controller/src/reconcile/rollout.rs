@@ -47,8 +47,11 @@ impl Reconciler {
             number,
             data: Box::new(data),
         });
+        let complete = outcome.as_ref().and_then(|outcome| outcome.complete.clone());
+        let complete = complete.map(|(name, since)| Write::Complete(name, since));
         let forget = outcome.iter().flat_map(|outcome| &outcome.forget);
-        for write in keep.into_iter().chain(forget.cloned().map(Write::Forget)) {
+        let forget = forget.cloned().map(Write::Forget);
+        for write in keep.into_iter().chain(complete).chain(forget) {
             if !self.queue.is_under_way(&write.subject()) {
                 self.queue.add(write);
             }

@@ -5,12 +5,13 @@ use kube::runtime::watcher::Event;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use weir_api::condition::find;
-use weir_api::rollout::{ABORTED, PAUSED, PROGRESSING};
+use weir_api::rollout::{ABORTED, COMPLETED_ANNOTATION, PAUSED, PROGRESSING};
 
 use super::*;
 use crate::cluster_state::WatchEvent;
 use crate::decide::decide;
 use crate::fixture::{add_node, empty, object, patch, remove_node, start};
+use crate::guarded::{Guarded, Invalid};
 use crate::object;
 use weir_api::RolloutPhase;
 
@@ -123,7 +124,26 @@ impl World {
             self.cluster.rolled(rollout);
         }
         if let Some((hash, number, data)) = outcome.keep.filter(|_| self.keep_error.is_none()) {
-            self.cluster.kept(object::kept_revision(&hash, number, &data));
+            let mut kept = object::kept_revision(&hash, number, &data);
+            // An apply leaves what somebody else's patch added.
+            let known = self.cluster.revisions().unwrap_or_default().into_iter();
+            if known
+                .filter(|known| known.hash == hash)
+                .any(|known| known.completed)
+            {
+                let annotations = kept.metadata.annotations.get_or_insert_default();
+                annotations.insert(COMPLETED_ANNOTATION.to_owned(), String::new());
+            }
+            self.cluster.kept(kept);
+        }
+        if let Some((name, since)) = outcome.complete {
+            let revisions = self.cluster.revisions().unwrap_or_default();
+            let kept = revisions.into_iter().find(|kept| kept.name == name);
+            let kept = kept.expect("it is kept").clone();
+            let mut marked = object::kept_revision(&kept.hash, kept.number, &kept.data);
+            let marks = object::completed_revision(&since)["metadata"]["annotations"].clone();
+            marked.metadata.annotations = serde_json::from_value(marks).unwrap();
+            self.cluster.kept(marked);
         }
         for name in outcome.forget {
             let gone = object(json!({"metadata": {"name": name}, "revision": 0}));
@@ -1067,6 +1087,81 @@ fn no_more_than_ten_revisions_are_kept_and_none_that_is_in_use_is_forgotten() {
 }
 
 #[test]
+fn what_all_nodes_had_is_marked_and_outlives_what_they_never_had() {
+    let mut world = World::new(4, steps());
+    let of_a = world.state().completed_revision;
+    for collector in "bcdefghijklm".split("").filter(|c| !c.is_empty()) {
+        world.ask(collector);
+        world.run();
+        assert_eq!(world.state().phase, RolloutPhase::Releasing);
+    }
+    world.ask("z");
+    world.run();
+    for _ in 0..3 {
+        world.all_well();
+        world.run().later(SOAK).run();
+    }
+    assert_eq!(world.state().phase, RolloutPhase::Completed);
+    let kept = world.cluster.revisions().unwrap();
+    assert_eq!(kept.len(), KEPT_REVISIONS);
+    let marked = kept.iter().filter(|kept| kept.completed);
+    let marked: BTreeSet<_> = marked.map(|kept| Some(kept.hash.clone())).collect();
+    assert_eq!(marked, BTreeSet::from([of_a, world.state().completed_revision]));
+}
+
+#[test]
+fn a_part_of_the_nodes_that_have_a_change_may_fail() {
+    let mut world = World::new(
+        12,
+        json!({"steps": [4, 12], "soak": "1m", "abort": {"failingNodes": "50%"}}),
+    );
+    world.ask("b");
+    world.run();
+    assert_eq!(world.having("b").len(), 4);
+    world.fails("n00");
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::Releasing);
+    world.fails("n01");
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::RolledBack);
+}
+
+#[test]
+fn what_may_not_be_listed_begins_nothing_is_not_written_to_and_removals_pass() {
+    let mut world = World::without_rollout(3);
+    world.ask("a");
+    world.turn();
+    world.all_well();
+    let refused = Invalid {
+        why: "weir-controller may not list it".to_owned(),
+        metadata: serde_json::from_value(json!({"name": "cluster"})).unwrap(),
+        spec: Value::Null,
+        status: Value::Null,
+    };
+    for _ in 0..2 {
+        let refused = Guarded(Err(refused.clone()));
+        world.cluster.see(WatchEvent::Rollout(Event::InitApply(refused)));
+        world.cluster.see(WatchEvent::Rollout(Event::InitDone));
+    }
+    world.ask("b");
+    let stopped = world.turn().rollout.unwrap().stopped.unwrap();
+    assert!(stopped.1.contains("may not list it"), "{stopped:?}");
+    world.later(100).turn();
+    assert_eq!(world.having("a").len(), 3);
+    assert_eq!(world.state(), ExportRolloutStatus::default());
+    patch(&mut world.cluster, Value::Null);
+    world.turn();
+    assert!(world.told().iter().all(|(_, port)| port.is_none()));
+    // It may be listed again, and there is none.
+    for event in [Event::Init, Event::InitDone] {
+        world.cluster.see(WatchEvent::Rollout(event));
+    }
+    world.ask("b");
+    world.turn();
+    assert_eq!(world.having("b").len(), 3);
+}
+
+#[test]
 fn an_object_that_cannot_be_read_gates_by_its_last_readable_form() {
     let mut spec = steps();
     spec["approval"] = json!("AfterFirstStep");
@@ -1102,9 +1197,8 @@ fn nothing_is_begun_by_an_object_that_never_could_be_read_and_removals_pass() {
     assert!(world.told().iter().all(|(_, port)| port.is_none()));
 }
 
-#[test]
-fn a_node_without_a_daemon_is_not_waited_for() {
-    let mut world = World::new(3, steps());
+/// The daemon runs in pods, on these nodes alone; that one never reported.
+fn daemons_on(world: &mut World, nodes: &[&str], silent: &str) {
     let pod = |node: &str| {
         object(
             json!({"metadata": {"name": format!("pod-{node}"), "namespace": "weir-node"},
@@ -1112,16 +1206,58 @@ fn a_node_without_a_daemon_is_not_waited_for() {
             "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
         )
     };
-    for node in ["n01", "n02"] {
+    for node in nodes {
         world.cluster.see(WatchEvent::Daemon(Event::InitApply(pod(node))));
     }
     world.cluster.see(WatchEvent::Daemon(Event::InitDone));
-    let silent = json!({"protocols": ""});
-    let mut export = json!(world.cluster.export("n00").unwrap());
-    export["status"] = silent;
+    let mut export = json!(world.cluster.export(silent).unwrap());
+    export["status"] = json!({"protocols": ""});
     world
         .cluster
         .see(WatchEvent::Export(Event::Apply(object(export))));
+}
+
+#[test]
+fn a_canary_without_a_daemon_holds_the_change_and_that_is_said() {
+    let mut spec = steps();
+    spec["canary"] = json!({"nodeSelector": {"matchLabels": {"name": "n02"}}});
+    let mut world = World::new(3, spec);
+    daemons_on(&mut world, &["n00", "n01"], "n02");
+    world.ask("b");
+    world.run().later(SOAK).run();
+    assert_eq!(world.having("a").len(), 3);
+    let (_, reason, message) = world.condition(PAUSED);
+    assert_eq!(reason, "CanaryUnusable");
+    assert!(message.contains("runs weir-node"), "{message}");
+}
+
+#[test]
+fn what_an_unfinished_change_cost_is_not_what_it_cost_before() {
+    let cost = |millicores: u32| json!({"vswitchdMillicores": millicores});
+    let mut spec = steps();
+    spec["abort"] = json!({"vswitchdMillicoresDelta": 200});
+    let mut world = World::new(4, spec);
+    world.report("n00", &WELL, cost(100));
+    world.ask("b");
+    world.run();
+    world.report("n00", &WELL, cost(250));
+    world.run();
+    world.ask("c");
+    world.run();
+    assert_eq!(world.having("c"), ["n00"]);
+    world.report("n00", &WELL, cost(290));
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::Soaking);
+    world.report("n00", &WELL, cost(310));
+    world.run();
+    assert_eq!(world.condition(ABORTED).1, "ProcessorTimeRose");
+    assert_eq!(world.having("a").len(), 4);
+}
+
+#[test]
+fn a_node_without_a_daemon_is_not_waited_for() {
+    let mut world = World::new(3, steps());
+    daemons_on(&mut world, &["n01", "n02"], "n00");
     world.ask("b");
     world.run();
     assert_eq!(world.having("b"), ["n01"]);

@@ -66,7 +66,7 @@ pub fn objection(limits: &AbortLimits, released: &[&NodeView]) -> Option<(&'stat
             _ => None,
         })
         .collect();
-    let most = usize::try_from(limits.failing_nodes.max(1)).unwrap_or(usize::MAX);
+    let most = limits.failing_nodes.size(released.len());
     if failing.len() >= most {
         let names = enumerate(failing.iter().map(|(name, ..)| (*name).to_owned()), NAMED, ", ");
         let (_, reason, text) = failing.first()?;

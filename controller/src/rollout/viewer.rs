@@ -151,7 +151,8 @@ impl Viewer<'_> {
         let had = before.unwrap_or(&export.spec);
         let (spec, is_baseline) = match baseline {
             Some(baseline) if has_aborted || has_completed || all_return => {
-                let was_told = before.or(kept).unwrap_or(&baseline.spec);
+                let completed = has_completed.then_some(&baseline.spec);
+                let was_told = before.or(kept).or(completed).unwrap_or(&export.spec);
                 let told = without_what_went(&baseline.spec, was_told, &wanted.spec);
                 (told, true)
             }

@@ -38,6 +38,10 @@ pub const CASES: &[Case<Cluster>] = &[
         "a controller that may keep no revisions lets no change through and says so",
         no_right_to_keep_revisions,
     ),
+    Case::new(
+        "a controller whose rights are older than it begins nothing, removes, and says so",
+        rights_of_an_older_version,
+    ),
 ];
 
 const ROLLOUT: &[&str] = &["exportrollout", "cluster"];
@@ -214,6 +218,12 @@ fn an_aborted_change_returns_and_is_undone(cluster: &mut Cluster) -> Result<()> 
     phase(cluster, "Completed")?;
     cluster.wait_condition(ROLLOUT, "Aborted", "False", &[])?;
     ensure!(having(cluster, A)?.len() == 4, "a node was changed");
+    // What was ended is not what is returned to.
+    let (code, text) = weir(cluster, &["undo"])?;
+    ensure!(
+        code != Some(0) && text.contains("no earlier revision is kept that all nodes had"),
+        "{code:?} {text}"
+    );
     // To return where nodes never were since goes from step to step.
     well(cluster, &NODES)?;
     succeeds(cluster, &["undo", "--to", "2"], &["network/cluster changed"])?;
@@ -350,8 +360,15 @@ fn what_cannot_work_is_refused(cluster: &mut Cluster) -> Result<()> {
         Err(error) if format!("{error:#}").contains(words) => Ok(()),
         Err(error) => bail!("{spec}: {error:#}"),
     };
-    for step in [json!(0), json!("0%"), json!("101%"), json!("ten"), json!("5")] {
-        refused(json!({"steps": [step]}), "a step is a number of nodes")?;
+    for step in [
+        json!(0),
+        json!(5_000_000_000_u64),
+        json!("0%"),
+        json!("101%"),
+        json!("ten"),
+        json!("5"),
+    ] {
+        refused(json!({"steps": [step]}), "it is a number of nodes")?;
     }
     refused(json!({"steps": []}), "at least 1 items")?;
     refused(json!({"soak": "1d"}), "a soak is a time")?;
@@ -363,6 +380,10 @@ fn what_cannot_work_is_refused(cluster: &mut Cluster) -> Result<()> {
     refused(json!({"windows": [{"from": "25:00"}]}), "from")?;
     refused(json!({"windows": [{"timeZone": "Mars/Phobos"}]}), "Mars/Phobos")?;
     refused(json!({"abort": {"failingNodes": 0}}), "failingNodes")?;
+    refused(json!({"abort": {"failingNodes": "half"}}), "failingNodes")?;
+    for field in ["vswitchdMillicoresDelta", "lostPerSecond"] {
+        refused(json!({"abort": {field: 5_000_000_000_u64}}), field)?;
+    }
     let other = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "ExportRollout", "metadata": {"name": "other"},
         "spec": {}});
     let error = cluster.kube.apply(&other.to_string()).expect_err("another name");
@@ -372,7 +393,7 @@ fn what_cannot_work_is_refused(cluster: &mut Cluster) -> Result<()> {
     );
     apply(
         cluster,
-        json!({"soak": "1h30m", "windows": [{"days": ["Mon", "Tue"], "from": "22:00", "to": "05:00",
+        json!({"soak": "1h30m", "abort": {"failingNodes": "10%"}, "windows": [{"days": ["Mon", "Tue"], "from": "22:00", "to": "05:00",
             "timeZone": "Europe/Berlin"}, {"to": "24:00"}]}),
     )?;
     let steps = cluster.kube.object(ROLLOUT)?["spec"]["steps"].clone();
@@ -380,6 +401,48 @@ fn what_cannot_work_is_refused(cluster: &mut Cluster) -> Result<()> {
     cluster
         .kube
         .kubectl(&["delete", ROLLOUT[0], ROLLOUT[1]])
+        .map(drop)
+}
+
+fn install_again(cluster: &Cluster) -> Result<()> {
+    let manifests = weir_lab::files::package()
+        .join("../manifests")
+        .display()
+        .to_string();
+    let install = ["apply", "-k", &manifests, "--server-side", "--force-conflicts"];
+    cluster.kube.kubectl(&install).map(drop)
+}
+
+fn rights_of_an_older_version(cluster: &mut Cluster) -> Result<()> {
+    begin(cluster, json!({"steps": [1], "soak": "0s"}))?;
+    let mut reduced = cluster.kube.object(&["clusterrole", "weir-controller"])?;
+    let rules = reduced["rules"].as_array_mut().context("rules")?;
+    rules.retain(|rule| !rule["resources"].to_string().contains("exportrollouts"));
+    reduced["metadata"] = json!({"name": "weir-controller"});
+    let file = cluster.lab.directory().join("clusterrole.json");
+    fs::write(&file, reduced.to_string())?;
+    let file = file.display().to_string();
+    cluster.kube.kubectl(&["replace", "-f", &file])?;
+    cluster.stop()?;
+    start(cluster)?;
+    cluster.export_to(B)?;
+    let network = &["network.operator", "cluster"];
+    let words = ["RolloutPaused", "may not list it, apply the manifests"];
+    cluster.wait_condition(network, "FlowExportDegraded", "True", &words)?;
+    ensure!(having(cluster, A)?.len() == 4, "a node was changed");
+    cluster.patch(network, &Value::Null)?;
+    for node in NODES {
+        cluster.wait_target(node, None)?;
+    }
+    // The older version has no such kind either, and nothing is asked of it.
+    let kind = "customresourcedefinition/exportrollouts.weir.dev";
+    cluster.kube.kubectl(&["delete", kind])?;
+    cluster.export_to(B)?;
+    wait_having(cluster, B, &NODES)?;
+    install_again(cluster)?;
+    cluster
+        .kube
+        .kubectl(&["wait", "--for=condition=Established", "--timeout=60s", kind])
         .map(drop)
 }
 
@@ -409,13 +472,7 @@ fn no_right_to_keep_revisions(cluster: &mut Cluster) -> Result<()> {
         cluster.wait_target(node, None)?;
     }
     // What is installed again works again.
-    let manifests = weir_lab::files::package()
-        .join("../manifests")
-        .display()
-        .to_string();
-    cluster
-        .kube
-        .kubectl(&["apply", "-k", &manifests, "--server-side", "--force-conflicts"])?;
+    install_again(cluster)?;
     cluster.export_to(B)?;
     wait_until("the first node to have it", Duration::from_secs(120), || {
         Ok(having(cluster, B)?.len() == 1)
