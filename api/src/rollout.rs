@@ -291,10 +291,10 @@ pub struct Told {
     pub failing: bool,
     /// The spec that it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<NodeFlowExportSpec>,
+    pub before: Option<Box<NodeFlowExportSpec>>,
     /// The spec that it was told while it waited, where that is less than its revision's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<NodeFlowExportSpec>,
+    pub kept: Option<Box<NodeFlowExportSpec>>,
 }
 
 mod step;

@@ -31,6 +31,12 @@ const WELL: [(&str, &str, &str); 3] = [
     ("Conflict", "False", "NoConflict"),
 ];
 
+type Snapshot = (
+    ExportRolloutStatus,
+    Vec<(String, Option<u32>)>,
+    Vec<(String, i64)>,
+);
+
 impl World {
     fn without_rollout(nodes: usize) -> Self {
         let mut cluster = empty();
@@ -209,13 +215,7 @@ impl World {
 
     /// All that a turn may change: what is stored, what nodes are told, which revisions are
     /// kept under which numbers.
-    fn snapshot(
-        &self,
-    ) -> (
-        ExportRolloutStatus,
-        Vec<(String, Option<u32>)>,
-        Vec<(String, i64)>,
-    ) {
+    fn snapshot(&self) -> Snapshot {
         let kept = self.cluster.revisions().unwrap_or_default().into_iter();
         let kept = kept.map(|revision| (revision.hash.clone(), revision.number));
         (self.state(), self.told(), kept.collect())

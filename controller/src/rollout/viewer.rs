@@ -146,8 +146,8 @@ impl Viewer<'_> {
         let on_trial = self.on_trial(mark.as_ref());
         // What it was told is known, whatever somebody else made of it.
         let has_completed = mark.is_none() || has(self.state.completed_revision.as_ref());
-        let before = on_trial.and_then(|mark| mark.told.before.as_ref());
-        let kept = mark.as_ref().and_then(|mark| mark.told.kept.as_ref());
+        let before = on_trial.and_then(|mark| mark.told.before.as_deref());
+        let kept = mark.as_ref().and_then(|mark| mark.told.kept.as_deref());
         let had = before.unwrap_or(&export.spec);
         let (spec, is_baseline) = match baseline {
             Some(baseline) if has_aborted || has_completed || all_return => {
@@ -240,11 +240,11 @@ impl Viewer<'_> {
         name: &str,
         revision: &String,
         desired: &DesiredExport,
-    ) -> Option<NodeFlowExportSpec> {
+    ) -> Option<Box<NodeFlowExportSpec>> {
         let baseline = self.baseline(name)?;
         let is_less =
             self.state.completed_revision.as_ref() == Some(revision) && baseline.spec != desired.spec;
-        is_less.then(|| desired.spec.clone())
+        is_less.then(|| Box::new(desired.spec.clone()))
     }
 
     fn as_it_is(&self, node: &NodeView, export: Option<&NodeFlowExport>) -> Told {
@@ -254,7 +254,7 @@ impl Viewer<'_> {
             vswitchd_millicores: cost.and_then(|cost| cost.vswitchd_millicores),
             lost_per_second: cost.and_then(|cost| cost.lost_per_second),
             failing: matches!(node.health, Health::Failing(..)) && node.position == Position::Waiting,
-            before: export.map(|export| export.spec.clone()),
+            before: export.map(|export| Box::new(export.spec.clone())),
             kept: None,
         }
     }
