@@ -16,6 +16,8 @@ pub mod interface;
 pub mod network;
 pub mod plan;
 pub mod profile;
+pub mod revision;
+pub mod rollout;
 pub mod unknown;
 
 pub use collector::{Collector, CollectorError};
@@ -28,6 +30,8 @@ pub use flow_export::{FlowExport, FlowExportSpec};
 pub use flows_config::FlowsConfig;
 pub use network::{Collectors, ExportNetworkFlows, Network, NetworkSpec};
 pub use profile::{ExportProfile, ExportProfileSpec, ExportProfileStatus, ExportSwitch};
+pub use revision::RevisionData;
+pub use rollout::{ExportRollout, ExportRolloutSpec, ExportRolloutStatus, RolloutPhase};
 pub use weir_fields as fields;
 
 /// Label and field-manager prefix of everything that Weir owns in Kubernetes.

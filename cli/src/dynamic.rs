@@ -122,6 +122,17 @@ pub async fn merge(client: &Client, object: &Value, patch: &Value) -> Result<()>
     Ok(())
 }
 
+/// Puts an object that was read in its own place, changed.
+///
+/// # Errors
+/// The API server refuses it, or somebody has changed it meanwhile.
+pub async fn replace(client: &Client, object: &Value) -> Result<()> {
+    let (api, name) = place(client, object)?;
+    let object: DynamicObject = serde_json::from_value(object.clone())?;
+    answered(api.replace(&name, &PostParams::default(), &object)).await?;
+    Ok(())
+}
+
 /// Deletes an object; whether it was there.
 ///
 /// # Errors

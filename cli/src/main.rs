@@ -26,6 +26,7 @@ mod output;
 mod plain;
 mod platform;
 mod report;
+mod rollout;
 mod server;
 mod shortcut;
 mod show;
@@ -95,9 +96,13 @@ enum Command {
     /// Turn flow export off, wait until no node has rows of Weir's, then delete Weir
     ///
     /// Acts with --yes, or after a question on a terminal. The Network, its definition and, unless
-    /// --purge is given, ExportProfiles, the FlowExport and namespaces with something of yours
-    /// stay. Exit code 1: nodes have not said that their rows are gone, and nothing was deleted.
+    /// --purge is given, ExportProfiles, the FlowExport, the ExportRollout and namespaces with
+    /// something of yours stay. Exit code 1: nodes have not said that their rows are gone, and nothing was deleted.
     Uninstall(uninstall::UninstallArgs),
+    /// Show how a change of flow export goes from node to node, and agree to it or undo it
+    ///
+    /// An ExportRollout says how changes reach the nodes; without one they go to all at once.
+    Rollout(rollout::RolloutArgs),
     /// Say what is wrong with an installation, and what to do
     ///
     /// Reads the cluster, or, on a node or another host, what that host has (--host); changes
@@ -166,6 +171,7 @@ fn main() -> ExitCode {
             Command::Cost(args) => cost::run(args).await,
             Command::Install(args) => install::run(args).await,
             Command::Uninstall(args) => uninstall::run(args).await,
+            Command::Rollout(args) => rollout::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::Flows(args) => flows::flows(args).await,
             Command::Top(args) => flows::top(args).await,

@@ -32,8 +32,9 @@ macro_rules! manifest {
 
 type Manifest = (&'static str, &'static str);
 
-const DEFINITIONS: [Manifest; 3] = [
+const DEFINITIONS: [Manifest; 4] = [
     manifest!("crds/exportprofiles.yaml"),
+    manifest!("crds/exportrollouts.yaml"),
     manifest!("crds/flowexports.yaml"),
     manifest!("crds/nodeflowexports.yaml"),
 ];

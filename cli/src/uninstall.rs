@@ -19,14 +19,22 @@ use serde_json::{Value, json};
 use weir_process::kubernetes::{self, Retries};
 use weir_process::signals::Signals;
 
-use self::sources::{Sources, quoted};
+pub use self::sources::Sources;
+use self::sources::quoted;
 use crate::dynamic::Kind;
 use crate::platform::{Images, NETWORK_DEFINITION, Platform, describe};
 use crate::terminal::{report, say};
 use crate::{cluster, completion, dynamic};
 
 /// What users wrote themselves, and its definition.
-const USERS: [(Kind, &str); 2] = [
+const USERS: [(Kind, &str); 3] = [
+    (
+        Kind {
+            api_version: "weir.dev/v1alpha1",
+            kind: "ExportRollout",
+        },
+        "exportrollouts.weir.dev",
+    ),
     (
         Kind {
             api_version: "weir.dev/v1alpha1",
@@ -57,7 +65,7 @@ pub struct UninstallArgs {
     /// Delete Weir also where nodes have not said that their rows are gone; these stay
     #[arg(long)]
     force: bool,
-    /// Delete ExportProfiles and the FlowExport as well, which are yours, and what is in Weir's
+    /// Delete ExportProfiles, the FlowExport and the ExportRollout as well, which are yours, and what is in Weir's
     /// namespaces and not Weir's: claims of volumes, ConfigMaps, Secrets
     #[arg(long)]
     purge: bool,

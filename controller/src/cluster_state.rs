@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
@@ -15,19 +15,20 @@ use weir_api::identity::Exporter;
 use weir_api::network::CLUSTER;
 use weir_api::plan::named_services;
 use weir_api::{
-    Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, NodeFlowExport, flows_config,
+    Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, ExportRollout, NodeFlowExport,
+    flows_config,
 };
 
 use crate::collector::{CollectorAddresses, CollectorSettings};
 use crate::facts::{
-    DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node, read_pod,
+    DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node,
     read_service, strip_export, strip_profile,
 };
 use crate::guarded::{Guarded, Invalid};
-use crate::moment::{is_within, later, past};
+use crate::moment::{is_within, later};
 use crate::source::{FlowSource, SourceSettings};
 use crate::table::{ObjectChange, Table, key_of};
-use crate::weigh::{weigh_export, weigh_node, weigh_plan, weigh_profile, weigh_report, weigh_source};
+use crate::weigh::{weigh_export, weigh_node, weigh_plan, weigh_profile, weigh_source};
 
 /// How many uids of deleted `NodeFlowExport`s are remembered.
 const REMEMBERED_DELETIONS: usize = 1024;
@@ -53,6 +54,10 @@ pub struct ClusterState {
     exports: Table<NodeFlowExport>,
     services: Table<ServiceAddress>,
     daemons: Table<DaemonPod>,
+    rollouts: Table<ExportRollout>,
+    /// Why the `ExportRollout` cannot be read, where it never could be.
+    unknown_rollout: Option<String>,
+    revisions: Table<KeptRevision>,
     collector: CollectorSettings,
     collector_addresses: CollectorAddresses,
     /// The same of the listing that is under way.
@@ -97,37 +102,9 @@ impl ClusterState {
             WatchEvent::Export(event) => self.apply_export(event, now),
             WatchEvent::Service(event) => self.apply_service(event, now),
             WatchEvent::Daemon(event) => self.apply_daemon(event, now),
+            WatchEvent::Rollout(event) => self.apply_rollout(event),
+            WatchEvent::Revision(event) => self.apply_revision(event),
             WatchEvent::CollectorSlice(event) => self.apply_slice(event),
-        }
-    }
-
-    fn apply_daemon(&mut self, event: Event<Guarded<Pod>>, now: Timestamp) -> ObjectChange {
-        let nodes = |daemons: &Table<DaemonPod>| -> BTreeSet<String> {
-            daemons.rows().map(|pod| pod.node.clone()).collect()
-        };
-        let before = nodes(&self.daemons);
-        let change = self.daemons.apply(event, read_pod, weigh_report);
-        // Times in the future would never run out.
-        for pod in self.daemons.rows_mut() {
-            if let Some((_, since)) = &mut pod.down {
-                *since = past(*since, now);
-            }
-        }
-        if change != ObjectChange::Nothing {
-            let after = nodes(&self.daemons);
-            let left = before.into_iter().filter(|node| !after.contains(node));
-            self.left_by_daemon.extend(left.map(|node| (node, now)));
-            self.left_by_daemon.retain(|node, _| !after.contains(node));
-            self.forget_gone_nodes();
-        }
-        // The first listing is no reason to plan.
-        change.min(ObjectChange::Report)
-    }
-
-    fn forget_gone_nodes(&mut self) {
-        if self.nodes.synced() && !self.left_by_daemon.is_empty() {
-            let nodes = &self.nodes;
-            self.left_by_daemon.retain(|node, _| nodes.named(node).is_some());
         }
     }
 
@@ -274,6 +251,7 @@ impl ClusterState {
             ("nodes", self.nodes.synced()),
             ("nodeflowexports", self.exports.synced()),
             ("services", self.services.synced()),
+            ("exportrollouts", self.rollouts.synced()),
         ];
         kinds
             .into_iter()
@@ -381,29 +359,14 @@ impl ClusterState {
         let (address, gone) = held.copied()?;
         is_within(gone, SERVICE_HOLD, now).then(|| (address, later(gone, SERVICE_HOLD)))
     }
-
-    /// The pods of the daemon by node; `None`: they are not known, or the daemon does
-    /// not run in pods.
-    pub fn daemons(&self) -> Option<BTreeMap<&str, Vec<&DaemonPod>>> {
-        if !self.daemons.synced() {
-            return None;
-        }
-        let mut by_node = BTreeMap::<&str, Vec<&DaemonPod>>::new();
-        for pod in self.daemons.rows() {
-            by_node.entry(pod.node.as_str()).or_default().push(pod);
-        }
-        Some(by_node)
-    }
-
-    /// When the daemon's last pod left a node, if one did while somebody looked.
-    pub fn left_by_daemon(&self, node: &str) -> Option<Timestamp> {
-        self.left_by_daemon.get(node).copied()
-    }
 }
 
 mod collector;
+mod daemons;
+mod rollouts;
 mod watch_event;
 
+pub use rollouts::KeptRevision;
 pub use watch_event::WatchEvent;
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use std::net::IpAddr;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use weir_api::collector::ServiceRef;
-use weir_api::identity::{self, Exporter};
-use weir_api::plan::{Problem, Targets, plan, retarget};
-use weir_api::{FlowsConfig, NodeFlowExport, NodeFlowExportSpec, flows_config};
+use weir_api::plan::{Problem, Targets};
+use weir_api::{FlowsConfig, NodeFlowExport, NodeFlowExportSpec, RevisionData, flows_config};
 
-use self::choice::{Chosen, choose, not_begun, not_exporting, unknown_profiles};
+use self::choice::{UnknownProfile, unknown_profiles};
+use self::nodes::{Asked, plan_nodes};
 use crate::cluster_state::ClusterState;
 use crate::object::{is_ours, is_owned_by};
+use crate::rollout::{Mark, RevisionPlan, Summary};
 use crate::source::OnSourceDeleted;
 
 /// What is to be, and what is to be done for it.
@@ -38,6 +39,10 @@ pub struct Decision {
     pub holds: bool,
     /// When something runs out that the decision rests on.
     pub next_check: Option<Timestamp>,
+    /// What is wanted as a revision, where an `ExportRollout` says who gets it.
+    pub revision: Option<RevisionPlan>,
+    /// What is to be said of its rollout.
+    pub rollout: Option<Summary>,
 }
 
 /// What a node's `NodeFlowExport` has to be.
@@ -47,12 +52,23 @@ pub struct DesiredExport {
     pub node_uid: String,
     /// What the node must program.
     pub spec: NodeFlowExportSpec,
+    /// By which rollout, where there is one.
+    pub mark: Option<Mark>,
+}
+
+impl Decision {
+    /// Nodes are told this, whatever is wanted.
+    pub fn tell(&mut self, cluster: &ClusterState, told: BTreeMap<String, DesiredExport>) {
+        self.applies = unmet(cluster, &told);
+        self.wanted = told;
+    }
 }
 
 impl DesiredExport {
     /// Whether an object is already as it has to be.
     pub fn is_met_by(&self, export: &NodeFlowExport) -> bool {
-        export.spec == self.spec && is_ours(export) && is_owned_by(export, &self.node_uid)
+        let has_mark = self.mark.is_none() || self.mark == Mark::of(export);
+        has_mark && export.spec == self.spec && is_ours(export) && is_owned_by(export, &self.node_uid)
     }
 }
 
@@ -70,7 +86,26 @@ pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
     let (targets, skipped) = Targets::resolve(cluster.flows(), config.as_ref(), &service);
     problems.extend(skipped.iter().map(Problem::to_string));
     problems.extend(malformed_selectors(cluster));
-    let wanted = plan_nodes(cluster, &targets, holds, now, &mut problems);
+    let unknown = unknown_profiles(cluster);
+    let asked = Asked {
+        targets: &targets,
+        profiles: cluster.profiles().collect(),
+        unknown: &unknown,
+        holds,
+    };
+    let gated = cluster.rollout().is_some() && !holds;
+    let baseline = cluster.completed_revision().filter(|_| gated);
+    let baseline = baseline.map(|data| (data, data.targets(&service)));
+    let (wanted, baseline) = plan_nodes(cluster, &asked, baseline.as_ref(), now, &mut problems);
+    let revision = gated.then(|| {
+        let data = revision_data(cluster);
+        RevisionPlan {
+            revision: data.hash(),
+            data,
+            baseline,
+            unknown: unknown.iter().map(UnknownProfile::name).collect(),
+        }
+    });
     let held = held.into_inner();
     problems.extend(held.keys().map(|service| {
         format!("Service {service} is gone; its last address counts for a minute, until it is made again")
@@ -85,7 +120,19 @@ pub fn decide(cluster: &ClusterState, now: Timestamp) -> Decision {
         holds,
         next_check: held.into_values().min(),
         wanted,
+        revision,
+        rollout: None,
     }
+}
+
+/// All that the plan is made of, beside the nodes and the addresses of Services.
+fn revision_data(cluster: &ClusterState) -> RevisionData {
+    let profiles = cluster.profiles();
+    RevisionData::new(
+        cluster.flows().cloned(),
+        cluster.flows_config().cloned(),
+        profiles.map(|p| (p.name_any(), p.spec.clone())).collect(),
+    )
 }
 
 /// What cannot be read as it is now, and what counts instead.
@@ -175,98 +222,6 @@ fn malformed_selectors(cluster: &ClusterState) -> Vec<String> {
         .collect()
 }
 
-/// Each node's spec, with the exporter ids that its bridges hold or get.
-fn plan_nodes(
-    cluster: &ClusterState,
-    targets: &Targets,
-    holds: bool,
-    now: Timestamp,
-    problems: &mut Vec<String>,
-) -> BTreeMap<String, DesiredExport> {
-    let unknown = unknown_profiles(cluster);
-    let chosen: Vec<Chosen<'_>> = cluster
-        .nodes()
-        .map(|node| choose(cluster, &unknown, node, holds))
-        .collect();
-    let mut held = held(cluster);
-    let mut exporters = exporters(&chosen);
-    // What is kept keeps its numbers, too.
-    let keeps: BTreeSet<&str> = chosen.iter().filter_map(Chosen::keeps).collect();
-    exporters.extend(held.keys().filter(|e| keeps.contains(e.node.as_str())).cloned());
-    rest(cluster, now, &mut held, &mut exporters);
-    let ids = identity::allocate(&held, &exporters);
-    let mut wanted = BTreeMap::new();
-    for chosen in chosen {
-        let facts = &chosen.node.facts;
-        let name = &facts.name;
-        let (spec, skipped) = match chosen.kept {
-            Some(spec) if holds => (spec.clone(), Vec::new()),
-            Some(spec) => {
-                problems.extend(not_begun(&chosen, spec, targets));
-                retarget(spec, targets, facts)
-            }
-            None => {
-                problems.extend(not_exporting(&chosen));
-                plan(targets, chosen.profile, facts, &|bridge| {
-                    id_of(&ids, name, bridge)
-                })
-            }
-        };
-        problems.extend(skipped.iter().map(Problem::to_string));
-        let node_uid = chosen.node.uid.clone();
-        wanted.insert(name.clone(), DesiredExport { node_uid, spec });
-    }
-    wanted
-}
-
-/// The numbers that existing `NodeFlowExport`s carry.
-fn held(cluster: &ClusterState) -> BTreeMap<Exporter, u32> {
-    let bridges = cluster.exports().flat_map(|export| {
-        let node = export.name_any();
-        let bridges = export.spec.bridges.iter();
-        bridges.map(move |b| (exporter(&node, &b.name), b.exporter_id))
-    });
-    bridges.collect()
-}
-
-/// Holds the numbers of exporters that are gone, for them alone.
-fn rest(
-    cluster: &ClusterState,
-    now: Timestamp,
-    held: &mut BTreeMap<Exporter, u32>,
-    exporters: &mut BTreeSet<Exporter>,
-) {
-    let taken: BTreeSet<u32> = held.values().copied().collect();
-    for (exporter, id) in cluster.resting_ids(now).filter(|(_, id)| !taken.contains(id)) {
-        held.entry(exporter.clone()).or_insert(id);
-        exporters.insert(exporter.clone());
-    }
-}
-
-fn exporters(chosen: &[Chosen<'_>]) -> BTreeSet<Exporter> {
-    let standard = weir_api::ExportProfileSpec::default();
-    let of_node = |chosen: &Chosen<'_>| {
-        let bridges = chosen.profile.map_or(&standard, |p| &p.spec).bridge_names();
-        let node = chosen.node.facts.name.clone();
-        bridges.into_iter().map(move |bridge| exporter(&node, &bridge))
-    };
-    chosen.iter().flat_map(of_node).collect()
-}
-
-fn exporter(node: &str, bridge: &str) -> Exporter {
-    Exporter {
-        node: node.to_owned(),
-        bridge: bridge.to_owned(),
-    }
-}
-
-/// Beyond 65535 exporters there are no free numbers; one that derives from the
-/// names may collide in NetFlow, which beats having none.
-fn id_of(ids: &BTreeMap<Exporter, u32>, node: &str, bridge: &str) -> u32 {
-    let allocated = ids.get(&exporter(node, bridge)).copied();
-    allocated.unwrap_or_else(|| identity::from_names(node, bridge))
-}
-
 fn unmet(cluster: &ClusterState, wanted: &BTreeMap<String, DesiredExport>) -> Vec<String> {
     let met = |node: &str, wanted: &DesiredExport| {
         cluster
@@ -297,6 +252,7 @@ fn without_repetitions(mut problems: Vec<String>) -> Vec<String> {
 }
 
 mod choice;
+mod nodes;
 
 #[cfg(test)]
 mod tests;

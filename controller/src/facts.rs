@@ -9,7 +9,6 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
-use weir_api::export::ExportCost;
 use weir_api::plan::NodeFacts;
 use weir_api::{Condition, ExportNetworkFlows, ExportProfile, FlowExport, Network, NodeFlowExport};
 
@@ -224,11 +223,6 @@ pub fn strip_export(mut export: NodeFlowExport) -> NodeFlowExport {
     export.metadata.resource_version = None;
     if let Some(status) = &mut export.status {
         status.bridges = Vec::new();
-        // Whether any datagram leaves changes seldom, and how many each minute.
-        status.cost = status.cost.map(|cost| ExportCost {
-            datagrams_per_second: cost.datagrams_per_second.map(|datagrams| datagrams.min(1)),
-            ..ExportCost::default()
-        });
     }
     export
 }

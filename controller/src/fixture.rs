@@ -32,7 +32,7 @@ pub fn object<T: DeserializeOwned>(value: Value) -> T {
 }
 
 /// Every kind was listed.
-pub fn all_listed() -> [WatchEvent; 6] {
+pub fn all_listed() -> [WatchEvent; 7] {
     [
         WatchEvent::Network(Event::InitDone),
         WatchEvent::Profile(Event::InitDone),
@@ -40,6 +40,7 @@ pub fn all_listed() -> [WatchEvent; 6] {
         WatchEvent::Node(Event::InitDone),
         WatchEvent::Export(Event::InitDone),
         WatchEvent::Service(Event::InitDone),
+        WatchEvent::Rollout(Event::InitDone),
     ]
 }
 

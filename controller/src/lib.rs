@@ -1,16 +1,16 @@
 //! The controller: one street from the `Network` (or `FlowExport`) to the nodes and back.
 //!
 //! ```text
-//! watch -> cluster_state -> decide -> write_queue -> write      specs flow down
-//!                         \-> rollup ----/                     status flows up
-//! collector_client -> reception -/                             what was received
+//! watch -> cluster_state -> decide -> rollout -> write_queue -> write      specs flow down
+//!                         \-> rollup ---------------/                     status flows up
+//! collector_client -> reception -/                                        what was received
 //! lease <- election -> reconcile (only the leader writes)
 //! ```
 //!
 //! `spec.managementState` of the `Network` is the Cluster Network Operator's
 //! business and is not read: whoever wants no export removes the collectors.
 //!
-//! [`cluster_state`], [`decide`], [`rollup`] with [`node_state`], [`profile_status`],
+//! [`cluster_state`], [`decide`], [`rollout`], [`rollup`] with [`node_state`], [`profile_status`],
 //! [`notice`], [`collector`], [`reception`], [`write_queue`] with [`write_pace`], and
 //! [`lease`] hold data and decisions and do no I/O; [`watch`], [`write`],
 //! [`collector_client`], [`election`] and [`http`] stand at the rim; [`reconcile`] is the loop between them.
@@ -35,6 +35,7 @@ pub mod object;
 pub mod profile_status;
 pub mod reception;
 pub mod reconcile;
+pub mod rollout;
 pub mod rollup;
 pub mod settings;
 pub mod source;

@@ -44,12 +44,18 @@ async fn run(settings: Settings) -> Result<()> {
     let (stop_election, mut election, leads) = stand(&settings, &client)?;
     let (stop_loop, stopped) = watch::channel(false);
     let source = settings.source_settings();
-    let writer = ApiWriter::new(&client, source.source, settings.write_patience());
+    let writer = ApiWriter::new(
+        &client,
+        source.source,
+        &settings.namespace,
+        settings.write_patience(),
+    );
     let collector = settings.collector().map_err(anyhow::Error::msg)?;
     let kinds = Kinds {
         source: source.source,
         daemons: settings.daemons(),
         collector: collector.service.as_ref(),
+        namespace: &settings.namespace,
     };
     let events = watches::events(&client, &metrics, kinds);
     let cluster = ClusterState::new(source).with_collector(collector);

@@ -22,6 +22,8 @@ pub struct Metrics {
     deletes: Family<Label, Counter>,
     reports: Family<Label, Counter>,
     assessments: Family<Label, Counter>,
+    rollout_writes: Family<Label, Counter>,
+    rollout_stopped: Gauge,
     node_states: Family<Label, Gauge>,
     failing_writes: Gauge,
     holds: Gauge,
@@ -66,6 +68,11 @@ impl Metrics {
             &self.assessments,
         );
         counter(
+            "rollout_writes",
+            "Status updates of the ExportRollout and revisions kept or deleted, by result",
+            &self.rollout_writes,
+        );
+        counter(
             "watch_failures",
             "Watches that failed and were tried again",
             &self.watch_failures,
@@ -90,6 +97,11 @@ impl Metrics {
             "source_missing",
             "Whether nodes keep what they export because the Network or FlowExport is gone",
             self.holds.clone(),
+        );
+        registry.register(
+            "rollout_stopped",
+            "Whether a rollout was ended or cannot go on until a person does something",
+            self.rollout_stopped.clone(),
         );
         registry.register("problems", "Entries that are skipped", self.problems.clone());
         registry.register("leader", "Whether this replica writes", self.leader.clone());
@@ -121,6 +133,16 @@ impl Metrics {
     /// The status of a profile was written, or not.
     pub fn assessed(&self, result: &'static str) {
         self.assessments.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// The state of a rollout or a revision was written, or not.
+    pub fn rolled(&self, result: &'static str) {
+        self.rollout_writes.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Whether a rollout waits for a person who mends something.
+    pub fn rollout_stopped(&self, stopped: bool) {
+        self.rollout_stopped.set(i64::from(stopped));
     }
 
     /// The collector was asked what it receives.

@@ -1,12 +1,20 @@
 //! The Kubernetes objects that the controller writes, as it writes them: a
 //! node's `NodeFlowExport`, the conditions of the source, the status of profiles.
 
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
+use weir_api::condition::Time;
 use weir_api::network::CLUSTER;
-use weir_api::{Condition, ExportProfile, ExportProfileStatus, FlowExport, Network, NodeFlowExport};
+use weir_api::rollout::{COMPLETED_ANNOTATION, REVISION_LABEL, TOLD_ANNOTATION};
+use weir_api::{
+    Condition, ExportProfile, ExportProfileStatus, ExportRollout, ExportRolloutStatus, FlowExport, Network,
+    NodeFlowExport, RevisionData, revision,
+};
 
 use crate::decide::DesiredExport;
 use crate::source::FlowSource;
@@ -15,7 +23,7 @@ use crate::source::FlowSource;
 pub const FIELD_MANAGER: &str = "weir-controller";
 
 /// Marks a `NodeFlowExport` as the controller's; only such ones are deleted.
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// Whether the controller made that object.
 pub fn is_ours(export: &NodeFlowExport) -> bool {
@@ -39,6 +47,13 @@ pub fn export(node: &str, wanted: &DesiredExport) -> NodeFlowExport {
     export
         .labels_mut()
         .insert(MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned());
+    if let Some(mark) = &wanted.mark {
+        export
+            .labels_mut()
+            .insert(REVISION_LABEL.to_owned(), mark.revision.clone());
+        let told = json!(mark.told).to_string();
+        export.annotations_mut().insert(TOLD_ANNOTATION.to_owned(), told);
+    }
     export.owner_references_mut().push(OwnerReference {
         api_version: "v1".to_owned(),
         kind: "Node".to_owned(),
@@ -70,6 +85,36 @@ pub fn profile_status(name: &str, status: &ExportProfileStatus) -> Value {
         "metadata": { "name": name },
         "status": status,
     })
+}
+
+/// The status of the `ExportRollout` as server-side apply takes it. It was decided by the
+/// object with that uid and version, and another is not to get it.
+pub fn rollout_status(seen: &ObjectMeta, status: &ExportRolloutStatus) -> Value {
+    json!({
+        "apiVersion": ExportRollout::api_version(&()),
+        "kind": ExportRollout::kind(&()),
+        "metadata": { "name": CLUSTER, "uid": seen.uid, "resourceVersion": seen.resource_version },
+        "status": status,
+    })
+}
+
+/// A revision as it is kept, complete for server-side apply.
+pub fn kept_revision(hash: &str, number: i64, data: &RevisionData) -> ControllerRevision {
+    let mut object = ControllerRevision {
+        data: Some(RawExtension(json!(data))),
+        revision: number,
+        ..Default::default()
+    };
+    object.metadata.name = Some(revision::object_name(hash));
+    let labels = object.labels_mut();
+    labels.insert(MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned());
+    labels.insert(REVISION_LABEL.to_owned(), hash.to_owned());
+    object
+}
+
+/// What says of a revision since when all nodes have it, as a merge patch.
+pub fn completed_revision(since: &Time) -> Value {
+    json!({ "metadata": { "annotations": { COMPLETED_ANNOTATION: since } } })
 }
 
 /// The source as events name it.

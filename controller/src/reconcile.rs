@@ -14,7 +14,6 @@ use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use weir_api::NodeFlowExport;
 
 use crate::cluster_state::{ClusterState, WatchEvent};
 use crate::collector_client::AskError;
@@ -23,9 +22,10 @@ use crate::metrics::Metrics;
 use crate::notice::{holding, loss, notices};
 use crate::profile_status::assess;
 use crate::reception;
+use crate::rollout::Memory;
 use crate::rollup::roll_up;
 use crate::table::ObjectChange;
-use crate::write::{ApiWriter, WriteError};
+use crate::write::{ApiWriter, WriteError, Written};
 use crate::write_queue::{Subject, Write, WriteQueue};
 
 /// How long a report waits for more to say: 100 nodes report within one.
@@ -41,7 +41,7 @@ mod receptions;
 
 pub use receptions::CollectorWatch;
 
-type Answer = Result<Option<NodeFlowExport>, WriteError>;
+type Answer = Result<Option<Written>, WriteError>;
 
 /// All state of the loop.
 pub struct Reconciler {
@@ -53,6 +53,7 @@ pub struct Reconciler {
     deadline: Duration,
     cluster: ClusterState,
     decision: Decision,
+    rollout: Memory,
     queue: WriteQueue,
     answers: FuturesUnordered<BoxFuture<'static, (Write, Answer)>>,
     collector: CollectorWatch,
@@ -86,6 +87,7 @@ impl Reconciler {
             deadline,
             cluster,
             decision: Decision::default(),
+            rollout: Memory::default(),
             queue: WriteQueue::default(),
             answers: FuturesUnordered::new(),
             collector,
@@ -151,6 +153,7 @@ impl Reconciler {
             ObjectChange::Plan if expected => self.report_soon(),
             ObjectChange::Plan => self.stale = true,
         }
+        self.follow_reports();
     }
 
     /// Whether an event only shows that a node's object is as decided.
@@ -172,6 +175,7 @@ impl Reconciler {
             self.answers.clear();
             self.stop_asking();
             self.decision = Decision::default();
+            self.rollout = Memory::default();
             (self.report, self.checks) = (None, [None, None]);
         }
     }
@@ -239,7 +243,8 @@ impl Reconciler {
 
     fn reconcile(&mut self) {
         let now = Timestamp::now();
-        let decision = decide(&self.cluster, now);
+        let mut decision = decide(&self.cluster, now);
+        let rollout = self.gate(&mut decision, now);
         let changed = !decision.applies.is_empty() || !decision.deletes.is_empty();
         self.metrics
             .reconciled(changed, decision.wanted.len(), decision.problems.len());
@@ -263,7 +268,12 @@ impl Reconciler {
         }
         self.metrics.holds(decision.holds);
         self.queue.replace(&decision);
-        self.checks[0] = decision.next_check.map(|at| instant(at, now));
+        let checks = [
+            decision.next_check,
+            rollout.and_then(|rollout| rollout.next_check),
+        ];
+        let next_check = checks.into_iter().flatten().min();
+        self.checks[0] = next_check.map(|at| instant(at, now));
         self.decision = decision;
         self.ask_or_not();
         self.report_soon();
@@ -345,23 +355,31 @@ impl Reconciler {
             Write::Report { .. } | Write::ReportOther(_) => self.metrics.reported(result),
             Write::Tell(_) => {}
             Write::Assess(..) => self.metrics.assessed(result),
+            Write::Rollout(_) | Write::Keep { .. } | Write::Complete(..) | Write::Forget(_) => {
+                self.metrics.rolled(result);
+            }
         }
         match answer {
-            Ok(export) => self.wrote(write, export),
+            Ok(written) => self.wrote(write, written),
             Err(error) => self.failed(write, &error),
         }
     }
 
-    fn wrote(&mut self, write: &Write, export: Option<NodeFlowExport>) {
+    fn wrote(&mut self, write: &Write, written: Option<Written>) {
         self.queue.succeeded(write, std::time::Instant::now());
-        if let Some(export) = export {
-            self.cluster.wrote(export);
+        match written {
+            Some(Written::Export(export)) => self.cluster.wrote(export),
+            Some(Written::Rollout(rollout)) => self.cluster.rolled(rollout),
+            Some(Written::Revision(revision)) => self.cluster.kept(revision),
+            None => {}
         }
         let source = self.cluster.settings().source;
         match write {
             // The decision may have changed while the write was under way.
             Write::Apply(node, written) => self.stale |= self.decision.wanted.get(node) != Some(written),
-            Write::Delete(..) | Write::Tell(_) => {}
+            Write::Delete(..) | Write::Tell(_) | Write::Complete(..) | Write::Forget(_) => {}
+            // What was stored counts from now on.
+            Write::Rollout(_) | Write::Keep { .. } => self.stale = true,
             Write::Report { conditions, .. } => self.cluster.reported(source, conditions),
             Write::ReportOther(conditions) => self.cluster.reported(source.other(), conditions),
             Write::Assess(profile, status) => self.cluster.assessed(profile, status),
@@ -387,6 +405,8 @@ impl Reconciler {
         }
         self.queue
             .failed(write, error.to_string(), std::time::Instant::now());
+        // That a revision cannot be kept is told.
+        self.stale |= matches!(write, Write::Keep { .. });
         if write.subject() != Subject::Source {
             self.report_soon();
         }
@@ -410,6 +430,8 @@ fn instant(at: Timestamp, now: Timestamp) -> Instant {
     // A little later, so that the moment has come for sure.
     Instant::now() + wait + Duration::from_millis(1)
 }
+
+mod rollout;
 
 #[cfg(test)]
 mod tests;

@@ -226,7 +226,7 @@ impl<'a> NodeCounts<'a> {
     fn findings(&self, decision: &Decision) -> [Finding; 3] {
         [
             self.available(decision),
-            self.progressing(),
+            self.progressing(decision),
             self.degraded(decision),
         ]
     }
@@ -282,7 +282,11 @@ impl<'a> NodeCounts<'a> {
         format!("{message}; {left} of {nodes} nodes are left out: {names}")
     }
 
-    fn progressing(&self) -> Finding {
+    fn progressing(&self, decision: &Decision) -> Finding {
+        let rolls = decision
+            .rollout
+            .as_ref()
+            .is_some_and(|rollout| rollout.progressing);
         let nodes = self.nodes - self.left_out.len();
         let late = self.failing.get(PROGRESS_DEADLINE_EXCEEDED).map_or(0, Vec::len);
         let (reason, message) = if !self.behind.is_empty() {
@@ -290,6 +294,9 @@ impl<'a> NodeCounts<'a> {
             let names = enumerate(self.behind.iter().map(|n| (*n).to_owned()), NAMED_PROBLEMS, ", ");
             let text = format!("{behind} of {nodes} nodes have not reported on their current spec: {names}");
             ("NodesUpdating", text)
+        } else if rolls {
+            let text = "a revision goes to the nodes step by step: see ExportRollout cluster";
+            ("RollingOut", text.to_owned())
         } else if late > 0 {
             let text = format!("{late} of {nodes} nodes did not report on their current spec in time");
             (PROGRESS_DEADLINE_EXCEEDED, text)
@@ -298,7 +305,7 @@ impl<'a> NodeCounts<'a> {
         };
         Finding {
             kind: PROGRESSING,
-            status: (!self.behind.is_empty()).into(),
+            status: (rolls || !self.behind.is_empty()).into(),
             reason,
             message,
         }
@@ -308,19 +315,31 @@ impl<'a> NodeCounts<'a> {
     fn degraded(&self, decision: &Decision) -> Finding {
         let skipped = self.named("skipped", &decision.problems);
         let failures = self.failures();
+        let stopped = decision
+            .rollout
+            .as_ref()
+            .and_then(|rollout| rollout.stopped.clone());
         let reason = match (&skipped, &failures) {
             _ if decision.second_source.is_some() => "TwoSources",
             _ if !decision.unreadable.is_empty() => match decision.unreadable.iter().all(|u| is_profile(u)) {
                 true => "ProfileUnreadable",
                 false => "SourceUnreadable",
             },
+            (None, None) if stopped.is_some() => stopped.as_ref().map_or("AsExpected", |(reason, _)| reason),
             (None, None) => "AsExpected",
             (Some(_), None) => "EntriesSkipped",
             (None, Some(_)) => "NodesFailing",
             (Some(_), Some(_)) => "EntriesSkippedAndNodesFailing",
         };
         let unreadable = self.named("unreadable", &decision.unreadable);
-        let parts = [decision.second_source.clone(), unreadable, skipped, failures];
+        let stopped = stopped.map(|(_, message)| format!("rollout: {message} (see ExportRollout cluster)"));
+        let parts = [
+            decision.second_source.clone(),
+            unreadable,
+            stopped,
+            skipped,
+            failures,
+        ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         let message = if parts.is_empty() {
             "nothing was skipped and no node fails".to_owned()

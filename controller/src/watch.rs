@@ -4,20 +4,24 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::guarded::Guarded;
 use futures::StreamExt;
-use futures::stream::{BoxStream, select_all};
+use futures::stream::{self, BoxStream, select_all};
+use kube::core::{ObjectMeta, Status};
 use kube::runtime::utils::{ResetTimerBackoff, StreamBackoff};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use weir_api::{flows_config, network};
 use weir_process::kubernetes::{WATCH_TIMEOUT, describe_watch, watch_config};
 
 use crate::backoff::Delays;
 use crate::cluster_state::WatchEvent;
 use crate::collector::SERVICE_LABEL;
+use crate::guarded::{Guarded, Invalid};
 use crate::metrics::Metrics;
+use crate::object::{FIELD_MANAGER, MANAGED_BY};
+use crate::rollup::cut;
 use crate::source::FlowSource;
 
 /// A watch that has worked for so long starts again with short delays.
@@ -38,6 +42,8 @@ pub struct Kinds<'a> {
     pub daemons: Option<(&'a str, &'a str)>,
     /// Namespace and name of the collector's Service.
     pub collector: Option<&'a (String, String)>,
+    /// Namespace of the revisions that are kept.
+    pub namespace: &'a str,
 }
 
 /// Watches all that decisions are made of. Of sources and ConfigMaps only the one that
@@ -47,6 +53,7 @@ pub fn events(client: &Client, metrics: &Metrics, kinds: Kinds<'_>) -> BoxStream
         source,
         daemons,
         collector,
+        namespace,
     } = kinds;
     let (client, metrics) = (client.clone(), metrics.clone());
     let watches = Watches { client, metrics };
@@ -69,6 +76,14 @@ pub fn events(client: &Client, metrics: &Metrics, kinds: Kinds<'_>) -> BoxStream
             WatchEvent::Daemon,
         )
     });
+    // Without the right to list them, a rollout waits and says so.
+    let revisions = watches.watch(
+        Api::namespaced(watches.client.clone(), namespace),
+        "controllerrevisions",
+        Need::Optional,
+        every().labels(&format!("{MANAGED_BY}={FIELD_MANAGER}")),
+        WatchEvent::Revision,
+    );
     let slices = collector.map(|(namespace, name)| {
         let slices = Api::namespaced(watches.client.clone(), namespace);
         let config = every().labels(&format!("{SERVICE_LABEL}={name}"));
@@ -106,6 +121,13 @@ pub fn events(client: &Client, metrics: &Metrics, kinds: Kinds<'_>) -> BoxStream
             watches.all("nodes", Need::Required, every(), WatchEvent::Node),
             watches.all("nodeflowexports", Need::Required, every(), WatchEvent::Export),
             watches.all("services", Need::Required, every(), WatchEvent::Service),
+            watches.all(
+                "exportrollouts",
+                Need::IfDefined,
+                only(cluster),
+                WatchEvent::Rollout,
+            ),
+            revisions,
         ]
         .into_iter()
         .chain(daemons)
@@ -122,6 +144,10 @@ fn every() -> watcher::Config {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Required,
+    /// The same, but nothing waits for a kind that is not defined, or that may not be listed:
+    /// `helm upgrade` brings no new definitions, another image brings no rights, and removals
+    /// are not to wait for either.
+    IfDefined,
     /// The cluster may not have it, or not let us read it.
     Optional,
 }
@@ -153,29 +179,89 @@ impl Watches {
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
         let delays = match need {
-            Need::Required => Delays::default(),
+            Need::Required | Need::IfDefined => Delays::default(),
             Need::Optional => Delays::patient(),
         };
         // Each attempt begins with a good event, which must not undo the backoff.
         let delays = ResetTimerBackoff::new(delays, CALM);
         let seen = StreamBackoff::new(watcher(api, config), delays);
         let mut outage = Outage { kind, failures: 0 };
-        let metrics = self.metrics.clone();
-        seen.filter_map(move |event| {
+        let (client, metrics) = (self.client.clone(), self.metrics.clone());
+        let mut listed = false;
+        seen.then(move |event| {
+            let (client, mut refusal) = (client.clone(), None);
             let event = match event {
                 Ok(event) => {
                     outage.see(&event);
-                    Some(wrap(event))
+                    listed |= matches!(event, Event::InitDone);
+                    Some(event)
                 }
                 Err(error) => {
                     metrics.watch_failed(kind);
                     outage.fail(&error);
+                    refusal = refused(&error).filter(|_| need == Need::IfDefined && !listed);
                     None
                 }
             };
-            std::future::ready(event)
+            async move {
+                let stand_in = match refusal {
+                    Some(status) => stand_in::<K>(&client, status).await,
+                    None => Vec::new(),
+                };
+                event.into_iter().chain(stand_in)
+            }
         })
+        .flat_map(stream::iter)
+        .map(wrap)
         .boxed()
+    }
+}
+
+/// How the API server refused to list a kind that it does not know, or not to us.
+fn refused(error: &watcher::Error) -> Option<Box<Status>> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) => Some(status.clone()),
+        _ => None,
+    }
+    .filter(|status| [403, 404].contains(&status.code))
+}
+
+/// What is seen in place of a listing that was refused. Where nobody defined the kind there is
+/// no object of it; where it is defined, the one that counts is there and cannot be read. Rights
+/// are looked at first, so a kind that is not defined may be forbidden as well.
+async fn stand_in<K>(client: &Client, refusal: Box<Status>) -> Vec<Event<Guarded<K>>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let is_defined = match refusal.code {
+        404 => Ok(false),
+        _ => client
+            .list_api_group_resources(&K::api_version(&()))
+            .await
+            .map(|known| {
+                let plural = K::plural(&());
+                known.resources.iter().any(|resource| resource.name == plural)
+            }),
+    };
+    match is_defined {
+        Ok(false) => vec![Event::InitDone],
+        Ok(true) => {
+            let why = format!(
+                "weir-controller may not list it, apply the manifests of its version: {}",
+                refusal.message
+            );
+            let object = Guarded(Err(Invalid {
+                why: cut(why),
+                metadata: ObjectMeta {
+                    name: Some(network::CLUSTER.to_owned()),
+                    ..ObjectMeta::default()
+                },
+                spec: Value::Null,
+                status: Value::Null,
+            }));
+            vec![Event::InitApply(object), Event::InitDone]
+        }
+        Err(_) => Vec::new(),
     }
 }
 

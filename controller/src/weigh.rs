@@ -1,6 +1,7 @@
 //! How much the change of an object matters. Pure.
 
-use weir_api::{ExportProfile, NodeFlowExport};
+use weir_api::export::ExportCost;
+use weir_api::{ExportProfile, ExportRollout, NodeFlowExport, NodeFlowExportStatus};
 
 use crate::facts::{NodeRecord, SourceFacts};
 use crate::table::ObjectChange;
@@ -47,11 +48,25 @@ pub fn weigh_source(before: Option<&SourceFacts>, after: Option<&SourceFacts>) -
     }
 }
 
+/// What a node reports. What the export costs changes all the time, and is read when
+/// something else calls for it; whether any datagram leaves changes seldom.
+fn told(export: &NodeFlowExport) -> Option<NodeFlowExportStatus> {
+    let status = export.status.clone()?;
+    let sends = |cost: ExportCost| ExportCost {
+        datagrams_per_second: cost.datagrams_per_second.map(|datagrams| datagrams.min(1)),
+        ..ExportCost::default()
+    };
+    Some(NodeFlowExportStatus {
+        cost: status.cost.map(sends),
+        ..status
+    })
+}
+
 /// Settings are planned, status is told.
 pub fn weigh_export(before: Option<&NodeFlowExport>, after: Option<&NodeFlowExport>) -> ObjectChange {
     match (before, after) {
         (Some(before), Some(after)) if before.metadata == after.metadata && before.spec == after.spec => {
-            if before.status == after.status {
+            if told(before) == told(after) {
                 ObjectChange::Nothing
             } else {
                 ObjectChange::Report
@@ -60,4 +75,13 @@ pub fn weigh_export(before: Option<&NodeFlowExport>, after: Option<&NodeFlowExpo
         (None, None) => ObjectChange::Nothing,
         _ => ObjectChange::Plan,
     }
+}
+
+/// Whatever a rollout is asked to be is planned, and so is where it stands.
+pub fn weigh_rollout(before: Option<&ExportRollout>, after: Option<&ExportRollout>) -> ObjectChange {
+    let planned = |rollout: &ExportRollout| {
+        let generation = rollout.metadata.generation;
+        (generation, rollout.spec.clone(), rollout.status.clone())
+    };
+    weigh_plan(before.map(planned).as_ref(), after.map(planned).as_ref())
 }

@@ -3,14 +3,18 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::Status;
+use kube::core::{ObjectMeta, Status};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, ResourceExt};
 use thiserror::Error;
 use tokio::time::timeout;
 use weir_api::network::CLUSTER;
-use weir_api::{Condition, ExportProfile, ExportProfileStatus, FlowExport, Network, NodeFlowExport};
+use weir_api::{
+    Condition, ExportProfile, ExportProfileStatus, ExportRollout, ExportRolloutStatus, FlowExport, Network,
+    NodeFlowExport,
+};
 use weir_process::kubernetes::describe;
 
 use crate::decide::DesiredExport;
@@ -52,33 +56,71 @@ pub struct ApiWriter {
     source: FlowSource,
     networks: Api<Network>,
     flow_exports: Api<FlowExport>,
+    rollouts: Api<ExportRollout>,
+    revisions: Api<ControllerRevision>,
     events: Recorder,
     patience: Duration,
 }
 
+/// An object as it is after a write.
+pub enum Written {
+    /// A node's.
+    Export(NodeFlowExport),
+    /// The `ExportRollout`.
+    Rollout(ExportRollout),
+    /// A revision that is kept.
+    Revision(ControllerRevision),
+}
+
 impl ApiWriter {
-    /// `patience` bounds each write.
-    pub fn new(client: &Client, source: FlowSource, patience: Duration) -> Self {
+    /// `namespace` is that of revisions, `patience` bounds each write.
+    pub fn new(client: &Client, source: FlowSource, namespace: &str, patience: Duration) -> Self {
         Self {
             exports: Api::all(client.clone()),
             profiles: Api::all(client.clone()),
             source,
             networks: Api::all(client.clone()),
             flow_exports: Api::all(client.clone()),
+            rollouts: Api::all(client.clone()),
+            revisions: Api::namespaced(client.clone(), namespace),
             events: Recorder::new(client.clone(), FIELD_MANAGER.into()),
             patience,
         }
     }
 
-    /// Carries a write out. A `NodeFlowExport` that was applied comes back as
-    /// it is now.
+    /// Carries a write out. What the next decision rests on comes back as it is now.
     ///
     /// # Errors
     /// See [`WriteError`]; nothing or all of the write has taken place.
-    pub async fn carry_out(&self, write: &Write) -> Result<Option<NodeFlowExport>, WriteError> {
+    pub async fn carry_out(&self, write: &Write) -> Result<Option<Written>, WriteError> {
         let answer = async {
             match write {
-                Write::Apply(node, wanted) => self.apply(node, wanted).await.map(Some),
+                Write::Apply(node, wanted) => {
+                    let export = self.apply(node, wanted).await;
+                    export.map(Written::Export).map(Some)
+                }
+                Write::Rollout(write) => Ok(self.roll(&write.0, &write.1).await?.map(Written::Rollout)),
+                Write::Keep { hash, number, data } => {
+                    let params = PatchParams::apply(FIELD_MANAGER).force();
+                    let object = object::kept_revision(hash, *number, data);
+                    let name = object.name_any();
+                    let kept = self
+                        .revisions
+                        .patch(&name, &params, &Patch::Apply(&object))
+                        .await?;
+                    Ok(Some(Written::Revision(kept)))
+                }
+                Write::Complete(name, since) => {
+                    // A patch, so that a later apply of the same revision leaves it.
+                    let patch = Patch::Merge(object::completed_revision(since));
+                    let params = PatchParams::default();
+                    match self.revisions.patch_metadata(name, &params, &patch).await {
+                        Ok(_) => Ok(None),
+                        Err(kube::Error::Api(status)) if is_gone(&status) => Ok(None),
+                        Err(error) => Err(error.into()),
+                    }
+                }
+                Write::Forget(name) => self.forget(name).await.map(|()| None),
                 Write::Delete(name, uid) => self.delete(name, uid).await.map(|()| None),
                 Write::Report { conditions, .. } => self.report(self.source, conditions).await.map(|()| None),
                 Write::ReportOther(conditions) => {
@@ -98,6 +140,31 @@ impl ApiWriter {
             self.tell(uid.clone(), notices).await;
         }
         answer
+    }
+
+    async fn roll(
+        &self,
+        seen: &ObjectMeta,
+        status: &ExportRolloutStatus,
+    ) -> Result<Option<ExportRollout>, WriteError> {
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(object::rollout_status(seen, status));
+        match self.rollouts.patch_status(CLUSTER, &params, &patch).await {
+            Ok(rollout) => Ok(Some(rollout)),
+            // Gone, or another by now: what is to stand there is decided anew.
+            Err(kube::Error::Api(status)) if is_gone(&status) => Ok(None),
+            // It cannot be read, but its status stands there; the watch will show it.
+            Err(kube::Error::SerdeError(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn forget(&self, revision: &str) -> Result<(), WriteError> {
+        match self.revisions.delete(revision, &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if is_gone(&status) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Events are a courtesy: what was not told stands in the conditions.
@@ -236,3 +303,6 @@ fn without_generation(conditions: &[Condition]) -> Vec<Condition> {
 fn is_gone(status: &Status) -> bool {
     status.code == 404 || status.code == 409
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,6 +79,7 @@ pub struct WritePace {
     forgiven: Option<Instant>,
     source_floor: Floor,
     profile_floor: Floor,
+    rollout_floor: Floor,
 }
 
 impl Default for WritePace {
@@ -93,6 +94,7 @@ impl Default for WritePace {
             forgiven: None,
             source_floor: Floor::new(5, Duration::from_secs(5)),
             profile_floor: Floor::new(20, Duration::from_secs(1)),
+            rollout_floor: Floor::new(10, Duration::from_secs(1)),
         }
     }
 }
@@ -111,6 +113,11 @@ impl WritePace {
         Some(failure.error.as_str())
     }
 
+    /// Why the object's last write failed, if it did.
+    pub fn last_error(&self, subject: &Subject) -> Option<&str> {
+        self.failures.get(subject).map(|failure| failure.error.as_str())
+    }
+
     /// Objects whose last write failed.
     pub fn failing(&self) -> usize {
         self.failures.len()
@@ -127,7 +134,8 @@ impl WritePace {
         let failure = self.failures.get(subject);
         let last = self.written.get(subject).filter(|last| last.write == *write);
         let floor = match subject {
-            Subject::Export(_) | Subject::Event => None,
+            Subject::Export(_) | Subject::Event | Subject::Revision(_) => None,
+            Subject::Rollout => self.rollout_floor.due(),
             Subject::Source | Subject::OtherSource => self.source_floor.due(),
             Subject::Profile(_) => self.profile_floor.due(),
         };
@@ -167,7 +175,8 @@ impl WritePace {
             }
             Subject::Source | Subject::OtherSource => self.source_floor.take(now),
             Subject::Profile(_) => self.profile_floor.take(now),
-            Subject::Event => {}
+            Subject::Rollout => self.rollout_floor.take(now),
+            Subject::Event | Subject::Revision(_) => {}
         }
     }
 

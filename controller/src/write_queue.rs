@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use weir_api::{Condition, ExportProfileStatus};
+use kube::core::ObjectMeta;
+use weir_api::condition::Time;
+use weir_api::{Condition, ExportProfileStatus, ExportRolloutStatus, RevisionData, revision};
 
 use crate::decide::{Decision, DesiredExport};
 use crate::notice::Notice;
@@ -37,6 +39,21 @@ pub enum Write {
     Tell(Notice),
     /// Puts the status of the `ExportProfile` of that name in place.
     Assess(String, ExportProfileStatus),
+    /// Puts the status of the `ExportRollout` in place, where that is still as it was seen.
+    Rollout(Box<(ObjectMeta, ExportRolloutStatus)>),
+    /// Keeps a revision.
+    Keep {
+        /// Its hash.
+        hash: String,
+        /// Its number.
+        number: i64,
+        /// What it is made of.
+        data: Box<RevisionData>,
+    },
+    /// Says of the `ControllerRevision` of that name since when all nodes have it.
+    Complete(String, Time),
+    /// Deletes the `ControllerRevision` of that name.
+    Forget(String),
 }
 
 /// The object that a write is about.
@@ -52,6 +69,10 @@ pub enum Subject {
     Event,
     /// The `ExportProfile` of that name.
     Profile(String),
+    /// The `ExportRollout`.
+    Rollout,
+    /// The `ControllerRevision` of that name.
+    Revision(String),
 }
 
 impl Write {
@@ -63,6 +84,9 @@ impl Write {
             Self::ReportOther(_) => Subject::OtherSource,
             Self::Tell(_) => Subject::Event,
             Self::Assess(name, _) => Subject::Profile(name.clone()),
+            Self::Rollout(_) => Subject::Rollout,
+            Self::Keep { hash, .. } => Subject::Revision(revision::object_name(hash)),
+            Self::Complete(name, _) | Self::Forget(name) => Subject::Revision(name.clone()),
         }
     }
 
@@ -167,6 +191,12 @@ impl WriteQueue {
     /// Why a node's `NodeFlowExport` could not be written, if that lasts.
     pub fn export_error(&self, node: &str) -> Option<&str> {
         self.pace.error(&Subject::Export(node.to_owned()))
+    }
+
+    /// Why a revision could not be kept, once that was tried.
+    pub fn keep_error(&self, hash: &str) -> Option<&str> {
+        let subject = Subject::Revision(revision::object_name(hash));
+        self.pace.last_error(&subject)
     }
 
     /// Objects whose last write failed.

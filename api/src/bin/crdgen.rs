@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use weir_api::{ExportProfile, FlowExport, Network, NodeFlowExport};
+use weir_api::{ExportProfile, ExportRollout, FlowExport, Network, NodeFlowExport};
 
 fn main() -> ExitCode {
     let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         FlowExport::crd(),
         NodeFlowExport::crd(),
         ExportProfile::crd(),
+        ExportRollout::crd(),
     ]
     .into_iter()
     .try_for_each(|crd| write(&folder, crd));

@@ -23,7 +23,7 @@ fn profile(name: &str) -> Value {
 #[test]
 fn what_was_not_listed_yet_is_named() {
     let mut cluster = ClusterState::default();
-    assert_eq!(cluster.missing().len(), 6);
+    assert_eq!(cluster.missing().len(), 7);
     cluster.see(WatchEvent::Node(Event::InitDone));
     assert!(!cluster.missing().contains(&"nodes"));
     assert!(empty().missing().is_empty());

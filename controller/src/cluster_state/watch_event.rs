@@ -1,9 +1,10 @@
 //! What the watches show.
 
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::watcher::Event;
-use weir_api::{ExportProfile, FlowExport, Network, NodeFlowExport};
+use weir_api::{ExportProfile, ExportRollout, FlowExport, Network, NodeFlowExport};
 
 use crate::guarded::Guarded;
 
@@ -29,6 +30,10 @@ pub enum WatchEvent {
     Service(Event<Guarded<Service>>),
     /// A pod of the node daemon.
     Daemon(Event<Guarded<Pod>>),
+    /// The `ExportRollout`.
+    Rollout(Event<Guarded<ExportRollout>>),
+    /// A revision that is kept.
+    Revision(Event<Guarded<ControllerRevision>>),
     /// An `EndpointSlice` of the collector's Service.
     CollectorSlice(Event<Guarded<EndpointSlice>>),
 }

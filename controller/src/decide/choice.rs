@@ -22,10 +22,15 @@ pub struct Chosen<'a> {
     /// The spec that it has, where it keeps its settings.
     pub kept: Option<&'a NodeFlowExportSpec>,
     /// Its profile cannot be read.
-    unknown: bool,
+    pub unknown: bool,
 }
 
 impl<'a> Chosen<'a> {
+    /// The node's name.
+    pub fn node_name(&self) -> &str {
+        &self.node.facts.name
+    }
+
     /// The node's name, where it keeps its settings.
     pub fn keeps(&self) -> Option<&'a str> {
         self.kept.map(|_| self.node.facts.name.as_str())
@@ -38,6 +43,13 @@ pub struct UnknownProfile {
     profile: ExportProfile,
     /// Its selector can be read.
     selects: bool,
+}
+
+impl UnknownProfile {
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.profile.metadata.name.clone().unwrap_or_default()
+    }
 }
 
 /// The profiles of which nobody knows the settings.
@@ -59,9 +71,10 @@ pub fn unknown_profiles(cluster: &ClusterState) -> Vec<UnknownProfile> {
     unknown.map(read).collect()
 }
 
-/// Chooses for a node. With `holds` every node keeps what it has.
+/// Chooses for a node, of these profiles. With `holds` every node keeps what it has.
 pub fn choose<'a>(
     cluster: &'a ClusterState,
+    profiles: impl Iterator<Item = &'a ExportProfile> + Clone,
     unknown: &'a [UnknownProfile],
     node: &'a NodeRecord,
     holds: bool,
@@ -75,7 +88,7 @@ pub fn choose<'a>(
         !unknown.selects && spec.is_none_or(|spec| spec.profile.as_deref() == name)
     };
     let readable = unknown.iter().filter(|unknown| unknown.selects);
-    let all = readable.map(|unknown| &unknown.profile).chain(cluster.profiles());
+    let all = readable.map(|unknown| &unknown.profile).chain(profiles);
     let profile = match unknown.iter().find(maybe) {
         Some(unknown) => Some(&unknown.profile),
         None => profile::choose(all, &node.labels),

@@ -9,7 +9,12 @@ use serde_json::json;
 /// A loop whose API server is never asked.
 fn reconciler() -> Reconciler {
     let client = Client::try_from(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap();
-    let writer = ApiWriter::new(&client, FlowSource::default(), Duration::from_secs(1));
+    let writer = ApiWriter::new(
+        &client,
+        FlowSource::default(),
+        "weir-system",
+        Duration::from_secs(1),
+    );
     let missing = watch::channel(Vec::new()).0;
     let collector = CollectorWatch::new(CollectorClient::new(client), Duration::from_secs(30));
     let service = Some(("flows".to_owned(), "collector".to_owned()));

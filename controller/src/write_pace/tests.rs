@@ -12,6 +12,7 @@ fn decision(nodes: usize, uid: &str) -> Decision {
     let wanted = DesiredExport {
         node_uid: uid.to_owned(),
         spec: Default::default(),
+        mark: None,
     };
     Decision {
         wanted: names.iter().map(|name| (name.clone(), wanted.clone())).collect(),

@@ -4,6 +4,7 @@ fn wanted(uid: &str) -> DesiredExport {
     DesiredExport {
         node_uid: uid.to_owned(),
         spec: Default::default(),
+        mark: None,
     }
 }
 

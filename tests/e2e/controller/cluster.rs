@@ -59,6 +59,7 @@ impl Cluster {
             "/api/v1/nodes",
             "/apis/weir.dev/v1alpha1/nodeflowexports",
             "/apis/weir.dev/v1alpha1/exportprofiles",
+            "/apis/weir.dev/v1alpha1/exportrollouts",
             "/apis/weir.dev/v1alpha1/flowexports",
             "/apis/operator.openshift.io/v1/networks",
             "/api/v1/namespaces/weir-system/pods?gracePeriodSeconds=0",

@@ -8,6 +8,7 @@ use weir_lab::{Options, harness::Suite};
 mod cluster;
 mod faults;
 mod received;
+mod rollouts;
 mod sources;
 mod states;
 mod upgrade;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     Suite::new("controller", cluster::Cluster::raise)
         .cases(states::CASES)
         .cases(sources::CASES)
+        .cases(rollouts::CASES)
         .cases(faults::CASES)
         .cases(received::CASES)
         .cases(upgrade::CASES)

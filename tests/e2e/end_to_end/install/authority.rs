@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use weir_lab::{program, wait_until};
+use weir_lab::{program, wait_for, wait_until};
 
 use crate::{
     questions::{aggregated, asking},
@@ -22,6 +22,12 @@ const ALLOWED: &[Right] = &[
         "status",
     ),
     ("weir-controller", "create", "nodeflowexports.weir.dev", ""),
+    (
+        "weir-controller",
+        "patch",
+        "exportrollouts.weir.dev/cluster",
+        "status",
+    ),
     ("weir-controller", "watch", "nodes", ""),
     ("weir-node", "watch", "nodeflowexports.weir.dev", ""),
     ("weir-node", "patch", "nodeflowexports.weir.dev", "status"),
@@ -48,6 +54,16 @@ const REFUSED: &[Right] = &[
         "networks.operator.openshift.io/other",
         "status",
     ),
+    ("weir-controller", "patch", "exportrollouts.weir.dev/cluster", ""),
+    (
+        "weir-controller",
+        "patch",
+        "exportrollouts.weir.dev/other",
+        "status",
+    ),
+    // In its own namespace alone.
+    ("weir-controller", "list", "controllerrevisions.apps", ""),
+    ("weir-controller", "list", "deployments.apps", ""),
     ("weir-controller", "list", "secrets", ""),
     ("weir-controller", "list", "configmaps", ""),
     ("weir-controller", "watch", "pods", ""),
@@ -261,9 +277,12 @@ fn report(stage: &Stage, kubeconfig: &Path, node: &str, form: &str) -> Result<(u
 /// Account, group of the API, resource with its subresource, verb.
 type Use = (String, String, String, String);
 
-/// Who applies an object that is not there needs this right beside that to patch, and
+/// Who applies an object that is not there needs these rights beside those to patch, and
 /// the request is logged as the patch that it is.
-const WITHIN_A_PATCH: (&str, &str, &str) = ("weir.dev", "nodeflowexports", "create");
+const WITHIN_A_PATCH: [(&str, &str, &str); 2] = [
+    ("weir.dev", "nodeflowexports", "create"),
+    ("apps", "controllerrevisions", "create"),
+];
 
 pub fn each_right_is_used(stage: &mut Stage) -> Result<()> {
     use_all_rights(stage)?;
@@ -273,7 +292,8 @@ pub fn each_right_is_used(stage: &mut Stage) -> Result<()> {
     wait_until("each right to be used", DEADLINE, || {
         let used = rights_used(&stage.kube.audit_log()?);
         unused = given.difference(&used).cloned().collect();
-        unused.retain(|(_, group, resource, verb)| (&**group, &**resource, &**verb) != WITHIN_A_PATCH);
+        unused
+            .retain(|(_, group, resource, verb)| !WITHIN_A_PATCH.contains(&(&**group, &**resource, &**verb)));
         ensure!(unused.is_empty(), "nobody used {unused:?}");
         Ok(true)
     })
@@ -293,6 +313,7 @@ fn use_all_rights(stage: &mut Stage) -> Result<()> {
         stage.wait_condition(NETWORK, "FlowExportAvailable", "True", &[])?;
     }
     meddle(stage)?;
+    roll_out(stage)?;
     // Nothing runs on it.
     stage
         .kube
@@ -335,6 +356,34 @@ fn read_the_other_source(stage: &mut Stage) -> Result<()> {
     other.context("it runs")?.terminate(DEADLINE)?;
     stage.kube.kubectl(&["delete", "flowexport", "cluster"])?;
     names.iter().try_for_each(|name| stage.start_controller(name))
+}
+
+/// More revisions than are kept, none of which makes a difference to a node.
+fn roll_out(stage: &Stage) -> Result<()> {
+    const ROLLOUT: &[&str] = &["exportrollout", "cluster"];
+    stage.kube.apply(
+        "{apiVersion: weir.dev/v1alpha1, kind: ExportRollout, metadata: {name: cluster}, spec: {soak: 0s}}",
+    )?;
+    let completed = |other_than: &Value| {
+        wait_for("a completed revision", DEADLINE, || {
+            let status = stage.kube.object(ROLLOUT)?["status"].clone();
+            let completed = status["completedRevision"].clone();
+            let is = status["phase"] == "Completed" && completed.is_string() && completed != *other_than;
+            ensure!(is, "it is {status}");
+            Ok(Some(completed))
+        })
+    };
+    let mut last = completed(&Value::Null)?;
+    for tag in 0..11 {
+        let patch =
+            serde_json::json!({"spec": {"nodeSelector": {"matchLabels": {"nobody-has": tag.to_string()}}}});
+        let patch = patch.to_string();
+        stage
+            .kube
+            .kubectl(&["patch", "exportprofile", "used", "--type=merge", "-p", &patch])?;
+        last = completed(&last)?;
+    }
+    stage.kube.kubectl(&["delete", ROLLOUT[0], ROLLOUT[1]]).map(drop)
 }
 
 /// Adds to a spec what the controller did not write; it takes that away.
