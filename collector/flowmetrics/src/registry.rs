@@ -37,10 +37,10 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Registry {
     limits: Limits,
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
     pairs: PairCache,
     filters: Vec<SharedFilter>,
-    groups: Vec<LabelGroup>,
+    pub(crate) groups: Vec<LabelGroup>,
     values: Vec<SharedValue>,
     /// What is done with a record, made of the metrics whenever these change.
     batches: Vec<Batch>,
@@ -211,6 +211,10 @@ impl Registry {
             refused: metric.refused,
             expired: metric.expired,
         })
+    }
+
+    pub(crate) fn forget_pairs(&mut self) {
+        self.pairs.forget();
     }
 
     pub(crate) fn table(&self, metric: &Metric) -> &LabelTable {
