@@ -71,8 +71,7 @@ impl Metric {
             let at = slot as usize;
             slots.resize(slots.len().max(at + 1), UNKNOWN);
             let label = |label: usize| table.value(slot, label).as_bytes();
-            let hash_labels =
-                || (0..labels).fold(0, |hash, next| combine(hash, scratch.hash(label(next))));
+            let hash_labels = || (0..labels).fold(0, |hash, next| combine(hash, scratch.hash(label(next))));
             if slots[at] == UNKNOWN {
                 slots[at] = group.table.find(hash_labels(), label).unwrap_or(UNKNOWN);
             }

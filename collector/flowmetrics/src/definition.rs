@@ -29,6 +29,7 @@ pub struct Definition {
     /// It asks for other observations than the primary ones, by a filter on `primary`.
     pub(crate) all_observations: bool,
     pub(crate) max_series: Option<usize>,
+    pub(crate) cardinality: Cardinality,
     warnings: Vec<Warning>,
 }
 
@@ -57,6 +58,7 @@ impl Definition {
             flatten: Vec::new(),
             problems: Problems::default(),
             warnings: Vec::new(),
+            cardinality: Cardinality::Fine,
         };
         let name = checker.name(&metric.metadata.name);
         checker.flatten();
@@ -84,6 +86,7 @@ impl Definition {
             value,
             divider,
             max_series,
+            cardinality: checker.cardinality,
             warnings: checker.warnings,
         })
     }
@@ -123,6 +126,8 @@ struct Checker<'s> {
     flatten: Vec<Source>,
     problems: Problems,
     warnings: Vec<Warning>,
+    /// Of the label that takes the most values.
+    cardinality: Cardinality,
 }
 
 impl Checker<'_> {
@@ -261,6 +266,7 @@ impl Checker<'_> {
                 self.problems.add(path, ProblemKind::NameTaken, message, remedy);
                 continue;
             }
+            self.cardinality = self.cardinality.max(named.cardinality);
             match named.cardinality {
                 Cardinality::Fine => {}
                 Cardinality::Careful => self.warn(path, format!("{field} may take many values")),

@@ -47,6 +47,7 @@ mod test_record;
 
 pub use definition::{Definition, PREFIX};
 pub use exposition::Exposition;
+pub use names::Cardinality;
 pub use predefined::{all_predefined, predefined};
 pub use problem::{Problem, ProblemKind, Warning};
 pub use record::{ControlBits, Identities, Record, Value};

@@ -99,6 +99,7 @@ impl Registry {
         let mut applied = Applied {
             prometheus_name: definition.name.clone(),
             change: MetricChange::Added,
+            cardinality: definition.cardinality,
             warnings: definition.warnings().to_vec(),
         };
         let counted = counted(&resource.spec);

@@ -16,4 +16,9 @@ pub struct FileArgs {
     /// again when it changes
     #[arg(long, value_name = "FILE")]
     pub subnet_labels: Option<PathBuf>,
+
+    /// File or folder of FlowMetrics (YAML or JSON): what is counted over records and shown
+    /// at /flow-metrics; read again when it changes
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub flow_metrics: Option<PathBuf>,
 }

@@ -6,7 +6,10 @@ use super::*;
 
 const METRICS: [(&str, &str); 5] = [
     ("flows_total", "{type: Counter, labels: [ns, dst_ns]}"),
-    ("bytes_total", "{type: Counter, valueField: Bytes, labels: [ns, dst_ns]}"),
+    (
+        "bytes_total",
+        "{type: Counter, valueField: Bytes, labels: [ns, dst_ns]}",
+    ),
     ("last", "{type: Gauge, valueField: Bytes, labels: [ns]}"),
     (
         "sizes",
@@ -74,7 +77,10 @@ fn of_a_metric_that_says_something_else_nothing_is_taken_over() {
     ]);
     let mut together = registry(&[
         ("kept_total", "{type: Counter, labels: [ns], help: another}"),
-        ("changed_total", "{type: Counter, valueField: Bytes, labels: [ns]}"),
+        (
+            "changed_total",
+            "{type: Counter, valueField: Bytes, labels: [ns]}",
+        ),
     ]);
     counting.observe(&flow("shop", "bank"), 1);
     together.absorb(&mut counting);
