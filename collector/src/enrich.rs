@@ -79,41 +79,47 @@ impl Enrich {
         self.cache.outdate();
     }
 
-    /// What the sides of a record are looked up by. Their places come from memory
-    /// meanwhile: of many records at once, where each of them is only then named.
-    pub fn seek<'a>(
-        &self,
-        record: &FlowRecord,
-        directory: &'a Directory,
-        labels: &'a Labels,
-        here: Option<&'a SwitchInterfaces>,
-    ) -> SoughtSides<'a> {
-        let names = Names {
-            directory,
-            labels,
-            ports: directory.nodes.get(&record.exporter_node),
-            here,
-            flow: span(record),
-            proto: record.proto.unwrap_or(0),
-        };
-        let sides = [&record.src, &record.dst].map(|side| Sought::of(side, &names));
-        for side in &sides {
-            self.cache.fetch(&Key::of_address(side.asked, side.behind.kind()));
-        }
-        SoughtSides { names, sides }
+    /// What the sides of a record are looked up by. Of many records at once, seek for all
+    /// of them, then [`Self::fetch`], then name each.
+    pub fn seek<'a>(&self, record: &FlowRecord, names: Names<'a>) -> SoughtSides<'a> {
+        let flow = span(record);
+        let sides = [&record.src, &record.dst].map(|side| {
+            let asked = Asked {
+                address: side.addr,
+                port: side.port.unwrap_or(0),
+                proto: record.proto.unwrap_or(0),
+            };
+            let behind = names.behind(side, flow);
+            let hash = self.cache.hash(&Key::of_address(asked, behind.kind()));
+            Sought { asked, behind, hash }
+        });
+        SoughtSides { names, flow, sides }
+    }
+
+    /// Lets what is known of all these sides come from memory, so that naming one record
+    /// after the other waits for none of it. Each loop is so short that the processor is
+    /// ahead of it by many sides.
+    pub fn fetch<'a>(&self, sought: impl Iterator<Item = &'a SoughtSides<'a>> + Clone) {
+        let sides = sought.flat_map(|sought| sought.sides.iter().map(move |side| (side, sought.flow)));
+        let places = sides.clone().map(|(side, _)| self.cache.touch(side.hash));
+        std::hint::black_box(places.fold(0, |all, known| all | usize::from(known)));
+        let identities = sides.map(|(side, flow)| {
+            let (kind, behind) = side.behind.parts();
+            let key = Key::of_address(side.asked, kind);
+            let identity = self.cache.identity(side.hash, &key, behind, flow);
+            identity.map_or(0, Arc::strong_count)
+        });
+        std::hint::black_box(identities.fold(0, |all, count| all | count));
     }
 
     /// Fills in who stands on both sides, and which one listens, by what was sought for
     /// this record. Call [`Self::names_changed`] before that is of another directory or
     /// other labels.
     pub fn name_sides(&mut self, record: &mut FlowRecord, sought: &SoughtSides<'_>) {
-        let SoughtSides {
-            names,
-            sides: [src, dst],
-        } = sought;
+        let [src, dst] = &sought.sides;
         let serves = (
-            self.name(&mut record.src, src, names),
-            self.name(&mut record.dst, dst, names),
+            self.name(&mut record.src, src, sought),
+            self.name(&mut record.dst, dst, sought),
         );
         self.find_server(record, serves);
     }
@@ -126,30 +132,37 @@ impl Enrich {
         labels: &Labels,
         here: Option<&SwitchInterfaces>,
     ) {
-        let sought = self.seek(record, directory, labels, here);
+        let names = Names::of(directory, labels, &record.exporter_node, here);
+        let sought = self.seek(record, names);
+        self.fetch(std::iter::once(&sought));
         self.name_sides(record, &sought);
     }
 
     /// What was found before; not where the Ethernet address says more.
     #[inline]
-    fn cached(&self, side: &Side, sought: &Sought<'_>, names: &Names<'_>) -> Option<Known<'_>> {
-        let services = &names.directory.services;
-        let known = self
-            .cache
-            .get(sought.asked, sought.behind.parts(), services, names.flow)?;
-        (!known.unowned || names.mac(side).is_none()).then_some(known)
+    fn cached(&self, side: &Side, sought: &Sought<'_>, of: &SoughtSides<'_>) -> Option<Known<'_>> {
+        let services = &of.names.directory.services;
+        let known = self.cache.get(
+            sought.asked,
+            sought.hash,
+            sought.behind.parts(),
+            services,
+            of.flow,
+        )?;
+        (!known.unowned || of.names.mac(side, of.flow).is_none()).then_some(known)
     }
 
-    fn name(&mut self, side: &mut Side, sought: &Sought<'_>, names: &Names<'_>) -> Serves {
-        if let Some(known) = self.cached(side, sought, names) {
+    fn name(&mut self, side: &mut Side, sought: &Sought<'_>, of: &SoughtSides<'_>) -> Serves {
+        if let Some(known) = self.cached(side, sought, of) {
             return known.fill(side);
         }
+        let SoughtSides { names, flow, .. } = *of;
         let (kind, behind) = sought.behind.parts();
-        let ask = || Question::new(names.directory, names.labels, names.flow);
-        let mac = names.mac(side);
+        let ask = || Question::new(names.directory, names.labels, flow);
+        let mac = names.mac(side, flow);
         let key = Key::of_address(sought.asked, kind);
         // What is known of the address has not told of this side.
-        if !self.cache.knows_address(&key, behind, names.flow) {
+        if !self.cache.knows_address(&key, behind, flow) {
             let mut question = ask();
             let answers = question.answers(
                 sought.asked,
@@ -197,6 +210,7 @@ impl Enrich {
 /// What the sides of a record are looked up by, and in.
 pub struct SoughtSides<'a> {
     names: Names<'a>,
+    flow: Span,
     sides: [Sought<'a>; 2],
 }
 
@@ -204,20 +218,8 @@ pub struct SoughtSides<'a> {
 struct Sought<'a> {
     asked: Asked,
     behind: Behind<'a>,
-}
-
-impl<'a> Sought<'a> {
-    fn of(side: &Side, names: &Names<'a>) -> Self {
-        let asked = Asked {
-            address: side.addr,
-            port: side.port.unwrap_or(0),
-            proto: names.proto,
-        };
-        Self {
-            asked,
-            behind: names.behind(side),
-        }
-    }
+    /// Where the cache has what is known of its address.
+    hash: u64,
 }
 
 impl Known<'_> {
@@ -229,23 +231,36 @@ impl Known<'_> {
     }
 }
 
-/// What the sides of a record are looked up in, and by.
+/// What the sides of a datagram's records are looked up in.
 #[derive(Clone, Copy)]
-struct Names<'a> {
+pub struct Names<'a> {
     directory: &'a Directory,
     labels: &'a Labels,
     /// The exporting node's switch.
     ports: Option<&'a Ports>,
-    /// The interfaces of the switch that sent the record.
+    /// The interfaces of the switch that sent the records.
     here: Option<&'a SwitchInterfaces>,
-    flow: Span,
-    proto: u8,
 }
 
 impl<'a> Names<'a> {
+    /// For records that this node has exported, from a switch with these interfaces.
+    pub fn of(
+        directory: &'a Directory,
+        labels: &'a Labels,
+        exporter_node: &str,
+        here: Option<&'a SwitchInterfaces>,
+    ) -> Self {
+        Self {
+            directory,
+            labels,
+            ports: directory.nodes.get(exporter_node),
+            here,
+        }
+    }
+
     /// What stands behind the interface of a side.
-    fn behind(&self, side: &Side) -> Behind<'a> {
-        if let Some(pod) = self.here.and_then(|here| here.pod(side, self.flow.from)) {
+    fn behind(&self, side: &Side, flow: Span) -> Behind<'a> {
+        if let Some(pod) = self.here.and_then(|here| here.pod(side, flow.from)) {
             return Behind::Announced(pod);
         }
         let port = self
@@ -255,13 +270,13 @@ impl<'a> Names<'a> {
     }
 
     /// Who has the Ethernet address of a side: at the node, else alone in the cluster.
-    fn mac(&self, side: &Side) -> Option<&'a Arc<Identity>> {
+    fn mac(&self, side: &Side, flow: Span) -> Option<&'a Arc<Identity>> {
         let mac = side.mac?;
         let here = self.ports.and_then(|ports| ports.macs.get(&mac));
         // Pods' annotations are their owners' to write, and behind a router's Ethernet
         // address stand all public addresses there are.
         let is_inside = side.addr.is_none_or(reach::is_private);
-        here.or_else(|| self.directory.mac(mac, self.flow).filter(|_| is_inside))
+        here.or_else(|| self.directory.mac(mac, flow).filter(|_| is_inside))
     }
 }
 

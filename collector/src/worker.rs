@@ -11,7 +11,7 @@ use crate::allow::Allow;
 use crate::containment::contained;
 use crate::decode::{DatagramReject, Decode, Decoded, ExporterState};
 use crate::enrich::claims::Claims;
-use crate::enrich::{Enrich, NameRoom, SoughtSides};
+use crate::enrich::{Enrich, NameRoom, Names, SoughtSides};
 use crate::flow_metrics::{FlowCounter, FlowMetrics};
 use crate::metrics::{Drop, Metrics};
 use crate::normalise::{Context, VantagePoint, is_ovs, judge, normalise};
@@ -197,7 +197,9 @@ impl Worker {
             let (before, here) = (sought.len(), datagram.here.as_ref());
             let records = &self.batch[first + before..][..datagram.records];
             let seek = || {
-                let seek = |record| Some(self.enrich.seek(record, &names.directory, &labels, here));
+                let node = records.first().map_or("", |first| &*first.exporter_node);
+                let within = Names::of(&names.directory, &labels, node, here);
+                let seek = |record| Some(self.enrich.seek(record, within));
                 sought.extend(records.iter().map(seek));
             };
             if contained(datagram.session, datagram.payload, seek).is_none() {
@@ -205,6 +207,7 @@ impl Worker {
                 sought.resize_with(before + datagram.records, || None);
             }
         }
+        self.enrich.fetch(sought.iter().flatten());
         let mut sought = &sought[..];
         for datagram in datagrams {
             let (its, others) = sought.split_at(datagram.records);

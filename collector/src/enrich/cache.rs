@@ -203,12 +203,13 @@ impl Cache {
     pub fn get(
         &self,
         asked: Asked,
+        hash: u64,
         behind: (BehindKind, Option<&Arc<Identity>>),
         services: &Services,
         flow: Span,
     ) -> Option<Known<'_>> {
         let (kind, behind) = behind;
-        let entry = self.entry(&Key::of_address(asked, kind), behind, flow)?;
+        let entry = self.entry_at(hash, &Key::of_address(asked, kind), behind, flow)?;
         if entry.flags.has(Flags::BY_PORT) {
             let key = Key::of_port(asked, kind, services);
             return Some(self.entry(&key, behind, flow)?.known());
@@ -217,12 +218,29 @@ impl Cache {
         Some(entry.known().at(asked, served))
     }
 
-    /// Lets the places of a side come from memory.
+    /// Where a side is looked for.
     #[inline]
-    pub fn fetch(&self, key: &Key) {
-        if let Some(place) = self.places.get(self.first(key)) {
-            std::hint::black_box(place.is_some());
-        }
+    pub fn hash(&self, key: &Key) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// Whether there is anything in the first place of a side: it is in the processor's
+    /// caches then.
+    #[inline]
+    pub fn touch(&self, hash: u64) -> bool {
+        self.places.get(self.first(hash)).is_some_and(Option::is_some)
+    }
+
+    /// Who a side is at the ports that no Service has, if that is known.
+    #[inline]
+    pub fn identity(
+        &self,
+        hash: u64,
+        key: &Key,
+        behind: Option<&Arc<Identity>>,
+        flow: Span,
+    ) -> Option<&Arc<Identity>> {
+        Some(&self.entry_at(hash, key, behind, flow)?.identity)
     }
 
     /// Whether it is known who the sides of an address are for this flow, or that each of
@@ -233,7 +251,12 @@ impl Cache {
 
     #[inline]
     fn entry(&self, key: &Key, behind: Option<&Arc<Identity>>, flow: Span) -> Option<&Entry> {
-        let first = self.first(key);
+        self.entry_at(self.hash(key), key, behind, flow)
+    }
+
+    #[inline]
+    fn entry_at(&self, hash: u64, key: &Key, behind: Option<&Arc<Identity>>, flow: Span) -> Option<&Entry> {
+        let first = self.first(hash);
         let ways = self.places.get(first..first + WAYS)?;
         let mut entries = ways.iter().flatten();
         let entry = entries.find(|entry| entry.is(key, behind) && entry.generation == self.generation)?;
@@ -293,7 +316,7 @@ impl Cache {
     /// Puts it where the same side was, else where nobody is, else in another's place.
     fn place(&mut self, entry: Entry) {
         let key = entry.key();
-        let first = self.first(&key);
+        let first = self.first(self.hash(&key));
         let (generation, behind) = (self.generation, entry.behind.as_ref());
         let ways = &mut self.places[first..first + WAYS];
         let is_same = |old: &Option<Entry>| old.as_ref().is_some_and(|old| old.is(&key, behind));
@@ -324,9 +347,9 @@ impl Cache {
     }
 
     /// The first place of a side.
-    fn first(&self, key: &Key) -> usize {
+    fn first(&self, hash: u64) -> usize {
         let places = self.places.len().saturating_sub(WAYS);
-        self.hasher.hash_one(key) as usize & places.wrapping_sub(1)
+        hash as usize & places.wrapping_sub(1)
     }
 }
 

@@ -87,7 +87,9 @@ fn a_datagram_whose_records_cannot_be_named_takes_no_others_with_it() {
         .map(|message| worker.decode(&names, session(), message, 1).unwrap());
     let labels = Arc::clone(&worker.labels);
     let sought = worker.batch.iter().enumerate().map(|(n, record)| {
-        let sought = worker.enrich.seek(record, &names.directory, &labels, None);
+        let sought = worker
+            .enrich
+            .seek(record, Names::of(&names.directory, &labels, "", None));
         // What the fourth is looked up by was not found out: there was a fault of ours.
         (n != 3).then_some(sought)
     });

@@ -31,9 +31,10 @@ pub(crate) fn decode(datagram: &[u8], out: &mut Vec<Record>) -> Result<Summary, 
     // Written where they stay: a record is large.
     let empty = || Record::new(Protocol::NetFlow5, header.clock.export_ns);
     out.extend(std::iter::repeat_with(empty).take(count));
-    let (flows, _) = message.rest().as_chunks();
-    for (record, octets) in out.iter_mut().skip(start).zip(flows) {
-        fill(record, &header, &Flow::read(octets));
+    let (words, _) = message.rest().as_chunks();
+    let (flows, _): (&[Words], _) = words.as_chunks();
+    for (record, flow) in out.iter_mut().skip(start).zip(flows) {
+        fill(record, &header, &Flow::read(flow));
     }
     Ok(Summary {
         engine: Some((header.engine_type, header.engine_id)),
@@ -71,16 +72,12 @@ impl Header {
     }
 }
 
-/// The 16 bits of a flow at a place that is inside it.
-#[inline]
-const fn u16_at(octets: &[u8; FLOW], place: usize) -> u16 {
-    u16::from_be_bytes([octets[place], octets[place + 1]])
-}
+/// A flow in groups of four octets.
+type Words = [[u8; 4]; FLOW / 4];
 
-/// The 32 bits of a flow at a place that is inside it.
-#[inline]
-const fn u32_at(octets: &[u8; FLOW], place: usize) -> u32 {
-    (u16_at(octets, place) as u32) << 16 | u16_at(octets, place + 2) as u32
+/// Two numbers in one group.
+const fn halves([a, b, c, d]: [u8; 4]) -> (u16, u16) {
+    (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
 }
 
 /// A flow's fields, in their order.
@@ -108,27 +105,43 @@ struct Flow {
 
 impl Flow {
     #[inline]
-    fn read(octets: &[u8; FLOW]) -> Self {
-        let address = |place| Ipv4Addr::from(u32_at(octets, place));
+    fn read(words: &Words) -> Self {
+        let [
+            src_addr,
+            dst_addr,
+            next_hop,
+            interfaces,
+            packets,
+            bytes,
+            first,
+            last,
+            ports,
+            [_, tcp_flags, protocol, tos],
+            systems,
+            [src_mask, dst_mask, _, _],
+        ] = *words;
+        let (in_if, out_if) = halves(interfaces);
+        let (src_port, dst_port) = halves(ports);
+        let (src_as, dst_as) = halves(systems);
         Self {
-            src_addr: address(0),
-            dst_addr: address(4),
-            next_hop: address(8),
-            in_if: u16_at(octets, 12),
-            out_if: u16_at(octets, 14),
-            packets: u32_at(octets, 16),
-            bytes: u32_at(octets, 20),
-            first: u32_at(octets, 24),
-            last: u32_at(octets, 28),
-            src_port: u16_at(octets, 32),
-            dst_port: u16_at(octets, 34),
-            tcp_flags: octets[37],
-            protocol: octets[38],
-            tos: octets[39],
-            src_as: u16_at(octets, 40),
-            dst_as: u16_at(octets, 42),
-            src_mask: octets[44],
-            dst_mask: octets[45],
+            src_addr: src_addr.into(),
+            dst_addr: dst_addr.into(),
+            next_hop: next_hop.into(),
+            in_if,
+            out_if,
+            packets: u32::from_be_bytes(packets),
+            bytes: u32::from_be_bytes(bytes),
+            first: u32::from_be_bytes(first),
+            last: u32::from_be_bytes(last),
+            src_port,
+            dst_port,
+            tcp_flags,
+            protocol,
+            tos,
+            src_as,
+            dst_as,
+            src_mask,
+            dst_mask,
         }
     }
 

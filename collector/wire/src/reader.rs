@@ -1,6 +1,5 @@
 //! A cursor over a datagram that reports absolute offsets. It owns bounds
-//! checks: nothing else in this crate slices bytes by number, but for the flows of
-//! NetFlow v5, whose length is fixed.
+//! checks: nothing else in this crate slices bytes by number.
 
 use crate::reject::Reject;
 
