@@ -20,6 +20,7 @@
 mod definitions;
 mod figures;
 pub mod files;
+mod first_records;
 mod identity_numbers;
 pub mod objects;
 mod page;
@@ -42,6 +43,7 @@ use definitions::Definitions;
 pub use definitions::{DefinedBy, Outcome};
 pub use figures::Figures;
 use files::DefinitionFiles;
+use first_records::FirstRecords;
 use objects::MetricNamespace;
 pub use page::page;
 use shard::Shard;
@@ -113,12 +115,14 @@ impl FlowMetrics {
         }))
     }
 
-    /// Where one thread or connection counts.
-    pub fn counter(&self) -> FlowCounter {
+    /// Where one thread or connection counts, with room for so many flows whose first record it is
+    /// to know.
+    pub fn counter(&self, room: usize) -> FlowCounter {
         let home = self.0.next_home.fetch_add(1, Ordering::Relaxed);
         FlowCounter {
             parts: Arc::clone(&self.0),
             home: home % self.0.shards.len(),
+            first_records: FirstRecords::with_room(room),
         }
     }
 
@@ -260,28 +264,29 @@ fn now_ms() -> u64 {
 }
 
 /// Where one thread or connection counts its records.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct FlowCounter {
     parts: Arc<Parts>,
     /// The shard that it takes if that is free.
     home: usize,
+    first_records: FirstRecords,
 }
 
 impl FlowCounter {
     /// Counts these records, if anything is counted.
     #[inline]
-    pub fn observe(&self, records: &[FlowRecord]) {
+    pub fn observe(&mut self, records: &[FlowRecord]) {
         if self.parts.counts.load(Ordering::Relaxed) && !records.is_empty() {
             self.count(records);
         }
     }
 
-    fn count(&self, records: &[FlowRecord]) {
+    fn count(&mut self, records: &[FlowRecord]) {
         let (others, first) = self.parts.shards.split_at(self.home);
         let mut shards = first.iter().chain(others);
         let free = shards.find_map(Shard::try_lock);
         let mut counting = free.unwrap_or_else(|| self.parts.shards[self.home].lock());
-        counting.observe(records);
+        counting.observe(records, &mut self.first_records);
         if counting.registry.has_refused() {
             self.parts.full.notify_one();
         }

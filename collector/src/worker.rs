@@ -33,6 +33,9 @@ const MAX_KEPT: usize = 2 * FULL_BATCH;
 /// Records in a batch at which it is handed on although more datagrams wait.
 const GATHERED: usize = 512;
 
+/// Flows whose first record is known, for each side that is kept.
+const FLOWS_A_SIDE: usize = 4;
+
 /// Records that are named at once, those of one datagram aside: what they are looked up
 /// in is to stay in the processor's caches until all are.
 const NAMED_AT_ONCE: usize = 64;
@@ -78,7 +81,7 @@ impl WorkerShared {
             claims: Claims::with_room(room),
             raw: Vec::new(),
             batch: Vec::new(),
-            flow_counter: self.flow_metrics.counter(),
+            flow_counter: self.flow_metrics.counter(FLOWS_A_SIDE * room.sides),
             outlet: self.outlet.clone(),
         }
     }

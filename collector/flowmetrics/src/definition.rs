@@ -8,7 +8,7 @@ use crate::names::{self, Cardinality, Named};
 use crate::numbers;
 use crate::problem::{Problem, ProblemKind, Problems, Warning};
 use crate::resource::{FlowMetric, FlowMetricSpec, MetricType};
-use crate::source::{Source, SourceKind};
+use crate::source::{Derived, Source, SourceKind};
 
 /// What stands before every name.
 pub const PREFIX: &str = "netobserv_";
@@ -30,6 +30,8 @@ pub struct Definition {
     pub(crate) all_observations: bool,
     pub(crate) max_series: Option<usize>,
     pub(crate) cardinality: Cardinality,
+    /// It reads `Flags`, which say where connections start.
+    pub(crate) reads_starts: bool,
     warnings: Vec<Warning>,
 }
 
@@ -59,6 +61,7 @@ impl Definition {
             problems: Problems::default(),
             warnings: Vec::new(),
             cardinality: Cardinality::Fine,
+            reads_starts: false,
         };
         let name = checker.name(&metric.metadata.name);
         checker.flatten();
@@ -87,6 +90,7 @@ impl Definition {
             divider,
             max_series,
             cardinality: checker.cardinality,
+            reads_starts: checker.reads_starts,
             warnings: checker.warnings,
         })
     }
@@ -128,6 +132,7 @@ struct Checker<'s> {
     warnings: Vec<Warning>,
     /// Of the label that takes the most values.
     cardinality: Cardinality,
+    reads_starts: bool,
 }
 
 impl Checker<'_> {
@@ -176,6 +181,7 @@ impl Checker<'_> {
             self.problems.add(path, ProblemKind::WrongField, message, remedy);
             return None;
         }
+        self.reads_starts |= named.source == Source::Derived(Derived::Flags);
         if !named.source.is_available() {
             self.warn(
                 path,

@@ -202,6 +202,12 @@ impl Registry {
         ended
     }
 
+    /// Whether a metric asks where connections start: [`Record::connection_start`] is asked for
+    /// then, and whoever tracks connections for it need not otherwise.
+    pub fn reads_connection_starts(&self) -> bool {
+        self.metrics.iter().any(|metric| metric.definition.reads_starts)
+    }
+
     /// How each metric fares, in the order of their names.
     pub fn stats(&self) -> impl ExactSizeIterator<Item = MetricStats<'_>> {
         self.metrics.iter().map(|metric| MetricStats {

@@ -13,14 +13,16 @@ use weir_api::fields::Column;
 pub struct CountedRecord<'r> {
     record: &'r FlowRecord,
     identities: Identities,
+    is_first: bool,
     /// Texts that are made of several attributes, by column; few records have any.
     made: Vec<(Column, String)>,
 }
 
 impl<'r> CountedRecord<'r> {
-    /// The record, whose sides have these numbers.
+    /// The record, whose sides have these numbers, and whether it is the first of its direction of a
+    /// connection.
     #[inline]
-    pub fn new(record: &'r FlowRecord, identities: Identities) -> Self {
+    pub fn new(record: &'r FlowRecord, identities: Identities, is_first: bool) -> Self {
         let mut made = Vec::new();
         if !record.attributes.is_empty() {
             record.visit_own(&mut |column, value| {
@@ -32,6 +34,7 @@ impl<'r> CountedRecord<'r> {
         Self {
             record,
             identities,
+            is_first,
             made,
         }
     }
@@ -168,8 +171,7 @@ impl Record for CountedRecord<'_> {
                 Server::Src => ServerSide::Source,
                 Server::Dst => ServerSide::Destination,
             },
-            // Nobody keeps connections yet.
-            first_record: false,
+            first_record: self.is_first,
         })
     }
 

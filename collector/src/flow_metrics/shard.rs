@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use weir_flow::FlowRecord;
 use weir_flowmetrics::{Limits, Registry};
 
+use super::first_records::FirstRecords;
 use super::identity_numbers::IdentityNumbers;
 use super::record::CountedRecord;
 
@@ -72,17 +73,17 @@ impl Shard {
 impl Counting {
     /// Counts these records. A fault of the counting costs what this shard counted since it was
     /// gathered, and no thread.
-    pub fn observe(&mut self, records: &[FlowRecord]) {
+    pub fn observe(&mut self, records: &[FlowRecord], first_records: &mut FirstRecords) {
         let Self {
             registry, numbers, ..
         } = self;
+        let reads_starts = registry.reads_connection_starts();
         let count = || {
             for record in records {
                 let identities = numbers.of(record);
-                registry.observe(
-                    &CountedRecord::new(record, identities),
-                    record.time_ns / 1_000_000,
-                );
+                let is_first = reads_starts && first_records.is_first(record);
+                let counted = CountedRecord::new(record, identities, is_first);
+                registry.observe(&counted, record.time_ns / 1_000_000);
             }
         };
         if catch_unwind(AssertUnwindSafe(count)).is_err() {

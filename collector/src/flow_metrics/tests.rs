@@ -38,7 +38,7 @@ fn what_threads_count_apart_is_one_series() {
     let record = full();
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            let counter = metrics.counter();
+            let mut counter = metrics.counter(64);
             let records = vec![record.clone(); 100];
             scope.spawn(move || (0..10).for_each(|_| counter.observe(&records)));
         }
@@ -57,7 +57,7 @@ fn what_threads_count_apart_is_one_series() {
 #[test]
 fn a_change_of_one_metric_begins_its_series_anew_and_no_others() {
     let metrics = FlowMetrics::new(1);
-    let counter = metrics.counter();
+    let mut counter = metrics.counter(64);
     let records = vec![full(); 3];
     counter.observe(&records);
     define(&metrics, &[("bytes", BYTES), ("flows", FLOWS)]);
@@ -92,7 +92,7 @@ fn a_change_of_one_metric_begins_its_series_anew_and_no_others() {
 fn who_counts_is_not_held_up_by_who_holds_a_shard() {
     let metrics = FlowMetrics::new(1);
     define(&metrics, &[("flows", FLOWS)]);
-    let counter = metrics.counter();
+    let mut counter = metrics.counter(64);
     let held = metrics.0.shards[counter.home].lock();
     counter.observe(&[full()]);
     drop(held);
@@ -114,11 +114,34 @@ fn figures_of_metrics_that_are_gone_stay_in_the_sums() {
     metrics.define(&DefinedBy::Cluster, [bounded], None);
     let mut other = full();
     other.dst.port = Some(80);
-    metrics.counter().observe(&[full(), other]);
+    metrics.counter(64).observe(&[full(), other]);
     metrics.expose(Exposition::Prometheus);
     let figures = metrics.figures();
     assert_eq!((figures.metrics, figures.series, figures.refused), (1, 1, 1));
     define(&metrics, &[]);
     let figures = metrics.figures();
     assert_eq!((figures.metrics, figures.series, figures.refused), (0, 0, 1));
+}
+
+#[test]
+fn a_connection_without_flags_counts_once_whoever_holds_a_shard() {
+    let metrics = FlowMetrics::new(1);
+    let spec = "{type: Counter, metricName: starts_total, flatten: [Flags], labels: [DstPort], filters: [{field: Flags, value: SYN}]}";
+    define(&metrics, &[("starts", spec)]);
+    let mut counter = metrics.counter(64);
+    let record = |port: u16| {
+        let mut record = full();
+        record.tcp_flags = None;
+        record.src.port = Some(port);
+        record
+    };
+    counter.observe(&[record(40_000), record(40_000), record(40_001)]);
+    let held = metrics.0.shards[counter.home].lock();
+    counter.observe(&[record(40_000), record(40_002)]);
+    drop(held);
+    counter.observe(&[record(40_001)]);
+    assert_eq!(
+        shown(&metrics, "netobserv_starts"),
+        ["netobserv_starts_total{DstPort=\"5432\"} 3"]
+    );
 }

@@ -18,7 +18,7 @@ const DEFINITION: &str = "flowmetrics.flows.netobserv.io";
 
 /// Flows that are reported at once, every packet.
 const EXACT: &str = "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: exact}, spec: {\
-    netFlow: {activeTimeout: 1}, sFlow: {sampling: 1}}}";
+    netFlow: {activeTimeout: 1}, sFlow: {sampling: 1}, ipfix: {sampling: 1, cacheActiveTimeout: 1}}}";
 
 fn flow_metrics_of_the_cluster(stage: &mut Stage) -> Result<()> {
     stage.clear()?;
@@ -107,11 +107,16 @@ fn metric(name: &str, namespace: &str, spec: &str) -> String {
     )
 }
 
-/// Three connections by each format that has flags: as many in the matrix, at both ends.
+/// Three connections by each format, with flags and without: as many in the matrix, at both ends.
 fn the_matrix_is_counted(stage: &mut Stage) -> Result<()> {
     let (client, web) = pods(stage)?;
     stage.kube.apply(EXACT)?;
-    let outcome = [("netFlow", "172.30.0.1:2056", 3), ("sFlow", "172.30.0.1:6343", 6)]
+    let formats = [
+        ("netFlow", "172.30.0.1:2056", 3),
+        ("sFlow", "172.30.0.1:6343", 6),
+        ("ipfix", "172.30.0.1:4739", 9),
+    ];
+    let outcome = formats
         .into_iter()
         .try_for_each(|(protocol, collector, count)| {
             stage.clear()?;

@@ -92,7 +92,7 @@ pub(crate) fn full() -> FlowRecord {
 }
 
 fn counted(record: &FlowRecord) -> CountedRecord<'_> {
-    CountedRecord::new(record, Identities { src: 1, dst: 2 })
+    CountedRecord::new(record, Identities { src: 1, dst: 2 }, false)
 }
 
 #[test]
@@ -169,4 +169,16 @@ fn a_connection_starts_where_the_flags_and_the_known_server_say_so() {
     assert_eq!(start(0x1b, false, Server::Dst), ConnectionStart::Client);
     assert_eq!(start(0x1b, false, Server::Src), ConnectionStart::Server);
     assert_eq!(start(0x1b, false, Server::Unknown), ConnectionStart::No);
+    let record = FlowRecord {
+        tcp_flags: None,
+        ..full()
+    };
+    let start = |is_first| {
+        let identities = Identities { src: 1, dst: 2 };
+        CountedRecord::new(&record, identities, is_first).connection_start()
+    };
+    assert_eq!(
+        (start(true), start(false)),
+        (ConnectionStart::Client, ConnectionStart::No)
+    );
 }
