@@ -16,7 +16,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weir_api::NodeFlowExportStatus;
 use weir_collector::args::{ExporterArgs, FileArgs, NorthboundArgs, Print, StoreArgs, default_listen};
-use weir_collector::flow_metrics::FlowMetricSources;
 use weir_collector::{Collector, Config, NameSource, Running, Sink, SwitchSources};
 use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
 use weir_process::error::chain;
@@ -166,10 +165,7 @@ fn collector_config(args: &UpArgs, node: &str) -> Config {
             northbound: args.northbound.endpoint(),
         }),
         subnet_labels: args.files.subnet_labels.clone(),
-        flow_metrics: FlowMetricSources {
-            path: args.files.flow_metrics.clone(),
-            ..FlowMetricSources::default()
-        },
+        flow_metrics: args.files.flow_metrics(),
         sink: match args.print {
             Print::Json => Sink::stdout(),
             Print::None => Sink::Discard,
@@ -213,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_collector_gets_the_directories_and_the_labels_that_were_asked_for() {
-        let line = "weir --network n --listen 127.0.0.1:0 --data-dir d --state-dir s --subnet-labels l --flow-metrics m \
+        let line = "weir --network n --listen 127.0.0.1:0 --data-dir d --state-dir s --subnet-labels l --flow-metrics m --predefined-flow-metrics node_flows_total,workload_flows_total \
                     --relay 192.0.2.0/24";
         let args = Line::try_parse_from(line.split(' ')).unwrap().up;
         let config = collector_config(&args, "node-a");
@@ -221,6 +217,7 @@ mod tests {
         assert_eq!(config.state_dir.as_deref(), Some(Path::new("s")));
         assert_eq!(config.subnet_labels.as_deref(), Some(Path::new("l")));
         assert_eq!(config.flow_metrics.path.as_deref(), Some(Path::new("m")));
+        assert_eq!(config.flow_metrics.predefined.len(), 2);
         assert_eq!(config.store.unwrap().directory, Path::new("d"));
         let args = Line::try_parse_from(["weir", "--network", "n"]).unwrap().up;
         let config = collector_config(&args, "node-a");

@@ -213,11 +213,11 @@ impl Args {
             },
             names,
             name_history: Duration::from_secs(self.name_history),
-            subnet_labels: self.files.subnet_labels,
             flow_metrics: FlowMetricSources {
-                path: self.files.flow_metrics,
                 namespace: self.flow_metrics_namespace,
+                ..self.files.flow_metrics()
             },
+            subnet_labels: self.files.subnet_labels,
             sink: match self.print {
                 Print::Json => Sink::stdout(),
                 Print::None => Sink::Discard,

@@ -56,6 +56,8 @@ const GATHER_PAUSE: Duration = Duration::from_millis(100);
 /// What says which metrics are counted.
 #[derive(Debug, Clone, Default)]
 pub struct FlowMetricSources {
+    /// Of the command line.
+    pub predefined: Vec<FlowMetric>,
     /// A file or folder.
     pub path: Option<PathBuf>,
     /// Where the objects are, where names come from Kubernetes.
@@ -183,6 +185,7 @@ impl FlowMetrics {
 
     /// Follows what says which metrics there are, and gathers what is counted.
     pub fn follow(&self, sources: FlowMetricSources, cluster: Option<&Client>, tasks: &mut JoinSet<()>) {
+        self.define(&DefinedBy::CommandLine, sources.predefined, None);
         if let Some(path) = sources.path {
             let files = DefinitionFiles::open(path, self);
             tasks.spawn(files.follow(self.clone()));

@@ -371,6 +371,51 @@ fn a_file_that_changes_begins_its_own_series_anew_and_a_bad_one_is_named_and_cha
     assert_eq!(program.samples("netobserv_workload_syn_in"), matrix);
 }
 
+#[test]
+fn predefined_metrics_are_switched_on_by_name() {
+    let database = pods("predefined");
+    let names = "namespace_flows_total,namespace_sampling";
+    let mut program = Program::start(
+        "predefined",
+        &[
+            "--ovsdb",
+            &database.endpoint(),
+            "--predefined-flow-metrics",
+            names,
+        ],
+    );
+    program.send(&traffic());
+    let between = |samples: Vec<String>, src: &str, dst: &str| {
+        let labels = [
+            format!("SrcK8S_Namespace=\"{src}\""),
+            format!("DstK8S_Namespace=\"{dst}\""),
+        ];
+        let mut samples = samples.into_iter();
+        let sample = samples.find(|sample| labels.iter().all(|label| sample.contains(label)));
+        sample.map(|sample| sample.rsplit(' ').next().unwrap().to_owned())
+    };
+    let flows = program.samples("netobserv_namespace_flows_total");
+    assert_eq!(
+        between(flows.clone(), "shop", "shop"),
+        Some("8".to_owned()),
+        "{flows:?}"
+    );
+    assert_eq!(
+        between(flows.clone(), "shop", ""),
+        Some("2".to_owned()),
+        "{flows:?}"
+    );
+    let wrong = Command::new(env!("CARGO_BIN_EXE_weir-collector"))
+        .args(["--predefined-flow-metrics", "namespace_flow_total"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(
+        !wrong.status.success() && said.contains("namespace_flows_total"),
+        "{said}"
+    );
+}
+
 /// A real Prometheus that scrapes this page.
 struct Prometheus {
     child: Child,

@@ -10,9 +10,14 @@ use std::path::PathBuf;
 
 use weir_flowmetrics::{Applied, FlowMetric, ObjectName, Problem, ProblemKind, Registry};
 
+/// So many metrics are counted at most: each costs every record something.
+const MAX_METRICS: usize = 256;
+
 /// Who says what a metric counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DefinedBy {
+    /// The command line, which names metrics that are predefined.
+    CommandLine,
     /// A file.
     File(PathBuf),
     /// An object of Kubernetes.
@@ -22,6 +27,7 @@ pub enum DefinedBy {
 impl fmt::Display for DefinedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::CommandLine => f.write_str("the command line"),
             Self::File(path) => path.display().fmt(f),
             Self::Cluster => f.write_str("Kubernetes"),
         }
@@ -50,7 +56,7 @@ impl Definitions {
         let name = ObjectName::of(&resource);
         let key = (by.clone(), name);
         let counted = self.0.get_mut(&key).and_then(|known| known.counted.take());
-        let outcome = match self.defined_elsewhere(&key) {
+        let outcome = match self.obstacle(&key, counted.is_some()) {
             Some(problem) => Err(vec![problem]),
             None => registry.apply(&resource),
         };
@@ -114,6 +120,20 @@ impl Definitions {
         outcomes.filter(|outcome| outcome.is_err()).count()
     }
 
+    /// What others are there that keep this object from being counted.
+    fn obstacle(&self, key: &(DefinedBy, ObjectName), is_counted: bool) -> Option<Problem> {
+        let elsewhere = self.defined_elsewhere(key);
+        if elsewhere.is_some() || is_counted || self.counted().count() < MAX_METRICS {
+            return elsewhere;
+        }
+        Some(Problem {
+            field: "metadata.name".to_owned(),
+            kind: ProblemKind::TooMany,
+            message: format!("{MAX_METRICS} metrics are counted already"),
+            remedy: "remove one of them".to_owned(),
+        })
+    }
+
     fn defined_elsewhere(&self, (by, name): &(DefinedBy, ObjectName)) -> Option<Problem> {
         let mut others = self.0.iter().filter(|((source, other), definition)| {
             source != by && other == name && definition.counted.is_some()
@@ -127,12 +147,12 @@ impl Definitions {
         })
     }
 
-    /// Resources whose name another had may have it now.
+    /// Resources whose name or place another had may have it now.
     fn try_refused_again(&mut self, registry: &mut Registry) {
         let is_taken = |outcome: &Outcome| {
             let problems = outcome.as_ref().err();
             let mut problems = problems.into_iter().flatten();
-            problems.any(|problem| problem.kind == ProblemKind::NameTaken)
+            problems.any(|problem| matches!(problem.kind, ProblemKind::NameTaken | ProblemKind::TooMany))
         };
         let waiting: Vec<_> = self
             .0
@@ -141,7 +161,8 @@ impl Definitions {
             .map(|(key, _)| key.clone())
             .collect();
         for key in waiting {
-            if self.defined_elsewhere(&key).is_some() {
+            let is_counted = self.0.get(&key).is_some_and(|known| known.counted.is_some());
+            if self.obstacle(&key, is_counted).is_some() {
                 continue;
             }
             let Some(definition) = self.0.get_mut(&key) else {

@@ -90,3 +90,33 @@ fn an_object_is_said_by_one_source_alone() {
     assert!(definitions.retain(&mut registry, &file("a"), &BTreeSet::new()));
     assert_eq!(definitions.counted().collect::<Vec<_>>(), [&gauge]);
 }
+
+#[test]
+fn so_many_metrics_are_counted_and_the_next_when_one_of_them_goes() {
+    let (mut definitions, mut registry) = (Definitions::default(), Registry::new(Limits::default()));
+    let one = |n: usize| resource(&format!("m{n}"), "{type: Counter}");
+    for n in 0..MAX_METRICS {
+        assert!(
+            definitions
+                .apply(&mut registry, &DefinedBy::Cluster, one(n))
+                .is_ok(),
+            "{n}"
+        );
+    }
+    let refused = definitions.apply(&mut registry, &file("a"), one(MAX_METRICS));
+    assert_eq!(refused.as_ref().unwrap_err()[0].kind, ProblemKind::TooMany);
+    // Those that count may change.
+    assert!(
+        definitions
+            .apply(&mut registry, &DefinedBy::Cluster, one(0))
+            .is_ok()
+    );
+    let present = (1..MAX_METRICS).map(|n| object(&format!("m{n}"))).collect();
+    definitions.retain(&mut registry, &DefinedBy::Cluster, &present);
+    assert!(
+        definitions
+            .outcome(&file("a"), &object(&format!("m{MAX_METRICS}")))
+            .unwrap()
+            .is_ok()
+    );
+}
