@@ -83,6 +83,7 @@ impl ParquetFileReaderFactory for SegmentReaders {
             handle: File::open(&segment.path)?,
             metrics: ParquetFileMetrics::new(partition, file.object_meta.location.as_ref(), metrics),
             footers: Arc::clone(&self.footers),
+            page_index: None,
             file,
         }))
     }
@@ -93,9 +94,11 @@ struct SegmentReader {
     file: PartitionedFile,
     metrics: ParquetFileMetrics,
     footers: Arc<FileMetadataCache>,
+    /// Where the page index begins, if the footer that was read came without it.
+    page_index: Option<u64>,
 }
 
-/// A footer and its page index, in the engine's cache.
+/// A footer in the engine's cache; with its page index from when that was wanted.
 struct Footer(Arc<ParquetMetaData>);
 
 impl FileMetadata for Footer {
@@ -123,25 +126,66 @@ impl SegmentReader {
         Ok(read.into())
     }
 
-    fn footer(&self) -> Parquet<Arc<ParquetMetaData>> {
-        let meta = &self.file.object_meta;
-        if let Some(known) = self.footers.get(&meta.location)
-            && known.is_valid_for(meta)
-            && let Some(Footer(footer)) = known.file_metadata.as_any().downcast_ref()
-        {
-            return Ok(Arc::clone(footer));
+    /// The footer. Its page index is twice as long, and is there only if a question wanted
+    /// it before: many leave all of a segment out by the footer alone.
+    fn footer(&mut self) -> Parquet<Arc<ParquetMetaData>> {
+        let footer = match self.known_footer() {
+            Some(footer) => footer,
+            None => self.keep(ParquetMetaDataReader::new().parse_and_finish(&self.handle)?),
+        };
+        if footer.offset_index().is_none() {
+            self.page_index = page_index(&footer);
         }
-        let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let footer = Arc::new(reader.parse_and_finish(&self.handle)?);
-        let entry = CachedFileMetadataEntry::new(meta.clone(), Arc::new(Footer(Arc::clone(&footer))));
-        self.footers.put(&meta.location, entry);
         Ok(footer)
     }
+
+    fn known_footer(&self) -> Option<Arc<ParquetMetaData>> {
+        let meta = &self.file.object_meta;
+        let known = self.footers.get(&meta.location)?;
+        let footer: &Footer = known.file_metadata.as_any().downcast_ref()?;
+        known.is_valid_for(meta).then(|| Arc::clone(&footer.0))
+    }
+
+    fn keep(&self, footer: ParquetMetaData) -> Arc<ParquetMetaData> {
+        let (meta, footer) = (&self.file.object_meta, Arc::new(footer));
+        let entry = CachedFileMetadataEntry::new(meta.clone(), Arc::new(Footer(Arc::clone(&footer))));
+        self.footers.put(&meta.location, entry);
+        footer
+    }
+
+    /// The engine reads the page index by itself, and not for others: the next question has
+    /// it at once.
+    fn keep_page_index(&self) -> Parquet<()> {
+        let Some(footer) = self.known_footer().filter(|known| known.offset_index().is_none()) else {
+            return Ok(());
+        };
+        let mut reader = ParquetMetaDataReader::new_with_metadata(footer.as_ref().clone())
+            .with_page_index_policy(PageIndexPolicy::Optional);
+        reader.read_page_indexes(&self.handle)?;
+        self.keep(reader.finish()?);
+        Ok(())
+    }
+}
+
+/// Where the page index of a file begins: after all of its rows.
+fn page_index(footer: &ParquetMetaData) -> Option<u64> {
+    let chunks = footer.row_groups().iter().flat_map(|group| group.columns());
+    let offsets = chunks.flat_map(|chunk| [chunk.column_index_offset(), chunk.offset_index_offset()]);
+    offsets.flatten().min()?.try_into().ok()
 }
 
 impl AsyncFileReader for SegmentReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Parquet<bytes::Bytes>> {
-        std::future::ready(self.read(&range)).boxed()
+        let read = self.read(&range).and_then(|read| {
+            if self
+                .page_index
+                .is_some_and(|page_index| range.start >= page_index)
+            {
+                self.keep_page_index()?;
+            }
+            Ok(read)
+        });
+        std::future::ready(read).boxed()
     }
 
     fn get_metadata<'a>(
@@ -154,6 +198,7 @@ impl AsyncFileReader for SegmentReader {
 
 #[cfg(test)]
 mod tests {
+    use datafusion_execution::runtime_env::RuntimeEnv;
     use weir_store::{TimeRange, open};
 
     use super::*;
@@ -193,5 +238,44 @@ mod tests {
             first_unreadable(Vec::new()).await.unwrap().is_none(),
             "nothing was read"
         );
+    }
+
+    #[tokio::test]
+    async fn a_page_index_is_kept_from_when_a_question_wanted_it_and_not_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut writer, reader, _) = open(kept_for_ever(directory.path())).unwrap();
+        writer.append(&Flows::new(1, 20).batch(5_000)).unwrap();
+        writer.seal().unwrap();
+        let all = TimeRange {
+            from: 0,
+            until: i64::MAX,
+        };
+        let segment = &reader.view(all).raw[0];
+        let readers = SegmentReaders {
+            footers: RuntimeEnv::default().cache_manager.get_file_metadata_cache(),
+            opened: Arc::default(),
+        };
+        let metrics = ExecutionPlanMetricsSet::new();
+        let open = || {
+            readers
+                .create_reader(0, file_of(segment), None, &metrics)
+                .unwrap()
+        };
+        let whole = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .parse_and_finish(&File::open(&segment.path).unwrap())
+            .unwrap();
+        let index = page_index(&whole).unwrap();
+        for _ in 0..2 {
+            let footer = open().get_metadata(None).await.unwrap();
+            assert_eq!(footer.row_groups(), whole.row_groups());
+            assert!(footer.column_index().is_none() && footer.offset_index().is_none());
+        }
+        let mut asking = open();
+        asking.get_metadata(None).await.unwrap();
+        asking.get_bytes(4..index).await.unwrap();
+        assert!(open().get_metadata(None).await.unwrap().offset_index().is_none());
+        asking.get_bytes(index..index + 1).await.unwrap();
+        assert_eq!(*open().get_metadata(None).await.unwrap(), whole);
     }
 }
