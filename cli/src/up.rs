@@ -165,6 +165,7 @@ fn collector_config(args: &UpArgs, node: &str) -> Config {
             northbound: args.northbound.endpoint(),
         }),
         subnet_labels: args.files.subnet_labels.clone(),
+        flow_metrics: args.files.flow_metrics(),
         sink: match args.print {
             Print::Json => Sink::stdout(),
             Print::None => Sink::Discard,
@@ -208,13 +209,15 @@ mod tests {
 
     #[test]
     fn the_collector_gets_the_directories_and_the_labels_that_were_asked_for() {
-        let line = "weir --network n --listen 127.0.0.1:0 --data-dir d --state-dir s --subnet-labels l \
+        let line = "weir --network n --listen 127.0.0.1:0 --data-dir d --state-dir s --subnet-labels l --flow-metrics m --predefined-flow-metrics node_flows_total,workload_flows_total \
                     --relay 192.0.2.0/24";
         let args = Line::try_parse_from(line.split(' ')).unwrap().up;
         let config = collector_config(&args, "node-a");
         assert!(config.exporters.trust.is_relay([192, 0, 2, 1].into()));
         assert_eq!(config.state_dir.as_deref(), Some(Path::new("s")));
         assert_eq!(config.subnet_labels.as_deref(), Some(Path::new("l")));
+        assert_eq!(config.flow_metrics.path.as_deref(), Some(Path::new("m")));
+        assert_eq!(config.flow_metrics.predefined.len(), 2);
         assert_eq!(config.store.unwrap().directory, Path::new("d"));
         let args = Line::try_parse_from(["weir", "--network", "n"]).unwrap().up;
         let config = collector_config(&args, "node-a");

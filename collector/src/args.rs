@@ -13,6 +13,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use ovsdb::Endpoint;
 
+use crate::flow_metrics::FlowMetricSources;
+use crate::flow_metrics::objects::MetricNamespace;
 use crate::http::{HttpServer, ServiceName};
 use crate::stream::{CONNECTIONS, CONNECTIONS_PER_PEER, StreamConfig};
 use crate::tls::TlsFiles;
@@ -103,7 +105,7 @@ pub struct Args {
     #[command(flatten)]
     pub files: FileArgs,
 
-    /// Where /api, /metrics, /healthz and /readyz are served
+    /// Where /api, /metrics, /flow-metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_http())]
     pub http: SocketAddr,
 
@@ -156,6 +158,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "ovn_nb")]
     pub kubeconfig: Option<PathBuf>,
 
+    /// Where the FlowMetrics (flows.netobserv.io) are that are counted, where names come from
+    /// Kubernetes; `*` for all namespaces
+    #[arg(long, value_name = "NAMESPACE|*", default_value_t = MetricNamespace::default())]
+    pub flow_metrics_namespace: MetricNamespace,
+
     /// How long it stays known who had an address, after it was given up
     #[arg(long, value_name = "SECONDS", default_value_t = NAME_HISTORY.as_secs())]
     pub name_history: u64,
@@ -206,6 +213,10 @@ impl Args {
             },
             names,
             name_history: Duration::from_secs(self.name_history),
+            flow_metrics: FlowMetricSources {
+                namespace: self.flow_metrics_namespace,
+                ..self.files.flow_metrics()
+            },
             subnet_labels: self.files.subnet_labels,
             sink: match self.print {
                 Print::Json => Sink::stdout(),

@@ -11,6 +11,7 @@ use wire::Limits;
 use crate::allow::Allow;
 use crate::args::NodeDaemon;
 use crate::decode::ExporterPolicy;
+use crate::flow_metrics::FlowMetricSources;
 use crate::http::HttpServer;
 use crate::names::NameSource;
 use crate::sink::Sink;
@@ -51,6 +52,8 @@ pub struct Config {
     pub name_history: Duration,
     /// File that gives networks names.
     pub subnet_labels: Option<PathBuf>,
+    /// What says which metrics are counted over records.
+    pub flow_metrics: FlowMetricSources,
     /// What becomes of the records.
     pub sink: Sink,
     /// Bytes of memory that records may take while they wait to be printed.
@@ -77,6 +80,7 @@ impl Default for Config {
             names: NameSource::None,
             name_history: NAME_HISTORY,
             subnet_labels: None,
+            flow_metrics: FlowMetricSources::default(),
             sink: Sink::Discard,
             queue_bytes: QUEUE_BYTES,
             store: None,

@@ -23,13 +23,14 @@ use tokio::sync::watch;
 use weir_process::http::{metrics, well};
 
 use crate::api::{self, Api, Problem};
+use crate::flow_metrics::{self, FlowMetrics};
 use crate::health::Health;
 use crate::metrics::Metrics;
 pub(crate) use presented::Keeper;
 pub use presented::ServiceName;
 pub use server::{HttpServer, Server};
 
-const HINT: &str = "weir-collector: /metrics /healthz /readyz /api/v1/openapi.json\n";
+const HINT: &str = "weir-collector: /metrics /flow-metrics /healthz /readyz /api/v1/openapi.json\n";
 
 /// The APIService of Kubernetes that leads to the pages of the API.
 pub const API_SERVICE: &str = "v1.flows.weir.dev";
@@ -41,6 +42,8 @@ pub struct Pages {
     pub metrics: Arc<Metrics>,
     /// Readiness.
     pub health: Arc<Health>,
+    /// What is counted over records.
+    pub flow_metrics: FlowMetrics,
 }
 
 /// Serves until `stop` turns true or its sender is gone, then what is under way.
@@ -56,6 +59,7 @@ fn probes(pages: Pages) -> Router {
     let Pages {
         metrics: counters,
         health,
+        ..
     } = pages;
     weir_process::http::probes(well, move || health.report())
         .merge(metrics(move || counters.encode()))
@@ -64,7 +68,8 @@ fn probes(pages: Pages) -> Router {
 }
 
 fn probes_and_more(pages: Pages) -> Router {
-    probes(pages).route("/", get(HINT))
+    let counted = flow_metrics::page(pages.flow_metrics.clone());
+    probes(pages).route("/", get(HINT)).merge(counted)
 }
 
 /// What the API server asks to see whether the API is there. Its pages are no resources

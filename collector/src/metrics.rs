@@ -18,10 +18,12 @@ use prometheus_client::registry::Registry;
 use weir_process::http::metrics_text;
 use wire::{Discard, Protocol};
 
+use crate::flow_metrics::FlowMetrics;
 use crate::registry::ExporterRegistry;
 use weir_identity::exporters::Exporter;
 
 mod connections;
+mod counted;
 mod reason;
 mod running;
 mod stored;
@@ -278,6 +280,12 @@ impl Metrics {
     /// Shows a store's figures, too.
     pub fn watch_store(&mut self, reader: weir_store::Reader) {
         self.registry.register_collector(Box::new(stored::Stored(reader)));
+    }
+
+    /// Shows how FlowMetrics fare, too.
+    pub fn watch_flow_metrics(&mut self, flow_metrics: FlowMetrics) {
+        let counted = counted::Counted(flow_metrics);
+        self.registry.register_collector(Box::new(counted));
     }
 
     /// What each exporter has sent.

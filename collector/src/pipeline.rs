@@ -1,9 +1,9 @@
 //! The wiring: which part hands what to which, how they start and how they stop.
 //!
 //! ```text
-//! receive -> decode -> normalise -> enrich -> judge -> rows of the store ==queue==> printer
-//! (a thread a core, a task a connection)            |                  (one thread)
-//!              |          names ^                   +==queue==> printer, without a store
+//! receive -> decode -> normalise -> enrich -> judge -> count -> rows of the store ==queue==> printer
+//! (a thread a core, a task a connection)                    |                  (one thread)
+//!              |          names ^     FlowMetrics ^         +==queue==> printer, without a store
 //!              |                snapshot, swapped by one task
 //!              +==templates==> file (one thread)
 //! ```
@@ -40,6 +40,7 @@ use crate::config::{Config, datagram_limits};
 use crate::containment::quieten_contained_panics;
 use crate::decode::ExporterState;
 use crate::enrich::NameRoom;
+use crate::flow_metrics::FlowMetrics;
 use crate::health::Health;
 use crate::http::{self, Keeper, Pages, Server};
 use crate::metrics::Metrics;
@@ -135,6 +136,8 @@ impl Collector {
         policy.trust.has_names = !matches!(config.names, NameSource::None);
         let memory = (config.name_history, config.node_daemon);
         let mut names = Names::follow(config.names, memory, config.subnet_labels).await?;
+        let flow_metrics = FlowMetrics::new(config.workers.get());
+        flow_metrics.follow(config.flow_metrics, names.cluster.as_ref(), &mut names.tasks);
         let keeper = Keeper::start(&config.http_server, names.cluster.take())?;
         let web = Server::new(web, config.http_server, keeper.as_ref());
         if let Some(keeper) = keeper {
@@ -142,6 +145,7 @@ impl Collector {
         }
         let Store { writer, reader } = Store::open(config.store).await?;
         let mut metrics = Metrics::default();
+        metrics.watch_flow_metrics(flow_metrics.clone());
         if let Some(reader) = &reader {
             metrics.watch_store(reader.clone());
             names.health.watch_store(reader.clone());
@@ -158,6 +162,7 @@ impl Collector {
                 ..ExporterState::default()
             },
             labels: names.labels,
+            flow_metrics: flow_metrics.clone(),
             outlet,
         };
         let templates = match &config.state_dir {
@@ -167,6 +172,7 @@ impl Collector {
         let pages = Pages {
             metrics: Arc::clone(&metrics),
             health: names.health,
+            flow_metrics,
         };
         let gate = Gate::of(addresses.http, names.reviews);
         let questions = reader.map(|reader| Arc::new(Embedded::new(reader)) as Arc<dyn Engine>);

@@ -12,6 +12,7 @@ use crate::containment::contained;
 use crate::decode::{DatagramReject, Decode, Decoded, ExporterState};
 use crate::enrich::claims::Claims;
 use crate::enrich::{Enrich, NameRoom, Names, SoughtSides};
+use crate::flow_metrics::{FlowCounter, FlowMetrics};
 use crate::metrics::{Drop, Metrics};
 use crate::normalise::{Context, VantagePoint, is_ovs, judge, normalise};
 use crate::outlet::Outlet;
@@ -32,6 +33,9 @@ const MAX_KEPT: usize = 2 * FULL_BATCH;
 /// Records in a batch at which it is handed on although more datagrams wait.
 const GATHERED: usize = 512;
 
+/// Flows whose first record is known, for each side that is kept.
+const FLOWS_A_SIDE: usize = 4;
+
 /// Records that are named at once, those of one datagram aside: what they are looked up
 /// in is to stay in the processor's caches until all are.
 const NAMED_AT_ONCE: usize = 64;
@@ -49,6 +53,8 @@ pub struct WorkerShared {
     pub exporters: ExporterState,
     /// Labels of networks, as they are now.
     pub labels: watch::Receiver<Arc<Labels>>,
+    /// What is counted over records.
+    pub flow_metrics: FlowMetrics,
     /// Where records go.
     pub outlet: Outlet,
 }
@@ -75,6 +81,7 @@ impl WorkerShared {
             claims: Claims::with_room(room),
             raw: Vec::new(),
             batch: Vec::new(),
+            flow_counter: self.flow_metrics.counter(FLOWS_A_SIDE * room.sides),
             outlet: self.outlet.clone(),
         }
     }
@@ -97,6 +104,7 @@ pub struct Worker {
     claims: Claims,
     raw: Vec<Record>,
     batch: Vec<FlowRecord>,
+    flow_counter: FlowCounter,
     outlet: Outlet,
 }
 
@@ -263,6 +271,7 @@ impl Worker {
     /// Hands on what was made of the messages so far, and shows the counts.
     pub fn hand_on(&mut self) {
         self.decode.publish();
+        self.flow_counter.observe(&self.batch);
         self.outlet.send(&mut self.batch);
         // The room that one large message took is not kept for all that follow.
         if self.raw.capacity() > MAX_KEPT {

@@ -8,7 +8,7 @@ use crate::names::{self, Cardinality, Named};
 use crate::numbers;
 use crate::problem::{Problem, ProblemKind, Problems, Warning};
 use crate::resource::{FlowMetric, FlowMetricSpec, MetricType};
-use crate::source::{Source, SourceKind};
+use crate::source::{Derived, Source, SourceKind};
 
 /// What stands before every name.
 pub const PREFIX: &str = "netobserv_";
@@ -29,6 +29,9 @@ pub struct Definition {
     /// It asks for other observations than the primary ones, by a filter on `primary`.
     pub(crate) all_observations: bool,
     pub(crate) max_series: Option<usize>,
+    pub(crate) cardinality: Cardinality,
+    /// It reads `Flags`, which say where connections start.
+    pub(crate) reads_starts: bool,
     warnings: Vec<Warning>,
 }
 
@@ -57,6 +60,8 @@ impl Definition {
             flatten: Vec::new(),
             problems: Problems::default(),
             warnings: Vec::new(),
+            cardinality: Cardinality::Fine,
+            reads_starts: false,
         };
         let name = checker.name(&metric.metadata.name);
         checker.flatten();
@@ -84,6 +89,8 @@ impl Definition {
             value,
             divider,
             max_series,
+            cardinality: checker.cardinality,
+            reads_starts: checker.reads_starts,
             warnings: checker.warnings,
         })
     }
@@ -123,6 +130,9 @@ struct Checker<'s> {
     flatten: Vec<Source>,
     problems: Problems,
     warnings: Vec<Warning>,
+    /// Of the label that takes the most values.
+    cardinality: Cardinality,
+    reads_starts: bool,
 }
 
 impl Checker<'_> {
@@ -171,6 +181,7 @@ impl Checker<'_> {
             self.problems.add(path, ProblemKind::WrongField, message, remedy);
             return None;
         }
+        self.reads_starts |= named.source == Source::Derived(Derived::Flags);
         if !named.source.is_available() {
             self.warn(
                 path,
@@ -261,6 +272,7 @@ impl Checker<'_> {
                 self.problems.add(path, ProblemKind::NameTaken, message, remedy);
                 continue;
             }
+            self.cardinality = self.cardinality.max(named.cardinality);
             match named.cardinality {
                 Cardinality::Fine => {}
                 Cardinality::Careful => self.warn(path, format!("{field} may take many values")),

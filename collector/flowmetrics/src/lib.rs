@@ -11,7 +11,8 @@
 //!
 //! What goes in: resources, records and the time. What comes out: text of either format,
 //! problems with the field and the remedy, [`MetricStats`]. Who calls it owns threads (one
-//! registry is one thread's, or behind a lock), the clock, the watch on objects, the
+//! registry is one thread's, or behind a lock; [`Registry::absorb`] brings together what
+//! several counted), the clock, the watch on objects, the
 //! conditions of their status. How many series a metric would have is found by giving
 //! stored records to a registry of its own that has this metric alone.
 //!
@@ -20,6 +21,7 @@
 //! users see, and where the original is wrong.
 #![deny(missing_docs)]
 
+mod absorb;
 mod definition;
 mod direction;
 mod exposition;
@@ -45,6 +47,7 @@ mod test_record;
 
 pub use definition::{Definition, PREFIX};
 pub use exposition::Exposition;
+pub use names::Cardinality;
 pub use predefined::{all_predefined, predefined};
 pub use problem::{Problem, ProblemKind, Warning};
 pub use record::{ControlBits, Identities, Record, Value};

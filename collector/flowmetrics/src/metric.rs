@@ -68,7 +68,7 @@ impl Metric {
     }
 
     /// Whether there is room for one series more; counts where there is none.
-    fn admits(&mut self) -> bool {
+    pub fn admits(&mut self) -> bool {
         let admits = self.series.alive() < self.max_series;
         self.refused += u64::from(!admits);
         admits

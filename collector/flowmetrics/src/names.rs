@@ -6,14 +6,26 @@ use crate::parts::EventKey;
 use crate::source::{Derived, Source};
 
 /// How many values a field takes, as advice for labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Cardinality {
     /// Few.
+    #[default]
     Fine,
     /// It depends on the cluster.
     Careful,
     /// As many as there are flows, or peers.
     Avoid,
+}
+
+impl Cardinality {
+    /// NetObserv's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Careful => "careful",
+            Self::Avoid => "avoid",
+        }
+    }
 }
 
 /// What a name stands for.

@@ -38,6 +38,8 @@ pub enum ProblemKind {
     BadNumber,
     /// Settings that contradict each other.
     Contradiction,
+    /// There are as many metrics as there may be.
+    TooMany,
 }
 
 impl ProblemKind {
@@ -54,6 +56,7 @@ impl ProblemKind {
             Self::BadBuckets => "bad_buckets",
             Self::BadNumber => "bad_number",
             Self::Contradiction => "contradiction",
+            Self::TooMany => "too_many",
         }
     }
 }

@@ -37,10 +37,10 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Registry {
     limits: Limits,
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
     pairs: PairCache,
     filters: Vec<SharedFilter>,
-    groups: Vec<LabelGroup>,
+    pub(crate) groups: Vec<LabelGroup>,
     values: Vec<SharedValue>,
     /// What is done with a record, made of the metrics whenever these change.
     batches: Vec<Batch>,
@@ -99,6 +99,7 @@ impl Registry {
         let mut applied = Applied {
             prometheus_name: definition.name.clone(),
             change: MetricChange::Added,
+            cardinality: definition.cardinality,
             warnings: definition.warnings().to_vec(),
         };
         let counted = counted(&resource.spec);
@@ -201,6 +202,12 @@ impl Registry {
         ended
     }
 
+    /// Whether a metric asks where connections start: [`Record::connection_start`] is asked for
+    /// then, and whoever tracks connections for it need not otherwise.
+    pub fn reads_connection_starts(&self) -> bool {
+        self.metrics.iter().any(|metric| metric.definition.reads_starts)
+    }
+
     /// How each metric fares, in the order of their names.
     pub fn stats(&self) -> impl ExactSizeIterator<Item = MetricStats<'_>> {
         self.metrics.iter().map(|metric| MetricStats {
@@ -211,6 +218,10 @@ impl Registry {
             refused: metric.refused,
             expired: metric.expired,
         })
+    }
+
+    pub(crate) fn forget_pairs(&mut self) {
+        self.pairs.forget();
     }
 
     pub(crate) fn table(&self, metric: &Metric) -> &LabelTable {

@@ -190,6 +190,14 @@ pub(crate) struct Series {
     pub touched_ms: u64,
 }
 
+/// What was counted of a series elsewhere.
+#[derive(Debug)]
+pub(crate) struct SeriesCount<'c> {
+    pub series: Series,
+    /// Of a histogram.
+    pub buckets: &'c [u64],
+}
+
 const DEAD: u64 = 0;
 const NONE: Series = Series {
     raw: 0,
@@ -281,6 +289,33 @@ impl SeriesTable {
 
     pub fn iter<'t>(&self, table: &'t LabelTable) -> impl Iterator<Item = (u32, &'t Series)> {
         table.grid.column(self.column)
+    }
+
+    /// Adds what was counted elsewhere to the series in this slot; false if there is none.
+    pub fn merge(
+        &mut self,
+        slot: u32,
+        table: &mut LabelTable,
+        addition: Addition,
+        counted: &SeriesCount<'_>,
+    ) -> bool {
+        let at = table.grid.place(slot, self.column);
+        let series = table.grid.series.get_mut(at);
+        let Some(series) = series.filter(|series| series.touched_ms != DEAD) else {
+            return false;
+        };
+        let Series { raw, touched_ms } = counted.series;
+        match addition {
+            Addition::Sum => series.raw = series.raw.saturating_add(raw),
+            Addition::Last if touched_ms >= series.touched_ms => series.raw = raw,
+            Addition::Last => {}
+        }
+        series.touched_ms = series.touched_ms.max(touched_ms);
+        let buckets = &mut self.buckets[slot as usize * self.width..][..self.width];
+        for (bucket, more) in buckets.iter_mut().zip(counted.buckets) {
+            *bucket += more;
+        }
+        true
     }
 
     /// Ends series for which `ends` holds; how many.

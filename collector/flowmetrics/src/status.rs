@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::names::Cardinality;
 use crate::problem::Warning;
 use crate::resource::FlowMetric;
 
@@ -40,6 +41,8 @@ pub struct Applied {
     pub prometheus_name: String,
     /// What it meant for the series.
     pub change: MetricChange,
+    /// How many values its labels take, the worst of them.
+    pub cardinality: Cardinality,
     /// What to know about it.
     pub warnings: Vec<Warning>,
 }

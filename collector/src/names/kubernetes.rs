@@ -70,9 +70,12 @@ pub async fn follow(
         let news = batch.into_iter().fold(watched.index.expire(now), |news, change| {
             watched.take(change, now) | news
         });
-        health.set_identity(watched.describe());
         if news {
             names.send_replace(watched.index.snapshot());
+        }
+        // Who is ready has the names.
+        health.set_identity(watched.describe());
+        if news {
             tokio::time::sleep(PUBLISH_INTERVAL).await;
         }
     }

@@ -168,13 +168,14 @@ pub async fn follow(
             .iter_mut()
             .map(|view| view.borrow_and_update().clone())
             .collect();
-        health.set_identity(describe(&all, &seen));
         let (of_switches, of_ovn) = seen.split_at(endpoints.len());
         let switches = read_all(&endpoints, of_switches, name.as_deref());
         if of_ovn_changed || facts.is_none() {
             facts = of_ovn.first().map(|view| northbound::read(&view.replica));
         }
         names.send_replace(merge(switches, facts.as_ref(), &mut history, time::now()));
+        // Who is ready has the names.
+        health.set_identity(describe(&all, &seen));
         let changes = views.iter_mut().map(|view| Box::pin(view.changed()));
         tokio::select! {
             (outcome, _, _) = select_all(changes) => if outcome.is_err() { return },

@@ -43,11 +43,11 @@ fn read(path: &Path) -> Result<Labels, LabelFileError> {
 
 /// What tells that a file is another one, or has been written: a ConfigMap is
 /// changed by turning a symbolic link to another directory.
-#[derive(Debug, PartialEq, Eq)]
-struct FileStamp(u64, u64, u64, (i64, i64));
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileStamp(u64, u64, u64, (i64, i64));
 
 impl FileStamp {
-    fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let data = fs::metadata(path).ok()?;
         Some(Self(
             data.dev(),

@@ -19,6 +19,7 @@ fn worker() -> (Worker, Arc<Metrics>, Inbox) {
             ..ExporterState::default()
         },
         labels,
+        flow_metrics: FlowMetrics::new(1),
         outlet: Outlet::Sink {
             sink: sender,
             metrics: Arc::clone(&metrics),

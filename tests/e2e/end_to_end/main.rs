@@ -10,6 +10,7 @@ mod documents;
 mod exactness;
 mod export;
 mod faults;
+mod flow_metrics;
 mod identity;
 mod install;
 mod interfaces;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         .cases(admission::CASES)
         .cases(export::CASES)
         .cases(records::CASES)
+        .cases(flow_metrics::CASES)
         .cases(questions::CASES)
         .cases(interfaces::CASES)
         .cases(identity::CASES)

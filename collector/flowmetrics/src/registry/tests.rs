@@ -5,6 +5,7 @@ use crate::exposition::Exposition;
 use crate::test_record::{Owned, TestRecord};
 use crate::{ConnectionStart, read_yaml};
 
+mod absorb;
 mod properties;
 
 /// The two metrics of NetObserv's article on the flow matrix.

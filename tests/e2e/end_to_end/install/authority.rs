@@ -7,6 +7,7 @@ use serde_json::Value;
 use weir_lab::{program, wait_for, wait_until};
 
 use crate::{
+    flow_metrics,
     questions::{aggregated, asking},
     stage::{DEADLINE, NAMESPACE, NODE_ACCOUNT, NODE_NAMESPACE, Stage},
 };
@@ -33,6 +34,13 @@ const ALLOWED: &[Right] = &[
     ("weir-node", "patch", "nodeflowexports.weir.dev", "status"),
     ("weir-collector", "watch", "pods", ""),
     ("weir-collector", "watch", "replicasets.apps", ""),
+    ("weir-collector", "watch", "flowmetrics.flows.netobserv.io", ""),
+    (
+        "weir-collector",
+        "patch",
+        "flowmetrics.flows.netobserv.io",
+        "status",
+    ),
     (
         "weir-collector",
         "patch",
@@ -85,16 +93,21 @@ const REFUSED: &[Right] = &[
     ),
     ("weir-collector", "patch", "pods", ""),
     ("weir-collector", "patch", "nodeflowexports.weir.dev", "status"),
+    ("weir-collector", "patch", "flowmetrics.flows.netobserv.io", ""),
+    ("weir-collector", "create", "flowmetrics.flows.netobserv.io", ""),
 ];
 
 pub fn rights_are_minimal(stage: &mut Stage) -> Result<()> {
-    for right in ALLOWED {
-        ensure!(may(stage, right)?, "{right:?} is not allowed");
-    }
-    for right in REFUSED {
-        ensure!(!may(stage, right)?, "{right:?} is allowed");
-    }
-    Ok(())
+    // kubectl asks about resources that there are.
+    flow_metrics::with_the_definition(stage, |stage| {
+        for right in ALLOWED {
+            ensure!(may(stage, right)?, "{right:?} is not allowed");
+        }
+        for right in REFUSED {
+            ensure!(!may(stage, right)?, "{right:?} is allowed");
+        }
+        Ok(())
+    })
 }
 
 fn may(stage: &Stage, (account, verb, resource, subresource): &Right) -> Result<bool> {
@@ -300,7 +313,7 @@ pub fn each_right_is_used(stage: &mut Stage) -> Result<()> {
 }
 
 /// Export comes and goes twice, a node comes and goes, a spec is meddled with, the Lease is
-/// gone, the other source is read, somebody asks, and a certificate is made.
+/// gone, the other source is read, somebody asks, a certificate is made, and a FlowMetric counts.
 fn use_all_rights(stage: &mut Stage) -> Result<()> {
     stage
         .kube
@@ -332,6 +345,7 @@ fn use_all_rights(stage: &mut Stage) -> Result<()> {
     let token = asking::account(stage, "sees-all", Some("*"))?;
     asking::weir(&["query", "--server", asking::SERVER], &token)?;
     aggregated::with_certificate(stage, |_| Ok(()))?;
+    flow_metrics::with_the_definition(stage, flow_metrics::define_one)?;
     stage.clear()?;
     read_the_other_source(stage)
 }

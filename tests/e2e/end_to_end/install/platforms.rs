@@ -15,13 +15,14 @@ use weir_lab::{product, program, wait_until};
 use crate::stage::{DEADLINE, NAMESPACE, NODE_NAMESPACE, Stage, manifests};
 
 pub const OVERLAYS: [&str; 4] = ["kubernetes", "openshift", "kube-ovn", "antrea"];
-const COMPONENTS: [&str; 6] = [
+const COMPONENTS: [&str; 7] = [
     "gate",
     "disruption-budgets",
     "network-policies",
     "monitoring",
     "dashboards",
     "ipv4-only",
+    "flow-metrics",
 ];
 
 /// Group, kind, plural, and whether it is of a namespace.
@@ -106,6 +107,7 @@ pub fn every_overlay_is_accepted(stage: &mut Stage) -> Result<()> {
             "servicemonitor.monitoring.coreos.com/weir-collector",
             "prometheusrule.monitoring.coreos.com/weir",
             "configmap/weir-dashboard",
+            "customresourcedefinition.apiextensions.k8s.io/flowmetrics.flows.netobserv.io",
         ] {
             ensure!(answer.contains(object), "{overlay}: no {object} in:\n{answer}");
         }

@@ -1,0 +1,156 @@
+//! FlowMetrics of the cluster: from `kubectl apply` to series, and to what is said of bad ones.
+
+use anyhow::{Context, Result, ensure};
+use weir_lab::{harness::Case, traffic::transfer, wait_until};
+
+use crate::records::pods;
+use crate::stage::{DEADLINE, Stage, manifests};
+
+pub const CASES: &[Case<Stage>] = &[Case::new(
+    "FlowMetrics count from the day that the cluster has them, and bad ones say where and what to do",
+    flow_metrics_of_the_cluster,
+)];
+
+/// The two metrics of NetObserv's article on the flow matrix.
+const FLOW_MATRIX: &str = include_str!("../../../collector/flowmetrics/src/registry/tests/flow-matrix.yaml");
+
+const DEFINITION: &str = "flowmetrics.flows.netobserv.io";
+
+/// Flows that are reported at once, every packet.
+const EXACT: &str = "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: exact}, spec: {\
+    netFlow: {activeTimeout: 1}, sFlow: {sampling: 1}, ipfix: {sampling: 1, cacheActiveTimeout: 1}}}";
+
+fn flow_metrics_of_the_cluster(stage: &mut Stage) -> Result<()> {
+    stage.clear()?;
+    // The collector runs already, and knows no such resource.
+    ensure!(shown(stage)?.is_empty());
+    with_the_definition(stage, |stage| {
+        stage.kube.apply(FLOW_MATRIX)?;
+        let ready = |stage: &Stage, name: &str, status: &str, words: &[&str]| {
+            stage.wait_condition(&["flowmetric", name, "-n", "netobserv"], "Ready", status, words)
+        };
+        ready(stage, "workload-syn-in", "True", &["netobserv_workload_syn_in"])?;
+        ready(stage, "workload-syn-out", "True", &["netobserv_workload_syn_out"])?;
+        let object = stage
+            .kube
+            .object(&["flowmetric", "workload-syn-in", "-n", "netobserv"])?;
+        ensure!(
+            object["status"]["prometheusName"] == "netobserv_workload_syn_in",
+            "{object}"
+        );
+
+        the_matrix_is_counted(stage)?;
+
+        let bad = metric(
+            "bad",
+            "netobserv",
+            "{type: Counter, filters: [{field: Flags, value: '(', matchType: MatchRegex}]}",
+        );
+        stage.kube.apply(&bad)?;
+        ready(stage, "bad", "False", &["Failure", "spec.filters[0].value"])?;
+        let table = stage.kube.kubectl(&["get", "flowmetrics", "-n", "netobserv"])?;
+        ensure!(table.contains("Failure") && table.contains("careful"), "{table}");
+        stage.kube.apply(&metric(
+            "bad",
+            "netobserv",
+            "{type: Counter, filters: [{field: Flags, value: SYN, matchType: MatchRegex}]}",
+        ))?;
+        ready(stage, "bad", "True", &["netobserv_bad"])?;
+        // What is defined where nobody looks stays alone.
+        let elsewhere = stage.kube.object(&["flowmetric", "elsewhere", "-n", "default"])?;
+        ensure!(elsewhere["status"].is_null(), "{elsewhere}");
+        Ok(())
+    })?;
+    wait_until("the series to go with the definition", DEADLINE, || {
+        Ok(shown(stage)?.is_empty())
+    })?;
+    stage.http("127.0.0.1:8080", "/readyz")?;
+    stage.clear()
+}
+
+/// While the cluster has the resource, with a namespace for it and an object elsewhere.
+pub fn with_the_definition(stage: &mut Stage, work: impl FnOnce(&mut Stage) -> Result<()>) -> Result<()> {
+    let file = manifests().join("components/flow-metrics/flowmetrics.yaml");
+    let file = file.to_str().context("a path of text")?;
+    stage.kube.kubectl(&["apply", "-f", file])?;
+    let definition = format!("crd/{DEFINITION}");
+    stage.kube.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        &definition,
+        "--timeout=30s",
+    ])?;
+    stage
+        .kube
+        .apply("{apiVersion: v1, kind: Namespace, metadata: {name: netobserv}}")?;
+    stage
+        .kube
+        .apply(&metric("elsewhere", "default", "{type: Counter}"))?;
+    let outcome = work(stage);
+    stage
+        .kube
+        .kubectl(&["delete", "crd", DEFINITION, "--timeout=30s"])?;
+    outcome
+}
+
+/// One that is good, until it is ready.
+pub fn define_one(stage: &mut Stage) -> Result<()> {
+    stage.kube.apply(&metric("one", "netobserv", "{type: Counter}"))?;
+    stage
+        .wait_condition(&["flowmetric", "one", "-n", "netobserv"], "Ready", "True", &[])
+        .map(drop)
+}
+
+fn metric(name: &str, namespace: &str, spec: &str) -> String {
+    format!(
+        "{{apiVersion: flows.netobserv.io/v1alpha1, kind: FlowMetric, metadata: {{name: {name}, namespace: {namespace}}}, spec: {spec}}}"
+    )
+}
+
+/// Three connections by each format, with flags and without: as many in the matrix, at both ends.
+fn the_matrix_is_counted(stage: &mut Stage) -> Result<()> {
+    let (client, web) = pods(stage)?;
+    stage.kube.apply(EXACT)?;
+    let formats = [
+        ("netFlow", "172.30.0.1:2056", 3),
+        ("sFlow", "172.30.0.1:6343", 6),
+        ("ipfix", "172.30.0.1:4739", 9),
+    ];
+    let outcome = formats
+        .into_iter()
+        .try_for_each(|(protocol, collector, count)| {
+            stage.clear()?;
+            stage.export(protocol, &[collector])?;
+            stage.wait_exporting()?;
+            for _ in 0..3 {
+                transfer(&client, &web, 8080, 20_000)?;
+            }
+            for (way, from, to) in [("in", "from_", ""), ("out", "", "to_")] {
+                let side = |prefix: &str, workload: &str| {
+                    format!(
+                        "{prefix}subnet_label=\"\",{prefix}namespace=\"shop\",{prefix}workload=\"{workload}\",{prefix}kind=\"Deployment\""
+                    )
+                };
+                let sample = format!(
+                    "netobserv_workload_syn_{way}{{{},{},port=\"8080\",Flags=\"SYN\"}} {count}",
+                    side(from, "client"),
+                    side(to, "web")
+                );
+                wait_until(&format!("{sample} of {protocol}"), DEADLINE, || {
+                    let shown = shown(stage)?;
+                    ensure!(shown.contains(&sample), "{shown:#?}");
+                    Ok(true)
+                })?;
+            }
+            Ok(())
+        });
+    stage.kube.kubectl(&["delete", "exportprofile", "exact"])?;
+    outcome
+}
+
+/// The samples that the collector shows.
+fn shown(stage: &Stage) -> Result<Vec<String>> {
+    let text = stage.http("127.0.0.1:8080", "/flow-metrics")?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
