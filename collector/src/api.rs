@@ -16,7 +16,6 @@ mod export;
 pub mod exporters;
 pub mod filter_check;
 mod format;
-mod matrix;
 pub mod me;
 pub mod nodes;
 mod offer;
@@ -292,7 +291,6 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::flows))
         .routes(routes!(pages::export))
         .routes(routes!(pages::query))
-        .routes(routes!(matrix::matrix))
         .routes(routes!(pages::values))
         .routes(routes!(pages::tail))
         .routes(routes!(pages::fields))

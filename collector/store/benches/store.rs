@@ -37,7 +37,7 @@ fn main() {
         retention: [Retention {
             age: None,
             bytes: None,
-        }; Tier::ALL.len()],
+        }; 3],
         ..Settings::new(directory)
     };
     let (mut writer, reader, _) = open(settings).unwrap();
