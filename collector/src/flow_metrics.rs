@@ -148,11 +148,7 @@ impl FlowMetrics {
             if let Some(present) = present {
                 definitions.retain(registry, by, present);
             }
-            let mut apply = |resource: FlowMetric| {
-                let name = ObjectName::of(&resource);
-                (name, definitions.apply(registry, by, resource).clone())
-            };
-            resources.into_iter().map(&mut apply).collect()
+            definitions.apply(registry, by, resources)
         });
         let counts_the_same = merged.definitions.counted().eq(&before);
         if !counts_the_same {

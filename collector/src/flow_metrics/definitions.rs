@@ -51,8 +51,25 @@ struct Definition {
 }
 
 impl Definitions {
-    /// Takes a resource, new or changed, and tells what became of it.
-    pub fn apply(&mut self, registry: &mut Registry, by: &DefinedBy, resource: FlowMetric) -> &Outcome {
+    /// Takes resources, new or changed, and tells what became of each.
+    pub fn apply(
+        &mut self,
+        registry: &mut Registry,
+        by: &DefinedBy,
+        resources: impl IntoIterator<Item = FlowMetric>,
+    ) -> Vec<(ObjectName, Outcome)> {
+        let mut apply = |resource| self.apply_one(registry, by, resource);
+        let names: Vec<_> = resources.into_iter().map(&mut apply).collect();
+        // Their names may have been other ones before.
+        self.try_refused_again(registry);
+        let told = names.into_iter().filter_map(|name| {
+            let outcome = self.outcome(by, &name)?.clone();
+            Some((name, outcome))
+        });
+        told.collect()
+    }
+
+    fn apply_one(&mut self, registry: &mut Registry, by: &DefinedBy, resource: FlowMetric) -> ObjectName {
         let name = ObjectName::of(&resource);
         let key = (by.clone(), name);
         let counted = self.0.get_mut(&key).and_then(|known| known.counted.take());
@@ -70,10 +87,9 @@ impl Definitions {
             outcome,
             counted,
         };
-        self.0.insert(key.clone(), definition);
-        // Its name may have been another one before.
-        self.try_refused_again(registry);
-        &self.0[&key].outcome
+        let name = key.1.clone();
+        self.0.insert(key, definition);
+        name
     }
 
     /// The objects of this source are these alone: others are removed. Whether there were any.

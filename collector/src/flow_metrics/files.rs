@@ -41,6 +41,8 @@ struct FileState {
     seen: Option<FileStamp>,
     /// When it was read last.
     read: Option<FileStamp>,
+    /// Why it could not be read, when it was tried last.
+    unread: Option<String>,
     /// Objects that are in it, or were when all of it could be read.
     objects: BTreeSet<ObjectName>,
 }
@@ -132,7 +134,6 @@ impl DefinitionFiles {
                 continue;
             }
             if now.is_some() {
-                state.read = now;
                 found.push(Found::Changed(path.clone()));
             } else if is_folder {
                 found.push(Found::Gone(path.clone()));
@@ -171,19 +172,27 @@ impl DefinitionFiles {
     }
 
     fn read(&mut self, path: &Path, flow_metrics: &FlowMetrics) {
-        let Contents { metrics, problems } = match contents(path) {
-            Ok(contents) => contents,
-            Err(error) => {
-                tracing::warn!(file = %path.display(), %error, "a file of FlowMetrics cannot be read; its metrics stay as they were");
-                return;
-            }
-        };
-        for problem in &problems {
-            warn(path, None, problem);
-        }
         let Some(state) = self.files.get_mut(path) else {
             return;
         };
+        let Contents { metrics, problems } = match contents(path) {
+            Ok(contents) => contents,
+            Err(error) => {
+                // It is tried again, also where nobody writes it: its owner may change.
+                let error = error.to_string();
+                if state.unread.as_ref() != Some(&error) {
+                    tracing::warn!(file = %path.display(), error, "a file of FlowMetrics cannot be read, will be tried again; its metrics stay as they were");
+                }
+                state.unread = Some(error);
+                return;
+            }
+        };
+        state.unread = None;
+        // What it was before it was read.
+        state.read.clone_from(&state.seen);
+        for problem in &problems {
+            warn(path, None, problem);
+        }
         let mut present: BTreeSet<_> = metrics.iter().map(ObjectName::of).collect();
         if !problems.is_empty() {
             // Nobody knows which objects those are that cannot be read.

@@ -87,6 +87,7 @@ pub async fn follow(client: Client, namespace: MetricNamespace, flow_metrics: Fl
         flow_metrics,
         known: BTreeMap::new(),
         unreadable: BTreeMap::new(),
+        told: BTreeMap::new(),
         listing: None,
         missing: 0,
         failure: None,
@@ -121,6 +122,8 @@ struct Objects {
     known: BTreeMap<ObjectName, DynamicObject>,
     /// Those of them that are no FlowMetric that can be read.
     unreadable: BTreeMap<ObjectName, Problem>,
+    /// What was logged of each.
+    told: BTreeMap<ObjectName, Vec<Problem>>,
     /// Those of a list that is being read.
     listing: Option<BTreeMap<ObjectName, DynamicObject>>,
     /// How often in a row there was no such resource.
@@ -167,14 +170,35 @@ impl Objects {
                     self.unreadable.remove(&name);
                     resources.push(resource);
                 }
-                Err(problem) => drop(self.unreadable.insert(name.clone(), problem)),
+                Err(problem) => {
+                    self.tell(&name, std::slice::from_ref(&problem));
+                    self.unreadable.insert(name.clone(), problem);
+                }
             }
             self.known.insert(name, object);
         }
         let present: BTreeSet<_> = self.known.keys().cloned().collect();
         self.unreadable.retain(|name, _| present.contains(name));
-        self.flow_metrics
+        self.told.retain(|name, _| present.contains(name));
+        let outcomes = self
+            .flow_metrics
             .define(&DefinedBy::Cluster, resources, all.then_some(&present));
+        for (name, outcome) in outcomes {
+            self.tell(&name, outcome.as_ref().err().map_or(&[], Vec::as_slice));
+        }
+    }
+
+    /// Logs what is wrong with an object, where that is not what was wrong before. Its status
+    /// may be another's to write.
+    fn tell(&mut self, name: &ObjectName, problems: &[Problem]) {
+        if self.told.get(name).map_or(&[][..], Vec::as_slice) == problems {
+            return;
+        }
+        for problem in problems {
+            tracing::warn!(object = %name, field = problem.field, problem = problem.message, remedy = problem.remedy,
+                "a FlowMetric is refused; what was good before stays");
+        }
+        self.told.insert(name.clone(), problems.to_vec());
     }
 
     /// The watch failed; how long to wait before it is tried again.
@@ -234,13 +258,6 @@ async fn write_status(
     let Some(status) = status::of(object, outcome, Timestamp::now()) else {
         return Ok(None);
     };
-    if let Err(problems) = outcome {
-        let name = name_of(object);
-        for problem in problems {
-            tracing::warn!(object = %name, field = problem.field, problem = problem.message, remedy = problem.remedy,
-                "a FlowMetric is refused; what was good before stays");
-        }
-    }
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), &object.namespace().unwrap_or_default(), resource);
     let patch = Patch::Merge(json!({

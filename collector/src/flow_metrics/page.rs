@@ -1,22 +1,39 @@
 //! `/flow-metrics`: the series in the text format that the scraper prefers.
+//!
+//! Whoever reaches the port may ask, as often and read as slowly as they like: one text is made
+//! at a time and is given to all who waited for it, and while too many are being read, the last
+//! one is given again.
 
-use axum::http::HeaderMap;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Router, http::StatusCode};
+use tokio::sync::Mutex;
+use tokio::task::JoinError;
 use weir_flowmetrics::Exposition;
 
 use super::FlowMetrics;
 
+/// Texts of one format that may be in memory, read by somebody, before the last one is given
+/// again however old it is.
+const MAX_TEXTS: usize = 4;
+
 /// The page.
 pub fn page(flow_metrics: FlowMetrics) -> Router {
+    let open = Arc::new(Texts::new(flow_metrics.clone(), Exposition::OpenMetrics));
+    let plain = Arc::new(Texts::new(flow_metrics, Exposition::Prometheus));
     let show = async move |headers: HeaderMap| {
-        let format = preferred(&headers);
-        // Many series take a while.
-        let text = tokio::task::spawn_blocking(move || flow_metrics.expose(format)).await;
-        match text {
-            Ok(text) => ([(CONTENT_TYPE, format.content_type())], text).into_response(),
+        let texts = match preferred(&headers) {
+            Exposition::OpenMetrics => open,
+            Exposition::Prometheus => plain,
+        };
+        match texts.newest().await {
+            Ok(text) => ([(CONTENT_TYPE, texts.format.content_type())], text).into_response(),
             Err(error) => {
                 tracing::error!(%error, "the series of FlowMetrics cannot be shown");
                 Response::from(StatusCode::INTERNAL_SERVER_ERROR.into_response())
@@ -24,6 +41,62 @@ pub fn page(flow_metrics: FlowMetrics) -> Router {
         }
     };
     Router::new().route("/flow-metrics", get(show))
+}
+
+/// The texts of one format.
+struct Texts {
+    flow_metrics: FlowMetrics,
+    format: Exposition,
+    /// Held while one is made: others wait, and get the same.
+    made: Mutex<Made>,
+}
+
+/// What was made.
+#[derive(Default)]
+struct Made {
+    /// When it was begun, and the text.
+    last: Option<(Instant, Arc<String>)>,
+    /// All that may still be read.
+    all: Vec<Weak<String>>,
+}
+
+/// A text that several answers share.
+struct SharedText(Arc<String>);
+
+impl AsRef<[u8]> for SharedText {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl Texts {
+    fn new(flow_metrics: FlowMetrics, format: Exposition) -> Self {
+        Self {
+            flow_metrics,
+            format,
+            made: Mutex::default(),
+        }
+    }
+
+    async fn newest(&self) -> Result<Bytes, JoinError> {
+        let asked = Instant::now();
+        let mut made = self.made.lock().await;
+        made.all.retain(|text| text.strong_count() > 0);
+        if let Some((begun, text)) = &made.last
+            && (*begun >= asked || made.all.len() >= MAX_TEXTS)
+        {
+            return Ok(Bytes::from_owner(SharedText(Arc::clone(text))));
+        }
+        // Nobody else's reading holds the one before.
+        made.last = None;
+        let (flow_metrics, format) = (self.flow_metrics.clone(), self.format);
+        let begun = Instant::now();
+        // Many series take a while.
+        let text = tokio::task::spawn_blocking(move || Arc::new(flow_metrics.expose(format))).await?;
+        made.all.push(Arc::downgrade(&text));
+        made.last = Some((begun, Arc::clone(&text)));
+        Ok(Bytes::from_owner(SharedText(text)))
+    }
 }
 
 /// The format that weighs most in `Accept` (RFC 9110 §12.5.1); OpenMetrics only where it is
@@ -55,6 +128,30 @@ fn preferred(headers: &HeaderMap) -> Exposition {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn however_many_ask_and_do_not_read_few_texts_are_in_memory() {
+        let texts = Texts::new(FlowMetrics::new(1), Exposition::OpenMetrics);
+        let mut unread = Vec::new();
+        for _ in 0..50 {
+            unread.push(texts.newest().await.unwrap());
+        }
+        let different = |unread: &[Bytes]| {
+            let places = unread.iter().map(|text| text.as_ptr());
+            places.collect::<std::collections::BTreeSet<_>>().len()
+        };
+        assert_eq!(different(&unread), MAX_TEXTS);
+        // All but the last one are read: there is room for new ones.
+        let last = unread.pop().unwrap();
+        unread.clear();
+        assert_ne!(texts.newest().await.unwrap().as_ptr(), last.as_ptr());
+        // Who waits while one is made gets the next, with all others who wait.
+        let held = texts.made.lock().await;
+        let all = futures::future::join_all((0..20).map(|_| texts.newest()));
+        let (all, ()) = tokio::join!(all, async { drop(held) });
+        let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+        assert_eq!(different(&all), 1);
+    }
 
     #[test]
     fn a_scraper_gets_the_format_that_it_prefers() {

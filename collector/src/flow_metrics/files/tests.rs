@@ -91,3 +91,21 @@ fn an_object_that_stands_twice_in_a_file_is_told_and_counted_once() {
         "metadata.name: m is there twice; give one of them another name"
     );
 }
+
+#[test]
+fn a_file_that_could_not_be_read_is_tried_again_though_nobody_wrote_it() {
+    let (folder, metrics) = (tempfile::tempdir().unwrap(), FlowMetrics::new(1));
+    let path = folder.path().join("m.yaml");
+    // No text. Root, who runs tests, may read any file.
+    fs::write(&path, [0xff]).unwrap();
+    let mut files = DefinitionFiles::open(path.clone(), &metrics);
+    for _ in 0..2 {
+        assert_eq!(files.changes(|settled| settled), [Found::Changed(path.clone())]);
+        files.read(&path, &metrics);
+        assert!(files.files[&path].unread.is_some());
+    }
+    fs::write(&path, counter("m", "")).unwrap();
+    settle(&mut files, &metrics);
+    assert_eq!(counted(&metrics), ["netobserv_m"]);
+    assert!(files.files[&path].unread.is_none() && files.changes(|_| true).is_empty());
+}

@@ -8,6 +8,7 @@ fn objects() -> Objects {
         flow_metrics: FlowMetrics::new(1),
         known: BTreeMap::new(),
         unreadable: BTreeMap::new(),
+        told: BTreeMap::new(),
         listing: None,
         missing: 0,
         failure: None,
