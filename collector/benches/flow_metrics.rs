@@ -15,8 +15,13 @@ use weir_flow::{
     FlowRecord, IdentifiedBy, Identity, Kind, PacketPath, Server, ServerConfidence, Side, TcpFlags, Tunnel,
     Verdict,
 };
-use weir_flowmetrics::{Exposition, FlowMetric, FlowMetricSpec, MetricFilter, predefined};
+use weir_flowmetrics::{Exposition, FlowMetric};
 use wire::{Attributes, Protocol};
+
+use shared::{Numbers, connections, twenty};
+
+#[path = "../flowmetrics/benches/shared/mod.rs"]
+mod shared;
 
 const ENDPOINTS: usize = 240;
 const NAMESPACES: usize = 20;
@@ -74,50 +79,6 @@ fn measure(case: &str, metrics: Vec<FlowMetric>, records: &[FlowRecord], rounds:
     );
 }
 
-/// The predefined metrics that our records answer, and two more.
-fn twenty() -> Vec<FlowMetric> {
-    let of_group = [
-        "ingress_bytes_total",
-        "egress_bytes_total",
-        "ingress_packets_total",
-        "egress_packets_total",
-        "flows_total",
-        "sampling",
-    ];
-    let groups = ["node", "namespace", "workload"].into_iter();
-    let names = groups.flat_map(|group| of_group.map(|metric| format!("{group}_{metric}")));
-    let more = [
-        predefined("node_to_node_ingress_flows_total").unwrap(),
-        connections(),
-    ];
-    names.map(|name| predefined(&name).unwrap()).chain(more).collect()
-}
-
-/// The flow matrix: flattened, one label set for each pair and port.
-fn connections() -> FlowMetric {
-    let labels = [
-        "SrcSubnetLabel",
-        "SrcK8S_Namespace",
-        "SrcK8S_OwnerName",
-        "DstSubnetLabel",
-        "DstK8S_Namespace",
-        "DstK8S_OwnerName",
-        "DstPort",
-        "Flags",
-    ];
-    let spec = FlowMetricSpec {
-        labels: labels.map(str::to_owned).to_vec(),
-        flatten: vec!["Flags".to_owned()],
-        filters: vec![MetricFilter {
-            field: "Flags".to_owned(),
-            value: "SYN".to_owned(),
-            ..MetricFilter::default()
-        }],
-        ..FlowMetricSpec::default()
-    };
-    FlowMetric::new("connections", spec)
-}
-
 fn identities() -> Vec<Arc<Identity>> {
     let identity = |n: usize| {
         let node = n % NODES;
@@ -135,19 +96,6 @@ fn identities() -> Vec<Arc<Identity>> {
         })
     };
     (0..ENDPOINTS).map(identity).collect()
-}
-
-/// Numbers that look random and are the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % bound
-    }
 }
 
 /// Records as sFlow gives them, or without flags as IPFIX of Open vSwitch.

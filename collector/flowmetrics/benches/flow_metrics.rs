@@ -11,9 +11,13 @@ use std::time::Instant;
 
 use weir_fields::Column;
 use weir_flowmetrics::{
-    ConnectionStart, ControlBits, Exposition, FlowMetric, FlowMetricSpec, Identities, Limits, MetricFilter,
-    Record, Registry, Value, predefined,
+    ConnectionStart, ControlBits, Exposition, FlowMetric, FlowMetricSpec, Identities, Limits, Record,
+    Registry, Value,
 };
+
+use shared::{Numbers, connections, twenty};
+
+mod shared;
 
 const ENDPOINTS: usize = 240;
 const NAMESPACES: usize = 20;
@@ -109,19 +113,6 @@ fn endpoints() -> Vec<Endpoint> {
     (0..ENDPOINTS).map(endpoint).collect()
 }
 
-/// Numbers that look random and are the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % bound
-    }
-}
-
 fn flows(endpoints: &[Endpoint], numbered: bool) -> Vec<Flow<'_>> {
     let mut numbers = Numbers(7);
     let pairs: Vec<_> = (0..PAIRS)
@@ -147,51 +138,6 @@ fn flows(endpoints: &[Endpoint], numbered: bool) -> Vec<Flow<'_>> {
         }
     };
     (0..RECORDS).map(flow).collect()
-}
-
-/// The predefined metrics that our records answer, and two more.
-fn twenty() -> Vec<FlowMetric> {
-    let mut metrics = Vec::new();
-    for group in ["node", "namespace", "workload"] {
-        for metric in [
-            "ingress_bytes_total",
-            "egress_bytes_total",
-            "ingress_packets_total",
-            "egress_packets_total",
-            "flows_total",
-            "sampling",
-        ] {
-            metrics.push(predefined(&format!("{group}_{metric}")).unwrap());
-        }
-    }
-    metrics.push(predefined("node_to_node_ingress_flows_total").unwrap());
-    metrics.push(connections());
-    metrics
-}
-
-/// The flow matrix: flattened, one label set for each pair and port.
-fn connections() -> FlowMetric {
-    let labels = [
-        "SrcSubnetLabel",
-        "SrcK8S_Namespace",
-        "SrcK8S_OwnerName",
-        "DstSubnetLabel",
-        "DstK8S_Namespace",
-        "DstK8S_OwnerName",
-        "DstPort",
-        "Flags",
-    ];
-    let spec = FlowMetricSpec {
-        labels: labels.map(str::to_owned).to_vec(),
-        flatten: vec!["Flags".to_owned()],
-        filters: vec![MetricFilter {
-            field: "Flags".to_owned(),
-            value: "SYN".to_owned(),
-            ..MetricFilter::default()
-        }],
-        ..FlowMetricSpec::default()
-    };
-    FlowMetric::new("connections", spec)
 }
 
 /// Twenty metrics no two of which share labels: the least that sharing does.

@@ -413,18 +413,34 @@ fn install_again(cluster: &Cluster) -> Result<()> {
     cluster.kube.kubectl(&install).map(drop)
 }
 
-fn rights_of_an_older_version(cluster: &mut Cluster) -> Result<()> {
-    begin(cluster, json!({"steps": [1], "soak": "0s"}))?;
-    let mut reduced = cluster.kube.object(&["clusterrole", "weir-controller"])?;
+/// Takes those rules out of a role of the controller, and starts it again.
+fn start_with_fewer_rights(
+    cluster: &mut Cluster,
+    role: &[&str],
+    is_taken: impl Fn(&Value) -> bool,
+) -> Result<()> {
+    let mut reduced = cluster.kube.object(role)?;
     let rules = reduced["rules"].as_array_mut().context("rules")?;
-    rules.retain(|rule| !rule["resources"].to_string().contains("exportrollouts"));
-    reduced["metadata"] = json!({"name": "weir-controller"});
-    let file = cluster.lab.directory().join("clusterrole.json");
+    rules.retain(|rule| !is_taken(rule));
+    // As a person would write it: what the API server added stays out.
+    let metadata = &reduced["metadata"];
+    let mut named = json!({"name": metadata["name"]});
+    if let Some(namespace) = metadata.get("namespace") {
+        named["namespace"] = namespace.clone();
+    }
+    reduced["metadata"] = named;
+    let file = cluster.lab.directory().join("role.json");
     fs::write(&file, reduced.to_string())?;
     let file = file.display().to_string();
     cluster.kube.kubectl(&["replace", "-f", &file])?;
     cluster.stop()?;
-    start(cluster)?;
+    start(cluster)
+}
+
+fn rights_of_an_older_version(cluster: &mut Cluster) -> Result<()> {
+    begin(cluster, json!({"steps": [1], "soak": "0s"}))?;
+    let of_rollouts = |rule: &Value| rule["resources"].to_string().contains("exportrollouts");
+    start_with_fewer_rights(cluster, &["clusterrole", "weir-controller"], of_rollouts)?;
     cluster.export_to(B)?;
     let network = &["network.operator", "cluster"];
     let words = ["RolloutPaused", "may not list it, apply the manifests"];
@@ -449,16 +465,7 @@ fn rights_of_an_older_version(cluster: &mut Cluster) -> Result<()> {
 fn no_right_to_keep_revisions(cluster: &mut Cluster) -> Result<()> {
     begin(cluster, json!({"steps": [1], "soak": "0s"}))?;
     let role = ["role", "weir-controller", "-n", NAMESPACE];
-    let mut reduced = cluster.kube.object(&role)?;
-    let rules = reduced["rules"].as_array_mut().context("rules")?;
-    rules.retain(|rule| rule["apiGroups"][0] != "apps");
-    reduced["metadata"] = json!({"name": "weir-controller", "namespace": NAMESPACE});
-    let file = cluster.lab.directory().join("role.json");
-    fs::write(&file, reduced.to_string())?;
-    let file = file.display().to_string();
-    cluster.kube.kubectl(&["replace", "-f", &file])?;
-    cluster.stop()?;
-    start(cluster)?;
+    start_with_fewer_rights(cluster, &role, |rule| rule["apiGroups"][0] == "apps")?;
     cluster.export_to(B)?;
     cluster.wait_condition(
         ROLLOUT,
