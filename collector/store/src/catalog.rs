@@ -155,9 +155,11 @@ impl Catalog {
 
     /// Whether there are no coarser sums of a segment yet.
     pub fn lacks_sums(&self, segment: &Segment) -> bool {
-        let coarser = Tier::ALL.into_iter().filter(|tier| *tier > segment.tier);
-        let mut coarser = coarser.map(|tier| &self.tiers[tier as usize]);
-        coarser.next().is_some_and(|sums| holder(sums, segment).is_none())
+        let made = Tier::ALL
+            .into_iter()
+            .filter(|tier| tier.source() == Some(segment.tier));
+        let mut made = made.map(|tier| &self.tiers[tier as usize]);
+        made.any(|sums| holder(sums, segment).is_none())
     }
 
     /// The segments of a tier that lack one of a coarser tier.
@@ -184,19 +186,22 @@ impl Catalog {
     /// the records name that they are of: theirs are wanted where records are gone.
     /// Of a coarser segment's rows of long ago nobody asks for identities.
     pub fn naming(&self, range: &TimeRange) -> Vec<Arc<Segment>> {
-        let [raw, minute, _] = &self.tiers;
+        let [raw, minute, hour, _] = &self.tiers;
         let mut naming = self.within(Tier::Raw, range);
         let minutes = self.within(Tier::Minute, range);
         naming.extend(minutes.into_iter().filter(|s| !has_heads(raw, &s.heads)));
         let hours = self.within(Tier::Hour, range);
         let hours = hours.into_iter().filter(|s| !has_heads(raw, &s.heads));
         naming.extend(hours.filter(|s| !has_heads(minute, &s.heads)));
+        let finer = [raw, minute, hour];
+        let edges = self.within(Tier::Edges, range).into_iter();
+        naming.extend(edges.filter(|s| !finer.iter().any(|tier| has_heads(tier, &s.heads))));
         naming
     }
 
     /// Segments of coarser tiers that have all heads of this one.
     pub fn coarser(&self, segment: &Segment) -> Vec<Arc<Segment>> {
-        let coarser = Tier::ALL.into_iter().filter(|tier| *tier > segment.tier);
+        let coarser = segment.tier.coarser();
         let holders = coarser.filter_map(|tier| holder(&self.tiers[tier as usize], segment));
         holders.cloned().collect()
     }

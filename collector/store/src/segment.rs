@@ -19,6 +19,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetStatisticsPolicy};
 
 use crate::disk;
+use crate::edges;
 use crate::identities;
 use crate::memtable;
 use crate::name::{FLOWS, IDENTITIES, SegmentName, Tier};
@@ -224,6 +225,15 @@ impl Segment {
         read(&self.path)
     }
 
+    /// The edges of its rows, of the schema [`schema::edges`]: as they are stored, or made
+    /// of its records.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn edges(&self) -> Result<RecordBatch, SegmentError> {
+        Ok(edges::of_rows(self.read()?, self.tier))
+    }
+
     /// It has the first rows that the store ever got.
     pub(crate) fn has_first_rows(&self) -> bool {
         self.heads.contains(&memtable::FIRST)
@@ -287,10 +297,7 @@ fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
 
 /// Columns that this version does not know are no matter.
 fn check_types(schema: &SchemaRef, tier: Tier) -> Result<(), SegmentError> {
-    let known = match tier {
-        Tier::Raw => schema::facts(),
-        Tier::Minute | Tier::Hour => schema::rollup(),
-    };
+    let known = schema::of_tier(tier);
     for field in known.fields() {
         let found = schema.field_with_name(field.name()).ok().map(|f| f.data_type());
         let required = !field.is_nullable();
