@@ -153,15 +153,6 @@ impl Catalog {
         self.tiers[tier as usize].values()
     }
 
-    /// Whether there are no coarser sums of a segment yet.
-    pub fn lacks_sums(&self, segment: &Segment) -> bool {
-        let made = Tier::ALL
-            .into_iter()
-            .filter(|tier| tier.source() == Some(segment.tier));
-        let mut made = made.map(|tier| &self.tiers[tier as usize]);
-        made.any(|sums| holder(sums, segment).is_none())
-    }
-
     /// The segments of a tier that lack one of a coarser tier.
     pub fn without(&self, finer: Tier, coarser: Tier) -> Vec<Arc<Segment>> {
         let coarser = &self.tiers[coarser as usize];

@@ -29,6 +29,8 @@ pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
     let mut too_many = merge::TooMany::new();
     let mut trust = ClockSteadiness::new(clock.now(), Instant::now(), newest);
     loop {
+        trust.look(clock.now(), Instant::now());
+        shared.lock().steady_for = trust.steady_for();
         let outcome = missing(shared).map_err(|error| Trouble::segment("rollup", &error));
         shared.lock().note("rollup", outcome);
         trust.look(clock.now(), Instant::now());
@@ -99,13 +101,14 @@ fn write(
 /// Makes the sums that a crash, a full disk or an older version left out. The rest of the
 /// house does not wait for it: what is not made within a period is made in the next.
 fn missing(shared: &Shared) -> Result<(), SegmentError> {
-    let started = Instant::now();
+    let (started, settings) = (Instant::now(), &shared.settings);
     let mut refused = None;
     let made = Tier::ALL
         .into_iter()
         .filter_map(|tier| Some((tier.source()?, tier)));
     for (finer, tier) in made {
-        let without = shared.lock().without_sums(finer, tier);
+        let (kept, now) = (settings.retention[tier as usize], settings.clock.now());
+        let without = shared.lock().without_sums(finer, tier, kept, now);
         for segment in without {
             if shared.lock().stage != Stage::Running {
                 return Ok(());
