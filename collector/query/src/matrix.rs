@@ -1,22 +1,23 @@
 //! The flow matrix: who called whom, on which port, out of the edges of whole hours.
 //!
 //! ```text
-//! stored edges, and records that are none yet -> added up over the hours -> direction settled
-//!   -> the filter, from the end that is asked about -> grouped by what the ends are called -> ordered, cut
+//! stored edges, and those made of the latest records -> the filter, from both ends
+//!   -> grouped by what the ends are called -> direction settled -> ordered, cut
 //! ```
+//!
+//! A part of a file at a time: no more is held than what is shown, and the records of one
+//! segment that has no edges yet.
 //!
 //! In a filter the source is the client and the destination the server.
 
 mod calls;
 mod ends;
+mod request;
 mod show;
 
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use weir_api::fields::Column;
 use weir_store::{Reader, Segment, SegmentError, Tier, TimeRange, Unreadable, View, schema};
 
@@ -26,101 +27,19 @@ use crate::chooser::Chooser;
 use crate::filter::expr;
 use crate::lower::{PROTO, PROTOCOL};
 use crate::tier_slice::rfc3339;
-use crate::{AnswerRows, Filter, Moment, Note, NoteKind, QueryError, Since, Until, compile};
-use calls::Calls;
+use crate::{AnswerRows, Filter, Note, NoteKind, QueryError, compile};
+use calls::{Calls, Fit, Groups};
 use ends::Ends;
+use request::whole_hours;
+pub use request::{CallDirection, MatrixEnds, MatrixRequest};
 
-/// Who called whom.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct MatrixRequest {
-    /// Which edges, in the filter language, of which the source is the client; all when empty.
-    pub filter: String,
-    /// From when on, by arrival at the collector; the hour that it is in counts whole.
-    pub since: Since,
-    /// Until when, likewise.
-    pub until: Until,
-    /// Which end the filter's source is.
-    pub direction: CallDirection,
-    /// What the ends are called.
-    pub by: MatrixEnds,
-    /// A row for each port of a server.
-    pub ports: bool,
-    /// Rows at most, those with most bytes; all when left out.
-    pub limit: Option<usize>,
-}
+/// Segments of records that a question makes edges of. While a store runs, a segment has its
+/// edges seconds after its records; more lack them only while those of an older version are
+/// being made.
+const SEGMENTS_OF_RECORDS: usize = 8;
 
-impl MatrixRequest {
-    /// The whole hours that it is of.
-    pub fn hours(&self) -> (Since, Until) {
-        let now = Timestamp::now();
-        let hours = whole_hours(TimeRange {
-            from: self.since.0.at(now),
-            until: self.until.0.at(now),
-        });
-        let at = |micros, asked| Timestamp::from_microsecond(micros).map_or(asked, Moment::At);
-        (
-            Since(at(hours.from, self.since.0)),
-            Until(at(hours.until, self.until.0)),
-        )
-    }
-}
-
-/// Which end of a call the filter's source is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CallDirection {
-    /// The client: outgoing calls of what the filter's source selects.
-    #[default]
-    Out,
-    /// The server: incoming calls.
-    In,
-    /// Either.
-    Both,
-}
-
-impl CallDirection {
-    /// All.
-    pub const ALL: [Self; 3] = [Self::Out, Self::In, Self::Both];
-
-    /// The word in questions.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Out => "out",
-            Self::In => "in",
-            Self::Both => "both",
-        }
-    }
-}
-
-/// What the ends of a matrix are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MatrixEnds {
-    /// Workloads and nodes; of others, subnet labels, `internet` and `private`.
-    #[default]
-    Workload,
-    /// Pods in place of workloads.
-    Pod,
-    /// Namespaces in place of workloads.
-    Ns,
-    /// Subnet labels; of what has none, namespaces.
-    Subnet,
-}
-
-impl MatrixEnds {
-    /// All.
-    pub const ALL: [Self; 4] = [Self::Workload, Self::Pod, Self::Ns, Self::Subnet];
-
-    /// The word in questions.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Workload => "workload",
-            Self::Pod => "pod",
-            Self::Ns => "ns",
-            Self::Subnet => "subnet",
-        }
-    }
-}
+/// Bytes that a record takes on its way to an edge, by and large.
+const RECORD: u64 = 256;
 
 /// Who called whom.
 #[derive(Debug, Clone, PartialEq)]
@@ -164,6 +83,24 @@ struct PreparedMatrix<'a> {
 enum Failure {
     Broken(Arc<Segment>, SegmentError),
     Query(QueryError),
+}
+
+/// Why a part of a file is not added.
+enum PartError {
+    Segment(SegmentError),
+    Query(QueryError),
+}
+
+impl From<SegmentError> for PartError {
+    fn from(error: SegmentError) -> Self {
+        Self::Segment(error)
+    }
+}
+
+impl From<QueryError> for PartError {
+    fn from(error: QueryError) -> Self {
+        Self::Query(error)
+    }
 }
 
 impl From<QueryError> for Failure {
@@ -210,21 +147,9 @@ impl<'a> PreparedMatrix<'a> {
 
     fn attempt(&self) -> Result<Matrix, Failure> {
         let view = self.reader.view(self.range);
-        let mut wanted = Chosen::new(self, &view, CallDirection::Both);
-        let mut calls = Calls::new(self.range, &self.budget.limits);
-        for segment in view.edge_segments() {
-            self.budget.check()?;
-            let rows = segment.edges().map_err(|error| Failure::Broken(segment, error))?;
-            calls.add(&rows, &wanted.of(&rows)?)?;
-        }
-        let rows = view.edges_in_memory();
-        calls.add(&rows, &wanted.of(&rows)?)?;
-        self.budget.check()?;
-        calls.settle();
-        let rows = calls.table();
-        let chosen = Chosen::new(self, &view, self.request.direction).of(&rows)?;
         let ends = Ends::of(&view.identities, self.request.by);
-        let mut groups = calls.grouped(&chosen, &ends, self.request.ports);
+        let (records, left_out) = self.segments_of_records(&view);
+        let mut groups = self.groups(&view, &records, &ends)?;
         self.budget.check()?;
         let edges = groups.len();
         groups.sort(&ends);
@@ -235,7 +160,7 @@ impl<'a> PreparedMatrix<'a> {
         }
         groups.truncate(limit);
         let rows = show::rows(&groups, &ends, self.request)?;
-        let notes = self.notes(&view, rows.len(), edges);
+        let notes = self.notes(&view, &left_out, (rows.len(), edges));
         Ok(Matrix {
             rows,
             edges,
@@ -245,23 +170,59 @@ impl<'a> PreparedMatrix<'a> {
         })
     }
 
-    fn notes(&self, view: &View, shown: usize, edges: usize) -> Vec<Note> {
+    /// The rows of the matrix, out of the edges of a view and of these records.
+    fn groups(&self, view: &View, records: &[Arc<Segment>], ends: &Ends) -> Result<Groups, Failure> {
+        let mut wanted = Chosen::new(self, view);
+        let mut calls = Calls::new(self.range, self.request, &self.budget.limits);
+        let mut add = |rows: &RecordBatch| -> Result<(), QueryError> {
+            let fit = wanted.of(rows)?;
+            calls.add(rows, &fit, ends)
+        };
+        for segment in view.edges.iter().chain(records) {
+            let added = segment.edges(
+                || Ok(self.budget.check()?),
+                |rows| add(&rows).map_err(PartError::Query),
+            );
+            added.map_err(|error| match error {
+                PartError::Segment(error) => Failure::Broken(Arc::clone(segment), error),
+                PartError::Query(error) => Failure::Query(error),
+            })?;
+        }
+        view.edges_in_memory(|| self.budget.check(), |rows| add(&rows))?;
+        Ok(calls.finish())
+    }
+
+    /// The segments of records that edges are made of for this question, and the times of
+    /// those that are left out. A directory that nobody keeps house of will have no more
+    /// edges than it has: there it may take its time.
+    fn segments_of_records(&self, view: &View) -> (Vec<Arc<Segment>>, Vec<TimeRange>) {
+        let most = match self.reader.is_of_another_process() {
+            true => usize::MAX,
+            false => SEGMENTS_OF_RECORDS,
+        };
+        let rows = self.budget.limits.memory as u64 / 2 / RECORD;
+        let lacking = view.raw_without_edges();
+        let (made, left_out) = affordable(lacking, |segment| segment.rows, most, rows);
+        (made, left_out.iter().map(|segment| segment.time).collect())
+    }
+
+    fn notes(&self, view: &View, left_out: &[TimeRange], (shown, edges): (usize, usize)) -> Vec<Note> {
         let mut notes = Vec::new();
         let mut note = |kind, message| notes.push(Note { kind, message });
-        let tiers = [Tier::Raw, Tier::Edges];
-        let oldest = tiers
-            .into_iter()
-            .filter_map(|tier| view.oldest[tier as usize])
-            .min();
-        if let Some(oldest) = oldest.filter(|oldest| *oldest > self.asked.from)
-            && !self.reader.begins_at(oldest, Tier::Edges)
-        {
-            let until = rfc3339(oldest.min(self.asked.until));
-            let message = format!(
-                "what was from {} to {until} has expired",
-                rfc3339(self.asked.from)
+        for gap in self.gaps(view) {
+            let (from, until) = (rfc3339(gap.from), rfc3339(gap.until));
+            note(
+                NoteKind::NoEdges,
+                format!("there are no edges from {from} to {until}"),
             );
-            note(NoteKind::Expired, message);
+        }
+        if let Some(all) = left_out.iter().copied().reduce(|all, one| all.union(&one)) {
+            let (from, until) = (rfc3339(all.from), rfc3339(all.until));
+            let message = format!(
+                "edges of {} files of records from {from} to {until} are not made yet and left out: ask again later",
+                left_out.len()
+            );
+            note(NoteKind::NoEdges, message);
         }
         if self.range != self.asked {
             let (from, until) = (rfc3339(self.range.from), rfc3339(self.range.until));
@@ -280,47 +241,76 @@ impl<'a> PreparedMatrix<'a> {
         }
         notes
     }
+
+    /// The parts of the range of which there was something, and are no edges.
+    fn gaps(&self, view: &View) -> Vec<TimeRange> {
+        let tiers = [Tier::Raw, Tier::Edges].into_iter();
+        let oldest = tiers.filter_map(|tier| view.oldest[tier as usize]).min();
+        let before = oldest
+            .filter(|oldest| *oldest > self.asked.from && !self.reader.edges_begin_at(*oldest))
+            .map(|oldest| TimeRange {
+                from: self.asked.from,
+                until: oldest.min(self.asked.until),
+            });
+        let known = before.map_or(self.asked.from, |before| before.until);
+        let later = self.reader.without_edges(self.asked).into_iter();
+        let later = later.map(|gap| TimeRange {
+            from: gap.from.max(known),
+            ..gap
+        });
+        before
+            .into_iter()
+            .chain(later.filter(|gap| gap.from < gap.until))
+            .collect()
+    }
+}
+
+/// The last `most` of these, the oldest given first, without those that have more rows than
+/// there is room for, and the others.
+fn affordable<T>(all: Vec<T>, rows: impl Fn(&T) -> u64, most: usize, room: u64) -> (Vec<T>, Vec<T>) {
+    let first = all.len().saturating_sub(most);
+    let (made, left_out): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .enumerate()
+        .partition(|(place, one)| *place >= first && rows(one) <= room);
+    let plain = |some: Vec<(usize, T)>| some.into_iter().map(|(_, one)| one).collect();
+    (plain(made), plain(left_out))
 }
 
 /// The filter, as it is asked of edges.
 struct Chosen<'a> {
     chooser: Chooser,
     view: &'a View,
-    direction: CallDirection,
     is_everything: bool,
 }
 
 impl<'a> Chosen<'a> {
-    fn new(asked: &PreparedMatrix<'_>, view: &'a View, direction: CallDirection) -> Self {
+    fn new(asked: &PreparedMatrix<'_>, view: &'a View) -> Self {
         Self {
             is_everything: asked.filter.is_everything(),
             chooser: Chooser::new(asked.filter.clone()),
             view,
-            direction,
         }
     }
 
-    /// Which of these edges it lets through. One whose direction is unknown is looked at
-    /// from both ends.
-    fn of(&mut self, rows: &RecordBatch) -> Result<BooleanArray, QueryError> {
+    /// From which of their ends it lets these edges through.
+    fn of(&mut self, rows: &RecordBatch) -> Result<Fit, QueryError> {
         if self.is_everything {
-            return Ok(BooleanArray::from(vec![true; rows.num_rows()]));
+            let all = BooleanArray::from(vec![true; rows.num_rows()]);
+            return Ok(Fit {
+                back: all.clone(),
+                out: all,
+            });
         }
         let looked_at = self.chooser.looked_at.clone();
         let mut choose = |rows: &RecordBatch| {
             let rows = schema::conform(rows, &looked_at);
             self.chooser.choose(&rows, || Arc::clone(&self.view.identities))
         };
-        let out = choose(rows)?;
-        let back = choose(&calls::turned(rows))?;
-        let known = calls::have_direction(rows);
-        let chosen = (0..rows.num_rows()).map(|row| match self.direction {
-            CallDirection::Both => out.value(row) || back.value(row),
-            _ if !known[row] => out.value(row) || back.value(row),
-            CallDirection::Out => out.value(row),
-            CallDirection::In => back.value(row),
-        });
-        Ok(chosen.map(Some).collect())
+        Ok(Fit {
+            out: choose(rows)?,
+            back: choose(&calls::turned(rows))?,
+        })
     }
 }
 
@@ -340,16 +330,6 @@ fn check(filter: &Filter) -> Result<(), QueryError> {
             "filter: {name} is not known of edges, which are kept by who their ends are, dst_port and protocol: leave \
              it out, or ask for flows"
         ))),
-    }
-}
-
-/// The hours that a range touches.
-fn whole_hours(range: TimeRange) -> TimeRange {
-    let hour = Tier::Edges.bucket().unwrap_or(1);
-    let start = |time: i64| time.div_euclid(hour).saturating_mul(hour);
-    TimeRange {
-        from: start(range.from),
-        until: start(range.until.saturating_add(hour - 1)),
     }
 }
 

@@ -64,8 +64,9 @@ pub struct MatrixAnswer {
     /// under those of the destination's; `bytes`, `packets` and `flows` that the client sent,
     /// `reverse_bytes`, `reverse_packets` and `reverse_flows` that came back; `connections`
     /// (TCP, absent where no record has flags), `first_seen`, `last_seen`; `strength`, how sure
-    /// it is who the client is: `proven`, `likely`, `weak`, or `unknown` of ends that stand in
-    /// no order; `evidence`, what that rests on.
+    /// it is of most of the records who the client is: `proven`, `likely`, `weak`, or `unknown`
+    /// of ends that stand in no order; `weak_flows`, of how many it is weak; `evidence`, all
+    /// that this rests on.
     pub columns: Vec<String>,
     /// Those with most bytes first.
     pub rows: Vec<Row>,

@@ -7,9 +7,11 @@
 //! judgement over all of it is for who asks.
 
 mod build;
+mod direction;
 mod evidence;
 mod facts;
-mod fan_in;
+mod record;
+mod scan;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -19,19 +21,17 @@ use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take;
 
 use crate::batch::Batch;
-use crate::name::Tier;
 use crate::rollup::Fold;
 use crate::schema;
 use crate::sorted::{ABSENT, Column, Sorted};
-use evidence::Claim;
+use direction::Directions;
 pub use evidence::{Evidence, Strength};
 use facts::Facts;
+pub(crate) use facts::needed as needed_columns;
+use record::Record;
 
 /// Rows that are looked at before others are fetched.
 const STEP: usize = 8_192;
-
-/// Microseconds of a second.
-const SECOND: i64 = 1_000_000;
 
 /// What tells edges apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,28 @@ struct Key {
     /// Of the server; none: unknown, or the protocol has none.
     port: Option<u16>,
     proto: Option<u8>,
-    /// Something tells that the client is it: what is of unknown direction stays apart.
-    is_known: bool,
+    standing: Standing,
+}
+
+/// What there is to tell that the client is it: edges of which this differs stay apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// Something tells it.
+    Known,
+    /// Something, and something else the opposite.
+    Contradicted,
+    /// Nothing.
+    Unknown,
+}
+
+impl Standing {
+    fn of(evidence: Evidence) -> Self {
+        match evidence {
+            Evidence::NONE => Self::Unknown,
+            _ if evidence.has(Evidence::CONTRADICTED) => Self::Contradicted,
+            _ => Self::Known,
+        }
+    }
 }
 
 impl Hash for Key {
@@ -53,7 +73,7 @@ impl Hash for Key {
         state.write_u64(u64::from(self.client) << 32 | u64::from(self.server));
         let number = |value: Option<u16>| value.map_or(1 << 16, u64::from);
         state.write_u64(
-            number(self.port) << 32 | number(self.proto.map(u16::from)) << 1 | u64::from(self.is_known),
+            number(self.port) << 32 | number(self.proto.map(u16::from)) << 2 | self.standing as u64,
         );
     }
 }
@@ -124,40 +144,81 @@ impl Edges {
     }
 
     /// In the order of a segment. No two rows have the same key.
-    fn finish(mut self) -> Sorted {
+    fn finish(self) -> Made {
+        let (mut all, folded_ports) = scan::fold(self.all);
         // Two that have all else in common keep this order.
-        self.all.sort_by_key(|(key, _)| !key.is_known);
-        let rows = Batch::of_rows(build::table(&self.all));
-        Sorted::new_sorted(vec![rows], &schema::edges())
+        all.sort_by_key(|(key, _)| key.standing);
+        let rows = Batch::of_rows(build::table(&all));
+        Made {
+            rows: Sorted::new_sorted(vec![rows], &schema::edges()),
+            folded_ports,
+        }
+    }
+}
+
+/// Rows that were made of others.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// Of the schema of their tier.
+    pub rows: Sorted,
+    /// Ports of servers that became one row without port, see [`scan`].
+    pub folded_ports: u64,
+}
+
+impl Made {
+    /// Rows that are whole.
+    pub fn of(rows: Sorted) -> Self {
+        Self {
+            rows,
+            folded_ports: 0,
+        }
+    }
+}
+
+/// Records on their way to edges: who the server is, is judged when all are there.
+#[derive(Debug, Default)]
+pub(crate) struct EdgeBuilder {
+    records: Vec<Record>,
+}
+
+impl EdgeBuilder {
+    /// Takes the primary ones of these rows of facts.
+    pub fn add(&mut self, rows: &Sorted) {
+        let source = Facts::of(rows);
+        self.records.reserve(rows.len());
+        for from in (0..rows.len()).step_by(STEP) {
+            let part = source.read(from..rows.len().min(from + STEP));
+            let primary = (0..part.len()).filter(|row| part.is_primary(*row));
+            self.records.extend(primary.map(|row| part.record(row)));
+        }
+    }
+
+    /// How many records it has.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Their edges. The order in which they came does not matter.
+    pub fn finish(self) -> Made {
+        let directions = Directions::of(&self.records);
+        let mut edges = Edges::default();
+        for record in &self.records {
+            let (key, sums) = record.edge(&directions.judge(record));
+            edges.add(key, &sums);
+        }
+        edges.finish()
     }
 }
 
 /// The edges of the primary rows of facts. The schema is [`schema::edges`].
-pub(crate) fn of_records(rows: &Sorted) -> Sorted {
-    let source = Facts::of(rows);
-    let (mut edges, mut doubtful) = (Edges::default(), Vec::new());
-    for from in (0..rows.len()).step_by(STEP) {
-        let part = source.read(from..rows.len().min(from + STEP));
-        for row in (0..part.len()).filter(|row| part.is_primary(*row)) {
-            let record = part.record(row);
-            match record.settled() {
-                Some((turned, evidence)) => {
-                    let (key, sums) = record.edge(turned, evidence, record.port(turned));
-                    edges.add(key, &sums);
-                }
-                None => doubtful.push(record),
-            }
-        }
-    }
-    fan_in::settle(&doubtful, |record, turned, evidence, port| {
-        let (key, sums) = record.edge(turned, evidence, port);
-        edges.add(key, &sums);
-    });
-    edges.finish()
+pub(crate) fn of_records(rows: &Sorted) -> Made {
+    let mut builder = EdgeBuilder::default();
+    builder.add(rows);
+    builder.finish()
 }
 
 /// Edges of several parts: those of the same hour are added up.
-pub(crate) fn joined(rows: &Sorted) -> Sorted {
+pub(crate) fn joined(rows: &Sorted) -> Made {
     let mut edges = Edges::default();
     let columns = schema::edges();
     let columns: Vec<_> = columns.fields().iter().map(|f| rows.find(f.name())).collect();
@@ -194,114 +255,6 @@ fn values(column: Option<&Column>, rows: &Sorted, range: Range<usize>) -> Option
             take(column.words(), &numbers, None).ok()
         }
     }
-}
-
-/// What edges want to know of a record.
-#[derive(Debug, Clone, Copy)]
-struct Record {
-    /// Microseconds since the epoch.
-    time: i64,
-    src: u32,
-    dst: u32,
-    proto: Option<u8>,
-    /// Of source and destination; none where there is none.
-    ports: [Option<u16>; 2],
-    bytes: u64,
-    packets: u64,
-    flags: Option<u16>,
-    claim: Claim,
-}
-
-const SYN: u16 = 0x02;
-const ACK: u16 = 0x10;
-
-impl Record {
-    /// Whether the record is of an answer and what that rests on, where the record alone tells.
-    fn settled(&self) -> Option<(bool, Evidence)> {
-        let [Some(src), Some(dst)] = self.ports else {
-            return Some((false, Evidence::NONE));
-        };
-        let evidence = self.claim.evidence;
-        let (client, server) = if self.claim.is_source {
-            (dst, src)
-        } else {
-            (src, dst)
-        };
-        let is_doubtful = evidence == Evidence::NONE
-            || evidence == Evidence::PORT && fan_in::kind(server) >= fan_in::kind(client);
-        (!is_doubtful).then_some((self.claim.is_source, evidence))
-    }
-
-    /// The server's port.
-    fn port(&self, turned: bool) -> Option<u16> {
-        let [Some(src), Some(dst)] = self.ports else {
-            return None;
-        };
-        Some(if turned { src } else { dst })
-    }
-
-    /// The edge that the record is of. `turned`: as a part of the answer.
-    fn edge(&self, turned: bool, evidence: Evidence, port: Option<u16>) -> (Key, Sums) {
-        let bucket = Tier::Edges.bucket().unwrap_or(1);
-        let hour = self.time.div_euclid(bucket).saturating_mul(bucket);
-        let second = u16::try_from(self.time.saturating_sub(hour) / SECOND).unwrap_or(u16::MAX);
-        let traffic = Traffic {
-            bytes: self.bytes,
-            packets: self.packets,
-            flows: 1,
-        };
-        let (client, server) = if turned {
-            (self.dst, self.src)
-        } else {
-            (self.src, self.dst)
-        };
-        let (forward, reverse) = match turned {
-            true => (Traffic::default(), traffic),
-            false => (traffic, Traffic::default()),
-        };
-        let key = Key {
-            hour,
-            client,
-            server,
-            port,
-            proto: self.proto,
-            is_known: evidence != Evidence::NONE,
-        };
-        let sums = Sums {
-            forward,
-            reverse,
-            connections: self.opened(turned),
-            first: second,
-            last: second,
-            evidence,
-        };
-        (key, sums)
-    }
-
-    /// Connections that it shows to be opened: a flow from the client with a SYN in it is
-    /// one; of single packets each one with SYN and no ACK stands for as many as it was
-    /// scaled to.
-    fn opened(&self, turned: bool) -> Option<u64> {
-        let flags = self.flags.filter(|_| self.proto == Some(6))?;
-        let is_single = flags & schema::OF_ONE_PACKET != 0;
-        let opens = !turned && flags & SYN != 0 && !(is_single && flags & ACK != 0);
-        let opened = if is_single { self.packets } else { 1 };
-        Some(if opens { opened } else { 0 })
-    }
-}
-
-/// The edges of rows in memory.
-pub(crate) fn of_batches(batches: Vec<Batch>) -> RecordBatch {
-    let rows = Sorted::new_sorted(batches, &schema::facts());
-    table_of(&of_records(&rows))
-}
-
-/// The edges of a segment's rows, which are edges or records.
-pub(crate) fn of_rows(rows: RecordBatch, tier: Tier) -> RecordBatch {
-    if tier == Tier::Edges {
-        return schema::conform(&rows, &schema::edges());
-    }
-    of_batches(vec![Batch::of_rows(rows)])
 }
 
 #[cfg(test)]

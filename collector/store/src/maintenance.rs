@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 
 use crate::batch::Batch;
 use crate::clock::{CALM, ClockSteadiness};
-use crate::edges;
+use crate::edges::{self, Made};
 use crate::expiry;
 use crate::merge;
 use crate::name::{SegmentName, Tier};
@@ -59,7 +59,7 @@ pub(crate) fn roll_up(
     let minute = sums(rows, Tier::Minute);
     let outcome = write(shared, raw, Tier::Minute, origin, &minute, identities)
         .and_then(|()| {
-            let hour = sums(&minute, Tier::Hour);
+            let hour = sums(&minute.rows, Tier::Hour);
             write(shared, raw, Tier::Hour, origin, &hour, identities)
         })
         .and_then(|()| {
@@ -73,10 +73,10 @@ pub(crate) fn roll_up(
 }
 
 /// The rows of a tier, made of those of its source.
-pub(crate) fn sums(rows: &Sorted, tier: Tier) -> Sorted {
+pub(crate) fn sums(rows: &Sorted, tier: Tier) -> Made {
     match tier {
         Tier::Edges => edges::of_records(rows),
-        _ => rollup::roll_up(rows, tier.bucket().unwrap_or(1)),
+        _ => Made::of(rollup::roll_up(rows, tier.bucket().unwrap_or(1))),
     }
 }
 
@@ -86,15 +86,17 @@ fn write(
     finer: &SegmentName,
     tier: Tier,
     origin: &Origin<'_>,
-    sums: &Sorted,
+    sums: &Made,
     identities: &RecordBatch,
 ) -> Result<(), SegmentError> {
     let name = SegmentName {
         tier,
         ..finer.clone()
     };
-    let segment = seal::write(&shared.settings.directory, &name, origin, sums, identities)?;
-    shared.lock().catalog.add(segment);
+    let segment = seal::write(&shared.settings.directory, &name, origin, &sums.rows, identities)?;
+    let mut state = shared.lock();
+    state.catalog.add(segment);
+    state.counts.folded_ports += sums.folded_ports;
     Ok(())
 }
 

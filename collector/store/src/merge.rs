@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::batch::Batch;
 use crate::clock::micros;
-use crate::edges;
+use crate::edges::{self, Made};
 use crate::identities;
 use crate::name::{SegmentName, Tier, heads_meet};
 use crate::range::TimeRange;
@@ -174,7 +174,7 @@ fn merge(
         let batch = part.read().map_err(|error| (Arc::clone(part), error))?;
         rows.push(Batch::of_rows(batch));
     }
-    let rows = joined(rows, tier);
+    let joined = joined(rows, tier);
     let name = SegmentName {
         tier,
         time: time(parts),
@@ -184,22 +184,29 @@ fn merge(
         store: &shared.store,
         next_id,
     };
-    let written = seal::write(&shared.settings.directory, &name, &origin, &rows, &identities);
+    let written = seal::write(
+        &shared.settings.directory,
+        &name,
+        &origin,
+        &joined.rows,
+        &identities,
+    );
     let segment = written.map_err(|error| (Arc::clone(&parts[0]), error))?;
     let mut state = shared.lock();
     // Nothing of it expired meanwhile: the same thread does both.
     state.catalog.add(segment);
     state.counts.merged += parts.len() as u64;
+    state.counts.folded_ports += joined.folded_ports;
     Ok(true)
 }
 
 /// Sums of one bucket in several parts are added up.
-fn joined(rows: Vec<Batch>, tier: Tier) -> Sorted {
+fn joined(rows: Vec<Batch>, tier: Tier) -> Made {
     let rows = Sorted::new_sorted(rows, &schema::of_tier(tier));
     match tier.bucket() {
-        None => rows,
+        None => Made::of(rows),
         Some(_) if tier == Tier::Edges => edges::joined(&rows),
-        Some(bucket) => rollup::roll_up(&rows, bucket),
+        Some(bucket) => Made::of(rollup::roll_up(&rows, bucket)),
     }
 }
 

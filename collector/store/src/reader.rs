@@ -194,11 +194,25 @@ impl Reader {
     /// The store begins with rows of this time, as far as tiers up to this one have them:
     /// they are among the first that it ever got, and none before them has expired.
     pub fn begins_at(&self, time: i64, tier: Tier) -> bool {
+        self.has_first_rows(time, Tier::FLOWS.into_iter().filter(|finer| *finer <= tier))
+    }
+
+    /// The same, as far as edges have them, or records that edges can be made of.
+    pub fn edges_begin_at(&self, time: i64) -> bool {
+        self.has_first_rows(time, [Tier::Raw, Tier::Edges].into_iter())
+    }
+
+    fn has_first_rows(&self, time: i64, tiers: impl Iterator<Item = Tier>) -> bool {
         let range = TimeRange::spanning(time, time);
         let state = self.lock();
-        let tiers = Tier::ALL.into_iter().filter(|finer| *finer <= tier);
         let mut segments = tiers.flat_map(|tier| state.catalog.within(tier, &range));
         segments.any(|segment| segment.has_first_rows()) || state.has_first_rows(&range)
+    }
+
+    /// The parts of a range of which there are sums of flows, but neither edges nor records
+    /// that edges can be made of.
+    pub fn without_edges(&self, range: TimeRange) -> Vec<TimeRange> {
+        self.lock().catalog.without_edges(&range)
     }
 
     /// A query could not read this file to its end: it is the last one that tries.

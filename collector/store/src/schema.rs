@@ -131,7 +131,7 @@ static EDGES: LazyLock<SchemaRef> = LazyLock::new(|| {
     fields.extend(sums.map(|name| number(name, DataType::UInt64)));
     fields.push(Field::new(CONNECTIONS, DataType::UInt64, true));
     fields.extend(SEEN.map(|name| number(name, DataType::UInt16)));
-    fields.push(number(EVIDENCE, DataType::UInt8));
+    fields.push(number(EVIDENCE, DataType::UInt16));
     Arc::new(Schema::new(fields))
 });
 

@@ -7,10 +7,15 @@ use arrow::array::RecordBatch;
 
 use crate::batch::Batch;
 use crate::catalog::Unreadable;
-use crate::edges;
+use crate::edges::{self, EdgeBuilder};
 use crate::identities::Identities;
 use crate::name::{self, Tier};
+use crate::schema;
 use crate::segment::Segment;
+use crate::sorted::Sorted;
+
+/// Records that are looked at together.
+const SEGMENT: usize = 1 << 20;
 
 /// What there is of a range of time. Rows outside of it are among them: whole
 /// segments and batches that have at least one row in it.
@@ -85,17 +90,34 @@ impl View {
         cover
     }
 
-    /// Segments that together have each record of a view once, as edges where there are
-    /// any of it, as records else. Rows in memory are in none of them.
-    pub fn edge_segments(&self) -> Vec<Arc<Segment>> {
-        let mut all = self.edges.clone();
-        all.extend(outside(&self.raw, &self.edges));
-        all
+    /// Segments of records of which there are no edges, the oldest first: with those of
+    /// edges they have each record of a view once. Rows in memory are in none of them.
+    pub fn raw_without_edges(&self) -> Vec<Arc<Segment>> {
+        outside(&self.raw, &self.edges)
     }
 
-    /// The edges of the rows in memory, of the schema [`crate::schema::edges`].
-    pub fn edges_in_memory(&self) -> RecordBatch {
-        edges::of_batches(self.memory.clone())
+    /// Hands on the edges of the rows in memory, of the schema [`crate::schema::edges`], a
+    /// part at a time: made of as many records as a segment has. `go_on` is asked before
+    /// each step.
+    ///
+    /// # Errors
+    /// Those of `go_on` and `each`.
+    pub fn edges_in_memory<E>(
+        &self,
+        mut go_on: impl FnMut() -> Result<(), E>,
+        mut each: impl FnMut(RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut builder = EdgeBuilder::default();
+        for batch in &self.memory {
+            go_on()?;
+            builder.add(&Sorted::unsorted(vec![batch.clone()], &schema::facts()));
+            if builder.len() >= SEGMENT {
+                let full = std::mem::take(&mut builder);
+                each(edges::table_of(&full.finish().rows))?;
+            }
+        }
+        go_on()?;
+        each(edges::table_of(&builder.finish().rows))
     }
 }
 

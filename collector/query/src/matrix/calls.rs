@@ -1,12 +1,10 @@
-//! Edges over all hours of a range: added up, their direction judged by all evidence, and
-//! grouped. Pure.
+//! Edges over all hours of a range, grouped as they are read, and the direction of those
+//! that have none judged by the others. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, UInt8Array, UInt16Array, UInt32Array,
-};
+use arrow::array::{Array, AsArray, BooleanArray, PrimitiveArray, RecordBatch};
 use arrow::datatypes::{
     ArrowPrimitiveType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
@@ -15,10 +13,12 @@ use weir_store::schema::{CONNECTIONS, DST_ID, EVIDENCE, FLOWS, REVERSE, SEEN, SR
 use weir_store::{Evidence, Strength, TimeRange};
 
 use super::ends::Ends;
+use super::{CallDirection, MatrixRequest};
 use crate::{Limits, QueryError};
 
-/// Bytes that an edge takes while it is added up, by and large.
-const EDGE: usize = 192;
+/// Bytes that a row takes at most while it is added up and put in order: a map doubles, and
+/// has its old table beside the new one while it does.
+const ROW: usize = 4 * size_of::<(Group, Sums)>() + 64;
 
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
@@ -26,7 +26,7 @@ const SECOND: i64 = 1_000_000;
 /// Bytes, packets and records.
 pub(super) type Traffic = [u64; 3];
 
-/// What an edge has.
+/// What edges have together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sums {
     /// From client to server.
@@ -38,13 +38,20 @@ pub(super) struct Sums {
     /// Microseconds since the epoch.
     pub first: i64,
     pub last: i64,
+    /// All that there is.
     pub evidence: Evidence,
+    /// Records of edges whose direction is proven, likely and weak.
+    flows: [u64; 3],
 }
 
 impl Sums {
     fn add(&mut self, other: &Self) {
-        let each = self.forward.iter_mut().chain(&mut self.reverse);
-        let more = other.forward.iter().chain(&other.reverse);
+        let each = self
+            .forward
+            .iter_mut()
+            .chain(&mut self.reverse)
+            .chain(&mut self.flows);
+        let more = other.forward.iter().chain(&other.reverse).chain(&other.flows);
         each.zip(more)
             .for_each(|(sum, more)| *sum = sum.saturating_add(*more));
         if let Some(more) = other.connections {
@@ -60,8 +67,6 @@ impl Sums {
         Self {
             forward: self.reverse,
             reverse: self.forward,
-            // Nobody knows who opened them.
-            connections: None,
             ..self
         }
     }
@@ -69,18 +74,70 @@ impl Sums {
     fn bytes(&self) -> u64 {
         self.forward[0].saturating_add(self.reverse[0])
     }
+
+    /// That of the edges that most of the records are of; of as many the weaker one.
+    pub fn strength(&self) -> Strength {
+        let all = [Strength::Proven, Strength::Likely, Strength::Weak];
+        let most = all.into_iter().zip(self.flows).max_by_key(|(_, flows)| *flows);
+        most.filter(|(_, flows)| *flows > 0)
+            .map_or(Strength::Unknown, |(strength, _)| strength)
+    }
+
+    /// Records of edges whose direction is weak.
+    pub fn weak_flows(&self) -> u64 {
+        self.flows[2]
+    }
 }
 
-/// What tells edges apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Call {
-    client: u32,
-    server: u32,
-    port: Option<u16>,
-    proto: Option<u8>,
+/// Of each edge, whether the filter lets it through.
+#[derive(Debug)]
+pub(super) struct Fit {
+    /// The client as its source.
+    pub out: BooleanArray,
+    /// The server as its source.
+    pub back: BooleanArray,
 }
 
-impl Call {
+/// The same of one edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Fits {
+    out: bool,
+    back: bool,
+}
+
+impl Fits {
+    const fn turned(self) -> Self {
+        Self {
+            out: self.back,
+            back: self.out,
+        }
+    }
+
+    const fn any(self) -> bool {
+        self.out || self.back
+    }
+
+    const fn is_asked_for(self, direction: CallDirection) -> bool {
+        match direction {
+            CallDirection::Out => self.out,
+            CallDirection::In => self.back,
+            CallDirection::Both => self.any(),
+        }
+    }
+}
+
+/// A row of the matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Group {
+    /// A place among the ends.
+    pub client: u32,
+    pub server: u32,
+    pub port: Option<u16>,
+    pub proto: Option<u8>,
+    is_directed: bool,
+}
+
+impl Group {
     fn turned(self) -> Self {
         Self {
             client: self.server,
@@ -94,135 +151,135 @@ impl Call {
 #[derive(Debug)]
 pub(super) struct Calls {
     range: TimeRange,
-    /// Of them there is memory for.
+    direction: CallDirection,
+    /// Rows have ports.
+    ports: bool,
+    /// Rows that there is memory for.
     most: usize,
-    /// Those that have a direction.
-    directed: HashMap<Call, Sums, RandomState>,
-    /// Those that have none, the lower number first.
-    undirected: HashMap<Call, Sums, RandomState>,
+    /// Those that have a direction and are asked for.
+    directed: HashMap<Group, Sums, RandomState>,
+    /// Those that have none, with their ports; the lower name is first.
+    undirected: HashMap<(Group, Fits), Sums, RandomState>,
+    /// Who called whom on which port, asked for or not, of those that the filter lets
+    /// through from either end; none where they are too many.
+    called: Option<HashSet<Group, RandomState>>,
 }
 
 impl Calls {
     /// None yet, of these hours.
-    pub fn new(range: TimeRange, limits: &Limits) -> Self {
+    pub fn new(range: TimeRange, request: &MatrixRequest, limits: &Limits) -> Self {
         Self {
             range,
-            most: limits.max_groups.min(limits.memory / EDGE),
+            direction: request.direction,
+            ports: request.ports,
+            most: limits.max_groups.min(limits.memory / ROW),
             directed: HashMap::default(),
             undirected: HashMap::default(),
+            called: Some(HashSet::default()),
         }
     }
 
-    /// Adds those of the rows that are chosen and of these hours.
-    pub fn add(&mut self, rows: &RecordBatch, chosen: &BooleanArray) -> Result<(), QueryError> {
+    /// Adds those of the rows that fit and are of these hours.
+    pub fn add(&mut self, rows: &RecordBatch, fit: &Fit, ends: &Ends) -> Result<(), QueryError> {
         let columns = Columns::of(rows);
-        for row in (0..rows.num_rows()).filter(|row| chosen.value(*row)) {
+        for row in 0..rows.num_rows() {
+            let fits = Fits {
+                out: fit.out.value(row),
+                back: fit.back.value(row),
+            };
             let hour = columns.hours.value(row);
-            if hour < self.range.from || hour >= self.range.until {
-                continue;
-            }
-            let (call, sums) = (columns.call(row), columns.sums(row, hour));
-            self.put(call, sums);
-            if self.directed.len() + self.undirected.len() > self.most {
-                return Err(QueryError::TooManyGroups(self.most));
+            if fits.any() && hour >= self.range.from && hour < self.range.until {
+                let (group, sums) = (columns.group(row, ends), columns.sums(row, hour));
+                match group.is_directed {
+                    true => self.put_directed(group, &sums, fits),
+                    false => self.put_undirected(group, sums, fits, ends),
+                }
+                if self.directed.len() + self.undirected.len() > self.most {
+                    return Err(QueryError::TooManyGroups(self.most));
+                }
             }
         }
         Ok(())
     }
 
-    fn put(&mut self, call: Call, sums: Sums) {
-        let is_known = sums.evidence.strength() != Strength::Unknown;
-        let (edges, call, sums) = match (is_known, call.client <= call.server) {
-            (true, _) => (&mut self.directed, call, sums),
-            (false, true) => (&mut self.undirected, call, sums),
-            (false, false) => (&mut self.undirected, call.turned(), sums.turned()),
-        };
-        edges
-            .entry(call)
-            .and_modify(|total| total.add(&sums))
-            .or_insert(sums);
-    }
-
-    /// What another hour showed of the direction of the same edge counts for all hours; not
-    /// where either end was seen to call the other.
-    pub fn settle(&mut self) {
-        let directed = &mut self.directed;
-        self.undirected.retain(|call, sums| {
-            if call.port.is_none() {
-                return true;
+    fn put_directed(&mut self, group: Group, sums: &Sums, fits: Fits) {
+        if let Some(called) = self.called.as_mut().filter(|_| group.port.is_some()) {
+            called.insert(group);
+            if called.len() > self.most {
+                self.called = None;
             }
-            let back = call.turned();
-            let (known, sums) = match (directed.contains_key(call), directed.contains_key(&back)) {
-                (true, false) => (*call, *sums),
-                (false, true) => (back, sums.turned()),
-                _ => return true,
-            };
-            if let Some(total) = directed.get_mut(&known) {
-                total.add(&sums);
-            }
-            false
-        });
-    }
-
-    fn all(&self) -> impl Iterator<Item = (&Call, &Sums)> {
-        self.directed.iter().chain(&self.undirected)
-    }
-
-    /// What a filter may look at, in the order of [`Self::grouped`].
-    pub fn table(&self) -> RecordBatch {
-        let ids = |id: fn(&Call) -> u32| -> ArrayRef {
-            Arc::new(UInt32Array::from_iter_values(
-                self.all().map(|(call, _)| id(call)),
-            ))
-        };
-        let ports: UInt16Array = self.all().map(|(call, _)| call.port).collect();
-        let protos: UInt8Array = self.all().map(|(call, _)| call.proto).collect();
-        let evidence = self.all().map(|(_, sums)| sums.evidence.bits());
-        let columns: [(&str, ArrayRef); 5] = [
-            (SRC_ID, ids(|call| call.client)),
-            (DST_ID, ids(|call| call.server)),
-            ("proto", Arc::new(protos)),
-            ("dst_port", Arc::new(ports)),
-            (EVIDENCE, Arc::new(UInt8Array::from_iter_values(evidence))),
-        ];
-        RecordBatch::try_from_iter(columns).expect("each column has a value for each edge")
-    }
-
-    /// Those that are chosen, by what their ends are called, and by port and protocol.
-    pub fn grouped(&self, chosen: &BooleanArray, ends: &Ends, ports: bool) -> Groups {
-        let mut groups: HashMap<Group, Sums, RandomState> = HashMap::default();
-        for ((call, sums), _) in self.all().zip(chosen.values()).filter(|(_, chosen)| *chosen) {
-            let is_directed = sums.evidence.strength() != Strength::Unknown;
-            let [client, server] = [call.client, call.server].map(|id| ends.at(id));
-            let (client, server, sums) = match is_directed || ends.place(client) <= ends.place(server) {
-                true => (client, server, *sums),
-                false => (server, client, sums.turned()),
-            };
-            let group = Group {
-                client,
-                server,
-                port: call.port.filter(|_| ports),
-                proto: call.proto.filter(|_| ports),
-                is_directed,
-            };
-            groups
-                .entry(group)
-                .and_modify(|total| total.add(&sums))
-                .or_insert(sums);
         }
-        Groups(groups.into_iter().collect())
+        if fits.is_asked_for(self.direction) {
+            let shown = self.shown(group);
+            add_to(&mut self.directed, shown, sums);
+        }
+    }
+
+    fn put_undirected(&mut self, group: Group, sums: Sums, fits: Fits, ends: &Ends) {
+        let (key, sums) = match ends.place(group.client) <= ends.place(group.server) {
+            true => ((group, fits), sums),
+            false => ((group.turned(), fits.turned()), sums.turned()),
+        };
+        add_to(&mut self.undirected, key, &sums);
+    }
+
+    /// The row of an edge.
+    fn shown(&self, group: Group) -> Group {
+        Group {
+            port: group.port.filter(|_| self.ports),
+            proto: group.proto.filter(|_| self.ports),
+            ..group
+        }
+    }
+
+    /// All rows. Where both ends spoke from a port that one called the other on, and not the
+    /// other way round, it is the same call.
+    pub fn finish(mut self) -> Groups {
+        let mut left: HashMap<Group, Sums, RandomState> = HashMap::default();
+        for ((group, fits), sums) in std::mem::take(&mut self.undirected) {
+            let Some((call, sums, fits)) = self.settled(group, sums, fits) else {
+                add_to(&mut left, self.shown(group), &sums);
+                continue;
+            };
+            if fits.is_asked_for(self.direction) {
+                self.add_settled(self.shown(call), sums);
+            }
+        }
+        Groups(self.directed.into_iter().chain(left).collect())
+    }
+
+    /// The call that is known of the same ends and port.
+    fn settled(&self, group: Group, sums: Sums, fits: Fits) -> Option<(Group, Sums, Fits)> {
+        group.port?;
+        let call = Group {
+            is_directed: true,
+            ..group
+        };
+        let called = self.called.as_ref()?;
+        match (called.contains(&call), called.contains(&call.turned())) {
+            (true, false) => Some((call, sums, fits)),
+            (false, true) => Some((call.turned(), sums.turned(), fits.turned())),
+            _ => None,
+        }
+    }
+
+    /// What is settled by a call is as sure as that.
+    fn add_settled(&mut self, call: Group, mut sums: Sums) {
+        let flows = sums.forward[2].saturating_add(sums.reverse[2]);
+        let strength = self.directed.get(&call).map_or(Strength::Weak, Sums::strength);
+        sums.flows = by_strength(strength, flows);
+        add_to(&mut self.directed, call, &sums);
     }
 }
 
-/// A row of the matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Group {
-    /// A place among the ends.
-    pub client: u32,
-    pub server: u32,
-    pub port: Option<u16>,
-    pub proto: Option<u8>,
-    is_directed: bool,
+fn add_to<K: Eq + std::hash::Hash>(all: &mut HashMap<K, Sums, RandomState>, key: K, sums: &Sums) {
+    all.entry(key)
+        .and_modify(|total| total.add(sums))
+        .or_insert(*sums);
+}
+
+fn by_strength(strength: Strength, flows: u64) -> [u64; 3] {
+    [Strength::Proven, Strength::Likely, Strength::Weak].map(|one| if one == strength { flows } else { 0 })
 }
 
 /// The rows of a matrix.
@@ -263,7 +320,7 @@ struct Columns {
     reverse: [PrimitiveArray<UInt64Type>; 3],
     connections: PrimitiveArray<UInt64Type>,
     seen: [PrimitiveArray<UInt16Type>; 2],
-    evidence: PrimitiveArray<UInt8Type>,
+    evidence: PrimitiveArray<UInt16Type>,
 }
 
 fn numbers<T: ArrowPrimitiveType>(rows: &RecordBatch, name: &str) -> PrimitiveArray<T> {
@@ -294,13 +351,18 @@ impl Columns {
         }
     }
 
-    fn call(&self, row: usize) -> Call {
-        Call {
-            client: self.ids[0].value(row),
-            server: self.ids[1].value(row),
+    fn group(&self, row: usize, ends: &Ends) -> Group {
+        Group {
+            client: ends.at(self.ids[0].value(row)),
+            server: ends.at(self.ids[1].value(row)),
             port: known(&self.port, row),
             proto: known(&self.proto, row),
+            is_directed: self.evidence(row).strength() != Strength::Unknown,
         }
+    }
+
+    fn evidence(&self, row: usize) -> Evidence {
+        Evidence::of_bits(self.evidence.value(row))
     }
 
     fn sums(&self, row: usize, hour: i64) -> Sums {
@@ -309,13 +371,17 @@ impl Columns {
         };
         let [first, last] =
             [0, 1].map(|at: usize| hour.saturating_add(i64::from(self.seen[at].value(row)) * SECOND));
+        let (forward, reverse) = (traffic(&self.forward), traffic(&self.reverse));
+        let flows = forward[2].saturating_add(reverse[2]);
+        let evidence = self.evidence(row);
         Sums {
-            forward: traffic(&self.forward),
-            reverse: traffic(&self.reverse),
+            forward,
+            reverse,
             connections: known(&self.connections, row),
             first,
             last,
-            evidence: Evidence::of_bits(self.evidence.value(row)),
+            evidence,
+            flows: by_strength(evidence.strength(), flows),
         }
     }
 }
@@ -333,11 +399,4 @@ pub(super) fn turned(rows: &RecordBatch) -> RecordBatch {
     });
     let columns: Vec<_> = columns.collect();
     RecordBatch::try_from_iter_with_nullable(columns).unwrap_or_else(|_| RecordBatch::new_empty(schema))
-}
-
-/// Whether something tells who the client is, of each edge.
-pub(super) fn have_direction(rows: &RecordBatch) -> Vec<bool> {
-    let evidence: PrimitiveArray<UInt8Type> = numbers(rows, EVIDENCE);
-    let known = |bits: &u8| Evidence::of_bits(*bits).strength() != Strength::Unknown;
-    evidence.values().iter().map(known).collect()
 }

@@ -75,11 +75,12 @@ fn sums(groups: &Groups) -> Vec<(String, ArrayRef)> {
     columns.push((CONNECTIONS.to_owned(), Arc::new(connections)));
     columns.push(time("first_seen", |sums| sums.first));
     columns.push(time("last_seen", |sums| sums.last));
-    let strengths = groups.0.iter().map(|(_, sums)| sums.evidence.strength().as_str());
+    let strengths = groups.0.iter().map(|(_, sums)| sums.strength().as_str());
     columns.push((
         "strength".to_owned(),
         Arc::new(StringArray::from_iter_values(strengths)),
     ));
+    columns.push(number("weak_flows", &Sums::weak_flows));
     let mut evidence = ListBuilder::new(StringBuilder::new());
     for (_, sums) in &groups.0 {
         sums.evidence

@@ -5,10 +5,12 @@ use serde_json::{Map, Value};
 use weir_flow::{FlowRecord, Identity, Kind, Server, ServerConfidence};
 use weir_store::{Writer, open};
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::lower::tests::flows::{Flows, START};
 use crate::lower::tests::kept_for_ever;
-use crate::{Embedded, Engine, Limits, Scope};
+use crate::{Embedded, Engine, Limits, Moment, Scope, Since, Until};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -371,5 +373,196 @@ async fn where_both_call_each_other_what_is_unknown_stays_so() {
         .collect();
     strengths.sort();
     assert_eq!(strengths, ["proven", "proven", "unknown"]);
+    stored.writer.close();
+}
+
+/// The files of a store whose names begin so, removed; the rest as it lies there then.
+fn without(stored: Stored, is_removed: impl Fn(&str) -> bool) -> (Embedded, tempfile::TempDir) {
+    let Stored {
+        reader,
+        writer,
+        _directory: directory,
+    } = stored;
+    writer.close();
+    drop(reader);
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if is_removed(&path.file_name().unwrap().to_string_lossy()) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    (
+        Embedded::new(Reader::open_dir(directory.path()).unwrap()),
+        directory,
+    )
+}
+
+fn no_edges(matrix: &Matrix) -> Vec<&str> {
+    let notes = matrix.notes.iter().filter(|note| note.kind == NoteKind::NoEdges);
+    notes.map(|note| note.message.as_str()).collect()
+}
+
+#[tokio::test]
+async fn what_has_no_edges_is_answered_of_its_records_as_far_as_there_is_room() {
+    let parts = parts();
+    let (engine, _directory) = without(stored(&parts), |name| name.starts_with("edges-"));
+    let matrix = engine.matrix(&all(), &Limits::default()).await.unwrap();
+    assert_eq!(of_rows(&matrix.rows.json()), by_hand(parts.iter().flatten()));
+    assert_eq!(no_edges(&matrix), [""; 0]);
+    // There is room for the rows that are shown and for the last segment's records.
+    let last = parts.last().unwrap().len() as u64;
+    let few = Limits {
+        memory: (2 * RECORD * (last + 1)) as usize,
+        ..Limits::default()
+    };
+    let by_namespace = MatrixRequest {
+        by: MatrixEnds::Ns,
+        ports: false,
+        ..all()
+    };
+    let matrix = engine.matrix(&by_namespace, &few).await.unwrap();
+    let flows =
+        |row: &Map<String, Value>| row["flows"].as_u64().unwrap() + row["reverse_flows"].as_u64().unwrap();
+    let primary = parts
+        .last()
+        .unwrap()
+        .iter()
+        .filter(|record| record.primary)
+        .count();
+    assert_eq!(matrix.rows.json().iter().map(flows).sum::<u64>(), primary as u64);
+    let notes = no_edges(&matrix);
+    assert!(
+        notes.len() == 1 && notes[0].starts_with("edges of 4 files of records"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn a_question_makes_edges_of_the_latest_few_records_alone() {
+    let rows = [5, 5, 20, 5];
+    let chosen = |most, room| affordable((0..4).collect(), |at: &usize| rows[*at], most, room);
+    assert_eq!(chosen(9, 20), (vec![0, 1, 2, 3], vec![]));
+    assert_eq!(chosen(3, 20), (vec![1, 2, 3], vec![0]));
+    assert_eq!(chosen(3, 19), (vec![1, 3], vec![0, 2]));
+}
+
+#[tokio::test]
+async fn hours_whose_edges_and_records_are_gone_are_told() {
+    // The first and the third segment have sums by minute and hour alone.
+    let is_of = |name: &str, head: u64| name.ends_with(&format!("-{head}-{head}.flows.parquet"));
+    let is_gone = move |name: &str| {
+        (name.starts_with("edges-") || name.starts_with("raw-")) && (is_of(name, 1) || is_of(name, 3))
+    };
+    let (engine, _directory) = without(stored(&parts()), is_gone);
+    let matrix = engine.matrix(&all(), &Limits::default()).await.unwrap();
+    let notes = no_edges(&matrix);
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(
+        notes
+            .iter()
+            .all(|note| note.starts_with("there are no edges from "))
+    );
+    let after = request(START + 8 * HOUR, START + 9 * HOUR);
+    let matrix = engine.matrix(&after, &Limits::default()).await.unwrap();
+    assert_eq!(no_edges(&matrix), [""; 0], "they were of another time");
+}
+
+#[tokio::test]
+async fn a_store_that_has_its_first_records_lacks_nothing() {
+    let stored = stored(&parts());
+    let matrix = stored.ask(&all(), &Limits::default()).await.unwrap();
+    assert_eq!(no_edges(&matrix), [""; 0]);
+    stored.writer.close();
+}
+
+#[tokio::test]
+async fn edges_that_are_not_shown_apart_take_no_room() {
+    let stored = stored(&parts());
+    let by_namespace = MatrixRequest {
+        by: MatrixEnds::Ns,
+        ports: false,
+        ..all()
+    };
+    let everything = stored.ask(&by_namespace, &Limits::default()).await.unwrap();
+    assert!(stored.rows(&all()).await.len() > 2 * everything.edges);
+    let few = Limits {
+        max_groups: everything.edges,
+        ..Limits::default()
+    };
+    assert_eq!(
+        stored.ask(&by_namespace, &few).await.unwrap().rows,
+        everything.rows
+    );
+    stored.writer.close();
+}
+
+#[tokio::test]
+async fn the_order_of_records_and_how_they_lie_in_segments_do_not_matter() {
+    let parts = parts();
+    let before = stored(&parts);
+    let expected = before.rows(&all()).await;
+    before.writer.close();
+    let mut records: Vec<_> = parts.into_iter().flatten().collect();
+    for (step, segment) in [(7, 1_000), (1_777, 401), (2_999, 3_000)] {
+        // Another order: each number occurs once, since 3,000 and the step have no common part.
+        let count = records.len();
+        let mut shuffled: Vec<_> = (0..count).map(|at| records[at * step % count].clone()).collect();
+        std::mem::swap(&mut records, &mut shuffled);
+        let parts: Vec<_> = records.chunks(segment).map(<[FlowRecord]>::to_vec).collect();
+        let stored = stored(&parts);
+        assert_eq!(stored.rows(&all()).await, expected, "{step}");
+        stored.writer.close();
+    }
+}
+
+#[tokio::test]
+async fn a_row_is_as_sure_as_most_of_its_flows_and_tells_how_many_are_weak() {
+    let of = |port: u16, confidence| {
+        let mut record = peers(i64::from(port), confidence);
+        record.dst.port = Some(port);
+        record
+    };
+    let mut records = vec![of(443, ServerConfidence::Syn)];
+    records.extend((1..4).map(|port| of(5_000 + port, ServerConfidence::Port)));
+    let stored = stored(&[records, vec![]]);
+    let asked = MatrixRequest {
+        ports: false,
+        ..all()
+    };
+    let rows = stored.rows(&asked).await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(
+        (&rows[0]["strength"], &rows[0]["weak_flows"]),
+        (&"weak".into(), &3.into())
+    );
+    assert_eq!(rows[0]["evidence"], serde_json::json!(["syn", "port"]));
+    stored.writer.close();
+}
+
+/// From one port to more ports of another than anybody calls, each refused.
+#[tokio::test]
+async fn a_scan_is_one_row_and_the_calls_of_others_keep_their_ports() {
+    let mut records = Vec::new();
+    for port in 1..3_000 {
+        let mut probe = peers(port / 4, ServerConfidence::Port);
+        (probe.src.port, probe.dst.port) = (Some(40_000), Some(port as u16));
+        let mut refused = probe.clone();
+        std::mem::swap(&mut refused.src, &mut refused.dst);
+        refused.server = Server::Src;
+        records.extend([probe, refused]);
+    }
+    let mut call = peers(1, ServerConfidence::Service);
+    (call.src.port, call.dst.port) = (Some(41_000), Some(8_443));
+    records.push(call);
+    let stored = stored(&[records, vec![]]);
+    let rows = stored.rows(&all()).await;
+    assert!(rows.len() < 100, "{}", rows.len());
+    assert_eq!(
+        rows.iter().filter(|row| text(row, "dst_port") == "8443").count(),
+        1
+    );
+    let scan: Vec<_> = rows.iter().filter(|row| !row.contains_key("dst_port")).collect();
+    assert_eq!(scan.len(), 1);
+    assert!(scan[0]["evidence"].as_array().unwrap().contains(&"scan".into()));
     stored.writer.close();
 }

@@ -10,7 +10,7 @@ use arrow::datatypes::{
     ArrowPrimitiveType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
-use super::{Evidence, Key, Sums, Traffic, values};
+use super::{Evidence, Key, Standing, Sums, Traffic, values};
 use crate::schema;
 use crate::sorted::Sorted;
 
@@ -35,7 +35,7 @@ pub(super) fn table(edges: &[(Key, Sums)]) -> RecordBatch {
     let protos: UInt8Array = edges.iter().map(|(key, _)| key.proto).collect();
     let ports: UInt16Array = edges.iter().map(|(key, _)| key.port).collect();
     let connections: UInt64Array = edges.iter().map(|(_, sums)| sums.connections).collect();
-    let evidence = UInt8Array::from_iter_values(edges.iter().map(|(_, sums)| sums.evidence.bits()));
+    let evidence = UInt16Array::from_iter_values(edges.iter().map(|(_, sums)| sums.evidence.bits()));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(hours.with_timezone("UTC")),
         ids(|key| key.client),
@@ -66,7 +66,7 @@ pub(super) struct Rows {
     sums: [PrimitiveArray<UInt64Type>; 6],
     connections: PrimitiveArray<UInt64Type>,
     seconds: [PrimitiveArray<UInt16Type>; 2],
-    evidence: PrimitiveArray<UInt8Type>,
+    evidence: PrimitiveArray<UInt16Type>,
 }
 
 fn numbers<T: ArrowPrimitiveType>(columns: &[Option<ArrayRef>], at: usize, rows: usize) -> PrimitiveArray<T> {
@@ -102,7 +102,7 @@ impl Rows {
             server: self.ids[1].value(row),
             port: known(&self.port, row),
             proto: known(&self.proto, row),
-            is_known: evidence != Evidence::NONE,
+            standing: Standing::of(evidence),
         };
         let sum = |at: usize| known(&self.sums[at], row).unwrap_or_default();
         let traffic = |at: usize| Traffic {

@@ -10,16 +10,17 @@ use crate::sorted::{Column, Sorted};
 
 /// What tells that the server of an edge is it: bits, of all its records together.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-pub struct Evidence(u8);
+pub struct Evidence(u16);
 
 /// How sure it is which end of an edge is the server, the surest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Strength {
     /// A handshake, a Service, or ten clients' ports that met one port.
     Proven,
-    /// Something was seen to listen there, or three ports met one.
+    /// Something was seen to listen there, three ports met one, or a system port met one
+    /// that Linux gives to clients.
     Likely,
-    /// The port numbers alone.
+    /// The port numbers alone, or what others contradict.
     Weak,
     /// Nothing: the ends stand in no order.
     Unknown,
@@ -52,24 +53,33 @@ impl Evidence {
     pub const SOME_CLIENTS: Self = Self(16);
     /// The port numbers.
     pub const PORT: Self = Self(32);
+    /// Not how sure it is, but that it stands for more ports than a client calls.
+    pub const SCAN: Self = Self(64);
+    /// The server's is a system port, the client's one that Linux gives to clients.
+    pub const SYSTEM_PORT: Self = Self(128);
+    /// Others name the client as the server, and as surely.
+    pub const CONTRADICTED: Self = Self(256);
 
     /// Each with its word, the surest first.
-    const WORDS: [(Self, &'static str); 6] = [
+    const WORDS: [(Self, &'static str); 9] = [
         (Self::SYN, "syn"),
         (Self::SERVICE, "service"),
         (Self::MANY_CLIENTS, "many_clients"),
         (Self::LISTENER, "listener"),
         (Self::SOME_CLIENTS, "some_clients"),
+        (Self::SYSTEM_PORT, "system_port"),
         (Self::PORT, "port"),
+        (Self::SCAN, "scan"),
+        (Self::CONTRADICTED, "contradicted"),
     ];
 
     /// As it is stored; bits that this version does not know count for nothing.
-    pub const fn of_bits(bits: u8) -> Self {
-        Self(bits & 63)
+    pub const fn of_bits(bits: u16) -> Self {
+        Self(bits & 511)
     }
 
     /// As it is stored.
-    pub const fn bits(self) -> u8 {
+    pub const fn bits(self) -> u16 {
         self.0
     }
 
@@ -79,11 +89,22 @@ impl Evidence {
         Self(self.0 | other.0)
     }
 
+    /// Whether it is among this.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// A record alone tells it, by more than its port numbers.
+    pub(super) const fn is_sure(self) -> bool {
+        self.0 & (Self::SYN.0 | Self::SERVICE.0 | Self::LISTENER.0) != 0
+    }
+
     /// How sure it makes.
     pub const fn strength(self) -> Strength {
-        const PROVEN: u8 = Evidence::SYN.0 | Evidence::SERVICE.0 | Evidence::MANY_CLIENTS.0;
-        const LIKELY: u8 = Evidence::LISTENER.0 | Evidence::SOME_CLIENTS.0;
-        match self.0 {
+        const PROVEN: u16 = Evidence::SYN.0 | Evidence::SERVICE.0 | Evidence::MANY_CLIENTS.0;
+        const LIKELY: u16 = Evidence::LISTENER.0 | Evidence::SOME_CLIENTS.0 | Evidence::SYSTEM_PORT.0;
+        match self.0 & !Self::SCAN.0 {
+            bits if bits & Self::CONTRADICTED.0 != 0 => Strength::Weak,
             bits if bits & PROVEN != 0 => Strength::Proven,
             bits if bits & LIKELY != 0 => Strength::Likely,
             0 => Strength::Unknown,
@@ -93,8 +114,8 @@ impl Evidence {
 
     /// The words for it, the surest first.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
-        let has = move |(one, _): &(Self, _)| self.0 & one.0 != 0;
-        Self::WORDS.into_iter().filter(has).map(|(_, word)| word)
+        let found = Self::WORDS.into_iter().filter(move |(one, _)| self.has(*one));
+        found.map(|(_, word)| word)
     }
 }
 
@@ -129,6 +150,9 @@ impl Claim {
     }
 }
 
+/// The columns that have them.
+pub(super) const CLAIMS: [&str; 2] = ["server", "server_confidence"];
+
 /// The claims of rows, found out once for each pair of words.
 pub(super) struct Claims {
     columns: [Option<Column>; 2],
@@ -138,7 +162,7 @@ pub(super) struct Claims {
 
 impl Claims {
     pub fn of(rows: &Sorted) -> Self {
-        let columns = ["server", "server_confidence"].map(|name| rows.find(name));
+        let columns = CLAIMS.map(|name| rows.find(name));
         let words = [0, 1].map(|at: usize| match &columns[at] {
             Some(Column::Dictionary(column)) => {
                 let words = column.words().as_string_view_opt();
@@ -193,6 +217,13 @@ mod tests {
         assert_eq!(of(&[Evidence::PORT]), Strength::Weak);
         assert_eq!(of(&[Evidence::PORT, Evidence::SOME_CLIENTS]), Strength::Likely);
         assert_eq!(of(&[Evidence::LISTENER]), Strength::Likely);
+        assert_eq!(
+            of(&[Evidence::PORT, Evidence::SYSTEM_PORT]),
+            Strength::Likely,
+            "two hints"
+        );
+        assert_eq!(of(&[Evidence::SYN, Evidence::CONTRADICTED]), Strength::Weak);
+        assert_eq!(of(&[Evidence::PORT, Evidence::SCAN]), Strength::Weak);
         for proof in [Evidence::SYN, Evidence::SERVICE, Evidence::MANY_CLIENTS] {
             assert_eq!(of(&[Evidence::PORT, proof]), Strength::Proven);
         }
@@ -202,7 +233,7 @@ mod tests {
     fn evidence_survives_its_bits_and_unknown_ones_are_nothing() {
         let both = Evidence::SYN.and(Evidence::PORT);
         assert_eq!(Evidence::of_bits(both.bits()), both);
-        assert_eq!(Evidence::of_bits(64 | 128), Evidence::NONE);
+        assert_eq!(Evidence::of_bits(512 | 1_024), Evidence::NONE);
         assert_eq!(both.words().collect::<Vec<_>>(), ["syn", "port"]);
     }
 

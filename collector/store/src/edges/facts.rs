@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 
-use super::evidence::{Claim, Claims};
+use super::evidence::{CLAIMS, Claim, Claims};
 use super::{Record, values};
 use crate::schema::{DST_ID, SRC_ID};
 use crate::sorted::{Column, Sorted};
@@ -29,6 +29,11 @@ const COLUMNS: [&str; 10] = [
     "tcp_flags",
     "primary",
 ];
+
+/// The columns of facts that edges are made of.
+pub(crate) fn needed() -> impl Iterator<Item = &'static str> {
+    COLUMNS.into_iter().chain(CLAIMS)
+}
 
 /// Some rows of them; what a column lacks is absent.
 pub(super) struct Part {

@@ -6,6 +6,7 @@ use arrow::array::{
 };
 use proptest::prelude::*;
 
+use super::record::{ACK, SECOND, SYN};
 use super::*;
 use crate::schema::{DST_ID, SRC_ID};
 
@@ -114,13 +115,14 @@ fn facts(rows: &[Row]) -> RecordBatch {
 }
 
 fn edges(rows: &[Row]) -> RecordBatch {
-    of_batches(vec![Batch::of_rows(facts(rows))])
+    let rows = Sorted::unsorted(vec![Batch::of_rows(facts(rows))], &schema::facts());
+    table_of(&of_records(&rows).rows)
 }
 
 /// Those of several parts, added up.
 fn added(parts: Vec<RecordBatch>) -> RecordBatch {
     let rows = Sorted::new_sorted(parts.into_iter().map(Batch::of_rows).collect(), &schema::edges());
-    table_of(&joined(&rows))
+    table_of(&joined(&rows).rows)
 }
 
 fn listed(table: &RecordBatch) -> Vec<(Key, Sums)> {
@@ -160,7 +162,7 @@ fn a_reply_is_never_a_connection() {
         ("syn", Strength::Proven),
         ("service", Strength::Proven),
         ("listener", Strength::Likely),
-        ("port", Strength::Weak),
+        ("port", Strength::Likely),
     ] {
         let call = known(ROW, why);
         let back = answer(Row {
@@ -244,6 +246,177 @@ fn the_lower_of_two_registered_ports_gives_way_to_what_many_clients_show() {
     assert_eq!(seen(&calls), [(1, 2, Some(9_090), Strength::Proven, 1_200, 0)]);
 }
 
+/// What the collector says of the port numbers, where it knows nothing else.
+fn by_ports(row: Row) -> Row {
+    let (src, dst) = row.ports;
+    let server = match (src < 1_024, dst < 1_024) {
+        (true, false) => "src",
+        (false, true) => "dst",
+        _ if src == dst || src >= 32_768 && dst >= 32_768 => return row,
+        _ => ["dst", "src"][usize::from(src < dst)],
+    };
+    Row {
+        server,
+        why: "port",
+        ..row
+    }
+}
+
+/// Calls from so many ports to one, and their answers.
+fn calls(count: u16, from: u16, to: u16) -> Vec<Row> {
+    let call = |n| {
+        let call = by_ports(Row {
+            ports: (from + n, to),
+            ..ROW
+        });
+        [
+            call,
+            answer(Row {
+                time: call.time + 1,
+                ..call
+            }),
+        ]
+    };
+    (0..count).flat_map(call).collect()
+}
+
+#[test]
+fn what_the_port_numbers_say_gives_way_to_what_many_clients_show() {
+    for (from, to) in [(20_000, 50_051), (800, 2_049), (40_000, 8_080), (40_000, 443)] {
+        assert_eq!(
+            seen(&calls(10, from, to)),
+            [(1, 2, Some(to), Strength::Proven, 1_000, 1_000)],
+            "{from} {to}"
+        );
+    }
+    let both = listed(&edges(&calls(10, 40_000, 443)))[0].1.evidence;
+    assert_eq!(
+        both.words().collect::<Vec<_>>(),
+        ["many_clients", "system_port", "port"],
+        "what agrees is told, too"
+    );
+}
+
+#[test]
+fn a_system_port_against_one_that_clients_are_given_is_likely_and_the_lower_one_weak() {
+    for (from, to, strength) in [
+        (40_000, 443, Strength::Likely),
+        (40_000, 8_080, Strength::Weak),
+        (20_000, 443, Strength::Weak),
+        (62_000, 443, Strength::Weak),
+    ] {
+        let found = seen(&[by_ports(Row {
+            ports: (from, to),
+            ..ROW
+        })]);
+        assert_eq!(found, [(1, 2, Some(to), strength, 100, 0)], "{from} {to}");
+    }
+}
+
+#[test]
+fn who_sends_to_many_ports_is_no_server_of_theirs_whether_they_answer_or_not() {
+    let probes = |to: fn(u16) -> (u32, u16)| {
+        let probe = move |n| Row {
+            dst: to(n).0,
+            ports: (40_000, to(n).1),
+            ..ROW
+        };
+        (0..20).map(probe)
+    };
+    let of_one: Vec<_> = probes(|n| (2, 50_000 + n)).collect();
+    let of_many: Vec<_> = probes(|n| (2 + u32::from(n), 50_000)).collect();
+    for probes in [of_one, of_many] {
+        let refused = probes.iter().map(|probe| {
+            answer(Row {
+                time: probe.time + 1,
+                ..*probe
+            })
+        });
+        let answered = [probes.clone(), refused.collect()].concat();
+        for rows in [probes, answered] {
+            let edges = seen(&rows);
+            assert!(edges.iter().all(|edge| edge.3 == Strength::Unknown), "{edges:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_one_record_names_is_that_of_all_records_of_its_port() {
+    for (why, strength) in [
+        ("syn", Strength::Proven),
+        ("service", Strength::Proven),
+        ("listener", Strength::Likely),
+    ] {
+        for ports in [(20_000, 27_017), (40_000, 50_051)] {
+            let call = Row { ports, ..ROW };
+            let of_another = Row {
+                src: 3,
+                ports: (ports.0 + 1, ports.1),
+                ..ROW
+            };
+            let rows = [
+                known(call, why),
+                by_ports(call),
+                answer(by_ports(call)),
+                answer(by_ports(of_another)),
+            ];
+            let expected = [
+                (1, 2, Some(ports.1), strength, 200, 100),
+                (3, 2, Some(ports.1), strength, 0, 100),
+            ];
+            assert_eq!(seen(&rows), expected, "{why} {ports:?}");
+        }
+    }
+}
+
+#[test]
+fn records_that_contradict_each_other_make_a_weak_edge_of_their_own_that_says_so() {
+    let call = Row {
+        ports: (20_000, 27_017),
+        ..ROW
+    };
+    let turned = Row {
+        server: "src",
+        why: "listener",
+        ..call
+    };
+    let of_another = known(
+        Row {
+            ports: (20_001, 27_017),
+            ..ROW
+        },
+        "syn",
+    );
+    let rows = [known(call, "syn"), turned, of_another];
+    let found: Vec<_> = listed(&edges(&rows))
+        .into_iter()
+        .map(|(key, sums)| {
+            let words: Vec<_> = sums.evidence.words().collect();
+            (key.client, key.port, sums.evidence.strength(), words)
+        })
+        .collect();
+    let expected = [
+        (1, Some(27_017), Strength::Proven, vec!["syn"]),
+        (1, Some(27_017), Strength::Weak, vec!["syn", "contradicted"]),
+        (2, Some(20_000), Strength::Weak, vec!["listener", "contradicted"]),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn of_what_is_of_unknown_direction_nobody_says_who_opened_connections() {
+    let peers = Row {
+        ports: (40_000, 50_000),
+        flags: Some(SYN | ACK),
+        ..ROW
+    };
+    let edges = listed(&edges(&[peers, answer(peers)]));
+    assert!(
+        edges.iter().all(|(_, sums)| sums.connections.is_none()),
+        "{edges:?}"
+    );
+}
+
 #[test]
 fn peers_that_speak_from_the_same_port_have_it_in_no_order() {
     let peers = Row {
@@ -267,12 +440,22 @@ fn what_is_of_unknown_direction_stays_apart_from_calls_of_the_same_ends() {
         ports: (7_946, 7_946),
         ..ROW
     };
-    let edges = seen(&[peers, known(peers, "syn"), answer(known(peers, "syn"))]);
+    // Either is seen to call the other: with one port at both ends that is no contradiction.
+    let back = known(
+        Row {
+            src: 2,
+            dst: 1,
+            ..peers
+        },
+        "syn",
+    );
+    let edges = seen(&[peers, known(peers, "syn"), answer(known(peers, "syn")), back]);
     assert_eq!(
         edges,
         [
             (1, 2, Some(7_946), Strength::Proven, 100, 100),
-            (1, 2, Some(7_946), Strength::Unknown, 100, 0)
+            (1, 2, Some(7_946), Strength::Unknown, 100, 0),
+            (2, 1, Some(7_946), Strength::Proven, 100, 0)
         ]
     );
 }
@@ -419,8 +602,11 @@ proptest! {
     #[test]
     fn parts_added_up_are_the_whole(mut rows in rows(), cuts in prop::collection::vec(0..60_usize, 0..4)) {
         for row in &mut rows {
-            if row.why == "none" || row.why == "port" || row.server == "unknown" {
-                (row.server, row.why) = ("dst", "syn");
+            // And none contradicts another.
+            let is_source = (row.src, row.ports.0) > (row.dst, row.ports.1);
+            row.server = if is_source { "src" } else { "dst" };
+            if row.why == "none" || row.why == "port" {
+                row.why = "syn";
             }
         }
         let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(rows.len())).chain([0, rows.len()]).collect();
@@ -440,9 +626,76 @@ proptest! {
     fn whoever_is_called_on_an_ephemeral_port_was_proven_to_listen(rows in rows()) {
         for (key, sums) in listed(&edges(&rows)) {
             if key.port.is_some_and(|port| port >= 32_768) {
-                let (of_same_port, claims) = (sums.evidence == Evidence::NONE, Evidence::PORT);
-                prop_assert!(of_same_port || sums.evidence != claims, "{:?} {:?}", key, sums);
+                let of_same_port = sums.evidence == Evidence::NONE;
+                let is_contradicted = sums.evidence.has(Evidence::CONTRADICTED);
+                let is_weak = sums.evidence.strength() == Strength::Weak && !is_contradicted;
+                prop_assert!(of_same_port || !is_weak, "{:?} {:?}", key, sums);
             }
+        }
+    }
+}
+
+/// Who called whom: client, its port, server, its port; how many records of the call and of
+/// its answer there are, what tells that the server is it, and whether the answer came first.
+type Connection = ((u32, u32, usize), (usize, usize), Option<&'static str>, bool);
+
+const SERVER_PORTS: [u16; 6] = [53, 443, 2_379, 8_080, 30_080, 50_051];
+
+/// Connections of a few clients to a few servers, no two from the same port.
+fn connections() -> impl Strategy<Value = Vec<Connection>> {
+    let told = prop::sample::select(vec![None, None, Some("syn"), Some("service"), Some("listener")]);
+    let ends = (1..5_u32, 5..8_u32, 0..SERVER_PORTS.len());
+    let connection = (ends, (0..3_usize, 0..3_usize), told, any::<bool>());
+    prop::collection::vec(connection, 0..40)
+}
+
+/// The records of connections.
+fn records_of(connections: &[Connection]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (at, ((client, server, place), (calls, answers), told, is_late)) in connections.iter().enumerate() {
+        let call = Row {
+            time: ROW.time + at as i64 * 10 + i64::from(*is_late),
+            src: *client,
+            dst: *server,
+            ports: (33_000 + at as u16, SERVER_PORTS[*place]),
+            ..ROW
+        };
+        let call = told.map_or_else(|| by_ports(call), |why| known(call, why));
+        let back = answer(Row {
+            time: ROW.time + at as i64 * 10 + i64::from(!*is_late),
+            ..call
+        });
+        rows.extend(std::iter::repeat_n(call, *calls));
+        rows.extend(std::iter::repeat_n(back, *answers));
+    }
+    rows
+}
+
+proptest! {
+    #[test]
+    fn replies_are_never_connections_and_ports_of_clients_never_servers(connections in connections()) {
+        let mut truth = BTreeMap::<(u32, u32, u16), [u64; 2]>::new();
+        for ((client, server, place), (calls, answers), ..) in &connections {
+            let flows = truth.entry((*client, *server, SERVER_PORTS[*place])).or_default();
+            *flows = [flows[0] + *calls as u64, flows[1] + *answers as u64];
+        }
+        let mut found = BTreeMap::<(u32, u32, u16), [u64; 2]>::new();
+        for (key, sums) in listed(&edges(&records_of(&connections))) {
+            match key.port {
+                Some(port) => {
+                    let flows = found.entry((key.client, key.server, port)).or_default();
+                    *flows = [flows[0] + sums.forward.flows, flows[1] + sums.reverse.flows];
+                }
+                // Of few clients of the one port that clients take nothing is told.
+                None => prop_assert_eq!(sums.evidence, Evidence::NONE),
+            }
+        }
+        for (edge, flows) in &found {
+            prop_assert_eq!(Some(flows), truth.get(edge), "{:?}", edge);
+        }
+        let untold = truth.iter().filter(|(edge, flows)| **flows != [0, 0] && !found.contains_key(*edge));
+        for (edge, _) in untold {
+            prop_assert_eq!(edge.2, 50_051);
         }
     }
 }
