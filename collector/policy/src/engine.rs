@@ -17,6 +17,7 @@ use crate::profile::Profile;
 mod endpoints;
 mod evaluate;
 mod explain;
+mod inspect;
 mod lowering;
 mod memo;
 mod namespaces_and_nodes;
@@ -30,6 +31,7 @@ mod tables;
 
 pub use evaluate::Connection;
 pub use explain::{Explanation, MatchingRule, SideExplanation};
+pub use inspect::{Miss, NearestRule};
 pub use memo::Memo;
 pub use snapshot::{Endpoint, EndpointKind, RuleRef, Snapshot};
 

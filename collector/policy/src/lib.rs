@@ -16,19 +16,25 @@
 //! No I/O, no clock, no panics on what others wrote. The semantics, row by row, are in
 //! docs/policy-semantics.md; each row is a test of the name given there.
 
+mod classes;
+pub mod edges;
 mod engine;
 pub mod facts;
+pub mod inventory;
+mod judge;
 pub mod lint;
 pub mod observed;
 pub mod parse;
 pub mod policy;
 pub mod profile;
+pub mod replay;
 pub mod selector;
 pub mod verdict;
+pub mod words;
 
 pub use engine::{
-    Cluster, Connection, Endpoint, EndpointKind, Engine, Explanation, MatchingRule, Memo, RuleRef,
-    SideExplanation, Snapshot,
+    Cluster, Connection, Endpoint, EndpointKind, Engine, Explanation, MatchingRule, Memo, Miss, NearestRule,
+    RuleRef, SideExplanation, Snapshot,
 };
 pub use facts::{NamedPort, Namespace, Node, Pod, Protocol};
 pub use policy::{Direction, Policy, PolicyKey, PolicyKind};

@@ -12,4 +12,6 @@ mod network_policies;
 mod parsing;
 mod profiles;
 mod random;
+mod replay;
+mod traffic;
 mod world;

@@ -1,0 +1,250 @@
+//! Edges against the policies of one moment: each end is looked up once, and each edge is
+//! evaluated in all readings that it may have.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+
+use crate::edges::{Edge, EdgeEnd, EdgeSet, EndId, Strength};
+use crate::engine::{Cluster, Connection, Endpoint, EndpointKind, Engine, Snapshot};
+use crate::inventory::{Backend, Inventory};
+use crate::observed::SETTLE;
+use crate::profile::Profile;
+use crate::verdict::{Reason, Verdict};
+
+mod stand_ins;
+
+pub(crate) use stand_ins::{PodName, is_added};
+
+/// Whom an end may be.
+#[derive(Debug, Default)]
+struct Resolved {
+    endpoints: Vec<Endpoint>,
+    /// Others of the same workload, in the stead of a pod that is gone.
+    is_stand_in: bool,
+}
+
+/// Edges against the policies of one moment.
+#[derive(Debug)]
+pub(crate) struct EdgeJudge<'e> {
+    edges: &'e EdgeSet,
+    engine: Engine,
+    snapshot: Arc<Snapshot>,
+    ends: Vec<Resolved>,
+    /// By Service, protocol and port of the Service: the pods behind, and their ports.
+    services: HashMap<(EndId, u8, u16), Vec<(Endpoint, u16)>, RandomState>,
+}
+
+impl<'e> EdgeJudge<'e> {
+    /// Compiles the cluster. Pods of the edges that are gone are put into it in the shape
+    /// of others of their workload.
+    pub fn new(edges: &'e EdgeSet, inventory: &Inventory, mut cluster: Cluster, profile: Profile) -> Self {
+        let names = stand_ins::add(&mut cluster, edges, inventory);
+        let engine = Engine::compile(profile, cluster);
+        let snapshot = engine.snapshot();
+        let ends = edges.ends().iter().zip(names);
+        let ends = ends.map(|(end, (pods, is_stand_in))| Resolved {
+            endpoints: endpoints(&engine, end, &pods),
+            is_stand_in,
+        });
+        let mut judge = EdgeJudge {
+            edges,
+            ends: ends.collect(),
+            engine,
+            snapshot,
+            services: HashMap::default(),
+        };
+        judge.resolve_services(inventory);
+        judge
+    }
+
+    fn resolve_services(&mut self, inventory: &Inventory) {
+        for edge in self.edges.edges() {
+            let EdgeEnd::Service { namespace, name } = self.edges.at(edge.server) else {
+                continue;
+            };
+            let key = (edge.server, edge.protocol, edge.port);
+            let engine = &self.engine;
+            self.services.entry(key).or_insert_with(|| {
+                let backends = inventory.backends(namespace, name, edge.protocol, edge.port);
+                let mut ends = Vec::new();
+                for backend in backends {
+                    let endpoints = backend_endpoints(engine, backend).into_iter();
+                    ends.extend(endpoints.map(|endpoint| (endpoint, backend.port)));
+                }
+                ends
+            });
+        }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Whether a pod of the edge is judged by another of its workload.
+    pub fn has_stand_in(&self, edge: &Edge) -> bool {
+        [edge.client, edge.server]
+            .iter()
+            .any(|end| self.resolved(*end).is_some_and(|end| end.is_stand_in))
+    }
+
+    fn resolved(&self, end: EndId) -> Option<&Resolved> {
+        self.ends.get(end.0 as usize)
+    }
+
+    /// All that the edge may have been.
+    pub fn readings(&self, edge: &Edge) -> Vec<Connection<'static>> {
+        let of = |end: EndId| self.resolved(end).map_or(&[][..], |end| &end.endpoints);
+        let is_service = matches!(self.edges.at(edge.server), EdgeEnd::Service { .. });
+        let servers: Vec<(Endpoint, u16)> = match is_service {
+            true => self.backends(edge).to_vec(),
+            false => of(edge.server)
+                .iter()
+                .map(|server| (*server, edge.port))
+                .collect(),
+        };
+        let clients = of(edge.client).iter();
+        clients
+            .flat_map(|client| {
+                servers
+                    .iter()
+                    .map(move |(server, port)| (*client, *server, *port))
+            })
+            .map(|(client, server, port)| Connection {
+                through_service: is_service,
+                ..Connection::new(client, server, edge.protocol, port)
+            })
+            .collect()
+    }
+
+    fn backends(&self, edge: &Edge) -> &[(Endpoint, u16)] {
+        self.services
+            .get(&(edge.server, edge.protocol, edge.port))
+            .map_or(&[], |backends| backends)
+    }
+
+    /// The verdict in which all readings agree.
+    pub fn verdict(&self, edge: &Edge) -> Verdict {
+        if let (Some(client), Some(server)) = (self.resolved(edge.client), self.resolved(edge.server))
+            && let ([client], [server]) = (client.endpoints.as_slice(), server.endpoints.as_slice())
+        {
+            let connection = Connection::new(*client, *server, edge.protocol, edge.port);
+            return self
+                .of_direction(edge, [connection])
+                .unwrap_or_else(|| self.snapshot.evaluate(&connection));
+        }
+        let readings = self.readings(edge);
+        if let Some(verdict) = self.of_direction(edge, readings.iter().copied()) {
+            return verdict;
+        }
+        let is_service = matches!(self.edges.at(edge.server), EdgeEnd::Service { .. });
+        let knows_client = self
+            .resolved(edge.client)
+            .is_some_and(|end| !end.endpoints.is_empty());
+        let reason = match is_service && knows_client {
+            true => Reason::Backend,
+            false => Reason::Identity,
+        };
+        let verdicts = readings.iter().map(|reading| self.snapshot.evaluate(reading));
+        Verdict::agreed(verdicts, reason)
+    }
+
+    /// Where nothing tells who called whom, the port is not known if it was the other way
+    /// round: only where no policy is about either end there is an answer.
+    fn of_direction(
+        &self,
+        edge: &Edge,
+        readings: impl IntoIterator<Item = Connection<'static>>,
+    ) -> Option<Verdict> {
+        let is_free = |end: &Endpoint| self.snapshot.is_free(end);
+        let is_open = |reading: Connection<'static>| is_free(&reading.client) && is_free(&reading.server);
+        let is_doubtful = edge.strength == Strength::Unknown && !readings.into_iter().all(is_open);
+        is_doubtful.then(|| Verdict::unknown(Reason::Direction))
+    }
+}
+
+fn endpoints(engine: &Engine, end: &EdgeEnd, pods: &[PodName]) -> Vec<Endpoint> {
+    match end {
+        EdgeEnd::Pod(_) => pods
+            .iter()
+            .filter_map(|pod| engine.pod(&pod.namespace, &pod.name, pod.address))
+            .collect(),
+        EdgeEnd::Node { name, address } => match address.or_else(|| engine.first_address(name)) {
+            Some(address) => vec![engine.node(name, address)],
+            None => Vec::new(),
+        },
+        EdgeEnd::Outside { network, .. } => engine.snapshot().outside_network(*network),
+        EdgeEnd::Service { .. } | EdgeEnd::Unknown => Vec::new(),
+    }
+}
+
+fn backend_endpoints(engine: &Engine, backend: &Backend) -> Vec<Endpoint> {
+    let pod = backend.pod.as_ref();
+    match pod.and_then(|(namespace, name)| engine.pod(namespace, name, backend.address)) {
+        Some(pod) => vec![pod],
+        None => holders(engine, backend.address),
+    }
+}
+
+/// Who has an address now.
+pub(crate) fn holders(engine: &Engine, address: IpAddr) -> Vec<Endpoint> {
+    match engine.holders(address) {
+        holders if holders.is_empty() => vec![engine.snapshot().outside(address)],
+        holders => holders,
+    }
+}
+
+/// Edges against the policies of their times.
+#[derive(Debug)]
+pub(crate) struct Judges<'e> {
+    /// Sorted: since when, in nanoseconds since 1970.
+    versions: Vec<(u64, EdgeJudge<'e>)>,
+}
+
+impl<'e> Judges<'e> {
+    /// The first version also stands for all time before it.
+    pub fn new(mut versions: Vec<(u64, EdgeJudge<'e>)>) -> Self {
+        versions.sort_by_key(|(since, _)| *since);
+        Judges { versions }
+    }
+
+    /// Those that were in force, or may have been, within the edge's time.
+    pub fn of(&self, edge: &Edge) -> &[(u64, EdgeJudge<'e>)] {
+        let from = edge.first.saturating_sub(SETTLE);
+        let is_over = |at: usize| self.versions.get(at + 1).is_some_and(|(next, _)| *next <= from);
+        let first = (0..self.versions.len()).find(|at| !is_over(*at)).unwrap_or(0);
+        let end = self.versions.partition_point(|(since, _)| *since <= edge.last);
+        &self.versions[first..end.max(first + 1).min(self.versions.len())]
+    }
+
+    /// The verdict in which all versions agree.
+    pub fn verdict(&self, edge: &Edge) -> Verdict {
+        match self.of(edge) {
+            [(_, only)] => only.verdict(edge),
+            several => Verdict::agreed(
+                several.iter().map(|(_, judge)| judge.verdict(edge)),
+                Reason::Changed,
+            ),
+        }
+    }
+
+    /// The version whose verdict [`Judges::verdict`] gives where all agree.
+    pub fn first_of(&self, edge: &Edge) -> Option<&EdgeJudge<'e>> {
+        self.of(edge).first().map(|(_, judge)| judge)
+    }
+
+    pub fn newest(&self) -> Option<&EdgeJudge<'e>> {
+        self.versions.last().map(|(_, judge)| judge)
+    }
+}
+
+/// Whether an end is a pod of the pod network.
+pub(crate) fn is_pod(endpoint: &Endpoint) -> bool {
+    endpoint.kind() == EndpointKind::Pod
+}
