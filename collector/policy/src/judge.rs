@@ -18,6 +18,9 @@ mod stand_ins;
 
 pub(crate) use stand_ins::{PodName, is_added};
 
+/// A Service, and protocol and port of it that was called.
+pub(crate) type ServiceCall = (EndId, u8, u16);
+
 /// Whom an end may be.
 #[derive(Debug, Default)]
 struct Resolved {
@@ -33,8 +36,8 @@ pub(crate) struct EdgeJudge<'e> {
     engine: Engine,
     snapshot: Arc<Snapshot>,
     ends: Vec<Resolved>,
-    /// By Service, protocol and port of the Service: the pods behind, and their ports.
-    services: HashMap<(EndId, u8, u16), Vec<(Endpoint, u16)>, RandomState>,
+    /// The pods behind, and their ports.
+    services: HashMap<ServiceCall, Vec<(Endpoint, u16)>, RandomState>,
 }
 
 impl<'e> EdgeJudge<'e> {

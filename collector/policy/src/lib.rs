@@ -20,6 +20,7 @@ mod classes;
 pub mod edges;
 mod engine;
 pub mod facts;
+pub mod generate;
 pub mod inventory;
 mod judge;
 pub mod lint;

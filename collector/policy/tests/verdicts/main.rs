@@ -4,6 +4,8 @@
 
 mod cluster_policies;
 mod differential;
+mod generate;
+mod generate_cases;
 mod incremental;
 mod lints;
 mod metamorphic;
