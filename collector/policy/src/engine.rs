@@ -26,6 +26,7 @@ mod policies;
 mod ports;
 mod question;
 mod sets;
+mod shadows;
 mod snapshot;
 mod tables;
 

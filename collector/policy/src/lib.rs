@@ -30,6 +30,7 @@ pub mod policy;
 pub mod profile;
 pub mod replay;
 pub mod selector;
+pub mod usage;
 pub mod verdict;
 pub mod words;
 

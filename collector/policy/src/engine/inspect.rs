@@ -1,7 +1,7 @@
 //! What replay and the reports ask besides verdicts: which rules match, which one comes
 //! nearest, and which classes a network has.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -191,6 +191,13 @@ impl Snapshot {
         numbers
             .into_iter()
             .filter_map(|policy| self.policy(policy))
+            .collect()
+    }
+
+    /// The number of each policy.
+    pub(crate) fn policy_ids(&self) -> BTreeMap<PolicyKey, u32> {
+        let all = (0u32..).zip(self.policies.iter());
+        all.filter_map(|(id, meta)| Some((meta.as_ref()?.key.clone(), id)))
             .collect()
     }
 

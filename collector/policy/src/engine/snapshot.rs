@@ -66,6 +66,11 @@ impl Endpoint {
         }
     }
 
+    /// The number of a pod, the same at each of its addresses.
+    pub(crate) fn pod_number(&self) -> u32 {
+        self.pod
+    }
+
     /// Another pod of the same class.
     pub(crate) fn as_another_pod(self) -> Endpoint {
         Endpoint { pod: NONE, ..self }

@@ -16,4 +16,5 @@ mod profiles;
 mod random;
 mod replay;
 mod traffic;
+mod usage;
 mod world;
