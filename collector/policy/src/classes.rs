@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use crate::edges::WorkloadKey;
-use crate::engine::{Endpoint, Engine};
+use crate::engine::{Endpoint, Engine, Snapshot};
 use crate::facts::{PROTOCOLS, Pod, Protocol};
 use crate::inventory::Inventory;
 use crate::judge::is_added;
@@ -24,13 +24,6 @@ pub(crate) struct EndClass {
     pub labels: Labels,
     /// Only ends of one family talk to each other.
     pub is_ipv6: bool,
-}
-
-impl EndClass {
-    /// The id of a pod by one of its addresses.
-    pub fn pod_id(pod: &Pod, address: IpAddr) -> String {
-        format!("1 {}/{} {address}", pod.namespace, pod.name)
-    }
 }
 
 /// Ports of one protocol that no rule tells apart.
@@ -53,56 +46,88 @@ pub(crate) fn owners(inventory: &Inventory) -> HashMap<(&str, &str), &WorkloadKe
     owners
 }
 
-/// All pods, nodes and these addresses, by an id: several of one class may be among them.
-pub(crate) fn end_classes<'a>(
-    engine: &'a Engine,
-    inventory: &'a Inventory,
-    addresses: &'a BTreeSet<IpAddr>,
-) -> Vec<(String, EndClass)> {
-    let owners = owners(inventory);
+/// Which pod, node or address: the same in two clusters. Pods come first, then nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum EndName<'a> {
+    /// Namespace, name and address.
+    Pod(&'a str, &'a str, IpAddr),
+    Node(&'a str, IpAddr),
+    Outside(IpAddr),
+}
+
+impl EndName<'_> {
+    /// Only ends of one family talk to each other.
+    pub fn is_ipv6(&self) -> bool {
+        match self {
+            EndName::Pod(.., address) | EndName::Node(_, address) | EndName::Outside(address) => {
+                address.is_ipv6()
+            }
+        }
+    }
+}
+
+/// An end that there is.
+#[derive(Debug, Clone)]
+pub(crate) struct End<'a> {
+    pub name: EndName<'a>,
+    pub endpoint: Endpoint,
+    /// Of a pod or node.
+    pub labels: Option<&'a Labels>,
+}
+
+impl End<'_> {
+    /// With a name for people.
+    pub fn class(&self, owners: &HashMap<(&str, &str), &WorkloadKey>, snapshot: &Snapshot) -> EndClass {
+        let name = match self.name {
+            EndName::Pod(namespace, name, _) => match owners.get(&(namespace, name)) {
+                Some(workload) => workload.to_string(),
+                None => format!("{namespace}/{name}"),
+            },
+            EndName::Node(..) => "nodes".to_owned(),
+            EndName::Outside(_) => {
+                let around = snapshot.network_around(&self.endpoint);
+                around.map_or_else(|| "anywhere else".to_owned(), |network| network.to_string())
+            }
+        };
+        EndClass {
+            endpoint: self.endpoint,
+            id: format!("{:?}", self.name),
+            name,
+            labels: self.labels.cloned().unwrap_or_default(),
+            is_ipv6: self.name.is_ipv6(),
+        }
+    }
+}
+
+/// All pods with addresses of their own, all nodes, and these addresses outside.
+pub(crate) fn ends<'a>(engine: &'a Engine, addresses: &BTreeSet<IpAddr>) -> BTreeMap<EndName<'a>, End<'a>> {
     let pods = engine
         .all_pods()
         .filter(|pod| !pod.host_network && !is_added(pod));
-    let pods = pods.flat_map(|pod| {
-        let name = match owners.get(&(pod.namespace.as_str(), pod.name.as_str())) {
-            Some(workload) => workload.to_string(),
-            None => format!("{}/{}", pod.namespace, pod.name),
-        };
-        pod.addresses.iter().filter_map(move |address| {
-            let class = EndClass {
-                endpoint: engine.pod(&pod.namespace, &pod.name, *address)?,
-                id: EndClass::pod_id(pod, *address),
-                name: name.clone(),
-                labels: pod.labels.clone(),
-                is_ipv6: address.is_ipv6(),
-            };
-            Some(class)
+    let pods = pods.flat_map(|pod| pod.addresses.iter().map(move |address| (pod, *address)));
+    let pods = pods.filter_map(|(pod, address)| {
+        Some(End {
+            name: EndName::Pod(&pod.namespace, &pod.name, address),
+            endpoint: engine.pod(&pod.namespace, &pod.name, address)?,
+            labels: Some(&pod.labels),
         })
     });
-    let nodes = engine.all_nodes().flat_map(|node| {
-        node.addresses.iter().map(|address| EndClass {
-            endpoint: engine.node(&node.name, *address).seen_from_elsewhere(),
-            id: format!("2 {} {address}", node.name),
-            name: "nodes".to_owned(),
-            labels: node.labels.clone(),
-            is_ipv6: address.is_ipv6(),
-        })
+    let nodes = engine.all_nodes();
+    let nodes = nodes.flat_map(|node| node.addresses.iter().map(move |address| (node, *address)));
+    let nodes = nodes.map(|(node, address)| End {
+        name: EndName::Node(&node.name, address),
+        endpoint: engine.node(&node.name, address).seen_from_elsewhere(),
+        labels: Some(&node.labels),
     });
     let snapshot = engine.snapshot();
-    let outside = addresses.iter().map(|address| {
-        let endpoint = snapshot.outside(*address);
-        let around = snapshot.network_around(&endpoint);
-        EndClass {
-            endpoint,
-            id: format!("3 {address}"),
-            name: around.map_or_else(|| "anywhere else".to_owned(), |network| network.to_string()),
-            labels: Labels::new(),
-            is_ipv6: address.is_ipv6(),
-        }
+    let outside = addresses.iter().map(|address| End {
+        name: EndName::Outside(*address),
+        endpoint: snapshot.outside(*address),
+        labels: None,
     });
     pods.chain(nodes)
         .chain(outside)
-        .map(|class| (class.id.clone(), class))
+        .map(|end| (end.name, end))
         .collect()
 }
 

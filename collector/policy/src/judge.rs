@@ -1,16 +1,17 @@
 //! Edges against the policies of one moment: each end is looked up once, and each edge is
 //! evaluated in all readings that it may have.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
 use crate::edges::{Edge, EdgeEnd, EdgeSet, EndId, Strength};
-use crate::engine::{Cluster, Connection, Endpoint, EndpointKind, Engine, Snapshot};
+use crate::engine::{Cluster, Connection, Endpoint, Engine, Snapshot};
 use crate::inventory::{Backend, Inventory};
 use crate::observed::SETTLE;
+use crate::policy::{Policy, PolicyKey};
 use crate::profile::Profile;
 use crate::verdict::{Reason, Verdict};
 
@@ -22,11 +23,21 @@ pub(crate) use stand_ins::{PodName, is_added};
 pub(crate) type ServiceCall = (EndId, u8, u16);
 
 /// Whom an end may be.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Resolved {
+    /// The only one that it may be.
+    only: Option<Endpoint>,
     endpoints: Vec<Endpoint>,
-    /// Others of the same workload, in the stead of a pod that is gone.
-    is_stand_in: bool,
+}
+
+impl Resolved {
+    fn of(endpoints: Vec<Endpoint>) -> Resolved {
+        let only = match endpoints.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        };
+        Resolved { only, endpoints }
+    }
 }
 
 /// Edges against the policies of one moment.
@@ -35,6 +46,9 @@ pub(crate) struct EdgeJudge<'e> {
     edges: &'e EdgeSet,
     engine: Engine,
     snapshot: Arc<Snapshot>,
+    /// For each end its pods, and whether these are others of its workload, in the stead
+    /// of one that is gone.
+    names: Arc<Vec<(Vec<PodName>, bool)>>,
     ends: Vec<Resolved>,
     /// The pods behind, and their ports.
     services: HashMap<ServiceCall, Vec<(Endpoint, u16)>, RandomState>,
@@ -46,17 +60,34 @@ impl<'e> EdgeJudge<'e> {
     pub fn new(edges: &'e EdgeSet, inventory: &Inventory, mut cluster: Cluster, profile: Profile) -> Self {
         let names = stand_ins::add(&mut cluster, edges, inventory);
         let engine = Engine::compile(profile, cluster);
+        EdgeJudge::of(edges, inventory, engine, Arc::new(names))
+    }
+
+    /// The same edges and pods after a change of policies alone.
+    pub fn with_policies(&self, inventory: &Inventory, policies: &[Policy], deleted: &[PolicyKey]) -> Self {
+        let mut engine = self.engine.clone();
+        deleted.iter().for_each(|key| engine.remove_policy(key));
+        policies
+            .iter()
+            .for_each(|policy| engine.set_policy(policy.clone()));
+        EdgeJudge::of(self.edges, inventory, engine, Arc::clone(&self.names))
+    }
+
+    fn of(
+        edges: &'e EdgeSet,
+        inventory: &Inventory,
+        engine: Engine,
+        names: Arc<Vec<(Vec<PodName>, bool)>>,
+    ) -> Self {
         let snapshot = engine.snapshot();
-        let ends = edges.ends().iter().zip(names);
-        let ends = ends.map(|(end, (pods, is_stand_in))| Resolved {
-            endpoints: endpoints(&engine, end, &pods),
-            is_stand_in,
-        });
+        let ends = edges.ends().iter().zip(names.iter());
+        let ends = ends.map(|(end, (pods, _))| Resolved::of(endpoints(&engine, end, pods)));
         let mut judge = EdgeJudge {
             edges,
             ends: ends.collect(),
             engine,
             snapshot,
+            names,
             services: HashMap::default(),
         };
         judge.resolve_services(inventory);
@@ -90,11 +121,23 @@ impl<'e> EdgeJudge<'e> {
         &self.snapshot
     }
 
+    /// For each end whether one of these policies may be about it.
+    pub fn concerned(&self, policies: &BTreeSet<PolicyKey>) -> Vec<bool> {
+        let is_about = |endpoint: &Endpoint| {
+            let about = self.snapshot.policies_about(endpoint);
+            about.into_iter().any(|key| policies.contains(key))
+        };
+        let ends = self.edges.ends().iter().zip(&self.ends);
+        ends.map(|(end, resolved)| {
+            matches!(end, EdgeEnd::Service { .. }) || resolved.endpoints.iter().any(is_about)
+        })
+        .collect()
+    }
+
     /// Whether a pod of the edge is judged by another of its workload.
     pub fn has_stand_in(&self, edge: &Edge) -> bool {
-        [edge.client, edge.server]
-            .iter()
-            .any(|end| self.resolved(*end).is_some_and(|end| end.is_stand_in))
+        let is_stand_in = |end: EndId| self.names.get(end.0 as usize).is_some_and(|(_, stands)| *stands);
+        is_stand_in(edge.client) || is_stand_in(edge.server)
     }
 
     fn resolved(&self, end: EndId) -> Option<&Resolved> {
@@ -134,10 +177,9 @@ impl<'e> EdgeJudge<'e> {
 
     /// The verdict in which all readings agree.
     pub fn verdict(&self, edge: &Edge) -> Verdict {
-        if let (Some(client), Some(server)) = (self.resolved(edge.client), self.resolved(edge.server))
-            && let ([client], [server]) = (client.endpoints.as_slice(), server.endpoints.as_slice())
-        {
-            let connection = Connection::new(*client, *server, edge.protocol, edge.port);
+        let only = |end: EndId| self.resolved(end).and_then(|end| end.only);
+        if let (Some(client), Some(server)) = (only(edge.client), only(edge.server)) {
+            let connection = Connection::new(client, server, edge.protocol, edge.port);
             return self
                 .of_direction(edge, [connection])
                 .unwrap_or_else(|| self.snapshot.evaluate(&connection));
@@ -245,9 +287,4 @@ impl<'e> Judges<'e> {
     pub fn newest(&self) -> Option<&EdgeJudge<'e>> {
         self.versions.last().map(|(_, judge)| judge)
     }
-}
-
-/// Whether an end is a pod of the pod network.
-pub(crate) fn is_pod(endpoint: &Endpoint) -> bool {
-    endpoint.kind() == EndpointKind::Pod
 }

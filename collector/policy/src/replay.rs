@@ -143,22 +143,34 @@ pub fn replay(input: ReplayInput<'_>) -> Report {
     let mut changed = inventory.clone();
     let (mut old, mut new) = (Vec::new(), Vec::new());
     for ClusterVersion { since, cluster } in before {
-        let mut after = cluster.clone();
-        changed = inventory.clone();
-        change.apply(&mut after, &mut changed);
-        old.push((since, EdgeJudge::new(edges, inventory, cluster, profile)));
-        new.push((since, EdgeJudge::new(edges, &changed, after, profile)));
+        let after = (!change.labels.is_empty()).then(|| {
+            let mut after = cluster.clone();
+            changed = inventory.clone();
+            change.apply(&mut after, &mut changed);
+            EdgeJudge::new(edges, &changed, after, profile)
+        });
+        let before = EdgeJudge::new(edges, inventory, cluster, profile);
+        let after =
+            after.unwrap_or_else(|| before.with_policies(inventory, &change.policies, &change.deleted));
+        new.push((since, after));
+        old.push((since, before));
     }
+    let ours: BTreeSet<PolicyKey> = change.policies.iter().map(Policy::key).collect();
+    let touched: BTreeSet<PolicyKey> = ours.iter().chain(&change.deleted).cloned().collect();
+    let concerned = concerned(edges.ends().len(), old.iter().chain(&new), &touched, change);
     let replay = Replay {
         before: Judges::new(old),
         after: Judges::new(new),
-        ours: change.policies.iter().map(Policy::key).collect(),
+        ours,
+        concerned,
     };
     let mut report = Report::default();
     let mut hit = BTreeSet::new();
     for edge in edges.edges() {
         replay.judge(edge, &mut report);
-        replay.count_hits(edge, &mut hit);
+        if replay.is_concerned(edge) {
+            replay.count_hits(edge, &mut hit);
+        }
     }
     report
         .newly_denied
@@ -171,14 +183,31 @@ pub fn replay(input: ReplayInput<'_>) -> Report {
         .sort_by(|one, other| by_flows(&one.edge, &other.edge));
     report.without_traffic = without_traffic(&change.policies, &hit);
     if let (Some(before), Some(after)) = (replay.before.newest(), replay.after.newest()) {
-        let touched = change
-            .policies
-            .iter()
-            .map(Policy::key)
-            .chain(change.deleted.iter().cloned());
-        report.opens = opens::opens(edges, &changed, before, after, &touched.collect());
+        let allowed: Vec<Edge> = report.newly_allowed.iter().map(|allowed| allowed.edge).collect();
+        report.opens = opens::opens(&allowed, &changed, before, after, &touched);
     }
     report
+}
+
+/// For each end whether the change may say something else about it, as a client or as a
+/// server, in one of the versions. Labels may change everything.
+fn concerned<'j, 'e: 'j>(
+    ends: usize,
+    judges: impl Iterator<Item = &'j (u64, EdgeJudge<'e>)>,
+    touched: &BTreeSet<PolicyKey>,
+    change: &Change,
+) -> Vec<bool> {
+    let mut concerned = vec![!change.labels.is_empty(); ends];
+    if change.labels.is_empty() {
+        for (_, judge) in judges {
+            let more = judge.concerned(touched);
+            concerned
+                .iter_mut()
+                .zip(more)
+                .for_each(|(is_so, more)| *is_so |= more);
+        }
+    }
+    concerned
 }
 
 /// The most flows first; the same order for the same edges.
@@ -191,11 +220,24 @@ struct Replay<'e> {
     after: Judges<'e>,
     /// The policies of the change.
     ours: BTreeSet<PolicyKey>,
+    /// By [`crate::edges::EndId`]: the change may say something else about it.
+    concerned: Vec<bool>,
 }
 
 impl Replay<'_> {
+    fn is_concerned(&self, edge: &Edge) -> bool {
+        let is_one =
+            |end: crate::edges::EndId| self.concerned.get(end.0 as usize).is_none_or(|is_one| *is_one);
+        is_one(edge.client) || is_one(edge.server)
+    }
+
     fn judge(&self, edge: &Edge, report: &mut Report) {
-        let (before, after) = (self.before.verdict(edge), self.after.verdict(edge));
+        let before = self.before.verdict(edge);
+        let is_concerned = self.is_concerned(edge);
+        let after = match is_concerned {
+            true => self.after.verdict(edge),
+            false => before,
+        };
         let (Some(old), Some(new)) = (self.before.first_of(edge), self.after.first_of(edge)) else {
             return;
         };
@@ -231,7 +273,7 @@ impl Replay<'_> {
             }
             (Answer::Allow, Answer::Allow) | (Answer::Deny, Answer::Deny) => {
                 report.unchanged.add(edge);
-                if !is_same_decider(old, &before, new, &after) {
+                if is_concerned && !is_same_decider(old, &before, new, &after) {
                     report.decider_changed.add(edge);
                 }
             }

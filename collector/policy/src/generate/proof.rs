@@ -7,11 +7,11 @@ use super::learn::{End, Lesson};
 use super::rules::is_replaced;
 use super::units::{UnitKey, Units};
 use super::{GenerateError, GenerateInput, GeneratedPolicy, Level, Width};
-use crate::classes::{EndClass, PortRange, end_classes, port_ranges};
+use crate::classes::{EndName, PortRange, ends, port_ranges};
 use crate::edges::Edge;
 use crate::engine::{Cluster, Connection, Endpoint};
 use crate::facts::{Pod, Protocol};
-use crate::judge::{EdgeJudge, is_added, is_pod};
+use crate::judge::EdgeJudge;
 use crate::policy::{DIRECTIONS, Direction, Policy};
 use crate::replay::MOST_PAIRS;
 use crate::verdict::{Answer, Reason, Side};
@@ -153,25 +153,18 @@ fn class_key(end: &Endpoint) -> ClassKey {
 }
 
 fn classes(input: &GenerateInput<'_>, units: &Units<'_>, judge: &EdgeJudge<'_>) -> Vec<Class> {
-    let pods: BTreeMap<String, &Pod> = judge
-        .engine()
-        .all_pods()
-        .filter(|pod| !is_added(pod))
-        .flat_map(|pod| {
-            pod.addresses
-                .iter()
-                .map(move |address| (EndClass::pod_id(pod, *address), pod))
-        })
-        .collect();
     let mut found: BTreeMap<ClassKey, Class> = BTreeMap::new();
-    for (id, class) in end_classes(judge.engine(), input.inventory, &BTreeSet::new()) {
-        let Some(pod) = pods.get(&id).filter(|_| is_pod(&class.endpoint)) else {
+    for (name, end) in ends(judge.engine(), &BTreeSet::new()) {
+        let EndName::Pod(namespace, pod, _) = name else {
+            continue;
+        };
+        let Some(pod) = units.pod(namespace, pod) else {
             continue;
         };
         let next = found.len() as u64;
-        let entry = found.entry(class_key(&class.endpoint)).or_insert_with(|| Class {
-            endpoint: class.endpoint,
-            is_ipv6: class.is_ipv6,
+        let entry = found.entry(class_key(&end.endpoint)).or_insert_with(|| Class {
+            endpoint: end.endpoint,
+            is_ipv6: name.is_ipv6(),
             id: next,
             members: BTreeSet::new(),
         });

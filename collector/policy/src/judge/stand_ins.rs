@@ -63,7 +63,9 @@ pub(super) fn add(
         .ends()
         .iter()
         .map(|end| match end {
-            EdgeEnd::Pod(pod) => place(pod, known.models(pod), &mut added),
+            EdgeEnd::Pod(pod) => known
+                .running(pod)
+                .unwrap_or_else(|| place(pod, known.models(pod), &mut added)),
             _ => (Vec::new(), false),
         })
         .collect();
@@ -109,6 +111,21 @@ fn place(end: &PodEnd, models: Models, added: &mut Vec<Pod>) -> (Vec<PodName>, b
 }
 
 impl Known<'_> {
+    /// The pod itself, if it runs and has the address that was seen.
+    fn running(&self, end: &PodEnd) -> Option<(Vec<PodName>, bool)> {
+        let pod = self.pods.get(&(end.namespace.as_str(), end.name.as_str()))?;
+        let address = end.address.or_else(|| pod.addresses.first().copied())?;
+        if pod.finished || !pod.addresses.contains(&address) {
+            return None;
+        }
+        let name = PodName {
+            namespace: end.namespace.clone(),
+            name: end.name.clone(),
+            address,
+        };
+        Some((vec![name], false))
+    }
+
     fn models(&self, end: &PodEnd) -> Models {
         let itself = self.pods.get(&(end.namespace.as_str(), end.name.as_str()));
         if let Some(pod) = itself {

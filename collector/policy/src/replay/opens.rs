@@ -1,10 +1,10 @@
 //! Pairs that a change allows though nobody tried: by classes of ends that no policy tells
 //! apart, not by flows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::classes::{EndClass, PortRange, end_classes, port_ranges};
-use crate::edges::EdgeSet;
+use crate::classes::{End, EndClass, PortRange, ends, owners, port_ranges};
+use crate::edges::Edge;
 use crate::engine::{Connection, Endpoint, EndpointKind, RuleRef};
 use crate::facts::Protocol;
 use crate::inventory::Inventory;
@@ -68,7 +68,7 @@ struct Search<'a, 'e> {
 
 /// The pairs that policies of these keys, which changed, open.
 pub(super) fn opens(
-    edges: &EdgeSet,
+    allowed: &[Edge],
     inventory: &Inventory,
     before: &EdgeJudge<'_>,
     after: &EdgeJudge<'_>,
@@ -108,7 +108,7 @@ pub(super) fn opens(
     let mut search = Search {
         before,
         after,
-        tried: tried(edges, before, after),
+        tried: tried(allowed, after),
         ranges: port_ranges(&all, after.engine().all_pods(), &BTreeSet::new()),
         looked_at: 0,
         found: Opens::default(),
@@ -119,43 +119,47 @@ pub(super) fn opens(
     search.found
 }
 
-/// Classes that neither cluster tells apart further.
+/// Classes that neither cluster tells apart further; of each the first by id.
 fn both(inventory: &Inventory, before: &EdgeJudge<'_>, after: &EdgeJudge<'_>) -> Vec<(EndClass, EndClass)> {
     let addresses: BTreeSet<_> = [before, after]
         .iter()
         .flat_map(|judge| judge.snapshot().sample_addresses())
         .collect();
-    let named = |judge: &EdgeJudge<'_>| -> BTreeMap<String, EndClass> {
-        end_classes(judge.engine(), inventory, &addresses)
-            .into_iter()
-            .collect()
-    };
-    let mut old = named(before);
-    let mut seen = HashMap::new();
-    for (name, new) in named(after) {
-        let Some(old) = old.remove(&name) else {
+    let old = ends(before.engine(), &addresses);
+    let new = ends(after.engine(), &addresses);
+    let mut seen: HashMap<_, (&End<'_>, &End<'_>)> = HashMap::new();
+    for (id, new) in &new {
+        let Some(old) = old.get(id) else {
             continue;
         };
-        let key = (old.endpoint.class_key(), new.endpoint.class_key(), new.is_ipv6);
+        let is_relabeled = old.labels != new.labels;
+        let key = (
+            old.endpoint.class_key(),
+            new.endpoint.class_key(),
+            id.is_ipv6(),
+            is_relabeled,
+        );
         seen.entry(key).or_insert((old, new));
     }
-    let mut all: Vec<(EndClass, EndClass)> = seen.into_values().collect();
+    let owners = owners(inventory);
+    let class = |end: &End<'_>, judge: &EdgeJudge<'_>| end.class(&owners, judge.snapshot());
+    let mut all: Vec<(EndClass, EndClass)> = seen
+        .into_values()
+        .map(|(old, new)| (class(old, before), class(new, after)))
+        .collect();
     all.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
     all
 }
 
 /// The pairs of edges that are newly allowed.
-fn tried(edges: &EdgeSet, before: &EdgeJudge<'_>, after: &EdgeJudge<'_>) -> Tried {
-    let mut tried = Tried::new();
-    for edge in edges.edges() {
-        if before.verdict(edge).answer == Answer::Deny {
-            tried.extend(after.readings(edge).iter().map(|reading| {
-                let (client, server) = (reading.client.class_key(), reading.server.class_key());
-                (client, server, reading.protocol, reading.port)
-            }));
-        }
-    }
-    tried
+fn tried(allowed: &[Edge], after: &EdgeJudge<'_>) -> Tried {
+    let readings = allowed.iter().flat_map(|edge| after.readings(edge));
+    readings
+        .map(|reading| {
+            let (client, server) = (reading.client.class_key(), reading.server.class_key());
+            (client, server, reading.protocol, reading.port)
+        })
+        .collect()
 }
 
 impl Search<'_, '_> {

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::UsageInput;
-use crate::classes::end_classes;
+use crate::classes::ends;
 use crate::edges::{Edge, Tally};
 use crate::engine::{Endpoint, RuleRef};
 use crate::facts::{PROTOCOLS, Protocol};
-use crate::inventory::Inventory;
 use crate::judge::EdgeJudge;
 use crate::policy::{DIRECTIONS, Direction, Policy, PortMatch};
 use crate::profile::{NamedPorts, Profile};
@@ -72,14 +71,14 @@ struct Counted {
 
 /// All rules of all policies, by policy, direction and index.
 pub fn rule_usage(input: UsageInput<'_>) -> Vec<RuleUse> {
-    let (edges, inventory, profile) = (input.edges, input.inventory, input.profile);
+    let (edges, profile) = (input.edges, input.profile);
     let judge = input.judge();
     let mut counted: BTreeMap<RuleKey, Counted> = BTreeMap::new();
     for edge in edges.edges() {
         let names = [edges.at(edge.server), edges.at(edge.client)].map(ToString::to_string);
         count(&judge, edge, &names, &mut counted);
     }
-    let existing = existing(&judge, inventory);
+    let existing = existing(&judge);
     let shadowed = DIRECTIONS.map(|direction| judge.snapshot().shadowed(direction));
     let mut all = Vec::new();
     for policy in judge.engine().all_policies() {
@@ -191,7 +190,7 @@ struct Existing {
     ids: BTreeMap<crate::PolicyKey, u32>,
 }
 
-fn existing(judge: &EdgeJudge<'_>, inventory: &Inventory) -> Existing {
+fn existing(judge: &EdgeJudge<'_>) -> Existing {
     let snapshot = judge.snapshot();
     let addresses = snapshot.sample_addresses().into_iter().collect();
     let mut found = Existing {
@@ -201,8 +200,8 @@ fn existing(judge: &EdgeJudge<'_>, inventory: &Inventory) -> Existing {
     };
     let mut seen = BTreeSet::new();
     let mut pods = BTreeSet::new();
-    for (_, class) in end_classes(judge.engine(), inventory, &addresses) {
-        let end = class.endpoint;
+    for (_, end) in ends(judge.engine(), &addresses) {
+        let end = end.endpoint;
         if pods.insert(end.pod_number()) {
             for key in snapshot.policies_about(&end) {
                 if let Some(id) = found.ids.get(key) {
