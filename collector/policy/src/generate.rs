@@ -19,6 +19,8 @@ use crate::profile::Profile;
 use crate::verdict::Reason;
 
 mod blocks;
+mod cluster;
+mod cluster_yaml;
 mod dns;
 mod evidence;
 mod learn;
@@ -30,6 +32,8 @@ mod rules;
 mod units;
 mod yaml;
 
+pub use cluster::{GeneratedCluster, GeneratedClusterPolicy, cluster_policies, cluster_spec_hash};
+pub use cluster_yaml::{cluster_object, cluster_yaml};
 pub use names::{MANAGED_BY, SPEC_ANNOTATION, spec_hash};
 pub use yaml::{object, yaml};
 
@@ -262,6 +266,10 @@ pub enum GenerateError {
     /// There is nothing to learn from.
     #[error("no edge to learn from")]
     NoEdges,
+    /// A ClusterNetworkPolicy is of the Admin or the Baseline tier, and what denies needs
+    /// one priority after it.
+    #[error("the tier must be Admin or Baseline, the priority less than 1000")]
+    Rank,
     /// The policies would deny what they were learnt from: a fault of this program or of
     /// what it was told about the cluster.
     #[error("the policies would deny what was seen: {}", .0.join("; "))]

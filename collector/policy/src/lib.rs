@@ -1,4 +1,5 @@
-//! What the NetworkPolicies of a cluster say about a connection.
+//! What the NetworkPolicies of a cluster say about a connection, and what policies should
+//! say about the connections that were seen.
 //!
 //! In go facts and policies, out come verdicts:
 //!
@@ -12,6 +13,20 @@
 //! and port after translation: first the egress policies of the client, then the ingress
 //! policies of the server. The answer is allow, deny, or unknown with a reason; nothing
 //! is guessed. What the API leaves open is decided by a [`Profile`] of the CNI.
+//!
+//! In go edges (who called whom on which port, from recorded flows), a cluster and an
+//! inventory (workloads, Services, named networks), out come decisions:
+//!
+//! ```text
+//! EdgeSet, Inventory --.
+//! Cluster (versions) --+-> replay(Change) -----> Report -> exit_code, words
+//!                      +-> generate(Options) --> Generated -> yaml, object   (proved before it is given)
+//!                      '-> coverage, rule_usage -> unused, wide
+//! ```
+//!
+//! Each of these compiles its own engine; a pod that is gone is judged by others of its
+//! workload, and told as such. Times are in nanoseconds since 1970 and come from the
+//! caller, as do windows, sampling and who exported: reports name none of them.
 //!
 //! No I/O, no clock, no panics on what others wrote. The semantics, row by row, are in
 //! docs/policy-semantics.md; each row is a test of the name given there.

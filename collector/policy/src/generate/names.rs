@@ -28,10 +28,14 @@ pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
 
 /// `weir-<kind>-<name>`; if that is too long, its start with digits of its hash.
 pub(super) fn name(kind: &str, name: &str) -> String {
-    let whole = format!("weir-{kind}-{name}");
+    cut(&format!("weir-{kind}-{name}"))
+}
+
+/// A name, or its start with digits of its hash.
+pub(super) fn cut(whole: &str) -> String {
     match whole.len() > LONGEST {
-        true => with_hash(&whole, &whole),
-        false => whole,
+        true => with_hash(whole, whole),
+        false => whole.to_owned(),
     }
 }
 

@@ -46,17 +46,29 @@ pub(super) fn prove(
     lessons: &[Lesson],
     policies: &[GeneratedPolicy],
 ) -> Result<(), GenerateError> {
-    let cluster = Cluster {
-        policies: applied(input, policies),
-        ..input.cluster.clone()
-    };
     let mut used: Vec<&Edge> = lessons.iter().map(|lesson| &lesson.edge).collect();
     used.dedup();
-    let judge = EdgeJudge::new(input.edges, input.inventory, cluster, input.profile);
-    let before = EdgeJudge::new(input.edges, input.inventory, input.cluster.clone(), input.profile);
+    let after = applied(input, policies);
+    denied_by(input, &input.cluster.policies, &after, &mut used.into_iter())
+}
+
+/// An error that names the edges that policies deny and others before them did not.
+pub(super) fn denied_by(
+    input: &GenerateInput<'_>,
+    before: &[Policy],
+    after: &[Policy],
+    edges: &mut dyn Iterator<Item = &Edge>,
+) -> Result<(), GenerateError> {
+    let [before, after] = [before, after].map(|policies| {
+        let cluster = Cluster {
+            policies: policies.to_vec(),
+            ..input.cluster.clone()
+        };
+        EdgeJudge::new(input.edges, input.inventory, cluster, input.profile)
+    });
     let mut denied = BTreeSet::new();
-    for edge in used {
-        let is_denied = judge.verdict(edge).answer == Answer::Deny;
+    for edge in edges {
+        let is_denied = after.verdict(edge).answer == Answer::Deny;
         if is_denied && before.verdict(edge).answer != Answer::Deny {
             let (client, server) = (input.edges.at(edge.client), input.edges.at(edge.server));
             denied.insert(format!(

@@ -60,23 +60,18 @@ pub(super) struct Units<'a> {
     pods: HashMap<(&'a str, &'a str), &'a Pod>,
     owners: HashMap<(&'a str, &'a str), &'a WorkloadKey>,
     workloads: HashMap<&'a WorkloadKey, &'a Workload>,
-    /// By namespace: those on the pod network that are not finished.
-    running: BTreeMap<&'a str, Vec<&'a Pod>>,
+    /// By namespace, sorted by name.
+    by_namespace: BTreeMap<&'a str, Vec<&'a Pod>>,
     units: BTreeMap<UnitKey, Unit>,
 }
 
 impl<'a> Units<'a> {
     pub fn of(input: &GenerateInput<'a>) -> Self {
-        let mut running: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
-        for pod in input
-            .cluster
-            .pods
-            .iter()
-            .filter(|pod| !pod.finished && !pod.host_network)
-        {
-            running.entry(&pod.namespace).or_default().push(pod);
+        let mut by_namespace: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
+        for pod in &input.cluster.pods {
+            by_namespace.entry(&pod.namespace).or_default().push(pod);
         }
-        running
+        by_namespace
             .values_mut()
             .for_each(|pods| pods.sort_by(|one, other| one.name.cmp(&other.name)));
         let pods = input.cluster.pods.iter();
@@ -93,9 +88,19 @@ impl<'a> Units<'a> {
                 .iter()
                 .map(|workload| (&workload.key, workload))
                 .collect(),
-            running,
+            by_namespace,
             units: BTreeMap::new(),
         }
+    }
+
+    fn all_of(&self, namespace: &str) -> impl Iterator<Item = &'a Pod> {
+        self.by_namespace.get(namespace).into_iter().flatten().copied()
+    }
+
+    /// Those that policies can select: on the pod network, and not finished.
+    fn running(&self, namespace: &str) -> impl Iterator<Item = &'a Pod> {
+        self.all_of(namespace)
+            .filter(|pod| !pod.finished && !pod.host_network)
     }
 
     pub fn unit(&self, key: &UnitKey) -> Option<&Unit> {
@@ -165,8 +170,7 @@ impl<'a> Units<'a> {
     }
 
     fn own_pods(&self, workload: &Workload) -> Vec<&'a Pod> {
-        let running = self.running.get(workload.key.namespace.as_str());
-        let pods = running.into_iter().flatten().copied();
+        let pods = self.running(&workload.key.namespace);
         pods.filter(|pod| workload.pods.contains(&pod.name)).collect()
     }
 
@@ -213,13 +217,8 @@ impl<'a> Units<'a> {
     /// With labels of the template, as long as these leave fewer pods of others. Gives
     /// back who else is selected.
     fn narrowed(&self, workload: &Workload, mut selector: Labels) -> (Labels, BTreeSet<String>) {
-        let running = self.running.get(workload.key.namespace.as_str());
-        let pods: Vec<&Pod> = running.into_iter().flatten().copied().collect();
-        let own: Vec<&Pod> = pods
-            .iter()
-            .filter(|pod| workload.pods.contains(&pod.name))
-            .copied()
-            .collect();
+        let pods: Vec<&Pod> = self.running(&workload.key.namespace).collect();
+        let own = self.own_pods(workload);
         let has = |pod: &Pod, (key, value): (&String, &String)| pod.labels.get(key) == Some(value);
         let others = |selector: &Labels| -> Vec<&Pod> {
             let selected = pods
@@ -250,7 +249,7 @@ impl<'a> Units<'a> {
     /// The pods with these labels; at the level of pods none that have more: a key of
     /// theirs must be absent.
     fn of_labels(&self, namespace: &str, labels: &Labels) -> Unit {
-        let running = self.running.get(namespace).into_iter().flatten().copied();
+        let running = self.running(namespace);
         let has_all = |pod: &&Pod| {
             labels
                 .iter()
@@ -287,10 +286,8 @@ impl<'a> Units<'a> {
 
     /// Named after the workload of the first pod with these labels, or after that pod.
     fn named_by_labels(&self, namespace: &str, labels: &Labels) -> Unit {
-        let pods = self.pods.values().filter(|pod| pod.namespace == namespace);
-        let first = pods
-            .filter(|pod| stable_labels(&pod.labels) == *labels)
-            .min_by_key(|pod| &pod.name);
+        let mut pods = self.all_of(namespace);
+        let first = pods.find(|pod| stable_labels(&pod.labels) == *labels);
         let owner = first.and_then(|pod| self.owner(pod));
         let (kind, name) = match (owner, first) {
             (Some(owner), _) => (owner.kind.to_lowercase(), owner.name.clone()),

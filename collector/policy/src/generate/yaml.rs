@@ -122,7 +122,7 @@ fn port(port: &NetworkPort) -> Value {
     }
 }
 
-fn selector(selector: &Selector) -> Value {
+pub(super) fn selector(selector: &Selector) -> Value {
     let Selector::Requirements(all) = selector else {
         return json!({"matchExpressions": []});
     };
@@ -226,7 +226,7 @@ fn write_rule(text: &mut String, rule: &NetworkRule, direction: Direction, evide
 }
 
 /// `48210 flows, 2026-06-01 .. 2026-06-14, proven, payments`.
-fn in_words(evidence: &Evidence) -> String {
+pub(super) fn in_words(evidence: &Evidence) -> String {
     let mut words = Vec::new();
     if evidence.tally.edges > 0 {
         let flows = evidence.tally.flows;
@@ -260,7 +260,7 @@ fn date(nanoseconds: u64) -> String {
 }
 
 /// A value in one line.
-fn flow(value: &Value) -> String {
+pub(super) fn flow(value: &Value) -> String {
     match value {
         Value::Object(object) => {
             let mut text = String::from("{");

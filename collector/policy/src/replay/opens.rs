@@ -13,7 +13,7 @@ use crate::policy::{Direction, Policy, PolicyKey};
 use crate::verdict::{Answer, Verdict};
 
 /// How many pairs of classes and ports are looked at.
-pub const MOST_PAIRS: u64 = 2_000_000;
+pub const MOST_PAIRS: u64 = 1_000_000;
 /// How many are listed.
 const MOST_LISTED: usize = 1_000;
 

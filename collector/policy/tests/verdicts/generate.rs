@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_policy::edges::{Edge, EdgeSet};
-use weir_policy::generate::{GenerateInput, GenerateOptions, Generated, Level, generate, yaml};
+use weir_policy::generate::{
+    GenerateInput, GenerateOptions, Generated, GeneratedCluster, Level, cluster_policies, cluster_yaml,
+    generate, yaml,
+};
 use weir_policy::inventory::{Inventory, stable_labels};
-use weir_policy::{Cluster, Direction, Labels, Namespace, Pod, Policy, Profile, Reason, parse};
+use weir_policy::policy::Tier;
+use weir_policy::{Answer, Cluster, Direction, Labels, Namespace, Pod, Policy, Profile, Reason, parse};
 
 use crate::naive::{self, Call, End};
 use crate::random::Random;
@@ -124,6 +128,18 @@ impl Shop {
         .unwrap()
     }
 
+    fn cluster_policies(&self, edges: &EdgeSet, options: &GenerateOptions, tier: Tier) -> GeneratedCluster {
+        let input = GenerateInput {
+            edges,
+            cluster: &self.cluster,
+            inventory: &self.inventory,
+            profile: Profile::default(),
+            managed: &BTreeMap::new(),
+            options,
+        };
+        cluster_policies(&input, &generate(&input).unwrap(), tier, 10).unwrap()
+    }
+
     /// The cluster with these policies and no others.
     fn with(&self, generated: &Generated) -> Cluster {
         Cluster {
@@ -184,10 +200,10 @@ fn allowed(cluster: &Cluster, ports: &BTreeSet<(u8, u16)>) -> BTreeSet<Pair> {
             for (protocol, port) in ports {
                 let call = call(&of_pod(client), &of_pod(server), *protocol, *port);
                 let [egress, ingress] = naive::judge(cluster, &Profile::default(), &call);
-                if egress.reason == Reason::Rule {
+                if (egress.answer, egress.reason) == (Answer::Allow, Reason::Rule) {
                     found.insert((class(client), class(server), Direction::Egress, *protocol, *port));
                 }
-                if ingress.reason == Reason::Rule {
+                if (ingress.answer, ingress.reason) == (Answer::Allow, Reason::Rule) {
                     found.insert((class(server), class(client), Direction::Ingress, *protocol, *port));
                 }
             }
@@ -267,11 +283,7 @@ fn all_that_was_seen_passes_at_every_level() {
             for call in &shop.calls {
                 let opinions = naive::judge(&cluster, &Profile::default(), call);
                 let answer = naive::together(&opinions);
-                assert_eq!(
-                    answer,
-                    weir_policy::Answer::Allow,
-                    "{n} {level:?} {call:?} {opinions:?}"
-                );
+                assert_eq!(answer, Answer::Allow, "{n} {level:?} {call:?} {opinions:?}");
             }
         }
     }
@@ -410,5 +422,39 @@ fn each_edge_is_learnt_or_skipped_for_a_reason() {
         let skipped: u64 = report.skipped.values().map(|tally| tally.edges).sum();
         assert_eq!(report.learnt.edges + skipped, report.all.edges, "{n}");
         assert_eq!(report.all.edges, edges.edges().len() as u64, "{n}");
+    }
+}
+
+#[test]
+fn cluster_policies_let_pass_between_pods_what_network_policies_do() {
+    for (n, _, shop) in shops(28, 40) {
+        for (level, tier) in [(Level::Pods, Tier::Admin), (Level::Workload, Tier::Baseline)] {
+            let edges = shop.edges();
+            let network = shop.with(&shop.generate(&edges, &options(level)));
+            let generated = shop.cluster_policies(&edges, &options(level), tier);
+            let policies: Vec<Policy> = generated
+                .policies
+                .iter()
+                .map(|one| Policy::Cluster(one.policy.clone()))
+                .collect();
+            let cluster = Cluster {
+                policies: policies.clone(),
+                ..shop.cluster.clone()
+            };
+            assert_eq!(
+                allowed(&cluster, &all_ports()),
+                allowed(&network, &all_ports()),
+                "{n} {level:?}"
+            );
+            for call in &shop.calls {
+                let answer = naive::together(&naive::judge(&cluster, &Profile::default(), call));
+                assert_eq!(answer, Answer::Allow, "{n} {level:?} {call:?}");
+            }
+            for plain in [false, true] {
+                let text = cluster_yaml(&generated, &["made by a test".to_owned()], plain);
+                let read = parse::file(&text, "").unwrap_or_else(|error| panic!("{n} {error}\n{text}"));
+                assert_eq!(read.policies, policies, "{n}\n{text}");
+            }
+        }
     }
 }

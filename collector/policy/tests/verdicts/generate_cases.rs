@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use weir_policy::edges::{EdgeEnd, EdgeSet, Strength};
 use weir_policy::generate::{
-    GenerateError, GenerateInput, GenerateOptions, Generated, Internet, Level, Skipped, generate, spec_hash,
-    yaml,
+    GenerateError, GenerateInput, GenerateOptions, Generated, GeneratedCluster, Internet, Level, Skipped,
+    cluster_policies, cluster_yaml, generate, spec_hash, yaml,
 };
 use weir_policy::inventory::{Backend, Inventory, Service, ServicePort, SubnetLabel};
-use weir_policy::policy::{IpBlock, NetworkPeer, NetworkPolicy, NetworkRule, PortMatch};
+use weir_policy::policy::{IpBlock, NetworkPeer, NetworkPolicy, NetworkRule, PortMatch, Tier};
 use weir_policy::replay::{Change, CheckOptions, ClusterVersion, ReplayInput, exit_code, replay};
 use weir_policy::{Direction, Policy, PolicyKey, PolicyKind, Protocol, Reason};
 
@@ -887,4 +887,126 @@ fn a_policy_that_would_deny_what_was_seen_is_never_given() {
         panic!("{result:?}");
     };
     assert_eq!(edges, ["x/b -> x/deployment/a 80/tcp"]);
+}
+
+fn cluster_policies_of(
+    world: &World,
+    owners: &Inventory,
+    edges: &EdgeSet,
+    options: &GenerateOptions,
+    priority: u16,
+) -> Result<GeneratedCluster, GenerateError> {
+    let input = GenerateInput {
+        edges,
+        cluster: &world.cluster,
+        inventory: owners,
+        profile: world.profile,
+        managed: &BTreeMap::new(),
+        options,
+    };
+    cluster_policies(&input, &generate(&input)?, Tier::Admin, priority)
+}
+
+#[test]
+fn cluster_policies_accept_at_one_priority_and_deny_at_the_next() {
+    let world = World::new();
+    let owners = inventory(&world.cluster);
+    let seen = edges(
+        &world,
+        &owners,
+        &[("y/a", "x/a", "tcp/5050"), ("node:n2", "x/a", "tcp/5050")],
+    );
+    let generated = cluster_policies_of(&world, &owners, &seen, &options(), 7).unwrap();
+    let text = cluster_yaml(&generated, &[], true);
+    let hashes: Vec<&str> = text
+        .split("weir.dev/spec: ")
+        .skip(1)
+        .map(|rest| rest.split('}').next().unwrap())
+        .collect();
+    let expected = r#"apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata:
+  name: weir-x-deployment-a
+  labels: {app.kubernetes.io/managed-by: weir}
+  annotations: {weir.dev/spec: HASH0}
+spec:
+  tier: Admin
+  priority: 7
+  subject: {pods: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: x}}, podSelector: {matchLabels: {app: a}}}}
+  ingress:
+  - action: Accept
+    from:
+    - {pods: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: "y"}}, podSelector: {matchLabels: {app: a}}}}
+    protocols:
+    - {tcp: {destinationPort: {number: 5050}}}
+---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata:
+  name: weir-x-default-deny
+  labels: {app.kubernetes.io/managed-by: weir}
+  annotations: {weir.dev/spec: HASH1}
+spec:
+  tier: Admin
+  priority: 8
+  subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: x}}}
+  ingress:
+  - name: default-deny
+    action: Deny
+    from:
+    - {namespaces: {}}
+  egress:
+  - name: default-deny
+    action: Deny
+    to:
+    - {namespaces: {}}
+    - {networks: ["0.0.0.0/0", "::/0"]}
+"#;
+    assert_eq!(
+        text,
+        expected.replace("HASH0", hashes[0]).replace("HASH1", hashes[1])
+    );
+    let notes: Vec<&String> = generated.notes.iter().collect();
+    assert_eq!(
+        notes,
+        ["ingress from nodes and addresses outside is neither accepted nor denied"]
+    );
+    assert!(matches!(
+        cluster_policies_of(&world, &owners, &seen, &options(), 1000),
+        Err(GenerateError::Rank)
+    ));
+}
+
+#[test]
+fn networks_with_exceptions_and_long_lists_fit_the_limits_of_cluster_policies() {
+    let world = World::new();
+    let owners = inventory(&world.cluster);
+    let far: Vec<String> = (0..30).map(|n| format!("8.{n}.1.1")).collect();
+    let seen = outside(&world, &owners, &far);
+    let generated = cluster_policies_of(&world, &owners, &seen, &options(), 7).unwrap();
+    let text = cluster_yaml(&generated, &[], false);
+    let read = weir_policy::parse::file(&text, "").unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let mut world = World::new();
+    world.cluster.policies = read.policies;
+    for (to, is_open) in [
+        ("8.1.1.1", true),
+        ("203.0.113.9", true),
+        ("9.255.255.255", true),
+        ("10.9.9.9", false),
+        ("172.16.0.1", false),
+        ("172.32.0.1", true),
+        ("169.254.169.254", false),
+    ] {
+        assert_eq!(world.allows("x/a", to, "tcp/443"), is_open, "{to}");
+    }
+    let exact = GenerateOptions {
+        internet: Internet::Exact,
+        ..options()
+    };
+    let many: Vec<String> = (0..700).map(|n| format!("8.{}.{}.1", n / 250, n % 250)).collect();
+    let seen = outside(&world, &owners, &many);
+    world.cluster.policies.clear();
+    let generated = cluster_policies_of(&world, &owners, &seen, &exact, 7).unwrap();
+    let text = cluster_yaml(&generated, &[], true);
+    weir_policy::parse::file(&text, "").unwrap_or_else(|error| panic!("{error}"));
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use weir_policy::edges::{Edge, EdgeEnd, EdgeSet, EndId, PodEnd, Strength};
 use weir_policy::inventory::{Backend, Inventory, Service, ServicePort};
+use weir_policy::observed::SETTLE;
 use weir_policy::replay::{
     Change, CheckOptions, ClusterVersion, LabelChange, LabelTarget, ReplayInput, Report, exit_code, replay,
 };
@@ -587,7 +588,11 @@ fn an_edge_across_a_change_needs_both_versions() {
     };
     assert_eq!(at(JUNE - DAY, JUNE - 1).unchanged.edges, 1);
     assert_eq!(at(JUNE - DAY, JUNE + DAY).unknown[&Reason::Changed].edges, 1);
-    assert_eq!(at(JUNE + DAY, JUNE + DAY).newly_allowed.len(), 1);
+    assert_eq!(
+        at(JUNE + SETTLE - 1, JUNE + DAY).unknown[&Reason::Changed].edges,
+        1
+    );
+    assert_eq!(at(JUNE + SETTLE, JUNE + DAY).newly_allowed.len(), 1);
 }
 
 #[test]
