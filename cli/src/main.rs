@@ -26,6 +26,7 @@ mod node;
 mod output;
 mod plain;
 mod platform;
+mod policy;
 mod report;
 mod rollout;
 mod server;
@@ -128,6 +129,11 @@ enum Command {
     Matrix(matrix::MatrixArgs),
     /// Show sums over groups of flows, or how they are made (--explain)
     Query(flows::QueryArgs),
+    /// Say what NetworkPolicies do: who may reach whom, and what is odd about them
+    ///
+    /// Of a cluster, or of files that hold its objects (--objects); with policies that are not
+    /// applied yet (-f). Nothing is changed.
+    Policy(policy::PolicyArgs),
     /// Write all flow records that fit, however many
     Export(export::ExportArgs),
     /// List the fields of a flow record
@@ -184,6 +190,7 @@ fn main() -> ExitCode {
             Command::Watch(args) => watch::run(args).await,
             Command::Matrix(args) => matrix::run(args).await,
             Command::Query(args) => flows::query(args).await,
+            Command::Policy(args) => policy::run(args).await,
             Command::Export(args) => export::run(args).await,
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,
