@@ -536,6 +536,16 @@ fn weak_evidence_is_learnt_only_where_asked_for_and_never_for_ports_of_clients()
     assert_eq!(skipped[&Skipped::Ephemeral].edges, 1);
     assert_eq!(skipped[&Skipped::Unknown(Reason::Direction)].edges, 1);
     assert_eq!(learnt(true).0, [80, 81, 42_000]);
+    let with_weak = GenerateOptions {
+        weak: true,
+        ..options()
+    };
+    let generated = generated(&world, &owners, &set, &with_weak);
+    let text = yaml(&generated, &[], false);
+    assert!(
+        text.contains("30 flows, 2026-06-01 .. 2026-06-02, weak"),
+        "the weakest is told\n{text}"
+    );
 }
 
 #[test]
