@@ -137,6 +137,7 @@ impl Collector {
         let memory = (config.name_history, config.node_daemon);
         let mut names = Names::follow(config.names, memory, config.subnet_labels).await?;
         let flow_metrics = FlowMetrics::new(config.workers.get());
+        let is_open = config.flow_metrics.open;
         flow_metrics.follow(config.flow_metrics, names.cluster.as_ref(), &mut names.tasks);
         let keeper = Keeper::start(&config.http_server, names.cluster.take())?;
         let web = Server::new(web, config.http_server, keeper.as_ref());
@@ -169,12 +170,13 @@ impl Collector {
             Some(directory) => keep_templates(directory, &metrics, &ended)?,
             None => Templates::default(),
         };
+        let gate = Gate::of(addresses.http, names.reviews);
         let pages = Pages {
             metrics: Arc::clone(&metrics),
             health: names.health,
             flow_metrics,
+            scrapers: (!is_open).then(|| gate.clone()),
         };
-        let gate = Gate::of(addresses.http, names.reviews);
         let questions = reader.map(|reader| Arc::new(Embedded::new(reader)) as Arc<dyn Engine>);
         let api = Api::start(gate, questions, names.snapshots, Arc::clone(&metrics));
         let api = api.map_err(StartError::Spawn)?;

@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use weir_lab::{harness::Case, traffic::transfer, wait_until};
 
+use crate::questions::asking;
 use crate::records::pods;
-use crate::stage::{DEADLINE, Stage, manifests};
+use crate::stage::{DEADLINE, NAMESPACE, Stage, manifests};
 
 pub const CASES: &[Case<Stage>] = &[Case::new(
     "FlowMetrics count from the day that the cluster has them, and bad ones say where and what to do",
@@ -22,8 +23,9 @@ const EXACT: &str = "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metada
 
 fn flow_metrics_of_the_cluster(stage: &mut Stage) -> Result<()> {
     stage.clear()?;
+    let token = &may_scrape(stage)?;
     // The collector runs already, and knows no such resource.
-    ensure!(shown(stage)?.is_empty());
+    ensure!(shown(stage, token)?.is_empty());
     with_the_definition(stage, |stage| {
         stage.kube.apply(FLOW_MATRIX)?;
         let ready = |stage: &Stage, name: &str, status: &str, words: &[&str]| {
@@ -39,7 +41,7 @@ fn flow_metrics_of_the_cluster(stage: &mut Stage) -> Result<()> {
             "{object}"
         );
 
-        the_matrix_is_counted(stage)?;
+        the_matrix_is_counted(stage, token)?;
 
         let bad = metric(
             "bad",
@@ -62,7 +64,7 @@ fn flow_metrics_of_the_cluster(stage: &mut Stage) -> Result<()> {
         Ok(())
     })?;
     wait_until("the series to go with the definition", DEADLINE, || {
-        Ok(shown(stage)?.is_empty())
+        Ok(shown(stage, token)?.is_empty())
     })?;
     stage.http("127.0.0.1:8080", "/readyz")?;
     stage.clear()
@@ -108,7 +110,7 @@ fn metric(name: &str, namespace: &str, spec: &str) -> String {
 }
 
 /// Three connections by each format, with flags and without: as many in the matrix, at both ends.
-fn the_matrix_is_counted(stage: &mut Stage) -> Result<()> {
+fn the_matrix_is_counted(stage: &mut Stage, token: &str) -> Result<()> {
     let (client, web) = pods(stage)?;
     stage.kube.apply(EXACT)?;
     let formats = [
@@ -137,7 +139,7 @@ fn the_matrix_is_counted(stage: &mut Stage) -> Result<()> {
                     side(to, "web")
                 );
                 wait_until(&format!("{sample} of {protocol}"), DEADLINE, || {
-                    let shown = shown(stage)?;
+                    let shown = shown(stage, token)?;
                     ensure!(shown.contains(&sample), "{shown:#?}");
                     Ok(true)
                 })?;
@@ -149,8 +151,26 @@ fn the_matrix_is_counted(stage: &mut Stage) -> Result<()> {
 }
 
 /// The samples that the collector shows.
-fn shown(stage: &Stage) -> Result<Vec<String>> {
-    let text = stage.http("127.0.0.1:8080", "/flow-metrics")?;
+/// The token of somebody who may read what is counted, and nothing else. Others may not.
+fn may_scrape(stage: &Stage) -> Result<String> {
+    let token = asking::account(stage, "scraper", None)?;
+    let page = |token: &str| stage.http_with(token, "127.0.0.1:8080", "/flow-metrics");
+    for (token, status) in [("", "401"), (&token, "403")] {
+        let refused = page(token).err().context("the page is open")?;
+        ensure!(format!("{refused:#}").contains(status), "{refused:#}");
+    }
+    stage.kube.apply(&format!(
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {{name: scraper}}, \
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: weir-flow-metrics-reader}}, \
+         subjects: [{{kind: ServiceAccount, name: scraper, namespace: {NAMESPACE}}}]}}"
+    ))?;
+    // A no is believed for 10 seconds.
+    wait_until("the token to be taken", DEADLINE, || page(&token).map(|_| true))?;
+    Ok(token)
+}
+
+fn shown(stage: &Stage, token: &str) -> Result<Vec<String>> {
+    let text = stage.http_with(token, "127.0.0.1:8080", "/flow-metrics")?;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
 }
