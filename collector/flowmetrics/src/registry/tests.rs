@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::exposition::Exposition;
 use crate::test_record::{Owned, TestRecord};
-use crate::{ConnectionStart, read_yaml};
+use crate::{ConnectionStart, ProblemKind, read_yaml};
 
 mod absorb;
 mod properties;
