@@ -11,6 +11,9 @@ use crate::resource::{FlowMetric, FlowMetricSpec, MetricType};
 use crate::source::{Derived, Source, SourceKind};
 use crate::status::{Applied, MetricChange};
 
+use exposed::names_of;
+pub use exposed::{exposed_names, prometheus_name};
+
 /// What stands before every name.
 pub const PREFIX: &str = "netobserv_";
 /// So many lists can be flattened together: their items are multiplied.
@@ -132,35 +135,6 @@ impl Definition {
             Kind::Histogram(_) => MetricType::Histogram,
         };
         names_of(&self.name, kind)
-    }
-}
-
-/// Name in Prometheus of what a resource counts, whether it is good or not.
-pub fn prometheus_name(metric: &FlowMetric) -> String {
-    let given = &metric.spec.metric_name;
-    if !given.is_empty() {
-        return format!("{PREFIX}{given}");
-    }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_');
-    let of_object = metric.metadata.name.chars();
-    let name = of_object.map(|c| if allowed(c) { c } else { '_' });
-    format!("{PREFIX}{}", name.collect::<String>())
-}
-
-/// Names of its samples and of its family in both formats: no other metric may have one.
-pub fn exposed_names(metric: &FlowMetric) -> Vec<String> {
-    names_of(&prometheus_name(metric), metric.spec.metric_type)
-}
-
-fn names_of(name: &str, kind: MetricType) -> Vec<String> {
-    let with = |name: &str, suffixes: &[&str]| {
-        let suffixed = suffixes.iter().map(|suffix| format!("{name}{suffix}"));
-        suffixed.collect::<Vec<_>>()
-    };
-    match (kind, name.strip_suffix("_total")) {
-        (MetricType::Counter, Some(family)) => with(family, &["", "_total", "_created"]),
-        (MetricType::Histogram, _) => with(name, &["", "_bucket", "_count", "_sum", "_created"]),
-        _ => with(name, &[""]),
     }
 }
 
@@ -401,6 +375,7 @@ impl Checker<'_> {
     }
 }
 
+mod exposed;
 mod filters;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::admission::Admission;
 use crate::definition::{Definition, Kind, exposed_names};
 use crate::direction::is_primary;
-use crate::filter::{Filter, Reading};
+use crate::filter::Filter;
 use crate::metric::{Count, Metric};
 use crate::pair_cache::PairCache;
 use crate::problem::Problem;
@@ -14,7 +14,6 @@ use crate::resource::{FlowMetric, FlowMetricSpec};
 use crate::scratch::Scratch;
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory, SharedFilter, SharedValue};
-use crate::source::Source;
 use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
 
 /// Bounds of a registry.
@@ -338,66 +337,6 @@ impl Registry {
             }
         }
     }
-
-    fn share_filter(&mut self, filter: Filter) -> usize {
-        let same = |shared: &SharedFilter| shared.users > 0 && shared.filter == filter;
-        if let Some(at) = self.filters.iter().position(same) {
-            self.filters[at].users += 1;
-            return at;
-        }
-        let shared = SharedFilter {
-            directions: filter.direction_mask(),
-            needed: filter.needed_column(),
-            filter,
-            users: 1,
-            generation: 0,
-            passes: false,
-        };
-        place(&mut self.filters, shared, |shared| shared.users == 0)
-    }
-
-    fn share_labels(&mut self, definition: &Definition) -> usize {
-        let fields = definition.labels.iter().map(|label| match label.reading {
-            Reading::Record(source) => Some(source),
-            Reading::Part { .. } => None,
-        });
-        let sources = if definition.flatten.is_empty() {
-            fields.collect()
-        } else {
-            None
-        };
-        let same = |group: &LabelGroup| group.users > 0 && sources.is_some() && group.sources == sources;
-        if let Some(at) = self.groups.iter().position(same) {
-            self.groups[at].users += 1;
-            return at;
-        }
-        let of_flow = sources.iter().flatten().enumerate();
-        let own = of_flow.filter(|(_, source): &(_, &Source)| !source.follows_from_identities());
-        let group = LabelGroup {
-            own: own.map(|(at, _)| at).collect(),
-            sources,
-            table: LabelTable::default(),
-            users: 1,
-            generation: 0,
-            hash: 0,
-            slot: None,
-        };
-        place(&mut self.groups, group, |group| group.users == 0)
-    }
-}
-
-/// Puts it where a free one was, or at the end.
-fn place<T>(list: &mut Vec<T>, item: T, is_free: impl Fn(&T) -> bool) -> usize {
-    match list.iter().position(is_free) {
-        Some(at) => {
-            list[at] = item;
-            at
-        }
-        None => {
-            list.push(item);
-            list.len() - 1
-        }
-    }
 }
 
 /// What of a resource says what is counted.
@@ -409,5 +348,6 @@ fn counted(spec: &FlowMetricSpec) -> FlowMetricSpec {
     }
 }
 
+mod sharing;
 #[cfg(test)]
 mod tests;

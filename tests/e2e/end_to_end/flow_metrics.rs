@@ -43,13 +43,10 @@ fn flow_metrics_of_the_cluster(stage: &mut Stage) -> Result<()> {
 
         the_matrix_is_counted(stage, token)?;
 
-        let bad = metric(
-            "bad",
-            "netobserv",
-            "{type: Counter, filters: [{field: Flags, value: '(', matchType: MatchRegex}]}",
-        );
+        what_can_never_count_is_not_taken(stage)?;
+        let bad = metric("bad", "netobserv", "{type: Counter, labels: [Nobody]}");
         stage.kube.apply(&bad)?;
-        ready(stage, "bad", "False", &["Failure", "spec.filters[0].value"])?;
+        ready(stage, "bad", "False", &["Failure", "spec.labels[0]"])?;
         let table = stage.kube.kubectl(&["get", "flowmetrics", "-n", "netobserv"])?;
         ensure!(table.contains("Failure") && table.contains("careful"), "{table}");
         stage.kube.apply(&metric(
@@ -107,6 +104,49 @@ fn metric(name: &str, namespace: &str, spec: &str) -> String {
     format!(
         "{{apiVersion: flows.netobserv.io/v1alpha1, kind: FlowMetric, metadata: {{name: {name}, namespace: {namespace}}}, spec: {spec}}}"
     )
+}
+
+/// The API server refuses it, with the field and what to do.
+fn what_can_never_count_is_not_taken(stage: &Stage) -> Result<()> {
+    let filter = "{type: Counter, filters: [{field: Flags, value: '(', matchType: MatchRegex}]}";
+    for (spec, field, remedy) in [
+        (filter, "spec.filters[0]", "needs a backslash"),
+        (
+            "{type: Counter, labels: [Proto], remap: {Bytes: b}}",
+            "spec.remap",
+            "one of labels",
+        ),
+        (
+            "{type: Histogram, labels: [Proto], remap: {Proto: le}}",
+            "spec.remap",
+            "another name",
+        ),
+        (
+            "{type: Counter, labels: [Proto], remap: {Proto: __x}}",
+            "spec.remap",
+            "another name",
+        ),
+        (
+            "{type: Histogram, buckets: ['1', '.5']}",
+            "spec.buckets",
+            "ascending order",
+        ),
+        ("{type: Counter, divider: '0.0'}", "spec.divider", "leave it out"),
+        ("{type: Counter, divider: '-1'}", "spec.divider", "a Gauge"),
+    ] {
+        let refused = stage.kube.apply(&metric("refused", "netobserv", spec));
+        let refused = refused.err().with_context(|| format!("{spec} is taken"))?;
+        let text = format!("{refused:#}");
+        ensure!(text.contains(field) && text.contains(remedy), "{spec}: {text}");
+    }
+    for spec in [
+        "{type: Counter, filters: [{field: Flags, value: '(', matchType: Equal}]}",
+        "{type: Gauge, divider: '-1e3'}",
+        "{type: Histogram, buckets: ['.5', '1e3', '+Inf'], labels: [Proto], remap: {Proto: proto}}",
+    ] {
+        stage.kube.apply(&metric("taken", "netobserv", spec))?;
+    }
+    Ok(())
 }
 
 /// Three connections by each format, with flags and without: as many in the matrix, at both ends.
