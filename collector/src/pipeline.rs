@@ -44,7 +44,8 @@ use crate::flow_metrics::FlowMetrics;
 use crate::health::Health;
 use crate::http::{self, Keeper, Pages, Server};
 use crate::metrics::Metrics;
-use crate::names::subnet_labels::{self, LabelFile};
+use crate::names::flow_collector;
+use crate::names::subnet_labels::{self, LabelFile, LabelSources};
 use crate::names::{NameSource, kubernetes, ovsdb};
 use crate::outlet::Outlet;
 use crate::queue::{self, Inbox};
@@ -456,11 +457,14 @@ impl Names {
                 tasks.spawn(ovsdb::follow(sources, history, names, health));
             }
         }
-        let (sender, labels) = watch::channel(Arc::default());
+        let (sources, labels) = LabelSources::new();
+        if let Some(client) = &cluster {
+            tasks.spawn(flow_collector::follow(client.clone(), sources.clone()));
+        }
         if let Some(path) = label_file {
             let (file, read) = LabelFile::open(path);
-            sender.send_replace(read);
-            tasks.spawn(subnet_labels::follow(file, sender));
+            sources.set_file(read);
+            tasks.spawn(subnet_labels::follow(file, sources));
         }
         Ok(Self {
             health,

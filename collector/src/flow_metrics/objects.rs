@@ -360,7 +360,7 @@ impl Objects {
 }
 
 /// Whether there is no such resource.
-fn is_missing(error: &watcher::Error) -> bool {
+pub fn is_missing(error: &watcher::Error) -> bool {
     let code = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))

@@ -1,7 +1,7 @@
 //! FlowMetrics of the cluster: from `kubectl apply` to series, and to what is said of bad ones.
 
 use anyhow::{Context, Result, ensure};
-use weir_lab::{harness::Case, traffic::transfer, wait_until};
+use weir_lab::{Pod, harness::Case, traffic::transfer, wait_until};
 
 use crate::questions::asking;
 use crate::records::pods;
@@ -16,6 +16,13 @@ pub const CASES: &[Case<Stage>] = &[Case::new(
 const FLOW_MATRIX: &str = include_str!("../../../collector/flowmetrics/src/registry/tests/flow-matrix.yaml");
 
 const DEFINITION: &str = "flowmetrics.flows.netobserv.io";
+
+/// NetObserv's other resource, as far as anything of it is read here.
+const FLOW_COLLECTORS: &str = "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, \
+    metadata: {name: flowcollectors.flows.netobserv.io}, spec: {group: flows.netobserv.io, scope: Cluster, \
+    names: {kind: FlowCollector, listKind: FlowCollectorList, plural: flowcollectors, singular: flowcollector}, \
+    versions: [{name: v1beta2, served: true, storage: true, schema: {openAPIV3Schema: \
+    {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}";
 
 /// Flows that are reported at once, every packet.
 const EXACT: &str = "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: exact}, spec: {\
@@ -72,13 +79,17 @@ pub fn with_the_definition(stage: &mut Stage, work: impl FnOnce(&mut Stage) -> R
     let file = manifests().join("components/flow-metrics/flowmetrics.yaml");
     let file = file.to_str().context("a path of text")?;
     stage.kube.kubectl(&["apply", "-f", file])?;
-    let definition = format!("crd/{DEFINITION}");
-    stage.kube.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        &definition,
-        "--timeout=30s",
-    ])?;
+    stage.kube.apply(FLOW_COLLECTORS)?;
+    for definition in [DEFINITION, "flowcollectors.flows.netobserv.io"] {
+        let definition = format!("crd/{definition}");
+        let wait = [
+            "wait",
+            "--for=condition=Established",
+            &definition,
+            "--timeout=30s",
+        ];
+        stage.kube.kubectl(&wait)?;
+    }
     stage
         .kube
         .apply("{apiVersion: v1, kind: Namespace, metadata: {name: netobserv}}")?;
@@ -86,13 +97,17 @@ pub fn with_the_definition(stage: &mut Stage, work: impl FnOnce(&mut Stage) -> R
         .kube
         .apply(&metric("elsewhere", "default", "{type: Counter}"))?;
     let outcome = work(stage);
-    stage
-        .kube
-        .kubectl(&["delete", "crd", DEFINITION, "--timeout=30s"])?;
+    stage.kube.kubectl(&[
+        "delete",
+        "crd",
+        DEFINITION,
+        "flowcollectors.flows.netobserv.io",
+        "--timeout=30s",
+    ])?;
     outcome
 }
 
-/// One that is good, until it is ready.
+/// One that is good, until it is ready. The collector watches what there is of both kinds.
 pub fn define_one(stage: &mut Stage) -> Result<()> {
     stage.kube.apply(&metric("one", "netobserv", "{type: Counter}"))?;
     stage
@@ -185,9 +200,30 @@ fn the_matrix_is_counted(stage: &mut Stage, token: &str) -> Result<()> {
                 })?;
             }
             Ok(())
-        });
+        })
+        .and_then(|()| networks_have_the_names_of_the_flow_collector(stage, (&client, &web), token));
     stage.kube.kubectl(&["delete", "exportprofile", "exact"])?;
     outcome
+}
+
+/// As in NetObserv's article: what is external gets a name, and the matrix shows it.
+fn networks_have_the_names_of_the_flow_collector(
+    stage: &Stage,
+    (client, web): (&Pod, &Pod),
+    token: &str,
+) -> Result<()> {
+    stage.kube.apply(
+        "{apiVersion: flows.netobserv.io/v1beta2, kind: FlowCollector, metadata: {name: cluster}, spec: {processor: \
+         {subnetLabels: {customLabels: [{name: named, cidrs: ['0.0.0.0/0']}]}}}}",
+    )?;
+    wait_until("the label of the network", DEADLINE, || {
+        transfer(client, web, 8080, 20_000)?;
+        let shown = shown(stage, token)?;
+        let has_name = |sample: &String| {
+            sample.starts_with("netobserv_workload_syn_out{") && sample.contains("to_subnet_label=\"named\"")
+        };
+        Ok(shown.iter().any(has_name))
+    })
 }
 
 /// The samples that the collector shows.
