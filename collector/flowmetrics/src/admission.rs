@@ -5,6 +5,7 @@
 //! It is asked where a registry has no series of a label set, which is seldom: of a known one
 //! once between two times that a registry is absorbed, of an unknown one each time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
@@ -18,6 +19,35 @@ struct Admitted {
     /// Hashes of their values. Should two have the same, they need one place and stay two series.
     hashes: HashTable<u64>,
     max_series: usize,
+    all: Places,
+}
+
+/// Places for the series of all metrics of a registry.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    taken: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Places {
+    pub fn new(max: usize) -> Self {
+        Self {
+            taken: Arc::default(),
+            max,
+        }
+    }
+
+    fn take(&self) -> bool {
+        let more = |taken: usize| (taken < self.max).then(|| taken + 1);
+        let taken = self
+            .taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok()
+    }
+
+    fn give_back(&self, places: usize) {
+        self.taken.fetch_sub(places, Ordering::Relaxed);
+    }
 }
 
 impl Admitted {
@@ -26,12 +56,19 @@ impl Admitted {
     }
 }
 
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.all.give_back(self.hashes.len());
+    }
+}
+
 impl Admission {
-    /// None yet.
-    pub fn new(max_series: usize) -> Self {
+    /// None yet; so many at most, and as long as there are places.
+    pub fn new(max_series: usize, all: Places) -> Self {
         Self(Arc::new(Mutex::new(Admitted {
             hashes: HashTable::new(),
             max_series,
+            all,
         })))
     }
 
@@ -43,28 +80,37 @@ impl Admission {
     pub fn admits(&self, hash: u64) -> bool {
         let mut admitted = self.lock();
         let known = admitted.hashes.find(hash, |known| *known == hash).is_some();
-        let room = admitted.hashes.len() < admitted.max_series;
-        if !known && room {
+        if known {
+            return true;
+        }
+        let room = admitted.hashes.len() < admitted.max_series && admitted.all.take();
+        if room {
             admitted.insert(hash);
         }
-        known || room
+        room
     }
 
     /// Its series ended.
     pub fn end(&self, hash: u64) {
-        if let Ok(known) = self.lock().hashes.find_entry(hash, |known| *known == hash) {
+        let mut admitted = self.lock();
+        if let Ok(known) = admitted.hashes.find_entry(hash, |known| *known == hash) {
             known.remove();
+            admitted.all.give_back(1);
         }
     }
 
-    /// These alone are known from now on.
+    /// Of those that are admitted these alone are known from now on.
     pub fn reset(&self, known: impl Iterator<Item = u64>) {
-        let mut fresh = Admitted {
-            hashes: HashTable::new(),
-            max_series: 0,
-        };
-        known.for_each(|hash| fresh.insert(hash));
-        self.lock().hashes = fresh.hashes;
+        let mut hashes = HashTable::new();
+        for hash in known {
+            if hashes.find(hash, |other| *other == hash).is_none() {
+                hashes.insert_unique(hash, hash, |hash| *hash);
+            }
+        }
+        let mut admitted = self.lock();
+        hashes.retain(|hash| admitted.hashes.find(*hash, |other| other == hash).is_some());
+        admitted.all.give_back(admitted.hashes.len() - hashes.len());
+        admitted.hashes = hashes;
     }
 
     pub fn max_series(&self) -> usize {

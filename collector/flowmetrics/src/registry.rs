@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Places};
 use crate::definition::{Definition, Kind, exposed_names};
 use crate::direction::is_primary;
 use crate::filter::Filter;
@@ -21,15 +21,18 @@ use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
 pub struct Limits {
     /// Series of one metric, unless its annotation [`crate::MAX_SERIES`] says otherwise.
     pub max_series: usize,
+    /// Series of all metrics, whatever their annotations say.
+    pub max_all: usize,
     /// A series ends when nothing was counted in it for longer than this, in ms.
     pub expiry_ms: u64,
 }
 
 impl Default for Limits {
-    /// 100,000 series a metric; 10 minutes, so that a scraper misses nothing that ends.
+    /// 100,000 series a metric, a million of all; 10 minutes, so that a scraper misses nothing that ends.
     fn default() -> Self {
         Self {
             max_series: 100_000,
+            max_all: 1_000_000,
             expiry_ms: 600_000,
         }
     }
@@ -39,6 +42,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Registry {
     limits: Limits,
+    places: Places,
     pub(crate) scratch: Scratch,
     pairs: PairCache,
     pub(crate) filters: Vec<SharedFilter>,
@@ -87,6 +91,7 @@ impl Registry {
     fn with_scratch(limits: Limits, scratch: Scratch) -> Self {
         Self {
             limits,
+            places: Places::new(limits.max_all),
             scratch,
             pairs: PairCache::default(),
             filters: Vec::new(),
@@ -128,7 +133,12 @@ impl Registry {
             applied.change = MetricChange::Reset;
         }
         let max_series = definition.max_series.unwrap_or(self.limits.max_series);
-        self.add(object, Arc::new(counted), definition, Admission::new(max_series));
+        self.add(
+            object,
+            Arc::new(counted),
+            definition,
+            Admission::new(max_series, self.places.clone()),
+        );
         self.plan();
         applied
     }

@@ -97,9 +97,9 @@ proptest! {
     /// many counts were refused, does not depend on who counted what and was absorbed when.
     #[test]
     fn what_replicas_count_apart_is_together_what_one_registry_counts_also_at_the_bound(
-        steps in steps(), max_series in 1..12usize, expiry_ms in 5..40u64,
+        steps in steps(), max_series in 1..12usize, max_all in 1..50usize, expiry_ms in 5..40u64,
     ) {
-        let limits = Limits { max_series, expiry_ms };
+        let limits = Limits { max_series, max_all, expiry_ms };
         let [alone, together] = alone_and_together(&steps, limits);
         prop_assert_eq!(shown(&together), shown(&alone));
         let stats = |registry: &Registry| {
@@ -197,4 +197,38 @@ fn the_room_that_a_flood_took_is_given_back_after_a_quiet_round() {
     together.absorb(&mut replica);
     assert!(replica.room() <= 4_000, "{}", replica.room());
     assert_eq!(values(&together, "netobserv_m").len(), 20_000);
+}
+
+#[test]
+fn series_of_all_metrics_have_places_in_common_and_give_them_back() {
+    let mut registry = Registry::new(Limits {
+        max_all: 3,
+        expiry_ms: 10,
+        ..Limits::default()
+    });
+    for name in ["a_total", "b_total"] {
+        registry
+            .apply(&metric(name, "{type: Counter, labels: [ns]}"))
+            .unwrap();
+    }
+    let mut replica = registry.replica();
+    let count = |registry: &mut Registry, replica: &mut Registry, ns: &str, now_ms: u64| {
+        replica.observe(&flow(ns, ""), now_ms);
+        registry.absorb(replica);
+        registry
+            .stats()
+            .map(|metric| (metric.series, metric.refused))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(count(&mut registry, &mut replica, "x", 1), [(1, 0), (1, 0)]);
+    assert_eq!(count(&mut registry, &mut replica, "y", 2), [(2, 0), (1, 1)]);
+    // What has a series goes on; what ends makes room, and so does a metric that goes.
+    assert_eq!(count(&mut registry, &mut replica, "x", 12), [(2, 0), (1, 1)]);
+    registry.expire(13);
+    assert_eq!(count(&mut registry, &mut replica, "z", 14), [(2, 0), (1, 2)]);
+    registry.remove(&ObjectName::of(&metric("a_total", "{type: Counter}")));
+    replica = registry.replica();
+    assert_eq!(count(&mut registry, &mut replica, "y", 15), [(2, 2)]);
+    assert_eq!(count(&mut registry, &mut replica, "z", 15), [(3, 2)]);
+    assert_eq!(count(&mut registry, &mut replica, "more", 15), [(3, 3)]);
 }
