@@ -25,6 +25,7 @@ mod node;
 mod output;
 mod plain;
 mod platform;
+mod policy;
 mod report;
 mod rollout;
 mod server;
@@ -122,6 +123,11 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Show sums over groups of flows, or how they are made (--explain)
     Query(flows::QueryArgs),
+    /// Say what NetworkPolicies do: who may reach whom, and what is odd about them
+    ///
+    /// Of a cluster, or of files that hold its objects (--objects); with policies that are not
+    /// applied yet (-f). Nothing is changed.
+    Policy(policy::PolicyArgs),
     /// Write all flow records that fit, however many
     Export(export::ExportArgs),
     /// List the fields of a flow record
@@ -177,6 +183,7 @@ fn main() -> ExitCode {
             Command::Top(args) => flows::top(args).await,
             Command::Watch(args) => watch::run(args).await,
             Command::Query(args) => flows::query(args).await,
+            Command::Policy(args) => policy::run(args).await,
             Command::Export(args) => export::run(args).await,
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,

@@ -5,6 +5,8 @@
 
 #[path = "command/fixture.rs"]
 mod fixture;
+#[path = "command/policy.rs"]
+mod policy;
 #[path = "command/selection.rs"]
 mod selection;
 

@@ -7,9 +7,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use ipnet::{IpNet, Ipv4Net};
+use weir_policy::edges::{Edge, EdgeEnd, EdgeSet, PodEnd, Strength};
+use weir_policy::inventory::Inventory;
 use weir_policy::policy::{
     Direction, IpBlock, NetworkPeer, NetworkPolicy, NetworkPort, NetworkRule, PortMatch,
 };
+use weir_policy::replay::{Change, ClusterVersion, ReplayInput, replay};
 use weir_policy::selector::{Operator, Requirement};
 use weir_policy::{
     Cluster, Connection, Endpoint, Engine, Labels, Memo, Namespace, Node, Pod, Policy, Profile, Protocol,
@@ -161,6 +164,7 @@ fn main() {
     );
     changes(&mut engine, &mut random);
     flows(&engine, &mut random);
+    replays(&mut random);
 }
 
 fn milliseconds(time: Duration) -> f64 {
@@ -330,5 +334,74 @@ fn flows(engine: &Engine, random: &mut Random) {
         }
         let took = nanoseconds(start.elapsed(), flows.len());
         println!("sorted batches, {distinct:>9} distinct: {plain:7.1} ns a flow, remembered {took:7.1}");
+    }
+}
+
+/// Edges of so many distinct ends and ports.
+const EDGES: usize = 1_000_000;
+
+fn pod_end(n: usize) -> EdgeEnd {
+    EdgeEnd::Pod(PodEnd {
+        namespace: format!("ns-{}", n % NAMESPACES),
+        name: format!("pod-{n}"),
+        address: Some(address(n)),
+        node: format!("node-{}", n % NODES),
+        workload: None,
+    })
+}
+
+fn edges(random: &mut Random) -> EdgeSet {
+    let mut set = EdgeSet::default();
+    let pods: Vec<_> = (0..PODS).map(|n| set.end(pod_end(n))).collect();
+    while set.edges().len() < EDGES {
+        let client = random.below(PODS);
+        let server = match random.below(2) {
+            0 => random.below(PODS),
+            _ => client % NAMESPACES + random.below(PODS / NAMESPACES) * NAMESPACES,
+        };
+        set.push(Edge {
+            client: pods[client],
+            server: pods[server],
+            protocol: 6,
+            port: 1_000 + random.below(400) as u16,
+            flows: 1,
+            bytes: 1_000,
+            first: 0,
+            last: 1,
+            strength: Strength::Proven,
+            answered: true,
+        });
+    }
+    set
+}
+
+fn replays(random: &mut Random) {
+    let edges = edges(random);
+    let inventory = Inventory::default();
+    let mut other = Random(7);
+    for changed in [1, 20] {
+        let change = Change {
+            policies: (0..changed).map(|n| policy(n, &mut other)).collect(),
+            ..Change::default()
+        };
+        let before = vec![ClusterVersion {
+            since: 0,
+            cluster: cluster(&mut Random(1)),
+        }];
+        let start = Instant::now();
+        let report = replay(ReplayInput {
+            edges: &edges,
+            inventory: &inventory,
+            before,
+            change: &change,
+            profile: Profile::default(),
+        });
+        println!(
+            "replay of {EDGES} edges, {changed:>2} policies changed     {:7.1} ms: {} newly denied, {} newly allowed, {} pairs opened",
+            milliseconds(start.elapsed()),
+            report.newly_denied.len(),
+            report.newly_allowed.len(),
+            report.opens.pairs
+        );
     }
 }

@@ -17,6 +17,7 @@ use crate::profile::Profile;
 mod endpoints;
 mod evaluate;
 mod explain;
+mod inspect;
 mod lowering;
 mod memo;
 mod namespaces_and_nodes;
@@ -25,11 +26,13 @@ mod policies;
 mod ports;
 mod question;
 mod sets;
+mod shadows;
 mod snapshot;
 mod tables;
 
 pub use evaluate::Connection;
 pub use explain::{Explanation, MatchingRule, SideExplanation};
+pub use inspect::{Miss, NearestRule};
 pub use memo::Memo;
 pub use snapshot::{Endpoint, EndpointKind, RuleRef, Snapshot};
 
@@ -55,7 +58,7 @@ pub struct Cluster {
 }
 
 /// Keys and names that some selector or rule asks for; everything else is cut off.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct InUse {
     pod_keys: BTreeSet<String>,
     node_keys: BTreeSet<String>,
@@ -63,7 +66,7 @@ struct InUse {
 }
 
 /// Rules that match addresses or everybody.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct WideRules {
     everyone: BTreeSet<u32>,
     /// By the number of the network.
@@ -71,7 +74,7 @@ struct WideRules {
 }
 
 /// Takes facts and policies, gives snapshots.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Engine {
     snapshot: Arc<Snapshot>,
     in_use: InUse,

@@ -16,7 +16,7 @@ use crate::profile::NamedPorts;
 use crate::selector::Labels;
 
 /// A pod and its numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PodEntry {
     pub(super) pod: Pod,
     id: u32,
@@ -34,7 +34,7 @@ impl PodEntry {
 }
 
 /// A node and its numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct NodeEntry {
     pub(super) node: Node,
     /// By address: its group and class.

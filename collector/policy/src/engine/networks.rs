@@ -40,6 +40,19 @@ impl Intervals {
             .unwrap_or(NO_NETWORK)
     }
 
+    /// The classes from the first address to the last, sorted.
+    fn between(&self, first: u128, last: u128) -> Vec<u32> {
+        let after = self.starts.partition_point(|start| *start <= first);
+        let more = self.starts.iter().zip(&self.classes).skip(after);
+        let more = more
+            .take_while(|(start, _)| **start <= last)
+            .map(|(_, class)| *class);
+        let mut classes: Vec<u32> = std::iter::once(self.class(first)).chain(more).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        classes
+    }
+
     /// From here on it is this class.
     fn push(&mut self, start: u128, class: u32) {
         if self.starts.last() == Some(&start) {
@@ -99,6 +112,34 @@ impl Networks {
             IpAddr::V4(v4) => self.v4.class(u32::from(v4).into()),
             IpAddr::V6(v6) => self.v6.class(v6.into()),
         }
+    }
+
+    /// All classes that addresses of a network have.
+    pub(crate) fn classes_within(&self, network: IpNet) -> Vec<u32> {
+        let family = match network {
+            IpNet::V4(_) => &self.v4,
+            IpNet::V6(_) => &self.v6,
+        };
+        family.between(number(network.network()), number(network.broadcast()))
+    }
+
+    /// Where each interval starts, and where all addresses do.
+    pub(crate) fn starts(&self) -> Vec<IpAddr> {
+        let v4 = self
+            .v4
+            .starts
+            .iter()
+            .filter_map(|start| u32::try_from(*start).ok());
+        let v4 = std::iter::once(0).chain(v4).map(|start| IpAddr::V4(start.into()));
+        let v6 = std::iter::once(0).chain(self.v6.starts.iter().copied());
+        v4.chain(v6.map(|start| IpAddr::V6(start.into()))).collect()
+    }
+
+    /// The smallest network around a class.
+    pub(crate) fn smallest_around(&self, class: u32) -> Option<IpNet> {
+        let around = self.around(class).iter();
+        let networks = around.filter_map(|network| self.blocks.get(*network as usize));
+        networks.max_by_key(|network| network.prefix_len()).copied()
     }
 
     /// The networks around a class, sorted by number.

@@ -222,6 +222,12 @@ impl Question<'_> {
         }
     }
 
+    /// Whether its ports alone match, or may.
+    pub(super) fn port_matches(&self, number: u32) -> bool {
+        let rule = self.rule(number);
+        is_set(self.port_row, number) || rule.has_names && self.named_port_matches(&rule.detail) != Match::No
+    }
+
     fn special_matches(&self, number: u32, (peer, port): (bool, bool)) -> Match {
         let rule = self.rule(number);
         let peer = match peer {

@@ -51,6 +51,31 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The same in all that policies may tell apart, but for what pods and nodes are to
+    /// each other.
+    pub(crate) fn class_key(&self) -> (EndpointKind, u32, u32) {
+        (self.kind, self.group, self.class)
+    }
+
+    /// The node as any pod sees it that does not run there.
+    pub(crate) fn seen_from_elsewhere(self) -> Endpoint {
+        Endpoint {
+            node: NONE - 1,
+            reaches_own_pods: false,
+            ..self
+        }
+    }
+
+    /// The number of a pod, the same at each of its addresses.
+    pub(crate) fn pod_number(&self) -> u32 {
+        self.pod
+    }
+
+    /// Another pod of the same class.
+    pub(crate) fn as_another_pod(self) -> Endpoint {
+        Endpoint { pod: NONE, ..self }
+    }
+
     /// What it is.
     pub fn kind(&self) -> EndpointKind {
         self.kind

@@ -38,6 +38,13 @@ impl BitRows {
         self.words.get(start..start + self.stride).unwrap_or(&[])
     }
 
+    /// Whether each row that has one column has another too.
+    pub(crate) fn column_covers(&self, wide: u32, narrow: u32) -> bool {
+        self.words
+            .chunks_exact(self.stride)
+            .all(|row| is_set(row, wide) || !is_set(row, narrow))
+    }
+
     fn rows(&self) -> usize {
         self.words.len() / self.stride
     }

@@ -4,6 +4,8 @@
 
 mod cluster_policies;
 mod differential;
+mod generate;
+mod generate_cases;
 mod incremental;
 mod lints;
 mod metamorphic;
@@ -12,4 +14,7 @@ mod network_policies;
 mod parsing;
 mod profiles;
 mod random;
+mod replay;
+mod traffic;
+mod usage;
 mod world;

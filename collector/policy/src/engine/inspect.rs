@@ -1,0 +1,219 @@
+//! What replay and the reports ask besides verdicts: which rules match, which one comes
+//! nearest, and which classes a network has.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::evaluate::Connection;
+use super::question::{Match, Question};
+use super::snapshot::{Endpoint, EndpointKind, RuleRef, Snapshot};
+use super::tables::{Part, is_set};
+use super::{Engine, sets};
+use crate::facts::{Node, Pod};
+use crate::policy::{DIRECTIONS, Direction, Policy, PolicyKey, Tier};
+use crate::verdict::Decider;
+
+/// What a rule lacks to match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Miss {
+    /// Its peers have this one, its ports do not.
+    Port,
+    /// Its ports have this one, its peers do not.
+    Peer,
+}
+
+/// The rule of the isolating policies that comes nearest to a connection that is denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NearestRule {
+    /// Which one.
+    pub rule: RuleRef,
+    /// What it lacks.
+    pub misses: Miss,
+}
+
+impl Engine {
+    /// A policy as it was given.
+    pub fn policy(&self, key: &PolicyKey) -> Option<&Policy> {
+        self.policies.get(key).map(|(_, policy)| policy)
+    }
+
+    /// All policies, by key.
+    pub fn all_policies(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.values().map(|(_, policy)| policy)
+    }
+
+    /// All pods.
+    pub(crate) fn all_pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods
+            .values()
+            .flat_map(HashMap::values)
+            .map(|entry| &entry.pod)
+    }
+
+    /// All nodes.
+    pub(crate) fn all_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values().map(|entry| &entry.node)
+    }
+
+    /// The first address of a node.
+    pub(crate) fn first_address(&self, node: &str) -> Option<IpAddr> {
+        self.nodes.get(node)?.node.addresses.first().copied()
+    }
+}
+
+impl Snapshot {
+    /// The addresses of a network, as far as policies tell them apart.
+    pub fn outside_network(&self, network: IpNet) -> Vec<Endpoint> {
+        let one = self.outside(network.network());
+        let classes = self.networks.classes_within(network);
+        let endpoint = |network: u32| Endpoint {
+            class: self.outside.get(network as usize).copied().unwrap_or_default(),
+            network,
+            group: sets::OUTSIDE,
+            ..one
+        };
+        classes.into_iter().map(endpoint).collect()
+    }
+
+    fn asked<'s>(&'s self, connection: &'s Connection<'s>, direction: Direction) -> Option<Question<'s>> {
+        let (subject, peer) = match direction {
+            Direction::Egress => (connection.client, connection.server),
+            Direction::Ingress => (connection.server, connection.client),
+        };
+        let is_judged = subject.kind == EndpointKind::Pod && subject.epoch == self.epoch;
+        is_judged
+            .then(|| self.question(connection, direction, subject, peer))
+            .flatten()
+    }
+
+    /// Every rule about one end that matches, or may, whether it decides or not.
+    pub(crate) fn each_match(
+        &self,
+        connection: &Connection<'_>,
+        direction: Direction,
+        mut visit: impl FnMut(Decider),
+    ) {
+        let Some(question) = self.asked(connection, direction) else {
+            return;
+        };
+        for tier in [Tier::Admin, Tier::NetworkPolicy, Tier::Baseline] {
+            for number in question.list.part(tier.into()) {
+                if question.matches(*number) != Match::No {
+                    let rule = &question.rules[*number as usize];
+                    visit(Decider {
+                        policy: rule.policy,
+                        rule: Some(rule.index),
+                    });
+                }
+            }
+        }
+    }
+
+    /// The NetworkPolicies that isolate one end, by name.
+    pub fn isolating(&self, connection: &Connection<'_>, direction: Direction) -> Vec<PolicyKey> {
+        let question = self.asked(connection, direction);
+        let isolating = question
+            .as_ref()
+            .map_or(&[][..], |question| question.list.part(Part::Isolating));
+        isolating
+            .iter()
+            .filter_map(|policy| self.policy(*policy))
+            .cloned()
+            .collect()
+    }
+
+    /// The rule that comes nearest: one that lacks only the port before one that lacks
+    /// only the peer, the first by name of equals.
+    pub fn nearest_rule(&self, connection: &Connection<'_>, direction: Direction) -> Option<NearestRule> {
+        let question = self.asked(connection, direction)?;
+        let mut nearest = None;
+        for number in question.list.part(Part::Network) {
+            let peer = is_set(question.peer_row, *number);
+            let port = question.port_matches(*number);
+            let misses = match (peer, port) {
+                (true, false) => Miss::Port,
+                (false, true) if nearest.is_none() => Miss::Peer,
+                _ => continue,
+            };
+            nearest = Some((*number, misses));
+            if misses == Miss::Port {
+                break;
+            }
+        }
+        let (number, misses) = nearest?;
+        let rule = &question.rules[number as usize];
+        let decider = Decider {
+            policy: rule.policy,
+            rule: Some(rule.index),
+        };
+        let rule = self.rule(decider, direction)?;
+        Some(NearestRule { rule, misses })
+    }
+
+    /// Whether no policy is about an end, in either direction.
+    pub(crate) fn is_free(&self, endpoint: &Endpoint) -> bool {
+        let nothing = |direction: Direction| {
+            let list = self.tables[direction as usize].list(endpoint.group);
+            list.is_none_or(|list| {
+                [
+                    Part::Admin,
+                    Part::Network,
+                    Part::Baseline,
+                    Part::Isolating,
+                    Part::Foreign,
+                ]
+                .into_iter()
+                .all(|part| list.part(part).is_empty())
+            })
+        };
+        endpoint.kind != EndpointKind::Pod || DIRECTIONS.into_iter().all(nothing)
+    }
+
+    /// The policies that select a pod, in either direction; foreign objects are none.
+    pub(crate) fn policies_about(&self, endpoint: &Endpoint) -> BTreeSet<&PolicyKey> {
+        let of_direction = |direction: Direction| {
+            let tables = &self.tables[direction as usize];
+            let list = tables
+                .list(endpoint.group)
+                .filter(|_| endpoint.kind == EndpointKind::Pod);
+            let part = |part: Part| list.map_or(&[][..], |list| list.part(part)).iter();
+            let rules = [Part::Admin, Part::Network, Part::Baseline]
+                .into_iter()
+                .flat_map(part);
+            let of_rules = rules.filter_map(|rule| tables.rule(*rule).map(|rule| rule.policy));
+            of_rules
+                .chain(part(Part::Isolating).copied())
+                .collect::<Vec<u32>>()
+        };
+        let numbers: BTreeSet<u32> = DIRECTIONS.into_iter().flat_map(of_direction).collect();
+        numbers
+            .into_iter()
+            .filter_map(|policy| self.policy(policy))
+            .collect()
+    }
+
+    /// The number of each policy.
+    pub(crate) fn policy_ids(&self) -> BTreeMap<PolicyKey, u32> {
+        let all = (0u32..).zip(self.policies.iter());
+        all.filter_map(|(id, meta)| Some((meta.as_ref()?.key.clone(), id)))
+            .collect()
+    }
+
+    /// Addresses of which each class of networks has one at least.
+    pub(crate) fn sample_addresses(&self) -> Vec<IpAddr> {
+        self.networks.starts()
+    }
+
+    /// The smallest network that policies name around an end.
+    pub(crate) fn network_around(&self, endpoint: &Endpoint) -> Option<IpNet> {
+        self.networks.smallest_around(endpoint.network)
+    }
+
+    /// Whether some NetworkPolicy isolates a pod in a direction.
+    pub(crate) fn is_isolated(&self, endpoint: &Endpoint, direction: Direction) -> bool {
+        let list = self.tables[direction as usize].list(endpoint.group);
+        endpoint.kind == EndpointKind::Pod && list.is_some_and(|list| !list.part(Part::Isolating).is_empty())
+    }
+}

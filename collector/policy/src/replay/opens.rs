@@ -1,0 +1,250 @@
+//! Pairs that a change allows though nobody tried: by classes of ends that no policy tells
+//! apart, not by flows.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::classes::{End, EndClass, PortRange, ends, owners, port_ranges};
+use crate::edges::Edge;
+use crate::engine::{Connection, Endpoint, EndpointKind, RuleRef};
+use crate::facts::Protocol;
+use crate::inventory::Inventory;
+use crate::judge::EdgeJudge;
+use crate::policy::{Direction, Policy, PolicyKey};
+use crate::verdict::{Answer, Verdict};
+
+/// How many pairs of classes and ports are looked at.
+pub const MOST_PAIRS: u64 = 1_000_000;
+/// How many are listed.
+const MOST_LISTED: usize = 1_000;
+
+/// A pair that is allowed only after the change, and that no edge has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Opened {
+    /// The rule that allows it at the end where it was denied; none where nothing isolates
+    /// that end any more.
+    pub rule: Option<RuleRef>,
+    /// Who may call: a workload, a pod, `nodes`, a network, or `anywhere else`.
+    pub client: String,
+    /// Who may be called.
+    pub server: String,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The first of its ports.
+    pub first_port: u16,
+    /// The last of its ports.
+    pub last_port: u16,
+}
+
+/// What a change opens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opens {
+    /// Pairs of classes and range of ports; IPv4 and IPv6 apart.
+    pub pairs: u64,
+    /// The first thousand of them, sorted.
+    pub listed: Vec<Opened>,
+    /// Not all pairs were looked at, for there are too many.
+    pub is_cut: bool,
+}
+
+/// Ends in both clusters.
+struct Pair {
+    client: [Endpoint; 2],
+    server: [Endpoint; 2],
+}
+
+type ClassKey = (EndpointKind, u32, u32);
+
+/// What tells which pairs were tried: class of client and server, protocol and port.
+type Tried = HashSet<(ClassKey, ClassKey, u8, u16)>;
+
+struct Search<'a, 'e> {
+    before: &'a EdgeJudge<'e>,
+    after: &'a EdgeJudge<'e>,
+    tried: Tried,
+    ranges: Vec<PortRange>,
+    looked_at: u64,
+    found: Opens,
+}
+
+/// The pairs that policies of these keys, which changed, open.
+pub(super) fn opens(
+    allowed: &[Edge],
+    inventory: &Inventory,
+    before: &EdgeJudge<'_>,
+    after: &EdgeJudge<'_>,
+    touched: &BTreeSet<PolicyKey>,
+) -> Opens {
+    let classes = both(inventory, before, after);
+    let about = |judge: &EdgeJudge<'_>, end: &Endpoint| -> BTreeSet<PolicyKey> {
+        judge
+            .snapshot()
+            .policies_about(end)
+            .into_iter()
+            .cloned()
+            .collect()
+    };
+    let about = |(old, new): &(EndClass, EndClass)| -> BTreeSet<PolicyKey> {
+        let old = about(before, &old.endpoint).into_iter();
+        old.chain(about(after, &new.endpoint)).collect()
+    };
+    let mut concerned = touched.clone();
+    let mut is_subject = |class: &(EndClass, EndClass)| {
+        let about = about(class);
+        let is_subject = !about.is_disjoint(touched) || class.0.labels != class.1.labels;
+        concerned.extend(about.into_iter().filter(|_| is_subject));
+        is_subject
+    };
+    let subjects: Vec<bool> = classes.iter().map(&mut is_subject).collect();
+    if !subjects.contains(&true) {
+        return Opens::default();
+    }
+    let policies = [before, after]
+        .into_iter()
+        .flat_map(|judge| judge.engine().all_policies());
+    let all: Vec<Policy> = policies
+        .filter(|policy| concerned.contains(&policy.key()))
+        .cloned()
+        .collect();
+    let mut search = Search {
+        before,
+        after,
+        tried: tried(allowed, after),
+        ranges: port_ranges(&all, after.engine().all_pods(), &BTreeSet::new()),
+        looked_at: 0,
+        found: Opens::default(),
+    };
+    search.all_pairs(&classes, &subjects);
+    search.found.listed.sort();
+    search.found.listed.dedup();
+    search.found
+}
+
+/// Classes that neither cluster tells apart further; of each the first by id.
+fn both(inventory: &Inventory, before: &EdgeJudge<'_>, after: &EdgeJudge<'_>) -> Vec<(EndClass, EndClass)> {
+    let addresses: BTreeSet<_> = [before, after]
+        .iter()
+        .flat_map(|judge| judge.snapshot().sample_addresses())
+        .collect();
+    let old = ends(before.engine(), &addresses);
+    let new = ends(after.engine(), &addresses);
+    let mut seen: HashMap<_, (&End<'_>, &End<'_>)> = HashMap::new();
+    for (id, new) in &new {
+        let Some(old) = old.get(id) else {
+            continue;
+        };
+        let is_relabeled = old.labels != new.labels;
+        let key = (
+            old.endpoint.class_key(),
+            new.endpoint.class_key(),
+            id.is_ipv6(),
+            is_relabeled,
+        );
+        seen.entry(key).or_insert((old, new));
+    }
+    let owners = owners(inventory);
+    let class = |end: &End<'_>, judge: &EdgeJudge<'_>| end.class(&owners, judge.snapshot());
+    let mut all: Vec<(EndClass, EndClass)> = seen
+        .into_values()
+        .map(|(old, new)| (class(old, before), class(new, after)))
+        .collect();
+    all.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+    all
+}
+
+/// The pairs of edges that are newly allowed.
+fn tried(allowed: &[Edge], after: &EdgeJudge<'_>) -> Tried {
+    let readings = allowed.iter().flat_map(|edge| after.readings(edge));
+    readings
+        .map(|reading| {
+            let (client, server) = (reading.client.class_key(), reading.server.class_key());
+            (client, server, reading.protocol, reading.port)
+        })
+        .collect()
+}
+
+impl Search<'_, '_> {
+    fn all_pairs(&mut self, classes: &[(EndClass, EndClass)], subjects: &[bool]) {
+        for (one, is_subject) in classes.iter().zip(subjects) {
+            for (other, is_other_subject) in classes.iter().zip(subjects) {
+                if !is_subject && !is_other_subject || one.1.is_ipv6 != other.1.is_ipv6 {
+                    continue;
+                }
+                self.pair(one, other);
+                if self.found.is_cut {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn pair(&mut self, client: &(EndClass, EndClass), server: &(EndClass, EndClass)) {
+        let ends = Pair {
+            client: [client.0.endpoint, client.1.endpoint],
+            server: [server.0.endpoint, server.1.endpoint],
+        };
+        let mut last: Option<Opened> = None;
+        for range in self.ranges.clone() {
+            self.looked_at += 1;
+            let Some(rule) = self.opened(&ends, &range) else {
+                continue;
+            };
+            self.found.pairs += 1;
+            let opened = Opened {
+                rule,
+                client: client.1.name.clone(),
+                server: server.1.name.clone(),
+                protocol: range.protocol,
+                first_port: range.first,
+                last_port: range.last,
+            };
+            match &mut last {
+                Some(last) if last.is_followed_by(&opened) => last.last_port = opened.last_port,
+                _ => self.list(last.replace(opened)),
+            }
+        }
+        self.list(last);
+        self.found.is_cut = self.looked_at > MOST_PAIRS;
+    }
+
+    fn list(&mut self, opened: Option<Opened>) {
+        if self.found.listed.len() < MOST_LISTED {
+            self.found.listed.extend(opened);
+        }
+    }
+
+    /// The rule that opens a range of ports between two ends, if they are opened.
+    fn opened(&self, ends: &Pair, range: &PortRange) -> Option<Option<RuleRef>> {
+        let verdict = |judge: &EdgeJudge<'_>, at: usize| -> Verdict {
+            let protocol = range.protocol.number();
+            let connection = Connection::new(ends.client[at], ends.server[at], protocol, range.first);
+            judge.snapshot().evaluate(&connection)
+        };
+        let before = verdict(self.before, 0);
+        if before.answer != Answer::Deny {
+            return None;
+        }
+        let after = verdict(self.after, 1);
+        let [_, client] = ends.client.map(|end| end.class_key());
+        let [_, server] = ends.server.map(|end| end.class_key());
+        let is_tried = range.first == range.last
+            && self
+                .tried
+                .contains(&(client, server, range.protocol.number(), range.first));
+        if after.answer != Answer::Allow || is_tried {
+            return None;
+        }
+        let (side, direction) = match before.egress.answer {
+            Answer::Deny => (after.egress, Direction::Egress),
+            _ => (after.ingress, Direction::Ingress),
+        };
+        let decider = side.decider;
+        Some(decider.and_then(|decider| self.after.snapshot().rule(decider, direction)))
+    }
+}
+
+impl Opened {
+    fn is_followed_by(&self, next: &Opened) -> bool {
+        (self.protocol, &self.rule) == (next.protocol, &next.rule)
+            && self.last_port.checked_add(1) == Some(next.first_port)
+    }
+}
