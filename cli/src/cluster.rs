@@ -1,20 +1,53 @@
 //! Asks a cluster: every `NodeFlowExport`, and Weir's conditions on the Network or
 //! FlowExport, whichever has them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::Args;
+use clap_complete::ArgValueCompleter;
 use kube::api::ListParams;
 use kube::{Api, Client, Config};
 use weir_api::network::CLUSTER;
 use weir_api::{Condition, FlowExport, Network, NodeFlowExport};
 use weir_process::kubernetes::{self, ConnectError, Retries};
 
+use crate::completion;
 use crate::report::{Node, Report};
 use crate::terminal::say;
 
 /// Prefix of the condition types that Weir owns on the Network.
 const OURS: &str = "FlowExport";
+
+/// Which cluster is meant.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArgs {
+    /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
+    pub context: Option<String>,
+}
+
+impl ClusterArgs {
+    /// A client of that cluster; `instead` says what to do where there is none.
+    ///
+    /// # Errors
+    /// As [`config`].
+    pub async fn connect(&self, instead: &str) -> Result<Client> {
+        connect(self.kubeconfig.as_deref(), self.context.as_deref(), instead).await
+    }
+
+    /// For what changes something there, see [`announced`].
+    ///
+    /// # Errors
+    /// As [`config`].
+    pub async fn announced(&self, instead: &str) -> Result<Client> {
+        let config = announced(self.kubeconfig.as_deref(), self.context.as_deref(), instead).await?;
+        Ok(kubernetes::client(config, Retries::ByClient)?)
+    }
+}
 
 /// Reads everything once.
 ///

@@ -21,10 +21,12 @@ mod follow;
 mod hint;
 mod install;
 mod man;
+mod matrix;
 mod node;
 mod output;
 mod plain;
 mod platform;
+mod policy;
 mod report;
 mod rollout;
 mod server;
@@ -120,8 +122,18 @@ enum Command {
     /// Groups, order and filter change by keys; Enter goes down from namespaces to
     /// workloads, pods, addresses, ports and records. ? shows the keys.
     Watch(watch::WatchArgs),
+    /// Show who called whom, on which port
+    ///
+    /// Out of what is kept by hour of each client, server and port: replies are no calls, and a
+    /// row says how sure it is which end is the client. Hours count whole.
+    Matrix(matrix::MatrixArgs),
     /// Show sums over groups of flows, or how they are made (--explain)
     Query(flows::QueryArgs),
+    /// Say what NetworkPolicies do: who may reach whom, and what is odd about them
+    ///
+    /// Of a cluster, or of files that hold its objects (--objects); with policies that are not
+    /// applied yet (-f). Nothing is changed.
+    Policy(policy::PolicyArgs),
     /// Write all flow records that fit, however many
     Export(export::ExportArgs),
     /// List the fields of a flow record
@@ -176,7 +188,9 @@ fn main() -> ExitCode {
             Command::Flows(args) => flows::flows(args).await,
             Command::Top(args) => flows::top(args).await,
             Command::Watch(args) => watch::run(args).await,
+            Command::Matrix(args) => matrix::run(args).await,
             Command::Query(args) => flows::query(args).await,
+            Command::Policy(args) => policy::run(args).await,
             Command::Export(args) => export::run(args).await,
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,

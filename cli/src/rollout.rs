@@ -5,13 +5,11 @@ mod history;
 mod undo;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
@@ -19,14 +17,14 @@ use tokio::time::{Instant, sleep};
 use weir_api::condition::holds;
 use weir_api::rollout::{ABORTED, PAUSED, PROGRESSING};
 use weir_api::{ExportRollout, ExportRolloutStatus, RolloutPhase};
-use weir_process::kubernetes::{self, Retries};
 
 use self::history::Kept;
+use crate::cluster::ClusterArgs;
 use crate::plain::{Plain, PlainArgs};
 use crate::table::{Head, Table, harmless_lines};
 use crate::terminal::{self, report, say};
 use crate::zone::TimeStyle;
-use crate::{cluster, completion, dynamic, show};
+use crate::{dynamic, show};
 
 /// How often a rollout that is waited for is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -57,31 +55,7 @@ enum What {
     Approve(ApproveArgs),
 }
 
-/// Which cluster is meant.
-#[derive(Debug, Args)]
-struct ClusterArgs {
-    /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig [default: its current one]
-    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
-    context: Option<String>,
-}
-
 const INSTEAD: &str = "give --kubeconfig";
-
-impl ClusterArgs {
-    async fn connect(&self) -> Result<Client> {
-        let config = cluster::config(self.kubeconfig.as_deref(), self.context.as_deref(), INSTEAD).await?;
-        Ok(kubernetes::client(config, Retries::ByClient)?)
-    }
-
-    /// For what changes something there.
-    async fn announced(&self) -> Result<Client> {
-        let config = cluster::announced(self.kubeconfig.as_deref(), self.context.as_deref(), INSTEAD).await?;
-        Ok(kubernetes::client(config, Retries::ByClient)?)
-    }
-}
 
 #[derive(Debug, Args)]
 struct StatusArgs {
@@ -139,7 +113,7 @@ async fn read(client: &Client) -> Result<ExportRollout> {
 
 async fn status(args: StatusArgs) -> Result<ExitCode> {
     let form = args.output.form()?;
-    let client = args.cluster.connect().await?;
+    let client = args.cluster.connect(INSTEAD).await?;
     let end = args
         .wait
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -222,7 +196,7 @@ fn explain(status: &ExportRolloutStatus) -> String {
 
 async fn list(args: HistoryArgs) -> Result<ExitCode> {
     let form = args.output.form()?;
-    let client = args.cluster.connect().await?;
+    let client = args.cluster.connect(INSTEAD).await?;
     let status = read(&client).await?.status.unwrap_or_default();
     let kept = history::kept(&client).await?;
     match form {
@@ -245,7 +219,7 @@ async fn list(args: HistoryArgs) -> Result<ExitCode> {
 }
 
 async fn approve(args: ApproveArgs) -> Result<ExitCode> {
-    let client = args.cluster.announced().await?;
+    let client = args.cluster.announced(INSTEAD).await?;
     let rollout = read(&client).await?;
     let status = rollout.status.unwrap_or_default();
     let Some(awaiting) = status.awaiting else {

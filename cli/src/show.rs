@@ -1,6 +1,7 @@
 //! How answers are written: tables for people, the rest for programs.
 
 mod cells;
+mod matrix;
 mod records;
 mod sums;
 
@@ -18,6 +19,7 @@ use crate::output::{Output, OutputArgs, Style};
 use crate::table::{Layout, Table, harmless, harmless_json, harmless_lines};
 use crate::terminal::{self, say};
 pub use cells::{NARROW, WIDE, shorten};
+pub use matrix::matrix;
 pub use records::Records;
 pub use sums::sums;
 

@@ -8,7 +8,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kube::Config;
 use serde::de::DeserializeOwned;
-use weir_collector::api::answer::{FlowsAnswer, QueryAnswer, ValuesAnswer};
+use weir_collector::api::answer::{FlowsAnswer, MatrixAnswer, QueryAnswer, ValuesAnswer};
 use weir_collector::api::ask;
 use weir_collector::api::exporters::ExportersAnswer;
 use weir_collector::api::params::MOST_ROWS;
@@ -16,7 +16,8 @@ use weir_collector::api::problem::Problem;
 use weir_collector::api::status::{StatusAnswer, StoreAnswer};
 use weir_process::kubernetes::{self, ConnectError};
 use weir_query::{
-    Embedded, Engine, Explanation, FlowsRequest, Limits, Order, QueryError, Question, ValuesRequest,
+    Embedded, Engine, Explanation, FlowsRequest, Limits, MatrixRequest, Order, QueryError, Question,
+    ValuesRequest,
 };
 use weir_store::Reader;
 
@@ -156,6 +157,17 @@ impl Source {
         Ok(all)
     }
 
+    /// Who called whom.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn matrix(&self, request: &MatrixRequest) -> Result<MatrixAnswer> {
+        match self {
+            Self::Directory(engine) => local(ask::matrix(engine.as_ref(), request, &limits()).await),
+            Self::Server(server) => read(server, "matrix", matrix_pairs(request)).await,
+        }
+    }
+
     /// Values of a field.
     ///
     /// # Errors
@@ -256,6 +268,19 @@ pub fn flows_pairs(request: &FlowsRequest) -> Pairs {
     pairs.extend(list("columns", &request.columns));
     pairs.extend(request.limit.map(|limit| ("limit", limit.to_string())));
     pairs.extend(request.cursor.clone().map(|cursor| ("cursor", cursor)));
+    pairs
+}
+
+fn matrix_pairs(request: &MatrixRequest) -> Pairs {
+    let mut pairs = vec![
+        ("filter", request.filter.clone()),
+        ("since", request.since.0.to_string()),
+        ("until", request.until.0.to_string()),
+        ("direction", request.direction.as_str().to_owned()),
+        ("by", request.by.as_str().to_owned()),
+        ("ports", request.ports.to_string()),
+    ];
+    pairs.extend(request.limit.map(|limit| ("limit", limit.to_string())));
     pairs
 }
 

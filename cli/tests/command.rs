@@ -5,6 +5,8 @@
 
 #[path = "command/fixture.rs"]
 mod fixture;
+#[path = "command/policy.rs"]
+mod policy;
 #[path = "command/selection.rs"]
 mod selection;
 
@@ -39,6 +41,8 @@ fn no_table_is_wider_than_the_terminal() {
             format!("flows -o wide --data-dir {data}"),
             format!("flows --columns time,ns,pod_name,dst_pod_name,bytes,verdict --data-dir {data}"),
             format!("top --data-dir {data} --group-by workload_name,dst_workload_name,ns"),
+            format!("matrix --data-dir {data} --ports"),
+            format!("matrix --data-dir {data} -o wide"),
             format!("flows -o custom-columns=FROM:.pod_name,TO:.dst_pod_name --data-dir {data}"),
             "fields".to_owned(),
         ] {
@@ -320,6 +324,7 @@ fn a_reader_that_goes_away_is_no_panic() {
         (&["flows", "--data-dir", &empty], 0),
         (&["top", "--data-dir", &data, "-o", "json"], 0),
         (&["query", "--data-dir", &data, "--explain"], 0),
+        (&["matrix", "--data-dir", &data, "-o", "csv"], 0),
         (&["completion", "bash"], 0),
         (&["flows", "--data-dir", &data, "nonsense("], 2),
         (&["flows", "--data-dir", "/nowhere"], 2),

@@ -7,12 +7,11 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 use weir_collector::enrich::Enrich;
 use weir_collector::normalise::{Context, normalise};
 use weir_flow::FlowRecord;
+use weir_identity::facts::objects::{EndpointSlice, Node, Pod, Service};
 use weir_identity::subnets::Labels;
 use weir_identity::{Fact, Index, ObjectKey, ObjectKind, Owner, Snapshot, Span, facts};
 

@@ -16,6 +16,7 @@ mod export;
 pub mod exporters;
 pub mod filter_check;
 mod format;
+mod matrix;
 pub mod me;
 pub mod nodes;
 mod offer;
@@ -291,6 +292,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::flows))
         .routes(routes!(pages::export))
         .routes(routes!(pages::query))
+        .routes(routes!(matrix::matrix))
         .routes(routes!(pages::values))
         .routes(routes!(pages::tail))
         .routes(routes!(pages::fields))

@@ -75,7 +75,7 @@ async fn status_and_metrics_tell_what_is_stored() {
     tokio::task::block_in_place(|| {
         let (code, status) = json(http, "/api/v1/status");
         assert_eq!((code, &status["records"]["stored"]), (200, &stored.into()));
-        assert_eq!(status["store"]["tiers"].as_array().unwrap().len(), 3);
+        assert_eq!(status["store"]["tiers"].as_array().unwrap().len(), 4);
         // They can be seen a moment after they were accepted.
         let m = eventually("the rows", || {
             let m = metrics(http);

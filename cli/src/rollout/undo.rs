@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use weir_api::{ExportRolloutStatus, Protocol, RevisionData};
 
 use super::history::{self, Kept, asks};
-use super::{ClusterArgs, read};
+use super::{INSTEAD, read};
+use crate::cluster::ClusterArgs;
 use crate::dynamic::{self, Kind};
 use crate::platform::describe;
 use crate::terminal::{report, say};
@@ -38,7 +39,7 @@ pub struct UndoArgs {
 /// # Errors
 /// There is none, or it cannot be asked for.
 pub async fn run(args: UndoArgs) -> Result<ExitCode> {
-    let client = args.cluster.announced().await?;
+    let client = args.cluster.announced(INSTEAD).await?;
     let status = read(&client).await?.status.unwrap_or_default();
     let kept = history::kept(&client).await?;
     let earlier = choose(&kept, &status, args.to)?;

@@ -59,7 +59,7 @@ pub fn sums(answer: &QueryAnswer, group_by: &[String], by: Measure, style: &Styl
     Ok(out.flush()?)
 }
 
-fn print(table: &Table, style: &Style, out: &mut impl Write) -> Result<()> {
+pub(super) fn print(table: &Table, style: &Style, out: &mut impl Write) -> Result<()> {
     let layout = table.layout(style.width);
     table.print(out, &layout, style.headers)?;
     out.flush()?;

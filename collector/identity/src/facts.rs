@@ -14,6 +14,7 @@ use crate::exporters::Exporter;
 mod exports;
 mod kinds;
 mod nodes;
+pub mod objects;
 mod pods;
 mod services;
 

@@ -15,9 +15,13 @@ use serde_json::Value;
 use crate::policy::Policy;
 
 mod cluster_policy;
+mod foreign;
 mod network_policy;
 mod object;
+mod objects;
 mod values;
+
+pub use objects::Objects;
 
 use object::Object;
 
@@ -76,8 +80,7 @@ pub struct Documents {
 /// All policies of a file: documents of YAML, JSON, and `List`s of objects. A
 /// NetworkPolicy without namespace is in `namespace`.
 pub fn file(text: &str, namespace: &str) -> Result<Documents, ParseError> {
-    let values: Vec<Value> = serde_saphyr::from_multiple(text)
-        .map_err(|error| ParseError::Syntax(error.to_string().trim_end().to_owned()))?;
+    let values = self::documents(text)?;
     let mut documents = Documents::default();
     let mut problems = Vec::new();
     for (index, value) in values.iter().enumerate() {
@@ -98,6 +101,12 @@ pub fn file(text: &str, namespace: &str) -> Result<Documents, ParseError> {
         true => Ok(documents),
         false => Err(ParseError::Invalid(problems)),
     }
+}
+
+/// The documents of a text, YAML or JSON.
+fn documents(text: &str) -> Result<Vec<Value>, ParseError> {
+    serde_saphyr::from_multiple(text)
+        .map_err(|error| ParseError::Syntax(error.to_string().trim_end().to_owned()))
 }
 
 /// One object of an API server, and what of it could not be understood. `None` if it is

@@ -60,7 +60,7 @@ fn fill(directory: &Path, rows: usize) {
         bytes: None,
     };
     let settings = Settings {
-        retention: [kept; 3],
+        retention: [kept; weir_store::Tier::ALL.len()],
         max_memory: 4 << 30,
         ..Settings::new(directory)
     };

@@ -71,6 +71,8 @@ pub enum NoteKind {
     Truncated,
     /// A measure was estimated.
     Approximate,
+    /// Of part of the range there are no edges: they expired, or are not made yet.
+    NoEdges,
 }
 
 /// What an answer cost.

@@ -14,8 +14,8 @@ use crate::engine::{
 };
 use crate::tail::Live;
 use crate::{
-    Answer, Explanation, FlowsPage, FlowsRequest, Limits, QueryError, Question, Since, Until, ValueCount,
-    ValuesRequest, aggregate, complete, export, page,
+    Answer, Explanation, FlowsPage, FlowsRequest, Limits, Matrix, MatrixRequest, QueryError, Question, Since,
+    Until, ValueCount, ValuesRequest, aggregate, complete, export, matrix, page,
 };
 
 /// A store that is asked. Cheap to clone.
@@ -54,6 +54,11 @@ impl Engine for Embedded {
     async fn flows(&self, request: &FlowsRequest, limits: &Limits) -> Result<FlowsPage, QueryError> {
         let budget = Budget::new(limits);
         budget.spend(page::flows(&self.reader, request, &budget)).await
+    }
+
+    async fn matrix(&self, request: &MatrixRequest, limits: &Limits) -> Result<Matrix, QueryError> {
+        let budget = Budget::new(limits);
+        budget.spend(matrix::matrix(&self.reader, request, &budget)).await
     }
 
     async fn values(&self, request: &ValuesRequest, limits: &Limits) -> Result<Vec<ValueCount>, QueryError> {

@@ -15,8 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Answer, AnswerRows, Explanation, FlowsPage, FlowsRequest, Limits, Note, QueryError, Question, Since,
-    Until, ValueCount, ValuesRequest,
+    Answer, AnswerRows, Explanation, FlowsPage, FlowsRequest, Limits, Matrix, MatrixRequest, Note,
+    QueryError, Question, Since, Until, ValueCount, ValuesRequest,
 };
 
 /// Answers questions.
@@ -39,6 +39,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// # Errors
     /// The request is wrong, or costs more than `limits` allow.
     async fn flows(&self, request: &FlowsRequest, limits: &Limits) -> Result<FlowsPage, QueryError>;
+
+    /// Who called whom.
+    ///
+    /// # Errors
+    /// The request is wrong, or costs more than `limits` allow.
+    async fn matrix(&self, request: &MatrixRequest, limits: &Limits) -> Result<Matrix, QueryError>;
 
     /// The values of a field that begin with a prefix, the most frequent first.
     ///
@@ -174,7 +180,7 @@ pub struct DiskStatus {
 /// What a tier has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TierStatus {
-    /// `raw`, `minute` or `hour`.
+    /// `raw`, `minute`, `hour` or `edges`.
     pub tier: String,
     /// Files.
     pub segments: u64,

@@ -86,7 +86,7 @@ impl Sums {
             };
             aggregates.iter().all(kept) && buckets.is_none_or(|buckets| shift.fits(buckets, *tier))
         };
-        let tiers = Tier::ALL.into_iter().rev();
+        let tiers = Tier::FLOWS.into_iter().rev();
         tiers.filter(|_| all).find(fits).unwrap_or(Tier::Raw)
     }
 }
@@ -205,7 +205,7 @@ impl Period {
     /// has anything before.
     pub(crate) fn begins_late(&self, reader: &Reader) -> Option<Note> {
         let coarsest = self.slices.iter().map(|slice| slice.tier).max()?;
-        let tiers = Tier::ALL.into_iter().filter(|tier| *tier <= coarsest);
+        let tiers = Tier::FLOWS.into_iter().filter(|tier| *tier <= coarsest);
         let oldest = tiers.filter_map(|tier| self.view.oldest[tier as usize]).min()?;
         let begins = oldest > self.range.from && reader.begins_at(oldest, coarsest);
         begins.then(|| Note {

@@ -56,7 +56,7 @@ fn cut(range: TimeRange, tier: Tier, parts: &mut Vec<(TimeRange, Tier)>) {
     let finer = match tier {
         Tier::Raw => return parts.push((range, Tier::Raw)),
         Tier::Minute => Tier::Raw,
-        Tier::Hour => Tier::Minute,
+        Tier::Hour | Tier::Edges => Tier::Minute,
     };
     let bucket = tier.bucket().unwrap_or(1);
     let from = range
@@ -182,7 +182,7 @@ fn expired(reader: &Reader, view: &View, slices: &[TierSlice]) -> Vec<(i64, i64)
     let mut gaps: Vec<(i64, i64)> = Vec::new();
     for slice in slices {
         // What a coarser tier has, its finer tiers may have lost.
-        let tiers = Tier::ALL.into_iter().filter(|tier| *tier <= slice.tier);
+        let tiers = Tier::FLOWS.into_iter().filter(|tier| *tier <= slice.tier);
         let oldest = tiers.filter_map(|tier| view.oldest[tier as usize]).min();
         let Some(oldest) = oldest.filter(|oldest| *oldest > slice.range.from) else {
             continue;

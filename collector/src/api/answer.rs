@@ -56,6 +56,30 @@ pub struct QueryAnswer {
     pub stats: Option<Stats>,
 }
 
+/// Who called whom: a row for each pair of client and server, and for each port where that
+/// was asked for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+pub struct MatrixAnswer {
+    /// Names in the rows: who the client is under the names of the source's side, the server
+    /// under those of the destination's; `bytes`, `packets` and `flows` that the client sent,
+    /// `reverse_bytes`, `reverse_packets` and `reverse_flows` that came back; `connections`
+    /// (TCP, absent where no record has flags), `first_seen`, `last_seen`; `strength`, how sure
+    /// it is of most of the records who the client is: `proven`, `likely`, `weak`, or `unknown`
+    /// of ends that stand in no order; `weak_flows`, of how many it is weak; `evidence`, all
+    /// that this rests on.
+    pub columns: Vec<String>,
+    /// Those with most bytes first.
+    pub rows: Vec<Row>,
+    /// How many rows there are, those that were left out included.
+    pub edges: usize,
+    /// The whole hours that it is of: the start of the first.
+    pub since: String,
+    /// The end of the last.
+    pub until: String,
+    /// What one should know about the answer.
+    pub notes: Vec<Note>,
+}
+
 /// What `query` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]

@@ -2,10 +2,11 @@
 //! too, on a data directory.
 
 use weir_query::{
-    AnswerRows, Engine, Explanation, FlowsRequest, Limits, QueryError, Question, Scope, Stats, ValuesRequest,
+    AnswerRows, Engine, Explanation, FlowsRequest, Limits, MatrixRequest, QueryError, Question, Scope, Stats,
+    ValuesRequest,
 };
 
-use super::answer::{FlowsAnswer, QueryAnswer, Row, ValuesAnswer};
+use super::answer::{FlowsAnswer, MatrixAnswer, QueryAnswer, Row, ValuesAnswer};
 use super::format::Format;
 
 /// An answer as it is sent: its octets, and what stands beside them in headers
@@ -53,6 +54,26 @@ pub async fn explain(
     limits: &Limits,
 ) -> Result<Explanation, QueryError> {
     engine.explain(question, limits).await
+}
+
+/// Who called whom.
+///
+/// # Errors
+/// See [`QueryError`].
+pub async fn matrix(
+    engine: &dyn Engine,
+    request: &MatrixRequest,
+    limits: &Limits,
+) -> Result<MatrixAnswer, QueryError> {
+    let matrix = engine.matrix(request, limits).await?;
+    Ok(MatrixAnswer {
+        columns: matrix.rows.columns(),
+        rows: rows(&matrix.rows, limits)?,
+        edges: matrix.edges,
+        since: matrix.since,
+        until: matrix.until,
+        notes: matrix.notes,
+    })
 }
 
 /// A page of records.
@@ -105,6 +126,25 @@ pub async fn query_rows(
         body: write(&answer.rows, format)?,
         cursor: None,
         notes: answer.notes.into_iter().map(|note| note.message).collect(),
+    })
+}
+
+/// Who called whom, in one of the forms without room for more.
+///
+/// # Errors
+/// See [`QueryError`].
+pub async fn matrix_rows(
+    engine: &dyn Engine,
+    request: &MatrixRequest,
+    limits: &Limits,
+    format: Format,
+) -> Result<Written, QueryError> {
+    let matrix = engine.matrix(request, limits).await?;
+    Ok(Written {
+        format,
+        body: write(&matrix.rows, format)?,
+        cursor: None,
+        notes: matrix.notes.into_iter().map(|note| note.message).collect(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What each page may be asked, as query parameters.
 
 mod list;
+mod matrix;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -20,6 +21,7 @@ use super::format::Format;
 use super::problem::Problem;
 pub use list::Words;
 use list::joined;
+pub use matrix::MatrixParams;
 
 /// Records on a page at most.
 pub const MOST_ROWS: usize = 10_000;

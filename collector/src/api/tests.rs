@@ -21,6 +21,7 @@ fn the_document_names_every_page() {
         "flows",
         "export",
         "query",
+        "matrix",
         "values",
         "tail",
         "fields",
@@ -275,6 +276,35 @@ async fn a_user_sees_flows_with_an_end_in_their_namespaces_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_user_sees_edges_with_an_end_in_their_namespaces_and_no_others() {
+    let behind = behind_kubernetes().await;
+    let edges = async |query: &str, token: &str| {
+        let (status, matrix) = behind.get(&format!("matrix?{query}"), token).await;
+        assert_eq!(status, 200, "{matrix}");
+        let rows = matrix["rows"].as_array().unwrap().iter();
+        let mut ends: Vec<_> = rows
+            .map(|row| format!("{} {}", row["ns"], row["dst_ns"]))
+            .collect();
+        ends.sort_unstable();
+        ends
+    };
+    assert_eq!(edges("", "root-token").await.len(), 4);
+    let theirs = [r#""bank" "cart""#, r#""bank" "shop""#];
+    // Nothing tells who called: the ends stand in the order of their names.
+    for filter in [
+        "",
+        "filter=ns%20%3D%3D%20%22bank%22%20%7C%7C%20true&direction=both",
+        "by=ns&ports=true",
+    ] {
+        assert_eq!(edges(filter, "alice-token").await, theirs, "{filter}");
+    }
+    let (status, problem) = behind.get("matrix?filter=bytes%20%3E%205", "root-token").await;
+    assert_eq!(status, 400, "{problem}");
+    assert_eq!(behind.get("matrix?direction=up", "root-token").await.0, 400);
+    assert_eq!(behind.get("matrix", "").await.0, 401);
+}
+
+#[tokio::test]
 async fn what_a_user_writes_down_shows_them_no_flows_of_others() {
     let in_network = |network: &str| {
         let mut record = flow("bank", "shop", now_ns());
@@ -438,7 +468,7 @@ async fn everybody_is_told_who_they_are_and_what_they_see() {
         (&root["sees_everything"], &root["stores"]),
         (&true.into(), &true.into())
     );
-    assert_eq!(root["oldest"].as_array().map(Vec::len), Some(3), "{root}");
+    assert_eq!(root["oldest"].as_array().map(Vec::len), Some(4), "{root}");
     let (_, alice) = behind.get("me", "alice-token").await;
     let seen = serde_json::json!(["cart", "shop"]);
     assert_eq!(

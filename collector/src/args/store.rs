@@ -43,6 +43,14 @@ pub struct StoreArgs {
     /// Octets that sums by hour may take [default: 10GiB]
     #[arg(long, value_name = "SIZE", requires = "data_dir", value_parser = parse_size)]
     pub hour_bytes: Option<u64>,
+
+    /// How long it is kept who called whom, by hour [default: 400d]
+    #[arg(long, value_name = "TIME", requires = "data_dir", value_parser = parse_age)]
+    pub edges_retention: Option<Duration>,
+
+    /// Octets that it may take who called whom [default: 10GiB]
+    #[arg(long, value_name = "SIZE", requires = "data_dir", value_parser = parse_size)]
+    pub edges_bytes: Option<u64>,
 }
 
 impl StoreArgs {
@@ -54,6 +62,7 @@ impl StoreArgs {
             (Tier::Raw, self.raw_retention, self.raw_bytes),
             (Tier::Minute, self.minute_retention, self.minute_bytes),
             (Tier::Hour, self.hour_retention, self.hour_bytes),
+            (Tier::Edges, self.edges_retention, self.edges_bytes),
         ];
         for (tier, age, bytes) in asked {
             let usual = settings.retention[tier as usize];
@@ -99,7 +108,7 @@ mod tests {
     #[test]
     fn what_is_not_said_stays_as_the_store_has_it() {
         assert!(parse("").unwrap().settings().is_none());
-        let line = "--data-dir d --raw-retention 2d --minute-bytes 1MiB --min-free 0";
+        let line = "--data-dir d --raw-retention 2d --minute-bytes 1MiB --min-free 0 --edges-retention 3d";
         let settings = parse(line).unwrap().settings().unwrap();
         let usual = Settings::new("d");
         let day = Duration::from_hours(24);
@@ -107,6 +116,9 @@ mod tests {
         assert_eq!(settings.retention[0].bytes, usual.retention[0].bytes);
         assert_eq!(settings.retention[1].bytes, Some(1 << 20));
         assert_eq!(settings.retention[2], usual.retention[2]);
+        let edges = Tier::Edges as usize;
+        assert_eq!(settings.retention[edges].age, Some(3 * day));
+        assert_eq!(usual.retention[edges].age, Some(400 * day));
         assert_eq!((settings.min_free, usual.min_free), (Some(0), None));
     }
 

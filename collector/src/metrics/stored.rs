@@ -85,6 +85,11 @@ impl Collector for Stored {
                 "Rows of them that expired before their time, because the disk was short",
                 counts.expired_early_rows,
             ),
+            (
+                "store_folded_ports",
+                "Ports of servers that edges leave out, because their client called more than is kept of a pair in an hour",
+                counts.folded_ports,
+            ),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);

@@ -39,7 +39,7 @@ fn settings(directory: &Path) -> Settings {
         bytes: None,
     };
     Settings {
-        retention: [kept; 3],
+        retention: [kept; weir_store::Tier::ALL.len()],
         max_memory: 4 << 30,
         // Segments stay as they are.
         seal_rows: 1 << 20,

@@ -37,7 +37,7 @@ fn main() {
         retention: [Retention {
             age: None,
             bytes: None,
-        }; 3],
+        }; Tier::ALL.len()],
         ..Settings::new(directory)
     };
     let (mut writer, reader, _) = open(settings).unwrap();

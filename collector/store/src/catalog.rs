@@ -153,13 +153,6 @@ impl Catalog {
         self.tiers[tier as usize].values()
     }
 
-    /// Whether there are no coarser sums of a segment yet.
-    pub fn lacks_sums(&self, segment: &Segment) -> bool {
-        let coarser = Tier::ALL.into_iter().filter(|tier| *tier > segment.tier);
-        let mut coarser = coarser.map(|tier| &self.tiers[tier as usize]);
-        coarser.next().is_some_and(|sums| holder(sums, segment).is_none())
-    }
-
     /// The segments of a tier that lack one of a coarser tier.
     pub fn without(&self, finer: Tier, coarser: Tier) -> Vec<Arc<Segment>> {
         let coarser = &self.tiers[coarser as usize];
@@ -184,19 +177,51 @@ impl Catalog {
     /// the records name that they are of: theirs are wanted where records are gone.
     /// Of a coarser segment's rows of long ago nobody asks for identities.
     pub fn naming(&self, range: &TimeRange) -> Vec<Arc<Segment>> {
-        let [raw, minute, _] = &self.tiers;
+        let [raw, minute, hour, _] = &self.tiers;
         let mut naming = self.within(Tier::Raw, range);
         let minutes = self.within(Tier::Minute, range);
         naming.extend(minutes.into_iter().filter(|s| !has_heads(raw, &s.heads)));
         let hours = self.within(Tier::Hour, range);
         let hours = hours.into_iter().filter(|s| !has_heads(raw, &s.heads));
         naming.extend(hours.filter(|s| !has_heads(minute, &s.heads)));
+        let finer = [raw, minute, hour];
+        let edges = self.within(Tier::Edges, range).into_iter();
+        naming.extend(edges.filter(|s| !finer.iter().any(|tier| has_heads(tier, &s.heads))));
         naming
+    }
+
+    /// The parts of a range of which there are sums of flows, but neither edges nor records.
+    /// Each ends where records before and after it say so, since sums of many heads do not
+    /// tell their times apart.
+    pub fn without_edges(&self, range: &TimeRange) -> Vec<TimeRange> {
+        let tiers = |tiers: [Tier; 2]| tiers.into_iter();
+        let mut present: Vec<_> = tiers([Tier::Raw, Tier::Edges])
+            .flat_map(|tier| self.tier(tier))
+            .collect();
+        present.sort_by_key(|segment| *segment.heads.start());
+        let sums = tiers([Tier::Minute, Tier::Hour]).flat_map(|tier| self.within(tier, range));
+        let gaps = sums.flat_map(|sums| gaps(&sums, &present));
+        let mut gaps: Vec<_> = gaps
+            .map(|gap| TimeRange {
+                from: gap.from.max(range.from),
+                until: gap.until.min(range.until),
+            })
+            .filter(|gap| gap.from < gap.until)
+            .collect();
+        gaps.sort_by_key(|gap| gap.from);
+        gaps.dedup_by(|next, gap| {
+            let adjoins = next.from <= gap.until;
+            if adjoins {
+                gap.until = gap.until.max(next.until);
+            }
+            adjoins
+        });
+        gaps
     }
 
     /// Segments of coarser tiers that have all heads of this one.
     pub fn coarser(&self, segment: &Segment) -> Vec<Arc<Segment>> {
-        let coarser = Tier::ALL.into_iter().filter(|tier| *tier > segment.tier);
+        let coarser = segment.tier.coarser();
         let holders = coarser.filter_map(|tier| holder(&self.tiers[tier as usize], segment));
         holders.cloned().collect()
     }
@@ -289,6 +314,33 @@ fn holder<'a>(tier: &'a BTreeMap<u64, Arc<Segment>>, segment: &Segment) -> Optio
     covers(before, segment).then_some(before)
 }
 
+/// The times of those heads of a segment that none of these has, given by their first heads.
+fn gaps(segment: &Segment, present: &[&Arc<Segment>]) -> Vec<TimeRange> {
+    let (mut gaps, mut next) = (Vec::new(), *segment.heads.start());
+    let mut from = segment.time.from;
+    let mut gap = |from: i64, until: i64| {
+        let until = until.min(segment.time.until);
+        gaps.extend((from < until).then_some(TimeRange { from, until }));
+    };
+    for other in present {
+        if other.heads.start() > segment.heads.end() {
+            break;
+        }
+        if *other.heads.start() > next {
+            gap(from, other.time.from);
+        }
+        if *other.heads.end() >= next {
+            next = other.heads.end().saturating_add(1);
+        }
+        from = from.max(other.time.until);
+    }
+    if next <= *segment.heads.end() {
+        let after = present.iter().find(|other| *other.heads.start() >= next);
+        gap(from, after.map_or(i64::MAX, |other| other.time.from));
+    }
+    gaps
+}
+
 /// Whether each of these heads is in a segment of the tier.
 fn has_heads(tier: &BTreeMap<u64, Arc<Segment>>, heads: &RangeInclusive<u64>) -> bool {
     let first = tier.range(..=heads.start()).next_back();
@@ -326,6 +378,30 @@ mod tests {
     fn naming(catalog: &Catalog, from: i64, to: i64) -> Vec<(Tier, u64)> {
         let naming = catalog.naming(&TimeRange::spanning(from, to));
         naming.iter().map(|s| (s.tier, *s.heads.start())).collect()
+    }
+
+    #[test]
+    fn what_sums_have_and_neither_edges_nor_records_is_told() {
+        use Tier::{Edges, Hour, Minute, Raw};
+        let gaps = |segments: &[(Tier, u64, u64)], from, to| {
+            let gaps = catalog(segments).without_edges(&TimeRange::spanning(from, to));
+            gaps.iter().map(|gap| (gap.from, gap.until)).collect::<Vec<_>>()
+        };
+        let whole = [(Raw, 8, 9), (Edges, 1, 7), (Minute, 1, 9), (Hour, 1, 9)];
+        assert_eq!(gaps(&whole, 1, 9), []);
+        let of_an_older_version = [(Raw, 6, 9), (Edges, 8, 9), (Minute, 1, 9), (Hour, 1, 9)];
+        assert_eq!(gaps(&of_an_older_version, 0, 20), [(1, 6)]);
+        assert_eq!(gaps(&of_an_older_version, 3, 20), [(3, 6)]);
+        assert_eq!(gaps(&of_an_older_version, 6, 20), []);
+        let in_the_middle = [
+            (Raw, 9, 9),
+            (Edges, 1, 2),
+            (Edges, 6, 7),
+            (Minute, 5, 9),
+            (Hour, 1, 4),
+        ];
+        assert_eq!(gaps(&in_the_middle, 0, 20), [(3, 6), (8, 9)]);
+        assert_eq!(gaps(&[(Hour, 1, 9)], 0, 20), [(1, 10)], "there are none at all");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which segments have to go. Pure.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,39 @@ pub(crate) fn expired(
         }
     }
     expired
+}
+
+/// A tier that has all but a share of so many of its bytes is full.
+const FULL: u64 = 16;
+
+/// The first heads of those segments of a finer tier, given the oldest first, of which sums
+/// of a coarser one come too late: they would be the first of it to go, and at once. By age
+/// those that are older than the coarser tier is kept; by bytes those that are older than
+/// all it has, where it has no room for another like its largest.
+pub(crate) fn too_late(
+    finer: &[Arc<Segment>],
+    coarser: &[Arc<Segment>],
+    retention: Retention,
+    now: i64,
+    steady_for: Duration,
+) -> HashSet<u64> {
+    let of_age = Retention {
+        bytes: None,
+        ..retention
+    };
+    let aged = expired(finer, of_age, now, steady_for);
+    let total: u64 = coarser.iter().map(|segment| segment.bytes).sum();
+    let largest = coarser.iter().map(|segment| segment.bytes).max().unwrap_or(0);
+    let is_full = retention
+        .bytes
+        .is_some_and(|most| total.saturating_add(largest.max(most / FULL)) > most);
+    let first = coarser.first().map(|segment| *segment.heads.start());
+    let before = finer.iter().filter(|segment| {
+        let is_older = first.is_some_and(|first| *segment.heads.end() < first);
+        is_full && is_older
+    });
+    let late = aged.iter().chain(before);
+    late.map(|segment| *segment.heads.start()).collect()
 }
 
 #[cfg(test)]
@@ -90,6 +124,25 @@ mod tests {
     fn what_came_while_the_clock_was_ahead_goes_with_what_came_next() {
         assert_eq!(aged(&[1, 4_000, 2, 9], 10, Duration::MAX), [0, 1, 2]);
         assert_eq!(aged(&[9, 4_000], 10, Duration::MAX), [0; 0]);
+    }
+
+    #[test]
+    fn sums_that_would_go_at_once_are_not_made_again() {
+        let kept = |age: Option<u32>, bytes| Retention {
+            age: age.map(|days| DAY * days),
+            bytes,
+        };
+        let late = |retention| {
+            let records = days(&[1, 2, 3, 4, 5]);
+            let late = too_late(&records, &records[3..], retention, 5 * AHEAD, Duration::MAX);
+            let mut late: Vec<_> = late.into_iter().collect();
+            late.sort_unstable();
+            late
+        };
+        assert_eq!(late(kept(None, None)), [0; 0]);
+        assert_eq!(late(kept(Some(2), None)), [0, 1], "too old");
+        assert_eq!(late(kept(None, Some(300))), [0; 0], "there is room for one more");
+        assert_eq!(late(kept(None, Some(299))), [0, 1, 2], "there is none");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Keeping house: sums by minute and hour, expiry, merging.
+//! Keeping house: sums by minute and hour, edges, expiry, merging.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 
 use crate::batch::Batch;
 use crate::clock::{CALM, ClockSteadiness};
+use crate::edges::{self, Made};
 use crate::expiry;
 use crate::merge;
 use crate::name::{SegmentName, Tier};
@@ -28,6 +29,8 @@ pub(crate) fn run(shared: &Shared, newest: Option<i64>) {
     let mut too_many = merge::TooMany::new();
     let mut trust = ClockSteadiness::new(clock.now(), Instant::now(), newest);
     loop {
+        trust.look(clock.now(), Instant::now());
+        shared.lock().steady_for = trust.steady_for();
         let outcome = missing(shared).map_err(|error| Trouble::segment("rollup", &error));
         shared.lock().note("rollup", outcome);
         trust.look(clock.now(), Instant::now());
@@ -54,17 +57,27 @@ pub(crate) fn roll_up(
     identities: &RecordBatch,
 ) {
     let minute = sums(rows, Tier::Minute);
-    let hour = sums(&minute, Tier::Hour);
     let outcome = write(shared, raw, Tier::Minute, origin, &minute, identities)
-        .and_then(|()| write(shared, raw, Tier::Hour, origin, &hour, identities))
+        .and_then(|()| {
+            let hour = sums(&minute.rows, Tier::Hour);
+            write(shared, raw, Tier::Hour, origin, &hour, identities)
+        })
+        .and_then(|()| {
+            let edges = sums(rows, Tier::Edges);
+            write(shared, raw, Tier::Edges, origin, &edges, identities)
+        })
         .map_err(|error| Trouble::segment("rollup", &error));
     let mut state = shared.lock();
     state.rolled = state.rolled.max(*raw.heads.end());
     state.note("rollup", outcome);
 }
 
-fn sums(rows: &Sorted, tier: Tier) -> Sorted {
-    rollup::roll_up(rows, tier.bucket().unwrap_or(1))
+/// The rows of a tier, made of those of its source.
+pub(crate) fn sums(rows: &Sorted, tier: Tier) -> Made {
+    match tier {
+        Tier::Edges => edges::of_records(rows),
+        _ => Made::of(rollup::roll_up(rows, tier.bucket().unwrap_or(1))),
+    }
 }
 
 /// Writes the sums of a finer segment under the same heads and time.
@@ -73,26 +86,37 @@ fn write(
     finer: &SegmentName,
     tier: Tier,
     origin: &Origin<'_>,
-    sums: &Sorted,
+    sums: &Made,
     identities: &RecordBatch,
 ) -> Result<(), SegmentError> {
     let name = SegmentName {
         tier,
         ..finer.clone()
     };
-    let segment = seal::write(&shared.settings.directory, &name, origin, sums, identities)?;
-    shared.lock().catalog.add(segment);
+    let segment = seal::write(&shared.settings.directory, &name, origin, &sums.rows, identities)?;
+    let mut state = shared.lock();
+    state.catalog.add(segment);
+    state.counts.folded_ports += sums.folded_ports;
     Ok(())
 }
 
-/// Makes the sums that a crash or a full disk left out.
+/// Makes the sums that a crash, a full disk or an older version left out. The rest of the
+/// house does not wait for it: what is not made within a period is made in the next.
 fn missing(shared: &Shared) -> Result<(), SegmentError> {
+    let (started, settings) = (Instant::now(), &shared.settings);
     let mut refused = None;
-    for (finer, tier) in [(Tier::Raw, Tier::Minute), (Tier::Minute, Tier::Hour)] {
-        let without = shared.lock().without_sums(finer, tier);
+    let made = Tier::ALL
+        .into_iter()
+        .filter_map(|tier| Some((tier.source()?, tier)));
+    for (finer, tier) in made {
+        let (kept, now) = (settings.retention[tier as usize], settings.clock.now());
+        let without = shared.lock().without_sums(finer, tier, kept, now);
         for segment in without {
             if shared.lock().stage != Stage::Running {
                 return Ok(());
+            }
+            if started.elapsed() >= PERIOD {
+                return refused.map_or(Ok(()), Err);
             }
             let name = SegmentName {
                 tier: finer,

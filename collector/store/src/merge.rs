@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::batch::Batch;
 use crate::clock::micros;
+use crate::edges::{self, Made};
 use crate::identities;
 use crate::name::{SegmentName, Tier, heads_meet};
 use crate::range::TimeRange;
@@ -49,7 +50,7 @@ struct Bounds {
 /// # Errors
 /// A segment cannot be read or written.
 pub(crate) fn run(shared: &Shared, too_many: &mut TooMany) -> Result<(), (Arc<Segment>, SegmentError)> {
-    for tier in [Tier::Hour, Tier::Minute, Tier::Raw] {
+    for tier in [Tier::Edges, Tier::Hour, Tier::Minute, Tier::Raw] {
         while let Some(parts) = next(shared, tier, too_many) {
             if !merge(shared, tier, &parts, IDENTITIES)? {
                 too_many.push((tier, heads(&parts)));
@@ -72,8 +73,8 @@ fn next(shared: &Shared, tier: Tier, too_many: &mut TooMany) -> Option<Vec<Arc<S
         return None;
     }
     let segments: Vec<_> = state.catalog.tier(tier).cloned().collect();
-    let coarser = Tier::ALL.into_iter().filter(|other| *other > tier);
-    let coarser: Vec<_> = coarser
+    let coarser: Vec<_> = tier
+        .coarser()
         .flat_map(|other| state.catalog.tier(other).cloned())
         .collect();
     // A file that is skipped now may be read another time: what has its heads would be
@@ -126,20 +127,12 @@ fn within(parts: &[Arc<Segment>], bounds: Bounds) -> bool {
 
 /// Columns of a newer version would be lost.
 fn known(segment: &Segment) -> bool {
-    let known = schema_of(segment.tier);
+    let known = schema::of_tier(segment.tier);
     segment
         .schema
         .fields()
         .iter()
         .all(|f| known.field_with_name(f.name()).is_ok())
-}
-
-fn schema_of(tier: Tier) -> arrow::datatypes::SchemaRef {
-    if tier == Tier::Raw {
-        schema::facts()
-    } else {
-        schema::rollup()
-    }
 }
 
 fn nests(heads: &RangeInclusive<u64>, coarser: &[Arc<Segment>]) -> bool {
@@ -181,7 +174,7 @@ fn merge(
         let batch = part.read().map_err(|error| (Arc::clone(part), error))?;
         rows.push(Batch::of_rows(batch));
     }
-    let rows = joined(rows, tier);
+    let joined = joined(rows, tier);
     let name = SegmentName {
         tier,
         time: time(parts),
@@ -191,21 +184,29 @@ fn merge(
         store: &shared.store,
         next_id,
     };
-    let written = seal::write(&shared.settings.directory, &name, &origin, &rows, &identities);
+    let written = seal::write(
+        &shared.settings.directory,
+        &name,
+        &origin,
+        &joined.rows,
+        &identities,
+    );
     let segment = written.map_err(|error| (Arc::clone(&parts[0]), error))?;
     let mut state = shared.lock();
     // Nothing of it expired meanwhile: the same thread does both.
     state.catalog.add(segment);
     state.counts.merged += parts.len() as u64;
+    state.counts.folded_ports += joined.folded_ports;
     Ok(true)
 }
 
 /// Sums of one bucket in several parts are added up.
-fn joined(rows: Vec<Batch>, tier: Tier) -> Sorted {
-    let rows = Sorted::new_sorted(rows, &schema_of(tier));
+fn joined(rows: Vec<Batch>, tier: Tier) -> Made {
+    let rows = Sorted::new_sorted(rows, &schema::of_tier(tier));
     match tier.bucket() {
-        None => rows,
-        Some(bucket) => rollup::roll_up(&rows, bucket),
+        None => Made::of(rows),
+        Some(_) if tier == Tier::Edges => edges::joined(&rows),
+        Some(bucket) => Made::of(rollup::roll_up(&rows, bucket)),
     }
 }
 

@@ -17,11 +17,16 @@ pub enum Tier {
     Minute,
     /// Sums over an hour.
     Hour,
+    /// Who called whom on which port, over an hour.
+    Edges,
 }
 
 impl Tier {
-    /// All, the finest first.
-    pub const ALL: [Self; 3] = [Self::Raw, Self::Minute, Self::Hour];
+    /// All; of each the place is its number.
+    pub const ALL: [Self; 4] = [Self::Raw, Self::Minute, Self::Hour, Self::Edges];
+    /// Records and their sums, the finest first: a question about flows may take one for
+    /// the other.
+    pub const FLOWS: [Self; 3] = [Self::Raw, Self::Minute, Self::Hour];
 
     /// The word in the files' names.
     pub const fn as_str(self) -> &'static str {
@@ -29,7 +34,26 @@ impl Tier {
             Self::Raw => "raw",
             Self::Minute => "minute",
             Self::Hour => "hour",
+            Self::Edges => "edges",
         }
+    }
+
+    /// What its rows are made of.
+    pub const fn source(self) -> Option<Self> {
+        match self {
+            Self::Raw => None,
+            Self::Minute | Self::Edges => Some(Self::Raw),
+            Self::Hour => Some(Self::Minute),
+        }
+    }
+
+    /// Those whose rows are made of its rows, directly or not.
+    pub fn coarser(self) -> impl Iterator<Item = Self> {
+        let is_made_of = move |tier: &Self| {
+            let mut sources = std::iter::successors(tier.source(), |source| source.source());
+            sources.any(|source| source == self)
+        };
+        Self::ALL.into_iter().filter(is_made_of)
     }
 
     /// Microseconds of `time` in a bucket; `None`: rows keep their own.
@@ -37,7 +61,7 @@ impl Tier {
         match self {
             Self::Raw => None,
             Self::Minute => Some(60_000_000),
-            Self::Hour => Some(3_600_000_000),
+            Self::Hour | Self::Edges => Some(3_600_000_000),
         }
     }
 }
@@ -112,6 +136,21 @@ mod tests {
             };
             assert_eq!(SegmentName::parse(&name.to_string()), Some(name));
         }
+    }
+
+    #[test]
+    fn sums_are_made_of_minutes_and_edges_of_records() {
+        use Tier::{Edges, Hour, Minute, Raw};
+        let coarser = |tier: Tier| tier.coarser().collect::<Vec<_>>();
+        assert_eq!(coarser(Raw), [Minute, Hour, Edges]);
+        assert_eq!(coarser(Minute), [Hour]);
+        assert_eq!((coarser(Hour), coarser(Edges)), (Vec::new(), Vec::new()));
+        assert!(
+            Tier::ALL
+                .iter()
+                .enumerate()
+                .all(|(place, tier)| *tier as usize == place)
+        );
     }
 
     #[test]

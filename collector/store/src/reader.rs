@@ -9,12 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 
-use crate::batch::Batch;
 use crate::catalog::Unreadable;
 use crate::identities::{self, Identities};
 use crate::identity_cache::IdentityCache;
 use crate::memory_identities::MemoryIdentities;
-use crate::name::{self, Tier};
+use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::recovery;
 use crate::segment::{Segment, SegmentError};
@@ -22,6 +21,7 @@ use crate::selection;
 use crate::state::{Shared, State};
 use crate::status::{Counts, Status};
 use crate::tail::Tail;
+use crate::view::{View, is_left_out};
 use crate::writer::OpenError;
 
 /// Reads a store. Cheap to clone.
@@ -47,40 +47,6 @@ struct Snapshot {
 /// How often a directory is listed anew because a file of it is gone.
 const RETRIES: usize = 8;
 
-/// What there is of a range of time. Rows outside of it are among them: whole
-/// segments and batches that have at least one row in it.
-#[derive(Debug, Clone)]
-pub struct View {
-    /// Records as they came, the oldest first.
-    pub raw: Vec<Arc<Segment>>,
-    /// Their sums by minute.
-    pub minute: Vec<Arc<Segment>>,
-    /// Their sums by hour.
-    pub hour: Vec<Arc<Segment>>,
-    /// Raw rows that are in no segment yet.
-    pub memory: Vec<Batch>,
-    /// Everybody whom the rows name.
-    pub identities: Arc<Identities>,
-    /// The time of the oldest row that each tier has, in the order of
-    /// [`Tier::ALL`]: before it, records expired or never were. `None`: the tier
-    /// has no row. That of [`Tier::Raw`] counts rows in memory.
-    pub oldest: [Option<i64>; Tier::ALL.len()],
-    /// Files that were skipped, whatever their time.
-    pub unreadable: Vec<Unreadable>,
-}
-
-/// Segments that together have each record of a view once, where expiry has
-/// left it.
-#[derive(Debug, Clone, Default)]
-pub struct Cover {
-    /// Sums by hour.
-    pub hour: Vec<Arc<Segment>>,
-    /// Sums by minute of records that are not in `hour`.
-    pub minute: Vec<Arc<Segment>>,
-    /// Records that are in neither.
-    pub raw: Vec<Arc<Segment>>,
-}
-
 /// What became of a segment that a query could not read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
@@ -89,55 +55,6 @@ pub enum Broken {
     /// Its file is gone: the process that writes the directory merged or expired it. A
     /// new view has what is there now.
     Gone,
-}
-
-/// A segment that a view is without, and why.
-type LeftOut = (Arc<Segment>, Unreadable);
-
-/// Whether it has rows of one that is left out: those of another tier would name people
-/// whom nobody knows.
-fn is_left_out(segment: &Segment, left_out: &[LeftOut]) -> bool {
-    left_out
-        .iter()
-        .any(|(other, _)| name::heads_meet(&segment.heads, &other.heads))
-}
-
-impl View {
-    fn leave_out(&mut self, left_out: &[LeftOut]) {
-        for tier in [&mut self.raw, &mut self.minute, &mut self.hour] {
-            tier.retain(|segment| !is_left_out(segment, left_out));
-        }
-        let named = left_out.iter().map(|(_, unreadable)| unreadable.clone());
-        self.unreadable.extend(named);
-    }
-
-    /// The coarsest segments up to `tier` that have each record once. Rows in
-    /// memory are in none of them. This holds for any part of the time that
-    /// starts and ends on a bucket of `tier`: sums of records before and after
-    /// are rows of other buckets.
-    pub fn cover(&self, tier: Tier) -> Cover {
-        let mut cover = Cover::default();
-        if tier >= Tier::Hour {
-            cover.hour.clone_from(&self.hour);
-        }
-        if tier >= Tier::Minute {
-            cover.minute = outside(&self.minute, &cover.hour);
-        }
-        let coarser = [&cover.hour[..], &cover.minute[..]].concat();
-        cover.raw = outside(&self.raw, &coarser);
-        cover
-    }
-}
-
-/// Those that no coarser segment holds. One that does not hold them has none of
-/// their heads (see [`crate::merge`]).
-fn outside(segments: &[Arc<Segment>], coarser: &[Arc<Segment>]) -> Vec<Arc<Segment>> {
-    let covered = |s: &Segment| {
-        coarser
-            .iter()
-            .any(|c| c.heads.contains(s.heads.start()) && c.heads.contains(s.heads.end()))
-    };
-    segments.iter().filter(|s| !covered(s)).cloned().collect()
 }
 
 impl Reader {
@@ -227,6 +144,7 @@ impl Reader {
             raw: within(Tier::Raw),
             minute: within(Tier::Minute),
             hour: within(Tier::Hour),
+            edges: within(Tier::Edges),
             memory: memory
                 .map(|(batch, time)| batch.clone().spanning(*time))
                 .collect(),
@@ -276,11 +194,25 @@ impl Reader {
     /// The store begins with rows of this time, as far as tiers up to this one have them:
     /// they are among the first that it ever got, and none before them has expired.
     pub fn begins_at(&self, time: i64, tier: Tier) -> bool {
+        self.has_first_rows(time, Tier::FLOWS.into_iter().filter(|finer| *finer <= tier))
+    }
+
+    /// The same, as far as edges have them, or records that edges can be made of.
+    pub fn edges_begin_at(&self, time: i64) -> bool {
+        self.has_first_rows(time, [Tier::Raw, Tier::Edges].into_iter())
+    }
+
+    fn has_first_rows(&self, time: i64, tiers: impl Iterator<Item = Tier>) -> bool {
         let range = TimeRange::spanning(time, time);
         let state = self.lock();
-        let tiers = Tier::ALL.into_iter().filter(|finer| *finer <= tier);
         let mut segments = tiers.flat_map(|tier| state.catalog.within(tier, &range));
         segments.any(|segment| segment.has_first_rows()) || state.has_first_rows(&range)
+    }
+
+    /// The parts of a range of which there are sums of flows, but neither edges nor records
+    /// that edges can be made of.
+    pub fn without_edges(&self, range: TimeRange) -> Vec<TimeRange> {
+        self.lock().catalog.without_edges(&range)
     }
 
     /// A query could not read this file to its end: it is the last one that tries.
@@ -386,7 +318,7 @@ fn oldest(state: &State) -> [Option<i64>; Tier::ALL.len()] {
         let memory = state.in_memory().map(|(_, time)| time.from);
         match tier {
             Tier::Raw => segments.chain(memory).min(),
-            Tier::Minute | Tier::Hour => segments.min(),
+            Tier::Minute | Tier::Hour | Tier::Edges => segments.min(),
         }
     })
 }

@@ -7,6 +7,8 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use weir_api::fields::{Column, FieldKind, Side};
 
+use crate::name::Tier;
+
 /// The column of facts that says who the source is: an [`ID`] of the identities.
 pub const SRC_ID: &str = "src_id";
 /// The column of facts that says who the destination is.
@@ -37,6 +39,15 @@ pub const ROLLUP_SUMS: [Column; 5] = [
     Column::of("dropped_packets"),
     Column::of("dropped_bytes"),
 ];
+
+/// Of edges: bytes, packets and records that the server answered with (RFC 5103).
+pub const REVERSE: [&str; 3] = ["reverse_bytes", "reverse_packets", "reverse_flows"];
+/// Of edges: TCP connections that were opened; absent where no record had flags.
+pub const CONNECTIONS: &str = "connections";
+/// Of edges: the seconds of the hour in which the first and the last record came.
+pub const SEEN: [&str; 2] = ["first_second", "last_second"];
+/// Of edges: the bits of `Evidence`.
+pub const EVIDENCE: &str = "evidence";
 
 const PROTOCOL: Column = Column::of("protocol");
 const TIME: Column = Column::of("time");
@@ -107,6 +118,23 @@ static ROLLUP: LazyLock<SchemaRef> = LazyLock::new(|| {
     ))
 });
 
+static EDGES: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let of_facts = |name: &'static str, is_absent| {
+        let kind = fact(Column::of(name)).unwrap_or(DataType::Null);
+        Field::new(name, kind, is_absent)
+    };
+    let number = |name: &str, kind| Field::new(name, kind, false);
+    let sums = ["bytes", "packets", FLOWS].into_iter().chain(REVERSE);
+    let mut fields = vec![of_facts(TIME.name(), false)];
+    fields.extend(sides());
+    fields.extend(["proto", "dst_port"].map(|name| of_facts(name, true)));
+    fields.extend(sums.map(|name| number(name, DataType::UInt64)));
+    fields.push(Field::new(CONNECTIONS, DataType::UInt64, true));
+    fields.extend(SEEN.map(|name| number(name, DataType::UInt16)));
+    fields.push(number(EVIDENCE, DataType::UInt16));
+    Arc::new(Schema::new(fields))
+});
+
 static RECORDS: LazyLock<SchemaRef> = LazyLock::new(|| {
     let columns = Column::all().filter(|column| *column != PROTOCOL);
     let fields = columns.map(|column| Field::new(column.name(), stored(column.kind()), column != TIME));
@@ -143,6 +171,22 @@ pub fn identity_columns() -> &'static [Column] {
 /// [`ROLLUP_SUMS`] (absent where no record had the number), [`FLOWS`].
 pub fn rollup() -> SchemaRef {
     Arc::clone(&ROLLUP)
+}
+
+/// `time` (the hour's start), [`SRC_ID`] (the client), [`DST_ID`] (the server), `proto`,
+/// `dst_port` (the server's; absent where it is unknown); what the client sent: `bytes`,
+/// `packets`, [`FLOWS`]; what came back: [`REVERSE`]; [`CONNECTIONS`], [`SEEN`], [`EVIDENCE`].
+pub fn edges() -> SchemaRef {
+    Arc::clone(&EDGES)
+}
+
+/// What the rows of a tier can have.
+pub(crate) fn of_tier(tier: Tier) -> SchemaRef {
+    match tier {
+        Tier::Raw => facts(),
+        Tier::Minute | Tier::Hour => rollup(),
+        Tier::Edges => edges(),
+    }
 }
 
 /// The batch with exactly the columns of `schema`: those that it lacks are

@@ -13,17 +13,20 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetStatisticsPolicy};
 
+use crate::batch::Batch;
 use crate::disk;
+use crate::edges::{self, EdgeBuilder};
 use crate::identities;
 use crate::memtable;
 use crate::name::{FLOWS, IDENTITIES, SegmentName, Tier};
 use crate::range::TimeRange;
 use crate::schema;
+use crate::sorted::Sorted;
 
 /// The version of the files' layout that this program writes, and the newest
 /// that it reads.
@@ -224,6 +227,34 @@ impl Segment {
         read(&self.path)
     }
 
+    /// Hands on the edges of its rows, of the schema [`schema::edges`], a part at a time: as
+    /// they are stored, or made of its records, of which no column is read but those that
+    /// this needs. `go_on` is asked before each step.
+    ///
+    /// # Errors
+    /// The file cannot be read, or `go_on` or `each` say so.
+    pub fn edges<E: From<SegmentError>>(
+        &self,
+        mut go_on: impl FnMut() -> Result<(), E>,
+        mut each: impl FnMut(RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.tier == Tier::Edges {
+            for rows in batches(&self.path, None)? {
+                go_on()?;
+                each(schema::conform(&rows?, &schema::edges()))?;
+            }
+            return Ok(());
+        }
+        let names: Vec<_> = edges::needed_columns().collect();
+        let mut builder = EdgeBuilder::default();
+        for rows in batches(&self.path, Some(&names))? {
+            go_on()?;
+            builder.add(&Sorted::unsorted(vec![Batch::of_rows(rows?)], &schema::facts()));
+        }
+        go_on()?;
+        each(edges::table_of(&builder.finish().rows))
+    }
+
     /// It has the first rows that the store ever got.
     pub(crate) fn has_first_rows(&self) -> bool {
         self.heads.contains(&memtable::FIRST)
@@ -268,16 +299,29 @@ fn read(path: &Path) -> Result<RecordBatch, SegmentError> {
 
 /// The rows of a file; of these columns alone, where they are named.
 fn read_columns(path: &Path, names: Option<&[&str]>) -> Result<RecordBatch, SegmentError> {
+    let reader = reader(path, names)?;
+    let schema = reader.schema();
+    let batches: Result<Vec<_>, _> = reader.collect();
+    let batches = batches.map_err(ParquetError::from)?;
+    Ok(concat_batches(&schema, &batches).map_err(ParquetError::from)?)
+}
+
+/// The same, a part at a time.
+fn batches(
+    path: &Path,
+    names: Option<&[&str]>,
+) -> Result<impl Iterator<Item = Result<RecordBatch, SegmentError>>, SegmentError> {
+    let batches = reader(path, names)?;
+    Ok(batches.map(|rows| Ok(rows.map_err(ParquetError::from)?)))
+}
+
+fn reader(path: &Path, names: Option<&[&str]>) -> Result<ParquetRecordBatchReader, SegmentError> {
     let mut builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
     if let Some(names) = names {
         let columns = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
         builder = builder.with_projection(columns);
     }
-    let reader = builder.with_batch_size(1 << 16).build()?;
-    let schema = reader.schema();
-    let batches: Result<Vec<_>, _> = reader.collect();
-    let batches = batches.map_err(ParquetError::from)?;
-    Ok(concat_batches(&schema, &batches).map_err(ParquetError::from)?)
+    Ok(builder.with_batch_size(1 << 16).build()?)
 }
 
 fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
@@ -287,10 +331,7 @@ fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
 
 /// Columns that this version does not know are no matter.
 fn check_types(schema: &SchemaRef, tier: Tier) -> Result<(), SegmentError> {
-    let known = match tier {
-        Tier::Raw => schema::facts(),
-        Tier::Minute | Tier::Hour => schema::rollup(),
-    };
+    let known = schema::of_tier(tier);
     for field in known.fields() {
         let found = schema.field_with_name(field.name()).ok().map(|f| f.data_type());
         let required = !field.is_nullable();

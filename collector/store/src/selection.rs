@@ -17,11 +17,11 @@ use crate::disk;
 use crate::identities::{self, Content, IdentityColumns};
 use crate::identity_ids::IdentityIds;
 use crate::lock::{Lock, Refused};
+use crate::maintenance;
 use crate::memtable;
 use crate::name::{FLOWS, IDENTITIES, SegmentName, Tier, UNFINISHED};
 use crate::range::TimeRange;
 use crate::recovery::name_store;
-use crate::rollup;
 use crate::schema::{self, DST_ID, SRC_ID};
 use crate::seal::{self, Origin};
 use crate::segment::SegmentError;
@@ -220,11 +220,11 @@ impl Selection {
             next_id: self.ids.next(),
         };
         let identities = identities::table_of(&gathered.named);
-        let mut rows = Sorted::new_sorted(gathered.batches, &schema::facts());
-        for tier in Tier::ALL {
-            if let Some(bucket) = tier.bucket() {
-                rows = rollup::roll_up(&rows, bucket);
-            }
+        let raw = Sorted::new_sorted(gathered.batches, &schema::facts());
+        let minute = maintenance::sums(&raw, Tier::Minute).rows;
+        let hour = maintenance::sums(&minute, Tier::Hour).rows;
+        let edges = maintenance::sums(&raw, Tier::Edges).rows;
+        for (tier, rows) in Tier::ALL.into_iter().zip([raw, minute, hour, edges]) {
             let name = SegmentName {
                 tier,
                 time,

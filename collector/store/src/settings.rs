@@ -49,7 +49,7 @@ const DAY: Duration = Duration::from_hours(24);
 impl Settings {
     /// Those of a store in this directory: records are kept for 7 days and
     /// within 50 GiB, sums by minute for 30 days and 10 GiB, sums by hour for a
-    /// year and 10 GiB.
+    /// year and 10 GiB, edges for 400 days and 10 GiB.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         let kept = |days: u32, gib: u64| Retention {
             age: Some(DAY * days),
@@ -62,7 +62,7 @@ impl Settings {
             write_age: Duration::from_millis(200),
             sync_age: Duration::from_secs(1),
             max_memory: 1 << 30,
-            retention: [kept(7, 50), kept(30, 10), kept(365, 10)],
+            retention: [kept(7, 50), kept(30, 10), kept(365, 10), kept(400, 10)],
             min_free: None,
             disk: Disk::default(),
             clock: Clock::default(),

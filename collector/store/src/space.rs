@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::name::Tier;
 use crate::segment::Segment;
+use crate::settings::Retention;
 use crate::state::{Shared, State};
 use crate::status::Trouble;
 
@@ -128,8 +129,9 @@ fn soon(comes_true: impl Fn() -> bool) -> bool {
 }
 
 fn expire(shared: &Shared, tiers: &[Tier], bytes: u64) -> bool {
+    let now = shared.settings.clock.now();
     let mut state = shared.lock();
-    let expired = oldest(&mut state, tiers, bytes);
+    let expired = oldest(&mut state, tiers, bytes, &shared.settings.retention, now);
     for segment in &expired {
         state.expire(segment);
         if segment.tier == Tier::Raw {
@@ -148,7 +150,13 @@ fn expire(shared: &Shared, tiers: &[Tier], bytes: u64) -> bool {
 /// The oldest segments of these tiers, one after the other, that have so many bytes, but
 /// never the last of a tier. What has expired and is still being read counts: its file
 /// is about to go.
-fn oldest(state: &mut State, tiers: &[Tier], bytes: u64) -> Vec<Arc<Segment>> {
+fn oldest(
+    state: &mut State,
+    tiers: &[Tier],
+    bytes: u64,
+    retention: &[Retention; Tier::ALL.len()],
+    now: i64,
+) -> Vec<Arc<Segment>> {
     state.leaving.retain(|segment| segment.strong_count() > 0);
     let leaving = state.leaving.iter().filter_map(|segment| segment.upgrade());
     let mut freed: u64 = leaving.map(|segment| segment.bytes).sum();
@@ -159,10 +167,15 @@ fn oldest(state: &mut State, tiers: &[Tier], bytes: u64) -> Vec<Arc<Segment>> {
         let segments: Vec<_> = state.catalog.tier(*tier).collect();
         let all_but_last = segments.iter().take(segments.len().saturating_sub(1));
         let may_go = all_but_last.take_while(|segment| *segment.heads.end() <= forgotten);
-        // Records whose sums are not made yet go last: nothing would be left of them.
+        // Records whose sums are not made yet go last: nothing would be left of them. Edges
+        // do not count: what has none yet is old, as a rule, and there are sums of it.
+        let sums = Tier::FLOWS.into_iter().find(|sums| sums.source() == Some(*tier));
+        let lacking = sums.map_or_else(Vec::new, |sums| {
+            state.lacking(*tier, sums, retention[sums as usize], now)
+        });
         let (without_sums, summed): (Vec<&Arc<Segment>>, Vec<&Arc<Segment>>) = may_go
             .copied()
-            .partition(|segment| state.catalog.lacks_sums(segment));
+            .partition(|segment| lacking.iter().any(|other| Arc::ptr_eq(other, segment)));
         for segment in summed.into_iter().chain(without_sums) {
             if freed >= bytes {
                 return oldest;
@@ -177,6 +190,81 @@ fn oldest(state: &mut State, tiers: &[Tier], bytes: u64) -> Vec<Arc<Segment>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Catalog;
+    use crate::identity_ids::IdentityIds;
+    use crate::range::TimeRange;
+
+    const DAY: i64 = 24 * 3_600 * 1_000_000;
+
+    /// A store of these heads, one a day, a hundred bytes each, on the evening of day 7.
+    fn stored(tiers: &[(Tier, std::ops::RangeInclusive<u64>)]) -> State {
+        let mut catalog = Catalog::default();
+        for (tier, heads) in tiers {
+            for head in heads.clone() {
+                let day = head as i64 * DAY;
+                let mut segment = Segment::of_test(TimeRange::spanning(day, day + 1), head);
+                segment.tier = *tier;
+                segment.path = format!("{tier:?} {head}").into();
+                catalog.add(segment);
+            }
+        }
+        let mut state = State::new(IdentityIds::default(), catalog, 8);
+        (state.forgotten, state.rolled, state.steady_for) = (7, 7, Duration::MAX);
+        state
+    }
+
+    /// The heads of records that go for so many segments, where tiers are kept for so many days.
+    fn first_to_go(tiers: &[(Tier, std::ops::RangeInclusive<u64>)], days: [u32; 4], count: u64) -> Vec<u64> {
+        let kept = days.map(|days| Retention {
+            age: Some(Duration::from_hours(24) * days),
+            bytes: None,
+        });
+        let now = 7 * DAY + DAY / 2;
+        let gone = oldest(&mut stored(tiers), &[Tier::Raw], 100 * count, &kept, now);
+        gone.iter().map(|segment| *segment.heads.start()).collect()
+    }
+
+    #[test]
+    fn a_short_disk_takes_the_oldest_records_first_whatever_of_their_sums_expired() {
+        use Tier::{Edges, Minute, Raw};
+        let shorter_edges = [(Raw, 1..=7), (Minute, 1..=7), (Edges, 5..=7)];
+        assert_eq!(first_to_go(&shorter_edges, [7, 30, 365, 3], 3), [1, 2, 3]);
+        let shorter_minutes = [(Raw, 1..=7), (Minute, 5..=7), (Edges, 1..=7)];
+        assert_eq!(first_to_go(&shorter_minutes, [7, 3, 365, 400], 3), [1, 2, 3]);
+        let of_an_older_version = [(Raw, 1..=7), (Minute, 1..=7), (Edges, 7..=7)];
+        assert_eq!(first_to_go(&of_an_older_version, [7, 30, 365, 400], 3), [1, 2, 3]);
+    }
+
+    #[test]
+    fn records_whose_sums_can_still_be_made_go_last() {
+        use Tier::{Minute, Raw};
+        let unmade = [(Raw, 1..=7), (Minute, 3..=7)];
+        assert_eq!(first_to_go(&unmade, [7, 30, 365, 400], 5), [3, 4, 5, 6, 1]);
+    }
+
+    #[test]
+    fn what_expired_before_its_records_is_not_made_again_after_a_restart() {
+        use Tier::{Edges, Minute, Raw};
+        let state = stored(&[(Raw, 1..=7), (Minute, 1..=7), (Edges, 5..=7)]);
+        let to_make = |age: Option<u32>, bytes| {
+            let kept = Retention {
+                age: age.map(|days| Duration::from_hours(24) * days),
+                bytes,
+            };
+            let without = state.without_sums(Raw, Edges, kept, 7 * DAY + DAY / 2);
+            without
+                .iter()
+                .map(|segment| *segment.heads.start())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            to_make(Some(400), Some(1_000)),
+            [1, 2, 3, 4],
+            "an older version made none"
+        );
+        assert_eq!(to_make(Some(3), None), [0; 0], "too old");
+        assert_eq!(to_make(None, Some(350)), [0; 0], "there is no room");
+    }
 
     #[test]
     fn a_gibibyte_stays_free_but_no_more_than_a_twentieth_unless_asked() {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::appender::Gatherings;
 use crate::batch::Batch;
 use crate::catalog::Catalog;
+use crate::expiry;
 use crate::gathering::Named;
 use crate::identities::Content;
 use crate::identity_cache::IdentityCache;
@@ -20,7 +21,7 @@ use crate::memtable::{self, FullMemtable, Memtable};
 use crate::name::Tier;
 use crate::range::TimeRange;
 use crate::segment::Segment;
-use crate::settings::Settings;
+use crate::settings::{Retention, Settings};
 use crate::status::{Counts, Refusal, Trouble};
 use crate::tail::Watchers;
 use crate::wal::Frame;
@@ -127,6 +128,8 @@ pub(crate) struct State {
     pub rolled: u64,
     /// The last head of each tier that expired.
     pub expired: [u64; Tier::ALL.len()],
+    /// For how long the clock has been steady, as far as that was looked at.
+    pub steady_for: Duration,
     /// The last head whose log is gone for certain: its segment may be changed.
     pub forgotten: u64,
     /// What expired for want of room and may still be read.
@@ -159,6 +162,7 @@ impl State {
             sealed: 0,
             rolled: 0,
             expired: [0; Tier::ALL.len()],
+            steady_for: Duration::ZERO,
             forgotten: 0,
             leaving: Vec::new(),
             log_sync_failed: false,
@@ -312,12 +316,26 @@ impl State {
         queued as u64 + self.logging
     }
 
-    /// Segments of a tier that lack their sums, and are to have them.
-    pub fn without_sums(&self, finer: Tier, coarser: Tier) -> Vec<Arc<Segment>> {
+    /// Segments of a tier that lack their sums of a coarser one, and can still have them:
+    /// these neither expired nor would at once, by how long the coarser tier is kept.
+    pub fn lacking(&self, finer: Tier, coarser: Tier, kept: Retention, now: i64) -> Vec<Arc<Segment>> {
         let expired = self.expired[coarser as usize];
         let mut without = self.catalog.without(finer, coarser);
+        if without.is_empty() {
+            return without;
+        }
+        let [of_finer, of_coarser] =
+            [finer, coarser].map(|tier| self.catalog.tier(tier).cloned().collect::<Vec<_>>());
+        let late = expiry::too_late(&of_finer, &of_coarser, kept, now, self.steady_for);
+        without.retain(|s| *s.heads.end() > expired && !late.contains(s.heads.start()));
+        without
+    }
+
+    /// Those of them whose sums are to be made.
+    pub fn without_sums(&self, finer: Tier, coarser: Tier, kept: Retention, now: i64) -> Vec<Arc<Segment>> {
+        let mut without = self.lacking(finer, coarser, kept, now);
         // Those of later heads are being made with their segment.
-        without.retain(|s| *s.heads.end() <= self.rolled && *s.heads.end() > expired);
+        without.retain(|s| *s.heads.end() <= self.rolled);
         without
     }
 

@@ -53,6 +53,9 @@ pub struct Counts {
     pub seal_ns: u64,
     /// Segments that were merged into greater ones.
     pub merged: u64,
+    /// Ports of servers that were left out of edges: their client called more in an hour
+    /// than is kept of a pair.
+    pub folded_ports: u64,
     /// Rows of records that expired.
     pub expired_rows: u64,
     /// Rows of them that expired before their time, because the disk was short.

@@ -17,6 +17,8 @@ use weir_store::{Batch, Clock, OpenError, Reader, Retention, Settings, Tier, Tim
 
 #[path = "store/crash.rs"]
 mod crash;
+#[path = "store/edges.rs"]
+mod edges;
 #[path = "store/expiry.rs"]
 mod expiry;
 #[path = "store/faults.rs"]

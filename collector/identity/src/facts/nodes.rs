@@ -15,10 +15,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1::Node;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::objects::Node;
 use super::{Fact, NodeFact, nanoseconds, parse};
 
 /// The first is today's name, the second that of before Kubernetes 1.17.
@@ -61,12 +61,7 @@ struct Gateway {
 
 /// Cuts a Node down.
 pub fn node(node: &Node) -> Fact {
-    let status = node.status.as_ref();
-    let mut addresses: Vec<_> = status
-        .and_then(|s| s.addresses.as_ref())
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut addresses: Vec<_> = node.status.addresses.iter().collect();
     addresses.retain(|a| matches!(a.type_.as_str(), "InternalIP" | "ExternalIP"));
     addresses.sort_by_key(|a| a.type_ != "InternalIP");
     let label = |names: [&str; 2]| -> Arc<str> {
@@ -161,11 +156,9 @@ impl Annotations<'_> {
         if !kept.is_empty() {
             return (kept, true);
         }
-        let spec = self.0.spec.as_ref();
-        let cidrs = spec.and_then(|s| s.pod_cidrs.as_deref()).unwrap_or_default();
-        let one = spec
-            .and_then(|s| s.pod_cidr.as_ref())
-            .filter(|_| cidrs.is_empty());
+        let spec = &self.0.spec;
+        let cidrs = &spec.pod_cidrs;
+        let one = Some(&spec.pod_cidr).filter(|_| cidrs.is_empty());
         let cidrs = cidrs.iter().chain(one).take(MOST);
         (
             cidrs.filter_map(|net| nth(net, 1)).collect(),

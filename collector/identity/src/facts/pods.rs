@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde::Deserialize;
 use weir_api::interface::{PRIMARY, UNPROVEN};
 
+use super::objects::{Pod, PodStatus};
 use super::{Fact, Owner, PodFact, nanoseconds, parse};
 use crate::mac::{self, Mac};
 use crate::reach::is_private;
@@ -43,31 +43,33 @@ struct OvnNetwork {
 
 /// A pod on the host network has no address of its own: its node has it.
 pub fn pod(pod: &Pod) -> Fact {
-    let spec = pod.spec.as_ref();
-    let status = pod.status.as_ref();
-    let on_host = spec.and_then(|s| s.host_network).unwrap_or(false);
+    let (spec, status) = (&pod.spec, &pod.status);
     let created = nanoseconds(pod.metadata.creation_timestamp.as_ref());
-    let started = status.map_or(0, |s| nanoseconds(s.start_time.as_ref()));
-    let (addresses, macs) = if on_host { Default::default() } else { located(pod) };
+    let started = nanoseconds(status.start_time.as_ref());
+    let (addresses, macs) = if spec.host_network {
+        Default::default()
+    } else {
+        located(pod)
+    };
     Fact::Pod(PodFact {
         addresses,
         macs,
-        node: spec.and_then(|s| s.node_name.as_deref()).unwrap_or("").into(),
+        node: spec.node_name.as_str().into(),
         owner: Owner::of(&pod.metadata),
         created,
         started: started.max(created),
-        ended: status.and_then(ended),
+        ended: ended(status),
         leaving: pod.metadata.deletion_timestamp.is_some(),
     })
 }
 
 /// When the last container ended, to the end of the second that Kubernetes names.
 fn ended(status: &PodStatus) -> Option<u64> {
-    if !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+    if !matches!(status.phase.as_str(), "Succeeded" | "Failed") {
         return None;
     }
-    let containers = status.container_statuses.iter().flatten();
-    let ends = containers.filter_map(|c| c.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref());
+    let containers = status.container_statuses.iter();
+    let ends = containers.filter_map(|c| c.state.terminated.as_ref()?.finished_at.as_ref());
     let last = ends.map(|time| nanoseconds(Some(time))).max();
     Some(last.map_or(0, |last| last + SECOND))
 }
@@ -77,11 +79,11 @@ type InNetwork<T> = (T, Arc<str>);
 
 /// Addresses and Ethernet addresses.
 fn located(pod: &Pod) -> (Vec<InNetwork<IpAddr>>, Vec<InNetwork<Mac>>) {
-    let status = pod.status.as_ref();
-    let first = status.and_then(|s| s.pod_ip.as_deref());
-    let listed = status.and_then(|s| s.pod_ips.as_ref()).into_iter().flatten();
+    let status = &pod.status;
+    let first = [status.pod_ip.as_str()].into_iter();
+    let listed = status.pod_ips.iter();
     let primary: Arc<str> = PRIMARY.into();
-    let own = parse(first.into_iter().chain(listed.map(|ip| ip.ip.as_str())));
+    let own = parse(first.chain(listed.map(|ip| ip.ip.as_str())));
     let mut addresses: Vec<_> = own.into_iter().map(|a| (a, Arc::clone(&primary))).collect();
     let mut macs: Vec<InNetwork<Mac>> = Vec::new();
     for (network, ips, mac) in attached(pod) {

@@ -1,8 +1,7 @@
 use super::*;
+use crate::facts::objects::{EndpointSlice, Node, Pod, Service};
 use crate::facts::{self, Owner};
 use crate::{Owners, Span};
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 use weir_api::NodeFlowExport;
 use weir_api::interface::{EXTERNAL, UNPROVEN};

@@ -34,7 +34,7 @@ pub(crate) fn kept_for_ever(directory: &Path) -> Settings {
         bytes: None,
     };
     Settings {
-        retention: [kept; 3],
+        retention: [kept; weir_store::Tier::ALL.len()],
         ..Settings::new(directory)
     }
 }

@@ -84,6 +84,14 @@ fn a_killed_process_leaves_every_written_row_once() {
         drop(writer);
     }
     assert_eq!(files(directory.path(), "unfinished"), [] as [PathBuf; 0]);
+    let (writer, reader, _) = open(settings(directory.path())).unwrap();
+    wait_until("no record lacks its edges", || {
+        let view = reader.view(TimeRange::ALL);
+        view.raw_without_edges().is_empty()
+    });
+    let view = reader.view(TimeRange::ALL);
+    assert_eq!(edges::of_edges(&view.edges), edges::of_records(&view.raw));
+    writer.close();
 }
 
 #[test]

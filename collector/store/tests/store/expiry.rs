@@ -24,7 +24,7 @@ fn five_days(
         bytes: None,
     };
     let settings = Settings {
-        retention: [kept, all, all],
+        retention: [kept, all, all, all],
         clock: Clock::new(move || shown.load(Ordering::Relaxed)),
         ..settings(directory)
     };

@@ -49,7 +49,12 @@ fn a_segment_whose_identities_nobody_has_is_named() {
         let reader = Reader::open_dir(directory.path()).unwrap();
         (numbers(&reader.view(TimeRange::ALL)), reader.status().unreadable)
     };
-    for (tier, left) in [("raw", 0..30), ("minute", 0..30), ("hour", 10..30)] {
+    for (tier, left) in [
+        ("raw", 0..30),
+        ("minute", 0..30),
+        ("hour", 0..30),
+        ("edges", 10..30),
+    ] {
         let identities = files(directory.path(), "-1-1.identities");
         let identities = identities
             .iter()
@@ -63,7 +68,7 @@ fn a_segment_whose_identities_nobody_has_is_named() {
         );
     }
     let unreadable = read().1;
-    assert_eq!(unreadable.len(), 3);
+    assert_eq!(unreadable.len(), 4);
     assert!(unreadable.iter().any(|u| u.path == segments[0]));
 }
 
@@ -108,7 +113,7 @@ fn identities_without_rows_are_removed_at_the_start_and_with_what_expires() {
         bytes: Some(1),
     };
     let (mut writer, reader, _) = open(Settings {
-        retention: [limits; 3],
+        retention: [limits; Tier::ALL.len()],
         ..settings(directory.path())
     })
     .unwrap();

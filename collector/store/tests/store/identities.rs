@@ -83,7 +83,7 @@ fn a_view_has_the_identities_of_its_range_and_reads_no_others() {
         assert_eq!(reader.namespaces(range(3, 4)), ["ns-3".to_owned()].into());
         // Who asks for the others hears that they are broken.
         assert!(reader.view(range(0, 3)).raw.is_empty());
-        assert_eq!(reader.status().unreadable.len(), 9);
+        assert_eq!(reader.status().unreadable.len(), 12);
     }
 }
 

@@ -135,7 +135,7 @@ fn small_segments_are_merged_and_say_the_same() {
     writer.close();
     assert_eq!(
         files(directory.path(), "parquet").len(),
-        3 * 7 * 2,
+        Tier::ALL.len() * 7 * 2,
         "the parts are removed"
     );
     check(Reader::open_dir(directory.path()).unwrap().view(TimeRange::ALL));
