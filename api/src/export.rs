@@ -22,6 +22,9 @@ pub const EXPORTING: &str = "Exporting";
 pub const SWITCH_ALIVE: &str = "SwitchAlive";
 /// The export is coarser than asked, to stay within its budget. Only set with a budget.
 pub const THROTTLED: &str = "Throttled";
+/// The gate to OVSDB has refused requests of late, whoever sent them. Only set where there is a
+/// gate.
+pub const GATE_REFUSED: &str = "GateRefused";
 /// Rows of somebody else stand where ours should.
 pub const CONFLICT: &str = "Conflict";
 
@@ -74,6 +77,10 @@ pub mod reason {
     pub const LOST_OVER_BUDGET: &str = "LostOverBudget";
     /// OVS disables sFlow when it finds no agent address.
     pub const SFLOW_AGENT_MISSING: &str = "SFlowAgentMissing";
+    /// The gate refused requests that flow export does not send.
+    pub const REQUESTS_REFUSED: &str = "RequestsRefused";
+    /// It refused nothing of late.
+    pub const NOTHING_REFUSED: &str = "NothingRefused";
     /// Records leave the node.
     pub const EXPORTING: &str = "Exporting";
 }
@@ -568,7 +575,7 @@ pub struct NodeFlowExportStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub bridges: Vec<BridgeStatus>,
-    /// `Applied`, `Exporting`, `Conflict`, `SwitchAlive`, `Throttled`.
+    /// `Applied`, `Exporting`, `Conflict`, `SwitchAlive`, `Throttled`, `GateRefused`.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,

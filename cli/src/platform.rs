@@ -39,13 +39,14 @@ const DEFINITIONS: [Manifest; 4] = [
     manifest!("crds/nodeflowexports.yaml"),
 ];
 const NETWORK: Manifest = manifest!("crds/networks.yaml");
-const BASE: [Manifest; 11] = [
+const BASE: [Manifest; 12] = [
     manifest!("base/namespaces.yaml"),
     manifest!("base/rbac/controller.yaml"),
     manifest!("base/rbac/node.yaml"),
     manifest!("base/rbac/collector.yaml"),
     manifest!("base/rbac/people.yaml"),
     manifest!("base/admission.yaml"),
+    manifest!("base/flow-control.yaml"),
     manifest!("base/controller.yaml"),
     manifest!("base/node.yaml"),
     manifest!("base/collector.yaml"),
@@ -284,6 +285,20 @@ mod tests {
             let pod = &daemon["spec"]["template"]["spec"];
             assert_eq!(pod["volumes"][0]["hostPath"]["path"], platform.socket_directory());
             assert_eq!(pod["containers"][0]["image"], "weir-node:latest");
+        }
+    }
+
+    #[test]
+    fn no_directory_is_made_on_a_host_that_has_no_open_vswitch() {
+        for platform in Platform::ALL {
+            for gate in [false, true] {
+                let objects = platform.objects(&Images::default(), gate).unwrap();
+                let daemon = objects.iter().find(|object| is_node_daemon(object)).unwrap();
+                let volumes = daemon["spec"]["template"]["spec"]["volumes"].as_array().unwrap();
+                let of_host: Vec<_> = volumes.iter().filter(|v| v["hostPath"] != Value::Null).collect();
+                assert_eq!(of_host.len(), 1, "{platform:?}");
+                assert_eq!(of_host[0]["hostPath"]["type"], "Directory", "{platform:?}");
+            }
         }
     }
 

@@ -163,6 +163,11 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE|*", default_value_t = MetricNamespace::default())]
     pub flow_metrics_namespace: MetricNamespace,
 
+    /// Let whoever reaches the HTTP port read /flow-metrics, also where names come from Kubernetes,
+    /// which is otherwise asked who may
+    #[arg(long)]
+    pub flow_metrics_open: bool,
+
     /// How long it stays known who had an address, after it was given up
     #[arg(long, value_name = "SECONDS", default_value_t = NAME_HISTORY.as_secs())]
     pub name_history: u64,
@@ -215,6 +220,7 @@ impl Args {
             name_history: Duration::from_secs(self.name_history),
             flow_metrics: FlowMetricSources {
                 namespace: self.flow_metrics_namespace,
+                open: self.flow_metrics_open,
                 ..self.files.flow_metrics()
             },
             subnet_labels: self.files.subnet_labels,

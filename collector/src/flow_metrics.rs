@@ -15,7 +15,8 @@
 //! A worker counts in a shard, which is a registry behind a lock that others hold only as long as
 //! it takes to swap it for an empty one, or takes another shard. So nothing of what scrapes,
 //! defines or expires holds up who receives; and where no metric is defined, records are not
-//! looked at. The merged registry has the series, their age and their bound.
+//! looked at. The merged registry has the series and their age; which label sets have one, the
+//! shards and it decide together, so that what is known is counted by each of them.
 
 mod definitions;
 mod figures;
@@ -27,31 +28,28 @@ mod page;
 mod record;
 mod shard;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kube::Client;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use weir_flow::FlowRecord;
 use weir_flowmetrics::{Exposition, FlowMetric, Limits, ObjectName, Registry};
 
-use definitions::Definitions;
 pub use definitions::{DefinedBy, Outcome};
+use definitions::{Definitions, Taken};
 pub use figures::Figures;
 use files::DefinitionFiles;
 use first_records::FirstRecords;
 use objects::MetricNamespace;
 pub use page::page;
-use shard::Shard;
+use shard::{SPOILT, Shard};
 
-/// Time between two looks at what the shards have counted, so that none of them is full.
+/// Time between two looks at what the shards have counted, so that they stay small.
 const GATHER_INTERVAL: Duration = Duration::from_secs(5);
-/// The same when a shard is full.
-const GATHER_PAUSE: Duration = Duration::from_millis(100);
 
 /// What says which metrics are counted.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +60,8 @@ pub struct FlowMetricSources {
     pub path: Option<PathBuf>,
     /// Where the objects are, where names come from Kubernetes.
     pub namespace: MetricNamespace,
+    /// Whoever reaches the page may read it.
+    pub open: bool,
 }
 
 /// The metrics of one collector.
@@ -74,23 +74,24 @@ struct Parts {
     counts: AtomicBool,
     shards: Vec<Shard>,
     next_home: AtomicUsize,
+    /// Locked before `merged`, and for as long as it takes to compile.
+    definitions: Mutex<Definitions>,
     merged: Mutex<Merged>,
     /// As of the last change or gathering; nobody waits for the series to see them.
     figures: Mutex<Figures>,
-    /// A shard refused a series.
-    full: Notify,
 }
 
 /// What is known beside the shards.
 #[derive(Debug)]
 struct Merged {
-    definitions: Definitions,
     /// All series, but for what was counted since they were gathered.
     registry: Registry,
     /// Which metrics there are changed so many times.
     generation: u64,
     /// Empty, with the metrics of this generation.
     spare: Option<Registry>,
+    /// Resources that are refused.
+    bad: usize,
     /// Of metrics that are gone.
     gone: Figures,
 }
@@ -105,15 +106,15 @@ impl FlowMetrics {
             counts: AtomicBool::new(false),
             shards: shards.collect(),
             next_home: AtomicUsize::new(0),
+            definitions: Mutex::default(),
             merged: Mutex::new(Merged {
-                definitions: Definitions::default(),
                 registry: Registry::new(Limits::default()),
                 generation: 0,
                 spare: None,
+                bad: 0,
                 gone: Figures::default(),
             }),
             figures: Mutex::default(),
-            full: Notify::new(),
         }))
     }
 
@@ -129,42 +130,45 @@ impl FlowMetrics {
     }
 
     /// Takes resources of a source, new or changed, and tells what became of each. Where
-    /// `present` is told, other objects of the source are removed.
+    /// `present` is told, other objects of the source are removed. May take long: expressions
+    /// are compiled.
     pub fn define(
         &self,
         by: &DefinedBy,
         resources: impl IntoIterator<Item = FlowMetric>,
         present: Option<&BTreeSet<ObjectName>>,
     ) -> Vec<(ObjectName, Outcome)> {
+        // Until all is compiled, who counts, scrapes or gathers waits for nothing.
+        let mut definitions = self.0.definitions();
+        let taken = definitions.take(by, resources, present);
         let mut merged = self.0.merged();
-        let before: Vec<_> = merged.definitions.counted().cloned().collect();
-        let Merged {
-            definitions,
-            registry,
-            gone,
-            ..
-        } = &mut *merged;
-        let outcomes = gone.keep(registry, |registry| {
-            if let Some(present) = present {
-                definitions.retain(registry, by, present);
-            }
-            definitions.apply(registry, by, resources)
-        });
-        let counts_the_same = merged.definitions.counted().eq(&before);
-        if !counts_the_same {
+        let Merged { registry, gone, .. } = &mut *merged;
+        if gone.keep(registry, |registry| definitions.install(registry)) {
             merged.generation += 1;
             merged.spare = None;
             self.0.gather(&mut merged);
-            let counts = merged.definitions.counted().next().is_some();
+            let counts = definitions.counted().next().is_some();
             self.0.counts.store(counts, Ordering::Relaxed);
         }
+        merged.bad = definitions.refused();
         self.0.publish(&merged);
-        outcomes
+        let outcomes = taken.into_iter().filter_map(|Taken { name, refused }| {
+            let outcome = match refused {
+                Some(problem) => Err(vec![problem]),
+                None => definitions.outcome(by, &name)?.clone(),
+            };
+            Some((name, outcome))
+        });
+        outcomes.collect()
     }
 
-    /// What became of this object, which may have changed with what became of others.
-    pub fn outcome(&self, by: &DefinedBy, name: &ObjectName) -> Option<Outcome> {
-        self.0.merged().definitions.outcome(by, name).cloned()
+    /// What became of the objects of a source, which may have changed with what became of others.
+    pub fn outcomes(&self, by: &DefinedBy) -> BTreeMap<ObjectName, Outcome> {
+        let definitions = self.0.definitions();
+        let outcomes = definitions.outcomes(by);
+        outcomes
+            .map(|(name, outcome)| (name.clone(), outcome.clone()))
+            .collect()
     }
 
     /// All series as text.
@@ -200,10 +204,7 @@ impl FlowMetrics {
     /// Gathers what was counted and ends what has expired, now and then, for ever.
     async fn keep(self) {
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(GATHER_INTERVAL) => {}
-                () = self.0.full.notified() => tokio::time::sleep(GATHER_PAUSE).await,
-            }
+            tokio::time::sleep(GATHER_INTERVAL).await;
             if !self.0.counts.load(Ordering::Relaxed) {
                 continue;
             }
@@ -222,39 +223,37 @@ impl FlowMetrics {
 }
 
 impl Parts {
+    fn definitions(&self) -> MutexGuard<'_, Definitions> {
+        self.definitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn merged(&self) -> MutexGuard<'_, Merged> {
         self.merged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self, merged: &Merged) {
-        let figures = merged.gone.now(&merged.registry, &merged.definitions);
+        let figures = merged.gone.now(&merged.registry, merged.bad);
         *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures;
     }
 
     /// Takes over what the shards have counted. Each has an empty registry then, with the
     /// metrics that there are.
     fn gather(&self, merged: &mut Merged) {
+        let mut is_lost = false;
         for shard in &self.shards {
             let spare = merged.spare.take();
-            let empty = spare.unwrap_or_else(|| replica(&merged.definitions));
+            let empty = spare.unwrap_or_else(|| merged.registry.replica());
             let mut counted = shard.swap(empty, merged.generation);
             merged.registry.absorb(&mut counted.registry);
+            is_lost |= counted.generation == SPOILT;
             if counted.generation == merged.generation {
                 merged.spare = Some(counted.registry);
             }
         }
-    }
-}
-
-/// A registry without series that counts the same.
-fn replica(definitions: &Definitions) -> Registry {
-    let mut registry = Registry::new(Limits::default());
-    for resource in definitions.counted() {
-        if let Err(problems) = registry.apply(resource) {
-            tracing::error!(?problems, "a FlowMetric is good once and bad the next time");
+        if is_lost {
+            merged.registry.forget_replica();
         }
     }
-    registry
 }
 
 fn now_ms() -> u64 {
@@ -286,9 +285,6 @@ impl FlowCounter {
         let free = shards.find_map(Shard::try_lock);
         let mut counting = free.unwrap_or_else(|| self.parts.shards[self.home].lock());
         counting.observe(records, &mut self.first_records);
-        if counting.registry.has_refused() {
-            self.parts.full.notify_one();
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is served over HTTP: metrics, whether the collector is alive and ready, and the
-//! pages of [`crate::api`]. The former are open to everybody. Connections are
+//! pages of [`crate::api`]. The former are open to everybody; what FlowMetrics count is for
+//! those whom Kubernetes lets read it, where names come from there. Connections are
 //! [`server`]'s.
 
 mod answer_task;
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use weir_process::http::{metrics, well};
 
-use crate::api::{self, Api, Problem};
+use crate::api::{self, Api, Gate, Problem};
 use crate::flow_metrics::{self, FlowMetrics};
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -44,6 +45,8 @@ pub struct Pages {
     pub health: Arc<Health>,
     /// What is counted over records.
     pub flow_metrics: FlowMetrics,
+    /// Who may see that; without it everybody.
+    pub scrapers: Option<Gate>,
 }
 
 /// Serves until `stop` turns true or its sender is gone, then what is under way.
@@ -68,7 +71,7 @@ fn probes(pages: Pages) -> Router {
 }
 
 fn probes_and_more(pages: Pages) -> Router {
-    let counted = flow_metrics::page(pages.flow_metrics.clone());
+    let counted = flow_metrics::page(pages.flow_metrics.clone(), pages.scrapers.clone());
     probes(pages).route("/", get(HINT)).merge(counted)
 }
 

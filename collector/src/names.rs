@@ -2,6 +2,7 @@
 //! identities ([`weir_identity::Snapshot`]); readers get a new one by a pointer swap
 //! and never wait.
 
+pub mod flow_collector;
 pub mod kubernetes;
 pub mod ovsdb;
 pub mod subnet_labels;

@@ -44,7 +44,8 @@ use crate::flow_metrics::FlowMetrics;
 use crate::health::Health;
 use crate::http::{self, Keeper, Pages, Server};
 use crate::metrics::Metrics;
-use crate::names::subnet_labels::{self, LabelFile};
+use crate::names::flow_collector;
+use crate::names::subnet_labels::{self, LabelFile, LabelSources};
 use crate::names::{NameSource, kubernetes, ovsdb};
 use crate::outlet::Outlet;
 use crate::queue::{self, Inbox};
@@ -137,6 +138,7 @@ impl Collector {
         let memory = (config.name_history, config.node_daemon);
         let mut names = Names::follow(config.names, memory, config.subnet_labels).await?;
         let flow_metrics = FlowMetrics::new(config.workers.get());
+        let is_open = config.flow_metrics.open;
         flow_metrics.follow(config.flow_metrics, names.cluster.as_ref(), &mut names.tasks);
         let keeper = Keeper::start(&config.http_server, names.cluster.take())?;
         let web = Server::new(web, config.http_server, keeper.as_ref());
@@ -169,12 +171,13 @@ impl Collector {
             Some(directory) => keep_templates(directory, &metrics, &ended)?,
             None => Templates::default(),
         };
+        let gate = Gate::of(addresses.http, names.reviews);
         let pages = Pages {
             metrics: Arc::clone(&metrics),
             health: names.health,
             flow_metrics,
+            scrapers: (!is_open).then(|| gate.clone()),
         };
-        let gate = Gate::of(addresses.http, names.reviews);
         let questions = reader.map(|reader| Arc::new(Embedded::new(reader)) as Arc<dyn Engine>);
         let api = Api::start(gate, questions, names.snapshots, Arc::clone(&metrics));
         let api = api.map_err(StartError::Spawn)?;
@@ -454,11 +457,14 @@ impl Names {
                 tasks.spawn(ovsdb::follow(sources, history, names, health));
             }
         }
-        let (sender, labels) = watch::channel(Arc::default());
+        let (sources, labels) = LabelSources::new();
+        if let Some(client) = &cluster {
+            tasks.spawn(flow_collector::follow(client.clone(), sources.clone()));
+        }
         if let Some(path) = label_file {
             let (file, read) = LabelFile::open(path);
-            sender.send_replace(read);
-            tasks.spawn(subnet_labels::follow(file, sender));
+            sources.set_file(read);
+            tasks.spawn(subnet_labels::follow(file, sources));
         }
         Ok(Self {
             health,

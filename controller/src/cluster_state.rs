@@ -1,42 +1,33 @@
 //! The cluster as the watches show it, reduced to what decisions read. It owns
 //! no I/O: a watch event goes in, how much it matters comes out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
-use weir_api::collector::ServiceRef;
 use weir_api::identity::Exporter;
 use weir_api::network::CLUSTER;
-use weir_api::plan::named_services;
 use weir_api::{
     Condition, ExportNetworkFlows, ExportProfile, ExportProfileStatus, ExportRollout, NodeFlowExport,
     flows_config,
 };
 
-use crate::collector::{CollectorAddresses, CollectorSettings};
 use crate::facts::{
     DaemonPod, NodeRecord, ServiceAddress, SourceFacts, read_flow_export, read_network, read_node,
-    read_service, strip_export, strip_profile,
+    strip_export, strip_profile,
 };
 use crate::guarded::{Guarded, Invalid};
-use crate::moment::{is_within, later};
+use crate::moment::is_within;
 use crate::source::{FlowSource, SourceSettings};
 use crate::table::{ObjectChange, Table, key_of};
 use crate::weigh::{weigh_export, weigh_node, weigh_plan, weigh_profile, weigh_source};
 
 /// How many uids of deleted `NodeFlowExport`s are remembered.
 const REMEMBERED_DELETIONS: usize = 1024;
-
-/// How long the address of a Service that is gone is held: `kubectl replace --force`
-/// and a Helm upgrade delete it and make it anew, and the rows are not to go with it. Only in
-/// memory: another process does not know it.
-pub const SERVICE_HOLD: Duration = Duration::from_secs(60);
 
 /// How long the number of an exporter that is gone is given to nobody else: its last
 /// records are still on their way, and questions about the last hour name it. In memory, too.
@@ -58,12 +49,7 @@ pub struct ClusterState {
     /// Why the `ExportRollout` cannot be read, where it never could be.
     unknown_rollout: Option<String>,
     revisions: Table<KeptRevision>,
-    collector: CollectorSettings,
-    collector_addresses: CollectorAddresses,
-    /// The same of the listing that is under way.
-    collector_listing: CollectorAddresses,
-    /// Of its Service: replicas by address family.
-    collector_slices: Table<(String, usize)>,
+    collector: CollectorState,
     /// The last addresses of Services that are gone, and since when they are.
     held_addresses: BTreeMap<(String, String), (IpAddr, Timestamp)>,
     /// Nodes whose last pod of the daemon went, and when.
@@ -104,7 +90,7 @@ impl ClusterState {
             WatchEvent::Daemon(event) => self.apply_daemon(event, now),
             WatchEvent::Rollout(event) => self.apply_rollout(event),
             WatchEvent::Revision(event) => self.apply_revision(event),
-            WatchEvent::CollectorSlice(event) => self.apply_slice(event),
+            WatchEvent::CollectorSlice(event) => self.apply_slice(event, now),
         }
     }
 
@@ -157,47 +143,6 @@ impl ClusterState {
             self.deleted.pop_front();
         }
         self.deleted.extend(object.uid());
-    }
-
-    fn apply_service(&mut self, event: Event<Guarded<Service>>, now: Timestamp) -> ObjectChange {
-        let unnamed = match &event {
-            Event::Apply(service) | Event::Delete(service) => !self.names(&key_of(service)),
-            _ => false,
-        };
-        let seen = self.see_collector(&event);
-        let before = self.named_addresses();
-        let change = self.services.apply(event, read_service, weigh_plan);
-        for (service, address) in before {
-            if !matches!(self.services.within(&service.0, &service.1), Some(Ok(_))) {
-                self.held_addresses.insert(service, (address, now));
-            }
-        }
-        self.held_addresses
-            .retain(|_, (_, gone)| is_within(*gone, SERVICE_HOLD, now));
-        if unnamed { seen } else { change.max(seen) }
-    }
-
-    /// The Services that the configuration names and that have an address.
-    fn named_addresses(&self) -> Vec<((String, String), IpAddr)> {
-        let address = |service: &ServiceRef| match self.services.within(&service.namespace, &service.name) {
-            Some(Ok(address)) => Some(((service.namespace.clone(), service.name.clone()), *address)),
-            _ => None,
-        };
-        self.named_services().iter().filter_map(address).collect()
-    }
-
-    /// Whether the configuration names that Service.
-    fn names(&self, (namespace, name): &(String, String)) -> bool {
-        let named = self.named_services();
-        named
-            .iter()
-            .any(|service| service.namespace == *namespace && service.name == *name)
-    }
-
-    fn named_services(&self) -> BTreeSet<ServiceRef> {
-        let config = self.flows_config().and_then(|data| flows_config::parse(data).0);
-        let nothing = ExportNetworkFlows::default();
-        named_services(self.flows().unwrap_or(&nothing), config.as_ref())
     }
 
     /// Takes in the answer to a write, which the watch will show later. Where
@@ -344,29 +289,17 @@ impl ClusterState {
     pub fn export(&self, node: &str) -> Option<&NodeFlowExport> {
         self.exports.named(node)
     }
-
-    /// The address of a Service, or why it has none.
-    pub fn service(&self, namespace: &str, name: &str) -> ServiceAddress {
-        self.services
-            .within(namespace, name)
-            .copied()
-            .unwrap_or(Err("names a Service that does not exist"))
-    }
-
-    /// The last address of a Service that is gone, and until when it counts.
-    pub fn held_address(&self, namespace: &str, name: &str, now: Timestamp) -> Option<(IpAddr, Timestamp)> {
-        let held = self.held_addresses.get(&(namespace.to_owned(), name.to_owned()));
-        let (address, gone) = held.copied()?;
-        is_within(gone, SERVICE_HOLD, now).then(|| (address, later(gone, SERVICE_HOLD)))
-    }
 }
 
 mod collector;
 mod daemons;
 mod rollouts;
+mod services;
 mod watch_event;
 
+use collector::CollectorState;
 pub use rollouts::KeptRevision;
+pub use services::SERVICE_HOLD;
 pub use watch_event::WatchEvent;
 
 #[cfg(test)]

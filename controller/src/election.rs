@@ -22,16 +22,27 @@ use weir_process::kubernetes::describe;
 use crate::backoff::{Delays, JITTER};
 use crate::lease::{Observed, Step, Terms, decide, held, released};
 
+/// Whether this replica leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// It does.
+    pub leads: bool,
+    /// When whoever led before renewed the Lease last, by the clock there.
+    pub led_until: Option<Timestamp>,
+}
+
 /// One replica's part in the election.
 pub struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
     terms: Terms,
-    leads: watch::Sender<bool>,
+    leads: watch::Sender<Leadership>,
     observed: Option<Observed>,
     /// When the last write that succeeded was begun: others count from later.
     renewed: Option<Instant>,
+    /// [`Leadership::led_until`], while this replica does not lead.
+    led_until: Option<Timestamp>,
 }
 
 impl Candidate {
@@ -41,7 +52,7 @@ impl Candidate {
         name: String,
         identity: String,
         terms: Terms,
-        leads: watch::Sender<bool>,
+        leads: watch::Sender<Leadership>,
     ) -> Self {
         Self {
             api,
@@ -51,6 +62,7 @@ impl Candidate {
             leads,
             observed: None,
             renewed: None,
+            led_until: None,
         }
     }
 
@@ -107,16 +119,21 @@ impl Candidate {
         if self.renewed.replace(renewed).is_none() {
             tracing::info!(identity = self.identity, "this replica leads");
         }
-        self.leads
-            .send_if_modified(|leads| !std::mem::replace(leads, true));
+        let led_until = self.led_until;
+        self.leads.send_if_modified(|told| {
+            let begins = !told.leads;
+            if begins {
+                (told.leads, told.led_until) = (true, led_until);
+            }
+            begins
+        });
     }
 
     fn follow(&mut self, reason: &str) {
         if self.renewed.take().is_some() {
             tracing::warn!(identity = self.identity, reason, "this replica leads no longer");
         }
-        self.leads
-            .send_if_modified(|leads| std::mem::replace(leads, false));
+        self.leads.send_if_modified(|told| std::mem::take(told).leads);
     }
 
     /// Since when this replica holds the Lease anew, if it does.
@@ -130,6 +147,9 @@ impl Candidate {
         let observed = Observed::look(self.observed.take(), before.clone(), now);
         let step = decide(now, &observed, &self.identity);
         self.observed = Some(observed);
+        if self.renewed.is_none() {
+            self.led_until = before.renew_time.as_ref().map(|renewed| renewed.0);
+        }
         if step == Step::Wait {
             return Ok(None);
         }
@@ -174,7 +194,7 @@ impl Candidate {
         if self.renewed.is_none() {
             return;
         }
-        self.leads.send_replace(false);
+        self.leads.send_replace(Leadership::default());
         let deadline = Instant::now() + self.terms.renew_deadline;
         match timeout_at(deadline.into(), self.give_back()).await {
             Ok(Ok(())) => tracing::info!("the lease is given back"),

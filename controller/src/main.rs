@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use weir_controller::cluster_state::ClusterState;
 use weir_controller::collector_client::CollectorClient;
-use weir_controller::election::Candidate;
+use weir_controller::election::{Candidate, Leadership};
 use weir_controller::metrics::Metrics;
 use weir_controller::reconcile::{CollectorWatch, Reconciler};
 use weir_controller::settings::Settings;
@@ -99,12 +99,16 @@ async fn serve(settings: &Settings, metrics: Metrics, missing: http::Missing) ->
     Ok(server)
 }
 
-type Election = (watch::Sender<bool>, JoinHandle<()>, watch::Receiver<bool>);
+type Election = (watch::Sender<bool>, JoinHandle<()>, watch::Receiver<Leadership>);
 
 /// Takes part in the election, or leads without one.
 fn stand(settings: &Settings, client: &Client) -> Result<Election> {
     let (stop, mut stopped) = watch::channel(false);
-    let (leads, leader) = watch::channel(settings.no_leader_election);
+    let alone = Leadership {
+        leads: settings.no_leader_election,
+        led_until: None,
+    };
+    let (leads, leader) = watch::channel(alone);
     if settings.no_leader_election {
         let task = tokio::spawn(async move {
             let _ = stopped.changed().await;

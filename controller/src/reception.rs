@@ -21,6 +21,7 @@ use k8s_openapi::jiff::Timestamp;
 use weir_api::Protocol;
 
 use crate::collector::ExpectedFormat;
+use crate::moment::earlier;
 
 mod answer;
 mod loss;
@@ -144,9 +145,11 @@ impl Receptions {
     /// are forgotten.
     pub fn answered(&mut self, answer: Answer, is_wanted: impl Fn(&str) -> bool, at: Timestamp) {
         let time = answer.time;
-        if self.answered.is_some_and(|before| time < before.time) {
-            // Another clock: moments of the one before mean nothing.
-            self.nodes.clear();
+        let since = answer.since.min(time);
+        if let Some(before) = self.answered
+            && (since != before.since || time < before.time)
+        {
+            self.follow_on(before, time, passed(before.at, at));
         }
         self.nodes.retain(|node, _| is_wanted(node));
         for said in answer.nodes {
@@ -162,12 +165,22 @@ impl Receptions {
                 memory.loss.saw(format.sequenced, format.lost, time);
             }
         }
-        self.answered = Some(Answered {
-            time,
-            since: answer.since.min(time),
-            at,
-        });
+        self.answered = Some(Answered { time, since, at });
         (self.failures, self.failure) = (0, None);
+    }
+
+    /// Another collector answers than before, or its clock was set: so much time after the last
+    /// answer it is `time` there. How long ago a datagram came is known all the same; moments and
+    /// counters of the one before mean nothing to this one.
+    fn follow_on(&mut self, before: Answered, time: Timestamp, between: Duration) {
+        let moved = |last: Timestamp| earlier(time, passed(last, before.time) + between);
+        for node in self.nodes.values_mut() {
+            node.unproven = node.unproven.map(moved);
+            for memory in node.formats.values_mut() {
+                memory.last = memory.last.map(moved);
+                memory.loss.begin_anew();
+            }
+        }
     }
 
     /// There was no answer of use.

@@ -18,12 +18,11 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::cluster_state::{ClusterState, WatchEvent};
 use crate::collector_client::AskError;
 use crate::decide::{Decision, decide};
+use crate::election::Leadership;
 use crate::metrics::Metrics;
-use crate::notice::{holding, loss, notices};
-use crate::profile_status::assess;
+use crate::notice::holding;
 use crate::reception;
 use crate::rollout::Memory;
-use crate::rollup::roll_up;
 use crate::table::ObjectChange;
 use crate::write::{ApiWriter, WriteError, Written};
 use crate::write_queue::{Subject, Write, WriteQueue};
@@ -37,7 +36,9 @@ const EVENTS_AT_ONCE: usize = 4096;
 /// How long writes under way may take when the process stops.
 const DRAIN: Duration = Duration::from_secs(2);
 
+mod answers;
 mod receptions;
+mod report;
 
 pub use receptions::CollectorWatch;
 
@@ -105,7 +106,7 @@ impl Reconciler {
     pub async fn run(
         mut self,
         mut events: BoxStream<'static, WatchEvent>,
-        mut leads: watch::Receiver<bool>,
+        mut leads: watch::Receiver<Leadership>,
         mut stop: watch::Receiver<bool>,
     ) {
         leads.mark_changed();
@@ -166,8 +167,9 @@ impl Reconciler {
         wanted.is_some_and(|wanted| export.is_some_and(|export| wanted.is_met_by(export)))
     }
 
-    fn lead(&mut self, leads: bool) {
+    fn lead(&mut self, Leadership { leads, led_until }: Leadership) {
         self.leads = leads;
+        self.rollout = Memory::after(led_until);
         self.metrics.leads(leads);
         self.stale = true;
         if !leads {
@@ -175,7 +177,6 @@ impl Reconciler {
             self.answers.clear();
             self.stop_asking();
             self.decision = Decision::default();
-            self.rollout = Memory::default();
             (self.report, self.checks) = (None, [None, None]);
         }
     }
@@ -285,130 +286,6 @@ impl Reconciler {
         tracing::warn!("there is no {source}: every node keeps what it exports until there is one");
         if let Some(notice) = holding(source, decision) {
             self.queue.add(Write::Tell(notice));
-        }
-    }
-
-    fn report_soon(&mut self) {
-        self.report.get_or_insert_with(|| Instant::now() + REPORT_DELAY);
-    }
-
-    fn report_if_due(&mut self) {
-        let now = Instant::now();
-        let Some(due) = self.report else { return };
-        let overdue = now >= due + REPORT_PATIENCE;
-        let under_way = self.queue.is_under_way(&Subject::Source);
-        if now < due || under_way || !(self.may_report() || overdue) {
-            return;
-        }
-        self.report = None;
-        self.roll_up(Timestamp::now());
-    }
-
-    /// Compares what is to be said with what stands in the status of the source and of
-    /// the profiles.
-    fn roll_up(&mut self, now: Timestamp) {
-        self.ask_or_not();
-        let write_error = |node: &str| self.queue.export_error(node).map(str::to_owned);
-        let rolled = roll_up(
-            &self.cluster,
-            &self.decision,
-            &self.collector.receptions,
-            &write_error,
-            self.deadline,
-            now,
-        );
-        self.metrics.rolled_up(&rolled.counts, self.queue.failing());
-        self.checks[1] = rolled.next_check.map(|at| instant(at, now));
-        if self.collector.needed {
-            self.collector.receptions.settled(rolled.settled, now);
-        }
-        match (rolled.conditions, self.cluster.shown_source()) {
-            (Some(conditions), Some(source)) => {
-                let lost = loss(&source.conditions).or(self.collector.lost);
-                self.collector.lost = lost;
-                self.queue.add(Write::Report {
-                    uid: source.uid.clone(),
-                    notices: notices(&source.conditions, &conditions, lost),
-                    conditions,
-                });
-            }
-            _ => self.queue.drop_waiting(&Subject::Source),
-        }
-        match rolled.other {
-            Some(_) if self.queue.is_under_way(&Subject::OtherSource) => {}
-            Some(conditions) => self.queue.add(Write::ReportOther(conditions)),
-            None => self.queue.drop_waiting(&Subject::OtherSource),
-        }
-        for (profile, status) in assess(&self.cluster, &self.decision, now) {
-            let write = Write::Assess(profile, status);
-            if !self.queue.is_under_way(&write.subject()) {
-                self.queue.add(write);
-            }
-        }
-    }
-
-    fn conclude(&mut self, write: &Write, answer: Answer) {
-        let result = answer.as_ref().map_or_else(WriteError::kind, |_| "ok");
-        match write {
-            Write::Apply(..) => self.metrics.applied(result),
-            Write::Delete(..) => self.metrics.deleted(result),
-            Write::Report { .. } | Write::ReportOther(_) => self.metrics.reported(result),
-            Write::Tell(_) => {}
-            Write::Assess(..) => self.metrics.assessed(result),
-            Write::Rollout(_) | Write::Keep { .. } | Write::Complete(..) | Write::Forget(_) => {
-                self.metrics.rolled(result);
-            }
-        }
-        match answer {
-            Ok(written) => self.wrote(write, written),
-            Err(error) => self.failed(write, &error),
-        }
-    }
-
-    fn wrote(&mut self, write: &Write, written: Option<Written>) {
-        self.queue.succeeded(write, std::time::Instant::now());
-        match written {
-            Some(Written::Export(export)) => self.cluster.wrote(export),
-            Some(Written::Rollout(rollout)) => self.cluster.rolled(rollout),
-            Some(Written::Revision(revision)) => self.cluster.kept(revision),
-            None => {}
-        }
-        let source = self.cluster.settings().source;
-        match write {
-            // The decision may have changed while the write was under way.
-            Write::Apply(node, written) => self.stale |= self.decision.wanted.get(node) != Some(written),
-            Write::Delete(..) | Write::Tell(_) | Write::Complete(..) | Write::Forget(_) => {}
-            // What was stored counts from now on.
-            Write::Rollout(_) | Write::Keep { .. } => self.stale = true,
-            Write::Report { conditions, .. } => self.cluster.reported(source, conditions),
-            Write::ReportOther(conditions) => self.cluster.reported(source.other(), conditions),
-            Write::Assess(profile, status) => self.cluster.assessed(profile, status),
-        }
-        if self.failures > 0 {
-            self.report_soon();
-            if self.queue.failing() == 0 {
-                tracing::info!(
-                    failures = std::mem::take(&mut self.failures),
-                    "writes succeed again"
-                );
-            }
-        }
-    }
-
-    /// The queue tries again; what lasts is told.
-    fn failed(&mut self, write: &Write, error: &WriteError) {
-        self.failures += 1;
-        if self.failures == 1 {
-            tracing::warn!(subject = ?write.subject(), %error, "a write failed and will be tried again");
-        } else {
-            tracing::debug!(subject = ?write.subject(), %error, "another write failed");
-        }
-        self.queue
-            .failed(write, error.to_string(), std::time::Instant::now());
-        // That a revision cannot be kept is told.
-        self.stale |= matches!(write, Write::Keep { .. });
-        if write.subject() != Subject::Source {
-            self.report_soon();
         }
     }
 

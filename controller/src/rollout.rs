@@ -5,11 +5,13 @@
 pub mod gate;
 pub mod held;
 pub mod request;
+pub mod soak;
 pub mod verdict;
 mod viewer;
 pub mod window;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -21,6 +23,7 @@ use weir_api::{ExportRollout, ExportRolloutStatus, NodeFlowExport, RevisionData,
 
 use self::gate::gate;
 use self::request::{Gate, History, Release, Request};
+use self::soak::SoakClock;
 use self::verdict::{Verdict, conditions};
 use self::viewer::Viewer;
 use crate::cluster_state::{ClusterState, KeptRevision};
@@ -70,9 +73,20 @@ pub struct Memory {
     wanted: Option<(String, Timestamp)>,
     /// Nodes that were let through, whose objects may not show it yet, and their marks.
     released: BTreeMap<String, Option<Mark>>,
+    /// For how long the nodes of a step are watched.
+    soak: SoakClock,
 }
 
 impl Memory {
+    /// Of a process that leads after another, which renewed its Lease last then by its own
+    /// clock.
+    pub fn after(led_until: Option<Timestamp>) -> Self {
+        Self {
+            soak: SoakClock::after(led_until),
+            ..Self::default()
+        }
+    }
+
     fn wanted_since(&mut self, revision: &str, now: Timestamp) -> Timestamp {
         match &mut self.wanted {
             Some((wanted, since)) if wanted == revision => {
@@ -114,19 +128,21 @@ pub struct Summary {
 }
 
 /// Puts into the decision what each node is told now. `keep_error` says why a revision could
-/// not be kept. `None`: there is no `ExportRollout`, and all nodes get what is wanted.
+/// not be kept; `now` and `instant` are the same moment by two clocks. `None`: there is no
+/// `ExportRollout`, and all nodes get what is wanted.
 pub fn apply_gate(
     decision: &mut Decision,
     cluster: &ClusterState,
     judge: &NodeJudge<'_>,
     memory: &mut Memory,
     keep_error: Option<String>,
-    now: Timestamp,
+    (now, instant): (Timestamp, Instant),
 ) -> Option<Outcome> {
     let plan = decision.revision.take()?;
     let rollout = cluster.rollout()?;
     let state = rollout.status.clone().unwrap_or_default();
     let wanted_since = memory.wanted_since(&plan.revision, now);
+    let soaked = memory.soak.gone_by(&state, now, instant);
     let kept = cluster.revisions();
     let view = Viewer {
         decision,
@@ -145,7 +161,9 @@ pub fn apply_gate(
     };
     let request = Request {
         policy: &rollout.spec,
+        uid: rollout.metadata.uid.as_deref().unwrap_or_default(),
         state: &state,
+        soaked,
         revision: &plan.revision,
         wanted_since,
         history: history(kept.as_deref(), &plan, &state, keep_error),
@@ -156,6 +174,7 @@ pub fn apply_gate(
         now,
     };
     let gate = gate(&request);
+    memory.soak.stores(&gate.state, instant);
     let told = view.told(&gate, &nodes);
     memory.released = match &gate.release {
         Release::These(names) => {

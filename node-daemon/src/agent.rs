@@ -17,6 +17,7 @@ use weir_api::NodeFlowExportStatus;
 use weir_api::condition::{self, Time};
 use weir_api::export::APPLIED;
 
+use crate::access::Access;
 use crate::announce;
 use crate::cost::{self, CostInputs, Measurement};
 use crate::desired::Desired;
@@ -119,7 +120,7 @@ pub async fn run(
         desired: desired.clone(),
     };
     let mut agent = Agent {
-        reconciler: Reconciler::new(&config.node_name, config.endpoint.to_string()),
+        reconciler: reconciler(&config),
         view: client.watch(),
         metrics: Arc::clone(&config.metrics),
         client,
@@ -167,6 +168,14 @@ fn connect(config: &AgentConfig) -> Client {
     Client::spawn(config.endpoint.clone(), DATABASE, monitor(), config.ovsdb.clone())
 }
 
+fn reconciler(config: &AgentConfig) -> Reconciler {
+    let access = Access {
+        uid: rustix::process::geteuid().as_raw(),
+        through_gate: matches!(config.switch, SwitchState::Gate(_)),
+    };
+    Reconciler::new(&config.node_name, config.endpoint.to_string()).with_access(access)
+}
+
 struct Agent {
     reconciler: Reconciler,
     client: Client,
@@ -209,6 +218,10 @@ impl Agent {
         self.absence.saw(probe.socket, Instant::now());
         if self.is_told {
             self.reconciler.saw_switch(probe.switch);
+        }
+        if let Some(counts) = probe.refused {
+            self.metrics.show_gate_refusals(&counts);
+            self.reconciler.saw_refusals(counts, Instant::now());
         }
     }
 
@@ -282,6 +295,7 @@ impl Agent {
         self.metrics.conflicts.set(self.reconciler.conflicts() as i64);
         self.metrics.record(HealthFacts {
             ovsdb_synced: view.link.is_synced(),
+            unreachable: self.reconciler.unreachable(&view.link),
             spec_seen: status.is_some(),
             applied: condition::holds(conditions, APPLIED),
             turned: Instant::now(),
@@ -342,7 +356,7 @@ pub async fn inspect(config: &AgentConfig, desired: &Desired, limit: Duration) -
     let _ = tokio::time::timeout(limit, watch.wait_for(answered)).await;
     let view = watch.borrow().clone();
     client.close().await;
-    let mut reconciler = Reconciler::new(&config.node_name, config.endpoint.to_string());
+    let mut reconciler = reconciler(config);
     let mut prober = Prober::new(config.switch.clone());
     if prober.is_told() {
         reconciler.saw_switch(prober.probe().await.switch);

@@ -8,6 +8,7 @@ use weir_api::condition::{ConditionStatus, Finding};
 use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE, reason};
 use weir_api::{NodeFlowExportSpec, Protocol};
 
+use crate::access::{Access, unreachable};
 use crate::desired::{Acceptance, Desired};
 use crate::diff::Diff;
 use crate::observe::Observed;
@@ -84,14 +85,10 @@ pub fn of_synced(facts: &NodeState<'_>) -> Vec<Finding> {
 }
 
 /// Findings while it is not.
-pub fn of_unreachable(endpoint: &str, link: &Link) -> Vec<Finding> {
-    let (applied, reason, message) = match link {
-        Link::Down { error, .. } => (
-            ConditionStatus::False,
-            reason::OVSDB_UNREACHABLE,
-            format!("{endpoint}: {error}"),
-        ),
-        Link::Connecting | Link::Synced => (
+pub fn of_unreachable(endpoint: &str, link: &Link, access: Option<Access>) -> Vec<Finding> {
+    let (applied, reason, message) = match unreachable(endpoint, link, access) {
+        Some(why) => (ConditionStatus::False, reason::OVSDB_UNREACHABLE, why),
+        None => (
             ConditionStatus::Unknown,
             reason::PENDING,
             format!("connecting to {endpoint}"),

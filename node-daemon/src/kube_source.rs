@@ -37,8 +37,10 @@ pub const FIELD_MANAGER: &str = "weir-node";
 /// 300 ms cost the slowest of them as much again.
 pub const SETTLE: Duration = Duration::from_secs(1);
 
-/// Longest wait for one patch.
-const PATCH_LIMIT: Duration = Duration::from_secs(10);
+/// Longest wait for one patch: longer than the API server lets a request wait in the lane of
+/// reports (a quarter of its --request-timeout, 15 s), so that it is the server who gives up, and
+/// a report that was given up does not stand there while the next one is sent.
+const PATCH_LIMIT: Duration = Duration::from_secs(30);
 
 /// Which object of which cluster.
 #[derive(Clone)]

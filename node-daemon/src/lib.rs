@@ -16,6 +16,7 @@
 //! Everything left of the arrows is pure; I/O is in `agent`, `announce`, `cost`,
 //! `switch_state`, the two sources and `http`. Nothing here knows which collector listens.
 
+pub mod access;
 pub mod agent;
 pub mod announce;
 pub mod args;
@@ -24,6 +25,7 @@ pub mod desired;
 pub mod diff;
 pub mod file_source;
 pub mod findings;
+pub mod gate_refusals;
 pub mod governor;
 pub mod http;
 pub mod kube_source;

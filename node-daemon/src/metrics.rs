@@ -2,7 +2,7 @@
 //! from. Every label is bounded: error texts go to logs and conditions.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use weir_process::http::metrics_text;
 
 use crate::status_pace::WriteOutcome;
-use run_folder::Absence;
+use run_folder::{Absence, RefusalCounts};
 
 /// One label of a family.
 type Label = [(&'static str, &'static str); 1];
@@ -33,15 +33,18 @@ pub struct Metrics {
     transactions: Family<Label, Counter<u64, AtomicU64>>,
     status_patches: Family<Label, Counter<u64, AtomicU64>>,
     watch_errors: Counter<u64, AtomicU64>,
+    gate_refusals: Family<Label, Counter<u64, AtomicU64>>,
     ready: Family<Label, Gauge<i64, AtomicI64>>,
     facts: Mutex<HealthFacts>,
 }
 
 /// What the agent knows of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthFacts {
     /// The replica follows OVSDB.
     pub ovsdb_synced: bool,
+    /// Why not, once an attempt has failed, and what to do where that is known.
+    pub unreachable: Option<String>,
     /// There is a spec.
     pub spec_seen: bool,
     /// All of it is in place. Tells of the switch, so it is no matter of readiness.
@@ -64,9 +67,11 @@ impl Default for Metrics {
             transactions: Family::default(),
             status_patches: Family::default(),
             watch_errors: Counter::default(),
+            gate_refusals: Family::default(),
             ready: Family::default(),
             facts: Mutex::new(HealthFacts {
                 ovsdb_synced: false,
+                unreachable: None,
                 spec_seen: false,
                 applied: false,
                 turned: Instant::now(),
@@ -122,6 +127,11 @@ impl Metrics {
             self.watch_errors.clone(),
         );
         registry.register(
+            "gate_refusals",
+            "Requests that the gate to OVSDB has refused since it began, whoever sent them",
+            self.gate_refusals.clone(),
+        );
+        registry.register(
             "ready",
             "Facts that readiness is computed from",
             self.ready.clone(),
@@ -151,6 +161,15 @@ impl Metrics {
         self.watch_errors.inc();
     }
 
+    /// The gate says how much it has refused since it began; one that begins anew begins at
+    /// zero, as counters do.
+    pub fn show_gate_refusals(&self, counts: &RefusalCounts) {
+        for (reason, count) in counts.iter() {
+            let counter = self.gate_refusals.get_or_create(&[("reason", reason)]);
+            counter.inner().store(count, Ordering::Relaxed);
+        }
+    }
+
     /// The loop has turned and found this.
     pub fn record(&self, facts: HealthFacts) {
         let gauges = [
@@ -166,7 +185,8 @@ impl Metrics {
 
     /// What the loop found last.
     pub fn facts(&self) -> HealthFacts {
-        *self.facts.lock().unwrap_or_else(|broken| broken.into_inner())
+        let facts = self.facts.lock().unwrap_or_else(|broken| broken.into_inner());
+        facts.clone()
     }
 
     /// All metrics in OpenMetrics text.
@@ -179,15 +199,13 @@ impl HealthFacts {
     /// Why the daemon cannot do its work yet, or nothing. That a spec cannot be applied
     /// is the status's to say: another daemon could not apply it either, and a rollout
     /// must not wait for it.
-    pub fn unready(&self) -> Vec<&'static str> {
-        let facts = [
-            (self.ovsdb_synced, "OVSDB is not in sync"),
-            (self.spec_seen, "no spec was seen"),
-        ];
-        facts
-            .into_iter()
-            .filter_map(|(holds, text)| (!holds).then_some(text))
-            .collect()
+    pub fn unready(&self) -> Vec<String> {
+        let ovsdb = (!self.ovsdb_synced).then(|| match &self.unreachable {
+            Some(why) => format!("OVSDB is not in sync: {why}"),
+            None => "OVSDB is not in sync".to_owned(),
+        });
+        let spec = (!self.spec_seen).then(|| "no spec was seen".to_owned());
+        ovsdb.into_iter().chain(spec).collect()
     }
 
     /// Why only another start helps; `None`: all is well. The loop must have turned

@@ -5,21 +5,22 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use ovsdb::{Operation, OperationResult, TransactError, Uuid, View};
-use weir_api::condition::{Condition, Finding, Time};
-use weir_api::export::THROTTLED;
+use ovsdb::{Link, Operation, OperationResult, TransactError, Uuid, View};
+use run_folder::RefusalCounts;
+use weir_api::condition::{Condition, Time};
 use weir_api::{ConflictPolicy, NodeFlowExportSpec, NodeFlowExportStatus};
 
-use crate::cost::{Look, Measurement};
+use crate::access::{Access, unreachable};
+use crate::cost::Measurement;
 use crate::desired::Desired;
 use crate::diff::{Action, Diff, RowChange, diff};
 use crate::findings::{self, NodeState, SwitchAck};
+use crate::gate_refusals::GateRefusals;
 use crate::governor::Governor;
 use crate::observe::{Observed, observe};
 use crate::pace::{HealBudget, retry_delay};
 use crate::quirks::Dialect;
 use crate::rows::{DesiredRows, desired_rows};
-use crate::status::{Seen, status};
 use crate::switch_life::SwitchLife;
 use crate::switch_state::SwitchProcess;
 use crate::tables::Slot;
@@ -33,6 +34,7 @@ const SWITCH_ACK_LIMIT: Duration = Duration::from_secs(5);
 pub struct Reconciler {
     node: String,
     endpoint: String,
+    access: Option<Access>,
     remembered: BTreeSet<Uuid>,
     in_place: Option<DesiredRows>,
     adopted: BTreeSet<Slot>,
@@ -49,6 +51,7 @@ pub struct Reconciler {
     switch: SwitchLife,
     measurement: Option<Measurement>,
     governor: Governor,
+    refusals: GateRefusals,
 }
 
 /// A configuration that ovs-vswitchd was told to take over.
@@ -96,6 +99,7 @@ impl Reconciler {
         Self {
             node: node.into(),
             endpoint: endpoint.into(),
+            access: None,
             remembered: BTreeSet::new(),
             in_place: None,
             adopted: BTreeSet::new(),
@@ -111,7 +115,19 @@ impl Reconciler {
             switch: SwitchLife::default(),
             measurement: None,
             governor: Governor::default(),
+            refusals: GateRefusals::default(),
         }
+    }
+
+    /// Knows who connects, to say what to do where nobody lets it in.
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = Some(access);
+        self
+    }
+
+    /// Why the database cannot be reached, if so.
+    pub fn unreachable(&self, link: &Link) -> Option<String> {
+        unreachable(&self.endpoint, link, self.access)
     }
 
     /// Rows put right since the beginning.
@@ -127,6 +143,11 @@ impl Reconciler {
     /// The lock of ovs-vswitchd was looked at.
     pub fn saw_switch(&mut self, switch: SwitchProcess) {
         self.switch.saw_lock(switch);
+    }
+
+    /// The gate was asked what it has refused.
+    pub fn saw_refusals(&mut self, counts: RefusalCounts, now: Instant) {
+        self.refusals.saw(counts, now);
     }
 
     /// What the export costs was found out; the governor holds it against the budget.
@@ -158,9 +179,9 @@ impl Reconciler {
             .clone()
             .map(|schema| Dialect::new(schema, observed.root.ovs_version.as_deref()));
         let (true, Some(dialect)) = (view.link.is_synced(), &dialect) else {
-            let findings = findings::of_unreachable(&self.endpoint, &view.link);
+            let findings = findings::of_unreachable(&self.endpoint, &view.link, self.access);
             let seen = dialect.as_ref().map(|dialect| (&observed, dialect));
-            let status = self.conclude(findings, desired, seen, time);
+            let status = self.conclude(findings, desired, seen, (now, time));
             return ReconcileStep {
                 plan: None,
                 status,
@@ -204,7 +225,7 @@ impl Reconciler {
             switch: self.switch.process().unwrap_or_default(),
         };
         let findings = findings::of_synced(&facts);
-        let status = self.conclude(findings, desired, Some((observed, dialect)), time);
+        let status = self.conclude(findings, desired, Some((observed, dialect)), (now, time));
         let wake = [hold, overdue_at].into_iter().flatten().min();
         let may_write = hold.is_none() && !desired.hold;
         let plan = (may_write && !diff.changes.is_empty()).then(|| self.plan(diff.changes, drift));
@@ -336,45 +357,9 @@ impl Reconciler {
             (SwitchAck::Overdue, None)
         }
     }
-
-    fn conclude(
-        &self,
-        mut findings: Vec<Finding>,
-        desired: &Desired,
-        seen: Seen<'_>,
-        time: &Time,
-    ) -> NodeFlowExportStatus {
-        findings.extend(self.switch.process().map(findings::of_switch));
-        let look = self.measurement.map(|m| m.look);
-        let judged = desired.spec.budget.is_some();
-        findings.extend(judged.then(|| findings::of_budget(&desired.spec, &self.governor, look)));
-        let before = self.published_conditions.as_ref().unwrap_or(&desired.reported);
-        let cost = match &self.measurement {
-            Some(measurement) => measurement.cost,
-            None => desired.reported_cost,
-        };
-        let mut status = NodeFlowExportStatus {
-            cost,
-            ..status(findings, desired, seen, self.drift_healed, before, time)
-        };
-        if !self.governor.verdict().is_reached() && look != Some(Look::Remote) {
-            keep_verdict(&mut status.conditions, before);
-        }
-        status
-    }
 }
 
-/// What the daemon before said of the budget holds for the same spec until there is a verdict
-/// of our own; but what it throttled is as asked again.
-fn keep_verdict(conditions: &mut [Condition], before: &[Condition]) {
-    let kept = before.iter().find(|c| c.type_ == THROTTLED && c.status != "True");
-    let pending = conditions.iter_mut().find(|c| c.type_ == THROTTLED);
-    if let (Some(pending), Some(kept)) = (pending, kept)
-        && pending.observed_generation == kept.observed_generation
-    {
-        pending.clone_from(kept);
-    }
-}
+mod conclusion;
 
 #[cfg(test)]
 mod tests;

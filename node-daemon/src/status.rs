@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use weir_api::condition::{Condition, ConditionStatus, Finding, Time, conclude};
-use weir_api::export::{APPLIED, CONFLICT, SWITCH_ALIVE, THROTTLED, reason};
+use weir_api::export::{APPLIED, CONFLICT, GATE_REFUSED, SWITCH_ALIVE, THROTTLED, reason};
 use weir_api::{BridgeStatus, NodeFlowExportSpec, NodeFlowExportStatus, Protocol};
 
 use crate::desired::Desired;
@@ -80,7 +80,7 @@ fn protocols(bridges: &[BridgeStatus]) -> String {
 /// `Applied`.
 fn main_reason(findings: &[Finding]) -> &'static str {
     let unhappy = |f: &&Finding| match f.kind {
-        CONFLICT | THROTTLED => f.status == ConditionStatus::True,
+        CONFLICT | THROTTLED | GATE_REFUSED => f.status == ConditionStatus::True,
         SWITCH_ALIVE => f.status == ConditionStatus::False,
         APPLIED | ACCEPTED => f.status != ConditionStatus::True,
         _ => f.status != ConditionStatus::True && f.reason != reason::NO_COLLECTORS,

@@ -10,7 +10,7 @@ use ovsdb::Endpoint;
 use ovsdb::framing::Splitter;
 use ovsdb::rpc::{self, Message};
 use run_folder::question::{METHOD, read_ipfix, read_state};
-use run_folder::{FolderState, IpfixCounters, PidFile, Question, RunFolder, SocketPresence};
+use run_folder::{FolderState, IpfixCounters, PidFile, Question, RefusalCounts, RunFolder, SocketPresence};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -47,6 +47,8 @@ pub struct Probe {
     pub switch: SwitchProcess,
     /// The socket.
     pub socket: SocketPresence,
+    /// What the gate has refused since it began; `None`: there is none, or it does not tell.
+    pub refused: Option<RefusalCounts>,
 }
 
 /// Where it is told.
@@ -99,6 +101,15 @@ impl SwitchState {
             Self::Folder(folder) => folder.lost_packets().await,
             Self::Gate(socket) => ask(socket, &Question::Lost).await?.as_u64().ok_or_else(no_answer),
         }
+    }
+
+    /// What the gate has refused; `None` where there is none.
+    async fn refusals(&self) -> io::Result<Option<RefusalCounts>> {
+        let Self::Gate(socket) = self else {
+            return Ok(None);
+        };
+        let answer = ask(socket, &Question::Refusals).await?;
+        RefusalCounts::read(&answer).map(Some).ok_or_else(no_answer)
     }
 
     async fn folder_state(&self) -> io::Result<FolderState> {
@@ -154,6 +165,8 @@ async fn ask(socket: &PathBuf, question: &Question) -> io::Result<Value> {
 pub struct Prober {
     state: SwitchState,
     seen_alive: bool,
+    /// A gate of another version does not know the question, and would count it as refused.
+    asks_refusals: bool,
 }
 
 impl Prober {
@@ -162,6 +175,7 @@ impl Prober {
         Self {
             state,
             seen_alive: false,
+            asks_refusals: true,
         }
     }
 
@@ -172,11 +186,27 @@ impl Prober {
 
     /// Looks.
     pub async fn probe(&mut self) -> Probe {
-        match self.state.folder_state().await {
+        let probe = match self.state.folder_state().await {
             Ok(state) => self.judge(state),
             Err(error) => {
                 tracing::debug!(%error, "nobody tells whether the switch runs");
-                Probe::default()
+                return Probe::default();
+            }
+        };
+        let refused = self.refused().await;
+        Probe { refused, ..probe }
+    }
+
+    async fn refused(&mut self) -> Option<RefusalCounts> {
+        if !self.asks_refusals {
+            return None;
+        }
+        match self.state.refusals().await {
+            Ok(counts) => counts,
+            Err(error) => {
+                self.asks_refusals = error.kind() != ErrorKind::Other;
+                tracing::debug!(%error, "nobody tells what the gate refuses");
+                None
             }
         }
     }
@@ -196,6 +226,7 @@ impl Prober {
         Probe {
             switch,
             socket: state.socket,
+            refused: None,
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum DatabaseMode {
     Down,
     /// They come and go.
     Flap,
+    /// All have, and no switch takes over what is written.
+    Hang,
 }
 
 impl SimulatedNodes {
@@ -62,6 +64,7 @@ impl SimulatedNodes {
             DatabaseMode::Up => "up",
             DatabaseMode::Down => "down",
             DatabaseMode::Flap => "flap",
+            DatabaseMode::Hang => "hang",
         };
         // Read as a whole or as it was.
         let partial = self.folder.join("mode.partial");
@@ -154,9 +157,56 @@ impl RequestCounts {
     }
 }
 
+/// When requests of an account to write specs of nodes were answered, how long after `since`;
+/// none of before. Within a day.
+pub fn spec_writes(kubernetes: &Kubernetes, account: &str, since: SystemTime) -> Result<Vec<Duration>> {
+    let user = format!("system:serviceaccount:{account}");
+    let since = since.duration_since(UNIX_EPOCH)?;
+    let mut times = Vec::new();
+    for line in kubernetes.audit_log()?.lines() {
+        let Ok(event) = serde_json::from_str::<serde_json::Value>(line) else {
+            continue;
+        };
+        let object = &event["objectRef"];
+        let is_spec = object["resource"] == "nodeflowexports" && object["subresource"].is_null();
+        if !is_spec || event["verb"] != "patch" || event["user"]["username"] != user.as_str() {
+            continue;
+        }
+        let at = event["stageTimestamp"].as_str().and_then(time_of_day);
+        times.extend(
+            at.and_then(|at| at.checked_sub(Duration::new(since.as_secs() % DAY, since.subsec_nanos()))),
+        );
+    }
+    Ok(times)
+}
+
+const DAY: u64 = 86_400;
+
+/// Of a time in UTC such as `2026-11-30T03:37:48.123456Z`, since midnight.
+fn time_of_day(text: &str) -> Option<Duration> {
+    let time = text.split_once('T')?.1.strip_suffix('Z')?;
+    let mut parts = time.splitn(3, ':');
+    let (hours, minutes) = (
+        parts.next()?.parse::<u64>().ok()?,
+        parts.next()?.parse::<u64>().ok()?,
+    );
+    let seconds = Duration::try_from_secs_f64(parts.next()?.parse().ok()?).ok()?;
+    Some(Duration::from_secs(hours * 3600 + minutes * 60) + seconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_of_the_audit_log_is_read() {
+        let at = time_of_day("2026-11-30T03:37:48.250000Z");
+        assert_eq!(
+            at,
+            Some(Duration::from_millis((3 * 3600 + 37 * 60 + 48) * 1000 + 250))
+        );
+        assert_eq!(time_of_day("yesterday"), None);
+    }
 
     #[test]
     fn a_line_tells_how_late_a_row_came() {

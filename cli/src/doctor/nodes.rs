@@ -208,6 +208,14 @@ fn remedy(reason: &str, message: &str) -> &'static str {
             "the socket is another user's than the daemon's: `stat -c %u:%g` it on the node and take the overlay or the \
              runAsUser that fits; with SELinux the daemon needs the type spc_t (weir install --platform openshift)"
         }
+        "OvsdbUnreachable" if message.contains("--client-uid") => {
+            "the gate serves the user of weir-node alone: its --client-uid and the runAsUser of the container weir-node \
+             are to be the same (kubectl get -n weir-node daemonset/weir-node -o yaml); its log says `peer`"
+        }
+        "RequestsRefused" => {
+            "kubectl logs -n weir-node POD -c weir-ovsdb-gate has what was refused; weir-node itself sends nothing of the \
+             kind, so find out who else is in the pod or on the node"
+        }
         "OvsdbUnreachable" if message.contains("No such file") => {
             "is Open vSwitch installed there, and in that directory? weir install --platform has the directory of each \
              network plugin"

@@ -216,6 +216,23 @@ fn each_thing_that_is_wrong_is_found_once_with_what_to_do() {
         ),
         (
             |facts| {
+                exports(facts)[0]["status"]["conditions"][0] = json!({"type": "Applied", "status": "False",
+                    "reason": "OvsdbUnreachable", "message": "gate.sock: connection closed by the server; weir-node runs \
+                    as user 7, and the gate serves the users of its --client-uid alone: name it there"});
+            },
+            "as user 7",
+            "are to be the same",
+        ),
+        (
+            |facts| {
+                exports(facts)[0]["status"]["conditions"][2] = json!({"type": "GateRefused", "status": "True",
+                    "reason": "RequestsRefused", "message": "refused requests (peer)"});
+            },
+            "(peer)",
+            "-c weir-ovsdb-gate",
+        ),
+        (
+            |facts| {
                 exports(facts)[0]["status"]["conditions"][2] = json!({"type": "Throttled", "status": "True",
                     "reason": "OverBudget", "message": "sampling is 1 in 800"});
             },

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
-use weir_policy::parse::{Objects, Owner};
+use weir_policy::edges::WorkloadKey;
+use weir_policy::parse::Objects;
 use weir_policy::{Endpoint, Engine};
 
 /// Kinds of workloads as kubectl takes them.
@@ -35,12 +36,7 @@ pub enum Peer {
         name: String,
     },
     /// All pods of a workload.
-    Workload {
-        /// Its namespace.
-        namespace: String,
-        /// Which one.
-        owner: Owner,
-    },
+    Workload(WorkloadKey),
 }
 
 impl FromStr for Peer {
@@ -90,13 +86,11 @@ impl Peer {
         };
         Ok(match *kind {
             "Pod" => Self::pod(namespace, name),
-            kind => Self::Workload {
+            kind => Self::Workload(WorkloadKey {
                 namespace: namespace.to_owned(),
-                owner: Owner {
-                    kind: kind.to_owned(),
-                    name: name.to_owned(),
-                },
-            },
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+            }),
         })
     }
 
@@ -127,11 +121,11 @@ impl Peer {
                 }
                 of_pods(&pods, engine)
             }
-            Self::Workload { namespace, owner } => {
-                let is_its = |pod: &str| objects.workload(namespace, pod).as_ref() == Some(owner);
-                let pods = pods(objects, namespace, is_its);
+            Self::Workload(key) => {
+                let is_its = |pod: &str| objects.workload(&key.namespace, pod) == Some(key);
+                let pods = pods(objects, &key.namespace, is_its);
                 if pods.is_empty() {
-                    bail!("no pod in {namespace} is of {} {}", owner.kind, owner.name);
+                    bail!("no pod in {} is of {} {}", key.namespace, key.kind, key.name);
                 }
                 of_pods(&pods, engine)
             }
@@ -176,14 +170,7 @@ impl std::fmt::Display for Peer {
             Self::Address(address) => write!(f, "{address}"),
             Self::Node(name) => write!(f, "node/{name}"),
             Self::Pod { namespace, name } => write!(f, "{namespace}/{name}"),
-            Self::Workload { namespace, owner } => {
-                write!(
-                    f,
-                    "{namespace}/{}/{}",
-                    owner.kind.to_ascii_lowercase(),
-                    owner.name
-                )
-            }
+            Self::Workload(key) => write!(f, "{key}"),
         }
     }
 }

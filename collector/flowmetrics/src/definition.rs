@@ -9,11 +9,19 @@ use crate::numbers;
 use crate::problem::{Problem, ProblemKind, Problems, Warning};
 use crate::resource::{FlowMetric, FlowMetricSpec, MetricType};
 use crate::source::{Derived, Source, SourceKind};
+use crate::status::{Applied, MetricChange};
+
+use exposed::names_of;
+pub use exposed::{exposed_names, prometheus_name};
 
 /// What stands before every name.
 pub const PREFIX: &str = "netobserv_";
 /// So many lists can be flattened together: their items are multiplied.
 pub(crate) const MOST_LISTS: usize = 4;
+
+/// So many filters and labels a metric may have.
+const MOST_FILTERS: usize = 64;
+const MOST_LABELS: usize = 64;
 
 /// A metric as it is counted.
 #[derive(Debug, Clone)]
@@ -63,7 +71,11 @@ impl Definition {
             cardinality: Cardinality::Fine,
             reads_starts: false,
         };
-        let name = checker.name(&metric.metadata.name);
+        let name = checker.name(metric);
+        checker.bounded();
+        if !checker.problems.is_empty() {
+            return Err(checker.problems.into_vec());
+        }
         checker.flatten();
         let labels = checker.labels();
         let filters = checker.filters();
@@ -105,17 +117,24 @@ impl Definition {
         &self.warnings
     }
 
+    /// What becomes of its resource that is counted, where that means this for the series.
+    pub fn applied(&self, change: MetricChange) -> Applied {
+        Applied {
+            prometheus_name: self.name.clone(),
+            change,
+            cardinality: self.cardinality,
+            warnings: self.warnings.clone(),
+        }
+    }
+
     /// Names of its samples and of its family in both formats: no other metric may have one.
     pub(crate) fn exposed_names(&self) -> Vec<String> {
-        let with = |name: &str, suffixes: &[&str]| {
-            let suffixed = suffixes.iter().map(|suffix| format!("{name}{suffix}"));
-            suffixed.collect::<Vec<_>>()
+        let kind = match self.kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Histogram(_) => MetricType::Histogram,
         };
-        match (&self.kind, self.name.strip_suffix("_total")) {
-            (Kind::Counter, Some(family)) => with(family, &["", "_total", "_created"]),
-            (Kind::Histogram(_), _) => with(&self.name, &["", "_bucket", "_count", "_sum", "_created"]),
-            _ => with(&self.name, &[""]),
-        }
+        names_of(&self.name, kind)
     }
 }
 
@@ -143,7 +162,23 @@ impl Checker<'_> {
         });
     }
 
-    fn name(&mut self, object: &str) -> String {
+    /// What is many costs every record, or every series, something.
+    fn bounded(&mut self) {
+        let spec = self.spec;
+        for (field, given, most) in [
+            ("filters", spec.filters.len(), MOST_FILTERS),
+            ("labels", spec.labels.len(), MOST_LABELS),
+        ] {
+            if given > most {
+                let message = format!("{given} are more than {most}");
+                let remedy = "leave some out, or make several metrics of it";
+                let path = format!("spec.{field}");
+                self.problems.add(path, ProblemKind::TooMany, message, remedy);
+            }
+        }
+    }
+
+    fn name(&mut self, metric: &FlowMetric) -> String {
         let given = &self.spec.metric_name;
         if !given.is_empty() && (!is_name(given, true) || given.starts_with(':')) {
             self.problems.add(
@@ -153,17 +188,12 @@ impl Checker<'_> {
                 "use letters, digits, _ and :, and no digit first",
             );
         }
-        let name = if given.is_empty() {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_');
-            object.chars().map(|c| if allowed(c) { c } else { '_' }).collect()
-        } else {
-            given.clone()
-        };
+        let name = prometheus_name(metric);
         if self.spec.metric_type == MetricType::Counter && !name.ends_with("_total") {
             let message = "a counter's name should end in _total; OpenMetrics shows this one with the type unknown, so that its name stays";
             self.warn("spec.metricName", message);
         }
-        format!("{PREFIX}{name}")
+        name
     }
 
     /// The field of a name, or what is wrong with the name.
@@ -345,6 +375,7 @@ impl Checker<'_> {
     }
 }
 
+mod exposed;
 mod filters;
 #[cfg(test)]
 mod tests;

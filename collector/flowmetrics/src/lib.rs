@@ -11,9 +11,9 @@
 //!
 //! What goes in: resources, records and the time. What comes out: text of either format,
 //! problems with the field and the remedy, [`MetricStats`]. Who calls it owns threads (one
-//! registry is one thread's, or behind a lock; [`Registry::absorb`] brings together what
-//! several counted), the clock, the watch on objects, the
-//! conditions of their status. How many series a metric would have is found by giving
+//! registry is one thread's, or behind a lock; [`Registry::replica`] counts apart, and
+//! [`Registry::absorb`] brings together what several counted), the clock, the watch on
+//! objects, the conditions of their status. How many series a metric would have is found by giving
 //! stored records to a registry of its own that has this metric alone.
 //!
 //! The record's type stays the collector's: it implements [`Record`], which gives values by
@@ -22,6 +22,7 @@
 #![deny(missing_docs)]
 
 mod absorb;
+mod admission;
 mod definition;
 mod direction;
 mod exposition;
@@ -45,7 +46,7 @@ mod status;
 #[cfg(test)]
 mod test_record;
 
-pub use definition::{Definition, PREFIX};
+pub use definition::{Definition, PREFIX, exposed_names, prometheus_name};
 pub use exposition::Exposition;
 pub use names::Cardinality;
 pub use predefined::{all_predefined, predefined};

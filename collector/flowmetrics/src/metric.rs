@@ -1,5 +1,8 @@
 //! One metric that is counted: its series, its bound, and what one record adds.
 
+use std::sync::Arc;
+
+use crate::admission::Admission;
 use crate::definition::{Definition, Kind, MOST_LISTS};
 use crate::filter::{Filter, PartsAtHand, Reading};
 use crate::pair_cache::PairCache;
@@ -15,14 +18,14 @@ use crate::status::ObjectName;
 pub(crate) struct Metric {
     pub object: ObjectName,
     /// The resource without what changes nothing in what is counted.
-    pub counted: FlowMetricSpec,
+    pub counted: Arc<FlowMetricSpec>,
     pub definition: Definition,
     /// Places in [`Registry::filters`] of those that look at the record alone.
     pub filters: Vec<usize>,
     pub part_filters: Vec<Filter>,
     pub group: usize,
     pub series: SeriesTable,
-    pub max_series: usize,
+    pub admission: Admission,
     pub refused: u64,
     pub expired: u64,
 }
@@ -51,7 +54,9 @@ impl Metric {
         memory: (&mut PairCache, Option<Memory>),
         count: Count,
     ) {
-        if self.admits() {
+        // Who was looked up by its pair has no other hash than that of its slot.
+        let hash = group.slot.map_or(group.hash, |slot| group.table.hash(slot));
+        if self.admits(hash) {
             let slot = group.slot.unwrap_or_else(|| group.insert(scratch, memory));
             self.series.create(slot, count.now_ms, &mut group.table);
             self.add(slot, &mut group.table, count);
@@ -67,9 +72,9 @@ impl Metric {
         }
     }
 
-    /// Whether there is room for one series more; counts where there is none.
-    pub fn admits(&mut self) -> bool {
-        let admits = self.series.alive() < self.max_series;
+    /// Whether a label set of this hash may have a series; counts where it may not.
+    pub fn admits(&mut self, hash: u64) -> bool {
+        let admits = self.admission.admits(hash);
         self.refused += u64::from(!admits);
         admits
     }
@@ -145,7 +150,7 @@ impl Metric {
         if found.is_some_and(|slot| self.add(slot, table, count)) {
             return;
         }
-        if self.admits() {
+        if self.admits(hash) {
             let labels = &self.definition.labels;
             let text = |at: usize| labels[at].reading.text(scratch, parts).unwrap_or_default();
             let slot = found.unwrap_or_else(|| table.insert(hash, labels.len(), text));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::status::ObjectName;
+
 /// Why a resource is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -38,7 +40,7 @@ pub enum ProblemKind {
     BadNumber,
     /// Settings that contradict each other.
     Contradiction,
-    /// There are as many metrics as there may be.
+    /// There are as many metrics, filters, labels or bytes as there may be.
     TooMany,
 }
 
@@ -57,6 +59,18 @@ impl ProblemKind {
             Self::BadNumber => "bad_number",
             Self::Contradiction => "contradiction",
             Self::TooMany => "too_many",
+        }
+    }
+}
+
+impl Problem {
+    /// The metric of another object has a name that this one would show.
+    pub fn name_taken(name: &str, metric: &str, object: &ObjectName) -> Self {
+        Self {
+            field: "spec.metricName".to_owned(),
+            kind: ProblemKind::NameTaken,
+            message: format!("{name} is a name of the metric {metric} of {object} already"),
+            remedy: "choose another name, or remove that object".to_owned(),
         }
     }
 }

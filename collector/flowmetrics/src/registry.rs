@@ -1,17 +1,19 @@
 //! The metrics that are counted: which there are, what a record adds to each, what ends.
 
-use crate::definition::{Definition, Kind};
+use std::sync::Arc;
+
+use crate::admission::{Admission, Places};
+use crate::definition::{Definition, Kind, exposed_names};
 use crate::direction::is_primary;
-use crate::filter::{Filter, Reading};
+use crate::filter::Filter;
 use crate::metric::{Count, Metric};
 use crate::pair_cache::PairCache;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::Problem;
 use crate::record::Record;
 use crate::resource::{FlowMetric, FlowMetricSpec};
 use crate::scratch::Scratch;
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory, SharedFilter, SharedValue};
-use crate::source::Source;
 use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
 
 /// Bounds of a registry.
@@ -19,15 +21,18 @@ use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
 pub struct Limits {
     /// Series of one metric, unless its annotation [`crate::MAX_SERIES`] says otherwise.
     pub max_series: usize,
+    /// Series of all metrics, whatever their annotations say.
+    pub max_all: usize,
     /// A series ends when nothing was counted in it for longer than this, in ms.
     pub expiry_ms: u64,
 }
 
 impl Default for Limits {
-    /// 100,000 series a metric; 10 minutes, so that a scraper misses nothing that ends.
+    /// 100,000 series a metric, a million of all; 10 minutes, so that a scraper misses nothing that ends.
     fn default() -> Self {
         Self {
             max_series: 100_000,
+            max_all: 1_000_000,
             expiry_ms: 600_000,
         }
     }
@@ -37,9 +42,10 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Registry {
     limits: Limits,
+    places: Places,
     pub(crate) scratch: Scratch,
     pairs: PairCache,
-    filters: Vec<SharedFilter>,
+    pub(crate) filters: Vec<SharedFilter>,
     pub(crate) groups: Vec<LabelGroup>,
     values: Vec<SharedValue>,
     /// What is done with a record, made of the metrics whenever these change.
@@ -74,9 +80,19 @@ struct Member {
 impl Registry {
     /// One without metrics.
     pub fn new(limits: Limits) -> Self {
+        Self::with_scratch(limits, Scratch::new())
+    }
+
+    /// One without metrics whose hashes are those of `other`.
+    pub(crate) fn like(other: &Self) -> Self {
+        Self::with_scratch(other.limits, Scratch::like(&other.scratch))
+    }
+
+    fn with_scratch(limits: Limits, scratch: Scratch) -> Self {
         Self {
             limits,
-            scratch: Scratch::new(),
+            places: Places::new(limits.max_all),
+            scratch,
             pairs: PairCache::default(),
             filters: Vec::new(),
             groups: Vec::new(),
@@ -91,31 +107,40 @@ impl Registry {
     /// said before goes on until it is removed. Who had a name first keeps it; once its
     /// object is removed, the caller gives the refused one again.
     pub fn apply(&mut self, resource: &FlowMetric) -> Result<Applied, Vec<Problem>> {
-        let definition = Definition::new(resource)?;
-        let object = ObjectName::of(resource);
-        if let Some(problem) = self.name_taken(&object, &definition) {
+        // A name that is taken is found out before expressions are compiled.
+        if let Some(problem) = self.name_taken(resource) {
             return Err(vec![problem]);
         }
-        let mut applied = Applied {
-            prometheus_name: definition.name.clone(),
-            change: MetricChange::Added,
-            cardinality: definition.cardinality,
-            warnings: definition.warnings().to_vec(),
-        };
+        Ok(self.put(resource, Definition::new(resource)?))
+    }
+
+    /// Takes a resource whose definition is known, in the place of what its object said before.
+    /// No other metric has a name of it: see [`exposed_names`].
+    pub fn put(&mut self, resource: &FlowMetric, mut definition: Definition) -> Applied {
+        let object = ObjectName::of(resource);
+        let mut applied = definition.applied(MetricChange::Added);
         let counted = counted(&resource.spec);
         if let Some(at) = self.position(&object) {
             let metric = &mut self.metrics[at];
-            if metric.counted == counted && metric.definition.name == definition.name {
-                metric.max_series = definition.max_series.unwrap_or(self.limits.max_series);
-                metric.definition.help = definition.help;
+            if *metric.counted == counted && metric.definition.name == definition.name {
+                let max_series = definition.max_series.unwrap_or(self.limits.max_series);
+                metric.admission.set_max_series(max_series);
+                metric.definition.help = std::mem::take(&mut definition.help);
                 applied.change = MetricChange::Kept;
-                return Ok(applied);
+                return applied;
             }
             self.remove(&object);
             applied.change = MetricChange::Reset;
         }
-        self.install(object, counted, definition);
-        Ok(applied)
+        let max_series = definition.max_series.unwrap_or(self.limits.max_series);
+        self.add(
+            object,
+            Arc::new(counted),
+            definition,
+            Admission::new(max_series, self.places.clone()),
+        );
+        self.plan();
+        applied
     }
 
     /// Ends the metric of this object; false if it has none.
@@ -192,7 +217,11 @@ impl Registry {
             let group = &mut self.groups[metric.group];
             let idle = |touched_ms: u64| now_ms.saturating_sub(touched_ms) > expiry_ms;
             let table = &mut group.table;
-            let expired = metric.series.end_where(table, |series| idle(series.touched_ms));
+            let expired = metric.series.end_where(
+                table,
+                |series| idle(series.touched_ms),
+                |hash| metric.admission.end(hash),
+            );
             metric.expired += expired as u64;
             ended += expired;
         }
@@ -214,7 +243,7 @@ impl Registry {
             object: &metric.object,
             prometheus_name: &metric.definition.name,
             series: metric.series.alive(),
-            max_series: metric.max_series,
+            max_series: metric.admission.max_series(),
             refused: metric.refused,
             expired: metric.expired,
         })
@@ -232,27 +261,26 @@ impl Registry {
         self.metrics.iter().position(|metric| metric.object == *object)
     }
 
-    fn name_taken(&self, object: &ObjectName, definition: &Definition) -> Option<Problem> {
-        let names = definition.exposed_names();
-        let others = self.metrics.iter().filter(|metric| metric.object != *object);
+    fn name_taken(&self, resource: &FlowMetric) -> Option<Problem> {
+        let (object, names) = (ObjectName::of(resource), exposed_names(resource));
+        let others = self.metrics.iter().filter(|metric| metric.object != object);
         let mut taken = others.filter_map(|metric| {
             let theirs = metric.definition.exposed_names();
             let name = names.iter().find(|name| theirs.contains(name))?;
             Some((metric, name))
         });
         let (metric, name) = taken.next()?;
-        Some(Problem {
-            field: "spec.metricName".to_owned(),
-            kind: ProblemKind::NameTaken,
-            message: format!(
-                "{name} is a name of the metric {} of {} already",
-                metric.definition.name, metric.object
-            ),
-            remedy: "choose another name, or remove that object".to_owned(),
-        })
+        Some(Problem::name_taken(name, &metric.definition.name, &metric.object))
     }
 
-    fn install(&mut self, object: ObjectName, counted: FlowMetricSpec, mut definition: Definition) {
+    /// The metric is counted once [`Self::plan`] has run.
+    pub(crate) fn add(
+        &mut self,
+        object: ObjectName,
+        counted: Arc<FlowMetricSpec>,
+        mut definition: Definition,
+        admission: Admission,
+    ) {
         let (part_filters, filters): (Vec<_>, Vec<_>) = std::mem::take(&mut definition.filters)
             .into_iter()
             .partition(Filter::reads_parts);
@@ -272,18 +300,17 @@ impl Registry {
             part_filters,
             group,
             series: SeriesTable::new(&mut self.groups[group].table, buckets),
-            max_series: definition.max_series.unwrap_or(self.limits.max_series),
+            admission,
             refused: 0,
             expired: 0,
             definition,
         };
         let before = |other: &Metric| other.definition.name < metric.definition.name;
         self.metrics.insert(self.metrics.partition_point(before), metric);
-        self.plan();
     }
 
     /// Puts together what a record is held against once.
-    fn plan(&mut self) {
+    pub(crate) fn plan(&mut self) {
         (self.values, self.batches) = (Vec::new(), Vec::new());
         self.pairs.reset(self.groups.len());
         for (at, metric) in self.metrics.iter_mut().enumerate() {
@@ -320,66 +347,6 @@ impl Registry {
             }
         }
     }
-
-    fn share_filter(&mut self, filter: Filter) -> usize {
-        let same = |shared: &SharedFilter| shared.users > 0 && shared.filter == filter;
-        if let Some(at) = self.filters.iter().position(same) {
-            self.filters[at].users += 1;
-            return at;
-        }
-        let shared = SharedFilter {
-            directions: filter.direction_mask(),
-            needed: filter.needed_column(),
-            filter,
-            users: 1,
-            generation: 0,
-            passes: false,
-        };
-        place(&mut self.filters, shared, |shared| shared.users == 0)
-    }
-
-    fn share_labels(&mut self, definition: &Definition) -> usize {
-        let fields = definition.labels.iter().map(|label| match label.reading {
-            Reading::Record(source) => Some(source),
-            Reading::Part { .. } => None,
-        });
-        let sources = if definition.flatten.is_empty() {
-            fields.collect()
-        } else {
-            None
-        };
-        let same = |group: &LabelGroup| group.users > 0 && sources.is_some() && group.sources == sources;
-        if let Some(at) = self.groups.iter().position(same) {
-            self.groups[at].users += 1;
-            return at;
-        }
-        let of_flow = sources.iter().flatten().enumerate();
-        let own = of_flow.filter(|(_, source): &(_, &Source)| !source.follows_from_identities());
-        let group = LabelGroup {
-            own: own.map(|(at, _)| at).collect(),
-            sources,
-            table: LabelTable::default(),
-            users: 1,
-            generation: 0,
-            hash: 0,
-            slot: None,
-        };
-        place(&mut self.groups, group, |group| group.users == 0)
-    }
-}
-
-/// Puts it where a free one was, or at the end.
-fn place<T>(list: &mut Vec<T>, item: T, is_free: impl Fn(&T) -> bool) -> usize {
-    match list.iter().position(is_free) {
-        Some(at) => {
-            list[at] = item;
-            at
-        }
-        None => {
-            list.push(item);
-            list.len() - 1
-        }
-    }
 }
 
 /// What of a resource says what is counted.
@@ -391,5 +358,6 @@ fn counted(spec: &FlowMetricSpec) -> FlowMetricSpec {
     }
 }
 
+mod sharing;
 #[cfg(test)]
 mod tests;

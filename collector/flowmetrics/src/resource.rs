@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::problem::{Problem, ProblemKind};
@@ -15,6 +15,9 @@ pub const API_VERSION: &str = "flows.netobserv.io/v1alpha1";
 pub const KIND: &str = "FlowMetric";
 /// Annotation that bounds the series of one metric; a number.
 pub const MAX_SERIES: &str = "weir.dev/max-series";
+
+/// So many bytes a resource's `spec` has at most, as JSON.
+const MAX_BYTES: usize = 64 << 10;
 
 /// A metric made of flow records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,15 +35,28 @@ pub struct FlowMetric {
 
 /// What is read of the metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// Name of the object.
     pub name: String,
     /// Its namespace; empty in files that name none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
+    /// When it was made, as the API server writes it (RFC 3339, UTC); empty in files.
+    #[serde(
+        default,
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "text_or_null"
+    )]
+    pub creation_timestamp: String,
     /// Annotations; [`MAX_SERIES`] is read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// Tools write `null` where the API server has not said it.
+fn text_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What a metric counts.
@@ -239,6 +255,15 @@ impl FlowMetric {
                     remedy: format!("say {field}: {wanted}"),
                 });
             }
+        }
+        let length = object.get("spec").map_or(0, |spec| spec.to_string().len());
+        if length > MAX_BYTES {
+            return Err(Problem {
+                field: "spec".to_owned(),
+                kind: ProblemKind::TooMany,
+                message: format!("{length} bytes are more than {MAX_BYTES}"),
+                remedy: "make several metrics of it".to_owned(),
+            });
         }
         let metric: Self = serde_path_to_error::deserialize(object).map_err(|error| Problem {
             field: error.path().to_string(),

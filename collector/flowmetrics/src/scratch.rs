@@ -34,7 +34,15 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub fn new() -> Self {
-        let hasher = RandomState::default();
+        Self::with_hasher(RandomState::default())
+    }
+
+    /// One whose hashes are those of `other`.
+    pub fn like(other: &Self) -> Self {
+        Self::with_hasher(other.hasher.clone())
+    }
+
+    fn with_hasher(hasher: RandomState) -> Self {
         Self {
             generation: 0,
             cells: vec![Cell::default(); Source::COUNT],

@@ -51,6 +51,18 @@ impl SeriesGrid {
     }
 }
 
+/// Room that is not worth giving back.
+const MIN_ROOM: usize = 256;
+
+/// Empties it, and gives room back where it was not a quarter full.
+fn shrink<T>(cells: &mut Vec<T>) {
+    let used = cells.len();
+    cells.clear();
+    if cells.capacity() > MIN_ROOM.max(4 * used) {
+        cells.shrink_to(2 * used);
+    }
+}
+
 /// Rows of so many columns with one column more.
 fn widen<T: Copy>(cells: &[T], columns: usize, new: T) -> Vec<T> {
     let rows = cells.chunks(columns.max(1));
@@ -97,6 +109,12 @@ impl LabelTable {
             slot.hash == hash && slot.is(&label)
         };
         self.index.find(hash, same).copied()
+    }
+
+    /// Hash of the values of this slot.
+    #[inline]
+    pub fn hash(&self, slot: u32) -> u64 {
+        self.slots[slot as usize].hash
     }
 
     /// Whether the label of this slot has this value.
@@ -150,6 +168,23 @@ impl LabelTable {
         at
     }
 
+    /// Lets all slots and series go; columns stay with their metrics. Room that is not a quarter
+    /// full is given back, for half of it.
+    pub fn clear(&mut self) {
+        let slots = self.slots.len();
+        self.index.clear();
+        self.free.clear();
+        shrink(&mut self.slots);
+        shrink(&mut self.grid.series);
+        shrink(&mut self.grid.created_ms);
+        if self.index.capacity() > MIN_ROOM.max(4 * slots) {
+            self.index.shrink_to(2 * slots, |_| 0);
+        }
+        if self.free.capacity() > MIN_ROOM.max(4 * slots) {
+            self.free.shrink_to(2 * slots);
+        }
+    }
+
     fn retain(&mut self, slot: u32) {
         self.slots[slot as usize].users += 1;
     }
@@ -174,6 +209,17 @@ impl LabelTable {
         std::str::from_utf8(self.slots[slot as usize].value(label)).unwrap_or_default()
     }
 
+    /// The most for which a part of it has room.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        let cells = self.grid.series.capacity().max(self.grid.created_ms.capacity());
+        let columns = self.grid.taken.len().max(1);
+        (cells / columns)
+            .max(self.slots.capacity())
+            .max(self.index.capacity())
+            .max(self.free.capacity())
+    }
+
     /// How many slots are in use.
     #[cfg(test)]
     pub fn len(&self) -> usize {
@@ -194,6 +240,8 @@ pub(crate) struct Series {
 #[derive(Debug)]
 pub(crate) struct SeriesCount<'c> {
     pub series: Series,
+    /// When it was made, ms since 1970 UTC.
+    pub created_ms: u64,
     /// Of a histogram.
     pub buckets: &'c [u64],
 }
@@ -235,9 +283,15 @@ impl SeriesTable {
         }
     }
 
+    /// The table was cleared: there is no series any more.
+    pub fn clear(&mut self) {
+        shrink(&mut self.buckets);
+        self.alive = 0;
+    }
+
     /// Gives the column back, without a series.
     pub fn leave(&mut self, table: &mut LabelTable) {
-        self.end_where(table, |_| true);
+        self.end_where(table, |_| true, |_| {});
         table.grid.taken[self.column] = false;
     }
 
@@ -300,6 +354,7 @@ impl SeriesTable {
         counted: &SeriesCount<'_>,
     ) -> bool {
         let at = table.grid.place(slot, self.column);
+        let created_ms = table.grid.created_ms.get_mut(at);
         let series = table.grid.series.get_mut(at);
         let Some(series) = series.filter(|series| series.touched_ms != DEAD) else {
             return false;
@@ -311,6 +366,9 @@ impl SeriesTable {
             Addition::Last => {}
         }
         series.touched_ms = series.touched_ms.max(touched_ms);
+        if let Some(created_ms) = created_ms {
+            *created_ms = counted.created_ms.min(*created_ms);
+        }
         let buckets = &mut self.buckets[slot as usize * self.width..][..self.width];
         for (bucket, more) in buckets.iter_mut().zip(counted.buckets) {
             *bucket += more;
@@ -318,8 +376,13 @@ impl SeriesTable {
         true
     }
 
-    /// Ends series for which `ends` holds; how many.
-    pub fn end_where(&mut self, table: &mut LabelTable, ends: impl Fn(&Series) -> bool) -> usize {
+    /// Ends series for which `ends` holds, tells the hash of each, and how many they were.
+    pub fn end_where(
+        &mut self,
+        table: &mut LabelTable,
+        ends: impl Fn(&Series) -> bool,
+        ended_hash: impl Fn(u64),
+    ) -> usize {
         let ended: Vec<u32> = self
             .iter(table)
             .filter(|(_, series)| ends(series))
@@ -328,6 +391,7 @@ impl SeriesTable {
         for slot in &ended {
             let at = table.grid.place(*slot, self.column);
             table.grid.series[at] = NONE;
+            ended_hash(table.hash(*slot));
             table.release(*slot);
         }
         self.alive -= ended.len();

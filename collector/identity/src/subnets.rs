@@ -29,7 +29,7 @@ pub enum LabelsError {
 }
 
 /// The labels by network.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Labels {
     v4: PrefixMap<Ipv4Net, Arc<str>>,
     v6: PrefixMap<Ipv6Net, Arc<str>>,
@@ -92,6 +92,19 @@ impl Labels {
             }
         }
         Ok(())
+    }
+
+    /// These labels, and those of `others` for networks that have none here.
+    #[must_use]
+    pub fn or(&self, others: &Self) -> Self {
+        let mut all = others.clone();
+        for (network, name) in &self.v4 {
+            all.v4.insert(network, Arc::clone(name));
+        }
+        for (network, name) in &self.v6 {
+            all.v6.insert(network, Arc::clone(name));
+        }
+        all
     }
 
     /// The label of the smallest network around an address.

@@ -21,7 +21,7 @@ mod object;
 mod objects;
 mod values;
 
-pub use objects::{Objects, Owner};
+pub use objects::Objects;
 
 use object::Object;
 

@@ -6,6 +6,8 @@
 //! | Kubernetes | anything | whom the API server let in and passed on; a token that Kubernetes accepts for this collector | flows with an end, by a name that nobody can write down for themselves, in a namespace whose pods they may get |
 //! | elsewhere | loopback | everybody on this host | everything |
 //! | elsewhere | anything else | nobody | |
+//!
+//! What FlowMetrics count is of all namespaces, and is a page apart: [`Gate::admit_scraper`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -141,6 +143,28 @@ impl Gate {
             (Self::Loopback, None) => Ok(true),
             _ => Ok(false),
         }
+    }
+
+    /// Lets somebody read what FlowMetrics count: whoever may get `/flow-metrics`, and whoever may
+    /// see everything. Where Kubernetes does not tell, everybody.
+    ///
+    /// # Errors
+    /// They may not, or nobody knows who they are.
+    pub async fn admit_scraper(&self, caller: &Caller) -> Result<(), Problem> {
+        let Self::Kubernetes(reviews) = self else {
+            return Ok(());
+        };
+        let person = match &caller.asserted {
+            Some(person) => Arc::clone(person),
+            None => reviews.scraper(token(&caller.headers)?).await?,
+        };
+        if reviews.reads_flow_metrics(&person).await? {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "{} may not read what FlowMetrics count: bind the ClusterRole weir-flow-metrics-reader to them",
+            person.name
+        )))
     }
 
     /// Whether somebody may see everything.

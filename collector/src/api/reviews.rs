@@ -1,6 +1,6 @@
 //! Asks Kubernetes who somebody is (TokenReview), which namespaces' pods they may get and
-//! whether they may list `NodeFlowExport`s (SubjectAccessReview), and remembers the answers for a while. A right
-//! that is withdrawn is still believed for [`YES`]. What several ask at a time is asked
+//! whether they may list `NodeFlowExport`s or read what FlowMetrics count (SubjectAccessReview),
+//! and remembers the answers for a while. A right that is withdrawn is still believed for [`YES`]. What several ask at a time is asked
 //! once, and answers that came together do not grow old together.
 
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::time::timeout;
@@ -38,8 +40,8 @@ const RIGHTS: usize = 65_536;
 #[derive(Debug)]
 pub struct Reviews {
     ask: Ask,
-    tokens: Cache<String, Owner>,
-    token_flights: Flights<String, Result<Owner, Problem>>,
+    tokens: Cache<Shown, Owner>,
+    token_flights: Flights<Shown, Result<Owner, Problem>>,
     rights: Cache<Right, bool>,
     right_flights: Flights<Right, Result<bool, Problem>>,
     jitter: RandomState,
@@ -47,6 +49,9 @@ pub struct Reviews {
 
 /// Whose a token is; nobody's, if Kubernetes does not accept it.
 type Owner = Option<Arc<Person>>;
+
+/// A token, and whether it is to be for this collector, or else for the API server.
+type Shown = (String, bool);
 
 /// What a person may do.
 type Right = (Arc<Person>, Deed);
@@ -58,11 +63,13 @@ enum Deed {
     GetPods(Option<String>),
     /// To list the `NodeFlowExport`s.
     ListExports,
+    /// To get `/flow-metrics`.
+    GetFlowMetrics,
 }
 
 impl Deed {
-    fn attributes(self) -> ResourceAttributes {
-        match self {
+    fn question(self) -> SubjectAccessReviewSpec {
+        let resource_attributes = match self {
             Self::GetPods(namespace) => ResourceAttributes {
                 verb: Some("get".to_owned()),
                 resource: Some("pods".to_owned()),
@@ -75,6 +82,19 @@ impl Deed {
                 resource: Some("nodeflowexports".to_owned()),
                 ..Default::default()
             },
+            Self::GetFlowMetrics => {
+                return SubjectAccessReviewSpec {
+                    non_resource_attributes: Some(NonResourceAttributes {
+                        path: Some("/flow-metrics".to_owned()),
+                        verb: Some("get".to_owned()),
+                    }),
+                    ..Default::default()
+                };
+            }
+        };
+        SubjectAccessReviewSpec {
+            resource_attributes: Some(resource_attributes),
+            ..Default::default()
         }
     }
 }
@@ -124,6 +144,30 @@ impl Reviews {
         self.may(person, Deed::ListExports).await
     }
 
+    /// Whether somebody may read what FlowMetrics count, which is of all namespaces.
+    ///
+    /// # Errors
+    /// Kubernetes does not answer.
+    pub async fn reads_flow_metrics(&self, person: &Arc<Person>) -> Result<bool, Problem> {
+        Ok(self.may(person, Deed::GetFlowMetrics).await? || self.may(person, Deed::GetPods(None)).await?)
+    }
+
+    /// Whose a token is that a scraper shows: one for this collector, or one that says not whom
+    /// it is for and is a service account's, as Kubernetes keeps them in Secrets. Scrapers that an
+    /// operator runs have no other that lasts.
+    ///
+    /// # Errors
+    /// It is nobody's, or for others, or Kubernetes does not answer.
+    pub async fn scraper(&self, token: &str) -> Result<Arc<Person>, Problem> {
+        if !token::says_whom_it_is_for(token)
+            && let Some(person) = self.identify(token, false).await?
+            && person.name.starts_with("system:serviceaccount:")
+        {
+            return Ok(person);
+        }
+        self.person(token).await
+    }
+
     /// Whose a token is.
     ///
     /// # Errors
@@ -132,7 +176,7 @@ impl Reviews {
         // Kubernetes says that it is for us, not for whom else.
         let person = match token::is_for_others(token) {
             true => None,
-            false => self.identify(token).await?,
+            false => self.identify(token, true).await?,
         };
         person.ok_or_else(|| {
             Problem::unauthorized(format!(
@@ -142,15 +186,15 @@ impl Reviews {
         })
     }
 
-    async fn identify(&self, token: &str) -> Result<Owner, Problem> {
-        let key = token.to_owned();
+    async fn identify(&self, token: &str, for_us: bool) -> Result<Owner, Problem> {
+        let key = (token.to_owned(), for_us);
         if let Some(known) = self.tokens.find(&key, Instant::now()) {
             return Ok(known);
         }
         let flight = self.token_flights.join(key.clone(), || {
-            let (ask, token) = (self.ask.clone(), key.clone());
+            let (ask, (token, for_us)) = (self.ask.clone(), key.clone());
             async move {
-                let user = ask.who_has(&token).await?;
+                let user = ask.who_has(&token, for_us).await?;
                 Ok(user.map(|user| Arc::new(user.into())))
             }
             .boxed()
@@ -199,11 +243,11 @@ impl std::fmt::Debug for Ask {
 }
 
 impl Ask {
-    async fn who_has(&self, token: &str) -> Result<Option<UserInfo>, Problem> {
+    async fn who_has(&self, token: &str, for_us: bool) -> Result<Option<UserInfo>, Problem> {
         let question = TokenReview {
             spec: TokenReviewSpec {
                 token: Some(token.to_owned()),
-                audiences: Some(vec![AUDIENCE.to_owned()]),
+                audiences: for_us.then(|| vec![AUDIENCE.to_owned()]),
             },
             ..Default::default()
         };
@@ -213,8 +257,9 @@ impl Ask {
             .status;
         let status = status.unwrap_or_default();
         // An authenticator that knows of no audiences accepts those of others, too.
-        let for_us = |audiences: Vec<String>| audiences.iter().any(|audience| audience == AUDIENCE);
-        let accepted = status.authenticated == Some(true) && status.audiences.is_some_and(for_us);
+        let names_us = |audiences: Vec<String>| audiences.iter().any(|audience| audience == AUDIENCE);
+        let accepted =
+            status.authenticated == Some(true) && (!for_us || status.audiences.is_some_and(names_us));
         Ok(status.user.filter(|_| accepted))
     }
 
@@ -225,8 +270,7 @@ impl Ask {
                 uid: person.uid.clone(),
                 groups: Some(person.groups.clone()),
                 extra: Some(person.extra.clone()),
-                resource_attributes: Some(deed.attributes()),
-                ..Default::default()
+                ..deed.question()
             },
             ..Default::default()
         };
@@ -252,4 +296,4 @@ async fn within<T>(answer: impl Future<Output = kube::Result<T>>) -> Result<T, P
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

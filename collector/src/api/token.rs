@@ -31,6 +31,11 @@ pub fn is_for_others(token: &str) -> bool {
     audiences(token).is_some_and(|audiences| audiences != [AUDIENCE])
 }
 
+/// Whether a token says whom it is for.
+pub fn says_whom_it_is_for(token: &str) -> bool {
+    audiences(token).is_some()
+}
+
 /// Whom a token is for, if it is a JSON Web Token that says so.
 fn audiences(token: &str) -> Option<Vec<String>> {
     let parts: Vec<&str> = token.split('.').collect();

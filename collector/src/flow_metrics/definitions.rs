@@ -1,17 +1,24 @@
 //! Which metrics there are: resources by who says them, and what became of each. Pure.
 //!
-//! A resource with a problem changes nothing: what its object said before goes on until the
-//! object is removed. Who has a name first keeps it; who was refused for it gets it once it is
-//! free.
+//! Who gets a name or one of the places does not depend on who came first to this process, so
+//! that replicas and restarts agree: the command line, then files by their paths, then objects
+//! of Kubernetes by their age, and what is equal in that by name. A resource with a problem
+//! changes nothing: what its object said before goes on, as long as nobody else needs its name,
+//! until the object is removed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 
-use weir_flowmetrics::{Applied, FlowMetric, ObjectName, Problem, ProblemKind, Registry};
+use weir_flowmetrics::{
+    Applied, Definition, FlowMetric, MetricChange, ObjectName, Problem, ProblemKind, Registry, exposed_names,
+    prometheus_name,
+};
 
 /// So many metrics are counted at most: each costs every record something.
 const MAX_METRICS: usize = 256;
+/// So many resources of files, and as many of Kubernetes, are known at most.
+pub const MAX_RESOURCES: usize = 1_024;
 
 /// Who says what a metric counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,161 +41,250 @@ impl fmt::Display for DefinedBy {
     }
 }
 
+impl DefinedBy {
+    /// Whether both are files, or both Kubernetes, or the command line.
+    fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
 /// What became of a resource: how it is applied, or all that is wrong with it.
 pub type Outcome = Result<Applied, Vec<Problem>>;
 
+type Key = (DefinedBy, ObjectName);
+
+/// A resource that was given.
+#[derive(Debug)]
+pub struct Taken {
+    /// Its object.
+    pub name: ObjectName,
+    /// Why it is not even known.
+    pub refused: Option<Problem>,
+}
+
 /// Resources, what became of them, and what is counted because of them.
 #[derive(Debug, Default)]
-pub struct Definitions(BTreeMap<(DefinedBy, ObjectName), Definition>);
+pub struct Definitions {
+    known: BTreeMap<Key, Known>,
+    /// Was counted, and its resource is gone.
+    gone: BTreeSet<ObjectName>,
+}
 
 #[derive(Debug)]
-struct Definition {
+struct Known {
     /// As it was given last.
     resource: FlowMetric,
-    outcome: Outcome,
+    /// What it means, once somebody had to know: expressions take a while.
+    definition: Option<Result<Definition, Vec<Problem>>>,
+    /// `None` until it was decided.
+    outcome: Option<Outcome>,
     /// What is counted: the same, or what was good before.
     counted: Option<FlowMetric>,
+    place: Place,
+}
+
+/// What a decision gave a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is counted.
+    Counted,
+    /// What its object said before is counted.
+    AsBefore,
+    None,
 }
 
 impl Definitions {
-    /// Takes resources, new or changed, and tells what became of each.
-    pub fn apply(
+    /// Takes resources of a source, new or changed, and decides what is counted. Where `present` is
+    /// told, other objects of the source are gone. Nothing changes in what is counted before
+    /// [`Self::install`].
+    pub fn take(
         &mut self,
-        registry: &mut Registry,
         by: &DefinedBy,
         resources: impl IntoIterator<Item = FlowMetric>,
-    ) -> Vec<(ObjectName, Outcome)> {
-        let mut apply = |resource| self.apply_one(registry, by, resource);
-        let names: Vec<_> = resources.into_iter().map(&mut apply).collect();
-        // Their names may have been other ones before.
-        self.try_refused_again(registry);
-        let told = names.into_iter().filter_map(|name| {
-            let outcome = self.outcome(by, &name)?.clone();
-            Some((name, outcome))
+        present: Option<&BTreeSet<ObjectName>>,
+    ) -> Vec<Taken> {
+        if let Some(present) = present {
+            self.retain(by, present);
+        }
+        let resources = resources.into_iter();
+        let taken = resources.map(|resource| self.insert(by, resource)).collect();
+        self.decide();
+        taken
+    }
+
+    fn retain(&mut self, by: &DefinedBy, present: &BTreeSet<ObjectName>) {
+        let gone = &mut self.gone;
+        self.known.retain(|(source, name), known| {
+            let stays = source != by || present.contains(name);
+            if !stays && known.counted.is_some() {
+                gone.insert(name.clone());
+            }
+            stays
         });
-        told.collect()
     }
 
-    fn apply_one(&mut self, registry: &mut Registry, by: &DefinedBy, resource: FlowMetric) -> ObjectName {
+    fn insert(&mut self, by: &DefinedBy, resource: FlowMetric) -> Taken {
         let name = ObjectName::of(&resource);
-        let key = (by.clone(), name);
-        let counted = self.0.get_mut(&key).and_then(|known| known.counted.take());
-        let outcome = match self.obstacle(&key, counted.is_some()) {
-            Some(problem) => Err(vec![problem]),
-            None => registry.apply(&resource),
-        };
-        let counted = if outcome.is_ok() {
-            Some(resource.clone())
-        } else {
-            counted
-        };
-        let definition = Definition {
+        let key = (by.clone(), name.clone());
+        if let Some(known) = self.known.get_mut(&key) {
+            if known.resource != resource {
+                (known.definition, known.outcome) = (None, None);
+                known.resource = resource;
+            }
+            return Taken { name, refused: None };
+        }
+        let alike = self.known.keys().filter(|(source, _)| source.is_like(by));
+        if alike.count() >= MAX_RESOURCES {
+            let refused = Some(too_many(format!("{MAX_RESOURCES} are known already")));
+            return Taken { name, refused };
+        }
+        let known = Known {
             resource,
-            outcome,
-            counted,
+            definition: None,
+            outcome: None,
+            counted: None,
+            place: Place::None,
         };
-        let name = key.1.clone();
-        self.0.insert(key, definition);
-        name
+        self.known.insert(key, known);
+        Taken { name, refused: None }
     }
 
-    /// The objects of this source are these alone: others are removed. Whether there were any.
-    pub fn retain(
-        &mut self,
-        registry: &mut Registry,
-        by: &DefinedBy,
-        present: &BTreeSet<ObjectName>,
-    ) -> bool {
-        let gone: Vec<_> = self
-            .0
-            .keys()
-            .filter(|(source, name)| source == by && !present.contains(name))
-            .cloned()
-            .collect();
-        for key in &gone {
-            let removed = self.0.remove(key);
-            if removed.is_some_and(|removed| removed.counted.is_some()) {
-                registry.remove(&key.1);
+    /// Gives names and places: first to what there is by its precedence, then to what was good
+    /// before.
+    fn decide(&mut self) {
+        let mut names = Names::default();
+        let mut all: Vec<_> = self.known.iter_mut().collect();
+        all.sort_by_cached_key(|((by, name), known)| {
+            let created = &known.resource.metadata.creation_timestamp;
+            (by.clone(), created.clone(), name.clone())
+        });
+        for ((by, name), known) in &mut all {
+            let outcome = match names.obstacle(by, name, &known.resource) {
+                Some(problem) => Err(vec![problem]),
+                None => known.applied(),
+            };
+            known.place = Place::None;
+            if outcome.is_ok() {
+                names.give(by, name, &known.resource);
+                known.place = Place::Counted;
+            }
+            known.outcome = Some(outcome);
+        }
+        for ((by, name), known) in &mut all {
+            if let (Place::None, Some(before)) = (known.place, &known.counted)
+                && names.obstacle(by, name, before).is_none()
+            {
+                names.give(by, name, before);
+                known.place = Place::AsBefore;
             }
         }
-        if !gone.is_empty() {
-            self.try_refused_again(registry);
+    }
+
+    /// Lets the registry count what was decided; whether that is something else than before.
+    pub fn install(&mut self, registry: &mut Registry) -> bool {
+        let mut changed = false;
+        for name in std::mem::take(&mut self.gone) {
+            changed |= registry.remove(&name);
         }
-        !gone.is_empty()
+        for ((_, name), known) in &mut self.known {
+            if known.place == Place::None && known.counted.take().is_some() {
+                changed |= registry.remove(name);
+            }
+        }
+        for known in self.known.values_mut() {
+            if known.place != Place::Counted || known.counted.as_ref() == Some(&known.resource) {
+                continue;
+            }
+            if let Some(Ok(definition)) = &known.definition {
+                known.outcome = Some(Ok(registry.put(&known.resource, definition.clone())));
+                known.counted = Some(known.resource.clone());
+                changed = true;
+            }
+        }
+        changed
     }
 
     /// What became of this object.
     pub fn outcome(&self, by: &DefinedBy, name: &ObjectName) -> Option<&Outcome> {
-        let definition = self.0.get(&(by.clone(), name.clone()));
-        definition.map(|definition| &definition.outcome)
+        self.known.get(&(by.clone(), name.clone()))?.outcome.as_ref()
+    }
+
+    /// What became of the objects of this source.
+    pub fn outcomes(&self, by: &DefinedBy) -> impl Iterator<Item = (&ObjectName, &Outcome)> {
+        let of_source = self.known.iter().filter(move |((source, _), _)| source == by);
+        of_source.filter_map(|((_, name), known)| Some((name, known.outcome.as_ref()?)))
     }
 
     /// What is counted, as resources.
     pub fn counted(&self) -> impl Iterator<Item = &FlowMetric> {
-        self.0
-            .values()
-            .filter_map(|definition| definition.counted.as_ref())
+        self.known.values().filter_map(|known| known.counted.as_ref())
     }
 
     /// How many resources are refused.
     pub fn refused(&self) -> usize {
-        let outcomes = self.0.values().map(|definition| &definition.outcome);
+        let outcomes = self.known.values().filter_map(|known| known.outcome.as_ref());
         outcomes.filter(|outcome| outcome.is_err()).count()
     }
-
-    /// What others are there that keep this object from being counted.
-    fn obstacle(&self, key: &(DefinedBy, ObjectName), is_counted: bool) -> Option<Problem> {
-        let elsewhere = self.defined_elsewhere(key);
-        if elsewhere.is_some() || is_counted || self.counted().count() < MAX_METRICS {
-            return elsewhere;
+}
+impl Known {
+    /// How it is applied as long as nothing changes.
+    fn applied(&mut self) -> Outcome {
+        let definition = self
+            .definition
+            .get_or_insert_with(|| Definition::new(&self.resource));
+        match definition {
+            Ok(definition) => Ok(definition.applied(MetricChange::Kept)),
+            Err(problems) => Err(problems.clone()),
         }
-        Some(Problem {
-            field: "metadata.name".to_owned(),
-            kind: ProblemKind::TooMany,
-            message: format!("{MAX_METRICS} metrics are counted already"),
-            remedy: "remove one of them".to_owned(),
-        })
+    }
+}
+
+/// What is given away.
+#[derive(Debug, Default)]
+struct Names {
+    /// Objects that are counted.
+    objects: HashMap<ObjectName, DefinedBy>,
+    /// Metric and object by each name that they show.
+    shown: HashMap<String, (String, ObjectName)>,
+}
+
+impl Names {
+    fn give(&mut self, by: &DefinedBy, object: &ObjectName, resource: &FlowMetric) {
+        self.objects.insert(object.clone(), by.clone());
+        let metric = prometheus_name(resource);
+        for name in exposed_names(resource) {
+            self.shown.insert(name, (metric.clone(), object.clone()));
+        }
     }
 
-    fn defined_elsewhere(&self, (by, name): &(DefinedBy, ObjectName)) -> Option<Problem> {
-        let mut others = self.0.iter().filter(|((source, other), definition)| {
-            source != by && other == name && definition.counted.is_some()
-        });
-        let ((source, _), _) = others.next()?;
-        Some(Problem {
-            field: "metadata.name".to_owned(),
-            kind: ProblemKind::NameTaken,
-            message: format!("{source} has an object {name} already"),
-            remedy: "choose another name, or remove that object".to_owned(),
-        })
-    }
-
-    /// Resources whose name or place another had may have it now.
-    fn try_refused_again(&mut self, registry: &mut Registry) {
-        let is_taken = |outcome: &Outcome| {
-            let problems = outcome.as_ref().err();
-            let mut problems = problems.into_iter().flatten();
-            problems.any(|problem| matches!(problem.kind, ProblemKind::NameTaken | ProblemKind::TooMany))
-        };
-        let waiting: Vec<_> = self
-            .0
-            .iter()
-            .filter(|(_, definition)| is_taken(&definition.outcome))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in waiting {
-            let is_counted = self.0.get(&key).is_some_and(|known| known.counted.is_some());
-            if self.obstacle(&key, is_counted).is_some() {
-                continue;
-            }
-            let Some(definition) = self.0.get_mut(&key) else {
-                continue;
-            };
-            definition.outcome = registry.apply(&definition.resource);
-            if definition.outcome.is_ok() {
-                definition.counted = Some(definition.resource.clone());
-            }
+    /// What keeps a resource from being counted that others have.
+    fn obstacle(&self, by: &DefinedBy, object: &ObjectName, resource: &FlowMetric) -> Option<Problem> {
+        if let Some(source) = self.objects.get(object)
+            && source != by
+        {
+            return Some(Problem {
+                field: "metadata.name".to_owned(),
+                kind: ProblemKind::NameTaken,
+                message: format!("{source} has an object {object} already"),
+                remedy: "choose another name, or remove that object".to_owned(),
+            });
         }
+        let names = exposed_names(resource);
+        let taken = names.iter().find_map(|name| Some((name, self.shown.get(name)?)));
+        if let Some((name, (metric, other))) = taken {
+            return Some(Problem::name_taken(name, metric, other));
+        }
+        let is_full = self.objects.len() >= MAX_METRICS;
+        is_full.then(|| too_many(format!("{MAX_METRICS} metrics are counted already")))
+    }
+}
+
+fn too_many(message: String) -> Problem {
+    Problem {
+        field: "metadata.name".to_owned(),
+        kind: ProblemKind::TooMany,
+        message,
+        remedy: "remove one of them".to_owned(),
     }
 }
 

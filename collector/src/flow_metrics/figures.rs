@@ -2,8 +2,6 @@
 
 use weir_flowmetrics::Registry;
 
-use super::definitions::Definitions;
-
 /// Figures over all metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -30,11 +28,11 @@ impl Figures {
         outcome
     }
 
-    pub(super) fn now(self, registry: &Registry, definitions: &Definitions) -> Self {
+    pub(super) fn now(self, registry: &Registry, bad: usize) -> Self {
         let (refused, expired) = sums(registry);
         Self {
             metrics: registry.stats().len(),
-            bad: definitions.refused(),
+            bad,
             series: registry.stats().map(|metric| metric.series).sum(),
             refused: self.refused + refused,
             expired: self.expired + expired,

@@ -4,29 +4,32 @@
 //! The definition of the resource is NetObserv's and may be missing, come and go: while it is
 //! missing there are no objects, which is no error. What was defined stays defined while the API
 //! server does not answer. A status that somebody else writes too (NetObserv's operator) is left
-//! alone.
+//! alone; one that another collector writes differently is written less and less often.
 
+mod backoff;
+mod object;
 mod status;
+mod status_write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
-use std::pin::pin;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::StreamExt;
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
-use serde_json::json;
-use weir_flowmetrics::{API_VERSION, FlowMetric, KIND, ObjectName, Problem};
+use weir_flowmetrics::{API_VERSION, KIND, ObjectName, Problem};
 use weir_process::kubernetes::{WATCH_TIMEOUT, describe, describe_watch, watch_config};
 
+use super::definitions::MAX_RESOURCES;
 use super::{DefinedBy, FlowMetrics, Outcome};
-use status::MANAGER;
+use backoff::{StatusBackoff, Turn};
+use object::{Listing, name_of, read, trimmed};
+use status_write::{StatusWrite, write_status};
 
 /// Pause after the watch failed.
 const FAILED_PAUSE: Duration = Duration::from_secs(2);
@@ -35,7 +38,7 @@ const MISSING_PAUSE: Duration = Duration::from_secs(10);
 /// The resource is gone when it was missing so many times: an API server that has just started
 /// does not know it at once.
 const MISSING_TIMES: u32 = 3;
-/// Pause before a status that could not be written is written again.
+/// Pause before statuses that could not be written, or wait for their turn, are looked at again.
 const STATUS_PAUSE: Duration = Duration::from_secs(10);
 
 /// Where the objects are.
@@ -82,89 +85,161 @@ pub async fn follow(client: Client, namespace: MetricNamespace, flow_metrics: Fl
         MetricNamespace::All => Api::all_with(client.clone(), &resource),
         MetricNamespace::One(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
     };
-    let mut events = pin!(watcher::watcher(api, watch_config(WATCH_TIMEOUT)));
-    let mut objects = Objects {
-        flow_metrics,
-        known: BTreeMap::new(),
-        unreadable: BTreeMap::new(),
-        told: BTreeMap::new(),
-        listing: None,
-        missing: 0,
-        failure: None,
-    };
-    let mut all_written = true;
+    let watch = || watcher::watcher(api.clone(), watch_config(WATCH_TIMEOUT)).boxed();
+    let (mut events, mut objects) = (watch(), Objects::new(flow_metrics));
+    let mut waits = false;
     loop {
         let event = tokio::select! {
             event = events.next() => event,
-            () = tokio::time::sleep(STATUS_PAUSE), if !all_written => {
-                all_written = objects.write_status(&client, &resource).await;
+            () = tokio::time::sleep(STATUS_PAUSE), if waits => {
+                let Some(settled) = settle(objects, None, &client, &resource).await else { return };
+                (objects, waits) = settled;
                 continue;
             }
         };
         match event {
-            Some(Ok(event)) => objects.take(event),
-            Some(Err(error)) => {
-                let pause = objects.fail(&error);
-                tokio::time::sleep(pause).await;
-                continue;
+            // Many of them come one after the other, and nothing follows from one alone.
+            Some(Ok(event @ (Event::Init | Event::InitApply(_)))) => objects.take(event),
+            Some(Ok(event)) => {
+                let settled = settle(objects, Some(event), &client, &resource).await;
+                let Some(settled) = settled else { return };
+                (objects, waits) = settled;
             }
+            Some(Err(error)) => tokio::time::sleep(objects.fail(&error)).await,
             None => return,
         }
-        if objects.listing.is_none() {
-            all_written = objects.write_status(&client, &resource).await;
+        if std::mem::take(&mut objects.lists_again) {
+            tokio::time::sleep(FAILED_PAUSE).await;
+            events = watch();
         }
     }
+}
+
+/// Takes an event, and writes what is to be said about it; whether something is to be said later.
+/// On a thread where it may take long: expressions are compiled.
+async fn settle(
+    mut objects: Objects,
+    event: Option<Event<DynamicObject>>,
+    client: &Client,
+    resource: &ApiResource,
+) -> Option<(Objects, bool)> {
+    let taken = tokio::task::spawn_blocking(move || {
+        if let Some(event) = event {
+            objects.take(event);
+        }
+        let writes = objects.due(Timestamp::now(), Instant::now());
+        (objects, writes)
+    });
+    let (mut objects, writes) = match taken.await {
+        Ok(taken) => taken,
+        Err(error) => {
+            tracing::error!(%error, "FlowMetrics of Kubernetes are not followed any more");
+            return None;
+        }
+    };
+    for write in writes {
+        match write_status(client, resource, &write).await {
+            Ok(written) => objects.wrote(write, written),
+            Err(error) => {
+                let error = describe(&error);
+                tracing::warn!(object = %write.name, error, "the status of a FlowMetric cannot be written, will be tried again");
+            }
+        }
+    }
+    let waits = !objects.unwritten.is_empty();
+    Some((objects, waits))
 }
 
 /// The objects as they are known.
 struct Objects {
     flow_metrics: FlowMetrics,
+    /// Without what nobody asks for.
     known: BTreeMap<ObjectName, DynamicObject>,
-    /// Those of them that are no FlowMetric that can be read.
+    /// Those for which there is no room.
+    beyond: BTreeSet<ObjectName>,
+    /// Those known that are no FlowMetric that can be read.
     unreadable: BTreeMap<ObjectName, Problem>,
     /// What was logged of each.
     told: BTreeMap<ObjectName, Vec<Problem>>,
-    /// Those of a list that is being read.
-    listing: Option<BTreeMap<ObjectName, DynamicObject>>,
+    /// What became of each.
+    outcomes: BTreeMap<ObjectName, Outcome>,
+    /// Those whose status may not be what it should be.
+    unwritten: BTreeSet<ObjectName>,
+    statuses: BTreeMap<ObjectName, StatusBackoff>,
+    /// A list that is being read.
+    listing: Option<Listing>,
+    /// There is room, and others are known by name alone.
+    lists_again: bool,
     /// How often in a row there was no such resource.
     missing: u32,
     /// Of the watch, as it was logged.
     failure: Option<String>,
 }
 
-fn name_of(object: &DynamicObject) -> ObjectName {
-    ObjectName {
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-    }
-}
-
 impl Objects {
+    fn new(flow_metrics: FlowMetrics) -> Self {
+        Self {
+            flow_metrics,
+            known: BTreeMap::new(),
+            beyond: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+            told: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
+            statuses: BTreeMap::new(),
+            listing: None,
+            lists_again: false,
+            missing: 0,
+            failure: None,
+        }
+    }
+
     fn take(&mut self, event: Event<DynamicObject>) {
         match event {
-            Event::Init => self.listing = Some(BTreeMap::new()),
-            Event::InitApply(object) => {
-                let listing = self.listing.get_or_insert_default();
-                listing.insert(name_of(&object), object);
-            }
+            Event::Init => self.listing = Some(Listing::default()),
+            Event::InitApply(object) => self.listing.get_or_insert_default().add(object),
             Event::InitDone => {
                 (self.missing, self.failure) = (0, None);
-                let listed = self.listing.take().unwrap_or_default();
+                let Listing { oldest, beyond } = self.listing.take().unwrap_or_default();
                 self.known.clear();
-                self.define(listed, true);
+                self.beyond = BTreeSet::new();
+                beyond.into_iter().for_each(|name| self.add_beyond(name));
+                self.define(oldest.into_values(), true);
             }
-            Event::Apply(object) => self.define([(name_of(&object), object)], false),
+            Event::Apply(object) => {
+                let name = name_of(&object);
+                if self.known.contains_key(&name) || self.known.len() < MAX_RESOURCES {
+                    self.define([object], false);
+                } else {
+                    self.add_beyond(name);
+                }
+            }
             Event::Delete(object) => {
-                self.known.remove(&name_of(&object));
-                self.define([], true);
+                let name = name_of(&object);
+                if self.known.remove(&name).is_some() {
+                    self.lists_again = !self.beyond.is_empty();
+                    self.define([], true);
+                } else {
+                    self.beyond.remove(&name);
+                }
             }
         }
     }
 
+    /// There is no room for one of this name.
+    fn add_beyond(&mut self, name: ObjectName) {
+        if self.beyond.is_empty() {
+            tracing::warn!(object = %name, most = MAX_RESOURCES,
+                "there are more FlowMetrics than are read: this one is not, nor are others that are younger than those that are");
+        }
+        self.beyond.insert(name);
+    }
+
     /// Takes objects, new or changed; where they are `all`, others that are not known are gone.
-    fn define(&mut self, objects: impl IntoIterator<Item = (ObjectName, DynamicObject)>, all: bool) {
+    fn define(&mut self, objects: impl IntoIterator<Item = DynamicObject>, all: bool) {
         let mut resources = Vec::new();
-        for (name, object) in objects {
+        for object in objects {
+            let name = name_of(&object);
             match read(&object) {
                 Ok(resource) => {
                     self.unreadable.remove(&name);
@@ -175,17 +250,24 @@ impl Objects {
                     self.unreadable.insert(name.clone(), problem);
                 }
             }
-            self.known.insert(name, object);
+            self.unwritten.insert(name.clone());
+            self.known.insert(name, trimmed(object));
         }
         let present: BTreeSet<_> = self.known.keys().cloned().collect();
         self.unreadable.retain(|name, _| present.contains(name));
         self.told.retain(|name, _| present.contains(name));
-        let outcomes = self
-            .flow_metrics
+        self.statuses.retain(|name, _| present.contains(name));
+        self.flow_metrics
             .define(&DefinedBy::Cluster, resources, all.then_some(&present));
-        for (name, outcome) in outcomes {
-            self.tell(&name, outcome.as_ref().err().map_or(&[], Vec::as_slice));
+        let outcomes = self.flow_metrics.outcomes(&DefinedBy::Cluster);
+        for (name, outcome) in &outcomes {
+            if self.unreadable.contains_key(name) || self.outcomes.get(name) == Some(outcome) {
+                continue;
+            }
+            self.unwritten.insert(name.clone());
+            self.tell(name, outcome.as_ref().err().map_or(&[], Vec::as_slice));
         }
+        self.outcomes = outcomes;
     }
 
     /// Logs what is wrong with an object, where that is not what was wrong before. Its status
@@ -226,68 +308,59 @@ impl Objects {
         FAILED_PAUSE
     }
 
-    /// Writes the status of each object whose status is another one; whether all could be written.
-    async fn write_status(&mut self, client: &Client, resource: &ApiResource) -> bool {
-        let mut all_written = true;
-        for (name, object) in &mut self.known {
-            let outcome = match self.unreadable.get(name) {
-                Some(problem) => Some(Err(vec![problem.clone()])),
-                None => self.flow_metrics.outcome(&DefinedBy::Cluster, name),
-            };
-            let Some(outcome) = outcome else { continue };
-            match write_status(client, resource, object, &outcome).await {
-                Ok(Some(written)) => *object = written,
-                Ok(None) => {}
-                Err(error) => {
-                    let error = describe(&error);
-                    tracing::warn!(object = %name, error, "the status of a FlowMetric cannot be written, will be tried again");
-                    all_written = false;
-                }
-            }
+    /// The statuses that are to be written now. Others may be due later: they stay unwritten.
+    fn due(&mut self, now: Timestamp, clock: Instant) -> Vec<StatusWrite> {
+        let mut due = Vec::new();
+        if self.listing.is_some() {
+            return due;
         }
-        all_written
+        let mut later = BTreeSet::new();
+        for name in std::mem::take(&mut self.unwritten) {
+            let Some(object) = self.known.get(&name) else {
+                continue;
+            };
+            let unreadable = self
+                .unreadable
+                .get(&name)
+                .map(|problem| Err(vec![problem.clone()]));
+            let Some(outcome) = unreadable.as_ref().or_else(|| self.outcomes.get(&name)) else {
+                continue;
+            };
+            let Some(status) = status::of(object, outcome, now) else {
+                continue;
+            };
+            let says = status::says(object, outcome);
+            match self.statuses.entry(name.clone()).or_default().turn(&says, clock) {
+                Turn::Write => due.push(StatusWrite {
+                    name: name.clone(),
+                    resource_version: object.resource_version(),
+                    status,
+                    says,
+                }),
+                Turn::Wait { is_new: true } => tracing::warn!(object = %name,
+                    "the status of a FlowMetric comes back different: another collector counts others, or is another version; it is written less and less often"),
+                Turn::Wait { is_new: false } => {}
+            }
+            // Until it is written, or found to be as it should be.
+            later.insert(name);
+        }
+        self.unwritten = later;
+        due
     }
-}
 
-async fn write_status(
-    client: &Client,
-    resource: &ApiResource,
-    object: &DynamicObject,
-    outcome: &Outcome,
-) -> Result<Option<DynamicObject>, kube::Error> {
-    let Some(status) = status::of(object, outcome, Timestamp::now()) else {
-        return Ok(None);
-    };
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &object.namespace().unwrap_or_default(), resource);
-    let patch = Patch::Merge(json!({
-        // Somebody may have written it since.
-        "metadata": {"resourceVersion": object.resource_version()},
-        "status": status,
-    }));
-    let params = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    match api.patch_status(&object.name_any(), &params, &patch).await {
-        Ok(written) => Ok(Some(written)),
-        // It is another one by now, or gone, and the watch tells.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
-        Err(error) => Err(error),
+    /// A status was written; `None`: the object is another one by now, or gone, and the watch tells.
+    fn wrote(&mut self, write: StatusWrite, written: Option<DynamicObject>) {
+        self.unwritten.remove(&write.name);
+        let Some(written) = written else { return };
+        if let Some(object) = self.known.get_mut(&write.name) {
+            *object = trimmed(written);
+            self.statuses.entry(write.name).or_default().wrote(write.says);
+        }
     }
-}
-
-fn read(object: &DynamicObject) -> Result<FlowMetric, Problem> {
-    let mut object = object.clone();
-    object.types = Some(TypeMeta {
-        api_version: API_VERSION.to_owned(),
-        kind: KIND.to_owned(),
-    });
-    FlowMetric::from_json(&serde_json::to_value(object).unwrap_or_default())
 }
 
 /// Whether there is no such resource.
-fn is_missing(error: &watcher::Error) -> bool {
+pub fn is_missing(error: &watcher::Error) -> bool {
     let code = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))

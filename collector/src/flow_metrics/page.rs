@@ -1,7 +1,6 @@
 //! `/flow-metrics`: the series in the text format that the scraper prefers.
 //!
-//! Whoever reaches the port may ask, as often and read as slowly as they like: one text is made
-//! at a time and is given to all who waited for it, and while too many are being read, the last
+//! Whoever may read it may do so as often and as slowly as they like: one text is made at a time and is given to all who waited for it, and while too many are being read, the last
 //! one is given again.
 
 use std::sync::{Arc, Weak};
@@ -18,16 +17,22 @@ use tokio::task::JoinError;
 use weir_flowmetrics::Exposition;
 
 use super::FlowMetrics;
+use crate::api::{Caller, Gate};
 
 /// Texts of one format that may be in memory, read by somebody, before the last one is given
 /// again however old it is.
 const MAX_TEXTS: usize = 4;
 
-/// The page.
-pub fn page(flow_metrics: FlowMetrics) -> Router {
+/// The page, for those whom the gate lets in; without one for everybody.
+pub fn page(flow_metrics: FlowMetrics, scrapers: Option<Gate>) -> Router {
     let open = Arc::new(Texts::new(flow_metrics.clone(), Exposition::OpenMetrics));
     let plain = Arc::new(Texts::new(flow_metrics, Exposition::Prometheus));
-    let show = async move |headers: HeaderMap| {
+    let show = async move |caller: Caller, headers: HeaderMap| {
+        if let Some(gate) = &scrapers
+            && let Err(problem) = gate.admit_scraper(&caller).await
+        {
+            return problem.into_response();
+        }
         let texts = match preferred(&headers) {
             Exposition::OpenMetrics => open,
             Exposition::Prometheus => plain,
@@ -127,7 +132,42 @@ fn preferred(headers: &HeaderMap) -> Exposition {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::http::header::AUTHORIZATION;
+    use tower::ServiceExt;
+
     use super::*;
+    use crate::api::reviews::tests::{PROMETHEUS, server};
+
+    #[tokio::test]
+    async fn what_is_counted_is_shown_to_those_whom_kubernetes_lets_read_it() {
+        let gate = Gate::Kubernetes(Arc::new(server().await.0));
+        let (open, gated) = (
+            page(FlowMetrics::new(1), None),
+            page(FlowMetrics::new(1), Some(gate)),
+        );
+        let status = async |page: &Router, token: &str| {
+            let mut request = Request::get("/flow-metrics");
+            if !token.is_empty() {
+                request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+            }
+            let request = request.body(Body::empty()).unwrap();
+            page.clone().oneshot(request).await.unwrap().status().as_u16()
+        };
+        assert_eq!(status(&open, "").await, 200);
+        let (for_us, in_secret) = (format!("{PROMETHEUS}-token"), format!("{PROMETHEUS}-secret"));
+        for (token, expected) in [
+            ("", 401),
+            ("forged", 401),
+            ("alice-token", 403),
+            (&for_us, 200),
+            (&in_secret, 200),
+            ("root-token", 200),
+        ] {
+            assert_eq!(status(&gated, token).await, expected, "{token}");
+        }
+    }
 
     #[tokio::test]
     async fn however_many_ask_and_do_not_read_few_texts_are_in_memory() {

@@ -34,7 +34,7 @@ pub struct Counted {
 }
 
 /// Of a registry whose counting met a fault.
-const SPOILT: u64 = u64::MAX;
+pub const SPOILT: u64 = u64::MAX;
 
 impl Default for Shard {
     fn default() -> Self {

@@ -104,6 +104,45 @@ fn who_counts_is_not_held_up_by_who_holds_a_shard() {
 }
 
 #[test]
+fn at_the_bound_known_series_count_exactly_whichever_thread_gets_their_records() {
+    let metrics = FlowMetrics::new(3);
+    let mut bounded = resource("flows", FLOWS);
+    let bound = (weir_flowmetrics::MAX_SERIES.to_owned(), "2".to_owned());
+    bounded.metadata.annotations.extend([bound]);
+    metrics.define(&DefinedBy::Cluster, [bounded], None);
+    let to = |port: u16| {
+        let mut record = full();
+        record.dst.port = Some(port);
+        record
+    };
+    metrics.counter(64).observe(&[to(1), to(2)]);
+    // A flood of made-up ports, and a known one at the end of each batch.
+    std::thread::scope(|scope| {
+        for thread in 0..4_u16 {
+            let mut counter = metrics.counter(64);
+            scope.spawn(move || {
+                for batch in 0..100_u16 {
+                    let mut records: Vec<_> = (0..20)
+                        .map(|at| to(1_000 + 10_000 * thread + 20 * batch + at))
+                        .collect();
+                    records.push(to(1 + batch % 2));
+                    counter.observe(&records);
+                }
+            });
+        }
+        (0..20).for_each(|_| drop(metrics.expose(Exposition::Prometheus)));
+    });
+    assert_eq!(
+        shown(&metrics, "netobserv_flows"),
+        [
+            "netobserv_flows_total{DstPort=\"1\"} 201",
+            "netobserv_flows_total{DstPort=\"2\"} 201"
+        ]
+    );
+    assert_eq!(metrics.figures().refused, 4 * 100 * 20);
+}
+
+#[test]
 fn figures_of_metrics_that_are_gone_stay_in_the_sums() {
     let metrics = FlowMetrics::new(1);
     let mut bounded = resource("flows", FLOWS);

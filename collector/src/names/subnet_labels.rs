@@ -1,11 +1,11 @@
 //! The file that gives names to networks ([`Labels`]): reads it, and reads it again
-//! when it changed.
+//! when it changed; and what it and the cluster's FlowCollector say together.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -16,6 +16,57 @@ use weir_identity::subnets::{Labels, LabelsError};
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest file that is read.
 const MAX_BYTES: u64 = 64 << 20;
+
+/// Labels by who says them. Of one network the file's holds.
+#[derive(Debug, Clone)]
+pub struct LabelSources(Arc<Sources>);
+
+#[derive(Debug)]
+struct Sources {
+    said: Mutex<Said>,
+    all: watch::Sender<Arc<Labels>>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    file: Arc<Labels>,
+    flow_collector: Arc<Labels>,
+}
+
+impl LabelSources {
+    /// None yet, and where to read what all say.
+    pub fn new() -> (Self, watch::Receiver<Arc<Labels>>) {
+        let (all, labels) = watch::channel(Arc::default());
+        let said = Mutex::default();
+        (Self(Arc::new(Sources { said, all })), labels)
+    }
+
+    /// The file says this.
+    pub fn set_file(&self, labels: Arc<Labels>) {
+        self.set(|said| said.file = labels);
+    }
+
+    /// The FlowCollector says this.
+    pub fn set_flow_collector(&self, labels: Arc<Labels>) {
+        self.set(|said| said.flow_collector = labels);
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Said)) {
+        let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut said);
+        let all = match (said.file.is_empty(), said.flow_collector.is_empty()) {
+            (_, true) => Arc::clone(&said.file),
+            (true, false) => Arc::clone(&said.flow_collector),
+            (false, false) => Arc::new(said.file.or(&said.flow_collector)),
+        };
+        self.0.all.send_replace(all);
+    }
+
+    /// Until nobody reads them.
+    async fn closed(&self) {
+        self.0.all.closed().await;
+    }
+}
 
 /// Why a file of labels is not used.
 #[derive(Debug, Error)]
@@ -90,7 +141,7 @@ impl LabelFile {
 
 /// Reads the file again whenever it changes, until the receivers of `labels` are
 /// gone. A file with an error changes nothing.
-pub async fn follow(mut file: LabelFile, labels: watch::Sender<Arc<Labels>>) {
+pub async fn follow(mut file: LabelFile, labels: LabelSources) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
@@ -100,7 +151,7 @@ pub async fn follow(mut file: LabelFile, labels: watch::Sender<Arc<Labels>>) {
             None => {}
             Some(Ok(read)) => {
                 tracing::info!(networks = read.len(), "subnet labels were read again");
-                labels.send_replace(Arc::new(read));
+                labels.set_file(Arc::new(read));
             }
             Some(Err(error)) => warn(&error, "subnet labels stay as they were"),
         }

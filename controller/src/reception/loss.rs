@@ -63,6 +63,12 @@ impl LossWindow {
         }
     }
 
+    /// The counters are those of another collector from now on. What was found out of the one
+    /// before holds until there is a window of this one: a loss on the way is the same for both.
+    pub(super) fn begin_anew(&mut self) {
+        self.began = None;
+    }
+
     pub(super) fn class(&self) -> LossClass {
         self.class
     }

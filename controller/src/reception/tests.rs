@@ -185,6 +185,22 @@ fn a_collector_that_starts_anew_makes_nobody_silent_who_was_heard() {
 }
 
 #[test]
+fn a_collector_that_takes_over_with_another_clock_makes_nobody_silent_who_was_heard() {
+    let sflow = |last| vec![format(Protocol::SFlow, last)];
+    for ahead in [-3_600, -1, 0, 3_600] {
+        let mut receptions = heard(vec![(0, answer(0, -5_000, sflow(Some(-10)), None))]);
+        // It has heard nothing yet: 40 s, then 200 s after the datagram.
+        let mut verdict = |time: i64| {
+            let said = answer(ahead + time, ahead + 20, vec![], None);
+            receptions.answered(said, |_| true, at(time));
+            receptions.verdict("a", &certain(), spec(-5_000)).unwrap()
+        };
+        assert_eq!(verdict(30), Verdict::Received(LossClass::Little), "{ahead}");
+        assert_eq!(verdict(190), Verdict::Missing(Silence::Minutes), "{ahead}");
+    }
+}
+
+#[test]
 fn one_answer_that_fails_is_chance_and_two_are_not() {
     let mut receptions = Receptions::default();
     assert_eq!(receptions.unknown(), Some(""));
@@ -225,6 +241,13 @@ fn a_collector_that_lies_about_times_and_nodes_is_believed_no_longer_than_it_doe
     receptions.answered(answer(far, 0, sflow(Some(far)), None), |_| true, at(900));
     receptions.answered(honest(1_000), |_| true, at(1_000));
     let verdict = receptions.verdict("a", &certain(), spec(-5_000));
+    assert_eq!(
+        verdict,
+        Some(Verdict::Received(LossClass::Little)),
+        "it came at 900, by its word"
+    );
+    receptions.answered(honest(1_100), |_| true, at(1_100));
+    let verdict = receptions.verdict("a", &certain(), spec(-5_000));
     assert_eq!(verdict, Some(Verdict::Missing(Silence::Minutes)));
     for extreme in [Timestamp::MIN, Timestamp::MAX] {
         let mut said = answer(0, 0, sflow(Some(0)), None);
@@ -262,6 +285,38 @@ fn losses_are_told_in_classes_over_some_minutes() {
     assert_eq!(class(900, 1_012_000, 900_250), LossClass::Little);
     assert_eq!(class(930, 5, 3), LossClass::Little, "the collector started anew");
     assert_eq!(class(1_230, 25, 22), LossClass::Little, "chance");
+}
+
+#[test]
+fn counters_of_a_collector_that_takes_over_are_not_held_against_those_of_the_one_before() {
+    let counters = |sequenced, lost| ReceivedFormat {
+        sequenced,
+        lost,
+        ..format(Protocol::NetFlow, Some(0))
+    };
+    let mut receptions = Receptions::default();
+    let mut class = |time: i64, since: i64, sequenced, lost| {
+        let said = answer(time, since, vec![counters(sequenced, lost)], None);
+        receptions.answered(said, |_| true, at(time));
+        match receptions.verdict("a", &uncertain(), spec(-5_000)) {
+            Some(Verdict::Received(class)) => class,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(class(0, -5_000, 100, 0), LossClass::Little);
+    assert_eq!(class(300, -5_000, 1_000, 500), LossClass::Much);
+    // Its own counters are larger by now, and it has lost most of that before it was asked.
+    assert_eq!(
+        class(360, -4_000, 9_000, 8_000),
+        LossClass::Much,
+        "until it is known"
+    );
+    assert_eq!(
+        class(620, -4_000, 9_900, 8_000),
+        LossClass::Much,
+        "until it is known"
+    );
+    assert_eq!(class(660, -4_000, 10_000, 8_000), LossClass::Little);
 }
 
 #[test]

@@ -28,7 +28,8 @@ impl Reconciler {
             .and_then(|hash| self.queue.keep_error(hash))
             .map(str::to_owned);
         let memory = &mut self.rollout;
-        let outcome = apply_gate(decision, &self.cluster, &judge, memory, keep_error, now);
+        let moment = (now, std::time::Instant::now());
+        let outcome = apply_gate(decision, &self.cluster, &judge, memory, keep_error, moment);
         self.metrics
             .rollout_stopped(decision.rollout.as_ref().is_some_and(|r| r.stopped.is_some()));
         let status = outcome.as_ref().and_then(|outcome| outcome.status.clone());

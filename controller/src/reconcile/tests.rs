@@ -6,6 +6,13 @@ use crate::source::FlowSource;
 use kube::{Client, Config};
 use serde_json::json;
 
+fn leadership(leads: bool) -> Leadership {
+    Leadership {
+        leads,
+        led_until: None,
+    }
+}
+
 /// A loop whose API server is never asked.
 fn reconciler() -> Reconciler {
     let client = Client::try_from(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap();
@@ -57,10 +64,10 @@ async fn a_standby_waits_for_nothing_but_events() {
     standby.act();
     assert!(standby.report.is_some());
     assert_eq!(standby.wake(), None);
-    standby.lead(true);
+    standby.lead(leadership(true));
     standby.act();
     assert!(standby.wake().is_some());
-    standby.lead(false);
+    standby.lead(leadership(false));
     see_status(&mut standby, 3);
     standby.checks = [Some(Instant::now()), Some(Instant::now())];
     assert_eq!(standby.wake(), None);
@@ -69,7 +76,7 @@ async fn a_standby_waits_for_nothing_but_events() {
 #[tokio::test]
 async fn a_leader_that_has_not_seen_all_waits_for_nothing_but_events() {
     let mut leader = reconciler();
-    leader.lead(true);
+    leader.lead(leadership(true));
     see_status(&mut leader, 1);
     see_status(&mut leader, 2);
     leader.act();
@@ -101,7 +108,7 @@ async fn the_collector_is_asked_by_the_leader_alone_and_only_where_a_node_sends_
     leader.apply(WatchEvent::Service(Event::Apply(service)));
     see_target(&mut leader, "10.96.0.9:4739");
     assert!(leader.asked.is_empty(), "a standby asks nothing");
-    leader.lead(true);
+    leader.lead(leadership(true));
     see_target(&mut leader, "192.0.2.1:4739");
     assert!(leader.asked.is_empty() && leader.next_ask().is_none());
     see_target(&mut leader, "10.96.0.9:4739");
@@ -123,7 +130,7 @@ async fn a_collector_that_gets_its_address_after_the_plan_is_asked_and_one_that_
     let mut leader = reconciler();
     list_all(&mut leader);
     leader.apply(WatchEvent::Node(Event::Apply(object(node("a", "10.0.0.1")))));
-    leader.lead(true);
+    leader.lead(leadership(true));
     see_target(&mut leader, "192.0.2.4:4739");
     leader.report = None;
     assert!(!leader.collector.needed);

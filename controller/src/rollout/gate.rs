@@ -16,20 +16,27 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use weir_api::condition::Time;
-use weir_api::rollout::{Abort, Approval, OnAbort};
+use weir_api::rollout::Approval;
 use weir_api::{ExportRolloutStatus, RolloutPhase};
 
 use super::request::{Gate, Health, History, NodeView, Position, Release, Request};
-use super::verdict::{self, Verdict};
+use super::verdict::Verdict;
 use super::window::{Opening, opening};
-use crate::moment::later;
+use crate::moment::{earlier, later};
 
 /// How long a revision must be wanted before it is begun: one command may change several
 /// objects, and what is between is not to be tried on a node.
 pub const SETTLING: Duration = Duration::from_secs(1);
 /// How often the cost is looked at: it changes without an event.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often the calendar is held against the clock that nobody sets.
+const CLOCK_LOOK: Duration = Duration::from_secs(30);
+/// So far may they differ.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
+mod stops;
 
 /// Decides.
 pub fn gate(request: &Request<'_>) -> Gate {
@@ -289,15 +296,16 @@ impl Request<'_> {
             let state = self.enter(RolloutPhase::Releasing);
             return self.says(Release::These(self.have_it()), state, Verdict::Settling);
         }
-        let since = self.state.since.as_ref().map_or(self.now, |since| since.0);
-        if since > self.now {
-            // The clock went backwards: nobody knows how long it was.
-            let state = self.enter(RolloutPhase::Soaking);
+        if let Some(since) = self.misstated() {
+            let state = ExportRolloutStatus {
+                since: Some(Time(since)),
+                ..self.state.clone()
+            };
             return self.says(Release::These(self.have_it()), state, Verdict::Soaking);
         }
-        let end = later(since, self.policy.soak.time());
-        if self.now < end {
-            let next_check = Some(end);
+        let soak = self.policy.soak.time();
+        if let Some(left) = soak.checked_sub(self.soaked).filter(|left| !left.is_zero()) {
+            let next_check = Some(later(self.now, left.min(CLOCK_LOOK)));
             let gate = self.stays(self.soaking());
             return self.look_again(Gate { next_check, ..gate });
         }
@@ -306,6 +314,15 @@ impl Request<'_> {
         }
         let (state, verdict) = self.after_soak(released);
         self.says(Release::These(self.have_it()), state, verdict)
+    }
+
+    /// Since when the step is watched by the calendar of now, where the status says otherwise:
+    /// a clock was set, or a time in which nobody watched does not count. The next leader knows
+    /// nothing else.
+    fn misstated(&self) -> Option<Timestamp> {
+        let since = earlier(self.now, self.soaked);
+        let is_so = |stored: &Time| stored.0.duration_since(since).unsigned_abs() < CLOCK_TOLERANCE;
+        (!self.state.since.as_ref().is_some_and(is_so)).then_some(since)
     }
 
     fn soaking(&self) -> Verdict {
@@ -339,72 +356,6 @@ impl Request<'_> {
             limit: self.limit_above(released),
             ..self.enter(RolloutPhase::Releasing)
         }
-    }
-
-    /// A state that a person ends.
-    fn stop(&self, phase: RolloutPhase) -> ExportRolloutStatus {
-        let stops = self.state.stops.saturating_add(1);
-        ExportRolloutStatus {
-            stops,
-            awaiting: Some(format!("{}-{stops}", self.revision)),
-            ..self.enter(phase)
-        }
-    }
-
-    /// Waits for a person.
-    fn wait(&self, release: Release) -> Gate {
-        let state = self.state;
-        let approved = state.awaiting.is_some() && state.awaiting == self.policy.approved;
-        let verdict = match state.phase {
-            RolloutPhase::Paused => Verdict::Paused,
-            RolloutPhase::RolledBack => Verdict::RolledBack,
-            _ => Verdict::AwaitingApproval,
-        };
-        if !approved {
-            return self.says(release, state.clone(), verdict);
-        }
-        let released = self.counted(Position::Released).count();
-        let next = match state.phase {
-            RolloutPhase::Paused => self.enter(RolloutPhase::Releasing),
-            RolloutPhase::RolledBack => self.first_step(),
-            _ => self.next_step(released),
-        };
-        let next = ExportRolloutStatus { abort: None, ..next };
-        self.says(release, next, Verdict::Settling)
-    }
-
-    /// Ends the rollout, where nodes do not take it well.
-    fn abort(&self) -> Option<Gate> {
-        let released: Vec<&NodeView> = self.counted(Position::Released).collect();
-        let (reason, mut message) = verdict::objection(&self.policy.abort, &released)?;
-        let rolled_back = self.policy.on_abort == OnAbort::Rollback && self.has_baseline;
-        if self.policy.on_abort == OnAbort::Rollback && self.history == History::Unknown {
-            // What could be returned to is not listed yet.
-            return Some(self.stays(Verdict::HistoryUnknown));
-        }
-        if self.policy.on_abort == OnAbort::Rollback && !rolled_back {
-            message.push_str("; no revision was completed before that could be returned to");
-        }
-        let phase = match rolled_back {
-            true => RolloutPhase::RolledBack,
-            false => RolloutPhase::Paused,
-        };
-        let abort = Abort {
-            revision: self.revision.to_owned(),
-            reason: reason.to_owned(),
-            message,
-            rolled_back,
-        };
-        let state = ExportRolloutStatus {
-            abort: Some(abort),
-            ..self.stop(phase)
-        };
-        let verdict = match rolled_back {
-            true => Verdict::RolledBack,
-            false => Verdict::Paused,
-        };
-        // It is stored first: whoever leads next is to know why nodes return.
-        Some(self.says(Release::These(self.have_it()), state, verdict))
     }
 
     fn look_again(&self, gate: Gate) -> Gate {

@@ -1,6 +1,7 @@
 //! What the gate is asked, and what it answers.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use weir_api::{ExportRolloutSpec, ExportRolloutStatus};
@@ -73,8 +74,12 @@ pub enum History {
 pub struct Request<'a> {
     /// How changes reach the nodes.
     pub policy: &'a ExportRolloutSpec,
+    /// Uid of the `ExportRollout`: another one of its name knows nothing of its approvals.
+    pub uid: &'a str,
     /// The state as it is stored.
     pub state: &'a ExportRolloutStatus,
+    /// For how long the nodes of the step have been watched, where they are.
+    pub soaked: Duration,
     /// The revision that is wanted.
     pub revision: &'a str,
     /// Since when it is.

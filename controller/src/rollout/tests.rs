@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::runtime::watcher::Event;
 use proptest::prelude::*;
@@ -19,7 +19,11 @@ use weir_api::RolloutPhase;
 struct World {
     cluster: ClusterState,
     memory: Memory,
+    /// The calendar, and the clock that nobody sets.
     now: Timestamp,
+    instant: Instant,
+    /// The object's uid.
+    uid: &'static str,
     keep_error: Option<String>,
     /// Writes of nodes' objects that are lost are those beyond so many.
     writes_left: usize,
@@ -48,6 +52,8 @@ impl World {
             cluster,
             memory: Memory::default(),
             now: start(),
+            instant: Instant::now(),
+            uid: "r",
             keep_error: None,
             writes_left: usize::MAX,
         }
@@ -71,7 +77,7 @@ impl World {
         let known = self.cluster.rollout();
         let generation = known.and_then(|known| known.metadata.generation).unwrap_or(0) + 1;
         let status = known.map(|known| json!(known.status)).unwrap_or_default();
-        let metadata = json!({"name": "cluster", "uid": "r", "generation": generation});
+        let metadata = json!({"name": "cluster", "uid": self.uid, "generation": generation});
         let rollout = object(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "ExportRollout",
             "metadata": metadata, "spec": spec, "status": status}));
         self.cluster.see(WatchEvent::Rollout(Event::Apply(rollout)));
@@ -89,6 +95,7 @@ impl World {
 
     fn later(&mut self, seconds: u64) -> &mut Self {
         self.now = crate::moment::later(self.now, Duration::from_secs(seconds));
+        self.instant += Duration::from_secs(seconds);
         self
     }
 
@@ -111,7 +118,7 @@ impl World {
             &judge,
             &mut self.memory,
             error,
-            self.now,
+            (self.now, self.instant),
         );
         if let Some(outcome) = outcome {
             self.write(outcome);
@@ -1017,6 +1024,97 @@ fn a_clock_that_goes_backwards_neither_ends_a_soak_nor_holds_it_up_for_long() {
     assert_eq!(world.having("b"), ["n00"]);
     assert!(world.state().since.unwrap().0 <= world.now);
     world.later(SOAK + 1).run();
+    assert_eq!(world.having("b").len(), 2);
+}
+
+/// A world whose first node has a change and is watched.
+fn soaking() -> World {
+    let mut world = World::new(4, steps());
+    world.ask("b");
+    world.run();
+    world.all_well();
+    world.run();
+    assert_eq!(world.state().phase, RolloutPhase::Soaking);
+    world
+}
+
+#[test]
+fn a_clock_that_is_set_forward_ends_no_soak_and_the_status_says_since_when_by_the_new_time() {
+    let mut world = soaking();
+    let day = Duration::from_secs(24 * 3600);
+    world.later(60).run();
+    let since = world.state().since.unwrap().0;
+    world.now = crate::moment::later(world.now, day);
+    world.run();
+    assert_eq!(world.having("b"), ["n00"]);
+    let told = world.state().since.unwrap().0;
+    let moved = told.duration_since(since).unsigned_abs();
+    assert!(moved.abs_diff(day) <= Duration::from_secs(1), "{moved:?}");
+    // The next leader goes by what stands there.
+    world.crash();
+    world.later(SOAK - 120).run();
+    assert_eq!(world.having("b"), ["n00"]);
+    world.later(60).run();
+    assert_eq!(world.having("b").len(), 2);
+}
+
+#[test]
+fn a_leader_with_another_calendar_ends_no_soak_early_nor_begins_it_again() {
+    let mut world = soaking();
+    world.later(300).run();
+    // The one before led until now by its own clock; that of the next one is a day ahead.
+    world.memory = Memory::after(Some(world.now));
+    world.now = crate::moment::later(world.now, Duration::from_secs(24 * 3600));
+    world.run();
+    assert_eq!(world.having("b"), ["n00"]);
+    world.later(SOAK - 320).run();
+    assert_eq!(world.having("b"), ["n00"]);
+    world.later(30).run();
+    assert_eq!(world.having("b").len(), 2);
+}
+
+#[test]
+fn the_time_between_two_leaders_is_not_watched_and_does_not_count() {
+    let mut world = soaking();
+    world.later(60).run();
+    let led_until = world.now;
+    world.later(SOAK);
+    world.memory = Memory::after(Some(led_until));
+    world.run();
+    assert_eq!(world.having("b"), ["n00"]);
+    world.later(SOAK - 60).run();
+    assert_eq!(world.having("b").len(), 2);
+}
+
+#[test]
+fn what_was_agreed_to_before_the_object_was_made_again_lets_nothing_through() {
+    let mut spec = steps();
+    spec["approval"] = json!("AfterFirstStep");
+    let stopped = |world: &mut World| {
+        world.ask("b");
+        world.run();
+        world.all_well();
+        world.run().later(SOAK).run().later(SOAK).run();
+        assert_eq!(world.condition(PAUSED).1, "AwaitingApproval");
+        world.state().awaiting
+    };
+    let mut world = World::new(4, spec.clone());
+    spec["approved"] = json!(stopped(&mut world));
+    let gone = object(json!(world.cluster.rollout().unwrap()));
+    world.cluster.see(WatchEvent::Rollout(Event::Delete(gone)));
+    world.ask("a");
+    world.turn();
+    world.all_well();
+    // As it lies in the repository of whoever agreed.
+    world.uid = "another";
+    world.apply_policy(spec.clone());
+    world.run();
+    let awaiting = stopped(&mut world);
+    assert_ne!(json!(awaiting), spec["approved"]);
+    assert_eq!(world.having("b"), ["n00"]);
+    spec["approved"] = json!(awaiting);
+    world.apply_policy(spec);
+    world.run();
     assert_eq!(world.having("b").len(), 2);
 }
 

@@ -6,16 +6,18 @@
 //! around. What is known of a single node is the collector's page `nodes`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use weir_api::condition::{ConditionStatus, Finding, find};
 use weir_api::{Condition, NodeFlowExport};
 
 use super::{NAMED_PROBLEMS, RECEIVED, enumerate};
-use crate::cluster_state::ClusterState;
+use crate::cluster_state::{ClusterState, SERVICE_HOLD};
 use crate::collector::expected;
 use crate::decide::Decision;
 use crate::facts::written_at;
+use crate::moment::{later, past};
 use crate::reception::{LossClass, Receptions, Silence, SpecInForce, Verdict};
 
 const LOST_ON_THE_WAY: &str = "look for a firewall, a NetworkPolicy or a route between them and the collector, its \
@@ -32,8 +34,13 @@ const SEVERAL_REPLICAS: &str = "the collector has several replicas, and each kno
                                 them by /api/v1/nodes";
 
 const NOT_ASKED: &str = "CollectorNotAsked";
+const SERVICE_MISSING: &str = "CollectorServiceMissing";
+/// How long the collector may have several replicas before that is told: one that is updated
+/// has two for a while.
+const REPLICA_PATIENCE: Duration = Duration::from_secs(120);
 /// Every reason that there is.
-const REASONS: [&str; 8] = [
+const REASONS: [&str; 9] = [
+    SERVICE_MISSING,
     "Received",
     "RecordsLost",
     "PartlyReceived",
@@ -56,32 +63,69 @@ struct Sorted<'a> {
     elsewhere: Vec<&'a str>,
 }
 
-/// What is to be said; nothing where no node is to send anything to Weir's collector.
-/// `settled`: the nodes that export as they are told to; of the others something else is
-/// wrong, which is told elsewhere.
+/// What is to be said, nothing where no node is to send anything to Weir's collector; and when
+/// that may be otherwise without an event. `settled`: the nodes that export as they are told to;
+/// of the others something else is wrong, which is told elsewhere.
 pub(super) fn finding(
     cluster: &ClusterState,
     decision: &Decision,
     settled: &[&str],
     receptions: &Receptions,
-) -> Option<Finding> {
+    now: Timestamp,
+) -> (Option<Finding>, Option<Timestamp>) {
     if !cluster.sends_to_collector(decision) {
-        return None;
+        return without_service(cluster, decision, now);
     }
     let unknown = |reason, message: &str| said(ConditionStatus::Unknown, reason, message.to_owned());
-    Some(match (receptions.unknown(), cluster.collector_replicas()) {
-        (Some(""), _) => {
-            // What the leader before this one found out holds until there is an answer.
-            stored(cluster).unwrap_or_else(|| unknown(NOT_ASKED, "the collector is being asked"))
-        }
-        (Some(why), _) => unknown(
+    // What was found out before, by this leader or the one before it.
+    let as_before = || {
+        let told = stored(cluster).filter(|told| told.reason != SERVICE_MISSING);
+        told.unwrap_or_else(|| unknown(NOT_ASKED, "the collector is being asked"))
+    };
+    let several = cluster
+        .several_collectors_since()
+        .map(|since| later(past(since, now), REPLICA_PATIENCE));
+    let finding = match (receptions.unknown(), cluster.collector_replicas(), several) {
+        (Some(""), _, _) => as_before(),
+        (Some(why), _, _) => unknown(
             "CollectorUnreachable",
             &format!("what the collector receives is not known: {why}"),
         ),
-        (None, None) => unknown("SeveralCollectors", REPLICAS_NOT_LISTED),
-        (None, Some(2..)) => unknown("SeveralCollectors", SEVERAL_REPLICAS),
-        (None, Some(_)) => Sorted::of(cluster, settled, receptions).finding(),
-    })
+        (None, None, _) => unknown("SeveralCollectors", REPLICAS_NOT_LISTED),
+        (None, Some(_), Some(end)) if now < end => return (Some(as_before()), Some(end)),
+        (None, Some(_), Some(_)) => unknown("SeveralCollectors", SEVERAL_REPLICAS),
+        (None, Some(_), None) => Sorted::of(cluster, settled, receptions).finding(),
+    };
+    (Some(finding), None)
+}
+
+/// The collector's Service may be made again for as long as its address is held. Whoever leads
+/// next does not know the addresses that it had, but what was said of it.
+fn without_service(
+    cluster: &ClusterState,
+    decision: &Decision,
+    now: Timestamp,
+) -> (Option<Finding>, Option<Timestamp>) {
+    let Some((namespace, name)) = cluster.missing_collector() else {
+        return (None, None);
+    };
+    let Some(since) = cluster.sends_to_gone_collector(decision) else {
+        let exports = decision
+            .wanted
+            .values()
+            .any(|wanted| wanted.spec.exports_anything());
+        let told = stored(cluster).filter(|told| told.reason == SERVICE_MISSING && exports);
+        return (told, None);
+    };
+    let end = later(past(since, now), SERVICE_HOLD);
+    if now < end {
+        return (stored(cluster), Some(end));
+    }
+    let message = format!(
+        "the Service {namespace}/{name} is gone, and what nodes send to the addresses that it had is lost: make it \
+         again with `weir install` or its manifests, and name its new address as a collector, or the Service itself"
+    );
+    (Some(said(ConditionStatus::False, SERVICE_MISSING, message)), None)
 }
 
 /// What the source's status says, where it is one of ours.

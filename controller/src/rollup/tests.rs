@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use weir_api::condition::find;
+use weir_api::export::reason;
 use weir_api::export::{APPLIED, CONFLICT, EXPORTING, SWITCH_ALIVE};
 
 fn cluster(nodes: usize) -> ClusterState {

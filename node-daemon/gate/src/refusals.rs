@@ -1,7 +1,8 @@
 //! What was refused: counted all of it, logged now and then. Without a clock of its own.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use run_folder::RefusalCounts;
 
 use crate::filter::Refusal;
 
@@ -11,7 +12,7 @@ pub const LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// Counts, and when a line was logged.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    counts: BTreeMap<&'static str, u64>,
+    counts: RefusalCounts,
     logged: Option<Instant>,
     unlogged: u64,
 }
@@ -19,8 +20,7 @@ pub struct Refusals {
 impl Refusals {
     /// Counts one. How many were passed over since the last line, if this one is to be logged.
     pub fn note(&mut self, refusal: &Refusal, now: Instant) -> Option<u64> {
-        let count = self.counts.entry(refusal.kind()).or_default();
-        *count = count.saturating_add(1);
+        self.counts.add(refusal.kind());
         let due = self
             .logged
             .is_none_or(|logged| now.saturating_duration_since(logged) >= LOG_INTERVAL);
@@ -33,8 +33,8 @@ impl Refusals {
     }
 
     /// How many there were, by [`Refusal::kind`].
-    pub fn counts(&self) -> &BTreeMap<&'static str, u64> {
-        &self.counts
+    pub fn counts(&self) -> RefusalCounts {
+        self.counts
     }
 }
 
@@ -52,7 +52,27 @@ mod tests {
             assert_eq!(refusals.note(&refusal, start), None);
         }
         assert_eq!(refusals.note(&Refusal::Unasked, start + LOG_INTERVAL), Some(1000));
-        let counts = refusals.counts();
-        assert_eq!((counts["method"], counts["unasked"]), (1001, 1));
+        let counts = refusals.counts().to_json();
+        assert_eq!((&counts["method"], &counts["unasked"]), (&1001.into(), &1.into()));
+    }
+
+    #[test]
+    fn each_reason_is_counted() {
+        let all = [
+            Refusal::method("lock"),
+            Refusal::Parameters(""),
+            Refusal::column("Bridge", ""),
+            Refusal::Operation(""),
+            Refusal::Bounds(""),
+            Refusal::TooMany(""),
+            Refusal::Peer,
+            Refusal::Unasked,
+        ];
+        let mut refusals = Refusals::default();
+        for refusal in &all {
+            refusals.note(refusal, Instant::now());
+        }
+        let counts: Vec<_> = refusals.counts().iter().collect();
+        assert_eq!(counts, all.map(|refusal| (refusal.kind(), 1)));
     }
 }

@@ -141,7 +141,10 @@ impl Relay<'_> {
     }
 
     async fn answer(&mut self, id: &Id, question: &Question) -> Result<(), RelayError> {
-        let answer = self.gate.answers.to(question, self.gate.folder()).await;
+        let answer = match question {
+            Question::Refusals => Ok(self.gate.refused().to_json()),
+            _ => self.gate.answers.to(question, self.gate.folder()).await,
+        };
         let outcome = answer.map_err(|details| json!({"error": "I/O error", "details": details}));
         write(&mut self.client, &rpc::reply(id, outcome)).await
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use run_folder::{Absence, RunFolder};
+use run_folder::{Absence, RefusalCounts, RunFolder};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -74,9 +74,15 @@ impl Gate {
     pub(crate) fn note(&self, refusal: &Refusal, now: Instant) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(unlogged) = refusals.note(refusal, now) {
-            let refused = refusals.counts();
-            tracing::warn!(reason = refusal.kind(), %refusal, unlogged, ?refused, "refused");
+            let refused = refusals.counts().to_json();
+            tracing::warn!(reason = refusal.kind(), %refusal, unlogged, %refused, "refused");
         }
+    }
+
+    /// What was refused since the beginning.
+    pub(crate) fn refused(&self) -> RefusalCounts {
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.counts()
     }
 
     /// Listens, in place of a socket that was left there.

@@ -6,6 +6,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use crate::openflow::IpfixCounters;
+use crate::refusals::RefusalCounts;
 use crate::state::{FolderState, RunFolder};
 
 /// Name of the method.
@@ -20,6 +21,8 @@ pub enum Question {
     Lost,
     /// [`RunFolder::ipfix_counters`] of this bridge.
     Ipfix(String),
+    /// What who is asked has refused: [`crate::RefusalCounts`].
+    Refusals,
 }
 
 impl Question {
@@ -29,6 +32,7 @@ impl Question {
             Self::State => vec![json!("state")],
             Self::Lost => vec![json!("lost")],
             Self::Ipfix(bridge) => vec![json!("ipfix"), json!(bridge)],
+            Self::Refusals => vec![json!("refusals")],
         }
     }
 
@@ -37,6 +41,7 @@ impl Question {
         match params {
             [what] if what == "state" => Some(Self::State),
             [what] if what == "lost" => Some(Self::Lost),
+            [what] if what == "refusals" => Some(Self::Refusals),
             [what, Value::String(bridge)] if what == "ipfix" => Some(Self::Ipfix(bridge.clone())),
             _ => None,
         }
@@ -50,6 +55,8 @@ impl Question {
         let value = match self {
             Self::State => serde_json::to_value(folder.state()),
             Self::Lost => Ok(json!(folder.lost_packets().await?)),
+            // The folder itself refuses nothing; a gate before it answers for itself.
+            Self::Refusals => Ok(RefusalCounts::default().to_json()),
             Self::Ipfix(bridge) => serde_json::to_value(folder.ipfix_counters(bridge).await?),
         };
         value.map_err(io::Error::other)
@@ -73,7 +80,12 @@ mod tests {
 
     #[test]
     fn a_question_survives_its_parameters_and_others_are_none() {
-        for question in [Question::State, Question::Lost, Question::Ipfix("br-int".into())] {
+        for question in [
+            Question::State,
+            Question::Lost,
+            Question::Ipfix("br-int".into()),
+            Question::Refusals,
+        ] {
             assert_eq!(Question::from_params(&question.to_params()), Some(question));
         }
         for params in [

@@ -98,8 +98,8 @@ fn a_message_holds_nothing_that_counts() {
         attempts,
     };
     assert_eq!(
-        of_unreachable("unix:/db.sock", &down(1)),
-        of_unreachable("unix:/db.sock", &down(2))
+        of_unreachable("unix:/db.sock", &down(1), None),
+        of_unreachable("unix:/db.sock", &down(2), None)
     );
     let found = findings(
         vec![bridge("br-int", &[Protocol::NetFlow], TARGET)],

@@ -9,6 +9,7 @@ use weir_api::export::{
 use weir_api::{BridgeExport, Protocol};
 
 use super::*;
+use crate::cost::Look;
 use crate::cost::Rates;
 use crate::fixture::{Model, bridge, schema, spec};
 use crate::tables::{BRIDGE, EXTERNAL_IDS, ROOT, bridge_column};

@@ -217,8 +217,20 @@ impl Cluster {
 
     /// Waits until a condition has that status and its text all of these words.
     pub fn wait_condition(&self, object: &[&str], kind: &str, status: &str, words: &[&str]) -> Result<Value> {
+        self.wait_long(DEADLINE, object, kind, status, words)
+    }
+
+    /// The same, for as long as that.
+    pub fn wait_long(
+        &self,
+        deadline: Duration,
+        object: &[&str],
+        kind: &str,
+        status: &str,
+        words: &[&str],
+    ) -> Result<Value> {
         let what = format!("{kind}={status} {words:?} of {object:?}");
-        wait_for(&what, DEADLINE, || {
+        wait_for(&what, deadline, || {
             let object = self.kube.object(object)?;
             let conditions = object["status"]["conditions"].as_array().context("conditions")?;
             let found = conditions.iter().find(|condition| condition["type"] == kind);

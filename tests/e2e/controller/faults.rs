@@ -29,15 +29,16 @@ pub const CASES: &[Case<Cluster>] = &[
         refusals_are_not_hammered,
     ),
     Case::new(
-        "daemons that lose the same thing at the same time write it once, and then little",
+        "a thousand daemons that lose the same thing at the same time write it once, and then little",
         daemons_that_fail_together_write_little,
     ),
 ];
 
 const TARGET: &str = "192.0.2.9:2056";
 const NODES: usize = 1000;
-/// Daemons with all their code: as many as two cores serve, with the API server, in a minute.
-const DAEMONS: usize = 200;
+/// What a thousand daemons and the API server on two cores take to start, or to say all of them
+/// the same, at the most.
+const FLEET: Duration = Duration::from_secs(300);
 /// How long a failure is watched.
 const WINDOW: Duration = Duration::from_secs(30);
 /// Most writes in a second that a failure may cost.
@@ -152,31 +153,64 @@ fn refusals_are_not_hammered(cluster: &mut Cluster) -> Result<()> {
 
 /// The code of the daemons themselves, in every failure that all of them can have at once.
 fn daemons_that_fail_together_write_little(cluster: &mut Cluster) -> Result<()> {
-    let nodes: Vec<String> = (0..DAEMONS).map(|n| format!("node-{n:04}")).collect();
+    let nodes: Vec<String> = (0..NODES).map(|n| format!("node-{n:04}")).collect();
     cluster.begin(&[], &["--daemon-pods", "none"])?;
     cluster.add_nodes(nodes.iter().cloned())?;
     cluster.export_to(TARGET)?;
     let daemons = SimulatedNodes::start(&cluster.lab, &cluster.kube, &nodes)?;
-    let all = format!("all {DAEMONS} nodes export");
-    cluster.wait_condition(NETWORK, "FlowExportAvailable", "True", &[&all])?;
+    let all = format!("all {NODES} nodes export");
+    cluster.wait_long(FLEET, NETWORK, "FlowExportAvailable", "True", &[&all])?;
     daemons_rest(cluster)?;
+    reports_have_a_lane(cluster)?;
 
     // Nobody has a database: each says so once, and waits.
     daemons.set(DatabaseMode::Down)?;
-    cluster.wait_condition(NETWORK, "FlowExportAvailable", "False", &[])?;
+    cluster.wait_long(FLEET, NETWORK, "FlowExportAvailable", "False", &[])?;
     daemons_rest(cluster)?;
     daemons.set(DatabaseMode::Up)?;
-    cluster.wait_condition(NETWORK, "FlowExportAvailable", "True", &[&all])?;
+    cluster.wait_long(FLEET, NETWORK, "FlowExportAvailable", "True", &[&all])?;
     daemons_rest(cluster)?;
 
     refused_daemons(cluster, &daemons, &nodes[0])?;
     daemons.set(DatabaseMode::Up)?;
+    cluster.wait_long(FLEET, NETWORK, "FlowExportAvailable", "True", &[&all])?;
+    daemons_rest(cluster)?;
+    // Switches that take nothing over: each node says that it waits, and then that it waits in
+    // vain.
+    daemons.set(DatabaseMode::Hang)?;
+    let writes = FailureWindow::begin(cluster)?;
+    cluster.export_to("192.0.2.10:2056")?;
+    cluster.wait_long(
+        FLEET,
+        NETWORK,
+        "FlowExportDegraded",
+        "True",
+        &["SwitchNotResponding"],
+    )?;
+    writes.end(cluster, 2)?;
+    daemons.set(DatabaseMode::Up)?;
+    cluster.export_to(TARGET)?;
+    cluster.wait_long(FLEET, NETWORK, "FlowExportAvailable", "True", &[&all])?;
     // Databases that come and go: gaps of 1, 3, 9, 27 and then 60 to 120 s, give or take a
     // third, leave five reports at most.
     let writes = FailureWindow::begin(cluster)?;
     daemons.set(DatabaseMode::Flap)?;
     writes.end(cluster, 5)?;
     daemons.stop(DEADLINE)
+}
+
+/// What nodes report waits in a queue of its own at the API server, and nothing else does.
+fn reports_have_a_lane(cluster: &Cluster) -> Result<()> {
+    let text = cluster.kube.kubectl(&["get", "--raw", "/metrics"])?;
+    let queued = "apiserver_flowcontrol_request_wait_duration_seconds_count{execute=\"true\",flow_schema=\"weir-node-reports\"";
+    let line = text.lines().find(|line| line.starts_with(queued));
+    let count = line
+        .and_then(|line| line.rsplit_once(' '))
+        .context("no report was queued")?
+        .1;
+    let (count, reports) = (count.parse::<u64>()?, daemons_asked(cluster)?.writes);
+    ensure!(count > 0 && count <= reports, "{count} of {reports} reports");
+    Ok(())
 }
 
 /// The API server refuses what they say: a second attempt, then minutes.
@@ -214,24 +248,18 @@ impl FailureWindow {
         })
     }
 
-    /// What the daemons have tried to write: so much each, and their share of what a thousand
-    /// may write in a second.
+    /// What the daemons have tried to write: so much each, and what they may write in a second.
     fn end(self, cluster: &Cluster, each: u64) -> Result<u64> {
         thread::sleep(WINDOW);
         let writes = daemons_asked(cluster)?.since(self.before).writes;
         let seconds = self.began.elapsed().as_secs();
-        let most = each * DAEMONS as u64 + share(seconds);
+        let most = each * NODES as u64 + MOST * seconds;
         ensure!(
             writes <= most,
             "{writes} writes in {seconds} s, {most} are the most"
         );
         Ok(writes)
     }
-}
-
-/// Of what a thousand may write in so many seconds, the part of so few.
-const fn share(seconds: u64) -> u64 {
-    (MOST * seconds * DAEMONS as u64).div_ceil(NODES as u64)
 }
 
 /// What the daemons have asked so far.
@@ -241,7 +269,7 @@ fn daemons_asked(cluster: &Cluster) -> Result<RequestCounts> {
 
 /// They write nothing once all is said.
 fn daemons_rest(cluster: &Cluster) -> Result<()> {
-    wait_until("the daemons' writes to end", 2 * DEADLINE, || {
+    wait_until("the daemons' writes to end", FLEET, || {
         let before = daemons_asked(cluster)?;
         thread::sleep(Duration::from_secs(6));
         let writes = daemons_asked(cluster)?.since(before).writes;

@@ -263,6 +263,13 @@ impl Stage {
         http_get(self.lab.underlay().command("curl")?, address, path)
     }
 
+    /// The same, with a bearer token.
+    pub fn http_with(&self, token: &str, address: &str, path: &str) -> Result<String> {
+        let mut curl = self.lab.underlay().command("curl")?;
+        curl.args(["--header", &format!("Authorization: Bearer {token}")]);
+        http_get(curl, address, path)
+    }
+
     /// The metrics of a node's daemon.
     pub fn daemon_metrics(&self, name: &str) -> Result<String> {
         http_get(

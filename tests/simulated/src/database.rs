@@ -50,7 +50,8 @@ impl Database {
 
     /// Carries out all of these or none. Returns the results, and for these requests what
     /// has changed.
-    pub fn transact(&mut self, operations: &[Value], requests: &Value) -> (Vec<Value>, Value) {
+    /// `hangs`: the switch takes nothing over.
+    pub fn transact(&mut self, operations: &[Value], requests: &Value, hangs: bool) -> (Vec<Value>, Value) {
         let before = self.tables.clone();
         let mut names = BTreeMap::new();
         let mut results = Vec::new();
@@ -66,7 +67,9 @@ impl Database {
             }
         }
         self.drop_unreferred();
-        self.take_over();
+        if !hangs {
+            self.take_over();
+        }
         let changes = updates(requests, &before, &self.tables);
         (results, changes)
     }

@@ -14,14 +14,15 @@ use tokio::task::JoinSet;
 use weir_process::kubernetes;
 use weir_process::log::{self, LogFormat};
 use weir_process::signals::Signals;
-use weir_simulated::member::{RowSeen, is_up, line, run};
+use weir_simulated::member::{RowSeen, accounts, line, mode, run};
 use weir_simulated::schema::{INSTALLED, Schema};
+use weir_simulated::server::Mode;
 
 /// Runs the code of weir-node for many nodes, each over a database in memory.
 ///
 /// The nodes' objects and the pods of their daemons are there already. FOLDER/mode is read
 /// twice a second: "up" (as without it), "down" (no node has a database), "flap" (the
-/// databases come and go every half period).
+/// databases come and go every half period), "hang" (the switches take nothing over).
 /// FOLDER/rows gets a line for each row that is written: node, target, time in nanoseconds.
 #[derive(Debug, Parser)]
 struct Args {
@@ -65,19 +66,21 @@ async fn simulate(args: Args) -> Result<()> {
         },
     )?;
     let config = kubernetes::config(Some(&args.kubeconfig), None).await?;
+    let accounts = accounts(config.clone())?;
     let schema = Schema::read(INSTALLED.as_ref())?;
     let names = std::fs::read_to_string(&args.nodes).context("--nodes")?;
-    let (up, is_there) = watch::channel(true);
+    let (steered, wanted) = watch::channel(Mode::Up);
     let (rows, seen) = mpsc::channel(ROWS);
     let mut members = JoinSet::new();
     for name in names.lines() {
-        let (name, config, folder) = (name.to_owned(), config.clone(), args.folder.clone());
-        let (schema, is_there, rows) = (schema.clone(), is_there.clone(), rows.clone());
-        members.spawn(async move { run(name, config, (schema, &folder), is_there, rows).await });
+        let (name, folder) = (name.to_owned(), args.folder.clone());
+        let api = (config.clone(), accounts.clone());
+        let (schema, wanted, rows) = (schema.clone(), wanted.clone(), rows.clone());
+        members.spawn(async move { run(name, api, (schema, &folder), wanted, rows).await });
     }
     tokio::select! {
         ended = write_down(seen, args.folder.join("rows")) => ended,
-        () = steer(&args, &up) => Ok(()),
+        () = steer(&args, &steered) => Ok(()),
         Some(ended) = members.join_next() => ended?.context("a node ended"),
         _ = signals.next() => Ok(()),
     }
@@ -92,13 +95,13 @@ async fn write_down(mut seen: mpsc::Receiver<RowSeen>, path: PathBuf) -> Result<
     Ok(())
 }
 
-async fn steer(args: &Args, up: &watch::Sender<bool>) {
+async fn steer(args: &Args, steered: &watch::Sender<Mode>) {
     let begun = tokio::time::Instant::now();
     loop {
         let text = std::fs::read_to_string(args.folder.join("mode")).unwrap_or_default();
         let tick = begun.elapsed().as_secs() / args.flap_seconds.max(1);
-        let wanted = is_up(&text, tick);
-        up.send_if_modified(|up| std::mem::replace(up, wanted) != wanted);
+        let wanted = mode(&text, tick);
+        steered.send_if_modified(|mode| std::mem::replace(mode, wanted) != wanted);
         tokio::time::sleep(LOOK).await;
     }
 }

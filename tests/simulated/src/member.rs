@@ -2,20 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
-use ovsdb::Endpoint;
+use ovsdb::{Endpoint, Limits, Options};
 use tokio::sync::{mpsc, watch};
 use weir_node::kube_source::{self, ClusterSource};
 use weir_node::{AgentConfig, agent};
 use weir_process::kubernetes::{self, Retries};
 
 use crate::schema::Schema;
-use crate::server::Server;
+use crate::server::{Mode, Server};
 
 /// Namespace, account and label of the node daemon's pods.
 const NAMESPACE: &str = "weir-node";
@@ -39,9 +40,9 @@ pub struct RowSeen {
 /// There is no token, or the daemon or the database ended.
 pub async fn run(
     node: String,
-    config: Config,
+    (config, accounts): (Config, Api<ServiceAccount>),
     (schema, directory): (Arc<Schema>, &Path),
-    up: watch::Receiver<bool>,
+    mode: watch::Receiver<Mode>,
     rows: mpsc::Sender<RowSeen>,
 ) -> Result<()> {
     let socket = directory.join(format!("{node}.sock"));
@@ -57,9 +58,12 @@ pub async fn run(
             let _ = rows.try_send(seen);
         }
     });
-    let served = tokio::spawn(server.run(up));
-    let client = as_pod(config, &node).await?;
-    let agent = AgentConfig::new(&node, Endpoint::Unix(socket));
+    let served = tokio::spawn(server.run(mode));
+    let client = as_pod(config, &accounts, &node).await?;
+    let agent = AgentConfig {
+        ovsdb: patient(),
+        ..AgentConfig::new(&node, Endpoint::Unix(socket))
+    };
     let (status, told) = watch::channel(Default::default());
     let source = ClusterSource {
         client,
@@ -74,8 +78,31 @@ pub async fn run(
     Ok(())
 }
 
+/// A thousand daemons share the processors here that each has to itself on its node: none is to
+/// take for dead what is only slow. A database that goes ends its connections at once.
+fn patient() -> Options {
+    let long = Duration::from_secs(120);
+    Options {
+        transact_timeout: long,
+        connect_timeout: long,
+        limits: Limits {
+            probe_interval: long,
+            ..Limits::default()
+        },
+    }
+}
+
+/// The accounts of the daemons, as an administrator has them.
+///
+/// # Errors
+/// The configuration leads nowhere.
+pub fn accounts(config: Config) -> Result<Api<ServiceAccount>> {
+    let client = kubernetes::client(config, Retries::ByClient)?;
+    Ok(Api::namespaced(client, NAMESPACE))
+}
+
 /// A client, with connections of its own, of the daemon's account.
-async fn as_pod(mut config: Config, node: &str) -> Result<Client> {
+async fn as_pod(mut config: Config, accounts: &Api<ServiceAccount>, node: &str) -> Result<Client> {
     let request = TokenRequest {
         spec: TokenRequestSpec {
             audiences: Vec::new(),
@@ -89,8 +116,6 @@ async fn as_pod(mut config: Config, node: &str) -> Result<Client> {
         },
         ..TokenRequest::default()
     };
-    let accounts: Api<ServiceAccount> =
-        Api::namespaced(kubernetes::client(config.clone(), Retries::ByClient)?, NAMESPACE);
     let params = PostParams::default();
     let made = accounts.create_token_request(ACCOUNT, &params, &request).await;
     let made = made.with_context(|| format!("a token for {node}"))?;
@@ -101,13 +126,14 @@ async fn as_pod(mut config: Config, node: &str) -> Result<Client> {
     Ok(kubernetes::client(config, Retries::None)?)
 }
 
-/// What the file that steers the nodes says: whether their databases are there.
+/// What the file that steers the nodes says.
 #[must_use]
-pub fn is_up(text: &str, tick: u64) -> bool {
+pub fn mode(text: &str, tick: u64) -> Mode {
     match text.trim() {
-        "down" => false,
-        "flap" => tick.is_multiple_of(2),
-        _ => true,
+        "down" => Mode::Down,
+        "flap" if !tick.is_multiple_of(2) => Mode::Down,
+        "hang" => Mode::Hung,
+        _ => Mode::Up,
     }
 }
 

@@ -14,8 +14,8 @@ pub const INSTALLED: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// A database's schema.
 #[derive(Debug)]
 pub struct Schema {
-    /// As `get_schema` answers it.
-    pub json: Value,
+    /// As `get_schema` answers it, in JSON.
+    pub text: String,
     defaults: BTreeMap<String, Map<String, Value>>,
 }
 
@@ -38,7 +38,8 @@ impl Schema {
             .iter()
             .map(|(name, table)| (name.clone(), row(table)))
             .collect();
-        Ok(Arc::new(Self { json, defaults }))
+        let text = json.to_string();
+        Ok(Arc::new(Self { text, defaults }))
     }
 
     /// A row of that table with nothing written.

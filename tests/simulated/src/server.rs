@@ -14,6 +14,17 @@ use tokio::sync::watch;
 use crate::database::Database;
 use crate::schema::Schema;
 
+/// How it is with the databases and their switches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Both are there.
+    Up,
+    /// There are no databases.
+    Down,
+    /// The switches take nothing over.
+    Hung,
+}
+
 /// A database and where it listens.
 pub struct Server {
     path: PathBuf,
@@ -38,34 +49,35 @@ impl Server {
         })
     }
 
-    /// Serves while `up` holds; while it does not, there is no socket.
+    /// Serves while there is to be a database; while there is none, there is no socket.
     ///
     /// # Errors
     /// The socket cannot be made.
-    pub async fn run(self: Arc<Self>, mut up: watch::Receiver<bool>) -> io::Result<()> {
+    pub async fn run(self: Arc<Self>, mut mode: watch::Receiver<Mode>) -> io::Result<()> {
         loop {
-            if up.wait_for(|up| *up).await.is_err() {
+            if mode.wait_for(|mode| *mode != Mode::Down).await.is_err() {
                 return Ok(());
             }
             let listener = UnixListener::bind(&self.path)?;
+            let now = mode.clone();
             let serve = async {
                 loop {
                     let (stream, _) = listener.accept().await?;
-                    if let Err(error) = self.converse(stream).await {
+                    if let Err(error) = self.converse(stream, &now).await {
                         tracing::debug!(%error, "a connection ended");
                     }
                 }
             };
             let ended: io::Result<()> = tokio::select! {
                 ended = serve => ended,
-                _ = up.wait_for(|up| !*up) => Ok(()),
+                _ = mode.wait_for(|mode| *mode == Mode::Down) => Ok(()),
             };
             std::fs::remove_file(&self.path)?;
             ended?;
         }
     }
 
-    async fn converse(&self, mut stream: UnixStream) -> io::Result<()> {
+    async fn converse(&self, mut stream: UnixStream, mode: &watch::Receiver<Mode>) -> io::Result<()> {
         let mut splitter = Splitter::new(Splitter::DEFAULT_LIMIT);
         let mut buffer = vec![0; 4096];
         let mut monitor = (Value::Null, json!({}));
@@ -77,33 +89,40 @@ impl Server {
             splitter.push(&buffer[..length]);
             while let Some(message) = splitter.next_message().map_err(io::Error::other)? {
                 let message: Value = serde_json::from_slice(&message)?;
-                for answer in self.answer(&message, &mut monitor) {
-                    stream.write_all(answer.to_string().as_bytes()).await?;
+                let hangs = *mode.borrow() == Mode::Hung;
+                for answer in self.answer(&message, &mut monitor, hangs) {
+                    stream.write_all(answer.as_bytes()).await?;
                 }
             }
         }
     }
 
     /// What is sent back for a message: updates first, as ovsdb-server does.
-    fn answer(&self, message: &Value, monitor: &mut (Value, Value)) -> Vec<Value> {
+    fn answer(&self, message: &Value, monitor: &mut (Value, Value), hangs: bool) -> Vec<String> {
         let params = &message["params"];
-        let reply = |result: Value| json!({"id": message["id"], "result": result, "error": null});
+        let reply = |result: Value| json!({"id": message["id"], "result": result, "error": null}).to_string();
         match message["method"].as_str() {
             Some("echo") => vec![reply(params.clone())],
-            Some("get_schema") => vec![reply(self.schema.json.clone())],
+            // Large, and the same for all.
+            Some("get_schema") => vec![format!(
+                r#"{{"id":{},"result":{},"error":null}}"#,
+                message["id"], self.schema.text
+            )],
             Some("monitor") => {
                 *monitor = (params[1].clone(), params[2].clone());
                 vec![reply(self.database().rows(&monitor.1))]
             }
             Some("transact") => {
                 let operations = params.as_array().map_or(&[][..], |params| &params[1..]);
-                let (results, changes) = self.database().transact(operations, &monitor.1);
+                let (results, changes) = self.database().transact(operations, &monitor.1, hangs);
                 (self.committed)(&changes);
                 let update = json!({"id": null, "method": "update", "params": [monitor.0, changes]});
-                vec![update, reply(json!(results))]
+                vec![update.to_string(), reply(json!(results))]
             }
             Some(_) => {
-                vec![json!({"id": message["id"], "result": null, "error": {"error": "unknown method"}})]
+                let error =
+                    json!({"id": message["id"], "result": null, "error": {"error": "unknown method"}});
+                vec![error.to_string()]
             }
             // An answer to what was never asked.
             None => Vec::new(),

@@ -1,6 +1,6 @@
 //! The checks of a resource's filters.
 
-use regex::bytes::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::Checker;
 use crate::filter::{Filter, Piece, Predicate, Reading, Template};
@@ -8,15 +8,29 @@ use crate::problem::ProblemKind;
 use crate::resource::{Direction, MatchType, MetricFilter};
 use crate::source::{Derived, Source};
 
+/// What the expressions of one metric may take in memory when they are compiled, in bytes.
+const EXPRESSIONS: usize = 8 << 20;
+/// The same of one of them.
+const EXPRESSION: usize = 1 << 20;
+
 impl Checker<'_> {
     pub(super) fn filters(&mut self) -> Vec<Filter> {
         let mut filters: Vec<Filter> = Vec::new();
+        // Each further one takes its part of what they may take together.
+        let is_expression = |filter: &&MetricFilter| {
+            matches!(
+                filter.match_type,
+                MatchType::MatchRegex | MatchType::NotMatchRegex
+            )
+        };
+        let expressions = self.spec.filters.iter().filter(is_expression).count();
+        let size = EXPRESSION.min(EXPRESSIONS / expressions.max(1));
         for (at, filter) in self.spec.filters.iter().enumerate() {
             let path = format!("spec.filters[{at}]");
             let field = format!("{path}.field");
             let named = self.text_field(&field, &filter.field);
             let reading = named.and_then(|named| self.reading(&field, &filter.field, named));
-            let predicate = self.predicate(&format!("{path}.value"), filter);
+            let predicate = self.predicate(&format!("{path}.value"), filter, size);
             let (Some(reading), Some(predicate)) = (reading, predicate) else {
                 continue;
             };
@@ -40,7 +54,8 @@ impl Checker<'_> {
         filters
     }
 
-    fn predicate(&mut self, path: &str, filter: &MetricFilter) -> Option<Predicate> {
+    /// `size`: what an expression may take in memory, in bytes.
+    fn predicate(&mut self, path: &str, filter: &MetricFilter, size: usize) -> Option<Predicate> {
         Some(match filter.match_type {
             MatchType::Equal => {
                 if filter.value.is_empty() {
@@ -52,8 +67,8 @@ impl Checker<'_> {
                 Predicate::Equal(self.template(path, &filter.value)?)
             }
             MatchType::NotEqual => Predicate::NotEqual(self.template(path, &filter.value)?),
-            MatchType::MatchRegex => Predicate::Matches(self.regex(path, &filter.value)?),
-            MatchType::NotMatchRegex => Predicate::NotMatches(self.regex(path, &filter.value)?),
+            MatchType::MatchRegex => Predicate::Matches(self.regex(path, &filter.value, size)?),
+            MatchType::NotMatchRegex => Predicate::NotMatches(self.regex(path, &filter.value, size)?),
             MatchType::Presence | MatchType::Absence => {
                 if !filter.value.is_empty() {
                     self.warn(
@@ -69,9 +84,16 @@ impl Checker<'_> {
         })
     }
 
-    fn regex(&mut self, path: &str, expression: &str) -> Option<Regex> {
-        match Regex::new(expression) {
+    fn regex(&mut self, path: &str, expression: &str, size: usize) -> Option<Regex> {
+        let mut builder = RegexBuilder::new(expression);
+        match builder.size_limit(size).dfa_size_limit(size).build() {
             Ok(regex) => Some(regex),
+            Err(regex::Error::CompiledTooBig(_)) => {
+                let message = format!("{expression:?} takes more than {size} bytes when it is compiled");
+                let remedy = "repeat less, or say [a-z0-9] instead of \\w";
+                self.problems.add(path, ProblemKind::BadRegex, message, remedy);
+                None
+            }
             Err(error) => {
                 let text = error.to_string();
                 let reason = text

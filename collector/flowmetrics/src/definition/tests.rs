@@ -369,3 +369,41 @@ fn without_a_metric_name_the_objects_name_is_made_one() {
         "netobserv_workload_syn_in:x"
     );
 }
+
+#[test]
+fn what_a_metric_may_cost_is_bounded() {
+    let many = |count: usize, one: &str| vec![one; count].join(",");
+    let filters = |count, expression: &str| {
+        let filter = format!("{{field: ns, matchType: MatchRegex, value: '{expression}'}}");
+        format!("{{type: Counter, filters: [{}]}}", many(count, &filter))
+    };
+    let problem = |spec: &str| {
+        let problems = check(spec).unwrap_err();
+        (problems[0].field.clone(), problems[0].kind)
+    };
+    // Usual expressions have room, however many there are.
+    for usual in ["^(shop|bank)-.*$", "^\\w+-\\d+$", "(?i)openshift|kube-"] {
+        assert!(check(&filters(64, usual)).is_ok(), "{usual}");
+    }
+    assert_eq!(
+        problem(&filters(65, "a")),
+        ("spec.filters".to_owned(), ProblemKind::TooMany)
+    );
+    let value = "spec.filters[0].value".to_owned();
+    assert_eq!(
+        problem(&filters(1, "\\w{200}")),
+        (value.clone(), ProblemKind::BadRegex)
+    );
+    // What one may take, several may not take each.
+    let (one, several) = (filters(1, "\\w{15}"), filters(64, "\\w{15}"));
+    assert!(check(&one).is_ok());
+    assert_eq!(problem(&several), (value, ProblemKind::BadRegex));
+    let labels = format!("{{type: Counter, labels: [{}]}}", many(65, "ns"));
+    assert_eq!(problem(&labels), ("spec.labels".to_owned(), ProblemKind::TooMany));
+    let long = format!("{{type: Counter, help: '{}'}}", "x".repeat(70_000));
+    let problem = read(&long).unwrap_err();
+    assert_eq!(
+        (problem.field.as_str(), problem.kind),
+        ("spec", ProblemKind::TooMany)
+    );
+}

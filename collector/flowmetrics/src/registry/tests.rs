@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::exposition::Exposition;
 use crate::test_record::{Owned, TestRecord};
-use crate::{ConnectionStart, read_yaml};
+use crate::{ConnectionStart, ProblemKind, read_yaml};
 
 mod absorb;
 mod properties;
@@ -422,6 +422,7 @@ fn series_beyond_the_bound_are_refused_and_counted_and_known_ones_go_on() {
     let mut registry = Registry::new(Limits {
         max_series: 2,
         expiry_ms: 10,
+        ..Limits::default()
     });
     registry
         .apply(&metric("a", "{type: Counter, labels: [ns]}"))
@@ -467,6 +468,7 @@ fn a_series_that_comes_back_after_its_end_begins_anew_with_its_time_of_creation(
     let mut registry = Registry::new(Limits {
         max_series: 10,
         expiry_ms: 1000,
+        ..Limits::default()
     });
     let spec = "{type: Histogram, valueField: Bytes, labels: [ns], buckets: ['100']}";
     registry.apply(&metric("h", spec)).unwrap();

@@ -71,3 +71,22 @@ fn an_error_names_the_file_and_the_entry() {
         );
     }
 }
+
+#[test]
+fn of_labels_of_two_sources_the_first_holds_for_a_network_and_the_smallest_network_for_an_address() {
+    let first = parse("customLabels: [{name: a, cidrs: [10.0.0.0/8, '2001:db8::/32']}]").unwrap();
+    let others = parse(
+        "customLabels: [{name: b, cidrs: [10.0.0.0/8, 10.1.0.0/16, '2001:db8::/32']}, {name: c, cidrs: ['::/0']}]",
+    );
+    let both = first.or(&others.unwrap());
+    let label = |address: &str| both.get(address.parse().unwrap()).map(|name| &**name);
+    for (address, name) in [
+        ("10.0.0.1", Some("a")),
+        ("10.1.0.1", Some("b")),
+        ("192.0.2.1", None),
+        ("2001:db8::1", Some("a")),
+        ("2001:db9::1", Some("c")),
+    ] {
+        assert_eq!(label(address), name, "{address}");
+    }
+}

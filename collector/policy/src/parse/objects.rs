@@ -1,5 +1,6 @@
 //! The objects of a cluster, of whatever kind, gathered into what verdicts need: pods,
-//! namespaces, nodes, policies, and who owns which pod.
+//! namespaces, nodes, policies, and who owns which pod. What replay and generation need
+//! besides is in [`inventory`].
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,10 +8,15 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::{Problem, foreign, items, stored};
+use crate::edges::WorkloadKey;
 use crate::engine::Cluster;
-use crate::facts::{NamedPort, Namespace, Node, Pod, Protocol};
+use crate::facts::{NamedPort, Namespace, Node, PROTOCOLS, Pod, Protocol};
+use crate::generate::{MANAGED_BY, SPEC_ANNOTATION};
+use crate::policy::PolicyKey;
 use crate::profile::Cni;
 use crate::selector::Labels;
+
+mod inventory;
 
 /// The label by which a Deployment tells its ReplicaSets apart.
 const TEMPLATE_HASH: &str = "pod-template-hash";
@@ -24,18 +30,6 @@ const CNI_ANNOTATIONS: [(&str, Cni); 3] = [
     ("node.antrea.io/", Cni::Antrea),
 ];
 
-/// A workload, or what else owns pods.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Owner {
-    /// `Deployment`, `StatefulSet`, …
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// Namespace, kind and name of an object that owns others.
-type OwnerKey = (String, Owner);
-
 /// All that was read.
 #[derive(Debug, Default)]
 pub struct Objects {
@@ -47,10 +41,13 @@ pub struct Objects {
     pub skipped: BTreeMap<String, usize>,
     /// The CNI that left its annotations on a node.
     pub cni: Option<Cni>,
+    /// The policies that are Weir's own, with what [`SPEC_ANNOTATION`] says of each.
+    pub managed: BTreeMap<PolicyKey, String>,
     /// By namespace and name of a pod: who controls it.
-    controllers: BTreeMap<(String, String), Owner>,
+    controllers: BTreeMap<(String, String), WorkloadKey>,
     /// Who controls whom: a ReplicaSet's Deployment, a Job's CronJob.
-    owners: BTreeMap<OwnerKey, Owner>,
+    owners: BTreeMap<WorkloadKey, WorkloadKey>,
+    seen: inventory::Seen,
 }
 
 impl Objects {
@@ -69,14 +66,14 @@ impl Objects {
     }
 
     /// The workload of a pod, as far up as is known: the Deployment of its ReplicaSet.
-    pub fn workload(&self, namespace: &str, pod: &str) -> Option<Owner> {
+    pub fn workload(&self, namespace: &str, pod: &str) -> Option<&WorkloadKey> {
         let controller = self.controllers.get(&(namespace.to_owned(), pod.to_owned()))?;
-        let above = self.owners.get(&(namespace.to_owned(), controller.clone()));
-        Some(above.unwrap_or(controller).clone())
+        Some(self.owners.get(controller).unwrap_or(controller))
     }
 
     fn add_one(&mut self, object: &Value) {
         let kind = text(object, "/kind");
+        let is_more = self.seen.add(object);
         match (text(object, "/apiVersion"), kind) {
             ("v1", "Pod") => self.add_pod(object),
             ("v1", "Namespace") => {
@@ -85,6 +82,7 @@ impl Objects {
             }
             ("v1", "Node") => self.add_node(object),
             ("apps/v1", "ReplicaSet") | ("batch/v1", "Job") => self.add_owner(object, kind),
+            _ if is_more => {}
             _ => self.add_policy(object, kind),
         }
     }
@@ -97,6 +95,18 @@ impl Objects {
             ..problem
         });
         self.problems.extend(told);
+        if let Some(policy) = &policy
+            && object
+                .pointer("/metadata/labels")
+                .and_then(|labels| labels.get(MANAGED_BY.0))
+                == Some(&MANAGED_BY.1.into())
+        {
+            let annotation = object
+                .pointer("/metadata/annotations")
+                .and_then(|all| all.get(SPEC_ANNOTATION));
+            let hash = annotation.and_then(Value::as_str).unwrap_or_default();
+            self.managed.insert(policy.key(), hash.to_owned());
+        }
         let foreign = foreign::policies(object);
         if policy.is_none() && foreign.is_empty() {
             *self.skipped.entry(kind.to_owned()).or_default() += 1;
@@ -113,12 +123,12 @@ impl Objects {
             let hash = pod.labels.get(TEMPLATE_HASH);
             let deployment = hash.and_then(|hash| controller.name.strip_suffix(&format!("-{hash}")));
             if let (Some(name), "ReplicaSet") = (deployment, controller.kind.as_str()) {
-                let above = Owner {
+                let above = WorkloadKey {
+                    namespace: pod.namespace.clone(),
                     kind: "Deployment".to_owned(),
                     name: name.to_owned(),
                 };
-                let set = (pod.namespace.clone(), controller.clone());
-                self.owners.entry(set).or_insert(above);
+                self.owners.entry(controller.clone()).or_insert(above);
             }
             self.controllers.insert(key, controller);
         }
@@ -127,12 +137,8 @@ impl Objects {
 
     /// What an object says of itself counts more than what its name looks like.
     fn add_owner(&mut self, object: &Value, kind: &str) {
-        let own = Owner {
-            kind: kind.to_owned(),
-            name: text(object, "/metadata/name").to_owned(),
-        };
-        let key = (text(object, "/metadata/namespace").to_owned(), own.clone());
-        self.owners.insert(key, controller(object).unwrap_or(own));
+        let own = workload_key(object, kind);
+        self.owners.insert(own.clone(), controller(object).unwrap_or(own));
     }
 
     fn add_node(&mut self, object: &Value) {
@@ -160,9 +166,6 @@ impl Objects {
 
 /// A pod as policies see it.
 fn pod(object: &Value) -> Pod {
-    let containers = ["/spec/containers", "/spec/initContainers"];
-    let ports = containers.iter().flat_map(|place| list(object, place));
-    let ports = ports.flat_map(|container| list(container, "/ports"));
     let mut addresses: Vec<IpAddr> = list(object, "/status/podIPs")
         .filter_map(|entry| address(entry, "/ip"))
         .collect();
@@ -174,35 +177,56 @@ fn pod(object: &Value) -> Pod {
         name: text(object, "/metadata/name").to_owned(),
         labels: labels(object),
         addresses,
-        ports: ports.filter_map(named_port).collect(),
+        ports: named_ports(object),
         host_network: object.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true),
         node: text(object, "/spec/nodeName").to_owned(),
         finished: matches!(text(object, "/status/phase"), "Succeeded" | "Failed"),
     }
 }
 
+/// The named ports of the containers of a pod, or of a pod's template.
+fn named_ports(pod: &Value) -> Vec<NamedPort> {
+    let containers = ["/spec/containers", "/spec/initContainers"];
+    let containers = containers.iter().flat_map(|place| list(pod, place));
+    let ports = containers.flat_map(|container| list(container, "/ports"));
+    ports.filter_map(named_port).collect()
+}
+
 fn named_port(port: &Value) -> Option<NamedPort> {
     let number = port.pointer("/containerPort").and_then(Value::as_u64)?;
-    let word = match text(port, "/protocol") {
-        "" => Protocol::Tcp.name(),
-        word => word,
-    };
     Some(NamedPort {
         name: Some(text(port, "/name"))
             .filter(|name| !name.is_empty())?
             .to_owned(),
-        protocol: *crate::facts::PROTOCOLS
-            .iter()
-            .find(|protocol| protocol.name() == word)?,
+        protocol: protocol(port)?,
         number: u16::try_from(number).ok()?,
     })
 }
 
+/// TCP where nothing is said.
+fn protocol(port: &Value) -> Option<Protocol> {
+    let word = match text(port, "/protocol") {
+        "" => Protocol::Tcp.name(),
+        word => word,
+    };
+    PROTOCOLS.into_iter().find(|protocol| protocol.name() == word)
+}
+
+/// Which workload an object is.
+fn workload_key(object: &Value, kind: &str) -> WorkloadKey {
+    WorkloadKey {
+        namespace: text(object, "/metadata/namespace").to_owned(),
+        kind: kind.to_owned(),
+        name: text(object, "/metadata/name").to_owned(),
+    }
+}
+
 /// The owner that controls it.
-fn controller(object: &Value) -> Option<Owner> {
+fn controller(object: &Value) -> Option<WorkloadKey> {
     let mut owners = list(object, "/metadata/ownerReferences");
     let owner = owners.find(|owner| owner.pointer("/controller").and_then(Value::as_bool) == Some(true))?;
-    Some(Owner {
+    Some(WorkloadKey {
+        namespace: text(object, "/metadata/namespace").to_owned(),
         kind: text(owner, "/kind").to_owned(),
         name: text(owner, "/name").to_owned(),
     })
@@ -210,20 +234,23 @@ fn controller(object: &Value) -> Option<Owner> {
 
 /// The management port's addresses out of `{"default": "10.244.1.0/24"}`, or a list there.
 fn management(subnets: &str) -> Vec<IpAddr> {
-    let subnets: Value = serde_json::from_str(subnets).unwrap_or_default();
-    let default = subnets.get("default").unwrap_or(&Value::Null);
-    let all = default
-        .as_array()
-        .map_or(std::slice::from_ref(default), Vec::as_slice);
-    let networks = all
-        .iter()
-        .filter_map(|network| network.as_str()?.parse::<ipnet::IpNet>().ok());
     // Of IPv4 the first host is the network's first address but one, of IPv6 the first.
     let second = |network: ipnet::IpNet| match network {
         ipnet::IpNet::V4(network) => network.hosts().nth(1).map(IpAddr::V4),
         ipnet::IpNet::V6(network) => network.hosts().nth(2).map(IpAddr::V6),
     };
-    networks.filter_map(second).collect()
+    ovn_subnets(subnets).into_iter().filter_map(second).collect()
+}
+
+fn ovn_subnets(subnets: &str) -> Vec<ipnet::IpNet> {
+    let subnets: Value = serde_json::from_str(subnets).unwrap_or_default();
+    let default = subnets.get("default").unwrap_or(&Value::Null);
+    let all = default
+        .as_array()
+        .map_or(std::slice::from_ref(default), Vec::as_slice);
+    all.iter()
+        .filter_map(|network| network.as_str()?.parse().ok())
+        .collect()
 }
 
 /// `ns/name`, or the name alone.
@@ -257,7 +284,12 @@ pub(super) fn list<'v>(value: &'v Value, place: &str) -> impl Iterator<Item = &'
 }
 
 fn labels(object: &Value) -> Labels {
-    let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+    labels_at(object, "/metadata/labels")
+}
+
+/// The labels at that place; what is no text is left out.
+fn labels_at(object: &Value, place: &str) -> Labels {
+    let labels = object.pointer(place).and_then(Value::as_object);
     let pairs = labels.into_iter().flatten();
     pairs
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))

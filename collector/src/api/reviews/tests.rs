@@ -13,6 +13,9 @@ use super::*;
 
 pub type Asked = Arc<Mutex<BTreeMap<String, usize>>>;
 
+/// May read what FlowMetrics count.
+pub const PROMETHEUS: &str = "system:serviceaccount:weir-system:weir-flow-metrics-reader";
+
 /// Knows `alice`, who may get the pods of shop and cart, `root`, who may get all,
 /// `operator`, who may list the `NodeFlowExport`s, and `nobody`.
 pub async fn server() -> (Reviews, Asked) {
@@ -37,6 +40,16 @@ fn count(asked: &Asked, what: String) {
 
 async fn token_review(State(asked): State<Asked>, Json(mut review): Json<Value>) -> Json<Value> {
     let token = review["spec"]["token"].as_str().unwrap().to_owned();
+    if review["spec"]["audiences"].is_null() {
+        count(&asked, format!("token {token} for the API server"));
+        review["status"] = match token.strip_suffix("-secret") {
+            Some(name) => {
+                json!({"authenticated": true, "user": {"username": name, "groups": ["staff"]}, "audiences": ["api"]})
+            }
+            None => json!({"authenticated": false}),
+        };
+        return Json(review);
+    }
     count(&asked, format!("token {token}"));
     assert_eq!(review["spec"]["audiences"], json!([AUDIENCE]));
     let user = |name| json!({"username": name, "groups": ["staff"]});
@@ -53,6 +66,18 @@ async fn token_review(State(asked): State<Asked>, Json(mut review): Json<Value>)
 async fn access_review(State(asked): State<Asked>, Json(mut review): Json<Value>) -> Json<Value> {
     let spec = &review["spec"];
     assert_eq!(spec["groups"], json!(["staff"]));
+    if !spec["nonResourceAttributes"].is_null() {
+        assert_eq!(
+            spec["nonResourceAttributes"],
+            json!({"path": "/flow-metrics", "verb": "get"})
+        );
+        count(
+            &asked,
+            format!("{} /flow-metrics", spec["user"].as_str().unwrap()),
+        );
+        review["status"] = json!({"allowed": spec["user"] == PROMETHEUS});
+        return Json(review);
+    }
     let what = &spec["resourceAttributes"];
     if what["resource"] == "nodeflowexports" {
         assert_eq!(
@@ -174,4 +199,39 @@ async fn answers_that_came_together_do_not_grow_old_together() {
                 .all(|life| *life <= longest && *life >= longest * 3 / 4)
         );
     }
+}
+
+#[tokio::test]
+async fn what_flow_metrics_count_is_for_who_may_get_it_and_for_who_sees_everything() {
+    let (reviews, asked) = server().await;
+    let reads = async |token: &str| {
+        let person = reviews.scraper(token).await.map_err(|problem| problem.status)?;
+        let reads = reviews.reads_flow_metrics(&person).await;
+        reads.map_err(|problem| problem.status)
+    };
+    let in_secret = format!("{PROMETHEUS}-secret");
+    for _ in 0..3 {
+        assert_eq!(reads(&format!("{PROMETHEUS}-token")).await, Ok(true));
+        assert_eq!(reads(&in_secret).await, Ok(true));
+        assert_eq!(reads("root-token").await, Ok(true));
+        assert_eq!(reads("alice-token").await, Ok(false));
+    }
+    // Of each it is asked once.
+    let often: Vec<_> = asked
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|(_, times)| **times > 1)
+        .map(|(what, _)| what.clone())
+        .collect();
+    assert_eq!(often, Vec::<String>::new());
+    // A person's token is for the API server alone, and so is one that says so.
+    for refused in ["alice-secret", "e30.eyJhdWQiOlsiYXBpIl19.root-secret", "forged"] {
+        assert_eq!(reads(refused).await, Err(401), "{refused}");
+    }
+    // The API takes no token that does not say that it is for it.
+    assert_eq!(
+        reviews.person(&in_secret).await.map_err(|problem| problem.status),
+        Err(401)
+    );
 }

@@ -49,6 +49,11 @@ pub fn of(object: &DynamicObject, outcome: &Outcome, now: Timestamp) -> Option<V
     })
 }
 
+/// What the status says then, without times.
+pub fn says(object: &DynamicObject, outcome: &Outcome) -> String {
+    format!("{:?} {:?}", object.metadata.generation, findings(outcome))
+}
+
 /// What there is to say.
 fn findings(outcome: &Outcome) -> Vec<Finding> {
     match outcome {

@@ -1,18 +1,12 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::Status;
-use serde_json::Value;
+use serde_json::{Value, json};
+use weir_flowmetrics::predefined;
 
 use super::*;
 
 fn objects() -> Objects {
-    Objects {
-        flow_metrics: FlowMetrics::new(1),
-        known: BTreeMap::new(),
-        unreadable: BTreeMap::new(),
-        told: BTreeMap::new(),
-        listing: None,
-        missing: 0,
-        failure: None,
-    }
+    Objects::new(FlowMetrics::new(1))
 }
 
 fn object(name: &str, spec: Value) -> DynamicObject {
@@ -110,4 +104,118 @@ fn a_namespace_is_one_or_all() {
         assert_eq!(namespace.to_string(), text);
     }
     assert_eq!(MetricNamespace::default().to_string(), "netobserv");
+}
+
+#[test]
+fn of_more_objects_than_there_is_room_for_the_oldest_count_and_others_once_one_of_them_goes() {
+    let mut objects = objects();
+    let made = |n: usize| {
+        // Younger ones have names that come first.
+        let mut object = counter(&format!("m{:05}", 99_999 - n));
+        let second = i64::try_from(n).unwrap();
+        object.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
+        object
+    };
+    let all: Vec<_> = (0..MAX_RESOURCES + 3).map(made).collect();
+    let shuffled: Vec<_> = all.iter().rev().cloned().collect();
+    list(&mut objects, &shuffled);
+    let known = |objects: &Objects| objects.known.keys().cloned().collect::<BTreeSet<_>>();
+    let oldest =
+        |from: usize| -> BTreeSet<_> { all[from..from + MAX_RESOURCES].iter().map(name_of).collect() };
+    assert_eq!((known(&objects), objects.beyond.len()), (oldest(0), 3));
+    // As many as are counted at all, the oldest of them.
+    let outcomes = objects.flow_metrics.outcomes(&DefinedBy::Cluster);
+    for (n, object) in all[..MAX_RESOURCES].iter().enumerate() {
+        assert_eq!(outcomes[&name_of(object)].is_ok(), n < 256, "{n}");
+    }
+    objects.take(Event::Apply(made(MAX_RESOURCES + 3)));
+    objects.take(Event::Delete(made(MAX_RESOURCES + 3)));
+    assert_eq!((objects.beyond.len(), objects.lists_again), (3, false));
+    objects.take(Event::Delete(made(0)));
+    assert!(objects.lists_again);
+    list(&mut objects, &shuffled[..shuffled.len() - 1]);
+    assert_eq!((known(&objects), objects.beyond.len()), (oldest(1), 2));
+}
+
+/// An API server with objects, of whose status several collectors write what they come to.
+struct Cluster {
+    objects: BTreeMap<ObjectName, DynamicObject>,
+    version: usize,
+    writes: usize,
+}
+
+impl Cluster {
+    /// One collector looks at what it has to write, and all hear of it.
+    fn write(&mut self, collectors: &mut [Objects], at: usize, second: i64, clock: Instant) {
+        for write in collectors[at].due(Timestamp::from_second(second).unwrap(), clock) {
+            let object = self.objects.get_mut(&write.name).unwrap();
+            if object.metadata.resource_version != write.resource_version {
+                continue;
+            }
+            (self.writes, self.version) = (self.writes + 1, self.version + 1);
+            object.metadata.resource_version = Some(self.version.to_string());
+            object.data["status"] = write.status.clone();
+            let object = object.clone();
+            collectors[at].wrote(write, Some(object.clone()));
+            for collector in &mut *collectors {
+                collector.take(Event::Apply(object.clone()));
+            }
+        }
+    }
+}
+
+/// How often statuses are written within an hour of two collectors that get objects in
+/// different orders.
+fn writes_within_an_hour(collectors: &mut [Objects; 2], listed: &[DynamicObject]) -> usize {
+    let mut cluster = Cluster {
+        objects: listed
+            .iter()
+            .map(|object| (name_of(object), object.clone()))
+            .collect(),
+        version: 0,
+        writes: 0,
+    };
+    for object in listed {
+        collectors[0].take(Event::Apply(object.clone()));
+    }
+    list(&mut collectors[1], listed);
+    let start = Instant::now();
+    for second in 0..3_600 {
+        let clock = start + Duration::from_secs(second);
+        for at in [0, 1] {
+            cluster.write(collectors, at, second.cast_signed(), clock);
+        }
+    }
+    cluster.writes
+}
+
+#[test]
+fn collectors_that_get_objects_in_different_orders_come_to_the_same_and_write_each_status_once() {
+    let named = |name: &str, second: i64| {
+        let mut object = object(name, json!({"type": "Gauge", "metricName": "same"}));
+        object.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
+        object
+    };
+    let mut collectors = [objects(), objects()];
+    let listed = [named("aa", 2), named("zz", 1), named("bb", 1)];
+    assert_eq!(writes_within_an_hour(&mut collectors, &listed), 3);
+    for collector in &collectors {
+        let good = collector.outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
+        assert_eq!(good.map(|(name, _)| &*name.name).collect::<Vec<_>>(), ["bb"]);
+    }
+}
+
+#[test]
+fn collectors_that_come_to_something_else_write_less_and_less_often() {
+    let mut collectors = [objects(), objects()];
+    let ours = predefined("node_flows_total").unwrap();
+    collectors[0]
+        .flow_metrics
+        .define(&DefinedBy::CommandLine, [ours], None);
+    let listed = [object(
+        "m",
+        json!({"type": "Counter", "metricName": "node_flows_total"}),
+    )];
+    let writes = writes_within_an_hour(&mut collectors, &listed);
+    assert!((10..40).contains(&writes), "{writes}");
 }

@@ -51,8 +51,10 @@ async fn labels_stay_as_they_were_while_the_file_has_an_error() {
     assert!(error.contains("customLabels[0] (\"b\")"), "{error}");
     fs::remove_file(map.file()).unwrap();
     assert!(source.look().unwrap().is_err());
-    let (sender, mut labels) = watch::channel(read);
-    let task = tokio::spawn(follow(source, sender));
+    let (sources, mut labels) = LabelSources::new();
+    sources.set_file(read);
+    labels.mark_unchanged();
+    let task = tokio::spawn(follow(source, sources));
     map.swap("v3", "customLabels: [{name: c, cidrs: [10.0.0.0/8]}]");
     std::os::unix::fs::symlink("..data/labels.yaml", map.file()).unwrap();
     labels.changed().await.unwrap();

@@ -69,9 +69,28 @@ fn told(
     settled: &[&str],
     receptions: &Receptions,
 ) -> (ConditionStatus, &'static str, String) {
-    let finding = finding(cluster, &decided(cluster), settled, receptions).unwrap();
+    told_at(cluster, settled, receptions, start()).unwrap()
+}
+
+fn told_at(
+    cluster: &ClusterState,
+    settled: &[&str],
+    receptions: &Receptions,
+    now: Timestamp,
+) -> Option<(ConditionStatus, &'static str, String)> {
+    let finding = finding(cluster, &decided(cluster), settled, receptions, now).0?;
     assert_eq!(finding.kind, RECEIVED);
-    (finding.status, finding.reason, finding.message)
+    Some((finding.status, finding.reason, finding.message))
+}
+
+fn in_seconds(seconds: u64) -> Timestamp {
+    later(start(), Duration::from_secs(seconds))
+}
+
+fn slice(name: &str, replicas: usize) -> WatchEvent {
+    let endpoints = vec![json!({"addresses": ["x"]}); replicas];
+    let slice = json!({"metadata": {"name": name, "namespace": "flows"}, "addressType": "IPv4", "endpoints": endpoints});
+    WatchEvent::CollectorSlice(Event::Apply(object(slice)))
 }
 
 fn sflow() -> Value {
@@ -81,10 +100,7 @@ fn sflow() -> Value {
 #[test]
 fn nothing_is_said_where_nobody_sends_to_our_collector() {
     let elsewhere = cluster(&["a"], json!({"ipfix": {"collectors": ["192.0.2.9:4739"]}}));
-    assert_eq!(
-        finding(&elsewhere, &decided(&elsewhere), &["a"], &Receptions::default()),
-        None
-    );
+    assert_eq!(told_at(&elsewhere, &["a"], &Receptions::default(), start()), None);
 }
 
 #[test]
@@ -100,17 +116,97 @@ fn what_is_not_known_is_unknown_with_the_reason() {
     receptions.failed("it is away".to_owned());
     let (reason, message) = unknown(&cluster, &receptions);
     assert!(reason == "CollectorUnreachable" && message.ends_with("not known: it is away"));
-    let slice = |name: &str| {
-        object(
-            json!({"metadata": {"name": name, "namespace": "flows"}, "addressType": "IPv4",
-            "endpoints": [{"addresses": ["x"]}]}),
-        )
-    };
     let well = said(Protocol::SFlow, &[("a", Some(1), None)]);
-    cluster.see(WatchEvent::CollectorSlice(Event::Apply(slice("one"))));
+    cluster.see(slice("one", 1));
     assert_eq!(told(&cluster, &["a"], &well).1, "Received");
-    cluster.see(WatchEvent::CollectorSlice(Event::Apply(slice("two"))));
-    assert_eq!(unknown(&cluster, &well).0, "SeveralCollectors");
+    cluster.see(slice("two", 1));
+    let long = told_at(&cluster, &["a"], &well, in_seconds(120)).unwrap();
+    assert_eq!((long.0, long.1), (ConditionStatus::Unknown, "SeveralCollectors"));
+}
+
+#[test]
+fn two_collectors_for_as_long_as_an_update_takes_change_nothing_of_what_is_said() {
+    let mut cluster = cluster(&["a"], sflow());
+    let well = said(Protocol::SFlow, &[("a", Some(1), None)]);
+    cluster.see(slice("one", 1));
+    let before = finding(&cluster, &decided(&cluster), &["a"], &well, start())
+        .0
+        .unwrap();
+    cluster.reported(cluster.settings().source, &[condition(&before)]);
+    // The new one is there, and the one before it has not gone yet.
+    cluster.see(slice("one", 2));
+    let (during, check) = finding(&cluster, &decided(&cluster), &["a"], &well, in_seconds(119));
+    assert_eq!((during.as_ref(), check), (Some(&before), Some(in_seconds(120))));
+    cluster.see(slice("one", 1));
+    assert_eq!(
+        told_at(&cluster, &["a"], &well, in_seconds(500)).unwrap().1,
+        "Received"
+    );
+    // The next update has its own time.
+    let again = cluster.apply(slice("one", 2), in_seconds(1_000));
+    assert_eq!(again, crate::table::ObjectChange::Report);
+    assert_eq!(
+        told_at(&cluster, &["a"], &well, in_seconds(1_100)).unwrap().1,
+        "Received"
+    );
+}
+
+/// A finding as a condition that stands there.
+fn condition(finding: &Finding) -> Condition {
+    let status = match finding.status {
+        ConditionStatus::True => "True",
+        ConditionStatus::False => "False",
+        ConditionStatus::Unknown => "Unknown",
+    };
+    object(
+        json!({"type": finding.kind, "status": status, "reason": finding.reason, "message": finding.message,
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}),
+    )
+}
+
+#[test]
+fn a_collector_whose_service_was_deleted_is_told_with_what_to_do_until_it_is_there_again() {
+    let mut cluster = cluster(&["a"], sflow());
+    let nothing = Receptions::default();
+    let ports = json!([{"port": 4739, "protocol": "UDP"}]);
+    let spec = json!({"clusterIP": "10.96.0.9", "ports": ports});
+    let gone = json!({"metadata": {"name": "collector", "namespace": "flows"}, "spec": spec});
+    cluster.see(WatchEvent::Service(Event::Delete(object(gone))));
+    // It may only have been replaced.
+    let decision = decided(&cluster);
+    assert_eq!(
+        finding(&cluster, &decision, &["a"], &nothing, in_seconds(59)),
+        (None, Some(in_seconds(60)))
+    );
+    let (found, _) = finding(&cluster, &decision, &["a"], &nothing, in_seconds(60));
+    let found = found.unwrap();
+    assert_eq!(
+        (found.status, found.reason),
+        (ConditionStatus::False, "CollectorServiceMissing")
+    );
+    assert!(
+        found.message.contains("flows/collector") && found.message.contains("weir install"),
+        "{}",
+        found.message
+    );
+    cluster.reported(cluster.settings().source, &[condition(&found)]);
+    // The next leader has never seen the Service.
+    let mut next = empty().with_collector(CollectorSettings {
+        service: Some(("flows".to_owned(), "collector".to_owned())),
+        ..CollectorSettings::default()
+    });
+    add_node(&mut next, "a", "10.0.0.1");
+    patch(&mut next, sflow());
+    assert_eq!(told_at(&next, &["a"], &nothing, in_seconds(900)), None);
+    next.reported(next.settings().source, &[condition(&found)]);
+    let told_next = told_at(&next, &["a"], &nothing, in_seconds(900)).unwrap();
+    assert_eq!(told_next.1, "CollectorServiceMissing");
+    for cluster in [&mut cluster, &mut next] {
+        add_service(cluster, "collector", spec.clone());
+        assert_eq!(told(cluster, &["a"], &nothing).1, "CollectorNotAsked");
+        patch(cluster, json!({"sFlow": {"collectors": ["192.0.2.9:6343"]}}));
+        assert_eq!(told_at(cluster, &["a"], &nothing, in_seconds(900)), None);
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Refusal {
         }
     }
 
-    /// One of a bounded number of names.
+    /// One of [`run_folder::refusals::REASONS`].
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Method(_) => "method",
@@ -57,7 +57,7 @@ impl Refusal {
             Self::Column(_) => "column",
             Self::Operation(_) => "operation",
             Self::Bounds(_) => "bounds",
-            Self::TooMany(_) => "too many",
+            Self::TooMany(_) => "too_many",
             Self::Peer => "peer",
             Self::Unasked => "unasked",
         }

@@ -37,6 +37,12 @@ const ALLOWED: &[Right] = &[
     ("weir-collector", "watch", "flowmetrics.flows.netobserv.io", ""),
     (
         "weir-collector",
+        "watch",
+        "flowcollectors.flows.netobserv.io/cluster",
+        "",
+    ),
+    (
+        "weir-collector",
         "patch",
         "flowmetrics.flows.netobserv.io",
         "status",
@@ -95,6 +101,12 @@ const REFUSED: &[Right] = &[
     ("weir-collector", "patch", "nodeflowexports.weir.dev", "status"),
     ("weir-collector", "patch", "flowmetrics.flows.netobserv.io", ""),
     ("weir-collector", "create", "flowmetrics.flows.netobserv.io", ""),
+    (
+        "weir-collector",
+        "watch",
+        "flowcollectors.flows.netobserv.io/other",
+        "",
+    ),
 ];
 
 pub fn rights_are_minimal(stage: &mut Stage) -> Result<()> {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use weir_lab::{
     Kubernetes, Lab, Netns, Process, Switch, files, product,
-    simulated::{RequestCounts, SimulatedNodes},
+    simulated::{RequestCounts, SimulatedNodes, spec_writes},
     wait_until,
 };
 
@@ -71,6 +71,8 @@ pub struct Cost {
 pub struct Delays {
     pub from_start: Vec<Duration>,
     pub from_return: Vec<Duration>,
+    /// From the start to the answer of the API server to each node's spec.
+    pub written: Vec<Duration>,
     /// What the change asked of the API server, reports of status included.
     pub requests: Requests,
 }
@@ -154,6 +156,7 @@ impl Fleet {
         Ok(Delays {
             from_return: delays.iter().map(|delay| delay.saturating_sub(patched)).collect(),
             from_start: delays,
+            written: spec_writes(&self.kubernetes, CONTROLLER, started)?,
             requests: self.requests()?.since(before),
         })
     }

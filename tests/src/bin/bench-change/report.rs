@@ -7,10 +7,12 @@ use crate::fleet::{Cost, Delays, Requests};
 /// One round in short.
 pub fn line(delays: &Delays) -> String {
     format!(
-        "p50 {} p99 {} slowest {}",
+        "p50 {} p99 {} slowest {}, specs written p50 {} p99 {}",
         ms(&delays.from_return, 50),
         ms(&delays.from_return, 99),
-        ms(&delays.from_return, 100)
+        ms(&delays.from_return, 100),
+        ms(&delays.written, 50),
+        ms(&delays.written, 99)
     )
 }
 
@@ -28,6 +30,7 @@ pub fn print(nodes: u16, rounds: &[Delays], cost: &Cost) {
     for (name, delays) in [
         ("`kubectl patch` returning", all(|d| &d.from_return)),
         ("`kubectl patch` starting", all(|d| &d.from_start)),
+        ("the same, to the spec at the API server", all(|d| &d.written)),
     ] {
         println!(
             "| {name} | {} | {} | {} |",

@@ -128,7 +128,7 @@ proptest! {
         clusters in prop::collection::vec(0..3_usize, 200),
         every in 1..40_usize,
     ) {
-        let mut registries = [Registry::new(Limits { max_series: 9, expiry_ms: 3 }), Registry::new(Limits { max_series: 9, expiry_ms: 3 })];
+        let mut registries = [Registry::new(Limits { max_series: 9, expiry_ms: 3, ..Limits::default() }), Registry::new(Limits { max_series: 9, expiry_ms: 3, ..Limits::default() })];
         let metrics = [
             metric("a", "{type: Counter, valueField: Bytes, labels: [ns, dst_ns]}"),
             metric("b", "{type: Gauge, valueField: Bytes, labels: [ns, dst_ns, cluster]}"),
@@ -184,7 +184,7 @@ proptest! {
     fn a_series_is_there_until_nothing_was_counted_for_longer_than_the_expiry(
         times in prop::collection::vec(1..5_000_u64, 1..20),
     ) {
-        let mut registry = Registry::new(Limits { max_series: 10, expiry_ms: 700 });
+        let mut registry = Registry::new(Limits { max_series: 10, expiry_ms: 700, ..Limits::default() });
         registry.apply(&metric("m", "{type: Counter}")).unwrap();
         let (mut now, mut created, mut sum) = (0, 0, 0_u64);
         for (at, pause) in times.iter().enumerate() {

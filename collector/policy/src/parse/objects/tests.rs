@@ -186,3 +186,81 @@ fn what_is_not_understood_is_told_with_the_object_and_other_kinds_are_counted() 
     assert_eq!(read.cluster.namespaces.len(), 2);
     assert!(read.add_text("{").is_err());
 }
+
+#[test]
+fn workloads_services_and_networks_are_known_whatever_the_order_of_the_objects() {
+    let mut pod = pod_object("shop", "web-abc-1", "10.0.0.1");
+    pod["metadata"]["ownerReferences"] =
+        json!([{"kind": "ReplicaSet", "name": "web-abc", "controller": true}]);
+    pod["metadata"]["labels"] = json!({"app": "web", "pod-template-hash": "abc"});
+    let template = json!({"metadata": {"labels": {"app": "web", "tier": "front"}},
+        "spec": {"containers": [{"ports": [{"name": "web", "containerPort": 8080}]}]}});
+    let mut values = vec![
+        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"namespace": "shop", "name": "web-x", "labels": {"kubernetes.io/service-name": "web"}},
+        "ports": [{"name": "http", "port": 8080}, {"name": "metrics", "port": 9090}],
+        "endpoints": [
+            {"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "namespace": "shop", "name": "web-abc-1"}},
+            {"addresses": ["10.0.0.2"], "conditions": {"ready": false}},
+            {"addresses": ["203.0.113.9"], "conditions": {"ready": true}},
+        ]}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"ports": [{"name": "http", "port": 80, "targetPort": "web"}]}}),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template}}),
+        json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"namespace": "shop", "name": "web-abc",
+            "ownerReferences": [{"kind": "Deployment", "name": "web", "controller": true}]}}),
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
+            "spec": {"cidrs": ["10.96.0.0/12"]}}),
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"},
+            "spec": {"podCIDRs": ["10.0.0.0/24"]}, "status": {"addresses": [{"address": "192.0.2.1"}]}}),
+        pod,
+    ];
+    for turn in 0..values.len() {
+        values.rotate_left(turn);
+        let inventory = objects(&values).inventory(Vec::new());
+        let [web] = &inventory.workloads[..] else {
+            panic!("{:?}", inventory.workloads);
+        };
+        assert_eq!(web.key.to_string(), "shop/deployment/web");
+        assert_eq!(
+            (web.selector.len(), web.template.len(), web.ports.len()),
+            (1, 2, 1)
+        );
+        assert!(web.pods.contains("web-abc-1"));
+        let [service] = &inventory.services[..] else {
+            panic!()
+        };
+        let backends = &service.ports[0].backends;
+        assert_eq!(backends.len(), 2, "{backends:?}");
+        assert!(backends.iter().all(|backend| backend.port == 8080));
+        assert_eq!(backends[0].pod, Some(("shop".to_owned(), "web-abc-1".to_owned())));
+        assert_eq!(backends[1].pod, None);
+        let networks: Vec<String> = inventory
+            .cluster_networks
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(networks, ["10.0.0.0/24", "10.96.0.0/12", "192.0.2.1/32"]);
+    }
+}
+
+#[test]
+fn a_policy_of_ours_is_told_from_those_of_others() {
+    let policy = |name: &str, labels: Value| {
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"namespace": "shop", "name": name, "labels": labels, "annotations": {"weir.dev/spec": "abc"}},
+            "spec": {"podSelector": {}}})
+    };
+    let read = objects(&[
+        policy("ours", json!({"app.kubernetes.io/managed-by": "weir"})),
+        policy("theirs", json!({"app.kubernetes.io/managed-by": "helm"})),
+        policy("bare", json!(null)),
+    ]);
+    let ours: Vec<(String, &str)> = read
+        .managed
+        .iter()
+        .map(|(key, hash)| (key.to_string(), hash.as_str()))
+        .collect();
+    assert_eq!(ours, [("shop/ours".to_owned(), "abc")]);
+}

@@ -2,137 +2,28 @@
 //! try there.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../bench/mod.rs"]
 mod bench;
+mod gated;
 
 use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use bench::{Switch, wait};
-use serde_json::{Value, json};
+use bench::wait;
+use gated::{Gated, Intruder, agent, own_uid, run};
+use serde_json::json;
 use tokio::sync::watch;
 use weir_api::condition::find;
-use weir_api::export::{APPLIED, EXPORTING, SWITCH_ALIVE};
+use weir_api::export::{APPLIED, EXPORTING, GATE_REFUSED, SWITCH_ALIVE};
 use weir_api::{
     BridgeExport, IpfixExport, NetFlowExport, NodeFlowExportSpec, NodeFlowExportStatus, SFlowExport,
 };
 use weir_node::switch_state::SwitchState;
-use weir_node::{AgentConfig, Desired, agent};
-use weir_ovsdb_gate::Gate;
+use weir_node::{AgentConfig, Desired};
 use weir_ovsdb_gate::check::check;
 
 const TABLES: [&str; 3] = ["netflow", "sflow", "ipfix"];
-
-/// A task in a thread with a runtime of its own, as in a program; it ends with the test.
-struct Task {
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Task {
-    fn spawn<F: Future<Output = ()>>(task: impl FnOnce() -> F + Send + 'static) -> Self {
-        let (stop, mut stopped) = watch::channel(false);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                tokio::select! {
-                    () = task() => {}
-                    _ = stopped.wait_for(|stop| *stop) => {}
-                }
-            });
-        });
-        Self {
-            stop,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.stop.send_replace(true);
-        let ended = self.thread.take().unwrap().join();
-        assert!(std::thread::panicking() || ended.is_ok());
-    }
-}
-
-/// Our own user: whoever made this directory's files.
-fn own_uid() -> u32 {
-    std::fs::metadata("/proc/self").unwrap().uid()
-}
-
-/// A gate in front of a switch.
-struct Gated {
-    switch: Switch,
-    socket: PathBuf,
-    _gate: Task,
-}
-
-impl Gated {
-    fn start(uids: Vec<u32>) -> Self {
-        let mut switch = Switch::start();
-        switch.start_vswitchd();
-        switch.add_bridge("br-int");
-        let socket = switch.path("gate.sock");
-        let (at, database) = (socket.clone(), switch.path("db.sock"));
-        let gate = Task::spawn(move || async move {
-            let listener = Gate::listen(&at).unwrap();
-            Arc::new(Gate::new(&database, uids)).serve(listener).await;
-        });
-        wait("the gate", || socket.exists());
-        Self {
-            switch,
-            socket,
-            _gate: gate,
-        }
-    }
-
-    fn rows(&self) -> [String; 3] {
-        TABLES.map(|table| self.switch.on_bridge("br-int", table))
-    }
-
-    /// Everything in the database but what ovs-vswitchd counts.
-    fn database(&self) -> Vec<String> {
-        let columns = [
-            ("Open_vSwitch", "bridges,manager_options,other_config,ssl"),
-            (
-                "Bridge",
-                "name,ports,controller,mirrors,netflow,sflow,ipfix,external_ids",
-            ),
-            ("Port", "name,interfaces"),
-            ("Interface", "name,type,options"),
-            ("Manager", "target"),
-            ("Controller", "target"),
-            ("IPFIX", "targets"),
-        ];
-        let list = |(table, columns): (&str, &str)| {
-            self.switch
-                .vsctl(&[&format!("--columns={columns}"), "list", table])
-        };
-        columns.map(list).into()
-    }
-}
-
-fn agent(
-    gated: &Gated,
-) -> (
-    watch::Sender<Option<Desired>>,
-    watch::Receiver<NodeFlowExportStatus>,
-    Task,
-) {
-    let config = AgentConfig::through_gate("node-a", gated.socket.clone());
-    let (spec, spec_receiver) = watch::channel(None);
-    let (sender, status) = watch::channel(NodeFlowExportStatus::default());
-    let task = Task::spawn(move || async move {
-        agent::run(config, spec_receiver, sender, std::future::pending())
-            .await
-            .unwrap();
-    });
-    (spec, status, task)
-}
 
 fn desired(generation: i64, bridge: BridgeExport) -> Option<Desired> {
     Some(Desired {
@@ -217,32 +108,6 @@ fn through_the_gate_all_protocols_are_programmed_changed_removed_and_measured() 
     drop(agent);
 }
 
-/// One client that sends and reads messages as they are.
-struct Intruder(UnixStream);
-
-impl Intruder {
-    fn connect(gated: &Gated) -> Self {
-        let stream = UnixStream::connect(&gated.socket).unwrap();
-        stream.set_read_timeout(Some(bench::PATIENCE)).unwrap();
-        Self(stream)
-    }
-
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        let request = json!({"method": method, "params": params, "id": "x"});
-        self.0.write_all(request.to_string().as_bytes()).unwrap();
-        let mut bytes = Vec::new();
-        let mut buffer = [0; 4096];
-        loop {
-            let count = self.0.read(&mut buffer).unwrap();
-            assert!(count > 0, "no answer to {request}");
-            bytes.extend_from_slice(&buffer[..count]);
-            if let Ok(answer) = serde_json::from_slice(&bytes) {
-                return answer;
-            }
-        }
-    }
-}
-
 #[test]
 fn nothing_but_export_is_done_through_the_gate_and_the_switch_stays_as_it_was() {
     let gated = Gated::start(vec![own_uid()]);
@@ -299,6 +164,39 @@ fn nothing_but_export_is_done_through_the_gate_and_the_switch_stays_as_it_was() 
 }
 
 #[test]
+fn what_the_gate_refuses_to_somebody_else_stands_in_the_nodes_status_and_metrics() {
+    let gated = Gated::start(vec![own_uid()]);
+    let config = AgentConfig::through_gate("node-a", gated.socket.clone());
+    let metrics = Arc::clone(&config.metrics);
+    let (spec, status, _agent) = run(config);
+    spec.send_replace(desired(1, everything("127.0.0.9")));
+    wait_for(&status, EXPORTING, 1);
+    let condition = || find(&status.borrow().conditions, GATE_REFUSED).cloned();
+    wait("the gate to be asked", || {
+        condition().is_some_and(|c| c.status == "False")
+    });
+    let answer = Intruder::connect(&gated).ask("lock", json!(["ovs_vswitchd"]));
+    assert_eq!(answer["error"]["error"], "permission error");
+    wait("it to be told", || {
+        condition().is_some_and(|c| c.status == "True" && c.message.contains("(method)"))
+    });
+    let metrics = metrics.text();
+    assert!(
+        metrics.contains("weir_node_gate_refusals_total{reason=\"method\"} 1\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("weir_node_gate_refusals_total{reason=\"peer\"} 0\n"),
+        "{metrics}"
+    );
+    let exporting = status.borrow().conditions.clone();
+    assert!(
+        find(&exporting, EXPORTING).is_some_and(|c| c.status == "True"),
+        "{exporting:?}"
+    );
+}
+
+#[test]
 fn ovs_vsctl_does_nothing_through_the_gate() {
     let gated = Gated::start(vec![own_uid()]);
     let before = gated.database();
@@ -329,6 +227,25 @@ fn who_is_another_user_is_let_go_without_a_word() {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     assert_eq!(answer, b"");
+}
+
+#[test]
+fn a_daemon_of_another_user_says_which_it_is_and_what_to_name() {
+    let gated = Gated::start(vec![own_uid() + 1]);
+    let config = AgentConfig::through_gate("node-a", gated.socket.clone());
+    let metrics = Arc::clone(&config.metrics);
+    let (spec, status, _agent) = run(config);
+    spec.send_replace(desired(1, everything("127.0.0.9")));
+    let remedy = format!(
+        "runs as user {}, and the gate serves the users of its --client-uid",
+        own_uid()
+    );
+    wait("the remedy", || {
+        let status = status.borrow();
+        find(&status.conditions, APPLIED).is_some_and(|c| c.status == "False" && c.message.contains(&remedy))
+    });
+    let unready = metrics.facts().unready();
+    assert!(unready.iter().any(|why| why.contains(&remedy)), "{unready:?}");
 }
 
 #[test]
