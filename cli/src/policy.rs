@@ -3,13 +3,19 @@
 //! ```text
 //! cluster, --objects -> source -> Objects -.
 //! -f FILE ------------> source -> Policy --+-> Engine -> Snapshot -> explain
-//!                                          `-> lint
+//!                                          +-> lint
+//! collector, --data-dir -> evidence -> EdgeSet -> check, generate, coverage, unused, wide
 //! ```
 
+mod check;
+mod evidence;
 mod explain;
+mod generate;
 mod lint;
 mod peer;
+mod replay;
 mod source;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -37,6 +43,30 @@ enum What {
     ///
     /// Exit code 0: nothing; 1: something; 2: there is no answer.
     Lint(lint::LintArgs),
+    /// Say what a change of policies or labels would have done to the traffic that was seen
+    ///
+    /// What is in files (-f) is added or takes the place of what has the same name. Exit code 0:
+    /// nothing that was allowed and answered is denied; 1: something is; 2: there is no answer; 3:
+    /// of too much it cannot be told.
+    Check(Box<check::CheckArgs>),
+    /// Print policies that let pass what was seen, and deny the rest
+    ///
+    /// Nothing is applied. Before they are printed, all traffic that they were learnt from is held
+    /// against them. What was learnt, and what was not, is said on standard error. Exit code 0:
+    /// there are policies; 1: nothing was to be learnt; 2: there is no answer.
+    Generate(Box<generate::GenerateArgs>),
+    /// Say how far policies reach: who is isolated, and what passes by a rule or for want of one
+    ///
+    /// Exit code 0: every pod is isolated both ways; 1: some are not; 2: there is no answer.
+    Coverage(Box<usage::UsageArgs>),
+    /// List rules that no traffic used, or that other rules make needless
+    ///
+    /// Exit code 0: there are none; 1: there are some; 2: there is no answer.
+    Unused(Box<usage::UsageArgs>),
+    /// List rules that allow more than what used them, the widest first
+    ///
+    /// Exit code 0: there are none; 1: there are some; 2: there is no answer.
+    Wide(Box<usage::UsageArgs>),
 }
 
 /// Does what is asked.
@@ -47,5 +77,10 @@ pub async fn run(args: PolicyArgs) -> Result<ExitCode> {
     match args.what {
         What::Explain(args) => explain::run(args).await,
         What::Lint(args) => lint::run(args).await,
+        What::Check(args) => check::run(*args).await,
+        What::Generate(args) => generate::run(*args).await,
+        What::Coverage(args) => usage::covered(*args).await,
+        What::Unused(args) => usage::not_used(*args).await,
+        What::Wide(args) => usage::too_wide(*args).await,
     }
 }

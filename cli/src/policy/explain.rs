@@ -15,7 +15,7 @@ use weir_policy::{
 };
 
 use super::peer::{Peer, Resolved};
-use super::source::{ProfileName, Source, SourceArgs};
+use super::source::{AnySourceArgs, ProfileName};
 use crate::table::harmless_lines;
 use crate::{show, terminal};
 
@@ -40,7 +40,7 @@ pub struct ExplainArgs {
     #[arg(short, long, value_enum, default_value_t = Form::Text)]
     output: Form,
     #[command(flatten)]
-    source: SourceArgs,
+    source: AnySourceArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -164,7 +164,7 @@ struct RuleTold {
 /// # Errors
 /// The objects cannot be had, or an end is not among them.
 pub async fn run(args: ExplainArgs) -> Result<ExitCode> {
-    let source = Source::read(&args.source).await?;
+    let source = args.source.read().await?;
     let engine = source.engine();
     let clients = args.client.resolve(&source.objects, &engine)?;
     let servers = args.server.resolve(&source.objects, &engine)?;
@@ -291,7 +291,7 @@ fn side(side: &Side, explanation: &SideExplanation, decider: Option<&RuleRef>) -
 }
 
 /// `ns/name ingress[0]`, as a person finds it; the policy alone where no rule is meant.
-fn rule_name(rule: &RuleRef) -> String {
+pub fn rule_name(rule: &RuleRef) -> String {
     let direction = match rule.direction {
         weir_policy::Direction::Egress => "egress",
         weir_policy::Direction::Ingress => "ingress",

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use weir_policy::lint::{Lint, LintCode, lint};
 
-use super::source::{Source, SourceArgs};
+use super::source::AnySourceArgs;
 use crate::plain::{Plain, PlainArgs};
 use crate::table::{Head, Table, harmless_lines};
 use crate::{show, terminal};
@@ -17,7 +17,7 @@ use crate::{show, terminal};
 #[derive(Debug, Args)]
 pub struct LintArgs {
     #[command(flatten)]
-    source: SourceArgs,
+    source: AnySourceArgs,
     #[command(flatten)]
     output: PlainArgs,
 }
@@ -38,7 +38,7 @@ struct Finding {
 /// The policies cannot be had.
 pub async fn run(args: LintArgs) -> Result<ExitCode> {
     let form = args.output.form()?;
-    let source = Source::read(&args.source).await?;
+    let source = args.source.read().await?;
     let policies = source.all_policies();
     let findings: Vec<Finding> = lint(&policies, &source.profile)
         .into_iter()

@@ -21,7 +21,7 @@ use crate::terminal::say;
 const MOST_BYTES: u64 = 512 << 20;
 
 /// What verdicts need. Kinds that the cluster does not know have no objects.
-const KINDS: [Kind; 13] = [
+const FOR_VERDICTS: [Kind; 13] = [
     kind("v1", "Namespace"),
     kind("v1", "Pod"),
     kind("v1", "Node"),
@@ -38,13 +38,30 @@ const KINDS: [Kind; 13] = [
     kind("crd.antrea.io/v1beta1", "NetworkPolicy"),
 ];
 
+/// What replay and generation need besides.
+const FOR_REPLAY: [Kind; 8] = [
+    kind("apps/v1", "Deployment"),
+    kind("apps/v1", "StatefulSet"),
+    kind("apps/v1", "DaemonSet"),
+    kind("batch/v1", "CronJob"),
+    kind("argoproj.io/v1alpha1", "Rollout"),
+    kind("v1", "Service"),
+    kind("discovery.k8s.io/v1", "EndpointSlice"),
+    kind("networking.k8s.io/v1", "ServiceCIDR"),
+];
+
+/// The kinds that verdicts need.
+const VERDICTS: [&[Kind]; 1] = [&FOR_VERDICTS];
+/// The kinds that replay and generation need.
+pub const REPLAY: [&[Kind]; 2] = [&FOR_VERDICTS, &FOR_REPLAY];
+
 const fn kind(api_version: &'static str, kind: &'static str) -> Kind {
     Kind { api_version, kind }
 }
 
 /// Which objects and policies count.
 #[derive(Debug, Clone, Args)]
-pub struct SourceArgs {
+pub struct ObjectArgs {
     /// Policies beside those that are there, and instead of those with the same name: a file of
     /// YAML or JSON, a folder of them, or - for standard input; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
@@ -54,14 +71,37 @@ pub struct SourceArgs {
     pub namespace: String,
     /// Ask no cluster: its objects are in this file or folder, as
     /// `kubectl get pods,namespaces,nodes,networkpolicies -A -o yaml` writes them; may be repeated
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kubeconfig", "context"])]
-    objects: Vec<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub objects: Vec<PathBuf>,
     /// The network plugin whose behaviour is assumed where the API leaves it open [default: the
     /// one that has annotated the nodes, else what the API says]
     #[arg(long, value_name = "NAME")]
     profile: Option<ProfileName>,
+}
+
+/// Which objects and policies count, and of which cluster.
+#[derive(Debug, Clone, Args)]
+pub struct AnySourceArgs {
+    #[command(flatten)]
+    pub objects: ObjectArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
+}
+
+impl AnySourceArgs {
+    /// Reads all that verdicts need.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub async fn read(&self) -> Result<Source> {
+        let without = !self.objects.objects.is_empty();
+        let given = [
+            ("--kubeconfig", without && self.cluster.kubeconfig.is_some()),
+            ("--context", without && self.cluster.context.is_some()),
+        ];
+        refuse_without_effect(&given, "beside --objects")?;
+        Source::read(&self.objects, &self.cluster, &VERDICTS).await
+    }
 }
 
 /// The word for a [`Cni`].
@@ -114,12 +154,12 @@ impl Source {
     ///
     /// # Errors
     /// The cluster cannot be asked, or a file is not what it must be.
-    pub async fn read(args: &SourceArgs) -> Result<Self> {
+    pub async fn read(args: &ObjectArgs, cluster: &ClusterArgs, kinds: &[&[Kind]]) -> Result<Self> {
         let twice = is_standard_input(&args.files) + is_standard_input(&args.objects) > 1;
         refuse_without_effect(&[("a second -", twice)], "since standard input is read once")?;
         let policies = policies(args)?;
         let objects = match args.objects.is_empty() {
-            true => of_cluster(&args.cluster.connect("give --kubeconfig or --objects").await?).await?,
+            true => of_cluster(&cluster.connect("give --kubeconfig or --objects").await?, kinds).await?,
             false => of_files(&args.objects)?,
         };
         for problem in &objects.problems {
@@ -155,7 +195,7 @@ fn is_standard_input(files: &[PathBuf]) -> usize {
 }
 
 /// The policies of `-f`.
-fn policies(args: &SourceArgs) -> Result<Vec<Policy>> {
+fn policies(args: &ObjectArgs) -> Result<Vec<Policy>> {
     let mut policies = Vec::new();
     for file in expand(&args.files)? {
         let documents = parse::file(&read(&file)?, &args.namespace);
@@ -181,10 +221,10 @@ fn of_files(files: &[PathBuf]) -> Result<Objects> {
     Ok(objects)
 }
 
-async fn of_cluster(client: &Client) -> Result<Objects> {
+async fn of_cluster(client: &Client, kinds: &[&[Kind]]) -> Result<Objects> {
     let mut objects = Objects::default();
-    for kind in KINDS {
-        for mut object in dynamic::list(client, kind, None).await? {
+    for kind in kinds.iter().flat_map(|kinds| kinds.iter()) {
+        for mut object in dynamic::list(client, *kind, None).await? {
             // The items of a list need not say what they are.
             if let Value::Object(fields) = &mut object {
                 fields.insert("apiVersion".to_owned(), json!(kind.api_version));

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fixture::run;
+use weir_flow::{FlowRecord, Identity, Kind, Server, ServerConfidence, Who};
+use weir_store::Settings;
+
+use super::fixture::{flow, run, seconds_ago};
 
 const OBJECTS: &str = r#"
 apiVersion: v1
@@ -180,4 +183,176 @@ fn what_cannot_be_answered_names_the_place_and_ends_with_2() {
     assert!(of(&["explain", "bank/db-0", "10.0.0.1", "http"]).contains("no port"));
     assert!(with(&empty, &["lint"]).contains("ends in .yaml"));
     assert!(with("/nowhere.yaml", &["lint"]).contains("cannot read /nowhere.yaml"));
+}
+
+/// A pod as records name it.
+fn pod(ns: &str, name: &str, workload: (&str, &str)) -> Who {
+    let (kind, workload) = workload;
+    Who::from(Identity {
+        ns: ns.into(),
+        name: name.into(),
+        kind: Kind::Pod,
+        workload_kind: kind.into(),
+        workload_name: workload.into(),
+        ..Identity::default()
+    })
+}
+
+/// The record of a connection's packets from the client to the server; turned round, those back.
+fn call(client: (&str, Who), server: (&str, u16, Who), is_reply: bool) -> FlowRecord {
+    let mut record = flow("client", seconds_ago(60));
+    record.proto = Some(6);
+    (record.start_ns, record.end_ns) = (record.time_ns - 1_000_000_000, record.time_ns);
+    let (mut source, mut destination) = (record.src.clone(), record.dst.clone());
+    (source.addr, source.port, source.identity) = (Some(client.0.parse().unwrap()), Some(41_000), client.1);
+    (destination.addr, destination.port, destination.identity) =
+        (Some(server.0.parse().unwrap()), Some(server.1), server.2);
+    record.server_confidence = ServerConfidence::Syn;
+    (record.server, record.src, record.dst) = match is_reply {
+        false => (Server::Dst, source, destination),
+        true => (Server::Src, destination, source),
+    };
+    record
+}
+
+/// Traffic of the cluster above: both replicas of the shop ask the bank, one an address
+/// outside, and somebody tries a port that nobody answers on.
+fn traffic(directory: &Path) {
+    let web = |name: &str| pod("shop", name, ("Deployment", "web"));
+    let db = || pod("bank", "db-0", ("Pod", "db-0"));
+    let outside = Who::from(Identity {
+        workload_kind: "internet".into(),
+        ..Identity::default()
+    });
+    let mut records = Vec::new();
+    for (address, name) in [("10.0.0.1", "web-abc-1"), ("10.0.0.2", "web-abc-2")] {
+        for is_reply in [false, true] {
+            records.push(call((address, web(name)), ("10.0.1.1", 5432, db()), is_reply));
+        }
+    }
+    for is_reply in [false, true] {
+        let server = ("203.0.113.9", 443, outside.clone());
+        records.push(call(("10.0.0.1", web("web-abc-1")), server, is_reply));
+    }
+    records.push(call(
+        ("10.0.0.2", web("web-abc-2")),
+        ("10.0.1.1", 22, db()),
+        false,
+    ));
+    let (mut writer, _, _) = weir_store::open(Settings::new(directory)).unwrap();
+    writer.append(&records).unwrap();
+    writer.close();
+}
+
+/// Only pods with a label that none has may ask the bank.
+const CLOSED: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {namespace: bank, name: db}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: nobody}}}]
+";
+
+#[test]
+fn a_change_is_held_against_the_traffic_that_was_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data);
+    let data = data.display().to_string();
+    let objects = file(folder.path(), "cluster.yaml", OBJECTS).display().to_string();
+    let open = file(folder.path(), "open.yaml", OPEN).display().to_string();
+    let closed = file(folder.path(), "closed.yaml", CLOSED).display().to_string();
+    let check =
+        |words: &[&str]| policy(&[&["check", "--data-dir", &data, "--objects", &objects], words].concat());
+
+    let (code, out, said) = check(&["-f", &closed]);
+    assert_eq!(code, 1, "{out}{said}");
+    assert!(
+        out.starts_with("NEWLY DENIED  1 edge, 2 flows\n  shop/deployment/web -> bank/db-0 5432/tcp"),
+        "{out}"
+    );
+    assert!(
+        out.contains("exit code 1: something that was seen would break"),
+        "{out}"
+    );
+
+    let (code, out, said) = check(&["-f", &open]);
+    assert_eq!(code, 0, "{out}{said}");
+    assert!(out.contains("NEWLY DENIED  0 edges"), "{out}");
+    // A named port is the whole protocol with this plugin: the port that nobody answered on, too.
+    assert!(out.contains("NEWLY ALLOWED  2 edges"), "{out}");
+    let (code, out, _) = check(&["-f", &open, "--newly-allowed", "fail"]);
+    assert_eq!(code, 1, "{out}");
+
+    let (code, out, _) = check(&["--set-label", "shop/web-abc-2:canary-", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &told["exit_code"]),
+        (1, &told["newly_denied"].as_array().unwrap().len().into())
+    );
+    assert_eq!(told["newly_denied"][0]["side"], "ingress");
+    let (code, out, _) = check(&["--delete", "bank/db"]);
+    assert_eq!(code, 0, "{out}");
+
+    let (code, _, said) = check(&["--delete", "bank/other"]);
+    assert_eq!(
+        (code, said.contains("there is no such NetworkPolicy")),
+        (2, true),
+        "{said}"
+    );
+    let (code, _, said) = check(&[]);
+    assert_eq!((code, said.contains("nothing is changed")), (2, true), "{said}");
+    let (code, _, said) = check(&["-f", &open, "--since", "10m", "--until", "9m"]);
+    assert_eq!((code, said.contains("no traffic")), (2, true), "{said}");
+}
+
+#[test]
+fn policies_are_made_of_what_was_seen_and_let_it_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data);
+    let data = data.display().to_string();
+    let without = OBJECTS.split_once("- apiVersion: networking.k8s.io").unwrap().0;
+    let objects = file(folder.path(), "cluster.yaml", without).display().to_string();
+    let with = |words: &[&str]| policy(&[words, &["--data-dir", &data, "--objects", &objects]].concat());
+
+    let (code, out, said) = with(&["generate", "--ns", "bank", "--ns", "shop"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        out.contains("kind: NetworkPolicy") && out.contains("203.0.113.9/32"),
+        "{out}"
+    );
+    assert!(
+        said.contains("not from 1 edge, 1 flow: nobody answered"),
+        "{said}"
+    );
+    // It is stable, and comments can be left out.
+    assert_eq!(with(&["generate", "--ns", "bank", "--ns", "shop"]).1, out);
+    let (_, plain, _) = with(&["generate", "--ns", "bank", "--ns", "shop", "--plain"]);
+    assert!(!plain.contains('#'), "{plain}");
+
+    // What was answered goes on; what nobody answered is told and does not count.
+    let made = file(folder.path(), "made.yaml", &out).display().to_string();
+    let (code, out, said) = with(&["check", "-f", &made]);
+    assert_eq!(code, 0, "{out}{said}");
+    assert!(out.contains("NEWLY DENIED, NEVER ANSWERED  1 edge"), "{out}");
+    assert_eq!(with(&["check", "-f", &made, "--strict"]).0, 1);
+
+    let (code, out, _) = with(&["coverage", "-o", "name"]);
+    assert_eq!((code, out.as_str()), (1, "bank/db-0\nshop/deployment/web\n"));
+    let (code, out, said) = with(&["coverage", "-f", &made]);
+    assert_eq!(code, 0, "{out}{said}");
+    let (code, out, said) = with(&["unused", "-f", &made]);
+    assert_eq!(code, 0, "{out}{said}");
+    let (code, out, said) = with(&["generate", "--ns", "bank", "--kind", "cnp"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.contains("kind: ClusterNetworkPolicy"), "{out}");
+    let (code, _, said) = with(&["generate", "--ns", "nowhere"]);
+    assert_eq!(
+        (code, said.contains("no pod in namespace nowhere")),
+        (2, true),
+        "{said}"
+    );
 }

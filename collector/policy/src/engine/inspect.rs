@@ -194,6 +194,31 @@ impl Snapshot {
             .collect()
     }
 
+    /// Whether a rule of one of these policies, by number, is about a pod and has a peer.
+    pub(crate) fn has_peer_in(
+        &self,
+        subject: &Endpoint,
+        peer: &Endpoint,
+        direction: Direction,
+        policies: &BTreeSet<u32>,
+    ) -> bool {
+        let tables = &self.tables[direction as usize];
+        let list = tables
+            .list(subject.group)
+            .filter(|_| subject.kind == EndpointKind::Pod);
+        let row = tables.peers.row(peer.class);
+        let is_one = |number: &u32| {
+            let rule = tables.rule(*number);
+            rule.is_some_and(|rule| {
+                (is_set(row, *number) || rule.has_domains) && policies.contains(&rule.policy)
+            })
+        };
+        list.is_some_and(|list| {
+            let parts = [Part::Admin, Part::Network, Part::Baseline];
+            parts.into_iter().any(|part| list.part(part).iter().any(is_one))
+        })
+    }
+
     /// The number of each policy.
     pub(crate) fn policy_ids(&self) -> BTreeMap<PolicyKey, u32> {
         let all = (0u32..).zip(self.policies.iter());

@@ -61,6 +61,8 @@ struct Search<'a, 'e> {
     before: &'a EdgeJudge<'e>,
     after: &'a EdgeJudge<'e>,
     tried: Tried,
+    /// The numbers of the policies that changed, after the change.
+    touched: BTreeSet<u32>,
     ranges: Vec<PortRange>,
     looked_at: u64,
     found: Opens,
@@ -83,8 +85,9 @@ pub(super) fn opens(
             .cloned()
             .collect()
     };
+    let about_before = |old: &EndClass| about(before, &old.endpoint);
     let about = |(old, new): &(EndClass, EndClass)| -> BTreeSet<PolicyKey> {
-        let old = about(before, &old.endpoint).into_iter();
+        let old = about_before(old).into_iter();
         old.chain(about(after, &new.endpoint)).collect()
     };
     let mut concerned = touched.clone();
@@ -95,6 +98,11 @@ pub(super) fn opens(
         is_subject
     };
     let subjects: Vec<bool> = classes.iter().map(&mut is_subject).collect();
+    // what is gone, or other labels, may open anything; what comes only what its rules name
+    let is_loose = |(old, new): &(EndClass, EndClass)| {
+        !about_before(old).is_disjoint(touched) || old.labels != new.labels
+    };
+    let loose: Vec<bool> = classes.iter().map(is_loose).collect();
     if !subjects.contains(&true) {
         return Opens::default();
     }
@@ -109,11 +117,12 @@ pub(super) fn opens(
         before,
         after,
         tried: tried(allowed, after),
+        touched: numbers(after, touched),
         ranges: port_ranges(&all, after.engine().all_pods(), &BTreeSet::new()),
         looked_at: 0,
         found: Opens::default(),
     };
-    search.all_pairs(&classes, &subjects);
+    search.all_pairs(&classes, &subjects, &loose);
     search.found.listed.sort();
     search.found.listed.dedup();
     search.found
@@ -151,6 +160,13 @@ fn both(inventory: &Inventory, before: &EdgeJudge<'_>, after: &EdgeJudge<'_>) ->
     all
 }
 
+fn numbers(judge: &EdgeJudge<'_>, policies: &BTreeSet<PolicyKey>) -> BTreeSet<u32> {
+    let all = judge.snapshot().policy_ids().into_iter();
+    all.filter(|(key, _)| policies.contains(key))
+        .map(|(_, id)| id)
+        .collect()
+}
+
 /// The pairs of edges that are newly allowed.
 fn tried(allowed: &[Edge], after: &EdgeJudge<'_>) -> Tried {
     let readings = allowed.iter().flat_map(|edge| after.readings(edge));
@@ -163,18 +179,30 @@ fn tried(allowed: &[Edge], after: &EdgeJudge<'_>) -> Tried {
 }
 
 impl Search<'_, '_> {
-    fn all_pairs(&mut self, classes: &[(EndClass, EndClass)], subjects: &[bool]) {
-        for (one, is_subject) in classes.iter().zip(subjects) {
-            for (other, is_other_subject) in classes.iter().zip(subjects) {
-                if !is_subject && !is_other_subject || one.1.is_ipv6 != other.1.is_ipv6 {
+    fn all_pairs(&mut self, classes: &[(EndClass, EndClass)], subjects: &[bool], loose: &[bool]) {
+        for (at, client) in classes.iter().enumerate() {
+            for (other, server) in classes.iter().enumerate() {
+                let is_concerned = subjects[at] || subjects[other];
+                if !is_concerned || client.1.is_ipv6 != server.1.is_ipv6 {
                     continue;
                 }
-                self.pair(one, other);
+                if !loose[at] && !loose[other] && !self.is_named(&client.1, &server.1) {
+                    continue;
+                }
+                self.pair(client, server);
                 if self.found.is_cut {
                     return;
                 }
             }
         }
+    }
+
+    /// Whether a rule that came names one as the peer of the other.
+    fn is_named(&self, client: &EndClass, server: &EndClass) -> bool {
+        let (client, server) = (&client.endpoint, &server.endpoint);
+        let snapshot = self.after.snapshot();
+        snapshot.has_peer_in(client, server, Direction::Egress, &self.touched)
+            || snapshot.has_peer_in(server, client, Direction::Ingress, &self.touched)
     }
 
     fn pair(&mut self, client: &(EndClass, EndClass), server: &(EndClass, EndClass)) {

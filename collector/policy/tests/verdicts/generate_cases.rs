@@ -536,6 +536,16 @@ fn weak_evidence_is_learnt_only_where_asked_for_and_never_for_ports_of_clients()
     assert_eq!(skipped[&Skipped::Ephemeral].edges, 1);
     assert_eq!(skipped[&Skipped::Unknown(Reason::Direction)].edges, 1);
     assert_eq!(learnt(true).0, [80, 81, 42_000]);
+    let with_weak = GenerateOptions {
+        weak: true,
+        ..options()
+    };
+    let generated = generated(&world, &owners, &set, &with_weak);
+    let text = yaml(&generated, &[], false);
+    assert!(
+        text.contains("30 flows, 2026-06-01 .. 2026-06-02, weak"),
+        "the weakest is told\n{text}"
+    );
 }
 
 #[test]
@@ -720,6 +730,22 @@ fn addresses_outside_are_exact_until_they_are_too_many() {
     assert_eq!(blocks, ["198.51.100.1/32", "203.0.113.0/24"]);
     assert_eq!(aggregated[0].seen, 20);
     assert_eq!(written(&near, Internet::Exact).0.len(), 21);
+    // 17 are too many; four of a network are written as it, three are not
+    let borders: Vec<String> = (0..10)
+        .map(|n| format!("8.{n}.1.1"))
+        .chain((0..3).map(|n| format!("198.51.100.{n}")))
+        .chain((0..4).map(|n| format!("203.0.113.{n}")))
+        .collect();
+    let (blocks, ..) = written(&borders, Internet::Aggregate);
+    assert_eq!(blocks.len(), 10 + 3 + 1, "{blocks:?}");
+    assert!(blocks.contains(&"203.0.113.0/24".to_owned()));
+    let own: Vec<String> = (0..20).map(|n| format!("100.64.1.{n}")).collect();
+    let (blocks, ..) = written(&own, Internet::Aggregate);
+    assert_eq!(
+        blocks.len(),
+        20,
+        "a network of pods is never written for some of them"
+    );
     let far: Vec<String> = (0..30)
         .map(|n| format!("8.{n}.1.1"))
         .chain(["10.9.9.9".into()])
@@ -1009,4 +1035,32 @@ fn networks_with_exceptions_and_long_lists_fit_the_limits_of_cluster_policies() 
     let generated = cluster_policies_of(&world, &owners, &seen, &exact, 7).unwrap();
     let text = cluster_yaml(&generated, &[], true);
     weir_policy::parse::file(&text, "").unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn one_workload_alone_gets_its_policy_and_nobody_else() {
+    let world = World::new();
+    let owners = inventory(&world.cluster);
+    let seen = edges(
+        &world,
+        &owners,
+        &[
+            ("x/b", "x/a", "tcp/80"),
+            ("x/c", "x/b", "tcp/81"),
+            ("x/c", "x/a", "tcp/82"),
+        ],
+    );
+    let options = GenerateOptions {
+        workload: Some(deployment("x", "b")),
+        ..options()
+    };
+    let generated = generated(&world, &owners, &seen, &options);
+    let names: Vec<&str> = generated
+        .policies
+        .iter()
+        .map(|one| one.policy.name.as_str())
+        .collect();
+    assert_eq!(names, ["weir-deployment-b"]);
+    assert_eq!(generated.report.skipped[&Skipped::OutOfScope].edges, 1);
+    assert_eq!(generated.report.learnt.edges, 2);
 }

@@ -254,3 +254,21 @@ fn what_sampling_misses_is_told() {
     assert_eq!(miss_probability(100, 1), 0.0);
     assert_eq!((miss_probability(100, 400) * 100.0).round(), 78.0);
 }
+
+#[test]
+fn a_rule_with_a_named_port_is_superfluous_only_beside_one_that_allows_everything() {
+    let shadowed = |first: &str| {
+        let rules = format!("ingress: [{first}, {{from: [{{podSelector: {{}}}}], ports: [{{port: http}}]}}]");
+        let world = World::new().on_a("p", &rules);
+        let usage = used(
+            &world.cluster,
+            &Inventory::default(),
+            &EdgeSet::default(),
+            world.profile,
+        );
+        usage[1].shadowed_by.is_some()
+    };
+    assert!(!shadowed("{from: [{podSelector: {}}], ports: [{port: 80}]}"));
+    assert!(!shadowed("{ports: [{port: 80}]}"));
+    assert!(shadowed("{}"));
+}
