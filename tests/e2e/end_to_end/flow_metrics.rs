@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use weir_lab::{Pod, harness::Case, traffic::transfer, wait_until};
 
 use crate::questions::asking;
-use crate::records::pods;
+use crate::records::{EXACT, pods};
 use crate::stage::{DEADLINE, NAMESPACE, Stage, manifests};
 
 pub const CASES: &[Case<Stage>] = &[Case::new(
@@ -23,10 +23,6 @@ const FLOW_COLLECTORS: &str = "{apiVersion: apiextensions.k8s.io/v1, kind: Custo
     names: {kind: FlowCollector, listKind: FlowCollectorList, plural: flowcollectors, singular: flowcollector}, \
     versions: [{name: v1beta2, served: true, storage: true, schema: {openAPIV3Schema: \
     {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}";
-
-/// Flows that are reported at once, every packet.
-const EXACT: &str = "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: exact}, spec: {\
-    netFlow: {activeTimeout: 1}, sFlow: {sampling: 1}, ipfix: {sampling: 1, cacheActiveTimeout: 1}}}";
 
 fn flow_metrics_of_the_cluster(stage: &mut Stage) -> Result<()> {
     stage.clear()?;

@@ -15,6 +15,7 @@ mod identity;
 mod install;
 mod interfaces;
 mod ownership;
+mod policies;
 mod questions;
 mod records;
 mod stage;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         .cases(records::CASES)
         .cases(flow_metrics::CASES)
         .cases(questions::CASES)
+        .cases(policies::CASES)
         .cases(interfaces::CASES)
         .cases(identity::CASES)
         .cases(ownership::CASES)

@@ -38,7 +38,7 @@ pub const CASES: &[Case<Stage>] = &[
 ];
 
 /// Every packet, and flows that are reported at once.
-const EXACT: &str = "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: exact}, spec: {\
+pub const EXACT: &str = "{apiVersion: weir.dev/v1alpha1, kind: ExportProfile, metadata: {name: exact}, spec: {\
     netFlow: {activeTimeout: 1}, sFlow: {sampling: 1}, ipfix: {sampling: 1, cacheActiveTimeout: 1}}}";
 
 const BYTES: u64 = 200_000;
