@@ -137,7 +137,7 @@ fn coverage_json(one: &Coverage) -> Value {
 /// # Errors
 /// Objects or traffic cannot be had.
 pub async fn not_used(args: UsageArgs) -> Result<ExitCode> {
-    rules(args, |usage| unused(usage)).await
+    rules(args, unused).await
 }
 
 /// Rules that allow more than what used them.
@@ -145,7 +145,7 @@ pub async fn not_used(args: UsageArgs) -> Result<ExitCode> {
 /// # Errors
 /// Objects or traffic cannot be had.
 pub async fn too_wide(args: UsageArgs) -> Result<ExitCode> {
-    rules(args, |usage| wide(usage)).await
+    rules(args, wide).await
 }
 
 async fn rules(args: UsageArgs, choose: impl Fn(&[RuleUse]) -> Vec<&RuleUse>) -> Result<ExitCode> {
