@@ -42,6 +42,8 @@ const DAEMONS: usize = 250;
 /// What a thousand daemons and the API server on two cores take to start, or to say all of them
 /// the same, at the most.
 const FLEET: Duration = Duration::from_secs(300);
+/// What a daemon that was refused again and again waits at the most, and a little.
+const LEFT_ALONE: Duration = Duration::from_secs(460);
 /// How long a failure is watched.
 const WINDOW: Duration = Duration::from_secs(30);
 /// Most writes in a second that a failure may cost.
@@ -180,7 +182,7 @@ fn daemons_that_fail_together_write_little(cluster: &mut Cluster) -> Result<()> 
 
     refused_daemons(cluster, &daemons, &nodes)?;
     daemons.set(DatabaseMode::Up)?;
-    cluster.wait_long(FLEET, NETWORK, "FlowExportAvailable", "True", &[&all])?;
+    cluster.wait_long(LEFT_ALONE, NETWORK, "FlowExportAvailable", "True", &[&all])?;
     daemons_rest(cluster)?;
     // Switches that take nothing over: each node says that it waits, and then that it waits in
     // vain.
