@@ -89,6 +89,12 @@ impl Evidence {
         Self(self.0 | other.0)
     }
 
+    /// This but for the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether it is among this.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
