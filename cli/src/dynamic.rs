@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 /// How long the API server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
+/// So many objects are asked for at a time, as kubectl does.
+const PAGE: u32 = 500;
 /// Whose fields those are that `weir install` writes.
 const FIELD_MANAGER: &str = "weir-install";
 
@@ -151,15 +153,41 @@ pub async fn delete(client: &Client, object: &Value) -> Result<bool> {
 /// # Errors
 /// The API server does not answer, or refuses to.
 pub async fn list(client: &Client, kind: Kind, namespace: Option<&str>) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for_each(client, kind, namespace, |object| all.push(object)).await?;
+    Ok(all)
+}
+
+/// Hands on all objects of a kind, a page of them after the other: of what is large, not
+/// everything has to be there at once.
+///
+/// # Errors
+/// As [`list`].
+pub async fn for_each(
+    client: &Client,
+    kind: Kind,
+    namespace: Option<&str>,
+    mut each: impl FnMut(Value),
+) -> Result<()> {
     let resource = resource(kind.api_version, kind.kind);
     let api: Api<DynamicObject> = match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
-    match answered(api.list(&ListParams::default())).await {
-        Ok(list) => list.items.iter().map(plain).collect(),
-        Err(error) if is_absent(&error) => Ok(Vec::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot list {}", resource.plural)),
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = match answered(api.list(&params)).await {
+            Ok(page) => page,
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) => return Err(error).with_context(|| format!("cannot list {}", resource.plural)),
+        };
+        page.items
+            .iter()
+            .try_for_each(|object| plain(object).map(&mut each))?;
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(()),
+        }
     }
 }
 

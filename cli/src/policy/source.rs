@@ -224,14 +224,15 @@ fn of_files(files: &[PathBuf]) -> Result<Objects> {
 async fn of_cluster(client: &Client, kinds: &[&[Kind]]) -> Result<Objects> {
     let mut objects = Objects::default();
     for kind in kinds.iter().flat_map(|kinds| kinds.iter()) {
-        for mut object in dynamic::list(client, *kind, None).await? {
+        let add = |mut object: Value| {
             // The items of a list need not say what they are.
             if let Value::Object(fields) = &mut object {
                 fields.insert("apiVersion".to_owned(), json!(kind.api_version));
                 fields.insert("kind".to_owned(), json!(kind.kind));
             }
             objects.add(&object);
-        }
+        };
+        dynamic::for_each(client, *kind, None, add).await?;
     }
     Ok(objects)
 }
