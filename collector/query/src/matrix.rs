@@ -38,8 +38,9 @@ pub use request::{CallDirection, MatrixEnds, MatrixRequest};
 /// being made.
 const SEGMENTS_OF_RECORDS: usize = 8;
 
-/// Bytes that a record takes on its way to an edge, by and large.
-const RECORD: u64 = 256;
+/// Bytes that a record takes at most on its way to an edge: what is known of it, its place
+/// among those of its pair, what is counted of its ends, and an edge of its own.
+const RECORD: usize = 512;
 
 /// Who called whom.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,8 +179,10 @@ impl<'a> PreparedMatrix<'a> {
             let fit = wanted.of(rows)?;
             calls.add(rows, &fit, ends)
         };
+        let at_once = self.records_at_once();
         for segment in view.edges.iter().chain(records) {
             let added = segment.edges(
+                at_once,
                 || Ok(self.budget.check()?),
                 |rows| add(&rows).map_err(PartError::Query),
             );
@@ -188,25 +191,36 @@ impl<'a> PreparedMatrix<'a> {
                 PartError::Query(error) => Failure::Query(error),
             })?;
         }
-        view.edges_in_memory(|| self.budget.check(), |rows| add(&rows))?;
+        view.edges_in_memory(at_once, || self.budget.check(), |rows| add(&rows))?;
         Ok(calls.finish())
     }
 
     /// The segments of records that edges are made of for this question, and the times of
     /// those that are left out. A directory that nobody keeps house of will have no more
     /// edges than it has: there it may take its time.
-    fn segments_of_records(&self, view: &View) -> (Vec<Arc<Segment>>, Vec<TimeRange>) {
+    fn segments_of_records(&self, view: &View) -> (Vec<Arc<Segment>>, LeftOut) {
         let most = match self.reader.is_of_another_process() {
             true => usize::MAX,
             false => SEGMENTS_OF_RECORDS,
         };
-        let rows = self.budget.limits.memory as u64 / 2 / RECORD;
-        let lacking = view.raw_without_edges();
-        let (made, left_out) = affordable(lacking, |segment| segment.rows, most, rows);
-        (made, left_out.iter().map(|segment| segment.time).collect())
+        let (left_out, made) = last(view.raw_without_edges(), most);
+        if left_out.is_empty() {
+            return (made, LeftOut::default());
+        }
+        let to_come = self.reader.edges_to_come();
+        let will_be_made = |segment: &Segment| to_come.iter().any(|other| other.heads == segment.heads);
+        (
+            made,
+            LeftOut::of(left_out.iter().map(|s| (s.time, will_be_made(s)))),
+        )
     }
 
-    fn notes(&self, view: &View, left_out: &[TimeRange], (shown, edges): (usize, usize)) -> Vec<Note> {
+    /// Records that edges are made of together, as the question's memory has room for them.
+    fn records_at_once(&self) -> usize {
+        (self.budget.limits.memory / 2 / RECORD).max(1)
+    }
+
+    fn notes(&self, view: &View, left_out: &LeftOut, (shown, edges): (usize, usize)) -> Vec<Note> {
         let mut notes = Vec::new();
         let mut note = |kind, message| notes.push(Note { kind, message });
         for gap in self.gaps(view) {
@@ -216,12 +230,7 @@ impl<'a> PreparedMatrix<'a> {
                 format!("there are no edges from {from} to {until}"),
             );
         }
-        if let Some(all) = left_out.iter().copied().reduce(|all, one| all.union(&one)) {
-            let (from, until) = (rfc3339(all.from), rfc3339(all.until));
-            let message = format!(
-                "edges of {} files of records from {from} to {until} are not made yet and left out: ask again later",
-                left_out.len()
-            );
+        for message in left_out.messages() {
             note(NoteKind::NoEdges, message);
         }
         if self.range != self.asked {
@@ -265,16 +274,51 @@ impl<'a> PreparedMatrix<'a> {
     }
 }
 
-/// The last `most` of these, the oldest given first, without those that have more rows than
-/// there is room for, and the others.
-fn affordable<T>(all: Vec<T>, rows: impl Fn(&T) -> u64, most: usize, room: u64) -> (Vec<T>, Vec<T>) {
-    let first = all.len().saturating_sub(most);
-    let (made, left_out): (Vec<_>, Vec<_>) = all
-        .into_iter()
-        .enumerate()
-        .partition(|(place, one)| *place >= first && rows(one) <= room);
-    let plain = |some: Vec<(usize, T)>| some.into_iter().map(|(_, one)| one).collect();
-    (plain(made), plain(left_out))
+/// All but the last `most` of these, the oldest given first, and those.
+fn last<T>(mut all: Vec<T>, most: usize) -> (Vec<T>, Vec<T>) {
+    let made = all.split_off(all.len().saturating_sub(most));
+    (all, made)
+}
+
+/// The times of files of records whose edges a question is without.
+#[derive(Debug, Default)]
+struct LeftOut {
+    /// They will be made.
+    to_come: Vec<TimeRange>,
+    /// They will not: edges are kept for less time than records.
+    expired: Vec<TimeRange>,
+}
+
+impl LeftOut {
+    /// Of times, and whether their edges will be made.
+    fn of(files: impl Iterator<Item = (TimeRange, bool)>) -> Self {
+        let mut left_out = Self::default();
+        for (time, will_be_made) in files {
+            match will_be_made {
+                true => left_out.to_come.push(time),
+                false => left_out.expired.push(time),
+            }
+        }
+        left_out
+    }
+
+    fn messages(&self) -> impl Iterator<Item = String> {
+        let each = [
+            (&self.to_come, "are not made yet and left out: ask again later"),
+            (
+                &self.expired,
+                "have expired before their records and are left out: ask for flows",
+            ),
+        ];
+        each.into_iter().filter_map(|(files, why)| {
+            let all = files.iter().copied().reduce(|all, one| all.union(&one))?;
+            let (from, until) = (rfc3339(all.from), rfc3339(all.until));
+            let count = files.len();
+            Some(format!(
+                "edges of {count} files of records from {from} to {until} {why}"
+            ))
+        })
+    }
 }
 
 /// The filter, as it is asked of edges.

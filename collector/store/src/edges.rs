@@ -7,9 +7,11 @@
 //! judgement over all of it is for who asks.
 
 mod build;
+mod crowds;
 mod direction;
 mod evidence;
 mod facts;
+mod meetings;
 mod record;
 mod scan;
 
@@ -24,6 +26,7 @@ use crate::batch::Batch;
 use crate::rollup::Fold;
 use crate::schema;
 use crate::sorted::{ABSENT, Column, Sorted};
+pub(crate) use crowds::Crowds;
 use direction::Directions;
 pub use evidence::{Evidence, Strength};
 use facts::Facts;
@@ -60,7 +63,7 @@ enum Standing {
 impl Standing {
     fn of(evidence: Evidence) -> Self {
         match evidence {
-            Evidence::NONE => Self::Unknown,
+            _ if evidence.strength() == Strength::Unknown => Self::Unknown,
             _ if evidence.has(Evidence::CONTRADICTED) => Self::Contradicted,
             _ => Self::Known,
         }
@@ -199,8 +202,8 @@ impl EdgeBuilder {
     }
 
     /// Their edges. The order in which they came does not matter.
-    pub fn finish(self) -> Made {
-        let directions = Directions::of(&self.records);
+    pub fn finish(self, crowds: &Crowds) -> Made {
+        let directions = Directions::of(&self.records, crowds);
         let mut edges = Edges::default();
         for record in &self.records {
             let (key, sums) = record.edge(&directions.judge(record));
@@ -211,10 +214,10 @@ impl EdgeBuilder {
 }
 
 /// The edges of the primary rows of facts. The schema is [`schema::edges`].
-pub(crate) fn of_records(rows: &Sorted) -> Made {
+pub(crate) fn of_records(rows: &Sorted, crowds: &Crowds) -> Made {
     let mut builder = EdgeBuilder::default();
     builder.add(rows);
-    builder.finish()
+    builder.finish(crowds)
 }
 
 /// Edges of several parts: those of the same hour are added up.

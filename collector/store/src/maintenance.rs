@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 
 use crate::batch::Batch;
 use crate::clock::{CALM, ClockSteadiness};
-use crate::edges::{self, Made};
+use crate::edges::{self, Crowds, Made};
 use crate::expiry;
 use crate::merge;
 use crate::name::{SegmentName, Tier};
@@ -56,14 +56,14 @@ pub(crate) fn roll_up(
     rows: &Sorted,
     identities: &RecordBatch,
 ) {
-    let minute = sums(rows, Tier::Minute);
+    let minute = sums(rows, Tier::Minute, identities);
     let outcome = write(shared, raw, Tier::Minute, origin, &minute, identities)
         .and_then(|()| {
-            let hour = sums(&minute.rows, Tier::Hour);
+            let hour = sums(&minute.rows, Tier::Hour, identities);
             write(shared, raw, Tier::Hour, origin, &hour, identities)
         })
         .and_then(|()| {
-            let edges = sums(rows, Tier::Edges);
+            let edges = sums(rows, Tier::Edges, identities);
             write(shared, raw, Tier::Edges, origin, &edges, identities)
         })
         .map_err(|error| Trouble::segment("rollup", &error));
@@ -73,9 +73,9 @@ pub(crate) fn roll_up(
 }
 
 /// The rows of a tier, made of those of its source.
-pub(crate) fn sums(rows: &Sorted, tier: Tier) -> Made {
+pub(crate) fn sums(rows: &Sorted, tier: Tier, identities: &RecordBatch) -> Made {
     match tier {
-        Tier::Edges => edges::of_records(rows),
+        Tier::Edges => edges::of_records(rows, &Crowds::of(identities)),
         _ => Made::of(rollup::roll_up(rows, tier.bucket().unwrap_or(1))),
     }
 }
@@ -131,7 +131,8 @@ fn missing(shared: &Shared) -> Result<(), SegmentError> {
                         store: &shared.store,
                         next_id: segment.next_id_beside(&identities),
                     };
-                    write(shared, &name, tier, &origin, &sums(&rows, tier), &identities)?;
+                    let sums = sums(&rows, tier, &identities);
+                    write(shared, &name, tier, &origin, &sums, &identities)?;
                 }
                 Err(error) if error.is_passing() => {
                     refused.get_or_insert(error);

@@ -215,6 +215,20 @@ impl Reader {
         self.lock().catalog.without_edges(&range)
     }
 
+    /// Segments of records of which there are no edges, and will be: the others' are kept
+    /// for less time than the records, or for fewer bytes. A directory of another process
+    /// has what it has.
+    pub fn edges_to_come(&self) -> Vec<Arc<Segment>> {
+        let Source::Running(shared) = &self.0 else {
+            return Vec::new();
+        };
+        let (kept, now) = (
+            shared.settings.retention[Tier::Edges as usize],
+            shared.settings.clock.now(),
+        );
+        self.lock().lacking(Tier::Raw, Tier::Edges, kept, now)
+    }
+
     /// A query could not read this file to its end: it is the last one that tries.
     pub fn put_aside(&self, file: &Unreadable) -> Broken {
         if !file.path.exists() && self.list_anew() {

@@ -20,7 +20,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetStatisticsPolicy};
 
 use crate::batch::Batch;
 use crate::disk;
-use crate::edges::{self, EdgeBuilder};
+use crate::edges::{self, Crowds, EdgeBuilder};
 use crate::identities;
 use crate::memtable;
 use crate::name::{FLOWS, IDENTITIES, SegmentName, Tier};
@@ -229,12 +229,14 @@ impl Segment {
 
     /// Hands on the edges of its rows, of the schema [`schema::edges`], a part at a time: as
     /// they are stored, or made of its records, of which no column is read but those that
-    /// this needs. `go_on` is asked before each step.
+    /// this needs, and no more than `records` are held together. `go_on` is asked before
+    /// each step.
     ///
     /// # Errors
     /// The file cannot be read, or `go_on` or `each` say so.
     pub fn edges<E: From<SegmentError>>(
         &self,
+        records: usize,
         mut go_on: impl FnMut() -> Result<(), E>,
         mut each: impl FnMut(RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -246,13 +248,23 @@ impl Segment {
             return Ok(());
         }
         let names: Vec<_> = edges::needed_columns().collect();
+        let crowds = Crowds::of(&self.identities()?);
         let mut builder = EdgeBuilder::default();
         for rows in batches(&self.path, Some(&names))? {
             go_on()?;
-            builder.add(&Sorted::unsorted(vec![Batch::of_rows(rows?)], &schema::facts()));
+            let rows = rows?;
+            let records = records.max(1);
+            for from in (0..rows.num_rows()).step_by(records) {
+                let part = rows.slice(from, records.min(rows.num_rows() - from));
+                if builder.len() > 0 && builder.len() + part.num_rows() > records {
+                    let full = std::mem::take(&mut builder);
+                    each(edges::table_of(&full.finish(&crowds).rows))?;
+                }
+                builder.add(&Sorted::unsorted(vec![Batch::of_rows(part)], &schema::facts()));
+            }
         }
         go_on()?;
-        each(edges::table_of(&builder.finish().rows))
+        each(edges::table_of(&builder.finish(&crowds).rows))
     }
 
     /// It has the first rows that the store ever got.

@@ -221,9 +221,9 @@ impl Selection {
         };
         let identities = identities::table_of(&gathered.named);
         let raw = Sorted::new_sorted(gathered.batches, &schema::facts());
-        let minute = maintenance::sums(&raw, Tier::Minute).rows;
-        let hour = maintenance::sums(&minute, Tier::Hour).rows;
-        let edges = maintenance::sums(&raw, Tier::Edges).rows;
+        let minute = maintenance::sums(&raw, Tier::Minute, &identities).rows;
+        let hour = maintenance::sums(&minute, Tier::Hour, &identities).rows;
+        let edges = maintenance::sums(&raw, Tier::Edges, &identities).rows;
         for (tier, rows) in Tier::ALL.into_iter().zip([raw, minute, hour, edges]) {
             let name = SegmentName {
                 tier,

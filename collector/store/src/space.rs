@@ -171,7 +171,8 @@ fn oldest(
         // do not count: what has none yet is old, as a rule, and there are sums of it.
         let sums = Tier::FLOWS.into_iter().find(|sums| sums.source() == Some(*tier));
         let lacking = sums.map_or_else(Vec::new, |sums| {
-            state.lacking(*tier, sums, retention[sums as usize], now)
+            // The clock decides an order here, and no loss: it is believed.
+            state.lacking_by(*tier, sums, retention[sums as usize], (now, Duration::MAX))
         });
         let (without_sums, summed): (Vec<&Arc<Segment>>, Vec<&Arc<Segment>>) = may_go
             .copied()
@@ -220,8 +221,17 @@ mod tests {
             bytes: None,
         });
         let now = 7 * DAY + DAY / 2;
-        let gone = oldest(&mut stored(tiers), &[Tier::Raw], 100 * count, &kept, now);
-        gone.iter().map(|segment| *segment.heads.start()).collect()
+        let first = |steady_for| {
+            let mut state = stored(tiers);
+            state.steady_for = steady_for;
+            let gone = oldest(&mut state, &[Tier::Raw], 100 * count, &kept, now);
+            gone.iter()
+                .map(|segment| *segment.heads.start())
+                .collect::<Vec<_>>()
+        };
+        let heads = first(Duration::MAX);
+        assert_eq!(first(Duration::ZERO), heads, "as after an outage");
+        heads
     }
 
     #[test]

@@ -319,6 +319,17 @@ impl State {
     /// Segments of a tier that lack their sums of a coarser one, and can still have them:
     /// these neither expired nor would at once, by how long the coarser tier is kept.
     pub fn lacking(&self, finer: Tier, coarser: Tier, kept: Retention, now: i64) -> Vec<Arc<Segment>> {
+        self.lacking_by(finer, coarser, kept, (now, self.steady_for))
+    }
+
+    /// The same by a clock that was steady for so long.
+    pub fn lacking_by(
+        &self,
+        finer: Tier,
+        coarser: Tier,
+        kept: Retention,
+        (now, steady_for): (i64, Duration),
+    ) -> Vec<Arc<Segment>> {
         let expired = self.expired[coarser as usize];
         let mut without = self.catalog.without(finer, coarser);
         if without.is_empty() {
@@ -326,7 +337,7 @@ impl State {
         }
         let [of_finer, of_coarser] =
             [finer, coarser].map(|tier| self.catalog.tier(tier).cloned().collect::<Vec<_>>());
-        let late = expiry::too_late(&of_finer, &of_coarser, kept, now, self.steady_for);
+        let late = expiry::too_late(&of_finer, &of_coarser, kept, now, steady_for);
         without.retain(|s| *s.heads.end() > expired && !late.contains(s.heads.start()));
         without
     }

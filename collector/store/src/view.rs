@@ -7,15 +7,12 @@ use arrow::array::RecordBatch;
 
 use crate::batch::Batch;
 use crate::catalog::Unreadable;
-use crate::edges::{self, EdgeBuilder};
+use crate::edges::{self, Crowds, EdgeBuilder};
 use crate::identities::Identities;
 use crate::name::{self, Tier};
 use crate::schema;
 use crate::segment::Segment;
 use crate::sorted::Sorted;
-
-/// Records that are looked at together.
-const SEGMENT: usize = 1 << 20;
 
 /// What there is of a range of time. Rows outside of it are among them: whole
 /// segments and batches that have at least one row in it.
@@ -97,27 +94,29 @@ impl View {
     }
 
     /// Hands on the edges of the rows in memory, of the schema [`crate::schema::edges`], a
-    /// part at a time: made of as many records as a segment has. `go_on` is asked before
-    /// each step.
+    /// part at a time: made of `records` records together, or of a batch more. `go_on` is
+    /// asked before each step.
     ///
     /// # Errors
     /// Those of `go_on` and `each`.
     pub fn edges_in_memory<E>(
         &self,
+        records: usize,
         mut go_on: impl FnMut() -> Result<(), E>,
         mut each: impl FnMut(RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
+        let crowds = Crowds::of(self.identities.batch());
         let mut builder = EdgeBuilder::default();
         for batch in &self.memory {
             go_on()?;
             builder.add(&Sorted::unsorted(vec![batch.clone()], &schema::facts()));
-            if builder.len() >= SEGMENT {
+            if builder.len() >= records {
                 let full = std::mem::take(&mut builder);
-                each(edges::table_of(&full.finish().rows))?;
+                each(edges::table_of(&full.finish(&crowds).rows))?;
             }
         }
         go_on()?;
-        each(edges::table_of(&builder.finish().rows))
+        each(edges::table_of(&builder.finish(&crowds).rows))
     }
 }
 

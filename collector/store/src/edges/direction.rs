@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! what the record itself tells for sure: a handshake, a Service, a listener
-//!   -> what such a record of the same part told of one of its two endpoints
-//!   -> fan-in: many ports that sent to one, and not the other way round
-//!   -> the port numbers, where the record named a server by them
+//!   -> what another record of the same two endpoints told
+//!   -> what such records of the same part told of one of its two endpoints
+//!   -> fan-in: many ports that were seen to write first to one, and not the other way round
+//!   -> the port numbers, where the record named a server by them, and fan-in beside them
 //!   -> nothing
 //! ```
 //!
@@ -14,7 +15,11 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
+use super::Crowds;
 use super::evidence::Evidence;
+use super::meetings::{
+    CLIENT_PORTS, Endpoint, FIRST_USER_PORT, Meetings, Met, Pair, endpoints, identity_of, port_of,
+};
 use super::record::Record;
 use crate::rollup::Fold;
 
@@ -22,14 +27,10 @@ use crate::rollup::Fold;
 const SOME: u32 = 3;
 /// Remote ports that prove it.
 const MANY: u32 = 10;
+/// Of so many remote ports that were seen to write first one may have been written to first:
+/// a flow that is older than its first record has its order by chance.
+const CALLS_FOR_ONE: u32 = 3;
 
-/// RFC 6335 section 6.
-const FIRST_USER_PORT: u16 = 1_024;
-/// `net.ipv4.ip_local_port_range`, as Linux has it by default.
-const CLIENT_PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
-
-/// Identity, protocol and port, as a number.
-type Endpoint = u64;
 type Map<T> = HashMap<Endpoint, T, BuildHasherDefault<Fold>>;
 
 /// What was found out of a record.
@@ -48,30 +49,40 @@ pub(super) struct Direction {
 pub(super) struct Directions {
     /// Endpoints that records name as servers for sure, and what that rests on.
     servers: Map<Evidence>,
-    /// How many remote ports called an endpoint, where these are some.
-    callers: Map<u32>,
-    /// The same of those that had to do with it, whoever called.
+    /// Pairs of which some records do so, and whether it is the higher endpoint; none where
+    /// it is either.
+    named: HashMap<Pair, Option<(bool, Evidence)>>,
+    /// How many remote ports were seen to call an endpoint, where these are some.
+    called: Map<u32>,
+    /// Endpoints that some more remote ports called, or may have called.
+    maybe_called: HashSet<Endpoint, BuildHasherDefault<Fold>>,
+    /// How many remote ports an endpoint has to do with, whoever called.
     peers: Map<u32>,
-    /// Pairs of endpoints, the lower first, of which records name either as the server.
-    contradicted: HashSet<(Endpoint, Endpoint)>,
+    /// How many of them are rather a server's: these endpoints are not judged by fan-in.
+    lower: Map<u32>,
+    /// Pairs of endpoints, of which records name either as the server.
+    contradicted: HashSet<Pair>,
 }
 
 impl Directions {
-    /// Of these records.
-    pub fn of(records: &[Record]) -> Self {
-        let mut servers = Map::default();
-        for record in records.iter().filter(|record| record.claim.evidence.is_sure()) {
-            if let Some((src, dst)) = endpoints(record) {
-                let server = if record.claim.is_source { src } else { dst };
-                let known = servers.entry(server).or_insert(Evidence::NONE);
-                *known = known.and(record.claim.evidence);
-            }
-        }
+    /// Of these records. What tells for sure of one host tells nothing of the others of a
+    /// crowd.
+    pub fn of(records: &[Record], crowds: &Crowds) -> Self {
         let met = Meetings::of(records);
+        let calling = counted(met.calling, 1);
+        let mut called = counted(met.called, SOME);
+        called.retain(|end, count| {
+            let wrote_first = calling.get(end).copied().unwrap_or(0);
+            wrote_first.saturating_mul(CALLS_FOR_ONE) <= *count
+        });
+        let maybe_called = counted(met.maybe_called, SOME);
         Self {
-            servers,
-            callers: counted(met.callers),
-            peers: counted(met.peers),
+            servers: servers(met.servers, crowds),
+            named: met.named,
+            called,
+            maybe_called: maybe_called.into_keys().collect(),
+            peers: counted(met.peers, SOME),
+            lower: counted(met.lower, SOME),
             contradicted: met.contradicted,
         }
     }
@@ -86,39 +97,21 @@ impl Directions {
             };
         };
         let claim = record.claim;
+        let pair = (src.min(dst), src.max(dst));
         if claim.evidence.is_sure() {
-            let pair = (src.min(dst), src.max(dst));
             let doubt = match self.contradicted.contains(&pair) {
                 true => Evidence::CONTRADICTED,
                 false => Evidence::NONE,
             };
             return by(claim.is_source, claim.evidence.and(doubt), ports);
         }
-        let known = [src, dst].map(|end| self.servers.get(&end).copied());
-        // Where many ports meet many, neither is called.
-        let called = [(src, dst), (dst, src)].map(|(end, other)| {
-            let count = self.callers.get(&end)?;
-            (!self.peers.contains_key(&other)).then_some(*count)
-        });
-        let found = one_of(known).or_else(|| {
-            let (is_source, count) = one_of(called)?;
-            let evidence = match count {
-                MANY.. => Evidence::MANY_CLIENTS,
-                _ => Evidence::SOME_CLIENTS,
-            };
-            Some((is_source, evidence))
-        });
-        match found {
-            Some((is_source, evidence)) => {
-                let hints = match claim.is_source == is_source {
-                    true => hints(record, ports),
-                    false => Evidence::NONE,
-                };
+        let hints = hints(record, ports);
+        match self.found(src, dst, claim.is_source, hints) {
+            Some((is_source, evidence)) if claim.is_source == is_source => {
                 by(is_source, evidence.and(hints), ports)
             }
-            None if hints(record, ports) != Evidence::NONE => {
-                by(claim.is_source, hints(record, ports), ports)
-            }
+            Some((is_source, evidence)) => by(is_source, evidence, ports),
+            None if hints != Evidence::NONE => by(claim.is_source, hints, ports),
             // Peers that speak from the same port have it in common.
             None => Direction {
                 is_answer: false,
@@ -127,6 +120,78 @@ impl Directions {
             },
         }
     }
+
+    /// What others tell of a record: whether the source is the server, and why. `hints` are
+    /// what its port numbers tell, of the source where `of_source`.
+    fn found(
+        &self,
+        src: Endpoint,
+        dst: Endpoint,
+        of_source: bool,
+        hints: Evidence,
+    ) -> Option<(bool, Evidence)> {
+        if let Some(named) = self.named.get(&(src.min(dst), src.max(dst))) {
+            return named.map(|(is_high, evidence)| ((src > dst) == is_high, evidence));
+        }
+        let hinted = (hints != Evidence::NONE).then_some(of_source);
+        let called = one_of(self.by_fan_in([src, dst], |end| self.called.get(&end).copied()));
+        if let Some((is_source, evidence)) = one_of([src, dst].map(|end| self.servers.get(&end).copied())) {
+            let others = [hinted, called.map(|(called, _)| called)];
+            let is_doubted = others.into_iter().flatten().any(|other| other != is_source);
+            let doubt = match is_doubted && !evidence.has(Evidence::SERVICE) {
+                true => Evidence::CONTRADICTED,
+                false => Evidence::NONE,
+            };
+            return Some((is_source, evidence.and(doubt)));
+        }
+        if let Some((is_source, count)) = called {
+            let evidence = match count {
+                MANY.. => Evidence::MANY_CLIENTS,
+                _ => Evidence::SOME_CLIENTS,
+            };
+            return Some((is_source, evidence));
+        }
+        let maybe = |end| self.maybe_called.contains(&end).then_some(());
+        let (is_source, ()) = one_of(self.by_fan_in([src, dst], maybe))?;
+        let agrees = hinted.is_none_or(|hinted| hinted == is_source);
+        agrees.then_some((is_source, Evidence::SOME_CLIENTS))
+    }
+
+    /// What fan-in tells of either end. Where many ports meet many, neither is called; who
+    /// meets ports that are rather a server's may be a scanner.
+    fn by_fan_in<T>(&self, ends: [Endpoint; 2], of: impl Fn(Endpoint) -> Option<T>) -> [Option<T>; 2] {
+        let [src, dst] = ends;
+        [(src, dst), (dst, src)].map(|(end, other)| {
+            let may_serve = !self.peers.contains_key(&other) && !self.lower.contains_key(&end);
+            of(end).filter(|_| may_serve)
+        })
+    }
+}
+
+/// The endpoints that records name as servers. A port that clients take is one where several
+/// shook hands with it: one handshake may be a peer's.
+fn servers(mut named: Vec<(Endpoint, u16, Evidence)>, crowds: &Crowds) -> Map<Evidence> {
+    named.retain(|(end, ..)| !crowds.has(identity_of(*end)));
+    named.sort_unstable();
+    let mut servers = Map::default();
+    for of_one in named.chunk_by(|(one, ..), (other, ..)| one == other) {
+        let Some((end, ..)) = of_one.first() else {
+            continue;
+        };
+        let all = of_one
+            .iter()
+            .fold(Evidence::NONE, |all, (.., evidence)| all.and(*evidence));
+        let shook_hands = of_one
+            .iter()
+            .filter(|(.., evidence)| evidence.has(Evidence::SYN))
+            .count();
+        let is_rare = port_of(*end) >= *CLIENT_PORTS.start() && shook_hands < SOME as usize;
+        let evidence = if is_rare { all.without(Evidence::SYN) } else { all };
+        if evidence != Evidence::NONE {
+            servers.insert(*end, evidence);
+        }
+    }
+    servers
 }
 
 fn by(is_source: bool, evidence: Evidence, (src, dst): (u16, u16)) -> Direction {
@@ -163,117 +228,11 @@ fn hints(record: &Record, (src, dst): (u16, u16)) -> Evidence {
     }
 }
 
-fn endpoint(id: u32, proto: Option<u8>, port: u16) -> Endpoint {
-    u64::from(id) << 24 | u64::from(proto.unwrap_or_default()) << 16 | u64::from(port)
-}
-
-/// The port of an endpoint.
-const fn port_of(endpoint: Endpoint) -> u16 {
-    endpoint as u16
-}
-
-/// Whether its port is a system port, a user port, or one that clients take.
-fn kind(endpoint: Endpoint) -> u8 {
-    let port = port_of(endpoint);
-    u8::from(port >= FIRST_USER_PORT) + u8::from(port >= *CLIENT_PORTS.start())
-}
-
-/// Of source and destination.
-fn endpoints(record: &Record) -> Option<(Endpoint, Endpoint)> {
-    let (src, dst) = record.both_ports()?;
-    Some((
-        endpoint(record.src, record.proto, src),
-        endpoint(record.dst, record.proto, dst),
-    ))
-}
-
-/// A record's place among those of its pair of endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Sent {
-    low: Endpoint,
-    high: Endpoint,
-    /// Microseconds.
-    time: i64,
-    from_high: bool,
-    /// The low endpoint is the server for sure; the high one is.
-    is_server: [bool; 2],
-}
-
-impl Sent {
-    fn of(record: &Record) -> Option<Self> {
-        let (src, dst) = endpoints(record)?;
-        let from_high = src > dst;
-        let is_sure = record.claim.evidence.is_sure();
-        let server_is_high = record.claim.is_source == from_high;
-        Some(Self {
-            low: src.min(dst),
-            high: src.max(dst),
-            time: record.time,
-            from_high,
-            is_server: [is_sure && !server_is_high, is_sure && server_is_high],
-        })
-    }
-}
-
-/// Who had to do with whom.
-#[derive(Debug, Default)]
-struct Meetings {
-    /// Each endpoint with the port of a remote one that called it: that it did not write to
-    /// first. What answers a scan calls nobody.
-    callers: Vec<(Endpoint, u16)>,
-    /// The same, whoever called.
-    peers: Vec<(Endpoint, u16)>,
-    /// Pairs of endpoints whose records contradict each other. Where both have the same
-    /// port, either may call.
-    contradicted: HashSet<(Endpoint, Endpoint)>,
-}
-
-impl Meetings {
-    fn of(records: &[Record]) -> Self {
-        let mut sent: Vec<Sent> = records.iter().filter_map(Sent::of).collect();
-        sent.sort_unstable();
-        let mut met = Self::default();
-        let same_pair = |one: &Sent, other: &Sent| (one.low, one.high) == (other.low, other.high);
-        sent.chunk_by(same_pair).for_each(|pair| met.add(pair));
-        met
-    }
-
-    /// Adds all that was sent between two endpoints.
-    fn add(&mut self, pair: &[Sent]) {
-        let Some(Sent { low, high, .. }) = pair.first().copied() else {
-            return;
-        };
-        let first = |from_high| {
-            let mut sent = pair.iter().filter(|sent| sent.from_high == from_high);
-            sent.next().map(|sent| sent.time)
-        };
-        // Of what came at once, as in one datagram, the port that is rather a client's calls.
-        let (low_calls, high_calls) = match (first(false), first(true)) {
-            (Some(from_low), Some(from_high)) if from_low == from_high => {
-                (kind(low) >= kind(high), kind(high) >= kind(low))
-            }
-            (Some(from_low), Some(from_high)) => (from_low < from_high, from_high < from_low),
-            (from_low, from_high) => (from_low.is_some(), from_high.is_some()),
-        };
-        let (of_high, of_low) = ((high, port_of(low)), (low, port_of(high)));
-        self.peers.extend([of_high, of_low]);
-        self.callers.extend(low_calls.then_some(of_high));
-        self.callers.extend(high_calls.then_some(of_low));
-        let are_both_servers = [0, 1]
-            .iter()
-            .all(|end: &usize| pair.iter().any(|sent| sent.is_server[*end]));
-        if are_both_servers && port_of(low) != port_of(high) {
-            self.contradicted.insert((low, high));
-        }
-    }
-}
-
-/// How many remote ports each endpoint has to do with.
-fn counted(mut met: Vec<(Endpoint, u16)>) -> Map<u32> {
+/// How many remote ports each endpoint has to do with, where these are `least`.
+fn counted(mut met: Met, least: u32) -> Map<u32> {
     met.sort_unstable();
     met.dedup();
     let same = met.chunk_by(|(one, _), (other, _)| one == other);
     let counts = same.filter_map(|met| Some((met.first()?.0, u32::try_from(met.len()).unwrap_or(u32::MAX))));
-    // Who met few ports is as one that met none.
-    counts.filter(|(_, count)| *count >= SOME).collect()
+    counts.filter(|(_, count)| *count >= least).collect()
 }

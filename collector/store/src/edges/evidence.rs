@@ -15,7 +15,7 @@ pub struct Evidence(u16);
 /// How sure it is which end of an edge is the server, the surest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Strength {
-    /// A handshake, a Service, or ten clients' ports that met one port.
+    /// A handshake, a Service, or ten ports that wrote first to one port.
     Proven,
     /// Something was seen to listen there, three ports met one, or a system port met one
     /// that Linux gives to clients.
@@ -45,11 +45,12 @@ impl Evidence {
     pub const SYN: Self = Self(1);
     /// A Service has the server's address and port.
     pub const SERVICE: Self = Self(2);
-    /// Ten or more ports met the server's one, and not the other way round.
+    /// Ten or more ports were seen to write first to the server's one, and not the other way
+    /// round.
     pub const MANY_CLIENTS: Self = Self(4);
     /// Something was seen to listen there.
     pub const LISTENER: Self = Self(8);
-    /// Three or more ports met it.
+    /// Three or more ports did, or are rather clients' and met it.
     pub const SOME_CLIENTS: Self = Self(16);
     /// The port numbers.
     pub const PORT: Self = Self(32);
@@ -87,6 +88,12 @@ impl Evidence {
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// This but for the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether it is among this.

@@ -1,5 +1,6 @@
 //! The columns of facts that edges are made of, and records out of them.
 
+use std::hash::Hasher;
 use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -7,17 +8,18 @@ use arrow::datatypes::{TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Ty
 
 use super::evidence::{CLAIMS, Claim, Claims};
 use super::{Record, values};
+use crate::rollup::Fold;
 use crate::schema::{DST_ID, SRC_ID};
 use crate::sorted::{Column, Sorted};
 
 /// The columns that edges are made of.
 pub(super) struct Facts<'a> {
     rows: &'a Sorted,
-    columns: [Option<Column>; 10],
+    columns: [Option<Column>; 12],
     claims: Claims,
 }
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 12] = [
     "time",
     SRC_ID,
     DST_ID,
@@ -28,6 +30,8 @@ const COLUMNS: [&str; 10] = [
     "packets",
     "tcp_flags",
     "primary",
+    "start",
+    "exporter",
 ];
 
 /// The columns of facts that edges are made of.
@@ -100,11 +104,29 @@ impl Part {
             .map_or(0, |column| column.value(row))
     }
 
+    fn moment(&self, at: usize, row: usize) -> Option<i64> {
+        let column = self.columns[at].as_ref()?;
+        let column = column.as_primitive_opt::<TimestampMicrosecondType>()?;
+        column.is_valid(row).then(|| column.value(row))
+    }
+
+    /// An address as a number that tells exporters apart.
+    fn address(&self, at: usize, row: usize) -> Option<u32> {
+        let column = self.columns[at].as_ref()?.as_fixed_size_binary_opt()?;
+        let mut hash = Fold::default();
+        hash.write(column.is_valid(row).then(|| column.value(row))?);
+        let hash = hash.finish();
+        Some((hash ^ hash >> 32) as u32)
+    }
+
     pub fn record(&self, row: usize) -> Record {
-        let times = self.columns[0].as_ref();
-        let times = times.and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
+        let time = self.moment(0, row).unwrap_or(0);
+        let start = self.moment(10, row);
         Record {
-            time: times.map_or(0, |times| times.value(row)),
+            time,
+            start: start.unwrap_or(time),
+            has_start: start.is_some(),
+            exporter: self.address(11, row).unwrap_or(0),
             src: self.u32(1, row),
             dst: self.u32(2, row),
             proto: self.u8(3, row),

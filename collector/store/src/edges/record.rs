@@ -11,6 +11,7 @@ pub(super) const SECOND: i64 = 1_000_000;
 
 const TCP: u8 = 6;
 pub(super) const SYN: u16 = 0x02;
+pub(super) const RST: u16 = 0x04;
 pub(super) const ACK: u16 = 0x10;
 
 /// A primary record.
@@ -18,6 +19,12 @@ pub(super) const ACK: u16 = 0x10;
 pub(super) struct Record {
     /// Microseconds since the epoch.
     pub time: i64,
+    /// When its first packet was seen, microseconds since the epoch; where that is not
+    /// known, `time`.
+    pub start: i64,
+    pub has_start: bool,
+    /// The exporter's address, folded; 0 where there is none.
+    pub exporter: u32,
     pub src: u32,
     pub dst: u32,
     pub proto: Option<u8>,

@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    BooleanArray, StringViewArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt64Array,
+    BooleanArray, FixedSizeBinaryArray, StringViewArray, TimestampMicrosecondArray, UInt8Array, UInt16Array,
+    UInt64Array,
 };
 use proptest::prelude::*;
 
-use super::record::{ACK, SECOND, SYN};
+use super::record::{ACK, RST, SECOND, SYN};
 use super::*;
 use crate::schema::{DST_ID, SRC_ID};
 
@@ -18,6 +19,8 @@ const UDP: u8 = 17;
 #[derive(Debug, Clone, Copy)]
 struct Row {
     time: i64,
+    start: Option<i64>,
+    exporter: Option<u8>,
     src: u32,
     dst: u32,
     proto: Option<u8>,
@@ -32,6 +35,8 @@ struct Row {
 
 const ROW: Row = Row {
     time: 7 * HOUR + 5 * SECOND,
+    start: None,
+    exporter: None,
     src: 1,
     dst: 2,
     proto: Some(TCP),
@@ -64,8 +69,13 @@ fn facts(rows: &[Row]) -> RecordBatch {
     let each = rows.iter();
     let times =
         TimestampMicrosecondArray::from_iter_values(each.clone().map(|r| r.time)).with_timezone("UTC");
+    let starts: TimestampMicrosecondArray = each.clone().map(|r| r.start).collect();
+    let exporters = each.clone().map(|r| r.exporter.map(|last| [last; 16]));
+    let exporters = FixedSizeBinaryArray::try_from_sparse_iter_with_size(exporters, 16).unwrap();
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("time", Arc::new(times)),
+        ("start", Arc::new(starts.with_timezone("UTC"))),
+        ("exporter", Arc::new(exporters)),
         (
             SRC_ID,
             Arc::new(UInt32Array::from_iter_values(each.clone().map(|r| r.src))),
@@ -115,8 +125,12 @@ fn facts(rows: &[Row]) -> RecordBatch {
 }
 
 fn edges(rows: &[Row]) -> RecordBatch {
+    edges_of(rows, &Crowds::default())
+}
+
+fn edges_of(rows: &[Row], crowds: &Crowds) -> RecordBatch {
     let rows = Sorted::unsorted(vec![Batch::of_rows(facts(rows))], &schema::facts());
-    table_of(&of_records(&rows).rows)
+    table_of(&of_records(&rows, crowds).rows)
 }
 
 /// Those of several parts, added up.
@@ -133,7 +147,11 @@ fn listed(table: &RecordBatch) -> Vec<(Key, Sums)> {
 
 /// Client, server, port, strength, bytes both ways.
 fn seen(rows: &[Row]) -> Vec<(u32, u32, Option<u16>, Strength, u64, u64)> {
-    let edges = listed(&edges(rows)).into_iter();
+    seen_of(&edges(rows))
+}
+
+fn seen_of(edges: &RecordBatch) -> Vec<(u32, u32, Option<u16>, Strength, u64, u64)> {
+    let edges = listed(edges).into_iter();
     let each = edges.map(|(key, sums)| {
         let strength = sums.evidence.strength();
         (
@@ -202,6 +220,7 @@ fn many_ports_that_meet_one_port_show_who_listens() {
                     call,
                     answer(Row {
                         bytes: Some(1),
+                        time: call.time + 1,
                         ..call
                     }),
                 ]
@@ -243,7 +262,18 @@ fn the_lower_of_two_registered_ports_gives_way_to_what_many_clients_show() {
     };
     assert_eq!(seen(&[of(0)]), [(2, 1, Some(1_500), Strength::Weak, 0, 100)]);
     let calls: Vec<_> = (0..12).map(of).collect();
-    assert_eq!(seen(&calls), [(1, 2, Some(9_090), Strength::Proven, 1_200, 0)]);
+    assert!(
+        seen(&calls).iter().all(|edge| edge.3 == Strength::Weak),
+        "nobody saw who writes first"
+    );
+    let answers = calls.iter().map(|call| {
+        answer(Row {
+            time: call.time + 1,
+            ..*call
+        })
+    });
+    let both = [calls.clone(), answers.collect()].concat();
+    assert_eq!(seen(&both), [(1, 2, Some(9_090), Strength::Proven, 1_200, 1_200)]);
 }
 
 /// What the collector says of the port numbers, where it knows nothing else.
@@ -282,7 +312,7 @@ fn calls(count: u16, from: u16, to: u16) -> Vec<Row> {
 
 #[test]
 fn what_the_port_numbers_say_gives_way_to_what_many_clients_show() {
-    for (from, to) in [(20_000, 50_051), (800, 2_049), (40_000, 8_080), (40_000, 443)] {
+    for (from, to) in [(1_500, 9_090), (40_000, 8_080), (40_000, 443)] {
         assert_eq!(
             seen(&calls(10, from, to)),
             [(1, 2, Some(to), Strength::Proven, 1_000, 1_000)],
@@ -295,6 +325,15 @@ fn what_the_port_numbers_say_gives_way_to_what_many_clients_show() {
         ["many_clients", "system_port", "port"],
         "what agrees is told, too"
     );
+}
+
+#[test]
+fn who_meets_many_ports_that_are_rather_a_servers_is_not_judged_by_fan_in() {
+    for (from, to) in [(20_000, 50_051), (800, 2_049), (800, 443)] {
+        let edges = seen(&calls(10, from, to));
+        let is_hinted = |edge: &(u32, u32, Option<u16>, Strength, u64, u64)| edge.3 == Strength::Weak;
+        assert!(edges.iter().all(is_hinted), "{from} {to} {edges:?}");
+    }
 }
 
 #[test]
@@ -340,6 +379,217 @@ fn who_sends_to_many_ports_is_no_server_of_theirs_whether_they_answer_or_not() {
     }
 }
 
+/// Probes from one port to these, and what refuses them, each so much later.
+fn refused(ports: impl Iterator<Item = u16>, later: impl Fn(u16) -> i64) -> (Vec<Row>, Vec<Row>) {
+    let probes: Vec<_> = ports
+        .map(|port| {
+            by_ports(Row {
+                ports: (40_000, port),
+                ..ROW
+            })
+        })
+        .collect();
+    let refusals = probes.iter().map(|probe| {
+        answer(Row {
+            time: probe.time + later(probe.ports.1),
+            ..*probe
+        })
+    });
+    let refusals = refusals.collect();
+    (probes, refusals)
+}
+
+#[test]
+fn a_scanner_is_never_its_victims_server() {
+    for from in [1, 20_000, 50_000] {
+        let ports = || from..from + 20;
+        let (probes, refusals) = refused(ports(), |_| 0);
+        let [half, late, early] = [
+            |port: u16| [-1, 1][usize::from(port.is_multiple_of(2))],
+            |_| 1,
+            |_| -1,
+        ]
+        .map(|later: fn(u16) -> i64| refused(ports(), later).1);
+        let started = |rows: &[Row], at: i64| -> Vec<Row> {
+            let start = Some(ROW.time - at);
+            rows.iter().map(|row| Row { start, ..*row }).collect()
+        };
+        let of_another: Vec<_> = early
+            .iter()
+            .map(|row| Row {
+                exporter: Some(1),
+                ..*row
+            })
+            .collect();
+        for (what, probes, refusals) in [
+            ("refusals alone", &[][..], &refusals),
+            ("probes alone", &probes[..], &vec![]),
+            ("at once", &probes[..], &refusals),
+            ("half of them before the probe", &probes[..], &half),
+            ("seen before the probe elsewhere", &probes[..], &of_another),
+            (
+                "arrived before the probe",
+                &started(&probes, 9)[..],
+                &started(&early, 8),
+            ),
+            ("a probe in ten", &probes[..2], &refusals),
+            ("after the probes", &probes[..], &late),
+        ] {
+            let edges = seen(&[probes, refusals].concat());
+            let is_right = |edge: &(u32, u32, Option<u16>, Strength, u64, u64)| {
+                edge.2 != Some(40_000) && (edge.2.is_none() || (edge.0, edge.1) == (1, 2))
+            };
+            assert!(edges.iter().all(is_right), "{what} from {from}: {edges:?}");
+        }
+    }
+}
+
+#[test]
+fn who_writes_first_is_told_by_the_start_of_flows_of_one_exporter() {
+    let clients = |start: [i64; 2], exporters: [u8; 2]| -> Vec<Row> {
+        let calls = (0..10).map(|n| Row {
+            ports: (40_000 + n, 50_051),
+            start: Some(ROW.time - start[0]),
+            exporter: Some(exporters[0]),
+            ..ROW
+        });
+        // It arrives before the call.
+        let answered = |call: Row| {
+            answer(Row {
+                time: call.time - 1,
+                start: Some(ROW.time - start[1]),
+                exporter: Some(exporters[1]),
+                ..call
+            })
+        };
+        calls.flat_map(|call| [call, answered(call)]).collect()
+    };
+    let strength = |rows: &[Row]| seen(rows).iter().map(|edge| edge.3).min();
+    assert_eq!(
+        seen(&clients([10, 9], [1, 1])),
+        [(1, 2, Some(50_051), Strength::Proven, 1_000, 1_000)]
+    );
+    assert_eq!(
+        strength(&clients([10, 9], [1, 2])),
+        Some(Strength::Unknown),
+        "two clocks"
+    );
+    assert_eq!(
+        strength(&clients([9, 9], [1, 1])),
+        Some(Strength::Unknown),
+        "at once"
+    );
+}
+
+#[test]
+fn fan_in_without_an_order_makes_likely_what_the_port_numbers_say_and_never_more() {
+    let to = |port: u16| {
+        (0..12).map(move |n| {
+            by_ports(Row {
+                ports: (40_000 + n, port),
+                ..ROW
+            })
+        })
+    };
+    let found = |port| seen(&to(port).collect::<Vec<_>>());
+    assert_eq!(found(8_080), [(1, 2, Some(8_080), Strength::Likely, 1_200, 0)]);
+    assert_eq!(found(50_051), [(1, 2, None, Strength::Unknown, 1_200, 0)]);
+}
+
+#[test]
+fn a_syn_that_nobody_answered_or_that_was_refused_names_no_server_for_others() {
+    // 1:40000 is a client of 2:27017, and 9 scans it.
+    let of_client = by_ports(Row {
+        ports: (40_000, 27_017),
+        ..ROW
+    });
+    let syn = |src: u32, port: u16, flags| {
+        known(
+            Row {
+                src,
+                dst: 1,
+                ports: (50_000 + src as u16, port),
+                flags: Some(flags),
+                ..ROW
+            },
+            "syn",
+        )
+    };
+    let back = |row: Row, flags| Row {
+        server: "unknown",
+        why: "none",
+        flags: Some(flags),
+        ..answer(row)
+    };
+    let edge = |rows: &[Row]| {
+        let edges = seen(rows).into_iter();
+        edges
+            .filter(|edge| [edge.0, edge.1].contains(&2))
+            .collect::<Vec<_>>()
+    };
+    let as_it_is = [(1, 2, Some(27_017), Strength::Weak, 100, 0)];
+    for port in [40_000, 8_080] {
+        let client = by_ports(Row {
+            ports: (port, 5_000),
+            ..of_client
+        });
+        let (one, many) = (syn(9, port, SYN), [9, 10, 11].map(|src| syn(src, port, SYN)));
+        let refusals = many.map(|probe| back(probe, RST | ACK));
+        let alone = seen(&[client])[0];
+        assert_eq!(edge(&[one, client]), [alone], "{port}");
+        assert_eq!(
+            edge(&[&many[..], &refusals[..], &[client]].concat()),
+            [alone],
+            "{port}"
+        );
+    }
+    // Some really listens there and answered: that is told of, and that others disagree.
+    let accepted = [9, 10, 11].map(|src| {
+        let call = syn(src, 40_000, SYN);
+        [call, back(call, ACK | SYN)]
+    });
+    let of_one = edge(&[&accepted[0][..], &[of_client]].concat());
+    assert_eq!(of_one, as_it_is, "a port that clients take needs several");
+    assert_eq!(
+        edge(&[&accepted.concat()[..], &[of_client]].concat()),
+        [(2, 1, Some(40_000), Strength::Weak, 0, 100)]
+    );
+}
+
+#[test]
+fn what_one_host_of_the_internet_serves_names_no_other_host_a_server() {
+    // 1 calls port 8443 of some host outside, which is 3; another calls 1:20000 from 8443.
+    let call = known(
+        Row {
+            dst: 3,
+            ports: (40_000, 8_443),
+            ..ROW
+        },
+        "listener",
+    );
+    let other = Row {
+        src: 3,
+        dst: 1,
+        ports: (8_443, 20_000),
+        ..ROW
+    };
+    let names = |ids: &[(u32, &str)]| {
+        let kinds = StringViewArray::from_iter_values(ids.iter().map(|(_, kind)| kind));
+        let numbers = UInt32Array::from_iter_values(ids.iter().map(|(id, _)| *id));
+        let columns: Vec<(&str, ArrayRef)> = vec![("id", Arc::new(numbers)), ("kind", Arc::new(kinds))];
+        Crowds::of(&RecordBatch::try_from_iter(columns).unwrap())
+    };
+    let of = |kind| {
+        let edges = seen_of(&edges_of(&[call, other], &names(&[(1, "Pod"), (3, kind)])));
+        edges
+            .into_iter()
+            .map(|edge| (edge.0, edge.1, edge.2))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(""), [(1, 3, Some(8_443)), (3, 1, None)]);
+    assert_eq!(of("Pod"), [(1, 3, Some(8_443))]);
+}
+
 #[test]
 fn a_server_that_one_record_names_is_that_of_all_records_of_its_port() {
     for (why, strength) in [
@@ -347,17 +597,24 @@ fn a_server_that_one_record_names_is_that_of_all_records_of_its_port() {
         ("service", Strength::Proven),
         ("listener", Strength::Likely),
     ] {
-        for ports in [(20_000, 27_017), (40_000, 50_051)] {
+        for ports in [(40_000, 27_017), (40_000, 50_051)] {
+            if (why, ports.1) == ("syn", 50_051) {
+                continue;
+            }
             let call = Row { ports, ..ROW };
             let of_another = Row {
                 src: 3,
                 ports: (ports.0 + 1, ports.1),
                 ..ROW
             };
+            let accepted = Row {
+                flags: Some(SYN | ACK),
+                ..answer(by_ports(call))
+            };
             let rows = [
                 known(call, why),
                 by_ports(call),
-                answer(by_ports(call)),
+                accepted,
                 answer(by_ports(of_another)),
             ];
             let expected = [
@@ -537,10 +794,13 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     let proto = prop::option::of(prop::sample::select(vec![TCP, UDP, 1]));
     let amount = || prop::option::of(0..10_000_u64);
     let who = (0..4_u32, 0..4_u32, proto, (port.clone(), port));
-    let what = (amount(), amount(), prop::option::of(any::<u16>()));
+    let seen_at = (prop::option::of(0..9_i64), prop::option::of(0..2_u8));
+    let what = (amount(), amount(), prop::option::of(any::<u16>()), seen_at);
     let row = (-2 * HOUR..3 * HOUR, who, what, server, words, any::<bool>());
     let row = row.prop_map(|(time, who, what, server, why, primary)| Row {
         time,
+        start: what.3.0,
+        exporter: what.3.1,
         src: who.0,
         dst: who.1,
         proto: who.2,
@@ -691,7 +951,11 @@ proptest! {
             }
         }
         for (edge, flows) in &found {
-            prop_assert_eq!(Some(flows), truth.get(edge), "{:?}", edge);
+            let of_truth = truth.get(edge).copied().unwrap_or_default();
+            match edge.2 {
+                50_051 => prop_assert!(flows[0] <= of_truth[0] && flows[1] <= of_truth[1], "{:?}", edge),
+                _ => prop_assert_eq!(*flows, of_truth, "{:?}", edge),
+            }
         }
         let untold = truth.iter().filter(|(edge, flows)| **flows != [0, 0] && !found.contains_key(*edge));
         for (edge, _) in untold {

@@ -47,6 +47,7 @@ pub(super) fn of_records(segments: &[std::sync::Arc<Segment>]) -> Pairs {
 fn edges(segment: &Segment) -> RecordBatch {
     let mut parts = Vec::new();
     let read = segment.edges::<SegmentError>(
+        usize::MAX,
         || Ok(()),
         |rows| {
             parts.push(rows);
@@ -61,6 +62,7 @@ fn edges(segment: &Segment) -> RecordBatch {
 fn in_memory(view: &View) -> RecordBatch {
     let mut parts = Vec::new();
     let made = view.edges_in_memory::<SegmentError>(
+        usize::MAX,
         || Ok(()),
         |rows| {
             parts.push(rows);
@@ -216,6 +218,7 @@ fn a_question_that_goes_on_no_more_reads_no_further() {
     for segment in view.raw.iter().chain(&view.edges) {
         let (mut asked, mut handed_on) = (0, 0);
         let ended: Result<(), SegmentError> = segment.edges(
+            usize::MAX,
             || {
                 asked += 1;
                 if asked > 1 {

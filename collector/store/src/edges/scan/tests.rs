@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Standing, Traffic};
+use super::super::{Batch, Sorted, Standing, Traffic, joined, schema, table_of};
 use super::*;
 
 fn edge(server: u32, port: u16, packets: u64, evidence: Evidence) -> (Key, Sums) {
@@ -107,4 +107,28 @@ proptest! {
             prop_assert_eq!(one, sorted(fold_to(shuffled.clone(), many)));
         }
     }
+}
+
+#[test]
+fn what_is_of_unknown_direction_stays_so_when_it_is_read_again() {
+    let peers: Vec<_> = (1..=300)
+        .map(|port| edge(2, port, 1, Evidence::NONE))
+        .chain([edge(2, 443, 9, Evidence::PORT)])
+        .collect();
+    let of_known: Vec<_> = (301..=600).map(|port| edge(2, port, 1, Evidence::PORT)).collect();
+    let (folded, _) = fold([peers, of_known].concat());
+    let without = |edges: &[(Key, Sums)]| {
+        let without = edges.iter().filter(|(key, _)| key.port.is_none());
+        let mut without: Vec<_> = without.map(|(key, sums)| (key.standing, sums.evidence)).collect();
+        without.sort_unstable();
+        without
+    };
+    let table = super::super::build::table(&folded);
+    let rows = Sorted::new_sorted(vec![Batch::of_rows(table)], &schema::edges());
+    let again = table_of(&joined(&rows).rows);
+    let columns: Vec<_> = again.columns().iter().cloned().map(Some).collect();
+    let rows = super::super::build::Rows::of(&columns, again.num_rows());
+    let again: Vec<_> = (0..again.num_rows()).map(|row| rows.row(row)).collect();
+    assert_eq!(without(&folded).len(), 2);
+    assert_eq!(without(&again), without(&folded));
 }
