@@ -33,25 +33,43 @@ const OVERRULED: [(&str, &str); 9] = [
     ("server", "service"),
 ];
 
+/// The command whose commands have such options, and those of them that say where objects
+/// come from, whoever has the traffic.
+const NESTED: &str = "policy";
+const OF_OBJECTS: [&str; 2] = ["kubeconfig", "context"];
+
 /// Refuses options of the command line that others of it make useless.
 ///
 /// # Errors
 /// There is one.
 pub fn refuse_overruled(command: &str, matches: &ArgMatches) -> Result<()> {
-    let typed = |id: &str| {
-        matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
-    };
-    for (ruling, overruled) in OVERRULED {
-        if typed(ruling) && typed(overruled) {
+    if let (NESTED, Some((_, nested))) = (command, matches.subcommand()) {
+        return refuse_beside(nested, &OF_OBJECTS);
+    }
+    refuse_beside(matches, &[])?;
+    if command == "status" && !is_typed(matches, "network") {
+        let of_host = OF_A_HOST.map(|(id, option)| (option, is_typed(matches, id)));
+        return refuse_without_effect(&of_host, "without --network");
+    }
+    Ok(())
+}
+
+/// Refuses the first that is overruled, but for those that have another meaning here.
+fn refuse_beside(matches: &ArgMatches, but_for: &[&str]) -> Result<()> {
+    let pairs = OVERRULED
+        .into_iter()
+        .filter(|(_, overruled)| !but_for.contains(overruled));
+    for (ruling, overruled) in pairs {
+        if is_typed(matches, ruling) && is_typed(matches, overruled) {
             let [ruling, overruled] = [ruling, overruled].map(|id| id.replace('_', "-"));
             anyhow::bail!("--{overruled} has no effect beside --{ruling}");
         }
     }
-    if command == "status" && !typed("network") {
-        let of_host = OF_A_HOST.map(|(id, option)| (option, typed(id)));
-        return refuse_without_effect(&of_host, "without --network");
-    }
     Ok(())
+}
+
+fn is_typed(matches: &ArgMatches, id: &str) -> bool {
+    matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
 /// Options of `weir status` that say which Open vSwitch is compared with a Network, and

@@ -171,6 +171,9 @@ pub async fn run(args: CheckArgs) -> Result<ExitCode> {
     }
     let held = args.replay.read().await?;
     let change = change(&args, &held)?;
+    if change.policies.is_empty() && change.deleted.is_empty() && change.labels.is_empty() {
+        bail!("nothing is changed: there is no policy in what -f names");
+    }
     let report = replay(ReplayInput {
         edges: &held.evidence.edges,
         inventory: &held.inventory,

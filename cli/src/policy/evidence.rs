@@ -1,10 +1,10 @@
 //! Who called whom, as policies are held against it: out of the matrix, and for ends outside
 //! of the cluster, of which the matrix keeps no addresses, out of the records.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -82,6 +82,11 @@ impl EvidenceArgs {
         if gathered.edges.edges().is_empty() {
             bail!("no traffic was recorded in that time; weir matrix --since shows what there is");
         }
+        // They go into files that are applied: what is no time is no answer.
+        for time in [&since, &until] {
+            let parsed = time.parse::<Timestamp>();
+            parsed.with_context(|| format!("the collector says {time:?} for a time"))?;
+        }
         Ok(Evidence {
             edges: gathered.edges,
             since,
@@ -97,8 +102,8 @@ type OutsideCall = (EdgeEnd, bool, u8, u16);
 #[derive(Debug, Default)]
 struct Gathered {
     edges: EdgeSet,
-    /// Whether those were answered of which the matrix has no address.
-    outside: HashMap<OutsideCall, Edge>,
+    /// Those of which the matrix has no address, and how many records are of the client's packets.
+    outside: HashMap<OutsideCall, (Edge, u64)>,
 }
 
 impl Gathered {
@@ -132,12 +137,15 @@ impl Gathered {
             ));
         }
         answer.rows.iter().for_each(|row| self.take(row));
+        // The matrix is of whole hours, and so must be the records.
+        let hours = request.hours();
         for is_client in [true, false] {
-            self.addresses(source, filter, (since, until), is_client).await?;
+            self.addresses(source, filter, hours, is_client).await?;
         }
         // What records do not tell any more is somebody outside, nobody knows who.
         let unknown = self.edges.end(EdgeEnd::Unknown);
-        for ((end, is_client, ..), edge) in std::mem::take(&mut self.outside) {
+        for ((end, is_client, ..), (edge, flows)) in std::mem::take(&mut self.outside) {
+            let edge = Edge { flows, ..edge };
             let known = self.edges.end(end);
             let (client, server) = if is_client {
                 (known, unknown)
@@ -158,18 +166,23 @@ impl Gathered {
         let (client, server) = (end(row, ""), end(row, "dst_"));
         let protocol = protocol(&show::text(row, "protocol"));
         let echo = ECHO.iter().find(|(icmp, _)| *icmp == protocol);
-        let port = echo.map_or_else(|| number(row, "dst_port") as u16, |(_, port)| *port);
+        let known_port = show::text(row, "dst_port").parse::<u16>().ok();
+        let port = echo.map(|(_, port)| *port).or(known_port);
         let unknown = self.edges.end(EdgeEnd::Unknown);
         let edge = Edge {
             client: unknown,
             server: unknown,
             protocol,
-            port,
+            port: port.unwrap_or(0),
             flows: number(row, "flows").saturating_add(number(row, "reverse_flows")),
             bytes: number(row, "bytes").saturating_add(number(row, "reverse_bytes")),
             first: time(row, "first_seen"),
             last: time(row, "last_seen"),
-            strength: strength(&show::text(row, "strength")),
+            // Many ports at once, put together: whatever rests on one of them is not known.
+            strength: match port {
+                Some(_) => strength(&show::text(row, "strength")),
+                None => Strength::Unknown,
+            },
             answered: number(row, "reverse_flows") > 0,
         };
         match (client, server) {
@@ -181,20 +194,24 @@ impl Gathered {
                     ..edge
                 });
             }
-            (Some(end), None) => self.keep((end, true, protocol, port), edge),
-            (None, Some(end)) => self.keep((end, false, protocol, port), edge),
+            (Some(end), None) => self.keep((end, true, protocol, edge.port), edge, number(row, "flows")),
+            (None, Some(end)) => self.keep((end, false, protocol, edge.port), edge, number(row, "flows")),
             // Nobody's pod has a part in it.
             (None, None) => {}
         }
     }
 
-    fn keep(&mut self, call: OutsideCall, edge: Edge) {
-        let known = self.outside.entry(call).or_insert(Edge {
-            flows: 0,
-            bytes: 0,
-            answered: false,
-            ..edge
-        });
+    fn keep(&mut self, call: OutsideCall, edge: Edge, sent: u64) {
+        let (known, flows) = self.outside.entry(call).or_insert((
+            Edge {
+                flows: 0,
+                bytes: 0,
+                answered: false,
+                ..edge
+            },
+            0,
+        ));
+        *flows = flows.saturating_add(sent);
         known.flows = known.flows.saturating_add(edge.flows);
         known.bytes = known.bytes.saturating_add(edge.bytes);
         known.answered |= edge.answered;
@@ -248,7 +265,6 @@ impl Gathered {
         };
         let answer = patiently(source.query(&question)).await?;
         show::notes(&answer.notes);
-        let mut found = HashSet::new();
         for row in &answer.rows {
             let address = show::text(row, &format!("{outside}addr")).parse::<IpAddr>();
             let (Ok(address), Some(mut known)) = (address, end(row, known)) else {
@@ -267,9 +283,10 @@ impl Gathered {
                 pod.name.clear();
                 call.0 = known.clone();
             }
-            let Some(told) = self.outside.get(&call) else {
+            let Some((told, flows)) = self.outside.get_mut(&call) else {
                 continue;
             };
+            *flows = flows.saturating_sub(number(row, "flows"));
             let edge = Edge {
                 flows: number(row, "flows"),
                 bytes: number(row, "bytes"),
@@ -277,7 +294,6 @@ impl Gathered {
                 last: time(row, "last_seen"),
                 ..*told
             };
-            found.insert(call);
             let outside = self.edges.end(EdgeEnd::Outside {
                 network: IpNet::from(address),
                 subnet_label: show::text(row, &format!("{outside}subnet_label")),
@@ -294,7 +310,9 @@ impl Gathered {
                 ..edge
             });
         }
-        self.outside.retain(|call, _| !found.contains(call));
+        // What is left of a call went to addresses that are not known any more.
+        self.outside
+            .retain(|call, (_, flows)| call.1 != is_client || *flows > 0);
         Ok(())
     }
 }

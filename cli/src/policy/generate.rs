@@ -16,8 +16,12 @@ use weir_policy::words;
 
 use super::peer::Peer;
 use super::replay::{Held, ReplayArgs, grouped, tally};
+use crate::effect::refuse_without_effect;
 use crate::table::harmless_lines;
 use crate::terminal::{self, say};
+
+/// Of rules that accept, unless another is asked for.
+const PRIORITY: u16 = 500;
 
 /// Arguments of `weir policy generate`.
 #[derive(Debug, Args)]
@@ -38,8 +42,9 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "KIND", default_value = "np")]
     kind: KindName,
     /// Of ClusterNetworkPolicies: the priority of rules that accept; those that deny have the next one
-    #[arg(long, value_name = "NUMBER", default_value_t = 500, value_parser = clap::value_parser!(u16).range(0..1000))]
-    priority: u16,
+    /// [default: 500]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..1000))]
+    priority: Option<u16>,
     /// What hand-written policies allow is not repeated
     #[arg(long)]
     on_top: bool,
@@ -100,6 +105,13 @@ enum KindName {
 
 impl GenerateArgs {
     fn options(&self) -> Result<GenerateOptions> {
+        let of_np = [("--priority", self.priority.is_some() && self.kind == KindName::Np)];
+        refuse_without_effect(&of_np, "without --kind cnp")?;
+        let of_one = [(
+            "--no-default-deny",
+            self.no_default_deny && self.workload.is_some(),
+        )];
+        refuse_without_effect(&of_one, "with --workload, which makes none")?;
         let (namespaces, workload) = match &self.workload {
             None => (self.namespaces.iter().cloned().collect(), None),
             Some(Peer::Workload(key)) => (BTreeSet::from([key.namespace.clone()]), Some(key.clone())),
@@ -165,7 +177,8 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     let text = match args.kind {
         KindName::Np => yaml(&generated, &header, args.plain),
         KindName::Cnp => {
-            let of_cluster = cluster_policies(&input, &generated, Tier::Admin, args.priority);
+            let of_cluster =
+                cluster_policies(&input, &generated, Tier::Admin, args.priority.unwrap_or(PRIORITY));
             let of_cluster = of_cluster.context("no policy is given")?;
             of_cluster
                 .notes

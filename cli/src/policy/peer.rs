@@ -140,10 +140,14 @@ impl Peer {
     fn holders(address: IpAddr, objects: &Objects, engine: &Engine) -> Vec<Resolved> {
         let holders = engine.holders(address);
         if holders.is_empty() {
+            let snapshot = engine.snapshot();
             return vec![Resolved {
                 name: address.to_string(),
                 address,
-                endpoint: engine.snapshot().outside(address),
+                endpoint: match objects.is_service(address) {
+                    true => snapshot.service(address),
+                    false => snapshot.outside(address),
+                },
             }];
         }
         let name_of = |endpoint: &Endpoint| {

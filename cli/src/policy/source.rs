@@ -21,10 +21,11 @@ use crate::terminal::say;
 const MOST_BYTES: u64 = 512 << 20;
 
 /// What verdicts need. Kinds that the cluster does not know have no objects.
-const FOR_VERDICTS: [Kind; 13] = [
+const FOR_VERDICTS: [Kind; 14] = [
     kind("v1", "Namespace"),
     kind("v1", "Pod"),
     kind("v1", "Node"),
+    kind("v1", "Service"),
     kind("apps/v1", "ReplicaSet"),
     kind("batch/v1", "Job"),
     kind("networking.k8s.io/v1", "NetworkPolicy"),
@@ -39,13 +40,12 @@ const FOR_VERDICTS: [Kind; 13] = [
 ];
 
 /// What replay and generation need besides.
-const FOR_REPLAY: [Kind; 8] = [
+const FOR_REPLAY: [Kind; 7] = [
     kind("apps/v1", "Deployment"),
     kind("apps/v1", "StatefulSet"),
     kind("apps/v1", "DaemonSet"),
     kind("batch/v1", "CronJob"),
     kind("argoproj.io/v1alpha1", "Rollout"),
-    kind("v1", "Service"),
     kind("discovery.k8s.io/v1", "EndpointSlice"),
     kind("networking.k8s.io/v1", "ServiceCIDR"),
 ];
@@ -66,9 +66,9 @@ pub struct ObjectArgs {
     /// YAML or JSON, a folder of them, or - for standard input; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// The namespace of policies in files that name none
-    #[arg(short = 'n', long, value_name = "NAMESPACE", default_value = "default")]
-    pub namespace: String,
+    /// The namespace of policies in files that name none [default: default]
+    #[arg(short = 'n', long, value_name = "NAMESPACE", requires = "files")]
+    pub namespace: Option<String>,
     /// Ask no cluster: its objects are in this file or folder, as
     /// `kubectl get pods,namespaces,nodes,networkpolicies -A -o yaml` writes them; may be repeated
     #[arg(long, value_name = "FILE")]
@@ -198,7 +198,7 @@ fn is_standard_input(files: &[PathBuf]) -> usize {
 fn policies(args: &ObjectArgs) -> Result<Vec<Policy>> {
     let mut policies = Vec::new();
     for file in expand(&args.files)? {
-        let documents = parse::file(&read(&file)?, &args.namespace);
+        let documents = parse::file(&read(&file)?, args.namespace.as_deref().unwrap_or("default"));
         let documents = documents.with_context(|| format!("{} is not as it must be", file.display()))?;
         if documents.policies.is_empty() {
             let others: usize = documents.skipped.values().sum();

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use weir_policy::edges::Tally;
@@ -19,7 +19,7 @@ use crate::{show, terminal};
 /// Arguments of the reports.
 #[derive(Debug, Args)]
 pub struct UsageArgs {
-    /// Only what is in this namespace; may be repeated
+    /// Only workloads or policies of this namespace, none of the cluster's; may be repeated
     #[arg(long = "ns", value_name = "NAMESPACE")]
     namespaces: Vec<String>,
     #[command(flatten)]
@@ -31,6 +31,27 @@ pub struct UsageArgs {
 impl UsageArgs {
     fn is_wanted(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|wanted| wanted == namespace)
+    }
+}
+
+impl UsageArgs {
+    /// Reads all of it. A namespace that is not there has no pod that is not isolated, which
+    /// nobody wants to hear.
+    async fn read(&self) -> Result<Held> {
+        self.output.form()?;
+        let held = self.replay.read().await?;
+        let cluster = &held.source.objects.cluster;
+        for wanted in &self.namespaces {
+            let is_there = cluster.pods.iter().any(|pod| pod.namespace == *wanted)
+                || cluster
+                    .namespaces
+                    .iter()
+                    .any(|namespace| namespace.name == *wanted);
+            if !is_there {
+                bail!("there is no namespace {wanted}");
+            }
+        }
+        Ok(held)
     }
 }
 
@@ -73,8 +94,7 @@ fn write<T>(
 /// # Errors
 /// Objects or traffic cannot be had.
 pub async fn covered(args: UsageArgs) -> Result<ExitCode> {
-    args.output.form()?;
-    let held = args.replay.read().await?;
+    let held = args.read().await?;
     let report = coverage(input(&held));
     let rows: Vec<Coverage> = report
         .workloads
@@ -149,8 +169,7 @@ pub async fn too_wide(args: UsageArgs) -> Result<ExitCode> {
 }
 
 async fn rules(args: UsageArgs, choose: impl Fn(&[RuleUse]) -> Vec<&RuleUse>) -> Result<ExitCode> {
-    args.output.form()?;
-    let held = args.replay.read().await?;
+    let held = args.read().await?;
     let usage = rule_usage(input(&held));
     let mut chosen = choose(&usage);
     chosen.retain(|found| args.is_wanted(&found.rule.policy.namespace));

@@ -34,6 +34,7 @@ items:
   kind: Node
   metadata: {name: n1, annotations: {k8s.ovn.org/node-subnets: '{"default":"10.0.0.0/24"}'}}
   status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}
+- {apiVersion: v1, kind: Service, metadata: {namespace: bank, name: db}, spec: {clusterIP: 10.96.0.7, ports: [{port: 5432}]}}
 - apiVersion: networking.k8s.io/v1
   kind: NetworkPolicy
   metadata: {namespace: bank, name: db}
@@ -98,6 +99,11 @@ fn who_may_reach_whom_is_explained_pod_by_pod_and_by_what_is_not_applied_yet() {
         out.contains("networkpolicy bank/db ingress[0]: allow, decides"),
         "{out}"
     );
+
+    // No policy sees the address of a Service.
+    let (code, out, _) = explain("shop/web-abc-2", "10.96.0.7", "5432", &[]);
+    assert_eq!(code, 3, "{out}");
+    assert!(out.starts_with("unknown (backend)"), "{out}");
 
     // The replicas differ.
     let (code, out, _) = explain("shop/deploy/web", "bank/db-0", "5432", &["-o", "json"]);
@@ -302,6 +308,30 @@ fn a_change_is_held_against_the_traffic_that_was_seen() {
         (2, true),
         "{said}"
     );
+    // What a plugin decides by itself is not evaluated, and what is no policy changes nothing.
+    let firewall =
+        "{apiVersion: k8s.ovn.org/v1, kind: EgressFirewall, metadata: {namespace: shop, name: default}}";
+    let firewall = file(folder.path(), "firewall.yaml", firewall)
+        .display()
+        .to_string();
+    let (code, out, _) = check(&["-f", &firewall]);
+    assert_eq!((code, out.contains("foreign")), (3, true), "{out}");
+    let other = file(folder.path(), "other.yaml", "{kind: ConfigMap, apiVersion: v1}")
+        .display()
+        .to_string();
+    let (code, _, said) = check(&["-f", &other]);
+    assert_eq!(
+        (code, said.contains("there is no policy in what -f names")),
+        (2, true),
+        "{said}"
+    );
+    for useless in [
+        &["-f", &open, "--server", "http://192.0.2.1"][..],
+        &["--delete", "bank/db", "-n", "bank"],
+    ] {
+        let (code, _, said) = check(useless);
+        assert_eq!(code, 2, "{useless:?}: {said}");
+    }
     let (code, _, said) = check(&[]);
     assert_eq!((code, said.contains("nothing is changed")), (2, true), "{said}");
     let (code, _, said) = check(&["-f", &open, "--since", "3h", "--until", "2h"]);
@@ -349,6 +379,17 @@ fn policies_are_made_of_what_was_seen_and_let_it_pass() {
     let (code, out, said) = with(&["generate", "--ns", "bank", "--kind", "cnp"]);
     assert_eq!(code, 0, "{said}");
     assert!(out.contains("kind: ClusterNetworkPolicy"), "{out}");
+    for command in ["coverage", "unused", "wide"] {
+        let (code, _, said) = with(&[command, "--ns", "nowhere"]);
+        assert_eq!((code, said.contains("no namespace nowhere")), (2, true), "{said}");
+    }
+    for useless in [
+        &["--ns", "bank", "--priority", "7"][..],
+        &["--workload", "shop/deploy/web", "--no-default-deny"],
+    ] {
+        let (code, _, said) = with(&[&["generate"], useless].concat());
+        assert_eq!((code, said.contains("has no effect")), (2, true), "{said}");
+    }
     let (code, _, said) = with(&["generate", "--ns", "nowhere"]);
     assert_eq!(
         (code, said.contains("no pod in namespace nowhere")),

@@ -111,3 +111,16 @@ pub struct Node {
     /// (OVN-Kubernetes: `ovn-k8s-mp0`).
     pub management: Vec<IpAddr>,
 }
+
+impl Node {
+    /// All addresses that it sends from: its own, and those of its ports among the pods.
+    pub fn all_addresses(&self) -> Vec<IpAddr> {
+        let mut all = self.addresses.clone();
+        all.extend(
+            self.management
+                .iter()
+                .filter(|address| !self.addresses.contains(address)),
+        );
+        all
+    }
+}

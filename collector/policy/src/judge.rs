@@ -220,10 +220,13 @@ fn endpoints(engine: &Engine, end: &EdgeEnd, pods: &[PodName]) -> Vec<Endpoint> 
             .iter()
             .filter_map(|pod| engine.pod(&pod.namespace, &pod.name, pod.address))
             .collect(),
-        EdgeEnd::Node { name, address } => match address.or_else(|| engine.first_address(name)) {
-            Some(address) => vec![engine.node(name, address)],
-            None => Vec::new(),
-        },
+        // Which of its addresses it was is not always known: they must agree then.
+        EdgeEnd::Node { name, address } => {
+            let all = address.map_or_else(|| engine.node_addresses(name), |address| vec![address]);
+            all.into_iter()
+                .map(|address| engine.node(name, address))
+                .collect()
+        }
         EdgeEnd::Outside { network, .. } => engine.snapshot().outside_network(*network),
         EdgeEnd::Service { .. } | EdgeEnd::Unknown => Vec::new(),
     }

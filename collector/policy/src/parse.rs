@@ -77,8 +77,8 @@ pub struct Documents {
     pub skipped: BTreeMap<String, usize>,
 }
 
-/// All policies of a file: documents of YAML, JSON, and `List`s of objects. A
-/// NetworkPolicy without namespace is in `namespace`.
+/// All policies of a file: documents of YAML, JSON, and `List`s of objects; those of a CNI's
+/// own are there as what is not evaluated. A NetworkPolicy without namespace is in `namespace`.
 pub fn file(text: &str, namespace: &str) -> Result<Documents, ParseError> {
     let values = self::documents(text)?;
     let mut documents = Documents::default();
@@ -92,7 +92,10 @@ pub fn file(text: &str, namespace: &str) -> Result<Documents, ParseError> {
             };
             match reader.policy(item, namespace) {
                 Read::Policy(policy) => documents.policies.extend(policy),
-                Read::Other(kind) => *documents.skipped.entry(kind).or_default() += 1,
+                Read::Other(kind) => match foreign::policies(item) {
+                    none if none.is_empty() => *documents.skipped.entry(kind).or_default() += 1,
+                    foreign => documents.policies.extend(foreign),
+                },
             }
             problems.append(&mut reader.problems);
         }
@@ -105,7 +108,21 @@ pub fn file(text: &str, namespace: &str) -> Result<Documents, ParseError> {
 
 /// The documents of a text, YAML or JSON.
 fn documents(text: &str) -> Result<Vec<Value>, ParseError> {
-    serde_saphyr::from_multiple(text)
+    // What is JSON is read as JSON, which is quicker and has no limits of its own.
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        return Ok(vec![value]);
+    }
+    // As many nodes as there are bytes cannot be too many: whoever calls has bounded those. What
+    // aliases may unfold stays bounded.
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: text.len().saturating_mul(2).max(1_000_000),
+            max_nodes: text.len().max(250_000),
+            max_documents: text.len().max(1_024),
+            max_total_scalar_bytes: text.len().saturating_mul(2).max(64 << 20),
+        },
+    };
+    serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|error| ParseError::Syntax(error.to_string().trim_end().to_owned()))
 }
 

@@ -57,9 +57,10 @@ impl Engine {
         self.nodes.values().map(|entry| &entry.node)
     }
 
-    /// The first address of a node.
-    pub(crate) fn first_address(&self, node: &str) -> Option<IpAddr> {
-        self.nodes.get(node)?.node.addresses.first().copied()
+    /// All addresses that a node sends from: its own, and those of its ports among the pods.
+    pub(crate) fn node_addresses(&self, node: &str) -> Vec<IpAddr> {
+        let node = self.nodes.get(node).map(|entry| &entry.node);
+        node.map(Node::all_addresses).unwrap_or_default()
     }
 }
 

@@ -124,7 +124,7 @@ pub fn cluster_yaml(generated: &GeneratedCluster, header: &[String], plain: bool
     let mut text = String::new();
     if !plain {
         let lines = header.iter().chain(&generated.notes);
-        lines.for_each(|line| text.push_str(&format!("# {line}\n")));
+        lines.for_each(|line| text.push_str(&super::yaml::comment(line)));
     }
     let documents = generated.policies.iter().map(|policy| document(policy, plain));
     text.push_str(&documents.collect::<Vec<_>>().join("---\n"));

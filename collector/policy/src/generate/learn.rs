@@ -10,7 +10,7 @@ use super::units::{UnitKey, Units};
 use super::{GenerateInput, GenerateOptions, GenerationReport, Skipped};
 use crate::edges::{Edge, EdgeEnd, EndId, PodEnd, Strength};
 use crate::engine::{Cluster, Connection};
-use crate::facts::Protocol;
+use crate::facts::{Node, Protocol};
 use crate::inventory::Backend;
 use crate::judge::{EdgeJudge, ServiceCall};
 use crate::policy::{DIRECTIONS, Direction, NetworkPolicy, Policy};
@@ -24,7 +24,7 @@ const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     Unit(UnitKey),
-    Node { name: String, address: IpAddr },
+    Node { name: String, addresses: Vec<IpAddr> },
     Outside { network: IpNet, subnet_label: String },
 }
 
@@ -207,6 +207,8 @@ impl Learning<'_> {
         let options = self.input.options;
         match edge.strength {
             Strength::Unknown => return Err(Skipped::Unknown(Reason::Direction)),
+            // No port is known, or there is none: no rule can name it.
+            _ if edge.port == 0 => return Err(Skipped::Unknown(Reason::Direction)),
             Strength::Weak if EPHEMERAL.contains(&edge.port) => return Err(Skipped::Ephemeral),
             Strength::Weak if !options.weak => return Err(Skipped::Weak),
             _ => {}
@@ -287,13 +289,17 @@ impl Learning<'_> {
             EdgeEnd::Node { name, address } => {
                 let nodes = &self.input.cluster.nodes;
                 let node = nodes.iter().find(|node| node.name == *name);
-                let address = address.or_else(|| node.and_then(|node| node.addresses.first().copied()));
-                address
-                    .map(|address| End::Node {
+                let addresses = match address {
+                    Some(address) => vec![*address],
+                    None => node.map(Node::all_addresses).unwrap_or_default(),
+                };
+                match addresses.is_empty() {
+                    true => Err(Skipped::NoSelector),
+                    false => Ok(End::Node {
                         name: name.clone(),
-                        address,
-                    })
-                    .ok_or(Skipped::NoSelector)
+                        addresses,
+                    }),
+                }
             }
             EdgeEnd::Outside {
                 network,
@@ -315,7 +321,7 @@ impl Learning<'_> {
             return address
                 .map(|address| End::Node {
                     name: known.node.clone(),
-                    address,
+                    addresses: vec![address],
                 })
                 .ok_or(Skipped::NoSelector);
         }
@@ -334,7 +340,7 @@ impl Learning<'_> {
         match node {
             Some(node) => End::Node {
                 name: node.name.clone(),
-                address,
+                addresses: vec![address],
             },
             None => End::Outside {
                 network: IpNet::from(address),

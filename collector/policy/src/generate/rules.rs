@@ -170,17 +170,15 @@ impl Rules<'_, '_> {
                     port,
                     &evidence,
                 ),
-                End::Node { name, address } => {
+                End::Node { name, addresses } => {
                     evidence.notes.insert(format!("node {name}"));
                     let warning =
                         format!("{key} names nodes by address: generate anew when nodes come or go");
                     self.report.warnings.insert(warning);
-                    add(
-                        &mut peers,
-                        of_block(exact(IpNet::from(*address))),
-                        port,
-                        &evidence,
-                    );
+                    for address in addresses {
+                        let block = of_block(exact(IpNet::from(*address)));
+                        add(&mut peers, block, port, &evidence);
+                    }
                 }
                 End::Outside {
                     network,

@@ -158,9 +158,7 @@ pub(super) fn selector(selector: &Selector) -> Value {
 pub fn yaml(generated: &Generated, header: &[String], plain: bool) -> String {
     let mut text = String::new();
     if !plain {
-        header
-            .iter()
-            .for_each(|line| text.push_str(&format!("# {line}\n")));
+        header.iter().for_each(|line| text.push_str(&comment(line)));
     }
     let documents = generated.policies.iter().map(|policy| document(policy, plain));
     text.push_str(&documents.collect::<Vec<_>>().join("---\n"));
@@ -174,7 +172,7 @@ fn document(generated: &GeneratedPolicy, plain: bool) -> String {
         generated
             .notes
             .iter()
-            .for_each(|note| text.push_str(&format!("# {note}\n")));
+            .for_each(|note| text.push_str(&comment(note)));
     }
     let metadata = metadata(policy);
     text.push_str("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n");
@@ -238,11 +236,15 @@ pub(super) fn in_words(evidence: &Evidence) -> String {
     words.join(", ")
 }
 
-/// Without what would end a comment.
+/// A line of a comment.
+pub(super) fn comment(text: &str) -> String {
+    format!("# {}\n", one_line(text))
+}
+
+/// Without what would end a comment: control characters, and what Unicode breaks lines at.
 fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    text.chars().map(|c| if ends_line(c) { ' ' } else { c }).collect()
 }
 
 /// The day of a moment in nanoseconds since 1970, UTC (civil from days, Howard Hinnant).

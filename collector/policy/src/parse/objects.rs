@@ -23,6 +23,11 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 /// Subnets of the pods on a node; the second address of each is the node's management
 /// port (ovn-kubernetes, `GetNodeManagementIfAddr`).
 const OVN_SUBNETS: &str = "k8s.ovn.org/node-subnets";
+/// The address of the node's port among the pods (Kube-OVN, `ovn0`), one of each family.
+const KUBE_OVN_ADDRESS: &str = "ovn.kubernetes.io/ip_address";
+/// Antrea is on the node, whose port among the pods has the first address of its podCIDRs
+/// (`antrea-gw0`).
+const ANTREA_MAC: &str = "node.antrea.io/mac-address";
 /// What begins the annotations that a CNI puts on its nodes.
 const CNI_ANNOTATIONS: [(&str, Cni); 3] = [
     ("k8s.ovn.org/", Cni::OvnKubernetes),
@@ -63,6 +68,11 @@ impl Objects {
     pub fn add_text(&mut self, text: &str) -> Result<(), super::ParseError> {
         super::documents(text)?.iter().for_each(|value| self.add(value));
         Ok(())
+    }
+
+    /// Whether it is the address of a Service, which policies never see.
+    pub fn is_service(&self, address: IpAddr) -> bool {
+        self.seen.is_service(address)
     }
 
     /// The workload of a pod, as far up as is known: the Deployment of its ReplicaSet.
@@ -151,15 +161,20 @@ impl Objects {
         self.cni = self
             .cni
             .or_else(|| cni.max_by_key(|cni| *cni == Cni::OvnKubernetes));
-        let subnets = annotations
-            .and_then(|all| all.get(OVN_SUBNETS))
-            .and_then(Value::as_str);
+        let annotation = |key: &str| annotations.and_then(|all| all.get(key)).and_then(Value::as_str);
+        let mut management: Vec<IpAddr> = annotation(OVN_SUBNETS).map(management).unwrap_or_default();
+        let kube_ovn = annotation(KUBE_OVN_ADDRESS).unwrap_or_default().split(',');
+        management.extend(kube_ovn.filter_map(|address| address.trim().parse::<IpAddr>().ok()));
+        if annotation(ANTREA_MAC).is_some() {
+            let subnets = list(object, "/spec/podCIDRs").filter_map(|subnet| subnet.as_str()?.parse().ok());
+            management.extend(subnets.filter_map(|subnet: ipnet::IpNet| nth_host(subnet, 1)));
+        }
         let addresses = list(object, "/status/addresses");
         self.cluster.nodes.push(Node {
             name: text(object, "/metadata/name").to_owned(),
             labels: labels(object),
             addresses: addresses.filter_map(|entry| address(entry, "/address")).collect(),
-            management: subnets.map(management).unwrap_or_default(),
+            management,
         });
     }
 }
@@ -234,12 +249,19 @@ fn controller(object: &Value) -> Option<WorkloadKey> {
 
 /// The management port's addresses out of `{"default": "10.244.1.0/24"}`, or a list there.
 fn management(subnets: &str) -> Vec<IpAddr> {
-    // Of IPv4 the first host is the network's first address but one, of IPv6 the first.
-    let second = |network: ipnet::IpNet| match network {
-        ipnet::IpNet::V4(network) => network.hosts().nth(1).map(IpAddr::V4),
-        ipnet::IpNet::V6(network) => network.hosts().nth(2).map(IpAddr::V6),
-    };
-    ovn_subnets(subnets).into_iter().filter_map(second).collect()
+    ovn_subnets(subnets)
+        .into_iter()
+        .filter_map(|subnet| nth_host(subnet, 2))
+        .collect()
+}
+
+/// The n-th address of a network, its own being the 0th.
+fn nth_host(network: ipnet::IpNet, n: usize) -> Option<IpAddr> {
+    match network {
+        // Of IPv4 the network's own is no host.
+        ipnet::IpNet::V4(network) => network.hosts().nth(n.checked_sub(1)?).map(IpAddr::V4),
+        ipnet::IpNet::V6(network) => network.hosts().nth(n).map(IpAddr::V6),
+    }
 }
 
 fn ovn_subnets(subnets: &str) -> Vec<ipnet::IpNet> {

@@ -484,6 +484,66 @@ fn the_own_node_and_probes_need_no_rule_and_another_node_does() {
 }
 
 #[test]
+fn a_node_that_was_seen_without_its_address_is_written_by_all_that_it_has() {
+    let world = World::new();
+    let owners = inventory(&world.cluster);
+    let node = EdgeEnd::Node {
+        name: "n2".into(),
+        address: None,
+    };
+    let mut set = EdgeSet::default();
+    let server = edge_end(&world.end("x/a"), &world.cluster, &owners);
+    seen(&mut set, node, server, 6, 8080);
+    let generated = generated(&world, &owners, &set, &options());
+    // its own, and that of its port among the pods, from which it calls
+    let all: Vec<String> = world.cluster.nodes[1]
+        .all_addresses()
+        .iter()
+        .map(|a| format!("{a}/32"))
+        .collect();
+    assert_eq!(all.len(), 2);
+    let mut written = blocks(&policy(&generated, "weir-deployment-a").ingress);
+    written.sort();
+    let mut all = all;
+    all.sort();
+    assert_eq!(written, all);
+}
+
+#[test]
+fn a_port_that_nobody_knows_is_not_learnt() {
+    let world = World::new();
+    let owners = inventory(&world.cluster);
+    let mut set = EdgeSet::default();
+    let [client, server] = ["y/a", "x/a"].map(|end| edge_end(&world.end(end), &world.cluster, &owners));
+    seen(&mut set, client, server, 6, 0);
+    let generated = generated(&world, &owners, &set, &options());
+    assert_eq!(generated.report.learnt.edges, 0);
+}
+
+#[test]
+fn what_is_said_in_comments_makes_no_objects() {
+    let world = World::new();
+    let owners = inventory(&world.cluster);
+    let seen = edges(&world, &owners, &[("y/a", "x/a", "tcp/80")]);
+    let generated = generated(&world, &owners, &seen, &options());
+    let header = [
+        "a\n---\nkind: ClusterRoleBinding".to_owned(),
+        "b\u{2028}---\u{2029}kind: Evil".to_owned(),
+    ];
+    let text = weir_policy::generate::yaml(&generated, &header, false);
+    let lines = text.split(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
+    assert!(
+        lines
+            .into_iter()
+            .all(|line| !line.starts_with("kind: ClusterRole") && !line.starts_with("kind: Evil"))
+    );
+    assert!(
+        text.starts_with("# a --- kind: ClusterRoleBinding\n# b --- kind: Evil\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_peer_on_the_host_network_is_its_node() {
     let world = World::new();
     let owners = inventory(&world.cluster);

@@ -1,6 +1,7 @@
 //! Workloads, Services with those behind them, and the networks of the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -24,6 +25,8 @@ pub(super) struct Seen {
     /// By namespace and name of the Service.
     slices: Vec<((String, String), Slice)>,
     networks: BTreeSet<IpNet>,
+    /// Addresses of Services.
+    service_addresses: BTreeSet<IpAddr>,
 }
 
 /// An EndpointSlice.
@@ -92,6 +95,20 @@ impl Seen {
             Some((text(port, "/name").to_owned(), service_port))
         });
         self.services.insert(place(object), ports.collect());
+        let given = ["/spec/clusterIPs", "/spec/externalIPs"];
+        let given = given
+            .iter()
+            .flat_map(|place| list(object, place))
+            .filter_map(Value::as_str);
+        let balancer = list(object, "/status/loadBalancer/ingress").map(|ingress| text(ingress, "/ip"));
+        let all = given.chain(balancer).chain([text(object, "/spec/clusterIP")]);
+        self.service_addresses
+            .extend(all.filter_map(|address| address.parse::<IpAddr>().ok()));
+    }
+
+    /// Whether a Service has that address.
+    pub fn is_service(&self, address: IpAddr) -> bool {
+        self.service_addresses.contains(&address)
     }
 
     fn add_slice(&mut self, object: &Value) {

@@ -118,6 +118,14 @@ fn nodes_tell_which_cni_there_is_and_their_management_ports() {
         json!({"k8s.ovn.org/node-subnets": r#"{"default":"10.244.1.0/24"}"#}),
     )]);
     assert_eq!(single.cluster.nodes[0].management, expected[..1]);
+    let kube_ovn = objects(&[node(
+        json!({"ovn.kubernetes.io/ip_address": "100.64.0.3,fd00:100::3"}),
+    )]);
+    assert_eq!(kube_ovn.cluster.nodes[0].management.len(), 2);
+    let mut antrea = node(json!({"node.antrea.io/mac-address": "x"}));
+    antrea["spec"] = json!({"podCIDRs": ["10.1.2.0/24", "fd00:2::/64"]});
+    let first: Vec<IpAddr> = vec!["10.1.2.1".parse().unwrap(), "fd00:2::1".parse().unwrap()];
+    assert_eq!(objects(&[antrea]).cluster.nodes[0].management, first);
     assert_eq!(
         objects(&[node(json!({"ovn.kubernetes.io/chassis": "x"}))]).cni,
         Some(Cni::KubeOvn)
@@ -263,4 +271,24 @@ fn a_policy_of_ours_is_told_from_those_of_others() {
         .map(|(key, hash)| (key.to_string(), hash.as_str()))
         .collect();
     assert_eq!(ours, [("shop/ours".to_owned(), "abc")]);
+}
+
+#[test]
+fn a_file_as_large_as_a_cluster_is_read_as_json_and_as_yaml() {
+    let pods: Vec<Value> = (0..3_000)
+        .map(|n| {
+            let mut pod = pod_object("shop", &format!("pod-{n}"), "10.0.0.1");
+            let more: serde_json::Map<String, Value> =
+                (0..60).map(|n| (format!("k{n}"), json!("v"))).collect();
+            pod["metadata"]["annotations"] = more.into();
+            pod
+        })
+        .collect();
+    let list = json!({"kind": "List", "apiVersion": "v1", "items": pods});
+    let yaml = serde_saphyr::to_string(&list).unwrap();
+    for text in [list.to_string(), yaml] {
+        let mut read = Objects::default();
+        read.add_text(&text).unwrap();
+        assert_eq!(read.cluster.pods.len(), 3_000);
+    }
 }
