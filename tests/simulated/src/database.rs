@@ -74,6 +74,13 @@ impl Database {
         (results, changes)
     }
 
+    /// The switch takes over all that was committed; what of that is new to who watches this.
+    pub fn catch_up(&mut self, requests: &Value) -> Value {
+        let before = self.tables.clone();
+        self.take_over();
+        updates(requests, &before, &self.tables)
+    }
+
     fn carry_out(
         &mut self,
         operation: &Value,

@@ -81,8 +81,20 @@ impl Server {
         let mut splitter = Splitter::new(Splitter::DEFAULT_LIMIT);
         let mut buffer = vec![0; 4096];
         let mut monitor = (Value::Null, json!({}));
+        let mut mode = mode.clone();
         loop {
-            let length = stream.read(&mut buffer).await?;
+            let length = tokio::select! {
+                length = stream.read(&mut buffer) => length?,
+                changed = mode.changed() => {
+                    changed.map_err(io::Error::other)?;
+                    if *mode.borrow_and_update() == Mode::Up
+                        && let Some(update) = self.catch_up(&monitor)
+                    {
+                        stream.write_all(update.as_bytes()).await?;
+                    }
+                    continue;
+                }
+            };
             if length == 0 {
                 return Ok(());
             }
@@ -95,6 +107,13 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// What whoever watches is told when the switch goes on, and takes over what it missed.
+    fn catch_up(&self, (id, requests): &(Value, Value)) -> Option<String> {
+        let changes = self.database().catch_up(requests);
+        let is_new = changes.as_object().is_some_and(|changes| !changes.is_empty());
+        is_new.then(|| json!({"id": null, "method": "update", "params": [id, changes]}).to_string())
     }
 
     /// What is sent back for a message: updates first, as ovsdb-server does.

@@ -105,6 +105,12 @@ fn a_switch_that_hangs_takes_nothing_over() {
         .transact(std::slice::from_ref(&counted), &requests, true)
         .1;
     assert_eq!(of(hung), (json!(1), json!(0)));
-    let again = database.transact(&[counted], &requests, false).1;
+    let again = database
+        .transact(std::slice::from_ref(&counted), &requests, false)
+        .1;
     assert_eq!(of(again), (json!(2), json!(2)));
+    // One that goes on does so without being asked again.
+    database.transact(&[counted], &requests, true);
+    assert_eq!(of(database.catch_up(&requests)), (json!(3), json!(3)));
+    assert_eq!(database.catch_up(&requests), json!({}));
 }
