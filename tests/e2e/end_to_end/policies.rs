@@ -18,8 +18,9 @@ pub const CASES: &[Case<Stage>] = &[Case::new(
 const CLOSED: &str = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \
     metadata: {name: closed, namespace: shop}, spec: {podSelector: {}, policyTypes: [Ingress]}}";
 
-/// Only what is between the two.
-const BETWEEN: &str = r#"ns == "shop" && dst_ns == "shop" && dst_port == 8080"#;
+/// Only what is between the two: other cases have traffic of the same hour.
+const BETWEEN: &str =
+    r#"ns == "shop" && workload_name == "client" && dst_workload_name == "web" && dst_port == 8080"#;
 
 fn from_traffic_to_a_policy_and_back(stage: &mut Stage) -> Result<()> {
     stage.clear()?;

@@ -172,7 +172,7 @@ impl Snapshot {
         endpoint.kind != EndpointKind::Pod || DIRECTIONS.into_iter().all(nothing)
     }
 
-    /// The policies that select a pod, in either direction; foreign objects are none.
+    /// The policies that select a pod, in either direction, and what is not evaluated.
     pub(crate) fn policies_about(&self, endpoint: &Endpoint) -> BTreeSet<&PolicyKey> {
         let of_direction = |direction: Direction| {
             let tables = &self.tables[direction as usize];
@@ -186,6 +186,7 @@ impl Snapshot {
             let of_rules = rules.filter_map(|rule| tables.rule(*rule).map(|rule| rule.policy));
             of_rules
                 .chain(part(Part::Isolating).copied())
+                .chain(part(Part::Foreign).copied())
                 .collect::<Vec<u32>>()
         };
         let numbers: BTreeSet<u32> = DIRECTIONS.into_iter().flat_map(of_direction).collect();
