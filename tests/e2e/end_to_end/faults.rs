@@ -47,7 +47,10 @@ pub const CASES: &[Case<Stage>] = &[
 const ALL: &str = r#"{"spec":{"exportNetworkFlows":{"netFlow":{"collectors":["172.30.0.1:2056"]},
     "sFlow":{"collectors":["172.30.0.1:6343"]},"ipfix":{"collectors":["172.30.0.1:4739"]}}}}"#;
 
+/// Every case has a spec of its own: what nodes say of one and the same gets rarer with each
+/// change that they tell.
 fn export_all(stage: &Stage) -> Result<std::sync::Arc<Node>> {
+    stage.clear()?;
     stage.patch(ALL)?;
     stage.wait_exporting()?;
     stage.lab.node("node-a")
