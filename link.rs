@@ -1,7 +1,8 @@
-//! How the program is linked. It holds the query engine, so it is the largest one.
+//! How the programs are linked that hold the query engine, which are the largest ones: the
+//! build script of both their packages.
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=../link.rs");
     let of = |name: &str| std::env::var(name).unwrap_or_default();
     // rustc's own linker for this platform, lld, knows both.
     let has_lld = of("CARGO_CFG_TARGET_ARCH") == "x86_64" && of("CARGO_CFG_TARGET_OS") == "linux";
