@@ -7,15 +7,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use serde::Serialize;
 use weir_api::condition::{Condition, find};
 use weir_api::export::{Budget, CostFigures, ExportCost, THROTTLED};
 use weir_api::{NodeFlowExport, NodeFlowExportStatus};
 
+use crate::cluster::ClusterArgs;
 use crate::plain::{Plain, PlainArgs};
 use crate::table::{Head, Table, harmless_lines};
-use crate::{cluster, completion, show, state, terminal};
+use crate::{cluster, show, state, terminal};
 
 /// Arguments of `weir cost`.
 #[derive(Debug, Args)]
@@ -23,12 +23,8 @@ pub struct CostArgs {
     /// Show what the `weir up` with this data directory last reported
     #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"])]
     data_dir: Option<PathBuf>,
-    /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig [default: its current one]
-    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(flatten)]
     output: PlainArgs,
 }
@@ -60,7 +56,11 @@ pub async fn run(args: CostArgs) -> Result<ExitCode> {
             vec![NodeCost::new(state.node, None, state.status)]
         }
         None => {
-            let exports = cluster::exports(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+            let exports = cluster::exports(
+                args.cluster.kubeconfig.as_deref(),
+                args.cluster.context.as_deref(),
+            )
+            .await?;
             exports.into_iter().map(NodeCost::from).collect()
         }
     };

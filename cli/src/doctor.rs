@@ -16,11 +16,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 
+use crate::cluster::ClusterArgs;
 use crate::effect::refuse_without_effect;
 use crate::table::harmless_lines;
-use crate::{cluster as clusters, completion, terminal};
+use crate::{cluster as clusters, terminal};
 
 /// Arguments of `weir doctor`.
 #[derive(Debug, Args)]
@@ -34,12 +34,8 @@ pub struct DoctorArgs {
     /// With --host, a collector: whether what is sent there passes in one piece; may be repeated
     #[arg(long = "to", value_name = "ADDRESS:PORT")]
     collectors: Vec<SocketAddr>,
-    /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig [default: its current one]
-    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// How bad it is.
@@ -98,8 +94,8 @@ pub async fn run(args: DoctorArgs) -> Result<ExitCode> {
         let without = [("--to", !args.collectors.is_empty())];
         refuse_without_effect(&without, "without --host")?;
         let config = clusters::announced(
-            args.kubeconfig.as_deref(),
-            args.context.as_deref(),
+            args.cluster.kubeconfig.as_deref(),
+            args.cluster.context.as_deref(),
             "give --kubeconfig, or --host for this host",
         );
         let facts = facts::gather(config.await?).await?;

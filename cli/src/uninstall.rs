@@ -7,24 +7,22 @@ mod sources;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use kube::Client;
 use serde_json::{Value, json};
-use weir_process::kubernetes::{self, Retries};
 use weir_process::signals::Signals;
 
 pub use self::sources::Sources;
 use self::sources::quoted;
+use crate::cluster::ClusterArgs;
+use crate::dynamic;
 use crate::dynamic::Kind;
 use crate::platform::{Images, NETWORK_DEFINITION, Platform, describe};
 use crate::terminal::{report, say};
-use crate::{cluster, completion, dynamic};
 
 /// What users wrote themselves, and its definition.
 const USERS: [(Kind, &str); 3] = [
@@ -69,12 +67,8 @@ pub struct UninstallArgs {
     /// namespaces and not Weir's: claims of volumes, ConfigMaps, Secrets
     #[arg(long)]
     purge: bool,
-    /// How to reach the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig [default: its current one]
-    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// Turns export off, waits, deletes. Exit code 1: nodes have rows still, and nothing was
@@ -83,12 +77,7 @@ pub struct UninstallArgs {
 /// # Errors
 /// Nobody said that it is meant, or the cluster cannot be reached, or refuses.
 pub async fn run(args: UninstallArgs) -> Result<ExitCode> {
-    let config = cluster::announced(
-        args.kubeconfig.as_deref(),
-        args.context.as_deref(),
-        "give --kubeconfig",
-    );
-    let client = kubernetes::client(config.await?, Retries::ByClient)?;
+    let client = args.cluster.announced("give --kubeconfig").await?;
     consent(&args)?;
     let doomed = doomed()?;
     let kept = kept(&client, &args, &doomed).await?;
@@ -140,10 +129,14 @@ fn consent(args: &UninstallArgs) -> Result<()> {
 
 /// Those by which kubectl finds the same cluster.
 fn kubectl_options(args: &UninstallArgs) -> String {
-    let file = args.kubeconfig.as_ref().map(|file| file.display().to_string());
+    let file = args
+        .cluster
+        .kubeconfig
+        .as_ref()
+        .map(|file| file.display().to_string());
     [
         ("--kubeconfig", file.as_deref()),
-        ("--context", args.context.as_deref()),
+        ("--context", args.cluster.context.as_deref()),
     ]
     .iter()
     .filter_map(|(option, value)| Some(format!(" {option} {}", quoted((*value)?))))

@@ -165,9 +165,7 @@ impl Gathered {
     fn take(&mut self, row: &Row) {
         let (client, server) = (end(row, ""), end(row, "dst_"));
         let protocol = protocol(&show::text(row, "protocol"));
-        let echo = ECHO.iter().find(|(icmp, _)| *icmp == protocol);
-        let known_port = show::text(row, "dst_port").parse::<u16>().ok();
-        let port = echo.map(|(_, port)| *port).or(known_port);
+        let port = port(row, protocol);
         let unknown = self.edges.end(EdgeEnd::Unknown);
         let edge = Edge {
             client: unknown,
@@ -271,10 +269,7 @@ impl Gathered {
                 continue;
             };
             let protocol = number(row, "proto") as u8;
-            let port = ECHO
-                .iter()
-                .find(|(icmp, _)| *icmp == protocol)
-                .map_or_else(|| number(row, "dst_port") as u16, |(_, port)| *port);
+            let port = port(row, protocol).unwrap_or(0);
             let mut call = (known.clone(), is_client, protocol, port);
             // Where the matrix was by workload, pods count for theirs.
             if !self.outside.contains_key(&call)
@@ -351,6 +346,13 @@ fn end(row: &Row, side: &str) -> Option<EdgeEnd> {
         node: String::new(),
         workload: (!is_bare).then_some(owner),
     }))
+}
+
+/// The server's port, or what is written for one of ICMP; none where many were put together.
+fn port(row: &Row, protocol: u8) -> Option<u16> {
+    let echo = ECHO.iter().find(|(icmp, _)| *icmp == protocol);
+    echo.map(|(_, port)| *port)
+        .or_else(|| show::text(row, "dst_port").parse().ok())
 }
 
 fn number(row: &Row, name: &str) -> u64 {
