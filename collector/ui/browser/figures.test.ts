@@ -1,0 +1,123 @@
+// What the pages show is what the command line says to the same question.
+import { execFileSync } from "node:child_process";
+import { dirname } from "node:path";
+import type { Page } from "playwright-core";
+import { afterAll, expect, inject, test } from "vitest";
+import { closeBrowser, opened, path, said, settled, url, visit, weir } from "./page";
+
+afterAll(closeBrowser);
+
+type Sums = { rows: Array<Record<string, string | number>>; totals: Record<string, number>; groups: number };
+
+/** The same range for both: nothing new comes, but what is old expires. */
+const until = new Date();
+const TIME = { since: new Date(until.getTime() - 6 * 3_600_000).toISOString(), until: until.toISOString() };
+const OF = ["--since", TIME.since, "--until", TIME.until];
+
+/** Cells of a table, exact values where there are hints. */
+const cells = (page: Page, label: string) => page.getByRole("grid", { name: label }).evaluate((table) =>
+  [...(table as HTMLTableElement).tBodies[0]!.rows].map((row) => [...row.cells].map((cell) => (cell.classList.contains("number") ? cell.title.replaceAll(",", "") : cell.textContent))));
+
+test("groups are those of the command line, in its order", async () => {
+  const asked = { ...TIME, group_by: "ns,dst_ns", by: "packets", top: "50" };
+  const told = weir("flows", ...OF, "--group-by", "ns,dst_ns", "--by", "packets", "--top", "50") as Sums;
+  await visit(path("flows", asked), {}, async ({ page }) => {
+    const shown = await cells(page, "Groups");
+    expect(shown.length).toBeGreaterThan(4);
+    expect(shown.map((row) => row.slice(1))).toEqual(told.rows.map((row) => ["ns", "dst_ns", "bytes", "packets", "flows"].map((name) => String(row[name]))));
+    await expect(page.getByText(`${told.groups} groups`).count()).resolves.toBe(1);
+  });
+});
+
+test("conversations and comparisons are those of the command line", async () => {
+  const told = weir("flows", ...OF, "--group-by", "ns,dst_ns", "--conversation", "--by", "sent", "--compare", "previous", "--measures", "sent,received,flows") as Sums;
+  await visit(path("flows", { ...TIME, group_by: "ns,dst_ns", conversation: "true", compare: "previous", top: "20" }), {}, async ({ page }) => {
+    const shown = await cells(page, "Groups");
+    expect(shown.map((row) => row[3])).toEqual(told.rows.map((row) => String(row["sent"])));
+  });
+});
+
+test("the overview's sums are all that there is", async () => {
+  const told = weir("flows", ...OF, "--group-by", "verdict", "--measures", "bytes,packets,flows,dropped_packets") as Sums;
+  await visit(path("overview", TIME), {}, async ({ page }) => {
+    const titles = await page.locator("main .figures").first().locator("dd").evaluateAll((all) => all.map((one) => one.getAttribute("title")?.replaceAll(",", "")));
+    expect([titles[0], titles[2], titles[3], titles[4]]).toEqual(["bytes", "packets", "flows", "dropped_packets"].map((name) => String(told.totals[name])));
+  });
+});
+
+test("a record's page is what the API has, oldest and largest first, too", async () => {
+  for (const order of ["", "oldest", "bytes"]) {
+    const told = weir("flows", ...OF, "--limit", "100", "--columns", "bytes", ...(order ? ["--order", order] : [])) as { rows: Array<{ bytes: number }> };
+    await visit(path("flows", { ...TIME, columns: "time,bytes", ...(order ? { order } : {}) }), {}, async ({ page }) => {
+      expect((await cells(page, "Records")).map((row) => row[2])).toEqual(told.rows.map((row) => String(row.bytes)));
+    });
+  }
+});
+
+test("more records go on where the page ended, none twice and none missing", async () => {
+  const told = weir("flows", ...OF, "--limit", "300", "--columns", "bytes") as { rows: Array<{ bytes: number }> };
+  await visit(path("flows", { ...TIME, columns: "time,bytes" }), {}, async ({ page }) => {
+    for (const rows of [200, 300]) {
+      await page.getByRole("button", { name: "Show 100 more" }).click();
+      await page.getByText(`${rows} records`).waitFor();
+    }
+    expect((await cells(page, "Records")).map((row) => row[2])).toEqual(told.rows.map((row) => String(row.bytes)));
+  });
+});
+
+test("a cell of the matrix is the edge that the command line tells", async () => {
+  const { rows } = weir("matrix", ...OF, "--by", "ns", "--limit", "5") as { rows: Array<Record<string, string | number>> };
+  const [edge] = rows;
+  await visit(path("matrix", { ...TIME, by: "ns" }), { width: 1500 }, async ({ page }) => {
+    const cell = page.getByRole("button", { name: new RegExp(`^${edge?.["ns"]} to ${edge?.["dst_ns"]}: `) });
+    await cell.click();
+    const side = page.getByRole("complementary", { name: "Client and server" });
+    await side.getByText(/\d+ ports?$/).waitFor();
+    const ports = weir("matrix", `ns == "${edge?.["ns"]}" && dst_ns == "${edge?.["dst_ns"]}"`, ...OF, "--by", "ns", "--ports", "--direction", "out") as { rows: unknown[] };
+    expect(await side.locator("tbody tr").count()).toBe(ports.rows.length);
+    await page.getByRole("button", { name: "As a table" }).click();
+    await settled(page);
+    expect((await cells(page, "Edges")).length).toBeGreaterThan(0);
+  });
+});
+
+test("a command that is copied prints the same groups, whatever stands in the filter", async () => {
+  const filter = `ns != "it's \\"x\\" $HOME" && dst_port == 443`;
+  await visit(path("flows", { ...TIME, filter, group_by: "ns" }), {}, async ({ page }) => {
+    const shown = await cells(page, "Groups");
+    await page.locator("main").getByRole("button", { name: "Out" }).click();
+    await page.getByRole("menuitem", { name: "Copy command" }).click();
+    const command = await page.evaluate(() => navigator.clipboard.readText());
+    const told = JSON.parse(execFileSync("sh", ["-c", `${command} --server ${url} -o json`], { env: { ...process.env, PATH: `${dirname(inject("weir"))}:${process.env["PATH"]}`, KUBECONFIG: "/nonexistent" } }).toString()) as Sums;
+    expect(shown.map((row) => [row[1], row[2]])).toEqual(told.rows.map((row) => [row["ns"], String(row["bytes"])]));
+  });
+});
+
+test("only this value and not this value ask for as many as the command line counts", async () => {
+  await visit(path("flows", { ...TIME, group_by: "dst_port" }), {}, async ({ page }) => {
+    const grid = page.getByRole("grid", { name: "Groups" });
+    const value = await grid.locator("tbody td.value").first().textContent();
+    await grid.locator("tbody td.value").first().click();
+    await page.getByRole("menuitem", { name: "Not this" }).click();
+    await page.waitForURL(/filter=/);
+    expect(said(page, "filter")).toBe(`!(dst_port == ${value})`);
+    await settled(page);
+    const told = weir("flows", `!(dst_port == ${value})`, ...OF, "--group-by", "dst_port") as Sums;
+    await page.getByText(`${told.groups} groups`).waitFor();
+    await page.goBack();
+    await settled(page);
+    await grid.locator("tbody td.value").first().focus();
+    await page.keyboard.press("f");
+    await page.getByText("1 group,").waitFor();
+    expect(said(page, "filter")).toBe(`dst_port == ${value}`);
+  });
+});
+
+test("a link shows the same to whoever gets it", async () => {
+  const asked = path("flows", { ...TIME, filter: 'dst_port in [443, 80] && ns != ""', group_by: "ns,dst_port", by: "flows", top: "200", tz: "utc" });
+  const shown = await visit(asked, {}, async ({ page }) => ({ cells: await cells(page, "Groups"), link: page.url() }));
+  const other = await opened(shown.link.slice(url.length + 1));
+  await settled(other.page);
+  expect(await cells(other.page, "Groups")).toEqual(shown.cells);
+  await other.close();
+});

@@ -1,0 +1,86 @@
+import { expect, test } from "vitest";
+import { ceiling, starts } from "./axis";
+import { COLOURS, colours } from "./colour";
+import { cellsOf, heat, layout, MOST_CLIENTS, MOST_SERVERS } from "./matrix";
+import { Random } from "./random";
+import { gathered, picture, REST, type Way } from "./sankey";
+
+
+const SIZE = { width: 900, height: 480, node: 12, gap: 10 };
+
+const someWays = (random: Random): Way[] =>
+  Array.from({ length: 1 + random.below(80) }, () => ({ values: [random.below(20), random.below(30), random.below(20)].map((value) => `v${value}`), amount: 1 + random.below(1000) }));
+
+test("every column of a Sankey picture has all of it, and bands fill their nodes", () => {
+  for (let seed = 0; seed < 100; seed += 1) {
+    const ways = gathered(someWays(new Random(seed)), 10);
+    const { nodes, bands, total } = picture(ways, SIZE);
+    for (const column of [0, 1, 2]) {
+      const own = nodes.filter((node) => node.column === column);
+      expect(own.length).toBeLessThanOrEqual(11);
+      expect(own.reduce((sum, node) => sum + node.amount, 0)).toBe(total);
+      for (const node of own) expect(node.y + node.height).toBeLessThanOrEqual(SIZE.height + 0.001);
+    }
+    for (const node of nodes) {
+      const [out, into] = [bands.filter((band) => band.from === node), bands.filter((band) => band.to === node)];
+      if (node.column < 2) expect(out.reduce((sum, band) => sum + band.height, 0)).toBeCloseTo(node.height);
+      if (node.column > 0) expect(into.reduce((sum, band) => sum + band.height, 0)).toBeCloseTo(node.height);
+    }
+  }
+});
+
+test("the same ways make the same picture, whoever talks to themselves", () => {
+  const ways: Way[] = [{ values: ["a", "b"], amount: 3 }, { values: ["b", "a"], amount: 2 }, { values: ["a", "a"], amount: 1 }];
+  expect(picture(ways, SIZE)).toEqual(picture(structuredClone(ways), SIZE));
+  expect(picture(ways, SIZE).bands.length).toBe(3);
+  expect(picture([], SIZE)).toEqual({ nodes: [], bands: [], total: 0 });
+});
+
+test("what has no node of its own is joined", () => {
+  const ways = gathered([{ values: ["a", "x"], amount: 5 }, { values: ["b", "y"], amount: 1 }, { values: ["c", "y"], amount: 1 }], 1);
+  expect(ways).toEqual([{ values: ["a", "x"], amount: 5 }, { values: [REST, REST], amount: 2 }]);
+});
+
+test("cells of a matrix and what is left out are all of its edges", () => {
+  const random = new Random(3);
+  const rows = Array.from({ length: 3000 }, () => ({ ns: `n${random.below(20)}`, workload_name: `w${random.below(200)}`, dst_ns: "d", dst_workload_name: `s${random.below(100)}`, dst_port: random.below(3), bytes: random.below(1_000_000), reverse_bytes: 1, strength: "proven" }));
+  const edges = cellsOf(rows);
+  const { clients, servers, cells, left } = layout(edges, false);
+  expect([clients.length, servers.length]).toEqual([MOST_CLIENTS, MOST_SERVERS]);
+  const shown = edges.filter((edge) => cells.get(edge.client.key)?.has(edge.server.key));
+  expect(shown.length + left).toBe(edges.length);
+  const sum = [...cells.values()].flatMap((row) => [...row.values()]).reduce((all, cell) => all + cell.bytes, 0);
+  expect(sum).toBe(shown.reduce((all, edge) => all + edge.bytes, 0));
+});
+
+test("ends are told by their fields, the port is the server's", () => {
+  const [edge] = cellsOf([{ ns: "shop", workload_name: "web", dst_ns: "shop", dst_workload_name: "cart", dst_port: 8443, protocol: "tcp", bytes: 1, strength: "weak" }]);
+  expect([edge?.client.title, edge?.server.title]).toEqual(["shop/web", "shop/cart:8443"]);
+  expect(edge?.client.fields).toEqual({ ns: "shop", workload_name: "web" });
+  const [outside] = cellsOf([{ workload_kind: "internet", dst_workload_kind: "private", bytes: 1 }]);
+  expect([outside?.client.title, outside?.server.title]).toEqual(["internet", "private"]);
+});
+
+test("heat has seven steps, and more is never paler", () => {
+  let before = 0;
+  for (let bytes = 1; bytes <= 1e9; bytes *= 3) {
+    const step = heat(bytes, 1e9);
+    expect(step).toBeGreaterThanOrEqual(before);
+    before = step;
+  }
+  expect([heat(0, 10), heat(1e9, 1e9)]).toEqual([0, 6]);
+});
+
+test("names have the colour of their own unless a larger one has it", () => {
+  const names = Array.from({ length: COLOURS }, (_, at) => `team-${at}`);
+  expect(new Set(colours(names).values()).size).toBe(COLOURS);
+  expect(colours(["a"]).get("a")).toBe(colours(["a", "b", "c"]).get("a"));
+});
+
+test("buckets of a chart begin by the clock and cover the range", () => {
+  const range = { since: Date.parse("2026-11-29T10:00:30Z"), until: Date.parse("2026-11-29T10:05:00Z") };
+  const times = starts(range, 60_000);
+  expect(times[0]).toBe(Date.parse("2026-11-29T10:00:00Z"));
+  expect(times.length).toBe(5);
+  expect([0, 3, 17, 1000].map(ceiling)).toEqual([1, 5, 20, 1000]);
+});
