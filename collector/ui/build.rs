@@ -32,7 +32,11 @@ fn files(dist: &Path) -> io::Result<Vec<PathBuf>> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() {
                 folders.push(path);
             } else if !name.starts_with('.') && !name.ends_with(".gz") && !name.ends_with(".br") {
@@ -47,7 +51,11 @@ fn files(dist: &Path) -> io::Result<Vec<PathBuf>> {
 /// One file as an expression.
 fn row(dist: &Path, path: &Path) -> io::Result<String> {
     let bytes = fs::read(path)?;
-    let name = path.strip_prefix(dist).unwrap_or(path).to_string_lossy().into_owned();
+    let name = path
+        .strip_prefix(dist)
+        .unwrap_or(path)
+        .to_string_lossy()
+        .into_owned();
     let coded = |suffix: &str| {
         let coded = PathBuf::from(format!("{}.{suffix}", path.display()));
         match coded.exists() {
@@ -79,6 +87,8 @@ fn media_type(name: &str) -> io::Result<&'static str> {
         Some("css") => Ok("text/css; charset=utf-8"),
         Some("svg") => Ok("image/svg+xml"),
         Some("txt") => Ok("text/plain; charset=utf-8"),
-        _ => Err(io::Error::other(format!("{name}: a file of a kind that the UI has none of"))),
+        _ => Err(io::Error::other(format!(
+            "{name}: a file of a kind that the UI has none of"
+        ))),
     }
 }

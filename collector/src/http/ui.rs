@@ -50,7 +50,10 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
 
 fn answer(file: &UiFile, headers: &HeaderMap, caching: &'static str) -> Response {
     let (body, coding) = coded(file, headers);
-    let known = headers.get_all(IF_NONE_MATCH).iter().any(|tags| has_tag(tags, file.etag));
+    let known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .any(|tags| has_tag(tags, file.etag));
     let mut response = match known {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => body.into_response(),
@@ -63,12 +66,20 @@ fn answer(file: &UiFile, headers: &HeaderMap, caching: &'static str) -> Response
         (REFERRER_POLICY, "no-referrer"),
         (VARY, "accept-encoding"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
     ];
     let coding = coding.map(|coding| (CONTENT_ENCODING, coding));
     for (name, value) in own.into_iter().chain(coding) {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -112,7 +123,9 @@ mod tests {
     };
 
     fn asked(pairs: &[(HeaderName, &str)]) -> Response {
-        let pairs = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()));
         answer(&FILE, &pairs.collect(), FOREVER)
     }
 
@@ -129,7 +142,10 @@ mod tests {
             ("identity", "plain", None),
         ] {
             let response = asked(&[(ACCEPT_ENCODING, accepted)]);
-            let found = response.headers().get(CONTENT_ENCODING).map(|coding| coding.to_str().unwrap());
+            let found = response
+                .headers()
+                .get(CONTENT_ENCODING)
+                .map(|coding| coding.to_str().unwrap());
             assert_eq!(found, coding, "{accepted}");
             assert_eq!(response.headers()[VARY], "accept-encoding");
             assert_eq!(body(response).await, form.as_bytes(), "{accepted}");
@@ -153,7 +169,10 @@ mod tests {
         let response = asked(&[]);
         let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"));
-        assert!(policy.contains("require-trusted-types-for 'script'") && policy.contains("frame-ancestors 'none'"));
+        assert!(
+            policy.contains("require-trusted-types-for 'script'")
+                && policy.contains("frame-ancestors 'none'")
+        );
         assert_eq!(response.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
         assert_eq!(response.headers()[REFERRER_POLICY], "no-referrer");
     }
@@ -171,14 +190,24 @@ mod tests {
         let tag = get("/").await.headers()[ETAG].clone();
         for page in weir_ui::pages() {
             let response = get(&format!("/{page}")).await;
-            assert_eq!((response.status(), &response.headers()[ETAG]), (StatusCode::OK, &tag), "{page}");
+            assert_eq!(
+                (response.status(), &response.headers()[ETAG]),
+                (StatusCode::OK, &tag),
+                "{page}"
+            );
             assert_eq!(response.headers()[CACHE_CONTROL], "no-cache");
         }
         for file in weir_ui::files().iter().filter(|file| file.path != "index.html") {
             let response = get(&format!("/{}", file.path)).await;
             assert_eq!(response.headers()[CACHE_CONTROL], FOREVER, "{}", file.path);
         }
-        for other in ["/index.html", "/nothing", "/assets/nothing.js", "/assets/../index.html", "/flows/more"] {
+        for other in [
+            "/index.html",
+            "/nothing",
+            "/assets/nothing.js",
+            "/assets/../index.html",
+            "/flows/more",
+        ] {
             assert_eq!(get(other).await.status(), StatusCode::NOT_FOUND, "{other}");
         }
     }

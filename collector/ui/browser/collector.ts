@@ -12,7 +12,7 @@ const ROWS = "60000";
 declare module "vitest" {
   export interface ProvidedContext {
     url: string;
-    data: string;
+    udp: string;
     weir: string;
   }
 }
@@ -39,9 +39,9 @@ export default async function start(project: TestProject): Promise<() => void> {
     }
     await pause(100);
   }
-  const told = JSON.parse(readFileSync(ports, "utf8")) as { http: string };
+  const told = JSON.parse(readFileSync(ports, "utf8")) as { http: string; udp: string[] };
   project.provide("url", `http://${told.http}`);
-  project.provide("data", data);
+  project.provide("udp", told.udp[0] ?? "");
   project.provide("weir", join(programs, "weir"));
   return stop;
 }

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { dirname } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, inject, test } from "vitest";
-import { closeBrowser, opened, path, said, settled, url, visit, weir } from "./page";
+import { closeBrowser, opened, path, said, settled, url, visit, weir, weirLines } from "./page";
 
 afterAll(closeBrowser);
 
@@ -33,7 +33,10 @@ test("conversations and comparisons are those of the command line", async () => 
   const told = weir("flows", ...OF, "--group-by", "ns,dst_ns", "--conversation", "--by", "sent", "--compare", "previous", "--measures", "sent,received,flows") as Sums;
   await visit(path("flows", { ...TIME, group_by: "ns,dst_ns", conversation: "true", compare: "previous", top: "20" }), {}, async ({ page }) => {
     const shown = await cells(page, "Groups");
-    expect(shown.map((row) => row[3])).toEqual(told.rows.map((row) => String(row["sent"])));
+    const heads = await page.getByRole("grid", { name: "Groups" }).getByRole("columnheader").allTextContents();
+    for (const [title, name] of [["Sent ▾", "sent"], ["Received", "received"], ["Sent, then", "sent_then"]]) {
+      expect(shown.map((row) => row[heads.indexOf(title ?? "")])).toEqual(told.rows.map((row) => String(row[name ?? ""])));
+    }
   });
 });
 
@@ -47,21 +50,21 @@ test("the overview's sums are all that there is", async () => {
 
 test("a record's page is what the API has, oldest and largest first, too", async () => {
   for (const order of ["", "oldest", "bytes"]) {
-    const told = weir("flows", ...OF, "--limit", "100", "--columns", "bytes", ...(order ? ["--order", order] : [])) as { rows: Array<{ bytes: number }> };
+    const told = weirLines("flows", ...OF, "--limit", "100", "--columns", "bytes", ...(order ? ["--order", order] : []));
     await visit(path("flows", { ...TIME, columns: "time,bytes", ...(order ? { order } : {}) }), {}, async ({ page }) => {
-      expect((await cells(page, "Records")).map((row) => row[2])).toEqual(told.rows.map((row) => String(row.bytes)));
+      expect((await cells(page, "Records")).map((row) => row[2])).toEqual(told.map((row) => String(row["bytes"])));
     });
   }
 });
 
 test("more records go on where the page ended, none twice and none missing", async () => {
-  const told = weir("flows", ...OF, "--limit", "300", "--columns", "bytes") as { rows: Array<{ bytes: number }> };
+  const told = weirLines("flows", ...OF, "--limit", "300", "--columns", "bytes");
   await visit(path("flows", { ...TIME, columns: "time,bytes" }), {}, async ({ page }) => {
     for (const rows of [200, 300]) {
       await page.getByRole("button", { name: "Show 100 more" }).click();
       await page.getByText(`${rows} records`).waitFor();
     }
-    expect((await cells(page, "Records")).map((row) => row[2])).toEqual(told.rows.map((row) => String(row.bytes)));
+    expect((await cells(page, "Records")).map((row) => row[2])).toEqual(told.map((row) => String(row["bytes"])));
   });
 });
 
@@ -78,6 +81,26 @@ test("a cell of the matrix is the edge that the command line tells", async () =>
     await page.getByRole("button", { name: "As a table" }).click();
     await settled(page);
     expect((await cells(page, "Edges")).length).toBeGreaterThan(0);
+  });
+});
+
+test("an edge of the topology is what the command line tells of the pair", async () => {
+  const told = weir("flows", ...OF, "--group-by", "ns,dst_ns", "--top", "600") as Sums;
+  await visit(path("topology", TIME), { width: 1500 }, async ({ page }) => {
+    const peer = page.getByRole("button", { name: /^team-1: / });
+    await peer.focus();
+    await page.keyboard.press("Enter");
+    const side = page.getByRole("complementary", { name: "Peer" });
+    const sent = told.rows.filter((row) => row["ns"] === "team-1" && row["dst_ns"] !== "team-1").reduce((sum, row) => sum + Number(row["bytes"]), 0);
+    expect(await side.locator("dd").first().getAttribute("title")).toBe(String(sent).replace(/\B(?=(\d{3})+$)/g, ","));
+    await page.keyboard.press("ArrowRight");
+    expect(await page.evaluate(() => document.activeElement?.classList.contains("peer"))).toBe(true);
+    await side.getByRole("link", { name: "Step in: workloads" }).click();
+    await settled(page);
+    expect([said(page, "filter"), said(page, "show")]).toEqual(['(ns == "team-1") || (dst_ns == "team-1")', "workload"]);
+    await page.getByRole("button", { name: "As a table" }).click();
+    await settled(page);
+    expect(await page.getByRole("grid", { name: "Edges" }).locator("tbody tr").count()).toBeGreaterThan(5);
   });
 });
 

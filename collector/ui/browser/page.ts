@@ -5,7 +5,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from "playwrig
 import { inject } from "vitest";
 
 export const url = inject("url");
-export const PAGES = ["overview", "flows", "matrix", "sankey", "status"];
+export const PAGES = ["overview", "flows", "topology", "matrix", "sankey", "status"];
 /** Everything that the store has. */
 export const ALL = "since=6h";
 
@@ -58,10 +58,13 @@ export async function visit<T>(path: string, look: Look, what: (opened: Opened) 
   }
 }
 
+const run = (words: string[]) => execFileSync(inject("weir"), [...words, "--server", url, "-o", "json"], { env: { ...process.env, KUBECONFIG: "/nonexistent" } }).toString();
+
 /** What the command line says to the same question. */
-export function weir(...words: string[]): unknown {
-  return JSON.parse(execFileSync(inject("weir"), [...words, "--server", url, "-o", "json"], { env: { ...process.env, KUBECONFIG: "/nonexistent" } }).toString());
-}
+export const weir = (...words: string[]): unknown => JSON.parse(run(words));
+
+/** Records, of which it prints one a line. */
+export const weirLines = (...words: string[]) => run(words).trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
 
 export const path = (page: string, params: Record<string, string>) => `${page}?${new URLSearchParams(params)}`;
 /** What the address of a page says. */

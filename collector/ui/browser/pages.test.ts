@@ -56,6 +56,16 @@ for (const name of PAGES) {
   });
 }
 
+// What docs/ui.md shows.
+test.skipIf(!shots)("pictures for the documents", async () => {
+  const pictures: Array<[string, string, "light" | "dark"]> = [["overview", `overview?${ALL}`, "light"], ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true`, "light"], ["topology", `topology?${ALL}&show=workload`, "dark"], ["matrix", `matrix?${ALL}`, "light"]];
+  for (const [name, path, theme] of pictures) {
+    await visit(path, { theme, width: 1200, height: 760 }, async ({ page }) => {
+      if (shots) await page.screenshot({ path: join(shots, `ui-${name}.png`) });
+    });
+  }
+});
+
 test("side panels and menus have no fault that axe knows", async () => {
   await visit(`flows?${ALL}`, { width: 1500 }, async ({ page }) => {
     await page.getByRole("button", { name: "Record of row 1", exact: true }).click();

@@ -92,7 +92,7 @@ test("a token is asked for, sent in its own header, and kept nowhere that lasts"
   const { page, context, close } = await opened(`flows?${ALL}&group_by=ns`, { base: between.base, quiet: REFUSED });
   const dialog = page.getByRole("dialog", { name: "Say who you are" });
   await dialog.waitFor();
-  await dialog.getByLabel("Token").fill(TOKEN);
+  await dialog.getByLabel("Token", { exact: true }).fill(TOKEN);
   await dialog.getByRole("button", { name: "Go on" }).click();
   await settled(page);
   await page.getByRole("grid", { name: "Groups" }).waitFor();
@@ -101,7 +101,7 @@ test("a token is asked for, sent in its own header, and kept nowhere that lasts"
   await page.getByRole("button", { name: "Ask again" }).first().click();
   await dialog.waitFor();
   expect(said(page, "group_by")).toBe("ns");
-  await dialog.getByLabel("Token").fill(good);
+  await dialog.getByLabel("Token", { exact: true }).fill(good);
   await dialog.getByRole("checkbox", { name: "Keep it for this tab" }).check();
   await dialog.getByRole("button", { name: "Go on" }).click();
   await dialog.waitFor({ state: "detached" });

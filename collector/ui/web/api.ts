@@ -133,10 +133,29 @@ async function patiently<T>(page: string, query: string, signal: AbortSignal): P
   }
 }
 
-async function once<T>(page: string, query: string, signal: AbortSignal): Promise<T> {
-  const headers: Record<string, string> = { accept: "application/json" };
+/** What is sent with every request. */
+function headersOf(accept: string): Record<string, string> {
   // The API server's proxy takes `Authorization` away.
-  if (token !== "") headers["x-weir-authorization"] = `Bearer ${token}`;
+  return token === "" ? { accept } : { accept, "x-weir-authorization": `Bearer ${token}` };
+}
+
+/** Lines of JSON as they come, until the collector ends them or nobody wants them. */
+export async function follow(page: string, params: Params, signal: AbortSignal, line: (told: unknown) => void): Promise<void> {
+  const response = await fetch(`api/v1/${page}?${encode(params)}`, { headers: headersOf("application/x-ndjson"), signal });
+  if (!response.ok || !response.body) throw new Failed(refusal(response.status, await response.text()));
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let begun = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (begun + value).split("\n");
+    begun = lines.pop() ?? "";
+    for (const text of lines) if (text.trim() !== "") line(read(text));
+  }
+}
+
+async function once<T>(page: string, query: string, signal: AbortSignal): Promise<T> {
+  const headers = headersOf("application/json");
   let response: Response;
   let text: string;
   try {

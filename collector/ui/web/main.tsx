@@ -8,6 +8,7 @@ import "./style.css";
 const pages: Record<string, ComponentType> = {
   overview: Overview,
   flows: lazy(() => import("./pages/Flows").then((module) => module.Flows)),
+  topology: lazy(() => import("./pages/Topology").then((module) => module.Topology)),
   matrix: lazy(() => import("./pages/Matrix").then((module) => module.Matrix)),
   sankey: lazy(() => import("./pages/Sankey").then((module) => module.Sankey)),
   status: lazy(() => import("./pages/Status").then((module) => module.Status)),

@@ -24,6 +24,13 @@ function end(fields: Record<string, Value>): End {
   return { key, title: port ? `${name}:${port}` : name, fields };
 }
 
+/** The fields that tell of this end alone: what is empty may be because the row is of several. */
+export function tellingFields(end: End): Array<[string, Value]> {
+  const all = Object.entries(end.fields);
+  const told = all.filter(([, value]) => value !== "");
+  return told.length > 0 ? told : all.slice(0, 1);
+}
+
 export function cellsOf(rows: Row[]): Edge[] {
   return rows.map((row) => {
     const names = Object.keys(row).filter((name) => !MEASURES.has(name));

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { ceiling, starts } from "./axis";
 import { COLOURS, colours } from "./colour";
-import { cellsOf, heat, layout, MOST_CLIENTS, MOST_SERVERS } from "./matrix";
+import { cellsOf, heat, layout, MOST_CLIENTS, MOST_SERVERS, tellingFields } from "./matrix";
 import { Random } from "./random";
+import { graphOf, nextTo, placed, weight } from "./topology";
 import { gathered, picture, REST, type Way } from "./sankey";
 
 
@@ -57,8 +58,46 @@ test("ends are told by their fields, the port is the server's", () => {
   const [edge] = cellsOf([{ ns: "shop", workload_name: "web", dst_ns: "shop", dst_workload_name: "cart", dst_port: 8443, protocol: "tcp", bytes: 1, strength: "weak" }]);
   expect([edge?.client.title, edge?.server.title]).toEqual(["shop/web", "shop/cart:8443"]);
   expect(edge?.client.fields).toEqual({ ns: "shop", workload_name: "web" });
+  expect(tellingFields(edge!.server)).toEqual([["dst_ns", "shop"], ["dst_workload_name", "cart"], ["dst_port", 8443], ["protocol", "tcp"]]);
+  const [nobody] = cellsOf([{ ns: "", workload_kind: "", dst_ns: "shop", dst_workload_kind: "", bytes: 1 }]);
+  expect([tellingFields(nobody!.client), tellingFields(nobody!.server)]).toEqual([[["ns", ""]], [["dst_ns", "shop"]]]);
   const [outside] = cellsOf([{ workload_kind: "internet", dst_workload_kind: "private", bytes: 1 }]);
   expect([outside?.client.title, outside?.server.title]).toEqual(["internet", "private"]);
+});
+
+const someRows = (random: Random) => Array.from({ length: 200 }, () => ({ ns: `n${random.below(12)}`, dst_ns: `n${random.below(12)}`, bytes: 1 + random.below(1_000_000), packets: 100, dropped_packets: random.below(20) }));
+
+test("every edge of a graph is drawn, or is within somebody", () => {
+  const rows = someRows(new Random(5));
+  const { peers, links } = graphOf(rows, ["ns"], "bytes", 100);
+  const all = rows.reduce((sum, row) => sum + row.bytes, 0);
+  expect(links.reduce((sum, link) => sum + link.amount, 0) + peers.reduce((sum, peer) => sum + peer.within, 0)).toBe(all);
+  expect(peers.reduce((sum, peer) => sum + weight(peer), 0)).toBe(2 * all - peers.reduce((sum, peer) => sum + peer.within, 0));
+  const few = graphOf(rows, ["ns"], "bytes", 3);
+  expect(few.peers.map((peer) => peer.key)).toEqual(peers.slice(0, 3).map((peer) => peer.key));
+  expect(few.links.every(({ from, to }) => few.peers.includes(from) && few.peers.includes(to))).toBe(true);
+});
+
+test("the same groups make the same picture, and nobody stands on another or outside", () => {
+  for (let seed = 0; seed < 10; seed += 1) {
+    const drawn = placed(graphOf(someRows(new Random(seed)), ["ns"], "bytes", 100), 900, 600);
+    const again = placed(graphOf(someRows(new Random(seed)), ["ns"], "bytes", 100), 900, 600);
+    expect(drawn.peers.map(({ key, x, y }) => [key, x, y])).toEqual(again.peers.map(({ key, x, y }) => [key, x, y]));
+    for (const [at, one] of drawn.peers.entries()) {
+      expect(one.x > 0 && one.x < 900 && one.y > 0 && one.y < 600).toBe(true);
+      for (const other of drawn.peers.slice(at + 1)) expect(Math.hypot(one.x - other.x, one.y - other.y)).toBeGreaterThan(one.radius + other.radius);
+    }
+  }
+});
+
+test("arrows reach everybody", () => {
+  const { peers } = placed(graphOf(someRows(new Random(2)), ["ns"], "bytes", 100), 900, 600);
+  const seen = new Set(peers.slice(0, 1));
+  for (const peer of seen) for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]] as const) {
+    const next = nextTo(peers, peer, dx, dy);
+    if (next) seen.add(next);
+  }
+  expect(seen.size).toBe(peers.length);
 });
 
 test("heat has seven steps, and more is never paler", () => {

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { carried, command, COMMON, curl, encode, matrix, measuresOf, nothing, parse, type Question, quoted, records, sums, write } from "./question";
+import { arriving, carried, command, COMMON, curl, encode, matrix, measuresOf, nothing, parse, type Question, quoted, records, sums, write } from "./question";
 import { Random } from "./random";
 
 const TEXTS = ["", "shop", 'ns == "a" && x', "a=b;c~d%20+e", "ünï🐟", "<img onerror=x>", "'; rm -rf /", 'line\nbreak "quoted" \\'];
@@ -45,15 +45,15 @@ test("another page is taken what all have in common and nothing else", () => {
   const question = some(new Random(7));
   const there = carried(question);
   for (const key of COMMON) expect(there[key]).toEqual(question[key]);
-  expect([there.by, there.group_by, there.sel]).toEqual(["", [], ""]);
+  expect([there.by, there.group_by, there.live]).toEqual(["", [], false]);
 });
 
 test("the API is asked nothing that says nothing, nor what is the page's own", () => {
-  const question = parse("filter=a&show=table&sel=3&tz=utc&off=b&zzz=1");
-  for (const asked of [sums(question), records(question), matrix(question)]) {
+  const question = parse("filter=a&show=table&live=true&tz=utc&off=b&zzz=1");
+  for (const asked of [sums(question), records(question), matrix(question), arriving(question)]) {
     const keys = [...new URLSearchParams(encode(asked)).keys()];
     expect(keys).not.toContain("until");
-    for (const own of ["show", "sel", "tz", "off", "zzz"]) expect(keys).not.toContain(own);
+    for (const own of ["show", "live", "tz", "off", "zzz"]) expect(keys).not.toContain(own);
   }
 });
 

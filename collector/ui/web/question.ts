@@ -25,7 +25,7 @@ const KEYS = {
   direction: ["text", ""],
   ports: ["flag", false],
   show: ["text", ""],
-  sel: ["text", ""],
+  live: ["flag", false],
 } as const satisfies Record<string, readonly [Shape, unknown]>;
 
 type Read<S extends Shape> = S extends "text" ? string : S extends "flag" ? boolean : S extends "number" ? number : string[];
@@ -124,6 +124,12 @@ export function sums(question: Question): Params {
 export function records(question: Question): Params {
   const { order, both_directions, columns } = question;
   return { ...selection(question), columns, order, both_directions, limit: 100 };
+}
+
+/** The question as records that are still to come. */
+export function arriving(question: Question): Params {
+  const { filter, all_observations, both_directions, columns } = question;
+  return { filter, all_observations, both_directions, columns };
 }
 
 /** The question as a matrix. */

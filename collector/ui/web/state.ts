@@ -34,12 +34,6 @@ export function go(change: Partial<Question>, to = page.peek()): void {
   open(addressOf(to, { ...from, ...change }));
 }
 
-/** The same without a step: what is selected is no question of its own. */
-export function note(change: Partial<Question>): void {
-  const address = new URL(addressOf(page.peek(), { ...question.peek(), ...change }), document.baseURI);
-  history.replaceState(null, "", address);
-  here.value = address.pathname + address.search;
-}
 
 export function open(address: string): void {
   const url = new URL(address, document.baseURI);

@@ -1,19 +1,19 @@
 // The flows: sums over groups, each side grouped on its own, or the records themselves.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ask, Failed } from "../api";
 import { equals, join, terms } from "../cel";
-import { exact, measured, numberOf, shorten, time } from "../format";
-import { byOf, encode, measuresOf, nothing, type Question, records, sums } from "../question";
-import { addressOf, go, kindOf, fields, note, question, round, useAsk, utc } from "../state";
-import type { FlowsAnswer, QueryAnswer, Row } from "../types";
+import { exact, measured, numberOf, shorten } from "../format";
+import { byOf, encode, measuresOf, nothing, type Question, sums } from "../question";
+import { addressOf, go, kindOf, question, useAsk, utc } from "../state";
+import type { QueryAnswer, Row } from "../types";
 import { fieldTitle, measureTitle, UNKNOWN } from "../words";
 import { Answer, AnswerLine, Empty, Unfilled } from "../parts/Answer";
 import { FieldPicker, isDestination, levelsOf } from "../parts/Fields";
 import { Grid, type Column } from "../parts/Grid";
 import { Out } from "../parts/Out";
 import { RateChart } from "../parts/RateChart";
-import { RecordPanel } from "../parts/RecordPanel";
+import { Live } from "../parts/Live";
+import { Records, shownValue } from "../parts/Records";
 
 const MORE = [50, 200, 1000];
 
@@ -22,9 +22,9 @@ export function Flows() {
   return (
     <>
       <Controls />
-      <RateChart height={90} />
+      {!(asked.live && asked.group_by.length === 0) && <RateChart height={90} />}
       <Unfilled names={[...asked.group_by, ...asked.columns]} />
-      {asked.group_by.length > 0 ? <Groups /> : <Records />}
+      {asked.group_by.length > 0 ? <Groups /> : asked.live ? <Live /> : <Records />}
     </>
   );
 }
@@ -33,7 +33,7 @@ function Controls() {
   const asked = question.value;
   const sources = asked.group_by.filter((name) => !isDestination(name));
   const destinations = asked.group_by.filter(isDestination);
-  const group = (group_by: string[]) => go({ group_by, columns: [], order: "", sel: "" });
+  const group = (group_by: string[]) => go({ group_by, columns: [], order: "", live: false });
   const grouped = asked.group_by.length > 0;
   return (
     <div class="controls">
@@ -48,7 +48,8 @@ function Controls() {
         </select></label>
       )}
       {!grouped && <FieldPicker label="Columns" none="the usual" chosen={asked.columns} may={() => true} onChange={(columns) => go({ columns })} />}
-      {!grouped && (
+      {!grouped && <button type="button" aria-pressed={asked.live} onClick={() => go({ live: !asked.live })}>Live</button>}
+      {!grouped && !asked.live && (
         <label>Order <select value={asked.order} onChange={(event) => go({ order: event.currentTarget.value })}>
           <option value="">newest first</option><option value="oldest">oldest first</option><option value="bytes">most bytes</option><option value="packets">most packets</option><option value="duration">longest</option>
         </select></label>
@@ -63,24 +64,27 @@ function Groups() {
   const params = sums(asked);
   const answer = useAsk<QueryAnswer>("query", params);
   const by = byOf(asked);
-  const opened = useSignal<number | undefined>(undefined);
+  // The group that is opened, by its fields: answers come in another order.
+  const opened = useSignal("");
+  const keyOf = (row: Row) => JSON.stringify(asked.group_by.map((name) => row[name] ?? ""));
   const key = encode(params);
   useEffect(() => {
-    opened.value = undefined;
+    opened.value = "";
   }, [key]);
   return (
     <Answer of={answer} empty={({ rows }) => (rows.length === 0 ? <Empty /> : undefined)}>
       {({ rows, other, totals, groups, columns, notes, stats }) => {
         const whole = Math.max(numberOf(totals[by]) ?? 0, 1);
         const heads = columns.map((name): Column => columnOf(name, asked, by));
-        const open = opened.value === undefined ? undefined : rows[opened.value];
+        const at = rows.findIndex((row) => keyOf(row) === opened.value);
+        const open = rows[at];
         const top = asked.top || 50;
         const next = MORE.find((more) => more > top);
         return (
           <div class="with-side">
             <div>
-              <Grid label="Groups" rows={rows} all={groups} columns={heads} opened={opened.value}
-                onOpen={(_, at) => { opened.value = opened.value === at ? undefined : at; }}
+              <Grid label="Groups" rows={rows} all={groups} columns={heads} opened={at}
+                onOpen={(row) => { opened.value = opened.value === keyOf(row) ? "" : keyOf(row); }}
                 cell={(row, { name, number }) => (number
                   ? { text: <>{name === "compared" ? String(row[name] ?? "") : measured(row, name, utc.value)}{name === by && <meter min={0} max={whole} value={numberOf(row[name]) ?? 0} aria-hidden="true" />}</>, title: exact(row[name]) }
                   : { text: shownValue(row, name), value: row[name] })}
@@ -91,7 +95,7 @@ function Groups() {
               </p>
               <AnswerLine text={`${shorten(groups)} ${groups === 1 ? "group" : "groups"}, ${rows.length} shown`} notes={notes} stats={stats} how={params} />
             </div>
-            {open && <GroupPanel row={open} onClose={() => { opened.value = undefined; }} />}
+            {open && <GroupPanel row={open} onClose={() => { opened.value = ""; }} />}
           </div>
         );
       }}
@@ -103,13 +107,6 @@ function columnOf(name: string, asked: Question, by: string): Column {
   if (asked.group_by.includes(name)) return { name, title: fieldTitle(name), hint: name, field: name };
   const sortable = measuresOf(asked).includes(name);
   return { name, title: measureTitle(name), hint: name, number: true, sorted: name === by, ...(sortable ? { sort: () => go({ by: name }) } : {}) };
-}
-
-function shownValue(row: Row, name: string): string {
-  const value = row[name];
-  if (value === undefined || value === "") return UNKNOWN;
-  if (kindOf(name) === "time") return time(value, utc.value);
-  return Array.isArray(value) ? value.join(" ") : typeof value === "object" ? Object.entries(value).map(([key, of]) => `${key}=${of}`).join(" ") : String(value);
 }
 
 /** One group: what is in it, by what else there is to group by. */
@@ -148,59 +145,6 @@ function Inside({ filter, next, asked }: { filter: string; next: string; asked: 
           cell={(row, { name, number }) => (number ? { text: measured(row, name, utc.value), title: exact(row[name]) } : { text: shownValue(row, name), value: row[name] })}
           foot={other.map((row) => ({ label: `${groups - rows.length} more`, row }))} />
       )}
-    </Answer>
-  );
-}
-
-/** Columns of records when nobody chose any. */
-const USUAL = ["time", "ns", "name", "addr", "port", "dst_ns", "dst_name", "dst_addr", "dst_port", "protocol", "bytes", "packets", "verdict"];
-const MOST = 2000;
-
-function Records() {
-  const asked = question.value;
-  // The panel shows all of a record, so that all of it is asked for.
-  const params = { ...records(asked), columns: [] as string[] };
-  const first = useAsk<FlowsAnswer>("flows", params);
-  const more = useSignal<{ key: string; rows: Row[]; cursor: string | undefined; failed?: Failed } | undefined>(undefined);
-  const key = `${round.value.number} ${encode(params)}`;
-  const columns = asked.columns.length > 0 ? asked.columns : USUAL;
-  const opened = asked.sel === "" ? undefined : Number(asked.sel);
-  const load = async (cursor: string, rows: Row[]) => {
-    try {
-      const page = await ask<FlowsAnswer>("flows", { ...params, cursor }, new AbortController().signal);
-      more.value = { key, rows: [...rows, ...page.rows], cursor: page.cursor };
-    } catch (error) {
-      if (error instanceof Failed) more.value = { key, rows, cursor, failed: error };
-    }
-  };
-  return (
-    <Answer of={first} empty={({ rows }) => (rows.length === 0 ? <Empty /> : undefined)}>
-      {({ rows, cursor, notes, stats }) => {
-        const further = more.value?.key === key ? more.value : { key, rows: [], cursor };
-        const all = [...rows, ...further.rows];
-        const open = opened === undefined ? undefined : all[opened];
-        return (
-          <div class="with-side">
-            <div>
-              <Grid label="Records" rows={all} opened={opened} openLabel="Record"
-                onOpen={(_, at) => note({ sel: opened === at ? "" : String(at) })}
-                columns={columns.map((name): Column => ({
-                  name, title: name === "bytes" || name === "packets" ? measureTitle(name) : fieldTitle(name), hint: `${name}: ${fields.value.get(name)?.description ?? ""}`,
-                  number: name === "bytes" || name === "packets" || name === "dropped_bytes", ...(kindOf(name) === "map" ? {} : { field: name }),
-                }))}
-                cell={(row, { name, number }) => (number ? { text: measured(row, name, utc.value), title: exact(row[name]), value: row[name] } : { text: shownValue(row, name), value: row[name] })} />
-              <p class="buttons">
-                {further.cursor && all.length < MOST && <button type="button" onClick={() => void load(further.cursor ?? "", further.rows)}>Show 100 more</button>}
-                {further.cursor && all.length >= MOST && <span class="hint">More than {MOST} records are not shown at once: choose a shorter time, or group them.</span>}
-                {"failed" in further && further.failed && <span class="trouble">{further.failed.problem.detail}</span>}
-                <Out asks={{ verb: "flows", page: "flows", params: records(asked) }} rows={all} columns={columns} name="flows" />
-              </p>
-              <AnswerLine text={`${all.length} records${further.cursor ? ", there are more" : ""}`} notes={notes.filter((one) => one.kind !== "truncated")} stats={stats} />
-            </div>
-            {open && <RecordPanel row={open} onClose={() => note({ sel: "" })} />}
-          </div>
-        );
-      }}
     </Answer>
   );
 }

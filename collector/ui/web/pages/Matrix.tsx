@@ -11,7 +11,7 @@ import { Answer, AnswerLine, Empty } from "../parts/Answer";
 import { Grid } from "../parts/Grid";
 import { openValueMenu } from "../parts/Menu";
 import { Out } from "../parts/Out";
-import { cellsOf, type End, heat, layout } from "../matrix";
+import { cellsOf, type End, heat, layout, tellingFields } from "../matrix";
 
 const ENDS: Array<[string, string]> = [["", "workload"], ["pod", "pod"], ["ns", "namespace"], ["subnet", "network"]];
 const DIRECTIONS: Array<[string, string]> = [["", "the client is"], ["in", "the server is"], ["both", "either is"]];
@@ -85,7 +85,7 @@ function Cells({ rows, onPick }: { rows: Row[]; onPick: (client: End, server: En
     <>
       <div class="scroll matrix-scroll">
         <table class="matrix" role="grid" aria-label="Clients and servers" aria-rowcount={clients.length + 1} aria-colcount={servers.length + 1} ref={table} onKeyDown={onKeyDown}>
-          <thead><tr><th scope="col"><span class="quiet">client ＼ server</span></th>{servers.map((server) => <th scope="col" key={server.key} title={server.title}><span>{server.title}</span></th>)}</tr></thead>
+          <thead><tr><th scope="col"><span class="quiet">client / server</span></th>{servers.map((server) => <th scope="col" key={server.key} title={server.title}><span>{server.title}</span></th>)}</tr></thead>
           <tbody>{clients.map((client, row) => (
             <tr key={client.key}>
               <th scope="row" title={client.title}>{client.title}</th>
@@ -124,7 +124,7 @@ function Table({ rows, columns, edges }: { rows: Row[]; columns: string[]; edges
 /** What a client called of a server: ports, sums, what it rests on. */
 function Pair({ client, server, onClose }: { client: End; server: End; onClose: () => void }) {
   const asked = question.value;
-  const conditions = [...Object.entries(client.fields), ...Object.entries(server.fields)].map(([name, value]) => equals(name, value as string | number, kindOf(name)));
+  const conditions = [...tellingFields(client), ...tellingFields(server)].map(([name, value]) => equals(name, value as string | number, kindOf(name)));
   const filter = join([...terms(asked.direction === "" ? asked.filter : ""), ...conditions.filter((one) => !terms(asked.filter).includes(one))]);
   const params = matrix({ ...asked, filter, direction: "", ports: true, top: 200 });
   const answer = useAsk<MatrixAnswer>("matrix", params);
@@ -158,7 +158,7 @@ function Pair({ client, server, onClose }: { client: End; server: End; onClose: 
 }
 
 function menuOf(opener: HTMLElement, end: End): void {
-  const [name, value] = Object.entries(end.fields).filter(([, value]) => value !== "").at(-1) ?? [];
+  const [name, value] = tellingFields(end).filter(([field]) => field !== "dst_port" && field !== "protocol").at(-1) ?? [];
   if (name) openValueMenu(opener, name, value);
 }
 

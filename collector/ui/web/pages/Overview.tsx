@@ -29,7 +29,7 @@ export function Overview() {
               ))}
             </dl>
             <div class="panels">
-              <Panel title="Rate" wide><RateChart /></Panel>
+              <Panel title="Rate" wide><RateChart height={240} /></Panel>
               <Namespaces />
               <Top title="Workloads" group_by={["ns", "workload_name"]} conversation />
               <Top title="Ports" group_by={["protocol", "dst_port"]} />

@@ -18,7 +18,7 @@ import { type Band, gathered, type Node, picture, REST, type Way } from "../sank
 const USUAL = ["ns", "workload_name", "dst_ns", "dst_port"];
 const MOST_COLUMNS = 4;
 /** Groups that are asked for; what is left over is one band. */
-const GROUPS = 500;
+const GROUPS = 5000;
 const EACH = [10, 20, 30];
 const HEIGHT = 480;
 const NODE = 12;
@@ -68,7 +68,7 @@ function Picture({ ways, fields, by }: { ways: Way[]; fields: string[]; by: stri
   useEffect(() => {
     if (!box.current) return;
     const observer = new ResizeObserver(([entry]) => {
-      if (entry) width.value = Math.max(320, Math.round(entry.contentRect.width));
+      if (entry) width.value = Math.max(560, Math.round(entry.contentRect.width));
     });
     observer.observe(box.current);
     return () => observer.disconnect();
@@ -106,7 +106,7 @@ function Picture({ ways, fields, by }: { ways: Way[]; fields: string[]; by: stri
               onClick={(event) => act(event.currentTarget)} onKeyDown={(event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); act(event.currentTarget); } }}>
               <title>{title}</title>
               <rect class={`c${colourOf(node)}`} x={node.x} y={node.y} width={NODE} height={Math.max(2, node.height)} />
-              {node.height >= 9 && <text x={last ? node.x - 6 : node.x + NODE + 6} y={node.y + node.height / 2 + 4} text-anchor={last ? "end" : "start"}>{shortName(nameOf(node), width.value / fields.length)} <tspan class="quiet">{amount(node.amount, unit)}</tspan></text>}
+              {node.height >= 9 && <text aria-hidden="true" x={last ? node.x - 6 : node.x + NODE + 6} y={node.y + node.height / 2 + 4} text-anchor={last ? "end" : "start"}>{shortName(nameOf(node), width.value / fields.length)} <tspan class="quiet">{amount(node.amount, unit)}</tspan></text>}
             </g>
           );
         })}

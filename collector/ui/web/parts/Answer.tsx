@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Failed } from "../api";
 import { join, terms } from "../cel";
 import { age, amount, shorten, time } from "../format";
-import { encode, type Params, selection } from "../question";
+import { type Params, selection } from "../question";
 import { again, type Asked, fields, go, me, question, useAsk, utc } from "../state";
 import type { Note, QueryAnswer, Stats } from "../types";
 import { FAILURES } from "../words";
@@ -54,9 +54,10 @@ export function Failure({ failed }: { failed: Failed }) {
   );
 }
 
-/** Notes of an answer as short words, whose meaning opens. */
+/** What one should know about an answer, with its times as they are shown elsewhere. */
 export function Notes({ notes }: { notes: Note[] }) {
-  return <>{notes.map((note) => <span class={`note note-${note.kind}`} key={note.message}>{note.message}</span>)}</>;
+  const shown = (message: string) => message.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => time(at, utc.value));
+  return <>{notes.map((note) => <span class={`note note-${note.kind}`} key={note.message}>{shown(note.message)}</span>)}</>;
 }
 
 /** What an answer cost, what it rests on and what one should know about it. */
@@ -155,5 +156,3 @@ export function Unfilled({ names }: { names: string[] }) {
   const empty = names.filter((name) => fields.value.get(name)?.filled === false);
   return empty.length === 0 ? null : <p class="hint">Nothing fills {empty.join(", ")} yet: it is empty in every record.</p>;
 }
-
-export const keyOf = (params: Params) => encode(params);

@@ -8,6 +8,9 @@ import { fieldTitle } from "../words";
 import type { Value } from "../types";
 
 export type Item = { text: string; run: () => void; key?: string };
+/** How long what is said can be read, in milliseconds. */
+const SAID_FOR = 4000;
+
 type Open = { items: Item[]; title: string; opener: HTMLElement };
 
 const shown = signal<Open | undefined>(undefined);
@@ -131,5 +134,13 @@ export const linkToThisMoment = () => new URL(addressOf("", frozen(question.peek
 
 /** The polite voice of the page. */
 export function Voice() {
+  const text = said.value;
+  useEffect(() => {
+    if (text === "") return;
+    const timer = setTimeout(() => {
+      said.value = "";
+    }, SAID_FOR);
+    return () => clearTimeout(timer);
+  }, [text]);
   return <div class="voice" role="status" aria-live="polite">{said.value}</div>;
 }

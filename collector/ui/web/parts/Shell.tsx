@@ -1,6 +1,6 @@
 // The frame of all pages: where one is, what is asked, who looks, and the keys.
 import { signal } from "@preact/signals";
-import type { ComponentType } from "preact";
+import { Component, type ComponentChildren, type ComponentType } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { carried } from "../question";
 import { addressOf, again, begin, followLinks, me, open, page, PAGES, preferences, question } from "../state";
@@ -23,7 +23,7 @@ const start = () => {
 const helps = signal(false);
 
 /** Pages by the key behind `g`. */
-const LETTERS: Record<string, string> = { o: "overview", f: "flows", m: "matrix", s: "sankey", c: "status" };
+const LETTERS: Record<string, string> = { o: "overview", f: "flows", t: "topology", m: "matrix", s: "sankey", c: "status" };
 let behindG = 0;
 
 function onKey(event: KeyboardEvent): void {
@@ -79,7 +79,7 @@ export function Shell({ pages }: { pages: Record<string, ComponentType> }) {
         <main id="main" aria-labelledby="heading">
           <h1 id="heading" tabIndex={-1} ref={heading}>{PAGE_TITLES[now]} <small>{PAGE_ASKS[now]}</small></h1>
           {started.value && <><Failure failed={started.value} /><button type="button" onClick={start}>Begin again</button></>}
-          {!started.value && me.value && Page && <Page key={now} />}
+          {!started.value && me.value && Page && <Whole key={now}><Page /></Whole>}
         </main>
       </div>
       <Menu />
@@ -89,6 +89,17 @@ export function Shell({ pages }: { pages: Record<string, ComponentType> }) {
       <Voice />
     </>
   );
+}
+
+/** A page that fails says so, and leaves the frame. */
+class Whole extends Component<{ children: ComponentChildren }, { failed?: Failed }> {
+  override state: { failed?: Failed } = {};
+  override componentDidCatch(error: unknown): void {
+    this.setState({ failed: new Failed({ type: "urn:weir:page", title: "", status: 0, detail: String(error) }) });
+  }
+  render() {
+    return this.state.failed ? <Failure failed={this.state.failed} /> : this.props.children;
+  }
 }
 
 /** Who looks, and whose flows they see. */

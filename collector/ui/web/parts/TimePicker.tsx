@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { time } from "../format";
-import { momentOf, shifted, widened, writeMoment, type Range } from "../span";
+import { lengthOf, momentOf, shifted, widened, writeMoment, type Range } from "../span";
 import { again, every, go, question, range, round, utc } from "../state";
 import { PRESETS, REFRESH } from "../words";
 import { place } from "./Menu";
@@ -21,7 +21,7 @@ export function shift(by: number): void {
 /** What the range is called. */
 function called(): string {
   const { since, until } = question.value;
-  if (until === "" && PRESETS.includes(since)) return `last ${since}`;
+  if (until === "" && lengthOf(since) !== undefined) return `last ${since}`;
   const meant = range.value;
   if (!meant) return "no range";
   return `${time(writeMoment(meant.since), utc.value)} to ${until === "" ? "now" : time(writeMoment(meant.until), utc.value)}`;
