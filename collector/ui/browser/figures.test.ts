@@ -104,6 +104,21 @@ test("an edge of the topology is what the command line tells of the pair", async
   });
 });
 
+test("a cell of the nodes' heat is what the node exported then", async () => {
+  const told = weir("flows", ...OF, "--group-by", "exporter_node", "--bucket", "10m", "--all-observations", "--by", "flows", "--top", "250", "--utc") as Sums;
+  await visit(path("nodes", { ...TIME, by: "flows" }), {}, async ({ page }) => {
+    const grid = page.getByRole("grid", { name: "What each node exported" });
+    const row = told.rows.findLast((row) => row["exporter_node"] !== "");
+    const at = String(row?.["time"]).slice(0, 19).replace("T", " ");
+    const name = await grid.getByRole("button", { name: `${row?.["exporter_node"]}, ${at} to` }).getAttribute("aria-label");
+    expect(name?.endsWith(`: ${row?.["flows"]}`)).toBe(true);
+    await grid.getByRole("button", { name: `${row?.["exporter_node"]}, ${at} to` }).click();
+    await page.waitForURL(/flows\?/);
+    await settled(page);
+    expect(said(page, "filter")).toBe(`exporter_node == "${row?.["exporter_node"]}"`);
+  });
+});
+
 test("a command that is copied prints the same groups, whatever stands in the filter", async () => {
   const filter = `ns != "it's \\"x\\" $HOME" && dst_port == 443`;
   await visit(path("flows", { ...TIME, filter, group_by: "ns" }), {}, async ({ page }) => {

@@ -5,7 +5,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from "playwrig
 import { inject } from "vitest";
 
 export const url = inject("url");
-export const PAGES = ["overview", "flows", "topology", "matrix", "sankey", "status"];
+export const PAGES = ["overview", "flows", "topology", "matrix", "sankey", "nodes", "status"];
 /** Everything that the store has. */
 export const ALL = "since=6h";
 

@@ -137,7 +137,7 @@ test("a table is walked by keys, and focus comes back from its menu", async () =
 
 test("every page is reached by keys, and no stop traps", async () => {
   await visit(`overview?${ALL}`, {}, async ({ page }) => {
-    for (const [letter, name] of [["f", "flows"], ["t", "topology"], ["m", "matrix"], ["s", "sankey"], ["c", "status"], ["o", "overview"]]) {
+    for (const [letter, name] of [["f", "flows"], ["t", "topology"], ["m", "matrix"], ["s", "sankey"], ["n", "nodes"], ["c", "status"], ["o", "overview"]]) {
       await page.locator("h1").focus();
       await page.keyboard.press("g");
       await page.keyboard.press(letter ?? "");

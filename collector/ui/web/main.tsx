@@ -11,6 +11,7 @@ const pages: Record<string, ComponentType> = {
   topology: lazy(() => import("./pages/Topology").then((module) => module.Topology)),
   matrix: lazy(() => import("./pages/Matrix").then((module) => module.Matrix)),
   sankey: lazy(() => import("./pages/Sankey").then((module) => module.Sankey)),
+  nodes: lazy(() => import("./pages/Nodes").then((module) => module.Nodes)),
   status: lazy(() => import("./pages/Status").then((module) => module.Status)),
 };
 

@@ -87,10 +87,9 @@ function largest(edges: Edge[], of: (edge: Edge) => End, most: number, byName: b
   return ordered.map(({ end }) => end);
 }
 
-/** One of seven steps, by the logarithm. */
-export function heat(bytes: number, most: number): number {
-  if (bytes <= 0 || most <= 1) return 0;
-  const decades = 6;
+/** One of seven steps, by the logarithm: the palest is so many decades below the most. */
+export function heat(bytes: number, most: number, decades = 6): number {
+  if (bytes <= 0 || most <= 0) return 0;
   const part = 1 + (Math.log10(bytes) - Math.log10(most)) / decades;
   return Math.max(0, Math.min(6, Math.floor(part * 7)));
 }

@@ -1,7 +1,7 @@
 // Every word that the UI says by itself. What the collector says is passed on as it is.
 
 export const PAGE_TITLES: Record<string, string> = {
-  overview: "Overview", flows: "Flows", topology: "Topology", matrix: "Matrix", sankey: "Sankey", status: "Status",
+  overview: "Overview", flows: "Flows", topology: "Topology", matrix: "Matrix", sankey: "Sankey", nodes: "Nodes", status: "Status",
 };
 
 /** What each page answers. */
@@ -11,6 +11,7 @@ export const PAGE_ASKS: Record<string, string> = {
   topology: "Who talks to whom?",
   matrix: "Who called whom?",
   sankey: "Which way does it go?",
+  nodes: "Which nodes export, and how much?",
   status: "Does the collector get and keep what is sent?",
 };
 
@@ -69,7 +70,7 @@ export const REFRESH: Array<[string, number]> = [["off", 0], ["5 s", 5], ["30 s"
 
 /** Keys, and what they do. */
 export const KEYS: Array<[string, string]> = [
-  ["/", "Filter"], ["t", "Time"], ["[ ]", "Earlier, later"], ["r", "Ask again"], ["g then a letter", "Page: o, f, t (Topology), m, s (Sankey), c (Status)"],
+  ["/", "Filter"], ["t", "Time"], ["[ ]", "Earlier, later"], ["r", "Ask again"], ["g then a letter", "Page: o, f, t (Topology), m, s (Sankey), n, c (Status)"],
   ["?", "These keys"], ["Arrows, Home, End", "Within a table"], ["Enter", "Menu of a value"], ["f", "Only this value"],
   ["x", "Not this value"], ["c", "Copy the value"], ["Shift and arrows, Enter", "In a chart: a range, which becomes the time"],
 ];

@@ -1,6 +1,6 @@
 // Who called whom: a row for each client, a column for each server or each of its ports.
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { equals, join, terms } from "../cel";
 import { amount, exact, measured, shorten, time } from "../format";
 import { carried, encode, matrix, nothing } from "../question";
@@ -9,6 +9,7 @@ import type { MatrixAnswer, Row } from "../types";
 import { measureTitle, STRENGTHS, UNKNOWN } from "../words";
 import { Answer, AnswerLine, Empty } from "../parts/Answer";
 import { Grid } from "../parts/Grid";
+import { type Head, HeatGrid, Scale } from "../parts/HeatGrid";
 import { openValueMenu } from "../parts/Menu";
 import { Out } from "../parts/Out";
 import { cellsOf, type End, heat, layout, tellingFields } from "../matrix";
@@ -67,44 +68,22 @@ function EmptyMatrix() {
 
 /** The picture: darker is more; the largest rows and columns, the rest in the table. */
 function Cells({ rows, onPick }: { rows: Row[]; onPick: (client: End, server: End) => void }) {
-  const table = useRef<HTMLTableElement>(null);
-  const at = useSignal({ row: 0, column: 0 });
   const { clients, servers, cells, most, left } = layout(cellsOf(rows), question.value.order === "name");
-  const move = (row: number, column: number) => {
-    at.value = { row: Math.max(0, Math.min(clients.length - 1, row)), column: Math.max(0, Math.min(servers.length - 1, column)) };
-    table.current?.tBodies[0]?.rows[at.value.row]?.cells[at.value.column + 1]?.querySelector("button")?.focus();
-  };
-  const onKeyDown = (event: KeyboardEvent) => {
-    const { row, column } = at.value;
-    const to = ({ ArrowUp: [row - 1, column], ArrowDown: [row + 1, column], ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1], Home: [row, 0], End: [row, servers.length - 1] } as Record<string, [number, number]>)[event.key];
-    if (!to) return;
-    event.preventDefault();
-    move(...to);
-  };
+  const of = (ends: End[], head: Head) => ends.find((end) => end.key === head.key);
   return (
     <>
-      <div class="scroll matrix-scroll">
-        <table class="matrix" role="grid" aria-label="Clients and servers" aria-rowcount={clients.length + 1} aria-colcount={servers.length + 1} ref={table} onKeyDown={onKeyDown}>
-          <thead><tr><th scope="col"><span class="quiet">client / server</span></th>{servers.map((server) => <th scope="col" key={server.key} title={server.title}><span>{server.title}</span></th>)}</tr></thead>
-          <tbody>{clients.map((client, row) => (
-            <tr key={client.key}>
-              <th scope="row" title={client.title}>{client.title}</th>
-              {servers.map((server, column) => {
-                const cell = cells.get(client.key)?.get(server.key);
-                const name = cell ? `${client.title} to ${server.title}: ${amount(cell.bytes, "bytes")}, ${STRENGTHS[cell.strength] ?? cell.strength}` : `${client.title} to ${server.title}: nothing`;
-                return (
-                  <td key={server.key} class={cell ? `h${heat(cell.bytes, most)}` : ""}>
-                    <button type="button" tabIndex={row === at.value.row && column === at.value.column ? 0 : -1} aria-label={name} title={name} disabled={false}
-                      onFocus={() => { at.value = { row, column }; }} onClick={() => cell && onPick(client, server)}>
-                      {cell && cell.strength !== "proven" && cell.strength !== "likely" ? "?" : ""}</button>
-                  </td>
-                );
-              })}
-            </tr>
-          ))}</tbody>
-        </table>
-      </div>
-      <p class="scale"><span>less</span>{[0, 1, 2, 3, 4, 5, 6].map((step) => <span key={step} class={`step h${step}`} aria-hidden="true" />)}<span>more, up to {amount(most, "bytes")} both ways. ? where it is not sure who called.</span></p>
+      <HeatGrid label="Clients and servers" corner={<span class="quiet">client / server</span>} rows={clients} columns={servers}
+        cell={(client, server) => {
+          const cell = cells.get(client.key)?.get(server.key);
+          if (!cell) return { step: -1, name: `${client.title} to ${server.title}: nothing` };
+          const sure = cell.strength === "proven" || cell.strength === "likely";
+          return { step: heat(cell.bytes, most), name: `${client.title} to ${server.title}: ${amount(cell.bytes, "bytes")}, ${STRENGTHS[cell.strength] ?? cell.strength}`, mark: sure ? "" : "?" };
+        }}
+        onPick={(row, column) => {
+          const [client, server] = [of(clients, row), of(servers, column)];
+          if (client && server && cells.get(row.key)?.has(column.key)) onPick(client, server);
+        }} />
+      <Scale>more, up to {amount(most, "bytes")} both ways. ? where it is not sure who called.</Scale>
       {left > 0 && <p class="hint">{shorten(left)} more {left === 1 ? "edge stands" : "edges stand"} in the table: the picture has the largest clients and servers.</p>}
     </>
   );

@@ -1,7 +1,7 @@
-// What reaches the collector and what it keeps: by tier, by node, by exporter.
+// What reaches the collector and what it keeps: by tier, by exporter.
 import { age, exact, shorten, amount, time } from "../format";
 import { clockAhead, me, useAsk, utc } from "../state";
-import type { ExportersAnswer, NodesAnswer, StatusAnswer } from "../types";
+import type { ExportersAnswer, StatusAnswer } from "../types";
 import { UNKNOWN } from "../words";
 import { Answer } from "../parts/Answer";
 import { Grid } from "../parts/Grid";
@@ -14,7 +14,6 @@ export function Status() {
   return (
     <>
       {everything ? <Stored /> : <p class="hint">What is stored and which addresses send is told to those who may get pods in all namespaces.</p>}
-      <Nodes />
       {everything && <Exporters />}
     </>
   );
@@ -47,22 +46,6 @@ function Stored() {
             {store && <p class="quiet">{shorten(store.memory_rows)} rows are in no file yet. weir-collector {version}.</p>}
             {exporters.length > 0 && <p>Nodes that are known to export: {exporters.map((one) => `${one.node} (${one.formats.join(", ")})`).join(" · ")}</p>}
           </>
-        )}
-      </Answer>
-    </section>
-  );
-}
-
-function Nodes() {
-  const nodes = useAsk<NodesAnswer>("nodes", {});
-  return (
-    <section aria-label="Nodes">
-      <h2>Nodes</h2>
-      <Answer of={nodes} empty={({ nodes: of }) => (of.length === 0 ? <p class="empty">Nothing was received with the mark of any node. Exporters that are not nodes of the cluster stand below.</p> : undefined)}>
-        {({ nodes: of }) => (
-          <Grid label="Nodes" rows={of.flatMap((node) => (node.formats.length > 0 ? node.formats : [undefined]).map((format) => ({ node: node.node, unproven: node.unproven ?? "", ...format })))}
-            columns={[{ name: "node", title: "Node", field: "exporter_node" }, { name: "format", title: "Format", field: "format" }, { name: "last", title: "Newest" }, { name: "datagrams", title: "Datagrams", number: true }, { name: "records", title: "Records", number: true }, { name: "lost", title: "Lost", number: true }, { name: "unproven", title: "From elsewhere" }]}
-            cell={(row, { name, number }) => ({ text: name === "last" ? ago(row["last"] as string | undefined) : name === "unproven" ? (row["unproven"] ? ago(String(row["unproven"])) : UNKNOWN) : number ? shorten(Number(row[name] ?? 0)) : String(row[name] ?? UNKNOWN), title: exact(row[name]), value: row[name] })} />
         )}
       </Answer>
     </section>

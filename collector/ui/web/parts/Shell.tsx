@@ -23,7 +23,7 @@ const start = () => {
 const helps = signal(false);
 
 /** Pages by the key behind `g`. */
-const LETTERS: Record<string, string> = { o: "overview", f: "flows", t: "topology", m: "matrix", s: "sankey", c: "status" };
+const LETTERS: Record<string, string> = { o: "overview", f: "flows", t: "topology", m: "matrix", s: "sankey", n: "nodes", c: "status" };
 let behindG = 0;
 
 function onKey(event: KeyboardEvent): void {
