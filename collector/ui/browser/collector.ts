@@ -20,14 +20,18 @@ declare module "vitest" {
 export default async function start(project: TestProject): Promise<() => void> {
   const programs = process.env["PROGRAMS"];
   const fill = process.env["FILL"];
-  if (!programs || !fill) throw new Error("PROGRAMS is the folder of weir-collector and weir, FILL the program that makes a store");
+  if (!programs || !fill)
+    throw new Error("PROGRAMS is the folder of weir-collector and weir, FILL the program that makes a store");
   const work = mkdtempSync(join(tmpdir(), "weir-ui-"));
   const data = join(work, "data");
   execFileSync(fill, [data, ROWS]);
   const ports = join(work, "ports");
   const { KUBECONFIG: _, KUBERNETES_SERVICE_HOST: __, ...env } = process.env;
-  const collector = spawn(join(programs, "weir-collector"), ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--print", "none", "--data-dir", data, "--port-file", ports],
-    { env: { ...env, RUST_LOG: "warn" }, stdio: ["ignore", "ignore", "inherit"] });
+  const collector = spawn(
+    join(programs, "weir-collector"),
+    ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--print", "none", "--data-dir", data, "--port-file", ports],
+    { env: { ...env, RUST_LOG: "warn" }, stdio: ["ignore", "ignore", "inherit"] },
+  );
   const stop = () => {
     collector.kill();
     rmSync(work, { recursive: true, force: true });

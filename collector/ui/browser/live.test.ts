@@ -7,7 +7,22 @@ import { closeBrowser, opened, said } from "./page";
 afterAll(closeBrowser);
 
 /** Sends so many records to the collector. */
-const send = (count: number, rate: number) => promisify(execFile)(inject("weir"), ["bench", "--to", inject("udp"), "--protocol", "ovs-ipfix", "--rate", String(rate), "--count", String(count), "--exporters", "2", "--flows", "50"]);
+const send = (count: number, rate: number) =>
+  promisify(execFile)(inject("weir"), [
+    "bench",
+    "--to",
+    inject("udp"),
+    "--protocol",
+    "ovs-ipfix",
+    "--rate",
+    String(rate),
+    "--count",
+    String(count),
+    "--exporters",
+    "2",
+    "--flows",
+    "50",
+  ]);
 
 test("records are shown as they come, paused and gone on with, and what is left out is told", async () => {
   const { page, wrong, close } = await opened("flows?live=true&all_observations=true");

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
-import { ALL, closeBrowser, PAGES, opened, settled, url, visit } from "./page";
+import { ALL, closeBrowser, opened, PAGES, settled, url, visit } from "./page";
 import { proxy } from "./proxy";
 
 afterAll(closeBrowser);
@@ -18,8 +18,23 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 async function faults(page: Page): Promise<string[]> {
   await page.evaluate(axe);
   return page.evaluate(async () => {
-    const { violations } = await (globalThis as unknown as { axe: { run: (on: Document, options: object) => Promise<{ violations: Array<{ id: string; nodes: Array<{ target: string[]; failureSummary?: string }> }> }> } }).axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
-    return violations.flatMap(({ id, nodes }) => nodes.slice(0, 3).map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary?.replaceAll("\n", " ") ?? ""}`));
+    const { violations } = await (
+      globalThis as unknown as {
+        axe: {
+          run: (
+            on: Document,
+            options: object,
+          ) => Promise<{
+            violations: Array<{ id: string; nodes: Array<{ target: string[]; failureSummary?: string }> }>;
+          }>;
+        };
+      }
+    ).axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
+    return violations.flatMap(({ id, nodes }) =>
+      nodes
+        .slice(0, 3)
+        .map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary?.replaceAll("\n", " ") ?? ""}`),
+    );
   });
 }
 
@@ -50,7 +65,10 @@ for (const name of PAGES) {
   });
   test(`${name} is read on 320 pixels without scrolling sideways`, async () => {
     await visit(`${name}?${ALL}`, { width: 320, height: 800 }, async ({ page }) => {
-      const { scroll, client } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth }));
+      const { scroll, client } = await page.evaluate(() => ({
+        scroll: document.documentElement.scrollWidth,
+        client: document.documentElement.clientWidth,
+      }));
       expect(scroll).toBeLessThanOrEqual(client);
     });
   });
@@ -58,7 +76,12 @@ for (const name of PAGES) {
 
 // What docs/ui.md shows.
 test.skipIf(!shots)("pictures for the documents", async () => {
-  const pictures: Array<[string, string, "light" | "dark"]> = [["overview", `overview?${ALL}`, "light"], ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true`, "light"], ["topology", `topology?${ALL}&show=workload`, "dark"], ["matrix", `matrix?${ALL}`, "light"]];
+  const pictures: Array<[string, string, "light" | "dark"]> = [
+    ["overview", `overview?${ALL}`, "light"],
+    ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true`, "light"],
+    ["topology", `topology?${ALL}&show=workload`, "dark"],
+    ["matrix", `matrix?${ALL}`, "light"],
+  ];
   for (const [name, path, theme] of pictures) {
     await visit(path, { theme, width: 1200, height: 760 }, async ({ page }) => {
       if (shots) await page.screenshot({ path: join(shots, `ui-${name}.png`) });
@@ -85,12 +108,18 @@ test("side panels and menus have no fault that axe knows", async () => {
 test("the page is drawn soon, and is not fetched twice", async () => {
   const { page, context, close } = await opened("overview");
   await settled(page);
-  const painted = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Number.POSITIVE_INFINITY);
+  const painted = await page.evaluate(
+    () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Number.POSITIVE_INFINITY,
+  );
   console.log(`first picture after ${Math.round(painted)} ms`);
   const again = await context.newPage();
   await again.goto(page.url());
   await settled(again);
-  const sizes = await again.evaluate(() => (performance.getEntriesByType("resource") as PerformanceResourceTiming[]).filter((one) => one.name.includes("/assets/")).map((one) => one.transferSize));
+  const sizes = await again.evaluate(() =>
+    (performance.getEntriesByType("resource") as PerformanceResourceTiming[])
+      .filter((one) => one.name.includes("/assets/"))
+      .map((one) => one.transferSize),
+  );
   expect(sizes.length).toBeGreaterThan(1);
   expect(sizes.every((size) => size === 0)).toBe(true);
   await close();

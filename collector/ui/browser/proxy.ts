@@ -17,19 +17,24 @@ export async function proxy(target: string, prefix = "", meddle: Meddle = () => 
       return;
     }
     if (meddle(from, to)) return;
-    const on = request(target + path.slice(prefix.length), { headers: { ...from.headers, host: new URL(target).host } }, (answer) => {
-      to.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(to);
-    });
+    const on = request(
+      target + path.slice(prefix.length),
+      { headers: { ...from.headers, host: new URL(target).host } },
+      (answer) => {
+        to.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(to);
+      },
+    );
     on.on("error", () => to.destroy());
     to.on("close", () => on.destroy());
     on.end();
   });
   await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
-  const close = () => new Promise<void>((done) => {
-    server.closeAllConnections();
-    server.close(() => done());
-  });
+  const close = () =>
+    new Promise<void>((done) => {
+      server.closeAllConnections();
+      server.close(() => done());
+    });
   return { base: `http://127.0.0.1:${(server.address() as AddressInfo).port}${prefix}`, asked, close };
 }
 

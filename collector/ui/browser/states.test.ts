@@ -41,7 +41,12 @@ test("a question that is wrong says so and why", async () => {
 });
 
 test("one picture that fails leaves the others", async () => {
-  const between = await proxy(url, "", (from, to) => (from.url?.includes("group_by=verdict") ?? false) && problem(to, 504, "timeout", "no answer within 60 s"));
+  const between = await proxy(
+    url,
+    "",
+    (from, to) =>
+      (from.url?.includes("group_by=verdict") ?? false) && problem(to, 504, "timeout", "no answer within 60 s"),
+  );
   await visit(`overview?${ALL}`, { base: between.base, quiet: REFUSED }, async ({ page }) => {
     await page.getByRole("region", { name: "Verdicts" }).getByRole("alert").waitFor();
     expect(await page.getByRole("alert").filter({ hasText: "took too long" }).count()).toBe(1);
@@ -52,7 +57,14 @@ test("one picture that fails leaves the others", async () => {
 
 test("who finds no turn asks again by itself", async () => {
   let refused = 0;
-  const between = await proxy(url, "", (from, to) => (from.url?.startsWith("/api/v1/matrix") ?? false) && refused++ === 0 && problem(to, 429, "busy", "no turn came within 5 s"));
+  const between = await proxy(
+    url,
+    "",
+    (from, to) =>
+      (from.url?.startsWith("/api/v1/matrix") ?? false) &&
+      refused++ === 0 &&
+      problem(to, 429, "busy", "no turn came within 5 s"),
+  );
   await visit(`matrix?${ALL}`, { base: between.base, quiet: REFUSED }, async ({ page }) => {
     await page.getByRole("grid", { name: "Clients and servers" }).waitFor();
     expect(refused).toBe(2);
@@ -66,16 +78,20 @@ test("a collector that is gone leaves what was shown, and comes back", async () 
     if (gone) to.destroy();
     return gone;
   });
-  await visit(`flows?${ALL}&group_by=ns`, { base: between.base, quiet: /Failed to load resource|net::/ }, async ({ page }) => {
-    gone = true;
-    await page.getByRole("button", { name: "Ask again" }).first().click();
-    await page.getByText("The collector does not answer.").first().waitFor();
-    expect(await page.getByRole("grid", { name: "Groups" }).locator("tbody tr").count()).toBeGreaterThan(1);
-    gone = false;
-    await page.getByRole("alert").first().getByRole("button", { name: "Ask again" }).click();
-    await page.getByRole("alert").filter({ hasText: "does not answer" }).first().waitFor({ state: "detached" });
-    await settled(page);
-  });
+  await visit(
+    `flows?${ALL}&group_by=ns`,
+    { base: between.base, quiet: /Failed to load resource|net::/ },
+    async ({ page }) => {
+      gone = true;
+      await page.getByRole("button", { name: "Ask again" }).first().click();
+      await page.getByText("The collector does not answer.").first().waitFor();
+      expect(await page.getByRole("grid", { name: "Groups" }).locator("tbody tr").count()).toBeGreaterThan(1);
+      gone = false;
+      await page.getByRole("alert").first().getByRole("button", { name: "Ask again" }).click();
+      await page.getByRole("alert").filter({ hasText: "does not answer" }).first().waitFor({ state: "detached" });
+      await settled(page);
+    },
+  );
   await between.close();
 });
 
@@ -87,7 +103,10 @@ test("a token is asked for, sent in its own header, and kept nowhere that lasts"
     if (!from.url?.startsWith("/api/")) return false;
     const header = from.headers["x-weir-authorization"];
     shown.push(from.headers.authorization);
-    return header !== `Bearer ${good}` && problem(to, 401, "unauthorized", "a bearer token is needed that Kubernetes accepts");
+    return (
+      header !== `Bearer ${good}` &&
+      problem(to, 401, "unauthorized", "a bearer token is needed that Kubernetes accepts")
+    );
   });
   const { page, context, close } = await opened(`flows?${ALL}&group_by=ns`, { base: between.base, quiet: REFUSED });
   const dialog = page.getByRole("dialog", { name: "Say who you are" });
@@ -106,7 +125,11 @@ test("a token is asked for, sent in its own header, and kept nowhere that lasts"
   await dialog.getByRole("button", { name: "Go on" }).click();
   await dialog.waitFor({ state: "detached" });
   await settled(page);
-  const kept = await page.evaluate(() => ({ local: JSON.stringify(localStorage), cookies: document.cookie, tab: JSON.stringify(sessionStorage) }));
+  const kept = await page.evaluate(() => ({
+    local: JSON.stringify(localStorage),
+    cookies: document.cookie,
+    tab: JSON.stringify(sessionStorage),
+  }));
   expect(kept.local + kept.cookies + page.url()).not.toContain("secret");
   expect(kept.tab).toContain("secret");
   expect(shown.every((header) => header === undefined)).toBe(true);

@@ -15,7 +15,10 @@ test("a filter goes on with fields, then with values that there are", async () =
     await page.keyboard.press("Enter");
     await expect(box.inputValue()).resolves.toBe("workload_name");
     await page.keyboard.type(' == "workload-1');
-    await page.getByRole("option", { name: /^workload-1\b/ }).first().waitFor();
+    await page
+      .getByRole("option", { name: /^workload-1\b/ })
+      .first()
+      .waitFor();
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     await page.keyboard.press("Enter");
@@ -72,7 +75,8 @@ test("a range is chosen in a chart by mouse and by keys", async () => {
   await visit(`flows?${ALL}`, {}, async ({ page }) => {
     const chart = page.getByRole("application", { name: /^Rate/ });
     await chart.focus();
-    for (const key of ["Home", "ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight", "Enter"]) await page.keyboard.press(key);
+    for (const key of ["Home", "ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight", "Enter"])
+      await page.keyboard.press(key);
     await page.waitForURL(/until=/);
     const length = Date.parse(said(page, "until") ?? "") - Date.parse(said(page, "since") ?? "");
     expect(length).toBe(3 * 120_000);
@@ -113,10 +117,11 @@ test("time is moved, widened and chosen, and the browser goes back through it", 
 
 test("a table is walked by keys, and focus comes back from its menu", async () => {
   await visit(`flows?${ALL}&group_by=ns,dst_ns`, {}, async ({ page }) => {
-    const at = () => page.evaluate(() => {
-      const cell = document.activeElement?.closest("td, th") as HTMLTableCellElement | null;
-      return cell ? [(cell.parentElement as HTMLTableRowElement).rowIndex, cell.cellIndex] : [];
-    });
+    const at = () =>
+      page.evaluate(() => {
+        const cell = document.activeElement?.closest("td, th") as HTMLTableCellElement | null;
+        return cell ? [(cell.parentElement as HTMLTableRowElement).rowIndex, cell.cellIndex] : [];
+      });
     const grid = page.getByRole("grid", { name: "Groups" });
     expect(await grid.locator('[tabindex="0"]').count()).toBe(1);
     await grid.locator('[tabindex="0"]').focus();
@@ -137,7 +142,15 @@ test("a table is walked by keys, and focus comes back from its menu", async () =
 
 test("every page is reached by keys, and no stop traps", async () => {
   await visit(`overview?${ALL}`, {}, async ({ page }) => {
-    for (const [letter, name] of [["f", "flows"], ["t", "topology"], ["m", "matrix"], ["s", "sankey"], ["n", "nodes"], ["c", "status"], ["o", "overview"]]) {
+    for (const [letter, name] of [
+      ["f", "flows"],
+      ["t", "topology"],
+      ["m", "matrix"],
+      ["s", "sankey"],
+      ["n", "nodes"],
+      ["c", "status"],
+      ["o", "overview"],
+    ]) {
       await page.locator("h1").focus();
       await page.keyboard.press("g");
       await page.keyboard.press(letter ?? "");
@@ -176,23 +189,31 @@ test("single keys do nothing where that is not wanted", async () => {
 test("names are text, whatever stands in them", async () => {
   const hostile = '<img src=x onerror="document.title=1">';
   const filter = `ns == ${JSON.stringify(hostile)} || ns != ""`;
-  await visit(path("flows", { since: "6h", filter, off: `name == ${JSON.stringify(hostile)}` }), {}, async ({ page }) => {
-    expect(await page.locator("img").count()).toBe(0);
-    expect(await page.title()).toBe("Flows · Weir");
-    expect(await page.locator(".chip").first().textContent()).toContain("onerror");
-    expect(said(page, "filter")).toBe(filter);
-  });
+  await visit(
+    path("flows", { since: "6h", filter, off: `name == ${JSON.stringify(hostile)}` }),
+    {},
+    async ({ page }) => {
+      expect(await page.locator("img").count()).toBe(0);
+      expect(await page.title()).toBe("Flows · Weir");
+      expect(await page.locator(".chip").first().textContent()).toContain("onerror");
+      expect(said(page, "filter")).toBe(filter);
+    },
+  );
 });
 
 test("going from page to page takes the question along and leaves nothing behind", async () => {
-  await visit(path("flows", { since: "6h", filter: 'ns == "team-0"', group_by: "ns", by: "packets" }), {}, async ({ page }) => {
-    for (const name of PAGES.filter((name) => name !== "flows")) {
-      const title = name.charAt(0).toUpperCase() + name.slice(1);
-      await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: title, exact: true }).click();
-      await page.waitForURL(new RegExp(`/${name}\\?`));
-      expect([said(page, "since"), said(page, "filter"), said(page, "by")]).toEqual(["6h", 'ns == "team-0"', null]);
-      await settled(page);
-      expect(await page.locator(".failure").count()).toBe(0);
-    }
-  });
+  await visit(
+    path("flows", { since: "6h", filter: 'ns == "team-0"', group_by: "ns", by: "packets" }),
+    {},
+    async ({ page }) => {
+      for (const name of PAGES.filter((name) => name !== "flows")) {
+        const title = name.charAt(0).toUpperCase() + name.slice(1);
+        await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: title, exact: true }).click();
+        await page.waitForURL(new RegExp(`/${name}\\?`));
+        expect([said(page, "since"), said(page, "filter"), said(page, "by")]).toEqual(["6h", 'ns == "team-0"', null]);
+        await settled(page);
+        expect(await page.locator(".failure").count()).toBe(0);
+      }
+    },
+  );
 });

@@ -21,13 +21,19 @@ function type(schema) {
   if (schema.allOf) return schema.allOf.map(type).join(" & ");
   const kind = Array.isArray(schema.type) ? schema.type.find((kind) => kind !== "null") : schema.type;
   switch (kind) {
-    case "array": return `Array<${type(schema.items)}>`;
+    case "array":
+      return `Array<${type(schema.items)}>`;
     case "integer":
-    case "number": return "number";
-    case "boolean": return "boolean";
-    case "string": return "string";
-    case "object": return fields(schema);
-    default: throw new Error(`no type for ${JSON.stringify(schema)}`);
+    case "number":
+      return "number";
+    case "boolean":
+      return "boolean";
+    case "string":
+      return "string";
+    case "object":
+      return fields(schema);
+    default:
+      throw new Error(`no type for ${JSON.stringify(schema)}`);
   }
 }
 

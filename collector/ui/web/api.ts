@@ -102,12 +102,14 @@ function want(key: string, entry: Kept, signal: AbortSignal): Promise<unknown> {
       reject(signal.reason);
     };
     signal.addEventListener("abort", leave, { once: true });
-    const done = <A>(settle: (value: A) => void) => (value: A) => {
-      if (!open) return;
-      open = false;
-      signal.removeEventListener("abort", leave);
-      settle(value);
-    };
+    const done =
+      <A>(settle: (value: A) => void) =>
+      (value: A) => {
+        if (!open) return;
+        open = false;
+        signal.removeEventListener("abort", leave);
+        settle(value);
+      };
     entry.answer.then(done(resolve), done(reject));
   });
 }
@@ -140,8 +142,16 @@ function headersOf(accept: string): Record<string, string> {
 }
 
 /** Lines of JSON as they come, until the collector ends them or nobody wants them. */
-export async function follow(page: string, params: Params, signal: AbortSignal, line: (told: unknown) => void): Promise<void> {
-  const response = await fetch(`api/v1/${page}?${encode(params)}`, { headers: headersOf("application/x-ndjson"), signal });
+export async function follow(
+  page: string,
+  params: Params,
+  signal: AbortSignal,
+  line: (told: unknown) => void,
+): Promise<void> {
+  const response = await fetch(`api/v1/${page}?${encode(params)}`, {
+    headers: headersOf("application/x-ndjson"),
+    signal,
+  });
   if (!response.ok || !response.body) throw new Failed(refusal(response.status, await response.text()));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let begun = "";
@@ -179,11 +189,22 @@ function refusal(status: number, text: string): Problem {
   return problem(status === 401 ? "unauthorized" : "proxy", status, text.slice(0, 300));
 }
 
-const problem = (kind: string, status: number, detail: string): Problem => ({ type: `urn:weir:${kind}`, title: "", status, detail });
+const problem = (kind: string, status: number, detail: string): Problem => ({
+  type: `urn:weir:${kind}`,
+  title: "",
+  status,
+  detail,
+});
 
 /** JSON; numbers that a double cannot hold stay text. */
 export function read(text: string): unknown {
   const reviver = (_: string, value: unknown, context?: { source?: string }) =>
-    typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && context?.source ? context.source : value;
+    typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && context?.source
+      ? context.source
+      : value;
   return JSON.parse(text, reviver as (key: string, value: unknown) => unknown);
 }
+
+/** Why there is no answer, also where it was not the collector that said so. */
+export const failedBy = (error: unknown, kind: "page" | "offline" = "page"): Failed =>
+  error instanceof Failed ? error : new Failed(problem(kind, 0, String(error)));

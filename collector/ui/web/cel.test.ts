@@ -3,7 +3,17 @@ import { chip, equals, has, join, literal, negated, not, only, terms, toggled } 
 import { Random } from "./random";
 import { QUICK } from "./words";
 
-const ATOMS = ['ns == "shop"', "dst_port in [443, 8443]", "primary", '!(addr == "10.0.0.1")', 'workload_name.matches("^a && b(")', 'name == "say \\"&&\\" (x"', "bytes / packets > 1000", 'pod_labels["a&&b"] == "||"', "r'a\\' == ns"];
+const ATOMS = [
+  'ns == "shop"',
+  "dst_port in [443, 8443]",
+  "primary",
+  '!(addr == "10.0.0.1")',
+  'workload_name.matches("^a && b(")',
+  'name == "say \\"&&\\" (x"',
+  "bytes / packets > 1000",
+  'pod_labels["a&&b"] == "||"',
+  "r'a\\' == ns",
+];
 
 function filter(random: Random, depth: number): string {
   if (depth === 0 || random.below(3) === 0) return random.pick(ATOMS);

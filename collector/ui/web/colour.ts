@@ -16,7 +16,8 @@ export function colours(names: string[]): Map<string, number> {
   const given = new Map<string, number>();
   for (const name of names) {
     const own = digest(name) % COLOURS;
-    const free = Array.from({ length: COLOURS }, (_, step) => (own + step) % COLOURS).find((colour) => !taken.has(colour)) ?? own;
+    const free =
+      Array.from({ length: COLOURS }, (_, step) => (own + step) % COLOURS).find((colour) => !taken.has(colour)) ?? own;
     taken.add(free);
     given.set(name, free + 1);
   }

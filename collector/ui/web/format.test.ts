@@ -18,7 +18,19 @@ test("an amount has its unit, and a rate is told in bits", () => {
 });
 
 test("the unit of a measure follows from its name", () => {
-  const units = { bytes: "bytes", sent: "bytes", bytes_then: "bytes", dropped_bytes: "bytes", max_byte_rate: "byte_rate", packets: "number", p95_bytes: "bytes", p95_duration: "seconds", distinct_bytes: "number", last_seen: "time", share_change: "part" };
+  const units = {
+    bytes: "bytes",
+    sent: "bytes",
+    bytes_then: "bytes",
+    dropped_bytes: "bytes",
+    max_byte_rate: "byte_rate",
+    packets: "number",
+    p95_bytes: "bytes",
+    p95_duration: "seconds",
+    distinct_bytes: "number",
+    last_seen: "time",
+    share_change: "part",
+  };
   for (const [measure, unit] of Object.entries(units)) expect(unitOf(measure), measure).toBe(unit);
 });
 

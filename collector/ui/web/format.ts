@@ -2,7 +2,13 @@
 // (cli/src/show/cells.rs): steps of 1,000, one digit behind the point.
 import type { Row, Value } from "./types";
 
-const STEPS: Array<[string, number]> = [["P", 1e15], ["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]];
+const STEPS: Array<[string, number]> = [
+  ["P", 1e15],
+  ["T", 1e12],
+  ["G", 1e9],
+  ["M", 1e6],
+  ["k", 1e3],
+];
 
 /** One digit behind the point; what lies in the middle goes to the even one. */
 function tenths(number: number): string {
@@ -43,12 +49,18 @@ export function unitOf(measure: string): Unit {
 /** A number in a unit; rates of bytes are told in bits, as networks are. */
 export function amount(number: number, unit: Unit): string {
   switch (unit) {
-    case "bytes": return withUnit(number, "B");
-    case "byte_rate": return withUnit(number * 8, "bit/s");
-    case "rate": return withUnit(number, "/s");
-    case "part": return `${tenths(number * 100)} %`;
-    case "seconds": return `${number.toFixed(3)} s`;
-    default: return shorten(number);
+    case "bytes":
+      return withUnit(number, "B");
+    case "byte_rate":
+      return withUnit(number * 8, "bit/s");
+    case "rate":
+      return withUnit(number, "/s");
+    case "part":
+      return `${tenths(number * 100)} %`;
+    case "seconds":
+      return `${number.toFixed(3)} s`;
+    default:
+      return shorten(number);
   }
 }
 
@@ -82,15 +94,11 @@ export function time(value: Value | undefined, utc: boolean): string {
 }
 
 export function day(at: Date, utc: boolean): string {
-  return utc
-    ? at.toISOString().slice(0, 10)
-    : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return utc ? at.toISOString().slice(0, 10) : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
 }
 
 export function clock(at: Date, utc: boolean): string {
-  return utc
-    ? at.toISOString().slice(11, 19)
-    : `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  return utc ? at.toISOString().slice(11, 19) : `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
 /** `3 s`, `12 min`, `5 h`, `2 d`: how long ago. */

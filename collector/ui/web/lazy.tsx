@@ -20,7 +20,16 @@ export function lazy(fetch: () => Promise<ComponentType>): ComponentType {
         },
       );
     }, []);
-    if (failed.value) return <p class="failure" role="alert">This page cannot be fetched; the collector may be another one by now. <button type="button" onClick={() => location.reload()}>Load anew</button> {failed.value}</p>;
+    if (failed.value)
+      return (
+        <p class="failure" role="alert">
+          This page cannot be fetched; the collector may be another one by now.{" "}
+          <button type="button" onClick={() => location.reload()}>
+            Load anew
+          </button>{" "}
+          {failed.value}
+        </p>
+      );
     const Page = page.value;
     return Page ? <Page /> : <div class="skeleton" />;
   };

@@ -8,7 +8,20 @@ export type End = { key: string; title: string; fields: Record<string, Value> };
 export type Cell = { bytes: number; strength: string };
 export type Edge = { client: End; server: End } & Cell;
 
-const MEASURES = new Set(["bytes", "packets", "flows", "reverse_bytes", "reverse_packets", "reverse_flows", "connections", "first_seen", "last_seen", "strength", "weak_flows", "evidence"]);
+const MEASURES = new Set([
+  "bytes",
+  "packets",
+  "flows",
+  "reverse_bytes",
+  "reverse_packets",
+  "reverse_flows",
+  "connections",
+  "first_seen",
+  "last_seen",
+  "strength",
+  "weak_flows",
+  "evidence",
+]);
 /** Fields of the server that are not of its own side. */
 const SERVERS = new Set(["dst_port", "protocol", "proto"]);
 
@@ -17,7 +30,9 @@ const text = (value: Value | undefined) => (value === undefined ? "" : String(va
 /** The end that these fields tell of. */
 function end(fields: Record<string, Value>): End {
   const bare = (name: string) => text(fields[name] ?? fields[`dst_${name}`]);
-  const who = [bare("ns"), bare("pod_name") || bare("workload_name") || bare("name") || bare("subnet_label")].filter((part) => part !== "");
+  const who = [bare("ns"), bare("pod_name") || bare("workload_name") || bare("name") || bare("subnet_label")].filter(
+    (part) => part !== "",
+  );
   const name = who.join("/") || bare("workload_kind") || bare("node_name") || UNKNOWN;
   const port = text(fields["dst_port"]);
   const key = JSON.stringify(Object.entries(fields).map(([field, value]) => [field, text(value)]));
@@ -34,7 +49,8 @@ export function tellingFields(end: End): Array<[string, Value]> {
 export function cellsOf(rows: Row[]): Edge[] {
   return rows.map((row) => {
     const names = Object.keys(row).filter((name) => !MEASURES.has(name));
-    const part = (wanted: (name: string) => boolean) => Object.fromEntries(names.filter(wanted).map((name) => [name, row[name] ?? ""]));
+    const part = (wanted: (name: string) => boolean) =>
+      Object.fromEntries(names.filter(wanted).map((name) => [name, row[name] ?? ""]));
     const isServers = (name: string) => name.startsWith("dst_") || SERVERS.has(name);
     return {
       client: end(part((name) => !isServers(name))),
@@ -49,7 +65,13 @@ export function cellsOf(rows: Row[]): Edge[] {
 export const MOST_CLIENTS = 60;
 export const MOST_SERVERS = 40;
 
-export type Layout = { clients: End[]; servers: End[]; cells: Map<string, Map<string, Cell>>; most: number; left: number };
+export type Layout = {
+  clients: End[];
+  servers: End[];
+  cells: Map<string, Map<string, Cell>>;
+  most: number;
+  left: number;
+};
 
 /** Which rows and columns there are, in which order, and what is left out. */
 export function layout(edges: Edge[], byName: boolean): Layout {
@@ -67,7 +89,10 @@ export function layout(edges: Edge[], byName: boolean): Layout {
     const row = cells.get(client.key) ?? new Map<string, Cell>();
     cells.set(client.key, row);
     const before = row.get(server.key);
-    const cell = { bytes: bytes + (before?.bytes ?? 0), strength: (before?.bytes ?? 0) > bytes ? (before?.strength ?? strength) : strength };
+    const cell = {
+      bytes: bytes + (before?.bytes ?? 0),
+      strength: (before?.bytes ?? 0) > bytes ? (before?.strength ?? strength) : strength,
+    };
     row.set(server.key, cell);
     most = Math.max(most, cell.bytes);
   }
@@ -82,7 +107,9 @@ function largest(edges: Edge[], of: (edge: Edge) => End, most: number, byName: b
     sum.bytes += edge.bytes;
     sums.set(end.key, sum);
   }
-  const ordered = [...sums.values()].sort((a, b) => b.bytes - a.bytes || (a.end.key < b.end.key ? -1 : 1)).slice(0, most);
+  const ordered = [...sums.values()]
+    .sort((a, b) => b.bytes - a.bytes || (a.end.key < b.end.key ? -1 : 1))
+    .slice(0, most);
   if (byName) ordered.sort((a, b) => (a.end.title < b.end.title ? -1 : a.end.title > b.end.title ? 1 : 0));
   return ordered.map(({ end }) => end);
 }

@@ -1,16 +1,42 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { arriving, carried, command, COMMON, curl, encode, matrix, measuresOf, nothing, parse, type Question, quoted, records, sums, write } from "./question";
+import {
+  arriving,
+  COMMON,
+  carried,
+  command,
+  curl,
+  encode,
+  matrix,
+  measuresOf,
+  nothing,
+  parse,
+  type Question,
+  quoted,
+  records,
+  sums,
+  write,
+} from "./question";
 import { Random } from "./random";
 
-const TEXTS = ["", "shop", 'ns == "a" && x', "a=b;c~d%20+e", "ünï🐟", "<img onerror=x>", "'; rm -rf /", 'line\nbreak "quoted" \\'];
+const TEXTS = [
+  "",
+  "shop",
+  'ns == "a" && x',
+  "a=b;c~d%20+e",
+  "ünï🐟",
+  "<img onerror=x>",
+  "'; rm -rf /",
+  'line\nbreak "quoted" \\',
+];
 
 function some(random: Random): Question {
   const question = nothing() as Record<string, unknown>;
   for (const [key, usual] of Object.entries(question)) {
     if (key === "unknown") question[key] = random.list(2, () => [`x-${random.below(9)}`, random.pick(TEXTS)]);
     else if (key === "off") question[key] = random.list(3, () => random.pick(TEXTS));
-    else if (Array.isArray(usual)) question[key] = random.list(4, () => random.pick(["ns", "dst_ns", "addr/24", "dst_port"]));
+    else if (Array.isArray(usual))
+      question[key] = random.list(4, () => random.pick(["ns", "dst_ns", "addr/24", "dst_port"]));
     else if (typeof usual === "boolean") question[key] = random.below(2) === 1;
     else if (typeof usual === "number") question[key] = random.below(1000);
     else question[key] = random.pick(TEXTS);
@@ -68,6 +94,13 @@ test("a shell reads each word of a command as it was", () => {
     expect(told).toBe(text);
   }
   const params = { filter: `ns == "it's"`, since: "1h", group_by: ["ns", "dst_ns"], conversation: true, top: 5 };
-  expect(command("flows", params)).toBe(`weir flows 'ns == "it'\\''s"' --since 1h --group-by ns,dst_ns --conversation --top 5`);
-  expect(curl("http://h/api/v1/query", { filter: "a b", top: 5 })).toBe(`curl -G 'http://h/api/v1/query' --data-urlencode 'filter=a b' --data-urlencode top=5`.replace("'http://h/api/v1/query'", quoted("http://h/api/v1/query")));
+  expect(command("flows", params)).toBe(
+    `weir flows 'ns == "it'\\''s"' --since 1h --group-by ns,dst_ns --conversation --top 5`,
+  );
+  expect(curl("http://h/api/v1/query", { filter: "a b", top: 5 })).toBe(
+    `curl -G 'http://h/api/v1/query' --data-urlencode 'filter=a b' --data-urlencode top=5`.replace(
+      "'http://h/api/v1/query'",
+      quoted("http://h/api/v1/query"),
+    ),
+  );
 });

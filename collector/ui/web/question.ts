@@ -28,7 +28,13 @@ const KEYS = {
   live: ["flag", false],
 } as const satisfies Record<string, readonly [Shape, unknown]>;
 
-type Read<S extends Shape> = S extends "text" ? string : S extends "flag" ? boolean : S extends "number" ? number : string[];
+type Read<S extends Shape> = S extends "text"
+  ? string
+  : S extends "flag"
+    ? boolean
+    : S extends "number"
+      ? number
+      : string[];
 export type Key = keyof typeof KEYS;
 export type Question = { [K in Key]: Read<(typeof KEYS)[K][0]> } & { unknown: Array<[string, string]> };
 
@@ -49,12 +55,26 @@ export function parse(search: string): Question {
   for (const [key, value] of new URLSearchParams(search)) {
     const shape = Object.hasOwn(KEYS, key) ? KEYS[key as Key][0] : undefined;
     switch (shape) {
-      case undefined: unknown.push([key, value]); break;
-      case "texts": (question[key] as string[]).push(value); break;
-      case "list": question[key] = value.split(",").map((word) => word.trim()).filter((word) => word !== ""); break;
-      case "flag": question[key] = value === "true" || value === "1"; break;
-      case "number": question[key] = /^\d{1,9}$/.test(value) ? Number(value) : 0; break;
-      default: question[key] = value;
+      case undefined:
+        unknown.push([key, value]);
+        break;
+      case "texts":
+        (question[key] as string[]).push(value);
+        break;
+      case "list":
+        question[key] = value
+          .split(",")
+          .map((word) => word.trim())
+          .filter((word) => word !== "");
+        break;
+      case "flag":
+        question[key] = value === "true" || value === "1";
+        break;
+      case "number":
+        question[key] = /^\d{1,9}$/.test(value) ? Number(value) : 0;
+        break;
+      default:
+        question[key] = value;
     }
   }
   return { ...question, unknown } as Question;
@@ -115,8 +135,14 @@ export const byOf = (question: Question) => question.by || (question.conversatio
 export function sums(question: Question): Params {
   const { group_by, compare, conversation } = question;
   return {
-    ...selection(question), group_by, measures: measuresOf(question), by: byOf(question),
-    top: question.top || 50, bucket: question.bucket, compare, conversation,
+    ...selection(question),
+    group_by,
+    measures: measuresOf(question),
+    by: byOf(question),
+    top: question.top || 50,
+    bucket: question.bucket,
+    compare,
+    conversation,
   };
 }
 
@@ -139,7 +165,8 @@ export function matrix(question: Question): Params {
 }
 
 /** For a POSIX shell. */
-export const quoted = (text: string) => (/^[A-Za-z0-9_.,:=/+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+export const quoted = (text: string) =>
+  /^[A-Za-z0-9_.,:=/+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** The command that asks the same. */
 export function command(verb: string, params: Params): string {
@@ -155,6 +182,8 @@ export function command(verb: string, params: Params): string {
 
 /** The request that asks the same. */
 export function curl(address: string, params: Params): string {
-  const data = [...new URLSearchParams(encode(params))].map(([key, value]) => ` --data-urlencode ${quoted(`${key}=${value}`)}`);
+  const data = [...new URLSearchParams(encode(params))].map(
+    ([key, value]) => ` --data-urlencode ${quoted(`${key}=${value}`)}`,
+  );
   return `curl -G ${quoted(address)}${data.join("")}`;
 }

@@ -3,7 +3,15 @@
 
 /** A path: a value in each column, and how much goes that way. */
 export type Way = { values: string[]; amount: number };
-export type Node = { column: number; value: string; amount: number; x: number; y: number; height: number; isOther: boolean };
+export type Node = {
+  column: number;
+  value: string;
+  amount: number;
+  x: number;
+  y: number;
+  height: number;
+  isOther: boolean;
+};
 export type Band = { from: Node; to: Node; amount: number; y0: number; y1: number; height: number };
 export type Picture = { nodes: Node[]; bands: Band[]; total: number };
 
@@ -17,7 +25,8 @@ export function gathered(ways: Way[], most: number): Way[] {
   const columns = ways[0]?.values.length ?? 0;
   const kept = Array.from({ length: columns }, (_, column) => {
     const sums = new Map<string, number>();
-    for (const { values, amount } of ways) sums.set(values[column] ?? "", (sums.get(values[column] ?? "") ?? 0) + amount);
+    for (const { values, amount } of ways)
+      sums.set(values[column] ?? "", (sums.get(values[column] ?? "") ?? 0) + amount);
     const ordered = [...sums].filter(([value]) => value !== REST).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
     return new Set(ordered.slice(0, most).map(([value]) => value));
   });
@@ -52,7 +61,11 @@ export function picture(ways: Way[], size: Size): Picture {
       y += node.height + gap;
     }
   });
-  return { nodes: lists.flat(), bands: lists.slice(1).flatMap((list, at) => bandsOf(lists[at] ?? [], list, ways, at, scale)), total };
+  return {
+    nodes: lists.flat(),
+    bands: lists.slice(1).flatMap((list, at) => bandsOf(lists[at] ?? [], list, ways, at, scale)),
+    total,
+  };
 }
 
 function nodesOf(ways: Way[], column: number): Node[] {
@@ -77,7 +90,10 @@ function order(list: Node[], before: Node[], ways: Way[], column: number): void 
     one.amount += amount;
     middle.set(values[column] ?? "", one);
   }
-  const at = (node: Node) => (node.isOther ? Number.POSITIVE_INFINITY : (middle.get(node.value)?.sum ?? 0) / (middle.get(node.value)?.amount || 1));
+  const at = (node: Node) =>
+    node.isOther
+      ? Number.POSITIVE_INFINITY
+      : (middle.get(node.value)?.sum ?? 0) / (middle.get(node.value)?.amount || 1);
   list.sort((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)));
 }
 

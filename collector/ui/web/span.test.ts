@@ -10,7 +10,14 @@ test("a length that is written is read as what it was", () => {
     const length = random.below(40 * 86_400_000);
     expect(lengthOf(writeLength(length))).toBe(length);
   }
-  expect(["1h30m", "90s", "x", "", "5", "1h x"].map(lengthOf)).toEqual([5_400_000, 90_000, undefined, undefined, undefined, undefined]);
+  expect(["1h30m", "90s", "x", "", "5", "1h x"].map(lengthOf)).toEqual([
+    5_400_000,
+    90_000,
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });
 
 test("moments are how long ago or a time", () => {

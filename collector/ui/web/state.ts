@@ -1,13 +1,12 @@
 // What the whole page shares: its address, the fields that there are, who looks, and when
 // it asked last. The address is the only state of a question.
-import { computed, effect, signal, untracked } from "@preact/signals";
-import { useSignal } from "@preact/signals";
+import { computed, effect, signal, untracked, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import names from "../pages.txt?raw";
-import { ask, Failed } from "./api";
+import { ask, type Failed, failedBy } from "./api";
 import type { Kind } from "./cel";
-import { carried, encode, parse, type Params, type Question, write } from "./question";
-import { rangeOf, writeMoment, type Range } from "./span";
+import { carried, encode, type Params, parse, type Question, write } from "./question";
+import { type Range, rangeOf, writeMoment } from "./span";
 import type { FieldAnswer, FieldsAnswer, MeAnswer } from "./types";
 
 export const PAGES = names.trim().split("\n");
@@ -34,7 +33,6 @@ export function go(change: Partial<Question>, to = page.peek()): void {
   open(addressOf(to, { ...from, ...change }));
 }
 
-
 export function open(address: string): void {
   const url = new URL(address, document.baseURI);
   if (url.pathname + url.search === here.peek()) return;
@@ -53,7 +51,8 @@ export function followLinks(event: MouseEvent): void {
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || link.origin !== location.origin) return;
   const folder = (path: string) => path.slice(0, path.lastIndexOf("/") + 1);
   const name = link.pathname.slice(folder(link.pathname).length);
-  if (link.hash || folder(link.pathname) !== folder(location.pathname) || !(name === "" || PAGES.includes(name))) return;
+  if (link.hash || folder(link.pathname) !== folder(location.pathname) || !(name === "" || PAGES.includes(name)))
+    return;
   event.preventDefault();
   open(link.href);
 }
@@ -72,7 +71,9 @@ effect(() => {
 });
 
 /** The range of time that is meant. */
-export const range = computed<Range | undefined>(() => rangeOf(question.value.since, question.value.until, round.value.at));
+export const range = computed<Range | undefined>(() =>
+  rangeOf(question.value.since, question.value.until, round.value.at),
+);
 
 /** The range so that who gets the link sees the same later. */
 export function frozen(asked: Question): Question {
@@ -101,7 +102,10 @@ export function useAsk<T>(name: string, params: Params | undefined): Asked<T> {
   const number = round.value.number;
   const key = params && encode(params);
   useEffect(() => {
-    if (!params) return;
+    if (!params) {
+      state.value = { ...state.peek(), waiting: false };
+      return;
+    }
     const stop = new AbortController();
     const { failed: _, ...before } = state.peek();
     state.value = { ...before, waiting: true, since: Date.now() };
@@ -113,7 +117,7 @@ export function useAsk<T>(name: string, params: Params | undefined): Asked<T> {
         },
         (error: unknown) => {
           if (stop.signal.aborted) return;
-          const failed = error instanceof Failed ? error : new Failed({ type: "urn:weir:page", title: "", status: 0, detail: String(error) });
+          const failed = failedBy(error);
           state.value = { ...state.peek(), failed, waiting: false };
         },
       )
@@ -138,8 +142,14 @@ export async function begin(): Promise<void> {
   clockAhead.value = Date.parse(known.time) - Date.now();
   me.value = known;
   const told = await ask<FieldsAnswer>("fields", {}, stop.signal);
-  const sides = told.fields.flatMap((field): Array<[string, FieldAnswer]> =>
-    field.dst_name ? [[field.name, field], [field.dst_name, field]] : [[field.name, field]],
+  const sides = told.fields.flatMap(
+    (field): Array<[string, FieldAnswer]> =>
+      field.dst_name
+        ? [
+            [field.name, field],
+            [field.dst_name, field],
+          ]
+        : [[field.name, field]],
   );
   fields.value = new Map(sides);
 }

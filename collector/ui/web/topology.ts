@@ -5,16 +5,38 @@ import type { Row, Value } from "./types";
 import { NOT_NAMED } from "./words";
 
 /** Somebody: what they are called, and the fields of the source's side that say who it is. */
-export type Peer = { key: string; title: string; group: string; fields: Array<[string, Value]>; sent: number; received: number; within: number; x: number; y: number; radius: number };
+export type Peer = {
+  key: string;
+  title: string;
+  group: string;
+  fields: Array<[string, Value]>;
+  sent: number;
+  received: number;
+  within: number;
+  x: number;
+  y: number;
+  radius: number;
+};
 export type Link = { from: Peer; to: Peer; amount: number; dropped: number };
 export type Graph = { peers: Peer[]; links: Link[] };
 
 /** What one side of a row is known by; `fields` are names of the source's side. */
-function who(row: Row, fields: string[], destination: boolean): { key: string; title: string; group: string; values: Array<[string, Value]> } {
+function who(
+  row: Row,
+  fields: string[],
+  destination: boolean,
+): { key: string; title: string; group: string; values: Array<[string, Value]> } {
   const values = fields.map((field): [string, Value] => [field, row[destination ? `dst_${field}` : field] ?? ""]);
   const text = (field: string) => String(values.find(([name]) => name === field)?.[1] ?? "");
-  const named = values.filter(([field, value]) => field !== "workload_kind" && value !== "").map(([, value]) => String(value));
-  return { key: JSON.stringify(values.map(([, value]) => value)), title: named.join("/") || text("workload_kind") || NOT_NAMED, group: text("ns") || named[0] || "", values };
+  const named = values
+    .filter(([field, value]) => field !== "workload_kind" && value !== "")
+    .map(([, value]) => String(value));
+  return {
+    key: JSON.stringify(values.map(([, value]) => value)),
+    title: named.join("/") || text("workload_kind") || NOT_NAMED,
+    group: text("ns") || named[0] || "",
+    values,
+  };
 }
 
 /** The groups as a graph, with at most so many peers: the heaviest stay. */
@@ -66,7 +88,7 @@ export function placed({ peers, links }: Graph, width: number, height: number): 
   });
   const apart = 0.8 * Math.sqrt((width * height) / Math.max(1, peers.length));
   for (let round = 0; round < ROUNDS; round += 1) step(peers, links, apart, (width / 10) * (1 - round / ROUNDS) + 0.5);
-  fit(peers, width, height);
+  spread(peers, width, height);
   separate(peers, width, height);
   return { peers, links };
 }
@@ -106,7 +128,7 @@ function step(peers: Peer[], links: Link[], apart: number, furthest: number): vo
 }
 
 /** All of it into the picture: half by place, half by rank, so that one who is far off leaves room. */
-function fit(peers: Peer[], width: number, height: number): void {
+function spread(peers: Peer[], width: number, height: number): void {
   const scale = (values: number[], from: number, to: number) => {
     const ordered = values.toSorted((a, b) => a - b);
     const [least, most] = [ordered[0] ?? 0, ordered.at(-1) ?? 0];
@@ -116,8 +138,16 @@ function fit(peers: Peer[], width: number, height: number): void {
       return from + part * (to - from);
     };
   };
-  const x = scale(peers.map((peer) => peer.x), RIM.x, width - RIM.x);
-  const y = scale(peers.map((peer) => peer.y), RIM.top, height - RIM.bottom);
+  const x = scale(
+    peers.map((peer) => peer.x),
+    RIM.x,
+    width - RIM.x,
+  );
+  const y = scale(
+    peers.map((peer) => peer.y),
+    RIM.top,
+    height - RIM.bottom,
+  );
   for (const peer of peers) [peer.x, peer.y] = [x(peer.x), y(peer.y)];
 }
 
@@ -130,7 +160,7 @@ function separate(peers: Peer[], width: number, height: number): void {
         const distance = Math.hypot(dx, dy);
         const lacks = one.radius + other.radius + BETWEEN - distance;
         if (lacks <= 0) continue;
-        const [x, y] = [(dx / distance) * lacks / 2, (dy / distance) * lacks / 2];
+        const [x, y] = [((dx / distance) * lacks) / 2, ((dy / distance) * lacks) / 2];
         [one.x, one.y, other.x, other.y] = [one.x - x, one.y - y, other.x + x, other.y + y];
       }
     }

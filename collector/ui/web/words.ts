@@ -1,7 +1,13 @@
 // Every word that the UI says by itself. What the collector says is passed on as it is.
 
 export const PAGE_TITLES: Record<string, string> = {
-  overview: "Overview", flows: "Flows", topology: "Topology", matrix: "Matrix", sankey: "Sankey", nodes: "Nodes", status: "Status",
+  overview: "Overview",
+  flows: "Flows",
+  topology: "Topology",
+  matrix: "Matrix",
+  sankey: "Sankey",
+  nodes: "Nodes",
+  status: "Status",
 };
 
 /** What each page answers. */
@@ -17,12 +23,28 @@ export const PAGE_ASKS: Record<string, string> = {
 
 /** Titles of measures; the name of the API stands in their hints. */
 const MEASURES: Record<string, string> = {
-  bytes: "Bytes", packets: "Packets", flows: "Flows", sent: "Sent", received: "Received",
-  byte_rate: "Byte rate", packet_rate: "Packet rate", max_byte_rate: "Peak rate", share: "Share",
-  dropped_bytes: "Dropped bytes", dropped_packets: "Dropped packets",
-  first_seen: "First seen", last_seen: "Last seen", compared: "Then and now",
-  reverse_bytes: "Bytes back", reverse_packets: "Packets back", reverse_flows: "Flows back",
-  connections: "Connections", strength: "How sure", weak_flows: "Weak flows", evidence: "Evidence", time: "Time",
+  bytes: "Bytes",
+  packets: "Packets",
+  flows: "Flows",
+  sent: "Sent",
+  received: "Received",
+  byte_rate: "Byte rate",
+  packet_rate: "Packet rate",
+  max_byte_rate: "Peak rate",
+  share: "Share",
+  dropped_bytes: "Dropped bytes",
+  dropped_packets: "Dropped packets",
+  first_seen: "First seen",
+  last_seen: "Last seen",
+  compared: "Then and now",
+  reverse_bytes: "Bytes back",
+  reverse_packets: "Packets back",
+  reverse_flows: "Flows back",
+  connections: "Connections",
+  strength: "How sure",
+  weak_flows: "Weak flows",
+  evidence: "Evidence",
+  time: "Time",
 };
 
 export function measureTitle(name: string): string {
@@ -32,9 +54,19 @@ export function measureTitle(name: string): string {
 }
 
 const FIELDS: Record<string, string> = {
-  ns: "namespace", pod_name: "pod", workload_name: "workload", workload_kind: "kind of workload", addr: "address",
-  node_name: "node", exporter_node: "exporting node", identified_by: "known by", server: "which side listens",
-  primary: "counted once", all_observations: "every observation", service_name: "service", subnet_label: "network",
+  ns: "namespace",
+  pod_name: "pod",
+  workload_name: "workload",
+  workload_kind: "kind of workload",
+  addr: "address",
+  node_name: "node",
+  exporter_node: "exporting node",
+  identified_by: "known by",
+  server: "which side listens",
+  primary: "counted once",
+  all_observations: "every observation",
+  service_name: "service",
+  subnet_label: "network",
 };
 
 /** The title of a field: which side it is of, and what. */
@@ -47,8 +79,14 @@ export function fieldTitle(name: string): string {
 
 /** Fields by which sides are grouped, from the whole to the single. */
 export const LEVELS: Array<[string, string[]]> = [
-  ["zone", ["zone"]], ["node", ["node_name"]], ["namespace", ["ns"]], ["workload", ["ns", "workload_name"]],
-  ["pod", ["ns", "pod_name"]], ["service", ["service_ns", "service_name"]], ["network", ["subnet_label"]], ["address", ["addr"]],
+  ["zone", ["zone"]],
+  ["node", ["node_name"]],
+  ["namespace", ["ns"]],
+  ["workload", ["ns", "workload_name"]],
+  ["pod", ["ns", "pod_name"]],
+  ["service", ["service_ns", "service_name"]],
+  ["network", ["subnet_label"]],
+  ["address", ["addr"]],
 ];
 
 /** Filters that are often wanted; each is a list of conditions. */
@@ -66,13 +104,28 @@ export const QUICK: Array<[string, string[]]> = [
 ];
 
 export const PRESETS = ["5m", "15m", "1h", "6h", "12h", "1d", "2d", "7d"];
-export const REFRESH: Array<[string, number]> = [["off", 0], ["5 s", 5], ["30 s", 30], ["1 min", 60], ["5 min", 300]];
+export const REFRESH: Array<[string, number]> = [
+  ["off", 0],
+  ["5 s", 5],
+  ["30 s", 30],
+  ["1 min", 60],
+  ["5 min", 300],
+];
 
 /** Keys, and what they do. */
 export const KEYS: Array<[string, string]> = [
-  ["/", "Filter"], ["t", "Time"], ["[ ]", "Earlier, later"], ["r", "Ask again"], ["g then a letter", "Page: o, f, t (Topology), m, s (Sankey), n, c (Status)"],
-  ["?", "These keys"], ["Arrows, Home, End", "Within a table"], ["Enter", "Menu of a value"], ["f", "Only this value"],
-  ["x", "Not this value"], ["c", "Copy the value"], ["Shift and arrows, Enter", "In a chart: a range, which becomes the time"],
+  ["/", "Filter"],
+  ["t", "Time"],
+  ["[ ]", "Earlier, later"],
+  ["r", "Ask again"],
+  ["g then a letter", "Page: o, f, t (Topology), m, s (Sankey), n, c (Status)"],
+  ["?", "These keys"],
+  ["Arrows, Home, End", "Within a table"],
+  ["Enter", "Menu of a value"],
+  ["f", "Only this value"],
+  ["x", "Not this value"],
+  ["c", "Copy the value"],
+  ["Shift and arrows, Enter", "In a chart: a range, which becomes the time"],
 ];
 
 export const UNKNOWN = "–";
@@ -95,5 +148,8 @@ export const FAILURES: Record<string, string> = {
 };
 
 export const STRENGTHS: Record<string, string> = {
-  proven: "proven", likely: "likely", weak: "weak", unknown: "not known who called",
+  proven: "proven",
+  likely: "likely",
+  weak: "weak",
+  unknown: "not known who called",
 };

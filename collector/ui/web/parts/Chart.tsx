@@ -44,7 +44,10 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: C
     brush.value = undefined;
     if (from === undefined || to === undefined) return;
     const [first, last] = [Math.min(from, to), Math.max(from, to)];
-    go({ since: writeMoment(times[first] ?? range.since), until: writeMoment(Math.min((times[last] ?? range.until) + bucket, range.until)) });
+    go({
+      since: writeMoment(times[first] ?? range.since),
+      until: writeMoment(Math.min((times[last] ?? range.until) + bucket, range.until)),
+    });
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const last = times.length - 1;
@@ -66,16 +69,42 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: C
   const told = cursor.value === undefined ? undefined : readout(cursor.value, times, bucket, series, totals, unit);
   return (
     <figure class="chart">
-      <div ref={box} class="drawing" tabIndex={0} role="application" aria-label={`${title}: chart. Arrows move, Shift and arrows choose a time, Enter takes it.`} onKeyDown={onKeyDown} aria-describedby={`${idOf(title)}-told`}>
-        <svg width={width.value} height={height} aria-hidden="true"
-          onPointerMove={(event) => { cursor.value = bucketAt(event); }}
-          onPointerLeave={() => { if (brush.value === undefined) cursor.value = undefined; }}
-          onPointerDown={(event) => { if (event.button === 0) { event.currentTarget.setPointerCapture(event.pointerId); brush.value = cursor.value = bucketAt(event); } }}
-          onPointerUp={() => { if (brush.value !== cursor.value) zoom(); else brush.value = undefined; }}>
+      <div
+        ref={box}
+        class="drawing"
+        tabIndex={0}
+        role="application"
+        aria-label={`${title}: chart. Arrows move, Shift and arrows choose a time, Enter takes it.`}
+        onKeyDown={onKeyDown}
+        aria-describedby={`${idOf(title)}-told`}
+      >
+        <svg
+          width={width.value}
+          height={height}
+          aria-hidden="true"
+          onPointerMove={(event) => {
+            cursor.value = bucketAt(event);
+          }}
+          onPointerLeave={() => {
+            if (brush.value === undefined) cursor.value = undefined;
+          }}
+          onPointerDown={(event) => {
+            if (event.button === 0) {
+              event.currentTarget.setPointerCapture(event.pointerId);
+              brush.value = cursor.value = bucketAt(event);
+            }
+          }}
+          onPointerUp={() => {
+            if (brush.value !== cursor.value) zoom();
+            else brush.value = undefined;
+          }}
+        >
           {[0, 0.5, 1].map((part) => (
             <g key={part}>
               <line class="rule" x1={LEFT} x2={width.value} y1={y(top * part)} y2={y(top * part)} />
-              <text class="axis" x={LEFT - 6} y={y(top * part) + 4} text-anchor="end">{amount(top * part, unit)}</text>
+              <text class="axis" x={LEFT - 6} y={y(top * part) + 4} text-anchor="end">
+                {amount(top * part, unit)}
+              </text>
             </g>
           ))}
           {stacked(series, times.length).map(({ colour, low, high, name }) => (
@@ -83,21 +112,56 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: C
           ))}
           {[0, 0.5, 1].map((part) => {
             const at = new Date((times[0] ?? range.since) + part * times.length * bucket);
-            return <text key={part} class="axis" y={height - 4} x={LEFT + part * (width.value - LEFT)} text-anchor={part === 0 ? "start" : part === 1 ? "end" : "middle"}>
-              {range.until - range.since > 86_400_000 ? time(at.toISOString(), utc.value).slice(5, 16) : clock(at, utc.value).slice(0, 5)}</text>;
+            return (
+              <text
+                key={part}
+                class="axis"
+                y={height - 4}
+                x={LEFT + part * (width.value - LEFT)}
+                text-anchor={part === 0 ? "start" : part === 1 ? "end" : "middle"}
+              >
+                {range.until - range.since > 86_400_000
+                  ? time(at.toISOString(), utc.value).slice(5, 16)
+                  : clock(at, utc.value).slice(0, 5)}
+              </text>
+            );
           })}
           {brush.value !== undefined && cursor.value !== undefined && (
-            <rect class="brush" x={x(Math.min(brush.value, cursor.value))} y={TOP} height={height - BOTTOM - TOP} width={step * (Math.abs(brush.value - cursor.value) + 1)} />
+            <rect
+              class="brush"
+              x={x(Math.min(brush.value, cursor.value))}
+              y={TOP}
+              height={height - BOTTOM - TOP}
+              width={step * (Math.abs(brush.value - cursor.value) + 1)}
+            />
           )}
-          {cursor.value !== undefined && <line class="cursor" x1={x(cursor.value) + step / 2} x2={x(cursor.value) + step / 2} y1={TOP} y2={height - BOTTOM} />}
+          {cursor.value !== undefined && (
+            <line
+              class="cursor"
+              x1={x(cursor.value) + step / 2}
+              x2={x(cursor.value) + step / 2}
+              y1={TOP}
+              y2={height - BOTTOM}
+            />
+          )}
         </svg>
       </div>
-      <p class="told" id={`${idOf(title)}-told`} role="status">{told ?? ""}</p>
+      <p class="told" id={`${idOf(title)}-told`} role="status">
+        {told ?? ""}
+      </p>
       {series.length > 1 && (
         <ul class="legend" aria-label={`Series of ${title}`}>
           {series.map((one) => (
-            <li key={one.name}><span class={`swatch c${one.colour}`} aria-hidden="true" />
-              {one.pick ? <button type="button" class="link" onClick={(event) => one.pick?.(event.currentTarget)}>{one.name}</button> : one.name}</li>
+            <li key={one.name}>
+              <span class={`swatch c${one.colour}`} aria-hidden="true" />
+              {one.pick ? (
+                <button type="button" class="link" onClick={(event) => one.pick?.(event.currentTarget)}>
+                  {one.name}
+                </button>
+              ) : (
+                one.name
+              )}
+            </li>
           ))}
         </ul>
       )}
@@ -105,10 +169,28 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: C
         <summary>As a table</summary>
         <div class="scroll" tabIndex={0} role="region" aria-label={`${title}, as a table`}>
           <table>
-            <thead><tr><th scope="col">From</th>{series.map((one) => <th scope="col" class="number" key={one.name}>{one.name}</th>)}</tr></thead>
-            <tbody>{times.map((at, place) => (
-              <tr key={at}><th scope="row">{time(writeMoment(at), utc.value)}</th>{series.map((one) => <td class="number" key={one.name}>{amount(one.values[place] ?? 0, unit)}</td>)}</tr>
-            ))}</tbody>
+            <thead>
+              <tr>
+                <th scope="col">From</th>
+                {series.map((one) => (
+                  <th scope="col" class="number" key={one.name}>
+                    {one.name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {times.map((at, place) => (
+                <tr key={at}>
+                  <th scope="row">{time(writeMoment(at), utc.value)}</th>
+                  {series.map((one) => (
+                    <td class="number" key={one.name}>
+                      {amount(one.values[place] ?? 0, unit)}
+                    </td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
           </table>
         </div>
       </details>
@@ -122,10 +204,15 @@ function readout(at: number, times: number[], bucket: number, series: Series[], 
   const from = times[at] ?? 0;
   const span = `${time(writeMoment(from), utc.value)} to ${clock(new Date(from + bucket), utc.value)}`;
   const parts = series.map((one) => `${one.name} ${amount(one.values[at] ?? 0, unit)}`);
-  return series.length === 1 ? `${span}: ${amount(totals[at] ?? 0, unit)}` : `${span}: ${amount(totals[at] ?? 0, unit)} (${parts.join(", ")})`;
+  return series.length === 1
+    ? `${span}: ${amount(totals[at] ?? 0, unit)}`
+    : `${span}: ${amount(totals[at] ?? 0, unit)} (${parts.join(", ")})`;
 }
 
-function stacked(series: Series[], length: number): Array<{ name: string; colour: number; low: number[]; high: number[] }> {
+function stacked(
+  series: Series[],
+  length: number,
+): Array<{ name: string; colour: number; low: number[]; high: number[] }> {
   let low = new Array<number>(length).fill(0);
   return series.map(({ name, colour, values }) => {
     const high = low.map((base, at) => base + (values[at] ?? 0));

@@ -91,26 +91,77 @@ export function FilterBox() {
   const dirty = text.value.trim() !== applied;
   return (
     <div class="filter">
-      <form role="search" onSubmit={(event) => { event.preventDefault(); void apply(); }}>
-        <label class="hidden" for="filter">Filter, in CEL</label>
-        <input id="filter" ref={box} type="text" autocomplete="off" autocapitalize="off" spellcheck={false}
-          placeholder='Filter, such as ns == "shop" && dst_port == 443' value={text.value}
-          role="combobox" aria-autocomplete="list" aria-expanded={offer.value !== undefined} aria-controls="filter-options"
+      <form
+        role="search"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void apply();
+        }}
+      >
+        <label class="hidden" for="filter">
+          Filter, in CEL
+        </label>
+        <input
+          id="filter"
+          ref={box}
+          type="text"
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck={false}
+          placeholder='Filter, such as ns == "shop" && dst_port == 443'
+          value={text.value}
+          role="combobox"
+          aria-autocomplete="list"
+          aria-expanded={offer.value !== undefined}
+          aria-controls="filter-options"
           aria-activedescendant={active.value >= 0 ? `filter-option-${active.value}` : undefined}
-          aria-invalid={fault.value !== undefined} aria-describedby={fault.value ? "filter-fault" : undefined}
-          onInput={(event) => { text.value = event.currentTarget.value; look(PAUSE); }}
-          onKeyDown={onKeyDown} onBlur={() => { offer.value = undefined; asking.current.abort(); }} />
-        <button type="submit" class={dirty ? "dirty" : ""} aria-label={dirty ? "Apply the filter, which was changed" : "Apply the filter"}>Apply</button>
+          aria-invalid={fault.value !== undefined}
+          aria-describedby={fault.value ? "filter-fault" : undefined}
+          onInput={(event) => {
+            text.value = event.currentTarget.value;
+            look(PAUSE);
+          }}
+          onKeyDown={onKeyDown}
+          onBlur={() => {
+            offer.value = undefined;
+            asking.current.abort();
+          }}
+        />
+        <button
+          type="submit"
+          class={dirty ? "dirty" : ""}
+          aria-label={dirty ? "Apply the filter, which was changed" : "Apply the filter"}
+        >
+          Apply
+        </button>
       </form>
       <ul id="filter-options" role="listbox" aria-label="How the filter may go on" hidden={!offer.value}>
         {offer.value?.options.map((option, at) => (
-          <li key={option.text} id={`filter-option-${at}`} role="option" aria-selected={at === active.value}
-            onMouseDown={(event) => { event.preventDefault(); accept(option); }}>
+          <li
+            key={option.text}
+            id={`filter-option-${at}`}
+            role="option"
+            aria-selected={at === active.value}
+            onMouseDown={(event) => {
+              event.preventDefault();
+              accept(option);
+            }}
+          >
             <code>{option.text}</code> <span>{option.hint}</span>
           </li>
         ))}
       </ul>
-      {fault.value && <Fault text={text.value} fault={fault.value} onMend={(mended) => { text.value = mended; fault.value = undefined; box.current?.focus(); }} />}
+      {fault.value && (
+        <Fault
+          text={text.value}
+          fault={fault.value}
+          onMend={(mended) => {
+            text.value = mended;
+            fault.value = undefined;
+            box.current?.focus();
+          }}
+        />
+      )}
       <Chips />
     </div>
   );
@@ -123,9 +174,17 @@ function Fault({ text, fault, onMend }: { text: string; fault: FilterFault; onMe
   const to = from + Math.max(1, fault.length);
   return (
     <div class="fault" id="filter-fault">
-      <code>{letters.slice(0, from).join("")}<mark>{letters.slice(from, to).join("") || " "}</mark>{letters.slice(to).join("")}</code>
+      <code>
+        {letters.slice(0, from).join("")}
+        <mark>{letters.slice(from, to).join("") || " "}</mark>
+        {letters.slice(to).join("")}
+      </code>
       <span>{fault.message}</span>
-      {fault.suggest.map((one) => <button type="button" key={one.value} onClick={() => onMend(one.value)}>{one.text}</button>)}
+      {fault.suggest.map((one) => (
+        <button type="button" key={one.value} onClick={() => onMend(one.value)}>
+          {one.text}
+        </button>
+      ))}
     </div>
   );
 }
@@ -146,24 +205,70 @@ function Chips() {
         {parts.map((part, at) => (
           <li key={part} class="chip">
             <ChipText part={part} />
-            <button type="button" aria-label={`The opposite of ${part}`} title="The opposite" onClick={() => go({ filter: instead(at, negated(part)) })}>≠</button>
-            <button type="button" aria-label={`Set ${part} aside`} title="Set aside" onClick={() => go({ filter: instead(at), off: [...off, part] })}>○</button>
-            <button type="button" aria-label={`Remove ${part}`} title="Remove" onClick={() => go({ filter: instead(at) })}>✕</button>
+            <button
+              type="button"
+              aria-label={`The opposite of ${part}`}
+              title="The opposite"
+              onClick={() => go({ filter: instead(at, negated(part)) })}
+            >
+              ≠
+            </button>
+            <button
+              type="button"
+              aria-label={`Set ${part} aside`}
+              title="Set aside"
+              onClick={() => go({ filter: instead(at), off: [...off, part] })}
+            >
+              ○
+            </button>
+            <button
+              type="button"
+              aria-label={`Remove ${part}`}
+              title="Remove"
+              onClick={() => go({ filter: instead(at) })}
+            >
+              ✕
+            </button>
           </li>
         ))}
         {off.map((part, at) => (
           <li key={`off ${part}`} class="chip off">
             <ChipText part={part} />
-            <button type="button" aria-label={`Take ${part} back in`} title="Take back in" onClick={() => go({ filter: join([...parts, part]), off: off.toSpliced(at, 1) })}>●</button>
-            <button type="button" aria-label={`Remove ${part}`} title="Remove" onClick={() => go({ off: off.toSpliced(at, 1) })}>✕</button>
+            <button
+              type="button"
+              aria-label={`Take ${part} back in`}
+              title="Take back in"
+              onClick={() => go({ filter: join([...parts, part]), off: off.toSpliced(at, 1) })}
+            >
+              ●
+            </button>
+            <button
+              type="button"
+              aria-label={`Remove ${part}`}
+              title="Remove"
+              onClick={() => go({ off: off.toSpliced(at, 1) })}
+            >
+              ✕
+            </button>
           </li>
         ))}
       </ul>
-      {filter !== "" && <button type="button" class="link" onClick={() => void swap()}>Other direction</button>}
+      {filter !== "" && (
+        <button type="button" class="link" onClick={() => void swap()}>
+          Other direction
+        </button>
+      )}
       <div class="quick" role="group" aria-label="Quick filters">
         {QUICK.map(([name, conditions]) => (
-          <button type="button" key={name} aria-pressed={has(filter, conditions)} title={conditions.join(" && ")}
-            onClick={() => go({ filter: toggled(filter, conditions) })}>{name}</button>
+          <button
+            type="button"
+            key={name}
+            aria-pressed={has(filter, conditions)}
+            title={conditions.join(" && ")}
+            onClick={() => go({ filter: toggled(filter, conditions) })}
+          >
+            {name}
+          </button>
         ))}
       </div>
     </div>
@@ -173,7 +278,11 @@ function Chips() {
 function ChipText({ part }: { part: string }) {
   const { field, op, value } = chip(part);
   if (!field) return <code>{part}</code>;
-  return <code>{field} <em>{op === "==" ? "=" : op}</em> {value || "(empty)"}</code>;
+  return (
+    <code>
+      {field} <em>{op === "==" ? "=" : op}</em> {value || "(empty)"}
+    </code>
+  );
 }
 
 async function checked(filter: string, at: number | undefined, signal: AbortSignal): Promise<FilterAnswer | undefined> {
@@ -193,13 +302,22 @@ async function offered(told: FilterAnswer, at: number, signal: AbortSignal): Pro
   const from = completion.column - 1;
   if (completion.values_of === undefined) {
     const options = completion.fields.slice(0, 12).map((name) => fieldOption(name));
-    const recent = from === 0 && at === 0 ? recentFilters().map((text) => ({ text, hint: "asked before", insert: text })) : [];
+    const recent =
+      from === 0 && at === 0 ? recentFilters().map((text) => ({ text, hint: "asked before", insert: text })) : [];
     return options.length + recent.length > 0 ? { from, to: at, options: [...recent, ...options] } : undefined;
   }
   try {
     const { since, until } = question.peek();
-    const values = await ask<ValuesAnswer>("values", { field: completion.values_of, prefix: completion.prefix, since, until, limit: 12 }, signal);
-    const options = values.values.map(({ value, count }) => ({ text: value, hint: `${count}`, insert: JSON.stringify(value) }));
+    const values = await ask<ValuesAnswer>(
+      "values",
+      { field: completion.values_of, prefix: completion.prefix, since, until, limit: 12 },
+      signal,
+    );
+    const options = values.values.map(({ value, count }) => ({
+      text: value,
+      hint: `${count}`,
+      insert: JSON.stringify(value),
+    }));
     return options.length > 0 ? { from, to: at, options } : undefined;
   } catch {
     return undefined;
@@ -208,7 +326,9 @@ async function offered(told: FilterAnswer, at: number, signal: AbortSignal): Pro
 
 function fieldOption(name: string): Option {
   const field = fields.peek().get(name);
-  const hint = [field?.type, field?.filled === false ? "not filled yet" : (field?.description || field?.unit)].filter(Boolean).join(" · ");
+  const hint = [field?.type, field?.filled === false ? "not filled yet" : field?.description || field?.unit]
+    .filter(Boolean)
+    .join(" · ");
   return { text: name, hint, insert: name };
 }
 

@@ -1,7 +1,8 @@
 // A table that is walked with the arrows: one stop for Tab, the rest by keys. Its values
 // have a menu; its heads order it.
-import type { ComponentChildren } from "preact";
+
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
 import type { Row, Value } from "../types";
 import { copy, filterBy, openValueMenu, said } from "./Menu";
@@ -63,11 +64,20 @@ export function Grid({ label, columns, rows, cell, foot = [], all, onOpen, opene
     const { value } = cell(row, column);
     const target = event.target as HTMLElement;
     switch (event.key) {
-      case "Enter": openValueMenu(target, column.field, value); break;
-      case "f": filterBy("only", column.field, value); break;
-      case "x": filterBy("not", column.field, value); break;
-      case "c": void copy(String(value ?? "")); break;
-      default: return;
+      case "Enter":
+        openValueMenu(target, column.field, value);
+        break;
+      case "f":
+        filterBy("only", column.field, value);
+        break;
+      case "x":
+        filterBy("not", column.field, value);
+        break;
+      case "c":
+        void copy(String(value ?? ""));
+        break;
+      default:
+        return;
     }
     event.preventDefault();
     event.stopPropagation();
@@ -81,16 +91,45 @@ export function Grid({ label, columns, rows, cell, foot = [], all, onOpen, opene
   const shift = onOpen ? 1 : 0;
   return (
     <div class="scroll" tabIndex={-1}>
-      <table role="grid" class="grid" aria-label={label} aria-rowcount={(all ?? rows.length) + 1} ref={table} onKeyDown={onKeyDown}>
+      <table
+        role="grid"
+        class="grid"
+        aria-label={label}
+        aria-rowcount={(all ?? rows.length) + 1}
+        ref={table}
+        onKeyDown={onKeyDown}
+      >
         <thead>
           <tr aria-rowindex={1}>
-            {onOpen && <th scope="col" tabIndex={stop(0, 0)}><span class="hidden">{openLabel}</span></th>}
+            {onOpen && (
+              <th scope="col" tabIndex={stop(0, 0)}>
+                <span class="hidden">{openLabel}</span>
+              </th>
+            )}
             {columns.map((column, place) => (
-              <th scope="col" key={column.name} class={column.number ? "number" : ""} title={column.hint}
-                aria-sort={column.sorted ? "descending" : undefined} tabIndex={column.sort ? undefined : stop(0, place + shift)}>
-                {column.sort
-                  ? <button type="button" tabIndex={stop(0, place + shift)} onClick={() => { said.value = `Ordered by ${column.title}.`; column.sort?.(); }}>{column.title}{column.sorted ? " ▾" : ""}</button>
-                  : column.title}
+              <th
+                scope="col"
+                key={column.name}
+                class={column.number ? "number" : ""}
+                title={column.hint}
+                aria-sort={column.sorted ? "descending" : undefined}
+                tabIndex={column.sort ? undefined : stop(0, place + shift)}
+              >
+                {column.sort ? (
+                  <button
+                    type="button"
+                    tabIndex={stop(0, place + shift)}
+                    onClick={() => {
+                      said.value = `Ordered by ${column.title}.`;
+                      column.sort?.();
+                    }}
+                  >
+                    {column.title}
+                    {column.sorted ? " ▾" : ""}
+                  </button>
+                ) : (
+                  column.title
+                )}
               </th>
             ))}
           </tr>
@@ -99,15 +138,34 @@ export function Grid({ label, columns, rows, cell, foot = [], all, onOpen, opene
           {rows.map((row, index) => (
             <tr key={index} aria-rowindex={index + 2} class={opened === index ? "opened" : ""}>
               {onOpen && (
-                <td class="opener"><button type="button" tabIndex={stop(index + 1, 0)} aria-label={`${openLabel} of row ${index + 1}`} aria-expanded={opened === index}
-                  onClick={() => { active.value = { row: index + 1, column: 0 }; onOpen(row, index); }}>▸</button></td>
+                <td class="opener">
+                  <button
+                    type="button"
+                    tabIndex={stop(index + 1, 0)}
+                    aria-label={`${openLabel} of row ${index + 1}`}
+                    aria-expanded={opened === index}
+                    onClick={() => {
+                      active.value = { row: index + 1, column: 0 };
+                      onOpen(row, index);
+                    }}
+                  >
+                    ▸
+                  </button>
+                </td>
               )}
               {columns.map((column, place) => {
                 const { text, title, value } = cell(row, column);
                 return (
-                  <td key={column.name} tabIndex={stop(index + 1, place + shift)} title={title ?? (typeof text === "string" ? text : undefined)}
-                    class={`${column.number ? "number" : ""} ${column.field ? "value" : ""}`} aria-haspopup={column.field ? "menu" : undefined}
-                    onClick={(event) => click(event, column, value, index + 1, place + shift)}>{text}</td>
+                  <td
+                    key={column.name}
+                    tabIndex={stop(index + 1, place + shift)}
+                    title={title ?? (typeof text === "string" ? text : undefined)}
+                    class={`${column.number ? "number" : ""} ${column.field ? "value" : ""}`}
+                    aria-haspopup={column.field ? "menu" : undefined}
+                    onClick={(event) => click(event, column, value, index + 1, place + shift)}
+                  >
+                    {text}
+                  </td>
                 );
               })}
             </tr>
@@ -120,7 +178,11 @@ export function Grid({ label, columns, rows, cell, foot = [], all, onOpen, opene
                 {onOpen && <td />}
                 {columns.map((column, place) => {
                   const { text, title } = place === 0 ? { text: name, title: undefined } : cell(row, column);
-                  return <td key={column.name} class={column.number ? "number" : ""} title={title}>{text}</td>;
+                  return (
+                    <td key={column.name} class={column.number ? "number" : ""} title={title}>
+                      {text}
+                    </td>
+                  );
                 })}
               </tr>
             ))}
@@ -132,17 +194,31 @@ export function Grid({ label, columns, rows, cell, foot = [], all, onOpen, opene
 }
 
 /** Where a key leads. */
-function steps(event: KeyboardEvent, at: { row: number; column: number }, height: number, width: number): { row: number; column: number } | undefined {
+function steps(
+  event: KeyboardEvent,
+  at: { row: number; column: number },
+  height: number,
+  width: number,
+): { row: number; column: number } | undefined {
   const { row, column } = at;
   switch (event.key) {
-    case "ArrowUp": return { row: row - 1, column };
-    case "ArrowDown": return { row: row + 1, column };
-    case "ArrowLeft": return { row, column: column - 1 };
-    case "ArrowRight": return { row, column: column + 1 };
-    case "PageUp": return { row: row - PAGE, column };
-    case "PageDown": return { row: row + PAGE, column };
-    case "Home": return event.ctrlKey ? { row: 0, column: 0 } : { row, column: 0 };
-    case "End": return event.ctrlKey ? { row: height - 1, column: width - 1 } : { row, column: width - 1 };
-    default: return undefined;
+    case "ArrowUp":
+      return { row: row - 1, column };
+    case "ArrowDown":
+      return { row: row + 1, column };
+    case "ArrowLeft":
+      return { row, column: column - 1 };
+    case "ArrowRight":
+      return { row, column: column + 1 };
+    case "PageUp":
+      return { row: row - PAGE, column };
+    case "PageDown":
+      return { row: row + PAGE, column };
+    case "Home":
+      return event.ctrlKey ? { row: 0, column: 0 } : { row, column: 0 };
+    case "End":
+      return event.ctrlKey ? { row: height - 1, column: width - 1 } : { row, column: width - 1 };
+    default:
+      return undefined;
   }
 }

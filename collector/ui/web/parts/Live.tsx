@@ -1,7 +1,7 @@
 // Records as they come: the newest on top, until it is paused or left.
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { Failed, follow } from "../api";
+import { type Failed, failedBy, follow } from "../api";
 import { shorten } from "../format";
 import { arriving, encode, type Params } from "../question";
 import { go, question } from "../state";
@@ -18,8 +18,8 @@ const A_SECOND = 500;
 const KEPT = 200;
 /** How often what came is shown, in milliseconds. */
 const SHOWN_EVERY = 400;
-/** How long nothing is asked after something failed, in milliseconds. */
-const AFTER_FAILURE = 3000;
+/** How long nothing is asked after a tail ended or failed, in milliseconds. */
+const PAUSE = 1000;
 
 type Line = Row & { note?: Note; mark?: string };
 type Shown = { rows: Row[]; came: number; rate: number; notes: Note[]; failed?: Failed };
@@ -27,20 +27,25 @@ type Shown = { rows: Row[]; came: number; rate: number; notes: Note[]; failed?: 
 const NONE: Shown = { rows: [], came: 0, rate: 0, notes: [] };
 
 /** Follows for as long as it is wanted; goes on where a tail ended. */
-async function followOn(params: Params, signal: AbortSignal, take: (line: Line) => void, fail: (failed: Failed) => void): Promise<void> {
+async function followOn(
+  params: Params,
+  signal: AbortSignal,
+  take: (line: Line) => void,
+  fail: (failed: Failed) => void,
+): Promise<void> {
   let mark: string | undefined;
   while (!signal.aborted) {
     try {
-      await follow("tail", { ...params, limit: A_SECOND, marks: true, resume: mark }, signal, (told) => {
+      await follow("tail", { ...params, limit: A_SECOND, marks: true, resume: mark, watch: true }, signal, (told) => {
         const line = told as Line;
         if (line.mark !== undefined) mark = line.mark;
         else take(line);
       });
     } catch (error) {
       if (signal.aborted) return;
-      fail(error instanceof Failed ? error : new Failed({ type: "urn:weir:offline", title: "", status: 0, detail: String(error) }));
-      await new Promise((resolve) => setTimeout(resolve, AFTER_FAILURE));
+      fail(failedBy(error, "offline"));
     }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
 }
 
@@ -71,7 +76,10 @@ export function Live() {
       waiting.current = [];
       const { failed, ...before } = shown.peek();
       shown.value = {
-        ...before, ...(failed && came.length === 0 ? { failed } : {}), came: before.came + came.length, rate: came.length / seconds,
+        ...before,
+        ...(failed && came.length === 0 ? { failed } : {}),
+        came: before.came + came.length,
+        rate: came.length / seconds,
         rows: paused.peek() ? before.rows : [...came.reverse(), ...before.rows].slice(0, KEPT),
       };
     }, SHOWN_EVERY);
@@ -86,20 +94,61 @@ export function Live() {
     <div class="with-side">
       <div>
         <p class="buttons">
-          <button type="button" aria-pressed={paused.value} onClick={() => { paused.value = !paused.value; }}>{paused.value ? "Go on" : "Pause"}</button>
-          <button type="button" onClick={() => go({ live: false, since: "5m", until: "" })}>The last minutes, kept</button>
-          <span role="status">{shorten(came)} came, {shorten(Math.round(rate))} a second{paused.value ? "; paused, what comes is only counted" : ""}</span>
+          <button
+            type="button"
+            aria-pressed={paused.value}
+            onClick={() => {
+              paused.value = !paused.value;
+            }}
+          >
+            {paused.value ? "Go on" : "Pause"}
+          </button>
+          <button type="button" onClick={() => go({ live: false, since: "5m", until: "" })}>
+            The last minutes, kept
+          </button>
+          <span role="status">
+            {shorten(came)} came, {shorten(Math.round(rate))} a second
+            {paused.value ? "; paused, what comes is only counted" : ""}
+          </span>
         </p>
         {failed && <Failure failed={failed} />}
-        {rows.length === 0 && !failed && <p class="hint">Nothing came yet. Records are shown when they reach the collector.</p>}
-        {rows.length > 0 && (
-          <Grid label="Records that come" rows={rows} opened={opened.value && rows.indexOf(opened.value)} openLabel="Record"
-            onOpen={(row) => { opened.value = row; paused.value = true; }} columns={recordColumns(columns)} cell={recordCell} />
+        {rows.length === 0 && !failed && (
+          <p class="hint">Nothing came yet. Records are shown when they reach the collector.</p>
         )}
-        <p class="buttons"><Out asks={{ verb: "flows --follow", page: "tail", params: arriving(asked) }} rows={rows} columns={columns} name="flows" /></p>
-        <div class="answer-line"><Notes notes={notes} /></div>
+        {rows.length > 0 && (
+          <Grid
+            label="Records that come"
+            rows={rows}
+            opened={opened.value && rows.indexOf(opened.value)}
+            openLabel="Record"
+            onOpen={(row) => {
+              opened.value = row;
+              paused.value = true;
+            }}
+            columns={recordColumns(columns)}
+            cell={recordCell}
+          />
+        )}
+        <p class="buttons">
+          <Out
+            asks={{ verb: "flows --follow", page: "tail", params: arriving(asked) }}
+            rows={rows}
+            columns={columns}
+            name="flows"
+          />
+        </p>
+        <div class="answer-line">
+          <Notes notes={notes} />
+        </div>
       </div>
-      {opened.value && <RecordPanel row={opened.value} onClose={() => { opened.value = undefined; }} />}
+      {opened.value && (
+        <RecordPanel
+          row={opened.value}
+          onClose={() => {
+            opened.value = undefined;
+          }}
+        />
+      )}
     </div>
   );
 }

@@ -40,13 +40,27 @@ export function Login() {
     <dialog class="login" ref={dialog} aria-labelledby="login-title" onCancel={(event) => event.preventDefault()}>
       <form onSubmit={submit}>
         <h2 id="login-title">Say who you are</h2>
-        <p>{now.again ? "The token is not accepted, or not any more. Your question is kept." : "This collector wants a token that is for it alone."} It sees what its
-          account may get the pods of. To make one:</p>
-        <pre tabIndex={0} aria-label="Command that makes a token">kubectl create token ACCOUNT --audience weir-collector</pre>
+        <p>
+          {now.again
+            ? "The token is not accepted, or not any more. Your question is kept."
+            : "This collector wants a token that is for it alone."}{" "}
+          It sees what its account may get the pods of. To make one:
+        </p>
+        <pre tabIndex={0} aria-label="Command that makes a token">
+          kubectl create token ACCOUNT --audience weir-collector
+        </pre>
         <label for="token">Token</label>
         <input id="token" name="token" type="password" autocomplete="off" required />
-        {!isShared() && <label class="check"><input type="checkbox" name="tab" /> Keep it for this tab</label>}
-        <p class="buttons"><button type="submit" class="first">Go on</button></p>
+        {!isShared() && (
+          <label class="check">
+            <input type="checkbox" name="tab" /> Keep it for this tab
+          </label>
+        )}
+        <p class="buttons">
+          <button type="submit" class="first">
+            Go on
+          </button>
+        </p>
       </form>
     </dialog>
   );

@@ -2,10 +2,10 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { equals, not, only } from "../cel";
-import { addressOf, frozen, go, kindOf, open, question } from "../state";
 import { carried } from "../question";
-import { fieldTitle } from "../words";
+import { addressOf, frozen, go, kindOf, open, question } from "../state";
 import type { Value } from "../types";
+import { fieldTitle } from "../words";
 
 export type Item = { text: string; run: () => void; key?: string };
 /** How long what is said can be read, in milliseconds. */
@@ -27,7 +27,10 @@ const simple = (value: Value | undefined) => (typeof value === "object" ? undefi
 export function filterBy(how: "only" | "not", field: string, value: Value | undefined): void {
   const change = how === "only" ? only : not;
   const values = Array.isArray(value) ? value : [simple(value)];
-  const filter = values.reduce<string>((filter, one) => change(filter, field, one, kindOf(field)), question.peek().filter);
+  const filter = values.reduce<string>(
+    (filter, one) => change(filter, field, one, kindOf(field)),
+    question.peek().filter,
+  );
   go({ filter });
 }
 
@@ -43,7 +46,13 @@ export function valueItems(field: string, value: Value | undefined): Item[] {
     { text: "Copy as CEL", run: () => void copy(condition) },
     ...["flows", "matrix"].map((to) => ({
       text: `Open in ${to === "flows" ? "Flows" : "Matrix"}`,
-      run: () => open(addressOf(to, { ...carried(question.peek()), filter: only(question.peek().filter, field, simple(value), kindOf(field)) })),
+      run: () =>
+        open(
+          addressOf(to, {
+            ...carried(question.peek()),
+            filter: only(question.peek().filter, field, simple(value), kindOf(field)),
+          }),
+        ),
     })),
   ];
 }
@@ -66,15 +75,37 @@ export function Menu() {
   const onToggle = (event: { newState: string }) => {
     if (event.newState !== "closed" || !now) return;
     // Focus goes back to where it came from, unless it is elsewhere already.
-    if (!document.activeElement || document.activeElement === document.body || popover.current?.contains(document.activeElement)) now.opener.focus();
+    if (
+      !document.activeElement ||
+      document.activeElement === document.body ||
+      popover.current?.contains(document.activeElement)
+    )
+      now.opener.focus();
     shown.value = undefined;
   };
   return (
-    <div class="menu" popover="auto" role="menu" aria-label={now?.title ?? "Menu"} ref={popover} onToggle={onToggle} onKeyDown={walk}>
+    <div
+      class="menu"
+      popover="auto"
+      role="menu"
+      aria-label={now?.title ?? "Menu"}
+      ref={popover}
+      onToggle={onToggle}
+      onKeyDown={walk}
+    >
       {now?.items.map((item) => (
-        <button type="button" role="menuitem" tabIndex={-1} key={item.text}
-          onClick={() => { close(); item.run(); }}>
-          {item.text}{item.key && <kbd>{item.key}</kbd>}
+        <button
+          type="button"
+          role="menuitem"
+          tabIndex={-1}
+          key={item.text}
+          onClick={() => {
+            close();
+            item.run();
+          }}
+        >
+          {item.text}
+          {item.key && <kbd>{item.key}</kbd>}
         </button>
       ))}
     </div>
@@ -121,16 +152,26 @@ export function CopyDialog() {
   }, [now]);
   if (!now) return null;
   return (
-    <dialog ref={dialog} aria-labelledby="copy-title" onClose={() => { (now.opener as HTMLElement | null)?.focus?.(); selected.value = undefined; }}>
+    <dialog
+      ref={dialog}
+      aria-labelledby="copy-title"
+      onClose={() => {
+        (now.opener as HTMLElement | null)?.focus?.();
+        selected.value = undefined;
+      }}
+    >
       <h2 id="copy-title">Copy this</h2>
       <p>This page may not copy by itself, since it did not come over TLS or from this host.</p>
       <textarea readOnly rows={5} aria-label="Text to copy" value={now.text} />
-      <form method="dialog"><button type="submit">Close</button></form>
+      <form method="dialog">
+        <button type="submit">Close</button>
+      </form>
     </dialog>
   );
 }
 
-export const linkToThisMoment = () => new URL(addressOf("", frozen(question.peek())) || location.pathname, document.baseURI).href;
+export const linkToThisMoment = () =>
+  new URL(addressOf("", frozen(question.peek())) || location.pathname, document.baseURI).href;
 
 /** The polite voice of the page. */
 export function Voice() {
@@ -142,5 +183,9 @@ export function Voice() {
     }, SAID_FOR);
     return () => clearTimeout(timer);
   }, [text]);
-  return <div class="voice" role="status" aria-live="polite">{said.value}</div>;
+  return (
+    <div class="voice" role="status" aria-live="polite">
+      {said.value}
+    </div>
+  );
 }

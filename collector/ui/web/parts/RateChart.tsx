@@ -37,7 +37,16 @@ export function RateChart({ height }: { height?: number }) {
         if (!range.value || !asked) return null;
         const times = starts(range.value, asked.length);
         const series = [{ name: "Byte rate", colour: 1, values: values(rows, times, asked.length, "byte_rate") }];
-        return <Chart title="Rate" series={series} range={range.value} bucket={asked.length} unit="byte_rate" {...(height ? { height } : {})} />;
+        return (
+          <Chart
+            title="Rate"
+            series={series}
+            range={range.value}
+            bucket={asked.length}
+            unit="byte_rate"
+            {...(height ? { height } : {})}
+          />
+        );
       }}
     </Answer>
   );

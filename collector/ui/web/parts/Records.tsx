@@ -12,7 +12,21 @@ import { Out } from "./Out";
 import { RecordPanel } from "./RecordPanel";
 
 /** Columns of records when nobody chose any. */
-const USUAL = ["time", "ns", "name", "addr", "port", "dst_ns", "dst_name", "dst_addr", "dst_port", "protocol", "bytes", "packets", "verdict"];
+const USUAL = [
+  "time",
+  "ns",
+  "name",
+  "addr",
+  "port",
+  "dst_ns",
+  "dst_name",
+  "dst_addr",
+  "dst_port",
+  "protocol",
+  "bytes",
+  "packets",
+  "verdict",
+];
 /** The columns that are wanted. */
 export const columnsOf = (asked: Question) => (asked.columns.length > 0 ? asked.columns : USUAL);
 
@@ -20,14 +34,19 @@ const NUMBERS = new Set(["bytes", "packets", "dropped_bytes", "dropped_packets"]
 
 export function recordColumns(names: string[]): Column[] {
   return names.map((name) => ({
-    name, title: NUMBERS.has(name) ? measureTitle(name) : fieldTitle(name), hint: `${name}: ${fields.value.get(name)?.description ?? ""}`,
-    number: NUMBERS.has(name), ...(kindOf(name) === "map" ? {} : { field: name }),
+    name,
+    title: NUMBERS.has(name) ? measureTitle(name) : fieldTitle(name),
+    hint: `${name}: ${fields.value.get(name)?.description ?? ""}`,
+    number: NUMBERS.has(name),
+    ...(kindOf(name) === "map" ? {} : { field: name }),
   }));
 }
 
 export function recordCell(row: Row, { name, number }: Column): Cell {
   const value = row[name];
-  return number ? { text: measured(row, name, utc.value), title: exact(value as string), value } : { text: shownValue(row, name), value };
+  return number
+    ? { text: measured(row, name, utc.value), title: exact(value as string), value }
+    : { text: shownValue(row, name), value };
 }
 
 /** Records that are shown at once. */
@@ -38,7 +57,9 @@ export function Records() {
   // The panel shows all of a record, so that all of it is asked for.
   const params = { ...records(asked), columns: [] as string[] };
   const first = useAsk<FlowsAnswer>("flows", params);
-  const more = useSignal<{ key: string; rows: Row[]; cursor: string | undefined; failed?: Failed } | undefined>(undefined);
+  const more = useSignal<{ key: string; rows: Row[]; cursor: string | undefined; failed?: Failed } | undefined>(
+    undefined,
+  );
   const key = `${round.value.number} ${encode(params)}`;
   const columns = columnsOf(asked);
   const opened = useSignal<Row | undefined>(undefined);
@@ -58,18 +79,50 @@ export function Records() {
         return (
           <div class="with-side">
             <div>
-              <Grid label="Records" rows={all} opened={opened.value && all.indexOf(opened.value)} openLabel="Record"
-                onOpen={(row) => { opened.value = opened.value === row ? undefined : row; }}
-                columns={recordColumns(columns)} cell={recordCell} />
+              <Grid
+                label="Records"
+                rows={all}
+                opened={opened.value && all.indexOf(opened.value)}
+                openLabel="Record"
+                onOpen={(row) => {
+                  opened.value = opened.value === row ? undefined : row;
+                }}
+                columns={recordColumns(columns)}
+                cell={recordCell}
+              />
               <p class="buttons">
-                {further.cursor && all.length < MOST && <button type="button" onClick={() => void load(further.cursor ?? "", further.rows)}>Show 100 more</button>}
-                {further.cursor && all.length >= MOST && <span class="hint">More than {MOST} records are not shown at once: choose a shorter time, or group them.</span>}
+                {further.cursor && all.length < MOST && (
+                  <button type="button" onClick={() => void load(further.cursor ?? "", further.rows)}>
+                    Show 100 more
+                  </button>
+                )}
+                {further.cursor && all.length >= MOST && (
+                  <span class="hint">
+                    More than {MOST} records are not shown at once: choose a shorter time, or group them.
+                  </span>
+                )}
                 {"failed" in further && further.failed && <span class="trouble">{further.failed.problem.detail}</span>}
-                <Out asks={{ verb: "flows", page: "flows", params: records(asked) }} rows={all} columns={columns} name="flows" />
+                <Out
+                  asks={{ verb: "flows", page: "flows", params: records(asked) }}
+                  rows={all}
+                  columns={columns}
+                  name="flows"
+                />
               </p>
-              <AnswerLine text={`${all.length} records${further.cursor ? ", there are more" : ""}`} notes={notes.filter((one) => one.kind !== "truncated")} stats={stats} />
+              <AnswerLine
+                text={`${all.length} records${further.cursor ? ", there are more" : ""}`}
+                notes={notes.filter((one) => one.kind !== "truncated")}
+                stats={stats}
+              />
             </div>
-            {opened.value && <RecordPanel row={opened.value} onClose={() => { opened.value = undefined; }} />}
+            {opened.value && (
+              <RecordPanel
+                row={opened.value}
+                onClose={() => {
+                  opened.value = undefined;
+                }}
+              />
+            )}
           </div>
         );
       }}
@@ -82,5 +135,11 @@ export function shownValue(row: Row, name: string): string {
   const value = row[name];
   if (value === undefined || value === "") return UNKNOWN;
   if (kindOf(name) === "time") return time(value, utc.value);
-  return Array.isArray(value) ? value.join(" ") : typeof value === "object" ? Object.entries(value).map(([key, of]) => `${key}=${of}`).join(" ") : String(value);
+  return Array.isArray(value)
+    ? value.join(" ")
+    : typeof value === "object"
+      ? Object.entries(value)
+          .map(([key, of]) => `${key}=${of}`)
+          .join(" ")
+      : String(value);
 }
