@@ -1,6 +1,7 @@
 // A collector over a store of named flows, for as long as the tests run. It is the program
 // that was built, on loopback, with a directory of its own.
 import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +18,7 @@ declare module "vitest" {
   }
 }
 
-export default async function start(project: TestProject): Promise<() => void> {
+export default async function start(project: TestProject): Promise<() => Promise<void>> {
   const programs = process.env["PROGRAMS"];
   const fill = process.env["FILL"];
   if (!programs || !fill)
@@ -32,13 +33,16 @@ export default async function start(project: TestProject): Promise<() => void> {
     ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--print", "none", "--data-dir", data, "--port-file", ports],
     { env: { ...env, RUST_LOG: "warn" }, stdio: ["ignore", "ignore", "inherit"] },
   );
-  const stop = () => {
+  const ended = once(collector, "exit");
+  const stop = async () => {
     collector.kill();
+    // It seals what it has before it ends.
+    await ended;
     rmSync(work, { recursive: true, force: true });
   };
   for (let tries = 0; !existsSync(ports); tries += 1) {
     if (collector.exitCode !== null || tries > 300) {
-      stop();
+      await stop();
       throw new Error("the collector does not start");
     }
     await pause(100);

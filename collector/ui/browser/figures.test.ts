@@ -1,5 +1,6 @@
 // What the pages show is what the command line says to the same question.
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, inject, test } from "vitest";
@@ -207,6 +208,19 @@ test("a cell of the nodes' heat is what the node exported then", async () => {
   });
 });
 
+test("the status is what the collector tells", async () => {
+  const { store } = (await (await fetch(`${url}/api/v1/status`)).json()) as {
+    store: { tiers: Array<{ tier: string; segments: number; rows: number; bytes: number }> };
+  };
+  await visit("status", {}, async ({ page }) => {
+    const shown = await cells(page, "Tiers");
+    expect(shown.length).toBeGreaterThan(3);
+    expect(shown.map((row) => row.slice(0, 4))).toEqual(
+      store.tiers.map((tier) => [tier.tier, String(tier.segments), String(tier.rows), String(tier.bytes)]),
+    );
+  });
+});
+
 test("a command that is copied prints the same groups, whatever stands in the filter", async () => {
   const filter = `ns != "it's \\"x\\" $HOME" && dst_port == 443`;
   await visit(path("flows", { ...TIME, filter, group_by: "ns" }), {}, async ({ page }) => {
@@ -220,6 +234,23 @@ test("a command that is copied prints the same groups, whatever stands in the fi
       }).toString(),
     ) as Sums;
     expect(shown.map((row) => [row[1], row[2]])).toEqual(told.rows.map((row) => [row["ns"], String(row["bytes"])]));
+  });
+});
+
+test("what is saved as CSV is what the command line writes", async () => {
+  const told = execFileSync(
+    inject("weir"),
+    ["flows", ...OF, "--group-by", "ns,dst_ns", "--top", "50", "--server", url, "-o", "csv"],
+    {
+      env: { ...process.env, KUBECONFIG: "/nonexistent" },
+    },
+  ).toString();
+  await visit(path("flows", { ...TIME, group_by: "ns,dst_ns" }), {}, async ({ page }) => {
+    const download = page.waitForEvent("download");
+    await page.locator("main").getByRole("button", { name: "Out" }).click();
+    await page.getByRole("menuitem", { name: "Save what is shown as CSV" }).click();
+    const saved = readFileSync(await (await download).path()).toString();
+    expect(saved.replaceAll("\r\n", "\n")).toBe(told.replaceAll("\r\n", "\n"));
   });
 });
 

@@ -78,12 +78,12 @@ for (const name of PAGES) {
 test.skipIf(!shots)("pictures for the documents", async () => {
   const pictures: Array<[string, string, "light" | "dark"]> = [
     ["overview", `overview?${ALL}`, "light"],
-    ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true`, "light"],
-    ["topology", `topology?${ALL}&show=workload`, "dark"],
+    ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true`, "dark"],
+    ["topology", `topology?${ALL}&show=workload`, "light"],
     ["matrix", `matrix?${ALL}`, "light"],
   ];
   for (const [name, path, theme] of pictures) {
-    await visit(path, { theme, width: 1200, height: 760 }, async ({ page }) => {
+    await visit(path, { theme, width: 1100, height: 800 }, async ({ page }) => {
       if (shots) await page.screenshot({ path: join(shots, `ui-${name}.png`) });
     });
   }
@@ -105,7 +105,7 @@ test("side panels and menus have no fault that axe knows", async () => {
   });
 });
 
-test("the page is drawn soon, and is not fetched twice", async () => {
+test("files of the page are fetched once", async () => {
   const { page, context, close } = await opened("overview");
   await settled(page);
   const painted = await page.evaluate(

@@ -4,7 +4,7 @@ import { COLOURS, colours } from "./colour";
 import { cellsOf, heat, layout, MOST_CLIENTS, MOST_SERVERS, tellingFields } from "./matrix";
 import { Random } from "./random";
 import { gathered, picture, REST, type Way } from "./sankey";
-import { graphOf, nextTo, placed, weight } from "./topology";
+import { graphOf, named, nextTo, placed, shortName, weight } from "./topology";
 
 const SIZE = { width: 900, height: 480, node: 12, gap: 10 };
 
@@ -139,6 +139,20 @@ test("the same groups make the same picture, and nobody stands on another or out
       expect(one.x > 0 && one.x < 900 && one.y > 0 && one.y < 600).toBe(true);
       for (const other of drawn.peers.slice(at + 1))
         expect(Math.hypot(one.x - other.x, one.y - other.y)).toBeGreaterThan(one.radius + other.radius);
+    }
+  }
+});
+
+test("no name stands on another, and the heaviest has one", () => {
+  const { peers } = placed(graphOf(someRows(new Random(4)), ["ns"], "bytes", 100), 300, 300);
+  const shown = named(peers);
+  expect(shown[0]).toBe(peers[0]);
+  const right = (peer: (typeof peers)[number]) => peer.x + (shortName(peer).length * 6.6) / 2;
+  for (const [at, one] of shown.entries()) {
+    for (const other of shown.slice(at + 1)) {
+      const [a, b] = one.x < other.x ? [one, other] : [other, one];
+      const apart = right(a) <= 2 * b.x - right(b) || Math.abs(a.y + a.radius - b.y - b.radius) >= 14;
+      expect(apart).toBe(true);
     }
   }
 });

@@ -196,3 +196,29 @@ export function nextTo(peers: Peer[], from: Peer, dx: number, dy: number): Peer 
   }
   return best?.peer;
 }
+
+/** How a name is written below somebody: not longer than this. */
+const LONGEST_NAME = 26;
+const LETTER = 6.6;
+const LINE = 14;
+
+export const shortName = (peer: Peer) =>
+  peer.title.length > LONGEST_NAME ? `${peer.title.slice(0, LONGEST_NAME - 1)}…` : peer.title;
+
+/** Where the name of somebody stands: its left, top, right and bottom. */
+function nameBox(peer: Peer): [number, number, number, number] {
+  const half = (shortName(peer).length * LETTER) / 2;
+  const top = peer.y + peer.radius + 2;
+  return [peer.x - half, top, peer.x + half, top + LINE];
+}
+
+/** Those whose names find room: the heaviest first, and none on another. */
+export function named(peers: Peer[]): Peer[] {
+  const taken: Array<[number, number, number, number]> = [];
+  return peers.filter((peer) => {
+    const [left, top, right, bottom] = nameBox(peer);
+    const collides = taken.some(([l, t, r, b]) => left < r && l < right && top < b && t < bottom);
+    if (!collides) taken.push([left, top, right, bottom]);
+    return !collides;
+  });
+}

@@ -55,6 +55,16 @@ export function measureTitle(name: string): string {
 
 const FIELDS: Record<string, string> = {
   ns: "namespace",
+  mac: "Ethernet address",
+  if_index: "interface index",
+  if_name: "interface",
+  l2_bytes: "bytes of layer 2",
+  ttl: "TTL",
+  dscp: "DSCP",
+  asn: "AS number",
+  obs_domain_id: "observation domain",
+  obs_point_id: "observation point",
+  tcp_flags: "TCP flags",
   pod_name: "pod",
   workload_name: "workload",
   workload_kind: "kind of workload",

@@ -10,7 +10,7 @@ import { Grid } from "../parts/Grid";
 import { Out } from "../parts/Out";
 import { carried, encode, nothing, sums } from "../question";
 import { addressOf, go, kindOf, question, useAsk, utc } from "../state";
-import { graphOf, heaviest, type Link, nextTo, type Peer, placed, weight } from "../topology";
+import { graphOf, heaviest, type Link, named, nextTo, type Peer, placed, shortName, weight } from "../topology";
 import type { QueryAnswer, Row, Value } from "../types";
 import { fieldTitle, measureTitle, NOT_NAMED, UNKNOWN } from "../words";
 
@@ -37,8 +37,6 @@ const HEIGHT = 620;
 /** Edges that are drawn while nobody is chosen: of so large a part of all, and so many. */
 const COVER = 0.95;
 const MOST_DRAWN = 160;
-/** Names that stand there while nobody is chosen. */
-const MOST_NAMES = 24;
 /** From this part of packets on a line is told as dropped. */
 const IS_DROPPED = 0.1;
 
@@ -239,7 +237,7 @@ function Picture({ rows, fields, by, level, picked, onPick, left, all }: Picture
               <title>{`${link.from.title} to ${link.to.title}: ${amount(link.amount, unit)}${link.dropped > 0 ? `, ${amount(link.dropped, "part")} of packets dropped` : ""}`}</title>
             </path>
           ))}
-          {peers.map((peer, rank) => (
+          {peers.map((peer) => (
             <g
               key={peer.key}
               class={`peer ${isNear(peer) ? "" : "dim"}`}
@@ -267,12 +265,12 @@ function Picture({ rows, fields, by, level, picked, onPick, left, all }: Picture
               ) : (
                 <circle class={`c${given.get(peer.group) ?? OTHER}`} cx={peer.x} cy={peer.y} r={peer.radius} />
               )}
-              {(rank < MOST_NAMES || (chosen && isNear(peer))) && (
-                <text aria-hidden="true" x={peer.x} y={peer.y + peer.radius + 13} text-anchor="middle">
-                  {peer.title.length > 26 ? `${peer.title.slice(0, 25)}…` : peer.title}
-                </text>
-              )}
             </g>
+          ))}
+          {named(peers.filter((peer) => !chosen || isNear(peer))).map((peer) => (
+            <text key={peer.key} aria-hidden="true" x={peer.x} y={peer.y + peer.radius + 13} text-anchor="middle">
+              {shortName(peer)}
+            </text>
           ))}
         </svg>
         <p class="hint">
