@@ -72,6 +72,25 @@ test("who finds no turn asks again by itself", async () => {
   await between.close();
 });
 
+test("no more than three questions are asked at a time, and all are answered", async () => {
+  let [now, most, all] = [0, 0, 0];
+  const between = await proxy(url, "", (from, to) => {
+    if (!from.url?.startsWith("/api/")) return false;
+    now += 1;
+    all += 1;
+    most = Math.max(most, now);
+    to.on("close", () => {
+      now -= 1;
+    });
+    return false;
+  });
+  await visit(`overview?${ALL}`, { base: between.base }, async () => {
+    expect(all).toBeGreaterThan(10);
+    expect(most).toBeLessThanOrEqual(3);
+  });
+  await between.close();
+});
+
 test("a collector that is gone leaves what was shown, and comes back", async () => {
   let gone = false;
   const between = await proxy(url, "", (_, to) => {

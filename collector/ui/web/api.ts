@@ -44,19 +44,22 @@ export const hasToken = () => token !== "";
 /** The address of a page of the API, for people to copy. */
 export const addressOf = (page: string) => new URL(`api/v1/${page}`, document.baseURI).href;
 
-type Waiting = { run: () => void };
-const queue: Waiting[] = [];
+/** Who waits for a turn. */
+const queue: Array<() => void> = [];
 let running = 0;
 
+/** Does this when there is a turn; who waits longest has the next one. */
 async function turn<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  if (running >= AT_A_TIME) await new Promise<void>((run) => queue.push({ run }));
-  running += 1;
+  // A turn that ends is handed on, so that nobody comes in between.
+  if (running >= AT_A_TIME) await new Promise<void>((begin) => queue.push(begin));
+  else running += 1;
   try {
     signal.throwIfAborted();
     return await work();
   } finally {
-    running -= 1;
-    queue.shift()?.run();
+    const next = queue.shift();
+    if (next) next();
+    else running -= 1;
   }
 }
 

@@ -162,7 +162,6 @@ export function FilterBox() {
           }}
         />
       )}
-      <Chips />
     </div>
   );
 }
@@ -190,7 +189,7 @@ function Fault({ text, fault, onMend }: { text: string; fault: FilterFault; onMe
 }
 
 /** The conditions that are joined, those that are set aside, and what is often wanted. */
-function Chips() {
+export function Chips() {
   const { filter, off } = question.value;
   const parts = terms(filter);
   const instead = (at: number, ...by: string[]) => join(parts.toSpliced(at, 1, ...by));

@@ -7,7 +7,7 @@ import { carried } from "../question";
 import { addressOf, again, begin, followLinks, me, open, PAGES, page, preferences, question } from "../state";
 import { KEYS, PAGE_ASKS, PAGE_TITLES } from "../words";
 import { Failure } from "./Answer";
-import { FilterBox } from "./FilterBox";
+import { Chips, FilterBox } from "./FilterBox";
 import { Login } from "./Login";
 import { CopyDialog, Menu, place, said, Voice } from "./Menu";
 import { shift, TimePicker } from "./TimePicker";
@@ -105,6 +105,7 @@ export function Shell({ pages }: { pages: Record<string, ComponentType> }) {
         <span class="brand">weir</span>
         <FilterBox />
         <TimePicker />
+        <Chips />
       </header>
       <div class="body">
         <nav aria-label="Pages">
