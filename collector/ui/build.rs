@@ -16,6 +16,12 @@ fn main() -> io::Result<()> {
     println!("cargo:rerun-if-env-changed=WEIR_UI_DIST");
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let dist = env::var_os("WEIR_UI_DIST").map_or_else(|| here.join("dist"), PathBuf::from);
+    let dist = fs::canonicalize(&dist).map_err(|error| {
+        let dist = dist.display();
+        io::Error::other(format!(
+            "{dist}: {error}; WEIR_UI_DIST names the folder of a UI that is built, if it is set"
+        ))
+    })?;
     println!("cargo:rerun-if-changed={}", dist.display());
     let mut table = String::from("&[\n");
     for path in files(&dist)? {

@@ -23,6 +23,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// Files whose names tell what is in them are asked for once.
 const FOREVER: &str = "public, max-age=31536000, immutable";
+/// Others are kept, and asked about each time.
+const ASK: &str = "no-cache";
 
 /// What a program without a UI says.
 const WITHOUT: &str = "weir-collector: /metrics /flow-metrics /healthz /readyz /api/v1/openapi.json\n\
@@ -33,7 +35,7 @@ pub fn routes() -> Router {
     let Some(index) = weir_ui::index() else {
         return Router::new().route("/", get(WITHOUT));
     };
-    let page = move |headers: HeaderMap| async move { answer(index, &headers, "no-cache") };
+    let page = move |headers: HeaderMap| async move { answer(index, &headers, ASK) };
     let pages = weir_ui::pages().map(|name| format!("/{name}"));
     let router = Router::new().route("/", get(page));
     pages
@@ -43,9 +45,14 @@ pub fn routes() -> Router {
 
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     match weir_ui::file(&format!("assets/{name}")) {
-        Some(file) => answer(file, &headers, FOREVER),
+        Some(file) => answer(file, &headers, caching(file)),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// The build puts a hash behind the name of whatever it bundles.
+fn caching(file: &UiFile) -> &'static str {
+    if file.path.contains('-') { FOREVER } else { ASK }
 }
 
 fn answer(file: &UiFile, headers: &HeaderMap, caching: &'static str) -> Response {
@@ -195,11 +202,12 @@ mod tests {
                 (StatusCode::OK, &tag),
                 "{page}"
             );
-            assert_eq!(response.headers()[CACHE_CONTROL], "no-cache");
+            assert_eq!(response.headers()[CACHE_CONTROL], ASK);
         }
         for file in weir_ui::files().iter().filter(|file| file.path != "index.html") {
             let response = get(&format!("/{}", file.path)).await;
-            assert_eq!(response.headers()[CACHE_CONTROL], FOREVER, "{}", file.path);
+            let kept = if file.path.ends_with(".txt") { ASK } else { FOREVER };
+            assert_eq!(response.headers()[CACHE_CONTROL], kept, "{}", file.path);
         }
         for other in [
             "/index.html",
