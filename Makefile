@@ -28,6 +28,10 @@ test-peers: requirements ## The chart with helm itself, which is built first, on
 requirements: ## Install what the project needs on Debian
 	@scripts/install-requirements
 
+.PHONY: ui
+ui: ## Build the web UI, which programs that are built afterwards have (Node 20.19)
+	@scripts/build-ui
+
 .PHONY: crds
 crds: ## Generate manifests/crds from api/
 	cargo run --quiet --bin crdgen manifests/crds

@@ -51,6 +51,7 @@ use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 
 use crate::metrics::Metrics;
 pub use access::{Caller, Gate, Who};
+pub use compress::accepts;
 pub use format::Format;
 use jiff::Timestamp;
 use params::FieldName;

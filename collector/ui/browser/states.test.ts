@@ -1,0 +1,165 @@
+// What is said when there is nothing to show, or something went wrong on the way.
+import { afterAll, expect, test } from "vitest";
+import { ALL, closeBrowser, opened, path, said, settled, url, visit } from "./page";
+import { problem, proxy } from "./proxy";
+
+afterAll(closeBrowser);
+
+/** What a browser itself says of answers that are errors. */
+const REFUSED = /Failed to load resource/;
+
+test("of an empty answer it is told which condition is to blame", async () => {
+  const filter = 'ns == "team-0" && dst_port == 9';
+  await visit(path("flows", { since: "6h", filter }), {}, async ({ page }) => {
+    const guilty = page.getByRole("listitem").filter({ hasText: "fits 0 by itself" });
+    await guilty.waitFor();
+    expect(await guilty.locator("code").textContent()).toBe("dst_port == 9");
+    await guilty.getByRole("button", { name: "Remove it" }).click();
+    await page.waitForURL((address) => address.searchParams.get("filter") === 'ns == "team-0"');
+    await settled(page);
+    expect(await page.getByRole("grid", { name: "Records" }).count()).toBe(1);
+  });
+});
+
+test("of an empty time the newest is a step away", async () => {
+  await visit("flows?since=2026-01-01T00:00:00Z&until=2026-01-01T01:00:00Z", {}, async ({ page }) => {
+    await page.getByText("No flow in this time.").waitFor();
+    await page.getByRole("button", { name: /Go to the newest/ }).click();
+    await settled(page);
+    await page.getByRole("grid", { name: "Records" }).waitFor();
+  });
+});
+
+test("a question that is wrong says so and why", async () => {
+  await visit(path("flows", { since: "6h", group_by: "nss" }), { quiet: REFUSED }, async ({ page }) => {
+    const failure = page.getByRole("alert").filter({ hasText: "nss" });
+    await failure.waitFor();
+    await failure.getByRole("button").first().click();
+    await page.getByRole("grid", { name: "Groups" }).waitFor();
+    expect(said(page, "group_by")).toBe("ns");
+  });
+});
+
+test("one picture that fails leaves the others", async () => {
+  const between = await proxy(
+    url,
+    "",
+    (from, to) =>
+      (from.url?.includes("group_by=verdict") ?? false) && problem(to, 504, "timeout", "no answer within 60 s"),
+  );
+  await visit(`overview?${ALL}`, { base: between.base, quiet: REFUSED }, async ({ page }) => {
+    await page.getByRole("region", { name: "Verdicts" }).getByRole("alert").waitFor();
+    expect(await page.getByRole("alert").filter({ hasText: "took too long" }).count()).toBe(1);
+    expect(await page.getByRole("grid", { name: /^Ports/ }).count()).toBe(1);
+  });
+  await between.close();
+});
+
+test("who finds no turn asks again by itself", async () => {
+  let refused = 0;
+  const between = await proxy(
+    url,
+    "",
+    (from, to) =>
+      (from.url?.startsWith("/api/v1/matrix") ?? false) &&
+      refused++ === 0 &&
+      problem(to, 429, "busy", "no turn came within 5 s"),
+  );
+  await visit(`matrix?${ALL}`, { base: between.base, quiet: REFUSED }, async ({ page }) => {
+    await page.getByRole("grid", { name: "Clients and servers" }).waitFor();
+    expect(refused).toBe(2);
+  });
+  await between.close();
+});
+
+test("no more than three questions are asked at a time, and all are answered", async () => {
+  let [now, most, all] = [0, 0, 0];
+  const between = await proxy(url, "", (from, to) => {
+    if (!from.url?.startsWith("/api/")) return false;
+    now += 1;
+    all += 1;
+    most = Math.max(most, now);
+    to.on("close", () => {
+      now -= 1;
+    });
+    return false;
+  });
+  await visit(`overview?${ALL}`, { base: between.base }, async () => {
+    expect(all).toBeGreaterThan(10);
+    expect(most).toBeLessThanOrEqual(3);
+  });
+  await between.close();
+});
+
+test("a collector that is gone leaves what was shown, and comes back", async () => {
+  let gone = false;
+  const between = await proxy(url, "", (_, to) => {
+    if (gone) to.destroy();
+    return gone;
+  });
+  await visit(
+    `flows?${ALL}&group_by=ns`,
+    { base: between.base, quiet: /Failed to load resource|net::/ },
+    async ({ page }) => {
+      gone = true;
+      await page.getByRole("button", { name: "Ask again" }).first().click();
+      await page.getByText("The collector does not answer.").first().waitFor();
+      expect(await page.getByRole("grid", { name: "Groups" }).locator("tbody tr").count()).toBeGreaterThan(1);
+      gone = false;
+      await page.getByRole("alert").first().getByRole("button", { name: "Ask again" }).click();
+      await page.getByRole("alert").filter({ hasText: "does not answer" }).first().waitFor({ state: "detached" });
+      await settled(page);
+    },
+  );
+  await between.close();
+});
+
+test("a token is asked for, sent in its own header, and kept nowhere that lasts", async () => {
+  const TOKEN = "e30.secret.c2ln";
+  let good = TOKEN;
+  const shown: Array<string | undefined> = [];
+  const between = await proxy(url, "", (from, to) => {
+    if (!from.url?.startsWith("/api/")) return false;
+    const header = from.headers["x-weir-authorization"];
+    shown.push(from.headers.authorization);
+    return (
+      header !== `Bearer ${good}` &&
+      problem(to, 401, "unauthorized", "a bearer token is needed that Kubernetes accepts")
+    );
+  });
+  const { page, context, close } = await opened(`flows?${ALL}&group_by=ns`, { base: between.base, quiet: REFUSED });
+  const dialog = page.getByRole("dialog", { name: "Say who you are" });
+  await dialog.waitFor();
+  await dialog.getByLabel("Token", { exact: true }).fill(TOKEN);
+  await dialog.getByRole("button", { name: "Go on" }).click();
+  await settled(page);
+  await page.getByRole("grid", { name: "Groups" }).waitFor();
+  // The token is not accepted any more: the question is kept.
+  good = `${TOKEN}2`;
+  await page.getByRole("button", { name: "Ask again" }).first().click();
+  await dialog.waitFor();
+  expect(said(page, "group_by")).toBe("ns");
+  await dialog.getByLabel("Token", { exact: true }).fill(good);
+  await dialog.getByRole("checkbox", { name: "Keep it for this tab" }).check();
+  await dialog.getByRole("button", { name: "Go on" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await settled(page);
+  const kept = await page.evaluate(() => ({
+    local: JSON.stringify(localStorage),
+    cookies: document.cookie,
+    tab: JSON.stringify(sessionStorage),
+  }));
+  expect(kept.local + kept.cookies + page.url()).not.toContain("secret");
+  expect(kept.tab).toContain("secret");
+  expect(shown.every((header) => header === undefined)).toBe(true);
+  expect(between.asked.join()).not.toContain("secret");
+  await page.reload();
+  await settled(page);
+  expect(await dialog.count()).toBe(0);
+  // Another tab is asked anew.
+  const other = await context.newPage();
+  await other.goto(page.url());
+  await other.getByRole("dialog", { name: "Say who you are" }).waitFor();
+  await close();
+  await between.close();
+});
