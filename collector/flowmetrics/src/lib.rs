@@ -45,6 +45,7 @@ mod start;
 mod status;
 #[cfg(test)]
 mod test_record;
+mod word_choice;
 
 pub use definition::{Definition, PREFIX, exposed_names, prometheus_name};
 pub use exposition::Exposition;

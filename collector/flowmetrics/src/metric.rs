@@ -12,7 +12,9 @@ use crate::resource::FlowMetricSpec;
 use crate::scratch::{Scratch, combine};
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory};
+use crate::start;
 use crate::status::ObjectName;
+use crate::word_choice::WordChoice;
 
 #[derive(Debug)]
 pub(crate) struct Metric {
@@ -23,6 +25,8 @@ pub(crate) struct Metric {
     /// Places in [`Registry::filters`] of those that look at the record alone.
     pub filters: Vec<usize>,
     pub part_filters: Vec<Filter>,
+    /// Set if it flattens TCP flags alone.
+    pub words: Option<WordChoice>,
     pub group: usize,
     pub series: SeriesTable,
     pub admission: Admission,
@@ -87,8 +91,21 @@ impl Metric {
         record: &R,
         count: Count,
     ) {
+        let chosen = self.words.map(|words| words.choose(record));
+        if chosen == Some((0, false)) {
+            return;
+        }
         for filter in &self.part_filters {
             filter.prepare(scratch, record);
+        }
+        if let Some((words, is_missing)) = chosen {
+            for word in start::words(words) {
+                self.count_part(table, scratch, record, &[Some(Part::Text(word))], count);
+            }
+            if is_missing {
+                self.count_part(table, scratch, record, &[None], count);
+            }
+            return;
         }
         if let [source] = self.definition.flatten[..] {
             let list = source.parts(record);

@@ -15,6 +15,7 @@ use crate::scratch::Scratch;
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory, SharedFilter, SharedValue};
 use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
+use crate::word_choice::WordChoice;
 
 /// Bounds of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,6 +298,7 @@ impl Registry {
             object,
             counted,
             filters,
+            words: WordChoice::of(&definition, &part_filters),
             part_filters,
             group,
             series: SeriesTable::new(&mut self.groups[group].table, buckets),
