@@ -120,7 +120,7 @@ impl Registry {
     pub fn put(&mut self, resource: &FlowMetric, mut definition: Definition) -> Applied {
         let object = ObjectName::of(resource);
         let mut applied = definition.applied(MetricChange::Added);
-        let counted = counted(&resource.spec);
+        let counted = resource.spec.counted();
         if let Some(at) = self.position(&object) {
             let metric = &mut self.metrics[at];
             if *metric.counted == counted && metric.definition.name == definition.name {
@@ -348,15 +348,6 @@ impl Registry {
                 }),
             }
         }
-    }
-}
-
-/// What of a resource says what is counted.
-fn counted(spec: &FlowMetricSpec) -> FlowMetricSpec {
-    FlowMetricSpec {
-        help: String::new(),
-        charts: Vec::new(),
-        ..spec.clone()
     }
 }
 
