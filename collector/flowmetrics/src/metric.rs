@@ -58,12 +58,21 @@ impl Metric {
         memory: (&mut PairCache, Option<Memory>),
         count: Count,
     ) {
-        // Who was looked up by its pair has no other hash than that of its slot.
-        let hash = group.slot.map_or(group.hash, |slot| group.table.hash(slot));
-        if self.admits(hash) {
-            let slot = group.slot.unwrap_or_else(|| group.insert(scratch, memory));
+        if let Some(slot) = group.slot {
+            self.count_in(slot, &mut group.table, count);
+        } else if self.admits(group.hash) {
+            let slot = group.insert(scratch, memory);
             self.series.create(slot, count.now_ms, &mut group.table);
             self.add(slot, &mut group.table, count);
+        }
+    }
+
+    /// Counts with a new series in a slot where it has none, if there may be one more.
+    pub fn count_in(&mut self, slot: u32, table: &mut LabelTable, count: Count) {
+        // Who was looked up by its pair has no other hash than that of its slot.
+        if self.admits(table.hash(slot)) {
+            self.series.create(slot, count.now_ms, table);
+            self.add(slot, table, count);
         }
     }
 
