@@ -15,6 +15,7 @@ mod compress;
 mod export;
 pub mod exporters;
 pub mod filter_check;
+mod flow_metrics;
 mod format;
 mod matrix;
 pub mod me;
@@ -49,6 +50,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 
+use crate::flow_metrics::FlowMetrics;
 use crate::metrics::Metrics;
 pub use access::{Caller, Gate, Who};
 pub use compress::accepts;
@@ -92,6 +94,7 @@ pub struct Parts {
     questions: Option<Arc<dyn Engine>>,
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
+    flow_metrics: FlowMetrics,
     /// When it started.
     since: Timestamp,
     threads: QueryThreads,
@@ -117,6 +120,7 @@ impl Api {
         questions: Option<Arc<dyn Engine>>,
         snapshots: watch::Receiver<Snapshot>,
         metrics: Arc<Metrics>,
+        flow_metrics: FlowMetrics,
     ) -> io::Result<Self> {
         // On this host nobody is told apart.
         let share = |of_one, all| match gate {
@@ -132,6 +136,7 @@ impl Api {
             questions,
             snapshots,
             metrics,
+            flow_metrics,
             since: Timestamp::now(),
         })))
     }
@@ -302,6 +307,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::status))
         .routes(routes!(pages::exporters))
         .routes(routes!(pages::nodes))
+        .routes(routes!(flow_metrics::flow_metrics))
+        .routes(routes!(flow_metrics::estimate_flow_metric))
 }
 
 fn named<T: ToSchema>() -> (String, RefOr<Schema>) {

@@ -14,6 +14,8 @@ use weir_store::Settings;
 use super::*;
 use crate::normalise::{self, normalise};
 
+mod flow_metrics;
+
 #[test]
 fn the_document_names_every_page() {
     let document: Value = serde_json::from_str(&document()).unwrap();
@@ -30,6 +32,7 @@ fn the_document_names_every_page() {
         "status",
         "exporters",
         "nodes",
+        "flow-metrics",
     ] {
         let page = &document["paths"][format!("/api/v1/{page}")]["get"];
         assert!(page["responses"]["200"].is_object(), "{page}");
@@ -198,6 +201,7 @@ struct Behind {
     writer: weir_store::Writer,
     router: Router,
     metrics: Arc<Metrics>,
+    flow_metrics: FlowMetrics,
     asked: reviews::tests::Asked,
 }
 
@@ -220,11 +224,13 @@ async fn with_flows(flows: &[FlowRecord]) -> Behind {
     let gate = Gate::Kubernetes(Arc::new(reviews));
     let (_names, snapshots) = watch::channel(Snapshot::default());
     let metrics = Arc::<Metrics>::default();
+    let flow_metrics = FlowMetrics::new(1);
     let api = Api::start(
         gate,
         Some(Arc::new(Embedded::new(reader))),
         snapshots,
         Arc::clone(&metrics),
+        flow_metrics.clone(),
     )
     .unwrap();
     Behind {
@@ -232,6 +238,7 @@ async fn with_flows(flows: &[FlowRecord]) -> Behind {
         writer,
         router: routes(api),
         metrics,
+        flow_metrics,
         asked,
     }
 }

@@ -145,30 +145,7 @@ impl DefinitionFiles {
     /// The files that there are.
     fn list(&self) -> io::Result<BTreeMap<PathBuf, FileStamp>> {
         let stamped = |path: PathBuf| FileStamp::of(&path).map(|stamp| (path, stamp));
-        if !fs::metadata(&self.path)?.is_dir() {
-            return Ok(stamped(self.path.clone()).into_iter().collect());
-        }
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            let hidden = path
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            let ending = path
-                .extension()
-                .and_then(|ending| ending.to_str())
-                .unwrap_or_default();
-            // A ConfigMap's files are links into a hidden folder.
-            if !hidden && ENDINGS.contains(&ending) && path.is_file() {
-                paths.push(path);
-            }
-        }
-        paths.sort();
-        if paths.len() > MAX_FILES {
-            let message = format!("{} files, more than {MAX_FILES}", paths.len());
-            return Err(io::Error::other(message));
-        }
-        Ok(paths.into_iter().filter_map(stamped).collect())
+        Ok(paths(&self.path)?.into_iter().filter_map(stamped).collect())
     }
 
     fn read(&mut self, path: &Path, flow_metrics: &FlowMetrics) {
@@ -204,6 +181,58 @@ impl DefinitionFiles {
         }
         state.objects = present;
     }
+}
+
+/// The file, or those of the folder, in order.
+fn paths(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let ending = path
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .unwrap_or_default();
+        // A ConfigMap's files are links into a hidden folder.
+        if !hidden && ENDINGS.contains(&ending) && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.len() > MAX_FILES {
+        let message = format!("{} files, more than {MAX_FILES}", paths.len());
+        return Err(io::Error::other(message));
+    }
+    Ok(paths)
+}
+
+/// What files say.
+#[derive(Debug, Default)]
+pub struct FileMetrics {
+    /// The resources, file by file.
+    pub metrics: Vec<FlowMetric>,
+    /// What is wrong, and in which file.
+    pub problems: Vec<(PathBuf, Problem)>,
+}
+
+/// Reads a file, or all files of a folder, once.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn read_metrics(path: &Path) -> io::Result<FileMetrics> {
+    let mut all = FileMetrics::default();
+    for path in paths(path)? {
+        let Contents { metrics, problems } = contents(&path)?;
+        all.metrics.extend(metrics);
+        all.problems
+            .extend(problems.into_iter().map(|problem| (path.clone(), problem)));
+    }
+    Ok(all)
 }
 
 /// Reads a file; of two objects of one name the second is a problem.
