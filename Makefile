@@ -77,7 +77,7 @@ bench-identity: requirements ## Memory and time of the names of 1,000 nodes and 
 	@scripts/bench-identity
 
 .PHONY: bench-policy
-bench-policy: requirements ## Compile, changes and verdicts of 2,000 policies over 50,000 pods
+bench-policy: requirements ## Policies over 50,000 pods: compile, changes, verdicts; replay of a million edges; reports
 	@scripts/bench-policy
 
 .PHONY: bench-query
