@@ -6,8 +6,8 @@
 //! Connections stand in the order of their timers and tombstones in that of their age,
 //! so that what was restored does the same as what was written.
 
-mod encode;
 mod decode;
+mod encode;
 mod read;
 mod write;
 
@@ -29,7 +29,9 @@ pub enum CheckpointError {
     #[error("this is no checkpoint of connections: it does not begin with WEIRCONN")]
     NotACheckpoint,
     /// Another program wrote them.
-    #[error("the checkpoint has version {0} and this program reads {VERSION}: remove it, and connections begin with what the log has")]
+    #[error(
+        "the checkpoint has version {0} and this program reads {VERSION}: remove it, and connections begin with what the log has"
+    )]
     Version(u16),
     /// The end is missing, or there is more than one.
     #[error("the checkpoint has {found} bytes and says {expected}: it was not written to its end")]

@@ -128,7 +128,13 @@ impl Connection {
     }
 
     pub fn id(&self, cluster: &str) -> ConnectionId {
-        connection_id(cluster, &self.key.network, &self.key.tuple, self.origin, self.ordinal)
+        connection_id(
+            cluster,
+            &self.key.network,
+            &self.key.tuple,
+            self.origin,
+            self.ordinal,
+        )
     }
 
     pub fn service(&self) -> Option<&Service> {
@@ -208,7 +214,10 @@ impl Connection {
     ) -> bool {
         let both = matches!(observation.amount, Amount::Totals { .. });
         let mut new_view = false;
-        for high in [sender_high, !sender_high].into_iter().take(1 + usize::from(both)) {
+        for high in [sender_high, !sender_high]
+            .into_iter()
+            .take(1 + usize::from(both))
+        {
             let part = LinePart {
                 counts: *added.at(high),
                 sender_high: high,
@@ -306,19 +315,23 @@ impl Connection {
     /// Whether each end that is on a node was seen by that node. A Service's address
     /// hides where its end is.
     pub fn is_complete(&self) -> bool {
-        [&self.who.low, &self.who.high].into_iter().flatten().all(|who| match who.kind {
-            IdentityKind::Service => false,
-            IdentityKind::Unknown => true,
-            IdentityKind::Pod | IdentityKind::Node => {
-                who.node.is_empty() || self.views.of(&who.node).is_some()
-            }
-        })
+        [&self.who.low, &self.who.high]
+            .into_iter()
+            .flatten()
+            .all(|who| match who.kind {
+                IdentityKind::Service => false,
+                IdentityKind::Unknown => true,
+                IdentityKind::Pod | IdentityKind::Node => {
+                    who.node.is_empty() || self.views.of(&who.node).is_some()
+                }
+            })
     }
 
     /// The state of TCP, where something tells it.
     pub fn tcp_state(&self) -> Option<TcpState> {
         let flags = self.flags.oriented(self.client_high);
-        self.tcp_state.or_else(|| TcpState::of_flags(flags.forward, flags.reverse))
+        self.tcp_state
+            .or_else(|| TcpState::of_flags(flags.forward, flags.reverse))
     }
 
     /// Whether the key is also that of an address before translation: the end that
@@ -336,13 +349,6 @@ impl Connection {
     pub fn untold_service(&self, observation: &Observation) -> Option<(IpAddr, u16)> {
         let service = observation.conntrack?.service?;
         self.service().is_none().then_some(service)
-    }
-
-    pub fn heap_bytes(&self) -> usize {
-        let rare = self.rare.as_ref().map_or(0, |rare| {
-            size_of::<Rare>() + rare.tracked.capacity() * size_of::<Tracked>()
-        });
-        self.views.heap_bytes() + rare
     }
 }
 

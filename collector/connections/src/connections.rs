@@ -149,7 +149,9 @@ impl Connections {
     /// Does what is due for a connection that the wheel has given out.
     fn tend(&mut self, slot: u32, out: Outputs<'_>) {
         let tick = self.wheel.now();
-        let Some(connection) = self.pool.get(slot) else { return };
+        let Some(connection) = self.pool.get(slot) else {
+            return;
+        };
         match connection.at(tick, &self.periods) {
             Due::At(due) => self.wheel.insert(slot, due),
             Due::Output => {
@@ -161,7 +163,10 @@ impl Connections {
     }
 
     fn schedule(&mut self, slot: u32) {
-        let due = self.pool.get(slot).map(|connection| connection.due(&self.periods));
+        let due = self
+            .pool
+            .get(slot)
+            .map(|connection| connection.due(&self.periods));
         if let Some(due) = due {
             self.wheel.insert(slot, due);
         }
@@ -169,7 +174,9 @@ impl Connections {
 
     fn put_out(&mut self, slot: u32, reason: Reason, out: Outputs<'_>) {
         let now = self.wheel.now();
-        let Some(connection) = self.pool.get_mut(slot) else { return };
+        let Some(connection) = self.pool.get_mut(slot) else {
+            return;
+        };
         out(connection.describe(&self.config.cluster, &self.periods, reason, false));
         connection.mark_output(now);
         self.stats.outputs += 1;
@@ -178,7 +185,9 @@ impl Connections {
     /// Puts a connection out for the last time and remembers it. It is not in the wheel.
     fn finish(&mut self, slot: u32, reason: Reason, out: Outputs<'_>) {
         let now = self.wheel.now();
-        let Some(mut connection) = self.remove(slot) else { return };
+        let Some(mut connection) = self.remove(slot) else {
+            return;
+        };
         let output = connection.describe(&self.config.cluster, &self.periods, reason, true);
         let sides = [output.src_side, output.dst_side].into_iter().flatten().count();
         self.stats.one_sided += u64::from(sides == 1);
@@ -219,7 +228,9 @@ impl Connections {
         let (tuple, sender_high) = tuple_of(observation);
         let network = &observation.network;
         let hash = self.table.hash(network, &tuple);
-        let open = self.table.find(hash, (network, &tuple), |slot| self.pool.get(slot));
+        let open = self
+            .table
+            .find(hash, (network, &tuple), |slot| self.pool.get(slot));
         let before = self.tombstones.find(network, &tuple);
         let Some(place) = open else {
             let late = before.filter(|before| self.takes(*before, observation));
@@ -288,7 +299,9 @@ impl Connections {
     /// show that, or the connection before did not end.
     fn goes_on(&self, before: Option<Place>, observation: &Observation) -> bool {
         let begins = observation.tcp_flags.map(|flags| flags.bits & tcp::SYN != 0);
-        let unended = before.and_then(|before| self.tombstones.get(before)).is_some_and(|one| !one.ended);
+        let unended = before
+            .and_then(|before| self.tombstones.get(before))
+            .is_some_and(|one| !one.ended);
         match begins {
             Some(begins) => !begins,
             None => unended,
@@ -299,7 +312,10 @@ impl Connections {
     fn evict(&mut self, out: Outputs<'_>) {
         while let Some(slot) = self.wheel.front() {
             let tick = self.wheel.tick_of(slot);
-            let due = self.pool.get(slot).map_or(0, |connection| connection.due(&self.periods));
+            let due = self
+                .pool
+                .get(slot)
+                .map_or(0, |connection| connection.due(&self.periods));
             self.wheel.remove(slot);
             if due > tick {
                 self.wheel.insert(slot, due);
@@ -316,7 +332,9 @@ impl Connections {
 
     fn take(&mut self, place: Place, observation: &Observation, sender_high: bool, out: Outputs<'_>) {
         let slot = place.slot();
-        let Some(connection) = self.pool.get_mut(slot) else { return };
+        let Some(connection) = self.pool.get_mut(slot) else {
+            return;
+        };
         let arrival = Arrival {
             sender_high: if place.by_service() {
                 connection.sender_by_service(tuple_of(observation).0.end(sender_high))
@@ -343,7 +361,9 @@ impl Connections {
     }
 
     fn take_late(&mut self, before: Place, observation: &Observation, sender_high: bool, out: Outputs<'_>) {
-        let Some(tombstone) = self.tombstones.get_mut(before) else { return };
+        let Some(tombstone) = self.tombstones.get_mut(before) else {
+            return;
+        };
         self.stats.late += 1;
         let sender_high = if before.by_service() {
             tombstone.sender_by_service(tuple_of(observation).0.end(sender_high))

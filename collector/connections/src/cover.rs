@@ -57,7 +57,8 @@ impl Cover {
 
     /// Microseconds in it.
     pub fn length(&self) -> u64 {
-        self.iter().fold(0, |sum, (start, end)| sum.saturating_add(end - start))
+        self.iter()
+            .fold(0, |sum, (start, end)| sum.saturating_add(end - start))
     }
 
     pub fn clear(&mut self) {

@@ -19,7 +19,10 @@ impl<T, const N: usize> Default for Few<T, N> {
 
 impl<T, const N: usize> Few<T, N> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.inline.iter().flatten().chain(self.more.iter().flat_map(|more| more.iter()))
+        self.inline
+            .iter()
+            .flatten()
+            .chain(self.more.iter().flat_map(|more| more.iter()))
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
@@ -40,11 +43,5 @@ impl<T, const N: usize> Few<T, N> {
 
     pub fn get(&self, at: usize) -> Option<&T> {
         self.iter().nth(at)
-    }
-
-    /// Bytes on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        let more = self.more.as_ref();
-        more.map_or(0, |more| size_of::<Vec<T>>() + more.capacity() * size_of::<T>())
     }
 }

@@ -87,7 +87,9 @@ impl JoinIndex {
 
     /// Keeps a connection, once.
     pub fn insert(&mut self, slot: u32, client_high: bool, pool: &mut Pool<Connection>) {
-        let Some(connection) = pool.get_mut(slot) else { return };
+        let Some(connection) = pool.get_mut(slot) else {
+            return;
+        };
         if connection.join_client_high.is_some() {
             return;
         }
@@ -104,8 +106,12 @@ impl JoinIndex {
     }
 
     pub fn remove(&mut self, slot: u32, pool: &mut Pool<Connection>) {
-        let Some(connection) = pool.get_mut(slot) else { return };
-        let Some(client_high) = connection.join_client_high.take() else { return };
+        let Some(connection) = pool.get_mut(slot) else {
+            return;
+        };
+        let Some(client_high) = connection.join_client_high.take() else {
+            return;
+        };
         let hash = self.hash(connection, client_high);
         if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
             entry.remove();
@@ -119,13 +125,19 @@ impl JoinIndex {
         let own = connection.part()?;
         let mut parts = [None; 2];
         for other_slot in self.slots.iter_hash(self.hash(connection, own.client_high)) {
-            let Some(other) = pool.get(*other_slot) else { continue };
+            let Some(other) = pool.get(*other_slot) else {
+                continue;
+            };
             let Some(part) = other.part() else { continue };
             let ends = (own.client_high, part.client_high);
             if !connection.meets(other, ends, periods) || !part.server.shares_service(own.server) {
                 continue;
             }
-            let place = if part.is_service { &mut parts[0] } else { &mut parts[1] };
+            let place = if part.is_service {
+                &mut parts[0]
+            } else {
+                &mut parts[1]
+            };
             if place.replace(*other_slot).is_some() {
                 return None;
             }
@@ -138,15 +150,25 @@ impl JoinIndex {
 impl Connections {
     /// Looks whether names make a connection a part of another.
     pub(crate) fn join_by_names(&mut self, slot: u32, out: Outputs<'_>) {
-        let part = self.pool.get(slot).and_then(|connection| Some(connection.part()?.client_high));
+        let part = self
+            .pool
+            .get(slot)
+            .and_then(|connection| Some(connection.part()?.client_high));
         let Some(client_high) = part else { return };
         self.joins.insert(slot, client_high, &mut self.pool);
         let Some((service, endpoint)) = self.joins.pair(slot, &self.pool, &self.periods) else {
             return;
         };
-        let client = self.pool.get(endpoint).and_then(|one| Some(one.part()?.client_high));
+        let client = self
+            .pool
+            .get(endpoint)
+            .and_then(|one| Some(one.part()?.client_high));
         let Some(client_high) = client else { return };
-        if self.pool.get(endpoint).is_some_and(|one| one.may_turn(client_high)) {
+        if self
+            .pool
+            .get(endpoint)
+            .is_some_and(|one| one.may_turn(client_high))
+        {
             self.absorb(service, endpoint, (client_high, JoinedBy::Service), out);
         }
     }
@@ -159,7 +181,9 @@ impl Connections {
         observation: &Observation,
         out: Outputs<'_>,
     ) {
-        let Some(connection) = self.pool.get_mut(slot) else { return };
+        let Some(connection) = self.pool.get_mut(slot) else {
+            return;
+        };
         let (tuple, sender_high) = tuple_of(observation);
         let client_high = connection.client_high;
         let (key, server) = (connection.key.clone(), Socket::new(Some(addr), port));
@@ -187,13 +211,16 @@ impl Connections {
                 if let Some(connection) = self.pool.get_mut(slot) {
                     connection.rare.get_or_insert_default().service = Some(service);
                 }
-                self.table.insert(hash, Place::new(slot, true), |slot| self.pool.get(slot));
+                self.table
+                    .insert(hash, Place::new(slot, true), |slot| self.pool.get(slot));
             }
         }
     }
 
     fn is_joined(&self, slot: u32) -> bool {
-        self.pool.get(slot).is_none_or(|connection| connection.service().is_some())
+        self.pool
+            .get(slot)
+            .is_none_or(|connection| connection.service().is_some())
     }
 
     /// Makes a connection by a Service's address a part of the endpoint's. What was put
@@ -208,7 +235,9 @@ impl Connections {
             self.stats.outputs += 1;
             self.stats.finished += 1;
         }
-        let Some(whole) = self.pool.get_mut(into) else { return };
+        let Some(whole) = self.pool.get_mut(into) else {
+            return;
+        };
         let Key { network, tuple } = part.key.clone();
         whole.client_high = client_high;
         whole.evidence = whole.evidence.max(Evidence::Service);
@@ -256,7 +285,9 @@ impl Connection {
         self.totals.high = self.totals.high.plus(added.high);
         self.start = self.start.min(part.start);
         self.end = self.end.max(part.end);
-        part.cover.iter().for_each(|(start, end)| self.cover.add(start, end));
+        part.cover
+            .iter()
+            .for_each(|(start, end)| self.cover.add(start, end));
         let flags = PerEnd::of(part.flags.oriented(part_client_high), self.client_high);
         self.flags.low |= flags.low;
         self.flags.high |= flags.high;

@@ -50,7 +50,11 @@ impl Connection {
 
     /// How long there is something to wait for.
     fn patience(&self, periods: &Periods) -> u32 {
-        if self.complete { periods.linger } else { periods.side_wait }
+        if self.complete {
+            periods.linger
+        } else {
+            periods.side_wait
+        }
     }
 
     /// What to do at a second.
@@ -84,7 +88,9 @@ impl Connection {
             return Fit::Before;
         }
         let of_node = self.views.of(&observation.node);
-        let last = of_node.and_then(|at| self.views.views.get(at)).map(|view| view.end);
+        let last = of_node
+            .and_then(|at| self.views.views.get(at))
+            .map(|view| view.end);
         if last.is_some_and(|last| observation.start > last.saturating_add(periods.inactive_us)) {
             return Fit::Next(Reason::Idle);
         }
@@ -102,7 +108,11 @@ impl Connection {
             _ if is_before => Fit::Before,
             None => Fit::Same,
             Some(known) if (of.start, of.polled) > (known.start, known.polled) => {
-                Fit::Next(if self.ended != 0 { Reason::End } else { Reason::Idle })
+                Fit::Next(if self.ended != 0 {
+                    Reason::End
+                } else {
+                    Reason::Idle
+                })
             }
             Some(_) => Fit::Stale,
         })

@@ -236,7 +236,11 @@ impl Connection {
             throughput: throughput(delta, covered),
             src_side: views.forward.map(|view| self.side(view, covered)),
             dst_side: views.reverse.map(|view| self.side(view, covered)),
-            lost_packets: self.lost(views, periods, is_final && matches!(reason, Reason::Idle | Reason::End)),
+            lost_packets: self.lost(
+                views,
+                periods,
+                is_final && matches!(reason, Reason::Idle | Reason::End),
+            ),
             resets: self.rare.as_ref().map_or(0, |rare| rare.resets),
             tcp_state: self.tcp_state(),
             clock_off: self.clock_off,
@@ -264,7 +268,9 @@ impl Connection {
         let view = self.views.views.get(at);
         let reported = oriented(&|high| view.map_or(Counts::default(), |view| *view.reported.at(high)));
         let delta = total.since(reported);
-        let exact = [false, true].into_iter().all(|high| self.views.seen(at, high).is_none_or(|seen| seen.exact));
+        let exact = [false, true]
+            .into_iter()
+            .all(|high| self.views.seen(at, high).is_none_or(|seen| seen.exact));
         SideOutput {
             delta,
             total,

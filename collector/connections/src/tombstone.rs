@@ -68,9 +68,13 @@ impl Tombstone {
 
     /// Whether totals are of this very connection.
     pub fn tracks(&self, observation: &Observation) -> bool {
-        let Some(of) = tracking(observation) else { return false };
+        let Some(of) = tracking(observation) else {
+            return false;
+        };
         let tracked = self.rare.iter().flat_map(|rare| &rare.tracked);
-        tracked.into_iter().any(|known| known.is_by(observation) && known.is_of(of))
+        tracked
+            .into_iter()
+            .any(|known| known.is_by(observation) && known.is_of(of))
     }
 
     /// Whether an observation is a late one of it, and no beginning.
@@ -172,7 +176,8 @@ impl Tombstones {
 
     pub fn find(&self, network: &Arc<str>, tuple: &Tuple) -> Option<Place> {
         let hash = self.table.hash(network, tuple);
-        self.table.find(hash, (network, tuple), |slot| self.pool.get(slot))
+        self.table
+            .find(hash, (network, tuple), |slot| self.pool.get(slot))
     }
 
     pub fn get(&self, place: Place) -> Option<&Tombstone> {
@@ -201,8 +206,12 @@ impl Tombstones {
 
     /// Forgets the oldest.
     pub fn pop(&mut self) {
-        let Some(slot) = self.order.pop_front() else { return };
-        let Some(tombstone) = self.pool.get(slot) else { return };
+        let Some(slot) = self.order.pop_front() else {
+            return;
+        };
+        let Some(tombstone) = self.pool.get(slot) else {
+            return;
+        };
         if let Some(key) = tombstone.service_key() {
             self.table.remove(&key, Place::new(slot, true));
         }

@@ -194,7 +194,10 @@ impl Views {
         let best = lines().min_by_key(|line| line.rank())?;
         let mut seen = best.seen();
         let mut rank = best.rank();
-        while let Some(next) = lines().filter(|line| line.rank() > rank).min_by_key(|line| line.rank()) {
+        while let Some(next) = lines()
+            .filter(|line| line.rank() > rank)
+            .min_by_key(|line| line.rank())
+        {
             rank = next.rank();
             if next.start_ms < seen.start_ms {
                 seen.counts = seen.counts.plus(next.before(seen.start_ms));
@@ -208,7 +211,9 @@ impl Views {
 
     /// What is put out of a view and an end: what it saw, and never less than was put out.
     pub fn total(&self, view: usize, sender_high: bool) -> Counts {
-        let seen = self.seen(view, sender_high).map_or(Counts::default(), |seen| seen.counts);
+        let seen = self
+            .seen(view, sender_high)
+            .map_or(Counts::default(), |seen| seen.counts);
         let reported = self.views.get(view).map(|view| *view.reported.at(sender_high));
         seen.greatest(reported.unwrap_or_default())
     }
@@ -224,10 +229,6 @@ impl Views {
                 view.reported = totals;
             }
         }
-    }
-
-    pub fn heap_bytes(&self) -> usize {
-        self.views.heap_bytes() + self.lines.heap_bytes()
     }
 }
 

@@ -138,7 +138,8 @@ impl Wheel {
         if self.len == 0 {
             return None;
         }
-        // One round finds it: all entries are within SPAN of each other.
+        // One round finds it: no entry is before now, and none SPAN after it.
+        self.nearest = self.nearest.max(self.now);
         for _ in 0..SPAN {
             let first = self.bucket(self.nearest).first;
             if first != NONE && self.tick_of(first) == self.nearest {
@@ -151,7 +152,7 @@ impl Wheel {
 
     /// All slots with their seconds, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
-        let start = self.nearest;
+        let start = self.nearest.max(self.now);
         let ticks = (0..SPAN).map(move |n| start.saturating_add(n));
         ticks.flat_map(move |tick| {
             let bucket = self.buckets.get((tick % SPAN) as usize);
@@ -179,7 +180,10 @@ mod tests {
         wheel.remove(9);
         wheel.insert(9, 105);
         let listed: Vec<_> = wheel.iter().collect();
-        assert_eq!(listed, [(1, 101), (3, 103), (7, 105), (9, 105), (4, 100 + SPAN - 1)]);
+        assert_eq!(
+            listed,
+            [(1, 101), (3, 103), (7, 105), (9, 105), (4, 100 + SPAN - 1)]
+        );
         let mut popped = Vec::new();
         while let Some(slot) = wheel.pop(110) {
             popped.push((slot, wheel.now()));
@@ -198,6 +202,19 @@ mod tests {
         wheel.insert(1, 3);
         assert_eq!(wheel.pop(9), Some(2));
         assert_eq!((wheel.now(), wheel.pop(9), wheel.now()), (5, Some(1), 6));
+    }
+
+    #[test]
+    fn what_was_taken_out_does_not_hide_what_comes_later() {
+        let mut wheel = Wheel::new(0);
+        wheel.insert(1, 5);
+        wheel.remove(1);
+        wheel.insert(2, 3_000);
+        assert_eq!((wheel.pop(2_999), wheel.now()), (None, 2_999));
+        wheel.insert(3, 7_000);
+        wheel.remove(2);
+        assert_eq!(wheel.iter().collect::<Vec<_>>(), [(3, 7_000)]);
+        assert_eq!(wheel.pop(7_000), Some(3));
     }
 
     #[test]

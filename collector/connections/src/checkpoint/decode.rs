@@ -65,7 +65,11 @@ fn open(
     for (tuple, by_service) in tuples.into_iter().zip([false, true]) {
         let Some(tuple) = tuple else { continue };
         let hash = all.table.hash(&network, &tuple);
-        if all.table.find(hash, (&network, &tuple), |slot| all.pool.get(slot)).is_some() {
+        if all
+            .table
+            .find(hash, (&network, &tuple), |slot| all.pool.get(slot))
+            .is_some()
+        {
             return from.malformed("two connections have one key");
         }
         let place = Place::new(slot, by_service);

@@ -38,7 +38,9 @@ pub(super) fn state<W: Write>(all: &Connections, out: &mut Writer<'_, W>) -> io:
 
 /// So many bits, the first the lowest.
 fn bits<const N: usize>(bits: [bool; N]) -> u64 {
-    bits.into_iter().rev().fold(0, |all, bit| all << 1 | u64::from(bit))
+    bits.into_iter()
+        .rev()
+        .fold(0, |all, bit| all << 1 | u64::from(bit))
 }
 
 fn key<W: Write>(key: &Key, out: &mut Writer<'_, W>) {

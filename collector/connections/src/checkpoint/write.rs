@@ -129,7 +129,15 @@ impl<'w, W: Write> Writer<'w, W> {
         self.byte(who.kind as u8);
         let [ns, name] = [&who.ns, &who.name];
         let [kind, workload] = [&who.workload_kind, &who.workload_name];
-        for text in [&who.node, ns, name, kind, workload, &who.service_ns, &who.service_name] {
+        for text in [
+            &who.node,
+            ns,
+            name,
+            kind,
+            workload,
+            &who.service_ns,
+            &who.service_name,
+        ] {
             self.text(text);
         }
     }

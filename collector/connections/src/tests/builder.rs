@@ -148,13 +148,15 @@ impl Run {
             time: ms(after),
             observations,
         };
-        self.connections.apply(frame, &mut |output| self.outputs.push(output));
+        self.connections
+            .apply(frame, &mut |output| self.outputs.push(output));
         self
     }
 
     /// Nothing more comes until then.
     pub fn until(&mut self, after: u64) -> &mut Self {
-        self.connections.advance(ms(after), &mut |output| self.outputs.push(output));
+        self.connections
+            .advance(ms(after), &mut |output| self.outputs.push(output));
         self
     }
 

@@ -23,7 +23,9 @@ fn add(sums: &mut Sums, way: Way, counts: Counts) {
 fn of_primary_records(scenario: &Scenario) -> Sums {
     let mut sums = Sums::new();
     for one in scenario.observations().filter(|one| one.primary) {
-        let Amount::Delta(counts) = one.amount else { continue };
+        let Amount::Delta(counts) = one.amount else {
+            continue;
+        };
         let (src, dst) = ((one.src.addr, one.src.port), (one.dst.addr, one.dst.port));
         add(&mut sums, (one.network.clone(), one.proto, src, dst), counts);
     }
@@ -36,7 +38,10 @@ fn without_nothing(mut sums: Sums) -> Sums {
 }
 
 /// What connections say: by the address that each part was seen under.
-fn of_outputs<'o>(outputs: impl IntoIterator<Item = &'o Output>, of: fn(&Output) -> [Biflow<Counts>; 2]) -> Sums {
+fn of_outputs<'o>(
+    outputs: impl IntoIterator<Item = &'o Output>,
+    of: fn(&Output) -> [Biflow<Counts>; 2],
+) -> Sums {
     let mut sums = Sums::new();
     for output in outputs {
         let [all, by_service] = of(output);
@@ -44,8 +49,16 @@ fn of_outputs<'o>(outputs: impl IntoIterator<Item = &'o Output>, of: fn(&Output)
         let mut add_both = |server: &OutputEnd, counts: Biflow<Counts>| {
             let server = (server.addr, server.port);
             let (network, proto) = (&output.network, output.proto);
-            add(&mut sums, (network.clone(), proto, client, server), counts.forward);
-            add(&mut sums, (network.clone(), proto, server, client), counts.reverse);
+            add(
+                &mut sums,
+                (network.clone(), proto, client, server),
+                counts.forward,
+            );
+            add(
+                &mut sums,
+                (network.clone(), proto, server, client),
+                counts.reverse,
+            );
         };
         add_both(&output.server, all.since(by_service));
         if let Some(service) = &output.service {
@@ -78,7 +91,7 @@ fn by_name(outputs: impl IntoIterator<Item = Output>) -> BTreeMap<(ConnectionId,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn the_sum_over_connections_is_the_sum_over_primary_records(scenario in scenario()) {
@@ -210,7 +223,10 @@ proptest! {
 /// Connections by a Service's address that had been put out before they were joined end
 /// with an output of their own, and count as finished.
 fn joined_after_output(outputs: &[Output]) -> u64 {
-    outputs.iter().filter(|output| output.is_final && output.reason == Reason::Forced).count() as u64
+    outputs
+        .iter()
+        .filter(|output| output.is_final && output.reason == Reason::Forced)
+        .count() as u64
 }
 
 prop_compose! {

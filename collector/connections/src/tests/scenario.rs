@@ -57,7 +57,11 @@ fn ends() -> impl Strategy<Value = (End, End)> {
         Just(end("10.0.1.3", 50_000, Some(pod("other", "b")))),
     ];
     (clients, servers, any::<bool>()).prop_map(|(client, server, turned)| {
-        if turned { (server, client) } else { (client, server) }
+        if turned {
+            (server, client)
+        } else {
+            (client, server)
+        }
     })
 }
 
