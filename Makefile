@@ -76,6 +76,10 @@ bench-decode: requirements ## Records a second that the decoder makes on one cor
 bench-identity: requirements ## Memory and time of the names of 1,000 nodes and 50,000 pods
 	@scripts/bench-identity
 
+.PHONY: bench-connections
+bench-connections: requirements ## A million connections: CPU a record, memory, eviction, checkpoint
+	@scripts/bench-connections
+
 .PHONY: bench-policy
 bench-policy: requirements ## Policies over 50,000 pods: compile, changes, verdicts; replay of a million edges; reports
 	@scripts/bench-policy
