@@ -48,6 +48,7 @@ use crate::names::flow_collector;
 use crate::names::subnet_labels::{self, LabelFile, LabelSources};
 use crate::names::{NameSource, kubernetes, ovsdb};
 use crate::outlet::Outlet;
+use crate::policies::PolicyObjects;
 use crate::queue::{self, Inbox};
 use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
@@ -140,6 +141,7 @@ impl Collector {
         let flow_metrics = FlowMetrics::new(config.workers.get());
         let is_open = config.flow_metrics.open;
         flow_metrics.follow(config.flow_metrics, names.cluster.as_ref(), &mut names.tasks);
+        let _policies = PolicyObjects::follow(config.policies, &mut names.tasks);
         let keeper = Keeper::start(&config.http_server, names.cluster.take())?;
         let web = Server::new(web, config.http_server, keeper.as_ref());
         if let Some(keeper) = keeper {
