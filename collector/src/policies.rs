@@ -3,24 +3,50 @@
 //! ```text
 //! files (--policies) -----+
 //!                         +--> known objects --> PolicyObjects::now (for the API)
-//! Kubernetes's watches ---+
+//! Kubernetes's watches ---+         |
+//!                                   +--> compiled --> versions, swapped by one task
+//!                                                        ^ each by those of its time
+//!                                worker -- Judge::judge --+
 //! ```
+//!
+//! A record is judged in the thread that receives it, before it is handed on. Nothing of that
+//! waits: versions are read by a pointer swap, and who stands on a side is kept.
 
+mod cluster;
+mod compiled;
+mod counts;
+mod end_cache;
+mod ends;
 mod files;
+mod follow;
+mod holders;
+mod judge;
 mod kinds;
 mod known;
+mod services;
+mod state;
+mod versions;
 
-use std::path::PathBuf;
+use std::hash::BuildHasher;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kube::Client;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_policy::parse::Objects;
 use weir_policy::{Cni, Profile};
 
+pub use cluster::Feed;
+pub use counts::PolicyCounts;
 use files::ObjectFiles;
+pub use judge::Judge;
 use known::Known;
+use state::StateFile;
+pub use versions::Versions;
+
+use crate::metrics::PolicyMetrics;
 
 /// Where policies come from, and what they are read with.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +55,63 @@ pub struct PolicySources {
     pub paths: Vec<PathBuf>,
     /// The CNI whose behaviour is assumed; unset: the one that the nodes tell.
     pub cni: Option<Cni>,
+}
+
+/// Where records are judged from: what follows the objects, and publishes versions.
+#[derive(Debug)]
+pub struct Policies {
+    /// The objects; none where nothing says which there are.
+    pub objects: Option<PolicyObjects>,
+    versions: watch::Receiver<Arc<Versions>>,
+    publisher: Option<watch::Sender<Arc<Versions>>>,
+}
+
+impl Policies {
+    /// Of files, or else of the cluster that names come from, if they do.
+    pub fn new(sources: &PolicySources, has_cluster: bool) -> Self {
+        let (publisher, versions) = watch::channel(Arc::default());
+        let is_on = has_cluster || !sources.paths.is_empty();
+        Self {
+            objects: is_on.then(|| PolicyObjects::new(sources.cni)),
+            versions,
+            publisher: Some(publisher),
+        }
+    }
+
+    /// What the watches of names bring; none where files say which objects there are.
+    pub fn of_names(&self, sources: &PolicySources) -> Option<PolicyObjects> {
+        self.objects.clone().filter(|_| sources.paths.is_empty())
+    }
+
+    /// Starts whatever follows the objects. `state`: the directory for what is kept over a
+    /// restart.
+    pub fn follow(
+        &mut self,
+        sources: PolicySources,
+        cluster: Option<&Client>,
+        state: Option<&Path>,
+        metrics: &Arc<PolicyMetrics>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let (Some(objects), Some(publisher)) = (&self.objects, self.publisher.take()) else {
+            return;
+        };
+        match cluster.filter(|_| sources.paths.is_empty()) {
+            Some(client) => cluster::follow(client, objects, tasks),
+            None => {
+                let files = ObjectFiles::open(sources.paths, objects);
+                tasks.spawn(files.follow(objects.clone()));
+            }
+        }
+        let state = StateFile::within(state);
+        let metrics = Arc::clone(metrics);
+        tasks.spawn(follow::follow(objects.clone(), state, metrics, publisher));
+    }
+
+    /// Where records find what they are judged by; none where nothing says so.
+    pub fn versions(&self) -> Option<watch::Receiver<Arc<Versions>>> {
+        self.objects.as_ref().map(|_| self.versions.clone())
+    }
 }
 
 /// The objects that policies are and select, as they are now. Cheap to clone.
@@ -56,14 +139,20 @@ impl PolicyObjects {
         }))
     }
 
-    /// Follows what says which objects there are.
-    pub fn follow(sources: PolicySources, tasks: &mut JoinSet<()>) -> Self {
-        let objects = Self::new(sources.cni);
-        if !sources.paths.is_empty() {
-            let files = ObjectFiles::open(sources.paths, &objects);
-            tasks.spawn(files.follow(objects.clone()));
-        }
-        objects
+    /// The CNI that was given.
+    fn cni(&self) -> Option<Cni> {
+        self.0.cni
+    }
+
+    /// Tells of changes.
+    fn changed(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
+    /// One number for all policies and namespaces that are there, and how they are read.
+    fn in_force(&self) -> u64 {
+        let hasher = foldhash::quality::FixedState::default();
+        self.known().in_force(hasher.hash_one(self.0.cni))
     }
 
     /// All objects as they are now; why not, where not all that verdicts need was read yet or

@@ -113,11 +113,6 @@ impl WatchedFiles {
         found
     }
 
-    /// Whether the file or folder could be listed at the last look.
-    pub fn is_listed(&self) -> bool {
-        self.unlisted.is_none()
-    }
-
     /// The text of a file that changed. `None`: it cannot be read now, which is logged, and it
     /// is tried again.
     pub fn read(&mut self, path: &Path) -> Option<String> {
@@ -220,6 +215,6 @@ mod tests {
         files.read(&path);
         fs::remove_file(&path).unwrap();
         assert_eq!(settled(&mut files), []);
-        assert!(!files.is_listed());
+        assert!(files.unlisted.is_some());
     }
 }

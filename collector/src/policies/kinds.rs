@@ -60,6 +60,11 @@ impl Kind {
         }
     }
 
+    /// Its objects decide about connections.
+    pub fn decides(&self) -> bool {
+        self.need == Need::Verdicts && self.kept == ["spec"]
+    }
+
     /// Group and version, as objects have it.
     pub fn api_version(&self, version: &str) -> String {
         match self.group {

@@ -2,6 +2,7 @@
 //! were looked at last. No I/O: watches and files put objects in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -170,6 +171,22 @@ impl Known {
     /// All objects as JSON.
     pub fn texts(&self) -> Vec<Arc<str>> {
         self.objects.values().cloned().collect()
+    }
+
+    /// One number for all policies and namespaces; what is the same gives the same.
+    pub fn in_force(&self, seed: u64) -> u64 {
+        let hasher = foldhash::quality::FixedState::with_seed(seed);
+        let counts = |key: &Key| key.kind.kind().decides() || key.kind.kind().name == "Namespace";
+        let texts = self.objects.iter().filter(|(key, _)| counts(key));
+        texts.fold(seed, |all, (_, text)| hasher.hash_one((all, text)))
+    }
+
+    /// All objects, which count as looked at.
+    pub fn take_all(&mut self) -> Vec<(Key, Option<Arc<str>>)> {
+        self.changed.clear();
+        let all = self.objects.iter();
+        all.map(|(key, text)| (key.clone(), Some(Arc::clone(text))))
+            .collect()
     }
 
     /// What changed since this was asked last, with what each object is now.

@@ -87,6 +87,7 @@ pub(crate) fn full() -> FlowRecord {
         end_reason: Some(1),
         server: Server::Dst,
         server_confidence: ServerConfidence::Syn,
+        policy: PolicyVerdict::said(&attributes).into(),
         attributes,
     }
 }
