@@ -204,5 +204,16 @@ impl PolicyObjects {
     }
 }
 
+/// What is judged by these objects alone, from the beginning of time.
+#[cfg(test)]
+pub(crate) fn versions_of(objects: &[Value]) -> Arc<Versions> {
+    let mut known = Known::default();
+    for object in objects {
+        known.put(known::Key::of(object).expect("an object that is needed"), object);
+    }
+    let mut compiled = compiled::Compiled::new(None, known.take_all(), 0);
+    Arc::new(Versions::new(compiled.version(compiled::moment(0)), false))
+}
+
 #[cfg(test)]
 mod tests;

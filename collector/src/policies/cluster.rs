@@ -25,6 +25,9 @@ use crate::flow_metrics::objects::is_missing;
 const FAILED_PAUSE: Duration = Duration::from_secs(2);
 /// Pause while there is no such kind.
 const MISSING_PAUSE: Duration = Duration::from_secs(30);
+/// A kind that was there is gone when it was missing so many times: an API server that has just
+/// started does not know it at once.
+const MISSING_TIMES: usize = 3;
 
 /// The kinds that the watches of names bring.
 const OF_NAMES: [ObjectKind; 7] = [
@@ -107,7 +110,8 @@ pub fn follow(client: &Client, objects: &PolicyObjects, tasks: &mut JoinSet<()>)
 async fn follow_kind(client: Client, number: KindNumber, objects: PolicyObjects) {
     let kind = number.kind();
     let mut versions = kind.versions.iter().cycle();
-    let mut missing = 0;
+    // How often in a row there was no such version, and whether there ever was one.
+    let (mut missing, mut was_there) = (0, false);
     loop {
         let Some(version) = versions.next() else { return };
         let api_version = kind.api_version(version);
@@ -134,15 +138,18 @@ async fn follow_kind(client: Client, number: KindNumber, objects: PolicyObjects)
                     tokio::time::sleep(FAILED_PAUSE).await;
                 }
                 Ok(_) => {
-                    missing = 0;
+                    (missing, was_there) = (0, true);
                     feed.take(&event);
                 }
             }
         }
-        if missing >= kind.versions.len() {
+        let times = if was_there { MISSING_TIMES } else { 1 };
+        if missing >= times * kind.versions.len() {
             objects.change(|known| known.absent(number));
+            (missing, was_there) = (0, false);
             tokio::time::sleep(MISSING_PAUSE).await;
-            missing = 0;
+        } else if was_there {
+            tokio::time::sleep(FAILED_PAUSE).await;
         }
     }
 }
@@ -158,7 +165,7 @@ mod tests {
         let objects = PolicyObjects::new(None);
         let feed = Feed::of(Some(&objects), ObjectKind::Pod);
         let pod = |app: &str| json!({"metadata": {"name": "a", "namespace": "shop", "labels": {"app": app}}});
-        feed.take(&Ok(Event::Init));
+        feed.take::<Value>(&Ok(Event::Init));
         feed.take(&Ok(Event::InitApply(pod("x"))));
         feed.take::<Value>(&Ok(Event::InitDone));
         assert_eq!(objects.change(|known| known.take_changed()).len(), 1);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use weir_flow::Identity;
+use weir_flow::{IdentifiedBy, Identity};
 use weir_identity::Span;
 
 use super::ends::{Asked, End};
@@ -22,8 +22,8 @@ struct Entry {
     /// It is held so that its address stays its own.
     who: Arc<Identity>,
     address: std::net::IpAddr,
-    /// Protocol and port, where it depends on them who it is.
-    port: u32,
+    /// Protocol and port, where it depends on them who it is; and whether that is certain.
+    place: u32,
     steady: Span,
     end: End,
 }
@@ -44,15 +44,16 @@ impl EndCache {
             true => u32::from(asked.protocol) << 16 | u32::from(asked.port),
             false => 0,
         };
-        let place = place(who, asked.address, port, self.places.len());
-        let Some(entry) = self.places.get_mut(place) else {
+        let place = port | u32::from(asked.found == IdentifiedBy::Ambiguous) << 31;
+        let at = place_of(who, asked.address, place, self.places.len());
+        let Some(entry) = self.places.get_mut(at) else {
             return version.end(asked).0;
         };
         if let Some(entry) = entry
             && entry.stamp == version.stamp
             && Arc::ptr_eq(&entry.who, who)
             && entry.address == asked.address
-            && entry.port == port
+            && entry.place == place
             && asked.flow.is_within(entry.steady)
         {
             return entry.end.clone();
@@ -63,7 +64,7 @@ impl EndCache {
                 stamp: version.stamp,
                 who: Arc::clone(who),
                 address: asked.address,
-                port,
+                place,
                 steady,
                 end: end.clone(),
             });
@@ -72,7 +73,7 @@ impl EndCache {
     }
 }
 
-fn place(who: &Arc<Identity>, address: std::net::IpAddr, port: u32, places: usize) -> usize {
+fn place_of(who: &Arc<Identity>, address: std::net::IpAddr, place: u32, places: usize) -> usize {
     let address = match address {
         std::net::IpAddr::V4(address) => u64::from(address.to_bits()),
         std::net::IpAddr::V6(address) => {
@@ -81,6 +82,6 @@ fn place(who: &Arc<Identity>, address: std::net::IpAddr, port: u32, places: usiz
         }
     };
     let who = Arc::as_ptr(who).addr() as u64;
-    let mixed = (address ^ u64::from(port) << 32 ^ who.rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (address ^ u64::from(place) << 32 ^ who.rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as usize & places.wrapping_sub(1)
 }

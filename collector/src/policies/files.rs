@@ -58,7 +58,7 @@ impl ObjectFiles {
         }
     }
 
-    fn look(&mut self, objects: &PolicyObjects, look: Look) {
+    pub(super) fn look(&mut self, objects: &PolicyObjects, look: Look) {
         let mut is_changed = false;
         for place in 0..self.paths.len() {
             let Some(watched) = self.paths.get_mut(place) else {

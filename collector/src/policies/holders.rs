@@ -94,9 +94,8 @@ impl HolderTable {
             let known = before.get(&address);
             let holders = having.into_iter().map(|(name, endpoint)| {
                 let mut its = known.into_iter().flat_map(|known| known.iter());
-                let since = its
-                    .find(|holder| holder.is(&name))
-                    .map_or(0, |holder| holder.span.from);
+                let is_it = |holder: &&Holder| holder.span.is_open() && holder.is(&name);
+                let since = its.find(is_it).map_or(0, |holder| holder.span.from);
                 Holder::since(since, &name, endpoint)
             });
             self.holders.insert(address, holders.collect());
@@ -141,5 +140,78 @@ impl Holder {
 
     fn is(&self, name: &Name) -> bool {
         self.namespace == name.0 && self.name == name.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_policy::facts::Pod;
+    use weir_policy::{Engine, Labels, Profile};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+
+    fn name(name: &str) -> Name {
+        ("shop".into(), name.into())
+    }
+
+    /// What policies see of pods in two namespaces.
+    fn endpoints() -> [Endpoint; 2] {
+        let mut engine = Engine::new(Profile::default());
+        ["a", "b"].map(|namespace| {
+            engine.set_pod(Pod {
+                namespace: namespace.into(),
+                name: "p".into(),
+                labels: Labels::default(),
+                addresses: vec![ADDRESS],
+                ports: Vec::new(),
+                host_network: false,
+                node: String::new(),
+                finished: false,
+            });
+            engine.pod(namespace, "p", ADDRESS).unwrap()
+        })
+    }
+
+    fn held(table: &HolderTable) -> Vec<(&str, u64, u64)> {
+        let holders = table
+            .holders
+            .get(&ADDRESS)
+            .map_or(&[][..], |holders| &holders[..]);
+        let seconds = |time: u64| if time == u64::MAX { time } else { time / SECOND };
+        holders
+            .iter()
+            .map(|holder| (&*holder.name, seconds(holder.span.from), seconds(holder.span.to)))
+            .collect()
+    }
+
+    #[test]
+    fn an_address_has_one_holder_after_the_other_and_a_relabelled_one_twice_for_a_while() {
+        let [first, second] = endpoints();
+        let mut table = HolderTable::default();
+        table.set(ADDRESS, &name("p"), first, 100 * SECOND);
+        table.set(ADDRESS, &name("p"), first, 150 * SECOND);
+        assert_eq!(
+            held(&table),
+            [("p", 0, u64::MAX)],
+            "the first may have had it always"
+        );
+        table.set(ADDRESS, &name("p"), second, 200 * SECOND);
+        assert_eq!(held(&table), [("p", 0, 230), ("p", 199, u64::MAX)]);
+        table.end(ADDRESS, &name("p"), 300 * SECOND);
+        table.set(ADDRESS, &name("q"), first, 302 * SECOND);
+        assert_eq!(
+            held(&table),
+            [("p", 0, 230), ("p", 199, 300), ("q", 297, u64::MAX)]
+        );
+        let later = 301 * SECOND + HISTORY;
+        assert!(table.expire(later));
+        assert_eq!(held(&table), [("q", 297, u64::MAX)]);
+        assert!(!table.expire(later));
+        table.rebuild(BTreeMap::from([(ADDRESS, vec![(name("q"), second)])]));
+        assert_eq!(held(&table), [("q", 297, u64::MAX)]);
+        assert!(table.holders.get(&ADDRESS).unwrap()[0].endpoint == second);
     }
 }

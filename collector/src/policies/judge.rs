@@ -133,7 +133,8 @@ impl Judge {
         if verdict.answer == Answer::NotJudged {
             return None;
         }
-        let said = record.policy.verdict();
+        // Of what was computed before nothing is said.
+        let said = record.policy.verdict().filter(|_| !record.attributes.is_empty());
         let judged = self.words.of(version, verdict, said);
         self.counts.count(&verdict, &judged);
         Some(judged)

@@ -41,8 +41,8 @@ pub struct Known {
     changed: BTreeSet<Key>,
     changes: u64,
     listed: [Listed; KINDS.len()],
-    /// By kind: those that were seen since a list began.
-    listing: [BTreeSet<Key>; KINDS.len()],
+    /// By kind: those that were seen since a list began, while it is read.
+    listing: [Option<BTreeSet<Key>>; KINDS.len()],
 }
 
 impl Key {
@@ -76,8 +76,9 @@ impl Known {
         if kind.is_namespaced && kept["metadata"].is_object() {
             kept["metadata"]["namespace"] = (&*key.namespace).into();
         }
-        let listing = &mut self.listing[key.kind.index()];
-        listing.insert(key.clone());
+        if let Some(listing) = &mut self.listing[key.kind.index()] {
+            listing.insert(key.clone());
+        }
         let text = kept.to_string();
         if self.objects.get(&key).is_none_or(|known| **known != *text) {
             self.objects.insert(key.clone(), text.into());
@@ -99,13 +100,14 @@ impl Known {
 
     /// A list of the kind begins.
     pub fn begin(&mut self, kind: KindNumber) {
-        self.listing[kind.index()].clear();
+        self.listing[kind.index()] = Some(BTreeSet::new());
     }
 
     /// The list has ended: what was not in it is gone.
     pub fn end(&mut self, kind: KindNumber) {
-        let present = std::mem::take(&mut self.listing[kind.index()]);
-        self.retain(kind, &present);
+        if let Some(present) = self.listing[kind.index()].take() {
+            self.retain(kind, &present);
+        }
         self.set_listed(kind, Listed::Once);
     }
 

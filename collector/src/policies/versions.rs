@@ -167,3 +167,81 @@ impl Versions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_policy::{Engine, Profile};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn version(stamp: u64, at: u64) -> Version {
+        Version {
+            stamp,
+            since: Changed {
+                earliest: at,
+                latest: at,
+            },
+            snapshot: Engine::new(Profile::default()).snapshot(),
+            holders: Shards::default(),
+            nodes: Arc::default(),
+            frontends: Shards::default(),
+            networks: Arc::from([]),
+        }
+    }
+
+    /// The stamps in force while a record lasted.
+    fn stamps(versions: &Versions, from: u64, to: u64) -> Vec<u64> {
+        let record = Lifetime {
+            opened: from,
+            start: from,
+            end: to,
+        };
+        match versions.in_force(&record) {
+            InForce::Nothing | InForce::Gap => Vec::new(),
+            InForce::One(one) => vec![one.stamp],
+            InForce::Several(several) => several.iter().map(|version| version.stamp).collect(),
+        }
+    }
+
+    #[test]
+    fn in_force_is_what_was_and_until_a_change_has_settled_what_was_before() {
+        let begin = 1_000 * SECOND;
+        let mut versions = Versions::new(version(0, begin), true);
+        assert!(stamps(&Versions::default(), begin, begin).is_empty());
+        for (stamp, at) in [(1, 100), (2, 110), (3, 500)] {
+            versions.push(version(stamp, begin + at * SECOND));
+        }
+        let at = |from: u64, to: u64| stamps(&versions, begin + from * SECOND, begin + to * SECOND);
+        assert!(
+            stamps(&versions, begin - 1, begin + SECOND).is_empty(),
+            "nobody watched"
+        );
+        assert_eq!(at(0, 1), [0]);
+        assert_eq!(at(50, 99), [0]);
+        assert_eq!(at(99, 100), [0, 1]);
+        assert_eq!(at(105, 106), [0, 1]);
+        assert_eq!(at(129, 131), [0, 1, 2]);
+        assert_eq!(at(131, 132), [1, 2]);
+        assert_eq!(at(141, 400), [2]);
+        assert_eq!(at(141, 600), [2, 3]);
+        assert_eq!(at(531, 531), [3]);
+    }
+
+    #[test]
+    fn what_is_older_than_the_oldest_is_judged_by_it_and_there_are_never_more_than_so_many() {
+        let begin = 1_000 * SECOND;
+        let mut versions = Versions::new(version(0, begin), true);
+        for n in 1..200 {
+            versions.push(version(n, begin + n * SECOND));
+        }
+        assert_eq!(versions.all.len(), MOST);
+        let oldest = 200 - MOST as u64;
+        assert_eq!(stamps(&versions, begin, begin)[0], oldest);
+        // Of long ago.
+        versions.push(version(200, begin + 2 * HISTORY));
+        assert_eq!(versions.all.len(), 2);
+        assert_eq!(stamps(&versions, begin, begin), [199]);
+    }
+}

@@ -23,12 +23,48 @@ pub const CASES: &[Case<Stage>] = &[
 /// Kinds of policies and workloads that a cluster may have: plural, kind, group, version, and
 /// whether its objects are in namespaces.
 const KINDS: [(&str, &str, &str, &str, &str); 7] = [
-    ("adminnetworkpolicies", "AdminNetworkPolicy", "policy.networking.k8s.io", "v1alpha1", "Cluster"),
-    ("baselineadminnetworkpolicies", "BaselineAdminNetworkPolicy", "policy.networking.k8s.io", "v1alpha1", "Cluster"),
-    ("clusternetworkpolicies", "ClusterNetworkPolicy", "policy.networking.k8s.io", "v1alpha2", "Cluster"),
-    ("egressfirewalls", "EgressFirewall", "k8s.ovn.org", "v1", "Namespaced"),
-    ("clusternetworkpolicies", "ClusterNetworkPolicy", "crd.antrea.io", "v1beta1", "Cluster"),
-    ("networkpolicies", "NetworkPolicy", "crd.antrea.io", "v1beta1", "Namespaced"),
+    (
+        "adminnetworkpolicies",
+        "AdminNetworkPolicy",
+        "policy.networking.k8s.io",
+        "v1alpha1",
+        "Cluster",
+    ),
+    (
+        "baselineadminnetworkpolicies",
+        "BaselineAdminNetworkPolicy",
+        "policy.networking.k8s.io",
+        "v1alpha1",
+        "Cluster",
+    ),
+    (
+        "clusternetworkpolicies",
+        "ClusterNetworkPolicy",
+        "policy.networking.k8s.io",
+        "v1alpha2",
+        "Cluster",
+    ),
+    (
+        "egressfirewalls",
+        "EgressFirewall",
+        "k8s.ovn.org",
+        "v1",
+        "Namespaced",
+    ),
+    (
+        "clusternetworkpolicies",
+        "ClusterNetworkPolicy",
+        "crd.antrea.io",
+        "v1beta1",
+        "Cluster",
+    ),
+    (
+        "networkpolicies",
+        "NetworkPolicy",
+        "crd.antrea.io",
+        "v1beta1",
+        "Namespaced",
+    ),
     ("rollouts", "Rollout", "argoproj.io", "v1alpha1", "Namespaced"),
 ];
 
@@ -81,7 +117,10 @@ fn each_span_has_its_verdict(stage: &mut Stage) -> Result<()> {
     let judged = |port: u16, verdict: &str| -> Result<usize> {
         let filter = format!(r#"dst_port == {port} && dst_workload_name == "web" && {verdict}"#);
         let (_, rows) = person.weir(&["flows", &filter, "--since", "1h", "-o", "json"])?;
-        Ok(rows.lines().filter(|line| line.contains("policy_verdict")).count())
+        Ok(rows
+            .lines()
+            .filter(|line| line.contains("policy_verdict"))
+            .count())
     };
     // A change counts for certain once it has come into force everywhere.
     let wait = |port: u16, verdict: &str| {
@@ -96,9 +135,25 @@ fn each_span_has_its_verdict(stage: &mut Stage) -> Result<()> {
     wait(18_080, open)?;
     stage.kube.apply(GUARD)?;
     wait(18_081, by_rule)?;
-    kubectl(&["label", "pod", "-n", "shop", "client-1", "app=stranger", "--overwrite"])?;
+    kubectl(&[
+        "label",
+        "pod",
+        "-n",
+        "shop",
+        "client-1",
+        "app=stranger",
+        "--overwrite",
+    ])?;
     let relabelled = wait(18_082, isolated);
-    kubectl(&["label", "pod", "-n", "shop", "client-1", "app=client", "--overwrite"])?;
+    kubectl(&[
+        "label",
+        "pod",
+        "-n",
+        "shop",
+        "client-1",
+        "app=client",
+        "--overwrite",
+    ])?;
     relabelled?;
     kubectl(&["delete", "networkpolicy", "-n", "shop", "guard"])?;
     wait(18_083, open)?;
