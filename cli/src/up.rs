@@ -15,7 +15,9 @@ use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weir_api::NodeFlowExportStatus;
-use weir_collector::args::{ExporterArgs, FileArgs, NorthboundArgs, Print, StoreArgs, default_listen};
+use weir_collector::args::{
+    ExporterArgs, FileArgs, NorthboundArgs, PolicyArgs, Print, StoreArgs, default_listen,
+};
 use weir_collector::{Collector, Config, NameSource, Running, Sink, SwitchSources};
 use weir_node::{AgentConfig, AgentError, OnExit, agent, file_source};
 use weir_process::error::chain;
@@ -50,6 +52,9 @@ pub struct UpArgs {
     store: StoreArgs,
     #[command(flatten)]
     files: FileArgs,
+
+    #[command(flatten)]
+    policies: PolicyArgs,
     #[command(flatten)]
     exporters: ExporterArgs,
     #[command(flatten)]
@@ -166,6 +171,7 @@ fn collector_config(args: &UpArgs, node: &str) -> Config {
         }),
         subnet_labels: args.files.subnet_labels.clone(),
         flow_metrics: args.files.flow_metrics(),
+        policies: args.policies.sources(),
         sink: match args.print {
             Print::Json => Sink::stdout(),
             Print::None => Sink::Discard,

@@ -154,6 +154,7 @@ fn records(flags: bool) -> Vec<FlowRecord> {
             server: Server::Dst,
             server_confidence: ServerConfidence::Service,
             attributes: Attributes::default(),
+            policy: weir_flow::Judged::NOT,
         }
     };
     (0..RECORDS).map(record).collect()

@@ -24,6 +24,7 @@ mod offer;
 mod pages;
 pub mod params;
 pub mod person;
+mod policy_names;
 pub mod problem;
 mod reply;
 pub mod reviews;

@@ -3,6 +3,7 @@
 mod exporters;
 mod files;
 mod northbound;
+mod policies;
 mod store;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -21,6 +22,7 @@ use crate::tls::TlsFiles;
 pub use exporters::{ExporterArgs, NodeDaemon};
 pub use files::FileArgs;
 pub use northbound::NorthboundArgs;
+pub use policies::{PolicyArgs, ProfileName};
 pub use store::StoreArgs;
 use weir_identity::NAME_HISTORY;
 use weir_process::log::LogArgs;
@@ -104,6 +106,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub files: FileArgs,
+
+    #[command(flatten)]
+    pub policies: PolicyArgs,
 
     /// Where / (the web UI), /api, /metrics, /flow-metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_http())]
@@ -223,6 +228,7 @@ impl Args {
                 open: self.flow_metrics_open,
                 ..self.files.flow_metrics()
             },
+            policies: self.policies.sources(),
             subnet_labels: self.files.subnet_labels,
             sink: match self.print {
                 Print::Json => Sink::stdout(),

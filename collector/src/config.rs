@@ -14,6 +14,7 @@ use crate::decode::ExporterPolicy;
 use crate::flow_metrics::FlowMetricSources;
 use crate::http::HttpServer;
 use crate::names::NameSource;
+use crate::policies::PolicySources;
 use crate::sink::Sink;
 use crate::stream::StreamConfig;
 use weir_identity::NAME_HISTORY;
@@ -54,6 +55,8 @@ pub struct Config {
     pub subnet_labels: Option<PathBuf>,
     /// What says which metrics are counted over records.
     pub flow_metrics: FlowMetricSources,
+    /// Where policies come from.
+    pub policies: PolicySources,
     /// What becomes of the records.
     pub sink: Sink,
     /// Bytes of memory that records may take while they wait to be printed.
@@ -81,6 +84,7 @@ impl Default for Config {
             name_history: NAME_HISTORY,
             subnet_labels: None,
             flow_metrics: FlowMetricSources::default(),
+            policies: PolicySources::default(),
             sink: Sink::Discard,
             queue_bytes: QUEUE_BYTES,
             store: None,

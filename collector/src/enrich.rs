@@ -282,7 +282,7 @@ impl<'a> Names<'a> {
 
 /// When the flow ran. An exporter's clock may not be ahead of this one; of one that
 /// is far behind nothing is believed, and the flow ran when it arrived.
-fn span(record: &FlowRecord) -> Span {
+pub(crate) fn span(record: &FlowRecord) -> Span {
     let to = record.end_ns.min(record.time_ns);
     if record.time_ns - to > OLDEST {
         return Span {

@@ -28,6 +28,7 @@ pub mod normalise;
 pub mod open_files;
 mod outlet;
 pub mod pipeline;
+pub mod policies;
 pub mod printer;
 pub mod queue;
 pub mod receive;
@@ -40,6 +41,7 @@ pub mod sink;
 pub mod stream;
 pub mod templates;
 mod tls;
+mod watched_files;
 mod worker;
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use weir_identity::exporters::Exporter;
 
 mod connections;
 mod counted;
+mod policies;
 mod reason;
 mod running;
 mod stored;
@@ -31,6 +32,7 @@ mod switch;
 mod tally;
 
 pub use connections::{Closed, Connections, HttpConnections, Refusal, Transport};
+pub use policies::PolicyMetrics;
 pub use reason::{Drop, Unprinted};
 pub use tally::DecodeCounters;
 
@@ -109,6 +111,7 @@ pub struct Metrics {
     exporters: Arc<ExporterRegistry>,
     connections: Connections,
     http_connections: Arc<HttpConnections>,
+    policies: Arc<PolicyMetrics>,
     nodes: Mutex<HashSet<Arc<str>>>,
     gate: RwLock<()>,
 }
@@ -144,6 +147,7 @@ impl Default for Metrics {
             exporters: Arc::default(),
             connections: Connections::default(),
             http_connections: Arc::default(),
+            policies: Arc::default(),
             nodes: Mutex::default(),
             gate: RwLock::default(),
         };
@@ -218,6 +222,7 @@ impl Metrics {
         );
         self.connections.register(r);
         self.http_connections.register(r);
+        self.policies.register(r);
         r.register("templates", "Templates received", self.templates.clone());
         r.register(
             "data_sets",
@@ -291,6 +296,11 @@ impl Metrics {
     /// What each exporter has sent.
     pub fn exporters(&self) -> &Arc<ExporterRegistry> {
         &self.exporters
+    }
+
+    /// Counts of what policies said.
+    pub fn policies(&self) -> &Arc<PolicyMetrics> {
+        &self.policies
     }
 
     /// Counts of connections over HTTP.

@@ -31,7 +31,8 @@ use wire::{Direction, PacketSample, Protocol, Record};
 
 use weir_flow::Who;
 use weir_flow::{
-    FlowRecord, IdentifiedBy, PacketPath, Server, ServerConfidence, Side, TcpFlags, Tunnel, Verdict,
+    FlowRecord, IdentifiedBy, PacketPath, PolicyVerdict, Server, ServerConfidence, Side, TcpFlags, Tunnel,
+    Verdict,
 };
 use weir_identity::exporters::Exporter;
 
@@ -135,6 +136,7 @@ fn flow_record(record: &mut Record, context: Context<'_>) -> FlowRecord {
         end_reason: record.end_reason,
         server: Server::Unknown,
         server_confidence: ServerConfidence::None,
+        policy: PolicyVerdict::said(&record.attributes).into(),
         attributes: std::mem::take(&mut record.attributes),
         dst: destination(record, ovs, context.exporter),
         src: source(record, ovs, context.exporter),

@@ -48,6 +48,7 @@ use crate::names::flow_collector;
 use crate::names::subnet_labels::{self, LabelFile, LabelSources};
 use crate::names::{NameSource, kubernetes, ovsdb};
 use crate::outlet::Outlet;
+use crate::policies::{Policies, PolicyObjects};
 use crate::queue::{self, Inbox};
 use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
@@ -136,15 +137,20 @@ impl Collector {
         let mut policy = config.exporters;
         policy.trust.has_names = !matches!(config.names, NameSource::None);
         let memory = (config.name_history, config.node_daemon);
-        let mut names = Names::follow(config.names, memory, config.subnet_labels).await?;
+        let has_cluster = matches!(config.names, NameSource::Cluster { .. });
+        let mut policies = Policies::new(&config.policies, has_cluster);
+        let of_names = policies.of_names(&config.policies);
+        let mut names = Names::follow(config.names, memory, config.subnet_labels, of_names).await?;
         let flow_metrics = FlowMetrics::new(config.workers.get());
         let is_open = config.flow_metrics.open;
         flow_metrics.follow(config.flow_metrics, names.cluster.as_ref(), &mut names.tasks);
+        let cluster = names.cluster.clone();
         let keeper = Keeper::start(&config.http_server, names.cluster.take())?;
         let web = Server::new(web, config.http_server, keeper.as_ref());
         if let Some(keeper) = keeper {
             names.tasks.spawn(keeper.run());
         }
+        let data_directory = config.store.as_ref().map(|store| store.directory.clone());
         let Store { writer, reader } = Store::open(config.store).await?;
         let mut metrics = Metrics::default();
         metrics.watch_flow_metrics(flow_metrics.clone());
@@ -153,6 +159,9 @@ impl Collector {
             names.health.watch_store(reader.clone());
         }
         let metrics = Arc::new(metrics);
+        let state = data_directory.as_deref().or(config.state_dir.as_deref());
+        let counts = metrics.policies();
+        policies.follow(config.policies, cluster.as_ref(), state, counts, &mut names.tasks);
         let (outlet, behind) = BehindOutlet::new(config.sink, config.queue_bytes, writer, &metrics);
         let shared = WorkerShared {
             metrics: Arc::clone(&metrics),
@@ -165,6 +174,7 @@ impl Collector {
             },
             labels: names.labels,
             flow_metrics: flow_metrics.clone(),
+            policies: policies.versions(),
             outlet,
         };
         let templates = match &config.state_dir {
@@ -436,6 +446,7 @@ impl Names {
         source: NameSource,
         (history, node_daemon): (Duration, NodeDaemon),
         label_file: Option<PathBuf>,
+        policies: Option<PolicyObjects>,
     ) -> Result<Self, StartError> {
         let health = Arc::new(Health::default());
         let (names, snapshots) = watch::channel(Snapshot::default());
@@ -456,6 +467,7 @@ impl Names {
                     node_daemon,
                     names,
                     Arc::clone(&health),
+                    policies,
                 ));
             }
             NameSource::Switches(sources) => {

@@ -16,6 +16,7 @@ use crate::flow_metrics::{FlowCounter, FlowMetrics};
 use crate::metrics::{Drop, Metrics};
 use crate::normalise::{Context, VantagePoint, is_ovs, judge, normalise};
 use crate::outlet::Outlet;
+use crate::policies::{Judge, PolicyCounts, Versions};
 use crate::receive::{Datagram, Handler};
 use crate::templates::Templates;
 use weir_flow::FlowRecord;
@@ -55,6 +56,8 @@ pub struct WorkerShared {
     pub labels: watch::Receiver<Arc<Labels>>,
     /// What is counted over records.
     pub flow_metrics: FlowMetrics,
+    /// What records are judged by; none where nothing says which policies there are.
+    pub policies: Option<watch::Receiver<Arc<Versions>>>,
     /// Where records go.
     pub outlet: Outlet,
 }
@@ -81,6 +84,11 @@ impl WorkerShared {
             claims: Claims::with_room(room),
             raw: Vec::new(),
             batch: Vec::new(),
+            judge: Judge::new(
+                self.policies.clone(),
+                room.judged,
+                PolicyCounts::new(Arc::clone(self.metrics.policies())),
+            ),
             flow_counter: self.flow_metrics.counter(FLOWS_A_SIDE * room.sides),
             outlet: self.outlet.clone(),
         }
@@ -104,6 +112,7 @@ pub struct Worker {
     claims: Claims,
     raw: Vec<Record>,
     batch: Vec<FlowRecord>,
+    judge: Judge,
     flow_counter: FlowCounter,
     outlet: Outlet,
 }
@@ -271,6 +280,7 @@ impl Worker {
     /// Hands on what was made of the messages so far, and shows the counts.
     pub fn hand_on(&mut self) {
         self.decode.publish();
+        self.judge.judge(&mut self.batch);
         self.flow_counter.observe(&self.batch);
         self.outlet.send(&mut self.batch);
         // The room that one large message took is not kept for all that follow.

@@ -160,9 +160,11 @@ pub const FIELDS: &[Field] = &[
     pair("domain", "dst_domain", String, "", "DnsName", "", "", "best effort").not_filled(),
     one("cluster", String, "", "K8S_ClusterName", "", "158", "as the exporter names it").sparse(),
     one("layer", Enum, "app infra", "K8S_FlowLayer", "", "", "").not_filled(),
-    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", "").sparse().of_direction(),
-    pair("ingress_policy_rule", "egress_policy_rule", String, "", "", "", "141/142", "").sparse().of_direction(),
-    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", "").sparse().of_direction(),
+    one("policy_verdict", Enum, "allow deny unknown or empty", "", "", "", "what the policies of the flow's time say; empty: not judged"),
+    one("policy_reason", Enum, "rule isolation default node self host external, of unknown: direction identity backend changed gap protocol domain order foreign", "", "", "", "why the verdict is so"),
+    pair("ingress_policy", "egress_policy", String, "ns/name", "", "", "110+111/112+113", "that decides, or the first that isolates").of_direction(),
+    pair("ingress_policy_rule", "egress_policy_rule", String, "name or ingress[1], egress[0]", "", "", "141/142", "empty where no rule matched").of_direction(),
+    pair("ingress_policy_action", "egress_policy_action", Enum, "allow drop reject", "", "", "139/140", "").of_direction(),
 ];
 
 const fn one(

@@ -6,11 +6,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use kube::Client;
 use serde_json::{Value, json};
+pub use weir_collector::args::ProfileName;
 use weir_policy::parse::{self, Objects};
-use weir_policy::{Cni, Engine, Policy, PolicyKey, Profile};
+use weir_policy::{Engine, Policy, PolicyKey, Profile};
 
 use crate::cluster::ClusterArgs;
 use crate::dynamic::{self, Kind};
@@ -101,40 +102,6 @@ impl AnySourceArgs {
         ];
         refuse_without_effect(&given, "beside --objects")?;
         Source::read(&self.objects, &self.cluster, &VERDICTS).await
-    }
-}
-
-/// The word for a [`Cni`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ProfileName {
-    /// What the API says, and no more.
-    Spec,
-    /// ovn-kubernetes.
-    OvnKubernetes,
-    /// Antrea.
-    Antrea,
-    /// Kube-OVN.
-    KubeOvn,
-}
-
-impl ProfileName {
-    fn cni(self) -> Cni {
-        match self {
-            Self::Spec => Cni::Spec,
-            Self::OvnKubernetes => Cni::OvnKubernetes,
-            Self::Antrea => Cni::Antrea,
-            Self::KubeOvn => Cni::KubeOvn,
-        }
-    }
-
-    /// As it is typed.
-    pub fn of(cni: Cni) -> &'static str {
-        match cni {
-            Cni::Spec => "spec",
-            Cni::OvnKubernetes => "ovn-kubernetes",
-            Cni::Antrea => "antrea",
-            Cni::KubeOvn => "kube-ovn",
-        }
     }
 }
 

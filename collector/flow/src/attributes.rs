@@ -2,8 +2,6 @@
 //! table each attribute is, and how its value is read. A new one is a line in
 //! [`reading`]'s list and a row of the field table.
 
-use std::borrow::Cow;
-
 use weir_api::fields::{Column, FieldKind};
 use wire::{Attribute, AttributeValue, Attributes};
 
@@ -17,9 +15,8 @@ enum Reading {
     Plain(Column),
     /// The word that a number stands for.
     Word(Column, fn(u64) -> Option<&'static str>),
-    /// A name, as `ns/name` with the namespace that the other attribute says.
-    Namespaced(Column, Attribute),
-    /// No field: it is read together with another, or says who stands on a side.
+    /// No field: it is read together with others ([`crate::PolicyVerdict::said`]), or says who
+    /// stands on a side.
     Part,
 }
 
@@ -80,14 +77,14 @@ readings! {
         DstServiceAddr => plain("dst_service_addr"),
         DstServicePort => plain("dst_service_port"),
         DstServicePortName => Reading::Part,
-        IngressPolicyName => namespaced("ingress_policy", Attribute::IngressPolicyNamespace),
+        IngressPolicyName => Reading::Part,
         IngressPolicyNamespace => Reading::Part,
-        EgressPolicyName => namespaced("egress_policy", Attribute::EgressPolicyNamespace),
+        EgressPolicyName => Reading::Part,
         EgressPolicyNamespace => Reading::Part,
-        IngressPolicyAction => Reading::Word(Column::of("ingress_policy_action"), policy_action),
-        EgressPolicyAction => Reading::Word(Column::of("egress_policy_action"), policy_action),
-        IngressPolicyRule => plain("ingress_policy_rule"),
-        EgressPolicyRule => plain("egress_policy_rule"),
+        IngressPolicyAction => Reading::Part,
+        EgressPolicyAction => Reading::Part,
+        IngressPolicyRule => Reading::Part,
+        EgressPolicyRule => Reading::Part,
         TcpState => plain("tcp_state"),
         SrcPodLabels => Reading::Part,
         DstPodLabels => Reading::Part,
@@ -99,15 +96,11 @@ const fn plain(column: &str) -> Reading {
     Reading::Plain(Column::of(column))
 }
 
-const fn namespaced(column: &str, namespace: Attribute) -> Reading {
-    Reading::Namespaced(Column::of(column), namespace)
-}
-
 /// The column that the attribute fills; none if it is read together with another, or
 /// says who stands on a side.
 pub const fn column_of(attribute: Attribute) -> Option<Column> {
     match reading(attribute) {
-        Reading::Plain(column) | Reading::Word(column, _) | Reading::Namespaced(column, _) => Some(column),
+        Reading::Plain(column) | Reading::Word(column, _) => Some(column),
         Reading::Part => None,
     }
 }
@@ -122,7 +115,6 @@ pub(crate) fn fields(attributes: &Attributes) -> impl Iterator<Item = (Column, V
                 AttributeValue::Unsigned(number) => (column, word(name(*number)?)),
                 _ => return None,
             },
-            Reading::Namespaced(column, namespace) => (column, named(value, attributes.get(namespace))?),
             Reading::Part => return None,
         })
     })
@@ -141,15 +133,10 @@ fn plain_value(kind: FieldKind, value: &AttributeValue) -> Option<Value<'_>> {
 }
 
 /// `ns/name`, or the name alone of what has no namespace.
-fn named<'a>(name: &'a AttributeValue, ns: Option<&'a AttributeValue>) -> Option<Value<'a>> {
-    let AttributeValue::Text(name) = name else {
-        return None;
-    };
-    match ns {
-        Some(AttributeValue::Text(ns)) if !ns.is_empty() => {
-            Some(Value::Text(Cow::Owned(format!("{ns}/{name}"))))
-        }
-        _ => (!name.is_empty()).then(|| word(name.as_str())),
+pub(crate) fn named_text(name: &str, ns: &str) -> String {
+    match (ns, name) {
+        ("", name) => name.to_owned(),
+        (ns, name) => format!("{ns}/{name}"),
     }
 }
 
@@ -166,7 +153,7 @@ fn firewall_event(event: u64) -> Option<&'static str> {
 }
 
 /// Antrea's actions of a rule; 0 is none.
-fn policy_action(action: u64) -> Option<&'static str> {
+pub(crate) fn policy_action(action: u64) -> Option<&'static str> {
     numbered(&["allow", "drop", "reject"], action)
 }
 

@@ -13,7 +13,8 @@ use crate::attributes;
 use crate::columns::{OWN, SHARED};
 use crate::identity::{Identity, Who};
 use crate::packet_path::PacketPath;
-use crate::shared::SharedFields;
+use crate::policy::{Judged, PolicyVerdict, text};
+use crate::shared::{SharedFields, SharedFieldsRef};
 use crate::value::{TcpFlags, Value};
 
 /// One observation of one flow. `None`: the format does not have it.
@@ -83,6 +84,8 @@ pub struct FlowRecord {
     pub server_confidence: ServerConfidence,
     /// What few exporters say: the sparse fields of the table.
     pub attributes: Attributes,
+    /// What policies say about its connection.
+    pub policy: Judged,
 }
 
 /// One side of a flow.
@@ -254,17 +257,20 @@ impl FlowRecord {
     fn visit_dense<'a>(&'a self, field: &mut impl Visitor<'a>) {
         self.visit_parts::<{ OWN | SHARED }>(field);
         Identity::visit_both(&self.src.identity, &self.dst.identity, field);
+        self.visit_policy(field);
     }
 
     /// All but the fields of the identities, in no order.
     pub fn visit_own<'a>(&'a self, field: &mut impl Visitor<'a>) {
         self.visit_parts::<{ OWN | SHARED }>(field);
+        self.visit_policy(field);
         self.visit_attributes(field);
     }
 
     /// Hands on what it has in common with many others, see [`SharedFields`].
     pub fn visit_shared<'a>(&'a self, field: &mut impl Visitor<'a>) {
         self.visit_parts::<SHARED>(field);
+        self.visit_policy(field);
     }
 
     /// Hands on what tells it from others with the same [`Self::shared`]: all of
@@ -279,8 +285,37 @@ impl FlowRecord {
 
     /// What it has in common with many others.
     #[inline]
-    pub fn shared(&self) -> SharedFields<&Arc<str>> {
+    pub fn shared(&self) -> SharedFieldsRef<'_> {
         SharedFields::of(self)
+    }
+
+    /// What policies say, in the order of the field table.
+    #[inline]
+    fn visit_policy<'a>(&'a self, field: &mut impl Visitor<'a>) {
+        let Some(verdict) = self.policy.verdict() else {
+            return;
+        };
+        let PolicyVerdict {
+            answer,
+            reason,
+            ingress,
+            egress,
+        } = verdict;
+        let texts: [(Column, &str); 8] = [
+            (const { Column::of("policy_verdict") }, answer),
+            (const { Column::of("policy_reason") }, reason),
+            (const { Column::of("ingress_policy") }, &ingress.policy),
+            (const { Column::of("egress_policy") }, &egress.policy),
+            (const { Column::of("ingress_policy_rule") }, &ingress.rule),
+            (const { Column::of("egress_policy_rule") }, &egress.rule),
+            (const { Column::of("ingress_policy_action") }, ingress.action),
+            (const { Column::of("egress_policy_action") }, egress.action),
+        ];
+        for (column, value) in texts {
+            if let Some(value) = text(value) {
+                field(column, value);
+            }
+        }
     }
 
     fn visit_attributes<'a>(&'a self, field: &mut impl Visitor<'a>) {

@@ -8,16 +8,21 @@ use std::sync::Arc;
 
 use wire::{Direction, Protocol};
 
+use crate::policy::Judged;
 use crate::record::{FlowRecord, IdentifiedBy, Server, ServerConfidence, Verdict};
 use crate::value::TcpFlags;
 
 /// A part of a [`FlowRecord`], the fields that [`FlowRecord::visit_shared`] hands on;
 /// what they say is documented there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SharedFields<Node = Arc<str>> {
+pub struct SharedFields<Node = Arc<str>, Policy = Judged> {
     plain: Plain,
     exporter_node: Node,
+    policy: Policy,
 }
+
+/// Those of a record, borrowed.
+pub type SharedFieldsRef<'a> = SharedFields<&'a Arc<str>, &'a Judged>;
 
 /// Makes [`Plain`] and [`SharedFields::of`].
 macro_rules! plain_fields {
@@ -28,7 +33,7 @@ macro_rules! plain_fields {
             $($field: $kind,)+
         }
 
-        impl<'a> SharedFields<&'a Arc<str>> {
+        impl<'a> SharedFieldsRef<'a> {
             /// Those of a record.
             #[inline]
             pub(crate) fn of($record: &'a FlowRecord) -> Self {
@@ -38,6 +43,7 @@ macro_rules! plain_fields {
                         $($field: $value,)+
                     },
                     exporter_node: &$record.exporter_node,
+                    policy: &$record.policy,
                 }
             }
         }
@@ -70,7 +76,7 @@ plain_fields! { |record|
 
 /// Of the fields in which the records of a cluster differ most, packed: what is
 /// equal has the same hash, and few others do.
-impl<Node> Hash for SharedFields<Node> {
+impl<Node, Policy: Hash> Hash for SharedFields<Node, Policy> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let plain = &self.plain;
@@ -99,15 +105,17 @@ impl<Node> Hash for SharedFields<Node> {
             IpAddr::V4(address) => state.write_u32(address.to_bits()),
             IpAddr::V6(address) => state.write_u128(address.to_bits()),
         }
+        self.policy.hash(state);
     }
 }
 
-impl SharedFields<&Arc<str>> {
+impl SharedFieldsRef<'_> {
     /// The same with a text of its own.
     pub fn owned(self) -> SharedFields {
         SharedFields {
             plain: self.plain,
             exporter_node: Arc::clone(self.exporter_node),
+            policy: self.policy.clone(),
         }
     }
 }
@@ -119,10 +127,12 @@ impl SharedFields {
     }
 }
 
-impl PartialEq<SharedFields<&Arc<str>>> for SharedFields {
+impl PartialEq<SharedFieldsRef<'_>> for SharedFields {
     #[inline]
-    fn eq(&self, other: &SharedFields<&Arc<str>>) -> bool {
-        self.plain == other.plain && self.exporter_node == *other.exporter_node
+    fn eq(&self, other: &SharedFieldsRef<'_>) -> bool {
+        self.plain == other.plain
+            && self.exporter_node == *other.exporter_node
+            && self.policy == *other.policy
     }
 }
 

@@ -8,7 +8,7 @@ use crate::source::text;
 /// A key of an item of `NetworkEvents`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKey {
-    /// Always `acl`.
+    /// `acl`, or [`COMPUTED`] where nobody saw the policy act.
     Feature,
     /// Kind of the policy; not known.
     Type,
@@ -30,8 +30,13 @@ pub(crate) enum Part<'a> {
         policy: &'a str,
         action: &'a str,
         ingress: bool,
+        is_computed: bool,
     },
 }
+
+/// The feature of an event that was made of a computed verdict, and not seen where policies are
+/// enforced.
+const COMPUTED: &str = "weir-policy";
 
 /// As many items as the longest list has: the words of TCP flags.
 const MOST_PARTS: usize = 11;
@@ -71,11 +76,13 @@ impl<'a> Part<'a> {
                     policy,
                     action,
                     ingress,
+                    is_computed,
                 },
                 Some(key),
             ) => {
                 let (namespace, name) = policy.split_once('/').unwrap_or(("", policy));
                 let text = match key {
+                    EventKey::Feature if is_computed => COMPUTED,
                     EventKey::Feature => "acl",
                     EventKey::Type => "",
                     EventKey::Namespace => namespace,
@@ -117,6 +124,7 @@ pub(crate) fn network_events<'a>(record: &'a impl Record, parts: &mut Parts<'a>)
             false,
         ),
     ];
+    let is_computed = !text(record, const { Column::of("policy_reason") }).is_empty();
     for (policy, action, ingress) in sides {
         let (policy, action) = (text(record, policy), text(record, action));
         if !policy.is_empty() {
@@ -124,6 +132,7 @@ pub(crate) fn network_events<'a>(record: &'a impl Record, parts: &mut Parts<'a>)
                 policy,
                 action,
                 ingress,
+                is_computed,
             });
         }
     }

@@ -162,7 +162,7 @@ impl<'a> Lookup<'a> {
 
     /// The flow as holdings are to be compared with it.
     fn ask(&mut self, held: &[Held]) -> Span {
-        let here = steady(held, self.flow, CLOCK_TOLERANCE);
+        let here = steady(held.iter().map(|held| held.span), self.flow, CLOCK_TOLERANCE);
         self.steady = self.steady.zip(here).map(|(before, here)| before.common(here));
         self.flow.widened(CLOCK_TOLERANCE)
     }

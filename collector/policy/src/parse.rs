@@ -106,6 +106,15 @@ pub fn file(text: &str, namespace: &str) -> Result<Documents, ParseError> {
     }
 }
 
+/// All objects of a text: documents of YAML or JSON, and the items of `List`s.
+///
+/// # Errors
+/// It is neither; the message names line and column.
+pub fn values(text: &str) -> Result<Vec<Value>, ParseError> {
+    let documents = documents(text)?;
+    Ok(documents.iter().flat_map(items).cloned().collect())
+}
+
 /// The documents of a text, YAML or JSON.
 fn documents(text: &str) -> Result<Vec<Value>, ParseError> {
     // What is JSON is read as JSON, which is quicker and has no limits of its own.

@@ -145,6 +145,18 @@ impl Gate {
         }
     }
 
+    /// Whether somebody may read the policies of all namespaces.
+    ///
+    /// # Errors
+    /// Kubernetes does not answer.
+    pub async fn reads_policies(&self, who: &Who) -> Result<bool, Problem> {
+        match (self, who.person()) {
+            (Self::Kubernetes(reviews), Some(person)) => reviews.reads_policies(person).await,
+            (Self::Loopback, None) => Ok(true),
+            _ => Ok(false),
+        }
+    }
+
     /// Lets somebody read what FlowMetrics count: whoever may get `/flow-metrics`, and whoever may
     /// see everything. Where Kubernetes does not tell, everybody; else it is told who it is.
     ///

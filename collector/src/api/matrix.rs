@@ -39,6 +39,7 @@ pub async fn matrix(
     let format = Format::choose(format, &headers)?;
     let coding = Coding::choose(&headers);
     let (since, until) = request.hours();
+    api.check_policy_names(&caller, [request.filter.as_str()]).await?;
     let Admitted {
         engine,
         limits,

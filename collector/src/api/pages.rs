@@ -54,9 +54,12 @@ pub async fn flows(
     headers: HeaderMap,
     Params(params): Params<FlowsParams>,
 ) -> Result<Response, Problem> {
-    let (request, format) = params.into_request();
+    let (mut request, format) = params.into_request();
     let format = Format::choose(format, &headers)?;
     let coding = Coding::choose(&headers);
+    request.columns = api
+        .readable_columns(&caller, &request.filter, request.columns)
+        .await?;
     let Admitted {
         engine,
         limits,
@@ -108,6 +111,10 @@ pub async fn export(
     Params(params): Params<ExportParams>,
 ) -> Result<Response, Problem> {
     let form = ExportForm::choose(params.format, &headers);
+    let mut params = params;
+    params.columns.0 = api
+        .readable_columns(&caller, &params.filter, params.columns.0)
+        .await?;
     let Admitted {
         engine,
         limits,
@@ -144,6 +151,18 @@ pub async fn query(
     let (question, format) = params.into_question()?;
     let format = Format::choose(format, &headers)?;
     let coding = Coding::choose(&headers);
+    let measures: Vec<String> = question
+        .measures
+        .iter()
+        .chain([&question.by])
+        .map(ToString::to_string)
+        .collect();
+    let texts = question
+        .group_by
+        .iter()
+        .chain(&measures)
+        .chain([&question.filter]);
+    api.check_policy_names(&caller, texts.map(String::as_str)).await?;
     let Admitted {
         engine,
         limits,
@@ -193,6 +212,8 @@ pub async fn values(
     Params(params): Params<ValuesParams>,
 ) -> Result<Json<ValuesAnswer>, Problem> {
     let request = ValuesRequest::from(params);
+    let texts = [request.field.as_str(), &request.filter];
+    api.check_policy_names(&caller, texts).await?;
     let Admitted {
         engine,
         limits,
@@ -228,6 +249,10 @@ pub async fn tail(
     caller: Caller,
     Params(params): Params<TailParams>,
 ) -> Result<Response, Problem> {
+    let mut params = params;
+    params.columns.0 = api
+        .readable_columns(&caller, &params.filter, params.columns.0)
+        .await?;
     // Whose namespace is new to the collector sees it when they ask again.
     let lately = Since(Moment::Ago(LATELY));
     let Admitted {

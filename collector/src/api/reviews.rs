@@ -65,6 +65,8 @@ enum Deed {
     ListExports,
     /// To get `/flow-metrics`.
     GetFlowMetrics,
+    /// To get NetworkPolicies in all namespaces.
+    GetPolicies,
 }
 
 impl Deed {
@@ -80,6 +82,12 @@ impl Deed {
                 verb: Some("list".to_owned()),
                 group: Some(weir_api::GROUP.to_owned()),
                 resource: Some("nodeflowexports".to_owned()),
+                ..Default::default()
+            },
+            Self::GetPolicies => ResourceAttributes {
+                verb: Some("get".to_owned()),
+                group: Some("networking.k8s.io".to_owned()),
+                resource: Some("networkpolicies".to_owned()),
                 ..Default::default()
             },
             Self::GetFlowMetrics => {
@@ -150,6 +158,14 @@ impl Reviews {
     /// Kubernetes does not answer.
     pub async fn reads_flow_metrics(&self, person: &Arc<Person>) -> Result<bool, Problem> {
         Ok(self.may(person, Deed::GetFlowMetrics).await? || self.may(person, Deed::GetPods(None)).await?)
+    }
+
+    /// Whether somebody may read the policies of all namespaces.
+    ///
+    /// # Errors
+    /// Kubernetes does not answer.
+    pub async fn reads_policies(&self, person: &Arc<Person>) -> Result<bool, Problem> {
+        self.may(person, Deed::GetPolicies).await
     }
 
     /// Whose a token is that a scraper shows: one for this collector, or one that says not whom

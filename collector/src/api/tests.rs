@@ -283,6 +283,41 @@ async fn a_user_sees_flows_with_an_end_in_their_namespaces_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_stranger_sees_no_foreign_policys_name() {
+    let behind = behind_kubernetes().await;
+    let by_name = "ingress_policy%20%3D%3D%20%22shop/db%22";
+    for path in [
+        format!("flows?filter={by_name}"),
+        format!("export?filter={by_name}"),
+        format!("query?filter={by_name}"),
+        format!("matrix?filter={by_name}"),
+        format!("tail?filter={by_name}&seconds=1"),
+        "flows?columns=ns,egress_policy_rule".to_owned(),
+        "query?group_by=ingress_policy".to_owned(),
+        "query?measures=distinct_egress_policy".to_owned(),
+        "values?field=ingress_policy".to_owned(),
+    ] {
+        let (status, problem) = behind.get(&path, "alice-token").await;
+        assert_eq!(status, 403, "{path}: {problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("networkpolicies"),
+            "{problem}"
+        );
+    }
+    let (_, flows) = behind.get("flows", "alice-token").await;
+    let row = &flows["rows"][0];
+    assert!(row["ingress_policy"].is_null() && !row["ns"].is_null(), "{row}");
+    // The verdict itself is the flow's.
+    let (status, sums) = behind.get("query?group_by=policy_verdict", "alice-token").await;
+    assert_eq!(status, 200, "{sums}");
+    // Who may read policies sees everything.
+    let (status, sums) = behind.get("query?group_by=ingress_policy", "root-token").await;
+    assert_eq!(status, 200, "{sums}");
+    let (_, flows) = behind.get("flows", "root-token").await;
+    assert_eq!(flows["rows"][0]["ingress_policy"], "", "{flows}");
+}
+
+#[tokio::test]
 async fn a_user_sees_edges_with_an_end_in_their_namespaces_and_no_others() {
     let behind = behind_kubernetes().await;
     let edges = async |query: &str, token: &str| {

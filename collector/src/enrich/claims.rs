@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::NameRoom;
 use foldhash::quality::RandomState;
-use weir_flow::{FlowRecord, IdentifiedBy, Identity, Kind, Side, is_of_cluster};
+use weir_flow::{FlowRecord, IdentifiedBy, Identity, Judged, Kind, Side, is_of_cluster};
 use wire::{Attribute, AttributeValue, Attributes};
 
 /// What one thread keeps of claims.
@@ -68,6 +68,7 @@ impl Claims {
             return false;
         }
         if !trusted {
+            record.policy = Judged::NOT;
             return forget(&mut record.attributes);
         }
         let [src, dst] = claims(&record.attributes);

@@ -12,6 +12,9 @@ pub struct NameRoom {
     pub derived: usize,
     /// What was seen to listen, 24 bytes each; a power of two.
     pub listeners: usize,
+    /// Sides that were judged a moment ago, 150 bytes each, and verdicts, 32 bytes each; where
+    /// something says which policies there are.
+    pub judged: usize,
     /// What exporters said of their pods, up to 2 KiB each.
     pub claims: usize,
 }
@@ -24,6 +27,7 @@ impl NameRoom {
         derived: 32_768,
         listeners: 16_384,
         claims: 8_192,
+        judged: 16_384,
     };
     /// A connection's, of which there may be hundreds and each has one exporter, or a relay
     /// of several: 2 MiB.
@@ -33,5 +37,6 @@ impl NameRoom {
         derived: 2_048,
         listeners: 2_048,
         claims: 256,
+        judged: 512,
     };
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use weir_flow::{FlowRecord, Identity, Server, Side, Value as FlowValue};
+use weir_flow::{FlowRecord, Identity, PolicyVerdict, Server, Side, Value as FlowValue};
 use weir_flowmetrics::{ConnectionStart, ControlBits, Identities, Record, ServerSide, StartEvidence, Value};
 
 use weir_api::fields::Column;
@@ -94,6 +94,10 @@ places! {
     DST_NODE_ADDR "dst_node_addr", ZONE "zone", DST_ZONE "dst_zone", REGION "region",
     DST_REGION "dst_region", NETWORK "network", DST_NETWORK "dst_network",
     SUBNET_LABEL "subnet_label", DST_SUBNET_LABEL "dst_subnet_label",
+    POLICY_VERDICT "policy_verdict", POLICY_REASON "policy_reason",
+    INGRESS_POLICY "ingress_policy", EGRESS_POLICY "egress_policy",
+    INGRESS_POLICY_RULE "ingress_policy_rule", EGRESS_POLICY_RULE "egress_policy_rule",
+    INGRESS_POLICY_ACTION "ingress_policy_action", EGRESS_POLICY_ACTION "egress_policy_action",
 }
 
 impl Record for CountedRecord<'_> {
@@ -156,6 +160,14 @@ impl Record for CountedRecord<'_> {
             DST_NETWORK => Value::Text(&dst.network),
             SUBNET_LABEL => Value::Text(&src.subnet_label),
             DST_SUBNET_LABEL => Value::Text(&dst.subnet_label),
+            POLICY_VERDICT => policy(record, |verdict| verdict.answer),
+            POLICY_REASON => policy(record, |verdict| verdict.reason),
+            INGRESS_POLICY => policy(record, |verdict| &verdict.ingress.policy),
+            EGRESS_POLICY => policy(record, |verdict| &verdict.egress.policy),
+            INGRESS_POLICY_RULE => policy(record, |verdict| &verdict.ingress.rule),
+            EGRESS_POLICY_RULE => policy(record, |verdict| &verdict.egress.rule),
+            INGRESS_POLICY_ACTION => policy(record, |verdict| verdict.ingress.action),
+            EGRESS_POLICY_ACTION => policy(record, |verdict| verdict.egress.action),
             _ if column.field().sparse && record.attributes.is_empty() => Value::Absent,
             _ if column.field().identity || !column.field().filled => Value::Absent,
             _ => self.seldom(column),
@@ -191,6 +203,15 @@ fn control_bits(record: &FlowRecord) -> Option<ControlBits> {
 #[inline]
 fn number(number: Option<impl Into<u64>>) -> Value<'static> {
     number.map_or(Value::Absent, |number| Value::Unsigned(number.into()))
+}
+
+/// A word of what policies say.
+#[inline]
+fn policy<'r>(record: &'r FlowRecord, word: impl Fn(&'r PolicyVerdict) -> &'r str) -> Value<'r> {
+    match record.policy.verdict().map(word) {
+        Some(word) if !word.is_empty() => Value::Text(word),
+        _ => Value::Absent,
+    }
 }
 
 #[inline]

@@ -16,6 +16,7 @@ use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Api, Client, Resource};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use weir_api::NodeFlowExport;
@@ -26,6 +27,7 @@ use weir_process::kubernetes::{WATCH_TIMEOUT, describe_watch, watch_config};
 
 use crate::args::NodeDaemon;
 use crate::health::Health;
+use crate::policies::{Feed, PolicyObjects};
 
 /// Time between two snapshots while changes keep coming.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
@@ -53,8 +55,9 @@ pub async fn follow(
     node_daemon: NodeDaemon,
     names: watch::Sender<Snapshot>,
     health: Arc<Health>,
+    policies: Option<PolicyObjects>,
 ) {
-    let mut changes = select_all(watches(&client)).ready_chunks(1024);
+    let mut changes = select_all(watches(&client, policies.as_ref())).ready_chunks(1024);
     let mut watched = Watched {
         index: Index::new(history).with_node_daemon(&node_daemon.ns, &node_daemon.name),
         ..Watched::new(history)
@@ -81,26 +84,52 @@ pub async fn follow(
     }
 }
 
-fn watches(client: &Client) -> [Changes; ObjectKind::ALL.len()] {
+fn watches(client: &Client, policies: Option<&PolicyObjects>) -> [Changes; ObjectKind::ALL.len()] {
+    let feed = |kind| Feed::of(policies, kind);
     [
-        changes(client, ObjectKind::Pod, |pod: &Pod| facts::pod(pod)),
-        changes(client, ObjectKind::Node, |node: &Node| facts::node(node)),
-        changes(client, ObjectKind::Service, |service: &Service| {
-            facts::service(service)
-        }),
-        changes(client, ObjectKind::EndpointSlice, |slice: &EndpointSlice| {
-            facts::endpoints(slice)
-        }),
-        changes(client, ObjectKind::ReplicaSet, controlled::<ReplicaSet>),
+        changes(
+            client,
+            ObjectKind::Pod,
+            |pod: &Pod| facts::pod(pod),
+            feed(ObjectKind::Pod),
+        ),
+        changes(
+            client,
+            ObjectKind::Node,
+            |node: &Node| facts::node(node),
+            feed(ObjectKind::Node),
+        ),
+        changes(
+            client,
+            ObjectKind::Service,
+            |service: &Service| facts::service(service),
+            feed(ObjectKind::Service),
+        ),
+        changes(
+            client,
+            ObjectKind::EndpointSlice,
+            |slice: &EndpointSlice| facts::endpoints(slice),
+            feed(ObjectKind::EndpointSlice),
+        ),
+        changes(
+            client,
+            ObjectKind::ReplicaSet,
+            controlled::<ReplicaSet>,
+            feed(ObjectKind::ReplicaSet),
+        ),
         changes(
             client,
             ObjectKind::ReplicationController,
             controlled::<ReplicationController>,
+            feed(ObjectKind::ReplicationController),
         ),
-        changes(client, ObjectKind::Job, controlled::<Job>),
-        changes(client, ObjectKind::NodeFlowExport, |export: &NodeFlowExport| {
-            facts::exports(export)
-        }),
+        changes(client, ObjectKind::Job, controlled::<Job>, feed(ObjectKind::Job)),
+        changes(
+            client,
+            ObjectKind::NodeFlowExport,
+            |export: &NodeFlowExport| facts::exports(export),
+            Feed::default(),
+        ),
     ]
 }
 
@@ -110,14 +139,17 @@ fn controlled<K: Resource>(object: &PartialObjectMeta<K>) -> Fact {
     Fact::Controlled(Owner::of(&object.metadata))
 }
 
-fn changes<K>(client: &Client, kind: ObjectKind, cut: fn(&K) -> Fact) -> Changes
+fn changes<K>(client: &Client, kind: ObjectKind, cut: fn(&K) -> Fact, feed: Feed) -> Changes
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource + Clone + DeserializeOwned + Serialize + Debug + Send + 'static,
     K::DynamicType: Default,
 {
     let events = watch_objects(Api::<K>::all(client.clone()), watch_config(WATCH_TIMEOUT))
         .backoff(ResetTimerBackoff::new(Pauses(Pauses::FIRST), Pauses::FORGIVEN));
-    Box::pin(events.map(move |event| change(kind, cut, event)))
+    Box::pin(events.map(move |event| {
+        feed.take(&event);
+        change(kind, cut, event)
+    }))
 }
 
 /// Pauses between attempts at a watch. After an outage names are stale for the

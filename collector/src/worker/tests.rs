@@ -6,6 +6,11 @@ use crate::queue::{Inbox, queue};
 
 /// A worker that knows no names, and what comes out of it.
 fn worker() -> (Worker, Arc<Metrics>, Inbox) {
+    worker_judging_by(None)
+}
+
+/// The same, and what it judges records by.
+fn worker_judging_by(policies: Option<watch::Receiver<Arc<Versions>>>) -> (Worker, Arc<Metrics>, Inbox) {
     let metrics = Arc::<Metrics>::default();
     let (sender, inbox) = queue(1 << 30);
     let (names, snapshots) = watch::channel(Snapshot::default());
@@ -20,6 +25,7 @@ fn worker() -> (Worker, Arc<Metrics>, Inbox) {
         },
         labels,
         flow_metrics: FlowMetrics::new(1),
+        policies,
         outlet: Outlet::Sink {
             sink: sender,
             metrics: Arc::clone(&metrics),
@@ -50,6 +56,64 @@ fn the_room_that_one_large_datagram_took_is_not_kept() {
         (1..=MAX_KEPT).contains(&worker.raw.capacity()),
         "what is used is kept"
     );
+}
+
+#[test]
+fn records_are_judged_by_policies_where_they_are_handed_on() {
+    let isolated = [
+        serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "db", "namespace": "shop"},
+            "status": {"podIP": "10.0.0.2"}}),
+        serde_json::json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": "closed", "namespace": "shop"}, "spec": {"podSelector": {}}}),
+    ];
+    let (publish, versions) = watch::channel(Arc::default());
+    let (mut worker, metrics, inbox) = worker_judging_by(Some(versions));
+    let fields = [
+        Field::iana(4, 1),
+        Field::iana(8, 4),
+        Field::iana(12, 4),
+        Field::iana(7, 2),
+        Field::iana(11, 2),
+    ];
+    let record = [
+        [6].as_slice(),
+        &[198, 51, 100, 1],
+        &[10, 0, 0, 2],
+        &[0xc0, 0],
+        &[0x15, 0x38],
+    ]
+    .concat();
+    let template = Ipfix::new(0, 0, 1)
+        .template(256, &fields)
+        .set(256, &record)
+        .encode();
+    let judged = |worker: &mut Worker, message: &[u8]| {
+        worker.message(session(), message, 2_000_000_000).unwrap();
+        worker.hand_on();
+        let records = inbox.wait().unwrap();
+        records.iter().next().unwrap().policy.clone()
+    };
+    assert_eq!(
+        judged(&mut worker, &template),
+        weir_flow::Judged::NOT,
+        "nothing is known yet"
+    );
+    publish.send_replace(crate::policies::versions_of(&isolated));
+    let again = Ipfix::new(0, 1, 1).set(256, &record).encode();
+    let policy = judged(&mut worker, &again);
+    let verdict = policy.verdict().unwrap();
+    assert_eq!((verdict.answer, verdict.reason), ("deny", "isolation"));
+    assert_eq!(
+        (&*verdict.ingress.policy, verdict.ingress.action),
+        ("shop/closed", "drop")
+    );
+    let page = metrics.encode();
+    for line in [
+        r#"weir_collector_policy_flows_total{verdict="deny",reason="isolation"} 1"#,
+        r#"weir_collector_policy_denied_flows_total{policy="shop/closed",direction="ingress"} 1"#,
+    ] {
+        assert!(page.contains(line), "{page}");
+    }
 }
 
 #[test]

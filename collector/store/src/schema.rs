@@ -23,12 +23,15 @@ pub const OF_ONE_PACKET: u16 = 1 << 15;
 
 /// The columns that a rollup's row is about, beside its bucket's start in `time`
 /// and [`SRC_ID`] and [`DST_ID`].
-pub const ROLLUP_KEYS: [Column; 5] = [
+pub const ROLLUP_KEYS: [Column; 8] = [
     Column::of("proto"),
     Column::of("direction"),
     Column::of("exporter_node"),
     Column::of("verdict"),
     Column::of("server"),
+    Column::of("policy_verdict"),
+    Column::of("ingress_policy"),
+    Column::of("egress_policy"),
 ];
 
 /// The columns that a rollup's row has the sums of, beside [`FLOWS`].

@@ -9,10 +9,162 @@ use crate::questions::asking::{SERVER, account};
 use crate::records::{EXACT, pods};
 use crate::stage::{DEADLINE, Stage};
 
-pub const CASES: &[Case<Stage>] = &[Case::new(
-    "policies of what was seen break nothing of it, are taken by the cluster, and go again",
-    from_traffic_to_a_policy_and_back,
-)];
+pub const CASES: &[Case<Stage>] = &[
+    Case::new(
+        "policies of what was seen break nothing of it, are taken by the cluster, and go again",
+        from_traffic_to_a_policy_and_back,
+    ),
+    Case::new(
+        "verdicts follow the policies of their time",
+        verdicts_follow_the_policies_of_their_time,
+    ),
+];
+
+/// Kinds of policies and workloads that a cluster may have: plural, kind, group, version, and
+/// whether its objects are in namespaces.
+const KINDS: [(&str, &str, &str, &str, &str); 7] = [
+    (
+        "adminnetworkpolicies",
+        "AdminNetworkPolicy",
+        "policy.networking.k8s.io",
+        "v1alpha1",
+        "Cluster",
+    ),
+    (
+        "baselineadminnetworkpolicies",
+        "BaselineAdminNetworkPolicy",
+        "policy.networking.k8s.io",
+        "v1alpha1",
+        "Cluster",
+    ),
+    (
+        "clusternetworkpolicies",
+        "ClusterNetworkPolicy",
+        "policy.networking.k8s.io",
+        "v1alpha2",
+        "Cluster",
+    ),
+    (
+        "egressfirewalls",
+        "EgressFirewall",
+        "k8s.ovn.org",
+        "v1",
+        "Namespaced",
+    ),
+    (
+        "clusternetworkpolicies",
+        "ClusterNetworkPolicy",
+        "crd.antrea.io",
+        "v1beta1",
+        "Cluster",
+    ),
+    (
+        "networkpolicies",
+        "NetworkPolicy",
+        "crd.antrea.io",
+        "v1beta1",
+        "Namespaced",
+    ),
+    ("rollouts", "Rollout", "argoproj.io", "v1alpha1", "Namespaced"),
+];
+
+/// While the cluster has all of them.
+pub fn with_all_kinds(stage: &mut Stage, work: impl FnOnce(&mut Stage) -> Result<()>) -> Result<()> {
+    let names = KINDS.map(|(plural, _, group, ..)| format!("{plural}.{group}"));
+    for ((plural, kind, group, version, scope), name) in KINDS.into_iter().zip(&names) {
+        let approved = "api-approved.kubernetes.io: unapproved";
+        stage.kube.apply(&format!(
+            "{{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, \
+             metadata: {{name: {name}, annotations: {{{approved}}}}}, spec: {{group: {group}, scope: {scope}, \
+             names: {{kind: {kind}, listKind: {kind}List, plural: {plural}, singular: {}}}, \
+             versions: [{{name: {version}, served: true, storage: true, schema: {{openAPIV3Schema: \
+             {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}}}]}}}}",
+            kind.to_lowercase(),
+        ))?;
+    }
+    let outcome = work(stage);
+    let mut delete = vec!["delete", "crd", "--timeout=30s"];
+    delete.extend(names.iter().map(String::as_str));
+    stage.kube.kubectl(&delete)?;
+    outcome
+}
+
+/// Each span of time has a port of its own, so that its flows are known.
+fn verdicts_follow_the_policies_of_their_time(stage: &mut Stage) -> Result<()> {
+    stage.clear()?;
+    stage.kube.apply(EXACT)?;
+    let outcome = each_span_has_its_verdict(stage);
+    stage.kube.kubectl(&["delete", "exportprofile", "exact"])?;
+    outcome?;
+    stage.clear()
+}
+
+/// Only the client may call, and only at these ports.
+const GUARD: &str = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \
+    metadata: {name: guard, namespace: shop}, spec: {podSelector: {matchLabels: {app: web}}, \
+    ingress: [{ports: [{port: 7}]}, {from: [{podSelector: {matchLabels: {app: client}}}], \
+    ports: [{port: 18080, endPort: 18089}]}]}}";
+
+fn each_span_has_its_verdict(stage: &mut Stage) -> Result<()> {
+    let (client, web) = pods(stage)?;
+    let person = Person {
+        stage,
+        token: account(stage, "sees-all", Some("*"))?,
+    };
+    stage.export("ipfix", &["172.30.0.1:4739"])?;
+    stage.wait_exporting()?;
+    let kubectl = |words: &[&str]| stage.kube.kubectl(words);
+    let judged = |port: u16, verdict: &str| -> Result<usize> {
+        let filter = format!(r#"dst_port == {port} && dst_workload_name == "web" && {verdict}"#);
+        let (_, rows) = person.weir(&["flows", &filter, "--since", "1h", "-o", "json"])?;
+        Ok(rows
+            .lines()
+            .filter(|line| line.contains("policy_verdict"))
+            .count())
+    };
+    // A change counts for certain once it has come into force everywhere.
+    let wait = |port: u16, verdict: &str| {
+        wait_until(&format!("a call to {port} with {verdict}"), 4 * DEADLINE, || {
+            transfer(&client, &web, port, 20_000)?;
+            Ok(judged(port, verdict)? > 0)
+        })
+    };
+    let open = r#"policy_verdict == "allow" && policy_reason == "default" && ingress_policy == """#;
+    let by_rule = r#"policy_verdict == "allow" && policy_reason == "rule" && ingress_policy == "shop/guard" && ingress_policy_rule == "ingress[1]""#;
+    let isolated = r#"policy_verdict == "deny" && policy_reason == "isolation" && ingress_policy == "shop/guard" && ingress_policy_action == "drop""#;
+    wait(18_080, open)?;
+    stage.kube.apply(GUARD)?;
+    wait(18_081, by_rule)?;
+    kubectl(&[
+        "label",
+        "pod",
+        "-n",
+        "shop",
+        "client-1",
+        "app=stranger",
+        "--overwrite",
+    ])?;
+    let relabelled = wait(18_082, isolated);
+    kubectl(&[
+        "label",
+        "pod",
+        "-n",
+        "shop",
+        "client-1",
+        "app=client",
+        "--overwrite",
+    ])?;
+    relabelled?;
+    kubectl(&["delete", "networkpolicy", "-n", "shop", "guard"])?;
+    wait(18_083, open)?;
+    // What was said before stands.
+    for (port, verdict, other) in [(18_080, open, isolated), (18_081, by_rule, isolated)] {
+        ensure!(judged(port, verdict)? > 0, "{port} has lost {verdict}");
+        ensure!(judged(port, other)? == 0, "{port} has {other}");
+    }
+    ensure!(judged(18_082, isolated)? > 0, "what was denied is not any more");
+    Ok(())
+}
 
 /// Nobody may call the server.
 const CLOSED: &str = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \

@@ -1,5 +1,5 @@
 use super::*;
-use crate::Kind;
+use crate::{Kind, PolicySide};
 use weir_api::fields::{FIELDS, FieldKind};
 
 fn side(identity: Identity) -> Side {
@@ -73,6 +73,20 @@ pub(crate) fn full() -> FlowRecord {
         server: Server::Dst,
         server_confidence: ServerConfidence::Service,
         attributes: Attributes::NONE,
+        policy: Judged::from(PolicyVerdict {
+            answer: "deny",
+            reason: "isolation",
+            ingress: PolicySide {
+                policy: "shop/db".into(),
+                rule: "ingress[0]".into(),
+                action: "drop",
+            },
+            egress: PolicySide {
+                policy: "tenants".into(),
+                rule: "pass".into(),
+                action: "allow",
+            },
+        }),
     }
 }
 

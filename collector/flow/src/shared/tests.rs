@@ -16,7 +16,7 @@ fn fields<'a>(visit: impl FnOnce(&mut dyn FnMut(Column, Value<'a>))) -> HashMap<
 
 /// Records of which each differs from a full one in one thing.
 fn changed() -> Vec<FlowRecord> {
-    let change: [fn(&mut FlowRecord); 33] = [
+    let change: [fn(&mut FlowRecord); 34] = [
         |_| {},
         |r| r.bytes = Some(9),
         |r| r.src.addr = None,
@@ -52,6 +52,7 @@ fn changed() -> Vec<FlowRecord> {
         |r| r.primary = false,
         |r| r.verdict = Verdict::Dropped,
         |r| r.end_reason = None,
+        |r| r.policy = Judged::NOT,
         |r| r.src.found = IdentifiedBy::Mac,
         |r| r.dst.found = IdentifiedBy::Mac,
         |r| (r.server, r.server_confidence) = (Server::Src, ServerConfidence::Port),

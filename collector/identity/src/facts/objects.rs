@@ -6,7 +6,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Makes types that are read by name, leave out what is not named, and take null for
 /// nothing; those with a kind are objects that can be watched.
@@ -18,7 +18,7 @@ macro_rules! objects {
         }
     )+) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
         #[serde(rename_all = "camelCase", default)]
         pub struct $name {
             $(
@@ -71,6 +71,18 @@ objects! {
     PodSpec {
         host_network: bool,
         node_name: String,
+        containers: Vec<Container>,
+        init_containers: Vec<Container>,
+    }
+    /// What is wanted of a container.
+    Container {
+        ports: Vec<ContainerPort>,
+    }
+    /// A port that a container declares.
+    ContainerPort {
+        name: String,
+        protocol: String,
+        container_port: i32,
     }
     /// How a pod is.
     PodStatus {
@@ -141,6 +153,7 @@ objects! {
     }
     /// One port of a Service.
     ServicePort {
+        name: String,
         protocol: String,
         port: i32,
         node_port: i32,
@@ -168,6 +181,13 @@ objects! {
     Endpoint {
         addresses: Vec<String>,
         conditions: EndpointConditions,
+        target_ref: Option<TargetRef>,
+    }
+    /// The object that has the addresses.
+    TargetRef {
+        kind: String,
+        namespace: String,
+        name: String,
     }
     /// How it is; what nobody says is none.
     EndpointConditions {
@@ -176,6 +196,7 @@ objects! {
     }
     /// One port of those behind a Service; without a number it is all ports.
     EndpointPort {
+        name: String,
         protocol: String,
         port: Option<i32>,
     }
@@ -203,7 +224,7 @@ mod tests {
     #[test]
     fn null_is_nothing_and_what_is_not_asked_for_may_be_anything() {
         let pod: Pod = from_value(json!({
-            "metadata": {"name": "a"}, "spec": {"containers": 7, "nodeName": null},
+            "metadata": {"name": "a"}, "spec": {"volumes": 7, "nodeName": null},
             "status": {"podIPs": null, "podIP": "10.0.0.1", "conditions": "?"},
         }))
         .unwrap();
@@ -238,6 +259,7 @@ mod tests {
         assert_eq!(
             service.spec.ports[0],
             ServicePort {
+                name: String::new(),
                 protocol: String::new(),
                 port: 80,
                 node_port: 30080,

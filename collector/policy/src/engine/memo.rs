@@ -7,7 +7,7 @@ use super::evaluate::Connection;
 use super::snapshot::{Endpoint, Snapshot};
 use crate::verdict::{PackedSide, Side, Verdict};
 
-/// Places of the table; a power of two.
+/// Places of the table, unless told otherwise.
 const PLACES: usize = 1 << 16;
 
 /// Everything that a verdict depends on, packed: not who the ends are, but of which class,
@@ -36,9 +36,10 @@ impl Key {
         }
     }
 
-    fn place(&self) -> usize {
+    /// Of so many places, a power of two and more than one.
+    fn place(&self, places: usize) -> usize {
         let mixed = (self.classes ^ self.rest.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> (u64::BITS - PLACES.trailing_zeros())) as usize
+        (mixed >> (u64::BITS - places.trailing_zeros())) as usize
     }
 }
 
@@ -56,11 +57,16 @@ pub struct Memo {
 impl Memo {
     /// An empty memory in front of a snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Memo {
+        Memo::with_places(snapshot, PLACES)
+    }
+
+    /// The same with so many places, or the next power of two; 32 bytes each.
+    pub fn with_places(snapshot: Arc<Snapshot>, places: usize) -> Memo {
         let empty = Entry::default();
         Memo {
             snapshot,
             last: empty,
-            table: vec![empty; PLACES],
+            table: vec![empty; places.max(2).next_power_of_two()],
         }
     }
 
@@ -90,7 +96,8 @@ impl Memo {
         }
         let key = Key::of(connection);
         if self.last.0 != key {
-            let place = &mut self.table[key.place()];
+            let places = self.table.len();
+            let place = &mut self.table[key.place(places)];
             if place.0 != key {
                 let verdict = self.snapshot.evaluate(connection);
                 *place = (key, [verdict.egress.packed(), verdict.ingress.packed()]);

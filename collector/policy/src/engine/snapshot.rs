@@ -152,6 +152,16 @@ impl Snapshot {
         }
     }
 
+    /// A node by another address than the one that it was asked for by, which no fact tells of.
+    pub fn node_at(&self, node: &Endpoint, address: IpAddr) -> Endpoint {
+        Endpoint {
+            kind: EndpointKind::Node,
+            node: node.node,
+            reaches_own_pods: node.reaches_own_pods,
+            ..self.outside(address)
+        }
+    }
+
     /// The address of a Service, which no policy ever sees: what counts is the pod behind.
     pub fn service(&self, address: IpAddr) -> Endpoint {
         Endpoint {

@@ -75,6 +75,11 @@ impl Objects {
         self.seen.is_service(address)
     }
 
+    /// The addresses of all Services.
+    pub fn service_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.seen.service_addresses()
+    }
+
     /// The workload of a pod, as far up as is known: the Deployment of its ReplicaSet.
     pub fn workload(&self, namespace: &str, pod: &str) -> Option<&WorkloadKey> {
         let controller = self.controllers.get(&(namespace.to_owned(), pod.to_owned()))?;

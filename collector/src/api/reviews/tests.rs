@@ -16,7 +16,7 @@ pub type Asked = Arc<Mutex<BTreeMap<String, usize>>>;
 /// May read what FlowMetrics count.
 pub const PROMETHEUS: &str = "system:serviceaccount:weir-system:weir-flow-metrics-reader";
 
-/// Knows `alice`, who may get the pods of shop and cart, `root`, who may get all,
+/// Knows `alice`, who may get the pods of shop and cart, `root`, who may get all and all policies,
 /// `operator`, who may list the `NodeFlowExport`s, and `nobody`.
 pub async fn server() -> (Reviews, Asked) {
     let asked = Asked::default();
@@ -85,6 +85,14 @@ async fn access_review(State(asked): State<Asked>, Json(mut review): Json<Value>
             (&json!("list"), &json!("weir.dev"))
         );
         review["status"] = json!({"allowed": spec["user"] == "operator"});
+        return Json(review);
+    }
+    if what["resource"] == "networkpolicies" {
+        assert_eq!(
+            (&what["verb"], &what["group"], &what["namespace"]),
+            (&json!("get"), &json!("networking.k8s.io"), &json!(null))
+        );
+        review["status"] = json!({"allowed": spec["user"] == "root"});
         return Json(review);
     }
     assert_eq!(

@@ -1,3 +1,5 @@
+use std::fs;
+
 use weir_flowmetrics::Exposition;
 
 use super::*;
@@ -17,8 +19,8 @@ fn counted(metrics: &FlowMetrics) -> Vec<String> {
 
 /// A look that finds changes settled: the second of two.
 fn settle(files: &mut DefinitionFiles, metrics: &FlowMetrics) {
-    files.look(metrics, |settled| settled);
-    files.look(metrics, |settled| settled);
+    files.look(metrics, Look::Settled);
+    files.look(metrics, Look::Settled);
 }
 
 #[test]
@@ -37,13 +39,13 @@ fn files_of_a_folder_come_change_and_go_with_their_metrics() {
         "metadata": {"name": "b"}, "spec": {"type": "Gauge", "valueField": "Bytes"}}"#,
     )
     .unwrap();
-    files.look(&metrics, |settled| settled);
+    files.look(&metrics, Look::Settled);
     assert_eq!(
         counted(&metrics).len(),
         2,
         "a file that was just written is not read yet"
     );
-    files.look(&metrics, |settled| settled);
+    files.look(&metrics, Look::Settled);
     assert_eq!(counted(&metrics), ["netobserv_a2", "netobserv_b"]);
     fs::remove_file(path("a.yaml")).unwrap();
     settle(&mut files, &metrics);
@@ -81,31 +83,10 @@ fn what_cannot_be_read_leaves_what_was_good_before() {
 
 #[test]
 fn an_object_that_stands_twice_in_a_file_is_told_and_counted_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("m.yaml");
-    fs::write(&path, counter("m", "") + &counter("m", ", labels: [ns]")).unwrap();
-    let contents = contents(&path).unwrap();
+    let contents = contents(&(counter("m", "") + &counter("m", ", labels: [ns]")));
     assert_eq!(contents.metrics.len(), 1);
     assert_eq!(
         contents.problems[0].to_string(),
         "metadata.name: m is there twice; give one of them another name"
     );
-}
-
-#[test]
-fn a_file_that_could_not_be_read_is_tried_again_though_nobody_wrote_it() {
-    let (folder, metrics) = (tempfile::tempdir().unwrap(), FlowMetrics::new(1));
-    let path = folder.path().join("m.yaml");
-    // No text. Root, who runs tests, may read any file.
-    fs::write(&path, [0xff]).unwrap();
-    let mut files = DefinitionFiles::open(path.clone(), &metrics);
-    for _ in 0..2 {
-        assert_eq!(files.changes(|settled| settled), [Found::Changed(path.clone())]);
-        files.read(&path, &metrics);
-        assert!(files.files[&path].unread.is_some());
-    }
-    fs::write(&path, counter("m", "")).unwrap();
-    settle(&mut files, &metrics);
-    assert_eq!(counted(&metrics), ["netobserv_m"]);
-    assert!(files.files[&path].unread.is_none() && files.changes(|_| true).is_empty());
 }

@@ -87,6 +87,7 @@ pub(crate) fn full() -> FlowRecord {
         end_reason: Some(1),
         server: Server::Dst,
         server_confidence: ServerConfidence::Syn,
+        policy: PolicyVerdict::said(&attributes).into(),
         attributes,
     }
 }
@@ -128,6 +129,7 @@ fn each_column_has_the_value_that_the_record_hands_on() {
 fn what_a_record_does_not_have_is_absent() {
     let record = FlowRecord {
         attributes: Attributes::default(),
+        policy: weir_flow::Judged::NOT,
         bytes: None,
         proto: None,
         tcp_flags: None,

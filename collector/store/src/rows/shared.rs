@@ -1,14 +1,13 @@
 //! What many rows have in common, once each; rows have its number.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::Field;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use weir_api::fields::Column;
-use weir_flow::{FlowRecord, SharedFields, Value};
+use weir_flow::{FlowRecord, SharedFields, SharedFieldsRef, Value};
 
 use super::Columns;
 
@@ -30,7 +29,7 @@ impl SharedColumns {
     pub fn number(&mut self, record: &FlowRecord) -> u16 {
         let shared = record.shared();
         // Not by value: it would be copied.
-        let hash_of = |shared: &SharedFields<&Arc<str>>| self.hasher.hash_one(shared);
+        let hash_of = |shared: &SharedFieldsRef<'_>| self.hasher.hash_one(shared);
         let hash = hash_of(&shared);
         let known = |number: &u16| self.known[usize::from(*number)] == shared;
         match self.places.find(hash, known) {
@@ -39,7 +38,7 @@ impl SharedColumns {
         }
     }
 
-    fn admit(&mut self, hash: u64, shared: SharedFields<&Arc<str>>, record: &FlowRecord) -> u16 {
+    fn admit(&mut self, hash: u64, shared: SharedFieldsRef<'_>, record: &FlowRecord) -> u16 {
         let row = self.known.len();
         record.visit_shared(&mut |column: Column, value: Value<'_>| self.columns.set(column, row, &value));
         let hasher = |number: &u16| self.hasher.hash_one(&self.known[usize::from(*number)]);

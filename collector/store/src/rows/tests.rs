@@ -34,6 +34,7 @@ pub(crate) fn sparse(count: u64) -> Vec<FlowRecord> {
         if n.is_multiple_of(4) {
             record.attributes = flows.attributes(6);
         }
+        record.policy = flows::policy(n);
         record
     };
     (0..count).map(record).collect()

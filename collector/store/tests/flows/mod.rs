@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use weir_api::fields::{Column, FieldKind};
 use weir_flow::{
-    ATTRIBUTES, FlowRecord, IdentifiedBy, Identity, Kind, PacketPath, Server, ServerConfidence, Side, Tunnel,
+    ATTRIBUTES, FlowRecord, IdentifiedBy, Identity, Judged, Kind, PacketPath, PolicySide, PolicyVerdict,
+    Server, ServerConfidence, Side, Tunnel,
 };
 use weir_flow::{Verdict, column_of};
 use wire::{Attribute, AttributeValue, Attributes, Direction, Protocol};
@@ -122,6 +123,7 @@ impl Flows {
             server: if answer { Server::Src } else { Server::Dst },
             server_confidence: ServerConfidence::Port,
             attributes: Attributes::NONE,
+            policy: Judged::NOT,
         }
     }
 
@@ -154,6 +156,29 @@ impl Flows {
             identity: Arc::clone(&endpoint.identity).into(),
             found: IdentifiedBy::Address,
         }
+    }
+}
+
+/// What policies may say: of every third nothing.
+pub fn policy(n: u64) -> Judged {
+    let side = |direction: &str, n: u64| PolicySide {
+        policy: format!("shop/p{}", n % 7).into(),
+        rule: format!("{direction}[{}]", n % 2).into(),
+        action: ["allow", "drop", ""][n as usize % 3],
+    };
+    match n % 3 {
+        0 => Judged::NOT,
+        1 => Judged::from(PolicyVerdict {
+            answer: "allow",
+            reason: "default",
+            ..PolicyVerdict::default()
+        }),
+        _ => Judged::from(PolicyVerdict {
+            answer: "deny",
+            reason: "rule",
+            ingress: side("ingress", n),
+            egress: side("egress", n / 3),
+        }),
     }
 }
 

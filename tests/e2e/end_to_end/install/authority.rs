@@ -7,7 +7,7 @@ use serde_json::Value;
 use weir_lab::{program, wait_for, wait_until};
 
 use crate::{
-    flow_metrics,
+    flow_metrics, policies,
     questions::{aggregated, asking},
     stage::{DEADLINE, NAMESPACE, NODE_ACCOUNT, NODE_NAMESPACE, Stage},
 };
@@ -35,6 +35,8 @@ const ALLOWED: &[Right] = &[
     ("weir-collector", "watch", "pods", ""),
     ("weir-collector", "watch", "replicasets.apps", ""),
     ("weir-collector", "watch", "flowmetrics.flows.netobserv.io", ""),
+    ("weir-collector", "watch", "networkpolicies.networking.k8s.io", ""),
+    ("weir-collector", "watch", "namespaces", ""),
     (
         "weir-collector",
         "watch",
@@ -98,6 +100,8 @@ const REFUSED: &[Right] = &[
         "",
     ),
     ("weir-collector", "patch", "pods", ""),
+    ("weir-collector", "get", "networkpolicies.networking.k8s.io", ""),
+    ("weir-collector", "patch", "networkpolicies.networking.k8s.io", ""),
     ("weir-collector", "patch", "nodeflowexports.weir.dev", "status"),
     ("weir-collector", "patch", "flowmetrics.flows.netobserv.io", ""),
     ("weir-collector", "create", "flowmetrics.flows.netobserv.io", ""),
@@ -311,6 +315,10 @@ const WITHIN_A_PATCH: [(&str, &str, &str); 2] = [
 
 pub fn each_right_is_used(stage: &mut Stage) -> Result<()> {
     use_all_rights(stage)?;
+    policies::with_all_kinds(stage, all_are_used)
+}
+
+fn all_are_used(stage: &mut Stage) -> Result<()> {
     let given = rights_given(stage)?;
     ensure!(given.len() > 20, "only {given:?}");
     let mut unused = BTreeSet::new();

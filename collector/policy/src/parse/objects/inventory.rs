@@ -111,6 +111,11 @@ impl Seen {
         self.service_addresses.contains(&address)
     }
 
+    /// The addresses of all Services.
+    pub fn service_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.service_addresses.iter().copied()
+    }
+
     fn add_slice(&mut self, object: &Value) {
         let service = object
             .pointer("/metadata/labels")

@@ -1,0 +1,118 @@
+//! What policies said, and how their tables fare.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Policies that have series of their own; the rest share one.
+const MAX_POLICIES: usize = 1_000;
+/// In place of the policies beyond.
+const OTHER: &str = "other";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabels {
+    verdict: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeniedLabels {
+    policy: String,
+    direction: &'static str,
+}
+
+/// Counts of verdicts.
+#[derive(Debug, Default)]
+pub struct PolicyMetrics {
+    flows: Family<VerdictLabels, Counter>,
+    denied: Family<DeniedLabels, Counter>,
+    known: std::sync::Mutex<std::collections::HashSet<String>>,
+    compile: Compile,
+    generation: Gauge,
+    lint: Family<super::Labels, Gauge>,
+}
+
+/// From 100 us to 6 s.
+#[derive(Debug, Clone)]
+struct Compile(Histogram);
+
+impl Default for Compile {
+    fn default() -> Self {
+        Self(Histogram::new(exponential_buckets(1e-4, 4.0, 9)))
+    }
+}
+
+impl PolicyMetrics {
+    pub(super) fn register(&self, r: &mut Registry) {
+        r.register(
+            "policy_flows",
+            "Flow records by what policies say about their connection, and why",
+            self.flows.clone(),
+        );
+        r.register(
+            "policy_denied_flows",
+            "Flow records whose connection a policy denies, by the policy and its direction",
+            self.denied.clone(),
+        );
+        r.register(
+            "policy_compile_seconds",
+            "Time that it took to take in changes of policies and of what they select",
+            self.compile.0.clone(),
+        );
+        r.register(
+            "policy_generation",
+            "Versions of policies, namespaces and nodes that were in force since the start",
+            self.generation.clone(),
+        );
+        r.register(
+            "policy_lint",
+            "What is odd about policies whatever the traffic, by the code of the finding",
+            self.lint.clone(),
+        );
+    }
+
+    /// So many records were judged so.
+    pub fn count(&self, verdict: &'static str, reason: &'static str, records: u64) {
+        self.flows
+            .get_or_create(&VerdictLabels { verdict, reason })
+            .inc_by(records);
+    }
+
+    /// A policy denies so many records.
+    pub fn deny(&self, policy: &str, direction: &'static str, records: u64) {
+        let mut known = self
+            .known
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let policy = match known.contains(policy) || known.len() < MAX_POLICIES {
+            true => policy.to_owned(),
+            false => OTHER.to_owned(),
+        };
+        known.insert(policy.clone());
+        self.denied
+            .get_or_create(&DeniedLabels { policy, direction })
+            .inc_by(records);
+    }
+
+    /// Changes were taken in.
+    pub fn compiled(&self, took: std::time::Duration) {
+        self.compile.0.observe(took.as_secs_f64());
+    }
+
+    /// Another version is in force.
+    pub fn set_generation(&self, generation: u64) {
+        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// So many findings of each code there are.
+    pub fn set_lint(&self, findings: &std::collections::BTreeMap<&'static str, usize>) {
+        self.lint.clear();
+        for (code, found) in findings {
+            let found = i64::try_from(*found).unwrap_or(i64::MAX);
+            self.lint.get_or_create(&[("code", code)]).set(found);
+        }
+    }
+}

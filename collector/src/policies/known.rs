@@ -1,0 +1,263 @@
+//! The objects as they are now, cut down and packed, and which of them changed since they
+//! were looked at last. No I/O: watches and files put objects in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::kinds::{KINDS, KindNumber, Need, kept_of};
+
+/// Names one object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its kind.
+    pub kind: KindNumber,
+    /// Its namespace; empty where it has none.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+}
+
+/// How far the list of a kind is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+enum Listed {
+    /// Not yet, and why not.
+    #[default]
+    Not,
+    Failed(String),
+    /// Read once; later failures leave it so.
+    Once,
+    /// The cluster has no such kind.
+    Absent,
+}
+
+/// All objects.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Each as JSON, which takes a quarter of the memory of a [`Value`].
+    objects: BTreeMap<Key, Arc<str>>,
+    changed: BTreeSet<Key>,
+    changes: u64,
+    listed: [Listed; KINDS.len()],
+    /// By kind: those that were seen since a list began, while it is read.
+    listing: [Option<BTreeSet<Key>>; KINDS.len()],
+}
+
+impl Key {
+    /// That of an object which says what it is; `None` for kinds that nobody needs, and what
+    /// has no name. In a file a namespace may be left out, where it is `default`.
+    pub fn of(object: &Value) -> Option<Self> {
+        let text = |place: &str| object.pointer(place).and_then(Value::as_str).unwrap_or_default();
+        let kind = KindNumber::of(text("/apiVersion"), text("/kind"))?;
+        let namespace = match text("/metadata/namespace") {
+            "" if kind.kind().is_namespaced => "default",
+            namespace => namespace,
+        };
+        let name = text("/metadata/name");
+        (!name.is_empty()).then(|| Self {
+            kind,
+            namespace: namespace.into(),
+            name: name.into(),
+        })
+    }
+}
+
+impl Known {
+    /// There is this object, or it is another now.
+    pub fn put(&mut self, key: Key, object: &Value) {
+        let kind = key.kind.kind();
+        let api_version = object
+            .get("apiVersion")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let mut kept = kept_of(object, kind, api_version);
+        if kind.is_namespaced && kept["metadata"].is_object() {
+            kept["metadata"]["namespace"] = (&*key.namespace).into();
+        }
+        if let Some(listing) = &mut self.listing[key.kind.index()] {
+            listing.insert(key.clone());
+        }
+        let text = kept.to_string();
+        if self.objects.get(&key).is_none_or(|known| **known != *text) {
+            self.objects.insert(key.clone(), text.into());
+            self.change(key);
+        }
+    }
+
+    /// It is gone.
+    pub fn remove(&mut self, key: &Key) {
+        if self.objects.remove(key).is_some() {
+            self.change(key.clone());
+        }
+    }
+
+    fn change(&mut self, key: Key) {
+        self.changed.insert(key);
+        self.changes += 1;
+    }
+
+    /// A list of the kind begins.
+    pub fn begin(&mut self, kind: KindNumber) {
+        self.listing[kind.index()] = Some(BTreeSet::new());
+    }
+
+    /// The list has ended: what was not in it is gone.
+    pub fn end(&mut self, kind: KindNumber) {
+        if let Some(present) = self.listing[kind.index()].take() {
+            self.retain(kind, &present);
+        }
+        self.set_listed(kind, Listed::Once);
+    }
+
+    /// All objects of the kind are known that there are.
+    pub fn settle(&mut self, kind: KindNumber) {
+        self.set_listed(kind, Listed::Once);
+    }
+
+    /// The cluster has no such kind, and so no objects of it.
+    pub fn absent(&mut self, kind: KindNumber) {
+        self.retain(kind, &BTreeSet::new());
+        self.set_listed(kind, Listed::Absent);
+    }
+
+    /// The kind cannot be read; what was known stays. Whether that is new.
+    pub fn fail(&mut self, kind: KindNumber, why: &str) -> bool {
+        let listed = &mut self.listed[kind.index()];
+        if *listed == Listed::Once || *listed == Listed::Absent {
+            return false;
+        }
+        let failed = Listed::Failed(why.to_owned());
+        *listed != failed && {
+            *listed = failed;
+            true
+        }
+    }
+
+    fn set_listed(&mut self, kind: KindNumber, listed: Listed) {
+        let before = std::mem::replace(&mut self.listed[kind.index()], listed);
+        if !matches!(before, Listed::Once | Listed::Absent) {
+            // Though no object came: what waited for it waits no longer.
+            self.changes += 1;
+        }
+    }
+
+    fn retain(&mut self, kind: KindNumber, present: &BTreeSet<Key>) {
+        let of_kind = self.objects.keys().filter(|key| key.kind == kind);
+        let gone: Vec<Key> = of_kind.filter(|key| !present.contains(key)).cloned().collect();
+        gone.iter().for_each(|key| self.remove(key));
+    }
+
+    /// Whether all that verdicts need was read once; what was not, and why.
+    pub fn is_complete(&self) -> Result<(), String> {
+        let needed = KindNumber::all().filter(|number| number.kind().need == Need::Verdicts);
+        let missing: Vec<String> = needed
+            .filter_map(|number| match &self.listed[number.index()] {
+                Listed::Not => Some(format!("{}: not listed yet", number.kind().name)),
+                Listed::Failed(why) => Some(format!("{}: {why}", number.kind().name)),
+                Listed::Once | Listed::Absent => None,
+            })
+            .collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(missing.join("; ")),
+        }
+    }
+
+    /// Counts the changes.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// All objects as JSON.
+    pub fn texts(&self) -> Vec<Arc<str>> {
+        self.objects.values().cloned().collect()
+    }
+
+    /// One number for all policies and namespaces; what is the same gives the same.
+    pub fn in_force(&self, seed: u64) -> u64 {
+        let hasher = foldhash::quality::FixedState::with_seed(seed);
+        let counts = |key: &Key| key.kind.kind().decides() || key.kind.kind().name == "Namespace";
+        let texts = self.objects.iter().filter(|(key, _)| counts(key));
+        texts.fold(seed, |all, (_, text)| hasher.hash_one((all, text)))
+    }
+
+    /// All objects, which count as looked at.
+    pub fn take_all(&mut self) -> Vec<(Key, Option<Arc<str>>)> {
+        self.changed.clear();
+        let all = self.objects.iter();
+        all.map(|(key, text)| (key.clone(), Some(Arc::clone(text))))
+            .collect()
+    }
+
+    /// What changed since this was asked last, with what each object is now.
+    pub fn take_changed(&mut self) -> Vec<(Key, Option<Arc<str>>)> {
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        let now = |key: &Key| self.objects.get(key).cloned();
+        changed.map(|key| (key.clone(), now(&key))).collect()
+    }
+
+    /// The keys that begin like this.
+    #[cfg(test)]
+    pub fn names(&self) -> Vec<&str> {
+        self.objects.keys().map(|key| &*key.name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn namespace(name: &str, team: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"team": team}, "resourceVersion": "1"}})
+    }
+
+    fn put(known: &mut Known, object: &Value) {
+        known.put(Key::of(object).unwrap(), object);
+    }
+
+    #[test]
+    fn what_a_list_has_not_got_is_gone_and_what_is_the_same_did_not_change() {
+        let mut known = Known::default();
+        let kind = KindNumber::of("v1", "Namespace").unwrap();
+        known.begin(kind);
+        put(&mut known, &namespace("a", "x"));
+        put(&mut known, &namespace("b", "x"));
+        known.end(kind);
+        assert_eq!(known.take_changed().len(), 2);
+        known.begin(kind);
+        put(&mut known, &namespace("b", "x"));
+        put(&mut known, &namespace("c", "y"));
+        known.end(kind);
+        let changed = known.take_changed();
+        let changed: Vec<_> = changed
+            .iter()
+            .map(|(key, now)| (&*key.name, now.is_some()))
+            .collect();
+        assert_eq!(changed, [("a", false), ("c", true)]);
+        assert_eq!(known.names(), ["b", "c"]);
+        known.absent(kind);
+        assert!(known.names().is_empty());
+    }
+
+    #[test]
+    fn it_is_complete_when_all_that_verdicts_need_was_read_or_is_not_there() {
+        let mut known = Known::default();
+        let waiting = known.is_complete().unwrap_err();
+        assert!(waiting.contains("NetworkPolicy: not listed yet"), "{waiting}");
+        for kind in KindNumber::all().filter(|kind| kind.kind().need == Need::Verdicts) {
+            known.absent(kind);
+        }
+        assert_eq!(known.is_complete(), Ok(()));
+        let pods = KindNumber::of("v1", "Pod").unwrap();
+        assert!(!known.fail(pods, "gone away"), "what was read stays read");
+        let mut known = Known::default();
+        assert!(known.fail(pods, "forbidden"));
+        assert!(!known.fail(pods, "forbidden"), "told once");
+        assert!(known.is_complete().unwrap_err().contains("Pod: forbidden"));
+    }
+}
