@@ -66,6 +66,7 @@ impl Source {
                     "ingress_policy_action",
                     "egress_policy",
                     "egress_policy_action",
+                    "policy_reason",
                 ],
                 Derived::RecordType | Derived::NoText | Derived::NoNumber | Derived::NoList => &[],
             },
