@@ -72,6 +72,34 @@ test("who finds no turn asks again by itself", async () => {
   await between.close();
 });
 
+test("who sees some namespaces is told which, and is asked nothing that is refused", async () => {
+  const known = (await (await fetch(`${url}/api/v1/me`)).json()) as object;
+  const ann = { ...known, name: "ann", known_by: "token", sees_everything: false, namespaces: ["team-0", "team-1"] };
+  const between = await proxy(url, "", (from, to) => {
+    if (from.url?.startsWith("/api/v1/status") || from.url?.startsWith("/api/v1/exporters"))
+      return problem(to, 403, "forbidden", "it is for those who may get pods in all namespaces");
+    if (!from.url?.startsWith("/api/v1/me")) return false;
+    to.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(ann));
+    return true;
+  });
+  await visit(`overview?${ALL}`, { base: between.base }, async ({ page }) => {
+    const scope = page.getByRole("button", { name: "You see 2 namespaces" });
+    await scope.click();
+    const dialog = page.getByRole("dialog", { name: "Who you are" });
+    expect(await dialog.getByRole("listitem").allTextContents()).toEqual(["team-0", "team-1"]);
+    expect(await dialog.textContent()).toContain("kubectl create rolebinding");
+    expect(await page.getByRole("region", { name: "Collector" }).count()).toBe(0);
+    await page.keyboard.press("Escape");
+    await page.getByRole("link", { name: "Status", exact: true }).click();
+    await page.getByText("is told to those who may get pods in all namespaces").waitFor();
+    expect(await page.locator(".failure").count()).toBe(0);
+    await page.getByRole("link", { name: "Flows", exact: true }).click();
+    await settled(page);
+    expect(await page.getByRole("button", { name: "How?" }).count()).toBe(0);
+  });
+  await between.close();
+});
+
 test("no more than three questions are asked at a time, and all are answered", async () => {
   let [now, most, all] = [0, 0, 0];
   const between = await proxy(url, "", (from, to) => {
