@@ -73,6 +73,33 @@ test("conversations and comparisons are those of the command line", async () => 
   );
 });
 
+test("the chart has what was then, too, where one compares", async () => {
+  const told = weir(
+    "flows",
+    ...OF,
+    "--bucket",
+    "2m",
+    "--compare",
+    "1h",
+    "--measures",
+    "byte_rate",
+    "--by",
+    "byte_rate",
+  ) as Sums;
+  await visit(path("flows", { ...TIME, group_by: "ns", compare: "1h" }), {}, async ({ page }) => {
+    expect(await page.locator("path.then").count()).toBe(1);
+    const chart = page.getByRole("application", { name: /^Rate/ });
+    await chart.focus();
+    await page.keyboard.press("End");
+    await page.keyboard.press("ArrowLeft");
+    const shown = await page.locator("main .told").first().textContent();
+    const row = told.rows.at(-2);
+    const then = Number(row?.["byte_rate_then"]) * 8;
+    expect(then).toBeGreaterThan(100_000);
+    expect(shown).toContain(`; then ${(then / (then >= 1e6 ? 1e6 : 1e3)).toFixed(1)} ${then >= 1e6 ? "M" : "k"}bit/s`);
+  });
+});
+
 test("the overview's sums are all that there is", async () => {
   const told = weir(
     "flows",

@@ -80,6 +80,7 @@ function Controls() {
           <select value={asked.compare} onChange={(event) => go({ compare: event.currentTarget.value })}>
             <option value="">with nothing</option>
             <option value="previous">the time before</option>
+            <option value="1h">an hour before</option>
             <option value="1d">a day before</option>
             <option value="1w">a week before</option>
           </select>
