@@ -1,4 +1,5 @@
-// Every word that the UI says by itself. What the collector says is passed on as it is.
+// Words that several parts share: titles of pages, fields and measures, quick filters, keys, and
+// what is said when something fails. What the collector says is passed on as it is.
 
 export const PAGE_TITLES: Record<string, string> = {
   overview: "Overview",

@@ -50,7 +50,7 @@ export function Login() {
           kubectl create token ACCOUNT --audience weir-collector
         </pre>
         <label for="token">Token</label>
-        <input id="token" name="token" type="password" autocomplete="off" required />
+        <input id="token" name="token" autofocus type="password" autocomplete="off" required />
         {!isShared() && (
           <label class="check">
             <input type="checkbox" name="tab" /> Keep it for this tab
