@@ -121,6 +121,15 @@ test("the overview's sums are all that there is", async () => {
   });
 });
 
+test("the overview tells how much more it is than then", async () => {
+  const told = weir("flows", ...OF, "--group-by", "verdict", "--measures", "bytes", "--compare", "1h") as Sums;
+  await visit(path("overview", { ...TIME, compare: "1h" }), {}, async ({ page }) => {
+    const part = (100 * (told.totals["bytes_change"] ?? 0)) / (told.totals["bytes_then"] ?? 1);
+    expect(part).toBeGreaterThan(0);
+    expect(await page.locator("main .figures .change").first().textContent()).toBe(`+${part.toFixed(1)} %`);
+  });
+});
+
 test("a record's page is what the API has, oldest and largest first, too", async () => {
   for (const order of ["", "oldest", "bytes"]) {
     const told = weirLines(

@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { equals, join, terms } from "../cel";
 import { exact, measured, numberOf, shorten } from "../format";
 import { Answer, AnswerLine, Empty, Unfilled } from "../parts/Answer";
+import { Compare } from "../parts/Compare";
 import { FieldPicker, isDestination, levelsOf } from "../parts/Fields";
 import { type Column, Grid } from "../parts/Grid";
 import { Live } from "../parts/Live";
@@ -74,18 +75,7 @@ function Controls() {
           Also the replies
         </button>
       )}
-      {grouped && (
-        <label>
-          Compare{" "}
-          <select value={asked.compare} onChange={(event) => go({ compare: event.currentTarget.value })}>
-            <option value="">with nothing</option>
-            <option value="previous">the time before</option>
-            <option value="1h">an hour before</option>
-            <option value="1d">a day before</option>
-            <option value="1w">a week before</option>
-          </select>
-        </label>
-      )}
+      {grouped && <Compare />}
       {!grouped && (
         <FieldPicker
           label="Columns"

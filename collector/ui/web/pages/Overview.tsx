@@ -6,6 +6,7 @@ import { colours, OTHER } from "../colour";
 import { age, amount, exact, measured, numberOf, shorten } from "../format";
 import { Answer, AnswerLine, Empty } from "../parts/Answer";
 import { Chart, type Series } from "../parts/Chart";
+import { Compare } from "../parts/Compare";
 import { Grid } from "../parts/Grid";
 import { openValueMenu } from "../parts/Menu";
 import { Out } from "../parts/Out";
@@ -21,11 +22,15 @@ export function Overview() {
     measures: ["bytes", "packets", "flows", "dropped_packets", "byte_rate", "packet_rate"],
     by: "bytes",
     top: 1,
+    compare: question.value.compare,
   });
   return (
     <Answer of={total} empty={(answer) => (numberOf(answer.totals["flows"]) ? undefined : <Empty />)}>
       {(answer) => (
         <>
+          <div class="controls">
+            <Compare />
+          </div>
           <dl class="figures">
             {["bytes", "byte_rate", "packets", "flows", "dropped_packets"].map((name) => (
               <div key={name}>
@@ -41,6 +46,7 @@ export function Overview() {
                   }
                 </dt>
                 <dd title={exact(answer.totals[name])}>{measured(answer.totals, name, utc.value) || UNKNOWN}</dd>
+                {question.value.compare && <dd class="change">{changed(answer.totals, name)}</dd>}
               </div>
             ))}
           </dl>
@@ -65,6 +71,14 @@ export function Overview() {
       )}
     </Answer>
   );
+}
+
+/** How much more it is than then. */
+function changed(totals: Row, name: string): string {
+  const then = numberOf(totals[`${name}_then`]) ?? 0;
+  const change = numberOf(totals[`${name}_change`]) ?? 0;
+  if (then === 0) return change === 0 ? "as then" : "nothing then";
+  return `${change > 0 ? "+" : ""}${amount(change / then, "part")}`;
 }
 
 function Panel({
