@@ -176,7 +176,7 @@ function Groups() {
                 <Out asks={{ verb: "flows", page: "query", params }} rows={rows} columns={columns} name="groups" />
               </p>
               <AnswerLine
-                text={`${shorten(groups)} ${groups === 1 ? "group" : "groups"}, ${rows.length} shown`}
+                text={`${shorten(groups)} ${groups === 1 ? "group" : "groups"}, ${rows.length} ${asked.bucket ? "rows" : ""} shown`}
                 notes={notes}
                 stats={stats}
                 how={params}
@@ -198,6 +198,7 @@ function Groups() {
 }
 
 function columnOf(name: string, asked: Question, by: string): Column {
+  if (name === "time") return { name, title: "Time" };
   if (asked.group_by.includes(name)) return { name, title: fieldTitle(name), hint: name, field: name };
   const sortable = measuresOf(asked).includes(name);
   return {

@@ -68,6 +68,7 @@ export function Failure({ failed }: { failed: Failed }) {
             key={one.parameter + one.value}
             onClick={() =>
               go({
+                ...(one.parameter === "since" ? { until: "" } : {}),
                 [one.parameter]:
                   one.parameter === "group_by" || one.parameter === "columns" ? one.value.split(",") : one.value,
               })
