@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, inject, test } from "vitest";
+import { join, terms } from "../web/cel";
 import { closeBrowser, opened, path, said, settled, url, visit, weir, weirLines } from "./page";
 
 afterAll(closeBrowser);
@@ -14,6 +15,9 @@ type Sums = { rows: Array<Record<string, string | number>>; totals: Record<strin
 const until = new Date();
 const TIME = { since: new Date(until.getTime() - 6 * 3_600_000).toISOString(), until: until.toISOString() };
 const OF = ["--since", TIME.since, "--until", TIME.until];
+
+/** What is not known is a dash. */
+const shownAs = (value: string | number | undefined) => (value === "" ? "–" : String(value));
 
 /** Cells of a table, exact values where there are hints. */
 const cells = (page: Page, label: string) =>
@@ -34,7 +38,7 @@ test("groups are those of the command line, in its order", async () => {
     const shown = await cells(page, "Groups");
     expect(shown.length).toBeGreaterThan(4);
     expect(shown.map((row) => row.slice(1))).toEqual(
-      told.rows.map((row) => ["ns", "dst_ns", "bytes", "packets", "flows"].map((name) => String(row[name]))),
+      told.rows.map((row) => ["ns", "dst_ns", "bytes", "packets", "flows"].map((name) => shownAs(row[name]))),
     );
     await expect(page.getByText(`${told.groups} groups`).count()).resolves.toBe(1);
   });
@@ -73,6 +77,33 @@ test("conversations and comparisons are those of the command line", async () => 
   );
 });
 
+test("the chart has what was then, too, where one compares", async () => {
+  const told = weir(
+    "flows",
+    ...OF,
+    "--bucket",
+    "2m",
+    "--compare",
+    "1h",
+    "--measures",
+    "byte_rate",
+    "--by",
+    "byte_rate",
+  ) as Sums;
+  await visit(path("flows", { ...TIME, group_by: "ns", compare: "1h" }), {}, async ({ page }) => {
+    expect(await page.locator("path.then").count()).toBe(1);
+    const chart = page.getByRole("application", { name: /^Rate/ });
+    await chart.focus();
+    await page.keyboard.press("End");
+    await page.keyboard.press("ArrowLeft");
+    const shown = await page.locator("main .told").first().textContent();
+    const row = told.rows.at(-2);
+    const then = Number(row?.["byte_rate_then"]) * 8;
+    expect(then).toBeGreaterThan(100_000);
+    expect(shown).toContain(`; then ${(then / (then >= 1e6 ? 1e6 : 1e3)).toFixed(1)} ${then >= 1e6 ? "M" : "k"}bit/s`);
+  });
+});
+
 test("the overview's sums are all that there is", async () => {
   const told = weir(
     "flows",
@@ -91,6 +122,15 @@ test("the overview's sums are all that there is", async () => {
     expect([titles[0], titles[2], titles[3], titles[4]]).toEqual(
       ["bytes", "packets", "flows", "dropped_packets"].map((name) => String(told.totals[name])),
     );
+  });
+});
+
+test("the overview tells how much more it is than then", async () => {
+  const told = weir("flows", ...OF, "--group-by", "verdict", "--measures", "bytes", "--compare", "1h") as Sums;
+  await visit(path("overview", { ...TIME, compare: "1h" }), {}, async ({ page }) => {
+    const part = (100 * (told.totals["bytes_change"] ?? 0)) / (told.totals["bytes_then"] ?? 1);
+    expect(part).toBeGreaterThan(0);
+    expect(await page.locator("main .figures .change").first().textContent()).toBe(`+${part.toFixed(1)} %`);
   });
 });
 
@@ -160,9 +200,8 @@ test("an edge of the topology is what the command line tells of the pair", async
     await peer.focus();
     await page.keyboard.press("Enter");
     const side = page.getByRole("complementary", { name: "Peer" });
-    const sent = told.rows
-      .filter((row) => row["ns"] === "team-1" && row["dst_ns"] !== "team-1")
-      .reduce((sum, row) => sum + Number(row["bytes"]), 0);
+    const sent = told.rows.filter((row) => row["ns"] === "team-1").reduce((sum, row) => sum + Number(row["bytes"]), 0);
+    await side.locator("dd[title]").nth(1).waitFor();
     expect(await side.locator("dd").first().getAttribute("title")).toBe(String(sent).replace(/\B(?=(\d{3})+$)/g, ","));
     await page.keyboard.press("ArrowRight");
     expect(await page.evaluate(() => document.activeElement?.classList.contains("peer"))).toBe(true);
@@ -176,6 +215,70 @@ test("an edge of the topology is what the command line tells of the pair", async
     await settled(page);
     expect(await page.getByRole("grid", { name: "Edges" }).locator("tbody tr").count()).toBeGreaterThan(5);
   });
+});
+
+test("what a peer sent and received is all that it did, not what is drawn", async () => {
+  await visit(path("topology", { ...TIME, show: "pod" }), { width: 1500 }, async ({ page }) => {
+    const peer = page.locator(".peer").nth(40);
+    const name = (await peer.getAttribute("aria-label"))?.split(":")[0] ?? "";
+    const [ns, pod] = name.split("/");
+    await peer.focus();
+    await page.keyboard.press("Enter");
+    const side = page.getByRole("complementary", { name: "Peer" });
+    for (const [at, filter] of [
+      `ns == "${ns}" && pod_name == "${pod}"`,
+      `dst_ns == "${ns}" && dst_pod_name == "${pod}"`,
+    ].entries()) {
+      const told = weir("flows", filter, ...OF, "--group-by", "verdict") as Sums;
+      const shown = side.locator("dl.pairs dd").nth(at);
+      await page.waitForFunction((element) => element?.textContent !== "…", await shown.elementHandle());
+      expect((await shown.getAttribute("title"))?.replaceAll(",", "")).toBe(String(told.totals["bytes"]));
+    }
+  });
+});
+
+test("a cell's ports are of the filter, whichever end it means", async () => {
+  const told = weir("matrix", "dst_port == 443", ...OF, "--by", "ns", "--direction", "in") as {
+    rows: Array<Record<string, string | number>>;
+  };
+  const [edge] = told.rows;
+  await visit(
+    path("matrix", { ...TIME, by: "ns", direction: "in", filter: "dst_port == 443" }),
+    { width: 1500 },
+    async ({ page }) => {
+      await page.getByRole("button", { name: new RegExp(`^${edge?.["ns"]} to ${edge?.["dst_ns"]}: `) }).click();
+      const side = page.getByRole("complementary", { name: "Client and server" });
+      await side.getByText("1 port", { exact: true }).waitFor();
+      expect(await side.locator("tbody tr").first().locator("td").first().textContent()).toBe("443");
+    },
+  );
+});
+
+test("what is joined with a filter keeps its meaning, as the collector reads it", async () => {
+  const flows = async (filter: string) => {
+    const asked = new URLSearchParams({ ...TIME, filter, measures: "flows,bytes", top: "1" });
+    const told = (await (await fetch(`${url}/api/v1/query?${asked}`)).json()) as Sums;
+    expect(told.totals, filter).toBeDefined();
+    return told.totals;
+  };
+  const filters = [
+    'ns == "team-0" // mine',
+    'ns == "team-0" // a || b\n|| dst_ns == "team-1"',
+    "ns == r'\\' || ns == 'team-1'",
+    'ns == """team-2"""',
+    'dst_port == 443 ? ns == "team-0" : ns == "team-1"',
+    'dst_ns == "team-0" && (zone == dst_zone || proto == 17)',
+  ];
+  for (const filter of filters) {
+    for (const other of ["dst_port == 443", 'dst_port == 443 || verdict == "dropped"']) {
+      const [joined, meant] = await Promise.all([
+        flows(join([...terms(filter), other])),
+        flows(`(${filter}\n) && (${other})`),
+      ]);
+      expect(joined, filter).toEqual(meant);
+      expect(joined["flows"], filter).toBeGreaterThan(0);
+    }
+  }
 });
 
 test("a cell of the nodes' heat is what the node exported then", async () => {
@@ -233,7 +336,9 @@ test("a command that is copied prints the same groups, whatever stands in the fi
         env: { ...process.env, PATH: `${dirname(inject("weir"))}:${process.env["PATH"]}`, KUBECONFIG: "/nonexistent" },
       }).toString(),
     ) as Sums;
-    expect(shown.map((row) => [row[1], row[2]])).toEqual(told.rows.map((row) => [row["ns"], String(row["bytes"])]));
+    expect(shown.map((row) => [row[1], row[2]])).toEqual(
+      told.rows.map((row) => [shownAs(row["ns"]), shownAs(row["bytes"])]),
+    );
   });
 });
 

@@ -72,6 +72,34 @@ test("who finds no turn asks again by itself", async () => {
   await between.close();
 });
 
+test("who sees some namespaces is told which, and is asked nothing that is refused", async () => {
+  const known = (await (await fetch(`${url}/api/v1/me`)).json()) as object;
+  const ann = { ...known, name: "ann", known_by: "token", sees_everything: false, namespaces: ["team-0", "team-1"] };
+  const between = await proxy(url, "", (from, to) => {
+    if (from.url?.startsWith("/api/v1/status") || from.url?.startsWith("/api/v1/exporters"))
+      return problem(to, 403, "forbidden", "it is for those who may get pods in all namespaces");
+    if (!from.url?.startsWith("/api/v1/me")) return false;
+    to.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(ann));
+    return true;
+  });
+  await visit(`overview?${ALL}`, { base: between.base }, async ({ page }) => {
+    const scope = page.getByRole("button", { name: "You see 2 namespaces" });
+    await scope.click();
+    const dialog = page.getByRole("dialog", { name: "Who you are" });
+    expect(await dialog.getByRole("listitem").allTextContents()).toEqual(["team-0", "team-1"]);
+    expect(await dialog.textContent()).toContain("kubectl create rolebinding");
+    expect(await page.getByRole("region", { name: "Collector" }).count()).toBe(0);
+    await page.keyboard.press("Escape");
+    await page.getByRole("link", { name: "Status", exact: true }).click();
+    await page.getByText("is told to those who may get pods in all namespaces").waitFor();
+    expect(await page.locator(".failure").count()).toBe(0);
+    await page.getByRole("link", { name: "Flows", exact: true }).click();
+    await settled(page);
+    expect(await page.getByRole("button", { name: "How?" }).count()).toBe(0);
+  });
+  await between.close();
+});
+
 test("no more than three questions are asked at a time, and all are answered", async () => {
   let [now, most, all] = [0, 0, 0];
   const between = await proxy(url, "", (from, to) => {
@@ -161,5 +189,88 @@ test("a token is asked for, sent in its own header, and kept nowhere that lasts"
   await other.goto(page.url());
   await other.getByRole("dialog", { name: "Say who you are" }).waitFor();
   await close();
+  await between.close();
+});
+
+test("who looks from now on has their own scope, and nothing of before is left", async () => {
+  const known = (await (await fetch(`${url}/api/v1/me`)).json()) as object;
+  const bob = { ...known, name: "bob", known_by: "token", sees_everything: false, namespaces: ["team-1"] };
+  let good = "e30.alice.c2ln";
+  const between = await proxy(url, "", (from, to) => {
+    if (!from.url?.startsWith("/api/")) return false;
+    if (from.headers["x-weir-authorization"] !== `Bearer ${good}`)
+      return problem(to, 401, "unauthorized", "a bearer token is needed");
+    if (!good.includes("bob") || !from.url.startsWith("/api/v1/me")) return false;
+    to.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(bob));
+    return true;
+  });
+  const { page, close } = await opened(`flows?${ALL}&group_by=ns`, { base: between.base, quiet: REFUSED });
+  const dialog = page.getByRole("dialog", { name: "Say who you are" });
+  const enter = async () => {
+    await dialog.getByLabel("Token", { exact: true }).fill(good);
+    await dialog.getByRole("button", { name: "Go on" }).click();
+  };
+  await dialog.waitFor();
+  // It does not go away by Escape, however often.
+  for (let times = 0; times < 4; times += 1) await page.keyboard.press("Escape");
+  await enter();
+  await page.getByRole("button", { name: "You see all flows" }).waitFor();
+  good = "e30.bob.c2ln";
+  await page.getByRole("button", { name: "Ask again" }).first().click();
+  await dialog.waitFor();
+  await enter();
+  await page.getByRole("button", { name: "You see 1 namespace" }).waitFor();
+  await settled(page);
+  expect(await page.getByRole("button", { name: "How?" }).count()).toBe(0);
+  await close();
+  await between.close();
+});
+
+test("a filter that could not be checked, and what is written while it is checked, is not applied", async () => {
+  let slow = false;
+  const between = await proxy(url, "", (from, to) => {
+    if (!slow || !from.url?.startsWith("/api/v1/filter")) return false;
+    return problem(to, 429, "busy", "no turn came within 5 s");
+  });
+  await visit(`flows?${ALL}&group_by=ns`, { base: between.base, quiet: REFUSED }, async ({ page }) => {
+    slow = true;
+    const box = page.getByRole("combobox", { name: "Filter" });
+    await box.fill('nss == "x"');
+    await box.press("Control+Enter");
+    await page.locator("h1").focus();
+    await page.getByText("The filter could not be checked").waitFor();
+    expect(said(page, "filter")).toBe(null);
+    slow = false;
+    await box.fill('ns == "team-0"');
+    await box.press("Control+Enter");
+    await box.press("x");
+    await page.waitForURL(/filter=/);
+    expect(said(page, "filter")).toBe('ns == "team-0"');
+    await settled(page);
+  });
+  await between.close();
+});
+
+test("a part is told of its own time alone", async () => {
+  let held: Array<() => void> | undefined;
+  const between = await proxy(url, "", (from, to) => {
+    if (!held || !from.url?.includes("zone")) return false;
+    held.push(() => problem(to, 504, "timeout", "too late"));
+    return true;
+  });
+  await visit(`overview?${ALL}`, { base: between.base, quiet: REFUSED }, async ({ page }) => {
+    const share = page.getByRole("listitem").filter({ hasText: "Between zones" }).locator(".number");
+    expect(await share.textContent()).toMatch(/%$/);
+    held = [];
+    await page.keyboard.press("t");
+    await page.getByRole("button", { name: "12h" }).click();
+    expect(await share.textContent()).toBe("…");
+    while (held.length === 0) await page.waitForTimeout(50);
+    const waiting = held;
+    held = undefined;
+    for (const answer of waiting) answer();
+    await page.waitForFunction(() => document.querySelector('[aria-busy="true"]') === null);
+    expect(await share.textContent()).toBe("?");
+  });
   await between.close();
 });

@@ -159,6 +159,7 @@ test("every page is reached by keys, and no stop traps", async () => {
     }
     await page.evaluate(() => (document.activeElement as HTMLElement).blur());
     const seen = new Set<string>();
+    let left = false;
     for (let steps = 0; steps < 400; steps += 1) {
       await page.keyboard.press("Tab");
       const where = await page.evaluate(() => {
@@ -167,11 +168,15 @@ test("every page is reached by keys, and no stop traps", async () => {
         const all = [...document.querySelectorAll("*")];
         return String(all.indexOf(now));
       });
-      if (where === "" && seen.size > 15) break;
+      if (where === "" && seen.size > 15) {
+        left = true;
+        break;
+      }
       seen.add(where);
     }
+    // Focus has gone through the page and out of it.
+    expect(left).toBe(true);
     expect(seen.size).toBeGreaterThan(15);
-    expect(seen.size).toBeLessThan(390);
   });
 });
 

@@ -4,7 +4,13 @@ import { encode, type Params } from "./question";
 import type { Problem } from "./types";
 
 /** A browser has six connections to a host, the collector four turns: some stay free. */
-const AT_A_TIME = 3;
+const MOST_AT_A_TIME = 3;
+let atATime = 1;
+
+/** Asks so many questions at a time, as far as that leaves some to others. */
+export function takeTurns(queries: number): void {
+  atATime = Math.max(1, Math.min(MOST_AT_A_TIME, queries));
+}
 /** How long an answer is good for who asks the same again, in milliseconds. */
 const FRESH = 30_000;
 const MOST_KEPT = 60;
@@ -31,10 +37,19 @@ export function onUnauthorized(ask: () => Promise<void>): void {
   login = ask;
 }
 
+/** Called when somebody else may look from now on. */
+let changed: (() => void) | undefined;
+
+export function onChange(then: () => void): void {
+  changed = then;
+}
+
 /** Shows this token from now on; it is kept for the tab if that is wanted, else until the page is left. */
 export function useToken(text: string, forTab: boolean): void {
   token = text.trim();
+  // Answers to somebody else are not theirs.
   kept.clear();
+  changed?.();
   sessionStorage.removeItem(TOKEN);
   if (forTab) sessionStorage.setItem(TOKEN, token);
 }
@@ -48,10 +63,13 @@ export const addressOf = (page: string) => new URL(`api/v1/${page}`, document.ba
 const queue: Array<() => void> = [];
 let running = 0;
 
+/** What is asked while somebody writes: it waits for nothing. */
+const AT_ONCE = new Set(["filter", "me", "fields"]);
+
 /** Does this when there is a turn; who waits longest has the next one. */
 async function turn<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   // A turn that ends is handed on, so that nobody comes in between.
-  if (running >= AT_A_TIME) await new Promise<void>((begin) => queue.push(begin));
+  if (running >= atATime) await new Promise<void>((begin) => queue.push(begin));
   else running += 1;
   try {
     signal.throwIfAborted();
@@ -73,7 +91,8 @@ export function ask<T>(page: string, params: Params, signal: AbortSignal, round 
   let entry = kept.get(key);
   if (!entry || Date.now() - entry.at > FRESH) {
     const stop = new AbortController();
-    const answer = turn(() => patiently<T>(page, query, stop.signal), stop.signal);
+    const work = () => patiently<T>(page, query, stop.signal);
+    const answer = AT_ONCE.has(page) ? work() : turn(work, stop.signal);
     entry = { at: Date.now(), answer, stop, wanted: 0 };
     keep(key, entry);
   }
@@ -144,25 +163,32 @@ function headersOf(accept: string): Record<string, string> {
   return token === "" ? { accept } : { accept, "x-weir-authorization": `Bearer ${token}` };
 }
 
-/** Lines of JSON as they come, until the collector ends them or nobody wants them. */
+/** Lines of JSON as they come, from when they begin until the collector ends them or nobody wants them. */
 export async function follow(
   page: string,
   params: Params,
   signal: AbortSignal,
+  begun: () => void,
   line: (told: unknown) => void,
 ): Promise<void> {
+  const shown = token;
   const response = await fetch(`api/v1/${page}?${encode(params)}`, {
     headers: headersOf("application/x-ndjson"),
     signal,
   });
-  if (!response.ok || !response.body) throw new Failed(refusal(response.status, await response.text()));
+  if (!response.ok || !response.body) {
+    const failed = new Failed(refusal(response.status, await response.text()));
+    if (failed.kind === "unauthorized" && login && shown === token) await login();
+    throw failed;
+  }
+  begun();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let begun = "";
+  let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    const lines = (begun + value).split("\n");
-    begun = lines.pop() ?? "";
+    const lines = (rest + value).split("\n");
+    rest = lines.pop() ?? "";
     for (const text of lines) if (text.trim() !== "") line(read(text));
   }
 }
@@ -189,7 +215,7 @@ function refusal(status: number, text: string): Problem {
   } catch {
     // A proxy answered, not the collector.
   }
-  return problem(status === 401 ? "unauthorized" : "proxy", status, text.slice(0, 300));
+  return problem("proxy", status, text.slice(0, 300));
 }
 
 const problem = (kind: string, status: number, detail: string): Problem => ({

@@ -37,6 +37,26 @@ test("conditions are split where they are joined and nowhere else", () => {
   expect(terms("a &&")).toEqual(["a"]);
 });
 
+test("comments hide nothing, and raw strings end where they end", () => {
+  const commented = 'ns == "team-0" // mine && a || b';
+  expect(terms(commented)).toEqual(['ns == "team-0"']);
+  expect(only(commented, "dst_port", 443, "number")).toBe('ns == "team-0" && dst_port == 443');
+  expect(terms('ns == "http://x" && a // b\n&& c')).toEqual(['ns == "http://x"', "a", "c"]);
+  const raw = "r'\\' == dst_ns || ns == 'b'";
+  expect(join([raw, "primary"])).toBe(`(${raw}) && primary`);
+  expect(terms('ns == """a " && b""" && c')).toEqual(['ns == """a " && b"""', "c"]);
+});
+
+test("every kind of value is written as it is read", () => {
+  expect(equals("primary", "true", "bool")).toBe("primary");
+  expect(equals("primary", "false", "bool")).toBe("!primary");
+  expect(equals("obs_point_id", "18446744073709551615", "number")).toBe("obs_point_id == 18446744073709551615");
+  expect(equals("addr/24", "10.128.0.0/24", "text")).toBe('inCIDR(addr, "10.128.0.0/24")');
+  expect(equals("dst_addr/48", "10.0.0.1", "text")).toBe('dst_addr == "10.0.0.1"');
+  expect(equals("addr/24/64", "", "text")).toBe("!known(addr)");
+  expect(equals("tcp_flags", ["SYN", "ACK"], "list of text")).toBe('"SYN" in tcp_flags');
+});
+
 test("what is joined with others keeps its meaning", () => {
   expect(join(["a || b", "c"])).toBe("(a || b) && c");
   expect(join(["a || b"])).toBe("a || b");

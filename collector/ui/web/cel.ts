@@ -1,12 +1,25 @@
 // The filter as a list of conditions, each of which can be taken out, turned around or set
 // aside. Whether it is right the server says: what is not understood here stays as it is.
 
+import type { Value } from "./types";
+
 /** The kinds of values that fields have, as /api/v1/fields names them. */
 export type Kind = "text" | "list of text" | "map" | "number" | "bool" | "address" | "mac" | "time";
 
 type Token = { text: string; at: number; end: number; depth: number };
 
-const TOKEN = /\s+|r?"(?:\\.|[^"\\])*"|r?'(?:\\.|[^'\\])*'|&&|\|\||[=!<>]=|[A-Za-z_][A-Za-z0-9_]*|\d[\w.]*|./gsy;
+const COMMENT = /\/\/[^\n]*/.source;
+/** Raw strings know no escapes, and those with three quotes have lines and quotes in them. */
+const STRINGS = [
+  /[rR]"""[\s\S]*?"""|[rR]'''[\s\S]*?'''/,
+  /"""(?:\\[\s\S]|[^\\])*?"""|'''(?:\\[\s\S]|[^\\])*?'''/,
+  /[rR]"[^"\n]*"|[rR]'[^'\n]*'/,
+  /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'/,
+].map((string) => string.source);
+const TOKEN = new RegExp(
+  [/\s+/.source, COMMENT, ...STRINGS, /&&|\|\||[=!<>]=|[A-Za-z_]\w*|\d[\w.]*|[\s\S]/.source].join("|"),
+  "gy",
+);
 
 /** The words of a filter, with how deep in brackets they are. */
 function tokens(text: string): Token[] {
@@ -14,7 +27,7 @@ function tokens(text: string): Token[] {
   let depth = 0;
   for (const match of text.matchAll(TOKEN)) {
     const word = match[0];
-    if (/^\s+$/.test(word)) continue;
+    if (/^(\s|\/\/)/.test(word)) continue;
     if (/^[)\]}]$/.test(word)) depth = Math.max(0, depth - 1);
     found.push({ text: word, at: match.index, end: match.index + word.length, depth });
     if (/^[([{]$/.test(word)) depth += 1;
@@ -24,8 +37,14 @@ function tokens(text: string): Token[] {
 
 const LOOSE = new Set(["||", "?"]);
 
-/** The conditions that a filter joins with `&&`; one, if it joins them otherwise. */
-export function terms(filter: string): string[] {
+/** Without comments, which would hide what is written behind them. */
+function plain(filter: string): string {
+  return filter.replace(TOKEN, (word) => (word.startsWith("//") ? "" : word));
+}
+
+/** The conditions that a filter joins with `&&`; one, if it joins them otherwise. Comments are left out. */
+export function terms(text: string): string[] {
+  const filter = plain(text);
   const words = tokens(filter);
   if (words.length === 0) return [];
   if (words.some((word) => word.depth === 0 && LOOSE.has(word.text))) return [filter.trim()];
@@ -92,16 +111,30 @@ export function literal(value: string | number | boolean, kind: Kind): string {
   return kind === "time" ? `timestamp(${quoted})` : quoted;
 }
 
+/** A value as the API has it: lists stand for one of their words, maps for none. */
+type Given = Value | undefined;
+
 /** The condition that a field has this value; without a value, that it has none. */
-export function equals(field: string, value: string | number | boolean | undefined, kind: Kind): string {
-  if (kind === "bool") return value === true ? field : `!${field}`;
+export function equals(field: string, given: Given, kind: Kind): string {
+  const value = Array.isArray(given) ? given[0] : typeof given === "object" ? undefined : given;
+  const slash = field.indexOf("/");
+  if (slash >= 0) return within(field.slice(0, slash), value);
+  // Groups have it as a word, records as what it is.
+  if (kind === "bool") return String(value) === "true" ? field : `!${field}`;
   if (value === undefined || value === "") return kind === "text" ? `${field} == ""` : `!known(${field})`;
   if (kind === "list of text") return `${JSON.stringify(String(value))} in ${field}`;
   return `${field} == ${literal(value, kind)}`;
 }
 
+/** The condition that an address is in the network by which it was grouped. */
+function within(address: string, network: string | number | boolean | undefined): string {
+  if (network === undefined || network === "") return `!known(${address})`;
+  const quoted = JSON.stringify(String(network));
+  return String(network).includes("/") ? `inCIDR(${address}, ${quoted})` : `${address} == ${quoted}`;
+}
+
 /** The filter with only this value: a second one of the same field is either of both. */
-export function only(filter: string, field: string, value: string | number | boolean | undefined, kind: Kind): string {
+export function only(filter: string, field: string, value: Given, kind: Kind): string {
   const wanted = equals(field, value, kind);
   const parts = terms(filter);
   if (parts.includes(wanted)) return filter;
@@ -114,7 +147,7 @@ export function only(filter: string, field: string, value: string | number | boo
 }
 
 /** The filter without this value; flows that have none stay. */
-export function not(filter: string, field: string, value: string | number | boolean | undefined, kind: Kind): string {
+export function not(filter: string, field: string, value: Given, kind: Kind): string {
   const parts = terms(filter);
   const unwanted = negated(equals(field, value, kind));
   const wanted = kind === "text" ? unwanted.replace(/^!\((\w+) == (.*)\)$/s, "$1 != $2") : unwanted;

@@ -39,6 +39,12 @@ function end(fields: Record<string, Value>): End {
   return { key, title: port ? `${name}:${port}` : name, fields };
 }
 
+/** The name of a field where the server is the source: each side's are the other's, the port stays. */
+export function fromServer(name: string): string {
+  if (SERVERS.has(name)) return name;
+  return name.startsWith("dst_") ? name.slice(4) : `dst_${name}`;
+}
+
 /** The fields that tell of this end alone: what is empty may be because the row is of several. */
 export function tellingFields(end: End): Array<[string, Value]> {
   const all = Object.entries(end.fields);

@@ -4,7 +4,7 @@ import { COLOURS, colours } from "./colour";
 import { cellsOf, heat, layout, MOST_CLIENTS, MOST_SERVERS, tellingFields } from "./matrix";
 import { Random } from "./random";
 import { gathered, picture, REST, type Way } from "./sankey";
-import { graphOf, named, nextTo, placed, shortName, weight } from "./topology";
+import { endOf, graphOf, named, nextTo, placed, shortName, weight } from "./topology";
 
 const SIZE = { width: 900, height: 480, node: 12, gap: 10 };
 
@@ -155,6 +155,14 @@ test("no name stands on another, and the heaviest has one", () => {
       expect(apart).toBe(true);
     }
   }
+});
+
+test("somebody is told by all that tells of them, also by what is empty", () => {
+  const rows = [{ service_ns: "", service_name: "", dst_service_ns: "shop", dst_service_name: "", bytes: 1 }];
+  const { peers } = graphOf(rows, ["service_ns", "service_name"], "bytes", 10);
+  const of = (title: string) => peers.find((peer) => peer.title === title)!;
+  expect(endOf(of("Not named"), false, () => "text")).toBe('service_ns == "" && service_name == ""');
+  expect(endOf(of("shop"), true, () => "text")).toBe('dst_service_ns == "shop" && dst_service_name == ""');
 });
 
 test("arrows reach everybody", () => {

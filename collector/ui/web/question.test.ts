@@ -14,6 +14,7 @@ import {
   type Question,
   quoted,
   records,
+  searchOf,
   sums,
   write,
 } from "./question";
@@ -51,6 +52,14 @@ test("a question comes back from its address", () => {
     expect(parse(address)).toEqual(question);
     expect(write(parse(address))).toBe(address);
   }
+});
+
+test("an address that is written by hand is read to its end", () => {
+  const address = 'flows?since=6h&filter=dst_port==443?ns=="team-0":false&group_by=ns';
+  const question = parse(searchOf(address));
+  expect(question.filter).toBe('dst_port==443?ns=="team-0":false');
+  expect(question.group_by).toEqual(["ns"]);
+  expect(searchOf("flows")).toBe("");
 });
 
 test("what nobody chose is not written", () => {

@@ -48,6 +48,12 @@ export function nothing(): Question {
   return question as Question;
 }
 
+/** What stands behind the first `?`; a filter may have more of them. */
+export function searchOf(address: string): string {
+  const at = address.indexOf("?");
+  return at < 0 ? "" : address.slice(at + 1);
+}
+
 /** The question that an address asks. */
 export function parse(search: string): Question {
   const question: Record<string, unknown> = nothing();

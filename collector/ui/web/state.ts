@@ -3,9 +3,9 @@
 import { computed, effect, signal, untracked, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import names from "../pages.txt?raw";
-import { ask, type Failed, failedBy } from "./api";
+import { ask, type Failed, failedBy, takeTurns } from "./api";
 import type { Kind } from "./cel";
-import { carried, encode, type Params, parse, type Question, write } from "./question";
+import { carried, encode, type Params, parse, type Question, searchOf, write } from "./question";
 import { type Range, rangeOf, writeMoment } from "./span";
 import type { FieldAnswer, FieldsAnswer, MeAnswer } from "./types";
 
@@ -19,7 +19,7 @@ export const page = computed(() => {
   return PAGES.includes(name) ? name : (PAGES[0] ?? "");
 });
 
-export const question = computed(() => parse(here.value.split("?")[1] ?? ""));
+export const question = computed(() => parse(searchOf(here.value)));
 
 /** The address of a page that asks something; relative, as all are. */
 export function addressOf(name: string, asked: Question): string {
@@ -57,16 +57,21 @@ export function followLinks(event: MouseEvent): void {
   open(link.href);
 }
 
+/** The clock of the collector is so far ahead of this one, in milliseconds. */
+const clockAhead = signal(0);
+/** The time at the collector, in milliseconds: what was ago is counted there. */
+export const now = () => Date.now() + clockAhead.peek();
+
 /** How often was asked anew, and when; relative times are counted from there. */
-export const round = signal({ number: 0, at: Date.now() });
+export const round = signal({ number: 0, at: now() });
 export const again = () => {
-  round.value = { number: round.peek().number + 1, at: Date.now() };
+  round.value = { number: round.peek().number + 1, at: now() };
 };
 // Another question is asked as of now.
 effect(() => {
   void here.value;
   untracked(() => {
-    round.value = { ...round.peek(), at: Date.now() };
+    round.value = { ...round.peek(), at: now() };
   });
 });
 
@@ -94,13 +99,23 @@ effect(() => {
 });
 
 /** What there is to show of a request. */
-export type Asked<T> = { answer?: T; failed?: Failed; waiting: boolean; since: number };
+export type Asked<T> = {
+  answer?: T;
+  failed?: Failed;
+  waiting: boolean;
+  since: number;
+  /** What the answer is of. */
+  of?: string;
+  /** The answer is of what is asked now, not of what was asked before. */
+  fresh?: boolean;
+};
 
 /** Asks whenever the question is another one; what was answered before stays until then. */
 export function useAsk<T>(name: string, params: Params | undefined): Asked<T> {
   const state = useSignal<Asked<T>>({ waiting: params !== undefined, since: Date.now() });
   const number = round.value.number;
   const key = params && encode(params);
+  const of = `${number} ${name}?${key}`;
   useEffect(() => {
     if (!params) {
       state.value = { ...state.peek(), waiting: false };
@@ -113,7 +128,7 @@ export function useAsk<T>(name: string, params: Params | undefined): Asked<T> {
     ask<T>(name, params, stop.signal, number)
       .then(
         (answer) => {
-          state.value = { answer, waiting: false, since: Date.now() };
+          state.value = { answer, waiting: false, since: Date.now(), of };
         },
         (error: unknown) => {
           if (stop.signal.aborted) return;
@@ -126,21 +141,26 @@ export function useAsk<T>(name: string, params: Params | undefined): Asked<T> {
       });
     return () => stop.abort();
   }, [name, key, number]);
-  return state.value;
+  const fresh = state.value.of === of;
+  return {
+    ...state.value,
+    fresh,
+    waiting: state.value.waiting || (params !== undefined && !fresh && !state.value.failed),
+  };
 }
 
 /** Fields by name, those of both sides each. */
 export const fields = signal(new Map<string, FieldAnswer>());
 export const me = signal<MeAnswer | undefined>(undefined);
-/** The clock of the collector is so far ahead of this one, in milliseconds. */
-export const clockAhead = signal(0);
 
 /** Finds out who looks, and which fields there are. */
 export async function begin(): Promise<void> {
   const stop = new AbortController();
   const known = await ask<MeAnswer>("me", {}, stop.signal);
   clockAhead.value = Date.parse(known.time) - Date.now();
+  round.value = { ...round.peek(), at: now() };
   me.value = known;
+  takeTurns(known.limits.queries);
   const told = await ask<FieldsAnswer>("fields", {}, stop.signal);
   const sides = told.fields.flatMap(
     (field): Array<[string, FieldAnswer]> =>

@@ -1,5 +1,6 @@
 // Who is drawn where: nodes and edges of groups, and a picture of them that is the same for
 // the same groups. No clock and no chance in it.
+import { equals, join, type Kind } from "./cel";
 import { numberOf } from "./format";
 import type { Row, Value } from "./types";
 import { NOT_NAMED } from "./words";
@@ -221,4 +222,13 @@ export function named(peers: Peer[]): Peer[] {
     if (!collides) taken.push([left, top, right, bottom]);
     return !collides;
   });
+}
+
+/** The condition that somebody is this end of a flow: all that tells of them, also what is empty. */
+export function endOf(peer: Peer, destination: boolean, kindOf: (field: string) => Kind): string {
+  const conditions = peer.fields.map(([field, value]) => {
+    const name = destination ? `dst_${field}` : field;
+    return equals(name, value, kindOf(name));
+  });
+  return join(conditions);
 }

@@ -1,4 +1,5 @@
-// Every word that the UI says by itself. What the collector says is passed on as it is.
+// Words that several parts share: titles of pages, fields and measures, quick filters, keys, and
+// what is said when something fails. What the collector says is passed on as it is.
 
 export const PAGE_TITLES: Record<string, string> = {
   overview: "Overview",
@@ -50,7 +51,7 @@ const MEASURES: Record<string, string> = {
 export function measureTitle(name: string): string {
   const then = /^(.*)_(then|change)$/.exec(name);
   if (then) return `${measureTitle(then[1] ?? "")}, ${then[2]}`;
-  return MEASURES[name] ?? fieldTitle(name);
+  return (Object.hasOwn(MEASURES, name) ? MEASURES[name] : undefined) ?? fieldTitle(name);
 }
 
 const FIELDS: Record<string, string> = {
@@ -82,7 +83,7 @@ const FIELDS: Record<string, string> = {
 /** The title of a field: which side it is of, and what. */
 export function fieldTitle(name: string): string {
   const bare = name.replace(/^dst_/, "");
-  const word = FIELDS[bare] ?? bare.replaceAll("_", " ");
+  const word = (Object.hasOwn(FIELDS, bare) ? FIELDS[bare] : undefined) ?? bare.replaceAll("_", " ");
   const title = name === bare ? word : `destination ${word}`;
   return title.charAt(0).toUpperCase() + title.slice(1);
 }

@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { equals, join, terms } from "../cel";
 import { exact, measured, numberOf, shorten } from "../format";
 import { Answer, AnswerLine, Empty, Unfilled } from "../parts/Answer";
+import { Compare } from "../parts/Compare";
 import { FieldPicker, isDestination, levelsOf } from "../parts/Fields";
 import { type Column, Grid } from "../parts/Grid";
 import { Live } from "../parts/Live";
@@ -74,17 +75,7 @@ function Controls() {
           Also the replies
         </button>
       )}
-      {grouped && (
-        <label>
-          Compare{" "}
-          <select value={asked.compare} onChange={(event) => go({ compare: event.currentTarget.value })}>
-            <option value="">with nothing</option>
-            <option value="previous">the time before</option>
-            <option value="1d">a day before</option>
-            <option value="1w">a week before</option>
-          </select>
-        </label>
-      )}
+      {grouped && <Compare />}
       {!grouped && (
         <FieldPicker
           label="Columns"
@@ -185,7 +176,7 @@ function Groups() {
                 <Out asks={{ verb: "flows", page: "query", params }} rows={rows} columns={columns} name="groups" />
               </p>
               <AnswerLine
-                text={`${shorten(groups)} ${groups === 1 ? "group" : "groups"}, ${rows.length} shown`}
+                text={`${shorten(groups)} ${groups === 1 ? "group" : "groups"}, ${rows.length} ${asked.bucket ? "rows" : ""} shown`}
                 notes={notes}
                 stats={stats}
                 how={params}
@@ -207,6 +198,7 @@ function Groups() {
 }
 
 function columnOf(name: string, asked: Question, by: string): Column {
+  if (name === "time") return { name, title: "Time" };
   if (asked.group_by.includes(name)) return { name, title: fieldTitle(name), hint: name, field: name };
   const sortable = measuresOf(asked).includes(name);
   return {

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { equals, join, terms } from "../cel";
 import { amount, exact, measured, shorten, time } from "../format";
-import { cellsOf, type End, heat, layout, tellingFields } from "../matrix";
+import { cellsOf, type End, fromServer, heat, layout, tellingFields } from "../matrix";
 import { Answer, AnswerLine, Empty } from "../parts/Answer";
 import { Grid } from "../parts/Grid";
 import { type Head, HeatGrid, Scale } from "../parts/HeatGrid";
@@ -83,7 +83,7 @@ export function Matrix() {
                 )}
                 <p class="buttons">
                   {edges > rows.length && (
-                    <button type="button" onClick={() => go({ top: Math.min(50_000, rows.length * 5) })}>
+                    <button type="button" onClick={() => go({ top: Math.min(10_000, rows.length * 5) })}>
                       Ask for more
                     </button>
                   )}
@@ -218,14 +218,16 @@ function Table({ rows, columns, edges }: { rows: Row[]; columns: string[]; edges
 /** What a client called of a server: ports, sums, what it rests on. */
 function Pair({ client, server, onClose }: { client: End; server: End; onClose: () => void }) {
   const asked = question.value;
-  const conditions = [...tellingFields(client), ...tellingFields(server)].map(([name, value]) =>
-    equals(name, value as string | number, kindOf(name)),
-  );
-  const filter = join([
-    ...terms(asked.direction === "" ? asked.filter : ""),
-    ...conditions.filter((one) => !terms(asked.filter).includes(one)),
-  ]);
-  const params = matrix({ ...asked, filter, direction: "", ports: true, top: 200 });
+  // A filter whose source may be either end says nothing of one end alone.
+  const either = asked.direction === "both";
+  const direction = either ? "" : asked.direction;
+  const conditions = [...tellingFields(client), ...tellingFields(server)].map(([name, value]) => {
+    const read = direction === "in" ? fromServer(name) : name;
+    return equals(read, value, kindOf(read));
+  });
+  const own = either ? [] : terms(asked.filter);
+  const filter = join([...own, ...conditions.filter((one) => !own.includes(one))]);
+  const params = matrix({ ...asked, filter, direction, ports: true, top: 200 });
   const answer = useAsk<MatrixAnswer>("matrix", params);
   return (
     <aside class="side" aria-label="Client and server">
@@ -260,6 +262,7 @@ function Pair({ client, server, onClose }: { client: End; server: End; onClose: 
           </button>
         </li>
       </ul>
+      {either && asked.filter !== "" && <p class="hint">All calls between the two, whatever the filter says.</p>}
       <Answer of={answer}>
         {({ rows, notes }) => (
           <>

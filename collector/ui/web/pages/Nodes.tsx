@@ -10,7 +10,7 @@ import { HeatGrid, Scale } from "../parts/HeatGrid";
 import { Out } from "../parts/Out";
 import { carried, nothing, selection } from "../question";
 import { bucketOf, lengthOf, writeMoment } from "../span";
-import { addressOf, clockAhead, go, open, question, range, useAsk, utc } from "../state";
+import { addressOf, go, now, open, question, range, useAsk, utc } from "../state";
 import type { NodesAnswer, QueryAnswer } from "../types";
 import { measureTitle, NOT_NAMED, UNKNOWN } from "../words";
 
@@ -113,7 +113,11 @@ function Heat() {
                         step: heat(cell.value, most, DECADES),
                         name: `${row.title}, ${told(Number(column.key))}: ${amount(cell.value, unitOf(by))}`,
                       }
-                    : { step: -1, none: true, name: `${row.title}, ${told(Number(column.key))}: nothing exported` };
+                    : {
+                        step: -1,
+                        none: true,
+                        name: `${row.title}, ${told(Number(column.key))}: nothing that fits was exported`,
+                      };
                 }}
                 onPick={(row, column) =>
                   open(
@@ -128,7 +132,9 @@ function Heat() {
                   )
                 }
               />
-              <Scale>more, up to {amount(most, unitOf(by))}. Hatched where nothing was exported.</Scale>
+              <Scale>
+                more, up to {amount(most, unitOf(by))}. Hatched where nothing that fits the filter is known.
+              </Scale>
               <p class="buttons">
                 <Out asks={{ verb: "flows", page: "query", params }} rows={rows} columns={columns} name="nodes" />
               </p>
@@ -146,8 +152,7 @@ function Heat() {
   );
 }
 
-const ago = (at: string | undefined) =>
-  at ? `${age((Date.now() + clockAhead.value - Date.parse(at)) / 1000)} ago` : "never";
+const ago = (at: string | undefined) => (at ? `${age((now() - Date.parse(at)) / 1000)} ago` : "never");
 
 /** What came with the mark of each node since the collector started. */
 function Received() {

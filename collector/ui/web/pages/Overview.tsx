@@ -6,12 +6,13 @@ import { colours, OTHER } from "../colour";
 import { age, amount, exact, measured, numberOf, shorten } from "../format";
 import { Answer, AnswerLine, Empty } from "../parts/Answer";
 import { Chart, type Series } from "../parts/Chart";
+import { Compare } from "../parts/Compare";
 import { Grid } from "../parts/Grid";
 import { openValueMenu } from "../parts/Menu";
 import { Out } from "../parts/Out";
 import { byTime, RateChart, values } from "../parts/RateChart";
 import { carried, type Question, selection, sums } from "../question";
-import { addressOf, clockAhead, me, question, range, useAsk, utc } from "../state";
+import { type Asked, addressOf, me, now, question, range, useAsk, utc } from "../state";
 import type { QueryAnswer, Row, StatusAnswer } from "../types";
 import { QUICK, UNKNOWN } from "../words";
 
@@ -21,11 +22,15 @@ export function Overview() {
     measures: ["bytes", "packets", "flows", "dropped_packets", "byte_rate", "packet_rate"],
     by: "bytes",
     top: 1,
+    compare: question.value.compare,
   });
   return (
     <Answer of={total} empty={(answer) => (numberOf(answer.totals["flows"]) ? undefined : <Empty />)}>
       {(answer) => (
         <>
+          <div class="controls">
+            <Compare />
+          </div>
           <dl class="figures">
             {["bytes", "byte_rate", "packets", "flows", "dropped_packets"].map((name) => (
               <div key={name}>
@@ -41,6 +46,7 @@ export function Overview() {
                   }
                 </dt>
                 <dd title={exact(answer.totals[name])}>{measured(answer.totals, name, utc.value) || UNKNOWN}</dd>
+                {question.value.compare && total.fresh && <dd class="change">{changed(answer.totals, name)}</dd>}
               </div>
             ))}
           </dl>
@@ -51,7 +57,7 @@ export function Overview() {
             <Namespaces />
             <Top title="Workloads" group_by={["ns", "workload_name"]} conversation />
             <Top title="Ports" group_by={["protocol", "dst_port"]} />
-            <Shares total={answer.totals} />
+            <Shares whole={total} />
             <Top title="Verdicts" group_by={["verdict"]} />
             <Top title="Known by" group_by={["identified_by", "dst_identified_by"]} />
             <Collector />
@@ -65,6 +71,14 @@ export function Overview() {
       )}
     </Answer>
   );
+}
+
+/** How much more it is than then. */
+function changed(totals: Row, name: string): string {
+  const then = numberOf(totals[`${name}_then`]) ?? 0;
+  const change = numberOf(totals[`${name}_change`]) ?? 0;
+  if (then === 0) return change === 0 ? "as then" : "nothing then";
+  return `${change > 0 ? "+" : ""}${amount(change / then, "part")}`;
 }
 
 function Panel({
@@ -211,7 +225,7 @@ const HEADS: Record<string, string> = {
 const headOf = (name: string) => HEADS[name] ?? name;
 
 /** What part of all bytes each of the quick filters has. */
-function Shares({ total }: { total: Row }) {
+function Shares({ whole }: { whole: Asked<QueryAnswer> }) {
   return (
     <Panel title="Parts of all bytes">
       <ul class="shares">
@@ -224,28 +238,31 @@ function Shares({ total }: { total: Row }) {
           "Dropped",
           "Not named",
         ].map((name) => (
-          <Share key={name} name={name} whole={numberOf(total["bytes"]) ?? 0} />
+          <Share key={name} name={name} of={whole} />
         ))}
       </ul>
     </Panel>
   );
 }
 
-function Share({ name, whole }: { name: string; whole: number }) {
-  const conditions = QUICK.find(([of]) => of === name)?.[1] ?? [];
+/** One part; nothing is told of it until both answers are of the same question. */
+function Share({ name, of }: { name: string; of: Asked<QueryAnswer> }) {
+  const conditions = QUICK.find(([quick]) => quick === name)?.[1] ?? [];
   const filter = join([...terms(question.value.filter), ...conditions]);
-  const { failed, answer } = useAsk<QueryAnswer>("query", {
-    ...selection(question.value),
-    filter,
-    measures: ["bytes"],
-    top: 1,
-  });
-  const bytes = numberOf(answer?.totals["bytes"]) ?? 0;
-  const text = failed ? "?" : answer ? amount(whole > 0 ? bytes / whole : 0, "part") : "…";
+  const part = useAsk<QueryAnswer>("query", { ...selection(question.value), filter, measures: ["bytes"], top: 1 });
+  const isKnown = part.fresh && of.fresh;
+  const whole = isKnown ? (numberOf(of.answer?.totals["bytes"]) ?? 0) : 0;
+  const bytes = isKnown ? (numberOf(part.answer?.totals["bytes"]) ?? 0) : 0;
+  const failed = part.failed ?? of.failed;
+  const text = failed ? "?" : isKnown ? amount(whole > 0 ? bytes / whole : 0, "part") : "…";
   return (
     <li>
       <a href={addressOf("flows", { ...carried(question.value), filter })}>{name}</a>{" "}
-      <span class="number" title={failed?.problem.detail ?? exact(answer?.totals["bytes"])}>
+      <span
+        class="number"
+        title={failed?.problem.detail ?? (isKnown ? exact(part.answer?.totals["bytes"]) : undefined)}
+        aria-busy={!isKnown && !failed}
+      >
         {text}
       </span>
       <meter min={0} max={Math.max(whole, 1)} value={bytes} aria-label={`${name}: ${text}`} />
@@ -262,7 +279,7 @@ function Collector() {
       <Answer of={status}>
         {({ records, store }) => {
           const newest = store?.tiers.find((tier) => tier.tier === "raw")?.newest;
-          const seconds = newest ? (Date.now() + clockAhead.value - Date.parse(newest)) / 1000 : undefined;
+          const seconds = newest ? (now() - Date.parse(newest)) / 1000 : undefined;
           const rows: Array<[string, string]> = [
             ["Records stored", shorten(records?.stored ?? 0)],
             ["Records dropped", shorten(records?.dropped ?? 0)],

@@ -39,7 +39,7 @@ export function Sankey() {
         <FieldPicker
           label="Columns"
           chosen={chosen}
-          may={(name) => kindOf(name) !== "map"}
+          may={(name) => !["map", "list of text"].includes(kindOf(name))}
           onChange={(group_by) => go({ group_by: group_by.slice(0, MOST_COLUMNS) })}
         />
         <label>
@@ -132,17 +132,7 @@ function Picture({ ways, fields, by }: { ways: Way[]; fields: string[]; by: stri
       ...terms(question.value.filter),
       ...ends
         .filter((node) => !node.isOther)
-        .map((node) =>
-          equals(
-            fields[node.column] ?? "",
-            node.value === ""
-              ? undefined
-              : kindOf(fields[node.column] ?? "") === "number"
-                ? Number(node.value)
-                : node.value,
-            kindOf(fields[node.column] ?? ""),
-          ),
-        ),
+        .map((node) => equals(fields[node.column] ?? "", node.value, kindOf(fields[node.column] ?? ""))),
     ]);
   const openBand = (opener: HTMLElement | SVGElement, band: Band) =>
     openMenu(opener as HTMLElement, `${nameOf(band.from)} to ${nameOf(band.to)}`, [
@@ -196,13 +186,7 @@ function Picture({ ways, fields, by }: { ways: Way[]; fields: string[]; by: stri
           const field = fields[node.column] ?? "";
           const title = `${fieldTitle(field)} ${nameOf(node)}: ${part(node.amount)}`;
           const last = node.column === fields.length - 1;
-          const act = (opener: Element) =>
-            node.isOther ||
-            openValueMenu(
-              opener as HTMLElement,
-              field,
-              kindOf(field) === "number" && node.value !== "" ? Number(node.value) : node.value,
-            );
+          const act = (opener: Element) => node.isOther || openValueMenu(opener as HTMLElement, field, node.value);
           return (
             <g
               key={`${node.column} ${node.value}`}

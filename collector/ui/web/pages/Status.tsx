@@ -2,11 +2,10 @@
 import { age, amount, exact, shorten, time } from "../format";
 import { Answer } from "../parts/Answer";
 import { Grid } from "../parts/Grid";
-import { clockAhead, me, useAsk, utc } from "../state";
+import { me, now, useAsk, utc } from "../state";
 import type { ExportersAnswer, StatusAnswer } from "../types";
 import { UNKNOWN } from "../words";
 
-const now = () => Date.now() + clockAhead.value;
 const ago = (at: string | undefined) => (at ? `${age((now() - Date.parse(at)) / 1000)} ago` : "never");
 
 export function Status() {

@@ -2,16 +2,16 @@
 // as wide as what goes between.
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { equals, join, terms } from "../cel";
+import { join, terms } from "../cel";
 import { colours, OTHER } from "../colour";
-import { amount, exact, measured, shorten, unitOf } from "../format";
+import { amount, exact, measured, numberOf, shorten, unitOf } from "../format";
 import { Answer, AnswerLine, Empty } from "../parts/Answer";
 import { Grid } from "../parts/Grid";
 import { Out } from "../parts/Out";
-import { carried, encode, nothing, sums } from "../question";
+import { carried, encode, nothing, selection, sums } from "../question";
 import { addressOf, go, kindOf, question, useAsk, utc } from "../state";
-import { graphOf, heaviest, type Link, named, nextTo, type Peer, placed, shortName, weight } from "../topology";
-import type { QueryAnswer, Row, Value } from "../types";
+import { endOf, graphOf, heaviest, type Link, named, nextTo, type Peer, placed, shortName } from "../topology";
+import type { QueryAnswer, Row } from "../types";
 import { fieldTitle, measureTitle, NOT_NAMED, UNKNOWN } from "../words";
 
 /** Levels, from the whole to the single: what is called so, and the fields of a side. */
@@ -37,6 +37,8 @@ const HEIGHT = 620;
 /** Edges that are drawn while nobody is chosen: of so large a part of all, and so many. */
 const COVER = 0.95;
 const MOST_DRAWN = 160;
+/** Peers that are listed beside the picture. */
+const MOST_LISTED = 30;
 /** From this part of packets on a line is told as dropped. */
 const IS_DROPPED = 0.1;
 
@@ -297,6 +299,21 @@ function curve({ from, to }: Link): string {
   return `M${p(from.x)},${p(from.y)} Q${p(mx)},${p(my)} ${p(to.x - (ex / end) * back)},${p(to.y - (ey / end) * back)}`;
 }
 
+/** All that one end has, also what is in no edge that is told apart. */
+function Sum({ title, by, condition }: { title: string; by: string; condition: string }) {
+  const filter = join([...terms(question.value.filter), condition]);
+  const asked = useAsk<QueryAnswer>("query", { ...selection(question.value), filter, measures: [by], by, top: 1 });
+  const value = asked.fresh ? asked.answer?.totals[by] : undefined;
+  return (
+    <div aria-busy={!asked.fresh && !asked.failed}>
+      <dt>{title}</dt>
+      <dd title={value === undefined ? undefined : exact(value)}>
+        {asked.failed ? "?" : value === undefined ? "…" : amount(numberOf(value) ?? 0, unitOf(by))}
+      </dd>
+    </div>
+  );
+}
+
 /** One of them: with whom they talk, and where to go from there. */
 function Side({
   peer,
@@ -315,26 +332,21 @@ function Side({
 }) {
   const asked = question.value;
   const unit = unitOf(by);
-  const condition = (destination: boolean) =>
-    join(
-      peer.fields
-        .filter(([field, value]) => value !== "" || peer.fields.length === 1 || field === "ns")
-        .map(([field, value]) => {
-          const name = destination ? `dst_${field}` : field;
-          return equals(name, value as string, kindOf(name));
-        }),
-    );
-  const both = `(${condition(false)}) || (${condition(true)})`;
+  const end = (destination: boolean) => endOf(peer, destination, kindOf);
+  const both = `(${end(false)}) || (${end(true)})`;
   const filter = join([...terms(asked.filter), both]);
   const finer = FINER[level];
   const list = (title: string, of: Array<[Peer, Link]>) =>
     of.length > 0 && (
       <table>
-        <caption>{title}</caption>
+        <caption>
+          {title}
+          {of.length > MOST_LISTED ? `, the heaviest ${MOST_LISTED} of ${of.length}` : ""}
+        </caption>
         <tbody>
           {of
             .sort((a, b) => b[1].amount - a[1].amount)
-            .slice(0, 30)
+            .slice(0, MOST_LISTED)
             .map(([other, link]) => (
               <tr key={other.key}>
                 <th scope="row">
@@ -373,20 +385,10 @@ function Side({
         </li>
       </ul>
       <dl class="pairs">
-        {(
-          [
-            ["Sent", peer.sent],
-            ["Received", peer.received],
-            ["Within", peer.within],
-            ["All", weight(peer)],
-          ] as Array<[string, number]>
-        ).map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd title={exact(value as Value)}>{amount(value, unit)}</dd>
-          </div>
-        ))}
+        <Sum title="Sent" by={by} condition={end(false)} />
+        <Sum title="Received" by={by} condition={end(true)} />
       </dl>
+      <p class="hint">Below: the heaviest of the edges that are told apart.</p>
       {list(
         "To",
         links.filter((link) => link.from === peer).map((link) => [link.to, link]),

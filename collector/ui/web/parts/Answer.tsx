@@ -68,6 +68,7 @@ export function Failure({ failed }: { failed: Failed }) {
             key={one.parameter + one.value}
             onClick={() =>
               go({
+                ...(one.parameter === "since" ? { until: "" } : {}),
                 [one.parameter]:
                   one.parameter === "group_by" || one.parameter === "columns" ? one.value.split(",") : one.value,
               })
@@ -201,13 +202,19 @@ export function Empty() {
 const allOf = (filter: string): Params => ({ ...selection(question.value), filter, measures: ["flows"], top: 1 });
 
 function EmptyTime({ oldest }: { oldest: string | undefined }) {
-  const newest = useAsk<{ rows: Array<{ time?: string }> }>("flows", { since: "52w", columns: ["time"], limit: 1 });
+  const newest = useAsk<{ rows: Array<{ time?: string }> }>("flows", {
+    since: "52w",
+    all_observations: question.value.all_observations,
+    columns: ["time"],
+    limit: 1,
+  });
   const at = newest.answer?.rows[0]?.time;
   if (newest.answer && !at)
     return (
       <p class="empty">
-        No flow was ever stored. Turn the export on (<code>kubectl patch network.operator cluster …</code>), and look at
-        the page Status: it tells what came.
+        {me.value?.sees_everything ? "No flow was ever stored." : "No flow that you may see was ever stored."} Turn the
+        export on (<code>kubectl patch network.operator cluster …</code>), and look at the page Status: it tells what
+        came.
       </p>
     );
   return (

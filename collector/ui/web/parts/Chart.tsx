@@ -9,14 +9,22 @@ import { go, utc } from "../state";
 
 export type Series = { name: string; values: number[]; colour: number; pick?: (opener: HTMLElement) => void };
 
-type ChartProps = { title: string; series: Series[]; range: Range; bucket: number; unit: Unit; height?: number };
+type ChartProps = {
+  title: string;
+  series: Series[];
+  range: Range;
+  bucket: number;
+  unit: Unit;
+  height?: number;
+  then?: Series | undefined;
+};
 
 const HEIGHT = 160;
 const LEFT = 76;
 const TOP = 10;
 const BOTTOM = 18;
 
-export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: ChartProps) {
+export function Chart({ title, series, range, bucket, unit, height = HEIGHT, then }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const width = useSignal(600);
   const cursor = useSignal<number | undefined>(undefined);
@@ -31,7 +39,7 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: C
   }, []);
   const times = starts(range, bucket);
   const totals = times.map((_, at) => series.reduce((sum, one) => sum + (one.values[at] ?? 0), 0));
-  const top = ceiling(Math.max(...totals));
+  const top = ceiling(Math.max(...totals, ...(then?.values ?? [])));
   const step = (width.value - LEFT) / times.length;
   const x = (at: number) => LEFT + at * step;
   const y = (value: number) => TOP + (height - BOTTOM - TOP) * (1 - value / top);
@@ -66,7 +74,11 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: C
       cursor.value = undefined;
     }
   };
-  const told = cursor.value === undefined ? undefined : readout(cursor.value, times, bucket, series, totals, unit);
+  const earlier = (at: number) => (then ? `; ${then.name} ${amount(then.values[at] ?? 0, unit)}` : "");
+  const told =
+    cursor.value === undefined
+      ? undefined
+      : readout(cursor.value, times, bucket, series, totals, unit) + earlier(cursor.value);
   return (
     <figure class="chart">
       <div
@@ -110,6 +122,7 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: C
           {stacked(series, times.length).map(({ colour, low, high, name }) => (
             <path key={name} class={`fill c${colour}`} d={area(low, high, x, y)} />
           ))}
+          {then && <path class="then" d={outline(then.values, x, y)} />}
           {[0, 0.5, 1].map((part) => {
             const at = new Date((times[0] ?? range.since) + part * times.length * bucket);
             return (
@@ -172,7 +185,7 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: C
             <thead>
               <tr>
                 <th scope="col">From</th>
-                {series.map((one) => (
+                {[...series, ...(then ? [then] : [])].map((one) => (
                   <th scope="col" class="number" key={one.name}>
                     {one.name}
                   </th>
@@ -183,7 +196,7 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT }: C
               {times.map((at, place) => (
                 <tr key={at}>
                   <th scope="row">{time(writeMoment(at), utc.value)}</th>
-                  {series.map((one) => (
+                  {[...series, ...(then ? [then] : [])].map((one) => (
                     <td class="number" key={one.name}>
                       {amount(one.values[place] ?? 0, unit)}
                     </td>
@@ -220,6 +233,12 @@ function stacked(
     low = high;
     return layer;
   });
+}
+
+/** The upper edge alone. */
+function outline(values: number[], x: (at: number) => number, y: (value: number) => number): string {
+  const p = (number: number) => Math.round(number * 10) / 10;
+  return `M${values.map((value, at) => `${p(x(at))},${p(y(value))} ${p(x(at + 1))},${p(y(value))}`).join(" ")}`;
 }
 
 /** Steps, since a value holds for all of its bucket. */

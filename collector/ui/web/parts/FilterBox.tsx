@@ -24,6 +24,7 @@ export function FilterBox() {
   const active = useSignal(-1);
   const box = useRef<HTMLInputElement>(null);
   const asking = useRef<AbortController>(new AbortController());
+  const applying = useRef<AbortController>(new AbortController());
   useEffect(() => {
     text.value = applied;
     fault.value = undefined;
@@ -46,15 +47,21 @@ export function FilterBox() {
   const apply = async () => {
     offer.value = undefined;
     asking.current.abort();
-    asking.current = new AbortController();
-    const told = text.value.trim() === "" ? undefined : await checked(text.value, undefined, asking.current.signal);
-    fault.value = told?.error;
-    if (told?.error) {
+    applying.current.abort();
+    applying.current = new AbortController();
+    // What was entered is asked, whatever is written meanwhile.
+    const entered = text.value.trim();
+    const { signal } = applying.current;
+    const told = entered === "" ? ({} as Partial<FilterAnswer>) : await checked(entered, undefined, signal);
+    if (signal.aborted) return;
+    if (!told) said.value = "The filter could not be checked; it is not applied.";
+    else if (told.error) {
+      fault.value = told.error;
       said.value = told.error.message;
-      return;
+    } else {
+      remember(entered);
+      go({ filter: entered });
     }
-    remember(text.value);
-    go({ filter: text.value.trim() });
   };
   const accept = (option: Option) => {
     const now = offer.value;
@@ -290,7 +297,7 @@ async function checked(filter: string, at: number | undefined, signal: AbortSign
     return await ask<FilterAnswer>("filter", { filter, at: at === undefined ? undefined : String(at) }, signal);
   } catch (error) {
     if (error instanceof Failed) said.value = error.problem.detail;
-    return undefined;
+    return;
   }
 }
 

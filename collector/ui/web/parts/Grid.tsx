@@ -36,8 +36,21 @@ export type GridProps = {
 };
 
 const PAGE = 10;
+/** Rows that are drawn: each stays in the page. */
+const MOST_ROWS = 1000;
 
-export function Grid({ label, columns, rows, cell, foot = [], all, onOpen, opened, openLabel = "Details" }: GridProps) {
+export function Grid({
+  label,
+  columns,
+  rows: given,
+  cell,
+  foot = [],
+  all,
+  onOpen,
+  opened,
+  openLabel = "Details",
+}: GridProps) {
+  const rows = given.slice(0, MOST_ROWS);
   const table = useRef<HTMLTableElement>(null);
   const active = useSignal({ row: 0, column: 0 });
   const width = columns.length + (onOpen ? 1 : 0);
@@ -189,6 +202,9 @@ export function Grid({ label, columns, rows, cell, foot = [], all, onOpen, opene
           </tfoot>
         )}
       </table>
+      {given.length > rows.length && (
+        <p class="hint">{given.length - rows.length} more rows are not drawn: choose fewer, or save them.</p>
+      )}
     </div>
   );
 }

@@ -16,6 +16,10 @@ import { columnsOf, recordCell, recordColumns } from "./Records";
 const A_SECOND = 500;
 /** Records that are kept and shown. */
 const KEPT = 200;
+/** A tail ends by itself before the API server ends it, which is after a minute. */
+const SECONDS = 50;
+/** What does not change by asking again. */
+const LASTING = new Set(["filter", "parameter", "forbidden", "not-found"]);
 /** How often what came is shown, in milliseconds. */
 const SHOWN_EVERY = 400;
 /** How long nothing is asked after a tail ended or failed, in milliseconds. */
@@ -30,20 +34,29 @@ const NONE: Shown = { rows: [], came: 0, rate: 0, notes: [] };
 async function followOn(
   params: Params,
   signal: AbortSignal,
+  begun: () => void,
   take: (line: Line) => void,
   fail: (failed: Failed) => void,
 ): Promise<void> {
   let mark: string | undefined;
   while (!signal.aborted) {
     try {
-      await follow("tail", { ...params, limit: A_SECOND, marks: true, resume: mark, watch: true }, signal, (told) => {
-        const line = told as Line;
-        if (line.mark !== undefined) mark = line.mark;
-        else take(line);
-      });
+      await follow(
+        "tail",
+        { ...params, limit: A_SECOND, marks: true, resume: mark, seconds: SECONDS },
+        signal,
+        begun,
+        (told) => {
+          const line = told as Line;
+          if (line.mark !== undefined) mark = line.mark;
+          else take(line);
+        },
+      );
     } catch (error) {
       if (signal.aborted) return;
-      fail(failedBy(error, "offline"));
+      const failed = failedBy(error, "offline");
+      fail(failed);
+      if (LASTING.has(failed.kind)) return;
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
@@ -65,7 +78,11 @@ export function Live() {
       if (line.note) shown.value = { ...shown.peek(), notes: [...shown.peek().notes, line.note].slice(-3) };
       else waiting.current.push(line);
     };
-    void followOn(params, stop.signal, take, (failed) => {
+    const begun = () => {
+      const { failed: _, ...before } = shown.peek();
+      shown.value = before;
+    };
+    void followOn(params, stop.signal, begun, take, (failed) => {
       shown.value = { ...shown.peek(), failed };
     });
     let since = Date.now();

@@ -18,7 +18,7 @@ onUnauthorized(() => {
 });
 
 /** Other programs that the API server stands before have the same origin there. */
-const isShared = () => /\/proxy\//.test(location.pathname);
+const isShared = () => /\/(proxy|apis)\//.test(location.pathname);
 
 export function Login() {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -37,7 +37,13 @@ export function Login() {
     now.done();
   };
   return (
-    <dialog class="login" ref={dialog} aria-labelledby="login-title" onCancel={(event) => event.preventDefault()}>
+    <dialog
+      class="login"
+      ref={dialog}
+      aria-labelledby="login-title"
+      onClose={() => asking.value && dialog.current?.showModal()}
+      onCancel={(event) => event.preventDefault()}
+    >
       <form onSubmit={submit}>
         <h2 id="login-title">Say who you are</h2>
         <p>
@@ -50,7 +56,7 @@ export function Login() {
           kubectl create token ACCOUNT --audience weir-collector
         </pre>
         <label for="token">Token</label>
-        <input id="token" name="token" type="password" autocomplete="off" required />
+        <input id="token" name="token" autofocus type="password" autocomplete="off" required />
         {!isShared() && (
           <label class="check">
             <input type="checkbox" name="tab" /> Keep it for this tab

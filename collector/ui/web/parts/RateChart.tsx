@@ -29,7 +29,8 @@ export function values(rows: Row[], times: number[], length: number, measure: st
 }
 
 export function RateChart({ height }: { height?: number }) {
-  const asked = byTime({ measures: ["byte_rate"], by: "byte_rate", top: 1 });
+  const { compare } = question.value;
+  const asked = byTime({ measures: ["byte_rate"], by: "byte_rate", top: 1, compare });
   const answer = useAsk<QueryAnswer>("query", asked?.params);
   return (
     <Answer of={answer}>
@@ -45,6 +46,11 @@ export function RateChart({ height }: { height?: number }) {
             bucket={asked.length}
             unit="byte_rate"
             {...(height ? { height } : {})}
+            then={
+              compare
+                ? { name: "then", colour: 0, values: values(rows, times, asked.length, "byte_rate_then") }
+                : undefined
+            }
           />
         );
       }}

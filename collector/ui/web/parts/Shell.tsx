@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { Component, type ComponentChildren, type ComponentType } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { type Failed, failedBy } from "../api";
+import { type Failed, failedBy, onChange } from "../api";
 import { carried } from "../question";
 import { addressOf, again, begin, followLinks, me, open, PAGES, page, preferences, question } from "../state";
 import { KEYS, PAGE_ASKS, PAGE_TITLES } from "../words";
@@ -82,6 +82,11 @@ export function Shell({ pages }: { pages: Record<string, ComponentType> }) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     start();
+    // Who looks may see something else: nothing of before is left.
+    onChange(() => {
+      me.value = undefined;
+      start();
+    });
     addEventListener("keydown", onKey);
     document.addEventListener("click", followLinks);
   }, []);

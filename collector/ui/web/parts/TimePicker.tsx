@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { time } from "../format";
 import { lengthOf, momentOf, type Range, shifted, widened, writeMoment } from "../span";
-import { again, every, go, question, range, round, utc } from "../state";
+import { again, every, go, now, question, range, round, utc } from "../state";
 import { PRESETS, REFRESH } from "../words";
 import { place } from "./Menu";
 
@@ -11,12 +11,23 @@ const set = ({ since, until }: Range) => go({ since: writeMoment(since), until: 
 
 /** Earlier or later by half of the range; never behind now. */
 export function shift(by: number): void {
-  const now = range.peek();
-  if (!now) return;
-  const moved = shifted(now, by);
-  const late = moved.until - Date.now();
-  set(late > 0 ? shifted(moved, -late / (moved.until - moved.since)) : moved);
+  const meant = range.peek();
+  if (!meant) return;
+  const moved = shifted(meant, by);
+  set(untilNow(moved));
 }
+
+/** The range as it is, or as much earlier as it would end behind now. */
+function untilNow(meant: Range): Range {
+  const late = meant.until - now();
+  return late > 0 ? shifted(meant, -late / (meant.until - meant.since)) : meant;
+}
+
+/** A time without a zone is of the zone that is shown. */
+const zoned = (text: string) =>
+  utc.peek() && /^\d{4}-\d\d-\d\d([T ][\d:.]+)?$/.test(text.trim())
+    ? `${text.trim().replace(" ", "T")}${/[T ]/.test(text.trim()) ? "Z" : "T00:00Z"}`
+    : text;
 
 /** What the range is called. */
 function called(): string {
@@ -49,7 +60,7 @@ export function TimePicker() {
         type="button"
         aria-label="Twice as long"
         title="Twice as long"
-        onClick={() => range.value && set(widened(range.value))}
+        onClick={() => range.value && set(untilNow(widened(range.value)))}
       >
         ⤢
       </button>
@@ -99,8 +110,8 @@ function Custom({ done }: { done: () => void }) {
   }, [question.value.since, question.value.until]);
   const apply = (event: Event) => {
     event.preventDefault();
-    const now = Date.now();
-    const [from, to] = [momentOf(since.value || "1h", now), momentOf(until.value, now)];
+    const at = now();
+    const [from, to] = [momentOf(zoned(since.value) || "1h", at), momentOf(zoned(until.value), at)];
     if (from === undefined || to === undefined)
       wrong.value = "Write how long ago (2h, 1d12h), or a time such as 2026-01-31T14:00.";
     else if (from >= to) wrong.value = "It has to begin before it ends.";
