@@ -20,9 +20,14 @@ test: requirements ## Everything that CI checks
 	@scripts/test
 
 .PHONY: test-peers
-test-peers: requirements ## The chart with helm itself, which is built first, once (minutes)
+test-peers: requirements ## The chart with helm itself, verdicts beside other evaluators; built first, once (minutes)
+	@scripts/test-policy-peers
 	cargo build --workspace --bins
 	@scripts/test-chart "$${CARGO_TARGET_DIR:-target}/debug" --helm
+
+.PHONY: mutate-policy
+mutate-policy: requirements ## Faults made by hand in weir-policy: which do its tests notice? (half an hour)
+	@scripts/mutate-policy
 
 .PHONY: requirements
 requirements: ## Install what the project needs on Debian
