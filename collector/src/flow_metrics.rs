@@ -15,7 +15,8 @@
 //! A worker counts in a shard, which is a registry behind a lock that others hold only as long as
 //! it takes to swap it for an empty one, or takes another shard. So nothing of what scrapes,
 //! defines or expires holds up who receives; and where no metric is defined, records are not
-//! looked at. The merged registry has the series and their age; which label sets have one, the
+//! looked at. How many series a new metric will have is estimated from stored records, apart from
+//! all of this ([`estimator`]). The merged registry has the series and their age; which label sets have one, the
 //! shards and it decide together, so that what is known is counted by each of them.
 
 mod definitions;
