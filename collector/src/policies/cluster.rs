@@ -24,7 +24,7 @@ use crate::flow_metrics::objects::is_missing;
 /// Pause after a watch failed.
 const FAILED_PAUSE: Duration = Duration::from_secs(2);
 /// Pause while there is no such kind.
-const MISSING_PAUSE: Duration = Duration::from_secs(30);
+const MISSING_PAUSE: Duration = Duration::from_secs(10);
 /// A kind that was there is gone when it was missing so many times: an API server that has just
 /// started does not know it at once.
 const MISSING_TIMES: usize = 3;
