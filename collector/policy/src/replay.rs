@@ -136,6 +136,11 @@ impl Report {
 /// Replays edges against a cluster before and after a change. Many edges are shared out among
 /// as many threads as there are processors, eight at most.
 pub fn replay(input: ReplayInput<'_>) -> Report {
+    let threads = judging::threads(input.edges.edges().len());
+    replay_on(input, threads)
+}
+
+fn replay_on(input: ReplayInput<'_>, threads: usize) -> Report {
     let ReplayInput {
         edges,
         inventory,
@@ -167,7 +172,7 @@ pub fn replay(input: ReplayInput<'_>) -> Report {
         ours,
         concerned,
     };
-    let (mut report, hit) = replay.judge_all(edges.edges());
+    let (mut report, hit) = replay.judge_all(edges.edges(), threads);
     report
         .newly_denied
         .sort_by(|one, other| by_flows(&one.edge, &other.edge));

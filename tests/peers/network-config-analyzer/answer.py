@@ -103,7 +103,9 @@ def run(query, worlds):
 
 def parsed(lines):
     """Clients, servers and connections of those lines that have them."""
-    found = filter(None, map(LINE.match, lines))
+    found = [LINE.match(line) for line in lines if " => " in line]
+    if not all(found):
+        raise ValueError(f"cannot read all of {lines}")
     return [(ends_of(line[1]), ends_of(line[2]), connections_of(line[3])) for line in found]
 
 

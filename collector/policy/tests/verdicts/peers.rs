@@ -13,7 +13,7 @@ use weir_policy::inventory::Inventory;
 use weir_policy::replay::{Change, ClusterVersion, ReplayInput, replay};
 use weir_policy::{Answer, Cluster, Engine, Policy, Profile, Protocol};
 
-use crate::naive::Call;
+use crate::naive::{self, Call};
 use crate::random::Random;
 use crate::traffic::{edge_end, seen};
 use crate::world::compare;
@@ -97,7 +97,11 @@ fn the_peer_says_the_same(peer: Peer, program: &str) {
             if !peer.is_asked(call) {
                 continue;
             }
-            let said = if said == '1' { Answer::Allow } else { Answer::Deny };
+            let said = match said {
+                '1' => Answer::Allow,
+                '0' => Answer::Deny,
+                other => panic!("seed {seed}: {other} is no answer"),
+            };
             verdicts += 1;
             explained += u64::from(said != ours);
             let expected = peer.expected(&seen, &seen_outside, call);
@@ -110,6 +114,7 @@ fn the_peer_says_the_same(peer: Peer, program: &str) {
         }
     }
     running.end();
+    assert!(verdicts > 0, "nothing was asked");
     println!(
         "{peer:?}: {worlds} worlds from seed {first}, {verdicts} verdicts, {explained} differ by its known faults, no other"
     );
@@ -186,9 +191,13 @@ fn a_semantic_difference_says_what_replay_does() {
             verdicts += 1;
             changed += u64::from(ours != '.');
             explained += u64::from(said != ours);
+            let naive = [&before, &after].map(|world| naive::judge(world, &Profile::default(), call));
+            let [was, is] = naive.map(|opinions| naive::together(&opinions));
+            assert_eq!(ours, what_changes(was, is), "seed {seed}: {call:?}");
             let expected = what_changes(taken[0](call), taken[1](call));
-            assert!(
-                said == ours || said == expected,
+            assert_eq!(
+                said,
+                expected,
                 "seed {seed}, ours {ours}, theirs {said}: {call:?}\n{}\nand after the change\n{}",
                 yaml(&before),
                 yaml(&after)
@@ -196,6 +205,7 @@ fn a_semantic_difference_says_what_replay_does() {
         }
     }
     running.end();
+    assert!(changed > 0, "no change changes anything");
     println!(
         "a change: {worlds} worlds from seed {first}, {verdicts} calls, {changed} change, {explained} differ by its known faults, no other"
     );
