@@ -219,7 +219,7 @@ async fn records_of_the_last_day_count_and_older_ones_do_not() {
     }
     let (_directory, _writer, engine) = stored(&records);
     let ports = metric("ports", "{type: Counter, labels: [SrcPort]}");
-    let estimates = estimate(&engine, &[ports.clone()], &EstimateBounds::default())
+    let estimates = estimate(&engine, std::slice::from_ref(&ports), &EstimateBounds::default())
         .await
         .unwrap();
     assert_eq!(series(&estimates[0]).series, 24);
