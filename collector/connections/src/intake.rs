@@ -83,7 +83,13 @@ impl Connections {
         open.map_or(Fit::Same, |open| open.fit(observation, before, &self.periods))
     }
 
-    fn open(&mut self, observation: &Observation, location: &Location, before: Option<Place>, out: Outputs<'_>) {
+    fn open(
+        &mut self,
+        observation: &Observation,
+        location: &Location,
+        before: Option<Place>,
+        out: Outputs<'_>,
+    ) {
         let goes_on = self.goes_on(before, observation);
         while self.pool.len() >= self.config.max_connections.max(1) {
             self.evict(out);
@@ -99,7 +105,8 @@ impl Connections {
         self.stats.opened += 1;
         let slot = self.pool.insert(connection);
         let place = Place::new(slot, false);
-        self.table.insert(location.hash, place, |slot| self.pool.get(slot));
+        self.table
+            .insert(location.hash, place, |slot| self.pool.get(slot));
         self.wheel.insert(slot, u32::MAX);
         self.take(place, observation, location, out);
     }
