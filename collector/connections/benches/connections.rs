@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use weir_connections::{
     Amount, Client, Config, Connections, Counts, Direction, End, Evidence, Frame, Identity, IdentityKind,
@@ -154,13 +154,13 @@ impl<'c> Run<'c> {
             time: T0 + self.records * 1_000_000 / RATE,
             observations: &self.frame,
         };
-        let start = Instant::now();
+        let start = on_cpu();
         let outputs = &mut self.outputs;
         self.connections.apply(frame, &mut |output| {
             black_box(&output);
             *outputs += 1;
         });
-        self.took += start.elapsed();
+        self.took += on_cpu() - start;
         self.frame.clear();
     }
 
@@ -177,6 +177,12 @@ impl<'c> Run<'c> {
             }
         }
     }
+}
+
+/// How long this thread has been on a processor (Linux).
+fn on_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split_whitespace().next().unwrap().parse().unwrap())
 }
 
 /// Bytes that the process holds (Linux).
@@ -253,14 +259,14 @@ fn checkpoint(cluster: &Cluster) {
     let mut run = Run::new(cluster, 1 << 20);
     run.fill(MILLION, 4);
     let mut bytes = Vec::new();
-    let start = Instant::now();
+    let start = on_cpu();
     run.connections.checkpoint(&mut bytes).unwrap();
-    let written = start.elapsed();
+    let written = on_cpu() - start;
     drop(run);
-    let start = Instant::now();
+    let start = on_cpu();
     let config = Config::new("bench", Duration::from_secs(60));
     let restored = Connections::restore(config, &bytes).unwrap();
-    let read = start.elapsed();
+    let read = on_cpu() - start;
     println!(
         "checkpoint of {} connections       {:7.2} s, {:.0} MiB; restored in {:.2} s",
         restored.len(),

@@ -8,10 +8,10 @@ use crate::config::Periods;
 use crate::conntrack::{self, Advance, Tracked};
 use crate::counts::{Biflow, Counts, PerEnd};
 use crate::cover::Cover;
-use crate::icmp;
 use crate::id::{ConnectionId, connection_id};
 use crate::key::{Key, Socket, Tuple};
-use crate::observation::{Amount, Client, Evidence, Identity, IdentityKind, Micros, Observation};
+use crate::observation::{Amount, Evidence, Identity, IdentityKind, Micros, Observation};
+use crate::orientation::who_began;
 use crate::output::JoinedBy;
 use crate::stats::Stats;
 use crate::table::Keyed;
@@ -364,31 +364,4 @@ impl Keyed for Connection {
         let server = self.service()?.server;
         Some(self.key.tuple.with_server(self.client_high, server).0)
     }
-}
-
-/// Whether the source began the connection, and what that rests on.
-fn who_began(observation: &Observation) -> (bool, Evidence) {
-    let mut best = (true, Evidence::FirstSeen);
-    let mut consider = |source: bool, evidence: Evidence| {
-        if evidence > best.1 {
-            best = (source, evidence);
-        }
-    };
-    if let Some((client, evidence)) = observation.client {
-        consider(client == Client::Src, evidence);
-    }
-    if let Some(flags) = observation.tcp_flags
-        && (flags.asks() || flags.agrees())
-    {
-        consider(flags.asks(), Evidence::Syn);
-    }
-    if let Some(icmp) = observation.icmp
-        && let Some(asks) = icmp::asks(observation.proto, icmp)
-    {
-        consider(asks, Evidence::Syn);
-    }
-    if observation.conntrack.is_some() {
-        consider(true, Evidence::Conntrack);
-    }
-    best
 }

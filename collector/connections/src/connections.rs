@@ -1,18 +1,14 @@
 //! The state machine: frames of the log and the time go in, outputs come out.
 
-use std::sync::Arc;
-
 use crate::config::{Config, Periods};
-use crate::connection::{Arrival, Connection};
+use crate::connection::Connection;
 use crate::join::JoinIndex;
-use crate::key::{Key, Tuple, tuple_of};
-use crate::lifetime::{Due, Fit};
+use crate::lifetime::Due;
 use crate::observation::{Micros, Observation};
 use crate::output::{Output, Reason};
 use crate::pool::Pool;
 use crate::stats::Stats;
 use crate::table::{Place, Table};
-use crate::tcp;
 use crate::tombstone::{Tombstone, Tombstones};
 use crate::wheel::Wheel;
 
@@ -111,9 +107,7 @@ impl Connections {
             return Applied::Repeated;
         }
         self.advance(frame.time, out);
-        for observation in frame.observations {
-            self.observe(observation, out);
-        }
+        self.take_in(frame.observations, out);
         self.position = Some(frame.position);
         Applied::New
     }
@@ -183,7 +177,7 @@ impl Connections {
     }
 
     /// Puts a connection out for the last time and remembers it. It is not in the wheel.
-    fn finish(&mut self, slot: u32, reason: Reason, out: Outputs<'_>) {
+    pub(crate) fn finish(&mut self, slot: u32, reason: Reason, out: Outputs<'_>) {
         let now = self.wheel.now();
         let Some(mut connection) = self.remove(slot) else {
             return;
@@ -223,93 +217,8 @@ impl Connections {
         self.tombstones.push(Tombstone::of(connection, until));
     }
 
-    fn observe(&mut self, observation: &Observation, out: Outputs<'_>) {
-        self.stats.records += 1;
-        let (tuple, sender_high) = tuple_of(observation);
-        let network = &observation.network;
-        let hash = self.table.hash(network, &tuple);
-        let open = self
-            .table
-            .find(hash, (network, &tuple), |slot| self.pool.get(slot));
-        let before = self.tombstones.find(network, &tuple);
-        let Some(place) = open else {
-            let late = before.filter(|before| self.takes(*before, observation));
-            match late {
-                Some(before) => self.take_late(before, observation, sender_high, out),
-                None => self.open(observation, (hash, tuple, sender_high), before, out),
-            }
-            return;
-        };
-        match self.fit(place, before, observation) {
-            Fit::Same => self.take(place, observation, sender_high, out),
-            Fit::Stale => self.stats.stale_totals += 1,
-            Fit::Before => {
-                if let Some(before) = before {
-                    self.take_late(before, observation, sender_high, out);
-                }
-            }
-            Fit::Next(reason) => {
-                self.wheel.remove(place.slot());
-                self.finish(place.slot(), reason, out);
-                let before = self.tombstones.find(network, &tuple);
-                self.open(observation, (hash, tuple, sender_high), before, out);
-            }
-        }
-    }
-
-    fn takes(&self, before: Place, observation: &Observation) -> bool {
-        let before = self.tombstones.get(before);
-        before.is_some_and(|before| before.takes(observation, &self.periods))
-    }
-
-    fn fit(&self, place: Place, before: Option<Place>, observation: &Observation) -> Fit {
-        let before = before.and_then(|before| self.tombstones.get(before));
-        let open = self.pool.get(place.slot());
-        open.map_or(Fit::Same, |open| open.fit(observation, before, &self.periods))
-    }
-
-    fn open(
-        &mut self,
-        observation: &Observation,
-        (hash, tuple, sender_high): (u64, Tuple, bool),
-        before: Option<Place>,
-        out: Outputs<'_>,
-    ) {
-        let goes_on = self.goes_on(before, observation);
-        while self.pool.len() >= self.config.max_connections.max(1) {
-            self.evict(out);
-        }
-        let key = Key {
-            network: Arc::clone(&observation.network),
-            tuple,
-        };
-        let now = self.wheel.now();
-        let mut connection = Connection::new(key, observation, self.ordinal, now);
-        connection.midstream = goes_on;
-        self.ordinal = self.ordinal.wrapping_add(1);
-        self.stats.opened += 1;
-        let slot = self.pool.insert(connection);
-        let place = Place::new(slot, false);
-        self.table.insert(hash, place, |slot| self.pool.get(slot));
-        self.wheel.insert(slot, u32::MAX);
-        self.take(place, observation, sender_high, out);
-    }
-
-    /// Whether it is the middle of something: it does not begin, and bits of TCP would
-    /// show that, or the connection before did not end.
-    fn goes_on(&self, before: Option<Place>, observation: &Observation) -> bool {
-        let begins = observation.tcp_flags.map(|flags| flags.bits & tcp::SYN != 0);
-        let unended = before
-            .and_then(|before| self.tombstones.get(before))
-            .is_some_and(|one| !one.ended);
-        match begins {
-            Some(begins) => !begins,
-            None => unended,
-        }
-    }
-
     /// Puts out the connection that is nearest to its timer, and forgets it.
-    fn evict(&mut self, out: Outputs<'_>) {
+    pub(crate) fn evict(&mut self, out: Outputs<'_>) {
         while let Some(slot) = self.wheel.front() {
             let tick = self.wheel.tick_of(slot);
             let due = self
@@ -328,57 +237,6 @@ impl Connections {
             self.finish(slot, Reason::LackOfResources, out);
             return;
         }
-    }
-
-    fn take(&mut self, place: Place, observation: &Observation, sender_high: bool, out: Outputs<'_>) {
-        let slot = place.slot();
-        let Some(connection) = self.pool.get_mut(slot) else {
-            return;
-        };
-        let arrival = Arrival {
-            sender_high: if place.by_service() {
-                connection.sender_by_service(tuple_of(observation).0.end(sender_high))
-            } else {
-                sender_high
-            },
-            by_service: place.by_service(),
-            now: self.now,
-            tick: self.wheel.now(),
-        };
-        let named = connection.take(observation, arrival, &self.periods, &mut self.stats);
-        let due = connection.due(&self.periods);
-        let untold = connection.untold_service(observation);
-        if due < self.wheel.tick_of(slot) {
-            self.wheel.remove(slot);
-            self.wheel.insert(slot, due);
-        }
-        if let Some(service) = untold {
-            self.join_told(slot, service, observation, out);
-        }
-        if named {
-            self.join_by_names(slot, out);
-        }
-    }
-
-    fn take_late(&mut self, before: Place, observation: &Observation, sender_high: bool, out: Outputs<'_>) {
-        let Some(tombstone) = self.tombstones.get_mut(before) else {
-            return;
-        };
-        self.stats.late += 1;
-        let sender_high = if before.by_service() {
-            tombstone.sender_by_service(tuple_of(observation).0.end(sender_high))
-        } else {
-            sender_high
-        };
-        let added = tombstone.take(observation, sender_high, before.by_service(), &mut self.stats);
-        if added == Default::default() {
-            self.stats.late_unshown += u64::from(!observation.primary);
-            return;
-        }
-        let covered = observation.end.saturating_sub(observation.start);
-        out(tombstone.describe(&self.config.cluster, added, covered));
-        tombstone.mark_output();
-        self.stats.outputs += 1;
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) type Interval = (Micros, Micros);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cover {
     first: Option<Interval>,
+    #[allow(clippy::box_collection, reason = "a third of the room where there are none")]
     more: Option<Box<Vec<Interval>>>,
 }
 

@@ -78,12 +78,6 @@ pub(crate) struct Key {
     pub tuple: Tuple,
 }
 
-impl Key {
-    pub fn is(&self, network: &Arc<str>, tuple: &Tuple) -> bool {
-        self.tuple == *tuple && same_text(&self.network, network)
-    }
-}
-
 /// Mostly it is the very same text.
 pub(crate) fn same_text(one: &Arc<str>, other: &Arc<str>) -> bool {
     Arc::ptr_eq(one, other) || one == other

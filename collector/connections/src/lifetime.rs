@@ -71,6 +71,11 @@ impl Connection {
         }
     }
 
+    /// Whether an observation may be of the connection before it.
+    pub fn may_be_after(&self, observation: &Observation) -> bool {
+        observation.start < self.start || tracking(observation).is_some()
+    }
+
     /// Where an observation of its key belongs.
     pub fn fit(&self, observation: &Observation, before: Option<&Tombstone>, periods: &Periods) -> Fit {
         if let Some(fit) = self.fit_by_totals(observation, before) {

@@ -78,6 +78,7 @@ impl Table {
         found.map(|entry| entry.remove()).is_ok()
     }
 
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.places.len()
     }

@@ -85,12 +85,16 @@ impl Tombstone {
                 return known.is_of(of);
             }
         }
-        let begins = observation.tcp_flags.is_some_and(|flags| flags.begins());
-        if begins {
-            observation.start < self.settled_end
-        } else {
-            observation.start <= self.settled_end.saturating_add(periods.linger_us)
+        if observation.tcp_flags.is_some_and(|flags| flags.begins()) {
+            return observation.start < self.settled_end;
         }
+        // After an end come the last acknowledgements; what did not end may go on.
+        let straggles = if self.ended {
+            periods.linger_us
+        } else {
+            periods.tolerance_us
+        };
+        observation.start <= self.settled_end.saturating_add(straggles)
     }
 
     /// Takes in a late observation; says what it adds.

@@ -1,7 +1,6 @@
 //! Numbers, texts and identities into bytes.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::HashMap;
@@ -87,13 +86,6 @@ impl<'w, W: Write> Writer<'w, W> {
     pub fn per_end(&mut self, counts: PerEnd<Counts>) {
         self.counts(counts.low);
         self.counts(counts.high);
-    }
-
-    pub fn address(&mut self, addr: IpAddr) {
-        match addr {
-            IpAddr::V4(addr) => self.bytes(&addr.to_ipv6_mapped().octets()),
-            IpAddr::V6(addr) => self.bytes(&addr.octets()),
-        }
     }
 
     /// Its number, or 0 and the text.

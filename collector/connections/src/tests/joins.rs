@@ -71,7 +71,7 @@ fn with_two_endpoints_nobody_knows_and_all_are_put_out() {
     let endpoints = [from_endpoint("10.0.1.1"), from_endpoint("10.0.1.2")];
     run.frame(2_000, &endpoints)
         .frame(3_000, &[to_service()])
-        .until(62_000);
+        .until(63_000);
     let outputs = run.take();
     assert_eq!((outputs.len(), run.stats().joined), (3, 0));
     assert!(outputs.iter().all(|output| output.service.is_none()));

@@ -103,8 +103,8 @@ fn the_connection_nearest_to_its_timer_goes_for_a_new_one_and_is_put_out() {
     let output = run.only();
     assert_eq!((output.reason, output.is_final), (Reason::LackOfResources, true));
     assert_eq!(output.client.addr, from(1).src.addr);
-    let again = at(ms(5_000), ms(6_000), from(1));
-    run.frame(6_000, &[again]).take();
+    let again = at(ms(4_000), ms(5_000), from(1));
+    run.frame(5_000, &[again]).take();
     let goes_on = run
         .connections
         .live()

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::builder::*;
 use super::scenario::{Scenario, scenario};
@@ -259,4 +261,29 @@ prop_compose! {
 /// Records of one connection, all of which come before its first output.
 fn one_connection() -> impl Strategy<Value = Vec<Observation>> {
     prop::collection::vec(part(), 1..20)
+}
+
+/// Properties that hold because nothing happens would say nothing.
+#[test]
+fn scenarios_come_to_all_that_can_happen() {
+    let mut runner = TestRunner::deterministic();
+    let (mut all, mut put_out_before_joined) = ([0; 7], 0);
+    for _ in 0..300 {
+        let scenario = scenario().new_tree(&mut runner).unwrap().current();
+        let (outputs, connections) = scenario.run();
+        let stats = connections.stats();
+        let counted = [
+            stats.evicted,
+            stats.late - stats.late_unshown,
+            stats.forgotten_early,
+            stats.one_sided,
+            stats.joined,
+            stats.stale_totals,
+            stats.counter_resets,
+        ];
+        all.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
+        put_out_before_joined += joined_after_output(&outputs);
+    }
+    assert!(all.iter().all(|sum| *sum > 0), "{all:?}");
+    assert!(put_out_before_joined > 0);
 }

@@ -83,7 +83,7 @@ fn tracked(observation: Observation, id: u32, sent: u64, answered: u64) -> Obser
             start: ms(u64::from(id) * 100_000),
             polled: observation.end,
             service: (id == 1).then(|| ("10.96.0.1".parse().unwrap(), 80)),
-            ended: sent % 7 == 0,
+            ended: sent.is_multiple_of(7),
         }),
         ..observation
     }
@@ -93,7 +93,7 @@ prop_compose! {
     fn observation()(
         (src, dst) in ends(),
         network in prop_oneof![4 => Just(""), 1 => Just("blue")],
-        start in 0u64..600_000,
+        start in prop_oneof![3 => 0u64..600_000, 1 => 0u64..2_000],
         length in prop_oneof![Just(0), 0u64..1_000, 0u64..200_000],
         amount in amount(),
         primary in prop::bool::weighted(0.6),
@@ -111,7 +111,7 @@ prop_compose! {
         client in prop::option::of((any::<bool>(), prop_oneof![
             Just(Evidence::Port), Just(Evidence::Service), Just(Evidence::Syn),
         ])),
-        totals in prop::option::weighted(0.15, (0u32..3, 0u64..50, 0u64..50)),
+        totals in prop::option::weighted(0.25, (0u32..2, 0u64..50, 0u64..50)),
     ) -> Observation {
         let base = Observation {
             network: network.into(),
@@ -137,7 +137,7 @@ prop_compose! {
 /// Each with how late it comes and how often.
 fn arrivals() -> impl Strategy<Value = Vec<(u64, Observation)>> {
     let late = prop_oneof![4 => 0u64..2_000, 2 => 0u64..70_000, 1 => 0u64..900_000];
-    prop::collection::vec((observation(), late, prop::bool::weighted(0.1)), 1..60).prop_map(|all| {
+    prop::collection::vec((observation(), late, prop::bool::weighted(0.1)), 1..40).prop_map(|all| {
         let mut arrivals = Vec::new();
         for (observation, late, twice) in all {
             let arrives = (observation.end - T0) / 1_000 + late;
