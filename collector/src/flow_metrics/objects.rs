@@ -87,7 +87,7 @@ pub async fn follow(client: Client, namespace: MetricNamespace, flow_metrics: Fl
     };
     let watch = || watcher::watcher(api.clone(), watch_config(WATCH_TIMEOUT)).boxed();
     let mut estimated = flow_metrics.estimated();
-    let (mut events, mut objects) = (watch(), Objects::new(flow_metrics));
+    let (mut events, mut objects) = (watch(), Objects::new(flow_metrics, namespace));
     let mut waits = false;
     loop {
         let event = tokio::select! {
@@ -160,6 +160,8 @@ async fn settle(
 /// The objects as they are known.
 struct Objects {
     flow_metrics: FlowMetrics,
+    /// Where they are.
+    namespace: MetricNamespace,
     /// Without what nobody asks for.
     known: BTreeMap<ObjectName, DynamicObject>,
     /// Those for which there is no room.
@@ -186,9 +188,10 @@ struct Objects {
 }
 
 impl Objects {
-    fn new(flow_metrics: FlowMetrics) -> Self {
+    fn new(flow_metrics: FlowMetrics, namespace: MetricNamespace) -> Self {
         Self {
             flow_metrics,
+            namespace,
             known: BTreeMap::new(),
             beyond: BTreeSet::new(),
             unreadable: BTreeMap::new(),
@@ -290,6 +293,14 @@ impl Objects {
         self.estimates = estimates;
     }
 
+    /// How many series an object will have, where its status is to tell: filters ask about any flow, so that whoever
+    /// makes objects reads flows of all namespaces by it. That is for those alone who may write where the collector
+    /// was told by name to look.
+    fn estimate_to_tell(&self, name: &ObjectName) -> Option<&Estimate> {
+        let is_named = matches!(&self.namespace, MetricNamespace::One(one) if *one == name.namespace);
+        self.estimates.get(name).filter(|_| is_named)
+    }
+
     /// Logs what is wrong with an object, where that is not what was wrong before. Its status
     /// may be another's to write.
     fn tell(&mut self, name: &ObjectName, problems: &[Problem]) {
@@ -346,7 +357,7 @@ impl Objects {
             let Some(outcome) = unreadable.as_ref().or_else(|| self.outcomes.get(&name)) else {
                 continue;
             };
-            let estimate = self.estimates.get(&name);
+            let estimate = self.estimate_to_tell(&name);
             let Some(status) = status::of(object, outcome, estimate, now) else {
                 continue;
             };
