@@ -21,7 +21,9 @@ use super::problem::Problem;
 use super::reply::Refusal;
 use super::turns::Asker;
 use super::{Api, Caller, Gate, asker};
-use crate::flow_metrics::{Estimate, EstimateBounds, ListedMetric, Outcome, Unknown, estimate};
+use crate::flow_metrics::{
+    Estimate, EstimateBounds, ListedMetric, Outcome, SeriesEstimate, Unknown, estimate,
+};
 
 /// The longest resource that is looked at, in bytes.
 const LONGEST: usize = 128 << 10;
@@ -102,7 +104,7 @@ pub struct EstimateAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub series: Option<usize>,
-    /// There are more: a bound was met, or not all flows of the time were looked at.
+    /// There may be more: a bound was met, not all flows of the time were looked at, or less than a day is stored.
     pub at_least: bool,
     /// Records that were looked at.
     pub flows: u64,
@@ -120,7 +122,7 @@ impl From<&Estimate> for EstimateAnswer {
         };
         Self {
             series: known.map(|known| known.series),
-            at_least: known.is_some_and(|known| known.is_bounded || known.is_part),
+            at_least: known.is_some_and(SeriesEstimate::is_at_least),
             flows: known.map_or(0, |known| known.flows),
             seconds: known.map_or(0, |known| known.span.as_secs()),
             message: estimate.to_string(),

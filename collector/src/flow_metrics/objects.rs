@@ -7,14 +7,12 @@
 //! alone; one that another collector writes differently is written less and less often.
 
 mod backoff;
+mod namespace;
 mod object;
 mod status;
 mod status_write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
-use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use futures::stream::StreamExt;
@@ -28,6 +26,7 @@ use weir_process::kubernetes::{WATCH_TIMEOUT, describe, describe_watch, watch_co
 use super::definitions::MAX_RESOURCES;
 use super::{DefinedBy, Estimate, FlowMetrics, Outcome};
 use backoff::{StatusBackoff, Turn};
+pub use namespace::MetricNamespace;
 use object::{Listing, name_of, read, trimmed};
 use status_write::{StatusWrite, write_status};
 
@@ -40,42 +39,6 @@ const MISSING_PAUSE: Duration = Duration::from_secs(10);
 const MISSING_TIMES: u32 = 3;
 /// Pause before statuses that could not be written, or wait for their turn, are looked at again.
 const STATUS_PAUSE: Duration = Duration::from_secs(10);
-
-/// Where the objects are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MetricNamespace {
-    /// In any namespace.
-    All,
-    /// In this one.
-    One(String),
-}
-
-impl Default for MetricNamespace {
-    /// NetObserv's, unless it was told otherwise.
-    fn default() -> Self {
-        Self::One("netobserv".to_owned())
-    }
-}
-
-impl FromStr for MetricNamespace {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text {
-            "*" => Self::All,
-            one => Self::One(one.to_owned()),
-        })
-    }
-}
-
-impl fmt::Display for MetricNamespace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::All => "*",
-            Self::One(namespace) => namespace,
-        })
-    }
-}
 
 /// Keeps the metrics as the objects say, for ever.
 pub async fn follow(client: Client, namespace: MetricNamespace, flow_metrics: FlowMetrics) {
@@ -297,8 +260,9 @@ impl Objects {
     /// makes objects reads flows of all namespaces by it. That is for those alone who may write where the collector
     /// was told by name to look.
     fn estimate_to_tell(&self, name: &ObjectName) -> Option<&Estimate> {
-        let is_named = matches!(&self.namespace, MetricNamespace::One(one) if *one == name.namespace);
-        self.estimates.get(name).filter(|_| is_named)
+        self.estimates
+            .get(name)
+            .filter(|_| self.namespace.names(&name.namespace))
     }
 
     /// Logs what is wrong with an object, where that is not what was wrong before. Its status
