@@ -216,7 +216,8 @@ mod tests {
     }
 
     fn policies(rules: &str) -> Vec<Policy> {
-        let head = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: mine, namespace: x}";
+        let head =
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: mine, namespace: x}";
         let yaml =
             format!("{head}\nspec: {{podSelector: {{matchLabels: {{app: p0}}}}, ingress: [{rules}]}}\n");
         parse::file(&yaml, "x").expect("it is a policy").policies
