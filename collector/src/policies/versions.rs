@@ -114,7 +114,11 @@ impl Versions {
     /// Another is in force from its beginning on; what is too old is forgotten. Changes that
     /// follow each other closely are one, so that whoever makes many makes few versions.
     pub fn push(&mut self, mut version: Version) {
-        let begun = self.all.get(1..).and_then(<[_]>::last).map(|last| last.since.earliest);
+        let begun = self
+            .all
+            .get(1..)
+            .and_then(<[_]>::last)
+            .map(|last| last.since.earliest);
         if let Some(begun) = begun.filter(|begun| version.since.latest < begun.saturating_add(CLOSE)) {
             version.since.earliest = begun;
             self.all.pop();
