@@ -244,18 +244,50 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_oldest_is_judged_by_it_and_there_are_never_more_than_so_many() {
+    fn what_was_forgotten_is_a_gap_and_there_are_never_more_than_so_many() {
         let begin = 1_000 * SECOND;
-        let mut versions = Versions::new(version(0, begin), true);
+        let mut versions = Versions::new(version(0, begin), false);
         for n in 1..200 {
-            versions.push(version(n, begin + n * SECOND));
+            versions.push(version(n, begin + n * 10 * SECOND));
         }
         assert_eq!(versions.all.len(), MOST);
         let oldest = 200 - MOST as u64;
-        assert_eq!(stamps(&versions, begin, begin)[0], oldest);
+        let at = begin + oldest * 10 * SECOND;
+        assert_eq!(stamps(&versions, at, at), [oldest]);
+        assert!(matches!(
+            versions.in_force(&Lifetime {
+                opened: begin,
+                start: begin,
+                end: begin
+            }),
+            InForce::Gap
+        ));
         // Of long ago.
-        versions.push(version(200, begin + 2 * HISTORY));
+        versions.push(version(200, begin + 3 * HISTORY));
         assert_eq!(versions.all.len(), 2);
-        assert_eq!(stamps(&versions, begin, begin), [199]);
+        assert!(stamps(&versions, begin, begin).is_empty());
+    }
+
+    #[test]
+    fn who_makes_many_changes_makes_few_versions_and_all_of_them_count() {
+        let begin = 1_000 * SECOND;
+        let mut versions = Versions::new(version(0, begin), false);
+        for n in 1..=600 {
+            versions.push(version(n, begin + 100 * SECOND + n * SECOND / 2));
+        }
+        let now = begin + 400 * SECOND;
+        assert!(
+            stamps(&versions, now, now).len() <= 5,
+            "{:?}",
+            stamps(&versions, now, now)
+        );
+        assert_eq!(versions.last().unwrap().stamp, 600);
+        assert!(versions.all.len() <= 40, "{}", versions.all.len());
+        // None of the time between two changes is left out.
+        let since: Vec<Changed> = versions.all.iter().map(|version| version.since).collect();
+        assert!(since.windows(2).skip(1).all(|pair| {
+            let [before, after] = pair else { return false };
+            before.latest <= after.earliest && after.earliest - before.latest <= SECOND / 2
+        }));
     }
 }
