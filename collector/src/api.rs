@@ -12,6 +12,7 @@ pub mod answer;
 pub mod ask;
 mod cache;
 mod compress;
+pub mod evidence;
 mod export;
 pub mod exporters;
 pub mod filter_check;
@@ -23,6 +24,7 @@ mod offer;
 mod pages;
 pub mod params;
 pub mod person;
+pub mod policy;
 mod policy_names;
 pub mod problem;
 mod reply;
@@ -51,6 +53,7 @@ use utoipa_axum::routes;
 use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 
 use crate::metrics::Metrics;
+use crate::policies::PolicyObjects;
 pub use access::{Caller, Gate, Who};
 pub use format::Format;
 use jiff::Timestamp;
@@ -90,6 +93,8 @@ impl std::ops::Deref for Api {
 pub struct Parts {
     gate: Gate,
     questions: Option<Arc<dyn Engine>>,
+    /// None where nothing says which policies there are.
+    policies: Option<PolicyObjects>,
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
     /// When it started.
@@ -115,6 +120,7 @@ impl Api {
     pub fn start(
         gate: Gate,
         questions: Option<Arc<dyn Engine>>,
+        policies: Option<PolicyObjects>,
         snapshots: watch::Receiver<Snapshot>,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
@@ -130,6 +136,7 @@ impl Api {
             exports: Turns::new(EXPORTS, share(EXPORTS_OF_ONE, EXPORTS)),
             gate,
             questions,
+            policies,
             snapshots,
             metrics,
             since: Timestamp::now(),
@@ -139,7 +146,12 @@ impl Api {
     /// Lets somebody ask about this time, or not.
     async fn admit(&self, caller: &Caller, since: Since, until: Until) -> Result<Admitted, Problem> {
         let who = self.gate.identify(caller).await?;
-        let scope = self.scope(&who, since, until).await?;
+        self.admit_person(&who, since, until).await
+    }
+
+    /// Lets somebody who is known ask about this time, or not.
+    async fn admit_person(&self, who: &Who, since: Since, until: Until) -> Result<Admitted, Problem> {
+        let scope = self.scope(who, since, until).await?;
         if scope == Scope::Namespaces(Vec::new()) {
             let name = who.person().map_or("whoever asks", |person| &person.name);
             return Err(Problem::forbidden(format!(
@@ -154,7 +166,7 @@ impl Api {
         Ok(Admitted {
             engine,
             limits: pages::limits(scope),
-            asker: asker(&who),
+            asker: asker(who),
         })
     }
 
@@ -294,6 +306,14 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::export))
         .routes(routes!(pages::query))
         .routes(routes!(matrix::matrix))
+        .routes(routes!(policy::pages::explain))
+        .routes(routes!(policy::check::check))
+        .routes(routes!(policy::generate::generate))
+        .routes(routes!(policy::pages::coverage))
+        .routes(routes!(policy::pages::unused))
+        .routes(routes!(policy::pages::wide))
+        .routes(routes!(policy::pages::lint))
+        .routes(routes!(policy::disagreements::disagreements))
         .routes(routes!(pages::values))
         .routes(routes!(pages::tail))
         .routes(routes!(pages::fields))

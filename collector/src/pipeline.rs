@@ -161,6 +161,7 @@ impl Collector {
         let metrics = Arc::new(metrics);
         let state = data_directory.as_deref().or(config.state_dir.as_deref());
         let counts = metrics.policies();
+        let objects = policies.objects.clone();
         policies.follow(config.policies, cluster.as_ref(), state, counts, &mut names.tasks);
         let (outlet, behind) = BehindOutlet::new(config.sink, config.queue_bytes, writer, &metrics);
         let shared = WorkerShared {
@@ -189,7 +190,7 @@ impl Collector {
             scrapers: (!is_open).then(|| gate.clone()),
         };
         let questions = reader.map(|reader| Arc::new(Embedded::new(reader)) as Arc<dyn Engine>);
-        let api = Api::start(gate, questions, names.snapshots, Arc::clone(&metrics));
+        let api = Api::start(gate, questions, objects, names.snapshots, Arc::clone(&metrics));
         let api = api.map_err(StartError::Spawn)?;
         let stops = Stops {
             workers: receive_datagrams(sockets, config.workers, &shared, &templates, &ended)

@@ -96,6 +96,11 @@ pub struct UnknownEdge {
 pub struct Report {
     /// All edges.
     pub all: Tally,
+    /// Those with an end that the change may be about.
+    pub concerned: Tally,
+    /// Those among them that have no answer: what the rest of the cluster is like is no doubt
+    /// about the change, and no comfort either.
+    pub concerned_unknown: Tally,
     /// Allowed before, denied after; those with the most flows first.
     pub newly_denied: Vec<NewlyDenied>,
     /// The same, of edges that nobody ever answered: scans, and what never worked.
@@ -242,6 +247,9 @@ impl Replay<'_> {
             return;
         };
         report.all.add(edge);
+        if is_concerned {
+            report.concerned.add(edge);
+        }
         let is_stand_in = new.has_stand_in(edge);
         if is_stand_in {
             report.stand_ins.add(edge);
@@ -252,6 +260,9 @@ impl Replay<'_> {
                 let is_after = after.answer == Answer::Unknown;
                 let reason = if is_after { after.reason } else { before.reason };
                 report.unknown.entry(reason).or_default().add(edge);
+                if is_concerned {
+                    report.concerned_unknown.add(edge);
+                }
                 report.unknown_edges.push(UnknownEdge {
                     edge: *edge,
                     reason,
