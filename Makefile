@@ -20,13 +20,22 @@ test: requirements ## Everything that CI checks
 	@scripts/test
 
 .PHONY: test-peers
-test-peers: requirements ## The chart with helm itself, which is built first, once (minutes)
+test-peers: requirements ## The chart with helm itself, verdicts beside other evaluators; built first, once (minutes)
+	@scripts/test-policy-peers
 	cargo build --workspace --bins
 	@scripts/test-chart "$${CARGO_TARGET_DIR:-target}/debug" --helm
+
+.PHONY: mutate-policy
+mutate-policy: requirements ## Faults made by hand in weir-policy: which do its tests notice? (half an hour)
+	@scripts/mutate-policy
 
 .PHONY: requirements
 requirements: ## Install what the project needs on Debian
 	@scripts/install-requirements
+
+.PHONY: ui
+ui: ## Build the web UI, which programs that are built afterwards have (Node 20.19)
+	@scripts/build-ui
 
 .PHONY: crds
 crds: ## Generate manifests/crds from api/
@@ -72,8 +81,12 @@ bench-decode: requirements ## Records a second that the decoder makes on one cor
 bench-identity: requirements ## Memory and time of the names of 1,000 nodes and 50,000 pods
 	@scripts/bench-identity
 
+.PHONY: bench-connections
+bench-connections: requirements ## A million connections: CPU a record, memory, eviction, checkpoint
+	@scripts/bench-connections
+
 .PHONY: bench-policy
-bench-policy: requirements ## Compile, changes and verdicts of 2,000 policies over 50,000 pods
+bench-policy: requirements ## Policies over 50,000 pods: compile, changes, verdicts; replay of a million edges; reports
 	@scripts/bench-policy
 
 .PHONY: bench-query

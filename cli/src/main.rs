@@ -8,6 +8,7 @@ mod cluster;
 mod collector_report;
 mod completion;
 mod cost;
+mod dashboards;
 mod doctor;
 mod dynamic;
 mod effect;
@@ -136,6 +137,11 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Write all flow records that fit, however many
     Export(export::ExportArgs),
+    /// Print the charts of FlowMetrics as a dashboard of Grafana, or rules of Prometheus (--rules)
+    ///
+    /// Of the cluster, of files (--flow-metrics), or those that NetObserv predefines
+    /// (--predefined-flow-metrics). Exit code 1: a FlowMetric could not be read, and is left out.
+    Dashboards(dashboards::DashboardsArgs),
     /// List the fields of a flow record
     Fields(fields::FieldsArgs),
     /// List the values that a field takes
@@ -192,6 +198,7 @@ fn main() -> ExitCode {
             Command::Query(args) => flows::query(args).await,
             Command::Policy(args) => policy::run(args).await,
             Command::Export(args) => export::run(args).await,
+            Command::Dashboards(args) => dashboards::run(args).await,
             Command::Fields(args) => fields::fields(&args),
             Command::Values(args) => fields::values(args).await,
             Command::Completion(args) => completion::run(&args),

@@ -41,7 +41,7 @@ pub struct UpArgs {
     /// on every address [default: ports 2055, 2056, 4739, 6343 of all addresses]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
-    /// Where /api, /metrics, /healthz and /readyz are served
+    /// Where / (the web UI), /api, /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
     /// What to print on standard output; logs go to standard error

@@ -16,6 +16,7 @@ pub mod evidence;
 mod export;
 pub mod exporters;
 pub mod filter_check;
+mod flow_metrics;
 mod format;
 mod matrix;
 pub mod me;
@@ -52,9 +53,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 
+use crate::flow_metrics::FlowMetrics;
 use crate::metrics::Metrics;
 use crate::policies::PolicyObjects;
 pub use access::{Caller, Gate, Who};
+pub use compress::accepts;
 pub use format::Format;
 use jiff::Timestamp;
 use params::FieldName;
@@ -97,6 +100,7 @@ pub struct Parts {
     policies: Option<PolicyObjects>,
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
+    flow_metrics: FlowMetrics,
     /// When it started.
     since: Timestamp,
     threads: QueryThreads,
@@ -123,6 +127,7 @@ impl Api {
         policies: Option<PolicyObjects>,
         snapshots: watch::Receiver<Snapshot>,
         metrics: Arc<Metrics>,
+        flow_metrics: FlowMetrics,
     ) -> io::Result<Self> {
         // On this host nobody is told apart.
         let share = |of_one, all| match gate {
@@ -139,6 +144,7 @@ impl Api {
             policies,
             snapshots,
             metrics,
+            flow_metrics,
             since: Timestamp::now(),
         })))
     }
@@ -322,6 +328,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::status))
         .routes(routes!(pages::exporters))
         .routes(routes!(pages::nodes))
+        .routes(routes!(flow_metrics::flow_metrics))
+        .routes(routes!(flow_metrics::estimate_flow_metric))
 }
 
 fn named<T: ToSchema>() -> (String, RefOr<Schema>) {

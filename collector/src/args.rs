@@ -110,7 +110,7 @@ pub struct Args {
     #[command(flatten)]
     pub policies: PolicyArgs,
 
-    /// Where /api, /metrics, /flow-metrics, /healthz and /readyz are served
+    /// Where / (the web UI), /api, /metrics, /flow-metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_http())]
     pub http: SocketAddr,
 

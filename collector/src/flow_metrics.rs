@@ -15,10 +15,13 @@
 //! A worker counts in a shard, which is a registry behind a lock that others hold only as long as
 //! it takes to swap it for an empty one, or takes another shard. So nothing of what scrapes,
 //! defines or expires holds up who receives; and where no metric is defined, records are not
-//! looked at. The merged registry has the series and their age; which label sets have one, the
+//! looked at. How many series a new metric will have is estimated from stored records, apart from
+//! all of this ([`estimator`]). The merged registry has the series and their age; which label sets have one, the
 //! shards and it decide together, so that what is known is counted by each of them.
 
 mod definitions;
+mod estimate;
+pub mod estimator;
 mod figures;
 pub mod files;
 mod first_records;
@@ -35,12 +38,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kube::Client;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_flow::FlowRecord;
 use weir_flowmetrics::{Exposition, FlowMetric, Limits, ObjectName, Registry};
 
 pub use definitions::{DefinedBy, Outcome};
 use definitions::{Definitions, Taken};
+pub use estimate::{Estimate, EstimateBounds, SeriesEstimate, Unknown, estimate, sentence_in};
 pub use figures::Figures;
 use files::DefinitionFiles;
 use first_records::FirstRecords;
@@ -79,6 +84,34 @@ struct Parts {
     merged: Mutex<Merged>,
     /// As of the last change or gathering; nobody waits for the series to see them.
     figures: Mutex<Figures>,
+    /// Told when there are estimates that there were not.
+    estimated: watch::Sender<()>,
+}
+
+/// A resource, what became of it and how its metric fares.
+#[derive(Debug, Clone)]
+pub struct ListedMetric {
+    /// Who says it.
+    pub by: DefinedBy,
+    /// Its object.
+    pub object: ObjectName,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How many series it has by stored flows, once that was looked at.
+    pub estimate: Option<Estimate>,
+    /// What is counted because of it, as of the last gathering.
+    pub counted: Option<CountedSeries>,
+}
+
+/// How a metric fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountedSeries {
+    /// Series that there are.
+    pub series: usize,
+    /// As many as there may be.
+    pub bound: usize,
+    /// Counts that were refused because they needed one series too many.
+    pub refused: u64,
 }
 
 /// What is known beside the shards.
@@ -115,6 +148,7 @@ impl FlowMetrics {
                 gone: Figures::default(),
             }),
             figures: Mutex::default(),
+            estimated: watch::Sender::default(),
         }))
     }
 
@@ -169,6 +203,61 @@ impl FlowMetrics {
         outcomes
             .map(|(name, outcome)| (name.clone(), outcome.clone()))
             .collect()
+    }
+
+    /// All resources that are known.
+    pub fn list(&self) -> Vec<ListedMetric> {
+        let definitions = self.0.definitions();
+        let merged = self.0.merged();
+        let counted: BTreeMap<_, _> = merged
+            .registry
+            .stats()
+            .map(|stats| {
+                let counted = CountedSeries {
+                    series: stats.series,
+                    bound: stats.max_series,
+                    refused: stats.refused,
+                };
+                (stats.object, counted)
+            })
+            .collect();
+        definitions.list(&counted)
+    }
+
+    /// Some of the good resources of which nobody knows yet how many series they will have.
+    pub fn without_estimate(&self, most: usize) -> Vec<((DefinedBy, ObjectName), FlowMetric)> {
+        let definitions = self.0.definitions();
+        let without = definitions.without_estimate().take(most);
+        without
+            .map(|(key, metric)| (key.clone(), metric.clone()))
+            .collect()
+    }
+
+    /// Takes estimates of resources as they were; what counts something else by now has none.
+    pub fn set_estimates(
+        &self,
+        estimates: impl IntoIterator<Item = (((DefinedBy, ObjectName), FlowMetric), Estimate)>,
+    ) {
+        let mut definitions = self.0.definitions();
+        for ((key, metric), estimate) in estimates {
+            definitions.set_estimate(&key, &metric, estimate);
+        }
+        drop(definitions);
+        self.0.estimated.send_replace(());
+    }
+
+    /// What is estimated of the objects of a source.
+    pub fn estimates(&self, by: &DefinedBy) -> BTreeMap<ObjectName, Estimate> {
+        let definitions = self.0.definitions();
+        let estimates = definitions.estimates(by);
+        estimates
+            .map(|(name, estimate)| (name.clone(), estimate.clone()))
+            .collect()
+    }
+
+    /// Changes when there are estimates that there were not.
+    pub fn estimated(&self) -> watch::Receiver<()> {
+        self.0.estimated.subscribe()
     }
 
     /// All series as text.

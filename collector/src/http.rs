@@ -1,7 +1,7 @@
-//! What is served over HTTP: metrics, whether the collector is alive and ready, and the
-//! pages of [`crate::api`]. The former are open to everybody; what FlowMetrics count is for
-//! those whom Kubernetes lets read it, where names come from there. Connections are
-//! [`server`]'s.
+//! What is served over HTTP: metrics, whether the collector is alive and ready, the web UI
+//! ([`ui`]) and the pages of [`crate::api`]. All but the last are open to everybody; what
+//! FlowMetrics count is for those whom Kubernetes lets read it, where names come from there.
+//! Connections are [`server`]'s.
 
 mod answer_task;
 mod certificate;
@@ -13,6 +13,7 @@ mod presented;
 mod progress;
 mod server;
 mod stall;
+mod ui;
 
 use std::sync::Arc;
 
@@ -30,8 +31,6 @@ use crate::metrics::Metrics;
 pub(crate) use presented::Keeper;
 pub use presented::ServiceName;
 pub use server::{HttpServer, Server};
-
-const HINT: &str = "weir-collector: /metrics /flow-metrics /healthz /readyz /api/v1/openapi.json\n";
 
 /// The APIService of Kubernetes that leads to the pages of the API.
 pub const API_SERVICE: &str = "v1.flows.weir.dev";
@@ -72,7 +71,7 @@ fn probes(pages: Pages) -> Router {
 
 fn probes_and_more(pages: Pages) -> Router {
     let counted = flow_metrics::page(pages.flow_metrics.clone(), pages.scrapers.clone());
-    probes(pages).route("/", get(HINT)).merge(counted)
+    probes(pages).merge(ui::routes()).merge(counted)
 }
 
 /// What the API server asks to see whether the API is there. Its pages are no resources

@@ -31,8 +31,7 @@ use wire::{Direction, PacketSample, Protocol, Record};
 
 use weir_flow::Who;
 use weir_flow::{
-    FlowRecord, IdentifiedBy, PacketPath, PolicyVerdict, Server, ServerConfidence, Side, TcpFlags, Tunnel,
-    Verdict,
+    FlowRecord, IdentifiedBy, Judged, PacketPath, Server, ServerConfidence, Side, TcpFlags, Tunnel, Verdict,
 };
 use weir_identity::exporters::Exporter;
 
@@ -136,7 +135,7 @@ fn flow_record(record: &mut Record, context: Context<'_>) -> FlowRecord {
         end_reason: record.end_reason,
         server: Server::Unknown,
         server_confidence: ServerConfidence::None,
-        policy: PolicyVerdict::said(&record.attributes).into(),
+        policy: Judged::said(&record.attributes),
         attributes: std::mem::take(&mut record.attributes),
         dst: destination(record, ovs, context.exporter),
         src: source(record, ovs, context.exporter),

@@ -40,7 +40,7 @@ use crate::config::{Config, datagram_limits};
 use crate::containment::quieten_contained_panics;
 use crate::decode::ExporterState;
 use crate::enrich::NameRoom;
-use crate::flow_metrics::FlowMetrics;
+use crate::flow_metrics::{FlowMetrics, estimator};
 use crate::health::Health;
 use crate::http::{self, Keeper, Pages, Server};
 use crate::metrics::Metrics;
@@ -186,12 +186,20 @@ impl Collector {
         let pages = Pages {
             metrics: Arc::clone(&metrics),
             health: names.health,
-            flow_metrics,
+            flow_metrics: flow_metrics.clone(),
             scrapers: (!is_open).then(|| gate.clone()),
         };
         let questions = reader.map(|reader| Arc::new(Embedded::new(reader)) as Arc<dyn Engine>);
-        let api = Api::start(gate, questions, objects, names.snapshots, Arc::clone(&metrics));
+        let api = Api::start(
+            gate,
+            questions,
+            objects,
+            names.snapshots,
+            Arc::clone(&metrics),
+            flow_metrics.clone(),
+        );
         let api = api.map_err(StartError::Spawn)?;
+        names.tasks.spawn(estimator::follow(flow_metrics, api.clone()));
         let stops = Stops {
             workers: receive_datagrams(sockets, config.workers, &shared, &templates, &ended)
                 .map_err(StartError::Spawn)?,

@@ -139,34 +139,46 @@ impl WatchedFiles {
     /// The files that there are.
     fn list(&self) -> io::Result<BTreeMap<PathBuf, FileStamp>> {
         let stamped = |path: PathBuf| FileStamp::of(&path).map(|stamp| (path, stamp));
-        if !fs::metadata(&self.path)?.is_dir() {
-            return Ok(stamped(self.path.clone()).into_iter().collect());
-        }
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            let hidden = path
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            let ending = path
-                .extension()
-                .and_then(|ending| ending.to_str())
-                .unwrap_or_default();
-            // A ConfigMap's files are links into a hidden folder.
-            if !hidden && ENDINGS.contains(&ending) && path.is_file() {
-                paths.push(path);
-            }
-        }
-        paths.sort();
-        if paths.len() > MAX_FILES {
-            let message = format!("{} files, more than {MAX_FILES}", paths.len());
-            return Err(io::Error::other(message));
-        }
-        Ok(paths.into_iter().filter_map(stamped).collect())
+        Ok(paths(&self.path)?.into_iter().filter_map(stamped).collect())
     }
 }
 
-fn text_of(path: &Path, max_bytes: u64) -> io::Result<String> {
+/// The file, or those of the folder that are read, in order.
+///
+/// # Errors
+/// It cannot be listed, or there are too many.
+pub fn paths(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let ending = path
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .unwrap_or_default();
+        // A ConfigMap's files are links into a hidden folder.
+        if !hidden && ENDINGS.contains(&ending) && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.len() > MAX_FILES {
+        let message = format!("{} files, more than {MAX_FILES}", paths.len());
+        return Err(io::Error::other(message));
+    }
+    Ok(paths)
+}
+
+/// What a file says, if it is not longer than so many bytes.
+///
+/// # Errors
+/// It is, or it cannot be read, or is no text.
+pub fn text_of(path: &Path, max_bytes: u64) -> io::Result<String> {
     let length = fs::metadata(path)?.len();
     if length > max_bytes {
         return Err(io::Error::other(format!("{length} bytes, more than {max_bytes}")));

@@ -206,11 +206,24 @@ async fn patch(
             let error = error.as_ref();
             let why = error.map_or_else(|| "no answer".to_owned(), describe);
             tracing::warn!(error = why, "cannot write the status of NodeFlowExport {name}");
-            match error {
-                Some(Error::Service(_) | Error::HyperError(_)) => WriteOutcome::Unreachable,
-                _ => WriteOutcome::Refused,
-            }
+            outcome(error)
         })
+}
+
+/// What a write came to that failed so; none: there was no answer in time.
+fn outcome(error: Option<&Error>) -> WriteOutcome {
+    match error {
+        Some(Error::Service(_) | Error::HyperError(_)) => WriteOutcome::Unreachable,
+        Some(Error::Api(said)) if matches!(said.code, 429 | 503 | 504) => {
+            let seconds = said
+                .details
+                .as_ref()
+                .map_or(0, |details| details.retry_after_seconds);
+            let at_least = Duration::from_secs(u64::from(seconds));
+            WriteOutcome::PutOff((!at_least.is_zero()).then_some(at_least))
+        }
+        _ => WriteOutcome::Refused,
+    }
 }
 
 /// The object then, or the error; none: there was no answer in time.

@@ -14,8 +14,10 @@
 //! - A *detail* (a message, a count, a cost) is written at most once a minute.
 //! - A write that is refused or gets no answer is tried again once after about ten seconds,
 //!   since a server that starts refuses for a moment; then after a minute, two, four and
-//!   about five minutes at last. A server that cannot be reached at all has no load of us:
-//!   then from a second up to a minute, and at once when the watch shows that it is back.
+//!   about five minutes at last. One that a busy server puts off is no refusal: it is tried
+//!   again after about ten seconds, and a minute at the most, but not before the server says.
+//!   A server that cannot be reached at all has no load of us: then from a second up to a
+//!   minute, and at once when the watch shows that it is back.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,11 @@ const QUIET: Duration = Duration::from_secs(180);
 const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(10);
 const SECOND_REFUSED_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(300);
+/// A thousand daemons that are put off again and again ask 17 times a second.
+const FIRST_PUT_OFF_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PUT_OFF_PAUSE: Duration = Duration::from_secs(60);
+/// What a server says is believed up to here.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 const PAUSE_JITTER: u64 = 500;
 const FIRST_UNREACHABLE_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_UNREACHABLE_PAUSE: Duration = Duration::from_secs(60);
@@ -63,6 +70,9 @@ pub enum WriteOutcome {
     Written,
     /// The server said no, or nothing in time.
     Refused,
+    /// The server has too much to do, and is to be asked again, not before so long if it
+    /// said how long (429, 503, 504).
+    PutOff(Option<Duration>),
     /// No connection.
     Unreachable,
 }
@@ -73,6 +83,7 @@ impl WriteOutcome {
         match self {
             Self::Written => "written",
             Self::Refused => "refused",
+            Self::PutOff(_) => "put_off",
             Self::Unreachable => "unreachable",
         }
     }
@@ -133,6 +144,7 @@ pub struct StatusPace {
     gap_ends: Instant,
     detail_at: Instant,
     refused: u32,
+    put_off: u32,
     unreachable: u32,
     blocked_until: Option<Instant>,
 }
@@ -146,6 +158,7 @@ impl StatusPace {
             gap_ends: now,
             detail_at: now,
             refused: 0,
+            put_off: 0,
             unreachable: 0,
             blocked_until: None,
         }
@@ -172,6 +185,12 @@ impl StatusPace {
                 self.refused = self.refused.saturating_add(1);
                 self.blocked_until = Some(now + refused_pause(self.refused));
             }
+            WriteOutcome::PutOff(at_least) => {
+                self.put_off = self.put_off.saturating_add(1);
+                let pause = pause(self.put_off, FIRST_PUT_OFF_PAUSE, LONGEST_PUT_OFF_PAUSE);
+                let at_least = at_least.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+                self.blocked_until = Some(now + pause.max(at_least));
+            }
             WriteOutcome::Unreachable => {
                 self.unreachable = self.unreachable.saturating_add(1);
                 let pause = pause(
@@ -196,13 +215,14 @@ impl StatusPace {
         self.detail_at = now + jittered(LONGEST_GAP, GAP_JITTER);
         self.row = self.row.saturating_add(1);
         self.last = Some(now);
-        (self.refused, self.unreachable, self.blocked_until) = (0, 0, None);
+        (self.refused, self.put_off, self.unreachable) = (0, 0, 0);
+        self.blocked_until = None;
     }
 
     /// The watch got something from the server: it can be reached. That it takes writes
     /// again is not said by that.
     pub fn server_answered(&mut self) {
-        if self.refused == 0 {
+        if self.refused == 0 && self.put_off == 0 {
             (self.unreachable, self.blocked_until) = (0, None);
         }
     }

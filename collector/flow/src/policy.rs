@@ -49,6 +49,15 @@ impl Judged {
     /// Nothing was said.
     pub const NOT: Self = Self(None);
 
+    /// What an exporter of the cluster says of policies itself.
+    #[inline]
+    pub fn said(attributes: &Attributes) -> Self {
+        match attributes.is_empty() {
+            true => Self::NOT,
+            false => PolicyVerdict::said(attributes).into(),
+        }
+    }
+
     /// What was said, if anything.
     #[inline]
     pub fn verdict(&self) -> Option<&PolicyVerdict> {
@@ -130,9 +139,6 @@ impl PolicyVerdict {
     /// What an exporter of the cluster says of policies itself; nothing of others, and nothing
     /// of what became of the connection as a whole.
     pub fn said(attributes: &Attributes) -> Self {
-        if attributes.is_empty() {
-            return Self::default();
-        }
         Self {
             ingress: PolicySide::said(attributes, true),
             egress: PolicySide::said(attributes, false),

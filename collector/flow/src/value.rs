@@ -73,6 +73,29 @@ impl TcpFlags {
     }
 }
 
+impl TcpFlags {
+    /// The way back from [`Self::words`]; `None` if one of them is no such word. Where words do not tell
+    /// whether they are of one packet, they are not said to be.
+    pub fn of_words<'w>(words: impl IntoIterator<Item = &'w str>) -> Option<Self> {
+        let mut flags = Self {
+            bits: 0,
+            of_one_packet: false,
+        };
+        for word in words {
+            let of = |table: &[(u16, &str)]| {
+                table
+                    .iter()
+                    .find(|(_, known)| *known == word)
+                    .map(|(bits, _)| *bits)
+            };
+            let combined = of(&COMBINED);
+            flags.bits |= combined.or_else(|| of(&SINGLE))?;
+            flags.of_one_packet |= combined.is_some();
+        }
+        Some(flags)
+    }
+}
+
 /// The lower-case name of an IANA protocol number, or the number.
 pub fn protocol_name(proto: u8) -> Cow<'static, str> {
     Cow::Borrowed(match proto {

@@ -180,15 +180,19 @@ impl Filter {
 
     /// Whether it looks at an item of a flattened list, itself or by a `$(Field)`.
     pub fn reads_parts(&self) -> bool {
-        let templates = self.any.iter().filter_map(Predicate::template);
-        let mut readings = templates.flat_map(Template::readings).chain([self.reading]);
+        let mut readings = self.readings();
         readings.any(|reading| matches!(reading, Reading::Part { .. }))
+    }
+
+    /// All that it reads.
+    pub fn readings(&self) -> impl Iterator<Item = Reading> + '_ {
+        let templates = self.any.iter().filter_map(Predicate::template);
+        templates.flat_map(Template::readings).chain([self.reading])
     }
 
     /// Writes what it reads of the record into `scratch`.
     pub fn prepare(&self, scratch: &mut Scratch, record: &impl Record) {
-        let templates = self.any.iter().filter_map(Predicate::template);
-        for reading in templates.flat_map(Template::readings).chain([self.reading]) {
+        for reading in self.readings() {
             if let Reading::Record(source) = reading {
                 scratch.ensure(source, record);
             }
@@ -202,13 +206,15 @@ impl Filter {
                 self.passes_direction(scratch, parts, record)
             }
             Reading::Record(source) if source.is_list() => self.passes_list(source, scratch, parts, record),
-            reading => {
-                let text = reading.text(scratch, parts);
-                self.any
-                    .iter()
-                    .any(|predicate| predicate.holds(text, scratch, parts))
-            }
+            _ => self.passes_part(scratch, parts),
         }
+    }
+
+    /// Whether any condition holds of an item, where none looks at the record.
+    pub fn passes_part(&self, scratch: &Scratch, parts: PartsAtHand<'_, '_>) -> bool {
+        let text = self.reading.text(scratch, parts);
+        let mut any = self.any.iter();
+        any.any(|predicate| predicate.holds(text, scratch, parts))
     }
 
     /// One of the reports passes that the record stands for.

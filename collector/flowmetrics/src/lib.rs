@@ -23,10 +23,13 @@
 
 mod absorb;
 mod admission;
+mod columns;
+mod dashboard;
 mod definition;
 mod direction;
 mod exposition;
 mod filter;
+mod health;
 mod metric;
 mod names;
 mod numbers;
@@ -45,9 +48,12 @@ mod start;
 mod status;
 #[cfg(test)]
 mod test_record;
+mod word_choice;
 
+pub use dashboard::{Dashboard, dashboards};
 pub use definition::{Definition, PREFIX, exposed_names, prometheus_name};
 pub use exposition::Exposition;
+pub use health::{asked_by_health_rules, health_rules};
 pub use names::Cardinality;
 pub use predefined::{all_predefined, predefined};
 pub use problem::{Problem, ProblemKind, Warning};

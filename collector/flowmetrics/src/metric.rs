@@ -12,7 +12,9 @@ use crate::resource::FlowMetricSpec;
 use crate::scratch::{Scratch, combine};
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory};
+use crate::start;
 use crate::status::ObjectName;
+use crate::word_choice::WordChoice;
 
 #[derive(Debug)]
 pub(crate) struct Metric {
@@ -23,6 +25,8 @@ pub(crate) struct Metric {
     /// Places in [`Registry::filters`] of those that look at the record alone.
     pub filters: Vec<usize>,
     pub part_filters: Vec<Filter>,
+    /// Set if it flattens TCP flags alone.
+    pub words: Option<WordChoice>,
     pub group: usize,
     pub series: SeriesTable,
     pub admission: Admission,
@@ -54,12 +58,21 @@ impl Metric {
         memory: (&mut PairCache, Option<Memory>),
         count: Count,
     ) {
-        // Who was looked up by its pair has no other hash than that of its slot.
-        let hash = group.slot.map_or(group.hash, |slot| group.table.hash(slot));
-        if self.admits(hash) {
-            let slot = group.slot.unwrap_or_else(|| group.insert(scratch, memory));
+        if let Some(slot) = group.slot {
+            self.count_in(slot, &mut group.table, count);
+        } else if self.admits(group.hash) {
+            let slot = group.insert(scratch, memory);
             self.series.create(slot, count.now_ms, &mut group.table);
             self.add(slot, &mut group.table, count);
+        }
+    }
+
+    /// Counts with a new series in a slot where it has none, if there may be one more.
+    pub fn count_in(&mut self, slot: u32, table: &mut LabelTable, count: Count) {
+        // Who was looked up by its pair has no other hash than that of its slot.
+        if self.admits(table.hash(slot)) {
+            self.series.create(slot, count.now_ms, table);
+            self.add(slot, table, count);
         }
     }
 
@@ -87,8 +100,21 @@ impl Metric {
         record: &R,
         count: Count,
     ) {
+        let chosen = self.words.map(|words| words.choose(record));
+        if chosen == Some((0, false)) {
+            return;
+        }
         for filter in &self.part_filters {
             filter.prepare(scratch, record);
+        }
+        if let Some((words, is_missing)) = chosen {
+            for word in start::words(words) {
+                self.count_part(table, scratch, record, &[Some(Part::Text(word))], count);
+            }
+            if is_missing {
+                self.count_part(table, scratch, record, &[None], count);
+            }
+            return;
         }
         if let [source] = self.definition.flatten[..] {
             let list = source.parts(record);

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::resource::{Direction, FlowMetric, FlowMetricSpec, MatchType, MetricFilter, MetricType};
+use crate::resource::{
+    ChartUnit, Direction, FlowMetric, FlowMetricSpec, MatchType, MetricFilter, MetricType,
+};
+
+mod charts;
 
 /// Labels of a group of metrics, with its name in theirs.
 const GROUPS: [(&str, &[&str]); 3] = [("node", NODE), ("namespace", NAMESPACE), ("workload", WORKLOAD)];
@@ -86,13 +90,17 @@ fn of_group(group: &str, labels: &[&str]) -> Vec<FlowMetricSpec> {
         )
     });
     let (name, help) = (format!("{group}_flows_total"), format!("Total flows per {group}"));
-    specs.push(counter(name, help, with(&[])));
+    specs.push(FlowMetricSpec {
+        charts: charts::of_group(group, "flows", ChartUnit::None),
+        ..counter(name, help, with(&[]))
+    });
     let dropped = with(&["PktDropLatestState", "PktDropLatestDropCause"]);
     for (unit, field) in [("packets", "PktDropPackets"), ("bytes", "PktDropBytes")] {
         let help = format!("Total dropped {unit} per {group}");
         specs.push(FlowMetricSpec {
             value_field: field.to_owned(),
             filters: vec![present(field)],
+            charts: charts::of_group(group, &format!("dropped {unit}"), a_second(unit)),
             ..counter(format!("{group}_drop_{unit}_total"), help, dropped.clone())
         });
     }
@@ -123,11 +131,20 @@ fn traffic(group: &str, labels: &[String]) -> Vec<FlowMetricSpec> {
             specs.push(FlowMetricSpec {
                 value_field: field.to_owned(),
                 direction,
+                charts: charts::of_group(group, &format!("{word} {unit}"), a_second(unit)),
                 ..counter(format!("{group}_{word}_{unit}_total"), help, labels.to_vec())
             });
         }
     }
     specs
+}
+
+/// Bytes or packets in a second.
+fn a_second(unit: &str) -> ChartUnit {
+    match unit {
+        "bytes" => ChartUnit::BytesPerSecond,
+        _ => ChartUnit::PacketsPerSecond,
+    }
 }
 
 fn counter(metric_name: String, help: String, labels: Vec<String>) -> FlowMetricSpec {
@@ -159,6 +176,7 @@ fn policy_events(group: &str, labels: Vec<String>) -> FlowMetricSpec {
             match_type: MatchType::Equal,
         }],
         flatten: vec!["NetworkEvents".to_owned()],
+        charts: charts::of_group(group, "network policy events", ChartUnit::None),
         remap: BTreeMap::from(remap),
         ..counter(
             format!("{group}_network_policy_events_total"),
@@ -180,6 +198,7 @@ fn between_nodes() -> FlowMetricSpec {
             present("SrcK8S_HostName"),
             present("DstK8S_HostName"),
         ],
+        charts: charts::between_nodes(),
         ..counter(
             "node_to_node_ingress_flows_total".to_owned(),
             "Total ingress flows between nodes".to_owned(),

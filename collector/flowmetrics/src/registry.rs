@@ -7,14 +7,16 @@ use crate::definition::{Definition, Kind, exposed_names};
 use crate::direction::is_primary;
 use crate::filter::Filter;
 use crate::metric::{Count, Metric};
-use crate::pair_cache::PairCache;
+use crate::pair_cache::{PairCache, Place};
 use crate::problem::Problem;
 use crate::record::Record;
 use crate::resource::{FlowMetric, FlowMetricSpec};
 use crate::scratch::Scratch;
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory, SharedFilter, SharedValue};
+use crate::source::Source;
 use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
+use crate::word_choice::WordChoice;
 
 /// Bounds of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct Registry {
     values: Vec<SharedValue>,
     /// What is done with a record, made of the metrics whenever these change.
     batches: Vec<Batch>,
+    /// Labels of batches by pair that do not follow from who stands on the sides.
+    own_labels: Vec<Source>,
     /// In the order of their names.
     pub(crate) metrics: Vec<Metric>,
 }
@@ -63,6 +67,8 @@ struct Batch {
     /// Place in [`Registry::groups`].
     group: usize,
     members: Vec<Member>,
+    /// Whether a primary record counts, and where, follows from who stands on its sides, see [`by_pair`].
+    is_by_pair: bool,
 }
 
 #[derive(Debug)]
@@ -98,6 +104,7 @@ impl Registry {
             groups: Vec::new(),
             values: Vec::new(),
             batches: Vec::new(),
+            own_labels: Vec::new(),
             metrics: Vec::new(),
         }
     }
@@ -119,7 +126,7 @@ impl Registry {
     pub fn put(&mut self, resource: &FlowMetric, mut definition: Definition) -> Applied {
         let object = ObjectName::of(resource);
         let mut applied = definition.applied(MetricChange::Added);
-        let counted = counted(&resource.spec);
+        let counted = resource.spec.counted();
         if let Some(at) = self.position(&object) {
             let metric = &mut self.metrics[at];
             if *metric.counted == counted && metric.definition.name == definition.name {
@@ -162,6 +169,25 @@ impl Registry {
     /// Counts a record that came now, in ms since 1970 UTC. Allocates nothing unless a
     /// series is new.
     pub fn observe(&mut self, record: &impl Record, now_ms: u64) {
+        self.scratch.begin();
+        let primary = is_primary(record);
+        let place = record.identities().map(|pair| self.pairs.place(pair));
+        let is_plain = primary && place.is_some() && self.is_plain(record);
+        let is_known = is_plain && place.is_some_and(|place| self.count_pair(place, record, now_ms));
+        self.count(record, now_ms, (primary, place), is_known);
+        if let (Some(place), true, false) = (place, is_plain, is_known) {
+            self.know_pair(place, record);
+        }
+    }
+
+    /// Counts a record in all batches, or, where its pair is known, in those that are not by pair.
+    fn count(
+        &mut self,
+        record: &impl Record,
+        now_ms: u64,
+        (primary, place): (bool, Option<Place>),
+        is_known: bool,
+    ) {
         let Self {
             scratch,
             pairs,
@@ -172,11 +198,8 @@ impl Registry {
             metrics,
             ..
         } = self;
-        scratch.begin();
-        let place = record.identities().map(|pair| pairs.place(pair));
-        let primary = is_primary(record);
         for batch in batches {
-            if !primary && !batch.all_observations {
+            if (is_known && batch.is_by_pair) || (!primary && !batch.all_observations) {
                 continue;
             }
             let mut wanted = batch.filters.iter();
@@ -297,6 +320,7 @@ impl Registry {
             object,
             counted,
             filters,
+            words: WordChoice::of(&definition, &part_filters),
             part_filters,
             group,
             series: SeriesTable::new(&mut self.groups[group].table, buckets),
@@ -343,21 +367,15 @@ impl Registry {
                     all_observations,
                     group: metric.group,
                     members: vec![member],
+                    is_by_pair: false,
                 }),
             }
         }
+        self.plan_pairs();
     }
 }
 
-/// What of a resource says what is counted.
-fn counted(spec: &FlowMetricSpec) -> FlowMetricSpec {
-    FlowMetricSpec {
-        help: String::new(),
-        charts: Vec::new(),
-        ..spec.clone()
-    }
-}
-
+mod by_pair;
 mod sharing;
 #[cfg(test)]
 mod tests;

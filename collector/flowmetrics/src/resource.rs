@@ -229,6 +229,18 @@ const fn seven() -> u32 {
     7
 }
 
+impl FlowMetricSpec {
+    /// What of it says what is counted: all but texts and charts.
+    #[must_use]
+    pub fn counted(&self) -> Self {
+        Self {
+            help: String::new(),
+            charts: Vec::new(),
+            ..self.clone()
+        }
+    }
+}
+
 impl FlowMetric {
     /// A resource of this name with this spec.
     pub fn new(name: impl Into<String>, spec: FlowMetricSpec) -> Self {

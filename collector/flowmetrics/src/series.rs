@@ -4,6 +4,10 @@
 
 use hashbrown::HashTable;
 
+mod grid;
+
+use grid::SeriesGrid;
+
 /// Values of the labels of series, by slot.
 #[derive(Debug, Default)]
 pub(crate) struct LabelTable {
@@ -11,44 +15,6 @@ pub(crate) struct LabelTable {
     slots: Vec<Slot>,
     free: Vec<u32>,
     grid: SeriesGrid,
-}
-
-/// The series of all metrics with these labels: a row for each slot, a column for each
-/// metric, so that what a record adds to stands together in memory.
-#[derive(Debug, Default)]
-struct SeriesGrid {
-    series: Vec<Series>,
-    /// When each was made, ms since 1970 UTC; apart, because counting needs none of it.
-    created_ms: Vec<u64>,
-    /// Columns, and whether a metric has them.
-    taken: Vec<bool>,
-}
-
-impl SeriesGrid {
-    fn join(&mut self) -> usize {
-        if let Some(free) = self.taken.iter().position(|taken| !taken) {
-            self.taken[free] = true;
-            return free;
-        }
-        let column = self.taken.len();
-        self.taken.push(true);
-        (self.series, self.created_ms) = (
-            widen(&self.series, column, NONE),
-            widen(&self.created_ms, column, 0),
-        );
-        column
-    }
-
-    #[inline]
-    fn place(&self, slot: u32, column: usize) -> usize {
-        slot as usize * self.taken.len() + column
-    }
-
-    fn column(&self, column: usize) -> impl Iterator<Item = (u32, &Series)> {
-        let series = self.series.iter().skip(column).step_by(self.taken.len().max(1));
-        let series = series.enumerate().map(|(slot, series)| (slot as u32, series));
-        series.filter(|(_, series)| series.touched_ms != DEAD)
-    }
 }
 
 /// Room that is not worth giving back.
@@ -61,12 +27,6 @@ fn shrink<T>(cells: &mut Vec<T>) {
     if cells.capacity() > MIN_ROOM.max(4 * used) {
         cells.shrink_to(2 * used);
     }
-}
-
-/// Rows of so many columns with one column more.
-fn widen<T: Copy>(cells: &[T], columns: usize, new: T) -> Vec<T> {
-    let rows = cells.chunks(columns.max(1));
-    rows.flat_map(|row| row.iter().copied().chain([new])).collect()
 }
 
 #[derive(Debug)]
@@ -126,7 +86,12 @@ impl LabelTable {
     /// Adds a value to the series in this slot and column; false if there is none.
     #[inline]
     pub fn add(&mut self, slot: u32, column: usize, addition: Addition, raw: u64, now_ms: u64) -> bool {
-        let at = self.grid.place(slot, column);
+        self.add_at(self.grid.place(slot, column), addition, raw, now_ms)
+    }
+
+    /// The same by the place in the grid, which [`Self::place_of`] told.
+    #[inline]
+    pub fn add_at(&mut self, at: usize, addition: Addition, raw: u64, now_ms: u64) -> bool {
         let series = self.grid.series.get_mut(at);
         let Some(series) = series.filter(|series| series.touched_ms != DEAD) else {
             return false;
@@ -137,6 +102,11 @@ impl LabelTable {
             Addition::Last => raw,
         };
         true
+    }
+
+    /// Where the series of this slot and column stands, or would, until another metric comes or goes.
+    pub fn place_of(&self, slot: u32, column: usize) -> Option<u32> {
+        u32::try_from(self.grid.place(slot, column)).ok()
     }
 
     /// A slot for these values, which have none. Nobody uses it yet.

@@ -130,6 +130,11 @@ fn combined(bits: u16) -> u16 {
     }
 }
 
+/// All words with their bits.
+pub(crate) fn all_words() -> impl Iterator<Item = (u16, &'static str)> {
+    WORDS.iter().copied()
+}
+
 /// The words of these bits.
 pub(crate) fn words(bits: u16) -> impl Iterator<Item = &'static str> {
     WORDS

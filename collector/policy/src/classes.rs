@@ -1,7 +1,10 @@
 //! Ends and ports as far as policies tell them apart: one of each class stands for all.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+
+use foldhash::quality::RandomState;
 
 use crate::edges::WorkloadKey;
 use crate::engine::{Endpoint, Engine, Snapshot};
@@ -99,36 +102,90 @@ impl End<'_> {
     }
 }
 
-/// All pods with addresses of their own, all nodes, and these addresses outside.
-pub(crate) fn ends<'a>(engine: &'a Engine, addresses: &BTreeSet<IpAddr>) -> BTreeMap<EndName<'a>, End<'a>> {
-    let pods = engine
-        .all_pods()
-        .filter(|pod| !pod.host_network && !is_added(pod));
-    let pods = pods.flat_map(|pod| pod.addresses.iter().map(move |address| (pod, *address)));
-    let pods = pods.filter_map(|(pod, address)| {
-        Some(End {
-            name: EndName::Pod(&pod.namespace, &pod.name, address),
-            endpoint: engine.pod(&pod.namespace, &pod.name, address)?,
-            labels: Some(&pod.labels),
-        })
+/// The names of all pods with addresses of their own, all nodes, and these addresses outside.
+fn names<'a>(engine: &'a Engine, addresses: &BTreeSet<IpAddr>) -> impl Iterator<Item = EndName<'a>> {
+    let is_own = |pod: &&Pod| !pod.host_network && !is_added(pod);
+    let pods = engine.all_pods().filter(is_own).flat_map(|pod| {
+        let addresses = pod.addresses.iter();
+        addresses.map(|address| EndName::Pod(&pod.namespace, &pod.name, *address))
     });
-    let nodes = engine.all_nodes();
-    let nodes = nodes.flat_map(|node| node.addresses.iter().map(move |address| (node, *address)));
-    let nodes = nodes.map(|(node, address)| End {
-        name: EndName::Node(&node.name, address),
-        endpoint: engine.node(&node.name, address).seen_from_elsewhere(),
-        labels: Some(&node.labels),
-    });
-    let snapshot = engine.snapshot();
-    let outside = addresses.iter().map(|address| End {
-        name: EndName::Outside(*address),
-        endpoint: snapshot.outside(*address),
-        labels: None,
+    let nodes = engine.all_nodes().flat_map(|node| {
+        let addresses = node.addresses.iter();
+        addresses.map(|address| EndName::Node(&node.name, *address))
     });
     pods.chain(nodes)
-        .chain(outside)
-        .map(|end| (end.name, end))
+        .chain(addresses.iter().copied().map(EndName::Outside))
+}
+
+fn named<'a>(engine: &'a Engine, snapshot: &Snapshot, name: EndName<'a>) -> Option<End<'a>> {
+    let (endpoint, labels) = match name {
+        EndName::Pod(namespace, pod, address) => {
+            let (endpoint, labels) = engine.pod_and_labels(namespace, pod, address)?;
+            (endpoint, Some(labels))
+        }
+        EndName::Node(node, address) => {
+            let endpoint = engine.node(node, address).seen_from_elsewhere();
+            (endpoint, Some(engine.node_labels(node)?))
+        }
+        EndName::Outside(address) => (snapshot.outside(address), None),
+    };
+    Some(End {
+        name,
+        endpoint,
+        labels,
+    })
+}
+
+/// All pods with addresses of their own, all nodes, and these addresses outside.
+pub(crate) fn ends<'a>(engine: &'a Engine, addresses: &BTreeSet<IpAddr>) -> BTreeMap<EndName<'a>, End<'a>> {
+    let snapshot = engine.snapshot();
+    names(engine, addresses)
+        .filter_map(|name| Some((name, named(engine, &snapshot, name)?)))
         .collect()
+}
+
+/// One end in two clusters.
+pub(crate) type EndPair<'a> = (End<'a>, End<'a>);
+
+/// Of each class that neither of two clusters tells apart further the first end by name, in both.
+pub(crate) fn ends_of_both<'a>(
+    before: &'a Engine,
+    after: &'a Engine,
+    addresses: &BTreeSet<IpAddr>,
+) -> Vec<EndPair<'a>> {
+    let snapshots = [before.snapshot(), after.snapshot()];
+    let mut first: HashMap<_, EndPair<'a>, RandomState> = HashMap::default();
+    for name in names(after, addresses) {
+        let ends = named(before, &snapshots[0], name).zip(named(after, &snapshots[1], name));
+        let Some(ends) = ends else {
+            continue;
+        };
+        let (old, new) = (&ends.0, &ends.1);
+        let key = (
+            old.endpoint.class_key(),
+            new.endpoint.class_key(),
+            name.is_ipv6(),
+            is_relabeled(old, new),
+        );
+        match first.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(ends);
+            }
+            Entry::Occupied(mut known) if name < known.get().1.name => {
+                known.insert(ends);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    first.into_values().collect()
+}
+
+/// Clusters that share their pods share the labels, too.
+fn is_relabeled(old: &End<'_>, new: &End<'_>) -> bool {
+    match (old.labels, new.labels) {
+        (Some(old), Some(new)) => !std::ptr::eq(old, new) && old != new,
+        (old, new) => old.is_some() != new.is_some(),
+    }
 }
 
 /// The ranges of ports that these policies and ports tell apart, sorted. All of a

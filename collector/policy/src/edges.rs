@@ -248,6 +248,13 @@ impl Tally {
         self.bytes = self.bytes.saturating_add(edge.bytes);
     }
 
+    /// All that another one has, too.
+    pub fn join(&mut self, other: &Tally) {
+        self.edges += other.edges;
+        self.flows = self.flows.saturating_add(other.flows);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
     /// The share of the flows of a whole, 0 to 1; 0 of nothing.
     pub fn share_of_flows(&self, whole: &Tally) -> f64 {
         share(self.flows, whole.flows)

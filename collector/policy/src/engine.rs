@@ -44,6 +44,9 @@ use tables::Tables;
 /// A pod's namespace and name.
 pub(crate) type PodKey = (String, String);
 
+/// By namespace and name.
+type Pods = HashMap<String, HashMap<String, endpoints::PodEntry, RandomState>, RandomState>;
+
 /// What a cluster holds, for a compile from nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
@@ -83,7 +86,7 @@ pub struct Engine {
     classes: HashMap<(u32, u32), u32, RandomState>,
     /// By class: its group and network class.
     class_parts: Vec<(u32, u32)>,
-    policies: BTreeMap<PolicyKey, (u32, Policy)>,
+    policies: BTreeMap<PolicyKey, (u32, Arc<Policy>)>,
     free_policies: Vec<u32>,
     /// By direction.
     free_rules: [Vec<u32>; 2],
@@ -92,13 +95,14 @@ pub struct Engine {
     namespaces: HashMap<String, u32, RandomState>,
     /// Namespaces that were given; others are only known from their pods.
     declared: BTreeSet<String>,
-    /// By namespace and name.
-    pods: HashMap<String, HashMap<String, endpoints::PodEntry, RandomState>, RandomState>,
+    /// By namespace and name. What is large is shared with an engine that was cloned, until one
+    /// of the two changes it.
+    pods: Arc<Pods>,
     nodes: HashMap<String, endpoints::NodeEntry, RandomState>,
     node_ids: HashMap<String, u32, RandomState>,
     pod_ids: u32,
     /// By address: the pods that have it.
-    addresses: BTreeMap<IpAddr, Vec<PodKey>>,
+    addresses: Arc<BTreeMap<IpAddr, Vec<PodKey>>>,
 }
 
 impl Engine {
@@ -137,11 +141,11 @@ impl Engine {
             wide_rules: [WideRules::default(), WideRules::default()],
             namespaces: HashMap::default(),
             declared: BTreeSet::new(),
-            pods: HashMap::default(),
+            pods: Arc::default(),
             nodes: HashMap::default(),
             node_ids: HashMap::default(),
             pod_ids: 0,
-            addresses: BTreeMap::new(),
+            addresses: Arc::default(),
         };
         engine.describe_group(sets::OUTSIDE);
         engine.classes_outside();
@@ -197,7 +201,11 @@ impl Engine {
                 .map(|entry| entry.pod.clone())
                 .collect(),
             nodes: self.nodes.values().map(|entry| entry.node.clone()).collect(),
-            policies: self.policies.values().map(|(_, policy)| policy.clone()).collect(),
+            policies: self
+                .policies
+                .values()
+                .map(|(_, policy)| policy.as_ref().clone())
+                .collect(),
         }
     }
 
@@ -226,7 +234,7 @@ impl Engine {
         self.drop_policy(&policy.key());
         if self.in_use.add(&lowered) {
             let id = self.free_policy();
-            self.policies.insert(policy.key(), (id, policy));
+            self.policies.insert(policy.key(), (id, Arc::new(policy)));
             self.rebuild();
         } else {
             self.add_networks(lowered.networks());

@@ -17,7 +17,8 @@ use crate::verdict::{Reason, Verdict};
 
 mod stand_ins;
 
-pub(crate) use stand_ins::{PodName, is_added};
+pub(crate) use stand_ins::is_added;
+use stand_ins::{EndPods, PodName};
 
 /// A Service, and protocol and port of it that was called.
 pub(crate) type ServiceCall = (EndId, u8, u16);
@@ -28,79 +29,57 @@ struct Resolved {
     /// The only one that it may be.
     only: Option<Endpoint>,
     endpoints: Vec<Endpoint>,
+    /// These are others of its workload, in the stead of one that is gone.
+    is_stand_in: bool,
 }
 
 impl Resolved {
-    fn of(endpoints: Vec<Endpoint>) -> Resolved {
+    fn of(engine: &Engine, end: &EdgeEnd, (pods, is_stand_in): &EndPods) -> Resolved {
+        let endpoints = endpoints(engine, end, pods);
         let only = match endpoints.as_slice() {
             [only] => Some(*only),
             _ => None,
         };
-        Resolved { only, endpoints }
+        Resolved {
+            only,
+            endpoints,
+            is_stand_in: *is_stand_in,
+        }
     }
 }
 
-/// Edges against the policies of one moment.
-#[derive(Debug)]
-pub(crate) struct EdgeJudge<'e> {
-    edges: &'e EdgeSet,
-    engine: Engine,
-    snapshot: Arc<Snapshot>,
-    /// For each end its pods, and whether these are others of its workload, in the stead
-    /// of one that is gone.
-    names: Arc<Vec<(Vec<PodName>, bool)>>,
-    ends: Vec<Resolved>,
+/// All ends as an engine knows them.
+#[derive(Debug, Default)]
+struct Ends {
+    /// By number.
+    resolved: Vec<Resolved>,
     /// The pods behind, and their ports.
     services: HashMap<ServiceCall, Vec<(Endpoint, u16)>, RandomState>,
 }
 
-impl<'e> EdgeJudge<'e> {
-    /// Compiles the cluster. Pods of the edges that are gone are put into it in the shape
-    /// of others of their workload.
-    pub fn new(edges: &'e EdgeSet, inventory: &Inventory, mut cluster: Cluster, profile: Profile) -> Self {
-        let names = stand_ins::add(&mut cluster, edges, inventory);
-        let engine = Engine::compile(profile, cluster);
-        EdgeJudge::of(edges, inventory, engine, Arc::new(names))
-    }
-
-    /// The same edges and pods after a change of policies alone.
-    pub fn with_policies(&self, inventory: &Inventory, policies: &[Policy], deleted: &[PolicyKey]) -> Self {
-        let mut engine = self.engine.clone();
-        deleted.iter().for_each(|key| engine.remove_policy(key));
-        policies
-            .iter()
-            .for_each(|policy| engine.set_policy(policy.clone()));
-        EdgeJudge::of(self.edges, inventory, engine, Arc::clone(&self.names))
-    }
-
-    fn of(
-        edges: &'e EdgeSet,
-        inventory: &Inventory,
-        engine: Engine,
-        names: Arc<Vec<(Vec<PodName>, bool)>>,
-    ) -> Self {
-        let snapshot = engine.snapshot();
-        let ends = edges.ends().iter().zip(names.iter());
-        let ends = ends.map(|(end, (pods, _))| Resolved::of(endpoints(&engine, end, pods)));
-        let mut judge = EdgeJudge {
-            edges,
-            ends: ends.collect(),
-            engine,
-            snapshot,
-            names,
+impl Ends {
+    fn of(edges: &EdgeSet, inventory: &Inventory, engine: &Engine, pods: &[EndPods]) -> Ends {
+        let ends = edges.ends().iter().zip(pods);
+        let mut ends = Ends {
+            resolved: ends.map(|(end, pods)| Resolved::of(engine, end, pods)).collect(),
             services: HashMap::default(),
         };
-        judge.resolve_services(inventory);
-        judge
+        if edges
+            .ends()
+            .iter()
+            .any(|end| matches!(end, EdgeEnd::Service { .. }))
+        {
+            ends.resolve_services(edges, inventory, engine);
+        }
+        ends
     }
 
-    fn resolve_services(&mut self, inventory: &Inventory) {
-        for edge in self.edges.edges() {
-            let EdgeEnd::Service { namespace, name } = self.edges.at(edge.server) else {
+    fn resolve_services(&mut self, edges: &EdgeSet, inventory: &Inventory, engine: &Engine) {
+        for edge in edges.edges() {
+            let EdgeEnd::Service { namespace, name } = edges.at(edge.server) else {
                 continue;
             };
             let key = (edge.server, edge.protocol, edge.port);
-            let engine = &self.engine;
             self.services.entry(key).or_insert_with(|| {
                 let backends = inventory.backends(namespace, name, edge.protocol, edge.port);
                 let mut ends = Vec::new();
@@ -110,6 +89,55 @@ impl<'e> EdgeJudge<'e> {
                 }
                 ends
             });
+        }
+    }
+}
+
+/// Edges against the policies of one moment.
+#[derive(Debug)]
+pub(crate) struct EdgeJudge<'e> {
+    edges: &'e EdgeSet,
+    engine: Engine,
+    snapshot: Arc<Snapshot>,
+    /// For each end its pods.
+    pods: Arc<Vec<EndPods>>,
+    ends: Arc<Ends>,
+}
+
+impl<'e> EdgeJudge<'e> {
+    /// Compiles the cluster. Pods of the edges that are gone are put into it in the shape
+    /// of others of their workload.
+    pub fn new(edges: &'e EdgeSet, inventory: &Inventory, mut cluster: Cluster, profile: Profile) -> Self {
+        let pods = Arc::new(stand_ins::add(&mut cluster, edges, inventory));
+        let engine = Engine::compile(profile, cluster);
+        let ends = Arc::new(Ends::of(edges, inventory, &engine, &pods));
+        EdgeJudge {
+            edges,
+            snapshot: engine.snapshot(),
+            engine,
+            pods,
+            ends,
+        }
+    }
+
+    /// The same edges and pods after a change of policies alone.
+    pub fn with_policies(&self, inventory: &Inventory, policies: &[Policy], deleted: &[PolicyKey]) -> Self {
+        let mut engine = self.engine.clone();
+        deleted.iter().for_each(|key| engine.remove_policy(key));
+        policies
+            .iter()
+            .for_each(|policy| engine.set_policy(policy.clone()));
+        let snapshot = engine.snapshot();
+        let ends = match snapshot.epoch() == self.snapshot.epoch() {
+            true => Arc::clone(&self.ends),
+            false => Arc::new(Ends::of(self.edges, inventory, &engine, &self.pods)),
+        };
+        EdgeJudge {
+            edges: self.edges,
+            snapshot,
+            engine,
+            pods: Arc::clone(&self.pods),
+            ends,
         }
     }
 
@@ -123,25 +151,27 @@ impl<'e> EdgeJudge<'e> {
 
     /// For each end whether one of these policies may be about it.
     pub fn concerned(&self, policies: &BTreeSet<PolicyKey>) -> Vec<bool> {
-        let is_about = |endpoint: &Endpoint| {
-            let about = self.snapshot.policies_about(endpoint);
-            about.into_iter().any(|key| policies.contains(key))
+        let numbers = self.snapshot.policy_numbers(policies);
+        let mut known: HashMap<_, bool, RandomState> = HashMap::default();
+        let mut is_about = |endpoint: &Endpoint| {
+            let is_new = || self.snapshot.is_about(endpoint, &numbers);
+            *known.entry(endpoint.class_key()).or_insert_with(is_new)
         };
-        let ends = self.edges.ends().iter().zip(&self.ends);
+        let ends = self.edges.ends().iter().zip(&self.ends.resolved);
         ends.map(|(end, resolved)| {
-            matches!(end, EdgeEnd::Service { .. }) || resolved.endpoints.iter().any(is_about)
+            matches!(end, EdgeEnd::Service { .. }) || resolved.endpoints.iter().any(&mut is_about)
         })
         .collect()
     }
 
     /// Whether a pod of the edge is judged by another of its workload.
     pub fn has_stand_in(&self, edge: &Edge) -> bool {
-        let is_stand_in = |end: EndId| self.names.get(end.0 as usize).is_some_and(|(_, stands)| *stands);
+        let is_stand_in = |end: EndId| self.resolved(end).is_some_and(|end| end.is_stand_in);
         is_stand_in(edge.client) || is_stand_in(edge.server)
     }
 
     fn resolved(&self, end: EndId) -> Option<&Resolved> {
-        self.ends.get(end.0 as usize)
+        self.ends.resolved.get(end.0 as usize)
     }
 
     /// All that the edge may have been.
@@ -170,7 +200,8 @@ impl<'e> EdgeJudge<'e> {
     }
 
     fn backends(&self, edge: &Edge) -> &[(Endpoint, u16)] {
-        self.services
+        self.ends
+            .services
             .get(&(edge.server, edge.protocol, edge.port))
             .map_or(&[], |backends| backends)
     }

@@ -11,12 +11,15 @@ use crate::inventory::Inventory;
 use crate::judge::{EdgeJudge, Judges};
 use crate::policy::{DIRECTIONS, Direction, Policy, PolicyKey};
 use crate::profile::Profile;
-use crate::verdict::{Answer, Reason, Side, Verdict};
+use crate::verdict::{Answer, Reason};
 
 mod change;
 mod exit_code;
+mod judging;
 mod opens;
 mod outcome;
+
+use judging::{Hits, Replay};
 
 pub use change::{Change, LabelChange, LabelTarget};
 pub use exit_code::{BREAKS, CheckOptions, NO_ANSWER, PASSES, TOO_MUCH_UNKNOWN, exit_code};
@@ -128,16 +131,21 @@ pub struct Report {
 impl Report {
     /// All edges without an answer.
     pub fn all_unknown(&self) -> Tally {
-        self.unknown.values().fold(Tally::default(), |sum, tally| Tally {
-            edges: sum.edges + tally.edges,
-            flows: sum.flows + tally.flows,
-            bytes: sum.bytes + tally.bytes,
+        self.unknown.values().fold(Tally::default(), |mut sum, tally| {
+            sum.join(tally);
+            sum
         })
     }
 }
 
-/// Replays edges against a cluster before and after a change.
+/// Replays edges against a cluster before and after a change. Many edges are shared out among
+/// as many threads as there are processors, eight at most.
 pub fn replay(input: ReplayInput<'_>) -> Report {
+    let threads = judging::threads(input.edges.edges().len());
+    replay_on(input, threads)
+}
+
+fn replay_on(input: ReplayInput<'_>, threads: usize) -> Report {
     let ReplayInput {
         edges,
         inventory,
@@ -169,14 +177,7 @@ pub fn replay(input: ReplayInput<'_>) -> Report {
         ours,
         concerned,
     };
-    let mut report = Report::default();
-    let mut hit = BTreeSet::new();
-    for edge in edges.edges() {
-        replay.judge(edge, &mut report);
-        if replay.is_concerned(edge) {
-            replay.count_hits(edge, &mut hit);
-        }
-    }
+    let (mut report, hit) = replay.judge_all(edges.edges(), threads);
     report
         .newly_denied
         .sort_by(|one, other| by_flows(&one.edge, &other.edge));
@@ -220,118 +221,15 @@ fn by_flows(one: &Edge, other: &Edge) -> std::cmp::Ordering {
     other.flows.cmp(&one.flows).then_with(|| one.cmp(other))
 }
 
-struct Replay<'e> {
-    before: Judges<'e>,
-    after: Judges<'e>,
-    /// The policies of the change.
-    ours: BTreeSet<PolicyKey>,
-    /// By [`crate::edges::EndId`]: the change may say something else about it.
-    concerned: Vec<bool>,
-}
-
-impl Replay<'_> {
-    fn is_concerned(&self, edge: &Edge) -> bool {
-        let is_one =
-            |end: crate::edges::EndId| self.concerned.get(end.0 as usize).is_none_or(|is_one| *is_one);
-        is_one(edge.client) || is_one(edge.server)
-    }
-
-    fn judge(&self, edge: &Edge, report: &mut Report) {
-        let before = self.before.verdict(edge);
-        let is_concerned = self.is_concerned(edge);
-        let after = match is_concerned {
-            true => self.after.verdict(edge),
-            false => before,
-        };
-        let (Some(old), Some(new)) = (self.before.first_of(edge), self.after.first_of(edge)) else {
-            return;
-        };
-        report.all.add(edge);
-        if is_concerned {
-            report.concerned.add(edge);
-        }
-        let is_stand_in = new.has_stand_in(edge);
-        if is_stand_in {
-            report.stand_ins.add(edge);
-        }
-        match (before.answer, after.answer) {
-            (Answer::NotJudged, _) | (_, Answer::NotJudged) => report.not_judged.add(edge),
-            (Answer::Unknown, _) | (_, Answer::Unknown) => {
-                let is_after = after.answer == Answer::Unknown;
-                let reason = if is_after { after.reason } else { before.reason };
-                report.unknown.entry(reason).or_default().add(edge);
-                if is_concerned {
-                    report.concerned_unknown.add(edge);
-                }
-                report.unknown_edges.push(UnknownEdge {
-                    edge: *edge,
-                    reason,
-                    before: before.answer,
-                    after: after.answer,
-                });
-            }
-            (Answer::Allow, Answer::Deny) => {
-                let denied = outcome::newly_denied(new, edge, &after, is_stand_in);
-                match edge.answered {
-                    true => report.newly_denied.push(denied),
-                    false => report.newly_denied_unanswered.push(denied),
-                }
-            }
-            (Answer::Deny, Answer::Allow) => {
-                report
-                    .newly_allowed
-                    .push(outcome::newly_allowed(new, edge, &before, &after, is_stand_in));
-            }
-            (Answer::Allow, Answer::Allow) | (Answer::Deny, Answer::Deny) => {
-                report.unchanged.add(edge);
-                if is_concerned && !is_same_decider(old, &before, new, &after) {
-                    report.decider_changed.add(edge);
-                }
-            }
-        }
-    }
-
-    fn count_hits(&self, edge: &Edge, hit: &mut BTreeSet<(PolicyKey, Direction, u16)>) {
-        if self.ours.is_empty() {
-            return;
-        }
-        for (_, judge) in self.after.of(edge) {
-            let snapshot = judge.snapshot();
-            for connection in judge.readings(edge) {
-                for direction in DIRECTIONS {
-                    snapshot.each_match(&connection, direction, |decider| {
-                        if let (Some(key), Some(index)) = (snapshot.policy(decider.policy), decider.rule)
-                            && self.ours.contains(key)
-                        {
-                            hit.insert((key.clone(), direction, index));
-                        }
-                    });
-                }
-            }
-        }
-    }
-}
-
-fn is_same_decider(old: &EdgeJudge<'_>, before: &Verdict, new: &EdgeJudge<'_>, after: &Verdict) -> bool {
-    let same = |one: &Side, other: &Side| {
-        let key = |judge: &EdgeJudge<'_>, side: &Side| {
-            let decider = side.decider?;
-            Some((judge.snapshot().policy(decider.policy)?.clone(), decider.rule))
-        };
-        one.answer == other.answer && one.reason == other.reason && key(old, one) == key(new, other)
-    };
-    same(&before.egress, &after.egress) && same(&before.ingress, &after.ingress)
-}
-
 /// All rules of policies that are not among those that were hit.
-fn without_traffic(policies: &[Policy], hit: &BTreeSet<(PolicyKey, Direction, u16)>) -> Vec<RuleRef> {
+fn without_traffic(policies: &[Policy], hit: &Hits<'_>) -> Vec<RuleRef> {
     let mut all = Vec::new();
     for policy in policies {
         all.extend(rules(policy));
     }
     all.retain(|rule| {
         rule.index
-            .is_some_and(|index| !hit.contains(&(rule.policy.clone(), rule.direction, index)))
+            .is_some_and(|index| !hit.contains(&(&rule.policy, rule.direction, index)))
     });
     all.sort();
     all.dedup();

@@ -1,9 +1,8 @@
 //! Rows of an answer as they are stored: the way back from how people read them. Owns
 //! which value a text stands for; [`crate::output`] has the way there.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, ListArray, RecordBatch, StringArray, StringViewBuilder,
@@ -91,32 +90,21 @@ fn octets(
     Ok(Arc::new(stored.finish()))
 }
 
-fn mac(text: &str) -> Option<Vec<u8>> {
+/// The bytes of an Ethernet address.
+pub(crate) fn mac(text: &str) -> Option<Vec<u8>> {
     let octets = text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok());
     octets
         .collect::<Option<Vec<u8>>>()
         .filter(|octets| octets.len() == 6)
 }
 
-/// The stored number for each list of words, which are joined by a space.
-static FLAGS: LazyLock<HashMap<String, u16>> = LazyLock::new(|| {
-    let mut numbers = HashMap::new();
-    for of_one_packet in [false, true] {
-        for bits in 0..=u16::from(u8::MAX) {
-            let words: Vec<_> = TcpFlags { bits, of_one_packet }.words().collect();
-            let number = if of_one_packet { bits | OF_ONE_PACKET } else { bits };
-            numbers.entry(words.join(" ")).or_insert(number);
-        }
-    }
-    numbers
-});
-
-/// Bits without a word are lost, which no question can see.
+/// The stored number for each list of words. Bits without a word are lost, which no question can see.
 fn flags(lists: &ListArray) -> ArrayRef {
     let number = |words: ArrayRef| {
         let words = words.as_string_opt::<i32>()?;
-        let words: Vec<_> = words.iter().flatten().collect();
-        FLAGS.get(&words.join(" ")).copied()
+        let flags = TcpFlags::of_words(words.iter().flatten())?;
+        let of_one_packet = if flags.of_one_packet { OF_ONE_PACKET } else { 0 };
+        Some(flags.bits | of_one_packet)
     };
     let numbers = lists.iter().map(|words| number(words?));
     Arc::new(numbers.collect::<UInt16Array>())

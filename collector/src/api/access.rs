@@ -179,20 +179,20 @@ impl Gate {
     }
 
     /// Lets somebody read what FlowMetrics count: whoever may get `/flow-metrics`, and whoever may
-    /// see everything. Where Kubernetes does not tell, everybody.
+    /// see everything. Where Kubernetes does not tell, everybody; else it is told who it is.
     ///
     /// # Errors
     /// They may not, or nobody knows who they are.
-    pub async fn admit_scraper(&self, caller: &Caller) -> Result<(), Problem> {
+    pub async fn admit_scraper(&self, caller: &Caller) -> Result<Option<Arc<Person>>, Problem> {
         let Self::Kubernetes(reviews) = self else {
-            return Ok(());
+            return Ok(None);
         };
         let person = match &caller.asserted {
             Some(person) => Arc::clone(person),
             None => reviews.scraper(token(&caller.headers)?).await?,
         };
         if reviews.reads_flow_metrics(&person).await? {
-            return Ok(());
+            return Ok(Some(person));
         }
         Err(Problem::forbidden(format!(
             "{} may not read what FlowMetrics count: bind the ClusterRole weir-flow-metrics-reader to them",

@@ -38,12 +38,7 @@ impl Coding {
 
     /// What is accepted best; none: as it is.
     pub fn choose(headers: &HeaderMap) -> Option<Self> {
-        let accepted: Vec<&str> = headers
-            .get_all(ACCEPT_ENCODING)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .collect();
+        let accepted = accepted(headers);
         let weights = Self::ALL.map(|coding| (weight(coding.name(), &accepted), coding));
         let best = weights.into_iter().rev().max_by_key(|(weight, _)| *weight)?;
         (best.0 > 0).then_some(best.1)
@@ -73,6 +68,17 @@ impl Coding {
             }
         }
     }
+}
+
+/// Whether answers may come in this coding.
+pub fn accepts(headers: &HeaderMap, coding: &str) -> bool {
+    weight(coding, &accepted(headers)) > 0
+}
+
+fn accepted(headers: &HeaderMap) -> Vec<&str> {
+    let values = headers.get_all(ACCEPT_ENCODING).iter();
+    let values = values.filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).collect()
 }
 
 /// How much a coding is wanted, in thousandths; what is not named is not.

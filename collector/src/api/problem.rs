@@ -225,6 +225,11 @@ impl Problem {
         )
     }
 
+    /// It was not its asker's turn: asked again later, it may be.
+    pub fn is_busy(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS.as_u16()
+    }
+
     /// It took too long.
     pub fn timeout(detail: impl Into<String>) -> Self {
         Self::new(

@@ -15,6 +15,8 @@ use weir_flowmetrics::{
     prometheus_name,
 };
 
+use super::{CountedSeries, Estimate, ListedMetric};
+
 /// So many metrics are counted at most: each costs every record something.
 const MAX_METRICS: usize = 256;
 /// So many resources of files, and as many of Kubernetes, are known at most.
@@ -51,7 +53,8 @@ impl DefinedBy {
 /// What became of a resource: how it is applied, or all that is wrong with it.
 pub type Outcome = Result<Applied, Vec<Problem>>;
 
-type Key = (DefinedBy, ObjectName);
+/// Who says it, and the name of its object.
+pub type Key = (DefinedBy, ObjectName);
 
 /// A resource that was given.
 #[derive(Debug)]
@@ -80,6 +83,8 @@ struct Known {
     outcome: Option<Outcome>,
     /// What is counted: the same, or what was good before.
     counted: Option<FlowMetric>,
+    /// How many series it will have, once that was looked at.
+    estimate: Option<Estimate>,
     place: Place,
 }
 
@@ -129,6 +134,9 @@ impl Definitions {
         if let Some(known) = self.known.get_mut(&key) {
             if known.resource != resource {
                 (known.definition, known.outcome) = (None, None);
+                if known.resource.spec.counted() != resource.spec.counted() {
+                    known.estimate = None;
+                }
                 known.resource = resource;
             }
             return Taken { name, refused: None };
@@ -143,6 +151,7 @@ impl Definitions {
             definition: None,
             outcome: None,
             counted: None,
+            estimate: None,
             place: Place::None,
         };
         self.known.insert(key, known);
@@ -213,6 +222,52 @@ impl Definitions {
     pub fn outcomes(&self, by: &DefinedBy) -> impl Iterator<Item = (&ObjectName, &Outcome)> {
         let of_source = self.known.iter().filter(move |((source, _), _)| source == by);
         of_source.filter_map(|((_, name), known)| Some((name, known.outcome.as_ref()?)))
+    }
+
+    /// All resources, with how those fare that are counted.
+    pub fn list(&self, counted: &BTreeMap<&ObjectName, CountedSeries>) -> Vec<ListedMetric> {
+        let listed = self.known.iter().filter_map(|((by, object), known)| {
+            let counted = (known.place != Place::None).then(|| counted.get(object).copied());
+            Some(ListedMetric {
+                by: by.clone(),
+                object: object.clone(),
+                outcome: known.outcome.clone()?,
+                estimate: known.estimate.clone(),
+                counted: counted.flatten(),
+            })
+        });
+        listed.collect()
+    }
+
+    /// Good resources without an estimate.
+    pub fn without_estimate(&self) -> impl Iterator<Item = (&Key, &FlowMetric)> {
+        let is_good = |known: &Known| known.outcome.as_ref().is_some_and(Result::is_ok);
+        let without = self
+            .known
+            .iter()
+            .filter(move |(_, known)| known.estimate.is_none() && is_good(known));
+        without.map(|(key, known)| (key, &known.resource))
+    }
+
+    /// Takes the estimate of a resource, unless it counts something else by now. Of a file, the log has it.
+    pub fn set_estimate(&mut self, key: &Key, metric: &FlowMetric, estimate: Estimate) {
+        let Some(known) = self.known.get_mut(key) else {
+            return;
+        };
+        if known.resource.spec.counted() != metric.spec.counted() {
+            return;
+        }
+        if let (DefinedBy::File(path), object) = key {
+            let (file, metric) = (path.display(), prometheus_name(metric));
+            tracing::info!(%file, %object, metric, "{estimate}");
+        }
+        known.estimate = Some(estimate);
+    }
+
+    /// What is estimated of the objects of this source.
+    pub fn estimates(&self, by: &DefinedBy) -> impl Iterator<Item = (&ObjectName, &Estimate)> {
+        let of_source = self.known.iter().filter(move |((source, _), _)| source == by);
+        of_source.filter_map(|((_, name), known)| Some((name, known.estimate.as_ref()?)))
     }
 
     /// What is counted, as resources.

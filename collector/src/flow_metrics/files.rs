@@ -5,12 +5,13 @@
 //! was named itself does not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use weir_flowmetrics::{FlowMetric, MetricChange, ObjectName, Problem, ProblemKind, read_yaml};
 
 use super::{DefinedBy, FlowMetrics, Outcome};
-use crate::watched_files::{FileChange, LOOK_INTERVAL, Look, WatchedFiles};
+use crate::watched_files::{self, FileChange, LOOK_INTERVAL, Look, WatchedFiles};
 
 /// The longest file that is read.
 const MAX_BYTES: u64 = 4 << 20;
@@ -92,6 +93,30 @@ impl DefinitionFiles {
         }
         *known = present;
     }
+}
+
+/// What files say.
+#[derive(Debug, Default)]
+pub struct FileMetrics {
+    /// The resources, file by file.
+    pub metrics: Vec<FlowMetric>,
+    /// What is wrong, and in which file.
+    pub problems: Vec<(PathBuf, Problem)>,
+}
+
+/// Reads a file, or all files of a folder, once.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn read_metrics(path: &Path) -> io::Result<FileMetrics> {
+    let mut all = FileMetrics::default();
+    for path in watched_files::paths(path)? {
+        let Contents { metrics, problems } = contents(&watched_files::text_of(&path, MAX_BYTES)?);
+        all.metrics.extend(metrics);
+        all.problems
+            .extend(problems.into_iter().map(|problem| (path.clone(), problem)));
+    }
+    Ok(all)
 }
 
 /// What a text says; of two objects of one name the second is a problem.

@@ -3,9 +3,10 @@
 //! an exporter; a table of fixed size, in which the flow that was silent for longest gives way.
 
 use std::hash::{BuildHasher, Hash};
+use std::net::IpAddr;
 
 use foldhash::quality::RandomState;
-use weir_flow::{FlowRecord, Server, Side};
+use weir_flow::{FlowRecord, Server};
 
 /// After so many seconds without a packet a record is a first one again: another connection may
 /// have the same ports by then. A closed one keeps its ports for 60 s (TIME-WAIT of Linux), and
@@ -81,12 +82,23 @@ impl FirstRecords {
 }
 
 /// What tells one direction of a connection from others: addresses and ports, and the networks
-/// in which these mean somebody, since networks may overlap.
+/// in which these mean somebody, since networks may overlap. As few numbers as it fits in: hashing
+/// them is much of what this costs.
 fn key(record: &FlowRecord) -> impl Hash + '_ {
-    let side = |side: &'_ Side| (side.addr, side.port);
     let (src, dst) = (&record.src, &record.dst);
+    let small = [src.port, dst.port, record.vlan_id].map(|number| number.map_or(1 << 16, u64::from));
+    let small = small.into_iter().fold(0, |all, number| all << 17 | number);
+    let tunnel = record.tunnel.key.map_or((0, 0), |key| (1, key));
     let networks = (&*src.identity.network, &*dst.identity.network);
-    (side(src), side(dst), networks, record.vlan_id, record.tunnel.key)
+    (bits(src.addr), bits(dst.addr), small, tunnel, networks)
+}
+
+/// An address as a number; 0, which nobody has, where there is none.
+fn bits(address: Option<IpAddr>) -> u128 {
+    address.map_or(0, |address| match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    })
 }
 
 /// First and last packet in seconds since 1970 UTC, or the time of arrival where the exporter's

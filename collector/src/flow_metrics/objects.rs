@@ -26,7 +26,7 @@ use weir_flowmetrics::{API_VERSION, KIND, ObjectName, Problem};
 use weir_process::kubernetes::{WATCH_TIMEOUT, describe, describe_watch, watch_config};
 
 use super::definitions::MAX_RESOURCES;
-use super::{DefinedBy, FlowMetrics, Outcome};
+use super::{DefinedBy, Estimate, FlowMetrics, Outcome};
 use backoff::{StatusBackoff, Turn};
 use object::{Listing, name_of, read, trimmed};
 use status_write::{StatusWrite, write_status};
@@ -86,11 +86,17 @@ pub async fn follow(client: Client, namespace: MetricNamespace, flow_metrics: Fl
         MetricNamespace::One(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
     };
     let watch = || watcher::watcher(api.clone(), watch_config(WATCH_TIMEOUT)).boxed();
+    let mut estimated = flow_metrics.estimated();
     let (mut events, mut objects) = (watch(), Objects::new(flow_metrics));
     let mut waits = false;
     loop {
         let event = tokio::select! {
             event = events.next() => event,
+            Ok(()) = estimated.changed() => {
+                let Some(settled) = settle(objects, None, &client, &resource).await else { return };
+                (objects, waits) = settled;
+                continue;
+            }
             () = tokio::time::sleep(STATUS_PAUSE), if waits => {
                 let Some(settled) = settle(objects, None, &client, &resource).await else { return };
                 (objects, waits) = settled;
@@ -127,6 +133,7 @@ async fn settle(
         if let Some(event) = event {
             objects.take(event);
         }
+        objects.take_estimates();
         let writes = objects.due(Timestamp::now(), Instant::now());
         (objects, writes)
     });
@@ -163,6 +170,8 @@ struct Objects {
     told: BTreeMap<ObjectName, Vec<Problem>>,
     /// What became of each.
     outcomes: BTreeMap<ObjectName, Outcome>,
+    /// How many series each will have.
+    estimates: BTreeMap<ObjectName, Estimate>,
     /// Those whose status may not be what it should be.
     unwritten: BTreeSet<ObjectName>,
     statuses: BTreeMap<ObjectName, StatusBackoff>,
@@ -185,6 +194,7 @@ impl Objects {
             unreadable: BTreeMap::new(),
             told: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            estimates: BTreeMap::new(),
             unwritten: BTreeSet::new(),
             statuses: BTreeMap::new(),
             listing: None,
@@ -270,6 +280,16 @@ impl Objects {
         self.outcomes = outcomes;
     }
 
+    /// Looks at what is estimated by now.
+    fn take_estimates(&mut self) {
+        let estimates = self.flow_metrics.estimates(&DefinedBy::Cluster);
+        let changed = estimates
+            .iter()
+            .filter(|(name, estimate)| self.estimates.get(*name) != Some(*estimate));
+        self.unwritten.extend(changed.map(|(name, _)| name.clone()));
+        self.estimates = estimates;
+    }
+
     /// Logs what is wrong with an object, where that is not what was wrong before. Its status
     /// may be another's to write.
     fn tell(&mut self, name: &ObjectName, problems: &[Problem]) {
@@ -326,10 +346,11 @@ impl Objects {
             let Some(outcome) = unreadable.as_ref().or_else(|| self.outcomes.get(&name)) else {
                 continue;
             };
-            let Some(status) = status::of(object, outcome, now) else {
+            let estimate = self.estimates.get(&name);
+            let Some(status) = status::of(object, outcome, estimate, now) else {
                 continue;
             };
-            let says = status::says(object, outcome);
+            let says = status::says(object, outcome, estimate);
             match self.statuses.entry(name.clone()).or_default().turn(&says, clock) {
                 Turn::Write => due.push(StatusWrite {
                     name: name.clone(),

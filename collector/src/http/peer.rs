@@ -17,6 +17,8 @@ use crate::api::person::Asserted;
 pub(super) const AGGREGATED: &str = "/apis/flows.weir.dev/v1";
 /// Where they are.
 const PAGES: &str = "/api/v1";
+/// Below this the API server has all that the web UI asks for.
+const UI: &str = "/ui";
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
@@ -68,9 +70,13 @@ impl Peer {
 /// The address of a page here, out of the one that the API server knows it by.
 fn own(uri: &Uri) -> Option<Uri> {
     let rest = uri.path_and_query()?.as_str().strip_prefix(AGGREGATED)?;
-    let rest = rest.strip_prefix('/').filter(|rest| !rest.is_empty())?;
+    let own = match rest.strip_prefix(UI).filter(|page| page.starts_with('/')) {
+        Some(page) => page.to_owned(),
+        None if rest.len() > 1 && rest.starts_with('/') => format!("{PAGES}{rest}"),
+        None => return None,
+    };
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(format!("{PAGES}/{rest}")).ok()?);
+    parts.path_and_query = Some(PathAndQuery::try_from(own).ok()?);
     Uri::from_parts(parts).ok()
 }
 
@@ -93,6 +99,15 @@ mod tests {
             own("https://weir-collector.weir-system.svc/apis/flows.weir.dev/v1/me").as_deref(),
             Some("https://weir-collector.weir-system.svc/api/v1/me")
         );
+        for (known, here) in [
+            ("/apis/flows.weir.dev/v1/ui/", "/"),
+            ("/apis/flows.weir.dev/v1/ui/flows?since=1h", "/flows?since=1h"),
+            ("/apis/flows.weir.dev/v1/ui/assets/a.js", "/assets/a.js"),
+            ("/apis/flows.weir.dev/v1/ui/api/v1/me", "/api/v1/me"),
+            ("/apis/flows.weir.dev/v1/uid", "/api/v1/uid"),
+        ] {
+            assert_eq!(own(known).as_deref(), Some(here));
+        }
         for other in [
             "/apis/flows.weir.dev/v1",
             "/apis/flows.weir.dev/v1/",

@@ -24,7 +24,7 @@ use crate::flow_metrics::objects::is_missing;
 /// Pause after a watch failed.
 const FAILED_PAUSE: Duration = Duration::from_secs(2);
 /// Pause while there is no such kind.
-const MISSING_PAUSE: Duration = Duration::from_secs(30);
+const MISSING_PAUSE: Duration = Duration::from_secs(10);
 /// A kind that was there is gone when it was missing so many times: an API server that has just
 /// started does not know it at once.
 const MISSING_TIMES: usize = 3;
@@ -137,8 +137,11 @@ async fn follow_kind(client: Client, number: KindNumber, objects: PolicyObjects)
                     }
                     tokio::time::sleep(FAILED_PAUSE).await;
                 }
-                Ok(_) => {
-                    (missing, was_there) = (0, true);
+                Ok(told) => {
+                    // That a list begins is told before anybody was asked for it.
+                    if !matches!(told, Event::Init) {
+                        (missing, was_there) = (0, true);
+                    }
                     feed.take(&event);
                 }
             }
@@ -159,6 +162,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_kind_that_the_cluster_has_not_got_is_waited_for_no_longer() {
+        let nothing = axum::Router::new().fallback(async || axum::http::StatusCode::NOT_FOUND);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, nothing).await });
+        let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+        let objects = PolicyObjects::new(None);
+        let mut changed = objects.changed();
+        let (mut tasks, waits_for) = (JoinSet::new(), || objects.now().unwrap_err());
+        assert!(waits_for().contains("EgressFirewall") && waits_for().contains("ClusterNetworkPolicy"));
+        follow(&client, &objects, &mut tasks);
+        while waits_for().contains("EgressFirewall") || waits_for().contains("ClusterNetworkPolicy") {
+            changed.changed().await.unwrap();
+        }
+        assert!(waits_for().contains("Pod"), "what the watches of names bring");
+    }
 
     #[test]
     fn what_a_watch_of_names_brings_is_known_without_a_watch_of_its_own() {

@@ -1,7 +1,7 @@
 //! The one writer of versions: takes objects as they change, keeps the engine, and makes the
 //! versions that records are judged by. No I/O; the time is given.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -36,8 +36,10 @@ pub struct Compiled {
     networks: BTreeMap<Key, Vec<ipnet::IpNet>>,
     holders: HolderTable,
     stamp: u64,
-    /// Nodes tell another CNI than was assumed.
-    is_of_other_cni: bool,
+    /// The CNI that each node tells.
+    told: BTreeMap<Key, Cni>,
+    /// Pods on the host network, which say what their nodes are to selectors.
+    hosted: BTreeSet<Name>,
 }
 
 /// What a batch of changes touched.
@@ -57,7 +59,8 @@ impl Compiled {
         for value in values.iter().filter_map(|(_, value)| value.as_ref()) {
             objects.add(value);
         }
-        let profile = Profile::of(cni.or(objects.cni).unwrap_or_default());
+        let nodes = values.iter().filter_map(|(_, value)| cni_of(value.as_ref()?));
+        let profile = Profile::of(cni.or_else(|| decided(nodes)).unwrap_or_default());
         let mut compiled = Self {
             engine: Engine::compile(profile, std::mem::take(&mut objects.cluster)),
             cni,
@@ -68,7 +71,8 @@ impl Compiled {
             networks: BTreeMap::new(),
             holders: HolderTable::default(),
             stamp,
-            is_of_other_cni: false,
+            told: BTreeMap::new(),
+            hosted: BTreeSet::new(),
         };
         // The engine has it all; what is beside it takes the same objects one by one.
         let mut touched = Touched::default();
@@ -91,7 +95,8 @@ impl Compiled {
 
     /// Nodes tell another CNI than is assumed: all is to be compiled anew.
     pub fn is_of_other_cni(&self) -> bool {
-        self.is_of_other_cni
+        let told = || decided(self.told.values().copied());
+        self.cni.or_else(told).unwrap_or_default() != self.profile().cni
     }
 
     /// The stamp of what was published last.
@@ -156,8 +161,9 @@ impl Compiled {
 
     fn feed_pod(&mut self, key: &Key, value: Option<&Value>, touched: &mut Touched) {
         let pod = value.and_then(|value| one(value).pods.pop());
-        // Those on the host network say what their nodes are to selectors.
+        // Those that are on the host network, or were.
         touched.tables |= pod.as_ref().is_some_and(|pod| pod.host_network);
+        touched.tables |= self.hosted.contains(&name_of(key));
         match pod {
             Some(pod) => self.engine.set_pod(pod),
             None => self.engine.remove_pod(&key.namespace, &key.name),
@@ -193,7 +199,11 @@ impl Compiled {
     fn note_pod(&mut self, key: &Key, value: Option<&Value>, touched: &mut Touched) {
         let pod = value.and_then(|value| one(value).pods.pop());
         let has_own = |pod: &Pod| !pod.host_network && !pod.finished;
-        let name: Name = ((*key.namespace).into(), (*key.name).into());
+        let name = name_of(key);
+        match pod.as_ref().is_some_and(|pod| pod.host_network) {
+            true => self.hosted.insert(name.clone()),
+            false => self.hosted.remove(&name),
+        };
         let had = match pod.filter(has_own) {
             Some(pod) => self.pods.insert(name.clone(), pod.addresses),
             None => self.pods.remove(&name),
@@ -202,14 +212,16 @@ impl Compiled {
     }
 
     fn note_networks(&mut self, key: &Key, value: Option<&Value>) {
+        match value.and_then(cni_of) {
+            Some(cni) => self.told.insert(key.clone(), cni),
+            None => self.told.remove(key),
+        };
         let Some(value) = value else {
             self.networks.remove(key);
             return;
         };
         let mut objects = Objects::default();
         objects.add(value);
-        let told = self.cni.or(objects.cni);
-        self.is_of_other_cni |= told.is_some_and(|told| told != self.profile().cni);
         let networks = objects.inventory(Vec::new()).cluster_networks;
         self.networks.insert(key.clone(), networks);
     }
@@ -268,6 +280,30 @@ impl Compiled {
             }
         }
     }
+}
+
+fn name_of(key: &Key) -> Name {
+    ((*key.namespace).into(), (*key.name).into())
+}
+
+/// The CNI that an object tells, if it is a node that does.
+fn cni_of(value: &Value) -> Option<Cni> {
+    if value.get("kind").and_then(Value::as_str) != Some("Node") {
+        return None;
+    }
+    let mut objects = Objects::default();
+    objects.add(value);
+    objects.cni
+}
+
+/// The CNI that most nodes tell; none where as many tell another.
+fn decided(told: impl Iterator<Item = Cni>) -> Option<Cni> {
+    let mut counts: HashMap<Cni, usize> = HashMap::new();
+    told.for_each(|cni| *counts.entry(cni).or_default() += 1);
+    let most = counts.values().copied().max()?;
+    let mut first = counts.into_iter().filter(|(_, count)| *count == most);
+    let (cni, _) = first.next()?;
+    first.next().is_none().then_some(cni)
 }
 
 /// What one object says of a cluster.

@@ -1,6 +1,7 @@
 //! Who the sides of records were a moment ago, as policies see them: a table of fixed places.
 //! What it says is true for records of the same time and for what was published then.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_flow::{IdentifiedBy, Identity};
@@ -21,7 +22,7 @@ struct Entry {
     stamp: u64,
     /// It is held so that its address stays its own.
     who: Arc<Identity>,
-    address: std::net::IpAddr,
+    address: IpAddr,
     /// Protocol and port, where it depends on them who it is; and whether that is certain.
     place: u32,
     steady: Span,
@@ -45,7 +46,9 @@ impl EndCache {
             false => 0,
         };
         let place = port | u32::from(asked.found == IdentifiedBy::Ambiguous) << 31;
-        let at = place_of(who, asked.address, place, self.places.len());
+        // Records across a change ask two versions in turn.
+        let place_of_version = (asked.address, u64::from(place) << 32 ^ version.stamp);
+        let at = place_of(who, place_of_version, self.places.len());
         let Some(entry) = self.places.get_mut(at) else {
             return version.end(asked).0;
         };
@@ -73,15 +76,15 @@ impl EndCache {
     }
 }
 
-fn place_of(who: &Arc<Identity>, address: std::net::IpAddr, place: u32, places: usize) -> usize {
+fn place_of(who: &Arc<Identity>, (address, rest): (IpAddr, u64), places: usize) -> usize {
     let address = match address {
-        std::net::IpAddr::V4(address) => u64::from(address.to_bits()),
-        std::net::IpAddr::V6(address) => {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => {
             let bits = address.to_bits();
             (bits >> 64) as u64 ^ bits as u64
         }
     };
     let who = Arc::as_ptr(who).addr() as u64;
-    let mixed = (address ^ u64::from(place) << 32 ^ who.rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (address ^ rest.rotate_left(7) ^ who.rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as usize & places.wrapping_sub(1)
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use weir_flow::{FlowRecord, Judged, PolicySide, PolicyVerdict, Server};
 use weir_identity::Span;
 use weir_policy::observed::{Lifetime, across};
-use weir_policy::{Answer, Connection, Direction, EndpointKind, Memo, Reason, Side, Verdict};
+use weir_policy::{Answer, Connection, Direction, EndpointKind, Memo, Protocol, Reason, Side, Verdict};
 
 use super::counts::PolicyCounts;
 use super::end_cache::EndCache;
@@ -133,6 +133,11 @@ impl Judge {
         if verdict.answer == Answer::NotJudged {
             return None;
         }
+        let verdict = match verdict.answer == Answer::Deny && lacks_ports(record, protocol) {
+            // A rule may allow the port that it had.
+            true => Verdict::unknown(Reason::Protocol),
+            false => verdict,
+        };
         // Of what was computed before nothing is said.
         let said = record.policy.verdict().filter(|_| !record.attributes.is_empty());
         let judged = self.words.of(version, verdict, said);
@@ -214,6 +219,12 @@ struct Question<'q> {
     record: &'q FlowRecord,
     protocol: u8,
     flow: Span,
+}
+
+/// A later fragment, or of an exporter that tells no ports.
+fn lacks_ports(record: &FlowRecord, protocol: u8) -> bool {
+    let is_absent = |side: &weir_flow::Side| side.port.unwrap_or_default() == 0;
+    Protocol::of(protocol).is_some() && is_absent(&record.src) && is_absent(&record.dst)
 }
 
 /// Of ICMP the type tells who asked; of others, who listens.

@@ -91,7 +91,7 @@ fn records_are_judged_by_policies_where_they_are_handed_on() {
         worker.message(session(), message, 2_000_000_000).unwrap();
         worker.hand_on();
         let records = inbox.wait().unwrap();
-        records.iter().next().unwrap().policy.clone()
+        records.first().unwrap().policy.clone()
     };
     assert_eq!(
         judged(&mut worker, &template),

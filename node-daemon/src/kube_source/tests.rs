@@ -56,3 +56,22 @@ fn an_object_made_anew_is_told_even_with_the_same_spec() {
     sinks.show(Some(export("u2", 1, "br-int", None)));
     assert!(on.has_changed().unwrap());
 }
+
+#[test]
+fn a_server_that_has_too_much_to_do_has_not_refused() {
+    let answer = |code: u16, details: Value| {
+        let status =
+            json!({"status": "Failure", "code": code, "reason": "", "message": "", "details": details});
+        Error::Api(Box::new(serde_json::from_value(status).unwrap()))
+    };
+    let asked = |code, details| outcome(Some(&answer(code, details)));
+    let later = |seconds| WriteOutcome::PutOff(Some(Duration::from_secs(seconds)));
+    assert_eq!(asked(429, json!({"retryAfterSeconds": 1})), later(1));
+    assert_eq!(asked(429, Value::Null), WriteOutcome::PutOff(None));
+    assert_eq!(asked(503, json!({})), WriteOutcome::PutOff(None));
+    assert_eq!(asked(504, json!({"retryAfterSeconds": 7})), later(7));
+    for no in [400, 403, 404, 409, 422, 500] {
+        assert_eq!(asked(no, json!({})), WriteOutcome::Refused, "{no}");
+    }
+    assert_eq!(outcome(None), WriteOutcome::Refused);
+}

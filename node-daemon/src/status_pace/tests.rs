@@ -81,6 +81,28 @@ fn a_server_that_refuses_is_left_alone_for_minutes_whatever_happens() {
 }
 
 #[test]
+fn a_busy_server_is_asked_again_within_a_minute_and_not_before_it_says() {
+    let now = Instant::now();
+    let mut pace = StatusPace::new(now);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        pace.tried(Difference::Transition, WriteOutcome::PutOff(None), now);
+        pace.server_answered();
+        pauses.push(wait(&pace, Difference::Transition, now));
+    }
+    assert!((5.0..15.1).contains(&pauses[0]), "{pauses:?}");
+    assert!(pauses[4..].iter().all(|p| (29.0..90.1).contains(p)), "{pauses:?}");
+    let said = |seconds| WriteOutcome::PutOff(Some(Duration::from_secs(seconds)));
+    pace.tried(Difference::Transition, said(120), now);
+    assert_eq!(wait(&pace, Difference::Transition, now), 120.0);
+    pace.tried(Difference::Transition, said(86_400), now);
+    assert_eq!(wait(&pace, Difference::Transition, now), 300.0);
+    pace.tried(Difference::Transition, WriteOutcome::Refused, now);
+    let pause = wait(&pace, Difference::Transition, now);
+    assert!((5.0..15.1).contains(&pause), "the first no: {pause}");
+}
+
+#[test]
 fn a_server_that_is_back_gets_the_status_at_once() {
     let now = Instant::now();
     let mut pace = StatusPace::new(now);

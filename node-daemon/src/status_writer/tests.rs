@@ -321,6 +321,19 @@ fn a_server_that_refuses_or_a_forger_does_not_make_them_write_more() {
 }
 
 #[test]
+fn a_busy_server_has_all_reports_two_minutes_after_it_has_time() {
+    let quiet = statuses(sync);
+    let busy: Server = |second| match second {
+        0..600 => WriteOutcome::PutOff(Some(Duration::from_secs(1))),
+        _ => WriteOutcome::Written,
+    };
+    let writes = run(&quiet, busy, false);
+    assert_bounded("the API server puts reports off for ten minutes", &writes);
+    assert!(writes[600..720].iter().sum::<usize>() >= DAEMONS);
+    assert_eq!(writes[720..].iter().sum::<usize>(), 0, "and then there is rest");
+}
+
+#[test]
 fn a_refusal_that_ends_leaves_every_status_written() {
     let quiet = statuses(sync);
     let recovers: Server = |second| match second {

@@ -7,6 +7,7 @@ mod cluster;
 mod exactness;
 mod fates;
 mod network;
+mod policies;
 #[path = "../end_to_end/exactness/setting.rs"]
 #[allow(dead_code, reason = "the other suite needs more of it")]
 mod setting;
@@ -28,5 +29,6 @@ fn main() -> ExitCode {
         .cases(network::CASES)
         .cases(exactness::CASES)
         .cases(fates::CASES)
+        .cases(policies::CASES)
         .run(Options::default().nodes(2).kubernetes(true).ovn(true))
 }

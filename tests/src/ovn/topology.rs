@@ -24,6 +24,8 @@ pub(super) const ROUTER: &str = "ovn_cluster_router";
 const JOIN: &str = "join";
 /// Ports whose connections are tracked.
 const TRACKED: &str = "tracked";
+/// Comes after what OVN-Kubernetes lays for NetworkPolicies: 1000 denies, 1001 allows.
+const TRACKED_PRIORITY: &str = "999";
 /// The switch of the pods' second interfaces.
 const LOCALNET: &str = "shop.vlan_ovn_localnet_switch";
 /// Name of br-ex in `ovn-bridge-mappings`.
@@ -50,7 +52,14 @@ pub(super) fn cluster() -> Commands {
     commands.line(&format!("pg-add {TRACKED}"));
     for (direction, side) in [("to-lport", "outport"), ("from-lport", "inport")] {
         let matched = format!("{side} == @{TRACKED} && ip");
-        commands.add(&["acl-add", TRACKED, direction, "1000", &matched, "allow-related"]);
+        commands.add(&[
+            "acl-add",
+            TRACKED,
+            direction,
+            TRACKED_PRIORITY,
+            &matched,
+            "allow-related",
+        ]);
     }
     // What an egress IP is not for: packets within the cluster.
     let inside = format!("ip4.src == {PODS_NETWORK} && ip4.dst == {PODS_NETWORK}");

@@ -52,6 +52,17 @@ impl Engine {
         }
     }
 
+    /// The same beside the pod's labels; `None` for a pod on the host network.
+    pub(crate) fn pod_and_labels(
+        &self,
+        namespace: &str,
+        name: &str,
+        address: IpAddr,
+    ) -> Option<(Endpoint, &Labels)> {
+        let entry = self.entry(namespace, name)?;
+        Some((self.pod_endpoint(entry, address)?, &entry.pod.labels))
+    }
+
     fn entry(&self, namespace: &str, name: &str) -> Option<&PodEntry> {
         self.pods.get(namespace)?.get(name)
     }
@@ -128,23 +139,31 @@ impl Engine {
         if entry.is_on_pod_network() {
             for address in entry.pod.addresses.clone() {
                 entry.classes.insert(address, self.class(group, address));
-                self.addresses.entry(address).or_default().push(key.clone());
+                Arc::make_mut(&mut self.addresses)
+                    .entry(address)
+                    .or_default()
+                    .push(key.clone());
             }
             self.count_ports(&entry.pod, 1);
         }
         let hosted = (entry.pod.host_network && !entry.pod.finished).then(|| entry.pod.node.clone());
-        self.pods.entry(key.0).or_default().insert(key.1, entry);
+        Arc::make_mut(&mut self.pods)
+            .entry(key.0)
+            .or_default()
+            .insert(key.1, entry);
         hosted.into_iter().for_each(|node| self.refresh_node(&node));
     }
 
     /// Takes a pod out; gives back its number.
     pub(super) fn drop_pod(&mut self, key: &PodKey) -> Option<u32> {
-        let entry = self.pods.get_mut(&key.0)?.remove(&key.1)?;
+        self.entry(&key.0, &key.1)?;
+        let entry = Arc::make_mut(&mut self.pods).get_mut(&key.0)?.remove(&key.1)?;
+        let addresses = Arc::make_mut(&mut self.addresses);
         for address in entry.classes.keys() {
-            if let Some(holders) = self.addresses.get_mut(address) {
+            if let Some(holders) = addresses.get_mut(address) {
                 holders.retain(|holder| holder != key);
                 if holders.is_empty() {
-                    self.addresses.remove(address);
+                    addresses.remove(address);
                 }
             }
         }
@@ -302,7 +321,8 @@ impl Engine {
                         continue;
                     };
                     let class = self.class(group, address);
-                    let entry = self.pods.get_mut(&key.0).and_then(|pods| pods.get_mut(&key.1));
+                    let pods = Arc::make_mut(&mut self.pods).get_mut(&key.0);
+                    let entry = pods.and_then(|pods| pods.get_mut(&key.1));
                     if let Some(entry) = entry {
                         entry.classes.insert(address, class);
                     }

@@ -9,10 +9,11 @@ use ipnet::IpNet;
 use super::evaluate::Connection;
 use super::question::{Match, Question};
 use super::snapshot::{Endpoint, EndpointKind, RuleRef, Snapshot};
-use super::tables::{Part, is_set};
+use super::tables::{Part, PolicyMeta, is_set};
 use super::{Engine, sets};
 use crate::facts::{Node, Pod};
 use crate::policy::{DIRECTIONS, Direction, Policy, PolicyKey, Tier};
+use crate::selector::Labels;
 use crate::verdict::Decider;
 
 /// What a rule lacks to match.
@@ -36,12 +37,12 @@ pub struct NearestRule {
 impl Engine {
     /// A policy as it was given.
     pub fn policy(&self, key: &PolicyKey) -> Option<&Policy> {
-        self.policies.get(key).map(|(_, policy)| policy)
+        self.policies.get(key).map(|(_, policy)| policy.as_ref())
     }
 
     /// All policies, by key.
     pub fn all_policies(&self) -> impl Iterator<Item = &Policy> {
-        self.policies.values().map(|(_, policy)| policy)
+        self.policies.values().map(|(_, policy)| policy.as_ref())
     }
 
     /// All pods.
@@ -55,6 +56,11 @@ impl Engine {
     /// All nodes.
     pub(crate) fn all_nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values().map(|entry| &entry.node)
+    }
+
+    /// The labels of a node.
+    pub(crate) fn node_labels(&self, node: &str) -> Option<&Labels> {
+        self.nodes.get(node).map(|entry| &entry.node.labels)
     }
 
     /// All addresses that a node sends from: its own, and those of its ports among the pods.
@@ -172,14 +178,15 @@ impl Snapshot {
         endpoint.kind != EndpointKind::Pod || DIRECTIONS.into_iter().all(nothing)
     }
 
-    /// The policies that select a pod, in either direction, and what is not evaluated.
-    pub(crate) fn policies_about(&self, endpoint: &Endpoint) -> BTreeSet<&PolicyKey> {
-        let of_direction = |direction: Direction| {
+    /// The policies that select a pod, in either direction, and what is not evaluated. Each
+    /// as often as it has rules.
+    fn numbers_about(&self, endpoint: &Endpoint) -> impl Iterator<Item = u32> {
+        let is_pod = endpoint.kind == EndpointKind::Pod;
+        let group = endpoint.group;
+        DIRECTIONS.into_iter().flat_map(move |direction| {
             let tables = &self.tables[direction as usize];
-            let list = tables
-                .list(endpoint.group)
-                .filter(|_| endpoint.kind == EndpointKind::Pod);
-            let part = |part: Part| list.map_or(&[][..], |list| list.part(part)).iter();
+            let list = tables.list(group).filter(|_| is_pod);
+            let part = move |part: Part| list.map_or(&[][..], |list| list.part(part)).iter();
             let rules = [Part::Admin, Part::Network, Part::Baseline]
                 .into_iter()
                 .flat_map(part);
@@ -187,13 +194,22 @@ impl Snapshot {
             of_rules
                 .chain(part(Part::Isolating).copied())
                 .chain(part(Part::Foreign).copied())
-                .collect::<Vec<u32>>()
-        };
-        let numbers: BTreeSet<u32> = DIRECTIONS.into_iter().flat_map(of_direction).collect();
+        })
+    }
+
+    /// The policies that select a pod, in either direction, and what is not evaluated.
+    pub(crate) fn policies_about(&self, endpoint: &Endpoint) -> BTreeSet<&PolicyKey> {
+        let numbers: BTreeSet<u32> = self.numbers_about(endpoint).collect();
         numbers
             .into_iter()
             .filter_map(|policy| self.policy(policy))
             .collect()
+    }
+
+    /// Whether one of these policies, by number, selects a pod.
+    pub(crate) fn is_about(&self, endpoint: &Endpoint, policies: &BTreeSet<u32>) -> bool {
+        self.numbers_about(endpoint)
+            .any(|policy| policies.contains(&policy))
     }
 
     /// Whether a rule of one of these policies, by number, is about a pod and has a peer.
@@ -221,10 +237,39 @@ impl Snapshot {
         })
     }
 
+    /// Whether the policies about one end may let this peer pass at some port. Where it takes
+    /// more than a look at the peer to know that they do not: yes.
+    pub(crate) fn may_allow(&self, subject: &Endpoint, peer: &Endpoint, direction: Direction) -> bool {
+        let tables = &self.tables[direction as usize];
+        let list = tables
+            .list(subject.group)
+            .filter(|_| subject.kind == EndpointKind::Pod);
+        let Some(list) = list else {
+            return true;
+        };
+        let has = |part: Part| !list.part(part).is_empty();
+        let is_near = peer.kind == EndpointKind::Node || peer.pod == subject.pod;
+        if !has(Part::Isolating) || has(Part::Admin) || has(Part::Foreign) || is_near || self.profile.lax {
+            return true;
+        }
+        let row = tables.peers.row(peer.class);
+        let may_match = |rule: &u32| is_set(row, *rule) || is_set(tables.special(), *rule);
+        list.part(Part::Network).iter().any(may_match)
+    }
+
     /// The number of each policy.
     pub(crate) fn policy_ids(&self) -> BTreeMap<PolicyKey, u32> {
         let all = (0u32..).zip(self.policies.iter());
         all.filter_map(|(id, meta)| Some((meta.as_ref()?.key.clone(), id)))
+            .collect()
+    }
+
+    /// The numbers of those of these policies that there are.
+    pub(crate) fn policy_numbers(&self, policies: &BTreeSet<PolicyKey>) -> BTreeSet<u32> {
+        let all = (0u32..).zip(self.policies.iter());
+        let is_one = |meta: &PolicyMeta| policies.contains(&meta.key);
+        all.filter(|(_, meta)| meta.as_deref().is_some_and(is_one))
+            .map(|(id, _)| id)
             .collect()
     }
 

@@ -57,7 +57,7 @@ impl Engine {
             rules,
         });
         let groups = self.sets.set(subject).groups.clone();
-        self.policies.insert(policy.key(), (id, policy));
+        self.policies.insert(policy.key(), (id, Arc::new(policy)));
         let snapshot = self.change();
         Arc::make_mut(&mut snapshot.policies)[id as usize] = Some(Arc::clone(&meta));
         for group in groups {

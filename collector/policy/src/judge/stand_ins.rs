@@ -17,6 +17,10 @@ pub(crate) struct PodName {
     pub address: IpAddr,
 }
 
+/// The pods that an end may be, and whether these are others of its workload, in the stead of
+/// one that is gone.
+pub(super) type EndPods = (Vec<PodName>, bool);
+
 /// Stands in the names of pods that were added; no pod of a cluster has it (RFC 1123).
 const MARK: char = '~';
 
@@ -41,11 +45,7 @@ struct Models {
 
 /// For each end the pods that it may be, and whether these stand in for it. Pods that the
 /// cluster has not got are added to it.
-pub(super) fn add(
-    cluster: &mut Cluster,
-    edges: &EdgeSet,
-    inventory: &Inventory,
-) -> Vec<(Vec<PodName>, bool)> {
+pub(super) fn add(cluster: &mut Cluster, edges: &EdgeSet, inventory: &Inventory) -> Vec<EndPods> {
     let known = Known {
         pods: cluster
             .pods
@@ -73,7 +73,7 @@ pub(super) fn add(
     names
 }
 
-fn place(end: &PodEnd, models: Models, added: &mut Vec<Pod>) -> (Vec<PodName>, bool) {
+fn place(end: &PodEnd, models: Models, added: &mut Vec<Pod>) -> EndPods {
     let mut names = Vec::new();
     for (n, model) in models.pods.into_iter().enumerate() {
         let address = match end.address {
@@ -112,7 +112,7 @@ fn place(end: &PodEnd, models: Models, added: &mut Vec<Pod>) -> (Vec<PodName>, b
 
 impl Known<'_> {
     /// The pod itself, if it runs and has the address that was seen.
-    fn running(&self, end: &PodEnd) -> Option<(Vec<PodName>, bool)> {
+    fn running(&self, end: &PodEnd) -> Option<EndPods> {
         let pod = self.pods.get(&(end.namespace.as_str(), end.name.as_str()))?;
         let address = end.address.or_else(|| pod.addresses.first().copied())?;
         if pod.finished || !pod.addresses.contains(&address) {

@@ -1,16 +1,16 @@
 //! Pairs that a change allows though nobody tried: by classes of ends that no policy tells
 //! apart, not by flows.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
-use crate::classes::{End, EndClass, PortRange, ends, owners, port_ranges};
+use crate::classes::{End, EndClass, PortRange, ends_of_both, owners, port_ranges};
 use crate::edges::Edge;
 use crate::engine::{Connection, Endpoint, EndpointKind, RuleRef};
 use crate::facts::Protocol;
 use crate::inventory::Inventory;
 use crate::judge::EdgeJudge;
 use crate::policy::{Direction, Policy, PolicyKey};
-use crate::verdict::{Answer, Verdict};
+use crate::verdict::{Answer, Decider, Verdict};
 
 /// How many pairs of classes and ports are looked at.
 pub const MOST_PAIRS: u64 = 1_000_000;
@@ -77,34 +77,27 @@ pub(super) fn opens(
     touched: &BTreeSet<PolicyKey>,
 ) -> Opens {
     let classes = both(inventory, before, after);
-    let about = |judge: &EdgeJudge<'_>, end: &Endpoint| -> BTreeSet<PolicyKey> {
-        judge
-            .snapshot()
-            .policies_about(end)
-            .into_iter()
-            .cloned()
-            .collect()
-    };
-    let about_before = |old: &EndClass| about(before, &old.endpoint);
-    let about = |(old, new): &(EndClass, EndClass)| -> BTreeSet<PolicyKey> {
-        let old = about_before(old).into_iter();
-        old.chain(about(after, &new.endpoint)).collect()
-    };
-    let mut concerned = touched.clone();
-    let mut is_subject = |class: &(EndClass, EndClass)| {
-        let about = about(class);
-        let is_subject = !about.is_disjoint(touched) || class.0.labels != class.1.labels;
-        concerned.extend(about.into_iter().filter(|_| is_subject));
-        is_subject
-    };
-    let subjects: Vec<bool> = classes.iter().map(&mut is_subject).collect();
+    let [old, new] = [before, after].map(|judge| judge.snapshot().policy_numbers(touched));
     // what is gone, or other labels, may open anything; what comes only what its rules name
-    let is_loose = |(old, new): &(EndClass, EndClass)| {
-        !about_before(old).is_disjoint(touched) || old.labels != new.labels
+    let is_loose = |(was, is): &(EndClass, EndClass)| {
+        was.labels != is.labels || before.snapshot().is_about(&was.endpoint, &old)
     };
     let loose: Vec<bool> = classes.iter().map(is_loose).collect();
+    let is_subject = |((_, is), is_loose): (&(EndClass, EndClass), &bool)| {
+        *is_loose || after.snapshot().is_about(&is.endpoint, &new)
+    };
+    let subjects: Vec<bool> = classes.iter().zip(&loose).map(is_subject).collect();
     if !subjects.contains(&true) {
         return Opens::default();
+    }
+    let mut concerned: BTreeSet<&PolicyKey> = touched.iter().collect();
+    let of_subjects = classes
+        .iter()
+        .zip(&subjects)
+        .filter(|(_, is_subject)| **is_subject);
+    for ((was, is), _) in of_subjects {
+        concerned.extend(before.snapshot().policies_about(&was.endpoint));
+        concerned.extend(after.snapshot().policies_about(&is.endpoint));
     }
     let policies = [before, after]
         .into_iter()
@@ -117,7 +110,7 @@ pub(super) fn opens(
         before,
         after,
         tried: tried(allowed, after),
-        touched: numbers(after, touched),
+        touched: new,
         ranges: port_ranges(&all, after.engine().all_pods(), &BTreeSet::new()),
         looked_at: 0,
         found: Opens::default(),
@@ -128,43 +121,20 @@ pub(super) fn opens(
     search.found
 }
 
-/// Classes that neither cluster tells apart further; of each the first by id.
+/// Classes that neither cluster tells apart further; of each the first by name.
 fn both(inventory: &Inventory, before: &EdgeJudge<'_>, after: &EdgeJudge<'_>) -> Vec<(EndClass, EndClass)> {
     let addresses: BTreeSet<_> = [before, after]
         .iter()
         .flat_map(|judge| judge.snapshot().sample_addresses())
         .collect();
-    let old = ends(before.engine(), &addresses);
-    let new = ends(after.engine(), &addresses);
-    let mut seen: HashMap<_, (&End<'_>, &End<'_>)> = HashMap::new();
-    for (id, new) in &new {
-        let Some(old) = old.get(id) else {
-            continue;
-        };
-        let is_relabeled = old.labels != new.labels;
-        let key = (
-            old.endpoint.class_key(),
-            new.endpoint.class_key(),
-            id.is_ipv6(),
-            is_relabeled,
-        );
-        seen.entry(key).or_insert((old, new));
-    }
     let owners = owners(inventory);
     let class = |end: &End<'_>, judge: &EdgeJudge<'_>| end.class(&owners, judge.snapshot());
-    let mut all: Vec<(EndClass, EndClass)> = seen
-        .into_values()
+    let mut all: Vec<(EndClass, EndClass)> = ends_of_both(before.engine(), after.engine(), &addresses)
+        .iter()
         .map(|(old, new)| (class(old, before), class(new, after)))
         .collect();
     all.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
     all
-}
-
-fn numbers(judge: &EdgeJudge<'_>, policies: &BTreeSet<PolicyKey>) -> BTreeSet<u32> {
-    let all = judge.snapshot().policy_ids().into_iter();
-    all.filter(|(key, _)| policies.contains(key))
-        .map(|(_, id)| id)
-        .collect()
 }
 
 /// The pairs of edges that are newly allowed.
@@ -210,15 +180,23 @@ impl Search<'_, '_> {
             client: [client.0.endpoint, client.1.endpoint],
             server: [server.0.endpoint, server.1.endpoint],
         };
+        self.looked_at += self.ranges.len() as u64;
+        self.found.is_cut = self.looked_at > MOST_PAIRS;
+        if !self.may_open(&ends) {
+            return;
+        }
         let mut last: Option<Opened> = None;
-        for range in self.ranges.clone() {
-            self.looked_at += 1;
-            let Some(rule) = self.opened(&ends, &range) else {
+        for at in 0..self.ranges.len() {
+            let range = self.ranges[at];
+            let Some((decider, direction)) = self.opened(&ends, &range) else {
                 continue;
             };
             self.found.pairs += 1;
+            if self.found.listed.len() >= MOST_LISTED {
+                continue;
+            }
             let opened = Opened {
-                rule,
+                rule: decider.and_then(|decider| self.after.snapshot().rule(decider, direction)),
                 client: client.1.name.clone(),
                 server: server.1.name.clone(),
                 protocol: range.protocol,
@@ -231,7 +209,6 @@ impl Search<'_, '_> {
             }
         }
         self.list(last);
-        self.found.is_cut = self.looked_at > MOST_PAIRS;
     }
 
     fn list(&mut self, opened: Option<Opened>) {
@@ -240,8 +217,16 @@ impl Search<'_, '_> {
         }
     }
 
-    /// The rule that opens a range of ports between two ends, if they are opened.
-    fn opened(&self, ends: &Pair, range: &PortRange) -> Option<Option<RuleRef>> {
+    /// Whether both ends may let the other pass at some port after the change.
+    fn may_open(&self, ends: &Pair) -> bool {
+        let snapshot = self.after.snapshot();
+        let ([_, client], [_, server]) = (&ends.client, &ends.server);
+        snapshot.may_allow(client, server, Direction::Egress)
+            && snapshot.may_allow(server, client, Direction::Ingress)
+    }
+
+    /// If a range of ports between two ends is opened: who decides that, at which end.
+    fn opened(&self, ends: &Pair, range: &PortRange) -> Option<(Option<Decider>, Direction)> {
         let verdict = |judge: &EdgeJudge<'_>, at: usize| -> Verdict {
             let protocol = range.protocol.number();
             let connection = Connection::new(ends.client[at], ends.server[at], protocol, range.first);
@@ -252,21 +237,20 @@ impl Search<'_, '_> {
             return None;
         }
         let after = verdict(self.after, 1);
-        let [_, client] = ends.client.map(|end| end.class_key());
-        let [_, server] = ends.server.map(|end| end.class_key());
-        let is_tried = range.first == range.last
-            && self
-                .tried
-                .contains(&(client, server, range.protocol.number(), range.first));
-        if after.answer != Answer::Allow || is_tried {
+        if after.answer != Answer::Allow || self.is_tried(ends, range) {
             return None;
         }
-        let (side, direction) = match before.egress.answer {
-            Answer::Deny => (after.egress, Direction::Egress),
-            _ => (after.ingress, Direction::Ingress),
-        };
-        let decider = side.decider;
-        Some(decider.and_then(|decider| self.after.snapshot().rule(decider, direction)))
+        Some(match before.egress.answer {
+            Answer::Deny => (after.egress.decider, Direction::Egress),
+            _ => (after.ingress.decider, Direction::Ingress),
+        })
+    }
+
+    fn is_tried(&self, ends: &Pair, range: &PortRange) -> bool {
+        let [_, client] = ends.client.map(|end| end.class_key());
+        let [_, server] = ends.server.map(|end| end.class_key());
+        let pair = (client, server, range.protocol.number(), range.first);
+        range.first == range.last && self.tried.contains(&pair)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::UsageInput;
 use crate::classes::ends;
-use crate::edges::{Edge, Tally};
+use crate::edges::{Edge, EndId, Tally};
 use crate::engine::{Endpoint, RuleRef};
 use crate::facts::{PROTOCOLS, Protocol};
 use crate::judge::EdgeJudge;
@@ -66,7 +66,7 @@ struct Counted {
     first: u64,
     last: u64,
     used: BTreeSet<(ClassKey, Protocol, u16)>,
-    used_peers: BTreeSet<String>,
+    used_peers: BTreeSet<EndId>,
 }
 
 /// All rules of all policies, by policy, direction and index.
@@ -75,8 +75,7 @@ pub fn rule_usage(input: UsageInput<'_>) -> Vec<RuleUse> {
     let judge = input.judge();
     let mut counted: BTreeMap<RuleKey, Counted> = BTreeMap::new();
     for edge in edges.edges() {
-        let names = [edges.at(edge.server), edges.at(edge.client)].map(ToString::to_string);
-        count(&judge, edge, &names, &mut counted);
+        count(&judge, edge, &mut counted);
     }
     let existing = existing(&judge);
     let shadowed = DIRECTIONS.map(|direction| judge.snapshot().shadowed(direction));
@@ -110,7 +109,11 @@ pub fn rule_usage(input: UsageInput<'_>) -> Vec<RuleUse> {
                 allowed: peers * cut(&ports, &used_ports),
                 used: counted.used.len() as u64,
                 used_ports,
-                used_peers: counted.used_peers,
+                used_peers: counted
+                    .used_peers
+                    .iter()
+                    .map(|end| edges.at(*end).to_string())
+                    .collect(),
                 shadowed_by: by.and_then(|decider| judge.snapshot().rule(*decider, direction)),
                 rule,
             });
@@ -140,18 +143,13 @@ pub fn wide(usage: &[RuleUse]) -> Vec<&RuleUse> {
     wide
 }
 
-fn count(
-    judge: &EdgeJudge<'_>,
-    edge: &Edge,
-    [server, client]: &[String; 2],
-    counted: &mut BTreeMap<RuleKey, Counted>,
-) {
+fn count(judge: &EdgeJudge<'_>, edge: &Edge, counted: &mut BTreeMap<RuleKey, Counted>) {
     let mut hit = BTreeSet::new();
     for reading in judge.readings(edge) {
         for direction in DIRECTIONS {
-            let (peer, name) = match direction {
-                Direction::Egress => (reading.server, server),
-                Direction::Ingress => (reading.client, client),
+            let (peer, end) = match direction {
+                Direction::Egress => (reading.server, edge.server),
+                Direction::Ingress => (reading.client, edge.client),
             };
             judge.snapshot().each_match(&reading, direction, |decider| {
                 let key = (decider.policy, direction, decider.rule.unwrap_or_default());
@@ -162,7 +160,7 @@ fn count(
                 if let Some(protocol) = Protocol::of(reading.protocol) {
                     rule.used.insert((class_key(&peer), protocol, reading.port));
                 }
-                rule.used_peers.insert(name.clone());
+                rule.used_peers.insert(end);
             });
         }
     }

@@ -804,3 +804,21 @@ fn both_ends_must_allow_and_egress_is_named_first() {
     let ingress_only = ingress("[]");
     assert_eq!(ingress_only.ask("x/a", "y/b", "tcp/80").egress, "");
 }
+
+/// Rules are looked at 64 at a time; none is forgotten among them.
+#[test]
+fn each_of_many_rules_counts() {
+    let rule = |n: u16| format!("- {{ports: [{{port: {}}}]}}", 1_000 + n);
+    let rules: Vec<String> = (0..130).map(rule).collect();
+    let spec = format!("policyTypes: [Ingress]\ningress:\n{}", rules.join("\n"));
+    let world = World::new().on_a("many", &spec);
+    for n in 0..130 {
+        let asked = world.ask("x/b", "x/a", &format!("tcp/{}", 1_000 + n));
+        assert_eq!(asked.answer, Answer::Allow, "rule {n}");
+        assert!(
+            asked.ingress.ends_with(&format!("ingress[{n}]")),
+            "{}",
+            asked.ingress
+        );
+    }
+}

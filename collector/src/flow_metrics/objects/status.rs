@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_api::condition::{Condition, Finding, Time, conclude};
 use weir_flowmetrics::{Cardinality, Problem, Warning};
 
-use crate::flow_metrics::Outcome;
+use crate::flow_metrics::{Estimate, Outcome, sentence_in};
 
 /// Who writes it.
 pub const MANAGER: &str = "weir-collector";
@@ -15,16 +15,17 @@ pub const MANAGER: &str = "weir-collector";
 const MAX_CHARS: usize = 4_096;
 
 /// The status that the object should have; `None` if it has it, or if somebody else writes it.
-pub fn of(object: &DynamicObject, outcome: &Outcome, now: Timestamp) -> Option<Value> {
+pub fn of(
+    object: &DynamicObject,
+    outcome: &Outcome,
+    estimate: Option<&Estimate>,
+    now: Timestamp,
+) -> Option<Value> {
     if is_written_by_others(object) {
         return None;
     }
-    let status = object.data.get("status");
-    let before = status.and_then(|status| status.get("conditions")).cloned();
-    let before: Vec<Condition> = before
-        .and_then(|conditions| serde_json::from_value(conditions).ok())
-        .unwrap_or_default();
-    let findings = findings(outcome);
+    let before = conditions(object);
+    let findings = findings(outcome, estimated(object, estimate));
     let others = before.iter().filter(|condition| {
         let is_ours = |finding: &Finding| finding.kind == condition.type_;
         !findings.iter().any(is_ours)
@@ -50,12 +51,41 @@ pub fn of(object: &DynamicObject, outcome: &Outcome, now: Timestamp) -> Option<V
 }
 
 /// What the status says then, without times.
-pub fn says(object: &DynamicObject, outcome: &Outcome) -> String {
-    format!("{:?} {:?}", object.metadata.generation, findings(outcome))
+pub fn says(object: &DynamicObject, outcome: &Outcome, estimate: Option<&Estimate>) -> String {
+    let findings = findings(outcome, estimated(object, estimate));
+    format!("{:?} {findings:?}", object.metadata.generation)
 }
 
+/// The conditions that the object has.
+fn conditions(object: &DynamicObject) -> Vec<Condition> {
+    let status = object.data.get("status");
+    let conditions = status.and_then(|status| status.get("conditions")).cloned();
+    conditions
+        .and_then(|conditions| serde_json::from_value(conditions).ok())
+        .unwrap_or_default()
+}
+
+/// The sentence about how many series there will be. One that the status has of what the object says now stays:
+/// collectors that store other flows, or at other times, would write their own in turn. Only where it tells no
+/// number, one that does takes its place.
+fn estimated(object: &DynamicObject, estimate: Option<&Estimate>) -> Option<String> {
+    let conditions = conditions(object);
+    let warning = conditions.iter().find(|condition| {
+        condition.type_ == WARNING && condition.observed_generation == object.metadata.generation
+    });
+    let said = warning.and_then(|warning| sentence_in(&warning.message));
+    match (said, estimate) {
+        (Some((_, false)) | None, Some(estimate @ Estimate::Series(_))) => Some(estimate.to_string()),
+        (Some((sentence, _)), _) => Some(sentence.to_owned()),
+        (None, estimate) => estimate.map(Estimate::to_string),
+    }
+}
+
+/// The condition that tells how many series there are.
+const WARNING: &str = "CardinalityWarning";
+
 /// What there is to say.
-fn findings(outcome: &Outcome) -> Vec<Finding> {
+fn findings(outcome: &Outcome, estimated: Option<String>) -> Vec<Finding> {
     match outcome {
         Ok(applied) => {
             let reason = applied.cardinality.as_str();
@@ -67,14 +97,15 @@ fn findings(outcome: &Outcome) -> Vec<Finding> {
                     message: format!("counted as {}", applied.prometheus_name),
                 },
                 Finding {
-                    kind: "CardinalityWarning",
+                    kind: WARNING,
                     status: (applied.cardinality != Cardinality::Fine).into(),
                     reason,
                     message: joined(
                         applied
                             .warnings
                             .iter()
-                            .map(|Warning { field, message }| format!("{field}: {message}")),
+                            .map(|Warning { field, message }| format!("{field}: {message}"))
+                            .chain(estimated),
                     ),
                 },
             ]
@@ -146,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_good_resource_is_ready_and_a_bad_one_says_where_and_what_to_do() {
-        let status = of(&object(json!({})), &applied(), at(1)).unwrap();
+        let status = of(&object(json!({})), &applied(), None, at(1)).unwrap();
         assert_eq!(status["prometheusName"], "netobserv_m");
         let [warning, ready] = &status["conditions"].as_array().unwrap()[..] else {
             panic!("{status}")
@@ -162,7 +193,7 @@ mod tests {
         assert_eq!(warning["message"], "spec.labels[0]: DstPort may take many values");
         assert_eq!(ready["observedGeneration"], 2);
 
-        let status = of(&object(json!({})), &refused(), at(1)).unwrap();
+        let status = of(&object(json!({})), &refused(), None, at(1)).unwrap();
         let ready = &status["conditions"][0];
         assert_eq!(
             (&ready["status"], &ready["reason"]),
@@ -177,19 +208,62 @@ mod tests {
     #[test]
     fn a_status_is_written_once_and_again_when_it_changes() {
         let written = |outcome: &Outcome, before: &DynamicObject, second: i64| {
-            let status = of(before, outcome, at(second)).unwrap();
+            let status = of(before, outcome, None, at(second)).unwrap();
             object(json!({"status": status}))
         };
         let first = written(&applied(), &object(json!({})), 1);
-        assert_eq!(of(&first, &applied(), at(2)), None);
+        assert_eq!(of(&first, &applied(), None, at(2)), None);
         let second = written(&refused(), &first, 3);
-        assert_eq!(of(&second, &refused(), at(4)), None);
+        assert_eq!(of(&second, &refused(), None, at(4)), None);
         let ready = second.data["status"]["conditions"].as_array().unwrap();
         let ready = ready
             .iter()
             .find(|condition| condition["type"] == "Ready")
             .unwrap();
         assert_eq!(ready["lastTransitionTime"], "1970-01-01T00:00:03Z");
+    }
+
+    fn series(series: usize) -> Estimate {
+        Estimate::Series(crate::flow_metrics::SeriesEstimate {
+            series,
+            is_bounded: false,
+            is_part: false,
+            flows: 1,
+            span: std::time::Duration::from_secs(86_400),
+        })
+    }
+
+    #[test]
+    fn how_many_series_there_will_be_is_told_once_for_what_the_object_says() {
+        let message = |object: &DynamicObject| {
+            let conditions = conditions(object);
+            let warning = conditions.iter().find(|condition| condition.type_ == WARNING);
+            warning.unwrap().message.clone()
+        };
+        let write = |before: &DynamicObject, estimate: &Estimate, generation: u64| {
+            let mut before = before.clone();
+            before.metadata.generation = Some(i64::try_from(generation).unwrap());
+            let status = of(&before, &applied(), Some(estimate), at(1))?;
+            before.data["status"] = status;
+            Some(before)
+        };
+        let nothing = Estimate::Unknown(crate::flow_metrics::Unknown::NothingStored);
+        let advice = "spec.labels[0]: DstPort may take many values";
+        let told = write(&object(json!({})), &nothing, 2).unwrap();
+        assert_eq!(
+            message(&told),
+            format!("{advice}. the number of series cannot be estimated: the collector stores no flows")
+        );
+        let told = write(&told, &series(1_240), 2).unwrap();
+        let sentence = "about 1,240 series, estimated from 24 h of flows";
+        assert_eq!(message(&told), format!("{advice}. {sentence}"));
+        // Another collector, that stores other flows, or none, or has just started.
+        assert!(write(&told, &series(7), 2).is_none());
+        assert!(write(&told, &nothing, 2).is_none());
+        assert_eq!(of(&told, &applied(), None, at(2)), None);
+        // The object says something else now.
+        let told = write(&told, &series(7), 3).unwrap();
+        assert!(message(&told).ends_with("about 7 series, estimated from 24 h of flows"));
     }
 
     #[test]
@@ -202,11 +276,20 @@ mod tests {
             of(
                 &object(metadata("netobserv-operator", "status")),
                 &applied(),
+                None,
                 at(1)
             ),
             None
         );
-        assert!(of(&object(metadata("netobserv-operator", "")), &applied(), at(1)).is_some());
-        assert!(of(&object(metadata(MANAGER, "status")), &applied(), at(1)).is_some());
+        assert!(
+            of(
+                &object(metadata("netobserv-operator", "")),
+                &applied(),
+                None,
+                at(1)
+            )
+            .is_some()
+        );
+        assert!(of(&object(metadata(MANAGER, "status")), &applied(), None, at(1)).is_some());
     }
 }

@@ -219,3 +219,37 @@ fn collectors_that_come_to_something_else_write_less_and_less_often() {
     let writes = writes_within_an_hour(&mut collectors, &listed);
     assert!((10..40).contains(&writes), "{writes}");
 }
+
+#[test]
+fn how_many_series_there_will_be_comes_into_the_status_once_it_is_known() {
+    let mut objects = objects();
+    list(&mut objects, &[counter("a")]);
+    let message = |writes: &[StatusWrite]| {
+        let [write] = writes else {
+            panic!("{}", writes.len())
+        };
+        let conditions = write.status["conditions"].as_array().unwrap();
+        let warning = conditions
+            .iter()
+            .find(|condition| condition["type"] == "CardinalityWarning");
+        warning.unwrap()["message"].as_str().unwrap().to_owned()
+    };
+    objects.take_estimates();
+    let writes = objects.due(Timestamp::UNIX_EPOCH, Instant::now());
+    assert!(!message(&writes).contains("estimated"), "nothing is known yet");
+    for write in writes {
+        let mut written = counter("a");
+        written.data["status"] = write.status.clone();
+        objects.wrote(write, Some(written));
+    }
+    objects.take_estimates();
+    assert!(objects.due(Timestamp::UNIX_EPOCH, Instant::now()).is_empty());
+    let estimate = Estimate::Unknown(crate::flow_metrics::Unknown::NoFlows);
+    let without = objects.flow_metrics.without_estimate(8);
+    objects
+        .flow_metrics
+        .set_estimates(without.into_iter().map(|metric| (metric, estimate.clone())));
+    objects.take_estimates();
+    let writes = objects.due(Timestamp::UNIX_EPOCH, Instant::now());
+    assert!(message(&writes).ends_with(&format!(". {estimate}")));
+}

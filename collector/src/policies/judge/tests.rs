@@ -244,6 +244,60 @@ fn what_an_exporter_of_the_cluster_says_wins_and_strangers_are_outside() {
     assert_eq!(world.judged(&record), PolicyVerdict::default());
 }
 
+fn node(name: &str, annotation: &str, address: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "annotations": {annotation: "x"}},
+        "status": {"addresses": [{"type": "InternalIP", "address": address}]}})
+}
+
+#[test]
+fn nodes_that_tell_different_plugins_are_decided_about_once() {
+    let (ovn, antrea) = ("k8s.ovn.org/x", "node.antrea.io/mac-address");
+    let nodes = |second| [node("a", ovn, "192.0.2.1"), node("b", second, "192.0.2.2")];
+    let mut world = World::new(&nodes(antrea), false);
+    assert_eq!(world.compiled.profile().cni, weir_policy::Cni::Spec);
+    assert!(!world.compiled.is_of_other_cni());
+    world.put(START + SECOND, &node("c", antrea, "192.0.2.3"));
+    assert!(world.compiled.is_of_other_cni(), "most tell antrea now");
+    let world = World::new(&nodes(ovn), false);
+    assert_eq!(world.compiled.profile().cni, weir_policy::Cni::OvnKubernetes);
+    assert!(!world.compiled.is_of_other_cni());
+}
+
+#[test]
+fn a_node_is_no_peer_any_more_when_its_pod_on_the_host_network_is_gone() {
+    let mut proxy = pod(3, "client");
+    proxy["spec"] = json!({"nodeName": "n2", "hostNetwork": true});
+    proxy["status"]["podIP"] = json!("192.0.2.2");
+    let node = node("n2", "k8s.ovn.org/x", "192.0.2.2");
+    let mut world = World::new(&[pod(2, "web"), open_to("client"), node, proxy.clone()], false);
+    let time = |seconds| START + seconds * SECOND;
+    let from_node = |at: u64| {
+        let mut record = call(3, 2, 8_080, at, at);
+        record.src.addr = Some([192, 0, 2, 2].into());
+        record.src.identity = Identity {
+            kind: Kind::Node,
+            name: "n2".into(),
+            ..Identity::default()
+        }
+        .into();
+        record
+    };
+    assert_eq!(world.judged(&from_node(time(60))).answer, "allow");
+    world.change(time(100), |known| known.remove(&key_of(&proxy)));
+    assert_eq!(world.judged(&from_node(time(200))).answer, "deny");
+}
+
+#[test]
+fn what_has_no_ports_is_not_denied_for_want_of_a_rule_about_them() {
+    let mut world = World::new(&[pod(1, "client"), pod(2, "web"), open_to("client")], false);
+    let time = START + 100 * SECOND;
+    let mut fragment = call(1, 2, 0, time, time);
+    fragment.src.port = Some(0);
+    assert_eq!(named(&world.judged(&fragment))[..2], ["unknown", "protocol"]);
+    let whole = call(1, 2, 9, time, time);
+    assert_eq!(named(&world.judged(&whole))[..2], ["deny", "isolation"]);
+}
+
 /// One change of the world.
 fn change(world: &mut World, n: u8, at: u64) {
     let app = ["client", "web", "other"][usize::from(n / 8) % 3];

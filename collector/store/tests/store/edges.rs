@@ -242,8 +242,9 @@ fn a_question_that_goes_on_no_more_reads_no_further() {
     }
 }
 
-/// Bytes of the tier for each edge that a day has, its identities among them.
-fn bytes_of_a_day(edges: usize, hours: i64) -> (u64, u64) {
+/// Bytes of the tier, its identities among them, and its rows, of edges that are at work for so many hours on each of
+/// these days.
+fn bytes_of_days(edges: usize, hours: i64, days: i64) -> (u64, u64) {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
     let mut flows = Flows::new(3, 1_000);
@@ -263,7 +264,7 @@ fn bytes_of_a_day(edges: usize, hours: i64) -> (u64, u64) {
     calls.sort_by(|(one, _), (other, _)| one.cmp(other));
     // Segments of a quarter of an hour, in each of which an edge that is at work has a call
     // and an answer.
-    for quarter in 0..24 * 4 {
+    for quarter in 0..days * 24 * 4 {
         let mut records = Vec::new();
         for (at, (_, call)) in calls.iter().enumerate() {
             if (at as i64 + quarter / 4) % (24 / hours) != 0 {
@@ -283,9 +284,10 @@ fn bytes_of_a_day(edges: usize, hours: i64) -> (u64, u64) {
         writer.append(&records).unwrap();
         writer.seal().unwrap();
     }
-    // Heads 1 to 63, four blocks of 8, and the last.
+    // Of a day heads 1 to 63, four blocks of 8, and the last; of six 1 to 511, 512 to 575, and the last.
+    let segments = if days == 1 { 6 } else { 3 };
     wait_until("all whole blocks are merged", || {
-        reader.status().tiers[3].segments == 6
+        reader.status().tiers[3].segments == segments
     });
     let status = reader.status();
     writer.close();
@@ -295,11 +297,13 @@ fn bytes_of_a_day(edges: usize, hours: i64) -> (u64, u64) {
 #[test]
 #[ignore = "prints figures of docs/performance.md"]
 fn bytes_of_an_edge_and_day() {
-    for hours in [24, 4, 1] {
-        let (bytes, rows) = bytes_of_a_day(1_500, hours);
-        let (of_edge, of_row) = (bytes as f64 / 1_500.0, bytes as f64 / rows as f64);
-        println!(
-            "{hours} hours a day: {of_edge:.0} bytes an edge and day, {rows} rows, {of_row:.1} bytes a row"
-        );
+    for days in [1, 6] {
+        for hours in [24, 4, 1] {
+            let (bytes, rows) = bytes_of_days(1_500, hours, days);
+            let (of_edge, of_row) = (bytes as f64 / 1_500.0 / days as f64, bytes as f64 / rows as f64);
+            println!(
+                "{days} days, {hours} hours a day: {of_edge:.0} bytes an edge and day, {rows} rows, {of_row:.1} bytes a row"
+            );
+        }
     }
 }

@@ -118,8 +118,25 @@ fn asked_through_the_api_server(stage: &Stage) -> Result<()> {
         serde_json::from_str::<Value>(&raw)?["totals"].is_object(),
         "{raw}"
     );
-
+    the_ui_stands_behind_the_api_server(stage)?;
     nobody_else_is_let_in(stage)
+}
+
+/// Below `ui/` is all that the web UI asks for, as whoever looks at it.
+fn the_ui_stands_behind_the_api_server(stage: &Stage) -> Result<()> {
+    let raw = |path: &str| {
+        let path = format!("/apis/flows.weir.dev/v1/ui/{path}");
+        stage.kube.kubectl(&["get", "--raw", &path])
+    };
+    let page = raw("")?;
+    // Without Node the programs are built without a UI, which they say.
+    ensure!(
+        page.contains("<title>Weir</title>") || page.contains("make ui"),
+        "{page}"
+    );
+    let me: Value = serde_json::from_str(&raw("api/v1/me")?)?;
+    ensure!(me["known_by"] == "api-server" && me["name"].is_string(), "{me}");
+    Ok(())
 }
 
 /// A token of the API server is of no use at the collector, and the API server's headers

@@ -1,5 +1,8 @@
 //! What verdicts cost in a large cluster: 2,000 policies with three rules each way, 500
-//! namespaces, 50,000 pods, 1,000 nodes. Run with `make bench-policy`.
+//! namespaces, 50,000 pods, 1,000 nodes; and what decisions over many edges cost. Run with
+//! `make bench-policy`; a word picks a part: `verdicts`, `replay` or `reports`.
+
+mod decisions;
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -7,12 +10,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use ipnet::{IpNet, Ipv4Net};
-use weir_policy::edges::{Edge, EdgeEnd, EdgeSet, PodEnd, Strength};
-use weir_policy::inventory::Inventory;
 use weir_policy::policy::{
     Direction, IpBlock, NetworkPeer, NetworkPolicy, NetworkPort, NetworkRule, PortMatch,
 };
-use weir_policy::replay::{Change, ClusterVersion, ReplayInput, replay};
 use weir_policy::selector::{Operator, Requirement};
 use weir_policy::{
     Cluster, Connection, Endpoint, Engine, Labels, Memo, Namespace, Node, Pod, Policy, Profile, Protocol,
@@ -144,16 +144,35 @@ fn cluster(random: &mut Random) -> Cluster {
 }
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let parts = ["verdicts", "replay", "reports"];
+    let is_all = !words.iter().any(|word| parts.contains(&word.as_str()));
+    let wants = |part: &str| is_all || words.iter().any(|word| word == part);
+    println!(
+        "policies {POLICIES}, rules a direction {}, pods {PODS}; load before: {}",
+        POLICIES * RULES,
+        std::fs::read_to_string("/proc/loadavg")
+            .unwrap_or_default()
+            .trim()
+    );
+    if wants("verdicts") {
+        verdicts();
+    }
+    if wants("replay") {
+        decisions::replays();
+    }
+    if wants("reports") {
+        decisions::reports();
+    }
+}
+
+fn verdicts() {
     let mut random = Random(1);
     let cluster = cluster(&mut random);
     let before = resident();
     let start = Instant::now();
     let mut engine = Engine::compile(Profile::default(), cluster);
     let compiled = start.elapsed();
-    println!(
-        "policies {POLICIES}, rules a direction {}, pods {PODS}",
-        POLICIES * RULES
-    );
     println!(
         "compile                                   {:9.1} ms",
         milliseconds(compiled)
@@ -164,7 +183,6 @@ fn main() {
     );
     changes(&mut engine, &mut random);
     flows(&engine, &mut random);
-    replays(&mut random);
 }
 
 fn milliseconds(time: Duration) -> f64 {
@@ -334,74 +352,5 @@ fn flows(engine: &Engine, random: &mut Random) {
         }
         let took = nanoseconds(start.elapsed(), flows.len());
         println!("sorted batches, {distinct:>9} distinct: {plain:7.1} ns a flow, remembered {took:7.1}");
-    }
-}
-
-/// Edges of so many distinct ends and ports.
-const EDGES: usize = 1_000_000;
-
-fn pod_end(n: usize) -> EdgeEnd {
-    EdgeEnd::Pod(PodEnd {
-        namespace: format!("ns-{}", n % NAMESPACES),
-        name: format!("pod-{n}"),
-        address: Some(address(n)),
-        node: format!("node-{}", n % NODES),
-        workload: None,
-    })
-}
-
-fn edges(random: &mut Random) -> EdgeSet {
-    let mut set = EdgeSet::default();
-    let pods: Vec<_> = (0..PODS).map(|n| set.end(pod_end(n))).collect();
-    while set.edges().len() < EDGES {
-        let client = random.below(PODS);
-        let server = match random.below(2) {
-            0 => random.below(PODS),
-            _ => client % NAMESPACES + random.below(PODS / NAMESPACES) * NAMESPACES,
-        };
-        set.push(Edge {
-            client: pods[client],
-            server: pods[server],
-            protocol: 6,
-            port: 1_000 + random.below(400) as u16,
-            flows: 1,
-            bytes: 1_000,
-            first: 0,
-            last: 1,
-            strength: Strength::Proven,
-            answered: true,
-        });
-    }
-    set
-}
-
-fn replays(random: &mut Random) {
-    let edges = edges(random);
-    let inventory = Inventory::default();
-    let mut other = Random(7);
-    for changed in [1, 20] {
-        let change = Change {
-            policies: (0..changed).map(|n| policy(n, &mut other)).collect(),
-            ..Change::default()
-        };
-        let before = vec![ClusterVersion {
-            since: 0,
-            cluster: cluster(&mut Random(1)),
-        }];
-        let start = Instant::now();
-        let report = replay(ReplayInput {
-            edges: &edges,
-            inventory: &inventory,
-            before,
-            change: &change,
-            profile: Profile::default(),
-        });
-        println!(
-            "replay of {EDGES} edges, {changed:>2} policies changed     {:7.1} ms: {} newly denied, {} newly allowed, {} pairs opened",
-            milliseconds(start.elapsed()),
-            report.newly_denied.len(),
-            report.newly_allowed.len(),
-            report.opens.pairs
-        );
     }
 }

@@ -1,0 +1,11 @@
+//! Properties first, then cases by name.
+
+mod builder;
+mod checkpoints;
+mod epochs;
+mod joins;
+mod life;
+mod properties;
+mod scenario;
+mod sides;
+mod totals;

@@ -1,0 +1,181 @@
+//! Whatever may come: few ends, so that epochs, joins and late records meet; any order,
+//! duplicates, flags, clocks, totals.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::builder::*;
+use crate::*;
+
+/// Frames with the time at which the log took them.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    pub frames: Vec<(Micros, Vec<Observation>)>,
+    pub config: Config,
+}
+
+impl Scenario {
+    pub fn frame(&self, at: usize) -> Frame<'_> {
+        let (time, observations) = &self.frames[at];
+        Frame {
+            position: Position {
+                head: 1,
+                frame: at as u64,
+            },
+            time: *time,
+            observations,
+        }
+    }
+
+    pub fn observations(&self) -> impl Iterator<Item = &Observation> {
+        self.frames.iter().flat_map(|(_, observations)| observations)
+    }
+
+    /// All outputs of an undisturbed run, and the state at its end.
+    pub fn run(&self) -> (Vec<Output>, Connections) {
+        let mut connections = Connections::new(self.config.clone());
+        let mut outputs = Vec::new();
+        for at in 0..self.frames.len() {
+            connections.apply(self.frame(at), &mut |output| outputs.push(output));
+        }
+        (outputs, connections)
+    }
+}
+
+/// Few clients and servers, of which one is a Service's address.
+fn ends() -> impl Strategy<Value = (End, End)> {
+    let clients = prop_oneof![
+        Just(end("10.0.0.1", 40_000, Some(pod("client", "a")))),
+        Just(end("10.0.0.1", 40_001, Some(pod("client", "a")))),
+        Just(end("192.0.2.7", 40_000, None)),
+    ];
+    let servers = prop_oneof![
+        Just(end("10.0.1.1", 80, Some(endpoint("web-1", "b", "web")))),
+        Just(end("10.0.1.2", 80, Some(endpoint("web-2", "a", "web")))),
+        Just(end("10.96.0.1", 80, Some(service("web")))),
+        Just(end("10.0.1.3", 50_000, Some(pod("other", "b")))),
+    ];
+    (clients, servers, any::<bool>()).prop_map(|(client, server, turned)| {
+        if turned {
+            (server, client)
+        } else {
+            (client, server)
+        }
+    })
+}
+
+fn amount() -> impl Strategy<Value = Amount> {
+    (0u64..5_000, 0u64..50).prop_map(|(bytes, packets)| Amount::Delta(Counts::new(bytes, packets)))
+}
+
+/// What a source of totals says: never primary here, since the store has no such sums.
+fn tracked(observation: Observation, id: u32, sent: u64, answered: u64) -> Observation {
+    Observation {
+        amount: Amount::Totals {
+            sent: Counts::new(sent * 100, sent),
+            answered: Counts::new(answered * 100, answered),
+        },
+        method: Method::Conntrack,
+        primary: false,
+        conntrack: Some(Conntrack {
+            id,
+            start: ms(u64::from(id) * 100_000),
+            polled: observation.end,
+            service: (id == 1).then(|| ("10.96.0.1".parse().unwrap(), 80)),
+            ended: sent.is_multiple_of(7),
+        }),
+        ..observation
+    }
+}
+
+prop_compose! {
+    fn observation()(
+        (src, dst) in ends(),
+        network in prop_oneof![4 => Just(""), 1 => Just("blue")],
+        start in prop_oneof![3 => 0u64..600_000, 1 => 0u64..2_000],
+        length in prop_oneof![Just(0), 0u64..1_000, 0u64..200_000],
+        amount in amount(),
+        primary in prop::bool::weighted(0.6),
+        (sampling, method) in prop_oneof![
+            6 => Just((1, Method::Ipfix)),
+            1 => Just((10, Method::Ipfix)),
+            1 => Just((400, Method::SFlow)),
+            1 => Just((1, Method::NetFlow)),
+        ],
+        egress in any::<bool>(),
+        node in prop_oneof![Just("a"), Just("b"), Just("c")],
+        bits in prop::option::weighted(0.5, prop_oneof![
+            Just(0x02), Just(0x12), Just(0x10), Just(0x11), Just(0x04), Just(0x1b),
+        ]),
+        client in prop::option::of((any::<bool>(), prop_oneof![
+            Just(Evidence::Port), Just(Evidence::Service), Just(Evidence::Syn),
+        ])),
+        totals in prop::option::weighted(0.25, (0u32..2, 0u64..50, 0u64..50)),
+    ) -> Observation {
+        let base = Observation {
+            network: network.into(),
+            src,
+            dst,
+            amount,
+            primary,
+            sampling,
+            method,
+            direction: Some(if egress { Direction::Egress } else { Direction::Ingress }),
+            node: Arc::from(node),
+            tcp_flags: bits.map(|bits| TcpFlags { bits, of_one_packet: true }),
+            client: client.map(|(src, evidence)| (if src { Client::Src } else { Client::Dst }, evidence)),
+            ..at(ms(start), ms(start + length), request())
+        };
+        match totals {
+            Some((id, sent, answered)) => tracked(base, id, sent, answered),
+            None => base,
+        }
+    }
+}
+
+/// Each with how late it comes and how often.
+fn arrivals() -> impl Strategy<Value = Vec<(u64, Observation)>> {
+    let late = prop_oneof![4 => 0u64..2_000, 2 => 0u64..70_000, 1 => 0u64..900_000];
+    prop::collection::vec((observation(), late, prop::bool::weighted(0.1)), 1..40).prop_map(|all| {
+        let mut arrivals = Vec::new();
+        for (observation, late, twice) in all {
+            let arrives = (observation.end - T0) / 1_000 + late;
+            let copy = Observation {
+                primary: false,
+                ..observation.clone()
+            };
+            arrivals.push((arrives, observation));
+            if twice {
+                arrivals.push((arrives + late, copy));
+            }
+        }
+        arrivals.sort_by_key(|(arrives, _)| *arrives);
+        arrivals
+    })
+}
+
+prop_compose! {
+    pub fn scenario()(
+        arrivals in arrivals(),
+        together in 1usize..5,
+        max_connections in prop_oneof![1usize..6, Just(1_000)],
+        max_tombstones in prop_oneof![0usize..4, Just(1_000)],
+        inactive in prop_oneof![Just(10), Just(135)],
+    ) -> Scenario {
+        let frames = arrivals
+            .chunks(together)
+            .map(|chunk| {
+                let time = chunk.last().map_or(0, |(arrives, _)| *arrives);
+                (ms(time), chunk.iter().map(|(_, observation)| observation.clone()).collect())
+            })
+            .collect();
+        let config = Config {
+            max_connections,
+            max_tombstones,
+            inactive: std::time::Duration::from_secs(inactive),
+            ..config()
+        };
+        Scenario { frames, config }
+    }
+}

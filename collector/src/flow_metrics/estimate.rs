@@ -1,0 +1,341 @@
+//! How many series metrics would have, before they have any: stored records are counted by registries of
+//! their own, so that filters, flattened lists, directions and bounds mean what they will mean. Owns what
+//! an estimate is and how one is made; whose turn it is and who is told are others' matter.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use weir_api::fields::Column;
+use weir_flow::Value as FlowValue;
+use weir_flowmetrics::{
+    ConnectionStart, ControlBits, Definition, FlowMetric, Limits, Record, Registry, ServerSide,
+    StartEvidence, Value,
+};
+use weir_query::{
+    Engine, ExportRequest, Moment, QueryError, RecordExport, RowValues, Since, Until, off_thread,
+};
+
+/// How much one estimate looks at.
+#[derive(Debug, Clone)]
+pub struct EstimateBounds {
+    /// Records.
+    pub flows: u64,
+    /// Time that it takes, about.
+    pub time: Duration,
+    /// Ages at which its ranges end, the youngest first: where not all fit, the youngest records are counted.
+    pub ages: Vec<Duration>,
+    /// Series of all its metrics together.
+    pub series: usize,
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+impl Default for EstimateBounds {
+    /// A day, of which two million records in 15 seconds at most.
+    fn default() -> Self {
+        Self {
+            flows: 2_000_000,
+            time: Duration::from_secs(15),
+            ages: vec![HOUR / 6, HOUR, 6 * HOUR, 24 * HOUR],
+            series: 250_000,
+        }
+    }
+}
+
+/// What is known of the series that a metric will have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Estimate {
+    /// So many.
+    Series(SeriesEstimate),
+    /// Nothing, and why.
+    Unknown(Unknown),
+}
+
+/// How many series the stored records make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesEstimate {
+    /// Label sets that occurred.
+    pub series: usize,
+    /// As many as the metric may have, or as one estimate counts: there are more.
+    pub is_bounded: bool,
+    /// Not all records of the time were looked at.
+    pub is_part: bool,
+    /// Records that were looked at.
+    pub flows: u64,
+    /// How far they reach back.
+    pub span: Duration,
+}
+
+/// Why nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// The collector has no store.
+    NothingStored,
+    /// Its store has no records of that time.
+    NoFlows,
+    /// They could not be read.
+    Unread,
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Series(estimate) => estimate.fmt(f),
+            Self::Unknown(why) => write!(f, "the number of series {CANNOT}: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for SeriesEstimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = if self.is_bounded || self.is_part {
+            "at least"
+        } else {
+            "about"
+        };
+        let span = in_words(self.span);
+        write!(f, "{about} {} series{FROM}", grouped(self.series as u64))?;
+        match self.is_part {
+            true => write!(f, "{} flows of the last {span}", grouped(self.flows))?,
+            false => write!(f, "{span} of flows")?,
+        }
+        match self.is_bounded {
+            true => f.write_str(", and more are refused"),
+            false => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NothingStored => "the collector stores no flows",
+            Self::NoFlows => "there are no stored flows of the last day",
+            Self::Unread => "the stored flows could not be read",
+        })
+    }
+}
+
+/// What each sentence of an estimate has, and no other.
+const FROM: &str = ", estimated from ";
+/// What each sentence has that there is none.
+const CANNOT: &str = "cannot be estimated";
+
+/// The sentence about an estimate that stands at the end of a message, and whether it tells a number.
+pub fn sentence_in(message: &str) -> Option<(&str, bool)> {
+    let last = message.rsplit(". ").next()?;
+    if last.contains(FROM) {
+        return Some((last, true));
+    }
+    last.contains(CANNOT).then_some((last, false))
+}
+
+/// With a comma before each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Rounded to what one would say.
+fn in_words(span: Duration) -> String {
+    let seconds = span.as_secs_f64();
+    let (unit, word) = match seconds {
+        0.0..90.0 => (1.0, "s"),
+        90.0..5_400.0 => (60.0, "min"),
+        _ => (3_600.0, "h"),
+    };
+    format!("{:.0} {word}", (seconds / unit).max(1.0))
+}
+
+/// Counts stored records for metrics that are good, each as if it were alone; in their order.
+///
+/// # Errors
+/// The records cannot be read.
+pub async fn estimate(
+    engine: &dyn Engine,
+    metrics: &[FlowMetric],
+    bounds: &EstimateBounds,
+) -> Result<Vec<Estimate>, QueryError> {
+    let mut sample = Sample::new(metrics, bounds);
+    let now = Timestamp::now();
+    let at = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+    let starts = bounds.ages.iter().map(|age| at(*age));
+    let ends = std::iter::once(now).chain(bounds.ages.iter().map(|age| at(*age)));
+    for (since, until) in starts.zip(ends) {
+        if sample.is_part {
+            break;
+        }
+        let request = ExportRequest {
+            since: Since(Moment::At(since)),
+            until: Until(Moment::At(until)),
+            columns: sample.columns.clone(),
+            all_observations: true,
+            ..ExportRequest::default()
+        };
+        let export = engine.export(&request, &weir_query::Limits::default()).await?;
+        sample = off_thread(move || sample.count(export)).await?;
+    }
+    Ok(sample.estimates(metrics.len(), now))
+}
+
+/// Records as they are counted.
+struct Sample {
+    registry: Registry,
+    columns: Vec<String>,
+    /// No record may be counted after this.
+    ends: Instant,
+    flows: u64,
+    most: u64,
+    oldest_ns: u64,
+    is_part: bool,
+}
+
+impl Sample {
+    fn new(metrics: &[FlowMetric], bounds: &EstimateBounds) -> Self {
+        let mut registry = Registry::new(Limits {
+            max_all: bounds.series,
+            ..Limits::default()
+        });
+        let mut columns: Vec<String> = ["time", "primary"].map(str::to_owned).to_vec();
+        for (at, metric) in metrics.iter().enumerate() {
+            let Ok(definition) = Definition::new(metric) else {
+                continue;
+            };
+            let starts: &[&str] = match definition.reads_connection_starts() {
+                true => &["proto", "server", "tcp_flags"],
+                false => &[],
+            };
+            let names = definition.columns().into_iter().map(Column::name);
+            columns.extend(names.chain(starts.iter().copied()).map(str::to_owned));
+            // Several sources may name their objects alike.
+            let mut metric = metric.clone();
+            (metric.metadata.namespace, metric.metadata.name) = (String::new(), at.to_string());
+            registry.put(&metric, definition);
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        Self {
+            registry,
+            columns,
+            ends: Instant::now() + bounds.time,
+            flows: 0,
+            most: bounds.flows,
+            oldest_ns: u64::MAX,
+            is_part: false,
+        }
+    }
+
+    fn count(mut self, mut export: Box<dyn RecordExport>) -> Result<Self, QueryError> {
+        while let Some(rows) = export.next()? {
+            let values = rows.values();
+            for row in 0..values.len() {
+                let record = StoredRecord { values: &values, row };
+                let time_ns = record.time_ns();
+                self.oldest_ns = self.oldest_ns.min(time_ns);
+                self.flows += 1;
+                self.registry.observe(&record, time_ns / 1_000_000);
+            }
+            if self.flows >= self.most || Instant::now() >= self.ends {
+                // There may be none left, but who knows.
+                self.is_part = true;
+                break;
+            }
+        }
+        Ok(self)
+    }
+
+    fn estimates(&self, metrics: usize, now: Timestamp) -> Vec<Estimate> {
+        let now_ns = u64::try_from(now.as_nanosecond()).unwrap_or_default();
+        let none = Estimate::Unknown(if self.flows == 0 {
+            Unknown::NoFlows
+        } else {
+            Unknown::Unread
+        });
+        let mut estimates = vec![none; metrics];
+        for stats in self.registry.stats().filter(|_| self.flows > 0) {
+            let place = stats
+                .object
+                .name
+                .parse()
+                .ok()
+                .and_then(|at: usize| estimates.get_mut(at));
+            if let Some(place) = place {
+                *place = Estimate::Series(SeriesEstimate {
+                    series: stats.series,
+                    is_bounded: stats.refused > 0,
+                    is_part: self.is_part,
+                    flows: self.flows,
+                    span: Duration::from_nanos(now_ns.saturating_sub(self.oldest_ns)),
+                });
+            }
+        }
+        estimates
+    }
+}
+
+/// A record out of the store.
+struct StoredRecord<'v, 'r> {
+    values: &'v RowValues<'r>,
+    row: usize,
+}
+
+impl StoredRecord<'_, '_> {
+    fn time_ns(&self) -> u64 {
+        match self.value(const { Column::of("time") }) {
+            Value::Time(ns) => ns,
+            _ => 0,
+        }
+    }
+}
+
+impl Record for StoredRecord<'_, '_> {
+    fn value(&self, column: Column) -> Value<'_> {
+        match self.values.get(self.row, column) {
+            Some(FlowValue::Text(std::borrow::Cow::Borrowed(text))) => Value::Text(text),
+            Some(FlowValue::Bool(yes)) => Value::Bool(yes),
+            Some(FlowValue::Unsigned(number)) => Value::Unsigned(number),
+            Some(FlowValue::Address(address)) => Value::Address(address),
+            Some(FlowValue::Mac(bytes)) => Value::Mac(bytes),
+            Some(FlowValue::Time(ns)) => Value::Time(ns),
+            Some(FlowValue::Flags(flags)) => Value::Flags(ControlBits {
+                bits: flags.bits,
+                of_one_packet: flags.of_one_packet,
+            }),
+            Some(FlowValue::Text(_) | FlowValue::Map(_)) | None => Value::Absent,
+        }
+    }
+
+    /// Where a format has no flags, each record may be the first that is counted: label sets are those of
+    /// all records of a connection, which differ seldom.
+    fn connection_start(&self) -> ConnectionStart {
+        let protocol = match self.value(const { Column::of("proto") }) {
+            Value::Unsigned(number) => u8::try_from(number).ok(),
+            _ => None,
+        };
+        let flags = match self.value(const { Column::of("tcp_flags") }) {
+            Value::Flags(flags) => Some(flags),
+            _ => None,
+        };
+        ConnectionStart::judge(&StartEvidence {
+            protocol,
+            flags,
+            server: match self.value(const { Column::of("server") }) {
+                Value::Text("src") => ServerSide::Source,
+                Value::Text("dst") => ServerSide::Destination,
+                _ => ServerSide::Unknown,
+            },
+            first_record: true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+// Each page: that it loads wherever it stands, in light and dark, for those who do not see
+// it, and on a narrow screen. Screenshots are left in $SCREENSHOTS.
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { afterAll, expect, test } from "vitest";
+import { ALL, closeBrowser, opened, PAGES, settled, url, visit } from "./page";
+import { proxy } from "./proxy";
+
+afterAll(closeBrowser);
+
+const shots = process.env["SCREENSHOTS"];
+if (shots) mkdirSync(shots, { recursive: true });
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What axe finds wrong, told in a line each. It is put in past the page's policy. */
+async function faults(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { violations } = await (
+      globalThis as unknown as {
+        axe: {
+          run: (
+            on: Document,
+            options: object,
+          ) => Promise<{
+            violations: Array<{ id: string; nodes: Array<{ target: string[]; failureSummary?: string }> }>;
+          }>;
+        };
+      }
+    ).axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
+    return violations.flatMap(({ id, nodes }) =>
+      nodes
+        .slice(0, 3)
+        .map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary?.replaceAll("\n", " ") ?? ""}`),
+    );
+  });
+}
+
+for (const name of PAGES) {
+  for (const theme of ["light", "dark"] as const) {
+    test(`${name} in ${theme} has no fault that axe knows, and nothing is refused or fails unseen`, async () => {
+      await visit(`${name}?${ALL}`, { theme }, async ({ page, asked }) => {
+        expect(await page.locator(".failure").count()).toBe(0);
+        if (shots) await page.screenshot({ path: join(shots, `${name}-${theme}.png`) });
+        expect(await faults(page)).toEqual([]);
+        for (const address of asked) expect(new URL(address).origin).toBe(new URL(url).origin);
+      });
+    });
+  }
+  test(`${name} works below any prefix and asks nothing outside of it`, async () => {
+    const below = await proxy(url, "/api/v1/namespaces/weir/services/x/proxy");
+    try {
+      await visit(`${name}?${ALL}`, { base: below.base }, async ({ page, asked }) => {
+        await page.getByRole("link", { name: "Flows", exact: true }).click();
+        await page.waitForURL(/\/proxy\/flows\?/);
+        await settled(page);
+        expect(asked.length).toBeGreaterThan(5);
+        for (const address of asked) expect(address.startsWith(`${below.base}/`), address).toBe(true);
+      });
+    } finally {
+      await below.close();
+    }
+  });
+  test(`${name} is read on 320 pixels without scrolling sideways`, async () => {
+    await visit(`${name}?${ALL}`, { width: 320, height: 800 }, async ({ page }) => {
+      const { scroll, client } = await page.evaluate(() => ({
+        scroll: document.documentElement.scrollWidth,
+        client: document.documentElement.clientWidth,
+      }));
+      expect(scroll).toBeLessThanOrEqual(client);
+    });
+  });
+}
+
+// What docs/ui.md shows.
+test.skipIf(!shots)("pictures for the documents", async () => {
+  const pictures: Array<[string, string, "light" | "dark"]> = [
+    ["overview", `overview?${ALL}`, "light"],
+    ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true`, "dark"],
+    ["topology", `topology?${ALL}&show=workload`, "light"],
+    ["matrix", `matrix?${ALL}`, "light"],
+  ];
+  for (const [name, path, theme] of pictures) {
+    await visit(path, { theme, width: 1100, height: 800 }, async ({ page }) => {
+      if (shots) await page.screenshot({ path: join(shots, `ui-${name}.png`) });
+    });
+  }
+});
+
+test("side panels and menus have no fault that axe knows", async () => {
+  await visit(`flows?${ALL}`, { width: 1500 }, async ({ page }) => {
+    await page.getByRole("button", { name: "Record of row 1", exact: true }).click();
+    await page.getByRole("complementary", { name: "Record" }).waitFor();
+    if (shots) await page.screenshot({ path: join(shots, "record-light.png") });
+    expect(await faults(page)).toEqual([]);
+    await page.getByRole("gridcell").nth(3).click();
+    await page.getByRole("menu").waitFor();
+    expect(await faults(page)).toEqual([]);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    expect(await faults(page)).toEqual([]);
+  });
+});
+
+test("files of the page are fetched once", async () => {
+  const { page, context, close } = await opened("overview");
+  await settled(page);
+  const painted = await page.evaluate(
+    () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Number.POSITIVE_INFINITY,
+  );
+  console.log(`first picture after ${Math.round(painted)} ms`);
+  const again = await context.newPage();
+  await again.goto(page.url());
+  await settled(again);
+  const sizes = await again.evaluate(() =>
+    (performance.getEntriesByType("resource") as PerformanceResourceTiming[])
+      .filter((one) => one.name.includes("/assets/"))
+      .map((one) => one.transferSize),
+  );
+  expect(sizes.length).toBeGreaterThan(1);
+  expect(sizes.every((size) => size === 0)).toBe(true);
+  await close();
+});
+
+test("a page is sent whole once and then only asked whether it is still the same", async () => {
+  const first = await fetch(`${url}/flows`);
+  const tag = first.headers.get("etag") ?? "";
+  expect(first.headers.get("content-security-policy")).toContain("default-src 'none'");
+  const second = await fetch(`${url}/matrix`, { headers: { "if-none-match": tag } });
+  expect([first.status, second.status]).toEqual([200, 304]);
+  expect((await fetch(`${url}/nowhere`)).status).toBe(404);
+});

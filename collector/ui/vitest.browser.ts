@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+// One browser, one page after the other, beside a real collector.
+export default defineConfig({
+  test: {
+    include: ["browser/**/*.test.ts"],
+    environment: "node",
+    globalSetup: "browser/collector.ts",
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});

@@ -1,0 +1,212 @@
+// What each node exported, over time; and what of it was received.
+
+import { starts } from "../axis";
+import { equals, join, terms } from "../cel";
+import { age, amount, clock, exact, numberOf, shorten, time, unitOf } from "../format";
+import { heat } from "../matrix";
+import { Answer, AnswerLine, Empty } from "../parts/Answer";
+import { Grid } from "../parts/Grid";
+import { HeatGrid, Scale } from "../parts/HeatGrid";
+import { Out } from "../parts/Out";
+import { carried, nothing, selection } from "../question";
+import { bucketOf, lengthOf, writeMoment } from "../span";
+import { addressOf, go, now, open, question, range, useAsk, utc } from "../state";
+import type { NodesAnswer, QueryAnswer } from "../types";
+import { measureTitle, NOT_NAMED, UNKNOWN } from "../words";
+
+const VALUES = ["byte_rate", "packet_rate", "flows", "dropped_packets"];
+/** Cells of a row at most. */
+const CELLS = 48;
+const MOST_NODES = 250;
+/** Nodes differ less than peers do. */
+const DECADES = 2;
+
+export function Nodes() {
+  return (
+    <>
+      <Heat />
+      <Received />
+    </>
+  );
+}
+
+function Heat() {
+  const asked = question.value;
+  const by = VALUES.includes(asked.by) ? asked.by : "byte_rate";
+  const meant = range.value;
+  const bucket = meant && bucketOf(meant, CELLS);
+  const length = lengthOf(bucket ?? "") ?? 60_000;
+  // Whatever a node saw it exported, also what another node saw, too.
+  const params = bucket
+    ? {
+        ...selection(asked),
+        all_observations: true,
+        group_by: ["exporter_node"],
+        measures: [...new Set([by, "flows"])],
+        by,
+        bucket,
+        top: MOST_NODES,
+      }
+    : undefined;
+  const answer = useAsk<QueryAnswer>("query", params);
+  return (
+    <section aria-label="Exported">
+      <div class="controls">
+        <label>
+          Value{" "}
+          <select value={by} onChange={(event) => go({ by: event.currentTarget.value })}>
+            {VALUES.map((name) => (
+              <option key={name} value={name}>
+                {measureTitle(name).toLowerCase()}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Order{" "}
+          <select value={asked.order} onChange={(event) => go({ order: event.currentTarget.value })}>
+            <option value="">highest</option>
+            <option value="name">name</option>
+          </select>
+        </label>
+      </div>
+      <Answer of={answer} empty={({ rows }) => (rows.length === 0 ? <Empty /> : undefined)}>
+        {({ rows, groups, columns, notes, stats }) => {
+          if (!meant || !params) return null;
+          const times = starts(meant, length);
+          const cells = new Map<string, Map<number, { value: number; flows: number }>>();
+          for (const row of rows) {
+            const node = String(row["exporter_node"] ?? "");
+            const own = cells.get(node) ?? new Map<number, { value: number; flows: number }>();
+            cells.set(node, own);
+            own.set(Date.parse(String(row["time"])), {
+              value: numberOf(row[by]) ?? 0,
+              flows: numberOf(row["flows"]) ?? 0,
+            });
+          }
+          const sum = (node: string) =>
+            [...(cells.get(node)?.values() ?? [])].reduce((all, cell) => all + cell.value, 0);
+          const nodes = [...cells.keys()].sort(
+            (a, b) => (asked.order === "name" ? 0 : sum(b) - sum(a)) || (a < b ? -1 : 1),
+          );
+          const most = Math.max(
+            0,
+            ...[...cells.values()].flatMap((own) => [...own.values()].map((cell) => cell.value)),
+          );
+          const told = (at: number) =>
+            `${time(writeMoment(at), utc.value)} to ${clock(new Date(at + length), utc.value)}`;
+          return (
+            <>
+              <HeatGrid
+                label="What each node exported"
+                dense
+                corner=""
+                rows={nodes.map((node) => ({ key: node, title: node || NOT_NAMED }))}
+                columns={times.map((at, place) => ({
+                  key: String(at),
+                  title: place % 8 === 0 ? clock(new Date(at), utc.value).slice(0, 5) : "",
+                }))}
+                cell={(row, column) => {
+                  const cell = cells.get(row.key)?.get(Number(column.key));
+                  return cell
+                    ? {
+                        step: heat(cell.value, most, DECADES),
+                        name: `${row.title}, ${told(Number(column.key))}: ${amount(cell.value, unitOf(by))}`,
+                      }
+                    : {
+                        step: -1,
+                        none: true,
+                        name: `${row.title}, ${told(Number(column.key))}: nothing that fits was exported`,
+                      };
+                }}
+                onPick={(row, column) =>
+                  open(
+                    addressOf("flows", {
+                      ...nothing(),
+                      ...carried(asked),
+                      all_observations: true,
+                      filter: join([...terms(asked.filter), equals("exporter_node", row.key, "text")]),
+                      since: writeMoment(Math.max(Number(column.key), meant.since)),
+                      until: writeMoment(Math.min(Number(column.key) + length, meant.until)),
+                    }),
+                  )
+                }
+              />
+              <Scale>
+                more, up to {amount(most, unitOf(by))}. Hatched where nothing that fits the filter is known.
+              </Scale>
+              <p class="buttons">
+                <Out asks={{ verb: "flows", page: "query", params }} rows={rows} columns={columns} name="nodes" />
+              </p>
+              <AnswerLine
+                text={`${shorten(groups)} ${groups === 1 ? "node" : "nodes"}, by ${bucket}`}
+                notes={notes}
+                stats={stats}
+                how={params}
+              />
+            </>
+          );
+        }}
+      </Answer>
+    </section>
+  );
+}
+
+const ago = (at: string | undefined) => (at ? `${age((now() - Date.parse(at)) / 1000)} ago` : "never");
+
+/** What came with the mark of each node since the collector started. */
+function Received() {
+  const nodes = useAsk<NodesAnswer>("nodes", {});
+  return (
+    <section aria-label="Received">
+      <h2>Received since the collector started</h2>
+      <Answer
+        of={nodes}
+        empty={({ nodes: of }) =>
+          of.length === 0 ? (
+            <p class="empty">
+              Nothing was received with the mark of any node. Exporters that are not nodes of the cluster stand in
+              Status.
+            </p>
+          ) : undefined
+        }
+      >
+        {({ nodes: of }) => (
+          <Grid
+            label="Received from nodes"
+            rows={of.flatMap((node) =>
+              (node.formats.length > 0 ? node.formats : [undefined]).map((format) => ({
+                node: node.node,
+                unproven: node.unproven ?? "",
+                ...format,
+              })),
+            )}
+            columns={[
+              { name: "node", title: "Node", field: "exporter_node" },
+              { name: "format", title: "Format", field: "format" },
+              { name: "last", title: "Newest" },
+              { name: "datagrams", title: "Datagrams", number: true },
+              { name: "records", title: "Records", number: true },
+              { name: "lost", title: "Lost", number: true },
+              { name: "unproven", title: "From elsewhere" },
+            ]}
+            cell={(row, { name, number }) => ({
+              text:
+                name === "last"
+                  ? ago(row["last"] as string | undefined)
+                  : name === "unproven"
+                    ? row["unproven"]
+                      ? ago(String(row["unproven"]))
+                      : UNKNOWN
+                    : number
+                      ? shorten(Number(row[name] ?? 0))
+                      : String(row[name] ?? UNKNOWN),
+              title: exact(row[name]),
+              value: row[name],
+            })}
+          />
+        )}
+      </Answer>
+    </section>
+  );
+}
