@@ -15,6 +15,9 @@ use weir_policy::{Endpoint, Snapshot};
 
 /// So many versions are kept at most.
 pub const MOST: usize = 64;
+/// Changes within so long are taken as one, in nanoseconds: a record is held against five
+/// versions at most until they have settled.
+pub const CLOSE: u64 = 8 * 1_000_000_000;
 /// A version that ended so long ago is not kept, in nanoseconds.
 pub const HISTORY: u64 = 15 * 60 * 1_000_000_000;
 
@@ -63,7 +66,8 @@ pub struct Version {
     pub nodes: Arc<std::collections::HashMap<Arc<str>, Endpoint, RandomState>>,
     /// Who is behind which address and port of a Service.
     pub frontends: Shards<Frontend, Backends>,
-    /// Where the addresses of the cluster's pods and Services are.
+    /// Where the addresses of the cluster's pods and Services are: in order, none within
+    /// another.
     pub networks: Arc<[IpNet]>,
 }
 
@@ -107,8 +111,14 @@ impl Versions {
         self.all.last()
     }
 
-    /// Another is in force from its beginning on; what is too old is forgotten.
-    pub fn push(&mut self, version: Version) {
+    /// Another is in force from its beginning on; what is too old is forgotten. Changes that
+    /// follow each other closely are one, so that whoever makes many makes few versions.
+    pub fn push(&mut self, mut version: Version) {
+        let begun = self.all.get(1..).and_then(<[_]>::last).map(|last| last.since.earliest);
+        if let Some(begun) = begun.filter(|begun| version.since.latest < begun.saturating_add(CLOSE)) {
+            version.since.earliest = begun;
+            self.all.pop();
+        }
         let horizon = version.since.earliest.saturating_sub(HISTORY);
         self.all.push(Arc::new(version));
         // A version ends where the next begins.
@@ -119,8 +129,8 @@ impl Versions {
         let old = old.count().max(self.all.len().saturating_sub(MOST));
         if old > 0 {
             self.all.drain(..old);
-            // What was before is as the oldest that is known.
-            self.begins_with_gap = false;
+            // What was before is not known any more.
+            self.begins_with_gap = true;
         }
     }
 

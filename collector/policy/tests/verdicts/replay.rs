@@ -712,3 +712,13 @@ fn ends_whose_policies_have_no_port_in_common_are_denied() {
         BTreeMap::from([(80, Direction::Ingress), (81, Direction::Egress)])
     );
 }
+
+#[test]
+fn a_port_that_is_opened_by_its_name_is_told() {
+    let world = World::new().on_a("old", "policyTypes: [Ingress]");
+    let change = on_a("ingress: [{from: [{podSelector: {matchLabels: {app: b}}}], ports: [{port: http}]}]");
+    let opens = replayed(&world, &Inventory::default(), &EdgeSet::default(), &change).opens;
+    let mut ports: Vec<u16> = opens.listed.iter().map(|opened| opened.first_port).collect();
+    ports.dedup();
+    assert_eq!(ports, [8080], "{opens:?}");
+}
