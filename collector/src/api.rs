@@ -197,10 +197,10 @@ impl Api {
     }
 
     /// Lets those in alone who may see everything.
-    async fn admit_to_everything(&self, caller: &Caller, what: &str) -> Result<(), Problem> {
+    async fn admit_to_everything(&self, caller: &Caller, what: &str) -> Result<Who, Problem> {
         let who = self.gate.identify(caller).await?;
         if self.gate.sees_everything(&who).await? {
-            return Ok(());
+            return Ok(who);
         }
         Err(Problem::forbidden(format!(
             "{what}: it is for those who may get pods in all namespaces; /api/v1/me tells what you may see"

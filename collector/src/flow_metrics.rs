@@ -26,6 +26,7 @@ mod figures;
 pub mod files;
 mod first_records;
 mod identity_numbers;
+mod kept_estimate;
 pub mod objects;
 mod page;
 mod record;
@@ -35,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kube::Client;
 use tokio::sync::watch;
@@ -45,7 +46,7 @@ use weir_flowmetrics::{Exposition, FlowMetric, Limits, ObjectName, Registry};
 
 pub use definitions::{DefinedBy, Outcome};
 use definitions::{Definitions, Taken};
-pub use estimate::{Estimate, EstimateBounds, SeriesEstimate, Unknown, estimate, sentence_in};
+pub use estimate::{Estimate, EstimateBounds, SeriesEstimate, Unknown, estimate, said_in};
 pub use figures::Figures;
 use files::DefinitionFiles;
 use first_records::FirstRecords;
@@ -224,23 +225,24 @@ impl FlowMetrics {
         definitions.list(&counted)
     }
 
-    /// Some of the good resources of which nobody knows yet how many series they will have.
-    pub fn without_estimate(&self, most: usize) -> Vec<((DefinedBy, ObjectName), FlowMetric)> {
+    /// Some of the good resources of which it is to be estimated now how many series they will have.
+    pub fn without_estimate(&self, most: usize, now: Instant) -> Vec<((DefinedBy, ObjectName), FlowMetric)> {
         let definitions = self.0.definitions();
-        let without = definitions.without_estimate().take(most);
+        let without = definitions.without_estimate(now).take(most);
         without
             .map(|(key, metric)| (key.clone(), metric.clone()))
             .collect()
     }
 
-    /// Takes estimates of resources as they were; what counts something else by now has none.
+    /// Takes estimates of resources as they were, made now; what counts something else by now has none.
     pub fn set_estimates(
         &self,
         estimates: impl IntoIterator<Item = (((DefinedBy, ObjectName), FlowMetric), Estimate)>,
+        now: Instant,
     ) {
         let mut definitions = self.0.definitions();
         for ((key, metric), estimate) in estimates {
-            definitions.set_estimate(&key, &metric, estimate);
+            definitions.set_estimate(&key, &metric, estimate, now);
         }
         drop(definitions);
         self.0.estimated.send_replace(());

@@ -1,5 +1,6 @@
 //! The pages about FlowMetrics: which there are and how they fare, and how many series one would have that
-//! is not there yet. For whoever may read what they count.
+//! is not there yet. The first is for whoever may read what they count, the second for whoever sees everything:
+//! its filters ask about any flow.
 
 use std::time::Duration;
 
@@ -20,7 +21,9 @@ use super::problem::Problem;
 use super::reply::Refusal;
 use super::turns::Asker;
 use super::{Api, Caller, Gate, asker};
-use crate::flow_metrics::{Estimate, EstimateBounds, ListedMetric, Outcome, Unknown, estimate};
+use crate::flow_metrics::{
+    Estimate, EstimateBounds, ListedMetric, Outcome, SeriesEstimate, Unknown, estimate,
+};
 
 /// The longest resource that is looked at, in bytes.
 const LONGEST: usize = 128 << 10;
@@ -101,7 +104,7 @@ pub struct EstimateAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub series: Option<usize>,
-    /// There are more: a bound was met, or not all flows of the time were looked at.
+    /// There may be more: a bound was met, not all flows of the time were looked at, or less than a day is stored.
     pub at_least: bool,
     /// Records that were looked at.
     pub flows: u64,
@@ -119,7 +122,7 @@ impl From<&Estimate> for EstimateAnswer {
         };
         Self {
             series: known.map(|known| known.series),
-            at_least: known.is_some_and(|known| known.is_bounded || known.is_part),
+            at_least: known.is_some_and(SeriesEstimate::is_at_least),
             flows: known.map_or(0, |known| known.flows),
             seconds: known.map_or(0, |known| known.span.as_secs()),
             message: estimate.to_string(),
@@ -207,7 +210,8 @@ pub async fn flow_metrics(
 /// What there is to say of a FlowMetric that is not there yet, and how many series it would have
 ///
 /// The body is one resource, as JSON or YAML. It is judged as it would be when it is applied, but for names and
-/// places that others have; nothing is changed.
+/// places that others have; nothing is changed. For those who may get pods in all namespaces: what a resource's
+/// filters let through tells which flows there are.
 #[utoipa::path(
     post,
     path = "/api/v1/flow-metrics/estimate",
@@ -221,7 +225,8 @@ pub async fn estimate_flow_metric(
     Params(NoParams {}): Params<NoParams>,
     body: Body,
 ) -> Result<Json<MetricJudgement>, Problem> {
-    let asker = api.admit_to_flow_metrics(&caller).await?;
+    let what = "an estimate tells which flows there are in all namespaces";
+    let asker = asker(&api.admit_to_everything(&caller, what).await?);
     let text = received(&headers, body).await?;
     let work = async move {
         // Expressions take as long to compile as they are allowed to.
@@ -285,13 +290,10 @@ fn judge(text: &str) -> (Outcome, Option<FlowMetric>) {
 impl Api {
     /// Lets those in who may read what FlowMetrics count; where Kubernetes does not tell who that is, whoever may
     /// ask anything.
-    async fn admit_to_flow_metrics(&self, caller: &Caller) -> Result<Asker, Problem> {
+    async fn admit_to_flow_metrics(&self, caller: &Caller) -> Result<(), Problem> {
         match &self.gate {
-            gate @ Gate::Kubernetes(_) => {
-                let person = gate.admit_scraper(caller).await?;
-                Ok(person.as_ref().map_or("", |person| person.name.as_str()).into())
-            }
-            gate => gate.identify(caller).await.map(|who| asker(&who)),
+            gate @ Gate::Kubernetes(_) => gate.admit_scraper(caller).await.map(drop),
+            gate => gate.identify(caller).await.map(drop),
         }
     }
 

@@ -9,12 +9,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use weir_flowmetrics::{
     Applied, Definition, FlowMetric, MetricChange, ObjectName, Problem, ProblemKind, Registry, exposed_names,
     prometheus_name,
 };
 
+use super::kept_estimate::KeptEstimate;
 use super::{CountedSeries, Estimate, ListedMetric};
 
 /// So many metrics are counted at most: each costs every record something.
@@ -84,7 +86,7 @@ struct Known {
     /// What is counted: the same, or what was good before.
     counted: Option<FlowMetric>,
     /// How many series it will have, once that was looked at.
-    estimate: Option<Estimate>,
+    estimate: Option<KeptEstimate>,
     place: Place,
 }
 
@@ -232,42 +234,46 @@ impl Definitions {
                 by: by.clone(),
                 object: object.clone(),
                 outcome: known.outcome.clone()?,
-                estimate: known.estimate.clone(),
+                estimate: known.estimate.as_ref().map(|kept| kept.estimate.clone()),
                 counted: counted.flatten(),
             })
         });
         listed.collect()
     }
 
-    /// Good resources without an estimate.
-    pub fn without_estimate(&self) -> impl Iterator<Item = (&Key, &FlowMetric)> {
+    /// Good resources without an estimate, or with one that is to be made again.
+    pub fn without_estimate(&self, now: Instant) -> impl Iterator<Item = (&Key, &FlowMetric)> {
         let is_good = |known: &Known| known.outcome.as_ref().is_some_and(Result::is_ok);
-        let without = self
-            .known
-            .iter()
-            .filter(move |(_, known)| known.estimate.is_none() && is_good(known));
+        let is_due = move |known: &Known| known.estimate.as_ref().is_none_or(|kept| kept.is_due(now));
+        let all = self.known.iter();
+        let without = all.filter(move |(_, known)| is_due(known) && is_good(known));
         without.map(|(key, known)| (key, &known.resource))
     }
 
-    /// Takes the estimate of a resource, unless it counts something else by now. Of a file, the log has it.
-    pub fn set_estimate(&mut self, key: &Key, metric: &FlowMetric, estimate: Estimate) {
+    /// Takes the estimate of a resource that was made now, unless it counts something else by now. Of a file, the log
+    /// has it where it tells more than before.
+    pub fn set_estimate(&mut self, key: &Key, metric: &FlowMetric, estimate: Estimate, now: Instant) {
         let Some(known) = self.known.get_mut(key) else {
             return;
         };
         if known.resource.spec.counted() != metric.spec.counted() {
             return;
         }
-        if let (DefinedBy::File(path), object) = key {
+        let before = known.estimate.take();
+        let is_more = |before: &KeptEstimate| estimate.telling().is_more_than(before.estimate.telling());
+        if let (DefinedBy::File(path), object) = key
+            && before.as_ref().is_none_or(is_more)
+        {
             let (file, metric) = (path.display(), prometheus_name(metric));
             tracing::info!(%file, %object, metric, "{estimate}");
         }
-        known.estimate = Some(estimate);
+        known.estimate = Some(KeptEstimate::after(before, estimate, now));
     }
 
     /// What is estimated of the objects of this source.
     pub fn estimates(&self, by: &DefinedBy) -> impl Iterator<Item = (&ObjectName, &Estimate)> {
         let of_source = self.known.iter().filter(move |((source, _), _)| source == by);
-        of_source.filter_map(|((_, name), known)| Some((name, known.estimate.as_ref()?)))
+        of_source.filter_map(|((_, name), known)| Some((name, &known.estimate.as_ref()?.estimate)))
     }
 
     /// What is counted, as resources.

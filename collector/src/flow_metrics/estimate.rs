@@ -16,6 +16,11 @@ use weir_query::{
     Engine, ExportRequest, Moment, QueryError, RecordExport, RowValues, Since, Until, off_thread,
 };
 
+mod said;
+
+use said::{ALL_STORED, CANNOT, FROM, in_words};
+pub use said::{Telling, said_in};
+
 /// How much one estimate looks at.
 #[derive(Debug, Clone)]
 pub struct EstimateBounds {
@@ -61,6 +66,8 @@ pub struct SeriesEstimate {
     pub is_bounded: bool,
     /// Not all records of the time were looked at.
     pub is_part: bool,
+    /// The store does not reach back as far as an estimate does.
+    pub is_young: bool,
     /// Records that were looked at.
     pub flows: u64,
     /// How far they reach back.
@@ -78,6 +85,36 @@ pub enum Unknown {
     Unread,
 }
 
+impl Estimate {
+    /// How much it tells.
+    pub const fn telling(&self) -> Telling {
+        match self {
+            Self::Series(known) => known.telling(),
+            Self::Unknown(_) => Telling::Nothing,
+        }
+    }
+
+    /// Another one later would tell no more.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Unknown(Unknown::NothingStored)) || matches!(self.telling(), Telling::Enough)
+    }
+}
+
+impl SeriesEstimate {
+    /// There may be more in a day.
+    pub const fn is_at_least(&self) -> bool {
+        self.is_bounded || self.is_part || self.is_young
+    }
+
+    /// How much it tells. Where a bound was met, more time changes nothing.
+    const fn telling(&self) -> Telling {
+        match self.is_young && !self.is_bounded && !self.is_part {
+            true => Telling::Young(self.span),
+            false => Telling::Enough,
+        }
+    }
+}
+
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -89,20 +126,17 @@ impl fmt::Display for Estimate {
 
 impl fmt::Display for SeriesEstimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let about = if self.is_bounded || self.is_part {
-            "at least"
-        } else {
-            "about"
-        };
+        let about = if self.is_at_least() { "at least" } else { "about" };
         let span = in_words(self.span);
         write!(f, "{about} {} series{FROM}", grouped(self.series as u64))?;
         match self.is_part {
             true => write!(f, "{} flows of the last {span}", grouped(self.flows))?,
             false => write!(f, "{span} of flows")?,
         }
-        match self.is_bounded {
-            true => f.write_str(", and more are refused"),
-            false => Ok(()),
+        match self.telling() {
+            _ if self.is_bounded => f.write_str(", and more are refused"),
+            Telling::Young(_) => f.write_str(ALL_STORED),
+            _ => Ok(()),
         }
     }
 }
@@ -117,20 +151,6 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// What each sentence of an estimate has, and no other.
-const FROM: &str = ", estimated from ";
-/// What each sentence has that there is none.
-const CANNOT: &str = "cannot be estimated";
-
-/// The sentence about an estimate that stands at the end of a message, and whether it tells a number.
-pub fn sentence_in(message: &str) -> Option<(&str, bool)> {
-    let last = message.rsplit(". ").next()?;
-    if last.contains(FROM) {
-        return Some((last, true));
-    }
-    last.contains(CANNOT).then_some((last, false))
-}
-
 /// With a comma before each three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -142,17 +162,6 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Rounded to what one would say.
-fn in_words(span: Duration) -> String {
-    let seconds = span.as_secs_f64();
-    let (unit, word) = match seconds {
-        0.0..90.0 => (1.0, "s"),
-        90.0..5_400.0 => (60.0, "min"),
-        _ => (3_600.0, "h"),
-    };
-    format!("{:.0} {word}", (seconds / unit).max(1.0))
 }
 
 /// Counts stored records for metrics that are good, each as if it were alone; in their order.
@@ -183,7 +192,17 @@ pub async fn estimate(
         let export = engine.export(&request, &weir_query::Limits::default()).await?;
         sample = off_thread(move || sample.count(export)).await?;
     }
+    let from = bounds.ages.last().map_or(now, |age| at(*age));
+    sample.is_young = !reaches_back(engine, from);
     Ok(sample.estimates(metrics.len(), now))
+}
+
+/// Whether a store has files from before this time. What is in memory alone is of the last minutes.
+fn reaches_back(engine: &dyn Engine, time: Timestamp) -> bool {
+    let tiers = engine.status().tiers;
+    let records = tiers.iter().find(|tier| tier.tier == "raw");
+    let oldest = records.and_then(|tier| tier.time).map(|(oldest, _)| oldest);
+    oldest.is_some_and(|oldest| oldest <= time.as_microsecond())
 }
 
 /// Records as they are counted.
@@ -196,6 +215,7 @@ struct Sample {
     most: u64,
     oldest_ns: u64,
     is_part: bool,
+    is_young: bool,
 }
 
 impl Sample {
@@ -218,7 +238,7 @@ impl Sample {
             // Several sources may name their objects alike.
             let mut metric = metric.clone();
             (metric.metadata.namespace, metric.metadata.name) = (String::new(), at.to_string());
-            registry.put(&metric, definition);
+            registry.put(&metric, definition.without_buckets());
         }
         columns.sort_unstable();
         columns.dedup();
@@ -230,6 +250,7 @@ impl Sample {
             most: bounds.flows,
             oldest_ns: u64::MAX,
             is_part: false,
+            is_young: false,
         }
     }
 
@@ -272,6 +293,7 @@ impl Sample {
                     series: stats.series,
                     is_bounded: stats.refused > 0,
                     is_part: self.is_part,
+                    is_young: self.is_young,
                     flows: self.flows,
                     span: Duration::from_nanos(now_ns.saturating_sub(self.oldest_ns)),
                 });

@@ -1,12 +1,12 @@
-//! Estimates for metrics that are new, or count something else than before: one look at what is stored for all
+//! Estimates for metrics that are new, or count something else than before, and again as long as they may tell more: one look at what is stored for all
 //! of them, as a question that waits for its turn like those of users, and never where records are received.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Estimate, FlowMetrics, Unknown};
 use crate::api::Api;
 
-/// Time between two looks for metrics without an estimate: what comes together is estimated together.
+/// Time between two looks for metrics that are to be estimated: what comes together is estimated together.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Pause after there was no turn.
 const BUSY_PAUSE: Duration = Duration::from_secs(30);
@@ -21,7 +21,8 @@ pub async fn follow(flow_metrics: FlowMetrics, api: Api) {
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         let metrics = flow_metrics.clone();
-        let without = tokio::task::spawn_blocking(move || metrics.without_estimate(AT_A_TIME)).await;
+        let without =
+            tokio::task::spawn_blocking(move || metrics.without_estimate(AT_A_TIME, Instant::now())).await;
         let Ok(without) = without else { return };
         if without.is_empty() {
             continue;
@@ -34,12 +35,12 @@ pub async fn follow(flow_metrics: FlowMetrics, api: Api) {
                 continue;
             }
             Err(problem) => {
-                tracing::warn!(%problem, "the series of new FlowMetrics cannot be estimated");
+                tracing::warn!(%problem, "the series of FlowMetrics cannot be estimated, will be tried again");
                 vec![Estimate::Unknown(Unknown::Unread); without.len()]
             }
         };
         let metrics = flow_metrics.clone();
-        let told = move || metrics.set_estimates(without.into_iter().zip(estimates));
+        let told = move || metrics.set_estimates(without.into_iter().zip(estimates), Instant::now());
         if tokio::task::spawn_blocking(told).await.is_err() {
             return;
         }

@@ -7,14 +7,12 @@
 //! alone; one that another collector writes differently is written less and less often.
 
 mod backoff;
+mod namespace;
 mod object;
 mod status;
 mod status_write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
-use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use futures::stream::StreamExt;
@@ -28,6 +26,7 @@ use weir_process::kubernetes::{WATCH_TIMEOUT, describe, describe_watch, watch_co
 use super::definitions::MAX_RESOURCES;
 use super::{DefinedBy, Estimate, FlowMetrics, Outcome};
 use backoff::{StatusBackoff, Turn};
+pub use namespace::MetricNamespace;
 use object::{Listing, name_of, read, trimmed};
 use status_write::{StatusWrite, write_status};
 
@@ -41,42 +40,6 @@ const MISSING_TIMES: u32 = 3;
 /// Pause before statuses that could not be written, or wait for their turn, are looked at again.
 const STATUS_PAUSE: Duration = Duration::from_secs(10);
 
-/// Where the objects are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MetricNamespace {
-    /// In any namespace.
-    All,
-    /// In this one.
-    One(String),
-}
-
-impl Default for MetricNamespace {
-    /// NetObserv's, unless it was told otherwise.
-    fn default() -> Self {
-        Self::One("netobserv".to_owned())
-    }
-}
-
-impl FromStr for MetricNamespace {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text {
-            "*" => Self::All,
-            one => Self::One(one.to_owned()),
-        })
-    }
-}
-
-impl fmt::Display for MetricNamespace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::All => "*",
-            Self::One(namespace) => namespace,
-        })
-    }
-}
-
 /// Keeps the metrics as the objects say, for ever.
 pub async fn follow(client: Client, namespace: MetricNamespace, flow_metrics: FlowMetrics) {
     let (group, version) = API_VERSION.split_once('/').unwrap_or_default();
@@ -87,7 +50,7 @@ pub async fn follow(client: Client, namespace: MetricNamespace, flow_metrics: Fl
     };
     let watch = || watcher::watcher(api.clone(), watch_config(WATCH_TIMEOUT)).boxed();
     let mut estimated = flow_metrics.estimated();
-    let (mut events, mut objects) = (watch(), Objects::new(flow_metrics));
+    let (mut events, mut objects) = (watch(), Objects::new(flow_metrics, namespace));
     let mut waits = false;
     loop {
         let event = tokio::select! {
@@ -160,6 +123,8 @@ async fn settle(
 /// The objects as they are known.
 struct Objects {
     flow_metrics: FlowMetrics,
+    /// Where they are.
+    namespace: MetricNamespace,
     /// Without what nobody asks for.
     known: BTreeMap<ObjectName, DynamicObject>,
     /// Those for which there is no room.
@@ -186,9 +151,10 @@ struct Objects {
 }
 
 impl Objects {
-    fn new(flow_metrics: FlowMetrics) -> Self {
+    fn new(flow_metrics: FlowMetrics, namespace: MetricNamespace) -> Self {
         Self {
             flow_metrics,
+            namespace,
             known: BTreeMap::new(),
             beyond: BTreeSet::new(),
             unreadable: BTreeMap::new(),
@@ -290,6 +256,15 @@ impl Objects {
         self.estimates = estimates;
     }
 
+    /// How many series an object will have, where its status is to tell: filters ask about any flow, so that whoever
+    /// makes objects reads flows of all namespaces by it. That is for those alone who may write where the collector
+    /// was told by name to look.
+    fn estimate_to_tell(&self, name: &ObjectName) -> Option<&Estimate> {
+        self.estimates
+            .get(name)
+            .filter(|_| self.namespace.names(&name.namespace))
+    }
+
     /// Logs what is wrong with an object, where that is not what was wrong before. Its status
     /// may be another's to write.
     fn tell(&mut self, name: &ObjectName, problems: &[Problem]) {
@@ -346,7 +321,7 @@ impl Objects {
             let Some(outcome) = unreadable.as_ref().or_else(|| self.outcomes.get(&name)) else {
                 continue;
             };
-            let estimate = self.estimates.get(&name);
+            let estimate = self.estimate_to_tell(&name);
             let Some(status) = status::of(object, outcome, estimate, now) else {
                 continue;
             };

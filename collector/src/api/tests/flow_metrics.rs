@@ -1,5 +1,7 @@
 //! The pages about FlowMetrics.
 
+use std::time::Instant;
+
 use super::*;
 use crate::api::reviews::tests::PROMETHEUS;
 
@@ -25,22 +27,25 @@ impl Behind {
 }
 
 #[tokio::test]
-async fn what_flow_metrics_would_count_is_told_to_those_alone_who_may_read_what_they_count() {
+async fn what_flow_metrics_would_count_is_told_to_those_alone_who_see_everything() {
     let behind = behind_kubernetes().await;
     let (for_us, in_secret) = (format!("{PROMETHEUS}-token"), format!("{PROMETHEUS}-secret"));
-    for (token, expected) in [
-        ("", 401),
-        ("forged", 401),
-        ("alice-token", 403),
-        (&for_us, 200),
-        (&in_secret, 200),
-        ("root-token", 200),
+    for (token, lists, expected) in [
+        ("", 401, 401),
+        ("forged", 401, 401),
+        ("alice-token", 403, 403),
+        (&for_us, 200, 403),
+        // The API server takes it, too: the API takes no such token.
+        (&in_secret, 200, 401),
+        ("root-token", 200, 200),
     ] {
-        assert_eq!(behind.get("flow-metrics", token).await.0, expected, "{token}");
+        assert_eq!(behind.get("flow-metrics", token).await.0, lists, "{token}");
         let (status, answer) = behind
             .post("application/yaml", yaml("{type: Counter}"), token)
             .await;
         assert_eq!(status, expected, "{token}: {answer}");
+        let remedy = "it is for those who may get pods in all namespaces";
+        assert!(status != 403 || answer.to_string().contains(remedy), "{answer}");
     }
 }
 
@@ -59,6 +64,8 @@ async fn a_resource_is_judged_and_its_series_are_estimated_before_it_is_applied(
     // shop and bank.
     assert_eq!(answer["estimate"]["series"], 2, "{answer}");
     assert_eq!(answer["estimate"]["flows"], 4, "{answer}");
+    // Less than a day is stored.
+    assert_eq!(answer["estimate"]["at_least"], true, "{answer}");
     let warnings = answer["warnings"].to_string();
     assert!(warnings.contains("DstPort may take many values"), "{warnings}");
 
@@ -134,7 +141,7 @@ async fn the_list_has_what_each_metric_counts_and_what_is_wrong_with_others() {
     behind
         .flow_metrics
         .expose(weir_flowmetrics::Exposition::Prometheus);
-    let without = behind.flow_metrics.without_estimate(8);
+    let without = behind.flow_metrics.without_estimate(8, Instant::now());
     assert_eq!(without.len(), 1, "what is bad is not estimated");
     let (_, listed) = behind.get("flow-metrics", "root-token").await;
     let [bad, good] = &listed["metrics"].as_array().unwrap()[..] else {
@@ -155,6 +162,7 @@ async fn the_list_has_what_each_metric_counts_and_what_is_wrong_with_others() {
             .clone()
             .into_iter()
             .map(|metric| (metric, estimate.clone())),
+        Instant::now(),
     );
     let (_, listed) = behind.get("flow-metrics", "root-token").await;
     let told = &listed["metrics"][1]["estimate"];
@@ -167,18 +175,20 @@ async fn the_list_has_what_each_metric_counts_and_what_is_wrong_with_others() {
     behind
         .flow_metrics
         .define(&DefinedBy::File("a.yaml".into()), [other], None);
-    behind
-        .flow_metrics
-        .set_estimates(without.into_iter().map(|metric| (metric, estimate.clone())));
-    assert_eq!(behind.flow_metrics.without_estimate(8).len(), 1);
+    behind.flow_metrics.set_estimates(
+        without.into_iter().map(|metric| (metric, estimate.clone())),
+        Instant::now(),
+    );
+    assert_eq!(behind.flow_metrics.without_estimate(8, Instant::now()).len(), 1);
     // Texts and charts change nothing in it.
-    let without = behind.flow_metrics.without_estimate(8);
-    behind
-        .flow_metrics
-        .set_estimates(without.into_iter().map(|metric| (metric, estimate.clone())));
+    let without = behind.flow_metrics.without_estimate(8, Instant::now());
+    behind.flow_metrics.set_estimates(
+        without.into_iter().map(|metric| (metric, estimate.clone())),
+        Instant::now(),
+    );
     let told = resource("good", "{type: Counter, help: told, labels: [DstK8S_Namespace]}");
     behind
         .flow_metrics
         .define(&DefinedBy::File("a.yaml".into()), [told], None);
-    assert!(behind.flow_metrics.without_estimate(8).is_empty());
+    assert!(behind.flow_metrics.without_estimate(8, Instant::now()).is_empty());
 }

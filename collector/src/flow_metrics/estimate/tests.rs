@@ -6,6 +6,7 @@ use weir_query::Embedded;
 use weir_store::Settings;
 use wire::Protocol;
 
+use super::super::kept_estimate::FIRST_PAUSE;
 use super::super::record::tests::full;
 use super::super::{DefinedBy, FlowMetrics};
 use super::*;
@@ -148,7 +149,13 @@ async fn what_is_estimated_from_stored_flows_is_what_there_is_once_they_are_coun
             assert_eq!(known.series, expected, "{} {estimate}", metric.metadata.name);
             assert!(!known.is_part && !known.is_bounded, "{estimate}");
             assert_eq!(known.flows, 3_000);
-            assert!(estimate.to_string().starts_with("about "), "{estimate}");
+            // The store has minutes.
+            assert!(known.is_young && known.is_at_least(), "{estimate}");
+            let said = estimate.to_string();
+            assert!(
+                said.starts_with("at least ") && said.ends_with(ALL_STORED),
+                "{said}"
+            );
         }
     }
 }
@@ -217,7 +224,8 @@ async fn records_of_the_last_day_count_and_older_ones_do_not() {
         record.src.port = Some(number as u16);
         record.time_ns -= number as u64 * hour;
     }
-    let (_directory, _writer, engine) = stored(&records);
+    let (_directory, mut writer, engine) = stored(&records);
+    writer.seal().unwrap();
     let ports = metric("ports", "{type: Counter, labels: [SrcPort]}");
     let estimates = estimate(&engine, std::slice::from_ref(&ports), &EstimateBounds::default())
         .await
@@ -227,6 +235,7 @@ async fn records_of_the_last_day_count_and_older_ones_do_not() {
         estimates[0].to_string(),
         "about 24 series, estimated from 23 h of flows"
     );
+    assert!(estimates[0].is_final() && !series(&estimates[0]).is_at_least());
     let (_directory, _writer, engine) = stored(&[]);
     let estimates = estimate(&engine, &[ports], &EstimateBounds::default())
         .await
@@ -240,6 +249,7 @@ fn a_sentence_is_found_again_at_the_end_of_a_message() {
         series: 1_240,
         is_bounded: false,
         is_part: false,
+        is_young: false,
         flows: 2_000_000,
         span: 24 * HOUR,
     };
@@ -264,18 +274,108 @@ fn a_sentence_is_found_again_at_the_end_of_a_message() {
         says(&bounded),
         "at least 100,000 series, estimated from 30 min of flows, and more are refused"
     );
-    let all = [known, part, bounded].map(Estimate::Series).into_iter();
+    let young = SeriesEstimate {
+        is_young: true,
+        span: HOUR / 2,
+        ..known.clone()
+    };
+    assert_eq!(
+        says(&young),
+        "at least 1,240 series, estimated from 30 min of flows, all that are stored"
+    );
+    let all = [known, part, bounded, young].map(Estimate::Series).into_iter();
     for estimate in
         all.chain([Unknown::NothingStored, Unknown::NoFlows, Unknown::Unread].map(Estimate::Unknown))
     {
         let sentence = estimate.to_string();
-        let tells = matches!(estimate, Estimate::Series(_));
+        let telling = estimate.telling();
         for before in ["", "spec.labels[0]: DstPort may take many values. "] {
             assert_eq!(
-                sentence_in(&format!("{before}{sentence}")),
-                Some((sentence.as_str(), tells))
+                said_in(&format!("{before}{sentence}")),
+                Some(said::Said {
+                    sentence: &sentence,
+                    telling
+                })
             );
         }
     }
-    assert_eq!(sentence_in("spec.labels[0]: DstPort may take many values"), None);
+    assert_eq!(said_in("spec.labels[0]: DstPort may take many values"), None);
+}
+
+#[tokio::test]
+async fn a_store_that_has_nothing_at_the_first_look_is_looked_at_again() {
+    let (_directory, mut writer, engine) = stored(&[]);
+    let ports = metric("ports", "{type: Counter, labels: [SrcPort]}");
+    let (flow_metrics, bounds) = (FlowMetrics::new(1), EstimateBounds::default());
+    flow_metrics.define(&DefinedBy::Cluster, [ports], None);
+    let look = async |now: Instant| {
+        let due = flow_metrics.without_estimate(8, now);
+        let resources: Vec<_> = due.iter().map(|(_, metric)| metric.clone()).collect();
+        let estimates = estimate(&engine, &resources, &bounds).await.unwrap();
+        flow_metrics.set_estimates(due.into_iter().zip(estimates), now);
+        flow_metrics
+            .estimates(&DefinedBy::Cluster)
+            .into_values()
+            .next()
+            .unwrap()
+    };
+    let start = Instant::now();
+    assert_eq!(look(start).await, Estimate::Unknown(Unknown::NoFlows));
+    let records = records(500, 11);
+    writer.append(&records).unwrap();
+    writer.flush();
+    assert_eq!(
+        look(start).await,
+        Estimate::Unknown(Unknown::NoFlows),
+        "not at once"
+    );
+    let second = look(start + FIRST_PAUSE).await;
+    let minutes = series(&second);
+    assert!(
+        minutes.series > 10 && minutes.is_young && !second.is_final(),
+        "{second}"
+    );
+    // What was not there a day before: more of it counts later.
+    let mut old = records;
+    let day = 24 * 3_600_000_000_000;
+    for record in &mut old {
+        record.time_ns -= day;
+        record.src.port = record.src.port.map(|port| port + 1_000);
+    }
+    old[499].time_ns += day / 2;
+    writer.append(&old).unwrap();
+    writer.seal().unwrap();
+    let third = look(start + 3 * FIRST_PAUSE).await;
+    assert!(third.is_final(), "{third}");
+    assert_eq!(
+        series(&third).series,
+        minutes.series + usize::from(old[499].primary)
+    );
+    assert!(flow_metrics.without_estimate(8, start + 48 * HOUR).is_empty());
+}
+
+#[tokio::test]
+async fn an_estimate_keeps_no_buckets() {
+    let (_directory, _writer, engine) = stored(&records(200, 5));
+    let spec = "{type: Histogram, valueField: Bytes, labels: [SrcAddr], buckets: ['1', '2', '3']}";
+    let sample = Sample::new(&[metric("sizes", spec)], &EstimateBounds::default());
+    let request = ExportRequest {
+        columns: sample.columns.clone(),
+        all_observations: true,
+        ..ExportRequest::default()
+    };
+    let export = engine
+        .export(&request, &weir_query::Limits::default())
+        .await
+        .unwrap();
+    let sample = sample.count(export).unwrap();
+    let mut text = String::new();
+    sample
+        .registry
+        .expose(weir_flowmetrics::Exposition::Prometheus, &mut text)
+        .unwrap();
+    assert!(
+        text.contains("SrcAddr=\"10.0.0.1\"") && !text.contains("bucket"),
+        "{text}"
+    );
 }

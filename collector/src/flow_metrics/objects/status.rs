@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_api::condition::{Condition, Finding, Time, conclude};
 use weir_flowmetrics::{Cardinality, Problem, Warning};
 
-use crate::flow_metrics::{Estimate, Outcome, sentence_in};
+use crate::flow_metrics::{Estimate, Outcome, said_in};
 
 /// Who writes it.
 pub const MANAGER: &str = "weir-collector";
@@ -66,17 +66,19 @@ fn conditions(object: &DynamicObject) -> Vec<Condition> {
 }
 
 /// The sentence about how many series there will be. One that the status has of what the object says now stays:
-/// collectors that store other flows, or at other times, would write their own in turn. Only where it tells no
-/// number, one that does takes its place.
+/// collectors that store other flows, or at other times, would write their own in turn. Only one that tells more takes
+/// its place: a number, or one that rests on at least twice the time.
 fn estimated(object: &DynamicObject, estimate: Option<&Estimate>) -> Option<String> {
     let conditions = conditions(object);
     let warning = conditions.iter().find(|condition| {
         condition.type_ == WARNING && condition.observed_generation == object.metadata.generation
     });
-    let said = warning.and_then(|warning| sentence_in(&warning.message));
+    let said = warning.and_then(|warning| said_in(&warning.message));
     match (said, estimate) {
-        (Some((_, false)) | None, Some(estimate @ Estimate::Series(_))) => Some(estimate.to_string()),
-        (Some((sentence, _)), _) => Some(sentence.to_owned()),
+        (Some(said), Some(estimate)) if estimate.telling().is_more_than(said.telling) => {
+            Some(estimate.to_string())
+        }
+        (Some(said), _) => Some(said.sentence.to_owned()),
         (None, estimate) => estimate.map(Estimate::to_string),
     }
 }
@@ -228,6 +230,7 @@ mod tests {
             series,
             is_bounded: false,
             is_part: false,
+            is_young: false,
             flows: 1,
             span: std::time::Duration::from_secs(86_400),
         })
@@ -264,6 +267,40 @@ mod tests {
         // The object says something else now.
         let told = write(&told, &series(7), 3).unwrap();
         assert!(message(&told).ends_with("about 7 series, estimated from 24 h of flows"));
+    }
+
+    #[test]
+    fn an_estimate_that_rests_on_little_makes_place_for_one_that_rests_on_more() {
+        use crate::flow_metrics::SeriesEstimate;
+        let young = |series: usize, seconds: u64| {
+            Estimate::Series(SeriesEstimate {
+                series,
+                is_bounded: false,
+                is_part: false,
+                is_young: true,
+                flows: 1,
+                span: std::time::Duration::from_secs(seconds),
+            })
+        };
+        let mut told = object(json!({}));
+        for (estimate, is_told) in [
+            (young(3, 4), true),
+            // Another collector's, of about as much time.
+            (young(2, 7), false),
+            (young(90, 600), true),
+            (young(70, 1_100), false),
+            (Estimate::Unknown(crate::flow_metrics::Unknown::Unread), false),
+            (series(800), true),
+            (young(900, 80_000), false),
+            (series(810), false),
+        ] {
+            let status = of(&told, &applied(), Some(&estimate), at(1));
+            assert_eq!(status.is_some(), is_told, "{estimate}");
+            if let Some(status) = status {
+                assert!(status.to_string().contains(&estimate.to_string()), "{status}");
+                told.data["status"] = status;
+            }
+        }
     }
 
     #[test]

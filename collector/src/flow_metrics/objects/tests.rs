@@ -6,7 +6,7 @@ use weir_flowmetrics::predefined;
 use super::*;
 
 fn objects() -> Objects {
-    Objects::new(FlowMetrics::new(1))
+    Objects::new(FlowMetrics::new(1), MetricNamespace::default())
 }
 
 fn object(name: &str, spec: Value) -> DynamicObject {
@@ -245,11 +245,44 @@ fn how_many_series_there_will_be_comes_into_the_status_once_it_is_known() {
     objects.take_estimates();
     assert!(objects.due(Timestamp::UNIX_EPOCH, Instant::now()).is_empty());
     let estimate = Estimate::Unknown(crate::flow_metrics::Unknown::NoFlows);
-    let without = objects.flow_metrics.without_estimate(8);
-    objects
-        .flow_metrics
-        .set_estimates(without.into_iter().map(|metric| (metric, estimate.clone())));
+    let without = objects.flow_metrics.without_estimate(8, Instant::now());
+    objects.flow_metrics.set_estimates(
+        without.into_iter().map(|metric| (metric, estimate.clone())),
+        Instant::now(),
+    );
     objects.take_estimates();
     let writes = objects.due(Timestamp::UNIX_EPOCH, Instant::now());
     assert!(message(&writes).ends_with(&format!(". {estimate}")));
+}
+
+#[test]
+fn of_objects_of_any_namespace_no_status_tells_how_many_series_there_will_be() {
+    for namespace in [MetricNamespace::All, MetricNamespace::One("other".to_owned())] {
+        let mut objects = Objects::new(FlowMetrics::new(1), namespace);
+        list(&mut objects, &[counter("a")]);
+        let without = objects.flow_metrics.without_estimate(8, Instant::now());
+        assert_eq!(without.len(), 1);
+        let known = crate::flow_metrics::SeriesEstimate {
+            series: 1,
+            is_bounded: false,
+            is_part: false,
+            is_young: false,
+            flows: 1,
+            span: Duration::from_secs(86_400),
+        };
+        let estimates = without
+            .into_iter()
+            .map(|metric| (metric, Estimate::Series(known.clone())));
+        objects.flow_metrics.set_estimates(estimates, Instant::now());
+        objects.take_estimates();
+        let writes = objects.due(Timestamp::UNIX_EPOCH, Instant::now());
+        let [write] = &writes[..] else {
+            panic!("{}", writes.len())
+        };
+        assert!(
+            !write.status.to_string().contains("estimated"),
+            "{}",
+            write.status
+        );
+    }
 }
