@@ -1,18 +1,19 @@
 //! `weir policy`: what the NetworkPolicies of a cluster, or of files, say.
 //!
 //! ```text
-//! cluster, --objects -> source -> Objects -.
-//! -f FILE ------------> source -> Policy --+-> Engine -> Snapshot -> explain
-//!                                          +-> lint
-//! collector, --data-dir -> evidence -> EdgeSet -> check, generate, coverage, unused, wide
+//! cluster, --objects ----> source -> World ---.
+//! -f FILE ---------------> source ------------+-> weir_decisions -> rows -> table, text, JSON
+//! collector, --data-dir -> evidence -> Traffic'                      |
+//! a collector that knows the policies (--server) -> remote ----------'
 //! ```
 
 mod check;
+mod disagreements;
 mod evidence;
 mod explain;
 mod generate;
 mod lint;
-mod peer;
+mod remote;
 mod replay;
 mod source;
 mod usage;
@@ -67,6 +68,12 @@ enum What {
     ///
     /// Exit code 0: there are none; 1: there are some; 2: there is no answer.
     Wide(Box<usage::UsageArgs>),
+    /// List what policies deny and somebody answered all the same, and what they allow and the
+    /// switch dropped
+    ///
+    /// A policy whose denials were answered for an hour is told as not enforced. Exit code 0:
+    /// there is nothing of that; 1: there is some; 2: there is no answer.
+    Disagreements(Box<usage::UsageArgs>),
 }
 
 /// Does what is asked.
@@ -82,5 +89,6 @@ pub async fn run(args: PolicyArgs) -> Result<ExitCode> {
         What::Coverage(args) => usage::covered(*args).await,
         What::Unused(args) => usage::not_used(*args).await,
         What::Wide(args) => usage::too_wide(*args).await,
+        What::Disagreements(args) => disagreements::run(*args).await,
     }
 }

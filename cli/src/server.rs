@@ -92,12 +92,22 @@ impl Server {
     /// # Errors
     /// A [`Problem`], or nobody answers.
     pub async fn get(&self, page: &str, pairs: &Pairs) -> Result<Vec<u8>> {
-        let response = self.send(page, pairs).await?;
-        let body = response.into_body().collect().await;
-        Ok(body
-            .with_context(|| NoAnswer(format!("{self} ended its answer early")))?
-            .to_bytes()
-            .to_vec())
+        whole(self, self.send(page, pairs).await?).await
+    }
+
+    /// The body of a page that takes one.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn post(&self, page: &str, pairs: &Pairs, body: String) -> Result<Vec<u8>> {
+        let path = format!("{}/{page}?{}", self.prefix, encoded(pairs));
+        let request = Request::post(path)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/yaml");
+        let request = request
+            .body(Body::from(body.into_bytes()))
+            .context("the token is no token")?;
+        whole(self, self.answer(request).await?).await
     }
 
     /// The lines of a page that has no end.
@@ -128,7 +138,11 @@ impl Server {
         let request = Request::get(path)
             .header(header::ACCEPT, "application/json, */*;q=0.5")
             .header(header::TE, "trailers");
-        let request = request.body(Body::empty()).context("the token is no token")?;
+        self.answer(request.body(Body::empty()).context("the token is no token")?)
+            .await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>> {
         let response = self.client.send(request).await;
         let response =
             response.map_err(|error| NoAnswer(format!("cannot reach {self}: {}", root(&error))))?;
@@ -161,6 +175,14 @@ impl Server {
             }
         }
     }
+}
+
+async fn whole(server: &Server, response: Response<Body>) -> Result<Vec<u8>> {
+    let body = response.into_body().collect().await;
+    Ok(body
+        .with_context(|| NoAnswer(format!("{server} ended its answer early")))?
+        .to_bytes()
+        .to_vec())
 }
 
 /// What is at the bottom of it: "Connection refused", not which layers passed that on.

@@ -21,6 +21,7 @@ use weir_query::{
 };
 use weir_store::Reader;
 
+use crate::cluster::ClusterArgs;
 use crate::completion;
 use crate::server::{Pairs, Server};
 
@@ -84,6 +85,18 @@ impl SourceArgs {
             None => Server::at(HERE, self.token.clone())?,
         };
         Ok(Source::Server(server))
+    }
+
+    /// A client of the cluster; `instead` says what to do where there is none.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be reached.
+    pub async fn kubernetes(&self, instead: &str) -> Result<kube::Client> {
+        let cluster = ClusterArgs {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+        };
+        cluster.connect(instead).await
     }
 
     /// The cluster, if there is one.

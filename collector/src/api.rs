@@ -12,6 +12,7 @@ pub mod answer;
 pub mod ask;
 mod cache;
 mod compress;
+pub mod evidence;
 mod export;
 pub mod exporters;
 pub mod filter_check;
@@ -24,6 +25,7 @@ mod offer;
 mod pages;
 pub mod params;
 pub mod person;
+pub mod policy;
 mod policy_names;
 pub mod problem;
 mod reply;
@@ -53,6 +55,7 @@ use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 
 use crate::flow_metrics::FlowMetrics;
 use crate::metrics::Metrics;
+use crate::policies::PolicyObjects;
 pub use access::{Caller, Gate, Who};
 pub use compress::accepts;
 pub use format::Format;
@@ -93,6 +96,8 @@ impl std::ops::Deref for Api {
 pub struct Parts {
     gate: Gate,
     questions: Option<Arc<dyn Engine>>,
+    /// None where nothing says which policies there are.
+    policies: Option<PolicyObjects>,
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
     flow_metrics: FlowMetrics,
@@ -119,6 +124,7 @@ impl Api {
     pub fn start(
         gate: Gate,
         questions: Option<Arc<dyn Engine>>,
+        policies: Option<PolicyObjects>,
         snapshots: watch::Receiver<Snapshot>,
         metrics: Arc<Metrics>,
         flow_metrics: FlowMetrics,
@@ -135,6 +141,7 @@ impl Api {
             exports: Turns::new(EXPORTS, share(EXPORTS_OF_ONE, EXPORTS)),
             gate,
             questions,
+            policies,
             snapshots,
             metrics,
             flow_metrics,
@@ -145,7 +152,12 @@ impl Api {
     /// Lets somebody ask about this time, or not.
     async fn admit(&self, caller: &Caller, since: Since, until: Until) -> Result<Admitted, Problem> {
         let who = self.gate.identify(caller).await?;
-        let scope = self.scope(&who, since, until).await?;
+        self.admit_person(&who, since, until).await
+    }
+
+    /// Lets somebody who is known ask about this time, or not.
+    async fn admit_person(&self, who: &Who, since: Since, until: Until) -> Result<Admitted, Problem> {
+        let scope = self.scope(who, since, until).await?;
         if scope == Scope::Namespaces(Vec::new()) {
             let name = who.person().map_or("whoever asks", |person| &person.name);
             return Err(Problem::forbidden(format!(
@@ -160,7 +172,7 @@ impl Api {
         Ok(Admitted {
             engine,
             limits: pages::limits(scope),
-            asker: asker(&who),
+            asker: asker(who),
         })
     }
 
@@ -300,6 +312,14 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::export))
         .routes(routes!(pages::query))
         .routes(routes!(matrix::matrix))
+        .routes(routes!(policy::pages::explain))
+        .routes(routes!(policy::check::check))
+        .routes(routes!(policy::generate::generate))
+        .routes(routes!(policy::pages::coverage))
+        .routes(routes!(policy::pages::unused))
+        .routes(routes!(policy::pages::wide))
+        .routes(routes!(policy::pages::lint))
+        .routes(routes!(policy::disagreements::disagreements))
         .routes(routes!(pages::values))
         .routes(routes!(pages::tail))
         .routes(routes!(pages::fields))

@@ -38,7 +38,7 @@ mod derived_identity;
 mod listeners;
 mod room;
 mod served_ports;
-mod server;
+pub(crate) mod server;
 mod side_key;
 
 /// No exporter keeps a flow for so long after its end, ns: 1 h. A clock that says

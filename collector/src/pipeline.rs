@@ -161,6 +161,7 @@ impl Collector {
         let metrics = Arc::new(metrics);
         let state = data_directory.as_deref().or(config.state_dir.as_deref());
         let counts = metrics.policies();
+        let objects = policies.objects.clone();
         policies.follow(config.policies, cluster.as_ref(), state, counts, &mut names.tasks);
         let (outlet, behind) = BehindOutlet::new(config.sink, config.queue_bytes, writer, &metrics);
         let shared = WorkerShared {
@@ -192,6 +193,7 @@ impl Collector {
         let api = Api::start(
             gate,
             questions,
+            objects,
             names.snapshots,
             Arc::clone(&metrics),
             flow_metrics.clone(),

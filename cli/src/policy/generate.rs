@@ -1,27 +1,27 @@
 //! `weir policy generate`: policies that let pass what was seen, and nothing else.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use weir_policy::generate::{
-    GenerateInput, GenerateOptions, Generated, GenerationReport, Internet, Level, Skipped, cluster_policies,
-    cluster_yaml, generate, yaml,
-};
-use weir_policy::policy::Tier;
-use weir_policy::words;
+use weir_collector::api::policy::answer::GenerateAnswer;
+use weir_decisions::Peer;
+use weir_decisions::generate::{Made, PRIORITY, Wanted, differences, made};
+use weir_policy::generate::{GenerateOptions, Internet, Level, Nodes};
+use weir_policy::{Policy, parse};
 
-use super::peer::Peer;
-use super::replay::{Held, ReplayArgs, grouped, tally};
+use super::remote;
+use super::replay::ReplayArgs;
+use super::source::policies_of;
 use crate::effect::refuse_without_effect;
+use crate::show;
+use crate::source::list;
 use crate::table::harmless_lines;
 use crate::terminal::{self, say};
-
-/// Of rules that accept, unless another is asked for.
-const PRIORITY: u16 = 500;
 
 /// Arguments of `weir policy generate`.
 #[derive(Debug, Args)]
@@ -38,6 +38,9 @@ pub struct GenerateArgs {
     /// How addresses outside of the cluster are written
     #[arg(long, value_name = "FORM", default_value = "aggregate")]
     internet: InternetName,
+    /// How nodes, and pods on their network, are written
+    #[arg(long, value_name = "FORM", default_value = "addresses")]
+    nodes: NodesName,
     /// Kind of the policies
     #[arg(long, value_name = "KIND", default_value = "np")]
     kind: KindName,
@@ -69,6 +72,10 @@ pub struct GenerateArgs {
     /// Leave out comments
     #[arg(long)]
     plain: bool,
+    /// Print nothing but what is not the same in this file or folder: the policies that are
+    /// missing, another, or not generated. Exit code 0: nothing; 1: something
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
     #[command(flatten)]
     replay: ReplayArgs,
 }
@@ -96,6 +103,14 @@ enum InternetName {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum NodesName {
+    /// Each by its addresses.
+    Addresses,
+    /// All by the smallest network that has them and no pods.
+    Cidr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum KindName {
     /// NetworkPolicies.
     Np,
@@ -104,6 +119,52 @@ enum KindName {
 }
 
 impl GenerateArgs {
+    /// What a collector that knows the policies makes.
+    async fn asked(&self) -> Result<Option<Made>> {
+        let Some(server) = self.replay.collector(false)? else {
+            return Ok(None);
+        };
+        let mut pairs = self.replay.pairs()?;
+        pairs.extend(list("ns", &self.namespaces));
+        let word = |value: &dyn Fn() -> Option<PossibleValue>| {
+            value().map_or_else(String::new, |value| value.get_name().to_owned())
+        };
+        pairs.extend([
+            ("level", word(&|| self.level.to_possible_value())),
+            ("internet", word(&|| self.internet.to_possible_value())),
+            ("nodes", word(&|| self.nodes.to_possible_value())),
+            ("kind", word(&|| self.kind.to_possible_value())),
+            ("on_top", self.on_top.to_string()),
+            ("weak", self.weak.to_string()),
+            ("unanswered", self.unanswered.to_string()),
+            ("denied", self.denied.to_string()),
+            ("assume_dns", self.assume_dns.to_string()),
+            ("ranges", self.ranges.to_string()),
+            ("no_default_deny", self.no_default_deny.to_string()),
+            ("plain", self.plain.to_string()),
+            ("format", "json".to_owned()),
+        ]);
+        pairs.extend(self.priority.map(|priority| ("priority", priority.to_string())));
+        pairs.extend(
+            self.workload
+                .as_ref()
+                .map(|workload| ("workload", workload.to_string())),
+        );
+        let answer = remote::ask::<GenerateAnswer>(&server, "generate", &pairs, None).await?;
+        Ok(answer.map(|answer| {
+            show::notes(&answer.notes);
+            answer.made
+        }))
+    }
+
+    fn wanted(&self) -> Result<Wanted> {
+        Ok(Wanted {
+            options: self.options()?,
+            priority: (self.kind == KindName::Cnp).then(|| self.priority.unwrap_or(PRIORITY)),
+            is_plain: self.plain,
+        })
+    }
+
     fn options(&self) -> Result<GenerateOptions> {
         let of_np = [("--priority", self.priority.is_some() && self.kind == KindName::Np)];
         refuse_without_effect(&of_np, "without --kind cnp")?;
@@ -131,6 +192,10 @@ impl GenerateArgs {
                 InternetName::Aggregate => Internet::Aggregate,
                 InternetName::Any => Internet::Any,
             },
+            nodes: match self.nodes {
+                NodesName::Addresses => Nodes::Addresses,
+                NodesName::Cidr => Nodes::Cidr,
+            },
             default_deny: !self.no_default_deny,
             on_top: self.on_top,
             weak: self.weak,
@@ -148,147 +213,41 @@ impl GenerateArgs {
 /// # Errors
 /// There is nothing to learn from, or what was learnt cannot be proved.
 pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
-    let options = args.options()?;
-    let held = args.replay.read().await?;
-    for namespace in &options.namespaces {
-        let is_there = held
-            .source
-            .objects
-            .cluster
-            .pods
-            .iter()
-            .any(|pod| pod.namespace == *namespace);
-        if !is_there {
-            bail!("there is no pod in namespace {namespace}");
+    let wanted = args.wanted()?;
+    let plain = [("--plain", args.plain && args.check.is_some())];
+    refuse_without_effect(&plain, "beside --check, which compares objects alone")?;
+    let there = args.check.as_deref().map(policies_of).transpose()?;
+    let made = match args.asked().await? {
+        Some(made) => made,
+        None => {
+            let (world, traffic) = args.replay.read().await?;
+            made(&world, &traffic, &wanted)?
         }
+    };
+    made.report.iter().for_each(|line| say(&harmless_lines(line)));
+    if let Some(there) = there {
+        return compare(&made, &there);
     }
-    let mut cluster = held.source.objects.cluster.clone();
-    cluster.policies = held.source.all_policies();
-    let input = GenerateInput {
-        edges: &held.evidence.edges,
-        cluster: &cluster,
-        inventory: &held.inventory,
-        profile: held.source.profile,
-        managed: &held.source.objects.managed,
-        options: &options,
-    };
-    let generated = generate(&input).context("no policy is given")?;
-    let header = header(&held, &options);
-    let text = match args.kind {
-        KindName::Np => yaml(&generated, &header, args.plain),
-        KindName::Cnp => {
-            let of_cluster =
-                cluster_policies(&input, &generated, Tier::Admin, args.priority.unwrap_or(PRIORITY));
-            let of_cluster = of_cluster.context("no policy is given")?;
-            of_cluster
-                .notes
-                .iter()
-                .for_each(|note| say(&format!("note: {note}")));
-            cluster_yaml(&of_cluster, &header, args.plain)
-        }
-    };
     // Names come from the network; files get them as they are.
     match terminal::width() {
-        Some(_) => write!(io::stdout(), "{}", harmless_lines(&text))?,
-        None => write!(io::stdout(), "{text}")?,
+        Some(_) => write!(io::stdout(), "{}", harmless_lines(&made.yaml))?,
+        None => write!(io::stdout(), "{}", made.yaml)?,
     }
-    tell(&generated, &held);
-    Ok(match generated.policies.is_empty() {
+    Ok(match made.objects.is_empty() {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
 }
 
-fn header(held: &Held, options: &GenerateOptions) -> Vec<String> {
-    let whom: Vec<String> = match &options.workload {
-        Some(key) => vec![key.to_string()],
-        None => options.namespaces.iter().cloned().collect(),
-    };
-    let (since, until) = (&held.evidence.since, &held.evidence.until);
-    vec![format!(
-        "weir policy generate: {}, from traffic of {since} until {until}",
-        whom.join(", ")
-    )]
-}
-
-/// What was learnt and what not, on standard error.
-fn tell(generated: &Generated, held: &Held) {
-    let report = &generated.report;
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "learnt from {} of {}",
-        tally(&report.learnt),
-        tally(&report.all)
-    );
-    for (why, of_it) in &report.skipped {
-        let _ = writeln!(text, "  not from {}: {}", tally(of_it), skipped(*why));
+/// Says what is not the same as in the file.
+fn compare(made: &Made, there: &[Policy]) -> Result<ExitCode> {
+    let ours = parse::file(&made.yaml, "default").context("what was generated cannot be read")?;
+    let differences = differences(&ours.policies, there);
+    for line in &differences {
+        writeln!(io::stdout(), "{}", harmless_lines(line))?;
     }
-    let width = &report.width;
-    let cut = if width.is_cut { " at least" } else { "" };
-    let _ = writeln!(
-        text,
-        "pairs of ends and ports: {} seen, {}{cut} allowed",
-        grouped(width.seen),
-        grouped(width.allowed)
-    );
-    rest(&mut text, report, held);
-    text.lines().for_each(|line| say(&harmless_lines(line)));
-}
-
-fn rest(text: &mut String, report: &GenerationReport, held: &Held) {
-    let edges = &held.evidence.edges;
-    for edge in report.tried.iter().take(20) {
-        let port = words::port(edge.protocol, edge.port);
-        let _ = writeln!(
-            text,
-            "tried: {} -> {} {port}",
-            edges.at(edge.client),
-            edges.at(edge.server)
-        );
-    }
-    for network in &report.aggregated {
-        let _ = writeln!(
-            text,
-            "{} {}: {} stands for {} addresses",
-            network.policy,
-            words::direction(network.direction),
-            network.network,
-            network.seen
-        );
-    }
-    for (policy, direction) in &report.open {
-        let _ = writeln!(
-            text,
-            "{policy}: {} stays open, for nothing was seen of it",
-            words::direction(*direction)
-        );
-    }
-    for policy in &report.changed_by_hand {
-        let _ = writeln!(
-            text,
-            "{policy} was changed by hand: it is left alone, and ours stands beside it"
-        );
-    }
-    for policy in &report.obsolete {
-        let _ = writeln!(text, "{policy} is Weir's, and nothing asks for it any more");
-    }
-    report.warnings.iter().for_each(|warning| {
-        let _ = writeln!(text, "warning: {warning}");
-    });
-}
-
-fn skipped(why: Skipped) -> String {
-    match why {
-        Skipped::OutOfScope => "neither end gets a policy".to_owned(),
-        Skipped::NeedsNoRule => "a policy has no say: own node, probes, the pod itself".to_owned(),
-        Skipped::AllowedAlready => "hand-written policies allow it".to_owned(),
-        Skipped::Denied => "policies deny it (--denied)".to_owned(),
-        Skipped::Unanswered => "nobody answered (--unanswered)".to_owned(),
-        Skipped::Weak => "who called is known too weakly (--weak)".to_owned(),
-        Skipped::Ephemeral => "a port that clients use, on weak evidence".to_owned(),
-        Skipped::Protocol => "a protocol that NetworkPolicies cannot name".to_owned(),
-        Skipped::NoSelector => "an end has no labels that last, and no address".to_owned(),
-        Skipped::Unknown(reason) => format!("the ends are not known: {}", reason.name()),
-    }
+    Ok(match differences.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }

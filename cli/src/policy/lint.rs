@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
-use weir_policy::lint::{Lint, LintCode, lint};
+use weir_collector::api::policy::answer::LintAnswer;
+use weir_decisions::lint::{Finding, findings};
 
+use super::remote;
 use super::source::AnySourceArgs;
 use crate::plain::{Plain, PlainArgs};
 use crate::table::{Head, Table, harmless_lines};
@@ -22,28 +23,13 @@ pub struct LintArgs {
     output: PlainArgs,
 }
 
-/// A finding as it is written.
-#[derive(Debug, Serialize)]
-struct Finding {
-    policy: String,
-    kind: &'static str,
-    code: &'static str,
-    place: String,
-    means: &'static str,
-}
-
 /// Does what is asked.
 ///
 /// # Errors
 /// The policies cannot be had.
 pub async fn run(args: LintArgs) -> Result<ExitCode> {
     let form = args.output.form()?;
-    let source = args.source.read().await?;
-    let policies = source.all_policies();
-    let findings: Vec<Finding> = lint(&policies, &source.profile)
-        .into_iter()
-        .map(finding)
-        .collect();
+    let findings = rows(&args).await?;
     match form {
         Plain::Table => show::table(&table(&findings), !args.output.no_headers)?,
         Plain::Json => show::json(&mut io::stdout(), &findings, terminal::width().is_some())?,
@@ -59,25 +45,15 @@ pub async fn run(args: LintArgs) -> Result<ExitCode> {
     })
 }
 
-fn finding(lint: Lint) -> Finding {
-    Finding {
-        policy: lint.policy.to_string(),
-        kind: lint.policy.kind.name(),
-        code: lint.code.name(),
-        place: lint.place,
-        means: meaning(lint.code),
+async fn rows(args: &LintArgs) -> Result<Vec<Finding>> {
+    if let Some(server) = args.source.collector()? {
+        let pairs = args.source.objects.profile_pair().into_iter().collect();
+        if let Some(answer) = remote::ask::<LintAnswer>(&server, "lint", &pairs, None).await? {
+            show::notes(&answer.notes);
+            return Ok(answer.rows);
+        }
     }
-}
-
-fn meaning(code: LintCode) -> &'static str {
-    match code {
-        LintCode::DeadRules => "policyTypes leaves this direction out: the rule never counts",
-        LintCode::BadSelector => "cannot be understood: it selects nothing",
-        LintCode::UnknownPeer => "names nobody known: it allows nothing, and denies everybody",
-        LintCode::ProtocolWithoutPort => "is refused by the API; taken for all ports",
-        LintCode::NamedPortOpensProtocol => "this network plugin opens all ports of the protocol",
-        LintCode::EqualPriority => "has the same priority: where they disagree, either may win",
-    }
+    Ok(findings(&args.source.read().await?, &[]))
 }
 
 fn table(findings: &[Finding]) -> Table {
@@ -86,9 +62,9 @@ fn table(findings: &[Finding]) -> Table {
     for finding in findings {
         table.push(vec![
             finding.policy.clone(),
-            finding.code.to_owned(),
+            finding.code.clone(),
             finding.place.clone(),
-            finding.means.to_owned(),
+            finding.means.clone(),
         ]);
     }
     table

@@ -1,21 +1,23 @@
 //! Where objects and policies come from: a cluster, or files that hold what one has.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use kube::Client;
 use serde_json::{Value, json};
-pub use weir_collector::args::ProfileName;
+use weir_collector::args::ProfileName;
+use weir_decisions::{Sight, World, profile_name};
 use weir_policy::parse::{self, Objects};
-use weir_policy::{Engine, Policy, PolicyKey, Profile};
+use weir_policy::{Policy, Profile};
 
-use crate::cluster::ClusterArgs;
 use crate::dynamic::{self, Kind};
 use crate::effect::refuse_without_effect;
+use crate::server::Server;
+use crate::source::SourceArgs;
 use crate::terminal::say;
 
 /// A file of objects may be so large.
@@ -80,92 +82,124 @@ pub struct ObjectArgs {
     profile: Option<ProfileName>,
 }
 
-/// Which objects and policies count, and of which cluster.
+/// Which objects and policies count, and of which cluster or collector.
 #[derive(Debug, Clone, Args)]
 pub struct AnySourceArgs {
     #[command(flatten)]
     pub objects: ObjectArgs,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    pub source: SourceArgs,
 }
 
 impl AnySourceArgs {
     /// Reads all that verdicts need.
     ///
     /// # Errors
-    /// As [`Source::read`].
-    pub async fn read(&self) -> Result<Source> {
+    /// As [`read_world`].
+    pub async fn read(&self) -> Result<World> {
         let without = !self.objects.objects.is_empty();
         let given = [
-            ("--kubeconfig", without && self.cluster.kubeconfig.is_some()),
-            ("--context", without && self.cluster.context.is_some()),
+            ("--kubeconfig", without && self.source.kubeconfig.is_some()),
+            ("--context", without && self.source.context.is_some()),
         ];
         refuse_without_effect(&given, "beside --objects")?;
-        Source::read(&self.objects, &self.cluster, &VERDICTS).await
+        read_world(&self.objects, &self.source, &VERDICTS).await
     }
-}
 
-/// All that counts.
-#[derive(Debug)]
-pub struct Source {
-    /// What is there.
-    pub objects: Objects,
-    /// Policies of files.
-    pub policies: Vec<Policy>,
-    /// The CNI that is assumed.
-    pub profile: Profile,
-}
-
-impl Source {
-    /// Reads everything once.
+    /// The collector to ask instead, see [`ObjectArgs::collector`].
     ///
     /// # Errors
-    /// The cluster cannot be asked, or a file is not what it must be.
-    pub async fn read(args: &ObjectArgs, cluster: &ClusterArgs, kinds: &[&[Kind]]) -> Result<Self> {
-        let twice = is_standard_input(&args.files) + is_standard_input(&args.objects) > 1;
-        refuse_without_effect(&[("a second -", twice)], "since standard input is read once")?;
-        let policies = policies(args)?;
-        let objects = match args.objects.is_empty() {
-            true => of_cluster(&cluster.connect("give --kubeconfig or --objects").await?, kinds).await?,
-            false => of_files(&args.objects)?,
-        };
-        for problem in &objects.problems {
-            say(&format!(
-                "note: {problem}; what cannot be understood allows nothing"
-            ));
+    /// It cannot be asked, or files of records are meant, which tell nothing here.
+    pub fn collector(&self) -> Result<Option<Server>> {
+        let data_dir = [("--data-dir", self.source.data_dir.is_some())];
+        refuse_without_effect(&data_dir, "here: no traffic is looked at")?;
+        self.objects.collector(&self.source, false)
+    }
+}
+
+impl ObjectArgs {
+    /// The collector that knows the policies: the one that is named, where nothing says that
+    /// objects come from elsewhere. Files of policies it takes only where they are what is
+    /// checked.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn collector(&self, source: &SourceArgs, takes_files: bool) -> Result<Option<Server>> {
+        let is_elsewhere = !self.objects.is_empty()
+            || (!takes_files && !self.files.is_empty())
+            || source.data_dir.is_some()
+            || source.kubeconfig.is_some()
+            || source.context.is_some();
+        match &source.server {
+            Some(url) if !is_elsewhere => Server::at(url, source.token.clone()).map(Some),
+            _ => Ok(None),
         }
-        let cni = args.profile.map(ProfileName::cni).or(objects.cni);
-        Ok(Self {
-            profile: Profile::of(cni.unwrap_or_default()),
-            objects,
-            policies,
-        })
     }
 
-    /// All policies: those of files are there instead of those with the same name.
-    pub fn all_policies(&self) -> Vec<Policy> {
-        let all = self.objects.cluster.policies.iter().chain(&self.policies);
-        let by_key: BTreeMap<PolicyKey, &Policy> = all.map(|policy| (policy.key(), policy)).collect();
-        by_key.into_values().cloned().collect()
+    /// The plugin that is asked for.
+    pub fn profile_pair(&self) -> Option<(&'static str, String)> {
+        let name = self.profile.map(|profile| profile_name(profile.cni()).to_owned());
+        name.map(|name| ("profile", name))
     }
 
-    /// An engine that knows all of it.
-    pub fn engine(&self) -> Engine {
-        let mut cluster = self.objects.cluster.clone();
-        cluster.policies = self.all_policies();
-        Engine::compile(self.profile, cluster)
+    /// All that `-f` names, as one text of documents.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn text(&self) -> Result<String> {
+        let texts: Result<Vec<String>> = expand(&self.files)?.iter().map(|file| read(file)).collect();
+        Ok(texts?.join("\n---\n"))
     }
+
+    /// The namespace of policies in files that name none.
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("default")
+    }
+}
+
+/// Reads everything once.
+///
+/// # Errors
+/// The cluster cannot be asked, or a file is not what it must be.
+pub async fn read_world(args: &ObjectArgs, source: &SourceArgs, kinds: &[&[Kind]]) -> Result<World> {
+    let twice = is_standard_input(&args.files) + is_standard_input(&args.objects) > 1;
+    refuse_without_effect(&[("a second -", twice)], "since standard input is read once")?;
+    let policies = policies(&args.files, args.namespace())?;
+    let objects = match args.objects.is_empty() {
+        true => of_cluster(&source.kubernetes("give --kubeconfig or --objects").await?, kinds).await?,
+        false => of_files(&args.objects)?,
+    };
+    for problem in &objects.problems {
+        say(&format!(
+            "note: {problem}; what cannot be understood allows nothing"
+        ));
+    }
+    let cni = args.profile.map(ProfileName::cni).or(objects.cni);
+    Ok(World {
+        profile: Profile::of(cni.unwrap_or_default()),
+        objects: Arc::new(objects),
+        policies,
+        sight: Sight::EVERYTHING,
+    })
 }
 
 fn is_standard_input(files: &[PathBuf]) -> usize {
     files.iter().filter(|file| file.as_os_str() == "-").count()
 }
 
-/// The policies of `-f`.
-fn policies(args: &ObjectArgs) -> Result<Vec<Policy>> {
+/// The policies of a file or folder.
+///
+/// # Errors
+/// A file is not what it must be.
+pub fn policies_of(path: &Path) -> Result<Vec<Policy>> {
+    policies(&[path.to_owned()], "default")
+}
+
+/// The policies of files. Those that name no namespace are in this one.
+fn policies(files: &[PathBuf], namespace: &str) -> Result<Vec<Policy>> {
     let mut policies = Vec::new();
-    for file in expand(&args.files)? {
-        let documents = parse::file(&read(&file)?, args.namespace.as_deref().unwrap_or("default"));
+    for file in expand(files)? {
+        let documents = parse::file(&read(&file)?, namespace);
         let documents = documents.with_context(|| format!("{} is not as it must be", file.display()))?;
         if documents.policies.is_empty() {
             let others: usize = documents.skipped.values().sum();
@@ -205,6 +239,9 @@ async fn of_cluster(client: &Client, kinds: &[&[Kind]]) -> Result<Objects> {
 }
 
 /// Files as they are, and of folders all that look like YAML or JSON, by name.
+///
+/// # Errors
+/// A folder cannot be read, or has none.
 fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -228,6 +265,10 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The text of a file, or of standard input.
+///
+/// # Errors
+/// It cannot be read, or is too long.
 fn read(file: &Path) -> Result<String> {
     let mut text = String::new();
     let taken = match file.as_os_str() == "-" {

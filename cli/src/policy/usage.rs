@@ -3,15 +3,19 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
-use serde_json::{Value, json};
-use weir_policy::edges::Tally;
-use weir_policy::usage::{Coverage, RuleUse, SideTraffic, UsageInput, coverage, rule_usage, unused, wide};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use weir_collector::api::policy::answer::{CoverageAnswer, RulesAnswer};
+use weir_decisions::usage::{self, CoverageSide, RuleRow, Rules, coverage};
+use weir_decisions::{TallyRow, Traffic, World, grouped};
+use weir_query::Note;
 
-use super::explain::rule_name;
-use super::replay::{Held, ReplayArgs, grouped, moment};
+use super::remote;
+use super::replay::{ReplayArgs, moment};
 use crate::plain::{Plain, PlainArgs};
+use crate::source::list;
 use crate::table::{Head, Table, harmless_lines};
 use crate::zone::TimeStyle;
 use crate::{show, terminal};
@@ -21,68 +25,48 @@ use crate::{show, terminal};
 pub struct UsageArgs {
     /// Only workloads or policies of this namespace, none of the cluster's; may be repeated
     #[arg(long = "ns", value_name = "NAMESPACE")]
-    namespaces: Vec<String>,
+    pub namespaces: Vec<String>,
     #[command(flatten)]
-    output: PlainArgs,
+    pub output: PlainArgs,
     #[command(flatten)]
-    replay: ReplayArgs,
+    pub replay: ReplayArgs,
 }
 
 impl UsageArgs {
-    fn is_wanted(&self, namespace: &str) -> bool {
-        self.namespaces.is_empty() || self.namespaces.iter().any(|wanted| wanted == namespace)
-    }
-}
-
-impl UsageArgs {
-    /// Reads all of it. A namespace that is not there has no pod that is not isolated, which
-    /// nobody wants to hear.
-    async fn read(&self) -> Result<Held> {
+    /// The rows of a page, or those that are made here. A namespace that is not there has no pod
+    /// that is not isolated, which nobody wants to hear.
+    async fn rows<A: DeserializeOwned, T>(
+        &self,
+        page: &str,
+        taken: impl FnOnce(A) -> (Vec<T>, Vec<Note>),
+        made: impl FnOnce(&World, &Traffic, &[String]) -> Vec<T>,
+    ) -> Result<Vec<T>> {
         self.output.form()?;
-        let held = self.replay.read().await?;
-        let cluster = &held.source.objects.cluster;
-        for wanted in &self.namespaces {
-            let is_there = cluster.pods.iter().any(|pod| pod.namespace == *wanted)
-                || cluster
-                    .namespaces
-                    .iter()
-                    .any(|namespace| namespace.name == *wanted);
-            if !is_there {
-                bail!("there is no namespace {wanted}");
+        if let Some(server) = self.replay.collector(false)? {
+            let mut pairs = self.replay.pairs()?;
+            pairs.extend(list("ns", &self.namespaces));
+            if let Some(answer) = remote::ask(&server, page, &pairs, None).await? {
+                let (rows, notes) = taken(answer);
+                show::notes(&notes);
+                return Ok(rows);
             }
         }
-        Ok(held)
-    }
-}
-
-fn input(held: &Held) -> UsageInput<'_> {
-    let mut cluster = held.source.objects.cluster.clone();
-    cluster.policies = held.source.all_policies();
-    UsageInput {
-        edges: &held.evidence.edges,
-        inventory: &held.inventory,
-        cluster,
-        profile: held.source.profile,
+        let (world, traffic) = self.replay.read().await?;
+        world.require(&self.namespaces)?;
+        Ok(made(&world, &traffic, &self.namespaces))
     }
 }
 
 /// Writes rows in the form that is asked for.
-fn write<T>(
-    args: &UsageArgs,
-    rows: &[T],
-    table: Table,
-    as_json: impl Fn(&T) -> Value,
-    name: impl Fn(&T) -> String,
-) -> Result<()> {
+fn write<T: Serialize>(args: &UsageArgs, rows: &[T], table: Table, name: impl Fn(&T) -> &str) -> Result<()> {
     match args.output.form()? {
         Plain::Table => show::table(&table, !args.output.no_headers)?,
         Plain::Json => {
-            let all: Vec<Value> = rows.iter().map(as_json).collect();
-            show::json(&mut io::stdout(), &all, terminal::width().is_some())?;
+            show::json(&mut io::stdout(), &rows, terminal::width().is_some())?;
         }
         Plain::Name => {
             for row in rows {
-                writeln!(io::stdout(), "{}", harmless_lines(&name(row)))?;
+                writeln!(io::stdout(), "{}", harmless_lines(name(row)))?;
             }
         }
     }
@@ -94,13 +78,8 @@ fn write<T>(
 /// # Errors
 /// Objects or traffic cannot be had.
 pub async fn covered(args: UsageArgs) -> Result<ExitCode> {
-    let held = args.read().await?;
-    let report = coverage(input(&held));
-    let rows: Vec<Coverage> = report
-        .workloads
-        .into_iter()
-        .filter(|one| args.is_wanted(&one.namespace))
-        .collect();
+    let taken = |answer: CoverageAnswer| (answer.rows, answer.notes);
+    let rows = args.rows("coverage", taken, coverage).await?;
     let heads = [
         "WORKLOAD",
         "ISOLATED IN",
@@ -113,8 +92,8 @@ pub async fn covered(args: UsageArgs) -> Result<ExitCode> {
     let mut table = Table::new(heads.into_iter().map(Head::text).collect());
     for one in &rows {
         let (ingress, egress) = (&one.ingress, &one.egress);
-        let isolated = |side: &SideTraffic| format!("{} of {}", side.isolation.isolated, side.isolation.pods);
-        let both = |of: fn(&SideTraffic) -> &Tally| {
+        let isolated = |side: &CoverageSide| format!("{} of {}", side.isolated_pods, side.pods);
+        let both = |of: fn(&CoverageSide) -> &TallyRow| {
             format!(
                 "{} in, {} out",
                 grouped(of(ingress).flows),
@@ -122,7 +101,7 @@ pub async fn covered(args: UsageArgs) -> Result<ExitCode> {
             )
         };
         table.push(vec![
-            one.name.clone(),
+            one.workload.clone(),
             isolated(ingress),
             isolated(egress),
             both(|side| &side.by_rule),
@@ -131,7 +110,7 @@ pub async fn covered(args: UsageArgs) -> Result<ExitCode> {
             both(|side| &side.unknown),
         ]);
     }
-    write(&args, &rows, table, coverage_json, |one| one.name.clone())?;
+    write(&args, &rows, table, |one| &one.workload)?;
     let is_covered = rows.iter().all(|one| !one.is_uncovered());
     Ok(if is_covered {
         ExitCode::SUCCESS
@@ -140,24 +119,12 @@ pub async fn covered(args: UsageArgs) -> Result<ExitCode> {
     })
 }
 
-fn coverage_json(one: &Coverage) -> Value {
-    let side = |side: &SideTraffic| {
-        let tally = |tally: &Tally| json!({"edges": tally.edges, "flows": tally.flows, "bytes": tally.bytes});
-        json!({
-            "isolated_pods": side.isolation.isolated, "pods": side.isolation.pods,
-            "by_rule": tally(&side.by_rule), "by_default": tally(&side.by_default),
-            "exempt": tally(&side.exempt), "denied": tally(&side.denied), "unknown": tally(&side.unknown),
-        })
-    };
-    json!({"workload": one.name, "ns": one.namespace, "ingress": side(&one.ingress), "egress": side(&one.egress)})
-}
-
 /// Rules that nothing hit, or that others make needless.
 ///
 /// # Errors
 /// Objects or traffic cannot be had.
 pub async fn not_used(args: UsageArgs) -> Result<ExitCode> {
-    rules(args, unused).await
+    rules(args, "unused", Rules::Unused).await
 }
 
 /// Rules that allow more than what used them.
@@ -165,31 +132,25 @@ pub async fn not_used(args: UsageArgs) -> Result<ExitCode> {
 /// # Errors
 /// Objects or traffic cannot be had.
 pub async fn too_wide(args: UsageArgs) -> Result<ExitCode> {
-    rules(args, wide).await
+    rules(args, "wide", Rules::Wide).await
 }
 
-async fn rules(args: UsageArgs, choose: impl Fn(&[RuleUse]) -> Vec<&RuleUse>) -> Result<ExitCode> {
-    let held = args.read().await?;
-    let usage = rule_usage(input(&held));
-    let mut chosen = choose(&usage);
-    chosen.retain(|found| args.is_wanted(&found.rule.policy.namespace));
-    let times = args.replay.times();
-    let table = rule_table(&chosen, &times);
-    write(
-        &args,
-        &chosen,
-        table,
-        |found| rule_json(found),
-        |found| rule_name(&found.rule),
-    )?;
-    Ok(if chosen.is_empty() {
+async fn rules(args: UsageArgs, page: &str, which: Rules) -> Result<ExitCode> {
+    let taken = |answer: RulesAnswer| (answer.rows, answer.notes);
+    let made = |world: &World, traffic: &Traffic, namespaces: &[String]| {
+        usage::rules(world, traffic, which, namespaces)
+    };
+    let rows = args.rows(page, taken, made).await?;
+    let table = rule_table(&rows, &args.replay.times());
+    write(&args, &rows, table, |found| &found.rule)?;
+    Ok(if rows.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-fn rule_table(chosen: &[&RuleUse], times: &TimeStyle) -> Table {
+fn rule_table(rows: &[RuleRow], times: &TimeStyle) -> Table {
     let mut table = Table::new(vec![
         Head::text("RULE"),
         Head::number("FLOWS"),
@@ -199,33 +160,20 @@ fn rule_table(chosen: &[&RuleUse], times: &TimeStyle) -> Table {
         Head::number("PODS"),
         Head::text("SHADOWED BY"),
     ]);
-    for found in chosen {
-        let last = match found.hits.edges {
+    for found in rows {
+        let last = match found.edges {
             0 => "never".to_owned(),
-            _ => moment(times, found.last),
+            _ => moment(times, found.last_seen_ns),
         };
         table.push(vec![
-            rule_name(&found.rule),
-            grouped(found.hits.flows),
+            found.rule.clone(),
+            grouped(found.flows),
             last,
             grouped(found.used),
             grouped(found.allowed),
-            grouped(found.subjects),
-            found
-                .shadowed_by
-                .as_ref()
-                .map_or_else(|| "-".to_owned(), rule_name),
+            grouped(found.pods),
+            found.shadowed_by.clone().unwrap_or_else(|| "-".to_owned()),
         ]);
     }
     table
-}
-
-fn rule_json(found: &RuleUse) -> Value {
-    json!({
-        "rule": rule_name(&found.rule), "name": found.rule.name,
-        "edges": found.hits.edges, "flows": found.hits.flows, "bytes": found.hits.bytes,
-        "first_seen_ns": found.first, "last_seen_ns": found.last,
-        "pods": found.subjects, "used": found.used, "allowed": found.allowed,
-        "shadowed_by": found.shadowed_by.as_ref().map(rule_name),
-    })
 }

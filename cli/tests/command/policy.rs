@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use weir_collector::policies::PolicySources;
+use weir_collector::{Collector, Config};
 use weir_flow::{FlowRecord, Identity, Kind, Server, ServerConfidence, Who};
 use weir_store::Settings;
 
@@ -376,6 +378,28 @@ fn policies_are_made_of_what_was_seen_and_let_it_pass() {
     assert_eq!(code, 0, "{out}{said}");
     let (code, out, said) = with(&["unused", "-f", &made]);
     assert_eq!(code, 0, "{out}{said}");
+    // Objects are compared: words and order make no difference.
+    let again = |file: &str| with(&["generate", "--ns", "bank", "--ns", "shop", "--check", file]);
+    let turned = file(folder.path(), "turned.yaml", &("# Mine.\n".to_owned() + &plain));
+    let (code, out, said) = again(&turned.display().to_string());
+    assert_eq!((code, out.as_str()), (0, ""), "{said}");
+    let other = file(
+        folder.path(),
+        "other.yaml",
+        &plain.replace("203.0.113.9/32", "203.0.113.8/32"),
+    );
+    let (code, out, said) = again(&other.display().to_string());
+    assert_eq!(code, 1, "{out}{said}");
+    assert_eq!(
+        out, "NetworkPolicy shop/weir-deployment-web is another\n",
+        "{said}"
+    );
+    let (code, _, said) = with(&["generate", "--ns", "bank", "--plain", "--check", &made]);
+    assert_eq!(
+        (code, said.contains("--plain has no effect")),
+        (2, true),
+        "{said}"
+    );
     let (code, out, said) = with(&["generate", "--ns", "bank", "--kind", "cnp"]);
     assert_eq!(code, 0, "{said}");
     assert!(out.contains("kind: ClusterNetworkPolicy"), "{out}");
@@ -396,4 +420,114 @@ fn policies_are_made_of_what_was_seen_and_let_it_pass() {
         (2, true),
         "{said}"
     );
+}
+
+#[test]
+fn where_policies_and_what_was_seen_do_not_go_together_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data);
+    let data = data.display().to_string();
+    let objects = file(folder.path(), "cluster.yaml", OBJECTS).display().to_string();
+    let closed = file(folder.path(), "closed.yaml", CLOSED).display().to_string();
+    let with = |words: &[&str]| {
+        policy(
+            &[
+                &["disagreements", "--data-dir", &data, "--objects", &objects],
+                words,
+            ]
+            .concat(),
+        )
+    };
+    // The one without the label is denied, and was answered.
+    let (code, out, said) = with(&["--profile", "spec", "-o", "json"]);
+    assert_eq!(code, 1, "{out}{said}");
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let row = &told["rows"][0];
+    assert_eq!(told["rows"].as_array().unwrap().len(), 1, "{out}");
+    assert_eq!(
+        (&row["kind"], &row["policy"]),
+        (&"denied_but_answered".into(), &"bank/db".into())
+    );
+    assert_eq!(
+        (&row["port"], &row["strength"]),
+        (&"5432/tcp".into(), &"proven".into())
+    );
+    assert_eq!(told["not_enforced"], serde_json::json!([]), "not for an hour");
+    let (code, out, _) = with(&["-f", &closed]);
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.contains("5432/tcp") && out.contains("bank/db (ingress)") && out.contains("not enforced"),
+        "{out}"
+    );
+    assert_eq!(with(&["-f", &closed, "-o", "name"]).1, "bank/db\n");
+    let (code, out, said) = with(&["--ns", "shop", "--filter", "dst_port == 443"]);
+    assert_eq!(code, 0, "{out}{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_knows_the_policies_answers_what_files_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data);
+    let objects = file(folder.path(), "cluster.yaml", OBJECTS);
+    let closed = file(folder.path(), "closed.yaml", CLOSED).display().to_string();
+    let commands: [&[&str]; 10] = [
+        &["explain", "shop/web-abc-1", "bank/db-0", "5432"],
+        &[
+            "explain",
+            "shop/deploy/web",
+            "10.0.1.1",
+            "5432",
+            "-o",
+            "json",
+            "--profile",
+            "spec",
+        ],
+        &["lint"],
+        &["check", "-f", &closed],
+        &["check", "-f", &closed, "-o", "json", "--strict"],
+        &[
+            "check",
+            "--delete",
+            "bank/db",
+            "--set-label",
+            "shop/web-abc-2:canary-",
+        ],
+        &["coverage"],
+        &["unused", "--ns", "bank", "-o", "json"],
+        &["disagreements", "--profile", "spec"],
+        &["generate", "--ns", "bank", "--ns", "shop", "--unanswered"],
+    ];
+    let (of_data, of_objects) = (data.display().to_string(), objects.display().to_string());
+    let of_files = commands.map(|words| {
+        let is_traffic = !["explain", "lint"].contains(&words[0]);
+        let data: &[&str] = if is_traffic {
+            &["--data-dir", &of_data]
+        } else {
+            &[]
+        };
+        policy(&[words, data, &["--objects", &of_objects]].concat())
+    });
+    let running = Collector::start(Config {
+        store: Some(Settings::new(&data)),
+        policies: PolicySources {
+            paths: vec![objects],
+            ..PolicySources::default()
+        },
+        ..Config::default()
+    });
+    let running = running.await.unwrap();
+    let server = format!("http://{}", running.addresses().http);
+    let commands = commands.map(|words| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let asked = tokio::task::spawn_blocking(move || {
+        commands.map(|words| {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            policy(&[&words[..], &["--server", &server]].concat())
+        })
+    });
+    for (asked, of_files) in asked.await.unwrap().into_iter().zip(of_files) {
+        assert_eq!(asked, of_files);
+    }
+    running.stop().await.unwrap();
 }

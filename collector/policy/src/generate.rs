@@ -64,6 +64,16 @@ pub enum Internet {
     Any,
 }
 
+/// How nodes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Nodes {
+    /// Each by its addresses.
+    #[default]
+    Addresses,
+    /// All by the smallest network that their addresses are in, where no pod or Service is in it.
+    Cidr,
+}
+
 /// How many networks one port of one workload may have before they are put together.
 pub const MOST_EXACT: usize = 16;
 /// How many addresses of a /24 or /48 must have been seen to write the network for them.
@@ -80,6 +90,8 @@ pub struct GenerateOptions {
     pub level: Level,
     /// How addresses outside are written.
     pub internet: Internet,
+    /// How nodes are written.
+    pub nodes: Nodes,
     /// A policy for each namespace that denies what no other allows.
     pub default_deny: bool,
     /// What hand-written policies allow is not repeated.
@@ -104,6 +116,7 @@ impl GenerateOptions {
             workload: None,
             level: Level::default(),
             internet: Internet::default(),
+            nodes: Nodes::default(),
             default_deny: true,
             on_top: false,
             weak: false,

@@ -60,9 +60,14 @@ impl fmt::Display for Problem {
 /// Why a text gives no policies.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
-    /// Neither YAML nor JSON; the message names line and column.
-    #[error("{0}")]
-    Syntax(String),
+    /// Neither YAML nor JSON.
+    #[error("{message}")]
+    Syntax {
+        /// What is wrong; it names line and column.
+        message: String,
+        /// The line, from 1, if it is known.
+        line: Option<u64>,
+    },
     /// Objects that are not as they must be.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Invalid(Vec<Problem>),
@@ -131,8 +136,10 @@ fn documents(text: &str) -> Result<Vec<Value>, ParseError> {
             max_total_scalar_bytes: text.len().saturating_mul(2).max(64 << 20),
         },
     };
-    serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| ParseError::Syntax(error.to_string().trim_end().to_owned()))
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| ParseError::Syntax {
+        message: error.to_string().trim_end().to_owned(),
+        line: error.location().map(|location| location.line()),
+    })
 }
 
 /// One object of an API server, and what of it could not be understood. `None` if it is

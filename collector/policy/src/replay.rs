@@ -99,6 +99,11 @@ pub struct UnknownEdge {
 pub struct Report {
     /// All edges.
     pub all: Tally,
+    /// Those with an end that the change may be about.
+    pub concerned: Tally,
+    /// Those among them that have no answer: what the rest of the cluster is like is no doubt
+    /// about the change, and no comfort either.
+    pub concerned_unknown: Tally,
     /// Allowed before, denied after; those with the most flows first.
     pub newly_denied: Vec<NewlyDenied>,
     /// The same, of edges that nobody ever answered: scans, and what never worked.

@@ -10,9 +10,13 @@ use crate::judge::EdgeJudge;
 use crate::profile::Profile;
 
 mod coverage;
+mod disagreements;
 mod rules;
 
 pub use coverage::{Coverage, CoverageReport, Isolation, SideTraffic, coverage};
+pub use disagreements::{
+    Cause, Disagreeing, DisagreementInput, Disagreements, HOUR, NotEnforced, disagreements,
+};
 pub use rules::{RuleUse, rule_usage, unused, wide};
 
 /// What is looked at.

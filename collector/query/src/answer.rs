@@ -73,6 +73,8 @@ pub enum NoteKind {
     Approximate,
     /// Of part of the range there are no edges: they expired, or are not made yet.
     NoEdges,
+    /// What whoever asks may not see was left out.
+    Hidden,
 }
 
 /// What an answer cost.

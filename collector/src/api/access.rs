@@ -8,7 +8,10 @@
 //! | elsewhere | anything else | nobody | |
 //!
 //! What FlowMetrics count is of all namespaces, and is a page apart: [`Gate::admit_scraper`].
+//! Names and rules of policies are told to whoever may get NetworkPolicies in their namespace,
+//! those of the cluster to whoever may in all: [`Gate::policies`].
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -17,6 +20,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
 
+use weir_decisions::Namespaces;
 use weir_query::Scope;
 
 use super::person::{Asserted, Person};
@@ -130,6 +134,23 @@ impl Gate {
             (Self::Kubernetes(reviews), Some(person)) => reviews.scope(person, namespaces).await,
             (Self::Loopback, None) => Ok(Scope::All),
             _ => Ok(Scope::Namespaces(Vec::new())),
+        }
+    }
+
+    /// In which of these namespaces somebody may get NetworkPolicies.
+    ///
+    /// # Errors
+    /// Kubernetes does not answer.
+    pub async fn policies(&self, who: &Who, namespaces: Vec<String>) -> Result<Namespaces, Problem> {
+        match (self, who.person()) {
+            (Self::Kubernetes(reviews), Some(person)) => {
+                let seen = reviews.policies(person, namespaces).await?;
+                Ok(seen.map_or(Namespaces::All, |some| {
+                    Namespaces::Some(some.into_iter().collect())
+                }))
+            }
+            (Self::Loopback, None) => Ok(Namespaces::All),
+            _ => Ok(Namespaces::Some(BTreeSet::new())),
         }
     }
 

@@ -14,7 +14,7 @@ use super::format::Format;
 #[derive(Debug)]
 pub struct Written {
     /// The form.
-    pub format: Format,
+    pub media_type: &'static str,
     /// The answer.
     pub body: Vec<u8>,
     /// Where to go on.
@@ -122,7 +122,7 @@ pub async fn query_rows(
 ) -> Result<Written, QueryError> {
     let answer = engine.answer(question, limits).await?;
     Ok(Written {
-        format,
+        media_type: format.media_type(),
         body: write(&answer.rows, format)?,
         cursor: None,
         notes: answer.notes.into_iter().map(|note| note.message).collect(),
@@ -141,7 +141,7 @@ pub async fn matrix_rows(
 ) -> Result<Written, QueryError> {
     let matrix = engine.matrix(request, limits).await?;
     Ok(Written {
-        format,
+        media_type: format.media_type(),
         body: write(&matrix.rows, format)?,
         cursor: None,
         notes: matrix.notes.into_iter().map(|note| note.message).collect(),
@@ -160,7 +160,7 @@ pub async fn flows_rows(
 ) -> Result<Written, QueryError> {
     let page = engine.flows(request, limits).await?;
     Ok(Written {
-        format,
+        media_type: format.media_type(),
         body: write(&page.rows, format)?,
         cursor: page.cursor,
         notes: page.notes.into_iter().map(|note| note.message).collect(),

@@ -36,32 +36,98 @@ impl Format {
     /// # Errors
     /// None is accepted.
     pub fn choose(asked: Option<Self>, headers: &HeaderMap) -> Result<Self, Problem> {
-        if let Some(format) = asked {
-            return Ok(format);
-        }
-        let accepted: Vec<&str> = headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .collect();
-        if accepted.is_empty() {
-            return Ok(Self::Json);
-        }
-        let accepted = accepted.join(",");
-        let weights = Self::ALL.map(|format| (weight(format, &accepted), format));
-        // The first of equals: JSON before CSV before Arrow.
-        let best = weights.into_iter().rev().max_by_key(|(weight, _)| *weight);
-        match best {
-            Some((weight, format)) if weight > 0 => Ok(format),
-            _ => Err(Problem::not_acceptable()),
+        choose(
+            asked,
+            &Self::ALL.map(|format| (format, format.media_type())),
+            headers,
+        )
+    }
+}
+
+/// A form of tables that are no flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TableForm {
+    /// `application/json`.
+    Json,
+    /// `text/csv` with a line of names.
+    Csv,
+}
+
+impl TableForm {
+    /// The form to write: the one asked for, else the best that is accepted.
+    ///
+    /// # Errors
+    /// None is accepted.
+    pub fn choose(asked: Option<Self>, headers: &HeaderMap) -> Result<Self, Problem> {
+        let all = [
+            (Self::Json, Format::Json.media_type()),
+            (Self::Csv, Format::Csv.media_type()),
+        ];
+        choose(asked, &all, headers)
+    }
+}
+
+/// A form of policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GeneratedForm {
+    /// `application/json`: the objects, and what one should know of them.
+    Json,
+    /// `application/yaml`: the objects alone, with comments.
+    Yaml,
+}
+
+/// YAML (RFC 9512).
+pub const YAML: &str = "application/yaml";
+
+impl GeneratedForm {
+    /// The form to write: the one asked for, else the best that is accepted.
+    ///
+    /// # Errors
+    /// None is accepted.
+    pub fn choose(asked: Option<Self>, headers: &HeaderMap) -> Result<Self, Problem> {
+        let all = [(Self::Json, Format::Json.media_type()), (Self::Yaml, YAML)];
+        choose(asked, &all, headers)
+    }
+}
+
+/// The form that is asked for, else the best of these that is accepted, the first of equals.
+fn choose<T: Copy>(asked: Option<T>, all: &[(T, &'static str)], headers: &HeaderMap) -> Result<T, Problem> {
+    if let Some(format) = asked {
+        return Ok(format);
+    }
+    let accepted: Vec<&str> = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .collect();
+    let accepted = match accepted.is_empty() {
+        true => "*/*".to_owned(),
+        false => accepted.join(","),
+    };
+    let weights = all
+        .iter()
+        .map(|(form, media_type)| (weight(media_type, &accepted), *form));
+    let best = weights.rev().max_by_key(|(weight, _)| *weight);
+    match best {
+        Some((weight, form)) if weight > 0 => Ok(form),
+        _ => {
+            let all: Vec<&str> = all.iter().map(|(_, media_type)| essence(media_type)).collect();
+            Err(Problem::not_acceptable(&all))
         }
     }
 }
 
-/// How much a format is wanted, in thousandths (RFC 9110 section 12.5.1): the most
+/// A media type without its parameters.
+fn essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default()
+}
+
+/// How much a media type is wanted, in thousandths (RFC 9110 section 12.5.1): the most
 /// specific range that fits it says so.
-fn weight(format: Format, accepted: &str) -> u32 {
-    let full = format.media_type().split(';').next().unwrap_or_default();
+fn weight(media_type: &str, accepted: &str) -> u32 {
+    let full = essence(media_type);
     let family = full.split('/').next().unwrap_or_default();
     let fits = |range: &str| match range.trim() {
         range if range.eq_ignore_ascii_case(full) => Some(2),

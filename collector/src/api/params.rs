@@ -1,7 +1,9 @@
 //! What each page may be asked, as query parameters.
 
+mod generate;
 mod list;
 mod matrix;
+mod policy;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -19,9 +21,11 @@ use weir_query::{
 use super::export::ExportForm;
 use super::format::Format;
 use super::problem::Problem;
+pub use generate::GenerateParams;
 pub use list::Words;
 use list::joined;
 pub use matrix::MatrixParams;
+pub use policy::{CheckParams, ExplainParams, LintParams, TrafficAsked, UsageParams};
 
 /// Records on a page at most.
 pub const MOST_ROWS: usize = 10_000;

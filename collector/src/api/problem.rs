@@ -12,6 +12,8 @@ use super::suggest::{Asked, Suggestion, suggestions};
 
 /// Media type of a [`Problem`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
+/// The word for [`Problem::no_policies`].
+const NO_POLICIES: &str = "no-policies";
 
 /// Why a request was not answered (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, thiserror::Error)]
@@ -19,7 +21,8 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub struct Problem {
     /// What kind of problem it is: `urn:weir:` and a word.
     #[serde(rename = "type")]
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: Box<str>,
     /// The kind in words.
     #[schema(value_type = String)]
     pub title: Box<str>,
@@ -39,18 +42,48 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<Suggestion>, required = false)]
     pub suggest: Box<[Suggestion]>,
+    /// What is wrong with the objects of a body, each with its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<BodyError>, required = false)]
+    pub errors: Option<Box<BodyErrors>>,
+}
+
+/// All that is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BodyErrors(pub Vec<BodyError>);
+
+/// What is wrong with an object of a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BodyError {
+    /// Which document, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub document: Option<usize>,
+    /// In which line of the body, from 1: where the document begins, of what cannot be read
+    /// where that ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub line: Option<u64>,
+    /// Where in the object: `spec.ingress[0].from[1].ipBlock.cidr`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    pub place: String,
+    /// What is wrong there.
+    pub message: String,
 }
 
 impl Problem {
     fn new(status: StatusCode, word: &str, title: &str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:weir:{word}"),
+            kind: format!("urn:weir:{word}").into(),
             title: title.into(),
             status: status.as_u16(),
             detail: detail.into(),
             column: None,
             nearest: None,
             suggest: Box::default(),
+            errors: None,
         }
     }
 
@@ -114,14 +147,62 @@ impl Problem {
     }
 
     /// None of the forms that are accepted can be written.
-    pub fn not_acceptable() -> Self {
-        let detail = "answers can be application/json, text/csv and application/vnd.apache.arrow.stream";
+    pub fn not_acceptable(all: &[&str]) -> Self {
+        let detail = format!("answers can be {}", all.join(", "));
         Self::new(
             StatusCode::NOT_ACCEPTABLE,
             "not-acceptable",
             "No such form of answer",
             detail,
         )
+    }
+
+    /// The objects of a body are not as they must be.
+    pub fn objects(detail: impl Into<String>, errors: Vec<BodyError>) -> Self {
+        Self {
+            errors: Some(Box::new(BodyErrors(errors))),
+            ..Self::new(
+                StatusCode::BAD_REQUEST,
+                "objects",
+                "The objects are not as they must be",
+                detail,
+            )
+        }
+    }
+
+    /// The body is too long.
+    pub fn too_long(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-long",
+            "The body is too long",
+            detail,
+        )
+    }
+
+    /// There is nothing to answer from, or what came out does not hold.
+    pub fn no_answer(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "no-answer",
+            "There is no answer",
+            detail,
+        )
+    }
+
+    /// Which policies there are is not known here, or not yet.
+    pub fn no_policies(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            NO_POLICIES,
+            "The policies are not known",
+            detail,
+        )
+    }
+
+    /// Whether it is the one of [`Problem::no_policies`].
+    pub fn is_no_policies(&self) -> bool {
+        self.kind.strip_prefix("urn:weir:") == Some(NO_POLICIES)
     }
 
     /// The answer is too large, or takes too much to make.

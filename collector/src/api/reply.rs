@@ -35,7 +35,8 @@ pub enum Refusal {
     /// None of the accepted forms can be written.
     #[response(status = 406, content_type = "application/problem+json")]
     NotAcceptable(Problem),
-    /// The answer has too many groups or rows, or takes too much memory.
+    /// The answer has too many groups or rows, or takes too much memory; or there is nothing to
+    /// answer from.
     #[response(status = 422, content_type = "application/problem+json")]
     TooMuch(Problem),
     /// Too many queries are worked on.
@@ -45,7 +46,7 @@ pub enum Refusal {
     /// The query failed.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Problem),
-    /// There is no store, or Kubernetes does not answer.
+    /// There is no store, Kubernetes does not answer, or which policies there are is not known.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Problem),
     /// The query took too long.
@@ -58,7 +59,7 @@ pub fn send_json(answer: &impl Serialize, coding: Option<Coding>) -> Response {
     match serde_json::to_vec(answer) {
         Ok(body) => send(
             Written {
-                format: Format::Json,
+                media_type: Format::Json.media_type(),
                 body,
                 cursor: None,
                 notes: Vec::new(),
@@ -71,7 +72,7 @@ pub fn send_json(answer: &impl Serialize, coding: Option<Coding>) -> Response {
 
 /// Sends an answer in the form that it has.
 pub fn send(written: Written, coding: Option<Coding>) -> Response {
-    let format = HeaderValue::from_static(written.format.media_type());
+    let format = HeaderValue::from_static(written.media_type);
     let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, format)]);
     headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     let (body, coding) = Coding::apply(coding, written.body);

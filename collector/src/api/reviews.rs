@@ -1,6 +1,6 @@
 //! Asks Kubernetes who somebody is (TokenReview), which namespaces' pods they may get and
-//! whether they may list `NodeFlowExport`s or read what FlowMetrics count (SubjectAccessReview),
-//! and remembers the answers for a while. A right that is withdrawn is still believed for [`YES`]. What several ask at a time is asked
+//! NetworkPolicies they may get, whether they may list `NodeFlowExport`s or read what
+//! FlowMetrics count (SubjectAccessReview), and remembers the answers for a while. A right that is withdrawn is still believed for [`YES`]. What several ask at a time is asked
 //! once, and answers that came together do not grow old together.
 
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -65,8 +65,8 @@ enum Deed {
     ListExports,
     /// To get `/flow-metrics`.
     GetFlowMetrics,
-    /// To get NetworkPolicies in all namespaces.
-    GetPolicies,
+    /// To get NetworkPolicies in a namespace, or in all of them.
+    GetPolicies(Option<String>),
 }
 
 impl Deed {
@@ -84,10 +84,11 @@ impl Deed {
                 resource: Some("nodeflowexports".to_owned()),
                 ..Default::default()
             },
-            Self::GetPolicies => ResourceAttributes {
+            Self::GetPolicies(namespace) => ResourceAttributes {
                 verb: Some("get".to_owned()),
                 group: Some("networking.k8s.io".to_owned()),
                 resource: Some("networkpolicies".to_owned()),
+                namespace,
                 ..Default::default()
             },
             Self::GetFlowMetrics => {
@@ -132,16 +133,43 @@ impl Reviews {
         if self.may(person, Deed::GetPods(None)).await? {
             return Ok(Scope::All);
         }
-        let seen = stream::iter(namespaces().await?)
+        let mut seen = self.in_each(person, Deed::GetPods, namespaces().await?).await?;
+        seen.sort_unstable();
+        Ok(Scope::Namespaces(seen))
+    }
+
+    /// In which of these namespaces somebody may get NetworkPolicies; none: in all there are.
+    ///
+    /// # Errors
+    /// Kubernetes does not answer.
+    pub async fn policies(
+        &self,
+        person: &Arc<Person>,
+        namespaces: Vec<String>,
+    ) -> Result<Option<Vec<String>>, Problem> {
+        if self.may(person, Deed::GetPolicies(None)).await? {
+            return Ok(None);
+        }
+        self.in_each(person, Deed::GetPolicies, namespaces)
+            .await
+            .map(Some)
+    }
+
+    /// Those of the namespaces in which somebody may do that.
+    async fn in_each(
+        &self,
+        person: &Arc<Person>,
+        deed: fn(Option<String>) -> Deed,
+        namespaces: Vec<String>,
+    ) -> Result<Vec<String>, Problem> {
+        let seen = stream::iter(namespaces)
             .map(async |namespace| {
-                let may = self.may(person, Deed::GetPods(Some(namespace.clone()))).await?;
+                let may = self.may(person, deed(Some(namespace.clone()))).await?;
                 Ok::<_, Problem>(may.then_some(namespace))
             })
             .buffered(AT_A_TIME)
             .try_filter_map(async |namespace| Ok(namespace));
-        let mut seen: Vec<String> = seen.try_collect().await?;
-        seen.sort_unstable();
-        Ok(Scope::Namespaces(seen))
+        seen.try_collect().await
     }
 
     /// Whether somebody may list the `NodeFlowExport`s.
@@ -165,7 +193,7 @@ impl Reviews {
     /// # Errors
     /// Kubernetes does not answer.
     pub async fn reads_policies(&self, person: &Arc<Person>) -> Result<bool, Problem> {
-        self.may(person, Deed::GetPolicies).await
+        self.may(person, Deed::GetPolicies(None)).await
     }
 
     /// Whose a token is that a scraper shows: one for this collector, or one that says not whom

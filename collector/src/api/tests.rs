@@ -13,6 +13,9 @@ use weir_store::Settings;
 
 use super::*;
 use crate::normalise::{self, normalise};
+use crate::policies::{Policies, PolicySources};
+
+mod policy;
 
 mod flow_metrics;
 
@@ -32,12 +35,24 @@ fn the_document_names_every_page() {
         "status",
         "exporters",
         "nodes",
+        "policy/explain",
+        "policy/generate",
+        "policy/coverage",
+        "policy/unused",
+        "policy/wide",
+        "policy/lint",
+        "policy/disagreements",
         "flow-metrics",
     ] {
         let page = &document["paths"][format!("/api/v1/{page}")]["get"];
         assert!(page["responses"]["200"].is_object(), "{page}");
         assert!(page["responses"]["401"].is_object(), "{page}");
     }
+    let check = &document["paths"]["/api/v1/policy/check"]["post"];
+    for status in ["200", "400", "401", "413", "422"] {
+        assert!(check["responses"][status].is_object(), "{status}");
+    }
+    assert!(check["requestBody"]["content"]["application/yaml"].is_object());
 }
 
 /// Looks at each object of the document, with the way to it.
@@ -216,18 +231,37 @@ fn now_ns() -> u64 {
 }
 
 async fn with_flows(flows: &[FlowRecord]) -> Behind {
+    with_objects(flows, None).await
+}
+
+/// With these objects of a cluster.
+async fn with_objects(flows: &[FlowRecord], objects: Option<&str>) -> Behind {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, reader, _) = weir_store::open(Settings::new(directory.path())).unwrap();
     writer.append(flows).unwrap();
     writer.flush();
     let (reviews, asked) = reviews::tests::server().await;
     let gate = Gate::Kubernetes(Arc::new(reviews));
-    let (_names, snapshots) = watch::channel(Snapshot::default());
+    let files = objects.map(|objects| {
+        let file = directory.path().join("cluster.yaml");
+        std::fs::write(&file, objects).unwrap();
+        file
+    });
+    let sources = PolicySources {
+        paths: files.into_iter().collect(),
+        ..PolicySources::default()
+    };
     let metrics = Arc::<Metrics>::default();
+    let mut policies = Policies::new(&sources, false);
+    // They are read at once; that they may change is nothing here.
+    let mut tasks = tokio::task::JoinSet::new();
+    policies.follow(sources, None, None, metrics.policies(), &mut tasks);
+    let (_names, snapshots) = watch::channel(Snapshot::default());
     let flow_metrics = FlowMetrics::new(1);
     let api = Api::start(
         gate,
         Some(Arc::new(Embedded::new(reader))),
+        policies.objects,
         snapshots,
         Arc::clone(&metrics),
         flow_metrics.clone(),

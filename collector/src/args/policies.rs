@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use utoipa::ToSchema;
 use weir_policy::Cni;
 
 use crate::policies::PolicySources;
@@ -33,7 +35,8 @@ impl PolicyArgs {
 }
 
 /// The word for a [`Cni`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum ProfileName {
     /// What the API says, and no more.
     Spec,
@@ -53,16 +56,6 @@ impl ProfileName {
             Self::OvnKubernetes => Cni::OvnKubernetes,
             Self::Antrea => Cni::Antrea,
             Self::KubeOvn => Cni::KubeOvn,
-        }
-    }
-
-    /// As it is typed.
-    pub fn of(cni: Cni) -> &'static str {
-        match cni {
-            Cni::Spec => "spec",
-            Cni::OvnKubernetes => "ovn-kubernetes",
-            Cni::Antrea => "antrea",
-            Cni::KubeOvn => "kube-ovn",
         }
     }
 }

@@ -22,7 +22,7 @@ const ACK: u16 = 0x10;
 /// RFC 6335 §6.
 const FIRST_USER_PORT: u16 = 1024;
 /// `net.ipv4.ip_local_port_range`, as Linux has it by default.
-const FIRST_CLIENT_PORT: u16 = 32_768;
+pub const FIRST_CLIENT_PORT: u16 = 32_768;
 
 /// What is known of a flow; pairs are of the source and the destination.
 #[derive(Debug, Clone, Copy, Default)]

@@ -7,11 +7,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// Policies that have series of their own; the rest share one.
-const MAX_POLICIES: usize = 1_000;
-/// In place of the policies beyond.
-const OTHER: &str = "other";
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VerdictLabels {
     verdict: &'static str,
@@ -20,7 +15,6 @@ struct VerdictLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeniedLabels {
-    policy: String,
     direction: &'static str,
 }
 
@@ -29,7 +23,6 @@ struct DeniedLabels {
 pub struct PolicyMetrics {
     flows: Family<VerdictLabels, Counter>,
     denied: Family<DeniedLabels, Counter>,
-    known: std::sync::Mutex<std::collections::HashSet<String>>,
     compile: Compile,
     generation: Gauge,
     lint: Family<super::Labels, Gauge>,
@@ -54,7 +47,7 @@ impl PolicyMetrics {
         );
         r.register(
             "policy_denied_flows",
-            "Flow records whose connection a policy denies, by the policy and its direction",
+            "Flow records whose connection policies deny, by the direction of those that deny",
             self.denied.clone(),
         );
         r.register(
@@ -81,19 +74,11 @@ impl PolicyMetrics {
             .inc_by(records);
     }
 
-    /// A policy denies so many records.
-    pub fn deny(&self, policy: &str, direction: &'static str, records: u64) {
-        let mut known = self
-            .known
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let policy = match known.contains(policy) || known.len() < MAX_POLICIES {
-            true => policy.to_owned(),
-            false => OTHER.to_owned(),
-        };
-        known.insert(policy.clone());
+    /// Policies of this direction deny so many records. Which ones is for those alone who may
+    /// read policies.
+    pub fn deny(&self, direction: &'static str, records: u64) {
         self.denied
-            .get_or_create(&DeniedLabels { policy, direction })
+            .get_or_create(&DeniedLabels { direction })
             .inc_by(records);
     }
 

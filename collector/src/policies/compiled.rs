@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
+use ipnet::IpNet;
 use serde_json::Value;
 use weir_policy::observed::Changed;
 use weir_policy::parse::Objects;
@@ -33,7 +34,10 @@ pub struct Compiled {
     /// The addresses of each node.
     nodes: BTreeMap<Arc<str>, Vec<IpAddr>>,
     /// By Node or ServiceCIDR: the networks that it tells.
-    networks: BTreeMap<Key, Vec<ipnet::IpNet>>,
+    networks: BTreeMap<Key, Vec<IpNet>>,
+    networks_changed: bool,
+    /// All of them, in order, none within another.
+    all_networks: Arc<[IpNet]>,
     holders: HolderTable,
     stamp: u64,
     /// The CNI that each node tells.
@@ -69,6 +73,8 @@ impl Compiled {
             pods: BTreeMap::new(),
             nodes: BTreeMap::new(),
             networks: BTreeMap::new(),
+            networks_changed: false,
+            all_networks: Arc::from([]),
             holders: HolderTable::default(),
             stamp,
             told: BTreeMap::new(),
@@ -216,14 +222,26 @@ impl Compiled {
             Some(cni) => self.told.insert(key.clone(), cni),
             None => self.told.remove(key),
         };
-        let Some(value) = value else {
-            self.networks.remove(key);
-            return;
+        let networks = value.map(|value| {
+            let mut objects = Objects::default();
+            objects.add(value);
+            objects.inventory(Vec::new()).cluster_networks
+        });
+        let before = match networks.clone() {
+            Some(networks) => self.networks.insert(key.clone(), networks),
+            None => self.networks.remove(key),
         };
-        let mut objects = Objects::default();
-        objects.add(value);
-        let networks = objects.inventory(Vec::new()).cluster_networks;
-        self.networks.insert(key.clone(), networks);
+        self.networks_changed |= before != networks;
+    }
+
+    /// Where addresses of the cluster are, worked out when that has changed.
+    fn settle_networks(&mut self) {
+        if std::mem::take(&mut self.networks_changed) {
+            let all: Vec<IpNet> = self.networks.values().flatten().copied().collect();
+            let mut apart = IpNet::aggregate(&all);
+            apart.sort_unstable_by_key(IpNet::network);
+            self.all_networks = apart.into();
+        }
     }
 
     /// A version in which everybody is looked up anew.
@@ -249,6 +267,7 @@ impl Compiled {
 
     fn published(&mut self, since: Changed) -> Version {
         self.stamp += 1;
+        self.settle_networks();
         let elsewhere = |name: &Arc<str>| self.engine.node(name, Ipv4Addr::UNSPECIFIED.into());
         let nodes: HashMap<Arc<str>, Endpoint, RandomState> = self
             .nodes
@@ -262,7 +281,7 @@ impl Compiled {
             holders: self.holders.holders(),
             nodes: Arc::new(nodes),
             frontends: self.services.frontends().clone(),
-            networks: self.networks.values().flatten().copied().collect(),
+            networks: Arc::clone(&self.all_networks),
         }
     }
 

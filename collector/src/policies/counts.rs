@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use weir_flow::Judged;
 use weir_policy::{Answer, Reason, Verdict};
 
 use crate::metrics::PolicyMetrics;
@@ -33,8 +32,8 @@ pub struct PolicyCounts {
     metrics: Arc<PolicyMetrics>,
     /// By answer and reason.
     judged: [[u64; REASONS.len()]; ANSWERS.len()],
-    /// Records that were denied so, one kind after the other.
-    denied: Vec<(Judged, u64)>,
+    /// Records that were denied, by egress and by ingress policies.
+    denied: [u64; 2],
 }
 
 impl PolicyCounts {
@@ -43,21 +42,23 @@ impl PolicyCounts {
         Self {
             metrics,
             judged: Default::default(),
-            denied: Vec::new(),
+            denied: [0; 2],
         }
     }
 
     /// One record was judged so.
     #[inline]
-    pub fn count(&mut self, verdict: &Verdict, judged: &Judged) {
+    pub fn count(&mut self, verdict: &Verdict) {
         let counts = self.judged.get_mut(verdict.answer as usize);
         if let Some(count) = counts.and_then(|counts| counts.get_mut(verdict.reason as usize)) {
             *count += 1;
         }
         if verdict.answer == Answer::Deny {
-            match self.denied.last_mut() {
-                Some((last, count)) if last == judged => *count += 1,
-                _ => self.denied.push((judged.clone(), 1)),
+            // The packet gets no further than the client's side.
+            let [egress, ingress] = &mut self.denied;
+            match verdict.egress.answer {
+                Answer::Deny => *egress += 1,
+                _ => *ingress += 1,
             }
         }
     }
@@ -72,13 +73,11 @@ impl PolicyCounts {
                 }
             }
         }
-        for (judged, count) in self.denied.drain(..) {
-            let Some(verdict) = judged.verdict() else { continue };
-            let (side, direction) = match verdict.egress.action {
-                "drop" | "reject" => (&verdict.egress, "egress"),
-                _ => (&verdict.ingress, "ingress"),
-            };
-            self.metrics.deny(&side.policy, direction, count);
+        for (direction, denied) in ["egress", "ingress"].into_iter().zip(&mut self.denied) {
+            let denied = std::mem::take(denied);
+            if denied > 0 {
+                self.metrics.deny(direction, denied);
+            }
         }
     }
 }

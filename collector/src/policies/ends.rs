@@ -150,7 +150,11 @@ impl Version {
 
     /// An address where only pods and Services are.
     fn is_of_cluster(&self, address: IpAddr) -> bool {
-        self.networks.iter().any(|network| network.contains(&address))
+        let after = self
+            .networks
+            .partition_point(|network| network.network() <= address);
+        let before = after.checked_sub(1).and_then(|at| self.networks.get(at));
+        before.is_some_and(|network| network.contains(&address))
     }
 
     /// Those behind a Service's address and port.

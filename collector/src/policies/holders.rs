@@ -3,7 +3,7 @@
 //! A pod that gets other labels holds its address twice for a while: until the change has come
 //! into force everywhere, a flow may have been judged by either.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub type Name = (Arc<str>, Arc<str>);
 #[derive(Debug, Clone, Default)]
 pub struct HolderTable {
     holders: Shards<IpAddr, Holders>,
+    /// The addresses that stand there, and some that do not any more.
+    addresses: BTreeSet<IpAddr>,
     /// When a holder of an address ended, the earliest first.
     ended: VecDeque<(u64, IpAddr)>,
 }
@@ -52,6 +54,7 @@ impl HolderTable {
         let settled = now.saturating_add(SETTLE);
         let mut holders = self.ended_at(address, &known, name, settled, now);
         holders.push(Holder::since(from, name, endpoint));
+        self.addresses.insert(address);
         self.holders.insert(address, holders.into());
     }
 
@@ -88,17 +91,25 @@ impl HolderTable {
     /// Everybody who has an address, looked up anew; what has ended is forgotten. Who had his
     /// address before has had it since then.
     pub fn rebuild(&mut self, all: BTreeMap<IpAddr, Vec<(Name, Endpoint)>>) {
-        let before = std::mem::take(&mut self.holders);
+        // What stays as it was is shared with the versions before.
+        let gone = self.addresses.iter().filter(|address| !all.contains_key(address));
+        for address in gone.copied().collect::<Vec<_>>() {
+            self.holders.remove(&address);
+        }
+        self.addresses = all.keys().copied().collect();
         self.ended.clear();
         for (address, having) in all {
-            let known = before.get(&address);
+            let known = self.holders.get(&address);
             let holders = having.into_iter().map(|(name, endpoint)| {
                 let mut its = known.into_iter().flat_map(|known| known.iter());
                 let is_it = |holder: &&Holder| holder.span.is_open() && holder.is(&name);
                 let since = its.find(is_it).map_or(0, |holder| holder.span.from);
                 Holder::since(since, &name, endpoint)
             });
-            self.holders.insert(address, holders.collect());
+            let holders: Holders = holders.collect();
+            if known != Some(&holders) {
+                self.holders.insert(address, holders);
+            }
         }
     }
 

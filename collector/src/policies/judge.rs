@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
-use weir_flow::{FlowRecord, Judged, PolicySide, PolicyVerdict, Server};
+use weir_flow::{FlowRecord, Judged, PolicySide, PolicyVerdict, Server, ServerConfidence};
 use weir_identity::Span;
 use weir_policy::observed::{Lifetime, across};
 use weir_policy::{Answer, Connection, Direction, EndpointKind, Memo, Protocol, Reason, Side, Verdict};
@@ -15,6 +15,7 @@ use super::counts::PolicyCounts;
 use super::end_cache::EndCache;
 use super::ends::{Asked, End, Reading};
 use super::versions::{InForce, Version, Versions};
+use crate::enrich::server::FIRST_CLIENT_PORT;
 use crate::enrich::span;
 
 /// So many verdicts have their words kept.
@@ -122,7 +123,11 @@ impl Judge {
                 for next in later {
                     let after = self.verdict(&ends(next));
                     let profile = next.snapshot.profile();
-                    let verdict = across(outcome.0, after, lifetime, next.since, profile);
+                    let mut verdict = across(outcome.0, after, lifetime, next.since, profile);
+                    if verdict == Verdict::unknown(Reason::Gap) {
+                        // Changes that were taken as one: somebody watched.
+                        verdict = Verdict::unknown(Reason::Changed);
+                    }
                     // Its words are those of the version that it is of.
                     let of = if verdict == after { next } else { outcome.1 };
                     outcome = (verdict, of);
@@ -141,7 +146,7 @@ impl Judge {
         // Of what was computed before nothing is said.
         let said = record.policy.verdict().filter(|_| !record.attributes.is_empty());
         let judged = self.words.of(version, verdict, said);
-        self.counts.count(&verdict, &judged);
+        self.counts.count(&verdict);
         Some(judged)
     }
 
@@ -227,6 +232,17 @@ fn lacks_ports(record: &FlowRecord, protocol: u8) -> bool {
     Protocol::of(protocol).is_some() && is_absent(&record.src) && is_absent(&record.dst)
 }
 
+/// Only the numbers of ports tell who the server is, and they do not say it plainly: the
+/// client's is one that systems give to clients, and the server's is not.
+fn is_guessed(record: &FlowRecord) -> bool {
+    let (server, client) = match record.server {
+        Server::Dst => (&record.dst, &record.src),
+        Server::Src | Server::Unknown => (&record.src, &record.dst),
+    };
+    let is_clients = |side: &weir_flow::Side| side.port.unwrap_or_default() >= FIRST_CLIENT_PORT;
+    record.server_confidence == ServerConfidence::Port && (is_clients(server) || !is_clients(client))
+}
+
 /// Of ICMP the type tells who asked; of others, who listens.
 fn way(record: &FlowRecord, protocol: u8) -> Way {
     let request = |kind: u8| Some(u16::from(kind) << 8);
@@ -234,6 +250,7 @@ fn way(record: &FlowRecord, protocol: u8) -> Way {
         (ICMP, Some(0), _) => Way::Reply(request(8)),
         (ICMP6, Some(129), _) => Way::Reply(request(128)),
         (ICMP | ICMP6, Some(_), _) => Way::Forward,
+        (..) if is_guessed(record) => Way::Either,
         (_, _, Server::Dst) => Way::Forward,
         (_, _, Server::Src) => Way::Reply(None),
         (_, _, Server::Unknown) => Way::Either,

@@ -15,6 +15,9 @@ use weir_policy::{Endpoint, Snapshot};
 
 /// So many versions are kept at most.
 pub const MOST: usize = 64;
+/// Changes within so long are taken as one, in nanoseconds: a record is held against five
+/// versions at most until they have settled.
+pub const CLOSE: u64 = 8 * 1_000_000_000;
 /// A version that ended so long ago is not kept, in nanoseconds.
 pub const HISTORY: u64 = 15 * 60 * 1_000_000_000;
 
@@ -63,7 +66,8 @@ pub struct Version {
     pub nodes: Arc<std::collections::HashMap<Arc<str>, Endpoint, RandomState>>,
     /// Who is behind which address and port of a Service.
     pub frontends: Shards<Frontend, Backends>,
-    /// Where the addresses of the cluster's pods and Services are.
+    /// Where the addresses of the cluster's pods and Services are: in order, none within
+    /// another.
     pub networks: Arc<[IpNet]>,
 }
 
@@ -107,8 +111,18 @@ impl Versions {
         self.all.last()
     }
 
-    /// Another is in force from its beginning on; what is too old is forgotten.
-    pub fn push(&mut self, version: Version) {
+    /// Another is in force from its beginning on; what is too old is forgotten. Changes that
+    /// follow each other closely are one, so that whoever makes many makes few versions.
+    pub fn push(&mut self, mut version: Version) {
+        let begun = self
+            .all
+            .get(1..)
+            .and_then(<[_]>::last)
+            .map(|last| last.since.earliest);
+        if let Some(begun) = begun.filter(|begun| version.since.latest < begun.saturating_add(CLOSE)) {
+            version.since.earliest = begun;
+            self.all.pop();
+        }
         let horizon = version.since.earliest.saturating_sub(HISTORY);
         self.all.push(Arc::new(version));
         // A version ends where the next begins.
@@ -119,8 +133,8 @@ impl Versions {
         let old = old.count().max(self.all.len().saturating_sub(MOST));
         if old > 0 {
             self.all.drain(..old);
-            // What was before is as the oldest that is known.
-            self.begins_with_gap = false;
+            // What was before is not known any more.
+            self.begins_with_gap = true;
         }
     }
 
@@ -230,18 +244,50 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_oldest_is_judged_by_it_and_there_are_never_more_than_so_many() {
+    fn what_was_forgotten_is_a_gap_and_there_are_never_more_than_so_many() {
         let begin = 1_000 * SECOND;
-        let mut versions = Versions::new(version(0, begin), true);
+        let mut versions = Versions::new(version(0, begin), false);
         for n in 1..200 {
-            versions.push(version(n, begin + n * SECOND));
+            versions.push(version(n, begin + n * 10 * SECOND));
         }
         assert_eq!(versions.all.len(), MOST);
         let oldest = 200 - MOST as u64;
-        assert_eq!(stamps(&versions, begin, begin)[0], oldest);
+        let at = begin + oldest * 10 * SECOND;
+        assert_eq!(stamps(&versions, at, at), [oldest]);
+        assert!(matches!(
+            versions.in_force(&Lifetime {
+                opened: begin,
+                start: begin,
+                end: begin
+            }),
+            InForce::Gap
+        ));
         // Of long ago.
-        versions.push(version(200, begin + 2 * HISTORY));
+        versions.push(version(200, begin + 3 * HISTORY));
         assert_eq!(versions.all.len(), 2);
-        assert_eq!(stamps(&versions, begin, begin), [199]);
+        assert!(stamps(&versions, begin, begin).is_empty());
+    }
+
+    #[test]
+    fn who_makes_many_changes_makes_few_versions_and_all_of_them_count() {
+        let begin = 1_000 * SECOND;
+        let mut versions = Versions::new(version(0, begin), false);
+        for n in 1..=600 {
+            versions.push(version(n, begin + 100 * SECOND + n * SECOND / 2));
+        }
+        let now = begin + 400 * SECOND;
+        assert!(
+            stamps(&versions, now, now).len() <= 5,
+            "{:?}",
+            stamps(&versions, now, now)
+        );
+        assert_eq!(versions.last().unwrap().stamp, 600);
+        assert!(versions.all.len() <= 40, "{}", versions.all.len());
+        // None of the time between two changes is left out.
+        let since: Vec<Changed> = versions.all.iter().map(|version| version.since).collect();
+        assert!(since.windows(2).skip(1).all(|pair| {
+            let [before, after] = pair else { return false };
+            before.latest <= after.earliest && after.earliest - before.latest <= SECOND / 2
+        }));
     }
 }

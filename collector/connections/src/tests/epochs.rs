@@ -124,7 +124,7 @@ fn who_began_may_turn_before_the_first_output_and_never_after() {
         client: None,
         ..answer()
     };
-    run.frame(2_000, &[unknown.clone()]);
+    run.frame(2_000, std::slice::from_ref(&unknown));
     let live: Vec<_> = run.connections.live().collect();
     assert_eq!((live[0].client.port, live[0].evidence), (80, Evidence::FirstSeen));
     let turned = run.frame(3_000, &[flags(SYN, request())]).until(62_000).only();

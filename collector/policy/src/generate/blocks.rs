@@ -35,6 +35,19 @@ pub(super) fn private(inventory: &Inventory) -> Vec<IpNet> {
     all
 }
 
+/// The smallest network that has all these addresses of one family.
+pub(super) fn cover(addresses: impl IntoIterator<Item = IpAddr>) -> Option<IpNet> {
+    let mut cover: Option<IpNet> = None;
+    for address in addresses {
+        let mut wider = cover.unwrap_or(IpNet::from(address));
+        while !wider.contains(&address) {
+            wider = wider.supernet()?;
+        }
+        cover = Some(wider);
+    }
+    cover
+}
+
 /// One block for addresses that were seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {

@@ -2,6 +2,7 @@
 //! nor narrows anything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -10,7 +11,9 @@ use super::names::{name, spec_hash, with_hash};
 use super::peers::{PeerKey, WrittenPeer, of_block, of_unit};
 use super::ports::{Port, written};
 use super::units::{UnitKey, Units};
-use super::{Aggregated, Evidence, GenerateInput, GeneratedPolicy, GenerationReport, Level, blocks, dns};
+use super::{
+    Aggregated, Evidence, GenerateInput, GeneratedPolicy, GenerationReport, Level, Nodes, blocks, dns,
+};
 use crate::policy::{
     DIRECTIONS, Direction, IpBlock, NetworkPeer, NetworkPolicy, NetworkRule, Policy, PolicyKey, PolicyKind,
 };
@@ -172,12 +175,9 @@ impl Rules<'_, '_> {
                 ),
                 End::Node { name, addresses } => {
                     evidence.notes.insert(format!("node {name}"));
-                    let warning =
-                        format!("{key} names nodes by address: generate anew when nodes come or go");
-                    self.report.warnings.insert(warning);
                     for address in addresses {
-                        let block = of_block(exact(IpNet::from(*address)));
-                        add(&mut peers, block, port, &evidence);
+                        let network = self.node(key, direction, *address);
+                        add(&mut peers, of_block(exact(network)), port, &evidence);
                     }
                 }
                 End::Outside {
@@ -204,6 +204,44 @@ impl Rules<'_, '_> {
             self.assume_dns(key, &mut peers);
         }
         peers
+    }
+
+    /// What is written for the address of a node: the address, or the network of all nodes.
+    fn node(&mut self, key: &PolicyKey, direction: Direction, address: IpAddr) -> IpNet {
+        let Some((network, seen)) = self.nodes_around(address) else {
+            let warning = format!("{key} names nodes by address: generate anew when nodes come or go");
+            self.report.warnings.insert(warning);
+            return IpNet::from(address);
+        };
+        let aggregated = Aggregated {
+            policy: key.clone(),
+            direction,
+            network: network.to_string(),
+            seen,
+        };
+        if !self.report.aggregated.contains(&aggregated) {
+            self.report.aggregated.push(aggregated);
+        }
+        network
+    }
+
+    /// The network of all nodes around one's own address, where that is wanted and has neither
+    /// pods nor Services in it; and how many addresses of nodes it has.
+    fn nodes_around(&self, address: IpAddr) -> Option<(IpNet, usize)> {
+        if self.input.options.nodes == Nodes::Addresses {
+            return None;
+        }
+        let cluster = self.input.cluster;
+        let own = cluster.nodes.iter().flat_map(|node| &node.addresses).copied();
+        let own: BTreeSet<IpAddr> = own.filter(|one| one.is_ipv4() == address.is_ipv4()).collect();
+        let network = blocks::cover(own.iter().copied()).filter(|_| own.contains(&address))?;
+        let is_in_it = |other: &IpNet| network.contains(other) || other.contains(&network);
+        let mut networks = self.units.inventory().cluster_networks.iter();
+        let has_others = networks.any(|other| is_in_it(other) && !own.contains(&other.addr()));
+        let pods = cluster.pods.iter().filter(|pod| !pod.host_network);
+        let mut pods = pods.flat_map(|pod| &pod.addresses);
+        let is_clear = !has_others && !pods.any(|pod| network.contains(pod));
+        is_clear.then_some((network, own.len()))
     }
 
     /// The networks of a name, or the one that was seen if nobody knows the name any more.

@@ -48,6 +48,8 @@ pub struct Objects {
     pub cni: Option<Cni>,
     /// The policies that are Weir's own, with what [`SPEC_ANNOTATION`] says of each.
     pub managed: BTreeMap<PolicyKey, String>,
+    /// When each policy was made, as the API server writes it (RFC 3339), where it says so.
+    pub created: BTreeMap<PolicyKey, String>,
     /// By namespace and name of a pod: who controls it.
     controllers: BTreeMap<(String, String), WorkloadKey>,
     /// Who controls whom: a ReplicaSet's Deployment, a Job's CronJob.
@@ -110,6 +112,10 @@ impl Objects {
             ..problem
         });
         self.problems.extend(told);
+        let created = text(object, "/metadata/creationTimestamp");
+        if let Some(policy) = policy.as_ref().filter(|_| !created.is_empty()) {
+            self.created.insert(policy.key(), created.to_owned());
+        }
         if let Some(policy) = &policy
             && object
                 .pointer("/metadata/labels")

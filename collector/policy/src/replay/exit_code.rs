@@ -16,7 +16,8 @@ pub const TOO_MUCH_UNKNOWN: u8 = 3;
 pub struct CheckOptions {
     /// Newly denied edges count also where nobody ever answered.
     pub strict: bool,
-    /// The share of flows, 0 to 1, that may be without an answer.
+    /// The share, 0 to 1, of the flows with an end that the change may be about, that may be
+    /// without an answer.
     pub max_unknown: f64,
     /// Newly allowed edges, and pairs that the change opens, count too.
     pub newly_allowed_fails: bool,
@@ -44,7 +45,7 @@ pub fn exit_code(report: Option<&Report>, options: &CheckOptions) -> u8 {
     if is_denied || options.newly_allowed_fails && is_opened {
         return BREAKS;
     }
-    match report.all_unknown().share_of_flows(&report.all) > options.max_unknown {
+    match report.concerned_unknown.share_of_flows(&report.concerned) > options.max_unknown {
         true => TOO_MUCH_UNKNOWN,
         false => PASSES,
     }

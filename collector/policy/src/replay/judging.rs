@@ -89,6 +89,9 @@ impl Replay<'_> {
             return;
         };
         report.all.add(edge);
+        if is_concerned {
+            report.concerned.add(edge);
+        }
         let is_stand_in = new.has_stand_in(edge);
         if is_stand_in {
             report.stand_ins.add(edge);
@@ -99,6 +102,9 @@ impl Replay<'_> {
                 let is_after = after.answer == Answer::Unknown;
                 let reason = if is_after { after.reason } else { before.reason };
                 report.unknown.entry(reason).or_default().add(edge);
+                if is_concerned {
+                    report.concerned_unknown.add(edge);
+                }
                 report.unknown_edges.push(UnknownEdge {
                     edge: *edge,
                     reason,
@@ -153,6 +159,8 @@ impl Report {
     fn join(&mut self, more: Report) {
         let Report {
             all,
+            concerned,
+            concerned_unknown,
             newly_denied,
             newly_denied_unanswered,
             newly_allowed,
@@ -167,6 +175,8 @@ impl Report {
             without_traffic: _,
         } = more;
         self.all.join(&all);
+        self.concerned.join(&concerned);
+        self.concerned_unknown.join(&concerned_unknown);
         self.newly_denied.extend(newly_denied);
         self.newly_denied_unanswered.extend(newly_denied_unanswered);
         self.newly_allowed.extend(newly_allowed);
@@ -216,7 +226,8 @@ mod tests {
     }
 
     fn policies(rules: &str) -> Vec<Policy> {
-        let head = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: mine, namespace: x}";
+        let head =
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: mine, namespace: x}";
         let yaml =
             format!("{head}\nspec: {{podSelector: {{matchLabels: {{app: p0}}}}, ingress: [{rules}]}}\n");
         parse::file(&yaml, "x").expect("it is a policy").policies
@@ -285,6 +296,7 @@ mod tests {
         assert!(!one.newly_denied.is_empty() && !one.newly_denied_unanswered.is_empty());
         assert!(!one.newly_allowed.is_empty() && one.unchanged.edges > 0 && one.not_judged.edges > 0);
         assert!(one.unknown.len() > 1 && one.decider_changed.edges > 0);
+        assert!(one.concerned_unknown.edges > 0 && one.concerned.edges < one.all.edges);
         assert_eq!(one.without_traffic.len(), 1);
         for threads in [2, 3, 7, 1_000] {
             assert_eq!(

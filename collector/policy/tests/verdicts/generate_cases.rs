@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use weir_policy::edges::{EdgeEnd, EdgeSet, Strength};
 use weir_policy::generate::{
-    GenerateError, GenerateInput, GenerateOptions, Generated, GeneratedCluster, Internet, Level, Skipped,
-    cluster_policies, cluster_yaml, generate, spec_hash, yaml,
+    GenerateError, GenerateInput, GenerateOptions, Generated, GeneratedCluster, Internet, Level, Nodes,
+    Skipped, cluster_policies, cluster_yaml, generate, spec_hash, yaml,
 };
 use weir_policy::inventory::{Backend, Inventory, Service, ServicePort, SubnetLabel};
 use weir_policy::policy::{IpBlock, NetworkPeer, NetworkPolicy, NetworkRule, PortMatch, Tier};
@@ -561,6 +561,57 @@ fn a_peer_on_the_host_network_is_its_node() {
     assert_eq!(
         blocks(&policy(&generated, "weir-deployment-a").ingress),
         ["192.168.0.1/32"]
+    );
+}
+
+#[test]
+fn nodes_are_one_network_where_that_is_asked_for_and_no_pod_is_in_it() {
+    let mut world = World::new();
+    let owners = inventory(&world.cluster);
+    let mut set = EdgeSet::default();
+    let server = edge_end(&world.end("z/a"), &world.cluster, &owners);
+    let node = &world.cluster.nodes[0];
+    let client = EdgeEnd::Node {
+        name: node.name.clone(),
+        address: Some(node.addresses[0]),
+    };
+    seen(&mut set, client, server, 6, 80);
+    let options = GenerateOptions {
+        nodes: Nodes::Cidr,
+        ..GenerateOptions::of_namespace("z")
+    };
+    let written = |world: &World| {
+        let generated = generated(world, &owners, &set, &options);
+        blocks(&policy(&generated, "weir-deployment-a").ingress)
+    };
+    let all = written(&world);
+    let [network] = &all[..] else { panic!("{all:?}") };
+    let network: ipnet::IpNet = network.parse().unwrap();
+    let addresses: Vec<_> = world
+        .cluster
+        .nodes
+        .iter()
+        .flat_map(|node| &node.addresses)
+        .collect();
+    assert!(addresses.len() > 1 && addresses.iter().all(|address| network.contains(*address)));
+    let halves = network.subnets(network.prefix_len() + 1).unwrap();
+    for half in halves {
+        assert!(
+            !addresses.iter().all(|address| half.contains(*address)),
+            "{half} has them all"
+        );
+    }
+    // With a pod among them each node is written by itself.
+    let pod = world
+        .cluster
+        .pods
+        .iter_mut()
+        .find(|pod| !pod.host_network)
+        .unwrap();
+    pod.addresses.push(network.broadcast());
+    assert_eq!(
+        written(&world),
+        [format!("{}/32", world.cluster.nodes[0].addresses[0])]
     );
 }
 

@@ -56,7 +56,8 @@ fn every_fault_of_a_file_is_told_with_its_place() {
 
 #[test]
 fn a_fault_of_yaml_names_the_line() {
-    let Err(ParseError::Syntax(message)) = parse::file("kind: NetworkPolicy\nspec: [", "default") else {
+    let Err(ParseError::Syntax { message, .. }) = parse::file("kind: NetworkPolicy\nspec: [", "default")
+    else {
         panic!("no fault");
     };
     assert!(message.contains("line 2"), "{message}");

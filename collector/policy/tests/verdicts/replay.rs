@@ -312,7 +312,7 @@ fn exit_codes_go_by_precedence() {
     let mut edge = set.edges()[0];
     edge.client = unknown;
     set.push(edge);
-    let report = replayed(&world, &owners, &set, &Change::default());
+    let report = replayed(&world, &owners, &set, &on_a("ingress: [{}]"));
     assert_eq!(report.unknown[&Reason::Identity].edges, 1);
     assert_eq!(exit_code(Some(&report), &options), 3);
     let lax = CheckOptions {
@@ -326,6 +326,44 @@ fn exit_codes_go_by_precedence() {
         1,
         "broken beats too much unknown"
     );
+}
+
+#[test]
+fn what_is_unknown_elsewhere_is_no_doubt_about_the_change_and_dilutes_none() {
+    let world = World::new();
+    let owners = inventory(&world.cluster);
+    // One call of the pod that the change is about, a hundred of others; of each somebody
+    // unknown made one.
+    let mut set = edges(
+        &world,
+        &owners,
+        &[("x/b", "x/a", "tcp/80"), ("x/b", "x/c", "tcp/80")],
+    );
+    let unknown = set.end(EdgeEnd::Unknown);
+    let [to_a, to_c] = set.edges() else { panic!() };
+    let (to_a, to_c) = (*to_a, *to_c);
+    let options = CheckOptions::default();
+    let code = |set: &EdgeSet| {
+        exit_code(
+            Some(&replayed(&world, &owners, set, &on_a("ingress: [{}]"))),
+            &options,
+        )
+    };
+    let mut elsewhere = set.clone();
+    elsewhere.push(Edge {
+        client: unknown,
+        ..to_c
+    });
+    assert_eq!(code(&elsewhere), 0);
+    set.push(Edge {
+        client: unknown,
+        ..to_a
+    });
+    set.push(Edge {
+        flows: 1_000_000 * to_c.flows,
+        ..to_c
+    });
+    assert_eq!(code(&set), 3);
 }
 
 #[test]
@@ -673,4 +711,14 @@ fn ends_whose_policies_have_no_port_in_common_are_denied() {
         sides,
         BTreeMap::from([(80, Direction::Ingress), (81, Direction::Egress)])
     );
+}
+
+#[test]
+fn a_port_that_is_opened_by_its_name_is_told() {
+    let world = World::new().on_a("old", "policyTypes: [Ingress]");
+    let change = on_a("ingress: [{from: [{podSelector: {matchLabels: {app: b}}}], ports: [{port: http}]}]");
+    let opens = replayed(&world, &Inventory::default(), &EdgeSet::default(), &change).opens;
+    let mut ports: Vec<u16> = opens.listed.iter().map(|opened| opened.first_port).collect();
+    ports.dedup();
+    assert_eq!(ports, [8080], "{opens:?}");
 }

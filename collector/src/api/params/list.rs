@@ -7,7 +7,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 /// Parameters that are lists.
-const LISTS: [&str; 3] = ["columns", "group_by", "measures"];
+const LISTS: [&str; 6] = ["columns", "group_by", "measures", "ns", "delete", "set_label"];
 
 /// The address with each list once, where one comes several times: many clients write
 /// lists so.

@@ -1,13 +1,13 @@
-//! Who is meant by a word of the command line: a pod, the pods of a workload, a node, an
-//! address.
+//! Who is meant by a word: a pod, the pods of a workload, a node, an address.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
 use weir_policy::edges::WorkloadKey;
 use weir_policy::parse::Objects;
 use weir_policy::{Endpoint, Engine};
+
+use crate::{DecisionError, Namespaces};
 
 /// Kinds of workloads as kubectl takes them.
 const KINDS: [(&str, &[&str]); 8] = [
@@ -94,21 +94,36 @@ impl Peer {
         })
     }
 
+    /// The namespace that the word names.
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Address(_) | Self::Node(_) => None,
+            Self::Pod { namespace, .. } => Some(namespace),
+            Self::Workload(key) => Some(&key.namespace),
+        }
+    }
+
     /// Everybody who is meant, each by one address: its name, the address, what the engine
-    /// makes of it.
+    /// makes of it. Who has an address in a namespace that may not be told has no name.
     ///
     /// # Errors
     /// There is nobody of that name, or nobody who has an address.
-    pub fn resolve(&self, objects: &Objects, engine: &Engine) -> Result<Vec<Resolved>> {
+    pub fn resolve(
+        &self,
+        objects: &Objects,
+        engine: &Engine,
+        told: &Namespaces,
+    ) -> Result<Vec<Resolved>, DecisionError> {
         let found = match self {
-            Self::Address(address) => return Ok(Self::holders(*address, objects, engine)),
+            Self::Address(address) => return Ok(Self::holders(*address, objects, engine, told)),
             Self::Node(name) => {
                 let Some(node) = objects.cluster.nodes.iter().find(|node| node.name == *name) else {
-                    bail!("there is no node {name}");
+                    return Err(DecisionError::NoNode(name.clone()));
                 };
                 let addresses = node.addresses.iter().chain(&node.management);
                 let resolved = |address: &IpAddr| Resolved {
                     name: format!("node/{name}"),
+                    namespace: None,
                     address: *address,
                     endpoint: engine.node(name, *address),
                 };
@@ -117,7 +132,7 @@ impl Peer {
             Self::Pod { namespace, name } => {
                 let pods = pods(objects, namespace, |pod| pod == name);
                 if pods.is_empty() {
-                    bail!("there is no pod {namespace}/{name}");
+                    return Err(DecisionError::NoPod(namespace.clone(), name.clone()));
                 }
                 of_pods(&pods, engine)
             }
@@ -125,24 +140,25 @@ impl Peer {
                 let is_its = |pod: &str| objects.workload(&key.namespace, pod) == Some(key);
                 let pods = pods(objects, &key.namespace, is_its);
                 if pods.is_empty() {
-                    bail!("no pod in {} is of {} {}", key.namespace, key.kind, key.name);
+                    return Err(DecisionError::NoPodOf(key.clone()));
                 }
                 of_pods(&pods, engine)
             }
         };
         if found.is_empty() {
-            bail!("{self} has no address now");
+            return Err(DecisionError::NoAddress(self.to_string()));
         }
         Ok(found)
     }
 
     /// Of one address there may be several: a node and its pods on the host network are one.
-    fn holders(address: IpAddr, objects: &Objects, engine: &Engine) -> Vec<Resolved> {
+    fn holders(address: IpAddr, objects: &Objects, engine: &Engine, told: &Namespaces) -> Vec<Resolved> {
         let holders = engine.holders(address);
         if holders.is_empty() {
             let snapshot = engine.snapshot();
             return vec![Resolved {
                 name: address.to_string(),
+                namespace: None,
                 address,
                 endpoint: match objects.is_service(address) {
                     true => snapshot.service(address),
@@ -150,19 +166,20 @@ impl Peer {
                 },
             }];
         }
-        let name_of = |endpoint: &Endpoint| {
+        let resolved = |endpoint: Endpoint| {
             let has_it =
-                |pod: &&weir_policy::Pod| engine.pod(&pod.namespace, &pod.name, address) == Some(*endpoint);
+                |pod: &&weir_policy::Pod| engine.pod(&pod.namespace, &pod.name, address) == Some(endpoint);
             let pod = objects.cluster.pods.iter().find(has_it);
-            pod.map_or_else(
-                || address.to_string(),
-                |pod| format!("{}/{}", pod.namespace, pod.name),
-            )
-        };
-        let resolved = |endpoint: Endpoint| Resolved {
-            name: name_of(&endpoint),
-            address,
-            endpoint,
+            let pod = pod.filter(|pod| told.has(&pod.namespace));
+            Resolved {
+                name: pod.map_or_else(
+                    || address.to_string(),
+                    |pod| format!("{}/{}", pod.namespace, pod.name),
+                ),
+                namespace: pod.map(|pod| pod.namespace.clone()),
+                address,
+                endpoint,
+            }
         };
         holders.into_iter().map(resolved).collect()
     }
@@ -184,6 +201,8 @@ impl std::fmt::Display for Peer {
 pub struct Resolved {
     /// As it is shown.
     pub name: String,
+    /// That of the pod, where it may be told.
+    pub namespace: Option<String>,
     /// By which address.
     pub address: IpAddr,
     /// What the engine makes of it.
@@ -207,6 +226,7 @@ fn of_pods(pods: &[&weir_policy::Pod], engine: &Engine) -> Vec<Resolved> {
     let resolved = each.filter_map(|(pod, address)| {
         Some(Resolved {
             name: format!("{}/{}", pod.namespace, pod.name),
+            namespace: Some(pod.namespace.clone()),
             address,
             endpoint: engine.pod(&pod.namespace, &pod.name, address)?,
         })

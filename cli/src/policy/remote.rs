@@ -1,0 +1,46 @@
+//! Asks a collector that knows which policies there are, instead of working on them here.
+
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+use weir_collector::api::problem::Problem;
+
+use crate::server::{Pairs, Server};
+use crate::terminal::{patiently, say};
+
+/// The answer of a page about policies; none where the collector does not know any.
+///
+/// # Errors
+/// A [`Problem`], or there is nobody to ask.
+pub async fn ask<T: DeserializeOwned>(
+    server: &Server,
+    page: &str,
+    pairs: &Pairs,
+    body: Option<String>,
+) -> Result<Option<T>> {
+    let page = format!("policy/{page}");
+    let asked = async {
+        match body {
+            Some(body) => server.post(&page, pairs, body).await,
+            None => server.get(&page, pairs).await,
+        }
+    };
+    let text = match patiently(asked).await {
+        Err(error) if knows_none(&error) => {
+            say(&format!(
+                "note: {server} does not know the policies: they are read from the cluster of the kubeconfig"
+            ));
+            return Ok(None);
+        }
+        text => text?,
+    };
+    let answer = serde_json::from_slice(&text);
+    answer
+        .map(Some)
+        .with_context(|| format!("{server} answers what this version cannot read"))
+}
+
+/// Collectors of before have no such page.
+fn knows_none(error: &anyhow::Error) -> bool {
+    let problem = error.downcast_ref::<Problem>();
+    problem.is_some_and(|problem| problem.is_no_policies() || problem.status == 404)
+}

@@ -1,0 +1,126 @@
+use serde_json::json;
+
+use super::*;
+
+fn row(fields: Value) -> Row {
+    serde_json::from_value(fields).unwrap()
+}
+
+#[test]
+fn an_end_is_a_pod_a_node_a_service_or_outside() {
+    let shown = |fields: Value| end(&row(fields), "dst_").map(|end| end.to_string());
+    let pod = json!({"dst_ns": "shop", "dst_workload_kind": "Deployment", "dst_workload_name": "web",
+        "dst_pod_name": "web-1"});
+    assert_eq!(shown(pod).as_deref(), Some("shop/deployment/web"));
+    let bare = json!({"dst_ns": "shop", "dst_workload_kind": "Pod", "dst_workload_name": "job-1"});
+    assert_eq!(shown(bare).as_deref(), Some("shop/job-1"));
+    let service = json!({"dst_ns": "shop", "dst_workload_kind": "Service", "dst_workload_name": "web"});
+    assert_eq!(shown(service).as_deref(), Some("service shop/web"));
+    let node = json!({"dst_ns": "", "dst_workload_kind": "Node", "dst_workload_name": "n1"});
+    assert_eq!(shown(node).as_deref(), Some("node n1"));
+    let internet = json!({"dst_ns": "", "dst_workload_kind": "internet", "dst_subnet_label": "office"});
+    assert_eq!(shown(internet), None);
+}
+
+/// `web` called `db`, three records and two back.
+fn call() -> Value {
+    json!({
+        "ns": "shop", "workload_kind": "Deployment", "workload_name": "web", "pod_name": "web-1",
+        "dst_ns": "bank", "dst_workload_kind": "StatefulSet", "dst_workload_name": "db", "dst_pod_name": "db-0",
+        "dst_port": 5432, "protocol": "tcp", "flows": 3, "reverse_flows": 2, "bytes": 30, "reverse_bytes": 20,
+        "first_seen": "1970-01-01T00:00:01Z", "last_seen": "1970-01-01T00:00:02Z", "strength": "proven",
+    })
+}
+
+#[test]
+fn a_row_is_one_edge_of_both_directions() {
+    let mut gathering = Gathering::default();
+    gathering.take(&row(call()));
+    assert_eq!(gathering.outside_of("", true), None);
+    let edges = gathering.finish();
+    let [edge] = edges.edges() else { panic!() };
+    assert_eq!((edge.flows, edge.bytes, edge.answered), (5, 50, true));
+    assert_eq!((edge.port, edge.strength), (5432, Strength::Proven));
+    assert_eq!((edge.first, edge.last), (1_000_000_000, 2_000_000_000));
+    assert_eq!(edge.protocol, 6);
+}
+
+/// Ten records of `web` to somebody outside.
+fn outside() -> Gathering {
+    let mut gathering = Gathering::default();
+    let mut fields = call();
+    for (name, value) in [
+        ("dst_ns", json!("")),
+        ("dst_workload_kind", json!("internet")),
+        ("dst_workload_name", json!("")),
+        ("dst_pod_name", json!("")),
+        ("flows", json!(10)),
+    ] {
+        fields[name] = value;
+    }
+    gathering.take(&row(fields));
+    gathering
+}
+
+fn address(address: &str, flows: u64) -> Row {
+    row(json!({
+        "ns": "shop", "workload_kind": "Deployment", "workload_name": "web", "pod_name": "web-1",
+        "dst_addr": address, "dst_port": 5432, "proto": 6, "flows": flows, "bytes": 7,
+        "first_seen": "1970-01-01T00:00:01Z", "last_seen": "1970-01-01T00:00:02Z",
+    }))
+}
+
+fn told(edges: &EdgeSet) -> Vec<(String, u64)> {
+    let mut told: Vec<_> = edges
+        .edges()
+        .iter()
+        .map(|edge| (edges.at(edge.server).to_string(), edge.flows))
+        .collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn addresses_outside_come_from_records_and_the_rest_is_of_nobody_known() {
+    let mut gathering = outside();
+    let question = gathering.outside_of("dst_port == 5432", true).unwrap();
+    assert!(
+        question.filter.ends_with(" && (dst_port == 5432)"),
+        "{question:?}"
+    );
+    assert!(question.group_by.contains(&"dst_addr".to_owned()), "{question:?}");
+    assert_eq!(gathering.outside_of("", false), None);
+    let rows = [address("203.0.113.9", 4), address("198.51.100.1", 3)];
+    gathering.take_addresses(true, &rows);
+    let told = told(&gathering.finish());
+    let rest = ("unknown".to_owned(), 3);
+    assert_eq!(
+        told,
+        [
+            ("198.51.100.1".to_owned(), 3),
+            ("203.0.113.9".to_owned(), 4),
+            rest
+        ]
+    );
+}
+
+#[test]
+fn what_records_tell_in_full_leaves_no_rest_and_more_than_there_was_is_no_debt() {
+    for flows in [10, 11] {
+        let mut gathering = outside();
+        gathering.take_addresses(true, &[address("203.0.113.9", flows)]);
+        assert_eq!(told(&gathering.finish()), [("203.0.113.9".to_owned(), flows)]);
+    }
+}
+
+#[test]
+fn records_of_pods_count_for_the_workload_that_the_matrix_names() {
+    let mut gathering = Gathering::default();
+    let mut fields = call();
+    fields["pod_name"] = json!("");
+    fields["dst_ns"] = json!("");
+    fields["dst_workload_kind"] = json!("internet");
+    gathering.take(&row(fields));
+    gathering.take_addresses(true, &[address("203.0.113.9", 3)]);
+    assert_eq!(told(&gathering.finish()), [("203.0.113.9".to_owned(), 3)]);
+}

@@ -1,0 +1,138 @@
+//! Gathers who called whom for policies to be held against, by questions to whoever answers:
+//! an engine, or a collector over HTTP. What is made of the rows is `weir_decisions`'.
+
+use weir_decisions::Traffic;
+use weir_decisions::evidence::{Gathering, dropped, dropped_question};
+use weir_policy::edges::EdgeSet;
+use weir_query::{MatrixEnds, MatrixRequest, Measure, Note, NoteKind, Question, Since, Until};
+
+use super::answer::{MatrixAnswer, QueryAnswer};
+use super::params::MOST_GROUPS;
+
+/// Whoever answers questions about flows.
+pub trait Answers {
+    /// Why there is no answer.
+    type Error;
+
+    /// Who called whom.
+    fn matrix(
+        &self,
+        request: &MatrixRequest,
+    ) -> impl Future<Output = Result<MatrixAnswer, Self::Error>> + Send;
+
+    /// Sums over groups.
+    fn query(&self, question: &Question) -> impl Future<Output = Result<QueryAnswer, Self::Error>> + Send;
+}
+
+/// What was seen, and what one should know about it.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// All of it.
+    pub traffic: Traffic,
+    /// What is left out, and why.
+    pub notes: Vec<Note>,
+}
+
+/// Asks for all of it: the matrix by pod, where these are too many by workload, and the
+/// addresses outside.
+///
+/// # Errors
+/// A question is not answered.
+pub async fn gather<A: Answers>(
+    asked: &A,
+    filter: &str,
+    (since, until): (Since, Until),
+) -> Result<Evidence, A::Error> {
+    let mut request = MatrixRequest {
+        filter: filter.to_owned(),
+        since,
+        until,
+        by: MatrixEnds::Pod,
+        ports: true,
+        limit: Some(MOST_GROUPS),
+        ..MatrixRequest::default()
+    };
+    let mut notes = Vec::new();
+    let mut answer = asked.matrix(&request).await?;
+    if answer.edges > answer.rows.len() {
+        // Labels that tell the pods of one workload apart are not seen then.
+        request.by = MatrixEnds::Workload;
+        answer = asked.matrix(&request).await?;
+        notes.push(truncated(
+            "these are too many pods: traffic is taken by workload".to_owned(),
+        ));
+    }
+    notes.append(&mut answer.notes);
+    if answer.edges > answer.rows.len() {
+        notes.push(truncated(format!(
+            "of {} edges the {} with most bytes count; ask for less with a filter or a shorter time",
+            answer.edges,
+            answer.rows.len()
+        )));
+    }
+    let mut gathering = Gathering::default();
+    answer.rows.iter().for_each(|row| gathering.take(&row.0));
+    // The matrix is of whole hours, and so must be the records.
+    let hours = request.hours();
+    for is_client in [true, false] {
+        let Some(wanted) = gathering.outside_of(filter, is_client) else {
+            continue;
+        };
+        let question = sums(wanted.filter, wanted.group_by, hours);
+        let mut told = asked.query(&question).await?;
+        notes.append(&mut told.notes);
+        gathering.take_addresses(is_client, told.rows.iter().map(|row| &row.0));
+    }
+    Ok(Evidence {
+        traffic: Traffic {
+            edges: gathering.finish(),
+            since: answer.since,
+            until: answer.until,
+        },
+        notes,
+    })
+}
+
+/// Asks what the switch dropped on its way to a server, in the same hours.
+///
+/// # Errors
+/// The question is not answered.
+pub async fn gather_dropped<A: Answers>(
+    asked: &A,
+    filter: &str,
+    (since, until): (Since, Until),
+) -> Result<(EdgeSet, Vec<Note>), A::Error> {
+    let hours = MatrixRequest {
+        since,
+        until,
+        ..MatrixRequest::default()
+    };
+    let (filter, group_by) = dropped_question(filter);
+    let question = sums(filter, group_by, hours.hours());
+    let told = asked.query(&question).await?;
+    Ok((dropped(told.rows.iter().map(|row| &row.0)), told.notes))
+}
+
+fn truncated(message: String) -> Note {
+    Note {
+        kind: NoteKind::Truncated,
+        message,
+    }
+}
+
+fn sums(filter: String, group_by: Vec<String>, (since, until): (Since, Until)) -> Question {
+    Question {
+        filter,
+        since,
+        until,
+        group_by,
+        measures: vec![
+            Measure::Bytes,
+            Measure::Flows,
+            Measure::FirstSeen,
+            Measure::LastSeen,
+        ],
+        top: Some(MOST_GROUPS),
+        ..Question::default()
+    }
+}
