@@ -15,7 +15,7 @@ use weir_policy::{Endpoint, Snapshot};
 
 /// So many versions are kept at most.
 pub const MOST: usize = 64;
-/// Changes within so long are taken as one, in nanoseconds: a record is held against five
+/// Changes within so long are taken as one, in nanoseconds: a record is held against six
 /// versions at most until they have settled.
 pub const CLOSE: u64 = 8 * 1_000_000_000;
 /// A version that ended so long ago is not kept, in nanoseconds.
@@ -263,7 +263,7 @@ mod tests {
             InForce::Gap
         ));
         // Of long ago.
-        versions.push(version(200, begin + 3 * HISTORY));
+        versions.push(version(200, begin + 4 * HISTORY));
         assert_eq!(versions.all.len(), 2);
         assert!(stamps(&versions, begin, begin).is_empty());
     }
@@ -277,7 +277,7 @@ mod tests {
         }
         let now = begin + 400 * SECOND;
         assert!(
-            stamps(&versions, now, now).len() <= 5,
+            stamps(&versions, now, now).len() <= 6,
             "{:?}",
             stamps(&versions, now, now)
         );
