@@ -5,6 +5,23 @@ export type Value = string | number | boolean | string[] | Record<string, string
 /** Fields and sums by name; what is not known is left out. */
 export type Row = Record<string, Value>;
 
+export type AllowedEdge = EdgeRow & {
+  rule?: string;
+  side: string;
+  stand_in: boolean;
+};
+
+export type BodyError = {
+  document?: number;
+  line?: number;
+  message: string;
+  place?: string;
+};
+
+export type CheckAnswer = PolicyCheck & {
+  notes: Array<Note>;
+};
+
 export type CompletionAnswer = {
   column: number;
   fields: Array<string>;
@@ -12,10 +29,94 @@ export type CompletionAnswer = {
   values_of?: string;
 };
 
+export type CoverageAnswer = {
+  notes: Array<Note>;
+  rows: Array<PolicyCoverage>;
+  since: string;
+  until: string;
+};
+
+export type DeniedEdge = EdgeRow & {
+  isolated_by: Array<string>;
+  rule?: string;
+  side: string;
+  stand_in: boolean;
+  why: string;
+};
+
+export type DisagreementsAnswer = {
+  not_enforced: Array<PolicyNotEnforced>;
+  notes: Array<Note>;
+  rows: Array<PolicyDisagreement>;
+  since: string;
+  until: string;
+};
+
 export type DiskAnswer = {
   expired_early: number;
   free: number;
   total: number;
+};
+
+export type EdgeRow = {
+  answered: boolean;
+  bytes: number;
+  client: string;
+  first_seen_ns: number;
+  flows: number;
+  last_seen_ns: number;
+  port: string;
+  server: string;
+  strength: string;
+};
+
+export type EstimateAnswer = {
+  at_least: boolean;
+  flows: number;
+  message: string;
+  seconds: number;
+  series?: number;
+};
+
+export type ExplainAnswer = {
+  notes: Array<Note>;
+  rows: Array<ExplainedPair>;
+};
+
+export type ExplainedEnd = {
+  address: string;
+  name: string;
+};
+
+export type ExplainedPair = {
+  all_pairs: number;
+  answer: string;
+  client: ExplainedEnd;
+  egress: ExplainedSide;
+  ingress: ExplainedSide;
+  notes: Array<string>;
+  pairs: number;
+  port: string;
+  profile: string;
+  reason: string;
+  server: ExplainedEnd;
+};
+
+export type ExplainedRule = {
+  action: string;
+  certain: boolean;
+  name?: string;
+  rule: string;
+  tier: string;
+};
+
+export type ExplainedSide = {
+  answer: string;
+  decided_by?: string;
+  isolated_by: Array<string>;
+  not_evaluated: Array<string>;
+  reason: string;
+  rules: Array<ExplainedRule>;
 };
 
 export type Explanation = {
@@ -90,6 +191,12 @@ export type FieldAnswer = {
   unit: string;
 };
 
+export type FieldMessage = {
+  field: string;
+  message: string;
+  remedy?: string;
+};
+
 export type FieldsAnswer = {
   fields: Array<FieldAnswer>;
 };
@@ -112,12 +219,41 @@ export type FilterFault = {
   suggest: Array<Suggestion>;
 };
 
+export type FlowMetricAnswer = MetricJudgement & {
+  bound: number;
+  counted: boolean;
+  name: string;
+  namespace: string;
+  origin: string;
+  refused: number;
+  series: number;
+};
+
+export type FlowMetricsAnswer = {
+  metrics: Array<FlowMetricAnswer>;
+};
+
 export type FlowsAnswer = {
   columns: Array<string>;
   cursor?: string;
   notes: Array<Note>;
   rows: Array<Row>;
   stats?: Stats;
+};
+
+export type GenerateAnswer = GeneratedPolicies & {
+  notes: Array<Note>;
+};
+
+export type GeneratedPolicies = {
+  objects: Array<{
+
+}>;
+  profile: string;
+  report: Array<string>;
+  since: string;
+  until: string;
+  yaml: string;
 };
 
 export type LastRejectAnswer = {
@@ -132,6 +268,11 @@ export type LimitsAnswer = {
   rows: number;
   tail_seconds: number;
   tails: number;
+};
+
+export type LintAnswer = {
+  notes: Array<Note>;
+  rows: Array<PolicyFinding>;
 };
 
 export type MatrixAnswer = {
@@ -155,6 +296,15 @@ export type MeAnswer = {
   version: string;
 };
 
+export type MetricJudgement = {
+  cardinality?: string;
+  estimate?: EstimateAnswer;
+  metric?: string;
+  problems: Array<FieldMessage>;
+  ready: boolean;
+  warnings: Array<FieldMessage>;
+};
+
 export type NodeAnswer = {
   formats: Array<ReceptionAnswer>;
   node: string;
@@ -172,11 +322,16 @@ export type Note = {
   message: string;
 };
 
-export type NoteKind = "expired" | "before_first_record" | "rollup" | "unreadable" | "truncated" | "approximate" | "no_edges";
+export type NoteKind = "expired" | "before_first_record" | "rollup" | "unreadable" | "truncated" | "approximate" | "no_edges" | "hidden";
 
 export type OldestAnswer = {
   oldest?: string;
   tier: string;
+};
+
+export type OpenedPairs = {
+  all_looked_at: boolean;
+  pairs: number;
 };
 
 export type Order = "newest" | "oldest" | "bytes" | "packets" | "dropped_bytes" | "dropped_packets" | "duration";
@@ -189,9 +344,89 @@ export type Part = {
   until: string;
 };
 
+export type PolicyCheck = {
+  all: TallyRow;
+  concerned: TallyRow;
+  concerned_unknown: TallyRow;
+  decider_changed: TallyRow;
+  exit_code: number;
+  newly_allowed: Array<AllowedEdge>;
+  newly_denied: Array<DeniedEdge>;
+  newly_denied_unanswered: Array<DeniedEdge>;
+  not_judged: TallyRow;
+  opens: OpenedPairs;
+  profile: string;
+  rules_without_traffic: Array<string>;
+  since: string;
+  stand_ins: TallyRow;
+  unchanged: TallyRow;
+  unknown: {
+
+};
+  unknown_edges: Array<UnknownEdge>;
+  until: string;
+};
+
+export type PolicyCoverage = {
+  egress: PolicyCoverageSide;
+  ingress: PolicyCoverageSide;
+  ns: string;
+  workload: string;
+};
+
+export type PolicyCoverageSide = {
+  by_default: TallyRow;
+  by_rule: TallyRow;
+  denied: TallyRow;
+  exempt: TallyRow;
+  isolated_pods: number;
+  pods: number;
+  unknown: TallyRow;
+};
+
+export type PolicyDisagreement = EdgeRow & {
+  cause: string;
+  kind: string;
+  plugin?: string;
+  policy?: string;
+  rule?: string;
+  side: string;
+};
+
+export type PolicyFinding = {
+  code: string;
+  kind: string;
+  means: string;
+  place: string;
+  policy: string;
+};
+
+export type PolicyNotEnforced = {
+  edges: number;
+  first_seen_ns: number;
+  flows: number;
+  last_seen_ns: number;
+  policy: string;
+};
+
+export type PolicyRuleUse = {
+  allowed: number;
+  bytes: number;
+  edges: number;
+  first_seen_ns: number;
+  flows: number;
+  last_seen_ns: number;
+  name: string;
+  pods: number;
+  rule: string;
+  shadowed_by?: string;
+  used: number;
+};
+
 export type Problem = {
   column?: number;
   detail: string;
+  errors?: Array<BodyError>;
   nearest?: string;
   status: number;
   suggest?: Array<Suggestion>;
@@ -232,6 +467,13 @@ export type RejectedAnswer = {
   reason: string;
 };
 
+export type RulesAnswer = {
+  notes: Array<Note>;
+  rows: Array<PolicyRuleUse>;
+  since: string;
+  until: string;
+};
+
 export type Stats = {
   bytes_read: number;
   elapsed_us: number;
@@ -263,6 +505,12 @@ export type Suggestion = {
   value: string;
 };
 
+export type TallyRow = {
+  bytes: number;
+  edges: number;
+  flows: number;
+};
+
 export type TierAnswer = {
   bytes: number;
   newest?: string;
@@ -270,6 +518,12 @@ export type TierAnswer = {
   rows: number;
   segments: number;
   tier: string;
+};
+
+export type UnknownEdge = EdgeRow & {
+  after: string;
+  before: string;
+  reason: string;
 };
 
 export type UnreadableAnswer = {
