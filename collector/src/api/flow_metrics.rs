@@ -215,7 +215,7 @@ pub async fn flow_metrics(
 #[utoipa::path(
     post,
     path = "/api/v1/flow-metrics/estimate",
-    request_body(content((Object = "application/json"), (String = "application/yaml")), description = "A FlowMetric"),
+    request_body(content((Object = "application/json"), (Object = "application/yaml")), description = "A FlowMetric"),
     responses((status = 200, description = "What there is to say of it", body = MetricJudgement), Refusal),
 )]
 pub async fn estimate_flow_metric(
