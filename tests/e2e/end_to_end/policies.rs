@@ -112,10 +112,7 @@ const GUARD: &str = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \
 
 fn each_span_has_its_verdict(stage: &mut Stage) -> Result<()> {
     let (client, web) = pods(stage)?;
-    let person = Person {
-        stage,
-        token: account(stage, "sees-all", Some("*"))?,
-    };
+    let person = Person::of(stage)?;
     stage.export("ipfix", &["172.30.0.1:4739"])?;
     stage.wait_exporting()?;
     let kubectl = |words: &[&str]| stage.kube.kubectl(words);
