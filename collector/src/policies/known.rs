@@ -43,6 +43,8 @@ pub struct Known {
     listed: [Listed; KINDS.len()],
     /// By kind: those that were seen since a list began, while it is read.
     listing: [Option<BTreeSet<Key>>; KINDS.len()],
+    /// By kind: why it could not be read, when it was tried last.
+    failing: [Option<String>; KINDS.len()],
 }
 
 impl Key {
@@ -67,6 +69,7 @@ impl Key {
 impl Known {
     /// There is this object, or it is another now.
     pub fn put(&mut self, key: Key, object: &Value) {
+        self.failing[key.kind.index()] = None;
         let kind = key.kind.kind();
         let api_version = object
             .get("apiVersion")
@@ -125,17 +128,15 @@ impl Known {
     /// The kind cannot be read; what was known stays. Whether that is new.
     pub fn fail(&mut self, kind: KindNumber, why: &str) -> bool {
         let listed = &mut self.listed[kind.index()];
-        if *listed == Listed::Once || *listed == Listed::Absent {
-            return false;
+        if !matches!(listed, Listed::Once | Listed::Absent) {
+            *listed = Listed::Failed(why.to_owned());
         }
-        let failed = Listed::Failed(why.to_owned());
-        *listed != failed && {
-            *listed = failed;
-            true
-        }
+        let before = self.failing[kind.index()].replace(why.to_owned());
+        before.as_deref() != Some(why)
     }
 
     fn set_listed(&mut self, kind: KindNumber, listed: Listed) {
+        self.failing[kind.index()] = None;
         let before = std::mem::replace(&mut self.listed[kind.index()], listed);
         if !matches!(before, Listed::Once | Listed::Absent) {
             // Though no object came: what waited for it waits no longer.
@@ -221,6 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_that_cannot_be_read_any_more_is_told_once_until_it_can() {
+        let mut known = Known::default();
+        let kind = KindNumber::of("v1", "Namespace").unwrap();
+        assert!(known.fail(kind, "refused"));
+        assert!(!known.fail(kind, "refused"));
+        for _ in 0..2 {
+            known.begin(kind);
+            known.end(kind);
+            assert!(known.fail(kind, "refused"), "though it was listed once");
+            assert!(!known.fail(kind, "refused"));
+            assert!(known.fail(kind, "no answer"));
+        }
+        let missing = known.is_complete().unwrap_err();
+        assert!(!missing.contains("Namespace"), "what was read stays: {missing}");
+    }
+
+    #[test]
     fn what_a_list_has_not_got_is_gone_and_what_is_the_same_did_not_change() {
         let mut known = Known::default();
         let kind = KindNumber::of("v1", "Namespace").unwrap();
@@ -254,7 +272,8 @@ mod tests {
         }
         assert_eq!(known.is_complete(), Ok(()));
         let pods = KindNumber::of("v1", "Pod").unwrap();
-        assert!(!known.fail(pods, "gone away"), "what was read stays read");
+        assert!(known.fail(pods, "gone away"), "it is told");
+        assert_eq!(known.is_complete(), Ok(()), "what was read stays read");
         let mut known = Known::default();
         assert!(known.fail(pods, "forbidden"));
         assert!(!known.fail(pods, "forbidden"), "told once");
