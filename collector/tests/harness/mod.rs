@@ -118,7 +118,8 @@ pub fn parse_metrics(text: &str) -> HashMap<String, u64> {
     let mut counters = HashMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').expect("a name and a value");
-        let value: u64 = value.parse().unwrap();
+        // Sums of histograms have fractions.
+        let value = value.parse::<f64>().unwrap() as u64;
         let short = name.trim_start_matches("weir_collector_");
         counters.insert(short.to_owned(), value);
         if let Some((bare, _)) = short.split_once('{') {
