@@ -257,6 +257,14 @@ impl FlowMetric {
 
     /// Reads one object, as the API server gives it.
     pub fn from_json(object: &Value) -> Result<Self, Problem> {
+        if !object.is_object() {
+            return Err(Problem {
+                field: "document".to_owned(),
+                kind: ProblemKind::NotFlowMetric,
+                message: "it is a list or a word".to_owned(),
+                remedy: "write one FlowMetric in each document".to_owned(),
+            });
+        }
         let told = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
         for (field, wanted) in [("apiVersion", API_VERSION), ("kind", KIND)] {
             if told(field) != wanted {

@@ -234,6 +234,19 @@ pub async fn estimate_flow_metric(
         weir_query::off_thread(judged).await.map_err(Problem::from)
     };
     let (outcome, metric) = api.threads.run(&asker, work).await?;
+    if let Err(problems) = &outcome
+        && let [
+            Fault {
+                kind: ProblemKind::NotFlowMetric,
+                field,
+                message,
+                ..
+            },
+        ] = &problems[..]
+        && field == "document"
+    {
+        return Err(Problem::parameter(format!("the body is no object: {message}")));
+    }
     let estimate = match metric {
         Some(metric) => api.estimate(&asker, vec![metric]).await?.pop(),
         None => None,

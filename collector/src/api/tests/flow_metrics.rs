@@ -89,6 +89,12 @@ async fn a_resource_is_judged_and_its_series_are_estimated_before_it_is_applied(
             "{answer}"
         );
     }
+    for other in ["- null", "word", "7"] {
+        let (status, answer) = behind
+            .post("application/yaml", other.to_owned(), "root-token")
+            .await;
+        assert_eq!(status, 400, "{answer}");
+    }
     // Nothing of it is counted.
     let (_, listed) = behind.get("flow-metrics", "root-token").await;
     assert_eq!(listed["metrics"], Value::Array(Vec::new()));
