@@ -281,13 +281,16 @@ fn judge(text: &str) -> (Outcome, Option<FlowMetric>) {
     let first = documents.pop();
     let metric = match first {
         Some(only) if documents.is_empty() => only,
+        None => Err(Fault {
+            field: "document".to_owned(),
+            kind: ProblemKind::NotFlowMetric,
+            message: "there is nothing in it".to_owned(),
+            remedy: "send one FlowMetric".to_owned(),
+        }),
         _ => Err(Fault {
             field: "document".to_owned(),
             kind: ProblemKind::Syntax,
-            message: format!(
-                "there are {} resources",
-                documents.len() + usize::from(first.is_some())
-            ),
+            message: format!("there are {} resources", documents.len() + 1),
             remedy: "send one FlowMetric".to_owned(),
         }),
     };

@@ -77,11 +77,7 @@ async fn a_resource_is_judged_and_its_series_are_estimated_before_it_is_applied(
     assert_eq!((status, &answer["ready"]), (200, &false.into()), "{answer}");
     assert_eq!(answer["problems"][0]["field"], "spec.filters[0].value");
     assert!(answer["problems"][0]["remedy"].is_string() && answer.get("estimate").is_none());
-    for none in [
-        String::new(),
-        format!("{0}---\n{0}", yaml("{type: Counter}")),
-        "[".to_owned(),
-    ] {
+    for none in [format!("{0}---\n{0}", yaml("{type: Counter}")), "[".to_owned()] {
         let (status, answer) = behind.post("application/json", none, "root-token").await;
         assert_eq!(
             (status, &answer["problems"][0]["field"]),
@@ -89,7 +85,7 @@ async fn a_resource_is_judged_and_its_series_are_estimated_before_it_is_applied(
             "{answer}"
         );
     }
-    for other in ["- null", "word", "7"] {
+    for other in ["", "null", "- null", "word", "7"] {
         let (status, answer) = behind
             .post("application/yaml", other.to_owned(), "root-token")
             .await;
