@@ -89,8 +89,8 @@ async fn list_or_watch(
 async fn refuse(State(server): State<Server>) -> Response {
     server.patches.fetch_add(1, Ordering::Relaxed);
     let status =
-        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "x", "code": 503});
-    (StatusCode::SERVICE_UNAVAILABLE, axum::Json(status)).into_response()
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "x", "code": 403});
+    (StatusCode::FORBIDDEN, axum::Json(status)).into_response()
 }
 
 /// Passes connections on until it is frozen: those that stand then stay open and carry

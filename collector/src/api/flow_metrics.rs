@@ -237,15 +237,17 @@ pub async fn estimate_flow_metric(
     if let Err(problems) = &outcome
         && let [
             Fault {
-                kind: ProblemKind::NotFlowMetric,
                 field,
                 message,
+                remedy,
                 ..
             },
         ] = &problems[..]
         && field == "document"
     {
-        return Err(Problem::parameter(format!("the body is no object: {message}")));
+        return Err(Problem::parameter(format!(
+            "the body is no FlowMetric: {message}: {remedy}"
+        )));
     }
     let estimate = match metric {
         Some(metric) => api.estimate(&asker, vec![metric]).await?.pop(),
