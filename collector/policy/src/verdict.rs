@@ -14,6 +14,9 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// All, in their order.
+    pub const ALL: [Self; 4] = [Self::Allow, Self::Deny, Self::Unknown, Self::NotJudged];
+
     /// The value of the field `policy_verdict`.
     pub fn name(self) -> &'static str {
         match self {
@@ -63,6 +66,26 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All, in their order.
+    pub const ALL: [Self; 16] = [
+        Self::Rule,
+        Self::Isolation,
+        Self::Node,
+        Self::SelfPod,
+        Self::Default,
+        Self::Host,
+        Self::External,
+        Self::Direction,
+        Self::Identity,
+        Self::Backend,
+        Self::Changed,
+        Self::Gap,
+        Self::Protocol,
+        Self::Domain,
+        Self::Order,
+        Self::Foreign,
+    ];
+
     /// The value of the field `policy_reason`.
     pub fn name(self) -> &'static str {
         match self {
@@ -156,25 +179,6 @@ impl Side {
 /// A side in two words: who decided, and the rest.
 pub(crate) type PackedSide = (u32, u32);
 
-const ANSWERS: [Answer; 4] = [Answer::Allow, Answer::Deny, Answer::Unknown, Answer::NotJudged];
-const REASONS: [Reason; 16] = [
-    Reason::Rule,
-    Reason::Isolation,
-    Reason::Node,
-    Reason::SelfPod,
-    Reason::Default,
-    Reason::Host,
-    Reason::External,
-    Reason::Direction,
-    Reason::Identity,
-    Reason::Backend,
-    Reason::Changed,
-    Reason::Gap,
-    Reason::Protocol,
-    Reason::Domain,
-    Reason::Order,
-    Reason::Foreign,
-];
 /// Nobody decided; or a policy without a rule did.
 const NOBODY: u32 = u32::MAX;
 const NO_RULE: u16 = u16::MAX;
@@ -200,8 +204,8 @@ impl Side {
         let is_noted = |bit: u32| rest >> (8 + bit) & 1 == 1;
         let rule = (rule != NO_RULE).then_some(rule);
         Side {
-            answer: ANSWERS[(rest & 3) as usize],
-            reason: REASONS[(rest >> 4 & 15) as usize],
+            answer: Answer::ALL[(rest & 3) as usize],
+            reason: Reason::ALL[(rest >> 4 & 15) as usize],
             decider: (policy != NOBODY).then_some(Decider { policy, rule }),
             notes: Notes {
                 block_hits_pods: is_noted(0),

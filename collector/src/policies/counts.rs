@@ -6,32 +6,12 @@ use weir_policy::{Answer, Reason, Verdict};
 
 use crate::metrics::PolicyMetrics;
 
-const ANSWERS: [Answer; 3] = [Answer::Allow, Answer::Deny, Answer::Unknown];
-const REASONS: [Reason; 16] = [
-    Reason::Rule,
-    Reason::Isolation,
-    Reason::Node,
-    Reason::SelfPod,
-    Reason::Default,
-    Reason::Host,
-    Reason::External,
-    Reason::Direction,
-    Reason::Identity,
-    Reason::Backend,
-    Reason::Changed,
-    Reason::Gap,
-    Reason::Protocol,
-    Reason::Domain,
-    Reason::Order,
-    Reason::Foreign,
-];
-
 /// Counts that nobody has seen yet.
 #[derive(Debug)]
 pub struct PolicyCounts {
     metrics: Arc<PolicyMetrics>,
     /// By answer and reason.
-    judged: [[u64; REASONS.len()]; ANSWERS.len()],
+    judged: [[u64; Reason::ALL.len()]; Answer::ALL.len()],
     /// Records that were denied, by egress and by ingress policies.
     denied: [u64; 2],
 }
@@ -65,8 +45,8 @@ impl PolicyCounts {
 
     /// Tells the counts.
     pub fn publish(&mut self) {
-        for (answer, counts) in ANSWERS.iter().zip(&mut self.judged) {
-            for (reason, count) in REASONS.iter().zip(counts) {
+        for (answer, counts) in Answer::ALL.iter().zip(&mut self.judged) {
+            for (reason, count) in Reason::ALL.iter().zip(counts) {
                 let count = std::mem::take(count);
                 if count > 0 {
                     self.metrics.count(answer.name(), reason.name(), count);
@@ -89,13 +69,13 @@ mod tests {
     #[test]
     fn each_answer_and_reason_has_its_own_place() {
         assert!(
-            ANSWERS
+            Answer::ALL
                 .iter()
                 .enumerate()
                 .all(|(at, answer)| *answer as usize == at)
         );
         assert!(
-            REASONS
+            Reason::ALL
                 .iter()
                 .enumerate()
                 .all(|(at, reason)| *reason as usize == at)
