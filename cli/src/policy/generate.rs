@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use weir_collector::api::params::{InternetName, KindName, LevelName, NodesName};
 use weir_collector::api::policy::answer::GenerateAnswer;
 use weir_decisions::Peer;
 use weir_decisions::generate::{Made, PRIORITY, Wanted, differences, made};
-use weir_policy::generate::{GenerateOptions, Internet, Level, Nodes};
+use weir_policy::generate::GenerateOptions;
 use weir_policy::{Policy, parse};
 
 use super::remote;
@@ -80,44 +81,6 @@ pub struct GenerateArgs {
     replay: ReplayArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LevelName {
-    /// Labels that tell the replicas of a workload apart count, too.
-    Pods,
-    /// From workload to workload.
-    Workload,
-    /// Peers by namespace, ports as seen.
-    Namespace,
-    /// Peers by namespace, all ports.
-    NamespacePorts,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum InternetName {
-    /// Each address.
-    Exact,
-    /// Each address up to 16 for a port, then networks.
-    Aggregate,
-    /// All that is outside.
-    Any,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum NodesName {
-    /// Each by its addresses.
-    Addresses,
-    /// All by the smallest network that has them and no pods.
-    Cidr,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum KindName {
-    /// NetworkPolicies.
-    Np,
-    /// ClusterNetworkPolicies.
-    Cnp,
-}
-
 impl GenerateArgs {
     /// What a collector that knows the policies makes.
     async fn asked(&self) -> Result<Option<Made>> {
@@ -181,21 +144,9 @@ impl GenerateArgs {
         Ok(GenerateOptions {
             namespaces,
             workload,
-            level: match self.level {
-                LevelName::Pods => Level::Pods,
-                LevelName::Workload => Level::Workload,
-                LevelName::Namespace => Level::Namespace,
-                LevelName::NamespacePorts => Level::NamespacePorts,
-            },
-            internet: match self.internet {
-                InternetName::Exact => Internet::Exact,
-                InternetName::Aggregate => Internet::Aggregate,
-                InternetName::Any => Internet::Any,
-            },
-            nodes: match self.nodes {
-                NodesName::Addresses => Nodes::Addresses,
-                NodesName::Cidr => Nodes::Cidr,
-            },
+            level: self.level.into(),
+            internet: self.internet.into(),
+            nodes: self.nodes.into(),
             default_deny: !self.no_default_deny,
             on_top: self.on_top,
             weak: self.weak,

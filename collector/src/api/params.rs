@@ -21,7 +21,7 @@ use weir_query::{
 use super::export::ExportForm;
 use super::format::Format;
 use super::problem::Problem;
-pub use generate::GenerateParams;
+pub use generate::{GenerateParams, InternetName, KindName, LevelName, NodesName};
 pub use list::Words;
 use list::joined;
 pub use matrix::MatrixParams;

@@ -97,6 +97,15 @@ impl Api {
         })
     }
 
+    /// The cluster as it is now, as far as somebody may be told of it, and what is said where
+    /// that is not all.
+    async fn world(&self, who: &Who, profile: Option<ProfileName>) -> Result<(World, Option<Note>), Problem> {
+        let known = self.known().await?;
+        let sight = self.sight(who, &known, &BTreeSet::new()).await?;
+        let hidden = hidden(&sight);
+        Ok((known.world(Vec::new(), profile, sight), hidden))
+    }
+
     /// Somebody must be allowed to get the policies, and the pods, of all these namespaces; an
     /// empty name stands for the cluster's.
     fn require(sight: &Sight, touched: &BTreeSet<String>, what: &str) -> Result<(), Problem> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, de::Error};
 use utoipa::{IntoParams, ToSchema};
 use weir_decisions::{Peer, generate};
@@ -16,7 +17,7 @@ use crate::api::problem::Problem;
 use crate::args::ProfileName;
 
 /// How wide generated policies are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LevelName {
     /// Labels that tell the replicas of a workload apart count, too.
@@ -31,7 +32,7 @@ pub enum LevelName {
 }
 
 /// How addresses outside are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum InternetName {
     /// Each address.
@@ -44,7 +45,7 @@ pub enum InternetName {
 }
 
 /// How nodes are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodesName {
     /// Each by its addresses.
@@ -55,7 +56,7 @@ pub enum NodesName {
 }
 
 /// Kind of generated policies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum KindName {
     /// NetworkPolicies.
@@ -63,6 +64,36 @@ pub enum KindName {
     Np,
     /// ClusterNetworkPolicies.
     Cnp,
+}
+
+impl From<LevelName> for Level {
+    fn from(name: LevelName) -> Self {
+        match name {
+            LevelName::Pods => Self::Pods,
+            LevelName::Workload => Self::Workload,
+            LevelName::Namespace => Self::Namespace,
+            LevelName::NamespacePorts => Self::NamespacePorts,
+        }
+    }
+}
+
+impl From<InternetName> for Internet {
+    fn from(name: InternetName) -> Self {
+        match name {
+            InternetName::Exact => Self::Exact,
+            InternetName::Aggregate => Self::Aggregate,
+            InternetName::Any => Self::Any,
+        }
+    }
+}
+
+impl From<NodesName> for Nodes {
+    fn from(name: NodesName) -> Self {
+        match name {
+            NodesName::Addresses => Self::Addresses,
+            NodesName::Cidr => Self::Cidr,
+        }
+    }
 }
 
 /// Parameters of `policy/generate`.
@@ -187,21 +218,9 @@ impl GenerateParams {
         GenerateOptions {
             namespaces,
             workload,
-            level: match self.level {
-                LevelName::Pods => Level::Pods,
-                LevelName::Workload => Level::Workload,
-                LevelName::Namespace => Level::Namespace,
-                LevelName::NamespacePorts => Level::NamespacePorts,
-            },
-            internet: match self.internet {
-                InternetName::Exact => Internet::Exact,
-                InternetName::Aggregate => Internet::Aggregate,
-                InternetName::Any => Internet::Any,
-            },
-            nodes: match self.nodes {
-                NodesName::Addresses => Nodes::Addresses,
-                NodesName::Cidr => Nodes::Cidr,
-            },
+            level: self.level.into(),
+            internet: self.internet.into(),
+            nodes: self.nodes.into(),
             default_deny: !self.no_default_deny,
             on_top: self.on_top,
             weak: self.weak,

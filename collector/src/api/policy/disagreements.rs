@@ -1,7 +1,5 @@
 //! The page that says where policies and what was seen do not go together.
 
-use std::collections::BTreeSet;
-
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -10,7 +8,7 @@ use weir_query::Note;
 
 use super::answer::DisagreementsAnswer;
 use super::pages::require;
-use super::{Asked, csv_of, evidence, hidden, report};
+use super::{Asked, csv_of, evidence, report};
 use crate::api::compress::Coding;
 use crate::api::evidence::gather_dropped;
 use crate::api::format::TableForm;
@@ -56,10 +54,7 @@ pub async fn disagreements(
         limits,
         asker,
     } = api.admit_person(&who, since, until).await?;
-    let known = api.known().await?;
-    let sight = api.sight(&who, &known, &BTreeSet::new()).await?;
-    let hidden = hidden(&sight);
-    let world = known.world(Vec::new(), params.profile, sight);
+    let (world, hidden) = api.world(&who, params.profile).await?;
     let namespaces = params.ns.0;
     api.answer(&asker, async move {
         // The filter is the matrix's, which refuses what is not about the ends.

@@ -1,7 +1,5 @@
 //! The pages that are asked without a body, but for generation.
 
-use std::collections::BTreeSet;
-
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -13,7 +11,7 @@ use weir_decisions::{DecisionError, Traffic, World};
 use weir_query::Note;
 
 use super::answer::{CoverageAnswer, ExplainAnswer, LintAnswer, RulesAnswer};
-use super::{csv_of, evidence, hidden, report};
+use super::{csv_of, evidence, report};
 use crate::api::compress::Coding;
 use crate::api::format::TableForm;
 use crate::api::params::{ExplainParams, LintParams, Params, UsageParams};
@@ -49,10 +47,8 @@ pub async fn explain(
     );
     let question = params.question()?;
     let who = api.gate.identify(&caller).await?;
-    let known = api.known().await?;
-    let sight = api.sight(&who, &known, &BTreeSet::new()).await?;
-    let notes: Vec<Note> = hidden(&sight).into_iter().collect();
-    let world = known.world(Vec::new(), params.profile, sight);
+    let (world, hidden) = api.world(&who, params.profile).await?;
+    let notes: Vec<Note> = hidden.into_iter().collect();
     api.answer(&asker(&who), async move {
         let rows = report(move || explained(&world, &question)).await?;
         Ok(match form {
@@ -90,15 +86,13 @@ pub async fn lint(
         Coding::choose(&headers),
     );
     let who = api.gate.identify(&caller).await?;
-    let known = api.known().await?;
-    let sight = api.sight(&who, &known, &BTreeSet::new()).await?;
-    if sight.is_nothing() {
+    let (world, hidden) = api.world(&who, params.profile).await?;
+    if world.sight.is_nothing() {
         return Err(Problem::forbidden(
             "you may get neither pods nor networkpolicies in any namespace",
         ));
     }
-    let notes: Vec<Note> = hidden(&sight).into_iter().collect();
-    let world = known.world(Vec::new(), params.profile, sight);
+    let notes: Vec<Note> = hidden.into_iter().collect();
     let namespaces = params.ns.0;
     api.answer(&asker(&who), async move {
         let rows = report(move || {
@@ -243,10 +237,7 @@ impl Api {
             limits,
             asker,
         } = self.admit_person(&who, since, until).await?;
-        let known = self.known().await?;
-        let sight = self.sight(&who, &known, &BTreeSet::new()).await?;
-        let hidden = hidden(&sight);
-        let world = known.world(Vec::new(), params.profile, sight);
+        let (world, hidden) = self.world(&who, params.profile).await?;
         let namespaces = params.ns.0;
         self.answer(&asker, async move {
             let found = evidence(engine, limits, &traffic).await?;
