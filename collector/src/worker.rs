@@ -254,6 +254,11 @@ impl Worker {
             self.enrich = Enrich::with_room(self.room);
             self.claims = Claims::with_room(self.room);
         }
+        let named = &mut self.batch[first..first + finished];
+        let judge = || self.judge.judge(named);
+        if contained(datagram.session, datagram.payload, judge).is_none() {
+            finished = 0;
+        }
         if finished < datagram.records {
             self.batch.drain(first + finished..first + datagram.records);
             let lost = datagram.records - finished;
@@ -280,7 +285,7 @@ impl Worker {
     /// Hands on what was made of the messages so far, and shows the counts.
     pub fn hand_on(&mut self) {
         self.decode.publish();
-        self.judge.judge(&mut self.batch);
+        self.judge.publish();
         self.flow_counter.observe(&self.batch);
         self.outlet.send(&mut self.batch);
         // The room that one large message took is not kept for all that follow.

@@ -29,6 +29,15 @@ pub struct Judge {
     /// None: nothing says which policies there are.
     source: Option<watch::Receiver<Arc<Versions>>>,
     versions: Arc<Versions>,
+    evaluator: Evaluator,
+    /// Records of this port meet a fault of ours.
+    #[cfg(test)]
+    pub fault: Option<u16>,
+}
+
+/// Evaluates, and keeps what it found.
+#[derive(Debug)]
+struct Evaluator {
     /// In front of the last version.
     memo: Option<Memo>,
     memo_places: usize,
@@ -55,12 +64,16 @@ impl Judge {
         Self {
             source,
             versions: Arc::default(),
-            memo: None,
-            // Connections are more than sides.
-            memo_places: 4 * room,
-            ends: EndCache::with_room(room),
-            words: Words::default(),
-            counts,
+            evaluator: Evaluator {
+                memo: None,
+                // Connections are more than sides.
+                memo_places: 4 * room,
+                ends: EndCache::with_room(room),
+                words: Words::default(),
+                counts,
+            },
+            #[cfg(test)]
+            fault: None,
         }
     }
 
@@ -70,7 +83,7 @@ impl Judge {
         if let Some(source) = &mut self.source {
             if source.has_changed().unwrap_or(false) {
                 self.versions = source.borrow_and_update().clone();
-                self.follow();
+                self.evaluator.follow(&self.versions);
             }
             if !self.versions.is_empty() {
                 self.judge_all(records);
@@ -78,23 +91,32 @@ impl Judge {
         }
     }
 
-    fn follow(&mut self) {
-        let Some(last) = self.versions.last() else { return };
+    fn judge_all(&mut self, records: &mut [FlowRecord]) {
+        for record in records {
+            #[cfg(test)]
+            assert!(self.fault.is_none() || record.src.port != self.fault, "a fault");
+            if let Some(judged) = self.evaluator.judged(&self.versions, record) {
+                record.policy = judged;
+            }
+        }
+    }
+
+    /// Tells how many records were judged how.
+    pub fn publish(&mut self) {
+        if !self.versions.is_empty() {
+            self.evaluator.counts.publish();
+        }
+    }
+}
+
+impl Evaluator {
+    fn follow(&mut self, versions: &Versions) {
+        let Some(last) = versions.last() else { return };
         match &mut self.memo {
             Some(memo) => memo.follow(Arc::clone(&last.snapshot)),
             None => self.memo = Some(Memo::with_places(Arc::clone(&last.snapshot), self.memo_places)),
         }
         self.words.clear();
-    }
-
-    fn judge_all(&mut self, records: &mut [FlowRecord]) {
-        let versions = Arc::clone(&self.versions);
-        for record in records {
-            if let Some(judged) = self.judged(&versions, record) {
-                record.policy = judged;
-            }
-        }
-        self.counts.publish();
     }
 
     /// What policies say, with what an exporter of the cluster says itself. `None`: nothing,

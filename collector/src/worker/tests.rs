@@ -174,3 +174,24 @@ fn a_datagram_whose_records_cannot_be_named_takes_no_others_with_it() {
     let line = "weir_collector_records_dropped_total{reason=\"panic\"} 1";
     assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
 }
+
+#[test]
+fn a_datagram_whose_records_cannot_be_judged_takes_no_others_with_it() {
+    let (publish, versions) = watch::channel(Arc::default());
+    let (mut worker, metrics, inbox) = worker_judging_by(Some(versions));
+    publish.send_replace(crate::policies::versions_of(&[]));
+    worker.judge.fault = Some(3);
+    for ports in [[1, 2], [3, 4], [5, 6]] {
+        let records = ports.map(|port: u16| port.to_be_bytes()).concat();
+        let template = Ipfix::new(0, ports[0].into(), 1).template(256, &[Field::iana(7, 2)]);
+        let message = template.set(256, &records).encode();
+        worker.message(session(), &message, 1).unwrap();
+    }
+    worker.hand_on();
+    let kept = inbox.wait().unwrap();
+    let ports: Vec<_> = kept.iter().map(|record| record.src.port).collect();
+    assert_eq!(ports, [1, 2, 5, 6].map(Some));
+    let text = metrics.encode();
+    let line = "weir_collector_records_dropped_total{reason=\"panic\"} 2";
+    assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+}

@@ -69,9 +69,8 @@ impl World {
     }
 
     fn judged(&mut self, record: &FlowRecord) -> PolicyVerdict {
-        self.judge.versions = Arc::new(self.versions.clone());
-        self.judge.follow();
-        let judged = self.judge.judged(&self.versions, record);
+        self.judge.evaluator.follow(&self.versions);
+        let judged = self.judge.evaluator.judged(&self.versions, record);
         judged
             .and_then(|judged| judged.verdict().cloned())
             .unwrap_or_default()
