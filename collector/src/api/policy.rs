@@ -28,7 +28,7 @@ use super::evidence::{Answers, Evidence, gather};
 use super::params::TrafficAsked;
 use super::problem::Problem;
 use super::reply::problem;
-use super::{Api, Who, ask};
+use super::{Api, Who, ask, asker};
 use crate::args::ProfileName;
 
 /// What is known of the cluster, and what whoever asks may be told of it.
@@ -42,15 +42,16 @@ struct Known {
 }
 
 impl Api {
-    /// The objects as they are now, which may have to be read anew.
-    async fn known(&self) -> Result<Known, Problem> {
+    /// The objects as they are now, which may have to be read anew: that is work like that on an
+    /// answer, and waits for the asker's turn.
+    async fn known(&self, who: &Who) -> Result<Known, Problem> {
         let Some(policies) = self.policies.clone() else {
             return Err(Problem::no_policies(
                 "nothing says which policies there are: the collector needs names from Kubernetes (--kube), or \
                  --policies FILE",
             ));
         };
-        let read = tokio::task::spawn_blocking(move || {
+        let read = move || {
             let objects = policies.now()?;
             let cluster = &objects.cluster;
             let of_policies: BTreeSet<String> = cluster
@@ -71,12 +72,14 @@ impl Api {
                 of_policies,
                 objects: Arc::clone(&objects),
             })
-        });
-        let read = read.await.map_err(|error| {
-            tracing::error!(%error, "the policies cannot be read");
-            Problem::internal("the policies cannot be read; the collector's log says why")
-        })?;
-        read.map_err(|why: String| {
+        };
+        let work = async move {
+            weir_query::off_thread(move || Ok(read()))
+                .await
+                .map_err(Problem::from)
+        };
+        let read: Result<Known, String> = self.threads.run(&asker(who), work).await?;
+        read.map_err(|why| {
             Problem::no_policies(format!(
                 "the collector does not know yet which policies there are: {why}"
             ))
@@ -100,7 +103,7 @@ impl Api {
     /// The cluster as it is now, as far as somebody may be told of it, and what is said where
     /// that is not all.
     async fn world(&self, who: &Who, profile: Option<ProfileName>) -> Result<(World, Option<Note>), Problem> {
-        let known = self.known().await?;
+        let known = self.known(who).await?;
         let sight = self.sight(who, &known, &BTreeSet::new()).await?;
         let hidden = hidden(&sight);
         Ok((known.world(Vec::new(), profile, sight), hidden))

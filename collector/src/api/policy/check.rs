@@ -60,7 +60,7 @@ pub async fn check(
         limits,
         asker,
     } = api.admit_person(&who, since, until).await?;
-    let known = api.known().await?;
+    let known = api.known(&who).await?;
     let namespace = params.namespace.unwrap_or_else(|| "default".to_owned());
     // Only so many bodies are held at a time as there are turns.
     let documents = api.threads.run(&asker, async move {

@@ -53,7 +53,7 @@ pub async fn generate(
         limits,
         asker,
     } = api.admit_person(&who, since, until).await?;
-    let known = api.known().await?;
+    let known = api.known(&who).await?;
     let sight = api
         .sight(&who, &known, &known.namespaces.iter().cloned().collect())
         .await?;
