@@ -16,7 +16,8 @@ demo: requirements ## Two nodes with real OVS: turn flow export on, see named fl
 	@scripts/demo
 
 .PHONY: test
-test: requirements ## Everything that CI checks
+test: ## Everything that CI checks
+	@scripts/install-requirements --ui
 	@scripts/test
 
 .PHONY: test-peers
