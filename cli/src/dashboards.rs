@@ -10,7 +10,8 @@ use clap::Args;
 use serde_json::Value;
 use weir_collector::flow_metrics::files::read_metrics;
 use weir_flowmetrics::{
-    Dashboard, FlowMetric, all_predefined, asked_by_health_rules, dashboards, health_rules, predefined,
+    Dashboard, Definition, FlowMetric, ObjectName, all_predefined, asked_by_health_rules, dashboards,
+    health_rules, predefined,
 };
 
 use crate::cluster::ClusterArgs;
@@ -100,6 +101,10 @@ impl DashboardsArgs {
             None => self.of_cluster().await?,
         };
         metrics.extend(more);
+        let read = metrics.len();
+        // A chart of what is never counted, or whose name is no name, would be a wrong one.
+        metrics.retain(is_counted);
+        let left_out = left_out || metrics.len() < read;
         Ok((metrics, left_out))
     }
 
@@ -129,6 +134,18 @@ impl DashboardsArgs {
         }
         Ok((metrics, left_out))
     }
+}
+
+/// Whether the collector takes it; why not, is said.
+fn is_counted(metric: &FlowMetric) -> bool {
+    let problems = Definition::new(metric).err().unwrap_or_default();
+    for problem in &problems {
+        say(&format!(
+            "FlowMetric {} is left out: {problem}",
+            ObjectName::of(metric)
+        ));
+    }
+    problems.is_empty()
 }
 
 fn of_files(path: &Path) -> Result<(Vec<FlowMetric>, bool)> {
@@ -214,6 +231,17 @@ mod tests {
             .collect();
         assert_eq!(names, ["predefined-node-flows-total", "a"]);
         assert!(left_out);
+        let bad = good.replace("{name: a}", "{name: b}").replace(
+            "{type: Counter}",
+            "{type: Counter, metricName: 'x) or vector(1) #'}",
+        );
+        std::fs::write(folder.path().join("a.yaml"), format!("{good}---\n{bad}")).unwrap();
+        let (metrics, left_out) = args(&[]).metrics().await.unwrap();
+        assert_eq!(
+            (metrics.len(), left_out),
+            (1, true),
+            "its charts would ask something else"
+        );
         let (metrics, _) = args(&[ALL]).metrics().await.unwrap();
         assert_eq!(metrics.len(), all_predefined().count() + 1);
         let both = DashboardsArgs {
