@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::kinds::{KINDS, KindNumber, Need, kept_of};
+use super::kinds::{KIND_COUNT, KindNumber, Need, kept_of};
 
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,11 +40,11 @@ pub struct Known {
     objects: BTreeMap<Key, Arc<str>>,
     changed: BTreeSet<Key>,
     changes: u64,
-    listed: [Listed; KINDS.len()],
+    listed: [Listed; KIND_COUNT],
     /// By kind: those that were seen since a list began, while it is read.
-    listing: [Option<BTreeSet<Key>>; KINDS.len()],
+    listing: [Option<BTreeSet<Key>>; KIND_COUNT],
     /// By kind: why it could not be read, when it was tried last.
-    failing: [Option<String>; KINDS.len()],
+    failing: [Option<String>; KIND_COUNT],
 }
 
 impl Key {
