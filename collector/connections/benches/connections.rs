@@ -148,6 +148,7 @@ impl<'c> Run<'c> {
         self.records += self.frame.len() as u64;
         let frame = Frame {
             position: Position {
+                log: 1,
                 head: 1,
                 frame: self.records,
             },

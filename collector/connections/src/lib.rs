@@ -30,23 +30,25 @@ mod connections;
 mod conntrack;
 mod counts;
 mod cover;
-mod few;
 mod icmp;
 mod id;
 mod intake;
 mod join;
+mod join_index;
 mod key;
 mod lifetime;
+mod lines;
 mod observation;
 mod orientation;
 mod output;
 mod pool;
+mod remembered;
 mod stats;
 mod table;
 mod tcp;
 #[cfg(test)]
 mod tests;
-mod tombstone;
+mod times;
 mod views;
 mod wheel;
 

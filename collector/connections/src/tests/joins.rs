@@ -112,6 +112,7 @@ fn connection_tracking_says_which_address_was_translated() {
     let told = Observation {
         conntrack: Some(Conntrack {
             id: 1,
+            zone: 0,
             start: ms(0),
             polled: ms(1_000),
             service: Some(("10.96.0.1".parse().unwrap(), 80)),

@@ -82,10 +82,24 @@ fn a_late_record_is_one_more_output_of_the_same_connection() {
     );
     assert_eq!(late.delta, both((0, 0), (2_000, 20)));
     assert_eq!(late.total, both((1_000, 10), (2_000, 20)));
-    run.frame(301_000, &[seen_by("a", answer())]);
+    let side = run.frame(301_000, &[seen_by("a", answer())]).only();
+    assert_eq!(
+        (side.late, side.seq, side.delta),
+        (true, last.seq + 2, both((0, 0), (0, 0)))
+    );
+    assert_eq!(
+        side.src_side.unwrap().delta,
+        both((0, 0), (2_000, 20)),
+        "a side that comes late"
+    );
+    let copy = Observation {
+        direction: Some(Direction::Egress),
+        ..seen_by("a", answer())
+    };
+    run.frame(302_000, &[copy]);
     assert_eq!(
         (run.outputs.len(), run.stats().late, run.stats().late_unshown),
-        (0, 2, 1)
+        (0, 3, 1)
     );
     run.until(437_000).frame(438_000, &[answer()]);
     assert_eq!(run.connections.len(), 1, "it is forgotten after five minutes");
@@ -118,7 +132,7 @@ fn a_scan_costs_outputs_and_neither_memory_nor_silence() {
     const SCANNED: u32 = 100_000;
     let mut run = Run::new(Config {
         max_connections: 1_000,
-        max_tombstones: 500,
+        max_remembered: 500,
         ..config()
     });
     let (mut outputs, mut packets) = (0, 0);
@@ -130,7 +144,7 @@ fn a_scan_costs_outputs_and_neither_memory_nor_silence() {
             })
             .collect();
         run.frame(2_000 + u64::from(batch), &records);
-        assert!(run.connections.len() <= 1_000 && run.connections.tombstones.len() <= 500);
+        assert!(run.connections.len() <= 1_000 && run.connections.remembered.len() <= 500);
         for output in run.take() {
             outputs += u64::from(output.reason == Reason::LackOfResources);
             packets += output.delta.forward.packets;
@@ -150,7 +164,11 @@ fn frames_that_come_again_change_nothing() {
     let mut run = Run::new(config());
     run.frame(2_000, &[request()]);
     let repeated = Frame {
-        position: Position { head: 1, frame: 1 },
+        position: Position {
+            log: 1,
+            head: 1,
+            frame: 1,
+        },
         time: ms(9_000),
         observations: &[request()],
     };

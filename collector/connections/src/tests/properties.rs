@@ -117,7 +117,7 @@ proptest! {
         connections.advance(ms(100_000_000), &mut |output| outputs.push(output));
         prop_assert!(connections.is_empty());
         prop_assert_eq!(connections.table.len(), 0);
-        prop_assert_eq!(connections.tombstones.len(), 0);
+        prop_assert_eq!(connections.remembered.len(), 0);
         let stats = *connections.stats();
         prop_assert_eq!(stats.opened, stats.finished + stats.joined - joined_after_output(&outputs));
         prop_assert_eq!(of_outputs(by_name(outputs).values(), deltas), of_primary_records(&scenario));
@@ -204,7 +204,7 @@ proptest! {
         for at in 0..scenario.frames.len() {
             connections.apply(scenario.frame(at), &mut |_| {});
             prop_assert!(connections.len() <= scenario.config.max_connections);
-            prop_assert!(connections.tombstones.len() <= scenario.config.max_tombstones);
+            prop_assert!(connections.remembered.len() <= scenario.config.max_remembered);
         }
     }
 

@@ -20,6 +20,7 @@ impl Scenario {
         let (time, observations) = &self.frames[at];
         Frame {
             position: Position {
+                log: 1,
                 head: 1,
                 frame: at as u64,
             },
@@ -80,6 +81,7 @@ fn tracked(observation: Observation, id: u32, sent: u64, answered: u64) -> Obser
         primary: false,
         conntrack: Some(Conntrack {
             id,
+            zone: 0,
             start: ms(u64::from(id) * 100_000),
             polled: observation.end,
             service: (id == 1).then(|| ("10.96.0.1".parse().unwrap(), 80)),
@@ -160,7 +162,7 @@ prop_compose! {
         arrivals in arrivals(),
         together in 1usize..5,
         max_connections in prop_oneof![1usize..6, Just(1_000)],
-        max_tombstones in prop_oneof![0usize..4, Just(1_000)],
+        max_remembered in prop_oneof![0usize..4, Just(1_000)],
         inactive in prop_oneof![Just(10), Just(135)],
     ) -> Scenario {
         let frames = arrivals
@@ -172,7 +174,7 @@ prop_compose! {
             .collect();
         let config = Config {
             max_connections,
-            max_tombstones,
+            max_remembered,
             inactive: std::time::Duration::from_secs(inactive),
             ..config()
         };
