@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::Periods;
-use crate::conntrack::{self, Advance, Bases, Tracked};
+use crate::conntrack::{self, Advance, Bases, Forgotten, Tracked};
 use crate::counts::{Biflow, Counts, PerEnd};
 use crate::cover::Cover;
 use crate::id::{ConnectionId, connection_id};
@@ -112,7 +112,7 @@ pub(crate) struct Arrival {
     pub late: bool,
     pub now: Micros,
     pub tick: u32,
-    pub forgotten: Micros,
+    pub forgotten: Forgotten,
 }
 
 impl Connection {

@@ -2,6 +2,7 @@
 
 use crate::config::{Bounds, Config, Periods};
 use crate::connection::{Connection, Ending};
+use crate::conntrack::Forgotten;
 use crate::join_index::JoinIndex;
 use crate::lifetime::Due;
 use crate::observation::{Micros, Observation};
@@ -69,8 +70,7 @@ pub struct Connections {
     pub(crate) now: Micros,
     /// Connections that began.
     pub(crate) ordinal: u32,
-    /// No tracking that began later was forgotten before it ended.
-    pub(crate) forgotten: Micros,
+    pub(crate) forgotten: Forgotten,
     /// Open ones, and those that are over and remembered.
     pub(crate) pool: Pool<Connection>,
     /// Bytes that they have beyond their places.
@@ -92,7 +92,7 @@ impl Connections {
             position: None,
             now: 0,
             ordinal: 0,
-            forgotten: 0,
+            forgotten: Forgotten::default(),
             pool: Pool::default(),
             heap: 0,
             table: Table::default(),
@@ -137,7 +137,7 @@ impl Connections {
                 return Applied::Repeated;
             }
             Some(last) => self.stats.other_logs += u64::from(last.log != frame.position.log),
-            None => self.forgotten = frame.time.saturating_sub(self.periods.inactive_us),
+            None => self.forgotten.start = frame.time.saturating_sub(self.periods.inactive_us),
         }
         if frame.time.saturating_add(self.periods.set_back_us) < self.now {
             self.set_back(frame.time);
@@ -174,7 +174,8 @@ impl Connections {
             }
         }
         open.into_iter().for_each(|slot| self.schedule(slot));
-        self.forgotten = self.forgotten.min(now);
+        self.forgotten.start = self.forgotten.start.min(now);
+        self.forgotten.polled = self.forgotten.polled.min(now);
     }
 
     /// Puts out all that is new, for the end of the program. The state goes on: hand
@@ -294,10 +295,16 @@ impl Connections {
         };
         self.heap -= connection.heap();
         // The time of the wheel, and not how late somebody looks: a replay looks at others.
-        let until = connection.since.saturating_add(self.periods.late);
-        let now = (u64::from(until.min(self.wheel.now())) + 1) * 1_000_000;
-        for tracked in connection.tracked().iter().filter(|tracked| !tracked.ended) {
-            self.forgotten = self.forgotten.max(tracked.start.min(now));
+        let (until, now) = (
+            connection.since.saturating_add(self.periods.late),
+            self.wheel.now(),
+        );
+        let known = (u64::from(until.min(now)) + 1) * 1_000_000;
+        for tracked in connection.tracked() {
+            // Of what ended nothing comes but what is late.
+            if !tracked.ended || now < until {
+                self.forgotten.add(tracked, known);
+            }
         }
     }
 

@@ -129,16 +129,37 @@ pub(crate) struct Advance {
 /// What is known of totals that come for the first time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bases {
-    /// No tracking that began later has been forgotten.
-    pub forgotten: Micros,
+    pub forgotten: Forgotten,
     /// What began so long before it is first told was not looked at from its beginning.
     pub patience: u64,
+}
+
+/// Totals that are known no more, though more might come of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Forgotten {
+    /// None of them began later.
+    pub start: Micros,
+    /// None of them was read later.
+    pub polled: Micros,
+}
+
+impl Forgotten {
+    /// These are, at a time.
+    pub fn add(&mut self, tracked: &Tracked, now: Micros) {
+        self.start = self.start.max(tracked.start.min(now));
+        self.polled = self.polled.max(tracked.polled.min(now));
+    }
 }
 
 impl Bases {
     /// Whether all that totals say was added since their beginning, and in no output yet.
     fn begins(self, of: TrackingId) -> bool {
-        of.start > self.forgotten && of.polled <= of.start.saturating_add(self.patience)
+        of.start > self.forgotten.start && of.polled <= of.start.saturating_add(self.patience)
+    }
+
+    /// Whether they may be older than some that were known.
+    fn is_stale(self, of: TrackingId) -> bool {
+        of.start <= self.forgotten.start && of.polled <= self.forgotten.polled
     }
 }
 
@@ -163,6 +184,10 @@ pub(crate) fn added(
     }
     if tracked.len() >= MOST_TRACKED {
         stats.totals_refused += 1;
+        return Advance::default();
+    }
+    if bases.is_stale(of) {
+        stats.stale_totals += 1;
         return Advance::default();
     }
     let mut new = Tracked::new(observation, of);

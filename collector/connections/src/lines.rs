@@ -56,6 +56,52 @@ pub(crate) struct Seen {
 const JITTER_MS: u32 = 200;
 
 impl Seen {
+    /// By lines of one method, which count the same packets come in and go out. The one
+    /// that has told of the most is what was seen, with what others had before it began or
+    /// after its end: that was not more than there was, whatever has not been told yet.
+    pub fn of_method<'l>(lines: impl Iterator<Item = &'l Line> + Clone) -> Option<Self> {
+        let most = |lines: &mut dyn Iterator<Item = &'l Line>| {
+            lines.max_by_key(|line| {
+                (
+                    line.counts.packets,
+                    line.counts.bytes,
+                    std::cmp::Reverse(line.rank()),
+                )
+            })
+        };
+        let main = most(&mut lines.clone())?;
+        let mut seen = main.seen();
+        let before = most(&mut lines.clone().filter(|line| line.end_ms < main.start_ms));
+        let after = most(&mut lines.clone().filter(|line| line.start_ms > main.end_ms));
+        for other in [before, after].into_iter().flatten() {
+            seen.counts = seen.counts.plus(other.counts);
+            seen.start_ms = seen.start_ms.min(other.start_ms);
+            seen.end_ms = seen.end_ms.max(other.end_ms);
+            seen.exact = false;
+        }
+        Some(seen)
+    }
+
+    /// A lesser method was there before: what it counted until then is added.
+    pub fn begin_with(&mut self, lesser: &Self) {
+        if lesser.start_ms < self.start_ms {
+            self.counts = self.counts.plus(lesser.before(self.start_ms));
+            self.start_ms = lesser.start_ms;
+            self.exact = false;
+        }
+    }
+
+    /// What of it was before a time, as if it had come evenly.
+    fn before(&self, ms: i32) -> Counts {
+        let until = i64::from(ms) - i64::from(self.start_ms);
+        let all = i64::from(self.end_ms) - i64::from(self.start_ms);
+        if until >= all {
+            self.counts
+        } else {
+            self.counts.share(until.max(0).unsigned_abs(), all.unsigned_abs())
+        }
+    }
+
     /// Whether both are of the same packets, but for lost ones: from and until the same
     /// time by clocks that differ by `tolerance` µs at most, and for as long.
     pub fn is_of_the_time_of(&self, other: &Self, tolerance: u64) -> bool {
@@ -107,10 +153,14 @@ impl Line {
         self.flags |= other.flags;
     }
 
-    /// The less the better; no two lines of a view and direction have the same.
-    pub fn rank(&self) -> (u8, bool, u8, u32) {
-        let merit = self.merit.get();
-        ((merit - 1) / 4, !self.place.primary(), merit, self.domain)
+    /// By what it counted; the less the better.
+    pub fn method(&self) -> u8 {
+        (self.merit.get() - 1) / 4
+    }
+
+    /// The less the better; no two lines of a view, direction and method have the same.
+    fn rank(&self) -> (bool, u8, u32) {
+        (!self.place.primary(), self.merit.get(), self.domain)
     }
 
     /// It counted each packet.
@@ -118,23 +168,12 @@ impl Line {
         self.merit.get() < FIRST_INEXACT
     }
 
-    pub fn seen(&self) -> Seen {
+    fn seen(&self) -> Seen {
         Seen {
             counts: self.counts,
             exact: self.is_exact(),
             start_ms: self.start_ms,
             end_ms: self.end_ms,
-        }
-    }
-
-    /// What of it was before a time, as if it had come evenly.
-    pub fn before(&self, ms: i32) -> Counts {
-        let until = i64::from(ms) - i64::from(self.start_ms);
-        let all = i64::from(self.end_ms) - i64::from(self.start_ms);
-        if until >= all {
-            self.counts
-        } else {
-            self.counts.share(until.max(0).unsigned_abs(), all.unsigned_abs())
         }
     }
 }

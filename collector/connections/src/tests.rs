@@ -1,6 +1,7 @@
 //! Properties first, then cases by name.
 
 mod builder;
+mod calls;
 mod checkpoints;
 mod epochs;
 mod joins;
@@ -9,3 +10,4 @@ mod properties;
 mod scenario;
 mod sides;
 mod totals;
+mod tracking;

@@ -62,7 +62,7 @@ impl Views {
         self.views.iter_mut().flatten().chain(more)
     }
 
-    pub fn lines(&self) -> impl Iterator<Item = &Line> {
+    pub fn lines(&self) -> impl Iterator<Item = &Line> + Clone {
         let more = self.more.iter().flat_map(|more| &more.lines);
         self.lines.iter().flatten().chain(more)
     }
@@ -168,27 +168,25 @@ impl Views {
         finished.then(|| of_sender().map(|line| line.end_ms).max())?
     }
 
-    /// What a view saw of what one end sent: the best line, and of lesser ones what was
-    /// before any better one began. `None`: nothing.
+    /// What a view saw of what one end sent: by the best method, and by lesser ones what
+    /// was before any better one began. `None`: nothing.
     pub fn seen(&self, view: usize, sender_high: bool) -> Option<Seen> {
-        let lines = || {
-            let of = |line: &&Line| line.place.view() == view && line.place.sender_high() == sender_high;
-            self.lines().filter(of)
-        };
-        let best = lines().min_by_key(|line| line.rank())?;
-        let mut seen = best.seen();
-        let mut rank = best.rank();
-        while let Some(next) = lines()
-            .filter(|line| line.rank() > rank)
-            .min_by_key(|line| line.rank())
+        let of = move |line: &&Line| line.place.view() == view && line.place.sender_high() == sender_high;
+        let lines = self.lines().filter(of);
+        let of_method =
+            |method: u8| Seen::of_method(lines.clone().filter(move |line| line.method() == method));
+        let mut method = lines.clone().map(Line::method).min()?;
+        let mut seen = of_method(method)?;
+        while let Some(next) = lines
+            .clone()
+            .map(Line::method)
+            .filter(|next| *next > method)
+            .min()
         {
-            rank = next.rank();
-            if next.start_ms < seen.start_ms {
-                seen.counts = seen.counts.plus(next.before(seen.start_ms));
-                seen.start_ms = next.start_ms;
-                seen.exact = false;
+            method = next;
+            if let Some(lesser) = of_method(method) {
+                seen.begin_with(&lesser);
             }
-            seen.end_ms = seen.end_ms.max(next.end_ms);
         }
         Some(seen)
     }

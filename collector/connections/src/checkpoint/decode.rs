@@ -39,7 +39,8 @@ pub(super) fn state(config: Config, payload: &[u8]) -> Result<Connections, Check
     all.now = from.long()?;
     all.wheel = Wheel::new(from.number()?);
     all.ordinal = from.number()?;
-    all.forgotten = from.long()?;
+    all.forgotten.start = from.long()?;
+    all.forgotten.polled = from.long()?;
     for _ in 0..from.long()? {
         let tick = from.number()?;
         let crowded = from.byte()? != 0;

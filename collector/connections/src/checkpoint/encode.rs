@@ -19,7 +19,8 @@ pub(super) fn state<W: Write>(all: &Connections, out: &mut Writer<'_, W>) -> io:
     }
     out.number(all.wheel.now());
     out.number(all.ordinal);
-    out.number(all.forgotten);
+    out.number(all.forgotten.start);
+    out.number(all.forgotten.polled);
     out.number(all.len() as u64);
     for (slot, tick) in all.wheel.iter() {
         if let Some(open) = all.pool.get(slot) {
