@@ -38,11 +38,13 @@ mod join_index;
 mod key;
 mod lifetime;
 mod lines;
+mod naming;
 mod observation;
 mod orientation;
 mod output;
 mod pool;
 mod remembered;
+mod row;
 mod stats;
 mod table;
 mod tcp;
@@ -63,5 +65,6 @@ pub use observation::{
     Observation, TcpFlags,
 };
 pub use output::{FlowType, JoinedBy, Output, OutputEnd, Reason, ServiceAddress, SideOutput};
+pub use row::{IdText, Value};
 pub use stats::Stats;
 pub use tcp::TcpState;

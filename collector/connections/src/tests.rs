@@ -7,6 +7,7 @@ mod epochs;
 mod joins;
 mod life;
 mod properties;
+mod rows;
 mod scenario;
 mod sides;
 mod totals;
