@@ -14,17 +14,62 @@ use crate::pool::Pool;
 const MOST_OF_CLIENT: usize = 4;
 const NONE: u32 = u32::MAX;
 
-/// Connections of one client.
+/// Of one client the first of its connections, from which [`Chains`] lead on, and in the
+/// highest bit whether there were too many to keep.
 #[derive(Debug, Clone, Copy)]
-struct Client {
-    slots: [u32; MOST_OF_CLIENT],
-    /// There were others, so that nobody knows which two are a pair.
-    too_many: bool,
-}
+struct Client(u32);
 
 impl Client {
-    fn slots(&self) -> impl Iterator<Item = u32> {
-        self.slots.into_iter().filter(|slot| *slot != NONE)
+    const TOO_MANY: u32 = 1 << 31;
+
+    fn first(self) -> u32 {
+        self.0 & !Self::TOO_MANY
+    }
+
+    fn too_many(self) -> bool {
+        self.0 & Self::TOO_MANY != 0
+    }
+
+    fn starts_with(&mut self, first: u32) {
+        self.0 = first | (self.0 & Self::TOO_MANY);
+    }
+}
+
+/// Which connection of the same client comes after one, by their slots.
+#[derive(Debug, Default)]
+struct Chains(Vec<u32>);
+
+impl Chains {
+    fn of(&self, client: Client) -> impl Iterator<Item = u32> {
+        let next = |slot: &u32| self.0.get(*slot as usize).copied().filter(|next| *next != NONE);
+        std::iter::successors(Some(client.first()), next).take(MOST_OF_CLIENT)
+    }
+
+    fn has(&self, client: Client, slot: u32) -> bool {
+        self.of(client).any(|other| other == slot)
+    }
+
+    fn put(&mut self, slot: u32, next: u32) {
+        let at = slot as usize;
+        if at >= self.0.len() {
+            self.0.resize(at + 1, NONE);
+        }
+        if let Some(place) = self.0.get_mut(at) {
+            *place = next;
+        }
+    }
+
+    /// Takes a slot out. Says what its client starts with then; `None`: it has no more.
+    fn remove(&mut self, client: Client, slot: u32) -> Option<u32> {
+        let next = self.0.get(slot as usize).copied().unwrap_or(NONE);
+        let before = self.of(client).take_while(|other| *other != slot).last();
+        match before {
+            Some(before) => {
+                self.put(before, next);
+                Some(client.first())
+            }
+            None => Some(next).filter(|next| *next != NONE),
+        }
     }
 }
 
@@ -32,6 +77,7 @@ impl Client {
 #[derive(Debug, Default)]
 pub(crate) struct JoinIndex {
     clients: HashTable<Client>,
+    chains: Chains,
     state: RandomState,
 }
 
@@ -147,20 +193,21 @@ impl JoinIndex {
             return true;
         };
         let hash = self.hash(connection, client_high);
-        let of = |client: &Client| client.slots().find_map(|slot| of_client(slot, pool));
+        let of = |client: &Client| of_client(client.first(), pool);
         let same =
             |client: &Client| of(client).is_some_and(|other| connection.is_of_client(client_high, other));
         if let Some(client) = self.clients.find_mut(hash, same) {
-            let free = client.slots.iter_mut().find(|slot| **slot == NONE);
-            client.too_many |= free.is_none();
-            return free.map(|place| *place = slot).is_some();
+            if self.chains.of(*client).count() == MOST_OF_CLIENT {
+                client.0 |= Client::TOO_MANY;
+                return false;
+            }
+            self.chains.put(slot, client.first());
+            client.starts_with(slot);
+            return true;
         }
-        let client = Client {
-            slots: std::array::from_fn(|at| if at == 0 { slot } else { NONE }),
-            too_many: false,
-        };
+        self.chains.put(slot, NONE);
         let state = &self.state;
-        self.clients.insert_unique(hash, client, |client| {
+        self.clients.insert_unique(hash, Client(slot), |client| {
             let of = of(client).map(|(one, high)| key::hash(state, &one.network, &one.client_tuple(high)));
             of.unwrap_or(0)
         });
@@ -175,29 +222,32 @@ impl JoinIndex {
             return;
         };
         let hash = self.hash(connection, client_high);
-        let has = |client: &Client| client.slots.contains(&slot);
-        let Ok(mut entry) = self.clients.find_entry(hash, has) else {
+        let Self { clients, chains, .. } = self;
+        let Ok(mut entry) = clients.find_entry(hash, |client| chains.has(*client, slot)) else {
             return;
         };
-        for place in &mut entry.get_mut().slots {
-            if *place == slot {
-                *place = NONE;
-            }
+        match chains.remove(*entry.get(), slot) {
+            Some(first) => entry.get_mut().starts_with(first),
+            None => drop(entry.remove()),
         }
-        if entry.get().slots().next().is_none() {
-            entry.remove();
-        }
+    }
+
+    /// The client of a connection that is in it.
+    fn client_of(&self, slot: u32, pool: &Pool<Connection>) -> Option<Client> {
+        let (connection, client_high) = of_client(slot, pool)?;
+        let hash = self.hash(connection, client_high);
+        let has = |client: &Client| self.chains.has(*client, slot);
+        self.clients.find(hash, has).copied()
     }
 
     /// What a connection that is in it belongs to.
     pub fn look(&self, slot: u32, pool: &Pool<Connection>, periods: &Periods) -> Option<Found> {
         let connection = pool.get(slot)?;
         let own = connection.part()?;
-        let hash = self.hash(connection, connection.join_client_high?);
-        let client = self.clients.find(hash, |client| client.slots.contains(&slot))?;
+        let client = self.client_of(slot, pool)?;
         let mut found = Found::default();
         let mut parts = [Candidates::default(); 2];
-        for other_slot in client.slots() {
+        for other_slot in self.chains.of(client) {
             let Some(other) = pool.get(other_slot) else {
                 continue;
             };
@@ -217,18 +267,14 @@ impl JoinIndex {
                 found.at_another_time = earlier(found.at_another_time, other_slot, pool);
             }
         }
-        let [endpoint, service] = parts.map(|candidates| candidates.only.filter(|_| !client.too_many));
+        let [endpoint, service] = parts.map(|candidates| candidates.only.filter(|_| !client.too_many()));
         found.pair = service.zip(endpoint);
         Some(found)
     }
 
     /// Whether the client of a connection that is in it has more than are kept.
     pub fn is_crowded(&self, slot: u32, pool: &Pool<Connection>) -> bool {
-        let client = of_client(slot, pool).and_then(|(connection, client_high)| {
-            let hash = self.hash(connection, client_high);
-            self.clients.find(hash, |client| client.slots.contains(&slot))
-        });
-        client.is_some_and(|client| client.too_many)
+        self.client_of(slot, pool).is_some_and(Client::too_many)
     }
 
     /// It has, as [`Self::is_crowded`] said before a restart.
@@ -237,15 +283,16 @@ impl JoinIndex {
             return;
         };
         let hash = self.hash(connection, client_high);
-        let has = |client: &Client| client.slots.contains(&slot);
-        if let Some(client) = self.clients.find_mut(hash, has) {
-            client.too_many = true;
+        let Self { clients, chains, .. } = self;
+        if let Some(client) = clients.find_mut(hash, |client| chains.has(*client, slot)) {
+            client.0 |= Client::TOO_MANY;
         }
     }
 
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.clients.iter().map(|client| client.slots().count()).sum()
+        let clients = self.clients.iter();
+        clients.map(|client| self.chains.of(*client).count()).sum()
     }
 }
 
