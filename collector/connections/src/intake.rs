@@ -96,11 +96,14 @@ impl Connections {
     /// Whether what comes under the address before translation is of another connection
     /// now, since the endpoint was seen no more.
     fn lets_go(&mut self, place: Place, observation: &Observation) -> bool {
+        if !place.by_service() {
+            return false;
+        }
         let Some(service) = self.pool.get(place.slot()).and_then(|one| one.service()) else {
             return false;
         };
         let silent = service.endpoint_end.saturating_add(self.periods.inactive_us);
-        let over = place.by_service() && observation.start.min(self.now) > silent;
+        let over = observation.start.min(self.now) > silent;
         if over {
             self.let_go(place.slot());
         }
@@ -109,12 +112,12 @@ impl Connections {
 
     /// Which end of a connection sent an observation.
     fn sender(&self, place: Place, location: Location) -> bool {
-        match self.pool.get(place.slot()) {
-            Some(one) if place.by_service() => {
-                one.sender_by_service(location.tuple.end(location.sender_high))
-            }
-            _ => location.sender_high,
+        if !place.by_service() {
+            return location.sender_high;
         }
+        let src = location.tuple.end(location.sender_high);
+        let connection = self.pool.get(place.slot());
+        connection.is_some_and(|one| one.sender_by_service(src))
     }
 
     fn takes_late(&self, before: Place, observation: &Observation, location: Location) -> bool {

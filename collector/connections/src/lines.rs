@@ -180,8 +180,10 @@ impl Line {
 
 /// Milliseconds since the origin, as far as they go: 24 days either way.
 pub(crate) fn since(origin: Micros, at: Micros) -> i32 {
-    let ms = (i128::from(at) - i128::from(origin)).div_euclid(1_000);
-    i32::try_from(ms).unwrap_or(if ms < 0 { i32::MIN } else { i32::MAX })
+    let ahead = at >= origin;
+    let micros = i64::try_from(at.abs_diff(origin)).unwrap_or(i64::MAX);
+    let ms = if ahead { micros } else { -micros }.div_euclid(1_000);
+    i32::try_from(ms).unwrap_or(if ahead { i32::MAX } else { i32::MIN })
 }
 
 /// The time so many milliseconds after the origin; `None`: it is farther away.
