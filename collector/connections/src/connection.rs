@@ -11,7 +11,6 @@ use crate::cover::Cover;
 use crate::id::{ConnectionId, connection_id};
 use crate::key::{Key, Socket, Tuple};
 use crate::observation::{Amount, Evidence, Identity, Micros, Observation};
-use crate::orientation::who_began;
 use crate::output::JoinedBy;
 use crate::stats::Stats;
 use crate::table::Keyed;
@@ -334,18 +333,6 @@ impl Connection {
                 self.since = arrival.tick;
             }
         }
-    }
-
-    /// By the best that is known, as long as nothing was put out and nothing rests on it.
-    /// Says whether what it rests on changed.
-    fn orient(&mut self, observation: &Observation, sender_high: bool, is_first: bool) -> bool {
-        let (client_sends, evidence) = who_began(observation);
-        let better = evidence > self.evidence && self.seq == 0 && self.service().is_none();
-        if is_first || better {
-            self.client_high = if client_sends { sender_high } else { !sender_high };
-            self.evidence = evidence;
-        }
-        better
     }
 
     /// The state of TCP, where something tells it.
