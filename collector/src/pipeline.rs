@@ -162,6 +162,9 @@ impl Collector {
         let state = data_directory.as_deref().or(config.state_dir.as_deref());
         let counts = metrics.policies();
         let objects = policies.objects.clone();
+        if let Some(objects) = &objects {
+            names.health.watch_policies(objects.clone());
+        }
         policies.follow(config.policies, cluster.as_ref(), state, counts, &mut names.tasks);
         let (outlet, behind) = BehindOutlet::new(config.sink, config.queue_bytes, writer, &metrics);
         let shared = WorkerShared {
