@@ -27,6 +27,7 @@ mod kinds;
 mod known;
 mod services;
 mod state;
+mod touched;
 mod versions;
 mod watches;
 

@@ -140,7 +140,10 @@ async fn follow_kind(client: Client, number: KindNumber, objects: PolicyObjects,
             match &event {
                 Err(error) if is_missing(error) => {
                     missing += 1;
-                    objects.change(|known| known.lose(number, time::now()));
+                    // What was not there is not missed.
+                    if was_there {
+                        objects.change(|known| known.lose(number, time::now()));
+                    }
                     break;
                 }
                 Err(error) => {

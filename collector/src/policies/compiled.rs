@@ -10,12 +10,13 @@ use ipnet::IpNet;
 use serde_json::Value;
 use weir_policy::observed::Changed;
 use weir_policy::parse::Objects;
-use weir_policy::{Cluster, Cni, Endpoint, Engine, Namespace, Node, Past, Pod, Policy, PolicyKey, Profile};
+use weir_policy::{Cluster, Cni, Endpoint, Engine, Pod, Policy, PolicyKey, Profile};
 
 use super::earlier::Earlier;
 use super::holders::{HolderTable, LAG, Name};
 use super::known::Key;
 use super::services::Services;
+use super::touched::{Touched, Was};
 use super::versions::{Version, Versions};
 
 /// An object that changed, and what it is now.
@@ -47,28 +48,6 @@ pub struct Compiled {
     told: BTreeMap<Key, Cni>,
     /// Pods on the host network, which say what their nodes are to selectors.
     hosted: BTreeSet<Name>,
-}
-
-/// What a batch of changes touched.
-#[derive(Debug, Default)]
-pub struct Touched {
-    /// Policies, namespaces or nodes, which is everything: what there was before the first of them.
-    tables: Option<Past>,
-    /// Pods, and what each was.
-    pub pods: BTreeMap<Name, Was>,
-    /// Namespaces as they are now.
-    pub namespaces: Vec<Namespace>,
-    /// Nodes as they are now.
-    pub nodes: Vec<Node>,
-}
-
-/// What a pod was before a change.
-#[derive(Debug, Default)]
-pub struct Was {
-    /// The addresses of its own.
-    pub addresses: Vec<IpAddr>,
-    /// All of it, if it was there.
-    pub pod: Option<Arc<Pod>>,
 }
 
 impl Compiled {
@@ -203,7 +182,7 @@ impl Compiled {
         match kind.name {
             "Pod" => self.feed_pod(key, value, touched),
             "Namespace" => {
-                self.touch_tables(touched);
+                touched.touch_tables(&self.engine);
                 match value.and_then(|value| one(value).namespaces.pop()) {
                     Some(namespace) => {
                         touched.namespaces.push(namespace.clone());
@@ -213,7 +192,7 @@ impl Compiled {
                 }
             }
             "Node" => {
-                self.touch_tables(touched);
+                touched.touch_tables(&self.engine);
                 match value.and_then(|value| one(value).nodes.pop()) {
                     Some(node) => {
                         touched.nodes.push(node.clone());
@@ -223,7 +202,7 @@ impl Compiled {
                 }
             }
             _ if kind.decides() => {
-                self.touch_tables(touched);
+                touched.touch_tables(&self.engine);
                 for policy in self.policies.get(key).into_iter().flatten() {
                     self.engine.remove_policy(policy);
                 }
@@ -239,7 +218,7 @@ impl Compiled {
         let pod = value.and_then(|value| one(value).pods.pop());
         // Those that are on the host network, or were.
         if pod.as_ref().is_some_and(|pod| pod.host_network) || self.hosted.contains(&name_of(key)) {
-            self.touch_tables(touched);
+            touched.touch_tables(&self.engine);
         }
         let was = self
             .engine
@@ -251,11 +230,6 @@ impl Compiled {
             Some(pod) => self.engine.set_pod(pod),
             None => self.engine.remove_pod(&key.namespace, &key.name),
         }
-    }
-
-    /// Keeps what there is before a change of it.
-    fn touch_tables(&self, touched: &mut Touched) {
-        touched.tables.get_or_insert_with(|| self.engine.past());
     }
 
     /// Keeps what is beside the engine.

@@ -12,8 +12,9 @@ use weir_identity::Shards;
 use weir_policy::observed::SETTLE;
 use weir_policy::{Endpoint, Node, Past, Snapshot};
 
-use super::compiled::{Compiled, Touched, Was};
+use super::compiled::Compiled;
 use super::holders::{HolderTable, Name};
+use super::touched::{Touched, Was};
 use super::versions::Holders;
 
 /// Word of a pod may come so long after its first record, in nanoseconds.

@@ -56,6 +56,25 @@ fn policy(name: &str) -> Value {
         "metadata": {"name": name, "namespace": "shop", "resourceVersion": "1"}, "spec": {"podSelector": {}}})
 }
 
+#[tokio::test]
+async fn a_kind_that_is_not_there_is_missed_only_where_it_was() {
+    let (objects, mut requests, _tasks) = watched().await;
+    let lost = || objects.change(|known| known.take_lost());
+    for _ in 0..4 {
+        requests.recv().await.unwrap().answer(StatusCode::NOT_FOUND);
+    }
+    assert_eq!((lost(), objects.condition()), (None, Ok(())));
+    let asked = requests.recv().await.unwrap();
+    assert_eq!(lost(), None, "it was looked for again and again");
+    asked.list(&["first"]);
+    requests.recv().await.unwrap().answer(StatusCode::NOT_FOUND);
+    let again = requests.recv().await.unwrap();
+    assert!(lost().is_some_and(|lost| lost.is_open) && objects.condition().is_err());
+    again.list(&["first"]);
+    requests.recv().await.unwrap();
+    assert!(lost().is_some_and(|lost| !lost.is_open) && objects.condition().is_ok());
+}
+
 /// Objects that are all known but for NetworkPolicies, which are watched.
 async fn watched() -> (PolicyObjects, mpsc::Receiver<Request>, JoinSet<()>) {
     let (asked, requests) = mpsc::channel(1);
