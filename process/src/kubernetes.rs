@@ -27,8 +27,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(45);
 /// Longest time until a connection of a daemon stands, and until a request is sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest time that a watch can be dead before it fails: the silence of one that was begun, then
-/// a connection, then its answer.
+/// Longest time that a watch of a client of [`Retries::None`] can be dead before it fails: the
+/// silence of one that was begun, then a connection, then its answer.
 pub const LONGEST_SILENCE: Duration =
     Duration::from_secs(2 * READ_TIMEOUT.as_secs() + CONNECT_TIMEOUT.as_secs());
 

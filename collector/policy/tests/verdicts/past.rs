@@ -104,10 +104,11 @@ fn many_ends_in_one_are_judged_as_each_of_them() {
         let mut ends: Vec<Endpoint> = pods(&cluster)
             .filter_map(|(pod, address)| engine.pod(&pod.namespace, &pod.name, address))
             .collect();
-        let addresses = cluster
-            .nodes
-            .iter()
-            .flat_map(|node| node.all_addresses().into_iter().map(|address| (node, address)));
+        let addresses = cluster.nodes.iter().flat_map(|node| {
+            node.all_addresses()
+                .into_iter()
+                .map(move |address| (node, address))
+        });
         ends.extend(addresses.map(|(node, address)| engine.node(&node.name, address)));
         ends.push(snapshot.outside([203, 0, 113, 9].into()));
         let classes = Lookalikes::of(ends.iter().map(|end| (*end, ())), ends.len()).unwrap();
