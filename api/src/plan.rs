@@ -19,6 +19,7 @@ use crate::profile::{ExportProfile, ExportProfileSpec};
 use crate::{Protocol, flows_config};
 
 pub mod bounds;
+mod facts;
 mod keep;
 mod safe;
 
