@@ -23,6 +23,7 @@ mod facts;
 mod keep;
 mod safe;
 
+pub use facts::service_address;
 pub use keep::retarget;
 pub use safe::{enforce, unsafe_settings};
 

@@ -133,6 +133,26 @@ pub fn changes(kept: &[Kept], status: &ExportRolloutStatus) -> Vec<ExportChange>
         .collect()
 }
 
+/// How much later than its revision a source may say that it was written.
+const SAME: i64 = 60;
+
+/// All changes that are known, the newest first: those that revisions tell of, and the last that
+/// the source tells of, where none of them is that.
+pub fn all(kept: &[Kept], status: &ExportRolloutStatus, last: Option<ExportChange>) -> Vec<ExportChange> {
+    let mut all = changes(kept, status);
+    let second = |change: &ExportChange| {
+        change
+            .time
+            .parse::<Timestamp>()
+            .map_or(i64::MIN, Timestamp::as_second)
+    };
+    let newest = all.iter().map(second).max();
+    // What returns to an earlier revision is told by the source alone.
+    let last = last.filter(|last| newest.is_none_or(|newest| second(last) > newest + SAME));
+    all.sort_by_key(|change| std::cmp::Reverse(second(change)));
+    last.into_iter().chain(all).collect()
+}
+
 /// The last change that the source itself tells of.
 pub fn last_change(flows: Option<&ExportNetworkFlows>, time: Timestamp, by: &str) -> ExportChange {
     ExportChange {
@@ -205,6 +225,24 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn a_source_tells_of_a_change_that_no_revision_tells_of() {
+        let kept = Kept::all([&of(1, "aa", json!({}))]);
+        let status = status(json!({"revision": "aa"}));
+        let told = |time: &str| {
+            let last = last_change(None, time.parse().unwrap(), "kubectl-patch");
+            let all = all(&kept, &status, Some(last));
+            all.into_iter().map(|change| change.by).collect::<Vec<_>>()
+        };
+        assert_eq!(told("2026-11-30T01:02:01Z"), [None]);
+        assert_eq!(
+            told("2026-11-30T01:09:00Z"),
+            [Some("kubectl-patch".to_owned()), None]
+        );
+        let alone = last_change(None, "2026-11-30T01:02:01Z".parse().unwrap(), "ann");
+        assert_eq!(super::all(&[], &status, Some(alone)).len(), 1);
     }
 
     #[test]

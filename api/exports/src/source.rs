@@ -15,7 +15,7 @@ use crate::history::{ExportChange, last_change};
 const OURS: &str = "FlowExport";
 
 /// Which resource says where flows go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum SourceKind {
     /// `operator.openshift.io/v1`.
     Network,

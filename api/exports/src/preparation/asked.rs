@@ -40,7 +40,7 @@ impl Asked {
     }
 
     /// The collectors as they would be.
-    pub(super) fn flows(&self, present: Option<&ExportNetworkFlows>) -> Option<ExportNetworkFlows> {
+    pub fn flows(&self, present: Option<&ExportNetworkFlows>) -> Option<ExportNetworkFlows> {
         if self.collectors.is_empty() {
             return present.cloned();
         }
