@@ -168,7 +168,7 @@ test("what a node costs is what weir cost says, with what it was before", async 
 test("a node is opened by keys, its remedy read, and the address brings both back", async () => {
   await visit("export", as("root"), async ({ page }) => {
     const grid = page.getByRole("grid", { name: "Nodes" });
-    await grid.getByRole("button", { name: "What to do of row 2" }).focus();
+    await grid.getByRole("button", { name: "What to do of row 1" }).focus();
     await page.keyboard.press("Enter");
     await page.waitForURL((address) => address.searchParams.get("sel") === "node-b");
     const side = page.getByRole("complementary", { name: "Node node-b" });

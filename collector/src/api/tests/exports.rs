@@ -91,7 +91,7 @@ async fn the_last_change_is_known_without_revisions_and_what_cannot_be_read_is_s
 async fn a_change_is_planned_for_who_may_read_all_that_it_depends_on() {
     let behind = behind_kubernetes().await;
     let asks =
-        "exports/plan?ipfix=weir-collector.weir-system.svc:4739,weir-collector.flows.svc:4739,x.bank.svc:1";
+        "exports/plan?ipfix=weir-collector.weir-system.svc:4739,weir-collector.flows.svc:4740,x.bank.svc:1";
     let (status, plan) = behind.get(asks, "operator-token").await;
     assert_eq!(status, 200, "{plan}");
     assert_eq!((&plan["changed"], &plan["total"]), (&2.into(), &2.into()));

@@ -17,6 +17,7 @@ const SHOWN: Array<[string, string, (of: Standing) => boolean]> = [
   ["wrong", EXPORT.notWell, (of) => of === "fails" || of === "none" || of === "behind"],
   ["off", EXPORT.exportNothing, (of) => of !== "exporting"],
 ];
+const FIRST: Standing[] = ["fails", "none", "behind", "exporting", "off"];
 const FIGURES: Array<keyof Figures> = [
   "vswitchd_millicores",
   "datagrams_per_second",
@@ -63,7 +64,10 @@ const rowOf = (node: NodeExportAnswer): Row => ({
 export function ExportNodes({ nodes }: { nodes: NodeExportAnswer[] }) {
   const { show, sel } = question.value;
   const fits = SHOWN.find(([name]) => name === show)?.[2] ?? (() => true);
-  const shown = nodes.filter((node) => fits(standing(node)));
+  // What is to be mended stands first.
+  const shown = nodes
+    .filter((node) => fits(standing(node)))
+    .sort((a, b) => FIRST.indexOf(standing(a)) - FIRST.indexOf(standing(b)) || (a.node < b.node ? -1 : 1));
   const rows = shown.map(rowOf);
   const chosen = nodes.find(({ node }) => node === sel);
   const columns = [...COLUMNS, "received", "lost", ...FIGURES, "budget"];
