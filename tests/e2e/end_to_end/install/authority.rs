@@ -385,25 +385,15 @@ fn use_all_rights(stage: &mut Stage) -> Result<()> {
     stage.kube.kubectl(&["delete", "exportprofile", "used"])?;
     let token = asking::account(stage, "sees-all", Some("*"))?;
     asking::weir(&["query", "--server", asking::SERVER], &token)?;
-    the_export_is_told(stage, &token)?;
-    aggregated::with_certificate(stage, |_| Ok(()))?;
+    the_export_is_hidden(&token)?;
+    aggregated::with_certificate(stage, the_export_is_told)?;
     flow_metrics::with_the_definition(stage, flow_metrics::define_one)?;
     stage.clear()?;
     read_the_other_source(stage)
 }
 
-/// Who may read the objects is told all of them say; who sees all flows and may not is told
-/// which rights they lack.
-fn the_export_is_told(stage: &Stage, sees_flows: &str) -> Result<()> {
-    let all: Value =
-        serde_json::from_str(
-            &stage
-                .kube
-                .kubectl(&["get", "--raw", "/apis/flows.weir.dev/v1/exports"])?,
-        )?;
-    let nodes = all["nodes"].as_array().context("nodes")?;
-    ensure!(!nodes.is_empty() && all["source"]["kind"] == "Network", "{all}");
-    ensure!(all["unread"].as_array().is_some_and(Vec::is_empty), "{all}");
+/// Who sees all flows and may not read the objects is told which rights they lack.
+fn the_export_is_hidden(sees_flows: &str) -> Result<()> {
     for page in ["exports", "exports/changes"] {
         let (status, told) = asking::ask(&format!("/api/v1/{page}"), sees_flows)?;
         ensure!(
@@ -415,6 +405,22 @@ fn the_export_is_told(stage: &Stage, sees_flows: &str) -> Result<()> {
             "{told}"
         );
     }
+    Ok(())
+}
+
+/// Who may read the objects is told all that they say.
+fn the_export_is_told(stage: &Stage) -> Result<()> {
+    let page = "/apis/flows.weir.dev/v1/exports";
+    let all: Value = serde_json::from_str(&stage.kube.kubectl(&["get", "--raw", page])?)?;
+    let nodes = all["nodes"].as_array().context("nodes")?;
+    ensure!(!nodes.is_empty() && all["source"]["kind"] == "Network", "{all}");
+    ensure!(all["unread"].as_array().is_some_and(Vec::is_empty), "{all}");
+    let plan = format!("{page}/plan?net_flow=none");
+    let plan: Value = serde_json::from_str(&stage.kube.kubectl(&["get", "--raw", &plan])?)?;
+    ensure!(
+        plan["documents"][0]["object"] == "network.operator cluster",
+        "{plan}"
+    );
     Ok(())
 }
 
