@@ -131,6 +131,17 @@ for (const theme of ["light", "dark"] as const) {
   });
 }
 
+// What docs/ui.md shows.
+test.skipIf(!shots)("pictures for the documents", async () => {
+  for (const [name, address] of [
+    ["ui-export", path("export", { sel: "node-b" })],
+    ["overview-marks", "overview?since=1h"],
+  ] as const)
+    await visit(address, as("root", { width: 1100, height: 800 }), async ({ page }) => {
+      if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
+    });
+});
+
 test("all of it is read on 320 pixels without scrolling sideways", async () => {
   const address = path("export", { sel: "node-b", ipfix: "192.0.2.1:4739,192.0.2.2:4739" });
   await visit(address, as("root", { width: 320, height: 800 }), async ({ page }) => {

@@ -1,9 +1,13 @@
 //! Parameters of a plan.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use utoipa::IntoParams;
 use weir_api::Protocol;
+use weir_api::network::MAX_COLLECTORS;
 use weir_exports::Asked;
+use weir_exports::preparation::SETTINGS;
 
 use super::Words;
 
@@ -35,29 +39,47 @@ impl PlanParams {
     /// What is to change.
     ///
     /// # Errors
-    /// A setting has no value.
+    /// A list is longer than it may be, or a setting has no value.
     pub fn into_asked(self) -> Result<Asked, String> {
         let lists = [
-            (Protocol::NetFlow, self.net_flow),
-            (Protocol::SFlow, self.s_flow),
-            (Protocol::Ipfix, self.ipfix),
+            (Protocol::NetFlow, "net_flow", self.net_flow),
+            (Protocol::SFlow, "s_flow", self.s_flow),
+            (Protocol::Ipfix, "ipfix", self.ipfix),
         ];
-        let lists = lists.into_iter().filter_map(|(protocol, list)| {
-            let list = list?.0;
-            Some((protocol, if list == ["none"] { Vec::new() } else { list }))
-        });
-        let set = self.set.unwrap_or_default().0.into_iter().map(|one| {
-            let pair = one
-                .split_once(':')
-                .filter(|(place, value)| !place.is_empty() && !value.is_empty());
-            let (place, value) =
-                pair.ok_or_else(|| format!("set: {one:?} is not PLACE:VALUE, as in ipfix.sampling:100"))?;
-            Ok::<_, String>((place.to_owned(), value.to_owned()))
-        });
+        let mut collectors = BTreeMap::new();
+        for (protocol, name, list) in lists {
+            let Some(Words(list)) = list else { continue };
+            let list = if list == ["none"] { Vec::new() } else { list };
+            collectors.insert(protocol, bounded(name, list, MAX_COLLECTORS)?);
+        }
+        let set = self.set.unwrap_or_default().0;
+        let set = bounded("set", set, SETTINGS.len())?.into_iter().map(setting);
         Ok(Asked {
-            collectors: lists.collect(),
+            collectors,
             profile: self.profile.filter(|name| !name.is_empty()),
             settings: set.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+/// A list that is no longer than it may be: each collector may be a Service that is looked up.
+fn bounded(name: &str, list: Vec<String>, most: usize) -> Result<Vec<String>, String> {
+    match list.len() <= most {
+        true => Ok(list),
+        false => Err(format!(
+            "{name}: there are {}; a list may have {most}",
+            list.len()
+        )),
+    }
+}
+
+fn setting(text: String) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((place, value)) if !place.is_empty() && !value.is_empty() => {
+            Ok((place.to_owned(), value.to_owned()))
+        }
+        _ => Err(format!(
+            "set: {text:?} is not PLACE:VALUE, as in ipfix.sampling:100"
+        )),
     }
 }

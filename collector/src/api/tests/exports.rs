@@ -117,6 +117,10 @@ async fn a_change_is_planned_for_who_may_read_all_that_it_depends_on() {
         ("exports/plan?set=ipfix.sampling", "PLACE:VALUE"),
         ("exports/plan?set=ipfix.speed:9", "ipfix.sampling"),
         ("exports/plan?net_flow=", "empty word"),
+        (
+            "exports/plan?s_flow=a,b,c,d,e,f,g,h,i,j,k",
+            "s_flow: there are 11",
+        ),
     ] {
         let (status, problem) = behind.get(wrong, "operator-token").await;
         let detail = problem["detail"].as_str().unwrap_or_default().to_owned();
