@@ -55,8 +55,11 @@ pub struct Objects {
 pub struct ExportObjects {
     client: Client,
     /// Whoever comes while they are read waits for that.
-    kept: Arc<Mutex<Option<(Instant, Arc<Objects>)>>>,
+    kept: Arc<Mutex<Option<Reading>>>,
 }
+
+/// Objects, and when they were read.
+type Reading = (Instant, Arc<Objects>);
 
 impl Debug for ExportObjects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_api::plan::named_services;
-use weir_api::{ExportNetworkFlows, NodeFlowExport};
 use weir_exports::{
     Asked, ExportChange, NodeExport, Prepared, Present, RolloutState, SourceKind, SourceState, history,
     preparation,
@@ -235,15 +234,13 @@ fn prepare(
     services: Services<'_>,
 ) -> Result<Prepared, preparation::NotPrepared> {
     let source = objects.source.as_ref().ok().and_then(Option::as_ref);
-    let list = |part: &Part<Vec<_>>| part.as_ref().map(Vec::clone).unwrap_or_default();
-    let exports: Vec<NodeFlowExport> = list(&objects.exports);
     let rollout = objects.rollout.as_ref().ok().and_then(Option::as_ref);
     let present = Present {
         source: source.map_or(SourceKind::Network, |source| source.kind),
         flows: source.and_then(|source| source.flows.as_ref()),
         profiles: objects.profiles.as_deref().unwrap_or_default(),
         nodes: objects.nodes.as_deref().unwrap_or_default(),
-        exports: &exports,
+        exports: objects.exports.as_deref().unwrap_or_default(),
         rollout: rollout.map(|rollout| &rollout.spec),
     };
     preparation::prepare(&present, asked, services)
@@ -336,10 +333,7 @@ impl Api {
             .map(|flows| named_services(flows, None))
             .unwrap_or_default();
         let mut named = Vec::new();
-        for service in named_services(
-            &asked.flows(None).unwrap_or_else(ExportNetworkFlows::default),
-            None,
-        ) {
+        for service in named_services(&asked.flows(None).unwrap_or_default(), None) {
             let what = Readable::Services(service.namespace.clone());
             if !present.contains(&service) && self.gate.may_read(who, what).await? {
                 named.push(service);

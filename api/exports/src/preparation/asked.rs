@@ -50,7 +50,7 @@ impl Asked {
                 .iter()
                 .map(|entry| entry.as_str().into())
                 .collect::<Vec<_>>();
-            let list = (!list.is_empty()).then(|| Collectors {
+            let list = (!list.is_empty()).then_some(Collectors {
                 collectors: Some(list),
             });
             match protocol {
