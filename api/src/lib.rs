@@ -19,6 +19,7 @@ pub mod profile;
 pub mod revision;
 pub mod rollout;
 pub mod unknown;
+pub mod written;
 
 pub use collector::{Collector, CollectorError};
 pub use condition::{Condition, ConditionStatus};

@@ -19,9 +19,11 @@ use crate::profile::{ExportProfile, ExportProfileSpec};
 use crate::{Protocol, flows_config};
 
 pub mod bounds;
+mod facts;
 mod keep;
 mod safe;
 
+pub use facts::service_address;
 pub use keep::retarget;
 pub use safe::{enforce, unsafe_settings};
 

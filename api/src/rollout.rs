@@ -105,6 +105,15 @@ impl Default for ExportRolloutSpec {
     }
 }
 
+impl ExportRolloutSpec {
+    /// How many nodes have a change in the smallest step that is larger than this, of so many;
+    /// none: all.
+    pub fn step_above(&self, released: usize, total: usize) -> Option<usize> {
+        let sizes = self.steps.iter().map(|step| step.size(total));
+        sizes.filter(|size| *size > released && *size < total).min()
+    }
+}
+
 fn standard_steps() -> Vec<NodeCount> {
     vec![
         NodeCount::Nodes(1),

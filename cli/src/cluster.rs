@@ -10,14 +10,12 @@ use kube::api::ListParams;
 use kube::{Api, Client, Config};
 use weir_api::network::CLUSTER;
 use weir_api::{Condition, FlowExport, Network, NodeFlowExport};
+use weir_exports::{NodeReport, Source};
 use weir_process::kubernetes::{self, ConnectError, Retries};
 
 use crate::completion;
-use crate::report::{Node, Report};
+use crate::report::Report;
 use crate::terminal::say;
-
-/// Prefix of the condition types that Weir owns on the Network.
-const OURS: &str = "FlowExport";
 
 /// Which cluster is meant.
 #[derive(Debug, Clone, Args)]
@@ -58,7 +56,7 @@ pub async fn gather(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
     let exports = list(client.clone()).await?;
     let conditions = conditions(client).await?;
     Ok(Report {
-        nodes: exports.into_iter().map(node).collect(),
+        nodes: exports.into_iter().map(NodeReport::of).collect(),
         problems: Vec::new(),
         conditions,
     })
@@ -85,19 +83,9 @@ async fn conditions(client: Client) -> Result<Vec<Condition>> {
     let flow_exports: Api<FlowExport> = Api::all(client.clone());
     let flow_export =
         existing(flow_exports.get(CLUSTER).await).context("cannot read the FlowExport named cluster")?;
-    let ours = |mut conditions: Vec<Condition>| {
-        conditions.retain(|condition| condition.type_.starts_with(OURS));
-        conditions
-    };
-    let conditions = ours(flow_export.and_then(|f| f.status).unwrap_or_default().conditions);
-    if !conditions.is_empty() {
-        return Ok(conditions);
-    }
     let networks: Api<Network> = Api::all(client);
     let network = existing(networks.get(CLUSTER).await).context("cannot read the Network named cluster")?;
-    Ok(ours(
-        network.and_then(|n| n.status).unwrap_or_default().conditions,
-    ))
+    Ok(Source::counting(network, flow_export).map_or_else(Vec::new, |source| source.conditions))
 }
 
 /// Neither the object nor its definition has to exist.
@@ -106,19 +94,6 @@ fn existing<T>(answer: Result<T, kube::Error>) -> Result<Option<T>, kube::Error>
         Ok(object) => Ok(Some(object)),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// What a daemon said of an older spec is not what holds now.
-fn node(export: NodeFlowExport) -> Node {
-    let generation = export.metadata.generation;
-    let lags = export
-        .status
-        .as_ref()
-        .is_some_and(|status| status.observed_generation < generation);
-    Node {
-        lags,
-        ..Node::new(export.metadata.name.unwrap_or_default(), export.status)
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use weir_api::condition::{Condition, find};
 use weir_api::export::{Budget, CostFigures, ExportCost, THROTTLED};
 use weir_api::{NodeFlowExport, NodeFlowExportStatus};
+use weir_exports::cost;
 
 use crate::cluster::ClusterArgs;
 use crate::plain::{Plain, PlainArgs};
@@ -144,7 +145,9 @@ impl NodeCost {
         }
         let throttled = self.throttled.as_ref().map_or("", |c| c.status.as_str());
         row.extend([
-            self.budget.map_or_else(|| "-".to_owned(), budget),
+            self.budget
+                .and_then(cost::bounds)
+                .unwrap_or_else(|| "-".to_owned()),
             or_dash(throttled),
         ]);
         row
@@ -152,8 +155,8 @@ impl NodeCost {
 
     /// What is to be said of it below the table.
     fn remark(&self) -> Option<String> {
-        let throttled = self.throttled.as_ref().filter(|c| c.status != "False")?;
-        Some(format!("{}: {}", self.name, throttled.message))
+        let why = cost::held_back(self.throttled.as_ref())?;
+        Some(format!("{}: {why}", self.name))
     }
 }
 
@@ -163,23 +166,6 @@ fn or_dash(text: &str) -> String {
 
 fn number(figure: Option<u32>) -> String {
     figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string())
-}
-
-/// What bounds it, and what is done about it.
-fn budget(budget: Budget) -> String {
-    let processor = budget
-        .vswitchd_millicores
-        .map(|millicores| format!("{millicores}m"));
-    let lost = budget.lost_per_second.map(|lost| format!("{lost} lost/s"));
-    let bounds: Vec<String> = [processor, lost].into_iter().flatten().collect();
-    let action = match budget.action {
-        weir_api::export::BudgetAction::Report => "report",
-        weir_api::export::BudgetAction::Throttle => "throttle",
-    };
-    match bounds.is_empty() {
-        true => "-".to_owned(),
-        false => format!("{}: {action}", bounds.join(", ")),
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+pub use weir_exports::Level;
 
 use crate::cluster::ClusterArgs;
 use crate::effect::refuse_without_effect;
@@ -36,17 +37,6 @@ pub struct DoctorArgs {
     collectors: Vec<SocketAddr>,
     #[command(flatten)]
     cluster: ClusterArgs,
-}
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// As it should be.
-    Fine,
-    /// It may be meant.
-    Note,
-    /// To be mended.
-    Fault,
 }
 
 /// What was found, and what to do about it.

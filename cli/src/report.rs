@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
-use weir_api::NodeFlowExportStatus;
 use weir_api::condition::{self, Condition};
-use weir_api::export::{APPLIED, CONFLICT, EXPORTING, reason};
+use weir_api::export::{APPLIED, EXPORTING};
+use weir_exports::NodeReport;
 
 use crate::table::{Head, Table};
 
@@ -13,95 +13,16 @@ use crate::table::{Head, Table};
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// All nodes.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<NodeReport>,
     /// Entries that are skipped, for a file; in a cluster a condition names them.
     pub problems: Vec<String>,
     /// Weir's conditions on the Network; none without a cluster.
     pub conditions: Vec<Condition>,
 }
 
-/// One node.
-#[derive(Debug, Serialize)]
-pub struct Node {
-    /// Its name.
-    pub name: String,
-    /// Whether its daemon has not yet seen the newest spec.
-    pub lags: bool,
-    /// What its daemon reports; nothing while none has.
-    pub status: Option<NodeFlowExportStatus>,
-}
-
-impl Node {
-    /// A node whose report is of the newest spec.
-    pub fn new(name: String, status: Option<NodeFlowExportStatus>) -> Self {
-        Self {
-            name,
-            lags: false,
-            status,
-        }
-    }
-
-    fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.status
-            .as_ref()
-            .and_then(|status| condition::find(&status.conditions, kind))
-    }
-
-    /// Whether all that is asked for is applied, and is on its way out.
-    fn is_well(&self) -> bool {
-        let applied = self.condition(APPLIED).is_some_and(|c| c.status == "True");
-        let exporting = self
-            .condition(EXPORTING)
-            .is_some_and(|c| c.status == "True" || c.reason == reason::NO_COLLECTORS);
-        applied && exporting && !self.lags
-    }
-
-    fn row(&self) -> [String; 5] {
-        let word = |kind| self.condition(kind).map_or("-", |c| c.status.as_str()).to_owned();
-        let status = self.status.as_ref();
-        let or_dash = |text: &str| {
-            if text.is_empty() {
-                "-".to_owned()
-            } else {
-                text.to_owned()
-            }
-        };
-        let reason = match status {
-            None => "NoReport".to_owned(),
-            Some(_) if self.lags => "Pending".to_owned(),
-            Some(status) => or_dash(&status.reason),
-        };
-        let protocols = status.map_or("-".to_owned(), |status| or_dash(&status.protocols));
-        [
-            self.name.clone(),
-            protocols,
-            word(APPLIED),
-            word(EXPORTING),
-            reason,
-        ]
-    }
-
-    /// What fails, one sentence a condition.
-    fn complaints(&self) -> Vec<String> {
-        if self.status.is_none() {
-            return vec!["no weir-node has reported; does one run on this node?".to_owned()];
-        }
-        let bad = |kind| {
-            let condition = self.condition(kind)?;
-            let good = condition.status == if kind == CONFLICT { "False" } else { "True" };
-            (!good && condition.reason != reason::NO_COLLECTORS)
-                .then(|| format!("{kind} is {}: {}", condition.status, condition.message))
-        };
-        [APPLIED, EXPORTING, CONFLICT]
-            .into_iter()
-            .filter_map(bad)
-            .collect()
-    }
-}
-
 impl Report {
     /// A report of one host.
-    pub fn of_host(node: Node, problems: Vec<String>) -> Self {
+    pub fn of_host(node: NodeReport, problems: Vec<String>) -> Self {
         Self {
             nodes: vec![node],
             problems,
@@ -112,7 +33,7 @@ impl Report {
     /// Whether all that is asked for is applied everywhere.
     pub fn is_well(&self) -> bool {
         let degraded = condition::holds(&self.conditions, "FlowExportDegraded");
-        !degraded && self.problems.is_empty() && self.nodes.iter().all(Node::is_well)
+        !degraded && self.problems.is_empty() && self.nodes.iter().all(NodeReport::is_well)
     }
 }
 
@@ -127,10 +48,21 @@ impl Report {
             Head::whole("REASON").weighing(4),
         ]);
         for node in &self.nodes {
-            table.push(node.row().to_vec());
+            table.push(row(node).to_vec());
         }
         (!self.nodes.is_empty()).then_some(table)
     }
+}
+
+fn row(node: &NodeReport) -> [String; 5] {
+    [
+        &node.name,
+        node.protocols(),
+        node.word(APPLIED),
+        node.word(EXPORTING),
+        node.reason(),
+    ]
+    .map(str::to_owned)
 }
 
 /// What stands below the table.
@@ -157,9 +89,11 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_api::NodeFlowExportStatus;
     use weir_api::condition::{ConditionStatus, Finding, Time, conclude};
+    use weir_api::export::{CONFLICT, reason};
 
-    fn node(name: &str, findings: &[(&'static str, ConditionStatus, &'static str, &str)]) -> Node {
+    fn node(name: &str, findings: &[(&'static str, ConditionStatus, &'static str, &str)]) -> NodeReport {
         let findings: Vec<Finding> = findings
             .iter()
             .map(|(kind, status, reason, message)| Finding {
@@ -178,10 +112,10 @@ mod tests {
             conditions,
             ..Default::default()
         };
-        Node::new(name.to_owned(), Some(status))
+        NodeReport::new(name.to_owned(), Some(status))
     }
 
-    fn well(name: &str) -> Node {
+    fn well(name: &str) -> NodeReport {
         node(
             name,
             &[
@@ -220,10 +154,10 @@ mod tests {
 
     #[test]
     fn a_node_without_a_report_or_behind_is_not_well() {
-        let silent = Report::of_host(Node::new("n".into(), None), Vec::new());
+        let silent = Report::of_host(NodeReport::new("n".into(), None), Vec::new());
         assert!(!silent.is_well() && silent.to_string().contains("does one run"));
         let behind = Report::of_host(
-            Node {
+            NodeReport {
                 lags: true,
                 ..well("n")
             },

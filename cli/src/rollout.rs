@@ -15,10 +15,12 @@ use kube::Client;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use weir_api::condition::holds;
-use weir_api::rollout::{ABORTED, PAUSED, PROGRESSING};
+use weir_api::rollout::PROGRESSING;
 use weir_api::{ExportRollout, ExportRolloutStatus, RolloutPhase};
 
-use self::history::Kept;
+use weir_exports::Kept;
+use weir_exports::rollout::told;
+
 use crate::cluster::ClusterArgs;
 use crate::plain::{Plain, PlainArgs};
 use crate::table::{Head, Table, harmless_lines};
@@ -132,8 +134,9 @@ async fn status(args: StatusArgs) -> Result<ExitCode> {
     match form {
         Plain::Table => {
             show::table(&table(&status), !args.output.no_headers)?;
-            let text = explain(&status);
-            write!(io::stdout(), "{}", harmless_lines(&text))?;
+            for line in told(&status) {
+                writeln!(io::stdout(), "{}", harmless_lines(&line))?;
+            }
         }
         Plain::Json => show::json(&mut io::stdout(), &status, terminal::width().is_some())?,
         Plain::Name => {
@@ -178,20 +181,6 @@ fn table(status: &ExportRolloutStatus) -> Table {
         or_dash(&status.completed_revision),
     ]);
     table
-}
-
-/// What holds, in words.
-fn explain(status: &ExportRolloutStatus) -> String {
-    let tells = [PROGRESSING, PAUSED, ABORTED].into_iter();
-    let conditions = tells.filter_map(|kind| {
-        let condition = status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == kind)?;
-        (condition.status == "True" || status.phase == RolloutPhase::Completed && kind == PROGRESSING)
-            .then(|| format!("{}: {}\n", condition.reason, condition.message))
-    });
-    conditions.collect()
 }
 
 async fn list(args: HistoryArgs) -> Result<ExitCode> {
@@ -240,30 +229,21 @@ async fn approve(args: ApproveArgs) -> Result<ExitCode> {
 mod tests {
     use super::*;
 
-    fn status(value: Value) -> ExportRolloutStatus {
-        serde_json::from_value(value).unwrap()
-    }
-
     fn condition(kind: &str, status: &str) -> Value {
         json!({"type": kind, "status": status, "reason": format!("{kind}Reason"), "message": "why",
             "lastTransitionTime": "2026-01-01T00:00:00Z"})
     }
 
     #[test]
-    fn what_holds_is_told_and_nothing_else() {
-        let soaking = status(
-            json!({"phase": "Soaking", "step": 1, "revision": "r", "releasedNodes": 1, "totalNodes": 9,
-            "conditions": [condition("Progressing", "True"), condition("Paused", "False"), condition("Aborted", "True")]}),
-        );
-        assert_eq!(explain(&soaking), "ProgressingReason: why\nAbortedReason: why\n");
+    fn a_row_says_where_a_change_is() {
+        let soaking =
+            json!({"phase": "Soaking", "step": 1, "revision": "r", "releasedNodes": 1, "totalNodes": 9});
+        let soaking: ExportRolloutStatus = serde_json::from_value(soaking).unwrap();
         let lines = table(&soaking).lines(None);
         assert!(
             lines[1].contains("Soaking") && lines[1].contains("1 of 9"),
             "{lines:?}"
         );
-        let completed =
-            status(json!({"phase": "Completed", "conditions": [condition("Progressing", "False")]}));
-        assert_eq!(explain(&completed), "ProgressingReason: why\n");
     }
 
     #[test]

@@ -10,13 +10,14 @@ use anyhow::Result;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
+use weir_exports::NodeReport;
 use weir_node::{Acceptance, AgentConfig, file_source, inspect};
 
 use crate::collector_report::CollectorReport;
 use crate::effect::refuse_without_effect;
 use crate::node::NodeArgs;
 use crate::plain::{Plain, PlainArgs};
-use crate::report::{Node, Report};
+use crate::report::Report;
 use crate::source::SourceArgs;
 use crate::table::harmless_lines;
 use crate::terminal::{self, patiently};
@@ -79,7 +80,7 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode> {
                 "the `weir up` that wrote {} has died; what it set may be left in OVSDB",
                 directory.display()
             );
-            Report::of_host(Node::new(state.node, Some(state.status)), Vec::new())
+            Report::of_host(NodeReport::new(state.node, Some(state.status)), Vec::new())
         }
         (None, None) => cluster::gather(args.kubeconfig.as_deref(), args.context.as_deref()).await?,
     };
@@ -172,5 +173,5 @@ async fn inspect_host(node: &NodeArgs, network: PathBuf) -> Result<Report> {
         ) => vec![problems],
         Some(Acceptance::Accepted) | None => Vec::new(),
     };
-    Ok(Report::of_host(Node::new(name, Some(status)), problems))
+    Ok(Report::of_host(NodeReport::new(name, Some(status)), problems))
 }

@@ -15,6 +15,7 @@ mod compress;
 pub mod evidence;
 mod export;
 pub mod exporters;
+pub mod exports;
 pub mod filter_check;
 mod flow_metrics;
 mod format;
@@ -53,6 +54,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_query::{Engine, Limits, Measure, Order, Scope, Since, Until};
 
+use crate::exports::ExportObjects;
 use crate::flow_metrics::FlowMetrics;
 use crate::metrics::Metrics;
 use crate::policies::PolicyObjects;
@@ -62,6 +64,7 @@ pub use format::Format;
 use jiff::Timestamp;
 use params::FieldName;
 pub use problem::Problem;
+use reviews::Readable;
 use status::{RecordsAnswer, StatusAnswer, StoreAnswer};
 use threads::QueryThreads;
 use turns::{Asker, Turns};
@@ -101,6 +104,8 @@ pub struct Parts {
     snapshots: watch::Receiver<Snapshot>,
     metrics: Arc<Metrics>,
     flow_metrics: FlowMetrics,
+    /// None without a cluster.
+    export_objects: Option<ExportObjects>,
     /// When it started.
     since: Timestamp,
     threads: QueryThreads,
@@ -128,6 +133,7 @@ impl Api {
         snapshots: watch::Receiver<Snapshot>,
         metrics: Arc<Metrics>,
         flow_metrics: FlowMetrics,
+        export_objects: Option<ExportObjects>,
     ) -> io::Result<Self> {
         // On this host nobody is told apart.
         let share = |of_one, all| match gate {
@@ -145,6 +151,7 @@ impl Api {
             snapshots,
             metrics,
             flow_metrics,
+            export_objects,
             since: Timestamp::now(),
         })))
     }
@@ -210,7 +217,7 @@ impl Api {
     /// Lets those in who may list the `NodeFlowExport`s, and those who may see everything.
     async fn admit_to_nodes(&self, caller: &Caller) -> Result<(), Problem> {
         let who = self.gate.identify(caller).await?;
-        if self.gate.lists_exports(&who).await? || self.gate.sees_everything(&who).await? {
+        if self.gate.may_read(&who, Readable::NodeExports).await? || self.gate.sees_everything(&who).await? {
             return Ok(());
         }
         Err(Problem::forbidden(
@@ -328,6 +335,9 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(pages::status))
         .routes(routes!(pages::exporters))
         .routes(routes!(pages::nodes))
+        .routes(routes!(exports::exports))
+        .routes(routes!(exports::export_changes))
+        .routes(routes!(exports::export_plan))
         .routes(routes!(flow_metrics::flow_metrics))
         .routes(routes!(flow_metrics::estimate_flow_metric))
 }

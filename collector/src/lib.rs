@@ -19,6 +19,7 @@ pub mod config;
 pub mod containment;
 pub mod decode;
 pub mod enrich;
+pub mod exports;
 pub mod flow_metrics;
 pub mod health;
 pub mod http;

@@ -40,6 +40,7 @@ use crate::config::{Config, datagram_limits};
 use crate::containment::quieten_contained_panics;
 use crate::decode::ExporterState;
 use crate::enrich::NameRoom;
+use crate::exports::ExportObjects;
 use crate::flow_metrics::{FlowMetrics, estimator};
 use crate::health::Health;
 use crate::http::{self, Keeper, Pages, Server};
@@ -144,6 +145,7 @@ impl Collector {
         let flow_metrics = FlowMetrics::new(config.workers.get());
         let is_open = config.flow_metrics.open;
         flow_metrics.follow(config.flow_metrics, names.cluster.as_ref(), &mut names.tasks);
+        let export_objects = names.cluster.clone().map(ExportObjects::new);
         let keeper = Keeper::start(&config.http_server, names.cluster.take())?;
         let web = Server::new(web, config.http_server, keeper.as_ref());
         if let Some(keeper) = keeper {
@@ -205,6 +207,7 @@ impl Collector {
             names.snapshots,
             Arc::clone(&metrics),
             flow_metrics.clone(),
+            export_objects,
         );
         let api = api.map_err(StartError::Spawn)?;
         names.tasks.spawn(estimator::follow(flow_metrics, api.clone()));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Node, Pod, PodStatus, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use serde::Deserialize;
@@ -112,37 +112,17 @@ pub fn read_flow_export(flow_export: FlowExport) -> SourceFacts {
 
 /// Reads a `Node`.
 pub fn read_node(node: Node) -> NodeRecord {
-    let name = node.name_any();
+    let facts = NodeFacts::of(&node);
     let status = node.status.unwrap_or_default();
     let addresses = status.addresses.unwrap_or_default();
-    let first = |kind: &str| {
-        let of_kind = addresses.iter().filter(|a| a.type_ == kind);
-        of_kind.filter_map(|a| a.address.parse().ok()).next()
-    };
-    let address = first("InternalIP").or_else(|| first("ExternalIP"));
     let conditions = status.conditions.unwrap_or_default();
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
     NodeRecord {
         uid: node.metadata.uid.unwrap_or_default(),
         labels: node.metadata.labels.unwrap_or_default(),
-        facts: NodeFacts { name, address },
+        facts,
         addresses: addresses.iter().filter_map(|a| a.address.parse().ok()).collect(),
         ready: ready.is_none_or(|condition| condition.status == "True"),
-    }
-}
-
-/// Reads a `Service`.
-pub fn read_service(service: Service) -> ServiceAddress {
-    let spec = service.spec.unwrap_or_default();
-    if spec.type_.as_deref() == Some("ExternalName") {
-        return Err("names an ExternalName Service, which has no address");
-    }
-    match spec.cluster_ip.as_deref() {
-        Some("None") => Err("names a headless Service, which has no address of its own"),
-        Some(address) => address
-            .parse()
-            .map_err(|_| "names a Service that has no ClusterIP yet"),
-        None => Err("names a Service that has no ClusterIP yet"),
     }
 }
 
@@ -225,16 +205,6 @@ pub fn strip_export(mut export: NodeFlowExport) -> NodeFlowExport {
         status.bridges = Vec::new();
     }
     export
-}
-
-/// When the spec was written last.
-pub fn written_at(export: &NodeFlowExport) -> Option<Timestamp> {
-    let entries = export.metadata.managed_fields.iter().flatten();
-    let newest = entries
-        .filter_map(|entry| entry.time.as_ref())
-        .map(|time| time.0)
-        .max();
-    newest.or_else(|| export.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use weir_api::{NodeFlowExport, NodeFlowExportStatus};
 
 use crate::cluster_state::ClusterState;
 use crate::decide::DesiredExport;
-use crate::facts::{DaemonPod, NodeRecord, written_at};
+use crate::facts::{DaemonPod, NodeRecord};
 use crate::moment::{later, past};
 
 /// A pod of the daemon is on the node and is not ready.
@@ -168,7 +168,7 @@ impl<'a> NodeJudge<'a> {
             return (state, None);
         };
         let pending = pending_since(export);
-        let written = written_at(export);
+        let written = export.written_at();
         // A condition that has not held for long keeps its time when the spec changes.
         let Some(since) = pending.max(written) else {
             return (state, None);

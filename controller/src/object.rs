@@ -20,7 +20,7 @@ use crate::decide::DesiredExport;
 use crate::source::FlowSource;
 
 /// Field manager of everything that the controller writes.
-pub const FIELD_MANAGER: &str = "weir-controller";
+pub const FIELD_MANAGER: &str = weir_api::written::CONTROLLER;
 
 /// Marks a `NodeFlowExport` as the controller's; only such ones are deleted.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

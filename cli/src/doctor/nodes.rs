@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Finding;
+use weir_exports::condition::{node_level, node_remedy, source_level, source_remedy};
+
 use super::cluster::CLOCK_SKEW;
 use super::facts::{Facts, NAMESPACES, Seen};
+use super::{Finding, Level};
 
 /// A kubelet renews its lease every ten seconds.
 const STALE: f64 = 40.0;
@@ -69,15 +71,11 @@ fn sources(facts: &Facts) -> Vec<Finding> {
     let mut seen = false;
     for condition in ours {
         seen = true;
-        let (ours, status) = (&condition["type"], &condition["status"]);
-        let degraded = ours == "FlowExportDegraded" && status == "True";
-        if degraded || (ours == "FlowExportReceived" && status == "False") {
+        let text = |key: &str| condition[key].as_str().unwrap_or_default();
+        if source_level(text("type"), text("status")) == Level::Fault {
             findings.push(Finding::fault(
-                format!(
-                    "the {kind}: {}",
-                    condition["message"].as_str().unwrap_or_default()
-                ),
-                "correct what is named",
+                format!("the {kind}: {}", text("message")),
+                source_remedy(text("reason")),
             ));
         }
     }
@@ -164,73 +162,33 @@ fn reports(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// Of these conditions it is good that they hold; of all others, that they do not.
-const GOOD: [&str; 5] = ["Applied", "Exporting", "SwitchAlive", "Received", "Accepted"];
-
 /// What daemons complain of, by reason.
 fn conditions(facts: &Facts) -> Vec<Finding> {
     let mut by_reason: BTreeMap<(bool, String, String), Vec<&str>> = BTreeMap::new();
     for export in facts.exports.iter().flatten() {
         for condition in items(&export["status"]["conditions"]) {
             let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
-            let good = if GOOD.contains(&&*text("type")) {
-                "True"
-            } else {
-                "False"
-            };
-            // Nothing to export is no fault, and what is on its way comes.
-            if text("status") == good || ["NoCollectors", "Pending"].contains(&&*text("reason")) {
+            let level = node_level(&text("type"), &text("status"), &text("reason"));
+            if level == Level::Fine {
                 continue;
             }
-            let is_known = text("status") != "Unknown";
             by_reason
-                .entry((is_known, text("reason"), text("message")))
+                .entry((level == Level::Fault, text("reason"), text("message")))
                 .or_default()
                 .push(name(export));
         }
     }
     by_reason
         .into_iter()
-        .map(|((is_known, reason, message), mut nodes)| {
+        .map(|((is_fault, reason, message), mut nodes)| {
             nodes.dedup();
             let what = format!("{reason} on {}: {message}", named(&nodes));
-            match is_known {
-                true => Finding::fault(what, remedy(&reason, &message)),
-                false => Finding::note(what, remedy(&reason, &message)),
+            match is_fault {
+                true => Finding::fault(what, node_remedy(&reason, &message)),
+                false => Finding::note(what, node_remedy(&reason, &message)),
             }
         })
         .collect()
-}
-
-fn remedy(reason: &str, message: &str) -> &'static str {
-    match reason {
-        "OvsdbUnreachable" if message.contains("Permission denied") => {
-            "the socket is another user's than the daemon's: `stat -c %u:%g` it on the node and take the overlay or the \
-             runAsUser that fits; with SELinux the daemon needs the type spc_t (weir install --platform openshift)"
-        }
-        "OvsdbUnreachable" if message.contains("--client-uid") => {
-            "the gate serves the user of weir-node alone: its --client-uid and the runAsUser of the container weir-node \
-             are to be the same (kubectl get -n weir-node daemonset/weir-node -o yaml); its log says `peer`"
-        }
-        "RequestsRefused" => {
-            "kubectl logs -n weir-node POD -c weir-ovsdb-gate has what was refused; weir-node itself sends nothing of the \
-             kind, so find out who else is in the pod or on the node"
-        }
-        "OvsdbUnreachable" if message.contains("No such file") => {
-            "is Open vSwitch installed there, and in that directory? weir install --platform has the directory of each \
-             network plugin"
-        }
-        "OvsdbUnreachable" => "does ovsdb-server run there?",
-        "BridgeMissing" => "name the bridges that there are in an ExportProfile",
-        "ForeignRow" => "find out who wrote that row; docs/operations.md#troubleshoot",
-        "SwitchNotRunning" => "start ovs-vswitchd there",
-        "UnknownFields" | "SpecUnreadable" => {
-            "the daemon there is older than the controller: kubectl rollout status -n weir-node daemonset/weir-node"
-        }
-        "SwitchNotResponding" => "does ovs-vswitchd run there? its log",
-        "SFlowAgentMissing" => "give the node an InternalIP, or set sFlow.agent in an ExportProfile",
-        _ => "docs/operations.md#troubleshoot has the reasons",
-    }
 }
 
 /// Kubelets renew their leases by their own clocks.

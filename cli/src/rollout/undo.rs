@@ -8,8 +8,9 @@ use clap::Args;
 use kube::Client;
 use serde_json::{Value, json};
 use weir_api::{ExportRolloutStatus, Protocol, RevisionData};
+use weir_exports::Kept;
 
-use super::history::{self, Kept, asks};
+use super::history;
 use super::{INSTEAD, read};
 use crate::cluster::ClusterArgs;
 use crate::dynamic::{self, Kind};
@@ -54,7 +55,7 @@ pub async fn run(args: UndoArgs) -> Result<ExitCode> {
         "revision {} ({}): {}",
         earlier.number,
         earlier.revision,
-        asks(&earlier.data)
+        earlier.asks()
     ));
     if changes.is_empty() {
         say("weir: that is what is asked for already");

@@ -25,7 +25,7 @@ use weir_query::Scope;
 
 use super::person::{Asserted, Person};
 use super::problem::Problem;
-use super::reviews::Reviews;
+use super::reviews::{Readable, Reviews};
 
 /// Where the token is looked for when `Authorization` has none: proxies take that header
 /// away.
@@ -154,13 +154,13 @@ impl Gate {
         }
     }
 
-    /// Whether somebody may list the `NodeFlowExport`s.
+    /// Whether somebody may read these objects.
     ///
     /// # Errors
     /// Kubernetes does not answer.
-    pub async fn lists_exports(&self, who: &Who) -> Result<bool, Problem> {
+    pub async fn may_read(&self, who: &Who, what: Readable) -> Result<bool, Problem> {
         match (self, who.person()) {
-            (Self::Kubernetes(reviews), Some(person)) => reviews.lists_exports(person).await,
+            (Self::Kubernetes(reviews), Some(person)) => reviews.may_read(person, what).await,
             (Self::Loopback, None) => Ok(true),
             _ => Ok(false),
         }

@@ -27,6 +27,8 @@ pub struct MeAnswer {
     pub stores: bool,
     /// The oldest record of each tier.
     pub oldest: Vec<OldestAnswer>,
+    /// It is in a cluster, whose export `/api/v1/exports` tells of.
+    pub cluster: bool,
     /// How much may be asked.
     pub limits: LimitsAnswer,
     /// The time here.
@@ -71,6 +73,7 @@ impl MeAnswer {
         scope: Scope,
         status: Option<&EngineStatus>,
         limits: &Limits,
+        cluster: bool,
         now: Timestamp,
     ) -> Self {
         let (known_by, alone) = match who {
@@ -95,6 +98,7 @@ impl MeAnswer {
             },
             stores: status.is_some(),
             oldest: oldest.collect(),
+            cluster,
             limits: LimitsAnswer {
                 rows: MOST_ROWS,
                 memory_bytes: limits.memory,

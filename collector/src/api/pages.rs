@@ -325,6 +325,7 @@ pub async fn me(
         scope,
         status.as_ref(),
         &limits,
+        api.export_objects.is_some(),
         Timestamp::now(),
     )))
 }

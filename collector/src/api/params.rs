@@ -3,6 +3,7 @@
 mod generate;
 mod list;
 mod matrix;
+mod plan;
 mod policy;
 
 use axum::extract::{FromRequestParts, Query};
@@ -25,6 +26,7 @@ pub use generate::{GenerateParams, InternetName, KindName, LevelName, NodesName}
 pub use list::Words;
 use list::joined;
 pub use matrix::MatrixParams;
+pub use plan::PlanParams;
 pub use policy::{CheckParams, ExplainParams, LintParams, TrafficAsked, UsageParams};
 
 /// Records on a page at most.

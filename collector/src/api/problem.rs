@@ -190,6 +190,16 @@ impl Problem {
         )
     }
 
+    /// There is no cluster whose export could be told.
+    pub fn no_cluster(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no-cluster",
+            "There is no cluster",
+            detail,
+        )
+    }
+
     /// Which policies there are is not known here, or not yet.
     pub fn no_policies(detail: impl Into<String>) -> Self {
         Self::new(

@@ -3,6 +3,8 @@
 //! FlowMetrics count (SubjectAccessReview), and remembers the answers for a while. A right that is withdrawn is still believed for [`YES`]. What several ask at a time is asked
 //! once, and answers that came together do not grow old together.
 
+mod readable;
+
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +38,8 @@ const TOKENS: usize = 1_024;
 /// Rights that are remembered, a person and a namespace each.
 const RIGHTS: usize = 65_536;
 
+pub use readable::Readable;
+
 /// What Kubernetes says about people.
 #[derive(Debug)]
 pub struct Reviews {
@@ -61,8 +65,8 @@ type Right = (Arc<Person>, Deed);
 enum Deed {
     /// To get pods in a namespace, or in all of them.
     GetPods(Option<String>),
-    /// To list the `NodeFlowExport`s.
-    ListExports,
+    /// To read objects about the export.
+    Read(Readable),
     /// To get `/flow-metrics`.
     GetFlowMetrics,
     /// To get NetworkPolicies in a namespace, or in all of them.
@@ -78,12 +82,7 @@ impl Deed {
                 namespace,
                 ..Default::default()
             },
-            Self::ListExports => ResourceAttributes {
-                verb: Some("list".to_owned()),
-                group: Some(weir_api::GROUP.to_owned()),
-                resource: Some("nodeflowexports".to_owned()),
-                ..Default::default()
-            },
+            Self::Read(what) => what.attributes(),
             Self::GetPolicies(namespace) => ResourceAttributes {
                 verb: Some("get".to_owned()),
                 group: Some("networking.k8s.io".to_owned()),
@@ -172,12 +171,12 @@ impl Reviews {
         seen.try_collect().await
     }
 
-    /// Whether somebody may list the `NodeFlowExport`s.
+    /// Whether somebody may read these objects.
     ///
     /// # Errors
     /// Kubernetes does not answer.
-    pub async fn lists_exports(&self, person: &Arc<Person>) -> Result<bool, Problem> {
-        self.may(person, Deed::ListExports).await
+    pub async fn may_read(&self, person: &Arc<Person>, what: Readable) -> Result<bool, Problem> {
+        self.may(person, Deed::Read(what)).await
     }
 
     /// Whether somebody may read what FlowMetrics count, which is of all namespaces.

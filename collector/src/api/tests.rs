@@ -17,6 +17,7 @@ use crate::policies::{Policies, PolicySources};
 
 mod policy;
 
+mod exports;
 mod flow_metrics;
 
 #[test]
@@ -35,6 +36,9 @@ fn the_document_names_every_page() {
         "status",
         "exporters",
         "nodes",
+        "exports",
+        "exports/changes",
+        "exports/plan",
         "policy/explain",
         "policy/generate",
         "policy/coverage",
@@ -258,6 +262,7 @@ async fn with_objects(flows: &[FlowRecord], objects: Option<&str>) -> Behind {
     policies.follow(sources, None, None, metrics.policies(), &mut tasks);
     let (_names, snapshots) = watch::channel(Snapshot::default());
     let flow_metrics = FlowMetrics::new(1);
+    let (export_objects, _) = crate::exports::tests::server().await;
     let api = Api::start(
         gate,
         Some(Arc::new(Embedded::new(reader))),
@@ -265,6 +270,7 @@ async fn with_objects(flows: &[FlowRecord], objects: Option<&str>) -> Behind {
         snapshots,
         Arc::clone(&metrics),
         flow_metrics.clone(),
+        Some(export_objects),
     )
     .unwrap();
     Behind {

@@ -1,11 +1,13 @@
 // What all tests of the page do: open it in a fresh context and see to it that nothing is
 // refused by its policy, fails unseen, or goes elsewhere.
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { inject } from "vitest";
 
 export const url = inject("url");
-export const PAGES = ["overview", "flows", "topology", "matrix", "sankey", "nodes", "status"];
+export const PAGES = ["overview", "flows", "topology", "matrix", "sankey", "nodes", "export", "status"];
 /** Everything that the store has. */
 export const ALL = "since=6h";
 
@@ -110,3 +112,29 @@ export const weirLines = (...words: string[]) =>
 export const path = (page: string, params: Record<string, string>) => `${page}?${new URLSearchParams(params)}`;
 /** What the address of a page says. */
 export const said = (page: Page, key: string) => new URL(page.url()).searchParams.get(key);
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What axe finds wrong, told in a line each. It is put in past the page's policy. */
+export async function faults(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { violations } = await (
+      globalThis as unknown as {
+        axe: {
+          run: (
+            on: Document,
+            options: object,
+          ) => Promise<{
+            violations: Array<{ id: string; nodes: Array<{ target: string[]; failureSummary?: string }> }>;
+          }>;
+        };
+      }
+    ).axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
+    return violations.flatMap(({ id, nodes }) =>
+      nodes
+        .slice(0, 3)
+        .map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary?.replaceAll("\n", " ") ?? ""}`),
+    );
+  });
+}

@@ -1,43 +1,15 @@
 // Each page: that it loads wherever it stands, in light and dark, for those who do not see
 // it, and on a narrow screen. Screenshots are left in $SCREENSHOTS.
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
-import { ALL, closeBrowser, opened, PAGES, settled, url, visit } from "./page";
+import { ALL, closeBrowser, faults, opened, PAGES, settled, url, visit } from "./page";
 import { proxy } from "./proxy";
 
 afterAll(closeBrowser);
 
 const shots = process.env["SCREENSHOTS"];
 if (shots) mkdirSync(shots, { recursive: true });
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-/** What axe finds wrong, told in a line each. It is put in past the page's policy. */
-async function faults(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  return page.evaluate(async () => {
-    const { violations } = await (
-      globalThis as unknown as {
-        axe: {
-          run: (
-            on: Document,
-            options: object,
-          ) => Promise<{
-            violations: Array<{ id: string; nodes: Array<{ target: string[]; failureSummary?: string }> }>;
-          }>;
-        };
-      }
-    ).axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
-    return violations.flatMap(({ id, nodes }) =>
-      nodes
-        .slice(0, 3)
-        .map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary?.replaceAll("\n", " ") ?? ""}`),
-    );
-  });
-}
-
 for (const name of PAGES) {
   for (const theme of ["light", "dark"] as const) {
     test(`${name} in ${theme} has no fault that axe knows, and nothing is refused or fails unseen`, async () => {

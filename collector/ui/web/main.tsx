@@ -12,6 +12,7 @@ const pages: Record<string, ComponentType> = {
   matrix: lazy(() => import("./pages/Matrix").then((module) => module.Matrix)),
   sankey: lazy(() => import("./pages/Sankey").then((module) => module.Sankey)),
   nodes: lazy(() => import("./pages/Nodes").then((module) => module.Nodes)),
+  export: lazy(() => import("./pages/Export").then((module) => module.Export)),
   status: lazy(() => import("./pages/Status").then((module) => module.Status)),
 };
 

@@ -26,6 +26,12 @@ const KEYS = {
   ports: ["flag", false],
   show: ["text", ""],
   live: ["flag", false],
+  sel: ["text", ""],
+  net_flow: ["list", []],
+  s_flow: ["list", []],
+  ipfix: ["list", []],
+  profile: ["text", ""],
+  set: ["list", []],
 } as const satisfies Record<string, readonly [Shape, unknown]>;
 
 type Read<S extends Shape> = S extends "text"

@@ -5,6 +5,7 @@ import { useEffect } from "preact/hooks";
 import names from "../pages.txt?raw";
 import { ask, type Failed, failedBy, takeTurns } from "./api";
 import type { Kind } from "./cel";
+import { age } from "./format";
 import { carried, encode, type Params, parse, type Question, searchOf, write } from "./question";
 import { type Range, rangeOf, writeMoment } from "./span";
 import type { FieldAnswer, FieldsAnswer, MeAnswer } from "./types";
@@ -61,6 +62,9 @@ export function followLinks(event: MouseEvent): void {
 const clockAhead = signal(0);
 /** The time at the collector, in milliseconds: what was ago is counted there. */
 export const now = () => Date.now() + clockAhead.peek();
+
+/** How long ago a time is, as the collector counts. */
+export const ago = (at: string | undefined) => (at ? `${age((now() - Date.parse(at)) / 1000)} ago` : "never");
 
 /** How often was asked anew, and when; relative times are counted from there. */
 export const round = signal({ number: 0, at: now() });

@@ -22,6 +22,11 @@ export type CheckAnswer = PolicyCheck & {
   notes: Array<Note>;
 };
 
+export type CollectorEntryAnswer = {
+  collector: string;
+  protocol: string;
+};
+
 export type CompletionAnswer = {
   column: number;
   fields: Array<string>;
@@ -56,6 +61,12 @@ export type DiskAnswer = {
   expired_early: number;
   free: number;
   total: number;
+};
+
+export type Document = {
+  command: string;
+  object: string;
+  yaml: string;
 };
 
 export type EdgeRow = {
@@ -127,6 +138,22 @@ export type Explanation = {
   stats: Stats;
 };
 
+export type ExportChange = {
+  asks: string;
+  by?: string;
+  completed?: string;
+  differences: Array<string>;
+  number?: number;
+  state: string;
+  time: string;
+};
+
+export type ExportChangesAnswer = {
+  changes: Array<ExportChange>;
+  hidden: Array<string>;
+  unread: Array<string>;
+};
+
 export type ExporterAnswer = {
   bridges: number;
   formats: Array<string>;
@@ -179,6 +206,17 @@ export type ExportersAnswer = {
   without_role: number;
 };
 
+export type ExportsAnswer = {
+  hidden: Array<string>;
+  nodes?: Array<NodeExportAnswer>;
+  profiles: Array<string>;
+  rollout?: RolloutState;
+  since: string;
+  source?: SourceState;
+  time: string;
+  unread: Array<string>;
+};
+
 export type FieldAnswer = {
   description: string;
   dst_name?: string;
@@ -199,6 +237,13 @@ export type FieldMessage = {
 
 export type FieldsAnswer = {
   fields: Array<FieldAnswer>;
+};
+
+export type Figures = {
+  datagrams_per_second?: number;
+  lost_per_second?: number;
+  send_errors_per_second?: number;
+  vswitchd_millicores?: number;
 };
 
 export type FilterAnswer = {
@@ -261,6 +306,8 @@ export type LastRejectAnswer = {
   time?: string;
 };
 
+export type Level = "fine" | "note" | "fault";
+
 export type LimitsAnswer = {
   memory_bytes: number;
   queries: number;
@@ -285,6 +332,7 @@ export type MatrixAnswer = {
 };
 
 export type MeAnswer = {
+  cluster: boolean;
   known_by: string;
   limits: LimitsAnswer;
   name?: string;
@@ -308,6 +356,41 @@ export type MetricJudgement = {
 export type NodeAnswer = {
   formats: Array<ReceptionAnswer>;
   node: string;
+  unproven?: string;
+};
+
+export type NodeChange = {
+  differences: Array<string>;
+  node: string;
+  profile?: string;
+};
+
+export type NodeExport = {
+  applied: string;
+  budget?: string;
+  conditions: Array<StatedCondition>;
+  conflict: string;
+  cost?: Figures;
+  cost_before?: Figures;
+  daemon_version?: string;
+  drift_healed: number;
+  exporting: string;
+  held_back?: string;
+  lags: boolean;
+  node: string;
+  ovs_version?: string;
+  profile?: string;
+  programmed: Array<Programmed>;
+  protocols: string;
+  reason: string;
+  told_at?: string;
+  trouble?: string;
+  wanted: boolean;
+  well: boolean;
+};
+
+export type NodeExportAnswer = NodeExport & {
+  received: Array<ReceptionAnswer>;
   unproven?: string;
 };
 
@@ -423,6 +506,16 @@ export type PolicyRuleUse = {
   used: number;
 };
 
+export type Prepared = {
+  changed: number;
+  documents: Array<Document>;
+  nodes: Array<NodeChange>;
+  problems: Array<string>;
+  steps: Array<string>;
+  total: number;
+  warnings: Array<string>;
+};
+
 export type Problem = {
   column?: number;
   detail: string;
@@ -432,6 +525,14 @@ export type Problem = {
   suggest?: Array<Suggestion>;
   title: string;
   type: string;
+};
+
+export type Programmed = {
+  bridge: string;
+  in_force: Array<string>;
+  protocol: string;
+  sampling?: number;
+  targets: Array<string>;
 };
 
 export type QueryAnswer = {
@@ -467,11 +568,40 @@ export type RejectedAnswer = {
   reason: string;
 };
 
+export type RolloutState = {
+  awaits_approval: boolean;
+  completed_revision?: string;
+  phase: string;
+  released_nodes: number;
+  revision?: string;
+  step: number;
+  told: Array<string>;
+  total_nodes: number;
+};
+
 export type RulesAnswer = {
   notes: Array<Note>;
   rows: Array<PolicyRuleUse>;
   since: string;
   until: string;
+};
+
+export type SourceKind = "Network" | "FlowExport";
+
+export type SourceState = {
+  collectors: Array<CollectorEntryAnswer>;
+  conditions: Array<StatedCondition>;
+  kind: SourceKind;
+};
+
+export type StatedCondition = {
+  level: Level;
+  message: string;
+  reason: string;
+  remedy?: string;
+  since: string;
+  status: string;
+  type: string;
 };
 
 export type Stats = {

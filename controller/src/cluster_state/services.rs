@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use weir_api::collector::ServiceRef;
-use weir_api::plan::named_services;
+use weir_api::plan::{named_services, service_address};
 use weir_api::{ExportNetworkFlows, flows_config};
 
 use super::ClusterState;
-use crate::facts::{ServiceAddress, read_service};
+use crate::facts::ServiceAddress;
 use crate::guarded::Guarded;
 use crate::moment::{is_within, later};
 use crate::table::{ObjectChange, key_of};
@@ -31,7 +31,9 @@ impl ClusterState {
         };
         let seen = self.see_collector(&event, now);
         let before = self.named_addresses();
-        let change = self.services.apply(event, read_service, weigh_plan);
+        let change = self
+            .services
+            .apply(event, |service| service_address(&service), weigh_plan);
         for (service, address) in before {
             if !matches!(self.services.within(&service.0, &service.1), Some(Ok(_))) {
                 self.held_addresses.insert(service, (address, now));

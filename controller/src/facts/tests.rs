@@ -75,6 +75,6 @@ fn of_the_managed_fields_only_our_own_time_is_kept() {
         ]},
     }));
     let stripped = strip_export(export);
-    assert_eq!(written_at(&stripped).unwrap().to_string(), "2026-01-01T00:00:00Z");
+    assert_eq!(stripped.written_at().unwrap().to_string(), "2026-01-01T00:00:00Z");
     assert_eq!(stripped.metadata.managed_fields.unwrap()[0].fields_v1, None);
 }

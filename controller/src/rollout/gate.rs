@@ -195,9 +195,7 @@ impl Request<'_> {
     /// The smallest step that is larger; none: all nodes.
     fn limit_above(&self, released: usize) -> Option<u32> {
         let total = self.counted(Position::Released).count() + self.counted(Position::Waiting).count();
-        let sizes = self.policy.steps.iter().map(|step| step.size(total));
-        let size = sizes.filter(|size| *size > released && *size < total).min()?;
-        u32::try_from(size).ok()
+        u32::try_from(self.policy.step_above(released, total)?).ok()
     }
 
     fn limit(&self) -> usize {

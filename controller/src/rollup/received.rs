@@ -16,7 +16,6 @@ use super::{NAMED_PROBLEMS, RECEIVED, enumerate};
 use crate::cluster_state::{ClusterState, SERVICE_HOLD};
 use crate::collector::expected;
 use crate::decide::Decision;
-use crate::facts::written_at;
 use crate::moment::{later, past};
 use crate::reception::{LossClass, Receptions, Silence, SpecInForce, Verdict};
 
@@ -288,7 +287,7 @@ fn named(nodes: &[(&str, Silence)]) -> Option<(String, &'static str)> {
 fn in_force(export: &NodeFlowExport) -> SpecInForce {
     SpecInForce {
         generation: export.metadata.generation,
-        written: written_at(export).unwrap_or(Timestamp::UNIX_EPOCH),
+        written: export.written_at().unwrap_or(Timestamp::UNIX_EPOCH),
     }
 }
 

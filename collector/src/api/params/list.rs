@@ -7,7 +7,18 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 /// Parameters that are lists.
-const LISTS: [&str; 6] = ["columns", "group_by", "measures", "ns", "delete", "set_label"];
+const LISTS: [&str; 10] = [
+    "columns",
+    "group_by",
+    "measures",
+    "ns",
+    "delete",
+    "set_label",
+    "net_flow",
+    "s_flow",
+    "ipfix",
+    "set",
+];
 
 /// The address with each list once, where one comes several times: many clients write
 /// lists so.

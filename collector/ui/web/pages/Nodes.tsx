@@ -2,7 +2,8 @@
 
 import { starts } from "../axis";
 import { equals, join, terms } from "../cel";
-import { age, amount, clock, exact, numberOf, shorten, time, unitOf } from "../format";
+import { standing } from "../exports";
+import { amount, clock, exact, numberOf, shorten, time, unitOf } from "../format";
 import { heat } from "../matrix";
 import { Answer, AnswerLine, Empty } from "../parts/Answer";
 import { Grid } from "../parts/Grid";
@@ -10,9 +11,9 @@ import { HeatGrid, Scale } from "../parts/HeatGrid";
 import { Out } from "../parts/Out";
 import { carried, nothing, selection } from "../question";
 import { bucketOf, lengthOf, writeMoment } from "../span";
-import { addressOf, go, now, open, question, range, useAsk, utc } from "../state";
-import type { NodesAnswer, QueryAnswer } from "../types";
-import { measureTitle, NOT_NAMED, UNKNOWN } from "../words";
+import { addressOf, ago, go, me, open, question, range, useAsk, utc } from "../state";
+import type { ExportsAnswer, NodesAnswer, QueryAnswer } from "../types";
+import { measureTitle, NOT_NAMED, STANDINGS, UNKNOWN } from "../words";
 
 const VALUES = ["byte_rate", "packet_rate", "flows", "dropped_packets"];
 /** Cells of a row at most. */
@@ -49,6 +50,7 @@ function Heat() {
       }
     : undefined;
   const answer = useAsk<QueryAnswer>("query", params);
+  const exports = useAsk<ExportsAnswer>("exports", me.value?.cluster ? {} : undefined).answer;
   return (
     <section aria-label="Exported">
       <div class="controls">
@@ -70,7 +72,7 @@ function Heat() {
           </select>
         </label>
       </div>
-      <Answer of={answer} empty={({ rows }) => (rows.length === 0 ? <Empty /> : undefined)}>
+      <Answer of={answer} empty={({ rows }) => (rows.length === 0 && !exports?.nodes?.length ? <Empty /> : undefined)}>
         {({ rows, groups, columns, notes, stats }) => {
           if (!meant || !params) return null;
           const times = starts(meant, length);
@@ -86,7 +88,8 @@ function Heat() {
           }
           const sum = (node: string) =>
             [...(cells.get(node)?.values() ?? [])].reduce((all, cell) => all + cell.value, 0);
-          const nodes = [...cells.keys()].sort(
+          const silent = without(exports, cells);
+          const nodes = [...cells.keys(), ...silent.keys()].sort(
             (a, b) => (asked.order === "name" ? 0 : sum(b) - sum(a)) || (a < b ? -1 : 1),
           );
           const most = Math.max(
@@ -116,7 +119,7 @@ function Heat() {
                     : {
                         step: -1,
                         none: true,
-                        name: `${row.title}, ${told(Number(column.key))}: nothing that fits was exported`,
+                        name: `${row.title}, ${told(Number(column.key))}: ${silent.get(row.key) ?? "nothing that fits was exported"}`,
                       };
                 }}
                 onPick={(row, column) =>
@@ -135,6 +138,18 @@ function Heat() {
               <Scale>
                 more, up to {amount(most, unitOf(by))}. Hatched where nothing that fits the filter is known.
               </Scale>
+              {silent.size > 0 && (
+                <p class="hint">
+                  Nothing that fits came of{" "}
+                  {[...silent].map(([node, why], at) => (
+                    <span key={node}>
+                      {at > 0 && ", "}
+                      <a href={addressOf("export", { ...carried(asked), sel: node })}>{node}</a> ({why})
+                    </span>
+                  ))}
+                  .
+                </p>
+              )}
               <p class="buttons">
                 <Out asks={{ verb: "flows", page: "query", params }} rows={rows} columns={columns} name="nodes" />
               </p>
@@ -152,7 +167,11 @@ function Heat() {
   );
 }
 
-const ago = (at: string | undefined) => (at ? `${age((now() - Date.parse(at)) / 1000)} ago` : "never");
+/** Nodes of the cluster that are not among those that exported, and how each fares. */
+function without(exports: ExportsAnswer | undefined, known: ReadonlyMap<string, unknown>): Map<string, string> {
+  const silent = (exports?.nodes ?? []).filter(({ node }) => !known.has(node)).slice(0, MOST_NODES);
+  return new Map(silent.map((node) => [node.node, STANDINGS[standing(node)] ?? node.reason]));
+}
 
 /** What came with the mark of each node since the collector started. */
 function Received() {

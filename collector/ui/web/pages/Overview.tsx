@@ -10,7 +10,7 @@ import { Compare } from "../parts/Compare";
 import { Grid } from "../parts/Grid";
 import { openValueMenu } from "../parts/Menu";
 import { Out } from "../parts/Out";
-import { byTime, RateChart, values } from "../parts/RateChart";
+import { byTime, RateChart, useMarks, values } from "../parts/RateChart";
 import { carried, type Question, selection, sums } from "../question";
 import { type Asked, addressOf, me, now, question, range, useAsk, utc } from "../state";
 import type { QueryAnswer, Row, StatusAnswer } from "../types";
@@ -104,6 +104,7 @@ function Panel({
 }
 
 function Namespaces() {
+  const changed = useMarks();
   const asked = byTime({ group_by: ["ns"], measures: ["byte_rate"], by: "byte_rate", top: 7 });
   const answer = useAsk<QueryAnswer>("query", asked?.params);
   return (
@@ -130,6 +131,7 @@ function Namespaces() {
           return (
             <Chart
               title="Sent by namespaces"
+              marks={changed}
               series={series}
               range={range.value}
               bucket={asked.length}

@@ -1,12 +1,10 @@
 // What reaches the collector and what it keeps: by tier, by exporter.
-import { age, amount, exact, shorten, time } from "../format";
+import { amount, exact, shorten, time } from "../format";
 import { Answer } from "../parts/Answer";
 import { Grid } from "../parts/Grid";
-import { me, now, useAsk, utc } from "../state";
+import { ago, me, useAsk, utc } from "../state";
 import type { ExportersAnswer, StatusAnswer } from "../types";
 import { UNKNOWN } from "../words";
-
-const ago = (at: string | undefined) => (at ? `${age((now() - Date.parse(at)) / 1000)} ago` : "never");
 
 export function Status() {
   const everything = me.value?.sees_everything ?? false;

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { ceiling, starts } from "../axis";
+import type { Mark } from "../exports";
 import { amount, clock, time, type Unit } from "../format";
 import { type Range, writeMoment } from "../span";
 import { go, utc } from "../state";
@@ -17,6 +18,7 @@ type ChartProps = {
   unit: Unit;
   height?: number;
   then?: Series | undefined;
+  marks?: Mark[];
 };
 
 const HEIGHT = 160;
@@ -24,7 +26,7 @@ const LEFT = 76;
 const TOP = 10;
 const BOTTOM = 18;
 
-export function Chart({ title, series, range, bucket, unit, height = HEIGHT, then }: ChartProps) {
+export function Chart({ title, series, range, bucket, unit, height = HEIGHT, then, marks = [] }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const width = useSignal(600);
   const cursor = useSignal<number | undefined>(undefined);
@@ -42,6 +44,8 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT, the
   const top = ceiling(Math.max(...totals, ...(then?.values ?? [])));
   const step = (width.value - LEFT) / times.length;
   const x = (at: number) => LEFT + at * step;
+  const placed = (time: number) =>
+    Math.max(LEFT, Math.min(width.value, x((time - (times[0] ?? range.since)) / bucket)));
   const y = (value: number) => TOP + (height - BOTTOM - TOP) * (1 - value / top);
   const bucketAt = (event: PointerEvent) => {
     const inside = event.clientX - (event.currentTarget as Element).getBoundingClientRect().left - LEFT;
@@ -139,6 +143,12 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT, the
               </text>
             );
           })}
+          {marks.map(({ at, name }) => (
+            <g class="mark" key={`${at} ${name}`}>
+              <line x1={placed(at)} x2={placed(at)} y1={TOP} y2={height - BOTTOM} />
+              <path d={`M${placed(at)},${TOP} l-4,-8 h8 Z`} />
+            </g>
+          ))}
           {brush.value !== undefined && cursor.value !== undefined && (
             <rect
               class="brush"
@@ -162,6 +172,15 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT, the
       <p class="told" id={`${idOf(title)}-told`} role="status">
         {told ?? ""}
       </p>
+      {marks.length > 0 && (
+        <ul class="marks" aria-label={`Changes within ${title}`}>
+          {marks.map(({ at, name }) => (
+            <li key={`${at} ${name}`}>
+              <span aria-hidden="true">▼</span> {time(writeMoment(at), utc.value)} {name}
+            </li>
+          ))}
+        </ul>
+      )}
       {series.length > 1 && (
         <ul class="legend" aria-label={`Series of ${title}`}>
           {series.map((one) => (

@@ -1,10 +1,11 @@
 // How much flows in the time that is asked about.
 import { starts } from "../axis";
+import { type Mark, marks } from "../exports";
 import { numberOf } from "../format";
 import { type Params, selection } from "../question";
 import { bucketOf, lengthOf } from "../span";
-import { question, range, useAsk } from "../state";
-import type { QueryAnswer, Row } from "../types";
+import { me, question, range, useAsk } from "../state";
+import type { ExportChangesAnswer, QueryAnswer, Row } from "../types";
 import { Answer } from "./Answer";
 import { Chart } from "./Chart";
 
@@ -28,10 +29,17 @@ export function values(rows: Row[], times: number[], length: number, measure: st
   return found;
 }
 
+/** Changes of the export in the time that is asked about, where they are known. */
+export function useMarks(): Mark[] {
+  const answer = useAsk<ExportChangesAnswer>("exports/changes", me.value?.cluster ? {} : undefined).answer;
+  return answer && range.value ? marks(answer.changes, range.value) : [];
+}
+
 export function RateChart({ height }: { height?: number }) {
   const { compare } = question.value;
   const asked = byTime({ measures: ["byte_rate"], by: "byte_rate", top: 1, compare });
   const answer = useAsk<QueryAnswer>("query", asked?.params);
+  const changed = useMarks();
   return (
     <Answer of={answer}>
       {({ rows }) => {
@@ -46,6 +54,7 @@ export function RateChart({ height }: { height?: number }) {
             bucket={asked.length}
             unit="byte_rate"
             {...(height ? { height } : {})}
+            marks={changed}
             then={
               compare
                 ? { name: "then", colour: 0, values: values(rows, times, asked.length, "byte_rate_then") }

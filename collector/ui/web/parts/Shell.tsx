@@ -29,6 +29,7 @@ const LETTERS: Record<string, string> = {
   m: "matrix",
   s: "sankey",
   n: "nodes",
+  e: "export",
   c: "status",
 };
 let behindG = 0;

@@ -39,6 +39,13 @@ const ALLOWED: &[Right] = &[
     ("weir-collector", "watch", "namespaces", ""),
     (
         "weir-collector",
+        "get",
+        "networks.operator.openshift.io/cluster",
+        "",
+    ),
+    ("weir-collector", "list", "exportprofiles.weir.dev", ""),
+    (
+        "weir-collector",
         "watch",
         "flowcollectors.flows.netobserv.io/cluster",
         "",
@@ -100,6 +107,20 @@ const REFUSED: &[Right] = &[
         "",
     ),
     ("weir-collector", "patch", "pods", ""),
+    (
+        "weir-collector",
+        "patch",
+        "networks.operator.openshift.io/cluster",
+        "",
+    ),
+    (
+        "weir-collector",
+        "get",
+        "networks.operator.openshift.io/other",
+        "",
+    ),
+    ("weir-collector", "patch", "exportprofiles.weir.dev", ""),
+    ("weir-collector", "patch", "exportrollouts.weir.dev/cluster", ""),
     ("weir-collector", "get", "networkpolicies.networking.k8s.io", ""),
     ("weir-collector", "patch", "networkpolicies.networking.k8s.io", ""),
     ("weir-collector", "patch", "nodeflowexports.weir.dev", "status"),
@@ -364,10 +385,43 @@ fn use_all_rights(stage: &mut Stage) -> Result<()> {
     stage.kube.kubectl(&["delete", "exportprofile", "used"])?;
     let token = asking::account(stage, "sees-all", Some("*"))?;
     asking::weir(&["query", "--server", asking::SERVER], &token)?;
-    aggregated::with_certificate(stage, |_| Ok(()))?;
+    the_export_is_hidden(&token)?;
+    aggregated::with_certificate(stage, the_export_is_told)?;
     flow_metrics::with_the_definition(stage, flow_metrics::define_one)?;
     stage.clear()?;
     read_the_other_source(stage)
+}
+
+/// Who sees all flows and may not read the objects is told which rights they lack.
+fn the_export_is_hidden(sees_flows: &str) -> Result<()> {
+    for page in ["exports", "exports/changes"] {
+        let (status, told) = asking::ask(&format!("/api/v1/{page}"), sees_flows)?;
+        ensure!(
+            status == 200 && told["nodes"].is_null(),
+            "{page}: {status} {told}"
+        );
+        ensure!(
+            told["hidden"].as_array().is_some_and(|hidden| hidden.len() > 2),
+            "{told}"
+        );
+    }
+    Ok(())
+}
+
+/// Who may read the objects is told all that they say.
+fn the_export_is_told(stage: &Stage) -> Result<()> {
+    let page = "/apis/flows.weir.dev/v1/exports";
+    let all: Value = serde_json::from_str(&stage.kube.kubectl(&["get", "--raw", page])?)?;
+    let nodes = all["nodes"].as_array().context("nodes")?;
+    ensure!(!nodes.is_empty() && all["source"]["kind"] == "Network", "{all}");
+    ensure!(all["unread"].as_array().is_some_and(Vec::is_empty), "{all}");
+    let plan = format!("{page}/plan?net_flow=none");
+    let plan: Value = serde_json::from_str(&stage.kube.kubectl(&["get", "--raw", &plan])?)?;
+    ensure!(
+        plan["documents"][0]["object"] == "network.operator cluster",
+        "{plan}"
+    );
+    Ok(())
 }
 
 const NETWORK: &[&str] = &["network.operator", "cluster"];

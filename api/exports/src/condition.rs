@@ -1,0 +1,227 @@
+//! A condition, how bad it is, and what to do about it. docs/operations.md has the same at
+//! greater length.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use weir_api::Condition;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Fine,
+    /// It may be meant, or nobody knows, or it is on its way.
+    Note,
+    /// To be mended.
+    Fault,
+}
+
+/// A condition in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatedCondition {
+    /// Its type, such as `FlowExportDegraded`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// One word.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+    /// Since when the status is that, RFC 3339.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// How bad it is.
+    pub level: Level,
+    /// What to do; left out where nothing is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub remedy: Option<String>,
+}
+
+impl StatedCondition {
+    /// A condition of the `Network` or `FlowExport`.
+    pub fn of_source(condition: &Condition) -> Self {
+        let level = source_level(&condition.type_, &condition.status);
+        Self::new(condition, level, source_remedy(&condition.reason))
+    }
+
+    /// A condition of a node.
+    pub fn of_node(condition: &Condition) -> Self {
+        let level = node_level(&condition.type_, &condition.status, &condition.reason);
+        Self::new(
+            condition,
+            level,
+            node_remedy(&condition.reason, &condition.message),
+        )
+    }
+
+    fn new(condition: &Condition, level: Level, remedy: &str) -> Self {
+        Self {
+            kind: condition.type_.clone(),
+            status: condition.status.clone(),
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+            since: condition.last_transition_time.0.to_string(),
+            level,
+            remedy: (level != Level::Fine).then(|| remedy.to_owned()),
+        }
+    }
+}
+
+/// Of these conditions it is good that they hold; of all others, that they do not.
+const GOOD: [&str; 5] = ["Applied", "Exporting", "SwitchAlive", "Received", "Accepted"];
+
+/// How bad a condition of a node is. Nothing to export is no fault, and what is on its way comes.
+pub fn node_level(kind: &str, status: &str, reason: &str) -> Level {
+    let good = if GOOD.contains(&kind) { "True" } else { "False" };
+    match status {
+        _ if ["NoCollectors", "Pending"].contains(&reason) => Level::Fine,
+        status if status == good => Level::Fine,
+        "Unknown" => Level::Note,
+        _ => Level::Fault,
+    }
+}
+
+/// How bad a condition of the source is. Whether anything exports, and whether that is a fault,
+/// `FlowExportDegraded` says.
+pub fn source_level(kind: &str, status: &str) -> Level {
+    match (kind, status) {
+        ("FlowExportDegraded", "True") | ("FlowExportReceived", "False") => Level::Fault,
+        ("FlowExportDegraded", "False") | ("FlowExportReceived" | "FlowExportAvailable", "True") => {
+            Level::Fine
+        }
+        ("FlowExportProgressing", "False") => Level::Fine,
+        _ => Level::Note,
+    }
+}
+
+/// What to do about a condition of the source.
+pub fn source_remedy(reason: &str) -> &'static str {
+    match reason {
+        "EntriesSkipped" => "correct the entries that are named; the others count",
+        "NodesFailing" => "look at the nodes that are named: each has its own reason, and what to do",
+        "EntriesSkippedAndNodesFailing" => {
+            "correct the entries that are named, and look at the nodes: each has its own reason"
+        }
+        "TwoSources" => "take exportNetworkFlows out of one of the two",
+        "SourceNotRead" => "run weir-controller with the --source that is named",
+        "ProfileUnreadable" | "SourceUnreadable" => {
+            "correct what is named; where the object is of a newer version, update weir-controller"
+        }
+        "RolloutPaused" | "RolloutAborted" => {
+            "weir rollout status says what it waits for; weir rollout undo returns"
+        }
+        "NoCollectors" => "name a collector in exportNetworkFlows, if anything is to be exported",
+        "NoDaemons" => "no node that has collectors runs weir-node: kubectl get daemonset -n weir-node",
+        "NodesUpdating" => "wait: it ends after five minutes at the latest",
+        "NotReceived" | "PartlyReceived" | "NothingReceived" => {
+            "where there is traffic, something between the nodes and the collector keeps it away: a firewall, a \
+             NetworkPolicy, --allow, the MTU"
+        }
+        "RecordsLost" => "docs/performance.md has what helps against loss",
+        "SeveralCollectors" => {
+            "each replica knows what it received itself: ask them one by one, by /api/v1/nodes"
+        }
+        "CollectorServiceMissing" => "make the Service again, and name its new address as a collector",
+        "CollectorNotAsked" | "CollectorUnreachable" => {
+            "is a collector ready? kubectl get pods -n weir-system"
+        }
+        _ => "correct what is named",
+    }
+}
+
+/// What to do about a condition of a node.
+pub fn node_remedy(reason: &str, message: &str) -> &'static str {
+    match reason {
+        "OvsdbUnreachable" if message.contains("Permission denied") => {
+            "the socket is another user's than the daemon's: `stat -c %u:%g` it on the node and take the overlay or the \
+             runAsUser that fits; with SELinux the daemon needs the type spc_t (weir install --platform openshift)"
+        }
+        "OvsdbUnreachable" if message.contains("--client-uid") => {
+            "the gate serves the user of weir-node alone: its --client-uid and the runAsUser of the container weir-node \
+             are to be the same (kubectl get -n weir-node daemonset/weir-node -o yaml); its log says `peer`"
+        }
+        "RequestsRefused" => {
+            "kubectl logs -n weir-node POD -c weir-ovsdb-gate has what was refused; weir-node itself sends nothing of the \
+             kind, so find out who else is in the pod or on the node"
+        }
+        "OvsdbUnreachable" if message.contains("No such file") => {
+            "is Open vSwitch installed there, and in that directory? weir install --platform has the directory of each \
+             network plugin"
+        }
+        "OvsdbUnreachable" => "does ovsdb-server run there?",
+        "BridgeMissing" => "name the bridges that there are in an ExportProfile",
+        "ForeignRow" => "find out who wrote that row; docs/operations.md#troubleshoot",
+        "SwitchNotRunning" => "start ovs-vswitchd there",
+        "UnknownFields" | "SpecUnreadable" => {
+            "the daemon there is older than the controller: kubectl rollout status -n weir-node daemonset/weir-node"
+        }
+        "SwitchNotResponding" => "does ovs-vswitchd run there? its log",
+        "SFlowAgentMissing" => "give the node an InternalIP, or set sFlow.agent in an ExportProfile",
+        _ => "docs/operations.md#troubleshoot has the reasons",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Condition {
+        serde_json::from_value(
+            serde_json::json!({"type": kind, "status": status, "reason": reason,
+            "message": message, "lastTransitionTime": "2026-01-01T00:00:00Z"}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn of_each_condition_it_is_told_whether_it_is_good_and_what_to_do_where_it_is_not() {
+        let of = |kind: &str, status: &str, reason: &str| {
+            let stated = StatedCondition::of_node(&condition(kind, status, reason, "why"));
+            (stated.level, stated.remedy.is_some())
+        };
+        assert_eq!(of("Applied", "True", "Applied"), (Level::Fine, false));
+        assert_eq!(of("Applied", "False", "BridgeMissing"), (Level::Fault, true));
+        assert_eq!(of("Applied", "False", "Pending"), (Level::Fine, false));
+        assert_eq!(of("Exporting", "False", "NoCollectors"), (Level::Fine, false));
+        assert_eq!(
+            of("Exporting", "Unknown", "SFlowAgentMissing"),
+            (Level::Note, true)
+        );
+        assert_eq!(of("Conflict", "True", "ForeignRow"), (Level::Fault, true));
+        assert_eq!(of("Conflict", "False", "NoConflict"), (Level::Fine, false));
+    }
+
+    #[test]
+    fn of_the_source_what_is_degraded_or_not_received_is_a_fault_and_what_is_not_known_a_note() {
+        let level =
+            |kind: &str, status: &str| StatedCondition::of_source(&condition(kind, status, "R", "")).level;
+        assert_eq!(level("FlowExportDegraded", "True"), Level::Fault);
+        assert_eq!(level("FlowExportReceived", "False"), Level::Fault);
+        assert_eq!(level("FlowExportReceived", "Unknown"), Level::Note);
+        assert_eq!(level("FlowExportProgressing", "True"), Level::Note);
+        assert_eq!(level("FlowExportAvailable", "False"), Level::Note);
+        for kind in ["FlowExportAvailable", "FlowExportReceived"] {
+            assert_eq!(level(kind, "True"), Level::Fine);
+        }
+    }
+
+    #[test]
+    fn what_ails_a_socket_says_its_message() {
+        let remedy = |message| {
+            StatedCondition::of_node(&condition("Applied", "False", "OvsdbUnreachable", message)).remedy
+        };
+        assert!(
+            remedy("db.sock: Permission denied (os error 13)")
+                .unwrap()
+                .contains("runAsUser")
+        );
+        assert!(
+            remedy("db.sock: No such file or directory")
+                .unwrap()
+                .contains("installed")
+        );
+    }
+}
