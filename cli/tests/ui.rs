@@ -53,6 +53,7 @@ async fn pages_and_answers_of_a_collector_are_below_the_key_and_ctrl_c_ends_all(
     });
     let running = running.await.unwrap();
     let server = format!("http://{}", running.addresses().http);
+    let udp = running.addresses().udp[0].to_string();
     let ended = tokio::task::spawn_blocking(move || {
         let mut served = Served::start(&["--server", &server]);
         assert!(served.host.starts_with("127.0.0.1:"), "{}", served.address);
@@ -79,11 +80,15 @@ async fn pages_and_answers_of_a_collector_are_below_the_key_and_ctrl_c_ends_all(
         assert_eq!(code(&served.page("api/v1/nothing")), "404");
         assert_eq!(code(&served.page("metrics")), "404");
         // Somebody follows what arrives.
-        let tail = "GET /KEY/api/v1/tail?last=1 HTTP/1.1\r\nHost: HOST\r\n\r\n";
-        let mut tail = BufReader::new(served.sent(&tail.replace("?last=1", "")));
-        let mut first = String::new();
-        tail.read_line(&mut first).unwrap();
-        assert!(first.starts_with("HTTP/1.1 200"), "{first}");
+        let tail = "GET /KEY/api/v1/tail?columns=format HTTP/1.1\r\nHost: HOST\r\n\r\n";
+        let mut tail = BufReader::new(served.sent(tail));
+        let mut head = String::new();
+        tail.read_line(&mut head).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let sent = weir(&["bench", "--to", &udp, "--count", "100", "--protocol", "ipfix"]).output();
+        assert!(sent.unwrap().status.success());
+        let mut lines = tail.by_ref().lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains("\"format\":\"ipfix\"")));
         served.running.signal("INT");
         let status = served.running.ended();
         let mut rest = Vec::new();
