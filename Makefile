@@ -12,7 +12,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: requirements ## Two nodes with real OVS: turn flow export on, see named flows, turn it off
+demo: requirements ## Two nodes with real OVS: turn flow export on, see named flows, turn it off (DEMO_KEEP=1: and on again, with the web UI)
 	@scripts/demo
 
 .PHONY: test
@@ -35,7 +35,7 @@ requirements: ## Install what the project needs on Debian
 	@scripts/install-requirements
 
 .PHONY: ui
-ui: ## Build the web UI, which programs that are built afterwards have (Node 20.19)
+ui: ## Build the web UI, which programs that are built afterwards have
 	@scripts/build-ui
 
 .PHONY: crds

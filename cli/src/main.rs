@@ -42,6 +42,7 @@ mod tail;
 mod template;
 mod terminal;
 mod time;
+mod ui;
 mod uninstall;
 mod up;
 mod watch;
@@ -123,6 +124,11 @@ enum Command {
     /// Groups, order and filter change by keys; Enter goes down from namespaces to
     /// workloads, pods, addresses, ports and records. ? shows the keys.
     Watch(watch::WatchArgs),
+    /// Open the web UI of the collector that the other commands ask
+    ///
+    /// Serves it on 127.0.0.1, at an address that nobody can guess, until Ctrl-C. The browser
+    /// needs no token: what the pages ask goes on as whatever the kubeconfig or --token shows.
+    Ui(ui::UiArgs),
     /// Show who called whom, on which port
     ///
     /// Out of what is kept by hour of each client, server and port: replies are no calls, and a
@@ -194,6 +200,7 @@ fn main() -> ExitCode {
             Command::Flows(args) => flows::flows(args).await,
             Command::Top(args) => flows::top(args).await,
             Command::Watch(args) => watch::run(args).await,
+            Command::Ui(args) => ui::run(args).await,
             Command::Matrix(args) => matrix::run(args).await,
             Command::Query(args) => flows::query(args).await,
             Command::Policy(args) => policy::run(args).await,

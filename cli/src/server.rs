@@ -7,7 +7,7 @@ use std::fmt;
 use anyhow::{Context, Result};
 use futures::TryStreamExt;
 use futures::io::AsyncBufRead;
-use http::{Request, Response, header};
+use http::{HeaderMap, Request, Response, header};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::config::AuthInfo;
@@ -17,6 +17,11 @@ use weir_collector::api::token;
 
 /// Where the API server has the collector's pages.
 const AGGREGATED: &str = "/apis/flows.weir.dev/v1";
+/// Pages that may take longer than the API server lets anything take that it does not take for a
+/// watch, which is a minute.
+const UNENDING: [&str; 2] = ["tail", "export"];
+/// The parameter that makes it take them for one.
+const WATCH: &str = "watch";
 
 /// There is no answer. It tells trouble with the network from trouble with what this program
 /// writes.
@@ -128,9 +133,29 @@ impl Server {
     /// As [`Self::get`].
     pub async fn body(&self, page: &str, pairs: &Pairs) -> Result<Body> {
         let mut pairs = pairs.clone();
-        // The API server ends after a minute what it does not take for a watch.
-        pairs.push(("watch", "true".to_owned()));
+        pairs.push((WATCH, "true".to_owned()));
         Ok(self.send(page, &pairs).await?.into_body())
+    }
+
+    /// A page as somebody else asks for it, with the query as it is and nothing of theirs but
+    /// `accepted`: which forms and codings of an answer they take.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; also when the answer is a refusal.
+    pub async fn pass(&self, page: &str, query: &str, accepted: &HeaderMap) -> Result<Response<Body>> {
+        let mut path = format!("{}/{page}?{query}", self.prefix);
+        if UNENDING.contains(&page) {
+            let joint = if query.is_empty() { "" } else { "&" };
+            path += &format!("{joint}{WATCH}=true");
+        }
+        let request = accepted
+            .iter()
+            .fold(Request::get(path), |request, (name, value)| {
+                request.header(name, value)
+            });
+        let request = request.body(Body::empty());
+        self.answer(request.context("the question is no part of an address")?)
+            .await
     }
 
     async fn send(&self, page: &str, pairs: &Pairs) -> Result<Response<Body>> {

@@ -41,8 +41,8 @@ pub fn say(line: &str) {
     };
 }
 
-/// Writes a line on standard output of what was done to a cluster. That nobody reads it any
-/// more does not end such work in its middle.
+/// Writes a line on standard output of what was done to a cluster, or is served. That nobody
+/// reads it any more does not end such work in its middle.
 pub fn report(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -85,6 +85,7 @@ pub async fn run(args: UpArgs) -> Result<ExitCode> {
         .transpose()?;
     let mut running = start_collector(&args, &node).await?;
     tracing::info!(udp = ?running.addresses().udp, http = %running.addresses().http, "listening");
+    tell_of_ui(running.addresses().http);
 
     let (status, told) = watch::channel(NodeFlowExportStatus::default());
     let (stop, mut stopped) = watch::channel(false);
@@ -117,6 +118,13 @@ pub async fn run(args: UpArgs) -> Result<ExitCode> {
     outcome?;
     stopped?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell_of_ui(http: SocketAddr) {
+    match weir_collector::http::ui::is_built_in() {
+        true => tracing::info!("the web UI is at http://{http}/"),
+        false => tracing::info!("there is no web UI in this program: run `make ui` before it is built"),
+    }
 }
 
 /// Lets the agent remove its rows and end.

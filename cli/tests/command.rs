@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "command/fixture.rs"]
 mod fixture;
 #[path = "command/policy.rs"]

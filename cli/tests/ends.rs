@@ -7,48 +7,15 @@
 mod fixture;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use fixture::{flow, run, seconds_ago, weir};
+use fixture::{PATIENCE, Running, flow, run, seconds_ago, weir};
 use weir_collector::{Collector, Config};
 use weir_store::Settings;
-
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Ends the program with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Running {
-    fn signal(&self, name: &str) {
-        let sent = Command::new("sh")
-            .args(["-c", &format!("kill -s {name} {}", self.0.id())])
-            .status();
-        assert!(sent.unwrap().success());
-    }
-
-    fn ended(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < end, "it does not end");
-            std::thread::yield_now();
-        }
-    }
-}
 
 /// More records than a pipe has room for.
 fn fill(directory: &Path) {
@@ -220,6 +187,25 @@ fn weir_up_ends_well_by_a_signal_and_not_when_it_cannot_begin() {
     }
     let (code, _, err) = run(&["up", "--network", "/nowhere/network.yaml"]);
     assert_eq!(code, 2, "{err}");
+}
+
+#[test]
+fn weir_up_says_where_its_web_ui_is_or_how_there_is_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut running = Running(up(directory.path(), &[]).spawn().unwrap());
+    let (line, _rest) = logged(&mut running, "web UI");
+    match weir_collector::http::ui::is_built_in() {
+        true => {
+            let host = line.split("http://").nth(1).unwrap().trim_end_matches('/');
+            let mut stream = TcpStream::connect(host).unwrap();
+            let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut page = String::new();
+            stream.read_to_string(&mut page).unwrap();
+            assert!(page.contains("<title>Weir</title>"), "{page}");
+        }
+        false => assert!(line.contains("make ui"), "{line}"),
+    }
 }
 
 #[test]

@@ -156,6 +156,24 @@ impl Api {
         })))
     }
 
+    /// An API over files alone, for whoever is on this host: nothing is received, and nobody
+    /// exports.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn over_files(engine: Arc<dyn Engine>) -> io::Result<Self> {
+        let (_, snapshots) = watch::channel(Snapshot::default());
+        let (metrics, flow_metrics) = (Arc::default(), FlowMetrics::new(0));
+        Self::start(
+            Gate::Loopback,
+            Some(engine),
+            None,
+            snapshots,
+            metrics,
+            flow_metrics,
+        )
+    }
+
     /// Lets somebody ask about this time, or not.
     async fn admit(&self, caller: &Caller, since: Since, until: Until) -> Result<Admitted, Problem> {
         let who = self.gate.identify(caller).await?;

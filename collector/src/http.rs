@@ -13,7 +13,7 @@ mod presented;
 mod progress;
 mod server;
 mod stall;
-mod ui;
+pub mod ui;
 
 use std::sync::Arc;
 
@@ -21,13 +21,14 @@ use axum::Json;
 use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use weir_process::http::{metrics, well};
 
 use crate::api::{self, Api, Gate, Problem};
 use crate::flow_metrics::{self, FlowMetrics};
 use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::metrics::{HttpConnections, Metrics};
 pub(crate) use presented::Keeper;
 pub use presented::ServiceName;
 pub use server::{HttpServer, Server};
@@ -54,6 +55,18 @@ pub async fn serve(server: Server, pages: Pages, api: Api, stop: watch::Receiver
     let probes = probes(pages.clone()).fallback(async || Problem::full());
     let all = probes_and_more(pages).merge(api::routes(api));
     server.run(all, probes, &connections, stop).await;
+}
+
+/// Serves pages in the clear, as a collector does, for as long as it is polled: bounded in
+/// connections, and who sends no request or takes no answer is let go.
+pub async fn serve_in_the_clear(listener: TcpListener, pages: Router) {
+    let server = Server::new(listener, HttpServer::default(), None);
+    // Nobody is told to stop: it ends when it is dropped.
+    let (_stop, stopped) = watch::channel(false);
+    let full = Router::new().fallback(async || Problem::full());
+    server
+        .run(pages, full, &Arc::new(HttpConnections::default()), stopped)
+        .await;
 }
 
 /// What answers when there is no room for more.

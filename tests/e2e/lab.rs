@@ -96,6 +96,10 @@ const CASES: &[Case<Lab>] = &[
         enclosure::signals_and_exit_codes_pass,
     ),
     Case::new(
+        "a port of the lab's loopback is had on the host's",
+        enclosure::a_published_port_leads_into_the_lab,
+    ),
+    Case::new(
         "packets through connection tracking arrive, too",
         enclosure::tracked_packets_arrive,
     ),

@@ -33,6 +33,7 @@ use nix::{
     unistd::{Pid, Uid, getpid, getppid},
 };
 
+use crate::publish::{PUBLISHED, Published};
 use crate::{Options, kubernetes, program};
 
 /// Says to a process of the program which of the three it is.
@@ -67,7 +68,7 @@ fn run_stage(options: Options, body: impl FnOnce(Options) -> Result<ExitCode>) -
         return body(options);
     }
     match stage.strip_prefix("init:").filter(|_| getpid().as_raw() == 1) {
-        Some(outer) => run_init(outer),
+        Some(outer) => run_init(&options, outer),
         None => run_outer(&options),
     }
 }
@@ -101,7 +102,7 @@ fn run_outer(options: &Options) -> Result<ExitCode> {
     supervise(Pid::from_raw(init.id().cast_signed()), &signals)
 }
 
-fn run_init(outer: &str) -> Result<ExitCode> {
+fn run_init(options: &Options, outer: &str) -> Result<ExitCode> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // The outer process may have died before the line above took effect.
     // `/proc` is still the outer one, so it shows the ids of that side.
@@ -112,13 +113,18 @@ fn run_init(outer: &str) -> Result<ExitCode> {
         .map(str::trim);
     ensure!(parent == Some(outer), "the program that raised the lab is gone");
     let signals = block_signals()?;
+    // This network is still the host's.
+    let published = options.publish.map(Published::listen).transpose()?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).context("make a network namespace")?;
     mount_private()?;
     program::read(program::command("ip")?.args(["link", "set", "lo", "up"]))?;
-    let main = again()
-        .env(STAGE, INSIDE)
-        .spawn()
-        .context("start the program inside the lab")?;
+    let mut command = again();
+    command.env(STAGE, INSIDE);
+    if let Some(published) = published {
+        command.env(PUBLISHED, published.address()?.to_string());
+        published.serve();
+    }
+    let main = command.spawn().context("start the program inside the lab")?;
     supervise(Pid::from_raw(main.id().cast_signed()), &signals)
 }
 

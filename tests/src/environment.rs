@@ -19,6 +19,7 @@ const PROGRAMS: &str = "bin";
 /// | `WEIR_LAB_OVSDB_NODE_A` and so on | that node's database, `unix:PATH` |
 /// | `KUBECONFIG`, `KUBECACHEDIR` | with a kube-apiserver: its administrator |
 /// | `OVN_NB_DB`, `OVN_SB_DB` | with OVN: its databases, as `ovn-nbctl` and `ovn-sbctl` read them |
+/// | `WEIR_LAB_PUBLISHED` | with [`Options::publish`](crate::Options::publish): where the host has that port |
 /// | `PATH` | with kubectl and a program for each namespace: `node-a ovs-vsctl show`, `pod-shop-web-1 ip address`, `outside …` |
 pub fn variables(lab: &Lab) -> Result<BTreeMap<String, OsString>> {
     let programs = lab.directory().join(PROGRAMS);

@@ -47,6 +47,7 @@ mod ports;
 pub mod process;
 pub mod product;
 pub mod program;
+mod publish;
 pub mod relay;
 pub mod simulated;
 mod switch;

@@ -54,6 +54,10 @@ struct Topology {
     /// Run a real OVN, laid as OVN-Kubernetes lays it.
     #[arg(long, conflicts_with = "conntrack")]
     ovn: bool,
+    /// Let the host reach this port of the lab's loopback. The command finds the host's address
+    /// in WEIR_LAB_PUBLISHED: the same port if it is free there.
+    #[arg(long, value_name = "PORT")]
+    publish: Option<u16>,
     /// Add a pod, as `NODE/NAMESPACE/NAME` or `NODE/NAMESPACE/WORKLOAD/NAME`.
     #[arg(long = "pod", value_name = "POD", value_parser = parse_pod)]
     pods: Vec<PodSpec>,
@@ -75,7 +79,8 @@ fn run(topology: Topology, command: Vec<OsString>) -> ExitCode {
         .nodes(topology.nodes)
         .kubernetes(topology.kube)
         .conntrack(topology.conntrack)
-        .ovn(topology.ovn);
+        .ovn(topology.ovn)
+        .publish(topology.publish);
     isolated(options, |options| {
         let mut lab = Lab::raise(options)?;
         lab.add_pods(topology.pods)?;

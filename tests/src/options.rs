@@ -12,6 +12,8 @@ pub struct Options {
     pub conntrack: bool,
     /// Whether a real OVN programs `br-int`, laid as OVN-Kubernetes lays it.
     pub ovn: bool,
+    /// The port of the lab's loopback that is to be had on the host's, too.
+    pub publish: Option<u16>,
 }
 
 impl Options {
@@ -33,5 +35,10 @@ impl Options {
     /// Lets a real OVN program `br-int`.
     pub fn ovn(self, ovn: bool) -> Self {
         Self { ovn, ..self }
+    }
+
+    /// Makes a port of the lab's loopback one of the host's, too.
+    pub fn publish(self, publish: Option<u16>) -> Self {
+        Self { publish, ..self }
     }
 }

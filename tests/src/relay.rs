@@ -37,13 +37,7 @@ impl Relay {
                 let Ok(outer) = TcpStream::connect(target) else {
                     continue;
                 };
-                let (Ok(inner_too), Ok(outer_too)) = (inner.try_clone(), outer.try_clone()) else {
-                    continue;
-                };
-                for (from, to) in [(inner, outer_too), (outer, inner_too)] {
-                    let now = now.clone();
-                    thread::spawn(move || pass(from, to, born, &now));
-                }
+                join(inner, outer, born, &now);
             }
         });
         Ok(Self { address, generation })
@@ -57,6 +51,18 @@ impl Relay {
     /// Freezes every connection that there is; later ones work.
     pub fn freeze(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Passes on both ways what comes, in threads of its own, until one side ends or `now` is no
+/// longer `born`.
+pub(crate) fn join(one: TcpStream, other: TcpStream, born: usize, now: &Arc<AtomicUsize>) {
+    let (Ok(one_too), Ok(other_too)) = (one.try_clone(), other.try_clone()) else {
+        return;
+    };
+    for (from, to) in [(one, other_too), (other, one_too)] {
+        let now = now.clone();
+        thread::spawn(move || pass(from, to, born, &now));
     }
 }
 

@@ -1,8 +1,9 @@
 //! A store with flows of the last seconds, and the program in a terminal and without.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use weir_collector::normalise::{Context, normalise};
 use weir_flow::{FlowRecord, Identity, Kind};
@@ -10,6 +11,39 @@ use weir_store::Settings;
 
 /// An hour ahead of UTC all year.
 pub const ZONE: &str = "CET-1";
+
+/// Longer than anything takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ends the program with the test.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -s {name} {}", self.0.id())])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    pub fn ended(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "it does not end");
+            std::thread::yield_now();
+        }
+    }
+}
 
 /// Nanoseconds since the epoch, some seconds ago.
 pub fn seconds_ago(seconds: u64) -> u64 {

@@ -229,9 +229,10 @@ fn token(headers: &HeaderMap) -> Result<&str, Problem> {
     }
 }
 
-/// A page from elsewhere, opened in a browser here, can make its own name resolve
-/// to loopback; but then its name is what the request is for.
-fn names_this_host(headers: &HeaderMap) -> bool {
+/// Whether a request is for this host by a name of its own. A page from elsewhere, opened in
+/// a browser here, can make its own name resolve to loopback; but then its name is what the
+/// request is for.
+pub fn names_this_host(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
         return false;
     };

@@ -27,10 +27,15 @@ const FOREVER: &str = "public, max-age=31536000, immutable";
 const ASK: &str = "no-cache";
 
 /// What a program without a UI says.
-const WITHOUT: &str = "weir-collector: /metrics /flow-metrics /healthz /readyz /api/v1/openapi.json\n\
-     There is no web UI in this program: run `make ui` before it is built.\n";
+const WITHOUT: &str = "There is no web UI in this program: run `make ui` before it is built.\n\
+     Its API: api/v1/openapi.json; of a collector also metrics, flow-metrics, healthz, readyz.\n";
 
-/// The pages of the UI.
+/// Whether this program has a UI.
+pub fn is_built_in() -> bool {
+    weir_ui::index().is_some()
+}
+
+/// The pages of the UI; without one a page that says so.
 pub fn routes() -> Router {
     let Some(index) = weir_ui::index() else {
         return Router::new().route("/", get(WITHOUT));

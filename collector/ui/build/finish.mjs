@@ -70,16 +70,19 @@ function check() {
   process.exit(1);
 }
 
-/** Of what is in the files that are sent. */
+/** Of what is in the files that are sent: all that the lock has for more than the build, and what vite adds. */
 function licences() {
-  const names = ["preact", "@preact/signals", "@preact/signals-core"];
-  return names
-    .map((name) => {
-      const folder = join(here, "node_modules", name);
-      const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-      const text = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
-      if (!text) throw new Error(`${name} comes without its licence`);
-      return `${name} ${version} (${license})\n\n${readFileSync(join(folder, text), "utf8")}`;
-    })
-    .join("\n\n");
+  const { packages } = JSON.parse(readFileSync(join(here, "package-lock.json"), "utf8"));
+  const sent = Object.keys(packages).filter((folder) => folder !== "" && !packages[folder].dev);
+  return [...sent, "node_modules/vite"].map(licence).join("\n\n");
+}
+
+function licence(path) {
+  const folder = join(here, path);
+  const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  if (!file) throw new Error(`${name} comes without its licence`);
+  // What vite is made of itself is not sent.
+  const [text] = readFileSync(join(folder, file), "utf8").split(/^# Licenses of bundled/m);
+  return `${name} ${version} (${license})\n\n${text.trim()}\n`;
 }

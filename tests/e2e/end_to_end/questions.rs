@@ -10,6 +10,7 @@ pub mod asking;
 pub mod balanced;
 mod beyond;
 mod holders;
+mod looking;
 mod namespaces;
 mod rights;
 mod sending;
@@ -23,6 +24,10 @@ pub const CASES: &[Case<Stage>] = &[
     Case::new(
         "the API server lets people in and passes them on to the collector, which takes no token of theirs",
         aggregated::the_api_server_leads_to_the_collector,
+    ),
+    Case::new(
+        "what the web UI asks changes nothing in the cluster, by the API server's audit log",
+        looking::looking_changes_nothing,
     ),
     Case::new(
         "who talks to the internet is told by CLI and API, and what the internet sends",

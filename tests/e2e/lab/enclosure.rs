@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
 };
@@ -155,6 +156,35 @@ pub fn signals_and_exit_codes_pass(_: &mut Lab) -> Result<()> {
     ensure!(inner.outer.wait()?.code() == Some(7));
     let mut killed = Inner::start(&["--nodes=0"], "kill -KILL $$")?;
     ensure!(killed.outer.wait()?.code() == Some(137));
+    Ok(())
+}
+
+pub fn a_published_port_leads_into_the_lab(_: &mut Lab) -> Result<()> {
+    const PORT: u16 = 8099;
+    // The host has that port itself, so that the lab's is another one there.
+    let taken = TcpListener::bind(("127.0.0.1", PORT))?;
+    let serve = format!("python3 -m http.server {PORT} --bind 127.0.0.1 --directory $WEIR_LAB_DIR/there");
+    let script = format!(
+        "echo $WEIR_LAB_PUBLISHED; mkdir $WEIR_LAB_DIR/there; echo inside >$WEIR_LAB_DIR/there/file; \
+         {serve} >$WEIR_LAB_DIR/log 2>&1 & read go"
+    );
+    let mut inner = Inner::start(&["--nodes=0", "--publish", &PORT.to_string()], &script)?;
+    let mut line = String::new();
+    inner.output.read_line(&mut line)?;
+    let address: SocketAddr = line.trim().parse().with_context(|| line.clone())?;
+    ensure!(address.ip().is_loopback() && address.port() != PORT, "{address}");
+    wait_until("the lab's page", DEADLINE, || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(b"GET /file HTTP/1.0\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        ensure!(page.ends_with("\r\n\r\ninside\n"), "{page:?}");
+        Ok(true)
+    })?;
+    inner.say()?;
+    inner.outer.wait()?;
+    ensure!(TcpStream::connect(address).is_err(), "{address} is still there");
+    drop(taken);
     Ok(())
 }
 

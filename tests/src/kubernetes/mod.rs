@@ -29,7 +29,8 @@ const ETCD_PEER: &str = "http://127.0.0.1:2380";
 /// The manager of the fields that the lab itself writes.
 const FIELD_MANAGER: &str = "--field-manager=weir-lab";
 
-/// Requests of our programs are logged, with nothing of what is in them.
+/// Requests of our programs are logged, and those to the collector's API, with nothing of what is
+/// in them.
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -40,6 +41,8 @@ rules:
   - system:serviceaccount:weir-system:weir-controller
   - system:serviceaccount:weir-system:weir-collector
   - system:serviceaccount:weir-node:weir-node
+- level: Metadata
+  resources: [{group: flows.weir.dev}]
 - level: None
 ";
 
