@@ -32,6 +32,9 @@ pub(crate) struct Metric {
     pub admission: Admission,
     pub refused: u64,
     pub expired: u64,
+    /// How often it counted by what was known of a pair.
+    #[cfg(test)]
+    pub by_pair: u64,
 }
 
 /// What is counted.

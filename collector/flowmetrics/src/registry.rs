@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use weir_fields::Column;
+
 use crate::admission::{Admission, Places};
 use crate::definition::{Definition, Kind, exposed_names};
 use crate::direction::is_primary;
 use crate::filter::Filter;
 use crate::metric::{Count, Metric};
-use crate::pair_cache::{PairCache, Place};
+use crate::pair_cache::{OwnLabels, PairCache, Place};
 use crate::problem::Problem;
 use crate::record::Record;
 use crate::resource::{FlowMetric, FlowMetricSpec};
 use crate::scratch::Scratch;
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory, SharedFilter, SharedValue};
-use crate::source::Source;
 use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
 use crate::word_choice::WordChoice;
 
@@ -52,8 +53,10 @@ pub struct Registry {
     values: Vec<SharedValue>,
     /// What is done with a record, made of the metrics whenever these change.
     batches: Vec<Batch>,
+    /// Where batches by pair begin; they are the last.
+    first_by_pair: usize,
     /// Labels of batches by pair that do not follow from who stands on the sides.
-    own_labels: Vec<Source>,
+    own_labels: Vec<Column>,
     /// In the order of their names.
     pub(crate) metrics: Vec<Metric>,
 }
@@ -67,8 +70,9 @@ struct Batch {
     /// Place in [`Registry::groups`].
     group: usize,
     members: Vec<Member>,
-    /// Whether a primary record counts, and where, follows from who stands on its sides, see [`by_pair`].
-    is_by_pair: bool,
+    /// Set if whether a primary record counts, and where, follows from who stands on its sides where it has none of
+    /// these labels, see [`by_pair`].
+    by_pair: Option<OwnLabels>,
 }
 
 #[derive(Debug)]
@@ -104,6 +108,7 @@ impl Registry {
             groups: Vec::new(),
             values: Vec::new(),
             batches: Vec::new(),
+            first_by_pair: 0,
             own_labels: Vec::new(),
             metrics: Vec::new(),
         }
@@ -167,26 +172,36 @@ impl Registry {
     }
 
     /// Counts a record that came now, in ms since 1970 UTC. Allocates nothing unless a
-    /// series is new.
+    /// series is new, or what is known of its pair.
     pub fn observe(&mut self, record: &impl Record, now_ms: u64) {
         self.scratch.begin();
         let primary = is_primary(record);
-        let place = record.identities().map(|pair| self.pairs.place(pair));
-        let is_plain = primary && place.is_some() && self.is_plain(record);
-        let is_known = is_plain && place.is_some_and(|place| self.count_pair(place, record, now_ms));
-        self.count(record, now_ms, (primary, place), is_known);
-        if let (Some(place), true, false) = (place, is_plain, is_known) {
-            self.know_pair(place, record);
+        let place = record.identities().and_then(|pair| self.pairs.place(pair));
+        let pair = place
+            .filter(|_| primary)
+            .map(|place| (place, self.own_labels(record)));
+        let counted = pair.and_then(|pair| self.count_pair(pair, record, now_ms));
+        self.count(record, now_ms, (primary, place), counted);
+        if let Some((place, own)) = pair
+            && counted != Some(own)
+        {
+            self.know_pair((place, own), record);
         }
     }
 
-    /// Counts a record in all batches, or, where its pair is known, in those that are not by pair.
+    /// Whether it would look at [`Record::identities`] of the next record: where pairs are too many, it does without
+    /// for a while.
+    pub const fn reads_identities(&self) -> bool {
+        !self.pairs.is_paused()
+    }
+
+    /// Counts a record in all batches, but for those that were counted by its pair.
     fn count(
         &mut self,
         record: &impl Record,
         now_ms: u64,
         (primary, place): (bool, Option<Place>),
-        is_known: bool,
+        counted: Option<OwnLabels>,
     ) {
         let Self {
             scratch,
@@ -195,11 +210,19 @@ impl Registry {
             groups,
             values,
             batches,
+            first_by_pair,
             metrics,
             ..
         } = self;
-        for batch in batches {
-            if (is_known && batch.is_by_pair) || (!primary && !batch.all_observations) {
+        // Most records leave no batch by pair to look at.
+        let last = if counted == Some(0) {
+            *first_by_pair
+        } else {
+            batches.len()
+        };
+        for batch in &batches[..last] {
+            let is_counted = counted.is_some_and(|but| batch.is_counted(but));
+            if is_counted || (!primary && !batch.all_observations) {
                 continue;
             }
             let mut wanted = batch.filters.iter();
@@ -327,6 +350,8 @@ impl Registry {
             admission,
             refused: 0,
             expired: 0,
+            #[cfg(test)]
+            by_pair: 0,
             definition,
         };
         let before = |other: &Metric| other.definition.name < metric.definition.name;
@@ -367,7 +392,7 @@ impl Registry {
                     all_observations,
                     group: metric.group,
                     members: vec![member],
-                    is_by_pair: false,
+                    by_pair: None,
                 }),
             }
         }
