@@ -7,7 +7,7 @@ use weir_fields::Column;
 use crate::admission::{Admission, Places};
 use crate::definition::{Definition, Kind, exposed_names};
 use crate::direction::is_primary;
-use crate::filter::Filter;
+use crate::items::Items;
 use crate::metric::{Count, Metric};
 use crate::pair_cache::{OwnLabels, PairCache, Place};
 use crate::problem::Problem;
@@ -17,7 +17,6 @@ use crate::scratch::Scratch;
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory, SharedFilter, SharedValue};
 use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
-use crate::word_choice::WordChoice;
 
 /// Bounds of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -327,9 +326,7 @@ impl Registry {
         mut definition: Definition,
         admission: Admission,
     ) {
-        let (part_filters, filters): (Vec<_>, Vec<_>) = std::mem::take(&mut definition.filters)
-            .into_iter()
-            .partition(Filter::reads_parts);
+        let (items, filters) = Items::of(&mut definition);
         let filters = filters
             .into_iter()
             .map(|filter| self.share_filter(filter))
@@ -343,8 +340,7 @@ impl Registry {
             object,
             counted,
             filters,
-            words: WordChoice::of(&definition, &part_filters),
-            part_filters,
+            items,
             group,
             series: SeriesTable::new(&mut self.groups[group].table, buckets),
             admission,
