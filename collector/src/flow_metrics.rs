@@ -25,7 +25,6 @@ pub mod estimator;
 mod figures;
 pub mod files;
 mod first_records;
-mod identity_numbers;
 mod kept_estimate;
 pub mod objects;
 mod page;

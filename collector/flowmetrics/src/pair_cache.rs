@@ -97,7 +97,12 @@ impl Trial {
         }
         self.records += 1;
         if self.records == TRIAL {
-            let pause = if self.took > self.found { PAUSE } else { 0 };
+            // At first few are found, and few take the place of others.
+            let pause = if self.took > self.found + TRIAL / 8 {
+                PAUSE
+            } else {
+                0
+            };
             *self = Self {
                 pause,
                 ..Self::default()

@@ -52,6 +52,8 @@ pub struct Registry {
     values: Vec<SharedValue>,
     /// What is done with a record, made of the metrics whenever these change.
     batches: Vec<Batch>,
+    /// Whether there are labels of which the slot of a pair can be remembered.
+    remembers_pairs: bool,
     /// Where batches by pair begin; they are the last.
     first_by_pair: usize,
     /// Labels of batches by pair that do not follow from who stands on the sides.
@@ -107,6 +109,7 @@ impl Registry {
             groups: Vec::new(),
             values: Vec::new(),
             batches: Vec::new(),
+            remembers_pairs: false,
             first_by_pair: 0,
             own_labels: Vec::new(),
             metrics: Vec::new(),
@@ -175,7 +178,10 @@ impl Registry {
     pub fn observe(&mut self, record: &impl Record, now_ms: u64) {
         self.scratch.begin();
         let primary = is_primary(record);
-        let place = record.identities().and_then(|pair| self.pairs.place(pair));
+        let place = match self.remembers_pairs {
+            true => record.identities().and_then(|pair| self.pairs.place(pair)),
+            false => None,
+        };
         let pair = place
             .filter(|_| primary)
             .map(|place| (place, self.own_labels(record)));
@@ -188,10 +194,10 @@ impl Registry {
         }
     }
 
-    /// Whether it would look at [`Record::identities`] of the next record: where pairs are too many, it does without
-    /// for a while.
+    /// Whether it would look at [`Record::identities`] of the next record: not where no metric looks up as a whole, and
+    /// where pairs are too many, not for a while.
     pub const fn reads_identities(&self) -> bool {
-        !self.pairs.is_paused()
+        self.remembers_pairs && !self.pairs.is_paused()
     }
 
     /// Counts a record in all batches, but for those that were counted by its pair.

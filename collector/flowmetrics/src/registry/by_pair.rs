@@ -53,6 +53,8 @@ impl Registry {
             };
         }
         batches.sort_by_key(|batch| batch.by_pair.is_some());
+        let mut of_batches = batches.iter().map(|batch| &groups[batch.group]);
+        self.remembers_pairs = of_batches.any(|group| group.sources.is_some());
         self.first_by_pair = batches.partition_point(|batch| batch.by_pair.is_none());
     }
 
