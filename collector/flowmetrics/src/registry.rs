@@ -359,50 +359,10 @@ impl Registry {
         let before = |other: &Metric| other.definition.name < metric.definition.name;
         self.metrics.insert(self.metrics.partition_point(before), metric);
     }
-
-    /// Puts together what a record is held against once.
-    pub(crate) fn plan(&mut self) {
-        (self.values, self.batches) = (Vec::new(), Vec::new());
-        self.pairs.reset(self.groups.len());
-        for (at, metric) in self.metrics.iter_mut().enumerate() {
-            let source = metric.definition.value;
-            let known = self.values.iter().position(|value| value.source == source);
-            let value = known.unwrap_or_else(|| {
-                self.values.push(SharedValue {
-                    source,
-                    generation: 0,
-                    value: None,
-                });
-                self.values.len() - 1
-            });
-            let member = Member {
-                metric: at,
-                value,
-                addition: metric.addition(),
-                column: metric.series.column(),
-            };
-            metric.filters.sort_unstable();
-            let all_observations = metric.definition.all_observations;
-            let same = |batch: &&mut Batch| {
-                (batch.group, batch.all_observations) == (metric.group, all_observations)
-                    && batch.filters == metric.filters
-            };
-            match self.batches.iter_mut().find(same) {
-                Some(batch) => batch.members.push(member),
-                None => self.batches.push(Batch {
-                    filters: metric.filters.clone(),
-                    all_observations,
-                    group: metric.group,
-                    members: vec![member],
-                    by_pair: None,
-                }),
-            }
-        }
-        self.plan_pairs();
-    }
 }
 
 mod by_pair;
+mod plan;
 mod sharing;
 #[cfg(test)]
 mod tests;
