@@ -277,7 +277,7 @@ impl Sample {
     fn count(mut self, mut export: Box<dyn RecordExport>) -> Result<Self, QueryError> {
         while let Some(rows) = export.next()? {
             let values = rows.values();
-            let is_over = Instant::now() >= self.ends || (self.seen.flows >= self.most && values.len() > 0);
+            let is_over = Instant::now() >= self.ends || (self.seen.flows >= self.most && !values.is_empty());
             if is_over && self.seen.flows > 0 {
                 // There may be none left, but who knows.
                 self.is_cut = true;
