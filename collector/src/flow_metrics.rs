@@ -25,7 +25,6 @@ pub mod estimator;
 mod figures;
 pub mod files;
 mod first_records;
-mod identity_numbers;
 mod kept_estimate;
 pub mod objects;
 mod page;
@@ -44,7 +43,7 @@ use tokio::task::JoinSet;
 use weir_flow::FlowRecord;
 use weir_flowmetrics::{Exposition, FlowMetric, Limits, ObjectName, Registry};
 
-pub use definitions::{DefinedBy, Outcome};
+pub use definitions::{DefinedBy, DueEstimate, Outcome};
 use definitions::{Definitions, Taken};
 pub use estimate::{Estimate, EstimateBounds, SeriesEstimate, Unknown, estimate, said_in};
 pub use figures::Figures;
@@ -225,24 +224,16 @@ impl FlowMetrics {
         definitions.list(&counted)
     }
 
-    /// Some of the good resources of which it is to be estimated now how many series they will have.
-    pub fn without_estimate(&self, most: usize, now: Instant) -> Vec<((DefinedBy, ObjectName), FlowMetric)> {
-        let definitions = self.0.definitions();
-        let without = definitions.without_estimate(now).take(most);
-        without
-            .map(|(key, metric)| (key.clone(), metric.clone()))
-            .collect()
+    /// Some of the good resources of which it is to be estimated now, together, how many series they will have.
+    pub fn without_estimate(&self, most: usize, now: Instant) -> Vec<DueEstimate> {
+        self.0.definitions().without_estimate(most, now)
     }
 
     /// Takes estimates of resources as they were, made now; what counts something else by now has none.
-    pub fn set_estimates(
-        &self,
-        estimates: impl IntoIterator<Item = (((DefinedBy, ObjectName), FlowMetric), Estimate)>,
-        now: Instant,
-    ) {
+    pub fn set_estimates(&self, estimates: impl IntoIterator<Item = (DueEstimate, Estimate)>, now: Instant) {
         let mut definitions = self.0.definitions();
-        for ((key, metric), estimate) in estimates {
-            definitions.set_estimate(&key, &metric, estimate, now);
+        for (due, estimate) in estimates {
+            definitions.set_estimate(&due, estimate, now);
         }
         drop(definitions);
         self.0.estimated.send_replace(());

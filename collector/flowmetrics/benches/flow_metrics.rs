@@ -1,29 +1,61 @@
 //! What metrics cost a record: 20 of them with about 10,000 series, beside the same loop
 //! without any.
 //!
-//! `cargo bench -p weir-flowmetrics [-- ROUNDS] [numbered]` prints one JSON object a case.
+//! `cargo bench -p weir-flowmetrics [-- ROUNDS] [few|many]` prints one JSON object a case: `few` of 240 identities in
+//! 1,250 pairs, `many` of up to 50,000. Each case is measured with numbers of identities, as the collector gives them, and
+//! without, in turn.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 use std::hint::black_box;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use weir_fields::Column;
 use weir_flowmetrics::{
-    ConnectionStart, ControlBits, Exposition, FlowMetric, FlowMetricSpec, Identities, Limits, Record,
-    Registry, Value,
+    ConnectionStart, ControlBits, Exposition, FlowMetric, FlowMetricSpec, Identities, IdentityNumbers,
+    Limits, Record, Registry, Value,
 };
 
 use shared::{Numbers, connections, twenty};
 
 mod shared;
 
-const ENDPOINTS: usize = 240;
 const NAMESPACES: usize = 20;
 const NODES: usize = 10;
-const PAIRS: usize = 1_250;
-const RECORDS: usize = 20_000;
+
+/// How many stand on the sides of records, in how many pairs, and how many records there are.
+#[derive(Clone, Copy)]
+struct Size {
+    endpoints: usize,
+    pairs: usize,
+    records: usize,
+}
+
+const FEW: Size = Size {
+    endpoints: 240,
+    pairs: 1_250,
+    records: 20_000,
+};
+/// More identities than there were places for, and more pairs than there are.
+const MANY: [Size; 3] = [
+    Size {
+        endpoints: 20_000,
+        pairs: 20_000,
+        records: 200_000,
+    },
+    Size {
+        endpoints: 50_000,
+        pairs: 30_000,
+        records: 200_000,
+    },
+    Size {
+        endpoints: 50_000,
+        pairs: 90_000,
+        records: 400_000,
+    },
+];
 
 /// One side as the collector knows it.
 #[derive(Clone)]
@@ -36,14 +68,16 @@ struct Endpoint {
     addr: IpAddr,
 }
 
-struct Flow<'e> {
-    src: &'e Endpoint,
-    dst: &'e Endpoint,
+struct Flow {
+    src: Arc<Endpoint>,
+    dst: Arc<Endpoint>,
     bytes: u64,
     flags: u16,
     start: ConnectionStart,
-    identities: Option<Identities>,
 }
+
+/// One with its numbers.
+struct Counted<'f>(&'f Flow, Option<Identities>);
 
 macro_rules! columns {
     ($($name:ident $column:literal,)+) => { $(const $name: usize = Column::of($column).index();)+ };
@@ -57,7 +91,22 @@ columns! {
     DST_PORT "dst_port", PRIMARY "primary", FLAGS "tcp_flags", ADDR "addr", DST_ADDR "dst_addr",
 }
 
-impl Record for Flow<'_> {
+impl Record for Counted<'_> {
+    #[inline]
+    fn value(&self, column: Column) -> Value<'_> {
+        self.0.value(column)
+    }
+
+    fn connection_start(&self) -> ConnectionStart {
+        self.0.start
+    }
+
+    fn identities(&self) -> Option<Identities> {
+        self.1
+    }
+}
+
+impl Flow {
     #[inline]
     fn value(&self, column: Column) -> Value<'_> {
         match column.index() {
@@ -87,17 +136,9 @@ impl Record for Flow<'_> {
             _ => Value::Absent,
         }
     }
-
-    fn connection_start(&self) -> ConnectionStart {
-        self.start
-    }
-
-    fn identities(&self) -> Option<Identities> {
-        self.identities
-    }
 }
 
-fn endpoints() -> Vec<Endpoint> {
+fn endpoints(size: Size) -> Vec<Arc<Endpoint>> {
     let endpoint = |n: usize| Endpoint {
         ns: format!("team-{}-production", n % NAMESPACES),
         workload: format!("backend-service-{n}"),
@@ -108,22 +149,28 @@ fn endpoints() -> Vec<Endpoint> {
         },
         node: format!("worker-{}.example.internal", n % NODES),
         zone: format!("eu-central-1{}", ["a", "b", "c"][n % NODES % 3]),
-        addr: IpAddr::from([10, 128, (n / 250) as u8, (n % 250) as u8]),
+        addr: IpAddr::from([
+            10,
+            128 + (n / 62_500) as u8,
+            (n / 250 % 250) as u8,
+            (n % 250) as u8,
+        ]),
     };
-    (0..ENDPOINTS).map(endpoint).collect()
+    (0..size.endpoints).map(|n| Arc::new(endpoint(n))).collect()
 }
 
-fn flows(endpoints: &[Endpoint], numbered: bool) -> Vec<Flow<'_>> {
+fn flows(size: Size) -> Vec<Flow> {
+    let endpoints = endpoints(size);
     let mut numbers = Numbers(7);
-    let pairs: Vec<_> = (0..PAIRS)
-        .map(|_| (numbers.below(ENDPOINTS), numbers.below(ENDPOINTS)))
+    let pairs: Vec<_> = (0..size.pairs)
+        .map(|_| (numbers.below(size.endpoints), numbers.below(size.endpoints)))
         .collect();
     let flow = |_| {
-        let (src, dst) = pairs[numbers.below(PAIRS)];
+        let (src, dst) = pairs[numbers.below(size.pairs)];
         let starts = numbers.below(10) == 0;
         Flow {
-            src: &endpoints[src],
-            dst: &endpoints[dst],
+            src: Arc::clone(&endpoints[src]),
+            dst: Arc::clone(&endpoints[dst]),
             bytes: 64 + numbers.below(100_000) as u64,
             flags: if starts { 0x02 } else { 0x10 },
             start: if starts {
@@ -131,13 +178,9 @@ fn flows(endpoints: &[Endpoint], numbered: bool) -> Vec<Flow<'_>> {
             } else {
                 ConnectionStart::No
             },
-            identities: numbered.then_some(Identities {
-                src: src as u64,
-                dst: dst as u64,
-            }),
         }
     };
-    (0..RECORDS).map(flow).collect()
+    (0..size.records).map(flow).collect()
 }
 
 /// Twenty metrics no two of which share labels: the least that sharing does.
@@ -165,58 +208,127 @@ fn unlike() -> Vec<FlowMetric> {
     choices.map(metric).collect()
 }
 
-/// Nanoseconds a record: of the fastest round, which others on the machine disturbed least, and the median.
-fn measure(registry: &mut Registry, flows: &[Flow<'_>], rounds: usize) -> (f64, f64) {
-    let mut rounds: Vec<f64> = flows
-        .chunks(1_000)
-        .cycle()
-        .take(rounds * 20)
-        .map(|flows| {
+/// A registry, and the numbers that records are given for it.
+struct Counting {
+    registry: Registry,
+    numbers: Option<IdentityNumbers<Endpoint>>,
+}
+
+impl Counting {
+    fn new(metrics: &[FlowMetric], numbered: bool) -> Self {
+        let mut registry = Registry::new(Limits::default());
+        for metric in metrics {
+            registry.apply(metric).unwrap();
+        }
+        Self {
+            registry,
+            numbers: numbered.then(IdentityNumbers::default),
+        }
+    }
+
+    /// Nanoseconds a record, of each thousand.
+    fn count(&mut self, flows: &[Flow]) -> Vec<f64> {
+        let Self { registry, numbers } = self;
+        let count = |flows: &[Flow]| {
             let began = Instant::now();
             for flow in flows {
-                registry.observe(black_box(flow), 1_700_000_000_000);
+                let numbers = numbers.as_mut().filter(|_| registry.reads_identities());
+                let identities = numbers.map(|numbers| Identities {
+                    src: numbers.number(&flow.src),
+                    dst: numbers.number(&flow.dst),
+                });
+                registry.observe(black_box(&Counted(flow, identities)), 1_700_000_000_000);
             }
             began.elapsed().as_secs_f64() * 1e9 / flows.len() as f64
-        })
-        .collect();
-    rounds.sort_unstable_by(f64::total_cmp);
-    (rounds[0], rounds[rounds.len() / 2])
+        };
+        flows.chunks(1_000).map(count).collect()
+    }
+}
+
+/// What counting cost.
+#[derive(Default)]
+struct Cost {
+    rounds: Vec<f64>,
+    cpu_ns: u64,
+    records: usize,
+}
+
+impl Cost {
+    fn add(&mut self, counting: &mut Counting, flows: &[Flow]) {
+        let before = cpu_ns();
+        self.rounds.extend(counting.count(flows));
+        self.cpu_ns += cpu_ns() - before;
+        self.records += flows.len();
+    }
+
+    /// Nanoseconds a record: of the fastest thousand, which others on the machine disturbed least, and on the processor
+    /// over all.
+    fn told(&self) -> (f64, f64) {
+        let fastest = self.rounds.iter().copied().min_by(f64::total_cmp);
+        (
+            fastest.unwrap_or_default(),
+            self.cpu_ns as f64 / self.records as f64,
+        )
+    }
+}
+
+/// What this thread was on a processor, however many others were meanwhile; as of the last tick.
+fn cpu_ns() -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    told.split(' ').next().unwrap().parse().unwrap()
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let rounds = arguments.find_map(|argument| argument.parse().ok()).unwrap_or(51);
-    let endpoints = endpoints();
-    let numbered_only = std::env::args().any(|argument| argument == "numbered");
-    for numbered in [true, false].into_iter().take(if numbered_only { 1 } else { 2 }) {
-        cases(&flows(&endpoints, numbered), numbered, rounds);
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let rounds = arguments.iter().find_map(|argument| argument.parse().ok());
+    let only = |word: &str| arguments.iter().any(|argument| argument == word);
+    if !only("many") {
+        for (case, metrics) in [
+            ("twenty", twenty()),
+            ("unlike", unlike()),
+            ("connections", vec![connections()]),
+        ] {
+            measure(case, &metrics, FEW, rounds.unwrap_or(101));
+        }
+    }
+    if !only("few") {
+        for size in MANY {
+            measure("twenty", &twenty(), size, rounds.unwrap_or(101).div_ceil(17));
+        }
     }
 }
 
-/// `numbered`: the records say who stands on their sides as numbers, too.
-fn cases(flows: &[Flow<'_>], numbered: bool, rounds: usize) {
-    let (base, _) = measure(&mut Registry::new(Limits::default()), flows, rounds);
-    let cases = [
-        ("twenty", twenty()),
-        ("unlike", unlike()),
-        ("connections", vec![connections()]),
-    ];
-    for (case, metrics) in cases {
-        let mut registry = Registry::new(Limits::default());
-        for metric in &metrics {
-            registry.apply(metric).unwrap();
-        }
-        measure(&mut registry, flows, 1);
-        let (fastest, median) = measure(&mut registry, flows, rounds);
-        let series: usize = registry.stats().map(|stats| stats.series).sum();
-        let mut text = String::new();
-        let began = Instant::now();
-        registry.expose(Exposition::OpenMetrics, &mut text).unwrap();
-        let exposition_ms = began.elapsed().as_secs_f64() * 1e3;
-        println!(
-            "{{\"case\":\"{case}\",\"numbered\":{numbered},\"metrics\":{},\"series\":{series},\"fastest_ns_a_record\":{fastest:.0},\"median_ns_a_record\":{median:.0},\"base_ns_a_record\":{base:.1},\"exposition_bytes\":{},\"exposition_ms\":{exposition_ms:.1}}}",
-            metrics.len(),
-            text.len(),
-        );
+/// Counts all records so many times, with numbers and without in turn.
+fn measure(case: &str, metrics: &[FlowMetric], size: Size, rounds: usize) {
+    let flows = flows(size);
+    let mut both = [true, false].map(|numbered| Counting::new(metrics, numbered));
+    let mut costs = [Cost::default(), Cost::default()];
+    // The first rounds make the series, and know the pairs.
+    for counting in &mut both {
+        counting.count(&flows);
+        counting.count(&flows);
     }
+    for _ in 0..rounds {
+        for (cost, counting) in costs.iter_mut().zip(&mut both) {
+            cost.add(counting, &flows);
+        }
+    }
+    let [with, without] = costs.each_ref().map(Cost::told);
+    let registry = &both[0].registry;
+    let series: usize = registry.stats().map(|stats| stats.series).sum();
+    let mut text = String::new();
+    let began = Instant::now();
+    registry.expose(Exposition::OpenMetrics, &mut text).unwrap();
+    let exposition_ms = began.elapsed().as_secs_f64() * 1e3;
+    println!(
+        "{{\"case\":\"{case}\",\"identities\":{},\"pairs\":{},\"metrics\":{},\"series\":{series},\"fastest_ns_a_record\":{:.0},\"cpu_ns_a_record\":{:.0},\"without_numbers_fastest\":{:.0},\"without_numbers_cpu\":{:.0},\"exposition_bytes\":{},\"exposition_ms\":{exposition_ms:.1}}}",
+        size.endpoints,
+        size.pairs,
+        metrics.len(),
+        with.0,
+        with.1,
+        without.0,
+        without.1,
+        text.len(),
+    );
 }

@@ -21,7 +21,7 @@ impl Registry {
         for metric in &self.metrics {
             let mut definition = metric.definition.clone();
             let of_record = metric.filters.iter().map(|at| &self.filters[*at].filter);
-            definition.filters = of_record.chain(&metric.part_filters).cloned().collect();
+            definition.filters = of_record.chain(&metric.items.filters).cloned().collect();
             let (object, counted) = (metric.object.clone(), Arc::clone(&metric.counted));
             replica.add(object, counted, definition, metric.admission.clone());
         }

@@ -113,6 +113,22 @@ impl Admission {
         admitted.hashes = hashes;
     }
 
+    /// How many are admitted.
+    pub fn len(&self) -> usize {
+        self.lock().hashes.len()
+    }
+
+    /// Bytes that those that are admitted take.
+    pub fn bytes(&self) -> usize {
+        self.lock().hashes.allocation_size()
+    }
+
+    /// As many as the metric may have.
+    pub fn is_full(&self) -> bool {
+        let admitted = self.lock();
+        admitted.hashes.len() >= admitted.max_series
+    }
+
     pub fn max_series(&self) -> usize {
         self.lock().max_series
     }

@@ -127,15 +127,6 @@ impl Definition {
         }
     }
 
-    /// The same label sets, and nothing else that takes room for each of them: a histogram keeps no buckets.
-    #[must_use]
-    pub fn without_buckets(mut self) -> Self {
-        if let Kind::Histogram(_) = self.kind {
-            self.kind = Kind::Counter;
-        }
-        self
-    }
-
     /// Names of its samples and of its family in both formats: no other metric may have one.
     pub(crate) fn exposed_names(&self) -> Vec<String> {
         let kind = match self.kind {

@@ -13,8 +13,8 @@
 //! problems with the field and the remedy, [`MetricStats`]. Who calls it owns threads (one
 //! registry is one thread's, or behind a lock; [`Registry::replica`] counts apart, and
 //! [`Registry::absorb`] brings together what several counted), the clock, the watch on
-//! objects, the conditions of their status. How many series a metric would have is found by giving
-//! stored records to a registry of its own that has this metric alone.
+//! objects, the conditions of their status. How many series metrics would have is found by giving
+//! stored records to [`LabelSets`].
 //!
 //! The record's type stays the collector's: it implements [`Record`], which gives values by
 //! the column of the field table ([`weir_fields::Column`]). `docs/flow-metrics.md` says what
@@ -30,6 +30,9 @@ mod direction;
 mod exposition;
 mod filter;
 mod health;
+mod identity_numbers;
+mod items;
+mod label_sets;
 mod metric;
 mod names;
 mod numbers;
@@ -54,6 +57,8 @@ pub use dashboard::{Dashboard, dashboards};
 pub use definition::{Definition, PREFIX, exposed_names, prometheus_name};
 pub use exposition::Exposition;
 pub use health::{asked_by_health_rules, health_rules};
+pub use identity_numbers::IdentityNumbers;
+pub use label_sets::{LabelSetCount, LabelSets};
 pub use names::Cardinality;
 pub use predefined::{all_predefined, predefined};
 pub use problem::{Problem, ProblemKind, Warning};

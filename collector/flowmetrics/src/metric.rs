@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use crate::admission::Admission;
-use crate::definition::{Definition, Kind, MOST_LISTS};
-use crate::filter::{Filter, PartsAtHand, Reading};
+use crate::definition::{Definition, Kind};
+use crate::items::Items;
 use crate::pair_cache::PairCache;
-use crate::parts::{Part, Parts};
 use crate::record::Record;
 use crate::resource::FlowMetricSpec;
-use crate::scratch::{Scratch, combine};
+use crate::scratch::Scratch;
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory};
-use crate::start;
 use crate::status::ObjectName;
-use crate::word_choice::WordChoice;
 
 #[derive(Debug)]
 pub(crate) struct Metric {
@@ -24,14 +21,15 @@ pub(crate) struct Metric {
     pub definition: Definition,
     /// Places in [`Registry::filters`] of those that look at the record alone.
     pub filters: Vec<usize>,
-    pub part_filters: Vec<Filter>,
-    /// Set if it flattens TCP flags alone.
-    pub words: Option<WordChoice>,
+    pub items: Items,
     pub group: usize,
     pub series: SeriesTable,
     pub admission: Admission,
     pub refused: u64,
     pub expired: u64,
+    /// How often it counted by what was known of a pair.
+    #[cfg(test)]
+    pub by_pair: u64,
 }
 
 /// What is counted.
@@ -78,11 +76,7 @@ impl Metric {
 
     /// How values are added; `None`: to buckets as well.
     pub const fn addition(&self) -> Option<Addition> {
-        match self.definition.kind {
-            Kind::Counter => Some(Addition::Sum),
-            Kind::Gauge => Some(Addition::Last),
-            Kind::Histogram(_) => None,
-        }
+        self.definition.addition()
     }
 
     /// Whether a label set of this hash may have a series; counts where it may not.
@@ -93,115 +87,76 @@ impl Metric {
     }
 
     /// Counts each combination of the items of the flattened lists that passes.
-    pub fn count_parts<R: Record>(
-        &mut self,
-        table: &mut LabelTable,
-        scratch: &mut Scratch,
-        record: &R,
-        count: Count,
-    ) {
-        let chosen = self.words.map(|words| words.choose(record));
-        if chosen == Some((0, false)) {
-            return;
-        }
-        for filter in &self.part_filters {
-            filter.prepare(scratch, record);
-        }
-        if let Some((words, is_missing)) = chosen {
-            for word in start::words(words) {
-                self.count_part(table, scratch, record, &[Some(Part::Text(word))], count);
-            }
-            if is_missing {
-                self.count_part(table, scratch, record, &[None], count);
-            }
-            return;
-        }
-        if let [source] = self.definition.flatten[..] {
-            let list = source.parts(record);
-            for part in list.as_slice() {
-                self.count_part(table, scratch, record, &[Some(*part)], count);
-            }
-            if list.as_slice().is_empty() {
-                self.count_part(table, scratch, record, &[None], count);
-            }
-            return;
-        }
-        let mut lists = [Parts::NONE; MOST_LISTS];
-        for (list, source) in lists.iter_mut().zip(&self.definition.flatten) {
-            *list = source.parts(record);
-        }
-        // A list without items has one missing item, so that the others still count.
-        let combinations: usize = lists.iter().map(|list| list.as_slice().len().max(1)).product();
-        let mut at_hand: [Option<Part<'_>>; MOST_LISTS] = Default::default();
-        for combination in 0..combinations {
-            let mut rest = combination;
-            for (part, list) in at_hand.iter_mut().zip(&lists) {
-                let items = list.as_slice();
-                *part = items.get(rest % items.len().max(1)).copied();
-                rest /= items.len().max(1);
-            }
-            self.count_part(table, scratch, record, &at_hand, count);
-        }
-    }
-
-    fn count_part(
+    pub fn count_parts(
         &mut self,
         table: &mut LabelTable,
         scratch: &mut Scratch,
         record: &impl Record,
-        parts: PartsAtHand<'_, '_>,
         count: Count,
     ) {
-        let mut filters = self.part_filters.iter();
-        if !filters.all(|filter| filter.passes(scratch, parts, record)) {
-            return;
-        }
-        let labels = &self.definition.labels;
-        let mut hash = 0;
-        for label in labels {
-            let next = match label.reading {
-                Reading::Record(source) => scratch.hash_of(source, record),
-                part @ Reading::Part { .. } => scratch.hash(part.text(scratch, parts).unwrap_or_default()),
-            };
-            hash = combine(hash, next);
-        }
-        let scratch = &*scratch;
-        let text = |at: usize| {
-            self.definition.labels[at]
-                .reading
-                .text(scratch, parts)
-                .unwrap_or_default()
-        };
-        let found = table.find(hash, text);
-        if found.is_some_and(|slot| self.add(slot, table, count)) {
-            return;
-        }
-        if self.admits(hash) {
-            let labels = &self.definition.labels;
+        let Self {
+            definition,
+            items,
+            series,
+            admission,
+            refused,
+            ..
+        } = self;
+        items.each(&definition.labels, scratch, record, |scratch, parts, hash| {
+            let labels = &definition.labels;
             let text = |at: usize| labels[at].reading.text(scratch, parts).unwrap_or_default();
-            let slot = found.unwrap_or_else(|| table.insert(hash, labels.len(), text));
-            self.series.create(slot, count.now_ms, table);
-            self.add(slot, table, count);
-        }
+            let found = table.find(hash, text);
+            if found.is_some_and(|slot| add(definition, series, slot, table, count)) {
+                return;
+            }
+            if admission.admits(hash) {
+                let slot = found.unwrap_or_else(|| table.insert(hash, labels.len(), text));
+                series.create(slot, count.now_ms, table);
+                add(definition, series, slot, table, count);
+            } else {
+                *refused += 1;
+            }
+        });
     }
 
     /// Counts in the series of this slot; false if there is none.
     #[inline]
     fn add(&mut self, slot: u32, table: &mut LabelTable, count: Count) -> bool {
-        let addition = self.addition().unwrap_or(Addition::Sum);
-        if !table.add(slot, self.series.column(), addition, count.raw, count.now_ms) {
-            return false;
-        }
-        if let Kind::Histogram(bounds) = &self.definition.kind {
-            let value = self.definition.scaled(count.raw);
-            let bucket = bounds.partition_point(|bound| *bound < value);
-            self.series.bucket(slot, bucket);
-        }
-        true
+        add(&self.definition, &mut self.series, slot, table, count)
     }
 }
 
+/// The same of a metric's parts.
+#[inline]
+fn add(
+    definition: &Definition,
+    series: &mut SeriesTable,
+    slot: u32,
+    table: &mut LabelTable,
+    count: Count,
+) -> bool {
+    let addition = definition.addition().unwrap_or(Addition::Sum);
+    if !table.add(slot, series.column(), addition, count.raw, count.now_ms) {
+        return false;
+    }
+    if let Kind::Histogram(bounds) = &definition.kind {
+        let value = definition.scaled(count.raw);
+        let bucket = bounds.partition_point(|bound| *bound < value);
+        series.bucket(slot, bucket);
+    }
+    true
+}
+
 impl Definition {
+    /// How values are added; `None`: to buckets as well.
+    pub(crate) const fn addition(&self) -> Option<Addition> {
+        match self.kind {
+            Kind::Counter => Some(Addition::Sum),
+            Kind::Gauge => Some(Addition::Last),
+            Kind::Histogram(_) => None,
+        }
+    }
+
     /// A value as it is shown.
     pub(crate) fn scaled(&self, raw: u64) -> f64 {
         raw as f64 / self.divider.unwrap_or(1.0)

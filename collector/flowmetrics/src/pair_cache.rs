@@ -2,54 +2,82 @@
 //! were met before, and what follows from who stands on the sides needs no second look.
 //!
 //! A place holds a pair and its slot in each label group, side by side in memory, and where the series stand
-//! that each of its records adds to ([`Cell`]). Where two pairs meet in one place, the newer one stays.
+//! that each of its records adds to ([`Row`]), from the second time that it is met: what comes once is not worth it.
+//! Where two pairs meet in one place, the newer one stays. Where pairs mostly take the place of others, and few
+//! are found again, nothing is remembered for a while: a look at a place costs more than it saves.
 
 use crate::record::Identities;
-use crate::series::Addition;
 
 /// Places; a power of two.
 const PLACES: usize = 1 << 15;
 /// Words of the pair itself.
 const PAIR: usize = 4;
-/// Words of a place before its slots: the pair, and which cells are its own.
-const HEAD: usize = PAIR + 2;
-/// Cells that are known at most; beyond that all is forgotten.
-const MOST_CELLS: usize = 1 << 19;
+/// Words of a place before its slots: the pair, and which rows are its own.
+const HEAD: usize = PAIR + 3;
+/// Rows that are known at most.
+const MOST_ROWS: usize = 1 << 19;
 /// No slot is remembered.
 const NO_SLOT: u32 = u32::MAX;
-/// No cells can be found.
-const NO_CELLS: u32 = NO_SLOT - 1;
+/// The pair was met once.
+const MET: u32 = NO_SLOT - 1;
+/// No rows can be found.
+const NO_ROWS: u32 = NO_SLOT - 2;
 /// Says of a slot that none of its labels but those of identities has a value.
 const PLAIN: u32 = 1 << 31;
+/// Records after which it is judged whether remembering pays.
+const TRIAL: u32 = 1 << 12;
+/// Records that are counted without, where it does not.
+const PAUSE: u32 = 31 * TRIAL;
 
 /// Pairs of identities and their slots.
 #[derive(Debug, Default)]
 pub(crate) struct PairCache {
     words: Vec<u32>,
     groups: usize,
-    cells: Vec<Cell>,
+    rows: Vec<Row>,
+    trial: Trial,
 }
 
-/// A series that each record of a pair adds to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cell {
-    /// Its place in the grid of its label group.
+/// Whether remembering pays.
+#[derive(Debug, Default)]
+struct Trial {
+    records: u32,
+    /// Pairs that were found in their places.
+    found: u32,
+    /// Pairs that took the place of another.
+    took: u32,
+    /// So many records are still counted without a place.
+    pause: u32,
+}
+
+/// Where the series of one batch of metrics stand that each record of a pair adds to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// The first place of its slot in the grid of the label group.
     pub at: u32,
-    /// The slot of its labels there.
-    pub slot: u32,
-    /// The label group.
-    pub group: u16,
-    /// The metric.
-    pub metric: u16,
-    /// Which number is added.
-    pub value: u16,
-    /// How.
-    pub addition: Addition,
+    /// The batch.
+    pub batch: u32,
 }
 
 /// The place of the pair at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place(usize);
+
+/// Which labels have a value of those that do not follow from the pair, see [`crate::registry`].
+pub(crate) type OwnLabels = u32;
+
+/// What is known of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It was not met before.
+    Nothing,
+    /// It was met once.
+    Met,
+    /// Where the series stand of batches that have none of these labels, see [`PairCache::rows`].
+    Rows(OwnLabels),
+    /// That these cannot be found.
+    NoRows,
+}
 
 /// A slot that was remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,26 +87,63 @@ pub(crate) struct KnownSlot {
     pub is_plain: bool,
 }
 
+impl Trial {
+    /// Counts a record; whether it may have a place.
+    #[inline]
+    fn goes_on(&mut self) -> bool {
+        if self.pause > 0 {
+            self.pause -= 1;
+            return false;
+        }
+        self.records += 1;
+        if self.records == TRIAL {
+            // At first few are found, and few take the place of others.
+            let pause = if self.took > self.found + TRIAL / 8 {
+                PAUSE
+            } else {
+                0
+            };
+            *self = Self {
+                pause,
+                ..Self::default()
+            };
+        }
+        true
+    }
+}
+
 impl PairCache {
     /// Forgets all; there are so many label groups now.
     pub fn reset(&mut self, groups: usize) {
         *self = Self {
-            words: Vec::new(),
             groups,
-            cells: Vec::new(),
+            ..Self::default()
         };
     }
 
     /// Forgets all: slots have new owners.
     pub fn forget(&mut self) {
         self.words.fill(NO_SLOT);
-        self.cells.clear();
+        self.rows.clear();
     }
 
-    /// The place of this pair, which is its own from now on.
+    /// Whether records are counted without places for the time being.
     #[inline]
-    pub fn place(&mut self, pair: Identities) -> Place {
-        let width = HEAD + self.groups;
+    pub const fn is_paused(&self) -> bool {
+        self.trial.pause > 0
+    }
+
+    const fn width(&self) -> usize {
+        HEAD + self.groups
+    }
+
+    /// The place of this pair, which is its own from now on; `None` where remembering does not pay.
+    #[inline]
+    pub fn place(&mut self, pair: Identities) -> Option<Place> {
+        if !self.trial.goes_on() {
+            return None;
+        }
+        let width = self.width();
         if self.words.is_empty() {
             self.words = vec![NO_SLOT; PLACES * width];
         }
@@ -87,38 +152,70 @@ impl PairCache {
         let halves = |number: u64| [number as u32, (number >> 32) as u32];
         let ([a, b], [c, d]) = (halves(pair.src), halves(pair.dst));
         let place = &mut self.words[at..at + width];
-        if place[..PAIR] != [a, b, c, d] {
+        if place[..PAIR] == [a, b, c, d] {
+            self.trial.found += 1;
+        } else {
+            self.trial.took += u32::from(place[..PAIR] != [NO_SLOT; PAIR]);
             place.fill(NO_SLOT);
             place[..PAIR].copy_from_slice(&[a, b, c, d]);
         }
-        Place(at + HEAD)
+        Some(Place(at + HEAD))
     }
 
-    /// The series that each record of the pair in this place adds to; `None` until they are known.
+    /// What is known of the pair in this place.
     #[inline]
-    pub fn cells(&self, place: Place) -> Option<&[Cell]> {
-        let (start, end) = (self.words[place.0 - 2], self.words[place.0 - 1]);
-        self.cells.get(start as usize..end as usize)
-    }
-
-    /// Nobody tried yet to find the cells of the pair in this place.
-    pub fn is_new(&self, place: Place) -> bool {
-        self.words[place.0 - 2] == NO_SLOT
-    }
-
-    /// Each record of the pair in this place adds to these; `None`: they cannot be found before all is forgotten.
-    pub fn know_cells(&mut self, place: Place, cells: Option<&[Cell]>) {
-        let Some(cells) = cells else {
-            self.words[place.0 - 2] = NO_CELLS;
-            return;
-        };
-        if self.cells.len() + cells.len() > MOST_CELLS {
-            self.forget();
-            return;
+    pub fn known(&self, place: Place) -> Known {
+        match self.words[place.0 - 3] {
+            NO_SLOT => Known::Nothing,
+            MET => Known::Met,
+            NO_ROWS => Known::NoRows,
+            _ => Known::Rows(self.words[place.0 - 1]),
         }
-        self.words[place.0 - 2] = self.cells.len() as u32;
-        self.cells.extend_from_slice(cells);
-        self.words[place.0 - 1] = self.cells.len() as u32;
+    }
+
+    /// The series that each record of the pair in this place adds to.
+    #[inline]
+    pub fn rows(&self, place: Place) -> &[Row] {
+        let (start, end) = (self.words[place.0 - 3], self.words[place.0 - 2]);
+        self.rows.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// The pair in this place was met.
+    pub fn meet(&mut self, place: Place) {
+        self.words[place.0 - 3] = MET;
+    }
+
+    /// Each record of the pair in this place adds to these, as far as batches have none of the labels `but`; `None`:
+    /// they cannot be found before all is forgotten.
+    pub fn know_rows(&mut self, place: Place, rows: Option<&[Row]>, but: OwnLabels) {
+        self.words[place.0 - 3] = NO_ROWS;
+        let Some(rows) = rows else { return };
+        if self.rows.len() + rows.len() > MOST_ROWS {
+            self.give_rows_back();
+        }
+        let start = self.rows.len() as u32;
+        self.rows.extend_from_slice(rows);
+        self.words[place.0 - 3..place.0].copy_from_slice(&[start, self.rows.len() as u32, but]);
+    }
+
+    /// Lets rows go that are of no pair any more; where that is not worth it, those of all pairs, which are met anew.
+    fn give_rows_back(&mut self) {
+        let (width, mut kept) = (self.width(), Vec::new());
+        for place in self.words.chunks_exact_mut(width) {
+            if place[PAIR] < NO_ROWS {
+                let own = self.rows.get(place[PAIR] as usize..place[PAIR + 1] as usize);
+                place[PAIR] = kept.len() as u32;
+                kept.extend_from_slice(own.unwrap_or_default());
+                place[PAIR + 1] = kept.len() as u32;
+            }
+        }
+        if kept.len() > MOST_ROWS / 4 * 3 {
+            kept.clear();
+            for place in self.words.chunks_exact_mut(width) {
+                place[PAIR] = place[PAIR].max(MET);
+            }
+        }
+        self.rows = kept;
     }
 
     #[inline]
@@ -135,3 +232,6 @@ impl PairCache {
         self.words[place.0 + group] = known.slot | plain;
     }
 }
+
+#[cfg(test)]
+mod tests;

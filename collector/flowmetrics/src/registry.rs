@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use weir_fields::Column;
+
 use crate::admission::{Admission, Places};
 use crate::definition::{Definition, Kind, exposed_names};
 use crate::direction::is_primary;
-use crate::filter::Filter;
+use crate::items::Items;
 use crate::metric::{Count, Metric};
-use crate::pair_cache::{PairCache, Place};
+use crate::pair_cache::{OwnLabels, PairCache, Place};
 use crate::problem::Problem;
 use crate::record::Record;
 use crate::resource::{FlowMetric, FlowMetricSpec};
 use crate::scratch::Scratch;
 use crate::series::{Addition, LabelTable, SeriesTable};
 use crate::shared::{LabelGroup, Memory, SharedFilter, SharedValue};
-use crate::source::Source;
 use crate::status::{Applied, MetricChange, MetricStats, ObjectName};
-use crate::word_choice::WordChoice;
 
 /// Bounds of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,12 @@ pub struct Registry {
     values: Vec<SharedValue>,
     /// What is done with a record, made of the metrics whenever these change.
     batches: Vec<Batch>,
+    /// Whether there are labels of which the slot of a pair can be remembered.
+    remembers_pairs: bool,
+    /// Where batches by pair begin; they are the last.
+    first_by_pair: usize,
     /// Labels of batches by pair that do not follow from who stands on the sides.
-    own_labels: Vec<Source>,
+    own_labels: Vec<Column>,
     /// In the order of their names.
     pub(crate) metrics: Vec<Metric>,
 }
@@ -67,8 +71,9 @@ struct Batch {
     /// Place in [`Registry::groups`].
     group: usize,
     members: Vec<Member>,
-    /// Whether a primary record counts, and where, follows from who stands on its sides, see [`by_pair`].
-    is_by_pair: bool,
+    /// Set if whether a primary record counts, and where, follows from who stands on its sides where it has none of
+    /// these labels, see [`by_pair`].
+    by_pair: Option<OwnLabels>,
 }
 
 #[derive(Debug)]
@@ -104,6 +109,8 @@ impl Registry {
             groups: Vec::new(),
             values: Vec::new(),
             batches: Vec::new(),
+            remembers_pairs: false,
+            first_by_pair: 0,
             own_labels: Vec::new(),
             metrics: Vec::new(),
         }
@@ -167,26 +174,39 @@ impl Registry {
     }
 
     /// Counts a record that came now, in ms since 1970 UTC. Allocates nothing unless a
-    /// series is new.
+    /// series is new, or what is known of its pair.
     pub fn observe(&mut self, record: &impl Record, now_ms: u64) {
         self.scratch.begin();
         let primary = is_primary(record);
-        let place = record.identities().map(|pair| self.pairs.place(pair));
-        let is_plain = primary && place.is_some() && self.is_plain(record);
-        let is_known = is_plain && place.is_some_and(|place| self.count_pair(place, record, now_ms));
-        self.count(record, now_ms, (primary, place), is_known);
-        if let (Some(place), true, false) = (place, is_plain, is_known) {
-            self.know_pair(place, record);
+        let place = match self.remembers_pairs {
+            true => record.identities().and_then(|pair| self.pairs.place(pair)),
+            false => None,
+        };
+        let pair = place
+            .filter(|_| primary)
+            .map(|place| (place, self.own_labels(record)));
+        let counted = pair.and_then(|pair| self.count_pair(pair, record, now_ms));
+        self.count(record, now_ms, (primary, place), counted);
+        if let Some((place, own)) = pair
+            && counted != Some(own)
+        {
+            self.know_pair((place, own), record);
         }
     }
 
-    /// Counts a record in all batches, or, where its pair is known, in those that are not by pair.
+    /// Whether it would look at [`Record::identities`] of the next record: not where no metric looks up as a whole, and
+    /// where pairs are too many, not for a while.
+    pub const fn reads_identities(&self) -> bool {
+        self.remembers_pairs && !self.pairs.is_paused()
+    }
+
+    /// Counts a record in all batches, but for those that were counted by its pair.
     fn count(
         &mut self,
         record: &impl Record,
         now_ms: u64,
         (primary, place): (bool, Option<Place>),
-        is_known: bool,
+        counted: Option<OwnLabels>,
     ) {
         let Self {
             scratch,
@@ -195,11 +215,19 @@ impl Registry {
             groups,
             values,
             batches,
+            first_by_pair,
             metrics,
             ..
         } = self;
-        for batch in batches {
-            if (is_known && batch.is_by_pair) || (!primary && !batch.all_observations) {
+        // Most records leave no batch by pair to look at.
+        let last = if counted == Some(0) {
+            *first_by_pair
+        } else {
+            batches.len()
+        };
+        for batch in &batches[..last] {
+            let is_counted = counted.is_some_and(|but| batch.is_counted(but));
+            if is_counted || (!primary && !batch.all_observations) {
                 continue;
             }
             let mut wanted = batch.filters.iter();
@@ -304,9 +332,7 @@ impl Registry {
         mut definition: Definition,
         admission: Admission,
     ) {
-        let (part_filters, filters): (Vec<_>, Vec<_>) = std::mem::take(&mut definition.filters)
-            .into_iter()
-            .partition(Filter::reads_parts);
+        let (items, filters) = Items::of(&mut definition);
         let filters = filters
             .into_iter()
             .map(|filter| self.share_filter(filter))
@@ -320,62 +346,23 @@ impl Registry {
             object,
             counted,
             filters,
-            words: WordChoice::of(&definition, &part_filters),
-            part_filters,
+            items,
             group,
             series: SeriesTable::new(&mut self.groups[group].table, buckets),
             admission,
             refused: 0,
             expired: 0,
+            #[cfg(test)]
+            by_pair: 0,
             definition,
         };
         let before = |other: &Metric| other.definition.name < metric.definition.name;
         self.metrics.insert(self.metrics.partition_point(before), metric);
     }
-
-    /// Puts together what a record is held against once.
-    pub(crate) fn plan(&mut self) {
-        (self.values, self.batches) = (Vec::new(), Vec::new());
-        self.pairs.reset(self.groups.len());
-        for (at, metric) in self.metrics.iter_mut().enumerate() {
-            let source = metric.definition.value;
-            let known = self.values.iter().position(|value| value.source == source);
-            let value = known.unwrap_or_else(|| {
-                self.values.push(SharedValue {
-                    source,
-                    generation: 0,
-                    value: None,
-                });
-                self.values.len() - 1
-            });
-            let member = Member {
-                metric: at,
-                value,
-                addition: metric.addition(),
-                column: metric.series.column(),
-            };
-            metric.filters.sort_unstable();
-            let all_observations = metric.definition.all_observations;
-            let same = |batch: &&mut Batch| {
-                (batch.group, batch.all_observations) == (metric.group, all_observations)
-                    && batch.filters == metric.filters
-            };
-            match self.batches.iter_mut().find(same) {
-                Some(batch) => batch.members.push(member),
-                None => self.batches.push(Batch {
-                    filters: metric.filters.clone(),
-                    all_observations,
-                    group: metric.group,
-                    members: vec![member],
-                    is_by_pair: false,
-                }),
-            }
-        }
-        self.plan_pairs();
-    }
 }
 
 mod by_pair;
+mod plan;
 mod sharing;
 #[cfg(test)]
 mod tests;

@@ -109,6 +109,11 @@ impl LabelTable {
         u32::try_from(self.grid.place(slot, column)).ok()
     }
 
+    /// The slot whose series stand from this place on.
+    pub fn slot_at(&self, at: u32) -> u32 {
+        at / self.grid.taken.len().max(1) as u32
+    }
+
     /// A slot for these values, which have none. Nobody uses it yet.
     pub fn insert<'t>(&mut self, hash: u64, labels: usize, label: impl Fn(usize) -> &'t [u8]) -> u32 {
         let mut text = Vec::new();

@@ -47,6 +47,18 @@ pub(crate) struct LabelGroup {
 }
 
 impl SharedFilter {
+    /// One that nobody shares yet.
+    pub fn new(filter: Filter) -> Self {
+        Self {
+            directions: filter.direction_mask(),
+            needed: filter.needed_column(),
+            filter,
+            users: 1,
+            generation: 0,
+            passes: false,
+        }
+    }
+
     #[inline]
     pub fn judge(&mut self, scratch: &mut Scratch, record: &impl Record) -> bool {
         if self.generation != scratch.generation() {

@@ -4,14 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use weir_flowmetrics::{
-    Dashboard, all_predefined, asked_by_health_rules, dashboards, health_rules, predefined, read_yaml,
-};
+use weir_flowmetrics::{Dashboard, all_predefined, dashboards, read_yaml};
+
+use promtool::{folder, takes};
+
+mod promtool;
 
 /// A dashboard, with nothing that Grafana does not know.
 #[derive(Debug, Deserialize)]
@@ -250,27 +250,6 @@ impl Model {
     }
 }
 
-/// Whether Prometheus takes a file of rules.
-fn takes(folder: &Path, rules: &Value) -> Result<(), String> {
-    let file = folder.join("rules.yaml");
-    std::fs::write(&file, rules.to_string()).unwrap();
-    let output = Command::new("promtool")
-        .args(["check", "rules"])
-        .arg(&file)
-        .output();
-    let output = output.expect("promtool is there: install the package prometheus");
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-    }
-}
-
-fn folder(name: &str) -> std::path::PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
 #[test]
 fn charts_become_panels_in_their_sections() {
     let metrics: Vec<_> = read_yaml(WRITTEN).into_iter().map(Result::unwrap).collect();
@@ -358,46 +337,4 @@ fn prometheus_takes_each_question_of_each_predefined_chart_and_no_other() {
         )
         .is_err()
     );
-}
-
-#[test]
-fn each_rule_of_health_is_one_for_prometheus_and_asks_metrics_that_are_predefined() {
-    let rules = health_rules();
-    takes(&folder("health"), &rules).unwrap();
-    let asked = asked_by_health_rules();
-    for name in &asked {
-        assert!(predefined(name).is_some(), "{name}");
-    }
-    let groups = rules["groups"].as_array().unwrap();
-    let rules: Vec<_> = groups
-        .iter()
-        .flat_map(|group| group["rules"].as_array().unwrap())
-        .collect();
-    let names: BTreeSet<_> = rules.iter().map(|rule| rule["alert"].as_str().unwrap()).collect();
-    assert_eq!(names.len(), rules.len());
-    for rule in rules {
-        let expr = rule["expr"].as_str().unwrap();
-        for word in expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            if let Some(name) = word.strip_prefix("netobserv_") {
-                let metric = predefined(name).unwrap_or_else(|| panic!("{name}"));
-                assert!(asked.iter().any(|asked| asked == name), "{name}");
-                // Sums are by labels that the metric has.
-                let by = expr
-                    .split("by (")
-                    .nth(1)
-                    .and_then(|rest| rest.split(')').next())
-                    .unwrap();
-                for label in by.split(", ") {
-                    assert!(
-                        metric.spec.labels.iter().any(|known| known == label),
-                        "{name} {label}"
-                    );
-                }
-            }
-        }
-        let health = rule["annotations"]["netobserv_io_network_health"]
-            .as_str()
-            .unwrap();
-        assert!(serde_json::from_str::<Value>(health).unwrap()["threshold"].is_string());
-    }
 }

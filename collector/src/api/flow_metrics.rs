@@ -2,6 +2,7 @@
 //! is not there yet. The first is for whoever may read what they count, the second for whoever sees everything:
 //! its filters ask about any flow.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -12,9 +13,8 @@ use axum::http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use utoipa::ToSchema;
-use weir_flowmetrics::{
-    Definition, FlowMetric, MetricChange, Problem as Fault, ProblemKind, Warning, read_yaml,
-};
+use weir_flowmetrics::{Definition, MetricChange, Problem as Fault, ProblemKind, Warning, read_yaml};
+use weir_query::Engine;
 
 use super::params::{NoParams, Params};
 use super::problem::Problem;
@@ -250,7 +250,7 @@ pub async fn estimate_flow_metric(
         )));
     }
     let estimate = match metric {
-        Some(metric) => api.estimate(&asker, vec![metric]).await?.pop(),
+        Some(metric) => Some(api.estimate(&asker, metric).await?),
         None => None,
     };
     Ok(Json(MetricJudgement::of(&outcome, estimate.as_ref())))
@@ -277,8 +277,8 @@ async fn received(headers: &HeaderMap, body: Body) -> Result<String, Problem> {
     String::from_utf8(body.into()).map_err(|_| Problem::parameter("the body is no UTF-8"))
 }
 
-/// What becomes of a resource, and the resource if it is good.
-fn judge(text: &str) -> (Outcome, Option<FlowMetric>) {
+/// What becomes of a resource, and what it means if it is good.
+fn judge(text: &str) -> (Outcome, Option<Definition>) {
     let mut documents = read_yaml(text);
     let first = documents.pop();
     let metric = match first {
@@ -299,7 +299,7 @@ fn judge(text: &str) -> (Outcome, Option<FlowMetric>) {
     match metric {
         Err(problem) => (Err(vec![problem]), None),
         Ok(metric) => match Definition::new(&metric) {
-            Ok(definition) => (Ok(definition.applied(MetricChange::Added)), Some(metric)),
+            Ok(definition) => (Ok(definition.applied(MetricChange::Added)), Some(definition)),
             Err(problems) => (Err(problems), None),
         },
     }
@@ -315,19 +315,36 @@ impl Api {
         }
     }
 
-    /// How many series metrics that are good would have by stored flows, in their order, when it is this asker's
-    /// turn.
+    /// How many series a metric would have by stored flows, when it is this asker's turn.
     ///
     /// # Errors
     /// The turn does not come, or the flows cannot be read.
-    pub async fn estimate(&self, asker: &Asker, metrics: Vec<FlowMetric>) -> Result<Vec<Estimate>, Problem> {
+    async fn estimate(&self, asker: &Asker, metric: Definition) -> Result<Estimate, Problem> {
+        let Some(engine) = self.questions.clone() else {
+            return Ok(Estimate::Unknown(Unknown::NothingStored));
+        };
+        let estimates = self.threads.run(asker, estimates(engine, vec![metric])).await?;
+        let none = Estimate::Unknown(Unknown::Unread);
+        Ok(estimates.into_iter().next().unwrap_or(none))
+    }
+
+    /// The same of several metrics together, in their order, if a turn is free.
+    ///
+    /// # Errors
+    /// There is none, or the flows cannot be read.
+    pub async fn estimate_if_free(
+        &self,
+        asker: &Asker,
+        metrics: Vec<Definition>,
+    ) -> Result<Vec<Estimate>, Problem> {
         let Some(engine) = self.questions.clone() else {
             return Ok(vec![Estimate::Unknown(Unknown::NothingStored); metrics.len()]);
         };
-        let work = async move {
-            let estimates = estimate(engine.as_ref(), &metrics, &EstimateBounds::default()).await;
-            estimates.map_err(Problem::from)
-        };
-        self.threads.run(asker, work).await
+        self.threads.run_if_free(asker, estimates(engine, metrics)).await
     }
+}
+
+async fn estimates(engine: Arc<dyn Engine>, metrics: Vec<Definition>) -> Result<Vec<Estimate>, Problem> {
+    let estimates = estimate(engine.as_ref(), metrics, &EstimateBounds::default()).await;
+    estimates.map_err(Problem::from)
 }

@@ -60,7 +60,30 @@ impl QueryThreads {
         asker: &Asker,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
-        let turn = Arc::new(self.turn(asker).await?);
+        let turn = self.turn(asker).await?;
+        self.run_in(turn, work).await
+    }
+
+    /// The same if a turn is free now, for what can wait until no question of others does.
+    ///
+    /// # Errors
+    /// No turn is free, the work failed, or we are stopping.
+    pub async fn run_if_free<T: Send + 'static>(
+        &self,
+        asker: &Asker,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.turns.take(asker);
+        let turn = turn.ok_or_else(|| Problem::busy("all turns are taken by queries of others"))?;
+        self.run_in(turn, work).await
+    }
+
+    async fn run_in<T: Send + 'static>(
+        &self,
+        turn: Turn,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = Arc::new(turn);
         let runtime = self
             .runtime
             .as_ref()
@@ -136,6 +159,25 @@ mod tests {
         assert!(threads.turns.take(&ben).is_some());
         drop(end);
         assert_eq!(threads.run(&ann, async { Ok(1) }).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn what_takes_free_turns_alone_does_not_wait_and_goes_before_nobody() {
+        let threads = QueryThreads::start(AT_A_TIME).unwrap();
+        let (ann, ben) = (asker(), Asker::from("ben"));
+        let mut held: Vec<_> = (0..AT_A_TIME)
+            .map(|_| threads.turns.take(&ann).unwrap())
+            .collect();
+        let refused = threads.run_if_free(&ben, async { Ok(1) }).await;
+        assert!(refused.is_err_and(|problem| problem.is_busy()));
+        // Whoever waits has the next turn, however many of theirs go on.
+        let mut waits = Box::pin(threads.turns.wait(&ann));
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        held.pop();
+        let refused = threads.run_if_free(&ben, async { Ok(1) }).await;
+        assert!(refused.is_err_and(|problem| problem.is_busy()));
+        drop(waits.await);
+        assert_eq!(threads.run_if_free(&ben, async { Ok(1) }).await, Ok(1));
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use weir_flowmetrics::{
 };
 
 use super::kept_estimate::KeptEstimate;
-use super::{CountedSeries, Estimate, ListedMetric};
+use super::{CountedSeries, Estimate, ListedMetric, Unknown};
 
 /// So many metrics are counted at most: each costs every record something.
 const MAX_METRICS: usize = 256;
@@ -87,7 +87,18 @@ struct Known {
     counted: Option<FlowMetric>,
     /// How many series it will have, once that was looked at.
     estimate: Option<KeptEstimate>,
+    /// That is to be looked at apart from others.
+    is_crowded: bool,
     place: Place,
+}
+
+/// A resource of which it is to be estimated how many series it will have.
+#[derive(Debug, Clone)]
+pub struct DueEstimate {
+    key: Key,
+    resource: FlowMetric,
+    /// What it means.
+    pub definition: Definition,
 }
 
 /// What a decision gave a resource.
@@ -137,7 +148,7 @@ impl Definitions {
             if known.resource != resource {
                 (known.definition, known.outcome) = (None, None);
                 if known.resource.spec.counted() != resource.spec.counted() {
-                    known.estimate = None;
+                    (known.estimate, known.is_crowded) = (None, false);
                 }
                 known.resource = resource;
             }
@@ -154,6 +165,7 @@ impl Definitions {
             outcome: None,
             counted: None,
             estimate: None,
+            is_crowded: false,
             place: Place::None,
         };
         self.known.insert(key, known);
@@ -241,22 +253,38 @@ impl Definitions {
         listed.collect()
     }
 
-    /// Good resources without an estimate, or with one that is to be made again.
-    pub fn without_estimate(&self, now: Instant) -> impl Iterator<Item = (&Key, &FlowMetric)> {
-        let is_good = |known: &Known| known.outcome.as_ref().is_some_and(Result::is_ok);
-        let is_due = move |known: &Known| known.estimate.as_ref().is_none_or(|kept| kept.is_due(now));
+    /// Some of the good resources without an estimate, or with one that is to be made again, which are to be estimated
+    /// together: so many at most, or one whose series others left no room for.
+    pub fn without_estimate(&self, most: usize, now: Instant) -> Vec<DueEstimate> {
         let all = self.known.iter();
-        let without = all.filter(move |(_, known)| is_due(known) && is_good(known));
-        without.map(|(key, known)| (key, &known.resource))
+        let due = all.filter(|(_, known)| known.estimate.as_ref().is_none_or(|kept| kept.is_due(now)));
+        let (alone, together): (Vec<_>, Vec<_>) = due.partition(|(_, known)| known.is_crowded);
+        let of = |(key, known): (&Key, &Known)| {
+            Some(DueEstimate {
+                key: key.clone(),
+                resource: known.resource.clone(),
+                definition: known.good()?.clone(),
+            })
+        };
+        let mut due: Vec<_> = together.into_iter().filter_map(of).take(most).collect();
+        if due.is_empty() {
+            due.extend(alone.into_iter().find_map(of));
+        }
+        due
     }
 
     /// Takes the estimate of a resource that was made now, unless it counts something else by now. Of a file, the log
     /// has it where it tells more than before.
-    pub fn set_estimate(&mut self, key: &Key, metric: &FlowMetric, estimate: Estimate, now: Instant) {
+    pub fn set_estimate(&mut self, due: &DueEstimate, estimate: Estimate, now: Instant) {
+        let DueEstimate { key, resource, .. } = due;
         let Some(known) = self.known.get_mut(key) else {
             return;
         };
-        if known.resource.spec.counted() != metric.spec.counted() {
+        if known.resource.spec.counted() != resource.spec.counted() {
+            return;
+        }
+        if estimate == Estimate::Unknown(Unknown::Crowded) {
+            known.is_crowded = true;
             return;
         }
         let before = known.estimate.take();
@@ -264,7 +292,7 @@ impl Definitions {
         if let (DefinedBy::File(path), object) = key
             && before.as_ref().is_none_or(is_more)
         {
-            let (file, metric) = (path.display(), prometheus_name(metric));
+            let (file, metric) = (path.display(), prometheus_name(resource));
             tracing::info!(%file, %object, metric, "{estimate}");
         }
         known.estimate = Some(KeptEstimate::after(before, estimate, now));
@@ -287,7 +315,15 @@ impl Definitions {
         outcomes.filter(|outcome| outcome.is_err()).count()
     }
 }
+
 impl Known {
+    /// What it means, if nothing is in its way.
+    fn good(&self) -> Option<&Definition> {
+        let is_good = self.outcome.as_ref().is_some_and(Result::is_ok);
+        let definition = self.definition.as_ref().filter(|_| is_good)?;
+        definition.as_ref().ok()
+    }
+
     /// How it is applied as long as nothing changes.
     fn applied(&mut self) -> Outcome {
         let definition = self

@@ -1,5 +1,5 @@
-//! How many series metrics would have, before they have any: stored records are counted by registries of
-//! their own, so that filters, flattened lists, directions and bounds mean what they will mean. Owns what
+//! How many series metrics would have, before they have any: stored records are looked at as those are that are
+//! counted, so that filters, flattened lists, directions and bounds mean what they will mean. Owns what
 //! an estimate is and how one is made; whose turn it is and who is told are others' matter.
 
 use std::fmt;
@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use weir_api::fields::Column;
 use weir_flow::Value as FlowValue;
 use weir_flowmetrics::{
-    ConnectionStart, ControlBits, Definition, FlowMetric, Limits, Record, Registry, ServerSide,
+    ConnectionStart, ControlBits, Definition, LabelSetCount, LabelSets, Limits, Record, ServerSide,
     StartEvidence, Value,
 };
 use weir_query::{
-    Engine, ExportRequest, Moment, QueryError, RecordExport, RowValues, Since, Until, off_thread,
+    Engine, ExportRequest, Moment, NoteKind, QueryError, RecordExport, RowValues, Since, Until, off_thread,
 };
 
 mod said;
@@ -30,19 +30,22 @@ pub struct EstimateBounds {
     pub time: Duration,
     /// Ages at which its ranges end, the youngest first: where not all fit, the youngest records are counted.
     pub ages: Vec<Duration>,
-    /// Series of all its metrics together.
+    /// Label sets of all its metrics together, each of which takes [`LabelSets::MOST_BYTES`] at most.
     pub series: usize,
 }
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl Default for EstimateBounds {
-    /// A day, of which two million records in 15 seconds at most.
+    /// A day, of which two million records in 15 seconds at most; in ranges of which each is as long as all before it, so
+    /// that little is lost where one is not looked at to its end.
     fn default() -> Self {
+        let doubled = std::iter::successors(Some(MINUTE), |age| Some(*age * 2));
         Self {
             flows: 2_000_000,
             time: Duration::from_secs(15),
-            ages: vec![HOUR / 6, HOUR, 6 * HOUR, 24 * HOUR],
+            ages: doubled.take_while(|age| *age < DAY).chain([DAY]).collect(),
             series: 250_000,
         }
     }
@@ -62,9 +65,9 @@ pub enum Estimate {
 pub struct SeriesEstimate {
     /// Label sets that occurred.
     pub series: usize,
-    /// As many as the metric may have, or as one estimate counts: there are more.
+    /// As many as the metric may have: there are more.
     pub is_bounded: bool,
-    /// Not all records of the time were looked at.
+    /// Not all records of the day, of what is stored of it, were looked at, or not all label sets were counted.
     pub is_part: bool,
     /// The store does not reach back as far as an estimate does.
     pub is_young: bool,
@@ -83,6 +86,8 @@ pub enum Unknown {
     NoFlows,
     /// They could not be read.
     Unread,
+    /// Label sets of others took the room, so that it is to be looked at alone.
+    Crowded,
 }
 
 impl Estimate {
@@ -147,6 +152,7 @@ impl fmt::Display for Unknown {
             Self::NothingStored => "the collector stores no flows",
             Self::NoFlows => "there are no stored flows of the last day",
             Self::Unread => "the stored flows could not be read",
+            Self::Crowded => "series of other metrics took the room",
         })
     }
 }
@@ -164,13 +170,13 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// Counts stored records for metrics that are good, each as if it were alone; in their order.
+/// How many label sets stored records make of metrics, each as if it were alone; in their order.
 ///
 /// # Errors
 /// The records cannot be read.
 pub async fn estimate(
     engine: &dyn Engine,
-    metrics: &[FlowMetric],
+    metrics: Vec<Definition>,
     bounds: &EstimateBounds,
 ) -> Result<Vec<Estimate>, QueryError> {
     let mut sample = Sample::new(metrics, bounds);
@@ -179,9 +185,6 @@ pub async fn estimate(
     let starts = bounds.ages.iter().map(|age| at(*age));
     let ends = std::iter::once(now).chain(bounds.ages.iter().map(|age| at(*age)));
     for (since, until) in starts.zip(ends) {
-        if sample.is_part {
-            break;
-        }
         let request = ExportRequest {
             since: Since(Moment::At(since)),
             until: Until(Moment::At(until)),
@@ -191,10 +194,13 @@ pub async fn estimate(
         };
         let export = engine.export(&request, &weir_query::Limits::default()).await?;
         sample = off_thread(move || sample.count(export)).await?;
+        if sample.is_cut {
+            break;
+        }
     }
     let from = bounds.ages.last().map_or(now, |age| at(*age));
     sample.is_young = !reaches_back(engine, from);
-    Ok(sample.estimates(metrics.len(), now))
+    Ok(sample.estimates(now))
 }
 
 /// Whether a store has files from before this time. What is in memory alone is of the last minutes.
@@ -205,101 +211,117 @@ fn reaches_back(engine: &dyn Engine, time: Timestamp) -> bool {
     oldest.is_some_and(|oldest| oldest <= time.as_microsecond())
 }
 
-/// Records as they are counted.
+/// Records as they are looked at.
 struct Sample {
-    registry: Registry,
+    sets: LabelSets,
     columns: Vec<String>,
-    /// No record may be counted after this.
+    /// No record may be looked at after this.
     ends: Instant,
-    flows: u64,
     most: u64,
-    oldest_ns: u64,
-    is_part: bool,
+    seen: Seen,
+    /// The same of the ranges alone that were looked at to their ends.
+    whole: Seen,
+    /// A bound was met in the middle of a range.
+    is_cut: bool,
+    /// Something could not be read, or is not stored any more.
+    has_gaps: bool,
     is_young: bool,
 }
 
+/// What was seen.
+#[derive(Debug, Clone)]
+struct Seen {
+    flows: u64,
+    oldest_ns: u64,
+    /// By metric.
+    counts: Vec<LabelSetCount>,
+}
+
 impl Sample {
-    fn new(metrics: &[FlowMetric], bounds: &EstimateBounds) -> Self {
-        let mut registry = Registry::new(Limits {
+    fn new(metrics: Vec<Definition>, bounds: &EstimateBounds) -> Self {
+        let mut sets = LabelSets::new(Limits {
             max_all: bounds.series,
             ..Limits::default()
         });
+        let seen = Seen {
+            flows: 0,
+            oldest_ns: u64::MAX,
+            counts: vec![LabelSetCount::default(); metrics.len()],
+        };
         let mut columns: Vec<String> = ["time", "primary"].map(str::to_owned).to_vec();
-        for (at, metric) in metrics.iter().enumerate() {
-            let Ok(definition) = Definition::new(metric) else {
-                continue;
-            };
+        for definition in metrics {
             let starts: &[&str] = match definition.reads_connection_starts() {
                 true => &["proto", "server", "tcp_flags"],
                 false => &[],
             };
             let names = definition.columns().into_iter().map(Column::name);
             columns.extend(names.chain(starts.iter().copied()).map(str::to_owned));
-            // Several sources may name their objects alike.
-            let mut metric = metric.clone();
-            (metric.metadata.namespace, metric.metadata.name) = (String::new(), at.to_string());
-            registry.put(&metric, definition.without_buckets());
+            sets.add(definition);
         }
         columns.sort_unstable();
         columns.dedup();
         Self {
-            registry,
+            sets,
             columns,
             ends: Instant::now() + bounds.time,
-            flows: 0,
             most: bounds.flows,
-            oldest_ns: u64::MAX,
-            is_part: false,
+            whole: seen.clone(),
+            seen,
+            is_cut: false,
+            has_gaps: false,
             is_young: false,
         }
     }
 
+    /// Looks at the records of one range, until a bound is met.
     fn count(mut self, mut export: Box<dyn RecordExport>) -> Result<Self, QueryError> {
         while let Some(rows) = export.next()? {
             let values = rows.values();
-            for row in 0..values.len() {
-                let record = StoredRecord { values: &values, row };
-                let time_ns = record.time_ns();
-                self.oldest_ns = self.oldest_ns.min(time_ns);
-                self.flows += 1;
-                self.registry.observe(&record, time_ns / 1_000_000);
-            }
-            if self.flows >= self.most || Instant::now() >= self.ends {
+            let is_over = Instant::now() >= self.ends || (self.seen.flows >= self.most && !values.is_empty());
+            if is_over && self.seen.flows > 0 {
                 // There may be none left, but who knows.
-                self.is_part = true;
+                self.is_cut = true;
                 break;
             }
+            for row in 0..values.len() {
+                let record = StoredRecord { values: &values, row };
+                self.seen.oldest_ns = self.seen.oldest_ns.min(record.time_ns());
+                self.seen.flows += 1;
+                self.sets.observe(&record);
+            }
+        }
+        let gaps = [NoteKind::Unreadable, NoteKind::Expired];
+        self.has_gaps |= export.notes().iter().any(|note| gaps.contains(&note.kind));
+        self.seen.counts = self.sets.counts().collect();
+        if !self.is_cut {
+            self.whole = self.seen.clone();
         }
         Ok(self)
     }
 
-    fn estimates(&self, metrics: usize, now: Timestamp) -> Vec<Estimate> {
-        let now_ns = u64::try_from(now.as_nanosecond()).unwrap_or_default();
-        let none = Estimate::Unknown(if self.flows == 0 {
-            Unknown::NoFlows
-        } else {
-            Unknown::Unread
-        });
-        let mut estimates = vec![none; metrics];
-        for stats in self.registry.stats().filter(|_| self.flows > 0) {
-            let place = stats
-                .object
-                .name
-                .parse()
-                .ok()
-                .and_then(|at: usize| estimates.get_mut(at));
-            if let Some(place) = place {
-                *place = Estimate::Series(SeriesEstimate {
-                    series: stats.series,
-                    is_bounded: stats.refused > 0,
-                    is_part: self.is_part,
-                    is_young: self.is_young,
-                    flows: self.flows,
-                    span: Duration::from_nanos(now_ns.saturating_sub(self.oldest_ns)),
-                });
-            }
+    /// Of ranges that were looked at to their ends; of the first, if there is no other, what was seen of it.
+    fn estimates(&self, now: Timestamp) -> Vec<Estimate> {
+        let told = match self.whole.flows {
+            0 => &self.seen,
+            _ => &self.whole,
+        };
+        if told.flows == 0 {
+            return vec![Estimate::Unknown(Unknown::NoFlows); told.counts.len()];
         }
-        estimates
+        let now_ns = u64::try_from(now.as_nanosecond()).unwrap_or_default();
+        let is_alone = told.counts.len() == 1;
+        let of = |count: &LabelSetCount| match count.crowded && !is_alone {
+            true => Estimate::Unknown(Unknown::Crowded),
+            false => Estimate::Series(SeriesEstimate {
+                series: count.series,
+                is_bounded: count.refused,
+                is_part: self.is_cut || self.has_gaps || count.crowded,
+                is_young: self.is_young,
+                flows: told.flows,
+                span: Duration::from_nanos(now_ns.saturating_sub(told.oldest_ns)),
+            }),
+        };
+        told.counts.iter().map(of).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Estimates for metrics that are new, or count something else than before, and again as long as they may tell more: one look at what is stored for all
-//! of them, as a question that waits for its turn like those of users, and never where records are received.
+//! of them, as a question that takes a turn which no user's question takes, and never where records are received.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::api::Api;
 
 /// Time between two looks for metrics that are to be estimated: what comes together is estimated together.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// Pause after there was no turn.
+/// Pause after no turn was free.
 const BUSY_PAUSE: Duration = Duration::from_secs(30);
 /// Who asks: nobody's turns but its own count for it.
 const ASKER: &str = "the collector's estimates of FlowMetrics";
@@ -27,8 +27,8 @@ pub async fn follow(flow_metrics: FlowMetrics, api: Api) {
         if without.is_empty() {
             continue;
         }
-        let resources = without.iter().map(|(_, metric)| metric.clone()).collect();
-        let estimates = match api.estimate(&asker, resources).await {
+        let metrics = without.iter().map(|due| due.definition.clone()).collect();
+        let estimates = match api.estimate_if_free(&asker, metrics).await {
             Ok(estimates) => estimates,
             Err(problem) if problem.is_busy() => {
                 tokio::time::sleep(BUSY_PAUSE).await;

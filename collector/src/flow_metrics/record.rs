@@ -12,17 +12,17 @@ use weir_api::fields::Column;
 #[derive(Debug)]
 pub struct CountedRecord<'r> {
     record: &'r FlowRecord,
-    identities: Identities,
+    identities: Option<Identities>,
     is_first: bool,
     /// Texts that are made of several attributes, by column; few records have any.
     made: Vec<(Column, String)>,
 }
 
 impl<'r> CountedRecord<'r> {
-    /// The record, whose sides have these numbers, and whether it is the first of its direction of a
+    /// The record, whose sides may have these numbers, and whether it is the first of its direction of a
     /// connection.
     #[inline]
-    pub fn new(record: &'r FlowRecord, identities: Identities, is_first: bool) -> Self {
+    pub fn new(record: &'r FlowRecord, identities: Option<Identities>, is_first: bool) -> Self {
         let mut made = Vec::new();
         if !record.attributes.is_empty() {
             record.visit_own(&mut |column, value| {
@@ -189,7 +189,7 @@ impl Record for CountedRecord<'_> {
 
     #[inline]
     fn identities(&self) -> Option<Identities> {
-        Some(self.identities)
+        self.identities
     }
 }
 

@@ -3,11 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use weir_flow::FlowRecord;
-use weir_flowmetrics::{Limits, Registry};
+use weir_flow::{FlowRecord, Identity};
+use weir_flowmetrics::{Identities, IdentityNumbers, Limits, Registry};
 
 use super::first_records::FirstRecords;
-use super::identity_numbers::IdentityNumbers;
 use super::record::CountedRecord;
 
 /// A registry behind a lock.
@@ -21,7 +20,7 @@ pub struct Counting {
     pub registry: Registry,
     /// Which metrics it has.
     pub generation: u64,
-    numbers: IdentityNumbers,
+    numbers: IdentityNumbers<Identity>,
 }
 
 /// What a shard had counted.
@@ -80,7 +79,10 @@ impl Counting {
         let reads_starts = registry.reads_connection_starts();
         let count = || {
             for record in records {
-                let identities = numbers.of(record);
+                let identities = registry.reads_identities().then(|| Identities {
+                    src: numbers.number(record.src.identity.shared()),
+                    dst: numbers.number(record.dst.identity.shared()),
+                });
                 let is_first = reads_starts && first_records.is_first(record);
                 let counted = CountedRecord::new(record, identities, is_first);
                 registry.observe(&counted, record.time_ns / 1_000_000);

@@ -2,24 +2,34 @@
 //! series, follows from who stands on their sides as long as no other label has a value. Where those series stand is
 //! remembered for each pair, and a record adds to them without a look at filters and labels.
 //!
-//! That holds of metrics that look up as a whole, count no histogram, and whose filters look at the direction or
-//! ask whether a column of identities is there. Of a primary record the direction follows from the nodes at its
-//! ends, if there is one; what is between no nodes is looked at each time.
+//! That holds of metrics that look up as a whole, count no histogram, have no label of the flow itself that exporters
+//! usually fill (a port), and whose filters look at the direction or ask whether a column of identities is there. What
+//! they have of labels that few exporters fill is looked at for each record: batches without one that has a value go by
+//! the pair, the others are counted like those that never do. Of a primary record the direction follows from the nodes
+//! at its ends, if there is one; what is between no nodes is looked at each time.
 
 use super::{Batch, Registry};
 use crate::metric::Count;
-use crate::pair_cache::{Cell, Place};
-use crate::record::Record;
-use crate::shared::SharedFilter;
-use crate::source::text;
+use crate::pair_cache::{Known, OwnLabels, Place, Row};
+use crate::record::{Record, Value};
+use crate::shared::{Memory, SharedFilter};
+use crate::source::{Source, text};
 
 use weir_fields::Column;
 
-/// Cells of a pair at most.
+/// Rows of a pair at most.
 const MOST: usize = 64;
 
+impl Batch {
+    /// Whether it was counted by the pair of a record whose labels `but` were not.
+    #[inline]
+    pub(super) fn is_counted(&self, but: OwnLabels) -> bool {
+        self.by_pair.is_some_and(|own| own & but == 0)
+    }
+}
+
 impl Registry {
-    /// Finds out which batches are by pair.
+    /// Finds out which batches are by pair, and puts them behind the others.
     pub(super) fn plan_pairs(&mut self) {
         let Self {
             batches,
@@ -29,76 +39,104 @@ impl Registry {
             ..
         } = self;
         own_labels.clear();
-        for batch in batches {
+        for batch in &mut *batches {
             let group = &groups[batch.group];
             let mut of_batch = batch.filters.iter().map(|at| &filters[*at]);
             let sums = batch.members.iter().all(|member| member.addition.is_some());
-            batch.is_by_pair = sums && group.sources.is_some() && of_batch.all(SharedFilter::is_by_pair);
-            let sources = group.sources.as_deref().unwrap_or_default();
-            for at in group.own.iter().filter(|_| batch.is_by_pair) {
-                if !own_labels.contains(&sources[*at]) {
-                    own_labels.push(sources[*at]);
+            batch.by_pair = match group.sources.as_deref() {
+                Some(sources) if sums && of_batch.all(SharedFilter::is_by_pair) => {
+                    let own: Option<Vec<_>> =
+                        group.own.iter().map(|at| seldom_filled(sources[*at])).collect();
+                    own.and_then(|own| numbered(&own, own_labels))
                 }
-            }
+                _ => None,
+            };
         }
+        batches.sort_by_key(|batch| batch.by_pair.is_some());
+        let mut of_batches = batches.iter().map(|batch| &groups[batch.group]);
+        self.remembers_pairs = of_batches.any(|group| group.sources.is_some());
+        self.first_by_pair = batches.partition_point(|batch| batch.by_pair.is_none());
     }
 
-    /// Whether a record has none of the labels that do not follow from its pair.
+    /// Which labels of batches by pair have a value that does not follow from the pair.
     #[inline]
-    pub(super) fn is_plain(&mut self, record: &impl Record) -> bool {
-        let Self {
-            scratch, own_labels, ..
-        } = self;
-        own_labels.iter().all(|source| {
-            scratch.ensure(*source, record);
-            scratch.label(*source).is_empty()
+    pub(super) fn own_labels(&self, record: &impl Record) -> OwnLabels {
+        let labels = self.own_labels.iter().enumerate();
+        labels.fold(0, |own, (at, column)| {
+            let has_value = !matches!(record.value(*column), Value::Absent | Value::Text(""));
+            own | OwnLabels::from(has_value) << at
         })
     }
 
-    /// Counts a plain record in all batches that are by pair; false where its pair is not known.
+    /// Counts a primary record with these labels of its own in batches whose series its pair tells, and says which
+    /// labels these do without: the others are not counted. `None`: no batch is.
     #[inline]
-    pub(super) fn count_pair(&mut self, place: Place, record: &impl Record, now_ms: u64) -> bool {
-        let generation = self.scratch.generation();
-        let Some(cells) = self.pairs.cells(place) else {
-            return false;
+    pub(super) fn count_pair(
+        &mut self,
+        (place, own): (Place, OwnLabels),
+        record: &impl Record,
+        now_ms: u64,
+    ) -> Option<OwnLabels> {
+        let Known::Rows(but) = self.pairs.known(place) else {
+            return None;
         };
-        for cell in cells {
-            let Some(raw) = self.values[usize::from(cell.value)].read(generation, record) else {
+        let but = but | own;
+        let generation = self.scratch.generation();
+        for row in self.pairs.rows(place) {
+            let batch = &self.batches[row.batch as usize];
+            if !batch.is_counted(but) {
                 continue;
-            };
-            let table = &mut self.groups[usize::from(cell.group)].table;
-            if !table.add_at(cell.at as usize, cell.addition, raw, now_ms) {
-                let metric = &mut self.metrics[usize::from(cell.metric)];
-                metric.count_in(cell.slot, table, Count { raw, now_ms });
+            }
+            let table = &mut self.groups[batch.group].table;
+            for member in &batch.members {
+                let (Some(raw), Some(addition)) = (
+                    self.values[member.value].read(generation, record),
+                    member.addition,
+                ) else {
+                    continue;
+                };
+                #[cfg(test)]
+                {
+                    self.metrics[member.metric].by_pair += 1;
+                }
+                if !table.add_at(row.at as usize + member.column, addition, raw, now_ms) {
+                    let metric = &mut self.metrics[member.metric];
+                    metric.count_in(table.slot_at(row.at), table, Count { raw, now_ms });
+                }
             }
         }
-        true
+        Some(but)
     }
 
-    /// Remembers where the series of a plain primary record stand.
+    /// Remembers where the series of a primary record stand that was counted, from the second of its pair.
     #[cold]
-    pub(super) fn know_pair(&mut self, place: Place, record: &impl Record) {
-        if self.pairs.is_new(place) {
-            let cells = self.cells(record);
-            self.pairs.know_cells(place, cells.as_deref());
+    pub(super) fn know_pair(&mut self, (place, own): (Place, OwnLabels), record: &impl Record) {
+        match self.pairs.known(place) {
+            Known::Nothing => return self.pairs.meet(place),
+            Known::NoRows => return,
+            // Of one with fewer labels more is known.
+            Known::Rows(but) if own & !but != 0 || own == but => return,
+            Known::Rows(_) | Known::Met => {}
         }
+        let rows = self.rows((place, own), record);
+        self.pairs.know_rows(place, rows.as_deref(), own);
     }
 
-    /// Where the series stand of the record at hand, which was counted; `None` if that does not follow from its pair.
-    fn cells(&mut self, record: &impl Record) -> Option<Vec<Cell>> {
+    /// Where the series stand of the record at hand; `None` if that does not follow from its pair.
+    fn rows(&mut self, (place, own): (Place, OwnLabels), record: &impl Record) -> Option<Vec<Row>> {
         let has_node = [
             const { Column::of("node_name") },
             const { Column::of("dst_node_name") },
         ]
         .into_iter()
         .any(|column| !text(record, column).is_empty());
-        let mut cells = Vec::new();
-        for at in 0..self.batches.len() {
-            if self.batches[at].is_by_pair && self.passes(at, record) {
-                cells.extend(self.cells_of(&self.batches[at])?);
+        let mut rows = Vec::new();
+        for at in self.first_by_pair..self.batches.len() {
+            if self.batches[at].is_counted(own) && self.passes(at, record) {
+                rows.push(self.row(at, place, record)?);
             }
         }
-        (has_node && cells.len() <= MOST).then_some(cells)
+        (has_node && rows.len() <= MOST).then_some(rows)
     }
 
     fn passes(&mut self, batch: usize, record: &impl Record) -> bool {
@@ -113,20 +151,15 @@ impl Registry {
     }
 
     /// Where those of one batch stand; `None` if none of its labels was met.
-    fn cells_of(&self, batch: &Batch) -> Option<Vec<Cell>> {
-        let group = &self.groups[batch.group];
-        let slot = group.slot?;
-        let cell = |member: &super::Member| {
-            Some(Cell {
-                at: group.table.place_of(slot, member.column)?,
-                slot,
-                metric: u16::try_from(member.metric).ok()?,
-                group: u16::try_from(batch.group).ok()?,
-                value: u16::try_from(member.value).ok()?,
-                addition: member.addition?,
-            })
-        };
-        batch.members.iter().map(cell).collect()
+    fn row(&mut self, batch: usize, place: Place, record: &impl Record) -> Option<Row> {
+        let group = self.batches[batch].group;
+        let memory = Some(Memory { place, group });
+        let group = &mut self.groups[group];
+        group.look_up(&mut self.scratch, record, &mut self.pairs, memory);
+        Some(Row {
+            at: group.table.place_of(group.slot?, 0)?,
+            batch: u32::try_from(batch).ok()?,
+        })
     }
 }
 
@@ -136,4 +169,31 @@ impl SharedFilter {
         let of_identity = self.needed.is_some_and(|column| column.field().identity);
         self.directions.is_some() || of_identity
     }
+}
+
+/// The column of a label that few records have.
+fn seldom_filled(source: Source) -> Option<Column> {
+    match source {
+        Source::Column(column) if column.field().sparse || !column.field().filled => Some(column),
+        _ => None,
+    }
+}
+
+/// A set of these columns by their places among those that are known, to which new ones come; `None` where these are
+/// too many.
+fn numbered(columns: &[Column], known: &mut Vec<Column>) -> Option<OwnLabels> {
+    let mut set = 0;
+    for column in columns {
+        let at = known.iter().position(|other| other == column);
+        let at = at.or_else(|| {
+            known.push(*column);
+            (known.len() <= OwnLabels::BITS as usize).then_some(known.len() - 1)
+        });
+        let Some(at) = at else {
+            known.truncate(OwnLabels::BITS as usize);
+            return None;
+        };
+        set |= 1 << at;
+    }
+    Some(set)
 }

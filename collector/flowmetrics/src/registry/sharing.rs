@@ -15,14 +15,7 @@ impl Registry {
             self.filters[at].users += 1;
             return at;
         }
-        let shared = SharedFilter {
-            directions: filter.direction_mask(),
-            needed: filter.needed_column(),
-            filter,
-            users: 1,
-            generation: 0,
-            passes: false,
-        };
+        let shared = SharedFilter::new(filter);
         place(&mut self.filters, shared, |shared| shared.users == 0)
     }
 

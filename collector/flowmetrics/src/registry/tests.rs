@@ -6,6 +6,7 @@ use crate::test_record::{Owned, TestRecord};
 use crate::{ConnectionStart, ProblemKind, read_yaml};
 
 mod absorb;
+mod by_pair;
 mod properties;
 
 /// The two metrics of NetObserv's article on the flow matrix.

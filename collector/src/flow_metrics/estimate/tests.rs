@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use weir_flow::{FlowRecord, Server, TcpFlags, Who};
-use weir_flowmetrics::{ObjectName, read_yaml};
+use weir_flowmetrics::{FlowMetric, ObjectName, read_yaml};
 use weir_query::Embedded;
 use weir_store::Settings;
 use wire::Protocol;
@@ -10,6 +10,8 @@ use super::super::kept_estimate::FIRST_PAUSE;
 use super::super::record::tests::full;
 use super::super::{DefinedBy, FlowMetrics};
 use super::*;
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 fn metric(name: &str, spec: &str) -> FlowMetric {
     let text = format!(
@@ -125,6 +127,16 @@ fn stored(records: &[FlowRecord]) -> (tempfile::TempDir, weir_store::Writer, Emb
     (directory, writer, Embedded::new(reader))
 }
 
+/// Estimates for these metrics.
+async fn estimate(
+    engine: &Embedded,
+    metrics: &[FlowMetric],
+    bounds: &EstimateBounds,
+) -> Result<Vec<Estimate>, QueryError> {
+    let metrics = metrics.iter().map(|metric| Definition::new(metric).unwrap());
+    super::estimate(engine, metrics.collect(), bounds).await
+}
+
 fn series(estimate: &Estimate) -> &SeriesEstimate {
     match estimate {
         Estimate::Series(known) => known,
@@ -175,8 +187,10 @@ async fn an_estimate_keeps_its_bounds_and_says_so() {
         .unwrap()[0],
     )
     .series;
+    // Its first range is cut.
     let few = EstimateBounds {
         flows: 100,
+        ages: vec![DAY],
         ..EstimateBounds::default()
     };
     let part = estimate(&engine, std::slice::from_ref(&addresses), &few)
@@ -197,7 +211,15 @@ async fn an_estimate_keeps_its_bounds_and_says_so() {
         .await
         .unwrap();
     let known = series(&bounded[0]);
-    assert!(known.is_bounded && known.series == 50, "{known:?}");
+    assert!(
+        known.is_part && !known.is_bounded && known.series == 50,
+        "the metric refuses nothing: {known:?}"
+    );
+    assert!(
+        !bounded[0].to_string().contains("refused") && bounded[0].is_final(),
+        "{}",
+        bounded[0]
+    );
 
     let mut own = addresses.clone();
     own.metadata
@@ -310,8 +332,8 @@ async fn a_store_that_has_nothing_at_the_first_look_is_looked_at_again() {
     flow_metrics.define(&DefinedBy::Cluster, [ports], None);
     let look = async |now: Instant| {
         let due = flow_metrics.without_estimate(8, now);
-        let resources: Vec<_> = due.iter().map(|(_, metric)| metric.clone()).collect();
-        let estimates = estimate(&engine, &resources, &bounds).await.unwrap();
+        let metrics = due.iter().map(|due| due.definition.clone()).collect();
+        let estimates = super::estimate(&engine, metrics, &bounds).await.unwrap();
         flow_metrics.set_estimates(due.into_iter().zip(estimates), now);
         flow_metrics
             .estimates(&DefinedBy::Cluster)
@@ -355,27 +377,103 @@ async fn a_store_that_has_nothing_at_the_first_look_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn an_estimate_keeps_no_buckets() {
-    let (_directory, _writer, engine) = stored(&records(200, 5));
-    let spec = "{type: Histogram, valueField: Bytes, labels: [SrcAddr], buckets: ['1', '2', '3']}";
-    let sample = Sample::new(&[metric("sizes", spec)], &EstimateBounds::default());
-    let request = ExportRequest {
-        columns: sample.columns.clone(),
-        all_observations: true,
-        ..ExportRequest::default()
+async fn the_youngest_records_count_as_far_as_whole_ranges_were_looked_at() {
+    let mut records = records(12_000, 13);
+    let now = u64::try_from(Timestamp::now().as_nanosecond()).unwrap();
+    let minute = 60_000_000_000;
+    for (number, record) in records.iter_mut().enumerate() {
+        // 10,000 of two minutes and a half before, and 2,000 of half a minute before.
+        let is_young = number >= 10_000;
+        record.time_ns = now - if is_young { minute / 2 } else { minute * 5 / 2 };
+        record.src.port = Some(if is_young { 1 } else { 2 + number as u16 });
+        record.primary = true;
+    }
+    let ports = [metric("ports", "{type: Counter, labels: [SrcPort]}")];
+    for is_sealed in [false, true] {
+        let (_directory, mut writer, engine) = stored(&records);
+        if is_sealed {
+            writer.seal().unwrap();
+        }
+        let bounds = EstimateBounds {
+            flows: 5_000,
+            ..EstimateBounds::default()
+        };
+        let estimates = estimate(&engine, &ports, &bounds).await.unwrap();
+        let known = series(&estimates[0]);
+        assert!(known.is_part && known.is_at_least(), "{known:?}");
+        assert_eq!((known.series, known.flows), (1, 2_000), "{known:?}");
+        assert!(known.span < 2 * MINUTE, "{known:?}");
+        let bounds = EstimateBounds::default();
+        let estimates = estimate(&engine, &ports, &bounds).await.unwrap();
+        let known = series(&estimates[0]);
+        assert!(!known.is_part, "{known:?}");
+        assert_eq!((known.series, known.flows), (10_001, 12_000));
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_makes_it_a_part() {
+    let records = records(40, 5);
+    let (directory, mut writer, engine) = stored(&records);
+    writer.seal().unwrap();
+    let ports = [metric("ports", "{type: Counter, labels: [SrcPort]}")];
+    let bounds = EstimateBounds::default();
+    let estimates = estimate(&engine, &ports, &bounds).await.unwrap();
+    assert!(!series(&estimates[0]).is_part);
+    let files = walk(directory.path());
+    let segments = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "parquet"));
+    let segment = segments
+        .max_by_key(|path| path.metadata().unwrap().len())
+        .expect("there is one");
+    writer.append(&records).unwrap();
+    writer.flush();
+    std::fs::write(segment, b"no Parquet").unwrap();
+    let estimates = estimate(&engine, &ports, &bounds).await.unwrap();
+    let known = series(&estimates[0]);
+    assert!(known.is_part && known.is_at_least(), "{known:?}");
+    assert_eq!(known.flows, 40, "those that could be read");
+}
+
+/// All files below a folder.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] })
+        .collect()
+}
+
+#[tokio::test]
+async fn whose_series_others_left_no_room_for_is_looked_at_alone() {
+    let (_directory, _writer, engine) = stored(&records(9_000, 3));
+    let flow_metrics = FlowMetrics::new(1);
+    let metrics = [
+        metric("all", "{type: Counter}"),
+        metric("many", "{type: Counter, labels: [SrcAddr, SrcPort]}"),
+        metric("more", "{type: Counter, labels: [DstAddr, SrcPort]}"),
+    ];
+    flow_metrics.define(&DefinedBy::Cluster, metrics.clone(), None);
+    let bounds = EstimateBounds {
+        series: 600,
+        ..EstimateBounds::default()
     };
-    let export = engine
-        .export(&request, &weir_query::Limits::default())
-        .await
-        .unwrap();
-    let sample = sample.count(export).unwrap();
-    let mut text = String::new();
-    sample
-        .registry
-        .expose(weir_flowmetrics::Exposition::Prometheus, &mut text)
-        .unwrap();
-    assert!(
-        text.contains("SrcAddr=\"10.0.0.1\"") && !text.contains("bucket"),
-        "{text}"
-    );
+    let mut looks = Vec::new();
+    for now in std::iter::repeat_n(Instant::now(), 3) {
+        let due = flow_metrics.without_estimate(8, now);
+        looks.push(due.len());
+        let metrics = due.iter().map(|due| due.definition.clone()).collect();
+        let estimates = super::estimate(&engine, metrics, &bounds).await.unwrap();
+        flow_metrics.set_estimates(due.into_iter().zip(estimates), now);
+        let told = flow_metrics.estimates(&DefinedBy::Cluster);
+        assert_eq!(told.len(), looks.len(), "those that others crowded out have none");
+    }
+    assert_eq!(looks, [3, 1, 1]);
+    let told = flow_metrics.estimates(&DefinedBy::Cluster);
+    for (metric, expected) in metrics.iter().zip([1, 450, 450]) {
+        let known = series(&told[&ObjectName::of(metric)]);
+        assert_eq!((known.series, known.is_bounded), (expected, false), "{metric:?}");
+    }
 }

@@ -93,7 +93,7 @@ pub(crate) fn full() -> FlowRecord {
 }
 
 fn counted(record: &FlowRecord) -> CountedRecord<'_> {
-    CountedRecord::new(record, Identities { src: 1, dst: 2 }, false)
+    CountedRecord::new(record, Some(Identities { src: 1, dst: 2 }), false)
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_connection_starts_where_the_flags_and_the_known_server_say_so() {
     };
     let start = |is_first| {
         let identities = Identities { src: 1, dst: 2 };
-        CountedRecord::new(&record, identities, is_first).connection_start()
+        CountedRecord::new(&record, Some(identities), is_first).connection_start()
     };
     assert_eq!(
         (start(true), start(false)),

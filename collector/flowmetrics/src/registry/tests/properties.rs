@@ -1,9 +1,9 @@
-//! Properties, held against a judge of conditions that was written apart.
+//! Properties of what is counted, held against a judge of conditions that was written apart.
 
 use proptest::prelude::*;
 
 use super::{map, metric, values};
-use crate::test_record::{Owned, TestRecord};
+use crate::test_record::TestRecord;
 use crate::{Limits, Registry};
 
 const NAMES: [&str; 4] = ["", "a", "b", "ab"];
@@ -120,58 +120,6 @@ proptest! {
             };
             prop_assert_eq!(text(&records), text(&shuffled));
         }
-    }
-
-    #[test]
-    fn numbers_of_identities_change_no_series(
-        records in prop::collection::vec((0..4_usize, 0..4_usize, 0..3_u64, prop::option::of(0..1_000_u64)), 0..200),
-        clusters in prop::collection::vec((0..12_usize, 0..3_usize, 0..4_usize), 200),
-        nodes in prop::array::uniform4(0..3_usize),
-        every in 1..40_usize,
-    ) {
-        let mut registries = [Registry::new(Limits { max_series: 9, expiry_ms: 3, ..Limits::default() }), Registry::new(Limits { max_series: 9, expiry_ms: 3, ..Limits::default() })];
-        let metrics = [
-            metric("a", "{type: Counter, valueField: Bytes, labels: [ns, dst_ns]}"),
-            metric("b", "{type: Gauge, valueField: Bytes, labels: [ns, dst_ns, cluster]}"),
-            metric("c", "{type: Histogram, valueField: Bytes, labels: [ns, dst_ns], direction: Ingress}"),
-            metric("d", "{type: Counter, labels: [dst_ns, DstPort]}"),
-            metric("e", "{type: Counter, labels: [ns, dst_ns], direction: Egress}"),
-            metric("f", "{type: Counter, labels: [SrcK8S_HostName], filters: [{field: DstK8S_HostName, matchType: Presence}]}"),
-            metric("g", "{type: Gauge, valueField: Sampling, labels: [SrcK8S_HostName, DstK8S_HostName], direction: Ingress}"),
-        ];
-        for (at, plain) in records.iter().enumerate() {
-            // Mostly plain ones, as they are.
-            let (cluster, direction, seen) = clusters[at];
-            let names = ["", "node-a", "node-b"];
-            let mut record = record(plain)
-                .text("cluster", NAMES.get(cluster).copied().unwrap_or_default())
-                .text("node_name", names[nodes[plain.0]])
-                .text("dst_node_name", names[nodes[plain.1]])
-                .text("exporter_node", names[1 + seen % 2])
-                .text("direction", ["", "ingress", "egress"][direction])
-                .with("primary", Owned::Bool(seen > 0));
-            if seen > 1 {
-                record = record.number("sampling", 400);
-            }
-            for (numbered, registry) in [true, false].into_iter().zip(&mut registries) {
-                record.identities = numbered.then_some(crate::Identities { src: plain.0 as u64, dst: plain.1 as u64 });
-                if at % every == 0 {
-                    let changed = &metrics[(at / every) % metrics.len()];
-                    registry.remove(&crate::ObjectName::of(changed));
-                    registry.apply(changed).unwrap();
-                    registry.expire(at as u64);
-                }
-                registry.observe(&record, at as u64);
-            }
-            let text = |registry: &Registry| {
-                let mut text = String::new();
-                registry.expose(crate::Exposition::OpenMetrics, &mut text).unwrap();
-                text
-            };
-            prop_assert_eq!(text(&registries[0]), text(&registries[1]));
-        }
-        let refused = registries.each_ref().map(|registry| registry.stats().map(|stats| stats.refused).sum::<u64>());
-        prop_assert_eq!(refused[0], refused[1]);
     }
 
     #[test]
