@@ -36,6 +36,8 @@ const OVERRULED: [(&str, &str); 9] = [
 /// The command whose commands have such options, and those of them that say where objects
 /// come from, whoever has the traffic.
 const NESTED: &str = "policy";
+/// The option of others that takes objects, too.
+const JUDGED: &str = "policies";
 const OF_OBJECTS: [&str; 2] = ["kubeconfig", "context"];
 
 /// Refuses options of the command line that others of it make useless.
@@ -45,6 +47,9 @@ const OF_OBJECTS: [&str; 2] = ["kubeconfig", "context"];
 pub fn refuse_overruled(command: &str, matches: &ArgMatches) -> Result<()> {
     if let (NESTED, Some((_, nested))) = (command, matches.subcommand()) {
         return refuse_beside(nested, &OF_OBJECTS);
+    }
+    if is_typed(matches, JUDGED) {
+        return refuse_beside(matches, &OF_OBJECTS);
     }
     refuse_beside(matches, &[])?;
     if command == "status" && !is_typed(matches, "network") {

@@ -1,5 +1,7 @@
 //! `weir matrix`: who called whom, on which port.
 
+mod policies;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,6 +14,7 @@ use weir_query::{CallDirection, MatrixEnds, MatrixRequest};
 use crate::completion;
 use crate::empty;
 use crate::output::OutputArgs;
+use crate::policy::ObjectArgs;
 use crate::show;
 use crate::source::SourceArgs;
 use crate::terminal::patiently;
@@ -22,6 +25,12 @@ const SOME: usize = 100;
 
 /// Arguments of `weir matrix`.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("namespace", |arg| arg.short(None::<char>).requires("policies")),
+    mut_arg("files", |arg| arg.requires("policies")),
+    mut_arg("objects", |arg| arg.requires("policies")),
+    mut_arg("profile", |arg| arg.requires("policies")),
+)]
 pub struct MatrixArgs {
     /// Which calls, in CEL: the source is the client, the destination the server, dst_port its
     /// port, such as 'ns == "shop" && dst_workload_kind == "internet"'
@@ -41,6 +50,12 @@ pub struct MatrixArgs {
     /// A row for each port of a server
     #[arg(long)]
     ports: bool,
+    /// Also what the policies say about each row, as they are now: those of the cluster of the
+    /// kubeconfig or of --objects, and of -f; with --server alone that collector says it
+    #[arg(long)]
+    policies: bool,
+    #[command(flatten)]
+    objects: ObjectArgs,
     /// Rows to show, those with most bytes
     #[arg(long, value_name = "NUMBER", default_value_t = SOME, value_parser = parse_limit)]
     limit: usize,
@@ -111,7 +126,10 @@ pub async fn run(args: MatrixArgs) -> Result<ExitCode> {
     let style = args.output.style(args.time.zone())?;
     let request = args.request()?;
     let source = args.source.open().await?;
-    let matrix = patiently(source.matrix(&request)).await?;
+    let matrix = match args.policies {
+        true => policies::judged(&args.objects, &args.source, &source, &request).await?,
+        false => patiently(source.matrix(&request)).await?,
+    };
     show::matrix(&matrix, &style)?;
     show::notes(&matrix.notes);
     if matrix.rows.is_empty() {
@@ -169,7 +187,14 @@ mod tests {
 
     #[test]
     fn what_there_is_not_is_refused() {
-        for words in [["--direction", "up"], ["--by", "zone"], ["--limit", "0"]] {
+        for words in [
+            ["--direction", "up"],
+            ["--by", "zone"],
+            ["--limit", "0"],
+            ["--objects", "cluster.yaml"],
+            ["-f", "new.yaml"],
+            ["--profile", "antrea"],
+        ] {
             assert!(
                 Line::try_parse_from(["matrix"].iter().chain(&words)).is_err(),
                 "{words:?}"

@@ -22,6 +22,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+pub use evidence::Patient;
+pub use remote::unless_unknown;
+pub use source::{ObjectArgs, REPLAY, read_world};
 
 /// Arguments of `weir policy`.
 #[derive(Debug, Args)]

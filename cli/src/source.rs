@@ -181,6 +181,26 @@ impl Source {
         }
     }
 
+    /// Who called whom, and what policies say about it; files do not tell that.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn judged_matrix(
+        &self,
+        request: &MatrixRequest,
+        profile: Option<(&'static str, String)>,
+    ) -> Result<MatrixAnswer> {
+        match self {
+            Self::Directory(_) => anyhow::bail!("files do not tell what policies say"),
+            Self::Server(server) => {
+                let mut pairs = matrix_pairs(request);
+                pairs.push(("policies", "true".to_owned()));
+                pairs.extend(profile);
+                read(server, "matrix", pairs).await
+            }
+        }
+    }
+
     /// Values of a field.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod filter_check;
 mod flow_metrics;
 mod format;
 mod matrix;
+pub mod matrix_verdicts;
 pub mod me;
 pub mod nodes;
 mod offer;

@@ -78,7 +78,7 @@ impl EvidenceArgs {
 }
 
 /// Whoever answers, and what is said meanwhile.
-struct Patient<'a>(&'a Source);
+pub struct Patient<'a>(pub &'a Source);
 
 impl Answers for Patient<'_> {
     type Error = anyhow::Error;

@@ -129,7 +129,11 @@ impl GenerateArgs {
     }
 
     fn options(&self) -> Result<GenerateOptions> {
-        let of_np = [("--priority", self.priority.is_some() && self.kind == KindName::Np)];
+        let is_np = self.kind == KindName::Np;
+        let of_np = [
+            ("--priority", self.priority.is_some() && is_np),
+            ("--nodes labels", self.nodes == NodesName::Labels && is_np),
+        ];
         refuse_without_effect(&of_np, "without --kind cnp")?;
         let of_one = [(
             "--no-default-deny",

@@ -24,19 +24,29 @@ pub async fn ask<T: DeserializeOwned>(
             None => server.get(&page, pairs).await,
         }
     };
-    let text = match patiently(asked).await {
-        Err(error) if knows_none(&error) => {
-            say(&format!(
-                "note: {server} does not know the policies: they are read from the cluster of the kubeconfig"
-            ));
-            return Ok(None);
-        }
-        text => text?,
+    let Some(text) = unless_unknown(server, patiently(asked).await)? else {
+        return Ok(None);
     };
     let answer = serde_json::from_slice(&text);
     answer
         .map(Some)
         .with_context(|| format!("{server} answers what this version cannot read"))
+}
+
+/// An answer; none where the collector does not know any policies, which is said.
+///
+/// # Errors
+/// There is another reason why there is no answer.
+pub fn unless_unknown<T>(server: &Server, answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Err(error) if knows_none(&error) => {
+            say(&format!(
+                "note: {server} does not know the policies: they are read from the cluster of the kubeconfig"
+            ));
+            Ok(None)
+        }
+        answer => answer.map(Some),
+    }
 }
 
 /// Collectors of before have no such page.

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::Result;
 use weir_collector::api::answer::{MatrixAnswer, Row};
+use weir_decisions::matrix::MIXED;
 
 use super::cells::amount;
 use super::records::NOTHING;
@@ -86,6 +87,10 @@ fn matrix_table(answer: &MatrixAnswer, is_wide: bool, times: &TimeStyle) -> Tabl
     if is_wide {
         heads.push(Head::text("EVIDENCE").weighing(1));
     }
+    let has_policies = answer.columns.iter().any(|name| name == "policy_verdict");
+    if has_policies {
+        heads.push(Head::text("POLICY").cut_to(LEAST_END).weighing(8));
+    }
     let mut table = Table::new(heads);
     for row in &answer.rows {
         let mut cells = vec![end(row, ""), end(row, "dst_")];
@@ -104,9 +109,34 @@ fn matrix_table(answer: &MatrixAnswer, is_wide: bool, times: &TimeStyle) -> Tabl
         if is_wide {
             cells.push(or_nothing(text(row, "evidence")));
         }
+        if has_policies {
+            cells.push(or_nothing(policy(row)));
+        }
         table.push(cells);
     }
     table
+}
+
+/// `allow shop/api ingress[0]`, `deny shop/api isolates ingress`, `allow default`; of rows whose
+/// edges do not agree, what weighs most: `mixed: deny shop/api isolates ingress`.
+fn policy(row: &Row) -> String {
+    let field = |name: &str| text(row, &format!("policy_{name}"));
+    let (verdict, reason, rule) = (text(row, "policy_verdict"), field("reason"), field("rule"));
+    if verdict.is_empty() {
+        return verdict;
+    }
+    // Of these reasons somebody denies; the others are why it cannot be said.
+    let worst = match (verdict.as_str(), reason.as_str()) {
+        (MIXED, "rule" | "isolation") => "mixed: deny",
+        (MIXED, _) => "mixed: unknown",
+        (verdict, _) => verdict,
+    };
+    match (rule.as_str(), reason.as_str()) {
+        ("", reason) => format!("{worst} {reason}"),
+        (rule, "rule") => format!("{worst} {rule}"),
+        (rule, "isolation") => format!("{worst} {rule} isolates {}", field("side")),
+        (rule, reason) => format!("{worst} {reason} {rule}"),
+    }
 }
 
 fn or_nothing(cell: String) -> String {
@@ -201,6 +231,55 @@ mod tests {
                 .iter()
                 .all(|title| lines[0].contains(title))
         );
+    }
+
+    #[test]
+    fn what_policies_say_is_a_column_where_it_was_asked_for() {
+        let mut answer = answer();
+        answer.columns.push("policy_verdict".to_owned());
+        let said = json!({"policy_verdict": "deny", "policy_reason": "isolation", "policy_side": "ingress",
+            "policy": "shop/checkout", "policy_rule": "shop/checkout", "policy_denied_flows": 5,
+            "policy_unknown_flows": 0});
+        answer.rows[0].0.extend(row(said).0);
+        let times = TimeStyle::new(TimeZone::UTC, Timestamp::UNIX_EPOCH, Some(80));
+        let lines = matrix_table(&answer, false, &times).lines(None);
+        assert!(lines[0].ends_with("DIRECTION  POLICY"), "{lines:?}");
+        assert!(
+            lines[1].ends_with("proven     deny shop/checkout isolates ingress"),
+            "{lines:?}"
+        );
+        assert!(lines[2].ends_with("unknown    -"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_verdict_is_told_with_who_decides_or_why() {
+        let said = |verdict: &str, reason: &str, rule: &str| {
+            policy(&row(
+                json!({"policy_verdict": verdict, "policy_reason": reason, "policy_rule": rule,
+                "policy_side": "ingress"}),
+            ))
+        };
+        let all = [
+            said("allow", "rule", "a/b ingress[0]"),
+            said("allow", "default", ""),
+            said("deny", "isolation", "hidden"),
+            said("unknown", "identity", ""),
+            said("unknown", "foreign", "a/b"),
+            said("mixed", "isolation", "a/b"),
+            said("mixed", "backend", ""),
+            said("", "", ""),
+        ];
+        let expected = [
+            "allow a/b ingress[0]",
+            "allow default",
+            "deny hidden isolates ingress",
+            "unknown identity",
+            "unknown foreign a/b",
+            "mixed: deny a/b isolates ingress",
+            "mixed: unknown backend",
+            "",
+        ];
+        assert_eq!(all, expected);
     }
 
     #[test]

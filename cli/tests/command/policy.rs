@@ -465,6 +465,95 @@ fn where_policies_and_what_was_seen_do_not_go_together_is_told() {
     assert_eq!(code, 0, "{out}{said}");
 }
 
+#[test]
+fn the_matrix_says_what_the_policies_say_about_each_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data);
+    let data = data.display().to_string();
+    let objects = file(folder.path(), "cluster.yaml", OBJECTS).display().to_string();
+    let open = file(folder.path(), "open.yaml", OPEN).display().to_string();
+    let matrix = |words: &[&str]| {
+        let (code, out, said) = run(&[&["matrix", "--data-dir", &data, "--policies"], words].concat());
+        assert_eq!(code, 0, "{words:?}: {said}");
+        out
+    };
+    let line = |out: &str, server: &str, port: &str| {
+        let lines = out.lines();
+        let mut found = lines.filter(|line| line.contains(server) && line.contains(port));
+        found
+            .next()
+            .unwrap_or_else(|| panic!("{port}: {out}"))
+            .trim_end()
+            .to_owned()
+    };
+    let out = matrix(&["--objects", &objects, "--ports", "--profile", "spec"]);
+    assert!(out.lines().next().unwrap().ends_with("POLICY"), "{out}");
+    // One of the two replicas has the label; nobody who calls the other port is let in.
+    assert!(
+        line(&out, "bank", "5432/tcp").ends_with("mixed: deny bank/db isolates ingress"),
+        "{out}"
+    );
+    assert!(
+        line(&out, "bank", "22/tcp").ends_with("  deny bank/db isolates ingress"),
+        "{out}"
+    );
+    assert!(
+        line(&out, "internet", "443/tcp").ends_with("  allow default"),
+        "{out}"
+    );
+    let by_pod = matrix(&["--objects", &objects, "--ports", "--by", "pod", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&by_pod).unwrap();
+    let rows = told["rows"].as_array().unwrap().iter();
+    let asks = rows.filter(|row| row["dst_port"] == 5432).map(|row| {
+        let word = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        [word("pod_name"), word("policy_verdict"), word("policy_rule")].join(" ")
+    });
+    let mut asks: Vec<String> = asks.collect();
+    asks.sort();
+    assert_eq!(
+        asks,
+        ["web-abc-1 deny bank/db", "web-abc-2 allow bank/db ingress[0]"]
+    );
+    // What is not applied yet, and the address outside asked for from its end.
+    let out = matrix(&["--objects", &objects, "-f", &open, "--ports", "--profile", "spec"]);
+    assert!(
+        line(&out, "bank", "5432/tcp").ends_with("  allow bank/db ingress[0]"),
+        "{out}"
+    );
+    let out = matrix(&["--objects", &objects, "--ns", "shop", "-o", "csv"]);
+    assert!(
+        out.lines().next().unwrap().ends_with(",policy_unknown_flows"),
+        "{out}"
+    );
+    assert!(out.contains(",allow,default,,,,0,0"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_matrix_of_a_collector_that_knows_the_policies_is_that_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data);
+    let objects = file(folder.path(), "cluster.yaml", OBJECTS);
+    let words = ["matrix", "--policies", "--ports", "--ns", "bank", "-o", "csv"];
+    let (of_data, of_objects) = (data.display().to_string(), objects.display().to_string());
+    let of_files = run(&[&words[..], &["--data-dir", &of_data, "--objects", &of_objects]].concat());
+    let running = Collector::start(Config {
+        store: Some(Settings::new(&data)),
+        policies: PolicySources {
+            paths: vec![objects],
+            ..PolicySources::default()
+        },
+        ..Config::default()
+    });
+    let running = running.await.unwrap();
+    let server = format!("http://{}", running.addresses().http);
+    let asked = tokio::task::spawn_blocking(move || run(&[&words[..], &["--server", &server]].concat()));
+    assert_eq!(asked.await.unwrap(), of_files);
+    assert!(of_files.1.contains("bank/db"), "{of_files:?}");
+    running.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_knows_the_policies_answers_what_files_do() {
     let folder = tempfile::tempdir().unwrap();

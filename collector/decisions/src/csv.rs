@@ -4,6 +4,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::evidence::Row;
+
 /// All rows below a line of names. Names are those of an empty row: what a row may leave out
 /// has no column.
 pub fn write<T: Serialize + Default>(rows: impl IntoIterator<Item = T>) -> String {
@@ -16,6 +18,19 @@ pub fn write<T: Serialize + Default>(rows: impl IntoIterator<Item = T>) -> Strin
         columns(&row, "", &mut |_, value| cells.push(cell(value)));
         text.push_str(&cells.join(","));
         text.push('\n');
+    }
+    text
+}
+
+/// Rows whose columns are named; what a row does not have is empty.
+pub fn table<'r>(columns: &[String], rows: impl IntoIterator<Item = &'r Row>) -> String {
+    let line = |cells: Vec<String>| cells.join(",") + "\n";
+    let mut text = line(columns.iter().map(|name| quoted(name)).collect());
+    for row in rows {
+        let cells = columns
+            .iter()
+            .map(|name| row.get(name).map_or_else(String::new, cell));
+        text.push_str(&line(cells.collect()));
     }
     text
 }
@@ -91,5 +106,10 @@ mod tests {
             "name,rule,egress_flows,notes\n,,0,\n\"a \"\"b\"\", c\",r,7,x y\n"
         );
         assert_eq!(write::<Line>([]), "name,rule,egress_flows,notes\n");
+        let row = serde_json::from_str::<Row>(r#"{"b": ["x", "y"], "a": "1,2", "d": 3}"#).unwrap();
+        assert_eq!(
+            table(&["a", "b", "c"].map(str::to_owned), [&row]),
+            "a,b,c\n\"1,2\",x y,\n"
+        );
     }
 }

@@ -7,32 +7,61 @@
 //!                             '          '-> finish: what is left is of nobody known
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use jiff::Timestamp;
 use serde_json::{Map, Value};
-use weir_policy::edges::{Edge, EdgeEnd, EdgeSet, PodEnd, Strength, WorkloadKey};
+use weir_policy::edges::{Edge, EdgeEnd, EdgeSet, Strength};
 
-use crate::called::PINGS;
+use crate::matrix::{Part, RowEnds};
+
+mod fields;
+
+pub(crate) use fields::text;
+use fields::{end, end_with_address, namespace, number, outside_name, port, protocol, sides, strength, time};
 
 /// Kinds of ends that no cluster knows.
 const OUTSIDE: &str = r#"["internet", "private", ""]"#;
 
+/// So many namespaces are named in a question; beyond, all are asked for.
+const MOST_NAMESPACES: usize = 100;
+
 /// A row of an answer: names and values; what is not known is left out.
 pub type Row = Map<String, Value>;
 
-/// What a call to or from outside is told by: the end in the cluster, whether that is the
-/// client, and protocol and port.
-type OutsideCall = (EdgeEnd, bool, u8, u16);
+/// What a call to or from outside is told by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct OutsideCall {
+    /// In the cluster.
+    known: EdgeEnd,
+    /// That is the client.
+    is_client: bool,
+    protocol: u8,
+    port: u16,
+    /// What the matrix calls the other end: kind and subnet label.
+    outside: (String, String),
+}
+
+/// What is known of such a call.
+#[derive(Debug)]
+struct OutsideCalls {
+    /// All of it.
+    edge: Edge,
+    /// How many records of the client's packets went to addresses that are not known yet.
+    flows: u64,
+    /// The row of the matrix.
+    row: RowEnds,
+}
 
 /// Rows on their way to edges.
 #[derive(Debug, Default)]
 pub struct Gathering {
     edges: EdgeSet,
-    /// Those of which the matrix has no address, and how many records are of the client's packets.
-    outside: HashMap<OutsideCall, (Edge, u64)>,
+    /// Those of which the matrix has no address.
+    outside: HashMap<OutsideCall, OutsideCalls>,
+    /// Which row each is of, where that is wanted.
+    parts: Option<Vec<Part>>,
 }
 
 /// Sums over records that tell addresses outside: which flows, and grouped by what.
@@ -47,6 +76,14 @@ pub struct AddressQuestion {
 }
 
 impl Gathering {
+    /// One that remembers which row of the matrix each edge is of.
+    pub fn with_parts() -> Self {
+        Self {
+            parts: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
     /// Whether there is anything.
     pub fn is_empty(&self) -> bool {
         self.edges.edges().is_empty() && self.outside.is_empty()
@@ -74,33 +111,44 @@ impl Gathering {
             },
             answered: number(row, "reverse_flows") > 0,
         };
+        let row_ends = RowEnds::of(row);
         match (client, server) {
             (Some(client), Some(server)) => {
                 let (client, server) = (self.edges.end(client), self.edges.end(server));
-                self.edges.push(Edge {
+                let edge = Edge {
                     client,
                     server,
                     ..edge
-                });
+                };
+                self.push(edge, &row_ends);
             }
-            (Some(end), None) => self.keep((end, true, protocol, edge.port), edge, number(row, "flows")),
-            (None, Some(end)) => self.keep((end, false, protocol, edge.port), edge, number(row, "flows")),
+            (Some(end), None) => self.keep(end, true, edge, row, row_ends),
+            (None, Some(end)) => self.keep(end, false, edge, row, row_ends),
             // Nobody's pod has a part in it.
             (None, None) => {}
         }
     }
 
-    fn keep(&mut self, call: OutsideCall, edge: Edge, sent: u64) {
-        let (known, flows) = self.outside.entry(call).or_insert((
-            Edge {
+    fn keep(&mut self, known: EdgeEnd, is_client: bool, edge: Edge, row: &Row, row_ends: RowEnds) {
+        let call = OutsideCall {
+            known,
+            is_client,
+            protocol: edge.protocol,
+            port: edge.port,
+            outside: outside_name(row, sides(is_client).1),
+        };
+        let calls = self.outside.entry(call).or_insert(OutsideCalls {
+            edge: Edge {
                 flows: 0,
                 bytes: 0,
                 answered: false,
                 ..edge
             },
-            0,
-        ));
-        *flows = flows.saturating_add(sent);
+            flows: 0,
+            row: row_ends,
+        });
+        calls.flows = calls.flows.saturating_add(number(row, "flows"));
+        let known = &mut calls.edge;
         known.flows = known.flows.saturating_add(edge.flows);
         known.bytes = known.bytes.saturating_add(edge.bytes);
         known.answered |= edge.answered;
@@ -109,10 +157,27 @@ impl Gathering {
         known.last = known.last.max(edge.last);
     }
 
+    /// What tells the addresses outside of all calls there are, whatever the matrix was asked
+    /// for: see [`Self::outside_of`].
+    pub fn outside_of_all(&self, is_client: bool) -> Option<AddressQuestion> {
+        let calls = self.outside.keys().filter(|call| call.is_client == is_client);
+        let namespaces: BTreeSet<&str> = calls.map(|call| namespace(&call.known)).collect();
+        let (known, _) = sides(is_client);
+        let filter = match namespaces.len() {
+            0 => return None,
+            1..=MOST_NAMESPACES => {
+                let names: Vec<Value> = namespaces.into_iter().map(Value::from).collect();
+                format!("{known}ns in {}", Value::from(names))
+            }
+            _ => String::new(),
+        };
+        self.outside_of(&filter, is_client)
+    }
+
     /// What tells the addresses outside: of servers where the client is in the cluster, else
     /// of clients; none where nobody outside was called, or called.
     pub fn outside_of(&self, filter: &str, is_client: bool) -> Option<AddressQuestion> {
-        if !self.outside.keys().any(|(_, client, ..)| *client == is_client) {
+        if !self.outside.keys().any(|call| call.is_client == is_client) {
             return None;
         }
         let (known, outside) = sides(is_client);
@@ -125,6 +190,7 @@ impl Gathering {
             format!("{known}workload_name"),
             format!("{known}pod_name"),
             format!("{outside}addr"),
+            format!("{outside}workload_kind"),
             format!("{outside}subnet_label"),
             "dst_port".to_owned(),
             "proto".to_owned(),
@@ -146,7 +212,7 @@ impl Gathering {
         }
         // What is left of a call went to addresses that are not known any more.
         self.outside
-            .retain(|call, (_, flows)| call.1 != is_client || *flows > 0);
+            .retain(|call, calls| call.is_client != is_client || calls.flows > 0);
     }
 
     fn take_address(&mut self, is_client: bool, row: &Row) {
@@ -156,52 +222,72 @@ impl Gathering {
             return;
         };
         let protocol = number(row, "proto") as u8;
-        let port = port(row, protocol).unwrap_or(0);
-        let mut call = (known.clone(), is_client, protocol, port);
+        let mut call = OutsideCall {
+            known: known.clone(),
+            is_client,
+            protocol,
+            port: port(row, protocol).unwrap_or(0),
+            outside: outside_name(row, outside),
+        };
         // Where the matrix was by workload, pods count for theirs.
         if !self.outside.contains_key(&call)
             && let EdgeEnd::Pod(pod) = &mut known
         {
             pod.name.clear();
-            call.0 = known.clone();
+            call.known = known.clone();
         }
-        let Some((told, flows)) = self.outside.get_mut(&call) else {
+        let Some(calls) = self.outside.get_mut(&call) else {
             return;
         };
-        *flows = flows.saturating_sub(number(row, "flows"));
+        calls.flows = calls.flows.saturating_sub(number(row, "flows"));
         let edge = Edge {
             flows: number(row, "flows"),
             bytes: number(row, "bytes"),
             first: time(row, "first_seen"),
             last: time(row, "last_seen"),
-            ..*told
+            ..calls.edge
         };
+        let of_row = calls.row.clone();
         let outside = EdgeEnd::Outside {
             network: IpNet::from(address),
-            subnet_label: text(row, &format!("{outside}subnet_label")),
+            subnet_label: call.outside.1,
         };
-        self.push(edge, known, outside, is_client);
+        self.push_between(edge, known, outside, is_client, &of_row);
     }
 
-    fn push(&mut self, edge: Edge, known: EdgeEnd, outside: EdgeEnd, is_client: bool) {
+    fn push_between(&mut self, edge: Edge, known: EdgeEnd, outside: EdgeEnd, is_client: bool, row: &RowEnds) {
         let (known, outside) = (self.edges.end(known), self.edges.end(outside));
         let (client, server) = match is_client {
             true => (known, outside),
             false => (outside, known),
         };
-        self.edges.push(Edge {
+        let edge = Edge {
             client,
             server,
             ..edge
-        });
+        };
+        self.push(edge, row);
     }
 
-    /// All of it. What records do not tell any more is somebody outside, nobody knows who.
-    pub fn finish(mut self) -> EdgeSet {
-        for ((end, is_client, ..), (edge, flows)) in std::mem::take(&mut self.outside) {
-            self.push(Edge { flows, ..edge }, end, EdgeEnd::Unknown, is_client);
+    fn push(&mut self, edge: Edge, row: &RowEnds) {
+        self.edges.push(edge);
+        if let Some(parts) = &mut self.parts {
+            let row = row.clone();
+            parts.push(Part { row, edge });
         }
-        self.edges
+    }
+
+    /// All of it, and which row each is of. What records do not tell any more is somebody
+    /// outside, nobody knows who.
+    pub fn finish(mut self) -> (EdgeSet, Vec<Part>) {
+        for (call, calls) in std::mem::take(&mut self.outside) {
+            let edge = Edge {
+                flows: calls.flows,
+                ..calls.edge
+            };
+            self.push_between(edge, call.known, EdgeEnd::Unknown, call.is_client, &calls.row);
+        }
+        (self.edges, self.parts.unwrap_or_default())
     }
 }
 
@@ -248,103 +334,6 @@ pub fn dropped<'r>(rows: impl IntoIterator<Item = &'r Row>) -> EdgeSet {
         });
     }
     edges
-}
-
-/// The end of a row of records, which have its address.
-fn end_with_address(row: &Row, side: &str) -> EdgeEnd {
-    let seen = text(row, &format!("{side}addr")).parse::<IpAddr>().ok();
-    match (end(row, side), seen) {
-        (Some(EdgeEnd::Pod(pod)), address) => EdgeEnd::Pod(PodEnd { address, ..pod }),
-        (Some(EdgeEnd::Node { name, .. }), address) => EdgeEnd::Node { name, address },
-        (Some(known), _) => known,
-        (None, Some(address)) => EdgeEnd::Outside {
-            network: IpNet::from(address),
-            subnet_label: text(row, &format!("{side}subnet_label")),
-        },
-        (None, None) => EdgeEnd::Unknown,
-    }
-}
-
-/// What stands before the names of fields of the end in the cluster, and of the one outside.
-const fn sides(is_client: bool) -> (&'static str, &'static str) {
-    if is_client { ("", "dst_") } else { ("dst_", "") }
-}
-
-/// The end of a row; none where it is outside of the cluster.
-pub(crate) fn end(row: &Row, side: &str) -> Option<EdgeEnd> {
-    let text = |name: &str| text(row, &format!("{side}{name}"));
-    let (namespace, kind, workload) = (text("ns"), text("workload_kind"), text("workload_name"));
-    if namespace.is_empty() {
-        return (kind == "Node").then_some(EdgeEnd::Node {
-            name: workload,
-            address: None,
-        });
-    }
-    if kind == "Service" {
-        return Some(EdgeEnd::Service {
-            namespace,
-            name: workload,
-        });
-    }
-    let owner = WorkloadKey {
-        namespace: namespace.clone(),
-        kind,
-        name: workload,
-    };
-    let is_bare = owner.kind.is_empty() || owner.kind == "Pod";
-    let name = match text("pod_name") {
-        // A pod that nobody controls is its own workload.
-        name if name.is_empty() && is_bare => owner.name.clone(),
-        name => name,
-    };
-    Some(EdgeEnd::Pod(PodEnd {
-        namespace,
-        name,
-        address: None,
-        node: String::new(),
-        workload: (!is_bare).then_some(owner),
-    }))
-}
-
-/// The server's port, or what is written for one of ICMP; none where many were put together.
-pub(crate) fn port(row: &Row, protocol: u8) -> Option<u16> {
-    let echo = PINGS.iter().find(|(_, ping)| ping.protocol == protocol);
-    echo.map(|(_, ping)| ping.port)
-        .or_else(|| text(row, "dst_port").parse().ok())
-}
-
-/// A value as it is written; what is not there is empty.
-pub(crate) fn text(row: &Row, name: &str) -> String {
-    match row.get(name) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
-}
-
-pub(crate) fn number(row: &Row, name: &str) -> u64 {
-    row.get(name).and_then(Value::as_u64).unwrap_or_default()
-}
-
-/// A time of RFC 3339 in nanoseconds since 1970; 0 if it is none.
-pub(crate) fn time(row: &Row, name: &str) -> u64 {
-    let time: Option<Timestamp> = text(row, name).parse().ok();
-    time.and_then(|time| u64::try_from(time.as_nanosecond()).ok())
-        .unwrap_or_default()
-}
-
-fn protocol(name: &str) -> u8 {
-    let numbers = 0..=u8::MAX;
-    numbers
-        .into_iter()
-        .find(|number| weir_flow::protocol_name(*number) == name)
-        .unwrap_or_default()
-}
-
-fn strength(word: &str) -> Strength {
-    let all = [Strength::Proven, Strength::Likely, Strength::Weak];
-    let known = all.into_iter().find(|strength| strength.name() == word);
-    known.unwrap_or(Strength::Unknown)
 }
 
 #[cfg(test)]

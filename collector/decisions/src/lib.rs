@@ -4,7 +4,8 @@
 //! ```text
 //! rows of the matrix, of records -> Gathering -> EdgeSet --.
 //! Objects, policies of files ----> World ------------------+-> explain, lint, check, generate,
-//! whose names may be told -------> Sight ------------------'   coverage, unused, wide, disagreements
+//! whose names may be told -------> Sight ------------------'   coverage, unused, wide, disagreements,
+//!                                                          the matrix's verdicts
 //! ```
 //!
 //! The reports are what is sent as JSON and written as CSV; how they look to people is the
@@ -20,6 +21,7 @@ pub mod evidence;
 pub mod explain;
 pub mod generate;
 pub mod lint;
+pub mod matrix;
 mod peer;
 mod sight;
 mod tally;

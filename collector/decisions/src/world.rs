@@ -8,6 +8,7 @@ use weir_policy::edges::EdgeSet;
 use weir_policy::parse::Objects;
 use weir_policy::{Cluster, Engine, Policy, PolicyKey, Profile};
 
+use crate::matrix::Part;
 use crate::{DecisionError, Sight, profile_name};
 
 /// All that verdicts rest on.
@@ -29,6 +30,8 @@ pub struct World {
 pub struct Traffic {
     /// All of it.
     pub edges: EdgeSet,
+    /// Which row of the matrix each is of, before they are added up; empty where nobody asked.
+    pub parts: Vec<Part>,
     /// The hours that it is of: the start of the first, RFC 3339.
     pub since: String,
     /// The end of the last.

@@ -25,6 +25,7 @@ mod dns;
 mod evidence;
 mod learn;
 mod names;
+mod node_labels;
 mod peers;
 mod ports;
 mod proof;
@@ -72,6 +73,9 @@ pub enum Nodes {
     Addresses,
     /// All by the smallest network that their addresses are in, where no pod or Service is in it.
     Cidr,
+    /// In the egress of ClusterNetworkPolicies by the narrowest role (`node-role.kubernetes.io/…`)
+    /// that all have which were called, else all nodes; elsewhere by addresses.
+    Labels,
 }
 
 /// How many networks one port of one workload may have before they are put together.

@@ -12,12 +12,14 @@ use crate::profile::Profile;
 mod coverage;
 mod disagreements;
 mod rules;
+mod verdicts;
 
 pub use coverage::{Coverage, CoverageReport, Isolation, SideTraffic, coverage};
 pub use disagreements::{
     Cause, Disagreeing, DisagreementInput, Disagreements, HOUR, NotEnforced, disagreements,
 };
 pub use rules::{RuleUse, rule_usage, unused, wide};
+pub use verdicts::{Judged, verdicts};
 
 /// What is looked at.
 #[derive(Debug)]

@@ -66,7 +66,7 @@ pub struct MatrixAnswer {
     /// (TCP, absent where no record has flags), `first_seen`, `last_seen`; `strength`, how sure
     /// it is of most of the records who the client is: `proven`, `likely`, `weak`, or `unknown`
     /// of ends that stand in no order; `weak_flows`, of how many it is weak; `evidence`, all
-    /// that this rests on.
+    /// that this rests on. With `policies=true` also what policies say: see there.
     pub columns: Vec<String>,
     /// Those with most bytes first.
     pub rows: Vec<Row>,

@@ -4,7 +4,7 @@
 use weir_decisions::Traffic;
 use weir_decisions::evidence::{Gathering, dropped, dropped_question};
 use weir_policy::edges::EdgeSet;
-use weir_query::{MatrixEnds, MatrixRequest, Measure, Note, NoteKind, Question, Since, Until};
+use weir_query::{CallDirection, MatrixEnds, MatrixRequest, Measure, Note, NoteKind, Question, Since, Until};
 
 use super::answer::{MatrixAnswer, QueryAnswer};
 use super::params::MOST_GROUPS;
@@ -29,6 +29,8 @@ pub trait Answers {
 pub struct Evidence {
     /// All of it.
     pub traffic: Traffic,
+    /// Whether it is by pod, or by workload.
+    pub by: MatrixEnds,
     /// What is left out, and why.
     pub notes: Vec<Note>,
 }
@@ -43,14 +45,33 @@ pub async fn gather<A: Answers>(
     filter: &str,
     (since, until): (Since, Until),
 ) -> Result<Evidence, A::Error> {
-    let mut request = MatrixRequest {
+    let request = MatrixRequest {
         filter: filter.to_owned(),
         since,
         until,
+        ..MatrixRequest::default()
+    };
+    gather_into(Gathering::default(), asked, request).await
+}
+
+/// Asks for all that the rows of a matrix are of, and which part is of which row.
+///
+/// # Errors
+/// A question is not answered.
+pub async fn gather_parts<A: Answers>(asked: &A, matrix: &MatrixRequest) -> Result<Evidence, A::Error> {
+    gather_into(Gathering::with_parts(), asked, matrix.clone()).await
+}
+
+async fn gather_into<A: Answers>(
+    mut gathering: Gathering,
+    asked: &A,
+    matrix: MatrixRequest,
+) -> Result<Evidence, A::Error> {
+    let mut request = MatrixRequest {
         by: MatrixEnds::Pod,
         ports: true,
         limit: Some(MOST_GROUPS),
-        ..MatrixRequest::default()
+        ..matrix
     };
     let mut notes = Vec::new();
     let mut answer = asked.matrix(&request).await?;
@@ -70,12 +91,16 @@ pub async fn gather<A: Answers>(
             answer.rows.len()
         )));
     }
-    let mut gathering = Gathering::default();
     answer.rows.iter().for_each(|row| gathering.take(&row.0));
     // The matrix is of whole hours, and so must be the records.
     let hours = request.hours();
     for is_client in [true, false] {
-        let Some(wanted) = gathering.outside_of(filter, is_client) else {
+        let wanted = match request.direction {
+            CallDirection::Out => gathering.outside_of(&request.filter, is_client),
+            // The filter's source is not the client there.
+            CallDirection::In | CallDirection::Both => gathering.outside_of_all(is_client),
+        };
+        let Some(wanted) = wanted else {
             continue;
         };
         let question = sums(wanted.filter, wanted.group_by, hours);
@@ -83,12 +108,15 @@ pub async fn gather<A: Answers>(
         notes.append(&mut told.notes);
         gathering.take_addresses(is_client, told.rows.iter().map(|row| &row.0));
     }
+    let (edges, parts) = gathering.finish();
     Ok(Evidence {
         traffic: Traffic {
-            edges: gathering.finish(),
+            edges,
+            parts,
             since: answer.since,
             until: answer.until,
         },
+        by: request.by,
         notes,
     })
 }

@@ -102,7 +102,11 @@ impl Api {
 
     /// The cluster as it is now, as far as somebody may be told of it, and what is said where
     /// that is not all.
-    async fn world(&self, who: &Who, profile: Option<ProfileName>) -> Result<(World, Option<Note>), Problem> {
+    pub(super) async fn world(
+        &self,
+        who: &Who,
+        profile: Option<ProfileName>,
+    ) -> Result<(World, Option<Note>), Problem> {
         let known = self.known(who).await?;
         let sight = self.sight(who, &known, &BTreeSet::new()).await?;
         let hidden = hidden(&sight);
@@ -141,9 +145,9 @@ impl Known {
 }
 
 /// An engine, asked by somebody.
-struct Asked {
-    engine: Arc<dyn Engine>,
-    limits: Limits,
+pub(super) struct Asked {
+    pub engine: Arc<dyn Engine>,
+    pub limits: Limits,
 }
 
 impl Answers for Asked {
@@ -176,7 +180,7 @@ async fn evidence(
 }
 
 /// Works on a report where one may be busy; the turn is over when it has ended.
-async fn report<T: Send + 'static>(
+pub(super) async fn report<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DecisionError> + Send + 'static,
 ) -> Result<T, Problem> {
     let done = weir_query::off_thread(move || Ok(work())).await;

@@ -19,6 +19,7 @@ use crate::batch::Batch;
 use crate::chunk::{CodedColumn, Encoder};
 use crate::disk;
 use crate::name::{FLOWS, SegmentName};
+use crate::schema::{EVIDENCE, SEEN};
 use crate::segment::{FORMAT, FORMAT_KEY, NEXT_ID_KEY, STORE_KEY, Segment, SegmentError, identities_path};
 use crate::small_dictionary::SmallDictionaryBuilder;
 use crate::sorted::{Column, Sorted, nulls};
@@ -99,7 +100,11 @@ fn write_rows<W: Write + Send>(
                 }
                 Column::Plain(column) => {
                     let values = column.values(rows, range.clone());
-                    match scratch.small.words(&values, &mut scratch.numbers) {
+                    let words = match follows_row_before(rows.schema(), field) {
+                        true => None,
+                        false => scratch.small.words(&values, &mut scratch.numbers),
+                    };
+                    match words {
                         Some(words) => chunks.of_words(&scratch.numbers, &words)?,
                         None => chunks.of_values(&values, writer)?,
                     }
@@ -183,6 +188,13 @@ fn properties(schema: &SchemaRef, origin: &Origin<'_>) -> WriterProperties {
         }
     }
     properties.build()
+}
+
+/// Of edges, the times: an edge's hours lie one behind the other, and much is seen at the same
+/// second of each. From row to row they change by little, for which a dictionary has no short word.
+fn follows_row_before(schema: &SchemaRef, field: &Field) -> bool {
+    let is_edges = schema.field_with_name(EVIDENCE).is_ok();
+    is_edges && (SEEN.contains(&field.name().as_str()) || field.data_type().is_temporal())
 }
 
 /// Columns whose least and greatest value may tell that a page has nothing that a

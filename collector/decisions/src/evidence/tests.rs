@@ -37,7 +37,7 @@ fn a_row_is_one_edge_of_both_directions() {
     let mut gathering = Gathering::default();
     gathering.take(&row(call()));
     assert_eq!(gathering.outside_of("", true), None);
-    let edges = gathering.finish();
+    let edges = gathering.finish().0;
     let [edge] = edges.edges() else { panic!() };
     assert_eq!((edge.flows, edge.bytes, edge.answered), (5, 50, true));
     assert_eq!((edge.port, edge.strength), (5432, Strength::Proven));
@@ -65,7 +65,7 @@ fn outside() -> Gathering {
 fn address(address: &str, flows: u64) -> Row {
     row(json!({
         "ns": "shop", "workload_kind": "Deployment", "workload_name": "web", "pod_name": "web-1",
-        "dst_addr": address, "dst_port": 5432, "proto": 6, "flows": flows, "bytes": 7,
+        "dst_addr": address, "dst_workload_kind": "internet", "dst_port": 5432, "proto": 6, "flows": flows, "bytes": 7,
         "first_seen": "1970-01-01T00:00:01Z", "last_seen": "1970-01-01T00:00:02Z",
     }))
 }
@@ -92,7 +92,7 @@ fn addresses_outside_come_from_records_and_the_rest_is_of_nobody_known() {
     assert_eq!(gathering.outside_of("", false), None);
     let rows = [address("203.0.113.9", 4), address("198.51.100.1", 3)];
     gathering.take_addresses(true, &rows);
-    let told = told(&gathering.finish());
+    let told = told(&gathering.finish().0);
     let rest = ("unknown".to_owned(), 3);
     assert_eq!(
         told,
@@ -109,7 +109,7 @@ fn what_records_tell_in_full_leaves_no_rest_and_more_than_there_was_is_no_debt()
     for flows in [10, 11] {
         let mut gathering = outside();
         gathering.take_addresses(true, &[address("203.0.113.9", flows)]);
-        assert_eq!(told(&gathering.finish()), [("203.0.113.9".to_owned(), flows)]);
+        assert_eq!(told(&gathering.finish().0), [("203.0.113.9".to_owned(), flows)]);
     }
 }
 
@@ -122,5 +122,62 @@ fn records_of_pods_count_for_the_workload_that_the_matrix_names() {
     fields["dst_workload_kind"] = json!("internet");
     gathering.take(&row(fields));
     gathering.take_addresses(true, &[address("203.0.113.9", 3)]);
-    assert_eq!(told(&gathering.finish()), [("203.0.113.9".to_owned(), 3)]);
+    assert_eq!(told(&gathering.finish().0), [("203.0.113.9".to_owned(), 3)]);
+}
+
+#[test]
+fn calls_of_others_than_the_filter_s_source_are_asked_for_by_the_namespaces_that_are_in_them() {
+    let gathering = outside();
+    let question = gathering.outside_of_all(true).unwrap();
+    assert!(
+        question.filter.ends_with(r#" && (ns in ["shop"])"#),
+        "{question:?}"
+    );
+    assert_eq!(gathering.outside_of_all(false), None);
+}
+
+#[test]
+fn an_address_is_of_the_network_s_row_that_it_was_stored_with() {
+    let mut gathering = Gathering::with_parts();
+    for label in ["office", "payments"] {
+        let mut fields = call();
+        fields["dst_ns"] = json!("");
+        fields["dst_workload_kind"] = json!("private");
+        fields["dst_subnet_label"] = json!(label);
+        gathering.take(&row(fields));
+    }
+    let mut office = address("10.0.0.9", 3);
+    office.insert("dst_workload_kind".to_owned(), json!("private"));
+    office.insert("dst_subnet_label".to_owned(), json!("office"));
+    gathering.take_addresses(true, &[office]);
+    let (edges, parts) = gathering.finish();
+    let mut told: Vec<_> = parts
+        .iter()
+        .map(|part| {
+            let server = edges.at(part.edge.server).to_string();
+            (part.row.server[4].clone(), server)
+        })
+        .collect();
+    told.sort();
+    let expected = [("office", "office (10.0.0.9)"), ("payments", "unknown")];
+    assert_eq!(
+        told,
+        expected.map(|(label, end)| (label.to_owned(), end.to_owned()))
+    );
+}
+
+#[test]
+fn rows_of_one_edge_are_one_edge_and_stay_two_parts() {
+    let mut gathering = Gathering::with_parts();
+    let mut undirected = call();
+    undirected["strength"] = json!("unknown");
+    gathering.take(&row(call()));
+    gathering.take(&row(undirected));
+    let (edges, parts) = gathering.finish();
+    assert_eq!(edges.edges().len(), 1);
+    let told: Vec<_> = parts
+        .iter()
+        .map(|part| (part.row.is_directed, part.edge.strength))
+        .collect();
+    assert_eq!(told, [(true, Strength::Proven), (false, Strength::Unknown)]);
 }

@@ -90,13 +90,18 @@ impl Engine {
             .filter_map(|spec| self.add_ports(*spec))
             .collect();
         let detail = RuleDetail::new(rule, sets, ports, &self.snapshot.networks);
+        let is_network = lowered.tier == Some(Tier::NetworkPolicy);
+        let has_namespaces = detail.named.iter().any(|named| named.namespace.is_some());
         let rule = Rule {
             policy,
             index: rule.index,
             action: rule.action.unwrap_or(Action::Deny),
-            network: lowered.tier == Some(Tier::NetworkPolicy),
+            network: is_network,
             has_names: !detail.named.is_empty(),
             has_domains: !detail.domains.is_empty(),
+            has_blocks: !detail.blocks.is_empty(),
+            has_no_nodes: is_network && !rule.everyone,
+            by_profile: rule.widened || has_namespaces,
             detail: Arc::new(detail),
         };
         self.fill_rule(side, column, rule);

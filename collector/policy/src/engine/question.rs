@@ -311,12 +311,10 @@ impl Question<'_> {
             rule.detail
                 .blocks_hold(self.snapshot.networks.around(self.peer.network))
         };
-        let has_blocks = !rule.detail.blocks.is_empty();
-        side.notes.block_hits_pods = has_blocks && self.peer.kind == EndpointKind::Pod && by_block();
-        let by_host = rule.network && self.peer.kind == EndpointKind::Node && !rule.detail.everyone;
-        side.notes.profile = rule.detail.widened
-            || rule.detail.named.iter().any(|named| named.namespace.is_some())
-            || by_host && !(has_blocks && by_block());
+        // What a rule has besides is far away: it is read where it may matter.
+        side.notes.block_hits_pods = rule.has_blocks && self.peer.kind == EndpointKind::Pod && by_block();
+        let by_host = rule.has_no_nodes && self.peer.kind == EndpointKind::Node;
+        side.notes.profile = rule.by_profile || by_host && !(rule.has_blocks && by_block());
         side
     }
 }

@@ -86,7 +86,7 @@ impl Endpoint {
 pub(crate) type NamespacePorts = HashMap<(String, String, Protocol), BTreeMap<u16, usize>, RandomState>;
 
 /// A rule by name: what a person can find in the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleRef {
     /// The policy.
     pub policy: PolicyKey,

@@ -126,6 +126,11 @@ pub(crate) struct Rule {
     pub(crate) has_names: bool,
     /// Domain names, which the bits do not know.
     pub(crate) has_domains: bool,
+    pub(crate) has_blocks: bool,
+    /// Of a NetworkPolicy and not for all peers: nodes match by blocks alone, or by the profile.
+    pub(crate) has_no_nodes: bool,
+    /// The profile makes it another than the API says.
+    pub(crate) by_profile: bool,
     pub(crate) detail: Arc<RuleDetail>,
 }
 
@@ -134,7 +139,6 @@ pub(crate) struct Rule {
 pub(crate) struct RuleDetail {
     pub(crate) name: String,
     pub(crate) everyone: bool,
-    pub(crate) widened: bool,
     pub(crate) named: Vec<NamedMatch>,
     pub(crate) domains: Vec<String>,
     /// Networks by number, with those excepted.
@@ -161,7 +165,6 @@ impl RuleDetail {
         RuleDetail {
             name: rule.name.clone(),
             everyone: rule.everyone,
-            widened: rule.widened,
             named: rule.named.clone(),
             domains: rule.domains.clone(),
             blocks: rule.blocks.iter().filter_map(block).collect(),
@@ -181,27 +184,26 @@ impl RuleDetail {
     }
 }
 
-/// The rules about one group in one direction, in one piece: where the Admin tier, the
-/// NetworkPolicies, the Baseline tier, the isolating policies and the foreign ones end,
-/// then all of them.
+/// The rules about one group in one direction, in one piece: where each part ends, then all of
+/// them. First stands what denies most connections without a look at a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SubjectList(Arc<[u32]>);
 
 /// The parts of a [`SubjectList`], in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
+    /// The bits of the rules of NetworkPolicies: for each word its number and its two halves.
+    Masks,
+    /// The NetworkPolicies that isolate the group, by name.
+    Isolating,
+    /// Foreign objects that select it.
+    Foreign,
     /// Rules of the Admin tier, by priority.
     Admin,
     /// Rules of NetworkPolicies, by name.
     Network,
     /// Rules of the Baseline tier, by priority.
     Baseline,
-    /// The NetworkPolicies that isolate the group, by name.
-    Isolating,
-    /// Foreign objects that select it.
-    Foreign,
-    /// The bits of the rules of NetworkPolicies: for each word its number and its two halves.
-    Masks,
 }
 
 const PARTS: usize = 6;
@@ -238,17 +240,21 @@ impl SubjectList {
         };
         let mut all = vec![0; PARTS];
         for other in [
+            Part::Masks,
+            Part::Isolating,
+            Part::Foreign,
             Part::Admin,
             Part::Network,
             Part::Baseline,
-            Part::Isolating,
-            Part::Foreign,
         ] {
-            all.extend_from_slice(if other == part { &members } else { self.part(other) });
+            let of_part = match other {
+                Part::Masks => &masks,
+                other if other == part => &members,
+                other => self.part(other),
+            };
+            all.extend_from_slice(of_part);
             all[other as usize] = (all.len() - PARTS) as u32;
         }
-        all.extend(masks);
-        all[Part::Masks as usize] = (all.len() - PARTS) as u32;
         SubjectList(all.into())
     }
 

@@ -10,14 +10,16 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 
 use super::names::{cut, fnv1a, with_hash};
+use super::node_labels::NodesByAddress;
 use super::proof::{applied, denied_by};
-use super::{Evidence, GenerateError, GenerateInput, Generated, GeneratedPolicy};
+use super::{Evidence, GenerateError, GenerateInput, Generated, GeneratedPolicy, Nodes};
 use crate::facts::{NAMESPACE_NAME_LABEL, Protocol};
 use crate::policy::{
     Action, ClusterPeer, ClusterPods, ClusterPolicy, ClusterPort, ClusterRule, DIRECTIONS, Direction,
     IpBlock, NetworkPeer, NetworkRule, Policy, PolicyKind, Tier,
 };
 use crate::selector::{Labels, Selector};
+use crate::words;
 
 /// How many rules, peers, ports and networks the CRD takes in one list.
 const MOST: usize = 25;
@@ -59,6 +61,10 @@ pub fn cluster_policies(
         tier,
         priority,
         taken: taken(input),
+        nodes: match input.options.nodes {
+            Nodes::Labels => NodesByAddress::of(&input.cluster.nodes),
+            Nodes::Addresses | Nodes::Cidr => NodesByAddress::of(&[]),
+        },
         notes: BTreeSet::new(),
     };
     let mut policies: Vec<GeneratedClusterPolicy> = generated
@@ -118,14 +124,16 @@ pub fn cluster_spec_hash(policy: &ClusterPolicy) -> String {
     format!("{:016x}", fnv1a(spec.as_bytes()))
 }
 
-struct Writing {
+struct Writing<'a> {
     tier: Tier,
     priority: u16,
     taken: BTreeSet<String>,
+    /// Those that are written by labels.
+    nodes: NodesByAddress<'a>,
     notes: BTreeSet<String>,
 }
 
-impl Writing {
+impl Writing<'_> {
     fn policy(&mut self, wanted: &str, of: &GeneratedPolicy, priority: u16) -> ClusterPolicy {
         let wanted = cut(wanted);
         let mut name = wanted.clone();
@@ -225,14 +233,29 @@ impl Writing {
         }
     }
 
+    /// Nodes that were called, as a peer.
+    fn by_labels(&mut self, nodes: &BTreeSet<usize>) -> ClusterPeer {
+        let (selector, selected) = self.nodes.selector(nodes);
+        self.notes.insert(format!(
+            "egress to nodes ({}) is to {selected} of them now, and to those that come; peers of this kind are \
+             experimental in the API: servers may refuse or drop them",
+            words::selector(&selector)
+        ));
+        ClusterPeer::Nodes(selector)
+    }
+
     /// One rule of a NetworkPolicy, in as many as the limits want.
     fn rules(&mut self, rule: &NetworkRule, direction: Direction, own: &str) -> Vec<ClusterRule> {
         let mut peers = Vec::new();
         let mut networks = Vec::new();
+        let mut nodes = BTreeSet::new();
         for peer in &rule.peers {
             match (peer, direction) {
                 (NetworkPeer::Pods { namespaces, pods }, _) => peers.push(of_pods(namespaces, pods, own)),
-                (NetworkPeer::Block(block), Direction::Egress) => networks.extend(without_except(block)),
+                (NetworkPeer::Block(block), Direction::Egress) => match self.nodes.at(&block.cidr) {
+                    Some(node) => drop(nodes.insert(node)),
+                    None => networks.extend(without_except(block)),
+                },
                 (NetworkPeer::Block(_), Direction::Ingress) => {
                     self.notes.insert(
                         "ingress from nodes and addresses outside is neither accepted nor denied".to_owned(),
@@ -241,6 +264,7 @@ impl Writing {
                 (NetworkPeer::Unknown, _) => {}
             }
         }
+        peers.extend((!nodes.is_empty()).then(|| self.by_labels(&nodes)));
         networks.sort();
         networks.dedup();
         peers.extend(

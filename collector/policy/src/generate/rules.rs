@@ -209,8 +209,10 @@ impl Rules<'_, '_> {
     /// What is written for the address of a node: the address, or the network of all nodes.
     fn node(&mut self, key: &PolicyKey, direction: Direction, address: IpAddr) -> IpNet {
         let Some((network, seen)) = self.nodes_around(address) else {
-            let warning = format!("{key} names nodes by address: generate anew when nodes come or go");
-            self.report.warnings.insert(warning);
+            if self.input.options.nodes != Nodes::Labels {
+                let warning = format!("{key} names nodes by address: generate anew when nodes come or go");
+                self.report.warnings.insert(warning);
+            }
             return IpNet::from(address);
         };
         let aggregated = Aggregated {
@@ -228,7 +230,7 @@ impl Rules<'_, '_> {
     /// The network of all nodes around one's own address, where that is wanted and has neither
     /// pods nor Services in it; and how many addresses of nodes it has.
     fn nodes_around(&self, address: IpAddr) -> Option<(IpNet, usize)> {
-        if self.input.options.nodes == Nodes::Addresses {
+        if self.input.options.nodes != Nodes::Cidr {
             return None;
         }
         let cluster = self.input.cluster;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::UsageInput;
+use super::verdicts::decider;
 use crate::edges::{Edge, EdgeSet, Strength, Tally};
 use crate::engine::RuleRef;
 use crate::judge::EdgeJudge;
 use crate::observed::{Answered, Disagreement, SETTLE, disagreement};
 use crate::policy::{Direction, PolicyKey};
 use crate::profile::{Cni, Profile};
-use crate::verdict::{Answer, Side, Verdict};
+use crate::verdict::Answer;
 
 /// A policy is not enforced if what it denies was answered for so long, in nanoseconds.
 pub const HOUR: u64 = 3_600_000_000_000;
@@ -165,21 +166,6 @@ fn one(
         side,
         rule,
     })
-}
-
-/// The end that says so by a policy, egress first, and which rule of it.
-fn decider(verdict: &Verdict, judge: &EdgeJudge<'_>, answer: Answer) -> (Direction, Option<RuleRef>) {
-    let sides = [
-        (Direction::Egress, &verdict.egress),
-        (Direction::Ingress, &verdict.ingress),
-    ];
-    let says = |(_, side): &(Direction, &Side)| side.answer == answer && side.decider.is_some();
-    let found = sides.into_iter().find(says);
-    let (direction, side) = found.unwrap_or((Direction::Ingress, &verdict.ingress));
-    let rule = side
-        .decider
-        .and_then(|decider| judge.snapshot().rule(decider, direction));
-    (direction, rule)
 }
 
 /// Policies whose denials were answered for long enough, by traffic of which it is known who

@@ -14,7 +14,7 @@ use weir_policy::replay::{Change, CheckOptions, ClusterVersion, ReplayInput, exi
 use weir_policy::{Direction, Policy, PolicyKey, PolicyKind, Protocol, Reason};
 
 use crate::traffic::{deployment, edge_end, edges, inventory, see, seen, workload};
-use crate::world::{World, address, labels, network_policy, pod};
+use crate::world::{World, address, labels, network_policy, node, pod};
 
 fn options() -> GenerateOptions {
     GenerateOptions::of_namespace("x")
@@ -1112,6 +1112,71 @@ spec:
         cluster_policies_of(&world, &owners, &seen, &options(), 1000),
         Err(GenerateError::Rank)
     ));
+}
+
+#[test]
+fn cluster_policies_name_nodes_by_the_narrowest_role_that_all_have_which_were_called() {
+    let mut world = World::new();
+    let role = |name: &str| format!("node-role.kubernetes.io/{name}=");
+    world.cluster.nodes[0].labels = labels(&format!("{},{}", role("all"), role("control")));
+    world.cluster.nodes[1].labels = labels(&role("all"));
+    let owners = inventory(&world.cluster);
+    let options = GenerateOptions {
+        nodes: Nodes::Labels,
+        ..options()
+    };
+    let made = |called: &[&str]| {
+        let calls: Vec<_> = called.iter().map(|node| ("x/a", *node, "tcp/6443")).collect();
+        let seen = edges(&world, &owners, &calls);
+        let generated = cluster_policies_of(&world, &owners, &seen, &options, 7).unwrap();
+        let text = cluster_yaml(&generated, &[], true);
+        let read = weir_policy::parse::file(&text, "").unwrap_or_else(|error| panic!("{error}\n{text}"));
+        (read.policies, generated.notes, text)
+    };
+    let (policies, notes, text) = made(&["node:n1@192.168.0.1"]);
+    assert!(
+        text.contains(
+            "- {nodes: {matchExpressions: [{key: node-role.kubernetes.io/control, operator: Exists}]}}"
+        ),
+        "{text}"
+    );
+    assert!(!text.contains("192.168.0.1"), "{text}");
+    assert!(
+        notes.iter().any(|note| note.contains("is to 1 of them now")),
+        "{notes:?}"
+    );
+    // Another that comes with the role is let through, too; one without it is not.
+    let mut later = World::new();
+    later.cluster.nodes = world.cluster.nodes.clone();
+    let mut third = node("n3", "a", "192.168.0.3", "10.1.0.4");
+    third.labels = labels(&role("control"));
+    later.cluster.nodes.push(third);
+    later.cluster.policies = policies;
+    assert!(later.allows("x/a", "node:n1", "tcp/6443"));
+    assert!(later.allows("x/a", "node:n3", "tcp/6443"));
+    assert!(!later.allows("x/a", "node:n2", "tcp/6443"));
+    assert!(!later.allows("x/a", "node:n1", "tcp/22"));
+    // Both have only this one, and the port among the pods is none of their addresses.
+    let (_, _, text) = made(&["node:n1@192.168.0.1", "node:n2@192.168.0.2", "node:n2@10.1.0.3"]);
+    assert!(
+        text.contains("node-role.kubernetes.io/all, operator: Exists"),
+        "{text}"
+    );
+    assert!(text.contains(r#"- {networks: ["10.1.0.3/32"]}"#), "{text}");
+}
+
+#[test]
+fn nodes_without_a_role_are_all_nodes() {
+    let world = World::new();
+    let owners = inventory(&world.cluster);
+    let options = GenerateOptions {
+        nodes: Nodes::Labels,
+        ..options()
+    };
+    let seen = edges(&world, &owners, &[("x/a", "node:n2@192.168.0.2", "tcp/6443")]);
+    let generated = cluster_policies_of(&world, &owners, &seen, &options, 7).unwrap();
+    let text = cluster_yaml(&generated, &[], true);
+    assert!(text.contains("    - {nodes: {}}\n"), "{text}");
 }
 
 #[test]

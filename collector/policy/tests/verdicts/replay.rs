@@ -633,6 +633,98 @@ fn an_edge_across_a_change_needs_both_versions() {
     assert_eq!(at(JUNE + SETTLE, JUNE + DAY).newly_allowed.len(), 1);
 }
 
+/// What all versions say together that may have been in force within an edge's time.
+fn at_the_time(versions: &[ClusterVersion], edge: &Edge, judge: impl Fn(&Cluster) -> Answer) -> Answer {
+    let is_over = |at: usize| {
+        let next = versions.get(at + 1);
+        next.is_some_and(|next| next.since + SETTLE <= edge.first)
+    };
+    let may_count = |at: &usize| !is_over(*at) && (*at == 0 || versions[*at].since <= edge.last);
+    let mut answers = (0..versions.len())
+        .filter(may_count)
+        .map(|at| judge(&versions[at].cluster));
+    let first = answers.next().unwrap();
+    match answers.all(|answer| answer == first) {
+        true => first,
+        false => Answer::Unknown,
+    }
+}
+
+#[test]
+fn in_a_random_history_each_edge_is_judged_by_the_policies_of_its_time() {
+    let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
+    for seed in 0..60 {
+        let mut random = Random(9_000 + seed);
+        let profile = random.profile();
+        let mut versions = vec![ClusterVersion {
+            since: JUNE,
+            cluster: random.cluster(6),
+        }];
+        for _ in 0..1 + random.below(4) {
+            let last = versions.last().unwrap();
+            let change = random_change(&mut random, &last.cluster);
+            versions.push(ClusterVersion {
+                since: last.since + SETTLE / 2 + random.below(DAY as usize) as u64,
+                cluster: changed(&last.cluster, &change),
+            });
+        }
+        let newest = &versions.last().unwrap().cluster;
+        let change = random_change(&mut random, newest);
+        let (none, mut set) = (Inventory::default(), EdgeSet::default());
+        let mut expected = BTreeMap::new();
+        for _ in 0..40 {
+            let call = plain_call(&mut random, newest);
+            if call.protocol == 58 && (133..=137).contains(&(call.port >> 8)) {
+                continue;
+            }
+            let [client, server] = [&call.client, &call.server].map(|end| edge_end(end, newest, &none));
+            let first = JUNE - DAY + random.below(5 * DAY as usize) as u64;
+            let edge = Edge {
+                client: set.end(client),
+                server: set.end(server),
+                protocol: call.protocol,
+                port: call.port,
+                flows: 1,
+                bytes: 1,
+                first,
+                last: first + random.below(DAY as usize / 4) as u64,
+                strength: Strength::Proven,
+                answered: true,
+            };
+            if expected.contains_key(&key(&edge)) {
+                continue;
+            }
+            set.push(edge);
+            let judge = |cluster: &Cluster| naive::together(&naive::judge(cluster, &profile, &call));
+            let before = at_the_time(&versions, &edge, judge);
+            let after = at_the_time(&versions, &edge, |cluster| judge(&changed(cluster, &change)));
+            let class = match (before, after) {
+                (Answer::Unknown, _) | (_, Answer::Unknown) => "unknown",
+                (Answer::Allow, Answer::Deny) => "denied",
+                (Answer::Deny, Answer::Allow) => "allowed",
+                _ => "unchanged",
+            };
+            expected.insert(key(&edge), class);
+            *classes.entry(class).or_default() += 1;
+        }
+        let report = replay(ReplayInput {
+            edges: &set,
+            inventory: &none,
+            before: versions,
+            change: &change,
+            profile,
+        });
+        let mut told: BTreeMap<_, _> = expected.keys().map(|key| (*key, "unchanged")).collect();
+        told.extend(report.newly_denied.iter().map(|one| (key(&one.edge), "denied")));
+        told.extend(report.newly_allowed.iter().map(|one| (key(&one.edge), "allowed")));
+        told.extend(report.unknown_edges.iter().map(|one| (key(&one.edge), "unknown")));
+        assert_eq!(told, expected, "seed {seed}");
+    }
+    for class in ["unknown", "denied", "allowed", "unchanged"] {
+        assert!(classes.get(class).is_some_and(|count| *count > 20), "{classes:?}");
+    }
+}
+
 #[test]
 fn where_nothing_tells_who_called_there_is_an_answer_only_without_policies() {
     let world = World::new();

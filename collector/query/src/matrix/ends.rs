@@ -9,7 +9,7 @@ use weir_store::Identities;
 use super::MatrixEnds;
 
 /// The fields that an end may be called by.
-pub(super) const FIELDS: [&str; 5] = ["ns", "workload_kind", "workload_name", "pod_name", "subnet_label"];
+pub(super) const FIELDS: [&str; 5] = MatrixEnds::FIELDS;
 
 /// What an end is called: a word for each of [`FIELDS`], empty where it does not matter.
 pub(super) type Name = [Arc<str>; FIELDS.len()];
@@ -37,7 +37,8 @@ impl Ends {
             .map(|row| {
                 let values =
                     [0, 1, 2, 3, 4].map(|at: usize| columns[at].map_or("", |column| column.value(row)));
-                let name = shown(values, by)
+                let name = by
+                    .shown(values)
                     .map(|word| Arc::clone(words.entry(word).or_insert_with(|| word.into())));
                 *ends.entry(name).or_insert_with_key(|name| {
                     names.push(name.clone());
@@ -86,17 +87,21 @@ fn columns(table: &RecordBatch) -> [Option<&StringViewArray>; FIELDS.len()] {
     })
 }
 
-/// What matters of the words of an identity.
-fn shown([ns, kind, workload, pod, subnet]: [&str; FIELDS.len()], by: MatrixEnds) -> [&str; FIELDS.len()] {
-    let is_outside = ns.is_empty() && OUTSIDE.contains(&kind);
-    match by {
-        MatrixEnds::Subnet if !subnet.is_empty() => ["", "", "", "", subnet],
-        _ if is_outside => ["", kind, "", "", subnet],
-        MatrixEnds::Pod => [ns, kind, workload, pod, ""],
-        // Nodes are of no namespace.
-        MatrixEnds::Workload => [ns, kind, workload, "", ""],
-        MatrixEnds::Ns | MatrixEnds::Subnet if ns.is_empty() => ["", kind, "", "", ""],
-        MatrixEnds::Ns | MatrixEnds::Subnet => [ns, "", "", "", ""],
+impl MatrixEnds {
+    /// What matters of the words of an identity, those of [`Self::FIELDS`]; of what it gave
+    /// once, the same.
+    pub fn shown(self, words: [&str; FIELDS.len()]) -> [&str; FIELDS.len()] {
+        let [ns, kind, workload, pod, subnet] = words;
+        let is_outside = ns.is_empty() && OUTSIDE.contains(&kind);
+        match self {
+            Self::Subnet if !subnet.is_empty() => ["", "", "", "", subnet],
+            _ if is_outside => ["", kind, "", "", subnet],
+            Self::Pod => [ns, kind, workload, pod, ""],
+            // Nodes are of no namespace.
+            Self::Workload => [ns, kind, workload, "", ""],
+            Self::Ns | Self::Subnet if ns.is_empty() => ["", kind, "", "", ""],
+            Self::Ns | Self::Subnet => [ns, "", "", "", ""],
+        }
     }
 }
 
@@ -109,19 +114,11 @@ mod tests {
         let office = ["", "private", "private", "", "office"];
         let pod = ["shop", "Deployment", "web", "web-1", "pods"];
         let node = ["", "Node", "node-1", "", ""];
-        let all = [
-            MatrixEnds::Workload,
-            MatrixEnds::Pod,
-            MatrixEnds::Ns,
-            MatrixEnds::Subnet,
-        ];
         let of = |end| {
-            all.map(|by| {
-                shown(end, by)
-                    .join(" ")
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join("/")
+            MatrixEnds::ALL.map(|by| {
+                let shown = by.shown(end);
+                assert_eq!(by.shown(shown), shown);
+                shown.join(" ").split_whitespace().collect::<Vec<_>>().join("/")
             })
         };
         assert_eq!(

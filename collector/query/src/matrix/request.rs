@@ -85,6 +85,9 @@ pub enum MatrixEnds {
 }
 
 impl MatrixEnds {
+    /// The fields that an end may be called by.
+    pub const FIELDS: [&str; 5] = ["ns", "workload_kind", "workload_name", "pod_name", "subnet_label"];
+
     /// All.
     pub const ALL: [Self; 4] = [Self::Workload, Self::Pod, Self::Ns, Self::Subnet];
 

@@ -53,6 +53,8 @@ pub enum NodesName {
     Addresses,
     /// All by the smallest network that has them and no pods.
     Cidr,
+    /// By role, or all nodes: in the egress of ClusterNetworkPolicies.
+    Labels,
 }
 
 /// Kind of generated policies.
@@ -92,6 +94,7 @@ impl From<NodesName> for Nodes {
         match name {
             NodesName::Addresses => Self::Addresses,
             NodesName::Cidr => Self::Cidr,
+            NodesName::Labels => Self::Labels,
         }
     }
 }
@@ -187,6 +190,9 @@ impl GenerateParams {
         let is_np = self.kind == KindName::Np;
         let useless = match self {
             _ if is_np && self.priority.is_some() => Some("priority has no effect without kind=cnp"),
+            _ if is_np && self.nodes == NodesName::Labels => Some(
+                "nodes=labels has no effect without kind=cnp: NetworkPolicies name nodes by address alone",
+            ),
             _ if self.workload.is_some() && self.no_default_deny => {
                 Some("no_default_deny has no effect with workload, which makes none")
             }

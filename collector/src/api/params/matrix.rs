@@ -6,6 +6,8 @@ use weir_query::{CallDirection, MatrixEnds, MatrixRequest, Since, Until};
 
 use super::some_groups;
 use crate::api::format::Format;
+use crate::api::problem::Problem;
+use crate::args::ProfileName;
 
 /// Parameters of `matrix`.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -33,6 +35,15 @@ pub struct MatrixParams {
     /// A row for each port of a server.
     #[param(required = false)]
     pub ports: bool,
+    /// Also what the policies say about each row, as they are now: `policy_verdict` (`mixed` where
+    /// the edges of a row do not agree), `policy_reason`, `policy_side`, `policy`, `policy_rule`,
+    /// `policy_denied_flows`, `policy_unknown_flows`. Answered as JSON and CSV.
+    #[param(required = false)]
+    pub policies: bool,
+    /// The network plugin that is assumed for that; the one that the collector knows of when
+    /// left out.
+    #[param(inline)]
+    pub profile: Option<ProfileName>,
     /// Rows at most, those with most bytes; 1,000 when left out.
     #[param(minimum = 1, maximum = 50_000)]
     #[serde(deserialize_with = "some_groups")]
@@ -46,9 +57,24 @@ pub struct MatrixParams {
 const SOME_EDGES: usize = 1_000;
 
 impl MatrixParams {
-    /// The request, and the form to answer it in.
-    pub fn into_request(self) -> (MatrixRequest, Option<Format>) {
-        let request = MatrixRequest {
+    /// Whether verdicts are wanted, and what plugin is assumed.
+    ///
+    /// # Errors
+    /// A plugin is named for nothing, or the form has no room for verdicts.
+    pub fn verdicts(&self, format: Format) -> Result<Option<Option<ProfileName>>, Problem> {
+        match (self.policies, self.profile) {
+            (false, None) => Ok(None),
+            (false, Some(_)) => Err(Problem::parameter("profile: it is of use with policies=true")),
+            (true, _) if format == Format::Arrow => Err(Problem::parameter(
+                "policies: what they say is answered as JSON and CSV: add format=json or format=csv",
+            )),
+            (true, profile) => Ok(Some(profile)),
+        }
+    }
+
+    /// The request.
+    pub fn into_request(self) -> MatrixRequest {
+        MatrixRequest {
             filter: self.filter,
             since: self.since,
             until: self.until,
@@ -56,7 +82,6 @@ impl MatrixParams {
             by: self.by,
             ports: self.ports,
             limit: Some(self.limit.unwrap_or(SOME_EDGES)),
-        };
-        (request, self.format)
+        }
     }
 }

@@ -202,6 +202,106 @@ async fn what_is_hidden_is_told_as_that_and_the_answer_stays() {
     assert_eq!(json(&text)["rows"].as_array().unwrap().len(), 2);
 }
 
+/// A page of the matrix.
+async fn matrix(behind: &Behind, query: &str, token: &str) -> (u16, String) {
+    asked(behind, Request::get(format!("/api/v1/matrix?{query}")), token, "").await
+}
+
+/// What is said about each port.
+fn by_port(text: &str) -> Vec<(u64, String, String, u64)> {
+    let answer = json(text);
+    let rows = answer["rows"].as_array().unwrap().iter();
+    let word = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let mut told: Vec<_> = rows
+        .map(|row| {
+            let denied = row["policy_denied_flows"].as_u64().unwrap();
+            let (verdict, rule) = (word(row, "policy_verdict"), word(row, "policy_rule"));
+            (
+                row["dst_port"].as_u64().unwrap_or_default(),
+                verdict,
+                rule,
+                denied,
+            )
+        })
+        .collect();
+    told.sort();
+    told
+}
+
+#[tokio::test]
+async fn the_matrix_says_what_the_policies_say_about_each_row_and_names_those_that_may_be_told() {
+    let behind = with_policies().await;
+    let row = |port, verdict: &str, rule: &str, denied| (port, verdict.to_owned(), rule.to_owned(), denied);
+    let (status, text) = matrix(&behind, "policies=true&ports=true", "root-token").await;
+    assert_eq!(status, 200, "{text}");
+    let expected = [
+        row(22, "deny", "bank/vault", 2),
+        row(443, "allow", "shop/till egress[0]", 0),
+        row(5432, "allow", "shop/till egress[0]", 0),
+    ];
+    assert_eq!(by_port(&text), expected, "{text}");
+    // Both ways: the filter's source is the server, whose row is the same.
+    for query in [
+        "direction=in&filter=ns==%22bank%22",
+        "direction=both&filter=ns==%22shop%22",
+    ] {
+        let query = format!("policies=true&ports=true&{query}");
+        let (_, text) = matrix(&behind, &query, "root-token").await;
+        assert_eq!(by_port(&text), expected, "{query}: {text}");
+    }
+    // All ports together do not agree; what is denied weighs most.
+    let (_, text) = matrix(&behind, "policies=true&by=ns", "root-token").await;
+    assert_eq!(by_port(&text), [row(0, "mixed", "bank/vault", 2)], "{text}");
+    let (_, text) = matrix(&behind, "policies=true&ports=true", "alice-token").await;
+    assert_eq!(by_port(&text)[0], row(22, "deny", "hidden", 2), "{text}");
+    assert!(text.contains("names and rules of policies are told"), "{text}");
+    for query in [
+        "policies=true&ports=true",
+        "policies=true",
+        "policies=true&format=csv",
+    ] {
+        let (status, text) = matrix(&behind, query, "alice-token").await;
+        assert_eq!(status, 200, "{text}");
+        for name in OTHERS {
+            assert!(!text.contains(name), "{query}: {name}: {text}");
+        }
+    }
+    let (_, csv) = matrix(&behind, "policies=true&ports=true&format=csv", "root-token").await;
+    let head = csv.lines().next().unwrap();
+    assert!(
+        head.ends_with("policy_verdict,policy_reason,policy_side,policy,policy_rule,policy_denied_flows,policy_unknown_flows"),
+        "{head}"
+    );
+    assert!(
+        csv.lines()
+            .any(|line| line.ends_with("deny,isolation,ingress,bank/vault,bank/vault,2,0")),
+        "{csv}"
+    );
+    let (_, plain) = matrix(&behind, "ports=true", "root-token").await;
+    assert!(!plain.contains("policy_"), "{plain}");
+}
+
+#[tokio::test]
+async fn verdicts_of_a_matrix_are_refused_where_they_cannot_be_had() {
+    let behind = with_policies().await;
+    for (status, query, token) in [
+        (400, "policies=true&format=arrow", "root-token"),
+        (400, "profile=antrea", "root-token"),
+        (403, "policies=true", "nobody-token"),
+        (401, "policies=true", "nothing"),
+    ] {
+        let (told, text) = matrix(&behind, query, token).await;
+        assert_eq!(told, status, "{query}: {text}");
+    }
+    let without = with_objects(&[packet(22, false)], None).await;
+    let (status, text) = matrix(&without, "policies=true", "root-token").await;
+    assert!(
+        status >= 400 && text.contains("which policies there are"),
+        "{status}: {text}"
+    );
+    assert_eq!(matrix(&without, "", "root-token").await.0, 200);
+}
+
 #[tokio::test]
 async fn a_change_is_for_those_who_may_get_the_policies_that_it_touches() {
     let behind = with_policies().await;
@@ -327,6 +427,7 @@ async fn what_is_wrong_with_a_body_or_a_question_is_told_with_its_place() {
         "explain?src=shop/web&dst=fd00::1&port=1",
         "generate",
         "generate?ns=shop&priority=7",
+        "generate?ns=shop&nodes=labels",
         "generate?ns=nowhere",
         "coverage?ns=nowhere",
         "coverage?format=arrow",
