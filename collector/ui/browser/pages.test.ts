@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
+import { ALLOWED, ISOLATED } from "./objects";
 import { ALL, closeBrowser, opened, PAGES, settled, url, visit } from "./page";
 import { proxy } from "./proxy";
 
@@ -74,6 +75,33 @@ for (const name of PAGES) {
   });
 }
 
+/** Views that are not what a page shows first. */
+const VIEWS = [
+  `policies?${ALL}&show=rules`,
+  `policies?${ALL}&show=disagreements&ns=${ISOLATED}`,
+  `policies?${ALL}&show=generate&ns=${ISOLATED}&level=workload`,
+  `policies?${ALL}&show=check`,
+  `policies?show=explain&src=${ALLOWED}/deployment/workload-30&dst=${ISOLATED}/deployment/workload-0&port=443`,
+  `matrix?${ALL}&by=ns&colour=policy`,
+  `flows?${ALL}&show=all`,
+];
+
+for (const [at, view] of VIEWS.entries()) {
+  test(`${view} has no fault that axe knows, in light, dark and on 320 pixels`, async () => {
+    for (const theme of ["light", "dark"] as const) {
+      await visit(view, { theme }, async ({ page }) => {
+        expect(await page.locator(".failure").count()).toBe(0);
+        if (shots) await page.screenshot({ path: join(shots, `view-${at}-${theme}.png`) });
+        expect(await faults(page)).toEqual([]);
+      });
+    }
+    await visit(view, { width: 320, height: 800 }, async ({ page }) => {
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      expect(width).toBeLessThanOrEqual(320);
+    });
+  });
+}
+
 // What docs/ui.md shows.
 test.skipIf(!shots)("pictures for the documents", async () => {
   const pictures: Array<[string, string, "light" | "dark"]> = [
@@ -81,6 +109,7 @@ test.skipIf(!shots)("pictures for the documents", async () => {
     ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true`, "dark"],
     ["topology", `topology?${ALL}&show=workload`, "light"],
     ["matrix", `matrix?${ALL}`, "light"],
+    ["policies", `policies?${ALL}&ns=${ISOLATED}`, "light"],
   ];
   for (const [name, path, theme] of pictures) {
     await visit(path, { theme, width: 1100, height: 800 }, async ({ page }) => {

@@ -13,6 +13,8 @@ const pages: Record<string, ComponentType> = {
   sankey: lazy(() => import("./pages/Sankey").then((module) => module.Sankey)),
   nodes: lazy(() => import("./pages/Nodes").then((module) => module.Nodes)),
   status: lazy(() => import("./pages/Status").then((module) => module.Status)),
+  policies: lazy(() => import("./pages/Policies").then((module) => module.Policies)),
+  flowmetrics: lazy(() => import("./pages/FlowMetrics").then((module) => module.FlowMetrics)),
 };
 
 const root = document.getElementById("root");

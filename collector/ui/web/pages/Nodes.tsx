@@ -1,6 +1,6 @@
 // What each node exported, over time; and what of it was received.
 
-import { starts } from "../axis";
+import { expired, isGone, starts } from "../axis";
 import { equals, join, terms } from "../cel";
 import { age, amount, clock, exact, numberOf, shorten, time, unitOf } from "../format";
 import { heat } from "../matrix";
@@ -74,6 +74,7 @@ function Heat() {
         {({ rows, groups, columns, notes, stats }) => {
           if (!meant || !params) return null;
           const times = starts(meant, length);
+          const gone = expired(notes);
           const cells = new Map<string, Map<number, { value: number; flows: number }>>();
           for (const row of rows) {
             const node = String(row["exporter_node"] ?? "");
@@ -116,7 +117,11 @@ function Heat() {
                     : {
                         step: -1,
                         none: true,
-                        name: `${row.title}, ${told(Number(column.key))}: nothing that fits was exported`,
+                        name: `${row.title}, ${told(Number(column.key))}: ${
+                          isGone(gone, Number(column.key), length)
+                            ? "no data, it has expired"
+                            : "nothing that fits was exported"
+                        }`,
                       };
                 }}
                 onPick={(row, column) =>
@@ -133,7 +138,8 @@ function Heat() {
                 }
               />
               <Scale>
-                more, up to {amount(most, unitOf(by))}. Hatched where nothing that fits the filter is known.
+                more, up to {amount(most, unitOf(by))}. Hatched where nothing that fits the filter is known
+                {gone.length > 0 ? ", or records have expired" : ""}.
               </Scale>
               <p class="buttons">
                 <Out asks={{ verb: "flows", page: "query", params }} rows={rows} columns={columns} name="nodes" />

@@ -1,5 +1,5 @@
 // How much flows in the time that is asked about.
-import { starts } from "../axis";
+import { expired, later, starts } from "../axis";
 import { numberOf } from "../format";
 import { type Params, selection } from "../question";
 import { bucketOf, lengthOf } from "../span";
@@ -34,8 +34,11 @@ export function RateChart({ height }: { height?: number }) {
   const answer = useAsk<QueryAnswer>("query", asked?.params);
   return (
     <Answer of={answer}>
-      {({ rows }) => {
+      {({ rows, notes }) => {
         if (!range.value || !asked) return null;
+        const gone = expired(notes);
+        const { since, until } = range.value;
+        const before = compare === "previous" ? until - since : (lengthOf(compare) ?? 0);
         const times = starts(range.value, asked.length);
         const series = [{ name: "Byte rate", colour: 1, values: values(rows, times, asked.length, "byte_rate") }];
         return (
@@ -45,10 +48,16 @@ export function RateChart({ height }: { height?: number }) {
             range={range.value}
             bucket={asked.length}
             unit="byte_rate"
+            gone={gone}
             {...(height ? { height } : {})}
             then={
               compare
-                ? { name: "then", colour: 0, values: values(rows, times, asked.length, "byte_rate_then") }
+                ? {
+                    name: "then",
+                    colour: 0,
+                    values: values(rows, times, asked.length, "byte_rate_then"),
+                    gone: later(gone, before),
+                  }
                 : undefined
             }
           />

@@ -1,6 +1,6 @@
 // All of one record: both ends side by side, then what is of the flow itself.
 import { equals, join } from "../cel";
-import { amount, exact, numberOf, time, unitOf } from "../format";
+import { amount, exact, numberOf, time, unitOf, visible } from "../format";
 import { carried, nothing } from "../question";
 import { addressOf, fields, kindOf, question, utc } from "../state";
 import type { Row, Value } from "../types";
@@ -96,9 +96,7 @@ function Shown({ name, value }: { name: string; value: Value | undefined }) {
     return (
       <td>
         {Object.entries(value).map(([key, of]) => (
-          <div key={key}>
-            {key}={of}
-          </div>
+          <div key={key}>{visible(`${key}=${of}`)}</div>
         ))}
       </td>
     );
@@ -119,7 +117,7 @@ function Shown({ name, value }: { name: string; value: Value | undefined }) {
         aria-haspopup="menu"
         onClick={(event) => openValueMenu(event.currentTarget, name, value)}
       >
-        {text}
+        {visible(text)}
       </button>
     </td>
   );

@@ -30,6 +30,8 @@ const LETTERS: Record<string, string> = {
   s: "sankey",
   n: "nodes",
   c: "status",
+  p: "policies",
+  e: "flowmetrics",
 };
 let behindG = 0;
 
