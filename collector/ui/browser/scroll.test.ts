@@ -75,6 +75,16 @@ test("wherever one scrolls to, the rows are those that stand there in the whole 
       expect(seen.length).toBeGreaterThan(10);
       expect(seen.length).toBeLessThan(60);
       for (const [number, bytes] of seen) expect(bytes, `row ${number}`).toBe(String(all[number]?.["bytes"]));
+      // Rows are as high as is counted with, so that the last is seen at the end.
+      const box = await page.locator(".time-scroll").boundingBox();
+      const heights = await grid
+        .locator("tbody tr")
+        .evaluateAll((all) => all.map((row) => row.getBoundingClientRect().height));
+      expect([...new Set(heights)]).toEqual([28]);
+      if (part === 1) {
+        const last = await grid.locator(`tr[aria-rowindex="${rows + 1}"]`).boundingBox();
+        expect((last?.y ?? 0) + (last?.height ?? 0)).toBeLessThanOrEqual((box?.y ?? 0) + (box?.height ?? 0) + 1);
+      }
     }
   });
 });

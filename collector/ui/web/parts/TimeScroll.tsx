@@ -19,6 +19,8 @@ import { drawnOnce, type Spot, useStop, within } from "./spot";
 
 /** Parts into which the time is counted at first. */
 const PARTS = 500;
+/** The height of the heads, in pixels. */
+const HEAD = 44;
 /** Rows around those in view that are fetched, too. */
 const AROUND = 40;
 /** How long one has to stay somewhere before it is fetched, in milliseconds. */
@@ -111,7 +113,7 @@ function Window({ rows, since, until, bucket, params, columns, oldestFirst }: Wi
     const element = viewport.current;
     if (!element) return;
     const observer = new ResizeObserver(() => {
-      view.value = Math.max(ROW, element.clientHeight - ROW);
+      view.value = Math.max(ROW, element.clientHeight - HEAD);
     });
     observer.observe(element);
     // Where the height is scaled, a step of the wheel is still as many rows as elsewhere.
@@ -210,8 +212,8 @@ function Window({ rows, since, until, bucket, params, columns, oldestFirst }: Wi
             first.value = rowAt(scrollTop, view.peek(), pages.timeline.peek().total);
           }}
         >
-          <div class="sizer" style={{ height: `${heightOf(total) + ROW}px` }}>
-            <div class="window" style={{ height: `${Math.min(view.value, total * ROW) + ROW}px` }}>
+          <div class="sizer" style={{ height: `${heightOf(total) + HEAD}px` }}>
+            <div class="window" style={{ height: `${Math.min(view.value, total * ROW) + HEAD}px` }}>
               <table role="grid" class="grid" aria-label="All records" aria-rowcount={total + 1} onKeyDown={onKeyDown}>
                 <thead>
                   <tr aria-rowindex={1}>
