@@ -150,6 +150,18 @@ test("it is explained who may reach whom, and a link says it again", async () =>
   });
 });
 
+test("from a record one comes to what policies say of its ends", async () => {
+  const filter = `ns == "${ALLOWED}" && dst_ns == "${ISOLATED}" && server == "dst"`;
+  await visit(path("flows", { ...TIME, filter }), { width: 1500 }, async ({ page }) => {
+    await page.getByRole("button", { name: "Record of row 1", exact: true }).click();
+    await page.getByRole("link", { name: "What policies say" }).click();
+    await page.waitForURL(/show=explain/);
+    expect(said(page, "dst")).toContain(`${ISOLATED}/`);
+    await settled(page);
+    await page.getByRole("heading", { name: /Allowed|Denied/ }).waitFor();
+  });
+});
+
 test("a verdict leads to the flows of which it was said", async () => {
   const told = weir(
     "flows",

@@ -85,3 +85,13 @@ export function peerName(fields: Record<string, Value>, side: "" | "dst_"): stri
   const [kind, workload] = [of("workload_kind").toLowerCase(), of("workload_name")];
   return kind === "" || workload === "" ? undefined : `${of("ns")}/${kind}/${workload}`;
 }
+
+/** Who called whom on which port, out of a record; none: one of these is not known. */
+export function calledOf(row: Row): { src: string; dst: string; port: string } | undefined {
+  const isAnswer = row["server"] === "src";
+  const [source, destination] = [peerName(row, ""), peerName(row, "dst_")];
+  const [src, dst] = isAnswer ? [destination, source] : [source, destination];
+  const port = row[isAnswer ? "port" : "dst_port"];
+  if (!src || !dst || port === undefined) return undefined;
+  return { src, dst, port: `${port}${row["protocol"] === "tcp" ? "" : `/${row["protocol"]}`}` };
+}

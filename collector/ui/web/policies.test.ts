@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { expired, goneRuns, isGone, starts } from "./axis";
 import { terms } from "./cel";
-import { cellFields, coveredOf, gravest, Layer, peerName, SAID } from "./layer";
+import { calledOf, cellFields, coveredOf, gravest, Layer, peerName, SAID } from "./layer";
 import { fare, query } from "./pages/metrics/fare";
 import { byNamespace, covered, DIRECTIONS, edgeFilter, endConditions, FATE_NAMES, ordered, reach } from "./policies";
 import { command, generation, nothing, policies, replay } from "./question";
@@ -174,4 +174,22 @@ test("a metric fares by what is accepted and what is counted", () => {
   expect(fare({ ready: true, counted: false, refused: 0 })).toBe("waits");
   expect(query("a_total")).toBe("sum(rate(a_total[5m]))");
   expect(query('x"} or vector(1)')).toBe(undefined);
+});
+
+test("of a record it is told who called whom, also where it is of the answer", () => {
+  const request = {
+    ns: "a",
+    pod_name: "x",
+    dst_ns: "b",
+    dst_pod_name: "y",
+    port: 40000,
+    dst_port: 53,
+    protocol: "udp",
+  };
+  const answer = { ns: "b", pod_name: "y", dst_ns: "a", dst_pod_name: "x", port: 53, dst_port: 40000, protocol: "udp" };
+  const called = { src: "a/x", dst: "b/y", port: "53/udp" };
+  expect(calledOf({ ...request, server: "dst" })).toEqual(called);
+  expect(calledOf({ ...answer, server: "src" })).toEqual(called);
+  expect(calledOf({ ...request, protocol: "tcp" })?.port).toBe("53");
+  expect(calledOf({ ...request, dst_ns: "" })).toBe(undefined);
 });
