@@ -1,6 +1,6 @@
 // All records in one table whose scrollbar is time: the rows are those of the API, wherever one
 // is, and only those in view are drawn.
-import type { Page } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
 import { closeBrowser, opened, path, said, settled, url, visit, weirLines } from "./page";
 import { problem, proxy } from "./proxy";
@@ -150,6 +150,29 @@ test("it is walked by keys to its end and back, and a value is filtered by", asy
     expect(said(page, "filter")).toBe(`dst_port == ${port}`);
     await settled(page);
   });
+});
+
+test("what is asked anew by itself leaves the table as it was opened", async () => {
+  const between = await proxy(url);
+  const look = { base: between.base, setup: async (context: BrowserContext) => context.clock.install() };
+  await visit("flows?since=6h&show=all", look, async ({ page }) => {
+    await there(page);
+    const again = page.getByRole("combobox", { name: "Ask again every" });
+    await again.selectOption("5");
+    let asked = between.asked.length;
+    await page.clock.runFor(21_000);
+    await settled(page);
+    expect(between.asked.length).toBe(asked);
+    // The records a page at a time are asked for anew.
+    await page.getByRole("button", { name: "Scroll through all" }).click();
+    await page.getByRole("grid", { name: "Records" }).waitFor();
+    await settled(page);
+    asked = between.asked.length;
+    await page.clock.runFor(21_000);
+    await settled(page);
+    expect(between.asked.length).toBeGreaterThan(asked);
+  });
+  await between.close();
 });
 
 test("only stretches around what is in view are asked for, and a record shows all of itself", async () => {

@@ -92,8 +92,12 @@ export const every = signal(0);
 export const pending = signal(0);
 effect(() => {
   if (every.value === 0) return;
-  // One that finds another still under way, or nobody who looks, is left out.
-  const tick = () => pending.peek() === 0 && !document.hidden && question.peek().until === "" && again();
+  // One that finds another still under way, or nobody who looks, is left out; and a table of all
+  // records stays as it was opened.
+  const tick = () => {
+    const { until, show } = question.peek();
+    if (pending.peek() === 0 && !document.hidden && until === "" && show !== "all") again();
+  };
   const timer = setInterval(tick, every.value * 1000);
   return () => clearInterval(timer);
 });

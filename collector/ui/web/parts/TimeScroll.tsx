@@ -12,6 +12,7 @@ import type { FlowsAnswer, QueryAnswer, Row, Value } from "../types";
 import { Answer, AnswerLine, Empty, Failure } from "./Answer";
 import { type Cell, type Column, steps } from "./Grid";
 import { onValueClick, onValueKey } from "./Menu";
+import { Out } from "./Out";
 import { AT_ONCE, Pages } from "./pages";
 import { RecordPanel } from "./RecordPanel";
 import { columnsOf, recordCell, recordColumns } from "./Records";
@@ -59,6 +60,9 @@ export function TimeScroll() {
               columns={recordColumns(columns)}
               oldestFirst={oldestFirst}
             />
+            <p class="buttons">
+              <Out asks={{ verb: "flows", page: "flows", params: records(asked) }} name="flows" />
+            </p>
             <AnswerLine
               text={`Records of ${time(writeMoment(meant.since), utc.value)} to ${time(writeMoment(meant.until), utc.value)}`}
               notes={notes}
