@@ -106,8 +106,8 @@ for (const [at, view] of VIEWS.entries()) {
 test.skipIf(!shots)("pictures for the documents", async () => {
   const pictures: Array<[string, string, "light" | "dark"]> = [
     ["overview", `overview?${ALL}`, "light"],
-    ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true`, "dark"],
-    ["topology", `topology?${ALL}&show=workload`, "light"],
+    ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true&top=10`, "dark"],
+    ["topology", `topology?${ALL}&show=workload&filter=zone+!%3D+"hostile"`, "light"],
     ["matrix", `matrix?${ALL}`, "light"],
     ["policies", `policies?${ALL}&ns=${ISOLATED}`, "light"],
   ];
