@@ -5,11 +5,14 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use weir_store::Reader;
 
+use crate::policies::PolicyObjects;
+
 /// The facts that readiness is made of.
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<State>,
     store: OnceLock<Reader>,
+    policies: OnceLock<PolicyObjects>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +54,12 @@ impl Health {
         let _ = self.store.set(reader);
     }
 
+    /// Records are judged by policies; whether they can be, these objects tell.
+    pub fn watch_policies(&self, objects: PolicyObjects) {
+        // They are the only ones, as the store is.
+        let _ = self.policies.set(objects);
+    }
+
     /// A line a part, `Err` when one of them is not well.
     ///
     /// # Errors
@@ -71,7 +80,12 @@ impl Health {
             .store
             .get()
             .map(|reader| format!("store: {}\n", condition(reader)));
-        let text: String = lines.chain(store).collect();
+        // Records without a verdict make nothing unready: they are kept, and say why.
+        let policies = self.policies.get().map(|objects| match objects.condition() {
+            Ok(()) => "policies: ok\n".to_owned(),
+            Err(why) => format!("policies: {why}\n"),
+        });
+        let text: String = lines.chain(store).chain(policies).collect();
         if ready { Ok(text) } else { Err(text) }
     }
 

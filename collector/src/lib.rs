@@ -33,6 +33,7 @@ pub mod printer;
 pub mod queue;
 pub mod receive;
 pub mod registry;
+mod relisted;
 pub mod roles;
 pub mod running;
 pub mod samplers;

@@ -144,7 +144,6 @@ impl Collector {
         let flow_metrics = FlowMetrics::new(config.workers.get());
         let is_open = config.flow_metrics.open;
         flow_metrics.follow(config.flow_metrics, names.cluster.as_ref(), &mut names.tasks);
-        let cluster = names.cluster.clone();
         let keeper = Keeper::start(&config.http_server, names.cluster.take())?;
         let web = Server::new(web, config.http_server, keeper.as_ref());
         if let Some(keeper) = keeper {
@@ -162,7 +161,16 @@ impl Collector {
         let state = data_directory.as_deref().or(config.state_dir.as_deref());
         let counts = metrics.policies();
         let objects = policies.objects.clone();
-        policies.follow(config.policies, cluster.as_ref(), state, counts, &mut names.tasks);
+        if let Some(objects) = &objects {
+            names.health.watch_policies(objects.clone());
+        }
+        policies.follow(
+            config.policies,
+            names.watched.as_ref(),
+            state,
+            counts,
+            &mut names.tasks,
+        );
         let (outlet, behind) = BehindOutlet::new(config.sink, config.queue_bytes, writer, &metrics);
         let shared = WorkerShared {
             metrics: Arc::clone(&metrics),
@@ -438,6 +446,8 @@ struct Names {
     tasks: JoinSet<()>,
     /// The cluster that names come from, if they do.
     cluster: Option<Client>,
+    /// The same for watches, which must hear at once that they are broken.
+    watched: Option<Client>,
     /// Who may see flows, where names come from Kubernetes.
     reviews: Option<Reviews>,
 }
@@ -453,18 +463,20 @@ impl Names {
         let health = Arc::new(Health::default());
         let (names, snapshots) = watch::channel(Snapshot::default());
         let mut tasks = JoinSet::new();
-        let (mut reviews, mut cluster) = (None, None);
+        let (mut reviews, mut cluster, mut watched) = (None, None, None);
         let not_read = || Err("not read yet".to_owned());
         match source {
             NameSource::None => {}
             NameSource::Cluster { kubeconfig } => {
-                let client =
-                    weir_process::kubernetes::connect(kubeconfig.as_deref(), Retries::ByClient).await?;
+                let config = weir_process::kubernetes::config(kubeconfig.as_deref(), None).await?;
+                let client = weir_process::kubernetes::client(config.clone(), Retries::ByClient)?;
+                let watching = weir_process::kubernetes::client(config, Retries::None)?;
                 reviews = Some(Reviews::new(client.clone()));
-                cluster = Some(client.clone());
+                cluster = Some(client);
+                watched = Some(watching.clone());
                 health.set_identity(not_read());
                 tasks.spawn(kubernetes::follow(
-                    client,
+                    watching,
                     history,
                     node_daemon,
                     names,
@@ -493,6 +505,7 @@ impl Names {
             labels,
             tasks,
             cluster,
+            watched,
             reviews,
         })
     }

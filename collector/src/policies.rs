@@ -15,17 +15,21 @@
 mod cluster;
 mod compiled;
 mod counts;
+mod earlier;
 mod end_cache;
 mod ends;
 mod files;
 mod follow;
+mod gaps;
 mod holders;
 mod judge;
 mod kinds;
 mod known;
 mod services;
 mod state;
+mod touched;
 mod versions;
+mod watches;
 
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
@@ -153,6 +157,28 @@ impl PolicyObjects {
     fn in_force(&self) -> u64 {
         let hasher = foldhash::quality::FixedState::default();
         self.known().in_force(hasher.hash_one(self.0.cni))
+    }
+
+    /// The watches that verdicts need and that are broken, and why.
+    fn broken(&self) -> Vec<String> {
+        let known = self.known();
+        let told = known.broken();
+        told.map(|(kind, why)| format!("{}: {why}", kind.kind().name))
+            .collect()
+    }
+
+    /// Whether records can be judged by the objects; else what is waited for, or not seen.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn condition(&self) -> Result<(), String> {
+        self.known()
+            .is_complete()
+            .map_err(|why| format!("wait for {why}"))?;
+        match self.broken() {
+            broken if broken.is_empty() => Ok(()),
+            broken => Err(format!("degraded: {}", broken.join("; "))),
+        }
     }
 
     /// All objects as they are now; why not, where not all that verdicts need was read yet or

@@ -27,6 +27,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(45);
 /// Longest time until a connection of a daemon stands, and until a request is sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest time that a watch of a client of [`Retries::None`] can be dead before it fails: the
+/// silence of one that was begun, then a connection, then its answer.
+pub const LONGEST_SILENCE: Duration =
+    Duration::from_secs(2 * READ_TIMEOUT.as_secs() + CONNECT_TIMEOUT.as_secs());
+
 /// What becomes of a request that the server puts off (429, 503, 504).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retries {

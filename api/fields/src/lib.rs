@@ -8,6 +8,8 @@
 
 #![deny(missing_docs)]
 
+pub mod connections;
+
 use FieldKind::{Address, Bool, Enum, EnumList, Mac, Map, String, Timestamp, Unsigned};
 
 /// What kind of values a field holds.

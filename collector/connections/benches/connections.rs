@@ -42,7 +42,8 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn new() -> Self {
+    /// With pods that are endpoints of Services or, as `services` says, of none.
+    fn new(services: bool) -> Self {
         let nodes: Vec<Arc<str>> = (0..NODES).map(|n| format!("worker-{n}.example").into()).collect();
         let pod = |n: usize| {
             Arc::new(Identity {
@@ -52,6 +53,12 @@ impl Cluster {
                 name: format!("pod-{n}").into(),
                 workload_kind: "Deployment".into(),
                 workload_name: format!("app-{}", n / 10).into(),
+                service_name: if services {
+                    format!("app-{}", n / 10)
+                } else {
+                    String::new()
+                }
+                .into(),
                 ..Identity::default()
             })
         };
@@ -148,6 +155,7 @@ impl<'c> Run<'c> {
         self.records += self.frame.len() as u64;
         let frame = Frame {
             position: Position {
+                log: 1,
                 head: 1,
                 frame: self.records,
             },
@@ -288,6 +296,7 @@ fn main() {
             "steady-1m",
             "memory-4",
             "memory-8",
+            "memory-services",
             "eviction",
             "checkpoint",
         ] {
@@ -301,11 +310,11 @@ fn main() {
         }
         return;
     };
-    let cluster = Cluster::new();
+    let cluster = Cluster::new(case == "memory-services");
     match case.as_str() {
         "steady-10k" => steady(&cluster, 10_000),
         "steady-1m" => steady(&cluster, MILLION),
-        "memory-4" => memory(&cluster, 4),
+        "memory-4" | "memory-services" => memory(&cluster, 4),
         "memory-8" => memory(&cluster, 8),
         "eviction" => eviction(&cluster),
         "checkpoint" => checkpoint(&cluster),

@@ -3,8 +3,8 @@
 //! are little endian; texts and identities that many share are in it once, where they
 //! come first.
 //!
-//! Connections stand in the order of their timers and tombstones in that of their age,
-//! so that what was restored does the same as what was written.
+//! Open connections stand in the order of their timers and remembered ones in that of
+//! their age, so that what was restored does the same as what was written.
 
 mod decode;
 mod encode;
@@ -18,7 +18,7 @@ use crate::connections::Connections;
 
 const MAGIC: &[u8; 8] = b"WEIRCONN";
 /// Of the format. A state of another version is not read: the log is, from its start.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEADER: usize = MAGIC.len() + 2;
 const TRAILER: usize = 8 + 4;
 

@@ -23,7 +23,10 @@ pub struct Config {
     /// Connections that are open at a time; more evict those nearest to their timers.
     pub max_connections: usize,
     /// Finished connections that are remembered at a time; the oldest go first.
-    pub max_tombstones: usize,
+    pub max_remembered: usize,
+    /// Bytes that all of them may take up; beyond, the finished ones go first. Names,
+    /// which connections share, are not among them.
+    pub max_bytes: usize,
 }
 
 impl Config {
@@ -40,7 +43,28 @@ impl Config {
             late: Duration::from_secs(300),
             clock_tolerance: Duration::from_secs(2),
             max_connections: 1 << 20,
-            max_tombstones: 1 << 18,
+            max_remembered: 1 << 18,
+            max_bytes: 768 << 20,
+        }
+    }
+}
+
+/// Bounds on numbers, such that the places of all take up seven eighths of what they may
+/// at most. What few connections have beyond their places has at least the rest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub open: usize,
+    pub remembered: usize,
+}
+
+impl Bounds {
+    /// With places of so many bytes.
+    pub fn of(config: &Config, place: usize) -> Self {
+        let places = config.max_bytes / place / 8 * 7;
+        let open = config.max_connections.min(places - places / 5).max(1);
+        Self {
+            open,
+            remembered: config.max_remembered.min(places.saturating_sub(open)),
         }
     }
 }
@@ -56,7 +80,12 @@ pub(crate) struct Periods {
     pub inactive_us: u64,
     pub linger_us: u64,
     pub tolerance_us: u64,
+    pub set_back_us: u64,
 }
+
+/// The clock of the log is never put right by more than so much in one step; when a frame
+/// is further behind the one before, the clock had been wrong.
+const SET_BACK: Duration = Duration::from_secs(60);
 
 impl Periods {
     pub fn of(config: &Config) -> Self {
@@ -69,6 +98,7 @@ impl Periods {
             inactive_us: micros(config.inactive),
             linger_us: micros(config.linger),
             tolerance_us: micros(config.clock_tolerance),
+            set_back_us: micros(SET_BACK),
         }
     }
 }

@@ -7,12 +7,18 @@ use crate::key::same_text;
 use crate::observation::{Amount, Method, Micros, Observation};
 use crate::stats::Stats;
 
+/// Sources of totals that are kept of a connection.
+pub(crate) const MOST_TRACKED: usize = 8;
+
 /// Totals by one node's tracking (or exporter of totals) of one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tracked {
     pub node: Arc<str>,
     pub method: Method,
     pub domain: u32,
+    pub zone: u16,
+    /// It is gone there.
+    pub ended: bool,
     /// The id there, and when it began: another pair is another connection.
     pub id: u32,
     pub start: Micros,
@@ -48,12 +54,18 @@ pub(crate) fn tracking(observation: &Observation) -> Option<TrackingId> {
     })
 }
 
+fn zone(observation: &Observation) -> u16 {
+    observation.conntrack.map_or(0, |line| line.zone)
+}
+
 impl Tracked {
     pub fn new(observation: &Observation, of: TrackingId) -> Self {
         Self {
             node: Arc::clone(&observation.node),
             method: observation.method,
             domain: observation.domain,
+            zone: zone(observation),
+            ended: false,
             id: of.id,
             start: of.start,
             polled: 0,
@@ -65,12 +77,14 @@ impl Tracked {
     pub fn is_by(&self, observation: &Observation) -> bool {
         self.method == observation.method
             && self.domain == observation.domain
+            && self.zone == zone(observation)
             && same_text(&self.node, &observation.node)
     }
 
     /// Whether both are by the same source of totals.
     pub fn is_same_source(&self, other: &Self) -> bool {
-        (self.method, self.domain, &self.node) == (other.method, other.domain, &other.node)
+        let place = |one: &Self| (one.method, one.domain, one.zone);
+        place(self) == place(other) && self.node == other.node
     }
 
     /// Whether it is of the same connection there.
@@ -112,31 +126,77 @@ pub(crate) struct Advance {
     pub reset: bool,
 }
 
-/// What an observation adds for each end, by what is known of its source of totals.
+/// What is known of totals that come for the first time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bases {
+    pub forgotten: Forgotten,
+    /// What began so long before it is first told was not looked at from its beginning.
+    pub patience: u64,
+}
+
+/// Totals that are known no more, though more might come of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Forgotten {
+    /// None of them began later.
+    pub start: Micros,
+    /// None of them was read later.
+    pub polled: Micros,
+}
+
+impl Forgotten {
+    /// These are, at a time.
+    pub fn add(&mut self, tracked: &Tracked, now: Micros) {
+        self.start = self.start.max(tracked.start.min(now));
+        self.polled = self.polled.max(tracked.polled.min(now));
+    }
+}
+
+impl Bases {
+    /// Whether all that totals say was added since their beginning, and in no output yet.
+    fn begins(self, of: TrackingId) -> bool {
+        of.start > self.forgotten.start && of.polled <= of.start.saturating_add(self.patience)
+    }
+
+    /// Whether they may be older than some that were known.
+    fn is_stale(self, of: TrackingId) -> bool {
+        of.start <= self.forgotten.start && of.polled <= self.forgotten.polled
+    }
+}
+
+/// What totals add for each end, by what is known of their source.
 pub(crate) fn added(
     observation: &Observation,
     sender_high: bool,
     tracked: &mut Vec<Tracked>,
+    bases: Bases,
     stats: &mut Stats,
 ) -> Advance {
-    let Amount::Totals { sent, answered } = observation.amount else {
-        let mut added = PerEnd::default();
-        if let Amount::Delta(counts) = observation.amount {
-            *added.at_mut(sender_high) = counts;
-        }
-        return Advance { added, reset: false };
-    };
-    let Some(of) = tracking(observation) else {
+    let (Amount::Totals { sent, answered }, Some(of)) = (observation.amount, tracking(observation)) else {
         return Advance::default();
     };
     let mut totals = PerEnd::default();
     *totals.at_mut(sender_high) = sent;
     *totals.at_mut(!sender_high) = answered;
+    let ended = observation.conntrack.is_some_and(|line| line.ended);
     if let Some(known) = tracked.iter_mut().find(|known| known.is_by(observation)) {
+        known.ended |= ended;
         return known.advance(of.polled, totals, stats);
     }
+    if tracked.len() >= MOST_TRACKED {
+        stats.totals_refused += 1;
+        return Advance::default();
+    }
+    if bases.is_stale(of) {
+        stats.stale_totals += 1;
+        return Advance::default();
+    }
     let mut new = Tracked::new(observation, of);
-    let advance = new.advance(of.polled, totals, stats);
+    new.ended = ended;
+    let all = new.advance(of.polled, totals, stats);
     tracked.push(new);
-    advance
+    if bases.begins(of) {
+        return all;
+    }
+    stats.bases_unknown += 1;
+    Advance::default()
 }

@@ -115,6 +115,16 @@ impl<T> PerEnd<T> {
     }
 }
 
+impl PerEnd<Counts> {
+    /// Both together, end by end.
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            low: self.low.plus(more.low),
+            high: self.high.plus(more.high),
+        }
+    }
+}
+
 impl<T: Copy> PerEnd<T> {
     /// As seen by the client.
     pub fn oriented(&self, client_high: bool) -> Biflow<T> {

@@ -9,28 +9,32 @@ const MOST: usize = 8;
 pub(crate) type Interval = (Micros, Micros);
 
 /// A union of intervals. Most connections have one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cover {
-    first: Option<Interval>,
+    /// [`NONE`] where there is none.
+    first: Interval,
     #[allow(clippy::box_collection, reason = "a third of the room where there are none")]
     more: Option<Box<Vec<Interval>>>,
+}
+
+/// It ends before it begins.
+const NONE: Interval = (Micros::MAX, 0);
+
+impl Default for Cover {
+    fn default() -> Self {
+        Self {
+            first: NONE,
+            more: None,
+        }
+    }
 }
 
 impl Cover {
     pub fn add(&mut self, start: Micros, end: Micros) {
         let mut new = (start, end.max(start));
-        if self.more.is_none() {
-            match &mut self.first {
-                None => {
-                    self.first = Some(new);
-                    return;
-                }
-                Some(first) if touch(*first, new) => {
-                    *first = joined(*first, new);
-                    return;
-                }
-                Some(_) => {}
-            }
+        if self.more.is_none() && (self.first == NONE || touch(self.first, new)) {
+            self.first = joined(self.first, new);
+            return;
         }
         let mut all: Vec<Interval> = self.iter().collect();
         all.retain(|interval| {
@@ -48,7 +52,7 @@ impl Cover {
 
     fn of(all: Vec<Interval>) -> Self {
         let mut all = all.into_iter();
-        let first = all.next();
+        let first = all.next().unwrap_or(NONE);
         let rest: Vec<_> = all.collect();
         Self {
             first,
@@ -66,10 +70,18 @@ impl Cover {
         *self = Self::default();
     }
 
+    /// Bytes that it has beyond its own place.
+    pub fn heap(&self) -> usize {
+        self.more.as_ref().map_or(0, |more| {
+            size_of::<Vec<Interval>>() + more.capacity() * size_of::<Interval>()
+        })
+    }
+
     /// The intervals, the earliest first.
     pub fn iter(&self) -> impl Iterator<Item = Interval> {
         let more = self.more.iter().flat_map(|more| more.iter());
-        self.first.iter().chain(more).copied()
+        let first = Some(&self.first).filter(|first| **first != NONE);
+        first.into_iter().chain(more).copied()
     }
 }
 

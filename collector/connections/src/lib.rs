@@ -30,23 +30,27 @@ mod connections;
 mod conntrack;
 mod counts;
 mod cover;
-mod few;
 mod icmp;
 mod id;
 mod intake;
 mod join;
+mod join_index;
 mod key;
 mod lifetime;
+mod lines;
+mod naming;
 mod observation;
 mod orientation;
 mod output;
 mod pool;
+mod remembered;
+mod row;
 mod stats;
 mod table;
 mod tcp;
 #[cfg(test)]
 mod tests;
-mod tombstone;
+mod times;
 mod views;
 mod wheel;
 
@@ -61,5 +65,6 @@ pub use observation::{
     Observation, TcpFlags,
 };
 pub use output::{FlowType, JoinedBy, Output, OutputEnd, Reason, ServiceAddress, SideOutput};
+pub use row::{IdText, Value};
 pub use stats::Stats;
 pub use tcp::TcpState;

@@ -9,7 +9,9 @@ use crate::tcp::TcpState;
 /// Microseconds since the epoch UTC.
 pub type Micros = u64;
 
-/// One observation of a flow by one node, or a line of its connection tracking.
+/// One observation of a flow by one node, or a line of its connection tracking. Times
+/// before the year 2000 are none; an end before its start is not believed
+/// (`docs/connections.md` says what stands in for them).
 #[derive(Debug, Clone)]
 pub struct Observation {
     /// Network that the addresses are of; empty where all are of one.
@@ -147,6 +149,8 @@ pub enum Evidence {
 pub struct Conntrack {
     /// Its id on that node; 0 where it has none.
     pub id: u32,
+    /// The zone that it is tracked in: a node may track one connection in several.
+    pub zone: u16,
     /// When that node began to track it.
     pub start: Micros,
     /// When it was asked: of two lines the later one is right.

@@ -1,10 +1,11 @@
-//! Who began a connection, by one observation.
+//! Who began a connection.
 
+use crate::connection::Connection;
 use crate::icmp;
 use crate::observation::{Client, Evidence, Observation};
 
 /// Whether the source began the connection, and what that rests on.
-pub(crate) fn who_began(observation: &Observation) -> (bool, Evidence) {
+fn who_began(observation: &Observation) -> (bool, Evidence) {
     let mut best = (true, Evidence::FirstSeen);
     let mut consider = |source: bool, evidence: Evidence| {
         if evidence > best.1 {
@@ -28,4 +29,18 @@ pub(crate) fn who_began(observation: &Observation) -> (bool, Evidence) {
         consider(true, Evidence::Conntrack);
     }
     best
+}
+
+impl Connection {
+    /// By the best that is known, as long as nothing was put out and nothing rests on it.
+    /// Says whether what it rests on changed.
+    pub fn orient(&mut self, observation: &Observation, sender_high: bool, is_first: bool) -> bool {
+        let (client_sends, evidence) = who_began(observation);
+        let better = evidence > self.evidence && self.seq == 0 && self.service().is_none();
+        if is_first || better {
+            self.client_high = if client_sends { sender_high } else { !sender_high };
+            self.evidence = evidence;
+        }
+        better
+    }
 }

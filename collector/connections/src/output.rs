@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::config::Periods;
 use crate::connection::{Connection, Service};
-use crate::counts::{Biflow, Counts, PerEnd};
+use crate::counts::{Biflow, Counts};
 use crate::id::ConnectionId;
-use crate::key::{Key, Socket};
+use crate::key::Socket;
+use crate::lines;
 use crate::observation::{Evidence, Identity, IdentityKind, Micros};
 use crate::tcp::TcpState;
-use crate::tombstone::Tombstone;
 
 /// One output of a connection. `(id, seq)` names it: whoever sums `delta` over distinct
 /// names, or keeps the greatest `seq` of each id, counts each packet once.
@@ -155,6 +155,17 @@ pub enum FlowType {
     FromExternal = 4,
 }
 
+/// Where an output stands among those of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Others may come.
+    Open,
+    /// No other is expected.
+    Last,
+    /// It tells of what came after the last one.
+    Late,
+}
+
 impl FlowType {
     fn of(client: Option<&Identity>, server: Option<&Identity>) -> Self {
         let inside = |who: &Identity| matches!(who.kind, IdentityKind::Pod | IdentityKind::Node);
@@ -188,11 +199,6 @@ fn end(socket: Socket, who: Option<&Arc<Identity>>) -> OutputEnd {
     }
 }
 
-fn ends(key: &Key, who: &PerEnd<Option<Arc<Identity>>>, client_high: bool) -> (OutputEnd, OutputEnd) {
-    let of = |high: bool| end(key.tuple.end(high), who.at(high).as_ref());
-    (of(client_high), of(!client_high))
-}
-
 impl Service {
     fn describe(&self) -> ServiceAddress {
         ServiceAddress {
@@ -206,9 +212,9 @@ impl Service {
 
 impl Connection {
     /// The output that would come now.
-    pub fn describe(&self, cluster: &str, periods: &Periods, reason: Reason, is_final: bool) -> Output {
-        let (client, server) = ends(&self.key, &self.who, self.client_high);
-        let total = self.totals.oriented(self.client_high);
+    pub fn describe(&self, cluster: &str, periods: &Periods, reason: Reason, stage: Stage) -> Output {
+        let [client, server] = self.ends();
+        let total = self.totals().oriented(self.client_high);
         let delta = total.since(self.reported.oriented(self.client_high));
         let covered = self.cover.length();
         let views = self.side_views(&client, &server);
@@ -216,11 +222,11 @@ impl Connection {
             id: self.id(cluster),
             seq: self.seq.saturating_add(1),
             reason,
-            is_final,
-            late: false,
+            is_final: stage != Stage::Open,
+            late: stage == Stage::Late,
             midstream: self.midstream,
-            network: Arc::clone(&self.key.network),
-            proto: self.key.tuple.proto,
+            network: Arc::clone(&self.network),
+            proto: self.tuple.proto,
             flow_type: FlowType::of(client.who.as_deref(), server.who.as_deref()),
             client,
             server,
@@ -230,21 +236,23 @@ impl Connection {
             end: self.end,
             delta,
             total,
-            exact: !self.sampled,
+            exact: self.is_exact(),
             sampled_packets: self.sampled_packets,
             covered,
             throughput: throughput(delta, covered),
             src_side: views.forward.map(|view| self.side(view, covered)),
             dst_side: views.reverse.map(|view| self.side(view, covered)),
-            lost_packets: self.lost(
-                views,
-                periods,
-                is_final && matches!(reason, Reason::Idle | Reason::End),
-            ),
+            lost_packets: self.lost(views, periods),
             resets: self.rare.as_ref().map_or(0, |rare| rare.resets),
             tcp_state: self.tcp_state(),
             clock_off: self.clock_off,
         }
+    }
+
+    /// The client and the server.
+    fn ends(&self) -> [OutputEnd; 2] {
+        [self.client_high, !self.client_high]
+            .map(|high| end(self.tuple.end(high), self.who.at(high).as_ref()))
     }
 
     /// The views of the client's node and the server's.
@@ -265,8 +273,7 @@ impl Connection {
             reverse: of(!self.client_high),
         };
         let total = oriented(&|high| self.views.total(at, high));
-        let view = self.views.views.get(at);
-        let reported = oriented(&|high| view.map_or(Counts::default(), |view| *view.reported.at(high)));
+        let reported = self.views.reported(at).oriented(self.client_high);
         let delta = total.since(reported);
         let exact = [false, true]
             .into_iter()
@@ -275,97 +282,37 @@ impl Connection {
             delta,
             total,
             exact,
-            end: view.map_or(0, |view| view.end),
+            end: self.last_packet_of(at),
             throughput: throughput(delta, covered),
         }
     }
 
-    /// What one node sent and the other did not get. Once it is `over`, both have told all.
-    fn lost(&self, views: Biflow<Option<usize>>, periods: &Periods, over: bool) -> Biflow<Option<u64>> {
+    /// The last packet that a node saw; where that is too far from the origin, the last
+    /// that anybody saw.
+    fn last_packet_of(&self, view: usize) -> Micros {
+        let end = self
+            .views
+            .span(view)
+            .and_then(|(_, end)| lines::time(self.origin, end));
+        end.unwrap_or(self.end)
+    }
+
+    /// What one node sent and the other did not get, where both told of the same time.
+    fn lost(&self, views: Biflow<Option<usize>>, periods: &Periods) -> Biflow<Option<u64>> {
         let (Some(client), Some(server)) = (views.forward, views.reverse) else {
             return Biflow::default();
         };
+        if client == server || self.clock_off {
+            return Biflow::default();
+        }
         let lost = |from: usize, to: usize, high: bool| {
             let (sent, got) = (self.views.seen(from, high)?, self.views.seen(to, high)?);
-            let near = |one: i32, other: i32| {
-                u64::from(one.abs_diff(other)).saturating_mul(1_000) <= periods.tolerance_us
-            };
-            let comparable = from != to
-                && sent.exact
-                && got.exact
-                && near(sent.start_ms, got.start_ms)
-                && (over || near(sent.end_ms, got.end_ms));
+            let comparable = sent.exact && got.exact && sent.is_of_the_time_of(&got, periods.tolerance_us);
             comparable.then(|| sent.counts.packets.checked_sub(got.counts.packets))?
         };
         Biflow {
             forward: lost(client, server, self.client_high),
             reverse: lost(server, client, !self.client_high),
-        }
-    }
-
-    /// What was described has been put out at this second.
-    pub fn mark_output(&mut self, tick: u32) {
-        self.seq = self.seq.saturating_add(1);
-        self.reported = self.totals;
-        if let Some(service) = self.rare.as_mut().and_then(|rare| rare.service.as_mut()) {
-            service.reported = service.totals;
-        }
-        self.views.mark_reported();
-        self.cover.clear();
-        self.fresh = false;
-        self.last_output = tick;
-    }
-}
-
-impl Tombstone {
-    /// The output of a late record that added so much in its time.
-    pub fn describe(&self, cluster: &str, added: PerEnd<Counts>, covered: Micros) -> Output {
-        let (client, server) = ends(&self.key, &self.who, self.client_high);
-        let delta = added.oriented(self.client_high);
-        let service = self.rare.as_ref().and_then(|rare| rare.service.as_ref());
-        let id = crate::id::connection_id(
-            cluster,
-            &self.key.network,
-            &self.key.tuple,
-            self.origin,
-            self.ordinal,
-        );
-        Output {
-            id,
-            seq: self.seq.saturating_add(1),
-            reason: if self.ended { Reason::End } else { Reason::Idle },
-            is_final: true,
-            late: true,
-            midstream: self.midstream,
-            network: Arc::clone(&self.key.network),
-            proto: self.key.tuple.proto,
-            flow_type: FlowType::of(client.who.as_deref(), server.who.as_deref()),
-            client,
-            server,
-            evidence: self.evidence,
-            service: service.map(Service::describe),
-            start: self.start,
-            end: self.end,
-            delta,
-            total: self.totals.oriented(self.client_high),
-            exact: !self.sampled,
-            sampled_packets: self.sampled_packets,
-            covered,
-            throughput: throughput(delta, covered),
-            src_side: None,
-            dst_side: None,
-            lost_packets: Biflow::default(),
-            resets: self.rare.as_ref().map_or(0, |rare| rare.resets),
-            tcp_state: self.tcp_state,
-            clock_off: self.clock_off,
-        }
-    }
-
-    /// What was described has been put out.
-    pub fn mark_output(&mut self) {
-        self.seq = self.seq.saturating_add(1);
-        if let Some(service) = self.rare.as_mut().and_then(|rare| rare.service.as_mut()) {
-            service.reported = service.totals;
         }
     }
 }

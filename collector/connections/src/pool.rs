@@ -25,6 +25,11 @@ impl<T> Pool<T> {
         self.len
     }
 
+    /// Numbers that have been given out: so many items were there at a time.
+    pub fn slots(&self) -> usize {
+        self.len + self.free.len()
+    }
+
     pub fn insert(&mut self, item: T) -> u32 {
         self.len += 1;
         if let Some(slot) = self.free.pop()

@@ -32,6 +32,21 @@ pub struct Stats {
     pub counter_resets: u64,
     /// Lines beyond what a connection keeps: they count in its totals, and in no side.
     pub lines_refused: u64,
+    /// Totals of more sources than a connection keeps: they count nowhere.
+    pub totals_refused: u64,
+    /// Totals that came for the first time, and nobody knows what of them was counted
+    /// before: only what is added to them counts.
+    pub bases_unknown: u64,
+    /// Connections that cannot be joined with others, since their client has too many.
+    pub joins_refused: u64,
+    /// Addresses before translation that were let go, since the endpoint was seen no more.
+    pub let_go: u64,
     /// Records that ended after they had arrived.
     pub clock_off: u64,
+    /// Records without a time that can be.
+    pub times_mended: u64,
+    /// Times that the clock of the log was set back.
+    pub clock_set_back: u64,
+    /// Logs that began in place of the one before.
+    pub other_logs: u64,
 }

@@ -50,8 +50,8 @@ pub mod verdict;
 pub mod words;
 
 pub use engine::{
-    Cluster, Connection, Endpoint, EndpointKind, Engine, Explanation, MatchingRule, Memo, Miss, NearestRule,
-    RuleRef, SideExplanation, Snapshot,
+    Cluster, Connection, Endpoint, EndpointKind, Engine, Explanation, Lookalikes, MatchingRule, Memo, Miss,
+    NearestRule, Past, RuleRef, SideExplanation, Snapshot,
 };
 pub use facts::{NamedPort, Namespace, Node, Pod, Protocol};
 pub use policy::{Direction, Policy, PolicyKey, PolicyKind};

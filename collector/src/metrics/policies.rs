@@ -26,6 +26,8 @@ pub struct PolicyMetrics {
     compile: Compile,
     generation: Gauge,
     lint: Family<super::Labels, Gauge>,
+    broken: Gauge,
+    gaps: Counter,
 }
 
 /// From 100 us to 6 s.
@@ -65,6 +67,16 @@ impl PolicyMetrics {
             "What is odd about policies whatever the traffic, by the code of the finding",
             self.lint.clone(),
         );
+        r.register(
+            "policy_watches_broken",
+            "Kinds of objects that verdicts need whose watch is broken: records have no verdict meanwhile",
+            self.broken.clone(),
+        );
+        r.register(
+            "policy_gaps",
+            "Times in which changes of policies or of what they select may have been missed",
+            self.gaps.clone(),
+        );
     }
 
     /// So many records were judged so.
@@ -90,6 +102,28 @@ impl PolicyMetrics {
     /// Another version is in force.
     pub fn set_generation(&self, generation: u64) {
         self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// The watches of so many kinds are broken.
+    pub fn set_broken(&self, kinds: usize) {
+        self.broken.set(i64::try_from(kinds).unwrap_or(i64::MAX));
+    }
+
+    /// Changes may have been missed for a time.
+    pub fn count_gap(&self) {
+        self.gaps.inc();
+    }
+
+    /// How many gaps were counted.
+    #[cfg(test)]
+    pub fn gaps(&self) -> u64 {
+        self.gaps.get()
+    }
+
+    /// How many watches are broken.
+    #[cfg(test)]
+    pub fn broken(&self) -> i64 {
+        self.broken.get()
     }
 
     /// So many findings of each code there are.

@@ -12,9 +12,9 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ReplicationController;
 use kube::api::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,11 +23,12 @@ use weir_api::NodeFlowExport;
 use weir_identity::facts::objects::{EndpointSlice, Node, Pod, Service};
 use weir_identity::facts::{self, Fact, ObjectKey, ObjectKind, Owner};
 use weir_identity::{Index, Snapshot, time};
-use weir_process::kubernetes::{WATCH_TIMEOUT, describe_watch, watch_config};
+use weir_process::kubernetes::{WATCH_TIMEOUT, describe_watch};
 
 use crate::args::NodeDaemon;
 use crate::health::Health;
 use crate::policies::{Feed, PolicyObjects};
+use crate::relisted::relisted;
 
 /// Time between two snapshots while changes keep coming.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
@@ -144,7 +145,7 @@ where
     K: Resource + Clone + DeserializeOwned + Serialize + Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    let events = watch_objects(Api::<K>::all(client.clone()), watch_config(WATCH_TIMEOUT))
+    let events = relisted(Api::<K>::all(client.clone()), WATCH_TIMEOUT)
         .backoff(ResetTimerBackoff::new(Pauses(Pauses::FIRST), Pauses::FORGIVEN));
     Box::pin(events.map(move |event| {
         feed.take(&event);

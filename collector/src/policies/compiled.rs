@@ -12,9 +12,11 @@ use weir_policy::observed::Changed;
 use weir_policy::parse::Objects;
 use weir_policy::{Cluster, Cni, Endpoint, Engine, Pod, Policy, PolicyKey, Profile};
 
+use super::earlier::Earlier;
 use super::holders::{HolderTable, LAG, Name};
 use super::known::Key;
 use super::services::Services;
+use super::touched::{Touched, Was};
 use super::versions::{Version, Versions};
 
 /// An object that changed, and what it is now.
@@ -39,20 +41,13 @@ pub struct Compiled {
     /// All of them, in order, none within another.
     all_networks: Arc<[IpNet]>,
     holders: HolderTable,
+    /// The versions before the last that have not settled, oldest first.
+    earlier: Vec<Earlier>,
     stamp: u64,
     /// The CNI that each node tells.
     told: BTreeMap<Key, Cni>,
     /// Pods on the host network, which say what their nodes are to selectors.
     hosted: BTreeSet<Name>,
-}
-
-/// What a batch of changes touched.
-#[derive(Debug, Default)]
-struct Touched {
-    /// Policies, namespaces or nodes: everything.
-    tables: bool,
-    /// Pods, and the addresses that each had.
-    pods: BTreeMap<Name, Vec<IpAddr>>,
 }
 
 impl Compiled {
@@ -76,6 +71,7 @@ impl Compiled {
             networks_changed: false,
             all_networks: Arc::from([]),
             holders: HolderTable::default(),
+            earlier: Vec::new(),
             stamp,
             told: BTreeMap::new(),
             hosted: BTreeSet::new(),
@@ -119,18 +115,65 @@ impl Compiled {
             self.note(&key, value.as_ref(), &mut touched);
         }
         let of_services = self.services.settle();
-        if touched.tables || epoch != self.engine.snapshot().epoch() {
-            versions.push(self.version(moment(now.saturating_sub(LAG))));
-            return;
-        }
         let expired = self.holders.expire(now);
+        let before = touched.tables.take().map(|past| (past, self.holders.clone()));
         self.hold(&touched.pods, now);
-        if (of_services || expired || !touched.pods.is_empty())
-            && let Some(last) = versions.last()
-        {
-            let version = self.published(last.since);
-            versions.replace_last(version);
+        let is_news = before.is_some() || of_services || !touched.pods.is_empty();
+        let nodes = versions
+            .last()
+            .map(|last| Arc::clone(&last.nodes))
+            .unwrap_or_default();
+        match before {
+            Some((past, holders)) => {
+                let version = self.version(moment(now.saturating_sub(LAG)));
+                if versions.push(version) {
+                    self.earlier.push(Earlier::new(past, holders, nodes));
+                }
+                if let Some(ended) = self.earlier.last_mut() {
+                    ended.keep_until_settled(now);
+                }
+            }
+            // Numbers are others, and nothing else.
+            None if epoch != self.engine.snapshot().epoch() => {
+                versions.replace_with(0, |last| self.version(last.since));
+            }
+            None if is_news || expired => versions.replace_with(0, |last| self.published(last.since)),
+            None => {}
         }
+        self.earlier.retain(|earlier| earlier.is_needed(now));
+        if is_news {
+            self.tell_earlier(&touched, now, versions);
+        }
+    }
+
+    /// Looks up by the policies of the versions that have not settled what is touched now.
+    fn tell_earlier(&mut self, touched: &Touched, now: u64, versions: &mut Versions) {
+        let mut earlier = std::mem::take(&mut self.earlier);
+        for (back, ended) in (1..).zip(earlier.iter_mut().rev()) {
+            ended.take(touched, self, now);
+            versions.replace_with(back, |known| Version {
+                since: known.since,
+                snapshot: ended.snapshot(),
+                holders: ended.holders(),
+                nodes: ended.nodes(),
+                ..self.published(known.since)
+            });
+        }
+        self.earlier = earlier;
+    }
+
+    /// The addresses that a pod has, and what it is: those of a pod with addresses of its own.
+    pub fn pod(&self, name: &Name) -> Option<(&[IpAddr], &Pod)> {
+        let addresses = self.pods.get(name)?;
+        Some((addresses, self.engine.pod_facts(&name.0, &name.1)?))
+    }
+
+    /// The pods of a namespace that have addresses of their own.
+    pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &Name> {
+        let first: Name = (namespace.into(), Arc::from(""));
+        let is_in = move |(name, _): &(&Name, &Vec<IpAddr>)| *name.0 == *first.0;
+        let from: Name = (namespace.into(), Arc::from(""));
+        self.pods.range(from..).take_while(is_in).map(|(name, _)| name)
     }
 
     /// Tells the engine what an object is now.
@@ -139,21 +182,27 @@ impl Compiled {
         match kind.name {
             "Pod" => self.feed_pod(key, value, touched),
             "Namespace" => {
-                touched.tables = true;
+                touched.touch_tables(&self.engine);
                 match value.and_then(|value| one(value).namespaces.pop()) {
-                    Some(namespace) => self.engine.set_namespace(namespace),
+                    Some(namespace) => {
+                        touched.namespaces.push(namespace.clone());
+                        self.engine.set_namespace(namespace);
+                    }
                     None => self.engine.remove_namespace(&key.name),
                 }
             }
             "Node" => {
-                touched.tables = true;
+                touched.touch_tables(&self.engine);
                 match value.and_then(|value| one(value).nodes.pop()) {
-                    Some(node) => self.engine.set_node(node),
+                    Some(node) => {
+                        touched.nodes.push(node.clone());
+                        self.engine.set_node(node);
+                    }
                     None => self.engine.remove_node(&key.name),
                 }
             }
             _ if kind.decides() => {
-                touched.tables = true;
+                touched.touch_tables(&self.engine);
                 for policy in self.policies.get(key).into_iter().flatten() {
                     self.engine.remove_policy(policy);
                 }
@@ -168,8 +217,15 @@ impl Compiled {
     fn feed_pod(&mut self, key: &Key, value: Option<&Value>, touched: &mut Touched) {
         let pod = value.and_then(|value| one(value).pods.pop());
         // Those that are on the host network, or were.
-        touched.tables |= pod.as_ref().is_some_and(|pod| pod.host_network);
-        touched.tables |= self.hosted.contains(&name_of(key));
+        if pod.as_ref().is_some_and(|pod| pod.host_network) || self.hosted.contains(&name_of(key)) {
+            touched.touch_tables(&self.engine);
+        }
+        let was = self
+            .engine
+            .pod_facts(&key.namespace, &key.name)
+            .cloned()
+            .map(Arc::new);
+        touched.pods.entry(name_of(key)).or_default().pod = was;
         match pod {
             Some(pod) => self.engine.set_pod(pod),
             None => self.engine.remove_pod(&key.namespace, &key.name),
@@ -214,7 +270,7 @@ impl Compiled {
             Some(pod) => self.pods.insert(name.clone(), pod.addresses),
             None => self.pods.remove(&name),
         };
-        touched.pods.entry(name).or_insert(had.unwrap_or_default());
+        touched.pods.entry(name).or_default().addresses = had.unwrap_or_default();
     }
 
     fn note_networks(&mut self, key: &Key, value: Option<&Value>) {
@@ -261,7 +317,9 @@ impl Compiled {
                 all.entry(*address).or_default().push((name, endpoint));
             }
         }
-        self.holders.rebuild(all);
+        let engine = &mut self.engine;
+        self.holders
+            .rebuild(all, |was, address, now| engine.as_if(was, address, now));
         self.published(since)
     }
 
@@ -285,16 +343,16 @@ impl Compiled {
         }
     }
 
-    /// Looks these pods up anew, which had these addresses before.
-    fn hold(&mut self, pods: &BTreeMap<Name, Vec<IpAddr>>, now: u64) {
-        for (name, had) in pods {
+    /// Looks these pods up anew, which were this before.
+    fn hold(&mut self, pods: &BTreeMap<Name, Was>, now: u64) {
+        for (name, was) in pods {
             let has = self.pods.get(name).map_or(&[][..], Vec::as_slice);
-            for address in had.iter().filter(|address| !has.contains(address)) {
-                self.holders.end(*address, name, now);
+            for address in was.addresses.iter().filter(|address| !has.contains(address)) {
+                self.holders.end(*address, name, was.pod.as_ref(), now);
             }
             for address in has {
                 if let Some(endpoint) = self.engine.pod(&name.0, &name.1, *address) {
-                    self.holders.set(*address, name, endpoint, now);
+                    self.holders.set(*address, name, endpoint, was.pod.as_ref(), now);
                 }
             }
         }

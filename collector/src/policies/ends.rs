@@ -7,12 +7,13 @@ use std::sync::Arc;
 use weir_flow::{IdentifiedBy, Identity, Kind, Side};
 use weir_identity::time::steady;
 use weir_identity::{CLOCK_TOLERANCE, Span};
-use weir_policy::{Endpoint, Reason};
+use weir_policy::{Endpoint, Lookalikes, Reason};
 
 use super::services::EVERY_NODE;
 use super::versions::{Frontend, Holder, Version};
 
-/// So many readings of one side are evaluated at most: a Service before more has no verdict.
+/// So many readings of one side are evaluated at most: one that may be more has no verdict. Of
+/// those behind a Service all that are the same to policies are one.
 const MOST_READINGS: usize = 64;
 /// The kind of workload of a public address that nobody is known to have.
 const INTERNET: &str = "internet";
@@ -33,6 +34,9 @@ pub enum End {
     One(Reading),
     /// One of several; they must be judged alike, else the verdict is unknown for this reason.
     Several(Arc<[Reading]>, Reason),
+    /// One of those behind a Service, by what they are to policies, at its port; they must be
+    /// judged alike, too.
+    Behind(Arc<[(Lookalikes, u16)]>),
     /// Nobody knows.
     Unknown(Reason),
     /// It is outside of the network that policies are about.
@@ -40,19 +44,35 @@ pub enum End {
 }
 
 impl End {
-    /// All that it may stand for.
+    /// All that it may stand for, but for those behind a Service.
     pub fn readings(&self) -> &[Reading] {
         match self {
             Self::One(reading) => std::slice::from_ref(reading),
             Self::Several(readings, _) => readings,
-            Self::Unknown(_) | Self::NotJudged => &[],
+            Self::Behind(_) | Self::Unknown(_) | Self::NotJudged => &[],
         }
+    }
+
+    /// All that it may stand for, as it stands to another.
+    pub fn seen_by(&self, other: &Endpoint) -> impl Iterator<Item = Reading> {
+        let behind = match self {
+            Self::Behind(classes) => &classes[..],
+            _ => &[],
+        };
+        let behind = behind.iter().flat_map(move |(alike, port)| {
+            let port = Some(*port);
+            alike
+                .seen_by(other)
+                .map(move |endpoint| Reading { endpoint, port })
+        });
+        self.readings().iter().copied().chain(behind)
     }
 
     /// Why the verdict is unknown where those are judged differently.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Several(_, reason) | Self::Unknown(reason) => *reason,
+            Self::Behind(_) => Reason::Backend,
             Self::One(_) | Self::NotJudged => Reason::Identity,
         }
     }
@@ -176,20 +196,18 @@ impl Version {
         let holders_of = |address: &IpAddr| self.holders.get(address).into_iter().flat_map(|all| all.iter());
         let spans = backends.iter().flat_map(|(address, _)| holders_of(address));
         let steady = steady(spans.map(|holder| holder.span), asked.flow, CLOCK_TOLERANCE);
-        let readings = backends.iter().flat_map(|(address, port)| {
+        let ends = backends.iter().flat_map(|(address, port)| {
             let then = holders_of(address).filter(|holder| holder.span.meets(flow));
-            let endpoints: Vec<Endpoint> = then.map(|holder| holder.endpoint).collect();
+            let mut endpoints = then.map(|holder| holder.endpoint).peekable();
             // Nobody of the cluster: a backend outside.
-            let outside = endpoints.is_empty().then(|| self.snapshot.outside(*address));
-            let port = Some(*port);
-            endpoints
-                .into_iter()
-                .chain(outside)
-                .map(move |endpoint| Reading { endpoint, port })
+            let outside = endpoints
+                .peek()
+                .is_none()
+                .then(|| self.snapshot.outside(*address));
+            endpoints.chain(outside).map(|endpoint| (endpoint, *port))
         });
-        let readings: Arc<[Reading]> = readings.take(MOST_READINGS + 1).collect();
-        let end = match readings.len() {
-            1..=MOST_READINGS => End::Several(readings, Reason::Backend),
+        let end = match Lookalikes::of(ends, MOST_READINGS) {
+            Some(classes) if !classes.is_empty() => End::Behind(classes.into()),
             _ => End::Unknown(Reason::Backend),
         };
         Some((end, steady))
@@ -209,7 +227,10 @@ fn alike(holders: &[&Holder]) -> End {
         true => Reason::Changed,
         false => Reason::Identity,
     };
-    let readings = holders.iter().take(MOST_READINGS).map(|holder| Reading {
+    if holders.len() > MOST_READINGS {
+        return End::Unknown(reason);
+    }
+    let readings = holders.iter().map(|holder| Reading {
         endpoint: holder.endpoint,
         port: None,
     });

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use weir_identity::time;
 use weir_policy::parse;
 
 use super::PolicyObjects;
@@ -87,6 +88,7 @@ impl ObjectFiles {
             .flatten()
             .map(|(key, value)| (key, value))
             .collect();
+        let now = time::now();
         objects.change(|known| {
             for key in self.present.iter().filter(|key| !all.contains_key(key)) {
                 known.remove(key);
@@ -95,7 +97,7 @@ impl ObjectFiles {
                 known.put((*key).clone(), value);
             }
             for kind in KindNumber::all() {
-                known.settle(kind);
+                known.settle(kind, now);
             }
         });
         self.present = all.into_keys().cloned().collect();

@@ -12,6 +12,7 @@ use super::PolicyObjects;
 use super::compiled::{Compiled, moment};
 use super::state::StateFile;
 use super::versions::Versions;
+use super::watches::Lost;
 use crate::metrics::PolicyMetrics;
 
 /// Time between two looks while changes keep coming: what is changed together makes one
@@ -31,6 +32,8 @@ struct Follower {
     /// Of what is in force.
     hash: Option<u64>,
     waits_for: Option<String>,
+    /// Changes may be missed now.
+    is_lost: bool,
 }
 
 /// Keeps the versions as the objects say, until nobody wants them.
@@ -50,6 +53,7 @@ pub async fn follow(
         generation: 0,
         hash: None,
         waits_for: None,
+        is_lost: false,
     };
     loop {
         let looked = tokio::task::spawn_blocking(move || {
@@ -81,37 +85,63 @@ impl Follower {
     fn look(&mut self, now: u64) -> bool {
         let begun = Instant::now();
         let before = self.versions.last().map(|last| last.stamp);
-        match &mut self.compiled {
+        let lost = match &mut self.compiled {
             None => self.begin(now),
             Some(compiled) => {
-                let changed = self.objects.change(|known| known.take_changed());
+                // What is not lost any more is in the changes.
+                let (changed, lost) = self
+                    .objects
+                    .change(|known| (known.take_changed(), known.take_lost()));
                 compiled.apply(changed, now, &mut self.versions);
                 if compiled.is_of_other_cni() {
                     self.begin_anew(now);
                 }
+                lost
             }
-        }
+        };
         let Some(last) = self.versions.last() else {
             return false;
         };
-        if before == Some(last.stamp) {
-            return false;
+        let is_compiled = before != Some(last.stamp);
+        let is_lost = lost.is_some_and(|lost| self.lose(lost, now));
+        if is_compiled {
+            self.metrics.compiled(begun.elapsed());
+            self.tell();
         }
-        self.metrics.compiled(begun.elapsed());
-        self.tell();
-        true
+        is_compiled || is_lost
+    }
+
+    /// Changes may have been missed. Whether that is news.
+    fn lose(&mut self, lost: Lost, now: u64) -> bool {
+        let is_news = self.versions.lose(lost, now);
+        if is_news {
+            let seconds = now.saturating_sub(lost.since) / 1_000_000_000;
+            match lost.is_open {
+                true => tracing::warn!(
+                    seconds,
+                    "changes of policies or of what they select may be missed; records since then have no verdict"
+                ),
+                false => tracing::info!(seconds, "policies and what they select were listed anew"),
+            }
+        }
+        if is_news && !self.is_lost {
+            self.metrics.count_gap();
+        }
+        self.is_lost = lost.is_open;
+        self.metrics.set_broken(self.objects.broken().len());
+        is_news
     }
 
     /// Reads all for the first time, if all is there.
-    fn begin(&mut self, now: u64) {
+    fn begin(&mut self, now: u64) -> Option<Lost> {
         if let Err(waits_for) = self.objects.change(|known| known.is_complete()) {
             if self.waits_for.as_ref() != Some(&waits_for) {
                 tracing::info!(waits_for, "records are not judged by policies yet");
             }
             self.waits_for = Some(waits_for);
-            return;
+            return None;
         }
-        let all = self.objects.change(|known| known.take_all());
+        let (all, lost) = self.objects.change(|known| (known.take_all(), known.take_lost()));
         let mut compiled = Compiled::new(self.objects.cni(), all, 0);
         let before = self.state.read();
         let has_gap = before != Some(self.objects.in_force());
@@ -119,6 +149,7 @@ impl Follower {
         self.versions = Versions::new(version, has_gap);
         tracing::info!(profile = ?compiled.profile().cni, changed_meanwhile = has_gap, "records are judged by policies");
         self.compiled = Some(compiled);
+        lost
     }
 
     /// The cluster has another CNI than it seemed to have.

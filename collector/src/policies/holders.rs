@@ -1,15 +1,16 @@
 //! Who had which address when, as policies see them. Pure.
 //!
 //! A pod that gets other labels holds its address twice for a while: until the change has come
-//! into force everywhere, a flow may have been judged by either.
+//! into force everywhere, a flow may have been judged by either. What a pod was is kept beside its
+//! end, so that later policies can be asked about it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_identity::{Shards, Span};
-use weir_policy::Endpoint;
 use weir_policy::observed::SETTLE;
+use weir_policy::{Endpoint, Pod};
 
 use super::versions::{HISTORY, Holder, Holders};
 
@@ -41,8 +42,24 @@ impl HolderTable {
         self.holders.clone()
     }
 
-    /// The pod has the address, and is this for policies.
-    pub fn set(&mut self, address: IpAddr, name: &Name, endpoint: Endpoint, now: u64) {
+    /// What the pod or node of that name is to policies by this address now, if it has it.
+    pub fn endpoint(&self, address: IpAddr, name: &Name) -> Option<&Endpoint> {
+        let known = self.holders.get(&address)?;
+        let holder = known
+            .iter()
+            .find(|holder| holder.span.is_open() && holder.is(name));
+        holder.map(|holder| &holder.endpoint)
+    }
+
+    /// The pod has the address, and is this for policies; what it `was` until now, if it was there.
+    pub fn set(
+        &mut self,
+        address: IpAddr,
+        name: &Name,
+        endpoint: Endpoint,
+        was: Option<&Arc<Pod>>,
+        now: u64,
+    ) {
         let known = self.holders.get(&address).cloned().unwrap_or_default();
         let is_open = |holder: &Holder| holder.span.is_open() && holder.is(name);
         let from = match known.iter().find(|holder| is_open(holder)) {
@@ -52,18 +69,32 @@ impl HolderTable {
             None => now.saturating_sub(WATCH_LAG),
         };
         let settled = now.saturating_add(SETTLE);
-        let mut holders = self.ended_at(address, &known, name, settled, now);
+        let mut holders = self.ended_at(address, &known, (name, was), settled, now);
         holders.push(Holder::since(from, name, endpoint));
         self.addresses.insert(address);
         self.holders.insert(address, holders.into());
     }
 
-    /// The pod has the address no more.
-    pub fn end(&mut self, address: IpAddr, name: &Name, now: u64) {
+    /// The pod, which was this, has the address no more.
+    pub fn end(&mut self, address: IpAddr, name: &Name, was: Option<&Arc<Pod>>, now: u64) {
         let Some(known) = self.holders.get(&address).cloned() else {
             return;
         };
-        let holders = self.ended_at(address, &known, name, now, now);
+        let holders = self.ended_at(address, &known, (name, was), now, now);
+        self.holders.insert(address, holders.into());
+    }
+
+    /// Whoever has the address by this name has been this to policies all the time.
+    pub fn correct(&mut self, address: IpAddr, name: &Name, endpoint: Endpoint) {
+        let Some(known) = self.holders.get(&address) else {
+            return;
+        };
+        let mut holders = known.to_vec();
+        let is_open = |holder: &&mut Holder| holder.span.is_open() && holder.is(name);
+        holders
+            .iter_mut()
+            .filter(is_open)
+            .for_each(|holder| holder.endpoint = endpoint);
         self.holders.insert(address, holders.into());
     }
 
@@ -72,7 +103,7 @@ impl HolderTable {
         &mut self,
         address: IpAddr,
         known: &Holders,
-        name: &Name,
+        (name, was): (&Name, Option<&Arc<Pod>>),
         then: u64,
         now: u64,
     ) -> Vec<Holder> {
@@ -82,34 +113,58 @@ impl HolderTable {
             .filter(|holder| holder.is(name) && holder.span.is_open())
         {
             holder.span.to = then;
+            holder.was = was.cloned();
             self.ended.push_back((then, address));
         }
         holders.retain(|holder| holder.span.to >= now.saturating_sub(HISTORY));
         holders
     }
 
-    /// Everybody who has an address, looked up anew; what has ended is forgotten. Who had his
-    /// address before has had it since then.
-    pub fn rebuild(&mut self, all: BTreeMap<IpAddr, Vec<(Name, Endpoint)>>) {
-        // What stays as it was is shared with the versions before.
-        let gone = self.addresses.iter().filter(|address| !all.contains_key(address));
-        for address in gone.copied().collect::<Vec<_>>() {
-            self.holders.remove(&address);
-        }
-        self.addresses = all.keys().copied().collect();
-        self.ended.clear();
-        for (address, having) in all {
-            let known = self.holders.get(&address);
-            let holders = having.into_iter().map(|(name, endpoint)| {
-                let mut its = known.into_iter().flat_map(|known| known.iter());
-                let is_it = |holder: &&Holder| holder.span.is_open() && holder.is(&name);
-                let since = its.find(is_it).map_or(0, |holder| holder.span.from);
-                Holder::since(since, &name, endpoint)
+    /// Everybody who has an address, looked up anew. Who had his address before has had it since
+    /// then; what those are to policies who had one, `as_if` says of what they were, their address
+    /// and what their pod is there now.
+    pub fn rebuild(
+        &mut self,
+        mut all: BTreeMap<IpAddr, Vec<(Name, Endpoint)>>,
+        mut as_if: impl FnMut(&Pod, IpAddr, Option<&Endpoint>) -> Endpoint,
+    ) {
+        let addresses: BTreeSet<IpAddr> = self.addresses.iter().chain(all.keys()).copied().collect();
+        self.addresses.clear();
+        for address in addresses {
+            let known = self.holders.get(&address).map_or(&[][..], |known| &known[..]);
+            let having = all.remove(&address).unwrap_or_default();
+            let ended = known.iter().filter_map(|holder| {
+                let was = holder.was.as_ref().filter(|_| !holder.span.is_open())?;
+                let now = having
+                    .iter()
+                    .find(|(name, _)| holder.is(name))
+                    .map(|(_, now)| now);
+                let endpoint = as_if(was, address, now);
+                Some(Holder {
+                    endpoint,
+                    ..holder.clone()
+                })
             });
-            let holders: Holders = holders.collect();
-            if known != Some(&holders) {
-                self.holders.insert(address, holders);
-            }
+            let mut holders: Vec<Holder> = ended.collect();
+            holders.extend(having.iter().map(|(name, endpoint)| {
+                let is_it = |holder: &&Holder| holder.span.is_open() && holder.is(name);
+                let since = known.iter().find(is_it).map_or(0, |holder| holder.span.from);
+                Holder::since(since, name, *endpoint)
+            }));
+            self.replace(address, holders);
+        }
+    }
+
+    /// What stays as it was is shared with the versions before.
+    fn replace(&mut self, address: IpAddr, holders: Vec<Holder>) {
+        let known = self.holders.get(&address);
+        if holders.is_empty() {
+            self.holders.remove(&address);
+            return;
+        }
+        self.addresses.insert(address);
+        if known.is_none_or(|known| known[..] != holders[..]) {
+            self.holders.insert(address, holders.into());
         }
     }
 
@@ -146,6 +201,7 @@ impl Holder {
             name: Arc::clone(&name.1),
             span: Span::since(from),
             endpoint,
+            was: None,
         }
     }
 
@@ -156,7 +212,6 @@ impl Holder {
 
 #[cfg(test)]
 mod tests {
-    use weir_policy::facts::Pod;
     use weir_policy::{Engine, Labels, Profile};
 
     use super::*;
@@ -168,20 +223,24 @@ mod tests {
         ("shop".into(), name.into())
     }
 
+    fn pod(namespace: &str) -> Pod {
+        Pod {
+            namespace: namespace.into(),
+            name: "p".into(),
+            labels: Labels::default(),
+            addresses: vec![ADDRESS],
+            ports: Vec::new(),
+            host_network: false,
+            node: String::new(),
+            finished: false,
+        }
+    }
+
     /// What policies see of pods in two namespaces.
     fn endpoints() -> [Endpoint; 2] {
         let mut engine = Engine::new(Profile::default());
         ["a", "b"].map(|namespace| {
-            engine.set_pod(Pod {
-                namespace: namespace.into(),
-                name: "p".into(),
-                labels: Labels::default(),
-                addresses: vec![ADDRESS],
-                ports: Vec::new(),
-                host_network: false,
-                node: String::new(),
-                finished: false,
-            });
+            engine.set_pod(pod(namespace));
             engine.pod(namespace, "p", ADDRESS).unwrap()
         })
     }
@@ -201,28 +260,39 @@ mod tests {
     #[test]
     fn an_address_has_one_holder_after_the_other_and_a_relabelled_one_twice_for_a_while() {
         let [first, second] = endpoints();
+        let was = Arc::new(pod("a"));
         let mut table = HolderTable::default();
-        table.set(ADDRESS, &name("p"), first, 100 * SECOND);
-        table.set(ADDRESS, &name("p"), first, 150 * SECOND);
+        table.set(ADDRESS, &name("p"), first, None, 100 * SECOND);
+        table.set(ADDRESS, &name("p"), first, None, 150 * SECOND);
         assert_eq!(
             held(&table),
             [("p", 0, u64::MAX)],
             "the first may have had it always"
         );
-        table.set(ADDRESS, &name("p"), second, 200 * SECOND);
+        table.set(ADDRESS, &name("p"), second, Some(&was), 200 * SECOND);
         assert_eq!(held(&table), [("p", 0, 230), ("p", 199, u64::MAX)]);
-        table.end(ADDRESS, &name("p"), 300 * SECOND);
-        table.set(ADDRESS, &name("q"), first, 302 * SECOND);
+        table.end(ADDRESS, &name("p"), Some(&was), 300 * SECOND);
+        table.set(ADDRESS, &name("q"), first, None, 302 * SECOND);
         assert_eq!(
             held(&table),
             [("p", 0, 230), ("p", 199, 300), ("q", 297, u64::MAX)]
         );
+        // By other policies they are others, and had their addresses as long.
+        table.rebuild(
+            BTreeMap::from([(ADDRESS, vec![(name("q"), second)])]),
+            |_, _, _| second,
+        );
+        assert_eq!(
+            held(&table),
+            [("p", 0, 230), ("p", 199, 300), ("q", 297, u64::MAX)]
+        );
+        let holders = table.holders.get(&ADDRESS).unwrap();
+        assert!(holders.iter().all(|holder| holder.endpoint == second));
         let later = 301 * SECOND + HISTORY;
         assert!(table.expire(later));
         assert_eq!(held(&table), [("q", 297, u64::MAX)]);
         assert!(!table.expire(later));
-        table.rebuild(BTreeMap::from([(ADDRESS, vec![(name("q"), second)])]));
-        assert_eq!(held(&table), [("q", 297, u64::MAX)]);
-        assert!(table.holders.get(&ADDRESS).unwrap()[0].endpoint == second);
+        table.rebuild(BTreeMap::new(), |_, _, _| second);
+        assert!(held(&table).is_empty());
     }
 }

@@ -167,6 +167,7 @@ impl Evaluator {
         };
         // Of what was computed before nothing is said.
         let said = record.policy.verdict().filter(|_| !record.attributes.is_empty());
+        let verdict = said.map_or(verdict, |said| believed(verdict, said));
         let judged = self.words.of(version, verdict, said);
         self.counts.count(&verdict);
         Some(judged)
@@ -226,12 +227,19 @@ impl Evaluator {
                 }
                 _ => Verdict::unknown(*reason),
             },
+            (End::Behind(_), End::Behind(_)) => Verdict::unknown(Reason::Backend),
+            (End::Behind(_), _) => {
+                let of_clients = |server: &Reading| {
+                    let clients = client.seen_by(&server.endpoint);
+                    let readings = clients.map(|client| snapshot.evaluate(&one(&client, server)));
+                    Verdict::agreed(readings, client.reason())
+                };
+                Verdict::agreed(server.readings().iter().map(of_clients), server.reason())
+            }
             (client, server) => {
                 let of_servers = |client: &Reading| {
-                    let readings = server
-                        .readings()
-                        .iter()
-                        .map(|server| snapshot.evaluate(&one(client, server)));
+                    let servers = server.seen_by(&client.endpoint);
+                    let readings = servers.map(|server| snapshot.evaluate(&one(client, &server)));
                     Verdict::agreed(readings, server.reason())
                 };
                 Verdict::agreed(client.readings().iter().map(of_servers), client.reason())
@@ -320,24 +328,38 @@ impl Words {
     }
 }
 
-/// What an exporter of the cluster says itself wins.
-fn with_said(computed: PolicyVerdict, said: &PolicyVerdict) -> PolicyVerdict {
+/// What an exporter of the cluster says itself of a side wins there. It speaks of the connection
+/// as verdicts do: ingress is that of the server's policies, in records of answers, too.
+fn believed(computed: Verdict, said: &PolicyVerdict) -> Verdict {
+    let side = |computed: Side, said: &PolicySide| {
+        let answer = match said.action {
+            "allow" => Answer::Allow,
+            "drop" | "reject" => Answer::Deny,
+            _ => return computed,
+        };
+        Side {
+            answer,
+            reason: Reason::Rule,
+            decider: None,
+            notes: computed.notes,
+        }
+    };
+    Verdict::of(
+        side(computed.egress, &said.egress),
+        side(computed.ingress, &said.ingress),
+    )
+}
+
+/// The sides that were said in place of those that were computed.
+fn with_said(believed: PolicyVerdict, said: &PolicyVerdict) -> PolicyVerdict {
     let or = |said: &PolicySide, computed: PolicySide| match said.is_empty() {
         true => computed,
         false => said.clone(),
     };
-    let dropped = [&said.ingress, &said.egress]
-        .iter()
-        .any(|side| matches!(side.action, "drop" | "reject"));
-    let (answer, reason) = match dropped {
-        true => (Answer::Deny.name(), Reason::Rule.name()),
-        false => (computed.answer, computed.reason),
-    };
     PolicyVerdict {
-        answer,
-        reason,
-        ingress: or(&said.ingress, computed.ingress),
-        egress: or(&said.egress, computed.egress),
+        ingress: or(&said.ingress, believed.ingress),
+        egress: or(&said.egress, believed.egress),
+        ..believed
     }
 }
 

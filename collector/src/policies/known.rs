@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::kinds::{KIND_COUNT, KindNumber, Need, kept_of};
+use super::watches::{Lost, Watches};
 
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +46,7 @@ pub struct Known {
     listing: [Option<BTreeSet<Key>>; KIND_COUNT],
     /// By kind: why it could not be read, when it was tried last.
     failing: [Option<String>; KIND_COUNT],
+    watches: Watches,
 }
 
 impl Key {
@@ -101,8 +103,14 @@ impl Known {
         self.changes += 1;
     }
 
-    /// A list of the kind begins.
-    pub fn begin(&mut self, kind: KindNumber) {
+    /// The watch of the kind has brought something, now (ns since 1970).
+    pub fn hear(&mut self, kind: KindNumber, now: u64) {
+        self.watches.hear(kind, now);
+    }
+
+    /// A list of the kind begins, now.
+    pub fn begin(&mut self, kind: KindNumber, now: u64) {
+        self.watches.begin(kind, now);
         self.listing[kind.index()] = Some(BTreeSet::new());
     }
 
@@ -111,22 +119,31 @@ impl Known {
         if let Some(present) = self.listing[kind.index()].take() {
             self.retain(kind, &present);
         }
+        self.changes += u64::from(self.watches.list(kind));
         self.set_listed(kind, Listed::Once);
     }
 
-    /// All objects of the kind are known that there are.
-    pub fn settle(&mut self, kind: KindNumber) {
+    /// All objects of the kind are known that there are, now.
+    pub fn settle(&mut self, kind: KindNumber, now: u64) {
+        self.changes += u64::from(self.watches.settle(kind, now));
         self.set_listed(kind, Listed::Once);
     }
 
-    /// The cluster has no such kind, and so no objects of it.
-    pub fn absent(&mut self, kind: KindNumber) {
+    /// The cluster has no such kind, and so no objects of it, now.
+    pub fn absent(&mut self, kind: KindNumber, now: u64) {
         self.retain(kind, &BTreeSet::new());
+        self.changes += u64::from(self.watches.settle(kind, now));
         self.set_listed(kind, Listed::Absent);
     }
 
-    /// The kind cannot be read; what was known stays. Whether that is new.
-    pub fn fail(&mut self, kind: KindNumber, why: &str) -> bool {
+    /// The kind's watch brings nothing, now; what was known stays, and changes may be missed.
+    pub fn lose(&mut self, kind: KindNumber, now: u64) {
+        self.changes += u64::from(self.watches.fail(kind, now));
+    }
+
+    /// The kind cannot be read, now, as [`Known::lose`]. Whether that is new.
+    pub fn fail(&mut self, kind: KindNumber, why: &str, now: u64) -> bool {
+        self.lose(kind, now);
         let listed = &mut self.listed[kind.index()];
         if !matches!(listed, Listed::Once | Listed::Absent) {
             *listed = Listed::Failed(why.to_owned());
@@ -164,6 +181,17 @@ impl Known {
             true => Ok(()),
             false => Err(missing.join("; ")),
         }
+    }
+
+    /// The kinds that verdicts need and whose watch is broken, and why, as far as is known.
+    pub fn broken(&self) -> impl Iterator<Item = (KindNumber, &str)> {
+        let why = |kind: KindNumber| self.failing[kind.index()].as_deref().unwrap_or("not found");
+        self.watches.broken().map(move |kind| (kind, why(kind)))
+    }
+
+    /// The time in which changes may have been missed, if there is any that was not told.
+    pub fn take_lost(&mut self) -> Option<Lost> {
+        self.watches.take_lost()
     }
 
     /// Counts the changes.
@@ -225,14 +253,14 @@ mod tests {
     fn a_kind_that_cannot_be_read_any_more_is_told_once_until_it_can() {
         let mut known = Known::default();
         let kind = KindNumber::of("v1", "Namespace").unwrap();
-        assert!(known.fail(kind, "refused"));
-        assert!(!known.fail(kind, "refused"));
+        assert!(known.fail(kind, "refused", 1));
+        assert!(!known.fail(kind, "refused", 1));
         for _ in 0..2 {
-            known.begin(kind);
+            known.begin(kind, 1);
             known.end(kind);
-            assert!(known.fail(kind, "refused"), "though it was listed once");
-            assert!(!known.fail(kind, "refused"));
-            assert!(known.fail(kind, "no answer"));
+            assert!(known.fail(kind, "refused", 1), "though it was listed once");
+            assert!(!known.fail(kind, "refused", 1));
+            assert!(known.fail(kind, "no answer", 1));
         }
         let missing = known.is_complete().unwrap_err();
         assert!(!missing.contains("Namespace"), "what was read stays: {missing}");
@@ -242,12 +270,12 @@ mod tests {
     fn what_a_list_has_not_got_is_gone_and_what_is_the_same_did_not_change() {
         let mut known = Known::default();
         let kind = KindNumber::of("v1", "Namespace").unwrap();
-        known.begin(kind);
+        known.begin(kind, 1);
         put(&mut known, &namespace("a", "x"));
         put(&mut known, &namespace("b", "x"));
         known.end(kind);
         assert_eq!(known.take_changed().len(), 2);
-        known.begin(kind);
+        known.begin(kind, 1);
         put(&mut known, &namespace("b", "x"));
         put(&mut known, &namespace("c", "y"));
         known.end(kind);
@@ -258,7 +286,7 @@ mod tests {
             .collect();
         assert_eq!(changed, [("a", false), ("c", true)]);
         assert_eq!(known.names(), ["b", "c"]);
-        known.absent(kind);
+        known.absent(kind, 1);
         assert!(known.names().is_empty());
     }
 
@@ -268,15 +296,15 @@ mod tests {
         let waiting = known.is_complete().unwrap_err();
         assert!(waiting.contains("NetworkPolicy: not listed yet"), "{waiting}");
         for kind in KindNumber::all().filter(|kind| kind.kind().need == Need::Verdicts) {
-            known.absent(kind);
+            known.absent(kind, 1);
         }
         assert_eq!(known.is_complete(), Ok(()));
         let pods = KindNumber::of("v1", "Pod").unwrap();
-        assert!(known.fail(pods, "gone away"), "it is told");
+        assert!(known.fail(pods, "gone away", 1), "it is told");
         assert_eq!(known.is_complete(), Ok(()), "what was read stays read");
         let mut known = Known::default();
-        assert!(known.fail(pods, "forbidden"));
-        assert!(!known.fail(pods, "forbidden"), "told once");
+        assert!(known.fail(pods, "forbidden", 1));
+        assert!(!known.fail(pods, "forbidden", 1), "told once");
         assert!(known.is_complete().unwrap_err().contains("Pod: forbidden"));
     }
 }

@@ -11,7 +11,10 @@ use foldhash::quality::RandomState;
 use ipnet::IpNet;
 use weir_identity::{Shards, Span};
 use weir_policy::observed::{Changed, Lifetime, SETTLE};
-use weir_policy::{Endpoint, Snapshot};
+use weir_policy::{Endpoint, Pod, Snapshot};
+
+use super::gaps::Gaps;
+use super::watches::Lost;
 
 /// So many versions are kept at most.
 pub const MOST: usize = 64;
@@ -43,6 +46,8 @@ pub struct Holder {
     pub span: Span,
     /// What policies make of it.
     pub endpoint: Endpoint,
+    /// What the pod was, where that has ended.
+    pub was: Option<Arc<Pod>>,
 }
 
 /// Everybody who had an address, the latest last.
@@ -77,6 +82,8 @@ pub struct Versions {
     all: Vec<Arc<Version>>,
     /// What was in force before the first is not known; else it was as the first.
     begins_with_gap: bool,
+    /// When changes may have been missed.
+    gaps: Gaps,
 }
 
 /// What was in force while a record lasted.
@@ -98,6 +105,7 @@ impl Versions {
         Self {
             all: vec![Arc::new(first)],
             begins_with_gap,
+            gaps: Gaps::default(),
         }
     }
 
@@ -112,14 +120,16 @@ impl Versions {
     }
 
     /// Another is in force from its beginning on; what is too old is forgotten. Changes that
-    /// follow each other closely are one, so that whoever makes many makes few versions.
-    pub fn push(&mut self, mut version: Version) {
+    /// follow each other closely are one, so that whoever makes many makes few versions. Whether
+    /// the one before stays, and was not one of them.
+    pub fn push(&mut self, mut version: Version) -> bool {
         let begun = self
             .all
             .get(1..)
             .and_then(<[_]>::last)
             .map(|last| last.since.earliest);
-        if let Some(begun) = begun.filter(|begun| version.since.latest < begun.saturating_add(CLOSE)) {
+        let close = begun.filter(|begun| version.since.latest < begun.saturating_add(CLOSE));
+        if let Some(begun) = close {
             version.since.earliest = begun;
             self.all.pop();
         }
@@ -136,20 +146,32 @@ impl Versions {
             // What was before is not known any more.
             self.begins_with_gap = true;
         }
+        close.is_none()
     }
 
-    /// Pods or Services are others within the last version.
-    pub fn replace_last(&mut self, version: Version) {
-        if let Some(last) = self.all.last_mut() {
-            *last = Arc::new(version);
+    /// Pods or Services are others within the last version, or so many `back` before it.
+    pub fn replace_with(&mut self, back: usize, change: impl FnOnce(&Version) -> Version) {
+        let at = self.all.len().checked_sub(back + 1);
+        if let Some(version) = at.and_then(|at| self.all.get_mut(at)) {
+            *version = Arc::new(change(version));
         }
+    }
+
+    /// Changes may have been missed, until now if that is over. Whether that is news.
+    pub fn lose(&mut self, lost: Lost, now: u64) -> bool {
+        self.gaps.take(lost, now)
     }
 
     /// What was in force while a record lasted, and until changes have come into force
     /// everywhere.
     #[inline]
     pub fn in_force(&self, record: &Lifetime) -> InForce<'_> {
+        let lasted = Span {
+            from: record.start,
+            to: record.end,
+        };
         match self.all.last() {
+            Some(_) if self.gaps.meet(lasted) => InForce::Gap,
             Some(last) if record.opened >= last.since.latest.saturating_add(SETTLE) => InForce::One(last),
             _ => self.search(record),
         }

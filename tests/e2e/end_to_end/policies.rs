@@ -10,6 +10,8 @@ use crate::questions::asking::{SERVER, account};
 use crate::records::{EXACT, pods};
 use crate::stage::{DEADLINE, NAMESPACE, Stage};
 
+mod service;
+
 pub const CASES: &[Case<Stage>] = &[
     Case::new(
         "policies of what was seen break nothing of it, are taken by the cluster, and go again",
@@ -22,6 +24,10 @@ pub const CASES: &[Case<Stage>] = &[
     Case::new(
         "verdicts follow the policies of their time",
         verdicts_follow_the_policies_of_their_time,
+    ),
+    Case::new(
+        "a call to a Service is judged at its backend",
+        service::a_call_to_a_service_is_judged_at_its_backend,
     ),
 ];
 

@@ -7,7 +7,7 @@ use crate::stage::Stage;
 
 pub mod aggregated;
 pub mod asking;
-mod balanced;
+pub mod balanced;
 mod beyond;
 mod holders;
 mod namespaces;

@@ -5,18 +5,18 @@ use std::num::NonZeroU8;
 use super::CheckpointError;
 use super::read::{Read, Reader};
 use crate::config::Config;
-use crate::connection::{Connection, Rare, Service};
+use crate::connection::{Connection, Ending, Rare, Service};
 use crate::connections::{Connections, Position};
-use crate::conntrack::Tracked;
+use crate::conntrack::{MOST_TRACKED, Tracked};
 use crate::counts::{Biflow, Counts, PerEnd};
 use crate::cover::Cover;
-use crate::key::{Key, Socket, Tuple};
+use crate::key::{Socket, Tuple};
+use crate::lines::{Line, LinePlace};
 use crate::observation::{Evidence, Method};
 use crate::output::JoinedBy;
 use crate::table::{Keyed, Place};
 use crate::tcp::TcpState;
-use crate::tombstone::Tombstone;
-use crate::views::{Line, View, Views};
+use crate::views::{MOST_VIEWS, View, Views};
 use crate::wheel::Wheel;
 
 pub(super) fn state(config: Config, payload: &[u8]) -> Result<Connections, CheckpointError> {
@@ -31,21 +31,30 @@ pub(super) fn state(config: Config, payload: &[u8]) -> Result<Connections, Check
     let mut all = Connections::new(config);
     let has_position = from.byte()? != 0;
     let position = Position {
+        log: from.long()?,
         head: from.long()?,
         frame: from.long()?,
     };
     all.position = has_position.then_some(position);
     all.now = from.long()?;
     all.wheel = Wheel::new(from.number()?);
-    all.ordinal = from.long()?;
+    all.ordinal = from.number()?;
+    all.forgotten.start = from.long()?;
+    all.forgotten.polled = from.long()?;
     for _ in 0..from.long()? {
         let tick = from.number()?;
+        let crowded = from.byte()? != 0;
         let (one, join) = connection(&mut from)?;
-        open(&mut all, one, tick, join, &from)?;
+        let slot = open(&mut all, one, tick, join, &from)?;
+        if crowded {
+            all.joins.set_crowded(slot, &all.pool);
+        }
     }
     for _ in 0..from.long()? {
-        let one = tombstone(&mut from)?;
-        all.tombstones.push(one);
+        let (one, _) = connection(&mut from)?;
+        all.heap += one.heap();
+        let slot = all.pool.insert(one);
+        all.remembered.push(slot, &all.pool);
     }
     from.end()?;
     Ok(all)
@@ -58,9 +67,10 @@ fn open(
     tick: u32,
     join: Option<bool>,
     from: &Reader<'_>,
-) -> Read<()> {
-    let network = one.key.network.clone();
+) -> Read<u32> {
+    let network = one.network.clone();
     let tuples = [one.tuple(false), one.tuple(true)];
+    all.heap += one.heap();
     let slot = all.pool.insert(one);
     for (tuple, by_service) in tuples.into_iter().zip([false, true]) {
         let Some(tuple) = tuple else { continue };
@@ -77,9 +87,9 @@ fn open(
     }
     all.wheel.insert(slot, tick);
     if let Some(client_high) = join {
-        all.joins.insert(slot, client_high, &mut all.pool);
+        all.joins.put(slot, client_high, &mut all.pool);
     }
-    Ok(())
+    Ok(slot)
 }
 
 fn bits<const N: usize>(from: &mut Reader<'_>) -> Read<[bool; N]> {
@@ -90,17 +100,13 @@ fn bits<const N: usize>(from: &mut Reader<'_>) -> Read<[bool; N]> {
     Ok(std::array::from_fn(|bit| all >> bit & 1 != 0))
 }
 
-fn key(from: &mut Reader<'_>) -> Read<Key> {
-    let network = from.text()?;
+fn tuple(from: &mut Reader<'_>) -> Read<Tuple> {
     let proto = from.byte()?;
     let (low, high) = (socket(from)?, socket(from)?);
     if low > high {
         return from.malformed("the ends of a key are not in order");
     }
-    Ok(Key {
-        network,
-        tuple: Tuple { low, high, proto },
-    })
+    Ok(Tuple { low, high, proto })
 }
 
 fn socket(from: &mut Reader<'_>) -> Read<Socket> {
@@ -119,6 +125,15 @@ fn evidence(from: &mut Reader<'_>) -> Read<Evidence> {
         4 => Evidence::Syn,
         5 => Evidence::Conntrack,
         _ => return from.malformed("there is no such evidence"),
+    })
+}
+
+fn ending(from: &mut Reader<'_>) -> Read<Ending> {
+    Ok(match from.byte()? {
+        0 => Ending::Unknown,
+        1 => Ending::Evicted,
+        2 => Ending::Seen,
+        _ => return from.malformed("no connection ends so"),
     })
 }
 
@@ -148,7 +163,6 @@ fn connection(from: &mut Reader<'_>) -> Read<(Connection, Option<bool>)> {
     let [
         client_high,
         fresh,
-        sampled,
         midstream,
         clock_off,
         complete,
@@ -157,24 +171,24 @@ fn connection(from: &mut Reader<'_>) -> Read<(Connection, Option<bool>)> {
         has_rare,
         joins,
         join_high,
+        waits_for_part,
     ] = bits(from)?;
     let one = Connection {
-        key: key(from)?,
-        ordinal: from.long()?,
+        ending: ending(from)?,
+        network: from.text()?,
+        tuple: tuple(from)?,
+        ordinal: from.number()?,
         origin: from.long()?,
         start: from.long()?,
         end: from.long()?,
-        totals: from.per_end()?,
         reported: from.per_end()?,
         cover: cover(from)?,
         who: PerEnd {
             low: from.identity()?,
             high: from.identity()?,
         },
-        created: from.number()?,
+        since: from.number()?,
         last_seen: from.number()?,
-        last_output: from.number()?,
-        ended: from.number()?,
         seq: from.number()?,
         sampled_packets: from.number()?,
         flags: PerEnd {
@@ -187,31 +201,30 @@ fn connection(from: &mut Reader<'_>) -> Read<(Connection, Option<bool>)> {
         rare: has_rare.then(|| rare(from)).transpose()?,
         client_high,
         fresh,
-        sampled,
         midstream,
         clock_off,
         complete,
         owned: PerEnd { low, high },
         join_client_high: None,
+        waits_for_part,
     };
     Ok((one, joins.then_some(join_high)))
 }
 
 fn views(from: &mut Reader<'_>) -> Read<Views> {
     let mut all = Views::default();
-    let count: u8 = from.number()?;
+    let count: usize = from.number()?;
+    if count > MOST_VIEWS {
+        return from.malformed("there are more nodes than are kept");
+    }
     for _ in 0..count {
-        all.views.push(View {
+        all.push_view(View {
             node: from.text()?,
-            end: from.long()?,
             reported: from.per_end()?,
         });
     }
     for _ in 0..from.number::<u8>()? {
-        let line = line(from)?;
-        if line.view >= count {
-            return from.malformed("a line is of no view");
-        }
+        let line = line(from, count)?;
         if all.add_line(line).is_err() {
             return from.malformed("there are more lines than are kept");
         }
@@ -219,28 +232,35 @@ fn views(from: &mut Reader<'_>) -> Read<Views> {
     Ok(all)
 }
 
-fn line(from: &mut Reader<'_>) -> Read<Line> {
-    let view = from.byte()?;
+fn line(from: &mut Reader<'_>, views: usize) -> Read<Line> {
+    let view: u8 = from.number()?;
+    if usize::from(view) >= views {
+        return from.malformed("a line is of no view");
+    }
     let [sender_high, primary] = bits(from)?;
     let Some(merit) = NonZeroU8::new(from.byte()?) else {
         return from.malformed("a line is worth nothing");
     };
     Ok(Line {
+        flags: from.byte()?,
         domain: from.number()?,
         start_ms: from.signed()?,
         end_ms: from.signed()?,
         counts: from.counts()?,
-        view,
-        sender_high,
-        primary,
+        place: LinePlace::new(view, sender_high, primary),
         merit,
     })
 }
 
 fn rare(from: &mut Reader<'_>) -> Read<Box<Rare>> {
     let resets = from.number()?;
+    let beyond = from.per_end()?;
+    let count: usize = from.number()?;
+    if count > MOST_TRACKED {
+        return from.malformed("there are totals of more sources than are kept");
+    }
     let mut all = Vec::new();
-    for _ in 0..from.long()? {
+    for _ in 0..count {
         all.push(tracked(from)?);
     }
     let service = match from.byte()? {
@@ -250,6 +270,7 @@ fn rare(from: &mut Reader<'_>) -> Read<Box<Rare>> {
     Ok(Box::new(Rare {
         tracked: all,
         resets,
+        beyond,
         service,
     }))
 }
@@ -265,6 +286,8 @@ fn tracked(from: &mut Reader<'_>) -> Read<Tracked> {
             _ => return from.malformed("there is no such method"),
         },
         domain: from.number()?,
+        zone: from.number()?,
+        ended: from.byte()? != 0,
         id: from.number()?,
         start: from.long()?,
         polled: from.long()?,
@@ -289,33 +312,7 @@ fn service(from: &mut Reader<'_>) -> Read<Service> {
             0 => JoinedBy::Conntrack,
             _ => JoinedBy::Service,
         },
-    })
-}
-
-fn tombstone(from: &mut Reader<'_>) -> Read<Tombstone> {
-    let [client_high, sampled, midstream, clock_off, ended, has_rare] = bits(from)?;
-    Ok(Tombstone {
-        key: key(from)?,
-        ordinal: from.long()?,
-        origin: from.long()?,
-        start: from.long()?,
-        end: from.long()?,
-        settled_end: from.long()?,
-        totals: from.per_end()?,
-        who: PerEnd {
-            low: from.identity()?,
-            high: from.identity()?,
-        },
-        until: from.number()?,
-        seq: from.number()?,
-        sampled_packets: from.number()?,
-        tcp_state: tcp_state(from)?,
-        evidence: evidence(from)?,
-        rare: has_rare.then(|| rare(from)).transpose()?,
-        client_high,
-        sampled,
-        midstream,
-        clock_off,
-        ended,
+        bound: from.byte()? != 0,
+        endpoint_end: from.long()?,
     })
 }

@@ -6,32 +6,36 @@ use super::write::Writer;
 use crate::connection::{Connection, Rare, Service};
 use crate::connections::Connections;
 use crate::conntrack::Tracked;
-use crate::key::{Key, Socket};
+use crate::key::{Socket, Tuple};
 use crate::output::JoinedBy;
-use crate::tombstone::Tombstone;
 use crate::views::Views;
 
 pub(super) fn state<W: Write>(all: &Connections, out: &mut Writer<'_, W>) -> io::Result<()> {
     out.plain_text(&all.config.cluster);
     out.byte(u8::from(all.position.is_some()));
     let position = all.position.unwrap_or_default();
-    out.number(position.head);
-    out.number(position.frame);
-    out.number(all.now);
+    for number in [position.log, position.head, position.frame, all.now] {
+        out.number(number);
+    }
     out.number(all.wheel.now());
     out.number(all.ordinal);
-    out.number(all.pool.len() as u64);
+    out.number(all.forgotten.start);
+    out.number(all.forgotten.polled);
+    out.number(all.len() as u64);
     for (slot, tick) in all.wheel.iter() {
         if let Some(open) = all.pool.get(slot) {
             out.number(tick);
+            out.byte(u8::from(all.joins.is_crowded(slot, &all.pool)));
             connection(open, out);
             out.settle()?;
         }
     }
-    out.number(all.tombstones.len() as u64);
-    for remembered in all.tombstones.iter() {
-        tombstone(remembered, out);
-        out.settle()?;
+    out.number(all.remembered.len() as u64);
+    for slot in all.remembered.iter() {
+        if let Some(remembered) = all.pool.get(slot) {
+            connection(remembered, out);
+            out.settle()?;
+        }
     }
     Ok(())
 }
@@ -43,11 +47,10 @@ fn bits<const N: usize>(bits: [bool; N]) -> u64 {
         .fold(0, |all, bit| all << 1 | u64::from(bit))
 }
 
-fn key<W: Write>(key: &Key, out: &mut Writer<'_, W>) {
-    out.text(&key.network);
-    out.byte(key.tuple.proto);
-    socket(key.tuple.low, out);
-    socket(key.tuple.high, out);
+fn tuple<W: Write>(tuple: &Tuple, out: &mut Writer<'_, W>) {
+    out.byte(tuple.proto);
+    socket(tuple.low, out);
+    socket(tuple.high, out);
 }
 
 fn socket<W: Write>(socket: Socket, out: &mut Writer<'_, W>) {
@@ -59,7 +62,6 @@ fn connection<W: Write>(one: &Connection, out: &mut Writer<'_, W>) {
     out.number(bits([
         one.client_high,
         one.fresh,
-        one.sampled,
         one.midstream,
         one.clock_off,
         one.complete,
@@ -68,12 +70,15 @@ fn connection<W: Write>(one: &Connection, out: &mut Writer<'_, W>) {
         one.rare.is_some(),
         one.join_client_high.is_some(),
         one.join_client_high == Some(true),
+        one.waits_for_part,
     ]));
-    key(&one.key, out);
-    for number in [one.ordinal, one.origin, one.start, one.end] {
+    out.byte(one.ending as u8);
+    out.text(&one.network);
+    tuple(&one.tuple, out);
+    out.number(one.ordinal);
+    for number in [one.origin, one.start, one.end] {
         out.number(number);
     }
-    out.per_end(one.totals);
     out.per_end(one.reported);
     out.number(one.cover.iter().count() as u64);
     for (start, end) in one.cover.iter() {
@@ -82,11 +87,9 @@ fn connection<W: Write>(one: &Connection, out: &mut Writer<'_, W>) {
     }
     out.identity(one.who.low.as_ref());
     out.identity(one.who.high.as_ref());
-    for tick in [one.created, one.last_seen, one.last_output, one.ended] {
-        out.number(tick);
+    for number in [one.since, one.last_seen, one.seq, one.sampled_packets] {
+        out.number(number);
     }
-    out.number(one.seq);
-    out.number(one.sampled_packets);
     out.bytes(&[one.flags.low, one.flags.high]);
     out.byte(one.tcp_state.map_or(0, |state| state.number()));
     out.byte(one.evidence as u8);
@@ -97,17 +100,16 @@ fn connection<W: Write>(one: &Connection, out: &mut Writer<'_, W>) {
 }
 
 fn views<W: Write>(all: &Views, out: &mut Writer<'_, W>) {
-    out.number(all.views.len() as u64);
-    for view in all.views.iter() {
+    out.number(all.views().count() as u64);
+    for view in all.views() {
         out.text(&view.node);
-        out.number(view.end);
         out.per_end(view.reported);
     }
-    out.number(all.lines.len() as u64);
-    for line in all.lines.iter() {
-        out.byte(line.view);
-        out.number(bits([line.sender_high, line.primary]));
-        out.byte(line.merit.get());
+    out.number(all.lines().count() as u64);
+    for line in all.lines() {
+        out.number(line.place.view() as u64);
+        out.number(bits([line.place.sender_high(), line.place.primary()]));
+        out.bytes(&[line.merit.get(), line.flags]);
         out.number(line.domain);
         out.signed(line.start_ms);
         out.signed(line.end_ms);
@@ -117,6 +119,7 @@ fn views<W: Write>(all: &Views, out: &mut Writer<'_, W>) {
 
 fn rare<W: Write>(parts: &Rare, out: &mut Writer<'_, W>) {
     out.number(parts.resets);
+    out.per_end(parts.beyond);
     out.number(parts.tracked.len() as u64);
     for one in &parts.tracked {
         tracked(one, out);
@@ -131,6 +134,8 @@ fn tracked<W: Write>(one: &Tracked, out: &mut Writer<'_, W>) {
     out.text(&one.node);
     out.byte(one.method as u8);
     out.number(one.domain);
+    out.number(one.zone);
+    out.byte(u8::from(one.ended));
     out.number(one.id);
     out.number(one.start);
     out.number(one.polled);
@@ -148,30 +153,6 @@ fn service<W: Write>(one: &Service, out: &mut Writer<'_, W>) {
         JoinedBy::Conntrack => 0,
         JoinedBy::Service => 1,
     });
-}
-
-fn tombstone<W: Write>(one: &Tombstone, out: &mut Writer<'_, W>) {
-    out.number(bits([
-        one.client_high,
-        one.sampled,
-        one.midstream,
-        one.clock_off,
-        one.ended,
-        one.rare.is_some(),
-    ]));
-    key(&one.key, out);
-    for number in [one.ordinal, one.origin, one.start, one.end, one.settled_end] {
-        out.number(number);
-    }
-    out.per_end(one.totals);
-    out.identity(one.who.low.as_ref());
-    out.identity(one.who.high.as_ref());
-    out.number(one.until);
-    out.number(one.seq);
-    out.number(one.sampled_packets);
-    out.byte(one.tcp_state.map_or(0, |state| state.number()));
-    out.byte(one.evidence as u8);
-    if let Some(parts) = &one.rare {
-        rare(parts, out);
-    }
+    out.byte(u8::from(one.bound));
+    out.number(one.endpoint_end);
 }

@@ -142,6 +142,7 @@ impl Run {
         self.frame += 1;
         let frame = Frame {
             position: Position {
+                log: 1,
                 head: 1,
                 frame: self.frame,
             },

@@ -20,7 +20,7 @@ fn some() -> Vec<u8> {
 
 /// Bytes with a right length and checksum.
 fn sealed(payload: &[u8]) -> Vec<u8> {
-    let mut bytes = b"WEIRCONN\x01\x00".to_vec();
+    let mut bytes = b"WEIRCONN\x02\x00".to_vec();
     bytes.extend_from_slice(payload);
     bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
@@ -139,7 +139,11 @@ fn a_smaller_bound_evicts_what_a_larger_one_had() {
     let mut restored = Connections::restore(small, &checkpoint(&run.connections)).unwrap();
     assert_eq!(restored.len(), 10);
     let frame = Frame {
-        position: Position { head: 1, frame: 2 },
+        position: Position {
+            log: 1,
+            head: 1,
+            frame: 2,
+        },
         time: ms(3_000),
         observations: &[request()],
     };

@@ -37,6 +37,112 @@ fn a_tuple_used_again_within_a_second_is_another_connection() {
     assert!(outputs[0].end < outputs[1].start);
 }
 
+/// All records of the call that begins at `start`, as both nodes see it; the clock of the
+/// server's node is so many ms ahead.
+fn by_both(start: u64, ahead: u64) -> ([Observation; 4], [Observation; 4]) {
+    let there = whole(start + ahead).map(|one| if &*one.node == "b" { one } else { seen_by("b", one) });
+    let here = whole(start).map(|one| if &*one.node == "a" { one } else { seen_by("a", one) });
+    (here, there)
+}
+
+#[test]
+fn a_call_whose_first_and_last_packets_have_one_time_is_one_connection_in_any_order() {
+    let ask = flags(SYN, at(ms(0), ms(0), request()));
+    let refuse = flags(RST | ACK, at(ms(0), ms(0), answer()));
+    let out = Observation {
+        direction: Some(Direction::Egress),
+        ..seen_by("a", ask.clone())
+    };
+    let mut records = vec![refuse, ask.clone(), seen_by("b", ask), out];
+    for _ in 0..records.len() {
+        records.rotate_left(1);
+        let mut run = Run::new(config());
+        let output = run.frame(2_000, &records).until(300_000).only();
+        assert_eq!(output.total, both((1_000, 10), (2_000, 20)));
+    }
+}
+
+#[test]
+fn a_short_call_is_one_connection_though_the_clocks_of_its_nodes_differ() {
+    for ahead in [400, 1_900] {
+        let (here, there) = by_both(0, ahead);
+        for records in [[&here, &there], [&there, &here]] {
+            let mut run = Run::new(config());
+            run.frame(4_000, records[0]).frame(4_500, records[1]);
+            let output = run.until(300_000).only();
+            assert!(output.src_side.is_some() && output.dst_side.is_some());
+            assert_eq!(output.total, both((2_000, 20), (4_000, 40)));
+        }
+    }
+}
+
+#[test]
+fn records_of_two_calls_in_a_row_find_theirs_by_the_clock_of_their_node() {
+    let ((first, first_there), (second, second_there)) = (by_both(0, 400), by_both(800, 400));
+    let mut run = Run::new(config());
+    run.frame(2_000, &first)
+        .frame(2_100, &first_there)
+        .frame(2_200, &second)
+        .frame(2_300, &second_there)
+        .until(300_000);
+    let outputs = run.take();
+    assert_eq!(outputs.len(), 2, "{outputs:#?}");
+    for output in outputs {
+        let total = both((2_000, 20), (4_000, 40));
+        assert_eq!((output.total, output.src_side.unwrap().total), (total, total));
+        assert_eq!(output.dst_side.unwrap().total, total);
+    }
+}
+
+#[test]
+fn a_node_that_was_silent_splits_no_connection_that_another_sees() {
+    let mut run = Run::new(config());
+    for minute in 0..10 {
+        let from = minute * 60_000;
+        let record = at(ms(from), ms(from + 50_000), request());
+        let other = at(ms(from), ms(from + 50_000), seen_by("b", request()));
+        let told = [record, other];
+        let silent = (1..5).contains(&minute);
+        run.frame(from + 51_000, &told[..if silent { 1 } else { 2 }]);
+    }
+    run.until(2_000_000);
+    let outputs = run.take();
+    assert!(outputs.windows(2).all(|pair| pair[0].id == pair[1].id));
+    assert_eq!(outputs.iter().filter(|output| output.is_final).count(), 1);
+}
+
+#[test]
+fn a_record_without_a_time_or_whose_end_is_before_its_start_begins_nothing() {
+    let cases = [(0, 500), (500, 0), (700, 300), (0, 0)];
+    for (start, end) in cases {
+        let time = |after: u64| if after == 0 { 0 } else { ms(after) };
+        let strange = at(time(start), time(end), request());
+        let mut run = Run::new(config());
+        for second in 1..4 {
+            run.frame(
+                second * 1_000,
+                &[strange.clone(), at(ms(100), ms(900), request())],
+            );
+        }
+        assert_eq!((run.connections.len(), run.stats().times_mended), (1, 3));
+        let output = run.until(65_000).only();
+        assert!(output.start >= ms(100) && output.end <= ms(3_000), "{output:#?}");
+        assert_eq!(output.total.forward, Counts::new(6_000, 60));
+        assert!(output.throughput.is_some());
+    }
+}
+
+#[test]
+fn of_an_end_before_its_start_the_one_is_believed_that_is_not_ahead() {
+    let mut run = Run::new(config());
+    let ahead = at(ms(9_000_000), ms(500), request());
+    let output = run.frame(1_000, &[ahead]).until(70_000).only();
+    assert_eq!(
+        (output.start, output.end, output.clock_off),
+        (ms(500), ms(500), false)
+    );
+}
+
 #[test]
 fn what_is_late_for_the_first_of_two_connections_goes_to_it() {
     let mut run = Run::new(config());

@@ -112,6 +112,7 @@ fn connection_tracking_says_which_address_was_translated() {
     let told = Observation {
         conntrack: Some(Conntrack {
             id: 1,
+            zone: 0,
             start: ms(0),
             polled: ms(1_000),
             service: Some(("10.96.0.1".parse().unwrap(), 80)),
@@ -129,4 +130,173 @@ fn connection_tracking_says_which_address_was_translated() {
         assert_joined(&output, JoinedBy::Conntrack);
         assert_eq!(run.connections.len(), 1);
     }
+}
+
+/// Both parts of the call to an endpoint in the second from then.
+fn parts(endpoint: &str, after: u64) -> [Observation; 2] {
+    let within = |one| at(ms(after), ms(after + 1_000), one);
+    [within(to_service()), within(from_endpoint(endpoint))]
+}
+
+#[test]
+fn the_next_call_to_another_endpoint_is_no_part_of_the_first() {
+    let mut run = Run::new(config());
+    run.frame(2_000, &parts("10.0.1.1", 0));
+    for half_minute in 1..8 {
+        let after = half_minute * 30_000;
+        run.frame(after + 2_000, &parts("10.0.1.2", after));
+    }
+    run.until(2_000_000);
+    let last: Vec<_> = run.take().into_iter().filter(|output| output.is_final).collect();
+    let of = |addr: &str| {
+        let mut of = last
+            .iter()
+            .filter(|output| output.server.addr == addr.parse().ok());
+        of.next().unwrap()
+    };
+    let (first, second) = (of("10.0.1.1"), of("10.0.1.2"));
+    assert_eq!(run.stats().let_go, 1);
+    assert_eq!(
+        first.total,
+        both((2_000, 20), (2_000, 20)),
+        "the one that came before the other endpoint was known"
+    );
+    assert_eq!(second.total, both((6_000, 60), (14_000, 140)));
+    assert_eq!(
+        second.service.as_ref().unwrap().total.forward,
+        Counts::new(6_000, 60)
+    );
+}
+
+#[test]
+fn a_service_is_let_go_by_an_endpoint_that_nobody_sees_any_more() {
+    let mut run = Run::new(config());
+    run.frame(2_000, &parts("10.0.1.1", 0));
+    for minute in 1..6 {
+        let after = minute * 60_000;
+        run.frame(after + 2_000, &[at(ms(after), ms(after + 1_000), to_service())]);
+    }
+    assert_eq!(run.stats().let_go, 1);
+    run.until(1_000_000);
+    let outputs = run.take();
+    let last = outputs.iter().filter(|output| output.is_final);
+    let servers: Vec<_> = last
+        .map(|output| output.server.addr.unwrap().to_string())
+        .collect();
+    assert_eq!(servers, ["10.0.1.1", "10.96.0.1"]);
+    let sum = outputs
+        .iter()
+        .fold(Biflow::default(), |sum, output| output.delta.plus(sum));
+    assert_eq!(sum, both((6_000, 60), (2_000, 20)));
+}
+
+#[test]
+fn parts_that_come_at_one_time_later_are_joined_then() {
+    let mut run = Run::new(config());
+    run.frame(2_000, &[from_endpoint("10.0.1.1")]);
+    run.frame(32_000, &[at(ms(30_000), ms(31_000), to_service())]);
+    assert_eq!(run.stats().joined, 0);
+    run.frame(33_000, &[at(ms(30_000), ms(31_000), from_endpoint("10.0.1.1"))]);
+    assert_eq!((run.stats().joined, run.connections.len()), (1, 1));
+}
+
+#[test]
+fn tracking_of_the_next_call_takes_the_service_from_the_first() {
+    let told = |endpoint: &str, start: u64| Observation {
+        dst: end(endpoint, 80, Some(endpoint_of(endpoint))),
+        conntrack: Some(Conntrack {
+            id: u32::from(endpoint.as_bytes()[7]),
+            zone: 0,
+            start: ms(start),
+            polled: ms(start + 1_000),
+            service: Some(("10.96.0.1".parse().unwrap(), 80)),
+            ended: false,
+        }),
+        amount: Amount::Totals {
+            sent: Counts::default(),
+            answered: Counts::new(2_000, 20),
+        },
+        ..at(ms(start), ms(start + 1_000), request())
+    };
+    let mut run = Run::new(config());
+    run.frame(2_000, &[to_service()])
+        .frame(102_000, &[told("10.0.1.1", 100_000)]);
+    let first = run.take().pop().unwrap();
+    assert_eq!((first.is_final, first.total), (true, both((1_000, 10), (0, 0))));
+    run.frame(122_000, &[told("10.0.1.2", 120_000)]);
+    run.frame(123_000, &[at(ms(121_000), ms(121_500), to_service())]);
+    let live: Vec<_> = run.connections.live().collect();
+    let totals: Vec<_> = live
+        .iter()
+        .map(|one| (one.server.addr.unwrap().to_string(), one.total.forward.packets))
+        .collect();
+    assert!(totals.contains(&("10.0.1.1".into(), 0)), "{totals:?}");
+    assert!(totals.contains(&("10.0.1.2".into(), 10)), "{totals:?}");
+}
+
+fn endpoint_of(addr: &str) -> std::sync::Arc<Identity> {
+    endpoint(addr, "b", "web")
+}
+
+#[test]
+fn who_asks_is_no_part_of_a_pair_though_it_is_the_endpoint_of_a_service() {
+    let outer = |pod: u32, evidence: Option<Evidence>| Observation {
+        src: End {
+            addr: Some(std::net::Ipv4Addr::from(0x0a00_0000 + pod).into()),
+            port: 40_000,
+            who: Some(endpoint(&format!("app-{pod}"), "a", &format!("app-{}", pod % 50))),
+        },
+        dst: end("10.9.9.9", 5_432, None),
+        client: evidence.map(|evidence| (Client::Src, evidence)),
+        ..request()
+    };
+    let mut run = Run::new(config());
+    for pod in 0..2_000 {
+        run.frame(2_000 + u64::from(pod), &[outer(pod, Some(Evidence::Port))]);
+    }
+    assert_eq!(run.connections.joins.len(), 0);
+    let mut run = Run::new(config());
+    for pod in 0..2_000 {
+        run.frame(2_000 + u64::from(pod), &[outer(pod, None)]);
+    }
+    assert_eq!(
+        run.connections.joins.len(),
+        4,
+        "of those of one client few are kept"
+    );
+    assert_eq!(run.stats().joins_refused, 2_000 - 4);
+}
+
+#[test]
+fn where_a_client_has_more_than_are_kept_nobody_knows_which_two_are_a_pair() {
+    let other = |service_number: u32| Observation {
+        dst: end(
+            &format!("10.96.1.{service_number}"),
+            80,
+            Some(service(&format!("other-{service_number}"))),
+        ),
+        ..request()
+    };
+    let mut records: Vec<_> = (0..5).map(other).collect();
+    records.extend([to_service(), from_endpoint("10.0.1.1")]);
+    let mut run = Run::new(config());
+    run.frame(2_000, &records);
+    assert_eq!((run.connections.len(), run.stats().joined), (7, 0));
+}
+
+#[test]
+fn no_name_turns_a_client_that_asked() {
+    // The endpoint asks its own Service's address, from the port that it listens on.
+    let asks = Observation {
+        tcp_flags: Some(TcpFlags {
+            bits: 0x02,
+            of_one_packet: true,
+        }),
+        src: end("10.0.1.1", 80, Some(endpoint("web-1", "b", "web"))),
+        dst: end("10.0.0.1", 40_000, Some(pod("client", "a"))),
+        ..request()
+    };
+    let mut run = Run::new(config());
+    run.frame(2_000, &[asks, to_service()]);
+    assert_eq!((run.connections.len(), run.stats().joined), (2, 0));
 }

@@ -82,10 +82,24 @@ fn a_late_record_is_one_more_output_of_the_same_connection() {
     );
     assert_eq!(late.delta, both((0, 0), (2_000, 20)));
     assert_eq!(late.total, both((1_000, 10), (2_000, 20)));
-    run.frame(301_000, &[seen_by("a", answer())]);
+    let side = run.frame(301_000, &[seen_by("a", answer())]).only();
+    assert_eq!(
+        (side.late, side.seq, side.delta),
+        (true, last.seq + 2, both((0, 0), (0, 0)))
+    );
+    assert_eq!(
+        side.src_side.unwrap().delta,
+        both((0, 0), (2_000, 20)),
+        "a side that comes late"
+    );
+    let copy = Observation {
+        direction: Some(Direction::Egress),
+        ..seen_by("a", answer())
+    };
+    run.frame(302_000, &[copy]);
     assert_eq!(
         (run.outputs.len(), run.stats().late, run.stats().late_unshown),
-        (0, 2, 1)
+        (0, 3, 1)
     );
     run.until(437_000).frame(438_000, &[answer()]);
     assert_eq!(run.connections.len(), 1, "it is forgotten after five minutes");
@@ -118,7 +132,7 @@ fn a_scan_costs_outputs_and_neither_memory_nor_silence() {
     const SCANNED: u32 = 100_000;
     let mut run = Run::new(Config {
         max_connections: 1_000,
-        max_tombstones: 500,
+        max_remembered: 500,
         ..config()
     });
     let (mut outputs, mut packets) = (0, 0);
@@ -130,7 +144,7 @@ fn a_scan_costs_outputs_and_neither_memory_nor_silence() {
             })
             .collect();
         run.frame(2_000 + u64::from(batch), &records);
-        assert!(run.connections.len() <= 1_000 && run.connections.tombstones.len() <= 500);
+        assert!(run.connections.len() <= 1_000 && run.connections.remembered.len() <= 500);
         for output in run.take() {
             outputs += u64::from(output.reason == Reason::LackOfResources);
             packets += output.delta.forward.packets;
@@ -150,7 +164,11 @@ fn frames_that_come_again_change_nothing() {
     let mut run = Run::new(config());
     run.frame(2_000, &[request()]);
     let repeated = Frame {
-        position: Position { head: 1, frame: 1 },
+        position: Position {
+            log: 1,
+            head: 1,
+            frame: 1,
+        },
         time: ms(9_000),
         observations: &[request()],
     };
@@ -193,4 +211,87 @@ fn the_greatest_numbers_end_nothing() {
         .frame(u64::MAX / 2_000, &[most]);
     run.connections.advance(u64::MAX, &mut |_| {});
     assert!(run.connections.is_empty());
+}
+
+#[test]
+fn a_frame_far_ahead_holds_up_no_timer_once_the_clock_is_right_again() {
+    const YEARS: u64 = 10 * 365 * 86_400_000;
+    let mut run = Run::new(config());
+    run.frame(2_000, &[request()]).frame(YEARS, &[from(1)]).take();
+    run.frame(10_000, &[at(ms(9_000), ms(9_500), from(2))]);
+    assert_eq!(run.stats().clock_set_back, 1);
+    run.until(75_000);
+    let clients: Vec<_> = run.take().into_iter().map(|output| output.client.addr).collect();
+    assert_eq!(
+        clients,
+        [from(1).src.addr, from(2).src.addr],
+        "both are put out by the time that is right"
+    );
+    run.until(700_000);
+    assert_eq!((run.connections.len(), run.connections.remembered.len()), (0, 0));
+}
+
+#[test]
+fn a_frame_that_is_a_little_behind_sets_no_clock_back() {
+    let mut run = Run::new(config());
+    run.frame(62_000, &[request()]).frame(2_000, &[from(2)]);
+    assert_eq!((run.connections.len(), run.stats().clock_set_back), (2, 0));
+}
+
+#[test]
+fn a_log_that_begins_anew_is_read_from_its_beginning() {
+    let mut run = Run::new(config());
+    run.frame(2_000, &[request()]).frame(3_000, &[request()]);
+    let records = [request()];
+    let first = |log: u64| Frame {
+        position: Position {
+            log,
+            head: 1,
+            frame: 1,
+        },
+        time: ms(4_000),
+        observations: &records,
+    };
+    assert_eq!(run.connections.apply(first(1), &mut |_| {}), Applied::Repeated);
+    assert_eq!(run.connections.apply(first(2), &mut |_| {}), Applied::New);
+    assert_eq!(run.connections.apply(first(2), &mut |_| {}), Applied::Repeated);
+    assert_eq!(run.stats().other_logs, 1);
+    let live = run.connections.live().next().unwrap();
+    assert_eq!(live.total.forward, Counts::new(3_000, 30));
+}
+
+#[test]
+fn bytes_are_bounded_whatever_connections_have() {
+    let max_bytes = 200_000;
+    let mut run = Run::new(Config {
+        max_bytes,
+        ..config()
+    });
+    let mut outputs = Vec::new();
+    for n in 0..4_000u32 {
+        let record = Observation {
+            domain: n / 200,
+            node: format!("node-{}", n / 400).into(),
+            primary: true,
+            ..from(n % 200)
+        };
+        run.frame(2_000 + u64::from(n), &[record]);
+        assert!(run.connections.bytes() <= max_bytes);
+        outputs.extend(run.take());
+    }
+    assert!(run.stats().evicted > 0 && run.stats().forgotten_early > 0);
+    outputs.extend(run.connections.live());
+    let packets: u64 = outputs.iter().map(|output| output.delta.forward.packets).sum();
+    assert_eq!(packets, 40_000, "what had to go was put out");
+}
+
+#[test]
+fn a_late_output_of_what_was_evicted_says_so() {
+    let mut run = Run::new(Config {
+        max_connections: 1,
+        ..config()
+    });
+    run.frame(1_000, &[from(1)]).frame(2_000, &[from(2)]).take();
+    let late = run.frame(3_000, &[from(1)]).only();
+    assert_eq!((late.late, late.reason), (true, Reason::LackOfResources));
 }

@@ -3,6 +3,8 @@
 use super::builder::*;
 use crate::*;
 
+const RST: u8 = 0x04;
+
 fn counted(bytes: u64, packets: u64, observation: Observation) -> Observation {
     Observation {
         amount: Amount::Delta(Counts::new(bytes, packets)),
@@ -130,13 +132,46 @@ fn loss_is_not_told_where_it_is_not_known() {
 }
 
 #[test]
-fn once_all_is_told_loss_at_the_end_is_known_too() {
+fn at_the_end_too_loss_is_told_only_where_both_nodes_told_of_the_same_time() {
     let mut run = Run::new(config());
-    let long = at(ms(0), ms(40_000), request());
-    run.frame(41_000, &[long, counted(900, 9, seen_by("b", request()))])
-        .until(300_000);
+    for minute in 0..5 {
+        let from = minute * 60_000;
+        let records = all_four().map(|one| at(ms(from), ms(from + 50_000), one));
+        // The exporter of the server's node dies after the first minute.
+        let told = if minute == 0 { 4 } else { 1 };
+        run.frame(from + 55_000, &records[..told]);
+    }
+    run.until(1_000_000);
     let last = run.take().pop().unwrap();
-    assert_eq!((last.reason, last.lost_packets.forward), (Reason::Idle, Some(1)));
+    assert_eq!((last.reason, last.lost_packets.forward), (Reason::Idle, None));
+
+    let mut run = Run::new(config());
+    run.frame(55_000, &all_four().map(|one| at(ms(0), ms(50_000), one)));
+    let reset = flags(RST, at(ms(60_000), ms(100_000), request()));
+    run.frame(101_000, std::slice::from_ref(&reset)).until(110_000);
+    let ended = run.take().pop().unwrap();
+    assert_eq!((ended.reason, ended.lost_packets.forward), (Reason::End, None));
+    let late = run.frame(120_000, &[seen_by("b", reset)]).only();
+    assert!(late.late && late.lost_packets.forward == Some(0), "{late:#?}");
+}
+
+#[test]
+fn no_loss_is_told_where_times_are_too_far_from_the_first_packet_or_a_clock_is_off() {
+    let lost = |late: bool| {
+        let mut run = Run::new(config());
+        let month = 30 * 86_400_000;
+        let ago = at(T0 - month * 1_000, T0 - month * 1_000, request());
+        let ahead = at(ms(600_000), ms(600_000), seen_by("b", request()));
+        let other = if late { ago } else { ahead };
+        run.frame(2_000, &[other]);
+        run.frame(
+            61_000,
+            &[at(ms(0), ms(60_000), request()), seen_by("b", request())],
+        );
+        run.until(400_000);
+        run.take().pop().unwrap().lost_packets.forward
+    };
+    assert_eq!((lost(true), lost(false)), (None, None));
 }
 
 #[test]

@@ -120,12 +120,15 @@ impl Engine {
         *self.node_ids.entry(name.to_owned()).or_insert(next)
     }
 
+    /// A number that no pod has.
+    pub(super) fn free_pod(&mut self) -> u32 {
+        self.pod_ids += 1;
+        self.pod_ids - 1
+    }
+
     pub(super) fn put_pod(&mut self, pod: Pod) {
         let key: PodKey = (pod.namespace.clone(), pod.name.clone());
-        let id = self.drop_pod(&key).unwrap_or_else(|| {
-            self.pod_ids += 1;
-            self.pod_ids - 1
-        });
+        let id = self.drop_pod(&key).unwrap_or_else(|| self.free_pod());
         let group_key = self.pod_group(&pod);
         let group = self.intern_group(group_key);
         let node = self.node_id(&pod.node);
@@ -193,7 +196,7 @@ impl Engine {
         }
     }
 
-    fn pod_group(&mut self, pod: &Pod) -> GroupKey {
+    pub(super) fn pod_group(&mut self, pod: &Pod) -> GroupKey {
         let labels = cut(&pod.labels, &self.in_use.pod_keys);
         let in_use = |port: &&NamedPort| self.in_use.port_names.contains(&port.name);
         let mut ports: Vec<NamedPort> = pod.ports.iter().filter(in_use).cloned().collect();

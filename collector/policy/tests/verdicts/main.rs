@@ -12,6 +12,7 @@ mod metamorphic;
 mod naive;
 mod network_policies;
 mod parsing;
+mod past;
 mod peers;
 mod profiles;
 mod random;

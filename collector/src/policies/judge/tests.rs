@@ -10,6 +10,9 @@ use crate::normalise::{Context, normalise};
 use crate::policies::compiled::{ChangedObject, Compiled, moment};
 use crate::policies::known::Known;
 
+mod behind;
+mod settling;
+
 const SECOND: u64 = 1_000_000_000;
 /// When all begins.
 const START: u64 = 1_000_000 * SECOND;
@@ -227,6 +230,25 @@ fn what_an_exporter_of_the_cluster_says_wins_and_strangers_are_outside() {
     assert_eq!(
         named(&world.judged(&record)),
         ["deny", "rule", "acnp", "", "drop"]
+    );
+    // What was computed of a side counts no more where the exporter says what became of it.
+    let action = |record: &mut FlowRecord, attribute, action| {
+        record.attributes.set(attribute, AttributeValue::Unsigned(action));
+        record.policy = PolicyVerdict::said(&record.attributes).into();
+    };
+    let mut denied = call(1, 2, 9, time, time);
+    assert_eq!(world.judged(&denied).answer, "deny");
+    action(&mut denied, Attribute::IngressPolicyAction, 1);
+    assert_eq!(named(&world.judged(&denied)), ["allow", "rule", "", "", "allow"]);
+    // In a record of answers ingress is that of the server, too.
+    std::mem::swap(&mut denied.src, &mut denied.dst);
+    denied.server = Server::Src;
+    assert_eq!(world.judged(&denied).answer, "allow");
+    action(&mut denied, Attribute::EgressPolicyAction, 3);
+    let judged = world.judged(&denied);
+    assert_eq!(
+        [judged.answer, judged.egress.action, judged.ingress.action],
+        ["deny", "reject", "allow"]
     );
     let mut record = call(1, 2, 8_080, time, time);
     record.src.addr = Some([198, 51, 100, 7].into());

@@ -2,6 +2,7 @@
 //! a backend, and puts back into the answer.
 
 use std::{
+    fmt::Display,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     ops::RangeInclusive,
@@ -39,7 +40,7 @@ pub fn an_answer_through_a_services_address_is_told_once(stage: &mut Stage) -> R
 fn call(stage: &mut Stage, pod: &Pod) -> Result<()> {
     let [client, ..] = hosts(stage)?;
     let backend = Host::of("stock", pod);
-    let service = exchange_addresses(stage, &client, pod)?;
+    let service = exchange_addresses(stage, "stock", (client.v4, PORT), (pod, PORT))?;
     begin(stage, &[IPFIX], "br-int", 1)?;
     let asker = Asker::from_now(stage)?;
     let answer = fetch(&client, &backend, SocketAddr::new(service.parse()?, PORT))?;
@@ -62,16 +63,26 @@ fn call(stage: &mut Stage, pod: &Pod) -> Result<()> {
     })
 }
 
-/// Stands in for OVN's load balancer of one Service, of one client; the Service's
-/// address.
-fn exchange_addresses(stage: &Stage, client: &Host, backend: &Pod) -> Result<String> {
-    let service = stage.kube.object(&["service", "stock", "-n", "shop"])?;
+/// Stands in for OVN's load balancer of one port of one Service, of one client on node-a; the
+/// Service's address.
+pub fn exchange_addresses(
+    stage: &Stage,
+    service: &str,
+    (client, port): (impl Display, u16),
+    (backend, target): (&Pod, u16),
+) -> Result<String> {
+    let service = stage.kube.object(&["service", service, "-n", "shop"])?;
     let address = service["spec"]["clusterIP"].as_str().context("a ClusterIP")?;
-    let (pod, mac, client) = (backend.ip(), backend.mac(), client.v4);
+    let (pod, mac) = (backend.ip(), backend.mac());
     let node = stage.lab.node("node-a")?;
     for rule in [
-        format!("tcp,nw_dst={address},actions=mod_dl_dst:{mac},mod_nw_dst:{pod},resubmit(,2)"),
-        format!("tcp,nw_src={pod},nw_dst={client},tp_src={PORT},actions=mod_nw_src:{address},resubmit(,2)"),
+        format!(
+            "tcp,nw_dst={address},actions=mod_dl_dst:{mac},mod_nw_dst:{pod},mod_tp_dst:{target},resubmit(,2)"
+        ),
+        format!(
+            "tcp,nw_src={pod},nw_dst={client},tp_src={target},\
+             actions=mod_nw_src:{address},mod_tp_src:{port},resubmit(,2)"
+        ),
     ] {
         node.ofctl(&["add-flow", "br-int", &format!("table=0,priority=200,{rule}")])?;
     }
