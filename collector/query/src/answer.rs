@@ -53,6 +53,33 @@ pub struct Note {
     pub kind: NoteKind,
     /// The same for people.
     pub message: String,
+    /// Where it is about a part of the range (`expired`): from when on, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+impl Note {
+    /// About the answer as a whole.
+    pub fn new(kind: NoteKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            since: None,
+            until: None,
+        }
+    }
+
+    /// About a part of its range.
+    pub fn of_part(kind: NoteKind, message: impl Into<String>, (since, until): (String, String)) -> Self {
+        Self {
+            since: Some(since),
+            until: Some(until),
+            ..Self::new(kind, message)
+        }
+    }
 }
 
 /// What kind of note.

@@ -151,10 +151,10 @@ impl Export {
 
     /// The rest of a file cannot be read.
     fn left_out(&mut self, name: &str, error: &dyn std::error::Error) {
-        self.notes.push(Note {
-            kind: NoteKind::Unreadable,
-            message: format!("{name} was left out, or a part of it: {error}"),
-        });
+        self.notes.push(Note::new(
+            NoteKind::Unreadable,
+            format!("{name} was left out, or a part of it: {error}"),
+        ));
     }
 
     fn chosen(&mut self, rows: &RecordBatch) -> Result<RecordBatch, QueryError> {

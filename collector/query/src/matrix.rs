@@ -222,7 +222,7 @@ impl<'a> PreparedMatrix<'a> {
 
     fn notes(&self, view: &View, left_out: &LeftOut, (shown, edges): (usize, usize)) -> Vec<Note> {
         let mut notes = Vec::new();
-        let mut note = |kind, message| notes.push(Note { kind, message });
+        let mut note = |kind, message| notes.push(Note::new(kind, message));
         for gap in self.gaps(view) {
             let (from, until) = (rfc3339(gap.from), rfc3339(gap.until));
             note(

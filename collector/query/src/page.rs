@@ -317,13 +317,11 @@ impl PreparedRequest {
         let has_more = left > self.limit;
         let has_pages = !matches!(self.order, Order::Largest(_));
         if has_more && !has_pages {
-            notes.push(Note {
-                kind: NoteKind::Truncated,
-                message: format!(
-                    "there are more records than the {} largest: ask for more by limit",
-                    self.limit
-                ),
-            });
+            let message = format!(
+                "there are more records than the {} largest: ask for more by limit",
+                self.limit
+            );
+            notes.push(Note::new(NoteKind::Truncated, message));
         }
         Ok(FlowsPage {
             cursor: (has_more && has_pages).then(|| after(&page, self.cursor).to_string()),

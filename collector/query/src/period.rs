@@ -208,13 +208,13 @@ impl Period {
         let tiers = Tier::FLOWS.into_iter().filter(|tier| *tier <= coarsest);
         let oldest = tiers.filter_map(|tier| self.view.oldest[tier as usize]).min()?;
         let begins = oldest > self.range.from && reader.begins_at(oldest, coarsest);
-        begins.then(|| Note {
-            kind: NoteKind::BeforeFirstRecord,
-            message: format!(
+        begins.then(|| {
+            let message = format!(
                 "the first record ever is of {}: the earlier range begins before it, and what is compared with \
                  the time before is new",
                 tier_slice::rfc3339(oldest)
-            ),
+            );
+            Note::new(NoteKind::BeforeFirstRecord, message)
         })
     }
 
@@ -226,10 +226,7 @@ impl Period {
             let message = "sums may reach further back than records: leave out measures that are known of \
                            records alone (min_, max_, avg_, percentiles, first_seen, last_seen, distinct_ of what \
                            sums do not keep)";
-            notes.push(Note {
-                kind: NoteKind::Expired,
-                message: message.to_owned(),
-            });
+            notes.push(Note::new(NoteKind::Expired, message));
         }
         notes
     }

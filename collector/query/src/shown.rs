@@ -169,7 +169,7 @@ impl Shown<'_> {
         }
         let then = self.asked.periods.get(1);
         notes.extend(then.and_then(|then| then.begins_late(&self.asked.reader)));
-        let mut note = |kind, message| notes.push(Note { kind, message });
+        let mut note = |kind, message| notes.push(Note::new(kind, message));
         let estimates = self.estimates.iter();
         estimates.for_each(|measure| note(NoteKind::Approximate, amount::estimate(*measure)));
         let Ranked {

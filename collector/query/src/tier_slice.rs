@@ -152,13 +152,15 @@ impl TierSlice {
 
 /// What one should know about an answer from these slices.
 pub(crate) fn notes(reader: &Reader, view: &View, slices: &[TierSlice]) -> Vec<Note> {
-    let mut notes = Vec::new();
-    let mut note = |kind, message| notes.push(Note { kind, message });
-    for (from, until) in expired(reader, view, slices) {
-        let (from, until) = (rfc3339(from), rfc3339(until));
-        let message = format!("what was from {from} to {until} has expired");
-        note(NoteKind::Expired, message);
-    }
+    let gaps = expired(reader, view, slices).into_iter();
+    let mut notes: Vec<Note> = gaps
+        .map(|(from, until)| {
+            let (from, until) = (rfc3339(from), rfc3339(until));
+            let message = format!("what was from {from} to {until} has expired");
+            Note::of_part(NoteKind::Expired, message, (from, until))
+        })
+        .collect();
+    let mut note = |kind, message| notes.push(Note::new(kind, message));
     for slice in slices.iter().filter(|slice| slice.uses_rollups()) {
         let (from, until) = (rfc3339(slice.range.from), rfc3339(slice.range.until));
         let message = format!(

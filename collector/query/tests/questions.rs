@@ -1013,7 +1013,15 @@ async fn an_answer_says_what_had_expired_and_nothing_of_a_store_that_is_young() 
         let page = flows(reader, &page, &Limits::default()).await.unwrap();
         let of = |notes: &[weir_query::Note]| {
             let notes = notes.iter().filter(|note| note.kind == NoteKind::Expired);
-            notes.map(|note| note.message.clone()).collect::<Vec<_>>()
+            let told = notes.map(|note| {
+                let (since, until) = (note.since.as_deref().unwrap(), note.until.as_deref().unwrap());
+                assert!(
+                    note.message.contains(&format!("from {since} to {until} ")),
+                    "{note:?}"
+                );
+                note.message.clone()
+            });
+            told.collect::<Vec<_>>()
         };
         assert_eq!(of(&found.notes), of(&page.notes));
         of(&found.notes)

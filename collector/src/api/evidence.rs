@@ -142,10 +142,7 @@ pub async fn gather_dropped<A: Answers>(
 }
 
 fn truncated(message: String) -> Note {
-    Note {
-        kind: NoteKind::Truncated,
-        message,
-    }
+    Note::new(NoteKind::Truncated, message)
 }
 
 fn sums(filter: String, group_by: Vec<String>, (since, until): (Since, Until)) -> Question {

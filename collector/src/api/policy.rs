@@ -211,11 +211,11 @@ impl From<DecisionError> for Problem {
 /// What is said where not all may be told.
 fn hidden(sight: &Sight) -> Option<Note> {
     let is_all = sight.pods.is_all() && sight.policies.is_all();
-    (!is_all).then(|| Note {
-        kind: NoteKind::Hidden,
-        message: "names and rules of policies are told where you may get networkpolicies, traffic where you may get \
-                  pods"
-            .to_owned(),
+    (!is_all).then(|| {
+        Note::new(
+            NoteKind::Hidden,
+            "names and rules of policies are told where you may get networkpolicies, traffic where you may get pods",
+        )
     })
 }
 

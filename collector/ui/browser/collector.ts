@@ -1,12 +1,10 @@
-// A collector over a store of named flows, for as long as the tests run. It is the program
-// that was built, on loopback, with a directory of its own.
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+// The collector beside which all pages are tried: named flows, the objects of their cluster with
+// policies, and metrics.
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type { TestProject } from "vitest/node";
+import { knowsObjects, METRICS, writeObjects } from "./objects";
+import { run, until } from "./run";
 
 const ROWS = "60000";
 
@@ -19,37 +17,25 @@ declare module "vitest" {
 }
 
 export default async function start(project: TestProject): Promise<() => Promise<void>> {
-  const programs = process.env["PROGRAMS"];
-  const fill = process.env["FILL"];
-  if (!programs || !fill)
-    throw new Error("PROGRAMS is the folder of weir-collector and weir, FILL the program that makes a store");
-  const work = mkdtempSync(join(tmpdir(), "weir-ui-"));
-  const data = join(work, "data");
-  execFileSync(fill, [data, ROWS]);
-  const ports = join(work, "ports");
-  const { KUBECONFIG: _, KUBERNETES_SERVICE_HOST: __, ...env } = process.env;
-  const collector = spawn(
-    join(programs, "weir-collector"),
-    ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--print", "none", "--data-dir", data, "--port-file", ports],
-    { env: { ...env, RUST_LOG: "warn" }, stdio: ["ignore", "ignore", "inherit"] },
-  );
-  const ended = once(collector, "exit");
-  const stop = async () => {
-    collector.kill();
-    // It seals what it has before it ends.
-    await ended;
-    rmSync(work, { recursive: true, force: true });
+  let objects = "";
+  const options = (folder: string) => {
+    objects = join(folder, "objects.json");
+    const metrics = join(folder, "metrics");
+    writeFileSync(objects, "{}");
+    mkdirSync(metrics);
+    writeFileSync(join(metrics, "metrics.yaml"), METRICS);
+    return ["--policies", objects, "--flow-metrics", metrics];
   };
-  for (let tries = 0; !existsSync(ports); tries += 1) {
-    if (collector.exitCode !== null || tries > 300) {
-      await stop();
-      throw new Error("the collector does not start");
-    }
-    await pause(100);
+  const { url, udp, weir, stop } = await run({ fills: [[ROWS]], options });
+  try {
+    await writeObjects(url, objects);
+    await until("the collector does not take the objects of the cluster", () => knowsObjects(url));
+  } catch (error) {
+    await stop();
+    throw error;
   }
-  const told = JSON.parse(readFileSync(ports, "utf8")) as { http: string; udp: string[] };
-  project.provide("url", `http://${told.http}`);
-  project.provide("udp", told.udp[0] ?? "");
-  project.provide("weir", join(programs, "weir"));
+  project.provide("url", url);
+  project.provide("udp", udp);
+  project.provide("weir", weir);
   return stop;
 }

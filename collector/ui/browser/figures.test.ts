@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, inject, test } from "vitest";
 import { join, terms } from "../web/cel";
+import { visible } from "../web/format";
 import { closeBrowser, opened, path, said, settled, url, visit, weir, weirLines } from "./page";
 
 afterAll(closeBrowser);
@@ -17,7 +18,7 @@ const TIME = { since: new Date(until.getTime() - 6 * 3_600_000).toISOString(), u
 const OF = ["--since", TIME.since, "--until", TIME.until];
 
 /** What is not known is a dash. */
-const shownAs = (value: string | number | undefined) => (value === "" ? "–" : String(value));
+const shownAs = (value: string | number | undefined) => (value === "" ? "–" : visible(String(value)));
 
 /** Cells of a table, exact values where there are hints. */
 const cells = (page: Page, label: string) =>

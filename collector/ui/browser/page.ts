@@ -7,7 +7,18 @@ import { type Browser, type BrowserContext, chromium, type Page } from "playwrig
 import { inject } from "vitest";
 
 export const url = inject("url");
-export const PAGES = ["overview", "flows", "topology", "matrix", "sankey", "nodes", "export", "status"];
+export const PAGES = [
+  "overview",
+  "flows",
+  "topology",
+  "matrix",
+  "sankey",
+  "nodes",
+  "export",
+  "status",
+  "policies",
+  "flowmetrics",
+];
 /** Everything that the store has. */
 export const ALL = "since=6h";
 
@@ -76,7 +87,7 @@ export async function opened(
 export async function settled(page: Page): Promise<void> {
   await page.waitForFunction(
     () =>
-      document.querySelector("main .answer") !== null &&
+      document.querySelector("main .answer, main form") !== null &&
       document.querySelector('[aria-busy="true"]') === null &&
       document.querySelector("main .skeleton") === null,
   );

@@ -3,6 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { ALLOWED, ISOLATED } from "./objects";
 import { ALL, closeBrowser, faults, opened, PAGES, settled, url, visit } from "./page";
 import { proxy } from "./proxy";
 
@@ -46,13 +47,41 @@ for (const name of PAGES) {
   });
 }
 
+/** Views that are not what a page shows first. */
+const VIEWS = [
+  `policies?${ALL}&show=rules`,
+  `policies?${ALL}&show=disagreements&ns=${ISOLATED}`,
+  `policies?${ALL}&show=generate&ns=${ISOLATED}&level=workload`,
+  `policies?${ALL}&show=check`,
+  `policies?show=explain&src=${ALLOWED}/deployment/workload-30&dst=${ISOLATED}/deployment/workload-0&port=443`,
+  `matrix?${ALL}&by=ns&colour=policy`,
+  `flows?${ALL}&show=all`,
+];
+
+for (const [at, view] of VIEWS.entries()) {
+  test(`${view} has no fault that axe knows, in light, dark and on 320 pixels`, async () => {
+    for (const theme of ["light", "dark"] as const) {
+      await visit(view, { theme }, async ({ page }) => {
+        expect(await page.locator(".failure").count()).toBe(0);
+        if (shots) await page.screenshot({ path: join(shots, `view-${at}-${theme}.png`) });
+        expect(await faults(page)).toEqual([]);
+      });
+    }
+    await visit(view, { width: 320, height: 800 }, async ({ page }) => {
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      expect(width).toBeLessThanOrEqual(320);
+    });
+  });
+}
+
 // What docs/ui.md shows.
 test.skipIf(!shots)("pictures for the documents", async () => {
   const pictures: Array<[string, string, "light" | "dark"]> = [
     ["overview", `overview?${ALL}`, "light"],
-    ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true`, "dark"],
-    ["topology", `topology?${ALL}&show=workload`, "light"],
+    ["flows", `flows?${ALL}&group_by=ns,dst_ns&conversation=true&top=10`, "dark"],
+    ["topology", `topology?${ALL}&show=workload&filter=zone+!%3D+"hostile"`, "light"],
     ["matrix", `matrix?${ALL}`, "light"],
+    ["policies", `policies?${ALL}&ns=${ISOLATED}`, "light"],
   ];
   for (const [name, path, theme] of pictures) {
     await visit(path, { theme, width: 1100, height: 800 }, async ({ page }) => {

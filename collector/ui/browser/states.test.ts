@@ -215,6 +215,8 @@ test("who looks from now on has their own scope, and nothing of before is left",
   for (let times = 0; times < 4; times += 1) await page.keyboard.press("Escape");
   await enter();
   await page.getByRole("button", { name: "You see all flows" }).waitFor();
+  // What is still under way would be refused, and ask by itself who it is.
+  await settled(page);
   good = "e30.bob.c2ln";
   await page.getByRole("button", { name: "Ask again" }).first().click();
   await dialog.waitFor();

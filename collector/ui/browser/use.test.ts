@@ -1,5 +1,6 @@
 // What people do with the pages: by mouse, and by keys alone.
 import { afterAll, expect, test } from "vitest";
+import { PAGE_TITLES } from "../web/words";
 import { ALL, closeBrowser, PAGES, path, said, settled, visit } from "./page";
 
 afterAll(closeBrowser);
@@ -27,6 +28,41 @@ test("a filter goes on with fields, then with values that there are", async () =
     await settled(page);
     expect(await page.getByRole("grid", { name: "Records" }).count()).toBe(1);
   });
+});
+
+test("a step within a table draws the two rows anew that it leaves and enters, and no other", async () => {
+  const handlers = () => {
+    // What draws the page keeps each element's handlers beside it, and sets them whenever it draws it.
+    const rows = [...document.querySelectorAll<HTMLTableRowElement>("[role=grid] tbody tr")];
+    const last = rows.map(
+      (row) => row.cells[row.cells.length - 1]?.querySelector("button") ?? row.cells[row.cells.length - 1],
+    );
+    return last.map((cell) =>
+      Object.values(cell as object)
+        .filter((value) => typeof value === "object" && value !== null)
+        .flatMap((value) => Object.values(value as object))
+        .find((value) => typeof value === "function"),
+    );
+  };
+  for (const [address, start] of [
+    [`flows?${ALL}&group_by=ns,dst_ns`, '[role=grid] [tabindex="0"]'],
+    [`matrix?${ALL}`, '[role=grid] [tabindex="0"]'],
+  ] as const) {
+    await visit(address, {}, async ({ page }) => {
+      await page.locator(start).first().focus();
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("ArrowDown");
+      const before = await page.evaluateHandle(handlers);
+      expect(await before.evaluate((all) => all.length > 6 && all.every((one) => one !== undefined))).toBe(true);
+      await page.keyboard.press("ArrowDown");
+      const drawn = await page.evaluate(
+        ([then, now]) => then.map((one, at) => (one === now[at] ? -1 : at)).filter((at) => at >= 0),
+        [before, await page.evaluateHandle(handlers)] as never,
+      );
+      expect((drawn as number[]).length).toBeLessThanOrEqual(2);
+      expect((drawn as number[]).length).toBeGreaterThan(0);
+    });
+  }
 });
 
 test("a wrong filter is not asked: the place is shown, and what was meant mends it", async () => {
@@ -212,7 +248,7 @@ test("going from page to page takes the question along and leaves nothing behind
     {},
     async ({ page }) => {
       for (const name of PAGES.filter((name) => name !== "flows")) {
-        const title = name.charAt(0).toUpperCase() + name.slice(1);
+        const title = PAGE_TITLES[name] ?? "";
         await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: title, exact: true }).click();
         await page.waitForURL(new RegExp(`/${name}\\?`));
         expect([said(page, "since"), said(page, "filter"), said(page, "by")]).toEqual(["6h", 'ns == "team-0"', null]);

@@ -31,7 +31,9 @@ function type(schema) {
     case "string":
       return "string";
     case "object":
-      return fields(schema);
+      return typeof schema.additionalProperties === "object" && !schema.properties
+        ? `Record<string, ${type(schema.additionalProperties)}>`
+        : fields(schema);
     default:
       throw new Error(`no type for ${JSON.stringify(schema)}`);
   }

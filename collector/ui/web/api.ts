@@ -136,12 +136,17 @@ function want(key: string, entry: Kept, signal: AbortSignal): Promise<unknown> {
   });
 }
 
+/** Sends a text of YAML or JSON to be judged; nothing is changed by it, and nothing is kept of the answer. */
+export function send<T>(page: string, params: Params, body: string, signal: AbortSignal): Promise<T> {
+  return turn(() => patiently<T>(page, encode(params), signal, body), signal);
+}
+
 /** Asks again where there was no turn, and when somebody has said who they are. */
-async function patiently<T>(page: string, query: string, signal: AbortSignal): Promise<T> {
+async function patiently<T>(page: string, query: string, signal: AbortSignal, body?: string): Promise<T> {
   for (let attempt = 0; ; attempt += 1) {
     const shown = token;
     try {
-      return await once<T>(page, query, signal);
+      return await once<T>(page, query, signal, body);
     } catch (error) {
       if (!(error instanceof Failed)) throw error;
       const pause = AGAIN[attempt];
@@ -193,12 +198,16 @@ export async function follow(
   }
 }
 
-async function once<T>(page: string, query: string, signal: AbortSignal): Promise<T> {
-  const headers = headersOf("application/json");
+async function once<T>(page: string, query: string, signal: AbortSignal, body?: string): Promise<T> {
+  const accepts = headersOf("application/json");
+  const request: RequestInit =
+    body === undefined
+      ? { headers: accepts, signal }
+      : { method: "POST", headers: { ...accepts, "content-type": "application/yaml" }, body, signal };
   let response: Response;
   let text: string;
   try {
-    response = await fetch(`api/v1/${page}${query ? `?${query}` : ""}`, { headers, signal });
+    response = await fetch(`api/v1/${page}${query ? `?${query}` : ""}`, request);
     text = await response.text();
   } catch (error) {
     signal.throwIfAborted();

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { age, amount, exact, measured, numberOf, shorten, time, unitOf } from "./format";
+import { age, amount, exact, measured, numberOf, shorten, time, unitOf, visible } from "./format";
 
 test("numbers are those of the command line", () => {
   const list = new URL("../../../cli/src/show/short_numbers.json", import.meta.url);
@@ -51,4 +51,10 @@ test("times are shown in UTC where that is wanted, and what is none stays", () =
   expect(time("2026-11-29T10:00:00.5Z", true)).toBe("2026-11-29 10:00:00");
   expect(time("-", true)).toBe("-");
   expect([0, 99, 600, 7200, 200_000].map(age)).toEqual(["0 s", "99 s", "10 min", "2 h", "2 d"]);
+});
+
+test("of a name all is seen, and nothing of it turns or hides what stands beside it", () => {
+  expect(visible("a\u202egnp.exe")).toBe("a⟨202e⟩gnp.exe");
+  expect(visible("line\nbreak\u200b")).toBe("line⟨000a⟩break⟨200b⟩");
+  for (const name of ["shop/web", "ünï🐟", "<b>", "שלום", "a b"]) expect(visible(name)).toBe(name);
 });

@@ -64,6 +64,13 @@ export function amount(number: number, unit: Unit): string {
   }
 }
 
+/** Signs that have no look of their own: they would turn or hide what stands beside them. */
+const UNSEEN = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+
+/** A name so that all of it is seen, and nothing of it changes what stands beside it. */
+export const visible = (text: string): string =>
+  text.replace(UNSEEN, (sign) => `⟨${(sign.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}⟩`);
+
 /** Every digit, in groups of three. */
 export function exact(value: Value | undefined): string {
   return String(value ?? "").replace(/^-?\d+/, (digits) => digits.replace(/\B(?=(\d{3})+$)/g, ","));

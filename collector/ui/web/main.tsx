@@ -14,6 +14,8 @@ const pages: Record<string, ComponentType> = {
   nodes: lazy(() => import("./pages/Nodes").then((module) => module.Nodes)),
   export: lazy(() => import("./pages/Export").then((module) => module.Export)),
   status: lazy(() => import("./pages/Status").then((module) => module.Status)),
+  policies: lazy(() => import("./pages/Policies").then((module) => module.Policies)),
+  flowmetrics: lazy(() => import("./pages/FlowMetrics").then((module) => module.FlowMetrics)),
 };
 
 const root = document.getElementById("root");

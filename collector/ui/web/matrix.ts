@@ -1,5 +1,5 @@
 // The edges of a matrix as cells: who stands for rows, who for columns, how much between them.
-import { numberOf } from "./format";
+import { numberOf, visible } from "./format";
 import type { Row, Value } from "./types";
 import { UNKNOWN } from "./words";
 
@@ -36,7 +36,7 @@ function end(fields: Record<string, Value>): End {
   const name = who.join("/") || bare("workload_kind") || bare("node_name") || UNKNOWN;
   const port = text(fields["dst_port"]);
   const key = JSON.stringify(Object.entries(fields).map(([field, value]) => [field, text(value)]));
-  return { key, title: port ? `${name}:${port}` : name, fields };
+  return { key, title: visible(port ? `${name}:${port}` : name), fields };
 }
 
 /** The name of a field where the server is the source: each side's are the other's, the port stays. */

@@ -32,6 +32,21 @@ const KEYS = {
   ipfix: ["list", []],
   profile: ["text", ""],
   set: ["list", []],
+  ns: ["list", []],
+  workload: ["text", ""],
+  level: ["text", ""],
+  internet: ["text", ""],
+  kind: ["text", ""],
+  on_top: ["flag", false],
+  weak: ["flag", false],
+  unanswered: ["flag", false],
+  denied: ["flag", false],
+  strict: ["flag", false],
+  delete: ["list", []],
+  src: ["text", ""],
+  dst: ["text", ""],
+  port: ["text", ""],
+  colour: ["text", ""],
 } as const satisfies Record<string, readonly [Shape, unknown]>;
 
 type Read<S extends Shape> = S extends "text"
@@ -164,6 +179,10 @@ export function records(question: Question): Params {
   return { ...selection(question), columns, order, both_directions, limit: 100 };
 }
 
+/** Whether records are asked for in the order of their time, each once. */
+export const isByTime = ({ order, both_directions }: Question) =>
+  (order === "" || order === "oldest") && !both_directions;
+
 /** The question as records that are still to come. */
 export function arriving(question: Question): Params {
   const { filter, all_observations, both_directions, columns } = question;
@@ -176,18 +195,39 @@ export function matrix(question: Question): Params {
   return { filter, since, until, direction, by, ports, limit: question.top || 1000 };
 }
 
+/** The question as one about policies beside the traffic that was seen. */
+export function policies(question: Question): Params {
+  const { filter, since, until, ns } = question;
+  return { ns, filter, since, until };
+}
+
+/** The question as policies that let pass what was seen. */
+export function generation(question: Question): Params {
+  const { workload, level, internet, kind, on_top, weak, unanswered, denied } = question;
+  return { ...policies(question), workload, level, internet, kind, on_top, weak, unanswered, denied };
+}
+
+/** The question as what a change of policies would have done; the change itself is sent beside it. */
+export function replay(question: Question): Params {
+  const { filter, since, until, strict } = question;
+  return { filter, since, until, strict, delete: question.delete };
+}
+
 /** For a POSIX shell. */
 export const quoted = (text: string) =>
   /^[A-Za-z0-9_.,:=/+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** The command that asks the same. */
 export function command(verb: string, params: Params): string {
+  // Of policies the filter is one of several choices, and lists are said item by item.
+  const isPolicy = verb.startsWith("policy ");
   const { filter, ...rest } = params;
   const words = ["weir", verb];
-  if (filter) words.push(quoted(String(filter)));
-  for (const [key, value] of new URLSearchParams(encode(rest))) {
+  if (filter && !isPolicy) words.push(quoted(String(filter)));
+  for (const [key, value] of new URLSearchParams(encode(isPolicy ? params : rest))) {
     const option = `--${key.replaceAll("_", "-")}`;
-    words.push(value === "true" ? option : `${option} ${quoted(value)}`);
+    const values = isPolicy && Array.isArray(params[key]) ? value.split(",") : [value];
+    for (const one of values) words.push(one === "true" ? option : `${option} ${quoted(one)}`);
   }
   return words.join(" ");
 }

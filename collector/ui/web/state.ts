@@ -1,9 +1,9 @@
 // What the whole page shares: its address, the fields that there are, who looks, and when
 // it asked last. The address is the only state of a question.
 import { computed, effect, signal, untracked, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import names from "../pages.txt?raw";
-import { ask, type Failed, failedBy, takeTurns } from "./api";
+import { ask, type Failed, failedBy, send, takeTurns } from "./api";
 import type { Kind } from "./cel";
 import { age } from "./format";
 import { carried, encode, type Params, parse, type Question, searchOf, write } from "./question";
@@ -96,8 +96,12 @@ export const every = signal(0);
 export const pending = signal(0);
 effect(() => {
   if (every.value === 0) return;
-  // One that finds another still under way, or nobody who looks, is left out.
-  const tick = () => pending.peek() === 0 && !document.hidden && question.peek().until === "" && again();
+  // One that finds another still under way, or nobody who looks, is left out; and a table of all
+  // records stays as it was opened.
+  const tick = () => {
+    const { until, show } = question.peek();
+    if (pending.peek() === 0 && !document.hidden && until === "" && show !== "all") again();
+  };
   const timer = setInterval(tick, every.value * 1000);
   return () => clearInterval(timer);
 });
@@ -151,6 +155,38 @@ export function useAsk<T>(name: string, params: Params | undefined): Asked<T> {
     fresh,
     waiting: state.value.waiting || (params !== undefined && !fresh && !state.value.failed),
   };
+}
+
+/** What is sent when somebody says so; what was answered before stays until then. */
+export function useSend<T>(name: string): {
+  asked: Asked<T> | undefined;
+  send: (params: Params, body: string) => void;
+} {
+  const state = useSignal<Asked<T> | undefined>(undefined);
+  const stop = useRef<AbortController | undefined>(undefined);
+  useEffect(() => () => stop.current?.abort(), []);
+  const ask = (params: Params, body: string) => {
+    stop.current?.abort();
+    const own = new AbortController();
+    stop.current = own;
+    const before = state.peek()?.answer;
+    const kept = before === undefined ? {} : { answer: before };
+    state.value = { ...kept, waiting: true, since: Date.now() };
+    pending.value += 1;
+    send<T>(name, params, body, own.signal)
+      .then(
+        (answer) => {
+          state.value = { answer, waiting: false, since: Date.now(), fresh: true };
+        },
+        (error: unknown) => {
+          if (!own.signal.aborted) state.value = { failed: failedBy(error), waiting: false, since: Date.now() };
+        },
+      )
+      .finally(() => {
+        pending.value -= 1;
+      });
+  };
+  return { asked: state.value, send: ask };
 }
 
 /** Fields by name, those of both sides each. */

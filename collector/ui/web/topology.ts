@@ -1,7 +1,7 @@
 // Who is drawn where: nodes and edges of groups, and a picture of them that is the same for
 // the same groups. No clock and no chance in it.
 import { equals, join, type Kind } from "./cel";
-import { numberOf } from "./format";
+import { numberOf, visible } from "./format";
 import type { Row, Value } from "./types";
 import { NOT_NAMED } from "./words";
 
@@ -34,7 +34,7 @@ function who(
     .map(([, value]) => String(value));
   return {
     key: JSON.stringify(values.map(([, value]) => value)),
-    title: named.join("/") || text("workload_kind") || NOT_NAMED,
+    title: visible(named.join("/")) || text("workload_kind") || NOT_NAMED,
     group: text("ns") || named[0] || "",
     values,
   };

@@ -403,6 +403,8 @@ export type NodesAnswer = {
 export type Note = {
   kind: NoteKind;
   message: string;
+  since?: string;
+  until?: string;
 };
 
 export type NoteKind = "expired" | "before_first_record" | "rollup" | "unreadable" | "truncated" | "approximate" | "no_edges" | "hidden";
@@ -443,9 +445,7 @@ export type PolicyCheck = {
   since: string;
   stand_ins: TallyRow;
   unchanged: TallyRow;
-  unknown: {
-
-};
+  unknown: Record<string, TallyRow>;
   unknown_edges: Array<UnknownEdge>;
   until: string;
 };

@@ -10,6 +10,8 @@ export const PAGE_TITLES: Record<string, string> = {
   nodes: "Nodes",
   export: "Export",
   status: "Status",
+  policies: "Policies",
+  flowmetrics: "Metrics",
 };
 
 /** What each page answers. */
@@ -22,6 +24,8 @@ export const PAGE_ASKS: Record<string, string> = {
   nodes: "Which nodes export, and how much?",
   export: "Is the export on, where not, and what does it cost?",
   status: "Does the collector get and keep what is sent?",
+  policies: "Who may, and what would break?",
+  flowmetrics: "What is counted, and how many series is it?",
 };
 
 /** Titles of measures; the name of the API stands in their hints. */
@@ -80,6 +84,10 @@ const FIELDS: Record<string, string> = {
   all_observations: "every observation",
   service_name: "service",
   subnet_label: "network",
+  policy_verdict: "policies say",
+  policy_reason: "why policies say so",
+  ingress_policy: "policy of the server",
+  egress_policy: "policy of the client",
 };
 
 /** The title of a field: which side it is of, and what. */
@@ -112,6 +120,8 @@ export const QUICK: Array<[string, string[]]> = [
   ["Services", ['service_name != "" || dst_service_name != ""']],
   ["DNS", ["port == 53 || dst_port == 53"]],
   ["Dropped", ['verdict == "dropped"']],
+  ["Denied by policy", ['policy_verdict == "deny"']],
+  ["No policy decides", ['policy_verdict == "allow"', 'policy_reason == "default"']],
   ["Not named", ['identified_by == "" || dst_identified_by == ""']],
   ["Ambiguous", ['identified_by == "ambiguous" || dst_identified_by == "ambiguous"']],
 ];
@@ -131,7 +141,7 @@ export const KEYS: Array<[string, string]> = [
   ["t", "Time"],
   ["[ ]", "Earlier, later"],
   ["r", "Ask again"],
-  ["g then a letter", "Page: o, f, t (Topology), m, s (Sankey), n, e (Export), c (Status)"],
+  ["g then a letter", "Page: o, f, t (Topology), m, s (Sankey), n, e (Export), c (Status), p, x (Metrics)"],
   ["?", "These keys"],
   ["Arrows, Home, End", "Within a table"],
   ["Enter", "Menu of a value"],
@@ -159,6 +169,9 @@ export const FAILURES: Record<string, string> = {
   parameter: "The question is wrong.",
   "not-found": "The collector has no such page: it is older than this one.",
   page: "This page failed.",
+  objects: "What was sent is not understood.",
+  body: "What was sent is not understood.",
+  "no-policies": "It is not known which policies there are.",
 };
 
 export const STRENGTHS: Record<string, string> = {
@@ -315,3 +328,101 @@ export const EXPORT = {
   note: "may be meant",
   fault: "to be mended",
 };
+
+/** The views of the page Policies: what each answers. */
+export const POLICY_VIEWS: Array<[string, string, string]> = [
+  ["", "Coverage", "Which pods are isolated, and what passes by a rule or for want of one."],
+  ["rules", "Rules", "Rules that nothing used, that allow more than what used them, and what is odd about policies."],
+  ["disagreements", "Disagreements", "What is denied and was answered, and what is allowed and was dropped."],
+  ["generate", "Suggest", "Policies that let pass what was seen, and deny the rest. Nothing is applied."],
+  ["check", "Replay", "What a change of policies would have done to what was seen. Nothing is applied."],
+  ["explain", "Explain", "Whether one may reach the other, and which policy decides."],
+];
+
+/** What becomes of traffic: each with a sign, so that none is told by its colour alone. */
+export const FATES = {
+  by_rule: { sign: "✓", title: "By a rule", means: "A rule of a policy allows it." },
+  by_default: { sign: "○", title: "Open", means: "No policy selects the pod: it passes for want of one." },
+  denied: { sign: "✕", title: "Denied", means: "The policies deny it." },
+  unknown: { sign: "?", title: "Not known", means: "It cannot be told." },
+} as const;
+
+/** What policies said of a flow, in a cell of the matrix. */
+export const LAYERS: Record<string, { letter: string; title: string }> = {
+  deny: { letter: "D", title: "denied by policies" },
+  unknown: { letter: "?", title: "not known what policies say" },
+  open: { letter: "O", title: "open: no policy decides" },
+  allow: { letter: "A", title: "allowed by a policy" },
+  "": { letter: "–", title: "not judged" },
+};
+
+/** Why policies say what they say (docs/policy-semantics.md). */
+export const REASONS: Record<string, string> = {
+  rule: "a rule says so",
+  isolation: "a policy isolates the pod, and no rule allows it",
+  default: "no policy selects the pods",
+  node: "the pod's own node",
+  self: "the pod itself",
+  host: "not of the pod network",
+  external: "outside of the cluster",
+  direction: "it is not known who called",
+  identity: "it is not known who had the address",
+  backend: "it is not known which pod of the Service",
+  changed: "policies or labels changed meanwhile",
+  gap: "nobody watched the policies then",
+  protocol: "policies say nothing of the protocol",
+  domain: "it is not known whose domain name the address was of",
+  order: "policies of one priority disagree",
+  foreign: "a policy that is not evaluated selects the pod",
+};
+
+/** What a replay came to, by the exit code of `weir policy check`. */
+export const CHECKED: Record<number, string> = {
+  0: "Nothing that was allowed and answered would be denied.",
+  1: "This would break what was seen.",
+  3: "Of too much of the traffic it cannot be told.",
+};
+
+export const DISAGREEMENTS: Record<string, string> = {
+  denied_but_answered: "denied, and answered",
+  allowed_but_dropped: "allowed, and dropped",
+};
+
+/** Why what was seen is not what policies say (docs/policies.md). */
+export const CAUSES: Record<string, string> = {
+  older: "began before the policy was there",
+  plugin: "another network plugin would allow it",
+  not_enforced: "nobody enforces the policy",
+  another_firewall: "another firewall drops it",
+};
+
+/** What a change of the cluster is done with: the page itself changes nothing. */
+export const APPLY = "kubectl apply -f policies.yaml";
+
+/** How a FlowMetric fares. */
+export const METRIC_STATES: Record<string, string> = {
+  counts: "✓ Counts",
+  full: "▲ Counts, but refuses new series",
+  before: "▲ Not accepted; what was good before counts",
+  refused: "✕ Not accepted",
+  waits: "… Not counted yet",
+};
+
+/** NetObserv's words for how many values labels take. */
+export const CARDINALITIES: Record<string, string> = {
+  fine: "Its labels take few values.",
+  careful: "Its labels may take many values.",
+  avoid: "Its labels take a great many values: avoid it.",
+};
+
+/** What a new metric may look like. */
+export const METRIC_DRAFT = `apiVersion: flows.netobserv.io/v1alpha1
+kind: FlowMetric
+metadata:
+  name: workload-bytes
+spec:
+  metricName: workload_bytes_total
+  type: Counter
+  valueField: Bytes
+  labels: [SrcK8S_Namespace, SrcK8S_OwnerName, DstK8S_Namespace]
+`;

@@ -263,10 +263,7 @@ fn without_colours_there_are_none_and_what_they_said_is_said_otherwise() {
 
 #[test]
 fn what_the_collector_lost_and_what_an_answer_lacks_is_told() {
-    let note = Note {
-        kind: NoteKind::Unreadable,
-        message: "a file could not be read".to_owned(),
-    };
+    let note = Note::new(NoteKind::Unreadable, "a file could not be read");
     let mut model = answered(model(), vec![note]);
     let counters = |dropped| RecordsAnswer {
         decoded: 100,

@@ -95,8 +95,10 @@ pub async fn check(
 }
 
 fn skipped(objects: usize) -> Option<Note> {
-    (objects > 0).then(|| Note {
-        kind: NoteKind::Truncated,
-        message: format!("{objects} objects of the body are no policies"),
+    (objects > 0).then(|| {
+        Note::new(
+            NoteKind::Truncated,
+            format!("{objects} objects of the body are no policies"),
+        )
     })
 }

@@ -11,7 +11,8 @@ import { Live } from "../parts/Live";
 import { Out } from "../parts/Out";
 import { RateChart } from "../parts/RateChart";
 import { Records, shownValue } from "../parts/Records";
-import { byOf, encode, measuresOf, nothing, type Question, sums } from "../question";
+import { TimeScroll } from "../parts/TimeScroll";
+import { byOf, encode, isByTime, measuresOf, nothing, type Question, sums } from "../question";
 import { addressOf, go, kindOf, question, useAsk, utc } from "../state";
 import type { QueryAnswer, Row } from "../types";
 import { fieldTitle, measureTitle, UNKNOWN } from "../words";
@@ -25,7 +26,15 @@ export function Flows() {
       <Controls />
       {!(asked.live && asked.group_by.length === 0) && <RateChart height={90} />}
       <Unfilled names={[...asked.group_by, ...asked.columns]} />
-      {asked.group_by.length > 0 ? <Groups /> : asked.live ? <Live /> : <Records />}
+      {asked.group_by.length > 0 ? (
+        <Groups />
+      ) : asked.live ? (
+        <Live />
+      ) : asked.show === "all" && isByTime(asked) ? (
+        <TimeScroll />
+      ) : (
+        <Records />
+      )}
     </>
   );
 }
@@ -88,6 +97,16 @@ function Controls() {
       {!grouped && (
         <button type="button" aria-pressed={asked.live} onClick={() => go({ live: !asked.live })}>
           Live
+        </button>
+      )}
+      {!grouped && !asked.live && isByTime(asked) && (
+        <button
+          type="button"
+          aria-pressed={asked.show === "all"}
+          title="All records of the time in one table, whose scrollbar is time"
+          onClick={() => go({ show: asked.show === "all" ? "" : "all" })}
+        >
+          Scroll through all
         </button>
       )}
       {!grouped && !asked.live && (

@@ -1,6 +1,6 @@
 // What each node exported, over time; and what of it was received.
 
-import { starts } from "../axis";
+import { expired, isGone, starts } from "../axis";
 import { equals, join, terms } from "../cel";
 import { standing } from "../exports";
 import { amount, clock, exact, numberOf, shorten, time, unitOf } from "../format";
@@ -76,6 +76,7 @@ function Heat() {
         {({ rows, groups, columns, notes, stats }) => {
           if (!meant || !params) return null;
           const times = starts(meant, length);
+          const gone = expired(notes);
           const cells = new Map<string, Map<number, { value: number; flows: number }>>();
           for (const row of rows) {
             const node = String(row["exporter_node"] ?? "");
@@ -119,7 +120,11 @@ function Heat() {
                     : {
                         step: -1,
                         none: true,
-                        name: `${row.title}, ${told(Number(column.key))}: ${silent.get(row.key) ?? "nothing that fits was exported"}`,
+                        name: `${row.title}, ${told(Number(column.key))}: ${
+                          isGone(gone, Number(column.key), length)
+                            ? "no data, it has expired"
+                            : (silent.get(row.key) ?? "nothing that fits was exported")
+                        }`,
                       };
                 }}
                 onPick={(row, column) =>
@@ -136,7 +141,8 @@ function Heat() {
                 }
               />
               <Scale>
-                more, up to {amount(most, unitOf(by))}. Hatched where nothing that fits the filter is known.
+                more, up to {amount(most, unitOf(by))}. Hatched where nothing that fits the filter is known
+                {gone.length > 0 ? ", or records have expired" : ""}.
               </Scale>
               {silent.size > 0 && (
                 <p class="hint">

@@ -1,9 +1,9 @@
 // What is big and what is odd: panels, each a question that can be opened in Flows.
 import type { ComponentChildren } from "preact";
-import { starts } from "../axis";
+import { expired, starts } from "../axis";
 import { join, terms } from "../cel";
 import { colours, OTHER } from "../colour";
-import { age, amount, exact, measured, numberOf, shorten } from "../format";
+import { age, amount, exact, measured, numberOf, shorten, visible } from "../format";
 import { Answer, AnswerLine, Empty } from "../parts/Answer";
 import { Chart, type Series } from "../parts/Chart";
 import { Compare } from "../parts/Compare";
@@ -110,13 +110,13 @@ function Namespaces() {
   return (
     <Panel title="Sent by namespaces" to={{ group_by: ["ns"] }} wide>
       <Answer of={answer}>
-        {({ rows, other }) => {
+        {({ rows, other, notes }) => {
           if (!range.value || !asked) return null;
           const times = starts(range.value, asked.length);
           const names = [...new Set(rows.map((row) => String(row["ns"] ?? "")))];
           const given = colours(names);
           const series: Series[] = names.map((name) => ({
-            name: name || "No namespace",
+            name: visible(name) || "No namespace",
             colour: given.get(name) ?? OTHER,
             values: values(
               rows.filter((row) => String(row["ns"] ?? "") === name),
@@ -133,6 +133,7 @@ function Namespaces() {
               title="Sent by namespaces"
               marks={changed}
               series={series}
+              gone={expired(notes)}
               range={range.value}
               bucket={asked.length}
               unit="byte_rate"

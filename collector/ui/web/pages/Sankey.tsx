@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { equals, join, terms } from "../cel";
 import { colours, OTHER } from "../colour";
-import { amount, exact, measured, numberOf, shorten, unitOf } from "../format";
+import { amount, exact, measured, numberOf, shorten, unitOf, visible } from "../format";
 import { Answer, AnswerLine, Empty, Unfilled } from "../parts/Answer";
 import { FieldPicker } from "../parts/Fields";
 import { Grid } from "../parts/Grid";
@@ -107,7 +107,7 @@ function waysOf(rows: Row[], other: Row[], fields: string[], by: string, each: n
   );
 }
 
-const nameOf = (node: Node) => (node.isOther ? "Other" : node.value || UNKNOWN);
+const nameOf = (node: Node) => (node.isOther ? "Other" : visible(node.value) || UNKNOWN);
 
 function Picture({ ways, fields, by }: { ways: Way[]; fields: string[]; by: string }) {
   const box = useRef<HTMLDivElement>(null);

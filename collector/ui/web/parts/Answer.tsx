@@ -8,7 +8,7 @@ import { age, amount, shorten, time } from "../format";
 import { type Params, selection } from "../question";
 import { writeMoment } from "../span";
 import { type Asked, again, fields, go, me, question, useAsk, utc } from "../state";
-import type { Note, QueryAnswer, Stats } from "../types";
+import type { BodyError, Note, QueryAnswer, Stats } from "../types";
 import { FAILURES } from "../words";
 
 /** An answer, or why there is none. */
@@ -43,6 +43,19 @@ function Waiting({ since, first }: { since: number; first: boolean }) {
   return <p class="waiting">Asking for {age(seconds)}.</p>;
 }
 
+/** What does not change by asking again. */
+const UNCHANGING = ["filter", "parameter", "forbidden", "objects", "body"];
+
+/** Where in what was sent something is wrong. */
+const placeOf = ({ document, line, place }: BodyError): string => {
+  const told = [
+    document === undefined || document === null ? "" : `document ${document}`,
+    line === undefined || line === null ? "" : `line ${line}`,
+    place ?? "",
+  ].filter((part) => part !== "");
+  return told.length > 0 ? `${told.join(", ")}: ` : "";
+};
+
 /** What is wrong, and what helps. */
 export function Failure({ failed }: { failed: Failed }) {
   const { problem } = failed;
@@ -61,6 +74,16 @@ export function Failure({ failed }: { failed: Failed }) {
           </code>
         </p>
       )}
+      {problem.errors && problem.errors.length > 0 && (
+        <ul class="report">
+          {problem.errors.map((one) => (
+            <li key={`${one.document} ${one.line} ${one.place} ${one.message}`}>
+              {placeOf(one)}
+              {one.message}
+            </li>
+          ))}
+        </ul>
+      )}
       <p class="buttons">
         {problem.suggest?.map((one) => (
           <button
@@ -77,7 +100,7 @@ export function Failure({ failed }: { failed: Failed }) {
             {one.text}
           </button>
         ))}
-        {!["filter", "parameter", "forbidden"].includes(failed.kind) && (
+        {!UNCHANGING.includes(failed.kind) && (
           <button type="button" onClick={again}>
             Ask again
           </button>

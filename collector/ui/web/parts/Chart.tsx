@@ -2,13 +2,20 @@
 // a range that becomes the question's time. The same stands in a table.
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { ceiling, starts } from "../axis";
+import { ceiling, goneRuns, isGone, starts } from "../axis";
 import type { Mark } from "../exports";
 import { amount, clock, time, type Unit } from "../format";
 import { type Range, writeMoment } from "../span";
 import { go, utc } from "../state";
 
-export type Series = { name: string; values: number[]; colour: number; pick?: (opener: HTMLElement) => void };
+export type Series = {
+  name: string;
+  values: number[];
+  colour: number;
+  pick?: (opener: HTMLElement) => void;
+  /** Where nothing is known of it. */
+  gone?: Range[];
+};
 
 type ChartProps = {
   title: string;
@@ -19,6 +26,8 @@ type ChartProps = {
   height?: number;
   then?: Series | undefined;
   marks?: Mark[];
+  /** Parts of the range that have expired: they are hatched, and no value is drawn there. */
+  gone?: Range[];
 };
 
 const HEIGHT = 160;
@@ -26,7 +35,17 @@ const LEFT = 76;
 const TOP = 10;
 const BOTTOM = 18;
 
-export function Chart({ title, series, range, bucket, unit, height = HEIGHT, then, marks = [] }: ChartProps) {
+export function Chart({
+  title,
+  series,
+  range,
+  bucket,
+  unit,
+  height = HEIGHT,
+  then,
+  marks = [],
+  gone = [],
+}: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const width = useSignal(600);
   const cursor = useSignal<number | undefined>(undefined);
@@ -78,11 +97,15 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT, the
       cursor.value = undefined;
     }
   };
-  const earlier = (at: number) => (then ? `; ${then.name} ${amount(then.values[at] ?? 0, unit)}` : "");
+  const runs = goneRuns(gone, times, bucket);
+  const hatching = `${idOf(title)}-gone`;
+  const valueAt = (one: Series, at: number) =>
+    shownAt(one.values[at] ?? 0, unit, isGone(one.gone ?? gone, times[at] ?? 0, bucket));
+  const earlier = (at: number) => (then ? `; ${then.name} ${valueAt(then, at)}` : "");
   const told =
     cursor.value === undefined
       ? undefined
-      : readout(cursor.value, times, bucket, series, totals, unit) + earlier(cursor.value);
+      : readout(cursor.value, times, bucket, series, totals, unit, gone) + earlier(cursor.value);
   return (
     <figure class="chart">
       <div
@@ -115,6 +138,22 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT, the
             else brush.value = undefined;
           }}
         >
+          <defs>
+            <pattern id={hatching} width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+              <line class="hatch" x1="0" y1="0" x2="0" y2="6" />
+            </pattern>
+          </defs>
+          {runs.map(({ from, count }) => (
+            <rect
+              key={from}
+              class="gone"
+              fill={`url(#${hatching})`}
+              x={x(from)}
+              y={TOP}
+              width={step * count}
+              height={height - BOTTOM - TOP}
+            />
+          ))}
           {[0, 0.5, 1].map((part) => (
             <g key={part}>
               <line class="rule" x1={LEFT} x2={width.value} y1={y(top * part)} y2={y(top * part)} />
@@ -181,6 +220,19 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT, the
           ))}
         </ul>
       )}
+      {runs.length > 0 && (
+        <p class="told">
+          Hatched: from{" "}
+          {runs
+            .map(({ from, count }) =>
+              [from, from + count]
+                .map((at) => time(writeMoment((times[0] ?? 0) + at * bucket), utc.value))
+                .join(" to "),
+            )
+            .join(", ")}{" "}
+          records have expired, and what flowed is not known.
+        </p>
+      )}
       {series.length > 1 && (
         <ul class="legend" aria-label={`Series of ${title}`}>
           {series.map((one) => (
@@ -217,7 +269,7 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT, the
                   <th scope="row">{time(writeMoment(at), utc.value)}</th>
                   {[...series, ...(then ? [then] : [])].map((one) => (
                     <td class="number" key={one.name}>
-                      {amount(one.values[place] ?? 0, unit)}
+                      {valueAt(one, place)}
                     </td>
                   ))}
                 </tr>
@@ -232,13 +284,27 @@ export function Chart({ title, series, range, bucket, unit, height = HEIGHT, the
 
 const idOf = (title: string) => title.toLowerCase().replace(/[^a-z]+/g, "-");
 
-function readout(at: number, times: number[], bucket: number, series: Series[], totals: number[], unit: Unit): string {
+/** A value, or that there is none: what has expired was not nothing. */
+function shownAt(value: number, unit: Unit, isGone: boolean): string {
+  if (!isGone) return amount(value, unit);
+  return value === 0 ? "no data" : `${amount(value, unit)} of what is left`;
+}
+
+function readout(
+  at: number,
+  times: number[],
+  bucket: number,
+  series: Series[],
+  totals: number[],
+  unit: Unit,
+  gone: Range[],
+): string {
   const from = times[at] ?? 0;
   const span = `${time(writeMoment(from), utc.value)} to ${clock(new Date(from + bucket), utc.value)}`;
   const parts = series.map((one) => `${one.name} ${amount(one.values[at] ?? 0, unit)}`);
-  return series.length === 1
-    ? `${span}: ${amount(totals[at] ?? 0, unit)}`
-    : `${span}: ${amount(totals[at] ?? 0, unit)} (${parts.join(", ")})`;
+  const total = totals[at] ?? 0;
+  const told = shownAt(total, unit, isGone(gone, from, bucket));
+  return series.length === 1 || told === "no data" ? `${span}: ${told}` : `${span}: ${told} (${parts.join(", ")})`;
 }
 
 function stacked(

@@ -1,11 +1,13 @@
 // A table that is walked with the arrows: one stop for Tab, the rest by keys. Its values
 // have a menu; its heads order it.
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
+import { visible } from "../format";
 import type { Row, Value } from "../types";
-import { copy, filterBy, openValueMenu, said } from "./Menu";
+import { onValueClick, onValueKey, said } from "./Menu";
+import { type Spot, useStop, within } from "./spot";
 
 export type Column = {
   name: string;
@@ -19,7 +21,13 @@ export type Column = {
   sorted?: boolean;
 };
 
-export type Cell = { text: ComponentChildren; title?: string | undefined; value?: Value | undefined };
+export type Cell = {
+  text: ComponentChildren;
+  title?: string | undefined;
+  value?: Value | undefined;
+  /** Where the cell leads. */
+  href?: string;
+};
 
 export type GridProps = {
   label: string;
@@ -35,7 +43,6 @@ export type GridProps = {
   openLabel?: string;
 };
 
-const PAGE = 10;
 /** Rows that are drawn: each stays in the page. */
 const MOST_ROWS = 1000;
 
@@ -52,56 +59,30 @@ export function Grid({
 }: GridProps) {
   const rows = given.slice(0, MOST_ROWS);
   const table = useRef<HTMLTableElement>(null);
-  const active = useSignal({ row: 0, column: 0 });
-  const width = columns.length + (onOpen ? 1 : 0);
+  const spot = useSignal<Spot>({ row: 0, column: 0 });
+  const shift = onOpen ? 1 : 0;
+  const width = columns.length + shift;
   const height = rows.length + 1;
-  const at = { row: Math.min(active.value.row, height - 1), column: Math.min(active.value.column, width - 1) };
-  const stop = (row: number, column: number) => (row === at.row && column === at.column ? 0 : -1);
-  const move = (row: number, column: number) => {
-    const to = { row: Math.max(0, Math.min(height - 1, row)), column: Math.max(0, Math.min(width - 1, column)) };
-    active.value = to;
-    const cells = table.current?.rows[to.row]?.cells;
-    const target = cells?.[to.column];
-    const inner = target?.querySelector<HTMLElement>("button");
-    (inner ?? target)?.focus();
+  const move = (to: Spot) => {
+    spot.value = within(to, height, width);
+    const target = table.current?.rows[spot.value.row]?.cells[spot.value.column];
+    (target?.querySelector<HTMLElement>("button, a") ?? target)?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
+    const at = within(spot.peek(), height, width);
     const step = steps(event, at, height, width);
     if (step) {
       event.preventDefault();
-      return move(step.row, step.column);
+      return move(step);
     }
-    const column = columns[at.column - (onOpen ? 1 : 0)];
+    const column = columns[at.column - shift];
     const row = rows[at.row - 1];
-    if (!row || !column?.field || event.ctrlKey || event.metaKey) return;
-    const { value } = cell(row, column);
-    const target = event.target as HTMLElement;
-    switch (event.key) {
-      case "Enter":
-        openValueMenu(target, column.field, value);
-        break;
-      case "f":
-        filterBy("only", column.field, value);
-        break;
-      case "x":
-        filterBy("not", column.field, value);
-        break;
-      case "c":
-        void copy(String(value ?? ""));
-        break;
-      default:
-        return;
-    }
-    event.preventDefault();
-    event.stopPropagation();
+    if (row && column?.field) onValueKey(event, column.field, cell(row, column).value);
   };
-  const click = (event: MouseEvent, column: Column, value: Value | undefined, row: number, place: number) => {
-    active.value = { row, column: place };
-    if (!column.field || String(getSelection() ?? "") !== "") return;
-    if (event.altKey) filterBy("not", column.field, value);
-    else openValueMenu(event.currentTarget as HTMLElement, column.field, value);
+  const click = (event: MouseEvent, column: Column, value: Value | undefined, at: Spot) => {
+    spot.value = at;
+    if (column.field) onValueClick(event, column.field, value);
   };
-  const shift = onOpen ? 1 : 0;
   return (
     <div class="scroll" tabIndex={-1}>
       <table
@@ -113,75 +94,15 @@ export function Grid({
         onKeyDown={onKeyDown}
       >
         <thead>
-          <tr aria-rowindex={1}>
-            {onOpen && (
-              <th scope="col" tabIndex={stop(0, 0)}>
-                <span class="hidden">{openLabel}</span>
-              </th>
-            )}
-            {columns.map((column, place) => (
-              <th
-                scope="col"
-                key={column.name}
-                class={column.number ? "number" : ""}
-                title={column.hint}
-                aria-sort={column.sorted ? "descending" : undefined}
-                tabIndex={column.sort ? undefined : stop(0, place + shift)}
-              >
-                {column.sort ? (
-                  <button
-                    type="button"
-                    tabIndex={stop(0, place + shift)}
-                    onClick={() => {
-                      said.value = `Ordered by ${column.title}.`;
-                      column.sort?.();
-                    }}
-                  >
-                    {column.title}
-                    {column.sorted ? " ▾" : ""}
-                  </button>
-                ) : (
-                  column.title
-                )}
-              </th>
-            ))}
-          </tr>
+          <GridHead {...{ columns, spot, height, width, shift, openLabel }} />
         </thead>
         <tbody>
           {rows.map((row, index) => (
-            <tr key={index} aria-rowindex={index + 2} class={opened === index ? "opened" : ""}>
-              {onOpen && (
-                <td class="opener">
-                  <button
-                    type="button"
-                    tabIndex={stop(index + 1, 0)}
-                    aria-label={`${openLabel} of row ${index + 1}`}
-                    aria-expanded={opened === index}
-                    onClick={() => {
-                      active.value = { row: index + 1, column: 0 };
-                      onOpen(row, index);
-                    }}
-                  >
-                    ▸
-                  </button>
-                </td>
-              )}
-              {columns.map((column, place) => {
-                const { text, title, value } = cell(row, column);
-                return (
-                  <td
-                    key={column.name}
-                    tabIndex={stop(index + 1, place + shift)}
-                    title={title ?? (typeof text === "string" ? text : undefined)}
-                    class={`${column.number ? "number" : ""} ${column.field ? "value" : ""}`}
-                    aria-haspopup={column.field ? "menu" : undefined}
-                    onClick={(event) => click(event, column, value, index + 1, place + shift)}
-                  >
-                    {text}
-                  </td>
-                );
-              })}
-            </tr>
+            <GridRow
+              key={index}
+              {...{ row, index, columns, cell, spot, height, width, openLabel, onOpen, click }}
+              opened={opened === index}
+            />
           ))}
         </tbody>
         {foot.length > 0 && (
@@ -209,13 +130,108 @@ export function Grid({
   );
 }
 
+type Place = { spot: Signal<Spot>; height: number; width: number; openLabel: string };
+
+function GridHead({ columns, spot, height, width, shift, openLabel }: Place & { columns: Column[]; shift: number }) {
+  const stop = useStop(spot, 0, height, width);
+  const tab = (place: number) => (place === stop ? 0 : -1);
+  return (
+    <tr aria-rowindex={1}>
+      {shift > 0 && (
+        <th scope="col" tabIndex={tab(0)}>
+          <span class="hidden">{openLabel}</span>
+        </th>
+      )}
+      {columns.map((column, place) => (
+        <th
+          scope="col"
+          key={column.name}
+          class={column.number ? "number" : ""}
+          title={column.hint}
+          aria-sort={column.sorted ? "descending" : undefined}
+          tabIndex={column.sort ? undefined : tab(place + shift)}
+        >
+          {column.sort ? (
+            <button
+              type="button"
+              tabIndex={tab(place + shift)}
+              onClick={() => {
+                said.value = `Ordered by ${column.title}.`;
+                column.sort?.();
+              }}
+            >
+              {column.title}
+              {column.sorted ? " ▾" : ""}
+            </button>
+          ) : (
+            column.title
+          )}
+        </th>
+      ))}
+    </tr>
+  );
+}
+
+type RowProps = Place & {
+  row: Row;
+  index: number;
+  columns: Column[];
+  cell: (row: Row, column: Column) => Cell;
+  onOpen: ((row: Row, at: number) => void) | undefined;
+  opened: boolean;
+  click: (event: MouseEvent, column: Column, value: Value | undefined, at: Spot) => void;
+};
+
+function GridRow({ row, index, columns, cell, spot, height, width, openLabel, onOpen, opened, click }: RowProps) {
+  const stop = useStop(spot, index + 1, height, width);
+  const tab = (place: number) => (place === stop ? 0 : -1);
+  const shift = onOpen ? 1 : 0;
+  return (
+    <tr aria-rowindex={index + 2} class={opened ? "opened" : ""}>
+      {onOpen && (
+        <td class="opener">
+          <button
+            type="button"
+            tabIndex={tab(0)}
+            aria-label={`${openLabel} of row ${index + 1}`}
+            aria-expanded={opened}
+            onClick={() => {
+              spot.value = { row: index + 1, column: 0 };
+              onOpen(row, index);
+            }}
+          >
+            ▸
+          </button>
+        </td>
+      )}
+      {columns.map((column, place) => {
+        const { text: given, title, value, href } = cell(row, column);
+        const text = typeof given === "string" ? visible(given) : given;
+        return (
+          <td
+            key={column.name}
+            tabIndex={href === undefined ? tab(place + shift) : undefined}
+            title={title ?? (typeof text === "string" ? text : undefined)}
+            class={`${column.number ? "number" : ""} ${column.field ? "value" : ""}`}
+            aria-haspopup={column.field ? "menu" : undefined}
+            onClick={(event) => click(event, column, value, { row: index + 1, column: place + shift })}
+          >
+            {href === undefined ? (
+              text
+            ) : (
+              <a href={href} tabIndex={tab(place + shift)}>
+                {text}
+              </a>
+            )}
+          </td>
+        );
+      })}
+    </tr>
+  );
+}
+
 /** Where a key leads. */
-function steps(
-  event: KeyboardEvent,
-  at: { row: number; column: number },
-  height: number,
-  width: number,
-): { row: number; column: number } | undefined {
+export function steps(event: KeyboardEvent, at: Spot, height: number, width: number, page = 10): Spot | undefined {
   const { row, column } = at;
   switch (event.key) {
     case "ArrowUp":
@@ -227,9 +243,9 @@ function steps(
     case "ArrowRight":
       return { row, column: column + 1 };
     case "PageUp":
-      return { row: row - PAGE, column };
+      return { row: row - page, column };
     case "PageDown":
-      return { row: row + PAGE, column };
+      return { row: row + page, column };
     case "Home":
       return event.ctrlKey ? { row: 0, column: 0 } : { row, column: 0 };
     case "End":

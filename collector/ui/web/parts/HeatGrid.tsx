@@ -1,12 +1,13 @@
 // Cells that are the darker the more there is: one stop for Tab, arrows within.
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
+import { type Spot, useStop, within } from "./spot";
 
 export type Head = { key: string; title: string };
-/** What a cell says: its step of heat, its name for those who do not see it, a mark in it. */
-export type HeatCell = { step: number; name: string; mark?: string; none?: boolean };
+/** What a cell says: its step of heat, its name for those who do not see it, a mark in it, a look instead of heat. */
+export type HeatCell = { step: number; name: string; mark?: string; none?: boolean; look?: string };
 
 type Props = {
   label: string;
@@ -21,16 +22,13 @@ type Props = {
 
 export function HeatGrid({ label, corner, rows, columns, dense = false, cell, onPick }: Props) {
   const table = useRef<HTMLTableElement>(null);
-  const at = useSignal({ row: 0, column: 0 });
+  const spot = useSignal<Spot>({ row: 0, column: 0 });
   const move = (row: number, column: number) => {
-    at.value = {
-      row: Math.max(0, Math.min(rows.length - 1, row)),
-      column: Math.max(0, Math.min(columns.length - 1, column)),
-    };
-    table.current?.tBodies[0]?.rows[at.value.row]?.cells[at.value.column + 1]?.querySelector("button")?.focus();
+    spot.value = within({ row, column }, rows.length, columns.length);
+    table.current?.tBodies[0]?.rows[spot.value.row]?.cells[spot.value.column + 1]?.querySelector("button")?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    const { row, column } = at.value;
+    const { row, column } = within(spot.peek(), rows.length, columns.length);
     const to = (
       {
         ArrowUp: [row - 1, column],
@@ -45,7 +43,6 @@ export function HeatGrid({ label, corner, rows, columns, dense = false, cell, on
     event.preventDefault();
     move(...to);
   };
-  const stop = { row: Math.min(at.value.row, rows.length - 1), column: Math.min(at.value.column, columns.length - 1) };
   return (
     <div class="scroll matrix-scroll">
       <table
@@ -68,35 +65,49 @@ export function HeatGrid({ label, corner, rows, columns, dense = false, cell, on
           </tr>
         </thead>
         <tbody>
-          {rows.map((row, y) => (
-            <tr key={row.key}>
-              <th scope="row" title={row.title}>
-                {row.title}
-              </th>
-              {columns.map((column, x) => {
-                const { step, name, mark = "", none = false } = cell(row, column);
-                return (
-                  <td key={column.key} class={none ? "none" : step >= 0 ? `h${step}` : ""}>
-                    <button
-                      type="button"
-                      tabIndex={y === stop.row && x === stop.column ? 0 : -1}
-                      aria-label={name}
-                      title={name}
-                      onFocus={() => {
-                        at.value = { row: y, column: x };
-                      }}
-                      onClick={() => onPick(row, column)}
-                    >
-                      {mark}
-                    </button>
-                  </td>
-                );
-              })}
-            </tr>
+          {rows.map((row, place) => (
+            <HeatRow key={row.key} {...{ row, place, columns, cell, spot, onPick }} height={rows.length} />
           ))}
         </tbody>
       </table>
     </div>
+  );
+}
+
+type RowProps = Pick<Props, "columns" | "cell" | "onPick"> & {
+  row: Head;
+  place: number;
+  spot: Signal<Spot>;
+  height: number;
+};
+
+function HeatRow({ row, place, columns, cell, spot, height, onPick }: RowProps) {
+  const stop = useStop(spot, place, height, columns.length);
+  return (
+    <tr>
+      <th scope="row" title={row.title}>
+        {row.title}
+      </th>
+      {columns.map((column, x) => {
+        const { step, name, mark = "", none = false, look = "" } = cell(row, column);
+        return (
+          <td key={column.key} class={`${none ? "none" : step >= 0 ? `h${step}` : ""} ${look}`}>
+            <button
+              type="button"
+              tabIndex={x === stop ? 0 : -1}
+              aria-label={name}
+              title={name}
+              onFocus={() => {
+                spot.value = { row: place, column: x };
+              }}
+              onClick={() => onPick(row, column)}
+            >
+              {mark}
+            </button>
+          </td>
+        );
+      })}
+    </tr>
   );
 }
 

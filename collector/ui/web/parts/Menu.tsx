@@ -57,6 +57,37 @@ export function valueItems(field: string, value: Value | undefined): Item[] {
   ];
 }
 
+/** What keys do with a value that has the focus; false: the key is no such one. */
+export function onValueKey(event: KeyboardEvent, field: string, value: Value | undefined): boolean {
+  if (event.ctrlKey || event.metaKey) return false;
+  switch (event.key) {
+    case "Enter":
+      openValueMenu(event.target as HTMLElement, field, value);
+      break;
+    case "f":
+      filterBy("only", field, value);
+      break;
+    case "x":
+      filterBy("not", field, value);
+      break;
+    case "c":
+      void copy(String(value ?? ""));
+      break;
+    default:
+      return false;
+  }
+  event.preventDefault();
+  event.stopPropagation();
+  return true;
+}
+
+/** What a click does with a value: with Alt it is left out. */
+export function onValueClick(event: MouseEvent, field: string, value: Value | undefined): void {
+  if (String(getSelection() ?? "") !== "") return;
+  if (event.altKey) filterBy("not", field, value);
+  else openValueMenu(event.currentTarget as HTMLElement, field, value);
+}
+
 export function openValueMenu(opener: HTMLElement, field: string, value: Value | undefined): void {
   openMenu(opener, fieldTitle(field), valueItems(field, value));
 }

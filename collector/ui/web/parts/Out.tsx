@@ -68,7 +68,7 @@ export function csv(rows: Row[], columns: string[]): string {
   return `${[columns.join(","), ...lines].join("\n")}\n`;
 }
 
-function save(name: string, type: string, text: string): void {
+export function save(name: string, type: string, text: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type }));
   link.download = name;

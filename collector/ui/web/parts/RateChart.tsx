@@ -1,5 +1,5 @@
 // How much flows in the time that is asked about.
-import { starts } from "../axis";
+import { expired, later, starts } from "../axis";
 import { type Mark, marks } from "../exports";
 import { numberOf } from "../format";
 import { type Params, selection } from "../question";
@@ -42,8 +42,11 @@ export function RateChart({ height }: { height?: number }) {
   const changed = useMarks();
   return (
     <Answer of={answer}>
-      {({ rows }) => {
+      {({ rows, notes }) => {
         if (!range.value || !asked) return null;
+        const gone = expired(notes);
+        const { since, until } = range.value;
+        const before = compare === "previous" ? until - since : (lengthOf(compare) ?? 0);
         const times = starts(range.value, asked.length);
         const series = [{ name: "Byte rate", colour: 1, values: values(rows, times, asked.length, "byte_rate") }];
         return (
@@ -53,11 +56,17 @@ export function RateChart({ height }: { height?: number }) {
             range={range.value}
             bucket={asked.length}
             unit="byte_rate"
+            gone={gone}
             {...(height ? { height } : {})}
             marks={changed}
             then={
               compare
-                ? { name: "then", colour: 0, values: values(rows, times, asked.length, "byte_rate_then") }
+                ? {
+                    name: "then",
+                    colour: 0,
+                    values: values(rows, times, asked.length, "byte_rate_then"),
+                    gone: later(gone, before),
+                  }
                 : undefined
             }
           />

@@ -1,6 +1,7 @@
 // All of one record: both ends side by side, then what is of the flow itself.
 import { equals, join } from "../cel";
-import { amount, exact, numberOf, time, unitOf } from "../format";
+import { amount, exact, numberOf, time, unitOf, visible } from "../format";
+import { calledOf } from "../layer";
 import { carried, nothing } from "../question";
 import { addressOf, fields, kindOf, question, utc } from "../state";
 import type { Row, Value } from "../types";
@@ -18,6 +19,7 @@ export function RecordPanel({ row, onClose }: { row: Row; onClose: () => void })
       names.filter((name) => has(row[name])).map((name) => equals(name, row[name] as string | number, kindOf(name))),
     );
   const here = { ...nothing(), ...carried(question.value) };
+  const explained = calledOf(row);
   return (
     <aside class="side" aria-label="Record">
       <h2>
@@ -42,6 +44,11 @@ export function RecordPanel({ row, onClose }: { row: Row; onClose: () => void })
           <a href={addressOf("flows", { ...here, filter: ends(["addr", "dst_addr"]), both_directions: true })}>
             Same pair
           </a>
+        </li>
+        <li>
+          {explained && (
+            <a href={addressOf("policies", { ...here, ...explained, show: "explain" })}>What policies say</a>
+          )}
         </li>
         <li>
           <button type="button" class="link" onClick={() => void copy(JSON.stringify(row, null, 1))}>
@@ -96,9 +103,7 @@ function Shown({ name, value }: { name: string; value: Value | undefined }) {
     return (
       <td>
         {Object.entries(value).map(([key, of]) => (
-          <div key={key}>
-            {key}={of}
-          </div>
+          <div key={key}>{visible(`${key}=${of}`)}</div>
         ))}
       </td>
     );
@@ -119,7 +124,7 @@ function Shown({ name, value }: { name: string; value: Value | undefined }) {
         aria-haspopup="menu"
         onClick={(event) => openValueMenu(event.currentTarget, name, value)}
       >
-        {text}
+        {visible(text)}
       </button>
     </td>
   );

@@ -2,8 +2,8 @@
 import { useSignal } from "@preact/signals";
 import { ask, Failed } from "../api";
 import { exact, measured, time } from "../format";
-import { encode, type Question, records } from "../question";
-import { fields, kindOf, question, round, useAsk, utc } from "../state";
+import { encode, isByTime, type Question, records } from "../question";
+import { fields, go, kindOf, question, round, useAsk, utc } from "../state";
 import type { FlowsAnswer, Row } from "../types";
 import { fieldTitle, measureTitle, UNKNOWN } from "../words";
 import { Answer, AnswerLine, Empty } from "./Answer";
@@ -98,7 +98,15 @@ export function Records() {
                 )}
                 {further.cursor && all.length >= MOST && (
                   <span class="hint">
-                    More than {MOST} records are not shown at once: choose a shorter time, or group them.
+                    More than {MOST} records are not shown here:{" "}
+                    {isByTime(asked) ? (
+                      <button type="button" class="link" onClick={() => go({ show: "all" })}>
+                        scroll through all
+                      </button>
+                    ) : (
+                      "choose a shorter time"
+                    )}
+                    , or group them.
                   </span>
                 )}
                 {"failed" in further && further.failed && <span class="trouble">{further.failed.problem.detail}</span>}

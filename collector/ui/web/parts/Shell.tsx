@@ -31,6 +31,8 @@ const LETTERS: Record<string, string> = {
   n: "nodes",
   e: "export",
   c: "status",
+  p: "policies",
+  x: "flowmetrics",
 };
 let behindG = 0;
 
