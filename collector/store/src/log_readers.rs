@@ -25,7 +25,9 @@
 //! nothing copied. No I/O is done under the lock of this module or of the store.
 
 mod cursor_file;
+mod entry;
 mod kept;
+mod log_reader;
 mod registry;
 
 use std::io;
@@ -36,8 +38,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::cursor_file::store_of;
 pub(crate) use self::kept::{KEPT_PREFIX, kept_path};
-use self::kept::{LogFiles, ReadFrame};
-use self::registry::{Delivery, Registry};
+use self::log_reader::Attached;
+pub use self::log_reader::LogReader;
+use self::registry::Registry;
 use crate::log_frame::{Cursor, LogFrame};
 use crate::wal;
 
@@ -66,6 +69,15 @@ impl DroppedRows {
     pub const fn sum(&self) -> u64 {
         self.behind + self.disk_short + self.lost
     }
+
+    /// The same by the words for metrics.
+    pub const fn by_reason(&self) -> [(&'static str, u64); 3] {
+        [
+            ("behind", self.behind),
+            ("disk_short", self.disk_short),
+            ("lost", self.lost),
+        ]
+    }
 }
 
 /// How far a reader is.
@@ -91,6 +103,17 @@ pub struct LogReaderStatus {
     pub acknowledged_rows: u64,
     /// Rows that it will not be shown.
     pub dropped: DroppedRows,
+}
+
+/// Tells how far those are who read a log. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct LogStatus(pub(crate) Arc<LogReaders>);
+
+impl LogStatus {
+    /// All of them, by name.
+    pub fn readers(&self) -> Vec<LogReaderStatus> {
+        self.0.status()
+    }
 }
 
 /// Why nobody can read under a name.
@@ -324,115 +347,5 @@ impl LogReaders {
             cursor_file::remove(directory, name)?;
         }
         Ok(is_forgotten)
-    }
-}
-
-/// Somebody whose cursor is not on disk yet.
-#[derive(Debug)]
-pub(crate) struct Attached(LogReader);
-
-impl Attached {
-    /// Writes the cursor: until then nobody would know after a crash that it was there.
-    pub fn begin(self, directory: &Path, store: &str) -> Result<LogReader, ReadLogError> {
-        let Self(mut reader) = self;
-        let readers = Arc::clone(&reader.readers);
-        let _saving = readers.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        let unsaved = reader.readers.lock().saved_form(reader.id);
-        let written = cursor_file::write(directory, store, &unsaved);
-        written.map_err(|error| ReadLogError::Write(cursor_file::path(directory, &unsaved.name), error))?;
-        reader.readers.lock().saved(&unsaved);
-        reader.files = Some(LogFiles::new(directory, store));
-        Ok(reader)
-    }
-}
-
-/// Somebody who reads the log.
-///
-/// One in memory has what it was shown: there is nothing to acknowledge. One with a cursor
-/// acknowledges frames, in any order; what it has not acknowledged when it is dropped, or
-/// the process ends, comes again.
-#[derive(Debug)]
-pub struct LogReader {
-    readers: Arc<LogReaders>,
-    id: u64,
-    /// Where frames are that are no longer in memory; none: it is a reader in memory.
-    files: Option<LogFiles>,
-}
-
-impl LogReader {
-    /// The next frame; `None`: none came in that time.
-    ///
-    /// # Errors
-    /// See [`NoFrame`].
-    pub fn next_frame(&mut self, within: Duration) -> Result<Option<LogFrame>, NoFrame> {
-        let until = Instant::now() + within;
-        loop {
-            match self.await_delivery(until)? {
-                Delivery::Frame(frame) => return Ok(Some(frame)),
-                Delivery::Nothing | Delivery::Closed => return Ok(None),
-                Delivery::InFile(cursor) => {
-                    if let Some(frame) = self.read(cursor)? {
-                        return Ok(Some(frame));
-                    }
-                }
-            }
-        }
-    }
-
-    fn await_delivery(&self, until: Instant) -> Result<Delivery, NoFrame> {
-        let mut registry = self.readers.lock();
-        loop {
-            match registry.deliver(self.id) {
-                Delivery::Nothing => {}
-                Delivery::Closed => return Err(NoFrame::Closed),
-                delivery => return Ok(delivery),
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(Delivery::Nothing);
-            }
-            let waited = self.readers.arrived.wait_timeout(registry, left);
-            registry = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    /// Reads a frame from its file; none: no file has it.
-    fn read(&mut self, cursor: Cursor) -> Result<Option<LogFrame>, NoFrame> {
-        let Some(files) = &mut self.files else {
-            return Ok(None);
-        };
-        match files.read(cursor) {
-            Ok(ReadFrame::Whole(frame)) => return Ok(Some(frame)),
-            Ok(ReadFrame::Lost) => self.readers.lock().lose(self.id, cursor),
-            Err(error) => {
-                self.readers.lock().take_back(self.id, cursor);
-                return Err(NoFrame::Io(error));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The reader has this frame for certain. False: it was not owed any more, since more
-    /// waited than its bounds allow, and is counted as dropped.
-    pub fn acknowledge(&self, cursor: Cursor) -> bool {
-        self.readers.lock().acknowledge(self.id, cursor)
-    }
-
-    /// The reader has all before this place, shown or not: it kept its own account.
-    pub fn acknowledge_before(&self, cursor: Cursor) {
-        self.readers.lock().acknowledge_before(self.id, cursor);
-    }
-
-    /// How far it is.
-    pub fn status(&self) -> LogReaderStatus {
-        self.readers.lock().status_of(self.id, Instant::now())
-    }
-}
-
-impl Drop for LogReader {
-    fn drop(&mut self) {
-        let mut registry = self.readers.lock();
-        registry.leave(self.id);
-        self.readers.note_who_reads(&registry);
     }
 }

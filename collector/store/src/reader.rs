@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use crate::catalog::Unreadable;
 use crate::identities::{self, Identities};
 use crate::identity_cache::IdentityCache;
-use crate::log_readers::{Bounds, LogReader, LogReaderStatus, ReadLogError};
+use crate::log_readers::{Bounds, LogReader, LogStatus, ReadLogError};
 use crate::memory_identities::MemoryIdentities;
 use crate::name::Tier;
 use crate::range::TimeRange;
@@ -351,10 +351,9 @@ impl Reader {
         }
     }
 
-    /// How far those are who read the log, by name.
-    pub fn log_readers(&self) -> Vec<LogReaderStatus> {
-        let readers = Arc::clone(&self.lock().readers);
-        readers.status()
+    /// Who reads the log, and how far each is.
+    pub fn log_status(&self) -> LogStatus {
+        LogStatus(Arc::clone(&self.lock().readers))
     }
 }
 

@@ -117,6 +117,8 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct State {
     pub stage: Stage,
+    /// Rows are on their way to the disk. Otherwise those alone see them who read the log.
+    pub keeps_rows: bool,
     pub ids: IdentityIds,
     pub open: Memtable,
     /// Full heads, the oldest first; each stays until its segment is readable.
@@ -158,6 +160,7 @@ impl State {
     pub fn new(ids: IdentityIds, catalog: Catalog, number: u64) -> Self {
         Self {
             stage: Stage::Running,
+            keeps_rows: true,
             ids,
             open: Memtable::new(number),
             full: VecDeque::new(),
@@ -197,7 +200,7 @@ impl State {
         }
     }
 
-    /// Takes a batch: from now on its rows can be seen, and wait for the log. Returns the
+    /// Takes a batch: from now on its rows can be seen, and wait for the disk. Returns the
     /// number of the memtable that has it.
     pub fn push(&mut self, batch: Batch, time: TimeRange, named: &Named<'_>, settings: &Settings) -> u64 {
         let head = &mut self.open;
@@ -221,17 +224,24 @@ impl State {
         let bytes = batch.memory_size();
         head.count += batch.num_rows();
         head.bytes += bytes;
-        self.memory.fetch_add(bytes, Ordering::Relaxed);
         self.pushed += batch.num_rows() as u64;
         self.newest = self.newest.max(Some(time.until.saturating_sub(1)));
         let cursor = Cursor {
             head: number,
-            frame: head.batches.len() as u64,
+            frame: head.frames,
         };
+        head.frames += 1;
         if self.readers.is_read() {
             let frame = LogFrame::new(cursor, batch.clone(), Arc::clone(&head.identities));
             self.readers.push(frame);
         }
+        if !self.keeps_rows {
+            if self.open.is_full(settings) {
+                self.open = Memtable::new(number + 1);
+            }
+            return number;
+        }
+        self.memory.fetch_add(bytes, Ordering::Relaxed);
         self.unlogged.push_back(Frame {
             cursor,
             named,
@@ -290,7 +300,7 @@ impl State {
     pub fn end(&self) -> Cursor {
         Cursor {
             head: self.open.number,
-            frame: self.open.batches.len() as u64,
+            frame: self.open.frames,
         }
     }
 
@@ -302,18 +312,24 @@ impl State {
     }
 
     /// Frames that could not be logged wait on, before all others. Those that are in a
-    /// segment by now are never logged.
+    /// segment by now are never logged, nor is what came after them in the same head: the
+    /// log of a head has its first frames, and none beyond one that is missing.
     pub fn put_back(&mut self, frames: VecDeque<Frame>) {
-        let sealed = self.sealed;
         self.logging = 0;
-        let (sealed, waiting): (VecDeque<_>, _) =
-            frames.into_iter().partition(|frame| frame.cursor.head <= sealed);
-        for frame in sealed {
-            self.readers.skipped(frame.cursor, frame.batch.num_rows());
+        if frames.is_empty() {
+            return;
         }
-        for frame in waiting.into_iter().rev() {
+        for frame in frames.into_iter().rev() {
             self.unlogged.push_front(frame);
         }
+        let (sealed, readers) = (self.sealed, &self.readers);
+        self.unlogged.retain(|frame| {
+            let is_sealed = frame.cursor.head <= sealed;
+            if is_sealed {
+                readers.skipped(frame.cursor, frame.batch.num_rows());
+            }
+            !is_sealed
+        });
     }
 
     /// Whom the rows name that are in no segment and have something of the range.

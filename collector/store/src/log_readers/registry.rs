@@ -4,48 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::cursor_file::SavedCursor;
-use super::{Bounds, DroppedRows, LogReaderStatus};
+use super::entry::{Entry, Shown, Size, Why};
+use super::{Bounds, LogReaderStatus};
 use crate::log_frame::{Cursor, LogFrame};
 use crate::wal::ScannedFrame;
-
-/// What a frame counts for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Size {
-    rows: u64,
-    bytes: u64,
-    since: Instant,
-}
 
 /// Frames of one head that are in its log, from the first that anybody may want.
 #[derive(Debug)]
 struct LoggedHead {
     first: u64,
     frames: Vec<Size>,
-}
-
-/// A frame that a reader was shown.
-#[derive(Debug)]
-struct Shown {
-    size: Size,
-    is_acknowledged: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    name: String,
-    bounds: Bounds,
-    is_durable: bool,
-    is_attached: bool,
-    /// The next frame to show is the first from here on.
-    position: Cursor,
-    /// What was shown and is not settled: from the first that is not acknowledged on.
-    shown: BTreeMap<Cursor, Shown>,
-    lag_rows: u64,
-    lag_bytes: u64,
-    acknowledged_rows: u64,
-    dropped: DroppedRows,
-    /// What is on disk of it.
-    saved: Option<(Cursor, u64)>,
 }
 
 /// What there is for a reader.
@@ -56,14 +24,6 @@ pub(super) enum Delivery {
     InFile(Cursor),
     Nothing,
     Closed,
-}
-
-/// Why frames are given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    Behind,
-    DiskShort,
-    Lost,
 }
 
 #[derive(Debug, Default)]
@@ -79,57 +39,6 @@ pub(super) struct Registry {
     /// Heads up to this are in segments.
     sealed: u64,
     is_closed: bool,
-}
-
-impl Entry {
-    /// The first frame that it does not have for certain.
-    fn cursor(&self) -> Cursor {
-        self.shown.keys().next().copied().unwrap_or(self.position)
-    }
-
-    fn owe(&mut self, size: Size) {
-        self.lag_rows += size.rows;
-        self.lag_bytes += size.bytes;
-    }
-
-    fn settle(&mut self, size: Size) {
-        self.lag_rows -= size.rows;
-        self.lag_bytes -= size.bytes;
-    }
-
-    fn have(&mut self, size: Size) {
-        self.settle(size);
-        self.acknowledged_rows += size.rows;
-    }
-
-    fn drop_frame(&mut self, size: Size, why: Why) {
-        self.settle(size);
-        *self.dropped_as(why) += size.rows;
-    }
-
-    fn dropped_as(&mut self, why: Why) -> &mut u64 {
-        match why {
-            Why::Behind => &mut self.dropped.behind,
-            Why::DiskShort => &mut self.dropped.disk_short,
-            Why::Lost => &mut self.dropped.lost,
-        }
-    }
-
-    /// Counts what was acknowledged and has nothing unacknowledged before it.
-    fn settle_shown(&mut self) {
-        while let Some(first) = self.shown.first_entry() {
-            if !first.get().is_acknowledged {
-                return;
-            }
-            let size = first.remove().size;
-            self.have(size);
-        }
-    }
-
-    fn saved_state(&self) -> (Cursor, u64) {
-        // A cursor only goes forth, and what is dropped before it only grows.
-        (self.cursor(), self.dropped.sum())
-    }
 }
 
 impl Registry {
@@ -227,10 +136,15 @@ impl Registry {
             bytes,
             since: now,
         };
-        let head = self.log.entry(cursor.head).or_insert(LoggedHead {
+        let fresh = || LoggedHead {
             first: cursor.frame,
             frames: Vec::new(),
-        });
+        };
+        let head = self.log.entry(cursor.head).or_insert_with(fresh);
+        if head.first + head.frames.len() as u64 != cursor.frame {
+            // Nobody had a cursor meanwhile: who has one now came later.
+            *head = fresh();
+        }
         head.frames.push(size);
         for entry in self.readers.values_mut() {
             if entry.is_durable && cursor >= entry.position {
@@ -423,7 +337,8 @@ impl Registry {
 
     /// Gives up the oldest frames of each reader, for as long as that holds of it.
     fn give_up_where(&mut self, holds: impl Fn(&Self, &Entry) -> bool, why: Why) {
-        let ids: Vec<u64> = self.readers.keys().copied().collect();
+        let held = self.readers.iter().filter(|(_, entry)| holds(self, entry));
+        let ids: Vec<u64> = held.map(|(id, _)| *id).collect();
         for id in ids {
             while self.readers.get(&id).is_some_and(|entry| holds(self, entry))
                 && self.give_up_oldest(id, why)
@@ -565,30 +480,5 @@ impl Registry {
     }
 }
 
-impl Entry {
-    fn new(name: &str, bounds: Bounds, from: Cursor) -> Self {
-        Self {
-            name: name.to_owned(),
-            bounds,
-            is_durable: false,
-            is_attached: true,
-            position: from,
-            shown: BTreeMap::new(),
-            lag_rows: 0,
-            lag_bytes: 0,
-            acknowledged_rows: 0,
-            dropped: DroppedRows::default(),
-            saved: None,
-        }
-    }
-
-    fn to_saved(&self) -> SavedCursor {
-        SavedCursor {
-            name: self.name.clone(),
-            cursor: Some(self.cursor()),
-            bounds: self.bounds,
-            acknowledged_rows: self.acknowledged_rows,
-            dropped: self.dropped,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

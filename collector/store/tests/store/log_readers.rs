@@ -59,6 +59,53 @@ fn one_in_memory_that_lags_beyond_its_bound_loses_the_oldest_and_each_row_is_cou
     assert_eq!((status.lag_rows, status.acknowledged_rows), (0, lag.lag_rows));
 }
 
+#[test]
+fn long_texts_take_room_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.follow_log("test", UNBOUNDED);
+    let mut waits = |names: usize| {
+        let mut records = numbered(0..1);
+        records[0].src.if_name = "v".repeat(names).as_str().into();
+        writer.append(&records).unwrap();
+        writer.flush();
+        let waits = log.status().lag_bytes;
+        next(&mut log).unwrap();
+        waits
+    };
+    let (short, long) = (waits(30), waits(60_000));
+    assert!(long >= short + 30_000, "{short} {long}");
+}
+
+#[test]
+fn a_log_in_memory_is_read_from_memory_alone_and_ends() {
+    let log = weir_store::MemoryLog::new().unwrap();
+    let appender = log.appender().clone();
+    let mut reader = log.follow("all", UNBOUNDED);
+    let mut nothing = log.follow("nothing", Bounds { bytes: 0, age: None });
+    // More than go into one head, so that who is named is told anew.
+    let records = numbered(0..10_000);
+    for _ in 0..30 {
+        appender.append(&records).unwrap();
+    }
+    drop(log);
+    assert!(appender.append(&records).is_err(), "it takes in nothing more");
+    let (mut seen, mut heads) = (0, BTreeSet::new());
+    while let Ok(frame) = reader.next_frame(Duration::from_secs(60)) {
+        let frame = frame.unwrap();
+        let (rows, identities) = (frame.rows(), frame.identities());
+        let ids = rows["src_id"].as_primitive::<arrow::datatypes::UInt32Type>();
+        assert!(ids.values().iter().all(|id| identities.row(*id).is_some()));
+        seen += rows.num_rows() as u64;
+        heads.insert(frame.cursor().head);
+    }
+    assert_eq!(seen, 300_000);
+    assert!(heads.len() > 1, "{heads:?}");
+    assert!(matches!(nothing.next_frame(Duration::ZERO), Err(NoFrame::Closed)));
+    let status = nothing.status();
+    assert_eq!((status.dropped.behind, status.lag_rows), (seen, 0));
+}
+
 /// Waits until all that was appended is in the log.
 fn log_all(writer: &mut Writer, reader: &Reader) {
     writer.flush();
@@ -456,7 +503,18 @@ impl World {
             known.log = None;
         }
         self.witness = None;
-        if let (Some(share), Some(log)) = (crash, files(self.directory.path(), "wal-").pop()) {
+        // The log of a head that is in a segment was synced before that.
+        let head_of = |path: &PathBuf, before: &str, after: &str| -> u64 {
+            let name = path.to_str().unwrap().strip_suffix(after).unwrap();
+            name.rsplit(before).next().unwrap().parse().unwrap()
+        };
+        let raw = files(self.directory.path(), "raw-").into_iter();
+        let raw = raw.filter(|path| path.to_str().unwrap().ends_with(".flows.parquet"));
+        let sealed = raw.map(|path| head_of(&path, "-", ".flows.parquet")).max();
+        let logs = files(self.directory.path(), "wal-").into_iter();
+        let last = logs.max_by_key(|path| head_of(path, "-", ""));
+        let last = last.filter(|path| Some(head_of(path, "-", "")) > sealed);
+        if let (Some(share), Some(log)) = (crash, last) {
             let length = fs::metadata(&log).unwrap().len();
             let cut = fs::OpenOptions::new().write(true).open(&log).unwrap();
             cut.set_len(length * share / 1_000).unwrap();
