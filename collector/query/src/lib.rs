@@ -63,7 +63,8 @@ pub use budget::{holding, off_thread};
 pub use compare::Compare;
 pub use embedded::Embedded;
 pub use engine::{
-    Engine, EngineStatus, ExportRequest, RecordExport, RecordTail, TailEnd, TailRequest, TierStatus,
+    Engine, EngineStatus, ExportRequest, ReaderStatus, RecordExport, RecordTail, TailEnd, TailRequest,
+    TierStatus,
 };
 pub use error::QueryError;
 pub use export_writer::{ExportFormat, ExportWriter};
