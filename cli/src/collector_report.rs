@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use weir_collector::api::exporters::{ExporterCountsAnswer, ExportersAnswer};
-use weir_collector::api::status::{RecordsAnswer, StatusAnswer, StoreAnswer};
+use weir_collector::api::status::{ReaderAnswer, RecordsAnswer, StatusAnswer, StoreAnswer};
 
 use crate::show::shorten;
 use crate::table::{Head, Table};
@@ -144,7 +144,32 @@ fn kept(store: &StoreAnswer, now: Timestamp) -> Vec<String> {
         };
         format!("disk: {free} of {total} bytes are free{early}")
     }));
+    lines.extend(store.readers.iter().filter_map(lag));
     lines
+}
+
+/// What somebody who reads the log lacks, where that is anything.
+fn lag(reader: &ReaderAnswer) -> Option<String> {
+    let dropped = reader.dropped_rows.iter().filter(|(_, rows)| **rows > 0);
+    let dropped: Vec<_> = dropped.map(|(reason, rows)| format!("{rows} {reason}")).collect();
+    let dropped = match dropped.is_empty() {
+        true => String::new(),
+        false => format!("; dropped: {}", dropped.join(", ")),
+    };
+    let is_there = if reader.attached {
+        ""
+    } else {
+        ", which is not there,"
+    };
+    (reader.lag_rows > 0 || !dropped.is_empty() || !reader.attached).then(|| {
+        format!(
+            "reader {}{is_there}: {} records, {} bytes of at most {} wait{dropped}",
+            reader.name,
+            reader.lag_rows,
+            shorten(reader.lag_bytes as f64),
+            shorten(reader.max_bytes as f64),
+        )
+    })
 }
 
 fn became(records: &RecordsAnswer) -> String {
@@ -192,12 +217,19 @@ mod tests {
         "2026-11-29T12:00:00Z".parse().unwrap()
     }
 
+    fn reader(name: &str, lag: u64, behind: u64) -> Value {
+        json!({"name": name, "durable": false, "attached": true, "head": 3, "frame": 7, "lag_rows": lag,
+            "lag_bytes": 2_000, "max_bytes": 64_000_000, "acknowledged_rows": 9,
+            "dropped_rows": {"behind": behind, "disk_short": 0, "lost": 0}})
+    }
+
     fn full(troubles: &[&str]) -> Value {
         json!({"version": "1", "exporters": [],
             "store": {"memory_rows": 7, "troubles": troubles, "unreadable": [],
                 "tiers": [{"tier": "raw", "segments": 2, "rows": 1_500, "bytes": 2_000_000,
                     "oldest": "2026-11-28T12:00:00Z", "newest": "2026-11-29T11:55:00Z"}],
-                "disk": {"free": 5_000_000_000_u64, "total": 20_000_000_000_u64, "expired_early": 3}},
+                "disk": {"free": 5_000_000_000_u64, "total": 20_000_000_000_u64, "expired_early": 3},
+                "readers": [reader("tail", 0, 0), reader("stdout", 12, 5)]},
             "records": {"decoded": 100, "stored": 90, "dropped": 4, "kernel_drops": 1}})
     }
 
@@ -209,9 +241,11 @@ mod tests {
             "7 rows in memory; the newest file ends 5 min ago",
             "5.0G of 20.0G bytes are free; 3 records expired early",
             "100 decoded, 90 stored, 4 dropped, 6 on their way",
+            "reader stdout: 12 records, 2.0k bytes of at most 64.0M wait; dropped: 5 behind",
         ] {
             assert!(summary.contains(part), "{part}: {summary}");
         }
+        assert!(!summary.contains("reader tail"), "nothing is amiss: {summary}");
         let times = TimeStyle::new(TimeZone::UTC, now(), None);
         let lines = report.tiers(&times).unwrap().lines(None);
         assert!(lines[1].starts_with("raw          2  1.5k   2.0M"), "{lines:#?}");

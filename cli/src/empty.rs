@@ -111,6 +111,7 @@ mod tests {
             tiers: vec![tier],
             unreadable: Vec::new(),
             disk: None,
+            readers: Vec::new(),
         }
     }
 

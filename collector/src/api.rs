@@ -172,6 +172,7 @@ impl Api {
             snapshots,
             metrics,
             flow_metrics,
+            None,
         )
     }
 

@@ -99,8 +99,8 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE/NAME", default_value_t = NodeDaemon::default())]
     pub node_daemon: NodeDaemon,
 
-    /// Memory that records may take while they wait to be stored or printed. When it
-    /// is full, those that come are dropped and counted [default: 64MiB]
+    /// Memory that records may take while they wait to be printed. Beyond, the oldest are
+    /// left out and counted [default: 64MiB]
     #[arg(long, value_name = "SIZE", value_parser = store::parse_size)]
     pub queue_bytes: Option<u64>,
 

@@ -1,7 +1,7 @@
 //! The collector: flow records in by UDP, TCP and TLS, named flow records out.
 //!
 //! ```text
-//! receive -> decode -> normalise -> enrich -> judge ==bounded queue==> sink -> store, print
+//! receive -> decode -> normalise -> enrich -> judge -> store, or a log in memory ==> print, tails
 //!               |          |           |
 //!          wire::Decoder   |       weir_identity, fed by names (a Kubernetes watch, or OVSDB)
 //!                      weir_identity::exporters (which node sends what)
@@ -31,7 +31,6 @@ mod outlet;
 pub mod pipeline;
 pub mod policies;
 pub mod printer;
-pub mod queue;
 pub mod receive;
 pub mod registry;
 mod relisted;

@@ -25,6 +25,7 @@ use weir_identity::exporters::Exporter;
 mod connections;
 mod counted;
 mod policies;
+mod readers;
 mod reason;
 mod running;
 mod stored;
@@ -33,9 +34,10 @@ mod tally;
 
 pub use connections::{Closed, Connections, HttpConnections, Refusal, Transport};
 pub use policies::PolicyMetrics;
-pub use reason::{Drop, Unprinted};
+pub use reason::Drop;
 pub use tally::DecodeCounters;
 
+use readers::{LogReaders, Unprinted};
 use reason::{
     IGNORED_KINDS, OTHER, RECORD_KINDS, SET_EVENTS, TEMPLATE_EVENTS, discard_reason, reject_reasons,
 };
@@ -91,7 +93,8 @@ pub struct Metrics {
     stored: Counter,
     dropped: Counters,
     stored_lost: Counters,
-    unprinted: Counters,
+    unprinted: Arc<Unprinted>,
+    log_readers: Arc<LogReaders>,
     queued: Gauge,
     kernel_drops: Counter,
     lost: Counters,
@@ -127,7 +130,8 @@ impl Default for Metrics {
             stored: Counter::default(),
             dropped: labelled("reason", &Drop::ALL.map(Drop::as_str)),
             stored_lost: labelled("reason", &Drop::STORE.map(Drop::as_str)),
-            unprinted: labelled("reason", &Unprinted::ALL.map(Unprinted::as_str)),
+            unprinted: Arc::default(),
+            log_readers: Arc::default(),
             queued: Gauge::default(),
             kernel_drops: Counter::default(),
             lost: by_format(),
@@ -190,11 +194,8 @@ impl Metrics {
             "Flow records that counted as stored and that the disk did not take when the store was closed",
             self.stored_lost.clone(),
         );
-        r.register(
-            "records_unprinted",
-            "Flow records stored and not printed as well",
-            self.unprinted.clone(),
-        );
+        r.register_collector(Box::new(Arc::clone(&self.unprinted)));
+        r.register_collector(Box::new(Arc::clone(&self.log_readers)));
         r.register(
             "records_queued",
             "Flow records that were decoded and are not yet stored",
@@ -284,7 +285,14 @@ impl Metrics {
 
     /// Shows a store's figures, too.
     pub fn watch_store(&mut self, reader: weir_store::Reader) {
+        self.unprinted.watch(reader.log_status());
+        self.watch_log(reader.log_status());
         self.registry.register_collector(Box::new(stored::Stored(reader)));
+    }
+
+    /// Shows how far those are who read the flow log.
+    pub fn watch_log(&self, log: weir_store::LogStatus) {
+        self.log_readers.watch(log);
     }
 
     /// Shows how FlowMetrics fare, too.
@@ -336,11 +344,9 @@ impl Metrics {
             .inc_by(records);
     }
 
-    /// Records were stored, and are not printed.
-    pub fn leave_unprinted(&self, reason: Unprinted, records: u64) {
-        self.unprinted
-            .get_or_create(&[("reason", reason.as_str())])
-            .inc_by(records);
+    /// Records were stored, and cannot be printed.
+    pub fn leave_unprinted(&self, records: u64) {
+        self.unprinted.fail(records);
     }
 
     /// Records decoded and neither stored nor dropped.

@@ -1,17 +1,17 @@
 //! The wiring: which part hands what to which, how they start and how they stop.
 //!
 //! ```text
-//! receive -> decode -> normalise -> enrich -> judge -> count -> rows of the store ==queue==> printer
-//! (a thread a core, a task a connection)                    |                  (one thread)
-//!              |          names ^     FlowMetrics ^         +==queue==> printer, without a store
+//! receive -> decode -> normalise -> enrich -> judge -> count -> rows of the store ==its log==> printer, tails
+//! (a thread a core, a task a connection)                    |                     (a thread each)
+//!              |          names ^     FlowMetrics ^         +==a log in memory==> printer, without a store
 //!              |                snapshot, swapped by one task
 //!              +==templates==> file (one thread)
 //! ```
 //!
 //! Each thread that receives makes rows of its records itself, so that none of them is
 //! where all have to pass. Stopping walks the same way: the workers read out their sockets
-//! and end, the queue closes with the last of them, the printer empties it and ends, and
-//! the store makes segments of what it has in memory.
+//! and end, the log closes with the last of them: the store makes segments of what it has in
+//! memory, and the printer prints what waits for it and ends.
 
 use std::io::{self, PipeWriter, Write};
 use std::net::{SocketAddr, UdpSocket};
@@ -30,7 +30,7 @@ use weir_identity::Snapshot;
 use weir_identity::subnets::Labels;
 use weir_process::kubernetes::Retries;
 use weir_query::{Embedded, Engine};
-use weir_store::{Recovery, Settings};
+use weir_store::{LogReader, MemoryLog, Recovery, Settings};
 use wire::Limits;
 
 use crate::api::reviews::Reviews;
@@ -48,9 +48,8 @@ use crate::metrics::Metrics;
 use crate::names::flow_collector;
 use crate::names::subnet_labels::{self, LabelFile, LabelSources};
 use crate::names::{NameSource, kubernetes, ovsdb};
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, UntilClosed};
 use crate::policies::{Policies, PolicyObjects};
-use crate::queue::{self, Inbox};
 use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
 use crate::sink::{self, Sink};
@@ -152,7 +151,8 @@ impl Collector {
             names.tasks.spawn(keeper.run());
         }
         let data_directory = config.store.as_ref().map(|store| store.directory.clone());
-        let Store { writer, reader } = Store::open(config.store).await?;
+        let store = Store::open(config.store).await?;
+        let reader = store.reader.clone();
         let mut metrics = Metrics::default();
         metrics.watch_flow_metrics(flow_metrics.clone());
         if let Some(reader) = &reader {
@@ -173,7 +173,8 @@ impl Collector {
             counts,
             &mut names.tasks,
         );
-        let (outlet, behind) = BehindOutlet::new(config.sink, config.queue_bytes, writer, &metrics);
+        let (outlet, behind) =
+            BehindOutlet::new(config.sink, config.queue_bytes, store, &metrics).map_err(StartError::Spawn)?;
         let shared = WorkerShared {
             metrics: Arc::clone(&metrics),
             allow: Arc::new(config.allow),
@@ -226,13 +227,19 @@ impl Collector {
 /// What becomes of records behind the outlet, before its threads run: until then a store
 /// is closed by who drops this.
 enum BehindOutlet {
-    /// They are printed or let go.
-    Sink { sink: Sink, inbox: Inbox },
+    /// They are let go.
+    Nothing,
+    /// They are printed.
+    Printed {
+        out: Box<dyn Write + Send>,
+        log: (MemoryLog, usize),
+        until_closed: UntilClosed,
+    },
     /// They are in the store, which is closed in the end, and printed as well.
     Store {
         store: weir_store::Writer,
-        until_closed: std::sync::mpsc::Receiver<()>,
-        printed: Option<(Box<dyn Write + Send>, Inbox)>,
+        until_closed: UntilClosed,
+        printed: Option<(Box<dyn Write + Send>, LogReader)>,
     },
 }
 
@@ -241,34 +248,35 @@ impl BehindOutlet {
     fn new(
         sink: Sink,
         queue_bytes: usize,
-        store: Option<weir_store::Writer>,
+        store: Store,
         metrics: &Arc<Metrics>,
-    ) -> (Outlet, Self) {
+    ) -> io::Result<(Outlet, Self)> {
         let metrics = Arc::clone(metrics);
-        let Some(store) = store else {
-            let (queue, inbox) = queue::queue(queue_bytes);
-            return (Outlet::Sink { sink: queue, metrics }, Self::Sink { sink, inbox });
+        if let (Some(writer), Some(reader)) = (store.writer, store.reader) {
+            let printed = match sink {
+                Sink::Discard => None,
+                Sink::Json(out) => Some((out, sink::log_of(&reader, queue_bytes))),
+            };
+            let (outlet, until_closed) = Outlet::log(writer.appender().clone(), true, metrics);
+            let behind = Self::Store {
+                store: writer,
+                until_closed,
+                printed,
+            };
+            return Ok((outlet, behind));
+        }
+        let Sink::Json(out) = sink else {
+            return Ok((Outlet::nowhere(metrics), Self::Nothing));
         };
-        let (printer, printed) = match sink {
-            Sink::Discard => (None, None),
-            Sink::Json(out) => {
-                let (printer, inbox) = queue::queue(queue_bytes);
-                (Some(printer), Some((out, inbox)))
-            }
-        };
-        let (open, until_closed) = std::sync::mpsc::sync_channel(1);
-        let outlet = Outlet::Store {
-            appender: store.appender().clone(),
-            printer,
-            metrics,
-            _open: open,
-        };
-        let behind = Self::Store {
-            store,
+        let log = MemoryLog::new()?;
+        metrics.watch_log(log.log_status());
+        let (outlet, until_closed) = Outlet::log(log.appender().clone(), false, metrics);
+        let behind = Self::Printed {
+            out,
+            log: (log, queue_bytes),
             until_closed,
-            printed,
         };
-        (outlet, behind)
+        Ok((outlet, behind))
     }
 
     /// Starts the thread that prints, or closes the store in the end; beside a store the one
@@ -276,8 +284,13 @@ impl BehindOutlet {
     fn start(self, pages: &Pages, ended: &mpsc::Sender<Ended>) -> io::Result<()> {
         let (metrics, health) = (Arc::clone(&pages.metrics), Arc::clone(&pages.health));
         match self {
-            Self::Sink { sink, inbox } => Ended::spawn(Part::Sink, ended, move || {
-                sink::run(sink, &inbox, &metrics, &health);
+            Self::Nothing => Ok(()),
+            Self::Printed {
+                out,
+                log,
+                until_closed,
+            } => Ended::spawn(Part::Sink, ended, move || {
+                sink::print_from_memory(out, log, &until_closed, (&metrics, &health));
                 Ok(())
             }),
             Self::Store {
@@ -285,10 +298,10 @@ impl BehindOutlet {
                 until_closed,
                 printed,
             } => {
-                if let Some((out, inbox)) = printed {
+                if let Some((out, log)) = printed {
                     let metrics = Arc::clone(&metrics);
                     Ended::spawn(Part::Printer, ended, move || {
-                        sink::print_stored(out, &inbox, &metrics);
+                        sink::print_stored(out, log, &metrics);
                         Ok(())
                     })?;
                 }
@@ -341,11 +354,13 @@ fn parts(config: &Config, listeners: &[Listener]) -> Vec<Part> {
     let workers = (0..config.workers.get()).map(Part::Worker);
     let streams = listeners.iter().map(|listener| Part::Listener(listener.address));
     let keeper = config.state_dir.iter().map(|_| Part::Templates);
-    let prints = config.store.is_some() && matches!(config.sink, Sink::Json(_));
-    let printer = prints.then_some(Part::Printer);
+    let (stores, prints) = (config.store.is_some(), matches!(config.sink, Sink::Json(_)));
+    let sink = (stores || prints).then_some(Part::Sink);
+    let printer = (stores && prints).then_some(Part::Printer);
     workers
         .chain(streams)
-        .chain([Part::Sink, Part::Http])
+        .chain([Part::Http])
+        .chain(sink)
         .chain(keeper)
         .chain(printer)
         .collect()

@@ -1,13 +1,13 @@
-//! Prints records, one JSON object a line, many lines at a time.
+//! Prints frames of the flow log, one JSON object a record and line.
 
+use std::fmt;
 use std::io::Write;
 
-use weir_flow::FlowRecord;
+use weir_query::JsonLines;
+use weir_store::LogFrame;
 
-use crate::queue::{Closed, Inbox};
-
-/// Bytes that are gathered before they are written.
-const CHUNK: usize = 64 << 10;
+/// Records that are written at a time, some tens of kibibytes.
+const RECORDS: usize = 64;
 
 /// Why records were not printed.
 pub type Failure<'a> = &'a str;
@@ -16,32 +16,13 @@ pub type Failure<'a> = &'a str;
 pub struct Printer {
     out: Box<dyn Write + Send>,
     text: Vec<u8>,
-    /// Records since the last flush.
-    held: u64,
     failure: Option<String>,
 }
 
-/// Prints what comes out of the queue until it is closed and empty. `report` is told
-/// how many records were written, or not and why.
-pub fn run(mut printer: Printer, inbox: &Inbox, mut report: impl FnMut(u64, Result<(), Failure<'_>>)) {
-    loop {
-        let next = match inbox.poll() {
-            Ok(None) => {
-                printer.flush(&mut report);
-                inbox.wait()
-            }
-            Ok(Some(batch)) => Ok(batch),
-            Err(Closed) => Err(Closed),
-        };
-        let Ok(batch) = next else { break };
-        for record in &batch {
-            if printer.hold(record) >= CHUNK {
-                printer.flush(&mut report);
-            }
-        }
-        inbox.give_back(batch);
+impl fmt::Debug for Printer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Printer")
     }
-    printer.flush(&mut report);
 }
 
 impl Printer {
@@ -49,38 +30,43 @@ impl Printer {
     pub fn new(out: Box<dyn Write + Send>) -> Self {
         Self {
             out,
-            text: Vec::with_capacity(CHUNK * 2),
-            held: 0,
+            text: Vec::new(),
             failure: None,
         }
     }
 
-    /// Takes a record. Returns how many bytes wait.
-    fn hold(&mut self, record: &FlowRecord) -> usize {
-        self.held += 1;
-        if self.failure.is_none() {
-            serde_json::to_writer(&mut self.text, record)
-                .expect("a Vec takes what is written, and a record has only string keys");
-            self.text.push(b'\n');
+    /// Prints a frame. `report` is told how many of its records were written, or not and
+    /// why: each of them once.
+    pub fn print(&mut self, frame: &LogFrame, mut report: impl FnMut(u64, Result<(), Failure<'_>>)) {
+        let records = frame.batch().num_rows();
+        if let Some(failure) = &self.failure {
+            return report(records as u64, Err(failure));
         }
-        self.text.len()
+        let lines = match JsonLines::of(frame) {
+            Ok(lines) => lines,
+            Err(error) => {
+                tracing::error!(%error, records, "records cannot be made lines of JSON");
+                return report(records as u64, Err("records cannot be made lines of JSON"));
+            }
+        };
+        for start in (0..records).step_by(RECORDS) {
+            let end = records.min(start + RECORDS);
+            lines.write(start..end, &mut self.text);
+            self.flush();
+            report((end - start) as u64, self.failure.as_deref().map_or(Ok(()), Err));
+        }
     }
 
-    /// Writes what waits.
-    fn flush(&mut self, report: &mut impl FnMut(u64, Result<(), Failure<'_>>)) {
-        let held = std::mem::take(&mut self.held);
-        if held == 0 {
-            return;
-        }
+    /// Writes what is in `text`.
+    fn flush(&mut self) {
         if self.failure.is_none() {
             let written = self.out.write_all(&self.text).and_then(|()| self.out.flush());
-            self.text.clear();
             if let Err(error) = written {
                 tracing::error!(%error, "records cannot be printed any more");
                 // Nobody reads any more; there is nothing to try again.
                 self.failure = Some(format!("records cannot be printed: {error}"));
             }
         }
-        report(held, self.failure.as_deref().map_or(Ok(()), Err));
+        self.text.clear();
     }
 }

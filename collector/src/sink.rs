@@ -2,18 +2,25 @@
 //! record counts as stored when the store has accepted it; without a store, when it
 //! has left this process.
 //!
-//! With a store nothing else holds it up: what is to be printed as well goes over a
-//! queue, and what that has no room for is not printed, and counted.
+//! The printer is a reader of the store's log, or without a store of one in memory. Nothing
+//! waits for it: what waits there beyond its bound is not printed, and counted.
 
 use std::fmt;
 use std::io::Write;
-use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use weir_store::{Bounds, CloseSummary, LogReader, MemoryLog, Reader, Refusal};
 
 use crate::health::Health;
-use crate::metrics::{Drop, Metrics, Unprinted};
-use crate::printer::{self, Printer};
-use crate::queue::Inbox;
-use weir_store::{CloseSummary, Refusal};
+use crate::metrics::{Drop, Metrics};
+use crate::outlet::UntilClosed;
+use crate::printer::Printer;
+
+/// The name of the printer among the readers of the log.
+pub const STDOUT: &str = "stdout";
+
+/// So often the printer looks whether it is to end, and what was dropped.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What becomes of the records.
 #[derive(Default)]
@@ -41,22 +48,40 @@ impl fmt::Debug for Sink {
     }
 }
 
-/// Takes records out of the queue until it is closed and empty, where there is no store.
-pub fn run(sink: Sink, inbox: &Inbox, metrics: &Metrics, health: &Health) {
-    match sink {
-        Sink::Discard => {
-            while let Ok(batch) = inbox.wait() {
-                metrics.store(batch.len() as u64);
-                inbox.give_back(batch);
-            }
+/// What may wait for the printer.
+fn bounds(bytes: usize) -> Bounds {
+    Bounds {
+        bytes: bytes as u64,
+        age: None,
+    }
+}
+
+/// Prints what comes into a log in memory until nobody has the outlet any more and all is
+/// printed. A record is stored when it was printed.
+pub fn print_from_memory(
+    out: Box<dyn Write + Send>,
+    (log, queue_bytes): (MemoryLog, usize),
+    until_closed: &UntilClosed,
+    (metrics, health): (&Metrics, &Health),
+) {
+    let mut reader = log.follow(STDOUT, bounds(queue_bytes));
+    let (mut log, mut printer, mut told) = (Some(log), Printer::new(out), 0);
+    loop {
+        let next = reader.next_frame(LOOK);
+        let dropped = reader.status().dropped.sum();
+        metrics.drop_records(Drop::QueueFull, dropped - std::mem::replace(&mut told, dropped));
+        match next {
+            Ok(None) if until_closed.is_over() => drop(log.take()),
+            Ok(None) => {}
+            Ok(Some(frame)) => printer.print(&frame, |records, written| match written {
+                Ok(()) => metrics.store(records),
+                Err(why) => {
+                    health.set_sink(Err(why.to_owned()));
+                    metrics.drop_records(Drop::SinkFailed, records);
+                }
+            }),
+            Err(_) => return,
         }
-        Sink::Json(out) => printer::run(Printer::new(out), inbox, |records, written| match written {
-            Ok(()) => metrics.store(records),
-            Err(why) => {
-                health.set_sink(Err(why.to_owned()));
-                metrics.drop_records(Drop::SinkFailed, records);
-            }
-        }),
     }
 }
 
@@ -67,11 +92,10 @@ pub fn run(sink: Sink, inbox: &Inbox, metrics: &Metrics, health: &Health) {
 /// The disk took not all of that: how many records are lost.
 pub fn close_at_the_end(
     store: weir_store::Writer,
-    until_closed: &mpsc::Receiver<()>,
-    metrics: &Arc<Metrics>,
+    until_closed: &UntilClosed,
+    metrics: &Metrics,
 ) -> Result<(), String> {
-    // Nothing is ever sent: it ends when the last who could is gone.
-    while until_closed.recv().is_ok() {}
+    until_closed.wait();
     account(&store.close(), metrics)
 }
 
@@ -111,13 +135,24 @@ fn account(summary: &CloseSummary, metrics: &Metrics) -> Result<(), String> {
     ))
 }
 
-/// Prints what was stored, until nothing more comes.
-pub fn print_stored(out: Box<dyn Write + Send>, inbox: &Inbox, metrics: &Metrics) {
-    printer::run(Printer::new(out), inbox, |records, written| {
-        if written.is_err() {
-            metrics.leave_unprinted(Unprinted::Failed, records);
+/// The printer's end of the log: at most so many bytes wait for it.
+pub fn log_of(store: &Reader, bytes: usize) -> LogReader {
+    store.follow_log(STDOUT, bounds(bytes))
+}
+
+/// Prints what is stored, until nothing more comes.
+pub fn print_stored(out: Box<dyn Write + Send>, mut log: LogReader, metrics: &Metrics) {
+    let mut printer = Printer::new(out);
+    // A reader in memory reads no file that could fail: it ends when the store is closed.
+    while let Ok(frame) = log.next_frame(LOOK) {
+        if let Some(frame) = frame {
+            printer.print(&frame, |records, written| {
+                if written.is_err() {
+                    metrics.leave_unprinted(records);
+                }
+            });
         }
-    });
+    }
 }
 
 impl From<Refusal> for Drop {

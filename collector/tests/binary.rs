@@ -210,7 +210,7 @@ fn sigterm_under_overload_accounts_for_all_that_was_sent() {
 
 #[test]
 fn a_flood_does_not_keep_the_collector_from_ending_or_from_counting() {
-    let mut program = Program::start_with("flood", &["--workers", "2", "--queue-bytes", "5MB"]);
+    let mut program = Program::start_with("flood", &["--workers", "2", "--queue-bytes", "2MB"]);
     let (to, http, stop) = (program.udp, program.http, Arc::new(AtomicBool::new(false)));
     let stopped = Arc::clone(&stop);
     let sender = std::thread::spawn(move || flood(to, 2_000_000, &stopped));
@@ -262,7 +262,7 @@ fn a_closed_standard_output_is_an_error_in_the_log_and_no_panic() {
 fn whoever_reads_what_is_printed_slowly_does_not_hold_up_the_store() {
     let data = tempfile::tempdir().unwrap();
     let directory = data.path().to_str().unwrap();
-    let more = ["--data-dir", directory, "--queue-bytes", "16MB", "--workers", "2"];
+    let more = ["--data-dir", directory, "--queue-bytes", "2MB", "--workers", "2"];
     let mut program = Program::start_with("slow-reader", &more);
     // A pipe has room for 64 KiB, and nobody reads this one.
     flood(program.udp, 20_000, &AtomicBool::new(false));

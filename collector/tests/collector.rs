@@ -246,7 +246,7 @@ async fn records_that_nobody_reads_are_counted_as_dropped_and_readiness_says_so(
 async fn a_full_queue_drops_what_comes_and_counts_it() {
     let small = Config {
         queue_bytes: 0,
-        ..config(Sink::Discard)
+        ..config(Sink::Json(Box::new(Paper::default())))
     };
     let running = Collector::start(small).await.unwrap();
     let http = running.addresses().http;

@@ -7,7 +7,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::Schema;
 use datafusion_physical_expr::PhysicalExpr;
 use weir_store::schema::{self, DST_ID, SRC_ID};
-use weir_store::{Identities, IdentityCursor, TailBatch};
+use weir_store::{Identities, IdentityCursor, LogFrame};
 
 use crate::arriving::{ArrivingIdentities, Asked, is_of_each};
 use crate::filter::expr::{self, Test};
@@ -125,7 +125,7 @@ impl LiveChooser {
     ///
     /// # Errors
     /// The engine fails.
-    pub(crate) fn choose(&mut self, arrived: &TailBatch) -> Result<BooleanArray, QueryError> {
+    pub(crate) fn choose(&mut self, arrived: &LogFrame) -> Result<BooleanArray, QueryError> {
         match self {
             Self::OfEach {
                 looked_at,

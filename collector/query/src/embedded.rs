@@ -6,11 +6,12 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use weir_store::{Reader, Tier, TimeRange};
+use weir_store::{LogReaderStatus, Reader, Tier, TimeRange};
 
 use crate::budget::Budget;
 use crate::engine::{
-    DiskStatus, Engine, EngineStatus, ExportRequest, RecordExport, RecordTail, TailRequest, TierStatus,
+    DiskStatus, Engine, EngineStatus, ExportRequest, ReaderStatus, RecordExport, RecordTail, TailRequest,
+    TierStatus,
 };
 use crate::tail::Live;
 use crate::{
@@ -106,6 +107,13 @@ impl Engine for Embedded {
                 total: space.total,
                 expired_early_rows: status.counts.expired_early_rows,
             }),
+            readers: self
+                .reader
+                .log_status()
+                .readers()
+                .into_iter()
+                .map(reader_status)
+                .collect(),
         }
     }
 
@@ -117,5 +125,20 @@ impl Engine for Embedded {
         };
         let names = self.reader.namespaces(range).into_iter();
         names.filter(|name| !name.is_empty()).collect()
+    }
+}
+
+fn reader_status(reader: LogReaderStatus) -> ReaderStatus {
+    ReaderStatus {
+        position: (reader.cursor.head, reader.cursor.frame),
+        dropped_rows: reader.dropped.by_reason(),
+        name: reader.name,
+        durable: reader.durable,
+        attached: reader.attached,
+        lag_rows: reader.lag_rows,
+        lag_bytes: reader.lag_bytes,
+        lag_age: reader.lag_age,
+        max_bytes: reader.bounds.bytes,
+        acknowledged_rows: reader.acknowledged_rows,
     }
 }

@@ -164,6 +164,33 @@ pub struct EngineStatus {
     pub unreadable: Vec<(String, String)>,
     /// The disk that its files are on, where it is known.
     pub disk: Option<DiskStatus>,
+    /// Those who are told of every record as it comes.
+    pub readers: Vec<ReaderStatus>,
+}
+
+/// How far one is who is told of every record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReaderStatus {
+    /// What it is called.
+    pub name: String,
+    /// It goes on after a restart.
+    pub durable: bool,
+    /// Somebody reads under this name now.
+    pub attached: bool,
+    /// The head of the log, and the frame in it, that it does not have yet.
+    pub position: (u64, u64),
+    /// Rows that wait for it.
+    pub lag_rows: u64,
+    /// Bytes of them.
+    pub lag_bytes: u64,
+    /// How long the oldest waits.
+    pub lag_age: Option<Duration>,
+    /// Bytes that may wait.
+    pub max_bytes: u64,
+    /// Rows that it has.
+    pub acknowledged_rows: u64,
+    /// Rows that it is not shown, by reason.
+    pub dropped_rows: [(&'static str, u64); 3],
 }
 
 /// The disk of the files.

@@ -28,6 +28,7 @@ mod function;
 mod group_key;
 mod groups;
 mod identity_table;
+mod json_lines;
 mod limits;
 mod lower;
 mod matrix;
@@ -62,12 +63,14 @@ pub use budget::{holding, off_thread};
 pub use compare::Compare;
 pub use embedded::Embedded;
 pub use engine::{
-    Engine, EngineStatus, ExportRequest, RecordExport, RecordTail, TailEnd, TailRequest, TierStatus,
+    Engine, EngineStatus, ExportRequest, ReaderStatus, RecordExport, RecordTail, TailEnd, TailRequest,
+    TierStatus,
 };
 pub use error::QueryError;
 pub use export_writer::{ExportFormat, ExportWriter};
 pub use filter::{Filter, FilterError, compile};
 pub use group_key::GroupName;
+pub use json_lines::JsonLines;
 pub use limits::{Limits, Scope};
 pub use matrix::{CallDirection, Matrix, MatrixEnds, MatrixRequest};
 pub use measure::{Measure, Percentile, Quantity, Unit, UnknownMeasure};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use weir_api::fields::Column;
-use weir_store::{Reader, TailBatch};
+use weir_store::{LogFrame, Reader};
 
 use self::choosers::SharedChooser;
 use self::watchers::{Feed, Numbered, Shared, mark};
@@ -119,7 +119,7 @@ impl LiveTail {
     }
 
     /// The chosen rows with all their columns: what costs most.
-    fn widened(&mut self, arrived: &TailBatch, chosen: &BooleanArray) -> Result<RecordBatch, QueryError> {
+    fn widened(&mut self, arrived: &LogFrame, chosen: &BooleanArray) -> Result<RecordBatch, QueryError> {
         let rows = arrived.chosen_rows(chosen)?;
         #[cfg(test)]
         {

@@ -1,9 +1,11 @@
 //! What `status` answers: what is stored, who exports, what became of the records.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_query::{EngineStatus, TierStatus};
+use weir_query::{EngineStatus, ReaderStatus, TierStatus};
 
 use crate::metrics::Totals;
 use weir_identity::exporters::{Exporters, NodeExports};
@@ -40,6 +42,38 @@ pub struct StoreAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub disk: Option<DiskAnswer>,
+    /// Those who are told of every record as it is stored: standard output, live tails.
+    #[serde(default)]
+    pub readers: Vec<ReaderAnswer>,
+}
+
+/// How far one is who is told of every record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReaderAnswer {
+    /// What it is called.
+    pub name: String,
+    /// It goes on after a restart, where it was.
+    pub durable: bool,
+    /// Somebody reads under this name now.
+    pub attached: bool,
+    /// The head of the log that it is at.
+    pub head: u64,
+    /// The frame in it that it does not have yet.
+    pub frame: u64,
+    /// Records that wait for it.
+    pub lag_rows: u64,
+    /// Octets of them.
+    pub lag_bytes: u64,
+    /// Seconds that the oldest waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub lag_seconds: Option<u64>,
+    /// Octets that may wait; beyond, the oldest records are dropped.
+    pub max_bytes: u64,
+    /// Records that it has.
+    pub acknowledged_rows: u64,
+    /// Records that it is not shown, by reason: `behind`, `disk_short`, `lost`.
+    pub dropped_rows: BTreeMap<String, u64>,
 }
 
 /// Room on a disk.
@@ -129,6 +163,27 @@ impl From<EngineStatus> for StoreAnswer {
                 total: disk.total,
                 expired_early: disk.expired_early_rows,
             }),
+            readers: status.readers.into_iter().map(ReaderAnswer::from).collect(),
+        }
+    }
+}
+
+impl From<ReaderStatus> for ReaderAnswer {
+    fn from(reader: ReaderStatus) -> Self {
+        let (head, frame) = reader.position;
+        let dropped = reader.dropped_rows.into_iter();
+        Self {
+            name: reader.name,
+            durable: reader.durable,
+            attached: reader.attached,
+            head,
+            frame,
+            lag_rows: reader.lag_rows,
+            lag_bytes: reader.lag_bytes,
+            lag_seconds: reader.lag_age.map(|age| age.as_secs()),
+            max_bytes: reader.max_bytes,
+            acknowledged_rows: reader.acknowledged_rows,
+            dropped_rows: dropped.map(|(reason, rows)| (reason.to_owned(), rows)).collect(),
         }
     }
 }

@@ -86,26 +86,6 @@ impl Drop {
     }
 }
 
-/// Why a record that was stored was not printed as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unprinted {
-    /// Whoever reads what is printed is too slow.
-    Behind,
-    /// Nobody reads it any more.
-    Failed,
-}
-
-impl Unprinted {
-    pub(super) const ALL: [Self; 2] = [Self::Behind, Self::Failed];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Behind => "behind",
-            Self::Failed => "failed",
-        }
-    }
-}
-
 /// Every reason of a datagram that was refused.
 pub(super) fn reject_reasons() -> Vec<&'static str> {
     Reject::KINDS

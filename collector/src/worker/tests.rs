@@ -1,18 +1,21 @@
+use std::sync::mpsc::Receiver;
+
 use wire::Field;
 use wire::encode::Ipfix;
 
 use super::*;
-use crate::queue::{Inbox, queue};
 
 /// A worker that knows no names, and what comes out of it.
-fn worker() -> (Worker, Arc<Metrics>, Inbox) {
+fn worker() -> (Worker, Arc<Metrics>, Receiver<Vec<FlowRecord>>) {
     worker_judging_by(None)
 }
 
 /// The same, and what it judges records by.
-fn worker_judging_by(policies: Option<watch::Receiver<Arc<Versions>>>) -> (Worker, Arc<Metrics>, Inbox) {
+fn worker_judging_by(
+    policies: Option<watch::Receiver<Arc<Versions>>>,
+) -> (Worker, Arc<Metrics>, Receiver<Vec<FlowRecord>>) {
     let metrics = Arc::<Metrics>::default();
-    let (sender, inbox) = queue(1 << 30);
+    let (outlet, inbox) = Outlet::test(Arc::clone(&metrics));
     let (names, snapshots) = watch::channel(Snapshot::default());
     let (subnets, labels) = watch::channel(Arc::default());
     let shared = WorkerShared {
@@ -26,10 +29,7 @@ fn worker_judging_by(policies: Option<watch::Receiver<Arc<Versions>>>) -> (Worke
         labels,
         flow_metrics: FlowMetrics::new(1),
         policies,
-        outlet: Outlet::Sink {
-            sink: sender,
-            metrics: Arc::clone(&metrics),
-        },
+        outlet,
     };
     let worker = shared.worker(Limits::default(), NameRoom::THREAD);
     drop((names, subnets));
@@ -47,7 +47,7 @@ fn the_room_that_one_large_datagram_took_is_not_kept() {
     let message = template.set(256, &vec![1; 10 * 2 * MAX_KEPT]).encode();
     worker.message(session(), &message, 1).unwrap();
     // A batch that is full is handed on at once.
-    assert_eq!(inbox.wait().unwrap().len(), 2 * MAX_KEPT);
+    assert_eq!(inbox.recv().unwrap().len(), 2 * MAX_KEPT);
     assert_eq!((worker.raw.capacity(), worker.batch.capacity()), (0, 0));
     let few = Ipfix::new(0, 1, 1).set(256, &[1; 100]).encode();
     worker.message(session(), &few, 1).unwrap();
@@ -90,7 +90,7 @@ fn records_are_judged_by_policies_where_they_are_handed_on() {
     let judged = |worker: &mut Worker, message: &[u8]| {
         worker.message(session(), message, 2_000_000_000).unwrap();
         worker.hand_on();
-        let records = inbox.wait().unwrap();
+        let records = inbox.recv().unwrap();
         records.first().unwrap().policy.clone()
     };
     assert_eq!(
@@ -128,7 +128,7 @@ fn names_that_a_record_brings_from_outside_of_the_cluster_are_counted_and_not_be
         .set(256, &[0, 80, 3, b'w', b'e', b'b']);
     worker.message(session(), &message.encode(), 1).unwrap();
     worker.hand_on();
-    let records = inbox.wait().unwrap();
+    let records = inbox.recv().unwrap();
     assert!(records[0].attributes.is_empty() && records[0].src.identity.pod_name().is_empty());
     let text = metrics.encode();
     let line = "weir_collector_record_names_refused_total 1";
@@ -164,7 +164,7 @@ fn a_datagram_whose_records_cannot_be_named_takes_no_others_with_it() {
     }
     worker.hand_on();
     let ports: Vec<_> = inbox
-        .wait()
+        .recv()
         .unwrap()
         .iter()
         .map(|record| record.src.port)
@@ -188,7 +188,7 @@ fn a_datagram_whose_records_cannot_be_judged_takes_no_others_with_it() {
         worker.message(session(), &message, 1).unwrap();
     }
     worker.hand_on();
-    let kept = inbox.wait().unwrap();
+    let kept = inbox.recv().unwrap();
     let ports: Vec<_> = kept.iter().map(|record| record.src.port).collect();
     assert_eq!(ports, [1, 2, 5, 6].map(Some));
     let text = metrics.encode();

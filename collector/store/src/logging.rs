@@ -1,12 +1,14 @@
 //! The threads that write rows to the log and sync it. Appending waits for neither.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::disk;
+use crate::log_readers::{KEPT_PREFIX, kept_path};
 use crate::space;
 use crate::state::{Shared, Stage};
 use crate::status::Trouble;
@@ -47,6 +49,7 @@ pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &[u64]) {
         shared,
         unsynced,
         logs: logs.iter().map(|head| (*head, None)).collect(),
+        pinned: None,
     };
     let nap = shared.settings.write_age / 4;
     loop {
@@ -99,6 +102,8 @@ struct Writer<'a> {
     unsynced: &'a Unsynced,
     /// The logs on disk; those of an earlier run take no more frames.
     logs: BTreeMap<u64, Option<Log>>,
+    /// From which head on readers needed logs when it was looked at those that are kept.
+    pinned: Option<u64>,
 }
 
 impl Writer<'_> {
@@ -111,6 +116,9 @@ impl Writer<'_> {
             match self.append(frame) {
                 Ok(bytes) => {
                     written += bytes;
+                    self.shared
+                        .readers
+                        .logged(frame.cursor, frame.batch.num_rows(), bytes);
                     frames.pop_front();
                 }
                 Err(error) => {
@@ -135,11 +143,11 @@ impl Writer<'_> {
 
     fn append(&mut self, frame: &Frame) -> io::Result<u64> {
         let directory = &self.shared.settings.directory;
-        let log = self.logs.entry(frame.head).or_default();
+        let log = self.logs.entry(frame.cursor.head).or_default();
         let log = match log {
             Some(log) => log,
             None => {
-                let created = Log::open(directory, frame.head, &self.shared.store)?;
+                let created = Log::open(directory, frame.cursor.head, &self.shared.store)?;
                 disk::sync_directory(directory)?;
                 log.insert(created)
             }
@@ -149,7 +157,8 @@ impl Writer<'_> {
         Ok(written)
     }
 
-    /// Removes the logs of heads whose segments are durable.
+    /// Removes the logs of heads whose segments are durable. Those that somebody reads get
+    /// another name first: the next start takes up none of them.
     fn forget(&mut self, sealed: u64) {
         let outcome = self.remove(sealed).map_err(|error| Trouble::io("forget", &error));
         let mut state = self.shared.lock();
@@ -162,17 +171,55 @@ impl Writer<'_> {
 
     fn remove(&mut self, sealed: u64) -> io::Result<()> {
         let directory = &self.shared.settings.directory;
-        let mut gone = false;
+        let pinned = self.shared.readers.pinned_from();
+        let mut is_changed = false;
         while let Some(entry) = self.logs.first_entry().filter(|entry| *entry.key() <= sealed) {
-            disk::remove(&wal::path(directory, *entry.key()))?;
+            let head = *entry.key();
+            if head < pinned {
+                disk::remove(&wal::path(directory, head))?;
+            } else {
+                keep(directory, head)?;
+            }
             entry.remove();
-            gone = true;
+            is_changed = true;
         }
-        if gone {
-            disk::sync_directory(directory)
-        } else {
-            Ok(())
+        if is_changed {
+            disk::sync_directory(directory)?;
         }
+        if self.pinned != Some(pinned) {
+            remove_kept(self.shared)?;
+            self.pinned = Some(pinned);
+        }
+        Ok(())
+    }
+}
+
+/// Removes the logs of sealed heads that no reader needs any more. Returns how many bytes
+/// they had.
+pub(crate) fn remove_kept(shared: &Shared) -> io::Result<u64> {
+    let directory = &shared.settings.directory;
+    // Between the answer and what follows, nobody comes to need an older one.
+    let pinned = shared.readers.pinned_from();
+    let mut freed = 0;
+    for (head, path) in wal::list_as(directory, KEPT_PREFIX)? {
+        if head < pinned {
+            let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            disk::remove(&path)?;
+            freed += bytes;
+        }
+    }
+    if freed > 0 {
+        disk::sync_directory(directory)?;
+    }
+    Ok(freed)
+}
+
+/// The log of a sealed head stays for readers alone.
+fn keep(directory: &Path, head: u64) -> io::Result<()> {
+    match fs::rename(wal::path(directory, head), kept_path(directory, head)) {
+        // A frame that could not be written may have left none.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
     }
 }
 
@@ -186,5 +233,13 @@ pub(crate) fn sync(shared: &Shared, unsynced: &Unsynced) {
         drop(shared.wait(&shared.sync, state, shared.settings.sync_age));
         let outcome = unsynced.sync().map_err(|error| Trouble::io("sync", &error));
         shared.lock().note("sync", outcome);
+        save_cursors(shared);
     }
+}
+
+/// Writes down how far readers are.
+pub(crate) fn save_cursors(shared: &Shared) {
+    let saved = shared.readers.save(&shared.settings.directory, &shared.store);
+    let outcome = saved.map_err(|error| Trouble::io("readers", &error));
+    shared.lock().note("readers", outcome);
 }

@@ -19,6 +19,8 @@ pub(crate) struct Memtable {
     /// When the first row of the head came.
     pub opened: Option<Instant>,
     pub batches: Vec<(Batch, TimeRange)>,
+    /// How many batches it was given.
+    pub frames: u64,
     pub count: usize,
     pub bytes: usize,
     /// Whom `batches` name.
@@ -41,6 +43,7 @@ impl Memtable {
             number,
             opened: None,
             batches: Vec::new(),
+            frames: 0,
             count: 0,
             bytes: 0,
             identities: Arc::default(),

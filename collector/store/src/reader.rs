@@ -12,6 +12,7 @@ use arrow::array::RecordBatch;
 use crate::catalog::Unreadable;
 use crate::identities::{self, Identities};
 use crate::identity_cache::IdentityCache;
+use crate::log_readers::{Bounds, LogReader, LogStatus, ReadLogError};
 use crate::memory_identities::MemoryIdentities;
 use crate::name::Tier;
 use crate::range::TimeRange;
@@ -20,7 +21,6 @@ use crate::segment::{Segment, SegmentError};
 use crate::selection;
 use crate::state::{Shared, State};
 use crate::status::{Counts, Status};
-use crate::tail::Tail;
 use crate::view::{View, is_left_out};
 use crate::writer::OpenError;
 
@@ -315,9 +315,45 @@ impl Reader {
         }
     }
 
-    /// Every row from now on. There are none of a directory that was only read.
-    pub fn tail(&self) -> Tail {
-        self.lock().watchers.join()
+    /// Every frame of the log from now on, out of memory. What waits beyond the bounds is
+    /// given up and counted. There are none of a directory that was only read.
+    pub fn follow_log(&self, name: &str, bounds: Bounds) -> LogReader {
+        let state = self.lock();
+        state.readers.join(name, bounds, state.end())
+    }
+
+    /// Every frame of the log from where the reader of that name is, however the process
+    /// ended in which it got there; one that is new begins now.
+    ///
+    /// # Errors
+    /// The name cannot be a file's, somebody reads under it, this process does not write the
+    /// store, or the cursor cannot be written.
+    pub fn read_log(&self, name: &str, bounds: Bounds) -> Result<LogReader, ReadLogError> {
+        let Source::Running(shared) = &self.0 else {
+            return Err(ReadLogError::NotWritten);
+        };
+        // Nothing comes between the look at the end and being there.
+        let state = shared.lock();
+        let joined = shared.readers.attach(name, bounds, state.end())?;
+        drop(state);
+        let settings = &shared.settings;
+        joined.begin(&settings.directory, &shared.store)
+    }
+
+    /// Forgets the cursor of that name, from which nobody reads. False: there is none.
+    ///
+    /// # Errors
+    /// Its file cannot be removed.
+    pub fn forget_log_reader(&self, name: &str) -> io::Result<bool> {
+        match &self.0 {
+            Source::Running(shared) => shared.readers.forget(name, &shared.settings.directory),
+            Source::Snapshot(_) => Ok(false),
+        }
+    }
+
+    /// Who reads the log, and how far each is.
+    pub fn log_status(&self) -> LogStatus {
+        LogStatus(Arc::clone(&self.lock().readers))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::catalog::Catalog;
 use crate::disk;
 use crate::identities;
 use crate::identity_ids::IdentityIds;
+use crate::log_readers::{self, LogReaders};
 use crate::memory_identities::NamedIdentities;
 use crate::memtable::{self, FullMemtable, Memtable};
 use crate::name::{self, Tier, UNFINISHED};
@@ -105,12 +106,20 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
     }
     recovery.rows = state.in_memory().map(|(batch, _)| batch.num_rows() as u64).sum();
     recovery.until = state.newest;
+    let store = store.or_else(|| log_readers::store_of(directory));
+    let store = store.unwrap_or_else(name_store);
+    if owned {
+        let readers = LogReaders::take_up(directory, &store, sealed)?;
+        // Where logs and segments were taken away, no place is given again all the same.
+        last = last.max(readers.last_head());
+        state.readers = Arc::new(readers);
+    }
     state.open = Memtable::new(last + 1);
     (state.sealed, state.rolled) = (sealed, sealed);
     let segments = state.catalog.all().map(|s| s.time.until.saturating_sub(1)).max();
     state.newest = state.newest.max(segments);
     Ok(Recovered {
-        store: store.unwrap_or_else(name_store),
+        store,
         state,
         recovery,
         logs: on_disk,
@@ -182,7 +191,7 @@ fn restore(state: &mut State, number: u64, frames: Vec<Logged>) {
 }
 
 /// A damaged frame may have taken identities with it that later ones name.
-fn named(known: &HashSet<u32>, rows: &RecordBatch) -> bool {
+pub(crate) fn named(known: &HashSet<u32>, rows: &RecordBatch) -> bool {
     [SRC_ID, DST_ID].into_iter().all(|side| {
         let ids = rows
             .column_by_name(side)

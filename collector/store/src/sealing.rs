@@ -1,5 +1,6 @@
 //! The thread that makes segments of full heads, one after the other.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,10 @@ use crate::sorted::Sorted;
 use crate::space;
 use crate::state::{Shared, Stage};
 use crate::status::Trouble;
+use crate::wal;
+
+/// How often it is looked whether the log thread is done with a head.
+const LOOKS: usize = 100;
 
 /// Until the disk is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -60,6 +65,7 @@ pub(crate) fn run(shared: &Shared) {
 fn seal(shared: &Shared, head: &FullMemtable, origin: &Origin<'_>) -> Result<(), SegmentError> {
     let started = Instant::now();
     let directory = &shared.settings.directory;
+    sync_log(shared, head.number);
     let batches = head.batches.iter().map(|(batch, _)| batch.clone());
     let rows = Sorted::new_sorted(batches.collect(), &schema::facts());
     let name = SegmentName {
@@ -80,6 +86,28 @@ fn seal(shared: &Shared, head: &FullMemtable, origin: &Origin<'_>) -> Result<(),
     shared.seal.notify_all();
     maintenance::roll_up(shared, &name, origin, &rows, &identities);
     Ok(())
+}
+
+/// Brings the log of a head to the disk before its segment, where somebody reads it from a
+/// cursor: so a head that is in a segment has its whole log, whatever crashes. Where the disk
+/// does not take the log, the segment goes first, and readers are told of what they lack.
+fn sync_log(shared: &Shared, head: u64) {
+    if !shared.readers.has_cursors() {
+        return;
+    }
+    let mut state = shared.lock();
+    for _ in 0..LOOKS {
+        let is_waiting = state.logging > 0 || state.unlogged.iter().any(|frame| frame.cursor.head == head);
+        if !is_waiting || state.troubles.iter().any(|trouble| trouble.part == "log") {
+            break;
+        }
+        state = shared.wait(&shared.seal, state, shared.settings.write_age / 4);
+    }
+    drop(state);
+    let synced = File::open(wal::path(&shared.settings.directory, head)).and_then(|log| log.sync_all());
+    if let Err(error) = synced {
+        tracing::debug!(head, %error, "the log of a head is not synced before its segment");
+    }
 }
 
 fn time_of(batches: &[(Batch, TimeRange)]) -> TimeRange {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::logging;
 use crate::name::Tier;
 use crate::segment::Segment;
 use crate::settings::Retention;
@@ -90,7 +91,29 @@ pub(crate) fn keep_free(shared: &Shared) {
     };
     shared.lock().note("disk", outcome);
     if short > 0 {
-        expire(shared, &[Tier::Raw], short);
+        let freed = give_up_logs(shared, short);
+        expire(shared, &[Tier::Raw], short.saturating_sub(freed));
+    }
+}
+
+/// Lets logs go that are kept for readers alone: their rows are in segments, so that they
+/// go before any record. Returns the bytes that it took from the disk.
+fn give_up_logs(shared: &Shared, bytes: u64) -> u64 {
+    let given_up = shared.readers.give_up_logs(bytes);
+    if given_up > 0 {
+        tracing::warn!(
+            bytes = given_up,
+            "the disk is short: readers of the log that lag are not shown all"
+        );
+        // A cursor that is not on disk keeps its logs.
+        logging::save_cursors(shared);
+    }
+    match logging::remove_kept(shared) {
+        Ok(freed) => freed,
+        Err(error) => {
+            tracing::warn!(%error, "logs that nobody reads cannot be removed");
+            0
+        }
     }
 }
 
@@ -113,8 +136,9 @@ pub(crate) fn make(shared: &Shared, bytes: u64) -> bool {
             .map(|space| space.free)
     };
     let before = free();
+    let freed = give_up_logs(shared, bytes);
     let is_freed = || before.zip(free()).is_none_or(|(before, now)| now > before);
-    expire(shared, &[Tier::Raw, Tier::Minute], bytes.max(1)) && soon(is_freed)
+    (freed > 0 || expire(shared, &[Tier::Raw, Tier::Minute], bytes.max(1))) && soon(is_freed)
 }
 
 /// Whether it comes true within a tenth of a second.

@@ -16,6 +16,8 @@ use crate::gathering::Named;
 use crate::identities::Content;
 use crate::identity_cache::IdentityCache;
 use crate::identity_ids::IdentityIds;
+use crate::log_frame::{Cursor, LogFrame};
+use crate::log_readers::LogReaders;
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
 use crate::memtable::{self, FullMemtable, Memtable};
 use crate::name::Tier;
@@ -23,7 +25,6 @@ use crate::range::TimeRange;
 use crate::segment::Segment;
 use crate::settings::{Retention, Settings};
 use crate::status::{Counts, Refusal, Trouble};
-use crate::tail::Watchers;
 use crate::wal::Frame;
 
 /// Heads that wait to be sealed; beyond, rows gather in the open one.
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub store: String,
     /// Tables of identities that were read.
     pub identities: IdentityCache,
+    /// Who reads the log.
+    pub readers: Arc<LogReaders>,
     /// Rows that are in no batch yet.
     pub gatherings: Gatherings,
     /// Bytes of rows in batches that are in no segment.
@@ -62,6 +65,7 @@ impl Shared {
             settings,
             store,
             identities: IdentityCache::default(),
+            readers: Arc::clone(&state.readers),
             gatherings: Gatherings::default(),
             memory: Arc::clone(&state.memory),
             is_closing: AtomicBool::new(false),
@@ -113,6 +117,8 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct State {
     pub stage: Stage,
+    /// Rows are on their way to the disk. Otherwise those alone see them who read the log.
+    pub keeps_rows: bool,
     pub ids: IdentityIds,
     pub open: Memtable,
     /// Full heads, the oldest first; each stays until its segment is readable.
@@ -140,7 +146,8 @@ pub(crate) struct State {
     pub pushed: u64,
     /// At the end the log could not be synced: what is in it may be lost.
     pub log_sync_failed: bool,
-    pub watchers: Watchers,
+    /// Who reads the log.
+    pub readers: Arc<LogReaders>,
     pub counts: Counts,
     pub troubles: Vec<Trouble>,
     /// The latest `time` of a row.
@@ -153,6 +160,7 @@ impl State {
     pub fn new(ids: IdentityIds, catalog: Catalog, number: u64) -> Self {
         Self {
             stage: Stage::Running,
+            keeps_rows: true,
             ids,
             open: Memtable::new(number),
             full: VecDeque::new(),
@@ -168,7 +176,7 @@ impl State {
             log_sync_failed: false,
             memory: Arc::default(),
             pushed: 0,
-            watchers: Watchers::default(),
+            readers: Arc::default(),
             counts: Counts::default(),
             troubles: Vec::new(),
             newest: None,
@@ -192,7 +200,7 @@ impl State {
         }
     }
 
-    /// Takes a batch: from now on its rows can be seen, and wait for the log. Returns the
+    /// Takes a batch: from now on its rows can be seen, and wait for the disk. Returns the
     /// number of the memtable that has it.
     pub fn push(&mut self, batch: Batch, time: TimeRange, named: &Named<'_>, settings: &Settings) -> u64 {
         let head = &mut self.open;
@@ -216,12 +224,26 @@ impl State {
         let bytes = batch.memory_size();
         head.count += batch.num_rows();
         head.bytes += bytes;
-        self.memory.fetch_add(bytes, Ordering::Relaxed);
         self.pushed += batch.num_rows() as u64;
         self.newest = self.newest.max(Some(time.until.saturating_sub(1)));
-        self.watchers.show(&batch, &head.identities);
-        self.unlogged.push_back(Frame {
+        let cursor = Cursor {
             head: number,
+            frame: head.frames,
+        };
+        head.frames += 1;
+        if self.readers.is_read() {
+            let frame = LogFrame::new(cursor, batch.clone(), Arc::clone(&head.identities));
+            self.readers.push(frame);
+        }
+        if !self.keeps_rows {
+            if self.open.is_full(settings) {
+                self.open = Memtable::new(number + 1);
+            }
+            return number;
+        }
+        self.memory.fetch_add(bytes, Ordering::Relaxed);
+        self.unlogged.push_back(Frame {
+            cursor,
             named,
             batch: batch.clone(),
         });
@@ -265,10 +287,21 @@ impl State {
     /// The rows of the oldest full head are in this segment from now on.
     pub fn sealed(&mut self, head: &FullMemtable, segment: Segment) {
         self.full.retain(|other| other.number != head.number);
-        self.unlogged.retain(|frame| frame.head != head.number);
+        if !self.readers.has_cursors() {
+            self.unlogged.retain(|frame| frame.cursor.head != head.number);
+        }
         self.memory.fetch_sub(head.bytes, Ordering::Relaxed);
         self.sealed = self.sealed.max(head.number);
         self.catalog.add(segment);
+        self.readers.sealed(self.sealed);
+    }
+
+    /// Where the next frame will stand.
+    pub fn end(&self) -> Cursor {
+        Cursor {
+            head: self.open.number,
+            frame: self.open.frames,
+        }
     }
 
     /// The frames that wait for the log.
@@ -278,13 +311,25 @@ impl State {
         frames
     }
 
-    /// Frames that could not be logged wait on, before all others.
+    /// Frames that could not be logged wait on, before all others. Those that are in a
+    /// segment by now are never logged, nor is what came after them in the same head: the
+    /// log of a head has its first frames, and none beyond one that is missing.
     pub fn put_back(&mut self, frames: VecDeque<Frame>) {
-        let sealed = self.sealed;
         self.logging = 0;
-        for frame in frames.into_iter().rev().filter(|frame| frame.head > sealed) {
+        if frames.is_empty() {
+            return;
+        }
+        for frame in frames.into_iter().rev() {
             self.unlogged.push_front(frame);
         }
+        let (sealed, readers) = (self.sealed, &self.readers);
+        self.unlogged.retain(|frame| {
+            let is_sealed = frame.cursor.head <= sealed;
+            if is_sealed {
+                readers.skipped(frame.cursor, frame.batch.num_rows());
+            }
+            !is_sealed
+        });
     }
 
     /// Whom the rows name that are in no segment and have something of the range.
@@ -312,7 +357,11 @@ impl State {
     }
 
     pub fn unlogged_rows(&self) -> u64 {
-        let queued: usize = self.unlogged.iter().map(|frame| frame.batch.num_rows()).sum();
+        let unsealed = self
+            .unlogged
+            .iter()
+            .filter(|frame| frame.cursor.head > self.sealed);
+        let queued: usize = unsealed.map(|frame| frame.batch.num_rows()).sum();
         queued as u64 + self.logging
     }
 

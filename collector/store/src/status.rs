@@ -78,7 +78,7 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// What does not go on: `log`, `sync`, `forget` (of logs), `seal`,
-    /// `rollup`, `merge`, `clock`, `disk`.
+    /// `rollup`, `merge`, `clock`, `disk`, `readers` (of the log).
     pub part: &'static str,
     /// The reason.
     pub reason: String,

@@ -19,12 +19,13 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use crate::batch::Batch;
+use crate::log_frame::Cursor;
 use crate::memory_identities::NamedIdentities;
 
 mod dictionaries;
 
 const MAGIC: &[u8; 8] = b"weirwal2";
-const HEADER: usize = 24;
+pub(crate) const HEADER: usize = 24;
 const FRAME: usize = 4 * NUMBERS;
 /// In the header of a frame.
 const NUMBERS: usize = 5;
@@ -33,7 +34,7 @@ const PREFIX: &str = "wal-";
 /// Rows on their way to the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
-    pub head: u64,
+    pub cursor: Cursor,
     /// Whom the head names for the first time.
     pub named: Option<Arc<NamedIdentities>>,
     pub batch: Batch,
@@ -53,11 +54,16 @@ pub(crate) fn path(directory: &Path, head: u64) -> PathBuf {
 
 /// The logs of a directory, the oldest first.
 pub(crate) fn list(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    list_as(directory, PREFIX)
+}
+
+/// The same of those whose names begin with `prefix`.
+pub(crate) fn list_as(directory: &Path, prefix: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut logs = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|n| n.to_str());
-        let head = name.and_then(|n| n.strip_prefix(PREFIX)?.parse().ok());
+        let head = name.and_then(|n| n.strip_prefix(prefix)?.parse().ok());
         logs.extend(head.map(|head| (head, path)));
     }
     logs.sort_unstable();
@@ -202,14 +208,83 @@ pub(crate) fn read(path: &Path, store: Option<&str>) -> Result<(Read, String), R
     Ok((read, String::from_utf8_lossy(&header[8..]).trim().to_owned()))
 }
 
+/// What the header of a frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScannedFrame {
+    pub rows: u64,
+    /// In the log.
+    pub bytes: u64,
+}
+
+/// Opens a log to read its frames one by one.
+pub(crate) fn open(path: &Path, store: &str) -> Result<File, ReadError> {
+    let file = File::open(path)?;
+    let mut header = [0; HEADER];
+    match file.read_exact_at(&mut header, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(ReadError::Foreign),
+        read => read?,
+    }
+    if &header[..8] != MAGIC {
+        return Err(ReadError::Foreign);
+    }
+    if header[8..] != store_bytes(store) {
+        return Err(ReadError::OtherStore);
+    }
+    Ok(file)
+}
+
+/// The frames of a log by their headers, up to the first that is not whole.
+pub(crate) fn scan(path: &Path, store: &str) -> Result<Vec<ScannedFrame>, ReadError> {
+    let file = open(path, store)?;
+    let (mut frames, mut at) = (Vec::new(), HEADER as u64);
+    while let Some((numbers, end)) = header_at(&file, at)? {
+        frames.push(ScannedFrame {
+            rows: numbers[2].into(),
+            bytes: end - at,
+        });
+        at = end;
+    }
+    Ok(frames)
+}
+
+/// The frame that begins there, none if its bytes were changed; and where the next begins.
+/// `None`: there is no whole frame.
+pub(crate) fn read_frame(file: &File, at: u64) -> io::Result<Option<(Option<Logged>, u64)>> {
+    let Some((numbers, end)) = header_at(file, at)? else {
+        return Ok(None);
+    };
+    let mut payload = vec![0; numbers[0] as usize];
+    file.read_exact_at(&mut payload, at + FRAME as u64)?;
+    Ok(Some((decode(numbers, &payload), end)))
+}
+
+fn header_at(file: &File, at: u64) -> io::Result<Option<([u32; NUMBERS], u64)>> {
+    let length = file.metadata()?.len();
+    if at + FRAME as u64 > length {
+        return Ok(None);
+    }
+    let mut header = [0; FRAME];
+    file.read_exact_at(&mut header, at)?;
+    let numbers = numbers_of(&header);
+    let end = at + FRAME as u64 + u64::from(numbers[0]);
+    // A file that grew before its bytes came to the disk ends in zeros.
+    Ok((numbers[0] > 0 && end <= length).then_some((numbers, end)))
+}
+
+fn numbers_of(header: &[u8; FRAME]) -> [u32; NUMBERS] {
+    let (words, _) = header.as_chunks::<4>();
+    let mut numbers = [0; NUMBERS];
+    for (number, bytes) in numbers.iter_mut().zip(words) {
+        *number = u32::from_le_bytes(*bytes);
+    }
+    numbers
+}
+
 type Split<'a> = ([u32; NUMBERS], &'a [u8], &'a [u8]);
 
 fn split(bytes: &[u8]) -> Option<Split<'_>> {
     let (header, rest) = bytes.split_first_chunk::<FRAME>()?;
-    let mut numbers = [0; NUMBERS];
-    for (number, bytes) in numbers.iter_mut().zip(header.chunks_exact(4)) {
-        *number = u32::from_le_bytes(bytes.try_into().ok()?);
-    }
+    let numbers = numbers_of(header);
     let (payload, after) = rest.split_at_checked(numbers[0] as usize)?;
     // A file that grew before its bytes came to the disk ends in zeros.
     (!payload.is_empty()).then_some((numbers, payload, after))

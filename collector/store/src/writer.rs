@@ -266,7 +266,8 @@ impl Writer {
             // A panic inside was caught and told.
             let _ = thread.join();
         }
-        self.shared.lock().watchers.close();
+        logging::save_cursors(&self.shared);
+        self.shared.readers.close();
     }
 }
 

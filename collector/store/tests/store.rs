@@ -8,12 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use arrow::array::{AsArray, RecordBatch, UInt64Array};
-use arrow::compute::is_not_null;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
 use flows::{Flows, START};
 use weir_flow::FlowRecord;
-use weir_store::{Batch, Clock, OpenError, Reader, Retention, Settings, Tier, TimeRange, View, open};
+use weir_store::{Batch, Bounds, Clock, OpenError, Reader, Retention, Settings, Tier, TimeRange, View, open};
 
 #[path = "store/crash.rs"]
 mod crash;
@@ -25,6 +24,8 @@ mod expiry;
 mod faults;
 #[path = "store/identities.rs"]
 mod identities;
+#[path = "store/log_readers.rs"]
+mod log_readers;
 #[path = "store/sums.rs"]
 mod sums;
 #[path = "store/threads.rs"]
@@ -67,6 +68,12 @@ fn settings(directory: &Path) -> Settings {
         ..Settings::new(directory)
     }
 }
+
+/// For readers of the log that lose nothing.
+const UNBOUNDED: Bounds = Bounds {
+    bytes: u64::MAX,
+    age: None,
+};
 
 fn files(directory: &Path, part: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory)
@@ -203,48 +210,6 @@ fn a_view_has_only_what_has_rows_in_its_range() {
     assert_eq!(count(range(2, 9)), (1, 1));
     assert_eq!(count(range(4, 9)), (0, 0));
     assert_eq!(reader.view(range(4, 9)).oldest[0], Some(START + 5));
-}
-
-#[test]
-fn those_who_watch_see_each_row_as_it_comes() {
-    let directory = tempfile::tempdir().unwrap();
-    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
-    writer.append(&numbered(0..10)).unwrap();
-    writer.flush();
-    let tail = reader.tail();
-    writer.append(&numbered(10..20)).unwrap();
-    let batch = tail.next_batch(Duration::from_secs(60)).unwrap().unwrap();
-    let rows = batch.rows();
-    assert_eq!(bytes_of(&rows), (10..20).collect::<Vec<_>>());
-    // Which are chosen is said of the batch, in whose order they are not yet.
-    let chosen = batch.batch().widen()["bytes"]
-        .as_primitive::<UInt64Type>()
-        .unary_opt::<_, UInt64Type>(|bytes| (bytes % 3 == 0).then_some(bytes));
-    let chosen = is_not_null(&chosen).unwrap();
-    assert_eq!(bytes_of(&batch.chosen_rows(&chosen).unwrap()), [12, 15, 18]);
-    assert_eq!(batch.chosen_rows(&chosen).unwrap().schema(), rows.schema());
-    let too_many = is_not_null(&UInt64Array::from_iter_values(0..11)).unwrap();
-    assert!(batch.chosen_rows(&too_many).is_err());
-    assert_eq!(tail.missed(), 0);
-    writer.close();
-    assert!(tail.next_batch(Duration::from_secs(60)).is_err());
-}
-
-#[test]
-fn one_who_watches_too_slowly_is_told_how_much_was_missed() {
-    let directory = tempfile::tempdir().unwrap();
-    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
-    let tail = reader.tail();
-    for n in 0..100 {
-        writer.append(&numbered(n..n + 1)).unwrap();
-        writer.flush();
-    }
-    let mut seen = 0;
-    while let Ok(Some(batch)) = tail.next_batch(Duration::ZERO) {
-        seen += batch.batch().num_rows() as u64;
-    }
-    assert!(tail.missed() > 0);
-    assert_eq!(seen + tail.missed(), 100);
 }
 
 #[test]

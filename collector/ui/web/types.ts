@@ -547,6 +547,22 @@ export type QueryAnswer = {
 
 export type QueryReply = QueryAnswer | Explanation;
 
+export type ReaderAnswer = {
+  acknowledged_rows: number;
+  attached: boolean;
+  dropped_rows: {
+
+};
+  durable: boolean;
+  frame: number;
+  head: number;
+  lag_bytes: number;
+  lag_rows: number;
+  lag_seconds?: number;
+  max_bytes: number;
+  name: string;
+};
+
 export type ReceptionAnswer = {
   datagrams: number;
   format: string;
@@ -624,6 +640,7 @@ export type StatusAnswer = {
 export type StoreAnswer = {
   disk?: DiskAnswer;
   memory_rows: number;
+  readers?: Array<ReaderAnswer>;
   tiers: Array<TierAnswer>;
   troubles: Array<string>;
   unreadable: Array<UnreadableAnswer>;

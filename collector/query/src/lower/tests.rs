@@ -287,6 +287,11 @@ fn records() -> Vec<FlowRecord> {
     (0..400).map(|_| record()).collect()
 }
 
+const UNBOUNDED: weir_store::Bounds = weir_store::Bounds {
+    bytes: u64::MAX,
+    age: None,
+};
+
 struct Stored {
     rows: Vec<Row>,
     batch: RecordBatch,
@@ -298,10 +303,10 @@ fn stored() -> Stored {
     let records = records();
     let (mut writer, reader, _) = open(Settings::new(directory.path())).unwrap();
     // In the order in which they came.
-    let tail = reader.tail();
+    let mut log = reader.follow_log("test", UNBOUNDED);
     writer.append(&records).unwrap();
     writer.flush();
-    let shown = tail.next_batch(Duration::from_secs(10)).unwrap().unwrap();
+    let shown = log.next_frame(Duration::from_secs(10)).unwrap().unwrap();
     let batch = shown.rows();
     assert_eq!(batch.num_rows(), records.len());
     Stored {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use weir_store::{Closed, Reader, TailBatch};
+use weir_store::{Bounds, LogFrame, LogReader, Reader};
 
 use super::choosers::Choosers;
 use crate::QueryError;
@@ -20,6 +20,13 @@ const WAITING: usize = 64;
 /// Batches that are kept for who comes back, and how long when nobody watches.
 pub(super) const RECENT: usize = WAITING;
 const LINGERS: Duration = Duration::from_secs(30);
+/// What may wait in memory for all who watch: a reader of the log as any other.
+const BOUNDS: Bounds = Bounds {
+    bytes: 64 << 20,
+    age: None,
+};
+/// What that reader is called.
+const NAME: &str = "tail";
 /// So often it is looked whether anybody still watches.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -62,7 +69,7 @@ struct Watchers {
 #[derive(Debug, Clone)]
 pub(super) struct Numbered {
     pub(super) number: u64,
-    pub(super) rows: TailBatch,
+    pub(super) rows: LogFrame,
 }
 
 #[derive(Debug)]
@@ -91,10 +98,10 @@ impl Shared {
         let missed = Arc::new(AtomicU64::new(0));
         let mut watchers = self.watchers();
         if !watchers.runs {
-            let (shared, tail) = (Arc::clone(self), self.reader.tail());
+            let (shared, log) = (Arc::clone(self), self.reader.follow_log(NAME, BOUNDS));
             let spawned = thread::Builder::new()
                 .name("tails".to_owned())
-                .spawn(move || shared.run(&tail));
+                .spawn(move || shared.run(log));
             spawned
                 .map_err(|error: io::Error| QueryError::Engine(format!("no thread for tails: {error}")))?;
             watchers.runs = true;
@@ -122,13 +129,14 @@ impl Shared {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes rows out of the store and hands them to all who watch, while there are any.
-    fn run(&self, tail: &weir_store::Tail) {
+    /// Takes rows out of the log and hands them to all who watch, while there are any.
+    fn run(&self, mut log: LogReader) {
         let mut missed = 0;
         loop {
-            let arrived = tail.next_batch(LOOK);
+            let arrived = log.next_frame(LOOK);
+            let dropped = log.status().dropped.sum();
             let mut watchers = self.watchers();
-            let lost = tail.missed() - std::mem::replace(&mut missed, tail.missed());
+            let lost = dropped - std::mem::replace(&mut missed, dropped);
             for watcher in &watchers.all {
                 watcher.missed.fetch_add(lost, Ordering::Relaxed);
             }
@@ -140,7 +148,8 @@ impl Shared {
             match arrived {
                 Ok(Some(rows)) => watchers.show(rows),
                 Ok(None) => watchers.all.retain(Watcher::is_there),
-                Err(Closed) => {
+                // The store was closed: a reader in memory reads no file that could fail.
+                Err(_) => {
                     watchers.all.clear();
                     return watchers.end();
                 }
@@ -154,7 +163,7 @@ impl Shared {
 
 impl Watchers {
     /// Hands rows to all who watch, and keeps them for who comes back.
-    fn show(&mut self, rows: TailBatch) {
+    fn show(&mut self, rows: LogFrame) {
         self.last += 1;
         let arrived = Numbered {
             number: self.last,

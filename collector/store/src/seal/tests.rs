@@ -24,7 +24,8 @@ fn gathered(records: &[FlowRecord], last: u32) -> Batch {
 fn logged(batch: Batch) -> Batch {
     let directory = tempfile::tempdir().unwrap();
     let (head, named) = (1, None);
-    let frame = Frame { head, named, batch };
+    let cursor = crate::log_frame::Cursor { head, frame: 0 };
+    let frame = Frame { cursor, named, batch };
     Log::open(directory.path(), head, "abc")
         .unwrap()
         .append(&frame)

@@ -5,7 +5,7 @@ use super::*;
 fn frame(rows: std::ops::Range<u32>) -> Frame {
     let ids: ArrayRef = Arc::new(UInt32Array::from_iter_values(rows));
     Frame {
-        head: 3,
+        cursor: Cursor { head: 3, frame: 0 },
         named: None,
         batch: Batch::of_rows(RecordBatch::try_from_iter([("src_id", ids)]).unwrap()),
     }

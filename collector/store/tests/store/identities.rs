@@ -155,16 +155,16 @@ fn no_id_is_given_twice_whatever_the_newest_segment_names() {
 }
 
 #[test]
-fn a_watcher_gets_with_its_rows_whom_they_name() {
+fn a_reader_of_the_log_gets_with_its_rows_whom_they_name() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
-    let tail = reader.tail();
+    let mut log = reader.follow_log("test", UNBOUNDED);
     for number in 0..3 {
         writer.append(&hour(number)).unwrap();
         writer.seal().unwrap();
     }
     for number in 0..3 {
-        let batch = tail.next_batch(Duration::from_secs(60)).unwrap().unwrap();
+        let batch = log.next_frame(Duration::from_secs(60)).unwrap().unwrap();
         let (rows, identities) = (batch.rows(), batch.identities());
         let names = identities.batch()["pod_name"].as_string_view();
         for id in rows["src_id"]

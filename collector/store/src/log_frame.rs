@@ -1,9 +1,8 @@
-//! Rows as they come, for those who watch.
+//! A frame of the flow log, as readers get it: rows that came at one time, whom they
+//! name, and where in the log they stand.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -14,25 +13,56 @@ use crate::batch::Batch;
 use crate::identities::Identities;
 use crate::memory_identities::MemoryIdentities;
 
-/// Batches that wait for one who watches; what comes beyond is not shown.
-const WAITING: usize = 64;
-
-/// Every row from now on. Rows that come faster than they are taken are left
-/// out and counted.
-#[derive(Debug)]
-pub struct Tail {
-    batches: Receiver<TailBatch>,
-    missed: Arc<AtomicU64>,
+/// Where a frame stands in the log: its head, and which of the frames of the head it is,
+/// from 0. Frames come in this order, and no two of a store have the same place, crashes
+/// included, so that a reader may name what it sends on by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cursor {
+    /// The head.
+    pub head: u64,
+    /// The frame within it.
+    pub frame: u64,
 }
 
-/// Rows that came at one time, and whom they name.
+impl Cursor {
+    /// The place behind it in the same head.
+    pub(crate) const fn next(self) -> Self {
+        Self {
+            head: self.head,
+            frame: self.frame + 1,
+        }
+    }
+}
+
+/// As a part of names: `HEAD-FRAME`.
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.head, self.frame)
+    }
+}
+
+/// Rows that came at one time, and whom they name. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct TailBatch {
+pub struct LogFrame {
+    cursor: Cursor,
     batch: Batch,
     identities: Arc<MemoryIdentities>,
 }
 
-impl TailBatch {
+impl LogFrame {
+    pub(crate) fn new(cursor: Cursor, batch: Batch, identities: Arc<MemoryIdentities>) -> Self {
+        Self {
+            cursor,
+            batch,
+            identities,
+        }
+    }
+
+    /// Where it stands in the log.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
     /// The rows, in the order of a segment: for a look at some of their columns.
     pub fn batch(&self) -> &Batch {
         &self.batch
@@ -94,29 +124,6 @@ pub struct FreshIdentities {
     pub tables: Vec<RecordBatch>,
 }
 
-/// The store was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed;
-
-impl Tail {
-    /// The next batch; `None` when there was none in that time.
-    ///
-    /// # Errors
-    /// The store was closed and all was taken.
-    pub fn next_batch(&self, within: Duration) -> Result<Option<TailBatch>, Closed> {
-        match self.batches.recv_timeout(within) {
-            Ok(batch) => Ok(Some(batch)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Closed),
-        }
-    }
-
-    /// Rows that were left out so far.
-    pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
-    }
-}
-
 fn by_time(rows: &RecordBatch) -> RecordBatch {
     let times = rows
         .column_by_name("time")
@@ -126,36 +133,4 @@ fn by_time(rows: &RecordBatch) -> RecordBatch {
         order.sort_by_key(|row| times[*row as usize]);
     }
     take_record_batch(rows, &UInt32Array::from(order)).expect("the order has each row of the batch once")
-}
-
-/// All who watch.
-#[derive(Debug, Default)]
-pub(crate) struct Watchers(Vec<(SyncSender<TailBatch>, Arc<AtomicU64>)>);
-
-impl Watchers {
-    pub fn join(&mut self) -> Tail {
-        let (sender, batches) = sync_channel(WAITING);
-        let missed = Arc::new(AtomicU64::new(0));
-        self.0.push((sender, Arc::clone(&missed)));
-        Tail { batches, missed }
-    }
-
-    pub fn show(&mut self, batch: &Batch, identities: &Arc<MemoryIdentities>) {
-        let shown = || TailBatch {
-            batch: batch.clone(),
-            identities: Arc::clone(identities),
-        };
-        self.0.retain(|(sender, missed)| match sender.try_send(shown()) {
-            Ok(()) => true,
-            Err(TrySendError::Disconnected(_)) => false,
-            Err(TrySendError::Full(_)) => {
-                missed.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-                true
-            }
-        });
-    }
-
-    pub fn close(&mut self) {
-        self.0.clear();
-    }
 }

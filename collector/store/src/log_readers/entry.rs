@@ -1,0 +1,129 @@
+//! One who reads the log: how far it is, and what is owed to it. No I/O, no clock.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::cursor_file::SavedCursor;
+use super::{Bounds, DroppedRows};
+use crate::log_frame::Cursor;
+
+/// What a frame counts for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    pub rows: u64,
+    pub bytes: u64,
+    pub since: Instant,
+}
+
+/// A frame that a reader was shown.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub size: Size,
+    pub is_acknowledged: bool,
+}
+
+/// Somebody who reads, or will.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub name: String,
+    pub bounds: Bounds,
+    pub is_durable: bool,
+    pub is_attached: bool,
+    /// The next frame to show is the first from here on.
+    pub position: Cursor,
+    /// What was shown and is not settled: from the first that is not acknowledged on.
+    pub shown: BTreeMap<Cursor, Shown>,
+    pub lag_rows: u64,
+    pub lag_bytes: u64,
+    pub acknowledged_rows: u64,
+    pub dropped: DroppedRows,
+    /// What is on disk of it.
+    pub saved: Option<(Cursor, u64)>,
+}
+
+/// Why frames are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    Behind,
+    DiskShort,
+    Lost,
+}
+
+impl Entry {
+    /// One in memory, from a place on.
+    pub fn new(name: &str, bounds: Bounds, from: Cursor) -> Self {
+        Self {
+            name: name.to_owned(),
+            bounds,
+            is_durable: false,
+            is_attached: true,
+            position: from,
+            shown: BTreeMap::new(),
+            lag_rows: 0,
+            lag_bytes: 0,
+            acknowledged_rows: 0,
+            dropped: DroppedRows::default(),
+            saved: None,
+        }
+    }
+
+    /// The first frame that it does not have for certain.
+    pub fn cursor(&self) -> Cursor {
+        self.shown.keys().next().copied().unwrap_or(self.position)
+    }
+
+    pub fn owe(&mut self, size: Size) {
+        self.lag_rows += size.rows;
+        self.lag_bytes += size.bytes;
+    }
+
+    fn settle(&mut self, size: Size) {
+        self.lag_rows -= size.rows;
+        self.lag_bytes -= size.bytes;
+    }
+
+    pub fn have(&mut self, size: Size) {
+        self.settle(size);
+        self.acknowledged_rows += size.rows;
+    }
+
+    pub fn drop_frame(&mut self, size: Size, why: Why) {
+        self.settle(size);
+        *self.dropped_as(why) += size.rows;
+    }
+
+    fn dropped_as(&mut self, why: Why) -> &mut u64 {
+        match why {
+            Why::Behind => &mut self.dropped.behind,
+            Why::DiskShort => &mut self.dropped.disk_short,
+            Why::Lost => &mut self.dropped.lost,
+        }
+    }
+
+    /// Counts what was acknowledged and has nothing unacknowledged before it.
+    pub fn settle_shown(&mut self) {
+        while let Some(first) = self.shown.first_entry() {
+            if !first.get().is_acknowledged {
+                return;
+            }
+            let size = first.remove().size;
+            self.have(size);
+        }
+    }
+
+    pub fn saved_state(&self) -> (Cursor, u64) {
+        // A cursor only goes forth, and what is dropped before it only grows.
+        (self.cursor(), self.dropped.sum())
+    }
+
+    /// What goes to the disk of it.
+    pub fn to_saved(&self) -> SavedCursor {
+        SavedCursor {
+            name: self.name.clone(),
+            cursor: Some(self.cursor()),
+            bounds: self.bounds,
+            acknowledged_rows: self.acknowledged_rows,
+            dropped: self.dropped,
+        }
+    }
+}
