@@ -1,0 +1,9 @@
+//! How flows are written for others: the messages of goflow2. Pure: a row of flows in,
+//! octets out; who sends them, and where, is another's work.
+
+#![deny(missing_docs)]
+
+pub mod goflow2;
+mod row;
+
+pub use row::FlowRow;
