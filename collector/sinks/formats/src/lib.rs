@@ -8,3 +8,4 @@ pub mod ipfix;
 mod row;
 
 pub use row::FlowRow;
+pub use weir_fields::Column;

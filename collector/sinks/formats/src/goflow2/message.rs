@@ -199,7 +199,7 @@ const IPV6: u32 = 0x86dd;
 
 impl FlowMessage {
     /// What of a row goflow2's readers can have.
-    pub fn of(row: &impl FlowRow) -> Self {
+    pub fn of(row: &(impl FlowRow + ?Sized)) -> Self {
         let number = |column| row.number(column).unwrap_or(0);
         let small = |column| u32::try_from(number(column)).unwrap_or(u32::MAX);
         let octets = |column| row.address(column).map_or_else(Vec::new, octets);
@@ -278,7 +278,7 @@ fn bits(mac: [u8; 6]) -> u64 {
     mac.iter().fold(0, |bits, octet| bits << 8 | u64::from(*octet))
 }
 
-fn etype(row: &impl FlowRow) -> u32 {
+fn etype(row: &(impl FlowRow + ?Sized)) -> u32 {
     let source = row.address(const { Column::of("addr") });
     match source.or_else(|| row.address(const { Column::of("dst_addr") })) {
         Some(IpAddr::V4(_)) => IPV4,

@@ -4,32 +4,37 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use wire::Field;
 
+use crate::row::FlowRow;
+
+/// Antrea's enterprise number, whose elements name pods, nodes, Services and policies.
+pub const ANTREA: u32 = 56506;
+
 /// One element: what the template says, and how its value is written of a row.
-#[derive(Debug)]
-pub struct Element<R: ?Sized> {
+#[derive(Debug, Clone, Copy)]
+pub struct Element {
     /// Number, enterprise and length.
     pub field: Field,
     /// Appends the value, in that length.
-    pub write: fn(&R, &mut Vec<u8>),
+    pub write: fn(&dyn FlowRow, &mut Vec<u8>),
 }
 
 /// The elements of a template, in order.
 #[derive(Debug)]
-pub struct Layout<R: ?Sized + 'static> {
+pub struct Layout {
     /// Number of the template, 256 at least.
     pub id: u16,
     /// What its records have.
-    pub elements: Vec<Element<R>>,
+    pub elements: Vec<Element>,
 }
 
-impl<R: ?Sized> Layout<R> {
+impl Layout {
     /// What the template says.
     pub fn fields(&self) -> Vec<Field> {
         self.elements.iter().map(|element| element.field).collect()
     }
 
     /// Appends a data record.
-    pub fn write(&self, row: &R, out: &mut Vec<u8>) {
+    pub fn write(&self, row: &dyn FlowRow, out: &mut Vec<u8>) {
         for element in &self.elements {
             (element.write)(row, out);
         }

@@ -19,7 +19,7 @@ macro_rules! number {
     ($id:literal, $kind:ty, $column:literal) => {
         Element {
             field: Field::iana($id, size_of::<$kind>() as u16),
-            write: |row: &R, out| {
+            write: |row: &dyn FlowRow, out: &mut Vec<u8>| {
                 let value = row.number(const { Column::of($column) }).unwrap_or(0);
                 out.extend(<$kind>::try_from(value).unwrap_or(<$kind>::MAX).to_be_bytes());
             },
@@ -36,7 +36,7 @@ macro_rules! name {
                 enterprise: ANTREA,
                 width: Field::VARIABLE,
             },
-            write: |row: &R, out| text(row.text(const { Column::of($column) }), out),
+            write: |row: &dyn FlowRow, out: &mut Vec<u8>| text(row.text(const { Column::of($column) }), out),
         }
     };
 }
@@ -45,7 +45,9 @@ macro_rules! address {
     ($write:ident, $id:literal, $width:literal, $column:literal) => {
         Element {
             field: Field::iana($id, $width),
-            write: |row: &R, out| $write(row.address(const { Column::of($column) }), out),
+            write: |row: &dyn FlowRow, out: &mut Vec<u8>| {
+                $write(row.address(const { Column::of($column) }), out)
+            },
         }
     };
 }
@@ -54,7 +56,9 @@ macro_rules! time {
     ($id:literal, $column:literal) => {
         Element {
             field: Field::iana($id, 8),
-            write: |row: &R, out| micros(row.time(const { Column::of($column) }).unwrap_or(0), out),
+            write: |row: &dyn FlowRow, out: &mut Vec<u8>| {
+                micros(row.time(const { Column::of($column) }).unwrap_or(0), out)
+            },
         }
     };
 }
@@ -63,7 +67,9 @@ macro_rules! mac {
     ($id:literal, $column:literal) => {
         Element {
             field: Field::iana($id, 6),
-            write: |row: &R, out| out.extend(row.mac(const { Column::of($column) }).unwrap_or_default()),
+            write: |row: &dyn FlowRow, out: &mut Vec<u8>| {
+                out.extend(row.mac(const { Column::of($column) }).unwrap_or_default())
+            },
         }
     };
 }
@@ -73,7 +79,7 @@ macro_rules! word {
     ($id:literal, $column:literal, $other:literal, $($word:literal => $number:literal),+) => {
         Element {
             field: Field::iana($id, 1),
-            write: |row: &R, out| out.push(match row.text(const { Column::of($column) }) {
+            write: |row: &dyn FlowRow, out: &mut Vec<u8>| out.push(match row.text(const { Column::of($column) }) {
                 $($word => $number,)+
                 _ => $other,
             }),
@@ -82,8 +88,8 @@ macro_rules! word {
 }
 
 /// Both layouts.
-pub fn layouts<R: FlowRow + 'static>() -> [Layout<R>; 2] {
-    let of = |id, addresses: Vec<Element<R>>, icmp: Vec<Element<R>>| Layout {
+pub fn layouts() -> [Layout; 2] {
+    let of = |id, addresses: Vec<Element>, icmp: Vec<Element>| Layout {
         id,
         elements: counted()
             .into_iter()
@@ -110,7 +116,7 @@ pub fn layouts<R: FlowRow + 'static>() -> [Layout<R>; 2] {
 }
 
 /// Which of the templates a row is written by.
-pub fn template(row: &impl FlowRow) -> u16 {
+pub fn template(row: &dyn FlowRow) -> u16 {
     let is_v6 = |column| matches!(row.address(column), Some(IpAddr::V6(_)));
     match is_v6(const { Column::of("addr") }) || is_v6(const { Column::of("dst_addr") }) {
         true => IPV6,
@@ -118,7 +124,7 @@ pub fn template(row: &impl FlowRow) -> u16 {
     }
 }
 
-fn counted<R: FlowRow + 'static>() -> Vec<Element<R>> {
+fn counted() -> Vec<Element> {
     vec![
         time!(154, "start"),
         time!(155, "end"),
@@ -130,7 +136,7 @@ fn counted<R: FlowRow + 'static>() -> Vec<Element<R>> {
     ]
 }
 
-fn seen<R: FlowRow + 'static>() -> Vec<Element<R>> {
+fn seen() -> Vec<Element> {
     vec![
         number!(195, u8, "dscp"),
         number!(192, u8, "ttl"),
@@ -151,7 +157,7 @@ fn seen<R: FlowRow + 'static>() -> Vec<Element<R>> {
     ]
 }
 
-fn names<R: FlowRow + 'static>() -> Vec<Element<R>> {
+fn names() -> Vec<Element> {
     vec![
         name!(100, "ns"),
         name!(101, "pod_name"),

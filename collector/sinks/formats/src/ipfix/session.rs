@@ -50,6 +50,11 @@ impl Session {
         self.waiting
     }
 
+    /// Templates have been sent in this session.
+    pub const fn has_told_templates(&self) -> bool {
+        self.told_at.is_some()
+    }
+
     /// Templates have not been sent, or so long ago that over UDP they are due again.
     pub fn wants_templates(&self, now: u32) -> bool {
         self.told_at.is_none_or(|at| {

@@ -20,8 +20,8 @@ fn read(messages: &[Vec<u8>]) -> Vec<Record> {
     records
 }
 
-fn session(largest: usize) -> (Session, [Layout<Row>; 2]) {
-    let layouts = records::layouts::<Row>();
+fn session(largest: usize) -> (Session, [Layout; 2]) {
+    let layouts = records::layouts();
     let templates = layouts
         .iter()
         .map(|layout| (layout.id, layout.fields()))
