@@ -180,6 +180,7 @@ fn collector_config(args: &UpArgs, node: &str) -> Config {
         subnet_labels: args.files.subnet_labels.clone(),
         flow_metrics: args.files.flow_metrics(),
         policies: args.policies.sources(),
+        sinks: args.files.sinks.clone(),
         sink: match args.print {
             Print::Json => Sink::stdout(),
             Print::None => Sink::Discard,

@@ -132,6 +132,10 @@ pub struct Args {
     #[command(flatten)]
     pub store: StoreArgs,
 
+    /// Check a file of sinks, say what is wrong with it, and end
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    pub check_config: Option<PathBuf>,
+
     /// File to write the bound addresses to, as JSON, once they are bound
     #[arg(long, value_name = "FILE")]
     pub port_file: Option<PathBuf>,
@@ -230,6 +234,7 @@ impl Args {
             },
             policies: self.policies.sources(),
             subnet_labels: self.files.subnet_labels,
+            sinks: self.files.sinks,
             sink: match self.print {
                 Print::Json => Sink::stdout(),
                 Print::None => Sink::Discard,

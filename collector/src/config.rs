@@ -59,6 +59,8 @@ pub struct Config {
     pub policies: PolicySources,
     /// What becomes of the records.
     pub sink: Sink,
+    /// File that says where records go besides the store.
+    pub sinks: Option<PathBuf>,
     /// Bytes of memory that records may take while they wait to be printed.
     pub queue_bytes: usize,
     /// Where records are kept, and how long; nowhere when there is none.
@@ -86,6 +88,7 @@ impl Default for Config {
             flow_metrics: FlowMetricSources::default(),
             policies: PolicySources::default(),
             sink: Sink::Discard,
+            sinks: None,
             queue_bytes: QUEUE_BYTES,
             store: None,
             state_dir: None,

@@ -39,6 +39,7 @@ pub mod running;
 pub mod samplers;
 pub mod sequence;
 pub mod sink;
+pub mod sinks;
 pub mod stream;
 pub mod templates;
 mod tls;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Parser;
 use weir_collector::args::Args;
 use weir_collector::metrics::Totals;
-use weir_collector::{Addresses, Collector};
+use weir_collector::{Addresses, Collector, sinks};
 use weir_process::log;
 use weir_process::signals::Signals;
 
@@ -22,10 +22,30 @@ fn main() -> ExitCode {
         print!("{}", weir_collector::api::document());
         return ExitCode::SUCCESS;
     }
+    if let Some(file) = &args.check_config {
+        return check_config(file);
+    }
     log::start(args.log.log_format, log::DAEMON);
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => log::failure(error.as_ref()),
+    }
+}
+
+/// Says whether a file of sinks is right; nothing is started and nothing connected.
+fn check_config(file: &Path) -> ExitCode {
+    let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    match read.and_then(|text| sinks::config::parse(&text).map_err(|error| error.to_string())) {
+        Ok(sinks) => {
+            for sink in &sinks {
+                println!("{}: {}", sink.name, sink.target.describe());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{}: {error}", file.display());
+            ExitCode::FAILURE
+        }
     }
 }
 

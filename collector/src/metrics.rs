@@ -20,6 +20,7 @@ use wire::{Discard, Protocol};
 
 use crate::flow_metrics::FlowMetrics;
 use crate::registry::ExporterRegistry;
+use crate::sinks::Sinks;
 use weir_identity::exporters::Exporter;
 
 mod connections;
@@ -28,6 +29,7 @@ mod policies;
 mod readers;
 mod reason;
 mod running;
+mod sent;
 mod stored;
 mod switch;
 mod tally;
@@ -293,6 +295,11 @@ impl Metrics {
     /// Shows how far those are who read the flow log.
     pub fn watch_log(&self, log: weir_store::LogStatus) {
         self.log_readers.watch(log);
+    }
+
+    /// Shows what sinks did, too.
+    pub fn watch_sinks(&mut self, sinks: Sinks) {
+        self.registry.register_collector(Box::new(sent::Sent(sinks)));
     }
 
     /// Shows how FlowMetrics fare, too.

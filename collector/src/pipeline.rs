@@ -53,6 +53,7 @@ use crate::policies::{Policies, PolicyObjects};
 use crate::receive::{self, BindError};
 use crate::running::{Ended, Part, Running, Stops};
 use crate::sink::{self, Sink};
+use crate::sinks::{self, Sinks};
 use crate::stream::{self, Listener, StreamError};
 use crate::templates::{StateError, TemplateFile, Templates, Writer};
 use crate::tls::TlsError;
@@ -155,6 +156,8 @@ impl Collector {
         let reader = store.reader.clone();
         let mut metrics = Metrics::default();
         metrics.watch_flow_metrics(flow_metrics.clone());
+        let sinks = Sinks::default();
+        metrics.watch_sinks(sinks.clone());
         if let Some(reader) = &reader {
             metrics.watch_store(reader.clone());
             names.health.watch_store(reader.clone());
@@ -200,6 +203,14 @@ impl Collector {
             flow_metrics: flow_metrics.clone(),
             scrapers: (!is_open).then(|| gate.clone()),
         };
+        if let Some((path, reader)) = config.sinks.zip(reader.clone()) {
+            let sinks = sinks.clone();
+            let run = move || {
+                sinks::run(&sinks, path, reader);
+                Ok(())
+            };
+            Ended::spawn(Part::Sinks, &ended, run).map_err(StartError::Spawn)?;
+        }
         let questions = reader.map(|reader| Arc::new(Embedded::new(reader)) as Arc<dyn Engine>);
         let api = Api::start(
             gate,
@@ -217,6 +228,7 @@ impl Collector {
                 .map_err(StartError::Spawn)?,
             listeners: receive_streams(listeners, shared, &ended),
             http: serve_pages(web, pages.clone(), api, &ended),
+            sinks,
         };
         behind.start(&pages, &ended).map_err(StartError::Spawn)?;
         pages.health.set_sockets(Ok(()));
@@ -357,12 +369,14 @@ fn parts(config: &Config, listeners: &[Listener]) -> Vec<Part> {
     let (stores, prints) = (config.store.is_some(), matches!(config.sink, Sink::Json(_)));
     let sink = (stores || prints).then_some(Part::Sink);
     let printer = (stores && prints).then_some(Part::Printer);
+    let sinks = (stores && config.sinks.is_some()).then_some(Part::Sinks);
     workers
         .chain(streams)
         .chain([Part::Http])
         .chain(sink)
         .chain(keeper)
         .chain(printer)
+        .chain(sinks)
         .collect()
 }
 

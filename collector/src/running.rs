@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::Pages;
 use crate::pipeline::Addresses;
+use crate::sinks::Sinks;
 
 /// How long the workers and listeners may take to read out their sockets.
 const RECEIVE_DEADLINE: Duration = Duration::from_secs(4);
@@ -60,6 +61,7 @@ pub(crate) struct Stops {
     pub(crate) workers: PipeWriter,
     pub(crate) listeners: watch::Sender<bool>,
     pub(crate) http: watch::Sender<bool>,
+    pub(crate) sinks: Sinks,
 }
 
 /// The parts that have not ended, and word of those that do.
@@ -80,6 +82,8 @@ pub enum Part {
     Sink,
     /// The thread that prints what was stored.
     Printer,
+    /// The thread that starts and ends sinks.
+    Sinks,
     /// The thread that keeps templates.
     Templates,
     /// The HTTP server.
@@ -93,6 +97,7 @@ impl fmt::Display for Part {
             Self::Listener(address) => write!(f, "the listener on TCP {address}"),
             Self::Sink => f.write_str("the sink"),
             Self::Printer => f.write_str("the printer"),
+            Self::Sinks => f.write_str("the supervisor of sinks"),
             Self::Templates => f.write_str("the writer of templates"),
             Self::Http => f.write_str("the HTTP server"),
         }
@@ -135,6 +140,7 @@ impl Ended {
             Part::Listener(address) => format!("listen-{}", address.port()),
             Part::Sink => "sink".to_owned(),
             Part::Printer => "printer".to_owned(),
+            Part::Sinks => "sinks".to_owned(),
             Part::Templates => "templates".to_owned(),
             Part::Http => "http".to_owned(),
         };
@@ -221,6 +227,14 @@ impl Running {
         let received = ends.wait(receives, RECEIVE_DEADLINE, &pages).await;
         // Nobody else has the outlet: what waits is printed now, and the store closed.
         let written = ends.wait(|part| *part == Part::Sink, SINK_DEADLINE, &pages).await;
+        // The store is closed: nothing more comes for them.
+        stops.sinks.end();
+        let sent = ends
+            .wait(|part| *part == Part::Sinks, SINK_DEADLINE, &pages)
+            .await;
+        if let Err(error) = sent {
+            tracing::warn!(%error, "not all that was stored was sent; the next start goes on");
+        }
         let kept = ends
             .wait(|part| *part == Part::Templates, SINK_DEADLINE, &pages)
             .await;

@@ -17,6 +17,7 @@ mod value;
 pub(crate) use check::find_column;
 pub use completion::{CompleteWith, Completion, complete};
 pub use error::FilterError;
+pub use error::nearest;
 pub(crate) use error::nearest_field;
 pub use parse::MAX_LENGTH;
 pub use text::length_at;

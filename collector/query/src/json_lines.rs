@@ -37,7 +37,13 @@ impl JsonLines {
     pub fn of(frame: &LogFrame) -> Result<Self, QueryError> {
         let columns: Vec<Column> = Column::all().collect();
         let who = IdentityTable::new(&frame.identities());
-        let AnswerRows(rows) = shown(&frame.rows(), &who, &columns)?;
+        Ok(Self::from(shown(&frame.rows(), &who, &columns)?))
+    }
+}
+
+/// Of records, with the columns that they have.
+impl From<AnswerRows> for JsonLines {
+    fn from(AnswerRows(rows): AnswerRows) -> Self {
         let schema = rows.schema();
         let fields = schema.fields().iter().zip(rows.columns());
         let fields = fields
@@ -47,12 +53,14 @@ impl JsonLines {
                 is_map: Column::find(field.name()).is_some_and(|column| column.kind() == FieldKind::Map),
                 values: ArrayRef::clone(values),
             });
-        Ok(Self {
+        Self {
             fields: fields.collect(),
             rows: rows.num_rows(),
-        })
+        }
     }
+}
 
+impl JsonLines {
     /// How many records.
     pub fn len(&self) -> usize {
         self.rows

@@ -24,6 +24,7 @@ mod error;
 mod export;
 mod export_writer;
 pub mod filter;
+mod frame_selection;
 mod function;
 mod group_key;
 mod groups;
@@ -69,6 +70,7 @@ pub use engine::{
 pub use error::QueryError;
 pub use export_writer::{ExportFormat, ExportWriter};
 pub use filter::{Filter, FilterError, compile};
+pub use frame_selection::FrameSelection;
 pub use group_key::GroupName;
 pub use json_lines::JsonLines;
 pub use limits::{Limits, Scope};

@@ -10,16 +10,14 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use arrow::array::{BooleanArray, RecordBatch};
 use weir_api::fields::Column;
-use weir_store::{LogFrame, Reader};
+use weir_store::Reader;
 
 use self::choosers::SharedChooser;
 use self::watchers::{Feed, Numbered, Shared, mark};
 use crate::budget::{Budget, off_thread};
 use crate::engine::{RecordTail, TailEnd, TailRequest};
-use crate::identity_table::IdentityTable;
-use crate::records::shown;
+use crate::frame_selection::chosen_records;
 use crate::{AnswerRows, Limits, QueryError, groups};
 
 /// What all tails of a store share. Cheap to clone.
@@ -112,20 +110,12 @@ impl LiveTail {
         if chosen.true_count() == 0 {
             return Ok(None);
         }
-        let arrived = &arrived.rows;
-        let rows = self.widened(arrived, &chosen)?;
-        let who = IdentityTable::new(&arrived.identities());
-        Ok(Some(shown(&rows, &who, &self.columns)?))
-    }
-
-    /// The chosen rows with all their columns: what costs most.
-    fn widened(&mut self, arrived: &LogFrame, chosen: &BooleanArray) -> Result<RecordBatch, QueryError> {
-        let rows = arrived.chosen_rows(chosen)?;
+        let records = chosen_records(&arrived.rows, &chosen, &self.columns)?;
         #[cfg(test)]
         {
-            self.widened += rows.num_rows();
+            self.widened += records.len();
         }
-        Ok(rows)
+        Ok(Some(records))
     }
 }
 

@@ -174,7 +174,7 @@ pub fn run<F: RowBatch>(
     let mut ends: Option<Instant> = None;
     let mut wait_until: Option<Instant> = None;
     loop {
-        if ends.is_none() && stop.load(Ordering::Relaxed) {
+        if ends.is_none() && (delivery.is_over || stop.load(Ordering::Relaxed)) {
             delivery.stop();
             ends = Some(Instant::now() + LAST_TRY);
         }

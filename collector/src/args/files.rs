@@ -20,6 +20,11 @@ pub struct FileArgs {
     #[arg(long, value_name = "FILE")]
     pub subnet_labels: Option<PathBuf>,
 
+    /// YAML file of sinks: where records go besides the store (files, collectors of IPFIX); read
+    /// again when it changes
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    pub sinks: Option<PathBuf>,
+
     /// File or folder of FlowMetrics (YAML or JSON): what is counted over records and shown
     /// at /flow-metrics; read again when it changes
     #[arg(long, value_name = "FILE|FOLDER")]

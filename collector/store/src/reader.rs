@@ -340,6 +340,14 @@ impl Reader {
         joined.begin(&settings.directory, &shared.store)
     }
 
+    /// The name of the store, which no other has; empty of a directory that was only read.
+    pub fn store_name(&self) -> &str {
+        match &self.0 {
+            Source::Running(shared) => &shared.store,
+            Source::Snapshot(_) => "",
+        }
+    }
+
     /// Forgets the cursor of that name, from which nobody reads. False: there is none.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ fn of_netobserv(name: &str) -> Option<Column> {
 }
 
 /// The word nearest to `name`, unless it shares too little with it.
-pub(crate) fn nearest<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Option<String> {
     let name = name.to_lowercase();
     let allowed = (name.chars().count() / 3).clamp(1, 4);
     words
