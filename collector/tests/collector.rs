@@ -4,12 +4,18 @@
 
 mod harness;
 
-use std::io;
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use harness::{Exporter, Paper, assert_sums, eventually, fetch, get, metrics, pcap};
 use serde_json::Value;
 use weir_collector::{AllowRule, Collector, Config, NameSource, Running, Sink};
+use weir_store::Settings;
 
 fn config(sink: Sink) -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -293,4 +299,141 @@ async fn an_address_that_is_taken_is_named_in_the_error() {
     .await
     .unwrap_err();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+/// Two files and a collector of IPFIX.
+fn sinks(folder: &Path, ipfix: SocketAddr) -> String {
+    let path = |name: &str| folder.join(name).display().to_string();
+    format!(
+        "sinks:
+  - {{name: all, observations: all, file: {{path: {}}}}}
+  - {{name: tcp, filter: 'protocol == \"tcp\"', columns: [protocol, bytes], file: {{path: {}}}}}
+  - {{name: goflow2, observations: all, file: {{path: {}, format: goflow2-json}}}}
+  - {{name: ipfix, ipfix: {{address: '{ipfix}', transport: tcp}}}}
+",
+        path("all.json"),
+        path("tcp.json"),
+        path("goflow2.json")
+    )
+}
+
+fn lines_of(file: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Octets by format, as the lines say it.
+fn octets(lines: &[Value], kind: &str, format: impl Fn(&str) -> String) -> BTreeMap<String, (u64, u64)> {
+    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for line in lines {
+        let sum = sums.entry(format(line[kind].as_str().unwrap())).or_default();
+        sum.0 += 1;
+        sum.1 += line["bytes"].as_u64().unwrap_or(0);
+    }
+    sums
+}
+
+/// A collector of IPFIX over TCP, one connection after the other.
+struct Taker {
+    address: SocketAddr,
+    taken: mpsc::Receiver<Vec<wire::Record>>,
+}
+
+impl Taker {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, taken) = mpsc::channel();
+        std::thread::spawn(move || {
+            while let Ok((mut stream, from)) = listener.accept() {
+                let mut octets = Vec::new();
+                stream.read_to_end(&mut octets).unwrap();
+                let (mut framer, mut decoder, mut records) =
+                    (wire::Framer::default(), wire::Decoder::default(), Vec::new());
+                framer.push(&octets);
+                while let Some(message) = framer.next_message().unwrap() {
+                    decoder.decode(from, 0, message, &mut records).unwrap();
+                }
+                if sender.send(records).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { address, taken }
+    }
+
+    /// Those of the two connections that there were.
+    fn records(&self) -> Vec<wire::Record> {
+        (0..2)
+            .flat_map(|_| self.taken.recv_timeout(Duration::from_secs(30)).unwrap())
+            .collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_goes_to_each_sink_once_over_a_restart_and_a_wrong_file_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let taker = Taker::start();
+    let file = folder.path().join("sinks.yaml");
+    fs::write(&file, sinks(folder.path(), taker.address)).unwrap();
+    let with_sinks = || Config {
+        store: Some(Settings::new(folder.path().join("data"))),
+        sinks: Some(file.clone()),
+        ..config(Sink::Discard)
+    };
+    let datagrams = pcap::datagrams();
+    let all = folder.path().join("all.json");
+    let mut stored = 0;
+    for round in 0..2 {
+        let running = Collector::start(with_sinks()).await.unwrap();
+        let http = running.addresses().http;
+        tokio::task::block_in_place(|| {
+            // One that is new begins with what comes now.
+            eventually("the sinks to read the log", || {
+                metrics(http)
+                    .contains_key("log_reader_lag_rows{reader=\"sink-ipfix\"}")
+                    .then_some(())
+            });
+            if round == 1 {
+                fs::write(&file, "sinks:\n  - {name: all, flie: {}}\n").unwrap();
+                eventually("the wrong file to be told", || {
+                    (metrics(http)["sinks_config_ok"] == 0).then_some(())
+                });
+            }
+            replay(&running, &datagrams);
+            stored += metrics(http)["records_stored_total"];
+            eventually("the file to have all", || {
+                (lines_of(&all).len() as u64 == stored).then_some(())
+            });
+            let sent = metrics(http);
+            assert_eq!(sent["sink_up{sink=\"all\"}"], 1);
+            assert_eq!(sent["sinks_config_ok"], u64::from(round == 0));
+        });
+        running.stop().await.unwrap();
+    }
+    let (lines, others) = (lines_of(&all), lines_of(&folder.path().join("goflow2.json")));
+    assert_eq!(lines.len() as u64, stored);
+    let theirs = octets(&others, "type", |word| {
+        word.to_lowercase()
+            .replace("netflow_v", "netflow")
+            .replace("sflow_", "sflow")
+    });
+    assert_eq!(octets(&lines, "format", str::to_owned), theirs);
+    let is_tcp = |line: &&Value| line["protocol"] == "tcp" && line["primary"] == true;
+    let tcp = lines_of(&folder.path().join("tcp.json"));
+    assert_eq!(tcp.len(), lines.iter().filter(is_tcp).count());
+    assert!(
+        tcp.iter()
+            .all(|line| line.as_object().unwrap().keys().eq(["protocol", "bytes"]))
+    );
+    let records = taker.records();
+    let primary = lines.iter().filter(|line| line["primary"] == true);
+    let octets: u64 = primary.clone().filter_map(|line| line["bytes"].as_u64()).sum();
+    assert_eq!(records.len(), primary.count());
+    assert_eq!(
+        records.iter().filter_map(|record| record.bytes).sum::<u64>(),
+        octets
+    );
 }

@@ -157,7 +157,7 @@ impl Supervisor<'_> {
     /// Forgets the cursors of sinks that have been gone for a day.
     fn forget_cursors(&mut self) {
         let now = Instant::now();
-        let readers = self.reader.log_readers();
+        let readers = self.reader.log_status().readers();
         let names = readers
             .iter()
             .filter_map(|reader| reader.name.strip_prefix(CURSOR));
