@@ -345,7 +345,7 @@ impl Taker {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (sender, taken) = mpsc::channel();
+        let (sender, taken) = mpsc::sync_channel(2);
         std::thread::spawn(move || {
             while let Ok((mut stream, from)) = listener.accept() {
                 let mut octets = Vec::new();

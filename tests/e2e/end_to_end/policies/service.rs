@@ -27,7 +27,7 @@ const GUARD: &str = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \
 pub fn a_call_to_a_service_is_judged_at_its_backend(stage: &mut Stage) -> Result<()> {
     let spec = PodSpec::new("node-b", "shop", "till-1").workload("till");
     let till = stage.lab.add_pod(spec.service("till").port(TARGET))?;
-    let outcome = exactly(stage, |stage| judged_at_the_backend(stage));
+    let outcome = exactly(stage, judged_at_the_backend);
     recirculate(stage, false)?;
     let kubectl = |words: &[&str]| stage.kube.kubectl(words);
     kubectl(&[
