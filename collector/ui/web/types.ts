@@ -550,9 +550,7 @@ export type QueryReply = QueryAnswer | Explanation;
 export type ReaderAnswer = {
   acknowledged_rows: number;
   attached: boolean;
-  dropped_rows: {
-
-};
+  dropped_rows: Record<string, number>;
   durable: boolean;
   frame: number;
   head: number;
