@@ -7,7 +7,7 @@ use std::fmt;
 use anyhow::{Context, Result};
 use futures::TryStreamExt;
 use futures::io::AsyncBufRead;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, header};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::config::AuthInfo;
@@ -137,23 +137,30 @@ impl Server {
         Ok(self.send(page, &pairs).await?.into_body())
     }
 
-    /// A page as somebody else asks for it, with the query as it is and nothing of theirs but
-    /// `accepted`: which forms and codings of an answer they take.
+    /// A page as somebody else asks for it, with the query and what is sent along as they are, and
+    /// nothing of theirs but `kept`: which forms and codings of an answer they take, and what
+    /// they send.
     ///
     /// # Errors
     /// As [`Self::get`]; also when the answer is a refusal.
-    pub async fn pass(&self, page: &str, query: &str, accepted: &HeaderMap) -> Result<Response<Body>> {
+    pub async fn pass(
+        &self,
+        method: Method,
+        page: &str,
+        query: &str,
+        kept: &HeaderMap,
+        body: Body,
+    ) -> Result<Response<Body>> {
         let mut path = format!("{}/{page}?{query}", self.prefix);
         if UNENDING.contains(&page) {
             let joint = if query.is_empty() { "" } else { "&" };
             path += &format!("{joint}{WATCH}=true");
         }
-        let request = accepted
-            .iter()
-            .fold(Request::get(path), |request, (name, value)| {
-                request.header(name, value)
-            });
-        let request = request.body(Body::empty());
+        let request = kept.iter().fold(
+            Request::builder().method(method).uri(path),
+            |request, (name, value)| request.header(name, value),
+        );
+        let request = request.body(body);
         self.answer(request.context("the question is no part of an address")?)
             .await
     }

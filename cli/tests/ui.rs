@@ -77,6 +77,22 @@ async fn pages_and_answers_of_a_collector_are_below_the_key_and_ctrl_c_ends_all(
             wrong.starts_with("HTTP/1.1 400") && wrong.contains("urn:weir:filter"),
             "{wrong}"
         );
+        let metric = "{apiVersion: flows.netobserv.io/v1alpha1, kind: FlowMetric, metadata: {name: m}, \
+                      spec: {metricName: m, type: Counter, labels: [format]}}";
+        let estimate = |kind: &str| {
+            served.told(&format!(
+                "POST /KEY/api/v1/flow-metrics/estimate HTTP/1.1\r\nHost: HOST\r\nContent-Type: {kind}\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n{metric}",
+                metric.len()
+            ))
+        };
+        let told = estimate("application/yaml");
+        assert!(
+            told.starts_with("HTTP/1.1 200") && told.contains("\"series\":"),
+            "{told}"
+        );
+        // A form of another page could send these.
+        assert_eq!(code(&estimate("text/plain")), "405");
         assert_eq!(code(&served.page("api/v1/nothing")), "404");
         assert_eq!(code(&served.page("metrics")), "404");
         // Somebody follows what arrives.

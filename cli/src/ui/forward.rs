@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use anyhow::Error;
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     REFERRER_POLICY, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 use weir_collector::api::problem::{MEDIA_TYPE, Problem};
 use weir_process::error::chain;
 
+use super::guard::{ASKED_BY_BODY, YAML};
 use crate::server::Server;
 
 /// What a collector says of an answer that a browser is told.
@@ -37,11 +38,40 @@ const OURS: [(HeaderName, &str); 4] = [
 const UNKNOWN: &str = "end `weir ui`, and start it with --token: the token is for the collector alone, and no page \
      asks for it";
 
+/// Octets of what is sent along at most: a collector takes no more either.
+const MOST_BYTES: usize = 8 << 20;
+
 /// The pages of this collector.
 pub fn routes(server: Arc<Server>) -> Router {
-    Router::new()
+    let asked_by_body = ASKED_BY_BODY.into_iter().fold(Router::new(), |routes, page| {
+        routes.route(&format!("/api/v1/{page}"), post(ask_by_body))
+    });
+    asked_by_body
         .route("/api/v1/{*page}", get(ask))
         .with_state(server)
+}
+
+async fn ask_by_body(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MOST_BYTES).await else {
+        return in_the_way(&format!(
+            "what was sent along broke off, or has more than {MOST_BYTES} bytes"
+        ));
+    };
+    let page = head.uri.path().trim_start_matches("/api/v1/");
+    let query = head.uri.query().unwrap_or_default();
+    let mut kept = accepted(&head.headers);
+    kept.insert(CONTENT_TYPE, HeaderValue::from_static(YAML));
+    let answer = server.pass(Method::POST, page, query, &kept, body.into()).await;
+    ours(answer)
+}
+
+/// What is said of the answer's form.
+fn accepted(headers: &HeaderMap) -> HeaderMap {
+    let accepted = [ACCEPT, ACCEPT_ENCODING].into_iter();
+    accepted
+        .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())))
+        .collect()
 }
 
 async fn ask(
@@ -50,10 +80,21 @@ async fn ask(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let accepted = [ACCEPT, ACCEPT_ENCODING].into_iter();
-    let accepted = accepted.filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
     let query = query.unwrap_or_default();
-    let mut response = match server.pass(&page, &query, &accepted.collect()).await {
+    let answer = server
+        .pass(
+            Method::GET,
+            &page,
+            &query,
+            &accepted(&headers),
+            kube::client::Body::empty(),
+        )
+        .await;
+    ours(answer)
+}
+
+fn ours(answer: anyhow::Result<http::Response<kube::client::Body>>) -> Response {
+    let mut response = match answer {
         Ok(answer) => told(answer),
         Err(error) => refused(&error),
     };

@@ -10,7 +10,7 @@
 use std::fmt;
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, HOST, IF_NONE_MATCH, ORIGIN};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HOST, IF_NONE_MATCH, ORIGIN};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +24,10 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// All that goes on of what a browser says.
 const KEPT: [HeaderName; 3] = [ACCEPT, ACCEPT_ENCODING, IF_NONE_MATCH];
+/// Pages that are asked by what is sent along. They change nothing either.
+pub const ASKED_BY_BODY: [&str; 2] = ["policy/check", "flow-metrics/estimate"];
+/// What is sent along, and nothing that a form of another page could send.
+pub const YAML: &str = "application/yaml";
 
 /// What nobody can guess, as text of letters and digits.
 pub struct Key(String);
@@ -71,7 +75,7 @@ pub enum Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, text) = match self {
-            Self::Form => (StatusCode::BAD_REQUEST, "write a path alone behind GET\n"),
+            Self::Form => (StatusCode::BAD_REQUEST, "write a path alone behind the method\n"),
             Self::Host => (StatusCode::MISDIRECTED_REQUEST, "this is for localhost alone\n"),
             Self::Origin => (StatusCode::FORBIDDEN, "this is not for other pages\n"),
             Self::Nothing => (
@@ -98,12 +102,13 @@ impl Guard {
         Self { key }
     }
 
-    /// The request as it goes on: without the key, without a body.
+    /// The request as it goes on: without the key, and with a body only where a page is asked
+    /// by one.
     ///
     /// # Errors
     /// It goes nowhere.
-    pub fn admit<B>(&self, request: Request<B>) -> Result<Request<Body>, Refusal> {
-        let (parts, _) = request.into_parts();
+    pub fn admit<B: Into<Body>>(&self, request: Request<B>) -> Result<Request<Body>, Refusal> {
+        let (parts, body) = request.into_parts();
         let is_path_alone = parts.uri.scheme().is_none() && parts.uri.authority().is_none();
         if !is_path_alone || !parts.uri.path().starts_with('/') {
             return Err(Refusal::Form);
@@ -111,10 +116,17 @@ impl Guard {
         is_for_this_host(&parts.headers)?;
         is_from_here(&parts.headers)?;
         let uri = self.below_key(&parts.uri).ok_or(Refusal::Nothing)?;
-        if parts.method != Method::GET {
-            return Err(Refusal::Method);
-        }
-        let mut request = Request::new(Body::empty());
+        let mut request = match parts.method {
+            Method::GET => Request::new(Body::empty()),
+            Method::POST if is_asked_by_body(&uri, &parts.headers) => {
+                let mut request = Request::new(body.into());
+                *request.method_mut() = Method::POST;
+                let kind = HeaderValue::from_static(YAML);
+                request.headers_mut().insert(CONTENT_TYPE, kind);
+                request
+            }
+            _ => return Err(Refusal::Method),
+        };
         *request.uri_mut() = uri;
         let kept = KEPT.into_iter().chain([HOST]);
         let kept = kept.filter_map(|name| Some((name.clone(), parts.headers.get(name)?.clone())));
@@ -134,6 +146,13 @@ impl Guard {
         };
         PathAndQuery::try_from(own).ok().map(Uri::from)
     }
+}
+
+/// A page that is asked by what is sent along, and that is what it has to be.
+fn is_asked_by_body(uri: &Uri, headers: &HeaderMap) -> bool {
+    let page = uri.path().strip_prefix("/api/v1/");
+    let kinds = headers.get_all(CONTENT_TYPE);
+    page.is_some_and(|page| ASKED_BY_BODY.contains(&page)) && kinds.iter().eq([YAML])
 }
 
 /// Names of pages and files: nothing that leads up, and nothing that means one thing here and

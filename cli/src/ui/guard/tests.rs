@@ -185,6 +185,38 @@ fn a_request_is_a_path_and_only_reads() {
 }
 
 #[test]
+fn what_is_asked_by_a_body_is_yaml_for_two_pages_alone() {
+    let yaml = [("content-type", "application/yaml")];
+    for page in ["policy/check", "flow-metrics/estimate"] {
+        let path = below(&format!("api/v1/{page}?since=1h"));
+        let own = format!("/api/v1/{page}?since=1h");
+        assert_eq!(admitted("POST", &path, &yaml).as_deref(), Ok(own.as_str()));
+        for headers in [
+            &[][..],
+            &[("content-type", "text/plain")],
+            &[("content-type", "application/x-www-form-urlencoded")],
+            &[
+                ("content-type", "application/yaml"),
+                ("content-type", "text/plain"),
+            ],
+        ] {
+            assert_eq!(
+                admitted("POST", &path, headers),
+                Err(Refusal::Method),
+                "{headers:?}"
+            );
+        }
+        let from_elsewhere = [yaml[0], ("origin", "http://evil.example")];
+        assert_eq!(admitted("POST", &path, &from_elsewhere), Err(Refusal::Origin));
+        assert_eq!(admitted("PUT", &path, &yaml), Err(Refusal::Method));
+    }
+    for page in ["policy/generate", "query", "policy/check/x", "policy"] {
+        let path = below(&format!("api/v1/{page}"));
+        assert_eq!(admitted("POST", &path, &yaml), Err(Refusal::Method), "{page}");
+    }
+}
+
+#[test]
 fn nothing_goes_on_of_what_a_browser_says_but_what_it_takes() {
     let headers = [
         ("accept", "application/json"),
