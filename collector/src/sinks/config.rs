@@ -352,14 +352,14 @@ fn with_nearest(error: &serde_saphyr::Error) -> String {
     }
 }
 
-/// Of "unknown field `x`, expected one of `y`, `z`" the one that looks most like the first.
+/// Of "unknown field `x`, expected one of y, z" the one that looks most like the first.
 fn nearest_of(text: &str) -> Option<String> {
     let line = text
         .lines()
         .find(|line| line.contains("unknown field") || line.contains("unknown variant"))?;
-    let mut quoted = line.split('`').skip(1).step_by(2);
-    let wrong = quoted.next()?;
-    nearest(wrong, quoted)
+    let (said, expected) = line.split_once(", expected ")?;
+    let words = expected.trim_start_matches("one of ").split([',', ' ']);
+    nearest(said.split('`').nth(1)?, words.map(|word| word.trim_matches('`')))
 }
 
 #[cfg(test)]
