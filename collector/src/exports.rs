@@ -1,65 +1,56 @@
-//! The objects that say how the cluster's export goes, read from Kubernetes when somebody asks,
-//! and kept for a moment: a page that is open asks again and again, and several people at a time.
-//! Nothing is watched for it, and nothing written.
+//! The objects that say how the cluster's export goes, read from Kubernetes when somebody asks who
+//! may know them, and kept for a moment: a page that is open asks again and again, and several
+//! people at a time. Each kind is read by itself, so that a page costs what it tells. Nothing is
+//! watched for it, and nothing written.
+
+mod addresses;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
-use tokio::time::timeout;
-use weir_api::collector::ServiceRef;
+use tokio::sync::Semaphore;
 use weir_api::network::CLUSTER;
-use weir_api::plan::{NodeFacts, service_address};
+use weir_api::plan::NodeFacts;
 use weir_api::rollout::REVISION_LABEL;
 use weir_api::{ExportProfile, ExportRollout, FlowExport, Network, NodeFlowExport};
 use weir_exports::{Kept, NAMESPACE, Source};
 use weir_process::kubernetes::describe;
 
-/// How long what was read is good for.
-const FRESH: Duration = Duration::from_secs(3);
-/// How long Kubernetes may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub use reading::Part;
+use reading::Reading;
+
 /// So many objects are asked for at a time.
 const PAGE: u32 = 500;
 
-/// What was read of one kind; in words why it could not be.
-pub type Part<T> = Result<T, String>;
-
-/// The objects as they were a moment ago.
-#[derive(Debug)]
-pub struct Objects {
-    /// The `Network` or `FlowExport` that counts, where there is one.
-    pub source: Part<Option<Source>>,
-    /// What nodes are told and report.
-    pub exports: Part<Vec<NodeFlowExport>>,
-    /// All profiles.
-    pub profiles: Part<Vec<ExportProfile>>,
-    /// All nodes with their labels.
-    pub nodes: Part<Vec<(NodeFacts, BTreeMap<String, String>)>>,
-    /// How changes go from node to node, where that is said.
-    pub rollout: Part<Option<ExportRollout>>,
-    /// What was asked for before, the last used first.
-    pub revisions: Part<Vec<Kept>>,
-}
+/// A node with its labels.
+pub type LabelledNode = (NodeFacts, BTreeMap<String, String>);
 
 /// Reads them.
 #[derive(Clone)]
 pub struct ExportObjects {
     client: Client,
-    /// Whoever comes while they are read waits for that.
-    kept: Arc<Mutex<Option<Reading>>>,
+    readings: Arc<Readings>,
+    /// For Services that are looked up.
+    lookups: Arc<Semaphore>,
 }
 
-/// Objects, and when they were read.
-type Reading = (Instant, Arc<Objects>);
+#[derive(Default)]
+struct Readings {
+    source: Reading<Option<Source>>,
+    exports: Reading<Vec<NodeFlowExport>>,
+    profiles: Reading<Vec<ExportProfile>>,
+    node_names: Reading<Vec<String>>,
+    nodes: Reading<Vec<LabelledNode>>,
+    rollout: Reading<Option<ExportRollout>>,
+    revisions: Reading<Vec<Kept>>,
+}
 
 impl Debug for ExportObjects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -67,93 +58,88 @@ impl Debug for ExportObjects {
     }
 }
 
+/// Each as it is now, or was a moment ago.
+///
+/// # Errors
+/// In words why it could not be read.
 impl ExportObjects {
     /// Reads by this client.
     pub fn new(client: Client) -> Self {
         Self {
             client,
-            kept: Arc::default(),
+            readings: Arc::default(),
+            lookups: Arc::new(Semaphore::new(addresses::AT_A_TIME)),
         }
     }
 
-    /// The objects as they are now, or were a moment ago.
-    pub async fn now(&self) -> Arc<Objects> {
-        let mut kept = self.kept.lock().await;
-        if let Some((at, objects)) = kept.as_ref()
-            && at.elapsed() < FRESH
-        {
-            return Arc::clone(objects);
-        }
-        let objects = Arc::new(self.read().await);
-        *kept = Some((Instant::now(), Arc::clone(&objects)));
-        objects
+    fn client(&self) -> Client {
+        self.client.clone()
     }
 
-    async fn read(&self) -> Objects {
-        let client = || self.client.clone();
-        let (network, flow_export, exports, profiles, nodes, rollout, revisions) = futures::join!(
-            one::<Network>(Api::all(client())),
-            one::<FlowExport>(Api::all(client())),
-            list(Api::<NodeFlowExport>::all(client()), "", stripped),
-            list(Api::<ExportProfile>::all(client()), "", |profile| profile),
-            list(Api::<Node>::all(client()), "", facts),
-            one::<ExportRollout>(Api::all(client())),
-            list(revisions_of(client()), REVISION_LABEL, |revision| {
-                serde_json::to_value(revision).unwrap_or_default()
-            }),
-        );
-        Objects {
-            source: network.and_then(|network| Ok(Source::counting(network, flow_export?))),
-            exports,
-            profiles,
-            nodes,
-            rollout,
-            revisions: revisions.map(|objects| Kept::all(&objects)),
-        }
+    /// The `Network` or `FlowExport` that counts, where there is one.
+    pub async fn source(&self) -> Part<Arc<Option<Source>>> {
+        self.readings.source.now(read_source(self.client())).await
     }
 
-    /// Addresses of Services, those that have one.
-    pub async fn addresses(&self, services: impl IntoIterator<Item = ServiceRef>) -> Addresses {
-        let mut all = Addresses::default();
-        for service in services {
-            let api = Api::<Service>::namespaced(self.client.clone(), &service.namespace);
-            let named = ListParams::default().fields(&format!("metadata.name={}", service.name));
-            let address = match within(api.list(&named)).await {
-                Err(why) => Err(format!("is a Service that cannot be read: {why}")),
-                Ok(found) => match found.items.first() {
-                    Some(found) => service_address(found).map_err(str::to_owned),
-                    None => Err("names a Service that is not there".to_owned()),
-                },
-            };
-            all.0.insert((service.namespace, service.name), address);
-        }
-        all
+    /// What nodes are told and report.
+    pub async fn exports(&self) -> Part<Arc<Vec<NodeFlowExport>>> {
+        let read = list(Api::all(self.client()), "", stripped);
+        self.readings.exports.now(read).await
+    }
+
+    /// All profiles.
+    pub async fn profiles(&self) -> Part<Arc<Vec<ExportProfile>>> {
+        let read = list(Api::all(self.client()), "", |profile| profile);
+        self.readings.profiles.now(read).await
+    }
+
+    /// Names of all nodes.
+    pub async fn node_names(&self) -> Part<Arc<Vec<String>>> {
+        self.readings.node_names.now(read_node_names(self.client())).await
+    }
+
+    /// All nodes with their labels, whole ones, page by page: for plans, which need their
+    /// addresses.
+    pub async fn nodes(&self) -> Part<Arc<Vec<LabelledNode>>> {
+        let read = list(Api::all(self.client()), "", facts);
+        self.readings.nodes.now(read).await
+    }
+
+    /// How changes go from node to node, where that is said.
+    pub async fn rollout(&self) -> Part<Arc<Option<ExportRollout>>> {
+        let read = one(Api::all(self.client()));
+        self.readings.rollout.now(read).await
+    }
+
+    /// What was asked for before, the last used first.
+    pub async fn revisions(&self) -> Part<Arc<Vec<Kept>>> {
+        self.readings.revisions.now(read_revisions(self.client())).await
     }
 }
 
-/// Addresses of Services by namespace and name, or why they have none.
-#[derive(Debug, Default)]
-pub struct Addresses(BTreeMap<(String, String), Result<IpAddr, String>>);
-
-impl Addresses {
-    /// That of one.
-    ///
-    /// # Errors
-    /// In words why there is none.
-    pub fn of(&self, service: &ServiceRef) -> Result<IpAddr, String> {
-        let key = (service.namespace.clone(), service.name.clone());
-        let known = self.0.get(&key).cloned();
-        known.unwrap_or_else(|| {
-            Err(format!(
-                "is a Service whose address you may not see: that is for who may get services in {}",
-                service.namespace
-            ))
-        })
-    }
+async fn read_source(client: Client) -> Part<Option<Source>> {
+    let (network, flow_export) = futures::try_join!(
+        one::<Network>(Api::all(client.clone())),
+        one::<FlowExport>(Api::all(client)),
+    )?;
+    Ok(Source::counting(network, flow_export))
 }
 
-fn revisions_of(client: Client) -> Api<ControllerRevision> {
-    Api::namespaced(client, NAMESPACE)
+/// Metadata alone, and out of the API server's memory: an open page asks for them again and
+/// again, and a node has images and conditions beside its name.
+async fn read_node_names(client: Client) -> Part<Vec<String>> {
+    let any = ListParams::default().match_any();
+    let nodes = Api::<Node>::all(client).list_metadata(&any).await;
+    let nodes = nodes.map_err(|error| describe(&error))?;
+    Ok(nodes.iter().map(ResourceExt::name_any).collect())
+}
+
+async fn read_revisions(client: Client) -> Part<Vec<Kept>> {
+    let api = Api::<ControllerRevision>::namespaced(client, NAMESPACE);
+    let objects = list(api, REVISION_LABEL, |revision| {
+        serde_json::to_value(revision).unwrap_or_default()
+    });
+    Ok(Kept::all(&objects.await?))
 }
 
 /// What nobody reads of it is most of it.
@@ -164,7 +150,7 @@ fn stripped(mut export: NodeFlowExport) -> NodeFlowExport {
     export
 }
 
-fn facts(node: Node) -> (NodeFacts, BTreeMap<String, String>) {
+fn facts(node: Node) -> LabelledNode {
     (NodeFacts::of(&node), node.metadata.labels.unwrap_or_default())
 }
 
@@ -173,7 +159,7 @@ async fn one<K>(api: Api<K>) -> Part<Option<K>>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
-    within(api.get_opt(CLUSTER)).await
+    api.get_opt(CLUSTER).await.map_err(|error| describe(&error))
 }
 
 /// All of a kind, page by page, each cut down to what is read of it.
@@ -187,23 +173,12 @@ where
         params = params.labels(label);
     }
     loop {
-        let page = within(api.list(&params)).await?;
+        let page = api.list(&params).await.map_err(|error| describe(&error))?;
         all.extend(page.items.into_iter().map(&cut));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
             None => return Ok(all),
         }
-    }
-}
-
-async fn within<T>(answer: impl Future<Output = kube::Result<T>>) -> Part<T> {
-    match timeout(PATIENCE, answer).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(describe(&error)),
-        Err(_) => Err(format!(
-            "Kubernetes gave no answer within {} s",
-            PATIENCE.as_secs()
-        )),
     }
 }
 

@@ -97,6 +97,9 @@ pub fn source_level(kind: &str, status: &str) -> Level {
     }
 }
 
+/// What is said of a reason that a later version gives.
+const UNKNOWN_REASON: &str = "docs/operations.md#troubleshoot has the reasons";
+
 /// What to do about a condition of the source.
 pub fn source_remedy(reason: &str) -> &'static str {
     match reason {
@@ -114,8 +117,16 @@ pub fn source_remedy(reason: &str) -> &'static str {
             "weir rollout status says what it waits for; weir rollout undo returns"
         }
         "NoCollectors" => "name a collector in exportNetworkFlows, if anything is to be exported",
+        "NoNodes" => "nothing can export before the cluster has nodes",
+        "PartlyExporting" | "NodesNotExporting" => {
+            "FlowExportDegraded names the nodes that fail, and FlowExportProgressing those on their way"
+        }
         "NoDaemons" => "no node that has collectors runs weir-node: kubectl get daemonset -n weir-node",
         "NodesUpdating" => "wait: it ends after five minutes at the latest",
+        "RollingOut" => "nothing: it goes on by itself; weir rollout status says where it is",
+        "ProgressDeadlineExceeded" => {
+            "kubectl logs -n weir-node POD of the nodes that FlowExportDegraded names says what keeps them"
+        }
         "NotReceived" | "PartlyReceived" | "NothingReceived" => {
             "where there is traffic, something between the nodes and the collector keeps it away: a firewall, a \
              NetworkPolicy, --allow, the MTU"
@@ -128,7 +139,7 @@ pub fn source_remedy(reason: &str) -> &'static str {
         "CollectorNotAsked" | "CollectorUnreachable" => {
             "is a collector ready? kubectl get pods -n weir-system"
         }
-        _ => "correct what is named",
+        _ => UNKNOWN_REASON,
     }
 }
 
@@ -160,7 +171,25 @@ pub fn node_remedy(reason: &str, message: &str) -> &'static str {
         }
         "SwitchNotResponding" => "does ovs-vswitchd run there? its log",
         "SFlowAgentMissing" => "give the node an InternalIP, or set sFlow.agent in an ExportProfile",
-        _ => "docs/operations.md#troubleshoot has the reasons",
+        "Pending" => "wait a few seconds; if it stays, read the log of weir-node there",
+        "UnsafeValues" => {
+            "update the controller, or correct the object: what is named was put right or left out"
+        }
+        "TransactionFailed" => {
+            "the words are OVSDB's: correct the value that they name in the ExportProfile; where it looks like a fault of \
+             Weir, report it with them"
+        }
+        "CostUnknown" => {
+            "what the message says: enable-statistics=true, the control socket of ovs-vswitchd, or a daemon on the node"
+        }
+        "ProcessorOverBudget" | "LostOverBudget" | "Throttled" => {
+            "take a coarser sampling in the ExportProfile, or a larger budget"
+        }
+        "PidFileNotLocked" => {
+            "mount the folder that ovs-vswitchd runs in (its --rundir), or remove a pid file that an earlier one left"
+        }
+        "NoPidFile" => "start ovs-vswitchd with --pidfile, as its start script does",
+        _ => UNKNOWN_REASON,
     }
 }
 
@@ -205,6 +234,58 @@ mod tests {
         assert_eq!(level("FlowExportAvailable", "False"), Level::Note);
         for kind in ["FlowExportAvailable", "FlowExportReceived"] {
             assert_eq!(level(kind, "True"), Level::Fine);
+        }
+    }
+
+    /// Reasons of a table of docs/operations.md, by the column that names them, for which
+    /// something is to be done.
+    fn documented(section: &str, until: &str, column: usize) -> Vec<String> {
+        let docs = include_str!("../../../docs/operations.md");
+        let (_, table) = docs.split_once(section).unwrap();
+        let (table, _) = table.split_once(until).unwrap();
+        let rows = table.lines().filter(|line| line.starts_with('|'));
+        let rows = rows.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let asks = |row: &Vec<&str>| !row[row.len() - 2].starts_with("nothing");
+        let cells = rows.filter(asks).map(|row| row[column].to_owned());
+        let names = cells.flat_map(|cell| {
+            let words = cell.split('`').skip(1).step_by(2);
+            words.map(str::to_owned).collect::<Vec<_>>()
+        });
+        names.collect()
+    }
+
+    #[test]
+    fn each_reason_of_the_source_for_which_something_is_to_be_done_says_what() {
+        let section = "| condition of the `Network` | reason | what to do |\n";
+        let reasons = documented(section, "\n\n", 2);
+        assert!(reasons.len() > 20, "{reasons:?}");
+        for reason in reasons.iter().map(String::as_str).chain(["RollingOut"]) {
+            assert_ne!(source_remedy(reason), UNKNOWN_REASON, "{reason}");
+        }
+    }
+
+    #[test]
+    fn each_reason_of_a_node_that_can_be_amiss_has_a_remedy_of_its_own() {
+        use weir_api::export::reason;
+        let as_it_should_be = [
+            reason::APPLIED,
+            reason::EXPORTING,
+            reason::NO_COLLECTORS,
+            reason::ADOPTED,
+            reason::NO_CONFLICT,
+            reason::SWITCH_RUNNING,
+            reason::WITHIN_BUDGET,
+            reason::NOTHING_REFUSED,
+        ];
+        let source = include_str!("../../src/export.rs");
+        let (_, reasons) = source.split_once("pub mod reason {").unwrap();
+        let (reasons, _) = reasons.split_once("\n}").unwrap();
+        let reasons = reasons.lines().filter(|line| line.contains("pub const"));
+        let reasons: Vec<&str> = reasons.filter_map(|line| line.split('"').nth(1)).collect();
+        assert!(reasons.len() > 20, "{reasons:?}");
+        for reason in reasons {
+            let is_told = node_remedy(reason, "") != UNKNOWN_REASON;
+            assert_eq!(is_told, !as_it_should_be.contains(&reason), "{reason}");
         }
     }
 

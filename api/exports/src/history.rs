@@ -1,12 +1,13 @@
 //! What was asked for, and when: the revisions that the controller keeps where there is an
-//! `ExportRollout`; without one, what stands there now and since when.
+//! `ExportRollout`; without one, what stands there now and since when. A revision that is returned
+//! to gets the highest number and keeps its time: numbers are in the order of use.
 
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use weir_api::rollout::{COMPLETED_ANNOTATION, REVISION_LABEL};
-use weir_api::{ExportNetworkFlows, ExportRolloutStatus, Protocol, RevisionData};
+use weir_api::rollout::{COMPLETED_ANNOTATION, REVISION_LABEL, RolloutPhase};
+use weir_api::{ExportNetworkFlows, ExportProfileSpec, ExportRolloutStatus, Protocol, RevisionData};
 
 use crate::difference::differences;
 
@@ -45,6 +46,11 @@ impl Kept {
                 .map(str::to_owned),
             data: serde_json::from_value(object["data"].clone()).ok()?,
         })
+    }
+
+    /// The order in which revisions were made; of one second that of their numbers.
+    fn age(&self) -> (i64, i64) {
+        (second(&self.since), self.number)
     }
 
     /// Where it is, in a word.
@@ -91,7 +97,8 @@ pub fn collectors(flows: Option<&ExportNetworkFlows>) -> String {
 /// A change of what is exported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExportChange {
-    /// When it was asked for; of one that was asked for again, the first time. RFC 3339.
+    /// When it was asked for; of a return to an earlier one, when that was written, or where nobody
+    /// knows, when the rollout told of it last. RFC 3339.
     #[schema(format = DateTime)]
     pub time: String,
     /// When all nodes had it; left out while they have not, or where nobody keeps that.
@@ -114,43 +121,94 @@ pub struct ExportChange {
     pub differences: Vec<String>,
 }
 
-/// The changes that revisions tell of, the last used first.
+/// The changes that revisions tell of: when each was asked for first, the newest first, and what it
+/// changed then.
 pub fn changes(kept: &[Kept], status: &ExportRolloutStatus) -> Vec<ExportChange> {
-    let before = kept.iter().skip(1).map(Some).chain([None]);
-    kept.iter()
-        .zip(before)
-        .map(|(one, before)| ExportChange {
+    let mut made: Vec<&Kept> = kept.iter().collect();
+    made.sort_by_key(|one| std::cmp::Reverse(one.age()));
+    let returned = returned(kept).map(|one| &one.revision);
+    made.iter()
+        .enumerate()
+        .map(|(place, one)| ExportChange {
             time: one.since.clone(),
             completed: one.completed.clone(),
             by: None,
             number: Some(one.number),
-            state: one.state(status),
+            state: match returned == Some(&one.revision) {
+                true => "Superseded".to_owned(),
+                false => one.state(status),
+            },
             asks: one.asks(),
-            differences: before.map_or_else(Vec::new, |before| {
-                differences(&comparable(&before.data), &comparable(&one.data))
-            }),
+            differences: between(before(one, made.get(place + 1..).unwrap_or_default()), one),
         })
         .collect()
+}
+
+/// What was in force before one, out of those that were made earlier, the newest first. That of
+/// the number before it; without it, which is so when it was returned to since and has a higher
+/// one, the newest.
+fn before<'a>(one: &Kept, earlier: &[&'a Kept]) -> Option<&'a Kept> {
+    let number = one.number.checked_sub(1);
+    let preceding = earlier.iter().find(|other| Some(other.number) == number);
+    preceding.or(earlier.first()).copied()
+}
+
+fn between(before: Option<&Kept>, after: &Kept) -> Vec<String> {
+    before.map_or_else(Vec::new, |before| {
+        differences(&comparable(&before.data), &comparable(&after.data))
+    })
+}
+
+/// The revision that was used last, where it was returned to: others were made after it.
+fn returned(kept: &[Kept]) -> Option<&Kept> {
+    let last = kept.iter().max_by_key(|one| one.number)?;
+    kept.iter().any(|one| one.age() > last.age()).then_some(last)
+}
+
+/// The return to an earlier revision. When that was the source tells, or else the rollout, which
+/// knows since when it is where it is; where neither does it is not told.
+fn returning(
+    kept: &[Kept],
+    status: &ExportRolloutStatus,
+    last: Option<&ExportChange>,
+) -> Option<ExportChange> {
+    let one = returned(kept)?;
+    let newest = kept.iter().map(|one| one.age().0).max()?;
+    let written = last.filter(|last| second(&last.time) > newest);
+    let is_told = status.revision.as_ref() == Some(&one.revision);
+    let since = status.since.as_ref().filter(|_| is_told);
+    let since = since.map(|since| since.0.to_string());
+    let since = since.filter(|since| second(since) > newest);
+    let is_complete = status.completed_revision.as_ref() == Some(&one.revision);
+    let preceding = kept.iter().filter(|other| other.number < one.number);
+    Some(ExportChange {
+        time: written.map(|last| last.time.clone()).or(since.clone())?,
+        completed: since.filter(|_| is_complete && status.phase == RolloutPhase::Completed),
+        by: written.and_then(|last| last.by.clone()),
+        number: Some(one.number),
+        state: one.state(status),
+        asks: one.asks(),
+        differences: between(preceding.max_by_key(|other| other.number), one),
+    })
 }
 
 /// How much later than its revision a source may say that it was written.
 const SAME: i64 = 60;
 
-/// All changes that are known, the newest first: those that revisions tell of, and the last that
-/// the source tells of, where none of them is that.
+/// All changes that are known, the newest first: those that revisions tell of, a return to one of
+/// them, and the last that the source tells of, where none of them is that.
 pub fn all(kept: &[Kept], status: &ExportRolloutStatus, last: Option<ExportChange>) -> Vec<ExportChange> {
     let mut all = changes(kept, status);
-    let second = |change: &ExportChange| {
-        change
-            .time
-            .parse::<Timestamp>()
-            .map_or(i64::MIN, Timestamp::as_second)
-    };
-    let newest = all.iter().map(second).max();
-    // What returns to an earlier revision is told by the source alone.
-    let last = last.filter(|last| newest.is_none_or(|newest| second(last) > newest + SAME));
-    all.sort_by_key(|change| std::cmp::Reverse(second(change)));
+    all.extend(returning(kept, status, last.as_ref()));
+    all.sort_by_key(|change| std::cmp::Reverse(second(&change.time)));
+    let newest = all.first().map(|change| second(&change.time));
+    let last = last.filter(|last| newest.is_none_or(|newest| second(&last.time) > newest + SAME));
     last.into_iter().chain(all).collect()
+}
+
+/// Seconds since the epoch, so that times can be compared.
+fn second(time: &str) -> i64 {
+    time.parse::<Timestamp>().map_or(i64::MIN, Timestamp::as_second)
 }
 
 /// The last change that the source itself tells of.
@@ -178,7 +236,7 @@ fn comparable(data: &RevisionData) -> Value {
     });
     let mut all: serde_json::Map<String, Value> = lists.into_iter().collect();
     for (name, spec) in &data.profiles {
-        all.insert(format!("profile {name}"), json!(spec));
+        all.insert(format!("profile {name}"), without_defaults(spec));
     }
     if let Some(config) = &data.flows_config {
         all.insert("ovs-flows-config".to_owned(), json!(config));
@@ -186,9 +244,19 @@ fn comparable(data: &RevisionData) -> Value {
     Value::Object(all)
 }
 
+/// The settings of a profile that are not the default.
+fn without_defaults(spec: &ExportProfileSpec) -> Value {
+    let (mut spec, standard) = (json!(spec), json!(ExportProfileSpec::default()));
+    if let Some(fields) = spec.as_object_mut() {
+        fields.retain(|name, value| *value != standard[name.as_str()]);
+    }
+    spec
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::strategy::Strategy;
 
     fn of(number: i64, hash: &str, data: Value) -> Value {
         json!({"revision": number, "data": data, "metadata": {"labels": {REVISION_LABEL: hash},
@@ -274,5 +342,109 @@ mod tests {
             changes[1].differences.is_empty() && changes[1].state == "-",
             "{changes:?}"
         );
+    }
+
+    /// Of this name, made at this time.
+    fn made(number: i64, name: &str, time: &str) -> Value {
+        json!({"revision": number, "data": {"flows": {"ipfix": {"collectors": [format!("{name}:1")]}}},
+            "metadata": {"labels": {REVISION_LABEL: name}, "creationTimestamp": time}})
+    }
+
+    fn told(changes: &[ExportChange]) -> Vec<(&str, &str, String)> {
+        changes
+            .iter()
+            .map(|change| {
+                (
+                    change.time.as_str(),
+                    change.state.as_str(),
+                    change.differences.join("; "),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_return_to_an_earlier_revision_is_a_change_of_its_own_and_no_difference_is_to_what_came_later() {
+        let [ten, eleven, noon] = [10, 11, 12].map(|hour| format!("2026-11-30T{hour}:00:00Z"));
+        let kept = Kept::all([&made(3, "a", &ten), &made(2, "b", &eleven)]);
+        let status = status(
+            json!({"phase": "Completed", "revision": "a", "completedRevision": "a",
+            "since": "2026-11-30T12:05:00Z"}),
+        );
+        let last = last_change(None, noon.parse().unwrap(), "kubectl-patch");
+        let by_source = all(&kept, &status, Some(last));
+        assert_eq!(
+            told(&by_source),
+            [
+                (noon.as_str(), "Completed", "ipfix b:1 → a:1".to_owned()),
+                (eleven.as_str(), "-", "ipfix a:1 → b:1".to_owned()),
+                (ten.as_str(), "Superseded", String::new()),
+            ]
+        );
+        assert_eq!(by_source[0].by.as_deref(), Some("kubectl-patch"));
+        assert_eq!(by_source[0].completed.as_deref(), Some("2026-11-30T12:05:00Z"));
+        // What was returned was a profile: the source tells of an earlier change.
+        let earlier = last_change(None, eleven.parse().unwrap(), "kubectl-patch");
+        let by_rollout = all(&kept, &status, Some(earlier));
+        assert_eq!(by_rollout[0].time, "2026-11-30T12:05:00Z");
+        assert_eq!((by_rollout.len(), by_rollout[0].by.as_ref()), (3, None));
+    }
+
+    #[test]
+    fn a_return_within_a_minute_is_told_too() {
+        let kept = Kept::all([
+            &made(3, "a", "2026-11-30T10:00:00Z"),
+            &made(2, "b", "2026-11-30T11:00:00Z"),
+        ]);
+        let last = last_change(None, "2026-11-30T11:00:20Z".parse().unwrap(), "ann");
+        let all = all(&kept, &status(json!({"revision": "a"})), Some(last));
+        assert_eq!(all[0].differences, ["ipfix b:1 → a:1"]);
+    }
+
+    #[test]
+    fn what_follows_a_return_is_compared_with_what_was_returned_to() {
+        let kept = Kept::all([
+            &made(3, "a", "2026-11-30T10:00:00Z"),
+            &made(2, "b", "2026-11-30T11:00:00Z"),
+            &made(4, "c", "2026-11-30T13:00:00Z"),
+        ]);
+        let changes = changes(&kept, &status(json!({"revision": "c"})));
+        let differences: Vec<_> = changes.iter().map(|one| one.differences.join("")).collect();
+        assert_eq!(differences, ["ipfix a:1 → c:1", "ipfix a:1 → b:1", ""]);
+    }
+
+    #[test]
+    fn of_a_new_profile_what_is_the_default_is_left_out() {
+        let one = of(1, "aa", json!({}));
+        let two = of(
+            2,
+            "bb",
+            json!({"profiles": {"p": {"export": "Disabled"}, "q": {}}}),
+        );
+        let changes = changes(&Kept::all([&one, &two]), &status(json!({})));
+        assert_eq!(
+            changes[0].differences,
+            ["profile p.export nothing → Disabled", "profile q nothing → {}"]
+        );
+    }
+
+    proptest::proptest! {
+        /// However often earlier revisions are returned to.
+        #[test]
+        fn no_difference_is_to_what_was_made_later(
+            order in proptest::prelude::Just((0..6_i64).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let objects: Vec<Value> = order
+                .iter()
+                .enumerate()
+                .map(|(hour, number)| made(number + 1, &format!("r{hour}"), &format!("2026-11-30T1{hour}:00:00Z")))
+                .collect();
+            let changes = changes(&Kept::all(&objects), &status(json!({})));
+            for (place, change) in changes.iter().rev().enumerate() {
+                let from = change.differences.join("");
+                let earlier = (0..place).any(|hour| from.starts_with(&format!("ipfix r{hour}:1 ")));
+                proptest::prop_assert!(earlier || (place == 0 && from.is_empty()), "{from}");
+            }
+        }
     }
 }

@@ -37,8 +37,8 @@ const MOST_PROBLEMS: usize = 50;
 /// What the cluster has now.
 #[derive(Debug)]
 pub struct Present<'a> {
-    /// Which resource says where flows go.
-    pub source: SourceKind,
+    /// Which resource says where flows go; none: neither is there yet.
+    pub source: Option<SourceKind>,
     /// Its `spec.exportNetworkFlows`.
     pub flows: Option<&'a ExportNetworkFlows>,
     /// All `ExportProfile`s.
@@ -66,6 +66,13 @@ pub enum NotPrepared {
     /// The profile is not named, and it is not clear which is meant.
     #[error("profile: there are {0} without a nodeSelector; name the one that is to change")]
     WhichProfile(usize),
+    /// The profile is not named, none is for all nodes, and the one of the name that a new one
+    /// would get is for some of them.
+    #[error(
+        "profile: none is without a nodeSelector, and {0:?} is for some nodes alone; name the one that is to change, or \
+         a new one"
+    )]
+    NoneOfAll(String),
     /// Its name is none that Kubernetes takes.
     #[error("profile: {0:?} is no name of an object: lower-case letters, digits, - and .")]
     ProfileName(String),

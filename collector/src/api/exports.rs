@@ -6,19 +6,24 @@
 //! who asks -> which of the objects Kubernetes lets them read -> those, as they are now -> words
 //! ```
 //!
-//! What somebody may not read is left out, and named.
+//! What somebody may not read is not read for them; it is left out, and named.
+
+mod told;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use weir_api::collector::ServiceRef;
 use weir_api::plan::named_services;
+use weir_api::{ExportProfile, ExportRollout, NodeFlowExport};
 use weir_exports::{
-    Asked, ExportChange, NodeExport, Prepared, Present, RolloutState, SourceKind, SourceState, history,
-    preparation,
+    Asked, ExportChange, NodeExport, Prepared, Present, RolloutState, Source, SourceKind, SourceState,
+    history, preparation,
 };
 
 use super::nodes::{NodeAnswer, NodesAnswer, ReceptionAnswer};
@@ -27,7 +32,8 @@ use super::problem::Problem;
 use super::reply::Refusal;
 use super::reviews::Readable;
 use super::{Api, Caller, Who, asker};
-use crate::exports::{ExportObjects, Objects, Part};
+use crate::exports::{ExportObjects, LabelledNode, Part};
+use told::{Missing, Told, no_plan};
 
 /// How the export of the cluster goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -84,27 +90,6 @@ pub struct ExportChangesAnswer {
     pub unread: Vec<String>,
 }
 
-/// What somebody is not told, and why.
-#[derive(Default)]
-struct Missing {
-    hidden: Vec<String>,
-    unread: Vec<String>,
-}
-
-impl Missing {
-    /// A part, if it may be told and could be read.
-    fn of<'a, T>(&mut self, may: bool, what: &Readable, part: &'a Part<T>) -> Option<&'a T> {
-        if !may {
-            self.hidden.push(what.to_string());
-            return None;
-        }
-        if let Err(why) = part {
-            self.unread.push(format!("{}: {why}", what.name()));
-        }
-        part.as_ref().ok()
-    }
-}
-
 /// How the export of the cluster goes
 ///
 /// Each part is for those whom Kubernetes lets read the objects that it is made of; the others are
@@ -120,20 +105,28 @@ pub async fn exports(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<ExportsAnswer>, Problem> {
     let who = api.gate.identify(&caller).await?;
-    let (objects, mut missing) = (api.export_objects()?.now().await, Missing::default());
-    let source = api.source(&who, &objects, &mut missing).await?;
-    let may = api.gate.may_read(&who, Readable::Rollout).await?;
-    let rollout = missing
-        .of(may, &Readable::Rollout, &objects.rollout)
-        .cloned()
-        .flatten();
-    let may = api.gate.may_read(&who, Readable::Profiles).await?;
-    let profiles = missing.of(may, &Readable::Profiles, &objects.profiles);
-    let profiles = profiles.into_iter().flatten();
+    let reader = api.export_objects()?;
+    let (source, rollout, profiles, (exports, names)) = futures::try_join!(
+        api.source(&who, reader),
+        api.told(&who, Readable::Rollout, reader.rollout()),
+        api.told(&who, Readable::Profiles, reader.profiles()),
+        api.exports_and_names(&who, reader),
+    )?;
+    let mut missing = Missing::default();
+    let source = missing.of_source(source);
+    let rollout = missing.of(rollout);
+    let rollout = rollout.as_deref().and_then(Option::as_ref);
+    let profiles = missing.of(profiles);
+    let profiles = profiles.iter().flat_map(|profiles| profiles.iter());
     let profiles = profiles
         .filter_map(|profile| profile.metadata.name.clone())
         .collect();
-    let nodes = api.nodes_with_exports(&who, &objects, &mut missing).await?;
+    let exports = missing.of(exports);
+    let names = names.and_then(|names| missing.of(names));
+    let nodes = match exports {
+        Some(exports) => Some(api.rows(&who, exports, names).await?),
+        None => None,
+    };
     Ok(Json(ExportsAnswer {
         time: Timestamp::now(),
         since: api.since,
@@ -158,17 +151,20 @@ pub async fn export_changes(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<ExportChangesAnswer>, Problem> {
     let who = api.gate.identify(&caller).await?;
-    let (objects, mut missing) = (api.export_objects()?.now().await, Missing::default());
-    let source = api.source(&who, &objects, &mut missing).await?;
-    let may = api.gate.may_read(&who, Readable::Rollout).await?;
-    let rollout = missing
-        .of(may, &Readable::Rollout, &objects.rollout)
-        .cloned()
-        .flatten();
-    let status = rollout.and_then(|rollout| rollout.status).unwrap_or_default();
-    let may = api.gate.may_read(&who, Readable::Revisions).await?;
-    let kept = missing.of(may, &Readable::Revisions, &objects.revisions);
-    let kept = kept.map(Vec::as_slice).unwrap_or_default();
+    let reader = api.export_objects()?;
+    let (source, rollout, kept) = futures::try_join!(
+        api.source(&who, reader),
+        api.told(&who, Readable::Rollout, reader.rollout()),
+        api.told(&who, Readable::Revisions, reader.revisions()),
+    )?;
+    let mut missing = Missing::default();
+    let source = missing.of_source(source);
+    let rollout = missing.of(rollout);
+    let rollout = rollout.as_deref().and_then(Option::as_ref);
+    let status = rollout.and_then(|rollout| rollout.status.clone());
+    let status = status.unwrap_or_default();
+    let kept = missing.of(kept);
+    let kept = kept.as_ref().map_or(&[][..], |kept| kept.as_slice());
     Ok(Json(ExportChangesAnswer {
         changes: history::all(kept, &status, source.and_then(|source| source.changed)),
         hidden: missing.hidden,
@@ -193,28 +189,8 @@ pub async fn export_plan(
 ) -> Result<Json<Prepared>, Problem> {
     let who = api.gate.identify(&caller).await?;
     let asked = params.into_asked().map_err(Problem::parameter)?;
-    let reader = api.export_objects()?.clone();
-    let (objects, mut missing) = (reader.now().await, Missing::default());
-    api.source(&who, &objects, &mut missing).await?;
-    for (what, unread) in [
-        (Readable::NodeExports, objects.exports.as_ref().err()),
-        (Readable::Profiles, objects.profiles.as_ref().err()),
-        (Readable::Nodes, objects.nodes.as_ref().err()),
-        (Readable::Rollout, objects.rollout.as_ref().err()),
-    ] {
-        let may = api.gate.may_read(&who, what.clone()).await?;
-        missing.of(may, &what, &unread.cloned().map_or(Ok(()), Err));
-    }
-    if let Some(hidden) = missing.hidden.first() {
-        return Err(Problem::forbidden(format!(
-            "a change is planned from all that it depends on: {hidden}"
-        )));
-    }
-    if let Some(unread) = missing.unread.first() {
-        return Err(Problem::unavailable(format!(
-            "a change cannot be planned now: {unread}"
-        )));
-    }
+    let reader = api.export_objects()?;
+    let objects = api.planned_from(&who, reader).await?;
     let addresses = reader.addresses(api.named(&who, &asked, &objects).await?).await;
     let work = async move {
         let prepared = move || Ok(prepare(&objects, &asked, &|service| addresses.of(service)));
@@ -226,24 +202,54 @@ pub async fn export_plan(
         .map_err(|error| Problem::parameter(error.to_string()))
 }
 
-type Services<'a> = &'a dyn Fn(&weir_api::collector::ServiceRef) -> Result<std::net::IpAddr, String>;
+/// What a plan is made from.
+struct Objects {
+    source: Arc<Option<Source>>,
+    exports: Arc<Vec<NodeFlowExport>>,
+    profiles: Arc<Vec<ExportProfile>>,
+    nodes: Arc<Vec<LabelledNode>>,
+    rollout: Arc<Option<ExportRollout>>,
+}
+
+type Services<'a> = &'a dyn Fn(&ServiceRef) -> Result<std::net::IpAddr, String>;
 
 fn prepare(
     objects: &Objects,
     asked: &Asked,
     services: Services<'_>,
 ) -> Result<Prepared, preparation::NotPrepared> {
-    let source = objects.source.as_ref().ok().and_then(Option::as_ref);
-    let rollout = objects.rollout.as_ref().ok().and_then(Option::as_ref);
+    let source = objects.source.as_ref().as_ref();
+    let rollout = objects.rollout.as_ref().as_ref();
     let present = Present {
-        source: source.map_or(SourceKind::Network, |source| source.kind),
+        source: source.map(|source| source.kind),
         flows: source.and_then(|source| source.flows.as_ref()),
-        profiles: objects.profiles.as_deref().unwrap_or_default(),
-        nodes: objects.nodes.as_deref().unwrap_or_default(),
-        exports: objects.exports.as_deref().unwrap_or_default(),
+        profiles: &objects.profiles,
+        nodes: &objects.nodes,
+        exports: &objects.exports,
         rollout: rollout.map(|rollout| &rollout.spec),
     };
     preparation::prepare(&present, asked, services)
+}
+
+/// All nodes with what was received of each.
+fn rows(exports: &[NodeFlowExport], names: &[String], received: NodesAnswer) -> Vec<NodeExportAnswer> {
+    let without = names.iter().cloned().map(NodeExport::without);
+    let exports = exports.iter().cloned().map(NodeExport::of);
+    let all: BTreeMap<String, NodeExport> = without
+        .chain(exports)
+        .map(|export| (export.node.clone(), export))
+        .collect();
+    let received = received.nodes.into_iter();
+    let mut received: BTreeMap<String, NodeAnswer> = received.map(|node| (node.node.clone(), node)).collect();
+    let row = |export: NodeExport| {
+        let came = received.remove(&export.node);
+        NodeExportAnswer {
+            unproven: came.as_ref().and_then(|came| came.unproven),
+            received: came.map_or_else(Vec::new, |came| came.formats),
+            export,
+        }
+    };
+    all.into_values().map(row).collect()
 }
 
 impl Api {
@@ -257,77 +263,107 @@ impl Api {
         })
     }
 
-    /// The source that counts, if it may be told.
-    async fn source(
+    /// One kind of objects, which is read for who may read it alone.
+    async fn told<T>(
         &self,
         who: &Who,
-        objects: &Objects,
-        missing: &mut Missing,
-    ) -> Result<Option<weir_exports::Source>, Problem> {
-        let known = objects.source.as_ref().ok().and_then(Option::as_ref);
-        let what = Readable::Source(known.map_or(SourceKind::Network, |source| source.kind));
-        let may = self.gate.may_read(who, what.clone()).await?;
-        let source = missing.of(may, &what, &objects.source).cloned().flatten();
-        if may && objects.source.as_ref().is_ok_and(Option::is_none) {
-            missing.unread.push(
-                "there is neither a Network nor a FlowExport named cluster: nobody says what to export"
-                    .to_owned(),
-            );
+        what: Readable,
+        read: impl Future<Output = Part<Arc<T>>>,
+    ) -> Result<Told<T>, Problem> {
+        match self.gate.may_read(who, what.clone()).await? {
+            true => Ok(Told::of(&what, read.await)),
+            false => Ok(Told::Hidden(what.to_string())),
         }
-        Ok(source)
     }
 
-    /// All nodes with what was received of each, if they may be told. Those for which there is no
-    /// `NodeFlowExport` are told to whoever may list nodes.
-    async fn nodes_with_exports(
+    /// The source that counts, if it may be told. Which one that is takes both to know: they are
+    /// read for who may read either.
+    async fn source(&self, who: &Who, reader: &ExportObjects) -> Result<Told<Option<Source>>, Problem> {
+        let network = Readable::Source(SourceKind::Network);
+        let flow_export = Readable::Source(SourceKind::FlowExport);
+        let may_network = self.gate.may_read(who, network.clone()).await?;
+        let may_flow_export = self.gate.may_read(who, flow_export.clone()).await?;
+        if !may_network && !may_flow_export {
+            return Ok(Told::Hidden(format!(
+                "{network}, or {} where that is what counts",
+                flow_export.name()
+            )));
+        }
+        let source = reader.source().await;
+        let known = source.as_ref().ok().and_then(|source| source.as_ref().as_ref());
+        let (may, what) = match known.map(|source| source.kind) {
+            Some(SourceKind::FlowExport) => (may_flow_export, flow_export),
+            Some(SourceKind::Network) | None => (may_network, network),
+        };
+        Ok(match may {
+            true => Told::of(&what, source),
+            false => Told::Hidden(what.to_string()),
+        })
+    }
+
+    /// What nodes are told and report, and to whom that may be told the names of all nodes, since
+    /// one may have no `NodeFlowExport`.
+    async fn exports_and_names(
         &self,
         who: &Who,
-        objects: &Objects,
-        missing: &mut Missing,
-    ) -> Result<Option<Vec<NodeExportAnswer>>, Problem> {
-        let may = self.gate.may_read(who, Readable::NodeExports).await?;
-        let Some(exports) = missing.of(may, &Readable::NodeExports, &objects.exports) else {
-            return Ok(None);
-        };
-        let mut all: BTreeMap<String, NodeExport> = BTreeMap::new();
-        let may = self.gate.may_read(who, Readable::Nodes).await?;
-        for (facts, _) in missing
-            .of(may, &Readable::Nodes, &objects.nodes)
-            .into_iter()
-            .flatten()
-        {
-            all.insert(facts.name.clone(), NodeExport::without(facts.name.clone()));
+        reader: &ExportObjects,
+    ) -> Result<(Told<Vec<NodeFlowExport>>, Option<Told<Vec<String>>>), Problem> {
+        let exports = self.told(who, Readable::NodeExports, reader.exports()).await?;
+        if matches!(exports, Told::Hidden(_)) {
+            return Ok((exports, None));
         }
-        for export in exports {
-            let export = NodeExport::of(export.clone());
-            all.insert(export.node.clone(), export);
-        }
+        let names = self.told(who, Readable::Nodes, reader.node_names()).await?;
+        Ok((exports, Some(names)))
+    }
+
+    /// All nodes, when it is the asker's turn: there may be thousands.
+    async fn rows(
+        &self,
+        who: &Who,
+        exports: Arc<Vec<NodeFlowExport>>,
+        names: Option<Arc<Vec<String>>>,
+    ) -> Result<Vec<NodeExportAnswer>, Problem> {
         let received = NodesAnswer::of(self.metrics.exporters(), self.since, Timestamp::now());
-        let mut received: BTreeMap<String, NodeAnswer> = received
-            .nodes
-            .into_iter()
-            .map(|node| (node.node.clone(), node))
-            .collect();
-        let nodes = all.into_values().map(|export| {
-            let came = received.remove(&export.node);
-            NodeExportAnswer {
-                unproven: came.as_ref().and_then(|came| came.unproven),
-                received: came.map_or_else(Vec::new, |came| came.formats),
-                export,
+        let work = async move {
+            let names = names.unwrap_or_default();
+            let all = move || Ok(rows(&exports, &names, received));
+            weir_query::off_thread(all).await.map_err(Problem::from)
+        };
+        self.threads.run(&asker(who), work).await
+    }
+
+    /// All that a plan depends on. Nothing is read for who may not read all of it.
+    async fn planned_from(&self, who: &Who, reader: &ExportObjects) -> Result<Objects, Problem> {
+        for what in [
+            Readable::NodeExports,
+            Readable::Profiles,
+            Readable::Nodes,
+            Readable::Rollout,
+        ] {
+            if !self.gate.may_read(who, what.clone()).await? {
+                return Err(no_plan(&what.to_string()));
             }
-        });
-        Ok(Some(nodes.collect()))
+        }
+        let source = self.source(who, reader).await?.needed()?;
+        let (exports, profiles, nodes, rollout) = futures::join!(
+            reader.exports(),
+            reader.profiles(),
+            reader.nodes(),
+            reader.rollout(),
+        );
+        Ok(Objects {
+            source,
+            exports: Told::of(&Readable::NodeExports, exports).needed()?,
+            profiles: Told::of(&Readable::Profiles, profiles).needed()?,
+            nodes: Told::of(&Readable::Nodes, nodes).needed()?,
+            rollout: Told::of(&Readable::Rollout, rollout).needed()?,
+        })
     }
 
     /// The Services that a plan names and whose address its asker may know: those that are
     /// named already, since nodes are told their addresses, and those that they may get.
-    async fn named(
-        &self,
-        who: &Who,
-        asked: &Asked,
-        objects: &Objects,
-    ) -> Result<Vec<weir_api::collector::ServiceRef>, Problem> {
-        let source = objects.source.as_ref().ok().and_then(Option::as_ref);
+    async fn named(&self, who: &Who, asked: &Asked, objects: &Objects) -> Result<Vec<ServiceRef>, Problem> {
+        let source = objects.source.as_ref().as_ref();
         let present = source.and_then(|source| source.flows.as_ref());
         let present = present
             .map(|flows| named_services(flows, None))

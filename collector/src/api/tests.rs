@@ -222,6 +222,8 @@ struct Behind {
     metrics: Arc<Metrics>,
     flow_metrics: FlowMetrics,
     asked: reviews::tests::Asked,
+    /// What was read of the objects about the export.
+    read: crate::exports::tests::Asked,
 }
 
 /// alice may get pods in shop and cart; root in all namespaces.
@@ -262,7 +264,7 @@ async fn with_objects(flows: &[FlowRecord], objects: Option<&str>) -> Behind {
     policies.follow(sources, None, None, metrics.policies(), &mut tasks);
     let (_names, snapshots) = watch::channel(Snapshot::default());
     let flow_metrics = FlowMetrics::new(1);
-    let (export_objects, _) = crate::exports::tests::server().await;
+    let (export_objects, read) = crate::exports::tests::server().await;
     let api = Api::start(
         gate,
         Some(Arc::new(Embedded::new(reader))),
@@ -280,6 +282,7 @@ async fn with_objects(flows: &[FlowRecord], objects: Option<&str>) -> Behind {
         metrics,
         flow_metrics,
         asked,
+        read,
     }
 }
 

@@ -1,18 +1,19 @@
 //! Against an API server that has some objects and counts what it is asked.
 
-use std::sync::Mutex as StdMutex;
+use std::sync::Mutex;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::{Json, Router};
 use kube::Config;
 use serde_json::{Value, json};
+use weir_api::collector::ServiceRef;
 use weir_exports::SourceKind;
 
 use super::*;
 
 /// What is asked, as paths, in order.
-type Asked = Arc<StdMutex<Vec<String>>>;
+pub type Asked = Arc<Mutex<Vec<String>>>;
 
 fn condition(kind: &str, status: &str, reason: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": format!("{reason} it is"),
@@ -43,7 +44,11 @@ fn object(path: &str) -> Option<Value> {
         "/api/v1/nodes" => listed(&json!([
             {"metadata": {"name": "node-a"}, "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}},
             {"metadata": {"name": "node-b"}, "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.2"}]}}])),
-        "/apis/weir.dev/v1alpha1/exportprofiles" => listed(&json!([])),
+        "/apis/weir.dev/v1alpha1/exportprofiles" => listed(&json!([
+            {"metadata": {"name": "special"}, "spec": {"nodeSelector": {"matchLabels": {"special": "yes"}}}}])),
+        "/apis/weir.dev/v1alpha1/exportrollouts/cluster" => {
+            json!({"metadata": {"name": "cluster"}, "spec": {}, "status": {"phase": "Completed", "revision": "aa"}})
+        }
         "/api/v1/namespaces/weir-system/services" | "/api/v1/namespaces/flows/services" => listed(&json!([
             {"metadata": {"name": "weir-collector"}, "spec": {"clusterIP": "10.96.0.9"}}])),
         _ => return None,
@@ -72,47 +77,68 @@ async fn answer(State(asked): State<Asked>, request: Request) -> (StatusCode, Js
 pub async fn server() -> (ExportObjects, Asked) {
     let asked = Asked::default();
     let routes = Router::new().fallback(answer).with_state(Arc::clone(&asked));
+    (ExportObjects::new(serve(routes).await), asked)
+}
+
+async fn serve(routes: Router) -> Client {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
-    (ExportObjects::new(client), asked)
+    Client::try_from(Config::new(url.parse().unwrap())).unwrap()
+}
+
+/// What was asked of a server until now, each once.
+pub fn paths(asked: &Asked) -> Vec<String> {
+    let mut paths = asked.lock().unwrap().clone();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn service(namespace: &str, name: &str) -> ServiceRef {
+    ServiceRef {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        port: std::num::NonZeroU16::MIN,
+    }
 }
 
 #[tokio::test]
 async fn what_is_there_is_read_what_is_not_is_absent_and_what_is_refused_says_why() {
     let (objects, _) = server().await;
-    let now = objects.now().await;
-    let source = now.source.as_ref().unwrap().as_ref().unwrap();
+    let source = objects.source().await.unwrap();
+    let source = source.as_ref().as_ref().unwrap();
     assert_eq!((source.kind, source.conditions.len()), (SourceKind::Network, 2));
-    assert_eq!(now.exports.as_ref().unwrap().len(), 1);
-    assert_eq!(
-        now.nodes.as_ref().unwrap()[1].0.address,
-        Some("10.0.0.2".parse().unwrap())
-    );
-    assert!(now.rollout.as_ref().unwrap().is_none());
-    let why = now.revisions.as_ref().unwrap_err();
+    assert_eq!(objects.exports().await.unwrap().len(), 1);
+    assert_eq!(objects.profiles().await.unwrap().len(), 1);
+    let nodes = objects.nodes().await.unwrap();
+    assert_eq!(nodes[1].0.address, Some("10.0.0.2".parse().unwrap()));
+    assert_eq!(*objects.node_names().await.unwrap(), ["node-a", "node-b"]);
+    assert!(objects.rollout().await.unwrap().is_some());
+    let why = objects.revisions().await.unwrap_err();
     assert!(why.contains("revisions are secret"), "{why}");
+}
+
+#[tokio::test]
+async fn each_kind_is_read_by_itself() {
+    let (objects, asked) = server().await;
+    objects.rollout().await.unwrap();
+    assert_eq!(paths(&asked), ["/apis/weir.dev/v1alpha1/exportrollouts/cluster"]);
 }
 
 #[tokio::test]
 async fn who_asks_at_the_same_time_or_soon_after_is_answered_from_one_reading() {
     let (objects, asked) = server().await;
-    let (one, other) = futures::join!(objects.now(), objects.now());
+    let (one, other) = futures::join!(objects.nodes(), objects.nodes());
+    let (one, other) = (one.unwrap(), other.unwrap());
     assert!(Arc::ptr_eq(&one, &other));
-    let reads = asked.lock().unwrap().len();
-    assert!(Arc::ptr_eq(&one, &objects.now().await));
-    assert_eq!(asked.lock().unwrap().len(), reads);
+    assert!(Arc::ptr_eq(&one, &objects.nodes().await.unwrap()));
+    assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn services_have_their_addresses_and_those_that_were_not_asked_for_say_so() {
     let (objects, _) = server().await;
-    let service = |namespace: &str, name: &str| ServiceRef {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        port: std::num::NonZeroU16::MIN,
-    };
     let known = objects
         .addresses([service("flows", "weir-collector"), service("gone", "x")])
         .await;
@@ -120,16 +146,28 @@ async fn services_have_their_addresses_and_those_that_were_not_asked_for_say_so(
         known.of(&service("flows", "weir-collector")),
         Ok("10.96.0.9".parse().unwrap())
     );
-    assert!(
-        known
-            .of(&service("gone", "x"))
-            .unwrap_err()
-            .contains("cannot be read")
-    );
-    assert!(
-        known
-            .of(&service("bank", "y"))
-            .unwrap_err()
-            .contains("you may not see")
-    );
+    let gone = known.of(&service("gone", "x")).unwrap_err();
+    assert!(gone.contains("cannot be read"), "{gone}");
+    let hidden = known.of(&service("bank", "y")).unwrap_err();
+    assert!(hidden.contains("you may not see"), "{hidden}");
+}
+
+#[tokio::test]
+async fn services_of_a_plan_are_looked_up_at_the_same_time() {
+    let together = Arc::new(tokio::sync::Barrier::new(3));
+    let routes = Router::new().fallback(move || {
+        let together = Arc::clone(&together);
+        async move {
+            together.wait().await;
+            Json(listed(
+                &json!([{"metadata": {"name": "x"}, "spec": {"clusterIP": "10.96.0.9"}}]),
+            ))
+        }
+    });
+    let objects = ExportObjects::new(serve(routes).await);
+    let services = ["a", "b", "c"].map(|namespace| service(namespace, "x"));
+    let known = objects.addresses(services.clone()).await;
+    for service in services {
+        assert_eq!(known.of(&service), Ok("10.96.0.9".parse().unwrap()));
+    }
 }

@@ -74,7 +74,7 @@ impl Asked {
                 return Err(NotPrepared::UnknownSetting(place.clone()));
             }
             set(&mut spec, place, value(text));
-            profile.spec = serde_json::from_value::<ExportProfileSpec>(spec.clone())
+            profile.spec = serde_json::from_value::<ExportProfileSpec>(without_nothing(spec.clone()))
                 .map_err(|error| NotPrepared::WrongSetting(place.clone(), error.to_string()))?;
         }
         Ok(Some(profile))
@@ -83,11 +83,13 @@ impl Asked {
     /// The profile that is named, or the only one of all nodes; a new one where there is none.
     fn meant(&self, present: &[ExportProfile]) -> Result<ExportProfile, NotPrepared> {
         let new = |name: &str| ExportProfile::new(name, ExportProfileSpec::default());
-        if let Some(name) = &self.profile {
-            let known = present
+        let named = |name: &str| {
+            present
                 .iter()
-                .find(|one| one.metadata.name.as_ref() == Some(name));
-            return match known {
+                .find(|one| one.metadata.name.as_deref() == Some(name))
+        };
+        if let Some(name) = &self.profile {
+            return match named(name) {
                 Some(profile) => Ok(profile.clone()),
                 None if is_name(name) => Ok(new(name)),
                 None => Err(NotPrepared::ProfileName(name.clone())),
@@ -98,6 +100,7 @@ impl Asked {
             .filter(|one| one.spec.node_selector.is_none())
             .collect();
         match of_all.as_slice() {
+            [] if named(FIRST_PROFILE).is_some() => Err(NotPrepared::NoneOfAll(FIRST_PROFILE.to_owned())),
             [] => Ok(new(FIRST_PROFILE)),
             [only] => Ok((*only).clone()),
             several => Err(NotPrepared::WhichProfile(several.len())),
@@ -124,6 +127,17 @@ fn set(spec: &mut Value, place: &str, value: Value) {
             spec[group][field] = value;
         }
     }
+}
+
+/// What is taken out is not there.
+pub(super) fn without_nothing(mut value: Value) -> Value {
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, field| !field.is_null());
+        for field in fields.values_mut() {
+            *field = without_nothing(field.take());
+        }
+    }
+    value
 }
 
 fn value(text: &str) -> Value {

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use weir_api::{ExportProfile, Protocol};
 
+use super::asked::without_nothing;
 use super::{Asked, Present};
+use crate::source::SourceKind;
 
 /// What is to be written, by whoever may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,20 +38,31 @@ pub(super) fn of(present: &Present<'_>, asked: &Asked, profile: Option<&ExportPr
             &json!({"spec": asked.settings()}),
         )
     });
-    let source = (!asked.collectors.is_empty()).then(|| {
-        let lists = Protocol::ALL.into_iter().filter_map(|protocol| {
-            let entries = asked.collectors.get(&protocol)?;
-            let list = match entries.is_empty() {
-                true => Value::Null,
-                false => json!({"collectors": entries}),
-            };
-            Some((protocol.field().to_owned(), list))
-        });
-        let lists: serde_json::Map<String, Value> = lists.collect();
-        let object = format!("{} {}", present.source.resource(), present.source.name());
-        patched(object, &json!({"spec": {"exportNetworkFlows": lists}}))
-    });
+    let source = (!asked.collectors.is_empty()).then(|| source(present.source, asked));
     profile.into_iter().chain(source).collect()
+}
+
+/// A patch of what says where flows go. Where nothing does yet it is the whole `Network`, which the
+/// controller reads unless it is told otherwise: what is not there cannot be patched.
+fn source(present: Option<SourceKind>, asked: &Asked) -> Document {
+    let lists = Protocol::ALL.into_iter().filter_map(|protocol| {
+        let entries = asked.collectors.get(&protocol)?;
+        let list = match entries.is_empty() {
+            true => Value::Null,
+            false => json!({"collectors": entries}),
+        };
+        Some((protocol.field().to_owned(), list))
+    });
+    let lists: serde_json::Map<String, Value> = lists.collect();
+    let spec = json!({"exportNetworkFlows": lists});
+    let kind = present.unwrap_or(SourceKind::Network);
+    let object = format!("{} {}", kind.resource(), kind.name());
+    if present.is_some() {
+        return patched(object, &json!({"spec": spec}));
+    }
+    let whole = json!({"apiVersion": kind.api_version(), "kind": kind.kind(),
+        "metadata": {"name": kind.name()}, "spec": without_nothing(spec)});
+    applied(object, &whole)
 }
 
 fn patched(object: String, patch: &Value) -> Document {
@@ -70,17 +83,6 @@ fn applied(object: String, whole: &Value) -> Document {
         yaml,
         object,
     }
-}
-
-/// What is taken out of a new object is not in it.
-fn without_nothing(mut value: Value) -> Value {
-    if let Some(fields) = value.as_object_mut() {
-        fields.retain(|_, field| !field.is_null());
-        for field in fields.values_mut() {
-            *field = without_nothing(field.take());
-        }
-    }
-    value
 }
 
 fn yaml(value: &Value) -> String {

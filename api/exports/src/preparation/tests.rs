@@ -38,7 +38,7 @@ fn services(service: &ServiceRef) -> Result<IpAddr, String> {
 impl Cluster {
     fn prepare(&self, asked: &Asked) -> Result<Prepared, NotPrepared> {
         let present = Present {
-            source: SourceKind::Network,
+            source: self.flows.is_some().then_some(SourceKind::Network),
             flows: self.flows.as_ref(),
             profiles: &self.profiles,
             nodes: &self.nodes,
@@ -55,7 +55,7 @@ impl Cluster {
             profiles: self.profiles.clone(),
         };
         let present = Present {
-            source: SourceKind::Network,
+            source: Some(SourceKind::Network),
             flows: None,
             profiles: &[],
             nodes: &self.nodes,
@@ -256,7 +256,141 @@ fn nodes_that_are_told_otherwise_than_planned_are_counted() {
     );
 }
 
+#[test]
+fn a_profile_that_is_for_some_nodes_is_not_taken_for_that_of_all_because_of_its_name() {
+    let some = json!({"nodeSelector": {"matchLabels": {"name": "a"}}, "bridges": ["br-ex"]});
+    let mut cluster = cluster(
+        json!({"ipfix": {"collectors": ["192.0.2.1:4739"]}}),
+        json!([profile("default", some)]),
+    );
+    cluster.settle();
+    let asked = settings(&[("ipfix.sampling", "100")]);
+    let refused = cluster.prepare(&asked).unwrap_err();
+    assert!(refused.to_string().contains("name the one"), "{refused}");
+    let named = Asked {
+        profile: Some("default".to_owned()),
+        ..asked
+    };
+    let prepared = cluster.prepare(&named).unwrap();
+    assert_eq!(prepared.changed, 1);
+    assert_eq!(prepared.nodes[0].differences, ["br-ex.ipfix.sampling 400 → 100"]);
+}
+
+#[test]
+fn where_nothing_says_where_flows_go_the_whole_object_is_given() {
+    let prepared = cluster(json!(null), json!([]))
+        .prepare(&collectors(Protocol::Ipfix, &["192.0.2.1:4739"]))
+        .unwrap();
+    let document = &prepared.documents[0];
+    assert!(document.command.starts_with("kubectl apply -f -"), "{document:?}");
+    let whole: Value = serde_saphyr::from_str(&document.yaml).unwrap();
+    assert_eq!(whole["kind"], "Network");
+    assert_eq!(
+        whole["spec"]["exportNetworkFlows"]["ipfix"]["collectors"][0],
+        "192.0.2.1:4739"
+    );
+}
+
+/// As `kubectl patch --type merge` does (RFC 7386).
+fn merge(target: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in fields {
+        match value.is_null() {
+            true => drop(target.as_object_mut().unwrap().remove(name)),
+            false => merge(&mut target[name.as_str()], value),
+        }
+    }
+}
+
+/// The objects after what is to be written was written.
+fn written(cluster: &Cluster, documents: &[Document]) -> (Option<ExportNetworkFlows>, Vec<ExportProfile>) {
+    let (mut flows, mut profiles) = (cluster.flows.clone(), cluster.profiles.clone());
+    for document in documents {
+        let yaml: Value = serde_saphyr::from_str(&document.yaml).unwrap();
+        if document.object == "network.operator cluster" {
+            let mut all = json!({"exportNetworkFlows": flows});
+            merge(&mut all, &yaml["spec"]);
+            flows = serde_json::from_value(all["exportNetworkFlows"].take()).unwrap();
+            continue;
+        }
+        let name = document.object.strip_prefix("exportprofile ").unwrap();
+        let known = profiles
+            .iter_mut()
+            .find(|one| one.metadata.name.as_deref() == Some(name));
+        match known {
+            Some(known) => {
+                let mut spec = json!(known.spec);
+                merge(&mut spec, &yaml["spec"]);
+                known.spec = serde_json::from_value(spec).unwrap();
+            }
+            None => profiles.push(serde_json::from_value(yaml).unwrap()),
+        }
+    }
+    (flows, profiles)
+}
+
+fn some_profile() -> impl Strategy<Value = Value> {
+    let selector = prop::option::of("[ab]");
+    let bridges = prop::option::of(Just(["br-ex"]));
+    ("default|x|y", selector, bridges, prop::option::of(1_u32..9)).prop_map(
+        |(name, selector, bridges, sampling)| {
+            let selector = selector.map(|node| json!({"matchLabels": {"name": node}}));
+            profile(
+                &name,
+                json!({"nodeSelector": selector, "bridges": bridges, "ipfix": {"sampling": sampling}}),
+            )
+        },
+    )
+}
+
 proptest! {
+    /// Once what is to be written was written, nodes are told what was planned.
+    #[test]
+    fn what_is_planned_is_what_the_documents_do(
+        profiles in prop::collection::vec(some_profile(), 0..4),
+        present in prop::option::of(prop::collection::vec("192\\.0\\.2\\.[1-9]:2[0-9]{3}", 0..2)),
+        entries in prop::option::of(prop::collection::vec("192\\.0\\.2\\.[1-9]:2[0-9]{3}", 0..2)),
+        name in prop::option::of("default|x|z"),
+        set in prop::collection::vec(
+            prop_oneof![
+                Just(("ipfix.sampling", "7")), Just(("ipfix.sampling", "default")),
+                Just(("export", "Disabled")), Just(("export", "default")), Just(("sFlow.polling", "3")),
+            ],
+            0..3,
+        ),
+    ) {
+        let flows = present.map(|entries| json!({"ipfix": {"collectors": entries}}));
+        let named: BTreeMap<String, Value> = profiles
+            .into_iter()
+            .map(|one| (one["metadata"]["name"].to_string(), one))
+            .collect();
+        let mut cluster = cluster(json!(flows), json!(named.values().collect::<Vec<_>>()));
+        cluster.settle();
+        let mut asked = settings(&set);
+        asked.profile = name;
+        asked.collectors = entries.map(|entries| (Protocol::Ipfix, entries)).into_iter().collect();
+        let Ok(prepared) = cluster.prepare(&asked) else { return Ok(()) };
+        let before = cluster.exports.clone();
+        (cluster.flows, cluster.profiles) = written(&cluster, &prepared.documents);
+        cluster.settle();
+        let told = before.iter().zip(&cluster.exports).filter_map(|(before, after)| {
+            change(before.metadata.name.as_deref().unwrap(), Some(&before.spec), &after.spec)
+        });
+        let shown = |changes: Vec<NodeChange>| changes.into_iter().map(|change| {
+            // A bridge that is new is given a number, in the order in which plans come.
+            let lines = change.differences.into_iter();
+            let lines: Vec<String> = lines.filter(|line| !line.contains(".exporterId ")).collect();
+            (change.node, lines)
+        }).collect::<Vec<_>>();
+        prop_assert_eq!(shown(told.collect()), shown(prepared.nodes));
+    }
+
     /// Whatever is asked, a second time it makes no difference.
     #[test]
     fn what_is_asked_for_already_changes_no_node(

@@ -16,8 +16,36 @@ pub type Asked = Arc<Mutex<BTreeMap<String, usize>>>;
 /// May read what FlowMetrics count.
 pub const PROMETHEUS: &str = "system:serviceaccount:weir-system:weir-flow-metrics-reader";
 
+/// What it takes to read about the export: resource, verb, group, namespace and name.
+pub const EXPORT_RIGHTS: [(&str, &str, &str, &str, &str); 7] = [
+    ("networks", "get", "operator.openshift.io", "", "cluster"),
+    ("flowexports", "get", "weir.dev", "", "cluster"),
+    ("nodeflowexports", "list", "weir.dev", "", ""),
+    ("exportprofiles", "list", "weir.dev", "", ""),
+    ("nodes", "list", "", "", ""),
+    ("exportrollouts", "get", "weir.dev", "", "cluster"),
+    ("controllerrevisions", "list", "apps", "weir-system", ""),
+];
+
+/// Whether somebody has the right that is asked about, to the letter.
+fn has_export_right(user: &Value, what: &Value) -> Option<bool> {
+    let right = EXPORT_RIGHTS
+        .iter()
+        .find(|(resource, ..)| what["resource"] == *resource)?;
+    let (resource, verb, group, namespace, name) = *right;
+    let mut whole = json!({"resource": resource, "verb": verb});
+    for (field, value) in [("group", group), ("namespace", namespace), ("name", name)] {
+        if !value.is_empty() {
+            whole[field] = json!(value);
+        }
+    }
+    assert_eq!(*what, whole, "what is asked is what the page tells of");
+    Some(user == "operator" || user == resource)
+}
+
 /// Knows `alice`, who may get the pods of shop and cart and the NetworkPolicies of shop, `root`, who may get all,
-/// `operator`, who may read all about the export but Services of bank, and `nobody`.
+/// `operator`, who has all of [`EXPORT_RIGHTS`] and may get Services but those of bank, whoever bears the name of
+/// one of these rights, who has that alone, and `nobody`.
 pub async fn server() -> (Reviews, Asked) {
     let asked = Asked::default();
     let routes = Router::new()
@@ -79,26 +107,14 @@ async fn access_review(State(asked): State<Asked>, Json(mut review): Json<Value>
         return Json(review);
     }
     let what = &spec["resourceAttributes"];
-    let of_export = [
-        "networks",
-        "flowexports",
-        "exportprofiles",
-        "exportrollouts",
-        "controllerrevisions",
-        "nodes",
-        "services",
-    ];
-    if of_export.iter().any(|resource| what["resource"] == *resource) {
-        let allowed = spec["user"] == "operator" && what["namespace"] != "bank";
+    if let Some(allowed) = has_export_right(&spec["user"], what) {
         review["status"] = json!({"allowed": allowed});
         return Json(review);
     }
-    if what["resource"] == "nodeflowexports" {
-        assert_eq!(
-            (&what["verb"], &what["group"]),
-            (&json!("list"), &json!("weir.dev"))
-        );
-        review["status"] = json!({"allowed": spec["user"] == "operator"});
+    if what["resource"] == "services" {
+        assert_eq!((&what["verb"], &what["group"]), (&json!("get"), &Value::Null));
+        let allowed = spec["user"] == "operator" && what["namespace"] != "bank";
+        review["status"] = json!({"allowed": allowed});
         return Json(review);
     }
     if what["resource"] == "networkpolicies" {

@@ -6,9 +6,13 @@ use super::*;
 
 /// Names of what an answer has.
 fn parts(answer: &Value) -> Vec<&str> {
-    ["source", "nodes"]
+    let has = |part: &&str| {
+        let part = &answer[part];
+        part.is_object() || part.as_array().is_some_and(|list| !list.is_empty())
+    };
+    ["source", "rollout", "profiles", "nodes"]
         .into_iter()
-        .filter(|part| answer[part].is_object() || answer[part].is_array())
+        .filter(has)
         .collect()
 }
 
@@ -16,7 +20,11 @@ fn parts(answer: &Value) -> Vec<&str> {
 async fn each_part_of_the_export_is_told_to_whom_kubernetes_lets_read_it() {
     let behind = behind_kubernetes().await;
     let (status, all) = behind.get("exports", "operator-token").await;
-    assert_eq!((status, parts(&all)), (200, vec!["source", "nodes"]), "{all}");
+    assert_eq!(
+        (status, parts(&all)),
+        (200, vec!["source", "rollout", "profiles", "nodes"]),
+        "{all}"
+    );
     assert_eq!(all["hidden"], serde_json::json!([]));
     // root sees all flows, and may read none of these objects.
     let (status, none) = behind.get("exports", "root-token").await;
@@ -25,6 +33,7 @@ async fn each_part_of_the_export_is_told_to_whom_kubernetes_lets_read_it() {
     for right in [
         "get networks.operator.openshift.io",
         "list nodeflowexports.weir.dev",
+        "list exportprofiles.weir.dev",
         "get exportrollouts.weir.dev",
     ] {
         assert!(hidden.contains(right), "{hidden}");
@@ -33,6 +42,53 @@ async fn each_part_of_the_export_is_told_to_whom_kubernetes_lets_read_it() {
     assert_eq!(behind.get("exports", "").await.0, 401);
     let (_, me) = behind.get("me", "root-token").await;
     assert_eq!(me["cluster"], true);
+}
+
+#[tokio::test]
+async fn who_has_one_right_is_told_its_part_and_no_other_and_nothing_else_is_read() {
+    for (right, told, read) in [
+        ("networks", vec!["source"], vec!["flowexports", "networks"]),
+        // It is the Network that counts.
+        ("flowexports", vec![], vec!["flowexports", "networks"]),
+        ("nodeflowexports", vec!["nodes"], vec!["nodeflowexports"]),
+        ("exportprofiles", vec!["profiles"], vec!["exportprofiles"]),
+        ("exportrollouts", vec!["rollout"], vec!["exportrollouts"]),
+        ("nodes", vec![], vec![]),
+        ("controllerrevisions", vec![], vec![]),
+    ] {
+        let behind = behind_kubernetes().await;
+        let (status, answer) = behind.get("exports", &format!("{right}-token")).await;
+        assert_eq!((status, parts(&answer)), (200, told), "{right}: {answer}");
+        assert_eq!(kinds_read(&behind), read, "{right}");
+        assert!(!answer.to_string().contains("node-b"), "{right}: {answer}");
+        let plan = behind
+            .get("exports/plan?ipfix=none", &format!("{right}-token"))
+            .await;
+        assert_eq!(plan.0, 403, "{right}: {}", plan.1);
+        assert_eq!(kinds_read(&behind), read, "{right}");
+    }
+}
+
+/// The kinds of objects that were read.
+fn kinds_read(behind: &Behind) -> Vec<String> {
+    let paths = crate::exports::tests::paths(&behind.read);
+    let kinds = paths.iter().map(|path| path.trim_end_matches("/cluster"));
+    let kinds = kinds.filter_map(|path| path.rsplit('/').next());
+    let mut kinds: Vec<String> = kinds.map(str::to_owned).collect();
+    kinds.sort();
+    kinds
+}
+
+#[tokio::test]
+async fn what_was_changed_is_told_without_reading_nodes_and_to_strangers_without_reading_anything() {
+    let behind = behind_kubernetes().await;
+    for page in ["exports", "exports/changes", "exports/plan?ipfix=none"] {
+        behind.get(page, "root-token").await;
+    }
+    assert_eq!(kinds_read(&behind), Vec::<String>::new());
+    behind.get("exports/changes", "operator-token").await;
+    let read = ["controllerrevisions", "exportrollouts", "flowexports", "networks"];
+    assert_eq!(kinds_read(&behind), read);
 }
 
 #[tokio::test]
