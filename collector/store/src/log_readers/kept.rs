@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::LogReaders;
 use crate::identities;
+use crate::lock::Lock;
 use crate::log_frame::{Cursor, LogFrame};
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
 use crate::recovery;
@@ -51,6 +53,8 @@ pub(super) struct LogFiles {
     directory: PathBuf,
     store: String,
     open: Option<OpenLog>,
+    /// Nobody else writes the directory, or removes what is read.
+    _lock: Arc<Lock>,
 }
 
 #[derive(Debug)]
@@ -64,11 +68,20 @@ struct OpenLog {
 }
 
 impl LogFiles {
-    pub fn new(directory: &Path, store: &str) -> Self {
+    pub fn new(directory: &Path, store: &str, lock: Arc<Lock>) -> Self {
         Self {
             directory: directory.to_owned(),
             store: store.to_owned(),
             open: None,
+            _lock: lock,
+        }
+    }
+
+    /// Writes down how far readers are, when the store is closed.
+    pub fn save(&self, readers: &LogReaders) {
+        if let Err(error) = readers.save(&self.directory, &self.store) {
+            tracing::warn!(%error, directory = %self.directory.display(),
+                "the cursor of a reader of the log cannot be written: it is shown again what it has");
         }
     }
 

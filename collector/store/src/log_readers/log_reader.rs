@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::kept::{LogFiles, ReadFrame};
 use super::registry::Delivery;
 use super::{LogReaderStatus, LogReaders, NoFrame, ReadLogError, cursor_file};
+use crate::lock::Lock;
 use crate::log_frame::{Cursor, LogFrame};
 
 /// How long is waited where somebody would wait for ever.
@@ -18,7 +19,7 @@ pub(crate) struct Attached(pub(super) LogReader);
 
 impl Attached {
     /// Writes the cursor: until then nobody would know after a crash that it was there.
-    pub fn begin(self, directory: &Path, store: &str) -> Result<LogReader, ReadLogError> {
+    pub fn begin(self, directory: &Path, store: &str, lock: Arc<Lock>) -> Result<LogReader, ReadLogError> {
         let Self(mut reader) = self;
         let readers = Arc::clone(&reader.readers);
         let _saving = readers.saving.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,7 +27,7 @@ impl Attached {
         let written = cursor_file::write(directory, store, &unsaved);
         written.map_err(|error| ReadLogError::Write(cursor_file::path(directory, &unsaved.name), error))?;
         reader.readers.lock().saved(&unsaved);
-        reader.files = Some(LogFiles::new(directory, store));
+        reader.files = Some(LogFiles::new(directory, store, lock));
         Ok(reader)
     }
 }
@@ -35,7 +36,8 @@ impl Attached {
 ///
 /// One in memory has what it was shown: there is nothing to acknowledge. One with a cursor
 /// acknowledges frames, in any order; what it has not acknowledged when it is dropped, or
-/// the process ends, comes again.
+/// the process ends, comes again. What it has acknowledged by then is on disk also where the
+/// store was closed before; until then the directory is in use.
 #[derive(Debug)]
 pub struct LogReader {
     pub(super) readers: Arc<LogReaders>,
@@ -120,5 +122,11 @@ impl Drop for LogReader {
         let mut registry = self.readers.lock();
         registry.leave(self.id);
         self.readers.note_who_reads(&registry);
+        let is_closed = registry.is_closed();
+        drop(registry);
+        if let Some(files) = self.files.as_ref().filter(|_| is_closed) {
+            // Nobody else does any more.
+            files.save(&self.readers);
+        }
     }
 }

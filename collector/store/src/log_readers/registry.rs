@@ -174,6 +174,10 @@ impl Registry {
         self.is_closed = true;
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// Frames of the log from a place on.
     fn log_from(&self, from: Cursor) -> impl Iterator<Item = (Cursor, Size)> + '_ {
         self.log.range(from.head..).flat_map(move |(head, logged)| {

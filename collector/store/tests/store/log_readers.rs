@@ -206,6 +206,40 @@ fn what_was_not_acknowledged_comes_again_after_a_restart_whatever_the_order_of_t
 }
 
 #[test]
+fn what_is_acknowledged_after_the_store_was_closed_is_saved_and_the_directory_is_in_use_until_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+    let idle = reader.read_log("idle", UNBOUNDED).unwrap();
+    for n in 0..3 {
+        writer.append(&numbered(n * 10..n * 10 + 10)).unwrap();
+        writer.flush();
+    }
+    writer.close();
+    let second = next(&mut log).and_then(|_| next(&mut log)).unwrap();
+    log.acknowledge_before(Cursor {
+        frame: second.cursor().frame + 1,
+        ..second.cursor()
+    });
+    assert!(matches!(
+        open(settings(directory.path())).unwrap_err(),
+        OpenError::InUse { .. }
+    ));
+    drop(log);
+    assert!(open(settings(directory.path())).is_err(), "another still reads");
+    drop(idle);
+    let late = reader.read_log("sink", UNBOUNDED);
+    assert!(
+        matches!(late, Err(ReadLogError::NotWritten)),
+        "it is another's by now"
+    );
+    let (_writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+    assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (20, 10));
+    assert_eq!(numbers_of(&next(&mut log).unwrap()), (20..30).collect());
+}
+
+#[test]
 fn rows_that_the_disk_changed_or_lost_are_counted_and_the_rest_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
