@@ -29,7 +29,9 @@ mod entry;
 mod kept;
 mod log_reader;
 mod registry;
+mod take_up;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +44,6 @@ use self::log_reader::Attached;
 pub use self::log_reader::LogReader;
 use self::registry::Registry;
 use crate::log_frame::{Cursor, LogFrame};
-use crate::wal;
 
 /// How much may wait for a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,8 @@ pub(crate) struct LogReaders {
     is_read: AtomicBool,
     /// Anybody has a cursor: without, logs go with their heads.
     has_cursors: AtomicBool,
+    /// Heads whose kept files this process does not remove: it does not know what they are.
+    left: BTreeSet<u64>,
 }
 
 impl Default for LogReaders {
@@ -172,31 +175,37 @@ impl LogReaders {
             saving: Mutex::default(),
             is_read: AtomicBool::new(false),
             has_cursors: AtomicBool::new(false),
+            left: BTreeSet::new(),
         };
         readers.note_who_reads(&readers.lock());
         readers
     }
 
     /// Takes up the cursors of a directory, and what its logs have for them. `sealed`: the
-    /// last head that is in a segment.
+    /// last head that is in a segment; `rows_from`: how many rows each head from one on has in
+    /// segments, as far as those are there.
     ///
     /// # Errors
     /// The directory cannot be listed. A cursor that cannot be read is none: its reader
     /// begins with the oldest frame that is there.
-    pub fn take_up(directory: &Path, store: &str, sealed: u64) -> io::Result<Self> {
+    pub fn take_up(
+        directory: &Path,
+        store: &str,
+        sealed: u64,
+        rows_from: impl FnOnce(u64) -> BTreeMap<u64, u64>,
+    ) -> io::Result<Self> {
         let mut registry = Registry::default();
         registry.sealed(sealed);
-        let saved = cursor_file::list(directory, store)?;
-        if !saved.is_empty() {
-            for (head, path) in kept::list_all(directory)? {
-                let Ok(scanned) = wal::scan(&path, store) else {
-                    continue;
-                };
-                registry.found(head, &scanned, kept::age_of(&path));
-            }
-            saved.into_iter().for_each(|saved| registry.restore(saved));
-        }
-        Ok(Self::of(registry))
+        let left = take_up::take_up(&mut registry, directory, store, rows_from)?;
+        Ok(Self {
+            left,
+            ..Self::of(registry)
+        })
+    }
+
+    /// Whether the kept log of a head is left where it is: it is not known what it is.
+    pub fn leaves(&self, head: u64) -> bool {
+        self.left.contains(&head)
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {

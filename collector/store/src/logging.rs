@@ -202,7 +202,7 @@ pub(crate) fn remove_kept(shared: &Shared) -> io::Result<u64> {
     let pinned = shared.readers.pinned_from();
     let mut freed = 0;
     for (head, path) in wal::list_as(directory, KEPT_PREFIX)? {
-        if head < pinned {
+        if head < pinned && !shared.readers.leaves(head) {
             let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
             disk::remove(&path)?;
             freed += bytes;

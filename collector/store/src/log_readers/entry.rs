@@ -19,7 +19,18 @@ pub(super) struct Size {
 #[derive(Debug)]
 pub(super) struct Shown {
     pub size: Size,
-    pub is_acknowledged: bool,
+    /// What became of it; none: the reader has still to say.
+    pub outcome: Option<Outcome>,
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The reader has it.
+    Acknowledged,
+    /// No file has it. It counts when all before it does, as the cursor stands there: a
+    /// restart before that comes upon it again.
+    Lost,
 }
 
 /// Somebody who reads, or will.
@@ -77,7 +88,7 @@ impl Entry {
         self.lag_bytes += size.bytes;
     }
 
-    fn settle(&mut self, size: Size) {
+    pub fn settle(&mut self, size: Size) {
         self.lag_rows -= size.rows;
         self.lag_bytes -= size.bytes;
     }
@@ -100,14 +111,17 @@ impl Entry {
         }
     }
 
-    /// Counts what was acknowledged and has nothing unacknowledged before it.
+    /// Counts what has its outcome, and all before it theirs.
     pub fn settle_shown(&mut self) {
         while let Some(first) = self.shown.first_entry() {
-            if !first.get().is_acknowledged {
+            let Some(outcome) = first.get().outcome else {
                 return;
-            }
+            };
             let size = first.remove().size;
-            self.have(size);
+            match outcome {
+                Outcome::Acknowledged => self.have(size),
+                Outcome::Lost => self.drop_frame(size, Why::Lost),
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use crate::lock::Lock;
 use crate::log_frame::{Cursor, LogFrame};
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
 use crate::recovery;
-use crate::wal::{self, ReadError};
+use crate::wal::{self, ReadError, ScannedFrame};
 
 pub(crate) const KEPT_PREFIX: &str = "kept-";
 
@@ -74,6 +74,15 @@ impl LogFiles {
             store: store.to_owned(),
             open: None,
             _lock: lock,
+        }
+    }
+
+    /// The frames of a head; none: there is no log of it.
+    pub fn scan(&self, head: u64) -> io::Result<Option<Vec<ScannedFrame>>> {
+        match wal::scan(&kept_path(&self.directory, head), &self.store) {
+            Ok(frames) => Ok(Some(frames)),
+            Err(ReadError::Io(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Err(_) => Ok(None),
         }
     }
 

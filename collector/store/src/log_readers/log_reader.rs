@@ -63,6 +63,7 @@ impl LogReader {
                         return Ok(Some(frame));
                     }
                 }
+                Delivery::Gap(cursor) => self.look_again(cursor)?,
             }
         }
     }
@@ -98,6 +99,18 @@ impl LogReader {
             }
         }
         Ok(None)
+    }
+
+    /// Looks at a log that could not be read when the store was opened.
+    fn look_again(&self, cursor: Cursor) -> Result<(), NoFrame> {
+        let Some(files) = &self.files else {
+            return Ok(());
+        };
+        match files.scan(cursor.head).map_err(NoFrame::Io)? {
+            Some(frames) => self.readers.lock().fill_gap(cursor.head, &frames),
+            None => self.readers.lock().lose_gap(self.id, cursor),
+        }
+        Ok(())
     }
 
     /// The reader has this frame for certain. False: it was not owed any more, since more

@@ -4,16 +4,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::cursor_file::SavedCursor;
-use super::entry::{Entry, Shown, Size, Why};
+use super::entry::{Entry, Outcome, Shown, Size, Why};
 use super::{Bounds, LogReaderStatus};
 use crate::log_frame::{Cursor, LogFrame};
 use crate::wal::ScannedFrame;
+
+mod gaps;
 
 /// Frames of one head that are in its log, from the first that anybody may want.
 #[derive(Debug)]
 struct LoggedHead {
     first: u64,
     frames: Vec<Size>,
+    /// Its log was not to be read: one frame stands for all of them.
+    is_gap: bool,
 }
 
 /// What there is for a reader.
@@ -22,6 +26,8 @@ pub(super) enum Delivery {
     Frame(LogFrame),
     /// It is no longer in memory.
     InFile(Cursor),
+    /// The log of the head was not to be read when the store was opened.
+    Gap(Cursor),
     Nothing,
     Closed,
 }
@@ -109,7 +115,12 @@ impl Registry {
             since,
         };
         let frames = scanned.iter().map(size).collect();
-        self.log.insert(head, LoggedHead { first: 0, frames });
+        let found = LoggedHead {
+            first: 0,
+            frames,
+            is_gap: false,
+        };
+        self.log.insert(head, found);
     }
 
     pub fn push(&mut self, frame: LogFrame, now: Instant) {
@@ -139,6 +150,7 @@ impl Registry {
         let fresh = || LoggedHead {
             first: cursor.frame,
             frames: Vec::new(),
+            is_gap: false,
         };
         let head = self.log.entry(cursor.head).or_insert_with(fresh);
         if head.first + head.frames.len() as u64 != cursor.frame {
@@ -218,19 +230,15 @@ impl Registry {
                 false => Delivery::Nothing,
             };
         };
+        if self.is_gap(cursor.head) {
+            return Delivery::Gap(cursor);
+        }
         let in_memory = self.in_memory_from(cursor).map(|(frame, _)| frame.clone());
         let in_memory = in_memory.filter(|frame| frame.cursor() == cursor);
         if let Some(entry) = self.readers.get_mut(&id) {
             entry.position = cursor.next();
             if entry.is_durable {
-                let is_acknowledged = false;
-                entry.shown.insert(
-                    cursor,
-                    Shown {
-                        size,
-                        is_acknowledged,
-                    },
-                );
+                entry.shown.insert(cursor, Shown { size, outcome: None });
             } else {
                 entry.have(size);
             }
@@ -246,7 +254,7 @@ impl Registry {
         let Some(shown) = entry.shown.get_mut(&cursor) else {
             return false;
         };
-        shown.is_acknowledged = true;
+        shown.outcome.get_or_insert(Outcome::Acknowledged);
         entry.settle_shown();
         true
     }
@@ -262,7 +270,7 @@ impl Registry {
             .collect();
         if let Some(entry) = self.readers.get_mut(&id) {
             for shown in entry.shown.range_mut(..cursor) {
-                shown.1.is_acknowledged = true;
+                shown.1.outcome.get_or_insert(Outcome::Acknowledged);
             }
             entry.settle_shown();
             unshown.into_iter().for_each(|size| entry.have(size));
@@ -274,9 +282,9 @@ impl Registry {
     /// No file has a frame that was to be shown.
     pub fn lose(&mut self, id: u64, cursor: Cursor) {
         if let Some(entry) = self.readers.get_mut(&id)
-            && let Some(shown) = entry.shown.remove(&cursor)
+            && let Some(shown) = entry.shown.get_mut(&cursor)
         {
-            entry.drop_frame(shown.size, Why::Lost);
+            shown.outcome = Some(Outcome::Lost);
             entry.settle_shown();
         }
     }
