@@ -42,7 +42,7 @@ pub(crate) use self::cursor_file::store_of;
 pub(crate) use self::kept::{KEPT_PREFIX, kept_path};
 use self::log_reader::Attached;
 pub use self::log_reader::LogReader;
-use self::registry::Registry;
+use self::registry::{GivenUp, Registry};
 use crate::log_frame::{Cursor, LogFrame};
 
 /// How much may wait for a reader.
@@ -268,13 +268,18 @@ impl LogReaders {
         }
     }
 
-    /// Whoever needs the oldest logs does without: as many as have that many bytes. Returns
-    /// the bytes that are no longer needed, once the cursors are saved.
-    pub fn give_up_logs(&self, bytes: u64) -> u64 {
+    /// Whoever needs the oldest logs does without: as many as have that many bytes. They may
+    /// go once the cursors are saved.
+    pub fn give_up_logs(&self, bytes: u64) -> GivenUp {
         match self.has_cursors() {
             true => self.lock().give_up_logs(bytes),
-            false => 0,
+            false => GivenUp::default(),
         }
+    }
+
+    /// Logs that were given up may go though cursors cannot be saved.
+    pub fn let_go(&self, through: u64) {
+        self.lock().let_go(through);
     }
 
     /// Looks whether anybody waits for too long, and writes the cursors that changed.
@@ -295,7 +300,10 @@ impl LogReaders {
         for saved in unsaved {
             match cursor_file::write(directory, store, &saved) {
                 Ok(()) => self.lock().saved(&saved),
-                Err(error) => outcome = Err(error),
+                Err(error) => {
+                    self.lock().not_saved(&saved);
+                    outcome = Err(error);
+                }
             }
         }
         outcome

@@ -237,9 +237,11 @@ pub(crate) fn sync(shared: &Shared, unsynced: &Unsynced) {
     }
 }
 
-/// Writes down how far readers are.
-pub(crate) fn save_cursors(shared: &Shared) {
+/// Writes down how far readers are. False: not all could be written.
+pub(crate) fn save_cursors(shared: &Shared) -> bool {
     let saved = shared.readers.save(&shared.settings.directory, &shared.store);
     let outcome = saved.map_err(|error| Trouble::io("readers", &error));
+    let is_saved = outcome.is_ok();
     shared.lock().note("readers", outcome);
+    is_saved
 }

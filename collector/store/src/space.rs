@@ -100,13 +100,16 @@ pub(crate) fn keep_free(shared: &Shared) {
 /// go before any record. Returns the bytes that it took from the disk.
 fn give_up_logs(shared: &Shared, bytes: u64) -> u64 {
     let given_up = shared.readers.give_up_logs(bytes);
-    if given_up > 0 {
+    if given_up.bytes > 0 {
         tracing::warn!(
-            bytes = given_up,
+            bytes = given_up.bytes,
             "the disk is short: readers of the log that lag are not shown all"
         );
-        // A cursor that is not on disk keeps its logs.
-        logging::save_cursors(shared);
+        // First the cursors, so that what is given up is counted whatever crashes. A disk that
+        // has no room for them either gets it first: then it is counted as lost.
+        if !logging::save_cursors(shared) {
+            shared.readers.let_go(given_up.through);
+        }
     }
     match logging::remove_kept(shared) {
         Ok(freed) => freed,

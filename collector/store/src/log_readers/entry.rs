@@ -50,6 +50,10 @@ pub(super) struct Entry {
     pub dropped: DroppedRows,
     /// What is on disk of it.
     pub saved: Option<(Cursor, u64)>,
+    /// It was never on disk: who is gone before it is, was never there.
+    pub is_new: bool,
+    /// The disk did not take its cursor when that was written last.
+    pub is_unwritten: bool,
 }
 
 /// Why frames are given up.
@@ -75,6 +79,8 @@ impl Entry {
             acknowledged_rows: 0,
             dropped: DroppedRows::default(),
             saved: None,
+            is_new: false,
+            is_unwritten: false,
         }
     }
 

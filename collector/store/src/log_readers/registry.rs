@@ -10,6 +10,9 @@ use crate::log_frame::{Cursor, LogFrame};
 use crate::wal::ScannedFrame;
 
 mod gaps;
+mod pins;
+
+pub(super) use self::pins::GivenUp;
 
 /// Frames of one head that are in its log, from the first that anybody may want.
 #[derive(Debug)]
@@ -86,6 +89,7 @@ impl Registry {
             }
             None => Some(self.enter(Entry {
                 is_durable: true,
+                is_new: true,
                 ..Entry::new(name, bounds, from)
             })),
         }
@@ -372,77 +376,16 @@ impl Registry {
         }
     }
 
-    /// The head whose log a cursor needs, or the next where it has all of that.
-    fn needs_from(&self, cursor: Cursor) -> u64 {
-        let has_more = self
-            .log_from(cursor)
-            .next()
-            .is_some_and(|(next, _)| next.head == cursor.head);
-        match has_more || cursor.head > self.sealed {
-            true => cursor.head,
-            false => self
-                .log
-                .range(cursor.head + 1..)
-                .next()
-                .map_or(self.sealed + 1, |(head, _)| *head),
-        }
-    }
-
-    pub fn pinned_from(&mut self) -> u64 {
-        let durable = self.readers.values().filter(|entry| entry.is_durable);
-        let needed = durable.map(|entry| entry.saved.map_or(0, |(cursor, _)| self.needs_from(cursor)));
-        let pinned = needed.min().unwrap_or(u64::MAX);
-        self.log = self.log.split_off(&pinned);
-        pinned
-    }
-
-    pub fn give_up_logs(&mut self, bytes: u64) -> u64 {
-        let mut freed = 0;
-        while freed < bytes {
-            let Some((head, logged)) = self.log.first_key_value() else {
-                break;
-            };
-            let head = *head;
-            if head > self.sealed {
-                break;
-            }
-            freed += logged.frames.iter().map(|size| size.bytes).sum::<u64>();
-            let is_behind = |registry: &Self, entry: &Entry| {
-                let shown = entry.shown.keys().next().copied();
-                let next = shown.or_else(|| Some(registry.next_of(entry)?.0));
-                entry.is_durable && next.is_some_and(|next| next.head <= head)
-            };
-            self.give_up_where(is_behind, Why::DiskShort);
-            self.log.remove(&head);
-        }
-        freed
-    }
-
-    pub fn unsaved(&self) -> Vec<SavedCursor> {
-        let durable = self.readers.values().filter(|entry| entry.is_durable);
-        let changed = durable.filter(|entry| entry.saved != Some(entry.saved_state()));
-        changed.map(Entry::to_saved).collect()
-    }
-
     pub fn saved_form(&self, id: u64) -> SavedCursor {
         self.readers.get(&id).map(Entry::to_saved).unwrap_or_default()
     }
 
-    pub fn saved(&mut self, saved: &SavedCursor) {
-        let entry = self
-            .readers
-            .values_mut()
-            .find(|entry| entry.is_durable && entry.name == saved.name);
-        if let Some((entry, cursor)) = entry.zip(saved.cursor) {
-            entry.saved = Some((cursor, saved.dropped.sum()));
-        }
-    }
-
     /// A reader in memory is gone; one with a cursor may come back, and is then shown
-    /// again what it has not acknowledged.
+    /// again what it has not acknowledged, unless its cursor was never on disk.
     pub fn leave(&mut self, id: u64) {
         if let Some(entry) = self.readers.get_mut(&id)
             && entry.is_durable
+            && !entry.is_new
         {
             entry.position = entry.cursor();
             entry.shown.clear();

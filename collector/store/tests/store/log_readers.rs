@@ -383,6 +383,54 @@ fn what_is_no_log_of_the_store_is_left_where_it_is() {
 }
 
 #[test]
+fn a_first_cursor_that_cannot_be_written_leaves_no_reader() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    fs::write(directory.path().join("readers"), "no folder").unwrap();
+    let refused = reader.read_log("sink", UNBOUNDED);
+    assert!(matches!(refused, Err(ReadLogError::Write(..))));
+    assert_eq!(reader.log_status().readers(), []);
+    writer.append(&numbered(0..100)).unwrap();
+    log_all(&mut writer, &reader);
+    writer.seal().unwrap();
+    wait_until("its log is gone", || files(directory.path(), "wal-").is_empty());
+    assert_eq!(kept(directory.path()), 0);
+    writer.close();
+}
+
+#[test]
+fn a_cursor_that_cannot_be_written_any_more_keeps_no_more_than_its_bounds() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let log = reader.read_log("sink", SMALL).unwrap();
+    let folder = directory.path().join("readers");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "no folder").unwrap();
+    let mut heads = 0;
+    while log.status().dropped.behind < 500 {
+        writer.append(&numbered(heads * 100..heads * 100 + 100)).unwrap();
+        log_all(&mut writer, &reader);
+        writer.seal().unwrap();
+        heads += 1;
+    }
+    let bytes = || -> u64 {
+        let logs = files(directory.path(), "kept-").into_iter();
+        logs.filter_map(|log| Some(fs::metadata(log).ok()?.len())).sum()
+    };
+    wait_until("logs beyond the bound are gone", || {
+        files(directory.path(), "wal-").is_empty() && bytes() <= 2 * SMALL.bytes
+    });
+    assert!(
+        reader
+            .status()
+            .troubles
+            .iter()
+            .any(|trouble| trouble.part == "readers")
+    );
+    writer.close();
+}
+
+#[test]
 fn who_reads_has_a_name_of_its_own_that_a_file_can_have() {
     let directory = tempfile::tempdir().unwrap();
     let (_writer, reader, _) = open(settings(directory.path())).unwrap();
