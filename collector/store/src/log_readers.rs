@@ -39,7 +39,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::cursor_file::store_of;
-pub(crate) use self::kept::{KEPT_PREFIX, kept_path};
+pub(crate) use self::kept::{KEPT_PREFIX, kept_path, last_kept};
 use self::log_reader::Attached;
 pub use self::log_reader::LogReader;
 use self::registry::{GivenUp, Registry};

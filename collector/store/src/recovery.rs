@@ -113,7 +113,9 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
             rows_by_head(&state.catalog, from)
         })?;
         // Where logs and segments were taken away, no place is given again all the same.
-        last = last.max(readers.last_head());
+        last = last
+            .max(readers.last_head())
+            .max(log_readers::last_kept(directory)?);
         state.readers = Arc::new(readers);
     }
     state.open = Memtable::new(last + 1);

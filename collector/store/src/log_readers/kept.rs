@@ -31,6 +31,12 @@ pub(super) fn list_all(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(logs)
 }
 
+/// The last head of which a log is kept, whoever it is of.
+pub(crate) fn last_kept(directory: &Path) -> io::Result<u64> {
+    let kept = wal::list_as(directory, KEPT_PREFIX)?;
+    Ok(kept.last().map_or(0, |(head, _)| *head))
+}
+
 /// Since when the rows of a log wait, as far as its file tells.
 pub(super) fn age_of(path: &Path) -> Instant {
     let written = fs::metadata(path).and_then(|metadata| metadata.modified());

@@ -369,6 +369,30 @@ fn rows_whose_log_was_gone_at_the_start_are_counted_as_lost_once() {
 }
 
 #[test]
+fn no_place_is_given_twice_where_segments_were_taken_away() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_with_kept(directory.path(), 3);
+    for segment in files(directory.path(), ".parquet") {
+        fs::remove_file(segment).unwrap();
+    }
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+    writer.append(&numbered(300..400)).unwrap();
+    log_all(&mut writer, &reader);
+    writer.seal().unwrap();
+    let mut places = BTreeSet::new();
+    let mut seen = Vec::new();
+    while let Some(frame) = next(&mut log) {
+        assert!(places.insert(frame.cursor()), "{places:?}");
+        seen.extend(bytes_of(&frame.rows()));
+        log.acknowledge(frame.cursor());
+    }
+    assert_eq!(seen, (0..400).collect::<Vec<_>>());
+    assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (400, 0));
+    writer.close();
+}
+
+#[test]
 fn what_is_no_log_of_the_store_is_left_where_it_is() {
     let directory = tempfile::tempdir().unwrap();
     closed_with_kept(directory.path(), 1);
