@@ -119,7 +119,8 @@ impl LogReader {
         self.readers.lock().acknowledge(self.id, cursor)
     }
 
-    /// The reader has all before this place, shown or not: it kept its own account.
+    /// The reader has all before this place, shown or not: it kept its own account. A place
+    /// beyond the end of the log is its end.
     pub fn acknowledge_before(&self, cursor: Cursor) {
         self.readers.lock().acknowledge_before(self.id, cursor);
     }

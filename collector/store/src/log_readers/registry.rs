@@ -85,7 +85,9 @@ impl Registry {
             Some((_, entry)) if entry.is_attached => None,
             Some((id, entry)) => {
                 (entry.is_attached, entry.bounds) = (true, bounds);
-                Some(*id)
+                let id = *id;
+                self.bound_bytes();
+                Some(id)
             }
             None => Some(self.enter(Entry {
                 is_durable: true,
@@ -109,6 +111,7 @@ impl Registry {
         waiting.into_iter().for_each(|size| entry.owe(size));
         entry.saved = saved.cursor.map(|_| entry.saved_state());
         self.enter(entry);
+        self.bound_bytes();
     }
 
     /// A log of a run before.
@@ -263,7 +266,20 @@ impl Registry {
         true
     }
 
+    /// The place behind all frames that ever were in the log.
+    fn log_end(&self) -> Option<Cursor> {
+        let last = self.log.last_key_value().map(|(head, logged)| Cursor {
+            head: *head,
+            frame: logged.first + logged.frames.len() as u64,
+        });
+        last.max(self.logged)
+    }
+
+    /// Of places beyond the end of the log nobody has anything yet.
     pub fn acknowledge_before(&mut self, id: u64, cursor: Cursor) {
+        let Some(cursor) = self.log_end().map(|end| end.min(cursor)) else {
+            return;
+        };
         let Some(entry) = self.readers.get(&id).filter(|entry| entry.is_durable) else {
             return;
         };

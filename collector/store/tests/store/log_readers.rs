@@ -191,7 +191,7 @@ fn what_was_not_acknowledged_comes_again_after_a_restart_whatever_the_order_of_t
     assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (20, 30));
     writer.close();
     drop(log);
-    let (_writer, reader, _) = open(settings(directory.path())).unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
     let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
     assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (20, 30));
     let again: Vec<Cursor> = std::iter::from_fn(|| next(&mut log))
@@ -203,6 +203,15 @@ fn what_was_not_acknowledged_comes_again_after_a_restart_whatever_the_order_of_t
         frame: 0,
     });
     assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (50, 0));
+    // It has nothing of what comes, whatever it says, and so it is after a restart.
+    writer.append(&numbered(50..60)).unwrap();
+    log_all(&mut writer, &reader);
+    assert_eq!(numbers_of(&next(&mut log).unwrap()), (50..60).collect());
+    writer.close();
+    drop(log);
+    let (_writer, reader, _) = open(settings(directory.path())).unwrap();
+    let log = reader.read_log("sink", UNBOUNDED).unwrap();
+    assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (50, 10));
 }
 
 #[test]
@@ -393,6 +402,20 @@ fn no_place_is_given_twice_where_segments_were_taken_away() {
 }
 
 #[test]
+fn who_comes_back_with_smaller_bounds_has_no_more_waiting_than_they_allow() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_with_kept(directory.path(), 2);
+    let (writer, reader, _) = open(settings(directory.path())).unwrap();
+    let log = reader.read_log("sink", Bounds { bytes: 1, age: None }).unwrap();
+    let status = log.status();
+    assert_eq!(
+        (status.lag_rows, status.lag_bytes, status.dropped.behind),
+        (0, 0, 200)
+    );
+    writer.close();
+}
+
+#[test]
 fn what_is_no_log_of_the_store_is_left_where_it_is() {
     let directory = tempfile::tempdir().unwrap();
     closed_with_kept(directory.path(), 1);
@@ -483,6 +506,8 @@ fn a_cursor_that_cannot_be_read_begins_with_the_oldest_that_is_there() {
         "",
         "{}",
         "no cursor",
+        r#"{"format":1,"store":"STORE","head":18446744073709551615,"frame":0,"max_bytes":1,
+        "acknowledged_rows":0,"dropped_rows":{"behind":0,"disk_short":0,"lost":0}}"#,
         r#"{"format":2,"store":"","head":9,"frame":0,"max_bytes":1,
         "acknowledged_rows":0,"dropped_rows":{"behind":0,"disk_short":0,"lost":0}}"#,
     ] {
@@ -491,7 +516,8 @@ fn a_cursor_that_cannot_be_read_begins_with_the_oldest_that_is_there() {
         drop(reader.read_log("sink", UNBOUNDED).unwrap());
         writer.append(&numbered(0..50)).unwrap();
         writer.close();
-        fs::write(directory.path().join("readers/sink"), damage).unwrap();
+        let damage = damage.replace("STORE", reader.store_name());
+        fs::write(directory.path().join("readers/sink"), &damage).unwrap();
         let (_writer, reader, _) = open(settings(directory.path())).unwrap();
         let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
         assert_eq!(numbers_of(&next(&mut log).unwrap()).len(), 50, "{damage}");
