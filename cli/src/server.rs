@@ -7,7 +7,7 @@ use std::fmt;
 use anyhow::{Context, Result};
 use futures::TryStreamExt;
 use futures::io::AsyncBufRead;
-use http::{HeaderMap, Method, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::config::AuthInfo;
@@ -28,6 +28,11 @@ const WATCH: &str = "watch";
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoAnswer(pub String);
+
+/// The API server lets nobody through to the collector who may not ask for such a page.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAllowed(String);
 
 /// Parameters of a page.
 pub type Pairs = Vec<(&'static str, String)>;
@@ -203,7 +208,11 @@ impl Server {
                 let said = serde_json::from_slice::<serde_json::Value>(&body).ok();
                 let said = said.and_then(|v| v["message"].as_str().map(str::to_owned));
                 let said = said.unwrap_or_else(|| text.chars().take(200).collect());
-                anyhow::anyhow!("{self} answers {status}: {said}")
+                let text = format!("{self} answers {status}: {said}");
+                match status {
+                    StatusCode::FORBIDDEN => NotAllowed(text).into(),
+                    _ => anyhow::Error::msg(text),
+                }
             }
         }
     }

@@ -157,6 +157,7 @@ impl Collector {
         let mut metrics = Metrics::default();
         metrics.watch_flow_metrics(flow_metrics.clone());
         let sinks = Sinks::default();
+        let until_the_end = sinks.end_on_drop();
         metrics.watch_sinks(sinks.clone());
         if let Some(reader) = &reader {
             metrics.watch_store(reader.clone());
@@ -228,7 +229,7 @@ impl Collector {
                 .map_err(StartError::Spawn)?,
             listeners: receive_streams(listeners, shared, &ended),
             http: serve_pages(web, pages.clone(), api, &ended),
-            sinks,
+            sinks: until_the_end,
         };
         behind.start(&pages, &ended).map_err(StartError::Spawn)?;
         pages.health.set_sockets(Ok(()));

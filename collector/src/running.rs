@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::Pages;
 use crate::pipeline::Addresses;
-use crate::sinks::Sinks;
+use crate::sinks::EndOnDrop;
 
 /// How long the workers and listeners may take to read out their sockets.
 const RECEIVE_DEADLINE: Duration = Duration::from_secs(4);
@@ -61,7 +61,7 @@ pub(crate) struct Stops {
     pub(crate) workers: PipeWriter,
     pub(crate) listeners: watch::Sender<bool>,
     pub(crate) http: watch::Sender<bool>,
-    pub(crate) sinks: Sinks,
+    pub(crate) sinks: EndOnDrop,
 }
 
 /// The parts that have not ended, and word of those that do.
@@ -228,7 +228,7 @@ impl Running {
         // Nobody else has the outlet: what waits is printed now, and the store closed.
         let written = ends.wait(|part| *part == Part::Sink, SINK_DEADLINE, &pages).await;
         // The store is closed: nothing more comes for them.
-        stops.sinks.end();
+        drop(stops.sinks);
         let sent = ends
             .wait(|part| *part == Part::Sinks, SINK_DEADLINE, &pages)
             .await;

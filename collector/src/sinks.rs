@@ -76,6 +76,11 @@ impl Sinks {
         self.0.over.store(true, Ordering::Relaxed);
     }
 
+    /// What ends them when it is let go.
+    pub(crate) fn end_on_drop(&self) -> EndOnDrop {
+        EndOnDrop(self.clone())
+    }
+
     fn is_over(&self) -> bool {
         self.0.over.load(Ordering::Relaxed)
     }
@@ -86,6 +91,16 @@ impl Sinks {
 
     fn set_wrong(&self, wrong: Option<String>) {
         *lock(&self.0.wrong) = wrong;
+    }
+}
+
+/// Ends all sinks when it is let go, however that comes.
+#[derive(Debug)]
+pub(crate) struct EndOnDrop(Sinks);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -393,7 +393,10 @@ async fn what_is_stored_goes_to_each_sink_once_over_a_restart_and_a_wrong_file_c
             // One that is new begins with what comes now.
             eventually("the sinks to read the log", || {
                 metrics(http)
-                    .contains_key("log_reader_lag_rows{reader=\"sink-ipfix\"}")
+                    .keys()
+                    .filter(|name| name.starts_with("log_reader_lag_rows{reader=\"sink-"))
+                    .count()
+                    .eq(&4)
                     .then_some(())
             });
             if round == 1 {
@@ -403,6 +406,10 @@ async fn what_is_stored_goes_to_each_sink_once_over_a_restart_and_a_wrong_file_c
                 });
             }
             replay(&running, &datagrams);
+            eventually("all to be stored", || {
+                let known = metrics(http);
+                (known["records_queued"] == 0).then_some(())
+            });
             stored += metrics(http)["records_stored_total"];
             eventually("the file to have all", || {
                 (lines_of(&all).len() as u64 == stored).then_some(())

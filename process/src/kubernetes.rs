@@ -7,17 +7,21 @@
 //! is given up. kube offers no TCP keepalive; it would find nothing sooner.
 
 mod describe;
+mod put_off;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::runtime::watcher;
 use kube::{Client, Config};
 use thiserror::Error;
+use tower::util::MapResponseLayer;
 
 use crate::jitter::jittered;
 pub use describe::{describe, describe_watch};
+pub use put_off::put_off;
 
 /// How long the server may keep a watch, give or take a sixth: this bounds how long a
 /// connection that is dead on one side alone keeps a change away.
@@ -112,7 +116,10 @@ pub fn client(mut config: Config, retries: Retries) -> Result<Client, ConnectErr
     config.read_timeout = Some(READ_TIMEOUT);
     // The time in the pool does not count.
     config.reset_reader_on_write = true;
-    Client::try_from(config).map_err(ConnectError::Client)
+    let builder = ClientBuilder::try_from(config).map_err(ConnectError::Client)?;
+    Ok(builder
+        .with_layer(&MapResponseLayer::new(put_off::as_status))
+        .build())
 }
 
 /// [`config`] and [`client`] in one, for daemons.

@@ -49,8 +49,33 @@ pub fn unless_unknown<T>(server: &Server, answer: Result<T>) -> Result<Option<T>
     }
 }
 
-/// Collectors of before have no such page.
+/// Collectors of before have no such page, or their matrix no such parameter.
 fn knows_none(error: &anyhow::Error) -> bool {
     let problem = error.downcast_ref::<Problem>();
-    problem.is_some_and(|problem| problem.is_no_policies() || problem.status == 404)
+    problem.is_some_and(|problem| {
+        let is_parameter = problem.status == 400 && problem.detail.contains("unknown field `policies`");
+        problem.is_no_policies() || problem.status == 404 || is_parameter
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policies_are_worked_on_here_where_a_collector_of_before_is_asked() {
+        let server = Server::at("http://localhost:1", None).unwrap();
+        let asked = |problem: Problem| unless_unknown::<()>(&server, Err(problem.into()));
+        let before = "unknown field `policies`, expected one of `filter`, `since`";
+        assert!(matches!(asked(Problem::parameter(before)), Ok(None)));
+        assert!(matches!(asked(Problem::not_found()), Ok(None)));
+        // What is wrong with the question is wrong here, too.
+        for wrong in [
+            "unknown field `filtre`, expected one of `policies`",
+            "limit: too many",
+        ] {
+            assert!(asked(Problem::parameter(wrong)).is_err(), "{wrong}");
+        }
+        assert!(asked(Problem::forbidden("policies")).is_err());
+    }
 }

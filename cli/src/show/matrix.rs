@@ -248,7 +248,7 @@ mod tests {
             lines[1].ends_with("proven     deny shop/checkout isolates ingress"),
             "{lines:?}"
         );
-        assert!(lines[2].ends_with("unknown    -"), "{lines:?}");
+        assert!(lines[2].ends_with("unknown    <none>"), "{lines:?}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use weir_collector::api::problem::{MEDIA_TYPE, Problem};
 use weir_process::error::chain;
 
 use super::guard::{ASKED_BY_BODY, YAML};
-use crate::server::Server;
+use crate::server::{NotAllowed, Server};
 
 /// What a collector says of an answer that a browser is told.
 const TOLD: [HeaderName; 4] = [CONTENT_TYPE, CONTENT_ENCODING, VARY, RETRY_AFTER];
@@ -114,8 +114,11 @@ fn told(answer: http::Response<kube::client::Body>) -> Response {
     response
 }
 
-/// The collector's own problem, or that somebody else is in the way.
+/// The collector's own problem, the API server's refusal, or that somebody else is in the way.
 fn refused(error: &Error) -> Response {
+    if let Some(refusal) = error.downcast_ref::<NotAllowed>() {
+        return Problem::forbidden(refusal.to_string()).into_response();
+    }
     match error.downcast_ref::<Problem>() {
         Some(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
             in_the_way(&format!("{problem}; {UNKNOWN}"))
@@ -136,4 +139,36 @@ fn in_the_way(detail: &str) -> Response {
     });
     let kind = [(CONTENT_TYPE, MEDIA_TYPE)];
     (status, kind, problem.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a browser is told where whoever stands before the collector answers so.
+    async fn told_of(status: StatusCode, body: &'static str) -> (StatusCode, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let before = Router::new().fallback(move || async move { (status, body) });
+        tokio::spawn(async move { axum::serve(listener, before).await });
+        let routes = routes(Arc::new(Server::at(&url, None).unwrap()));
+        let asked = Request::post("/api/v1/flow-metrics/estimate");
+        let answer = tower::ServiceExt::oneshot(routes, asked.body(Body::empty()).unwrap());
+        let (head, body) = answer.await.unwrap().into_parts();
+        let text = to_bytes(body, MOST_BYTES).await.unwrap();
+        (head.status, String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn who_may_not_ask_learns_so_from_the_api_server() {
+        let own = r#"{"kind": "Status", "status": "Failure", "code": 403, "message": "alice cannot create flow-metrics"}"#;
+        let (status, text) = told_of(StatusCode::FORBIDDEN, own).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{text}");
+        assert!(
+            text.contains("alice cannot create") && text.contains("urn:weir:forbidden"),
+            "{text}"
+        );
+        let (status, text) = told_of(StatusCode::INTERNAL_SERVER_ERROR, "broken").await;
+        assert_eq!(status, StatusCode::BAD_GATEWAY, "{text}");
+    }
 }

@@ -50,6 +50,8 @@ struct OutsideCalls {
     edge: Edge,
     /// How many records of the client's packets went to addresses that are not known yet.
     flows: u64,
+    /// No address is known yet. Where answers alone were seen none ever is.
+    is_untold: bool,
     /// The row of the matrix.
     row: RowEnds,
 }
@@ -120,7 +122,8 @@ impl Gathering {
                     server,
                     ..edge
                 };
-                self.push(edge, &row_ends);
+                let flows = number(row, "flows");
+                self.push(edge, flows, &row_ends);
             }
             (Some(end), None) => self.keep(end, true, edge, row, row_ends),
             (None, Some(end)) => self.keep(end, false, edge, row, row_ends),
@@ -145,6 +148,7 @@ impl Gathering {
                 ..edge
             },
             flows: 0,
+            is_untold: true,
             row: row_ends,
         });
         calls.flows = calls.flows.saturating_add(number(row, "flows"));
@@ -212,7 +216,7 @@ impl Gathering {
         }
         // What is left of a call went to addresses that are not known any more.
         self.outside
-            .retain(|call, calls| call.is_client != is_client || calls.flows > 0);
+            .retain(|call, calls| call.is_client != is_client || calls.flows > 0 || calls.is_untold);
     }
 
     fn take_address(&mut self, is_client: bool, row: &Row) {
@@ -240,6 +244,7 @@ impl Gathering {
             return;
         };
         calls.flows = calls.flows.saturating_sub(number(row, "flows"));
+        calls.is_untold = false;
         let edge = Edge {
             flows: number(row, "flows"),
             bytes: number(row, "bytes"),
@@ -266,13 +271,14 @@ impl Gathering {
             server,
             ..edge
         };
-        self.push(edge, row);
+        self.push(edge, edge.flows, row);
     }
 
-    fn push(&mut self, edge: Edge, row: &RowEnds) {
+    /// An edge; of its flows so many are the client's.
+    fn push(&mut self, edge: Edge, flows: u64, row: &RowEnds) {
         self.edges.push(edge);
         if let Some(parts) = &mut self.parts {
-            let row = row.clone();
+            let (row, edge) = (row.clone(), Edge { flows, ..edge });
             parts.push(Part { row, edge });
         }
     }

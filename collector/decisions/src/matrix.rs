@@ -49,7 +49,8 @@ impl RowEnds {
 pub struct Part {
     /// That row.
     pub row: RowEnds,
-    /// Its ends are in the [`Traffic`]'s edges.
+    /// Its ends are in the [`Traffic`]'s edges; its flows are the client's alone, as the row's
+    /// `flows` are.
     pub edge: Edge,
 }
 
@@ -68,9 +69,9 @@ pub struct MatrixVerdict {
     pub policy: String,
     /// Its rule, or `hidden`; the policy alone where it isolates.
     pub policy_rule: String,
-    /// Flows that are denied.
+    /// Flows that are denied: the client's alone, as the row's `flows`.
     pub policy_denied_flows: u64,
-    /// Flows of which it cannot be said.
+    /// Of these, those of which it cannot be said.
     pub policy_unknown_flows: u64,
 }
 
@@ -85,6 +86,9 @@ impl MatrixVerdict {
         "policy_denied_flows",
         "policy_unknown_flows",
     ];
+
+    /// The names of sums among them.
+    pub const SUMS: [&str; 2] = ["policy_denied_flows", "policy_unknown_flows"];
 
     /// As fields of a row.
     pub fn fields(&self) -> Map<String, Value> {
@@ -289,5 +293,7 @@ mod tests {
         let mut names: Vec<String> = fields.keys().cloned().collect();
         names.sort();
         assert_eq!(names, columns);
+        let is_sum = |name: &&String| fields[*name].is_u64();
+        assert!(names.iter().filter(is_sum).eq(MatrixVerdict::SUMS.iter()));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use crate::rows::RowBatch;
 use crate::target::{Failure, Reason};
 
 /// Counters of one sink since the process started.
@@ -12,6 +13,7 @@ use crate::target::{Failure, Reason};
 pub struct Counters {
     sent_rows: AtomicU64,
     filtered_rows: AtomicU64,
+    unreadable_rows: AtomicU64,
     sent_bytes: AtomicU64,
     flushes: AtomicU64,
     retries: [AtomicU64; Reason::ALL.len()],
@@ -31,7 +33,9 @@ pub struct Snapshot {
     pub sent_rows: u64,
     /// Rows that the filter left out.
     pub filtered_rows: u64,
-    /// Octets that went to the target.
+    /// Rows that could not be looked at, by a fault of ours.
+    pub unreadable_rows: u64,
+    /// Bytes that went to the target.
     pub sent_bytes: u64,
     /// How often it took what waited.
     pub flushes: u64,
@@ -44,10 +48,16 @@ pub struct Snapshot {
 }
 
 impl Counters {
-    /// The target has these rows, and those that the filter left out are done with.
-    pub(crate) fn delivered(&self, rows: u64, filtered: u64, bytes: u64) {
+    /// The target has the rows of these frames, and the rest of them is done with.
+    pub(crate) fn delivered<'f, F: RowBatch + 'f>(&self, frames: impl Iterator<Item = &'f F>, bytes: u64) {
+        let mut rows = 0;
+        for frame in frames {
+            rows += frame.rows();
+            self.filtered_rows.fetch_add(frame.filtered(), Ordering::Relaxed);
+            self.unreadable_rows
+                .fetch_add(frame.unreadable(), Ordering::Relaxed);
+        }
         self.sent_rows.fetch_add(rows, Ordering::Relaxed);
-        self.filtered_rows.fetch_add(filtered, Ordering::Relaxed);
         self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.flushes.fetch_add(1, Ordering::Relaxed);
         // Who was sent nothing has not shown that it takes something.
@@ -60,11 +70,18 @@ impl Counters {
 
     /// It did not take them. Returns whether that is news.
     pub(crate) fn failed(&self, failure: &Failure) -> bool {
-        let at = failure.reason() as usize;
-        if let Some(count) = self.retries.get(at) {
+        self.fail(failure.reason(), failure.to_string())
+    }
+
+    /// Something else keeps it from going on, and is tried again. Returns whether that is news.
+    pub fn hindered(&self, why: String) -> bool {
+        self.fail(Reason::Other, why)
+    }
+
+    fn fail(&self, reason: Reason, text: String) -> bool {
+        if let Some(count) = self.retries.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        let text = failure.to_string();
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = now.failure.as_ref() != Some(&text);
         now.failure = Some(text);
@@ -78,6 +95,7 @@ impl Counters {
         Snapshot {
             sent_rows: count(&self.sent_rows),
             filtered_rows: count(&self.filtered_rows),
+            unreadable_rows: count(&self.unreadable_rows),
             sent_bytes: count(&self.sent_bytes),
             flushes: count(&self.flushes),
             retries: Reason::ALL

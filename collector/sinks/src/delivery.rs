@@ -12,12 +12,13 @@ use crate::target::{Failure, Target};
 
 /// Frames that were shown to the target and are not there for certain: more are not asked for.
 const WINDOW_FRAMES: usize = 64;
-/// Octets that a target takes before they are flushed.
+/// Bytes that a target takes before they are flushed.
 const WINDOW_BYTES: usize = 1 << 20;
 /// What was taken is flushed after so long at the latest.
 const LINGER: Duration = Duration::from_secs(1);
-/// How long a sink that is stopped goes on to flush.
-const LAST_TRY: Duration = Duration::from_secs(10);
+/// How long a sink that is stopped goes on to flush. What a target is at then may take its
+/// own time in addition.
+const LAST_TRY: Duration = Duration::from_secs(5);
 /// A sleep does not last longer before somebody looks whether it is to stop.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -129,6 +130,7 @@ impl<F: RowBatch> Delivery<F> {
         }
         match source.next(left) {
             Next::Frame(frame) => self.window.push_back(frame),
+            Next::Nothing if self.window.is_empty() => target.idle()?,
             Next::Nothing => {}
             Next::Over => self.is_over = true,
         }
@@ -147,10 +149,8 @@ impl<F: RowBatch> Delivery<F> {
     ) -> Result<Step, Failure> {
         if let Some(last) = self.window.back().map(RowBatch::place) {
             let bytes = target.flush()?;
-            let rows = self.window.iter().map(RowBatch::rows).sum();
-            let filtered = self.window.iter().map(RowBatch::filtered).sum();
             source.acknowledge(last);
-            self.counters.delivered(rows, filtered, bytes);
+            self.counters.delivered(self.window.iter(), bytes);
             self.backoff.succeed();
             self.window.clear();
             self.taken = 0;
@@ -160,7 +160,7 @@ impl<F: RowBatch> Delivery<F> {
     }
 }
 
-/// Delivers until the source is over or `stop` is set, and then for ten seconds at most what
+/// Delivers until the source is over or `stop` is set, and then for five seconds at most what
 /// was taken already. Blocks: it is a thread's work.
 pub fn run<F: RowBatch>(
     source: &mut impl Source<Frame = F>,
@@ -176,6 +176,8 @@ pub fn run<F: RowBatch>(
     loop {
         if ends.is_none() && (delivery.is_over || stop.load(Ordering::Relaxed)) {
             delivery.stop();
+            // It is tried once more at once, whatever the pause was to be.
+            wait_until = None;
             ends = Some(Instant::now() + LAST_TRY);
         }
         let now = Instant::now();

@@ -1,10 +1,13 @@
 //! Flows into a file that is rotated.
 //!
-//! Beside `flows.json` stands `flows.json.position`: which frame of which store was written
+//! Beside `flows.json` stands `flows.json.position`: which frame of which store this sink wrote
 //! last, and where the file ended then. A start cuts what is behind that place, which is of a
 //! frame that was not written whole, and leaves out frames that are there already: each row
 //! stands in the files once, also after `kill -9`. Of a machine that loses its power that holds
 //! where [`FileSpec::sync`] is set.
+//!
+//! Nothing else is ever cut. A file of which the position says nothing is somebody else's: it is
+//! moved aside as it is, and a new one begun.
 
 mod position;
 mod rotation;
@@ -12,20 +15,25 @@ mod rotation;
 mod tests;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use weir_sink_formats::goflow2::{self, FlowMessage};
 
-use self::position::Position;
+use rustix::fs::OFlags;
+
+use self::position::{FileId, Position};
 use crate::rows::{Place, RowBatch};
 use crate::target::{Failure, Target};
 
 /// Files can be read by their owner's group, and by nobody else: who talked to whom is nobody
 /// else's business.
 const MODE: u32 = 0o640;
+/// A link in the place of a file is not followed: who may write to the folder would choose what
+/// is written to.
+const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
 /// What is written, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +63,7 @@ pub enum Format {
 /// When another file is begun, and how many are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
-    /// The file has that many octets.
+    /// The file has that many bytes.
     pub bytes: u64,
     /// Or is so old.
     pub age: Option<Duration>,
@@ -78,7 +86,8 @@ impl Default for Rotation {
 #[derive(Debug)]
 pub struct FileTarget {
     spec: FileSpec,
-    store: String,
+    /// The sink, and the store that frames come from.
+    of: (String, String),
     open: Option<Open>,
     /// Rows of frames that are not written.
     buffer: Vec<u8>,
@@ -89,23 +98,24 @@ pub struct FileTarget {
 #[derive(Debug)]
 struct Open {
     file: File,
-    /// Octets that are whole.
+    /// Bytes that are whole.
     length: u64,
     /// The last frame that is in the files.
     has: Option<Place>,
     /// When it was begun.
     begun: SystemTime,
-    /// Device and inode, by which somebody else's rename is seen.
-    id: (u64, u64),
+    /// By which somebody else's rename is seen.
+    id: FileId,
 }
 
 impl FileTarget {
-    /// Nothing is opened yet. `store` is the store that frames come from: those of another one
-    /// have nothing to do with them, whatever their names.
-    pub fn new(spec: FileSpec, store: impl Into<String>) -> Self {
+    /// Nothing is opened yet. `sink` and `store` say whose frames they are: those of another sink
+    /// were filtered otherwise, and those of another store have nothing to do with them,
+    /// whatever their names.
+    pub fn new(spec: FileSpec, sink: impl Into<String>, store: impl Into<String>) -> Self {
         Self {
             spec,
-            store: store.into(),
+            of: (sink.into(), store.into()),
             open: None,
             buffer: Vec::new(),
             taken: None,
@@ -127,53 +137,71 @@ impl FileTarget {
         Ok(self.open.as_mut().expect("it was opened above"))
     }
 
-    /// Nobody renamed or removed it.
+    /// Nobody renamed, removed or cut it.
     fn is_in_place(&self, open: &Open) -> bool {
-        fs::metadata(&self.spec.path).is_ok_and(|found| (found.dev(), found.ino()) == open.id)
+        fs::symlink_metadata(&self.spec.path)
+            .is_ok_and(|found| position::id(&found) == open.id && found.len() == open.length)
     }
 
     fn open_file(&self) -> io::Result<Open> {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(MODE)
-            .open(&self.spec.path)?;
-        let found = file.metadata()?;
-        if !found.is_file() {
-            return Err(io::Error::other("it is no file"));
-        }
-        let position = Position::read(&self.spec.path)?.filter(|position| position.store == self.store);
-        let length = match &position {
+        let position = Position::read(&self.spec.path)?;
+        let (mut file, mut found) = self.open_whole()?;
+        let is_of_it = |position: &&Position| position.id == position::id(&found);
+        let length = match position.as_ref().filter(is_of_it) {
             Some(position) if position.length <= found.len() => position.length,
-            // Another file than the one that was written to last: it was rotated, or is new.
-            _ => end_of_lines(&mut file, found.len())?,
+            _ if found.len() == 0 => 0,
+            _ => {
+                rotation::set_aside(&self.spec.path)?;
+                (file, found) = self.open_whole()?;
+                0
+            }
         };
         file.set_len(length)?;
-        file.seek(SeekFrom::End(0))?;
-        if position.as_ref().is_none_or(|position| position.length != length) {
-            // Before anything is written: what is torn later is behind this place.
-            self.note_position(length, position.as_ref().and_then(|position| position.place))?;
+        if length == 0 && self.spec.sync {
+            sync_folder(&self.spec.path)?;
         }
-        Ok(Open {
+        let has = position
+            .filter(|position| position.of == self.of)
+            .and_then(|position| position.place);
+        let open = Open {
             length,
-            has: position.and_then(|position| position.place),
-            begun: if length == 0 {
-                SystemTime::now()
-            } else {
-                found.created().unwrap_or(SystemTime::now())
+            has,
+            begun: match length {
+                0 => SystemTime::now(),
+                _ => found.created().unwrap_or(SystemTime::now()),
             },
-            id: (found.dev(), found.ino()),
+            id: position::id(&found),
             file,
-        })
+        };
+        // Before anything is written: what is torn later is behind this place.
+        self.note_position(&open)?;
+        Ok(open)
     }
 
-    fn note_position(&self, length: u64, place: Option<Place>) -> io::Result<()> {
+    fn open_whole(&self) -> io::Result<(File, fs::Metadata)> {
+        let opened = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(MODE)
+            .custom_flags(NO_LINK)
+            .open(&self.spec.path);
+        let file = opened.map_err(|error| match fs::symlink_metadata(&self.spec.path) {
+            Ok(found) if found.is_symlink() => io::Error::other("it is a link; name the file itself"),
+            _ => error,
+        })?;
+        let found = file.metadata()?;
+        match found.is_file() {
+            true => Ok((file, found)),
+            false => Err(io::Error::other("it is no file")),
+        }
+    }
+
+    fn note_position(&self, open: &Open) -> io::Result<()> {
         let position = Position {
-            store: self.store.clone(),
-            length,
-            place,
+            of: self.of.clone(),
+            id: open.id,
+            length: open.length,
+            place: open.has,
         };
         position.write(&self.spec.path, self.spec.sync)
     }
@@ -188,29 +216,27 @@ impl FileTarget {
             .and_then(|()| if sync { open.file.sync_data() } else { Ok(()) });
         open.length += buffer.len() as u64;
         open.has = Some(through);
-        let length = open.length;
         written.map_err(Failure::io(self.what("write")))?;
-        self.note_position(length, Some(through))
-            .map_err(Failure::io(self.what("write the position of")))
+        let noted = self.open.as_ref().map_or(Ok(()), |open| self.note_position(open));
+        noted.map_err(Failure::io(self.what("write the position of")))
     }
 
     fn rotate_if_due(&mut self) -> Result<(), Failure> {
-        let Some((open, through)) = self
-            .open
-            .as_ref()
-            .zip(self.open.as_ref().and_then(|open| open.has))
-        else {
-            return Ok(());
-        };
-        let is_old = self
-            .spec
-            .rotate
-            .age
-            .is_some_and(|age| open.begun.elapsed().is_ok_and(|is| is >= age));
-        if open.length == 0 || (open.length < self.spec.rotate.bytes && !is_old) {
+        let Some(open) = &self.open else { return Ok(()) };
+        let Some(through) = open.has else { return Ok(()) };
+        let is_old = |age| open.begun.elapsed().is_ok_and(|is| is >= age);
+        let is_due = open.length >= self.spec.rotate.bytes || self.spec.rotate.age.is_some_and(is_old);
+        if open.length == 0 || !is_due || !self.is_in_place(open) {
             return Ok(());
         }
         rotation::rotate(&self.spec.path, through, self.spec.rotate.keep)
+            .and_then(|()| {
+                if self.spec.sync {
+                    sync_folder(&self.spec.path)
+                } else {
+                    Ok(())
+                }
+            })
             .map_err(Failure::io(self.what("rotate")))?;
         // The next file is opened when something comes, and its position is written then.
         self.open = None;
@@ -252,6 +278,10 @@ impl Target for FileTarget {
         Ok(bytes)
     }
 
+    fn idle(&mut self) -> Result<(), Failure> {
+        self.rotate_if_due()
+    }
+
     fn reset(&mut self) {
         self.buffer.clear();
         self.taken = None;
@@ -264,20 +294,7 @@ impl Target for FileTarget {
     }
 }
 
-/// Octets up to the end of the last whole line: of a file whose end nobody wrote down.
-fn end_of_lines(file: &mut File, length: u64) -> io::Result<u64> {
-    const BLOCK: u64 = 64 << 10;
-    let mut end = length;
-    let mut block = Vec::new();
-    while end > 0 {
-        let start = end.saturating_sub(BLOCK);
-        file.seek(SeekFrom::Start(start))?;
-        block.clear();
-        Read::by_ref(file).take(end - start).read_to_end(&mut block)?;
-        if let Some(at) = block.iter().rposition(|octet| *octet == b'\n') {
-            return Ok(start + at as u64 + 1);
-        }
-        end = start;
-    }
-    Ok(0)
+/// What was made and renamed in the folder of a file is on the disk.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(rotation::folder(path))?.sync_all()
 }

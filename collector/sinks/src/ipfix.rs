@@ -7,9 +7,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use weir_sink_formats::FlowRow;
 use weir_sink_formats::ipfix::{Layout, Session, records};
@@ -17,8 +17,8 @@ use weir_sink_formats::ipfix::{Layout, Session, records};
 use crate::rows::RowBatch;
 use crate::target::{Failure, Target};
 
-/// How long a connection, or the peer's kernel, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long connecting may take, and taking what is sent.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Who takes flows, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct IpfixSpec {
     pub transport: Transport,
     /// Observation domain of the messages.
     pub domain: u32,
-    /// Octets of a message at most.
+    /// Bytes of a message at most.
     pub message_bytes: usize,
 }
 
@@ -93,7 +93,6 @@ impl IpfixTarget {
             let way =
                 Way::to(&self.spec).map_err(Failure::io(format!("cannot reach {}", self.spec.address)))?;
             self.way = Some(way);
-            self.session.restart();
         }
         Ok(())
     }
@@ -127,8 +126,13 @@ impl IpfixTarget {
 
 impl Target for IpfixTarget {
     fn take(&mut self, rows: &dyn RowBatch) -> Result<(), Failure> {
-        self.connect()?;
         let now = seconds();
+        let is_udp = self.spec.transport == Transport::Udp;
+        if is_udp && self.messages.is_empty() && self.session.wants_templates(now) {
+            // The name may have another address by now.
+            self.way = None;
+        }
+        self.connect()?;
         rows.each(&mut |row| self.add(row, now));
         Ok(())
     }
@@ -161,9 +165,14 @@ impl Target for IpfixTarget {
 
 impl Way {
     fn to(spec: &IpfixSpec) -> io::Result<Self> {
+        let deadline = Instant::now() + PATIENCE;
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in spec.address.to_socket_addrs()? {
-            match Self::to_address(address, spec.transport) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            match Self::to_address(address, spec.transport, left) {
                 Ok(way) => return Ok(way),
                 Err(error) => last = error,
             }
@@ -171,7 +180,7 @@ impl Way {
         Err(last)
     }
 
-    fn to_address(address: SocketAddr, transport: Transport) -> io::Result<Self> {
+    fn to_address(address: SocketAddr, transport: Transport, within: Duration) -> io::Result<Self> {
         match transport {
             Transport::Udp => {
                 let any: SocketAddr = match address {
@@ -183,8 +192,7 @@ impl Way {
                 Ok(Self::Udp(socket))
             }
             Transport::Tcp => {
-                let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-                stream.set_write_timeout(Some(PATIENCE))?;
+                let stream = TcpStream::connect_timeout(&address, within)?;
                 stream.set_nodelay(true)?;
                 Ok(Self::Tcp(stream))
             }
@@ -198,24 +206,45 @@ impl Way {
                 .try_for_each(|message| socket.send(message).map(drop)),
             Self::Tcp(stream) => {
                 check_open(stream)?;
-                stream.write_all(&messages.concat())?;
+                write_within(stream, &messages.concat(), PATIENCE)?;
                 check_open(stream)
             }
         }
     }
 }
 
-/// A collector sends nothing: what can be read is the end of the connection.
-fn check_open(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nonblocking(true)?;
-    let found = stream.peek(&mut [0]);
-    stream.set_nonblocking(false)?;
-    match found {
-        Ok(0) => Err(io::ErrorKind::ConnectionReset.into()),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        Err(error) => Err(error),
+/// Writes all of it in that time, however little the other side takes at once.
+fn write_within(stream: &mut TcpStream, mut bytes: &[u8], within: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + within;
+    while !bytes.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(())
+}
+
+/// What a collector says is nothing to us, but its end of the connection is.
+fn check_open(stream: &mut TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let mut said = [0; 4096];
+    // Who says more than that is heard next time.
+    let heard = (0..16).find_map(|_| match stream.read(&mut said) {
+        Ok(0) => Some(Err(io::ErrorKind::ConnectionReset.into())),
+        Ok(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Ok(())),
+        Err(error) => Some(Err(error)),
+    });
+    stream.set_nonblocking(false)?;
+    heard.unwrap_or(Ok(()))
 }
 
 /// Seconds since the epoch UTC.

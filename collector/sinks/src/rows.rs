@@ -28,6 +28,10 @@ pub trait RowBatch {
     fn rows(&self) -> u64;
     /// Rows that did not.
     fn filtered(&self) -> u64;
+    /// Rows that nobody could look at, and that are lost.
+    fn unreadable(&self) -> u64 {
+        0
+    }
     /// Appends each row as a JSON object and a line's end, with the columns that were chosen.
     fn write_json(&self, out: &mut Vec<u8>);
     /// Shows each row.

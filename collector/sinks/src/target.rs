@@ -18,6 +18,14 @@ pub trait Target: Send {
     /// It is not; nobody knows how much of it is.
     fn flush(&mut self) -> Result<u64, Failure>;
 
+    /// Nothing came for a while, and nothing is taken that is not flushed.
+    ///
+    /// # Errors
+    /// What is due by the clock does not work.
+    fn idle(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// After a failure: what was taken since the last flush comes again.
     fn reset(&mut self);
 

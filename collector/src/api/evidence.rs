@@ -2,12 +2,15 @@
 //! an engine, or a collector over HTTP. What is made of the rows is `weir_decisions`'.
 
 use weir_decisions::Traffic;
-use weir_decisions::evidence::{Gathering, dropped, dropped_question};
+use weir_decisions::evidence::{AddressQuestion, Gathering, dropped, dropped_question};
 use weir_policy::edges::EdgeSet;
 use weir_query::{CallDirection, MatrixEnds, MatrixRequest, Measure, Note, NoteKind, Question, Since, Until};
 
 use super::answer::{MatrixAnswer, QueryAnswer};
 use super::params::MOST_GROUPS;
+
+const OF_OTHERS: &str = "these are too many pods for the filter to tell whose addresses outside are meant: they \
+     count as unknown; ask for less with a filter, or with direction=out";
 
 /// Whoever answers questions about flows.
 pub trait Answers {
@@ -95,14 +98,13 @@ async fn gather_into<A: Answers>(
     // The matrix is of whole hours, and so must be the records.
     let hours = request.hours();
     for is_client in [true, false] {
-        let wanted = match request.direction {
-            CallDirection::Out => gathering.outside_of(&request.filter, is_client),
-            // The filter's source is not the client there.
-            CallDirection::In | CallDirection::Both => gathering.outside_of_all(is_client),
-        };
-        let Some(wanted) = wanted else {
+        let Some(wanted) = outside(&gathering, &request, is_client) else {
             continue;
         };
+        if is_of_others(&request) {
+            notes.push(truncated(OF_OTHERS.to_owned()));
+            break;
+        }
         let question = sums(wanted.filter, wanted.group_by, hours);
         let mut told = asked.query(&question).await?;
         notes.append(&mut told.notes);
@@ -119,6 +121,23 @@ async fn gather_into<A: Answers>(
         by: request.by,
         notes,
     })
+}
+
+/// What tells the addresses outside, where there are any.
+fn outside(gathering: &Gathering, request: &MatrixRequest, is_client: bool) -> Option<AddressQuestion> {
+    match request.direction {
+        CallDirection::Out => gathering.outside_of(&request.filter, is_client),
+        // The filter's source is not the client there.
+        CallDirection::In | CallDirection::Both => gathering.outside_of_all(is_client),
+    }
+}
+
+/// Addresses are asked for without the filter there, and by workload nothing tells those of the
+/// pods that it leaves out from those of the others.
+fn is_of_others(request: &MatrixRequest) -> bool {
+    request.by == MatrixEnds::Workload
+        && request.direction != CallDirection::Out
+        && !request.filter.is_empty()
 }
 
 /// Asks what the switch dropped on its way to a server, in the same hours.

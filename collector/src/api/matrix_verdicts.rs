@@ -2,28 +2,32 @@
 
 use weir_decisions::World;
 use weir_decisions::matrix::{MatrixVerdict, MatrixVerdicts, RowEnds};
-use weir_query::{MatrixEnds, MatrixRequest};
+use weir_query::{MatrixEnds, MatrixRequest, Note, NoteKind};
 
 use super::answer::MatrixAnswer;
 use super::evidence::Evidence;
 
+const OF_WORKLOADS: &str = "what policies say is of the whole workloads of the pods, and how many flows of each pod \
+     are denied or unknown is not known; ask for less with a filter or a shorter time, or by workload";
+
 /// Gives each row what the policies of a world say about the edges that it is of, as columns
 /// more. What one should know about the edges is noted.
 pub fn add(answer: &mut MatrixAnswer, request: &MatrixRequest, evidence: Evidence, world: &World) {
-    let by = match (request.by, evidence.by) {
-        // These were too many.
-        (MatrixEnds::Pod, MatrixEnds::Workload) => MatrixEnds::Workload,
-        (by, _) => by,
-    };
+    // Pods were too many: nothing is known of one that is not true of its whole workload.
+    let is_coarse = (request.by, evidence.by) == (MatrixEnds::Pod, MatrixEnds::Workload);
+    let by = if is_coarse { evidence.by } else { request.by };
     let shown = |row: &RowEnds| shown(row, by, request.ports);
     let verdicts = MatrixVerdicts::new(world, &evidence.traffic, shown);
-    let names = MatrixVerdict::COLUMNS.map(str::to_owned);
-    answer.columns.extend(names);
+    let is_told = |name: &str| !is_coarse || !MatrixVerdict::SUMS.contains(&name);
+    let names = MatrixVerdict::COLUMNS.into_iter().filter(|name| is_told(name));
+    answer.columns.extend(names.map(str::to_owned));
     for row in &mut answer.rows {
         let said = verdicts.of(&shown(&RowEnds::of(&row.0)));
-        row.0.extend(said.fields());
+        let fields = said.fields().into_iter();
+        row.0.extend(fields.filter(|(name, _)| is_told(name)));
     }
-    for note in evidence.notes {
+    let coarse = is_coarse.then(|| Note::new(NoteKind::Truncated, OF_WORKLOADS.to_owned()));
+    for note in evidence.notes.into_iter().chain(coarse) {
         if !answer.notes.contains(&note) {
             answer.notes.push(note);
         }
@@ -48,33 +52,4 @@ fn shown(row: &RowEnds, by: MatrixEnds, has_ports: bool) -> RowEnds {
 }
 
 #[cfg(test)]
-mod tests {
-    use weir_decisions::matrix::END_FIELDS;
-
-    use super::*;
-
-    #[test]
-    fn ends_are_called_by_the_same_fields_where_they_are_asked_for_and_where_they_are_judged() {
-        assert_eq!(END_FIELDS, MatrixEnds::FIELDS);
-    }
-
-    #[test]
-    fn a_row_by_pod_is_in_the_row_of_its_namespaces() {
-        let words = |words: [&str; 5]| words.map(str::to_owned);
-        let pod = RowEnds {
-            client: words(["shop", "Deployment", "web", "web-1", ""]),
-            server: words(["", "private", "private", "", "office"]),
-            called: ["tcp", "443"].map(str::to_owned),
-            is_directed: true,
-        };
-        let expected = RowEnds {
-            client: words(["shop", "", "", "", ""]),
-            server: words(["", "private", "", "", "office"]),
-            called: Default::default(),
-            is_directed: true,
-        };
-        assert_eq!(shown(&pod, MatrixEnds::Ns, false), expected);
-        assert_eq!(shown(&expected, MatrixEnds::Ns, false), expected);
-        assert_eq!(shown(&pod, MatrixEnds::Workload, true).called, pod.called);
-    }
-}
+mod tests;

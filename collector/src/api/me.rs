@@ -27,7 +27,9 @@ pub struct MeAnswer {
     pub stores: bool,
     /// The oldest record of each tier.
     pub oldest: Vec<OldestAnswer>,
-    /// It is in a cluster, whose export `/api/v1/exports` tells of.
+    /// It is in a cluster, whose export `/api/v1/exports` tells of; collectors of before do not say.
+    #[serde(default)]
+    #[schema(required = true)]
     pub cluster: bool,
     /// How much may be asked.
     pub limits: LimitsAnswer,

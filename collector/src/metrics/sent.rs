@@ -18,7 +18,7 @@ pub(super) struct Sent(pub Sinks);
 type Of = fn(&SinkStatus) -> u64;
 
 const COUNTERS: [(&str, &str, Of); 2] = [
-    ("sink_bytes", "Octets that a sink has sent", |sink| {
+    ("sink_bytes", "Bytes that a sink has sent", |sink| {
         sink.did.sent_bytes
     }),
     ("sink_flushes", "How often what waited was sent", |sink| {
@@ -52,12 +52,17 @@ impl Collector for Sent {
         let gauge = || ConstGauge::new(0_i64).metric_type();
         let mut metric = encoder.encode_descriptor(
             "sink_rows",
-            "Rows that a sink has sent, or that its filter left out",
+            "Rows that a sink has sent, that its filter left out, or that it could not look at",
             None,
             counter(),
         )?;
         for sink in &sinks {
-            for (outcome, rows) in [("sent", sink.did.sent_rows), ("filtered", sink.did.filtered_rows)] {
+            let outcomes = [
+                ("sent", sink.did.sent_rows),
+                ("filtered", sink.did.filtered_rows),
+                ("unreadable", sink.did.unreadable_rows),
+            ];
+            for (outcome, rows) in outcomes {
                 let labels = [("sink", sink.name.as_str()), ("outcome", outcome)];
                 ConstCounter::new(rows).encode(metric.encode_family(&labels)?)?;
             }

@@ -12,8 +12,6 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ReplicationController;
 use kube::api::PartialObjectMeta;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
@@ -28,7 +26,7 @@ use weir_process::kubernetes::{WATCH_TIMEOUT, describe_watch};
 use crate::args::NodeDaemon;
 use crate::health::Health;
 use crate::policies::{Feed, PolicyObjects};
-use crate::relisted::relisted;
+use crate::relisted::{Heard, Pauses, relisted};
 
 /// Time between two snapshots while changes keep coming.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
@@ -43,6 +41,7 @@ enum Change {
     Listed(ObjectKey, Fact),
     ListEnds(ObjectKind),
     Failed(ObjectKind, String),
+    Resumed(ObjectKind),
 }
 
 type Changes = Pin<Box<dyn Stream<Item = Change> + Send>>;
@@ -145,49 +144,26 @@ where
     K: Resource + Clone + DeserializeOwned + Serialize + Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    let events = relisted(Api::<K>::all(client.clone()), WATCH_TIMEOUT)
-        .backoff(ResetTimerBackoff::new(Pauses(Pauses::FIRST), Pauses::FORGIVEN));
+    let events = relisted(Api::<K>::all(client.clone()), WATCH_TIMEOUT, Pauses::default());
     Box::pin(events.map(move |event| {
         feed.take(&event);
         change(kind, cut, event)
     }))
 }
 
-/// Pauses between attempts at a watch. After an outage names are stale for the
-/// last of them, so they grow less than the client's usual 30 s.
-struct Pauses(Duration);
-
-impl Pauses {
-    const FIRST: Duration = Duration::from_millis(500);
-    const LONGEST: Duration = Duration::from_secs(5);
-    /// A watch that was well for so long begins with the first pause again.
-    const FORGIVEN: Duration = Duration::from_secs(60);
-}
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let longer = Self::LONGEST.min(self.0 * 2);
-        Some(std::mem::replace(&mut self.0, longer))
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = Self::FIRST;
-    }
-}
-
-fn change<K: Resource>(kind: ObjectKind, cut: fn(&K) -> Fact, event: watcher::Result<Event<K>>) -> Change {
+fn change<K: Resource>(kind: ObjectKind, cut: fn(&K) -> Fact, heard: watcher::Result<Heard<K>>) -> Change {
     let key = |object: &K| ObjectKey::of(kind, object.meta());
+    let event = match heard {
+        Ok(Heard::Event(event)) => event,
+        Ok(Heard::Resumed) => return Change::Resumed(kind),
+        Err(error) => return Change::Failed(kind, describe_watch(&error)),
+    };
     match event {
-        Ok(Event::Apply(object)) => Change::Apply(key(&object), cut(&object)),
-        Ok(Event::Delete(object)) => Change::Delete(key(&object)),
-        Ok(Event::Init) => Change::ListBegins(kind),
-        Ok(Event::InitApply(object)) => Change::Listed(key(&object), cut(&object)),
-        Ok(Event::InitDone) => Change::ListEnds(kind),
-        Err(error) => Change::Failed(kind, describe_watch(&error)),
+        Event::Apply(object) => Change::Apply(key(&object), cut(&object)),
+        Event::Delete(object) => Change::Delete(key(&object)),
+        Event::Init => Change::ListBegins(kind),
+        Event::InitApply(object) => Change::Listed(key(&object), cut(&object)),
+        Event::InitDone => Change::ListEnds(kind),
     }
 }
 
@@ -232,6 +208,10 @@ impl Watched {
                 self.complete[kind as usize] = true;
                 self.failures[kind as usize] = None;
                 self.index.retain(kind, &present, now)
+            }
+            Change::Resumed(kind) => {
+                self.failures[kind as usize] = None;
+                false
             }
             Change::Failed(kind, error) => {
                 let last = self.failures[kind as usize].replace(error.clone());

@@ -20,21 +20,26 @@ use super::PolicyObjects;
 use super::kinds::KindNumber;
 use super::known::Key;
 use crate::flow_metrics::objects::is_missing;
-use crate::relisted::relisted;
+use crate::relisted::{self, Heard, relisted};
 
 /// How long is waited before a kind is asked for again.
 #[derive(Debug, Clone, Copy)]
 struct Pauses {
     /// After a watch failed.
-    failed: Duration,
+    failed: relisted::Pauses,
     /// While there is no such kind.
     missing: Duration,
 }
 
-const PAUSES: Pauses = Pauses {
-    failed: Duration::from_secs(2),
-    missing: Duration::from_secs(10),
-};
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            failed: relisted::Pauses::default(),
+            missing: Duration::from_secs(10),
+        }
+    }
+}
+
 /// A kind that was there is gone when it was missing so many times: an API server that has just
 /// started does not know it at once.
 const MISSING_TIMES: usize = 3;
@@ -67,7 +72,7 @@ impl Feed {
     }
 
     /// Takes one event.
-    pub fn take<K: Serialize>(&self, event: &watcher::Result<Event<K>>) {
+    pub fn take<K: Serialize>(&self, heard: &watcher::Result<Heard<K>>) {
         let Some((objects, kind, api_version)) = &self.0 else {
             return;
         };
@@ -78,24 +83,32 @@ impl Feed {
                 objects.change(|known| known.put(key, &value));
             }
         };
+        let event = match heard {
+            Ok(Heard::Event(event)) => event,
+            Ok(Heard::Resumed) => {
+                objects.change(|known| known.settle(*kind, now));
+                return;
+            }
+            // Told by whoever watches.
+            Err(error) => {
+                objects.change(|known| known.fail(*kind, &describe_watch(error), now));
+                return;
+            }
+        };
         match event {
-            Ok(Event::InitApply(object)) => put(object),
-            Ok(Event::Apply(object)) => {
+            Event::InitApply(object) => put(object),
+            Event::Apply(object) => {
                 put(object);
                 objects.change(|known| known.hear(*kind, now));
             }
-            Ok(Event::Delete(object)) => {
+            Event::Delete(object) => {
                 if let Some((key, _)) = named(object) {
                     objects.change(|known| known.remove(&key));
                 }
                 objects.change(|known| known.hear(*kind, now));
             }
-            Ok(Event::Init) => objects.change(|known| known.begin(*kind, now)),
-            Ok(Event::InitDone) => objects.change(|known| known.end(*kind)),
-            // Told by whoever watches.
-            Err(error) => {
-                objects.change(|known| known.fail(*kind, &describe_watch(error), now));
-            }
+            Event::Init => objects.change(|known| known.begin(*kind, now)),
+            Event::InitDone => objects.change(|known| known.end(*kind)),
         }
     }
 }
@@ -119,7 +132,12 @@ fn named<K: Serialize>(object: &K, kind: KindNumber, api_version: &str) -> Optio
 pub fn follow(client: &Client, objects: &PolicyObjects, tasks: &mut JoinSet<()>) {
     let of_names: Vec<_> = OF_NAMES.into_iter().filter_map(number_of).collect();
     for kind in KindNumber::all().filter(|kind| !of_names.contains(kind)) {
-        tasks.spawn(follow_kind(client.clone(), kind, objects.clone(), PAUSES));
+        tasks.spawn(follow_kind(
+            client.clone(),
+            kind,
+            objects.clone(),
+            Pauses::default(),
+        ));
     }
 }
 
@@ -135,7 +153,7 @@ async fn follow_kind(client: Client, number: KindNumber, objects: PolicyObjects,
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(kind.group, version, kind.name));
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         let feed = Feed(Some((objects.clone(), number, api_version)));
-        let mut events = relisted(api, WATCH_TIMEOUT).boxed();
+        let mut events = relisted(api, WATCH_TIMEOUT, pauses.failed).boxed();
         while let Some(event) = events.next().await {
             match &event {
                 Err(error) if is_missing(error) => {
@@ -156,11 +174,10 @@ async fn follow_kind(client: Client, number: KindNumber, objects: PolicyObjects,
                             "objects that policies are made of cannot be watched, will be tried again"
                         );
                     }
-                    tokio::time::sleep(pauses.failed).await;
                 }
                 Ok(told) => {
                     // That a list begins is told before anybody was asked for it.
-                    if !matches!(told, Event::Init) {
+                    if !matches!(told, Heard::Event(Event::Init)) {
                         (missing, was_there) = (0, true);
                     }
                     feed.take(&event);
@@ -173,7 +190,7 @@ async fn follow_kind(client: Client, number: KindNumber, objects: PolicyObjects,
             (missing, was_there) = (0, false);
             tokio::time::sleep(pauses.missing).await;
         } else if was_there {
-            tokio::time::sleep(pauses.failed).await;
+            tokio::time::sleep(pauses.failed.first).await;
         }
     }
 }

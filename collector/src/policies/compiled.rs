@@ -13,7 +13,7 @@ use weir_policy::parse::Objects;
 use weir_policy::{Cluster, Cni, Endpoint, Engine, Pod, Policy, PolicyKey, Profile};
 
 use super::earlier::Earlier;
-use super::holders::{HolderTable, LAG, Name};
+use super::holders::{Facts, HolderTable, LAG, Name};
 use super::known::Key;
 use super::services::Services;
 use super::touched::{Touched, Was};
@@ -166,14 +166,6 @@ impl Compiled {
     pub fn pod(&self, name: &Name) -> Option<(&[IpAddr], &Pod)> {
         let addresses = self.pods.get(name)?;
         Some((addresses, self.engine.pod_facts(&name.0, &name.1)?))
-    }
-
-    /// The pods of a namespace that have addresses of their own.
-    pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &Name> {
-        let first: Name = (namespace.into(), Arc::from(""));
-        let is_in = move |(name, _): &(&Name, &Vec<IpAddr>)| *name.0 == *first.0;
-        let from: Name = (namespace.into(), Arc::from(""));
-        self.pods.range(from..).take_while(is_in).map(|(name, _)| name)
     }
 
     /// Tells the engine what an object is now.
@@ -350,9 +342,13 @@ impl Compiled {
             for address in was.addresses.iter().filter(|address| !has.contains(address)) {
                 self.holders.end(*address, name, was.pod.as_ref(), now);
             }
+            let facts = Facts {
+                was: was.pod.as_ref(),
+                is: self.engine.pod_facts(&name.0, &name.1),
+            };
             for address in has {
                 if let Some(endpoint) = self.engine.pod(&name.0, &name.1, *address) {
-                    self.holders.set(*address, name, endpoint, was.pod.as_ref(), now);
+                    self.holders.set(*address, name, endpoint, facts, now);
                 }
             }
         }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 use weir_identity::Shards;
 use weir_policy::observed::SETTLE;
-use weir_policy::{Endpoint, Node, Past, Snapshot};
+use weir_policy::{Endpoint, Namespace, Node, Past, Pod, Snapshot};
 
 use super::compiled::Compiled;
-use super::holders::{HolderTable, Name};
+use super::holders::{Facts, HolderTable, Name};
 use super::touched::{Touched, Was};
 use super::versions::Holders;
 
@@ -56,17 +56,17 @@ impl Earlier {
 
     /// Takes in what is touched.
     pub fn take(&mut self, touched: &Touched, now_there: &Compiled, now: u64) {
-        for namespace in &touched.namespaces {
-            if self.past.add_namespace(namespace) {
-                let names = now_there.pods_in(&namespace.name);
-                names.for_each(|name| self.correct(name, now_there));
-            }
-        }
+        let namespaces = touched.namespaces.iter();
+        let new: Vec<&Namespace> = namespaces.filter(|one| self.past.add_namespace(one)).collect();
         for node in &touched.nodes {
             self.add_node(node, now);
         }
         for (name, was) in &touched.pods {
             self.hold(name, was, now_there, now);
+        }
+        // What pods were until now is kept by then.
+        for namespace in new {
+            self.correct(&namespace.name, now_there);
         }
     }
 
@@ -80,7 +80,8 @@ impl Earlier {
         let holder = (Arc::from(""), name);
         for address in node.all_addresses() {
             let endpoint = self.past.node(&node.name, address);
-            self.holders.set(address, &holder, endpoint, None, now);
+            self.holders
+                .set(address, &holder, endpoint, Facts::default(), now);
         }
     }
 
@@ -98,28 +99,25 @@ impl Earlier {
         if was.pod.as_deref() == Some(pod) && was.addresses == addresses {
             return;
         }
+        let facts = Facts {
+            was: was.pod.as_ref(),
+            is: Some(pod),
+        };
         for address in addresses {
-            let endpoint = self.as_if(name, *address, now_there);
-            if let Some(endpoint) = endpoint {
-                self.holders.set(*address, name, endpoint, was.pod.as_ref(), now);
-            }
+            let like = self.holders.endpoint(*address, name);
+            let endpoint = self.past.as_if(pod, *address, like);
+            self.holders.set(*address, name, endpoint, facts, now);
         }
     }
 
-    /// The pod's namespace is known now, as it was all the time.
-    fn correct(&mut self, name: &Name, now_there: &Compiled) {
-        let addresses = now_there.pod(name).map_or(&[][..], |(addresses, _)| addresses);
-        for address in addresses {
-            if let Some(endpoint) = self.as_if(name, *address, now_there) {
-                self.holders.correct(*address, name, endpoint);
-            }
+    /// The namespace of these pods is known now, as it was all the time.
+    fn correct(&mut self, namespace: &str, now_there: &Compiled) {
+        for (address, name) in self.holders.in_namespace(namespace) {
+            let is = now_there.pod(&name).map(|(_, pod)| pod);
+            let past = &mut self.past;
+            let as_if = |pod: &Pod, like: &Endpoint| past.as_if(pod, address, Some(like));
+            self.holders.correct(address, &name, is, as_if);
         }
-    }
-
-    fn as_if(&mut self, name: &Name, address: IpAddr, now_there: &Compiled) -> Option<Endpoint> {
-        let (_, pod) = now_there.pod(name)?;
-        let like = self.holders.endpoint(address, name);
-        Some(self.past.as_if(pod, address, like))
     }
 
     /// What readers evaluate with.

@@ -2,7 +2,8 @@
 //!
 //! A pod that gets other labels holds its address twice for a while: until the change has come
 //! into force everywhere, a flow may have been judged by either. What a pod was is kept beside its
-//! end, so that later policies can be asked about it.
+//! end, so that later policies can be asked about it, even where those of then did not tell the two
+//! apart.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -22,9 +23,28 @@ pub const LAG: u64 = 1_000_000_000;
 const WATCH_LAG: u64 = 5_000_000_000;
 /// So many ends are kept at most.
 const MOST_ENDED: usize = 100_000;
+/// Of these so many of one address: whoever changes a pod's labels all the time costs no more. More
+/// than are evaluated of one side.
+const MOST_ENDED_OF_ADDRESS: usize = 128;
 
 /// A pod's namespace and name; a node's namespace is empty.
 pub type Name = (Arc<str>, Arc<str>);
+
+/// A pod's facts across a change; those of a node are not kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Facts<'p> {
+    /// Until now, if it was there.
+    pub was: Option<&'p Arc<Pod>>,
+    /// From now on.
+    pub is: Option<&'p Pod>,
+}
+
+impl Facts<'_> {
+    /// The pod is other than it was, whether policies tell the two apart now or may later.
+    fn differ(&self) -> bool {
+        self.was.is_some_and(|was| self.is.is_some_and(|is| **was != *is))
+    }
+}
 
 /// All holders.
 #[derive(Debug, Clone, Default)]
@@ -51,25 +71,18 @@ impl HolderTable {
         holder.map(|holder| &holder.endpoint)
     }
 
-    /// The pod has the address, and is this for policies; what it `was` until now, if it was there.
-    pub fn set(
-        &mut self,
-        address: IpAddr,
-        name: &Name,
-        endpoint: Endpoint,
-        was: Option<&Arc<Pod>>,
-        now: u64,
-    ) {
+    /// The pod has the address, and is this for policies.
+    pub fn set(&mut self, address: IpAddr, name: &Name, endpoint: Endpoint, facts: Facts<'_>, now: u64) {
         let known = self.holders.get(&address).cloned().unwrap_or_default();
         let is_open = |holder: &Holder| holder.span.is_open() && holder.is(name);
         let from = match known.iter().find(|holder| is_open(holder)) {
-            Some(holder) if holder.endpoint == endpoint => return,
+            Some(holder) if holder.endpoint == endpoint && !facts.differ() => return,
             Some(_) => now.saturating_sub(LAG),
             None if known.is_empty() => 0,
             None => now.saturating_sub(WATCH_LAG),
         };
         let settled = now.saturating_add(SETTLE);
-        let mut holders = self.ended_at(address, &known, (name, was), settled, now);
+        let mut holders = self.ended_at(address, &known, (name, facts.was), settled, now);
         holders.push(Holder::since(from, name, endpoint));
         self.addresses.insert(address);
         self.holders.insert(address, holders.into());
@@ -84,17 +97,41 @@ impl HolderTable {
         self.holders.insert(address, holders.into());
     }
 
-    /// Whoever has the address by this name has been this to policies all the time.
-    pub fn correct(&mut self, address: IpAddr, name: &Name, endpoint: Endpoint) {
+    /// The addresses that pods of a namespace have or had, and whose they are or were.
+    pub fn in_namespace(&self, namespace: &str) -> BTreeSet<(IpAddr, Name)> {
+        let of_address = |address: &IpAddr| {
+            let known = self.holders.get(address).map_or(&[][..], |known| &known[..]);
+            let pods = known.iter().filter(|holder| *holder.namespace == *namespace);
+            let names = pods.map(|holder| (Arc::clone(&holder.namespace), Arc::clone(&holder.name)));
+            let address = *address;
+            names.map(move |name| (address, name))
+        };
+        self.addresses.iter().flat_map(of_address).collect()
+    }
+
+    /// Whoever has or had the address by this name has been to policies all the time what `as_if`
+    /// says: of what the pod was, or `is` where it still has the address, and of what it was taken for.
+    pub fn correct(
+        &mut self,
+        address: IpAddr,
+        name: &Name,
+        is: Option<&Pod>,
+        mut as_if: impl FnMut(&Pod, &Endpoint) -> Endpoint,
+    ) {
         let Some(known) = self.holders.get(&address) else {
             return;
         };
         let mut holders = known.to_vec();
-        let is_open = |holder: &&mut Holder| holder.span.is_open() && holder.is(name);
-        holders
-            .iter_mut()
-            .filter(is_open)
-            .for_each(|holder| holder.endpoint = endpoint);
+        for holder in holders.iter_mut().filter(|holder| holder.is(name)) {
+            let pod = if holder.span.is_open() {
+                is
+            } else {
+                holder.was.as_deref()
+            };
+            if let Some(pod) = pod {
+                holder.endpoint = as_if(pod, &holder.endpoint);
+            }
+        }
         self.holders.insert(address, holders.into());
     }
 
@@ -117,6 +154,13 @@ impl HolderTable {
             self.ended.push_back((then, address));
         }
         holders.retain(|holder| holder.span.to >= now.saturating_sub(HISTORY));
+        let ended = holders.iter().filter(|holder| !holder.span.is_open()).count();
+        let mut too_many = ended.saturating_sub(MOST_ENDED_OF_ADDRESS);
+        holders.retain(|holder| {
+            let is_kept = too_many == 0 || holder.span.is_open();
+            too_many -= usize::from(!is_kept);
+            is_kept
+        });
         holders
     }
 
@@ -262,17 +306,21 @@ mod tests {
         let [first, second] = endpoints();
         let was = Arc::new(pod("a"));
         let mut table = HolderTable::default();
-        table.set(ADDRESS, &name("p"), first, None, 100 * SECOND);
-        table.set(ADDRESS, &name("p"), first, None, 150 * SECOND);
+        table.set(ADDRESS, &name("p"), first, Facts::default(), 100 * SECOND);
+        table.set(ADDRESS, &name("p"), first, Facts::default(), 150 * SECOND);
         assert_eq!(
             held(&table),
             [("p", 0, u64::MAX)],
             "the first may have had it always"
         );
-        table.set(ADDRESS, &name("p"), second, Some(&was), 200 * SECOND);
+        let relabelled = Facts {
+            was: Some(&was),
+            is: None,
+        };
+        table.set(ADDRESS, &name("p"), second, relabelled, 200 * SECOND);
         assert_eq!(held(&table), [("p", 0, 230), ("p", 199, u64::MAX)]);
         table.end(ADDRESS, &name("p"), Some(&was), 300 * SECOND);
-        table.set(ADDRESS, &name("q"), first, None, 302 * SECOND);
+        table.set(ADDRESS, &name("q"), first, Facts::default(), 302 * SECOND);
         assert_eq!(
             held(&table),
             [("p", 0, 230), ("p", 199, 300), ("q", 297, u64::MAX)]
@@ -294,5 +342,43 @@ mod tests {
         assert!(!table.expire(later));
         table.rebuild(BTreeMap::new(), |_, _, _| second);
         assert!(held(&table).is_empty());
+    }
+
+    #[test]
+    fn a_pod_that_is_another_holds_its_address_twice_though_policies_do_not_tell_it_apart() {
+        let [first, _] = endpoints();
+        let was = Arc::new(pod("a"));
+        let mut relabelled = pod("a");
+        relabelled.labels = Labels::from([("app".to_owned(), "web".to_owned())]);
+        let mut table = HolderTable::default();
+        let mut set = |is: &Pod, now: u64| {
+            let (was, is) = (Some(&was), Some(is));
+            table.set(ADDRESS, &name("p"), first, Facts { was, is }, now);
+        };
+        set(&was, 100 * SECOND);
+        set(&was, 150 * SECOND);
+        set(&relabelled, 200 * SECOND);
+        assert_eq!(held(&table), [("p", 0, 230), ("p", 199, u64::MAX)]);
+    }
+
+    #[test]
+    fn of_a_pod_that_changes_all_the_time_the_latest_is_kept() {
+        let [endpoint, _] = endpoints();
+        let mut table = HolderTable::default();
+        let mut was = Arc::new(pod("a"));
+        for n in 0..300 {
+            let mut is = pod("a");
+            is.labels.insert("n".to_owned(), n.to_string());
+            let facts = Facts {
+                was: Some(&was),
+                is: Some(&is),
+            };
+            table.set(ADDRESS, &name("p"), endpoint, facts, (100 + n) * SECOND);
+            was = Arc::new(is);
+        }
+        let held = held(&table);
+        assert_eq!(held.len(), MOST_ENDED_OF_ADDRESS + 1);
+        assert_eq!(held.first(), Some(&("p", 270, 302)));
+        assert_eq!(held.last(), Some(&("p", 398, u64::MAX)));
     }
 }

@@ -23,7 +23,7 @@ struct Watch {
     begun: u64,
     /// The last moment of which everything is known; 0: nothing was listed yet.
     heard: u64,
-    /// It broke and nothing was listed since.
+    /// It broke, and neither goes on nor was listed since.
     is_broken: bool,
 }
 
@@ -64,7 +64,8 @@ impl Watches {
         std::mem::take(&mut watch.is_broken)
     }
 
-    /// Of a kind that is not watched, or not there, all is known now. Whether its watch was broken.
+    /// Of a kind that is not watched, or not there, or whose watch goes on where it broke, all is known
+    /// now. Whether its watch was broken.
     pub fn settle(&mut self, kind: KindNumber, now: u64) -> bool {
         self.begin(kind, now);
         self.list(kind)

@@ -1,7 +1,7 @@
 //! The file of sinks: what stands in it, and what is wrong with it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
@@ -17,7 +17,7 @@ const MOST: usize = 32;
 const LONGEST_NAME: usize = 48;
 /// What may wait for a sink, unless it says otherwise.
 const QUEUE_BYTES: u64 = 1 << 30;
-/// Octets of a message that no path cuts (RFC 7011 §10.3.3 leaves it to who knows the path).
+/// Bytes of a message that no path cuts (RFC 7011 §10.3.3 leaves it to who knows the path).
 const MESSAGE_BYTES: usize = 1400;
 
 /// One sink.
@@ -174,7 +174,7 @@ enum TransportWord {
     Tcp,
 }
 
-/// Octets, as the command line takes them.
+/// Bytes, as the command line takes them.
 #[derive(Debug, Clone, Copy)]
 struct Size(u64);
 
@@ -261,11 +261,20 @@ impl Entry {
 
 impl FileEntry {
     fn checked(self, columns: &[String]) -> Result<FileSpec, String> {
-        if !self.path.is_absolute() || self.path.file_name().is_none() {
+        let is_plain = |part: Component| matches!(part, Component::RootDir | Component::Normal(_));
+        let is_whole = self.path.is_absolute() && self.path.file_name().is_some();
+        if !is_whole || !self.path.components().all(is_plain) {
             return Err(format!(
-                "file.path: {} is no absolute path of a file",
+                "file.path: {} is no absolute path of a file without ..",
                 self.path.display()
             ));
+        }
+        let ending = self.path.extension().unwrap_or_default();
+        if ending == "position" || ending == "unfinished" {
+            return Err(
+                "file.path: .position and .unfinished are the endings of what stands beside a file"
+                    .to_owned(),
+            );
         }
         let format = match self.format {
             FormatWord::Json => Format::Json,
@@ -343,14 +352,14 @@ fn with_nearest(error: &serde_saphyr::Error) -> String {
     }
 }
 
-/// Of "unknown field `x`, expected one of `y`, `z`" the one that looks most like the first.
+/// Of "unknown field `x`, expected one of y, z" the one that looks most like the first.
 fn nearest_of(text: &str) -> Option<String> {
     let line = text
         .lines()
         .find(|line| line.contains("unknown field") || line.contains("unknown variant"))?;
-    let mut quoted = line.split('`').skip(1).step_by(2);
-    let wrong = quoted.next()?;
-    nearest(wrong, quoted)
+    let (said, expected) = line.split_once(", expected ")?;
+    let words = expected.trim_start_matches("one of ").split([',', ' ']);
+    nearest(said.split('`').nth(1)?, words.map(|word| word.trim_matches('`')))
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_api::fields::Column;
 use weir_flow::Value;
 use weir_query::{AnswerRows, FrameSelection, JsonLines, RowValues};
 use weir_sink_formats::FlowRow;
-use weir_sinks::{Next, Place, RowBatch, Source};
+use weir_sinks::{Counters, Next, Place, RowBatch, Source};
 use weir_store::{Cursor, LogReader, NoFrame};
 
 /// How long a log that cannot be read is left alone.
@@ -19,20 +20,27 @@ const UNREADABLE: Duration = Duration::from_secs(1);
 pub struct LogSource {
     log: LogReader,
     selection: FrameSelection,
+    counters: Arc<Counters>,
 }
 
 /// What of a frame went through.
 #[derive(Debug)]
 pub struct SelectedRows {
     place: Place,
+    /// `None`: nobody could look at it, by a fault of ours.
     rows: Option<AnswerRows>,
-    filtered: u64,
+    /// Rows of the frame.
+    all: u64,
 }
 
 impl LogSource {
     /// What of this log goes through that filter.
-    pub fn new(log: LogReader, selection: FrameSelection) -> Self {
-        Self { log, selection }
+    pub fn new(log: LogReader, selection: FrameSelection, counters: Arc<Counters>) -> Self {
+        Self {
+            log,
+            selection,
+            counters,
+        }
     }
 }
 
@@ -45,22 +53,22 @@ impl Source for LogSource {
             Ok(None) => return Next::Nothing,
             Err(NoFrame::Closed) => return Next::Over,
             Err(NoFrame::Io(error)) => {
-                tracing::warn!(%error, "a sink cannot read the log; it is tried again");
+                if self.counters.hindered(format!("the log cannot be read: {error}")) {
+                    tracing::warn!(%error, "a sink cannot read the log; it is tried again");
+                }
                 std::thread::sleep(UNREADABLE.min(within));
                 return Next::Nothing;
             }
         };
         let Cursor { head, frame: number } = frame.cursor();
-        let all = frame.batch().num_rows() as u64;
-        // The same filter worked when the sink was checked: what fails now is a fault of ours,
-        // of which nothing is sent and all is counted.
+        // The same filter worked when the sink was checked: what fails now is a fault of ours.
         let rows = self.selection.select(&frame).inspect_err(
             |error| tracing::error!(%error, head, frame = number, "a frame cannot be filtered and goes to no sink"),
         );
         let rows = rows.ok();
         Next::Frame(SelectedRows {
             place: Place { head, frame: number },
-            filtered: all.saturating_sub(rows.as_ref().map_or(0, AnswerRows::len) as u64),
+            all: frame.batch().num_rows() as u64,
             rows,
         })
     }
@@ -83,7 +91,12 @@ impl RowBatch for SelectedRows {
     }
 
     fn filtered(&self) -> u64 {
-        self.filtered
+        let through = |rows: &AnswerRows| self.all.saturating_sub(rows.len() as u64);
+        self.rows.as_ref().map_or(0, through)
+    }
+
+    fn unreadable(&self) -> u64 {
+        if self.rows.is_none() { self.all } else { 0 }
     }
 
     fn write_json(&self, out: &mut Vec<u8>) {

@@ -1,6 +1,7 @@
 //! Which sinks run: as the file says.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,25 +35,40 @@ pub fn run(sinks: &Sinks, path: PathBuf, reader: Reader) {
         sinks,
         reader,
         workers: BTreeMap::new(),
+        ending: Vec::new(),
         gone: BTreeMap::new(),
     };
-    let mut files = WatchedFiles::new(path, "sinks", MAX_BYTES);
+    let mut files = WatchedFiles::new(path.clone(), "sinks", MAX_BYTES);
     let mut look = Look::All;
     while !sinks.is_over() {
-        supervisor.look(&mut files, look);
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => sinks.set_wrong(Some("it is a folder; name a file".to_owned())),
+            Ok(_) => supervisor.look(&mut files, look),
+            Err(error) => sinks.set_wrong(Some(format!("it cannot be read: {error}"))),
+        }
+        supervisor.tend();
         look = Look::Settled;
         let next = Instant::now() + LOOK_INTERVAL;
         while !sinks.is_over() && Instant::now() < next {
             thread::sleep(NAP);
         }
     }
-    supervisor.workers.into_values().for_each(Worker::join);
+    let workers: Vec<Worker> = supervisor
+        .ending
+        .into_iter()
+        .chain(supervisor.workers.into_values())
+        .collect();
+    // All at once: each may take its time.
+    workers.iter().for_each(Worker::stop);
+    workers.into_iter().for_each(Worker::join);
 }
 
 struct Supervisor<'a> {
     sinks: &'a Sinks,
     reader: Reader,
     workers: BTreeMap<String, Worker>,
+    /// Those that were told to end, which takes seconds. Who has the name of one begins behind it.
+    ending: Vec<Worker>,
     /// Cursors that nobody reads from, and since when.
     gone: BTreeMap<String, Instant>,
 }
@@ -65,13 +81,26 @@ struct Worker {
 }
 
 impl Worker {
+    fn new(spec: SinkSpec, counters: Arc<Counters>) -> Self {
+        Self {
+            spec,
+            counters,
+            stop: Arc::default(),
+            thread: None,
+        }
+    }
+
     fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Sends what it has taken, for seconds at most, and ends.
-    fn join(mut self) {
+    /// Tells it to send what it has taken, for seconds at most, and to end.
+    fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for that.
+    fn join(mut self) {
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
             tracing::error!(sink = self.spec.name, "a sink panicked");
         }
@@ -98,36 +127,36 @@ impl Supervisor<'_> {
                 }
             }
         }
+    }
+
+    /// Does what does not come of the file.
+    fn tend(&mut self) {
+        let ended = self.ending.extract_if(.., |worker| worker.is_finished());
+        ended.for_each(Worker::join);
         self.revive();
         self.forget_cursors();
     }
 
-    /// Ends those that are gone or changed, starts those that are new or changed.
+    /// Ends those that are gone or changed, has those begin that are new or changed.
     fn apply(&mut self, specs: Vec<SinkSpec>) {
-        let wanted: BTreeMap<String, SinkSpec> =
-            specs.into_iter().map(|spec| (spec.name.clone(), spec)).collect();
-        let (stay, end) = std::mem::take(&mut self.workers)
-            .into_iter()
-            .partition::<BTreeMap<_, _>, _>(|(name, worker)| wanted.get(name) == Some(&worker.spec));
-        self.workers = stay;
-        // All at once: each may take its time.
-        end.values()
-            .for_each(|worker| worker.stop.store(true, Ordering::Relaxed));
-        let mut counters: BTreeMap<String, Arc<Counters>> = BTreeMap::new();
-        for (name, worker) in end {
-            counters.insert(name, Arc::clone(&worker.counters));
-            worker.join();
-        }
-        for (name, spec) in wanted {
+        let mut before = std::mem::take(&mut self.workers);
+        for spec in specs {
+            let name = spec.name.clone();
             self.gone.remove(&name);
-            let counters = counters.remove(&name).unwrap_or_default();
-            self.workers.entry(name).or_insert_with(|| Worker {
-                spec,
-                counters,
-                stop: Arc::default(),
-                thread: None,
-            });
+            let worker = match before.remove(&name) {
+                Some(worker) if worker.spec == spec => worker,
+                Some(worker) => {
+                    let counters = Arc::clone(&worker.counters);
+                    worker.stop();
+                    self.ending.push(worker);
+                    Worker::new(spec, counters)
+                }
+                None => Worker::new(spec, Arc::default()),
+            };
+            self.workers.insert(name, worker);
         }
+        before.values().for_each(Worker::stop);
+        self.ending.extend(before.into_values());
         let running = self.workers.values().map(|worker| Running {
             name: worker.spec.name.clone(),
             to: worker.spec.target.describe(),
@@ -139,7 +168,8 @@ impl Supervisor<'_> {
     /// Starts those that do not run: new ones, and those that ended by a fault.
     fn revive(&mut self) {
         for (name, worker) in &mut self.workers {
-            if !worker.is_finished() {
+            let has_predecessor = self.ending.iter().any(|ending| ending.spec.name == *name);
+            if !worker.is_finished() || has_predecessor {
                 continue;
             }
             if let Some(Err(_)) = worker.thread.take().map(JoinHandle::join) {
@@ -185,23 +215,19 @@ fn start(worker: &Worker, reader: &Reader) -> Result<JoinHandle<()>, String> {
     let store = reader.store_name().to_owned();
     let (counters, stop) = (Arc::clone(&worker.counters), Arc::clone(&worker.stop));
     let work = move || {
+        let _named = tracing::info_span!("sink", name = spec.name).entered();
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
             tracing::debug!(%error, "a sink runs with the priority of who receives");
         }
         let mut target: Box<dyn Target> = match spec.target {
-            TargetSpec::File(file) => Box::new(FileTarget::new(file, store)),
+            TargetSpec::File(file) => Box::new(FileTarget::new(file, spec.name.as_str(), store)),
             TargetSpec::Ipfix(to) => Box::new(IpfixTarget::new(to)),
         };
         let seed = spec.name.bytes().fold(0, |seed: u64, octet| {
             seed.wrapping_mul(31).wrapping_add(octet.into())
         });
-        weir_sinks::run(
-            &mut LogSource::new(log, selection),
-            target.as_mut(),
-            counters,
-            seed,
-            &stop,
-        );
+        let mut source = LogSource::new(log, selection, Arc::clone(&counters));
+        weir_sinks::run(&mut source, target.as_mut(), counters, seed, &stop);
     };
     let thread = thread::Builder::new().name(format!("sink-{}", worker.spec.name));
     thread.spawn(work).map_err(|error| error.to_string())

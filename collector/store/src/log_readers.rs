@@ -29,7 +29,9 @@ mod entry;
 mod kept;
 mod log_reader;
 mod registry;
+mod take_up;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,12 +39,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::cursor_file::store_of;
-pub(crate) use self::kept::{KEPT_PREFIX, kept_path};
+pub(crate) use self::kept::{KEPT_PREFIX, kept_path, last_kept};
 use self::log_reader::Attached;
 pub use self::log_reader::LogReader;
-use self::registry::Registry;
+use self::registry::{GivenUp, Registry};
 use crate::log_frame::{Cursor, LogFrame};
-use crate::wal;
 
 /// How much may wait for a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,8 @@ pub(crate) struct LogReaders {
     is_read: AtomicBool,
     /// Anybody has a cursor: without, logs go with their heads.
     has_cursors: AtomicBool,
+    /// Heads whose kept files this process does not remove: it does not know what they are.
+    left: BTreeSet<u64>,
 }
 
 impl Default for LogReaders {
@@ -172,31 +175,37 @@ impl LogReaders {
             saving: Mutex::default(),
             is_read: AtomicBool::new(false),
             has_cursors: AtomicBool::new(false),
+            left: BTreeSet::new(),
         };
         readers.note_who_reads(&readers.lock());
         readers
     }
 
     /// Takes up the cursors of a directory, and what its logs have for them. `sealed`: the
-    /// last head that is in a segment.
+    /// last head that is in a segment; `rows_from`: how many rows each head from one on has in
+    /// segments, as far as those are there.
     ///
     /// # Errors
     /// The directory cannot be listed. A cursor that cannot be read is none: its reader
     /// begins with the oldest frame that is there.
-    pub fn take_up(directory: &Path, store: &str, sealed: u64) -> io::Result<Self> {
+    pub fn take_up(
+        directory: &Path,
+        store: &str,
+        sealed: u64,
+        rows_from: impl FnOnce(u64) -> BTreeMap<u64, u64>,
+    ) -> io::Result<Self> {
         let mut registry = Registry::default();
         registry.sealed(sealed);
-        let saved = cursor_file::list(directory, store)?;
-        if !saved.is_empty() {
-            for (head, path) in kept::list_all(directory)? {
-                let Ok(scanned) = wal::scan(&path, store) else {
-                    continue;
-                };
-                registry.found(head, &scanned, kept::age_of(&path));
-            }
-            saved.into_iter().for_each(|saved| registry.restore(saved));
-        }
-        Ok(Self::of(registry))
+        let left = take_up::take_up(&mut registry, directory, store, rows_from)?;
+        Ok(Self {
+            left,
+            ..Self::of(registry)
+        })
+    }
+
+    /// Whether the kept log of a head is left where it is: it is not known what it is.
+    pub fn leaves(&self, head: u64) -> bool {
+        self.left.contains(&head)
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -259,13 +268,18 @@ impl LogReaders {
         }
     }
 
-    /// Whoever needs the oldest logs does without: as many as have that many bytes. Returns
-    /// the bytes that are no longer needed, once the cursors are saved.
-    pub fn give_up_logs(&self, bytes: u64) -> u64 {
+    /// Whoever needs the oldest logs does without: as many as have that many bytes. They may
+    /// go once the cursors are saved.
+    pub fn give_up_logs(&self, bytes: u64) -> GivenUp {
         match self.has_cursors() {
             true => self.lock().give_up_logs(bytes),
-            false => 0,
+            false => GivenUp::default(),
         }
+    }
+
+    /// Logs that were given up may go though cursors cannot be saved.
+    pub fn let_go(&self, through: u64) {
+        self.lock().let_go(through);
     }
 
     /// Looks whether anybody waits for too long, and writes the cursors that changed.
@@ -286,7 +300,10 @@ impl LogReaders {
         for saved in unsaved {
             match cursor_file::write(directory, store, &saved) {
                 Ok(()) => self.lock().saved(&saved),
-                Err(error) => outcome = Err(error),
+                Err(error) => {
+                    self.lock().not_saved(&saved);
+                    outcome = Err(error);
+                }
             }
         }
         outcome

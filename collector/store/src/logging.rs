@@ -202,7 +202,7 @@ pub(crate) fn remove_kept(shared: &Shared) -> io::Result<u64> {
     let pinned = shared.readers.pinned_from();
     let mut freed = 0;
     for (head, path) in wal::list_as(directory, KEPT_PREFIX)? {
-        if head < pinned {
+        if head < pinned && !shared.readers.leaves(head) {
             let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
             disk::remove(&path)?;
             freed += bytes;
@@ -237,9 +237,11 @@ pub(crate) fn sync(shared: &Shared, unsynced: &Unsynced) {
     }
 }
 
-/// Writes down how far readers are.
-pub(crate) fn save_cursors(shared: &Shared) {
+/// Writes down how far readers are. False: not all could be written.
+pub(crate) fn save_cursors(shared: &Shared) -> bool {
     let saved = shared.readers.save(&shared.settings.directory, &shared.store);
     let outcome = saved.map_err(|error| Trouble::io("readers", &error));
+    let is_saved = outcome.is_ok();
     shared.lock().note("readers", outcome);
+    is_saved
 }

@@ -2,8 +2,8 @@
 //! nowhere else.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 
 use crate::appender::Appender;
@@ -39,7 +39,7 @@ impl MemoryLog {
             keeps_rows: false,
             ..State::new(IdentityIds::default(), Catalog::default(), memtable::FIRST)
         };
-        let shared = Arc::new(Shared::new(settings, String::new(), state));
+        let shared = Arc::new(Shared::new(settings, String::new(), state, Weak::new()));
         let of_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("log".to_owned())

@@ -327,17 +327,18 @@ impl Reader {
     ///
     /// # Errors
     /// The name cannot be a file's, somebody reads under it, this process does not write the
-    /// store, or the cursor cannot be written.
+    /// store (any more), or the cursor cannot be written.
     pub fn read_log(&self, name: &str, bounds: Bounds) -> Result<LogReader, ReadLogError> {
         let Source::Running(shared) = &self.0 else {
             return Err(ReadLogError::NotWritten);
         };
+        let lock = shared.lock.upgrade().ok_or(ReadLogError::NotWritten)?;
         // Nothing comes between the look at the end and being there.
         let state = shared.lock();
         let joined = shared.readers.attach(name, bounds, state.end())?;
         drop(state);
         let settings = &shared.settings;
-        joined.begin(&settings.directory, &shared.store)
+        joined.begin(&settings.directory, &shared.store, lock)
     }
 
     /// The name of the store, which no other has; empty of a directory that was only read.
@@ -354,8 +355,11 @@ impl Reader {
     /// Its file cannot be removed.
     pub fn forget_log_reader(&self, name: &str) -> io::Result<bool> {
         match &self.0 {
-            Source::Running(shared) => shared.readers.forget(name, &shared.settings.directory),
-            Source::Snapshot(_) => Ok(false),
+            // A directory that this process has let go of is another's.
+            Source::Running(shared) if shared.lock.strong_count() > 0 => {
+                shared.readers.forget(name, &shared.settings.directory)
+            }
+            Source::Running(_) | Source::Snapshot(_) => Ok(false),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Taking up a store where the last process left it, however that ended.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::memtable::{self, FullMemtable, Memtable};
 use crate::name::{self, Tier, UNFINISHED};
 use crate::range::TimeRange;
 use crate::schema::{DST_ID, SRC_ID};
-use crate::segment::next_id_of;
+use crate::segment::{Segment, next_id_of};
 use crate::state::State;
 use crate::wal::{self, Logged};
 
@@ -109,9 +109,13 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
     let store = store.or_else(|| log_readers::store_of(directory));
     let store = store.unwrap_or_else(name_store);
     if owned {
-        let readers = LogReaders::take_up(directory, &store, sealed)?;
+        let readers = LogReaders::take_up(directory, &store, sealed, |from| {
+            rows_by_head(&state.catalog, from)
+        })?;
         // Where logs and segments were taken away, no place is given again all the same.
-        last = last.max(readers.last_head());
+        last = last
+            .max(readers.last_head())
+            .max(log_readers::last_kept(directory)?);
         state.readers = Arc::new(readers);
     }
     state.open = Memtable::new(last + 1);
@@ -124,6 +128,24 @@ pub(crate) fn recover(directory: &Path, owned: bool) -> io::Result<Recovered> {
         recovery,
         logs: on_disk,
     })
+}
+
+/// Heads of whose rows it is told how many they are, at most.
+const COUNTED_HEADS: usize = 1 << 17;
+
+/// How many rows each head has in segments, from one on. Heads that were merged into one
+/// segment have an even share of it: nobody knows any more.
+fn rows_by_head(catalog: &Catalog, from: u64) -> BTreeMap<u64, u64> {
+    let of_segment = |segment: &Arc<Segment>| {
+        let (first, last) = (*segment.heads.start(), *segment.heads.end());
+        let count = (last - first).saturating_add(1);
+        let (rows, first) = (segment.rows, first.max(from));
+        // The last of them have one more, where it does not come out even.
+        let share = move |nth: u64| rows / count + u64::from(nth < rows % count);
+        (first..=last).map(move |head| (head, share(last - head)))
+    };
+    let heads = catalog.tier(Tier::Raw).rev().flat_map(of_segment);
+    heads.take(COUNTED_HEADS).collect()
 }
 
 /// Identities that are taken up, so that who was active keeps its id.

@@ -100,13 +100,16 @@ pub(crate) fn keep_free(shared: &Shared) {
 /// go before any record. Returns the bytes that it took from the disk.
 fn give_up_logs(shared: &Shared, bytes: u64) -> u64 {
     let given_up = shared.readers.give_up_logs(bytes);
-    if given_up > 0 {
+    if given_up.bytes > 0 {
         tracing::warn!(
-            bytes = given_up,
+            bytes = given_up.bytes,
             "the disk is short: readers of the log that lag are not shown all"
         );
-        // A cursor that is not on disk keeps its logs.
-        logging::save_cursors(shared);
+        // First the cursors, so that what is given up is counted whatever crashes. A disk that
+        // has no room for them either gets it first: then it is counted as lost.
+        if !logging::save_cursors(shared) {
+            shared.readers.let_go(given_up.through);
+        }
     }
     match logging::remove_kept(shared) {
         Ok(freed) => freed,
@@ -118,16 +121,15 @@ fn give_up_logs(shared: &Shared, bytes: u64) -> u64 {
 }
 
 /// Lets the oldest records go for that many bytes that the disk has just not taken, and
-/// where there are no more of them, sums by minute. False: nothing went, and trying
+/// where there are no more of them, sums by minute; logs that are kept for readers before
+/// either, and those alone with a `min_free` of 0. False: nothing went, and trying
 /// again is of no use yet.
 ///
 /// Not every file system has the room of a file back at once, and a snapshot or a reader
 /// may hold it: where the disk has no more than before, nothing else goes for now.
 pub(crate) fn make(shared: &Shared, bytes: u64) -> bool {
-    if shared.settings.min_free == Some(0) {
-        return false;
-    }
     let settings = &shared.settings;
+    let may_expire = settings.min_free != Some(0);
     let free = || {
         settings
             .disk
@@ -138,7 +140,7 @@ pub(crate) fn make(shared: &Shared, bytes: u64) -> bool {
     let before = free();
     let freed = give_up_logs(shared, bytes);
     let is_freed = || before.zip(free()).is_none_or(|(before, now)| now > before);
-    (freed > 0 || expire(shared, &[Tier::Raw, Tier::Minute], bytes.max(1))) && soon(is_freed)
+    (freed > 0 || may_expire && expire(shared, &[Tier::Raw, Tier::Minute], bytes.max(1))) && soon(is_freed)
 }
 
 /// Whether it comes true within a tenth of a second.
@@ -214,10 +216,16 @@ fn oldest(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+
     use super::*;
     use crate::catalog::Catalog;
     use crate::identity_ids::IdentityIds;
+    use crate::lock::Lock;
+    use crate::log_frame::Cursor;
+    use crate::log_readers::Bounds;
     use crate::range::TimeRange;
+    use crate::settings::Settings;
 
     const DAY: i64 = 24 * 3_600 * 1_000_000;
 
@@ -306,6 +314,38 @@ mod tests {
         assert_eq!(min_free(None, 2_000), 100);
         assert_eq!(min_free(Some(500), 2_000), 500);
         assert_eq!(min_free(Some(0), 1 << 40), 0);
+    }
+
+    #[test]
+    fn kept_logs_go_for_new_rows_where_no_record_may() {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = directory.path().join("kept-1");
+        std::fs::write(&kept, "a log").unwrap();
+        let file = kept.clone();
+        let settings = Settings {
+            min_free: Some(0),
+            disk: Disk::new(move |_| {
+                let free = if file.exists() { 0 } else { 5 };
+                Ok(DiskSpace { free, total: 100 })
+            }),
+            ..Settings::new(directory.path())
+        };
+        let state = State::new(IdentityIds::default(), Catalog::default(), 2);
+        let shared = Shared::new(settings, "a store".to_owned(), state, Weak::new());
+        let [first, end] = [0, 1].map(|frame| Cursor { head: 1, frame });
+        let bounds = Bounds {
+            bytes: 100,
+            age: None,
+        };
+        let joined = shared.readers.attach("sink", bounds, first).unwrap();
+        let lock = Arc::new(Lock::take(directory.path(), "lock").unwrap());
+        let log = joined.begin(directory.path(), "a store", lock).unwrap();
+        shared.readers.logged(first, 10, 5);
+        shared.readers.sealed(1);
+        assert!(make(&shared, 1));
+        assert!(!kept.exists());
+        assert_eq!((log.status().dropped.disk_short, log.status().cursor), (10, end));
+        assert!(!make(&shared, 1), "there is nothing more");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::gathering::Named;
 use crate::identities::Content;
 use crate::identity_cache::IdentityCache;
 use crate::identity_ids::IdentityIds;
+use crate::lock::Lock;
 use crate::log_frame::{Cursor, LogFrame};
 use crate::log_readers::LogReaders;
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
@@ -40,6 +41,9 @@ pub(crate) struct Shared {
     pub identities: IdentityCache,
     /// Who reads the log.
     pub readers: Arc<LogReaders>,
+    /// The directory's, as long as somebody writes there: the writer, and readers of the log
+    /// with a cursor, who have theirs to write when all else is done.
+    pub lock: Weak<Lock>,
     /// Rows that are in no batch yet.
     pub gatherings: Gatherings,
     /// Bytes of rows in batches that are in no segment.
@@ -60,12 +64,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub fn new(settings: Settings, store: String, state: State) -> Self {
+    pub fn new(settings: Settings, store: String, state: State, lock: Weak<Lock>) -> Self {
         Self {
             settings,
             store,
             identities: IdentityCache::default(),
             readers: Arc::clone(&state.readers),
+            lock,
             gatherings: Gatherings::default(),
             memory: Arc::clone(&state.memory),
             is_closing: AtomicBool::new(false),

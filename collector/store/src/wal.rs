@@ -30,6 +30,8 @@ const FRAME: usize = 4 * NUMBERS;
 /// In the header of a frame.
 const NUMBERS: usize = 5;
 const PREFIX: &str = "wal-";
+/// No store gets beyond this head: at one a millisecond it would take nine thousand years.
+pub(crate) const LAST_HEAD: u64 = 1 << 48;
 
 /// Rows on their way to the log.
 #[derive(Debug, Clone)]
@@ -64,6 +66,7 @@ pub(crate) fn list_as(directory: &Path, prefix: &str) -> io::Result<Vec<(u64, Pa
         let path = entry?.path();
         let name = path.file_name().and_then(|n| n.to_str());
         let head = name.and_then(|n| n.strip_prefix(prefix)?.parse().ok());
+        let head = head.filter(|head| *head <= LAST_HEAD);
         logs.extend(head.map(|head| (head, path)));
     }
     logs.sort_unstable();

@@ -90,7 +90,7 @@ pub struct Writer {
     shared: Arc<Shared>,
     appender: Appender,
     threads: Vec<JoinHandle<()>>,
-    _lock: Lock,
+    _lock: Arc<Lock>,
 }
 
 /// Opens a store, made if it is not there, and takes up what its log has.
@@ -123,7 +123,9 @@ pub fn open(mut settings: Settings) -> Result<(Writer, Reader, Recovery), OpenEr
         Ok(removed) => tracing::info!(removed, "identities without rows are removed"),
         Err(error) => tracing::warn!(%error, "identities without rows cannot be removed"),
     }
-    let shared = Arc::new(Shared::new(settings, recovered.store, recovered.state));
+    let lock = Arc::new(lock);
+    let held = Arc::downgrade(&lock);
+    let shared = Arc::new(Shared::new(settings, recovered.store, recovered.state, held));
     let reader = Reader::running(Arc::clone(&shared));
     let mut writer = Writer {
         appender: Appender::new(Arc::clone(&shared)),
@@ -266,8 +268,9 @@ impl Writer {
             // A panic inside was caught and told.
             let _ = thread.join();
         }
-        logging::save_cursors(&self.shared);
+        // Who ends before this is saved here, and who ends after it saves itself.
         self.shared.readers.close();
+        logging::save_cursors(&self.shared);
     }
 }
 

@@ -328,7 +328,11 @@ fn a_busy_server_has_all_reports_two_minutes_after_it_has_time() {
         _ => WriteOutcome::Written,
     };
     let writes = run(&quiet, busy, false);
-    assert_bounded("the API server puts reports off for ten minutes", &writes);
+    // Each tries once in half a minute to one and a half: by chance some more in one minute than
+    // in another.
+    let minutes = writes[FIRST_REPORTS..].windows(60);
+    let most = minutes.map(|minute| minute.iter().sum::<usize>()).max();
+    assert!(most <= Some(DAEMONS * 3 / 2), "{most:?} in a minute");
     assert!(writes[600..720].iter().sum::<usize>() >= DAEMONS);
     assert_eq!(writes[720..].iter().sum::<usize>(), 0, "and then there is rest");
 }

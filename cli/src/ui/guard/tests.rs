@@ -278,3 +278,20 @@ proptest! {
         prop_assert!(origin.is_none_or(|origin| origin == own));
     }
 }
+
+#[test]
+fn people_may_send_what_these_pages_are_asked_by_through_the_api_server() {
+    let manifest = include_str!("../../../../manifests/base/apiservice.yaml");
+    let role = manifest
+        .split("\n---\n")
+        .find(|text| text.contains("kind: ClusterRole\n"));
+    let role: serde_json::Value = serde_saphyr::from_str(role.unwrap()).unwrap();
+    for page in ASKED_BY_BODY {
+        let (resource, _) = page.split_once('/').unwrap();
+        let has = |rule: &serde_json::Value, list: &str, word: &str| {
+            rule[list].as_array().unwrap().iter().any(|one| one == word)
+        };
+        let may = |rule: &serde_json::Value| has(rule, "resources", resource) && has(rule, "verbs", "create");
+        assert!(role["rules"].as_array().unwrap().iter().any(may), "{page}");
+    }
+}

@@ -181,3 +181,41 @@ fn rows_of_one_edge_are_one_edge_and_stay_two_parts() {
         .collect();
     assert_eq!(told, [(true, Strength::Proven), (false, Strength::Unknown)]);
 }
+
+#[test]
+fn a_call_outside_of_which_answers_alone_were_seen_is_of_somebody_unknown() {
+    let mut gathering = Gathering::with_parts();
+    let mut fields = call();
+    fields["dst_ns"] = json!("");
+    fields["dst_workload_kind"] = json!("internet");
+    fields["flows"] = json!(0);
+    gathering.take(&row(fields));
+    gathering.take_addresses(true, []);
+    let (edges, parts) = gathering.finish();
+    assert_eq!(told(&edges), [("unknown".to_owned(), 0)]);
+    assert!(parts.len() == 1 && parts[0].edge.answered, "{parts:?}");
+}
+
+/// Whatever a row tells, and to wherever: what its parts count is what its `flows` say.
+#[test]
+fn the_flows_of_a_row_s_parts_are_the_client_s_in_the_cluster_and_outside() {
+    for (flows, reverse, addresses) in [(10, 10, 4), (10, 0, 10), (3, 9, 0), (0, 7, 0)] {
+        for namespace in ["bank", ""] {
+            let mut gathering = Gathering::with_parts();
+            let mut fields = call();
+            fields["flows"] = json!(flows);
+            fields["reverse_flows"] = json!(reverse);
+            fields["dst_ns"] = json!(namespace);
+            if namespace.is_empty() {
+                fields["dst_workload_kind"] = json!("internet");
+            }
+            gathering.take(&row(fields));
+            let known = (addresses > 0).then(|| address("203.0.113.9", addresses));
+            gathering.take_addresses(true, &known);
+            let parts = gathering.finish().1;
+            let counted: u64 = parts.iter().map(|part| part.edge.flows).sum();
+            assert!(!parts.is_empty(), "{flows}/{reverse} {namespace:?}");
+            assert_eq!(counted, flows, "{flows}/{reverse} {namespace:?}");
+        }
+    }
+}

@@ -159,11 +159,58 @@ fn why_nothing_goes_is_told_until_something_goes() {
     assert!(counted.last_success.is_some());
 }
 
+/// Ends the sink when so many frames were asked for.
+struct Stopping<'s> {
+    frames: Frames,
+    left: u32,
+    stop: &'s AtomicBool,
+}
+
+impl Source for Stopping<'_> {
+    type Frame = Frame;
+
+    fn next(&mut self, within: Duration) -> Next<Frame> {
+        self.left -= 1;
+        self.stop.store(self.left == 0, Ordering::Relaxed);
+        self.frames.next(within)
+    }
+
+    fn acknowledge(&mut self, through: Place) {
+        self.frames.acknowledge(through);
+    }
+}
+
 #[test]
-fn a_stopped_sink_puts_out_what_it_has_and_ends() {
-    let (mut source, mut target) = (frames(5), Picky::default());
-    source.ends = false;
-    let stop = AtomicBool::new(true);
+fn a_stopped_sink_puts_out_what_it_has_at_once_though_it_was_waiting() {
+    let stop = AtomicBool::new(false);
+    let mut source = Stopping {
+        frames: frames(5),
+        left: 3,
+        stop: &stop,
+    };
+    source.frames.ends = false;
+    // The last of the three is refused, whereupon it would wait.
+    let mut target = Picky {
+        fails: vec![false, false, true].into(),
+        ..Picky::default()
+    };
     run(&mut source, &mut target, Arc::default(), 3, &stop);
-    assert_eq!(target.has, source.acknowledged);
+    let places: Vec<Place> = (0..3).map(|frame| Place { head: 1, frame }).collect();
+    assert_eq!(target.has, places);
+    assert_eq!(source.frames.acknowledged.last(), places.last());
+    assert_eq!(source.frames.left.len(), 2);
+}
+
+#[test]
+fn flushes_that_fail_send_each_frame_of_the_window_again() {
+    let (mut source, mut target) = (frames(150), Picky::default());
+    // A window, and its flush twice.
+    target.fails = std::iter::repeat_n(false, 64)
+        .chain([true])
+        .cycle()
+        .take(130)
+        .collect();
+    let counted = deliver(&mut source, &mut target);
+    assert_eq!(target.has.len(), 150);
+    assert_eq!(counted.sent_rows, 300);
 }

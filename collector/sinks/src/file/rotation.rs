@@ -10,29 +10,66 @@ use jiff::Timestamp;
 use crate::rows::Place;
 
 /// Renames `flows.json` to `flows-20261130T184500Z-HEAD-FRAME.json`, the last frame that it has,
-/// and removes all but `keep` files of such names.
+/// and removes all but `keep` files of such names, itself among them.
 pub fn rotate(path: &Path, through: Place, keep: usize) -> io::Result<()> {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let (stem, ending) = parts(path);
     // Numbers of equal width: the order of names is that of frames also within a second.
     let name = format!("{stem}-{now}-{:010}-{:010}{ending}", through.head, through.frame);
-    fs::rename(path, path.with_file_name(name))?;
+    let newest = path.with_file_name(name);
+    fs::rename(path, &newest)?;
     let mut rotated = list(path)?;
+    // Whatever the clock says.
+    rotated.retain(|file| *file != newest);
     rotated.sort();
-    let surplus = rotated.len().saturating_sub(keep);
-    rotated.iter().take(surplus).try_for_each(fs::remove_file)
+    let surplus = (rotated.len() + 1).saturating_sub(keep.max(1));
+    for file in rotated.iter().take(surplus) {
+        if let Err(error) = fs::remove_file(file) {
+            tracing::warn!(file = %file.display(), %error, "a file that was rotated cannot be removed");
+        }
+    }
+    Ok(())
+}
+
+/// Renames somebody else's `flows.json` to `flows.json.found-20261130T184500Z`, as it is: nobody
+/// removes it.
+pub fn set_aside(path: &Path) -> io::Result<()> {
+    let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    for number in 0..100 {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".found-{now}"));
+        if number > 0 {
+            name.push(format!("-{number}"));
+        }
+        let aside = path.with_file_name(name);
+        if fs::symlink_metadata(&aside).is_err() {
+            tracing::warn!(file = %path.display(), aside = %aside.display(), "a file that this sink did not write is moved aside");
+            return fs::rename(path, aside);
+        }
+    }
+    Err(io::Error::other(
+        "it is not of this sink, and cannot be moved aside",
+    ))
+}
+
+/// The folder that a file is in.
+pub fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Files that were rotated from this one.
 pub fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let (stem, ending) = parts(path);
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?.path();
+    for entry in fs::read_dir(folder(path))? {
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let entry = entry.path();
         let name = entry.file_name().and_then(OsStr::to_str).unwrap_or("");
         let middle = name
             .strip_prefix(stem.as_str())

@@ -111,3 +111,19 @@ fn nobody_there_is_a_failure_that_names_the_address() {
     assert!(failure.to_string().contains(&address.to_string()), "{failure}");
     assert_eq!(failure.reason(), crate::target::Reason::Refused);
 }
+
+#[test]
+fn a_collector_that_takes_nothing_holds_nobody_up_for_long() {
+    let listener = TcpListener::bind(loopback()).unwrap();
+    let mut target = target(listener.local_addr().unwrap(), Transport::Tcp);
+    let _stream = write(&mut target, 0..1).map(|_| listener.accept()).unwrap();
+    let failure = (1..100)
+        .find_map(|_| {
+            (0..4_000)
+                .try_for_each(|frame| target.take(&Frame::of(1, frame, 30)))
+                .unwrap();
+            target.flush().err()
+        })
+        .expect("its buffers are full some time");
+    assert_eq!(failure.reason(), crate::target::Reason::TimedOut);
+}

@@ -235,7 +235,7 @@ async fn the_matrix_says_what_the_policies_say_about_each_row_and_names_those_th
     let (status, text) = matrix(&behind, "policies=true&ports=true", "root-token").await;
     assert_eq!(status, 200, "{text}");
     let expected = [
-        row(22, "deny", "bank/vault", 2),
+        row(22, "deny", "bank/vault", 1),
         row(443, "allow", "shop/till egress[0]", 0),
         row(5432, "allow", "shop/till egress[0]", 0),
     ];
@@ -251,9 +251,9 @@ async fn the_matrix_says_what_the_policies_say_about_each_row_and_names_those_th
     }
     // All ports together do not agree; what is denied weighs most.
     let (_, text) = matrix(&behind, "policies=true&by=ns", "root-token").await;
-    assert_eq!(by_port(&text), [row(0, "mixed", "bank/vault", 2)], "{text}");
+    assert_eq!(by_port(&text), [row(0, "mixed", "bank/vault", 1)], "{text}");
     let (_, text) = matrix(&behind, "policies=true&ports=true", "alice-token").await;
-    assert_eq!(by_port(&text)[0], row(22, "deny", "hidden", 2), "{text}");
+    assert_eq!(by_port(&text)[0], row(22, "deny", "hidden", 1), "{text}");
     assert!(text.contains("names and rules of policies are told"), "{text}");
     for query in [
         "policies=true&ports=true",
@@ -274,7 +274,7 @@ async fn the_matrix_says_what_the_policies_say_about_each_row_and_names_those_th
     );
     assert!(
         csv.lines()
-            .any(|line| line.ends_with("deny,isolation,ingress,bank/vault,bank/vault,2,0")),
+            .any(|line| line.ends_with("deny,isolation,ingress,bank/vault,bank/vault,1,0")),
         "{csv}"
     );
     let (_, plain) = matrix(&behind, "ports=true", "root-token").await;

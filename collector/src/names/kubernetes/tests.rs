@@ -47,15 +47,6 @@ fn an_interrupted_list_forgets_nothing() {
 }
 
 #[test]
-fn pauses_grow_to_a_bound_and_begin_anew() {
-    let mut pauses = Pauses(Pauses::FIRST);
-    let five: Vec<u128> = pauses.by_ref().take(5).map(|pause| pause.as_millis()).collect();
-    assert_eq!(five, [500, 1000, 2000, 4000, 5000]);
-    pauses.reset();
-    assert_eq!(pauses.next(), Some(Pauses::FIRST));
-}
-
-#[test]
 fn what_is_not_listed_yet_is_named_with_the_reason() {
     let mut watched = Watched::new(HISTORY);
     listed(&mut watched, &[]);

@@ -96,9 +96,16 @@ async fn watched() -> (PolicyObjects, mpsc::Receiver<Request>, JoinSet<()>) {
         let others = KindNumber::all().filter(|kind| *kind != number);
         others.for_each(|kind| known.absent(kind, time::now()));
     });
+    let short = Duration::from_millis(1);
+    let failed = relisted::Pauses {
+        first: short,
+        longest: short,
+        put_off: short,
+        ..relisted::Pauses::default()
+    };
     let pauses = Pauses {
-        failed: Duration::from_millis(1),
-        missing: Duration::from_millis(1),
+        failed,
+        missing: short,
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_kind(client, number, objects.clone(), pauses));
@@ -133,7 +140,7 @@ async fn records_of_a_time_in_which_a_watch_was_broken_have_no_verdict() {
     events.send(Err("broken")).await.unwrap();
     let again = requests.recv().await.unwrap();
     assert!(again.is_watch && !is_gap(&versions.borrow(), time::now()));
-    again.answer(StatusCode::INTERNAL_SERVER_ERROR);
+    again.answer(StatusCode::TOO_MANY_REQUESTS);
     versions
         .wait_for(|versions| is_gap(versions, begun))
         .await
@@ -141,12 +148,34 @@ async fn records_of_a_time_in_which_a_watch_was_broken_have_no_verdict() {
     assert!(is_gap(&versions.borrow(), time::now()), "it lasts");
     let told = objects.condition().unwrap_err();
     assert!(told.starts_with("degraded: NetworkPolicy: "), "{told}");
+    // It goes on where it was: the gap is over without a list, and what was lost stays lost.
+    let events = requests.recv().await.unwrap().watch();
+    let is_over = |versions: &Arc<Versions>| !is_gap(versions, time::now());
+    versions.wait_for(is_over).await.unwrap();
+    assert!(is_gap(&versions.borrow(), begun));
+    assert_eq!(objects.condition(), Ok(()));
+    assert_eq!((metrics.gaps(), metrics.broken()), (1, 0));
+
+    // The server has too much to do for long, and then forgot from where to go on.
+    events.send(Err("broken")).await.unwrap();
+    let begun = time::now();
+    requests
+        .recv()
+        .await
+        .unwrap()
+        .answer(StatusCode::SERVICE_UNAVAILABLE);
+    let asked = requests.recv().await.unwrap();
+    assert!(asked.is_watch, "a list is what it could bear least");
+    asked.answer(StatusCode::GONE);
     // A list that fails ends it no more than one that does not begin.
     let asked = requests.recv().await.unwrap();
-    assert!(!asked.is_watch, "it is not enough to go on");
+    assert!(!asked.is_watch, "it cannot go on");
     asked.answer(StatusCode::INTERNAL_SERVER_ERROR);
     let asked = requests.recv().await.unwrap();
-    assert!(is_gap(&versions.borrow(), time::now()));
+    versions
+        .wait_for(|versions| is_gap(versions, time::now()))
+        .await
+        .unwrap();
     assert!(objects.condition().is_err());
     asked.list(&["second"]);
     let broken = begun;
@@ -163,7 +192,7 @@ async fn records_of_a_time_in_which_a_watch_was_broken_have_no_verdict() {
         .map(|policy| policy.key().to_string())
         .collect();
     assert!(matches!(&names[..], [one] if one.contains("second")), "{names:?}");
-    assert_eq!((metrics.gaps(), metrics.broken()), (1, 0));
+    assert_eq!((metrics.gaps(), metrics.broken()), (2, 0));
 
     // The server has forgotten from where to go on.
     let events = requests.recv().await.unwrap().watch();
@@ -180,7 +209,7 @@ async fn records_of_a_time_in_which_a_watch_was_broken_have_no_verdict() {
         .wait_for(|versions| !is_gap(versions, time::now()))
         .await
         .unwrap();
-    assert_eq!((metrics.gaps(), metrics.broken()), (2, 0));
+    assert_eq!((metrics.gaps(), metrics.broken()), (3, 0));
 }
 
 #[tokio::test]
@@ -202,16 +231,16 @@ fn what_a_watch_of_names_brings_is_known_without_a_watch_of_its_own() {
     let objects = PolicyObjects::new(None);
     let feed = Feed::of(Some(&objects), ObjectKind::Pod);
     let pod = |app: &str| json!({"metadata": {"name": "a", "namespace": "shop", "labels": {"app": app}}});
-    feed.take::<Value>(&Ok(Event::Init));
-    feed.take(&Ok(Event::InitApply(pod("x"))));
-    feed.take::<Value>(&Ok(Event::InitDone));
+    feed.take::<Value>(&Ok(Event::Init.into()));
+    feed.take(&Ok(Event::InitApply(pod("x")).into()));
+    feed.take::<Value>(&Ok(Event::InitDone.into()));
     assert_eq!(objects.change(|known| known.take_changed()).len(), 1);
-    feed.take(&Ok(Event::Apply(pod("x"))));
+    feed.take(&Ok(Event::Apply(pod("x")).into()));
     assert!(objects.change(|known| known.take_changed()).is_empty());
-    feed.take(&Ok(Event::Apply(pod("y"))));
+    feed.take(&Ok(Event::Apply(pod("y")).into()));
     let changed = objects.change(|known| known.take_changed());
     assert!(changed[0].1.as_ref().unwrap().contains(r#""app":"y""#));
-    feed.take(&Ok(Event::Delete(pod("y"))));
+    feed.take(&Ok(Event::Delete(pod("y")).into()));
     assert!(objects.change(|known| known.take_changed())[0].1.is_none());
     // Exports are none of what policies select.
     assert!(Feed::of(Some(&objects), ObjectKind::NodeFlowExport).0.is_none());

@@ -64,6 +64,10 @@ fn what_cannot_be_is_told_with_the_sink_and_the_remedy() {
     assert!(both.contains("two targets"), "{both}");
     let relative = of("    file: {path: a/b}\n");
     assert!(relative.contains("a/b is no absolute path"), "{relative}");
+    for path in ["/a/../b", "/", "/a.position"] {
+        let said = of(&format!("    file: {{path: {path}}}\n"));
+        assert!(said.contains("file.path: "), "{path}: {said}");
+    }
     for address in ["host", "host:0", ":4739", "2001:db8::1:4739", "host:70000"] {
         let said = of(&format!("    ipfix: {{address: '{address}'}}\n"));
         assert!(said.contains("is no HOST:PORT"), "{address}: {said}");

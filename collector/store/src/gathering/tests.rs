@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Weak;
 use std::time::Duration;
 
 use arrow::array::AsArray;
@@ -92,7 +93,7 @@ fn long_texts_fill_a_batch() {
         write_age: Duration::from_secs(3_600),
         ..Settings::new("nowhere")
     };
-    let shared = Shared::new(settings, "a store".to_owned(), state);
+    let shared = Shared::new(settings, "a store".to_owned(), state, Weak::new());
     let mut gathering = Gathering::default();
     let mut records = sparse(1_000);
     for (number, record) in (0..).zip(&mut records) {
@@ -123,7 +124,7 @@ fn named_and_had(shared: &Shared) -> (BTreeSet<u32>, BTreeSet<u32>) {
 #[test]
 fn a_memtable_has_all_whom_its_batches_name_whichever_they_were_gathered_for() {
     let state = State::new(IdentityIds::default(), Catalog::default(), 1);
-    let shared = Shared::new(Settings::new("nowhere"), "a store".to_owned(), state);
+    let shared = Shared::new(Settings::new("nowhere"), "a store".to_owned(), state, Weak::new());
     let mut gathering = Gathering::default();
     let records = sparse(40);
     for changes in [false, false, true, false, true, true, false] {

@@ -12,6 +12,7 @@ use super::{Bounds, DroppedRows, ReadLogError};
 use crate::disk;
 use crate::log_frame::Cursor;
 use crate::name::{self, UNFINISHED};
+use crate::wal;
 
 const FOLDER: &str = "readers";
 const FORMAT: u32 = 1;
@@ -113,6 +114,7 @@ fn read(path: &Path, name: &str, store: &str) -> SavedCursor {
     let file =
         read.and_then(|bytes| serde_json::from_slice::<File>(&bytes).map_err(|error| error.to_string()));
     match file {
+        Ok(file) if file.head > wal::LAST_HEAD => unknown(format!("no log has a head {}", file.head)),
         Ok(file) if file.format == FORMAT && file.store == store => SavedCursor {
             name: name.to_owned(),
             cursor: Some(Cursor {

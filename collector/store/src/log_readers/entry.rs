@@ -19,7 +19,18 @@ pub(super) struct Size {
 #[derive(Debug)]
 pub(super) struct Shown {
     pub size: Size,
-    pub is_acknowledged: bool,
+    /// What became of it; none: the reader has still to say.
+    pub outcome: Option<Outcome>,
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The reader has it.
+    Acknowledged,
+    /// No file has it. It counts when all before it does, as the cursor stands there: a
+    /// restart before that comes upon it again.
+    Lost,
 }
 
 /// Somebody who reads, or will.
@@ -39,6 +50,10 @@ pub(super) struct Entry {
     pub dropped: DroppedRows,
     /// What is on disk of it.
     pub saved: Option<(Cursor, u64)>,
+    /// It was never on disk: who is gone before it is, was never there.
+    pub is_new: bool,
+    /// The disk did not take its cursor when that was written last.
+    pub is_unwritten: bool,
 }
 
 /// Why frames are given up.
@@ -64,6 +79,8 @@ impl Entry {
             acknowledged_rows: 0,
             dropped: DroppedRows::default(),
             saved: None,
+            is_new: false,
+            is_unwritten: false,
         }
     }
 
@@ -77,7 +94,7 @@ impl Entry {
         self.lag_bytes += size.bytes;
     }
 
-    fn settle(&mut self, size: Size) {
+    pub fn settle(&mut self, size: Size) {
         self.lag_rows -= size.rows;
         self.lag_bytes -= size.bytes;
     }
@@ -100,14 +117,17 @@ impl Entry {
         }
     }
 
-    /// Counts what was acknowledged and has nothing unacknowledged before it.
+    /// Counts what has its outcome, and all before it theirs.
     pub fn settle_shown(&mut self) {
         while let Some(first) = self.shown.first_entry() {
-            if !first.get().is_acknowledged {
+            let Some(outcome) = first.get().outcome else {
                 return;
-            }
+            };
             let size = first.remove().size;
-            self.have(size);
+            match outcome {
+                Outcome::Acknowledged => self.have(size),
+                Outcome::Lost => self.drop_frame(size, Why::Lost),
+            }
         }
     }
 

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::LogReaders;
 use crate::identities;
+use crate::lock::Lock;
 use crate::log_frame::{Cursor, LogFrame};
 use crate::memory_identities::{MemoryIdentities, NamedIdentities};
 use crate::recovery;
-use crate::wal::{self, ReadError};
+use crate::wal::{self, ReadError, ScannedFrame};
 
 pub(crate) const KEPT_PREFIX: &str = "kept-";
 
@@ -27,6 +29,12 @@ pub(super) fn list_all(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     logs.extend(wal::list(directory)?);
     logs.sort_unstable();
     Ok(logs)
+}
+
+/// The last head of which a log is kept, whoever it is of.
+pub(crate) fn last_kept(directory: &Path) -> io::Result<u64> {
+    let kept = wal::list_as(directory, KEPT_PREFIX)?;
+    Ok(kept.last().map_or(0, |(head, _)| *head))
 }
 
 /// Since when the rows of a log wait, as far as its file tells.
@@ -51,6 +59,8 @@ pub(super) struct LogFiles {
     directory: PathBuf,
     store: String,
     open: Option<OpenLog>,
+    /// Nobody else writes the directory, or removes what is read.
+    _lock: Arc<Lock>,
 }
 
 #[derive(Debug)]
@@ -64,11 +74,29 @@ struct OpenLog {
 }
 
 impl LogFiles {
-    pub fn new(directory: &Path, store: &str) -> Self {
+    pub fn new(directory: &Path, store: &str, lock: Arc<Lock>) -> Self {
         Self {
             directory: directory.to_owned(),
             store: store.to_owned(),
             open: None,
+            _lock: lock,
+        }
+    }
+
+    /// The frames of a head; none: there is no log of it.
+    pub fn scan(&self, head: u64) -> io::Result<Option<Vec<ScannedFrame>>> {
+        match wal::scan(&kept_path(&self.directory, head), &self.store) {
+            Ok(frames) => Ok(Some(frames)),
+            Err(ReadError::Io(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Writes down how far readers are, when the store is closed.
+    pub fn save(&self, readers: &LogReaders) {
+        if let Err(error) = readers.save(&self.directory, &self.store) {
+            tracing::warn!(%error, directory = %self.directory.display(),
+                "the cursor of a reader of the log cannot be written: it is shown again what it has");
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::kept::{LogFiles, ReadFrame};
 use super::registry::Delivery;
 use super::{LogReaderStatus, LogReaders, NoFrame, ReadLogError, cursor_file};
+use crate::lock::Lock;
 use crate::log_frame::{Cursor, LogFrame};
 
 /// How long is waited where somebody would wait for ever.
@@ -18,7 +19,7 @@ pub(crate) struct Attached(pub(super) LogReader);
 
 impl Attached {
     /// Writes the cursor: until then nobody would know after a crash that it was there.
-    pub fn begin(self, directory: &Path, store: &str) -> Result<LogReader, ReadLogError> {
+    pub fn begin(self, directory: &Path, store: &str, lock: Arc<Lock>) -> Result<LogReader, ReadLogError> {
         let Self(mut reader) = self;
         let readers = Arc::clone(&reader.readers);
         let _saving = readers.saving.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,7 +27,7 @@ impl Attached {
         let written = cursor_file::write(directory, store, &unsaved);
         written.map_err(|error| ReadLogError::Write(cursor_file::path(directory, &unsaved.name), error))?;
         reader.readers.lock().saved(&unsaved);
-        reader.files = Some(LogFiles::new(directory, store));
+        reader.files = Some(LogFiles::new(directory, store, lock));
         Ok(reader)
     }
 }
@@ -35,7 +36,8 @@ impl Attached {
 ///
 /// One in memory has what it was shown: there is nothing to acknowledge. One with a cursor
 /// acknowledges frames, in any order; what it has not acknowledged when it is dropped, or
-/// the process ends, comes again.
+/// the process ends, comes again. What it has acknowledged by then is on disk also where the
+/// store was closed before; until then the directory is in use.
 #[derive(Debug)]
 pub struct LogReader {
     pub(super) readers: Arc<LogReaders>,
@@ -61,6 +63,7 @@ impl LogReader {
                         return Ok(Some(frame));
                     }
                 }
+                Delivery::Gap(cursor) => self.look_again(cursor)?,
             }
         }
     }
@@ -98,13 +101,26 @@ impl LogReader {
         Ok(None)
     }
 
+    /// Looks at a log that could not be read when the store was opened.
+    fn look_again(&self, cursor: Cursor) -> Result<(), NoFrame> {
+        let Some(files) = &self.files else {
+            return Ok(());
+        };
+        match files.scan(cursor.head).map_err(NoFrame::Io)? {
+            Some(frames) => self.readers.lock().fill_gap(cursor.head, &frames),
+            None => self.readers.lock().lose_gap(self.id, cursor),
+        }
+        Ok(())
+    }
+
     /// The reader has this frame for certain. False: it was not owed any more, since more
     /// waited than its bounds allow, and is counted as dropped.
     pub fn acknowledge(&self, cursor: Cursor) -> bool {
         self.readers.lock().acknowledge(self.id, cursor)
     }
 
-    /// The reader has all before this place, shown or not: it kept its own account.
+    /// The reader has all before this place, shown or not: it kept its own account. A place
+    /// beyond the end of the log is its end.
     pub fn acknowledge_before(&self, cursor: Cursor) {
         self.readers.lock().acknowledge_before(self.id, cursor);
     }
@@ -120,5 +136,11 @@ impl Drop for LogReader {
         let mut registry = self.readers.lock();
         registry.leave(self.id);
         self.readers.note_who_reads(&registry);
+        let is_closed = registry.is_closed();
+        drop(registry);
+        if let Some(files) = self.files.as_ref().filter(|_| is_closed) {
+            // Nobody else does any more.
+            files.save(&self.readers);
+        }
     }
 }

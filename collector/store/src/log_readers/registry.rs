@@ -4,16 +4,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::cursor_file::SavedCursor;
-use super::entry::{Entry, Shown, Size, Why};
+use super::entry::{Entry, Outcome, Shown, Size, Why};
 use super::{Bounds, LogReaderStatus};
 use crate::log_frame::{Cursor, LogFrame};
 use crate::wal::ScannedFrame;
+
+mod gaps;
+mod pins;
+
+pub(super) use self::pins::GivenUp;
 
 /// Frames of one head that are in its log, from the first that anybody may want.
 #[derive(Debug)]
 struct LoggedHead {
     first: u64,
     frames: Vec<Size>,
+    /// Its log was not to be read: one frame stands for all of them.
+    is_gap: bool,
 }
 
 /// What there is for a reader.
@@ -22,6 +29,8 @@ pub(super) enum Delivery {
     Frame(LogFrame),
     /// It is no longer in memory.
     InFile(Cursor),
+    /// The log of the head was not to be read when the store was opened.
+    Gap(Cursor),
     Nothing,
     Closed,
 }
@@ -76,10 +85,13 @@ impl Registry {
             Some((_, entry)) if entry.is_attached => None,
             Some((id, entry)) => {
                 (entry.is_attached, entry.bounds) = (true, bounds);
-                Some(*id)
+                let id = *id;
+                self.bound_bytes();
+                Some(id)
             }
             None => Some(self.enter(Entry {
                 is_durable: true,
+                is_new: true,
                 ..Entry::new(name, bounds, from)
             })),
         }
@@ -99,6 +111,7 @@ impl Registry {
         waiting.into_iter().for_each(|size| entry.owe(size));
         entry.saved = saved.cursor.map(|_| entry.saved_state());
         self.enter(entry);
+        self.bound_bytes();
     }
 
     /// A log of a run before.
@@ -109,7 +122,12 @@ impl Registry {
             since,
         };
         let frames = scanned.iter().map(size).collect();
-        self.log.insert(head, LoggedHead { first: 0, frames });
+        let found = LoggedHead {
+            first: 0,
+            frames,
+            is_gap: false,
+        };
+        self.log.insert(head, found);
     }
 
     pub fn push(&mut self, frame: LogFrame, now: Instant) {
@@ -139,6 +157,7 @@ impl Registry {
         let fresh = || LoggedHead {
             first: cursor.frame,
             frames: Vec::new(),
+            is_gap: false,
         };
         let head = self.log.entry(cursor.head).or_insert_with(fresh);
         if head.first + head.frames.len() as u64 != cursor.frame {
@@ -172,6 +191,10 @@ impl Registry {
 
     pub fn close(&mut self) {
         self.is_closed = true;
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Frames of the log from a place on.
@@ -214,19 +237,15 @@ impl Registry {
                 false => Delivery::Nothing,
             };
         };
+        if self.is_gap(cursor.head) {
+            return Delivery::Gap(cursor);
+        }
         let in_memory = self.in_memory_from(cursor).map(|(frame, _)| frame.clone());
         let in_memory = in_memory.filter(|frame| frame.cursor() == cursor);
         if let Some(entry) = self.readers.get_mut(&id) {
             entry.position = cursor.next();
             if entry.is_durable {
-                let is_acknowledged = false;
-                entry.shown.insert(
-                    cursor,
-                    Shown {
-                        size,
-                        is_acknowledged,
-                    },
-                );
+                entry.shown.insert(cursor, Shown { size, outcome: None });
             } else {
                 entry.have(size);
             }
@@ -242,12 +261,25 @@ impl Registry {
         let Some(shown) = entry.shown.get_mut(&cursor) else {
             return false;
         };
-        shown.is_acknowledged = true;
+        shown.outcome.get_or_insert(Outcome::Acknowledged);
         entry.settle_shown();
         true
     }
 
+    /// The place behind all frames that ever were in the log.
+    fn log_end(&self) -> Option<Cursor> {
+        let last = self.log.last_key_value().map(|(head, logged)| Cursor {
+            head: *head,
+            frame: logged.first + logged.frames.len() as u64,
+        });
+        last.max(self.logged)
+    }
+
+    /// Of places beyond the end of the log nobody has anything yet.
     pub fn acknowledge_before(&mut self, id: u64, cursor: Cursor) {
+        let Some(cursor) = self.log_end().map(|end| end.min(cursor)) else {
+            return;
+        };
         let Some(entry) = self.readers.get(&id).filter(|entry| entry.is_durable) else {
             return;
         };
@@ -258,7 +290,7 @@ impl Registry {
             .collect();
         if let Some(entry) = self.readers.get_mut(&id) {
             for shown in entry.shown.range_mut(..cursor) {
-                shown.1.is_acknowledged = true;
+                shown.1.outcome.get_or_insert(Outcome::Acknowledged);
             }
             entry.settle_shown();
             unshown.into_iter().for_each(|size| entry.have(size));
@@ -270,9 +302,9 @@ impl Registry {
     /// No file has a frame that was to be shown.
     pub fn lose(&mut self, id: u64, cursor: Cursor) {
         if let Some(entry) = self.readers.get_mut(&id)
-            && let Some(shown) = entry.shown.remove(&cursor)
+            && let Some(shown) = entry.shown.get_mut(&cursor)
         {
-            entry.drop_frame(shown.size, Why::Lost);
+            shown.outcome = Some(Outcome::Lost);
             entry.settle_shown();
         }
     }
@@ -360,77 +392,16 @@ impl Registry {
         }
     }
 
-    /// The head whose log a cursor needs, or the next where it has all of that.
-    fn needs_from(&self, cursor: Cursor) -> u64 {
-        let has_more = self
-            .log_from(cursor)
-            .next()
-            .is_some_and(|(next, _)| next.head == cursor.head);
-        match has_more || cursor.head > self.sealed {
-            true => cursor.head,
-            false => self
-                .log
-                .range(cursor.head + 1..)
-                .next()
-                .map_or(self.sealed + 1, |(head, _)| *head),
-        }
-    }
-
-    pub fn pinned_from(&mut self) -> u64 {
-        let durable = self.readers.values().filter(|entry| entry.is_durable);
-        let needed = durable.map(|entry| entry.saved.map_or(0, |(cursor, _)| self.needs_from(cursor)));
-        let pinned = needed.min().unwrap_or(u64::MAX);
-        self.log = self.log.split_off(&pinned);
-        pinned
-    }
-
-    pub fn give_up_logs(&mut self, bytes: u64) -> u64 {
-        let mut freed = 0;
-        while freed < bytes {
-            let Some((head, logged)) = self.log.first_key_value() else {
-                break;
-            };
-            let head = *head;
-            if head > self.sealed {
-                break;
-            }
-            freed += logged.frames.iter().map(|size| size.bytes).sum::<u64>();
-            let is_behind = |registry: &Self, entry: &Entry| {
-                let shown = entry.shown.keys().next().copied();
-                let next = shown.or_else(|| Some(registry.next_of(entry)?.0));
-                entry.is_durable && next.is_some_and(|next| next.head <= head)
-            };
-            self.give_up_where(is_behind, Why::DiskShort);
-            self.log.remove(&head);
-        }
-        freed
-    }
-
-    pub fn unsaved(&self) -> Vec<SavedCursor> {
-        let durable = self.readers.values().filter(|entry| entry.is_durable);
-        let changed = durable.filter(|entry| entry.saved != Some(entry.saved_state()));
-        changed.map(Entry::to_saved).collect()
-    }
-
     pub fn saved_form(&self, id: u64) -> SavedCursor {
         self.readers.get(&id).map(Entry::to_saved).unwrap_or_default()
     }
 
-    pub fn saved(&mut self, saved: &SavedCursor) {
-        let entry = self
-            .readers
-            .values_mut()
-            .find(|entry| entry.is_durable && entry.name == saved.name);
-        if let Some((entry, cursor)) = entry.zip(saved.cursor) {
-            entry.saved = Some((cursor, saved.dropped.sum()));
-        }
-    }
-
     /// A reader in memory is gone; one with a cursor may come back, and is then shown
-    /// again what it has not acknowledged.
+    /// again what it has not acknowledged, unless its cursor was never on disk.
     pub fn leave(&mut self, id: u64) {
         if let Some(entry) = self.readers.get_mut(&id)
             && entry.is_durable
+            && !entry.is_new
         {
             entry.position = entry.cursor();
             entry.shown.clear();

@@ -191,7 +191,7 @@ fn what_was_not_acknowledged_comes_again_after_a_restart_whatever_the_order_of_t
     assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (20, 30));
     writer.close();
     drop(log);
-    let (_writer, reader, _) = open(settings(directory.path())).unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
     let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
     assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (20, 30));
     let again: Vec<Cursor> = std::iter::from_fn(|| next(&mut log))
@@ -203,6 +203,49 @@ fn what_was_not_acknowledged_comes_again_after_a_restart_whatever_the_order_of_t
         frame: 0,
     });
     assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (50, 0));
+    // It has nothing of what comes, whatever it says, and so it is after a restart.
+    writer.append(&numbered(50..60)).unwrap();
+    log_all(&mut writer, &reader);
+    assert_eq!(numbers_of(&next(&mut log).unwrap()), (50..60).collect());
+    writer.close();
+    drop(log);
+    let (_writer, reader, _) = open(settings(directory.path())).unwrap();
+    let log = reader.read_log("sink", UNBOUNDED).unwrap();
+    assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (50, 10));
+}
+
+#[test]
+fn what_is_acknowledged_after_the_store_was_closed_is_saved_and_the_directory_is_in_use_until_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+    let idle = reader.read_log("idle", UNBOUNDED).unwrap();
+    for n in 0..3 {
+        writer.append(&numbered(n * 10..n * 10 + 10)).unwrap();
+        writer.flush();
+    }
+    writer.close();
+    let second = next(&mut log).and_then(|_| next(&mut log)).unwrap();
+    log.acknowledge_before(Cursor {
+        frame: second.cursor().frame + 1,
+        ..second.cursor()
+    });
+    assert!(matches!(
+        open(settings(directory.path())).unwrap_err(),
+        OpenError::InUse { .. }
+    ));
+    drop(log);
+    assert!(open(settings(directory.path())).is_err(), "another still reads");
+    drop(idle);
+    let late = reader.read_log("sink", UNBOUNDED);
+    assert!(
+        matches!(late, Err(ReadLogError::NotWritten)),
+        "it is another's by now"
+    );
+    let (_writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+    assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (20, 10));
+    assert_eq!(numbers_of(&next(&mut log).unwrap()), (20..30).collect());
 }
 
 #[test]
@@ -243,6 +286,197 @@ fn rows_that_the_disk_changed_or_lost_are_counted_and_the_rest_is_read() {
     writer.close();
 }
 
+/// A closed store of so many heads of a hundred rows each that a reader has not seen.
+fn closed_with_kept(directory: &Path, heads: u64) {
+    let (mut writer, reader, _) = open(settings(directory)).unwrap();
+    drop(reader.read_log("sink", UNBOUNDED).unwrap());
+    for head in 0..heads {
+        for part in [0, 50] {
+            let first = head * 100 + part;
+            writer.append(&numbered(first..first + 50)).unwrap();
+            writer.flush();
+        }
+        log_all(&mut writer, &reader);
+        writer.seal().unwrap();
+    }
+    writer.close();
+}
+
+/// All that waits, acknowledged.
+fn drain(log: &mut LogReader) -> Vec<u64> {
+    let mut seen = Vec::new();
+    while let Some(frame) = next(log) {
+        seen.extend(bytes_of(&frame.rows()));
+        log.acknowledge(frame.cursor());
+    }
+    seen
+}
+
+#[test]
+fn a_log_that_cannot_be_read_at_the_start_waits_until_it_can() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_with_kept(directory.path(), 3);
+    let [kept, aside] = ["kept-2", "aside"].map(|name| directory.path().join(name));
+    fs::rename(&kept, &aside).unwrap();
+    // Opening it is an error of the system.
+    std::os::unix::fs::symlink("kept-2", &kept).unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+    assert_eq!(log.status().lag_rows, 300);
+    for part in [0..50, 50..100] {
+        let frame = next(&mut log).unwrap();
+        assert_eq!(numbers_of(&frame), part.collect());
+        log.acknowledge(frame.cursor());
+    }
+    writer.append(&numbered(300..310)).unwrap();
+    writer.seal().unwrap();
+    wait_until("what was read goes", || {
+        files(directory.path(), "kept-1").is_empty() && files(directory.path(), "wal-").is_empty()
+    });
+    for _ in 0..3 {
+        assert!(matches!(log.next_frame(Duration::ZERO), Err(NoFrame::Io(_))));
+    }
+    assert_eq!(
+        (log.status().acknowledged_rows, log.status().lag_rows),
+        (100, 210)
+    );
+    fs::rename(&aside, &kept).unwrap();
+    assert_eq!(drain(&mut log), (100..310).collect::<Vec<_>>());
+    let status = log.status();
+    assert_eq!(
+        (status.acknowledged_rows, status.lag_rows, status.lag_bytes),
+        (310, 0, 0)
+    );
+    assert_eq!(status.dropped.sum(), 0);
+    writer.close();
+}
+
+#[test]
+fn rows_whose_log_was_gone_at_the_start_are_counted_as_lost_once() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_with_kept(directory.path(), 3);
+    fs::remove_file(directory.path().join("kept-2")).unwrap();
+    for is_first in [true, false] {
+        let (writer, reader, _) = open(settings(directory.path())).unwrap();
+        let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+        if is_first {
+            // Shown, and not acknowledged: what is lost behind it comes again with it.
+            assert_eq!((next(&mut log).is_some(), next(&mut log).is_some()), (true, true));
+            assert_eq!(numbers_of(&next(&mut log).unwrap()), (200..250).collect());
+        } else {
+            let others: Vec<u64> = (0..100).chain(200..300).collect();
+            assert_eq!(drain(&mut log), others);
+        }
+        writer.close();
+    }
+    let (_writer, reader, _) = open(settings(directory.path())).unwrap();
+    let status = reader.read_log("sink", UNBOUNDED).unwrap().status();
+    assert_eq!(
+        (status.acknowledged_rows, status.dropped.lost, status.lag_rows),
+        (200, 100, 0)
+    );
+}
+
+#[test]
+fn no_place_is_given_twice_where_segments_were_taken_away() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_with_kept(directory.path(), 3);
+    for segment in files(directory.path(), ".parquet") {
+        fs::remove_file(segment).unwrap();
+    }
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+    writer.append(&numbered(300..400)).unwrap();
+    log_all(&mut writer, &reader);
+    writer.seal().unwrap();
+    let mut places = BTreeSet::new();
+    let mut seen = Vec::new();
+    while let Some(frame) = next(&mut log) {
+        assert!(places.insert(frame.cursor()), "{places:?}");
+        seen.extend(bytes_of(&frame.rows()));
+        log.acknowledge(frame.cursor());
+    }
+    assert_eq!(seen, (0..400).collect::<Vec<_>>());
+    assert_eq!((log.status().acknowledged_rows, log.status().lag_rows), (400, 0));
+    writer.close();
+}
+
+#[test]
+fn who_comes_back_with_smaller_bounds_has_no_more_waiting_than_they_allow() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_with_kept(directory.path(), 2);
+    let (writer, reader, _) = open(settings(directory.path())).unwrap();
+    let log = reader.read_log("sink", Bounds { bytes: 1, age: None }).unwrap();
+    let status = log.status();
+    assert_eq!(
+        (status.lag_rows, status.lag_bytes, status.dropped.behind),
+        (0, 0, 200)
+    );
+    writer.close();
+}
+
+#[test]
+fn what_is_no_log_of_the_store_is_left_where_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_with_kept(directory.path(), 1);
+    let other = directory.path().join("kept-0");
+    fs::write(&other, "weirwal2 of another store, and more").unwrap();
+    let (writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+    assert_eq!(drain(&mut log).len(), 100);
+    wait_until("what was read goes", || kept(directory.path()) == 1);
+    assert!(other.exists());
+    writer.close();
+}
+
+#[test]
+fn a_first_cursor_that_cannot_be_written_leaves_no_reader() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    fs::write(directory.path().join("readers"), "no folder").unwrap();
+    let refused = reader.read_log("sink", UNBOUNDED);
+    assert!(matches!(refused, Err(ReadLogError::Write(..))));
+    assert_eq!(reader.log_status().readers(), []);
+    writer.append(&numbered(0..100)).unwrap();
+    log_all(&mut writer, &reader);
+    writer.seal().unwrap();
+    wait_until("its log is gone", || files(directory.path(), "wal-").is_empty());
+    assert_eq!(kept(directory.path()), 0);
+    writer.close();
+}
+
+#[test]
+fn a_cursor_that_cannot_be_written_any_more_keeps_no_more_than_its_bounds() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, reader, _) = open(settings(directory.path())).unwrap();
+    let log = reader.read_log("sink", SMALL).unwrap();
+    let folder = directory.path().join("readers");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "no folder").unwrap();
+    let mut heads = 0;
+    while log.status().dropped.behind < 500 {
+        writer.append(&numbered(heads * 100..heads * 100 + 100)).unwrap();
+        log_all(&mut writer, &reader);
+        writer.seal().unwrap();
+        heads += 1;
+    }
+    let bytes = || -> u64 {
+        let logs = files(directory.path(), "kept-").into_iter();
+        logs.filter_map(|log| Some(fs::metadata(log).ok()?.len())).sum()
+    };
+    wait_until("logs beyond the bound are gone", || {
+        files(directory.path(), "wal-").is_empty() && bytes() <= 2 * SMALL.bytes
+    });
+    assert!(
+        reader
+            .status()
+            .troubles
+            .iter()
+            .any(|trouble| trouble.part == "readers")
+    );
+    writer.close();
+}
+
 #[test]
 fn who_reads_has_a_name_of_its_own_that_a_file_can_have() {
     let directory = tempfile::tempdir().unwrap();
@@ -272,6 +506,8 @@ fn a_cursor_that_cannot_be_read_begins_with_the_oldest_that_is_there() {
         "",
         "{}",
         "no cursor",
+        r#"{"format":1,"store":"STORE","head":18446744073709551615,"frame":0,"max_bytes":1,
+        "acknowledged_rows":0,"dropped_rows":{"behind":0,"disk_short":0,"lost":0}}"#,
         r#"{"format":2,"store":"","head":9,"frame":0,"max_bytes":1,
         "acknowledged_rows":0,"dropped_rows":{"behind":0,"disk_short":0,"lost":0}}"#,
     ] {
@@ -280,7 +516,8 @@ fn a_cursor_that_cannot_be_read_begins_with_the_oldest_that_is_there() {
         drop(reader.read_log("sink", UNBOUNDED).unwrap());
         writer.append(&numbered(0..50)).unwrap();
         writer.close();
-        fs::write(directory.path().join("readers/sink"), damage).unwrap();
+        let damage = damage.replace("STORE", reader.store_name());
+        fs::write(directory.path().join("readers/sink"), &damage).unwrap();
         let (_writer, reader, _) = open(settings(directory.path())).unwrap();
         let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
         assert_eq!(numbers_of(&next(&mut log).unwrap()).len(), 50, "{damage}");

@@ -73,6 +73,65 @@ fn a_namespace_that_is_told_after_its_pods_changes_nothing_of_them() {
 }
 
 #[test]
+fn a_new_policy_is_asked_of_what_a_pod_was_though_none_told_that_apart() {
+    let mut world = World::new(&[namespace("shop", "x"), pod(1, "client"), pod(2, "web")], false);
+    let at = START + 100 * SECOND;
+    world.put(at, &pod(1, "web"));
+    world.put(at + 9 * SECOND, &pod(1, "other"));
+    // It denies what the pod was, which may not be over everywhere.
+    world.put(at + 29 * SECOND, &from_team("web"));
+    let mut judged = |time: u64| {
+        let record = call_between(&pod(2, ""), &pod(1, ""), at + time * SECOND);
+        let judged = world.judged(&record);
+        (judged.answer, judged.reason)
+    };
+    assert_eq!(judged(34), ("unknown", "changed"));
+    assert_eq!(judged(45), ("allow", "default"));
+}
+
+/// Clients of a team.
+fn from_clients_of(team: &str) -> Value {
+    let client = json!({"namespaceSelector": {"matchLabels": {"team": team}},
+        "podSelector": {"matchLabels": {"app": "client"}}});
+    policy(
+        "teams",
+        json!({"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"from": [client]}]}),
+    )
+}
+
+/// What is said of a client's call before the change of its pod, once its namespace is told, too.
+fn called_before(change: impl FnOnce(&mut World, u64)) -> (&'static str, &'static str) {
+    let objects = [pod(2, "web"), from_clients_of("x"), namespace("shop", "y")];
+    let mut world = World::new(&objects, false);
+    let at = START + 100 * SECOND;
+    world.put(at, &in_bank(4, "client"));
+    change(&mut world, at + 20 * SECOND);
+    let judged = world.judged(&call_between(&in_bank(4, ""), &pod(2, ""), at + 8 * SECOND));
+    (judged.answer, judged.reason)
+}
+
+#[test]
+fn a_namespace_that_is_told_after_its_pods_changes_nothing_of_what_those_were() {
+    let relabelled = called_before(|world, at| {
+        world.put(at, &in_bank(4, "other"));
+        world.put(at + SECOND, &namespace("bank", "x"));
+    });
+    let gone = called_before(|world, at| {
+        world.change(at, |known| known.remove(&key_of(&in_bank(4, ""))));
+        world.put(at + SECOND, &namespace("bank", "x"));
+    });
+    let at_once = called_before(|world, at| {
+        let changed = [in_bank(4, "other"), namespace("bank", "x")];
+        world.change(at, |known| {
+            changed
+                .iter()
+                .for_each(|object| known.put(key_of(object), object));
+        });
+    });
+    assert_eq!([relabelled, gone, at_once], [("allow", "rule"); 3]);
+}
+
+#[test]
 fn a_node_that_is_new_while_a_change_settles_is_judged_at_once() {
     let mut world = World::new(&[pod(2, "web")], false);
     let at = START + 100 * SECOND;
@@ -176,7 +235,6 @@ fn event(world: &mut World, state: &mut State, n: u8, at: u64) {
     let app = ["client", "web", "other"][usize::from(n / 16) % 3];
     let number = 1 + n / 48 % 4;
     let object = match n % 16 {
-        0..=6 if number == 4 && state.find(&namespace("bank", "")).is_none() => return,
         0..=6 if number == 4 => in_bank(number, app),
         0..=6 => pod(number, app),
         7 | 8 => open_to(app),
@@ -185,7 +243,11 @@ fn event(world: &mut World, state: &mut State, n: u8, at: u64) {
         12 => policy("all", json!({"podSelector": {}, "policyTypes": ["Ingress"]})),
         _ => {
             let gone = [
-                pod(number, ""),
+                if number == 4 {
+                    in_bank(number, "")
+                } else {
+                    pod(number, "")
+                },
                 open_to(""),
                 from_team(""),
                 policy("all", json!({})),
@@ -200,8 +262,16 @@ fn event(world: &mut World, state: &mut State, n: u8, at: u64) {
     world.put(at, &object);
 }
 
+/// `PROPTEST_CASES` sets another number of cases.
+fn config() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(96),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(config())]
 
     #[test]
     fn what_did_not_change_is_certain_and_what_may_have_is_not(

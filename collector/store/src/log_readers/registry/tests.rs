@@ -141,7 +141,11 @@ impl World {
             Event::Come(who) if self.known[who].id.is_none() => {
                 let name = who.to_string();
                 let id = match is_durable(who) {
-                    true => self.registry.attach(&name, bounds(who), self.end).unwrap(),
+                    true => {
+                        let id = self.registry.attach(&name, bounds(who), self.end).unwrap();
+                        self.registry.saved(&self.registry.saved_form(id));
+                        id
+                    }
                     false => self.registry.join(&name, bounds(who), self.end),
                 };
                 assert!(!is_durable(who) || self.registry.attach(&name, bounds(who), self.end).is_none());
