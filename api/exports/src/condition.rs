@@ -258,7 +258,7 @@ mod tests {
     fn each_reason_of_the_source_for_which_something_is_to_be_done_says_what() {
         let section = "| condition of the `Network` | reason | what to do |\n";
         let reasons = documented(section, "\n\n", 2);
-        assert!(reasons.len() > 20, "{reasons:?}");
+        assert!(reasons.len() >= 20, "{reasons:?}");
         for reason in reasons.iter().map(String::as_str).chain(["RollingOut"]) {
             assert_ne!(source_remedy(reason), UNKNOWN_REASON, "{reason}");
         }
