@@ -157,7 +157,8 @@ pub(crate) struct LogReaders {
     is_read: AtomicBool,
     /// Anybody has a cursor: without, logs go with their heads.
     has_cursors: AtomicBool,
-    /// Heads whose kept files this process does not remove: it does not know what they are.
+    /// Heads whose kept files this process does not remove: it does not know what they are, or
+    /// who needs them.
     left: BTreeSet<u64>,
 }
 
