@@ -432,7 +432,7 @@ fn a_store_opens_though_its_cursors_cannot_be_listed_and_keeps_the_logs_that_are
     assert_eq!(kept(directory.path()), 2);
     fs::remove_file(&readers).unwrap();
     fs::rename(&aside, &readers).unwrap();
-    fs::create_dir(readers.join("sink.unfinished")).unwrap();
+    fs::create_dir(readers.join("other.unfinished")).unwrap();
     let (writer, reader, _) = open(settings(directory.path())).unwrap();
     let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
     assert_eq!(drain(&mut log), (0..200).collect::<Vec<_>>());
