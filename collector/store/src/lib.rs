@@ -48,6 +48,7 @@ mod sorted;
 mod space;
 mod state;
 mod status;
+mod unlogged;
 mod view;
 mod wal;
 mod writer;

@@ -14,8 +14,9 @@ use crate::identities::Identities;
 use crate::memory_identities::MemoryIdentities;
 
 /// Where a frame stands in the log: its head, and which of the frames of the head it is,
-/// from 0. Frames come in this order, and no two of a store have the same place, crashes
-/// included, so that a reader may name what it sends on by it.
+/// from 0. Frames come in this order, and readers with a cursor are shown no two of a store
+/// with the same place, however the process dies, so that they may name what they send on by
+/// it. Readers in memory are shown frames that are in no log yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
     /// The head.

@@ -12,8 +12,9 @@
 //!
 //! - Memory comes first: frames are handed on as they lie in memory. A file is read by a
 //!   reader with a cursor that lags behind the last sealing, and on its own thread.
-//! - A reader with a cursor is told of a frame when it is in the log, not before: a frame
-//!   that a crash takes back was never shown, and its place is never given again.
+//! - A reader with a cursor is told of a frame when it is in the log, not before: what a
+//!   death of the process takes back was never shown to it. That of the machine may take
+//!   what was shown and not synced, a second.
 //! - The cursor is the first frame that the reader does not have for certain. It comes to
 //!   disk before a file goes that it has passed, so that what is counted as given up, and
 //!   that alone, is never shown again.
@@ -157,7 +158,8 @@ pub(crate) struct LogReaders {
     is_read: AtomicBool,
     /// Anybody has a cursor: without, logs go with their heads.
     has_cursors: AtomicBool,
-    /// Heads whose kept files this process does not remove: it does not know what they are.
+    /// Heads whose kept files this process does not remove: it does not know what they are, or
+    /// who needs them.
     left: BTreeSet<u64>,
 }
 

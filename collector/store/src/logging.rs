@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::disk;
@@ -42,15 +42,34 @@ impl Unsynced {
     }
 }
 
-/// Writes frames as they come until the store ends. `logs`: those that lay there
-/// when the store was opened.
-pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &[u64]) {
-    let mut writer = Writer {
-        shared,
-        unsynced,
-        logs: logs.iter().map(|head| (*head, None)).collect(),
-        pinned: None,
-    };
+/// The logs on disk; those of an earlier run take no more frames. Outlives the thread's work
+/// where that panics and begins anew.
+#[derive(Debug, Default)]
+pub(crate) struct Logs(Mutex<BTreeMap<u64, Option<Log>>>);
+
+impl Logs {
+    /// Those that lay there when the store was opened.
+    pub fn found(heads: &[u64]) -> Self {
+        Self(Mutex::new(heads.iter().map(|head| (*head, None)).collect()))
+    }
+}
+
+/// Frames that are being written. Those that are left wait on when it is dropped: they could
+/// not be written, or the thread panicked.
+struct InFlight<'a> {
+    shared: &'a Shared,
+    frames: VecDeque<Frame>,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().put_back(std::mem::take(&mut self.frames));
+    }
+}
+
+/// Writes frames as they come until the store ends.
+pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &Logs) {
+    let mut writer = Writer::new(shared, unsynced, logs);
     let nap = shared.settings.write_age / 4;
     loop {
         shared.hand_on_aged();
@@ -64,13 +83,14 @@ pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &[u64]) {
             shared.seal.notify_all();
         }
         let frames = state.take_unlogged();
+        let mut in_flight = InFlight { shared, frames };
         let (sealed, stage) = (state.sealed, state.stage);
         drop(state);
-        let rest = writer.write(frames);
+        writer.write(&mut in_flight.frames);
         writer.forget(sealed);
-        let mut state = shared.lock();
-        let failed = !rest.is_empty();
-        state.put_back(rest);
+        let failed = !in_flight.frames.is_empty();
+        drop(in_flight);
+        let state = shared.lock();
         let finished = match stage {
             Stage::Running => false,
             Stage::Sealing => state.full.is_empty() && state.unlogged.is_empty() && state.sealed == sealed,
@@ -100,15 +120,23 @@ pub(crate) fn run(shared: &Shared, unsynced: &Unsynced, logs: &[u64]) {
 struct Writer<'a> {
     shared: &'a Shared,
     unsynced: &'a Unsynced,
-    /// The logs on disk; those of an earlier run take no more frames.
-    logs: BTreeMap<u64, Option<Log>>,
+    logs: MutexGuard<'a, BTreeMap<u64, Option<Log>>>,
     /// From which head on readers needed logs when it was looked at those that are kept.
     pinned: Option<u64>,
 }
 
-impl Writer<'_> {
-    /// Writes frames; gives back those that could not be.
-    fn write(&mut self, mut frames: VecDeque<Frame>) -> VecDeque<Frame> {
+impl<'a> Writer<'a> {
+    fn new(shared: &'a Shared, unsynced: &'a Unsynced, logs: &'a Logs) -> Self {
+        Self {
+            shared,
+            unsynced,
+            logs: logs.0.lock().unwrap_or_else(PoisonError::into_inner),
+            pinned: None,
+        }
+    }
+
+    /// Writes frames; leaves those that could not be.
+    fn write(&mut self, frames: &mut VecDeque<Frame>) {
         let mut written = 0;
         let mut outcome = Ok(());
         let had_frames = !frames.is_empty();
@@ -138,7 +166,6 @@ impl Writer<'_> {
             state.counts.log_bytes += written;
             state.note("log", outcome);
         }
-        frames
     }
 
     fn append(&mut self, frame: &Frame) -> io::Result<u64> {
@@ -244,4 +271,60 @@ pub(crate) fn save_cursors(shared: &Shared) -> bool {
     let is_saved = outcome.is_ok();
     shared.lock().note("readers", outcome);
     is_saved
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Weak;
+
+    use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::catalog::Catalog;
+    use crate::identity_ids::IdentityIds;
+    use crate::log_frame::Cursor;
+    use crate::settings::Settings;
+    use crate::state::State;
+
+    fn frame(frame: u64) -> Frame {
+        let ids: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..10));
+        Frame {
+            cursor: Cursor { head: 1, frame },
+            named: None,
+            batch: Batch::of_rows(RecordBatch::try_from_iter([("src_id", ids)]).unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_panic_takes_no_frame_and_the_log_of_its_head_goes_on_and_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::new(IdentityIds::default(), Catalog::default(), 1);
+        let settings = Settings::new(directory.path());
+        let shared = Shared::new(settings, "a store".to_owned(), state, Weak::new());
+        let (unsynced, logs) = (Unsynced::default(), Logs::found(&[]));
+        shared.lock().unlogged.extend((0..3).map(frame));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let mut writer = Writer::new(&shared, &unsynced, &logs);
+            let frames = shared.lock().take_unlogged();
+            let mut in_flight = InFlight {
+                shared: &shared,
+                frames,
+            };
+            let mut first = VecDeque::from_iter(in_flight.frames.pop_front());
+            writer.write(&mut first);
+            panic!("a fault");
+        }));
+        assert!(panicked.is_err());
+        let mut rest = shared.lock().take_unlogged();
+        let waiting: Vec<u64> = rest.iter().map(|frame| frame.cursor.frame).collect();
+        assert_eq!(waiting, [1, 2]);
+        let mut writer = Writer::new(&shared, &unsynced, &logs);
+        writer.write(&mut rest);
+        let log = wal::path(directory.path(), 1);
+        assert_eq!(wal::scan(&log, "a store").unwrap().len(), 3);
+        writer.forget(1);
+        assert!(!log.exists());
+    }
 }

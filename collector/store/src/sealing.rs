@@ -18,6 +18,9 @@ use crate::state::{Shared, Stage};
 use crate::status::Trouble;
 use crate::wal;
 
+/// Frames of sealed heads may take that part of the memory until they are in the log.
+const UNLOGGED: usize = 4;
+
 /// How often it is looked whether the log thread is done with a head.
 const LOOKS: usize = 100;
 
@@ -77,11 +80,18 @@ fn seal(shared: &Shared, head: &FullMemtable, origin: &Origin<'_>) -> Result<(),
     let segment = seal::write(directory, &name, origin, &rows, &identities)?;
     let mut state = shared.lock();
     state.sealed(head, segment);
+    let skipped = state.bound_unlogged(shared.settings.max_memory / UNLOGGED);
     state.counts.sealed += 1;
     state.counts.sealed_rows += rows.len() as u64;
     state.counts.seal_ns += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     state.note("seal", Ok(()));
     drop(state);
+    if skipped > 0 {
+        tracing::warn!(
+            rows = skipped,
+            "the disk is too slow for the log: readers with a cursor are not shown all, see `lost`"
+        );
+    }
     shared.log.notify_all();
     shared.seal.notify_all();
     maintenance::roll_up(shared, &name, origin, &rows, &identities);

@@ -309,34 +309,6 @@ impl State {
         }
     }
 
-    /// The frames that wait for the log.
-    pub fn take_unlogged(&mut self) -> VecDeque<Frame> {
-        let frames = std::mem::take(&mut self.unlogged);
-        self.logging = frames.iter().map(|frame| frame.batch.num_rows() as u64).sum();
-        frames
-    }
-
-    /// Frames that could not be logged wait on, before all others. Those that are in a
-    /// segment by now are never logged, nor is what came after them in the same head: the
-    /// log of a head has its first frames, and none beyond one that is missing.
-    pub fn put_back(&mut self, frames: VecDeque<Frame>) {
-        self.logging = 0;
-        if frames.is_empty() {
-            return;
-        }
-        for frame in frames.into_iter().rev() {
-            self.unlogged.push_front(frame);
-        }
-        let (sealed, readers) = (self.sealed, &self.readers);
-        self.unlogged.retain(|frame| {
-            let is_sealed = frame.cursor.head <= sealed;
-            if is_sealed {
-                readers.skipped(frame.cursor, frame.batch.num_rows());
-            }
-            !is_sealed
-        });
-    }
-
     /// Whom the rows name that are in no segment and have something of the range.
     pub fn memory_identities(&self, range: &TimeRange) -> Vec<Arc<MemoryIdentities>> {
         let within = |batches: &[(Batch, TimeRange)]| batches.iter().any(|(_, time)| time.overlaps(range));
@@ -359,15 +331,6 @@ impl State {
     pub fn in_memory(&self) -> impl Iterator<Item = &(Batch, TimeRange)> {
         let full = self.full.iter().flat_map(|head| &head.batches);
         full.chain(&self.open.batches)
-    }
-
-    pub fn unlogged_rows(&self) -> u64 {
-        let unsealed = self
-            .unlogged
-            .iter()
-            .filter(|frame| frame.cursor.head > self.sealed);
-        let queued: usize = unsealed.map(|frame| frame.batch.num_rows()).sum();
-        queued as u64 + self.logging
     }
 
     /// Segments of a tier that lack their sums of a coarser one, and can still have them:

@@ -13,7 +13,7 @@ use weir_flow::FlowRecord;
 
 use crate::appender::Appender;
 use crate::lock::{Lock, Refused};
-use crate::logging::{self, Unsynced};
+use crate::logging::{self, Logs, Unsynced};
 use crate::maintenance;
 use crate::orphans;
 use crate::reader::Reader;
@@ -148,6 +148,7 @@ impl Writer {
     fn start(&mut self, logs: Vec<u64>) -> io::Result<()> {
         let unsynced = Arc::new(Unsynced::default());
         let synced = Arc::clone(&unsynced);
+        let logs = Logs::found(&logs);
         self.spawn("log", move |shared| logging::run(shared, &unsynced, &logs))?;
         self.spawn("sync", move |shared| logging::sync(shared, &synced))?;
         self.spawn("seal", yielding(sealing::run))?;

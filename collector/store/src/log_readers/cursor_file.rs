@@ -80,7 +80,9 @@ pub(super) fn list(directory: &Path, store: &str) -> io::Result<Vec<SavedCursor>
     for entry in entries {
         let path = entry?.path();
         if name::ends_with(&path, UNFINISHED) {
-            disk::remove(&path)?;
+            if let Err(error) = disk::remove(&path) {
+                tracing::warn!(path = %path.display(), %error, "what is left of a cursor cannot be removed");
+            }
             continue;
         }
         let name = path.file_name().and_then(|name| name.to_str());

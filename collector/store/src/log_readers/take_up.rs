@@ -12,7 +12,8 @@ use super::{cursor_file, kept};
 use crate::log_frame::Cursor;
 use crate::wal::{self, ReadError};
 
-/// Takes up cursors and logs. Returns the heads whose kept files are no logs of this store.
+/// Takes up cursors and logs. Returns the heads whose kept files are to stay: they are no logs
+/// of this store, or nobody knows who needs them.
 ///
 /// # Errors
 /// The directory cannot be listed.
@@ -22,7 +23,15 @@ pub(super) fn take_up(
     store: &str,
     rows_from: impl FnOnce(u64) -> BTreeMap<u64, u64>,
 ) -> io::Result<BTreeSet<u64>> {
-    let saved = cursor_file::list(directory, store)?;
+    let saved = match cursor_file::list(directory, store) {
+        Ok(saved) => saved,
+        Err(error) => {
+            tracing::warn!(directory = %directory.display(), %error,
+                "the cursors of readers of the log cannot be listed: the logs that are there stay");
+            let kept = wal::list_as(directory, kept::KEPT_PREFIX)?;
+            return Ok(kept.into_iter().map(|(head, _)| head).collect());
+        }
+    };
     let mut foreign = BTreeSet::new();
     if saved.is_empty() {
         return Ok(foreign);

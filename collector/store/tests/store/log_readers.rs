@@ -416,6 +416,31 @@ fn who_comes_back_with_smaller_bounds_has_no_more_waiting_than_they_allow() {
 }
 
 #[test]
+fn a_store_opens_though_its_cursors_cannot_be_listed_and_keeps_the_logs_that_are_there() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_with_kept(directory.path(), 2);
+    let [readers, aside] = ["readers", "aside"].map(|name| directory.path().join(name));
+    fs::rename(&readers, &aside).unwrap();
+    fs::write(&readers, "no folder").unwrap();
+    let (mut writer, _, _) = open(settings(directory.path())).unwrap();
+    writer.append(&numbered(200..250)).unwrap();
+    writer.seal().unwrap();
+    wait_until("what nobody needs goes", || {
+        files(directory.path(), "wal-").is_empty()
+    });
+    writer.close();
+    assert_eq!(kept(directory.path()), 2);
+    fs::remove_file(&readers).unwrap();
+    fs::rename(&aside, &readers).unwrap();
+    fs::create_dir(readers.join("other.unfinished")).unwrap();
+    let (writer, reader, _) = open(settings(directory.path())).unwrap();
+    let mut log = reader.read_log("sink", UNBOUNDED).unwrap();
+    assert_eq!(drain(&mut log), (0..200).collect::<Vec<_>>());
+    assert_eq!((log.status().dropped.lost, log.status().lag_rows), (50, 0));
+    writer.close();
+}
+
+#[test]
 fn what_is_no_log_of_the_store_is_left_where_it_is() {
     let directory = tempfile::tempdir().unwrap();
     closed_with_kept(directory.path(), 1);

@@ -45,13 +45,13 @@ impl Registry {
     /// The place from which on no more is kept than the reader's bounds allow, where its cursor
     /// cannot be written: whole heads go that it has passed in memory alone.
     fn within_bounds(&self, entry: &Entry, saved: Cursor) -> Cursor {
-        let mut from = saved;
+        let (needed, mut from) = (self.needs_from(entry.cursor()), saved);
         let mut bytes: u64 = self.log_from(from).map(|(_, size)| size.bytes).sum();
         while bytes > entry.bounds.bytes {
             let Some((first, _)) = self.log_from(from).next() else {
                 break;
             };
-            if first.head >= entry.cursor().head {
+            if first.head >= needed {
                 break;
             }
             let of_head = self
