@@ -193,7 +193,8 @@ impl Problem {
     /// There is no cluster whose export could be told.
     pub fn no_cluster(detail: impl Into<String>) -> Self {
         Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
+            // It will not be otherwise when somebody tries again.
+            StatusCode::UNPROCESSABLE_ENTITY,
             "no-cluster",
             "There is no cluster",
             detail,

@@ -13,13 +13,15 @@ use crate::metrics::PolicyMetrics;
 use crate::policies::follow;
 use crate::policies::state::StateFile;
 use crate::policies::versions::{InForce, Versions};
+use weir_process::kubernetes::Retries;
 
 /// A client of an API server that answers so.
 async fn served(routes: axum::Router) -> Client {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap()
+    let config = kube::Config::new(url.parse().unwrap());
+    weir_process::kubernetes::client(config, Retries::None).unwrap()
 }
 
 /// A request of the watch of one kind, which the test answers.
