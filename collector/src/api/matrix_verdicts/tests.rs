@@ -44,8 +44,8 @@ apiVersion: v1
 kind: List
 items:
 - {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
-- {apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: web-1, labels: {app: web}}, spec: {nodeName: a}, status: {podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}], phase: Running}}
-- {apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: web-2, labels: {app: web}}, spec: {nodeName: a}, status: {podIP: 10.0.0.2, podIPs: [{ip: 10.0.0.2}], phase: Running}}
+- {apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: web-1, labels: {app: web}, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: u, controller: true}]}, spec: {nodeName: a}, status: {podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}], phase: Running}}
+- {apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: web-2, labels: {app: web}, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: u, controller: true}]}, spec: {nodeName: a}, status: {podIP: 10.0.0.2, podIPs: [{ip: 10.0.0.2}], phase: Running}}
 - apiVersion: networking.k8s.io/v1
   kind: NetworkPolicy
   metadata: {namespace: shop, name: out}
