@@ -318,7 +318,7 @@ fn who_is_in_the_way_of_the_collector_makes_no_page_and_asks_for_no_token() {
         ),
         (
             body("403 Forbidden", r#"{"kind":"Status","message":"you cannot"}"#),
-            "502",
+            "403",
             "you cannot",
         ),
         (body("200 OK", r#"{}"#), "200", "{}"),

@@ -62,8 +62,8 @@ fn knows_none(error: &anyhow::Error) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_policies_are_worked_on_here_where_a_collector_of_before_is_asked() {
+    #[tokio::test]
+    async fn the_policies_are_worked_on_here_where_a_collector_of_before_is_asked() {
         let server = Server::at("http://localhost:1", None).unwrap();
         let asked = |problem: Problem| unless_unknown::<()>(&server, Err(problem.into()));
         let before = "unknown field `policies`, expected one of `filter`, `since`";
