@@ -7,7 +7,7 @@ export default defineConfig({
     environment: "node",
     globalSetup: "browser/collector.ts",
     fileParallelism: false,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
   },
 });

@@ -71,6 +71,8 @@ export async function opened(
   });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(base).origin });
   await setup?.(context);
+  // A machine that builds beside has little time for a browser.
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const [wrong, asked]: string[][] = [[], []];
   const note = (text: string) => {

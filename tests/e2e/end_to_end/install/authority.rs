@@ -415,6 +415,15 @@ fn the_export_is_told(stage: &Stage) -> Result<()> {
     let nodes = all["nodes"].as_array().context("nodes")?;
     ensure!(!nodes.is_empty() && all["source"]["kind"] == "Network", "{all}");
     ensure!(all["unread"].as_array().is_some_and(Vec::is_empty), "{all}");
+    let changes = stage
+        .kube
+        .kubectl(&["get", "--raw", &format!("{page}/changes")])?;
+    let changes: Value = serde_json::from_str(&changes)?;
+    ensure!(
+        changes["unread"].as_array().is_some_and(Vec::is_empty)
+            && changes["hidden"].as_array().is_some_and(Vec::is_empty),
+        "{changes}"
+    );
     let plan = format!("{page}/plan?net_flow=none");
     let plan: Value = serde_json::from_str(&stage.kube.kubectl(&["get", "--raw", &plan])?)?;
     ensure!(
