@@ -12,8 +12,8 @@
 //!   ([`Place`]), by which a target can leave out what it has.
 //! - **Failures are not ends.** Whatever fails is tried again, after 0.1 s to 30 s, as long as
 //!   the bounds of the log hold ([`Backoff`]).
-//! - What a sink did is counted in rows ([`Counters`]): accepted = sent + filtered + lag, and
-//!   what the bounds made it give up is counted where they are, in the log.
+//! - What a sink did is counted in rows ([`Counters`]), and what the bounds made it give up
+//!   where they are, in the log: a row that was given up while it was being sent is in both.
 
 #![deny(missing_docs)]
 
