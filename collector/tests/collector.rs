@@ -399,7 +399,18 @@ async fn what_is_stored_goes_to_each_sink_once_over_a_restart_and_a_wrong_file_c
                     .eq(&4)
                     .then_some(())
             });
-            if round == 1 {
+            if round == 0 {
+                // It is gone for a while, and comes back as it was.
+                let away = folder.path().join("away.yaml");
+                fs::rename(&file, &away).unwrap();
+                eventually("it to be missed", || {
+                    (metrics(http)["sinks_config_ok"] == 0).then_some(())
+                });
+                fs::rename(&away, &file).unwrap();
+                eventually("it to be back", || {
+                    (metrics(http)["sinks_config_ok"] == 1).then_some(())
+                });
+            } else {
                 fs::write(&file, "sinks:\n  - {name: all, flie: {}}\n").unwrap();
                 eventually("the wrong file to be told", || {
                     (metrics(http)["sinks_config_ok"] == 0).then_some(())

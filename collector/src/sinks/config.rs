@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 use weir_query::filter::nearest;
-use weir_query::{FrameSelection, QueryError, span};
+use weir_query::{FrameSelection, span};
 use weir_sinks::file::{FileSpec, Format, Rotation};
 use weir_sinks::ipfix::{IpfixSpec, Transport};
 use weir_store::Bounds;
@@ -235,7 +235,8 @@ impl Entry {
     fn checked(self) -> Result<SinkSpec, String> {
         check_name(&self.name)?;
         let all_observations = self.observations == Observations::All;
-        FrameSelection::new(&self.filter, all_observations, &self.columns).map_err(in_words)?;
+        FrameSelection::new(&self.filter, all_observations, &self.columns)
+            .map_err(|error| error.to_string())?;
         let target = match (self.file, self.ipfix) {
             (Some(file), None) => TargetSpec::File(file.checked(&self.columns)?),
             (None, Some(_)) if !self.columns.is_empty() => {
@@ -336,11 +337,6 @@ fn check_name(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("name: use 1 to {LONGEST_NAME} of a-z, 0-9 and '-'"))
-}
-
-/// What is wrong with a filter or a column.
-fn in_words(error: QueryError) -> String {
-    error.to_string()
 }
 
 /// What the parser says, and the key that was probably meant.

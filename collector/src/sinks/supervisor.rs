@@ -37,15 +37,20 @@ pub fn run(sinks: &Sinks, path: PathBuf, reader: Reader) {
         workers: BTreeMap::new(),
         ending: Vec::new(),
         gone: BTreeMap::new(),
+        wrong: None,
     };
     let mut files = WatchedFiles::new(path.clone(), "sinks", MAX_BYTES);
     let mut look = Look::All;
     while !sinks.is_over() {
-        match fs::metadata(&path) {
-            Ok(found) if found.is_dir() => sinks.set_wrong(Some("it is a folder; name a file".to_owned())),
-            Ok(_) => supervisor.look(&mut files, look),
-            Err(error) => sinks.set_wrong(Some(format!("it cannot be read: {error}"))),
+        let unreadable = match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => Some("it is a folder; name a file".to_owned()),
+            Ok(_) => None,
+            Err(error) => Some(format!("it cannot be read: {error}")),
+        };
+        if unreadable.is_none() {
+            supervisor.look(&mut files, look);
         }
+        sinks.set_wrong(unreadable.or_else(|| supervisor.wrong.clone()));
         supervisor.tend();
         look = Look::Settled;
         let next = Instant::now() + LOOK_INTERVAL;
@@ -71,6 +76,8 @@ struct Supervisor<'a> {
     ending: Vec<Worker>,
     /// Cursors that nobody reads from, and since when.
     gone: BTreeMap<String, Instant>,
+    /// What was wrong with the file when it was read last.
+    wrong: Option<String>,
 }
 
 struct Worker {
@@ -116,14 +123,14 @@ impl Supervisor<'_> {
             let Some(text) = files.read(&path) else { continue };
             match config::parse(&text) {
                 Ok(specs) => {
-                    self.sinks.set_wrong(None);
+                    self.wrong = None;
                     self.apply(specs);
                     tracing::info!(file = %path.display(), sinks = self.workers.len(), "sinks are as the file says");
                 }
                 Err(error) => {
                     let error = error.to_string();
                     tracing::error!(file = %path.display(), error, "the file of sinks is wrong; they stay as they were");
-                    self.sinks.set_wrong(Some(error));
+                    self.wrong = Some(error);
                 }
             }
         }
